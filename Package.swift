@@ -1,0 +1,77 @@
+// swift-tools-version:6.2
+// The rooms of the house, and which handler may use which: the trust map.
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+func room(_ name: String, _ uses: [Target.Dependency] = [], path: String? = nil) -> Target {
+  .target(name: name, dependencies: uses, path: path ?? "Sources/\(name)", swiftSettings: settings)
+}
+
+func handler(_ name: String, _ uses: [String]) -> Target {
+  .executableTarget(
+    name: name, dependencies: (["Handler", "Wire"] + uses).map { .byName(name: $0) }, path: "handlers/\(name)",
+    swiftSettings: settings)
+}
+
+func suite(_ name: String, _ uses: [Target.Dependency]) -> Target {
+  .testTarget(name: "\(name)Tests", dependencies: uses, path: "Tests/\(name)", swiftSettings: settings)
+}
+
+let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
+
+/// Every handler with the rooms it may use beside the contract.
+let handlers: [Target] = [
+  handler("delivery-begin", ["Leads", "Store"]),
+  handler("delivery-record", ["Leads", "Store"]),
+  handler("event-claim", ["Leads", "Store"]),
+  handler("health-check", ["Leads", "Store"]),
+  handler("lead-capture", ["Leads", "Store"]),
+  handler("notify-email", ["Leads", "Delivery"]),
+  handler("notify-slack", ["Leads", "Delivery"]),
+  handler("notify-telegram", ["Leads", "Delivery"]),
+]
+
+let package = Package(
+  name: "leadpipe",
+  platforms: [.macOS(.v15)],
+  dependencies: [
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+  ],
+  targets: handlers + [
+    .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CProcess"),
+    room("Wire"),
+    room("Handler", ["Wire", "CProcess"]),
+    room("Leads", ["Wire"]),
+    room("Store", ["Wire", "Handler", "Leads", "CPostgres"]),
+    room("Delivery", ["Wire", "Handler", "Leads", "CCurl"]),
+    room("Host", ["Wire", "Handler", "CProcess"]),
+    room("Worker", ["Wire", "Handler", "Leads", "Host"]),
+    .executableTarget(
+      name: "gateway",
+      dependencies: [
+        "Wire", "Handler", "Host", hummingbird,
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+      ], path: "gateway", swiftSettings: settings),
+    .executableTarget(
+      name: "leadpipe",
+      dependencies: [
+        "Wire", "Handler", "Leads", "Store", "Host", "Worker", hummingbird,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+      ], swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,14 @@
+#pragma once
+// What Swift cannot call on Linux: variadic functions and calls that glibc's overlay leaves out.
+#include <sys/prctl.h>
+#include <signal.h>
+#include <unistd.h>
+
+// No set-user-id program started from here gains rights (prctl(2), PR_SET_NO_NEW_PRIVS).
+static inline int leadpipe_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
+
+// Other processes of the same user cannot attach to this one or read its memory (PR_SET_DUMPABLE).
+static inline int leadpipe_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
+
+// This process gets `signal` when the thread that started it ends (PR_SET_PDEATHSIG).
+static inline int leadpipe_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }

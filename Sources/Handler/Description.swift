@@ -1,0 +1,99 @@
+import Wire
+
+/// What a handler is, as `--describe` prints it: the source of the gateway's routes, the OpenAPI document and the
+/// settings check. It asks for things and grants nothing.
+package struct Description: Sendable, Equatable {
+  /// An endpoint answers a route; a step is a stage of the worker.
+  package enum Kind: String, Sendable { case endpoint, step }
+  package enum Access: String, Sendable { case `public`, admin }
+
+  package struct Route: Sendable, Hashable {
+    package let method: String
+    /// Segments in braces are parameters: `/api/admin/conversations/{id}`.
+    package let path: String
+
+    package init(_ method: String, _ path: String) {
+      self.method = method
+      self.path = path
+    }
+
+    package var key: String { "\(method) \(path)" }
+  }
+
+  package var name: String
+  package var kind: Kind
+  package var summary: String
+  package var routes: [Route] = []
+  package var access = Access.public
+  /// The rate class of DESIGN's limits: lead, contact, admin, export or default.
+  package var rateClass = "default"
+  /// The largest body in bytes.
+  package var bodyLimit = 65_536
+  package var timeLimitMs = 10_000
+  package var environment: [Setting]
+  /// JSON Schema 2020-12 of the body and of the reply's body.
+  package var input: JSON
+  package var output: JSON
+
+  package init(
+    name: String, kind: Kind, summary: String, routes: [Route] = [], access: Access = .public,
+    rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, environment: [Setting] = [],
+    input: JSON, output: JSON
+  ) {
+    self.name = name
+    self.kind = kind
+    self.summary = summary
+    self.routes = routes
+    self.access = access
+    self.rateClass = rateClass
+    self.bodyLimit = bodyLimit
+    self.timeLimitMs = timeLimitMs
+    self.environment = environment
+    self.input = input
+    self.output = output
+  }
+}
+
+extension Description {
+  package var document: JSON {
+    let variables = environment.map { ["name": .string($0.name), "required": .bool($0.isRequired)] as JSON }
+    return [
+      "name": .string(name), "kind": .string(kind.rawValue), "summary": .string(summary),
+      "routes": .array(routes.map { ["method": .string($0.method), "path": .string($0.path)] }),
+      "access": .string(access.rawValue), "rateClass": .string(rateClass), "bodyLimit": JSON(bodyLimit),
+      "timeLimitMs": JSON(timeLimitMs), "environment": .array(variables), "input": input, "output": output,
+    ]
+  }
+
+  /// Reads what `--describe` printed; the error says which member is missing or wrong.
+  package init(reading document: JSON) throws(Problem) {
+    func text(_ json: JSON, _ key: String) throws(Problem) -> String {
+      guard let text = json[key]?.string else { throw Problem(.badInput, "the description lacks \(key)") }
+      return text
+    }
+    func limit(_ key: String, _ range: ClosedRange<Int>) throws(Problem) -> Int {
+      guard let number = document[key]?.integer, range ~= number else {
+        throw Problem(.badInput, "the description's \(key) is not between \(range.lowerBound) and \(range.upperBound)")
+      }
+      return number
+    }
+    guard let kind = Kind(rawValue: try text(document, "kind")),
+      let access = Access(rawValue: try text(document, "access"))
+    else { throw Problem(.badInput, "the description's kind or access is unknown") }
+    let routes = try (document["routes"]?.array ?? []).map { route throws(Problem) -> Route in
+      let route = Route(try text(route, "method"), try text(route, "path"))
+      guard Header.isToken(route.method), route.path.hasPrefix("/") else {
+        throw Problem(.badInput, "the description has a malformed route")
+      }
+      return route
+    }
+    let environment = try (document["environment"]?.array ?? []).map { item throws(Problem) -> Setting in
+      Setting(try text(item, "name"), required: item["required"]?.bool == true)
+    }
+    self.init(
+      name: try text(document, "name"), kind: kind, summary: try text(document, "summary"), routes: routes,
+      access: access, rateClass: document["rateClass"]?.string ?? "default",
+      bodyLimit: try limit("bodyLimit", 0...16_777_216), timeLimitMs: try limit("timeLimitMs", 1...600_000),
+      environment: environment, input: document["input"] ?? [:], output: document["output"] ?? [:])
+  }
+}

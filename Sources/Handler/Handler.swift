@@ -1,0 +1,123 @@
+import CProcess
+import Glibc
+import Wire
+
+/// A handler: what it is, and the function that answers. The same binary serves every door.
+package struct Handler: Sendable {
+  /// Answers one request; the thrown problem becomes its reply.
+  package typealias Answer = (Request, Log) throws(Problem) -> Reply
+
+  package let description: Description
+  /// Called once a process, after the settings are checked: opens what all its requests share.
+  package let open: @Sendable (Settings) throws(Problem) -> Answer
+
+  package init(_ description: Description, open: @escaping @Sendable (Settings) throws(Problem) -> Answer) {
+    var description = description
+    description.environment += [.logLevel, .logFormat]
+    self.description = description
+    self.open = open
+  }
+
+  /// Serves through the door that the flag or the environment names, and ends the process with the exit status of the
+  /// contract. Rights are given up before anything from outside is read.
+  package func run() -> Never {
+    confine()
+    let environment = processEnvironment()
+    let log = Log(environment)
+    switch Door(arguments: CommandLine.arguments, environment: environment) {
+    case .describe:
+      exit(Output.write(description.document.bytes + [0x0A]) ? 0 : ExitStatus.unwritable)
+    case .pipe: exit(PipeDoor(handler: self, environment: environment, log: log).serve())
+    case .stream: exit(StreamDoor(handler: self, environment: environment, log: log).serve())
+    case .closed(let reason):
+      log.error(reason)
+      _ = Output.write(Problem(.notAvailable, reason).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
+      exit(ExitStatus.of(status: 501))
+    }
+  }
+
+  /// No new rights, no core dump with customers in it, no debugger, and a broken pipe is an error instead of an end.
+  private func confine() {
+    _ = leadpipe_no_new_privileges()
+    _ = leadpipe_not_dumpable()
+    var none = rlimit(rlim_cur: 0, rlim_max: 0)
+    setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+    signal(SIGPIPE, SIG_IGN)
+  }
+}
+
+/// How a request reaches this process.
+enum Door: Equatable {
+  case pipe, stream, describe
+  /// A door that this version does not have, or arguments that no door has.
+  case closed(String)
+
+  init(arguments: [String], environment: [String: String]) {
+    switch Array(arguments.dropFirst()) {
+    case ["--describe"]: self = .describe
+    case ["--stream"]: self = .stream
+    case [] where environment["GATEWAY_INTERFACE"] != nil: self = .closed("the CGI door is not part of this version")
+    case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil:
+      self = .closed("the Lambda door is not part of this version")
+    case []: self = .pipe
+    default: self = .closed("usage: one JSON request on stdin; --stream for one a line; --describe")
+    }
+  }
+}
+
+extension Handler {
+  /// Answers one document: an envelope, or a bare body when it has no `requestContext`.
+  func answer(_ document: Result<JSON, JSONFault>, bytes: [UInt8], by answer: Answer, log: Log) -> Exchange {
+    let isEnvelope = (try? document.get())?["requestContext"] != nil
+    let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
+    var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)
+    request.isBare = !isEnvelope
+    request.body = bytes
+    do throws(Problem) {
+      let json: JSON
+      do { json = try document.get() } catch {
+        throw Problem(.badInput, "the document is no valid JSON: \(error.reason) (byte \(error.offset))")
+      }
+      if isEnvelope { request = try Request(envelope: json) }
+      guard request.body.count <= description.bodyLimit else {
+        throw Problem(.tooLarge, "the body is larger than \(description.bodyLimit) bytes")
+      }
+      let own = Instant(milliseconds: Instant.now.milliseconds + description.timeLimitMs)
+      request.deadline = request.deadline.map { min($0, own) } ?? own
+      guard request.deadline.map({ $0 > .now }) == true else { throw Problem(.tooSlow, "the deadline has passed") }
+      let reply = try answer(request, log.with("requestId", request.requestID))
+      return Exchange(request: request, reply: reply)
+    } catch {
+      return Exchange(request: request, problem: error)
+    }
+  }
+}
+
+/// A request with its reply, and how both are written.
+struct Exchange {
+  let request: Request
+  let reply: Reply
+  let exitStatus: Int32
+
+  init(request: Request, reply: Reply) {
+    self.request = request
+    self.reply = reply
+    exitStatus = ExitStatus.of(status: reply.status)
+  }
+
+  init(request: Request, problem: Problem) {
+    self.request = request
+    reply = problem.reply(requestID: request.requestID)
+    exitStatus = problem.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: problem.kind.status)
+  }
+
+  /// The bytes that go out, ended by a line feed: the envelope, or for a bare request the body alone, a failure as
+  /// `{"problem": …}`. A body of several lines goes out as these lines; an empty one as nothing.
+  var output: [UInt8] {
+    guard request.isBare else { return reply.envelope.bytes + [0x0A] }
+    if reply.status >= 400 {
+      return Array(#"{"problem":"#.utf8) + reply.body + Array("}\n".utf8)
+    }
+    return reply.body.isEmpty || reply.body.last == 0x0A ? reply.body : reply.body + [0x0A]
+  }
+}

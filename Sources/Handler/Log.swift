@@ -1,0 +1,74 @@
+import Glibc
+import Wire
+
+/// The log: lines on stderr, one an event, for people (`[INFO] message key=value`) or machines (LOG_FORMAT=json). A
+/// caller puts neither secrets, personal data nor raw input into a message; control characters are escaped all the same.
+package struct Log: Sendable {
+  package enum Level: Int, Sendable {
+    case debug, info, warn, error
+
+    fileprivate var name: String { ["DEBUG", "INFO", "WARN", "ERROR"][rawValue] }
+
+    fileprivate init?(_ text: String) {
+      guard let index = ["debug", "info", "warn", "error"].firstIndex(of: text) else { return nil }
+      self.init(rawValue: index)
+    }
+  }
+
+  private let level: Level
+  private let isJSON: Bool
+  /// Stands at the end of every line: which handler, which request.
+  package var context: [(key: String, value: String)] = []
+
+  /// LOG_LEVEL (info) and LOG_FORMAT (text); a wrong value has been refused by the settings check before.
+  package init(_ environment: [String: String]) {
+    level = environment["LOG_LEVEL"].flatMap(Level.init) ?? .info
+    isJSON = environment["LOG_FORMAT"] == "json"
+  }
+
+  /// The same log with one more fact at the end of each line.
+  package func with(_ key: String, _ value: String) -> Log {
+    var log = self
+    log.context.append((key, value))
+    return log
+  }
+
+  package func debug(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.debug, message, facts) }
+  package func info(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.info, message, facts) }
+  package func warn(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.warn, message, facts) }
+  package func error(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.error, message, facts) }
+
+  private func write(_ level: Level, _ message: String, _ facts: KeyValuePairs<String, String>) {
+    guard level.rawValue >= self.level.rawValue else { return }
+    let pairs = facts.map { ($0.key, $0.value) } + context
+    var line: [UInt8]
+    if isJSON {
+      var document: JSON = ["time": .string(Instant.now.iso8601), "level": .string(level.name), "message": .string(Self.cut(message))]
+      for (key, value) in pairs { document = document.setting(key, .string(Self.cut(value))) }
+      line = document.bytes
+    } else {
+      let tail = pairs.map { " \($0.0)=\(Self.visible($0.1))" }.joined()
+      line = Array("[\(level.name)] \(Self.visible(message))\(tail)".utf8)
+    }
+    line.append(0x0A)
+    // One write a line, so that lines of several processes do not mix. A log that cannot be written stops no work.
+    _ = line.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+  }
+
+  /// At most 1 KiB of a value, ended on a character boundary.
+  private static func cut(_ text: String) -> String {
+    text.utf8.count <= 1024 ? text : String(text.unicodeScalars.prefix(256)) + "…"
+  }
+
+  /// The text with control characters, line separators and bidirectional overrides written as escapes.
+  private static func visible(_ text: String) -> String {
+    var out = ""
+    for scalar in cut(text).unicodeScalars {
+      switch scalar.value {
+      case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: out += "\\u{\(String(scalar.value, radix: 16))}"
+      default: out.unicodeScalars.append(scalar)
+      }
+    }
+    return out
+  }
+}

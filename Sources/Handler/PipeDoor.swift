@@ -1,0 +1,45 @@
+import Glibc
+import Wire
+
+/// One document in, one line out, exit.
+struct PipeDoor {
+  let handler: Handler
+  let environment: [String: String]
+  let log: Log
+
+  /// Reads stdin to its end (a parent that writes everything before it reads must not be left hanging), answers, and
+  /// returns the exit status. A process that hangs for a reason nobody thought of is ended by the alarm.
+  func serve() -> Int32 {
+    alarm(UInt32(handler.description.timeLimitMs / 1000 + 5))
+    let exchange = answer(Input.readAll(limit: Input.limit(forBody: handler.description.bodyLimit)))
+    return Output.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
+  }
+
+  private func answer(_ input: Input.Document) -> Exchange {
+    let bare = { (problem: Problem) in
+      var request = Request(method: "", path: "", requestID: UUIDText.random().text, receivedAt: .now)
+      request.isBare = true
+      return Exchange(request: request, problem: problem)
+    }
+    switch input {
+    case .tooLarge: return bare(Problem(.tooLarge, "the document is too large"))
+    case .unreadable(let reason): return bare(Problem(.badInput, reason))
+    case .bytes(let bytes):
+      // A route that takes no body may be asked with nothing at all.
+      let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
+      let document = Result { () throws(JSONFault) in try JSON(reading: bytes) }
+      do throws(Problem) {
+        let open = try handler.open(try Settings(handler.description.environment, from: environment))
+        return handler.answer(document, bytes: bytes, by: open, log: log)
+      } catch {
+        log.error(error.detail)
+        return handler.answer(document, bytes: bytes, by: { _, _ throws(Problem) in throw error }, log: log)
+      }
+    }
+  }
+}
+
+extension Description {
+  /// Whether an empty stdin is a request: the input schema requires no member.
+  var takesNothing: Bool { input["required"] == nil }
+}

@@ -1,0 +1,105 @@
+import Wire
+
+/// Everything that can go wrong, in one vocabulary: an RFC 9457 problem with its HTTP status and exit status.
+package struct Problem: Error, Sendable, Equatable {
+  /// The kinds of failure; each has one status and one title, in `table`.
+  package enum Kind: Sendable, CaseIterable {
+    case badInput, unauthorized, forbidden, notFound, methodNotAllowed, timeout, conflict, preconditionFailed, tooLarge
+    case unsupportedMediaType, keyReused, tooManyRequests, internalError, misconfigured, notAvailable, badGateway
+    case unavailable, tooSlow
+  }
+
+  /// One fault of a request: where it is, and what would be right there.
+  package struct Detail: Sendable, Equatable {
+    package let path: String
+    package let message: String
+
+    package init(path: String, message: String) {
+      self.path = path
+      self.message = message
+    }
+  }
+
+  package var kind: Kind
+  package var detail: String
+  package var details: [Detail] = []
+  /// Seconds after which the same request may succeed.
+  package var retryAfter: Int?
+
+  package init(_ kind: Kind, _ detail: String, details: [Detail] = [], retryAfter: Int? = nil) {
+    self.kind = kind
+    self.detail = detail
+    self.details = details
+    self.retryAfter = retryAfter
+  }
+}
+
+extension Problem.Kind {
+  /// The HTTP status and the title, the one table.
+  private var table: (status: Int, title: String) {
+    switch self {
+    case .badInput: (400, "Invalid request")
+    case .unauthorized: (401, "Unauthorized")
+    case .forbidden: (403, "Forbidden")
+    case .notFound: (404, "Not found")
+    case .methodNotAllowed: (405, "Method not allowed")
+    case .timeout: (408, "Request timeout")
+    case .conflict: (409, "Conflict")
+    case .preconditionFailed: (412, "Precondition failed")
+    case .tooLarge: (413, "Request too large")
+    case .unsupportedMediaType: (415, "Unsupported media type")
+    case .keyReused: (422, "Idempotency key reused")
+    case .tooManyRequests: (429, "Too many requests")
+    case .internalError: (500, "Internal server error")
+    case .misconfigured: (500, "A setting is missing or wrong")
+    case .notAvailable: (501, "Not available")
+    case .badGateway: (502, "Bad gateway")
+    case .unavailable: (503, "Service unavailable")
+    case .tooSlow: (504, "Gateway timeout")
+    }
+  }
+
+  package var status: Int { table.status }
+  package var title: String { table.title }
+}
+
+extension Problem {
+  /// The `application/problem+json` document; `error` and `details` are what clients of the original read.
+  package func document(requestID: String) -> JSON {
+    var document: JSON = [
+      "type": "about:blank", "title": .string(kind.title), "status": JSON(kind.status), "detail": .string(detail),
+      "requestId": .string(requestID), "error": .string(kind.title),
+    ]
+    if !details.isEmpty {
+      let faults = details.map { ["path": .string($0.path), "message": .string($0.message)] as JSON }
+      document = document.setting("details", .array(faults))
+    }
+    return document
+  }
+
+  /// The reply that carries the problem.
+  package func reply(requestID: String) -> Reply {
+    var headers = ["content-type": "application/problem+json"]
+    if let retryAfter { headers["retry-after"] = String(retryAfter) }
+    return Reply(status: kind.status, headers: headers, body: document(requestID: requestID).bytes)
+  }
+}
+
+/// What an exit status of a handler says (sysexits.h).
+package enum ExitStatus {
+  /// A setting is missing or wrong (EX_CONFIG).
+  package static let misconfigured: Int32 = 78
+  /// The reply could not be written (EX_IOERR).
+  package static let unwritable: Int32 = 74
+
+  /// The exit status for the HTTP status of a reply.
+  package static func of(status: Int) -> Int32 {
+    switch status {
+    case 200..<400: 0
+    case 401, 403: 77
+    case 408, 425, 429, 503, 504: 75
+    case 400..<500: 65
+    default: 70
+    }
+  }
+}

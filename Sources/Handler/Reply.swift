@@ -1,0 +1,113 @@
+import Wire
+
+/// What a handler answers: the reply half of the API Gateway HTTP API payload 2.0.
+package struct Reply: Sendable, Equatable {
+  package var status: Int
+  /// Names in lower case.
+  package var headers: [String: String]
+  /// Each one `Set-Cookie` value.
+  package var cookies: [String] = []
+  package var body: [UInt8]
+
+  package init(status: Int, headers: [String: String], cookies: [String] = [], body: [UInt8]) {
+    self.status = status
+    self.headers = headers
+    self.cookies = cookies
+    self.body = body
+  }
+
+  /// A JSON document as the body.
+  package init(status: Int = 200, _ body: JSON, headers: [String: String] = [:]) {
+    self.init(
+      status: status, headers: headers.merging(["content-type": "application/json"]) { own, _ in own }, body: body.bytes)
+  }
+
+  /// One JSON document a line (application/x-ndjson): how a step hands on several deliveries.
+  package init(lines: [JSON]) {
+    var body: [UInt8] = []
+    for line in lines { body += line.bytes + [0x0A] }
+    self.init(status: 200, headers: ["content-type": "application/x-ndjson"], body: body)
+  }
+}
+
+extension Reply {
+  /// The reply's envelope. A body that is not UTF-8 or holds a NUL travels in base 64.
+  package var envelope: JSON {
+    let text = body.contains(0) ? nil : String(validating: body, as: UTF8.self)
+    var envelope: JSON = [
+      "statusCode": JSON(status),
+      "headers": .object(headers.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) }),
+    ]
+    if !cookies.isEmpty { envelope = envelope.setting("cookies", .array(cookies.map(JSON.string))) }
+    return envelope.setting("body", .string(text ?? Base64.encode(body))).setting("isBase64Encoded", .bool(text == nil))
+  }
+
+  /// Reads what a handler wrote, strictly: a status of 200 to 599, header names that are tokens, values without CR, LF
+  /// or NUL. A document without `statusCode` is itself the body of a 200. Hop-by-hop headers and Content-Length are
+  /// dropped: the transport computes them. The error says what is wrong with the reply.
+  package init(reading output: [UInt8]) throws(Problem) {
+    let document: JSON
+    do { document = try JSON(reading: output) } catch {
+      throw Problem(.badGateway, "the reply is no JSON document: \(error.reason) at byte \(error.offset)")
+    }
+    guard let statusCode = document["statusCode"] else {
+      let body = document.string.map { Array($0.utf8) } ?? document.bytes
+      self.init(status: 200, headers: ["content-type": "application/json"], body: body)
+      return
+    }
+    guard let status = statusCode.integer, 200...599 ~= status else {
+      throw Problem(.badGateway, "statusCode is not between 200 and 599")
+    }
+    var headers: [String: String] = [:]
+    for member in document["headers"]?.members ?? [] {
+      guard Header.isToken(member.key), let value = Header.text(member.value), Header.isClean(value) else {
+        throw Problem(.badGateway, "a header of the reply is malformed")
+      }
+      let name = member.key.lowercased()
+      if !Header.hopByHop.contains(name) { headers[name] = value }
+    }
+    let cookies = try (document["cookies"]?.array ?? []).map { item throws(Problem) -> String in
+      guard let cookie = item.string, Header.isClean(cookie) else {
+        throw Problem(.badGateway, "a cookie of the reply is malformed")
+      }
+      return cookie
+    }
+    let text = document["body"]?.string ?? ""
+    var body = Array(text.utf8)
+    if document["isBase64Encoded"]?.bool == true {
+      guard let decoded = Base64.decode(text) else {
+        throw Problem(.badGateway, "the body of the reply is not base 64")
+      }
+      body = decoded
+    }
+    if headers["content-type"] == nil { headers["content-type"] = "application/json" }
+    self.init(status: status, headers: headers, cookies: cookies, body: body)
+  }
+}
+
+/// The grammar of header fields (RFC 9110 §5).
+package enum Header {
+  /// Names that speak of one connection only, and Content-Length, which the transport computes.
+  package static let hopByHop: Set<String> = [
+    "connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
+    "trailer", "transfer-encoding", "upgrade",
+  ]
+
+  package static func isToken(_ name: String) -> Bool {
+    !name.isEmpty
+      && name.utf8.allSatisfy {
+        0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "!#$%&'*+-.^_`|~".utf8.contains($0)
+      }
+  }
+
+  /// No CR, LF or NUL: the value cannot become a second header.
+  package static func isClean(_ value: String) -> Bool { !value.utf8.contains { [0x0D, 0x0A, 0x00].contains($0) } }
+
+  fileprivate static func text(_ value: JSON) -> String? {
+    switch value {
+    case .string(let text), .number(let text): text
+    case .bool(let flag): flag ? "true" : "false"
+    default: nil
+    }
+  }
+}

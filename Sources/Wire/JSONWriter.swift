@@ -1,0 +1,56 @@
+extension JSON {
+  /// The document on one line, without blanks: a line feed inside a string is escaped, so NDJSON keeps its lines.
+  package var bytes: [UInt8] {
+    var out: [UInt8] = []
+    out.reserveCapacity(512)
+    write(into: &out)
+    return out
+  }
+
+  /// The same as text.
+  package var text: String { String(decoding: bytes, as: UTF8.self) }
+
+  private func write(into out: inout [UInt8]) {
+    switch self {
+    case .null: out.append(contentsOf: "null".utf8)
+    case .bool(let value): out.append(contentsOf: (value ? "true" : "false").utf8)
+    case .number(let text): out.append(contentsOf: text.utf8)
+    case .string(let text): Self.write(text, into: &out)
+    case .array(let items):
+      out.append(UInt8(ascii: "["))
+      for (index, item) in items.enumerated() {
+        if index > 0 { out.append(UInt8(ascii: ",")) }
+        item.write(into: &out)
+      }
+      out.append(UInt8(ascii: "]"))
+    case .object(let members):
+      out.append(UInt8(ascii: "{"))
+      for (index, member) in members.enumerated() {
+        if index > 0 { out.append(UInt8(ascii: ",")) }
+        Self.write(member.key, into: &out)
+        out.append(UInt8(ascii: ":"))
+        member.value.write(into: &out)
+      }
+      out.append(UInt8(ascii: "}"))
+    }
+  }
+
+  private static func write(_ text: String, into out: inout [UInt8]) {
+    out.append(UInt8(ascii: "\""))
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+        out.append(UInt8(ascii: "\\"))
+        out.append(byte)
+      case 0x0A: out.append(contentsOf: "\\n".utf8)
+      case 0x0D: out.append(contentsOf: "\\r".utf8)
+      case 0x09: out.append(contentsOf: "\\t".utf8)
+      case 0..<0x20, 0x7F:
+        out.append(contentsOf: (byte < 0x10 ? "\\u000" : "\\u00").utf8)
+        out.append(contentsOf: String(byte, radix: 16).utf8)
+      default: out.append(byte)
+      }
+    }
+    out.append(UInt8(ascii: "\""))
+  }
+}
