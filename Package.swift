@@ -23,6 +23,8 @@ func suite(_ name: String, _ uses: [Target.Dependency]) -> Target {
   .testTarget(name: "\(name)Tests", dependencies: uses, path: "Tests/\(name)", swiftSettings: settings)
 }
 
+let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 
 /// Every handler with the rooms it may use beside the contract.
@@ -58,20 +60,20 @@ let package = Package(
     room("Delivery", ["Wire", "Handler", "Leads", "CCurl"]),
     room("Host", ["Wire", "Handler", "CProcess"]),
     room("Worker", ["Wire", "Handler", "Leads", "Host"]),
+    room("Sink", ["Wire", "Handler", hummingbird, nio, nioPosix]),
     .executableTarget(
       name: "gateway",
       dependencies: [
         "Wire", "Handler", "Host", hummingbird,
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
-        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+        nio, nioPosix,
       ], path: "gateway", swiftSettings: settings),
     .executableTarget(
       name: "leadpipe",
       dependencies: [
-        "Wire", "Handler", "Leads", "Store", "Host", "Worker", hummingbird,
+        "Wire", "Handler", "Leads", "Store", "Host", "Worker", "Sink",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
       ], swiftSettings: settings),
   ]
 )

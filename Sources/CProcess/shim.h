@@ -12,3 +12,8 @@ static inline int leadpipe_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0,
 
 // This process gets `signal` when the thread that started it ends (PR_SET_PDEATHSIG).
 static inline int leadpipe_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
+
+// GNU extensions, declared by hand because the overlay compiles the headers without _GNU_SOURCE.
+#include <spawn.h>
+extern int pipe2(int descriptors[2], int flags);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);

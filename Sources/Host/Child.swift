@@ -1,0 +1,135 @@
+import CProcess
+import Glibc
+
+/// A process that we started: its group is its own, its environment is what was given and nothing else, and it inherits
+/// no descriptor but its three. Whoever holds a Child closes the descriptors and waits for the process.
+package struct Child: Sendable {
+  package let pid: pid_t
+  /// Our end of its stdin, for writing.
+  package let input: Int32
+  /// Our end of its stdout, for reading.
+  package let output: Int32
+  /// Our end of its stderr, or -1 where it shares ours.
+  package let error: Int32
+
+  /// Why no process could be started: the errno of the call that failed.
+  package struct Failure: Error, Sendable {
+    package let call: String
+    package let code: Int32
+    package var reason: String { "\(call): \(String(cString: strerror(code)))" }
+  }
+
+  /// Starts `path` with `arguments` (without the name itself). Our ends are closed in every other child. Runtime crash
+  /// reports are off: they can hang a dying process.
+  package static func spawn(
+    _ path: String, _ arguments: [String] = [], environment: [String: String], pipesError: Bool
+  ) throws(Failure) -> Child {
+    let input = try Pipe()
+    let output: Pipe
+    let error: Pipe?
+    do throws(Failure) {
+      output = try Pipe()
+      do throws(Failure) { error = pipesError ? try Pipe() : nil } catch {
+        output.close()
+        throw error
+      }
+    } catch {
+      input.close()
+      throw error
+    }
+
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, input.reading, 0)
+    posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
+    if let error { posix_spawn_file_actions_adddup2(&actions, error.writing, 2) }
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3)
+
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    var all = sigset_t()
+    sigemptyset(&none)
+    sigfillset(&all)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setsigdefault(&attributes, &all)
+    posix_spawnattr_setpgroup(&attributes, 0)
+    posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+
+    let words = environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { given, _ in given }
+      .map { "\($0.key)=\($0.value)" }.sorted()
+    var pid: pid_t = 0
+    let code = withCStrings([path] + arguments) { argv in
+      withCStrings(words) { envp in posix_spawn(&pid, path, &actions, &attributes, argv, envp) }
+    }
+    close(input.reading)
+    close(output.writing)
+    if let error { close(error.writing) }
+    guard code == 0 else {
+      close(input.writing)
+      close(output.reading)
+      if let error { close(error.reading) }
+      throw Failure(call: "posix_spawn \(path)", code: code)
+    }
+    return Child(pid: pid, input: input.writing, output: output.reading, error: error?.reading ?? -1)
+  }
+
+  /// Sends a signal to the whole group of the process.
+  package func signalGroup(_ signal: Int32) { _ = kill(-pid, signal) }
+
+  /// Waits for the end. The status as waitpid(2) gives it; nil when somebody else has already waited.
+  package func wait() -> Termination? {
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0 { if errno != EINTR { return nil } }
+    return Termination(waitStatus: status)
+  }
+
+  /// The end if it has come, without waiting; nil while it runs.
+  package func poll() -> Termination? {
+    var status: Int32 = 0
+    return waitpid(pid, &status, WNOHANG) == pid ? Termination(waitStatus: status) : nil
+  }
+}
+
+/// How a process ended.
+package enum Termination: Sendable, Equatable, CustomStringConvertible {
+  case exited(Int32)
+  case signalled(Int32)
+
+  package init(waitStatus: Int32) {
+    self = waitStatus & 0x7F == 0 ? .exited(waitStatus >> 8 & 0xFF) : .signalled(waitStatus & 0x7F)
+  }
+
+  package var description: String {
+    switch self {
+    case .exited(let status): "exit status \(status)"
+    case .signalled(let signal): "signal \(signal)"
+    }
+  }
+}
+
+/// Two descriptors, closed on exec.
+private struct Pipe {
+  let reading: Int32
+  let writing: Int32
+
+  init() throws(Child.Failure) {
+    var ends: [Int32] = [-1, -1]
+    guard pipe2(&ends, O_CLOEXEC) == 0 else { throw Child.Failure(call: "pipe", code: errno) }
+    (reading, writing) = (ends[0], ends[1])
+  }
+
+  func close() {
+    Glibc.close(reading)
+    Glibc.close(writing)
+  }
+}
+
+private func withCStrings<R>(_ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> R) -> R {
+  let pointers = strings.map { strdup($0) }
+  defer { pointers.forEach { free($0) } }
+  return body(pointers + [nil])
+}

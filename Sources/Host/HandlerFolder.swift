@@ -1,0 +1,115 @@
+import Glibc
+import Handler
+import Wire
+
+/// A handler found in the folder: where it is, what it says of itself, and what it is trusted with.
+package struct HostedHandler: Sendable {
+  package let path: String
+  package let description: Description
+  package let trust: TrustClass
+
+  /// The environment of its process: what it described and its class may have, taken from `settings`, and its class's
+  /// database login. Nothing else of ours reaches it.
+  package func environment(from settings: [String: String]) -> [String: String] {
+    let names = Set(description.environment.map(\.name)).intersection(trust.grants)
+    var environment = settings.filter { names.contains($0.key) && !$0.value.isEmpty }
+    guard names.contains("DATABASE_URL"), let database = trust.database else { return environment }
+    if let own = settings[database.setting], !own.isEmpty {
+      environment["DATABASE_URL"] = own
+    } else {
+      environment["LEADPIPE_ROLE"] = database.role
+    }
+    return environment
+  }
+}
+
+/// The folder that handlers live in: every executable file of it is one, named by its `--describe`.
+package struct HandlerFolder: Sendable {
+  /// Why the folder cannot be used, in a sentence for the operator.
+  package struct Failure: Error, Sendable { package let reason: String }
+
+  package let handlers: [HostedHandler]
+
+  /// Asks every executable what it is. `trust` is what the operator's LEADPIPE_TRUST adds to our own table.
+  package init(path: String, trust: [String: TrustClass] = [:]) throws(Failure) {
+    var handlers: [HostedHandler] = []
+    for name in try Self.executables(in: path) {
+      let file = path + "/" + name
+      let description = try Self.describe(file)
+      guard description.name == name else {
+        throw Failure(reason: "\(file) calls itself \(description.name)")
+      }
+      let trust = TrustClass.table[name] ?? trust[name] ?? .none
+      handlers.append(HostedHandler(path: file, description: description, trust: trust))
+    }
+    self.handlers = handlers
+    var owners: [Description.Route: String] = [:]
+    for handler in handlers {
+      for route in handler.description.routes {
+        if let other = owners.updateValue(handler.description.name, forKey: route) {
+          throw Failure(reason: "\(route.key) is claimed by both \(other) and \(handler.description.name)")
+        }
+      }
+    }
+  }
+
+  package subscript(name: String) -> HostedHandler? { handlers.first { $0.description.name == name } }
+
+  private static func executables(in path: String) throws(Failure) -> [String] {
+    guard let folder = opendir(path) else {
+      throw Failure(reason: "the handler folder \(path) cannot be read: \(String(cString: strerror(errno)))")
+    }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      var status = stat()
+      if !name.hasPrefix("."), stat(path + "/" + name, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+        access(path + "/" + name, X_OK) == 0
+      {
+        names.append(name)
+      }
+    }
+    return names.sorted()
+  }
+
+  /// Runs `FILE --describe` with nothing in its environment, within two seconds and 1 MiB.
+  private static func describe(_ file: String) throws(Failure) -> Description {
+    let child: Child
+    do throws(Child.Failure) {
+      child = try Child.spawn(file, ["--describe"], environment: [:], pipesError: false)
+    } catch { throw Failure(reason: error.reason) }
+    close(child.input)
+    let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: 2000)
+    close(child.output)
+    if output == nil { child.signalGroup(SIGKILL) }
+    let end = child.wait()
+    guard let output else { throw Failure(reason: "\(file) --describe did not answer in time") }
+    guard end == .exited(0) else { throw Failure(reason: "\(file) --describe failed") }
+    let document: JSON
+    do throws(JSONFault) { document = try JSON(reading: output) } catch {
+      throw Failure(reason: "\(file) --describe printed no JSON: \(error.reason)")
+    }
+    do throws(Problem) { return try Description(reading: document) } catch {
+      throw Failure(reason: "\(file): \(error.detail)")
+    }
+  }
+}
+
+/// Reads a descriptor to its end; nil when that takes longer than `milliseconds` or gives more than `limit` bytes.
+package func readUntilEnd(_ descriptor: Int32, limit: Int, milliseconds: Int) -> [UInt8]? {
+  let end = Instant.now.milliseconds + milliseconds
+  var bytes: [UInt8] = []
+  var buffer = [UInt8](repeating: 0, count: 65_536)
+  while bytes.count <= limit {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    let left = end - Instant.now.milliseconds
+    if left <= 0 || poll(&entry, 1, Int32(left)) == 0 { return nil }
+    let count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
+    if count == 0 { return bytes }
+    if count > 0 { bytes += buffer[..<count] } else if errno != EINTR { return nil }
+  }
+  return nil
+}

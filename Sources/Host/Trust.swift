@@ -1,0 +1,46 @@
+/// What a handler may be given. A description asks; this table grants.
+package enum TrustClass: String, Sendable, CaseIterable {
+  case intake, worker, admin
+  /// No secret and no database.
+  case none
+
+  /// Settings that every process may see.
+  private static let common: Set<String> = ["LOG_LEVEL", "LOG_FORMAT", "TIME_ZONE", "BUSINESS_HOURS"]
+
+  /// The settings of this class. The database is named by one word for all; which login it is depends on the class.
+  package var grants: Set<String> {
+    switch self {
+    case .intake: Self.common.union(["DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "LEADPIPE_CHANNELS", "PORT"])
+    case .worker:
+      Self.common.union([
+        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_NEWSLETTER_URL",
+        "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "TELEGRAM_API_URL", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_USER",
+        "EMAIL_PASS", "EMAIL_FROM", "EMAIL_TO", "FRONTEND_URL",
+      ])
+    case .admin: Self.common.union(["DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL"])
+    case .none: Self.common
+    }
+  }
+
+  /// The setting that holds this class's own database login, and the role to take where there is only one login.
+  package var database: (setting: String, role: String)? {
+    switch self {
+    case .intake: ("DATABASE_URL_INTAKE", "leadpipe_intake")
+    case .worker: ("DATABASE_URL_WORKER", "leadpipe_worker")
+    case .admin: ("DATABASE_URL_ADMIN", "leadpipe_admin")
+    case .none: nil
+    }
+  }
+
+  /// Our own handlers. A name that is not here gets `none` until the operator lists it.
+  package static let table: [String: TrustClass] = [
+    "delivery-begin": .worker,
+    "delivery-record": .worker,
+    "event-claim": .worker,
+    "health-check": .intake,
+    "lead-capture": .intake,
+    "notify-email": .worker,
+    "notify-slack": .worker,
+    "notify-telegram": .worker,
+  ]
+}

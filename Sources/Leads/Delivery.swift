@@ -1,0 +1,48 @@
+import Wire
+
+/// One delivery on its way through the steps: a line of NDJSON that event-claim writes, each step passes on, and
+/// delivery-record reads. Members that a step does not know stay on the line.
+package struct DeliveryLine: Sendable, Equatable {
+  package private(set) var document: JSON
+  package let id: UUIDText
+  /// Results count only under the fence of the claim that led to them.
+  package let fence: Int
+  /// Which try this is, from 1.
+  package let attempt: Int
+  package let channel: String
+  /// `default` for Slack, the chat's id, the mail address.
+  package let recipient: String
+  package let eventType: String
+  package let eventAt: Instant
+  package let conversationID: UUIDText?
+  /// The facts of the event, for the wording.
+  package let payload: JSON
+
+  /// Nil when a member that every delivery has is missing or of another type.
+  package init?(_ document: JSON) {
+    guard let id = document["id"]?.string.flatMap(UUIDText.init), let fence = document["fence"]?.integer,
+      let attempt = document["attempt"]?.integer, let channel = document["channel"]?.string,
+      let recipient = document["recipient"]?.string, let eventType = document["eventType"]?.string,
+      let eventAt = document["eventAt"]?.string.flatMap(Instant.init(iso8601:)), let payload = document["payload"]
+    else { return nil }
+    self.document = document
+    self.id = id
+    self.fence = fence
+    self.attempt = attempt
+    self.channel = channel
+    self.recipient = recipient
+    self.eventType = eventType
+    self.eventAt = eventAt
+    self.payload = payload
+    conversationID = document["conversationId"]?.string.flatMap(UUIDText.init)
+  }
+
+  /// What happened to it, once something has.
+  package var outcome: DeliveryOutcome? {
+    get { document["outcome"].flatMap(DeliveryOutcome.init) }
+    set { document = newValue.map { document.setting("outcome", $0.document) } ?? document.removing("outcome") }
+  }
+
+  /// Whether a step has already said what happened: it is then passed on untouched.
+  package var hasOutcome: Bool { document["outcome"] != nil }
+}
