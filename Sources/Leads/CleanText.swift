@@ -1,0 +1,20 @@
+/// Text that people typed, made harmless and kept whole: control characters other than line feed and tab, and overrides
+/// of the writing direction, are removed; CRLF and CR become LF; blanks at both ends go. PostgreSQL puts it into NFC.
+package func cleanText(_ text: String) -> String {
+  var scalars = String.UnicodeScalarView()
+  var previous: Unicode.Scalar = " "
+  for scalar in text.unicodeScalars {
+    switch scalar.value {
+    case 0x0D: scalars.append("\n")
+    case 0x0A: if previous != "\r" { scalars.append(scalar) }
+    case 0x09: scalars.append(scalar)
+    case 0..<0x20, 0x7F..<0xA0, 0x202A...0x202E, 0x2066...0x2069: break
+    default: scalars.append(scalar)
+    }
+    previous = scalar
+  }
+  let isBlank = { (scalar: Unicode.Scalar) in scalar.properties.isWhitespace }
+  guard let first = scalars.firstIndex(where: { !isBlank($0) }), let last = scalars.lastIndex(where: { !isBlank($0) })
+  else { return "" }
+  return String(scalars[first...last])
+}

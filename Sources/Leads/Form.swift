@@ -1,0 +1,173 @@
+import Wire
+
+/// A form: the fields a request may have, in one table. From it come the check, the normalised values and the JSON Schema,
+/// so that what is documented is what is enforced.
+package struct Form: Sendable {
+  /// What a field must hold.
+  package indirect enum Rule: Sendable {
+    /// Cleaned text; the length in Unicode scalars.
+    case text(ClosedRange<Int>)
+    case phone
+    case email
+    case uuid
+    case integer(ClosedRange<Int>)
+    case boolean
+    case choice([String])
+    /// ISO 8601; a bad one counts as absent.
+    case time
+    case texts(max: Int, each: ClosedRange<Int>)
+    /// Any object, at most so many bytes as JSON.
+    case object(maxBytes: Int)
+    case form(Form)
+    case forms(Form, max: Int)
+    /// 1 to 200 visible ASCII characters (the Idempotency-Key draft).
+    case key
+  }
+
+  package struct Field: Sendable {
+    let name: String
+    let rule: Rule
+    let isRequired: Bool
+
+    package static func required(_ name: String, _ rule: Rule) -> Field { Field(name: name, rule: rule, isRequired: true) }
+    package static func optional(_ name: String, _ rule: Rule) -> Field { Field(name: name, rule: rule, isRequired: false) }
+  }
+
+  /// One fault: `messages[3].id`, `is required`.
+  package struct Fault: Sendable, Equatable {
+    package let path: String
+    package let message: String
+  }
+
+  /// All faults of a request at once.
+  package struct Faults: Error, Sendable, Equatable {
+    package let faults: [Fault]
+  }
+
+  package let fields: [Field]
+
+  package init(_ fields: [Field]) { self.fields = fields }
+
+  /// The values of the known fields, cleaned and normalised. Unknown fields, nulls and blank optional texts are left out.
+  package func check(_ json: JSON) throws(Faults) -> JSON {
+    var faults: [Fault] = []
+    let checked = check(json, at: "", &faults)
+    guard faults.isEmpty else { throw Faults(faults: faults) }
+    return checked ?? [:]
+  }
+
+  fileprivate func check(_ json: JSON, at path: String, _ faults: inout [Fault]) -> JSON? {
+    guard case .object = json else {
+      faults.append(Fault(path: path, message: "must be an object"))
+      return nil
+    }
+    var checked: [JSON.Member] = []
+    for field in fields {
+      let place = path.isEmpty ? field.name : "\(path).\(field.name)"
+      let count = faults.count
+      if let value = json[field.name], !value.isNull, let good = field.rule.check(value, at: place, &faults) {
+        checked.append(JSON.Member(field.name, good))
+      } else if field.isRequired, faults.count == count {
+        faults.append(Fault(path: place, message: "is required"))
+      }
+    }
+    return .object(checked)
+  }
+}
+
+extension Form.Rule {
+  /// The normalised value; nil with a fault when it is wrong, nil without one when it counts as absent.
+  fileprivate func check(_ value: JSON, at path: String, _ faults: inout [Form.Fault]) -> JSON? {
+    func refuse(_ message: String) -> JSON? {
+      faults.append(Form.Fault(path: path, message: message))
+      return nil
+    }
+    func text(_ range: ClosedRange<Int>) -> String? {
+      guard let raw = value.string else {
+        _ = refuse("must be a text")
+        return nil
+      }
+      let text = cleanText(raw)
+      if text.isEmpty { return nil }
+      guard range ~= text.unicodeScalars.count else {
+        _ = refuse("must have \(range.lowerBound) to \(range.upperBound) characters")
+        return nil
+      }
+      return text
+    }
+    switch self {
+    case .text(let range): return text(range).map(JSON.string)
+    case .phone:
+      guard let raw = text(5...32) else { return nil }
+      return PhoneNumber(raw).map { .string($0.e164) } ?? refuse("must be a telephone number")
+    case .email:
+      guard let raw = value.string else { return refuse("must be a text") }
+      if raw.isEmpty { return nil }
+      return EmailAddress(raw).map { .string($0.text) } ?? refuse("must be a mail address")
+    case .uuid: return value.string.flatMap(UUIDText.init).map { .string($0.text) } ?? refuse("must be a UUID")
+    case .integer(let range):
+      guard let number = value.integer, range ~= number else {
+        return refuse("must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return JSON(number)
+    case .boolean: return value.bool.map(JSON.bool) ?? refuse("must be true or false")
+    case .choice(let words):
+      return value.string.flatMap { words.contains($0) ? .string($0) : nil }
+        ?? refuse("must be one of \(words.joined(separator: ", "))")
+    case .time: return value.string.flatMap(Instant.init(iso8601:)).map { .string($0.iso8601) }
+    case .texts(let max, let each):
+      guard let items = value.array, items.count <= max else { return refuse("must be a list of at most \(max) texts") }
+      return .array(
+        items.enumerated().compactMap { index, item in
+          Form.Rule.text(each).check(item, at: "\(path)[\(index)]", &faults)
+        })
+    case .object(let maxBytes):
+      guard case .object = value else { return refuse("must be an object") }
+      return value.bytes.count <= maxBytes ? value : refuse("must not be larger than \(maxBytes) bytes")
+    case .form(let form): return form.check(value, at: path, &faults)
+    case .forms(let form, let max):
+      guard let items = value.array, items.count <= max else { return refuse("must be a list of at most \(max) objects") }
+      return .array(
+        items.enumerated().compactMap { index, item in form.check(item, at: "\(path)[\(index)]", &faults) })
+    case .key:
+      guard let key = value.string, 1...200 ~= key.utf8.count, key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+        return refuse("must have 1 to 200 visible ASCII characters")
+      }
+      return .string(key)
+    }
+  }
+}
+
+extension Form {
+  /// The form as JSON Schema 2020-12.
+  package var schema: JSON {
+    [
+      "type": "object", "properties": .object(fields.map { JSON.Member($0.name, $0.rule.schema) }),
+      "required": .array(fields.filter(\.isRequired).map { .string($0.name) }),
+    ]
+  }
+}
+
+extension Form.Rule {
+  fileprivate var schema: JSON {
+    func text(_ range: ClosedRange<Int>) -> JSON {
+      ["type": "string", "minLength": JSON(range.lowerBound), "maxLength": JSON(range.upperBound)]
+    }
+    return switch self {
+    case .text(let range): text(range)
+    case .phone: text(5...32).setting("description", "a telephone number in any common writing")
+    case .email: ["type": "string", "anyOf": [["format": "email"], ["const": ""]]]
+    case .uuid: ["type": "string", "format": "uuid"]
+    case .integer(let range):
+      ["type": "integer", "minimum": JSON(range.lowerBound), "maximum": JSON(range.upperBound)]
+    case .boolean: ["type": "boolean"]
+    case .choice(let words): ["type": "string", "enum": .array(words.map(JSON.string))]
+    case .time: ["description": "ISO 8601 with a zone; anything else counts as absent"]
+    case .texts(let max, let each): ["type": "array", "maxItems": JSON(max), "items": text(each)]
+    case .object(let maxBytes): ["type": "object", "description": .string("at most \(maxBytes) bytes as JSON")]
+    case .form(let form): form.schema
+    case .forms(let form, let max): ["type": "array", "maxItems": JSON(max), "items": form.schema]
+    case .key: text(1...200).setting("pattern", "^[!-~]+$")
+    }
+  }
+}

@@ -1,0 +1,54 @@
+/// A telephone number as E.164 writes it: `+`, a country code, at most 15 digits.
+package struct PhoneNumber: Sendable, Hashable {
+  package let e164: String
+
+  /// Where a number without a country code is at home: the United Arab Emirates.
+  package static let homeCountry = "971"
+
+  /// Reads a number in any common writing: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, digits of any script. A trunk 0 is
+  /// dropped. Nil for letters, extensions, and whatever does not come out as 7 to 15 digits.
+  package init?(_ text: String) {
+    var rest = text.unicodeScalars[...]
+    if text.lowercased().hasPrefix("tel:") { rest = rest.dropFirst(4) }
+    var digits = ""
+    var isInternational = false
+    for scalar in rest {
+      if let digit = Self.digit(scalar) {
+        digits += String(digit)
+      } else if scalar == "+" || scalar == "\u{FF0B}" {
+        guard digits.isEmpty, !isInternational else { return nil }
+        isInternational = true
+      } else if !Self.isSeparator(scalar) {
+        return nil
+      }
+    }
+    if !isInternational, digits.hasPrefix("00") {
+      digits.removeFirst(2)
+      isInternational = true
+    }
+    if isInternational || (digits.hasPrefix(Self.homeCountry) && digits.count >= 11) {
+      if digits.hasPrefix(Self.homeCountry + "0") { digits.remove(at: digits.index(digits.startIndex, offsetBy: 3)) }
+    } else {
+      if digits.hasPrefix("0") { digits.removeFirst() }
+      guard digits.count >= 5 else { return nil }
+      digits = Self.homeCountry + digits
+    }
+    guard 7...15 ~= digits.count, digits.first != "0" else { return nil }
+    e164 = "+" + digits
+  }
+
+  /// The value of a decimal digit of any script: Arabic-Indic and full-width ones are typed too.
+  private static func digit(_ scalar: Unicode.Scalar) -> Int? {
+    guard scalar.properties.numericType == .decimal, let value = scalar.properties.numericValue else { return nil }
+    return Int(value)
+  }
+
+  private static func isSeparator(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar {
+    case " ", "\u{A0}", "\u{202F}", "-", "\u{2010}", "\u{2011}", "\u{2013}", "(", ")", ".", "/": true
+    // Marks of direction that a copied Arabic number carries.
+    case "\u{200E}", "\u{200F}", "\u{202A}", "\u{202C}", "\u{2066}", "\u{2069}": true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,41 @@
+/// What follows from the outcome of a try: a pure table, given the time and a random number.
+package struct RetrySchedule: Sendable {
+  /// The next state of a delivery.
+  package struct Verdict: Sendable, Equatable {
+    /// sent or failed.
+    package let status: String
+    /// Whether the try counts against the message.
+    package let burnsAttempt: Bool
+    /// Seconds until the next try; nil when there is none.
+    package let retryInSeconds: Int?
+  }
+
+  /// Seconds to wait after the first, second, … failed try; the last repeats.
+  private static let backoff = [2, 10, 30, 120, 600, 1800, 3600, 7200, 14_400]
+  /// No try begins later than this after the event.
+  private static let horizon = 72 * 3600
+  /// A channel that is set up wrongly is asked again after this time.
+  private static let configPause = 300
+  private static let throttlePause = 30
+
+  /// - Parameters:
+  ///   - attempt: which try this was, from 1.
+  ///   - eventAge: seconds since the event.
+  ///   - chance: 0 to 1, spreads the waits by ±20 %.
+  package static func verdict(
+    on outcome: DeliveryOutcome, attempt: Int, eventAge: Int, chance: Double
+  ) -> Verdict {
+    switch outcome.class {
+    case .delivered, .accepted: return Verdict(status: "sent", burnsAttempt: true, retryInSeconds: nil)
+    case .permanent, .lost: return Verdict(status: "failed", burnsAttempt: true, retryInSeconds: nil)
+    case .config: return Verdict(status: "failed", burnsAttempt: false, retryInSeconds: configPause)
+    case .throttled:
+      let wait = min(max(outcome.retryAfterSeconds ?? throttlePause, 1), 24 * 3600)
+      return Verdict(status: "failed", burnsAttempt: false, retryInSeconds: wait)
+    case .retry, .unknown:
+      let base = Double(backoff[min(max(attempt, 1), backoff.count) - 1])
+      let wait = max(Int((base * (0.8 + 0.4 * chance)).rounded()), min(outcome.retryAfterSeconds ?? 0, 24 * 3600))
+      return Verdict(status: "failed", burnsAttempt: true, retryInSeconds: eventAge + wait > horizon ? nil : wait)
+    }
+  }
+}

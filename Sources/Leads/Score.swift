@@ -1,0 +1,96 @@
+import Wire
+
+/// How promising a lead is: 0 to 100 points, the quality they mean, and the parts they come from.
+package struct Score: Sendable, Equatable {
+  package let points: Int
+  /// hot, warm or cold.
+  package let quality: String
+  /// `source` (client or server) and, where we counted, the points of each part.
+  package let breakdown: JSON
+
+  init(points: Int, quality: String, breakdown: JSON) {
+    self.points = points
+    self.quality = quality
+    self.breakdown = breakdown
+  }
+
+  /// What the client sends stands as sent; what it leaves out is counted here.
+  init(of lead: Lead, clientPoints: Int?, clientQuality: String?, clientBreakdown: JSON?) {
+    if let clientPoints {
+      self.init(
+        points: clientPoints, quality: clientQuality ?? Self.quality(of: clientPoints),
+        breakdown: (clientBreakdown ?? [:]).setting("source", "client"))
+      return
+    }
+    let parts = [
+      ("budget", Self.budgetPoints(lead.budget.flatMap(Budget.amount(in:)), intent: lead.intent)),
+      ("intent", ["invest": 25, "buy": 22, "sell": 20, "rent": 15, "browse": 5][lead.intent ?? ""] ?? 0),
+      ("urgency", Self.urgencyPoints(lead)), ("contact", Self.contactPoints(lead)),
+      ("engagement", Self.engagementPoints(lead.messages.count { $0.sender == "customer" })),
+    ]
+    let points = parts.reduce(0) { $0 + $1.1 }
+    self.init(
+      points: points, quality: clientQuality ?? Self.quality(of: points),
+      breakdown: .object([JSON.Member("source", "server")] + parts.map { JSON.Member($0.0, JSON($0.1)) }))
+  }
+
+  /// From 80 points hot, from 50 warm, else cold: the same everywhere.
+  package static func quality(of points: Int) -> String { points >= 80 ? "hot" : points >= 50 ? "warm" : "cold" }
+
+  /// Up to 30 points, on a scale of its own for sale, yearly rent and investment (AED).
+  private static func budgetPoints(_ amount: Double?, intent: String?) -> Int {
+    guard let amount, amount > 0 else { return 0 }
+    let scale: [(Double, Int)] =
+      switch intent {
+      case "rent": [(500_000, 30), (250_000, 25), (150_000, 20), (80_000, 12)]
+      case "invest": [(20_000_000, 30), (10_000_000, 26), (5_000_000, 22), (2_000_000, 16), (1_000_000, 10)]
+      default: [(10_000_000, 30), (5_000_000, 25), (2_000_000, 20), (1_000_000, 15), (500_000, 10)]
+      }
+    return scale.first { amount >= $0.0 }?.1 ?? 5
+  }
+
+  /// Up to 20 points for ways to answer.
+  private static func contactPoints(_ lead: Lead) -> Int {
+    (lead.customerPhone == nil ? 0 : 10) + (lead.customerEmail == nil ? 0 : 7) + (lead.customerName.contains(" ") ? 3 : 0)
+  }
+
+  /// Up to 10 points for what the customer wrote.
+  private static func engagementPoints(_ messages: Int) -> Int {
+    messages >= 10 ? 10 : messages >= 5 ? 7 : messages >= 2 ? 4 : messages == 1 ? 2 : 0
+  }
+
+  /// Up to 15 points for words that say when.
+  private static func urgencyPoints(_ lead: Lead) -> Int {
+    let said = ([lead.notes ?? ""] + lead.tags + lead.messages.filter { $0.sender == "customer" }.map(\.text))
+      .joined(separator: "\n").lowercased()
+    let now = ["urgent", "asap", "immediately", "today", "this week", "right away", "عاجل", "فورا", "اليوم"]
+    let soon = ["this month", "next week", "soon", "next month", "قريبا", "هذا الشهر"]
+    return now.contains { said.contains($0) } ? 15 : soon.contains { said.contains($0) } ? 8 : 0
+  }
+}
+
+/// A budget as people write it.
+package enum Budget {
+  /// The largest amount in a text: `AED 1.5M - 2M` is 2,000,000, `80,000 / year` is 80,000; nil without a number.
+  package static func amount(in text: String) -> Double? {
+    var amounts: [Double] = []
+    var digits = ""
+    func finish(_ next: String) {
+      let number = digits.filter { $0 != "," }
+      digits = ""
+      guard let value = Double(number.last == "." ? String(number.dropLast()) : number) else { return }
+      let factor = next.hasPrefix("k") || next.hasPrefix("thousand") ? 1e3 : next.hasPrefix("b") ? 1e9 : next.hasPrefix("m") ? 1e6 : 1
+      amounts.append(value * factor)
+    }
+    let characters = Array(text.lowercased())
+    for (index, character) in characters.enumerated() {
+      if character.isASCII, character.isNumber || (!digits.isEmpty && (character == "." || character == ",")) {
+        digits.append(character)
+      } else if !digits.isEmpty, character != " " {
+        finish(String(characters[index...].prefix(8)))
+      }
+    }
+    if !digits.isEmpty { finish("") }
+    return amounts.max()
+  }
+}
