@@ -46,3 +46,19 @@ package struct DeliveryLine: Sendable, Equatable {
   /// Whether a step has already said what happened: it is then passed on untouched.
   package var hasOutcome: Bool { document["outcome"] != nil }
 }
+
+extension DeliveryLine {
+  package static let schema: JSON = [
+    "type": "object", "required": ["id", "fence", "attempt", "channel", "recipient", "eventType", "eventAt", "payload"],
+    "properties": [
+      "id": ["type": "string", "format": "uuid"], "fence": ["type": "integer"], "attempt": ["type": "integer"],
+      "channel": ["type": "string"], "recipient": ["type": "string"], "eventId": ["type": "string", "format": "uuid"],
+      "eventType": ["type": "string"], "eventAt": ["type": "string", "format": "date-time"],
+      "conversationId": ["type": ["string", "null"]], "payload": ["type": "object"],
+      "outcome": [
+        "type": "object", "required": ["class"],
+        "properties": ["class": ["enum": .array(DeliveryOutcome.Class.allCases.map { .string($0.rawValue) })]],
+      ],
+    ],
+  ]
+}

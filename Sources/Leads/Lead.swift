@@ -107,3 +107,34 @@ extension Lead {
     return facts.withoutNulls
   }
 }
+
+extension Lead {
+  /// What this request said, normalised, in the names of the interface's ConversationDTO; nothing that was stored before.
+  package var facts: JSON {
+    let facts: JSON = [
+      "customerName": .string(customerName), "customerPhone": JSON(customerPhone?.e164),
+      "customerEmail": JSON(customerEmail?.text), "intent": JSON(intent), "budget": JSON(budget),
+      "propertyType": JSON(propertyType), "preferredArea": JSON(preferredArea), "leadScore": JSON(score.points),
+      "leadQuality": .string(score.quality), "leadScoreBreakdown": score.breakdown, "source": .string(source),
+      "tags": .array(tags.map(JSON.string)), "notes": JSON(notes), "metadata": metadata ?? .null,
+      "durationMinutes": JSON(durationMinutes),
+    ]
+    return facts.withoutNulls
+  }
+
+  /// The schema of `facts` with what the store adds: the conversation of a 201.
+  package static let conversationSchema: JSON = [
+    "type": "object",
+    "properties": [
+      "id": ["type": "string", "format": "uuid"], "status": ["type": "string"],
+      "createdAt": ["type": "string", "format": "date-time"], "updatedAt": ["type": "string", "format": "date-time"],
+      "customerName": ["type": "string"], "customerPhone": ["type": "string"], "customerEmail": ["type": "string"],
+      "intent": ["type": "string"], "budget": ["type": "string"], "propertyType": ["type": "string"],
+      "preferredArea": ["type": "string"], "leadScore": ["type": "integer"], "leadQuality": ["type": "string"],
+      "leadScoreBreakdown": ["type": "object"], "source": ["type": "string"],
+      "tags": ["type": "array", "items": ["type": "string"]], "notes": ["type": "string"], "metadata": ["type": "object"],
+      "durationMinutes": ["type": "integer"],
+    ],
+    "required": ["id", "status", "createdAt", "updatedAt", "customerName"],
+  ]
+}

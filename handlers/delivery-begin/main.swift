@@ -1,1 +1,26 @@
-print("")
+// The worker's second step: marks a claimed delivery as being sent. One whose lease has passed goes on as lost.
+import Handler
+import Leads
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "delivery-begin", kind: .step, summary: "Marks a claimed delivery as being sent, under its fence",
+    environment: Database.settings + [.number("DELIVERY_LEASE_SECONDS", 1...3600)], input: DeliveryLine.schema,
+    output: DeliveryLine.schema)
+) { settings throws(Problem) in
+  let database = Database(settings)
+  let leaseSeconds = settings.number("DELIVERY_LEASE_SECONDS", default: 30)
+  return { request, log throws(Problem) in
+    var delivery = try DeliveryLine(of: request)
+    if delivery.hasOutcome { return Reply(delivery.document) }
+    let isOurs = try database.begin(
+      delivery, worker: "delivery-begin", leaseSeconds: leaseSeconds, deadline: request.deadline ?? .now, log: log)
+    if !isOurs {
+      log.warn("Delivery \(delivery.id.text) was lost to another worker")
+      delivery.outcome = DeliveryOutcome(.lost)
+    }
+    return Reply(delivery.document)
+  }
+}.run()

@@ -1,1 +1,21 @@
-print("")
+// GET /health: what is configured, whether the database answers, when a worker was last seen, what is waiting.
+import Handler
+import Leads
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "health-check", kind: .endpoint, summary: "Says whether leads are taken and notifications go out",
+    routes: [.init("GET", "/health")], bodyLimit: 1024, timeLimitMs: 5000,
+    environment: Database.settings + [Channel.setting(required: false), .number("PORT", 0...65_535)],
+    input: ["type": "object"], output: Health.schema)
+) { settings throws(Problem) in
+  let database = Database(settings)
+  return { request, log throws(Problem) in
+    let health = Health(
+      report: try? database.call(.healthReport, [:], deadline: request.deadline ?? .now, log: log),
+      channels: Channel.configured(settings), port: settings.number("PORT", default: 4000), at: request.receivedAt)
+    return Reply(status: health.isGood ? 200 : 503, health.document, headers: ["cache-control": "no-store"])
+  }
+}.run()

@@ -1,0 +1,35 @@
+import Glibc
+
+/// The tap on the worker's shoulder: one datagram to the socket named by LEADPIPE_WAKE. It may be lost without harm, for
+/// the worker polls too.
+package struct Wake: Sendable {
+  package static let setting = Setting("LEADPIPE_WAKE") { path in
+    path.hasPrefix("/") && path.utf8.count <= 107 ? nil : "must be an absolute path of at most 107 bytes"
+  }
+
+  private let path: String?
+
+  package init(_ settings: Settings) { path = settings["LEADPIPE_WAKE"] }
+
+  /// Never waits: a full or missing socket is passed over.
+  package func send() {
+    guard let path else { return }
+    let socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard socket >= 0 else { return }
+    defer { close(socket) }
+    var address = unixAddress(path)
+    _ = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        sendto(socket, "w", 1, Int32(MSG_DONTWAIT), $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+  }
+}
+
+/// The address of a unix socket; a path of more than 107 bytes is cut, so check it before.
+package func unixAddress(_ path: String) -> sockaddr_un {
+  var address = sockaddr_un()
+  address.sun_family = sa_family_t(AF_UNIX)
+  withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(107)) }
+  return address
+}

@@ -1,0 +1,175 @@
+import CPostgres
+import Glibc
+import Handler
+import Wire
+
+/// One connection to PostgreSQL, opened at the first call and again when it broke. Nothing waits longer than the deadline
+/// it is given. One thread uses it.
+package final class Database {
+  private let url: String
+  private let role: String?
+  private var connection: OpaquePointer?
+
+  /// The login that a handler calls its function with.
+  package static let url = Setting("DATABASE_URL", required: true) { url in
+    ["postgres://", "postgresql://"].contains { url.hasPrefix($0) } ? nil : "must be a postgresql:// URL"
+  }
+  /// A role to take after the login, for hosts that have one login for all.
+  package static let role = Setting("LEADPIPE_ROLE") { role in
+    role.utf8.allSatisfy { 0x61...0x7A ~= $0 || $0 == UInt8(ascii: "_") } ? nil : "must be the name of a role"
+  }
+  package static let settings = [url, role]
+
+  package convenience init(_ settings: Settings) {
+    self.init(url: settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"])
+  }
+
+  package init(url: String, role: String? = nil) {
+    self.url = url
+    self.role = role
+  }
+
+  deinit { close() }
+
+  /// Why a statement did not give its result.
+  package enum Failure: Error, Sendable, Equatable {
+    /// No connection, or it broke: libpq's own words, without what the statement held.
+    case away(String)
+    case timedOut
+    /// The server refused the statement. The message may repeat what was sent: it is for the operator's own commands,
+    /// not for logs and replies.
+    case refused(sqlState: String, message: String)
+  }
+
+  /// Runs one statement with text parameters and returns its rows as text.
+  package func query(
+    _ statement: String, _ parameters: [String] = [], deadline: Instant
+  ) throws(Failure) -> [[String?]] {
+    let connection = try open(deadline: deadline)
+    let values = parameters.map { strdup($0) }
+    defer { values.forEach { free($0) } }
+    let pointers = values.map { UnsafePointer($0) }
+    guard PQsendQueryParams(connection, statement, Int32(pointers.count), nil, pointers, nil, nil, 0) == 1 else {
+      throw broken(connection)
+    }
+    return try results(of: connection, deadline: deadline)
+  }
+
+  /// Runs a script of several statements; each is a transaction of its own unless the script says otherwise.
+  package func run(script: String, deadline: Instant) throws(Failure) {
+    let connection = try open(deadline: deadline)
+    guard PQsendQuery(connection, script) == 1 else { throw broken(connection) }
+    _ = try results(of: connection, deadline: deadline)
+  }
+
+  /// Ends the connection; the next statement opens another.
+  package func close() {
+    if let connection { PQfinish(connection) }
+    connection = nil
+  }
+
+  // MARK: - Waiting
+
+  private func open(deadline: Instant) throws(Failure) -> OpaquePointer {
+    if let connection {
+      // An idle connection has nothing to read: what is there is the server's farewell.
+      if !isReady(PQsocket(connection), POLLIN, until: .now) { return connection }
+      if PQconsumeInput(connection) == 1, PQstatus(connection) == CONNECTION_OK { return connection }
+      close()
+    }
+    let milliseconds = max(deadline.milliseconds - Instant.now.milliseconds - 200, 100)
+    let options = "-c statement_timeout=\(milliseconds)" + (role.map { " -c role=\($0)" } ?? "")
+    let words = [
+      ("dbname", url), ("options", options), ("application_name", "leadpipe"), ("client_encoding", "UTF8"),
+    ]
+    let keys = words.map { strdup($0.0) }
+    let values = words.map { strdup($0.1) }
+    defer { (keys + values).forEach { free($0) } }
+    let connection = PQconnectStartParams(
+      keys.map { UnsafePointer($0) } + [nil], values.map { UnsafePointer($0) } + [nil], 1)
+    self.connection = connection
+    guard let connection, PQstatus(connection) != CONNECTION_BAD else { throw broken(connection) }
+    PQsetNoticeProcessor(connection, { _, _ in }, nil)
+    var events = POLLOUT
+    while true {
+      guard isReady(PQsocket(connection), events, until: deadline) else {
+        close()
+        throw .timedOut
+      }
+      switch PQconnectPoll(connection) {
+      case PGRES_POLLING_READING: events = POLLIN
+      case PGRES_POLLING_WRITING: events = POLLOUT
+      case PGRES_POLLING_OK:
+        PQsetnonblocking(connection, 1)
+        return connection
+      default: throw broken(connection)
+      }
+    }
+  }
+
+  private func results(of connection: OpaquePointer, deadline: Instant) throws(Failure) -> [[String?]] {
+    while true {
+      let flushed = PQflush(connection)
+      if flushed < 0 { throw broken(connection) }
+      if flushed == 0 { break }
+      try wait(connection, POLLIN | POLLOUT, deadline)
+    }
+    var rows: [[String?]] = []
+    var failure: Failure?
+    while true {
+      while PQisBusy(connection) == 1 { try wait(connection, POLLIN, deadline) }
+      guard let result = PQgetResult(connection) else { break }
+      defer { PQclear(result) }
+      switch PQresultStatus(result) {
+      case PGRES_TUPLES_OK: rows = Self.rows(result)
+      case PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: break
+      default: failure = failure ?? Self.refusal(result)
+      }
+    }
+    if PQstatus(connection) != CONNECTION_OK { throw broken(connection) }
+    if let failure { throw failure }
+    return rows
+  }
+
+  private func wait(_ connection: OpaquePointer, _ events: Int32, _ deadline: Instant) throws(Failure) {
+    guard isReady(PQsocket(connection), events, until: deadline) else {
+      // The server ends the statement by its own timeout; this connection cannot be used meanwhile.
+      close()
+      throw .timedOut
+    }
+    if PQconsumeInput(connection) == 0 { throw broken(connection) }
+  }
+
+  private func isReady(_ descriptor: Int32, _ events: Int32, until deadline: Instant) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+    while true {
+      let left = max(deadline.milliseconds - Instant.now.milliseconds, 0)
+      let count = poll(&entry, 1, Int32(min(left, 3_600_000)))
+      if count > 0 { return true }
+      if count == 0 || errno != EINTR { return false }
+    }
+  }
+
+  private func broken(_ connection: OpaquePointer?) -> Failure {
+    let message = connection.map { String(cString: PQerrorMessage($0)) } ?? "out of memory"
+    close()
+    return .away(message.split(separator: "\n").first.map(String.init) ?? "the connection broke")
+  }
+
+  // MARK: - Results
+
+  private static func rows(_ result: OpaquePointer) -> [[String?]] {
+    let columns = PQnfields(result)
+    return (0..<PQntuples(result)).map { row in
+      (0..<columns).map { column in
+        PQgetisnull(result, row, column) == 1 ? nil : String(cString: PQgetvalue(result, row, column))
+      }
+    }
+  }
+
+  private static func refusal(_ result: OpaquePointer) -> Failure {
+    let state = PQresultErrorField(result, Int32(UInt8(ascii: "C"))).map { String(cString: $0) } ?? ""
+    let message = PQresultErrorField(result, Int32(UInt8(ascii: "M"))).map { String(cString: $0) } ?? ""
+    return .refused(sqlState: state, message: message)
+  }
+}

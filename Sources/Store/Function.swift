@@ -1,0 +1,59 @@
+import Handler
+import Wire
+
+/// The functions of the database that handlers call: one call, one transaction, jsonb in and out.
+package enum Function: String, Sendable, CaseIterable {
+  case beginDeliveries = "begin_deliveries"
+  case captureLead = "capture_lead"
+  case claimDeliveries = "claim_deliveries"
+  case healthReport = "health_report"
+  case recordOutcomes = "record_outcomes"
+
+  /// Unnamed, so that it works behind a pooler that hands each transaction another connection.
+  package var statement: String { "select public.\(rawValue)($1::jsonb)" }
+}
+
+extension Database {
+  /// Calls a function. A deadlock or a serialisation failure is tried again while time is left. The log names the
+  /// function and the SQLSTATE, never what was sent; the problem says to the client only what it may know.
+  package func call(_ function: Function, _ argument: JSON, deadline: Instant, log: Log) throws(Problem) -> JSON {
+    let parameter = argument.text
+    while true {
+      do throws(Failure) {
+        guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {
+          throw .refused(sqlState: "02000", message: "no row")
+        }
+        do { return try JSON(reading: text) } catch {
+          throw .refused(sqlState: "22032", message: error.reason)
+        }
+      } catch {
+        if case .refused(let state, _) = error, ["40001", "40P01"].contains(state), .now < deadline { continue }
+        throw Problem(error, in: function, log: log)
+      }
+    }
+  }
+}
+
+extension Problem {
+  /// The one place where a failure of the database becomes a problem.
+  fileprivate init(_ failure: Database.Failure, in function: Function, log: Log) {
+    switch failure {
+    case .away(let reason):
+      log.error("Database away", ["function": function.rawValue, "reason": reason])
+      self.init(.unavailable, "the database is away", retryAfter: 2)
+    case .timedOut:
+      log.error("Database too slow", ["function": function.rawValue])
+      self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)
+    case .refused(let state, _):
+      log.error("Database refused", ["function": function.rawValue, "sqlstate": state])
+      switch state.prefix(2) {
+      case _ where state == "57014": self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)
+      case _ where state == "42883" || state == "42501":
+        self.init(.unavailable, "the database is not migrated for this handler, or its login may not call it", retryAfter: 60)
+      // Connection, resources, operator's intervention, system error, read-only standby.
+      case "08", "53", "57", "58", "25": self.init(.unavailable, "the database is away", retryAfter: 2)
+      default: self.init(.internalError, "the request could not be carried out")
+      }
+    }
+  }
+}

@@ -1,0 +1,28 @@
+import Handler
+import Leads
+import Store
+import Wire
+
+/// Puts the outcome through the retry schedule and into the database. A delivery that no notifier touched was not sent:
+/// it stands as failed with that reason.
+func record(_ delivery: DeliveryLine, from request: Request, in database: Database, log: Log) throws(Problem) -> JSON {
+  let outcome =
+    delivery.outcome ?? DeliveryOutcome(.config, reason: "no step of the pipeline sends to this channel")
+  let verdict = RetrySchedule.verdict(
+    on: outcome, attempt: delivery.attempt, eventAge: request.receivedAt.seconds(since: delivery.eventAt),
+    chance: .random(in: 0...1))
+  return try database.record(
+    delivery, outcome, verdict, finishedAt: request.receivedAt, deadline: request.deadline ?? .now, log: log)
+}
+
+/// The lines that operators watch for, once no delivery of the event waits for its first try.
+func tell(_ event: JSON, to log: Log) {
+  guard event["settled"]?.bool == true else { return }
+  let sent = (event["sent"]?.array ?? []).compactMap(\.string)
+  let log = log.with("event", event["eventId"]?.string ?? "")
+  if sent.isEmpty {
+    log.warn("All notification channels failed")
+  } else {
+    log.info("Notifications sent via: \(sent.joined(separator: ", "))")
+  }
+}
