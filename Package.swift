@@ -72,7 +72,7 @@ let package = Package(
     .executableTarget(
       name: "leadpipe",
       dependencies: [
-        "Wire", "Handler", "Leads", "Store", "Host", "Worker", "Sink",
+        "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
   ]

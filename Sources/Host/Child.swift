@@ -16,34 +16,58 @@ package struct Child: Sendable {
   package struct Failure: Error, Sendable {
     package let call: String
     package let code: Int32
+
+    package init(call: String, code: Int32) {
+      self.call = call
+      self.code = code
+    }
+
     package var reason: String { "\(call): \(String(cString: strerror(code)))" }
   }
 
-  /// Starts `path` with `arguments` (without the name itself). Our ends are closed in every other child. Runtime crash
-  /// reports are off: they can hang a dying process.
+  /// Starts `path` with `arguments` (without the name itself), all three descriptors piped to us, or stderr shared with
+  /// ours. Runtime crash reports are off: they can hang a dying process.
   package static func spawn(
     _ path: String, _ arguments: [String] = [], environment: [String: String], pipesError: Bool
   ) throws(Failure) -> Child {
     let input = try Pipe()
-    let output: Pipe
-    let error: Pipe?
-    do throws(Failure) {
-      output = try Pipe()
-      do throws(Failure) { error = pipesError ? try Pipe() : nil } catch {
-        output.close()
-        throw error
-      }
-    } catch {
-      input.close()
-      throw error
+    var opened = [input]
+    defer { for pipe in opened { pipe.close() } }
+    let output = try Pipe()
+    opened.append(output)
+    let error = pipesError ? try Pipe() : nil
+    if let error { opened.append(error) }
+    let pid = try start(path, arguments, environment: environment) { actions in
+      posix_spawn_file_actions_adddup2(actions, input.reading, 0)
+      posix_spawn_file_actions_adddup2(actions, output.writing, 1)
+      if let error { posix_spawn_file_actions_adddup2(actions, error.writing, 2) }
     }
+    opened = []
+    close(input.reading)
+    close(output.writing)
+    if let error { close(error.writing) }
+    return Child(pid: pid, input: input.writing, output: output.reading, error: error?.reading ?? -1)
+  }
 
+  /// Starts a service: it reads nothing, and writes where we write. All of it belongs on stderr.
+  package static func service(
+    _ path: String, _ arguments: [String] = [], environment: [String: String]
+  ) throws(Failure) -> Child {
+    let pid = try start(path, arguments, environment: environment) { actions in
+      posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDONLY, 0)
+      posix_spawn_file_actions_adddup2(actions, 2, 1)
+    }
+    return Child(pid: pid, input: -1, output: -1, error: -1)
+  }
+
+  private static func start(
+    _ path: String, _ arguments: [String], environment: [String: String],
+    descriptors: (UnsafeMutablePointer<posix_spawn_file_actions_t>) -> Void
+  ) throws(Failure) -> pid_t {
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_adddup2(&actions, input.reading, 0)
-    posix_spawn_file_actions_adddup2(&actions, output.writing, 1)
-    if let error { posix_spawn_file_actions_adddup2(&actions, error.writing, 2) }
+    descriptors(&actions)
     posix_spawn_file_actions_addclosefrom_np(&actions, 3)
 
     var attributes = posix_spawnattr_t()
@@ -65,16 +89,8 @@ package struct Child: Sendable {
     let code = withCStrings([path] + arguments) { argv in
       withCStrings(words) { envp in posix_spawn(&pid, path, &actions, &attributes, argv, envp) }
     }
-    close(input.reading)
-    close(output.writing)
-    if let error { close(error.writing) }
-    guard code == 0 else {
-      close(input.writing)
-      close(output.reading)
-      if let error { close(error.reading) }
-      throw Failure(call: "posix_spawn \(path)", code: code)
-    }
-    return Child(pid: pid, input: input.writing, output: output.reading, error: error?.reading ?? -1)
+    guard code == 0 else { throw Failure(call: "posix_spawn \(path)", code: code) }
+    return pid
   }
 
   /// Sends a signal to the whole group of the process.

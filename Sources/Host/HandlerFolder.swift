@@ -26,7 +26,11 @@ package struct HostedHandler: Sendable {
 /// The folder that handlers live in: every executable file of it is one, named by its `--describe`.
 package struct HandlerFolder: Sendable {
   /// Why the folder cannot be used, in a sentence for the operator.
-  package struct Failure: Error, Sendable { package let reason: String }
+  package struct Failure: Error, Sendable {
+    package let reason: String
+
+    package init(reason: String) { self.reason = reason }
+  }
 
   package let handlers: [HostedHandler]
 

@@ -1,0 +1,63 @@
+# One door for the habits. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint format bench clean packages test-packages
+
+SWIFT ?= swift
+RELEASE = --configuration release --static-swift-stdlib -Xlinker -s -Xlinker --gc-sections -Xlinker --as-needed
+HANDLERS = $(notdir $(wildcard handlers/*))
+
+# What the product needs, and what its tests need beside it.
+PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata
+TEST_PACKAGES = curl jq postgresql-15-pgtap python3-aiosmtpd
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+run: build ## install what is missing, build, and run all of it
+	@exec bin/leadpipe up
+
+build: packages ## release executables into bin/
+	@echo 'build     compiling release executables (the first time takes some minutes)'
+	@$(SWIFT) build $(RELEASE)
+	@mkdir -p bin/handlers
+	@out=$$($(SWIFT) build $(RELEASE) --show-bin-path); \
+	install -m 755 "$$out/leadpipe" "$$out/gateway" bin/; \
+	for name in $(HANDLERS); do install -m 755 "$$out/$$name" bin/handlers/; done; \
+	for old in bin/handlers/*; do [ -d "handlers/$${old##*/}" ] || rm -f "$$old"; done; \
+	rm -rf bin/supabase; cp -r supabase bin/supabase; rm -rf bin/supabase/tests
+	@echo 'build     done: bin/leadpipe bin/gateway bin/handlers/'
+
+test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
+	@Tests/run
+
+lint: ## the code's form
+	@$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests gateway handlers
+	@echo 'lint      clean'
+
+format: ## put the code into its form
+	@$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests gateway handlers
+
+bench: test-packages build ## measure against peers, in one run; writes benchmarks/
+	@benchmarks/run
+
+clean: ## remove what was built; data in .leadpipe/ stays
+	@rm -rf .build bin
+
+# Installs only what dpkg does not know; asks for rights only then.
+define install-missing
+	@missing=$$(for name in $(1); do dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'install ok installed' || echo $$name; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "packages  installing" $$missing; \
+	  as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq; \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
+endef
+
+packages:
+	$(call install-missing,$(PACKAGES))
+
+test-packages: packages
+	$(call install-missing,$(TEST_PACKAGES))

@@ -1,0 +1,76 @@
+import Wire
+
+/// The migrations of a database and the ledger that `supabase db push` keeps too, so that either can follow the other.
+package struct Ledger {
+  /// One migration: its version is the number that its file name begins with.
+  package struct Migration: Sendable, Equatable {
+    package let version: String
+    package let name: String
+    package let script: String
+
+    package init(version: String, name: String, script: String) {
+      self.version = version
+      self.name = name
+      self.script = script
+    }
+  }
+
+  private let database: Database
+  private let deadline: Instant
+
+  package init(_ database: Database, deadline: Instant) {
+    self.database = database
+    self.deadline = deadline
+  }
+
+  /// Brings the database to the newest migration; returns the versions that were applied. Twenty that start at once take
+  /// turns. A database where the files were run by hand and the ledger is empty is accepted: every migration may run again.
+  package func migrate(shim: String, _ migrations: [Migration]) throws(Database.Failure) -> [String] {
+    try locked { () throws(Database.Failure) in
+      try database.run(script: shim, deadline: deadline)
+      try database.run(script: Self.table, deadline: deadline)
+      let rows = try database.query("select version from supabase_migrations.schema_migrations", deadline: deadline)
+      let known = Set(rows.compactMap { $0.first ?? nil })
+      var applied: [String] = []
+      for migration in migrations where !known.contains(migration.version) {
+        try transaction { () throws(Database.Failure) in
+          try database.run(script: migration.script, deadline: deadline)
+          _ = try database.query(
+            """
+            insert into supabase_migrations.schema_migrations (version, name, statements) values ($1, $2, array[$3])
+            on conflict (version) do nothing
+            """, [migration.version, migration.name, migration.script], deadline: deadline)
+        }
+        applied.append(migration.version)
+      }
+      return applied
+    }
+  }
+
+  /// Takes the event-driven part back out. The script removes its rows from the ledger itself.
+  package func rollback(script: String) throws(Database.Failure) {
+    try locked { () throws(Database.Failure) in
+      try transaction { () throws(Database.Failure) in try database.run(script: script, deadline: deadline) }
+    }
+  }
+
+  private static let table = """
+    create schema if not exists supabase_migrations;
+    create table if not exists supabase_migrations.schema_migrations
+      (version text primary key, statements text[], name text);
+    """
+
+  /// One at a time in this database; the lock ends with the connection.
+  private func locked<R>(_ body: () throws(Database.Failure) -> R) throws(Database.Failure) -> R {
+    _ = try database.query("select pg_advisory_lock(hashtext('leadpipe migrate'))::text", deadline: deadline)
+    defer { database.close() }
+    return try body()
+  }
+
+  private func transaction(_ body: () throws(Database.Failure) -> Void) throws(Database.Failure) {
+    // What fails is undone with the connection, which `locked` closes.
+    try database.run(script: "begin", deadline: deadline)
+    try body()
+    try database.run(script: "commit", deadline: deadline)
+  }
+}

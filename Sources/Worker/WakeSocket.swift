@@ -1,0 +1,36 @@
+import Glibc
+import Handler
+
+/// The socket that handlers tap after a commit.
+final class WakeSocket {
+  let descriptor: Int32
+  private let path: String
+
+  /// Binds the path anew: a socket left by a worker that was killed is no worker.
+  init?(path: String) {
+    descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+    self.path = path
+    unlink(path)
+    var address = unixAddress(path)
+    let bound = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    guard bound == 0 else {
+      close(descriptor)
+      return nil
+    }
+  }
+
+  deinit {
+    close(descriptor)
+    unlink(path)
+  }
+
+  /// Takes all the taps that have come: they mean one thing.
+  func drain() {
+    var buffer: [UInt8] = [0, 0]
+    while recv(descriptor, &buffer, 2, 0) >= 0 {}
+  }
+}

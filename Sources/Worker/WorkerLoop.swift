@@ -1,0 +1,160 @@
+import Glibc
+import Handler
+import Host
+import Leads
+import Wire
+
+/// The loop that joins the steps: claims what is due, leads each channel's deliveries through their steps in a lane of
+/// its own, so that no channel waits for another, and sleeps until a tap, the poll or an answer. One thread, one poll(2).
+package final class WorkerLoop {
+  package struct Options: Sendable {
+    package var name: String
+    package var pollSeconds: Int
+    package var batchSize: Int
+    /// Where handlers tap; nil leaves the poll alone.
+    package var wakePath: String?
+    /// Steps that have had nothing to do for this long end.
+    package var idleSeconds = 60
+
+    package init(name: String, pollSeconds: Int, batchSize: Int, wakePath: String?) {
+      self.name = name
+      self.pollSeconds = pollSeconds
+      self.batchSize = batchSize
+      self.wakePath = wakePath
+    }
+  }
+
+  private let options: Options
+  private let log: Log
+  private let claimer: StepProcess
+  private var claimAskedAt: Instant?
+  private var nextClaim = Instant.now
+  private var claimFailures = 0
+  private var lanes: [ChannelLane] = []
+  private var isStopping = false
+
+  /// - Parameter settings: what the steps are given from, LEADPIPE_CHANNELS among it.
+  package init(
+    _ options: Options, channels: [Channel], folder: HandlerFolder, settings: [String: String], log: Log
+  ) throws(HandlerFolder.Failure) {
+    func step(_ name: String) throws(HandlerFolder.Failure) -> StepProcess {
+      guard let handler = folder[name] else { throw HandlerFolder.Failure(reason: "the step \(name) is not in the folder") }
+      return StepProcess(handler, settings: settings)
+    }
+    self.options = options
+    self.log = log
+    claimer = try step("event-claim")
+    for name in Set(channels.map(\.name)).sorted() {
+      lanes.append(
+        ChannelLane(
+          channel: name, lane: Lane(capacity: options.batchSize),
+          steps: [
+            .begin: try step("delivery-begin"), .send: try step("notify-\(name)"), .record: try step("delivery-record"),
+          ]))
+    }
+  }
+
+  /// Runs until SIGTERM or SIGINT. What is being sent is finished and recorded first, for at most 20 s; what was only
+  /// claimed is left to its lease.
+  package func run(signals: SignalPipe) {
+    let wake = options.wakePath.flatMap(WakeSocket.init)
+    if options.wakePath != nil, wake == nil { log.warn("The wake socket cannot be made: polling only") }
+    log.info("Notification worker started", ["channels": lanes.map(\.channel).joined(separator: ",")])
+    var stopBy = Instant.now
+    while !isStopping || (lanes.contains { !$0.lane.isIdle } && .now < stopBy) {
+      step()
+      var entries = descriptors(signals, wake)
+      _ = poll(&entries, nfds_t(entries.count), Int32(sleepMilliseconds()))
+      if !signals.take().isEmpty, !isStopping {
+        isStopping = true
+        stopBy = Instant.now.adding(seconds: 20)
+        for index in lanes.indices { lanes[index].lane.dropQueue() }
+      }
+      if let wake, entries.contains(where: { $0.fd == wake.descriptor && $0.revents != 0 }) {
+        wake.drain()
+        nextClaim = .now
+      }
+      read(entries.filter { $0.revents != 0 }.map(\.fd))
+    }
+    claimer.stop()
+    for lane in lanes { lane.stop() }
+    log.info("Notification worker stopped")
+  }
+
+  private func descriptors(_ signals: SignalPipe, _ wake: WakeSocket?) -> [pollfd] {
+    ([signals.descriptor, wake?.descriptor ?? -1, claimer.descriptor] + lanes.flatMap { $0.steps.values.map(\.descriptor) })
+      .filter { $0 >= 0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+  }
+
+  /// Until the next thing that the clock brings: a claim, a time limit, a record to try again. Never more than a second,
+  /// so that no forgotten clock holds anything up.
+  private func sleepMilliseconds() -> Int {
+    guard claimAskedAt == nil, !isStopping else { return 250 }
+    return max(0, min(nextClaim.milliseconds - Instant.now.milliseconds, 1000))
+  }
+
+  /// What the clock asks for.
+  private func step() {
+    let now = Instant.now
+    if let asked = claimAskedAt, asked.adding(seconds: 15) <= now { claimFailed("gave no answer in time") }
+    if claimAskedAt == nil, !isStopping, nextClaim <= now { claim(now) }
+    for lane in lanes {
+      lane.advance(now: now, log: log)
+      lane.rest(after: options.idleSeconds, now: now)
+    }
+    if claimAskedAt == nil, claimer.lastUsed.adding(seconds: options.idleSeconds) <= now { claimer.stop() }
+  }
+
+  // MARK: - Claiming
+
+  /// Asks for as much as the lanes have room for. Asked in an envelope, so that the answer is one line however many
+  /// deliveries it holds.
+  private func claim(_ now: Instant) {
+    let limits = JSON.object(lanes.map { JSON.Member($0.channel, JSON($0.lane.room)) })
+    let body: JSON = ["worker": .string(options.name), "limits": limits]
+    let envelope: JSON = [
+      "headers": ["content-type": "application/json"], "body": .string(body.text),
+      "requestContext": ["http": ["method": "POST"], "timeEpoch": JSON(now.milliseconds)],
+    ]
+    do throws(Child.Failure) {
+      try claimer.send(envelope)
+      claimAskedAt = now
+    } catch { claimFailed(error.reason) }
+  }
+
+  private func claimed(_ reply: JSON) {
+    claimAskedAt = nil
+    guard reply["statusCode"]?.integer == 200 else { return claimFailed("status \(reply["statusCode"]?.integer ?? 0)") }
+    claimFailures = 0
+    let lines = (reply["body"]?.string ?? "").split(separator: "\n").compactMap { try? JSON(reading: String($0)) }
+    if isStopping { return }
+    for lane in lanes { lane.lane.add(lines.filter { $0["channel"]?.string == lane.channel }) }
+    // There may be more: ask again at once after anything, else at the next poll.
+    nextClaim = lines.isEmpty ? Instant.now.adding(seconds: options.pollSeconds) : .now
+  }
+
+  /// Waits a little longer after each failure in a row, up to the poll.
+  private func claimFailed(_ reason: String) {
+    claimAskedAt = nil
+    claimer.stop()
+    claimFailures += 1
+    log.warn("Claiming failed", ["reason": reason])
+    nextClaim = Instant.now.adding(seconds: min(claimFailures, max(options.pollSeconds, 1)))
+  }
+
+  // MARK: - Answers
+
+  private func read(_ descriptors: [Int32]) {
+    if claimer.descriptor >= 0, descriptors.contains(claimer.descriptor) {
+      switch claimer.read() {
+      case .notYet: break
+      case .line(let reply): claimed(reply)
+      case .gone(let reason): if claimAskedAt != nil { claimFailed(reason) }
+      }
+    }
+    for lane in lanes where lane.read(descriptors, log: log) {
+      // A lane that has become free may take what is still due.
+      if lane.lane.isIdle { nextClaim = min(nextClaim, .now) }
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Foundation
+import Handler
+import Host
+
+/// The command of the house: a table of contents.
+@main
+struct Leadpipe: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "leadpipe", abstract: "Lead capture for a property agency: everything but the handlers themselves.",
+    discussion: "Settings come from the environment; docs/operations.md lists them.", version: "0.1.0",
+    subcommands: [
+      Up.self, Gateway.self, WorkerCommand.self, Migrate.self, Rollback.self, Invoke.self, Routes.self, Channels.self,
+      SinkCommand.self,
+    ])
+}
+
+/// Where the parts lie: beside this executable.
+struct Layout {
+  let bin: String
+
+  init() {
+    let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    bin = URL(fileURLWithPath: path).deletingLastPathComponent().path
+  }
+
+  var leadpipe: String { bin + "/leadpipe" }
+  var gateway: String { bin + "/gateway" }
+  var handlers: String { processEnvironment()["LEADPIPE_HANDLERS"] ?? bin + "/handlers" }
+  /// The SQL: shim, migrations, rollback.
+  var supabase: String { bin + "/supabase" }
+
+  func folder() throws -> HandlerFolder {
+    do throws(HandlerFolder.Failure) { return try HandlerFolder(path: handlers) } catch { throw Refusal(error.reason) }
+  }
+}
+
+/// A sentence for the operator, and the exit status of a wrong setting.
+struct Refusal: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,104 @@
+import ArgumentParser
+import Foundation
+import Handler
+import Host
+import Leads
+import Wire
+import Worker
+
+struct Gateway: ParsableCommand {
+  static let configuration = CommandConfiguration(abstract: "Serve HTTP: becomes bin/gateway.")
+
+  func run() throws {
+    let environment = processEnvironment()
+    _ = try KnownSettings.check(environment)
+    let words = ServiceEnvironment.gateway(environment).map { "\($0.key)=\($0.value)" }
+    let path = Layout().gateway
+    let argv = [strdup(path), nil]
+    let envp = words.map { strdup($0) } + [nil]
+    execve(path, argv, envp)
+    throw Refusal("\(path): \(String(cString: strerror(errno)))")
+  }
+}
+
+struct Channels: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Print the configured channels and recipients as JSON, for LEADPIPE_CHANNELS.")
+
+  func run() throws {
+    let environment = processEnvironment()
+    _ = try KnownSettings.check(environment)
+    print(ServiceEnvironment.channels(environment))
+  }
+}
+
+struct Routes: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List the handlers: their routes, class of trust and limits, from their own descriptions.")
+
+  func run() throws {
+    for handler in try Layout().folder().handlers {
+      let description = handler.description
+      let routes = description.routes.map(\.key).joined(separator: ", ")
+      let limits = "\(description.bodyLimit) B, \(description.timeLimitMs) ms"
+      print("\(description.name)\t\(handler.trust.rawValue)\t\(routes.isEmpty ? "(step)" : routes)\t\(limits)")
+    }
+  }
+}
+
+struct Invoke: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run a handler once with what the gateway or worker would give it.",
+    discussion: "Reads one JSON document from the file or stdin, prints the reply, and exits as the handler does.")
+
+  @Argument(help: "The handler's name.") var name: String
+  @Argument(help: "A file with the request; stdin without it.") var file: String?
+
+  func run() throws {
+    guard let handler = try Layout().folder()[name] else { throw Refusal("there is no handler \(name)") }
+    if let file {
+      let descriptor = open(file, O_RDONLY)
+      guard descriptor >= 0 else { throw Refusal("\(file): \(String(cString: strerror(errno)))") }
+      dup2(descriptor, 0)
+    }
+    var settings = processEnvironment()
+    settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
+    let envp = handler.environment(from: settings).map { strdup("\($0.key)=\($0.value)") } + [nil]
+    execve(handler.path, [strdup(handler.path), nil], envp)
+    throw Refusal("\(handler.path): \(String(cString: strerror(errno)))")
+  }
+}
+
+struct WorkerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker", abstract: "Deliver the notifications of new events until told to stop.",
+    discussion: "ENABLE_NOTIFICATION_WORKER=false leaves events queued.")
+
+  func run() throws {
+    var settings = processEnvironment()
+    followSupervisor(settings)
+    let checked = try KnownSettings.check(settings)
+    let log = Log(settings)
+    if checked["ENABLE_NOTIFICATION_WORKER"] == "false" {
+      log.warn("Notification worker disabled: events stay queued")
+      return
+    }
+    settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
+    let options = WorkerLoop.Options(
+      name: "\(ProcessInfo.processInfo.hostName):\(getpid())",
+      pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
+      batchSize: checked.number("WORKER_BATCH_SIZE", default: 10), wakePath: checked["LEADPIPE_WAKE"])
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      let signals = try SignalPipe([SIGTERM, SIGINT])
+      let loop = try WorkerLoop(
+        options, channels: Channel.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [], folder: try Layout().folder(),
+        settings: settings, log: log)
+      loop.run(signals: signals)
+    } catch let failure as HandlerFolder.Failure {
+      throw Refusal(failure.reason)
+    } catch let failure as Child.Failure {
+      throw Refusal(failure.reason)
+    }
+  }
+}

@@ -1,0 +1,41 @@
+import Foundation
+
+/// The state folder: what one house keeps between its runs. Only its owner can look into it, and one house at a time uses it.
+struct State {
+  let path: String
+
+  init(_ path: String) throws {
+    let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
+    try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true)
+    // The folder lets others through, for the database may run as another user; what is secret in it is closed by itself.
+    chmod(absolute, 0o711)
+    self.path = absolute
+    let lock = open(absolute + "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+    guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+      throw Refusal("\(absolute) is in use by another `leadpipe up`; give this one its own LEADPIPE_STATE and PORT")
+    }
+    // The lock is held until this process ends.
+  }
+
+  var adminKeyFile: String { path + "/admin-key" }
+
+  /// Where handlers tap the worker. A socket's path has at most 107 bytes.
+  var wakeSocket: String {
+    let own = path + "/wake.sock"
+    return own.utf8.count <= 107 ? own : "/tmp/leadpipe-wake-\(PrivateCluster.mark(path)).sock"
+  }
+
+  /// The key of the admin, made at the first start: 256 random bits.
+  func adminKey() throws -> String {
+    if let data = FileManager.default.contents(atPath: adminKeyFile), let text = String(data: data, encoding: .utf8) {
+      let key = text.trimmingCharacters(in: .whitespacesAndNewlines)
+      if key.count >= 32 { return key }
+    }
+    let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    guard
+      FileManager.default.createFile(
+        atPath: adminKeyFile, contents: Data((key + "\n").utf8), attributes: [.posixPermissions: 0o600])
+    else { throw Refusal("\(adminKeyFile) cannot be written") }
+    return key
+  }
+}

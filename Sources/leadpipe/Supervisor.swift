@@ -1,0 +1,103 @@
+import Foundation
+import Handler
+import Host
+import Wire
+
+/// Keeps services running: one that ends is started again, after a wait that doubles from half a second to 30 s and
+/// begins anew when it has run for a minute.
+struct Supervisor {
+  private struct Service {
+    let name: String
+    let arguments: [String]
+    let path: String
+    let environment: [String: String]
+    var child: Child?
+    var startedAt = Instant.now
+    var failures = 0
+    var startAt = Instant.now
+  }
+
+  private var services: [Service] = []
+  private let signals: SignalPipe
+  private let log: Log
+  /// Called about once a second, for what else must be kept alive.
+  private let watch: () -> Void
+
+  init(signals: SignalPipe, log: Log, watch: @escaping () -> Void) {
+    self.signals = signals
+    self.log = log
+    self.watch = watch
+  }
+
+  /// Starts a service; it writes to our stderr.
+  mutating func start(_ name: String, _ path: String, _ arguments: [String] = [], environment: [String: String]) throws {
+    var environment = environment
+    environment["LEADPIPE_SUPERVISED"] = "1"
+    var service = Service(name: name, arguments: arguments, path: path, environment: environment)
+    do throws(Child.Failure) { try Self.start(&service) } catch { throw Refusal(error.reason) }
+    services.append(service)
+  }
+
+  /// Whether the service has not ended since its start.
+  mutating func isAlive(_ name: String) -> Bool {
+    guard let index = services.firstIndex(where: { $0.name == name }), let child = services[index].child else { return false }
+    guard child.poll() != nil else { return true }
+    services[index].child = nil
+    return false
+  }
+
+  /// Returns when a signal asks for the end.
+  mutating func run() {
+    while true {
+      var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
+      _ = poll(&entry, 1, 1000)
+      if signals.take().contains(where: { $0 != SIGCHLD }) { return }
+      for index in services.indices { tend(&services[index]) }
+      watch()
+    }
+  }
+
+  /// Whether a signal asks for the end before `run` has begun.
+  func isAskedToStop() -> Bool { signals.take().contains { $0 != SIGCHLD } }
+
+  /// Ends all in the order in which they were started: TERM, and KILL after `seconds`.
+  mutating func stop(seconds: Int) {
+    for index in services.indices {
+      guard let child = services[index].child else { continue }
+      kill(child.pid, SIGTERM)
+      let end = Instant.now.adding(seconds: seconds)
+      while child.poll() == nil {
+        if Instant.now >= end {
+          log.warn("Killed, for it did not stop", ["service": services[index].name])
+          child.signalGroup(SIGKILL)
+          _ = child.wait()
+          break
+        }
+        usleep(20_000)
+      }
+      services[index].child = nil
+    }
+  }
+
+  private func tend(_ service: inout Service) {
+    let now = Instant.now
+    if let child = service.child, let end = child.poll() {
+      service.child = nil
+      if service.startedAt.adding(seconds: 60) <= now { service.failures = 0 }
+      let wait = min(500 << min(service.failures, 10), 30_000)
+      service.failures += 1
+      service.startAt = Instant(milliseconds: now.milliseconds + wait)
+      log.error("A service ended", ["service": service.name, "how": end.description, "againInMs": String(wait)])
+    }
+    guard service.child == nil, service.startAt <= now else { return }
+    do throws(Child.Failure) { try Self.start(&service) } catch {
+      service.startAt = now.adding(seconds: 5)
+      log.error("A service cannot be started", ["service": service.name, "reason": error.reason])
+    }
+  }
+
+  private static func start(_ service: inout Service) throws(Child.Failure) {
+    service.child = try Child.service(service.path, service.arguments, environment: service.environment)
+    service.startedAt = .now
+  }
+}

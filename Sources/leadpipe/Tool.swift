@@ -1,0 +1,54 @@
+import Foundation
+import Host
+
+/// A program of the system, run to its end.
+enum Tool {
+  /// Returns what it wrote on stdout; a failure is told with it. `user` needs root: the program then runs as that user.
+  @discardableResult
+  static func run(_ words: [String], as user: Account? = nil, environment: [String: String] = [:], seconds: Int) throws -> String {
+    var words = words
+    if let user, geteuid() == 0 {
+      words =
+        ["/usr/bin/setpriv", "--reuid=\(user.uid)", "--regid=\(user.gid)", "--clear-groups", "/usr/bin/env", "-C", "/"] + words
+    }
+    var environment = environment
+    environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"
+    environment["LC_ALL"] = "C.UTF-8"
+    let child: Child
+    do throws(Child.Failure) {
+      child = try Child.spawn(words[0], Array(words.dropFirst()), environment: environment, pipesError: false)
+    } catch { throw Refusal(error.reason) }
+    close(child.input)
+    let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: seconds * 1000)
+    close(child.output)
+    if output == nil { child.signalGroup(SIGKILL) }
+    let end = child.wait()
+    let text = String(decoding: output ?? [], as: UTF8.self)
+    guard end == .exited(0) else {
+      let how = output == nil ? "no end within \(seconds) s" : end.map(String.init(describing:)) ?? "no status"
+      throw Refusal("\(words.joined(separator: " ")) failed, \(how): \(text)")
+    }
+    return text
+  }
+}
+
+/// A user of the system.
+struct Account {
+  let name: String
+  let uid: uid_t
+  let gid: gid_t
+
+  init?(named name: String) {
+    guard let entry = getpwnam(name) else { return nil }
+    self.init(entry)
+  }
+
+  /// The user that this process runs as.
+  static var current: Account? { getpwuid(geteuid()).map(Account.init) }
+
+  private init(_ entry: UnsafeMutablePointer<passwd>) {
+    name = String(cString: entry.pointee.pw_name)
+    uid = entry.pointee.pw_uid
+    gid = entry.pointee.pw_gid
+  }
+}

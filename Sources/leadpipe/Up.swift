@@ -1,0 +1,152 @@
+import ArgumentParser
+import Foundation
+import Handler
+import Host
+import Wire
+
+struct Up: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Run all of it: database, gateway, worker, and a sink for notifications where no channel is configured.",
+    discussion: """
+      PORT (4000), LEADPIPE_STATE (.leadpipe) and DATABASE_URL are honoured; without DATABASE_URL a private PostgreSQL is \
+      kept in the state folder. Ctrl-C and SIGTERM stop all in order.
+      """)
+
+  func run() throws {
+    let environment = processEnvironment()
+    _ = try KnownSettings.check(environment)
+    var house = try House(environment)
+    defer { house.close() }
+    try house.open()
+    house.keep()
+  }
+}
+
+/// Everything that runs, in the order in which it starts.
+struct House {
+  private var environment: [String: String]
+  private let state: State
+  private let layout = Layout()
+  private var supervisor: Supervisor
+  private let cluster: PrivateCluster?
+  private let port: Int
+  private var isAsked = false
+
+  init(_ environment: [String: String]) throws {
+    self.environment = environment
+    port = environment["PORT"].flatMap { Int($0) } ?? 4000
+    self.environment["PORT"] = String(port)
+    state = try State(environment["LEADPIPE_STATE"] ?? ".leadpipe")
+    let log = Log(environment)
+    let cluster = environment["DATABASE_URL"] == nil ? try PrivateCluster(state: state.path) : nil
+    self.cluster = cluster
+    var ticks = 0
+    let signals: SignalPipe
+    do throws(Child.Failure) { signals = try SignalPipe([SIGTERM, SIGINT, SIGHUP, SIGCHLD]) } catch {
+      throw Refusal(error.reason)
+    }
+    supervisor = Supervisor(signals: signals, log: log) {
+      ticks += 1
+      guard ticks % 5 == 0, let cluster, !cluster.isRunning else { return }
+      log.error("PostgreSQL ended: starting it again")
+      do { try cluster.start() } catch { log.error("PostgreSQL cannot be started", ["reason": "\(error)"]) }
+    }
+  }
+
+  /// Starts the parts one after the other, with a line for each.
+  mutating func open() throws {
+    if let cluster {
+      say("database", "starting PostgreSQL in \(cluster.home)")
+      try cluster.start()
+      environment["DATABASE_URL"] = cluster.url(user: "leadpipe")
+      for name in ["intake", "worker", "admin"] {
+        environment["DATABASE_URL_\(name.uppercased())"] = cluster.url(user: "leadpipe_\(name)")
+      }
+    } else {
+      say("database", "using DATABASE_URL")
+    }
+    let applied = try Migrator(url: environment["DATABASE_URL"] ?? "").migrate()
+    say("migrate", applied.isEmpty ? "nothing to do" : "applied \(applied.joined(separator: ", "))")
+    let hasOwnKey = environment["ADMIN_API_KEY"].map { !$0.isEmpty } ?? false
+    if !hasOwnKey { environment["ADMIN_API_KEY"] = try state.adminKey() }
+    environment["LEADPIPE_WAKE"] = environment["LEADPIPE_WAKE"] ?? state.wakeSocket
+
+    let sink = try openSink()
+    say("gateway", "starting on port \(port)")
+    try supervisor.start("gateway", layout.gateway, environment: ServiceEnvironment.gateway(environment))
+    try waitForGateway()
+    if environment["ENABLE_NOTIFICATION_WORKER"] == "false" {
+      say("worker", "not started: ENABLE_NOTIFICATION_WORKER=false, events stay queued")
+    } else {
+      say("worker", "starting")
+      try supervisor.start("worker", layout.leadpipe, ["worker"], environment: ServiceEnvironment.worker(environment))
+    }
+
+    Self.print("ready http://127.0.0.1:\(port)")
+    say("admin key", hasOwnKey ? "as ADMIN_API_KEY says" : state.adminKeyFile)
+    if let sink { say("received", "\(sink.page) or \(sink.file)") }
+    say("try", Self.example(port))
+  }
+
+  /// Runs until a signal asks for the end.
+  mutating func keep() {
+    if isAsked { return }
+    supervisor.run()
+  }
+
+  /// Stops all, in order: first what takes requests, then what works them off, then the database.
+  mutating func close() {
+    say("stopping", "")
+    supervisor.stop(seconds: 25)
+    do { try cluster?.stop() } catch { FileHandle.standardError.write(Data("\(error)\n".utf8)) }
+    say("stopped", "")
+  }
+
+  /// A stand-in for the providers where none is configured; nil where one is.
+  private mutating func openSink() throws -> (page: String, file: String)? {
+    guard ServiceEnvironment.channels(environment) == "[]" else { return nil }
+    let http = FreePort.near(port + 1)
+    let smtp = FreePort.near(http + 1)
+    let file = state.path + "/sink.ndjson"
+    say("sink", "no channel is configured: notifications go to \(file)")
+    for (name, value) in [
+      "SLACK_WEBHOOK_URL": "http://127.0.0.1:\(http)/services/sink", "TELEGRAM_BOT_TOKEN": "1:sink",
+      "TELEGRAM_CHAT_ID": "-1", "TELEGRAM_API_URL": "http://127.0.0.1:\(http)", "EMAIL_HOST": "127.0.0.1",
+      "EMAIL_PORT": String(smtp), "EMAIL_FROM": "Leadpipe <leadpipe@example.com>", "EMAIL_TO": "agents@example.com",
+    ] { environment[name] = value }
+    try supervisor.start(
+      "sink", layout.leadpipe,
+      ["sink", "--http-port", String(http), "--smtp-port", String(smtp), "--file", file],
+      environment: environment.filter { ["LOG_LEVEL", "LOG_FORMAT"].contains($0.key) })
+    return ("http://127.0.0.1:\(http)", file)
+  }
+
+  /// Until the port answers; a gateway that ends instead has said why.
+  private mutating func waitForGateway() throws {
+    let end = Instant.now.adding(seconds: 20)
+    while !FreePort.isAnswering(port) {
+      guard supervisor.isAlive("gateway") else { throw Refusal("the gateway did not start") }
+      guard Instant.now < end else { throw Refusal("the gateway does not listen on port \(port)") }
+      if supervisor.isAskedToStop() {
+        isAsked = true
+        return
+      }
+      usleep(20_000)
+    }
+    guard supervisor.isAlive("gateway") else { throw Refusal("the gateway did not start: is port \(port) taken?") }
+  }
+
+  private func say(_ stage: String, _ text: String) {
+    Self.print(stage.padding(toLength: 10, withPad: " ", startingAt: 0) + text)
+  }
+
+  /// Written at once, whatever stdout is. A stdout that is gone stops nothing.
+  private static func print(_ line: String) { try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
+
+  private static func example(_ port: Int) -> String {
+    """
+    curl -X POST http://127.0.0.1:\(port)/api/chatbot/leads -H 'Content-Type: application/json' -d \
+    '{"customerName":"Test User","customerPhone":"+971501234567","customerEmail":"test@example.com","intent":"buy"}'
+    """
+  }
+}

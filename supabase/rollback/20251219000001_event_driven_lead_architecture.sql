@@ -1,0 +1,26 @@
+-- The checklist's clean-up. Conversations and messages stay, and capture goes on storing them: the columns on conversations
+-- and the functions that capture and /health call stay too, and ask which tables are there. Stop the worker first.
+-- `leadpipe migrate` or `supabase db push` afterwards brings the event system back, empty.
+
+drop table if exists public.notification_logs;
+drop table if exists public.follow_up_tasks;
+drop table if exists public.conversation_timeline;
+drop table if exists public.lead_events;
+drop table if exists public.notification_attempts;
+drop table if exists public.notification_channels;
+drop table if exists public.workers;
+
+-- Nothing is left for these to do. The types stay: functions that capture calls name them.
+drop function if exists public.claim_deliveries(jsonb);
+drop function if exists public.begin_deliveries(jsonb);
+drop function if exists public.record_outcomes(jsonb);
+drop function if exists public.settle_events(uuid[]);
+drop function if exists public.update_overdue_follow_ups();
+
+do $$
+begin
+  if to_regclass('supabase_migrations.schema_migrations') is not null then
+    delete from supabase_migrations.schema_migrations where version >= '20251219000001';
+  end if;
+end
+$$;
