@@ -66,14 +66,28 @@ enum Door: Equatable {
 }
 
 extension Handler {
+  /// Checks the settings and opens what requests share. A fault of the settings is told once in the log, and becomes the
+  /// answer to every request.
+  func opened(_ environment: [String: String], log: Log) -> Result<Answer, Problem> {
+    do throws(Problem) {
+      return .success(try open(try Settings(description.environment, from: environment)))
+    } catch {
+      log.error(error.detail)
+      return .failure(error)
+    }
+  }
+
   /// Answers one document: an envelope, or a bare body when it has no `requestContext`.
-  func answer(_ document: Result<JSON, JSONFault>, bytes: [UInt8], by answer: Answer, log: Log) -> Exchange {
+  func answer(
+    _ document: Result<JSON, JSONFault>, bytes: [UInt8], by answer: Result<Answer, Problem>, log: Log
+  ) -> Exchange {
     let isEnvelope = (try? document.get())?["requestContext"] != nil
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
     var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)
     request.isBare = !isEnvelope
     request.body = bytes
     do throws(Problem) {
+      let answer = try answer.get()
       let json: JSON
       do { json = try document.get() } catch {
         throw Problem(.badInput, "the document is no valid JSON: \(error.reason) (byte \(error.offset))")
@@ -109,6 +123,13 @@ struct Exchange {
     self.request = request
     reply = problem.reply(requestID: request.requestID)
     exitStatus = problem.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: problem.kind.status)
+  }
+
+  /// What is refused before it is a request.
+  init(refusing problem: Problem) {
+    var request = Request(method: "", path: "", requestID: UUIDText.random().text, receivedAt: .now)
+    request.isBare = true
+    self.init(request: request, problem: problem)
   }
 
   /// The bytes that go out, ended by a line feed: the envelope, or for a bare request the body alone, a failure as

@@ -16,30 +16,19 @@ struct PipeDoor {
   }
 
   private func answer(_ input: Input.Document) -> Exchange {
-    let bare = { (problem: Problem) in
-      var request = Request(method: "", path: "", requestID: UUIDText.random().text, receivedAt: .now)
-      request.isBare = true
-      return Exchange(request: request, problem: problem)
-    }
     switch input {
-    case .tooLarge: return bare(Problem(.tooLarge, "the document is too large"))
-    case .unreadable(let reason): return bare(Problem(.badInput, reason))
+    case .tooLarge: return Exchange(refusing: Problem(.tooLarge, "the document is too large"))
+    case .unreadable(let reason): return Exchange(refusing: Problem(.badInput, reason))
     case .bytes(let bytes):
       // A route that takes no body may be asked with nothing at all.
       let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
       let document = Result { () throws(JSONFault) in try JSON(reading: bytes) }
-      do throws(Problem) {
-        let open = try handler.open(try Settings(handler.description.environment, from: environment))
-        return handler.answer(document, bytes: bytes, by: open, log: log)
-      } catch {
-        log.error(error.detail)
-        return handler.answer(document, bytes: bytes, by: { _, _ throws(Problem) in throw error }, log: log)
-      }
+      return handler.answer(document, bytes: bytes, by: handler.opened(environment, log: log), log: log)
     }
   }
 }
 
 extension Description {
   /// Whether an empty stdin is a request: the input schema requires no member.
-  var takesNothing: Bool { input["required"] == nil }
+  var takesNothing: Bool { (input["required"]?.array ?? []).isEmpty }
 }

@@ -11,13 +11,7 @@ struct StreamDoor {
   func serve() -> Int32 {
     var lines = LineReader(limit: Input.limit(forBody: handler.description.bodyLimit))
     var firstFailure: Int32 = 0
-    let answer: Handler.Answer
-    do throws(Problem) {
-      answer = try handler.open(try Settings(handler.description.environment, from: environment))
-    } catch {
-      log.error(error.detail)
-      answer = { _, _ throws(Problem) in throw error }
-    }
+    let answer = handler.opened(environment, log: log)
     while let line = lines.next() {
       let exchange: Exchange
       switch line {
@@ -26,12 +20,9 @@ struct StreamDoor {
         let document = Result { () throws(JSONFault) in try JSON(reading: bytes) }
         exchange = handler.answer(document, bytes: bytes, by: answer, log: log)
       case .tooLarge:
-        exchange = handler.answer(
-          .success([:]), bytes: [],
-          by: { _, _ throws(Problem) in throw Problem(.tooLarge, "the line is too large") }, log: log)
+        exchange = Exchange(refusing: Problem(.tooLarge, "the line is too large"))
       case .unreadable(let reason):
-        exchange = handler.answer(
-          .success([:]), bytes: [], by: { _, _ throws(Problem) in throw Problem(.badInput, reason) }, log: log)
+        exchange = Exchange(refusing: Problem(.badInput, reason))
       }
       if firstFailure == 0 { firstFailure = exchange.exitStatus }
       guard Output.write(exchange.output) else { return ExitStatus.unwritable }

@@ -1,0 +1,132 @@
+-- Who may do what: every table and function, from each role. A table or function that is in no list fails the first tests.
+begin;
+create extension if not exists pgtap;
+set local client_min_messages = warning;
+
+create temp table tables (position serial, name text, row_sql text);
+insert into tables (name, row_sql) values
+  ('user_roles',             $$ (user_id, role) values ('00000000-0000-4000-8000-00000000000a', 'admin') $$),
+  ('agents',                 $$ (id, name) values ('00000000-0000-4000-8000-0000000000a1', 'Agent') $$),
+  ('conversations',          $$ (id, customer_name) values ('00000000-0000-4000-8000-0000000000c1', 'Lead') $$),
+  ('chat_messages',          $$ (conversation_id, sender, message_text) values ('00000000-0000-4000-8000-0000000000c1', 'bot', 'hi') $$),
+  ('lead_tags',              $$ (conversation_id, tag_name) values ('00000000-0000-4000-8000-0000000000c1', 'vip') $$),
+  ('conversation_summaries', $$ (conversation_id, summary) values ('00000000-0000-4000-8000-0000000000c1', 's') $$),
+  ('newsletter_subscribers', $$ (email) values ('rights@example.com') $$),
+  ('customer_identities',    $$ (kind, value, customer_id) values ('email', 'rights@example.com', gen_random_uuid()) $$),
+  ('idempotency_keys',       $$ (route, key, body_sha256) values ('rights', 'k', '') $$),
+  ('lead_events',            $$ (id, event_type) values ('00000000-0000-4000-8000-0000000000e1', 'lead.updated') $$),
+  ('conversation_timeline',  $$ (conversation_id, event_type, title) values ('00000000-0000-4000-8000-0000000000c1', 'created', 't') $$),
+  ('follow_up_tasks',        $$ (conversation_id, follow_up_date) values ('00000000-0000-4000-8000-0000000000c1', now()) $$),
+  ('notification_logs',      $$ (lead_event_id, channel) values ('00000000-0000-4000-8000-0000000000e1', 'slack') $$),
+  ('notification_attempts',  $$ (delivery, fence, attempt) values (gen_random_uuid(), 1, 1) $$),
+  ('notification_channels',  $$ (channel) values ('push') $$),
+  ('workers',                $$ (name) values ('rights') $$);
+
+create temp table roles (name text, as_role text, user_id text);
+insert into roles values
+  ('anon', 'anon', ''),
+  ('a user', 'authenticated', '00000000-0000-4000-8000-00000000000b'),
+  ('an admin', 'authenticated', '00000000-0000-4000-8000-00000000000a'),
+  ('service_role', 'service_role', ''),
+  ('leadpipe_intake', 'leadpipe_intake', ''),
+  ('leadpipe_worker', 'leadpipe_worker', ''),
+  ('leadpipe_admin', 'leadpipe_admin', '');
+
+create temp table functions (signature text, may_run text[]);
+insert into functions values
+  ('has_role(uuid, app_role)', '{authenticated,service_role}'),
+  ('capture_lead(jsonb)', '{leadpipe_intake,service_role}'),
+  ('claim_deliveries(jsonb)', '{leadpipe_worker,service_role}'),
+  ('begin_deliveries(jsonb)', '{leadpipe_worker,service_role}'),
+  ('record_outcomes(jsonb)', '{leadpipe_worker,service_role}'),
+  ('health_report(jsonb)', '{leadpipe_intake,leadpipe_worker,leadpipe_admin,service_role}'),
+  ('emit_lead_event(lead_event_type, uuid, jsonb, text)', '{service_role}'),
+  ('add_timeline_entry(uuid, timeline_event_type, text, text, text, uuid, text, jsonb)', '{service_role}'),
+  ('update_overdue_follow_ups()', '{service_role}'),
+  ('get_sla_breach_candidates(integer)', '{service_role}'),
+  ('update_updated_at_column()', '{service_role}'),
+  ('protect_table(regclass)', '{service_role}'),
+  ('protect_function(regprocedure, text[])', '{service_role}'),
+  ('iso8601(timestamptz)', '{service_role}'),
+  ('event_notifies(lead_event_type)', '{service_role}'),
+  ('merged(text, text, boolean)', '{service_role}'),
+  ('remember_customer(text, text, uuid)', '{service_role}'),
+  ('add_messages(uuid, jsonb, timestamptz)', '{service_role}'),
+  ('settle_events(uuid[])', '{service_role}');
+
+-- Runs a statement as somebody and takes it back: 'denied', 'no rows', 'rows', or the error.
+create function pg_temp.outcome(p_role text, p_user text, p_sql text) returns text language plpgsql as $$
+declare
+  v_rows bigint;
+begin
+  perform set_config('request.jwt.claims', jsonb_build_object('sub', p_user, 'role', p_role)::text, true);
+  execute format('set local role %I', p_role);
+  execute p_sql;
+  get diagnostics v_rows = row_count;
+  raise exception using errcode = 'TAP01', message = case v_rows when 0 then 'no rows' else 'rows' end;
+exception
+  when insufficient_privilege then return 'denied';
+  when sqlstate 'TAP01' then return sqlerrm;
+  when others then return sqlstate || ' ' || sqlerrm;
+end
+$$;
+
+select plan(2 + (select count(*) from tables)::integer * (1 + 7 * 4) + (select count(*) from functions)::integer * 7
+            + (select count(*) from functions where signature like any ('{%(jsonb),emit_lead%,add_time%,get_sla%,update_over%,has_role%}'))::integer + 2);
+
+select set_eq(
+  $$ select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and oid not in
+       (select objid from pg_depend where deptype = 'e') $$,
+  'select name from tables', 'every table is in the list');
+select set_eq(
+  $$ select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace and oid not in
+       (select objid from pg_depend where deptype = 'e') $$,
+  'select signature::regprocedure::text from functions', 'every function is in the list');
+select ok(relrowsecurity, 'row-level security is on for ' || name)
+from tables join pg_class on pg_class.oid = ('public.' || name)::regclass order by position;
+
+-- What service_role may insert is inserted first, so that the others have rows to see.
+do $$
+declare
+  t record;
+begin
+  for t in select * from tables order by position loop
+    execute format('insert into public.%I %s on conflict do nothing', t.name, t.row_sql);
+  end loop;
+end
+$$;
+
+select is(
+  pg_temp.outcome(as_role, user_id, case verb
+    when 'select' then format('select from public.%I', tables.name)
+    when 'insert' then format('insert into public.%I %s on conflict do nothing', tables.name, row_sql)
+    when 'update' then format('update public.%1$I set %2$I = %2$I', tables.name,
+                              (select attname from pg_attribute where attrelid = ('public.' || tables.name)::regclass and attnum = 1))
+    when 'delete' then format('delete from public.%I', tables.name) end),
+  case
+    when roles.name = 'service_role' and verb = 'insert'
+      and tables.name not in ('chat_messages', 'conversation_summaries', 'conversation_timeline', 'follow_up_tasks', 'notification_attempts')
+      then 'no rows'  -- the row is there already
+    when roles.name = 'service_role' then 'rows'
+    when verb = 'select' and roles.name = 'an admin' then 'rows'
+    when verb = 'select' and roles.name = 'a user' then 'no rows'
+    else 'denied' end,
+  format('%s: %s %s', roles.name, verb, tables.name))
+from tables, roles, unnest('{select,insert,update,delete}'::text[]) as verb
+order by tables.position, roles.name, verb;
+
+select is(has_function_privilege(as_role, ('public.' || signature)::regprocedure, 'execute'), as_role = any (may_run),
+          format('%s: execute %s', roles.name, signature))
+from functions, roles order by signature, roles.name;
+
+select ok(prosecdef and proconfig::text like '%search_path=pg_catalog, pg_temp%', signature || ' is a definer with a fixed search_path')
+from functions join pg_proc on pg_proc.oid = ('public.' || signature)::regprocedure
+where signature like any ('{%(jsonb),emit_lead%,add_time%,get_sla%,update_over%,has_role%}') order by signature;
+
+select is(pg_temp.outcome('leadpipe_intake', '', $$ select public.capture_lead('{"route": "r", "source": "s", "lead": {"customerName": "A"}}') $$),
+          'rows', 'leadpipe_intake captures, though it can read no table');
+select is(pg_temp.outcome('leadpipe_worker', '', $$ select public.claim_deliveries('{"worker": "w", "channels": [{"channel": "slack"}]}') $$),
+          'rows', 'leadpipe_worker claims, though it can read no table');
+
+select * from finish();
+rollback;
