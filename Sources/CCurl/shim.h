@@ -1,2 +1,43 @@
 #pragma once
+// libcurl for Swift: curl_easy_setopt and curl_easy_getinfo are variadic, which Swift cannot call, so each shape of
+// argument that Delivery uses has one function here.
 #include <curl/curl.h>
+
+static inline CURLcode leadpipe_curl_set_long(CURL *curl, CURLoption option, long value) {
+  return curl_easy_setopt(curl, option, value);
+}
+
+static inline CURLcode leadpipe_curl_set_size(CURL *curl, CURLoption option, curl_off_t value) {
+  return curl_easy_setopt(curl, option, value);
+}
+
+// libcurl copies the text.
+static inline CURLcode leadpipe_curl_set_text(CURL *curl, CURLoption option, const char *value) {
+  return curl_easy_setopt(curl, option, value);
+}
+
+// libcurl keeps the list: it must live until the transfer has ended.
+static inline CURLcode leadpipe_curl_set_list(CURL *curl, CURLoption option, struct curl_slist *value) {
+  return curl_easy_setopt(curl, option, value);
+}
+
+static inline CURLcode leadpipe_curl_set_pointer(CURL *curl, CURLoption option, void *value) {
+  return curl_easy_setopt(curl, option, value);
+}
+
+// CURLOPT_WRITEFUNCTION, CURLOPT_HEADERFUNCTION and CURLOPT_READFUNCTION have one shape.
+typedef size_t (*leadpipe_curl_callback)(char *buffer, size_t size, size_t count, void *context);
+
+static inline CURLcode leadpipe_curl_set_callback(CURL *curl, CURLoption option, leadpipe_curl_callback value) {
+  return curl_easy_setopt(curl, option, value);
+}
+
+static inline long leadpipe_curl_get_long(CURL *curl, CURLINFO info) {
+  long value = 0;
+  return curl_easy_getinfo(curl, info, &value) == CURLE_OK ? value : 0;
+}
+
+static inline curl_off_t leadpipe_curl_get_size(CURL *curl, CURLINFO info) {
+  curl_off_t value = 0;
+  return curl_easy_getinfo(curl, info, &value) == CURLE_OK ? value : 0;
+}

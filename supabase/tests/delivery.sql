@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap;
 set local client_min_messages = warning;
-select plan(57);
+select plan(53);
 delete from public.lead_events;  -- so that counts below are ours; taken back at the end
 delete from public.workers;
 delete from public.notification_channels;
@@ -19,12 +19,15 @@ create function pg_temp.record_all(p_claim jsonb, p_outcome jsonb) returns jsonb
 insert into public.conversations (id, customer_name) values ('20000000-0000-4000-8000-000000000001', 'Lead');
 
 -- Birth of events
+do $$
+begin
+  perform public.emit_lead_event(t, '20000000-0000-4000-8000-000000000001') from unnest(enum_range(null::public.lead_event_type)) t;
+end
+$$;
 select is((processed, processed_at is null, planned_at is null)::text, '(f,t,t)', event_type || ' is born to be planned')
-from public.lead_events where id in (select public.emit_lead_event(t, '20000000-0000-4000-8000-000000000001')
-  from unnest('{lead.created,newsletter.subscribed,sla.warning,sla.breached}'::public.lead_event_type[]) t) order by event_type;
+from public.lead_events where event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached') order by event_type;
 select is((count(*), bool_and(processed), bool_and(processed_at is not null), bool_and(planned_at is not null))::text, '(11,t,t,t)', 'every other type is born processed')
-from public.lead_events where id in (select public.emit_lead_event(t, '20000000-0000-4000-8000-000000000001')
-  from unnest(enum_range(null::public.lead_event_type)) t where t not in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached'));
+from public.lead_events where event_type::text not in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached');
 select is(public.emit_lead_event('lead.lost', null, '{}', 'once'), public.emit_lead_event('lead.lost', null, '{"b": 1}', 'once'), 'one event per idempotency key');
 delete from public.lead_events;
 
@@ -102,7 +105,7 @@ select is(jsonb_array_length(pg_temp.record_all(r, '{"class": "delivered", "stat
 insert into step values ('c5', pg_temp.claim('[{"channel": "email", "recipient": "a@b.c"}, {"channel": "email", "recipient": "d@e.f"}]'));
 select pg_temp.begin_all(r) from step where name = 'c5';
 insert into step select 'r5', pg_temp.record_all(r, '{"class": "delivered", "status": "sent", "burned": true, "providerId": "p1", "subject": "S", "finishedAt": "2026-11-22T21:00:00Z"}') from step where name = 'c5';
-select is(r #> '{events,0}' - 'eventId', '{"settled": false, "closed": false, "sent": ["email"], "failed": []}', 'an event with a claimed delivery is not settled') from step where name = 'r5';
+select is((r #> '{events,0}') - 'eventId'::text, '{"settled": false, "closed": false, "sent": ["email"], "failed": []}', 'an event with a claimed delivery is not settled') from step where name = 'r5';
 select is((status, error_message, next_attempt_at, provider_id, subject, sent_at)::text, (row ('sent'::text, null::text, null::timestamptz, 'p1'::text, 'S'::text, '2026-11-22T21:00:00Z'::timestamptz))::text, 'sent is clean') from public.notification_logs where recipient = 'a@b.c';
 update public.notification_logs set lease_until = null where channel = 'slack';
 insert into step values ('c6', pg_temp.claim('[{"channel": "slack"}]'));

@@ -1,0 +1,98 @@
+import CCurl
+
+/// An error of libcurl, by its number (libcurl-errors(3)).
+struct CurlFault: Error, Equatable {
+  let code: Int
+
+  /// libcurl's own words for it: fixed texts, without address or secret.
+  static func words(for code: Int) -> String {
+    String(cString: curl_easy_strerror(CURLcode(rawValue: UInt32(truncatingIfNeeded: code))))
+  }
+}
+
+/// The owner of a CURL easy handle. Every option goes through `set`, so that none which libcurl refuses is lost.
+struct CurlHandle: ~Copyable {
+  private let raw: UnsafeMutableRawPointer
+
+  /// Nil when libcurl cannot start.
+  init?() {
+    guard let raw = curl_easy_init() else { return nil }
+    self.raw = raw
+  }
+
+  deinit { curl_easy_cleanup(raw) }
+
+  /// Forgets all options; keeps open connections, TLS sessions and resolved names.
+  func reset() { curl_easy_reset(raw) }
+
+  func set(_ option: CURLoption, _ value: Int) throws(CurlFault) {
+    try check(leadpipe_curl_set_long(raw, option, value))
+  }
+
+  func set(_ option: CURLoption, size: Int) throws(CurlFault) {
+    try check(leadpipe_curl_set_size(raw, option, curl_off_t(size)))
+  }
+
+  func set(_ option: CURLoption, _ value: String) throws(CurlFault) {
+    try check(leadpipe_curl_set_text(raw, option, value))
+  }
+
+  func set(_ option: CURLoption, _ list: borrowing CurlList) throws(CurlFault) {
+    try check(leadpipe_curl_set_list(raw, option, list.first))
+  }
+
+  /// The limits that every transfer has: time, no proxy from the environment, no signals, only these protocols, peers
+  /// verified against the system's certificates.
+  func setLimits(milliseconds: Int, protocols: String) throws(CurlFault) {
+    try set(CURLOPT_NOSIGNAL, 1)
+    try set(CURLOPT_TIMEOUT_MS, milliseconds)
+    try set(CURLOPT_CONNECTTIMEOUT_MS, min(milliseconds, 5_000))
+    try set(CURLOPT_PROXY, "")
+    try set(CURLOPT_PROTOCOLS_STR, protocols)
+    try set(CURLOPT_REDIR_PROTOCOLS_STR, "")
+    try set(CURLOPT_FOLLOWLOCATION, 0)
+    try set(CURLOPT_SSL_VERIFYPEER, 1)
+    try set(CURLOPT_SSL_VERIFYHOST, 2)
+  }
+
+  /// Runs the transfer; what goes out and comes in passes through `traffic`.
+  func perform(_ traffic: CurlTraffic) throws(CurlFault) {
+    let context = Unmanaged.passUnretained(traffic).toOpaque()
+    try check(leadpipe_curl_set_callback(raw, CURLOPT_WRITEFUNCTION, receiveBody))
+    try check(leadpipe_curl_set_pointer(raw, CURLOPT_WRITEDATA, context))
+    try check(leadpipe_curl_set_callback(raw, CURLOPT_HEADERFUNCTION, receiveLine))
+    try check(leadpipe_curl_set_pointer(raw, CURLOPT_HEADERDATA, context))
+    try check(leadpipe_curl_set_callback(raw, CURLOPT_READFUNCTION, sendBody))
+    try check(leadpipe_curl_set_pointer(raw, CURLOPT_READDATA, context))
+    let code = withExtendedLifetime(traffic) { curl_easy_perform(raw) }
+    // The reply was longer than we read: it is we who ended the transfer, and what counts has come.
+    if code == CURLE_WRITE_ERROR && traffic.isCut { return }
+    try check(code)
+  }
+
+  /// The status of the last reply, HTTP's or SMTP's; 0 where none came.
+  var status: Int { leadpipe_curl_get_long(raw, CURLINFO_RESPONSE_CODE) }
+
+  /// Bytes of the message that have left.
+  var uploaded: Int { Int(leadpipe_curl_get_size(raw, CURLINFO_SIZE_UPLOAD_T)) }
+
+  private func check(_ code: CURLcode) throws(CurlFault) {
+    if code != CURLE_OK { throw CurlFault(code: Int(code.rawValue)) }
+  }
+}
+
+/// The owner of a list of lines that libcurl reads during a transfer.
+struct CurlList: ~Copyable {
+  fileprivate var first: UnsafeMutablePointer<curl_slist>?
+
+  init(_ lines: [String]) throws(CurlFault) {
+    for line in lines {
+      guard let list = curl_slist_append(first, line) else {
+        throw CurlFault(code: Int(CURLE_OUT_OF_MEMORY.rawValue))
+      }
+      first = list
+    }
+  }
+
+  deinit { curl_slist_free_all(first) }
+}

@@ -1,0 +1,62 @@
+/// What one transfer sends and receives. A class, because libcurl's callbacks find it through a pointer.
+final class CurlTraffic {
+  /// Enough for any provider's answer; a longer one is cut.
+  static let bodyLimit = 65_536
+  private static let lineLimit = 64
+
+  /// What is still to be sent.
+  private var outgoing: ArraySlice<UInt8>
+  private(set) var body: [UInt8] = []
+  /// Header lines of HTTP, reply lines of SMTP, without their ends; the last 64, each at most 512 bytes.
+  private(set) var lines: [String] = []
+  private(set) var isCut = false
+
+  init(sending outgoing: [UInt8] = []) { self.outgoing = outgoing[...] }
+
+  fileprivate func receive(body bytes: UnsafeRawBufferPointer) -> Int {
+    let room = Self.bodyLimit - body.count
+    body += bytes.prefix(room)
+    if bytes.count <= room { return bytes.count }
+    isCut = true
+    return 0
+  }
+
+  fileprivate func receive(line bytes: UnsafeRawBufferPointer) {
+    let text = bytes.prefix(512).filter { $0 != 0x0D && $0 != 0x0A }
+    if lines.count == Self.lineLimit { lines.removeFirst() }
+    lines.append(String(decoding: text, as: UTF8.self))
+  }
+
+  fileprivate func send(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    let part = outgoing.prefix(buffer.count)
+    buffer.copyBytes(from: part)
+    outgoing = outgoing.dropFirst(part.count)
+    return part.count
+  }
+}
+
+// The three callbacks. A context that is missing cannot happen; answering 0 ends the transfer with an error.
+
+private func traffic(_ context: UnsafeMutableRawPointer?) -> CurlTraffic? {
+  context.map { Unmanaged<CurlTraffic>.fromOpaque($0).takeUnretainedValue() }
+}
+
+func receiveBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?)
+  -> Int
+{
+  traffic(context)?.receive(body: UnsafeRawBufferPointer(start: bytes, count: size * count)) ?? 0
+}
+
+func receiveLine(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?)
+  -> Int
+{
+  guard let traffic = traffic(context) else { return 0 }
+  traffic.receive(line: UnsafeRawBufferPointer(start: bytes, count: size * count))
+  return size * count
+}
+
+func sendBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?)
+  -> Int
+{
+  traffic(context)?.send(into: UnsafeMutableRawBufferPointer(start: bytes, count: size * count)) ?? 0
+}

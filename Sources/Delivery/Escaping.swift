@@ -1,0 +1,76 @@
+/// Text that people typed, made safe for where it goes.
+package enum Escaping {
+  /// Slack's three control characters: with them gone there are no mentions and no links but ours.
+  package static func slack(_ text: String) -> String {
+    replace(text) { scalar in
+      switch scalar {
+      case "&": "&amp;"
+      case "<": "&lt;"
+      case ">": "&gt;"
+      default: nil
+      }
+    }
+  }
+
+  /// HTML text and quoted attributes; also Telegram's HTML, which knows these four names and numbers.
+  package static func html(_ text: String) -> String {
+    replace(text) { scalar in
+      switch scalar {
+      case "&": "&amp;"
+      case "<": "&lt;"
+      case ">": "&gt;"
+      case "\"": "&quot;"
+      case "'": "&#39;"
+      default: nil
+      }
+    }
+  }
+
+  private static func replace(_ text: String, by entity: (Unicode.Scalar) -> String?) -> String {
+    var out = ""
+    for scalar in text.unicodeScalars {
+      if let entity = entity(scalar) { out += entity } else { out.unicodeScalars.append(scalar) }
+    }
+    return out
+  }
+
+  /// Text with letters that run from right to left, between FSI and PDI: what follows it keeps its place.
+  package static func isolated(_ text: String) -> String {
+    let turns = text.unicodeScalars.contains { scalar in
+      switch scalar.value {
+      case 0x590...0x8FF, 0xFB1D...0xFDFF, 0xFE70...0xFEFC, 0x10800...0x10FFF, 0x1E800...0x1EFFF: true
+      default: false
+      }
+    }
+    return turns ? "\u{2068}\(text)\u{2069}" : text
+  }
+}
+
+/// Text cut to a provider's limit: before escaping, between scalars, with an ellipsis that counts.
+package enum Cut {
+  /// Counted in Unicode scalars.
+  package static func scalars(_ text: String, to limit: Int) -> String { cut(text, to: limit) { _ in 1 } }
+
+  /// Counted in UTF-16 units, as Telegram does.
+  package static func utf16(_ text: String, to limit: Int) -> String {
+    cut(text, to: limit) { $0.value > 0xFFFF ? 2 : 1 }
+  }
+
+  /// Counted in the scalars of the text once it is escaped for Slack.
+  package static func slack(_ text: String, to limit: Int) -> String {
+    cut(text, to: limit) { $0 == "&" ? 5 : $0 == "<" || $0 == ">" ? 4 : 1 }
+  }
+
+  private static func cut(_ text: String, to limit: Int, cost: (Unicode.Scalar) -> Int) -> String {
+    var kept = String.UnicodeScalarView()
+    var fitting = 0
+    var total = 0
+    for scalar in text.unicodeScalars {
+      total += cost(scalar)
+      if total > limit { return String(String.UnicodeScalarView(kept.prefix(fitting))) + (limit > 0 ? "…" : "") }
+      kept.append(scalar)
+      if total < limit { fitting += 1 }
+    }
+    return text
+  }
+}

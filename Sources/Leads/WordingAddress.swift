@@ -1,0 +1,86 @@
+import Wire
+
+/// An absolute http or https address in the subset of RFC 3986 that every parser reads alike: a host in ASCII, no user,
+/// no blank, no backslash. What two parsers could understand differently is no address here.
+package struct WebAddress: Sendable, Equatable {
+  /// Ready to be sent: what is not ASCII behind the host is percent-encoded.
+  package let text: String
+  package let isSecure: Bool
+  /// In lower case; an IPv6 address without its brackets.
+  package let host: String
+
+  package init?(_ text: String) {
+    let bytes = Array(text.utf8)
+    let scheme = text.prefix { $0 != ":" }.lowercased()
+    guard scheme == "http" || scheme == "https", bytes.count <= 2000,
+      bytes.dropFirst(scheme.utf8.count).starts(with: "://".utf8)
+    else { return nil }
+    let rest = bytes.dropFirst(scheme.utf8.count + 3)
+    let authority = rest.prefix { !"/?#".utf8.contains($0) }
+    guard let host = Self.host(ofAuthority: Array(authority)) else { return nil }
+    var encoded = Array("\(scheme)://".utf8) + authority
+    for byte in rest.dropFirst(authority.count) {
+      switch byte {
+      case 0...0x20, 0x7F, UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\\"),
+        UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
+        return nil
+      case 0x80...: encoded += "%\(String(byte, radix: 16, uppercase: true))".utf8
+      default: encoded.append(byte)
+      }
+    }
+    self.text = String(decoding: encoded, as: UTF8.self)
+    isSecure = scheme == "https"
+    self.host = host
+  }
+
+  /// Whether the host is this machine (127.0.0.0/8 in full dotted form, ::1, localhost): nothing leaves it.
+  package var isLoopback: Bool { Self.isLoopback(host) }
+
+  package static func isLoopback(_ host: String) -> Bool {
+    if host == "localhost" || host == "::1" { return true }
+    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { Int(strict: $0).map { 0...255 ~= $0 } == true }
+  }
+
+  /// A host name, an IPv4 address or an IPv6 address without brackets.
+  package static func isHost(_ host: String) -> Bool {
+    let bytes = Array(host.utf8)
+    if bytes.contains(UInt8(ascii: ":")) {
+      return 2...45 ~= bytes.count
+        && bytes.allSatisfy {
+          0x30...0x3A ~= $0 || 0x61...0x66 ~= $0 || 0x41...0x46 ~= $0 || $0 == UInt8(ascii: ".")
+        }
+    }
+    return 1...253 ~= bytes.count
+      && bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy(isLabel)
+  }
+
+  /// Letters, digits and inner hyphens, up to 63 (RFC 1123 §2.1); the underscore that some networks use.
+  private static func isLabel(_ label: ArraySlice<UInt8>) -> Bool {
+    1...63 ~= label.count && label.first != UInt8(ascii: "-") && label.last != UInt8(ascii: "-")
+      && label.allSatisfy {
+        0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+      }
+  }
+
+  private static func host(ofAuthority authority: [UInt8]) -> String? {
+    var host = authority[...]
+    var port = authority[authority.endIndex...]
+    if authority.first == UInt8(ascii: "[") {
+      guard let end = authority.firstIndex(of: UInt8(ascii: "]")) else { return nil }
+      host = authority[1..<end]
+      port = authority[(end + 1)...]
+      guard host.contains(UInt8(ascii: ":")) else { return nil }
+    } else if let colon = authority.firstIndex(of: UInt8(ascii: ":")) {
+      host = authority[..<colon]
+      port = authority[colon...]
+    }
+    if !port.isEmpty {
+      guard port.first == UInt8(ascii: ":"),
+        let number = Int(strict: String(decoding: port.dropFirst(), as: UTF8.self)), 1...65_535 ~= number
+      else { return nil }
+    }
+    let text = String(decoding: host, as: UTF8.self)
+    return isHost(text) ? text.lowercased() : nil
+  }
+}
