@@ -25,6 +25,7 @@ func suite(_ name: String, _ uses: [Target.Dependency]) -> Target {
 
 let nio: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 
 /// Every handler with the rooms it may use beside the contract.
@@ -64,10 +65,12 @@ let package = Package(
     .executableTarget(
       name: "gateway",
       dependencies: [
-        "Wire", "Handler", "Host", hummingbird,
+        "Wire", "Handler", "Host",
+        .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
         .product(name: "Logging", package: "swift-log"),
-        nio, nioPosix,
+        nio, nioPosix, nioHTTP1,
       ], path: "gateway", swiftSettings: settings),
     .executableTarget(
       name: "leadpipe",
@@ -75,5 +78,6 @@ let package = Package(
         "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
+    suite("Gateway", ["gateway", "Handler", "Wire", nio, nioHTTP1]),
   ]
 )

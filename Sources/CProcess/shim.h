@@ -17,3 +17,5 @@ static inline int leadpipe_parent_death_signal(int signal) { return prctl(PR_SET
 #include <spawn.h>
 extern int pipe2(int descriptors[2], int flags);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
+// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3, glibc 2.36).
+extern int pidfd_open(pid_t pid, unsigned int flags);

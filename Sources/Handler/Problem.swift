@@ -5,8 +5,8 @@ package struct Problem: Error, Sendable, Equatable {
   /// The kinds of failure; each has one status and one title, in `table`.
   package enum Kind: Sendable, CaseIterable {
     case badInput, unauthorized, forbidden, notFound, methodNotAllowed, timeout, conflict, preconditionFailed, tooLarge
-    case unsupportedMediaType, keyReused, tooManyRequests, internalError, misconfigured, notAvailable, badGateway
-    case unavailable, tooSlow
+    case targetTooLong, unsupportedMediaType, expectationFailed, keyReused, tooManyRequests, headersTooLarge
+    case internalError, misconfigured, notAvailable, badGateway, unavailable, tooSlow
   }
 
   /// One fault of a request: where it is, and what would be right there.
@@ -47,9 +47,12 @@ extension Problem.Kind {
     case .conflict: (409, "Conflict")
     case .preconditionFailed: (412, "Precondition failed")
     case .tooLarge: (413, "Request too large")
+    case .targetTooLong: (414, "Request target too long")
     case .unsupportedMediaType: (415, "Unsupported media type")
+    case .expectationFailed: (417, "Expectation failed")
     case .keyReused: (422, "Idempotency key reused")
     case .tooManyRequests: (429, "Too many requests")
+    case .headersTooLarge: (431, "Request headers too large")
     case .internalError: (500, "Internal server error")
     case .misconfigured: (500, "A setting is missing or wrong")
     case .notAvailable: (501, "Not available")

@@ -1,0 +1,178 @@
+import Handler
+import Host
+import NIOCore
+import NIOHTTP1
+import Wire
+
+/// One connection: reads a request to its end, has it answered, writes the reply, and goes on to the next. Everything that
+/// a client can draw out has a time limit.
+final class Connection: ChannelInboundHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private static let headTime = TimeAmount.seconds(10)
+  private static let bodyTime = TimeAmount.seconds(15)
+  private static let idleTime = TimeAmount.seconds(75)
+  /// After the last reply, for the client to close: a client that is cut off while it sends may never see the reply.
+  private static let lingerTime = TimeAmount.seconds(2)
+
+  private enum State {
+    /// For a request, or the rest of its head.
+    case waiting
+    case reading(Exchange, Call)
+    case answering
+    case closing
+  }
+
+  private let responder: Responder
+  private let start: RequestStart
+  private var state = State.waiting
+  private var timer: Scheduled<Void>?
+  private var hasBegun = false
+
+  init(responder: Responder, start: RequestStart) {
+    self.responder = responder
+    self.start = start
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    setTimer(Self.headTime, context)
+    context.fireChannelActive()
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    timer?.cancel()
+    state = .closing
+    context.fireChannelInactive()
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    switch (Self.unwrapInboundIn(data), state) {
+    case (.head(let head), .waiting): begin(head, context)
+    case (.body(let part), .reading(let exchange, var call)):
+      guard call.request.body.count + part.readableBytes <= call.bodyLimit else {
+        return refuse(Responder.tooLarge(call.bodyLimit), exchange, context)
+      }
+      // One owner of the body at a time, or each part would copy all before it.
+      state = .answering
+      call.request.body += part.readableBytesView
+      state = .reading(exchange, call)
+    case (.end(let trailers), .reading(let exchange, let call)):
+      let forbidden = ["content-length", "transfer-encoding", "host"]
+      if let trailers, forbidden.contains(where: trailers.contains(name:)) {
+        return refuse(Problem(.badInput, "a trailer is malformed"), exchange, context)
+      }
+      answer(call, exchange, context)
+    default: break
+    }
+  }
+
+  private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+    var exchange = Exchange(head)
+    do throws(Problem) {
+      let checked = try RequestHead(head)
+      let peer = context.remoteAddress?.ipAddress ?? ""
+      exchange.mayGoOn = head.isKeepAlive && !checked.hasBody && !head.headers.contains(name: "upgrade")
+      switch try responder.receive(checked, requestID: exchange.requestID, peer: peer) {
+      case .answered(let reply): write(Answer(reply: reply), exchange, context)
+      case .read(let call):
+        exchange.mayGoOn = head.isKeepAlive && !head.headers.contains(name: "upgrade")
+        exchange.pattern = call.route.path
+        exchange.handler = call.handler.description.name
+        state = .reading(exchange, call)
+        if call.hasBody { setTimer(Self.bodyTime, context) }
+        if call.hasBody, call.expectsContinue {
+          let go = HTTPResponseHead(version: .http1_1, status: .continue)
+          context.writeAndFlush(Self.wrapOutboundOut(.head(go)), promise: nil)
+        }
+      }
+    } catch {
+      if error.kind != .notFound { exchange.mayGoOn = false }
+      write(Answer(reply: error.reply(requestID: exchange.requestID)), exchange, context)
+    }
+  }
+
+  private func answer(_ call: Call, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+    state = .answering
+    timer?.cancel()
+    let responder = responder
+    context.eventLoop.makeFutureWithTask { await responder.answer(call) }.assumeIsolated().whenSuccess { answer in
+      self.write(answer, exchange, context)
+    }
+  }
+
+  private func refuse(_ problem: Problem, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+    var exchange = exchange
+    exchange.mayGoOn = false
+    write(Answer(reply: problem.reply(requestID: exchange.requestID)), exchange, context)
+  }
+
+  /// Writes the reply, then waits for the next request or closes.
+  private func write(_ answer: Answer, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+    exchange.record(answer, log: responder.log)
+    guard context.channel.isActive else { return }
+    let bytes = exchange.body(of: answer.reply)
+    context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
+    if !bytes.isEmpty {
+      context.write(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
+    }
+    // The next request may be waiting in the pipeline: it comes while the end of this one is being written.
+    state = exchange.mayGoOn ? .waiting : .closing
+    hasBegun = false
+    start.expect()
+    setTimer(exchange.mayGoOn ? Self.idleTime : Self.lingerTime, context)
+    let written = context.writeAndFlush(Self.wrapOutboundOut(.end(nil)))
+    if !exchange.mayGoOn {
+      written.assumeIsolated().whenComplete { _ in context.close(mode: .output, promise: nil) }
+    }
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    switch (event, state) {
+    case (is RequestStart.Began, .waiting):
+      hasBegun = true
+      setTimer(Self.headTime, context)
+    case (ChannelEvent.inputClosed, .waiting), (ChannelEvent.inputClosed, .reading), (ChannelEvent.inputClosed, .closing):
+      context.close(promise: nil)
+    default: break
+    }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  /// What the parser refuses is answered and ends the connection; what the socket reports just ends it.
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard let error = error as? HTTPParserError else {
+      if case .closing = state { return }
+      return context.close(promise: nil)
+    }
+    let exchange: Exchange
+    switch state {
+    case .waiting: exchange = .unreadable
+    case .reading(let current, _): exchange = current
+    case .answering, .closing: return
+    }
+    let problem =
+      switch error {
+      case .headerOverflow where start.isInLine:
+        Problem(.targetTooLong, "the request line is longer than \(RequestHead.lineLimit) bytes")
+      case .headerOverflow: RequestHead.headersTooLarge
+      default: Problem(.badInput, "the request is no valid HTTP")
+      }
+    refuse(problem, exchange, context)
+  }
+
+  private func setTimer(_ time: TimeAmount, _ context: ChannelHandlerContext) {
+    timer?.cancel()
+    timer = context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.timeIsUp(context) }
+  }
+
+  private func timeIsUp(_ context: ChannelHandlerContext) {
+    switch state {
+    case .waiting where hasBegun:
+      refuse(Problem(.timeout, "the head of the request took too long"), .unreadable, context)
+    case .reading(let exchange, _): refuse(Problem(.timeout, "the body took too long"), exchange, context)
+    case .waiting, .closing: context.close(promise: nil)
+    case .answering: break
+    }
+  }
+}

@@ -1,0 +1,36 @@
+/// What a handler writes on stderr, cut into whole lines, of which a request may have 64 KiB.
+struct ErrorLines: Sendable {
+  private let limit: Int
+  private var pending: [UInt8] = []
+  private var taken = 0
+  /// Whether anything had to be dropped.
+  private(set) var isCut = false
+
+  init(limit: Int) { self.limit = limit }
+
+  /// The lines that `bytes` complete, each with its line feed.
+  mutating func add(_ bytes: some Sequence<UInt8>) -> [[UInt8]] {
+    var lines: [[UInt8]] = []
+    for byte in bytes {
+      guard taken < limit else {
+        isCut = true
+        break
+      }
+      taken += 1
+      if byte == 0x0A {
+        if !pending.isEmpty { lines.append(pending + [0x0A]) }
+        pending.removeAll(keepingCapacity: true)
+      } else {
+        // A control character could rewrite the terminal of whoever reads the log.
+        pending.append(byte < 0x20 && byte != 0x09 || byte == 0x7F ? UInt8(ascii: "?") : byte)
+      }
+    }
+    return lines
+  }
+
+  /// The last line, where it lacks its line feed.
+  mutating func finish() -> [[UInt8]] {
+    defer { pending.removeAll() }
+    return pending.isEmpty ? [] : [pending + [0x0A]]
+  }
+}

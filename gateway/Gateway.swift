@@ -1,0 +1,137 @@
+import Glibc
+import Handler
+import Host
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import UnixSignals
+
+/// The gateway from its settings to its end.
+enum Gateway {
+  private static let usage = """
+    usage: gateway
+
+    Answers HTTP requests by the handlers in a folder, one process a request. Settings are environment variables:
+      PORT                  4000; 0 takes a free one
+      LEADPIPE_HOST         127.0.0.1
+      LEADPIPE_LISTEN       unix:/path listens there instead
+      LEADPIPE_HANDLERS     the folder of handlers (`handlers` beside this program)
+      LEADPIPE_TRUST        a JSON file {"name": "intake|worker|admin|none"} for handlers that are not ours
+      LEADPIPE_PROCESS      oneshot
+      LEADPIPE_CONCURRENCY  how many handler processes run at a time (16)
+      LOG_LEVEL             debug, info, warn, error (info)
+      LOG_FORMAT            text, json (text)
+    SIGTERM and SIGINT end it when running requests are finished, at the latest after 15 seconds.
+
+    """
+
+  /// Runs until told to stop. Returns the exit status: 0, 64 for arguments, 75 when the address is taken, 78 for settings.
+  static func main(arguments: [String], environment: [String: String]) async -> Int32 {
+    guard arguments.count == 1 else {
+      let isHelp = Array(arguments.dropFirst()) == ["--help"]
+      let text = Array(usage.utf8)
+      _ = write(isHelp ? 1 : 2, text, text.count)
+      return isHelp ? 0 : 64
+    }
+    let log = Log(environment)
+    do throws(Problem) {
+      let settings = try GatewaySettings(environment)
+      let routes = try routes(settings, log)
+      return await serve(settings, routes, log)
+    } catch {
+      for detail in error.details { log.error("\(detail.path) \(detail.message)") }
+      if error.details.isEmpty { log.error(error.detail) }
+      return ExitStatus.misconfigured
+    }
+  }
+
+  /// The route table, made from what the handlers say of themselves.
+  private static func routes(_ settings: GatewaySettings, _ log: Log) throws(Problem) -> RouteTable<HostedHandler> {
+    let folder: HandlerFolder
+    do throws(HandlerFolder.Failure) {
+      folder = try HandlerFolder(path: settings.handlerFolder, trust: settings.trust)
+    } catch { throw Problem(.misconfigured, error.reason) }
+    let endpoints = folder.handlers.filter { $0.description.kind == .endpoint }
+    if endpoints.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlerFolder]) }
+    do throws(RouteTable<HostedHandler>.Failure) {
+      return try RouteTable(endpoints.flatMap { handler in handler.description.routes.map { ($0, handler) } })
+    } catch { throw Problem(.misconfigured, error.reason) }
+  }
+
+  private static func serve(_ settings: GatewaySettings, _ routes: RouteTable<HostedHandler>, _ log: Log) async -> Int32 {
+    signal(SIGPIPE, SIG_IGN)
+    guard let stop = StopSignal() else {
+      log.error("There are no descriptors left")
+      return ExitStatus.of(status: 503)
+    }
+    if case .unix(let path) = settings.address, await isAnswered(path) {
+      log.error("\(path) is in use by another program")
+      return ExitStatus.of(status: 503)
+    }
+    let processes = OneShotProcesses(concurrency: settings.concurrency, environment: settings.environment, stop: stop)
+    let responder = Responder(
+      routes: routes,
+      admission: Admission(places: settings.concurrency, waitingPlaces: 256, longestWait: .seconds(1)),
+      processes: processes, log: log)
+    let outcome = await listen(settings, responder, log)
+    await processes.shutDown()
+    if case .unix(let path) = settings.address, outcome == 0 { unlink(path) }
+    if outcome == 0 { log.info("Gateway stopped") }
+    return outcome
+  }
+
+  private static func listen(_ settings: GatewaySettings, _ responder: Responder, _ log: Log) async -> Int32 {
+    let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
+    let connections = Descriptors.raise(reserved: 64 + 8 * settings.concurrency)
+    let server = Server(
+      childChannelSetup: Listener(responder: responder),
+      configuration: ServerConfiguration(
+        address: settings.address.bound, availableConnectionsDelegate: .maximum(connections, logger: logger)),
+      onServerRunning: { channel in log.info("Gateway listening", ["address": settings.address.text(channel)]) },
+      eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
+    var configuration = ServiceGroupConfiguration(
+      services: [.init(service: server, successTerminationBehavior: .gracefullyShutdownGroup)],
+      gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    configuration.maximumGracefulShutdownDuration = .seconds(15)
+    do {
+      try await ServiceGroup(configuration: configuration).run()
+    } catch let error as IOError {
+      log.error("\(settings.address.text(nil)) cannot be listened on: \(String(cString: strerror(error.errnoCode)))")
+      return ExitStatus.of(status: 503)
+    } catch is CancellationError {
+      log.warn("Requests were still running after 15 seconds and were cut off")
+    } catch {
+      log.error("The server failed: \(error)")
+      return ExitStatus.of(status: 500)
+    }
+    return 0
+  }
+
+  /// Whether somebody listens on a unix socket: the server would take its path away.
+  private static func isAnswered(_ path: String) async -> Bool {
+    let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+    guard let channel = try? await bootstrap.connect(unixDomainSocketPath: path).get() else { return false }
+    try? await channel.close()
+    return true
+  }
+}
+
+extension GatewaySettings.Address {
+  fileprivate var bound: BindAddress {
+    switch self {
+    case .tcp(let host, let port): .hostname(host, port: port)
+    case .unix(let path): .unixDomainSocket(path: path)
+    }
+  }
+
+  /// For the log; with the port that the system chose, once there is a channel.
+  fileprivate func text(_ channel: (any Channel)?) -> String {
+    switch self {
+    case .tcp(let host, let port):
+      "http://\(host.contains(":") ? "[\(host)]" : host):\(channel?.localAddress?.port ?? port)"
+    case .unix(let path): "unix:\(path)"
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import Handler
+import NIOHTTP1
+
+/// The head of a request, checked: what the parser lets pass and we do not.
+struct RequestHead: Sendable {
+  static let lineLimit = 8192
+  static let headersLimit = 16_384
+  static let fieldLimit = 100
+
+  let method: String
+  let target: RequestTarget
+  /// Without the port.
+  let host: String
+  /// Names in lower case, values of a repeated one joined with ","; without what speaks of this connection only.
+  let headers: [String: String]
+  let hasBody: Bool
+  /// Nil where the body comes in chunks.
+  let bodyLength: Int?
+  let expectsContinue: Bool
+
+  init(_ head: HTTPRequestHead) throws(Problem) {
+    method = head.method.rawValue
+    guard method.utf8.count + head.uri.utf8.count + " HTTP/1.1 ".utf8.count <= Self.lineLimit else {
+      throw Problem(.targetTooLong, "the request line is longer than \(Self.lineLimit) bytes")
+    }
+    // Each field stands on a line of its own: name, colon, value, CR and LF.
+    let size = head.headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 3 }
+    guard size <= Self.headersLimit, head.headers.count <= Self.fieldLimit else { throw Self.headersTooLarge }
+    guard head.version == .http1_1 || head.version == .http1_0 else {
+      throw Problem(.badInput, "the protocol must be HTTP/1.1 or HTTP/1.0")
+    }
+    try Self.checkFields(head.headers)
+    target = try RequestTarget(head.uri)
+    host = try Self.host(head, target.authority)
+    (hasBody, bodyLength) = try Self.framing(head)
+    expectsContinue = try Self.expectsContinue(head)
+    headers = Self.passedOn(head.headers)
+  }
+
+  static let headersTooLarge = Problem(
+    .headersTooLarge, "the headers are more than \(fieldLimit) fields or \(headersLimit) bytes")
+
+  /// U+FFFD stands where the parser repaired bytes that are not UTF-8.
+  private static func checkFields(_ headers: HTTPHeaders) throws(Problem) {
+    for (name, value) in headers {
+      guard Header.isToken(name), value.utf8.allSatisfy({ $0 == 0x09 || $0 >= 0x20 && $0 != 0x7F }),
+        !value.unicodeScalars.contains("\u{FFFD}")
+      else { throw Problem(.badInput, "a header is malformed") }
+    }
+  }
+
+  /// Exactly one Host in HTTP/1.1, at most one in HTTP/1.0, and nothing in it but a host and a port.
+  private static func host(_ head: HTTPRequestHead, _ authority: String?) throws(Problem) -> String {
+    let hosts = head.headers["host"]
+    guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else {
+      throw Problem(.badInput, "there must be exactly one Host")
+    }
+    for text in hosts + [authority].compactMap({ $0 }) {
+      guard isHost(text) else { throw Problem(.badInput, "the Host is malformed") }
+    }
+    let text = authority ?? hosts.first ?? ""
+    guard let colon = text.lastIndex(of: ":"), text.last != "]" else { return text }
+    return String(text[..<colon])
+  }
+
+  private static func isHost(_ text: String) -> Bool {
+    var name = text[...]
+    if let colon = text.lastIndex(of: ":"), text.last != "]" {
+      let port = text[text.index(after: colon)...]
+      guard port.isEmpty || Int(strictPort: port) != nil else { return false }
+      name = text[..<colon]
+    }
+    if name.hasPrefix("["), name.hasSuffix("]") {
+      return name.dropFirst().dropLast().utf8.allSatisfy { Self.isHex($0) || $0 == 0x3A || $0 == 0x2E }
+    }
+    return name.utf8.allSatisfy {
+      0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "-._~".utf8.contains($0)
+    }
+  }
+
+  private static func isHex(_ byte: UInt8) -> Bool {
+    0x30...0x39 ~= byte || 0x41...0x46 ~= byte || 0x61...0x66 ~= byte
+  }
+
+  /// How the body is delimited: one way only, said once.
+  private static func framing(_ head: HTTPRequestHead) throws(Problem) -> (hasBody: Bool, length: Int?) {
+    let lengths = head.headers["content-length"]
+    let codings = head.headers["transfer-encoding"]
+    guard lengths.count + codings.count <= 1 else { throw Problem(.badInput, "the body is delimited twice") }
+    if let coding = codings.first {
+      guard coding.lowercased() == "chunked", head.version == .http1_1 else {
+        throw Problem(.badInput, "Transfer-Encoding may only be chunked")
+      }
+      return (true, nil)
+    }
+    guard let text = lengths.first else { return (false, 0) }
+    guard 1...18 ~= text.utf8.count, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let length = Int(text) else {
+      throw Problem(.badInput, "Content-Length is malformed")
+    }
+    return (length > 0, length)
+  }
+
+  private static func expectsContinue(_ head: HTTPRequestHead) throws(Problem) -> Bool {
+    let expectations = head.headers["expect"]
+    if expectations.isEmpty { return false }
+    guard expectations.count == 1, expectations[0].lowercased() == "100-continue" else {
+      throw Problem(.expectationFailed, "only 100-continue can be expected")
+    }
+    return head.version == .http1_1
+  }
+
+  /// `Proxy` would become HTTP_PROXY in a program that speaks CGI, and `X_Y` could not be told from `X-Y` there.
+  private static func passedOn(_ headers: HTTPHeaders) -> [String: String] {
+    let ofThisConnection = Set(headers[canonicalForm: "connection"].map { $0.lowercased() })
+    var passed: [String: String] = [:]
+    for (name, value) in headers {
+      let name = name.lowercased()
+      if name == "proxy" || name == "expect" || name.utf8.contains(UInt8(ascii: "_")) { continue }
+      if name != "content-length", Header.hopByHop.contains(name) || ofThisConnection.contains(name) { continue }
+      passed[name] = passed[name].map { "\($0),\(value)" } ?? value
+    }
+    return passed
+  }
+}
+
+extension Int {
+  /// A port in digits only, up to 65535.
+  fileprivate init?(strictPort text: Substring) {
+    guard text.utf8.count <= 5, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let port = Int(text), port <= 65_535 else {
+      return nil
+    }
+    self = port
+  }
+}
