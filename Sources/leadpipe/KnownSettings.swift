@@ -1,3 +1,4 @@
+import Delivery
 import Handler
 import Leads
 import Store
@@ -21,7 +22,7 @@ enum KnownSettings {
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       .number("DELIVERY_LEASE_SECONDS", 5...3600), .choice("LEADPIPE_PROCESS", ["oneshot"]),
       .choice("UNKNOWN_OUTCOME", ["resend"]), .logLevel, .logFormat, Wake.setting, Channel.setting(required: false),
-    ] + []
+    ] + providers.map { Setting($0.name, fault: $0.fault) }
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
         value == "false" ? nil : "asks for an integration that this version does not have: set it to false"
@@ -32,6 +33,12 @@ enum KnownSettings {
       "RATE_LIMIT_DEFAULT", "RATE_LIMIT_EXPORT", "RATE_LIMIT_LEAD", "RATE_LIMIT_STORE", "SLACK_PER_SECOND",
       "SLA_AUTOMATION", "TELEGRAM_PER_SECOND", "TRUSTED_PROXIES", "WAKE",
     ].map { name in Setting(name) { _ in "is not supported by this version: unset it" } }
+
+  /// None of them is required: what is not configured is no channel.
+  private static let providers: [Setting] = [
+    .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort, .mailUser,
+    .mailPassword, .mailFrom, .frontend,
+  ]
 
   private static func database(_ name: String) -> Setting {
     Setting(name) { url in

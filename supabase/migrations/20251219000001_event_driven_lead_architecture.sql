@@ -408,8 +408,10 @@ $$;
 -- customer per phone or mail address, and nothing stored is lost to a stranger who knows an id.
 -- Rows are touched in one order: key, conversation, phone, mail, messages.
 -- After the clean-up that drops the event tables it goes on without them, hence to_regclass at each call.
+-- enable_seqscan: a plan kept from when a table was small (those of foreign keys too) must not read all of it later.
 create or replace function public.capture_lead(p jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off as $$
 declare
   v_received timestamptz := coalesce((p ->> 'receivedAt')::timestamptz, now());
   v_id uuid := coalesce((p ->> 'conversationId')::uuid, gen_random_uuid());
@@ -570,6 +572,8 @@ $$;
 
 -- ── Delivery ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 -- Locks are taken in one order: events by id, then deliveries, then channels. What a claim finds locked it leaves alone.
+-- The enable_ settings: a long-lived session keeps its plans, and one made while a table was small would read all of it when it
+-- has grown, until the next analyze. Everything here is found by index.
 
 -- Brings events into line with their deliveries, and says how they stand: settled when nothing is about to be sent, closed
 -- when every delivery is final.
@@ -606,7 +610,8 @@ $$;
 -- Plans what is new, takes back what a dead worker held, and leases what is due: no more of a channel and recipient than its
 -- entry asks for.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_batch constant integer := 100;
   v_now timestamptz := clock_timestamp();
@@ -717,7 +722,8 @@ $$;
 
 -- Says that sending starts now. What is lost (the lease ran out, or another worker has claimed it since) must not be sent.
 create or replace function public.begin_deliveries(p jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_now timestamptz := clock_timestamp();
   v_lease interval := make_interval(secs => coalesce((p ->> 'leaseSeconds')::double precision, 30));
@@ -747,7 +753,8 @@ $$;
 
 -- Writes down what happened, under the fence that was claimed. What is lost was decided by somebody else in the meantime.
 create or replace function public.record_outcomes(p jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
 declare
   v_now timestamptz := clock_timestamp();
   v_recorded uuid[];
