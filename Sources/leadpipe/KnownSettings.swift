@@ -18,7 +18,8 @@ enum KnownSettings {
   private static let all: [Setting] =
     [
       database("DATABASE_URL"), database("DATABASE_URL_INTAKE"), database("DATABASE_URL_WORKER"),
-      database("DATABASE_URL_ADMIN"), .number("PORT", 0...65_535), .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
+      database("DATABASE_URL_ADMIN"), .number("PORT", 0...65_535),
+      .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       .number("DELIVERY_LEASE_SECONDS", 5...3600), .choice("LEADPIPE_PROCESS", ["oneshot"]),
       .choice("UNKNOWN_OUTCOME", ["resend"]), .logLevel, .logFormat, Wake.setting, Channel.setting(required: false),
@@ -36,14 +37,16 @@ enum KnownSettings {
 
   /// None of them is required: what is not configured is no channel.
   private static let providers: [Setting] = [
-    .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort, .mailUser,
+    .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort,
+    .mailUser,
     .mailPassword, .mailFrom, .frontend,
   ]
 
   private static func database(_ name: String) -> Setting {
     Setting(name) { url in
       if url == "SUPABASE_URL" {
-        return "is missing: SUPABASE_URL is set, but this version speaks PostgreSQL only; give the project's connection string"
+        return
+          "is missing: SUPABASE_URL is set, but this version speaks PostgreSQL only; give the project's connection string"
       }
       return Database.url.fault(url)
     }

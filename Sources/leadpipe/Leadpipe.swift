@@ -20,7 +20,8 @@ struct Layout {
   let bin: String
 
   init() {
-    let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    let path =
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
     bin = URL(fileURLWithPath: path).deletingLastPathComponent().path
   }
 

@@ -21,7 +21,8 @@ struct Migrate: ParsableCommand {
 struct Rollback: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Take the event system out of the database at DATABASE_URL; capture goes on.",
-    discussion: "Events, timeline, follow-ups and notification logs are deleted. `leadpipe migrate` brings empty ones back.")
+    discussion:
+      "Events, timeline, follow-ups and notification logs are deleted. `leadpipe migrate` brings empty ones back.")
 
   @Flag(help: "Do it without asking.") var yes = false
 
@@ -44,11 +45,14 @@ struct Migrator {
 
   func migrate() throws -> [String] {
     let folder = Layout().supabase
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/migrations").filter { $0.hasSuffix(".sql") }
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/migrations").filter {
+      $0.hasSuffix(".sql")
+    }
     let migrations = try names.sorted().map { file in
       let parts = file.dropLast(4).split(separator: "_", maxSplits: 1)
       return Ledger.Migration(
-        version: String(parts[0]), name: parts.count > 1 ? String(parts[1]) : "", script: try Self.read(folder + "/migrations/" + file))
+        version: String(parts[0]), name: parts.count > 1 ? String(parts[1]) : "",
+        script: try Self.read(folder + "/migrations/" + file))
     }
     let shim = try Self.read(folder + "/shim.sql")
     return try tell { ledger throws(Database.Failure) in try ledger.migrate(shim: shim, migrations) }

@@ -59,7 +59,8 @@ struct PrivateCluster {
 
   func stop() throws {
     guard isRunning else { return }
-    try Tool.run([binaries + "/pg_ctl", "stop", "-D", data, "-m", "fast", "-w", "-t", "60", "-s"], as: owner, seconds: 70)
+    try Tool.run(
+      [binaries + "/pg_ctl", "stop", "-D", data, "-m", "fast", "-w", "-t", "60", "-s"], as: owner, seconds: 70)
   }
 
   private func make() throws {

@@ -21,7 +21,9 @@ enum ServiceEnvironment {
 
   /// The worker's: all of ours but the logins of endpoints and the key of the admin.
   static func worker(_ environment: [String: String]) -> [String: String] {
-    var result = environment.filter { !["DATABASE_URL_INTAKE", "DATABASE_URL_ADMIN", "ADMIN_API_KEY"].contains($0.key) }
+    var result = environment.filter {
+      !["DATABASE_URL_INTAKE", "DATABASE_URL_ADMIN", "ADMIN_API_KEY"].contains($0.key)
+    }
     result["LEADPIPE_CHANNELS"] = channels(environment)
     return result
   }

@@ -31,7 +31,8 @@ struct State {
       let key = text.trimmingCharacters(in: .whitespacesAndNewlines)
       if key.count >= 32 { return key }
     }
-    let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+      .joined()
     guard
       FileManager.default.createFile(
         atPath: adminKeyFile, contents: Data((key + "\n").utf8), attributes: [.posixPermissions: 0o600])

@@ -141,7 +141,9 @@ struct House {
   }
 
   /// Written at once, whatever stdout is. A stdout that is gone stops nothing.
-  private static func print(_ line: String) { try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
+  private static func print(_ line: String) {
+    try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+  }
 
   private static func example(_ port: Int) -> String {
     """
