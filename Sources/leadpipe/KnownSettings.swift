@@ -1,17 +1,25 @@
+import ArgumentParser
 import Delivery
+import Foundation
 import Handler
 import Leads
 import Store
 
 /// The settings of the whole product, so that a wrong one is found at the start and all are named at once.
 enum KnownSettings {
+  /// The environment of this process: an empty value counts as absent.
+  static func given() -> [String: String] { processEnvironment().filter { !$0.value.isEmpty } }
+
+  /// Ends the command with the exit status for settings when one of them is wrong.
   static func check(_ environment: [String: String]) throws -> Settings {
-    var environment = environment
-    if environment["DATABASE_URL"] == nil, environment["SUPABASE_URL"] != nil {
-      environment["DATABASE_URL"] = "SUPABASE_URL"
+    let supabase = Setting("SUPABASE_URL") { _ in
+      environment["DATABASE_URL"] == nil
+        ? "is set, but this version speaks PostgreSQL only: set DATABASE_URL to the project's connection string" : nil
     }
-    do throws(Problem) { return try Settings(all, from: environment) } catch {
-      throw Refusal(error.details.map { "\($0.path) \($0.message)" }.joined(separator: "\n"))
+    do throws(Problem) { return try Settings(all + [supabase], from: environment) } catch {
+      let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
+      try? FileHandle.standardError.write(contentsOf: Data(lines.utf8))
+      throw ExitCode(ExitStatus.misconfigured)
     }
   }
 
@@ -38,17 +46,8 @@ enum KnownSettings {
   /// None of them is required: what is not configured is no channel.
   private static let providers: [Setting] = [
     .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort,
-    .mailUser,
-    .mailPassword, .mailFrom, .frontend,
+    .mailUser, .mailPassword, .mailFrom, .frontend,
   ]
 
-  private static func database(_ name: String) -> Setting {
-    Setting(name) { url in
-      if url == "SUPABASE_URL" {
-        return
-          "is missing: SUPABASE_URL is set, but this version speaks PostgreSQL only; give the project's connection string"
-      }
-      return Database.url.fault(url)
-    }
-  }
+  private static func database(_ name: String) -> Setting { Setting(name, fault: Database.url.fault) }
 }

@@ -10,7 +10,7 @@ struct Migrate: ParsableCommand {
     discussion: "Keeps the ledger of `supabase db push`. Any number may run at once.")
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     guard let url = environment["DATABASE_URL"] else { throw Refusal("DATABASE_URL is missing") }
     let applied = try Migrator(url: url).migrate()
@@ -27,7 +27,7 @@ struct Rollback: ParsableCommand {
   @Flag(help: "Do it without asking.") var yes = false
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     guard let url = environment["DATABASE_URL"] else { throw Refusal("DATABASE_URL is missing") }
     guard yes else { throw Refusal("this deletes all events, timelines and notification logs; say --yes to do it") }

@@ -10,7 +10,7 @@ struct Gateway: ParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Serve HTTP: becomes bin/gateway.")
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     let words = ServiceEnvironment.gateway(environment).map { "\($0.key)=\($0.value)" }
     let path = Layout().gateway
@@ -26,7 +26,7 @@ struct Channels: ParsableCommand {
     abstract: "Print the configured channels and recipients as JSON, for LEADPIPE_CHANNELS.")
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     print(ServiceEnvironment.channels(environment))
   }
@@ -61,7 +61,7 @@ struct Invoke: ParsableCommand {
       guard descriptor >= 0 else { throw Refusal("\(file): \(String(cString: strerror(errno)))") }
       dup2(descriptor, 0)
     }
-    var settings = processEnvironment()
+    var settings = KnownSettings.given()
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
     let envp = handler.environment(from: settings).map { strdup("\($0.key)=\($0.value)") } + [nil]
     execve(handler.path, [strdup(handler.path), nil], envp)
@@ -75,7 +75,7 @@ struct WorkerCommand: ParsableCommand {
     discussion: "ENABLE_NOTIFICATION_WORKER=false leaves events queued.")
 
   func run() throws {
-    var settings = processEnvironment()
+    var settings = KnownSettings.given()
     followSupervisor(settings)
     let checked = try KnownSettings.check(settings)
     let log = Log(settings)

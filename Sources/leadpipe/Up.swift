@@ -13,7 +13,7 @@ struct Up: ParsableCommand {
       """)
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     var house = try House(environment)
     defer { house.close() }
