@@ -78,6 +78,6 @@ let package = Package(
         "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
-    suite("Gateway", ["gateway", "Handler", "Wire", nio, nioHTTP1]),
+    suite("Gateway", ["gateway", "Handler", "Wire", "Host", nioPosix, nioHTTP1]),
   ]
 )

@@ -60,7 +60,8 @@ enum Gateway {
     } catch { throw Problem(.misconfigured, error.reason) }
   }
 
-  private static func serve(_ settings: GatewaySettings, _ routes: RouteTable<HostedHandler>, _ log: Log) async -> Int32 {
+  private static func serve(_ settings: GatewaySettings, _ routes: RouteTable<HostedHandler>, _ log: Log) async -> Int32
+  {
     signal(SIGPIPE, SIG_IGN)
     guard let stop = StopSignal() else {
       log.error("There are no descriptors left")
