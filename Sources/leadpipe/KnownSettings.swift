@@ -1,6 +1,7 @@
 import ArgumentParser
 import Delivery
-import Foundation
+import FoundationEssentials
+import Glibc
 import Handler
 import Leads
 import Store
@@ -18,7 +19,7 @@ enum KnownSettings {
     }
     do throws(Problem) { return try Settings(all + [supabase], from: environment) } catch {
       let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
-      try? FileHandle.standardError.write(contentsOf: Data(lines.utf8))
+      Console.tell(lines)
       throw ExitCode(ExitStatus.misconfigured)
     }
   }

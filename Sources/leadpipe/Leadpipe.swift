@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import Handler
 import Host
 
@@ -22,7 +23,7 @@ struct Layout {
   init() {
     let path =
       (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-    bin = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    bin = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
   }
 
   var leadpipe: String { bin + "/leadpipe" }

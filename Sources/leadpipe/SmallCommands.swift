@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import Glibc
 import Handler
 import Host
 import Leads
@@ -74,6 +74,13 @@ struct WorkerCommand: ParsableCommand {
     commandName: "worker", abstract: "Deliver the notifications of new events until told to stop.",
     discussion: "ENABLE_NOTIFICATION_WORKER=false leaves events queued.")
 
+  /// The name of this machine, for the heartbeat.
+  private static var host: String {
+    var buffer = [CChar](repeating: 0, count: 65)
+    guard gethostname(&buffer, 64) == 0 else { return "worker" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
   func run() throws {
     var settings = KnownSettings.given()
     followSupervisor(settings)
@@ -85,7 +92,7 @@ struct WorkerCommand: ParsableCommand {
     }
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
     let options = WorkerLoop.Options(
-      name: "\(ProcessInfo.processInfo.hostName):\(getpid())",
+      name: "\(Self.host):\(getpid())",
       pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
       batchSize: checked.number("WORKER_BATCH_SIZE", default: 10), wakePath: checked["LEADPIPE_WAKE"])
     signal(SIGPIPE, SIG_IGN)

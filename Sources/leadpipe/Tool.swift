@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 import Host
 
 /// A program of the system, run to its end.

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import Handler
 import Host
 import Wire
@@ -15,6 +16,7 @@ struct Up: ParsableCommand {
   func run() throws {
     let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
+    signal(SIGPIPE, SIG_IGN)
     var house = try House(environment)
     defer { house.close() }
     try house.open()
@@ -82,7 +84,7 @@ struct House {
       try supervisor.start("worker", layout.leadpipe, ["worker"], environment: ServiceEnvironment.worker(environment))
     }
 
-    Self.print("ready http://127.0.0.1:\(port)")
+    Console.say("ready http://127.0.0.1:\(port)\n")
     say("admin key", hasOwnKey ? "as ADMIN_API_KEY says" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
     say("try", Self.example(port))
@@ -98,7 +100,7 @@ struct House {
   mutating func close() {
     say("stopping", "")
     supervisor.stop(seconds: 25)
-    do { try cluster?.stop() } catch { FileHandle.standardError.write(Data("\(error)\n".utf8)) }
+    do { try cluster?.stop() } catch { Console.tell("\(error)\n") }
     say("stopped", "")
   }
 
@@ -137,12 +139,7 @@ struct House {
   }
 
   private func say(_ stage: String, _ text: String) {
-    Self.print(stage.padding(toLength: 10, withPad: " ", startingAt: 0) + text)
-  }
-
-  /// Written at once, whatever stdout is. A stdout that is gone stops nothing.
-  private static func print(_ line: String) {
-    try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8))
+    Console.say(stage + String(repeating: " ", count: max(0, 10 - stage.count)) + text + "\n")
   }
 
   private static func example(_ port: Int) -> String {
