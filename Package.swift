@@ -75,5 +75,9 @@ let package = Package(
         "Wire", "Handler", "Leads", "Store", "Host", "Worker", "Sink",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
+    suite(
+      "Delivery",
+      ["Wire", "Handler", "Leads", "Delivery", "Sink", "notify-slack", "notify-telegram", "notify-email"]),
+    suite("Sink", ["Wire", "Handler", "Sink"]),
   ]
 )
