@@ -79,5 +79,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Gateway", ["gateway", "Handler", "Wire", "Host", nioPosix, nioHTTP1]),
+    suite(
+      "Delivery",
+      ["Wire", "Handler", "Leads", "Delivery", "Sink", "notify-slack", "notify-telegram", "notify-email"]),
+    suite("Sink", ["Wire", "Handler", "Sink"]),
   ]
 )

@@ -49,7 +49,6 @@ struct CurlHandle: ~Copyable {
     try set(CURLOPT_CONNECTTIMEOUT_MS, min(milliseconds, 5_000))
     try set(CURLOPT_PROXY, "")
     try set(CURLOPT_PROTOCOLS_STR, protocols)
-    try set(CURLOPT_REDIR_PROTOCOLS_STR, "")
     try set(CURLOPT_FOLLOWLOCATION, 0)
     try set(CURLOPT_SSL_VERIFYPEER, 1)
     try set(CURLOPT_SSL_VERIFYHOST, 2)

@@ -77,7 +77,7 @@ extension Slack {
   package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
     if let outcome = answer.transportOutcome("Slack") { return outcome }
     let text = String(decoding: answer.body.prefix(4096), as: UTF8.self)
-    let bare = String(text.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })
+    let bare = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     let json = try? JSON(reading: answer.body)
     let word = Excerpt.token(json?["error"]?.string ?? bare)
     let status = answer.status
