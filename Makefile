@@ -9,7 +9,7 @@ RELEASE = --configuration release --static-swift-stdlib -Xlinker -s -Xlinker --g
 HANDLERS = $(notdir $(wildcard handlers/*))
 
 # What the product needs, and what its tests need beside it.
-PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata
+PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates
 TEST_PACKAGES = curl jq postgresql-15-pgtap python3-aiosmtpd
 
 help: ## what there is
@@ -59,7 +59,7 @@ endef
 packages:
 	$(call install-missing,$(PACKAGES))
 
-BENCH_PACKAGES = gcc libc6-dev nodejs node-pg
+BENCH_PACKAGES = gcc libc6-dev nodejs
 
 bench-packages: packages
 	$(call install-missing,$(BENCH_PACKAGES))
