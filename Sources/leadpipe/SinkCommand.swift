@@ -5,7 +5,8 @@ import Sink
 
 struct SinkCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "sink", abstract: "Stand in for Slack, Telegram and a mail server on loopback, and keep what they get.")
+    commandName: "sink", abstract: "Stand in for Slack, Telegram and a mail server on loopback, and keep what they get."
+  )
 
   @Option(help: "The port for Slack, Telegram and the page; 0 for any.") var httpPort = 4001
   @Option(help: "The port for mail; 0 for any.") var smtpPort = 4002

@@ -35,10 +35,23 @@ struct State {
     }
     let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
       .joined()
-    guard
-      FileManager.default.createFile(
-        atPath: adminKeyFile, contents: Data((key + "\n").utf8), attributes: [.posixPermissions: 0o600])
-    else { throw Refusal("\(adminKeyFile) cannot be written") }
+    try write(key + "\n", to: adminKeyFile)
     return key
+  }
+
+  var settingsFile: String { path + "/env" }
+
+  /// Leaves the settings of a running house for the shell: `set -a; . .leadpipe/env`.
+  func write(settings: [String: String]) throws {
+    let lines = settings.sorted { $0.key < $1.key }.map { name, value in
+      "\(name)='\(value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'\n"
+    }
+    try write(lines.joined(), to: settingsFile)
+  }
+
+  private func write(_ text: String, to file: String) throws {
+    let made = FileManager.default.createFile(
+      atPath: file, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
+    guard made else { throw Refusal("\(file) cannot be written") }
   }
 }

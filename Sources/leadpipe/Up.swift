@@ -27,6 +27,7 @@ struct Up: ParsableCommand {
 /// Everything that runs, in the order in which it starts.
 struct House {
   private var environment: [String: String]
+  private let given: [String: String]
   private let state: State
   private let layout = Layout()
   private var supervisor: Supervisor
@@ -36,6 +37,7 @@ struct House {
 
   init(_ environment: [String: String]) throws {
     self.environment = environment
+    given = environment
     port = environment["PORT"].flatMap { Int($0) } ?? 4000
     self.environment["PORT"] = String(port)
     state = try State(environment["LEADPIPE_STATE"] ?? ".leadpipe")
@@ -84,10 +86,19 @@ struct House {
       try supervisor.start("worker", layout.leadpipe, ["worker"], environment: ServiceEnvironment.worker(environment))
     }
 
+    try state.write(settings: own)
     Console.say("ready http://127.0.0.1:\(port)\n")
     say("admin key", hasOwnKey ? "as ADMIN_API_KEY says" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
+    say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
     say("try", Self.example(port))
+  }
+
+  /// What this house set for itself, beyond what it was given: no secret of the user's is among it.
+  private var own: [String: String] {
+    var own = environment.filter { given[$0.key] != $0.value && $0.key != "ADMIN_API_KEY" }
+    own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment)
+    return own
   }
 
   /// Runs until a signal asks for the end.
