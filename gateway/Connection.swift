@@ -32,6 +32,8 @@ final class Connection: ChannelInboundHandler {
   private var hasBegun = false
   /// The rest of the head has not come in time.
   private var isLate = false
+  /// The client sends no more, and may still read.
+  private var inputHasEnded = false
 
   init(responder: Responder, start: RequestStart) {
     self.responder = responder
@@ -114,6 +116,8 @@ final class Connection: ChannelInboundHandler {
   private func write(_ answer: Answer, _ exchange: Exchange, _ context: ChannelHandlerContext) {
     exchange.record(answer, log: responder.log)
     guard context.channel.isActive else { return }
+    var exchange = exchange
+    if inputHasEnded { exchange.mayGoOn = false }
     let bytes = exchange.body(of: answer.reply)
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
     if !bytes.isEmpty {
@@ -128,7 +132,7 @@ final class Connection: ChannelInboundHandler {
     if !exchange.mayGoOn {
       written.assumeIsolated().whenSuccess {
         self.setTimer(Self.lingerTime, context)
-        context.close(mode: .output, promise: nil)
+        context.close(mode: self.inputHasEnded ? .all : .output, promise: nil)
       }
     }
   }
@@ -138,7 +142,7 @@ final class Connection: ChannelInboundHandler {
     case (is RequestStart.Began, .waiting):
       hasBegun = true
       setTimer(Self.headTime, context)
-    case (ChannelEvent.inputClosed, .answering): break
+    case (ChannelEvent.inputClosed, .answering): inputHasEnded = true
     case (ChannelEvent.inputClosed, _): context.close(promise: nil)
     default: break
     }

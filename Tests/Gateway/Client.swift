@@ -67,6 +67,8 @@ struct Client: Sendable {
     return result ?? ""
   }
 
+  func sendNoMore() { shutdown(socket, Int32(SHUT_WR)) }
+
   func end() { close(socket) }
 }
 
