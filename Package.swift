@@ -78,6 +78,10 @@ let package = Package(
         "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
+    suite("Wire", ["Wire"]),
+    suite("Handler", ["Wire", "Handler"]),
+    suite("Leads", ["Wire", "Leads"]),
+    suite("Worker", ["Wire", "Leads", "Worker"]),
     suite("Gateway", ["gateway", "Handler", "Wire", "Host", nioPosix, nioHTTP1]),
     suite(
       "Delivery",
