@@ -130,7 +130,8 @@ import Wire
     }
     #expect(statuses.count == 50 && statuses.allSatisfy { $0 })
     #expect(gateway.children == 0)
-    #expect(await eventually { gateway.descriptors <= before })
+    // The runtime opens one timer when a request first waits in the queue, and keeps it.
+    #expect(await eventually { gateway.descriptors <= before + 1 })
     #expect(try await gateway.stop() == .exited(0))
   }
 }

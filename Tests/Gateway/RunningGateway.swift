@@ -130,8 +130,8 @@ final class RunningGateway: Sendable {
   }
 
   /// Tells it to stop; its exit status.
-  func stop() async throws -> Termination? {
-    kill(child.pid, SIGTERM)
+  func stop(by signal: Int32 = SIGTERM) async throws -> Termination? {
+    kill(child.pid, signal)
     let child = child
     let end = try await threads.runIfActive { child.wait() }
     close(child.input)
