@@ -97,7 +97,9 @@ import Wire
   }
 
   @Test func aHandlerGetsWhatItsClassMayHave() async throws {
-    let trust = temporaryFolder() + "/trust.json"
+    let folder = temporaryFolder()
+    defer { #expect(throws: Never.self) { try remove(folder) } }
+    let trust = folder + "/trust.json"
     writeFile(trust, #"{"trusted":"intake"}"#, mode: 0o600)
     let show = #"printf '{"statusCode":200,"isBase64Encoded":true,"body":"%s"}' "$(env | base64 -w0)""#
     let gateway = try await RunningGateway.start(

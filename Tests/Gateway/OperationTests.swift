@@ -67,6 +67,7 @@ import Testing
     let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": "/nowhere"])
     #expect(end == .exited(78) && text.contains("/nowhere"))
     let folder = temporaryFolder()
+    defer { #expect(throws: Never.self) { try remove(folder) } }
     for (name, path) in [("one", "/a/{x}"), ("two", "/a/{y}")] {
       Script(name, ("GET", path), run: "exit").write(to: folder)
     }
