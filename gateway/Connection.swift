@@ -83,7 +83,7 @@ final class Connection: ChannelInboundHandler {
       case .read(let call):
         exchange.mayGoOn = head.isKeepAlive && !head.headers.contains(name: "upgrade")
         exchange.pattern = call.route.path
-        exchange.handler = call.handler.description.name
+        exchange.handler = call.endpoint.handler.description.name
         state = .reading(exchange, call)
         if call.hasBody { setTimer(Self.bodyTime, context) }
         if call.hasBody, call.expectsContinue {

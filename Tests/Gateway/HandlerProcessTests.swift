@@ -97,7 +97,9 @@ import Wire
   }
 
   @Test func aHandlerGetsWhatItsClassMayHave() async throws {
-    let trust = temporaryFolder() + "/trust.json"
+    let folder = temporaryFolder()
+    defer { #expect(throws: Never.self) { try remove(folder) } }
+    let trust = folder + "/trust.json"
     writeFile(trust, #"{"trusted":"intake"}"#, mode: 0o600)
     let show = #"printf '{"statusCode":200,"isBase64Encoded":true,"body":"%s"}' "$(env | base64 -w0)""#
     let gateway = try await RunningGateway.start(
@@ -130,7 +132,8 @@ import Wire
     }
     #expect(statuses.count == 50 && statuses.allSatisfy { $0 })
     #expect(gateway.children == 0)
-    #expect(await eventually { gateway.descriptors <= before })
+    // The runtime opens one timer when a request first waits in the queue, and keeps it.
+    #expect(await eventually { gateway.descriptors <= before + 1 })
     #expect(try await gateway.stop() == .exited(0))
   }
 }

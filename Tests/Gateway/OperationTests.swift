@@ -44,7 +44,8 @@ import Testing
     client.send("POST /endless HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
     try? await Task.sleep(for: .milliseconds(300))
     let start = ContinuousClock.now
-    #expect(try await gateway.stop() == .exited(0))
+    #expect(try await gateway.stop(by: SIGINT) == .exited(0))
+    #expect(await gateway.logged("[WARN] 503: the handler was still running"))
     #expect(.seconds(14) ... .seconds(18) ~= ContinuousClock.now - start)
     #expect(await areGone("sleep\u{0}60891"))
     #expect(await areGone(gateway.folder))
@@ -66,6 +67,7 @@ import Testing
     let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": "/nowhere"])
     #expect(end == .exited(78) && text.contains("/nowhere"))
     let folder = temporaryFolder()
+    defer { #expect(throws: Never.self) { try remove(folder) } }
     for (name, path) in [("one", "/a/{x}"), ("two", "/a/{y}")] {
       Script(name, ("GET", path), run: "exit").write(to: folder)
     }

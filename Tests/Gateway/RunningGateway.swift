@@ -73,6 +73,14 @@ func temporaryFolder() -> String {
   return path
 }
 
+/// Removes a temporary folder with all that is in it.
+func remove(_ folder: String) throws {
+  let rm = try Child.spawn("/bin/rm", ["-rf", folder], environment: [:], pipesError: false)
+  _ = rm.wait()
+  close(rm.input)
+  close(rm.output)
+}
+
 /// The built gateway, running on a port that the system chose, with handlers of its own.
 final class RunningGateway: Sendable {
   let child: Child
@@ -130,11 +138,13 @@ final class RunningGateway: Sendable {
   }
 
   /// Tells it to stop; its exit status.
-  func stop() async throws -> Termination? {
-    kill(child.pid, SIGTERM)
+  func stop(by signal: Int32 = SIGTERM) async throws -> Termination? {
+    kill(child.pid, signal)
     let child = child
     let end = try await threads.runIfActive { child.wait() }
     close(child.input)
+    close(child.output)
+    try remove(folder)
     return end
   }
 }
