@@ -50,11 +50,13 @@ private func body(_ more: JSON = [:]) -> JSON {
     #expect(lead.facts["status"] == nil)
   }
 
-  @Test("a message is the customer's unless it says otherwise, and came now unless it says when") func messages() throws {
+  @Test("a message is the customer's unless it says otherwise, and came now unless it says when") func messages() throws
+  {
     let lead = try lead(
       body([
         "messages": [
-          ["id": "m1", "messageText": " hi "], ["id": "m2", "messageText": "b", "sender": "bot", "timestamp": "yesterday"],
+          ["id": "m1", "messageText": " hi "],
+          ["id": "m2", "messageText": "b", "sender": "bot", "timestamp": "yesterday"],
           ["id": "m3", "messageText": "c", "sender": "user", "timestamp": "2026-11-22T20:30:00Z"],
         ]
       ]))

@@ -18,7 +18,9 @@ import Wire
 
   @Test(
     "a passing fault waits longer each time",
-    arguments: [(1, 2), (2, 10), (3, 30), (4, 120), (5, 600), (6, 1800), (7, 3600), (8, 7200), (9, 14_400), (50, 14_400)])
+    arguments: [
+      (1, 2), (2, 10), (3, 30), (4, 120), (5, 600), (6, 1800), (7, 3600), (8, 7200), (9, 14_400), (50, 14_400),
+    ])
   func backoff(_ attempt: Int, _ seconds: Int) {
     #expect(verdict(.retry, attempt: attempt).retryInSeconds == seconds)
     #expect(verdict(.unknown, attempt: attempt).retryInSeconds == seconds)
