@@ -19,9 +19,22 @@ package struct Sink: Sendable {
     self.file = file
   }
 
-  /// Serves until the task is cancelled. `onReady` is told the ports that were bound, once, when both are. Fails when
-  /// the file cannot be written (`Problem`) or a port not be bound (NIO's `IOError`).
-  package func run(onReady: @escaping @Sendable (_ httpPort: Int, _ smtpPort: Int) async -> Void = { _, _ in }) async throws {
+  /// Serves until the task is cancelled. `onReady` is told the ports that were bound, once, when both are. Fails with
+  /// `internalError` when the file cannot be written or a port is taken.
+  package func run(
+    onReady: @escaping @Sendable (_ httpPort: Int, _ smtpPort: Int) async -> Void = { _, _ in }
+  ) async throws(Problem) {
+    do {
+      try await serve(onReady)
+    } catch let problem as Problem {
+      throw problem
+    } catch {
+      // What the servers throw at their own cancellation is no fault.
+      if !Task.isCancelled { throw Problem(.internalError, "the sink cannot serve: \(error)") }
+    }
+  }
+
+  private func serve(_ onReady: @escaping @Sendable (Int, Int) async -> Void) async throws {
     let box = try SinkBox(file: file)
     let (ports, continuation) = AsyncStream.makeStream(of: Port.self)
     try await withThrowingTaskGroup { group in
@@ -41,8 +54,8 @@ package struct Sink: Sendable {
           }
         }
       }
-      // A server that fails ends the other.
-      try await group.waitForAll()
+      // A server that fails ends the other: `waitForAll` would wait for it.
+      for try await _ in group {}
     }
   }
 

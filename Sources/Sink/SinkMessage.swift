@@ -51,7 +51,11 @@ enum MarkUp {
     var out = ""
     var isTag = false
     for scalar in text.unicodeScalars {
-      if scalar == "<" { isTag = true } else if scalar == ">" { isTag = false } else if !isTag {
+      if scalar == "<" {
+        isTag = true
+      } else if scalar == ">" {
+        isTag = false
+      } else if !isTag {
         out.unicodeScalars.append(scalar)
       }
     }

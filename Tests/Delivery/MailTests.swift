@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Wire
 
@@ -56,15 +57,35 @@ struct MailTests {
     }
   }
 
-  @Test("the server's replies become outcomes", arguments: [
-    (["rcpt": "550 5.1.1 no such user"], "permanent", "5.1.1"), (["rcpt": "450 4.2.0 greylisted"], "retry", "4.2.0"),
-    (["data": "554 5.7.1 rejected by policy"], "config", "5.7.1"), (["data": "451 4.3.0 later"], "retry", "4.3.0"),
-    (["drop": true], "unknown", nil),
-  ] as [(JSON, String, String?)])
+  @Test(
+    "the server's replies become outcomes",
+    arguments: [
+      (["rcpt": "550 5.1.1 no such user"], "permanent", "5.1.1"), (["rcpt": "450 4.2.0 greylisted"], "retry", "4.2.0"),
+      (["data": "554 5.7.1 rejected by policy"], "config", "5.7.1"), (["data": "451 4.3.0 later"], "retry", "4.3.0"),
+      (["drop": true], "unknown", nil),
+    ] as [(JSON, String, String?)])
   func replies(mode: JSON, expected: String, code: String?) async throws {
     let (outcome, _) = try await Self.send(mode)
     #expect(outcome?["class"]?.string == expected)
     if let code { #expect(outcome?["providerCode"]?.string == code) }
+  }
+
+  @Test(
+    "a server that never answers QUIT holds no outcome up",
+    arguments: [([:], "delivered", 4.0), (["rcpt": "550 5.1.1 no such user"], "permanent", 12.0)]
+      as [(JSON, String, Double)])
+  func hangingQuit(mode: JSON, expected: String, seconds: Double) async throws {
+    let start = Date.now
+    let (outcome, _) = try await Self.send(mode.setting("quit", 60))
+    #expect(outcome?["class"]?.string == expected)
+    #expect(Date.now.timeIntervalSince(start) < seconds)
+  }
+
+  @Test("STARTTLS is taken where this machine's server offers it")
+  func opportunistic() async throws {
+    let (outcome, mails) = try await Self.send(["tls": true])
+    #expect(outcome?["class"] == "delivered")
+    #expect(mails.first?["tls"] == true)
   }
 
   @Test("a login is used where there is one, and a wrong one is a fault of the settings")

@@ -55,12 +55,17 @@ struct MessageTests {
     #expect(bytes == Array(String(String.UnicodeScalarView(clean)).utf8))
   }
 
-  @Test("an answer goes to the customer only where the address is sound", arguments: [
-    ("sara@example.com", true), ("a.b+c@x-y.example.co", true), ("a@b>\r\nRCPT TO:<x>", false), ("<x@y.example> NOTIFY=", false),
-    ("a@localhost", false), ("a..b@x.example", false), (".a@x.example", false), ("a@x..example", false), ("a@b@c.example", false),
-    ("\"a b\"@x.example", false), ("a@-x.example", false), ("ä@x.example", false), ("a@[127.0.0.1]", false), ("", false),
-    ("a,b@x.example", false), ("a@x.example\u{0}", false), (String(repeating: "a", count: 65) + "@x.example", false),
-  ])
+  @Test(
+    "an answer goes to the customer only where the address is sound",
+    arguments: [
+      ("sara@example.com", true), ("a.b+c@x-y.example.co", true), ("a@b>\r\nRCPT TO:<x>", false),
+      ("<x@y.example> NOTIFY=", false),
+      ("a@localhost", false), ("a..b@x.example", false), (".a@x.example", false), ("a@x..example", false),
+      ("a@b@c.example", false),
+      ("\"a b\"@x.example", false), ("a@-x.example", false), ("ä@x.example", false), ("a@[127.0.0.1]", false),
+      ("", false),
+      ("a,b@x.example", false), ("a@x.example\u{0}", false), (String(repeating: "a", count: 65) + "@x.example", false),
+    ])
   func replyTo(address: String, isSound: Bool) throws {
     let notice = Sample.notice(Sample.chatbot.setting("customerEmail", .string(address)))
     let text = String(decoding: try Self.bytes(notice), as: UTF8.self)
@@ -68,12 +73,14 @@ struct MessageTests {
     #expect(text.contains("\r\nReply-To:") == isSound)
   }
 
-  @Test("EMAIL_FROM in its forms", arguments: [
-    ("a@b.example", ["", "a@b.example"]), ("Name <a@b.example>", ["Name", "a@b.example"]),
-    ("\"Last, First\" <a@b>", ["Last, First", "a@b"]), ("Zoë <a@b.example>", ["Zoë", "a@b.example"]),
-    ("a b@c.example", nil), ("<a@b.example", nil), ("X <y> <a@b.example>", nil), ("X\r\nBcc: y <a@b.example>", nil),
-    ("X <a@b.example>\n", nil), ("X", nil),
-  ] as [(String, [String]?)])
+  @Test(
+    "EMAIL_FROM in its forms",
+    arguments: [
+      ("a@b.example", ["", "a@b.example"]), ("Name <a@b.example>", ["Name", "a@b.example"]),
+      ("\"Last, First\" <a@b>", ["Last, First", "a@b"]), ("Zoë <a@b.example>", ["Zoë", "a@b.example"]),
+      ("a b@c.example", nil), ("<a@b.example", nil), ("X <y> <a@b.example>", nil), ("X\r\nBcc: y <a@b.example>", nil),
+      ("X <a@b.example>\n", nil), ("X", nil),
+    ] as [(String, [String]?)])
   func mailbox(text: String, parts: [String]?) {
     #expect(Mailbox(text).map { [$0.name, $0.address] } == parts)
   }

@@ -11,7 +11,9 @@ struct NotifierTests {
     var input = Sample.line("slack")
     if let deadlineMs {
       input = [
-        "requestContext": ["http": ["method": "POST"], "x": ["deadlineMs": JSON(Instant.now.milliseconds + deadlineMs)]],
+        "requestContext": [
+          "http": ["method": "POST"], "x": ["deadlineMs": JSON(Instant.now.milliseconds + deadlineMs)],
+        ],
         "headers": ["content-type": "application/json"], "body": .string(input.text),
       ]
     }
@@ -24,13 +26,16 @@ struct NotifierTests {
     return (line?["outcome"], run, try stub.received)
   }
 
-  @Test("Slack's statuses become outcomes, with one log line each", arguments: [
-    (["body": "ok"], "delivered", "INFO"), (["status": 500, "body": "rollup_error"], "retry", "WARN"),
-    (["status": 404, "body": "no_service"], "config", "WARN"), (["status": 302, "headers": ["Location": "/x"]], "config", "WARN"),
-    (["status": 429, "body": "rate_limited", "headers": ["Retry-After": "7"]], "throttled", "WARN"),
-    (["reset": true], "unknown", "WARN"), (["tls": true], "config", "WARN"),
-    (["status": 500, "body": "0123456789abcdef", "times": 20_000], "retry", "WARN"),
-  ] as [(JSON, String, String)])
+  @Test(
+    "Slack's statuses become outcomes, with one log line each",
+    arguments: [
+      (["body": "ok"], "delivered", "INFO"), (["status": 500, "body": "rollup_error"], "retry", "WARN"),
+      (["status": 404, "body": "no_service"], "config", "WARN"),
+      (["status": 302, "headers": ["Location": "/x"]], "config", "WARN"),
+      (["status": 429, "body": "rate_limited", "headers": ["Retry-After": "7"]], "throttled", "WARN"),
+      (["reset": true], "unknown", "WARN"), (["tls": true], "config", "WARN"),
+      (["status": 500, "body": "0123456789abcdef", "times": 20_000], "retry", "WARN"),
+    ] as [(JSON, String, String)])
   func slackStatuses(mode: JSON, expected: String, level: String) async throws {
     let (outcome, run, received) = try await Self.slack(mode)
     #expect(outcome?["class"]?.string == expected)
@@ -58,16 +63,19 @@ struct NotifierTests {
   @Test("nobody at the address is a retry, and the proxy of the environment is not asked")
   func refused() async throws {
     let environment = [
-      "SLACK_WEBHOOK_URL": "http://127.0.0.1:1/services/x", "http_proxy": "http://127.0.0.1:2", "ALL_PROXY": "socks5://127.0.0.1:2",
+      "SLACK_WEBHOOK_URL": "http://127.0.0.1:1/services/x", "http_proxy": "http://127.0.0.1:2",
+      "ALL_PROXY": "socks5://127.0.0.1:2",
     ]
     let run = try await Run("notify-slack", input: Sample.line("slack").text, environment: environment)
     #expect(try run.lines.first?["outcome"]?["providerCode"] == "curl 7")
     #expect(try run.lines.first?["outcome"]?["class"] == "retry")
   }
 
-  @Test("other lines pass untouched, a bad one is refused, and the stream goes on", arguments: [
-    "notify-slack", "notify-telegram", "notify-email",
-  ])
+  @Test(
+    "other lines pass untouched, a bad one is refused, and the stream goes on",
+    arguments: [
+      "notify-slack", "notify-telegram", "notify-email",
+    ])
   func filter(program: String) async throws {
     let channel = program.dropFirst(7)
     let other = Sample.line(channel == "slack" ? "email" : "slack", "desk@agency.example")

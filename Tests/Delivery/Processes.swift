@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Wire
 
 /// A folder of its own for each run, gone with it.
@@ -83,7 +84,8 @@ final class Stub {
     self.port = port
   }
 
-  deinit { process.terminate() }
+  /// KILL, for TERM is blocked in threads of the test's pool, and children inherit that.
+  deinit { kill(process.processIdentifier, SIGKILL) }
 
   var received: [JSON] {
     get throws { try folder.text("out").split(separator: "\n").dropFirst().map { try JSON(reading: String($0)) } }

@@ -64,10 +64,12 @@ struct RenderingTests {
     }
   }
 
-  @Test("a cut falls between scalars and counts its ellipsis", arguments: [
-    ("abcdef", 6, "abcdef"), ("abcdef", 5, "abcd…"), ("😀😀😀", 6, "😀😀😀"), ("😀😀😀", 5, "😀😀…"), ("😀😀😀", 4, "😀…"),
-    ("abc", 1, "…"), ("", 0, ""),
-  ])
+  @Test(
+    "a cut falls between scalars and counts its ellipsis",
+    arguments: [
+      ("abcdef", 6, "abcdef"), ("abcdef", 5, "abcd…"), ("😀😀😀", 6, "😀😀😀"), ("😀😀😀", 5, "😀😀…"), ("😀😀😀", 4, "😀…"),
+      ("abc", 1, "…"), ("", 0, ""),
+    ])
   func cut(text: String, limit: Int, expected: String) { #expect(Cut.utf16(text, to: limit) == expected) }
 
   @Test("a cut for Slack leaves room for what escaping adds")

@@ -31,9 +31,12 @@ enum Sample {
 
   /// What people and programs put into a field to break what comes after it.
   static let hostile = [
-    "<!channel> <@U123> <https://evil.example|bank>", "a & b < c > d \"e\" 'f'", "`x` *y* _z_ ~q~", "</b><a href=\"tg://x\">",
-    "a@b>\r\nRCPT TO:<x@y>", "Bcc: x@y.example", "=?utf-8?B?QmNjOiB4?=", "\r\n.\r\nMAIL FROM:<x>", "<img src=x onerror=alert(1)>",
-    "\u{202E}drowssap\u{2066}", "\u{0}\u{1B}[31m", "a\u{2028}b\u{85}c", "%0d%0aBcc: x", String(repeating: "&", count: 9000),
+    "<!channel> <@U123> <https://evil.example|bank>", "a & b < c > d \"e\" 'f'", "`x` *y* _z_ ~q~",
+    "</b><a href=\"tg://x\">",
+    "a@b>\r\nRCPT TO:<x@y>", "Bcc: x@y.example", "=?utf-8?B?QmNjOiB4?=", "\r\n.\r\nMAIL FROM:<x>",
+    "<img src=x onerror=alert(1)>",
+    "\u{202E}drowssap\u{2066}", "\u{0}\u{1B}[31m", "a\u{2028}b\u{85}c", "%0d%0aBcc: x",
+    String(repeating: "&", count: 9000),
     String(repeating: "👩‍👩‍👧‍👦", count: 3000), String(repeating: "مرحبا ", count: 2000), "nil", "😀",
   ]
 }

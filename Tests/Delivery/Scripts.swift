@@ -41,9 +41,9 @@ enum Script {
             pass
     """
 
-  /// aiosmtpd with the replies of its mode: {rcpt, data, drop, password}.
+  /// aiosmtpd with the replies of its mode: {rcpt, data, drop, password, tls, quit}.
   static let smtp = """
-    import asyncio, email, email.policy, json, sys
+    import asyncio, email, email.policy, json, ssl, subprocess, sys
     from aiosmtpd.smtp import SMTP, AuthResult
     mode = json.loads(sys.argv[1])
     class Handler:
@@ -56,7 +56,8 @@ enum Script {
             message = email.message_from_bytes(envelope.content, policy=email.policy.default)
             print(json.dumps({
                 "from": envelope.mail_from, "recipients": envelope.rcpt_tos, "hello": session.host_name,
-                "login": bool(session.authenticated), "names": [name for name in message.keys()],
+                "login": bool(session.authenticated), "tls": session.ssl is not None,
+                "names": [name for name in message.keys()],
                 "headers": {name.lower(): str(value) for name, value in message.items()},
                 "text": message.get_body(("plain",)).get_content(), "html": message.get_body(("html",)).get_content(),
                 "longest": max(len(line) for line in envelope.content.split(b"\\r\\n")),
@@ -64,12 +65,21 @@ enum Script {
             if mode.get("drop"):
                 server.transport.abort()
             return mode.get("data", "250 2.0.0 Ok: queued as 4F1A2B3C")
+        async def handle_QUIT(self, server, session, envelope):
+            await asyncio.sleep(mode.get("quit", 0))
+            return "221 2.0.0 Bye"
     def authenticate(server, session, envelope, mechanism, data):
-        return AuthResult(success=data.password == mode["password"].encode())
+        return AuthResult(success=data.password == mode["password"].encode(), handled=False)
     def session():
         if "password" in mode:
             return SMTP(Handler(), authenticator=authenticate, auth_require_tls=False, enable_SMTPUTF8=False)
-        return SMTP(Handler(), enable_SMTPUTF8=False)
+        return SMTP(Handler(), enable_SMTPUTF8=False, tls_context=context)
+    context = None
+    if mode.get("tls"):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out",
+                        "cert.pem", "-days", "1", "-subj", "/CN=mail.example"], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain("cert.pem", "key.pem")
     async def main():
         server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
         print(server.sockets[0].getsockname()[1])

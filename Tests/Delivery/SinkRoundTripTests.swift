@@ -1,4 +1,5 @@
 import Foundation
+import Handler
 import Sink
 import Testing
 import Wire
@@ -26,7 +27,8 @@ struct SinkRoundTripTests {
       return Sample.line(channel, recipient, payload: payload).text
     }
     for program in ["notify-slack", "notify-telegram", "notify-email"] {
-      let run = try await Run(program, ["--stream"], input: lines.joined(separator: "\n") + "\n", environment: environment)
+      let run = try await Run(
+        program, ["--stream"], input: lines.joined(separator: "\n") + "\n", environment: environment)
       lines = run.output.split(separator: "\n").map(String.init)
     }
     let outcomes = try lines.map { try JSON(reading: $0)["outcome"]?["class"]?.string }
@@ -47,5 +49,9 @@ struct SinkRoundTripTests {
     #expect(rebound.output.contains(" 403 "))
     let bad = try await Run("/usr/bin/curl", ["-s", "--noproxy", "*", "-d", "[]", base + "/services/x"])
     #expect(bad.output == "invalid_payload")
+
+    await #expect(throws: Problem.self) { try await Sink(httpPort: bound[0], file: file).run() }
+    server.cancel()
+    await #expect(throws: Never.self) { try await server.value }
   }
 }

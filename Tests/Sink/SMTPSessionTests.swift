@@ -32,10 +32,14 @@ struct SMTPSessionTests {
     #expect(session.isClosed)
   }
 
-  @Test("commands out of order, unknown or malformed are refused", arguments: [
-    ("RCPT TO:<a@b>", "503"), ("DATA", "503"), ("MAIL FROM:a@b", "501"), ("VRFY x", "500"), ("", "500"), ("NOOP", "250"),
-    ("RSET", "250"), ("HELO x", "250"), ("AUTH CRAM-MD5", "504"), ("AUTH PLAIN AGEAYg==", "235"), ("mail from:<>", "250"),
-  ])
+  @Test(
+    "commands out of order, unknown or malformed are refused",
+    arguments: [
+      ("RCPT TO:<a@b>", "503"), ("DATA", "503"), ("MAIL FROM:a@b", "501"), ("VRFY x", "500"), ("", "500"),
+      ("NOOP", "250"),
+      ("RSET", "250"), ("HELO x", "250"), ("AUTH CRAM-MD5", "504"), ("AUTH PLAIN AGEAYg==", "235"),
+      ("mail from:<>", "250"),
+    ])
   func refusals(command: String, reply: String) {
     var session = SMTPSession()
     #expect(Self.text(session.receive(Array("\(command)\r\n".utf8))) == [reply])
@@ -44,7 +48,8 @@ struct SMTPSessionTests {
   @Test("AUTH in steps")
   func authentication() {
     var session = SMTPSession()
-    let actions = session.receive(Array("AUTH LOGIN\r\ndQ==\r\ncA==\r\nAUTH PLAIN\r\nAHUAcA==\r\nAUTH PLAIN\r\n*\r\n".utf8))
+    let actions = session.receive(
+      Array("AUTH LOGIN\r\ndQ==\r\ncA==\r\nAUTH PLAIN\r\nAHUAcA==\r\nAUTH PLAIN\r\n*\r\n".utf8))
     #expect(Self.text(actions) == ["334", "334", "235", "334", "235", "334", "501"])
   }
 

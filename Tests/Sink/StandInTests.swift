@@ -7,21 +7,27 @@ import Wire
 struct StandInTests {
   static let now = Instant(milliseconds: 1_000)
 
-  @Test("Slack takes an object with text or blocks", arguments: [
-    (#"{"text":"x"}"#, 200, "ok"), (#"{"blocks":[]}"#, 200, "ok"), ("[]", 400, "invalid_payload"), ("x", 400, "invalid_payload"),
-    ("{}", 400, "no_text"),
-  ])
+  @Test(
+    "Slack takes an object with text or blocks",
+    arguments: [
+      (#"{"text":"x"}"#, 200, "ok"), (#"{"blocks":[]}"#, 200, "ok"), ("[]", 400, "invalid_payload"),
+      ("x", 400, "invalid_payload"),
+      ("{}", 400, "no_text"),
+    ])
   func slack(body: String, status: Int, word: String) {
     let verdict = SlackStandIn().reply(to: Array(body.utf8), path: "/services/x", at: Self.now)
     #expect(verdict.reply.status == status && verdict.reply.body == Array(word.utf8))
     #expect((verdict.message != nil) == (status == 200))
   }
 
-  @Test("Telegram refuses what Telegram refuses", arguments: [
-    (#"{"chat_id":1,"text":"x"}"#, nil), (#"{"chat_id":"@abcde","text":"<b></b>"}"#, nil),
-    (#"{"chat_id":1,"text":"<b> </b>","parse_mode":"HTML"}"#, "Bad Request: message text is empty"),
-    (#"{"chat_id":1,"text":""}"#, "Bad Request: message text is empty"), (#"{"text":"x"}"#, "Bad Request: chat_id is empty"),
-  ] as [(String, String?)])
+  @Test(
+    "Telegram refuses what Telegram refuses",
+    arguments: [
+      (#"{"chat_id":1,"text":"x"}"#, nil), (#"{"chat_id":"@abcde","text":"<b></b>"}"#, nil),
+      (#"{"chat_id":1,"text":"<b> </b>","parse_mode":"HTML"}"#, "Bad Request: message text is empty"),
+      (#"{"chat_id":1,"text":""}"#, "Bad Request: message text is empty"),
+      (#"{"text":"x"}"#, "Bad Request: chat_id is empty"),
+    ] as [(String, String?)])
   func telegram(body: String, fault: String?) throws {
     var telegram = TelegramStandIn()
     let verdict = telegram.reply(to: Array(body.utf8), at: Self.now)
@@ -69,7 +75,9 @@ struct StandInTests {
 
   @Test("the page shows text as text")
   func page() {
-    let body: JSON = ["blocks": [["type": "header", "text": ["type": "plain_text", "text": "a &lt;script&gt; &amp;amp; b"]]]]
+    let body: JSON = [
+      "blocks": [["type": "header", "text": ["type": "plain_text", "text": "a &lt;script&gt; &amp;amp; b"]]]
+    ]
     let message = SinkMessage(time: Self.now, channel: .slack, recipient: "<i>", subject: nil, body: body, id: nil)
     let html = SinkPage.html([message], total: 700)
     #expect(html.contains("<p><bdi>a &lt;script&gt; &amp;amp; b</bdi></p>"))
