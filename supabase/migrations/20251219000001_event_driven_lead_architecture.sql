@@ -542,7 +542,8 @@ begin
     update public.conversations s set customer_id = v_customer where s.id = v_id returning s.status, s.created_at, s.updated_at into c;
   end if;
 
-  if jsonb_typeof(p -> 'messages') = 'array' then
+  -- Not called for none: a new connection would compile it in vain.
+  if jsonb_typeof(p -> 'messages') = 'array' and p -> 'messages' <> '[]' then
     v_added := public.add_messages(v_id, p -> 'messages', v_received);
   end if;
 
