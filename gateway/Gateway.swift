@@ -35,7 +35,7 @@ enum Gateway {
       _ = write(isHelp ? 1 : 2, text, text.count)
       return isHelp ? 0 : 64
     }
-    followSupervisor(environment)
+    beginService(environment)
     let log = Log(environment)
     do throws(Problem) {
       let settings = try GatewaySettings(environment)

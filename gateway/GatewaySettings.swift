@@ -27,7 +27,7 @@ struct GatewaySettings: Sendable {
       address = .tcp(host: settings["LEADPIPE_HOST"] ?? "127.0.0.1", port: settings.number("PORT", default: 4000))
     }
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
-    trust = try settings["LEADPIPE_TRUST"].map(TrustFile.init(path:))?.classes ?? [:]
+    trust = try TrustFile.classes(settings)
     concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
     self.environment = environment
   }
@@ -40,12 +40,7 @@ struct GatewaySettings: Sendable {
         ? nil : "must be unix: and an absolute path of at most 107 bytes"
     },
     Setting("LEADPIPE_HANDLERS"),
-    Setting("LEADPIPE_TRUST") { path in
-      do throws(Problem) {
-        _ = try TrustFile(path: path)
-        return nil
-      } catch { return error.detail }
-    },
+    TrustFile.setting,
     Setting("LEADPIPE_PROCESS") { mode in
       switch mode {
       case "oneshot": nil
@@ -63,28 +58,5 @@ struct GatewaySettings: Sendable {
     let count = readlink("/proc/self/exe", &buffer, buffer.count)
     let path = String(decoding: buffer.prefix(max(count, 0)), as: UTF8.self)
     return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
-  }
-}
-
-/// The operator's own trust table: `{"name": "intake|worker|admin|none"}`.
-struct TrustFile: Sendable {
-  let classes: [String: TrustClass]
-
-  /// Reads the file; the problem's detail ends a sentence that begins with the setting's name.
-  init(path: String) throws(Problem) {
-    let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { throw Problem(.misconfigured, "names a file that cannot be opened") }
-    defer { close(file) }
-    guard let bytes = readUntilEnd(file, limit: 1_048_576, milliseconds: 2000),
-      let members = (try? JSON(reading: bytes))?.members
-    else { throw Problem(.misconfigured, "names a file that is no JSON object") }
-    var classes: [String: TrustClass] = [:]
-    for member in members {
-      guard let trust = member.value.string.flatMap(TrustClass.init(rawValue:)) else {
-        throw Problem(.misconfigured, "names a file that gives \(member.key) no class of intake, worker, admin or none")
-      }
-      classes[member.key] = trust
-    }
-    self.classes = classes
   }
 }

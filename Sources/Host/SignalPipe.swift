@@ -32,9 +32,3 @@ package struct SignalPipe: Sendable {
 
 /// A signal handler reaches nothing but globals; this one is written once, before the handler is set.
 nonisolated(unsafe) private var writingEnd: Int32 = -1
-
-/// Ties the life of this process to the one that supervises it: where LEADPIPE_SUPERVISED says that there is one, this
-/// process is asked to end when that one is gone, however it went.
-package func followSupervisor(_ environment: [String: String]) {
-  if environment["LEADPIPE_SUPERVISED"] == "1" { _ = leadpipe_parent_death_signal(SIGTERM) }
-}

@@ -5,15 +5,19 @@ package enum TrustClass: String, Sendable, CaseIterable {
   case none
 
   /// Settings that every process may see.
-  private static let common: Set<String> = ["LOG_LEVEL", "LOG_FORMAT", "TIME_ZONE", "BUSINESS_HOURS"]
+  private static let common: Set<String> = ["LOG_LEVEL", "LOG_FORMAT"]
 
   /// The settings of this class. The database is named by one word for all; which login it is depends on the class.
   package var grants: Set<String> {
     switch self {
-    case .intake: Self.common.union(["DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "LEADPIPE_CHANNELS", "PORT"])
+    case .intake:
+      Self.common.union([
+        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
+      ])
     case .worker:
       Self.common.union([
-        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_NEWSLETTER_URL",
+        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS", "SLACK_WEBHOOK_URL",
+        "SLACK_WEBHOOK_NEWSLETTER_URL",
         "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "TELEGRAM_API_URL", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_USER",
         "EMAIL_PASS", "EMAIL_FROM", "EMAIL_TO", "FRONTEND_URL",
       ])

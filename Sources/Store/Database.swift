@@ -8,6 +8,7 @@ import Wire
 package final class Database {
   private let url: String
   private let role: String?
+  private let statementSeconds: Int
   private var connection: OpaquePointer?
 
   /// The login that a handler calls its function with.
@@ -24,9 +25,11 @@ package final class Database {
     self.init(url: settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"])
   }
 
-  package init(url: String, role: String? = nil) {
+  /// - Parameter statementSeconds: when the server itself ends a statement, whoever still waits for it.
+  package init(url: String, role: String? = nil, statementSeconds: Int = 10) {
     self.url = url
     self.role = role
+    self.statementSeconds = statementSeconds
   }
 
   deinit { close() }
@@ -77,8 +80,7 @@ package final class Database {
       if PQconsumeInput(connection) == 1, PQstatus(connection) == CONNECTION_OK { return connection }
       close()
     }
-    let milliseconds = max(deadline.milliseconds - Instant.now.milliseconds - 200, 100)
-    let options = "-c statement_timeout=\(milliseconds)" + (role.map { " -c role=\($0)" } ?? "")
+    let options = "-c statement_timeout=\(statementSeconds)s" + (role.map { " -c role=\($0)" } ?? "")
     let words = [
       ("dbname", url), ("options", options), ("application_name", "leadpipe"), ("client_encoding", "UTF8"),
     ]

@@ -20,12 +20,12 @@ extension Database {
 
   /// Marks a claimed delivery as being sent. False when the lease has passed to somebody else.
   package func begin(
-    _ delivery: DeliveryLine, worker: String, leaseSeconds: Int, deadline: Instant, log: Log
+    _ delivery: DeliveryLine, leaseSeconds: Int, deadline: Instant, log: Log
   ) throws(Problem) -> Bool {
     let reply = try call(
       .beginDeliveries,
       [
-        "worker": .string(worker), "leaseSeconds": JSON(leaseSeconds),
+        "leaseSeconds": JSON(leaseSeconds),
         "deliveries": [["id": .string(delivery.id.text), "fence": JSON(delivery.fence)]],
       ], deadline: deadline, log: log)
     return reply["begun"]?.array?.isEmpty == false

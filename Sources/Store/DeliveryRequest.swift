@@ -3,6 +3,13 @@ import Leads
 import Wire
 
 extension DeliveryLine {
+  /// How long a claimed or begun delivery belongs to the worker that has it, in seconds.
+  package static let leaseSetting = Setting.number("DELIVERY_LEASE_SECONDS", 5...3600)
+
+  package static func leaseSeconds(_ settings: Settings) -> Int {
+    settings.number("DELIVERY_LEASE_SECONDS", default: 30)
+  }
+
   /// The delivery that a step was asked about.
   package init(of request: Request) throws(Problem) {
     guard let line = DeliveryLine(try request.json()) else {

@@ -20,7 +20,7 @@ extension Channel {
   }
 
   /// The addresses of a comma-separated list, each alone or in angle brackets after a name.
-  private static func addresses(_ list: String) -> [String] {
+  package static func addresses(_ list: String) -> [String] {
     list.split(separator: ",").compactMap { item in
       let text = cleanText(String(item))
       if let open = text.lastIndex(of: "<"), text.last == ">" {

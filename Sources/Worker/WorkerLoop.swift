@@ -133,7 +133,9 @@ package final class WorkerLoop {
     if isStopping { return }
     for lane in lanes { lane.lane.add(lines.filter { $0["channel"]?.string == lane.channel }) }
     // There may be more: ask again at once after anything, else at the next poll.
-    nextClaim = lines.isEmpty ? Instant.now.adding(seconds: options.pollSeconds) : .now
+    let poll = Instant.now.adding(seconds: options.pollSeconds)
+    let due = reply["headers"]?["x-next-due-at"]?.string.flatMap(Instant.init(iso8601:)) ?? poll
+    nextClaim = lines.isEmpty ? max(min(due, poll), .now) : .now
   }
 
   /// Waits a little longer after each failure in a row, up to the poll.

@@ -3,8 +3,10 @@ import Delivery
 import FoundationEssentials
 import Glibc
 import Handler
+import Host
 import Leads
 import Store
+import Worker
 
 /// The settings of the whole product, so that a wrong one is found at the start and all are named at once.
 enum KnownSettings {
@@ -24,14 +26,24 @@ enum KnownSettings {
     }
   }
 
+  /// The database that a command works on. Without one it ends with the exit status for settings.
+  static func databaseURL() throws -> String {
+    let environment = given()
+    _ = try check(environment)
+    if let url = environment["DATABASE_URL"] { return url }
+    Console.tell("DATABASE_URL is missing\n")
+    throw ExitCode(ExitStatus.misconfigured)
+  }
+
   private static let all: [Setting] =
     [
       database("DATABASE_URL"), database("DATABASE_URL_INTAKE"), database("DATABASE_URL_WORKER"),
       database("DATABASE_URL_ADMIN"), .number("PORT", 0...65_535),
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
-      .number("DELIVERY_LEASE_SECONDS", 5...3600), .choice("LEADPIPE_PROCESS", ["oneshot"]),
-      .choice("UNKNOWN_OUTCOME", ["resend"]), .logLevel, .logFormat, Wake.setting, Channel.setting(required: false),
+      DeliveryLine.leaseSetting, .choice("LEADPIPE_PROCESS", ["oneshot"]),
+      .choice("UNKNOWN_OUTCOME", ["resend"]), .choice("TIME_ZONE", ["Asia/Dubai"]), recipients, .logLevel, .logFormat,
+      Wake.setting, TrustFile.setting, Channel.setting(required: false),
     ] + providers.map { Setting($0.name, fault: $0.fault) }
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
@@ -49,6 +61,12 @@ enum KnownSettings {
     .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort,
     .mailUser, .mailPassword, .mailFrom, .frontend,
   ]
+
+  /// Every recipient must be an address: one that is none would be left out in silence.
+  private static let recipients = Setting("EMAIL_TO") { list in
+    let parts = list.split(separator: ",", omittingEmptySubsequences: false)
+    return parts.count == Channel.addresses(list).count ? nil : "must be a list of mail addresses, separated by commas"
+  }
 
   private static func database(_ name: String) -> Setting { Setting(name, fault: Database.url.fault) }
 }

@@ -32,12 +32,20 @@ struct Layout {
   /// The SQL: shim, migrations, rollback.
   var supabase: String { bin + "/supabase" }
 
+  /// The handlers, with what the operator's LEADPIPE_TRUST says of those that are not ours.
   func folder() throws -> HandlerFolder {
-    do throws(HandlerFolder.Failure) { return try HandlerFolder(path: handlers) } catch { throw Refusal(error.reason) }
+    let settings = try KnownSettings.check(KnownSettings.given())
+    do { return try HandlerFolder(path: handlers, trust: try TrustFile.classes(settings)) } catch {
+      switch error {
+      case let failure as HandlerFolder.Failure: throw Refusal(failure.reason)
+      case let problem as Problem: throw Refusal("LEADPIPE_TRUST \(problem.detail)")
+      default: throw error
+      }
+    }
   }
 }
 
-/// A sentence for the operator, and the exit status of a wrong setting.
+/// A sentence for the operator; the command ends with exit status 1.
 struct Refusal: Error, CustomStringConvertible {
   let description: String
 

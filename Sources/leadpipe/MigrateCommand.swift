@@ -11,9 +11,7 @@ struct Migrate: ParsableCommand {
     discussion: "Keeps the ledger of `supabase db push`. Any number may run at once.")
 
   func run() throws {
-    let environment = KnownSettings.given()
-    _ = try KnownSettings.check(environment)
-    guard let url = environment["DATABASE_URL"] else { throw Refusal("DATABASE_URL is missing") }
+    let url = try KnownSettings.databaseURL()
     let applied = try Migrator(url: url).migrate()
     print(applied.isEmpty ? "nothing to migrate" : "applied \(applied.joined(separator: ", "))")
   }
@@ -28,9 +26,7 @@ struct Rollback: ParsableCommand {
   @Flag(help: "Do it without asking.") var yes = false
 
   func run() throws {
-    let environment = KnownSettings.given()
-    _ = try KnownSettings.check(environment)
-    guard let url = environment["DATABASE_URL"] else { throw Refusal("DATABASE_URL is missing") }
+    let url = try KnownSettings.databaseURL()
     guard yes else { throw Refusal("this deletes all events, timelines and notification logs; say --yes to do it") }
     try Migrator(url: url).rollback()
     print("rolled back to 20251219000000")
@@ -65,7 +61,9 @@ struct Migrator {
   }
 
   private func tell<R>(_ body: (Ledger) throws(Database.Failure) -> R) throws -> R {
-    let ledger = Ledger(Database(url: url), deadline: Instant.now.adding(seconds: Self.patienceSeconds))
+    let ledger = Ledger(
+      Database(url: url, statementSeconds: Self.patienceSeconds),
+      deadline: Instant.now.adding(seconds: Self.patienceSeconds))
     do throws(Database.Failure) { return try body(ledger) } catch {
       switch error {
       case .away(let reason): throw Refusal("the database is away: \(reason)")

@@ -29,7 +29,8 @@ enum ServiceEnvironment {
     let hasAll = logins.allSatisfy { environment[$0] != nil }
     let allowed = hasAll ? logins : logins.union(["DATABASE_URL"])
     var result = environment.filter { name, _ in
-      name.hasPrefix("DATABASE_URL") ? allowed.contains(name) : !secrets.contains(name)
+      name.hasPrefix("DATABASE_URL")
+        ? allowed.contains(name) : !secrets.contains(name) && name != "SUPABASE_SERVICE_ROLE_KEY"
     }
     result["LEADPIPE_CHANNELS"] = channels(environment)
     return result

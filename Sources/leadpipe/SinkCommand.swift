@@ -14,7 +14,7 @@ struct SinkCommand: AsyncParsableCommand {
 
   func run() async throws {
     let environment = KnownSettings.given()
-    followSupervisor(environment)
+    beginService(environment)
     let log = Log(environment)
     try await Sink(httpPort: httpPort, smtpPort: smtpPort, file: file).run { http, smtp in
       log.info("Sink listening", ["page": "http://127.0.0.1:\(http)", "smtp": "127.0.0.1:\(smtp)", "file": file])

@@ -83,7 +83,7 @@ struct WorkerCommand: ParsableCommand {
 
   func run() throws {
     var settings = KnownSettings.given()
-    followSupervisor(settings)
+    beginService(settings)
     let checked = try KnownSettings.check(settings)
     let log = Log(settings)
     if checked["ENABLE_NOTIFICATION_WORKER"] == "false" {

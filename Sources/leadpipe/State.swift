@@ -43,15 +43,33 @@ struct State {
 
   /// Leaves the settings of a running house for the shell: `. .leadpipe/env`.
   func write(settings: [String: String]) throws {
-    let lines = settings.sorted { $0.key < $1.key }.map { name, value in
-      "export \(name)='\(value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'\n"
-    }
+    let lines = settings.sorted { $0.key < $1.key }.map { "export \($0.key)=\(Self.quoted($0.value))\n" }
     try write(lines.joined(), to: settingsFile)
   }
 
+  /// The settings that the last run left, as far as their values hold no quote.
+  func settingsLeft() -> [String: String] {
+    guard let data = FileManager.default.contents(atPath: settingsFile) else { return [:] }
+    var left: [String: String] = [:]
+    for line in String(decoding: data, as: UTF8.self).split(separator: "\n") {
+      let parts = line.dropFirst("export ".count).split(separator: "=", maxSplits: 1)
+      if parts.count == 2 { left[String(parts[0])] = String(parts[1].dropFirst().dropLast()) }
+    }
+    return left
+  }
+
+  /// One word of the shell, whatever stands in it.
+  private static func quoted(_ text: String) -> String {
+    "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+  }
+
+  /// Only the owner can read the file, from its first byte on.
   private func write(_ text: String, to file: String) throws {
-    let made = FileManager.default.createFile(
-      atPath: file, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
-    guard made else { throw Refusal("\(file) cannot be written") }
+    let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else { throw Refusal("\(file): \(String(cString: strerror(errno)))") }
+    defer { close(descriptor) }
+    guard fchmod(descriptor, 0o600) == 0, Console.write(text, to: descriptor) else {
+      throw Refusal("\(file) cannot be written")
+    }
   }
 }

@@ -14,10 +14,15 @@ struct Up: ParsableCommand {
       """)
 
   func run() throws {
-    let environment = KnownSettings.given()
+    var environment = KnownSettings.given()
+    beginService(environment)
+    let state = try State(environment["LEADPIPE_STATE"] ?? ".leadpipe")
+    // A shell that has taken the settings which an earlier run left behind says nothing new with them.
+    let left = state.settingsLeft()
+    environment = environment.filter { left[$0.key] != $0.value }
     _ = try KnownSettings.check(environment)
     signal(SIGPIPE, SIG_IGN)
-    var house = try House(environment)
+    var house = try House(environment, state)
     defer { house.close() }
     try house.open()
     house.keep()
@@ -37,7 +42,7 @@ struct House {
   private let host: String
   private var isAsked = false
 
-  init(_ environment: [String: String]) throws {
+  init(_ environment: [String: String], _ state: State) throws {
     self.environment = environment
     given = environment
     port = environment["PORT"].flatMap { Int($0) } ?? 4000
@@ -46,7 +51,7 @@ struct House {
     if environment["LEADPIPE_LISTEN"] != nil {
       throw Refusal("LEADPIPE_LISTEN is for a gateway of its own; `leadpipe up` listens on LEADPIPE_HOST and PORT")
     }
-    state = try State(environment["LEADPIPE_STATE"] ?? ".leadpipe")
+    self.state = state
     let log = Log(environment)
     let cluster = environment["DATABASE_URL"] == nil ? try PrivateCluster(state: state.path) : nil
     self.cluster = cluster

@@ -2,17 +2,19 @@
 enum Script {
   /// Answers every request in the way its mode says: {status, body, headers, sleep, reset, tls}.
   static let http = """
-    import json, socket, ssl, struct, subprocess, sys, time
+    import json, socket, ssl, struct, subprocess, sys, tempfile, time
     mode = json.loads(sys.argv[1])
     server = socket.socket()
     server.bind(("127.0.0.1", 0))
     server.listen(16)
     context = None
     if mode.get("tls"):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out",
-                        "cert.pem", "-days", "1", "-subj", "/CN=127.0.0.1"], check=True, capture_output=True)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain("cert.pem", "key.pem")
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = folder + "/key.pem", folder + "/cert.pem"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+                            certificate, "-days", "1", "-subj", "/CN=127.0.0.1"], check=True, capture_output=True)
+            context.load_cert_chain(certificate, key)
     print(server.getsockname()[1])
     while True:
         client, _ = server.accept()
@@ -43,7 +45,7 @@ enum Script {
 
   /// aiosmtpd with the replies of its mode: {rcpt, data, drop, password, tls, quit}.
   static let smtp = """
-    import asyncio, email, email.policy, json, ssl, subprocess, sys
+    import asyncio, email, email.policy, json, ssl, subprocess, sys, tempfile
     from aiosmtpd.smtp import SMTP, AuthResult
     mode = json.loads(sys.argv[1])
     class Handler:
@@ -76,10 +78,12 @@ enum Script {
         return SMTP(Handler(), enable_SMTPUTF8=False, tls_context=context)
     context = None
     if mode.get("tls"):
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out",
-                        "cert.pem", "-days", "1", "-subj", "/CN=mail.example"], check=True, capture_output=True)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain("cert.pem", "key.pem")
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = folder + "/key.pem", folder + "/cert.pem"
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out",
+                            certificate, "-days", "1", "-subj", "/CN=mail.example"], check=True, capture_output=True)
+            context.load_cert_chain(certificate, key)
     async def main():
         server = await asyncio.get_running_loop().create_server(session, "127.0.0.1", 0)
         print(server.sockets[0].getsockname()[1])

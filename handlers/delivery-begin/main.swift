@@ -7,16 +7,16 @@ import Wire
 Handler(
   Description(
     name: "delivery-begin", kind: .step, summary: "Marks a claimed delivery as being sent, under its fence",
-    environment: Database.settings + [.number("DELIVERY_LEASE_SECONDS", 1...3600)], input: DeliveryLine.schema,
+    environment: Database.settings + [DeliveryLine.leaseSetting], input: DeliveryLine.schema,
     output: DeliveryLine.schema)
 ) { settings throws(Problem) in
   let database = Database(settings)
-  let leaseSeconds = settings.number("DELIVERY_LEASE_SECONDS", default: 30)
+  let leaseSeconds = DeliveryLine.leaseSeconds(settings)
   return { request, log throws(Problem) in
     var delivery = try DeliveryLine(of: request)
     if delivery.hasOutcome { return Reply(delivery.document) }
     let isOurs = try database.begin(
-      delivery, worker: "delivery-begin", leaseSeconds: leaseSeconds, deadline: request.deadline ?? .now, log: log)
+      delivery, leaseSeconds: leaseSeconds, deadline: request.deadline ?? .now, log: log)
     if !isOurs {
       log.warn("Delivery \(delivery.id.text) was lost to another worker")
       delivery.outcome = DeliveryOutcome(.lost)

@@ -15,9 +15,11 @@ func record(_ delivery: DeliveryLine, from request: Request, in database: Databa
     delivery, outcome, verdict, finishedAt: request.receivedAt, deadline: request.deadline ?? .now, log: log)
 }
 
-/// The lines that operators watch for, once no delivery of the event waits for its first try.
-func tell(_ event: JSON, to log: Log) {
-  guard event["settled"]?.bool == true else { return }
+/// The lines that operators watch for: once no delivery of the event waits for its first try, and again when a later try
+/// has changed the matter.
+func tell(_ event: JSON, after delivery: DeliveryLine, to log: Log) {
+  let isNews = delivery.attempt == 1 || delivery.outcome?.class == .delivered || event["closed"]?.bool == true
+  guard event["settled"]?.bool == true, isNews else { return }
   let sent = (event["sent"]?.array ?? []).compactMap(\.string)
   let log = log.with("event", event["eventId"]?.string ?? "")
   if sent.isEmpty {

@@ -14,7 +14,7 @@ Handler(
     let delivery = try DeliveryLine(of: request)
     if delivery.outcome?.class == .lost { return Reply(delivery.document) }
     let reply = try record(delivery, from: request, in: database, log: log)
-    for event in reply["events"]?.array ?? [] { tell(event, to: log) }
+    for event in reply["events"]?.array ?? [] { tell(event, after: delivery, to: log) }
     let isRecorded = reply["recorded"]?.array?.isEmpty == false
     return Reply(delivery.document.setting("recorded", .bool(isRecorded)))
   }

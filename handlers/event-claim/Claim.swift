@@ -11,21 +11,31 @@ struct Claim {
     .optional("limits", .object(maxBytes: 4096)),
   ])
 
-  let worker: String
-  private let limit: Int
-  private let limits: JSON
+  /// Tells an enveloped asker when the next delivery falls due.
+  static let nextDueHeader = "x-next-due-at"
 
-  init(checking body: JSON) throws(Problem) {
+  let worker: String
+  /// Each configured channel and recipient with how much may be claimed for it.
+  let entries: [(channel: Channel, limit: Int)]
+
+  init(checking body: JSON, for channels: [Channel]) throws(Problem) {
     let form: JSON
     do { form = try Self.form.check(body) } catch { throw Problem(error) }
     worker = form["worker"]?.string ?? "shell"
-    limit = form["limit"]?.integer ?? 10
-    limits = form["limits"] ?? [:]
+    let limits = form["limits"] ?? [:]
     for member in limits.members ?? [] where member.value.integer.map((0...1000).contains) != true {
       throw Problem(.badInput, "limits.\(member.key) must be a whole number from 0 to 1000")
     }
+    let limit = form["limit"]?.integer ?? 10
+    entries = Dictionary(grouping: channels, by: \.name).flatMap { name, recipients in
+      Self.share(limits[name]?.integer ?? limit, among: recipients)
+    }
   }
 
-  /// `limits` may hold a channel's own number.
-  func limit(for channel: Channel) -> Int { limits[channel.name]?.integer ?? limit }
+  /// What a channel can take is shared among its recipients; what is left over goes to some of them by chance, so that
+  /// none is always the last.
+  private static func share(_ limit: Int, among recipients: [Channel]) -> [(channel: Channel, limit: Int)] {
+    let (each, rest) = limit.quotientAndRemainder(dividingBy: recipients.count)
+    return recipients.shuffled().enumerated().map { index, recipient in (recipient, each + (index < rest ? 1 : 0)) }
+  }
 }

@@ -7,20 +7,22 @@ import Wire
 Handler(
   Description(
     name: "event-claim", kind: .step, summary: "Plans and leases due deliveries; writes them as NDJSON",
-    environment: Database.settings + [Channel.setting(required: true), .number("DELIVERY_LEASE_SECONDS", 1...3600)],
+    environment: Database.settings + [Channel.setting(required: true), DeliveryLine.leaseSetting],
     input: Claim.form.schema, output: DeliveryLine.schema)
 ) { settings throws(Problem) in
   let database = Database(settings)
   let channels = Channel.configured(settings)
-  let leaseSeconds = settings.number("DELIVERY_LEASE_SECONDS", default: 30)
+  let leaseSeconds = DeliveryLine.leaseSeconds(settings)
   return { request, log throws(Problem) in
-    let claim = try Claim(checking: try request.json())
+    let claim = try Claim(checking: try request.json(), for: channels)
     let reply = try database.claim(
       worker: claim.worker, version: Claim.version, leaseSeconds: leaseSeconds,
-      channels: channels.map { ($0, claim.limit(for: $0)) }, deadline: request.deadline ?? .now, log: log)
+      channels: claim.entries, deadline: request.deadline ?? .now, log: log)
     if let unrouted = reply["unrouted"]?.integer, unrouted > 0 {
       log.warn("Events without a configured channel", ["count": String(unrouted)])
     }
-    return Reply(lines: reply["deliveries"]?.array ?? [])
+    var lines = Reply(lines: reply["deliveries"]?.array ?? [])
+    lines.headers[Claim.nextDueHeader] = reply["nextDueAt"]?.string
+    return lines
   }
 }.run()

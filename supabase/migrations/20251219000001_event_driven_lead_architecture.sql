@@ -590,8 +590,8 @@ begin
     select d.lead_event_id as id,
       bool_and(d.status not in ('pending', 'sending')) as settled,
       bool_and(d.status not in ('pending', 'sending') and d.due_at is null) as closed,
-      array_agg(distinct d.channel::text) filter (where d.status in ('sent', 'delivered')) as sent,
-      array_agg(distinct d.channel::text) filter (where d.status = 'failed') as failed,
+      array_agg(distinct d.channel) filter (where d.status in ('sent', 'delivered'))::text[] as sent,
+      array_agg(distinct d.channel) filter (where d.status = 'failed')::text[] as failed,
       max(d.retry_count) filter (where d.status = 'failed') as retries,
       (array_agg(d.channel::text || ': ' || coalesce(d.error_message, 'failed') order by d.updated_at desc)
         filter (where d.status = 'failed'))[1] as last_error
@@ -742,10 +742,10 @@ begin
   ), begun as (
     update public.notification_logs d set status = 'sending', lease_until = v_now + v_lease
     from (select distinct id from held) held where d.id = held.id
-    returning d.id, d.fence, d.retry_count + 1 as attempt
+    returning d.id, d.fence, d.retry_count + 1 as attempt, d.leased_by
   ), noted as (
     insert into public.notification_attempts (delivery, fence, attempt, started_at, worker)
-    select id, fence, attempt, v_now, p ->> 'worker' from begun
+    select id, fence, attempt, v_now, leased_by from begun
   )
   select jsonb_build_object(
     'begun', coalesce((select jsonb_agg(jsonb_build_object('id', id, 'attempt', attempt) order by id) from begun), '[]'),
