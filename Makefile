@@ -2,14 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint format bench clean packages test-packages
+.PHONY: help run build test lint format bench clean packages test-packages bench-packages
 
 SWIFT ?= swift
 RELEASE = --configuration release --static-swift-stdlib -Xlinker -s -Xlinker --gc-sections -Xlinker --as-needed
 HANDLERS = $(notdir $(wildcard handlers/*))
 
 # What the product needs, and what its tests need beside it.
-PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata
+PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates
 TEST_PACKAGES = curl jq postgresql-15-pgtap python3-aiosmtpd
 
 help: ## what there is
@@ -39,8 +39,8 @@ lint: ## the code's form
 format: ## put the code into its form
 	@$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests gateway handlers
 
-bench: test-packages build ## measure against peers, in one run; writes benchmarks/
-	@benchmarks/run
+bench: bench-packages build ## measure against peers, in one run; writes benchmarks/
+	@SWIFT='$(SWIFT)' RELEASE_FLAGS='$(RELEASE)' benchmarks/run
 
 clean: ## remove what was built; data in .leadpipe/ stays
 	@rm -rf .build bin
@@ -58,6 +58,11 @@ endef
 
 packages:
 	$(call install-missing,$(PACKAGES))
+
+BENCH_PACKAGES = gcc libc6-dev nodejs
+
+bench-packages: packages
+	$(call install-missing,$(BENCH_PACKAGES))
 
 test-packages: packages
 	$(call install-missing,$(TEST_PACKAGES))

@@ -78,6 +78,14 @@ let package = Package(
         "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
-    suite("Gateway", ["gateway", "Handler", "Wire", nio, nioHTTP1]),
+    suite("Wire", ["Wire"]),
+    suite("Handler", ["Wire", "Handler"]),
+    suite("Leads", ["Wire", "Leads"]),
+    suite("Worker", ["Wire", "Leads", "Worker"]),
+    suite("Gateway", ["gateway", "Handler", "Wire", "Host", nioPosix, nioHTTP1]),
+    suite(
+      "Delivery",
+      ["Wire", "Handler", "Leads", "Delivery", "Sink", "notify-slack", "notify-telegram", "notify-email"]),
+    suite("Sink", ["Wire", "Handler", "Sink"]),
   ]
 )

@@ -28,7 +28,12 @@ final class Connection: ChannelInboundHandler {
   private let start: RequestStart
   private var state = State.waiting
   private var timer: Scheduled<Void>?
+  /// The first bytes of a request have come.
   private var hasBegun = false
+  /// The rest of the head has not come in time.
+  private var isLate = false
+  /// The client sends no more, and may still read.
+  private var inputHasEnded = false
 
   init(responder: Responder, start: RequestStart) {
     self.responder = responder
@@ -78,7 +83,7 @@ final class Connection: ChannelInboundHandler {
       case .read(let call):
         exchange.mayGoOn = head.isKeepAlive && !head.headers.contains(name: "upgrade")
         exchange.pattern = call.route.path
-        exchange.handler = call.handler.description.name
+        exchange.handler = call.endpoint.handler.description.name
         state = .reading(exchange, call)
         if call.hasBody { setTimer(Self.bodyTime, context) }
         if call.hasBody, call.expectsContinue {
@@ -111,6 +116,8 @@ final class Connection: ChannelInboundHandler {
   private func write(_ answer: Answer, _ exchange: Exchange, _ context: ChannelHandlerContext) {
     exchange.record(answer, log: responder.log)
     guard context.channel.isActive else { return }
+    var exchange = exchange
+    if inputHasEnded { exchange.mayGoOn = false }
     let bytes = exchange.body(of: answer.reply)
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
     if !bytes.isEmpty {
@@ -120,10 +127,13 @@ final class Connection: ChannelInboundHandler {
     state = exchange.mayGoOn ? .waiting : .closing
     hasBegun = false
     start.expect()
-    setTimer(exchange.mayGoOn ? Self.idleTime : Self.lingerTime, context)
+    setTimer(Self.idleTime, context)
     let written = context.writeAndFlush(Self.wrapOutboundOut(.end(nil)))
     if !exchange.mayGoOn {
-      written.assumeIsolated().whenComplete { _ in context.close(mode: .output, promise: nil) }
+      written.assumeIsolated().whenSuccess {
+        self.setTimer(Self.lingerTime, context)
+        context.close(mode: self.inputHasEnded ? .all : .output, promise: nil)
+      }
     }
   }
 
@@ -132,8 +142,8 @@ final class Connection: ChannelInboundHandler {
     case (is RequestStart.Began, .waiting):
       hasBegun = true
       setTimer(Self.headTime, context)
-    case (ChannelEvent.inputClosed, .waiting), (ChannelEvent.inputClosed, .reading), (ChannelEvent.inputClosed, .closing):
-      context.close(promise: nil)
+    case (ChannelEvent.inputClosed, .answering): inputHasEnded = true
+    case (ChannelEvent.inputClosed, _): context.close(promise: nil)
     default: break
     }
     context.fireUserInboundEventTriggered(event)
@@ -153,6 +163,7 @@ final class Connection: ChannelInboundHandler {
     }
     let problem =
       switch error {
+      case _ where isLate: Problem(.timeout, "the head of the request took too long")
       case .headerOverflow where start.isInLine:
         Problem(.targetTooLong, "the request line is longer than \(RequestHead.lineLimit) bytes")
       case .headerOverflow: RequestHead.headersTooLarge
@@ -169,7 +180,9 @@ final class Connection: ChannelInboundHandler {
   private func timeIsUp(_ context: ChannelHandlerContext) {
     switch state {
     case .waiting where hasBegun:
-      refuse(Problem(.timeout, "the head of the request took too long"), .unreadable, context)
+      // NIO's pipelining lets no reply pass before a head, except after an error of the parser.
+      isLate = true
+      context.pipeline.syncOperations.fireErrorCaught(HTTPParserError.unknown)
     case .reading(let exchange, _): refuse(Problem(.timeout, "the body took too long"), exchange, context)
     case .waiting, .closing: context.close(promise: nil)
     case .answering: break

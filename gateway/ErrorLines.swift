@@ -28,9 +28,9 @@ struct ErrorLines: Sendable {
     return lines
   }
 
-  /// The last line, where it lacks its line feed.
+  /// The last line, where it only lacks its line feed; one that the limit has cut is dropped.
   mutating func finish() -> [[UInt8]] {
     defer { pending.removeAll() }
-    return pending.isEmpty ? [] : [pending + [0x0A]]
+    return pending.isEmpty || isCut ? [] : [pending + [0x0A]]
   }
 }

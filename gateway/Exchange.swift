@@ -34,9 +34,7 @@ struct Exchange: Sendable {
   /// The status line and the headers; what is computed replaces what a handler may have set.
   func head(of reply: Reply) -> HTTPResponseHead {
     var headers = HTTPHeaders()
-    for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) where name != "set-cookie" || reply.cookies.isEmpty {
-      headers.add(name: name, value: value)
-    }
+    for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) { headers.add(name: name, value: value) }
     for cookie in reply.cookies { headers.add(name: "set-cookie", value: cookie) }
     headers.replaceOrAdd(name: "x-request-id", value: requestID)
     headers.replaceOrAdd(name: "date", value: Instant.now.httpDate)
@@ -56,7 +54,8 @@ struct Exchange: Sendable {
     var log = log.with("requestId", requestID)
     if let handler { log = log.with("handler", handler) }
     for fact in answer.facts { log = log.with(fact.key, fact.value) }
-    log.info("\(method) \(pattern) \(answer.reply.status)", ["bytes": String(body(of: answer.reply).count)])
+    log = log.with("bytes", String(body(of: answer.reply).count))
+    log.info("\(method) \(pattern) \(answer.reply.status)")
   }
 }
 

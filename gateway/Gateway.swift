@@ -35,54 +35,57 @@ enum Gateway {
       _ = write(isHelp ? 1 : 2, text, text.count)
       return isHelp ? 0 : 64
     }
+    followSupervisor(environment)
     let log = Log(environment)
     do throws(Problem) {
       let settings = try GatewaySettings(environment)
-      let routes = try routes(settings, log)
-      return await serve(settings, routes, log)
+      let handlers = try endpoints(settings, log)
+      signal(SIGPIPE, SIG_IGN)
+      guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
+      let processes = OneShotProcesses(concurrency: settings.concurrency, environment: environment, stop: stop)
+      let status = await listen(settings, try routes(handlers, processes), log)
+      await processes.shutDown()
+      if status == 0 { log.info("Gateway stopped") }
+      return status
     } catch {
       for detail in error.details { log.error("\(detail.path) \(detail.message)") }
       if error.details.isEmpty { log.error(error.detail) }
-      return ExitStatus.misconfigured
+      return error.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: error.kind.status)
     }
   }
 
-  /// The route table, made from what the handlers say of themselves.
-  private static func routes(_ settings: GatewaySettings, _ log: Log) throws(Problem) -> RouteTable<HostedHandler> {
-    let folder: HandlerFolder
+  /// The handlers that answer routes, asked what they are.
+  private static func endpoints(_ settings: GatewaySettings, _ log: Log) throws(Problem) -> [HostedHandler] {
     do throws(HandlerFolder.Failure) {
-      folder = try HandlerFolder(path: settings.handlerFolder, trust: settings.trust)
-    } catch { throw Problem(.misconfigured, error.reason) }
-    let endpoints = folder.handlers.filter { $0.description.kind == .endpoint }
-    if endpoints.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlerFolder]) }
-    do throws(RouteTable<HostedHandler>.Failure) {
-      return try RouteTable(endpoints.flatMap { handler in handler.description.routes.map { ($0, handler) } })
+      let folder = try HandlerFolder(path: settings.handlerFolder, trust: settings.trust)
+      let endpoints = folder.handlers.filter { $0.description.kind == .endpoint }
+      if endpoints.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlerFolder]) }
+      return endpoints
     } catch { throw Problem(.misconfigured, error.reason) }
   }
 
-  private static func serve(_ settings: GatewaySettings, _ routes: RouteTable<HostedHandler>, _ log: Log) async -> Int32 {
-    signal(SIGPIPE, SIG_IGN)
-    guard let stop = StopSignal() else {
-      log.error("There are no descriptors left")
-      return ExitStatus.of(status: 503)
-    }
+  /// The table of their routes. This is where a route gets its process source: here all have the same.
+  private static func routes(
+    _ handlers: [HostedHandler], _ processes: any ProcessSource
+  ) throws(Problem) -> RouteTable<Endpoint> {
+    do throws(RouteTable<Endpoint>.Failure) {
+      return try RouteTable(
+        handlers.flatMap { handler in
+          handler.description.routes.map { ($0, Endpoint(handler: handler, processes: processes)) }
+        })
+    } catch { throw Problem(.misconfigured, error.reason) }
+  }
+
+  /// Serves until told to stop; the exit status.
+  private static func listen(
+    _ settings: GatewaySettings, _ routes: RouteTable<Endpoint>, _ log: Log
+  ) async -> Int32 {
     if case .unix(let path) = settings.address, await isAnswered(path) {
       log.error("\(path) is in use by another program")
       return ExitStatus.of(status: 503)
     }
-    let processes = OneShotProcesses(concurrency: settings.concurrency, environment: settings.environment, stop: stop)
-    let responder = Responder(
-      routes: routes,
-      admission: Admission(places: settings.concurrency, waitingPlaces: 256, longestWait: .seconds(1)),
-      processes: processes, log: log)
-    let outcome = await listen(settings, responder, log)
-    await processes.shutDown()
-    if case .unix(let path) = settings.address, outcome == 0 { unlink(path) }
-    if outcome == 0 { log.info("Gateway stopped") }
-    return outcome
-  }
-
-  private static func listen(_ settings: GatewaySettings, _ responder: Responder, _ log: Log) async -> Int32 {
+    let admission = Admission(places: settings.concurrency, waitingPlaces: 256, longestWait: .seconds(1))
+    let responder = Responder(routes: routes, admission: admission, log: log)
     let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
     let connections = Descriptors.raise(reserved: 64 + 8 * settings.concurrency)
     let server = Server(
@@ -101,11 +104,12 @@ enum Gateway {
       log.error("\(settings.address.text(nil)) cannot be listened on: \(String(cString: strerror(error.errnoCode)))")
       return ExitStatus.of(status: 503)
     } catch is CancellationError {
-      log.warn("Requests were still running after 15 seconds and were cut off")
+      // The 15 seconds are over: what still runs is cut off, and says so.
     } catch {
       log.error("The server failed: \(error)")
       return ExitStatus.of(status: 500)
     }
+    if case .unix(let path) = settings.address { unlink(path) }
     return 0
   }
 

@@ -9,6 +9,12 @@ protocol ProcessSource: Sendable {
   func run(_ handler: HostedHandler, envelope: [UInt8]) async -> HandlerResult
 }
 
+/// What a route leads to: a handler, and where its processes come from.
+struct Endpoint: Sendable {
+  let handler: HostedHandler
+  let processes: any ProcessSource
+}
+
 /// What a handler process did.
 struct HandlerResult: Sendable {
   enum End: Sendable, Equatable {

@@ -7,10 +7,9 @@ import Wire
 struct Call: Sendable {
   var request: Request
   let route: Description.Route
-  let handler: HostedHandler
+  let endpoint: Endpoint
   let host: String
   let hasBody: Bool
-  let bodyLength: Int?
   let bodyLimit: Int
   let expectsContinue: Bool
 }
@@ -26,9 +25,8 @@ struct Responder: Sendable {
   /// No body is larger than this, whatever a description says.
   static let bodyLimit = 262_144
 
-  let routes: RouteTable<HostedHandler>
+  let routes: RouteTable<Endpoint>
   let admission: Admission
-  let processes: any ProcessSource
   let log: Log
 
   /// What becomes of a head: the request is read, or answered at once.
@@ -39,7 +37,7 @@ struct Responder: Sendable {
 
   /// Finds the route of `head`, which came from `peer`.
   func receive(_ head: RequestHead, requestID: String, peer: String) throws(Problem) -> Reception {
-    let found: RouteTable<HostedHandler>.Found
+    let found: RouteTable<Endpoint>.Found
     switch routes.match(head.method, head.target.path) {
     case .found(let match): found = match
     case .none: throw Problem(.notFound, "there is no such route")
@@ -57,12 +55,12 @@ struct Responder: Sendable {
     request.headers["x-request-id"] = requestID
     request.pathParameters = found.parameters
     request.sourceIP = peer
-    let limit = min(Self.bodyLimit, found.target.description.bodyLimit)
+    let limit = min(Self.bodyLimit, found.target.handler.description.bodyLimit)
     if let length = head.bodyLength, length > limit { throw Self.tooLarge(limit) }
     return .read(
       Call(
-        request: request, route: found.route, handler: found.target, host: head.host, hasBody: head.hasBody,
-        bodyLength: head.bodyLength, bodyLimit: limit, expectsContinue: head.expectsContinue))
+        request: request, route: found.route, endpoint: found.target, host: head.host, hasBody: head.hasBody,
+        bodyLimit: limit, expectsContinue: head.expectsContinue))
   }
 
   static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
@@ -70,6 +68,7 @@ struct Responder: Sendable {
   /// Answers a complete request by a handler process. Every 502 and 504 is explained by one log line.
   func answer(_ call: Call) async -> Answer {
     let requestID = call.request.requestID
+    let handler = call.endpoint.handler
     let arrival = ContinuousClock.now
     guard await admission.enter() else {
       let problem = Problem(.unavailable, "too many requests are waiting", retryAfter: 1)
@@ -77,12 +76,12 @@ struct Responder: Sendable {
     }
     let queueMs = (ContinuousClock.now - arrival).milliseconds
     var request = call.request
-    request.deadline = Instant(milliseconds: Instant.now.milliseconds + call.handler.description.timeLimitMs)
+    request.deadline = Instant(milliseconds: Instant.now.milliseconds + handler.description.timeLimitMs)
     let envelope = request.envelope(
       routeKey: call.route.key, userAgent: request.headers["user-agent"] ?? "", host: call.host)
-    let result = await processes.run(call.handler, envelope: envelope.bytes)
+    let result = await call.endpoint.processes.run(handler, envelope: envelope.bytes)
     await admission.leave()
-    let log = log.with("requestId", requestID).with("handler", call.handler.description.name)
+    let log = log.with("requestId", requestID).with("handler", handler.description.name)
     if result.errorsWereCut { log.warn("A handler's log was cut at 64 KiB") }
     let facts = [("queueMs", queueMs), ("startMs", result.startMs), ("runMs", result.runMs)]
     return Answer(
@@ -107,7 +106,9 @@ struct Responder: Sendable {
     case .tooSlow:
       log.error("504: the handler took longer than its time limit and was ended")
       problem = Problem(.tooSlow, "the handler took too long")
-    case .stopped: problem = Problem(.unavailable, "the gateway is stopping", retryAfter: 1)
+    case .stopped:
+      log.warn("503: the handler was still running when the gateway stopped")
+      problem = Problem(.unavailable, "the gateway is stopping", retryAfter: 1)
     }
     return problem.reply(requestID: requestID)
   }

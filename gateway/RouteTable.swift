@@ -54,9 +54,8 @@ struct RouteTable<Target: Sendable>: Sendable {
       entries.append(entry)
     }
     // An exact segment goes before a parameter in the same place.
-    entries.sort { left, right in
-      left.segments.map { $0.isParameter ? 1 : 0 }.lexicographicallyPrecedes(right.segments.map { $0.isParameter ? 1 : 0 })
-    }
+    let rank = { (entry: Entry) in entry.segments.map { $0.isParameter ? 1 : 0 } }
+    entries.sort { rank($0).lexicographicallyPrecedes(rank($1)) }
   }
 
   private static func shape(_ entry: Entry) -> [String] {

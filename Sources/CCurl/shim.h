@@ -32,6 +32,17 @@ static inline CURLcode leadpipe_curl_set_callback(CURL *curl, CURLoption option,
   return curl_easy_setopt(curl, option, value);
 }
 
+// CURLOPT_XFERINFOFUNCTION: anything but 0 ends the transfer.
+static inline CURLcode leadpipe_curl_set_progress(CURL *curl, curl_xferinfo_callback value) {
+  return curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, value);
+}
+
+// The socket of the last transfer, or -1 when it has been closed.
+static inline int leadpipe_curl_get_socket(CURL *curl) {
+  curl_socket_t value = CURL_SOCKET_BAD;
+  return curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &value) == CURLE_OK ? (int)value : -1;
+}
+
 static inline long leadpipe_curl_get_long(CURL *curl, CURLINFO info) {
   long value = 0;
   return curl_easy_getinfo(curl, info, &value) == CURLE_OK ? value : 0;

@@ -1,4 +1,5 @@
 import CCurl
+import Glibc
 
 /// An error of libcurl, by its number (libcurl-errors(3)).
 struct CurlFault: Error, Equatable {
@@ -20,7 +21,13 @@ struct CurlHandle: ~Copyable {
     self.raw = raw
   }
 
-  deinit { curl_easy_cleanup(raw) }
+  /// Closes at once. Left to itself libcurl says QUIT to a mail server and waits two minutes for the answer, while the
+  /// outcome of the mail waits to be written down.
+  deinit {
+    let socket = leadpipe_curl_get_socket(raw)
+    if socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
+    curl_easy_cleanup(raw)
+  }
 
   /// Forgets all options; keeps open connections, TLS sessions and resolved names.
   func reset() { curl_easy_reset(raw) }
@@ -43,13 +50,14 @@ struct CurlHandle: ~Copyable {
 
   /// The limits that every transfer has: time, no proxy from the environment, no signals, only these protocols, peers
   /// verified against the system's certificates.
-  func setLimits(milliseconds: Int, protocols: String) throws(CurlFault) {
+  ///
+  /// `connect` bounds the time until the peer is ready; for SMTP that runs until after the login.
+  func setLimits(milliseconds: Int, connect: Int, protocols: String) throws(CurlFault) {
     try set(CURLOPT_NOSIGNAL, 1)
     try set(CURLOPT_TIMEOUT_MS, milliseconds)
-    try set(CURLOPT_CONNECTTIMEOUT_MS, min(milliseconds, 5_000))
+    try set(CURLOPT_CONNECTTIMEOUT_MS, min(milliseconds, connect))
     try set(CURLOPT_PROXY, "")
     try set(CURLOPT_PROTOCOLS_STR, protocols)
-    try set(CURLOPT_REDIR_PROTOCOLS_STR, "")
     try set(CURLOPT_FOLLOWLOCATION, 0)
     try set(CURLOPT_SSL_VERIFYPEER, 1)
     try set(CURLOPT_SSL_VERIFYHOST, 2)
@@ -64,6 +72,9 @@ struct CurlHandle: ~Copyable {
     try check(leadpipe_curl_set_pointer(raw, CURLOPT_HEADERDATA, context))
     try check(leadpipe_curl_set_callback(raw, CURLOPT_READFUNCTION, sendBody))
     try check(leadpipe_curl_set_pointer(raw, CURLOPT_READDATA, context))
+    try check(leadpipe_curl_set_progress(raw, isOverdue))
+    try check(leadpipe_curl_set_pointer(raw, CURLOPT_XFERINFODATA, context))
+    try set(CURLOPT_NOPROGRESS, 0)
     let code = withExtendedLifetime(traffic) { curl_easy_perform(raw) }
     // The reply was longer than we read: it is we who ended the transfer, and what counts has come.
     if code == CURLE_WRITE_ERROR && traffic.isCut { return }

@@ -1,3 +1,5 @@
+import Wire
+
 /// What one transfer sends and receives. A class, because libcurl's callbacks find it through a pointer.
 final class CurlTraffic {
   /// Enough for any provider's answer; a longer one is cut.
@@ -11,7 +13,17 @@ final class CurlTraffic {
   private(set) var lines: [String] = []
   private(set) var isCut = false
 
-  init(sending outgoing: [UInt8] = []) { self.outgoing = outgoing[...] }
+  private let end: Instant
+
+  /// `milliseconds` is the time limit of the transfer. libcurl keeps it itself, but not while it waits for a mail server
+  /// to answer QUIT after it has refused a mail: there the progress callback ends the wait.
+  init(sending outgoing: [UInt8] = [], milliseconds: Int) {
+    self.outgoing = outgoing[...]
+    end = Instant(milliseconds: Instant.now.milliseconds + milliseconds)
+  }
+
+  /// Never before libcurl's own limit, whose code says more.
+  fileprivate var isOverdue: Bool { Instant.now.milliseconds > end.milliseconds + 100 }
 
   fileprivate func receive(body bytes: UnsafeRawBufferPointer) -> Int {
     let room = Self.bodyLimit - body.count
@@ -35,7 +47,7 @@ final class CurlTraffic {
   }
 }
 
-// The three callbacks. A context that is missing cannot happen; answering 0 ends the transfer with an error.
+// The callbacks. A context that is missing cannot happen; answering 0 ends the transfer with an error.
 
 private func traffic(_ context: UnsafeMutableRawPointer?) -> CurlTraffic? {
   context.map { Unmanaged<CurlTraffic>.fromOpaque($0).takeUnretainedValue() }
@@ -59,4 +71,8 @@ func sendBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, 
   -> Int
 {
   traffic(context)?.send(into: UnsafeMutableRawBufferPointer(start: bytes, count: size * count)) ?? 0
+}
+
+func isOverdue(_ context: UnsafeMutableRawPointer?, _: Int, _: Int, _: Int, _: Int) -> Int32 {
+  traffic(context)?.isOverdue == false ? 0 : 1
 }

@@ -40,9 +40,11 @@ package struct HTTPTransfer: ~Copyable {
   /// Sends `document` once, follows no redirect, and answers before `deadline`. Plain http is spoken with this machine
   /// only. It never throws: that nothing was sent is an answer too.
   package func post(_ document: JSON, to address: WebAddress, by deadline: Instant) -> HTTPAnswer {
-    let traffic = CurlTraffic()
+    let milliseconds = TimeBudget.milliseconds(until: deadline, longest: Self.longest)
+    let traffic = CurlTraffic(milliseconds: milliseconds)
     do throws(CurlFault) {
-      try send(document, to: address, milliseconds: TimeBudget.milliseconds(until: deadline, longest: Self.longest), traffic)
+      try send(
+        document, to: address, milliseconds: milliseconds, traffic)
       return answer(0, traffic)
     } catch {
       return answer(error.code, traffic)
@@ -54,7 +56,8 @@ package struct HTTPTransfer: ~Copyable {
   ) throws(CurlFault) {
     let body = document.bytes
     curl.reset()
-    try curl.setLimits(milliseconds: milliseconds, protocols: address.isLoopback ? "https,http" : "https")
+    try curl.setLimits(
+      milliseconds: milliseconds, connect: 5_000, protocols: address.isLoopback ? "https,http" : "https")
     try curl.set(CURLOPT_URL, address.text)
     try curl.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
     try curl.set(CURLOPT_FRESH_CONNECT, 1)
@@ -72,7 +75,8 @@ package struct HTTPTransfer: ~Copyable {
   private func answer(_ code: Int, _ traffic: CurlTraffic) -> HTTPAnswer {
     let retryAfter = traffic.lines.last { $0.prefix(12).lowercased() == "retry-after:" }
     return HTTPAnswer(
-      curlCode: code, status: curl.status, uploaded: curl.uploaded, retryAfter: retryAfter.map { String($0.dropFirst(12)) },
+      curlCode: code, status: curl.status, uploaded: curl.uploaded,
+      retryAfter: retryAfter.map { String($0.dropFirst(12)) },
       body: traffic.body)
   }
 }

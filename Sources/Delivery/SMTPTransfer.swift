@@ -66,9 +66,10 @@ package struct SMTPTransfer: ~Copyable {
   package func send(
     _ message: [UInt8], from: String, to: String, hello: String, server: MailServer, by deadline: Instant
   ) -> SMTPAnswer {
-    let traffic = CurlTraffic(sending: message)
+    // A second is kept back: libcurl looks once a second whether its wait for the answer to QUIT is over.
+    let milliseconds = max(1, TimeBudget.milliseconds(until: deadline, longest: Self.longest) - 1000)
+    let traffic = CurlTraffic(sending: message, milliseconds: milliseconds)
     do throws(CurlFault) {
-      let milliseconds = TimeBudget.milliseconds(until: deadline, longest: Self.longest)
       try prepare(server, hello: hello, milliseconds: milliseconds)
       try curl.set(CURLOPT_MAIL_FROM, "<\(from)>")
       let recipients = try CurlList(["<\(to)>"])
@@ -86,7 +87,7 @@ package struct SMTPTransfer: ~Copyable {
     let scheme = server.isImplicitTLS ? "smtps" : "smtp"
     let host = server.host.utf8.contains(UInt8(ascii: ":")) ? "[\(server.host)]" : server.host
     curl.reset()
-    try curl.setLimits(milliseconds: milliseconds, protocols: scheme)
+    try curl.setLimits(milliseconds: milliseconds, connect: Self.longest, protocols: scheme)
     try curl.set(CURLOPT_URL, "\(scheme)://\(host):\(server.port)/\(hello)")
     if !server.isImplicitTLS {
       let level = server.isLoopback ? CURLUSESSL_TRY : CURLUSESSL_ALL

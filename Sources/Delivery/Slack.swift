@@ -21,7 +21,9 @@ package struct Slack: Sendable {
   }
 
   /// Posts one delivery, once.
-  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
+  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
+    -> DeliveryOutcome
+  {
     let notice = Notice(for: line, frontendURL: frontendURL)
     let address = line.eventType == "newsletter.subscribed" ? newsletterWebhook ?? webhook : webhook
     let answer = transfer.post(Self.payload(notice), to: address, by: deadline)
@@ -77,7 +79,7 @@ extension Slack {
   package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
     if let outcome = answer.transportOutcome("Slack") { return outcome }
     let text = String(decoding: answer.body.prefix(4096), as: UTF8.self)
-    let bare = String(text.drop(while: \.isWhitespace).prefix { !$0.isWhitespace })
+    let bare = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
     let json = try? JSON(reading: answer.body)
     let word = Excerpt.token(json?["error"]?.string ?? bare)
     let status = answer.status
@@ -90,7 +92,8 @@ extension Slack {
       return DeliveryOutcome(.delivered, statusCode: status)
     }
     let `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPAnswer.genericClass(status: status)
-    let wait = RetryAfter.seconds(answer.retryAfter, now: now) ?? json?["retry_after"]?.integer.map { min(max($0, 1), 86_400) }
+    let wait =
+      RetryAfter.seconds(answer.retryAfter, now: now) ?? json?["retry_after"]?.integer.map { min(max($0, 1), 86_400) }
     let said = word ?? Excerpt.clean(text, hiding: secrets)
     return DeliveryOutcome(
       `class`, statusCode: status, providerCode: word,

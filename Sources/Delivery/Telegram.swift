@@ -26,7 +26,9 @@ package struct Telegram: Sendable {
   }
 
   /// Sends one delivery to its chat, once.
-  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
+  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
+    -> DeliveryOutcome
+  {
     let notice = Notice(for: line, frontendURL: frontendURL)
     guard let chat = line.recipient == "default" ? defaultChat : line.recipient, Self.isChat(chat) else {
       return DeliveryOutcome(.permanent, reason: "The recipient is no chat of Telegram's", subject: notice.header)
@@ -113,9 +115,11 @@ extension Telegram {
     let known = phrases.first { description.lowercased().contains($0.part) }
     let generic = 200..<300 ~= code ? .unknown : HTTPAnswer.genericClass(status: code)
     let wait =
-      parameters?["retry_after"]?.integer.map { min(max($0, 1), 86_400) } ?? RetryAfter.seconds(answer.retryAfter, now: now)
+      parameters?["retry_after"]?.integer.map { min(max($0, 1), 86_400) }
+      ?? RetryAfter.seconds(answer.retryAfter, now: now)
     return outcome(
-      code == 429 ? .throttled : known?.class ?? generic, status, Excerpt.clean(description, hiding: secrets), wait: wait)
+      code == 429 ? .throttled : known?.class ?? generic, status, Excerpt.clean(description, hiding: secrets),
+      wait: wait)
   }
 
   private static func outcome(

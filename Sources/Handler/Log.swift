@@ -43,7 +43,9 @@ package struct Log: Sendable {
     let pairs = facts.map { ($0.key, $0.value) } + context
     var line: [UInt8]
     if isJSON {
-      var document: JSON = ["time": .string(Instant.now.iso8601), "level": .string(level.name), "message": .string(Self.cut(message))]
+      var document: JSON = [
+        "time": .string(Instant.now.iso8601), "level": .string(level.name), "message": .string(Self.cut(message)),
+      ]
       for (key, value) in pairs { document = document.setting(key, .string(Self.cut(value))) }
       line = document.bytes
     } else {

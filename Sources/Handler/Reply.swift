@@ -19,7 +19,8 @@ package struct Reply: Sendable, Equatable {
   /// A JSON document as the body.
   package init(status: Int = 200, _ body: JSON, headers: [String: String] = [:]) {
     self.init(
-      status: status, headers: headers.merging(["content-type": "application/json"]) { own, _ in own }, body: body.bytes)
+      status: status, headers: headers.merging(["content-type": "application/json"]) { own, _ in own }, body: body.bytes
+    )
   }
 
   /// One JSON document a line (application/x-ndjson): how a step hands on several deliveries.

@@ -32,7 +32,8 @@ package struct Request: Sendable {
 extension Request {
   /// Reads an envelope. What other producers leave out may be absent; what we use must have its type.
   package init(envelope: JSON) throws(Problem) {
-    guard let context = envelope["requestContext"], let http = context["http"], let method = http["method"]?.string else {
+    guard let context = envelope["requestContext"], let http = context["http"], let method = http["method"]?.string
+    else {
       throw Problem(.badInput, "the envelope lacks requestContext.http.method")
     }
     self.init(

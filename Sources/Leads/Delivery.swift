@@ -49,7 +49,8 @@ package struct DeliveryLine: Sendable, Equatable {
 
 extension DeliveryLine {
   package static let schema: JSON = [
-    "type": "object", "required": ["id", "fence", "attempt", "channel", "recipient", "eventType", "eventAt", "payload"],
+    "type": "object",
+    "required": ["id", "fence", "attempt", "channel", "recipient", "eventType", "eventAt", "payload"],
     "properties": [
       "id": ["type": "string", "format": "uuid"], "fence": ["type": "integer"], "attempt": ["type": "integer"],
       "channel": ["type": "string"], "recipient": ["type": "string"], "eventId": ["type": "string", "format": "uuid"],

@@ -29,8 +29,12 @@ package struct Form: Sendable {
     let rule: Rule
     let isRequired: Bool
 
-    package static func required(_ name: String, _ rule: Rule) -> Field { Field(name: name, rule: rule, isRequired: true) }
-    package static func optional(_ name: String, _ rule: Rule) -> Field { Field(name: name, rule: rule, isRequired: false) }
+    package static func required(_ name: String, _ rule: Rule) -> Field {
+      Field(name: name, rule: rule, isRequired: true)
+    }
+    package static func optional(_ name: String, _ rule: Rule) -> Field {
+      Field(name: name, rule: rule, isRequired: false)
+    }
   }
 
   /// One fault: `messages[3].id`, `is required`.
@@ -126,7 +130,9 @@ extension Form.Rule {
       return value.bytes.count <= maxBytes ? value : refuse("must not be larger than \(maxBytes) bytes")
     case .form(let form): return form.check(value, at: path, &faults)
     case .forms(let form, let max):
-      guard let items = value.array, items.count <= max else { return refuse("must be a list of at most \(max) objects") }
+      guard let items = value.array, items.count <= max else {
+        return refuse("must be a list of at most \(max) objects")
+      }
       return .array(
         items.enumerated().compactMap { index, item in form.check(item, at: "\(path)[\(index)]", &faults) })
     case .key:

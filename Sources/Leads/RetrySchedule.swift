@@ -8,6 +8,12 @@ package struct RetrySchedule: Sendable {
     package let burnsAttempt: Bool
     /// Seconds until the next try; nil when there is none.
     package let retryInSeconds: Int?
+
+    package init(status: String, burnsAttempt: Bool, retryInSeconds: Int?) {
+      self.status = status
+      self.burnsAttempt = burnsAttempt
+      self.retryInSeconds = retryInSeconds
+    }
   }
 
   /// Seconds to wait after the first, second, … failed try; the last repeats.

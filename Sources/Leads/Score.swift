@@ -51,7 +51,8 @@ package struct Score: Sendable, Equatable {
 
   /// Up to 20 points for ways to answer.
   private static func contactPoints(_ lead: Lead) -> Int {
-    (lead.customerPhone == nil ? 0 : 10) + (lead.customerEmail == nil ? 0 : 7) + (lead.customerName.contains(" ") ? 3 : 0)
+    (lead.customerPhone == nil ? 0 : 10) + (lead.customerEmail == nil ? 0 : 7)
+      + (lead.customerName.contains(" ") ? 3 : 0)
   }
 
   /// Up to 10 points for what the customer wrote.
@@ -79,7 +80,9 @@ package enum Budget {
       let number = digits.filter { $0 != "," }
       digits = ""
       guard let value = Double(number.last == "." ? String(number.dropLast()) : number) else { return }
-      let factor = next.hasPrefix("k") || next.hasPrefix("thousand") ? 1e3 : next.hasPrefix("b") ? 1e9 : next.hasPrefix("m") ? 1e6 : 1
+      let factor =
+        next.hasPrefix("k") || next.hasPrefix("thousand")
+        ? 1e3 : next.hasPrefix("b") ? 1e9 : next.hasPrefix("m") ? 1e6 : 1
       amounts.append(value * factor)
     }
     let characters = Array(text.lowercased())

@@ -59,7 +59,8 @@ package struct WebAddress: Sendable, Equatable {
   private static func isLabel(_ label: ArraySlice<UInt8>) -> Bool {
     1...63 ~= label.count && label.first != UInt8(ascii: "-") && label.last != UInt8(ascii: "-")
       && label.allSatisfy {
-        0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+        0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || $0 == UInt8(ascii: "-")
+          || $0 == UInt8(ascii: "_")
       }
   }
 

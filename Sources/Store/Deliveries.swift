@@ -6,7 +6,8 @@ extension Database {
   /// Plans what is unplanned and leases what is due: at most `limit` deliveries for each channel entry. The reply has the
   /// delivery lines under `deliveries`, and counts.
   package func claim(
-    worker: String, version: String, leaseSeconds: Int, channels: [(channel: Channel, limit: Int)], deadline: Instant, log: Log
+    worker: String, version: String, leaseSeconds: Int, channels: [(channel: Channel, limit: Int)], deadline: Instant,
+    log: Log
   ) throws(Problem) -> JSON {
     let entries = channels.map { $0.channel.document.setting("limit", JSON($0.limit)) }
     return try call(

@@ -49,7 +49,8 @@ extension Problem {
       switch state.prefix(2) {
       case _ where state == "57014": self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)
       case _ where state == "42883" || state == "42501":
-        self.init(.unavailable, "the database is not migrated for this handler, or its login may not call it", retryAfter: 60)
+        self.init(
+          .unavailable, "the database is not migrated for this handler, or its login may not call it", retryAfter: 60)
       // Connection, resources, operator's intervention, system error, read-only standby.
       case "08", "53", "57", "58", "25": self.init(.unavailable, "the database is away", retryAfter: 2)
       default: self.init(.internalError, "the request could not be carried out")

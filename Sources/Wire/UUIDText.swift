@@ -23,8 +23,9 @@ package struct UUIDText: Sendable, Hashable {
     bytes[6] = bytes[6] & 0x0F | 0x40
     bytes[8] = bytes[8] & 0x3F | 0x80
     let hex = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-    return UUIDText(unchecked: [hex[0..<4], hex[4..<6], hex[6..<8], hex[8..<10], hex[10..<16]].map { $0.joined() }
-      .joined(separator: "-"))
+    return UUIDText(
+      unchecked: [hex[0..<4], hex[4..<6], hex[6..<8], hex[8..<10], hex[10..<16]].map { $0.joined() }
+        .joined(separator: "-"))
   }
 
   private init(unchecked text: String) { self.text = text }

@@ -37,10 +37,16 @@ final class StepProcess {
     let end = Instant.now.adding(seconds: 5)
     while !rest.isEmpty {
       var entry = pollfd(fd: child.input, events: Int16(POLLOUT), revents: 0)
-      guard poll(&entry, 1, 1000) >= 0 || errno == EINTR, .now < end else { throw Child.Failure(call: "write", code: EAGAIN) }
+      guard poll(&entry, 1, 1000) >= 0 || errno == EINTR, .now < end else {
+        throw Child.Failure(call: "write", code: EAGAIN)
+      }
       guard entry.revents & Int16(POLLOUT | POLLERR) != 0 else { continue }
       let count = rest.withUnsafeBytes { write(child.input, $0.baseAddress, min($0.count, 4096)) }
-      if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { throw Child.Failure(call: "write", code: errno) }
+      if count > 0 {
+        rest = rest.dropFirst(count)
+      } else if errno != EINTR {
+        throw Child.Failure(call: "write", code: errno)
+      }
     }
   }
 

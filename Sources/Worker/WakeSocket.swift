@@ -8,7 +8,8 @@ final class WakeSocket {
 
   /// Binds the path anew: a socket left by a worker that was killed is no worker.
   init?(path: String) {
-    descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+    descriptor = socket(
+      AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
     self.path = path
     unlink(path)
     var address = unixAddress(path)

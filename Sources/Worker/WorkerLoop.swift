@@ -38,7 +38,9 @@ package final class WorkerLoop {
     _ options: Options, channels: [Channel], folder: HandlerFolder, settings: [String: String], log: Log
   ) throws(HandlerFolder.Failure) {
     func step(_ name: String) throws(HandlerFolder.Failure) -> StepProcess {
-      guard let handler = folder[name] else { throw HandlerFolder.Failure(reason: "the step \(name) is not in the folder") }
+      guard let handler = folder[name] else {
+        throw HandlerFolder.Failure(reason: "the step \(name) is not in the folder")
+      }
       return StepProcess(handler, settings: settings)
     }
     self.options = options
@@ -82,7 +84,8 @@ package final class WorkerLoop {
   }
 
   private func descriptors(_ signals: SignalPipe, _ wake: WakeSocket?) -> [pollfd] {
-    ([signals.descriptor, wake?.descriptor ?? -1, claimer.descriptor] + lanes.flatMap { $0.steps.values.map(\.descriptor) })
+    ([signals.descriptor, wake?.descriptor ?? -1, claimer.descriptor]
+      + lanes.flatMap { $0.steps.values.map(\.descriptor) })
       .filter { $0 >= 0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
   }
 

@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 
 /// Ports of the loopback interface.
 enum FreePort {

@@ -1,24 +1,34 @@
+import ArgumentParser
 import Delivery
+import FoundationEssentials
+import Glibc
 import Handler
 import Leads
 import Store
 
 /// The settings of the whole product, so that a wrong one is found at the start and all are named at once.
 enum KnownSettings {
+  /// The environment of this process: an empty value counts as absent.
+  static func given() -> [String: String] { processEnvironment().filter { !$0.value.isEmpty } }
+
+  /// Ends the command with the exit status for settings when one of them is wrong.
   static func check(_ environment: [String: String]) throws -> Settings {
-    var environment = environment
-    if environment["DATABASE_URL"] == nil, environment["SUPABASE_URL"] != nil {
-      environment["DATABASE_URL"] = "SUPABASE_URL"
+    let supabase = Setting("SUPABASE_URL") { _ in
+      environment["DATABASE_URL"] == nil
+        ? "is set, but this version speaks PostgreSQL only: set DATABASE_URL to the project's connection string" : nil
     }
-    do throws(Problem) { return try Settings(all, from: environment) } catch {
-      throw Refusal(error.details.map { "\($0.path) \($0.message)" }.joined(separator: "\n"))
+    do throws(Problem) { return try Settings(all + [supabase], from: environment) } catch {
+      let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
+      Console.tell(lines)
+      throw ExitCode(ExitStatus.misconfigured)
     }
   }
 
   private static let all: [Setting] =
     [
       database("DATABASE_URL"), database("DATABASE_URL_INTAKE"), database("DATABASE_URL_WORKER"),
-      database("DATABASE_URL_ADMIN"), .number("PORT", 0...65_535), .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
+      database("DATABASE_URL_ADMIN"), .number("PORT", 0...65_535),
+      .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       .number("DELIVERY_LEASE_SECONDS", 5...3600), .choice("LEADPIPE_PROCESS", ["oneshot"]),
       .choice("UNKNOWN_OUTCOME", ["resend"]), .logLevel, .logFormat, Wake.setting, Channel.setting(required: false),
@@ -36,16 +46,9 @@ enum KnownSettings {
 
   /// None of them is required: what is not configured is no channel.
   private static let providers: [Setting] = [
-    .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort, .mailUser,
-    .mailPassword, .mailFrom, .frontend,
+    .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort,
+    .mailUser, .mailPassword, .mailFrom, .frontend,
   ]
 
-  private static func database(_ name: String) -> Setting {
-    Setting(name) { url in
-      if url == "SUPABASE_URL" {
-        return "is missing: SUPABASE_URL is set, but this version speaks PostgreSQL only; give the project's connection string"
-      }
-      return Database.url.fault(url)
-    }
-  }
+  private static func database(_ name: String) -> Setting { Setting(name, fault: Database.url.fault) }
 }

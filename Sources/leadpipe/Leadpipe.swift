@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import Handler
 import Host
 
@@ -20,8 +21,9 @@ struct Layout {
   let bin: String
 
   init() {
-    let path = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-    bin = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    let path =
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    bin = path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
   }
 
   var leadpipe: String { bin + "/leadpipe" }

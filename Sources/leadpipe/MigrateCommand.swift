@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import Handler
 import Store
 import Wire
@@ -10,7 +11,7 @@ struct Migrate: ParsableCommand {
     discussion: "Keeps the ledger of `supabase db push`. Any number may run at once.")
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     guard let url = environment["DATABASE_URL"] else { throw Refusal("DATABASE_URL is missing") }
     let applied = try Migrator(url: url).migrate()
@@ -21,12 +22,13 @@ struct Migrate: ParsableCommand {
 struct Rollback: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Take the event system out of the database at DATABASE_URL; capture goes on.",
-    discussion: "Events, timeline, follow-ups and notification logs are deleted. `leadpipe migrate` brings empty ones back.")
+    discussion:
+      "Events, timeline, follow-ups and notification logs are deleted. `leadpipe migrate` brings empty ones back.")
 
   @Flag(help: "Do it without asking.") var yes = false
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     guard let url = environment["DATABASE_URL"] else { throw Refusal("DATABASE_URL is missing") }
     guard yes else { throw Refusal("this deletes all events, timelines and notification logs; say --yes to do it") }
@@ -44,11 +46,14 @@ struct Migrator {
 
   func migrate() throws -> [String] {
     let folder = Layout().supabase
-    let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/migrations").filter { $0.hasSuffix(".sql") }
+    let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/migrations").filter {
+      $0.hasSuffix(".sql")
+    }
     let migrations = try names.sorted().map { file in
       let parts = file.dropLast(4).split(separator: "_", maxSplits: 1)
       return Ledger.Migration(
-        version: String(parts[0]), name: parts.count > 1 ? String(parts[1]) : "", script: try Self.read(folder + "/migrations/" + file))
+        version: String(parts[0]), name: parts.count > 1 ? String(parts[1]) : "",
+        script: try Self.read(folder + "/migrations/" + file))
     }
     let shim = try Self.read(folder + "/shim.sql")
     return try tell { ledger throws(Database.Failure) in try ledger.migrate(shim: shim, migrations) }

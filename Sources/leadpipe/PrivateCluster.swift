@@ -1,4 +1,5 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 import Store
 import Wire
 
@@ -32,8 +33,9 @@ struct PrivateCluster {
 
   /// The URL of a login. The peer's user is checked against a map, so there are no passwords.
   func url(user: String, database: String = "leadpipe") -> String {
-    let host = sockets.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? sockets
-    return "postgresql://\(user)@/\(database)?host=\(host)"
+    let isPlain = { (byte: UInt8) in 0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte }
+    let host = sockets.utf8.map { isPlain($0) ? String(Unicode.Scalar($0)) : "%" + String($0, radix: 16) }
+    return "postgresql://\(user)@/\(database)?host=\(host.joined())"
   }
 
   var isRunning: Bool {
@@ -59,7 +61,8 @@ struct PrivateCluster {
 
   func stop() throws {
     guard isRunning else { return }
-    try Tool.run([binaries + "/pg_ctl", "stop", "-D", data, "-m", "fast", "-w", "-t", "60", "-s"], as: owner, seconds: 70)
+    try Tool.run(
+      [binaries + "/pg_ctl", "stop", "-D", data, "-m", "fast", "-w", "-t", "60", "-s"], as: owner, seconds: 70)
   }
 
   private func make() throws {
@@ -86,10 +89,10 @@ struct PrivateCluster {
   }
 
   private func write(_ text: String, to path: String) throws {
-    let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
-    try handle.truncate(atOffset: 0)
-    try handle.write(contentsOf: Data(text.utf8))
-    try handle.close()
+    let descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Refusal("\(path): \(String(cString: strerror(errno)))") }
+    defer { close(descriptor) }
+    guard Console.write(text, to: descriptor) else { throw Refusal("\(path) cannot be written") }
   }
 
   /// Whether every folder on the way lets the owner through; root's own home does not.

@@ -14,14 +14,23 @@ enum ServiceEnvironment {
   /// The gateway's: all of ours but the worker's secrets, which no endpoint needs.
   static func gateway(_ environment: [String: String]) -> [String: String] {
     let secrets = TrustClass.worker.grants.subtracting(TrustClass.intake.grants).subtracting(TrustClass.admin.grants)
-    var result = environment.filter { !secrets.contains($0.key) && $0.key != "DATABASE_URL_WORKER" }
-    result["LEADPIPE_CHANNELS"] = channels(environment)
-    return result
+    return service(environment, logins: ["DATABASE_URL_INTAKE", "DATABASE_URL_ADMIN"], without: secrets)
   }
 
-  /// The worker's: all of ours but the logins of endpoints and the key of the admin.
+  /// The worker's: all of ours but the key of the admin.
   static func worker(_ environment: [String: String]) -> [String: String] {
-    var result = environment.filter { !["DATABASE_URL_INTAKE", "DATABASE_URL_ADMIN", "ADMIN_API_KEY"].contains($0.key) }
+    service(environment, logins: ["DATABASE_URL_WORKER"], without: ["ADMIN_API_KEY"])
+  }
+
+  /// The owner's login goes along only where a class has none of its own.
+  private static func service(
+    _ environment: [String: String], logins: Set<String>, without secrets: Set<String>
+  ) -> [String: String] {
+    let hasAll = logins.allSatisfy { environment[$0] != nil }
+    let allowed = hasAll ? logins : logins.union(["DATABASE_URL"])
+    var result = environment.filter { name, _ in
+      name.hasPrefix("DATABASE_URL") ? allowed.contains(name) : !secrets.contains(name)
+    }
     result["LEADPIPE_CHANNELS"] = channels(environment)
     return result
   }

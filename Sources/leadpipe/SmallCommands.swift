@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import Glibc
 import Handler
 import Host
 import Leads
@@ -10,7 +10,7 @@ struct Gateway: ParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Serve HTTP: becomes bin/gateway.")
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     let words = ServiceEnvironment.gateway(environment).map { "\($0.key)=\($0.value)" }
     let path = Layout().gateway
@@ -26,7 +26,7 @@ struct Channels: ParsableCommand {
     abstract: "Print the configured channels and recipients as JSON, for LEADPIPE_CHANNELS.")
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     print(ServiceEnvironment.channels(environment))
   }
@@ -61,7 +61,7 @@ struct Invoke: ParsableCommand {
       guard descriptor >= 0 else { throw Refusal("\(file): \(String(cString: strerror(errno)))") }
       dup2(descriptor, 0)
     }
-    var settings = processEnvironment()
+    var settings = KnownSettings.given()
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
     let envp = handler.environment(from: settings).map { strdup("\($0.key)=\($0.value)") } + [nil]
     execve(handler.path, [strdup(handler.path), nil], envp)
@@ -74,8 +74,15 @@ struct WorkerCommand: ParsableCommand {
     commandName: "worker", abstract: "Deliver the notifications of new events until told to stop.",
     discussion: "ENABLE_NOTIFICATION_WORKER=false leaves events queued.")
 
+  /// The name of this machine, for the heartbeat.
+  private static var host: String {
+    var buffer = [CChar](repeating: 0, count: 65)
+    guard gethostname(&buffer, 64) == 0 else { return "worker" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
   func run() throws {
-    var settings = processEnvironment()
+    var settings = KnownSettings.given()
     followSupervisor(settings)
     let checked = try KnownSettings.check(settings)
     let log = Log(settings)
@@ -85,7 +92,7 @@ struct WorkerCommand: ParsableCommand {
     }
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
     let options = WorkerLoop.Options(
-      name: "\(ProcessInfo.processInfo.hostName):\(getpid())",
+      name: "\(Self.host):\(getpid())",
       pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
       batchSize: checked.number("WORKER_BATCH_SIZE", default: 10), wakePath: checked["LEADPIPE_WAKE"])
     signal(SIGPIPE, SIG_IGN)

@@ -1,11 +1,13 @@
-import Foundation
+import FoundationEssentials
+import Glibc
 
 /// The state folder: what one house keeps between its runs. Only its owner can look into it, and one house at a time uses it.
 struct State {
   let path: String
 
   init(_ path: String) throws {
-    let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
+    let here = FileManager.default.currentDirectoryPath
+    let absolute = path.hasPrefix("/") ? path : here + "/" + path
     try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true)
     // The folder lets others through, for the database may run as another user; what is secret in it is closed by itself.
     chmod(absolute, 0o711)
@@ -28,14 +30,28 @@ struct State {
   /// The key of the admin, made at the first start: 256 random bits.
   func adminKey() throws -> String {
     if let data = FileManager.default.contents(atPath: adminKeyFile), let text = String(data: data, encoding: .utf8) {
-      let key = text.trimmingCharacters(in: .whitespacesAndNewlines)
+      let key = text.filter { !$0.isWhitespace }
       if key.count >= 32 { return key }
     }
-    let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    guard
-      FileManager.default.createFile(
-        atPath: adminKeyFile, contents: Data((key + "\n").utf8), attributes: [.posixPermissions: 0o600])
-    else { throw Refusal("\(adminKeyFile) cannot be written") }
+    let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
+      .joined()
+    try write(key + "\n", to: adminKeyFile)
     return key
+  }
+
+  var settingsFile: String { path + "/env" }
+
+  /// Leaves the settings of a running house for the shell: `set -a; . .leadpipe/env`.
+  func write(settings: [String: String]) throws {
+    let lines = settings.sorted { $0.key < $1.key }.map { name, value in
+      "\(name)='\(value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'\n"
+    }
+    try write(lines.joined(), to: settingsFile)
+  }
+
+  private func write(_ text: String, to file: String) throws {
+    let made = FileManager.default.createFile(
+      atPath: file, contents: Data(text.utf8), attributes: [.posixPermissions: 0o600])
+    guard made else { throw Refusal("\(file) cannot be written") }
   }
 }

@@ -1,4 +1,4 @@
-import Foundation
+import Glibc
 import Handler
 import Host
 import Wire
@@ -30,7 +30,8 @@ struct Supervisor {
   }
 
   /// Starts a service; it writes to our stderr.
-  mutating func start(_ name: String, _ path: String, _ arguments: [String] = [], environment: [String: String]) throws {
+  mutating func start(_ name: String, _ path: String, _ arguments: [String] = [], environment: [String: String]) throws
+  {
     var environment = environment
     environment["LEADPIPE_SUPERVISED"] = "1"
     var service = Service(name: name, arguments: arguments, path: path, environment: environment)
@@ -40,7 +41,9 @@ struct Supervisor {
 
   /// Whether the service has not ended since its start.
   mutating func isAlive(_ name: String) -> Bool {
-    guard let index = services.firstIndex(where: { $0.name == name }), let child = services[index].child else { return false }
+    guard let index = services.firstIndex(where: { $0.name == name }), let child = services[index].child else {
+      return false
+    }
     guard child.poll() != nil else { return true }
     services[index].child = nil
     return false

@@ -1,15 +1,18 @@
-import Foundation
+import Glibc
 import Host
 
 /// A program of the system, run to its end.
 enum Tool {
   /// Returns what it wrote on stdout; a failure is told with it. `user` needs root: the program then runs as that user.
   @discardableResult
-  static func run(_ words: [String], as user: Account? = nil, environment: [String: String] = [:], seconds: Int) throws -> String {
+  static func run(_ words: [String], as user: Account? = nil, environment: [String: String] = [:], seconds: Int) throws
+    -> String
+  {
     var words = words
     if let user, geteuid() == 0 {
       words =
-        ["/usr/bin/setpriv", "--reuid=\(user.uid)", "--regid=\(user.gid)", "--clear-groups", "/usr/bin/env", "-C", "/"] + words
+        ["/usr/bin/setpriv", "--reuid=\(user.uid)", "--regid=\(user.gid)", "--clear-groups", "/usr/bin/env", "-C", "/"]
+        + words
     }
     var environment = environment
     environment["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin"

@@ -1,5 +1,6 @@
 import ArgumentParser
-import Foundation
+import FoundationEssentials
+import Glibc
 import Handler
 import Host
 import Wire
@@ -13,8 +14,9 @@ struct Up: ParsableCommand {
       """)
 
   func run() throws {
-    let environment = processEnvironment()
+    let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
+    signal(SIGPIPE, SIG_IGN)
     var house = try House(environment)
     defer { house.close() }
     try house.open()
@@ -25,6 +27,7 @@ struct Up: ParsableCommand {
 /// Everything that runs, in the order in which it starts.
 struct House {
   private var environment: [String: String]
+  private let given: [String: String]
   private let state: State
   private let layout = Layout()
   private var supervisor: Supervisor
@@ -34,6 +37,7 @@ struct House {
 
   init(_ environment: [String: String]) throws {
     self.environment = environment
+    given = environment
     port = environment["PORT"].flatMap { Int($0) } ?? 4000
     self.environment["PORT"] = String(port)
     state = try State(environment["LEADPIPE_STATE"] ?? ".leadpipe")
@@ -82,10 +86,19 @@ struct House {
       try supervisor.start("worker", layout.leadpipe, ["worker"], environment: ServiceEnvironment.worker(environment))
     }
 
-    Self.print("ready http://127.0.0.1:\(port)")
+    try state.write(settings: own)
+    Console.say("ready http://127.0.0.1:\(port)\n")
     say("admin key", hasOwnKey ? "as ADMIN_API_KEY says" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
+    say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
     say("try", Self.example(port))
+  }
+
+  /// What this house set for itself, beyond what it was given: no secret of the user's is among it.
+  private var own: [String: String] {
+    var own = environment.filter { given[$0.key] != $0.value && $0.key != "ADMIN_API_KEY" }
+    own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment)
+    return own
   }
 
   /// Runs until a signal asks for the end.
@@ -98,7 +111,7 @@ struct House {
   mutating func close() {
     say("stopping", "")
     supervisor.stop(seconds: 25)
-    do { try cluster?.stop() } catch { FileHandle.standardError.write(Data("\(error)\n".utf8)) }
+    do { try cluster?.stop() } catch { Console.tell("\(error)\n") }
     say("stopped", "")
   }
 
@@ -137,11 +150,8 @@ struct House {
   }
 
   private func say(_ stage: String, _ text: String) {
-    Self.print(stage.padding(toLength: 10, withPad: " ", startingAt: 0) + text)
+    Console.say(stage + String(repeating: " ", count: max(0, 10 - stage.count)) + text + "\n")
   }
-
-  /// Written at once, whatever stdout is. A stdout that is gone stops nothing.
-  private static func print(_ line: String) { try? FileHandle.standardOutput.write(contentsOf: Data((line + "\n").utf8)) }
 
   private static func example(_ port: Int) -> String {
     """

@@ -1,0 +1,154 @@
+import Wire
+
+/// A mail as the sink received it.
+struct ReceivedMail: Sendable, Equatable {
+  let from: String
+  let recipients: [String]
+  /// Dots unstuffed, lines ended by CR LF.
+  let content: [UInt8]
+}
+
+/// The server's half of one SMTP conversation (RFC 5321, 4954), pure: bytes go in, what is to be done comes out.
+struct SMTPSession: Sendable {
+  enum Action: Sendable, Equatable {
+    case send(String)
+    /// Keep the mail, then send the reply that the sink decides on.
+    case deliver(ReceivedMail)
+    case close
+  }
+
+  static let greeting = "220 localhost ESMTP leadpipe sink\r\n"
+  static let sizeLimit = 1_048_576
+  /// Of a line with its end; RFC 5321 has 512 for commands and 1,000 for text.
+  static let lineLimit = 2_048
+  static let recipientLimit = 100
+
+  private enum State { case command, data, userName, password, plain }
+
+  private var state = State.command
+  private var line: [UInt8] = []
+  private var sender: String?
+  private var recipients: [String] = []
+  private var content: [UInt8] = []
+  private var fault: String?
+  private(set) var isClosed = false
+
+  /// Takes what has arrived, in whatever pieces it came.
+  mutating func receive(_ bytes: some Sequence<UInt8>) -> [Action] {
+    var actions: [Action] = []
+    for byte in bytes where !isClosed {
+      line.append(byte)
+      // Only CR LF ends a line: a bare line feed would let one mail hide another.
+      let isEnd = byte == 0x0A && line.count >= 2 && line[line.count - 2] == 0x0D
+      if isEnd {
+        let text = Array(line.dropLast(2))
+        line.removeAll(keepingCapacity: true)
+        actions += state == .data ? data(text) : command(text)
+      } else if line.count >= Self.lineLimit {
+        isClosed = true
+        actions += [.send("500 5.5.2 Line too long\r\n"), .close]
+      }
+    }
+    return actions
+  }
+
+  private mutating func data(_ text: [UInt8]) -> [Action] {
+    if text == [0x2E] {
+      state = .command
+      defer { reset() }
+      if let fault { return [.send(fault)] }
+      return [.deliver(ReceivedMail(from: sender ?? "", recipients: recipients, content: content))]
+    }
+    if content.count + text.count + 2 > Self.sizeLimit {
+      fault = "552 5.3.4 Message too big\r\n"
+      content.removeAll()
+    }
+    if fault == nil { content += (text.first == 0x2E ? text.dropFirst() : text[...]) + [0x0D, 0x0A] }
+    return []
+  }
+
+  private mutating func command(_ bytes: [UInt8]) -> [Action] {
+    let text = String(decoding: bytes, as: UTF8.self)
+    switch state {
+    case .userName:
+      state = .password
+      return [.send("334 UGFzc3dvcmQ6\r\n")]
+    case .password, .plain:
+      state = .command
+      return [.send(text == "*" ? "501 5.7.0 Cancelled\r\n" : "235 2.7.0 Accepted\r\n")]
+    case .command, .data: break
+    }
+    let verb = text.prefix { $0 != " " }.uppercased()
+    let rest = String(text.dropFirst(verb.count).drop { $0 == " " })
+    switch verb {
+    case "EHLO":
+      reset()
+      return [.send("250-localhost\r\n250-SIZE \(Self.sizeLimit)\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n")]
+    case "HELO":
+      reset()
+      return [.send("250 localhost\r\n")]
+    case "AUTH": return [.send(authenticate(rest))]
+    case "MAIL": return [.send(mail(rest))]
+    case "RCPT": return [.send(recipient(rest))]
+    case "DATA":
+      guard !recipients.isEmpty else { return [.send("503 5.5.1 Recipients first\r\n")] }
+      state = .data
+      return [.send("354 End data with <CR><LF>.<CR><LF>\r\n")]
+    case "RSET":
+      reset()
+      return [.send("250 2.0.0 Ok\r\n")]
+    case "NOOP": return [.send("250 2.0.0 Ok\r\n")]
+    case "QUIT":
+      isClosed = true
+      return [.send("221 2.0.0 Bye\r\n"), .close]
+    default: return [.send("500 5.5.2 Command unknown\r\n")]
+    }
+  }
+
+  private mutating func authenticate(_ rest: String) -> String {
+    let words = rest.split(separator: " ")
+    switch words.first?.uppercased() {
+    case "PLAIN" where words.count == 2: return "235 2.7.0 Accepted\r\n"
+    case "PLAIN":
+      state = .plain
+      return "334 \r\n"
+    case "LOGIN":
+      state = words.count == 2 ? .password : .userName
+      return words.count == 2 ? "334 UGFzc3dvcmQ6\r\n" : "334 VXNlcm5hbWU6\r\n"
+    default: return "504 5.5.4 Mechanism unknown\r\n"
+    }
+  }
+
+  private mutating func mail(_ rest: String) -> String {
+    guard sender == nil else { return "503 5.5.1 One sender only\r\n" }
+    guard let path = Self.path(rest, after: "FROM:") else { return "501 5.5.4 Syntax: MAIL FROM:<address>\r\n" }
+    sender = path
+    return "250 2.1.0 Ok\r\n"
+  }
+
+  private mutating func recipient(_ rest: String) -> String {
+    guard sender != nil else { return "503 5.5.1 MAIL first\r\n" }
+    guard let path = Self.path(rest, after: "TO:"), !path.isEmpty else {
+      return "501 5.5.4 Syntax: RCPT TO:<address>\r\n"
+    }
+    guard recipients.count < Self.recipientLimit else { return "452 4.5.3 Too many recipients\r\n" }
+    recipients.append(path)
+    return "250 2.1.5 Ok\r\n"
+  }
+
+  /// The address between `<` and `>`; parameters behind it are not looked at.
+  private static func path(_ text: String, after keyword: String) -> String? {
+    guard text.prefix(keyword.count).uppercased() == keyword else { return nil }
+    let rest = text.dropFirst(keyword.count).drop { $0 == " " }
+    guard rest.first == "<", let end = rest.firstIndex(of: ">") else { return nil }
+    let path = rest[rest.index(after: rest.startIndex)..<end]
+    return path.unicodeScalars.allSatisfy { $0.value > 0x20 && $0.value != 0x7F } ? String(path) : nil
+  }
+
+  private mutating func reset() {
+    sender = nil
+    recipients = []
+    content = []
+    fault = nil
+  }
+}

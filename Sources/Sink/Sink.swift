@@ -1,0 +1,63 @@
+import Handler
+import Wire
+
+/// A stand-in for Slack, Telegram and a mail server on this machine: what arrives is written to a file and shown on a
+/// page, and goes nowhere else.
+///
+/// Settings that lead to it: SLACK_WEBHOOK_URL `http://127.0.0.1:<http>/services/T0/B0/sink`, TELEGRAM_API_URL
+/// `http://127.0.0.1:<http>`, EMAIL_HOST `127.0.0.1` with EMAIL_PORT `<smtp>`.
+package struct Sink: Sendable {
+  private let httpPort: Int
+  private let smtpPort: Int
+  private let file: String
+
+  /// Ports of 127.0.0.1; 0 takes any free one. `file` is appended to, one JSON document a line:
+  /// `{"time","channel","recipient","subject"?,"id"?,"body"}`.
+  package init(httpPort: Int = 0, smtpPort: Int = 0, file: String) {
+    self.httpPort = httpPort
+    self.smtpPort = smtpPort
+    self.file = file
+  }
+
+  /// Serves until the task is cancelled. `onReady` is told the ports that were bound, once, when both are. Fails with
+  /// `internalError` when the file cannot be written or a port is taken.
+  package func run(
+    onReady: @escaping @Sendable (_ httpPort: Int, _ smtpPort: Int) async -> Void = { _, _ in }
+  ) async throws(Problem) {
+    do {
+      try await serve(onReady)
+    } catch let problem as Problem {
+      throw problem
+    } catch {
+      // What the servers throw at their own cancellation is no fault.
+      if !Task.isCancelled { throw Problem(.internalError, "the sink cannot serve: \(error)") }
+    }
+  }
+
+  private func serve(_ onReady: @escaping @Sendable (Int, Int) async -> Void) async throws {
+    let box = try SinkBox(file: file)
+    let (ports, continuation) = AsyncStream.makeStream(of: Port.self)
+    try await withThrowingTaskGroup { group in
+      group.addTask { try await SinkHTTP(box: box).run(port: httpPort) { continuation.yield(.http($0)) } }
+      group.addTask { try await SinkSMTP(box: box).run(port: smtpPort) { continuation.yield(.smtp($0)) } }
+      group.addTask {
+        var http: Int?
+        var smtp: Int?
+        for await port in ports {
+          switch port {
+          case .http(let number): http = number
+          case .smtp(let number): smtp = number
+          }
+          if let http, let smtp {
+            await onReady(http, smtp)
+            return
+          }
+        }
+      }
+      // A server that fails ends the other: `waitForAll` would wait for it.
+      for try await _ in group {}
+    }
+  }
+
+  private enum Port: Sendable { case http(Int), smtp(Int) }
+}

@@ -1,0 +1,59 @@
+import Glibc
+import Handler
+import Wire
+
+/// What has arrived: all of it in the file, the last 500 in memory. The stand-ins decide here, one at a time.
+actor SinkBox {
+  static let kept = 500
+  private let descriptor: Int32
+  private var messages: [SinkMessage] = []
+  private var total = 0
+  private let slack = SlackStandIn()
+  private var telegram = TelegramStandIn()
+  private var mail = MailStandIn()
+
+  /// Opens `file` for appending; only its owner may read it, for it holds what customers wrote.
+  init(file: String) throws(Problem) {
+    descriptor = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+    guard descriptor >= 0 else {
+      throw Problem(.internalError, "the sink cannot write \(file): \(String(cString: strerror(errno)))")
+    }
+  }
+
+  deinit { close(descriptor) }
+
+  func slack(_ body: [UInt8], path: String) -> SinkReply {
+    let verdict = slack.reply(to: body, path: path, at: .now)
+    return keep(verdict.message) ? verdict.reply : SinkReply(500, "text/plain", Array("rollup_error".utf8))
+  }
+
+  func telegram(_ body: [UInt8]) -> SinkReply {
+    let verdict = telegram.reply(to: body, at: .now)
+    let broken = #"{"ok":false,"error_code":500,"description":"Internal Server Error"}"#
+    return keep(verdict.message) ? verdict.reply : SinkReply(500, "application/json", Array(broken.utf8))
+  }
+
+  /// The line that ends the mail's transaction.
+  func mail(_ received: ReceivedMail) -> String {
+    let (line, message) = mail.reply(to: received, at: .now)
+    return keep(message) ? line : "451 4.3.0 The mail could not be kept\r\n"
+  }
+
+  var page: String { SinkPage.html(messages, total: total) }
+
+  var ndjson: [UInt8] { messages.flatMap { $0.document.bytes + [0x0A] } }
+
+  /// Writes the message down; false when the file could not be written: then nothing has been received.
+  private func keep(_ message: SinkMessage?) -> Bool {
+    guard let message else { return true }
+    var rest = (message.document.bytes + [0x0A])[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+      if count > 0 { rest = rest.dropFirst(count) } else if errno != EINTR { return false }
+    }
+    messages.append(message)
+    total += 1
+    if messages.count > Self.kept { messages.removeFirst() }
+    return true
+  }
+}

@@ -1,0 +1,81 @@
+import Wire
+
+/// One message that a channel delivered to the sink: a line of its file.
+struct SinkMessage: Sendable, Equatable {
+  enum Channel: String, Sendable { case slack, telegram, email }
+
+  let time: Instant
+  let channel: Channel
+  /// The webhook's path, the chat, the addresses.
+  let recipient: String
+  let subject: String?
+  /// The payload of Slack and Telegram, the text part of a mail.
+  let body: JSON
+  /// The Message-ID of a mail, the number of a Telegram message.
+  let id: String?
+
+  var document: JSON {
+    let document: JSON = [
+      "time": .string(time.iso8601), "channel": .string(channel.rawValue), "recipient": .string(recipient),
+      "subject": JSON(subject), "id": JSON(id), "body": body,
+    ]
+    return document.withoutNulls
+  }
+
+  /// All the text that people would see.
+  var lines: [String] {
+    switch channel {
+    case .email: (body.string ?? "").split(separator: "\n").map(String.init)
+    case .telegram: (body["text"]?.string ?? "").split(separator: "\n").map { MarkUp.plain(String($0)) }
+    case .slack: Self.texts(body["blocks"] ?? body).map(MarkUp.plain)
+    }
+  }
+
+  private static func texts(_ json: JSON) -> [String] {
+    switch json {
+    case .array(let items): items.flatMap(texts)
+    case .object(let members):
+      members.flatMap { member in
+        if member.key == "text" || member.key == "url", let text = member.value.string { return [text] }
+        return texts(member.value)
+      }
+    default: []
+    }
+  }
+}
+
+/// The little of HTML that Telegram and Slack use.
+enum MarkUp {
+  /// Without tags, entities resolved: what counts towards Telegram's limit.
+  static func plain(_ text: String) -> String {
+    var out = ""
+    var isTag = false
+    for scalar in text.unicodeScalars {
+      if scalar == "<" {
+        isTag = true
+      } else if scalar == ">" {
+        isTag = false
+      } else if !isTag {
+        out.unicodeScalars.append(scalar)
+      }
+    }
+    for (entity, sign) in [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")] {
+      out = out.split(separator: entity, omittingEmptySubsequences: false).joined(separator: sign)
+    }
+    return out
+  }
+
+  static func escape(_ text: String) -> String {
+    var out = ""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "&": out += "&amp;"
+      case "<": out += "&lt;"
+      case ">": out += "&gt;"
+      case "\"": out += "&quot;"
+      default: out.unicodeScalars.append(scalar)
+      }
+    }
+    return out
+  }
+}

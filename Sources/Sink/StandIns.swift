@@ -1,0 +1,90 @@
+import Wire
+
+/// An answer of the sink over HTTP.
+struct SinkReply: Sendable, Equatable {
+  var status: Int
+  var contentType: String
+  var body: [UInt8]
+
+  init(_ status: Int, _ contentType: String, _ body: [UInt8]) {
+    self.status = status
+    self.contentType = contentType
+    self.body = body
+  }
+}
+
+/// What a stand-in makes of a request: the provider's answer, and the message where one was taken.
+struct Verdict: Sendable, Equatable {
+  var reply: SinkReply
+  var message: SinkMessage?
+}
+
+/// Slack's incoming webhook as far as it can be told from outside (PROVIDERS §1).
+struct SlackStandIn: Sendable {
+  /// The one decision: what Slack says to `body`.
+  func reply(to body: [UInt8], path: String, at time: Instant) -> Verdict {
+    guard let payload = try? JSON(reading: body), payload.members != nil else { return say(400, "invalid_payload") }
+    guard let text = payload["text"]?.string ?? payload["blocks"]?.array.map({ _ in "" }) else {
+      return say(400, "no_text")
+    }
+    if let blocks = payload["blocks"]?.array, blocks.count > 50 { return say(400, "invalid_blocks") }
+    let message = SinkMessage(
+      time: time, channel: .slack, recipient: path, subject: text.isEmpty ? nil : text, body: payload, id: nil)
+    return say(200, "ok", message)
+  }
+
+  private func say(_ status: Int, _ word: String, _ message: SinkMessage? = nil) -> Verdict {
+    Verdict(reply: SinkReply(status, "text/plain; charset=utf-8", Array(word.utf8)), message: message)
+  }
+}
+
+/// Telegram's sendMessage (PROVIDERS §2).
+struct TelegramStandIn: Sendable {
+  private var lastID = 0
+
+  /// The one decision: what Telegram says to `body`.
+  mutating func reply(to body: [UInt8], at time: Instant) -> Verdict {
+    guard let payload = try? JSON(reading: body), payload.members != nil else {
+      return fault("Bad Request: can't parse the request")
+    }
+    let number = payload["chat_id"]?.integer
+    guard let chat = number.map({ String($0) }) ?? payload["chat_id"]?.string, !chat.isEmpty else {
+      return fault("Bad Request: chat_id is empty")
+    }
+    let text = payload["text"]?.string ?? ""
+    let shown = payload["parse_mode"]?.string == "HTML" ? MarkUp.plain(text) : text
+    guard shown.contains(where: { !$0.isWhitespace }) else { return fault("Bad Request: message text is empty") }
+    guard shown.utf16.count <= 4096 else { return fault("Bad Request: message is too long") }
+    lastID += 1
+    let result: JSON = [
+      "ok": true,
+      "result": [
+        "message_id": JSON(lastID), "date": JSON(time.milliseconds / 1000),
+        "chat": ["id": number.map { JSON($0) } ?? .string(chat)], "text": .string(shown),
+      ],
+    ]
+    let message = SinkMessage(
+      time: time, channel: .telegram, recipient: chat, subject: nil, body: payload, id: String(lastID))
+    return Verdict(reply: SinkReply(200, "application/json", result.bytes), message: message)
+  }
+
+  private func fault(_ description: String) -> Verdict {
+    let body: JSON = ["ok": false, "error_code": 400, "description": .string(description)]
+    return Verdict(reply: SinkReply(400, "application/json", body.bytes), message: nil)
+  }
+}
+
+/// A mail server that takes everything.
+struct MailStandIn: Sendable {
+  private var count = 0
+
+  /// The one decision: what the server says at the end of `mail`.
+  mutating func reply(to mail: ReceivedMail, at time: Instant) -> (line: String, message: SinkMessage?) {
+    count += 1
+    let reader = MailReader(mail.content)
+    let message = SinkMessage(
+      time: time, channel: .email, recipient: mail.recipients.joined(separator: ", "), subject: reader.subject,
+      body: .string(reader.text), id: reader.header("message-id"))
+    return ("250 2.0.0 Ok: queued as SINK\(count)\r\n", message)
+  }
+}

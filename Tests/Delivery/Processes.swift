@@ -1,0 +1,95 @@
+import Foundation
+import Glibc
+import Wire
+
+/// A folder of its own for each run, gone with it.
+final class Folder {
+  let url: URL
+
+  init() throws {
+    url = FileManager.default.temporaryDirectory.appending(path: "leadpipe-\(UUIDText.random().text)")
+    try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(at: url) }
+
+  func file(_ name: String, _ text: String = "") throws -> FileHandle {
+    let file = url.appending(path: name)
+    try Data(text.utf8).write(to: file)
+    return try FileHandle(forUpdating: file)
+  }
+
+  func text(_ name: String) throws -> String {
+    String(decoding: try Data(contentsOf: url.appending(path: name)), as: UTF8.self)
+  }
+}
+
+/// What a program did.
+struct Run {
+  let output: String
+  let log: String
+  let status: Int32
+
+  /// Runs a program to its end. Nothing blocks a thread of the test's pool: the sink may live in this process.
+  init(_ program: String, _ arguments: [String] = [], input: String = "", environment: [String: String] = [:])
+    async throws
+  {
+    let folder = try Folder()
+    let process = Process()
+    process.executableURL = program.hasPrefix("/") ? URL(filePath: program) : Self.products.appending(path: program)
+    process.arguments = arguments
+    process.environment = environment
+    process.standardInput = try folder.file("in", input)
+    process.standardOutput = try folder.file("out")
+    process.standardError = try folder.file("log")
+    try await withCheckedThrowingContinuation { (done: CheckedContinuation<Void, any Error>) in
+      process.terminationHandler = { _ in done.resume() }
+      do { try process.run() } catch { done.resume(throwing: error) }
+    }
+    output = try folder.text("out")
+    log = try folder.text("log")
+    status = process.terminationStatus
+  }
+
+  /// The build folder: the test bundle stands beside the programs it tests.
+  static var products: URL { URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent() }
+
+  var lines: [JSON] {
+    get throws { try output.split(separator: "\n").map { try JSON(reading: String($0)) } }
+  }
+}
+
+/// A small server in Python that prints its port, then one JSON document for each message it got.
+final class Stub {
+  private let process = Process()
+  private let folder: Folder
+  let port: Int
+
+  init(_ script: String, _ mode: JSON = [:]) async throws {
+    folder = try Folder()
+    process.executableURL = URL(filePath: "/usr/bin/python3")
+    process.arguments = ["-u", "-c", script, mode.text]
+    process.currentDirectoryURL = folder.url
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = try folder.file("out")
+    process.standardError = try folder.file("log")
+    try process.run()
+    var port: Int?
+    for _ in 0..<300 where port == nil {
+      try await Task.sleep(for: .milliseconds(20))
+      let text = try folder.text("out")
+      if text.contains("\n") { port = Int(text.prefix { $0 != "\n" }) }
+    }
+    guard let port else { throw StubFault(log: try folder.text("log")) }
+    self.port = port
+  }
+
+  /// KILL, for TERM is blocked in threads of the test's pool, and children inherit that.
+  deinit { kill(process.processIdentifier, SIGKILL) }
+
+  var received: [JSON] {
+    get throws { try folder.text("out").split(separator: "\n").dropFirst().map { try JSON(reading: String($0)) } }
+  }
+}
+
+struct StubFault: Error { let log: String }

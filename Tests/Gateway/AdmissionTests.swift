@@ -1,0 +1,82 @@
+import Testing
+
+@testable import gateway
+
+@Suite struct AdmissionTests {
+  @Test func letsInWhatFitsAndQueuesTheRestInOrder() {
+    var queue = AdmissionQueue(places: 2, waitingPlaces: 2)
+    let verdicts = (1...5).map { _ in queue.arrive() }
+    #expect(verdicts == [.enter, .enter, .wait(ticket: 1), .wait(ticket: 2), .turnedAway])
+    let called = [queue.leave(), queue.leave(), queue.leave()]
+    #expect(called == [1, 2, nil])
+    #expect(queue.inside == 1)
+  }
+
+  @Test func aTicketTakenBackIsNotCalled() {
+    var queue = AdmissionQueue(places: 1, waitingPlaces: 2)
+    let verdicts = (1...3).map { _ in queue.arrive() }
+    #expect(verdicts == [.enter, .wait(ticket: 1), .wait(ticket: 2)])
+    let takenBack = [queue.giveUp(1), queue.giveUp(1)]
+    #expect(takenBack == [true, false])
+    let called = queue.leave()
+    let tooLate = queue.giveUp(2)
+    #expect(called == 2 && !tooLate)
+    let nobody = queue.leave()
+    #expect(nobody == nil)
+    #expect(queue.inside == 0)
+  }
+
+  @Test func noMoreThanThePlacesAreInsideAtOnce() async {
+    let admission = Admission(places: 3, waitingPlaces: 100, longestWait: .seconds(10))
+    let inside = Counter()
+    await withTaskGroup(of: Void.self) { group in
+      for _ in 0..<50 {
+        group.addTask {
+          #expect(await admission.enter())
+          await inside.add(1)
+          try? await Task.sleep(for: .milliseconds(2))
+          await inside.add(-1)
+          await admission.leave()
+        }
+      }
+    }
+    #expect(await inside.highest == 3)
+  }
+
+  @Test func waitsNoLongerThanIsSaid() async {
+    let admission = Admission(places: 1, waitingPlaces: 1, longestWait: .milliseconds(50))
+    #expect(await admission.enter())
+    #expect(await !admission.enter())
+    await admission.leave()
+    #expect(await admission.enter())
+  }
+
+  private actor Counter {
+    private var count = 0
+    private(set) var highest = 0
+
+    func add(_ number: Int) {
+      count += number
+      highest = max(highest, count)
+    }
+  }
+}
+
+@Suite struct ErrorLinesTests {
+  private func text(_ lines: [[UInt8]]) -> [String] { lines.map { String(decoding: $0, as: UTF8.self) } }
+
+  @Test func givesWholeLines() {
+    var lines = ErrorLines(limit: 100)
+    #expect(text(lines.add(Array("a\nb".utf8))) == ["a\n"])
+    #expect(text(lines.add(Array("c\n\n\u{1B}[2Jd".utf8))) == ["bc\n"])
+    #expect(text(lines.finish()) == ["?[2Jd\n"])
+    #expect(!lines.isCut)
+  }
+
+  @Test func keepsToItsLimit() {
+    var lines = ErrorLines(limit: 5)
+    #expect(text(lines.add(Array("ab\ncdef\n".utf8))) == ["ab\n"])
+    #expect(lines.finish().isEmpty)
+    #expect(lines.isCut)
+  }
+}

@@ -1,0 +1,93 @@
+import Glibc
+import Host
+import Testing
+
+/// Starting, stopping and being overrun.
+@Suite struct OperationTests {
+  private static let slow = Script("slow", run: "cat > /dev/null; sleep 2; echo '{\"statusCode\":200}'")
+
+  @Test func turnsAwayWhatCannotBeServedInTime() async throws {
+    let gateway = try await RunningGateway.start([Self.slow], ["LEADPIPE_CONCURRENCY": "1"])
+    async let first = gateway.ask("POST", "/slow", body: "")
+    try? await Task.sleep(for: .milliseconds(300))
+    let start = ContinuousClock.now
+    let second = await gateway.ask("POST", "/slow", body: "")
+    #expect(second.status == 503 && second["retry-after"] == "1")
+    #expect(.milliseconds(900) ... .milliseconds(1700) ~= ContinuousClock.now - start)
+    #expect(await first.status == 200)
+    #expect(await gateway.ask("POST", "/slow", body: "").status == 200)
+    #expect(try await gateway.stop() == .exited(0))
+  }
+
+  @Test func finishesWhatRunsAndAcceptsNothingNew() async throws {
+    let gateway = try await RunningGateway.start([Self.slow])
+    let idle = Client(port: gateway.port)
+    let busy = Client(port: gateway.port)
+    busy.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    try? await Task.sleep(for: .milliseconds(300))
+    async let end = gateway.stop()
+    #expect(await idle.receive().isEmpty)
+    #expect(!Client(port: gateway.port).isConnected)
+    let answer = Answer(await busy.receive())
+    #expect(answer.status == 200 && answer["connection"] == "close")
+    #expect(try await end == .exited(0))
+    #expect(await gateway.logged("[INFO] Gateway stopped"))
+    idle.end()
+    busy.end()
+  }
+
+  @Test func cutsOffWhatDoesNotFinish() async throws {
+    let gateway = try await RunningGateway.start([
+      Script("endless", timeLimitMs: 60_000, run: "trap '' TERM; sleep 60891 & while :; do sleep 1; done")
+    ])
+    let client = Client(port: gateway.port)
+    client.send("POST /endless HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    try? await Task.sleep(for: .milliseconds(300))
+    let start = ContinuousClock.now
+    #expect(try await gateway.stop(by: SIGINT) == .exited(0))
+    #expect(await gateway.logged("[WARN] 503: the handler was still running"))
+    #expect(.seconds(14) ... .seconds(18) ~= ContinuousClock.now - start)
+    #expect(await areGone("sleep\u{0}60891"))
+    #expect(await areGone(gateway.folder))
+    client.end()
+  }
+
+  @Test func namesAllFaultsOfTheSettings() async throws {
+    let (end, text) = try await refusedStart([
+      "PORT": "+4000", "LEADPIPE_PROCESS": "warm", "LEADPIPE_TRUST": "/nowhere", "LEADPIPE_LISTEN": "tcp:/x",
+      "LEADPIPE_CONCURRENCY": "0", "LOG_LEVEL": "loud",
+    ])
+    #expect(end == .exited(78))
+    for name in ["PORT", "LEADPIPE_PROCESS", "LEADPIPE_TRUST", "LEADPIPE_LISTEN", "LEADPIPE_CONCURRENCY", "LOG_LEVEL"] {
+      #expect(text.contains("[ERROR] \(name) "))
+    }
+  }
+
+  @Test func refusesHandlersThatCannotBe() async throws {
+    let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": "/nowhere"])
+    #expect(end == .exited(78) && text.contains("/nowhere"))
+    let folder = temporaryFolder()
+    defer { #expect(throws: Never.self) { try remove(folder) } }
+    for (name, path) in [("one", "/a/{x}"), ("two", "/a/{y}")] {
+      Script(name, ("GET", path), run: "exit").write(to: folder)
+    }
+    let (twins, reason) = try await refusedStart(["LEADPIPE_HANDLERS": folder])
+    #expect(twins == .exited(78) && reason.contains("the same route"))
+  }
+
+  @Test func refusesAnAddressThatIsTaken() async throws {
+    let gateway = try await RunningGateway.start([.echo])
+    let handlers = gateway.folder + "/handlers"
+    let (end, text) = try await refusedStart(["PORT": String(gateway.port), "LEADPIPE_HANDLERS": handlers])
+    #expect(end == .exited(75))
+    #expect(text.split(separator: "\n").count == 1 && text.contains("Address already in use"))
+    let path = gateway.folder + "/socket"
+    let local = try await RunningGateway.start([.echo], ["LEADPIPE_LISTEN": "unix:" + path])
+    #expect(local.lines == ["[INFO] Gateway listening address=unix:\(path)"])
+    let (second, reason) = try await refusedStart(["LEADPIPE_LISTEN": "unix:" + path, "LEADPIPE_HANDLERS": handlers])
+    #expect(second == .exited(75) && reason.contains("in use"))
+    #expect(try await local.stop() == .exited(0))
+    #expect(access(path, F_OK) != 0)
+    #expect(try await gateway.stop() == .exited(0))
+  }
+}

@@ -1,0 +1,207 @@
+import Glibc
+import Handler
+import Host
+import NIOPosix
+import Synchronization
+import Testing
+import Wire
+
+/// Threads for what blocks: the tests' own are few.
+let threads: NIOThreadPool = {
+  let pool = NIOThreadPool(numberOfThreads: 48)
+  pool.start()
+  return pool
+}()
+
+/// A handler made of shell lines, with what it says of itself.
+struct Script {
+  let name: String
+  var routes: [(String, String)]
+  var timeLimitMs = 5000
+  var bodyLimit = 300_000
+  var environment: [String] = []
+  let lines: String
+
+  init(
+    _ name: String, _ routes: (String, String)..., timeLimitMs: Int = 5000, environment: [String] = [],
+    run lines: String
+  ) {
+    self.name = name
+    self.routes = routes.isEmpty ? [("POST", "/" + name)] : routes
+    self.timeLimitMs = timeLimitMs
+    self.environment = environment
+    self.lines = lines
+  }
+
+  func write(to folder: String) {
+    let description = Description(
+      name: name, kind: .endpoint, summary: "a test", routes: routes.map { .init($0.0, $0.1) }, bodyLimit: bodyLimit,
+      timeLimitMs: timeLimitMs, environment: environment.map { Setting($0) }, input: [:], output: [:])
+    writeFile(
+      "\(folder)/\(name)",
+      """
+      #!/bin/sh
+      [ "$1" = --describe ] && { echo '\(description.document.text)'; exit; }
+      \(lines)
+
+      """, mode: 0o755)
+  }
+
+  /// How a `sleep` that it has started would appear among the processes; its number is no other script's.
+  var sleepers: String {
+    let number = lines.split { $0 == " " || $0 == ";" }.first { $0.hasPrefix("608") } ?? "608.."
+    return "sleep\u{0}\(number)"
+  }
+
+  /// Answers with the envelope it was given.
+  static let echo = Script(
+    "echo", ("POST", "/echo/{id}"), ("GET", "/echo"),
+    run: #"printf '{"statusCode":200,"cookies":["a=1","b=2"],"isBase64Encoded":true,"body":"%s"}' "$(base64 -w0)""#)
+}
+
+func writeFile(_ path: String, _ text: String, mode: mode_t) {
+  let file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, mode)
+  #expect(file >= 0)
+  let bytes = Array(text.utf8)
+  #expect(write(file, bytes, bytes.count) == bytes.count)
+  close(file)
+}
+
+func temporaryFolder() -> String {
+  let path = "/tmp/gateway-test-\(UUIDText.random().text)"
+  mkdir(path, 0o700)
+  return path
+}
+
+/// Removes a temporary folder with all that is in it.
+func remove(_ folder: String) throws {
+  let rm = try Child.spawn("/bin/rm", ["-rf", folder], environment: [:], pipesError: false)
+  _ = rm.wait()
+  close(rm.input)
+  close(rm.output)
+}
+
+/// The built gateway, running on a port that the system chose, with handlers of its own.
+final class RunningGateway: Sendable {
+  let child: Child
+  let port: Int
+  let folder: String
+  private let log: Mutex<String>
+
+  /// Starts it and waits until it listens.
+  static func start(_ scripts: [Script], _ settings: [String: String] = [:]) async throws -> RunningGateway {
+    let folder = temporaryFolder()
+    mkdir(folder + "/handlers", 0o700)
+    for script in scripts { script.write(to: folder + "/handlers") }
+    let environment = ["PORT": "0", "LEADPIPE_HANDLERS": folder + "/handlers"].merging(settings) { $1 }
+    return try await threads.runIfActive { try RunningGateway(folder, environment) }
+  }
+
+  static var program: String {
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    let count = readlink("/proc/self/exe", &buffer, buffer.count)
+    let path = String(decoding: buffer.prefix(count), as: UTF8.self)
+    // Found beside the tests; where a helper program runs these, by the folder that they were built in.
+    let beside = path.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/gateway"
+    return access(beside, X_OK) == 0 ? beside : Bundle.folder + "/gateway"
+  }
+
+  private init(_ folder: String, _ environment: [String: String]) throws {
+    self.folder = folder
+    child = try Child.spawn(Self.program, environment: environment, pipesError: true)
+    var text = ""
+    while !text.contains("Gateway listening"), let more = readSome(child.error) { text += more }
+    let address = text.split(separator: "\n").last { $0.contains("Gateway listening") } ?? ""
+    port = address.split(separator: ":").last.flatMap { Int($0) } ?? 0
+    log = Mutex(text)
+    threads.submit { [self] _ in
+      while let more = readSome(child.error) { log.withLock { $0 += more } }
+    }
+  }
+
+  /// What it has logged until now, line by line.
+  var lines: [String] { log.withLock { $0 }.split(separator: "\n").map(String.init) }
+
+  /// Waits until it has logged a line that holds `text`.
+  func logged(_ text: String) async -> Bool {
+    await eventually { lines.contains { $0.contains(text) } }
+  }
+
+  /// Its children, zombies too.
+  var children: Int { numbered("/proc").count { (try? parent(of: $0)) == child.pid } }
+
+  var descriptors: Int { numbered("/proc/\(child.pid)/fd").count }
+
+  private func parent(of pid: Int) throws -> Int32? {
+    let fields = readFile("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ")
+    return fields.flatMap { $0.count > 1 ? Int32($0[1]) : nil }
+  }
+
+  /// Tells it to stop; its exit status.
+  func stop(by signal: Int32 = SIGTERM) async throws -> Termination? {
+    kill(child.pid, signal)
+    let child = child
+    let end = try await threads.runIfActive { child.wait() }
+    close(child.input)
+    close(child.output)
+    try remove(folder)
+    return end
+  }
+}
+
+/// Runs the gateway where it must refuse to start: its exit status and what it wrote.
+func refusedStart(_ environment: [String: String]) async throws -> (Termination?, String) {
+  try await threads.runIfActive {
+    let child = try Child.spawn(RunningGateway.program, environment: environment, pipesError: true)
+    let text = readUntilEnd(child.error, limit: 100_000, milliseconds: 5000) ?? []
+    kill(child.pid, SIGKILL)
+    return (child.wait(), String(decoding: text, as: UTF8.self))
+  }
+}
+
+func readSome(_ descriptor: Int32) -> String? {
+  var buffer = [UInt8](repeating: 0, count: 65_536)
+  let count = read(descriptor, &buffer, buffer.count)
+  return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
+}
+
+func readFile(_ path: String) -> String {
+  let file = open(path, O_RDONLY | O_CLOEXEC)
+  defer { close(file) }
+  return file < 0 ? "" : readSome(file) ?? ""
+}
+
+/// The entries of a folder whose names are numbers.
+func numbered(_ path: String) -> [Int] {
+  guard let folder = opendir(path) else { return [] }
+  defer { closedir(folder) }
+  var numbers: [Int] = []
+  while let entry = readdir(folder) {
+    let name = withUnsafePointer(to: &entry.pointee.d_name) {
+      $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+    }
+    if let number = Int(name) { numbers.append(number) }
+  }
+  return numbers
+}
+
+/// Whether something becomes true within five seconds.
+func eventually(_ isTrue: () -> Bool) async -> Bool {
+  for _ in 0..<250 {
+    if isTrue() { return true }
+    try? await Task.sleep(for: .milliseconds(20))
+  }
+  return false
+}
+
+/// Whether soon no process has `word` on its command line.
+func areGone(_ word: String) async -> Bool {
+  await eventually { !numbered("/proc").contains { readFile("/proc/\($0)/cmdline").contains(word) } }
+}
+
+private enum Bundle {
+  static var folder: String {
+    CommandLine.arguments.first { $0.contains(".xctest") || $0.hasSuffix("PackageTests") }
+      .map { $0.split(separator: "/").dropLast().map { "/" + $0 }.joined() } ?? ".build/debug"
+  }
+}

@@ -1,0 +1,87 @@
+import Testing
+import Wire
+
+@testable import Sink
+
+@Suite("The sink's stand-ins")
+struct StandInTests {
+  static let now = Instant(milliseconds: 1_000)
+
+  @Test(
+    "Slack takes an object with text or blocks",
+    arguments: [
+      (#"{"text":"x"}"#, 200, "ok"), (#"{"blocks":[]}"#, 200, "ok"), ("[]", 400, "invalid_payload"),
+      ("x", 400, "invalid_payload"),
+      ("{}", 400, "no_text"),
+    ])
+  func slack(body: String, status: Int, word: String) {
+    let verdict = SlackStandIn().reply(to: Array(body.utf8), path: "/services/x", at: Self.now)
+    #expect(verdict.reply.status == status && verdict.reply.body == Array(word.utf8))
+    #expect((verdict.message != nil) == (status == 200))
+  }
+
+  @Test(
+    "Telegram refuses what Telegram refuses",
+    arguments: [
+      (#"{"chat_id":1,"text":"x"}"#, nil), (#"{"chat_id":"@abcde","text":"<b></b>"}"#, nil),
+      (#"{"chat_id":1,"text":"<b> </b>","parse_mode":"HTML"}"#, "Bad Request: message text is empty"),
+      (#"{"chat_id":1,"text":""}"#, "Bad Request: message text is empty"),
+      (#"{"text":"x"}"#, "Bad Request: chat_id is empty"),
+    ] as [(String, String?)])
+  func telegram(body: String, fault: String?) throws {
+    var telegram = TelegramStandIn()
+    let verdict = telegram.reply(to: Array(body.utf8), at: Self.now)
+    let reply = try JSON(reading: verdict.reply.body)
+    #expect(reply["ok"] == .bool(fault == nil) && reply["description"]?.string == fault)
+    #expect(verdict.reply.status == (fault == nil ? 200 : 400))
+    #expect(reply["result"]?["message_id"]?.integer == (fault == nil ? 1 : nil))
+  }
+
+  @Test("Telegram counts UTF-16 units behind the tags", arguments: [(4096, 200), (4097, 400)])
+  func telegramLength(count: Int, status: Int) {
+    var telegram = TelegramStandIn()
+    let text = "<b>" + String(repeating: "&amp;", count: count) + "</b>"
+    let body: JSON = ["chat_id": 1, "text": .string(text), "parse_mode": "HTML"]
+    #expect(telegram.reply(to: body.bytes, at: Self.now).reply.status == status)
+  }
+
+  @Test("a mail is read: subject, parts, encodings")
+  func mail() {
+    let text = """
+      Subject: =?UTF-8?B?8J+UlCA=?=\r
+       =?utf-8?Q?Zo=C3=AB_x?= plain\r
+      Content-Type: multipart/alternative;\r
+       boundary="b1"\r
+      \r
+      preamble\r
+      --b1\r
+      Content-Type: text/html\r
+      \r
+      <p>no</p>\r
+      --b1\r
+      Content-Type: text/plain; charset=utf-8\r
+      Content-Transfer-Encoding: quoted-printable\r
+      \r
+      Zo=C3=AB=\r
+       yes\r
+      --b1--\r
+
+      """
+    let reader = MailReader(Array(text.utf8))
+    #expect(reader.subject == "🔔 Zoë x plain")
+    #expect(reader.text == "Zoë yes\n")
+    #expect(MailReader([]).text.isEmpty)
+  }
+
+  @Test("the page shows text as text")
+  func page() {
+    let body: JSON = [
+      "blocks": [["type": "header", "text": ["type": "plain_text", "text": "a &lt;script&gt; &amp;amp; b"]]]
+    ]
+    let message = SinkMessage(time: Self.now, channel: .slack, recipient: "<i>", subject: nil, body: body, id: nil)
+    let html = SinkPage.html([message], total: 700)
+    #expect(html.contains("<p><bdi>a &lt;script&gt; &amp;amp; b</bdi></p>"))
+    #expect(html.contains("<bdi>&lt;i&gt;</bdi>") && html.contains("700 messages (the last 1 are shown)"))
+    #expect(!html.contains("<script") && !html.contains("style="))
+  }
+}
