@@ -41,10 +41,10 @@ struct State {
 
   var settingsFile: String { path + "/env" }
 
-  /// Leaves the settings of a running house for the shell: `set -a; . .leadpipe/env`.
+  /// Leaves the settings of a running house for the shell: `. .leadpipe/env`.
   func write(settings: [String: String]) throws {
     let lines = settings.sorted { $0.key < $1.key }.map { name, value in
-      "\(name)='\(value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'\n"
+      "export \(name)='\(value.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''"))'\n"
     }
     try write(lines.joined(), to: settingsFile)
   }

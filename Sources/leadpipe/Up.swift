@@ -33,6 +33,8 @@ struct House {
   private var supervisor: Supervisor
   private let cluster: PrivateCluster?
   private let port: Int
+  /// Where this machine reaches its own gateway.
+  private let host: String
   private var isAsked = false
 
   init(_ environment: [String: String]) throws {
@@ -40,6 +42,10 @@ struct House {
     given = environment
     port = environment["PORT"].flatMap { Int($0) } ?? 4000
     self.environment["PORT"] = String(port)
+    host = environment["LEADPIPE_HOST"].flatMap { $0 == "0.0.0.0" ? nil : $0 } ?? "127.0.0.1"
+    if environment["LEADPIPE_LISTEN"] != nil {
+      throw Refusal("LEADPIPE_LISTEN is for a gateway of its own; `leadpipe up` listens on LEADPIPE_HOST and PORT")
+    }
     state = try State(environment["LEADPIPE_STATE"] ?? ".leadpipe")
     let log = Log(environment)
     let cluster = environment["DATABASE_URL"] == nil ? try PrivateCluster(state: state.path) : nil
@@ -77,6 +83,7 @@ struct House {
 
     let sink = try openSink()
     say("gateway", "starting on port \(port)")
+    if FreePort.isAnswering(port, host: host) { throw Refusal("port \(port) is taken: set PORT to another") }
     try supervisor.start("gateway", layout.gateway, environment: ServiceEnvironment.gateway(environment))
     try waitForGateway()
     if environment["ENABLE_NOTIFICATION_WORKER"] == "false" {
@@ -87,11 +94,11 @@ struct House {
     }
 
     try state.write(settings: own)
-    Console.say("ready http://127.0.0.1:\(port)\n")
+    Console.say("ready http://\(host):\(port)\n")
     say("admin key", hasOwnKey ? "as ADMIN_API_KEY says" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
     say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
-    say("try", Self.example(port))
+    say("try", example)
   }
 
   /// What this house set for itself, beyond what it was given: no secret of the user's is among it.
@@ -137,7 +144,7 @@ struct House {
   /// Until the port answers; a gateway that ends instead has said why.
   private mutating func waitForGateway() throws {
     let end = Instant.now.adding(seconds: 20)
-    while !FreePort.isAnswering(port) {
+    while !FreePort.isAnswering(port, host: host) {
       guard supervisor.isAlive("gateway") else { throw Refusal("the gateway did not start") }
       guard Instant.now < end else { throw Refusal("the gateway does not listen on port \(port)") }
       if supervisor.isAskedToStop() {
@@ -146,16 +153,15 @@ struct House {
       }
       usleep(20_000)
     }
-    guard supervisor.isAlive("gateway") else { throw Refusal("the gateway did not start: is port \(port) taken?") }
   }
 
   private func say(_ stage: String, _ text: String) {
     Console.say(stage + String(repeating: " ", count: max(0, 10 - stage.count)) + text + "\n")
   }
 
-  private static func example(_ port: Int) -> String {
+  private var example: String {
     """
-    curl -X POST http://127.0.0.1:\(port)/api/chatbot/leads -H 'Content-Type: application/json' -d \
+    curl -X POST http://\(host):\(port)/api/chatbot/leads -H 'Content-Type: application/json' -d \
     '{"customerName":"Test User","customerPhone":"+971501234567","customerEmail":"test@example.com","intent":"buy"}'
     """
   }
