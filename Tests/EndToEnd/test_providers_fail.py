@@ -1,11 +1,13 @@
 """What becomes of a lead when a provider fails: the lead is kept, the others are told, the reason is in the database."""
 
+import email
+import email.policy
 import time
 
 import pytest
 
 from house import House
-from parts import TEST_USER, until
+from parts import TEST_USER, free_port, until
 
 
 @pytest.fixture
@@ -96,22 +98,16 @@ def test_a_connection_that_breaks_after_the_message_left_is_unknown(house, datab
     assert row["next_attempt_at"] is not None
 
 
-def test_a_mail_server_that_is_down_is_tried_again(database, providers, mail):
-    settings = mail.settings
-    mail.close()
-    try:
-        with House(DATABASE_URL=database.url, **providers.settings, **settings) as house:
-            house.capture(TEST_USER)
-            row = until(lambda: (row := delivery(database, "email"))["status"] == "failed" and row, 15, "the failure")
-            assert row["next_attempt_at"] is not None and row["error_message"]
-            until(lambda: delivery(database, "slack")["status"] == "sent", 10, "the other channel")
-    finally:
-        mail.controller.start()
+def test_a_mail_server_that_is_down_is_tried_again(database, providers):
+    settings = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(free_port()), "EMAIL_FROM": "a@example.com", "EMAIL_TO": "b@example.com"}
+    with House(DATABASE_URL=database.url, **providers.settings, **settings) as house:
+        house.capture(TEST_USER)
+        row = until(lambda: (row := delivery(database, "email"))["status"] == "failed" and row, 15, "the failure")
+        assert row["next_attempt_at"] is not None and row["error_message"]
+        until(lambda: delivery(database, "slack")["status"] == "sent", 10, "the other channel")
 
 
 def test_what_a_stranger_writes_is_text_in_every_message(house, database, providers, mail):
-    import email
-    import email.policy
     hostile = "<!channel> <b>&\u2028</b> <http://evil|bank>"
     house.capture({**TEST_USER, "customerName": hostile, "budget": "</b><a href='tg://x'>x</a>",
                    "propertyType": "x\r\nBcc: victim@example.com"})
