@@ -1,7 +1,10 @@
 """What every test gets: a time limit, the cluster, databases, the providers."""
 
 import os
+import shutil
 import signal
+import sys
+import tempfile
 
 import pytest
 
@@ -9,12 +12,19 @@ from cluster import Cluster
 from parts import BIN
 from stubs import MailServer, Providers
 
+sys.dont_write_bytecode = True
 TIME_LIMIT = int(os.environ.get("TEST_TIME_LIMIT", "60"))
 
 
 def pytest_configure(config):
     if not os.access(BIN / "leadpipe", os.X_OK):
         raise pytest.UsageError(f"there is no {BIN}/leadpipe: run `make build`, or set LEADPIPE_BIN")
+    if not config.option.basetemp:
+        config.option.basetemp = config.own_folder = tempfile.mkdtemp(prefix="lpp-", dir="/tmp")
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(getattr(config, "own_folder", "/nonexistent"), ignore_errors=True)
 
 
 @pytest.hookimpl(hookwrapper=True)

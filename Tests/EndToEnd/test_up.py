@@ -28,15 +28,9 @@ def is_running(pid):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_it_stops_in_order_and_the_next_start_is_quick_and_has_the_data(number, tmp_path, providers):
-    state = tmp_path / "state"
-    state.mkdir()
-    tmp_path.chmod(0o711)
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == os.geteuid() and str(folder).startswith("/tmp/pytest"):
-            folder.chmod(0o711)
-    with House(state=state, **providers.settings) as house:
-        assert house.state == state and state.joinpath("lock").exists()
+def test_it_stops_in_order_and_the_next_start_is_quick_and_has_the_data(number, providers):
+    with House(**providers.settings) as house:
+        assert house.state.joinpath("lock").exists() and house.cluster_home.is_dir()
         assert f"ready http://127.0.0.1:{house.port}" in house.out
         lead = house.capture(TEST_USER)
         until(lambda: house.database.count("lead_events", "event_type = 'lead.created' and processed"), 15, "the delivery")
