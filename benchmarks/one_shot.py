@@ -45,7 +45,7 @@ def measure(programs, rounds, environment):
 def main():
     handler, c_program, script, rounds = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     environment = {"DATABASE_URL": os.environ["DATABASE_URL"], "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8",
-                   "NODE_PATH": "/usr/share/nodejs"}
+                   "NODE_PATH": os.environ.get("NODE_PATH", "")}
     lead, argument = json.dumps(LEAD).encode(), json.dumps(ARGUMENT).encode()
     programs = {"C with libpq": ([c_program], argument, 1), "lead-capture": ([handler], lead, 1)}
     node = os.environ.get("NODE")

@@ -423,6 +423,7 @@ declare
   v_customer uuid;
   v_created boolean;
   v_proven boolean := false;
+  v_reachable boolean;
   v_rises boolean := false;
   v_added integer := 0;
   v_event uuid;
@@ -507,13 +508,15 @@ begin
       raise exception 'conversation was deleted while it was continued' using errcode = 'serialization_failure';
     end if;
     v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
+    v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
     v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
 
     update public.conversations s set
       customer_id = coalesce(s.customer_id, v_customer),
       customer_name = public.merged(s.customer_name, l.name, v_proven),
-      customer_phone = public.merged(s.customer_phone, l.phone, v_proven),
-      customer_email = public.merged(s.customer_email, l.email, v_proven),
+      -- An unproven address beside a stored one would be the proof of the next request: only a row without any takes it.
+      customer_phone = public.merged(s.customer_phone, case when v_proven or not v_reachable then l.phone end, v_proven),
+      customer_email = public.merged(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
       intent = public.merged(s.intent, l.intent, v_proven),
       budget = public.merged(s.budget, l.budget, v_proven),
       property_type = public.merged(s.property_type, l.property_type, v_proven),
@@ -539,7 +542,8 @@ begin
     update public.conversations s set customer_id = v_customer where s.id = v_id returning s.status, s.created_at, s.updated_at into c;
   end if;
 
-  if jsonb_typeof(p -> 'messages') = 'array' then
+  -- Not called for none: a new connection would compile it in vain.
+  if jsonb_typeof(p -> 'messages') = 'array' and p -> 'messages' <> '[]' then
     v_added := public.add_messages(v_id, p -> 'messages', v_received);
   end if;
 

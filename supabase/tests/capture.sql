@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap;
 set local client_min_messages = warning;
-select plan(57);
+select plan(60);
 
 create function pg_temp.capture(p_lead jsonb, p_more jsonb default '{}') returns jsonb language sql as
   $$ select public.capture_lead(jsonb_build_object('route', 'lead-capture', 'receivedAt', '2026-11-22T21:00:00.000Z',
@@ -77,6 +77,15 @@ select lives_ok($$ select pg_temp.capture('{"customerName": "Mallory", "customer
 select is(to_jsonb(lead) - 'updated_at', to_jsonb(before) - 'updated_at' || '{"intent": "rent"}', 'and fill what is empty, and nothing else') from lead, before;
 select is((select count(*) from public.chat_messages where client_id = 'evil'), 1::bigint, 'the stranger''s message is stored');
 select is((select count(*) from public.customer_identities where value in ('+15550000000', 'm@evil.com')), 0::bigint, 'the stranger''s phone and mail are not made this customer''s');
+
+-- A stranger cannot leave an address of his own in order to prove it the next time
+select lives_ok($$ select pg_temp.capture('{"customerName": "No Mail", "customerPhone": "+971500000055"}', '{"conversationId": "10000000-0000-4000-8000-000000000055"}'),
+  pg_temp.capture('{"customerName": "Mallory", "customerPhone": "+15550000055", "customerEmail": "m@evil.com"}', '{"conversationId": "10000000-0000-4000-8000-000000000055"}'),
+  pg_temp.capture('{"customerName": "Mallory", "customerPhone": "+15550000055", "customerEmail": "m@evil.com"}', '{"conversationId": "10000000-0000-4000-8000-000000000055"}') $$,
+  'a stranger tries twice');
+select is((customer_name, customer_phone, customer_email)::text, '("No Mail",+971500000055,)', 'the first try is no proof for the second')
+  from public.conversations where id = '10000000-0000-4000-8000-000000000055';
+select is((select count(*) from public.customer_identities where value = 'm@evil.com'), 0::bigint, 'and no identity is taken');
 
 -- A message id of another conversation
 insert into reply values ('taken', pg_temp.capture('{"customerName": "Other"}', '{"messages": [{"id": "aaaaaaaa-0000-4000-8000-000000000001", "text": "mine"}]}'));
