@@ -21,6 +21,11 @@ def blocks(path, language):
             for found in FENCE.finditer(path.read_text()) if found.group(1) == language]
 
 
+def listed(paths):
+    """The paths as pytest's parameters, named by where they lie."""
+    return [[pytest.param(path, id=str(path.relative_to(REPO))) for path in paths]]
+
+
 @pytest.fixture(scope="module")
 def house():
     """As `make run` starts it: private database, no channel, so that the sink is there."""
@@ -38,7 +43,7 @@ def root(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("path", [path for path in DOCUMENTS if blocks(path, "sh")], ids=lambda path: str(path.relative_to(REPO)))
+@pytest.mark.parametrize("path", *listed(path for path in DOCUMENTS if blocks(path, "sh")))
 def test_the_commands_of_a_document_work(path, house, root):
     script = "set -euo pipefail\n"
     for line, block in blocks(path, "sh"):
@@ -54,14 +59,14 @@ def test_the_readme_says_how_to_send_a_lead():
     assert "/api/chatbot/leads" in text and "lead-capture" in text
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPO)))
+@pytest.mark.parametrize("path", *listed(DOCUMENTS))
 def test_commands_are_fenced_so_that_it_is_known_whether_they_run(path):
     for found in FENCE.finditer(path.read_text()):
         if found.group(1) in ("bash", "shell", "zsh"):
             assert found.group(2).startswith("#!"), "fence commands as sh (run by the tests) or console (not run); bash is for scripts"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(REPO)))
+@pytest.mark.parametrize("path", *listed(DOCUMENTS))
 def test_links_between_the_documents_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
         if "://" not in target and not target.startswith("mailto:"):
