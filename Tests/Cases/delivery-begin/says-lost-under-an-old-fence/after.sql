@@ -1,0 +1,1 @@
+select status, (select count(*) from notification_attempts) from notification_logs

@@ -1,0 +1,1 @@
+select status from notification_logs where channel = 'slack'

@@ -1,0 +1,1 @@
+select processed, (select count(*) from notification_logs) from lead_events

@@ -1,0 +1,1 @@
+select string_agg(message_text, ',' order by message_text) from chat_messages

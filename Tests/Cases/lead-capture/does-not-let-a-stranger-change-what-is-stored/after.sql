@@ -1,0 +1,1 @@
+select customer_name, customer_phone, customer_email, lead_score, notes from conversations

@@ -1,0 +1,1 @@
+select metadata ->> 'n', metadata ->> 'f' from conversations

@@ -1,0 +1,1 @@
+select customer_name, replace(notes, chr(10), '/') from conversations

@@ -1,0 +1,1 @@
+drop function public.capture_lead(jsonb)

@@ -1,0 +1,1 @@
+select string_agg(key, ',') from idempotency_keys

@@ -1,0 +1,110 @@
+"""The worker as a shell line, and the small commands."""
+
+import json
+import subprocess
+
+import pytest
+
+import handlers
+from cluster import leadpipe
+from parts import HANDLERS, TEST_USER, clean_environment
+
+PIPELINE = ("event-claim | delivery-begin --stream | notify-slack --stream | notify-telegram --stream "
+            "| notify-email --stream | delivery-record --stream")
+
+
+@pytest.fixture
+def settings(database, providers, mail):
+    return {"DATABASE_URL": database.url, **providers.settings, **mail.settings}
+
+
+def round_of_the_pipeline(settings):
+    channels = leadpipe("channels", **settings).stdout.strip()
+    environment = clean_environment(LEADPIPE_CHANNELS=channels, **settings)
+    environment["PATH"] = f"{HANDLERS}:{environment['PATH']}"
+    return subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {PIPELINE}"], env=environment, cwd="/", stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=50)
+
+
+def test_the_pipeline_of_the_shell_does_one_round(settings, database, providers, mail):
+    for name in ("First User", "Second User"):
+        assert handlers.run("lead-capture", {**TEST_USER, "customerName": name}, DATABASE_URL=database.url).returncode == 0
+    done = round_of_the_pipeline(settings)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sorted((line["channel"], line["outcome"]["class"], line["recorded"]) for line in lines) == [
+        (channel, "delivered", True) for channel in ("email", "email", "slack", "slack", "telegram", "telegram")]
+    assert database.text("SELECT count(*) FROM lead_events WHERE processed = FALSE") == "0"
+    assert len(providers.of("slack")) == len(providers.of("telegram")) == len(mail.envelopes) == 2
+    assert "[INFO] Notifications sent via: email, slack, telegram" in done.stderr
+    for canary in ("First User", "501234567", "test@example.com", "secretwebhook", "secret-token"):
+        assert canary not in done.stderr
+
+    again = round_of_the_pipeline(settings)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert len(providers.of("slack")) == 2
+
+
+def test_a_channel_without_a_step_stands_as_failed(settings, database):
+    assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url).returncode == 0
+    environment = clean_environment(LEADPIPE_CHANNELS='[{"channel":"sms","recipient":"+1"}]', **settings)
+    environment["PATH"] = f"{HANDLERS}:{environment['PATH']}"
+    subprocess.run(["bash", "-c", PIPELINE], env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=50)
+    row, = database.rows("select channel, status, error_message from notification_logs")
+    assert row == {"channel": "sms", "status": "failed", "error_message": "no step of the pipeline sends to this channel"}
+
+
+def test_channels_prints_names_and_no_secret(settings):
+    done = leadpipe("channels", **settings)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [
+        {"channel": "slack", "recipient": "default"}, {"channel": "telegram", "recipient": "-100123456789"},
+        {"channel": "email", "recipient": "agents@truenester.com"}]
+    assert leadpipe("channels").stdout.strip() == "[]"
+    assert all(secret not in done.stdout for secret in ("secretwebhook", "secret-token"))
+
+
+@pytest.mark.parametrize("settings, recipients", [
+    ({"EMAIL_TO": "a@example.com, B <b@example.com>", "EMAIL_USER": "u@example.com", "EMAIL_FROM": "f@example.com"}, ["a@example.com", "b@example.com"]),
+    ({"EMAIL_USER": "u@example.com", "EMAIL_FROM": "f@example.com"}, ["u@example.com"]),
+    ({"EMAIL_USER": "login", "EMAIL_FROM": "TrueNester <f@example.com>"}, ["f@example.com"]),
+], ids=["EMAIL_TO", "EMAIL_USER", "EMAIL_FROM"])
+def test_mail_goes_to_the_first_of_these_that_is_an_address(settings, recipients):
+    done = leadpipe("channels", EMAIL_HOST="127.0.0.1", **settings)
+    assert [entry["recipient"] for entry in json.loads(done.stdout)] == recipients
+
+
+def test_routes_lists_every_handler_with_its_class():
+    done = leadpipe("routes")
+    assert done.returncode == 0, done.stderr
+    rows = {fields[0]: fields[1:] for fields in (line.split("\t") for line in done.stdout.splitlines())}
+    assert rows.keys() == {path.name for path in HANDLERS.iterdir()}
+    assert rows["lead-capture"][:2] == ["intake", "POST /api/chatbot/leads"]
+    assert rows["health-check"][:2] == ["intake", "GET /health"]
+    assert all(fields[:2] == ["worker", "(step)"] for name, fields in rows.items() if name not in ("lead-capture", "health-check"))
+
+
+def test_invoke_runs_a_handler_from_stdin_or_a_file_with_its_exit_status(settings, tmp_path, database):
+    done = leadpipe("invoke", "lead-capture", input=json.dumps(TEST_USER), **settings)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["conversation"]["customerName"] == "Test User"
+    lead = tmp_path / "lead.json"
+    lead.write_text("{}")
+    done = leadpipe("invoke", "lead-capture", str(lead), **settings)
+    assert done.returncode == 65 and "customerName" in done.stdout
+    done = leadpipe("invoke", "no-such-handler", **settings)
+    assert done.returncode != 0 and "no-such-handler" in done.stderr
+    assert database.count("conversations") == 1
+
+
+def test_invoke_gives_a_handler_its_role_and_no_secret(settings):
+    health = json.loads(leadpipe("invoke", "health-check", **settings).stdout)
+    assert health["slackConfigured"] is True and health["status"] == "ok"
+
+
+def test_help_lists_the_commands_and_an_unknown_one_is_refused():
+    done = leadpipe("--help")
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "channels", "sink"))
+    assert leadpipe("fly").returncode == 64

@@ -1,0 +1,202 @@
+"""The database under the house: away and back, rolled back and migrated again, asked by many at once."""
+
+import json
+import os
+import signal
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import handlers
+from cluster import leadpipe, migrate
+from house import House
+from parts import BIN, HANDLERS, REPO, TEST_USER, clean_environment, until
+
+CHECKLIST_CLEANUP = """
+-- Only if you need to remove new tables
+DROP TABLE IF EXISTS notification_logs;
+DROP TABLE IF EXISTS follow_up_tasks;
+DROP TABLE IF EXISTS conversation_timeline;
+DROP TABLE IF EXISTS lead_events;
+"""
+
+
+def test_a_database_that_is_away_costs_503_and_nothing_else(cluster, database, providers):
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
+        house.capture(TEST_USER)
+        until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
+        services = set(house.processes("leadpipe worker")) | set(house.processes("gateway"))
+        assert len(services) == 2
+        cluster.stop()
+        try:
+            status, headers, problem = house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "While Away"})
+            assert status == 503
+            assert int(headers["retry-after"]) >= 1
+            assert headers["content-type"].startswith("application/problem+json")
+            assert (problem["error"], problem["status"]) == ("Service unavailable", 503)
+            assert problem["detail"] == "the database is away"
+            house.wait_log("[ERROR] Conversation insert error")
+            status, _, health = house.http("/health")
+            assert (status, health["status"], health["database"]) == (503, "unavailable", "away")
+        finally:
+            cluster.start()
+        # Nothing of ours is restarted, and nothing was half stored.
+        assert database.count("conversations") == 1
+        assert database.count("lead_events", "event_type = 'lead.created'") == 1
+        house.capture({**TEST_USER, "customerName": "Back Again"})
+        assert house.http("/health")[0] == 200
+        assert set(house.processes("leadpipe worker")) | set(house.processes("gateway")) == services
+
+
+@pytest.mark.xfail(strict=True, reason="Store/Database.swift goes on with a connection that the server has said farewell on; the "
+                                       "delivery that meets it waits for its lease of 30 s")
+def test_after_a_restart_of_the_database_the_next_lead_is_told_at_once(cluster, database, providers):
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        house.capture(TEST_USER)
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the first message")
+        cluster.stop()
+        cluster.start()
+        house.capture({**TEST_USER, "customerName": "Back Again"})
+        until(lambda: len(providers.of("slack")) == 2, 8, "the message after the restart")
+
+
+def test_a_private_database_that_dies_is_started_again(providers):
+    with House(SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        house.capture(TEST_USER)
+        postmaster = int((house.cluster_home / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGKILL)
+        house.wait_log("[ERROR] PostgreSQL ended: starting it again", 20)
+        until(lambda: house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Back Again"})[0] == 201, 25, "a 201")
+        assert house.database.count("conversations", "customer_name = 'Test User'") == 1
+
+
+def test_one_lead_is_captured_with_a_pipe_and_nothing_but_postgresql(database, tmp_path):
+    lead = tmp_path / "lead.json"
+    lead.write_text(json.dumps(TEST_USER))
+    done = subprocess.run(
+        ["bash", "-c", f"'{HANDLERS}/lead-capture' < '{lead}'"], env=clean_environment(DATABASE_URL=database.url),
+        capture_output=True, text=True, timeout=20)
+    assert done.returncode == 0, done.stderr
+    reply = json.loads(done.stdout)
+    assert database.count("conversations", f"id = '{reply['id']}'") == 1
+    assert f"[INFO] Successfully created conversation {reply['id']}" in done.stderr
+
+
+def test_many_leads_are_captured_with_a_stream_and_nothing_but_postgresql(database, tmp_path):
+    leads = tmp_path / "leads.ndjson"
+    leads.write_text("".join(json.dumps({**TEST_USER, "customerName": f"Lead {n}"}) + "\n" for n in range(200)))
+    done = subprocess.run(
+        ["bash", "-c", f"'{HANDLERS}/lead-capture' --stream < '{leads}'"], env=clean_environment(DATABASE_URL=database.url),
+        capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    replies = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [reply["conversation"]["customerName"] for reply in replies] == [f"Lead {n}" for n in range(200)]
+    assert database.count("conversations") == database.count("lead_events") == len({reply["id"] for reply in replies}) == 200
+
+
+def test_capture_goes_on_after_the_checklists_clean_up(database, providers):
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        house.capture(TEST_USER)
+        until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
+        database.run(CHECKLIST_CLEANUP)
+        status, _, reply = house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Without Events"})
+        assert status == 201
+        assert database.count("conversations", f"id = '{reply['id']}'") == 1
+        house.wait_log("[ERROR] Failed to emit lead.created event")
+        assert house.http("/health")[0] == 200
+
+
+@pytest.mark.xfail(strict=True, reason="Store/Ledger.swift believes the ledger, which the four DROP lines leave as it is: `nothing to migrate`")
+def test_migrating_after_the_checklists_clean_up_brings_events_back(database, providers):
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        house.capture(TEST_USER)
+        until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
+        database.run(CHECKLIST_CLEANUP)
+        house.capture({**TEST_USER, "customerName": "Without Events"})
+        done = leadpipe("migrate", DATABASE_URL=database.url)
+        assert done.returncode == 0, done.stderr
+        assert database.text("select to_regclass('lead_events')") == "lead_events", done.stdout
+        house.capture({**TEST_USER, "customerName": "With Events"})
+        until(lambda: len(providers.of("slack")) == 2, 20, "the message after the migration")
+        assert database.count("conversations") == 3
+
+
+def test_our_rollback_takes_the_events_out_and_migrating_brings_them_back(database):
+    asked = leadpipe("rollback", DATABASE_URL=database.url)
+    assert asked.returncode != 0 and "--yes" in asked.stderr
+    assert database.text("select to_regclass('lead_events')") == "lead_events"
+
+    assert leadpipe("rollback", "--yes", DATABASE_URL=database.url).returncode == 0
+    left = database.text(
+        "select count(*) from unnest(array['lead_events', 'conversation_timeline', 'follow_up_tasks', 'notification_logs',"
+        " 'notification_attempts', 'notification_channels']) t where to_regclass(t) is not null")
+    assert left == "0"
+    assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url).returncode == 0
+    assert database.count("conversations") == 1
+
+    assert "20251219000001" in migrate(database)
+    assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url).returncode == 0
+    assert database.count("lead_events") == 1
+
+
+def test_twenty_migrations_at_once_are_one(cluster):
+    database = cluster.empty()
+    with ThreadPoolExecutor(20) as pool:
+        ended = list(pool.map(lambda _: leadpipe("migrate", DATABASE_URL=database.url), range(20)))
+    assert [done.returncode for done in ended] == [0] * 20, [done.stderr for done in ended if done.returncode]
+    assert sorted(done.stdout.split()[0] for done in ended) == ["applied"] + ["nothing"] * 19
+    versions = sorted(path.name.split("_")[0] for path in (BIN / "supabase" / "migrations").iterdir())
+    ledger = database.text("select string_agg(version, ',' order by version) from supabase_migrations.schema_migrations")
+    assert ledger.split(",") == versions
+
+
+def test_a_database_whose_migrations_were_pasted_by_hand_is_accepted(cluster):
+    database = cluster.empty()
+    for path in [BIN / "supabase" / "shim.sql", *sorted((BIN / "supabase" / "migrations").iterdir())]:
+        database.run(path.read_text())
+    assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url).returncode == 0
+    migrate(database)
+    assert database.count("conversations") == database.count("lead_events") == 1
+    assert "nothing to migrate" in migrate(database)
+
+
+def test_migrating_without_a_database_says_so():
+    done = leadpipe("migrate")
+    assert done.returncode != 0 and "DATABASE_URL is missing" in done.stderr
+    done = leadpipe("migrate", DATABASE_URL="postgresql://nobody@/none?host=/nonexistent")
+    assert done.returncode != 0 and "the database is away" in done.stderr
+
+
+def test_one_key_sent_thirty_times_at_once_is_one_lead(database):
+    envelope = handlers.envelope(TEST_USER, headers={"idempotency-key": "only-once"})
+    with ThreadPoolExecutor(30) as pool:
+        ended = list(pool.map(lambda _: handlers.run("lead-capture", envelope, DATABASE_URL=database.url), range(30)))
+    replies = [json.loads(done.stdout) for done in ended]
+    assert [reply["statusCode"] for reply in replies] == [201] * 30
+    assert len({json.loads(reply["body"])["id"] for reply in replies}) == 1
+    assert sum("idempotency-replayed" in reply["headers"] for reply in replies) == 29
+    assert database.count("conversations") == database.count("lead_events") == 1
+
+
+def test_twenty_claimers_get_twenty_different_deliveries(database):
+    leads = "".join(json.dumps({**TEST_USER, "customerName": f"Lead {n}"}) + "\n" for n in range(40))
+    assert handlers.run("lead-capture", leads, "--stream", DATABASE_URL=database.url).returncode == 0
+    settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": '[{"channel":"slack","recipient":"default"}]'}
+    with ThreadPoolExecutor(20) as pool:
+        ended = list(pool.map(lambda n: handlers.run("event-claim", {"worker": f"w{n}", "limit": 2}, **settings), range(20)))
+    claimed = [line["id"] for done in ended for line in handlers.lines(done.stdout)]
+    assert len(claimed) == len(set(claimed))
+    assert database.count("notification_logs") == 40
+    # What a hurried claimer passed over is still there for the next.
+    rest = handlers.lines(handlers.run("event-claim", {"worker": "last", "limit": 40}, **settings).stdout)
+    assert len(claimed) + len(rest) == 40 and not {line["id"] for line in rest} & set(claimed)
+
+
+@pytest.mark.parametrize("path", sorted((REPO / "supabase" / "tests").glob("*.sql")), ids=lambda path: path.stem)
+def test_pgtap(cluster, database, path):
+    done = subprocess.run(
+        ["pg_prove", str(path)], env=clean_environment(PGHOST=str(cluster.home), PGUSER="leadpipe", PGDATABASE=database.name),
+        cwd="/", capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Result: PASS" in done.stdout

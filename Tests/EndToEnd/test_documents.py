@@ -1,0 +1,73 @@
+"""Every command of the documents that is fenced as `sh` is run: a command that is not run is a bug.
+
+The convention, as README.md states it: blocks fenced as sh are run in order, in one shell for each document, in the root
+of the repository, with bin/ built and a house running; PORT and LEADPIPE_STATE are that house's. They may run any number of
+times. Blocks fenced as console show commands that are not run: what installs, waits, or speaks to real providers."""
+
+import re
+import subprocess
+
+import pytest
+
+from house import House
+from parts import BIN, REPO, clean_environment
+
+DOCUMENTS = sorted([*REPO.glob("README.md"), *REPO.glob("docs/**/*.md"), *REPO.glob("Tests/README.md"), *REPO.glob("benchmarks/README.md")])
+FENCE = re.compile(r"^```([\w-]*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path, language):
+    return [(path.read_text()[:found.start()].count("\n") + 1, found.group(2))
+            for found in FENCE.finditer(path.read_text()) if found.group(1) == language]
+
+
+def listed(paths):
+    """The paths as pytest's parameters, named by where they lie."""
+    return [[pytest.param(path, id=str(path.relative_to(REPO))) for path in paths]]
+
+
+@pytest.fixture(scope="module")
+def house():
+    """As `make run` starts it: private database, no channel, so that the sink is there."""
+    with House() as house:
+        yield house
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The repository with `bin` where the binaries are, wherever that is."""
+    for path in REPO.iterdir():
+        if path.name not in ("bin", ".git", ".build"):
+            (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "bin").symlink_to(BIN)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", *listed(path for path in DOCUMENTS if blocks(path, "sh")))
+def test_the_commands_of_a_document_work(path, house, root):
+    script = "set -euo pipefail\n"
+    for line, block in blocks(path, "sh"):
+        script += f"echo '── {path.name}:{line}' >&2\n{block}"
+    settings = clean_environment(PORT=str(house.port), LEADPIPE_STATE=str(house.state), DATABASE_URL=house.database.url, HOME=str(root))
+    for run in ("first", "second"):
+        done = subprocess.run(["bash", "-c", script], env=settings, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50)
+        assert done.returncode == 0, f"{run} run\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_readme_says_how_to_send_a_lead():
+    text = "".join(block for _, block in blocks(REPO / "README.md", "sh"))
+    assert "/api/chatbot/leads" in text and "lead-capture" in text
+
+
+@pytest.mark.parametrize("path", *listed(DOCUMENTS))
+def test_commands_are_fenced_so_that_it_is_known_whether_they_run(path):
+    for found in FENCE.finditer(path.read_text()):
+        if found.group(1) in ("bash", "shell", "zsh"):
+            assert found.group(2).startswith("#!"), "fence commands as sh (run by the tests) or console (not run); bash is for scripts"
+
+
+@pytest.mark.parametrize("path", *listed(DOCUMENTS))
+def test_links_between_the_documents_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
+        if "://" not in target and not target.startswith("mailto:"):
+            assert (path.parent / target).exists(), target

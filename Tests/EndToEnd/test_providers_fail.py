@@ -1,0 +1,126 @@
+"""What becomes of a lead when a provider fails: the lead is kept, the others are told, the reason is in the database."""
+
+import email
+import email.policy
+import time
+
+import pytest
+
+from house import House
+from parts import TEST_USER, free_port, until
+
+
+@pytest.fixture
+def house(database, providers, mail):
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings, **mail.settings) as house:
+        yield house
+
+
+def delivery(database, channel):
+    rows = database.rows(f"select * from notification_logs where channel = '{channel}'")
+    return rows[0] if rows else {"status": None}
+
+
+def test_a_webhook_that_answers_500_costs_no_lead_and_no_other_channel(house, database, providers, mail):
+    providers.answers["slack"] = (500, "rollup_error", {})
+    status, _, reply = house.http("/api/chatbot/leads", TEST_USER)
+    assert status == 201
+    assert database.count("conversations", f"id = '{reply['id']}'") == 1
+
+    failed = until(lambda: (row := delivery(database, "slack"))["status"] == "failed" and row, 15, "the failure")
+    assert "500" in failed["error_message"] and "rollup_error" in failed["error_message"]
+    assert failed["next_attempt_at"] is not None
+    assert failed["outcome_class"] == "retry"
+    until(lambda: delivery(database, "telegram")["status"] == delivery(database, "email")["status"] == "sent", 15, "the others")
+    assert database.count("lead_events", "event_type = 'lead.created' and processed") == 0
+
+    # It comes back: the same message is tried again, and then no more; the others are not repeated.
+    del providers.answers["slack"]
+    until(lambda: delivery(database, "slack")["status"] == "sent", 20, "the second try")
+    until(lambda: database.count("lead_events", "event_type = 'lead.created' and processed") == 1, 5, "the event to close")
+    good = delivery(database, "slack")
+    assert good["error_message"] is None and good["next_attempt_at"] is None
+    attempts = database.rows(f"select attempt, class, status_code from notification_attempts where delivery = '{good['id']}' order by attempt")
+    assert [row["class"] for row in attempts] == ["retry"] * (len(attempts) - 1) + ["delivered"]
+    assert len(providers.of("slack")) == len(attempts) == good["retry_count"]
+    assert len(providers.of("telegram")) == len(mail.envelopes) == 1
+
+
+def test_when_all_channels_fail_the_log_says_so(database, providers):
+    providers.answers["slack"] = (500, "rollup_error", {})
+    with House(DATABASE_URL=database.url, SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        house.capture(TEST_USER)
+        house.wait_log("[WARN] All notification channels failed")
+        assert "Notifications sent via" not in house.log
+
+
+def test_a_webhook_that_is_gone_pauses_its_channel_and_says_why(house, database, providers):
+    providers.answers["slack"] = (404, "no_service", {})
+    house.capture(TEST_USER)
+    until(lambda: delivery(database, "slack")["status"] == "failed", 15, "the failure")
+    house.capture({**TEST_USER, "customerPhone": "+971501234568"})
+    until(lambda: database.count("notification_logs", "channel = 'telegram' and status = 'sent'") == 2, 15, "the other channel")
+    row, = database.rows("select paused_until > now() + interval '4 minutes' as paused, pause_reason from notification_channels where channel = 'slack'")
+    assert row["paused"] is True and "no_service" in row["pause_reason"]
+    # The operator's query finds it; no attempt is burned, and the second lead's message does not run into the wall.
+    failed, = database.rows("SELECT * FROM notification_logs WHERE status = 'failed' ORDER BY created_at DESC LIMIT 10")
+    assert failed["retry_count"] == 0 and "no_service" in failed["error_message"] and failed["next_attempt_at"] is not None
+    assert len(providers.of("slack")) == 1
+
+
+def test_a_channel_that_asks_to_wait_is_left_alone_as_long(house, database, providers):
+    providers.answers["slack"] = (429, "rate_limited", {"Retry-After": "3"})
+    house.capture(TEST_USER)
+    until(lambda: providers.of("slack"), 10, "the first request")
+    del providers.answers["slack"]
+    until(lambda: delivery(database, "slack")["status"] == "sent", 20, "the delivery after the pause")
+    first, second = providers.of("slack")
+    assert second["at"] - first["at"] >= 3
+    assert delivery(database, "slack")["retry_count"] == 1
+
+
+def test_a_channel_that_hangs_holds_up_no_other(house, database, providers, mail):
+    providers.answers["slack"] = "hang"
+    began = time.monotonic()
+    house.capture(TEST_USER)
+    until(lambda: providers.of("slack") and providers.of("telegram") and mail.envelopes, 8, "the other channels")
+    assert time.monotonic() - began < 8
+    assert delivery(database, "slack")["status"] == "sending"
+    providers.release.set()
+
+
+def test_a_connection_that_breaks_after_the_message_left_is_unknown(house, database, providers):
+    providers.answers["slack"] = "hang"
+    providers.release.set()
+    house.capture(TEST_USER)
+    row = until(lambda: (row := delivery(database, "slack"))["status"] == "failed" and row, 15, "the failure")
+    assert row["outcome_class"] == "unknown"
+    assert row["next_attempt_at"] is not None
+
+
+def test_a_mail_server_that_is_down_is_tried_again(database, providers):
+    settings = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(free_port()), "EMAIL_FROM": "a@example.com", "EMAIL_TO": "b@example.com"}
+    with House(DATABASE_URL=database.url, **providers.settings, **settings) as house:
+        house.capture(TEST_USER)
+        row = until(lambda: (row := delivery(database, "email"))["status"] == "failed" and row, 15, "the failure")
+        assert row["next_attempt_at"] is not None and row["error_message"]
+        until(lambda: delivery(database, "slack")["status"] == "sent", 10, "the other channel")
+
+
+def test_what_a_stranger_writes_is_text_in_every_message(house, database, providers, mail):
+    hostile = "<!channel> <b>&\u2028</b> <http://evil|bank>"
+    house.capture({**TEST_USER, "customerName": hostile, "budget": "</b><a href='tg://x'>x</a>",
+                   "propertyType": "x\r\nBcc: victim@example.com"})
+    until(lambda: providers.of("slack") and providers.of("telegram") and mail.envelopes, 15, "all three")
+    slack = providers.of("slack")[0]["body"]
+    assert "<!channel>" not in slack and "<http" not in slack and "&lt;!channel&gt;" in slack
+    telegram = providers.of("telegram")[0]["json"]
+    if telegram.get("parse_mode"):
+        assert "<a href='tg" not in telegram["text"] and "&lt;a href" in telegram["text"]
+    envelope = mail.envelopes[0]
+    assert envelope.rcpt_tos == ["agents@truenester.com"]
+    message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+    assert sorted(name.lower() for name in message.keys()) == [
+        "auto-submitted", "content-type", "date", "from", "message-id", "mime-version", "reply-to", "subject", "to"]
+    html = next(part.get_content() for part in message.walk() if part.get_content_type() == "text/html")
+    assert "<b>&" not in html and "&lt;!channel&gt;" in html

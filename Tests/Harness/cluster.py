@@ -1,0 +1,136 @@
+"""A PostgreSQL of the tests' own, and databases in it that are cloned from a migrated template."""
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from itertools import count
+from pathlib import Path
+
+from parts import BIN, as_postgres, clean_environment, is_root, postgres_binaries
+
+
+class Database:
+    """A database by its connection URL."""
+
+    def __init__(self, url, name="leadpipe"):
+        self.url = url
+        self.name = name
+
+    def psql(self, statement, *options, check=True):
+        return subprocess.run(
+            ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *options, self.url], input=statement, text=True,
+            env=clean_environment(), capture_output=True, timeout=30, check=check)
+
+    def run(self, script):
+        self.psql(script)
+
+    def text(self, query):
+        """What the query gives, a line for each row, columns parted by `|`."""
+        done = self.psql(query, "-A", "-t", check=False)
+        if done.returncode:
+            raise AssertionError(f"{query}\n{done.stderr}")
+        return done.stdout.rstrip("\n")
+
+    def rows(self, query):
+        """The rows as dictionaries."""
+        return json.loads(self.text(f"select coalesce(json_agg(q), '[]') from ({query}) q"))
+
+    def value(self, query):
+        return self.text(query)
+
+    def wipe(self):
+        """Takes every row out, as if the database were fresh; quicker than a new clone."""
+        self.run("""do $$ declare t regclass; begin
+          set local session_replication_role = replica;
+          for t in select oid from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
+          loop execute format('delete from %s', t); end loop; end $$""")
+
+    def count(self, table, where="true"):
+        return int(self.text(f"select count(*) from {table} where {where}"))
+
+
+class Cluster:
+    """initdb, start, clone, stop. Durable settings stay on: a health check asks for them."""
+
+    def __init__(self):
+        self.home = Path(tempfile.mkdtemp(prefix="lpt-", dir="/tmp"))
+        self.binaries = postgres_binaries()
+        self.numbers = count(1)
+        try:
+            if is_root():
+                owner = pwd.getpwnam("postgres")
+                os.chown(self.home, owner.pw_uid, owner.pw_gid)
+            self.home.chmod(0o755)
+            self._run("initdb", "-D", self.data, "-U", "leadpipe", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+            self.start()
+            self.template = self._migrated_template()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def data(self):
+        return str(self.home / "data")
+
+    def _run(self, program, *words):
+        done = subprocess.run(
+            as_postgres([str(self.binaries / program), *words]), env=clean_environment(), cwd="/", timeout=90,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            raise AssertionError(f"{program} failed: {done.stdout}")
+
+    def start(self):
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.home} -c max_connections=60"
+        self._run("pg_ctl", "start", "-D", self.data, "-l", str(self.home / "log"), "-w", "-t", "60", "-s", "-o", options)
+
+    def stop(self, mode="fast"):
+        self._run("pg_ctl", "stop", "-D", self.data, "-m", mode, "-w", "-t", "60", "-s")
+
+    def url(self, name, user="leadpipe"):
+        return f"postgresql://{user}@/{name}?host={self.home}"
+
+    def database(self, name):
+        return Database(self.url(name), name)
+
+    def empty(self):
+        """A database without a table."""
+        name = f"d{next(self.numbers)}"
+        self.database("postgres").run(f"create database {name}")
+        return self.database(name)
+
+    def migrated(self):
+        """A database as `leadpipe migrate` leaves it."""
+        name = f"d{next(self.numbers)}"
+        self.database("postgres").run(f"create database {name} template {self.template}")
+        return self.database(name)
+
+    def drop(self, database):
+        self.database("postgres").psql(f"drop database if exists {database.name} with (force)", check=False)
+
+    def _migrated_template(self):
+        database = self.empty()
+        migrate(database)
+        return database.name
+
+    def close(self):
+        try:
+            self.stop("immediate")
+        except AssertionError:
+            pass
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+def leadpipe(*words, seconds=60, input=None, **environment):
+    """Runs the command to its end."""
+    return subprocess.run(
+        [str(BIN / "leadpipe"), *words], env=clean_environment(**environment), cwd="/", timeout=seconds, input=input,
+        stdin=None if input is not None else subprocess.DEVNULL, capture_output=True, text=True)
+
+
+def migrate(database):
+    done = leadpipe("migrate", DATABASE_URL=database.url)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

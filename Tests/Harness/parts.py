@@ -1,0 +1,77 @@
+"""Where the parts lie, and small tools that every test uses."""
+
+import os
+import pwd
+import socket
+import time
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+BIN = Path(os.environ.get("LEADPIPE_BIN") or REPO / "bin").resolve()
+HANDLERS = BIN / "handlers"
+CASES = REPO / "Tests" / "Cases"
+
+# The lead of the deployment checklist's own curl.
+TEST_USER = {
+    "customerName": "Test User",
+    "customerPhone": "+971501234567",
+    "customerEmail": "test@example.com",
+    "intent": "buy",
+}
+
+
+def clean_environment(**more):
+    """An environment with nothing of the tester's in it."""
+    return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **more}
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(condition, seconds=15, what="the condition"):
+    """The first true value of `condition()`; fails when there is none in time."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.03)
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+def as_postgres(words):
+    """PostgreSQL refuses to run as root: for root it runs as the user postgres."""
+    if not is_root():
+        return list(words)
+    owner = pwd.getpwnam("postgres")
+    return ["setpriv", f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups", "env", "-C", "/", *words]
+
+
+def postgres_binaries():
+    versions = [p for p in Path("/usr/lib/postgresql").glob("*/bin") if (p / "initdb").exists()]
+    return max(versions, key=lambda p: int(p.parent.name))
+
+
+def session_processes(session):
+    """The processes of a session: command lines by process id."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            # After the name in parentheses: state, parent, group, session.
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                found[int(entry.name)] = command
+        except (OSError, ValueError, IndexError):
+            continue
+    return found

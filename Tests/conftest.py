@@ -1,0 +1,68 @@
+"""What every test gets: a time limit, the cluster, databases, the providers."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+
+import pytest
+
+from cluster import Cluster
+from parts import BIN
+from stubs import MailServer, Providers
+
+sys.dont_write_bytecode = True
+TIME_LIMIT = int(os.environ.get("TEST_TIME_LIMIT", "60"))
+
+
+def pytest_configure(config):
+    if not os.access(BIN / "leadpipe", os.X_OK):
+        raise pytest.UsageError(f"there is no {BIN}/leadpipe: run `make build`, or set LEADPIPE_BIN")
+    if not config.option.basetemp:
+        config.option.basetemp = config.own_folder = tempfile.mkdtemp(prefix="lpp-", dir="/tmp")
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(getattr(config, "own_folder", "/nonexistent"), ignore_errors=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    """No test, with its fixtures, takes longer: what hangs fails."""
+    def give_up(*_):
+        raise AssertionError(f"took longer than {TIME_LIMIT} s")
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(TIME_LIMIT)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    cluster = Cluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def database(cluster):
+    """A fresh migrated database."""
+    database = cluster.migrated()
+    yield database
+    cluster.drop(database)
+
+
+@pytest.fixture
+def providers():
+    providers = Providers()
+    yield providers
+    providers.close()
+
+
+@pytest.fixture
+def mail():
+    mail = MailServer()
+    yield mail
+    mail.close()
