@@ -81,6 +81,7 @@ let package = Package(
     suite("Wire", ["Wire"]),
     suite("Handler", ["Wire", "Handler"]),
     suite("Leads", ["Wire", "Leads"]),
+    suite("Host", ["Wire", "Handler", "Host"]),
     suite("Worker", ["Wire", "Leads", "Worker"]),
     suite("Gateway", ["gateway", "Handler", "Wire", "Host", nioPosix, nioHTTP1]),
     suite(

@@ -158,12 +158,7 @@ def test_a_description_is_complete_and_agrees_with_the_trust_table(name):
     assert len(names) == len(set(names))
 
 
-NOT_GRANTED = {"event-claim": "DELIVERY_LEASE_SECONDS", "delivery-begin": "DELIVERY_LEASE_SECONDS"}
-
-
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=f"{NOT_GRANTED[name]} is described but not granted in Sources/Host/Trust.swift"))
-    if name in NOT_GRANTED else name for name in HANDLER_NAMES])
+@pytest.mark.parametrize("name", HANDLER_NAMES)
 def test_what_a_handler_describes_its_class_may_have(name):
     asked = {setting["name"] for setting in describe(name)["environment"]}
     assert asked <= grants(trust()[name])

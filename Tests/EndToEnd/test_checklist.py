@@ -149,7 +149,7 @@ def test_health_answers_with_what_is_configured(checked):
     r"\[INFO\] Notification worker started( |$)",
     r"\[INFO\] Successfully created conversation {id}( |$)",
     r"\[INFO\] Event emitted: lead\.created( |$)",
-    r"\[INFO\] Notifications sent via: email, slack, telegram( |$)",
+    r"\[INFO\] Notifications sent via: slack, email, telegram( |$)",
 ])
 def test_the_log_has_the_line_that_operators_watch_for(checked, line):
     pattern = "^" + line.replace("{id}", checked.id)

@@ -37,7 +37,7 @@ def test_the_pipeline_of_the_shell_does_one_round(settings, database, providers,
         (channel, "delivered", True) for channel in ("email", "email", "slack", "slack", "telegram", "telegram")]
     assert database.text("SELECT count(*) FROM lead_events WHERE processed = FALSE") == "0"
     assert len(providers.of("slack")) == len(providers.of("telegram")) == len(mail.envelopes) == 2
-    assert "[INFO] Notifications sent via: email, slack, telegram" in done.stderr
+    assert "[INFO] Notifications sent via: slack, email, telegram" in done.stderr
     for canary in ("First User", "501234567", "test@example.com", "secretwebhook", "secret-token"):
         assert canary not in done.stderr
 

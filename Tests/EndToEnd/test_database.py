@@ -107,7 +107,6 @@ def test_capture_goes_on_after_the_checklists_clean_up(database, providers):
         assert house.http("/health")[0] == 200
 
 
-@pytest.mark.xfail(strict=True, reason="Store/Ledger.swift believes the ledger, which the four DROP lines leave as it is: `nothing to migrate`")
 def test_migrating_after_the_checklists_clean_up_brings_events_back(database, providers):
     with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
         house.capture(TEST_USER)

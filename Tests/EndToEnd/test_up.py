@@ -137,7 +137,6 @@ def test_a_worker_that_is_killed_is_started_again_and_works_on(database, provide
         assert house.log.count("[INFO] Notification worker started") == 2
 
 
-@pytest.mark.xfail(strict=True, reason="the lease's length reaches no step: DELIVERY_LEASE_SECONDS is not granted in Sources/Host/Trust.swift")
 def test_a_worker_killed_while_it_sends_repeats_and_says_unknown(database, providers):
     providers.answers["slack"] = "hang"
     with House(DATABASE_URL=database.url, DELIVERY_LEASE_SECONDS="5", WORKER_POLL_SECONDS="1",

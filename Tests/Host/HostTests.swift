@@ -1,0 +1,227 @@
+import Glibc
+import Handler
+import Host
+import Testing
+import Wire
+
+/// A folder of shell scripts that stand in for handlers; it goes away with the test.
+private final class Scripts {
+  let path: String
+
+  init() throws {
+    var template = Array("/tmp/leadpipe-host-XXXXXX".utf8CString)
+    try #require(mkdtemp(&template) != nil)
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  deinit {
+    guard let folder = opendir(path) else { return }
+    while let entry = readdir(folder) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      unlink(path + "/" + name)
+    }
+    closedir(folder)
+    rmdir(path)
+  }
+
+  /// Written by a process of its own: a file that we hold open for writing, and with us a child that is just being
+  /// started by another test, cannot be run.
+  func add(_ name: String, _ script: String, mode: String = "755") throws {
+    let child = try Child.spawn(
+      "/bin/sh", ["-c", #"cat > "$0" && chmod "$1" "$0""#, path + "/" + name, mode], environment: ["PATH": "/bin"],
+      pipesError: false)
+    let bytes = Array(("#!/bin/sh\n" + script + "\n").utf8)
+    #expect(write(child.input, bytes, bytes.count) == bytes.count)
+    close(child.input)
+    close(child.output)
+    #expect(child.wait() == .exited(0))
+  }
+
+  /// A handler that describes itself as `name` with a route and an environment.
+  func add(_ name: String, calls itself: String? = nil, route: String, environment: [String] = []) throws {
+    let names = environment.map { #"{"name":"\#($0)","required":false}"# }.joined(separator: ",")
+    try add(
+      name,
+      """
+      echo '{"name":"\(itself ?? name)","kind":"endpoint","summary":"s",\
+      "routes":[{"method":"GET","path":"\(route)"}],"access":"public","rateClass":"default","bodyLimit":10,\
+      "timeLimitMs":1000,"environment":[\(names)],"input":{},"output":{}}'
+      """)
+  }
+}
+
+@Suite("A child process") struct ChildTests {
+  private func output(of child: Child) -> String {
+    close(child.input)
+    defer { close(child.output) }
+    return String(decoding: readUntilEnd(child.output, limit: 65_536, milliseconds: 5000) ?? [], as: UTF8.self)
+  }
+
+  @Test("has the environment that it was given, and nothing of ours")
+  func environment() throws {
+    setenv("LEADPIPE_HOST_TEST_SECRET", "canary", 1)
+    let child = try Child.spawn("/usr/bin/env", environment: ["A": "1"], pipesError: false)
+    let words = output(of: child).split(separator: "\n").sorted()
+    #expect(words == ["A=1", "SWIFT_BACKTRACE=enable=no"])
+    #expect(child.wait() == .exited(0))
+  }
+
+  @Test("inherits no descriptor but its three") func descriptors() throws {
+    let leak = open("/dev/null", O_RDONLY)
+    defer { close(leak) }
+    let child = try Child.spawn(
+      "/bin/sh", ["-c", "ls /proc/self/fd | wc -l"], environment: ["PATH": "/bin"], pipesError: false)
+    // Its three, and the one with which ls reads the folder.
+    #expect(output(of: child) == "4\n")
+    _ = child.wait()
+  }
+
+  @Test("is killed with all of its group") func group() throws {
+    let child = try Child.spawn(
+      "/bin/sh", ["-c", "trap '' TERM; sleep 60 & echo $!; wait"], environment: ["PATH": "/bin"], pipesError: false)
+    var digits = [UInt8](repeating: 0, count: 16)
+    let count = read(child.output, &digits, digits.count)
+    let grandchild = try #require(pid_t(String(decoding: digits.prefix(max(count - 1, 0)), as: UTF8.self)))
+    #expect(child.poll() == nil)
+    child.signalGroup(SIGKILL)
+    #expect(child.wait() == .signalled(SIGKILL))
+    close(child.input)
+    close(child.output)
+    var tries = 0
+    while isRunning(grandchild), tries < 200 {
+      usleep(10_000)
+      tries += 1
+    }
+    #expect(!isRunning(grandchild))
+  }
+
+  /// Whether a process lives; one that has ended and that nobody has waited for does not.
+  private func isRunning(_ pid: pid_t) -> Bool {
+    let file = open("/proc/\(pid)/stat", O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return false }
+    defer { close(file) }
+    let text = String(decoding: readUntilEnd(file, limit: 4096, milliseconds: 1000) ?? [], as: UTF8.self)
+    return !text.isEmpty && !text.contains(") Z ")
+  }
+
+  @Test("that cannot be started says which call failed") func missing() {
+    #expect {
+      try Child.spawn("/nonexistent", environment: [:], pipesError: false)
+    } throws: { ($0 as? Child.Failure)?.code == ENOENT }
+  }
+
+  @Test("reports how it ended", arguments: [("exit 0", 0), ("exit 78", 78)])
+  func exits(_ script: String, _ status: Int32) throws {
+    let child = try Child.spawn("/bin/sh", ["-c", script], environment: [:], pipesError: false)
+    #expect(output(of: child) == "")
+    #expect(child.wait() == .exited(status))
+  }
+}
+
+@Suite("Reading to the end") struct ReadingTests {
+  private func read(_ script: String, limit: Int, milliseconds: Int) throws -> [UInt8]? {
+    let child = try Child.spawn("/bin/sh", ["-c", script], environment: ["PATH": "/bin"], pipesError: false)
+    defer {
+      close(child.input)
+      close(child.output)
+      child.signalGroup(SIGKILL)
+      _ = child.wait()
+    }
+    return readUntilEnd(child.output, limit: limit, milliseconds: milliseconds)
+  }
+
+  @Test("gives all of it") func all() throws {
+    #expect(try read("printf abc", limit: 3, milliseconds: 5000) == Array("abc".utf8))
+  }
+
+  @Test("gives nothing where it is too much or too late") func bounds() throws {
+    #expect(try read("printf abcd", limit: 3, milliseconds: 5000) == nil)
+    #expect(try read("printf abc; sleep 30", limit: 100, milliseconds: 200) == nil)
+  }
+}
+
+@Suite("The folder of handlers") struct HandlerFolderTests {
+  private func reason(_ scripts: Scripts) -> String? {
+    do throws(HandlerFolder.Failure) {
+      _ = try HandlerFolder(path: scripts.path)
+      return nil
+    } catch { return error.reason }
+  }
+
+  @Test("lists what is executable, by its own description") func lists() throws {
+    let scripts = try Scripts()
+    try scripts.add("one", route: "/one")
+    try scripts.add("two", route: "/two/{id}")
+    try scripts.add("notes.txt", "no program", mode: "644")
+    try scripts.add(".hidden", "exit 1")
+    let folder = try HandlerFolder(path: scripts.path)
+    #expect(folder.handlers.map(\.description.name) == ["one", "two"])
+    #expect(folder["two"]?.description.routes == [Description.Route("GET", "/two/{id}")])
+    #expect(folder["three"] == nil)
+  }
+
+  @Test("trusts a stranger with nothing, until the operator lists it") func strangers() throws {
+    let scripts = try Scripts()
+    try scripts.add("stranger", route: "/s", environment: ["DATABASE_URL", "SLACK_WEBHOOK_URL", "LOG_LEVEL", "HOME"])
+    let settings = [
+      "DATABASE_URL": "postgresql://all", "DATABASE_URL_WORKER": "postgresql://worker",
+      "SLACK_WEBHOOK_URL": "https://x", "LOG_LEVEL": "info", "HOME": "/root", "ADMIN_API_KEY": "k",
+    ]
+    let stranger = try #require(try HandlerFolder(path: scripts.path)["stranger"])
+    #expect(stranger.trust == .none)
+    #expect(stranger.environment(from: settings) == ["LOG_LEVEL": "info"])
+    let listed = try #require(try HandlerFolder(path: scripts.path, trust: ["stranger": .worker])["stranger"])
+    #expect(
+      listed.environment(from: settings) == [
+        "DATABASE_URL": "postgresql://worker", "SLACK_WEBHOOK_URL": "https://x", "LOG_LEVEL": "info",
+      ])
+    // With one login for all, the class's role is taken.
+    var shared = settings
+    shared["DATABASE_URL_WORKER"] = nil
+    #expect(listed.environment(from: shared)["DATABASE_URL"] == "postgresql://all")
+    #expect(listed.environment(from: shared)["LEADPIPE_ROLE"] == "leadpipe_worker")
+  }
+
+  @Test("refuses a handler under another's name, and two with one route") func twins() throws {
+    let scripts = try Scripts()
+    try scripts.add("one", calls: "lead-capture", route: "/one")
+    #expect(reason(scripts)?.contains("calls itself lead-capture") == true)
+    try scripts.add("one", route: "/same")
+    try scripts.add("two", route: "/same")
+    #expect(reason(scripts) == "GET /same is claimed by both one and two")
+  }
+
+  @Test(
+    "refuses what does not describe itself in time and in JSON",
+    arguments: [
+      ("sleep 30", "did not answer in time"), ("exit 3", "failed"), ("echo hello", "printed no JSON"),
+      ("echo '{}'", "lacks kind"), ("yes", "did not answer in time"),
+    ])
+  func bad(_ script: String, _ said: String) throws {
+    let scripts = try Scripts()
+    try scripts.add("bad", script)
+    #expect(reason(scripts)?.contains(said) == true, "\(reason(scripts) ?? "accepted")")
+  }
+
+  @Test("says why it cannot be read") func missing() {
+    #expect(throws: HandlerFolder.Failure.self) { try HandlerFolder(path: "/nonexistent") }
+  }
+}
+
+@Suite("The trust table") struct TrustTests {
+  @Test("gives secrets of the worker to no endpoint") func secrets() {
+    for name in ["SLACK_WEBHOOK_URL", "TELEGRAM_BOT_TOKEN", "EMAIL_PASS"] {
+      #expect(TrustClass.allCases.filter { $0.grants.contains(name) } == [.worker])
+    }
+    #expect(TrustClass.allCases.filter { $0.grants.contains("ADMIN_API_KEY") } == [.admin])
+    #expect(!TrustClass.none.grants.contains("DATABASE_URL"))
+  }
+
+  @Test("gives each class a login of its own") func logins() {
+    let logins = TrustClass.allCases.compactMap(\.database)
+    #expect(Set(logins.map(\.setting)).count == 3 && Set(logins.map(\.role)).count == 3)
+    #expect(TrustClass.none.database == nil)
+  }
+}
