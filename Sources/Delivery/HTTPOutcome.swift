@@ -34,8 +34,8 @@ extension HTTPAnswer {
 
 /// libcurl's codes that a person has to mend: addresses, certificates, protocols.
 enum CurlClass {
-  /// 1, 3 protocol and address; 58, 59, 60, 66, 77, 82, 83, 90, 91 certificates; 64 TLS required and not offered.
-  private static let config: Set<Int> = [1, 3, 58, 59, 60, 64, 66, 77, 82, 83, 90, 91]
+  /// 1, 3 protocol and address; 43 an option of ours that libcurl refuses; 58, 59, 60, 66, 77, 82, 83, 90, 91 certificates; 64 TLS required and not offered.
+  private static let config: Set<Int> = [1, 3, 43, 58, 59, 60, 64, 66, 77, 82, 83, 90, 91]
 
   static func isConfig(_ code: Int) -> Bool { config.contains(code) }
 }

@@ -73,7 +73,9 @@ extension Lead {
     budget = form["budget"]?.string
     propertyType = form["propertyType"]?.string
     preferredArea = form["preferredArea"]?.string
-    tags = (form["tags"]?.array ?? []).compactMap(\.string)
+    tags = (form["tags"]?.array ?? []).compactMap(\.string).reduce(into: []) { unique, tag in
+      if !unique.contains(tag) { unique.append(tag) }
+    }
     notes = form["notes"]?.string
     metadata = form["metadata"]
     if let consent = form["consent"] {

@@ -75,9 +75,8 @@ package final class Database {
 
   private func open(deadline: Instant) throws(Failure) -> OpaquePointer {
     if let connection {
-      // An idle connection has nothing to read: what is there is the server's farewell.
+      // An idle connection has nothing to read: what is there is the server's farewell, and the end may lie behind it.
       if !isReady(PQsocket(connection), POLLIN, until: .now) { return connection }
-      if PQconsumeInput(connection) == 1, PQstatus(connection) == CONNECTION_OK { return connection }
       close()
     }
     let options = "-c statement_timeout=\(statementSeconds)s" + (role.map { " -c role=\($0)" } ?? "")

@@ -49,8 +49,6 @@ def test_a_database_that_is_away_costs_503_and_nothing_else(cluster, database, p
         assert set(house.processes("leadpipe worker")) | set(house.processes("gateway")) == services
 
 
-@pytest.mark.xfail(strict=True, reason="Store/Database.swift goes on with a connection that the server has said farewell on; the "
-                                       "delivery that meets it waits for its lease of 30 s")
 def test_after_a_restart_of_the_database_the_next_lead_is_told_at_once(cluster, database, providers):
     with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
         house.capture(TEST_USER)
