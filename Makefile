@@ -31,7 +31,8 @@ build: packages ## release executables into bin/
 	@out=$$($(SWIFT) build $(RELEASE) --show-bin-path); \
 	install -m 755 "$$out/leadpipe" "$$out/gateway" bin/; \
 	for name in $(HANDLERS); do install -m 755 "$$out/$$name" bin/handlers/; done; \
-	for old in bin/handlers/*; do [ -d "handlers/$${old##*/}" ] || rm -f "$$old"; done; \
+	for old in $$(cat bin/.handlers 2>/dev/null); do [ -d "handlers/$$old" ] || rm -f "bin/handlers/$$old"; done; \
+	echo $(HANDLERS) > bin/.handlers; \
 	rm -rf bin/supabase; cp -r supabase bin/supabase; rm -rf bin/supabase/tests
 	@echo 'build     done: bin/leadpipe bin/gateway bin/handlers/'
 

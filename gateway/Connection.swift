@@ -129,11 +129,11 @@ final class Connection: ChannelInboundHandler {
     start.expect()
     setTimer(Self.idleTime, context)
     let written = context.writeAndFlush(Self.wrapOutboundOut(.end(nil)))
-    if !exchange.mayGoOn {
-      written.assumeIsolated().whenSuccess {
-        self.setTimer(Self.lingerTime, context)
-        context.close(mode: self.inputHasEnded ? .all : .output, promise: nil)
-      }
+    written.assumeIsolated().whenComplete { result in
+      guard case .success = result else { return context.close(promise: nil) }
+      guard !exchange.mayGoOn else { return }
+      self.setTimer(Self.lingerTime, context)
+      context.close(mode: self.inputHasEnded ? .all : .output, promise: nil)
     }
   }
 

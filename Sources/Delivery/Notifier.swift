@@ -9,20 +9,8 @@ extension Description {
     let names = settings.map { Setting($0.name) }
     return Description(
       name: name, kind: .step, summary: summary, bodyLimit: 262_144, timeLimitMs: 15_000, environment: names,
-      input: deliverySchema, output: deliverySchema)
+      input: DeliveryLine.schema, output: DeliveryLine.schema)
   }
-
-  private static let deliverySchema: JSON = [
-    "$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
-    "required": ["id", "fence", "attempt", "channel", "recipient", "eventType", "eventAt", "payload"],
-    "properties": [
-      "id": ["type": "string", "format": "uuid"], "fence": ["type": "integer"], "attempt": ["type": "integer"],
-      "channel": ["type": "string"], "recipient": ["type": "string"], "eventType": ["type": "string"],
-      "eventAt": ["type": "string", "format": "date-time"],
-      "conversationId": ["type": ["string", "null"], "format": "uuid"], "payload": ["type": "object"],
-      "outcome": ["type": "object", "required": ["class"]],
-    ],
-  ]
 }
 
 /// The filter that every notifier is: a delivery of `channel` without an outcome is given to `send` and passed on with

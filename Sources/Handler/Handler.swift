@@ -40,6 +40,7 @@ package struct Handler: Sendable {
   private func confine() {
     _ = leadpipe_no_new_privileges()
     _ = leadpipe_not_dumpable()
+    if getenv("LEADPIPE_SUPERVISED") != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
     setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
     signal(SIGPIPE, SIG_IGN)

@@ -43,8 +43,8 @@ extension Reply {
     return envelope.setting("body", .string(text ?? Base64.encode(body))).setting("isBase64Encoded", .bool(text == nil))
   }
 
-  /// Reads what a handler wrote, strictly: a status of 200 to 599, header names that are tokens, values without CR, LF
-  /// or NUL. A document without `statusCode` is itself the body of a 200. Hop-by-hop headers and Content-Length are
+  /// Reads what a handler wrote, strictly: a status of 200 to 599, header names that are tokens, values without control
+  /// characters. A document without `statusCode` is itself the body of a 200. Hop-by-hop headers and Content-Length are
   /// dropped: the transport computes them. The error says what is wrong with the reply.
   package init(reading output: [UInt8]) throws(Problem) {
     let document: JSON
@@ -101,8 +101,10 @@ package enum Header {
       }
   }
 
-  /// No CR, LF or NUL: the value cannot become a second header.
-  package static func isClean(_ value: String) -> Bool { !value.utf8.contains { [0x0D, 0x0A, 0x00].contains($0) } }
+  /// No control character but the tab: the value cannot become a second header, and servers take it.
+  package static func isClean(_ value: String) -> Bool {
+    value.utf8.allSatisfy { $0 == 0x09 || $0 >= 0x20 && $0 != 0x7F }
+  }
 
   fileprivate static func text(_ value: JSON) -> String? {
     switch value {

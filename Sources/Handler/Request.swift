@@ -39,13 +39,13 @@ extension Request {
     self.init(
       method: method, path: envelope["rawPath"]?.string ?? http["path"]?.string ?? "/",
       requestID: context["requestId"]?.string.flatMap(Self.cleanID) ?? UUIDText.random().text,
-      receivedAt: context["timeEpoch"]?.integer.map(Instant.init(milliseconds:)) ?? .now)
+      receivedAt: try Self.instant(context["timeEpoch"]) ?? .now)
     rawQuery = envelope["rawQueryString"]?.string ?? ""
     for (name, value) in Self.pairs(envelope["headers"]) { headers[name.lowercased()] = value }
     query = Self.pairs(envelope["queryStringParameters"])
     pathParameters = Self.pairs(envelope["pathParameters"])
     sourceIP = http["sourceIp"]?.string ?? ""
-    deadline = context["x"]?["deadlineMs"]?.integer.map(Instant.init(milliseconds:))
+    deadline = try Self.instant(context["x"]?["deadlineMs"])
     let text = envelope["body"]?.string ?? ""
     guard envelope["isBase64Encoded"]?.bool == true else {
       body = Array(text.utf8)
@@ -86,6 +86,15 @@ extension Request {
       ])
   }
 
+  /// Milliseconds since 1970, up to the year 9999: what lies beyond no clock of ours can reckon with.
+  private static func instant(_ json: JSON?) throws(Problem) -> Instant? {
+    guard let json, !json.isNull else { return nil }
+    guard let milliseconds = json.integer, 0...253_402_300_799_999 ~= milliseconds else {
+      throw Problem(.badInput, "a time of the envelope is out of range")
+    }
+    return Instant(milliseconds: milliseconds)
+  }
+
   private static func object(_ pairs: [String: String]) -> JSON {
     .object(pairs.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) })
   }
@@ -96,9 +105,13 @@ extension Request {
     return pairs
   }
 
-  /// A request id that may stand in a log line and a header: 1 to 128 visible ASCII characters.
+  /// A request id that may stand in a log line and a header: 1 to 128 ASCII letters, digits, `-`, `_`, `.` and `:`. An
+  /// address or a sentence is none.
   package static func cleanID(_ id: String) -> String? {
-    1...128 ~= id.utf8.count && id.utf8.allSatisfy { 0x21...0x7E ~= $0 && $0 != 0x22 && $0 != 0x5C } ? id : nil
+    let isTaken = id.utf8.allSatisfy {
+      0x30...0x3A ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "-_.".utf8.contains($0)
+    }
+    return 1...128 ~= id.utf8.count && isTaken ? id : nil
   }
 
   /// The body as JSON. An enveloped body must say that it is JSON in UTF-8 (415 otherwise), and any must be well formed.

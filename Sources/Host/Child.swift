@@ -1,5 +1,6 @@
 import CProcess
 import Glibc
+import Wire
 
 /// A process that we started: its group is its own, its environment is what was given and nothing else, and it inherits
 /// no descriptor but its three. Whoever holds a Child closes the descriptors and waits for the process.
@@ -26,7 +27,8 @@ package struct Child: Sendable {
   }
 
   /// Starts `path` with `arguments` (without the name itself), all three descriptors piped to us, or stderr shared with
-  /// ours. Runtime crash reports are off: they can hang a dying process.
+  /// ours. Runtime crash reports are off: they can hang a dying process; and
+  /// ours are told that somebody supervises them.
   package static func spawn(
     _ path: String, _ arguments: [String] = [], environment: [String: String], pipesError: Bool
   ) throws(Failure) -> Child {
@@ -83,7 +85,7 @@ package struct Child: Sendable {
     posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
-    let words = environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { given, _ in given }
+    let words = environment.merging(["SWIFT_BACKTRACE": "enable=no", "LEADPIPE_SUPERVISED": "1"]) { given, _ in given }
       .map { "\($0.key)=\($0.value)" }.sorted()
     var pid: pid_t = 0
     let code = withCStrings([path] + arguments) { argv in
@@ -101,6 +103,16 @@ package struct Child: Sendable {
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0 { if errno != EINTR { return nil } }
     return Termination(waitStatus: status)
+  }
+
+  /// Waits for the end at most until `deadline`, then kills the whole group.
+  package func wait(until deadline: Instant) -> Termination? {
+    while Instant.now < deadline {
+      if let end = poll() { return end }
+      usleep(2000)
+    }
+    signalGroup(SIGKILL)
+    return wait()
   }
 
   /// The end if it has come, without waiting; nil while it runs.

@@ -34,10 +34,12 @@ package struct HandlerFolder: Sendable {
 
   package let handlers: [HostedHandler]
 
-  /// Asks every executable what it is. `trust` is what the operator's LEADPIPE_TRUST adds to our own table.
-  package init(path: String, trust: [String: TrustClass] = [:]) throws(Failure) {
+  /// Asks every executable what it is, or those alone that are named. `trust` is what the operator's LEADPIPE_TRUST adds to our own table.
+  package init(
+    path: String, trust: [String: TrustClass] = [:], only names: Set<String>? = nil
+  ) throws(Failure) {
     var handlers: [HostedHandler] = []
-    for name in try Self.executables(in: path) {
+    for name in try Self.executables(in: path) where names?.contains(name) ?? true {
       let file = path + "/" + name
       let description = try Self.describe(file)
       guard description.name == name else {
@@ -88,8 +90,7 @@ package struct HandlerFolder: Sendable {
     close(child.input)
     let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: 2000)
     close(child.output)
-    if output == nil { child.signalGroup(SIGKILL) }
-    let end = child.wait()
+    let end = child.wait(until: output == nil ? .now : Instant.now.adding(seconds: 1))
     guard let output else { throw Failure(reason: "\(file) --describe did not answer in time") }
     guard end == .exited(0) else { throw Failure(reason: "\(file) --describe failed") }
     let document: JSON
@@ -110,7 +111,10 @@ package func readUntilEnd(_ descriptor: Int32, limit: Int, milliseconds: Int) ->
   while bytes.count <= limit {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     let left = end - Instant.now.milliseconds
-    if left <= 0 || poll(&entry, 1, Int32(left)) == 0 { return nil }
+    guard left > 0 else { return nil }
+    let ready = poll(&entry, 1, Int32(min(left, 3_600_000)))
+    if ready < 0, errno == EINTR { continue }
+    guard ready > 0 else { return nil }
     let count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
     if count == 0 { return bytes }
     if count > 0 { bytes += buffer[..<count] } else if errno != EINTR { return nil }

@@ -7,6 +7,9 @@ package struct Channel: Sendable, Equatable {
   package let name: String
   package let recipient: String
 
+  /// The channels that this version can send to.
+  package static let names = ["slack", "telegram", "email"]
+
   package init(name: String, recipient: String) {
     self.name = name
     self.recipient = recipient
@@ -18,7 +21,9 @@ package struct Channel: Sendable, Equatable {
   package static func list(_ text: String) -> [Channel]? {
     guard let items = (try? JSON(reading: text))?.array else { return nil }
     let channels = items.compactMap { item -> Channel? in
-      guard let name = item["channel"]?.string, let recipient = item["recipient"]?.string else { return nil }
+      guard let name = item["channel"]?.string, let recipient = item["recipient"]?.string,
+        names.contains(name)
+      else { return nil }
       return Channel(name: name, recipient: recipient)
     }
     return channels.count == items.count ? channels : nil

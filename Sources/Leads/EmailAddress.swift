@@ -6,7 +6,10 @@ package struct EmailAddress: Sendable, Hashable {
 
   package init?(_ text: String) {
     let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-    guard parts.count == 2, text.utf8.count <= 254, 1...64 ~= parts[0].utf8.count else { return nil }
+    // `=?` begins an encoded word (RFC 2047): in a header such an address would be read as something else.
+    guard parts.count == 2, !parts[0].contains("=?"), text.utf8.count <= 254, 1...64 ~= parts[0].utf8.count else {
+      return nil
+    }
     let atoms = parts[0].split(separator: ".", omittingEmptySubsequences: false)
     let labels = parts[1].lowercased().split(separator: ".", omittingEmptySubsequences: false)
     guard atoms.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(Self.isAtomByte) }), labels.count >= 2,

@@ -41,11 +41,18 @@ package struct Form: Sendable {
   package struct Fault: Sendable, Equatable {
     package let path: String
     package let message: String
+
+    package init(path: String, message: String) {
+      self.path = path
+      self.message = message
+    }
   }
 
   /// All faults of a request at once.
   package struct Faults: Error, Sendable, Equatable {
     package let faults: [Fault]
+
+    package init(faults: [Fault]) { self.faults = faults }
   }
 
   package let fields: [Field]
@@ -92,7 +99,11 @@ extension Form.Rule {
         return nil
       }
       let text = cleanText(raw)
-      if text.isEmpty { return nil }
+      // What nobody can see counts as blank.
+      let isVisible = { (scalar: Unicode.Scalar) in
+        !scalar.properties.isWhitespace && !scalar.properties.isDefaultIgnorableCodePoint
+      }
+      guard text.unicodeScalars.contains(where: isVisible) else { return nil }
       guard range ~= text.unicodeScalars.count else {
         _ = refuse("must have \(range.lowerBound) to \(range.upperBound) characters")
         return nil

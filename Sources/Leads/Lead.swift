@@ -62,7 +62,7 @@ extension Lead {
       return Message(
         id: message["id"]?.string ?? "", sender: sender == "user" ? "customer" : sender,
         text: message["messageText"]?.string ?? "", type: message["messageType"]?.string ?? "text",
-        time: message["timestamp"]?.string.flatMap(Instant.init(iso8601:)) ?? receivedAt, metadata: message["metadata"])
+        time: Self.time(message["timestamp"], receivedAt: receivedAt), metadata: message["metadata"])
     }
     source = "chatbot"
     customerName = form["customerName"]?.string ?? ""
@@ -87,6 +87,14 @@ extension Lead {
     score = Score(
       of: self, clientPoints: form["leadScore"]?.integer, clientQuality: form["leadQuality"]?.string,
       clientBreakdown: form["leadScoreBreakdown"])
+  }
+
+  /// When a message was written. A clock that is ten years off counts as none.
+  private static func time(_ said: JSON?, receivedAt: Instant) -> Instant {
+    guard let time = said?.string.flatMap(Instant.init(iso8601:)),
+      abs(time.seconds(since: receivedAt)) < 10 * 365 * 86_400
+    else { return receivedAt }
+    return time
   }
 
   /// When a first answer is due.

@@ -12,7 +12,7 @@ package struct PhoneNumber: Sendable, Hashable {
     if text.lowercased().hasPrefix("tel:") { rest = rest.dropFirst(4) }
     var digits = ""
     var isInternational = false
-    for scalar in rest {
+    for scalar in Self.withoutTrunkZero(rest) {
       if let digit = Self.digit(scalar) {
         digits += String(digit)
       } else if scalar == "+" || scalar == "\u{FF0B}" {
@@ -35,6 +35,17 @@ package struct PhoneNumber: Sendable, Hashable {
     }
     guard 7...15 ~= digits.count, digits.first != "0" else { return nil }
     e164 = "+" + digits
+  }
+
+  /// A 0 in parentheses, as in `+44 (0)20`, is dialled inside the country only.
+  private static func withoutTrunkZero(_ text: String.UnicodeScalarView.SubSequence) -> [Unicode.Scalar] {
+    var scalars = Array(text)
+    guard scalars.contains("+") || scalars.contains("\u{FF0B}") || scalars.starts(with: ["0", "0"]),
+      let open = scalars.firstIndex(of: "("), let close = scalars.firstIndex(of: ")"), open < close,
+      scalars[open...close].compactMap(digit) == [0]
+    else { return scalars }
+    scalars.removeSubrange(open...close)
+    return scalars
   }
 
   /// The value of a decimal digit of any script: Arabic-Indic and full-width ones are typed too.

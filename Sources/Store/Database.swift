@@ -95,7 +95,7 @@ package final class Database {
     while true {
       guard isReady(PQsocket(connection), events, until: deadline) else {
         close()
-        throw .timedOut
+        throw .away("no connection in time")
       }
       switch PQconnectPoll(connection) {
       case PGRES_POLLING_READING: events = POLLIN

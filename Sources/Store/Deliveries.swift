@@ -3,17 +3,20 @@ import Leads
 import Wire
 
 extension Database {
-  /// Plans what is unplanned and leases what is due: at most `limit` deliveries for each channel entry. The reply has the
+  /// Plans what is unplanned and leases what is due: at most `limit` deliveries for each channel entry. `isComplete` says
+  /// that the entries are all there are: what waits for others is then taken care of. The reply has the
   /// delivery lines under `deliveries`, and counts.
   package func claim(
-    worker: String, version: String, leaseSeconds: Int, channels: [(channel: Channel, limit: Int)], deadline: Instant,
+    worker: String, isComplete: Bool, version: String, leaseSeconds: Int, channels: [(channel: Channel, limit: Int)],
+    deadline: Instant,
     log: Log
   ) throws(Problem) -> JSON {
     let entries = channels.map { $0.channel.document.setting("limit", JSON($0.limit)) }
     return try call(
       .claimDeliveries,
       [
-        "worker": .string(worker), "version": .string(version), "leaseSeconds": JSON(leaseSeconds),
+        "worker": .string(worker), "isComplete": .bool(isComplete), "version": .string(version),
+        "leaseSeconds": JSON(leaseSeconds),
         "channels": .array(entries),
       ], deadline: deadline, log: log)
   }

@@ -3,8 +3,9 @@ import Leads
 import Wire
 
 extension DeliveryLine {
-  /// How long a claimed or begun delivery belongs to the worker that has it, in seconds.
-  package static let leaseSetting = Setting.number("DELIVERY_LEASE_SECONDS", 5...3600)
+  /// How long a claimed or begun delivery belongs to the worker that has it, in seconds. Not less than the worker lets a
+  /// send and its record take, or it would take its own deliveries for lost and send them twice.
+  package static let leaseSetting = Setting.number("DELIVERY_LEASE_SECONDS", 30...3600)
 
   package static func leaseSeconds(_ settings: Settings) -> Int {
     settings.number("DELIVERY_LEASE_SECONDS", default: 30)

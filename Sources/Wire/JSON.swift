@@ -39,12 +39,6 @@ extension JSON {
     return Int(strict: text)
   }
 
-  /// A number as a Double: for durations and the like, where the last bit does not matter.
-  package var double: Double? {
-    guard case .number(let text) = self else { return nil }
-    return Double(text)
-  }
-
   package var bool: Bool? {
     if case .bool(let value) = self { return value }
     return nil

@@ -49,10 +49,10 @@ private struct JSONReader {
   }
 
   mutating func value(depth: Int) throws(JSONFault) -> JSON {
-    guard depth <= JSON.depthLimit else { throw fault("nesting is deeper than \(JSON.depthLimit)") }
     switch next {
-    case UInt8(ascii: "{"): return try object(depth: depth)
-    case UInt8(ascii: "["): return try array(depth: depth)
+    case UInt8(ascii: "{"), UInt8(ascii: "["):
+      guard depth <= JSON.depthLimit else { throw fault("nesting is deeper than \(JSON.depthLimit)") }
+      return bytes[at] == UInt8(ascii: "{") ? try object(depth: depth) : try array(depth: depth)
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "t"): return try word("true", .bool(true))
     case UInt8(ascii: "f"): return try word("false", .bool(false))
@@ -181,9 +181,10 @@ private struct JSONReader {
       if !take("+") { _ = take("-") }
       let exponent = at
       try digits()
-      guard at - exponent <= 2 else { throw fault("a number is out of range") }
+      // Written out, as PostgreSQL does it, the number must still be one that is read.
+      guard at - exponent <= 2, at - start <= 40 else { throw fault("a number is out of range") }
     }
-    guard at - start <= 40 else { throw fault("a number has too many digits") }
+    guard at - start <= 150 else { throw fault("a number has too many digits") }
     return String(decoding: bytes[start..<at], as: UTF8.self)
   }
 

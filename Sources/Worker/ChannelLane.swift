@@ -32,7 +32,11 @@ final class ChannelLane {
       case .notYet: continue
       case .line(let reply):
         hasAnswered = true
-        if isAtWork { obey(lane.answered(reply, now: .now), now: .now, log: log) }
+        if isAtWork, reply["problem"] != nil {
+          fail("it answered a problem", now: .now, log: log)
+        } else if isAtWork {
+          obey(lane.answered(reply, now: .now), now: .now, log: log)
+        }
       case .gone(let reason):
         hasAnswered = true
         if isAtWork { fail(reason, now: .now, log: log) }
@@ -54,7 +58,9 @@ final class ChannelLane {
 
   private func fail(_ reason: String, now: Instant, log: Log) {
     log.warn("A step failed", ["channel": channel, "stage": lane.work.map { "\($0.stage)" } ?? "", "reason": reason])
+    let isRecording = lane.work?.stage == .record
     obey(lane.failed(reason, now: now), now: now, log: log)
+    if isRecording, lane.work == nil { log.error("An outcome could not be recorded", ["channel": channel]) }
   }
 
   private func obey(_ action: Lane.Action, now: Instant, log: Log) {

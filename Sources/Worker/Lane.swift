@@ -60,7 +60,10 @@ package struct Lane: Sendable {
     if reply["problem"] != nil { return failed("its step answered a problem", now: now) }
     switch work.stage {
     case .begin: return reply["outcome"] == nil ? pass(reply, to: .send, now: now) : finish()
-    case .send: return pass(reply, to: .record, now: now)
+    case .send:
+      // The channel does not want any more now: what is claimed of it goes back with its lease.
+      if ["throttled", "config"].contains(reply["outcome"]?["class"]?.string) { dropQueue() }
+      return pass(reply, to: .record, now: now)
     case .record: return finish()
     }
   }

@@ -24,12 +24,21 @@ package final class WorkerLoop {
     }
   }
 
+  /// The handlers that a worker may need. It asks no other what it is: a broken endpoint stops no notification.
+  package static let steps: Set<String> = [
+    "delivery-begin", "delivery-record", "event-claim", "notify-email", "notify-slack", "notify-telegram",
+  ]
+
   private let options: Options
   private let log: Log
   private let claimer: StepProcess
   private var claimAskedAt: Instant?
   private var nextClaim = Instant.now
   private var claimFailures = 0
+  /// A tap that came while a claim was on its way: the claim may have looked too early.
+  private var wasWoken = false
+  /// The first claim that is answered tells the database which channels there are now.
+  private var hasTold = false
   private var lanes: [ChannelLane] = []
   private var isStopping = false
 
@@ -75,6 +84,7 @@ package final class WorkerLoop {
       if let wake, entries.contains(where: { $0.fd == wake.descriptor && $0.revents != 0 }) {
         wake.drain()
         nextClaim = .now
+        wasWoken = true
       }
       read(entries.filter { $0.revents != 0 }.map(\.fd))
     }
@@ -114,7 +124,8 @@ package final class WorkerLoop {
   /// deliveries it holds.
   private func claim(_ now: Instant) {
     let limits = JSON.object(lanes.map { JSON.Member($0.channel, JSON($0.lane.room)) })
-    let body: JSON = ["worker": .string(options.name), "limits": limits]
+    let body: JSON = ["worker": .string(options.name), "limits": limits, "isComplete": .bool(!hasTold)]
+    wasWoken = false
     let envelope: JSON = [
       "headers": ["content-type": "application/json"], "body": .string(body.text),
       "requestContext": ["http": ["method": "POST"], "timeEpoch": JSON(now.milliseconds)],
@@ -129,13 +140,16 @@ package final class WorkerLoop {
     claimAskedAt = nil
     guard reply["statusCode"]?.integer == 200 else { return claimFailed("status \(reply["statusCode"]?.integer ?? 0)") }
     claimFailures = 0
+    hasTold = true
     let lines = (reply["body"]?.string ?? "").split(separator: "\n").compactMap { try? JSON(reading: String($0)) }
     if isStopping { return }
     for lane in lanes { lane.lane.add(lines.filter { $0["channel"]?.string == lane.channel }) }
     // There may be more: ask again at once after anything, else at the next poll.
     let poll = Instant.now.adding(seconds: options.pollSeconds)
     let due = reply["headers"]?["x-next-due-at"]?.string.flatMap(Instant.init(iso8601:)) ?? poll
-    nextClaim = lines.isEmpty ? max(min(due, poll), .now) : .now
+    // What falls due but is held by somebody else is not asked for without a pause.
+    let later = max(min(due, poll), Instant(milliseconds: Instant.now.milliseconds + 50))
+    nextClaim = lines.isEmpty && !wasWoken ? later : .now
   }
 
   /// Waits a little longer after each failure in a row, up to the poll.

@@ -14,12 +14,13 @@ enum KnownSettings {
   static func given() -> [String: String] { processEnvironment().filter { !$0.value.isEmpty } }
 
   /// Ends the command with the exit status for settings when one of them is wrong.
-  static func check(_ environment: [String: String]) throws -> Settings {
+  static func check(_ environment: [String: String], also more: [Setting] = []) throws -> Settings {
     let supabase = Setting("SUPABASE_URL") { _ in
       environment["DATABASE_URL"] == nil
         ? "is set, but this version speaks PostgreSQL only: set DATABASE_URL to the project's connection string" : nil
     }
-    do throws(Problem) { return try Settings(all + [supabase], from: environment) } catch {
+    let declared = all + together(environment) + [supabase] + more
+    do throws(Problem) { return try Settings(declared, from: environment) } catch {
       let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
       Console.tell(lines)
       throw ExitCode(ExitStatus.misconfigured)
@@ -35,6 +36,24 @@ enum KnownSettings {
     throw ExitCode(ExitStatus.misconfigured)
   }
 
+  /// Settings that need each other: half a channel would be passed over in silence.
+  private static func together(_ environment: [String: String]) -> [Setting] {
+    func needs(_ name: String, _ others: [String]) -> Setting {
+      let missing = others.filter { environment[$0] == nil }
+      return Setting(name) { _ in missing.isEmpty ? nil : "needs \(missing.joined(separator: " and ")) beside it" }
+    }
+    let mail = Channel.configured(by: environment).contains { $0.name == "email" }
+    return [
+      needs("TELEGRAM_BOT_TOKEN", ["TELEGRAM_CHAT_ID"]), needs("TELEGRAM_CHAT_ID", ["TELEGRAM_BOT_TOKEN"]),
+      needs("SLACK_WEBHOOK_NEWSLETTER_URL", ["SLACK_WEBHOOK_URL"]), needs("EMAIL_USER", ["EMAIL_PASS"]),
+      needs("EMAIL_PASS", ["EMAIL_USER"]), needs("EMAIL_TO", ["EMAIL_HOST"]),
+      environment["EMAIL_FROM"] == nil
+        ? needs("EMAIL_HOST", ["EMAIL_FROM"])
+        : Setting("EMAIL_HOST") { _ in mail ? nil : "has no recipient: set EMAIL_TO, or give an address in EMAIL_FROM"
+        },
+    ]
+  }
+
   private static let all: [Setting] =
     [
       database("DATABASE_URL"), database("DATABASE_URL_INTAKE"), database("DATABASE_URL_WORKER"),
@@ -42,6 +61,7 @@ enum KnownSettings {
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       DeliveryLine.leaseSetting, .choice("LEADPIPE_PROCESS", ["oneshot"]),
+      .number("LEADPIPE_CONCURRENCY", 1...1024), Setting("LEADPIPE_HANDLERS", fault: folderFault),
       .choice("UNKNOWN_OUTCOME", ["resend"]), .choice("TIME_ZONE", ["Asia/Dubai"]), recipients, .logLevel, .logFormat,
       Wake.setting, TrustFile.setting, Channel.setting(required: false),
     ] + providers.map { Setting($0.name, fault: $0.fault) }
@@ -59,8 +79,15 @@ enum KnownSettings {
   /// None of them is required: what is not configured is no channel.
   private static let providers: [Setting] = [
     .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort,
-    .mailUser, .mailPassword, .mailFrom, .frontend,
+    .mailUser, .mailPassword, .mailFrom,
+    Setting("FRONTEND_URL") { WebAddress($0) == nil ? "must be an http or https address" : nil },
   ]
+
+  @Sendable private static func folderFault(_ path: String) -> String? {
+    guard let folder = opendir(path) else { return "must be a folder that can be read" }
+    closedir(folder)
+    return nil
+  }
 
   /// Every recipient must be an address: one that is none would be left out in silence.
   private static let recipients = Setting("EMAIL_TO") { list in

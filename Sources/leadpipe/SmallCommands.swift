@@ -85,6 +85,7 @@ struct WorkerCommand: ParsableCommand {
     var settings = KnownSettings.given()
     beginService(settings)
     let checked = try KnownSettings.check(settings)
+    if settings["DATABASE_URL"] == nil, settings["DATABASE_URL_WORKER"] == nil { _ = try KnownSettings.databaseURL() }
     let log = Log(settings)
     if checked["ENABLE_NOTIFICATION_WORKER"] == "false" {
       log.warn("Notification worker disabled: events stay queued")
@@ -99,7 +100,8 @@ struct WorkerCommand: ParsableCommand {
     do {
       let signals = try SignalPipe([SIGTERM, SIGINT])
       let loop = try WorkerLoop(
-        options, channels: Channel.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [], folder: try Layout().folder(),
+        options, channels: Channel.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [],
+        folder: try Layout().folder(only: WorkerLoop.steps),
         settings: settings, log: log)
       loop.run(signals: signals)
     } catch let failure as HandlerFolder.Failure {

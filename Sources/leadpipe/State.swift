@@ -8,7 +8,9 @@ struct State {
   init(_ path: String) throws {
     let here = FileManager.default.currentDirectoryPath
     let absolute = path.hasPrefix("/") ? path : here + "/" + path
-    try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true)
+    do { try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true) } catch {
+      throw Refusal("LEADPIPE_STATE \(absolute) cannot be made")
+    }
     // The folder lets others through, for the database may run as another user; what is secret in it is closed by itself.
     chmod(absolute, 0o711)
     self.path = absolute

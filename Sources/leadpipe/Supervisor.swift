@@ -18,6 +18,8 @@ struct Supervisor {
   }
 
   private var services: [Service] = []
+  /// A service can never run with the settings that it was given.
+  private(set) var isAskedToEnd = false
   private let signals: SignalPipe
   private let log: Log
   /// Called about once a second, for what else must be kept alive.
@@ -32,8 +34,6 @@ struct Supervisor {
   /// Starts a service; it writes to our stderr.
   mutating func start(_ name: String, _ path: String, _ arguments: [String] = [], environment: [String: String]) throws
   {
-    var environment = environment
-    environment["LEADPIPE_SUPERVISED"] = "1"
     var service = Service(name: name, arguments: arguments, path: path, environment: environment)
     do throws(Child.Failure) { try Self.start(&service) } catch { throw Refusal(error.reason) }
     services.append(service)
@@ -55,7 +55,12 @@ struct Supervisor {
       var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
       _ = poll(&entry, 1, 1000)
       if signals.take().contains(where: { $0 != SIGCHLD }) { return }
-      for index in services.indices { tend(&services[index]) }
+      for index in services.indices {
+        var service = services[index]
+        tend(&service)
+        services[index] = service
+      }
+      if isAskedToEnd { return }
       watch()
     }
   }
@@ -63,9 +68,9 @@ struct Supervisor {
   /// Whether a signal asks for the end before `run` has begun.
   func isAskedToStop() -> Bool { signals.take().contains { $0 != SIGCHLD } }
 
-  /// Ends all in the order in which they were started: TERM, and KILL after `seconds`.
-  mutating func stop(seconds: Int) {
-    for index in services.indices {
+  /// Ends all, the named ones first and in that order: TERM, and KILL after `seconds`.
+  mutating func stop(_ first: [String], seconds: Int) {
+    for index in services.indices.sorted(by: { rank(services[$0], first) < rank(services[$1], first) }) {
       guard let child = services[index].child else { continue }
       kill(child.pid, SIGTERM)
       let end = Instant.now.adding(seconds: seconds)
@@ -82,11 +87,21 @@ struct Supervisor {
     }
   }
 
-  private func tend(_ service: inout Service) {
+  private func rank(_ service: Service, _ first: [String]) -> Int {
+    first.firstIndex(of: service.name) ?? first.count
+  }
+
+  private mutating func tend(_ service: inout Service) {
     let now = Instant.now
     if let child = service.child, let end = child.poll() {
       service.child = nil
       if service.startedAt.adding(seconds: 60) <= now { service.failures = 0 }
+      // Started again it would say the same.
+      if end == .exited(ExitStatus.misconfigured) {
+        log.error("A service has wrong settings: stopping", ["service": service.name])
+        isAskedToEnd = true
+        return
+      }
       let wait = min(500 << min(service.failures, 10), 30_000)
       service.failures += 1
       service.startAt = Instant(milliseconds: now.milliseconds + wait)

@@ -1,5 +1,6 @@
 import Glibc
 import Host
+import Wire
 
 /// A program of the system, run to its end.
 enum Tool {
@@ -24,8 +25,7 @@ enum Tool {
     close(child.input)
     let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: seconds * 1000)
     close(child.output)
-    if output == nil { child.signalGroup(SIGKILL) }
-    let end = child.wait()
+    let end = child.wait(until: output == nil ? .now : Instant.now.adding(seconds: 5))
     let text = String(decoding: output ?? [], as: UTF8.self)
     guard end == .exited(0) else {
       let how = output == nil ? "no end within \(seconds) s" : end.map(String.init(describing:)) ?? "no status"

@@ -1,5 +1,4 @@
 import ArgumentParser
-import FoundationEssentials
 import Glibc
 import Handler
 import Host
@@ -13,6 +12,17 @@ struct Up: ParsableCommand {
       kept in the state folder. Ctrl-C and SIGTERM stop all in order.
       """)
 
+  /// What this command wants of settings that others take more widely.
+  private static let own: [Setting] = [
+    // The sink takes the next ports.
+    .number("PORT", 1...65_000),
+    Setting("LEADPIPE_LISTEN") { _ in "is for a gateway of its own; `leadpipe up` listens on LEADPIPE_HOST and PORT" },
+    Setting("LEADPIPE_HOST") { host in
+      var address = in_addr()
+      return inet_pton(AF_INET, host, &address) == 1 ? nil : "must be an IPv4 address for `leadpipe up`"
+    },
+  ]
+
   func run() throws {
     var environment = KnownSettings.given()
     beginService(environment)
@@ -20,12 +30,12 @@ struct Up: ParsableCommand {
     // A shell that has taken the settings which an earlier run left behind says nothing new with them.
     let left = state.settingsLeft()
     environment = environment.filter { left[$0.key] != $0.value }
-    _ = try KnownSettings.check(environment)
+    _ = try KnownSettings.check(environment, also: Self.own)
     signal(SIGPIPE, SIG_IGN)
     var house = try House(environment, state)
     defer { house.close() }
     try house.open()
-    house.keep()
+    if !house.keep() { throw ExitCode(ExitStatus.misconfigured) }
   }
 }
 
@@ -48,9 +58,6 @@ struct House {
     port = environment["PORT"].flatMap { Int($0) } ?? 4000
     self.environment["PORT"] = String(port)
     host = environment["LEADPIPE_HOST"].flatMap { $0 == "0.0.0.0" ? nil : $0 } ?? "127.0.0.1"
-    if environment["LEADPIPE_LISTEN"] != nil {
-      throw Refusal("LEADPIPE_LISTEN is for a gateway of its own; `leadpipe up` listens on LEADPIPE_HOST and PORT")
-    }
     self.state = state
     let log = Log(environment)
     let cluster = environment["DATABASE_URL"] == nil ? try PrivateCluster(state: state.path) : nil
@@ -70,6 +77,7 @@ struct House {
 
   /// Starts the parts one after the other, with a line for each.
   mutating func open() throws {
+    if FreePort.isAnswering(port, host: host) { throw Refusal("port \(port) is taken: set PORT to another") }
     if let cluster {
       say("database", "starting PostgreSQL in \(cluster.home)")
       try cluster.start()
@@ -88,7 +96,6 @@ struct House {
 
     let sink = try openSink()
     say("gateway", "starting on port \(port)")
-    if FreePort.isAnswering(port, host: host) { throw Refusal("port \(port) is taken: set PORT to another") }
     try supervisor.start("gateway", layout.gateway, environment: ServiceEnvironment.gateway(environment))
     try waitForGateway()
     if environment["ENABLE_NOTIFICATION_WORKER"] == "false" {
@@ -109,20 +116,21 @@ struct House {
   /// What this house set for itself, beyond what it was given: no secret of the user's is among it.
   private var own: [String: String] {
     var own = environment.filter { given[$0.key] != $0.value && $0.key != "ADMIN_API_KEY" }
-    own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment)
+    if given["LEADPIPE_CHANNELS"] == nil { own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment) }
     return own
   }
 
-  /// Runs until a signal asks for the end.
-  mutating func keep() {
-    if isAsked { return }
+  /// Runs until a signal asks for the end, or a service says that it can never run: then false.
+  mutating func keep() -> Bool {
+    if isAsked { return true }
     supervisor.run()
+    return !supervisor.isAskedToEnd
   }
 
   /// Stops all, in order: first what takes requests, then what works them off, then the database.
   mutating func close() {
     say("stopping", "")
-    supervisor.stop(seconds: 25)
+    supervisor.stop(["gateway", "worker", "sink"], seconds: 25)
     do { try cluster?.stop() } catch { Console.tell("\(error)\n") }
     say("stopped", "")
   }

@@ -48,11 +48,12 @@ def test_the_pipeline_of_the_shell_does_one_round(settings, database, providers,
 
 def test_a_channel_without_a_step_stands_as_failed(settings, database):
     assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url).returncode == 0
-    environment = clean_environment(LEADPIPE_CHANNELS='[{"channel":"sms","recipient":"+1"}]', **settings)
+    environment = clean_environment(LEADPIPE_CHANNELS='[{"channel":"email","recipient":"a@example.com"}]', **settings)
     environment["PATH"] = f"{HANDLERS}:{environment['PATH']}"
-    subprocess.run(["bash", "-c", PIPELINE], env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=50)
+    pipeline = PIPELINE.replace("| notify-email --stream ", "")
+    subprocess.run(["bash", "-c", pipeline], env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, timeout=50)
     row, = database.rows("select channel, status, error_message from notification_logs")
-    assert row == {"channel": "sms", "status": "failed", "error_message": "no step of the pipeline sends to this channel"}
+    assert row == {"channel": "email", "status": "failed", "error_message": "no step of the pipeline sends to this channel"}
 
 
 def test_channels_prints_names_and_no_secret(settings):
@@ -66,12 +67,13 @@ def test_channels_prints_names_and_no_secret(settings):
 
 
 @pytest.mark.parametrize("settings, recipients", [
-    ({"EMAIL_TO": "a@example.com, B <b@example.com>", "EMAIL_USER": "u@example.com", "EMAIL_FROM": "f@example.com"}, ["a@example.com", "b@example.com"]),
-    ({"EMAIL_USER": "u@example.com", "EMAIL_FROM": "f@example.com"}, ["u@example.com"]),
-    ({"EMAIL_USER": "login", "EMAIL_FROM": "TrueNester <f@example.com>"}, ["f@example.com"]),
+    ({"EMAIL_TO": "a@example.com, B <b@example.com>", "EMAIL_USER": "u@example.com", "EMAIL_PASS": "x", "EMAIL_FROM": "f@example.com"}, ["a@example.com", "b@example.com"]),
+    ({"EMAIL_USER": "u@example.com", "EMAIL_PASS": "x", "EMAIL_FROM": "f@example.com"}, ["u@example.com"]),
+    ({"EMAIL_USER": "login", "EMAIL_PASS": "x", "EMAIL_FROM": "TrueNester <f@example.com>"}, ["f@example.com"]),
 ], ids=["EMAIL_TO", "EMAIL_USER", "EMAIL_FROM"])
 def test_mail_goes_to_the_first_of_these_that_is_an_address(settings, recipients):
     done = leadpipe("channels", EMAIL_HOST="127.0.0.1", **settings)
+    assert done.returncode == 0, done.stderr
     assert [entry["recipient"] for entry in json.loads(done.stdout)] == recipients
 
 

@@ -125,7 +125,7 @@ def test_without_the_worker_events_stay_queued_and_a_later_worker_delivers_them(
 
 
 def test_a_worker_that_is_killed_is_started_again_and_works_on(database, providers):
-    with House(DATABASE_URL=database.url, DELIVERY_LEASE_SECONDS="5", WORKER_POLL_SECONDS="1", **providers.settings) as house:
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
         house.wait_log("[INFO] Notification worker started")
         worker, = house.processes("leadpipe worker")
         os.kill(worker, signal.SIGKILL)
@@ -139,7 +139,7 @@ def test_a_worker_that_is_killed_is_started_again_and_works_on(database, provide
 
 def test_a_worker_killed_while_it_sends_repeats_and_says_unknown(database, providers):
     providers.answers["slack"] = "hang"
-    with House(DATABASE_URL=database.url, DELIVERY_LEASE_SECONDS="5", WORKER_POLL_SECONDS="1",
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1",
                SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
         house.capture(TEST_USER)
         until(lambda: providers.of("slack"), 15, "the request")
@@ -147,7 +147,8 @@ def test_a_worker_killed_while_it_sends_repeats_and_says_unknown(database, provi
         for pid in (worker, *house.processes("notify-slack")):
             os.kill(pid, signal.SIGKILL)
         del providers.answers["slack"]
-        until(lambda: database.count("notification_logs", "status = 'sent'"), 12, "the repeat")
+        database.text("update notification_logs set lease_until = now()")  # the lease of 30 s has run out
+        until(lambda: database.count("notification_logs", "status = 'sent'"), 20, "the repeat")
         classes = database.text("select string_agg(class, ',' order by attempt) from notification_attempts")
         assert classes == "unknown,delivered"
         assert database.text("select retry_count from notification_logs") == "2"

@@ -79,7 +79,9 @@ import Wire
 
   @Test(
     "a request id is visible ASCII or is not taken",
-    arguments: ["", "a b", "a\nb", "a\"b", "é", String(repeating: "a", count: 129)])
+    arguments: [
+      "", "a b", "a\nb", "a\"b", "é", "<1>", "ann@example.com+971501234567", String(repeating: "a", count: 129),
+    ])
   func ids(_ id: String) {
     #expect(Request.cleanID(id) == nil)
     #expect(Request.cleanID("abc-123") == "abc-123")

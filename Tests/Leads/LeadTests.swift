@@ -65,6 +65,24 @@ private func body(_ more: JSON = [:]) -> JSON {
     #expect(lead.messages[0].text == "hi" && lead.durationMinutes == 30)
   }
 
+  @Test("a clock that is ten years off counts as none") func clocks() throws {
+    let lead = try lead(
+      body([
+        "messages": [
+          ["id": "1", "messageText": "a", "timestamp": "1970-01-01T00:00:00Z"],
+          ["id": "2", "messageText": "b", "timestamp": "9999-12-31T23:59:59Z"],
+        ]
+      ]))
+    #expect(lead.messages.map(\.time) == [received, received] && lead.durationMinutes == 0)
+  }
+
+  @Test("a name that nobody can see is none", arguments: ["\u{200B}\u{200B}", "\u{3164}\u{3164}", "\u{2060} \u{FEFF}"])
+  func invisible(_ name: String) {
+    #expect(throws: Form.Faults(faults: [.init(path: "customerName", message: "is required")])) {
+      try lead(body(["customerName": .string(name)]))
+    }
+  }
+
   @Test("consent is kept with its moment") func consent() throws {
     let lead = try lead(body(["consent": ["marketing": true], "metadata": ["utm": "x"]]))
     #expect(lead.metadata?["consent"] == ["marketing": true, "at": .string(received.iso8601)])

@@ -54,6 +54,7 @@ import Wire
     }
     _ = try JSON(reading: nested(32))
     #expect(throws: JSONFault.self) { try JSON(reading: nested(33)) }
+    _ = try JSON(reading: String(repeating: #"{"a":"#, count: 32) + "1" + String(repeating: "}", count: 32))
     #expect(throws: JSONFault.self) { try JSON(reading: String(repeating: "[", count: 1_000_000)) }
   }
 

@@ -54,6 +54,17 @@ import Worker
     }
   }
 
+  @Test(
+    "a channel that wants no more now gets no more: the rest of its queue goes back",
+    arguments: ["throttled", "config"])
+  func wantsNoMore(_ outcome: String) {
+    var lane = lane(at: .send)
+    lane.add([["id": "2"], ["id": "3"]])
+    let refused = line.setting("outcome", ["class": .string(outcome)])
+    #expect(lane.answered(refused, now: start) == .pass(refused, to: .record))
+    #expect(lane.queue.isEmpty)
+  }
+
   @Test("a record that fails is tried again every second, for ten minutes") func recordFails() {
     var lane = lane(at: .record)
     #expect(lane.answered(["problem": [:]], now: start) == .nothing)

@@ -16,6 +16,7 @@ Handler(
     let reply = try record(delivery, from: request, in: database, log: log)
     for event in reply["events"]?.array ?? [] { tell(event, after: delivery, to: log) }
     let isRecorded = reply["recorded"]?.array?.isEmpty == false
+    if !isRecorded { log.warn("Delivery \(delivery.id.text) came back too late to be recorded: another worker has it") }
     return Reply(delivery.document.setting("recorded", .bool(isRecorded)))
   }
 }.run()

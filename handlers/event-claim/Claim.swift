@@ -8,13 +8,15 @@ struct Claim {
   static let version = "0.1.0"
   static let form = Form([
     .optional("worker", .text(1...100)), .optional("limit", .integer(0...1000)),
-    .optional("limits", .object(maxBytes: 4096)),
+    .optional("limits", .object(maxBytes: 4096)), .optional("isComplete", .boolean),
   ])
 
   /// Tells an enveloped asker when the next delivery falls due.
   static let nextDueHeader = "x-next-due-at"
 
   let worker: String
+  /// Whether LEADPIPE_CHANNELS is all there is: what waits for another recipient is then taken care of.
+  let isComplete: Bool
   /// Each configured channel and recipient with how much may be claimed for it.
   let entries: [(channel: Channel, limit: Int)]
 
@@ -22,6 +24,7 @@ struct Claim {
     let form: JSON
     do { form = try Self.form.check(body) } catch { throw Problem(error) }
     worker = form["worker"]?.string ?? "shell"
+    isComplete = form["isComplete"]?.bool ?? false
     let limits = form["limits"] ?? [:]
     for member in limits.members ?? [] where member.value.integer.map((0...1000).contains) != true {
       throw Problem(.badInput, "limits.\(member.key) must be a whole number from 0 to 1000")

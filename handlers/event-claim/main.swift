@@ -16,7 +16,7 @@ Handler(
   return { request, log throws(Problem) in
     let claim = try Claim(checking: try request.json(), for: channels)
     let reply = try database.claim(
-      worker: claim.worker, version: Claim.version, leaseSeconds: leaseSeconds,
+      worker: claim.worker, isComplete: claim.isComplete, version: Claim.version, leaseSeconds: leaseSeconds,
       channels: claim.entries, deadline: request.deadline ?? .now, log: log)
     if let unrouted = reply["unrouted"]?.integer, unrouted > 0 {
       log.warn("Events without a configured channel", ["count": String(unrouted)])

@@ -6,7 +6,9 @@ import Wire
 /// The lead of a request, and the body it came from. An `Idempotency-Key` header stands above the body's member.
 func readLead(_ request: Request) throws(Problem) -> (lead: Lead, content: JSON) {
   var content = try request.json()
-  if let key = request.headers["idempotency-key"] { content = content.setting("idempotencyKey", .string(key)) }
+  if let key = request.headers["idempotency-key"], content.members != nil {
+    content = content.setting("idempotencyKey", .string(key))
+  }
   do { return (try Lead(checking: content, receivedAt: request.receivedAt), content) } catch { throw Problem(error) }
 }
 

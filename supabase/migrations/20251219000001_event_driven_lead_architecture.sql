@@ -512,7 +512,11 @@ begin
     v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
 
     update public.conversations s set
-      customer_id = coalesce(s.customer_id, v_customer),
+      -- A row from before customers were told apart gets the customer of its own phone or mail, not a stranger's.
+      customer_id = coalesce(s.customer_id, case when v_proven or not v_reachable then v_customer end,
+        (select i.customer_id from public.customer_identities i
+         where (i.kind = 'phone' and i.value = s.customer_phone) or (i.kind = 'email' and i.value = lower(s.customer_email))
+         order by i.kind desc limit 1), gen_random_uuid()),
       customer_name = public.merged(s.customer_name, l.name, v_proven),
       -- An unproven address beside a stored one would be the proof of the next request: only a row without any takes it.
       customer_phone = public.merged(s.customer_phone, case when v_proven or not v_reachable then l.phone end, v_proven),
@@ -611,6 +615,39 @@ begin
 end
 $$;
 
+-- For a worker that has just read its settings and so knows all channels. What waits for a recipient that is no longer
+-- configured goes to the only one that its channel has now; else it stands as failed with that reason until it is configured.
+create or replace function public.rehome_deliveries(p_channels jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  with entry as (
+    select distinct channel::public.notification_channel, coalesce(recipient, 'default') as recipient
+    from jsonb_to_recordset(p_channels) as entry (channel text, recipient text)
+  ), stray as materialized (
+    select d.id, d.lead_event_id, d.channel, d.replay_of from public.notification_logs d
+    where d.due_at is not null and (d.lease_until is null or d.lease_until <= v_now)
+      and not exists (select from entry where entry.channel = d.channel and entry.recipient = d.recipient)
+    order by d.id for no key update skip locked
+  ), sole as (
+    select channel, min(recipient) as recipient from entry group by channel having count(*) = 1
+  ), moving as (
+    select distinct on (stray.lead_event_id, stray.channel) stray.id, sole.recipient
+    from stray join sole using (channel)
+    where not exists (select from public.notification_logs o where o.lead_event_id = stray.lead_event_id
+                      and o.channel = stray.channel and o.recipient = sole.recipient)
+    order by stray.lead_event_id, stray.channel, stray.id
+  ), moved as (
+    update public.notification_logs d set recipient = moving.recipient from moving where d.id = moving.id
+  )
+  update public.notification_logs d set
+    status = 'failed', outcome_class = 'config', next_attempt_at = v_now, lease_until = null, leased_by = null,
+    error_message = 'This recipient is not configured; it waits until it is.'
+  from stray where d.id = stray.id and d.id not in (select id from moving) and d.outcome_class is distinct from 'config';
+end
+$$;
+
 -- Plans what is new, takes back what a dead worker held, and leases what is due: no more of a channel and recipient than its
 -- entry asks for.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
@@ -651,6 +688,10 @@ begin
   )
   select count(*) filter (where routed), count(*) filter (where not routed) into v_planned, v_unrouted from planned;
 
+  if (p ->> 'isComplete')::boolean then
+    perform public.rehome_deliveries(p -> 'channels');
+  end if;
+
   -- Whether these arrived is unknown. They are sent again, and a try is used up: one that kills its worker must not go on for ever.
   with mine as materialized (
     select e.id from public.lead_events e
@@ -658,7 +699,9 @@ begin
     order by e.id for no key update skip locked
   ), lapsed as (
     update public.notification_logs d set
-      status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1, next_attempt_at = v_now,
+      status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
+      -- A worker that is alive and could only not write down what happened still can, before it is sent again.
+      next_attempt_at = v_now + interval '5 seconds',
       lease_until = null, leased_by = null,
       error_message = 'The worker stopped while it was sending; whether this arrived is unknown. It is sent again.'
     from mine
@@ -782,7 +825,7 @@ begin
     update public.notification_logs d set
       status = o.status,
       outcome_class = o.class,
-      retry_count = d.retry_count + coalesce(o.burned, false)::integer,
+      retry_count = d.retry_count + (coalesce(o.burned, false) and d.status = 'sending')::integer,
       error_message = case when o.status = 'failed' then coalesce(o.reason, o.class, 'failed') end,
       next_attempt_at = case when o.status = 'failed' then v_now + make_interval(secs => o."retryInSeconds") end,
       sent_at = case when o.status = 'sent' then coalesce(o."finishedAt", v_now) else d.sent_at end,
@@ -790,7 +833,8 @@ begin
       subject = coalesce(o.subject, d.subject),
       lease_until = null, leased_by = null
     from outcome o
-    where d.id = o.id and d.fence = o.fence and d.status = 'sending'
+    where d.id = o.id and d.fence = o.fence
+      and (d.status = 'sending' or (d.status = 'failed' and d.outcome_class = 'unknown' and d.lease_until is null))
     returning d.id, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message,
       o.fence, o.class, o.status, o."statusCode", o."providerCode", o."retryAfterSeconds", o.excerpt,
       coalesce(o."finishedAt", v_now) as finished_at
@@ -907,6 +951,7 @@ begin
   perform public.protect_function('public.remember_customer(text, text, uuid)');
   perform public.protect_function('public.add_messages(uuid, jsonb, timestamptz)');
   perform public.protect_function('public.settle_events(uuid[])');
+  perform public.protect_function('public.rehome_deliveries(jsonb)');
   perform public.protect_function('public.capture_lead(jsonb)', 'leadpipe_intake');
   perform public.protect_function('public.claim_deliveries(jsonb)', 'leadpipe_worker');
   perform public.protect_function('public.begin_deliveries(jsonb)', 'leadpipe_worker');

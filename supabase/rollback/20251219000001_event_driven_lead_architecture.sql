@@ -15,6 +15,7 @@ drop function if exists public.claim_deliveries(jsonb);
 drop function if exists public.begin_deliveries(jsonb);
 drop function if exists public.record_outcomes(jsonb);
 drop function if exists public.settle_events(uuid[]);
+drop function if exists public.rehome_deliveries(jsonb);
 drop function if exists public.update_overdue_follow_ups();
 
 do $$

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap;
 set local client_min_messages = warning;
-select plan(60);
+select plan(62);
 
 create function pg_temp.capture(p_lead jsonb, p_more jsonb default '{}') returns jsonb language sql as
   $$ select public.capture_lead(jsonb_build_object('route', 'lead-capture', 'receivedAt', '2026-11-22T21:00:00.000Z',
@@ -86,6 +86,12 @@ select lives_ok($$ select pg_temp.capture('{"customerName": "No Mail", "customer
 select is((customer_name, customer_phone, customer_email)::text, '("No Mail",+971500000055,)', 'the first try is no proof for the second')
   from public.conversations where id = '10000000-0000-4000-8000-000000000055';
 select is((select count(*) from public.customer_identities where value = 'm@evil.com'), 0::bigint, 'and no identity is taken');
+
+-- A row from before customers were told apart
+insert into public.conversations (id, customer_name, customer_phone) values ('10000000-0000-4000-8000-000000000066', 'Old Row', '+971500000066');
+select lives_ok($$ select pg_temp.capture('{"customerName": "Mallory", "customerPhone": "+15550000066"}', '{"conversationId": "10000000-0000-4000-8000-000000000066"}') $$, 'a stranger continues an old row');
+select isnt((select customer_id from public.customer_identities where value = '+971500000066'),
+            (select customer_id from public.customer_identities where value = '+15550000066'), 'and is not taken for its customer');
 
 -- A message id of another conversation
 insert into reply values ('taken', pg_temp.capture('{"customerName": "Other"}', '{"messages": [{"id": "aaaaaaaa-0000-4000-8000-000000000001", "text": "mine"}]}'));

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap;
 set local client_min_messages = warning;
-select plan(53);
+select plan(61);
 delete from public.lead_events;  -- so that counts below are ours; taken back at the end
 delete from public.workers;
 delete from public.notification_channels;
@@ -99,10 +99,27 @@ update public.notification_logs set lease_until = now() - interval '1 second' wh
 select is(pg_temp.claim('[]') -> 'deliveries', '[]', 'a claim finds what ran out');
 select is((status, outcome_class, retry_count, error_message like '%unknown%', next_attempt_at is not null)::text, '(failed,unknown,2,t,t)', 'its outcome is unknown, and says so') from public.notification_logs where recipient = 'a@b.c';
 select is((select (class, finished_at is not null)::text from public.notification_attempts where fence = 4), '(unknown,t)', 'also in its try');
-select is(jsonb_array_length(pg_temp.record_all(r, '{"class": "delivered", "status": "sent"}') -> 'lost'), 1, 'the dead worker''s word comes too late') from step where name = 'c4';
+savepoint lapsed;
+select is(jsonb_array_length(pg_temp.record_all(r, '{"class": "delivered", "status": "sent", "burned": true}') -> 'recorded'), 1, 'its word still counts while nobody has it') from step where name = 'c4';
+select is((status, retry_count)::text, '(sent,2)', 'what was delivered is not sent again, and the try counts once') from public.notification_logs where recipient = 'a@b.c';
+rollback to lapsed;
+select cmp_ok(next_attempt_at, '>', clock_timestamp() + interval '3 seconds', 'it has some seconds to say so') from public.notification_logs where recipient = 'a@b.c';
+update public.notification_logs set next_attempt_at = now() where recipient = 'a@b.c';
+
+-- Recipients that are no longer configured
+savepoint moved;
+select is((select count(*) from public.notification_logs where due_at is not null and recipient = 'a@b.c'), 1::bigint, 'one waits for a recipient');
+select is(pg_temp.claim('[{"channel": "email", "recipient": "new@b.c", "limit": 0}]') -> 'deliveries', '[]', 'a claim that may not know all moves nothing');
+select is((select count(*) from public.notification_logs where recipient = 'a@b.c'), 1::bigint, 'it waits on');
+select pg_temp.claim('[{"channel": "slack", "limit": 0}, {"channel": "email", "recipient": "x@b.c", "limit": 0}, {"channel": "email", "recipient": "y@b.c", "limit": 0}]', '{"isComplete": true}');
+select is((status, error_message, due_at is not null)::text, '(failed,"This recipient is not configured; it waits until it is.",t)', 'with several to choose from it stands as failed, and says why') from public.notification_logs where recipient = 'a@b.c';
+select pg_temp.claim('[{"channel": "slack", "limit": 0}, {"channel": "email", "recipient": "new@b.c", "limit": 0}]', '{"isComplete": true}');
+select is((select count(*) from public.notification_logs where recipient = 'new@b.c' and due_at is not null), 1::bigint, 'the only recipient of the channel gets it, once');
+rollback to moved;
 
 -- Closing the event
 insert into step values ('c5', pg_temp.claim('[{"channel": "email", "recipient": "a@b.c"}, {"channel": "email", "recipient": "d@e.f"}]'));
+select is(jsonb_array_length(pg_temp.record_all(r, '{"class": "delivered", "status": "sent"}') -> 'lost'), 1, 'the dead worker''s word comes too late when another has it') from step where name = 'c4';
 select pg_temp.begin_all(r) from step where name = 'c5';
 insert into step select 'r5', pg_temp.record_all(r, '{"class": "delivered", "status": "sent", "burned": true, "providerId": "p1", "subject": "S", "finishedAt": "2026-11-22T21:00:00Z"}') from step where name = 'c5';
 select is((r #> '{events,0}') - 'eventId'::text, '{"settled": false, "closed": false, "sent": ["email"], "failed": []}', 'an event with a claimed delivery is not settled') from step where name = 'r5';

@@ -52,6 +52,7 @@ insert into functions values
   ('merged(text, text, boolean)', '{service_role}'),
   ('remember_customer(text, text, uuid)', '{service_role}'),
   ('add_messages(uuid, jsonb, timestamptz)', '{service_role}'),
+  ('rehome_deliveries(jsonb)', '{service_role}'),
   ('settle_events(uuid[])', '{service_role}');
 
 -- Runs a statement as somebody and takes it back: 'denied', 'no rows', 'rows', or the error.
@@ -72,7 +73,7 @@ end
 $$;
 
 select plan(2 + (select count(*) from tables)::integer * (1 + 7 * 4) + (select count(*) from functions)::integer * 7
-            + (select count(*) from functions where signature like any ('{%(jsonb),emit_lead%,add_time%,get_sla%,update_over%,has_role%}'))::integer + 2);
+            + (select count(*) from functions where signature like any ('{%_lead(jsonb),%m_deliveries(jsonb),begin_deliveries(jsonb),record_outcomes(jsonb),health%,emit_lead%,add_time%,get_sla%,update_over%,has_role%}'))::integer + 2);
 
 select set_eq(
   $$ select relname::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and oid not in
@@ -121,7 +122,7 @@ from functions, roles order by signature, roles.name;
 
 select ok(prosecdef and proconfig::text like '%search_path=pg_catalog, pg_temp%', signature || ' is a definer with a fixed search_path')
 from functions join pg_proc on pg_proc.oid = ('public.' || signature)::regprocedure
-where signature like any ('{%(jsonb),emit_lead%,add_time%,get_sla%,update_over%,has_role%}') order by signature;
+where signature like any ('{%_lead(jsonb),%m_deliveries(jsonb),begin_deliveries(jsonb),record_outcomes(jsonb),health%,emit_lead%,add_time%,get_sla%,update_over%,has_role%}') order by signature;
 
 select is(pg_temp.outcome('leadpipe_intake', '', $$ select public.capture_lead('{"route": "r", "source": "s", "lead": {"customerName": "A"}}') $$),
           'rows', 'leadpipe_intake captures, though it can read no table');
