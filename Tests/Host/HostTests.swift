@@ -64,7 +64,7 @@ private final class Scripts {
     setenv("LEADPIPE_HOST_TEST_SECRET", "canary", 1)
     let child = try Child.spawn("/usr/bin/env", environment: ["A": "1"], pipesError: false)
     let words = output(of: child).split(separator: "\n").sorted()
-    #expect(words == ["A=1", "SWIFT_BACKTRACE=enable=no"])
+    #expect(words == ["A=1", "LEADPIPE_SUPERVISED=1", "SWIFT_BACKTRACE=enable=no"])
     #expect(child.wait() == .exited(0))
   }
 
