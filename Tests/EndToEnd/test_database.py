@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -47,6 +48,23 @@ def test_a_database_that_is_away_costs_503_and_nothing_else(cluster, database, p
         house.capture({**TEST_USER, "customerName": "Back Again"})
         assert house.http("/health")[0] == 200
         assert set(house.processes("leadpipe worker")) | set(house.processes("gateway")) == services
+
+
+def test_what_was_sent_while_the_database_was_away_is_recorded_afterwards_and_not_sent_again(cluster, database, providers):
+    providers.answers["slack"] = "hold"
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        house.capture(TEST_USER)
+        until(lambda: providers.of("slack"), 15, "the request")
+        cluster.stop()
+        del providers.answers["slack"]
+        providers.release.set()
+        house.wait_log("slack delivery", 10)
+        cluster.start()
+        database.text("update notification_logs set lease_until = now() - interval '1 s'")  # it was away for longer than the lease
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the record")
+        assert database.count("lead_events", "processed and event_type = 'lead.created'") == 1
+        time.sleep(6)  # longer than what is unknown waits for a word
+        assert len(providers.of("slack")) == 1
 
 
 def test_after_a_restart_of_the_database_the_next_lead_is_told_at_once(cluster, database, providers):

@@ -1,13 +1,15 @@
 """HTTP as strangers speak it, through the gateway to real handlers. The gateway's own suite goes into the details."""
 
+import http.client
 import json
 import socket
+import subprocess
 import time
 
 import pytest
 
 from house import House
-from parts import HANDLERS, TEST_USER
+from parts import BIN, HANDLERS, TEST_USER, clean_environment, free_port, until
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +166,7 @@ def test_handlers_in_any_language_are_hosted_and_held_in_check(cluster, tmp_path
     strangers = {
         "shows": """cat >/dev/null; printf '{"statusCode":200,"body":"%s"}' "$(env | cut -d= -f1 | sort | tr '\\n' ' ')" """,
         "dies": "kill -9 $$", "babbles": "cat >/dev/null; echo hello", "hangs": "trap '' TERM; sleep 30 & sleep 30",
+        "rings": """cat >/dev/null; printf '{"statusCode":200,"headers":{"x-a":"1\\\\u00072"},"body":""}'""",
         "splits": """cat >/dev/null; printf '{"statusCode":200,"headers":{"x-a":"1\\\\r\\\\nSet-Cookie: a=b"},"body":""}'""",
     }
     for name, body in strangers.items():
@@ -176,12 +179,13 @@ def test_handlers_in_any_language_are_hosted_and_held_in_check(cluster, tmp_path
         assert status == 502
         assert house.http("/babbles")[0] == 502
         assert house.http("/splits")[0] == 502
+        assert house.http("/rings")[0] == 502
         began = time.monotonic()
         assert house.http("/hangs")[0] == 504
         assert time.monotonic() - began < 8
-        assert not house.processes("sleep 30")
+        until(lambda: not house.processes("sleep 30"), 5, "the end of what it started")
         house.wait_log("504: ")
-        assert house.log.count("[ERROR] 502: ") == 3
+        assert house.log.count("[ERROR] 502: ") == 4
         # A stranger gets class none: no database, no secret, whatever it asks for.
         raw = talk(house, "GET /shows HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert status_of(raw) == 200
@@ -189,6 +193,26 @@ def test_handlers_in_any_language_are_hosted_and_held_in_check(cluster, tmp_path
         assert not names & {"DATABASE_URL", "SLACK_WEBHOOK_URL", "ADMIN_API_KEY", "PATH_INFO"}, names
         assert house.http("/api/chatbot/leads", TEST_USER)[0] == 201
     cluster.drop(database)
+
+
+def test_health_keeps_its_shape_when_the_database_takes_connections_and_says_nothing():
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        database = f"postgresql://x@127.0.0.1:{hole.getsockname()[1]}/x"
+        port = free_port()
+        gateway = subprocess.Popen([BIN / "gateway"], stderr=subprocess.PIPE, text=True,
+                                   env=clean_environment(DATABASE_URL=database, PORT=str(port)))
+        try:
+            line = gateway.stderr.readline()
+            assert "Gateway listening" in line, line
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+            connection.request("GET", "/health")
+            reply = connection.getresponse()
+            assert reply.status == 503
+            assert json.loads(reply.read())["database"] == "away"
+        finally:
+            gateway.terminate()
+            assert gateway.wait(20) == 0
+            gateway.stderr.close()
 
 
 def test_a_folder_with_one_route_twice_is_refused(cluster, tmp_path):

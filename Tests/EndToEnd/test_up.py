@@ -176,10 +176,16 @@ def test_a_gateway_that_is_killed_is_started_again(database, providers):
     ({"SLACK_WEBHOOK_URL": "http://hooks.example.com/x"}, ["SLACK_WEBHOOK_URL"]),
     ({"ENABLE_NOTIFICATION_WORKER": "maybe"}, ["ENABLE_NOTIFICATION_WORKER"]),
     ({"RATE_LIMIT_LEAD": "10/60"}, ["RATE_LIMIT_LEAD"]),
+    ({"EMAIL_HOST": "smtp.example.com"}, ["EMAIL_HOST", "EMAIL_FROM"]),
+    ({"TELEGRAM_BOT_TOKEN": "1:secret-token", "EMAIL_TO": "agents@example.com"}, ["TELEGRAM_CHAT_ID", "EMAIL_HOST"]),
+    ({"PORT": "65535", "LEADPIPE_CONCURRENCY": "0", "LEADPIPE_HANDLERS": "/nowhere", "FRONTEND_URL": "javascript:1",
+      "LEADPIPE_LISTEN": "unix:/x", "LEADPIPE_HOST": "localhost", "DELIVERY_LEASE_SECONDS": "5"},
+     ["PORT", "LEADPIPE_CONCURRENCY", "LEADPIPE_HANDLERS", "FRONTEND_URL", "LEADPIPE_LISTEN", "LEADPIPE_HOST", "DELIVERY_LEASE_SECONDS"]),
+    ({"LEADPIPE_CHANNELS": '[{"channel":"pigeon","recipient":"x"}]'}, ["LEADPIPE_CHANNELS"]),
 ], ids=lambda value: "-".join(value) if isinstance(value, (dict, list)) else None)
 def test_a_wrong_setting_is_refused_and_all_are_named_at_once(settings, said, tmp_path):
     done = leadpipe("up", seconds=20, **{"LEADPIPE_STATE": str(tmp_path / "s"), "PORT": str(free_port()), **settings})
-    assert done.returncode != 0
+    assert done.returncode == 78
     assert all(name in done.stderr for name in said), done.stderr
     assert not (tmp_path / "s" / "postgres").exists()
     for value in settings.values():

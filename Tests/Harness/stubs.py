@@ -11,7 +11,7 @@ from parts import free_port
 
 
 class Providers:
-    """Slack's webhook and Telegram's interface. `answers` maps a name to (status, body, headers), or to "hang"."""
+    """Slack's webhook and Telegram's interface. `answers` maps a name to (status, body, headers), to "hang", or to "hold" until `release`."""
 
     def __init__(self):
         self.answers = {}
@@ -31,6 +31,9 @@ class Providers:
                         "name": name, "path": self.path, "headers": dict(self.headers), "at": time.monotonic(),
                         "json": json.loads(body), "body": body.decode()})
                 answer = stub.answers.get(name)
+                if answer == "hold":
+                    stub.release.wait(60)
+                    answer = None
                 if answer == "hang":
                     stub.release.wait(60)
                     self.close_connection = True
