@@ -10,6 +10,9 @@ package final class Database {
   private let role: String?
   private let statementSeconds: Int
   private var connection: OpaquePointer?
+  /// A pooler stands in between that takes no start-up options and hands each transaction another connection: what the
+  /// options would say then goes along with each call.
+  package private(set) var isPooled = false
 
   /// The login that a handler calls its function with.
   package static let url = Setting("DATABASE_URL", required: true) { url in
@@ -49,10 +52,30 @@ package final class Database {
     _ statement: String, _ parameters: [String] = [], deadline: Instant
   ) throws(Failure) -> [[String?]] {
     let connection = try open(deadline: deadline)
+    if isPooled { return try pooledQuery(statement, parameters, connection, deadline) }
     let values = parameters.map { strdup($0) }
     defer { values.forEach { free($0) } }
     let pointers = values.map { UnsafePointer($0) }
     guard PQsendQueryParams(connection, statement, Int32(pointers.count), nil, pointers, nil, nil, 0) == 1 else {
+      throw broken(connection)
+    }
+    return try results(of: connection, deadline: deadline)
+  }
+
+  /// The same as one simple query, which is one transaction: its settings are local to it, and there is no second trip.
+  private func pooledQuery(
+    _ statement: String, _ parameters: [String], _ connection: OpaquePointer, _ deadline: Instant
+  ) throws(Failure) -> [[String?]] {
+    var script = statement
+    for (index, parameter) in parameters.enumerated().reversed() {
+      guard let literal = PQescapeLiteral(connection, parameter, parameter.utf8.count) else { throw broken(connection) }
+      defer { PQfreemem(literal) }
+      script = script.split(separator: "$\(index + 1)", maxSplits: 1, omittingEmptySubsequences: false)
+        .joined(separator: String(cString: literal))
+    }
+    let settings = role.map { "set local role \($0); " } ?? ""
+    guard PQsendQuery(connection, settings + "set local statement_timeout = '\(statementSeconds)s'; " + script) == 1
+    else {
       throw broken(connection)
     }
     return try results(of: connection, deadline: deadline)
@@ -80,9 +103,9 @@ package final class Database {
       close()
     }
     let options = "-c statement_timeout=\(statementSeconds)s" + (role.map { " -c role=\($0)" } ?? "")
-    let words = [
-      ("dbname", url), ("options", options), ("application_name", "leadpipe"), ("client_encoding", "UTF8"),
-    ]
+    let words =
+      [("dbname", url), ("application_name", "leadpipe"), ("client_encoding", "UTF8")]
+      + (isPooled ? [] : [("options", options)])
     let keys = words.map { strdup($0.0) }
     let values = words.map { strdup($0.1) }
     defer { (keys + values).forEach { free($0) } }
@@ -103,7 +126,12 @@ package final class Database {
       case PGRES_POLLING_OK:
         PQsetnonblocking(connection, 1)
         return connection
-      default: throw broken(connection)
+      default:
+        let refusesOptions = String(cString: PQerrorMessage(connection)).contains("unsupported startup parameter")
+        guard refusesOptions, !isPooled else { throw broken(connection) }
+        close()
+        isPooled = true
+        return try open(deadline: deadline)
       }
     }
   }

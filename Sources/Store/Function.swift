@@ -18,6 +18,10 @@ extension Database {
   /// function and the SQLSTATE, never what was sent; the problem says to the client only what it may know.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant, log: Log) throws(Problem) -> JSON {
     let parameter = argument.text
+    let wasPooled = isPooled
+    defer {
+      if isPooled, !wasPooled { log.info("A pooler that takes no start-up options: settings go with each call") }
+    }
     while true {
       do throws(Failure) {
         guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {
