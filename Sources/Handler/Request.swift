@@ -105,11 +105,11 @@ extension Request {
     return pairs
   }
 
-  /// A request id that may stand in a log line and a header: 1 to 128 ASCII letters, digits, `-`, `_`, `.` and `:`. An
+  /// A request id that may stand in a log line and a header: 1 to 128 ASCII letters, digits and `-_.:=/`. An
   /// address or a sentence is none.
   package static func cleanID(_ id: String) -> String? {
     let isTaken = id.utf8.allSatisfy {
-      0x30...0x3A ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "-_.".utf8.contains($0)
+      0x30...0x3A ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "-_.=/".utf8.contains($0)
     }
     return 1...128 ~= id.utf8.count && isTaken ? id : nil
   }

@@ -52,7 +52,7 @@ package final class Database {
     _ statement: String, _ parameters: [String] = [], deadline: Instant
   ) throws(Failure) -> [[String?]] {
     let connection = try open(deadline: deadline)
-    if isPooled { return try pooledQuery(statement, parameters, connection, deadline) }
+    if isPooled || role != nil { return try queryWithSettings(statement, parameters, connection, deadline) }
     let values = parameters.map { strdup($0) }
     defer { values.forEach { free($0) } }
     let pointers = values.map { UnsafePointer($0) }
@@ -62,8 +62,9 @@ package final class Database {
     return try results(of: connection, deadline: deadline)
   }
 
-  /// The same as one simple query, which is one transaction: its settings are local to it, and there is no second trip.
-  private func pooledQuery(
+  /// The same as one simple query, which is one transaction: its settings are local to it, and there is no second trip. A
+  /// role is always taken in this way: some poolers take start-up options and forget them.
+  private func queryWithSettings(
     _ statement: String, _ parameters: [String], _ connection: OpaquePointer, _ deadline: Instant
   ) throws(Failure) -> [[String?]] {
     var script = statement
@@ -102,7 +103,7 @@ package final class Database {
       if !isReady(PQsocket(connection), POLLIN, until: .now) { return connection }
       close()
     }
-    let options = "-c statement_timeout=\(statementSeconds)s" + (role.map { " -c role=\($0)" } ?? "")
+    let options = "-c statement_timeout=\(statementSeconds)s"
     let words =
       [("dbname", url), ("application_name", "leadpipe"), ("client_encoding", "UTF8")]
       + (isPooled ? [] : [("options", options)])

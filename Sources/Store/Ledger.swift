@@ -71,6 +71,11 @@ package struct Ledger {
 
   /// One at a time in this database; the lock ends with the connection.
   private func locked<R>(_ body: () throws(Database.Failure) -> R) throws(Database.Failure) -> R {
+    _ = try database.query("select 1", deadline: deadline)
+    if database.isPooled {
+      throw .refused(
+        sqlState: "0A000", message: "migrations need a direct or session connection, not a transaction pooler")
+    }
     _ = try database.query("select pg_advisory_lock(hashtext('leadpipe migrate'))::text", deadline: deadline)
     defer { database.close() }
     return try body()

@@ -37,8 +37,9 @@ package final class WorkerLoop {
   private var claimFailures = 0
   /// A tap that came while a claim was on its way: the claim may have looked too early.
   private var wasWoken = false
-  /// The first claim that is answered tells the database which channels there are now.
-  private var hasTold = false
+  /// When a claim last told the database which channels there are: the first does, and one a minute, for what a worker
+  /// before us left leased was not to be touched then.
+  private var toldAt: Instant?
   private var lanes: [ChannelLane] = []
   private var isStopping = false
 
@@ -124,7 +125,10 @@ package final class WorkerLoop {
   /// deliveries it holds.
   private func claim(_ now: Instant) {
     let limits = JSON.object(lanes.map { JSON.Member($0.channel, JSON($0.lane.room)) })
-    let body: JSON = ["worker": .string(options.name), "limits": limits, "isComplete": .bool(!hasTold)]
+    let body: JSON = [
+      "worker": .string(options.name), "limits": limits,
+      "isComplete": .bool(toldAt.map { $0.adding(seconds: 60) <= now } ?? true),
+    ]
     wasWoken = false
     let envelope: JSON = [
       "headers": ["content-type": "application/json"], "body": .string(body.text),
@@ -140,7 +144,7 @@ package final class WorkerLoop {
     claimAskedAt = nil
     guard reply["statusCode"]?.integer == 200 else { return claimFailed("status \(reply["statusCode"]?.integer ?? 0)") }
     claimFailures = 0
-    hasTold = true
+    if toldAt.map({ $0.adding(seconds: 60) <= .now }) ?? true { toldAt = .now }
     let lines = (reply["body"]?.string ?? "").split(separator: "\n").compactMap { try? JSON(reading: String($0)) }
     if isStopping { return }
     for lane in lanes { lane.lane.add(lines.filter { $0["channel"]?.string == lane.channel }) }
@@ -173,7 +177,9 @@ package final class WorkerLoop {
     }
     for lane in lanes where lane.read(descriptors, log: log) {
       // A lane that has become free may take what is still due.
-      if lane.lane.isIdle { nextClaim = min(nextClaim, .now) }
+      guard lane.lane.isIdle else { continue }
+      nextClaim = min(nextClaim, .now)
+      if claimAskedAt != nil { wasWoken = true }
     }
   }
 }

@@ -96,8 +96,9 @@ struct Supervisor {
     if let child = service.child, let end = child.poll() {
       service.child = nil
       if service.startedAt.adding(seconds: 60) <= now { service.failures = 0 }
-      // Started again it would say the same.
-      if end == .exited(ExitStatus.misconfigured) {
+      // At its first start: started again it would say the same. Later the settings are those it has run with.
+      let isFirst = service.failures == 0 && service.startedAt.adding(seconds: 5) > now
+      if isFirst, end == .exited(ExitStatus.misconfigured) {
         log.error("A service has wrong settings: stopping", ["service": service.name])
         isAskedToEnd = true
         return

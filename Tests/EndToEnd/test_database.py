@@ -63,7 +63,7 @@ def test_what_was_sent_while_the_database_was_away_is_recorded_afterwards_and_no
         database.text("update notification_logs set lease_until = now() - interval '1 s'")  # it was away for longer than the lease
         until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the record")
         assert database.count("lead_events", "processed and event_type = 'lead.created'") == 1
-        time.sleep(6)  # longer than what is unknown waits for a word
+        time.sleep(16)  # longer than what is unknown waits for a word
         assert len(providers.of("slack")) == 1
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import handlers
+from cluster import leadpipe
 from parts import TEST_USER, as_postgres, clean_environment, free_port, until
 
 
@@ -57,3 +58,9 @@ def test_the_role_of_the_class_holds_behind_a_pooler_too(pooled):
     assert "sqlstate=42501" in done.stderr.decode()
     done = handlers.run("event-claim", {}, DATABASE_URL=pooled, LEADPIPE_ROLE="leadpipe_worker", LEADPIPE_CHANNELS="[]")
     assert done.returncode == 0, done.stderr
+
+
+def test_migrations_refuse_a_pooler_for_their_lock_would_be_nobodys(pooled):
+    done = leadpipe("migrate", DATABASE_URL=pooled)
+    assert done.returncode == 1
+    assert "session connection" in done.stderr

@@ -148,7 +148,7 @@ def test_a_worker_killed_while_it_sends_repeats_and_says_unknown(database, provi
             os.kill(pid, signal.SIGKILL)
         del providers.answers["slack"]
         database.text("update notification_logs set lease_until = now()")  # the lease of 30 s has run out
-        until(lambda: database.count("notification_logs", "status = 'sent'"), 20, "the repeat")
+        until(lambda: database.count("notification_logs", "status = 'sent'"), 30, "the repeat")
         classes = database.text("select string_agg(class, ',' order by attempt) from notification_attempts")
         assert classes == "unknown,delivered"
         assert database.text("select retry_count from notification_logs") == "2"

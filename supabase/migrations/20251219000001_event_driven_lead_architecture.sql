@@ -615,7 +615,7 @@ begin
 end
 $$;
 
--- For a worker that has just read its settings and so knows all channels. What waits for a recipient that is no longer
+-- For a worker, which knows all channels that are configured; it asks now and then. What waits for a recipient that is no longer
 -- configured goes to the only one that its channel has now; else it stands as failed with that reason until it is configured.
 create or replace function public.rehome_deliveries(p_channels jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -627,9 +627,9 @@ begin
     from jsonb_to_recordset(p_channels) as entry (channel text, recipient text)
   ), stray as materialized (
     select d.id, d.lead_event_id, d.channel, d.replay_of from public.notification_logs d
-    where d.due_at is not null and (d.lease_until is null or d.lease_until <= v_now)
+    where d.due_at <= v_now and (d.lease_until is null or d.lease_until <= v_now)
       and not exists (select from entry where entry.channel = d.channel and entry.recipient = d.recipient)
-    order by d.id for no key update skip locked
+    order by d.due_at limit 5000 for no key update skip locked
   ), sole as (
     select channel, min(recipient) as recipient from entry group by channel having count(*) = 1
   ), moving as (
@@ -644,7 +644,8 @@ begin
   update public.notification_logs d set
     status = 'failed', outcome_class = 'config', next_attempt_at = v_now, lease_until = null, leased_by = null,
     error_message = 'This recipient is not configured; it waits until it is.'
-  from stray where d.id = stray.id and d.id not in (select id from moving) and d.outcome_class is distinct from 'config';
+  from stray where d.id = stray.id and d.id not in (select id from moving)
+    and (d.status = 'pending' or d.outcome_class is distinct from 'config');
 end
 $$;
 
@@ -700,8 +701,9 @@ begin
   ), lapsed as (
     update public.notification_logs d set
       status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
-      -- A worker that is alive and could only not write down what happened still can, before it is sent again.
-      next_attempt_at = v_now + interval '5 seconds',
+      -- A worker that is alive and could only not write down what happened still can, before it is sent again; one try of
+      -- that takes it up to 13 s.
+      next_attempt_at = v_now + interval '15 seconds',
       lease_until = null, leased_by = null,
       error_message = 'The worker stopped while it was sending; whether this arrived is unknown. It is sent again.'
     from mine
@@ -834,7 +836,8 @@ begin
       lease_until = null, leased_by = null
     from outcome o
     where d.id = o.id and d.fence = o.fence
-      and (d.status = 'sending' or (d.status = 'failed' and d.outcome_class = 'unknown' and d.lease_until is null))
+      and (d.status = 'sending' or (d.status = 'failed' and d.outcome_class = 'unknown' and d.lease_until is null
+          and d.next_attempt_at is not null and o.class <> 'unknown'))
     returning d.id, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message,
       o.fence, o.class, o.status, o."statusCode", o."providerCode", o."retryAfterSeconds", o.excerpt,
       coalesce(o."finishedAt", v_now) as finished_at

@@ -103,7 +103,7 @@ savepoint lapsed;
 select is(jsonb_array_length(pg_temp.record_all(r, '{"class": "delivered", "status": "sent", "burned": true}') -> 'recorded'), 1, 'its word still counts while nobody has it') from step where name = 'c4';
 select is((status, retry_count)::text, '(sent,2)', 'what was delivered is not sent again, and the try counts once') from public.notification_logs where recipient = 'a@b.c';
 rollback to lapsed;
-select cmp_ok(next_attempt_at, '>', clock_timestamp() + interval '3 seconds', 'it has some seconds to say so') from public.notification_logs where recipient = 'a@b.c';
+select cmp_ok(next_attempt_at, '>', clock_timestamp() + interval '12 seconds', 'it has some seconds to say so') from public.notification_logs where recipient = 'a@b.c';
 update public.notification_logs set next_attempt_at = now() where recipient = 'a@b.c';
 
 -- Recipients that are no longer configured
