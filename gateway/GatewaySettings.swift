@@ -16,8 +16,6 @@ struct GatewaySettings: Sendable {
   let trust: [String: TrustClass]
   /// How many handler processes run at a time.
   let concurrency: Int
-  /// All of our environment: what a handler gets is chosen from it, name by name.
-  let environment: [String: String]
 
   init(_ environment: [String: String]) throws(Problem) {
     let settings = try Settings(Self.declared, from: environment)
@@ -29,7 +27,6 @@ struct GatewaySettings: Sendable {
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
     trust = try TrustFile.classes(settings)
     concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
-    self.environment = environment
   }
 
   private static let declared: [Setting] = [
