@@ -30,14 +30,19 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 
 /// Every handler with the rooms it may use beside the contract.
 let handlers: [Target] = [
+  handler("contact-capture", ["Leads", "Store"]),
   handler("delivery-begin", ["Leads", "Store"]),
   handler("delivery-record", ["Leads", "Store"]),
   handler("event-claim", ["Leads", "Store"]),
   handler("health-check", ["Leads", "Store"]),
+  handler("inquiry-capture", ["Leads", "Store"]),
   handler("lead-capture", ["Leads", "Store"]),
+  handler("newsletter-subscribe", ["Leads", "Store"]),
+  handler("newsletter-unsubscribe", ["Leads", "Store"]),
   handler("notify-email", ["Leads", "Delivery"]),
   handler("notify-slack", ["Leads", "Delivery"]),
   handler("notify-telegram", ["Leads", "Delivery"]),
+  handler("sell-capture", ["Leads", "Store"]),
 ]
 
 let package = Package(

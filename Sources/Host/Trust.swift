@@ -12,7 +12,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     switch self {
     case .intake:
       Self.common.union([
-        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
+        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS", "TIME_ZONE",
       ])
     case .worker:
       Self.common.union([
@@ -38,13 +38,18 @@ package enum TrustClass: String, Sendable, CaseIterable {
 
   /// Our own handlers. A name that is not here gets `none` until the operator lists it.
   package static let table: [String: TrustClass] = [
+    "contact-capture": .intake,
     "delivery-begin": .worker,
     "delivery-record": .worker,
     "event-claim": .worker,
     "health-check": .intake,
+    "inquiry-capture": .intake,
     "lead-capture": .intake,
+    "newsletter-subscribe": .intake,
+    "newsletter-unsubscribe": .intake,
     "notify-email": .worker,
     "notify-slack": .worker,
     "notify-telegram": .worker,
+    "sell-capture": .intake,
   ]
 }

@@ -1,5 +1,7 @@
+@_spi(_Unicode) import Swift
+
 /// Text that people typed, made harmless and kept whole: control characters other than line feed and tab, and overrides
-/// of the writing direction, are removed; CRLF and CR become LF; blanks at both ends go. PostgreSQL puts it into NFC.
+/// of the writing direction, are removed; CRLF and CR become LF; blanks at both ends go; what is left is in NFC.
 package func cleanText(_ text: String) -> String {
   var scalars = String.UnicodeScalarView()
   var previous: Unicode.Scalar = " "
@@ -16,5 +18,13 @@ package func cleanText(_ text: String) -> String {
   let isBlank = { (scalar: Unicode.Scalar) in scalar.properties.isWhitespace }
   guard let first = scalars.firstIndex(where: { !isBlank($0) }), let last = scalars.lastIndex(where: { !isBlank($0) })
   else { return "" }
-  return String(scalars[first...last])
+  let trimmed = String(scalars[first...last])
+  return trimmed.utf8.allSatisfy { $0 < 0x80 } ? trimmed : composed(trimmed)
+}
+
+/// The text in Unicode's form NFC. The standard library compares strings by this very code, but has no public name for it.
+private func composed(_ text: String) -> String {
+  var scalars = String.UnicodeScalarView()
+  for scalar in text._nfc { scalars.append(scalar) }
+  return String(scalars)
 }

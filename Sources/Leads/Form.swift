@@ -9,6 +9,8 @@ package struct Form: Sendable {
     case text(ClosedRange<Int>)
     case phone
     case email
+    /// http or https, as every reader reads it alike.
+    case webAddress
     case uuid
     case integer(ClosedRange<Int>)
     case boolean
@@ -56,8 +58,16 @@ package struct Form: Sendable {
   }
 
   package let fields: [Field]
+  /// Of these fields at least one must be there; empty where there is no such rule.
+  package let atLeastOne: [String]
+  private let reason: String
 
-  package init(_ fields: [Field]) { self.fields = fields }
+  /// `reason` ends the sentence that refuses a request without any of `atLeastOne`.
+  package init(_ fields: [Field], atLeastOne: [String] = [], because reason: String = "") {
+    self.fields = fields
+    self.atLeastOne = atLeastOne
+    self.reason = reason
+  }
 
   /// The values of the known fields, cleaned and normalised. Unknown fields, nulls and blank optional texts are left out.
   package func check(_ json: JSON) throws(Faults) -> JSON {
@@ -81,6 +91,13 @@ package struct Form: Sendable {
       } else if field.isRequired, faults.count == count {
         faults.append(Fault(path: place, message: "is required"))
       }
+    }
+    // A field that is there and wrong has its own fault.
+    let isAnswered =
+      checked.contains { atLeastOne.contains($0.key) } || faults.contains { atLeastOne.contains($0.path) }
+    if let first = atLeastOne.first, !isAnswered {
+      let others = atLeastOne.dropFirst().joined(separator: " or ")
+      faults.append(Fault(path: first, message: "or \(others) is required\(reason)"))
     }
     return .object(checked)
   }
@@ -117,8 +134,13 @@ extension Form.Rule {
       return PhoneNumber(raw).map { .string($0.e164) } ?? refuse("must be a telephone number")
     case .email:
       guard let raw = value.string else { return refuse("must be a text") }
-      if raw.isEmpty { return nil }
-      return EmailAddress(raw).map { .string($0.text) } ?? refuse("must be a mail address")
+      // Keyboards add blanks at the ends. Nothing else is taken away: it could make another address of it.
+      let text = raw.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
+      if text.isEmpty { return nil }
+      return EmailAddress(String(text)).map { .string($0.text) } ?? refuse("must be a mail address")
+    case .webAddress:
+      guard let raw = text(1...2000) else { return nil }
+      return WebAddress(raw).map { .string($0.text) } ?? refuse("must be an http or https address")
     case .uuid: return value.string.flatMap(UUIDText.init).map { .string($0.text) } ?? refuse("must be a UUID")
     case .integer(let range):
       guard let number = value.integer, range ~= number else {
@@ -158,10 +180,12 @@ extension Form.Rule {
 extension Form {
   /// The form as JSON Schema 2020-12.
   package var schema: JSON {
-    [
+    let schema: JSON = [
       "type": "object", "properties": .object(fields.map { JSON.Member($0.name, $0.rule.schema) }),
       "required": .array(fields.filter(\.isRequired).map { .string($0.name) }),
     ]
+    if atLeastOne.isEmpty { return schema }
+    return schema.setting("anyOf", .array(atLeastOne.map { ["required": [.string($0)]] }))
   }
 }
 
@@ -174,6 +198,7 @@ extension Form.Rule {
     case .text(let range): text(range)
     case .phone: text(5...32).setting("description", "a telephone number in any common writing")
     case .email: ["type": "string", "anyOf": [["format": "email"], ["const": ""]]]
+    case .webAddress: text(1...2000).setting("format", "uri").setting("pattern", "^[Hh][Tt][Tt][Pp][Ss]?://")
     case .uuid: ["type": "string", "format": "uuid"]
     case .integer(let range):
       ["type": "integer", "minimum": JSON(range.lowerBound), "maximum": JSON(range.upperBound)]

@@ -22,83 +22,37 @@ package struct Lead: Sendable, Equatable {
   package var budget: String?
   package var propertyType: String?
   package var preferredArea: String?
-  package var tags: [String]
+  package var tags: [String] = []
   package var notes: String?
   package var metadata: JSON?
-  package var messages: [Message]
+  package var messages: [Message] = []
   package var idempotencyKey: String?
-  package var score: Score
+  /// What only one form asks, under the names of its fields.
+  package var details: JSON = [:]
+  package var score = Score(points: 0, quality: "cold", breakdown: [:])
   package var receivedAt: Instant
 }
 
 extension Lead {
   package static let qualities = ["hot", "warm", "cold"]
 
-  /// The body of POST /api/chatbot/leads.
-  package static let chatbotForm = Form([
-    .required("customerName", .text(2...200)), .required("customerPhone", .phone), .optional("customerEmail", .email),
-    .optional("conversationId", .uuid), .optional("customerId", .uuid),
-    .optional("intent", .choice(["buy", "rent", "sell", "invest", "browse"])), .optional("budget", .text(1...200)),
-    .optional("propertyType", .text(1...200)), .optional("preferredArea", .text(1...200)),
-    .optional("leadScore", .integer(0...100)), .optional("leadQuality", .choice(qualities)),
-    .optional("tags", .texts(max: 50, each: 1...100)), .optional("notes", .text(1...5000)),
-    .optional("leadScoreBreakdown", .object(maxBytes: 16_384)), .optional("metadata", .object(maxBytes: 16_384)),
-    .optional("idempotencyKey", .key),
-    .optional("consent", .form(Form([.optional("marketing", .boolean), .optional("policyVersion", .text(1...64))]))),
-    .optional("messages", .forms(messageForm, max: 500)),
-  ])
-
-  private static let messageForm = Form([
-    .required("id", .text(1...200)), .optional("sender", .choice(["bot", "user", "customer", "agent"])),
-    .required("messageText", .text(1...5000)), .optional("messageType", .text(1...50)), .optional("timestamp", .time),
-    .optional("metadata", .object(maxBytes: 16_384)),
-  ])
-
-  /// The only way from a request of the chatbot to a lead; all faults of the request come at once.
-  package init(checking body: JSON, receivedAt: Instant) throws(Form.Faults) {
-    let form = try Self.chatbotForm.check(body)
-    messages = (form["messages"]?.array ?? []).map { message in
-      let sender = message["sender"]?.string ?? "user"
-      return Message(
-        id: message["id"]?.string ?? "", sender: sender == "user" ? "customer" : sender,
-        text: message["messageText"]?.string ?? "", type: message["messageType"]?.string ?? "text",
-        time: Self.time(message["timestamp"], receivedAt: receivedAt), metadata: message["metadata"])
-    }
-    source = "chatbot"
+  /// What every form has in common; the rest is for the form to add.
+  init(_ form: JSON, source: String, receivedAt: Instant) {
+    self.source = source
+    self.receivedAt = receivedAt
     customerName = form["customerName"]?.string ?? ""
     customerPhone = form["customerPhone"]?.string.flatMap(PhoneNumber.init)
     customerEmail = form["customerEmail"]?.string.flatMap(EmailAddress.init)
-    conversationID = form["conversationId"]?.string.flatMap(UUIDText.init)
-    intent = form["intent"]?.string
     budget = form["budget"]?.string
     propertyType = form["propertyType"]?.string
     preferredArea = form["preferredArea"]?.string
-    tags = (form["tags"]?.array ?? []).compactMap(\.string).reduce(into: []) { unique, tag in
-      if !unique.contains(tag) { unique.append(tag) }
-    }
-    notes = form["notes"]?.string
-    metadata = form["metadata"]
-    if let consent = form["consent"] {
-      metadata = (metadata ?? [:]).setting("consent", consent.setting("at", .string(receivedAt.iso8601)))
-    }
     idempotencyKey = form["idempotencyKey"]?.string
-    self.receivedAt = receivedAt
-    score = Score(points: 0, quality: "cold", breakdown: [:])
-    score = Score(
-      of: self, clientPoints: form["leadScore"]?.integer, clientQuality: form["leadQuality"]?.string,
-      clientBreakdown: form["leadScoreBreakdown"])
-  }
-
-  /// When a message was written. A clock that is ten years off counts as none.
-  private static func time(_ said: JSON?, receivedAt: Instant) -> Instant {
-    guard let time = said?.string.flatMap(Instant.init(iso8601:)),
-      abs(time.seconds(since: receivedAt)) < 10 * 365 * 86_400
-    else { return receivedAt }
-    return time
   }
 
   /// When a first answer is due.
-  package var responseDeadline: Instant { SLA.deadline(quality: score.quality, receivedAt: receivedAt) }
+  package func responseDeadline(within hours: OfficeHours?) -> Instant {
+    SLA.deadline(quality: score.quality, receivedAt: receivedAt, within: hours)
+  }
 
   /// From the first message to the last, in whole minutes; nil without messages.
   package var durationMinutes: Int? {
@@ -114,7 +68,7 @@ extension Lead {
       "propertyType": JSON(propertyType), "preferredArea": JSON(preferredArea), "leadScore": JSON(score.points),
       "leadQuality": .string(score.quality), "durationMinutes": JSON(durationMinutes),
     ]
-    return facts.withoutNulls
+    return .object((facts.withoutNulls.members ?? []) + (details.members ?? []))
   }
 }
 

@@ -15,7 +15,9 @@ package struct Score: Sendable, Equatable {
   }
 
   /// What the client sends stands as sent; what it leaves out is counted here.
-  init(of lead: Lead, clientPoints: Int?, clientQuality: String?, clientBreakdown: JSON?) {
+  init(
+    of lead: Lead, clientPoints: Int? = nil, clientQuality: String? = nil, clientBreakdown: JSON? = nil
+  ) {
     if let clientPoints {
       self.init(
         points: clientPoints, quality: clientQuality ?? Self.quality(of: clientPoints),
@@ -23,7 +25,7 @@ package struct Score: Sendable, Equatable {
       return
     }
     let parts = [
-      ("budget", Self.budgetPoints(lead.budget.flatMap(Budget.amount(in:)), intent: lead.intent)),
+      ("budget", Self.budgetPoints(lead)),
       ("intent", ["invest": 25, "buy": 22, "sell": 20, "rent": 15, "browse": 5][lead.intent ?? ""] ?? 0),
       ("urgency", Self.urgencyPoints(lead)), ("contact", Self.contactPoints(lead)),
       ("engagement", Self.engagementPoints(lead.messages.count { $0.sender == "customer" })),
@@ -38,10 +40,13 @@ package struct Score: Sendable, Equatable {
   package static func quality(of points: Int) -> String { points >= 80 ? "hot" : points >= 50 ? "warm" : "cold" }
 
   /// Up to 30 points, on a scale of its own for sale, yearly rent and investment (AED).
-  private static func budgetPoints(_ amount: Double?, intent: String?) -> Int {
-    guard let amount, amount > 0 else { return 0 }
+  private static func budgetPoints(_ lead: Lead) -> Int {
+    guard let text = lead.budget ?? lead.details["expectedPrice"]?.string, var amount = Budget.amount(in: text),
+      amount > 0
+    else { return 0 }
+    if lead.intent == "rent", ["month", "شهر"].contains(where: text.lowercased().contains) { amount *= 12 }
     let scale: [(Double, Int)] =
-      switch intent {
+      switch lead.intent {
       case "rent": [(500_000, 30), (250_000, 25), (150_000, 20), (80_000, 12)]
       case "invest": [(20_000_000, 30), (10_000_000, 26), (5_000_000, 22), (2_000_000, 16), (1_000_000, 10)]
       default: [(10_000_000, 30), (5_000_000, 25), (2_000_000, 20), (1_000_000, 15), (500_000, 10)]
@@ -62,38 +67,13 @@ package struct Score: Sendable, Equatable {
 
   /// Up to 15 points for words that say when.
   private static func urgencyPoints(_ lead: Lead) -> Int {
-    let said = ([lead.notes ?? ""] + lead.tags + lead.messages.filter { $0.sender == "customer" }.map(\.text))
+    let written = [lead.notes, lead.details["subject"]?.string, lead.details["urgency"]?.string].compactMap { $0 }
+    let said = (written + lead.tags + lead.messages.filter { $0.sender == "customer" }.map(\.text))
       .joined(separator: "\n").lowercased()
-    let now = ["urgent", "asap", "immediately", "today", "this week", "right away", "عاجل", "فورا", "اليوم"]
+    let later = ["not urgent", "no rush", "no hurry", "ليس عاجلا"]
+    let now = ["urgent", "asap", "immediate", "today", "this week", "right away", "عاجل", "فورا", "اليوم"]
     let soon = ["this month", "next week", "soon", "next month", "قريبا", "هذا الشهر"]
-    return now.contains { said.contains($0) } ? 15 : soon.contains { said.contains($0) } ? 8 : 0
-  }
-}
-
-/// A budget as people write it.
-package enum Budget {
-  /// The largest amount in a text: `AED 1.5M - 2M` is 2,000,000, `80,000 / year` is 80,000; nil without a number.
-  package static func amount(in text: String) -> Double? {
-    var amounts: [Double] = []
-    var digits = ""
-    func finish(_ next: String) {
-      let number = digits.filter { $0 != "," }
-      digits = ""
-      guard let value = Double(number.last == "." ? String(number.dropLast()) : number) else { return }
-      let factor =
-        next.hasPrefix("k") || next.hasPrefix("thousand")
-        ? 1e3 : next.hasPrefix("b") ? 1e9 : next.hasPrefix("m") ? 1e6 : 1
-      amounts.append(value * factor)
-    }
-    let characters = Array(text.lowercased())
-    for (index, character) in characters.enumerated() {
-      if character.isASCII, character.isNumber || (!digits.isEmpty && (character == "." || character == ",")) {
-        digits.append(character)
-      } else if !digits.isEmpty, character != " " {
-        finish(String(characters[index...].prefix(8)))
-      }
-    }
-    if !digits.isEmpty { finish("") }
-    return amounts.max()
+    let says = { (words: [String]) in words.contains { said.contains($0) } }
+    return says(later) ? 0 : says(now) ? 15 : says(soon) ? 8 : 0
   }
 }

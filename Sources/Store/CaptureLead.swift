@@ -19,6 +19,9 @@ package struct Captured: Sendable, Equatable {
   package let updatedAt: String
   /// Nil where the event tables are gone, and for what makes no event.
   package let eventID: String?
+
+  /// Says that this answer was given before.
+  package var replayHeader: [String: String] { outcome == .replayed ? ["idempotency-replayed": "true"] : [:] }
 }
 
 extension Database {
@@ -26,10 +29,12 @@ extension Database {
   /// - Parameters:
   ///   - route: the scope of the idempotency key.
   ///   - content: the body as sent; two requests with one key must agree in it.
-  package func capture(
-    _ lead: Lead, route: String, content: JSON, deadline: Instant, log: Log
+  ///   - due: when a first answer is.
+  func capture(
+    _ lead: Lead, route: String, content: JSON, due: Instant, deadline: Instant, log: Log
   ) throws(Problem) -> Captured {
-    let reply = try call(.captureLead, lead.argument(route: route, content: content), deadline: deadline, log: log)
+    let argument = lead.argument(route: route, content: content, due: due)
+    let reply = try call(.captureLead, argument, deadline: deadline, log: log)
     guard let outcome = reply["outcome"]?.string.flatMap(Captured.Outcome.init) else {
       throw Problem(.internalError, "the database gave an answer of another version")
     }
@@ -42,7 +47,7 @@ extension Database {
 
 extension Lead {
   /// The argument of capture_lead.
-  fileprivate func argument(route: String, content: JSON) -> JSON {
+  fileprivate func argument(route: String, content: JSON, due: Instant) -> JSON {
     let idempotency: JSON? = idempotencyKey.map {
       ["key": .string($0), "content": content.removing("idempotencyKey")]
     }
@@ -57,7 +62,7 @@ extension Lead {
         "tags": .array(tags.map(JSON.string)), "notes": JSON(notes), "metadata": metadata ?? .null,
         "deviceInfo": metadata?["device"] ?? .null, "startTime": JSON(messages.map(\.time).min()?.iso8601),
         "endTime": JSON(messages.map(\.time).max()?.iso8601), "durationMinutes": JSON(durationMinutes),
-        "slaDeadline": .string(responseDeadline.iso8601),
+        "slaDeadline": .string(due.iso8601),
       ],
       "messages": .array(
         messages.map {
@@ -69,14 +74,5 @@ extension Lead {
       "event": ["type": "lead.created", "payload": eventPayload],
       "timeline": ["title": "Lead Created", "description": .string("Captured from \(source)")],
     ]
-  }
-}
-
-extension Problem {
-  /// The faults of a form, all at once.
-  package init(_ faults: Form.Faults) {
-    self.init(
-      .badInput, "the request has \(faults.faults.count == 1 ? "a fault" : "\(faults.faults.count) faults")",
-      details: faults.faults.map { Detail(path: $0.path, message: $0.message) })
   }
 }

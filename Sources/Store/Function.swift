@@ -8,6 +8,8 @@ package enum Function: String, Sendable, CaseIterable {
   case claimDeliveries = "claim_deliveries"
   case healthReport = "health_report"
   case recordOutcomes = "record_outcomes"
+  case subscribe = "subscribe_newsletter"
+  case unsubscribe = "unsubscribe_newsletter"
 
   /// Unnamed, so that it works behind a pooler that hands each transaction another connection.
   package var statement: String { "select public.\(rawValue)($1::jsonb)" }

@@ -62,7 +62,7 @@ enum KnownSettings {
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       DeliveryLine.leaseSetting, .choice("LEADPIPE_PROCESS", ["oneshot"]),
       .number("LEADPIPE_CONCURRENCY", 1...1024), Setting("LEADPIPE_HANDLERS", fault: folderFault),
-      .choice("UNKNOWN_OUTCOME", ["resend"]), .choice("TIME_ZONE", ["Asia/Dubai"]), recipients, .logLevel, .logFormat,
+      .choice("UNKNOWN_OUTCOME", ["resend"]), .officeHours, .timeZone, recipients, .logLevel, .logFormat,
       Wake.setting, TrustFile.setting, Channel.setting(required: false),
     ] + providers.map { Setting($0.name, fault: $0.fault) }
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
@@ -71,7 +71,7 @@ enum KnownSettings {
       }
     }
     + [
-      "ALLOWED_ORIGINS", "BUSINESS_HOURS", "DIRECT_NOTIFICATIONS", "RATE_LIMIT_ADMIN", "RATE_LIMIT_CONTACT",
+      "ALLOWED_ORIGINS", "DIRECT_NOTIFICATIONS", "RATE_LIMIT_ADMIN", "RATE_LIMIT_CONTACT",
       "RATE_LIMIT_DEFAULT", "RATE_LIMIT_EXPORT", "RATE_LIMIT_LEAD", "RATE_LIMIT_STORE", "SLACK_PER_SECOND",
       "SLA_AUTOMATION", "TELEGRAM_PER_SECOND", "TRUSTED_PROXIES", "WAKE",
     ].map { name in Setting(name) { _ in "is not supported by this version: unset it" } }

@@ -55,3 +55,17 @@ import Wire
     #expect(Array(random.text)[14] == "4")
   }
 }
+
+@Suite("A zone") struct ZoneTests {
+  @Test(
+    "is known by its name in the tz database", arguments: ["Asia/Dubai", "UTC", "Etc/GMT+4", "America/Port-au-Prince"])
+  func known(_ name: String) { #expect(Zone.isKnown(name)) }
+
+  @Test(
+    "is no path, no file of another kind and no invention",
+    arguments: [
+      "", "Asia", "Asia/Nowhere", "../../../etc/passwd", "/etc/passwd", "Asia//Dubai", "Asia/Dubai/", "tzdata.zi",
+      "a b",
+    ])
+  func unknown(_ name: String) { #expect(!Zone.isKnown(name)) }
+}

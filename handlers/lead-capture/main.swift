@@ -7,16 +7,14 @@ import Wire
 Handler(
   Description(
     name: "lead-capture", kind: .endpoint, summary: "Stores a lead of the chatbot, or continues its conversation",
-    routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead",
-    environment: Database.settings + [Wake.setting, BusinessHours.setting], input: Lead.chatbotForm.schema,
-    output: LeadReply.schema)
+    routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead", environment: Intake.settings,
+    input: Lead.chatbotForm.schema, output: LeadReply.schema)
 ) { settings throws(Problem) in
-  let database = Database(settings)
-  let wake = Wake(settings)
+  let intake = try Intake(settings, handler: "lead-capture")
   return { request, log throws(Problem) in
-    let (lead, content) = try readLead(request)
-    let captured = try store(lead, content, from: request, in: database, log: log)
-    if captured.eventID != nil { wake.send() }
+    let (lead, captured) = try intake.capture(request, log: log) { body, receivedAt throws(Form.Faults) in
+      try Lead(checking: body, receivedAt: receivedAt)
+    }
     return LeadReply(lead: lead, captured: captured).reply
   }
 }.run()

@@ -38,8 +38,8 @@ echo 'ok - events are back'
 
 # The caller's advisory lock, as `leadpipe migrate` takes it.
 for i in $(seq 20); do
-  sql -c 'select pg_advisory_lock(7031)' -c "set role $owner" -c "$(cat shim.sql)" -c "$(cat migrations/*_lead_base.sql)" \
-      -c "$(cat migrations/*_event_driven_lead_architecture.sql)" >/dev/null &
+  files=(); for f in migrations/*.sql; do files+=(-c "$(cat "$f")"); done
+  sql -c 'select pg_advisory_lock(7031)' -c "set role $owner" -c "$(cat shim.sql)" "${files[@]}" >/dev/null &
   pids[i]=$!
 done
 for p in "${pids[@]}"; do wait "$p" || fail 'twenty at once'; done;  same 'twenty at once'

@@ -39,6 +39,8 @@ insert into functions values
   ('claim_deliveries(jsonb)', '{leadpipe_worker,service_role}'),
   ('begin_deliveries(jsonb)', '{leadpipe_worker,service_role}'),
   ('record_outcomes(jsonb)', '{leadpipe_worker,service_role}'),
+  ('subscribe_newsletter(jsonb)', '{leadpipe_intake,service_role}'),
+  ('unsubscribe_newsletter(jsonb)', '{leadpipe_intake,service_role}'),
   ('health_report(jsonb)', '{leadpipe_intake,leadpipe_worker,leadpipe_admin,service_role}'),
   ('emit_lead_event(lead_event_type, uuid, jsonb, text)', '{service_role}'),
   ('add_timeline_entry(uuid, timeline_event_type, text, text, text, uuid, text, jsonb)', '{service_role}'),

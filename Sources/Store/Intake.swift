@@ -1,0 +1,104 @@
+import Handler
+import Leads
+import Wire
+
+/// What the capture handlers have in common: the way from a checked request to a stored lead, and the agency's rules.
+package struct Intake {
+  package static let settings = Database.settings + [Wake.setting, .officeHours, .timeZone]
+
+  private let handler: String
+  private let database: Database
+  private let wake: Wake
+  private let hours: OfficeHours?
+
+  /// `handler` is the scope of idempotency keys.
+  package init(_ settings: Settings, handler: String) throws(Problem) {
+    self.handler = handler
+    database = Database(settings)
+    wake = Wake(settings)
+    hours = try OfficeHours(settings)
+  }
+
+  /// Checks a request's body by `check`, stores the lead with its event, says so in the log, and wakes the worker.
+  /// An `Idempotency-Key` header stands above the body's member.
+  package func capture(
+    _ request: Request, log: Log, checking check: (JSON, Instant) throws(Form.Faults) -> Lead
+  ) throws(Problem) -> (lead: Lead, captured: Captured) {
+    var content = try request.json()
+    if let key = request.headers["idempotency-key"], content.members != nil {
+      content = content.setting("idempotencyKey", .string(key))
+    }
+    let lead: Lead
+    do { lead = try check(content, request.receivedAt) } catch { throw Problem(error) }
+    let captured = try store(lead, content, deadline: request.deadline ?? .now, log: log)
+    if captured.eventID != nil { wake.send() }
+    return (lead, captured)
+  }
+
+  private func store(_ lead: Lead, _ content: JSON, deadline: Instant, log: Log) throws(Problem) -> Captured {
+    let captured: Captured
+    do throws(Problem) {
+      captured = try database.capture(
+        lead, route: handler, content: content, due: lead.responseDeadline(within: hours), deadline: deadline, log: log)
+    } catch {
+      log.error("Conversation insert error", ["status": String(error.kind.status)])
+      throw error
+    }
+    switch captured.outcome {
+    case .mismatch: throw Problem(.keyReused, "this idempotency key was used before, with another content")
+    case .replayed: log.info("Answered again conversation \(captured.id)")
+    case .created: log.info("Successfully created conversation \(captured.id)")
+    case .continued: log.info("Continued conversation \(captured.id)")
+    }
+    if captured.outcome == .created { log.emitted("lead.created", captured.eventID) }
+    return captured
+  }
+}
+
+extension Problem {
+  /// The faults of a form, all at once.
+  package init(_ faults: Form.Faults) {
+    self.init(
+      .badInput, "the request has \(faults.faults.count == 1 ? "a fault" : "\(faults.faults.count) faults")",
+      details: faults.faults.map { Detail(path: $0.path, message: $0.message) })
+  }
+}
+
+extension Log {
+  /// The line that operators watch for: the event is stored, or its tables are gone.
+  func emitted(_ event: String, _ id: String?) {
+    if id != nil {
+      info("Event emitted: \(event)")
+    } else {
+      error("Failed to emit \(event) event", ["reason": "the event tables are not there"])
+    }
+  }
+}
+
+extension Setting {
+  /// BUSINESS_HOURS: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. Without it the clock of a first answer never stands still.
+  package static let officeHours = Setting("BUSINESS_HOURS") { text in
+    do throws(OfficeHours.Fault) {
+      _ = try OfficeHours(text) { _ in 0 }
+      return nil
+    } catch { return error.reason }
+  }
+
+  /// TIME_ZONE: the agency's place, by its name in the tz database.
+  package static let timeZone = Setting("TIME_ZONE") { name in
+    Zone.isKnown(name) ? nil : "must be a zone that this system knows, such as Asia/Dubai"
+  }
+}
+
+extension OfficeHours {
+  /// Nil where there is no BUSINESS_HOURS.
+  fileprivate init?(_ settings: Settings) throws(Problem) {
+    guard let text = settings["BUSINESS_HOURS"] else { return nil }
+    guard let zone = Zone(settings["TIME_ZONE"] ?? "Asia/Dubai") else {
+      throw Problem(.misconfigured, "TIME_ZONE must be a zone that this system knows: install tzdata")
+    }
+    do { try self.init(text) { zone.offset(at: $0) } } catch {
+      throw Problem(.misconfigured, "BUSINESS_HOURS \(error.reason)")
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import Leads
+import Testing
+import Wire
+
+private let dubai: @Sendable (Instant) -> Int = { _ in 4 * 3600 }
+
+/// Central European time of 2026: summer from 29 March 01:00 UTC to 25 October 01:00 UTC.
+private let berlin: @Sendable (Instant) -> Int = { moment in
+  let summer = "2026-03-29T01:00:00.000Z"..<"2026-10-25T01:00:00.000Z"
+  return summer.contains(moment.iso8601) ? 7200 : 3600
+}
+
+private func deadline(
+  _ quality: String, _ received: String, _ hours: String, _ offset: @escaping @Sendable (Instant) -> Int
+) throws -> String? {
+  let received = try #require(Instant(iso8601: received))
+  return SLA.deadline(quality: quality, receivedAt: received, within: try OfficeHours(hours, offset: offset)).iso8601
+}
+
+@Suite("Office hours") struct OfficeHoursTests {
+  private static let agency = "Mon-Fri 09:00-18:30, Sat 10:00-15:00"
+
+  @Test(
+    "the clock of a first answer runs while the office is open (Asia/Dubai, +04:00; 20 November 2026 is a Friday)",
+    arguments: [
+      // Friday 18:20 → Saturday 10:05
+      ("hot", "2026-11-20T18:20:00+04:00", "2026-11-21T06:05:00.000Z"),
+      // Friday 18:15 → closing time itself
+      ("hot", "2026-11-20T18:15:00+04:00", "2026-11-20T14:30:00.000Z"),
+      // Friday 18:30 and later → Saturday 10:15
+      ("hot", "2026-11-20T18:30:00+04:00", "2026-11-21T06:15:00.000Z"),
+      ("hot", "2026-11-20T23:59:59+04:00", "2026-11-21T06:15:00.000Z"),
+      // in the middle of the week
+      ("hot", "2026-11-18T12:00:00+04:00", "2026-11-18T08:15:00.000Z"),
+      ("warm", "2026-11-18T18:00:00+04:00", "2026-11-19T05:30:00.000Z"),
+      // before opening, and on Sunday
+      ("hot", "2026-11-18T03:00:00+04:00", "2026-11-18T05:15:00.000Z"),
+      ("warm", "2026-11-22T12:00:00+04:00", "2026-11-23T06:00:00.000Z"),
+      // Saturday 14:30: half an hour is left, then Monday
+      ("warm", "2026-11-21T14:30:00+04:00", "2026-11-23T05:30:00.000Z"),
+      // cold: 24 hours of the office. Friday 9.5, Saturday 5, Monday 9.5 → all of Monday
+      ("cold", "2026-11-20T09:00:00+04:00", "2026-11-23T14:30:00.000Z"),
+      // the moment of receipt is kept to the millisecond
+      ("hot", "2026-11-18T12:00:00.123+04:00", "2026-11-18T08:15:00.123Z"),
+      ("hot", "2026-11-20T18:20:00.500+04:00", "2026-11-21T06:05:00.500Z"),
+      // across the turn of the year
+      ("hot", "2026-12-31T18:29:00+04:00", "2027-01-01T05:14:00.000Z"),
+    ])
+  func table(_ quality: String, _ received: String, _ due: String) throws {
+    #expect(try deadline(quality, received, Self.agency, dubai) == due)
+  }
+
+  @Test(
+    "the clock change falls where it falls",
+    arguments: [
+      // the night of 29 March has no hour from 02:00 to 03:00: open 01:00 to 04:00 is two hours
+      ("Sun 01:00-04:00", "2026-03-29T00:30:00+01:00", "warm", "2026-03-29T01:00:00.000Z"),
+      ("Sun 01:00-04:00", "2026-03-29T01:30:00+01:00", "warm", "2026-03-29T01:30:00.000Z"),
+      // a Saturday evening before it
+      ("Mon-Sun 09:00-18:00", "2026-03-28T17:50:00+01:00", "hot", "2026-03-29T07:05:00.000Z"),
+      // and before winter
+      ("Mon-Sun 09:00-18:00", "2026-10-24T17:50:00+02:00", "hot", "2026-10-25T08:05:00.000Z"),
+    ])
+  func clockChange(_ hours: String, _ received: String, _ quality: String, _ due: String) throws {
+    #expect(try deadline(quality, received, hours, berlin) == due)
+  }
+
+  @Test(
+    "days and openings in any order, days that wrap around, a day until midnight",
+    arguments: [
+      ("Sun-Thu 09:00-18:00", "2026-11-20T10:00:00+04:00", "2026-11-22T05:15:00.000Z"),
+      ("sat-wed 16:00-20:00,SAT-WED 08:00-12:00", "2026-11-21T11:50:00+04:00", "2026-11-21T12:05:00.000Z"),
+      ("Fri 00:00-24:00", "2026-11-20T23:50:00+04:00", "2026-11-26T20:05:00.000Z"),
+      ("Mon-Sun 00:00-24:00", "2026-11-20T23:50:00+04:00", "2026-11-20T20:05:00.000Z"),
+    ])
+  func writing(_ hours: String, _ received: String, _ due: String) throws {
+    #expect(try deadline("hot", received, hours, dubai) == due)
+  }
+
+  @Test("an hour a week is enough, however long it takes") func shortWeek() throws {
+    #expect(
+      try deadline("cold", "2026-11-20T10:00:00+04:00", "Fri 10:00-11:00", dubai) == "2027-04-30T07:00:00.000Z")
+  }
+
+  @Test(
+    "refused",
+    arguments: [
+      "", "Mon", "09:00-18:00", "Mon 9:00-18:00", "Mon 09:00", "Mon 18:00-09:00", "Mon 09:00-09:00", "Mon 09:00-24:01",
+      "Mon 09:60-10:00", "Mon 09:00-25:00", "Mo 09:00-18:00", "Mon-Tue-Wed 09:00-18:00", "Mon 09:00-18:00,",
+      "Mon 09:00-18:00 Tue", "Mon 09:00-12:00, Mon 11:59-13:00", "Mon-Fri 09:00-18:00, Fri 10:00-11:00",
+      "Mon 09:00-09:59", "Mon +9:00-18:00", "Mon -1:00-18:00", "Mon ٠٩:00-18:00", "Mon 09:00–18:00", "Mon\t09:00-18:00",
+    ])
+  func refuses(_ text: String) {
+    #expect(throws: OfficeHours.Fault.self) { try OfficeHours(text, offset: dubai) }
+  }
+
+  @Test(
+    "round the clock without them",
+    arguments: [("hot", 900), ("warm", 3600), ("cold", 86_400)])
+  func roundTheClock(_ quality: String, _ seconds: Int) {
+    let received = Instant(milliseconds: 1_795_381_200_000)
+    #expect(SLA.deadline(quality: quality, receivedAt: received) == received.adding(seconds: seconds))
+  }
+}

@@ -1,0 +1,94 @@
+import Leads
+import Testing
+import Wire
+
+private func score(_ more: JSON = [:]) throws -> Score {
+  let body = (more.members ?? []).reduce(["customerName": "Test", "customerPhone": "+971501234567"] as JSON) {
+    $0.setting($1.key, $1.value)
+  }
+  return try Lead(checking: body, receivedAt: Instant(milliseconds: 1_795_381_200_000)).score
+}
+
+@Suite("The score") struct ScoreTests {
+  @Test("what the client sends stands as sent, and is marked") func client() throws {
+    let sent = try score(["leadScore": 85, "leadScoreBreakdown": ["fit": 40, "source": "me"]])
+    #expect(sent.points == 85 && sent.quality == "hot")
+    #expect(sent.breakdown == ["fit": 40, "source": "client"])
+    #expect(try score(["leadScore": 85, "leadQuality": "cold"]).quality == "cold")
+  }
+
+  @Test("counted here, its parts are named and add up", arguments: ["buy", "rent", "sell", "invest", "browse"])
+  func server(_ intent: String) throws {
+    let counted = try score(["intent": .string(intent), "budget": "AED 2.5M", "notes": "urgent"])
+    let parts = (counted.breakdown.members ?? []).filter { $0.key != "source" }
+    #expect(parts.map(\.key) == ["budget", "intent", "urgency", "contact", "engagement"])
+    #expect(parts.compactMap { $0.value.integer }.reduce(0, +) == counted.points && 0...100 ~= counted.points)
+    #expect(counted.breakdown["source"] == "server")
+  }
+
+  @Test("the best of all parts is a hundred") func best() throws {
+    let messages = (0..<10).map { ["id": .string("\($0)"), "messageText": "I need it today"] as JSON }
+    let best = try score([
+      "customerName": "Sara Ahmed", "customerEmail": "sara@example.com", "intent": "invest", "budget": "20M",
+      "messages": .array(messages),
+    ])
+    #expect(best.points == 100)
+  }
+
+  @Test(
+    "a budget counts on a scale of its own for sale, yearly rent and investment",
+    arguments: [
+      ("buy", "499,999", 5), ("buy", "500,000", 10), ("buy", "1M", 15), ("buy", "2M", 20), ("buy", "5M", 25),
+      ("buy", "10M", 30), ("browse", "2M", 20), ("sell", "2M", 20),
+      ("rent", "79,999", 5), ("rent", "80,000", 12), ("rent", "150k", 20), ("rent", "250k", 25), ("rent", "500k", 30),
+      ("rent", "12,500 per month", 20), ("rent", "١٢٬٥٠٠ شهريا", 20), ("buy", "12,500 per month", 5),
+      ("invest", "999,999", 5), ("invest", "1M", 10), ("invest", "2M", 16), ("invest", "5M", 22), ("invest", "10M", 26),
+      ("invest", "20M", 30), ("buy", "flexible", 0), ("buy", "0", 0),
+    ])
+  func scales(_ intent: String, _ budget: String, _ points: Int) throws {
+    #expect(try score(["intent": .string(intent), "budget": .string(budget)]).breakdown["budget"] == JSON(points))
+  }
+
+  @Test(
+    "words that say when",
+    arguments: [
+      ("I need it urgently", 15), ("ASAP please", 15), ("today", 15), ("الموضوع عاجل", 15), ("some time next month", 8),
+      ("no rush", 0), ("not urgent at all", 0), ("a villa", 0),
+    ])
+  func urgency(_ words: String, _ points: Int) throws {
+    #expect(try score(["notes": .string(words)]).breakdown["urgency"] == JSON(points))
+    let said = try score(["messages": [["id": "1", "messageText": .string(words)]]])
+    #expect(said.breakdown["urgency"] == JSON(points))
+    let asked = try score(["messages": [["id": "1", "sender": "bot", "messageText": .string(words)]]])
+    #expect(asked.breakdown["urgency"] == 0)
+  }
+
+  @Test(arguments: [(0, 0), (1, 2), (2, 4), (4, 4), (5, 7), (9, 7), (10, 10)])
+  func engagement(_ count: Int, _ points: Int) throws {
+    let messages = (0..<count).map { ["id": .string("\($0)"), "messageText": "hi"] as JSON }
+    #expect(try score(["messages": .array(messages)]).breakdown["engagement"] == JSON(points))
+  }
+
+  @Test(arguments: [(100, "hot"), (80, "hot"), (79, "warm"), (50, "warm"), (49, "cold"), (0, "cold")])
+  func quality(_ points: Int, _ quality: String) { #expect(Score.quality(of: points) == quality) }
+}
+
+@Suite("A budget") struct BudgetTests {
+  @Test(
+    "as people write it",
+    arguments: [
+      ("AED 2.5M", 2_500_000), ("1,500,000 AED", 1_500_000), ("80k - 100k", 100_000), ("2 million", 2_000_000),
+      ("80,000 / year", 80_000), ("500000", 500_000), ("1.2m-1.8m", 1_800_000), ("3 bn", 3e9), ("1.5", 1.5),
+      ("1.500.000", 1_500_000), ("1.500 million", 1_500_000), ("1.500 AED", 1500), ("1,5M", 1_500_000),
+      ("1.500.000,50", 1_500_000.5), ("1,500,000.50", 1_500_000.5), ("1'500'000", 1_500_000), ("2-3M", 3_000_000),
+      ("50 lakh", 5_000_000), ("2 crore", 20_000_000), ("٢ مليون", 2_000_000), ("٨٠٬٠٠٠ درهم", 80_000),
+      ("١٫٥ مليون", 1_500_000), ("500 ألف", 500_000), ("3br under 2M", 2_000_000), ("3 bedrooms, 900k", 900_000),
+      ("up to AED2M.", 2_000_000), ("2mil", 2_000_000), ("1500sqft for 1.1m", 1_100_000), ("100", 100), ("3 b", 3e9),
+    ])
+  func reads(_ text: String, _ amount: Double) { #expect(Budget.amount(in: text) == amount) }
+
+  @Test(
+    "no number, no amount",
+    arguments: ["", "flexible", "AED", "..,", "3br", "1500sqft", String(repeating: "9", count: 400)])
+  func noBudget(_ text: String) { #expect(Budget.amount(in: text) == nil) }
+}

@@ -1,0 +1,96 @@
+import Leads
+import Testing
+import Wire
+
+private let received = Instant(milliseconds: 1_795_381_200_000)
+private let person: JSON = ["customerName": "Sara Ahmed", "customerEmail": "sara@example.com"]
+
+private func faults(_ body: () throws -> Void) -> [Form.Fault] {
+  do { try body() } catch { return (error as? Form.Faults)?.faults ?? [] }
+  return []
+}
+
+@Suite("The forms of the website") struct SiteFormTests {
+  @Test("a contact message becomes a lead with a message and its details") func contact() throws {
+    let body = person.setting("message", " Please call\r\nme ").setting("subject", "Viewing").setting(
+      "department", "Sales")
+    let lead = try Lead(.contact, checking: body, receivedAt: received)
+    #expect(lead.source == "contact_form" && lead.intent == nil)
+    #expect(lead.messages.map(\.text) == ["Please call\nme"] && lead.messages.map(\.sender) == ["customer"])
+    #expect(lead.metadata == ["subject": "Viewing", "department": "Sales"])
+    #expect(lead.eventPayload["message"] == "Please call\nme" && lead.eventPayload["subject"] == "Viewing")
+  }
+
+  @Test("an inquiry keeps its property") func inquiry() throws {
+    let body = person.setting("propertyTitle", "Marina view").setting("propertyUrl", "https://example.com/p/7?a=ü")
+      .setting("budget", "2M").setting("propertyType", "Apartment")
+    let lead = try Lead(.inquiry, checking: body, receivedAt: received)
+    #expect(lead.messages.isEmpty && lead.budget == "2M" && lead.propertyType == "Apartment")
+    #expect(lead.metadata == ["propertyTitle": "Marina view", "propertyUrl": "https://example.com/p/7?a=%C3%BC"])
+    #expect(lead.eventPayload["propertyUrl"] == "https://example.com/p/7?a=%C3%BC")
+  }
+
+  @Test("a valuation wants to sell, and its price counts as the budget") func sell() throws {
+    let body = person.setting("expectedPrice", "AED 5M").setting("urgency", "Immediately").setting(
+      "propertyType", "Villa"
+    )
+    .setting("propertyDescription", "Five rooms").setting("propertyAddress", "Palm 1")
+    let lead = try Lead(.sell, checking: body, receivedAt: received)
+    #expect(lead.intent == "sell" && lead.budget == nil && lead.messages.map(\.text) == ["Five rooms"])
+    #expect(lead.score.breakdown["budget"] == 25 && lead.score.breakdown["urgency"] == 15)
+    #expect(lead.metadata == ["propertyAddress": "Palm 1", "expectedPrice": "AED 5M", "urgency": "Immediately"])
+  }
+
+  @Test("what nobody could answer is refused, saying so", arguments: [SiteForm.inquiry, .sell])
+  func unreachable(_ form: SiteForm) {
+    for body: JSON in [["customerName": "Sara"], ["customerName": "Sara", "customerEmail": "", "customerPhone": nil]] {
+      let fault = Form.Fault(
+        path: "customerEmail", message: "or customerPhone is required: without either nobody could answer")
+      #expect(faults { _ = try Lead(form, checking: body, receivedAt: received) } == [fault])
+    }
+  }
+
+  @Test("an address that is wrong is one fault, not two") func wrongAddress() {
+    let body: JSON = ["customerName": "Sara", "customerPhone": "call me"]
+    #expect(
+      faults { _ = try Lead(.sell, checking: body, receivedAt: received) }
+        == [.init(path: "customerPhone", message: "must be a telephone number")])
+  }
+
+  @Test("all faults come at once") func allFaults() {
+    let body: JSON = ["customerName": "S", "message": "  ", "subject": 5, "customerEmail": "x"]
+    #expect(
+      faults { _ = try Lead(.contact, checking: body, receivedAt: received) }.map(\.path)
+        == ["customerName", "customerEmail", "message", "subject"])
+  }
+
+  @Test(
+    "a property is at a web address or nowhere",
+    arguments: [
+      "javascript:alert(1)", "data:text/html,x", "/p/7", "https://a b.com", "https://user@example.com", "//x.com",
+    ])
+  func address(_ text: String) {
+    let body = person.setting("propertyUrl", .string(text))
+    #expect(faults { _ = try Lead(.inquiry, checking: body, receivedAt: received) }.map(\.path) == ["propertyUrl"])
+  }
+}
+
+@Suite("The newsletter") struct NewsletterTests {
+  @Test("takes an address, with the blanks that keyboards add") func address() throws {
+    #expect(try Subscription(checking: ["email": "  Sara@Example.com "]).email.text == "Sara@example.com")
+  }
+
+  @Test(
+    "refuses what is none",
+    arguments: ["", "   ", "x", "\tsara@example.com", "sara@example.com\n", "sara@ example.com"])
+  func refuses(_ text: String) {
+    #expect(faults { _ = try Subscription(checking: ["email": .string(text)]) }.map(\.path) == ["email"])
+  }
+
+  @Test("is left by address or by token, and the token decides") func leaving() throws {
+    let token = try #require(UUIDText("0f3e8f7c-6f0e-4d57-8a26-2f1f2e3d4c5b"))
+    #expect(try Unsubscription(checking: ["token": .string(token.text), "email": "a@b.com"]) == .token(token))
+    #expect(try Unsubscription(checking: ["email": "a@b.com"]) == .email(try #require(EmailAddress("a@b.com"))))
+    #expect(faults { _ = try Unsubscription(checking: [:]) } == [.init(path: "email", message: "or token is required")])
+  }
+}

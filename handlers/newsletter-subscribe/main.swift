@@ -1,0 +1,36 @@
+// POST /api/newsletter/subscribe: adds a mail address to the newsletter. The answer does not tell whether it was new.
+import Handler
+import Leads
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "newsletter-subscribe", kind: .endpoint, summary: "Adds a mail address to the newsletter",
+    routes: [.init("POST", "/api/newsletter/subscribe")], rateClass: "contact",
+    environment: Database.settings + [Wake.setting], input: Subscription.form.schema,
+    output: [
+      "type": "object", "required": ["success", "data"],
+      "properties": [
+        "success": ["const": true],
+        "data": [
+          "type": "object", "required": ["id", "email", "status"],
+          "properties": [
+            "id": ["type": "string", "format": "uuid"], "email": ["type": "string"], "status": ["const": "active"],
+          ],
+        ],
+      ],
+    ])
+) { settings throws(Problem) in
+  let newsletter = Newsletter(settings)
+  let wake = Wake(settings)
+  return { request, log throws(Problem) in
+    let body = try request.json()
+    let subscription: Subscription
+    do throws(Form.Faults) { subscription = try Subscription(checking: body) } catch { throw Problem(error) }
+    let (id, event) = try newsletter.subscribe(subscription, asked: request, log: log)
+    if event != nil { wake.send() }
+    let data: JSON = ["id": .string(id), "email": .string(subscription.email.text), "status": "active"]
+    return Reply(status: 201, ["success": true, "data": data])
+  }
+}.run()
