@@ -1,0 +1,1 @@
+select (select count(*) from conversations), (select count(*) from lead_events), (select count(*) from chat_messages)

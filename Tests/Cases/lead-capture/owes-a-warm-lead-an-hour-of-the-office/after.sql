@@ -1,0 +1,1 @@
+select sla_response_deadline at time zone 'UTC' from conversations

@@ -1,0 +1,1 @@
+select status from newsletter_subscribers

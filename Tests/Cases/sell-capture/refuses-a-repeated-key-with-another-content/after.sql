@@ -1,0 +1,1 @@
+select string_agg(customer_name, ',') from conversations
