@@ -62,6 +62,7 @@ let package = Package(
     room("Host", ["Wire", "Handler", "CProcess"]),
     room("Worker", ["Wire", "Handler", "Leads", "Host"]),
     room("Sink", ["Wire", "Handler", hummingbird, nio, nioPosix]),
+    room("Samples", ["Wire"]),
     .executableTarget(
       name: "gateway",
       dependencies: [
@@ -75,7 +76,7 @@ let package = Package(
     .executableTarget(
       name: "leadpipe",
       dependencies: [
-        "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink",
+        "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink", "Samples",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
@@ -88,5 +89,6 @@ let package = Package(
       "Delivery",
       ["Wire", "Handler", "Leads", "Delivery", "Sink", "notify-slack", "notify-telegram", "notify-email"]),
     suite("Sink", ["Wire", "Handler", "Sink"]),
+    suite("Samples", ["Wire", "Leads", "Samples"]),
   ]
 )
