@@ -22,8 +22,8 @@ struct Community {
 extension Community {
   /// The communities by their share of a hundred.
   static let all: [(weight: Int, item: Community)] = [
-    (22, arabic), (20, arabicInLatin), (20, southAsian), (3, southAsianScripts), (9, filipino), (5, russian),
-    (4, russianInLatin), (4, chinese), (5, chineseInLatin), (8, european),
+    (22, arabic), (20, arabicInLatin), (20, southAsian), (1, hindi), (1, urdu), (1, malayalam), (9, filipino),
+    (5, russian), (4, russianInLatin), (4, chinese), (5, chineseInLatin), (8, others),
   ]
 
   private static let arabic = Community(
@@ -59,25 +59,30 @@ extension Community {
       "Siddiqui", "Menon", "Hussain", "Venkatasubramanian",
     ])
 
-  private static let southAsianScripts = Community(
-    given: ["प्रिया=Priya", "राहुल=Rahul", "عائشہ=Ayesha", "عمران=Imran", "ലക്ഷ്മി=Lakshmi", "அர்ஜுன்=Arjun", "নুসরাত=Nusrat"],
-    family: ["शर्मा=Sharma", "पटेल=Patel", "خان=Khan", "صدیقی=Siddiqui", "നായർ=Nair", "ஐயர்=Iyer", "চৌধুরী=Chowdhury"])
+  private static let hindi = Community(
+    given: ["प्रिया=Priya", "राहुल=Rahul", "दीपक=Deepak", "सुनीता=Sunita"], family: ["शर्मा=Sharma", "पटेल=Patel", "सिंह=Singh"])
+
+  private static let urdu = Community(
+    given: ["عائشہ=Ayesha", "عمران=Imran", "زارا=Zara", "حُسین=Hussain"],
+    family: ["خان=Khan", "صدیقی=Siddiqui", "ملک=Malik"])
+
+  private static let malayalam = Community(
+    given: ["ലക്ഷ്മി=Lakshmi", "അർജുൻ=Arjun", "ഫാത്തിമ=Fathima"], family: ["നായർ=Nair", "മേനോൻ=Menon", "തോമസ്=Thomas"])
 
   private static let filipino = Community(
     given: [
       "Maria Cristina", "Jose", "Angelica", "Mark Anthony", "Jhunel", "Rowena", "Paolo", "Mary Grace", "Niño=Nino",
     ],
-    family: ["Dela Cruz", "Santos", "Reyes", "Peña=Pena", "Bautista", "Ocampo", "Villanueva", "Ñuñez=Nunez", "Garcia"])
+    family: ["Dela Cruz", "Santos", "Reyes", "Peña=Pena", "Bautista", "Ocampo", "Villanueva", "Núñez=Nunez", "Garcia"])
 
+  // Family names that are the same for men and women.
   private static let russian = Community(
-    given: ["Анна=Anna", "Дмитрий=Dmitry", "Ольга=Olga", "Сергей=Sergey", "Екатерина=Ekaterina", "Алексей=Alexey"],
-    family: [
-      "Иванова=Ivanova", "Кузнецов=Kuznetsov", "Смирнова=Smirnova", "Соловьёв=Solovyov", "Щербакова=Shcherbakova",
-    ])
+    given: ["Анна=Anna", "Дмитрий=Dmitry", "Алёна=Alyona", "Сергей=Sergey", "Екатерина=Ekaterina", "Алексей=Alexey"],
+    family: ["Шевченко=Shevchenko", "Черных=Chernykh", "Мельник=Melnik", "Седых=Sedykh", "Щерба=Shcherba"])
 
   private static let russianInLatin = Community(
     given: ["Anna", "Dmitry", "Olga", "Sergey", "Ekaterina", "Alexey", "Svetlana", "Maxim"],
-    family: ["Ivanova", "Kuznetsov", "Smirnova", "Solovyov", "Shcherbakova", "Morozov", "Shevchenko"])
+    family: ["Shevchenko", "Chernykh", "Melnik", "Sedykh", "Bondarenko", "Kravchuk"])
 
   private static let chinese = Community(
     given: ["伟=Wei", "芳=Fang", "秀英=Xiuying", "敏=Min", "静怡=Jingyi", "磊=Lei", "浩然=Haoran", "𠮷生=Jisheng"],
@@ -87,7 +92,7 @@ extension Community {
     given: ["Wei", "Fang", "Xiuying", "Jingyi", "Haoran", "Lei", "Lǜ=Lv"],
     family: ["Wang", "Li", "Zhang", "Liu", "Chen", "Ouyang", "Ng"], familyFirst: true)
 
-  private static let european = Community(
+  private static let others = Community(
     given: [
       "James", "Siobhán=Siobhan", "François=Francois", "Anke", "Giulia", "Łukasz=Lukasz", "Zoë=Zoe", "Jo", "Tunde",
     ],

@@ -21,8 +21,8 @@ import Wire
   @Test(
     "the first thousand are these bytes, whatever machine or compiler: who changes them changes this on purpose",
     arguments: [
-      (SampleForm.lead, 0x2DFE_86C3_346F_93C0 as UInt64), (.contact, 0x6E36_16D9_4547_EFA5),
-      (.inquiry, 0x0D15_1BAB_38D6_473A), (.sell, 0x36E0_4599_3A72_287C), (.newsletter, 0x7054_339C_AB59_60D0),
+      (SampleForm.lead, 0xEA90_2C35_FE03_932C as UInt64), (.contact, 0x0715_C8F5_D0EF_DE41),
+      (.inquiry, 0x408A_0389_FF39_9E82), (.sell, 0x418F_C530_A8CE_BB67), (.newsletter, 0xFFC9_E308_2BDC_C0FA),
     ])
   func frozen(_ form: SampleForm, _ mark: UInt64) {
     #expect(fingerprint(lines(samples(1000, of: Samples(form: form, seed: 7)))) == mark)
