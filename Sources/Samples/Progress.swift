@@ -11,9 +11,10 @@ package struct Progress: Sendable {
     start = startMilliseconds
   }
 
-  /// What to write now that `done` are made; nil within 100 ms of the line before. `columns` is the terminal's width.
+  /// What to write now that `done` are made; nil within 100 ms of the line before, and in the first half second: a short
+  /// work has only its last line, which does not get between those of the pipeline's end. `columns` is the terminal's width.
   package mutating func line(done: Int, atMilliseconds now: Int, columns: Int) -> String? {
-    if let lastWritten, now - lastWritten < 100 { return nil }
+    guard now - start >= 500, now - (lastWritten ?? start) >= 100 else { return nil }
     lastWritten = now
     let perSecond = rate(done, now)
     let left = perSecond > 0 ? ", \(Self.clock((total - done) / perSecond)) left" : ""

@@ -7,15 +7,14 @@ struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "generate", abstract: "Write test leads to stdout, one JSON document a line.",
     discussion: """
-      The same seed and options give the same bytes everywhere. Names, mail addresses and telephone numbers belong to \
-      nobody. A lead says in metadata.sample what it is and whether it is meant to be refused.
+      The same seed and options give the same bytes everywhere. Mail addresses and telephone numbers lead to nobody. \
+      A lead says in metadata.sample what it is and whether it is meant to be refused.
         leadpipe generate --count 1000 --seed 7 | lead-capture --stream | jq
       """)
 
   @Option(help: "How many, 0 to 10,000,000.") var count = 10
   @Option(help: "Another seed, other leads.") var seed: UInt64 = 1
-  @Option(help: "Whose body.") var form = SampleForm
-    .lead
+  @Option(help: "Whose body.") var form: SampleForm = .lead
   @Option(help: "How many in a hundred are hostile; half of these must be refused.") var hostile = 5
   @Option(help: "The talks are of the thirty days before this moment (ISO 8601).") var at = Samples.defaultEnd
   @Flag(help: "Give each an idempotencyKey.") var keys = false
@@ -31,7 +30,6 @@ struct Generate: ParsableCommand {
     var meter = ProgressMeter(total: count)
     var buffer: [UInt8] = []
     var written = 0
-    meter?.show(done: 0)
     defer { meter?.end(done: written) }
     for number in stride(from: 1, through: count, by: 1) {
       buffer += samples[number].body.bytes

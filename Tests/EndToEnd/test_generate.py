@@ -184,21 +184,25 @@ class Terminal:
 def test_progress_is_one_line_rewritten_a_few_times_a_second_and_ended():
     with Terminal() as terminal:
         began = time.monotonic()
-        seen = terminal.run("--count", "60000")
+        seen = terminal.run("--count", "100000")
         took = time.monotonic() - began
     assert seen.endswith("\r\n") and seen.count("\n") == 1 and "\x1b" not in seen
     lines = seen[:-2].split("\r")[1:]
     assert 3 <= len(lines) <= took * 10 + 2
-    assert lines[0].startswith("0 of 60,000 (0 %)")
-    assert re.fullmatch(r"[\d,]+ of 60,000 \(\d+ %\), [\d,]+/s, \d+:\d\d left *", lines[len(lines) // 2])
-    assert re.fullmatch(r"60,000 of 60,000 in \d+\.\d s, [\d,]+/s *", lines[-1])
+    assert re.fullmatch(r"[\d,]+ of 100,000 \(\d+ %\), [\d,]+/s, \d+:\d\d left *", lines[len(lines) // 2])
+    assert re.fullmatch(r"100,000 of 100,000 in \d+\.\d s, [\d,]+/s *", lines[-1])
     counts = [int(line.split()[0].replace(",", "")) for line in lines]
     assert counts == sorted(counts)
 
 
+def test_a_short_work_has_only_the_last_line():
+    with Terminal() as terminal:
+        assert re.fullmatch(r"\r20 of 20 in 0.\d s, [\d,]+/s\r\n", terminal.run("--count", "20"))
+
+
 def test_progress_fits_a_narrow_terminal():
     with Terminal(columns=20) as terminal:
-        seen = terminal.run("--count", "20000")
+        seen = terminal.run("--count", "40000")
     assert all(len(line) < 20 for line in seen.rstrip("\r\n").split("\r"))
 
 

@@ -4,8 +4,8 @@ import Testing
 @Suite("Progress") struct ProgressTests {
   @Test("tells count, speed and what is left, over the line before") func tells() {
     var progress = Progress(total: 2_000_000, startMilliseconds: 5000)
-    #expect(
-      progress.line(done: 0, atMilliseconds: 5000, columns: 80) == "\r0 of 2,000,000 (0 %), 0/s")
+    #expect(progress.line(done: 0, atMilliseconds: 5499, columns: 80) == nil)
+    #expect(progress.line(done: 0, atMilliseconds: 5500, columns: 80) == "\r0 of 2,000,000 (0 %), 0/s")
     #expect(
       progress.line(done: 500_000, atMilliseconds: 15_000, columns: 80)
         == "\r500,000 of 2,000,000 (25 %), 50,000/s, 0:30 left")
@@ -17,7 +17,7 @@ import Testing
   @Test("speaks at most ten times a second") func sparing() {
     var progress = Progress(total: 10_000, startMilliseconds: 0)
     let spoken = (0..<10_000).compactMap { progress.line(done: $0, atMilliseconds: $0, columns: 80) }
-    #expect(spoken.count == 100)
+    #expect(spoken.count == 95)
   }
 
   @Test("never fills a terminal's last column, where the line would break", arguments: [1, 2, 20, 40, 200])
@@ -32,7 +32,7 @@ import Testing
 
   @Test("nothing to do, hours to go, and a clock that stands still") func edges() {
     var none = Progress(total: 0, startMilliseconds: 0)
-    #expect(none.line(done: 0, atMilliseconds: 0, columns: 80) == "\r0 of 0 (100 %), 0/s")
+    #expect(none.line(done: 0, atMilliseconds: 500, columns: 80) == "\r0 of 0 (100 %), 0/s")
     #expect(none.end(done: 0, atMilliseconds: 0, columns: 80).hasPrefix("\r0 of 0 in 0.0 s, 0/s"))
     var long = Progress(total: 10_000_000, startMilliseconds: 0)
     #expect(long.line(done: 1000, atMilliseconds: 1000, columns: 80)?.hasSuffix("1,000/s, 2:46:39 left") == true)
