@@ -67,6 +67,7 @@ let package = Package(
     room("Host", ["Wire", "Handler", "CProcess"]),
     room("Worker", ["Wire", "Handler", "Leads", "Host"]),
     room("Sink", ["Wire", "Handler", hummingbird, nio, nioPosix]),
+    room("Samples", ["Wire"]),
     .executableTarget(
       name: "gateway",
       dependencies: [
@@ -80,7 +81,7 @@ let package = Package(
     .executableTarget(
       name: "leadpipe",
       dependencies: [
-        "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink",
+        "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink", "Samples",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
@@ -93,5 +94,6 @@ let package = Package(
       "Delivery",
       ["Wire", "Handler", "Leads", "Delivery", "Sink", "notify-slack", "notify-telegram", "notify-email"]),
     suite("Sink", ["Wire", "Handler", "Sink"]),
+    suite("Samples", ["Wire", "Leads", "Samples"]),
   ]
 )

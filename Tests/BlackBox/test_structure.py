@@ -18,8 +18,9 @@ ROOMS = {
     "Host": {"Wire", "Handler", "CProcess"},
     "Worker": {"Wire", "Handler", "Leads", "Host"},
     "Sink": {"Wire", "Handler"},
+    "Samples": {"Wire"},
     "gateway": {"Wire", "Handler", "Host", "CProcess"},
-    "leadpipe": {"Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink"},
+    "leadpipe": {"Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink", "Samples"},
 }
 HANDLER_ROOMS = {"Wire", "Handler", "Leads", "Store", "Delivery"}
 C_ROOMS = {"CPostgres", "CCurl", "CProcess"}
@@ -81,6 +82,8 @@ def test_only_rooms_for_whole_programs_import_foundation():
 def test_only_the_store_says_sql():
     for folder in ["handlers", *(folder_of(room) for room in ROOMS if room != "Store")]:
         for path in sources(folder):
+            if path.name == "HostileText.swift":
+                continue  # What strangers write in place of a name; nobody runs it.
             assert not SQL.search(code(path)), f"{path}: {SQL.search(code(path)).group()}"
 
 

@@ -108,5 +108,5 @@ def test_invoke_gives_a_handler_its_role_and_no_secret(settings):
 def test_help_lists_the_commands_and_an_unknown_one_is_refused():
     done = leadpipe("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "channels", "sink"))
+    assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "channels", "sink", "generate"))
     assert leadpipe("fly").returncode == 64

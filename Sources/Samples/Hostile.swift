@@ -1,0 +1,129 @@
+import Wire
+
+/// A way to spoil a body: with text that must pass through unharmed and do no harm, or with a fault that must be refused.
+struct Trick: Sendable {
+  let name: String
+  let isRefused: Bool
+  /// The forms it has a meaning for.
+  let forms: [SampleForm]
+  let spoil: @Sendable (JSON, SampleForm, inout SplitMix64) -> JSON
+
+  /// What the body of `form` can be spoiled with: half of the draws come from texts, half from faults.
+  static func draw(for form: SampleForm, _ random: inout SplitMix64) -> Trick {
+    random.pick((random.chance(50) ? texts : faults).filter { $0.forms.contains(form) })
+  }
+}
+
+extension Trick {
+  /// Text that is no more than text: it is stored (cleaned of control characters and bidi overrides) and shown as it is.
+  static let texts: [Trick] = HostileText.all.map { name, texts in
+    Trick(name: name, isRefused: false, forms: SampleForm.allCases) { body, form, random in
+      var body = body.setting(random.pick(form.freeTexts), .string(random.pick(texts)))
+      if form == .lead, random.chance(50) {
+        let message: JSON = [
+          "id": .string(random.uuid()), "sender": "user", "messageText": .string(random.pick(texts)),
+        ]
+        body = body.setting("messages", .array((body["messages"]?.array ?? []) + [message]))
+      }
+      // In a newsletter's body there is no name to put it into.
+      guard form != .newsletter, random.chance(50) else { return body }
+      return body.setting("customerName", .string(random.pick(texts)))
+    }
+  }
+
+  /// Faults that the handler must answer with 400.
+  static let faults: [Trick] = [
+    fault("missing", in: SampleForm.allCases) { body, form, _ in body.removing(form.requiredField) },
+    fault("unreachable", in: [.lead, .contact, .inquiry, .sell]) { body, _, _ in
+      body.removing("customerPhone").removing("customerEmail")
+    },
+    fault("blank-name", in: named) { body, _, random in
+      body.setting(
+        "customerName", .string(random.pick(["", " \t\n ", "\u{200B}\u{2060}\u{FEFF}", "\u{202E}\u{202C}"])))
+    },
+    fault("long-name", in: named) { body, _, random in
+      body.setting("customerName", .string(String(repeating: random.pick(["A", "ن", "🏠"]), count: 201)))
+    },
+    fault("bad-phone", in: named) { body, _, random in
+      let phones = [
+        "call me", "050-CALL-NOW", "0570000000 ext 5", "++971570000000", "1234567890123456", "+97157\r\n0000000",
+        "+0570000000",
+        "0570000000'--", "=0570000000",
+      ]
+      return body.setting("customerPhone", .string(random.pick(phones)))
+    },
+    fault("header-in-mail", in: SampleForm.allCases) { body, form, random in
+      let mails = [
+        "sara@example.com\r\nBcc: all@example.org", "sara@example.com\nSubject: You won",
+        "sara@example.com\r\n\r\nHello",
+        "sara@example.com>\r\nRCPT TO:<omar@example.org>", "<sara@example.com> NOTIFY=SUCCESS",
+        "sara@example.com%0d%0aBcc:",
+        "=?utf-8?q?sara?=@example.com", "sara@example.com, omar@example.org",
+        "sara@example.com\u{2028}Bcc: all@example.org",
+      ]
+      return body.setting(form.mailField, .string(random.pick(mails)))
+    },
+    fault("wrong-type", in: SampleForm.allCases) { body, form, random in
+      body.setting(form.requiredField, random.pick([42, true, ["Sara"], ["first": "Sara"]]))
+    },
+    fault("too-deep", in: SampleForm.allCases) { body, _, _ in
+      body.setting("deep", (1...40).reduce(1) { nested, _ in .array([nested]) })
+    },
+    fault("repeated-key", in: SampleForm.allCases) { body, form, _ in
+      .object((body.members ?? []) + [JSON.Member(form.requiredField, "Somebody Else")])
+    },
+    fault("nul", in: SampleForm.allCases) { body, form, _ in
+      body.setting(form.freeTexts[0], "before\u{0}after")
+    },
+    fault("huge-number", in: SampleForm.allCases) { body, _, random in
+      body.setting("age", .number(random.pick(["1e999", "-1e400", String(repeating: "9", count: 400)])))
+    },
+    fault("bad-score", in: [.lead]) { body, _, random in
+      body.setting(
+        "leadScore", random.pick([101, -1, .number("70.5"), .number("1e2"), "90", .number("9223372036854775808")]))
+    },
+    fault("unknown-choice", in: [.lead]) { body, _, random in
+      random.chance(50) ? body.setting("intent", "steal") : body.setting("leadQuality", "lukewarm")
+    },
+    fault("bad-id", in: [.lead]) { body, _, random in
+      body.setting(
+        "conversationId", .string(random.pick(["1", "' OR 1=1 --", "00000000-0000-0000-0000-00000000000g"])))
+    },
+    fault("bad-message", in: [.lead]) { body, _, random in
+      let message: JSON = random.pick([
+        ["id": "1", "sender": "alien", "messageText": "Hello"], ["sender": "user", "messageText": "Hello"],
+        ["id": "1", "messageText": ""], "Hello",
+      ])
+      return body.setting("messages", .array((body["messages"]?.array ?? []) + [message]))
+    },
+    fault("many-tags", in: [.lead]) { body, _, _ in body.setting("tags", .array((1...51).map { .string("tag \($0)") }))
+    },
+    fault("large-metadata", in: [.lead]) { body, _, _ in
+      let metadata = body["metadata"] ?? [:]
+      return body.setting("metadata", metadata.setting("padding", .string(String(repeating: "x", count: 17_000))))
+    },
+  ]
+
+  private static let named: [SampleForm] = [.lead, .contact, .inquiry, .sell]
+
+  private static func fault(
+    _ name: String, in forms: [SampleForm], _ spoil: @escaping @Sendable (JSON, SampleForm, inout SplitMix64) -> JSON
+  ) -> Trick { Trick(name: name, isRefused: true, forms: forms, spoil: spoil) }
+}
+
+extension SampleForm {
+  fileprivate var requiredField: String { self == .newsletter ? "email" : "customerName" }
+
+  fileprivate var mailField: String { self == .newsletter ? "email" : "customerEmail" }
+
+  /// Fields that hold what people like to write.
+  fileprivate var freeTexts: [String] {
+    switch self {
+    case .lead: ["notes", "budget", "propertyType", "preferredArea"]
+    case .contact: ["message", "subject"]
+    case .inquiry: ["message", "propertyTitle"]
+    case .sell: ["propertyDescription", "propertyAddress"]
+    case .newsletter: ["source"]
+    }
+  }
+}
