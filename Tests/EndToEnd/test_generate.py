@@ -101,6 +101,22 @@ def test_a_form_has_its_fields(form, fields):
     assert all(body.get("customerEmail") or body.get("customerPhone") or body.get("email") for body in bodies)
 
 
+@pytest.mark.parametrize("form, handler, table", [
+    ("contact", "contact-capture", "conversations"), ("inquiry", "inquiry-capture", "conversations"),
+    ("sell", "sell-capture", "conversations"), ("newsletter", "newsletter-subscribe", "newsletter_subscribers")])
+def test_of_a_hostile_form_just_what_is_meant_to_be_refused_is_refused(database, form, handler, table):
+    made = generate("--form", form, "--count", "300", "--seed", "7", "--hostile", "60").stdout
+    bodies = handlers.lines(made)
+    replies = handlers.lines(handlers.run(handler, made, "--stream", DATABASE_URL=database.url, seconds=40).stdout)
+    assert len(replies) == 300
+    for body, reply in zip(bodies, replies):
+        if body["sample"]["refused"]:
+            assert reply["problem"]["status"] == 400, (body, reply)
+        else:
+            assert reply["success"] is True, (body, reply)
+    assert database.count(table) == len({body.get("email", str(number)).strip().lower() for number, body in enumerate(bodies) if not body["sample"]["refused"]})
+
+
 # ── The stream ──
 
 def test_the_same_choices_give_the_same_bytes_and_fewer_are_the_beginning_of_more():
