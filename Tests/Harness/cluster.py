@@ -52,6 +52,48 @@ class Database:
         return int(self.text(f"select count(*) from {table} where {where}"))
 
 
+class Session:
+    """A connection that stays open, for tests that ask often. Used as a context."""
+
+    END = "-- end of the answer --"
+
+    def __init__(self, url):
+        self.process = subprocess.Popen(
+            ["psql", "-X", "-q", "-A", "-t", url], env=clean_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+
+    def send(self, statement):
+        """Starts a statement without waiting for it."""
+        self.process.stdin.write(f"{statement};\n\\echo '{self.END}'\n")
+        self.process.stdin.flush()
+
+    def answer(self):
+        lines = []
+        for line in self.process.stdout:
+            if line.rstrip("\n") == self.END:
+                text = "".join(lines).rstrip("\n")
+                if "ERROR:" in text or "FATAL:" in text:
+                    raise AssertionError(text)
+                return text
+            lines.append(line)
+        raise AssertionError(f"the session ended: {''.join(lines)}")
+
+    def text(self, query):
+        self.send(query)
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
 class Cluster:
     """initdb, start, clone, stop. Durable settings stay on: a health check asks for them."""
 
