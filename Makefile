@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint format bench clean packages test-packages bench-packages
+.PHONY: help run build test soak lint format bench clean packages test-packages bench-packages
 
 SWIFT ?= swift
 # libstdc++ is linked in where the toolchain has it as an archive: loading it would cost every start half a millisecond.
@@ -13,7 +13,7 @@ HANDLERS = $(notdir $(wildcard handlers/*))
 
 # What the product needs, and what its tests need beside it.
 PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates
-TEST_PACKAGES = curl jq pgbouncer libtap-parser-sourcehandler-pgtap-perl openssl postgresql-15-pgtap procps python3-aiosmtpd python3-pytest
+TEST_PACKAGES = curl jq pgbouncer libtap-parser-sourcehandler-pgtap-perl openssl postgresql-15-pgtap procps python3-aiosmtpd python3-pytest strace
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ build: packages ## release executables into bin/
 
 test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
 	@Tests/run
+
+soak: test-packages build ## what takes minutes: a fault at every system call, 10,000 hostile requests, more random documents
+	@Tests/run soak
 
 lint: ## the code's form
 	@$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests gateway handlers

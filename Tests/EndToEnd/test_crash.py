@@ -1,0 +1,119 @@
+"""The short sweep of crashes over lead-capture, and database sessions that end in the middle of their work. `make soak` has
+the sweep over every system call."""
+
+import json
+import random
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import handlers
+from captures import CAPTURES, by_name
+from cluster import Session
+from crash import FAULTS, Sweep, require_ptrace
+from house import House
+from parts import HANDLERS, TEST_USER, clean_environment, until
+
+# A handler speaks to the world by these; the disk is the database's, so fsync is never its own.
+CALLS = {"write": 3, "sendto": 3, "connect": 1, "recvfrom": 2, "poll": 2, "fsync": 0, "sendmsg": 0}
+
+
+def test_a_fault_at_any_call_to_the_outside_leaves_nothing_or_everything(database):
+    """kill -9, ENOSPC, EIO, ENOMEM and EINTR at each: no half lead, no false 201, no hang, and a repeat is one lead."""
+    require_ptrace()
+    sweep = Sweep(database)
+    try:
+        met = sweep.over_all([(call, fault) for call in CALLS for fault in FAULTS])
+        for (call, fault), times in met.items():
+            assert times >= CALLS[call] and (CALLS[call] or not times), f"{call} {fault} was met {times} times: is the sweep still about these calls?"
+    finally:
+        sweep.close()
+
+
+# ── The server ends the session ──
+
+SESSIONS = "from pg_stat_activity where application_name = 'leadpipe' and datname = current_database()"
+TABLES = ["idempotency_keys", "conversations", "customer_identities", "chat_messages", "lead_events", "conversation_timeline"]
+LEAD = {**TEST_USER, "messages": [{"id": "m1", "messageText": "one"}]}
+
+
+def everything(database):
+    return database.text("select " + ", ".join(f"(select count(*) from {table})" for table in TABLES))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_session_that_ends_before_a_table_is_written_leaves_nothing(database, table):
+    """The transaction is held up at each table in turn and its session is ended there."""
+    envelope = handlers.envelope(LEAD, headers={"idempotency-key": "ended"})
+    with Session(database.url) as holder, Session(database.url) as operator:
+        holder.text("begin")
+        holder.text(f"lock table public.{table} in exclusive mode")
+        running = subprocess.Popen(
+            [str(HANDLERS / "lead-capture")], env=clean_environment(DATABASE_URL=database.url), cwd="/",
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        running.stdin.write(json.dumps(envelope).encode())
+        running.stdin.close()
+        until(lambda: operator.text(f"select count(*) {SESSIONS} and wait_event_type = 'Lock'") == "1", 15, f"a session that waits for {table}")
+        operator.text(f"select pg_terminate_backend(pid) {SESSIONS}")
+        reply, log = running.stdout.read(), running.stderr.read().decode()
+        running.stdout.close()
+        running.stderr.close()
+        assert running.wait(20) == 75, log
+        assert json.loads(reply)["statusCode"] == 503
+        assert "[ERROR] Conversation insert error" in log
+        holder.text("rollback")
+    assert everything(database) == "0|0|0|0|0|0"
+    again = handlers.run("lead-capture", envelope, DATABASE_URL=database.url)
+    assert json.loads(again.stdout)["statusCode"] == 201
+    assert everything(database) == "1|1|2|1|1|1"
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
+def test_sessions_that_end_at_random_cost_no_lead_that_was_promised(database, capture):
+    """Sixty submissions while sessions are ended as they come: what got its 201 is stored, the rest after one repeat."""
+    dice = random.Random(7)
+    envelopes = [capture.envelope(f"random-{n}", {**capture.body, "customerName": f"Random {n}"}) for n in range(60)]
+    ended = threading.Event()
+
+    def end_sessions():
+        with Session(database.url) as operator:
+            while not ended.is_set():
+                operator.text(f"select pg_terminate_backend(pid) {SESSIONS} order by random() limit {dice.randint(1, 2)}")
+
+    def send(envelope):
+        return json.loads(handlers.run(capture.handler, envelope, seconds=40, DATABASE_URL=database.url).stdout)
+
+    killer = threading.Thread(target=end_sessions)
+    killer.start()
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            replies = list(pool.map(send, envelopes))
+    finally:
+        ended.set()
+        killer.join()
+    keys = set(database.text("select key from idempotency_keys").splitlines())
+    promised = {f"random-{n}" for n, reply in enumerate(replies) if reply["statusCode"] == 201}
+    assert {reply["statusCode"] for reply in replies} <= {201, 503}
+    assert promised <= keys and len(promised) < 60, "no session was ended in time"
+    assert capture.stored(database) == (len(keys), len(keys))
+    with ThreadPoolExecutor(6) as pool:
+        assert {reply["statusCode"] for reply in pool.map(send, envelopes)} == {201}
+    assert capture.stored(database) == (60, 60)
+
+
+@pytest.mark.xfail(strict=True, reason="Sources/Handler/Handler.swift: Exchange(refusing:) answers bare, and Sources/Handler/Reply.swift takes"
+                   " every document without statusCode for the body of a 200, whatever the exit status says")
+def test_a_handler_that_cannot_read_its_request_is_no_200(cluster, tmp_path):
+    """A failing read of stdin stores nothing; through the gateway that must not look like success."""
+    for path in HANDLERS.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "lead-capture").unlink()
+    (tmp_path / "lead-capture").write_text(f'#!/bin/sh\n[ "$1" = --describe ] || exec <&-\nexec {HANDLERS}/lead-capture "$@"\n')
+    (tmp_path / "lead-capture").chmod(0o755)
+    database = cluster.migrated()
+    with House(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), ENABLE_NOTIFICATION_WORKER="false") as house:
+        status, _, document = house.http("/api/chatbot/leads", TEST_USER)
+        assert database.count("conversations") == 0
+        assert status >= 500, document

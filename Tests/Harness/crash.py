@@ -1,0 +1,195 @@
+"""A fault at the N-th system call of a kind, in an unmodified binary: strace kills it there, or lets the call fail. Then:
+nothing or everything is stored, nobody was told otherwise, and the same request again leads to exactly one lead."""
+
+import json
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import handlers
+from cluster import Session
+from parts import HANDLERS, clean_environment
+
+KILL, ERRORS = "signal=KILL", ["error=ENOSPC", "error=EIO", "error=ENOMEM", "error=EINTR"]
+FAULTS = [KILL, *ERRORS]
+NOTHING, EVERYTHING = "0|0|0|0|0|0", "1|2|1|1|2|1"
+EXITS = {201: 0, 400: 65, 500: 70, 503: 75, 504: 75}
+UNWRITABLE = 74
+# A handler may wait for its own deadline, and no longer: the rest is for a machine that is busy.
+DEADLINE, LIMIT = 2.0, 30.0
+
+
+def require_ptrace():
+    """Without it this evidence would be missing: that is a failure, not a reason to skip."""
+    try:
+        done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True, timeout=20)
+    except FileNotFoundError:
+        raise AssertionError("strace is missing: `make test` installs it") from None
+    assert done.returncode == 0, f"this machine does not permit ptrace, which the crash sweep needs: {done.stderr}"
+
+
+class Sweep:
+    """Runs one handler again and again over one database. Several sweeps may go on at once: each run is a lead of its own."""
+
+    numbers = count(1)
+
+    def __init__(self, database, handler="lead-capture"):
+        self.database = database
+        self.handler = handler
+        self.session = Session(database.url)
+        self.lock = threading.Lock()
+        self.folder = Path(tempfile.mkdtemp(prefix="lps-", dir="/tmp"))
+        self.wake = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.wake.bind(str(self.folder / "wake"))
+        self.wake.setblocking(False)
+        self.environment = clean_environment(DATABASE_URL=database.url, LEADPIPE_WAKE=str(self.folder / "wake"))
+        self.runs = 0
+
+    def close(self):
+        self.session.close()
+        self.wake.close()
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.folder.rmdir()
+
+    # ── What is sent, and what became of it ──
+
+    def request(self, number, seconds):
+        """A lead that is told apart from every other by its key, number, address and texts."""
+        lead = {
+            "customerName": f"Crash Test {number}", "customerPhone": f"+97150{number:07}", "customerEmail": f"crash-{number}@example.com",
+            "messages": [{"id": "m1", "messageText": f"first of {number}"}, {"id": "m2", "messageText": f"second of {number}"}]}
+        envelope = handlers.envelope(lead, headers={"idempotency-key": f"crash-{number}"})
+        envelope["requestContext"]["x"] = {"deadlineMs": int((time.time() + seconds) * 1000)}
+        return json.dumps(envelope).encode()
+
+    def state(self, number):
+        """How much of the lead there is: conversation, messages, event, timeline, identities, key. One snapshot."""
+        phone, mail = f"+97150{number:07}", f"crash-{number}@example.com"
+        with self.lock:
+            return self.session.text(f"""
+              with c as materialized (select id from conversations where customer_phone = '{phone}')
+              select (select count(*) from c), (select count(*) from chat_messages where message_text in ('first of {number}', 'second of {number}')),
+                (select count(*) from lead_events where payload ->> 'customerPhone' = '{phone}'),
+                (select count(*) from conversation_timeline where conversation_id in (select id from c)),
+                (select count(*) from customer_identities where value in ('{phone}', '{mail}')),
+                (select count(*) from idempotency_keys where key = 'crash-{number}')""")
+
+    def drain(self):
+        """A wake socket that nobody empties would fill up."""
+        try:
+            while self.wake.recv(16):
+                pass
+        except BlockingIOError:
+            pass
+
+    # ── One run ──
+
+    def run(self, call, fault, at):
+        """Whether the fault came about; the run and what follows it are judged here."""
+        number = next(self.numbers)
+        self.runs += 1
+        trace = self.folder / f"trace-{number}"
+        story = f"{call}:{fault}:when={at}"
+        began = time.monotonic()
+        done = subprocess.run(
+            ["strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}", "-e", f"inject={story}", str(HANDLERS / self.handler)],
+            input=self.request(number, DEADLINE), env=self.environment, cwd="/", capture_output=True, timeout=LIMIT)
+        took = time.monotonic() - began
+        traced = trace.read_text(errors="replace")
+        trace.unlink()
+        self.drain()
+        injected = "(INJECTED)" in traced or "killed by SIGKILL" in traced
+        state = self.state(number)
+        story += f": exit {done.returncode} after {took:.1f} s, stored {state}\n{done.stdout.decode()}{done.stderr.decode()}{traced[-800:]}"
+
+        assert state in (NOTHING, EVERYTHING), f"half a lead: {story}"
+        status = self.status(done.stdout)
+        if status == 201:
+            assert state == EVERYTHING, f"a false 201: {story}"
+        if injected and (fault == "error=EINTR" and call in ("write", "sendto", "recvfrom", "poll") or fault != KILL and "write(2" in self.hit(traced)):
+            assert status == 201, f"a signal, or a log that cannot be written, cost the lead: {story}"
+        if not injected:
+            assert status == 201, f"an undisturbed run failed: {story}"
+        self.judge_exit(call, fault, injected, done, status, story)
+        self.judge_repeat(number, story)
+        return injected
+
+    @staticmethod
+    def hit(traced):
+        return "\n".join(line for line in traced.splitlines() if "(INJECTED)" in line)
+
+    @staticmethod
+    def status(stdout):
+        """The status of a whole reply; nil without one."""
+        try:
+            reply = json.loads(stdout) if stdout.endswith(b"\n") else {}
+        except ValueError:
+            return None
+        # What is refused before it is known to be an envelope is answered bare.
+        return reply.get("statusCode") or reply.get("problem", {}).get("status")
+
+    def judge_exit(self, call, fault, injected, done, status, story):
+        if injected and fault == KILL:
+            assert done.returncode == -9, f"killed, and went on: {story}"
+        elif status is not None:
+            assert done.returncode == EXITS.get(status), f"the exit status belongs to another reply: {story}"
+        elif injected and call == "write":
+            assert done.returncode == UNWRITABLE, f"no reply, and no word of it: {story}"
+        else:
+            # Before a program runs its loader needs files and memory, and says so itself.
+            assert injected and self.may_fail_to_start(call) and done.returncode not in (0, None), f"no reply: {story}"
+
+    @staticmethod
+    def may_fail_to_start(call):
+        return call not in ("write", "sendto", "sendmsg", "connect", "fsync", "recvfrom", "poll", "socket", "getsockopt", "fcntl")
+
+    def judge_repeat(self, number, story):
+        """The client tries again with its key: now there is exactly one lead."""
+        again = subprocess.run(
+            [str(HANDLERS / self.handler)], input=self.request(number, LIMIT), env=self.environment, cwd="/", capture_output=True, timeout=LIMIT)
+        assert self.status(again.stdout) == 201, f"the repeat failed: {again.stdout} {again.stderr}\nafter {story}"
+        state = self.state(number)
+        assert state == EVERYTHING, f"stored after the repeat: {state}\nafter {story}"
+
+    # ── Many runs ──
+
+    def over(self, call, fault):
+        """N = 1, 2, … until a run is not met by the fault. How many were."""
+        for at in count(1):
+            if not self.run(call, fault, at):
+                return at - 1
+
+    def over_all(self, pairs, at_once=4):
+        """Sweeps of several calls and faults at a time: most of their time is waiting. {(call, fault): how many were met}."""
+        pairs = list(pairs)
+        with ThreadPoolExecutor(at_once) as pool:
+            met = dict(zip(pairs, pool.map(lambda pair: self.over(*pair), pairs)))
+        self.look_back()
+        return met
+
+    def calls(self):
+        """The system calls of an undisturbed run, with how often each is made."""
+        number = next(self.numbers)
+        counts = self.folder / "counts"
+        done = subprocess.run(
+            ["strace", "-f", "-qq", "-c", "-U", "name,calls", "-o", str(counts), str(HANDLERS / self.handler)], input=self.request(number, LIMIT),
+            env=self.environment, cwd="/", capture_output=True, timeout=LIMIT)
+        assert self.status(done.stdout) == 201, done.stderr
+        rows = [line.split() for line in counts.read_text().splitlines()]
+        counts.unlink()
+        return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
+
+    def look_back(self):
+        """At the end, when no server process works for a dead client any more: every lead of every run is there once."""
+        assert self.session.text(
+            "select count(*) filter (where n <> 1) from (select count(c.id) as n from idempotency_keys k"
+            " left join conversations c on c.idempotency_key = 'lead-capture:' || k.key group by k.key) leads") == "0"
+        assert self.session.text("select count(*) from conversations") == self.session.text("select count(*) from lead_events where event_type = 'lead.created'")
+
+

@@ -1,0 +1,26 @@
+"""The whole sweep: every system call that lead-capture makes, from its loader's first to its last, under each fault."""
+
+import pytest
+
+from crash import FAULTS, Sweep, require_ptrace
+
+# What ends or begins a process is nothing that fails under it.
+NOT_SWEPT = {"execve", "exit_group", "rt_sigreturn", "restart_syscall"}
+
+
+@pytest.fixture(scope="module")
+def sweep(cluster):
+    require_ptrace()
+    database = cluster.migrated()
+    sweep = Sweep(database)
+    yield sweep
+    sweep.close()
+    cluster.drop(database)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_at_any_call_at_all_leaves_nothing_or_everything(sweep, fault):
+    calls = sweep.calls().keys() - NOT_SWEPT | {"fsync", "sendmsg"}
+    met = sweep.over_all([(call, fault) for call in sorted(calls)])
+    print(f"{fault} at {sum(met.values())} calls of {len(met)} kinds")
+    assert sum(met.values()) > 200
