@@ -93,7 +93,8 @@ class House:
     @property
     def log(self):
         self.errors.flush()
-        return os.pread(self.errors.fileno(), 10_000_000, 0).decode()
+        descriptor = self.errors.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     def wait_out(self, start, seconds=15):
         def look():
