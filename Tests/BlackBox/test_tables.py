@@ -1,0 +1,217 @@
+"""The tables in Cases/tables: each row is a field of a submission, and what is stored of it. One stream process takes a table."""
+
+import base64
+import json
+
+import pytest
+
+import handlers
+import strict_json
+from parts import CASES, TEST_USER
+
+LEAD = {"customerName": "Test User", "customerPhone": "+971501234567"}
+# handler, a good body, and which fields of it follow which table. A new handler is one line.
+FORMS = {
+    "lead-capture": (LEAD, {"phones": "customerPhone", "mail": "customerEmail", "name": "customerName", "long": "notes"}),
+}
+COLUMNS = {"customerPhone": "customer_phone", "customerEmail": "customer_email", "customerName": "customer_name", "notes": "notes"}
+
+
+def whole(value):
+    """A row as it is meant: what would be long to write stands as {before, of, times, after}."""
+    if isinstance(value, dict) and "times" in value:
+        return value.get("before", "") + value["of"] * value["times"] + value.get("after", "")
+    if isinstance(value, dict):
+        return {key: whole(item) for key, item in value.items()}
+    return [whole(item) for item in value] if isinstance(value, list) else value
+
+
+def table(name):
+    return whole(json.loads((CASES / "tables" / f"{name}.json").read_text()))
+
+
+PHONES, MAIL, TEXT, NUMBERS, KEYS = map(table, ("phones", "mail", "text", "numbers", "keys"))
+TAKES = {
+    "phones": list(PHONES["reads"].items()), "mail": [*MAIL["reads"].items(), *((given, None) for given in MAIL["absent"])],
+    "name": TEXT["name"], "long": TEXT["long"]}
+REFUSES = {"phones": PHONES["refuses"], "mail": MAIL["refuses"], "name": TEXT["name-refused"], "long": TEXT["long-refused"]}
+
+
+def rows(tables):
+    """(handler, table, name of the row, the row)."""
+    for handler, (_, fields) in FORMS.items():
+        for name in fields:
+            entries = tables[name].items() if isinstance(tables[name], dict) else enumerate(tables[name])
+            for key, row in entries:
+                label = key if isinstance(key, str) else ascii(row[0] if isinstance(row, (list, tuple)) else row)[:40]
+                yield pytest.param(handler, name, row, id=f"{handler}-{name}-{label}")
+
+
+class Desk:
+    """Sends many bodies through one stream and finds what became of each."""
+
+    def __init__(self, database):
+        self.database = database
+
+    def send(self, handler, bodies):
+        """The replies to bodies; a text is sent as it stands."""
+        lines = "".join((body if isinstance(body, str) else json.dumps(body)) + "\n" for body in bodies)
+        done = handlers.run(handler, lines, "--stream", seconds=50, DATABASE_URL=self.database.url)
+        replies = [strict_json.read(line) for line in done.stdout.splitlines()]
+        assert len(replies) == len(bodies), done.stderr[-500:]
+        return list(map(plain, replies))
+
+    def stored(self, columns="*"):
+        """What is stored, by the conversation's id. In base 64: psql leaves out some characters."""
+        text = self.database.text(
+            f"select encode(convert_to(coalesce(jsonb_object_agg(id, to_jsonb(c)), '{{}}')::text, 'UTF8'), 'base64') from (select {columns} from conversations) c")
+        return plain(strict_json.read(base64.b64decode(text)))
+
+
+def plain(value):
+    """Objects as dictionaries; a number stays the text that it was."""
+    if isinstance(value, strict_json.Members):
+        return {key: plain(item) for key, item in value}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.fixture(scope="module")
+def desk(cluster):
+    database = cluster.migrated()
+    yield Desk(database)
+    cluster.drop(database)
+
+
+@pytest.fixture(scope="module")
+def fields(desk):
+    """What became of every row of the field tables: (reply, stored row) by handler, table and what was given."""
+    outcomes = {}
+    for handler, (body, names) in FORMS.items():
+        given = [(name, row[0]) for name in names for row in (TAKES[name].values() if isinstance(TAKES[name], dict) else TAKES[name])]
+        given += [(name, row) for name in names for row in (REFUSES[name].values() if isinstance(REFUSES[name], dict) else REFUSES[name])]
+        replies = desk.send(handler, [{**body, names[name]: value} for name, value in given])
+        kept = desk.stored()
+        for (name, value), reply in zip(given, replies):
+            outcomes[handler, name, json.dumps(value)] = reply, kept.get(reply.get("id"))
+    return outcomes
+
+
+@pytest.mark.parametrize("handler, name, row", rows(TAKES))
+def test_a_field_is_read(fields, handler, name, row):
+    """What is stored is the one form of it; and the reply says the same, where it says anything of it."""
+    given, expected = row
+    field = FORMS[handler][1][name]
+    reply, stored = fields[handler, name, json.dumps(given)]
+    assert "id" in reply, reply
+    assert stored[COLUMNS[field]] == expected
+    if "conversation" in reply:
+        assert reply["conversation"].get(field) == expected
+
+
+@pytest.mark.parametrize("handler, name, row", rows(REFUSES))
+def test_a_field_is_refused(fields, handler, name, row):
+    """By its name, alone, and nothing is stored."""
+    field = FORMS[handler][1][name]
+    reply, stored = fields[handler, name, json.dumps(row)]
+    assert "problem" in reply, f"stored {stored and stored[COLUMNS[field]]!r}"
+    assert reply["problem"]["status"] == "400" and [fault["path"] for fault in reply["problem"]["details"]] == [field], reply
+
+
+# ── Numbers: in the score, in metadata, in a budget ──
+
+def with_raw(body, field, raw):
+    """The body with one more field whose value is text of JSON, which Python could not write."""
+    return json.dumps(body)[:-1] + f', "{field}": {raw}}}'
+
+
+@pytest.fixture(scope="module")
+def scores(desk):
+    given = [*NUMBERS["score"], *NUMBERS["score-refused"], *NUMBERS["score-no-json"]]
+    replies = desk.send("lead-capture", [with_raw(LEAD, "leadScore", raw) for raw in given])
+    kept = desk.stored("id, lead_score")
+    return {raw: (reply, kept.get(reply.get("id"))) for raw, reply in zip(given, replies)}
+
+
+@pytest.mark.parametrize("raw", NUMBERS["score"])
+def test_a_score_is_read(scores, raw):
+    reply, stored = scores[raw]
+    assert reply["conversation"]["leadScore"] == stored["lead_score"] == raw
+
+
+@pytest.mark.parametrize("raw", NUMBERS["score-refused"] + NUMBERS["score-no-json"], ids=lambda raw: raw[:30])
+def test_a_score_is_refused(scores, raw):
+    """Never rounded, cut or wrapped: the field is named, or the document is no JSON to us."""
+    reply, stored = scores[raw]
+    assert reply.get("problem", {}).get("status") == "400" and stored is None, reply
+    paths = [fault["path"] for fault in reply["problem"].get("details", [])]
+    assert paths == ([] if raw in NUMBERS["score-no-json"] else ["leadScore"]), reply
+
+
+def test_numbers_in_metadata_keep_their_text(desk):
+    """To the reply as they were sent; into the database as the same number."""
+    given = NUMBERS["metadata"]
+    reply = desk.send("lead-capture", [with_raw(LEAD, "metadata", '{"n": [' + ", ".join(given) + "]}")])[0]
+    assert reply["conversation"]["metadata"]["n"] == given
+    sums = desk.database.text(f"select count(*) from conversations, jsonb_array_elements(metadata -> 'n') with ordinality as k (v, i) where id = '{reply['id']}'"
+                              f" and v::numeric = (array[{', '.join(given)}]::numeric[])[i]")
+    assert sums == str(len(given))
+
+
+@pytest.fixture(scope="module")
+def budgets(desk):
+    given = NUMBERS["budget"] + NUMBERS["budget-at-most"]
+    replies = desk.send("lead-capture", [{**LEAD, "intent": intent, "budget": text} for intent, text, _ in given])
+    return {(intent, text): reply for (intent, text, _), reply in zip(given, replies)}
+
+
+@pytest.mark.parametrize("intent, text, points", NUMBERS["budget"], ids=lambda value: ascii(value)[:30])
+def test_a_budget_counts(budgets, intent, text, points):
+    """Points on the scale of what is wanted; a budget that cannot be read counts nothing, and is kept as it was typed."""
+    conversation = budgets[intent, text]["conversation"]
+    assert (conversation["leadScoreBreakdown"]["budget"], conversation["budget"]) == (str(points), text)
+
+
+@pytest.mark.parametrize("intent, text, points", NUMBERS["budget-at-most"], ids=lambda value: ascii(value)[:30])
+def test_what_is_no_amount_counts_little(budgets, intent, text, points):
+    assert int(budgets[intent, text]["conversation"]["leadScoreBreakdown"]["budget"]) <= points
+
+
+# ── Idempotency keys ──
+
+KEY_ROWS = [(name, key, True) for name, key in KEYS["takes"].items()] + [(name, key, False) for name, key in KEYS["refuses"].items()]
+KEY_ROWS_OF_A_BODY = [(name, key, False) for name, key in KEYS["refuses-in-a-body"].items()] + [(name, key, None) for name, key in KEYS["absent-in-a-body"].items()]
+
+
+def inner(reply):
+    """What a reply says, be it enveloped or bare."""
+    said = plain(strict_json.read(reply["body"].encode())) if "statusCode" in reply else reply
+    return said.get("problem", said)
+
+
+@pytest.fixture(scope="module")
+def keyed(desk):
+    """Each key twice, in a header and in a body: the replies."""
+    outcomes = {}
+    for handler, (body, _) in FORMS.items():
+        ways = {
+            "header": [(name, handlers.envelope(body, headers={"idempotency-key": key})) for name, key, _ in KEY_ROWS],
+            "body": [(name, {**body, "idempotencyKey": key}) for name, key, _ in KEY_ROWS + KEY_ROWS_OF_A_BODY]}
+        for way, sent in ways.items():
+            desk.database.wipe()
+            replies = desk.send(handler, [given for _, given in sent for _ in range(2)])
+            for n, (name, _) in enumerate(sent):
+                outcomes[handler, way, name] = [inner(reply) for reply in replies[2 * n:2 * n + 2]]
+    return outcomes
+
+
+@pytest.mark.parametrize("handler", FORMS)
+@pytest.mark.parametrize("place, name, taken", [
+    *(("header", name, taken) for name, _, taken in KEY_ROWS), *(("body", name, taken) for name, _, taken in KEY_ROWS + KEY_ROWS_OF_A_BODY)])
+def test_an_idempotency_key(keyed, handler, place, name, taken):
+    """1 to 200 visible ASCII characters make the second the same as the first; anything else is refused by name."""
+    if taken is False:
+        for reply in keyed[handler, place, name]:
+            assert [fault["path"] for fault in reply["details"]] == ["idempotencyKey"], reply
+    else:
+        first, again = keyed[handler, place, name]
+        assert (first["id"] == again["id"]) == (taken is True)
