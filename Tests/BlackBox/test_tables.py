@@ -7,13 +7,19 @@ import pytest
 
 import handlers
 import strict_json
-from parts import CASES, TEST_USER
+from captures import CAPTURES
+from parts import CASES
 
 LEAD = {"customerName": "Test User", "customerPhone": "+971501234567"}
 # handler, a good body, and which fields of it follow which table. A new handler is one line.
+PERSON = {"phones": "customerPhone", "mail": "customerEmail", "name": "customerName"}
 FORMS = {
-    "lead-capture": (LEAD, {"phones": "customerPhone", "mail": "customerEmail", "name": "customerName", "long": "notes"}),
+    "lead-capture": (LEAD, {**PERSON, "long": "notes"}),
+    "contact-capture": ({**LEAD, "message": "Please call me"}, PERSON),
+    "inquiry-capture": (LEAD, PERSON),
+    "sell-capture": (LEAD, PERSON),
 }
+PATHS = {capture.handler: capture.path for capture in CAPTURES}
 COLUMNS = {"customerPhone": "customer_phone", "customerEmail": "customer_email", "customerName": "customer_name", "notes": "notes"}
 
 
@@ -194,7 +200,7 @@ def keyed(desk):
     outcomes = {}
     for handler, (body, _) in FORMS.items():
         ways = {
-            "header": [(name, handlers.envelope(body, headers={"idempotency-key": key})) for name, key, _ in KEY_ROWS],
+            "header": [(name, handlers.envelope(body, path=PATHS[handler], headers={"idempotency-key": key})) for name, key, _ in KEY_ROWS],
             "body": [(name, {**body, "idempotencyKey": key}) for name, key, _ in KEY_ROWS + KEY_ROWS_OF_A_BODY]}
         for way, sent in ways.items():
             desk.database.wipe()

@@ -50,7 +50,7 @@ STANDING = f"""
     (select jsonb_agg(to_jsonb(m) - 'updated_at' order by m.id) from chat_messages m
      where m.conversation_id = c.id and m.message_text in ('message-canary', 'bot-canary')),
     (select jsonb_agg(i order by kind) from customer_identities i where i.value in ('{PHONE}', '{MAIL}')),
-    (select jsonb_agg(k) from idempotency_keys k where k.key = '{KEY}'),
+    (select jsonb_agg(k) from idempotency_keys k where k.key = '{KEY}' and k.route = 'lead-capture'),
     (select jsonb_agg(e order by e.id) from lead_events e where e.conversation_id = c.id and e.event_type <> 'lead.updated'),
     (select jsonb_agg(t order by t.id) from conversation_timeline t where t.conversation_id = c.id and t.event_type = 'created'))
   from conversations c where id = '{ID}'"""
@@ -214,6 +214,17 @@ def test_the_key_of_one_route_opens_no_other(house, victim):
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
+@pytest.mark.parametrize("known", [{"customerPhone": PHONE}, {"customerEmail": MAIL}, {"customerPhone": PHONE, "customerEmail": MAIL}], ids=["number", "address", "both"])
+def test_the_customers_number_and_address_open_nothing(house, victim, capture, known):
+    """On every form it is a submission of its own: nothing stored is shown or changed, whoever the customer is."""
+    body = {**capture.body, **known}
+    status, headers, document = house.http(capture.path, body)
+    assert status == 201 and document["id"] != ID
+    assert not shows(json.dumps(document) + json.dumps(headers), json.dumps(body))
+    assert victim.is_unchanged()
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
 def test_the_doors_by_hand_show_no_more(house, victim, capture):
     """Pipe and stream, bare and enveloped: the same request, the same silence."""
     body = {**capture.body, "conversationId": ID}
@@ -298,3 +309,27 @@ def test_capture_called_directly_answers_with_ids_and_times_only(house, victim, 
     if worked:
         assert json.loads(said).keys() == {"outcome", "created", "id", "status", "createdAt", "updatedAt", "eventId", "messagesAdded"}
     assert victim.is_unchanged()
+
+
+# ── The newsletter ──
+
+SUBSCRIBER = "select to_jsonb(s) - 'updated_at' from newsletter_subscribers s where email = 'reader@example.org'"
+
+
+@pytest.mark.parametrize("email", ["reader@example.org", "READER@Example.Org"])
+def test_who_is_subscribed_cannot_be_found_out_or_changed_by_subscribing(house, victim, email):
+    """The answer to an address that is known is that to one that is not, but for ids and the address itself."""
+    house.database.run("insert into newsletter_subscribers (email, source, ip_address, user_agent) values"
+                       " ('reader@example.org', 'source-canary', '192.0.2.77', 'agent-canary') on conflict do nothing")
+    before = house.database.text(SUBSCRIBER)
+    known, unknown = (house.http("/api/newsletter/subscribe", {"email": one, "source": "stranger"}) for one in (email, "somebody-new@example.org"))
+    assert known[0] == unknown[0] == 201
+    assert known[2].keys() == unknown[2].keys() and known[2]["data"].keys() == unknown[2]["data"].keys() == {"id", "email", "status"}
+    assert known[2]["data"]["status"] == unknown[2]["data"]["status"] == "active"
+    said = json.dumps(known[2]) + json.dumps(known[1])
+    token = house.database.text("select unsubscribe_token from newsletter_subscribers where email = 'reader@example.org'")
+    assert not [secret for secret in ("canary", "192.0.2.77", token) if secret in said]
+    assert house.database.text(SUBSCRIBER) == before
+    # The id is no token: with it nobody can end the subscription.
+    assert house.http("/api/newsletter/unsubscribe", {"token": known[2]["data"]["id"]})[0] == 404
+    assert house.database.text(SUBSCRIBER) == before

@@ -25,8 +25,12 @@ class Capture(NamedTuple):
         return database.count(self.table), database.count("lead_events", f"event_type = '{self.event}'")
 
 
+PERSON = {name: TEST_USER[name] for name in ("customerName", "customerPhone", "customerEmail")}
 CAPTURES = [
     Capture("lead-capture", "/api/chatbot/leads", TEST_USER),
+    Capture("contact-capture", "/api/contact", {**PERSON, "message": "Please call me", "department": "Sales"}),
+    Capture("inquiry-capture", "/api/property-inquiry", {**PERSON, "propertyTitle": "Marina View 2BR", "budget": "AED 2M"}),
+    Capture("sell-capture", "/api/sell-submission", {**PERSON, "propertyAddress": "Palm 7", "expectedPrice": "AED 4M"}),
 ]
 
 

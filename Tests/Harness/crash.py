@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
-import handlers
+from captures import CAPTURES
 from cluster import Session
 from parts import HANDLERS, clean_environment
 
 KILL, ERRORS = "signal=KILL", ["error=ENOSPC", "error=EIO", "error=ENOMEM", "error=EINTR"]
 FAULTS = [KILL, *ERRORS]
-NOTHING, EVERYTHING = "0|0|0|0|0|0", "1|2|1|1|2|1"
+NOTHING = "0|0|0|0|0|0"
 EXITS = {201: 0, 400: 65, 500: 70, 503: 75, 504: 75}
 UNWRITABLE = 74
 # A handler may wait for its own deadline, and no longer: the rest is for a machine that is busy.
@@ -38,9 +38,12 @@ class Sweep:
 
     numbers = count(1)
 
-    def __init__(self, database, handler="lead-capture"):
+    def __init__(self, database, capture=CAPTURES[0]):
         self.database = database
-        self.handler = handler
+        self.capture = capture
+        self.handler = capture.handler
+        # The lead of the chatbot has messages.
+        self.everything = "1|2|1|1|2|1" if self.handler == "lead-capture" else "1|0|1|1|2|1"
         self.session = Session(database.url)
         self.lock = threading.Lock()
         self.folder = Path(tempfile.mkdtemp(prefix="lps-", dir="/tmp"))
@@ -62,9 +65,9 @@ class Sweep:
     def request(self, number, seconds):
         """A lead that is told apart from every other by its key, number, address and texts."""
         lead = {
-            "customerName": f"Crash Test {number}", "customerPhone": f"+97150{number:07}", "customerEmail": f"crash-{number}@example.com",
+            **self.capture.body, "customerName": f"Crash Test {number}", "customerPhone": f"+97150{number:07}", "customerEmail": f"crash-{number}@example.com",
             "messages": [{"id": "m1", "messageText": f"first of {number}"}, {"id": "m2", "messageText": f"second of {number}"}]}
-        envelope = handlers.envelope(lead, headers={"idempotency-key": f"crash-{number}"})
+        envelope = self.capture.envelope(f"crash-{number}", lead)
         envelope["requestContext"]["x"] = {"deadlineMs": int((time.time() + seconds) * 1000)}
         return json.dumps(envelope).encode()
 
@@ -108,10 +111,10 @@ class Sweep:
         state = self.state(number)
         story += f": exit {done.returncode} after {took:.1f} s, stored {state}\n{done.stdout.decode()}{done.stderr.decode()}{traced[-800:]}"
 
-        assert state in (NOTHING, EVERYTHING), f"half a lead: {story}"
+        assert state in (NOTHING, self.everything), f"half a lead: {story}"
         status = self.status(done.stdout)
         if status == 201:
-            assert state == EVERYTHING, f"a false 201: {story}"
+            assert state == self.everything, f"a false 201: {story}"
         if injected and (fault == "error=EINTR" and call in ("write", "sendto", "recvfrom", "poll") or fault != KILL and "write(2" in self.hit(traced)):
             assert status == 201, f"a signal, or a log that cannot be written, cost the lead: {story}"
         if not injected:
@@ -155,7 +158,7 @@ class Sweep:
             [str(HANDLERS / self.handler)], input=self.request(number, LIMIT), env=self.environment, cwd="/", capture_output=True, timeout=LIMIT)
         assert self.status(again.stdout) == 201, f"the repeat failed: {again.stdout} {again.stderr}\nafter {story}"
         state = self.state(number)
-        assert state == EVERYTHING, f"stored after the repeat: {state}\nafter {story}"
+        assert state == self.everything, f"stored after the repeat: {state}\nafter {story}"
 
     # ── Many runs ──
 
@@ -189,7 +192,7 @@ class Sweep:
         """At the end, when no server process works for a dead client any more: every lead of every run is there once."""
         assert self.session.text(
             "select count(*) filter (where n <> 1) from (select count(c.id) as n from idempotency_keys k"
-            " left join conversations c on c.idempotency_key = 'lead-capture:' || k.key group by k.key) leads") == "0"
+            " left join conversations c on c.idempotency_key = k.route || ':' || k.key group by k.key) leads") == "0"
         assert self.session.text("select count(*) from conversations") == self.session.text("select count(*) from lead_events where event_type = 'lead.created'")
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from captures import CAPTURES, by_name
 from crash import FAULTS, Sweep, require_ptrace
 
 # What ends or begins a process is nothing that fails under it.
@@ -24,3 +25,14 @@ def test_a_fault_at_any_call_at_all_leaves_nothing_or_everything(sweep, fault):
     met = sweep.over_all([(call, fault) for call in sorted(calls)])
     print(f"{fault} at {sum(met.values())} calls of {len(met)} kinds")
     assert sum(met.values()) > 200
+
+
+@pytest.mark.parametrize("capture", CAPTURES[1:], ids=by_name)
+def test_the_other_forms_under_a_fault_at_any_call_to_the_outside(database, capture):
+    require_ptrace()
+    sweep = Sweep(database, capture)
+    try:
+        met = sweep.over_all([(call, fault) for call in ("write", "sendto", "connect", "recvfrom", "poll", "socket") for fault in FAULTS])
+    finally:
+        sweep.close()
+    assert min(met.values()) >= 1
