@@ -2,6 +2,7 @@
 
 import base64
 import json
+import unicodedata
 
 import pytest
 
@@ -221,3 +222,30 @@ def test_an_idempotency_key(keyed, handler, place, name, taken):
     else:
         first, again = keyed[handler, place, name]
         assert (first["id"] == again["id"]) == (taken is True)
+
+
+# ── One Unicode form ──
+
+def test_every_character_comes_into_the_form_that_python_and_postgresql_know(desk):
+    """Each assigned character alone, after a letter and among marks: the handler's NFC is Unicode's, and the database agrees."""
+    samples = []
+    for code in range(0xA0, 0x110000):
+        character = chr(code)
+        category = unicodedata.category(character)
+        if category in ("Cn", "Cs", "Co", "Cc") or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069:
+            continue
+        # What never changes is taken by sample.
+        if unicodedata.decomposition(character) or unicodedata.combining(character) or category[0] == "M" or code % 97 == 0:
+            samples.append(f"{character} a{character} {character}\u0323\u0301 \u1100{character}")
+    # Not U+11A7, which is no trailing consonant: PostgreSQL 15 takes it for one and loses it.
+    samples += [f"\u1100{chr(0x1161 + n % 21)}{chr(0x11A8 + n % 27)} {chr(0xAC00 + 28 * n)}\u11a8" for n in range(399)]
+    notes = ["x " + " | ".join(samples[n:n + 200]) + " x" for n in range(0, len(samples), 200)]
+    replies = desk.send("lead-capture", [{**LEAD, "notes": note} for note in notes])
+    stored = desk.stored("id, notes")
+    for note, reply in zip(notes, replies):
+        expected = unicodedata.normalize("NFC", note)
+        said = reply["conversation"]["notes"]
+        wrong = [(ascii(a), ascii(b)) for a, b in zip(expected.split(" | "), said.split(" | ")) if a != b]
+        assert not wrong, f"in the reply: {wrong[:5]}"
+        wrong = [(ascii(a), ascii(b)) for a, b in zip(expected.split(" | "), stored[reply["id"]]["notes"].split(" | ")) if a != b]
+        assert not wrong, f"in the database: {wrong[:5]}"
