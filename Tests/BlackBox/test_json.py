@@ -60,7 +60,8 @@ ALPHABET = [
     b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b" ", b"\n", b"\t", b"\r", b"0", b"1", b"9", b"-", b"+", b".", b"e", b"E", b"/",
     b"u", b"a", b"\\u", b"\\u0000", b"\\u0061", b"\\ud83d", b"\\ude00", b"\\ud83d\\ude00", b"\\n", b"\\/", b"true", b"null",
     b"false", b"NaN", b'"a":', b'"a"', b"\x00", b"\x01", b"\x1f", b"\x7f", b"\x80", b"\xff", b"\xc3", b"\xa9", b"\xc3\xa9",
-    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf0\x9f\x98\x80", b"\xc0\x80", b"\xe2\x80\xa8", b"1e99", b"1e100", b"e-99", b"0.0", b"-0", b"9223372036854775808", b"0" * 40, b"1" * 110,
+    b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xf0\x9f\x98\x80", b"\xc0\x80", b"\xe2\x80\xa8", b"1e99", b"1e100", b"e-99", b"0.0", b"-0",
+    b"9223372036854775808", b"0" * 40, b"1" * 110,
     b"[[[[[[[[", b"]]]]]]]]", b'{"":{"":']
 CHARACTERS = list("aZ09 _-/\"\\{}[]:,é\u0301\u0645\u200d\u202e\u2028\ufeff\U0001f600\u007f\u0085\ufffd\uffff\U0010ffff")
 

@@ -186,7 +186,8 @@ def test_what_is_no_amount_counts_little(budgets, intent, text, points):
 # ── Idempotency keys ──
 
 KEY_ROWS = [(name, key, True) for name, key in KEYS["takes"].items()] + [(name, key, False) for name, key in KEYS["refuses"].items()]
-KEY_ROWS_OF_A_BODY = [(name, key, False) for name, key in KEYS["refuses-in-a-body"].items()] + [(name, key, None) for name, key in KEYS["absent-in-a-body"].items()]
+KEY_ROWS_OF_A_BODY = [(name, key, False) for name, key in KEYS["refuses-in-a-body"].items()] + [(name, key, None) for name,
+    key in KEYS["absent-in-a-body"].items()]
 
 
 def inner(reply):

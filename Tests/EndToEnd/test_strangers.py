@@ -22,15 +22,18 @@ VICTIM = {
     "budget": "AED 7,654,321", "propertyType": "Penthouse-Canary", "preferredArea": "Palm-Canary", "leadScore": 87, "leadQuality": "hot",
     "tags": ["tag-canary"], "notes": "note-canary", "metadata": {"utm": "utm-canary", "device": {"model": "device-canary"}},
     "leadScoreBreakdown": {"part": "breakdown-canary"}, "idempotencyKey": KEY,
-    "messages": [{"id": MESSAGE, "messageText": "message-canary", "metadata": {"m": "meta-canary"}}, {"id": "m2", "sender": "bot", "messageText": "bot-canary"}]}
+    "messages": [{"id": MESSAGE, "messageText": "message-canary", "metadata": {"m": "meta-canary"}},
+        {"id": "m2", "sender": "bot", "messageText": "bot-canary"}]}
 # And what we know beside it.
 AFTERWARDS = f"""
   update conversations set status = 'in-progress', conversation_summary = 'summary-canary', outcome = 'outcome-canary',
     conversion_value = 76543, follow_up_date = '2027-01-02T03:04:05Z', first_response_at = now() where id = '{ID}';
   insert into lead_events (event_type, conversation_id, payload) values ('lead.qualified', '{ID}', '{{"x": "event-canary"}}');"""
 SECRETS = [
-    "Zahra", "Alcanari", PHONE, PHONE[1:], MAIL, "zahra", "7,654,321", "7654321", "Penthouse", "Palm-", "tag-canary", "note-canary", "utm-canary", "device-canary",
-    "breakdown-canary", "message-canary", "meta-canary", "bot-canary", "summary-canary", "outcome-canary", "76543", "2027-01-02", "event-canary", ":87,", MESSAGE, KEY]
+    "Zahra", "Alcanari", PHONE, PHONE[1:], MAIL, "zahra", "7,654,321", "7654321", "Penthouse", "Palm-", "tag-canary", "note-canary", "utm-canary",
+    "device-canary",
+    "breakdown-canary", "message-canary", "meta-canary", "bot-canary", "summary-canary", "outcome-canary", "76543", "2027-01-02", "event-canary",
+    ":87,", MESSAGE, KEY]
 
 STRANGER = {"customerName": "Mallory Stranger", "customerPhone": "+4930901820", "customerEmail": "mallory@example.com"}
 LEADS = "/api/chatbot/leads"
@@ -113,12 +116,16 @@ TRIES = {
         "leadScoreBreakdown": {"part": "taken"}, "consent": {"marketing": True}}, 200),
     "id-and-score-0": (LEADS, {**STRANGER, "conversationId": ID, "leadScore": 0, "leadQuality": "cold"}, 200),
     "id-and-fields-of-the-row": (LEADS, {
-        **STRANGER, "conversationId": ID, "status": "lost", "id": ID, "customer_phone": "+4930901820", "tenant_id": 1, "created_at": "2000-01-01T00:00:00Z",
-        "assignedAgentId": NOBODY, "outcome": "won", "conversionValue": 1, "source": "admin", "proven": True, "slaResponseDeadline": "2000-01-01T00:00:00Z"}, 200),
+        **STRANGER, "conversationId": ID, "status": "lost", "id": ID, "customer_phone": "+4930901820", "tenant_id": 1,
+        "created_at": "2000-01-01T00:00:00Z",
+        "assignedAgentId": NOBODY, "outcome": "won", "conversionValue": 1, "source": "admin", "proven": True,
+        "slaResponseDeadline": "2000-01-01T00:00:00Z"}, 200),
     "id-and-blank-fields": (LEADS, {**STRANGER, "conversationId": ID, "notes": " ", "budget": "", "tags": [], "metadata": {}, "messages": []}, 200),
     "id-and-a-message": (LEADS, {**STRANGER, "conversationId": ID, "messages": [{"id": "new", "messageText": "hello"}]}, 200),
-    "id-and-a-message-of-the-same-id": (LEADS, {**STRANGER, "conversationId": ID, "messages": [{"id": MESSAGE, "messageText": "changed"}, {"id": "m2", "messageText": "changed"}]}, 200),
-    "id-and-old-messages": (LEADS, {**STRANGER, "conversationId": ID, "messages": [{"id": "old", "messageText": "x", "timestamp": "2020-01-01T00:00:00Z"}]}, 200),
+    "id-and-a-message-of-the-same-id": (LEADS, {**STRANGER, "conversationId": ID,
+        "messages": [{"id": MESSAGE, "messageText": "changed"}, {"id": "m2", "messageText": "changed"}]}, 200),
+    "id-and-old-messages": (LEADS, {**STRANGER, "conversationId": ID,
+        "messages": [{"id": "old", "messageText": "x", "timestamp": "2020-01-01T00:00:00Z"}]}, 200),
     "id-and-the-customers-id": (LEADS, {**STRANGER, "conversationId": ID, "customerId": NOBODY}, 200),
     "id-and-another-mail-only": (LEADS, {"customerName": "Zz", "customerPhone": "+4930901820", "conversationId": ID}, 200),
     "id-and-the-number-almost": (LEADS, {**STRANGER, "customerPhone": PHONE[:-1] + "4", "conversationId": ID}, 200),
@@ -177,8 +184,10 @@ def test_no_header_leads_to_another_route(house, victim, header):
     assert status == 404 and not shows(json.dumps(document), "") and victim.is_unchanged()
 
 
-@pytest.mark.parametrize("path", ["/api/admin/conversations", f"/api/admin/conversations/{ID}", f"/api/admin/conversations/{ID}/messages", "/api/admin/search?query=Zahra"])
-@pytest.mark.parametrize("headers", [{}, {"x-admin-api-key": ""}, {"Authorization": "Bearer "}, {"x-admin-api-key": "guess"}], ids=["none", "empty", "bearer", "guess"])
+@pytest.mark.parametrize("path", ["/api/admin/conversations", f"/api/admin/conversations/{ID}", f"/api/admin/conversations/{ID}/messages",
+                                  "/api/admin/search?query=Zahra"])
+@pytest.mark.parametrize("headers", [{}, {"x-admin-api-key": ""}, {"Authorization": "Bearer "}, {"x-admin-api-key": "guess"}],
+    ids=["none", "empty", "bearer", "guess"])
 def test_admin_routes_say_nothing_without_a_key(house, victim, path, headers):
     status, _, document = house.http(path, headers=headers)
     assert status in (401, 404, 503) and not shows(json.dumps(document), path)
@@ -214,7 +223,8 @@ def test_the_key_of_one_route_opens_no_other(house, victim):
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
-@pytest.mark.parametrize("known", [{"customerPhone": PHONE}, {"customerEmail": MAIL}, {"customerPhone": PHONE, "customerEmail": MAIL}], ids=["number", "address", "both"])
+@pytest.mark.parametrize("known", [{"customerPhone": PHONE}, {"customerEmail": MAIL}, {"customerPhone": PHONE, "customerEmail": MAIL}],
+    ids=["number", "address", "both"])
 def test_the_customers_number_and_address_open_nothing(house, victim, capture, known):
     """On every form it is a submission of its own: nothing stored is shown or changed, whoever the customer is."""
     body = {**capture.body, **known}
@@ -240,20 +250,30 @@ def test_the_doors_by_hand_show_no_more(house, victim, capture):
 # ── With the login of intake: what a handler that was taken over could do ──
 
 INTAKE = {
-    "tables": "select 1 from {table} limit 1", "counts": "select count(*) from {table}", "rows-out": "copy {table} to stdout", "writes": "insert into {table} default values",
-    "deletes": "delete from {table}", "truncates": "truncate {table}", "locks": "begin; lock table {table} in share mode; rollback", "drops": "drop table {table}",
-    "policies": "alter table {table} disable row level security", "triggers": "create trigger t after insert on {table} execute function suppress_redundant_updates_trigger()",
+    "tables": "select 1 from {table} limit 1", "counts": "select count(*) from {table}", "rows-out": "copy {table} to stdout",
+    "writes": "insert into {table} default values",
+    "deletes": "delete from {table}", "truncates": "truncate {table}", "locks": "begin; lock table {table} in share mode; rollback",
+    "drops": "drop table {table}",
+    "policies": "alter table {table} disable row level security",
+    "triggers": "create trigger t after insert on {table} execute function suppress_redundant_updates_trigger()",
 }
 BEYOND = {
     "becomes-the-owner": "set role leadpipe", "becomes-the-worker": "set role leadpipe_worker", "becomes-the-admin": "set role leadpipe_admin",
-    "becomes-service-role": "set role service_role", "reads-a-file": "select pg_read_file('/etc/passwd')", "writes-a-file": "copy (select 1) to '/tmp/out'",
-    "starts-a-program": "copy (select 1) to program 'id'", "makes-a-table": "create table public.t (a int)", "makes-a-function": "create function public.f() returns int language sql as 'select 1'",
-    "makes-an-extension": "create extension dblink", "makes-a-role": "create role r", "replaces-capture": "create or replace function public.capture_lead(p jsonb) returns jsonb language sql as 'select p'",
-    "claims": "select claim_deliveries('{}')", "begins": "select begin_deliveries('{\"deliveries\": []}')", "records": "select record_outcomes('{\"outcomes\": []}')",
-    "emits": "select emit_lead_event('lead.created', null)", "asks-for-breaches": "select * from get_sla_breach_candidates(99999)", "adds-messages": f"select add_messages('{ID}', '[]', now())",
-    "remembers": f"select remember_customer('{PHONE}', null, gen_random_uuid())", "writes-the-timeline": f"select add_timeline_entry('{ID}', 'created', 'x')",
+    "becomes-service-role": "set role service_role", "reads-a-file": "select pg_read_file('/etc/passwd')",
+    "writes-a-file": "copy (select 1) to '/tmp/out'",
+    "starts-a-program": "copy (select 1) to program 'id'", "makes-a-table": "create table public.t (a int)",
+    "makes-a-function": "create function public.f() returns int language sql as 'select 1'",
+    "makes-an-extension": "create extension dblink", "makes-a-role": "create role r",
+    "replaces-capture": "create or replace function public.capture_lead(p jsonb) returns jsonb language sql as 'select p'",
+    "claims": "select claim_deliveries('{}')", "begins": "select begin_deliveries('{\"deliveries\": []}')",
+    "records": "select record_outcomes('{\"outcomes\": []}')",
+    "emits": "select emit_lead_event('lead.created', null)", "asks-for-breaches": "select * from get_sla_breach_candidates(99999)",
+    "adds-messages": f"select add_messages('{ID}', '[]', now())",
+    "remembers": f"select remember_customer('{PHONE}', null, gen_random_uuid())",
+    "writes-the-timeline": f"select add_timeline_entry('{ID}', 'created', 'x')",
     "reads-what-others-run": "select 1 / (select count(*) from pg_stat_activity where usename = 'leadpipe' and query not like '<insufficient%' and query <> '')",
-    "reads-statistics": "select 1 / (select count(*) from pg_stats where schemaname = 'public')", "ends-others": "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'leadpipe' limit 1",
+    "reads-statistics": "select 1 / (select count(*) from pg_stats where schemaname = 'public')",
+    "ends-others": "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'leadpipe' limit 1",
     "does-all-in-a-block": "do $$ begin perform 1 from public.conversations; end $$",
 }
 
@@ -262,7 +282,8 @@ def intake(house, statement):
     """A statement with the login of intake: (whether it did something, what was said)."""
     url = house.environment["DATABASE_URL"].replace("//leadpipe@", "//leadpipe_intake@")
     done = subprocess.run(
-        ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", url], input=statement, text=True, env=clean_environment(), capture_output=True, timeout=30)
+        ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", url], input=statement, text=True, env=clean_environment(),
+        capture_output=True, timeout=30)
     return done.returncode == 0, done.stdout + done.stderr
 
 
@@ -290,7 +311,8 @@ DIRECT = {
     "blank-phone": {"conversationId": ID, "lead": {"customerPhone": "", "customerEmail": "", "customerName": "M"}},
     "score-beyond": {"conversationId": ID, "lead": {"leadScore": 101, "customerPhone": "+4930901820"}},
     "no-number-where-one-belongs": {"conversationId": ID, "lead": {"leadScore": "x"}},
-    "deadline": {"conversationId": ID, "lead": {"slaDeadline": "-infinity", "startTime": "-infinity", "endTime": "infinity", "durationMinutes": 2147483647}},
+    "deadline": {"conversationId": ID, "lead": {"slaDeadline": "-infinity", "startTime": "-infinity", "endTime": "infinity",
+    "durationMinutes": 2147483647}},
     "messages": {"conversationId": ID, "messages": [{"id": MESSAGE, "text": "changed"}, {"id": "m2", "text": "changed"}]},
     "messages-of-no-sender": {"conversationId": ID, "messages": [{"id": "n1", "text": "x", "sender": "admin"}]},
     "another-event": {"conversationId": ID, "event": {"type": "lead.converted", "payload": {}}},

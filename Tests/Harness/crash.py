@@ -65,7 +65,8 @@ class Sweep:
     def request(self, number, seconds):
         """A lead that is told apart from every other by its key, number, address and texts."""
         lead = {
-            **self.capture.body, "customerName": f"Crash Test {number}", "customerPhone": f"+97150{number:07}", "customerEmail": f"crash-{number}@example.com",
+            **self.capture.body, "customerName": f"Crash Test {number}", "customerPhone": f"+97150{number:07}",
+            "customerEmail": f"crash-{number}@example.com",
             "messages": [{"id": "m1", "messageText": f"first of {number}"}, {"id": "m2", "messageText": f"second of {number}"}]}
         envelope = self.capture.envelope(f"crash-{number}", lead)
         envelope["requestContext"]["x"] = {"deadlineMs": int((time.time() + seconds) * 1000)}
@@ -115,7 +116,8 @@ class Sweep:
         status = self.status(done.stdout)
         if status == 201:
             assert state == self.everything, f"a false 201: {story}"
-        if injected and (fault == "error=EINTR" and call in ("write", "sendto", "recvfrom", "poll") or fault != KILL and "write(2" in self.hit(traced)):
+        if injected and (fault == "error=EINTR" and call in ("write", "sendto", "recvfrom",
+            "poll") or fault != KILL and "write(2" in self.hit(traced)):
             assert status == 201, f"a signal, or a log that cannot be written, cost the lead: {story}"
         if not injected:
             assert status == 201, f"an undisturbed run failed: {story}"

@@ -15,20 +15,25 @@ from stubs import Providers
 LEADS = "/api/chatbot/leads"
 # What strangers and customers send.
 SENT = [
-    "sk_live_c4n4ry51Gx7TqLm", "Bearer.c4n4ry.eyJhbGciOi", "c4n4ry-session-9f31a7", "c4n4ry+basic/QWxhZGRpbg", "hunter2-c4n4ry!", "AKIAC4N4RYEXAMPLE07",
-    "ghp_c4n4ryTokenOfSomebody", "key c4n4ry of admin", "Zahra Alcanari", "محمد الكناري", "+971509876543", "050 987 6543", "zahra.alcanari@example.org",
+    "sk_live_c4n4ry51Gx7TqLm", "Bearer.c4n4ry.eyJhbGciOi", "c4n4ry-session-9f31a7", "c4n4ry+basic/QWxhZGRpbg", "hunter2-c4n4ry!",
+    "AKIAC4N4RYEXAMPLE07",
+    "ghp_c4n4ryTokenOfSomebody", "key c4n4ry of admin", "Zahra Alcanari", "محمد الكناري", "+971509876543", "050 987 6543",
+    "zahra.alcanari@example.org",
     "Villa 77, Canary Frond", "passport N5512345 canary", "4111 1111 1111 1234", "IBAN AE07 0331 2345 c4n4ry", "Notiz-Kanarienvogel"]
 # What the operator has set.
 SET = {
     "ADMIN_API_KEY": "c4n4ry-admin-key-0123456789abcdef", "SLACK": "c4n4ryWebhookPath", "TELEGRAM_BOT_TOKEN": "123456:c4n4ry-telegram-token"}
 CANARIES = SENT + list(SET.values())
 # What would forge a line, colour a terminal or turn a text round.
-FORGERIES = ["\n[ERROR] forged c4n4ry", "\r\n[INFO] forged", "\x1b[31m", "\u2028[WARN] forged", "\u202e", "\u0085", "\x00", "\x7f", '{"level":"ERROR"}', "\u2066"]
+FORGERIES = ["\n[ERROR] forged c4n4ry", "\r\n[INFO] forged", "\x1b[31m", "\u2028[WARN] forged", "\u202e", "\u0085", "\x00", "\x7f",
+    '{"level":"ERROR"}', "\u2066"]
 FIELDS = [
-    "customerName", "customerPhone", "customerEmail", "conversationId", "customerId", "intent", "budget", "propertyType", "preferredArea", "leadScore",
+    "customerName", "customerPhone", "customerEmail", "conversationId", "customerId", "intent", "budget", "propertyType", "preferredArea",
+    "leadScore",
     "leadQuality", "tags", "notes", "leadScoreBreakdown", "metadata", "idempotencyKey", "consent", "messages"]
 HEADERS = [
-    "Authorization", "Cookie", "X-Admin-Api-Key", "Idempotency-Key", "User-Agent", "Referer", "Origin", "X-Forwarded-For", "Forwarded", "X-Real-IP", "Proxy",
+    "Authorization", "Cookie", "X-Admin-Api-Key", "Idempotency-Key", "User-Agent", "Referer", "Origin", "X-Forwarded-For", "Forwarded", "X-Real-IP",
+    "Proxy",
     "X-Api-Key", "Accept", "Accept-Language", "Content-Language", "From", "Via", "Access-Control-Request-Headers", "If-Match", "traceparent", "X_Y"]
 
 
@@ -67,7 +72,8 @@ class Hostile:
     def lead(self):
         """A good one."""
         return {
-            "customerName": self.dice.choice(["Zahra Alcanari", "محمد الكناري"]), "customerPhone": self.dice.choice(["+971509876543", "050 987 6543"]),
+            "customerName": self.dice.choice(["Zahra Alcanari", "محمد الكناري"]),
+            "customerPhone": self.dice.choice(["+971509876543", "050 987 6543"]),
             "customerEmail": "zahra.alcanari@example.org", "notes": self.text().replace("\0", ""), "budget": self.canary(),
             "messages": [{"id": "m1", "messageText": self.canary()}], "metadata": {"token": self.canary()}}
 
@@ -111,12 +117,14 @@ class Hostile:
     def as_broken_json(self):
         body = json.dumps(self.lead(), ensure_ascii=False).encode()
         at = self.dice.randint(1, len(body) - 1)
-        return self.raw(self.dice.choice([body[:at], body + body, body[:at] + b"\xff" + body[at:], b"[" * 5000 + body, body.replace(b'"notes"', b'"budget"'), b"\xef\xbb\xbf" + body]))
+        return self.raw(self.dice.choice([body[:at], body + body, body[:at] + b"\xff" + body[at:], b"[" * 5000 + body,
+            body.replace(b'"notes"', b'"budget"'), b"\xef\xbb\xbf" + body]))
 
     def as_no_json(self):
         canary = self.canary()
         return self.raw(self.dice.choice([f"name={quote(canary)}", f"<xml>{canary}</xml>", canary, f"--b\r\n\r\n{canary}"]).encode(),
-                        content_type=self.dice.choice(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "application/json; charset=utf-16", "application/json"]))
+                        content_type=self.dice.choice(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b",
+                        "application/json; charset=utf-16", "application/json"]))
 
     def as_a_content_type(self):
         return self.raw(self.lead(), content_type=self.canary().encode("ascii", "ignore").decode() or "x")
@@ -129,14 +137,16 @@ class Hostile:
 
     def as_a_path(self):
         text = self.canary()
-        path = self.dice.choice([f"/{quote(text)}", f"{LEADS}/{quote(text)}", f"/api/admin/conversations/{quote(text)}", f"/../{quote(text)}", f"/%2e%2e/{quote(text)}", f"//{quote(text)}"])
+        path = self.dice.choice([f"/{quote(text)}", f"{LEADS}/{quote(text)}", f"/api/admin/conversations/{quote(text)}", f"/../{quote(text)}",
+            f"/%2e%2e/{quote(text)}", f"//{quote(text)}"])
         return self.raw(method=self.dice.choice(["GET", "POST", "DELETE"]), path=path)
 
     def as_raw_bytes_in_the_path(self):
         return self.raw(method="GET", path=b"/" + self.text().replace(" ", "").replace("\r", "").replace("\n", "").encode())
 
     def as_a_query(self):
-        return self.raw(self.dice.choice([b"", self.lead()]), path=f"{self.dice.choice([LEADS, '/health', '/none'])}?token={quote(self.text())}&{quote(self.canary())}=1")
+        return self.raw(self.dice.choice([b"", self.lead()]),
+            path=f"{self.dice.choice([LEADS, '/health', '/none'])}?token={quote(self.text())}&{quote(self.canary())}=1")
 
     def as_a_method(self):
         word = "".join(c for c in self.canary() if c.isascii() and c.isalnum())
@@ -147,7 +157,8 @@ class Hostile:
 
     def as_a_request_id(self):
         """One that may not be taken on; one that may would be in the log by design."""
-        return self.raw(self.lead(), headers=b"X-Request-Id: " + self.dice.choice(["key c4n4ry of admin", "+971509876543", "zahra.alcanari@example.org", "\u202eZahra Alcanari"]).encode() + b"\r\n")
+        return self.raw(self.lead(), headers=b"X-Request-Id: " + self.dice.choice(["key c4n4ry of admin", "+971509876543",
+            "zahra.alcanari@example.org", "\u202eZahra Alcanari"]).encode() + b"\r\n")
 
     def as_large_headers(self):
         return self.raw(headers=b"X-Large: " + (self.canary() * 3000).encode()[:40_000] + b"\r\n")
@@ -161,13 +172,17 @@ class Hostile:
     def as_broken_http(self):
         text = self.text().encode()
         return self.dice.choice([
-            text + b"\r\n\r\n", b"POST " + LEADS.encode() + b" " + text + b"\r\n\r\n", b"GET / HTTP/1.1\r\nHost: " + text + b"\r\n\r\n", b"GET / HTTP/1.1\r\n" + text + b"\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + text + b"\r\n\r\n", b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " + text + b"\r\n\r\n",
-            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + text + b"\r\n", b"\x16\x03\x01\x02\x00\x01" + text, b"PRI * HTTP/2.0\r\n\r\n" + text + b"\r\n\r\n",
+            text + b"\r\n\r\n", b"POST " + LEADS.encode() + b" " + text + b"\r\n\r\n", b"GET / HTTP/1.1\r\nHost: " + text + b"\r\n\r\n",
+            b"GET / HTTP/1.1\r\n" + text + b"\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + text + b"\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: " + text + b"\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + text + b"\r\n", b"\x16\x03\x01\x02\x00\x01" + text,
+            b"PRI * HTTP/2.0\r\n\r\n" + text + b"\r\n\r\n",
             b"GET / HTTP/9.9\r\nX: " + text + b"\r\n\r\n", b"GET http://" + text.split()[0] + b"/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"])
 
     def as_a_preflight(self):
-        return self.raw(method="OPTIONS", headers=b"Origin: https://c4n4ry.example\r\nAccess-Control-Request-Method: POST\r\n" + self.header("Access-Control-Request-Headers"))
+        return self.raw(method="OPTIONS",
+            headers=b"Origin: https://c4n4ry.example\r\nAccess-Control-Request-Method: POST\r\n" + self.header("Access-Control-Request-Headers"))
 
     def as_other_methods(self):
         return self.raw(self.lead(), method=self.dice.choice(["GET", "PUT", "PATCH", "DELETE", "HEAD"]), headers=self.header("Authorization"))
