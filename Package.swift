@@ -57,6 +57,7 @@ let package = Package(
     room("Wire"),
     room("Handler", ["Wire", "CProcess"]),
     room("Leads", ["Wire"]),
+    room("Limits"),
     room("Store", ["Wire", "Handler", "Leads", "CPostgres"]),
     room("Delivery", ["Wire", "Handler", "Leads", "CCurl"]),
     room("Host", ["Wire", "Handler", "CProcess"]),
@@ -65,7 +66,7 @@ let package = Package(
     .executableTarget(
       name: "gateway",
       dependencies: [
-        "Wire", "Handler", "Host",
+        "Wire", "Handler", "Host", "Limits",
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -75,15 +76,16 @@ let package = Package(
     .executableTarget(
       name: "leadpipe",
       dependencies: [
-        "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink",
+        "Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Host", "Worker", "Sink",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
     suite("Handler", ["Wire", "Handler"]),
     suite("Leads", ["Wire", "Leads"]),
+    suite("Limits", ["Limits"]),
     suite("Host", ["Wire", "Handler", "Host"]),
     suite("Worker", ["Wire", "Leads", "Worker"]),
-    suite("Gateway", ["gateway", "Handler", "Wire", "Host", nioPosix, nioHTTP1]),
+    suite("Gateway", ["gateway", "Handler", "Wire", "Host", "Limits", nioPosix, nioHTTP1]),
     suite(
       "Delivery",
       ["Wire", "Handler", "Leads", "Delivery", "Sink", "notify-slack", "notify-telegram", "notify-email"]),

@@ -13,15 +13,16 @@ ROOMS = {
     "Wire": set(),
     "Handler": {"Wire", "CProcess"},
     "Leads": {"Wire"},
+    "Limits": set(),
     "Store": {"Wire", "Handler", "Leads", "CPostgres"},
     "Delivery": {"Wire", "Handler", "Leads", "CCurl"},
     "Host": {"Wire", "Handler", "CProcess"},
     "Worker": {"Wire", "Handler", "Leads", "Host"},
     "Sink": {"Wire", "Handler"},
-    "gateway": {"Wire", "Handler", "Host", "CProcess"},
-    "leadpipe": {"Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink"},
+    "gateway": {"Wire", "Handler", "Host", "Limits", "CProcess"},
+    "leadpipe": {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Host", "Worker", "Sink"},
 }
-HANDLER_ROOMS = {"Wire", "Handler", "Leads", "Store", "Delivery"}
+HANDLER_ROOMS = {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery"}
 C_ROOMS = {"CPostgres", "CCurl", "CProcess"}
 OURS = set(ROOMS) | C_ROOMS
 SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|PQ[a-z]+\w*\()", re.IGNORECASE)
@@ -73,7 +74,7 @@ def test_a_handlers_main_is_a_sentence(name):
 
 def test_only_rooms_for_whole_programs_import_foundation():
     """It costs milliseconds at every start of a handler, so no room that a handler links may."""
-    for room in ("Wire", "Handler", "Leads", "Store", "Delivery"):
+    for room in ("Wire", "Handler", "Leads", "Limits", "Store", "Delivery"):
         for path in sources(folder_of(room)):
             assert "Foundation" not in imports(path), path
 
