@@ -1,5 +1,6 @@
 import Handler
 import Host
+import Limits
 import NIOHTTP1
 import Wire
 
@@ -8,6 +9,8 @@ struct Call: Sendable {
   var request: Request
   let route: Description.Route
   let endpoint: Endpoint
+  /// Nil where nobody knows its address.
+  let client: ClientAddress?
   let host: String
   let hasBody: Bool
   let bodyLimit: Int
@@ -18,15 +21,21 @@ struct Call: Sendable {
 struct Answer: Sendable {
   var reply: Reply
   var facts: [(key: String, value: String)] = []
+  /// Where it is another limit than that of the request's class which has refused it.
+  var quota: Quota?
 }
 
 /// From the head of a request to a route, and from a complete request to a reply.
 struct Responder: Sendable {
   /// No body is larger than this, whatever a description says.
   static let bodyLimit = 262_144
+  /// Headers of a reply that are the gateway's alone: no handler may open a reply to another origin, or invent a limit.
+  private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
 
   let routes: RouteTable<Endpoint>
   let admission: Admission
+  let clients: Clients
+  let crossOrigin: CrossOrigin
   let log: Log
 
   /// What becomes of a head: the request is read, or answered at once.
@@ -35,32 +44,75 @@ struct Responder: Sendable {
     case answered(Reply)
   }
 
-  /// Finds the route of `head`, which came from `peer`.
-  func receive(_ head: RequestHead, requestID: String, peer: String) throws(Problem) -> Reception {
+  /// Finds the route of `head`, counts the request, and refuses what can be refused before its body: no route, the wrong
+  /// method, too many requests, too large a body, the wrong type of one, in this order.
+  func receive(
+    _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout Exchange
+  ) throws(Problem) -> Reception {
     let found: RouteTable<Endpoint>.Found
     switch routes.match(head.method, head.target.path) {
     case .found(let match): found = match
     case .none: throw Problem(.notFound, "there is no such route")
     case .otherMethod(let allow):
-      let allow = ["allow": allow.joined(separator: ", ")]
-      if head.method == "OPTIONS" { return .answered(Reply(status: 204, headers: allow, body: [])) }
-      var reply = Problem(.methodNotAllowed, "this route has no \(head.method)").reply(requestID: requestID)
-      reply.headers.merge(allow) { $1 }
-      return .answered(reply)
+      if let method = CrossOrigin.preflight(head) {
+        return .answered(preflight(head, method, allow: allow, &exchange))
+      }
+      return .answered(Self.otherMethod(head.method, allow: allow, requestID: exchange.requestID))
     }
-    var request = Request(method: head.method, path: head.target.path.raw, requestID: requestID, receivedAt: .now)
+    let description = found.target.handler.description
+    exchange.pattern = found.route.path
+    exchange.handler = description.name
+    exchange.access = description.access
+    let client = clients.address(of: head, peer: peer)
+    exchange.quota = clients.limits.admit(head, of: client, to: description)
+    if let quota = exchange.quota, !quota.verdict.isAllowed { throw quota.problem }
+    var request = Request(
+      method: head.method, path: head.target.path.raw, requestID: exchange.requestID, receivedAt: .now)
     request.rawQuery = head.target.rawQuery
     request.query = head.target.query
     request.headers = head.headers
-    request.headers["x-request-id"] = requestID
+    request.headers["x-request-id"] = exchange.requestID
     request.pathParameters = found.parameters
-    request.sourceIP = peer
-    let limit = min(Self.bodyLimit, found.target.handler.description.bodyLimit)
+    request.sourceIP = client?.text ?? ""
+    let limit = min(Self.bodyLimit, description.bodyLimit)
     if let length = head.bodyLength, length > limit { throw Self.tooLarge(limit) }
+    if head.hasBody { try request.requireJSONBody() }
     return .read(
       Call(
-        request: request, route: found.route, endpoint: found.target, host: head.host, hasBody: head.hasBody,
-        bodyLimit: limit, expectsContinue: head.expectsContinue))
+        request: request, route: found.route, endpoint: found.target, client: client, host: head.host,
+        hasBody: head.hasBody, bodyLimit: limit, expectsContinue: head.expectsContinue))
+  }
+
+  /// The answer to a method that no route can have.
+  func refuse(_ method: String, _ target: String, requestID: String) -> Reply {
+    do throws(Problem) {
+      switch routes.match(method, try RequestTarget(target).path) {
+      case .otherMethod(let allow): return Self.otherMethod(method, allow: allow, requestID: requestID)
+      case .found, .none: throw Problem(.notFound, "there is no such route")
+      }
+    } catch { return error.reply(requestID: requestID) }
+  }
+
+  private static func otherMethod(_ method: String, allow: [String], requestID: String) -> Reply {
+    let allow = ["allow": allow.joined(separator: ", ")]
+    if method == "OPTIONS" { return Reply(status: 204, headers: allow, body: []) }
+    var reply = Problem(.methodNotAllowed, "this route has no \(method)").reply(requestID: requestID)
+    reply.headers.merge(allow) { $1 }
+    return reply
+  }
+
+  /// Says what a page of another origin may send, where that is what it asks for; else nothing.
+  private func preflight(
+    _ head: RequestHead, _ method: String, allow: [String], _ exchange: inout Exchange
+  ) -> Reply {
+    if exchange.origin != nil, case .found(let found) = routes.match(method, head.target.path) {
+      exchange.access = found.target.handler.description.access
+      if let headers = CrossOrigin.preflight(head, methods: allow, access: exchange.access) {
+        return Reply(status: 204, headers: headers, body: [])
+      }
+    }
+    exchange.origin = nil
+    return Reply(status: 204, headers: [:], body: [])
   }
 
   static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
@@ -86,15 +138,22 @@ struct Responder: Sendable {
     let log = log.with("requestId", requestID).with("handler", handler.description.name)
     if result.errorsWereCut { log.warn("A handler's log was cut at 64 KiB") }
     let facts = [("queueMs", queueMs), ("startMs", result.startMs), ("runMs", result.runMs)]
-    return Answer(
+    var answer = Answer(
       reply: reply(result, requestID: requestID, log: log), facts: facts.map { (key: $0.0, value: String($0.1)) })
+    if answer.reply.status == 401, handler.description.access == .admin,
+      let quota = clients.limits.countRefusedKey(of: call.client)
+    {
+      answer.reply = quota.problem.reply(requestID: requestID)
+      answer.quota = quota
+    }
+    return answer
   }
 
   private func reply(_ result: HandlerResult, requestID: String, log: Log) -> Reply {
     let problem: Problem
     switch result.end {
     case .ended(let termination):
-      do throws(Problem) { return try Reply(reading: result.output) } catch {
+      do throws(Problem) { return Self.withoutOurs(try Reply(reading: result.output)) } catch {
         let fault = result.output.isEmpty ? "it wrote no reply" : error.detail
         log.error("502: \(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
       }
@@ -113,5 +172,11 @@ struct Responder: Sendable {
       problem = Problem(.unavailable, "the gateway is stopping", retryAfter: 1)
     }
     return problem.reply(requestID: requestID)
+  }
+
+  private static func withoutOurs(_ reply: Reply) -> Reply {
+    var reply = reply
+    reply.headers = reply.headers.filter { name, _ in !ownHeaders.contains { name.hasPrefix($0) } }
+    return reply
   }
 }
