@@ -38,6 +38,7 @@ let handlers: [Target] = [
   handler("notify-email", ["Leads", "Delivery"]),
   handler("notify-slack", ["Leads", "Delivery"]),
   handler("notify-telegram", ["Leads", "Delivery"]),
+  handler("rate-limit", ["Limits"]),
 ]
 
 let package = Package(

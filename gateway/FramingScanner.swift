@@ -150,10 +150,13 @@ struct FramingScanner: Sendable {
     }
     let name = String(decoding: line.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
     guard name.utf8.count < line.count, Header.isToken(name) else { return refuse("a header is malformed") }
-    // What frames the body is written plainly: one blank at most, and the value.
+    // What frames the body or names the host is written plainly: one blank at most, and the value.
     var value = line.dropFirst(name.utf8.count + 1)
     if value.first == 0x20 { value = value.dropFirst() }
     switch (name.lowercased(), phase) {
+    case ("host", .field):
+      let ends = [value.first, value.last].compactMap { $0 }
+      if ends.contains(0x20) || ends.contains(0x09) { refuse("the Host is malformed") }
     case ("content-length", .trailer), ("transfer-encoding", .trailer), ("host", .trailer):
       refuse("a trailer is malformed")
     case ("content-length", _):

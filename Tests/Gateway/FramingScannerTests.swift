@@ -82,7 +82,7 @@ import Testing
       "Transfer-Encoding: chunked;q=1", "Transfer-Encoding: \"chunked\"", "Transfer-Encoding:",
       "Transfer-Encoding: chunked\u{A0}", "Transfer-Encoding : chunked",
       "Transfer-Encoding\u{A0}: chunked", "Transfer-Encoding: \u{212A}chunked", "Transfer\u{0}-Encoding: chunked",
-      "X: y\r\n folded", "X: y\r\n\tfolded",
+      "Host:  a", "Host:\ta", "Host: a ", "Host: a\t", "X: y\r\n folded", "X: y\r\n\tfolded",
     ].map { $0.isEmpty ? "" : "POST / HTTP/1.1\r\n\($0)\r\n" }.filter { !$0.isEmpty }
     + [
       "+5\r\n", "-5\r\n", "0x5\r\n", "0_2e\r\n", " 5\r\n", "5 \r\n", "5\t\r\n", "\r\n", ";a\r\n", "g\r\n", "5\n",
