@@ -35,7 +35,7 @@ def http_from(port, source, path="/api/chatbot/leads", body=TEST_USER, method="P
 @pytest.fixture(scope="module")
 def house(cluster):
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", RATE_LIMIT_LEAD="", RATE_LIMIT_DEFAULT="") as house:
+    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", FRONTEND_URL="https://good.com/app", RATE_LIMIT_LEAD="", RATE_LIMIT_DEFAULT="") as house:
         yield house
     cluster.drop(database)
 
@@ -61,6 +61,8 @@ def test_the_eleventh_lead_of_a_minute_is_refused_and_nobody_else_notices(house)
 
 
 def test_the_health_page_has_the_default_limit(house):
+    _, headers, _ = http_from(house.port, "127.0.0.14", "/health", None, "GET", Origin="https://good.com")
+    assert headers["ratelimit-policy"] == '"default";q=60;w=60' and headers["access-control-allow-origin"] == "https://good.com"
     statuses = [http_from(house.port, "127.0.0.12", "/health", None, "GET")[0] for _ in range(61)]
     assert statuses == [200] * 60 + [429]
 

@@ -4,7 +4,9 @@ import re
 import socket
 import struct
 import time
+from random import Random
 
+import h11
 import pytest
 
 from gateway import Gateway, parse
@@ -259,3 +261,73 @@ def test_ipv6_is_served(tmp_path):
         assert [status for status, _ in answers] == [200, 200, 429]
         assert answers[0][1]["x-client"] == "::1"
         until(lambda: any("GET /form 429" in line for line in gateway.lines), 5)
+
+
+# ── Another reader as the judge ──
+
+def mutated(seed):
+    """Two requests in a row with a few bytes changed, taken away, doubled or put in."""
+    random = Random(seed)
+    first = random.choice([POST + LENGTH + b"\r\n" + BODY, CHUNKED + b"7\r\n" + BODY + b"\r\n" + END, get(b"X: y"), CHUNKED + b"3;x=y\r\n{\"a\r\n4\r\n\":1}\r\n0\r\nX: y\r\n\r\n"])
+    data = bytearray(first + get(b"Connection: close"))
+    pieces = [b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"0", b"7", b"\x00", b"\xff", b"\x0b", b"Content-Length: 7\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: x\r\n", b";", b",", b"chunked", b"\r\n\r\n", b"GET /form HTTP/1.1\r\n"]
+    for _ in range(random.choice([1, 1, 1, 2, 3])):
+        # Most of what matters lies where a line ends.
+        ends = [place for place in range(len(data)) if data[place] in b"\r\n: "]
+        place = random.choice(ends) if random.random() < 0.7 else random.randrange(len(data))
+        kind = random.randrange(4)
+        if kind == 0:
+            data[place:place] = random.choice(pieces)
+        elif kind == 1:
+            del data[place:place + random.randint(1, 2)]
+        elif kind == 2:
+            data[place:place + 1] = random.choice(pieces)
+        else:
+            data[place:place] = data[place:place + random.randint(1, 30)]
+    return bytes(data)
+
+
+def messages(data):
+    """How many requests h11 finds in the bytes before it gives up. The empty line that RFC 9112 §2.2 forgives it does not."""
+    connection = h11.Connection(h11.SERVER)
+    connection.receive_data(re.sub(rb"(^|\r\n\r\n|})\r\n(?=GET|POST)", rb"\1", data))
+    connection.receive_data(b"")
+    count = 0
+    try:
+        while True:
+            event = connection.next_event()
+            if isinstance(event, (h11.ConnectionClosed,)) or event in (h11.NEED_DATA, h11.PAUSED):
+                return count
+            if isinstance(event, h11.EndOfMessage):
+                count += 1
+                connection.send(h11.Response(status_code=200, headers=[("content-length", "0")]))
+                connection.send(h11.EndOfMessage())
+                if connection.our_state is not h11.DONE:
+                    return count
+                connection.start_next_cycle()
+    except h11.RemoteProtocolError:
+        return count
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_never_more_requests_are_served_than_another_reader_sees(gateway, block):
+    """What we refuse and it takes is no harm; the other way round is a smuggled request."""
+    served = 0
+    for seed in range(block * 200, block * 200 + 200):
+        data = mutated(seed)
+        before = gateway.processes
+        with gateway.connect() as connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            try:
+                while chunk := connection.recv(65_536):
+                    answer += chunk
+            except ConnectionResetError:
+                pass
+        count = messages(data)
+        statuses = STATUS.findall(answer)
+        assert statuses.count(b"200") <= count, f"seed {seed}: h11 sees {count} requests in {data}, and we {answer}"
+        assert gateway.processes - before <= count, f"seed {seed}: {data}"
+        served += statuses.count(b"200")
+    assert served >= 10, "the mutations are too wild to say anything"
