@@ -13,7 +13,8 @@ HANDLERS = $(notdir $(wildcard handlers/*))
 
 # What the product needs, and what its tests need beside it.
 PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates
-TEST_PACKAGES = curl jq pgbouncer libtap-parser-sourcehandler-pgtap-perl openssl postgresql-15-pgtap procps python3-aiosmtpd python3-pytest strace
+TEST_PACKAGES = curl jq pgbouncer libtap-parser-sourcehandler-pgtap-perl nginx-light openssl postgresql-15-pgtap procps \
+	python3-aiosmtpd python3-h11 python3-pytest strace
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile

@@ -42,6 +42,7 @@ let handlers: [Target] = [
   handler("notify-email", ["Leads", "Delivery"]),
   handler("notify-slack", ["Leads", "Delivery"]),
   handler("notify-telegram", ["Leads", "Delivery"]),
+  handler("rate-limit", ["Limits"]),
   handler("sell-capture", ["Leads", "Store"]),
 ]
 
@@ -62,6 +63,7 @@ let package = Package(
     room("Wire"),
     room("Handler", ["Wire", "CProcess"]),
     room("Leads", ["Wire"]),
+    room("Limits"),
     room("Store", ["Wire", "Handler", "Leads", "CPostgres"]),
     room("Delivery", ["Wire", "Handler", "Leads", "CCurl"]),
     room("Host", ["Wire", "Handler", "CProcess"]),
@@ -71,7 +73,7 @@ let package = Package(
     .executableTarget(
       name: "gateway",
       dependencies: [
-        "Wire", "Handler", "Host",
+        "Wire", "Handler", "Host", "Limits",
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -81,15 +83,16 @@ let package = Package(
     .executableTarget(
       name: "leadpipe",
       dependencies: [
-        "Wire", "Handler", "Leads", "Store", "Delivery", "Host", "Worker", "Sink", "Samples",
+        "Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Host", "Worker", "Sink", "Samples",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
     suite("Handler", ["Wire", "Handler"]),
     suite("Leads", ["Wire", "Leads"]),
+    suite("Limits", ["Limits"]),
     suite("Host", ["Wire", "Handler", "Host"]),
     suite("Worker", ["Wire", "Leads", "Worker"]),
-    suite("Gateway", ["gateway", "Handler", "Wire", "Host", nioPosix, nioHTTP1]),
+    suite("Gateway", ["gateway", "Handler", "Wire", "Host", "Limits", nioPosix, nioHTTP1]),
     suite(
       "Delivery",
       ["Wire", "Handler", "Leads", "Delivery", "Sink", "notify-slack", "notify-telegram", "notify-email"]),

@@ -1,5 +1,6 @@
 import Handler
 import Host
+import Limits
 import NIOCore
 import NIOHTTP1
 import Wire
@@ -62,28 +63,21 @@ final class Connection: ChannelInboundHandler {
       state = .answering
       call.request.body += part.readableBytesView
       state = .reading(exchange, call)
-    case (.end(let trailers), .reading(let exchange, let call)):
-      let forbidden = ["content-length", "transfer-encoding", "host"]
-      if let trailers, forbidden.contains(where: trailers.contains(name:)) {
-        return refuse(Problem(.badInput, "a trailer is malformed"), exchange, context)
-      }
-      answer(call, exchange, context)
+    case (.end, .reading(let exchange, let call)): answer(call, exchange, context)
     default: break
     }
   }
 
   private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     var exchange = Exchange(head)
+    exchange.origin = responder.crossOrigin.allowed(head.headers)
     do throws(Problem) {
       let checked = try RequestHead(head)
-      let peer = context.remoteAddress?.ipAddress ?? ""
       exchange.mayGoOn = head.isKeepAlive && !checked.hasBody && !head.headers.contains(name: "upgrade")
-      switch try responder.receive(checked, requestID: exchange.requestID, peer: peer) {
+      switch try responder.receive(checked, from: Self.peer(of: context), &exchange) {
       case .answered(let reply): write(Answer(reply: reply), exchange, context)
       case .read(let call):
         exchange.mayGoOn = head.isKeepAlive && !head.headers.contains(name: "upgrade")
-        exchange.pattern = call.route.path
-        exchange.handler = call.endpoint.handler.description.name
         state = .reading(exchange, call)
         if call.hasBody { setTimer(Self.bodyTime, context) }
         if call.hasBody, call.expectsContinue {
@@ -92,8 +86,16 @@ final class Connection: ChannelInboundHandler {
         }
       }
     } catch {
-      if error.kind != .notFound { exchange.mayGoOn = false }
+      if error.kind != .notFound && error.kind != .tooManyRequests { exchange.mayGoOn = false }
       write(Answer(reply: error.reply(requestID: exchange.requestID)), exchange, context)
+    }
+  }
+
+  private static func peer(of context: ChannelHandlerContext) -> TrustedProxies.Peer {
+    switch context.remoteAddress {
+    case .unixDomainSocket: .unixSocket
+    case let address?: address.ipAddress.flatMap { ClientAddress($0) }.map { .address($0) } ?? .unknown
+    case nil: .unknown
     }
   }
 
@@ -117,6 +119,7 @@ final class Connection: ChannelInboundHandler {
     exchange.record(answer, log: responder.log)
     guard context.channel.isActive else { return }
     var exchange = exchange
+    if let quota = answer.quota { exchange.quota = quota }
     if inputHasEnded { exchange.mayGoOn = false }
     let bytes = exchange.body(of: answer.reply)
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
@@ -125,9 +128,8 @@ final class Connection: ChannelInboundHandler {
     }
     // The next request may be waiting in the pipeline: it comes while the end of this one is being written.
     state = exchange.mayGoOn ? .waiting : .closing
-    hasBegun = false
-    start.expect()
-    setTimer(Self.idleTime, context)
+    hasBegun = start.isInHead
+    setTimer(hasBegun ? Self.headTime : Self.idleTime, context)
     let written = context.writeAndFlush(Self.wrapOutboundOut(.end(nil)))
     written.assumeIsolated().whenComplete { result in
       guard case .success = result else { return context.close(promise: nil) }
@@ -151,7 +153,7 @@ final class Connection: ChannelInboundHandler {
 
   /// What the parser refuses is answered and ends the connection; what the socket reports just ends it.
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    guard let error = error as? HTTPParserError else {
+    guard error is HTTPParserError else {
       if case .closing = state { return }
       return context.close(promise: nil)
     }
@@ -161,15 +163,20 @@ final class Connection: ChannelInboundHandler {
     case .reading(let current, _): exchange = current
     case .answering, .closing: return
     }
-    let problem =
-      switch error {
-      case _ where isLate: Problem(.timeout, "the head of the request took too long")
-      case .headerOverflow where start.isInLine:
-        Problem(.targetTooLong, "the request line is longer than \(RequestHead.lineLimit) bytes")
-      case .headerOverflow: RequestHead.headersTooLarge
-      default: Problem(.badInput, "the request is no valid HTTP")
-      }
-    refuse(problem, exchange, context)
+    switch start.fault {
+    case _ where isLate: refuse(Problem(.timeout, "the head of the request took too long"), exchange, context)
+    case .malformed(let reason): refuse(Problem(.badInput, reason), exchange, context)
+    case .lineTooLong:
+      let limit = FramingScanner.lineLimit
+      refuse(Problem(.targetTooLong, "the request line is longer than \(limit) bytes"), exchange, context)
+    case .headersTooLarge:
+      let (fields, limit) = (FramingScanner.fieldLimit, FramingScanner.headersLimit)
+      let problem = Problem(.headersTooLarge, "the headers are more than \(fields) fields or \(limit) bytes")
+      refuse(problem, exchange, context)
+    case .unknownMethod(let method, let target):
+      write(Answer(reply: responder.refuse(method, target, requestID: exchange.requestID)), exchange, context)
+    case nil: refuse(Problem(.badInput, "the request is no valid HTTP"), exchange, context)
+    }
   }
 
   private func setTimer(_ time: TimeAmount, _ context: ChannelHandlerContext) {

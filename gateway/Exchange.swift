@@ -13,6 +13,11 @@ struct Exchange: Sendable {
   /// The route's own path. What a client asked for may hold anything and stands in no log.
   var pattern = "-"
   var handler: String?
+  /// The origin of the page that may read the reply, and the kind of route that it has asked.
+  var origin: WebOrigin?
+  var access = Description.Access.public
+  /// Where the request was counted.
+  var quota: Quota?
 
   init(_ head: HTTPRequestHead) {
     method = head.method.rawValue
@@ -31,11 +36,16 @@ struct Exchange: Sendable {
   /// Something came that was no request.
   static var unreadable: Exchange { Exchange() }
 
-  /// The status line and the headers; what is computed replaces what a handler may have set.
+  /// The status line and the headers. What is the gateway's to say replaces what a handler may have set.
   func head(of reply: Reply) -> HTTPResponseHead {
     var headers = HTTPHeaders()
     for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) { headers.add(name: name, value: value) }
     for cookie in reply.cookies { headers.add(name: "set-cookie", value: cookie) }
+    // Caches must know that another origin gets another reply.
+    let varying = headers[canonicalForm: "vary"].map { $0.lowercased() }
+    if !varying.contains("origin"), !varying.contains("*") { headers.add(name: "vary", value: "Origin") }
+    if let origin { headers.add(contentsOf: CrossOrigin.headers(for: origin, access: access)) }
+    if let quota { headers.add(contentsOf: quota.headers) }
     headers.replaceOrAdd(name: "x-request-id", value: requestID)
     headers.replaceOrAdd(name: "date", value: Instant.now.httpDate)
     if !Self.isBodiless(reply.status) { headers.replaceOrAdd(name: "content-length", value: String(reply.body.count)) }

@@ -2,6 +2,7 @@ import Glibc
 import Handler
 import Host
 import HummingbirdCore
+import Limits
 import Logging
 import NIOCore
 import NIOPosix
@@ -21,6 +22,12 @@ enum Gateway {
       LEADPIPE_TRUST        a JSON file {"name": "intake|worker|admin|none"} for handlers that are not ours
       LEADPIPE_PROCESS      oneshot
       LEADPIPE_CONCURRENCY  how many handler processes run at a time (16)
+      RATE_LIMIT_LEAD, _CONTACT, _ADMIN, _EXPORT, _DEFAULT
+                            requests in seconds for each client, or off (10/60, 5/60, 120/60, 5/60, 60/60)
+      RATE_LIMIT_STORE      memory
+      TRUSTED_PROXIES       whose X-Forwarded-For counts: addresses, networks and unix, or hops:N (nobody's)
+      FRONTEND_URL          its origin may read replies in a browser
+      ALLOWED_ORIGINS       further origins, separated by commas
       LOG_LEVEL             debug, info, warn, error (info)
       LOG_FORMAT            text, json (text)
     SIGTERM and SIGINT end it when running requests are finished, at the latest after 15 seconds.
@@ -68,6 +75,19 @@ enum Gateway {
   private static func routes(
     _ handlers: [HostedHandler], _ processes: any ProcessSource
   ) throws(Problem) -> RouteTable<Endpoint> {
+    for description in handlers.map(\.description) {
+      guard RateClass(rawValue: description.rateClass) != nil else {
+        throw Problem(
+          .misconfigured,
+          "\(description.name) describes a rate class that is none: lead, contact, admin, export, default")
+      }
+      // OPTIONS is answered by the gateway itself.
+      let methods = FramingScanner.methods.subtracting(["OPTIONS"])
+      guard description.routes.allSatisfy({ methods.contains($0.method) }) else {
+        let list = methods.sorted().joined(separator: ", ")
+        throw Problem(.misconfigured, "\(description.name) describes a route with a method that is none of \(list)")
+      }
+    }
     do throws(RouteTable<Endpoint>.Failure) {
       return try RouteTable(
         handlers.flatMap { handler in
@@ -85,7 +105,10 @@ enum Gateway {
       return ExitStatus.of(status: 503)
     }
     let admission = Admission(places: settings.concurrency, waitingPlaces: 256, longestWait: .seconds(1))
-    let responder = Responder(routes: routes, admission: admission, log: log)
+    let clients = Clients(limits: ClientLimits(settings.limits), proxies: settings.proxies, log: log)
+    let responder = Responder(
+      routes: routes, admission: admission, clients: clients, crossOrigin: CrossOrigin(origins: settings.origins),
+      log: log)
     let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
     let connections = Descriptors.raise(reserved: 64 + 8 * settings.concurrency)
     let server = Server(

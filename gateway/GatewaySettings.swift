@@ -1,6 +1,7 @@
 import Glibc
 import Handler
 import Host
+import Limits
 import Wire
 
 /// What the operator has set, checked: every fault is found before any is reported.
@@ -16,6 +17,11 @@ struct GatewaySettings: Sendable {
   let trust: [String: TrustClass]
   /// How many handler processes run at a time.
   let concurrency: Int
+  /// The limits of the classes that are counted.
+  let limits: [RateClass: RateLimit]
+  let proxies: TrustedProxies
+  /// Whose pages may read replies.
+  let origins: [WebOrigin]
 
   init(_ environment: [String: String]) throws(Problem) {
     let settings = try Settings(Self.declared, from: environment)
@@ -27,27 +33,36 @@ struct GatewaySettings: Sendable {
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
     trust = try TrustFile.classes(settings)
     concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
+    limits = Dictionary(
+      uniqueKeysWithValues: RateClass.allCases.compactMap { rateClass in
+        rateClass.limit(settings[rateClass.settingName]).map { (rateClass, $0) }
+      })
+    proxies = settings["TRUSTED_PROXIES"].flatMap { TrustedProxies($0) } ?? TrustedProxies()
+    let site = settings["FRONTEND_URL"].flatMap { WebOrigin(ofAddress: $0) }
+    origins = [site].compactMap { $0 } + (settings["ALLOWED_ORIGINS"].flatMap { WebOrigin.list($0) } ?? [])
   }
 
-  private static let declared: [Setting] = [
-    .number("PORT", 0...65_535),
-    Setting("LEADPIPE_HOST"),
-    Setting("LEADPIPE_LISTEN") { value in
-      value.hasPrefix("unix:/") && value.utf8.count <= "unix:".count + 107
-        ? nil : "must be unix: and an absolute path of at most 107 bytes"
-    },
-    Setting("LEADPIPE_HANDLERS"),
-    TrustFile.setting,
-    Setting("LEADPIPE_PROCESS") { mode in
-      switch mode {
-      case "oneshot": nil
-      case "warm", "stream": "must be oneshot: this version has no \(mode) processes"
-      default: "must be oneshot"
-      }
-    },
-    .number("LEADPIPE_CONCURRENCY", 1...1024),
-    .logLevel, .logFormat,
-  ]
+  private static let declared: [Setting] =
+    [
+      .number("PORT", 0...65_535),
+      Setting("LEADPIPE_HOST"),
+      Setting("LEADPIPE_LISTEN") { value in
+        value.hasPrefix("unix:/") && value.utf8.count <= "unix:".count + 107
+          ? nil : "must be unix: and an absolute path of at most 107 bytes"
+      },
+      Setting("LEADPIPE_HANDLERS"),
+      TrustFile.setting,
+      Setting("LEADPIPE_PROCESS") { mode in
+        switch mode {
+        case "oneshot": nil
+        case "warm", "stream": "must be oneshot: this version has no \(mode) processes"
+        default: "must be oneshot"
+        }
+      },
+      .number("LEADPIPE_CONCURRENCY", 1...1024),
+      .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
+      Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault), .logLevel, .logFormat,
+    ] + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
 
   /// The folder that this executable lies in, whatever it was called by.
   private static var folderOfThisProgram: String {

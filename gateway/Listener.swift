@@ -32,12 +32,12 @@ struct Listener: ServerChildChannel {
   }
 
   /// The parser counts the request target among the headers and knows no separators, so these are a little wider than
-  /// the limits of RequestHead, which answers exactly.
+  /// the limits of the scanner, which answers exactly.
   private static var limits: NIOHTTPDecoderLimitConfiguration {
     var limits = NIOHTTPDecoderLimitConfiguration()
-    limits.maxHeaderFieldSize = RequestHead.headersLimit
-    limits.maxHeaderListSize = RequestHead.headersLimit + RequestHead.lineLimit
-    limits.maxHeaderFieldCount = RequestHead.fieldLimit
+    limits.maxHeaderFieldSize = FramingScanner.headersLimit
+    limits.maxHeaderListSize = FramingScanner.headersLimit + FramingScanner.lineLimit
+    limits.maxHeaderFieldCount = FramingScanner.fieldLimit
     return limits
   }
 }

@@ -1,18 +1,17 @@
 import Handler
 import NIOHTTP1
+import Wire
 
-/// The head of a request, checked: what the parser lets pass and we do not.
+/// The head of a request, checked: what the scanner leaves to us, because it takes more than bytes to say.
 struct RequestHead: Sendable {
-  static let lineLimit = 8192
-  static let headersLimit = 16_384
-  static let fieldLimit = 100
-
   let method: String
   let target: RequestTarget
   /// Without the port.
   let host: String
   /// Names in lower case, values of a repeated one joined with ","; without what speaks of this connection only.
   let headers: [String: String]
+  /// The fields X-Forwarded-For in their order, even where a client has asked for them to be dropped.
+  let forwardedFor: [String]
   let hasBody: Bool
   /// Nil where the body comes in chunks.
   let bodyLength: Int?
@@ -20,33 +19,21 @@ struct RequestHead: Sendable {
 
   init(_ head: HTTPRequestHead) throws(Problem) {
     method = head.method.rawValue
-    guard method.utf8.count + head.uri.utf8.count + " HTTP/1.1 ".utf8.count <= Self.lineLimit else {
-      throw Problem(.targetTooLong, "the request line is longer than \(Self.lineLimit) bytes")
+    // U+FFFD stands where the parser repaired bytes that are not UTF-8.
+    guard head.headers.allSatisfy({ !$0.value.unicodeScalars.contains("\u{FFFD}") }) else {
+      throw Problem(.badInput, "a header is malformed")
     }
-    // Each field stands on a line of its own: name, colon, value, CR and LF.
-    let size = head.headers.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 3 }
-    guard size <= Self.headersLimit, head.headers.count <= Self.fieldLimit else { throw Self.headersTooLarge }
-    guard head.version == .http1_1 || head.version == .http1_0 else {
-      throw Problem(.badInput, "the protocol must be HTTP/1.1 or HTTP/1.0")
+    guard head.headers["idempotency-key"].count <= 1 else {
+      throw Problem(.badInput, "there must be at most one Idempotency-Key")
     }
-    try Self.checkFields(head.headers)
     target = try RequestTarget(head.uri)
     host = try Self.host(head, target.authority)
-    (hasBody, bodyLength) = try Self.framing(head)
+    let length = head.headers.first(name: "content-length").map { Int(strict: $0.drop { $0 == "0" }) ?? 0 }
+    bodyLength = head.headers.contains(name: "transfer-encoding") ? nil : length ?? 0
+    hasBody = bodyLength != 0
     expectsContinue = try Self.expectsContinue(head)
+    forwardedFor = head.headers["x-forwarded-for"]
     headers = Self.passedOn(head.headers)
-  }
-
-  static let headersTooLarge = Problem(
-    .headersTooLarge, "the headers are more than \(fieldLimit) fields or \(headersLimit) bytes")
-
-  /// U+FFFD stands where the parser repaired bytes that are not UTF-8.
-  private static func checkFields(_ headers: HTTPHeaders) throws(Problem) {
-    for (name, value) in headers {
-      guard Header.isToken(name), value.utf8.allSatisfy({ $0 == 0x09 || $0 >= 0x20 && $0 != 0x7F }),
-        !value.unicodeScalars.contains("\u{FFFD}")
-      else { throw Problem(.badInput, "a header is malformed") }
-    }
   }
 
   /// Exactly one Host in HTTP/1.1, at most one in HTTP/1.0, and nothing in it but a host and a port.
@@ -80,24 +67,6 @@ struct RequestHead: Sendable {
 
   private static func isHex(_ byte: UInt8) -> Bool {
     0x30...0x39 ~= byte || 0x41...0x46 ~= byte || 0x61...0x66 ~= byte
-  }
-
-  /// How the body is delimited: one way only, said once.
-  private static func framing(_ head: HTTPRequestHead) throws(Problem) -> (hasBody: Bool, length: Int?) {
-    let lengths = head.headers["content-length"]
-    let codings = head.headers["transfer-encoding"]
-    guard lengths.count + codings.count <= 1 else { throw Problem(.badInput, "the body is delimited twice") }
-    if let coding = codings.first {
-      guard coding.lowercased() == "chunked", head.version == .http1_1 else {
-        throw Problem(.badInput, "Transfer-Encoding may only be chunked")
-      }
-      return (true, nil)
-    }
-    guard let text = lengths.first else { return (false, 0) }
-    guard 1...18 ~= text.utf8.count, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let length = Int(text) else {
-      throw Problem(.badInput, "Content-Length is malformed")
-    }
-    return (length > 0, length)
   }
 
   private static func expectsContinue(_ head: HTTPRequestHead) throws(Problem) -> Bool {

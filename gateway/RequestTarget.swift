@@ -41,6 +41,7 @@ struct RequestTarget: Sendable {
       rest = rest.dropFirst(scheme.count)
       let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
       authority = String(rest[..<end])
+      guard end > rest.startIndex else { throw Problem(.badInput, "the target names no host") }
       rest = rest[end...]
       if rest.first != "/" { rest = "/" + rest }
     }

@@ -1,67 +1,27 @@
 import Handler
 import Host
-import NIOHTTP1
 import Wire
-
-/// A request whose route is known, and whose body may be read.
-struct Call: Sendable {
-  var request: Request
-  let route: Description.Route
-  let endpoint: Endpoint
-  let host: String
-  let hasBody: Bool
-  let bodyLimit: Int
-  let expectsContinue: Bool
-}
 
 /// A reply, and what the access log says of how it came about.
 struct Answer: Sendable {
   var reply: Reply
   var facts: [(key: String, value: String)] = []
+  /// Where it is another limit than that of the request's class which has refused it.
+  var quota: Quota?
 }
 
-/// From the head of a request to a route, and from a complete request to a reply.
+/// What turns a complete request into a reply; `receive` turns a head into a request.
 struct Responder: Sendable {
   /// No body is larger than this, whatever a description says.
   static let bodyLimit = 262_144
+  /// Headers of a reply that are the gateway's alone: no handler may open a reply to another origin, or invent a limit.
+  private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
 
   let routes: RouteTable<Endpoint>
   let admission: Admission
+  let clients: Clients
+  let crossOrigin: CrossOrigin
   let log: Log
-
-  /// What becomes of a head: the request is read, or answered at once.
-  enum Reception: Sendable {
-    case read(Call)
-    case answered(Reply)
-  }
-
-  /// Finds the route of `head`, which came from `peer`.
-  func receive(_ head: RequestHead, requestID: String, peer: String) throws(Problem) -> Reception {
-    let found: RouteTable<Endpoint>.Found
-    switch routes.match(head.method, head.target.path) {
-    case .found(let match): found = match
-    case .none: throw Problem(.notFound, "there is no such route")
-    case .otherMethod(let allow):
-      let allow = ["allow": allow.joined(separator: ", ")]
-      if head.method == "OPTIONS" { return .answered(Reply(status: 204, headers: allow, body: [])) }
-      var reply = Problem(.methodNotAllowed, "this route has no \(head.method)").reply(requestID: requestID)
-      reply.headers.merge(allow) { $1 }
-      return .answered(reply)
-    }
-    var request = Request(method: head.method, path: head.target.path.raw, requestID: requestID, receivedAt: .now)
-    request.rawQuery = head.target.rawQuery
-    request.query = head.target.query
-    request.headers = head.headers
-    request.headers["x-request-id"] = requestID
-    request.pathParameters = found.parameters
-    request.sourceIP = peer
-    let limit = min(Self.bodyLimit, found.target.handler.description.bodyLimit)
-    if let length = head.bodyLength, length > limit { throw Self.tooLarge(limit) }
-    return .read(
-      Call(
-        request: request, route: found.route, endpoint: found.target, host: head.host, hasBody: head.hasBody,
-        bodyLimit: limit, expectsContinue: head.expectsContinue))
-  }
 
   static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
 
@@ -86,15 +46,22 @@ struct Responder: Sendable {
     let log = log.with("requestId", requestID).with("handler", handler.description.name)
     if result.errorsWereCut { log.warn("A handler's log was cut at 64 KiB") }
     let facts = [("queueMs", queueMs), ("startMs", result.startMs), ("runMs", result.runMs)]
-    return Answer(
+    var answer = Answer(
       reply: reply(result, requestID: requestID, log: log), facts: facts.map { (key: $0.0, value: String($0.1)) })
+    if answer.reply.status == 401, handler.description.access == .admin,
+      let quota = clients.limits.countRefusedKey(of: call.client)
+    {
+      answer.reply = quota.problem.reply(requestID: requestID)
+      answer.quota = quota
+    }
+    return answer
   }
 
   private func reply(_ result: HandlerResult, requestID: String, log: Log) -> Reply {
     let problem: Problem
     switch result.end {
     case .ended(let termination):
-      do throws(Problem) { return try Reply(reading: result.output) } catch {
+      do throws(Problem) { return Self.withoutOurs(try Reply(reading: result.output)) } catch {
         let fault = result.output.isEmpty ? "it wrote no reply" : error.detail
         log.error("502: \(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
       }
@@ -113,5 +80,11 @@ struct Responder: Sendable {
       problem = Problem(.unavailable, "the gateway is stopping", retryAfter: 1)
     }
     return problem.reply(requestID: requestID)
+  }
+
+  private static func withoutOurs(_ reply: Reply) -> Reply {
+    var reply = reply
+    reply.headers = reply.headers.filter { name, _ in !ownHeaders.contains { name.hasPrefix($0) } }
+    return reply
   }
 }

@@ -116,15 +116,15 @@ extension Request {
 
   /// The body as JSON. An enveloped body must say that it is JSON in UTF-8 (415 otherwise), and any must be well formed.
   package func json() throws(Problem) -> JSON {
-    if !isBare { try requireJSONContentType() }
+    if !isBare { try requireJSONBody() }
     do { return try JSON(reading: body) } catch {
       throw Problem(.badInput, "the body is no valid JSON: \(error.reason) (byte \(error.offset))")
     }
   }
 
   /// `application/json`, alone or with charset utf-8, and no content coding: anything else would let a form on another
-  /// site post here without a preflight.
-  private func requireJSONContentType() throws(Problem) {
+  /// site post here without a preflight. Else a problem with status 415.
+  package func requireJSONBody() throws(Problem) {
     let parts = (headers["content-type"] ?? "").lowercased().split(separator: ";")
       .map { String($0.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed()) }
     let charset = parts.dropFirst().filter { $0.hasPrefix("charset=") }

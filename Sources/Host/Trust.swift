@@ -5,7 +5,10 @@ package enum TrustClass: String, Sendable, CaseIterable {
   case none
 
   /// Settings that every process may see.
-  private static let common: Set<String> = ["LOG_LEVEL", "LOG_FORMAT"]
+  private static let common: Set<String> = [
+    "LOG_LEVEL", "LOG_FORMAT", "RATE_LIMIT_LEAD", "RATE_LIMIT_CONTACT", "RATE_LIMIT_ADMIN", "RATE_LIMIT_EXPORT",
+    "RATE_LIMIT_DEFAULT",
+  ]
 
   /// The settings of this class. The database is named by one word for all; which login it is depends on the class.
   package var grants: Set<String> {
@@ -50,6 +53,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "notify-email": .worker,
     "notify-slack": .worker,
     "notify-telegram": .worker,
+    "rate-limit": .none,
     "sell-capture": .intake,
   ]
 }

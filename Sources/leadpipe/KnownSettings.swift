@@ -5,6 +5,7 @@ import Glibc
 import Handler
 import Host
 import Leads
+import Limits
 import Store
 import Worker
 
@@ -63,24 +64,27 @@ enum KnownSettings {
       DeliveryLine.leaseSetting, .choice("LEADPIPE_PROCESS", ["oneshot"]),
       .number("LEADPIPE_CONCURRENCY", 1...1024), Setting("LEADPIPE_HANDLERS", fault: folderFault),
       .choice("UNKNOWN_OUTCOME", ["resend"]), .officeHours, .timeZone, recipients, .logLevel, .logFormat,
-      Wake.setting, TrustFile.setting, Channel.setting(required: false),
-    ] + providers.map { Setting($0.name, fault: $0.fault) }
+      Wake.setting, TrustFile.setting, Channel.setting(required: false), .allowedOrigins,
+      Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
+      Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),
+    ] + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
+    + providers.map { Setting($0.name, fault: $0.fault) }
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
         value == "false" ? nil : "asks for an integration that this version does not have: set it to false"
       }
     }
     + [
-      "ALLOWED_ORIGINS", "DIRECT_NOTIFICATIONS", "RATE_LIMIT_ADMIN", "RATE_LIMIT_CONTACT",
-      "RATE_LIMIT_DEFAULT", "RATE_LIMIT_EXPORT", "RATE_LIMIT_LEAD", "RATE_LIMIT_STORE", "SLACK_PER_SECOND",
-      "SLA_AUTOMATION", "TELEGRAM_PER_SECOND", "TRUSTED_PROXIES", "WAKE",
+      "DIRECT_NOTIFICATIONS", "SLACK_PER_SECOND", "SLA_AUTOMATION", "TELEGRAM_PER_SECOND", "WAKE",
     ].map { name in Setting(name) { _ in "is not supported by this version: unset it" } }
 
   /// None of them is required: what is not configured is no channel.
   private static let providers: [Setting] = [
     .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort,
     .mailUser, .mailPassword, .mailFrom,
-    Setting("FRONTEND_URL") { WebAddress($0) == nil ? "must be an http or https address" : nil },
+    Setting("FRONTEND_URL") { address in
+      WebAddress(address) == nil ? "must be an http or https address" : Setting.frontendURL.fault(address)
+    },
   ]
 
   @Sendable private static func folderFault(_ path: String) -> String? {

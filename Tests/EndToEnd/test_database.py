@@ -27,7 +27,7 @@ def test_a_database_that_is_away_costs_503_and_nothing_else(cluster, database, p
     with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
         house.capture(TEST_USER)
         until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
-        services = set(house.processes("leadpipe worker")) | set(house.processes("gateway"))
+        services = set(house.processes("leadpipe worker")) | set(house.processes("/gateway"))
         assert len(services) == 2
         cluster.stop()
         try:
@@ -47,7 +47,7 @@ def test_a_database_that_is_away_costs_503_and_nothing_else(cluster, database, p
         assert database.count("lead_events", "event_type = 'lead.created'") == 1
         house.capture({**TEST_USER, "customerName": "Back Again"})
         assert house.http("/health")[0] == 200
-        assert set(house.processes("leadpipe worker")) | set(house.processes("gateway")) == services
+        assert set(house.processes("leadpipe worker")) | set(house.processes("/gateway")) == services
 
 
 def test_what_was_sent_while_the_database_was_away_is_recorded_afterwards_and_not_sent_again(cluster, database, providers):

@@ -78,7 +78,7 @@ extension RunningGateway {
     _ method: String, _ path: String, _ headers: [String] = [], body: String? = nil, version: String = "1.1"
   ) async -> Answer {
     var fields = ["Host: localhost", "Connection: close"] + headers
-    if let body { fields.append("Content-Length: \(body.utf8.count)") }
+    if let body { fields += ["Content-Length: \(body.utf8.count)", "Content-Type: application/json"] }
     let head = ["\(method) \(path) HTTP/\(version)"] + fields
     return await raw(head.joined(separator: "\r\n") + "\r\n\r\n" + (body ?? ""))
   }

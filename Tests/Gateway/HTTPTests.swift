@@ -32,6 +32,7 @@ import Wire
   @Test func refusesWhatIsNoRequest() async throws {
     let gateway = try await RunningGateway.start([Self.hello])
     let host = "Host: a\r\n"
+    let json = "Content-Type: application/json\r\n"
     let cases: [(String, Int)] = [
       ("GET /hello HTTP/1.1\r\n\r\n", 400), ("GET /hello HTTP/1.1\r\n\(host)\(host)\r\n", 400),
       ("GET /hello HTTP/1.1\r\nHost: a@b\r\n\r\n", 400), ("GET /hello HTTP/1.1\r\nHost : a\r\n\r\n", 400),
@@ -42,13 +43,21 @@ import Wire
       ("GET /hello%00 HTTP/1.1\r\n\(host)\r\n", 400), ("GET /a%2fhello HTTP/1.1\r\n\(host)\r\n", 400),
       ("GET /../hello HTTP/1.1\r\n\(host)\r\n", 400), ("GET /%2e%2e/hello HTTP/1.1\r\n\(host)\r\n", 400),
       ("GET //hello HTTP/1.1\r\n\(host)Connection: close\r\n\r\n", 404), ("GET * HTTP/1.1\r\n\(host)\r\n", 400),
+      ("BREW /hello HTTP/1.1\r\n\(host)\r\n", 405), ("BREW /pot HTTP/1.1\r\n\(host)\r\n", 404),
+      ("TRACE /hello HTTP/1.1\r\n\(host)\r\n", 405),
+      ("POST /hello HTTP/1.1\r\n\(host)Content-Length: 5\r\n\r\nhello", 415),
+      ("POST /hello HTTP/1.1\r\n\(host)\(json)Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello", 415),
+      (
+        "POST /hello HTTP/1.1\r\n\(host)\(json)Idempotency-Key: 1\r\nIdempotency-Key: 1\r\nContent-Length: 2\r\n\r\n{}",
+        400
+      ),
       ("CONNECT a:80 HTTP/1.1\r\n\(host)\r\n", 400), ("\u{16}\u{3}\u{1}\u{2}\r\n\r\n", 400),
       ("POST /hello HTTP/1.1\r\n\(host)Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
       ("POST /hello HTTP/1.1\r\n\(host)Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400),
       ("POST /hello HTTP/1.1\r\n\(host)Content-Length: +5\r\n\r\nhello", 400),
       ("POST /hello HTTP/1.1\r\n\(host)Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
-      ("POST /hello HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", 400),
-      ("POST /hello HTTP/1.1\r\n\(host)Transfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n", 400),
+      ("POST /hello HTTP/1.1\r\n\(host)\(json)Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", 400),
+      ("POST /hello HTTP/1.1\r\n\(host)\(json)Transfer-Encoding: chunked\r\n\r\n0\r\nHost: b\r\n\r\n", 400),
       ("POST /hello HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
       ("POST /hello HTTP/1.1\r\n\(host)Expect: more\r\nContent-Length: 5\r\n\r\nhello", 417),
       ("GET /\(String(repeating: "a", count: 9000)) HTTP/1.1\r\n\(host)\r\n", 414),
@@ -75,7 +84,7 @@ import Wire
     var small = Self.hello
     small.bodyLimit = 1000
     let gateway = try await RunningGateway.start([small, .echo])
-    let host = "Host: a\r\n"
+    let host = "Host: a\r\nContent-Type: application/json\r\n"
     // Refused before the body comes, and without a word that it may come.
     let announced = await gateway.raw(
       "POST /hello HTTP/1.1\r\n\(host)Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n")
@@ -104,7 +113,8 @@ import Wire
     let start = ContinuousClock.now
     async let silent = gateway.raw("")
     async let head = gateway.raw("GET /hello HTTP/1.1\r\nHost: a\r\n")
-    async let body = gateway.raw("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel")
+    async let body = gateway.raw(
+      "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\nhel")
     #expect(await silent.status == 0)
     #expect(await head.status == 408)
     #expect(.seconds(9) ... .seconds(14) ~= ContinuousClock.now - start)
@@ -118,7 +128,7 @@ import Wire
     let gateway = try await RunningGateway.start([Self.hello, .echo])
     let client = Client(port: gateway.port)
     for _ in 0..<3 {
-      client.send("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+      client.send("POST /hello HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
       let answer = Answer(await client.receive(until: "hello"))
       #expect(answer.status == 200 && answer["connection"] == nil)
     }
@@ -128,7 +138,9 @@ import Wire
 
     let pipelining = Client(port: gateway.port)
     let ids = (1...20).map { "X-Request-Id: no-\($0).end" }
-    let requests = ids.map { "POST /hello HTTP/1.1\r\nHost: a\r\n\($0)\r\nContent-Length: 2\r\n\r\n{}" }
+    let requests = ids.map {
+      "POST /hello HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\($0)\r\nContent-Length: 2\r\n\r\n{}"
+    }
     pipelining.send(requests.joined())
     let replies = await pipelining.receive(until: "hello", times: 20)
     let order = replies.split(separator: "\r\n").filter { $0.hasPrefix("x-request-id") }
@@ -148,7 +160,7 @@ import Wire
     let gateway = try await RunningGateway.start([Script("slow", run: "sleep 0.3; echo '{\"statusCode\":200}'")])
     let start = ContinuousClock.now
     let client = Client(port: gateway.port)
-    client.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+    client.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
     client.sendNoMore()
     #expect(Answer(await client.receive()).status == 200)
     #expect(ContinuousClock.now - start < .seconds(8))
@@ -163,10 +175,10 @@ import Wire
     let before = gateway.descriptors
     for _ in 0..<5 {
       let client = Client(port: gateway.port)
-      client.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+      client.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
       client.end()
       let half = Client(port: gateway.port)
-      half.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{")
+      half.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
       half.end()
     }
     #expect(await gateway.ask("GET", "/hello").status == 200)

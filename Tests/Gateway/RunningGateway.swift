@@ -20,6 +20,8 @@ struct Script {
   var timeLimitMs = 5000
   var bodyLimit = 300_000
   var environment: [String] = []
+  var access = Description.Access.public
+  var rateClass = "default"
   let lines: String
 
   init(
@@ -35,8 +37,9 @@ struct Script {
 
   func write(to folder: String) {
     let description = Description(
-      name: name, kind: .endpoint, summary: "a test", routes: routes.map { .init($0.0, $0.1) }, bodyLimit: bodyLimit,
-      timeLimitMs: timeLimitMs, environment: environment.map { Setting($0) }, input: [:], output: [:])
+      name: name, kind: .endpoint, summary: "a test", routes: routes.map { .init($0.0, $0.1) },
+      access: access, rateClass: rateClass, bodyLimit: bodyLimit, timeLimitMs: timeLimitMs,
+      environment: environment.map { Setting($0) }, input: [:], output: [:])
     writeFile(
       "\(folder)/\(name)",
       """
@@ -93,7 +96,9 @@ final class RunningGateway: Sendable {
     let folder = temporaryFolder()
     mkdir(folder + "/handlers", 0o700)
     for script in scripts { script.write(to: folder + "/handlers") }
-    let environment = ["PORT": "0", "LEADPIPE_HANDLERS": folder + "/handlers"].merging(settings) { $1 }
+    // Limits are a matter for the tests about them.
+    let environment = ["PORT": "0", "LEADPIPE_HANDLERS": folder + "/handlers", "RATE_LIMIT_DEFAULT": "off"]
+      .merging(settings) { $1 }
     return try await threads.runIfActive { try RunningGateway(folder, environment) }
   }
 

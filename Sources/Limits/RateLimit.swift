@@ -1,0 +1,86 @@
+/// How many requests a client may make in a time: `10/60` is ten in any sixty seconds.
+package struct RateLimit: Sendable, Hashable {
+  /// 1 to 1000: each admission is remembered for as long as it counts.
+  package let count: Int
+  /// 1 to 3600.
+  package let seconds: Int
+
+  package init?(count: Int, seconds: Int) {
+    guard 1...1000 ~= count, 1...3600 ~= seconds else { return nil }
+    self.count = count
+    self.seconds = seconds
+  }
+
+  /// Reads `N/SECONDS`: ASCII digits without leading zeros, and nothing beside them.
+  package init?(_ text: some StringProtocol) {
+    let parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    guard parts.count == 2, let count = Digits.number(parts[0]), let seconds = Digits.number(parts[1]) else {
+      return nil
+    }
+    self.init(count: count, seconds: seconds)
+  }
+
+  /// For the tables of this room and the classes below, which know their numbers to be right.
+  fileprivate init(_ count: Int, per seconds: Int) {
+    self.count = count
+    self.seconds = seconds
+  }
+
+  var milliseconds: Int { seconds * 1000 }
+
+  /// The same time with `factor` times the requests.
+  func times(_ factor: Int) -> RateLimit { RateLimit(count * factor, per: seconds) }
+
+  /// How many requests of one address may be answered 401: who guesses keys is held up, who mistypes one is not.
+  package static let refusedKeys = RateLimit(20, per: 60)
+}
+
+/// What is counted together. A handler's description names its class.
+package enum RateClass: String, Sendable, CaseIterable {
+  case lead, contact, admin, export
+  case `default`
+
+  package var standard: RateLimit {
+    switch self {
+    case .lead: RateLimit(10, per: 60)
+    case .contact, .export: RateLimit(5, per: 60)
+    case .admin: RateLimit(120, per: 60)
+    case .default: RateLimit(60, per: 60)
+    }
+  }
+
+  /// The setting of its limit: RATE_LIMIT_LEAD and so on.
+  package var settingName: String { "RATE_LIMIT_" + rawValue.uppercased() }
+
+  /// What is wrong with a value of that setting, as the end of a sentence that begins with its name; nil for a good one.
+  package static func fault(_ value: String) -> String? {
+    value == "off" || RateLimit(value) != nil
+      ? nil : "must be off, or a number of requests and of seconds like 10/60 (1 to 1000 in 1 to 3600)"
+  }
+
+  /// What is wrong with a value of RATE_LIMIT_STORE.
+  package static func storeFault(_ value: String) -> String? {
+    switch value {
+    case "memory": nil
+    case "postgres": "must be memory: this version has no counters that several gateways share"
+    default: "must be memory"
+    }
+  }
+
+  /// The limit that a checked setting gives this class, the standard one without it; nil for `off`.
+  package func limit(_ setting: String?) -> RateLimit? {
+    guard let setting else { return standard }
+    return RateLimit(setting)
+  }
+}
+
+/// Numbers as they stand in settings and addresses.
+enum Digits {
+  /// A whole number of one to nine ASCII digits without a leading zero; nil for anything else.
+  static func number(_ bytes: some Collection<UInt8>) -> Int? {
+    guard 1...9 ~= bytes.count, bytes.allSatisfy({ 0x30...0x39 ~= $0 }), bytes.first != 0x30 || bytes.count == 1 else {
+      return nil
+    }
+    return bytes.reduce(0) { $0 * 10 + Int($1) - 0x30 }
+  }
+}

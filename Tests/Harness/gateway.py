@@ -1,0 +1,103 @@
+"""The gateway alone, with handlers written in sh: no database, no worker."""
+
+import signal
+import socket
+import subprocess
+import threading
+
+from parts import BIN, clean_environment, until
+
+DESCRIPTION = """{"name":"NAME","kind":"endpoint","summary":"s","routes":[ROUTES],"access":"ACCESS","rateClass":"CLASS",
+  "bodyLimit":65536,"timeLimitMs":5000,"environment":[],"input":{"type":"object"},"output":{"type":"object"}}"""
+
+
+def route(method, path):
+    return f'{{"method":"{method}","path":"{path}"}}'
+
+
+class Gateway:
+    """Used as a context. Its one handler answers 200 with the client's address, and leaves a line for each process in a file."""
+
+    def __init__(self, folder, access="public", rate_class="default", path="/form", **environment):
+        self.folder = folder
+        self.spawned = folder / "spawned"
+        self.spawned.touch()
+        handlers = folder / "handlers"
+        handlers.mkdir()
+        description = (DESCRIPTION.replace("NAME", "form").replace("ROUTES", ",".join(route(m, path) for m in ("GET", "POST")))
+                       .replace("ACCESS", access).replace("CLASS", rate_class))
+        (handlers / "form").write_text(f"""#!/bin/sh
+if [ "$1" = --describe ]; then echo '{description}'; exit; fi
+echo >> {self.spawned}
+read -r envelope
+client=${{envelope#*'"sourceIp":"'}}
+printf '{{"statusCode":200,"headers":{{"x-client":"%s"}},"body":"ok"}}' "${{client%%\\"*}}"
+""")
+        (handlers / "form").chmod(0o755)
+        self.environment = clean_environment(PORT="0", LEADPIPE_HANDLERS=str(handlers), **environment)
+        self.lines = []
+
+    def __enter__(self):
+        self.process = subprocess.Popen([BIN / "gateway"], env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, text=True)
+        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr), daemon=True)
+        self.reader.start()
+        line = until(lambda: next((line for line in self.lines if "Gateway listening" in line), None), 15, "the gateway")
+        self.address = line.split("address=")[1].strip()
+        self.port = None if self.address.startswith("unix:") else int(self.address.rpartition(":")[2])
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.reader.join(5)
+        self.process.stderr.close()
+
+    @property
+    def processes(self):
+        """How many handler processes there have been."""
+        return self.spawned.read_text().count("\n")
+
+    def connect(self, source=None, host="127.0.0.1", seconds=8):
+        if self.port is None:
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(seconds)
+            connection.connect(self.address.removeprefix("unix:"))
+            return connection
+        return socket.create_connection((host, self.port), timeout=seconds, source_address=(source, 0) if source else None)
+
+    def raw(self, data, source=None, host="127.0.0.1", port=None):
+        """Sends the bytes, and reads until the other side closes; (whether it did, what came)."""
+        answer = b""
+        with self.connect(source, host) if port is None else socket.create_connection((host, port), timeout=8, source_address=(source, 0) if source else None) as connection:
+            try:
+                connection.sendall(data)
+                while chunk := connection.recv(65_536):
+                    answer += chunk
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            except TimeoutError:
+                return False, answer
+        return True, answer
+
+    def ask(self, method="GET", path="/form", headers=(), body=None, **where):
+        """(status, headers with names in lower case); several of one name are joined with a comma."""
+        lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
+        if body is not None:
+            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+        _, answer = self.raw(("\r\n".join(lines) + "\r\n\r\n" + (body or "")).encode(), **where)
+        return parse(answer)
+
+
+def parse(answer):
+    head, _, _ = answer.decode(errors="replace").partition("\r\n\r\n")
+    first, *fields = head.split("\r\n")
+    headers = {}
+    for field in fields:
+        name, _, value = field.partition(": ")
+        headers[name.lower()] = f"{headers[name.lower()]}, {value}" if name.lower() in headers else value
+    return int(first.split()[1]) if first.startswith("HTTP/1.") else 0, headers

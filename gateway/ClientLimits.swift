@@ -1,0 +1,82 @@
+import Handler
+import Limits
+import Synchronization
+import Wire
+
+/// A rate limit as it stood when a request was counted, and how the reply says so.
+struct Quota: Sendable {
+  let name: String
+  let verdict: RateVerdict
+  let at = Instant.now
+
+  /// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), and the older names that clients know; the last
+  /// is in Unix seconds. Each tells when the next request is given back, not when all of them are.
+  var headers: [(String, String)] {
+    let resetsAt = (at.milliseconds + verdict.resetsIn + 999) / 1000
+    return [
+      ("ratelimit-policy", "\"\(name)\";q=\(verdict.limit.count);w=\(verdict.limit.seconds)"),
+      ("ratelimit", "\"\(name)\";r=\(verdict.remaining);t=\(verdict.resetsInSeconds)"),
+      ("x-ratelimit-limit", String(verdict.limit.count)), ("x-ratelimit-remaining", String(verdict.remaining)),
+      ("x-ratelimit-reset", String(resetsAt)),
+    ]
+  }
+
+  var problem: Problem {
+    Problem(.tooManyRequests, "too many requests; try again later", retryAfter: verdict.resetsInSeconds)
+  }
+}
+
+/// The limits of all classes with what they remember, for every connection: a lock and a clock around `ClientLimiter`.
+final class ClientLimits: Sendable {
+  private struct State: Sendable {
+    var classes: [RateClass: ClientLimiter]
+    var refusedKeys = ClientLimiter(.refusedKeys)
+  }
+
+  private let state: Mutex<State>
+  private let start = ContinuousClock.now
+
+  /// A class without a limit is not counted.
+  init(_ limits: [RateClass: RateLimit]) {
+    state = Mutex(State(classes: limits.mapValues { ClientLimiter($0) }))
+  }
+
+  /// Never goes back.
+  private var now: Int { (ContinuousClock.now - start).milliseconds }
+
+  /// Counts a request where its class has a limit. On admin routes each presented key counts for itself, and an address
+  /// whose keys were refused too often is held up before its next key is looked at.
+  func admit(_ head: RequestHead, of client: ClientAddress?, to description: Description) -> Quota? {
+    let rateClass = RateClass(rawValue: description.rateClass) ?? .default
+    let address = RateKey(client)
+    let isAdmin = description.access == .admin
+    let key = isAdmin ? Self.presentedKey(head.headers).map { .secret($0) } ?? address : address
+    return state.withLock { state in
+      let now = self.now
+      if isAdmin {
+        let verdict = state.refusedKeys.judge(address, at: now)
+        if !verdict.isAllowed { return Quota(name: "refused-keys", verdict: verdict) }
+      }
+      guard let verdict = state.classes[rateClass]?.admit(key, at: now) else { return nil }
+      return Quota(name: rateClass.rawValue, verdict: verdict)
+    }
+  }
+
+  /// Counts a 401. What it returns is refused with: several guesses may have been on their way at once, and no more are
+  /// answered than the limit has.
+  func countRefusedKey(of client: ClientAddress?) -> Quota? {
+    let verdict = state.withLock { $0.refusedKeys.admit(RateKey(client), at: now) }
+    return verdict.isAllowed ? nil : Quota(name: "refused-keys", verdict: verdict)
+  }
+
+  /// A hash of the key that is shown, seeded anew in every process. Where two are shown nobody knows which one will count.
+  private static func presentedKey(_ headers: [String: String]) -> Int? {
+    let authorization = headers["authorization"] ?? ""
+    let bearer = authorization.prefix(7).lowercased() == "bearer " ? authorization.dropFirst(7) : nil
+    let keys = [headers["x-admin-api-key"].map { $0[...] }, bearer].compactMap { $0 }
+    guard keys.count == 1, headers["authorization"] == nil || bearer != nil else { return nil }
+    var hasher = Hasher()
+    for byte in keys[0].utf8 where byte != 0x20 && byte != 0x09 { hasher.combine(byte) }
+    return hasher.finalize()
+  }
+}
