@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import h11
@@ -244,6 +245,32 @@ def test_half_a_request_starts_nothing_when_the_client_goes(gateway):
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     assert gateway.ask()[0] == 200
     assert gateway.processes == before + 1
+
+
+def drip(gateway, begin, byte):
+    """Sends the beginning at once, then a byte every 0.4 s; (status, seconds until the answer)."""
+    began = time.monotonic()
+    with gateway.connect(seconds=0.4) as connection:
+        connection.sendall(begin)
+        while time.monotonic() - began < 25:
+            try:
+                return parse(connection.recv(1000))[0], time.monotonic() - began
+            except TimeoutError:
+                connection.sendall(byte)
+    return 0, 25
+
+
+def test_who_sends_drop_by_drop_is_not_waited_for(gateway):
+    """A head may take 10 s and a body 15 s, however often a byte of it comes."""
+    before = gateway.processes
+    with ThreadPoolExecutor(3) as pool:
+        line = pool.submit(drip, gateway, b"GET /f", b"o")
+        head = pool.submit(drip, gateway, b"GET /form HTTP/1.1\r\nHost: x\r\nX: ", b"o")
+        body = pool.submit(drip, gateway, POST + b"Content-Length: 5000\r\n\r\n", b" ")
+        for answer, limit in ((line, 10), (head, 10), (body, 15)):
+            status, seconds = answer.result()
+            assert status == 408 and limit - 1 < seconds < limit + 3, (status, seconds)
+    assert gateway.processes == before
 
 
 def test_continue_is_said_only_to_what_will_be_read(gateway):
