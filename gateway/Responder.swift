@@ -61,7 +61,9 @@ struct Responder: Sendable {
     let problem: Problem
     switch result.end {
     case .ended(let termination):
-      do throws(Problem) { return Self.withoutOurs(try Reply(reading: result.output)) } catch {
+      do throws(Problem) {
+        return Self.withoutOurs(try Reply(reading: result.output, hasFailed: termination != .exited(0)))
+      } catch {
         let fault = result.output.isEmpty ? "it wrote no reply" : error.detail
         log.error("502: \(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
       }

@@ -18,7 +18,7 @@ struct PipeDoor {
   private func answer(_ input: Input.Document) -> Exchange {
     switch input {
     case .tooLarge: return Exchange(refusing: Problem(.tooLarge, "the document is too large"))
-    case .unreadable(let reason): return Exchange(refusing: Problem(.badInput, reason))
+    case .unreadable(let reason): return Exchange(refusing: Problem(.internalError, reason))
     case .bytes(let bytes):
       // A route that takes no body may be asked with nothing at all.
       let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes

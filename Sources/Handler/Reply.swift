@@ -44,14 +44,16 @@ extension Reply {
   }
 
   /// Reads what a handler wrote, strictly: a status of 200 to 599, header names that are tokens, values without control
-  /// characters. A document without `statusCode` is itself the body of a 200. Hop-by-hop headers and Content-Length are
-  /// dropped: the transport computes them. The error says what is wrong with the reply.
-  package init(reading output: [UInt8]) throws(Problem) {
+  /// characters. A document without `statusCode` is itself the body of a 200, but not of a process that has failed.
+  /// Hop-by-hop headers and Content-Length are dropped: the transport computes them. The error says what is wrong with the
+  /// reply.
+  package init(reading output: [UInt8], hasFailed: Bool = false) throws(Problem) {
     let document: JSON
     do { document = try JSON(reading: output) } catch {
       throw Problem(.badGateway, "the reply is no JSON document: \(error.reason) at byte \(error.offset)")
     }
     guard let statusCode = document["statusCode"] else {
+      if hasFailed { throw Problem(.badGateway, "the process failed and the reply has no statusCode") }
       let body = document.string.map { Array($0.utf8) } ?? document.bytes
       self.init(status: 200, headers: ["content-type": "application/json"], body: body)
       return

@@ -22,7 +22,7 @@ struct StreamDoor {
       case .tooLarge:
         exchange = Exchange(refusing: Problem(.tooLarge, "the line is too large"))
       case .unreadable(let reason):
-        exchange = Exchange(refusing: Problem(.badInput, reason))
+        exchange = Exchange(refusing: Problem(.internalError, reason))
       }
       if firstFailure == 0 { firstFailure = exchange.exitStatus }
       guard Output.write(exchange.output) else { return ExitStatus.unwritable }

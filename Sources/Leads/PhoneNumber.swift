@@ -5,8 +5,14 @@ package struct PhoneNumber: Sendable, Hashable {
   /// Where a number without a country code is at home: the United Arab Emirates.
   package static let homeCountry = "971"
 
-  /// Reads a number in any common writing: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, digits of any script. A trunk 0 is
-  /// dropped. Nil for letters, extensions, and whatever does not come out as 7 to 15 digits.
+  /// How many digits a number has at home, without country code and trunk 0.
+  private static let homeLength = 5...9
+  /// Without a plus, no number at home or abroad is so long unless it begins with its country code.
+  private static let internationalLength = 12...15
+
+  /// Reads a number in any common writing: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, `919812345678`, digits of any
+  /// script. A trunk 0 is dropped. Nil for letters, extensions, and what could be the number of another country or none
+  /// (`1 415 555 2671` without its plus may be American or Chinese).
   package init?(_ text: String) {
     var rest = text.unicodeScalars[...]
     if text.lowercased().hasPrefix("tel:") { rest = rest.dropFirst(4) }
@@ -26,12 +32,20 @@ package struct PhoneNumber: Sendable, Hashable {
       digits.removeFirst(2)
       isInternational = true
     }
-    if isInternational || (digits.hasPrefix(Self.homeCountry) && digits.count >= 11) {
-      if digits.hasPrefix(Self.homeCountry + "0") { digits.remove(at: digits.index(digits.startIndex, offsetBy: 3)) }
-    } else {
-      if digits.hasPrefix("0") { digits.removeFirst() }
-      guard digits.count >= 5 else { return nil }
-      digits = Self.homeCountry + digits
+    if !isInternational {
+      let hasTrunkZero = digits.hasPrefix("0")
+      if hasTrunkZero { digits.removeFirst() }
+      if Self.homeLength ~= digits.count {
+        digits = Self.homeCountry + digits
+      } else if !digits.hasPrefix(Self.homeCountry), hasTrunkZero || !(Self.internationalLength ~= digits.count) {
+        return nil
+      }
+    }
+    if digits.hasPrefix(Self.homeCountry) {
+      let home = digits.dropFirst(Self.homeCountry.count)
+      let number = home.hasPrefix("0") ? home.dropFirst() : home
+      guard Self.homeLength ~= number.count else { return nil }
+      digits = Self.homeCountry + number
     }
     guard 7...15 ~= digits.count, digits.first != "0" else { return nil }
     e164 = "+" + digits
@@ -57,8 +71,8 @@ package struct PhoneNumber: Sendable, Hashable {
   private static func isSeparator(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar {
     case " ", "\u{A0}", "\u{202F}", "-", "\u{2010}", "\u{2011}", "\u{2013}", "(", ")", ".", "/": true
-    // Marks of direction that a copied Arabic number carries.
-    case "\u{200E}", "\u{200F}", "\u{202A}", "\u{202C}", "\u{2066}", "\u{2069}": true
+    // Marks of direction that a copied Arabic number carries, and blanks that nobody sees.
+    case "\u{200B}"..."\u{200F}", "\u{202A}", "\u{202C}", "\u{2060}", "\u{2066}", "\u{2069}", "\u{FEFF}": true
     default: false
     }
   }

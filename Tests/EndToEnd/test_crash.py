@@ -103,8 +103,6 @@ def test_sessions_that_end_at_random_cost_no_lead_that_was_promised(database, ca
     assert capture.stored(database) == (60, 60)
 
 
-@pytest.mark.xfail(strict=True, reason="Sources/Handler/Handler.swift: Exchange(refusing:) answers bare, and Sources/Handler/Reply.swift takes"
-                   " every document without statusCode for the body of a 200, whatever the exit status says")
 def test_a_handler_that_cannot_read_its_request_is_no_200(cluster, tmp_path):
     """A failing read of stdin stores nothing; through the gateway that must not look like success."""
     for path in HANDLERS.iterdir():
