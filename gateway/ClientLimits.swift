@@ -31,8 +31,12 @@ final class ClientLimits: Sendable {
   private struct State: Sendable {
     var classes: [RateClass: ClientLimiter]
     var refusedKeys = ClientLimiter(.refusedKeys)
+    /// Hashes of keys that a handler has let in; a key that was only shown is nobody's.
+    var acceptedKeys: Set<Int> = []
   }
 
+  /// Far more than an agency has keys.
+  private static let acceptedKeysLimit = 1024
   private let state: Mutex<State>
   private let start = ContinuousClock.now
 
@@ -44,29 +48,39 @@ final class ClientLimits: Sendable {
   /// Never goes back.
   private var now: Int { (ContinuousClock.now - start).milliseconds }
 
-  /// Counts a request where its class has a limit. On admin routes each presented key counts for itself, and an address
-  /// whose keys were refused too often is held up before its next key is looked at.
+  /// Counts a request where its class has a limit. On admin routes each key that was let in before counts for itself, and
+  /// an address whose keys were refused too often is held up before its next key is looked at.
   func admit(_ head: RequestHead, of client: ClientAddress?, to description: Description) -> Quota? {
     let rateClass = RateClass(rawValue: description.rateClass) ?? .default
     let address = RateKey(client)
     let isAdmin = description.access == .admin
-    let key = isAdmin ? Self.presentedKey(head.headers).map { .secret($0) } ?? address : address
+    let secret = isAdmin ? Self.presentedKey(head.headers) : nil
     return state.withLock { state in
       let now = self.now
       if isAdmin {
         let verdict = state.refusedKeys.judge(address, at: now)
         if !verdict.isAllowed { return Quota(name: "refused-keys", verdict: verdict) }
       }
+      let key = secret.flatMap { state.acceptedKeys.contains($0) ? RateKey.secret($0) : nil } ?? address
       guard let verdict = state.classes[rateClass]?.admit(key, at: now) else { return nil }
       return Quota(name: rateClass.rawValue, verdict: verdict)
     }
   }
 
-  /// Counts a 401. What it returns is refused with: several guesses may have been on their way at once, and no more are
+  /// Learns from what an admin route answered: a key that was let in is known from then on, a 401 counts against its
+  /// address. What this returns is refused with: several guesses may have been on their way at once, and no more are
   /// answered than the limit has.
-  func countRefusedKey(of client: ClientAddress?) -> Quota? {
-    let verdict = state.withLock { $0.refusedKeys.admit(RateKey(client), at: now) }
-    return verdict.isAllowed ? nil : Quota(name: "refused-keys", verdict: verdict)
+  func learn(_ status: Int, to headers: [String: String], of client: ClientAddress?) -> Quota? {
+    let secret = Self.presentedKey(headers)
+    return state.withLock { state in
+      if 200..<400 ~= status, let secret, state.acceptedKeys.count < Self.acceptedKeysLimit {
+        state.acceptedKeys.insert(secret)
+      }
+      guard status == 401 else { return nil }
+      if let secret { state.acceptedKeys.remove(secret) }
+      let verdict = state.refusedKeys.admit(RateKey(client), at: now)
+      return verdict.isAllowed ? nil : Quota(name: "refused-keys", verdict: verdict)
+    }
   }
 
   /// A hash of the key that is shown, seeded anew in every process. Where two are shown nobody knows which one will count.

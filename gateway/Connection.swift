@@ -35,6 +35,9 @@ final class Connection: ChannelInboundHandler {
   private var isLate = false
   /// The client sends no more, and may still read.
   private var inputHasEnded = false
+  /// Asked for once: a connection that has ended knows it no more.
+  private var peer = TrustedProxies.Peer.unknown
+  private var isCounted = false
 
   init(responder: Responder, start: RequestStart) {
     self.responder = responder
@@ -42,11 +45,18 @@ final class Connection: ChannelInboundHandler {
   }
 
   func channelActive(context: ChannelHandlerContext) {
+    peer = Self.peer(of: context)
+    isCounted = responder.clients.connect(peer)
+    guard isCounted else {
+      state = .closing
+      return context.close(promise: nil)
+    }
     setTimer(Self.headTime, context)
     context.fireChannelActive()
   }
 
   func channelInactive(context: ChannelHandlerContext) {
+    if isCounted { responder.clients.disconnect(peer) }
     timer?.cancel()
     state = .closing
     context.fireChannelInactive()
@@ -74,7 +84,7 @@ final class Connection: ChannelInboundHandler {
     do throws(Problem) {
       let checked = try RequestHead(head)
       exchange.mayGoOn = head.isKeepAlive && !checked.hasBody && !head.headers.contains(name: "upgrade")
-      switch try responder.receive(checked, from: Self.peer(of: context), &exchange) {
+      switch try responder.receive(checked, from: peer, &exchange) {
       case .answered(let reply): write(Answer(reply: reply), exchange, context)
       case .read(let call):
         exchange.mayGoOn = head.isKeepAlive && !head.headers.contains(name: "upgrade")

@@ -167,7 +167,7 @@ struct FramingScanner: Sendable {
       length = value.reduce(0) { $0 * 10 + Int($1) - 0x30 }
     case ("transfer-encoding", _):
       guard length == nil, !isChunked else { return refuse("the body is delimited twice") }
-      guard !isOld, String(decoding: value, as: UTF8.self).lowercased() == "chunked" else {
+      guard !isOld, value.map({ $0 | 0x20 }) == Array("chunked".utf8) else {
         return refuse("Transfer-Encoding may only be chunked")
       }
       isChunked = true
@@ -176,7 +176,6 @@ struct FramingScanner: Sendable {
   }
 
   private mutating func endOfHead() {
-    (headBytes, fields) = (0, 0)
     if isChunked {
       phase = .chunkSize
     } else if let length, length > 0 {

@@ -22,6 +22,7 @@ enum Gateway {
       LEADPIPE_TRUST        a JSON file {"name": "intake|worker|admin|none"} for handlers that are not ours
       LEADPIPE_PROCESS      oneshot
       LEADPIPE_CONCURRENCY  how many handler processes run at a time (16)
+      LEADPIPE_CLIENT_CONNECTIONS  how many connections a client may have open (256)
       RATE_LIMIT_LEAD, _CONTACT, _ADMIN, _EXPORT, _DEFAULT
                             requests in seconds for each client, or off (10/60, 5/60, 120/60, 5/60, 60/60)
       RATE_LIMIT_STORE      memory
@@ -105,7 +106,9 @@ enum Gateway {
       return ExitStatus.of(status: 503)
     }
     let admission = Admission(places: settings.concurrency, waitingPlaces: 256, longestWait: .seconds(1))
-    let clients = Clients(limits: ClientLimits(settings.limits), proxies: settings.proxies, log: log)
+    let clients = Clients(
+      limits: ClientLimits(settings.limits), proxies: settings.proxies, connections: settings.clientConnections,
+      log: log)
     let responder = Responder(
       routes: routes, admission: admission, clients: clients, crossOrigin: CrossOrigin(origins: settings.origins),
       log: log)

@@ -20,6 +20,7 @@ struct GatewaySettings: Sendable {
   /// The limits of the classes that are counted.
   let limits: [RateClass: RateLimit]
   let proxies: TrustedProxies
+  let clientConnections: Int
   /// Whose pages may read replies.
   let origins: [WebOrigin]
 
@@ -33,6 +34,7 @@ struct GatewaySettings: Sendable {
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
     trust = try TrustFile.classes(settings)
     concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
+    clientConnections = settings.number("LEADPIPE_CLIENT_CONNECTIONS", default: 256)
     limits = Dictionary(
       uniqueKeysWithValues: RateClass.allCases.compactMap { rateClass in
         rateClass.limit(settings[rateClass.settingName]).map { (rateClass, $0) }
@@ -59,7 +61,7 @@ struct GatewaySettings: Sendable {
         default: "must be oneshot"
         }
       },
-      .number("LEADPIPE_CONCURRENCY", 1...1024),
+      .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
       .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault), .logLevel, .logFormat,
     ] + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }

@@ -48,8 +48,8 @@ struct Responder: Sendable {
     let facts = [("queueMs", queueMs), ("startMs", result.startMs), ("runMs", result.runMs)]
     var answer = Answer(
       reply: reply(result, requestID: requestID, log: log), facts: facts.map { (key: $0.0, value: String($0.1)) })
-    if answer.reply.status == 401, handler.description.access == .admin,
-      let quota = clients.limits.countRefusedKey(of: call.client)
+    if handler.description.access == .admin,
+      let quota = clients.limits.learn(answer.reply.status, to: call.request.headers, of: call.client)
     {
       answer.reply = quota.problem.reply(requestID: requestID)
       answer.quota = quota

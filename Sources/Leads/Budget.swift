@@ -5,22 +5,43 @@ package enum Budget {
   package static func amount(in text: String) -> Double? {
     var amounts: [Double] = []
     var rest = Array(text.lowercased().unicodeScalars)[...]
-    while !rest.isEmpty {
-      let number = rest.prefix { digit($0) != nil || separators.contains($0) }
-      guard number.contains(where: { digit($0) != nil }) else {
-        rest = rest.dropFirst(max(1, number.count))
+    var previous: Unicode.Scalar = " "
+    while let first = rest.first {
+      let isPoint = first == "." && previous.properties.isWhitespace
+      guard digit(first) != nil || (isPoint && rest.dropFirst().first.flatMap(digit) != nil) else {
+        previous = rest.removeFirst()
         continue
       }
+      let number = rest.prefix { digit($0) != nil || separators.contains($0) }
       rest = rest.dropFirst(number.count)
-      let word = rest.drop { $0 == " " || $0 == "\u{A0}" }.prefix { $0.properties.isAlphabetic }
-      let unit = units[String(String.UnicodeScalarView(word))]
+      previous = " "
+      guard let value = value(Array(number), isMany: { unit(rest) != nil }) else { continue }
       // `3br` and `1500sqft` are no amounts.
-      let isJoined = rest.first?.properties.isAlphabetic == true
-      if unit != nil || !isJoined, let value = value(Array(number), hasUnit: unit != nil) {
-        amounts.append(value * (unit ?? 1))
+      if let factor = unit(rest) {
+        amounts.append(value * factor)
+      } else if rest.first?.properties.isAlphabetic != true {
+        amounts.append(value)
       }
     }
     return amounts.max()
+  }
+
+  /// What the word behind a number multiplies it by. Metres are no millions: `120 m2`, `50 m from the metro`.
+  private static func unit(_ rest: ArraySlice<Unicode.Scalar>) -> Double? {
+    let blanks = rest.prefix { $0 == " " || $0 == "\u{A0}" }
+    let word = rest.dropFirst(blanks.count).prefix { $0.properties.isAlphabetic }
+    let behind = rest.dropFirst(blanks.count + word.count)
+    let name = String(String.UnicodeScalarView(word))
+    if name == "m" {
+      if let next = behind.first, digit(next) != nil || next == "\u{B2}" { return nil }
+      let following = behind.drop { $0 == " " }.prefix { $0.properties.isAlphabetic }
+      if !blanks.isEmpty,
+        ["from", "away", "walk", "sq", "square"].contains(String(String.UnicodeScalarView(following)))
+      {
+        return nil
+      }
+    }
+    return units[name]
   }
 
   private static let separators: Set<Unicode.Scalar> = [",", ".", "'", "\u{66B}", "\u{66C}"]
@@ -36,7 +57,7 @@ package enum Budget {
 
   /// The number in digits of any script. A separator that stands once, not before exactly three digits, is a decimal
   /// point; so is the point of `1.500 million`, and the last of two kinds. All others part thousands.
-  private static func value(_ scalars: [Unicode.Scalar], hasUnit: Bool) -> Double? {
+  private static func value(_ scalars: [Unicode.Scalar], isMany hasUnit: () -> Bool) -> Double? {
     var ended = scalars
     while let last = ended.last, separators.contains(last) { ended.removeLast() }
     let marks = ended.indices.filter { separators.contains(ended[$0]) }
@@ -46,7 +67,7 @@ package enum Budget {
       let isOnly = marks.count == 1
       let isOtherKind = marks.dropLast().allSatisfy { ended[$0] != ended[last] }
       let isPoint = ended[last] == "." || ended[last] == "\u{66B}"
-      if isOnly ? digitsBehind == 3 && !(isPoint && hasUnit) : !isOtherKind { decimal = nil }
+      if isOnly ? digitsBehind == 3 && !(isPoint && hasUnit()) : !isOtherKind { decimal = nil }
     }
     var text = ""
     for index in ended.indices {

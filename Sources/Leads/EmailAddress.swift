@@ -10,6 +10,8 @@ package struct EmailAddress: Sendable, Hashable {
     guard parts.count == 2, !parts[0].contains("=?"), text.utf8.count <= 254, 1...64 ~= parts[0].utf8.count else {
       return nil
     }
+    // Before the letters are made small: of what is no ASCII some become ASCII then, and another address of it.
+    guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     let atoms = parts[0].split(separator: ".", omittingEmptySubsequences: false)
     let labels = parts[1].lowercased().split(separator: ".", omittingEmptySubsequences: false)
     guard atoms.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy(Self.isAtomByte) }), labels.count >= 2,

@@ -86,16 +86,18 @@ package struct Form: Sendable {
     for field in fields {
       let place = path.isEmpty ? field.name : "\(path).\(field.name)"
       let count = faults.count
-      if let value = json[field.name], !value.isNull, let good = field.rule.check(value, at: place, &faults) {
+      if let value = json[field.name], !field.rule.isAbsent(value),
+        let good = field.rule.check(value, at: place, &faults)
+      {
         checked.append(JSON.Member(field.name, good))
       } else if field.isRequired, faults.count == count {
         faults.append(Fault(path: place, message: "is required"))
       }
     }
     // A field that is there and wrong has its own fault.
-    let isAnswered =
-      checked.contains { atLeastOne.contains($0.key) } || faults.contains { atLeastOne.contains($0.path) }
-    if let first = atLeastOne.first, !isAnswered {
+    let places = atLeastOne.map { path.isEmpty ? $0 : "\(path).\($0)" }
+    let isAnswered = checked.contains { atLeastOne.contains($0.key) } || faults.contains { places.contains($0.path) }
+    if let first = places.first, !isAnswered {
       let others = atLeastOne.dropFirst().joined(separator: " or ")
       faults.append(Fault(path: first, message: "or \(others) is required\(reason)"))
     }
@@ -104,6 +106,19 @@ package struct Form: Sendable {
 }
 
 extension Form.Rule {
+  /// Null, and a text of blanks, as a form sends for what was not filled in. A key that is blank is wrong instead: it would
+  /// protect nothing.
+  fileprivate func isAbsent(_ value: JSON) -> Bool {
+    if case .key = self { return value.isNull }
+    return value.isNull || value.string.map { $0.unicodeScalars.allSatisfy(\.properties.isWhitespace) } ?? false
+  }
+
+  /// Without the blanks at the ends that keyboards add. Nothing else is taken away from an address: it could make another
+  /// one of it.
+  private static func trimmed(_ text: String) -> String {
+    String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+  }
+
   /// The normalised value; nil with a fault when it is wrong, nil without one when it counts as absent.
   fileprivate func check(_ value: JSON, at path: String, _ faults: inout [Form.Fault]) -> JSON? {
     func refuse(_ message: String) -> JSON? {
@@ -134,13 +149,10 @@ extension Form.Rule {
       return PhoneNumber(raw).map { .string($0.e164) } ?? refuse("must be a telephone number")
     case .email:
       guard let raw = value.string else { return refuse("must be a text") }
-      // Keyboards add blanks at the ends. Nothing else is taken away: it could make another address of it.
-      let text = raw.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
-      if text.isEmpty { return nil }
-      return EmailAddress(String(text)).map { .string($0.text) } ?? refuse("must be a mail address")
+      return EmailAddress(Self.trimmed(raw)).map { .string($0.text) } ?? refuse("must be a mail address")
     case .webAddress:
-      guard let raw = text(1...2000) else { return nil }
-      return WebAddress(raw).map { .string($0.text) } ?? refuse("must be an http or https address")
+      guard let raw = value.string else { return refuse("must be a text") }
+      return WebAddress(Self.trimmed(raw)).map { .string($0.text) } ?? refuse("must be an http or https address")
     case .uuid: return value.string.flatMap(UUIDText.init).map { .string($0.text) } ?? refuse("must be a UUID")
     case .integer(let range):
       guard let number = value.integer, range ~= number else {

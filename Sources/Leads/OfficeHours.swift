@@ -51,11 +51,22 @@ package struct OfficeHours: Sendable {
     }
   }
 
-  /// The moment at which the local clock shows a day and minute. The second look is for days on which the clock is changed.
+  /// The moment at which the local clock shows a day and minute; the first where it shows it twice. A minute that is left
+  /// out when the clock is set forward is the moment of that change.
   private func moment(_ day: Int, _ minute: Int) -> Instant {
     let local = Instant(milliseconds: (day * 86_400 + minute * 60) * 1000)
-    let guess = local.adding(seconds: -offset(local))
-    return local.adding(seconds: -offset(guess))
+    let (before, after) = (offset(local.adding(seconds: -86_400)), offset(local.adding(seconds: 86_400)))
+    let early = local.adding(seconds: -before)
+    let late = local.adding(seconds: -after)
+    if offset(early) == before { return early }
+    if offset(late) == after { return late }
+    var range = (late.milliseconds / 1000)..<(early.milliseconds / 1000)
+    while range.count > 1 {
+      let middle = range.lowerBound + range.count / 2
+      let isBefore = offset(Instant(milliseconds: middle * 1000)) == before
+      range = isBefore ? middle..<range.upperBound : range.lowerBound..<middle
+    }
+    return Instant(milliseconds: range.upperBound * 1000)
   }
 
   private static func floor(_ number: Int, _ divisor: Int) -> Int {

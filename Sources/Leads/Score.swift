@@ -14,7 +14,8 @@ package struct Score: Sendable, Equatable {
     self.breakdown = breakdown
   }
 
-  /// What the client sends stands as sent; what it leaves out is counted here.
+  /// What the client sends stands as sent, and is marked; what it leaves out is counted here. A breakdown without points is
+  /// none.
   init(
     of lead: Lead, clientPoints: Int? = nil, clientQuality: String? = nil, clientBreakdown: JSON? = nil
   ) {
@@ -33,7 +34,9 @@ package struct Score: Sendable, Equatable {
     let points = parts.reduce(0) { $0 + $1.1 }
     self.init(
       points: points, quality: clientQuality ?? Self.quality(of: points),
-      breakdown: .object([JSON.Member("source", "server")] + parts.map { JSON.Member($0.0, JSON($0.1)) }))
+      breakdown: .object(
+        [JSON.Member("source", "server")] + (clientQuality == nil ? [] : [JSON.Member("quality", "client")])
+          + parts.map { JSON.Member($0.0, JSON($0.1)) }))
   }
 
   /// From 80 points hot, from 50 warm, else cold: the same everywhere.
@@ -68,12 +71,21 @@ package struct Score: Sendable, Equatable {
   /// Up to 15 points for words that say when.
   private static func urgencyPoints(_ lead: Lead) -> Int {
     let written = [lead.notes, lead.details["subject"]?.string, lead.details["urgency"]?.string].compactMap { $0 }
-    let said = (written + lead.tags + lead.messages.filter { $0.sender == "customer" }.map(\.text))
+    let text = (written + lead.tags + lead.messages.filter { $0.sender == "customer" }.map(\.text))
       .joined(separator: "\n").lowercased()
-    let later = ["not urgent", "no rush", "no hurry", "ليس عاجلا"]
-    let now = ["urgent", "asap", "immediate", "today", "this week", "right away", "عاجل", "فورا", "اليوم"]
+    // Whole words only: a monsoon is not soon. Arabic joins its articles to words, so there any place will do.
+    let words = text.split { !$0.isLetter && !$0.isNumber }.joined(separator: " ")
+    let later = [
+      "not urgent", "not so urgent", "not very urgent", "nothing urgent", "no rush", "no hurry", "ليس عاجلا",
+    ]
+    let now = [
+      "urgent", "urgently", "asap", "immediate", "immediately", "today", "this week", "right away", "عاجل", "فورا",
+      "اليوم",
+    ]
     let soon = ["this month", "next week", "soon", "next month", "قريبا", "هذا الشهر"]
-    let says = { (words: [String]) in words.contains { said.contains($0) } }
+    let says = { (phrases: [String]) in
+      phrases.contains { $0.utf8.allSatisfy { $0 < 0x80 } ? " \(words) ".contains(" \($0) ") : words.contains($0) }
+    }
     return says(later) ? 0 : says(now) ? 15 : says(soon) ? 8 : 0
   }
 }

@@ -51,8 +51,12 @@ package struct WebAddress: Sendable, Equatable {
           0x30...0x3A ~= $0 || 0x61...0x66 ~= $0 || 0x41...0x46 ~= $0 || $0 == UInt8(ascii: ".")
         }
     }
-    return 1...253 ~= bytes.count
-      && bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false).allSatisfy(isLabel)
+    let labels = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    guard 1...253 ~= bytes.count, labels.allSatisfy(isLabel) else { return false }
+    // A last label that is a number makes an IPv4 address of it for a browser, in more writings than one (WHATWG URL).
+    guard let last = labels.last, 0x30...0x39 ~= last[last.startIndex] else { return true }
+    return labels.count == 4
+      && labels.allSatisfy { Int(strict: String(decoding: $0, as: UTF8.self)).map((0...255).contains) == true }
   }
 
   /// Letters, digits and inner hyphens, up to 63 (RFC 1123 §2.1); the underscore that some networks use.

@@ -37,6 +37,11 @@ extension Wording {
     return "\(score)/100" + (quality.map { " (\($0))" } ?? "")
   }
 
+  /// Where a link to a property leads: under its title a button hides it.
+  static let propertyHost: @Sendable (JSON) -> String? = { payload in
+    payload["propertyUrl"]?.string.flatMap(WebAddress.init)?.host
+  }
+
   static let duration: @Sendable (JSON) -> String? = { payload in
     payload["durationMinutes"]?.integer.map { $0 == 1 ? "1 minute" : "\($0) minutes" }
   }

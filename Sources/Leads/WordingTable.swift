@@ -45,8 +45,9 @@ struct Wording: Sendable {
   private static let propertyInquiry = Wording(
     header: "🏠 New Property Inquiry", subject: "🏠 New Property Inquiry",
     rows: [
-      Row("Name", "customerName"), Row("Property", "propertyTitle"), Row("Email", "customerEmail"),
-      Row("Phone", "customerPhone"), .long("Message", "message"),
+      Row("Name", "customerName"), Row("Property", "propertyTitle"),
+      Row("Property at", mayBeAbsent: true, propertyHost),
+      Row("Email", "customerEmail"), Row("Phone", "customerPhone"), .long("Message", "message"),
     ], adminLabel: "View in Admin", showsProperty: true)
 
   private static let sellSubmission = Wording(

@@ -46,7 +46,7 @@ package struct TrustedProxies: Sendable, Equatable {
   /// What is wrong with a value of TRUSTED_PROXIES, as the end of a sentence that begins with its name.
   package static func fault(_ value: String) -> String? {
     TrustedProxies(value) == nil
-      ? "must be addresses, networks like 10.0.0.0/8 or unix, separated by commas; or hops: and a number from 1 to 16"
+      ? "must be addresses, networks like 10.0.0.0/8 (no bit behind the width, no width of 0) or unix, separated by commas; or hops: and a number from 1 to 16"
       : nil
   }
 
@@ -71,8 +71,10 @@ package struct TrustedProxies: Sendable, Equatable {
     return client
   }
 
-  private func trusts(_ peer: Peer) -> Bool {
-    switch peer {
+  /// Whether the word of this peer about its clients counts.
+  package func trusts(_ peer: Peer) -> Bool {
+    if hops != nil { return true }
+    return switch peer {
     case .address(let address): contains(address)
     case .unixSocket: trustsUnixSockets
     case .unknown: false
@@ -91,14 +93,15 @@ package struct TrustedProxies: Sendable, Equatable {
 }
 
 extension TrustedProxies.Network {
-  /// An address, or one with the number of its leading bits; the bits behind them must be zero.
+  /// An address, or one with the number of its leading bits; the bits behind them must be zero. None at all would trust
+  /// everybody.
   fileprivate init?(_ word: String) {
     let parts = word.split(separator: "/", omittingEmptySubsequences: false)
     guard 1...2 ~= parts.count, let address = ClientAddress(parts[0]) else { return nil }
     self.address = address
     let width = if case .v4 = address { 32 } else { 128 }
     bits = parts.count == 1 ? width : Digits.number(Array(parts[1].utf8)) ?? -1
-    guard 0...width ~= bits, address.isZero(behind: bits) else { return nil }
+    guard 1...width ~= bits, address.isZero(behind: bits) else { return nil }
   }
 
   fileprivate func contains(_ other: ClientAddress) -> Bool {

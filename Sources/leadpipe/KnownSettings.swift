@@ -20,7 +20,7 @@ enum KnownSettings {
       environment["DATABASE_URL"] == nil
         ? "is set, but this version speaks PostgreSQL only: set DATABASE_URL to the project's connection string" : nil
     }
-    let declared = all + together(environment) + [supabase] + more
+    let declared = all + together(environment) + unknown(environment) + [supabase] + more
     do throws(Problem) { return try Settings(declared, from: environment) } catch {
       let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
       Console.tell(lines)
@@ -35,6 +35,14 @@ enum KnownSettings {
     if let url = environment["DATABASE_URL"] { return url }
     Console.tell("DATABASE_URL is missing\n")
     throw ExitCode(ExitStatus.misconfigured)
+  }
+
+  /// Names that look like settings and are none: a limit that nobody counts would be thought to hold.
+  private static func unknown(_ environment: [String: String]) -> [Setting] {
+    let known = Set(all.map(\.name))
+    return environment.keys.sorted().filter { name in
+      ["RATE_LIMIT", "TRUSTED_PROX", "ALLOWED_ORIGIN"].contains(where: name.hasPrefix) && !known.contains(name)
+    }.map { Setting($0) { _ in "is not a setting: see docs/operations.md" } }
   }
 
   /// Settings that need each other: half a channel would be passed over in silence.
@@ -62,7 +70,8 @@ enum KnownSettings {
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       DeliveryLine.leaseSetting, .choice("LEADPIPE_PROCESS", ["oneshot"]),
-      .number("LEADPIPE_CONCURRENCY", 1...1024), Setting("LEADPIPE_HANDLERS", fault: folderFault),
+      .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
+      Setting("LEADPIPE_HANDLERS", fault: folderFault),
       .choice("UNKNOWN_OUTCOME", ["resend"]), .officeHours, .timeZone, recipients, .logLevel, .logFormat,
       Wake.setting, TrustFile.setting, Channel.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),

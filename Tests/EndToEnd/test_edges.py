@@ -344,3 +344,29 @@ def test_the_filter_keeps_within_its_memory():
     command = f"ulimit -v 200000; exec {handlers.HANDLERS / 'rate-limit'} --stream | tail -n 1"
     done = subprocess.run(["/bin/sh", "-c", command], input=stream.encode(), env=clean_environment(), capture_output=True, timeout=50)
     assert json.loads(done.stdout)["allowed"] is False, done.stderr
+
+
+# ── Connections ──
+
+def test_one_client_cannot_take_all_connections(cluster):
+    database = cluster.migrated()
+    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_CLIENT_CONNECTIONS="5") as house:
+        def connect(source):
+            return socket.create_connection(("127.0.0.1", house.port), timeout=10, source_address=(source, 0))
+        held = [connect("127.0.0.30") for _ in range(5)]
+        with connect("127.0.0.30") as sixth:
+            assert sixth.recv(1) == b"", "the sixth was let in"
+        assert http_from(house.port, "127.0.0.31")[0] == 201, "another client is served"
+        assert "A client has 5 connections open" in house.log
+        held.pop().close()
+        until(lambda: accepted(house.port, "127.0.0.30"), 5, "the place of a connection that has ended")
+        for connection in held:
+            connection.close()
+    cluster.drop(database)
+
+
+def accepted(port, source):
+    try:
+        return http_from(port, source)[0] == 201
+    except (OSError, http.client.HTTPException):
+        return False

@@ -139,6 +139,21 @@ def test_leaving_the_newsletter_tells_nobody_and_coming_back_does(agency):
     until(lambda: len(agency.providers.of("slack")) == 1, 5, "the message about the one who came back")
 
 
+def test_health_does_not_tell_who_has_subscribed(agency):
+    """Neither the worker's time nor the queue moves for a stranger when an address is new."""
+    agency.forget()
+
+    def seen():
+        _, _, document = agency.house.http("/health")
+        assert document["worker"]["lastSeen"].endswith(":00.000Z")
+        return document["queue"]
+    before = seen()
+    for address in ("new@example.com", "new@example.com", "other@example.com"):
+        agency.post("/api/newsletter/subscribe", {"email": address})
+        assert seen() == before
+    agency.settled()
+
+
 def test_twenty_subscriptions_of_one_address_at_once_are_one(database):
     replies = []
 

@@ -46,7 +46,8 @@ import Testing
       "", "a", "a@", "@b.com", "a@b", "a@b.c", "a@@b.com", "a b@c.com", "a@b .com", ".a@b.com", "a.@b.com",
       "a..b@c.com",
       "a@-b.com", "a@b-.com", "a@b..com", "a@b.com.", "a@b.com\r\nRCPT TO:<x@y.z>", "a@b.com>", "<a@b.com>",
-      "a@b.c0m", "\"a b\"@c.com", "a@[127.0.0.1]", "ä@b.com", "a@bücher.de", "a@b.com\u{0}", "a@b.com\n",
+      "a@b.c0m", "\"a b\"@c.com", "a@[127.0.0.1]", "ä@b.com", "a@bücher.de", "a@ban\u{212A}.com", "a@x.\u{212A}om",
+      "a@b.com\u{0}", "a@b.com\n",
       "=?utf-8?q?a?=@b.com",
       String(repeating: "a", count: 65) + "@b.com", "a@" + String(repeating: "b", count: 64) + ".com",
     ])

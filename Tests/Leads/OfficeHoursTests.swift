@@ -66,6 +66,23 @@ private func deadline(
   }
 
   @Test(
+    "an opening that begins or ends in the hour that is left out (New York, 8 March 2026, 07:00 UTC)",
+    arguments: [
+      ("Sun 02:00-03:30", "2026-03-08T06:10:00Z", "2026-03-08T07:15:00.000Z"),
+      ("Sun 01:30-02:30", "2026-03-08T06:40:00Z", "2026-03-08T06:55:00.000Z"),
+      ("Sun 01:30-02:30", "2026-03-08T06:50:00Z", "2026-03-09T14:05:00.000Z"),
+      // and in the hour that comes twice: 1 November 2026, 01:30 is first at 05:30 UTC
+      ("Sun 01:30-01:50", "2026-11-01T05:00:00Z", "2026-11-01T05:45:00.000Z"),
+    ])
+  func gap(_ hours: String, _ received: String, _ due: String) throws {
+    let newYork: @Sendable (Instant) -> Int = { moment in
+      let summer = "2026-03-08T07:00:00.000Z"..<"2026-11-01T06:00:00.000Z"
+      return summer.contains(moment.iso8601) ? -14_400 : -18_000
+    }
+    #expect(try deadline("hot", received, hours + ", Mon 10:00-11:00", newYork) == due)
+  }
+
+  @Test(
     "days and openings in any order, days that wrap around, a day until midnight",
     arguments: [
       ("Sun-Thu 09:00-18:00", "2026-11-20T10:00:00+04:00", "2026-11-22T05:15:00.000Z"),

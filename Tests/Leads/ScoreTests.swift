@@ -15,6 +15,9 @@ private func score(_ more: JSON = [:]) throws -> Score {
     #expect(sent.points == 85 && sent.quality == "hot")
     #expect(sent.breakdown == ["fit": 40, "source": "client"])
     #expect(try score(["leadScore": 85, "leadQuality": "cold"]).quality == "cold")
+    let quality = try score(["leadQuality": "hot", "leadScoreBreakdown": ["mine": 5]])
+    #expect(quality.quality == "hot" && quality.points < 80)
+    #expect(quality.breakdown["source"] == "server" && quality.breakdown["quality"] == "client")
   }
 
   @Test("counted here, its parts are named and add up", arguments: ["buy", "rent", "sell", "invest", "browse"])
@@ -54,6 +57,7 @@ private func score(_ more: JSON = [:]) throws -> Score {
     arguments: [
       ("I need it urgently", 15), ("ASAP please", 15), ("today", 15), ("الموضوع عاجل", 15), ("some time next month", 8),
       ("no rush", 0), ("not urgent at all", 0), ("a villa", 0),
+      ("near the Monsoon tower", 0), ("not so urgent", 0), ("nothing urgent.", 0), ("URGENT!", 15), ("Soon?", 8),
     ])
   func urgency(_ words: String, _ points: Int) throws {
     #expect(try score(["notes": .string(words)]).breakdown["urgency"] == JSON(points))
@@ -84,6 +88,9 @@ private func score(_ more: JSON = [:]) throws -> Score {
       ("50 lakh", 5_000_000), ("2 crore", 20_000_000), ("٢ مليون", 2_000_000), ("٨٠٬٠٠٠ درهم", 80_000),
       ("١٫٥ مليون", 1_500_000), ("500 ألف", 500_000), ("3br under 2M", 2_000_000), ("3 bedrooms, 900k", 900_000),
       ("up to AED2M.", 2_000_000), ("2mil", 2_000_000), ("1500sqft for 1.1m", 1_100_000), ("100", 100), ("3 b", 3e9),
+      ("Dhs.500,000", 500_000), ("AED.80,000", 80_000), ("'500,000'", 500_000), ("500k,1M", 1_000_000),
+      ("1M for 120 m2", 1_000_000), ("50 m from metro, 80,000", 80_000), ("120 m², 900k", 900_000), (".5M", 500_000),
+      ("from 2m to 3m", 3_000_000), ("2 m", 2_000_000),
     ])
   func reads(_ text: String, _ amount: Double) { #expect(Budget.amount(in: text) == amount) }
 

@@ -68,6 +68,8 @@ private func faults(_ body: () throws -> Void) -> [Form.Fault] {
     "a property is at a web address or nowhere",
     arguments: [
       "javascript:alert(1)", "data:text/html,x", "/p/7", "https://a b.com", "https://user@example.com", "//x.com",
+      "https://ex\u{202E}ample.com/", "http://ban\u{212A}.com/x", "https://2130706433/", "https://0x7f.1/",
+      "https://127.1/",
     ])
   func address(_ text: String) {
     let body = person.setting("propertyUrl", .string(text))
