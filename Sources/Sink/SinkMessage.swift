@@ -2,7 +2,7 @@ import Wire
 
 /// One message that a channel delivered to the sink: a line of its file.
 struct SinkMessage: Sendable, Equatable {
-  enum Channel: String, Sendable { case slack, telegram, email }
+  enum Channel: String, Sendable, CaseIterable { case slack, telegram, email }
 
   let time: Instant
   let channel: Channel

@@ -5,6 +5,8 @@ struct SinkReply: Sendable, Equatable {
   var status: Int
   var contentType: String
   var body: [UInt8]
+  /// Seconds.
+  var retryAfter: Int?
 
   init(_ status: Int, _ contentType: String, _ body: [UInt8]) {
     self.status = status
