@@ -4,12 +4,12 @@ import Wire
 
 @Suite("notify-email against a real mail server", .timeLimit(.minutes(1)))
 struct MailTests {
-  static func send(_ mode: JSON, payload: JSON = Sample.chatbot, login: String? = nil) async throws
-    -> (outcome: JSON?, mails: [JSON])
-  {
+  static func send(
+    _ mode: JSON, payload: JSON = Sample.chatbot, login: String? = nil, host: String = "127.0.0.1"
+  ) async throws -> (outcome: JSON?, mails: [JSON]) {
     let stub = try await Stub(Script.smtp, mode)
     var environment = [
-      "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "\(stub.port)", "EMAIL_FROM": "Leads Zoë <leads@agency.example>",
+      "EMAIL_HOST": host, "EMAIL_PORT": "\(stub.port)", "EMAIL_FROM": "Leads Zoë <leads@agency.example>",
       "FRONTEND_URL": "https://app.example",
     ]
     if let login {
@@ -85,6 +85,16 @@ struct MailTests {
     let (outcome, mails) = try await Self.send(["tls": true])
     #expect(outcome?["class"] == "delivered")
     #expect(mails.first?["tls"] == true)
+  }
+
+  /// 0.0.0.0 leads to this machine too, and is none of the addresses that may do without.
+  @Test("on another machine STARTTLS is required, with a certificate that can be believed")
+  func required() async throws {
+    for (mode, code) in [([:], "curl 64"), (["tls": true], "curl 60")] as [(JSON, String)] {
+      let (outcome, mails) = try await Self.send(mode, host: "0.0.0.0")
+      #expect(outcome?["class"] == "config" && outcome?["providerCode"]?.string == code, "\(outcome?.text ?? "")")
+      #expect(mails.isEmpty)
+    }
   }
 
   @Test("a login is used where there is one, and a wrong one is a fault of the settings")
