@@ -2,7 +2,8 @@ import Handler
 import Wire
 
 extension FaultPlan {
-  /// Reads a plan: `{"seed": 1, "slack": [fault, …], "telegram": […], "email": […]}`, all optional. The problem is
+  /// Reads a plan: `{"seed": 1, "slack": [fault, …], "telegram": […], "email": […],
+  /// "resend": […]}`, all optional. The problem is
   /// `badInput` and names every member that is wrong; nothing is passed over.
   package init(reading bytes: [UInt8]) throws(Problem) {
     let document: JSON
@@ -14,7 +15,7 @@ extension FaultPlan {
     var items: [Channel: [Item]] = [:]
     for member in members where member.key != "seed" {
       guard let channel = Channel(rawValue: member.key) else {
-        reader.fault(member.key, "is not known: seed, slack, telegram or email")
+        reader.fault(member.key, "is not known: seed, slack, telegram, email or resend")
         continue
       }
       items[channel] = reader.list(member.value, channel)
@@ -136,8 +137,7 @@ private struct FaultReader {
     }
     result.status = number(json, "status", 300...599, path)
     guard json["status"] == nil else { return }
-    let table = channel == .slack ? Sayings.slack : Sayings.telegram
-    result.status = result.said.flatMap { table[$0] }
+    result.status = result.said.flatMap { Sayings.table(channel)[$0] }
     if result.status == nil { fault(path, "needs a status, or in say one of the words that \(channel.rawValue) has") }
   }
 }

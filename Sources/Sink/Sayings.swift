@@ -22,6 +22,23 @@ enum Sayings {
     "Not Found": 404, "Too Many Requests": 429, "Internal Server Error": 500, "Internal Server Error: restart": 500,
   ]
 
+  /// Resend's names; a domain that is not verified is a validation_error too, with 403: say it with its status.
+  static let resend: [String: Int] = [
+    "validation_error": 400, "invalid_idempotency_key": 400, "missing_api_key": 401, "restricted_api_key": 401,
+    "invalid_api_key": 403, "not_found": 404, "invalid_idempotent_request": 409, "concurrent_idempotent_requests": 409,
+    "missing_required_field": 422, "rate_limit_exceeded": 429, "daily_quota_exceeded": 429, "application_error": 500,
+    "internal_server_error": 500,
+  ]
+
+  static func table(_ channel: SinkMessage.Channel) -> [String: Int] {
+    switch channel {
+    case .slack: slack
+    case .telegram: telegram
+    case .resend: resend
+    case .email: [:]
+    }
+  }
+
   /// The answer that refuses a request. A status without words is answered as a proxy before the provider would.
   static func refusal(_ fault: Fault, on channel: SinkMessage.Channel) -> SinkReply {
     let status = fault.status ?? 500
@@ -37,6 +54,7 @@ enum Sayings {
       let told = parameters.withoutNulls
       let document = told.members?.isEmpty == false ? body.setting("parameters", told) : body
       reply = SinkReply(status, "application/json", document.bytes)
+    case (.resend, let said?): reply = ResendStandIn.fault(status, said)
     case (_, let said?): reply = SinkReply(status, "text/plain; charset=utf-8", Array(said.utf8))
     }
     reply.retryAfter = wait

@@ -1,11 +1,11 @@
 import Handler
 import Wire
 
-/// A stand-in for Slack, Telegram and a mail server on this machine: what arrives is written to a file and shown on a
+/// A stand-in for Slack, Telegram, a mail server and Resend on this machine: what arrives is written to a file and shown on a
 /// page, and goes nowhere else.
 ///
-/// Settings that lead to it: SLACK_WEBHOOK_URL `http://127.0.0.1:<http>/services/T0/B0/sink`, TELEGRAM_API_URL
-/// `http://127.0.0.1:<http>`, EMAIL_HOST `127.0.0.1` with EMAIL_PORT `<smtp>`.
+/// Settings that lead to it: SLACK_WEBHOOK_URL `http://127.0.0.1:<http>/services/T0/B0/sink`, TELEGRAM_API_URL and
+/// RESEND_API_URL `http://127.0.0.1:<http>`, EMAIL_HOST `127.0.0.1` with EMAIL_PORT `<smtp>`.
 package struct Sink: Sendable {
   private let httpPort: Int
   private let smtpPort: Int

@@ -12,6 +12,7 @@ actor SinkBox {
   private let slack = SlackStandIn()
   private var telegram = TelegramStandIn()
   private var mail = MailStandIn()
+  private var resend = ResendStandIn()
 
   /// Opens `file` for appending; only its owner may read it, for it holds what customers wrote.
   init(file: String) throws(Problem) {
@@ -36,6 +37,14 @@ actor SinkBox {
     }
     let broken = #"{"ok":false,"error_code":500,"description":"Internal Server Error"}"#
     return keep(verdict.message) ? verdict.reply : SinkReply(500, "application/json", Array(broken.utf8))
+  }
+
+  func resend(_ body: [UInt8], authorization: String?, key: String?) -> SinkReply {
+    let verdict = resend.reply(to: body, authorization: authorization, key: key, at: .now)
+    if verdict.reply.status != 200 {
+      count(.resend, (try? JSON(reading: verdict.reply.body))?["name"]?.string ?? "refused")
+    }
+    return keep(verdict.message) ? verdict.reply : ResendStandIn.fault(500, "internal_server_error")
   }
 
   /// The line that ends the mail's transaction.

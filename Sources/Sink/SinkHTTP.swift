@@ -44,27 +44,37 @@ struct SinkHTTP: Sendable {
     }
     let body = Array(buffer.readableBytesView)
     guard let channel else { return Self.response(await page(request.method, path, body)) }
-    guard let fault else { return Self.response(await take(channel, path, body)) }
-    return await fail(fault, channel, path, body, connection)
+    guard let fault else { return Self.response(await take(channel, request, body)) }
+    return await fail(fault, channel, request, body, connection)
   }
 
   private static func channel(_ method: HTTPRequest.Method, _ path: String) -> SinkMessage.Channel? {
     guard method == .post else { return nil }
     if path.hasPrefix("/services/") { return .slack }
+    if path == "/emails" { return .resend }
     return path.hasPrefix("/bot") && path.hasSuffix("/sendMessage") ? .telegram : nil
   }
 
-  private func take(_ channel: SinkMessage.Channel, _ path: String, _ body: [UInt8]) async -> SinkReply {
-    channel == .slack ? await box.slack(body, path: path) : await box.telegram(body)
+  private func take(_ channel: SinkMessage.Channel, _ request: Request, _ body: [UInt8]) async -> SinkReply {
+    switch channel {
+    case .slack: await box.slack(body, path: request.uri.path)
+    case .telegram: await box.telegram(body)
+    case .email, .resend:
+      await box.resend(
+        body, authorization: request.headers[.authorization],
+        key: HTTPField.Name("Idempotency-Key").flatMap {
+          request.headers[$0]
+        })
+    }
   }
 
   /// Fails a request that has come whole.
   private func fail(
-    _ fault: Fault, _ channel: SinkMessage.Channel, _ path: String, _ body: [UInt8], _ connection: any Channel
+    _ fault: Fault, _ channel: SinkMessage.Channel, _ request: Request, _ body: [UInt8], _ connection: any Channel
   ) async -> Response {
     await box.count(channel, fault.kind)
     // A slow provider has the message before it answers: who does not wait has sent it all the same.
-    let reply = fault.isTaken || fault.way == .slow ? await take(channel, path, body) : nil
+    let reply = fault.isTaken || fault.way == .slow ? await take(channel, request, body) : nil
     switch fault.way {
     case .slow:
       try? await Task.sleep(for: .milliseconds(fault.milliseconds ?? 0))
