@@ -51,7 +51,9 @@ enum KnownSettings {
       needs("EMAIL_PASS", ["EMAIL_USER"]), hasKey ? Setting("EMAIL_TO") : needs("EMAIL_TO", ["EMAIL_HOST"]),
       needs("RESEND_API_URL", ["RESEND_API_KEY"]), needs("RESEND_API_KEY", ["EMAIL_FROM"]),
       Setting("RESEND_API_KEY") { _ in
-        environment["EMAIL_HOST"] == nil ? nil : "has EMAIL_HOST beside it: mail goes over one of them"
+        if environment["EMAIL_HOST"] != nil { return "has EMAIL_HOST beside it: mail goes over one of them" }
+        // A key without a channel would be passed over in silence.
+        return mail || environment["LEADPIPE_CHANNELS"] != nil ? nil : "makes no channel: set EMAIL_TO"
       },
       environment["EMAIL_FROM"] == nil
         ? needs("EMAIL_HOST", ["EMAIL_FROM"])

@@ -87,6 +87,15 @@ struct MailTests {
     #expect(mails.first?["tls"] == true)
   }
 
+  @Test("a mail server that is not there is asked again")
+  func refused() async throws {
+    let environment = ["EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "1", "EMAIL_FROM": "leads@agency.example"]
+    let input = Sample.line("email", "desk@agency.example").text
+    let run = try await Run("notify-email", input: input, environment: environment)
+    #expect(try run.lines.first?["outcome"]?["class"] == "retry")
+    #expect(try run.lines.first?["outcome"]?["providerCode"] == "curl 7")
+  }
+
   /// 0.0.0.0 leads to this machine too, and is none of the addresses that may do without.
   @Test("on another machine STARTTLS is required, with a certificate that can be believed")
   func required() async throws {

@@ -87,6 +87,19 @@ def test_a_lead_reaches_everybody_through_one_fault_of_each(start, database):
     assert counts["email"] == {"taken": 1, "failed": {"greylist at body": 1}}
 
 
+def test_mail_over_resend_is_not_sent_twice_when_the_answer_is_lost(start, database):
+    sink = start({"resend": [{"fail": "drop", "taken": True}]})
+    settings = {"RESEND_API_KEY": "re_canary", "RESEND_API_URL": sink.settings["TELEGRAM_API_URL"], "EMAIL_FROM": "leads@example.com",
+                "EMAIL_TO": "agents@example.com", "LEADPIPE_CHANNELS": '[{"channel":"email","recipient":"agents@example.com"}]'}
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **settings) as house:
+        house.capture(TEST_USER)
+        until(lambda: database.count("notification_logs", "status = 'sent'"), 25, "the mail")
+        assert "re_canary" not in house.log
+    message, = sink.messages
+    assert (message["channel"], message["recipient"]) == ("resend", "agents@example.com") and "Test User" in message["body"]
+    assert database.text("select string_agg(class, ',' order by attempt) from notification_attempts") == "unknown,delivered"
+
+
 def test_a_behaviour_is_told_shown_and_ended(start):
     sink = start()
     status, empty = sink.ask("GET", "/behaviour")
