@@ -34,6 +34,12 @@ extension Setting {
     Mailbox(from) == nil ? "must be a mail address, alone or as Name <address>" : nil
   }
 
+  /// Visible ASCII, for it stands in a header.
+  package static let resendKey = Setting("RESEND_API_KEY") { key in
+    1...200 ~= key.utf8.count && key.utf8.allSatisfy { 0x21...0x7E ~= $0 } ? nil : "must be a key of Resend's: re_…"
+  }
+  package static let resendAPI = provider("RESEND_API_URL")
+
   /// A wrong one costs a notice its button, not its delivery.
   package static let frontend = Setting("FRONTEND_URL")
 

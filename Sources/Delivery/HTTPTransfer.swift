@@ -12,20 +12,27 @@ package struct HTTPAnswer: Sendable, Equatable {
   /// Bytes of the body that have left this machine.
   package var uploaded: Int
   package var retryAfter: String?
+  /// Ratelimit-Reset: seconds until there is room again, as some providers say it.
+  package var rateLimitReset: String?
   /// At most 64 KiB.
   package var body: [UInt8]
 
-  package init(curlCode: Int = 0, status: Int = 0, uploaded: Int = 0, retryAfter: String? = nil, body: [UInt8] = []) {
+  package init(
+    curlCode: Int = 0, status: Int = 0, uploaded: Int = 0, retryAfter: String? = nil, rateLimitReset: String? = nil,
+    body: [UInt8] = []
+  ) {
     self.curlCode = curlCode
     self.status = status
     self.uploaded = uploaded
     self.retryAfter = retryAfter
+    self.rateLimitReset = rateLimitReset
     self.body = body
   }
 }
 
 /// Posts JSON to a provider. Each request has a connection of its own: on one that the provider has closed meanwhile
-/// libcurl would send the same message again and tell of one success (PROVIDERS §10). TLS sessions are resumed.
+/// libcurl would send the same message again and tell of one success (PROVIDERS §10). TLS sessions are resumed. Only where
+/// a repeat is harmless is a connection kept.
 package struct HTTPTransfer: ~Copyable {
   /// No request takes longer, in milliseconds.
   package static let longest = 10_000
@@ -39,12 +46,15 @@ package struct HTTPTransfer: ~Copyable {
 
   /// Sends `document` once, follows no redirect, and answers before `deadline`. Plain http is spoken with this machine
   /// only. It never throws: that nothing was sent is an answer too.
-  package func post(_ document: JSON, to address: WebAddress, by deadline: Instant) -> HTTPAnswer {
+  /// `headers` are whole lines, checked before: libcurl passes line feeds through.
+  package func post(
+    _ document: JSON, to address: WebAddress, headers: [String] = [], isRepeatable: Bool = false, by deadline: Instant
+  ) -> HTTPAnswer {
     let milliseconds = TimeBudget.milliseconds(until: deadline, longest: Self.longest)
     let traffic = CurlTraffic(milliseconds: milliseconds)
     do throws(CurlFault) {
       try send(
-        document, to: address, milliseconds: milliseconds, traffic)
+        document, to: address, headers: headers, isRepeatable: isRepeatable, milliseconds: milliseconds, traffic)
       return answer(0, traffic)
     } catch {
       return answer(error.code, traffic)
@@ -52,7 +62,8 @@ package struct HTTPTransfer: ~Copyable {
   }
 
   private func send(
-    _ document: JSON, to address: WebAddress, milliseconds: Int, _ traffic: CurlTraffic
+    _ document: JSON, to address: WebAddress, headers: [String], isRepeatable: Bool, milliseconds: Int,
+    _ traffic: CurlTraffic
   ) throws(CurlFault) {
     let body = document.bytes
     curl.reset()
@@ -60,11 +71,13 @@ package struct HTTPTransfer: ~Copyable {
       milliseconds: milliseconds, connect: 5_000, protocols: address.isLoopback ? "https,http" : "https")
     try curl.set(CURLOPT_URL, address.text)
     try curl.set(CURLOPT_HTTP_VERSION, Int(CURL_HTTP_VERSION_1_1))
-    try curl.set(CURLOPT_FRESH_CONNECT, 1)
-    try curl.set(CURLOPT_FORBID_REUSE, 1)
+    if !isRepeatable {
+      try curl.set(CURLOPT_FRESH_CONNECT, 1)
+      try curl.set(CURLOPT_FORBID_REUSE, 1)
+    }
     try curl.set(CURLOPT_USERAGENT, "leadpipe")
     // No `Expect: 100-continue`: it would cost a second where a provider does not know it.
-    let headers = try CurlList(["Content-Type: application/json; charset=utf-8", "Expect:"])
+    let headers = try CurlList(["Content-Type: application/json; charset=utf-8", "Expect:"] + headers)
     try curl.set(CURLOPT_HTTPHEADER, headers)
     try curl.set(CURLOPT_POST, 1)
     try curl.set(CURLOPT_POSTFIELDSIZE_LARGE, size: body.count)
@@ -73,11 +86,13 @@ package struct HTTPTransfer: ~Copyable {
   }
 
   private func answer(_ code: Int, _ traffic: CurlTraffic) -> HTTPAnswer {
-    let retryAfter = traffic.lines.last { $0.prefix(12).lowercased() == "retry-after:" }
+    func header(_ name: String) -> String? {
+      let line = traffic.lines.last { $0.prefix(name.count).lowercased() == name }
+      return line.map { String($0.dropFirst(name.count)) }
+    }
     return HTTPAnswer(
       curlCode: code, status: curl.status, uploaded: curl.uploaded,
-      retryAfter: retryAfter.map { String($0.dropFirst(12)) },
-      body: traffic.body)
+      retryAfter: header("retry-after:"), rateLimitReset: header("ratelimit-reset:"), body: traffic.body)
   }
 }
 

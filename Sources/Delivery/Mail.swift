@@ -49,7 +49,7 @@ extension Mail {
 
   package static func outcome(of answer: SMTPAnswer, hiding secrets: [String]) -> DeliveryOutcome {
     let status = answer.status
-    let words = SMTPWords(answer.lines, status: status)
+    let words = SMTPWords(answer.lines, status: status, curlCode: answer.curlCode)
     var outcome = DeliveryOutcome(.retry, statusCode: status > 0 ? status : nil, providerCode: words.enhanced)
     let said = Excerpt.clean(words.text, hiding: secrets)
     outcome.reason = "The mail server answered \(status)" + (said.isEmpty ? "" : ": \(said)")
@@ -60,6 +60,8 @@ extension Mail {
       outcome.reason = nil
     case 400..<500: outcome.class = .retry
     case _ where configCodes.contains(status): outcome.class = .config
+    // A greeting that refuses speaks of us or of the server, and would to every mail.
+    case 500..<600 where words.isGreeting: outcome.class = .config
     case 550, 554:
       let isPolicy = configPrefixes.contains { words.enhanced?.hasPrefix($0) == true }
       outcome.class = isPolicy ? .config : .permanent
@@ -93,9 +95,13 @@ struct SMTPWords {
   /// From `250 2.0.0 Ok: queued as 4F1A2B3C`.
   private(set) var queueID: String?
   private(set) var text = ""
+  /// Whether the connection began with this refusal. libcurl's code is needed beside the place: on a connection that was
+  /// kept, the first line answers MAIL FROM.
+  let isGreeting: Bool
 
   /// Reads the last line of `lines` that carries `status`; a 221 to our QUIT may stand behind it.
-  init(_ lines: [String], status: Int) {
+  init(_ lines: [String], status: Int, curlCode: Int) {
+    isGreeting = curlCode == 8 && lines.first?.hasPrefix("\(status)") == true
     guard let line = lines.last(where: { $0.hasPrefix("\(status) ") }) else { return }
     var words = line.dropFirst(4).split(separator: " ").map(String.init)
     if let first = words.first, Self.isEnhanced(first) {

@@ -48,13 +48,21 @@ package func notifier<Provider>(
   }
 }
 
-/// One line a send: no recipient, no name, nothing that a provider said but its code. `code` is what our own settings
+/// One line a send: no recipient, no name, nothing that a provider said but its code. What was delivered, but not as it
+/// was meant to be, is a warning with our own note on it, without its numbers. `code` is what our own settings
 /// say, where they are at fault.
 private func report(_ outcome: DeliveryOutcome, code: String?, of line: DeliveryLine, milliseconds: Int, to log: Log) {
   let message = "\(line.channel) delivery \(line.id.text) \(outcome.class.rawValue)"
   let status = outcome.statusCode.map { String($0) } ?? "none"
   switch outcome.class {
-  case .delivered, .accepted: log.info(message, ["status": status, "ms": String(milliseconds)])
+  case .delivered, .accepted:
+    guard let note = outcome.reason else { return log.info(message, ["status": status, "ms": String(milliseconds)]) }
+    log.warn(
+      message,
+      [
+        "status": status, "code": outcome.providerCode ?? "none", "ms": String(milliseconds),
+        "note": Excerpt.clean(note, limit: 200),
+      ])
   default:
     log.warn(message, ["status": status, "code": code ?? outcome.providerCode ?? "none", "ms": String(milliseconds)])
   }

@@ -20,7 +20,7 @@ package struct Slack: Sendable {
     frontendURL = settings["FRONTEND_URL"]
   }
 
-  /// Posts one delivery, once.
+  /// Posts one delivery, once; what Slack refuses for its blocks goes again as plain text, once, before `deadline`.
   package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
     -> DeliveryOutcome
   {
@@ -28,7 +28,13 @@ package struct Slack: Sendable {
     let address = line.eventType == "newsletter.subscribed" ? newsletterWebhook ?? webhook : webhook
     let answer = transfer.post(Self.payload(notice), to: address, by: deadline)
     var outcome = Self.outcome(of: answer, hiding: [address.text], now: .now)
-    outcome.subject = notice.header
+    if Self.asksForText(outcome) {
+      let word = outcome.providerCode ?? ""
+      let second = transfer.post(Self.textPayload(notice), to: address, by: deadline)
+      outcome = Self.outcome(of: second, hiding: [address.text], now: .now)
+      outcome.note("Slack refused the blocks (\(word)): it went out as plain text", code: word)
+    }
+    outcome.subject = notice.header + notice.mark
     return outcome
   }
 }
@@ -37,7 +43,7 @@ extension Slack {
   /// The message: blocks for people, `text` for lock screens. All text is plain_text, so no mark-up in it works, and
   /// escaped all the same. At most 12,000 characters, under every limit of Block Kit.
   package static func payload(_ notice: Notice) -> JSON {
-    var blocks: [JSON] = [["type": "header", "text": plain(notice.header, limit: 150)]]
+    var blocks: [JSON] = [["type": "header", "text": plain(notice.header, limit: 150, mark: notice.mark)]]
     let short = notice.fields.filter { !$0.isLong }.map { field in
       plain("\(field.label)\n\(Escaping.isolated(Cut.slack(field.value, to: 450)))", limit: 500)
     }
@@ -52,13 +58,28 @@ extension Slack {
     }
     if !buttons.isEmpty { blocks.append(["type": "actions", "elements": .array(buttons)]) }
     return [
-      "text": .string(Escaping.slack(Cut.slack(notice.fallback, to: 300))), "blocks": .array(blocks),
+      "text": .string(escaped(notice.fallback, limit: 300, mark: notice.mark)), "blocks": .array(blocks),
       "unfurl_links": false, "unfurl_media": false,
     ]
   }
 
-  private static func plain(_ text: String, limit: Int) -> JSON {
-    ["type": "plain_text", "text": .string(Escaping.slack(Cut.slack(text, to: limit))), "emoji": false]
+  /// The same facts in `text` alone, for a webhook that takes no blocks of ours. Mark-up is switched off, and escaped
+  /// all the same; at most 12,000 characters.
+  package static func textPayload(_ notice: Notice) -> JSON {
+    let fitted = FittedNotice(
+      notice, to: 12_000, showsAddresses: true, cost: { Escaping.slack($0).unicodeScalars.count }, cut: Cut.slack)
+    return [
+      "text": .string(Escaping.slack(fitted.text)), "mrkdwn": false, "unfurl_links": false, "unfurl_media": false,
+    ]
+  }
+
+  private static func plain(_ text: String, limit: Int, mark: String = "") -> JSON {
+    ["type": "plain_text", "text": .string(escaped(text, limit: limit, mark: mark)), "emoji": false]
+  }
+
+  /// `text` gives way where it is too long, never the mark behind it.
+  private static func escaped(_ text: String, limit: Int, mark: String) -> String {
+    Escaping.slack(Cut.slack(text, to: limit - mark.unicodeScalars.count) + mark)
   }
 }
 
@@ -72,6 +93,15 @@ extension Slack {
     "no_service_id": .config, "no_team": .config, "team_disabled": .config,
     "posting_to_general_channel_denied": .config, "rollup_error": .retry, "rate_limited": .throttled,
   ]
+
+  /// What Slack says to blocks that it does not like; with text alone the message may go through.
+  private static let wordsOnBlocks: Set<String> = [
+    "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "too_many_attachments",
+  ]
+
+  package static func asksForText(_ outcome: DeliveryOutcome) -> Bool {
+    outcome.class == .permanent && outcome.providerCode.map(wordsOnBlocks.contains) == true
+  }
 
   /// The wait where Slack names none: a webhook that goes on after a 429 may be switched off for good.
   private static let defaultPause = 30

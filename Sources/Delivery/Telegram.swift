@@ -25,7 +25,8 @@ package struct Telegram: Sendable {
     frontendURL = settings["FRONTEND_URL"]
   }
 
-  /// Sends one delivery to its chat, once.
+  /// Sends one delivery to its chat, once. What Telegram refuses for its form goes again in another, once, and what it
+  /// refuses because the group has moved goes to where it is now, once; all of it before `deadline`.
   package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
     -> DeliveryOutcome
   {
@@ -33,9 +34,15 @@ package struct Telegram: Sendable {
     guard let chat = line.recipient == "default" ? defaultChat : line.recipient, Self.isChat(chat) else {
       return DeliveryOutcome(.permanent, reason: "The recipient is no chat of Telegram's", subject: notice.header)
     }
-    let answer = transfer.post(Self.payload(notice, chat: chat), to: address, by: deadline)
-    var outcome = Self.outcome(of: answer, hiding: [token, chat], now: .now)
-    outcome.subject = notice.header
+    var shape = TelegramShape(chat: chat)
+    var answer = transfer.post(Self.payload(notice, shape), to: address, by: deadline)
+    while let next = shape.next(after: answer) {
+      shape = next
+      answer = transfer.post(Self.payload(notice, shape), to: address, by: deadline)
+    }
+    var outcome = Self.outcome(of: answer, hiding: [token, chat, shape.chat], now: .now)
+    for remedy in shape.remedies { outcome.note(remedy.sentence, code: remedy.code) }
+    outcome.subject = notice.header + notice.mark
     return outcome
   }
 
@@ -49,35 +56,26 @@ package struct Telegram: Sendable {
 }
 
 extension Telegram {
-  /// Telegram's limit, in UTF-16 units of the text without its tags.
-  private static let textLimit = 4096
+  /// The message in the shape that is asked for: HTML in which only our tags work, or the same text without mark-up.
+  package static func payload(_ notice: Notice, _ shape: TelegramShape) -> JSON {
+    let fitted = FittedNotice(
+      notice, to: shape.limit, showsAddresses: shape.isPlain, cost: { $0.utf16.count }, cut: Cut.utf16)
+    let payload: JSON = [
+      "chat_id": Int(strict: shape.chat).map { JSON($0) } ?? .string(shape.chat),
+      "text": .string(shape.isPlain ? fitted.text : html(notice, fitted.values)), "parse_mode": "HTML",
+      "link_preview_options": ["is_disabled": true],
+    ]
+    return shape.isPlain ? payload.removing("parse_mode") : payload
+  }
 
-  package static func payload(_ notice: Notice, chat: String) -> JSON {
-    var values = notice.fields.map { Escaping.isolated($0.value) }
-    let fixed =
-      units(notice.header) + notice.fields.reduce(2) { $0 + units($1.label) + 3 }
-      + notice.links.reduce(1) { $0 + units($1.label) + 1 }
-    // The longest value gives way first, so that one long message does not cost the others anything.
-    while fixed + values.reduce(0, { $0 + units($1) }) > textLimit,
-      let longest = values.indices.max(by: { units(values[$0]) < units(values[$1]) }), units(values[longest]) > 32
-    {
-      let excess = fixed + values.reduce(0) { $0 + units($1) } - textLimit
-      let limit = max(32, units(values[longest]) - excess - 2)
-      values[longest] = Escaping.isolated(Cut.utf16(notice.fields[longest].value, to: limit - 2))
-    }
+  private static func html(_ notice: Notice, _ values: [String]) -> String {
     let fields = zip(notice.fields, values).map { field, value in
       "<b>\(Escaping.html(field.label)):</b>\(field.isLong ? "\n" : " ")\(Escaping.html(value))"
     }
     let links = notice.links.map { "<a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a>" }
-    let lines = ["<b>\(Escaping.html(notice.header))</b>", ""] + fields + (links.isEmpty ? [] : [""] + links)
-    return [
-      "chat_id": Int(strict: chat).map { JSON($0) } ?? .string(chat),
-      "text": .string(lines.joined(separator: "\n")), "parse_mode": "HTML",
-      "link_preview_options": ["is_disabled": true],
-    ]
+    let lines = ["<b>\(Escaping.html(notice.header + notice.mark))</b>", ""] + fields
+    return (lines + (links.isEmpty ? [] : [""] + links)).joined(separator: "\n")
   }
-
-  private static func units(_ text: String) -> Int { text.utf16.count }
 }
 
 extension Telegram {

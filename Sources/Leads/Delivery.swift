@@ -17,13 +17,16 @@ package struct DeliveryLine: Sendable, Equatable {
   package let conversationID: UUIDText?
   /// The facts of the event, for the wording.
   package let payload: JSON
+  /// Whether the last try ended without our knowing what became of it: this one says so where it may come twice.
+  package let isPossibleRepeat: Bool
 
-  /// Nil when a member that every delivery has is missing or of another type.
+  /// Nil when a member that every delivery has is missing or of another type; `possibleRepeat` may be missing.
   package init?(_ document: JSON) {
     guard let id = document["id"]?.string.flatMap(UUIDText.init), let fence = document["fence"]?.integer,
       let attempt = document["attempt"]?.integer, let channel = document["channel"]?.string,
       let recipient = document["recipient"]?.string, let eventType = document["eventType"]?.string,
-      let eventAt = document["eventAt"]?.string.flatMap(Instant.init(iso8601:)), let payload = document["payload"]
+      let eventAt = document["eventAt"]?.string.flatMap(Instant.init(iso8601:)), let payload = document["payload"],
+      let isPossibleRepeat = (document["possibleRepeat"] ?? false).bool
     else { return nil }
     self.document = document
     self.id = id
@@ -34,6 +37,7 @@ package struct DeliveryLine: Sendable, Equatable {
     self.eventType = eventType
     self.eventAt = eventAt
     self.payload = payload
+    self.isPossibleRepeat = isPossibleRepeat
     conversationID = document["conversationId"]?.string.flatMap(UUIDText.init)
   }
 
@@ -56,6 +60,7 @@ extension DeliveryLine {
       "channel": ["type": "string"], "recipient": ["type": "string"], "eventId": ["type": "string", "format": "uuid"],
       "eventType": ["type": "string"], "eventAt": ["type": "string", "format": "date-time"],
       "conversationId": ["type": ["string", "null"]], "payload": ["type": "object"],
+      "possibleRepeat": ["type": "boolean", "default": false],
       "outcome": [
         "type": "object", "required": ["class"],
         "properties": ["class": ["enum": .array(DeliveryOutcome.Class.allCases.map { .string($0.rawValue) })]],

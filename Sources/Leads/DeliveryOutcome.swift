@@ -50,6 +50,14 @@ package struct DeliveryOutcome: Sendable, Equatable {
 }
 
 extension DeliveryOutcome {
+  /// Says of what was delivered that it went out in another way than it was meant to, and by which word of the
+  /// provider's; the outcome of anything else already says why. At most one note: a second one goes behind the first.
+  package mutating func note(_ sentence: String, code: String) {
+    guard `class` == .delivered else { return }
+    reason = [reason, sentence].compactMap(\.self).joined(separator: "; ")
+    providerCode = providerCode ?? code
+  }
+
   package var document: JSON {
     let document: JSON = [
       "class": .string(`class`.rawValue), "statusCode": JSON(statusCode), "providerCode": JSON(providerCode),

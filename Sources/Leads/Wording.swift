@@ -33,9 +33,11 @@ package struct Notice: Sendable, Equatable {
   package let fallback: String
   package let fields: [Field]
   /// http and https only.
-  package let links: [Link]
+  package private(set) var links: [Link]
   /// The customer's mail address as it came; whoever uses it in a header checks it first.
   package let customerEmail: String?
+  /// Goes behind header and fallback where a repeat cannot be told from the first: ` (possible repeat)`, or nothing.
+  package private(set) var mark = ""
 
   /// The wording for one event. `frontendURL` is the setting FRONTEND_URL: without it, or with one that is no web
   /// address, there is no link to the admin panel. An event or a source that has no wording of its own gets a plain
@@ -62,9 +64,17 @@ package struct Notice: Sendable, Equatable {
     customerEmail = payload["customerEmail"]?.string
   }
 
+  /// The same notice with no other links than these.
+  package func keeping(_ links: [Link]) -> Notice {
+    var notice = self
+    notice.links = links
+    return notice
+  }
+
   /// The wording for a delivery.
   package init(for line: DeliveryLine, frontendURL: String?) {
     self.init(
       eventType: line.eventType, conversationID: line.conversationID, payload: line.payload, frontendURL: frontendURL)
+    if line.isPossibleRepeat { mark = " (possible repeat)" }
   }
 }

@@ -8,13 +8,21 @@ struct ReceivedMail: Sendable, Equatable {
   let content: [UInt8]
 }
 
-/// The server's half of one SMTP conversation (RFC 5321, 4954), pure: bytes go in, what is to be done comes out.
+/// The server's half of one SMTP conversation (RFC 5321, 4954), pure but for the book that says what is to fail: bytes
+/// go in, what is to be done comes out.
 struct SMTPSession: Sendable {
   enum Action: Sendable, Equatable {
     case send(String)
     /// Keep the mail, then send the reply that the sink decides on.
     case deliver(ReceivedMail)
+    /// Keep the mail and say nothing.
+    case keep(ReceivedMail)
+    /// A fault of this kind has come about.
+    case failed(String)
+    case wait(milliseconds: Int)
     case close
+    /// Close so that the client's next read fails.
+    case reset
   }
 
   static let greeting = "220 localhost ESMTP leadpipe sink\r\n"
@@ -27,11 +35,25 @@ struct SMTPSession: Sendable {
 
   private var state = State.command
   private var line: [UInt8] = []
-  private var sender: String?
-  private var recipients: [String] = []
+  var sender: String?
+  var recipients: [String] = []
   private var content: [UInt8] = []
-  private var fault: String?
-  private(set) var isClosed = false
+  private var tooBig: String?
+  var isClosed = false
+
+  let book: FaultBook
+  /// What is to fail: drawn at the greeting for the first mail of the connection, and for each other at its MAIL.
+  var fault: Fault?
+  var isDrawn = false
+
+  init(_ book: FaultBook = FaultBook(FaultPlan())) { self.book = book }
+
+  /// What a client is met with.
+  mutating func greet() -> [Action] {
+    draw()
+    let failure = fail(at: .greeting)
+    return failure.actions + (failure.stops ? [] : [.send(Self.greeting)])
+  }
 
   /// Takes what has arrived, in whatever pieces it came.
   mutating func receive(_ bytes: some Sequence<UInt8>) -> [Action] {
@@ -56,14 +78,17 @@ struct SMTPSession: Sendable {
     if text == [0x2E] {
       state = .command
       defer { reset() }
-      if let fault { return [.send(fault)] }
-      return [.deliver(ReceivedMail(from: sender ?? "", recipients: recipients, content: content))]
+      if let tooBig { return [.send(tooBig)] }
+      let mail = ReceivedMail(from: sender ?? "", recipients: recipients, content: content)
+      let failure = fail(at: .body, of: mail)
+      isDrawn = false
+      return failure.actions + (failure.stops ? [] : [.deliver(mail)])
     }
     if content.count + text.count + 2 > Self.sizeLimit {
-      fault = "552 5.3.4 Message too big\r\n"
+      tooBig = "552 5.3.4 Message too big\r\n"
       content.removeAll()
     }
-    if fault == nil { content += (text.first == 0x2E ? text.dropFirst() : text[...]) + [0x0D, 0x0A] }
+    if tooBig == nil { content += (text.first == 0x2E ? text.dropFirst() : text[...]) + [0x0D, 0x0A] }
     return []
   }
 
@@ -80,6 +105,12 @@ struct SMTPSession: Sendable {
     }
     let verb = text.prefix { $0 != " " }.uppercased()
     let rest = String(text.dropFirst(verb.count).drop { $0 == " " })
+    if verb == "MAIL", !isDrawn { draw() }
+    let failure = Self.stages[verb].map { fail(at: $0, rest) } ?? (actions: [], stops: false)
+    return failure.actions + (failure.stops ? [] : obey(verb, rest))
+  }
+
+  private mutating func obey(_ verb: String, _ rest: String) -> [Action] {
     switch verb {
     case "EHLO":
       reset()
@@ -149,6 +180,6 @@ struct SMTPSession: Sendable {
     sender = nil
     recipients = []
     content = []
-    fault = nil
+    tooBig = nil
   }
 }

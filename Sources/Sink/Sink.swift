@@ -1,19 +1,22 @@
 import Handler
 import Wire
 
-/// A stand-in for Slack, Telegram and a mail server on this machine: what arrives is written to a file and shown on a
+/// A stand-in for Slack, Telegram, a mail server and Resend on this machine: what arrives is written to a file and shown on a
 /// page, and goes nowhere else.
 ///
-/// Settings that lead to it: SLACK_WEBHOOK_URL `http://127.0.0.1:<http>/services/T0/B0/sink`, TELEGRAM_API_URL
-/// `http://127.0.0.1:<http>`, EMAIL_HOST `127.0.0.1` with EMAIL_PORT `<smtp>`.
+/// Settings that lead to it: SLACK_WEBHOOK_URL `http://127.0.0.1:<http>/services/T0/B0/sink`, TELEGRAM_API_URL and
+/// RESEND_API_URL `http://127.0.0.1:<http>`, EMAIL_HOST `127.0.0.1` with EMAIL_PORT `<smtp>`.
 package struct Sink: Sendable {
   private let httpPort: Int
   private let smtpPort: Int
   private let file: String
+  private let plan: FaultPlan
 
   /// Ports of 127.0.0.1; 0 takes any free one. `file` is appended to, one JSON document a line:
   /// `{"time","channel","recipient","subject"?,"id"?,"body"}`.
-  package init(httpPort: Int = 0, smtpPort: Int = 0, file: String) {
+  /// What `plan` says fails until a request to `/behaviour` says otherwise.
+  package init(httpPort: Int = 0, smtpPort: Int = 0, file: String, plan: FaultPlan = FaultPlan()) {
+    self.plan = plan
     self.httpPort = httpPort
     self.smtpPort = smtpPort
     self.file = file
@@ -36,10 +39,11 @@ package struct Sink: Sendable {
 
   private func serve(_ onReady: @escaping @Sendable (Int, Int) async -> Void) async throws {
     let box = try SinkBox(file: file)
+    let book = FaultBook(plan)
     let (ports, continuation) = AsyncStream.makeStream(of: Port.self)
     try await withThrowingTaskGroup { group in
-      group.addTask { try await SinkHTTP(box: box).run(port: httpPort) { continuation.yield(.http($0)) } }
-      group.addTask { try await SinkSMTP(box: box).run(port: smtpPort) { continuation.yield(.smtp($0)) } }
+      group.addTask { try await SinkHTTP(box: box, book: book).run(port: httpPort) { continuation.yield(.http($0)) } }
+      group.addTask { try await SinkSMTP(box: box, book: book).run(port: smtpPort) { continuation.yield(.smtp($0)) } }
       group.addTask {
         var http: Int?
         var smtp: Int?

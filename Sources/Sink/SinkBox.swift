@@ -8,9 +8,11 @@ actor SinkBox {
   private let descriptor: Int32
   private var messages: [SinkMessage] = []
   private var total = 0
+  private var counts = SinkCounts()
   private let slack = SlackStandIn()
   private var telegram = TelegramStandIn()
   private var mail = MailStandIn()
+  private var resend = ResendStandIn()
 
   /// Opens `file` for appending; only its owner may read it, for it holds what customers wrote.
   init(file: String) throws(Problem) {
@@ -24,13 +26,25 @@ actor SinkBox {
 
   func slack(_ body: [UInt8], path: String) -> SinkReply {
     let verdict = slack.reply(to: body, path: path, at: .now)
+    if verdict.message == nil { count(.slack, String(decoding: verdict.reply.body, as: UTF8.self)) }
     return keep(verdict.message) ? verdict.reply : SinkReply(500, "text/plain", Array("rollup_error".utf8))
   }
 
   func telegram(_ body: [UInt8]) -> SinkReply {
     let verdict = telegram.reply(to: body, at: .now)
+    if verdict.message == nil {
+      count(.telegram, (try? JSON(reading: verdict.reply.body))?["description"]?.string ?? "refused")
+    }
     let broken = #"{"ok":false,"error_code":500,"description":"Internal Server Error"}"#
     return keep(verdict.message) ? verdict.reply : SinkReply(500, "application/json", Array(broken.utf8))
+  }
+
+  func resend(_ body: [UInt8], authorization: String?, key: String?) -> SinkReply {
+    let verdict = resend.reply(to: body, authorization: authorization, key: key, at: .now)
+    if verdict.reply.status != 200 {
+      count(.resend, (try? JSON(reading: verdict.reply.body))?["name"]?.string ?? "refused")
+    }
+    return keep(verdict.message) ? verdict.reply : ResendStandIn.fault(500, "internal_server_error")
   }
 
   /// The line that ends the mail's transaction.
@@ -39,7 +53,12 @@ actor SinkBox {
     return keep(message) ? line : "451 4.3.0 The mail could not be kept\r\n"
   }
 
-  var page: String { SinkPage.html(messages, total: total) }
+  /// A request or mail met with a fault of this kind.
+  func count(_ channel: SinkMessage.Channel, _ kind: String) { counts.add(channel, kind) }
+
+  var page: String { SinkPage.html(messages, total: total, counts: counts) }
+
+  var countDocument: JSON { counts.document }
 
   var ndjson: [UInt8] { messages.flatMap { $0.document.bytes + [0x0A] } }
 
@@ -53,6 +72,7 @@ actor SinkBox {
     }
     messages.append(message)
     total += 1
+    counts.take(message.channel)
     if messages.count > Self.kept { messages.removeFirst() }
     return true
   }

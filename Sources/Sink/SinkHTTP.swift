@@ -1,19 +1,24 @@
 import HTTPTypes
+import Handler
 import Hummingbird
 import Logging
 import NIOCore
+import Wire
 
-/// The sink's HTTP half: Slack's and Telegram's addresses, and the page.
+/// The sink's HTTP half: Slack's and Telegram's addresses, the page, and what is to fail.
 struct SinkHTTP: Sendable {
   private static let bodyLimit = 262_144
   let box: SinkBox
+  let book: FaultBook
 
   /// Serves 127.0.0.1 until the task is cancelled; `ready` is told the port once it is bound.
   func run(port: Int, ready: @escaping @Sendable (Int) -> Void) async throws {
     // Silent: what arrives is written to the file, and a page needs no access log.
     let logger = Logger(label: "sink") { _ in SwiftLogNoOpLogHandler() }
     let app = Application(
-      responder: CallbackResponder<BasicRequestContext> { request, _ in await respond(to: request) },
+      responder: CallbackResponder<SinkContext> { request, context in
+        await respond(to: request, over: context.channel)
+      },
       server: .http1(configuration: .init(idleTimeout: .seconds(60))),
       configuration: .init(address: .hostname("127.0.0.1", port: port)),
       onServerRunning: { ready($0.localAddress?.port ?? 0) },
@@ -21,27 +26,93 @@ struct SinkHTTP: Sendable {
     try await app.run()
   }
 
-  private func respond(to request: Request) async -> Response {
+  private func respond(to request: Request, over connection: any Channel) async -> Response {
     // Names that resolve to this machine only for a browser's sake (DNS rebinding) do not get to read the page.
     guard Self.isLocal(request.head.authority ?? "") else {
       return Self.response(SinkReply(403, "text/plain", Array("this host is not served\n".utf8)))
     }
+    let path = request.uri.path
+    let channel = Self.channel(request.method, path)
+    let fault = channel.flatMap(book.next)
+    if let channel, let fault, fault.stage == .head {
+      await box.count(channel, fault.kind)
+      return await Self.leave(connection, fault.way)
+    }
     var request = request
-    guard let body = try? await request.collectBody(upTo: Self.bodyLimit) else {
+    guard let buffer = try? await request.collectBody(upTo: Self.bodyLimit) else {
       return Self.response(SinkReply(413, "text/plain", Array("the body is too large\n".utf8)))
     }
-    return Self.response(await answer(request.method, request.uri.path, Array(body.readableBytesView)))
+    let body = Array(buffer.readableBytesView)
+    guard let channel else { return Self.response(await page(request.method, path, body)) }
+    guard let fault else { return Self.response(await take(channel, request, body)) }
+    return await fail(fault, channel, request, body, connection)
   }
 
-  private func answer(_ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]) async -> SinkReply {
+  private static func channel(_ method: HTTPRequest.Method, _ path: String) -> SinkMessage.Channel? {
+    guard method == .post else { return nil }
+    if path.hasPrefix("/services/") { return .slack }
+    if path == "/emails" { return .resend }
+    return path.hasPrefix("/bot") && path.hasSuffix("/sendMessage") ? .telegram : nil
+  }
+
+  private func take(_ channel: SinkMessage.Channel, _ request: Request, _ body: [UInt8]) async -> SinkReply {
+    switch channel {
+    case .slack: await box.slack(body, path: request.uri.path)
+    case .telegram: await box.telegram(body)
+    case .email, .resend:
+      await box.resend(
+        body, authorization: request.headers[.authorization],
+        key: HTTPField.Name("Idempotency-Key").flatMap {
+          request.headers[$0]
+        })
+    }
+  }
+
+  /// Fails a request that has come whole.
+  private func fail(
+    _ fault: Fault, _ channel: SinkMessage.Channel, _ request: Request, _ body: [UInt8], _ connection: any Channel
+  ) async -> Response {
+    await box.count(channel, fault.kind)
+    // A slow provider has the message before it answers: who does not wait has sent it all the same.
+    let reply = fault.isTaken || fault.way == .slow ? await take(channel, request, body) : nil
+    switch fault.way {
+    case .slow:
+      try? await Task.sleep(for: .milliseconds(fault.milliseconds ?? 0))
+      return Self.response(reply ?? Sayings.garbled)
+    case .refuse, .greylist: return Self.response(Sayings.refusal(fault, on: channel))
+    case .garble: return Self.response(Sayings.garbled)
+    case .hang, .drop, .reset: return await Self.leave(connection, fault.way)
+    }
+  }
+
+  /// Ends a connection without an answer; the response that is returned finds nobody.
+  private static func leave(_ connection: any Channel, _ way: Fault.Way) async -> Response {
+    if way == .hang { try? await Task.sleep(for: .seconds(60)) }
+    if way == .reset { await connection.reset() } else { try? await connection.close() }
+    return response(SinkReply(500, "text/plain", []))
+  }
+
+  private func page(_ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]) async -> SinkReply {
     switch (method, path) {
-    case (.post, _) where path.hasPrefix("/services/"): return await box.slack(body, path: path)
-    case (.post, _) where path.hasPrefix("/bot") && path.hasSuffix("/sendMessage"): return await box.telegram(body)
     case (.get, "/"): return SinkReply(200, "text/html; charset=utf-8", Array(await box.page.utf8))
     case (.get, "/style.css"): return SinkReply(200, "text/css; charset=utf-8", Array(SinkPage.style.utf8))
     case (.get, "/messages"): return SinkReply(200, "application/x-ndjson", await box.ndjson)
+    case (.get, "/counts"): return Self.json(200, await box.countDocument)
+    case (.get, "/behaviour"): return Self.json(200, book.document)
+    case (.put, "/behaviour"):
+      do throws(Problem) { book.follow(try FaultPlan(reading: body)) } catch {
+        return Self.json(400, error.document(requestID: UUIDText.random().text))
+      }
+      return Self.json(200, book.document)
+    case (.delete, "/behaviour"):
+      book.follow(FaultPlan())
+      return Self.json(200, book.document)
     default: return SinkReply(404, "text/plain", Array("not found\n".utf8))
     }
+  }
+
+  private static func json(_ status: Int, _ document: JSON) -> SinkReply {
+    SinkReply(status, "application/json", document.bytes + [0x0A])
   }
 
   private static func isLocal(_ authority: String) -> Bool {
@@ -54,7 +125,19 @@ struct SinkHTTP: Sendable {
     headers[.contentSecurityPolicy] = SinkPage.policy
     headers[.xContentTypeOptions] = "nosniff"
     headers[.cacheControl] = "no-store"
+    headers[.retryAfter] = reply.retryAfter.map { String($0) }
     return Response(
       status: .init(code: reply.status), headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: reply.body)))
+  }
+}
+
+/// A request with its connection, which some faults end.
+struct SinkContext: RequestContext {
+  var coreContext: CoreRequestContextStorage
+  let channel: any Channel
+
+  init(source: ApplicationRequestContextSource) {
+    coreContext = .init(source: source)
+    channel = source.channel
   }
 }

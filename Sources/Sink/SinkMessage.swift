@@ -2,7 +2,7 @@ import Wire
 
 /// One message that a channel delivered to the sink: a line of its file.
 struct SinkMessage: Sendable, Equatable {
-  enum Channel: String, Sendable { case slack, telegram, email }
+  enum Channel: String, Sendable, CaseIterable { case slack, telegram, email, resend }
 
   let time: Instant
   let channel: Channel
@@ -25,7 +25,7 @@ struct SinkMessage: Sendable, Equatable {
   /// All the text that people would see.
   var lines: [String] {
     switch channel {
-    case .email: (body.string ?? "").split(separator: "\n").map(String.init)
+    case .email, .resend: (body.string ?? "").split(separator: "\n").map(String.init)
     case .telegram: (body["text"]?.string ?? "").split(separator: "\n").map { MarkUp.plain(String($0)) }
     case .slack: Self.texts(body["blocks"] ?? body).map(MarkUp.plain)
     }

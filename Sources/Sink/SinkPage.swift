@@ -13,7 +13,7 @@ enum SinkPage {
 
     """
 
-  static func html(_ messages: [SinkMessage], total: Int) -> String {
+  static func html(_ messages: [SinkMessage], total: Int, counts: SinkCounts = SinkCounts()) -> String {
     let articles = messages.reversed().map { message in
       let subject = message.subject.map { "<h2><bdi>\(MarkUp.escape(shown($0, in: message)))</bdi></h2>\n" } ?? ""
       let lines = message.lines.map { "<p><bdi>\(MarkUp.escape($0))</bdi></p>" }.joined(separator: "\n")
@@ -33,13 +33,23 @@ enum SinkPage {
       <meta http-equiv="refresh" content="5"></head>
       <body>
       <h1>What the channels delivered</h1>
-      <p>\(count)\(note). No channel is configured, so notifications come here instead of to people.
+      <p>\(count)\(note). What comes here goes nowhere else.
       <a href="/messages">As NDJSON</a></p>
+      \(faults(counts))
       \(articles.joined(separator: "\n"))
       </body>
       </html>
 
       """
+  }
+
+  /// What was refused or failed, by kind; nothing where all went well.
+  private static func faults(_ counts: SinkCounts) -> String {
+    SinkMessage.Channel.allCases.flatMap { channel in
+      counts.rows(channel).map { row in
+        "<p>\(channel.rawValue): \(row.count) × <bdi>\(MarkUp.escape(row.kind))</bdi></p>"
+      }
+    }.joined(separator: "\n")
   }
 
   private static func shown(_ subject: String, in message: SinkMessage) -> String {

@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 
@@ -8,6 +9,7 @@ struct SinkSMTP: Sendable {
   /// A connection is closed after this long without a byte from its client.
   private static let idle = TimeAmount.seconds(60)
   let box: SinkBox
+  let book: FaultBook
 
   /// Serves 127.0.0.1 until the task is cancelled; `ready` is told the port once it is bound.
   func run(port: Int, ready: @escaping @Sendable (Int) -> Void) async throws {
@@ -34,18 +36,33 @@ struct SinkSMTP: Sendable {
 
   private func talk(over connection: Connection) async throws {
     try await connection.executeThenClose { inbound, outbound in
-      var session = SMTPSession()
-      try await outbound.write(ByteBuffer(string: SMTPSession.greeting))
-      for try await bytes in inbound {
-        for action in session.receive(bytes.readableBytesView) {
+      var session = SMTPSession(book)
+      var actions = session.greet()
+      var pieces = inbound.makeAsyncIterator()
+      repeat {
+        for action in actions {
           switch action {
           case .send(let text): try await outbound.write(ByteBuffer(string: text))
           case .deliver(let mail): try await outbound.write(ByteBuffer(string: await box.mail(mail)))
+          case .keep(let mail): _ = await box.mail(mail)
+          case .failed(let kind): await box.count(.email, kind)
+          case .wait(let milliseconds): try await Task.sleep(for: .milliseconds(milliseconds))
           case .close: return
+          case .reset: return await connection.channel.reset()
           }
         }
-      }
+        guard let bytes = try await pieces.next() else { return }
+        actions = session.receive(bytes.readableBytesView)
+      } while true
     }
+  }
+}
+
+extension Channel {
+  /// Closes with RST: what has not been read is thrown away, and the client's next read fails.
+  func reset() async {
+    try? await (self as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
+    try? await close()
   }
 }
 

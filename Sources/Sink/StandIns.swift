@@ -5,6 +5,8 @@ struct SinkReply: Sendable, Equatable {
   var status: Int
   var contentType: String
   var body: [UInt8]
+  /// Seconds.
+  var retryAfter: Int?
 
   init(_ status: Int, _ contentType: String, _ body: [UInt8]) {
     self.status = status
@@ -27,7 +29,7 @@ struct SlackStandIn: Sendable {
     guard let text = payload["text"]?.string ?? payload["blocks"]?.array.map({ _ in "" }) else {
       return say(400, "no_text")
     }
-    if let blocks = payload["blocks"]?.array, blocks.count > 50 { return say(400, "invalid_blocks") }
+    if let word = payload["blocks"]?.array.flatMap(BlockRules.fault) { return say(400, word) }
     let message = SinkMessage(
       time: time, channel: .slack, recipient: path, subject: text.isEmpty ? nil : text, body: payload, id: nil)
     return say(200, "ok", message)
@@ -52,7 +54,11 @@ struct TelegramStandIn: Sendable {
       return fault("Bad Request: chat_id is empty")
     }
     let text = payload["text"]?.string ?? ""
-    let shown = payload["parse_mode"]?.string == "HTML" ? MarkUp.plain(text) : text
+    let isHTML = payload["parse_mode"]?.string == "HTML"
+    if isHTML, let fault = TelegramMarkUp.fault(text) {
+      return self.fault("Bad Request: can't parse entities: \(fault)")
+    }
+    let shown = isHTML ? MarkUp.plain(text) : text
     guard shown.contains(where: { !$0.isWhitespace }) else { return fault("Bad Request: message text is empty") }
     guard shown.utf16.count <= 4096 else { return fault("Bad Request: message is too long") }
     lastID += 1

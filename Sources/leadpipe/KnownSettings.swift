@@ -51,11 +51,18 @@ enum KnownSettings {
       let missing = others.filter { environment[$0] == nil }
       return Setting(name) { _ in missing.isEmpty ? nil : "needs \(missing.joined(separator: " and ")) beside it" }
     }
+    let hasKey = environment["RESEND_API_KEY"] != nil
     let mail = Channel.configured(by: environment).contains { $0.name == "email" }
     return [
       needs("TELEGRAM_BOT_TOKEN", ["TELEGRAM_CHAT_ID"]), needs("TELEGRAM_CHAT_ID", ["TELEGRAM_BOT_TOKEN"]),
       needs("SLACK_WEBHOOK_NEWSLETTER_URL", ["SLACK_WEBHOOK_URL"]), needs("EMAIL_USER", ["EMAIL_PASS"]),
-      needs("EMAIL_PASS", ["EMAIL_USER"]), needs("EMAIL_TO", ["EMAIL_HOST"]),
+      needs("EMAIL_PASS", ["EMAIL_USER"]), hasKey ? Setting("EMAIL_TO") : needs("EMAIL_TO", ["EMAIL_HOST"]),
+      needs("RESEND_API_URL", ["RESEND_API_KEY"]), needs("RESEND_API_KEY", ["EMAIL_FROM"]),
+      Setting("RESEND_API_KEY") { _ in
+        if environment["EMAIL_HOST"] != nil { return "has EMAIL_HOST beside it: mail goes over one of them" }
+        // A key without a channel would be passed over in silence.
+        return mail || environment["LEADPIPE_CHANNELS"] != nil ? nil : "makes no channel: set EMAIL_TO"
+      },
       environment["EMAIL_FROM"] == nil
         ? needs("EMAIL_HOST", ["EMAIL_FROM"])
         : Setting("EMAIL_HOST") { _ in mail ? nil : "has no recipient: set EMAIL_TO, or give an address in EMAIL_FROM"
@@ -90,7 +97,7 @@ enum KnownSettings {
   /// None of them is required: what is not configured is no channel.
   private static let providers: [Setting] = [
     .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort,
-    .mailUser, .mailPassword, .mailFrom,
+    .mailUser, .mailPassword, .mailFrom, .resendKey, .resendAPI,
     Setting("FRONTEND_URL") { address in
       WebAddress(address) == nil ? "must be an http or https address" : Setting.frontendURL.fault(address)
     },

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Handler
 import Host
 import Sink
@@ -12,12 +13,28 @@ struct SinkCommand: AsyncParsableCommand {
   @Option(help: "The port for mail; 0 for any.") var smtpPort = 4002
   @Option(help: "The file that receives a JSON line for each message.") var file = "sink.ndjson"
 
+  @Option(help: "A file that says how to fail, as PUT /behaviour takes it.") var fail: String?
+
   func run() async throws {
     let environment = KnownSettings.given()
     beginService(environment)
     let log = Log(environment)
-    try await Sink(httpPort: httpPort, smtpPort: smtpPort, file: file).run { http, smtp in
+    let plan = try fail.map(Self.plan) ?? FaultPlan()
+    try await Sink(httpPort: httpPort, smtpPort: smtpPort, file: file, plan: plan).run { http, smtp in
       log.info("Sink listening", ["page": "http://127.0.0.1:\(http)", "smtp": "127.0.0.1:\(smtp)", "file": file])
+    }
+  }
+
+  private static func plan(_ path: String) throws -> FaultPlan {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Refusal("\(path): \(String(cString: strerror(errno)))") }
+    defer { close(descriptor) }
+    guard let bytes = readUntilEnd(descriptor, limit: 262_144, milliseconds: 10_000) else {
+      throw Refusal("\(path): more than 256 KiB, or it cannot be read")
+    }
+    do throws(Problem) { return try FaultPlan(reading: bytes) } catch {
+      let details = error.details.map { "\n\($0.path) \($0.message)" }.joined()
+      throw Refusal("\(path): \(error.detail)\(details)")
     }
   }
 }

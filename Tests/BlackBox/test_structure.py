@@ -170,7 +170,7 @@ def test_what_a_handler_describes_its_class_may_have(name):
 
 
 def test_no_endpoint_may_have_a_secret_of_the_worker():
-    secrets = {"SLACK_WEBHOOK_URL", "TELEGRAM_BOT_TOKEN", "EMAIL_PASS"}
+    secrets = {"SLACK_WEBHOOK_URL", "TELEGRAM_BOT_TOKEN", "EMAIL_PASS", "RESEND_API_KEY"}
     assert secrets <= grants("worker")
     assert not secrets & (grants("intake") | grants("admin") | grants("none"))
     assert "DATABASE_URL" not in grants("none") and "ADMIN_API_KEY" not in grants("intake") | grants("worker")

@@ -4,12 +4,12 @@ import Wire
 
 @Suite("notify-email against a real mail server", .timeLimit(.minutes(1)))
 struct MailTests {
-  static func send(_ mode: JSON, payload: JSON = Sample.chatbot, login: String? = nil) async throws
-    -> (outcome: JSON?, mails: [JSON])
-  {
+  static func send(
+    _ mode: JSON, payload: JSON = Sample.chatbot, login: String? = nil, host: String = "127.0.0.1"
+  ) async throws -> (outcome: JSON?, mails: [JSON]) {
     let stub = try await Stub(Script.smtp, mode)
     var environment = [
-      "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "\(stub.port)", "EMAIL_FROM": "Leads Zoë <leads@agency.example>",
+      "EMAIL_HOST": host, "EMAIL_PORT": "\(stub.port)", "EMAIL_FROM": "Leads Zoë <leads@agency.example>",
       "FRONTEND_URL": "https://app.example",
     ]
     if let login {
@@ -86,6 +86,25 @@ struct MailTests {
     let (outcome, mails) = try await Self.send(["tls": true])
     #expect(outcome?["class"] == "delivered")
     #expect(mails.first?["tls"] == true)
+  }
+
+  @Test("a mail server that is not there is asked again")
+  func refused() async throws {
+    let environment = ["EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "1", "EMAIL_FROM": "leads@agency.example"]
+    let input = Sample.line("email", "desk@agency.example").text
+    let run = try await Run("notify-email", input: input, environment: environment)
+    #expect(try run.lines.first?["outcome"]?["class"] == "retry")
+    #expect(try run.lines.first?["outcome"]?["providerCode"] == "curl 7")
+  }
+
+  /// 0.0.0.0 leads to this machine too, and is none of the addresses that may do without.
+  @Test("on another machine STARTTLS is required, with a certificate that can be believed")
+  func required() async throws {
+    for (mode, code) in [([:], "curl 64"), (["tls": true], "curl 60")] as [(JSON, String)] {
+      let (outcome, mails) = try await Self.send(mode, host: "0.0.0.0")
+      #expect(outcome?["class"] == "config" && outcome?["providerCode"]?.string == code, "\(outcome?.text ?? "")")
+      #expect(mails.isEmpty)
+    }
   }
 
   @Test("a login is used where there is one, and a wrong one is a fault of the settings")

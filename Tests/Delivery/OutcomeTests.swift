@@ -9,20 +9,46 @@ struct OutcomeTests {
   static let now = Instant(milliseconds: 784_111_777_000)  // Sun, 06 Nov 1994 08:49:37 GMT
 
   @Test(
-    "Slack's answers",
+    "Slack's answers: its word decides, then the status",
     arguments: [
-      (200, "ok", .delivered), (200, "ok\n", .delivered), (200, "<html>hello</html>", .unknown), (302, "", .config),
+      (200, "ok", .delivered), (200, "ok\n", .delivered), (200, "<html>hello</html>", .unknown), (200, "", .unknown),
+      (302, "", .config), (301, "ok", .config),
       (400, "invalid_payload", .permanent), (400, "user_not_found", .config), (403, "action_prohibited", .config),
-      (403, "invalid_token", .config), (404, "no_service", .config), (410, "channel_is_archived", .config),
-      (400, "no_text", .permanent), (400, "something_new", .permanent), (404, "something_new", .config),
-      (500, "rollup_error", .retry), (502, "<html>", .retry), (503, "", .retry), (429, "rate_limited", .throttled),
-      (429, "{\"ok\":false,\"error\":\"rate_limited\"}", .throttled), (408, "", .retry), (501, "", .permanent),
+      (404, "channel_not_found", .config), (410, "channel_is_archived", .config), (500, "rollup_error", .retry),
+      (403, "invalid_token", .config), (404, "no_active_hooks", .config), (404, "no_service", .config),
+      (400, "no_service_id", .config), (404, "no_team", .config), (403, "team_disabled", .config),
+      (403, "posting_to_general_channel_denied", .config), (400, "no_text", .permanent),
+      (400, "too_many_attachments", .permanent), (400, "invalid_blocks", .permanent),
+      (400, "invalid_blocks_format", .permanent), (400, "msg_blocks_too_long", .permanent),
+      (429, "rate_limited", .throttled), (429, "{\"ok\":false,\"error\":\"rate_limited\"}", .throttled),
+      (429, "", .throttled), (400, "rate_limited", .throttled), (400, "something_new", .permanent),
+      (401, "something_new", .config), (403, "something_new", .config), (404, "something_new", .config),
+      (410, "something_new", .config), (402, "something_new", .permanent), (502, "<html>", .retry), (503, "", .retry),
+      (504, "", .retry), (408, "", .retry), (425, "", .retry), (501, "", .permanent), (505, "", .permanent),
+      // A word of a fault in the settings is none of the moment, whatever the status.
+      (500, "no_service", .config),
     ] as [(Int, String, Class)])
   func slack(status: Int, body: String, expected: Class) {
     let outcome = Slack.outcome(of: HTTPAnswer(status: status, body: Array(body.utf8)), hiding: [], now: Self.now)
     #expect(outcome.class == expected)
     #expect(outcome.statusCode == status)
-    #expect((outcome.retryAfterSeconds != nil) == (expected == .throttled))
+    #expect(outcome.retryAfterSeconds == (expected == .throttled ? 30 : nil))
+    if let word = Excerpt.token(body), word != "ok" { #expect(outcome.providerCode == word) }
+  }
+
+  @Test(
+    "the wait that a provider asks for is taken, from the header or the body, and no longer than a day",
+    arguments: [
+      ("7", "", 7), (nil, #"{"ok":false,"retry_after":9}"#, 9), ("7", #"{"retry_after":9}"#, 7),
+      ("Sun, 06 Nov 1994 08:50:07 GMT", "", 30), ("0", "", 1), ("1000000", "", 86_400), ("soon", "", 30),
+      (nil, #"{"retry_after":-1}"#, 1),
+    ] as [(String?, String, Int)])
+  func slackWait(header: String?, body: String, expected: Int) {
+    let answer = HTTPAnswer(status: 429, retryAfter: header, body: Array(body.utf8))
+    #expect(Slack.outcome(of: answer, hiding: [], now: Self.now).retryAfterSeconds == expected)
+    let later = HTTPAnswer(status: 503, retryAfter: header, body: Array(body.utf8))
+    let wait = Slack.outcome(of: later, hiding: [], now: Self.now)
+    #expect(wait.class == .retry && wait.retryAfterSeconds == (expected == 30 && header == "soon" ? nil : expected))
   }
 
   @Test("Slack's reason is one clean sentence")
@@ -37,43 +63,83 @@ struct OutcomeTests {
     #expect(dirty == "Slack answered 500: see … or mail … [31m …")
   }
 
+  /// The table's rows as Telegram words them: code, description, parameters.
   @Test(
-    "Telegram's answers",
+    "Telegram's refusals",
     arguments: [
-      (200, #"{"ok":true,"result":{"message_id":42}}"#, .delivered), (200, "<html>", .unknown),
-      (200, #"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#, .config),
-      (400, #"{"ok":false,"error_code":400,"description":"Bad Request: chat not found"}"#, .config),
-      (400, #"{"ok":false,"error_code":400,"description":"Bad Request: can't parse entities: x"}"#, .permanent),
-      (401, #"{"ok":false,"error_code":401,"description":"Unauthorized"}"#, .config),
-      (403, #"{"ok":false,"error_code":403,"description":"Forbidden: bot was blocked by the user"}"#, .config),
-      (404, #"{"ok":false,"error_code":404,"description":"Not Found"}"#, .config), (502, "bad gateway", .retry),
-      (429, #"{"ok":false,"error_code":429,"description":"x","parameters":{"retry_after":17}}"#, .throttled),
-    ] as [(Int, String, Class)])
-  func telegram(status: Int, body: String, expected: Class) {
-    let outcome = Telegram.outcome(of: HTTPAnswer(status: status, body: Array(body.utf8)), hiding: [], now: Self.now)
+      (400, "Bad Request: group chat was upgraded to a supergroup chat", #"{"migrate_to_chat_id":-1001}"#, .config),
+      (400, "Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0", nil, .permanent),
+      (400, "Bad Request: message is too long", nil, .permanent),
+      (400, "Bad Request: message text is empty", nil, .permanent), (400, "Bad Request: chat not found", nil, .config),
+      (400, "Bad Request: something new", nil, .permanent), (401, "Unauthorized", nil, .config),
+      (403, "Forbidden: bot was blocked by the user", nil, .config),
+      (403, "Forbidden: user is deactivated", nil, .config),
+      (403, "Forbidden: bot was kicked from the group chat", nil, .config),
+      (403, "Forbidden: bot was kicked from the supergroup chat", nil, .config),
+      (403, "Forbidden: bot is not a member of the channel chat", nil, .config),
+      (403, "Forbidden: the group chat was deleted", nil, .config), (403, "Forbidden: something new", nil, .config),
+      (404, "Not Found", nil, .config), (409, "Conflict: terminated by other getUpdates request", nil, .permanent),
+      (429, "Too Many Requests: retry after 17", #"{"retry_after":17}"#, .throttled),
+      (500, "Internal Server Error", nil, .retry), (500, "Internal Server Error: restart", nil, .retry),
+      (502, "Bad Gateway", nil, .retry), (504, "Gateway Timeout", nil, .retry),
+    ] as [(Int, String, String?, Class)])
+  func telegramRefusals(code: Int, description: String, parameters: String?, expected: Class) {
+    var reply: JSON = ["ok": false, "error_code": JSON(code), "description": .string(description)]
+    if let parameters { reply = reply.setting("parameters", (try? JSON(reading: parameters)) ?? .null) }
+    for status in [code, 200] {
+      let outcome = Telegram.outcome(of: HTTPAnswer(status: status, body: reply.bytes), hiding: [], now: Self.now)
+      #expect(outcome.class == expected, "the body decides, whatever the status of HTTP")
+      #expect(outcome.retryAfterSeconds == (expected == .throttled ? 17 : nil))
+      #expect(outcome.statusCode == status && outcome.reason?.hasPrefix("T") == true)
+    }
+  }
+
+  @Test(
+    "Telegram's other answers",
+    arguments: [
+      (200, #"{"ok":true,"result":{"message_id":42}}"#, nil, .delivered, nil), (200, "<html>", nil, .unknown, nil),
+      (200, "{}", nil, .unknown, nil), (200, "", nil, .unknown, nil), (502, "bad gateway", nil, .retry, nil),
+      (503, "", "5", .retry, 5), (302, "", nil, .config, nil), (429, "<html>", nil, .throttled, 30),
+      (429, "<html>", "8", .throttled, 8), (429, #"{"ok":false,"error_code":429}"#, "8", .throttled, 8),
+      (429, #"{"ok":false,"error_code":429,"parameters":{"retry_after":999999}}"#, "8", .throttled, 86_400),
+      (500, #"{"ok":true}"#, nil, .retry, nil), (404, "<html>", nil, .config, nil),
+      (400, "<html>", nil, .permanent, nil),
+    ] as [(Int, String, String?, Class, Int?)])
+  func telegram(status: Int, body: String, header: String?, expected: Class, wait: Int?) {
+    let answer = HTTPAnswer(status: status, retryAfter: header, body: Array(body.utf8))
+    let outcome = Telegram.outcome(of: answer, hiding: [], now: Self.now)
     #expect(outcome.class == expected)
+    #expect(outcome.retryAfterSeconds == wait)
     if expected == .delivered { #expect(outcome.providerID == "42") }
-    if expected == .throttled { #expect(outcome.retryAfterSeconds == 17) }
   }
 
   @Test(
     "a mail server's answers",
     arguments: [
       (0, 250, "250 2.0.0 Ok: queued as ABC", .delivered), (8, 421, "421 too busy", .retry),
-      (67, 535, "535 5.7.8 no", .config),
-      (67, 454, "454 4.7.0 later", .retry), (55, 451, "451 4.3.0 x", .retry),
-      (55, 550, "550 5.1.1 no such user", .permanent),
-      (55, 550, "550 5.7.1 policy", .config), (8, 554, "554 spam", .permanent), (56, 354, "354 go on", .unknown),
-      (28, 354, "354 go on", .unknown), (64, 250, "250 AUTH", .config), (60, 220, "220 go", .config),
-      (7, 0, "", .retry),
-      (6, 0, "", .retry), (28, 250, "250 ok", .retry), (67, 250, "250 ok", .config),
-      (55, 530, "530 5.7.0 TLS first", .config),
+      (67, 535, "535 5.7.8 no", .config), (67, 454, "454 4.7.0 later", .retry), (55, 451, "451 4.3.0 x", .retry),
+      (55, 450, "450 4.2.0 busy", .retry), (55, 452, "452 4.3.1 full", .retry), (8, 451, "451 4.7.1 grey", .retry),
+      (55, 550, "550 5.1.1 no such user", .permanent), (55, 553, "553 5.1.3 syntax", .permanent),
+      (55, 552, "552 5.3.4 too big", .permanent), (55, 550, "550 5.7.1 policy", .config),
+      (55, 550, "550 5.1.8 sender's domain", .config), (8, 554, "554 spam", .permanent),
+      (8, 554, "554 5.7.1 policy", .config), (56, 354, "354 go on", .unknown), (55, 354, "354 go on", .unknown),
+      (28, 354, "354 go on", .unknown), (64, 250, "250 AUTH", .config), (64, 454, "454 4.7.0 TLS later", .retry),
+      (60, 220, "220 go", .config), (7, 0, "", .retry), (6, 0, "", .retry), (28, 0, "", .retry), (35, 0, "", .retry),
+      (28, 250, "250 ok", .retry), (56, 250, "250 ok", .retry), (67, 250, "250 ok", .config),
+      (55, 530, "530 5.7.0 TLS first", .config), (67, 534, "534 5.7.9 too weak", .config),
+      (67, 538, "538 5.7.11 TLS first", .config),
     ] as [(Int, Int, String, Class)])
   func mail(code: Int, status: Int, line: String, expected: Class) {
     let answer = SMTPAnswer(curlCode: code, status: status, lines: ["220 hello", line, "221 bye"])
     let outcome = Mail.outcome(of: answer, hiding: [])
     #expect(outcome.class == expected)
     if expected == .delivered { #expect(outcome.providerID == "ABC" && outcome.reason == nil) }
+  }
+
+  @Test("a server that refuses everybody at its greeting is no fault of the mail")
+  func mailGreeting() {
+    let answer = SMTPAnswer(curlCode: 8, status: 554, lines: ["554 no service here", "221 bye"])
+    #expect(Mail.outcome(of: answer, hiding: []).class == .config)
   }
 
   @Test(

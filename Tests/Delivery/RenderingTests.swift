@@ -49,7 +49,7 @@ struct RenderingTests {
   func telegramHostile(text: String) throws {
     let message: JSON = ["source": "contact_form", "customerName": .string(text), "message": .string(text)]
     for notice in [Sample.named(text), Sample.notice(message, frontend: "https://app.example")] {
-      let payload = Telegram.payload(notice, chat: "-1001234567890")
+      let payload = Telegram.payload(notice, TelegramShape(chat: "-1001234567890"))
       #expect(payload["chat_id"] == .number("-1001234567890"))
       #expect(payload["parse_mode"] == "HTML")
       #expect(payload["link_preview_options"]?["is_disabled"] == true)

@@ -179,6 +179,8 @@ def test_a_gateway_that_is_killed_is_started_again(database, providers):
      ["RATE_LIMIT_LEAD", "RATE_LIMIT_STORE", "TRUSTED_PROXIES", "ALLOWED_ORIGINS"]),
     ({"FRONTEND_URL": "example.com"}, ["FRONTEND_URL"]), ({"WAKE": "notify"}, ["WAKE"]),
     ({"EMAIL_HOST": "smtp.example.com"}, ["EMAIL_HOST", "EMAIL_FROM"]),
+    ({"RESEND_API_KEY": "re_secret", "EMAIL_HOST": "smtp.example.com", "EMAIL_FROM": "a@example.com"}, ["RESEND_API_KEY", "EMAIL_HOST"]),
+    ({"RESEND_API_URL": "https://resend.example.com"}, ["RESEND_API_URL", "RESEND_API_KEY"]),
     ({"TELEGRAM_BOT_TOKEN": "1:secret-token", "EMAIL_TO": "agents@example.com"}, ["TELEGRAM_CHAT_ID", "EMAIL_HOST"]),
     ({"PORT": "65535", "LEADPIPE_CONCURRENCY": "0", "LEADPIPE_HANDLERS": "/nowhere", "FRONTEND_URL": "javascript:1",
       "LEADPIPE_LISTEN": "unix:/x", "LEADPIPE_HOST": "localhost", "DELIVERY_LEASE_SECONDS": "5"},

@@ -212,7 +212,7 @@ private final class Scripts {
 
 @Suite("The trust table") struct TrustTests {
   @Test("gives secrets of the worker to no endpoint") func secrets() {
-    for name in ["SLACK_WEBHOOK_URL", "TELEGRAM_BOT_TOKEN", "EMAIL_PASS"] {
+    for name in ["SLACK_WEBHOOK_URL", "TELEGRAM_BOT_TOKEN", "EMAIL_PASS", "RESEND_API_KEY"] {
       #expect(TrustClass.allCases.filter { $0.grants.contains(name) } == [.worker])
     }
     #expect(TrustClass.allCases.filter { $0.grants.contains("ADMIN_API_KEY") } == [.admin])

@@ -9,7 +9,11 @@ struct SMTPSessionTests {
       switch action {
       case .send(let text): String(text.prefix(3))
       case .deliver(let mail): "mail \(mail.recipients.count)"
+      case .keep: "keep"
+      case .failed: "failed"
+      case .wait: "wait"
       case .close: "close"
+      case .reset: "reset"
       }
     }
   }

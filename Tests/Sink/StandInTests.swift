@@ -12,7 +12,9 @@ struct StandInTests {
     arguments: [
       (#"{"text":"x"}"#, 200, "ok"), (#"{"blocks":[]}"#, 200, "ok"), ("[]", 400, "invalid_payload"),
       ("x", 400, "invalid_payload"),
-      ("{}", 400, "no_text"),
+      ("{}", 400, "no_text"), (#"{"blocks":[{"type":"header"}]}"#, 400, "invalid_blocks"),
+      (#"{"blocks":[{"type":"section","fields":[]}]}"#, 400, "invalid_blocks"),
+      (#"{"blocks":[{"type":"section","text":{"type":"plain_text","text":"x"}}]}"#, 200, "ok"),
     ])
   func slack(body: String, status: Int, word: String) {
     let verdict = SlackStandIn().reply(to: Array(body.utf8), path: "/services/x", at: Self.now)
@@ -26,6 +28,20 @@ struct StandInTests {
       (#"{"chat_id":1,"text":"x"}"#, nil), (#"{"chat_id":"@abcde","text":"<b></b>"}"#, nil),
       (#"{"chat_id":1,"text":"<b> </b>","parse_mode":"HTML"}"#, "Bad Request: message text is empty"),
       (#"{"chat_id":1,"text":""}"#, "Bad Request: message text is empty"),
+      (#"{"chat_id":1,"text":"a < b","parse_mode":"HTML"}"#, "Bad Request: can't parse entities: Unclosed start tag"),
+      (
+        #"{"chat_id":1,"text":"<b>x</i>","parse_mode":"HTML"}"#, "Bad Request: can't parse entities: Unexpected end tag"
+      ),
+      (#"{"chat_id":1,"text":"a & b","parse_mode":"HTML"}"#, "Bad Request: can't parse entities: Unexpected ampersand"),
+      (
+        #"{"chat_id":1,"text":"<b>x","parse_mode":"HTML"}"#,
+        "Bad Request: can't parse entities: Can't find end tag corresponding to start tag \"b\""
+      ),
+      (
+        #"{"chat_id":1,"text":"<img src=x>","parse_mode":"HTML"}"#,
+        "Bad Request: can't parse entities: Unsupported start tag \"img\""
+      ), (#"{"chat_id":1,"text":"a < b"}"#, nil),
+      (#"{"chat_id":1,"text":"<a href=\"https://x.example\">&lt;&#39;</a>","parse_mode":"HTML"}"#, nil),
       (#"{"text":"x"}"#, "Bad Request: chat_id is empty"),
     ] as [(String, String?)])
   func telegram(body: String, fault: String?) throws {

@@ -1,10 +1,15 @@
 import Delivery
 import Handler
 
-/// Mails the deliveries of the channel email to their recipients and passes every other line on.
-Handler(.notifier("notify-email", "Sends a delivery by mail.", Mail.settings)) { settings throws(Problem) in
-  let transfer = try SMTPTransfer()
-  return notifier("email", needing: Mail.settings, from: settings, as: Mail.init) { mail, line, request, deadline in
-    mail.send(line, date: request.receivedAt, over: transfer, by: deadline)
+/// Mails the deliveries of the channel email to their recipients, over SMTP or Resend, and passes every other line on.
+Handler(.notifier("notify-email", "Sends a delivery by mail.", MailRoute.settings)) { settings throws(Problem) in
+  let smtp = try SMTPTransfer()
+  let http = try HTTPTransfer()
+  return notifier("email", needing: MailRoute.needed(settings), from: settings, as: MailRoute.init) {
+    route, line, request, deadline in
+    switch route {
+    case .server(let mail): mail.send(line, date: request.receivedAt, over: smtp, by: deadline)
+    case .resend(let resend): resend.send(line, over: http, by: deadline)
+    }
   }
 }.run()

@@ -1,0 +1,78 @@
+import Wire
+
+/// How the sink is to fail, for each channel: first the faults that are counted, one after the other, then those with a
+/// share in a hundred. What no fault falls on is answered as the provider would. Pure, and the same for the same seed and
+/// the same number of requests on a channel, whatever the other channels do meanwhile.
+package struct FaultPlan: Sendable {
+  typealias Channel = SinkMessage.Channel
+
+  enum Share: Sendable, Equatable { case times(Int), percent(Int) }
+
+  struct Item: Sendable, Equatable {
+    let fault: Fault
+    var share: Share
+  }
+
+  private let seed: Int
+  private var items: [Channel: [Item]]
+  private var chance: [Channel: Chance] = [:]
+
+  /// Nothing fails.
+  package init() { self.init(seed: 1, items: [:]) }
+
+  init(seed: Int, items: [Channel: [Item]]) {
+    self.seed = seed
+    self.items = items
+    for (index, channel) in Channel.allCases.enumerated() {
+      chance[channel] = Chance(seed: UInt64(bitPattern: Int64(seed)) &* 1_000_003 &+ UInt64(index))
+    }
+  }
+
+  /// The fault of the next request or mail on `channel`; nil where all goes well.
+  mutating func next(_ channel: Channel) -> Fault? {
+    guard var list = items[channel], !list.isEmpty else { return nil }
+    for (index, item) in list.enumerated() {
+      guard case .times(let left) = item.share else { continue }
+      if left > 1 { list[index].share = .times(left - 1) } else { list.remove(at: index) }
+      items[channel] = list
+      return item.fault
+    }
+    var number = Int(chance[channel]?.next(below: 100) ?? 0)
+    for item in list {
+      guard case .percent(let share) = item.share else { continue }
+      if number < share { return item.fault }
+      number -= share
+    }
+    return nil
+  }
+
+  /// What is still to come, in the form in which it was told.
+  var document: JSON {
+    var document: JSON = ["seed": JSON(seed)]
+    for channel in Channel.allCases {
+      let list = (items[channel] ?? []).map { item in
+        switch item.share {
+        case .times(let count): item.fault.document.setting("times", JSON(count))
+        case .percent(let share): item.fault.document.setting("percent", JSON(share))
+        }
+      }
+      document = document.setting(channel.rawValue, .array(list))
+    }
+    return document
+  }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers on every machine.
+struct Chance: Sendable {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next(below limit: UInt64) -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return (z ^ (z >> 31)) % limit
+  }
+}

@@ -1,0 +1,143 @@
+import Handler
+import Wire
+
+extension FaultPlan {
+  /// Reads a plan: `{"seed": 1, "slack": [fault, …], "telegram": […], "email": […],
+  /// "resend": […]}`, all optional. The problem is
+  /// `badInput` and names every member that is wrong; nothing is passed over.
+  package init(reading bytes: [UInt8]) throws(Problem) {
+    let document: JSON
+    do throws(JSONFault) { document = try JSON(reading: bytes) } catch {
+      throw Problem(.badInput, "the behaviour is no JSON: \(error.reason) at byte \(error.offset)")
+    }
+    guard let members = document.members else { throw Problem(.badInput, "the behaviour must be an object") }
+    var reader = FaultReader()
+    var items: [Channel: [Item]] = [:]
+    for member in members where member.key != "seed" {
+      guard let channel = Channel(rawValue: member.key) else {
+        reader.fault(member.key, "is not known: seed, slack, telegram, email or resend")
+        continue
+      }
+      items[channel] = reader.list(member.value, channel)
+    }
+    let seed = document["seed"] ?? 1
+    if seed.integer == nil { reader.fault("seed", "must be a whole number") }
+    guard reader.details.isEmpty else {
+      throw Problem(.badInput, "the behaviour has faults", details: reader.details)
+    }
+    self.init(seed: seed.integer ?? 1, items: items)
+  }
+}
+
+/// Reads faults one by one and collects what is wrong with them.
+private struct FaultReader {
+  private static let longestList = 1000
+  private static let longestWait = 120_000
+  private(set) var details: [Problem.Detail] = []
+
+  mutating func fault(_ path: String, _ message: String) {
+    details.append(Problem.Detail(path: path, message: message))
+  }
+
+  mutating func list(_ json: JSON, _ channel: FaultPlan.Channel) -> [FaultPlan.Item] {
+    guard let list = json.array, list.count <= Self.longestList else {
+      fault(channel.rawValue, "must be a list of at most \(Self.longestList) faults")
+      return []
+    }
+    let items = list.enumerated().compactMap { item($1, channel, "\(channel.rawValue)[\($0)]") }
+    let shares = items.reduce(0) { if case .percent(let share) = $1.share { $0 + share } else { $0 } }
+    if shares > 100 { fault(channel.rawValue, "shares out \(shares) in a hundred") }
+    return items
+  }
+
+  private mutating func item(_ json: JSON, _ channel: FaultPlan.Channel, _ path: String) -> FaultPlan.Item? {
+    guard let members = json.members, let name = json["fail"]?.string, let way = Fault.Way(rawValue: name) else {
+      let ways = Fault.Way.allCases.map(\.rawValue).joined(separator: ", ")
+      fault(path, "must be an object whose fail is one of \(ways)")
+      return nil
+    }
+    let known = Self.members(of: way, on: channel)
+    for member in members where !known.contains(member.key) {
+      fault("\(path).\(member.key)", "does not go with \(name) on \(channel.rawValue)")
+    }
+    if (way == .garble && channel == .email) || (way == .greylist && channel != .email) {
+      fault(path, "\(name) is no fault of \(channel.rawValue)")
+    }
+    var result = Fault(way: way)
+    result.stage = stage(json, way, channel, path)
+    result.retryAfter = number(json, "retryAfter", 0...86_400, path)
+    result.migrateTo = number(json, "migrateTo", Int.min...Int.max, path)
+    result.milliseconds = number(json, "milliseconds", 1...Self.longestWait, path)
+    if way == .slow, json["milliseconds"] == nil { fault("\(path).milliseconds", "is missing") }
+    if let taken = json["taken"] {
+      if taken.bool == nil { fault("\(path).taken", "must be true or false") }
+      if result.stage != .body { fault("\(path).taken", "needs the stage body: before it nothing has come") }
+      result.isTaken = taken.bool == true
+    }
+    if way == .refuse { words(json, &result, channel, path) }
+    return share(json, path).map { FaultPlan.Item(fault: result, share: $0) }
+  }
+
+  private static func members(of way: Fault.Way, on channel: FaultPlan.Channel) -> Set<String> {
+    let always: Set<String> = ["fail", "times", "percent"]
+    switch way {
+    case .refuse where channel == .email: return always.union(["at", "say"])
+    case .refuse where channel == .telegram: return always.union(["say", "status", "retryAfter", "migrateTo"])
+    case .refuse: return always.union(["say", "status", "retryAfter"])
+    case .slow where channel == .email: return always.union(["at", "milliseconds"])
+    case .slow: return always.union(["milliseconds"])
+    case .hang, .drop, .reset: return always.union(["at", "taken"])
+    case .garble: return always.union(["taken"])
+    case .greylist: return always.union(["at"])
+    }
+  }
+
+  private mutating func stage(
+    _ json: JSON, _ way: Fault.Way, _ channel: FaultPlan.Channel, _ path: String
+  ) -> Fault.Stage {
+    guard let told = json["at"] else { return way == .greylist ? .rcpt : .body }
+    let allowed = way == .greylist ? [.rcpt, .body] : channel == .email ? Fault.Stage.smtp : Fault.Stage.http
+    if let stage = told.string.flatMap(Fault.Stage.init), allowed.contains(stage) { return stage }
+    fault("\(path).at", "must be one of \(allowed.map(\.rawValue).joined(separator: ", "))")
+    return .body
+  }
+
+  private mutating func number(_ json: JSON, _ name: String, _ range: ClosedRange<Int>, _ path: String) -> Int? {
+    guard let told = json[name] else { return nil }
+    if let number = told.integer, range.contains(number) { return number }
+    let bounds = range.lowerBound == Int.min ? "" : " from \(range.lowerBound) to \(range.upperBound)"
+    fault("\(path).\(name)", "must be a whole number\(bounds)")
+    return nil
+  }
+
+  private mutating func share(_ json: JSON, _ path: String) -> FaultPlan.Share? {
+    if json["times"] != nil, json["percent"] != nil {
+      fault(path, "has times and percent: one of them")
+      return nil
+    }
+    if json["percent"] != nil { return number(json, "percent", 1...100, path).map { .percent($0) } }
+    return json["times"] == nil ? .times(1) : number(json, "times", 1...1_000_000, path).map { .times($0) }
+  }
+
+  /// What a refusal says, and its status: a word of the provider's has its own; with a status any words will do.
+  private mutating func words(
+    _ json: JSON, _ result: inout Fault, _ channel: FaultPlan.Channel, _ path: String
+  ) {
+    result.said = json["say"]?.string
+    if json["say"] != nil, result.said?.unicodeScalars.allSatisfy({ 0x20...0x7E ~= $0.value }) != true {
+      fault("\(path).say", "must be one line of ASCII")
+    }
+    if channel == .email {
+      let said = Array((result.said ?? "").utf8)
+      let isReply =
+        5...200 ~= said.count && [0x34, 0x35].contains(said[0]) && 0x30...0x39 ~= said[1] && 0x30...0x39 ~= said[2]
+        && said[3] == 0x20
+      if !isReply { fault("\(path).say", "must be a reply of 4xx or 5xx with words, like 550 5.1.1 no such user") }
+      return
+    }
+    result.status = number(json, "status", 300...599, path)
+    guard json["status"] == nil else { return }
+    result.status = result.said.flatMap { Sayings.table(channel)[$0] }
+    if result.status == nil { fault(path, "needs a status, or in say one of the words that \(channel.rawValue) has") }
+  }
+}

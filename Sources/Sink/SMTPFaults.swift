@@ -1,0 +1,51 @@
+import Wire
+
+extension SMTPSession {
+  static let stages: [String: Fault.Stage] = [
+    "EHLO": .hello, "HELO": .hello, "AUTH": .auth, "MAIL": .mail, "RCPT": .rcpt, "DATA": .data,
+  ]
+
+  /// The stages that are over when a kept connection begins its next mail: such a fault then shows at MAIL.
+  private static let early: [Fault.Stage] = [.greeting, .hello, .auth]
+
+  mutating func draw() {
+    fault = book.next(.email)
+    isDrawn = true
+  }
+
+  /// What the drawn fault makes of this stage, and whether the command is then not obeyed. `rest` is what stands behind
+  /// the command, `mail` what has come.
+  mutating func fail(
+    at stage: Fault.Stage, _ rest: String = "", of mail: ReceivedMail? = nil
+  ) -> (actions: [Action], stops: Bool) {
+    guard let fault, fault.stage == stage || (stage == .mail && Self.early.contains(fault.stage)) else {
+      return ([], false)
+    }
+    // Who is refused at EHLO tries HELO: that is refused too.
+    if stage != .hello { endFault() }
+    let kept = fault.isTaken ? mail.map { [Action.keep($0)] } ?? [] : []
+    switch fault.way {
+    case .slow: return ([.failed(fault.kind), .wait(milliseconds: fault.milliseconds ?? 0)], false)
+    case .greylist:
+      let id = mail.map { MailReader($0.content).header("message-id") ?? "" } ?? rest
+      guard book.turnsAway("\(sender ?? "") \(recipients) \(id)") else { return ([], false) }
+      return ([.failed(fault.kind), .send("451 4.7.1 Greylisted, please try again later\r\n")], true)
+    case .refuse, .garble:
+      let said = fault.said ?? "451 4.3.0 Try again later"
+      let isLast = stage == .greeting || said.hasPrefix("421")
+      if isLast { isClosed = true }
+      return ([.failed(fault.kind), .send(said + "\r\n")] + (isLast ? [.close] : []), true)
+    case .hang:
+      isClosed = true
+      return (kept + [.failed(fault.kind)], true)
+    case .drop, .reset:
+      isClosed = true
+      return (kept + [.failed(fault.kind), fault.way == .drop ? .close : .reset], true)
+    }
+  }
+
+  private mutating func endFault() {
+    fault = nil
+    isDrawn = false
+  }
+}

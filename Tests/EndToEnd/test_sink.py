@@ -1,0 +1,127 @@
+"""The sink as a program: told how to fail by a file and over loopback, and what the whole path makes of it."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+
+from house import House
+from parts import BIN, TEST_USER, clean_environment, free_port, until
+
+
+class Sink:
+    """`leadpipe sink` on free ports."""
+
+    def __init__(self, folder, behaviour=None):
+        self.http, self.smtp, self.file = free_port(), free_port(), folder / "sink.ndjson"
+        words = [BIN / "leadpipe", "sink", "--http-port", str(self.http), "--smtp-port", str(self.smtp), "--file", self.file]
+        if behaviour is not None:
+            (folder / "behaviour.json").write_text(json.dumps(behaviour))
+            words += ["--fail", folder / "behaviour.json"]
+        self.process = subprocess.Popen(words, env=clean_environment(), cwd=folder, stderr=subprocess.DEVNULL)
+        until(lambda: self.ask("GET", "/counts"), 10, "the sink")
+
+    def ask(self, method, path, document=None):
+        body = document.encode() if isinstance(document, str) else None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", body, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return reply.status, json.loads(reply.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+        except OSError:
+            return None
+
+    @property
+    def messages(self):
+        return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+    @property
+    def settings(self):
+        base = f"http://127.0.0.1:{self.http}"
+        return {"SLACK_WEBHOOK_URL": f"{base}/services/T0/B0/sink", "TELEGRAM_API_URL": base, "TELEGRAM_BOT_TOKEN": "1:sink",
+                "TELEGRAM_CHAT_ID": "-1001", "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(self.smtp),
+                "EMAIL_FROM": "leads@example.com", "EMAIL_TO": "agents@example.com"}
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+@pytest.fixture
+def start(tmp_path):
+    running = []
+
+    def begin(behaviour=None):
+        running.append(Sink(tmp_path, behaviour))
+        return running[-1]
+    yield begin
+    for sink in running:
+        sink.close()
+
+
+def test_a_lead_reaches_everybody_through_one_fault_of_each(start, database):
+    sink = start({
+        "slack": [{"fail": "refuse", "say": "invalid_blocks"}],
+        "telegram": [{"fail": "refuse", "say": "Bad Request: group chat was upgraded to a supergroup chat", "migrateTo": -100987},
+                     {"fail": "refuse", "say": "Bad Request: can't parse entities"}],
+        "email": [{"fail": "greylist", "at": "body", "percent": 100}]})
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as house:
+        house.capture(TEST_USER)
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 25, "all three")
+        house.wait_log("note=Slack refused the blocks (invalid_blocks): it went out as plain text")
+        house.wait_log("set TELEGRAM_CHAT_ID to")
+    slack, telegram, mail = (next(m for m in sink.messages if m["channel"] == name) for name in ("slack", "telegram", "email"))
+    assert len(sink.messages) == 3
+    assert "blocks" not in slack["body"] and "Test User" in slack["body"]["text"]
+    assert telegram["recipient"] == "-100987" and "parse_mode" not in telegram["body"] and "Test User" in telegram["body"]["text"]
+    assert mail["recipient"] == "agents@example.com"
+    # Slack and Telegram had their message in one try; the mail needed a second one.
+    tries = {row["channel"]: row["retry_count"] for row in database.rows("select channel, retry_count from notification_logs")}
+    assert tries == {"slack": 1, "telegram": 1, "email": 2}
+    status, counts = sink.ask("GET", "/counts")
+    assert status == 200 and counts["slack"] == {"taken": 1, "failed": {"invalid_blocks": 1}}
+    assert counts["telegram"]["taken"] == 1 and sum(counts["telegram"]["failed"].values()) == 2
+    assert counts["email"] == {"taken": 1, "failed": {"greylist at body": 1}}
+
+
+def test_mail_over_resend_is_not_sent_twice_when_the_answer_is_lost(start, database):
+    sink = start({"resend": [{"fail": "drop", "taken": True}]})
+    settings = {"RESEND_API_KEY": "re_canary", "RESEND_API_URL": sink.settings["TELEGRAM_API_URL"], "EMAIL_FROM": "leads@example.com",
+                "EMAIL_TO": "agents@example.com", "LEADPIPE_CHANNELS": '[{"channel":"email","recipient":"agents@example.com"}]'}
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **settings) as house:
+        house.capture(TEST_USER)
+        until(lambda: database.count("notification_logs", "status = 'sent'"), 25, "the mail")
+        assert "re_canary" not in house.log
+    message, = sink.messages
+    assert (message["channel"], message["recipient"]) == ("resend", "agents@example.com") and "Test User" in message["body"]
+    assert database.text("select string_agg(class, ',' order by attempt) from notification_attempts") == "unknown,delivered"
+
+
+def test_a_behaviour_is_told_shown_and_ended(start):
+    sink = start()
+    status, empty = sink.ask("GET", "/behaviour")
+    assert (status, empty) == (200, {"seed": 1, "slack": [], "telegram": [], "email": [], "resend": []})
+    behaviour = {"seed": 9, "slack": [{"fail": "refuse", "say": "no_service", "times": 2}]}
+    status, shown = sink.ask("PUT", "/behaviour", behaviour)
+    assert status == 200 and shown["seed"] == 9
+    assert sink.ask("GET", "/behaviour")[1]["slack"] == [{"fail": "refuse", "say": "no_service", "status": 404, "times": 2}]
+    for wrong in ("", "[]", '{"slack":[{"fail":"melt"}]}', '{"slack":[{"fail":"drop","percent":1.5}]}', '{"fax":[]}'):
+        status, problem = sink.ask("PUT", "/behaviour", wrong)
+        assert status == 400 and problem["status"] == 400, wrong
+    assert sink.ask("GET", "/behaviour")[1] == shown, "what is wrong changes nothing"
+    assert sink.ask("DELETE", "/behaviour") == (200, empty)
+
+
+@pytest.mark.parametrize("text, said", [
+    ("{", "is no JSON"), ('{"slack":[{"fail":"refuse"}],"fax":[]}', "slack[0] needs a status"), (None, "No such file")])
+def test_a_wrong_file_is_said_and_nothing_is_started(tmp_path, text, said):
+    file = tmp_path / "wrong.json"
+    if text is not None:
+        file.write_text(text)
+    done = subprocess.run([BIN / "leadpipe", "sink", "--http-port", "0", "--smtp-port", "0", "--file", tmp_path / "out", "--fail", file],
+                          env=clean_environment(), capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0 and said in done.stderr, done.stderr
+    assert not (tmp_path / "out").exists()
