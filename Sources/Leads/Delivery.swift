@@ -17,6 +17,9 @@ package struct DeliveryLine: Sendable, Equatable {
   package let conversationID: UUIDText?
   /// The facts of the event, for the wording.
   package let payload: JSON
+  /// From when the time for tries counts: the event, an operator's word, or either of them moved on by the time that the
+  /// channel was paused.
+  package let retryFrom: Instant
 
   /// Nil when a member that every delivery has is missing or of another type.
   package init?(_ document: JSON) {
@@ -34,6 +37,7 @@ package struct DeliveryLine: Sendable, Equatable {
     self.eventType = eventType
     self.eventAt = eventAt
     self.payload = payload
+    retryFrom = document["retryFrom"]?.string.flatMap(Instant.init(iso8601:)) ?? eventAt
     conversationID = document["conversationId"]?.string.flatMap(UUIDText.init)
   }
 
@@ -56,6 +60,7 @@ extension DeliveryLine {
       "channel": ["type": "string"], "recipient": ["type": "string"], "eventId": ["type": "string", "format": "uuid"],
       "eventType": ["type": "string"], "eventAt": ["type": "string", "format": "date-time"],
       "conversationId": ["type": ["string", "null"]], "payload": ["type": "object"],
+      "retryFrom": ["type": "string", "format": "date-time"], "possibleRepeat": ["type": "boolean"],
       "outcome": [
         "type": "object", "required": ["class"],
         "properties": ["class": ["enum": .array(DeliveryOutcome.Class.allCases.map { .string($0.rawValue) })]],

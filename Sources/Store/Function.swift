@@ -8,6 +8,7 @@ package enum Function: String, Sendable, CaseIterable {
   case claimDeliveries = "claim_deliveries"
   case healthReport = "health_report"
   case recordOutcomes = "record_outcomes"
+  case releaseDeliveries = "release_deliveries"
   case subscribe = "subscribe_newsletter"
   case unsubscribe = "unsubscribe_newsletter"
 
