@@ -60,6 +60,7 @@ extension Database {
       "excerpt": JSON(outcome.reason), "finishedAt": .string(finishedAt.iso8601),
     ]
     let merged = (outcome.document.members ?? []).reduce(facts) { $0.setting($1.key, $1.value) }
-    return try call(.recordOutcomes, ["outcomes": [merged.setting("reason", JSON(reason))]], deadline: deadline, log: log)
+    return try call(
+      .recordOutcomes, ["outcomes": [merged.setting("reason", JSON(reason))]], deadline: deadline, log: log)
   }
 }

@@ -63,7 +63,7 @@ enum KnownSettings {
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       DeliveryLine.leaseSetting, .choice("LEADPIPE_PROCESS", ["oneshot"]),
       .number("LEADPIPE_CONCURRENCY", 1...1024), Setting("LEADPIPE_HANDLERS", fault: folderFault),
-      DeliveryLine.unknownSetting, .officeHours, .timeZone, recipients, .logLevel, .logFormat,
+      DeliveryLine.unknownSetting, Retention.setting, .officeHours, .timeZone, recipients, .logLevel, .logFormat,
       Wake.setting, TrustFile.setting, Channel.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),

@@ -481,6 +481,335 @@ begin
 end
 $$;
 
+-- ── The operator ──────────────────────────────────────────────────────────────────────────────────────────────────────
+-- For `leadpipe delivery`, `channel` and `event`, and whatever else asks as leadpipe_admin. They say facts; the sentences are
+-- made of them elsewhere. None of them returns what a lead said of itself; a recipient may be a mail address.
+
+-- A delivery as the operator sees it, of its row as jsonb: an argument of the table's own type would hold on to the table.
+-- `state` parts what `status` keeps together.
+create or replace function public.delivery_document(d jsonb) returns jsonb
+language sql stable as $$
+  select jsonb_build_object(
+    'id', d -> 'id', 'eventId', d -> 'lead_event_id', 'conversationId', d -> 'conversation_id', 'channel', d -> 'channel',
+    'recipient', d -> 'recipient', 'status', d -> 'status',
+    'state', case
+      when d ->> 'status' = 'pending' and (d ->> 'lease_until')::timestamptz > now() then 'claimed'
+      when d ->> 'status' <> 'failed' then d ->> 'status'
+      when d ->> 'next_attempt_at' is not null then 'waiting'
+      when d ->> 'outcome_class' = 'unknown' then 'parked'
+      else 'given-up' end,
+    'class', d -> 'outcome_class', 'tries', d -> 'retry_count', 'reason', d -> 'error_message',
+    'createdAt', public.iso8601((d ->> 'created_at')::timestamptz),
+    'nextAttemptAt', public.iso8601((d ->> 'next_attempt_at')::timestamptz),
+    'sentAt', public.iso8601((d ->> 'sent_at')::timestamptz), 'providerId', d -> 'provider_id',
+    'leasedBy', d -> 'leased_by', 'leaseUntil', public.iso8601((d ->> 'lease_until')::timestamptz),
+    'retriedAt', public.iso8601((d ->> 'retried_at')::timestamptz), 'replayOf', d -> 'replay_of')
+$$;
+
+-- Newest first: `status` (a status, or one of the states waiting, parked, given-up), `channel`, `class`, `since`, `limit`.
+create or replace function public.list_deliveries(p jsonb) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_limit integer := least(coalesce((p ->> 'limit')::integer, 50), 1000);
+  v_status text := p ->> 'status';
+  v_found jsonb;
+begin
+  select coalesce(jsonb_agg(public.delivery_document(to_jsonb(d)) || jsonb_build_object('eventType', e.event_type) order by d.created_at desc, d.id desc), '[]')
+  into v_found
+  from (
+    select d.* from public.notification_logs d
+    where (v_status is null
+        or d.status = case when v_status in ('waiting', 'parked', 'given-up') then 'failed' else v_status end)
+      and (v_status is distinct from 'waiting' or d.next_attempt_at is not null)
+      and (coalesce(v_status, '') not in ('parked', 'given-up') or d.next_attempt_at is null)
+      and (v_status is distinct from 'parked' or d.outcome_class = 'unknown')
+      and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
+      and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
+      and (p ->> 'since' is null or d.created_at >= (p ->> 'since')::timestamptz)
+    order by d.created_at desc, d.id desc limit v_limit + 1
+  ) d join public.lead_events e on e.id = d.lead_event_id;
+  return jsonb_build_object(
+    'deliveries', case when jsonb_array_length(v_found) > v_limit then v_found - v_limit else v_found end,
+    'isComplete', jsonb_array_length(v_found) <= v_limit);
+end
+$$;
+
+-- All that is known of one delivery, or of an event: `kind` is delivery, event or none.
+create or replace function public.show_delivery(p jsonb) returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_reply jsonb;
+begin
+  select jsonb_build_object(
+    'kind', 'delivery', 'now', public.iso8601(v_now),
+    'delivery', public.delivery_document(to_jsonb(d)),
+    'event', jsonb_build_object('id', e.id, 'type', e.event_type, 'at', public.iso8601(e.created_at), 'processed', e.processed),
+    'channel', (
+      select jsonb_build_object('pausedUntil', public.iso8601(n.paused_until), 'isPaused', coalesce(n.paused_until > v_now, false),
+        'class', n.pause_class, 'reason', n.pause_reason, 'failStreak', n.fail_streak, 'probe', n.probe)
+      from public.notification_channels n where n.channel = d.channel),
+    'attempts', (
+      select coalesce(jsonb_agg(jsonb_build_object(
+        'attempt', a.attempt, 'fence', a.fence, 'startedAt', public.iso8601(a.started_at), 'finishedAt', public.iso8601(a.finished_at),
+        'class', a.class, 'statusCode', a.status_code, 'providerCode', a.provider_code, 'retryAfterSeconds', a.retry_after_seconds,
+        'excerpt', a.excerpt, 'worker', a.worker) order by a.fence), '[]')
+      from public.notification_attempts a where a.delivery = d.id),
+    'replays', (
+      select coalesce(jsonb_agg(r.id order by r.created_at), '[]') from public.notification_logs r
+      where r.lead_event_id = d.lead_event_id and r.replay_of = d.id),
+    'workerLastSeen', (select public.iso8601(max(last_seen)) from public.workers))
+  into v_reply
+  from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
+  where d.id = (p ->> 'id')::uuid;
+
+  if v_reply is null then
+    select jsonb_build_object(
+      'kind', 'event', 'now', public.iso8601(v_now),
+      'event', jsonb_build_object('id', e.id, 'type', e.event_type, 'at', public.iso8601(e.created_at), 'processed', e.processed,
+        'plannedAt', public.iso8601(e.planned_at), 'notifies', public.event_notifies(e.event_type)),
+      'deliveries', (select coalesce(jsonb_agg(d.id order by d.created_at, d.id), '[]')
+                     from public.notification_logs d where d.lead_event_id = e.id),
+      'workerLastSeen', (select public.iso8601(max(last_seen)) from public.workers))
+    into v_reply
+    from public.lead_events e where e.id = (p ->> 'id')::uuid;
+  end if;
+  return coalesce(v_reply, jsonb_build_object('kind', 'none'));
+end
+$$;
+
+-- Makes failed deliveries due at once, given up or waiting: those of `ids`, or those of a `channel` and, with it, of a
+-- `class`. No more than a thousand in a call, oldest first, and none twice since `asOf`; `isComplete` says that no more are
+-- left. With `dryRun` nothing is changed. `by` says who it was.
+create or replace function public.retry_deliveries(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_as_of timestamptz := coalesce((p ->> 'asOf')::timestamptz, v_now);
+  v_is_dry boolean := coalesce((p ->> 'dryRun')::boolean, false);
+  v_ids uuid[];
+  v_count integer;
+  v_documents jsonb;
+  v_events uuid[];
+begin
+  if p -> 'ids' is null and p ->> 'channel' is null then
+    raise exception 'ids or channel is needed' using errcode = '22023';
+  end if;
+  select array_agg(id), count(*) into v_ids, v_count from (
+    select d.id from public.notification_logs d
+    where d.status = 'failed'
+      and (d.next_attempt_at is null or d.next_attempt_at > v_now)
+      and (d.retried_at is null or d.retried_at < v_as_of)
+      and (p -> 'ids' is null or d.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
+      and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
+      and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
+    order by d.created_at, d.id limit 1000) found;
+  if not v_is_dry and v_ids is not null then
+    -- In the order of all locks: the events first.
+    perform from public.lead_events e
+    where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)) order by e.id for no key update;
+    with changed as (
+      update public.notification_logs d set
+        next_attempt_at = v_now, retried_at = v_now, paused_before = public.paused_total(d.channel, v_now)
+      where d.id = any (v_ids) and d.status = 'failed'
+      returning d.id, d.lead_event_id, d.conversation_id, d.channel
+    ), told as (
+      insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
+      select conversation_id, 'notification_sent', 'Notification to be tried again via ' || channel, p ->> 'by',
+        jsonb_build_object('deliveryId', id, 'channel', channel, 'by', p ->> 'by')
+      from changed where conversation_id is not null
+    )
+    select array_agg(id), array_agg(distinct lead_event_id) into v_ids, v_events from changed;
+    perform public.settle_events(v_events);
+  end if;
+  select coalesce(jsonb_agg(public.delivery_document(to_jsonb(d)) order by d.created_at, d.id), '[]') into v_documents
+  from public.notification_logs d where d.id = any (v_ids);
+  return jsonb_build_object(
+    'deliveries', v_documents, 'asOf', v_as_of, 'isComplete', v_is_dry or v_count < 1000,
+    -- Of what was asked for by its id: why it was not taken.
+    'refused', (select coalesce(jsonb_agg(jsonb_build_object('id', asked.id, 'status', coalesce(d.status, 'none'))), '[]')
+      from jsonb_array_elements_text(coalesce(p -> 'ids', '[]')) as asked (id)
+      left join public.notification_logs d on d.id = asked.id::uuid
+      where asked.id::uuid <> all (coalesce(v_ids, '{}'))));
+end
+$$;
+
+-- Sends what is finished once more: a new delivery for the newest one of each event, channel and recipient, linked by
+-- replay_of; the event is open again. Which events: `ids`, `from` and `to` (their time); which of their deliveries: `channel`,
+-- `class`. What is not finished is left alone, and so is what was made since `asOf`: two calls do not replay the same twice. No
+-- more than a thousand in a call, oldest first; `after` is where the next one goes on.
+create or replace function public.replay_events(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_as_of timestamptz := coalesce((p ->> 'asOf')::timestamptz, v_now);
+  v_is_dry boolean := coalesce((p ->> 'dryRun')::boolean, false);
+  v_chosen uuid[];
+  v_after jsonb;
+  v_found jsonb;
+begin
+  if p -> 'ids' is null and p ->> 'from' is null and p ->> 'to' is null and p ->> 'channel' is null and p ->> 'class' is null then
+    raise exception 'ids, from, to, channel or class is needed' using errcode = '22023';
+  end if;
+  select array_agg(id order by created_at, id) into v_chosen from (
+    select d.id, d.created_at from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
+    where (d.status in ('sent', 'delivered') or (d.status = 'failed' and d.next_attempt_at is null))
+      and d.created_at < v_as_of
+      and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
+      and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
+      -- A delivery is never older than its event: this one is for the index.
+      and (p ->> 'from' is null or (d.created_at >= (p ->> 'from')::timestamptz and e.created_at >= (p ->> 'from')::timestamptz))
+      and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)
+      and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
+      and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
+      and not exists (select from public.notification_logs o
+        where o.lead_event_id = d.lead_event_id and o.channel = d.channel and o.recipient = d.recipient
+          and (o.created_at, o.id) > (d.created_at, d.id))
+    order by d.created_at, d.id limit 1000) found;
+  if array_length(v_chosen, 1) = 1000 then
+    select jsonb_build_object('at', d.created_at::text, 'id', d.id) into v_after
+    from public.notification_logs d where d.id = v_chosen[1000];
+  end if;
+  if not v_is_dry then
+    -- In the order of all locks: the events first.
+    perform from public.lead_events e
+    where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_chosen)) order by e.id for no key update;
+  end if;
+
+  with chosen as materialized (
+    select d.*, gen_random_uuid() as new_id from public.notification_logs d where d.id = any (v_chosen)
+  ), made as (
+    insert into public.notification_logs (
+      id, lead_event_id, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
+    select new_id, lead_event_id, conversation_id, channel, recipient, v_now, id, v_now, public.paused_total(channel, v_now)
+    from chosen where not v_is_dry
+  ), told as (
+    insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
+    select conversation_id, 'notification_sent', 'Notification to be sent once more via ' || channel, p ->> 'by',
+      jsonb_build_object('deliveryId', new_id, 'replayOf', id, 'channel', channel, 'by', p ->> 'by')
+    from chosen where conversation_id is not null and not v_is_dry
+  )
+  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+      'id', case when not v_is_dry then new_id end, 'replayOf', id, 'eventId', lead_event_id, 'channel', channel,
+      'recipient', recipient, 'wasStatus', status, 'wasClass', outcome_class)) order by created_at, id), '[]')
+  into v_found from chosen;
+  if not v_is_dry then
+    perform public.settle_events((select array_agg(distinct (d ->> 'eventId')::uuid) from jsonb_array_elements(v_found) d));
+  end if;
+  return jsonb_build_object('deliveries', v_found, 'asOf', v_as_of, 'after', v_after, 'isComplete', v_after is null);
+end
+$$;
+
+-- Every channel that is known of: its pause, and what waits.
+create or replace function public.list_channels(p jsonb default '{}') returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  return jsonb_build_object('now', public.iso8601(v_now), 'channels', (
+    select coalesce(jsonb_agg(jsonb_build_object(
+      'channel', c.channel, 'pausedUntil', public.iso8601(case when n.paused_until > v_now then n.paused_until end),
+      'class', n.pause_class, 'reason', n.pause_reason, 'failStreak', coalesce(n.fail_streak, 0), 'probe', n.probe,
+      'waiting', waiting.count, 'oldestDueAt', public.iso8601(waiting.oldest), 'sending', sending.count,
+      'givenUp', given_up.count) order by c.channel::text), '[]')
+    from unnest(enum_range(null::public.notification_channel)) as c (channel)
+    left join public.notification_channels n on n.channel = c.channel
+    cross join lateral (select count(*), min(d.due_at) as oldest from public.notification_logs d
+                        where d.channel = c.channel and d.due_at is not null) waiting
+    cross join lateral (select count(*) from public.notification_logs d where d.channel = c.channel and d.status = 'sending') sending
+    cross join lateral (select count(*) from public.notification_logs d
+                        where d.channel = c.channel and d.status = 'failed' and d.next_attempt_at is null) given_up
+    where n.channel is not null or waiting.count > 0 or sending.count > 0 or given_up.count > 0
+      or coalesce(p -> 'configured' ? c.channel::text, false)));
+end
+$$;
+
+-- Ends a channel's pause, on an operator's word also one that a provider asked for.
+create or replace function public.resume_channel(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_channel public.notification_channel := (p ->> 'channel')::public.notification_channel;
+  v_was jsonb;
+begin
+  select jsonb_build_object('pausedUntil', public.iso8601(n.paused_until), 'class', n.pause_class, 'reason', n.pause_reason)
+  into v_was from public.notification_channels n
+  where n.channel = v_channel and (n.paused_until > clock_timestamp() or n.fail_streak > 0);
+  return jsonb_build_object('channel', v_channel, 'wasPaused', v_was is not null, 'was', v_was,
+    'broughtForward', public.open_channel(v_channel));
+end
+$$;
+
+-- ── Housekeeping ──────────────────────────────────────────────────────────────────────────────────────────────────────
+-- What the three tables have already, and why it stays. fillfactor 85 (lead_events) and 70 (notification_logs): their rows are
+-- rewritten two and three times soon after birth, and a claim or a lease, which touches no indexed column, then stays on its page.
+-- Vacuum after 10,000 rows whatever the size: what is finished leaves the partial indexes only by vacuum, and they are what every
+-- claim reads. New here: notification_attempts is rewritten once, and is pruned in great numbers like the others.
+-- Two indexes find what is old. Both are entered in the order of time, so that an insert touches their last page only; and by a
+-- worker, never by a capture, but for events that are born processed.
+alter table public.notification_attempts set (
+  fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+  autovacuum_analyze_scale_factor = 0.02);
+alter table public.idempotency_keys set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+create index if not exists lead_events_processed_at_idx on public.lead_events (processed_at) where processed;
+create index if not exists notification_attempts_started_at_idx on public.notification_attempts (started_at);
+-- For list_deliveries, which would sort the whole table.
+create index if not exists notification_logs_created_at_idx on public.notification_logs (created_at, id);
+
+-- Takes away what is finished and older than `days`, in one small batch: events with their deliveries and tries, tries whose
+-- delivery is gone, workers that are gone; and idempotency keys older than 7 days, which mean nothing any more. Without `days`
+-- only these. Nothing that is not finished goes, however old. No more than `batch` rows (1,000), in statements that take
+-- milliseconds; `isComplete` says that nothing is left. What somebody holds is left for another time.
+create or replace function public.prune(p jsonb default '{}') returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off as $$
+declare
+  v_batch integer := least(greatest(coalesce((p ->> 'batch')::integer, 1000), 10), 1000);
+  v_before timestamptz := clock_timestamp() - make_interval(days => (p ->> 'days')::integer);
+  v_old uuid[];
+  v_events integer := 0;
+  v_deliveries integer := 0;
+  v_attempts integer := 0;
+  v_orphans integer := 0;
+  v_keys integer;
+begin
+  with old as (
+    delete from public.idempotency_keys where (route, key) in (
+      select route, key from public.idempotency_keys where created_at < clock_timestamp() - interval '7 days'
+      order by created_at limit v_batch / 4 for update skip locked)
+    returning 1)
+  select count(*) into v_keys from old;
+
+  if v_before is not null then
+    -- An event takes three deliveries and their tries along, or so.
+    select array_agg(id) into v_old from (
+      select e.id from public.lead_events e
+      where e.processed and e.processed_at < v_before
+        and not exists (select from public.notification_logs d
+                        where d.lead_event_id = e.id and (d.due_at is not null or d.status = 'sending'))
+      order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
+    if v_old is not null then
+      delete from public.notification_attempts a
+      where a.delivery in (select d.id from public.notification_logs d where d.lead_event_id = any (v_old));
+      get diagnostics v_attempts = row_count;
+      delete from public.notification_logs d where d.lead_event_id = any (v_old);
+      get diagnostics v_deliveries = row_count;
+      delete from public.lead_events e where e.id = any (v_old);
+      get diagnostics v_events = row_count;
+    end if;
+    -- Their deliveries went with a conversation that was deleted.
+    delete from public.notification_attempts a where (a.delivery, a.fence) in (
+      select o.delivery, o.fence from public.notification_attempts o
+      where o.started_at < v_before and not exists (select from public.notification_logs d where d.id = o.delivery)
+      order by o.started_at limit v_batch / 4 for update skip locked);
+    get diagnostics v_orphans = row_count;
+    delete from public.workers where last_seen < v_before;
+  end if;
+  return jsonb_build_object('events', v_events, 'deliveries', v_deliveries, 'attempts', v_attempts + v_orphans,
+    'idempotencyKeys', v_keys,
+    'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_keys < v_batch / 4);
+end
+$$;
+
 -- ── Rights ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 do $$
@@ -494,5 +823,13 @@ begin
   perform public.protect_function('public.begin_deliveries(jsonb)', 'leadpipe_worker');
   perform public.protect_function('public.release_deliveries(jsonb)', 'leadpipe_worker');
   perform public.protect_function('public.record_outcomes(jsonb)', 'leadpipe_worker');
+  perform public.protect_function('public.delivery_document(jsonb)');
+  perform public.protect_function('public.list_deliveries(jsonb)', 'leadpipe_admin');
+  perform public.protect_function('public.show_delivery(jsonb)', 'leadpipe_admin');
+  perform public.protect_function('public.retry_deliveries(jsonb)', 'leadpipe_admin');
+  perform public.protect_function('public.replay_events(jsonb)', 'leadpipe_admin');
+  perform public.protect_function('public.list_channels(jsonb)', 'leadpipe_admin');
+  perform public.protect_function('public.resume_channel(jsonb)', 'leadpipe_admin');
+  perform public.protect_function('public.prune(jsonb)', 'leadpipe_worker');
 end
 $$;
