@@ -31,6 +31,7 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 /// Every handler with the rooms it may use beside the contract.
 let handlers: [Target] = [
   handler("contact-capture", ["Leads", "Store"]),
+  handler("data-prune", ["Store"]),
   handler("delivery-begin", ["Leads", "Store"]),
   handler("delivery-record", ["Leads", "Store"]),
   handler("event-claim", ["Leads", "Store"]),

@@ -19,7 +19,9 @@ package enum TrustClass: String, Sendable, CaseIterable {
       ])
     case .worker:
       Self.common.union([
-        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS", "SLACK_WEBHOOK_URL",
+        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS", "UNKNOWN_OUTCOME",
+        "RETENTION_DAYS",
+        "SLACK_WEBHOOK_URL",
         "SLACK_WEBHOOK_NEWSLETTER_URL",
         "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "TELEGRAM_API_URL", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_USER",
         "EMAIL_PASS", "EMAIL_FROM", "EMAIL_TO", "RESEND_API_KEY", "RESEND_API_URL", "FRONTEND_URL",
@@ -42,6 +44,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
   /// Our own handlers. A name that is not here gets `none` until the operator lists it.
   package static let table: [String: TrustClass] = [
     "contact-capture": .intake,
+    "data-prune": .worker,
     "delivery-begin": .worker,
     "delivery-record": .worker,
     "event-claim": .worker,

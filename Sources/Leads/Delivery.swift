@@ -19,6 +19,9 @@ package struct DeliveryLine: Sendable, Equatable {
   package let payload: JSON
   /// Whether the last try ended without our knowing what became of it: this one says so where it may come twice.
   package let isPossibleRepeat: Bool
+  /// From when the time for tries counts: the event, an operator's word, or either of them moved on by the time that the
+  /// channel was paused.
+  package let retryFrom: Instant
 
   /// Nil when a member that every delivery has is missing or of another type; `possibleRepeat` may be missing.
   package init?(_ document: JSON) {
@@ -38,6 +41,7 @@ package struct DeliveryLine: Sendable, Equatable {
     self.eventAt = eventAt
     self.payload = payload
     self.isPossibleRepeat = isPossibleRepeat
+    retryFrom = document["retryFrom"]?.string.flatMap(Instant.init(iso8601:)) ?? eventAt
     conversationID = document["conversationId"]?.string.flatMap(UUIDText.init)
   }
 
@@ -60,6 +64,7 @@ extension DeliveryLine {
       "channel": ["type": "string"], "recipient": ["type": "string"], "eventId": ["type": "string", "format": "uuid"],
       "eventType": ["type": "string"], "eventAt": ["type": "string", "format": "date-time"],
       "conversationId": ["type": ["string", "null"]], "payload": ["type": "object"],
+      "retryFrom": ["type": "string", "format": "date-time"],
       "possibleRepeat": ["type": "boolean", "default": false],
       "outcome": [
         "type": "object", "required": ["class"],

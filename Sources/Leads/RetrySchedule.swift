@@ -26,14 +26,16 @@ package struct RetrySchedule: Sendable {
 
   /// - Parameters:
   ///   - attempt: which try this was, from 1.
-  ///   - eventAge: seconds since the event.
+  ///   - eventAge: seconds since the event, or since an operator asked for it; paused time is not among them.
   ///   - chance: 0 to 1, spreads the waits by ±20 %.
+  ///   - parksUnknown: what may have arrived is not sent again by itself.
   package static func verdict(
-    on outcome: DeliveryOutcome, attempt: Int, eventAge: Int, chance: Double
+    on outcome: DeliveryOutcome, attempt: Int, eventAge: Int, chance: Double, parksUnknown: Bool = false
   ) -> Verdict {
     switch outcome.class {
     case .delivered, .accepted: return Verdict(status: "sent", burnsAttempt: true, retryInSeconds: nil)
     case .permanent, .lost: return Verdict(status: "failed", burnsAttempt: true, retryInSeconds: nil)
+    case .unknown where parksUnknown: return Verdict(status: "failed", burnsAttempt: true, retryInSeconds: nil)
     case .config: return Verdict(status: "failed", burnsAttempt: false, retryInSeconds: configPause)
     case .throttled:
       let wait = min(max(outcome.retryAfterSeconds ?? throttlePause, 1), 24 * 3600)

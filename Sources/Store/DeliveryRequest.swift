@@ -11,6 +11,13 @@ extension DeliveryLine {
     settings.number("DELIVERY_LEASE_SECONDS", default: 30)
   }
 
+  /// What becomes of a message of which nobody knows whether it arrived.
+  package static let unknownSetting = Setting.choice("UNKNOWN_OUTCOME", UnknownOutcome.allCases.map(\.rawValue))
+
+  package static func unknownOutcome(_ settings: Settings) -> UnknownOutcome {
+    settings["UNKNOWN_OUTCOME"].flatMap(UnknownOutcome.init) ?? .resend
+  }
+
   /// The delivery that a step was asked about.
   package init(of request: Request) throws(Problem) {
     guard let line = DeliveryLine(try request.json()) else {

@@ -7,7 +7,15 @@ package enum Function: String, Sendable, CaseIterable {
   case captureLead = "capture_lead"
   case claimDeliveries = "claim_deliveries"
   case healthReport = "health_report"
+  case listChannels = "list_channels"
+  case listDeliveries = "list_deliveries"
+  case prune
   case recordOutcomes = "record_outcomes"
+  case releaseDeliveries = "release_deliveries"
+  case replayEvents = "replay_events"
+  case resumeChannel = "resume_channel"
+  case retryDeliveries = "retry_deliveries"
+  case showDelivery = "show_delivery"
   case subscribe = "subscribe_newsletter"
   case unsubscribe = "unsubscribe_newsletter"
 

@@ -79,7 +79,7 @@ enum KnownSettings {
       DeliveryLine.leaseSetting, .choice("LEADPIPE_PROCESS", ["oneshot"]),
       .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
       Setting("LEADPIPE_HANDLERS", fault: folderFault),
-      .choice("UNKNOWN_OUTCOME", ["resend"]), .officeHours, .timeZone, recipients, .logLevel, .logFormat,
+      DeliveryLine.unknownSetting, Retention.setting, .officeHours, .timeZone, recipients, .logLevel, .logFormat,
       Wake.setting, TrustFile.setting, Channel.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),

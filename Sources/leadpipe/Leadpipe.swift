@@ -12,7 +12,7 @@ struct Leadpipe: AsyncParsableCommand {
     discussion: "Settings come from the environment; docs/operations.md lists them.", version: "0.1.0",
     subcommands: [
       Up.self, Gateway.self, WorkerCommand.self, Migrate.self, Rollback.self, Invoke.self, Routes.self, Channels.self,
-      SinkCommand.self, Generate.self,
+      SinkCommand.self, Generate.self, DeliveryCommand.self, ChannelCommand.self, EventCommand.self,
     ])
 }
 

@@ -27,6 +27,17 @@ import Wire
     #expect(verdict(.retry, attempt: attempt).burnsAttempt)
   }
 
+  @Test("what may have arrived is parked where that is wanted, but never a mail") func parking() {
+    let parked = RetrySchedule.verdict(
+      on: DeliveryOutcome(.unknown), attempt: 1, eventAge: 0, chance: 0.5, parksUnknown: true)
+    #expect(parked == .init(status: "failed", burnsAttempt: true, retryInSeconds: nil))
+    let retried = RetrySchedule.verdict(
+      on: DeliveryOutcome(.retry), attempt: 1, eventAge: 0, chance: 0.5, parksUnknown: true)
+    #expect(retried.retryInSeconds == 2)
+    #expect(["slack", "telegram", "email"].map(UnknownOutcome.park.parks) == [true, true, false])
+    #expect(!UnknownOutcome.resend.parks("slack"))
+  }
+
   @Test("the waits are spread by a fifth") func spread() {
     #expect(verdict(.retry, attempt: 3, chance: 0).retryInSeconds == 24)
     #expect(verdict(.retry, attempt: 3, chance: 1).retryInSeconds == 36)

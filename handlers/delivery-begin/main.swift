@@ -15,9 +15,12 @@ Handler(
   return { request, log throws(Problem) in
     var delivery = try DeliveryLine(of: request)
     if delivery.hasOutcome { return Reply(delivery.document) }
-    let isOurs = try database.begin(
-      delivery, leaseSeconds: leaseSeconds, deadline: request.deadline ?? .now, log: log)
-    if !isOurs {
+    switch try database.begin(delivery, leaseSeconds: leaseSeconds, deadline: request.deadline ?? .now, log: log) {
+    case .begun: break
+    case .paused:
+      log.info("Delivery \(delivery.id.text) was given back: its channel is paused")
+      delivery.outcome = DeliveryOutcome(.lost, reason: "its channel was paused; it has been given back")
+    case .lost:
       log.warn("Delivery \(delivery.id.text) was lost to another worker")
       delivery.outcome = DeliveryOutcome(.lost)
     }

@@ -5,14 +5,19 @@ import Wire
 
 /// Puts the outcome through the retry schedule and into the database. A delivery that no notifier touched was not sent:
 /// it stands as failed with that reason.
-func record(_ delivery: DeliveryLine, from request: Request, in database: Database, log: Log) throws(Problem) -> JSON {
+func record(
+  _ delivery: DeliveryLine, unknown: UnknownOutcome, from request: Request, in database: Database, log: Log
+) throws(Problem) -> JSON {
   let outcome =
     delivery.outcome ?? DeliveryOutcome(.config, reason: "no step of the pipeline sends to this channel")
+  let parks = unknown.parks(delivery.channel)
   let verdict = RetrySchedule.verdict(
-    on: outcome, attempt: delivery.attempt, eventAge: request.receivedAt.seconds(since: delivery.eventAt),
-    chance: .random(in: 0...1))
+    on: outcome, attempt: delivery.attempt, eventAge: request.receivedAt.seconds(since: delivery.retryFrom),
+    chance: .random(in: 0...1), parksUnknown: parks)
   return try database.record(
-    delivery, outcome, verdict, finishedAt: request.receivedAt, deadline: request.deadline ?? .now, log: log)
+    delivery, outcome, verdict,
+    reason: outcome.class == .unknown && parks ? UnknownOutcome.reason(parked: delivery.id.text) : outcome.reason,
+    finishedAt: request.receivedAt, deadline: request.deadline ?? .now, log: log)
 }
 
 /// The lines that operators watch for: once no delivery of the event waits for its first try, and again when a later try

@@ -7,13 +7,15 @@ import Wire
 Handler(
   Description(
     name: "delivery-record", kind: .step, summary: "Records the outcome of a delivery under its fence",
-    environment: Database.settings, input: DeliveryLine.schema, output: DeliveryLine.schema)
+    environment: Database.settings + [DeliveryLine.unknownSetting], input: DeliveryLine.schema,
+    output: DeliveryLine.schema)
 ) { settings throws(Problem) in
   let database = Database(settings)
+  let unknown = DeliveryLine.unknownOutcome(settings)
   return { request, log throws(Problem) in
     let delivery = try DeliveryLine(of: request)
     if delivery.outcome?.class == .lost { return Reply(delivery.document) }
-    let reply = try record(delivery, from: request, in: database, log: log)
+    let reply = try record(delivery, unknown: unknown, from: request, in: database, log: log)
     for event in reply["events"]?.array ?? [] { tell(event, after: delivery, to: log) }
     let isRecorded = reply["recorded"]?.array?.isEmpty == false
     if !isRecorded { log.warn("Delivery \(delivery.id.text) came back too late to be recorded: another worker has it") }

@@ -9,6 +9,7 @@ struct Claim {
   static let form = Form([
     .optional("worker", .text(1...100)), .optional("limit", .integer(0...1000)),
     .optional("limits", .object(maxBytes: 4096)), .optional("isComplete", .boolean),
+    .optional("fingerprints", .object(maxBytes: 4096)),
   ])
 
   /// Tells an enveloped asker when the next delivery falls due.
@@ -17,6 +18,8 @@ struct Claim {
   let worker: String
   /// Whether LEADPIPE_CHANNELS is all there is: what waits for another recipient is then taken care of.
   let isComplete: Bool
+  /// A text for each channel that changes with its settings; nil where the asker does not know them.
+  let fingerprints: JSON?
   /// Each configured channel and recipient with how much may be claimed for it.
   let entries: [(channel: Channel, limit: Int)]
 
@@ -28,6 +31,12 @@ struct Claim {
     let limits = form["limits"] ?? [:]
     for member in limits.members ?? [] where member.value.integer.map((0...1000).contains) != true {
       throw Problem(.badInput, "limits.\(member.key) must be a whole number from 0 to 1000")
+    }
+    fingerprints = form["fingerprints"]
+    for member in fingerprints?.members ?? [] {
+      guard Channel.names.contains(member.key), member.value.string.map({ 1...200 ~= $0.utf8.count }) == true else {
+        throw Problem(.badInput, "fingerprints must hold a text of 1 to 200 bytes for each channel")
+      }
     }
     let limit = form["limit"]?.integer ?? 10
     entries = Dictionary(grouping: channels, by: \.name).flatMap { name, recipients in

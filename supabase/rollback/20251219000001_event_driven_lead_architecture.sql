@@ -16,6 +16,19 @@ drop function if exists public.begin_deliveries(jsonb);
 drop function if exists public.record_outcomes(jsonb);
 drop function if exists public.settle_events(uuid[]);
 drop function if exists public.rehome_deliveries(jsonb);
+drop function if exists public.release_deliveries(jsonb);
+drop function if exists public.list_deliveries(jsonb);
+drop function if exists public.show_delivery(jsonb);
+drop function if exists public.retry_deliveries(jsonb);
+drop function if exists public.replay_events(jsonb);
+drop function if exists public.list_channels(jsonb);
+drop function if exists public.resume_channel(jsonb);
+drop function if exists public.delivery_document(jsonb);
+drop function if exists public.prune(jsonb);
+drop function if exists public.note_fingerprints(jsonb);
+drop function if exists public.open_channel(public.notification_channel);
+drop function if exists public.may_repeat(uuid, uuid, public.notification_channel, text);
+drop function if exists public.paused_total(public.notification_channel, timestamptz);
 drop function if exists public.update_overdue_follow_ups();
 
 do $$

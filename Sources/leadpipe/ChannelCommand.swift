@@ -1,0 +1,55 @@
+import ArgumentParser
+import Leads
+import Store
+import Wire
+
+/// `leadpipe channel`: what concerns a channel as a whole.
+struct ChannelCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "channel", abstract: "See channels and their pauses, and end a pause.",
+    subcommands: [ChannelList.self, ChannelResume.self])
+}
+
+struct ChannelList: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List the channels that are known of: pause, what waits, what was given up.")
+
+  @OptionGroup var options: OperatorOptions
+
+  func run() throws {
+    let configured = Channel.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
+    let names = Set(configured.map(\.name)).sorted()
+    let reply = try OperatorDesk().ask(.listChannels, ["configured": .array(names.map(JSON.string))])
+    Listing(isJSON: options.json).show(
+      reply["channels"]?.array ?? [],
+      [
+        ("CHANNEL", Listing.member("channel")), ("STATE", Self.state), ("UNTIL", Listing.member("pausedUntil")),
+        ("WAITING", Listing.member("waiting")), ("SENDING", Listing.member("sending")),
+        ("GIVEN UP", Listing.member("givenUp")),
+        ("REASON", { Self.state($0) == "open" ? "" : Listing.member("reason")($0) }),
+      ])
+  }
+
+  /// open; paused, with what for; probing where one delivery tries the channel out.
+  @Sendable private static func state(_ row: JSON) -> String {
+    if row["pausedUntil"]?.string != nil { return "paused (\(row["class"]?.string ?? "by hand"))" }
+    return row["failStreak"]?.integer ?? 0 > 0 ? "probing" : "open"
+  }
+}
+
+struct ChannelResume: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "resume", abstract: "End a channel's pause, whatever it is for: what waited for its end goes at once.")
+
+  @Argument(help: "The channel.") var channel: ChannelName
+  @OptionGroup var options: OperatorOptions
+
+  func run() throws {
+    let reply = try OperatorDesk().ask(.resumeChannel, ["channel": .string(channel.name)])
+    if options.json { return Console.say(reply.text + "\n") }
+    guard reply["wasPaused"]?.bool == true else { return Console.say("\(channel.name) was not paused\n") }
+    let count = reply["broughtForward"]?.integer ?? 0
+    Console.say(
+      "\(channel.name) goes on; \(count) that waited for the end of the pause \(count == 1 ? "is" : "are") due\n")
+  }
+}

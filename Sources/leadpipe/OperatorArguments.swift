@@ -1,0 +1,82 @@
+import ArgumentParser
+import Glibc
+import Leads
+import Wire
+
+/// What `--json` means, and who asks, in every command of the operator.
+struct OperatorOptions: ParsableArguments {
+  @Flag(help: "A JSON document a line, with whole recipients.") var json = false
+}
+
+/// Who changes something: the timeline says it.
+struct ActorOptions: ParsableArguments {
+  @Option(help: "Who does it, for the timeline (default: the user who runs this).") var by: String?
+
+  func validate() throws {
+    if let by, !(1...100 ~= cleanText(by).unicodeScalars.count) {
+      throw ValidationError("--by must be a name of 1 to 100 characters.")
+    }
+  }
+
+  var name: JSON { .string(by.map(cleanText) ?? Account.current?.name ?? "operator") }
+}
+
+/// A moment: ISO 8601, or so long ago: 90s, 30m, 2h, 7d.
+struct Moment: ExpressibleByArgument {
+  let instant: Instant
+
+  init?(argument: String) {
+    let units = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+    if let unit = argument.last.flatMap({ units[String($0)] }), let count = Int(strict: argument.dropLast()),
+      0...100_000 ~= count
+    {
+      instant = Instant.now.adding(seconds: -count * unit)
+    } else if let instant = Instant(iso8601: argument) {
+      self.instant = instant
+    } else {
+      return nil
+    }
+  }
+}
+
+/// A channel that this version can send to.
+struct ChannelName: ExpressibleByArgument {
+  let name: String
+
+  init?(argument: String) {
+    guard Channel.names.contains(argument) else { return nil }
+    name = argument
+  }
+
+  static var allValueStrings: [String] { Channel.names }
+}
+
+/// What `--status` takes: a status, or a part of `failed`.
+enum DeliveryState: String, ExpressibleByArgument, CaseIterable {
+  case pending, sending, sent, delivered, failed, waiting, parked
+  case givenUp = "given-up"
+}
+
+/// A class of outcome, but for `lost`, which is never written down.
+struct OutcomeClass: ExpressibleByArgument {
+  let name: String
+
+  init?(argument: String) {
+    guard Self.allValueStrings.contains(argument) else { return nil }
+    name = argument
+  }
+
+  static var allValueStrings: [String] {
+    DeliveryOutcome.Class.allCases.filter { $0 != .lost }.map(\.rawValue)
+  }
+}
+
+extension UUIDText: ExpressibleByArgument {
+  /// An id as an argument gives it.
+  public init?(argument: String) { self.init(argument) }
+}
+
+extension Array where Element == UUIDText {
+  /// Nothing where there is none.
+  var document: JSON { isEmpty ? .null : .array(map { .string($0.text) }) }
+}

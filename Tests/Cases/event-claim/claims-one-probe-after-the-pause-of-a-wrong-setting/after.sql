@@ -1,0 +1,1 @@
+select count(*) filter (where lease_until is not null), count(*) from notification_logs

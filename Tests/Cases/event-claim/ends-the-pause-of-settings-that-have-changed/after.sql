@@ -1,0 +1,1 @@
+select paused_until, fail_streak, settings_fingerprint from notification_channels

@@ -1,0 +1,252 @@
+"""What an operator does with deliveries, channels and events, on a running house and on rows made for it."""
+
+import json
+import re
+import uuid
+
+import pytest
+
+import handlers
+from cluster import leadpipe
+from house import House
+from parts import TEST_USER, clean_environment, until
+
+CONVERSATION = "00000000-0000-4000-8000-0000000000c1"
+
+
+def command(database, *words, code=0, **environment):
+    """The command's output; its exit status must be `code`."""
+    done = leadpipe(*words, DATABASE_URL=database.url, **environment)
+    assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout if code == 0 else done.stdout + done.stderr
+
+
+def documents(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def deliver(database, status="pending", channel="slack", recipient="default", **columns):
+    """An event with one delivery in a state, made at once; the delivery's id."""
+    event, delivery = str(uuid.uuid4()), str(uuid.uuid4())
+    columns = {"status": status, "channel": channel, "recipient": recipient, **columns}
+    names = ", ".join(columns)
+    values = ", ".join(value if value.startswith("now()") else f"'{value}'" for value in columns.values())
+    final = status == "sent" or (status == "failed" and "next_attempt_at" not in columns)
+    database.run(f"""
+        insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead') on conflict do nothing;
+        insert into lead_events (id, event_type, conversation_id, planned_at, processed, processed_at)
+          values ('{event}', 'lead.created', '{CONVERSATION}', now(), {final}, {'now()' if final else 'null'});
+        insert into notification_logs (id, lead_event_id, conversation_id, {names}) values ('{delivery}', '{event}', '{CONVERSATION}', {values});
+        """)
+    return delivery
+
+
+def event_of(database, delivery):
+    return database.value(f"select lead_event_id from notification_logs where id = '{delivery}'")
+
+
+def test_a_wrong_webhook_is_found_explained_and_resumed(database, providers):
+    providers.answers["slack"] = (404, "no_service", {"Content-Type": "text/plain"})
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        for name in ("First User", "Second User", "Third User"):
+            house.capture({**TEST_USER, "customerName": name})
+        until(lambda: database.count("notification_channels", "paused_until > now()") == 1, 15, "the pause")
+        until(lambda: database.count("notification_logs") == 3, 15, "the deliveries")
+        assert len(providers.of("slack")) == 1, "what was claimed before the pause was sent all the same"
+        row, = documents(command(database, "channel", "list", "--json"))
+        assert (row["channel"], row["class"], row["failStreak"], row["waiting"]) == ("slack", "config", 1, 3)
+        assert "paused (config)" in command(database, "channel", "list")
+        failed, = documents(command(database, "delivery", "list", "--status", "waiting", "--class", "config", "--json"))
+        other = next(d["id"] for d in documents(command(database, "delivery", "list", "--json")) if d["id"] != failed["id"])
+        for one in (failed["id"], other):
+            sentence = command(database, "delivery", "explain", one)
+            assert sentence.startswith("slack is set up wrongly (") and "`leadpipe channel resume slack`" in sentence
+        providers.answers.clear()
+        # A worker that still holds some of the channel gives them back.
+        name = database.value("select name from workers")
+        command(database, "invoke", "event-claim", input=json.dumps({"worker": name, "release": True}))
+        assert "slack goes on; 1 that waited" in command(database, "channel", "resume", "slack")
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 15, "all of them")
+        assert database.count("notification_logs", "retry_count > 1") == 0, "the wrong webhook has cost a try"
+        assert "slack was not paused" in command(database, "channel", "resume", "slack")
+
+
+def test_what_was_given_up_is_tried_again_and_the_timeline_says_who_did_it(database, providers):
+    providers.answers["slack"] = (400, "invalid_payload", {"Content-Type": "text/plain"})
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        house.capture(TEST_USER)
+        until(lambda: database.count("notification_logs", "status = 'failed' and next_attempt_at is null") == 1, 15, "the end")
+        one = database.value("select id from notification_logs")
+        assert "given up after" in command(database, "delivery", "explain", one)
+        shown = command(database, "delivery", "show", one)
+        assert "permanent" in shown and "given-up" in shown and "lead.created at" in shown
+        assert "1 would be tried again" in command(database, "delivery", "retry", "--channel", "slack", "--class", "permanent", "--dry-run")
+        assert database.count("lead_events", "not processed") == 0
+        providers.answers.clear()
+        assert "1 will be tried again at once" in command(database, "delivery", "retry", one, "--by", "Night Shift")
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the message")
+        assert database.count("lead_events", "not processed") == 0
+        assert database.count("conversation_timeline", "actor_name = 'Night Shift' and title like 'Notification to be tried again%'") == 1
+        assert len(json.loads(command(database, "delivery", "show", one, "--json"))["attempts"]) >= 2
+        said = command(database, "delivery", "retry", one, code=65)
+        assert f"{one}: it is sent, there is nothing to try again" in said
+
+
+def test_a_replay_reaches_the_channel_that_was_asked_for_and_no_other(database, providers):
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
+        house.capture(TEST_USER)
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 2, 15, "the first messages")
+        event = event_of(database, database.value("select id from notification_logs limit 1"))
+        assert "2 would be sent once more" in command(database, "event", "replay", "--id", event, "--dry-run")
+        assert "1 would be sent once more" in command(database, "event", "replay", "--from", "1h", "--channel", "slack", "--dry-run")
+        assert "0 would be sent once more" in command(database, "event", "replay", "--to", "1h", "--dry-run")
+        assert len(providers.of("slack")) == 1
+        made, = documents(command(database, "event", "replay", "--id", event, "--channel", "slack", "--json"))
+        assert (made["channel"], made["wasStatus"]) == ("slack", "sent")
+        until(lambda: len(providers.of("slack")) == 2, 15, "the replay")
+        until(lambda: database.count("lead_events", "not processed") == 0, 15, "the event's end")
+        assert len(providers.of("telegram")) == 1
+        row, = database.rows(f"select replay_of, status from notification_logs where id = '{made['id']}'")
+        assert row == {"replay_of": made["replayOf"], "status": "sent"}
+        assert database.count("conversation_timeline", "title = 'Notification to be sent once more via slack' and actor_name is not null") == 1
+
+
+def test_a_replay_of_many_takes_each_once(database):
+    database.run(f"""
+        insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead');
+        insert into lead_events (event_type, conversation_id, planned_at, processed, created_at)
+          select 'lead.created', '{CONVERSATION}', now(), true, now() - interval '1 hour' from generate_series(1, 2300);
+        insert into notification_logs (lead_event_id, conversation_id, channel, status, created_at)
+          select id, conversation_id, 'slack', 'sent', created_at from lead_events""")
+    assert "2300 would be sent once more" in command(database, "event", "replay", "--channel", "slack", "--dry-run")
+    assert "2300 will be sent once more" in command(database, "event", "replay", "--channel", "slack")
+    assert database.value("select count(*), count(distinct replay_of) from notification_logs where replay_of is not null") == "2300|2300"
+
+
+def test_every_state_is_explained(database):
+    seen = "insert into workers (name, last_seen) values ('h:1', now()) on conflict (name) do update set last_seen = now()"
+    database.run(f"insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead')")
+    event = database.value(f"select emit_lead_event('lead.created', '{CONVERSATION}')")
+    assert "not planned yet; no worker was ever seen: start `leadpipe worker`." in command(database, "delivery", "explain", event)
+    database.run(seen)
+    assert "not planned yet; the next claim plans them." in command(database, "delivery", "explain", event)
+    told = database.value(f"select emit_lead_event('lead.updated', '{CONVERSATION}')")
+    assert "lead.updated notifies nobody" in command(database, "delivery", "explain", told)
+    wanted = {
+        "It has waited for its first try since": deliver(database),
+        "Worker h:7 has claimed it": deliver(database, lease_until="now() + interval '20 s'", leased_by="h:7"),
+        "Worker h:7 is sending it now": deliver(database, "sending", lease_until="now() + interval '20 s'", leased_by="h:7"),
+        "its lease ended at": deliver(database, "sending", lease_until="now() - interval '20 s'", leased_by="h:7"),
+        "Try 2 failed (retry: HTTP 500); try 3 begins at": deliver(
+            database, "failed", outcome_class="retry", error_message="HTTP 500", retry_count="2", next_attempt_at="now() + interval '1 h'"),
+        "parked: `leadpipe delivery retry": deliver(database, "failed", outcome_class="unknown", error_message="parked"),
+        "given up after 3 tries (permanent: too long)": deliver(
+            database, "failed", outcome_class="permanent", error_message="too long", retry_count="3"),
+        "Its recipient is not configured": deliver(
+            database, "failed", outcome_class="config", next_attempt_at="now()",
+            error_message="This recipient is not configured; it waits until it is."),
+        "It was sent via slack at": deliver(database, "sent", sent_at="now()"),
+    }
+    for words, one in wanted.items():
+        sentence = command(database, "delivery", "explain", one)
+        assert words in sentence and sentence.endswith(".\n") and sentence.count("\n") == 1, sentence
+    first = next(iter(wanted.values()))
+    database.run("insert into notification_channels (channel, paused_until, pause_class, pause_reason) values ('slack', now() + interval '1 h', 'throttled', 'HTTP 429')")
+    assert "slack asked us to wait (HTTP 429)" in command(database, "delivery", "explain", first)
+    database.run(f"update notification_channels set paused_until = null, fail_streak = 1, probe = '{first}'")
+    assert "its next claim takes one delivery to try it out" in command(database, "delivery", "explain", first)
+    assert json.loads(command(database, "delivery", "explain", first, "--json"))["sentence"]
+
+
+def test_tables_show_no_address_and_json_does(database):
+    deliver(database, "failed", "email", "secret.person@truenester.com", outcome_class="permanent", error_message="no\x1b[31m such user")
+    for words in (["delivery", "list"], ["event", "replay", "--channel", "email", "--dry-run"], ["delivery", "retry", "--channel", "email", "--dry-run"]):
+        table = command(database, *words)
+        assert "s…@truenester.com" in table and "secret.person" not in table and "\x1b" not in table
+    one = database.value("select id from notification_logs")
+    assert "secret.person" not in command(database, "delivery", "show", one)
+    assert "secret.person" in command(database, "delivery", "list", "--json")
+
+
+def test_lists_are_filtered_and_cut(database):
+    for n in range(5):
+        deliver(database, "failed", "slack", f"r{n}", outcome_class="permanent", created_at=f"now() - interval '{n} hours'")
+    deliver(database, "sent", "telegram", "-1", outcome_class="delivered")
+    def recipients(*words):
+        return [row["recipient"] for row in documents(command(database, "delivery", "list", "--json", *words))]
+    assert recipients("--channel", "slack", "--since", "150m") == ["r0", "r1", "r2"]
+    assert recipients("--status", "given-up", "--limit", "2") == ["r0", "r1"]
+    assert recipients("--class", "delivered") == ["-1"]
+    assert recipients("--status", "parked") == []
+    done = leadpipe("delivery", "list", "--limit", "2", DATABASE_URL=database.url)
+    assert len(done.stdout.splitlines()) == 3 and "there are more" in done.stderr
+
+
+@pytest.mark.parametrize("words, code", [
+    ("delivery list --status lost", 64), ("delivery list --channel fax", 64), ("delivery list --class lost", 64),
+    ("delivery list --since yesterday", 64), ("delivery list --since +5m", 64), ("delivery list --limit 0", 64), ("delivery list --limit 1001", 64),
+    ("delivery show", 64), ("delivery show 7", 64), ("delivery retry", 64), ("delivery retry --class retry", 64),
+    (f"delivery retry {CONVERSATION} --channel slack", 64), ("delivery retry --channel slack --by=", 64),
+    ("channel resume", 64), ("channel resume fax", 64), ("event replay", 64), ("event replay --id 7", 64),
+    ("event replay --from 1h --to 2h", 64), ("event replay --dry-run", 64), ("delivery", 0), ("delivery fly", 64),
+    (f"delivery show {CONVERSATION}", 65), (f"delivery explain {CONVERSATION}", 65), (f"delivery retry {CONVERSATION}", 65),
+    (f"event replay --id {CONVERSATION}", 65),
+])
+def test_arguments_are_checked(database, words, code):
+    said = command(database, *words.split(), code=code)
+    assert said.strip()
+
+
+def test_a_missing_or_absent_database_is_told_by_the_exit_status(database):
+    assert leadpipe("delivery", "list").returncode == 78
+    assert leadpipe("delivery", "list", DATABASE_URL="postgresql://nobody@/none?host=/nonexistent").returncode == 75
+    assert leadpipe("delivery", "list", DATABASE_URL=database.url, UNKNOWN_OUTCOME="forget").returncode == 78
+
+
+def test_the_login_of_the_class_is_enough_and_that_of_intake_is_not(cluster, database):
+    deliver(database, "sent")
+    own = cluster.url(database.name, "leadpipe_admin")
+    assert len(leadpipe("delivery", "list", "--json", DATABASE_URL_ADMIN=own).stdout.splitlines()) == 1
+    done = leadpipe("delivery", "list", DATABASE_URL_ADMIN=cluster.url(database.name, "leadpipe_intake"))
+    assert done.returncode == 75 and "may not call it" in done.stderr
+
+
+def test_the_claim_reads_partial_indexes_only_however_much_is_finished(database):
+    """200,000 finished and 20,000 future deliveries; the plans are those of the function itself."""
+    database.run(f"""
+        set synchronous_commit = off;
+        insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead');
+        insert into lead_events (id, event_type, conversation_id, planned_at, processed, processed_at)
+          select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'lead.created', '{CONVERSATION}', now(), n <= 200000, now() from generate_series(1, 220000) n;
+        insert into notification_logs (lead_event_id, conversation_id, channel, status, next_attempt_at)
+          select id, conversation_id, 'slack', case when processed then 'sent' else 'failed' end, case when not processed then now() + interval '1 day' end
+          from lead_events""")
+    deliver(database)
+    def plans(when):
+        done = database.psql(
+            "load 'auto_explain'; set auto_explain.log_min_duration = 0; set auto_explain.log_nested_statements = on;"
+            "set auto_explain.log_level = notice; set client_min_messages = notice;"
+            "select claim_deliveries('{\"worker\": \"w\", \"isComplete\": true, \"channels\": [{\"channel\": \"slack\"}]}') -> 'deliveries';")
+        for table in ("notification_logs", "lead_events"):
+            assert f"Seq Scan on {table}" not in done.stderr, f"{when}\n{done.stderr}"
+        assert "notification_logs_due_idx" in done.stderr and "notification_logs_sending_idx" in done.stderr, done.stderr
+        return done.stdout
+    assert "lead.created" in plans("before anything is known of the tables")
+    database.run("analyze")
+    plans("with statistics")
+
+
+def test_pruning_takes_turns_with_a_worker(database, providers):
+    """What is old and finished goes while new deliveries are made."""
+    database.run(f"""
+        insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead');
+        insert into lead_events (event_type, conversation_id, planned_at, processed, processed_at, created_at)
+          select 'lead.created', '{CONVERSATION}', now(), true, now() - interval '100 days', now() - interval '100 days' from generate_series(1, 3000);
+        insert into notification_logs (lead_event_id, channel, status) select id, 'slack', 'sent' from lead_events""")
+    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+        house.capture(TEST_USER)
+        done = leadpipe("invoke", "data-prune", input="{}", DATABASE_URL=database.url)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["events"] == 3000 and json.loads(done.stdout)["isComplete"] is True
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the new message")
+        assert re.search(r"\[INFO\] Pruned rows=6\d\d\d", done.stderr)

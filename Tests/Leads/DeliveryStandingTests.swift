@@ -1,0 +1,92 @@
+import Leads
+import Testing
+import Wire
+
+@Suite("Why a delivery has not been sent") struct DeliveryStandingTests {
+  private static let now = "2026-11-23T10:00:00.000Z"
+  private static let later = "2026-11-23T10:05:00.000Z"
+  private static let before = "2026-11-23T09:00:00.000Z"
+
+  private func sentence(_ delivery: JSON, channel: JSON = .null, seen: String? = now) -> String {
+    let named = (delivery.members ?? []).reduce(["id": "d1", "channel": "slack"] as JSON) {
+      $0.setting($1.key, $1.value)
+    }
+    return DeliveryStanding([
+      "kind": "delivery", "now": .string(Self.now), "delivery": named, "channel": channel, "workerLastSeen": JSON(seen),
+    ]).sentence
+  }
+
+  @Test("what has ended says how") func ended() {
+    #expect(sentence(["state": "sent", "sentAt": .string(Self.before)]) == "It was sent via slack at \(Self.before).")
+    #expect(
+      sentence(["state": "given-up", "tries": 1, "class": "permanent", "reason": "invalid_blocks"])
+        == "It was given up after 1 try (permanent: invalid_blocks): `leadpipe delivery retry d1` sends it again.")
+    #expect(
+      sentence(["state": "parked"])
+        == "Whether it arrived is unknown, and it is parked: `leadpipe delivery retry d1` sends it again.")
+  }
+
+  @Test("what is in somebody's hands says in whose") func held() {
+    #expect(
+      sentence(["state": "claimed", "leasedBy": "h:1", "leaseUntil": .string(Self.later)]).hasPrefix(
+        "Worker h:1 has claimed it"))
+    #expect(
+      sentence(["state": "sending", "leasedBy": "h:1", "leaseUntil": .string(Self.later)])
+        == "Worker h:1 is sending it now; if it says nothing by \(Self.later), the outcome is unknown.")
+    #expect(
+      sentence(["state": "sending", "leasedBy": "h:1", "leaseUntil": .string(Self.before)]).hasSuffix(
+        "so whether it arrived is unknown; the next claim settles that."))
+  }
+
+  @Test("a pause says what it is for and how it ends") func paused() {
+    let config: JSON = [
+      "isPaused": true, "class": "config", "reason": "no_service", "pausedUntil": .string(Self.later),
+    ]
+    let throttled: JSON = [
+      "isPaused": true, "class": "throttled", "reason": "HTTP 429", "pausedUntil": .string(Self.later),
+    ]
+    #expect(
+      sentence(["state": "pending"], channel: config).hasPrefix(
+        "slack is set up wrongly (no_service): at \(Self.later) one"))
+    #expect(
+      sentence(["state": "waiting"], channel: throttled)
+        == "slack asked us to wait (HTTP 429): it is sent after \(Self.later); "
+        + "`leadpipe channel resume slack` ends the pause at once.")
+    #expect(
+      sentence(["state": "pending"], channel: ["failStreak": 2, "probe": "d9"])
+        == "slack was set up wrongly: delivery d9 tries it out, and this one follows when that goes well.")
+    #expect(sentence(["state": "pending"], channel: ["failStreak": 2]).contains("its next claim takes one delivery"))
+  }
+
+  @Test("what waits says for what, and whether anybody is there") func waiting() {
+    let failed: JSON = ["state": "waiting", "tries": 2, "class": "retry", "reason": "HTTP 500"]
+    #expect(
+      sentence(failed.setting("nextAttemptAt", .string(Self.later)))
+        == "Try 2 failed (retry: HTTP 500); try 3 begins at \(Self.later).")
+    #expect(
+      sentence(failed.setting("nextAttemptAt", .string(Self.before)))
+        == "Try 2 failed (retry: HTTP 500); try 3 is due, and the next claim takes it.")
+    let fresh: JSON = ["state": "pending", "createdAt": .string(Self.before)]
+    #expect(sentence(fresh, seen: nil).hasSuffix("; no worker was ever seen: start `leadpipe worker`."))
+    #expect(
+      sentence(fresh, seen: Self.before).hasSuffix("no worker was seen since \(Self.before): start `leadpipe worker`."))
+    #expect(
+      sentence(["state": "waiting", "reason": "This recipient is not configured; it waits until it is."])
+        == "Its recipient is not configured: it waits until it is, or until slack has one recipient only.")
+  }
+
+  @Test("an event says where its deliveries are") func events() {
+    func sentence(_ event: JSON, _ deliveries: JSON = []) -> String {
+      DeliveryStanding([
+        "kind": "event", "now": .string(Self.now), "event": event, "deliveries": deliveries,
+        "workerLastSeen": .string(Self.now),
+      ]).sentence
+    }
+    #expect(
+      sentence(["type": "lead.updated", "notifies": false]) == "lead.updated notifies nobody, so it has no delivery.")
+    #expect(sentence(["notifies": true]) == "Its deliveries are not planned yet; the next claim plans them.")
+    #expect(sentence(["notifies": true, "plannedAt": .string(Self.before)]).hasPrefix("No channel was configured"))
+    #expect(
+      sentence(["notifies": true, "plannedAt": .string(Self.before)], ["d1"]).hasSuffix("ask for one of them: d1."))
+  }
+}
