@@ -1,4 +1,4 @@
-// The worker's second step: marks a claimed delivery as being sent. One whose lease has passed goes on as lost.
+// The worker's second step: marks claimed deliveries as being sent. One whose lease has passed goes on as lost.
 import Handler
 import Leads
 import Store
@@ -8,19 +8,21 @@ Handler(
   Description(
     name: "delivery-begin", kind: .step, summary: "Marks a claimed delivery as being sent, under its fence",
     environment: Database.settings + [DeliveryLine.leaseSetting], input: DeliveryLine.schema,
-    output: DeliveryLine.schema)
+    output: DeliveryLine.schema),
+  batchSize: 100
 ) { settings throws(Problem) in
   let database = Database(settings)
   let leaseSeconds = DeliveryLine.leaseSeconds(settings)
-  return { request, log throws(Problem) in
-    var delivery = try DeliveryLine(of: request)
-    if delivery.hasOutcome { return Reply(delivery.document) }
-    let isOurs = try database.begin(
-      delivery, leaseSeconds: leaseSeconds, deadline: request.deadline ?? .now, log: log)
-    if !isOurs {
-      log.warn("Delivery \(delivery.id.text) was lost to another worker")
-      delivery.outcome = DeliveryOutcome(.lost)
+  return { requests, log in
+    DeliveryLine.answer(requests, where: { !$0.hasOutcome }) { deliveries, deadline throws(Problem) in
+      let ours = try database.begin(deliveries, leaseSeconds: leaseSeconds, deadline: deadline, log: log)
+      return zip(deliveries, ours).map { delivery, isOurs in
+        if isOurs { return delivery.document }
+        log.warn("Delivery \(delivery.id.text) was lost to another worker")
+        var delivery = delivery
+        delivery.outcome = DeliveryOutcome(.lost)
+        return delivery.document
+      }
     }
-    return Reply(delivery.document)
   }
 }.run()

@@ -1,4 +1,4 @@
-// The worker's last step: writes down what happened to a delivery and when it is tried again, and closes its event.
+// The worker's last step: writes down what happened to deliveries and when they are tried again, and closes their events.
 import Handler
 import Leads
 import Store
@@ -7,16 +7,13 @@ import Wire
 Handler(
   Description(
     name: "delivery-record", kind: .step, summary: "Records the outcome of a delivery under its fence",
-    environment: Database.settings, input: DeliveryLine.schema, output: DeliveryLine.schema)
+    environment: Database.settings, input: DeliveryLine.schema, output: DeliveryLine.schema),
+  batchSize: 100
 ) { settings throws(Problem) in
   let database = Database(settings)
-  return { request, log throws(Problem) in
-    let delivery = try DeliveryLine(of: request)
-    if delivery.outcome?.class == .lost { return Reply(delivery.document) }
-    let reply = try record(delivery, from: request, in: database, log: log)
-    for event in reply["events"]?.array ?? [] { tell(event, after: delivery, to: log) }
-    let isRecorded = reply["recorded"]?.array?.isEmpty == false
-    if !isRecorded { log.warn("Delivery \(delivery.id.text) came back too late to be recorded: another worker has it") }
-    return Reply(delivery.document.setting("recorded", .bool(isRecorded)))
+  return { requests, log in
+    DeliveryLine.answer(requests, where: { $0.outcome?.class != .lost }) { deliveries, deadline throws(Problem) in
+      try record(deliveries, at: .now, in: database, deadline: deadline, log: log)
+    }
   }
 }.run()
