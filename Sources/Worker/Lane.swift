@@ -98,7 +98,7 @@ package struct Lane: Sendable {
 
   /// The next moment at which `next` has something to do that nobody's answer brings.
   package var wakesAt: Instant? {
-    let pace = queue.isEmpty || isHolding(.begin) || isHolding(.send) ? nil : maySendAt
+    let pace = queue.isEmpty || isHolding(.begin) || isHolding(.send) || !begun.isEmpty ? nil : maySendAt
     let again = outcomes.isEmpty ? nil : recordAgainAt
     return (Array(deadlines.values) + [pace, again].compactMap { $0 }).min()
   }
