@@ -7,14 +7,35 @@ package struct Handler: Sendable {
   /// Answers one request; the thrown problem becomes its reply.
   package typealias Answer = (Request, Log) throws(Problem) -> Reply
 
-  package let description: Description
-  /// Called once a process, after the settings are checked: opens what all its requests share.
-  package let open: @Sendable (Settings) throws(Problem) -> Answer
+  /// Answers requests that came together, each by itself, in their order.
+  package typealias BatchAnswer = ([Request], Log) -> [Result<Reply, Problem>]
 
+  package let description: Description
+  /// How many requests of a stream that are waiting are answered together.
+  let batchSize: Int
+  /// Called once a process, after the settings are checked: opens what all its requests share.
+  let open: @Sendable (Settings) throws(Problem) -> BatchAnswer
+
+  /// A handler that answers its requests one by one.
   package init(_ description: Description, open: @escaping @Sendable (Settings) throws(Problem) -> Answer) {
+    self.init(description, batchSize: 1) { settings throws(Problem) in
+      let answer = try open(settings)
+      return { requests, log in
+        requests.map { request in
+          Result { () throws(Problem) in try answer(request, log.with("requestId", request.requestID)) }
+        }
+      }
+    }
+  }
+
+  /// A handler that does the work of up to `batchSize` requests together, where so many are waiting in a stream.
+  package init(
+    _ description: Description, batchSize: Int, open: @escaping @Sendable (Settings) throws(Problem) -> BatchAnswer
+  ) {
     var description = description
     description.environment += [.logLevel, .logFormat]
     self.description = description
+    self.batchSize = batchSize
     self.open = open
   }
 
@@ -69,7 +90,7 @@ enum Door: Equatable {
 extension Handler {
   /// Checks the settings and opens what requests share. A fault of the settings is told once in the log, and becomes the
   /// answer to every request.
-  func opened(_ environment: [String: String], log: Log) -> Result<Answer, Problem> {
+  func opened(_ environment: [String: String], log: Log) -> Result<BatchAnswer, Problem> {
     do throws(Problem) {
       return .success(try open(try Settings(description.environment, from: environment)))
     } catch {
@@ -78,33 +99,55 @@ extension Handler {
     }
   }
 
-  /// Answers one document: an envelope, or a bare body when it has no `requestContext`.
-  func answer(
-    _ document: Result<JSON, JSONFault>, bytes: [UInt8], by answer: Result<Answer, Problem>, log: Log
-  ) -> Exchange {
-    let isEnvelope = (try? document.get())?["requestContext"] != nil
+  /// Answers documents that came together: envelopes, or bare bodies where they have no `requestContext`.
+  func answer(_ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log) -> [Exchange] {
+    var requests: [Request] = []
+    var problems: [Problem?] = []
+    for bytes in documents {
+      let (request, problem) = read(bytes)
+      requests.append(request)
+      problems.append(problem)
+    }
+    let good = requests.indices.filter { problems[$0] == nil }
+    var replies: [Result<Reply, Problem>] = []
+    switch answer {
+    case .success(let answer): replies = good.isEmpty ? [] : answer(good.map { requests[$0] }, log)
+    case .failure(let problem): problems = problems.map { _ in problem }
+    }
+    var next = replies.makeIterator()
+    return zip(requests, problems).map { request, problem in
+      if let problem { return Exchange(request: request, problem: problem) }
+      switch next.next() {
+      case .success(let reply): return Exchange(request: request, reply: reply)
+      case .failure(let problem): return Exchange(request: request, problem: problem)
+      case nil: return Exchange(request: request, problem: Problem(.internalError, "no answer was made"))
+      }
+    }
+  }
+
+  /// The request that a document holds, or why it holds none that can be answered.
+  private func read(_ bytes: [UInt8]) -> (Request, Problem?) {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
     var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)
-    request.isBare = !isEnvelope
+    request.isBare = true
     request.body = bytes
     do throws(Problem) {
-      let answer = try answer.get()
       let json: JSON
-      do { json = try document.get() } catch {
+      do { json = try JSON(reading: bytes) } catch {
         throw Problem(.badInput, "the document is no valid JSON: \(error.reason) (byte \(error.offset))")
       }
-      if isEnvelope { request = try Request(envelope: json) }
+      if json["requestContext"] != nil {
+        request.isBare = false
+        request = try Request(envelope: json)
+      }
       guard request.body.count <= description.bodyLimit else {
         throw Problem(.tooLarge, "the body is larger than \(description.bodyLimit) bytes")
       }
       let own = Instant(milliseconds: Instant.now.milliseconds + description.timeLimitMs)
       request.deadline = request.deadline.map { min($0, own) } ?? own
       guard request.deadline.map({ $0 > .now }) == true else { throw Problem(.tooSlow, "the deadline has passed") }
-      let reply = try answer(request, log.with("requestId", request.requestID))
-      return Exchange(request: request, reply: reply)
-    } catch {
-      return Exchange(request: request, problem: error)
-    }
+    } catch { return (request, error) }
+    return (request, nil)
   }
 }
 

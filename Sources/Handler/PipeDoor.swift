@@ -22,8 +22,8 @@ struct PipeDoor {
     case .bytes(let bytes):
       // A route that takes no body may be asked with nothing at all.
       let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
-      let document = Result { () throws(JSONFault) in try JSON(reading: bytes) }
-      return handler.answer(document, bytes: bytes, by: handler.opened(environment, log: log), log: log)
+      let exchanges = handler.answer([bytes], by: handler.opened(environment, log: log), log: log)
+      return exchanges.first ?? Exchange(refusing: Problem(.internalError, "no answer was made"))
     }
   }
 }

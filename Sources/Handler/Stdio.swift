@@ -29,6 +29,12 @@ enum Input {
     }
   }
 
+  /// Whether a read would not wait.
+  fileprivate static var isReady: Bool {
+    var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, 0) == 1
+  }
+
   /// As read(2), again when a signal came between; nil on an error.
   fileprivate static func read(into buffer: inout [UInt8]) -> Int? {
     while true {
@@ -39,53 +45,76 @@ enum Input {
   }
 }
 
-/// The lines of stdin, each at most `limit` bytes; a longer one is passed over and reported once.
+/// The lines of stdin that are not blank, each at most `limit` bytes; a longer one is passed over and reported once.
 struct LineReader {
   private let limit: Int
   private var pending: [UInt8] = []
+  /// Where the next line begins, and how far it has been searched for its end.
+  private var start = 0
   private var scanned = 0
   private var isSkipping = false
   private var isAtEnd = false
+  /// Why stdin ended before its end, until that is told.
+  private var failure: String?
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
   init(limit: Int) { self.limit = limit }
 
-  /// The next line without its line feed; nil at the end of stdin.
-  mutating func next() -> Input.Document? {
-    while true {
-      if let end = pending[scanned...].firstIndex(of: 0x0A) {
-        let line = Array(pending[..<end])
-        pending.removeSubrange(...end)
-        scanned = 0
-        if isSkipping {
-          isSkipping = false
-          return .tooLarge
-        }
-        return line.count > limit ? .tooLarge : .bytes(line)
+  /// Waits for the next line and takes those that have come with it, `count` at most, without their line feeds; none at
+  /// the end of stdin.
+  mutating func next(atMost count: Int) -> [Input.Document] {
+    var lines: [Input.Document] = []
+    while lines.count < count {
+      if let line = takeLine() {
+        lines.append(line)
+      } else if isAtEnd || (!lines.isEmpty && !Input.isReady) {
+        break
+      } else {
+        fill()
       }
-      scanned = pending.count
-      if pending.count > limit {
-        isSkipping = true
-        pending.removeAll()
-        scanned = 0
-      }
-      if isAtEnd { return last() }
-      guard let count = Input.read(into: &buffer) else {
-        isAtEnd = true
-        return .unreadable("stdin cannot be read: \(String(cString: strerror(errno)))")
-      }
-      if count == 0 { isAtEnd = true } else { pending += buffer[..<count] }
     }
+    return lines
   }
 
-  private mutating func last() -> Input.Document? {
-    defer {
-      pending.removeAll()
-      isSkipping = false
-      scanned = 0
+  /// A line that is there already; at the end of stdin the last one needs no line feed.
+  private mutating func takeLine() -> Input.Document? {
+    while let end = pending[scanned...].firstIndex(of: 0x0A) {
+      let line = pending[start..<end]
+      (start, scanned) = (end + 1, end + 1)
+      if isSkipping || line.count > limit {
+        isSkipping = false
+        return .tooLarge
+      }
+      if !Self.isBlank(line) { return .bytes(Array(line)) }
     }
+    scanned = pending.count
+    if pending.count - start > limit {
+      isSkipping = true
+      start = pending.count
+    }
+    return isAtEnd ? takeRest() : nil
+  }
+
+  private mutating func takeRest() -> Input.Document? {
+    let rest = pending[start...]
+    defer { (start, isSkipping, failure) = (pending.count, false, nil) }
+    if let failure { return .unreadable(failure) }
     if isSkipping { return .tooLarge }
-    return pending.isEmpty ? nil : .bytes(pending)
+    return Self.isBlank(rest) ? nil : .bytes(Array(rest))
+  }
+
+  private static func isBlank(_ line: ArraySlice<UInt8>) -> Bool { line.allSatisfy { $0 == 0x20 || $0 == 0x0D } }
+
+  private mutating func fill() {
+    pending.removeSubrange(..<start)
+    (start, scanned) = (0, pending.count)
+    if let count = Input.read(into: &buffer) {
+      pending += buffer[..<count]
+      isAtEnd = count == 0
+    } else {
+      failure = "stdin cannot be read: \(String(cString: strerror(errno)))"
+      isAtEnd = true
+    }
   }
 }
 

@@ -12,21 +12,28 @@ struct StreamDoor {
     var lines = LineReader(limit: Input.limit(forBody: handler.description.bodyLimit))
     var firstFailure: Int32 = 0
     let answer = handler.opened(environment, log: log)
-    while let line = lines.next() {
-      let exchange: Exchange
-      switch line {
-      case .bytes(let bytes) where bytes.allSatisfy({ $0 == 0x20 || $0 == 0x0D }): continue
-      case .bytes(let bytes):
-        let document = Result { () throws(JSONFault) in try JSON(reading: bytes) }
-        exchange = handler.answer(document, bytes: bytes, by: answer, log: log)
-      case .tooLarge:
-        exchange = Exchange(refusing: Problem(.tooLarge, "the line is too large"))
-      case .unreadable(let reason):
-        exchange = Exchange(refusing: Problem(.internalError, reason))
+    while case let batch = lines.next(atMost: handler.batchSize), !batch.isEmpty {
+      let exchanges = exchange(batch, by: answer)
+      if firstFailure == 0, let failed = exchanges.first(where: { $0.exitStatus != 0 }) {
+        firstFailure = failed.exitStatus
       }
-      if firstFailure == 0 { firstFailure = exchange.exitStatus }
-      guard Output.write(exchange.output) else { return ExitStatus.unwritable }
+      guard Output.write(exchanges.flatMap(\.output)) else { return ExitStatus.unwritable }
     }
     return firstFailure
+  }
+
+  /// What becomes of lines that came together; a bad one stands in nobody's way.
+  private func exchange(
+    _ lines: [Input.Document], by answer: Result<Handler.BatchAnswer, Problem>
+  ) -> [Exchange] {
+    let documents = lines.compactMap { if case .bytes(let bytes) = $0 { bytes } else { nil } }
+    var answered = handler.answer(documents, by: answer, log: log).makeIterator()
+    return lines.compactMap { line in
+      switch line {
+      case .bytes: answered.next()
+      case .tooLarge: Exchange(refusing: Problem(.tooLarge, "the line is too large"))
+      case .unreadable(let reason): Exchange(refusing: Problem(.internalError, reason))
+      }
+    }
   }
 }

@@ -19,6 +19,8 @@ package struct DeliveryOutcome: Sendable, Equatable {
     case unknown
     /// The delivery is no longer ours: its lease passed to another worker. Nothing was sent and nothing is recorded.
     case lost
+    /// It was begun and not sent: it goes back, at no cost.
+    case deferred
   }
 
   package var `class`: Class

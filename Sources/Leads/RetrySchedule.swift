@@ -36,6 +36,7 @@ package struct RetrySchedule: Sendable {
     case .delivered, .accepted: return Verdict(status: "sent", burnsAttempt: true, retryInSeconds: nil)
     case .permanent, .lost: return Verdict(status: "failed", burnsAttempt: true, retryInSeconds: nil)
     case .unknown where parksUnknown: return Verdict(status: "failed", burnsAttempt: true, retryInSeconds: nil)
+    case .deferred: return Verdict(status: "failed", burnsAttempt: false, retryInSeconds: 0)
     case .config: return Verdict(status: "failed", burnsAttempt: false, retryInSeconds: configPause)
     case .throttled:
       let wait = min(max(outcome.retryAfterSeconds ?? throttlePause, 1), 24 * 3600)

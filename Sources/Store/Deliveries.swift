@@ -34,33 +34,57 @@ extension Database {
     case lost
   }
 
-  /// Marks a claimed delivery as being sent.
+  /// Marks claimed deliveries as being sent. Of one that is named twice only one begins, the one with the newest fence.
   package func begin(
-    _ delivery: DeliveryLine, leaseSeconds: Int, deadline: Instant, log: Log
-  ) throws(Problem) -> Beginning {
+    _ deliveries: [DeliveryLine], leaseSeconds: Int, deadline: Instant, log: Log
+  ) throws(Problem) -> [Beginning] {
+    let claims = deliveries.map { ["id": .string($0.id.text), "fence": JSON($0.fence)] as JSON }
     let reply = try call(
-      .beginDeliveries,
-      [
-        "leaseSeconds": JSON(leaseSeconds),
-        "deliveries": [["id": .string(delivery.id.text), "fence": JSON(delivery.fence)]],
-      ], deadline: deadline, log: log)
-    if reply["begun"]?.array?.isEmpty == false { return .begun }
-    return reply["paused"]?.array?.isEmpty == false ? .paused : .lost
+      .beginDeliveries, ["leaseSeconds": JSON(leaseSeconds), "deliveries": .array(claims)], deadline: deadline, log: log
+    )
+    var begun = Set((reply["begun"]?.array ?? []).compactMap { $0["id"]?.string })
+    let paused = Set((reply["paused"]?.array ?? []).compactMap(\.string))
+    let newest = Dictionary(deliveries.map { ($0.id.text, $0.fence) }, uniquingKeysWith: max)
+    return deliveries.map { delivery in
+      let id = delivery.id.text
+      guard newest[id] == delivery.fence else { return .lost }
+      return begun.remove(id) != nil ? .begun : paused.contains(id) ? .paused : .lost
+    }
   }
 
-  /// Writes down what happened to a delivery and what follows from it. The reply says whether it was still ours, and how
-  /// its event stands. `reason` is what the delivery says of itself; the try keeps the outcome's own.
-  package func record(
-    _ delivery: DeliveryLine, _ outcome: DeliveryOutcome, _ verdict: RetrySchedule.Verdict, reason: String?,
-    finishedAt: Instant, deadline: Instant, log: Log
-  ) throws(Problem) -> JSON {
-    let facts: JSON = [
-      "id": .string(delivery.id.text), "fence": JSON(delivery.fence), "status": .string(verdict.status),
-      "burned": .bool(verdict.burnsAttempt), "retryInSeconds": JSON(verdict.retryInSeconds),
-      "excerpt": JSON(outcome.reason), "finishedAt": .string(finishedAt.iso8601),
-    ]
-    let merged = (outcome.document.members ?? []).reduce(facts) { $0.setting($1.key, $1.value) }
-    return try call(
-      .recordOutcomes, ["outcomes": [merged.setting("reason", JSON(reason))]], deadline: deadline, log: log)
+  /// What happened to a delivery, and what follows from it.
+  package struct Record: Sendable {
+    let delivery: DeliveryLine
+    let outcome: DeliveryOutcome
+    let verdict: RetrySchedule.Verdict
+    let reason: String?
+    let finishedAt: Instant
+
+    /// - Parameter reason: what the delivery says of itself; the try keeps the outcome's own.
+    package init(
+      _ delivery: DeliveryLine, _ outcome: DeliveryOutcome, _ verdict: RetrySchedule.Verdict, reason: String?,
+      at time: Instant
+    ) {
+      self.delivery = delivery
+      self.outcome = outcome
+      self.verdict = verdict
+      self.reason = reason
+      finishedAt = time
+    }
+
+    fileprivate var argument: JSON {
+      let facts: JSON = [
+        "id": .string(delivery.id.text), "fence": JSON(delivery.fence), "status": .string(verdict.status),
+        "burned": .bool(verdict.burnsAttempt), "retryInSeconds": JSON(verdict.retryInSeconds),
+        "excerpt": JSON(outcome.reason), "finishedAt": .string(finishedAt.iso8601),
+      ]
+      let merged = (outcome.document.members ?? []).reduce(facts) { $0.setting($1.key, $1.value) }
+      return merged.setting("reason", JSON(reason))
+    }
+  }
+
+  /// Writes records down. The reply says which were still ours, and how their events stand.
+  package func record(_ records: [Record], deadline: Instant, log: Log) throws(Problem) -> JSON {
+    try call(.recordOutcomes, ["outcomes": .array(records.map(\.argument))], deadline: deadline, log: log)
   }
 }

@@ -25,4 +25,28 @@ extension DeliveryLine {
     }
     self = line
   }
+
+  /// Answers the deliveries of requests that came together: those that `concerns` picks by what `work` makes of them all
+  /// at once, the others untouched. A fault of `work` is the answer to each that it had.
+  package static func answer(
+    _ requests: [Request], where concerns: (DeliveryLine) -> Bool,
+    by work: ([DeliveryLine], Instant) throws(Problem) -> [JSON]
+  ) -> [Result<Reply, Problem>] {
+    let lines = requests.map { request in Result { () throws(Problem) in try DeliveryLine(of: request) } }
+    let concerned = lines.compactMap { try? $0.get() }.filter(concerns)
+    let deadline = requests.compactMap(\.deadline).min() ?? .now
+    var answers = Result<[JSON], Problem>.success([])
+    if !concerned.isEmpty { answers = Result { () throws(Problem) in try work(concerned, deadline) } }
+    var next = 0
+    return lines.map { line in
+      switch (line, answers) {
+      case (.failure(let problem), _): return .failure(problem)
+      case (.success(let delivery), _) where !concerns(delivery): return .success(Reply(delivery.document))
+      case (_, .failure(let problem)): return .failure(problem)
+      case (_, .success(let documents)):
+        defer { next += 1 }
+        return .success(Reply(documents[next]))
+      }
+    }
+  }
 }

@@ -1,3 +1,4 @@
+import Glibc
 import Handler
 import Host
 import Wire
@@ -14,35 +15,25 @@ final class ChannelLane {
     self.steps = steps
   }
 
-  /// Does what the clock asks for: gives up a step that hangs, begins the next delivery.
+  /// Does what the clock asks for: gives up a step that hangs, passes on what may go on.
   func advance(now: Instant, log: Log) {
-    if lane.isOverdue(now: now), let work = lane.work {
-      steps[work.stage]?.stop()
-      fail("no answer in time", now: now, log: log)
+    for stage in lane.overdue(now: now) {
+      steps[stage]?.stop()
+      fail(stage, "no answer in time", now: now, log: log)
     }
-    obey(lane.next(now: now), now: now, log: log)
+    obey(now: now, log: log)
   }
 
-  /// Reads the steps whose descriptor is readable; true when one of them answered.
-  func read(_ descriptors: [Int32], log: Log) -> Bool {
+  /// Goes on with the steps whose descriptors are ready; true when one of them answered.
+  func proceed(_ ready: [pollfd], log: Log) -> Bool {
     var hasAnswered = false
-    for (stage, step) in steps where step.descriptor >= 0 && descriptors.contains(step.descriptor) {
-      let isAtWork = lane.work?.stage == stage && lane.recordAgainAt == nil
-      switch step.read() {
-      case .notYet: continue
-      case .line(let reply):
-        hasAnswered = true
-        if isAtWork, reply["problem"] != nil {
-          fail("it answered a problem", now: .now, log: log)
-        } else if isAtWork {
-          obey(lane.answered(reply, now: .now), now: .now, log: log)
-        }
-      case .gone(let reason):
-        hasAnswered = true
-        if isAtWork { fail(reason, now: .now, log: log) }
-      }
+    for (stage, step) in steps {
+      let said = step.proceed(ready)
+      for reply in said.lines { answered(reply, by: stage, log: log) }
+      if let end = said.end { fail(stage, end, now: .now, log: log) }
+      hasAnswered = hasAnswered || !said.lines.isEmpty || said.end != nil
     }
-    if hasAnswered { obey(lane.next(now: .now), now: .now, log: log) }
+    if hasAnswered { obey(now: .now, log: log) }
     return hasAnswered
   }
 
@@ -56,18 +47,30 @@ final class ChannelLane {
     for step in steps.values { step.stop() }
   }
 
-  private func fail(_ reason: String, now: Instant, log: Log) {
-    log.warn("A step failed", ["channel": channel, "stage": lane.work.map { "\($0.stage)" } ?? "", "reason": reason])
-    let isRecording = lane.work?.stage == .record
-    obey(lane.failed(reason, now: now), now: now, log: log)
-    if isRecording, lane.work == nil { log.error("An outcome could not be recorded", ["channel": channel]) }
+  private func answered(_ reply: JSON, by stage: Lane.Stage, log: Log) {
+    guard lane.isHolding(stage) else { return }
+    if reply["problem"] != nil { warn(stage, "it answered a problem", log) }
+    lane.answered(reply, by: stage, now: .now)
   }
 
-  private func obey(_ action: Lane.Action, now: Instant, log: Log) {
-    guard case .pass(let line, let stage) = action, let step = steps[stage] else { return }
-    do throws(Child.Failure) { try step.send(line) } catch {
-      step.stop()
-      fail(error.reason, now: now, log: log)
+  private func fail(_ stage: Lane.Stage, _ reason: String, now: Instant, log: Log) {
+    guard lane.isHolding(stage) else { return }
+    warn(stage, reason, log)
+    let lost = lane.failed(stage, reason, now: now)
+    if lost > 0 { log.error("Outcomes could not be recorded", ["channel": channel, "count": String(lost)]) }
+  }
+
+  private func warn(_ stage: Lane.Stage, _ reason: String, _ log: Log) {
+    log.warn("A step failed", ["channel": channel, "stage": "\(stage)", "reason": reason])
+  }
+
+  private func obey(now: Instant, log: Log) {
+    for pass in lane.next(now: now) {
+      guard let step = steps[pass.stage] else { continue }
+      do throws(Child.Failure) { try step.send(pass.lines) } catch {
+        step.stop()
+        fail(pass.stage, error.reason, now: now, log: log)
+      }
     }
   }
 }

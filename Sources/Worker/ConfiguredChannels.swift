@@ -10,7 +10,7 @@ extension Channel {
     if value("TELEGRAM_BOT_TOKEN") != nil, let chat = value("TELEGRAM_CHAT_ID") {
       channels.append(Channel(name: "telegram", recipient: chat))
     }
-    if value("EMAIL_HOST") != nil {
+    if value("EMAIL_HOST") != nil || value("RESEND_API_KEY") != nil {
       let recipients =
         value("EMAIL_TO").map(addresses) ?? value("EMAIL_USER").flatMap(EmailAddress.init).map { [$0.text] }
         ?? value("EMAIL_FROM").map(addresses) ?? []

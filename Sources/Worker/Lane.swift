@@ -1,102 +1,178 @@
 import Leads
 import Wire
 
-/// The way of one channel's deliveries through its steps, one at a time: begin, send, record. A pure state machine; the
-/// loop around it moves the lines and reads the clock.
+/// The way of one channel's deliveries through its steps: begin, send, record. Begun and recorded in batches, sent one at a
+/// time and no faster than the channel's pace. A pure state machine; the loop around it moves the lines and reads the clock.
+///
+/// No more is begun than can soon be sent: what is begun counts as sent when its worker dies.
 package struct Lane: Sendable {
   package enum Stage: Int, Sendable, CaseIterable {
     case begin, send, record
   }
 
-  /// What the loop must do next for this lane.
-  package enum Action: Sendable, Equatable {
-    case pass(JSON, to: Stage)
-    case nothing
+  /// Lines for the step of a stage. The step holds nothing else.
+  package struct Pass: Sendable, Equatable {
+    package let lines: [JSON]
+    package let stage: Stage
+
+    package init(_ lines: [JSON], to stage: Stage) {
+      self.lines = lines
+      self.stage = stage
+    }
   }
 
-  /// What stands at a stage, and until when it may.
-  package struct Work: Sendable, Equatable {
-    package var line: JSON
-    package var stage: Stage
-    package var deadline: Instant
-  }
-
-  /// How long a step may take to answer a line. The send step bounds itself at 10 s; this is for one that hangs.
+  /// How long a step may take to answer a line, in seconds. The send step bounds itself at 10 s; this is for one that hangs.
   private static let patience = [Stage.begin: 12, .send: 15, .record: 12]
   /// How long a record that fails is tried again: a repeat of what was sent is worse than a late entry.
   private static let recordPatience = 600
+  private static let recordBatch = 100
+  private static let largestWindow = 64
+  /// How much sending, in milliseconds, is begun ahead, and after how long a send what is begun is put back.
+  private static let ahead = 250.0
+  private static let slow = 2000
 
-  package private(set) var queue: [JSON] = []
-  package private(set) var work: Work?
-  /// When a record that failed is tried again.
-  package private(set) var recordAgainAt: Instant?
-  private var recordSince: Instant?
   package let capacity: Int
+  /// The least time between two sends, in milliseconds; 0 for none.
+  package let interval: Int
+  /// Claimed and not begun.
+  package private(set) var queue: [JSON] = []
+  private var begun: [JSON] = []
+  /// With outcomes that are not written down yet.
+  private var outcomes: [JSON] = []
+  /// What each step holds, in the order in which it will answer, and until when it must.
+  private var held: [Stage: [JSON]] = [:]
+  private var deadlines: [Stage: Instant] = [:]
+  private var sentAt: Instant?
+  private var maySendAt = Instant(milliseconds: 0)
+  /// How long a send takes, in milliseconds: the last ones count most.
+  private var meanSend = 250.0
+  private var recordAgainAt: Instant?
+  private var recordFailingSince: Instant?
 
-  package init(capacity: Int) { self.capacity = capacity }
+  package init(capacity: Int, interval: Int = 0) {
+    self.capacity = capacity
+    self.interval = interval
+  }
 
+  private var heldCount: Int { held.values.reduce(0) { $0 + $1.count } }
   /// How many more deliveries may be claimed for this lane.
-  package var room: Int { max(0, capacity - queue.count - (work == nil ? 0 : 1)) }
-  package var isIdle: Bool { queue.isEmpty && work == nil }
+  package var room: Int { max(0, capacity - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending) }
+  package var isIdle: Bool { queue.isEmpty && begun.isEmpty && outcomes.isEmpty && heldCount == 0 }
+  private var sending: Int { held[.send]?.count ?? 0 }
+
+  /// How many deliveries may be begun and not sent: as many as go out in a quarter of a second.
+  private var window: Int {
+    interval > 0 ? 1 : min(max(Int(Self.ahead / max(meanSend, 0.1)), 1), Self.largestWindow)
+  }
+
+  /// Whether the step of a stage is waited for.
+  package func isHolding(_ stage: Stage) -> Bool { held[stage]?.isEmpty == false }
 
   package mutating func add(_ lines: [JSON]) { queue += lines }
 
-  /// Forgets what has not begun: its lease runs out and it is claimed again, at no cost.
-  package mutating func dropQueue() { queue = [] }
+  /// Gives up what has not begun: it can be claimed again, at no cost. Returns it.
+  @discardableResult
+  package mutating func dropQueue() -> [JSON] {
+    defer { queue = [] }
+    return queue
+  }
 
-  /// Begins the next delivery, or the record that is due again.
-  package mutating func next(now: Instant) -> Action {
-    if let work, let again = recordAgainAt, again <= now {
+  /// What the steps are to do now.
+  package mutating func next(now: Instant) -> [Pass] {
+    var passes: [Pass] = []
+    if !isHolding(.record), !outcomes.isEmpty, recordAgainAt.map({ $0 <= now }) ?? true {
       recordAgainAt = nil
-      return pass(work.line, to: .record, now: now)
+      passes.append(pass(Self.take(&outcomes, Self.recordBatch), to: .record, now: now))
     }
-    guard work == nil, !queue.isEmpty else { return .nothing }
-    return pass(queue.removeFirst(), to: .begin, now: now)
+    if !isHolding(.send), !begun.isEmpty {
+      sentAt = now
+      maySendAt = Instant(milliseconds: now.milliseconds + interval)
+      passes.append(pass(Self.take(&begun, 1), to: .send, now: now))
+    }
+    let ahead = begun.count + sending
+    if !isHolding(.begin), !queue.isEmpty, maySendAt <= now, ahead <= window / 2 {
+      passes.append(pass(Self.take(&queue, window - ahead), to: .begin, now: now))
+    }
+    return passes
   }
 
-  /// A step has answered the line that it was given.
-  package mutating func answered(_ reply: JSON, now: Instant) -> Action {
-    guard let work else { return .nothing }
-    if reply["problem"] != nil { return failed("its step answered a problem", now: now) }
-    switch work.stage {
-    case .begin: return reply["outcome"] == nil ? pass(reply, to: .send, now: now) : finish()
-    case .send:
-      // The channel does not want any more now: what is claimed of it goes back with its lease.
-      if ["throttled", "config"].contains(reply["outcome"]?["class"]?.string) { dropQueue() }
-      return pass(reply, to: .record, now: now)
-    case .record: return finish()
-    }
+  /// The next moment at which `next` has something to do that nobody's answer brings.
+  package var wakesAt: Instant? {
+    let pace = queue.isEmpty || isHolding(.begin) || isHolding(.send) || !begun.isEmpty ? nil : maySendAt
+    let again = outcomes.isEmpty ? nil : recordAgainAt
+    return (Array(deadlines.values) + [pace, again].compactMap { $0 }).min()
   }
 
-  /// The step that held the line died, hung or could not work. Before the send nothing is lost: the lease runs out. A
-  /// send without an answer is unknown. A record is tried again.
-  package mutating func failed(_ reason: String, now: Instant) -> Action {
-    guard let work else { return .nothing }
-    switch work.stage {
-    case .begin: return finish()
-    case .send:
-      let outcome = DeliveryOutcome(.unknown, reason: "the notifier gave no answer: \(reason)")
-      return pass(work.line.setting("outcome", outcome.document), to: .record, now: now)
+  /// A step has answered the first of the lines that it holds.
+  package mutating func answered(_ reply: JSON, by stage: Stage, now: Instant) {
+    guard var lines = held[stage], !lines.isEmpty else { return }
+    let line = lines.removeFirst()
+    held[stage] = lines
+    deadlines[stage] = lines.isEmpty ? nil : now.adding(seconds: Self.patience[stage] ?? 12)
+    let isProblem = reply["problem"] != nil
+    switch stage {
+    case .begin: if !isProblem, reply["outcome"] == nil { begun.append(reply) }
+    case .send: sent(isProblem ? Self.unknown(line, "its step answered a problem") : reply, now: now)
     case .record:
-      guard now < (recordSince ?? now).adding(seconds: Self.recordPatience) else { return finish() }
-      recordAgainAt = now.adding(seconds: 1)
-      return .nothing
+      if isProblem { recordFailed([line], now: now) } else { recordFailingSince = nil }
     }
   }
 
-  /// Whether the step that holds the line has had its time.
-  package func isOverdue(now: Instant) -> Bool { recordAgainAt == nil && work.map { $0.deadline <= now } == true }
-
-  private mutating func pass(_ line: JSON, to stage: Stage, now: Instant) -> Action {
-    if stage == .record, recordSince == nil { recordSince = now }
-    work = Work(line: line, stage: stage, deadline: now.adding(seconds: Self.patience[stage] ?? 12))
-    return .pass(line, to: stage)
+  /// The step of a stage died, hung or could not work. Before the send nothing is lost: leases run out. A send without an
+  /// answer is unknown. Records are tried again. Returns how many outcomes will never be written down.
+  package mutating func failed(_ stage: Stage, _ reason: String, now: Instant) -> Int {
+    let lines = held[stage] ?? []
+    held[stage] = []
+    deadlines[stage] = nil
+    switch stage {
+    case .begin: return 0
+    case .send:
+      for line in lines { sent(Self.unknown(line, reason), now: now) }
+      return 0
+    case .record: return recordFailed(lines, now: now)
+    }
   }
 
-  private mutating func finish() -> Action {
-    work = nil
-    recordSince = nil
-    recordAgainAt = nil
-    return .nothing
+  /// The stages whose steps have had their time.
+  package func overdue(now: Instant) -> [Stage] { deadlines.filter { $0.value <= now }.map(\.key) }
+
+  private mutating func sent(_ line: JSON, now: Instant) {
+    let took = sentAt.map { now.milliseconds - $0.milliseconds } ?? 0
+    meanSend = 0.8 * meanSend + 0.2 * Double(took)
+    outcomes.append(line)
+    let refused = ["throttled", "config"].contains(line["outcome"]?["class"]?.string)
+    // The channel does not want any more now: what is claimed of it can be claimed again.
+    if refused { dropQueue() }
+    if refused || took >= Self.slow {
+      let outcome = DeliveryOutcome(.deferred, reason: "begun, and put back before it was sent")
+      outcomes += begun.map { $0.setting("outcome", outcome.document) }
+      begun = []
+    }
+  }
+
+  @discardableResult
+  private mutating func recordFailed(_ lines: [JSON], now: Instant) -> Int {
+    let since = recordFailingSince ?? now
+    recordFailingSince = since
+    guard now < since.adding(seconds: Self.recordPatience) else { return lines.count }
+    outcomes = lines + outcomes
+    recordAgainAt = now.adding(seconds: 1)
+    return 0
+  }
+
+  private mutating func pass(_ lines: [JSON], to stage: Stage, now: Instant) -> Pass {
+    held[stage] = lines
+    deadlines[stage] = now.adding(seconds: Self.patience[stage] ?? 12)
+    return Pass(lines, to: stage)
+  }
+
+  private static func take(_ lines: inout [JSON], _ count: Int) -> [JSON] {
+    defer { lines.removeFirst(min(count, lines.count)) }
+    return Array(lines.prefix(count))
+  }
+
+  private static func unknown(_ line: JSON, _ reason: String) -> JSON {
+    let outcome = DeliveryOutcome(.unknown, reason: "the notifier gave no answer: \(reason)")
+    return line.setting("outcome", outcome.document)
   }
 }

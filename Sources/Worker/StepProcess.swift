@@ -3,13 +3,14 @@ import Handler
 import Host
 import Wire
 
-/// A step kept running as a stream: one line in, one line out. It is started when it is first needed, and again after it
-/// ended.
+/// A step kept running as a stream: for each line in, one line out. It is started when it is first needed, and again after
+/// it ended. Nothing here waits, but for the end of the process.
 final class StepProcess {
   private let handler: HostedHandler
   private let environment: [String: String]
   private var child: Child?
-  private var pending: [UInt8] = []
+  private var unsent: [UInt8] = []
+  private var received: [UInt8] = []
   private(set) var lastUsed = Instant.now
 
   /// The largest reply line: a whole claim of the largest size.
@@ -22,66 +23,69 @@ final class StepProcess {
 
   deinit { stop() }
 
-  var name: String { handler.description.name }
-  /// Readable when the step has something to say; -1 while it does not run.
-  var descriptor: Int32 { child?.output ?? -1 }
+  /// What poll(2) is to look for: that the step says something, and that it takes what it has not been given yet.
+  var interests: [pollfd] {
+    guard let child else { return [] }
+    let output = pollfd(fd: child.output, events: Int16(POLLIN), revents: 0)
+    return unsent.isEmpty ? [output] : [output, pollfd(fd: child.input, events: Int16(POLLOUT), revents: 0)]
+  }
 
-  /// Writes a line to the step. A line is smaller than the step's 64 KiB pipe or is being read by it, for it holds no other.
-  func send(_ line: JSON) throws(Child.Failure) {
+  /// Gives lines to the step: as much as it takes now, the rest when it is ready for more.
+  func send(_ lines: [JSON]) throws(Child.Failure) {
     lastUsed = .now
     if child == nil {
-      child = try Child.spawn(handler.path, ["--stream"], environment: environment, pipesError: false)
+      let child = try Child.spawn(handler.path, ["--stream"], environment: environment, pipesError: false)
+      _ = fcntl(child.input, F_SETFL, O_NONBLOCK)
+      self.child = child
     }
-    guard let child else { return }
-    var rest = (line.bytes + [0x0A])[...]
-    let end = Instant.now.adding(seconds: 5)
-    while !rest.isEmpty {
-      var entry = pollfd(fd: child.input, events: Int16(POLLOUT), revents: 0)
-      guard poll(&entry, 1, 1000) >= 0 || errno == EINTR, .now < end else {
-        throw Child.Failure(call: "write", code: EAGAIN)
-      }
-      guard entry.revents & Int16(POLLOUT | POLLERR) != 0 else { continue }
-      let count = rest.withUnsafeBytes { write(child.input, $0.baseAddress, min($0.count, 4096)) }
-      if count > 0 {
-        rest = rest.dropFirst(count)
-      } else if errno != EINTR {
-        throw Child.Failure(call: "write", code: errno)
-      }
+    for line in lines { unsent += line.bytes + [0x0A] }
+    feed()
+  }
+
+  /// Goes on where poll(2) found something to do. The lines that the step has said, and why it is gone where it is.
+  func proceed(_ ready: [pollfd]) -> (lines: [JSON], end: String?) {
+    guard let child else { return ([], nil) }
+    if ready.contains(where: { $0.fd == child.input }) { feed() }
+    return ready.contains { $0.fd == child.output } ? read(child) : ([], nil)
+  }
+
+  /// Writes what the step's input takes. One that takes no more is at its end, of which its output tells.
+  private func feed() {
+    guard let child, !unsent.isEmpty else { return }
+    let count = unsent.withUnsafeBytes { write(child.input, $0.baseAddress, $0.count) }
+    if count > 0 {
+      unsent.removeFirst(count)
+    } else if errno != EINTR, errno != EAGAIN {
+      unsent = []
     }
   }
 
-  /// What the step has said.
-  enum Said {
-    case line(JSON)
-    case notYet
-    /// It ended, or wrote what is no JSON line.
-    case gone(String)
-  }
-
-  /// Reads what is there; call it when the descriptor is readable.
-  func read() -> Said {
-    guard let child else { return .gone("not running") }
+  private func read(_ child: Child) -> ([JSON], String?) {
     var buffer = [UInt8](repeating: 0, count: 65_536)
     let count = buffer.withUnsafeMutableBytes { Glibc.read(child.output, $0.baseAddress, $0.count) }
-    if count < 0, errno == EINTR { return .notYet }
+    if count < 0, errno == EINTR { return ([], nil) }
     guard count > 0 else {
       let end = stop()
-      return .gone(end?.description ?? "closed its output")
+      return ([], end?.description ?? "closed its output")
     }
     lastUsed = .now
-    pending += buffer[..<count]
-    guard let end = pending.firstIndex(of: 0x0A) else {
-      if pending.count <= Self.replyLimit { return .notYet }
+    let searched = received.count
+    received += buffer[..<count]
+    guard let last = received[searched...].lastIndex(of: 0x0A) else {
+      if received.count <= Self.replyLimit { return ([], nil) }
       stop()
-      return .gone("wrote a line without an end")
+      return ([], "wrote a line without an end")
     }
-    let line = Array(pending[..<end])
-    pending.removeSubrange(...end)
-    guard let json = try? JSON(reading: line) else {
-      stop()
-      return .gone("wrote no JSON")
+    var lines: [JSON] = []
+    for line in received[..<last].split(separator: 0x0A) {
+      guard let json = try? JSON(reading: Array(line)) else {
+        stop()
+        return (lines, "wrote no JSON")
+      }
+      lines.append(json)
     }
-    return .line(json)
+    received.removeSubrange(...last)
+    return (lines, nil)
   }
 
   /// Ends the step: the end of its input is its sign to go; what does not is killed. Nothing of it is left.
@@ -89,7 +93,7 @@ final class StepProcess {
   func stop() -> Termination? {
     guard let child else { return nil }
     self.child = nil
-    pending = []
+    (unsent, received) = ([], [])
     close(child.input)
     close(child.output)
     for _ in 0..<50 {

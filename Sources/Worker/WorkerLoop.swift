@@ -13,6 +13,8 @@ package final class WorkerLoop {
     package var batchSize: Int
     /// Where handlers tap; nil leaves the poll alone.
     package var wakePath: String?
+    /// The least time between two messages of a channel, in milliseconds; none where a channel is not named.
+    package var intervals: [String: Int] = [:]
     /// Steps that have had nothing to do for this long end.
     package var idleSeconds = 60
 
@@ -59,7 +61,7 @@ package final class WorkerLoop {
     for name in Set(channels.map(\.name)).sorted() {
       lanes.append(
         ChannelLane(
-          channel: name, lane: Lane(capacity: options.batchSize),
+          channel: name, lane: Lane(capacity: options.batchSize, interval: options.intervals[name] ?? 0),
           steps: [
             .begin: try step("delivery-begin"), .send: try step("notify-\(name)"), .record: try step("delivery-record"),
           ]))
@@ -75,7 +77,7 @@ package final class WorkerLoop {
     var stopBy = Instant.now
     while !isStopping || (lanes.contains { !$0.lane.isIdle } && .now < stopBy) {
       step()
-      var entries = descriptors(signals, wake)
+      var entries = interests(signals, wake)
       _ = poll(&entries, nfds_t(entries.count), Int32(sleepMilliseconds()))
       if !signals.take().isEmpty, !isStopping {
         isStopping = true
@@ -87,31 +89,37 @@ package final class WorkerLoop {
         nextClaim = .now
         wasWoken = true
       }
-      read(entries.filter { $0.revents != 0 }.map(\.fd))
+      proceed(entries.filter { $0.revents != 0 })
     }
     claimer.stop()
     for lane in lanes { lane.stop() }
     log.info("Notification worker stopped")
   }
 
-  private func descriptors(_ signals: SignalPipe, _ wake: WakeSocket?) -> [pollfd] {
-    ([signals.descriptor, wake?.descriptor ?? -1, claimer.descriptor]
-      + lanes.flatMap { $0.steps.values.map(\.descriptor) })
-      .filter { $0 >= 0 }.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+  private func interests(_ signals: SignalPipe, _ wake: WakeSocket?) -> [pollfd] {
+    [signals.descriptor, wake?.descriptor ?? -1].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+      + claimer.interests + lanes.flatMap { $0.steps.values.flatMap(\.interests) }
   }
 
-  /// Until the next thing that the clock brings: a claim, a time limit, a record to try again. Never more than a second,
-  /// so that no forgotten clock holds anything up.
+  /// Until the next thing that the clock brings: a claim, a time limit, a lane's pace. Never more than a second, so that no
+  /// forgotten clock holds anything up.
   private func sleepMilliseconds() -> Int {
-    guard claimAskedAt == nil, !isStopping else { return 250 }
-    return max(0, min(nextClaim.milliseconds - Instant.now.milliseconds, 1000))
+    let claim = claimAskedAt != nil || isStopping || !wantsMore ? nil : nextClaim
+    let next = (lanes.map(\.lane.wakesAt) + [claim]).compactMap { $0 }.min()
+    let wait = next.map { $0.milliseconds - Instant.now.milliseconds } ?? 1000
+    return max(0, min(wait, claimAskedAt != nil || isStopping ? 250 : 1000))
+  }
+
+  /// Whether a claim could bring anything: a lane that is half full is not asked for more.
+  private var wantsMore: Bool {
+    lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room * 2 >= $0.lane.capacity }
   }
 
   /// What the clock asks for.
   private func step() {
     let now = Instant.now
     if let asked = claimAskedAt, asked.adding(seconds: 15) <= now { claimFailed("gave no answer in time") }
-    if claimAskedAt == nil, !isStopping, nextClaim <= now { claim(now) }
+    if claimAskedAt == nil, !isStopping, nextClaim <= now, wantsMore { claim(now) }
     for lane in lanes {
       lane.advance(now: now, log: log)
       lane.rest(after: options.idleSeconds, now: now)
@@ -135,7 +143,7 @@ package final class WorkerLoop {
       "requestContext": ["http": ["method": "POST"], "timeEpoch": JSON(now.milliseconds)],
     ]
     do throws(Child.Failure) {
-      try claimer.send(envelope)
+      try claimer.send([envelope])
       claimAskedAt = now
     } catch { claimFailed(error.reason) }
   }
@@ -167,15 +175,11 @@ package final class WorkerLoop {
 
   // MARK: - Answers
 
-  private func read(_ descriptors: [Int32]) {
-    if claimer.descriptor >= 0, descriptors.contains(claimer.descriptor) {
-      switch claimer.read() {
-      case .notYet: break
-      case .line(let reply): claimed(reply)
-      case .gone(let reason): if claimAskedAt != nil { claimFailed(reason) }
-      }
-    }
-    for lane in lanes where lane.read(descriptors, log: log) {
+  private func proceed(_ ready: [pollfd]) {
+    let said = claimer.proceed(ready)
+    for reply in said.lines where claimAskedAt != nil { claimed(reply) }
+    if let end = said.end, claimAskedAt != nil { claimFailed(end) }
+    for lane in lanes where lane.proceed(ready, log: log) {
       // A lane that has become free may take what is still due.
       guard lane.lane.isIdle else { continue }
       nextClaim = min(nextClaim, .now)

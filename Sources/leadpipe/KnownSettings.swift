@@ -84,14 +84,14 @@ enum KnownSettings {
       Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),
     ] + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
-    + providers.map { Setting($0.name, fault: $0.fault) }
+    + Pace.settings + providers.map { Setting($0.name, fault: $0.fault) }
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
         value == "false" ? nil : "asks for an integration that this version does not have: set it to false"
       }
     }
     + [
-      "DIRECT_NOTIFICATIONS", "SLACK_PER_SECOND", "SLA_AUTOMATION", "TELEGRAM_PER_SECOND", "WAKE",
+      "DIRECT_NOTIFICATIONS", "SLA_AUTOMATION", "WAKE",
     ].map { name in Setting(name) { _ in "is not supported by this version: unset it" } }
 
   /// None of them is required: what is not configured is no channel.

@@ -92,10 +92,11 @@ struct WorkerCommand: ParsableCommand {
       return
     }
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
-    let options = WorkerLoop.Options(
+    var options = WorkerLoop.Options(
       name: "\(Self.host):\(getpid())",
       pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
       batchSize: checked.number("WORKER_BATCH_SIZE", default: 10), wakePath: checked["LEADPIPE_WAKE"])
+    options.intervals = Pace.intervals(checked)
     signal(SIGPIPE, SIG_IGN)
     do {
       let signals = try SignalPipe([SIGTERM, SIGINT])
