@@ -37,6 +37,8 @@ package struct Lane: Sendable {
   /// Claimed and not begun.
   package private(set) var queue: [JSON] = []
   private var begun: [JSON] = []
+  /// Claimed and given up: it can be claimed again, at no cost.
+  private var givenUp: [JSON] = []
   /// With outcomes that are not written down yet.
   private var outcomes: [JSON] = []
   /// What each step holds, in the order in which it will answer, and until when it must.
@@ -70,11 +72,16 @@ package struct Lane: Sendable {
 
   package mutating func add(_ lines: [JSON]) { queue += lines }
 
-  /// Gives up what has not begun: it can be claimed again, at no cost. Returns it.
-  @discardableResult
-  package mutating func dropQueue() -> [JSON] {
-    defer { queue = [] }
-    return queue
+  /// Gives up what has not begun.
+  package mutating func dropQueue() {
+    givenUp += queue
+    queue = []
+  }
+
+  /// What has been given up since the last call: its leases can be given back.
+  package mutating func takeGivenUp() -> [JSON] {
+    defer { givenUp = [] }
+    return givenUp
   }
 
   /// What the steps are to do now.

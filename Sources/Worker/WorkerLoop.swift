@@ -9,6 +9,10 @@ import Wire
 package final class WorkerLoop {
   package struct Options: Sendable {
     package var name: String
+    /// The name of this machine: what dead workers of it held is given back.
+    package var host: String
+    /// A text for each channel that changes with its settings: a change ends its pause.
+    package var fingerprints: [String: String] = [:]
     package var pollSeconds: Int
     package var batchSize: Int
     /// Where handlers tap; nil leaves the poll alone.
@@ -18,8 +22,9 @@ package final class WorkerLoop {
     /// Steps that have had nothing to do for this long end.
     package var idleSeconds = 60
 
-    package init(name: String, pollSeconds: Int, batchSize: Int, wakePath: String?) {
-      self.name = name
+    package init(host: String, pollSeconds: Int, batchSize: Int, wakePath: String?) {
+      self.host = host
+      name = "\(host):\(getpid())"
       self.pollSeconds = pollSeconds
       self.batchSize = batchSize
       self.wakePath = wakePath
@@ -28,13 +33,18 @@ package final class WorkerLoop {
 
   /// The handlers that a worker may need. It asks no other what it is: a broken endpoint stops no notification.
   package static let steps: Set<String> = [
-    "delivery-begin", "delivery-record", "event-claim", "notify-email", "notify-slack", "notify-telegram",
+    "data-prune", "delivery-begin", "delivery-record", "event-claim", "notify-email", "notify-slack", "notify-telegram",
   ]
 
   private let options: Options
   private let log: Log
   private let claimer: StepProcess
+  private let pruner: StepProcess
+  private var nextPrune = Instant.now.adding(seconds: 60)
   private var claimAskedAt: Instant?
+  /// What is to be given back: questions for the claimer, which go before the next claim.
+  private var releases: [JSON] = []
+  private var isReleasing = false
   private var nextClaim = Instant.now
   private var claimFailures = 0
   /// A tap that came while a claim was on its way: the claim may have looked too early.
@@ -58,6 +68,7 @@ package final class WorkerLoop {
     self.options = options
     self.log = log
     claimer = try step("event-claim")
+    pruner = try step("data-prune")
     for name in Set(channels.map(\.name)).sorted() {
       lanes.append(
         ChannelLane(
@@ -74,8 +85,9 @@ package final class WorkerLoop {
     let wake = options.wakePath.flatMap(WakeSocket.init)
     if options.wakePath != nil, wake == nil { log.warn("The wake socket cannot be made: polling only") }
     log.info("Notification worker started", ["channels": lanes.map(\.channel).joined(separator: ",")])
+    releases = [["host": .string(options.host), "alive": .array(living().map(JSON.string))]]
     var stopBy = Instant.now
-    while !isStopping || (lanes.contains { !$0.lane.isIdle } && .now < stopBy) {
+    while !isStopping || ((isAtWork || !releases.isEmpty || isReleasing) && .now < stopBy) {
       step()
       var entries = interests(signals, wake)
       _ = poll(&entries, nfds_t(entries.count), Int32(sleepMilliseconds()))
@@ -83,6 +95,7 @@ package final class WorkerLoop {
         isStopping = true
         stopBy = Instant.now.adding(seconds: 20)
         for index in lanes.indices { lanes[index].lane.dropQueue() }
+        releases.append([:])
       }
       if let wake, entries.contains(where: { $0.fd == wake.descriptor && $0.revents != 0 }) {
         wake.drain()
@@ -92,13 +105,14 @@ package final class WorkerLoop {
       proceed(entries.filter { $0.revents != 0 })
     }
     claimer.stop()
+    pruner.stop()
     for lane in lanes { lane.stop() }
     log.info("Notification worker stopped")
   }
 
   private func interests(_ signals: SignalPipe, _ wake: WakeSocket?) -> [pollfd] {
     [signals.descriptor, wake?.descriptor ?? -1].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-      + claimer.interests + lanes.flatMap { $0.steps.values.flatMap(\.interests) }
+      + claimer.interests + pruner.interests + lanes.flatMap { $0.steps.values.flatMap(\.interests) }
   }
 
   /// Until the next thing that the clock brings: a claim, a time limit, a lane's pace. Never more than a second, so that no
@@ -119,12 +133,57 @@ package final class WorkerLoop {
   private func step() {
     let now = Instant.now
     if let asked = claimAskedAt, asked.adding(seconds: 15) <= now { claimFailed("gave no answer in time") }
+    release(now)
+    prune(now)
     if claimAskedAt == nil, !isStopping, nextClaim <= now, wantsMore { claim(now) }
     for lane in lanes {
       lane.advance(now: now, log: log)
       lane.rest(after: options.idleSeconds, now: now)
     }
     if claimAskedAt == nil, claimer.lastUsed.adding(seconds: options.idleSeconds) <= now { claimer.stop() }
+  }
+
+  private var isAtWork: Bool { lanes.contains { !$0.lane.isIdle } }
+
+  // MARK: - Giving back, and clearing away
+
+  /// Gives back what lanes have given up, and at the end what nobody will begin any more.
+  private func release(_ now: Instant) {
+    let ids = lanes.flatMap { $0.lane.takeGivenUp() }.compactMap { $0["id"]?.string }
+    for start in stride(from: 0, to: ids.count, by: 1000) {
+      releases.append(["ids": .array(ids[start..<min(start + 1000, ids.count)].map(JSON.string))])
+    }
+    guard claimAskedAt == nil, !releases.isEmpty else { return }
+    isReleasing = true
+    ask(releases.removeFirst().setting("release", true), now)
+  }
+
+  /// The workers of this machine that may live, as they name themselves.
+  private func living() -> [String] {
+    guard let folder = opendir("/proc") else { return [options.name] }
+    defer { closedir(folder) }
+    var names: [String] = []
+    while let entry = readdir(folder), names.count < 4000 {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      guard Int(strict: name) != nil, let file = fopen("/proc/\(name)/comm", "re") else { continue }
+      defer { fclose(file) }
+      var buffer = [CChar](repeating: 0, count: 32)
+      guard fgets(&buffer, 32, file) != nil, strcmp(buffer, "leadpipe\n") == 0 else { continue }
+      names.append("\(options.host):\(name)")
+    }
+    return names
+  }
+
+  /// Once an hour what has been finished for long is taken away.
+  private func prune(_ now: Instant) {
+    guard !isStopping, nextPrune <= now else {
+      if pruner.lastUsed.adding(seconds: options.idleSeconds) <= now { pruner.stop() }
+      return
+    }
+    nextPrune = now.adding(seconds: 3600)
+    do throws(Child.Failure) { try pruner.send([[:]]) } catch { log.warn("Pruning failed", ["reason": error.reason]) }
   }
 
   // MARK: - Claiming
@@ -136,8 +195,15 @@ package final class WorkerLoop {
     let body: JSON = [
       "worker": .string(options.name), "limits": limits,
       "isComplete": .bool(toldAt.map { $0.adding(seconds: 60) <= now } ?? true),
+      "fingerprints": .object(
+        options.fingerprints.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) }),
     ]
     wasWoken = false
+    ask(body, now)
+  }
+
+  private func ask(_ body: JSON, _ now: Instant) {
+    let body = body.setting("worker", .string(options.name))
     let envelope: JSON = [
       "headers": ["content-type": "application/json"], "body": .string(body.text),
       "requestContext": ["http": ["method": "POST"], "timeEpoch": JSON(now.milliseconds)],
@@ -150,6 +216,11 @@ package final class WorkerLoop {
 
   private func claimed(_ reply: JSON) {
     claimAskedAt = nil
+    if isReleasing {
+      isReleasing = false
+      if reply["statusCode"]?.integer != 200 { log.warn("Claims could not be given back") }
+      return
+    }
     guard reply["statusCode"]?.integer == 200 else { return claimFailed("status \(reply["statusCode"]?.integer ?? 0)") }
     claimFailures = 0
     if toldAt.map({ $0.adding(seconds: 60) <= .now }) ?? true { toldAt = .now }
@@ -167,6 +238,7 @@ package final class WorkerLoop {
   /// Waits a little longer after each failure in a row, up to the poll.
   private func claimFailed(_ reason: String) {
     claimAskedAt = nil
+    isReleasing = false
     claimer.stop()
     claimFailures += 1
     log.warn("Claiming failed", ["reason": reason])
@@ -179,6 +251,8 @@ package final class WorkerLoop {
     let said = claimer.proceed(ready)
     for reply in said.lines where claimAskedAt != nil { claimed(reply) }
     if let end = said.end, claimAskedAt != nil { claimFailed(end) }
+    let pruned = pruner.proceed(ready)
+    for reply in pruned.lines where reply["problem"] != nil { log.warn("Pruning failed") }
     for lane in lanes where lane.proceed(ready, log: log) {
       // A lane that has become free may take what is still due.
       guard lane.lane.isIdle else { continue }

@@ -93,10 +93,11 @@ struct WorkerCommand: ParsableCommand {
     }
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
     var options = WorkerLoop.Options(
-      name: "\(Self.host):\(getpid())",
+      host: Self.host,
       pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
       batchSize: checked.number("WORKER_BATCH_SIZE", default: 10), wakePath: checked["LEADPIPE_WAKE"])
     options.intervals = Pace.intervals(checked)
+    options.fingerprints = Fingerprint.channels(settings)
     signal(SIGPIPE, SIG_IGN)
     do {
       let signals = try SignalPipe([SIGTERM, SIGINT])
