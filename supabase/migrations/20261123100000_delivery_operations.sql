@@ -766,6 +766,7 @@ declare
   v_batch integer := least(greatest(coalesce((p ->> 'batch')::integer, 1000), 10), 1000);
   v_before timestamptz := clock_timestamp() - make_interval(days => (p ->> 'days')::integer);
   v_old uuid[];
+  v_gone uuid[];
   v_events integer := 0;
   v_deliveries integer := 0;
   v_attempts integer := 0;
@@ -788,8 +789,9 @@ begin
                         where d.lead_event_id = e.id and (d.due_at is not null or d.status = 'sending'))
       order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
     if v_old is not null then
-      delete from public.notification_attempts a
-      where a.delivery in (select d.id from public.notification_logs d where d.lead_event_id = any (v_old));
+      -- By the ids themselves: of a join the planner might read all tries there are.
+      select array_agg(d.id) into v_gone from public.notification_logs d where d.lead_event_id = any (v_old);
+      delete from public.notification_attempts a where a.delivery = any (v_gone);
       get diagnostics v_attempts = row_count;
       delete from public.notification_logs d where d.lead_event_id = any (v_old);
       get diagnostics v_deliveries = row_count;
