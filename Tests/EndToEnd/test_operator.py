@@ -3,13 +3,14 @@
 import json
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import handlers
 from cluster import leadpipe
 from house import House
-from parts import TEST_USER, clean_environment, until
+from parts import TEST_USER, until
 
 CONVERSATION = "00000000-0000-4000-8000-0000000000c1"
 
@@ -229,6 +230,7 @@ def test_the_claim_reads_partial_indexes_only_however_much_is_finished(database)
             "select claim_deliveries('{\"worker\": \"w\", \"isComplete\": true, \"channels\": [{\"channel\": \"slack\"}]}') -> 'deliveries';")
         for table in ("notification_logs", "lead_events"):
             assert f"Seq Scan on {table}" not in done.stderr, f"{when}\n{done.stderr}"
+        assert "JIT:" not in done.stderr, "compiling takes longer than the claim"
         assert "notification_logs_due_idx" in done.stderr and "notification_logs_sending_idx" in done.stderr, done.stderr
         return done.stdout
     assert "lead.created" in plans("before anything is known of the tables")
@@ -250,3 +252,32 @@ def test_pruning_takes_turns_with_a_worker(database, providers):
         assert json.loads(done.stdout)["events"] == 3000 and json.loads(done.stdout)["isComplete"] is True
         until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the new message")
         assert re.search(r"\[INFO\] Pruned rows=6\d\d\d", done.stderr)
+
+
+def test_twenty_claimers_get_one_probe_of_a_channel_that_was_set_up_wrongly(database):
+    for _ in range(5):
+        deliver(database)
+    database.run("insert into notification_channels (channel, paused_until, pause_class, fail_streak) values ('slack', now() - interval '1 s', 'config', 1)")
+    settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": '[{"channel":"slack","recipient":"default"}]'}
+    with ThreadPoolExecutor(20) as pool:
+        ended = list(pool.map(lambda n: handlers.run("event-claim", {"worker": f"w{n}"}, **settings), range(20)))
+    assert [done.returncode for done in ended] == [0] * 20
+    assert sum(len(handlers.lines(done.stdout)) for done in ended) == 1
+
+
+def test_a_worker_that_dies_gives_back_at_the_next_start_what_it_had_only_claimed(database):
+    ids = {deliver(database) for _ in range(3)}
+    settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": '[{"channel":"slack","recipient":"default"}]'}
+    def claimed(worker):
+        return handlers.lines(handlers.run("event-claim", {"worker": worker}, **settings).stdout)
+    lines = claimed("host:7")
+    assert {line["id"] for line in lines} == ids
+    begun = handlers.run("delivery-begin", lines[0], DATABASE_URL=database.url)
+    assert begun.returncode == 0
+    released = handlers.run("event-claim", {"worker": "host:8", "release": True, "host": "host", "alive": ["host:8"]}, **settings)
+    assert handlers.lines(released.stdout) == [{"released": 2}]
+    again = claimed("host:8")
+    assert {line["id"] for line in again} == ids - {lines[0]["id"]}
+    assert {line["attempt"] for line in again} == {1} and {line["fence"] for line in again} == {2}
+    late = handlers.lines(handlers.run("delivery-begin", lines[1], DATABASE_URL=database.url).stdout)
+    assert late[0]["outcome"]["class"] == "lost"
