@@ -192,12 +192,16 @@ package final class WorkerLoop {
   /// deliveries it holds.
   private func claim(_ now: Instant) {
     let limits = JSON.object(lanes.map { JSON.Member($0.channel, JSON($0.lane.room)) })
-    let body: JSON = [
-      "worker": .string(options.name), "limits": limits,
-      "isComplete": .bool(toldAt.map { $0.adding(seconds: 60) <= now } ?? true),
-      "fingerprints": .object(
-        options.fingerprints.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) }),
+    var body: JSON = [
+      "limits": limits, "isComplete": .bool(toldAt.map { $0.adding(seconds: 60) <= now } ?? true),
     ]
+    // Once only: two workers with different settings would go on ending each other's pauses.
+    if toldAt == nil {
+      let fingerprints = lanes.compactMap { lane in
+        options.fingerprints[lane.channel].map { JSON.Member(lane.channel, .string($0)) }
+      }
+      body = body.setting("fingerprints", .object(fingerprints))
+    }
     wasWoken = false
     ask(body, now)
   }
@@ -252,7 +256,10 @@ package final class WorkerLoop {
     for reply in said.lines where claimAskedAt != nil { claimed(reply) }
     if let end = said.end, claimAskedAt != nil { claimFailed(end) }
     let pruned = pruner.proceed(ready)
-    for reply in pruned.lines where reply["problem"] != nil { log.warn("Pruning failed") }
+    for reply in pruned.lines {
+      if reply["problem"] != nil { log.warn("Pruning failed") }
+      if reply["isComplete"] == false { nextPrune = Instant.now.adding(seconds: 1) }
+    }
     for lane in lanes where lane.proceed(ready, log: log) {
       // A lane that has become free may take what is still due.
       guard lane.lane.isIdle else { continue }
