@@ -27,7 +27,7 @@ extension DeliveryLine {
   }
 
   /// Answers the deliveries of requests that came together: those that `concerns` picks by what `work` makes of them all
-  /// at once, the others untouched. A fault of `work` is the answer to each that it had.
+  /// at once, the others untouched.
   package static func answer(
     _ requests: [Request], where concerns: (DeliveryLine) -> Bool,
     by work: ([DeliveryLine], Instant) throws(Problem) -> [JSON]
@@ -35,18 +35,27 @@ extension DeliveryLine {
     let lines = requests.map { request in Result { () throws(Problem) in try DeliveryLine(of: request) } }
     let concerned = lines.compactMap { try? $0.get() }.filter(concerns)
     let deadline = requests.compactMap(\.deadline).min() ?? .now
-    var answers = Result<[JSON], Problem>.success([])
-    if !concerned.isEmpty { answers = Result { () throws(Problem) in try work(concerned, deadline) } }
-    var next = 0
+    var answers = together(concerned, deadline, work).makeIterator()
     return lines.map { line in
-      switch (line, answers) {
-      case (.failure(let problem), _): return .failure(problem)
-      case (.success(let delivery), _) where !concerns(delivery): return .success(Reply(delivery.document))
-      case (_, .failure(let problem)): return .failure(problem)
-      case (_, .success(let documents)):
-        defer { next += 1 }
-        return .success(Reply(documents[next]))
+      switch line {
+      case .failure(let problem): .failure(problem)
+      case .success(let delivery) where !concerns(delivery): .success(Reply(delivery.document))
+      case .success: answers.next()?.map { Reply($0) } ?? .failure(Problem(.internalError, "no answer was made"))
       }
+    }
+  }
+
+  /// Does the work of all at once. Where the database will not have them together, one of them may be at fault: each is
+  /// then done alone, so that it stands in nobody's way.
+  private static func together(
+    _ deliveries: [DeliveryLine], _ deadline: Instant, _ work: ([DeliveryLine], Instant) throws(Problem) -> [JSON]
+  ) -> [Result<JSON, Problem>] {
+    guard !deliveries.isEmpty else { return [] }
+    do throws(Problem) {
+      return try work(deliveries, deadline).map { .success($0) }
+    } catch {
+      guard error.kind == .internalError, deliveries.count > 1 else { return deliveries.map { _ in .failure(error) } }
+      return deliveries.flatMap { together([$0], deadline, work) }
     }
   }
 }

@@ -70,9 +70,12 @@ package final class WorkerLoop {
     claimer = try step("event-claim")
     pruner = try step("data-prune")
     for name in Set(channels.map(\.name)).sorted() {
+      // No more of a channel with a pace than it may send in ten seconds: a third of the shortest lease.
+      let interval = options.intervals[name] ?? 0
+      let capacity = interval > 0 ? min(options.batchSize, max(1, 10_000 / interval)) : options.batchSize
       lanes.append(
         ChannelLane(
-          channel: name, lane: Lane(capacity: options.batchSize, interval: options.intervals[name] ?? 0),
+          channel: name, lane: Lane(capacity: capacity, interval: interval),
           steps: [
             .begin: try step("delivery-begin"), .send: try step("notify-\(name)"), .record: try step("delivery-record"),
           ]))

@@ -124,3 +124,31 @@ def test_what_a_stranger_writes_is_text_in_every_message(house, database, provid
         "auto-submitted", "content-type", "date", "from", "message-id", "mime-version", "reply-to", "subject", "to"]
     html = next(part.get_content() for part in message.walk() if part.get_content_type() == "text/html")
     assert "<b>&" not in html and "&lt;!channel&gt;" in html
+
+
+def test_slack_and_telegram_get_one_message_a_second_and_mail_as_fast_as_it_comes(database, providers, mail):
+    settings = {**providers.settings, **mail.settings, "SLACK_PER_SECOND": "", "TELEGRAM_PER_SECOND": "2"}
+    with House(DATABASE_URL=database.url, **settings) as house:
+        for n in range(4):
+            house.capture({**TEST_USER, "customerName": f"Lead {n}"})
+        until(lambda: len(mail.envelopes) == 4, 15, "the mails")
+        until(lambda: len(providers.of("slack")) == len(providers.of("telegram")) == 4, 15, "the messages")
+    for name, pause in (("slack", 1.0), ("telegram", 0.5)):
+        times = [message["at"] for message in providers.of(name)]
+        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+        assert all(gap > pause - 0.1 for gap in gaps), (name, gaps)
+
+
+def test_a_worker_that_stops_gives_back_what_it_had_only_claimed(database, providers, mail):
+    """Its successor sends it at once, not when the lease is over, and it costs no try."""
+    settings = {**providers.settings, "SLACK_PER_SECOND": "", "TELEGRAM_PER_SECOND": ""}
+    with House(DATABASE_URL=database.url, **settings) as house:
+        for n in range(6):
+            house.capture({**TEST_USER, "customerName": f"Lead {n}"})
+        until(lambda: len(providers.of("slack")) >= 2, 15, "the first messages")
+        house.stop()
+        assert database.count("notification_logs", "lease_until is not null") == 0
+        house.start()
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 12, 20, "all of them")
+    assert len(providers.of("slack")) == len(providers.of("telegram")) == 6
+    assert database.count("notification_logs", "retry_count <> 1") == 0

@@ -1,0 +1,1 @@
+select string_agg(recipient || ':' || status, ',' order by recipient) from notification_logs
