@@ -2,7 +2,7 @@
 package struct RetrySchedule: Sendable {
   /// The next state of a delivery.
   package struct Verdict: Sendable, Equatable {
-    /// sent or failed.
+    /// sent, failed, or pending for what goes back as it was.
     package let status: String
     /// Whether the try counts against the message.
     package let burnsAttempt: Bool
@@ -36,7 +36,7 @@ package struct RetrySchedule: Sendable {
     case .delivered, .accepted: return Verdict(status: "sent", burnsAttempt: true, retryInSeconds: nil)
     case .permanent, .lost: return Verdict(status: "failed", burnsAttempt: true, retryInSeconds: nil)
     case .unknown where parksUnknown: return Verdict(status: "failed", burnsAttempt: true, retryInSeconds: nil)
-    case .deferred: return Verdict(status: "failed", burnsAttempt: false, retryInSeconds: 0)
+    case .deferred: return Verdict(status: "pending", burnsAttempt: false, retryInSeconds: nil)
     case .config: return Verdict(status: "failed", burnsAttempt: false, retryInSeconds: configPause)
     case .throttled:
       let wait = min(max(outcome.retryAfterSeconds ?? throttlePause, 1), 24 * 3600)

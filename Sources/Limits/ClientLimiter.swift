@@ -40,19 +40,17 @@ package struct ClientLimiter: Sendable {
   /// Counts the request if both bounds admit it. The verdict is that of the tighter one.
   package mutating func admit(_ key: RateKey, at now: Int) -> RateVerdict {
     guard case .v6(let upper) = key else { return clients.admit(key, at: now) }
-    let network = upper >> 16
-    let judged = [clients.judge(key, at: now), networks.judge(network, at: now)]
-    let refusals = judged.filter { !$0.isAllowed }
-    if let longest = refusals.max(by: { $0.resetsIn < $1.resetsIn }) { return longest }
-    let verdicts = [clients.admit(key, at: now), networks.admit(network, at: now)]
-    return verdicts[1].remaining < verdicts[0].remaining ? verdicts[1] : verdicts[0]
+    let judged = judge(key, at: now)
+    guard judged.isAllowed else { return judged }
+    let (own, network) = (clients.admit(key, at: now), networks.admit(upper >> 16, at: now))
+    return network.remaining < own.remaining ? network : own
   }
 
-  /// What `admit` would say of the client alone; counts nothing.
+  /// What `admit` would say; counts nothing. Of two refusals it is the longer one.
   package func judge(_ key: RateKey, at now: Int) -> RateVerdict {
     let own = clients.judge(key, at: now)
     guard case .v6(let upper) = key else { return own }
     let network = networks.judge(upper >> 16, at: now)
-    return own.isAllowed && !network.isAllowed ? network : own
+    return [own, network].filter { !$0.isAllowed }.max { $0.resetsIn < $1.resetsIn } ?? own
   }
 }

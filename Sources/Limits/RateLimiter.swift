@@ -143,14 +143,16 @@ private struct AdmissionRing: Sendable {
   }
 
   mutating func admit(_ limit: RateLimit, at now: Int, told: Int) -> RateVerdict {
-    guard judge(limit, at: now, told: told).isAllowed else { return judge(limit, at: now, told: told) }
+    let before = judge(limit, at: now, told: told)
+    guard before.isAllowed else { return before }
     if times.count < limit.count {
       times.append(now)
     } else {
       times[start] = now
       start = (start + 1) % times.count
     }
-    let after = judge(limit, at: now, told: told)
-    return RateVerdict(isAllowed: true, limit: limit, remaining: after.remaining, resetsIn: after.resetsIn)
+    // Where none counted before, the one that was admitted now is the next to be given back: a whole time from now.
+    let resetsIn = before.remaining == limit.count ? now + limit.milliseconds - told : before.resetsIn
+    return RateVerdict(isAllowed: true, limit: limit, remaining: before.remaining - 1, resetsIn: resetsIn)
   }
 }

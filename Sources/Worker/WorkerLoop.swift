@@ -83,7 +83,7 @@ package final class WorkerLoop {
   }
 
   /// Runs until SIGTERM or SIGINT. What is being sent is finished and recorded first, for at most 20 s; what was only
-  /// claimed is left to its lease.
+  /// claimed is given back.
   package func run(signals: SignalPipe) {
     let wake = options.wakePath.flatMap(WakeSocket.init)
     if options.wakePath != nil, wake == nil { log.warn("The wake socket cannot be made: polling only") }

@@ -14,6 +14,7 @@ import Wire
     #expect(verdict(.delivered) == .init(status: "sent", burnsAttempt: true, retryInSeconds: nil))
     #expect(verdict(.accepted).status == "sent")
     #expect(verdict(.permanent) == .init(status: "failed", burnsAttempt: true, retryInSeconds: nil))
+    #expect(verdict(.deferred) == .init(status: "pending", burnsAttempt: false, retryInSeconds: nil))
   }
 
   @Test(

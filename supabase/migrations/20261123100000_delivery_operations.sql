@@ -384,7 +384,8 @@ begin
 end
 $$;
 
--- Writes down what happened, under the fence that was claimed. What is lost was decided by somebody else in the meantime.
+-- Writes down what happened, under the fence that was claimed. What is lost was decided by somebody else in the meantime. With
+-- status pending a delivery that was begun and not sent goes back as it was: nothing has happened to it, nor to its channel.
 create or replace function public.record_outcomes(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -405,16 +406,16 @@ begin
       id uuid, fence bigint, class text, status text, burned boolean, "retryInSeconds" double precision,
       "statusCode" integer, "providerCode" text, "retryAfterSeconds" double precision, reason text, excerpt text,
       "providerId" text, subject text, "finishedAt" timestamptz)
-    where o.status in ('sent', 'failed')
+    where o.status in ('sent', 'failed', 'pending')
     order by o.id, o.fence
   ), changed as (
     update public.notification_logs d set
       status = o.status,
-      outcome_class = o.class,
+      outcome_class = case o.status when 'pending' then d.outcome_class else o.class end,
       -- A word that comes after the lease had run out finds the try counted already.
       retry_count = case when d.status = 'sending' then d.retry_count + coalesce(o.burned, false)::integer
         else greatest(d.retry_count - (not coalesce(o.burned, false))::integer, 0) end,
-      error_message = case when o.status = 'failed' then coalesce(o.reason, o.class, 'failed') end,
+      error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
       next_attempt_at = case when o.status = 'failed' then v_now + make_interval(secs => o."retryInSeconds") end,
       sent_at = case when o.status = 'sent' then coalesce(o."finishedAt", v_now) else d.sent_at end,
       provider_id = coalesce(o."providerId", d.provider_id),
@@ -433,7 +434,7 @@ begin
       retry_after_seconds = c."retryAfterSeconds", excerpt = c.excerpt
     from changed c where a.delivery = c.id and a.fence = c.fence
   ), final as (
-    select * from changed where status = 'sent' or next_attempt_at is null
+    select * from changed where status = 'sent' or (status = 'failed' and next_attempt_at is null)
   ), evented as (
     -- As emit_lead_event would, all at once.
     insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
@@ -466,7 +467,7 @@ begin
   ), opened as (
     -- Anything else than config says that the channel is set up well: what waits behind a probe may go.
     update public.notification_channels n set fail_streak = 0, probe = null
-    from (select distinct channel from changed where class not in ('throttled', 'config')) heard
+    from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') heard
     where n.channel = heard.channel and n.fail_streak > 0
       and n.channel not in (select channel from changed where class in ('throttled', 'config') and next_attempt_at is not null)
   )
