@@ -15,11 +15,13 @@ Handler(
   let leaseSeconds = DeliveryLine.leaseSeconds(settings)
   return { requests, log in
     DeliveryLine.answer(requests, where: { !$0.hasOutcome }) { deliveries, deadline throws(Problem) in
+      let begunAt = Instant.now
       let beginnings = try database.begin(deliveries, leaseSeconds: leaseSeconds, deadline: deadline, log: log)
       return zip(deliveries, beginnings).map { delivery, beginning in
         var delivery = delivery
         switch beginning {
-        case .begun: break
+        case .begun:
+          delivery.begin(at: begunAt, sendBefore: begunAt.adding(seconds: leaseSeconds - DeliveryLine.longestSend))
         case .paused:
           log.info("Delivery \(delivery.id.text) was given back: its channel is paused")
           delivery.outcome = DeliveryOutcome(.lost, reason: "its channel was paused; it has been given back")
