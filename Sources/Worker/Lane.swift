@@ -29,7 +29,7 @@ package struct Lane: Sendable {
   private static let recordBatch = 100
   private static let largestWindow = 64
   /// How much sending, in milliseconds, is begun ahead.
-  private static let ahead = 250.0
+  private static let ahead = 50.0
 
   package let capacity: Int
   /// The least time between two sends, in milliseconds; 0 for none.

@@ -7,16 +7,18 @@ import Wire
 Handler(
   Description(
     name: "delivery-begin", kind: .step, summary: "Marks a claimed delivery as being sent, under its fence",
-    environment: Database.settings + [DeliveryLine.leaseSetting], input: DeliveryLine.schema,
+    environment: Database.settings + Pace.settings + [DeliveryLine.leaseSetting], input: DeliveryLine.schema,
     output: DeliveryLine.schema),
   batchSize: 100
 ) { settings throws(Problem) in
   let database = Database(settings)
   let leaseSeconds = DeliveryLine.leaseSeconds(settings)
+  let paces = Pace.intervals(settings)
   return { requests, log in
     DeliveryLine.answer(requests, where: { !$0.hasOutcome }) { deliveries, deadline throws(Problem) in
       let begunAt = Instant.now
-      let beginnings = try database.begin(deliveries, leaseSeconds: leaseSeconds, deadline: deadline, log: log)
+      let beginnings = try database.begin(
+        deliveries, leaseSeconds: leaseSeconds, paces: paces, deadline: deadline, log: log)
       return zip(deliveries, beginnings).map { delivery, beginning in
         var delivery = delivery
         switch beginning {
@@ -25,6 +27,8 @@ Handler(
         case .paused:
           log.info("Delivery \(delivery.id.text) was given back: its channel is paused")
           delivery.outcome = DeliveryOutcome(.lost, reason: "its channel was paused; it has been given back")
+        case .early:
+          delivery.outcome = DeliveryOutcome(.lost, reason: "its channel's turn comes later; it has been given back")
         case .lost:
           log.warn("Delivery \(delivery.id.text) was lost to another worker")
           delivery.outcome = DeliveryOutcome(.lost)
