@@ -61,7 +61,10 @@ package struct Lane: Sendable {
 
   private var heldCount: Int { held.values.reduce(0) { $0 + $1.count } }
   /// How many more deliveries may be claimed for this lane.
-  package var room: Int { max(0, capacity - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending) }
+  /// None while outcomes cannot be written down: their leases may end meanwhile, and who claims them makes a late word void.
+  package var room: Int {
+    recordFailingSince != nil ? 0 : max(0, capacity - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending)
+  }
   package var isIdle: Bool { queue.isEmpty && begun.isEmpty && outcomes.isEmpty && heldCount == 0 }
   private var sending: Int { held[.send]?.count ?? 0 }
 
@@ -100,15 +103,20 @@ package struct Lane: Sendable {
       maySendAt = Instant(milliseconds: now.milliseconds + interval)
       passes.append(pass(Self.take(&begun, begun.count), to: .send, now: now))
     }
-    if !isRefused, !isHolding(.begin), !queue.isEmpty, maySendAt <= now, sending <= window / 2 {
+    if mayBegin, !queue.isEmpty, maySendAt <= now, sending <= window / 2 {
       passes.append(pass(Self.take(&queue, window - sending), to: .begin, now: now))
     }
     return passes
   }
 
+  /// What cannot be written down is sent again in the end: nothing more is begun then, nor where too much is waiting for it.
+  private var mayBegin: Bool {
+    !isHolding(.begin) && !isRefused && recordFailingSince == nil && outcomes.count < Self.recordBatch
+  }
+
   /// The next moment at which `next` has something to do that nobody's answer brings.
   package var wakesAt: Instant? {
-    let pace = queue.isEmpty || isRefused || isHolding(.begin) || isHolding(.send) ? nil : maySendAt
+    let pace = queue.isEmpty || !mayBegin || isHolding(.send) ? nil : maySendAt
     let again = outcomes.isEmpty ? nil : recordAgainAt
     return (Array(deadlines.values) + [pace, again].compactMap { $0 }).min()
   }

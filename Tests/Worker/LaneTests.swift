@@ -218,6 +218,26 @@ import Worker
     #expect(lane.isIdle)
   }
 
+  @Test("while outcomes cannot be written down nothing more is begun or claimed: it would all be sent again")
+  func recordFailing() {
+    var lane = Lane(capacity: 10)
+    lane.add([line(1), line(2)])
+    _ = lane.next(now: start)
+    lane.answered(line(1), by: .begin, now: start)
+    _ = lane.next(now: start)
+    lane.answered(sent(1), by: .send, now: start)
+    #expect(lane.next(now: start).map(\.stage) == [.record, .begin])
+    _ = lane.failed(.record, .died, "gone", now: start)
+    lane.answered(line(2), by: .begin, now: start)
+    #expect(lane.next(now: start).map(\.stage) == [.send] && lane.room == 0)
+    lane.add([line(3)])
+    lane.answered(sent(2), by: .send, now: start)
+    let again = start.adding(seconds: 1)
+    #expect(lane.next(now: again) == [Lane.Pass([sent(1), sent(2)], to: .record)])
+    for id in 1...2 { lane.answered(sent(id), by: .record, now: again) }
+    #expect(lane.next(now: again).map(\.stage) == [.begin] && lane.room == 9)
+  }
+
   @Test("a step that hangs is overdue") func hangs() {
     var lane = Lane(capacity: 2)
     lane.add([line(1)])
