@@ -1,0 +1,7 @@
+"""Ten thousand leads through three channels while one request in five fails, in every way that PROVIDERS knows."""
+
+import faults
+
+
+def test_every_fault_over_10000_leads(database, tmp_path):
+    faults.judge(database, tmp_path, count=10_000, seed=20, horizon=40, seconds=700)
