@@ -234,7 +234,8 @@ class Run:
         for name in (RETRY, THROTTLED, CONFIG, PERMANENT, "delivered"):
             # A form that is refused twice ends its try.
             room = unsent if name == RETRY else forms // 2 if name == PERMANENT else 0
-            assert expected[name] <= found[name] <= expected[name] + room, (channel, name, expected, found)
+            assert expected[name] <= found[name] <= expected[name] + room, (
+                channel, name, expected, found, counts["failed"], ledger.words(channel, name))
         assert expected[RETRY] + expected[UNKNOWN] + unsent == found[RETRY] + found[UNKNOWN], (channel, expected, found)
         assert set(found) <= {*expected, RETRY, UNKNOWN, "deferred"}, (channel, found)
 

@@ -48,8 +48,10 @@ class Try(NamedTuple):
     began: float
     ended: float
     kind: str
+    # What the provider said: its word and its status.
     code: str
-    status: str
+    # The one that began it, as host:pid.
+    worker: str
 
 
 class Delivery:
@@ -78,7 +80,7 @@ class Ledger:
             self.deliveries[row[0]] = Delivery(*row)
         rows = self.table(database, """
           select delivery, extract(epoch from started_at), coalesce(extract(epoch from finished_at)::text, 'inf'),
-            coalesce(class, 'open'), coalesce(provider_code, ''), coalesce(status_code::text, '')
+            coalesce(class, 'open'), concat_ws(' ', provider_code, status_code), worker
           from notification_attempts order by delivery, fence""")
         for id, began, ended, *rest in rows:
             self.deliveries[id].tries.append(Try(float(began), float(ended), *rest))
@@ -107,6 +109,10 @@ class Ledger:
         """How many tries came to which class."""
         return Counter(attempt.kind for delivery in self.of(channel) for attempt in delivery.tries)
 
+    def words(self, channel, kind):
+        """What the provider said where tries came to this class."""
+        return Counter(attempt.code for delivery in self.of(channel) for attempt in delivery.tries if attempt.kind == kind)
+
     # ── What must be true ──
 
     def unsettled(self):
@@ -118,8 +124,10 @@ class Ledger:
         """Deliveries of which a message was taken after one that was acknowledged."""
         return [d for d in self.deliveries.values() if d.acknowledged and d.taken[-1].at > min(m.at for m in d.acknowledged)]
 
-    def misjudged(self):
-        """Tries whose class is not what happened in the sink while they lasted."""
+    def misjudged(self, answers_may_be_lost=False):
+        """Tries whose class is not what happened in the sink while they lasted. What was acknowledged to a sender that is killed is
+        unknown all the same."""
+        unknown = ([], [True], [False]) if answers_may_be_lost else ([], [True])
         wrong = []
         for d in self.deliveries.values():
             left = list(d.taken)
@@ -129,7 +137,7 @@ class Ledger:
                     # It ends where the next one begins: what is taken there belongs to the next.
                     mine = [m for m in mine if m.at < attempt.ended - TOLERANCE]
                 answers = [bool(m.unanswered) for m in mine]
-                fits = {"delivered": answers == [False], "unknown": answers in ([], [True]), "open": True}.get(attempt.kind, not answers)
+                fits = {"delivered": answers == [False], "unknown": answers in unknown}.get(attempt.kind, not answers)
                 if not fits:
                     wrong.append((attempt, d))
                 left = [m for m in left if m not in mine]
