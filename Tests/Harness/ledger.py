@@ -124,15 +124,16 @@ class Ledger:
         """Deliveries of which a message was taken after one that was acknowledged."""
         return [d for d in self.deliveries.values() if d.acknowledged and d.taken[-1].at > min(m.at for m in d.acknowledged)]
 
-    def misjudged(self, answers_may_be_lost=False):
-        """Tries whose class is not what happened in the sink while they lasted. What was acknowledged to a sender that is killed is
-        unknown all the same."""
-        unknown = ([], [True], [False]) if answers_may_be_lost else ([], [True])
+    def misjudged(self, killed=False):
+        """Tries whose class is not what happened in the sink while they lasted. A sender that is `killed` never reads its answer, and
+        what it has sent may arrive after its end is written down."""
+        unknown = ([], [True], [False]) if killed else ([], [True])
         wrong = []
         for d in self.deliveries.values():
             left = list(d.taken)
             for attempt in d.tries:
-                mine = [m for m in left if attempt.began - TOLERANCE <= m.at <= attempt.ended + TOLERANCE]
+                late = 1 if killed and attempt.kind == "unknown" else TOLERANCE
+                mine = [m for m in left if attempt.began - TOLERANCE <= m.at <= attempt.ended + late]
                 if attempt.kind == "deferred" and mine:
                     # It ends where the next one begins: what is taken there belongs to the next.
                     mine = [m for m in mine if m.at < attempt.ended - TOLERANCE]
