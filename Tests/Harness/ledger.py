@@ -115,10 +115,11 @@ class Ledger:
 
     # ── What must be true ──
 
-    def unsettled(self):
-        """What is neither final nor waiting with a reason and a time."""
+    def unsettled(self, parks=False):
+        """What is neither final nor waiting with a reason and a time. A message of which nobody knows is final where it is parked."""
         return [d for d in self.deliveries.values() if not (
-            d.status == "sent" and d.acknowledged or d.status == "failed" and d.reason and (d.next_at or d.kind in ("permanent", "unknown")))]
+            d.status == "sent" and d.acknowledged or d.status == "failed" and d.reason and (
+                d.next_at or d.kind == "permanent" or parks and d.kind == "unknown" and d.channel != "email"))]
 
     def repeats(self):
         """Deliveries of which a message was taken after one that was acknowledged."""
