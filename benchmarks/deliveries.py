@@ -3,7 +3,7 @@
 deliveries.py BIN DATABASE_URL WORK
 
 BIN is the folder of our executables, DATABASE_URL the owner's login of a migrated database that no worker works on, WORK a
-folder for what is made meanwhile. Runs in a Python that has requirements.txt. The tables of deliveries are emptied."""
+folder for what is made meanwhile. Runs in a Python that has requirements.txt. Whatever the database held is deleted."""
 
 import contextlib
 import glob
@@ -80,7 +80,7 @@ def until(condition, what, seconds=LIMIT):
     while not condition():
         if time.monotonic() > end:
             sys.exit(f"not in {seconds} s: {what}")
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 class Meter:
@@ -122,14 +122,13 @@ class Run:
 
 
 class Queue:
-    """A queue and its worker."""
+    """A queue and its worker. `done` selects when jobs were written down as done, in seconds; `empty` takes them away."""
 
     def __init__(self, name, url):
         self.name, self.url = name, url
         self.connection = psycopg.connect(url, autocommit=True)
 
     def times(self):
-        """When jobs were written down as done, in seconds."""
         return [moment for moment, in self.connection.execute(self.done)]
 
     def count(self):
@@ -150,33 +149,51 @@ class Queue:
 
 
 class Ours(Queue):
-    empty = """truncate lead_events, notification_logs, notification_attempts, notification_channels,
-        conversation_timeline, workers"""
+    # What is older stays from run to run: tables in use are not empty.
+    since = 0
     worker = [BIN / "leadpipe", "worker"]
 
     def __init__(self, name, environment, *channels, batch=BATCH, handlers=BIN / "handlers"):
         super().__init__(name, URL)
+        self.channels = ", ".join(f"'{channel}'" for channel in channels)
         self.environment = {
             "DATABASE_URL_WORKER": login("worker"), "LEADPIPE_HANDLERS": str(handlers), "WORKER_BATCH_SIZE": str(batch),
             "SLACK_PER_SECOND": "off", "TELEGRAM_PER_SECOND": "off"} | environment
-        names = ", ".join(f"'{channel}'" for channel in channels)
-        self.done = f"""select extract(epoch from updated_at)::float8 from notification_logs
-            where status = 'sent' and channel in ({names})"""
+
+    @property
+    def done(self):
+        return f"""select extract(epoch from updated_at)::float8 from notification_logs
+            where status = 'sent' and channel in ({self.channels}) and created_at > to_timestamp({Ours.since})"""
+
+    @property
+    def empty(self):
+        return f"""
+            delete from lead_events where created_at > to_timestamp({Ours.since});
+            delete from notification_attempts where started_at > to_timestamp({Ours.since});
+            delete from conversation_timeline where created_at > to_timestamp({Ours.since});
+            truncate notification_channels, workers"""
 
     def load(self, jobs):
         self.connection.execute("""
-            insert into lead_events (id, event_type, conversation_id, payload, created_at)
-            select id, event_type, conversation_id, payload, clock_timestamp() from bench_events limit %s""", [jobs])
+            insert into lead_events (event_type, conversation_id, payload, created_at)
+            select event_type, conversation_id, payload, clock_timestamp() from bench_events limit %s""", [jobs])
 
-    def capture(self, count):
-        """Test leads, as lead-capture stores them: their events are kept for every run that follows."""
-        self.connection.execute(self.empty)
+    def clear(self):
+        self.connection.execute("""
+            drop table if exists bench_events, bench_commits;
+            truncate conversations, customer_identities, notification_attempts, notification_channels, workers cascade""")
+
+    def prepare(self, count):
+        """Test leads as lead-capture stores them, whose events are kept for every run that follows; and a first run, to have
+        deliveries of before."""
+        self.clear()
         leads = subprocess.Popen([BIN / "leadpipe", "generate", "--count", str(count), "--hostile", "0"], stdout=subprocess.PIPE)
         subprocess.run([BIN / "handlers/lead-capture", "--stream"], stdin=leads.stdout, stdout=subprocess.DEVNULL, check=True,
-                       env=PLAIN | {"DATABASE_URL": login("intake")}, timeout=2 * LIMIT)
+                       env=PLAIN | {"DATABASE_URL": login("intake")}, timeout=4 * LIMIT)
         leads.wait()
-        self.connection.execute("drop table if exists bench_events")
         self.connection.execute("create table bench_events as select * from lead_events where event_type = 'lead.created'")
+        self.drain(count)
+        Ours.since = time.time()
 
 
 class Peer(Queue):
@@ -270,7 +287,7 @@ def rates():
     for _ in range(ROUNDS):
         for queue, count in counts.items():
             runs[queue].append(queue.drain(count))
-    table("deliveries that do nothing", "how many", "a second, from the first to the last", "each run",
+    table(f"deliveries that do nothing, in batches of {BATCH}", "how many", "a second, from the first to the last", "each run",
           "with the worker's start", "against leadpipe")
     for queue, done in runs.items():
         steady = median(done, "steady")
@@ -302,7 +319,7 @@ def latencies():
         producers = {ours: producer([BIN / "handlers/lead-capture", "--stream"], {"DATABASE_URL": login("intake")} | wake)}
         clocks = {}
         for peer in pgqueuer, procrastinate:
-            clocks[peer] = WORK / peer.command[-1]
+            clocks[peer] = WORK / peer.name
             start(peer.clock, {}, stdout=stack.enter_context(clocks[peer].open("w")))
             producers[peer] = producer([*peer.command, "produce", peer.url], {})
         time.sleep(3)
@@ -324,7 +341,8 @@ def latencies():
     for peer, clock in clocks.items():
         began[peer] = list(map(int, clock.read_text().split()))
     began[ours] = [int(moment) for moment, in ours.connection.execute(
-        "select provider_id from notification_logs order by provider_id::bigint")]
+        "select provider_id from notification_logs where created_at > to_timestamp(%s) order by provider_id::bigint",
+        [Ours.since])]
     table(f"one at a time, {SAMPLES} samples", "from commit to start, p50 ms", "p99 ms", "from the call to start, p50 ms", "p99 ms")
     for queue in lines:
         assert len(began[queue]) == count, f"{queue.name} has begun {len(began[queue])}"
@@ -402,12 +420,13 @@ def over_http():
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 nobody = {"SLACK_WEBHOOK_URL": "http://127.0.0.1:1/"}
 without_slack = handlers_without_slack()
-ours = Ours(f"leadpipe, batches of {BATCH}", nobody, "slack", handlers=without_slack)
-ours_by_default = Ours("leadpipe, batches of 10, its default", nobody, "slack", batch=10, handlers=without_slack)
-ours.capture(max(DELIVERIES, HTTP, EACH))
-pgqueuer = Peer("pgqueuer", BATCH, f"pgqueuer, batches of {BATCH}")
-pgqueuer_by_default = Peer("pgqueuer", 10, "pgqueuer, batches of 10, its default")
-procrastinate = Peer("procrastinate", CONCURRENCY, f"procrastinate, {CONCURRENCY} at a time")
+ours = Ours("leadpipe", nobody, "slack", handlers=without_slack)
+ours_by_default = Ours("leadpipe, batches of 10", nobody, "slack", batch=10, handlers=without_slack)
+ours.prepare(max(DELIVERIES, HTTP, EACH))
+pgqueuer = Peer("pgqueuer", BATCH, "pgqueuer")
+pgqueuer_by_default = Peer("pgqueuer", 10, "pgqueuer, batches of 10")
+procrastinate = Peer("procrastinate", CONCURRENCY, "procrastinate")
 for part in sys.argv[4:] or ["rates", "latencies", "over_http"]:
     globals()[part]()
 print_profiles()
+ours.clear()
