@@ -40,6 +40,7 @@ BATCH = 100
 # Jobs that procrastinate has at work at a time.
 CONCURRENCY = 20
 
+TRANSACTIONS, WAL = "transactions that write", "KiB of WAL"
 TICKS = os.sysconf("SC_CLK_TCK")
 HERE = pathlib.Path(__file__).parent
 PLAIN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "LOG_LEVEL": "error"}
@@ -84,17 +85,23 @@ def until(condition, what, seconds=LIMIT):
 
 
 class Meter:
-    """CPU seconds from now on of PostgreSQL and of a worker, by the kind of process; and of the sink, where it is named."""
+    """What is spent from now on: CPU ms of PostgreSQL, a worker and a sink by the kind of process; and what is written."""
 
     def __init__(self, connection, sink=None):
         self.connection, self.sink = connection, sink
         parents = {pid: parent for pid, _, parent, _, _ in processes()}
         self.postmaster = parents[connection.info.backend_pid]
         self.before = {pid: spent for pid, _, _, _, spent in processes()}
+        self.written_before = self.written()
+
+    def written(self):
+        return self.connection.execute("""select pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
+            pg_current_wal_lsn() - '0/0'""").fetchone()
 
     def read(self, worker):
         queries = dict(self.connection.execute("select pid, query from pg_stat_activity where backend_type = 'client backend'"))
-        spent = {}
+        transactions, wal = (now - before for now, before in zip(self.written(), self.written_before))
+        spent = {TRANSACTIONS: transactions, WAL: float(wal) / 1024}
         for pid, name, parent, session, seconds in processes():
             if parent == self.postmaster and pid != self.connection.info.backend_pid:
                 function = re.search(r"claim_deliveries|begin_deliveries|record_outcomes", queries.get(pid, ""))
@@ -104,7 +111,7 @@ class Meter:
                 name = "the sink"
             elif session != worker:
                 continue
-            spent[name] = spent.get(name, 0) + seconds - self.before.get(pid, 0)
+            spent[name] = spent.get(name, 0) + 1000 * (seconds - self.before.get(pid, 0))
         return spent
 
 
@@ -113,12 +120,12 @@ class Meter:
 class Run:
     """What one run came to: when each delivery was written down as done, and what it cost."""
 
-    def __init__(self, began, times, cpu):
+    def __init__(self, began, times, spent):
         first, last = min(times), max(times)
         # What was done with the first came in the same transaction.
         self.began, self.steady = began, sum(moment > first for moment in times) / (last - first)
         self.whole = len(times) / (last - began)
-        self.cpu = {name: seconds * 1000 / len(times) for name, seconds in cpu.items()}
+        self.spent = {name: figure / len(times) for name, figure in spent.items()}
 
 
 class Queue:
@@ -144,8 +151,8 @@ class Queue:
         began = time.time()
         with running(self.worker, self.environment) as worker:
             until(lambda: self.count() >= (count or jobs), f"{count or jobs} deliveries of {self.name}")
-            cpu = meter.read(worker.pid)
-        return Run(began, self.times(), cpu)
+            spent = meter.read(worker.pid)
+        return Run(began, self.times(), spent)
 
 
 class Ours(Queue):
@@ -265,16 +272,18 @@ PROFILES = {}
 
 def profile(name, runs):
     """Keeps what a delivery cost, for the table at the end."""
-    kinds = {kind for run in runs for kind in run.cpu}
-    PROFILES[name] = {kind: statistics.mean(run.cpu.get(kind, 0) for run in runs) for kind in kinds}
+    kinds = {kind for run in runs for kind in run.spent}
+    PROFILES[name] = {kind: statistics.mean(run.spent.get(kind, 0) for run in runs) for kind in kinds}
 
 
 def print_profiles():
-    kinds = sorted({kind for profile in PROFILES.values() for kind in profile})
+    kinds = {kind for profile in PROFILES.values() for kind in profile} - {TRANSACTIONS, WAL}
     table("CPU ms for a delivery", *PROFILES)
-    for kind in kinds:
+    for kind in sorted(kinds):
         row(kind, *(f"{profile[kind]:.3f}" if kind in profile else "" for profile in PROFILES.values()))
-    row("all", *(f"{sum(profile.values()):.3f}" for profile in PROFILES.values()))
+    row("all of these", *(f"{sum(profile.get(kind, 0) for kind in kinds):.3f}" for profile in PROFILES.values()))
+    for kind in TRANSACTIONS, WAL:
+        row(kind, *(f"{profile[kind]:.2f}" for profile in PROFILES.values()))
 
 
 # What is measured
