@@ -70,7 +70,7 @@ endef
 packages:
 	$(call install-missing,$(PACKAGES))
 
-BENCH_PACKAGES = gcc libc6-dev nodejs
+BENCH_PACKAGES = gcc libc6-dev nodejs python3-venv
 
 bench-packages: packages
 	$(call install-missing,$(BENCH_PACKAGES))
