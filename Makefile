@@ -40,7 +40,7 @@ build: packages ## release executables into bin/
 test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
 	@Tests/run
 
-soak: test-packages build ## what takes minutes: a fault at every system call, 10,000 hostile requests, more random documents
+soak: test-packages build ## what takes half an hour: faults and kills by the thousand, hostile requests, more random documents
 	@Tests/run soak
 
 lint: ## the code's form

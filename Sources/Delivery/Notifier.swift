@@ -17,6 +17,9 @@ extension Description {
 /// what became of it; every other line is passed on as it came. Where a setting of the channel is missing or wrong the
 /// notifier still starts, because other channels' lines must get through: its own deliveries then come out as `config`,
 /// with all faults named. A body that is no delivery is `badInput`.
+///
+/// What is waiting behind a delivery when its channel asks us to wait, or whose time to be sent has run out, is not sent: it
+/// comes out as `deferred`.
 package func notifier<Provider>(
   _ channel: String, needing declared: [Setting], from given: Settings,
   as provider: (Settings) throws(Problem) -> Provider,
@@ -27,12 +30,17 @@ package func notifier<Provider>(
     for setting in declared { environment[setting.name] = given[setting.name] }
     return try provider(try Settings(declared, from: environment))
   }
+  var refusedAt: Instant?
   return { request, log throws(Problem) in
     guard var line = DeliveryLine(try request.json()) else {
       throw Problem(.badInput, "the body is no delivery")
     }
     guard line.channel == channel, !line.hasOutcome else { return Reply(line.document) }
     let start = Instant.now
+    if let reason = line.reasonNotToSend(at: start, refusedAt: refusedAt) {
+      line.outcome = DeliveryOutcome(.deferred, reason: reason)
+      return Reply(line.document)
+    }
     var outcome: DeliveryOutcome
     switch opened {
     case .success(let provider):
@@ -41,10 +49,20 @@ package func notifier<Provider>(
     case .failure(let problem):
       outcome = DeliveryOutcome(.config, reason: problem.detail)
     }
+    if outcome.class.isRefusal { refusedAt = .now }
     outcome.reason = outcome.reason.map { Cut.scalars($0, to: 200) }
     report(outcome, code: opened.fault, of: line, milliseconds: Instant.now.milliseconds - start.milliseconds, to: log)
     line.outcome = outcome
     return Reply(line.document)
+  }
+}
+
+extension DeliveryLine {
+  /// Why it must go back as it is; nil where nothing speaks against sending it.
+  fileprivate func reasonNotToSend(at now: Instant, refusedAt: Instant?) -> String? {
+    if let sendBefore, sendBefore < now { return "its time to be sent had run out; it goes back" }
+    if let begunAt, let refusedAt, begunAt <= refusedAt { return "its channel wants no more now; it goes back" }
+    return nil
   }
 }
 

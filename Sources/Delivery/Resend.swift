@@ -3,9 +3,12 @@ import Leads
 import Wire
 
 /// Mail over Resend's HTTP interface (PROVIDERS §3, end). Every try of a delivery carries the same Idempotency-Key, which
-/// Resend keeps for 24 hours: within them a repeat is no second mail.
+/// Resend keeps for 24 hours: within them a repeat is no second mail. After them what may be one says so in its subject, and
+/// has a key of its own, for another body under the same key is refused.
 package struct Resend: Sendable {
   package static let settings: [Setting] = [.resendKey, .resendAPI, .mailFrom, .frontend]
+
+  private static let keptSeconds = 24 * 3600
 
   private let address: WebAddress
   private let key: String
@@ -29,12 +32,14 @@ package struct Resend: Sendable {
   package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
     -> DeliveryOutcome
   {
+    let mayRepeat = line.isPossibleRepeat && Instant.now.seconds(since: line.eventAt) >= Self.keptSeconds
     let notice = Notice(for: line, frontendURL: frontendURL)
     guard let to = Mailbox(address: line.recipient, localAllowed: true) else {
       return DeliveryOutcome(.permanent, reason: "The recipient is no mail address", subject: notice.subject)
     }
-    let headers = ["Authorization: Bearer \(key)", "Idempotency-Key: \(line.id.text)"]
-    let payload = Self.payload(notice, id: line.id, from: from, to: to)
+    let headers = ["Authorization: Bearer \(key)", "Idempotency-Key: \(line.id.text)\(mayRepeat ? "-late" : "")"]
+    var payload = Self.payload(notice, id: line.id, from: from, to: to)
+    if mayRepeat { payload = payload.setting("subject", .string((payload["subject"]?.string ?? "") + notice.mark)) }
     let answer = transfer.post(payload, to: address, headers: headers, isRepeatable: true, by: deadline)
     var outcome = Self.outcome(of: answer, hiding: [key, to.address], now: .now)
     outcome.subject = notice.subject

@@ -147,6 +147,8 @@ extension Handler {
       if json["requestContext"] != nil {
         request.isBare = false
         request = try Request(envelope: json)
+      } else {
+        request.document = json
       }
       guard request.body.count <= description.bodyLimit else {
         throw Problem(.tooLarge, "the body is larger than \(description.bodyLimit) bytes")

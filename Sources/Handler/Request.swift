@@ -20,6 +20,8 @@ package struct Request: Sendable {
   /// Given by hand, without an envelope: the one who did it holds the login of the handler, so no key is asked for, and
   /// the reply is bare too.
   package var isBare = false
+  /// What a bare body has been read as.
+  var document: JSON?
 
   package init(method: String, path: String, requestID: String, receivedAt: Instant) {
     self.method = method
@@ -116,6 +118,7 @@ extension Request {
 
   /// The body as JSON. An enveloped body must say that it is JSON in UTF-8 (415 otherwise), and any must be well formed.
   package func json() throws(Problem) -> JSON {
+    if let document { return document }
     if !isBare { try requireJSONBody() }
     do { return try JSON(reading: body) } catch {
       throw Problem(.badInput, "the body is no valid JSON: \(error.reason) (byte \(error.offset))")

@@ -22,6 +22,10 @@ package struct DeliveryLine: Sendable, Equatable {
   /// From when the time for tries counts: the event, an operator's word, or either of them moved on by the time that the
   /// channel was paused.
   package let retryFrom: Instant
+  /// When it was marked as being sent, and until when its send may start: later its lease could end meanwhile, and somebody
+  /// else send it too. Both by the clock of the step that marked it.
+  package private(set) var begunAt: Instant?
+  package private(set) var sendBefore: Instant?
 
   /// Nil when a member that every delivery has is missing or of another type; `possibleRepeat` may be missing.
   package init?(_ document: JSON) {
@@ -43,6 +47,14 @@ package struct DeliveryLine: Sendable, Equatable {
     self.isPossibleRepeat = isPossibleRepeat
     retryFrom = document["retryFrom"]?.string.flatMap(Instant.init(iso8601:)) ?? eventAt
     conversationID = document["conversationId"]?.string.flatMap(UUIDText.init)
+    begunAt = document["begunAt"]?.string.flatMap(Instant.init(iso8601:))
+    sendBefore = document["sendBefore"]?.string.flatMap(Instant.init(iso8601:))
+  }
+
+  /// Marks it as being sent.
+  package mutating func begin(at time: Instant, sendBefore limit: Instant) {
+    (begunAt, sendBefore) = (time, limit)
+    document = document.setting("begunAt", .string(time.iso8601)).setting("sendBefore", .string(limit.iso8601))
   }
 
   /// What happened to it, once something has.
@@ -66,6 +78,7 @@ extension DeliveryLine {
       "conversationId": ["type": ["string", "null"]], "payload": ["type": "object"],
       "retryFrom": ["type": "string", "format": "date-time"],
       "possibleRepeat": ["type": "boolean", "default": false],
+      "begunAt": ["type": "string", "format": "date-time"], "sendBefore": ["type": "string", "format": "date-time"],
       "outcome": [
         "type": "object", "required": ["class"],
         "properties": ["class": ["enum": .array(DeliveryOutcome.Class.allCases.map { .string($0.rawValue) })]],

@@ -21,6 +21,9 @@ package struct DeliveryOutcome: Sendable, Equatable {
     case lost
     /// It was begun and not sent: it goes back, at no cost.
     case deferred
+
+    /// Whether the channel takes nothing more now, whatever the message.
+    package var isRefusal: Bool { self == .throttled || self == .config }
   }
 
   package var `class`: Class

@@ -18,8 +18,8 @@ package struct RetrySchedule: Sendable {
 
   /// Seconds to wait after the first, second, … failed try; the last repeats.
   private static let backoff = [2, 10, 30, 120, 600, 1800, 3600, 7200, 14_400]
-  /// No try begins later than this after the event.
-  private static let horizon = 72 * 3600
+  /// No try begins later than this after the event, in seconds.
+  package static let horizon = 72 * 3600
   /// A channel that is set up wrongly is asked again after this time.
   private static let configPause = 300
   private static let throttlePause = 30

@@ -14,7 +14,7 @@ extension Database {
     let question: JSON = [
       "worker": .string(worker), "isComplete": .bool(isComplete), "version": .string(version),
       "leaseSeconds": JSON(leaseSeconds), "unknownOutcome": .string(unknown.rawValue), "channels": .array(entries),
-      "fingerprints": fingerprints ?? .null,
+      "fingerprints": fingerprints ?? .null, "horizonSeconds": JSON(RetrySchedule.horizon),
     ]
     return try call(.claimDeliveries, question.withoutNulls, deadline: deadline, log: log)
   }
@@ -30,25 +30,33 @@ extension Database {
     case begun
     /// Its channel was paused after it was claimed: it has been given back.
     case paused
+    /// Its channel's turn comes later: it has been given back, and is due then.
+    case early
     /// The lease has passed to somebody else.
     case lost
   }
 
   /// Marks claimed deliveries as being sent. Of one that is named twice only one begins, the one with the newest fence.
+  /// `paces` gives a channel the least time between two messages, in milliseconds.
   package func begin(
-    _ deliveries: [DeliveryLine], leaseSeconds: Int, deadline: Instant, log: Log
+    _ deliveries: [DeliveryLine], leaseSeconds: Int, paces: [String: Int], deadline: Instant, log: Log
   ) throws(Problem) -> [Beginning] {
     let claims = deliveries.map { ["id": .string($0.id.text), "fence": JSON($0.fence)] as JSON }
-    let reply = try call(
-      .beginDeliveries, ["leaseSeconds": JSON(leaseSeconds), "deliveries": .array(claims)], deadline: deadline, log: log
-    )
+    let concerned = paces.filter { channel, _ in deliveries.contains { $0.channel == channel } }
+    let question: JSON = [
+      "leaseSeconds": JSON(leaseSeconds), "deliveries": .array(claims),
+      "paces": concerned.isEmpty ? .null : .object(concerned.sorted { $0.key < $1.key }.map { .init($0.key, JSON($0.value)) }),
+    ]
+    let reply = try call(.beginDeliveries, question.withoutNulls, deadline: deadline, log: log)
     var begun = Set((reply["begun"]?.array ?? []).compactMap { $0["id"]?.string })
     let paused = Set((reply["paused"]?.array ?? []).compactMap(\.string))
+    let early = Set((reply["early"]?.array ?? []).compactMap(\.string))
     let newest = Dictionary(deliveries.map { ($0.id.text, $0.fence) }, uniquingKeysWith: max)
     return deliveries.map { delivery in
       let id = delivery.id.text
       guard newest[id] == delivery.fence else { return .lost }
-      return begun.remove(id) != nil ? .begun : paused.contains(id) ? .paused : .lost
+      if begun.remove(id) != nil { return .begun }
+      return paused.contains(id) ? .paused : early.contains(id) ? .early : .lost
     }
   }
 

@@ -11,6 +11,9 @@ extension DeliveryLine {
     settings.number("DELIVERY_LEASE_SECONDS", default: 30)
   }
 
+  /// How much of the lease a send and its record may need, in seconds.
+  package static let longestSend = 13
+
   /// What becomes of a message of which nobody knows whether it arrived.
   package static let unknownSetting = Setting.choice("UNKNOWN_OUTCOME", UnknownOutcome.allCases.map(\.rawValue))
 

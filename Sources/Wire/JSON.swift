@@ -24,7 +24,7 @@ extension JSON {
   /// The value of the member `key`, compared byte for byte; nil when this is no object or has no such member.
   package subscript(key: String) -> JSON? {
     guard case .object(let members) = self else { return nil }
-    return members.first { $0.key.utf8.elementsEqual(key.utf8) }?.value
+    return members.first { $0.key.hasSameBytes(as: key) }?.value
   }
 
   /// The text of a string; nil for every other kind.
@@ -59,7 +59,7 @@ extension JSON {
   /// The same object with `key` set to `value`, replaced in place or added at the end; `null` removes nothing.
   package func setting(_ key: String, _ value: JSON) -> JSON {
     var members = self.members ?? []
-    if let index = members.firstIndex(where: { $0.key.utf8.elementsEqual(key.utf8) }) {
+    if let index = members.firstIndex(where: { $0.key.hasSameBytes(as: key) }) {
       members[index].value = value
     } else {
       members.append(Member(key, value))
@@ -69,7 +69,7 @@ extension JSON {
 
   /// The same object without the member `key`.
   package func removing(_ key: String) -> JSON {
-    .object((members ?? []).filter { !$0.key.utf8.elementsEqual(key.utf8) })
+    .object((members ?? []).filter { !$0.key.hasSameBytes(as: key) })
   }
 
   /// The same object without the members that are null: what is absent is left out.
@@ -105,5 +105,12 @@ extension Int {
     else { return nil }
     guard let value = Int(String(text)) else { return nil }
     self = value
+  }
+}
+
+extension String {
+  /// Equal byte for byte; `==` also takes two Unicode forms of one text for equal.
+  package func hasSameBytes(as other: String) -> Bool {
+    utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
   }
 }

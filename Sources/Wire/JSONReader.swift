@@ -39,11 +39,11 @@ private struct JSONReader {
   var next: UInt8? { at < bytes.count ? bytes[at] : nil }
 
   mutating func skipBlanks() {
-    while at < bytes.count, [0x20, 0x09, 0x0A, 0x0D].contains(bytes[at]) { at += 1 }
+    while let byte = next, byte == 0x20 || byte == 0x0A || byte == 0x0D || byte == 0x09 { at += 1 }
   }
 
-  mutating func take(_ byte: Character) -> Bool {
-    guard next == byte.asciiValue else { return false }
+  mutating func take(_ sign: Unicode.Scalar) -> Bool {
+    guard next == UInt8(ascii: sign) else { return false }
     at += 1
     return true
   }
@@ -72,7 +72,7 @@ private struct JSONReader {
   mutating func object(depth: Int) throws(JSONFault) -> JSON {
     at += 1
     var members: [JSON.Member] = []
-    var seen: Set<ByteKey> = []
+    var names = Names()
     skipBlanks()
     if take("}") { return .object([]) }
     repeat {
@@ -80,7 +80,7 @@ private struct JSONReader {
       guard next == UInt8(ascii: "\"") else { throw fault("a member name was expected") }
       let start = at
       let key = try string()
-      guard seen.insert(ByteKey(text: key)).inserted else {
+      guard names.insert(key) else {
         throw JSONFault(offset: start, reason: "a member name occurs twice in one object")
       }
       skipBlanks()
@@ -109,39 +109,39 @@ private struct JSONReader {
 
   mutating func string() throws(JSONFault) -> String {
     at += 1
-    let start = at
-    while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { at += 1 }
-    if next == UInt8(ascii: "\"") {
-      defer { at += 1 }
-      return String(decoding: bytes[start..<at], as: UTF8.self)
+    var run = plainRun()
+    if take("\"") { return String(decoding: run, as: UTF8.self) }
+    var text: [UInt8] = []
+    while true {
+      text += run
+      if take("\"") { return String(decoding: text, as: UTF8.self) }
+      guard let byte = next else { throw fault("a string does not end") }
+      guard byte >= 0x20 else { throw fault("a control character stands in a string") }
+      try escape(into: &text)
+      run = plainRun()
     }
-    var text = Array(bytes[start..<at])
-    while let byte = next {
-      at += 1
-      switch byte {
-      case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
-      case UInt8(ascii: "\\"): text.append(contentsOf: try escape())
-      case 0..<0x20:
-        at -= 1
-        throw fault("a control character stands in a string")
-      default: text.append(byte)
-      }
-    }
-    throw fault("a string does not end")
   }
 
-  /// The UTF-8 bytes of the escape whose backslash has been read.
-  mutating func escape() throws(JSONFault) -> [UInt8] {
+  /// The bytes up to the next that means something inside a string.
+  private mutating func plainRun() -> ArraySlice<UInt8> {
+    let start = at
+    while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { at += 1 }
+    return bytes[start..<at]
+  }
+
+  /// Reads an escape, its backslash first, and appends what it stands for in UTF-8.
+  mutating func escape(into text: inout [UInt8]) throws(JSONFault) {
+    at += 1
     guard let byte = next else { throw fault("a string does not end") }
     at += 1
     switch byte {
-    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [byte]
-    case UInt8(ascii: "b"): return [0x08]
-    case UInt8(ascii: "f"): return [0x0C]
-    case UInt8(ascii: "n"): return [0x0A]
-    case UInt8(ascii: "r"): return [0x0D]
-    case UInt8(ascii: "t"): return [0x09]
-    case UInt8(ascii: "u"): return Array(String(Character(try scalar())).utf8)
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
+    case UInt8(ascii: "b"): text.append(0x08)
+    case UInt8(ascii: "f"): text.append(0x0C)
+    case UInt8(ascii: "n"): text.append(0x0A)
+    case UInt8(ascii: "r"): text.append(0x0D)
+    case UInt8(ascii: "t"): text.append(0x09)
+    case UInt8(ascii: "u"): text.append(contentsOf: String(Character(try scalar())).utf8)
     default: throw fault("an unknown escape stands in a string")
     }
   }
@@ -195,9 +195,27 @@ private struct JSONReader {
   }
 }
 
-/// A name by its bytes: two names that differ only in Unicode form are two names.
+/// The names of one object, each by its bytes: two that differ only in Unicode form are two names. Few are compared one by
+/// one; many are hashed, so that an object of thousands costs no more than their number.
+private struct Names {
+  private static let few = 16
+  private var list: [String] = []
+  private var set: Set<ByteKey> = []
+
+  /// False when the name is there already.
+  mutating func insert(_ name: String) -> Bool {
+    if list.count == Self.few {
+      if set.isEmpty { set = Set(list.map(ByteKey.init)) }
+      return set.insert(ByteKey(text: name)).inserted
+    }
+    if list.contains(where: { $0.hasSameBytes(as: name) }) { return false }
+    list.append(name)
+    return true
+  }
+}
+
 private struct ByteKey: Hashable {
   let text: String
-  static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
+  static func == (left: Self, right: Self) -> Bool { left.text.hasSameBytes(as: right.text) }
   func hash(into hasher: inout Hasher) { for byte in text.utf8 { hasher.combine(byte) } }
 }

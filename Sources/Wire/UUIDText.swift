@@ -14,18 +14,22 @@ package struct UUIDText: Sendable, Hashable {
       default: return nil
       }
     }
-    self.text = text.lowercased()
+    self.text = bytes.contains { 0x41...0x46 ~= $0 } ? text.lowercased() : text
   }
 
   /// A random one, version 4.
   package static func random() -> UUIDText {
-    var bytes = (0..<16).map { _ in UInt8.random(in: .min ... .max) }
-    bytes[6] = bytes[6] & 0x0F | 0x40
-    bytes[8] = bytes[8] & 0x3F | 0x80
-    let hex = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-    return UUIDText(
-      unchecked: [hex[0..<4], hex[4..<6], hex[6..<8], hex[8..<10], hex[10..<16]].map { $0.joined() }
-        .joined(separator: "-"))
+    let high = UInt64.random(in: .min ... .max) & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
+    let low = UInt64.random(in: .min ... .max) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    let digits = StaticString("0123456789abcdef").utf8Start
+    var text: [UInt8] = []
+    text.reserveCapacity(36)
+    for index in 0..<32 {
+      if index == 8 || index == 12 || index == 16 || index == 20 { text.append(UInt8(ascii: "-")) }
+      let half = index < 16 ? high : low
+      text.append(digits[Int(half >> (60 - 4 * UInt64(index % 16)) & 0xF)])
+    }
+    return UUIDText(unchecked: String(decoding: text, as: UTF8.self))
   }
 
   private init(unchecked text: String) { self.text = text }

@@ -18,8 +18,8 @@ final class ChannelLane {
   /// Does what the clock asks for: gives up a step that hangs, passes on what may go on.
   func advance(now: Instant, log: Log) {
     for stage in lane.overdue(now: now) {
-      steps[stage]?.stop()
-      fail(stage, "no answer in time", now: now, log: log)
+      guard let step = steps[stage] else { continue }
+      heard(step.abandon("no answer in time"), of: stage, log: log)
     }
     obey(now: now, log: log)
   }
@@ -29,8 +29,7 @@ final class ChannelLane {
     var hasAnswered = false
     for (stage, step) in steps {
       let said = step.proceed(ready)
-      for reply in said.lines { answered(reply, by: stage, log: log) }
-      if let end = said.end { fail(stage, end, now: .now, log: log) }
+      heard(said, of: stage, log: log)
       hasAnswered = hasAnswered || !said.lines.isEmpty || said.end != nil
     }
     if hasAnswered { obey(now: .now, log: log) }
@@ -47,16 +46,21 @@ final class ChannelLane {
     for step in steps.values { step.stop() }
   }
 
+  private func heard(_ said: StepProcess.Said, of stage: Lane.Stage, log: Log) {
+    for reply in said.lines { answered(reply, by: stage, log: log) }
+    if let end = said.end { fail(stage, end.kind, end.reason, now: .now, log: log) }
+  }
+
   private func answered(_ reply: JSON, by stage: Lane.Stage, log: Log) {
     guard lane.isHolding(stage) else { return }
     if reply["problem"] != nil { warn(stage, "it answered a problem", log) }
     lane.answered(reply, by: stage, now: .now)
   }
 
-  private func fail(_ stage: Lane.Stage, _ reason: String, now: Instant, log: Log) {
+  private func fail(_ stage: Lane.Stage, _ end: Lane.End, _ reason: String, now: Instant, log: Log) {
     guard lane.isHolding(stage) else { return }
     warn(stage, reason, log)
-    let lost = lane.failed(stage, reason, now: now)
+    let lost = lane.failed(stage, end, reason, now: now)
     if lost > 0 { log.error("Outcomes could not be recorded", ["channel": channel, "count": String(lost)]) }
   }
 
@@ -69,7 +73,7 @@ final class ChannelLane {
       guard let step = steps[pass.stage] else { continue }
       do throws(Child.Failure) { try step.send(pass.lines) } catch {
         step.stop()
-        fail(pass.stage, error.reason, now: now, log: log)
+        fail(pass.stage, .notStarted, error.reason, now: now, log: log)
       }
     }
   }

@@ -1,10 +1,11 @@
 import Leads
 import Wire
 
-/// The way of one channel's deliveries through its steps: begin, send, record. Begun and recorded in batches, sent one at a
-/// time and no faster than the channel's pace. A pure state machine; the loop around it moves the lines and reads the clock.
+/// The way of one channel's deliveries through its steps: begin, send, record. Begun and recorded in batches, sent in order and
+/// no faster than the channel's pace. A pure state machine; the loop around it moves the lines and reads the clock.
 ///
-/// No more is begun than can soon be sent: what is begun counts as sent when its worker dies.
+/// No more is begun than can soon be sent: what is begun counts as sent when its worker dies. The facts of an event are for the
+/// notifier alone: the other two steps, which look up and write down, get the lines without them.
 package struct Lane: Sendable {
   package enum Stage: Int, Sendable, CaseIterable {
     case begin, send, record
@@ -27,9 +28,8 @@ package struct Lane: Sendable {
   private static let recordPatience = 600
   private static let recordBatch = 100
   private static let largestWindow = 64
-  /// How much sending, in milliseconds, is begun ahead, and after how long a send what is begun is put back.
-  private static let ahead = 250.0
-  private static let slow = 2000
+  /// How much sending, in milliseconds, is begun ahead.
+  private static let ahead = 50.0
 
   package let capacity: Int
   /// The least time between two sends, in milliseconds; 0 for none.
@@ -41,10 +41,13 @@ package struct Lane: Sendable {
   private var givenUp: [JSON] = []
   /// With outcomes that are not written down yet.
   private var outcomes: [JSON] = []
+  /// The channel wants no more now, and that is not written down yet: nothing is begun meanwhile.
+  private var isRefused = false
   /// What each step holds, in the order in which it will answer, and until when it must.
   private var held: [Stage: [JSON]] = [:]
   private var deadlines: [Stage: Instant] = [:]
-  private var sentAt: Instant?
+  /// Since when the send step is at the first of its lines.
+  private var sendingSince: Instant?
   private var maySendAt = Instant(milliseconds: 0)
   /// How long a send takes, in milliseconds: the last ones count most.
   private var meanSend = 250.0
@@ -58,7 +61,10 @@ package struct Lane: Sendable {
 
   private var heldCount: Int { held.values.reduce(0) { $0 + $1.count } }
   /// How many more deliveries may be claimed for this lane.
-  package var room: Int { max(0, capacity - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending) }
+  /// None while outcomes cannot be written down: their leases may end meanwhile, and who claims them makes a late word void.
+  package var room: Int {
+    recordFailingSince != nil ? 0 : max(0, capacity - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending)
+  }
   package var isIdle: Bool { queue.isEmpty && begun.isEmpty && outcomes.isEmpty && heldCount == 0 }
   private var sending: Int { held[.send]?.count ?? 0 }
 
@@ -91,21 +97,26 @@ package struct Lane: Sendable {
       recordAgainAt = nil
       passes.append(pass(Self.take(&outcomes, Self.recordBatch), to: .record, now: now))
     }
-    if !isHolding(.send), !begun.isEmpty {
-      sentAt = now
+    if outcomes.isEmpty, !isHolding(.record) { isRefused = false }
+    if !begun.isEmpty {
+      if !isHolding(.send) { sendingSince = now }
       maySendAt = Instant(milliseconds: now.milliseconds + interval)
-      passes.append(pass(Self.take(&begun, 1), to: .send, now: now))
+      passes.append(pass(Self.take(&begun, begun.count), to: .send, now: now))
     }
-    let ahead = begun.count + sending
-    if !isHolding(.begin), !queue.isEmpty, maySendAt <= now, ahead <= window / 2 {
-      passes.append(pass(Self.take(&queue, window - ahead), to: .begin, now: now))
+    if mayBegin, !queue.isEmpty, maySendAt <= now, sending <= window / 2 {
+      passes.append(pass(Self.take(&queue, window - sending), to: .begin, now: now))
     }
     return passes
   }
 
+  /// What cannot be written down is sent again in the end: nothing more is begun then, nor where too much is waiting for it.
+  private var mayBegin: Bool {
+    !isHolding(.begin) && !isRefused && recordFailingSince == nil && outcomes.count < Self.recordBatch
+  }
+
   /// The next moment at which `next` has something to do that nobody's answer brings.
   package var wakesAt: Instant? {
-    let pace = queue.isEmpty || isHolding(.begin) || isHolding(.send) || !begun.isEmpty ? nil : maySendAt
+    let pace = queue.isEmpty || !mayBegin || isHolding(.send) ? nil : maySendAt
     let again = outcomes.isEmpty ? nil : recordAgainAt
     return (Array(deadlines.values) + [pace, again].compactMap { $0 }).min()
   }
@@ -118,23 +129,38 @@ package struct Lane: Sendable {
     deadlines[stage] = lines.isEmpty ? nil : now.adding(seconds: Self.patience[stage] ?? 12)
     let isProblem = reply["problem"] != nil
     switch stage {
-    case .begin: if !isProblem, reply["outcome"] == nil { begun.append(reply) }
-    case .send: sent(isProblem ? Self.unknown(line, "its step answered a problem") : reply, now: now)
-    case .record:
-      if isProblem { recordFailed([line], now: now) } else { recordFailingSince = nil }
+    case .begin: if !isProblem, reply["outcome"] == nil { begin(line, as: reply) }
+    case .send: sent(isProblem ? Self.unknown(line, "its step answered a problem") : line.outcome(of: reply), now: now)
+    case .record: if isProblem { recordFailed([line], now: now) } else { recordFailingSince = nil }
     }
+  }
+
+  /// How a step ended that still held lines.
+  package enum End: Sendable {
+    /// Its process is gone, and all that it said has been heard: it was at the first of its lines, and at no other.
+    case died
+    /// It said what cannot be understood: what it did with its lines is anybody's guess.
+    case confused
+    /// There was no process to give them to.
+    case notStarted
   }
 
   /// The step of a stage died, hung or could not work. Before the send nothing is lost: leases run out. A send without an
   /// answer is unknown. Records are tried again. Returns how many outcomes will never be written down.
-  package mutating func failed(_ stage: Stage, _ reason: String, now: Instant) -> Int {
+  package mutating func failed(_ stage: Stage, _ end: End, _ reason: String, now: Instant) -> Int {
     let lines = held[stage] ?? []
     held[stage] = []
     deadlines[stage] = nil
     switch stage {
     case .begin: return 0
     case .send:
-      for line in lines { sent(Self.unknown(line, reason), now: now) }
+      for (index, line) in lines.enumerated() {
+        switch end {
+        case .died where index > 0: sent(Self.deferred(line), now: now)
+        case .died, .confused: sent(Self.unknown(line, reason), now: now)
+        case .notStarted: sent(line.with(.retry, "the notifier could not be started: \(reason)"), now: now)
+        }
+      }
       return 0
     case .record: return recordFailed(lines, now: now)
     }
@@ -143,17 +169,25 @@ package struct Lane: Sendable {
   /// The stages whose steps have had their time.
   package func overdue(now: Instant) -> [Stage] { deadlines.filter { $0.value <= now }.map(\.key) }
 
+  private mutating func begin(_ line: JSON, as reply: JSON) {
+    if isRefused {
+      outcomes.append(Self.deferred(line).withoutFacts)
+    } else {
+      begun.append(line.taking(["begunAt", "sendBefore"], of: reply))
+    }
+  }
+
   private mutating func sent(_ line: JSON, now: Instant) {
-    let took = sentAt.map { now.milliseconds - $0.milliseconds } ?? 0
-    meanSend = 0.8 * meanSend + 0.2 * Double(took)
-    outcomes.append(line)
-    let refused = ["throttled", "config"].contains(line["outcome"]?["class"]?.string)
+    outcomes.append(line.withoutFacts)
+    let outcome = line["outcome"].flatMap(DeliveryOutcome.init)?.class
+    if outcome != .deferred {
+      meanSend = 0.8 * meanSend + 0.2 * Double(now.milliseconds - (sendingSince ?? now).milliseconds)
+    }
+    sendingSince = now
     // The channel does not want any more now: what is claimed of it can be claimed again.
-    if refused { dropQueue() }
-    if refused || took >= Self.slow {
-      let outcome = DeliveryOutcome(.deferred, reason: "begun, and put back before it was sent")
-      outcomes += begun.map { $0.setting("outcome", outcome.document) }
-      begun = []
+    if outcome?.isRefusal == true {
+      isRefused = true
+      dropQueue()
     }
   }
 
@@ -168,9 +202,9 @@ package struct Lane: Sendable {
   }
 
   private mutating func pass(_ lines: [JSON], to stage: Stage, now: Instant) -> Pass {
-    held[stage] = lines
-    deadlines[stage] = now.adding(seconds: Self.patience[stage] ?? 12)
-    return Pass(lines, to: stage)
+    if !isHolding(stage) { deadlines[stage] = now.adding(seconds: Self.patience[stage] ?? 12) }
+    held[stage, default: []] += lines
+    return Pass(stage == .send ? lines : lines.map(\.withoutFacts), to: stage)
   }
 
   private static func take(_ lines: inout [JSON], _ count: Int) -> [JSON] {
@@ -179,7 +213,27 @@ package struct Lane: Sendable {
   }
 
   private static func unknown(_ line: JSON, _ reason: String) -> JSON {
-    let outcome = DeliveryOutcome(.unknown, reason: "the notifier gave no answer: \(reason)")
-    return line.setting("outcome", outcome.document)
+    line.with(.unknown, "the notifier gave no answer: \(reason)")
+  }
+
+  private static func deferred(_ line: JSON) -> JSON { line.with(.deferred, "begun, and put back before it was sent") }
+}
+
+extension JSON {
+  /// The same delivery without the facts of its event.
+  fileprivate var withoutFacts: JSON { setting("payload", [:]) }
+
+  fileprivate func with(_ class: DeliveryOutcome.Class, _ reason: String) -> JSON {
+    setting("outcome", DeliveryOutcome(`class`, reason: reason).document)
+  }
+
+  fileprivate func taking(_ keys: [String], of other: JSON) -> JSON {
+    keys.reduce(self) { line, key in other[key].map { line.setting(key, $0) } ?? line }
+  }
+
+  /// The same delivery with the outcome that a notifier's reply gives it; unknown where the reply speaks of another.
+  fileprivate func outcome(of reply: JSON) -> JSON {
+    if reply["id"] != self["id"] { return with(.unknown, "the notifier answered for another delivery") }
+    return reply["outcome"].map { setting("outcome", $0) } ?? self
   }
 }

@@ -42,11 +42,33 @@ final class StepProcess {
     feed()
   }
 
-  /// Goes on where poll(2) found something to do. The lines that the step has said, and why it is gone where it is.
-  func proceed(_ ready: [pollfd]) -> (lines: [JSON], end: String?) {
-    guard let child else { return ([], nil) }
+  /// What a step has said, and how it ended where it did.
+  struct Said {
+    var lines: [JSON] = []
+    var end: (kind: Lane.End, reason: String)?
+  }
+
+  /// Goes on where poll(2) found something to do.
+  func proceed(_ ready: [pollfd]) -> Said {
+    guard let child else { return Said() }
     if ready.contains(where: { $0.fd == child.input }) { feed() }
-    return ready.contains { $0.fd == child.output } ? read(child) : ([], nil)
+    return ready.contains { $0.fd == child.output } ? read(child) : Said()
+  }
+
+  /// Kills a step that hangs. What it had said until then counts.
+  func abandon(_ reason: String) -> Said {
+    guard let child else { return Said(end: (.died, reason)) }
+    child.signalGroup(SIGKILL)
+    _ = child.wait()
+    _ = fcntl(child.output, F_SETFL, O_NONBLOCK)
+    var said = Said()
+    repeat {
+      let more = read(child)
+      said.lines += more.lines
+      said.end = more.end
+    } while said.end == nil
+    if said.end?.kind == .died { said.end?.reason = reason }
+    return said
   }
 
   /// Writes what the step's input takes. One that takes no more is at its end, of which its output tells.
@@ -60,32 +82,33 @@ final class StepProcess {
     }
   }
 
-  private func read(_ child: Child) -> ([JSON], String?) {
+  private func read(_ child: Child) -> Said {
     var buffer = [UInt8](repeating: 0, count: 65_536)
     let count = buffer.withUnsafeMutableBytes { Glibc.read(child.output, $0.baseAddress, $0.count) }
-    if count < 0, errno == EINTR { return ([], nil) }
+    if count < 0, errno == EINTR { return Said() }
     guard count > 0 else {
       let end = stop()
-      return ([], end?.description ?? "closed its output")
+      return Said(end: (.died, end?.description ?? "closed its output"))
     }
     lastUsed = .now
     let searched = received.count
     received += buffer[..<count]
     guard let last = received[searched...].lastIndex(of: 0x0A) else {
-      if received.count <= Self.replyLimit { return ([], nil) }
+      if received.count <= Self.replyLimit { return Said() }
       stop()
-      return ([], "wrote a line without an end")
+      return Said(end: (.confused, "wrote a line without an end"))
     }
-    var lines: [JSON] = []
+    var said = Said()
     for line in received[..<last].split(separator: 0x0A) {
       guard let json = try? JSON(reading: Array(line)) else {
         stop()
-        return (lines, "wrote no JSON")
+        said.end = (.confused, "wrote no JSON")
+        return said
       }
-      lines.append(json)
+      said.lines.append(json)
     }
     received.removeSubrange(...last)
-    return (lines, nil)
+    return said
   }
 
   /// Ends the step: the end of its input is its sign to go; what does not is killed. Nothing of it is left.

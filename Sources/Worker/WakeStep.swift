@@ -35,7 +35,7 @@ final class WakeStep {
       askedAt = nil
       if reply["isWoken"]?.bool == nil { failed("has a problem", now: now, log: log) }
     }
-    if let end = said.end { failed(end, now: now, log: log) }
+    if let end = said.end { failed(end.reason, now: now, log: log) }
     return said.lines.contains { $0["isWoken"] == true }
   }
 

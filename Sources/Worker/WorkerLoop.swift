@@ -271,7 +271,7 @@ package final class WorkerLoop {
   private func proceed(_ ready: [pollfd]) {
     let said = claimer.proceed(ready)
     for reply in said.lines where claimAskedAt != nil { claimed(reply) }
-    if let end = said.end, claimAskedAt != nil { claimFailed(end) }
+    if let end = said.end, claimAskedAt != nil { claimFailed(end.reason) }
     let pruned = pruner.proceed(ready)
     for reply in pruned.lines {
       if reply["problem"] != nil { log.warn("Pruning failed") }

@@ -3,6 +3,7 @@ import Glibc
 import Handler
 import Host
 import Leads
+import Store
 import Wire
 import Worker
 

@@ -36,7 +36,7 @@ struct ResendTests {
   @Test("a mail arrives, and its repeat is no second one")
   func arrives() async throws {
     let sink = try await FailingSink(#"{"resend":[{"fail":"drop","taken":true}]}"#)
-    let line = FailingSink.line("email")
+    let line = FailingSink.line("email").setting("eventAt", .string(Instant.now.iso8601))
     let (outcomes, log) = try await sink.send([line, line.setting("possibleRepeat", true)], isResend: true)
     #expect(outcomes.map { $0["class"]?.string } == ["unknown", "delivered"])
     #expect(outcomes[1]["providerId"] == "SINK1" && !log.contains("@"))
@@ -45,6 +45,16 @@ struct ResendTests {
     #expect(messages[0]["recipient"] == "desk@agency.example")
     #expect(messages[0]["subject"]?.string == "🤖 New Chatbot Lead: \(Sample.name)")
     #expect(messages[0]["body"]?.string?.contains("Phone: +971501234567") == true)
+  }
+
+  @Test("after a day, when its key is forgotten, what may be a repeat says so")
+  func late() async throws {
+    let sink = try await FailingSink(#"{"resend":[{"fail":"drop","taken":true}]}"#)
+    let line = FailingSink.line("email").setting("eventAt", .string(Instant.now.adding(seconds: -90_000).iso8601))
+    let (outcomes, _) = try await sink.send([line, line.setting("possibleRepeat", true)], isResend: true)
+    #expect(outcomes.map { $0["class"]?.string } == ["unknown", "delivered"])
+    let subjects = try sink.messages.map { $0["subject"]?.string?.hasSuffix(" (possible repeat)") }
+    #expect(subjects == [false, true])
   }
 
   @Test("its refusals become outcomes")

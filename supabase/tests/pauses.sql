@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap;
 set local client_min_messages = warning;
-select plan(48);
+select plan(61);
 delete from public.lead_events;
 delete from public.notification_channels;
 delete from public.notification_attempts;
@@ -72,6 +72,45 @@ select pg_temp.begin_all(pg_temp.claim('[{"channel": "email", "recipient": "a@b.
 update public.notification_logs set lease_until = now() - interval '1 second';
 select pg_temp.claim('[]', '{"unknownOutcome": "park"}');
 select is((outcome_class, next_attempt_at is not null)::text, '(unknown,t)', 'mail is sent again all the same') from public.notification_logs;
+
+-- Unknown: within its time, and after it
+select pg_temp.fresh(1);
+select pg_temp.begin_all(pg_temp.claim(:'slack'));
+update public.notification_logs set lease_until = now() + interval '7 seconds';
+select cmp_ok((pg_temp.claim(:'slack') ->> 'nextDueAt')::timestamptz, '<', now() + interval '8 seconds', 'a claim says when the first lease runs out');
+update public.notification_logs set lease_until = now() - interval '1 second';
+select cmp_ok((pg_temp.claim(:'slack') ->> 'nextDueAt')::timestamptz, '<', now() + interval '5 seconds', 'then it is sent again within seconds');
+update public.notification_logs set next_attempt_at = now();
+select pg_temp.begin_all(pg_temp.claim(:'slack'));
+update public.lead_events set created_at = now() - interval '73 hours' where event_type = 'lead.created';
+insert into public.notification_channels (channel, paused_seconds) values ('slack', 7200);
+update public.notification_logs set lease_until = now() - interval '1 second';
+select pg_temp.claim('[]');
+select is((outcome_class, next_attempt_at is not null)::text, '(unknown,t)', 'after 72 hours, two of them paused, it is sent again') from public.notification_logs;
+update public.notification_logs set next_attempt_at = now();
+select pg_temp.begin_all(pg_temp.claim(:'slack'));
+update public.notification_logs set lease_until = now() - interval '1 second', paused_before = 7200;
+select pg_temp.claim('[]');
+select is((status, outcome_class, next_attempt_at)::text, '(failed,unknown,)', 'after 72 hours it is given up') from public.notification_logs;
+select is((select count(*) from public.conversation_timeline where title = 'Notification failed via slack'), 1::bigint, 'which stands in the timeline');
+
+-- One pace for all workers
+select pg_temp.fresh(4);
+insert into step values ('c', pg_temp.claim(:'slack')), ('b1', null), ('b2', null);
+update step set r = public.begin_deliveries(jsonb_build_object('paces', '{"slack": 60000}'::jsonb, 'deliveries', (select jsonb_path_query_array(r, '$.deliveries[0 to 2]') from step where name = 'c'))) where name = 'b1';
+select is((jsonb_array_length(r -> 'begun'), jsonb_array_length(r -> 'early'), jsonb_array_length(r -> 'paused'), jsonb_array_length(r -> 'lost'))::text, '(1,2,0,0)', 'of three that are asked for one begins') from step where name = 'b1';
+select is(r #> '{begun,0,id}', (select r #> '{deliveries,0,id}' from step where name = 'c'), 'the oldest') from step where name = 'b1';
+update step set r = public.begin_deliveries(jsonb_build_object('paces', '{"slack": 60000}'::jsonb, 'deliveries', (select jsonb_path_query_array(r, '$.deliveries[3]') from step where name = 'c'))) where name = 'b2';
+select is((jsonb_array_length(r -> 'begun'), jsonb_array_length(r -> 'early'))::text, '(0,1)', 'another worker''s waits') from step where name = 'b2';
+select results_eq($$ select distinct round(extract(epoch from due_at - now()) / 10) from public.notification_logs where status = 'pending' and lease_until is null order by 1 $$,
+  $$ values (6::numeric), (12) $$, 'each is due when its turn comes');
+select is(count(*) filter (where retry_count > 0), 0::bigint, 'and it has cost none of them a try') from public.notification_logs;
+select is(public.begin_deliveries(jsonb_build_object('deliveries', '[]'::jsonb, 'paces', '{"telegram": 1000}'::jsonb)) -> 'early', '[]', 'a pace without a delivery is no turn');
+select is(count(*), 0::bigint, 'and leaves nothing behind') from public.notification_channels where channel = 'telegram';
+update public.notification_channels set send_budget = jsonb_build_object('nextAt', now() + interval '1 day') where channel = 'slack';
+update public.notification_logs set next_attempt_at = now() where status = 'pending';
+select public.begin_deliveries(pg_temp.claim(:'slack') || '{"paces": {"slack": 1000}}');
+select cmp_ok(max(due_at), '<', now() + interval '10 seconds', 'a turn that is too far ahead is brought nearer') from public.notification_logs where status = 'pending';
 
 -- A late word sets the count right
 select pg_temp.fresh(1);

@@ -1,7 +1,8 @@
 import Handler
 import Wire
 
-/// How many messages a second a channel may be sent: Slack and Telegram take one, and hold back who goes on.
+/// How many messages a second a channel may be sent, by however many workers: Slack and Telegram take one, and hold back who
+/// goes on.
 package enum Pace {
   package static let settings = [setting("SLACK_PER_SECOND"), setting("TELEGRAM_PER_SECOND")]
 
