@@ -34,8 +34,9 @@ SAMPLES = setting("BENCH_SAMPLES", 200)
 HTTP = setting("BENCH_HTTP", 3000)
 EACH = setting("BENCH_EACH", 1000)
 ROUNDS = setting("BENCH_ROUNDS", 3)
-# The longest that any one thing may take, in seconds.
-LIMIT = setting("BENCH_LIMIT", 60)
+# All of it, and the longest that any one wait may take, in seconds.
+SECONDS, LIMIT = setting("BENCH_SECONDS", 330), setting("BENCH_LIMIT", 60)
+STARTED = time.monotonic()
 BATCH = 100
 # Jobs that procrastinate has at work at a time.
 CONCURRENCY = 20
@@ -288,12 +289,19 @@ def print_profiles():
 
 # What is measured
 
+def turns(share):
+    """ROUNDS of them, or one at least and no further one after that share of the time."""
+    for turn in range(ROUNDS):
+        if turn == 0 or time.monotonic() < STARTED + share * SECONDS:
+            yield turn
+
+
 def rates():
     # Slow ones are given less: their rate does not depend on it.
     counts = {ours: DELIVERIES, pgqueuer: DELIVERIES, ours_by_default: DELIVERIES // 2, pgqueuer_by_default: DELIVERIES // 2,
               procrastinate: DELIVERIES // 10}
     runs = {queue: [] for queue in counts}
-    for _ in range(ROUNDS):
+    for _ in turns(0.4):
         for queue, count in counts.items():
             runs[queue].append(queue.drain(count))
     table(f"deliveries that do nothing, in batches of {BATCH}", "how many", "a second, from the first to the last", "each run",
@@ -406,7 +414,7 @@ def over_http():
             "answering 500": (sink.slack, {"slack": [{"fail": "refuse", "status": 500, "percent": 100}]}),
         }
         runs = {name: [] for name in [slack, three, *cases]}
-        for _ in range(ROUNDS):
+        for _ in turns(0.85):
             sink.behave({})
             runs[slack].append(slack.drain(HTTP, sink=sink.session))
             for name in random.sample(list(cases), len(cases)):
