@@ -78,7 +78,8 @@ package final class WorkerLoop {
     for name in Set(channels.map(\.name)).sorted() {
       // No more of a channel with a pace than it may send in ten seconds: a third of the shortest lease.
       let interval = options.intervals[name] ?? 0
-      let capacity = interval > 0 ? min(options.batchSize, max(1, 10_000 / interval)) : options.batchSize
+      // Else a batch is claimed while the one before is sent.
+      let capacity = interval > 0 ? min(options.batchSize, max(1, 10_000 / interval)) : 2 * options.batchSize
       lanes.append(
         ChannelLane(
           channel: name, lane: Lane(capacity: capacity, interval: interval),
@@ -134,9 +135,9 @@ package final class WorkerLoop {
     return max(0, min(wait, claimAskedAt != nil || isStopping ? 250 : 1000))
   }
 
-  /// Whether a claim could bring anything: a lane that is half full is not asked for more.
+  /// Whether a claim could bring anything: for a lane that is more than half full nothing is asked.
   private var wantsMore: Bool {
-    lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room * 2 >= $0.lane.capacity }
+    lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room >= $0.lane.capacity / 2 }
   }
 
   /// What the clock asks for.
@@ -199,10 +200,10 @@ package final class WorkerLoop {
 
   // MARK: - Claiming
 
-  /// Asks for as much as the lanes have room for. Asked in an envelope, so that the answer is one line however many
+  /// Asks for as much as the lanes have room for, and a batch at most. Asked in an envelope, so that the answer is one line however many
   /// deliveries it holds.
   private func claim(_ now: Instant) {
-    let limits = JSON.object(lanes.map { JSON.Member($0.channel, JSON($0.lane.room)) })
+    let limits = JSON.object(lanes.map { JSON.Member($0.channel, JSON(min($0.lane.room, options.batchSize))) })
     var body: JSON = [
       "limits": limits, "isComplete": .bool(toldAt.map { $0.adding(seconds: 60) <= now } ?? true),
     ]
