@@ -59,6 +59,23 @@ class Delivery:
         self.id, self.channel, self.name, self.status, self.kind, self.reason = id, channel, name, status, kind, reason
         self.next_at, self.retries = next_at, int(retries)
         self.tries, self.taken = [], []
+        # The number of the try in which a message was taken.
+        self.tried = {}
+
+    def match(self, killed):
+        """What is taken between the begin and the end of a try is of that try; of one that ends unknown because its sender was killed
+        also what arrives a little later."""
+        self.taken.sort()
+        for message in self.taken:
+            # One that was put back sends nothing: what is taken at its end is of the next.
+            begun = [n for n, attempt in enumerate(self.tries) if attempt.kind != "deferred" and attempt.began - TOLERANCE <= message.at]
+            if begun:
+                attempt = self.tries[begun[-1]]
+                if message.at <= attempt.ended + (1 if killed and attempt.kind == "unknown" else TOLERANCE):
+                    self.tried[message] = begun[-1]
+
+    def unknown_before(self, message):
+        return any(attempt.kind == "unknown" for attempt in self.tries[:self.tried.get(message, 0)])
 
     @property
     def acknowledged(self):
@@ -70,8 +87,9 @@ class Delivery:
 
 
 class Ledger:
-    def __init__(self, database, messages):
-        self.deliveries = {}
+    def __init__(self, database, messages, killed=False):
+        """`killed`: a sender may never read its answer."""
+        self.deliveries, self.killed = {}, killed
         rows = self.table(database, """
           select d.id, d.channel, e.payload ->> 'customerName', d.status, coalesce(d.outcome_class, ''), coalesce(d.error_message, ''),
             coalesce(extract(epoch from d.next_attempt_at)::text, ''), d.retry_count
@@ -91,7 +109,7 @@ class Ledger:
             if message.channel == "email":
                 assert message.mail_id == f"<{delivery.id}@example.com>", (message, delivery)
         for delivery in self.deliveries.values():
-            delivery.taken.sort()
+            delivery.match(killed)
 
     @staticmethod
     def table(database, query):
@@ -125,44 +143,31 @@ class Ledger:
         """Deliveries of which a message was taken after one that was acknowledged."""
         return [d for d in self.deliveries.values() if d.acknowledged and d.taken[-1].at > min(m.at for m in d.acknowledged)]
 
-    def misjudged(self, killed=False):
-        """Tries whose class is not what happened in the sink while they lasted. A sender that is `killed` never reads its answer, and
-        what it has sent may arrive after its end is written down."""
-        unknown = ([], [True], [False]) if killed else ([], [True])
+    def misjudged(self):
+        """Tries whose class is not what happened in the sink while they lasted, and messages that belong to no try."""
+        unknown = ([], [True], [False]) if self.killed else ([], [True])
         wrong = []
         for d in self.deliveries.values():
-            left = list(d.taken)
-            for attempt in d.tries:
-                late = 1 if killed and attempt.kind == "unknown" else TOLERANCE
-                mine = [m for m in left if attempt.began - TOLERANCE <= m.at <= attempt.ended + late]
-                if attempt.kind == "deferred" and mine:
-                    # It ends where the next one begins: what is taken there belongs to the next.
-                    mine = [m for m in mine if m.at < attempt.ended - TOLERANCE]
-                answers = [bool(m.unanswered) for m in mine]
+            for number, attempt in enumerate(d.tries):
+                answers = [bool(message.unanswered) for message in d.taken if d.tried.get(message) == number]
                 fits = {"delivered": answers == [False], "unknown": answers in unknown}.get(attempt.kind, not answers)
                 if not fits:
                     wrong.append((attempt, d))
-                left = [m for m in left if m not in mine]
-            if left:
-                wrong.append((left, d))
+            wrong += [(message, d) for message in d.taken if message not in d.tried]
         return wrong
 
     def silent_repeats(self):
         """Messages to Slack and Telegram that come after another, or after an unknown try, and do not say so."""
         return [d for d in self.deliveries.values() if d.channel != "email" and any(
-            not message.marked and (n > 0 or self.unknown_before(d, message)) for n, message in enumerate(d.taken))]
+            not message.marked and (n > 0 or d.unknown_before(message)) for n, message in enumerate(d.taken))]
 
     def marked_for_nothing(self):
         """Messages that say so though no try before them ended unknown."""
-        return [d for d in self.deliveries.values() if any(m.marked and not self.unknown_before(d, m) for m in d.taken)]
+        return [d for d in self.deliveries.values() if any(message.marked and not d.unknown_before(message) for message in d.taken)]
 
     def first_but_marked(self):
         """Messages that say so and were the first: the try before them never came so far. Allowed, and a pity."""
         return [d for d in self.deliveries.values() if d.taken and d.taken[0].marked]
-
-    @staticmethod
-    def unknown_before(delivery, message):
-        return any(attempt.kind == "unknown" and attempt.ended < message.at for attempt in delivery.tries)
 
 
 def none(items, what):
