@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cluster import Cluster, Session
 from house import House
 from ledger import CHANNELS, Ledger, lead, none, spread
-from parts import BIN, clean_environment, session_processes, until
+from parts import BIN, session_processes, until
 from sink import Sink
 
 # Of two hundred kills so many are of each kind.
@@ -41,7 +41,7 @@ class Worker:
     """`leadpipe worker`, started again half a second after it ends."""
 
     def __init__(self, folder, name, environment):
-        self.environment, self.log, self.isOver = environment, folder / f"{name}.log", False
+        self.environment, self.log, self.is_over = environment, folder / f"{name}.log", False
         self.starts = 0
         self._start()
         self.thread = threading.Thread(target=self._watch, daemon=True)
@@ -54,7 +54,7 @@ class Worker:
         self.starts += 1
 
     def _watch(self):
-        while not self.isOver:
+        while not self.is_over:
             if self.process.poll() is not None:
                 time.sleep(0.5)
                 self._start()
@@ -64,7 +64,7 @@ class Worker:
         return [pid for pid, line in session_processes(self.process.pid).items() if f"/{name} " in f"{line} "]
 
     def close(self):
-        self.isOver = True
+        self.is_over = True
         self.thread.join(5)
         self.process.terminate()
         self.process.wait(30)
@@ -78,14 +78,14 @@ class Sampler:
              " from notification_logs where due_at <= now() and lease_until is null")
 
     def __init__(self, url):
-        self.url, self.isOver = url, False
+        self.url, self.is_over = url, False
         self.seen, self.oldest, self.samples = {}, 0, 0
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self):
         session = None
-        while not self.isOver:
+        while not self.is_over:
             try:
                 session = session or Session(self.url)
                 lines = session.text(self.QUERY).splitlines()
@@ -101,7 +101,7 @@ class Sampler:
             time.sleep(0.5)
 
     def close(self):
-        self.isOver = True
+        self.is_over = True
         self.thread.join(10)
 
     def spans(self, status):
@@ -117,7 +117,7 @@ class Run:
         self.dice.shuffle(self.kinds)
         self.worker_count, self.slow, self.hurries = workers, slow, hurries
         self.kills, self.captured, self.refused = [], {}, Counter()
-        self.isOver = threading.Event()
+        self.is_over = threading.Event()
 
     def judge(self, patience):
         print(f"seed {self.seed}: {self.leads} leads, {len(self.kinds)} kills over {self.seconds} s, {self.worker_count} workers", flush=True)
@@ -152,7 +152,7 @@ class Run:
             print(f"all sent {self.ended - began:.0f} s after the start", flush=True)
             time.sleep(1.5)
         finally:
-            self.isOver.set()
+            self.is_over.set()
             sampler.close()
             for worker in self.workers:
                 worker.close()
@@ -185,9 +185,9 @@ class Run:
         """Each of four clients sends its leads at their time, and each again until it is told that it is stored."""
         for number in range(part + 1, self.leads + 1, 4):
             wait = began + number * self.seconds / self.leads - time.time()
-            if self.isOver.wait(max(wait, 0)):
+            if self.is_over.wait(max(wait, 0)):
                 return
-            while number not in self.captured and not self.isOver.is_set():
+            while number not in self.captured and not self.is_over.is_set():
                 try:
                     status, _, document = house.http("/api/chatbot/leads", lead(number), seconds=15)
                 except (OSError, ValueError) as error:

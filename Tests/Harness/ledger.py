@@ -4,7 +4,7 @@ A lead is known by its name, `Lead 000123`; a mail by its Message-ID as well, wh
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from datetime import datetime
 from typing import NamedTuple
 
