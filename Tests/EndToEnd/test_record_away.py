@@ -3,7 +3,6 @@
 import time
 from collections import Counter
 
-
 from house import House
 from ledger import Taken, lead
 from parts import until

@@ -1,5 +1,6 @@
 """Two workers and channels that shut dozens of times, for one to three seconds."""
 
+import pytest
 
 import throttle
 
