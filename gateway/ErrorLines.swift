@@ -5,6 +5,8 @@ struct ErrorLines: Sendable {
   private var taken = 0
   /// Whether anything had to be dropped.
   private(set) var isCut = false
+  /// In the rest of a line whose beginning was dropped.
+  private var isSkipping = false
 
   init(limit: Int) { self.limit = limit }
 
@@ -14,7 +16,13 @@ struct ErrorLines: Sendable {
     for byte in bytes {
       guard taken < limit else {
         isCut = true
+        isSkipping = true
+        pending.removeAll()
         break
+      }
+      if isSkipping {
+        isSkipping = byte != 0x0A
+        continue
       }
       taken += 1
       if byte == 0x0A {
@@ -26,6 +34,12 @@ struct ErrorLines: Sendable {
       }
     }
     return lines
+  }
+
+  /// The next request begins: it has a limit of its own.
+  mutating func renew() {
+    taken = 0
+    isCut = false
   }
 
   /// The last line, where it only lacks its line feed; one that the limit has cut is dropped.

@@ -10,7 +10,7 @@ struct HandlerRun {
   /// Between TERM and KILL.
   private static let grace = Duration.seconds(2)
   /// For a process that has closed its stdout, and so has answered, to end.
-  private static let farewell = Duration.seconds(1)
+  static let farewell = Duration.seconds(1)
 
   private let child: Child
   /// Becomes readable when the process has ended.
@@ -133,7 +133,8 @@ struct HandlerRun {
 
   private mutating func takeLines(_ bytes: ArraySlice<UInt8>) { for line in lines.add(bytes) { Self.pass(on: line) } }
 
-  private static func pass(on line: [UInt8]) { _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) } }
+  /// Writes a line of a handler's log into ours.
+  static func pass(on line: [UInt8]) { _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) } }
 }
 
 extension Duration {
