@@ -5,18 +5,18 @@ struct ErrorLines: Sendable {
   private var taken = 0
   /// Whether anything had to be dropped.
   private(set) var isCut = false
-  /// In the rest of a line whose beginning was dropped.
+  /// Inside a line whose beginning was dropped.
   private var isSkipping = false
 
   init(limit: Int) { self.limit = limit }
 
   /// The lines that `bytes` complete, each with its line feed.
-  mutating func add(_ bytes: some Sequence<UInt8>) -> [[UInt8]] {
+  mutating func add(_ bytes: some BidirectionalCollection<UInt8>) -> [[UInt8]] {
     var lines: [[UInt8]] = []
     for byte in bytes {
       guard taken < limit else {
         isCut = true
-        isSkipping = true
+        isSkipping = bytes.last != 0x0A
         pending.removeAll()
         break
       }
