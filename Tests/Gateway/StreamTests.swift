@@ -22,7 +22,7 @@ extension Script {
 
 /// Processes that take many requests: what is fed to them without waiting, and what becomes of it when they do what they
 /// should not.
-@Suite struct StreamTests {
+@Suite(.serialized) struct StreamTests {
   private func start(_ script: Script, _ settings: [String: String] = [:]) async throws -> RunningGateway {
     try await RunningGateway.start([script], ["LEADPIPE_PROCESS": "stream"].merging(settings) { $1 })
   }
