@@ -20,9 +20,11 @@ enum Gateway {
       LEADPIPE_LISTEN       unix:/path listens there instead
       LEADPIPE_HANDLERS     the folder of handlers (`handlers` beside this program)
       LEADPIPE_TRUST        a JSON file {"name": "intake|worker|admin|none"} for handlers that are not ours
-      LEADPIPE_PROCESS      oneshot: a process for each request; stream: a few that take many; for single handlers by
-                            their names: stream,health-check=oneshot (our own handlers stream, others oneshot)
+      LEADPIPE_PROCESS      oneshot: a process for each request; warm: the same, started ahead; stream: a few that take
+                            many; for single handlers by their names: stream,health-check=oneshot (our own handlers
+                            stream, others oneshot)
       LEADPIPE_CONCURRENCY  how many processes that take one request run at a time (16)
+      LEADPIPE_WARM_SPARES  how many processes wait for each warm handler that is in use (2)
       LEADPIPE_STREAM_PROCESSES  how many stream processes a handler has (2)
       LEADPIPE_STREAM_WINDOW     how many requests one of them has before it at a time (64)
       LEADPIPE_STREAM_QUEUE      how many requests of a handler wait for a place there, a second at most (256)
@@ -57,18 +59,23 @@ enum Gateway {
       signal(SIGPIPE, SIG_IGN)
       guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
       let oneShots = OneShotProcesses(concurrency: settings.concurrency, environment: environment, stop: stop)
+      let warm = WarmProcesses(
+        handlers.filter { settings.modes.mode(of: $0) == .warm }, concurrency: settings.concurrency,
+        spares: settings.spares, environment: environment, stop: stop)
       let streams = StreamProcesses(
         handlers.filter { settings.modes.mode(of: $0) == .stream }, limits: settings.stream, environment: environment,
         stop: stop, log: log)
       let table = try routes(handlers) { handler in
         switch settings.modes.mode(of: handler) {
-        case .oneshot, .warm: oneShots
+        case .oneshot: oneShots
+        case .warm: warm
         case .stream: streams
         }
       }
       let status = await listen(settings, table, log)
       stop.give()
       await oneShots.shutDown()
+      await warm.shutDown()
       await streams.shutDown()
       if status == 0 { log.info("Gateway stopped") }
       return status

@@ -18,6 +18,8 @@ struct GatewaySettings: Sendable {
   let modes: ProcessModes
   /// How many processes that take one request run at a time.
   let concurrency: Int
+  /// How many processes of a warm handler wait for requests.
+  let spares: Int
   let stream: StreamLimits
   /// The limits of the classes that are counted.
   let limits: [RateClass: RateLimit]
@@ -36,6 +38,7 @@ struct GatewaySettings: Sendable {
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
     trust = try TrustFile.classes(settings)
     modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
+    spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(
       processes: settings.number("LEADPIPE_STREAM_PROCESSES", default: 2),
       window: settings.number("LEADPIPE_STREAM_WINDOW", default: 64),

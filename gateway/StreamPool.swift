@@ -46,7 +46,8 @@ final class StreamPool: Sendable {
   private let state: Mutex<State>
 
   init(
-    _ handler: HostedHandler, limits: StreamLimits, environment: [String: String], stop: StopSignal, threads: ThreadCount,
+    _ handler: HostedHandler, limits: StreamLimits, environment: [String: String], stop: StopSignal,
+    threads: ThreadCount,
     log: Log
   ) {
     self.handler = handler
