@@ -112,8 +112,7 @@ final class Connection: ChannelInboundHandler {
   private func answer(_ call: Call, _ exchange: Exchange, _ context: ChannelHandlerContext) {
     state = .answering
     timer?.cancel()
-    let responder = responder
-    context.eventLoop.makeFutureWithTask { await responder.answer(call) }.assumeIsolated().whenSuccess { answer in
+    responder.answer(call, on: context.eventLoop).assumeIsolated().whenSuccess { answer in
       self.write(answer, exchange, context)
     }
   }

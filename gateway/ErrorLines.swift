@@ -5,16 +5,24 @@ struct ErrorLines: Sendable {
   private var taken = 0
   /// Whether anything had to be dropped.
   private(set) var isCut = false
+  /// Inside a line whose beginning was dropped.
+  private var isSkipping = false
 
   init(limit: Int) { self.limit = limit }
 
   /// The lines that `bytes` complete, each with its line feed.
-  mutating func add(_ bytes: some Sequence<UInt8>) -> [[UInt8]] {
+  mutating func add(_ bytes: some BidirectionalCollection<UInt8>) -> [[UInt8]] {
     var lines: [[UInt8]] = []
     for byte in bytes {
       guard taken < limit else {
         isCut = true
+        isSkipping = bytes.last != 0x0A
+        pending.removeAll()
         break
+      }
+      if isSkipping {
+        isSkipping = byte != 0x0A
+        continue
       }
       taken += 1
       if byte == 0x0A {
@@ -26,6 +34,12 @@ struct ErrorLines: Sendable {
       }
     }
     return lines
+  }
+
+  /// The next request begins: it has a limit of its own.
+  mutating func renew() {
+    taken = 0
+    isCut = false
   }
 
   /// The last line, where it only lacks its line feed; one that the limit has cut is dropped.

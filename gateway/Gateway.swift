@@ -14,14 +14,22 @@ enum Gateway {
   private static let usage = """
     usage: gateway
 
-    Answers HTTP requests by the handlers in a folder, one process a request. Settings are environment variables:
+    Answers HTTP requests by the handlers in a folder. Settings are environment variables:
       PORT                  4000; 0 takes a free one
       LEADPIPE_HOST         127.0.0.1
       LEADPIPE_LISTEN       unix:/path listens there instead
       LEADPIPE_HANDLERS     the folder of handlers (`handlers` beside this program)
       LEADPIPE_TRUST        a JSON file {"name": "intake|worker|admin|none"} for handlers that are not ours
-      LEADPIPE_PROCESS      oneshot
-      LEADPIPE_CONCURRENCY  how many handler processes run at a time (16)
+      LEADPIPE_PROCESS      oneshot: a process for each request; warm: the same, started ahead; stream: a few that take
+                            many; for single handlers by their names: stream,health-check=oneshot (our own handlers
+                            stream, others oneshot)
+      LEADPIPE_CONCURRENCY  how many processes that take one request run at a time (16)
+      LEADPIPE_WARM_SPARES  how many processes wait for each warm handler that is in use (2)
+      LEADPIPE_STREAM_PROCESSES  how many stream processes a handler has (2)
+      LEADPIPE_STREAM_WINDOW     how many requests one of them has before it at a time (64)
+      LEADPIPE_STREAM_QUEUE      how many requests of a handler wait for a place there, a second at most (256)
+      LEADPIPE_STREAM_REQUESTS, LEADPIPE_STREAM_MINUTES
+                            after how many requests, and minutes, one is replaced (100000, 10)
       LEADPIPE_CLIENT_CONNECTIONS  how many connections a client may have open (256)
       RATE_LIMIT_LEAD, _CONTACT, _ADMIN, _EXPORT, _DEFAULT
                             requests in seconds for each client, or off (10/60, 5/60, 120/60, 5/60, 60/60)
@@ -50,9 +58,25 @@ enum Gateway {
       let handlers = try endpoints(settings, log)
       signal(SIGPIPE, SIG_IGN)
       guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
-      let processes = OneShotProcesses(concurrency: settings.concurrency, environment: environment, stop: stop)
-      let status = await listen(settings, try routes(handlers, processes), log)
-      await processes.shutDown()
+      let oneShots = OneShotProcesses(concurrency: settings.concurrency, environment: environment, stop: stop)
+      let warm = WarmProcesses(
+        handlers.filter { settings.modes.mode(of: $0) == .warm }, concurrency: settings.concurrency,
+        spares: settings.spares, environment: environment, stop: stop)
+      let streams = StreamProcesses(
+        handlers.filter { settings.modes.mode(of: $0) == .stream }, limits: settings.stream, environment: environment,
+        stop: stop, log: log)
+      let table = try routes(handlers) { handler in
+        switch settings.modes.mode(of: handler) {
+        case .oneshot: oneShots
+        case .warm: warm
+        case .stream: streams
+        }
+      }
+      let status = await listen(settings, table, log)
+      stop.give()
+      await oneShots.shutDown()
+      await warm.shutDown()
+      await streams.shutDown()
       if status == 0 { log.info("Gateway stopped") }
       return status
     } catch {
@@ -68,13 +92,19 @@ enum Gateway {
       let folder = try HandlerFolder(path: settings.handlerFolder, trust: settings.trust)
       let endpoints = folder.handlers.filter { $0.description.kind == .endpoint }
       if endpoints.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlerFolder]) }
+      let strangers = settings.modes.strangers(among: endpoints)
+      guard strangers.isEmpty else {
+        throw HandlerFolder.Failure(
+          reason: "LEADPIPE_PROCESS names what is no endpoint in \(settings.handlerFolder): "
+            + strangers.joined(separator: ", "))
+      }
       return endpoints
     } catch { throw Problem(.misconfigured, error.reason) }
   }
 
-  /// The table of their routes. This is where a route gets its process source: here all have the same.
+  /// The table of their routes, each with the source of its processes.
   private static func routes(
-    _ handlers: [HostedHandler], _ processes: any ProcessSource
+    _ handlers: [HostedHandler], processes: (HostedHandler) -> any ProcessSource
   ) throws(Problem) -> RouteTable<Endpoint> {
     for description in handlers.map(\.description) {
       guard RateClass(rawValue: description.rateClass) != nil else {
@@ -92,7 +122,7 @@ enum Gateway {
     do throws(RouteTable<Endpoint>.Failure) {
       return try RouteTable(
         handlers.flatMap { handler in
-          handler.description.routes.map { ($0, Endpoint(handler: handler, processes: processes)) }
+          handler.description.routes.map { ($0, Endpoint(handler: handler, processes: processes(handler))) }
         })
     } catch { throw Problem(.misconfigured, error.reason) }
   }
@@ -105,12 +135,11 @@ enum Gateway {
       log.error("\(path) is in use by another program")
       return ExitStatus.of(status: 503)
     }
-    let admission = Admission(places: settings.concurrency, waitingPlaces: 256, longestWait: .seconds(1))
     let clients = Clients(
       limits: ClientLimits(settings.limits), proxies: settings.proxies, connections: settings.clientConnections,
       log: log)
     let responder = Responder(
-      routes: routes, admission: admission, clients: clients, crossOrigin: CrossOrigin(origins: settings.origins),
+      routes: routes, clients: clients, crossOrigin: CrossOrigin(origins: settings.origins),
       log: log)
     let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
     let connections = Descriptors.raise(reserved: 64 + 8 * settings.concurrency)

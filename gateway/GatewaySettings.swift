@@ -15,8 +15,12 @@ struct GatewaySettings: Sendable {
   let address: Address
   let handlerFolder: String
   let trust: [String: TrustClass]
-  /// How many handler processes run at a time.
+  let modes: ProcessModes
+  /// How many processes that take one request run at a time.
   let concurrency: Int
+  /// How many processes of a warm handler wait for requests.
+  let spares: Int
+  let stream: StreamLimits
   /// The limits of the classes that are counted.
   let limits: [RateClass: RateLimit]
   let proxies: TrustedProxies
@@ -33,6 +37,14 @@ struct GatewaySettings: Sendable {
     }
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
     trust = try TrustFile.classes(settings)
+    modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
+    spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
+    stream = StreamLimits(
+      processes: settings.number("LEADPIPE_STREAM_PROCESSES", default: 2),
+      window: settings.number("LEADPIPE_STREAM_WINDOW", default: 64),
+      waiting: settings.number("LEADPIPE_STREAM_QUEUE", default: 256),
+      requests: settings.number("LEADPIPE_STREAM_REQUESTS", default: 100_000),
+      age: .seconds(60 * settings.number("LEADPIPE_STREAM_MINUTES", default: 10)))
     concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
     clientConnections = settings.number("LEADPIPE_CLIENT_CONNECTIONS", default: 256)
     limits = Dictionary(
@@ -54,17 +66,10 @@ struct GatewaySettings: Sendable {
       },
       Setting("LEADPIPE_HANDLERS"),
       TrustFile.setting,
-      Setting("LEADPIPE_PROCESS") { mode in
-        switch mode {
-        case "oneshot": nil
-        case "warm", "stream": "must be oneshot: this version has no \(mode) processes"
-        default: "must be oneshot"
-        }
-      },
-      .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
+      .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
       .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault), .logLevel, .logFormat,
-    ] + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
+    ] + ProcessModes.settings + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
 
   /// The folder that this executable lies in, whatever it was called by.
   private static var folderOfThisProgram: String {

@@ -10,7 +10,7 @@ struct HandlerRun {
   /// Between TERM and KILL.
   private static let grace = Duration.seconds(2)
   /// For a process that has closed its stdout, and so has answered, to end.
-  private static let farewell = Duration.seconds(1)
+  static let farewell = Duration.seconds(1)
 
   private let child: Child
   /// Becomes readable when the process has ended.
@@ -24,14 +24,15 @@ struct HandlerRun {
   private var lines = ErrorLines(limit: errorLimit)
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
-  /// Runs `path` for one request. Its stderr goes to ours, line by line.
+  /// Runs `path`, or the process of it that already waits, for one request. Its stderr goes to ours, line by line.
   static func perform(
-    _ path: String, environment: [String: String], envelope: [UInt8], timeLimit: Duration, stop: StopSignal
+    _ path: String, environment: [String: String], spare: Child? = nil, envelope: [UInt8], timeLimit: Duration,
+    stop: StopSignal
   ) -> HandlerResult {
     let start = ContinuousClock.now
     let child: Child
     do throws(Child.Failure) {
-      child = try Child.spawn(path, environment: environment, pipesError: true)
+      child = if let spare { spare } else { try Child.spawn(path, environment: environment, pipesError: true) }
     } catch { return HandlerResult(end: .notStarted(reason: error.reason)) }
     let started = ContinuousClock.now
     var run = HandlerRun(child, envelope: envelope, stop: stop.descriptor)
@@ -133,7 +134,8 @@ struct HandlerRun {
 
   private mutating func takeLines(_ bytes: ArraySlice<UInt8>) { for line in lines.add(bytes) { Self.pass(on: line) } }
 
-  private static func pass(on line: [UInt8]) { _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) } }
+  /// Writes a line of a handler's log into ours.
+  static func pass(on line: [UInt8]) { _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) } }
 }
 
 extension Duration {

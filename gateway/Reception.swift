@@ -14,6 +14,15 @@ struct Call: Sendable {
   let hasBody: Bool
   let bodyLimit: Int
   let expectsContinue: Bool
+
+  /// What the handler gets, now that it gets it. It has a little less time than we wait: its own answer, that it was too
+  /// slow, tells more than ours.
+  func envelope() -> [UInt8] {
+    var request = request
+    let limit = endpoint.handler.description.timeLimitMs
+    request.deadline = Instant(milliseconds: Instant.now.milliseconds + limit - min(500, limit / 10))
+    return request.envelope(routeKey: route.key, userAgent: request.headers["user-agent"] ?? "", host: host).bytes
+  }
 }
 
 /// From the head of a request to its route, or to the reply that it gets at once.

@@ -1,5 +1,6 @@
 import Handler
 import Host
+import NIOCore
 import Wire
 
 /// A reply, and what the access log says of how it came about.
@@ -18,40 +19,29 @@ struct Responder: Sendable {
   private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
 
   let routes: RouteTable<Endpoint>
-  let admission: Admission
   let clients: Clients
   let crossOrigin: CrossOrigin
   let log: Log
 
   static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
 
-  /// Answers a complete request by a handler process. Every 502 and 504 is explained by one log line.
-  func answer(_ call: Call) async -> Answer {
-    let requestID = call.request.requestID
-    let handler = call.endpoint.handler
-    let arrival = ContinuousClock.now
-    guard await admission.enter() else {
-      let problem = Problem(.unavailable, "too many requests are waiting", retryAfter: 1)
-      return Answer(reply: problem.reply(requestID: requestID))
-    }
-    let queueMs = (ContinuousClock.now - arrival).milliseconds
-    var request = call.request
-    // A little less than the time limit: the handler's own answer, that it was too slow, tells more than ours.
-    let limit = handler.description.timeLimitMs
-    request.deadline = Instant(milliseconds: Instant.now.milliseconds + limit - min(500, limit / 10))
-    let envelope = request.envelope(
-      routeKey: call.route.key, userAgent: request.headers["user-agent"] ?? "", host: call.host)
-    let result = await call.endpoint.processes.run(handler, envelope: envelope.bytes)
-    await admission.leave()
-    let log = log.with("requestId", requestID).with("handler", handler.description.name)
+  /// Answers a complete request by a handler process. Every 502, 503 and 504 is explained by one log line.
+  func answer(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<Answer> {
+    call.endpoint.processes.run(call, on: loop).map { result in answer(call, result) }
+  }
+
+  private func answer(_ call: Call, _ result: HandlerResult) -> Answer {
+    let description = call.endpoint.handler.description
+    let log = log.with("requestId", call.request.requestID).with("handler", description.name)
     if result.errorsWereCut { log.warn("A handler's log was cut at 64 KiB") }
-    let facts = [("queueMs", queueMs), ("startMs", result.startMs), ("runMs", result.runMs)]
+    let facts = [("queueMs", result.queueMs), ("startMs", result.startMs), ("runMs", result.runMs)]
     var answer = Answer(
-      reply: reply(result, requestID: requestID, log: log), facts: facts.map { (key: $0.0, value: String($0.1)) })
-    if handler.description.access == .admin,
+      reply: reply(result, requestID: call.request.requestID, log: log),
+      facts: facts.map { (key: $0.0, value: String($0.1)) })
+    if description.access == .admin,
       let quota = clients.limits.learn(answer.reply.status, to: call.request.headers, of: call.client)
     {
-      answer.reply = quota.problem.reply(requestID: requestID)
+      answer.reply = quota.problem.reply(requestID: call.request.requestID)
       answer.quota = quota
     }
     return answer
@@ -60,6 +50,7 @@ struct Responder: Sendable {
   private func reply(_ result: HandlerResult, requestID: String, log: Log) -> Reply {
     let problem: Problem
     switch result.end {
+    case .answered(let reply): return Self.withoutOurs(reply)
     case .ended(let termination):
       do throws(Problem) {
         return Self.withoutOurs(try Reply(reading: result.output, hasFailed: termination != .exited(0)))
@@ -67,6 +58,9 @@ struct Responder: Sendable {
         let fault = result.output.isEmpty ? "it wrote no reply" : error.detail
         log.error("502: \(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
       }
+      problem = Problem(.badGateway, "the handler gave no valid reply")
+    case .badReply(let reason):
+      log.error("502: \(reason)")
       problem = Problem(.badGateway, "the handler gave no valid reply")
     case .tooMuchOutput:
       log.error("502: the reply is larger than 1 MiB")
@@ -77,6 +71,10 @@ struct Responder: Sendable {
     case .tooSlow:
       log.error("504: the handler took longer than its time limit and was ended")
       problem = Problem(.tooSlow, "the handler took too long")
+    case .turnedAway: problem = Problem(.unavailable, "too many requests are waiting", retryAfter: 1)
+    case .heldBack(let seconds):
+      log.error("503: the handler's processes end before they answer")
+      problem = Problem(.unavailable, "the handler could not be started", retryAfter: seconds)
     case .stopped:
       log.warn("503: the handler was still running when the gateway stopped")
       problem = Problem(.unavailable, "the gateway is stopping", retryAfter: 1)

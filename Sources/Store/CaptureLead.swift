@@ -24,25 +24,61 @@ package struct Captured: Sendable, Equatable {
   package var replayHeader: [String: String] { outcome == .replayed ? ["idempotency-replayed": "true"] : [:] }
 }
 
+/// A lead with what its storing needs beside it.
+struct CheckedLead {
+  let lead: Lead
+  let requestID: String
+  /// The body as sent; two requests with one idempotency key must agree in it.
+  let content: JSON
+  /// When a first answer is due.
+  let due: Instant
+  /// When nobody waits for the reply any more.
+  let deadline: Instant
+}
+
 extension Database {
-  /// Stores a lead with its messages, event and timeline entry in one transaction.
-  /// - Parameters:
-  ///   - route: the scope of the idempotency key.
-  ///   - content: the body as sent; two requests with one key must agree in it.
-  ///   - due: when a first answer is.
-  func capture(
-    _ lead: Lead, route: String, content: JSON, due: Instant, deadline: Instant, log: Log
-  ) throws(Problem) -> Captured {
-    let argument = lead.argument(route: route, content: content, due: due)
-    let reply = try call(.captureLead, argument, deadline: deadline, log: log)
-    guard let outcome = reply["outcome"]?.string.flatMap(Captured.Outcome.init) else {
+  /// Stores leads, each with its messages, event and timeline entry: all in one transaction, or where that cannot be, each in
+  /// one of its own. Leads that say the same key or conversation are stored in their order.
+  /// - Parameter route: the scope of the idempotency keys.
+  func capture(_ leads: [CheckedLead], route: String, log: Log) -> [Result<Captured, Problem>] {
+    guard leads.count > 1 else { return leads.map { lead in captureAlone(lead, route: route, log: log) } }
+    let deadline = leads.map(\.deadline).min() ?? .now
+    do throws(Problem) {
+      let arguments = leads.map { $0.argument(route: route) }
+      let replies = try call(.captureLeads, .array(arguments), deadline: deadline, log: log).array ?? []
+      return leads.indices.map { index in
+        Result { () throws(Problem) in try Captured(reading: index < replies.count ? replies[index] : .null) }
+      }
+    } catch {
+      // Only of what the database refused is it certain that nothing was stored.
+      guard error.kind == .internalError else { return leads.map { _ in .failure(error) } }
+      return leads.map { lead in captureAlone(lead, route: route, log: log) }
+    }
+  }
+
+  private func captureAlone(_ lead: CheckedLead, route: String, log: Log) -> Result<Captured, Problem> {
+    let log = log.with("requestId", lead.requestID)
+    return Result { () throws(Problem) in
+      try Captured(reading: try call(.captureLead, lead.argument(route: route), deadline: lead.deadline, log: log))
+    }
+  }
+}
+
+extension Captured {
+  /// Reads what capture_lead returned.
+  fileprivate init(reading reply: JSON) throws(Problem) {
+    guard let outcome = reply["outcome"]?.string.flatMap(Outcome.init) else {
       throw Problem(.internalError, "the database gave an answer of another version")
     }
-    return Captured(
+    self.init(
       outcome: outcome, isNew: reply["created"]?.bool == true, id: reply["id"]?.string ?? "",
       status: reply["status"]?.string ?? "", createdAt: reply["createdAt"]?.string ?? "",
       updatedAt: reply["updatedAt"]?.string ?? "", eventID: reply["eventId"]?.string)
   }
+}
+
+extension CheckedLead {
+  fileprivate func argument(route: String) -> JSON { lead.argument(route: route, content: content, due: due) }
 }
 
 extension Lead {

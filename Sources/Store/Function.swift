@@ -5,6 +5,7 @@ import Wire
 package enum Function: String, Sendable, CaseIterable {
   case beginDeliveries = "begin_deliveries"
   case captureLead = "capture_lead"
+  case captureLeads = "capture_leads"
   case claimDeliveries = "claim_deliveries"
   case healthReport = "health_report"
   case listChannels = "list_channels"

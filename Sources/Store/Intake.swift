@@ -19,27 +19,58 @@ package struct Intake {
     hours = try OfficeHours(settings)
   }
 
-  /// Checks a request's body by `check`, stores the lead with its event, says so in the log, and wakes the workers.
-  /// An `Idempotency-Key` header stands above the body's member.
+  /// How many requests that wait together are stored together.
+  package static let batchSize = 64
+
+  /// A lead as it was sent, and what became of it.
+  package typealias Stored = (lead: Lead, captured: Captured)
+
+  /// Checks the bodies of requests by `check`, stores the leads with their events, says so in the log, and wakes the workers.
+  /// Each request succeeds or fails by itself. An `Idempotency-Key` header stands above the body's member.
   package func capture(
-    _ request: Request, log: Log, checking check: (JSON, Instant) throws(Form.Faults) -> Lead
-  ) throws(Problem) -> (lead: Lead, captured: Captured) {
+    _ requests: [Request], log: Log, checking check: (JSON, Instant) throws(Form.Faults) -> Lead
+  ) -> [Result<Stored, Problem>] {
+    let checked = requests.map { request in
+      Result { () throws(Problem) in try self.check(request, by: check) }
+    }
+    let leads = checked.compactMap { try? $0.get() }
+    var outcomes = database.capture(leads, route: handler, log: log).makeIterator()
+    var wakes = false
+    let stored = zip(requests, checked).map { request, checked in
+      Result { () throws(Problem) -> Stored in
+        let lead = try checked.get().lead
+        let log = log.with("requestId", request.requestID)
+        let captured = try tell(outcomes.next(), log)
+        if captured.eventID != nil { wakes = true }
+        return (lead, captured)
+      }
+    }
+    if wakes { wake.send() }
+    return stored
+  }
+
+  private func check(
+    _ request: Request, by check: (JSON, Instant) throws(Form.Faults) -> Lead
+  ) throws(Problem) -> CheckedLead {
     var content = try request.json()
     if let key = request.headers["idempotency-key"], content.members != nil {
       content = content.setting("idempotencyKey", .string(key))
     }
     let lead: Lead
     do { lead = try check(content, request.receivedAt) } catch { throw Problem(error) }
-    let captured = try store(lead, content, deadline: request.deadline ?? .now, log: log)
-    if captured.eventID != nil { wake.send() }
-    return (lead, captured)
+    let deadline = request.deadline ?? .now
+    guard deadline > .now else { throw Problem(.tooSlow, "the deadline has passed") }
+    return CheckedLead(
+      lead: lead, requestID: request.requestID, content: content, due: lead.responseDeadline(within: hours),
+      deadline: deadline)
   }
 
-  private func store(_ lead: Lead, _ content: JSON, deadline: Instant, log: Log) throws(Problem) -> Captured {
+  /// Says in the log what became of a lead, in the lines that operators watch for.
+  private func tell(_ outcome: Result<Captured, Problem>?, _ log: Log) throws(Problem) -> Captured {
     let captured: Captured
     do throws(Problem) {
-      captured = try database.capture(
-        lead, route: handler, content: content, due: lead.responseDeadline(within: hours), deadline: deadline, log: log)
+      guard let outcome else { throw Problem(.internalError, "the database gave too few answers") }
+      captured = try outcome.get()
     } catch {
       log.error("Conversation insert error", ["status": String(error.kind.status)])
       throw error

@@ -14,16 +14,20 @@ extension Handler {
           "properties": [
             "success": ["const": true], "id": ["type": "string", "format": "uuid"], "message": ["type": "string"],
           ],
-        ])
+        ]),
+      batchSize: Intake.batchSize
     ) { settings, afterwards throws(Problem) in
       let intake = try Intake(settings, handler: name, afterwards)
-      return { request, log throws(Problem) in
-        let (_, captured) = try intake.capture(request, log: log) { body, receivedAt throws(Form.Faults) in
+      return { requests, log in
+        intake.capture(requests, log: log) { body, receivedAt throws(Form.Faults) in
           try Lead(form, checking: body, receivedAt: receivedAt)
+        }.map { stored in
+          stored.map { _, captured in
+            Reply(
+              status: 201, ["success": true, "id": .string(captured.id), "message": .string(message)],
+              headers: captured.replayHeader)
+          }
         }
-        return Reply(
-          status: 201, ["success": true, "id": .string(captured.id), "message": .string(message)],
-          headers: captured.replayHeader)
       }
     }
   }

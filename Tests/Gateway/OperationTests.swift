@@ -54,7 +54,7 @@ import Testing
 
   @Test func namesAllFaultsOfTheSettings() async throws {
     let (end, text) = try await refusedStart([
-      "PORT": "+4000", "LEADPIPE_PROCESS": "warm", "LEADPIPE_TRUST": "/nowhere", "LEADPIPE_LISTEN": "tcp:/x",
+      "PORT": "+4000", "LEADPIPE_PROCESS": "tepid", "LEADPIPE_TRUST": "/nowhere", "LEADPIPE_LISTEN": "tcp:/x",
       "LEADPIPE_CONCURRENCY": "0", "LOG_LEVEL": "loud",
     ])
     #expect(end == .exited(78))

@@ -8,7 +8,7 @@ import Wire
 
 /// Threads for what blocks: the tests' own are few.
 let threads: NIOThreadPool = {
-  let pool = NIOThreadPool(numberOfThreads: 48)
+  let pool = NIOThreadPool(numberOfThreads: 96)
   pool.start()
   return pool
 }()

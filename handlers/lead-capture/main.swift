@@ -8,13 +8,13 @@ Handler(
   Description(
     name: "lead-capture", kind: .endpoint, summary: "Stores a lead of the chatbot, or continues its conversation",
     routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead", environment: Intake.settings,
-    input: Lead.chatbotForm.schema, output: LeadReply.schema)
+    input: Lead.chatbotForm.schema, output: LeadReply.schema),
+  batchSize: Intake.batchSize
 ) { settings, afterwards throws(Problem) in
   let intake = try Intake(settings, handler: "lead-capture", afterwards)
-  return { request, log throws(Problem) in
-    let (lead, captured) = try intake.capture(request, log: log) { body, receivedAt throws(Form.Faults) in
+  return { requests, log in
+    intake.capture(requests, log: log) { body, receivedAt throws(Form.Faults) in
       try Lead(checking: body, receivedAt: receivedAt)
-    }
-    return LeadReply(lead: lead, captured: captured).reply
+    }.map { stored in stored.map { lead, captured in LeadReply(lead: lead, captured: captured).reply } }
   }
 }.run()

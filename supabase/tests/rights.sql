@@ -36,6 +36,7 @@ create temp table functions (signature text, may_run text[]);
 insert into functions values
   ('has_role(uuid, app_role)', '{authenticated,service_role}'),
   ('capture_lead(jsonb)', '{leadpipe_intake,service_role}'),
+  ('capture_leads(jsonb)', '{leadpipe_intake,service_role}'),
   ('claim_deliveries(jsonb)', '{leadpipe_worker,service_role}'),
   ('begin_deliveries(jsonb)', '{leadpipe_worker,service_role}'),
   ('release_deliveries(jsonb)', '{leadpipe_worker,service_role}'),

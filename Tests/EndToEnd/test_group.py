@@ -1,0 +1,99 @@
+"""What waits for a capture handler together is stored together: one call, each by itself all the same, answered in order."""
+
+import json
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import handlers
+from parts import TEST_USER
+
+
+@pytest.fixture
+def database(cluster):
+    database = cluster.migrated()
+    yield database
+    cluster.drop(database)
+
+
+def stream(database, leads, **environment):
+    """Feeds all at once; (replies, log lines)."""
+    lines = "".join(json.dumps(lead) + "\n" for lead in leads)
+    done = handlers.run("lead-capture", lines, "--stream", DATABASE_URL=database.url, **environment)
+    return handlers.lines(done.stdout), done.stderr.decode().splitlines()
+
+
+def person(number, **more):
+    return handlers.envelope({**TEST_USER, "customerName": f"N{number}", "customerPhone": f"+97150{number:07}", "customerEmail": f"n{number}@example.com", **more})
+
+
+def broken(database, statement):
+    """Replaces capture_leads."""
+    database.run(f"""create or replace function public.capture_leads(p jsonb) returns jsonb language plpgsql security definer as
+                     $$ begin {statement} return (select jsonb_agg(public.capture_lead(l)) from jsonb_array_elements(p) l); end $$""")
+
+
+def test_one_call_and_one_wake_for_all(database, tmp_path):
+    wake = tmp_path / "wake"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as tap:
+        tap.bind(str(wake))
+        tap.setblocking(False)
+        database.run("create sequence public.calls; grant usage on public.calls to public")
+        broken(database, "perform nextval('public.calls');")
+        replies, log = stream(database, [person(n) for n in range(50)], LEADPIPE_WAKE=str(wake))
+        assert [reply["statusCode"] for reply in replies] == [201] * 50
+        assert [json.loads(reply["body"])["conversation"]["customerName"] for reply in replies] == [f"N{n}" for n in range(50)]
+        assert database.count("conversations") == 50
+        batches = int(database.text("select last_value from public.calls"))
+        assert batches <= 3
+        taps = 0
+        try:
+            while tap.recv(16):
+                taps += 1
+        except BlockingIOError:
+            pass
+        assert 1 <= taps <= 4
+    assert sum("Successfully created conversation" in line for line in log) == 50
+    assert sum("Event emitted: lead.created" in line for line in log) == 50
+
+
+def test_each_succeeds_or_fails_by_itself(database):
+    leads = [
+        person(1), handlers.envelope({"customerPhone": "x"}), handlers.envelope(TEST_USER, headers={"idempotency-key": "k"}),
+        handlers.envelope("{"), handlers.envelope(TEST_USER, headers={"idempotency-key": "k"}),
+        handlers.envelope({**TEST_USER, "intent": "rent"}, headers={"idempotency-key": "k"}), person(2),
+    ]
+    late = person(3)
+    late["requestContext"]["x"] = {"deadlineMs": 1_000_000}
+    replies, _ = stream(database, [*leads, late, person(4)])
+    assert [reply["statusCode"] for reply in replies] == [201, 400, 201, 400, 201, 422, 201, 504, 201]
+    assert replies[4]["headers"]["idempotency-replayed"] == "true" and replies[4]["body"] == replies[2]["body"]
+    assert database.count("conversations") == 4
+
+
+def test_what_cannot_be_stored_together_is_stored_one_by_one(database):
+    broken(database, "raise exception 'not together';")
+    replies, log = stream(database, [person(n) for n in range(9)])
+    assert [reply["statusCode"] for reply in replies] == [201] * 9
+    assert database.count("conversations") == 9
+    assert sum("Conversation insert error" in line for line in log) == 0
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001"])
+def test_a_deadlock_is_tried_again(database, state):
+    database.run("create sequence public.tries; grant usage on public.tries to public")
+    broken(database, f"if nextval('public.tries') < 3 then raise exception 'lost' using errcode = '{state}'; end if;")
+    replies, log = stream(database, [person(n) for n in range(9)])
+    assert [reply["statusCode"] for reply in replies] == [201] * 9
+    assert database.count("conversations") == 9 and not any("ERROR" in line for line in log)
+
+
+def test_two_streams_that_want_the_same_customers_in_another_order(database):
+    """Both want all of them, in opposite orders: neither waits for the other in a ring."""
+    leads = [person(n) for n in range(60)] * 4
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda order: stream(database, order), [leads, leads[::-1]]))
+    assert all(reply["statusCode"] == 201 for replies, _ in outcomes for reply in replies)
+    assert database.text("select count(distinct customer_id) from conversations") == "60"
+    assert not any("deadlock" in line for _, log in outcomes for line in log)

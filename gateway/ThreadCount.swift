@@ -1,0 +1,63 @@
+import Glibc
+import Synchronization
+
+/// Threads that look after processes, one each, and how many there are. A process may ask to be ended with the thread that
+/// started it, so a thread lasts as long as its process.
+final class ThreadCount: Sendable {
+  private struct State: Sendable {
+    var running = 0
+    var waiter: CheckedContinuation<Void, Never>?
+  }
+
+  private final class Work: Sendable {
+    let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+
+  private static let stackSize = 524_288
+  private let state = Mutex(State())
+
+  /// Runs `body` on a new thread; on this one where there can be no more.
+  func start(_ body: @escaping @Sendable () -> Void) {
+    state.withLock { $0.running += 1 }
+    let work = Work { [self] in
+      body()
+      end()
+    }
+    var attributes = pthread_attr_t()
+    pthread_attr_init(&attributes)
+    defer { pthread_attr_destroy(&attributes) }
+    pthread_attr_setstacksize(&attributes, Self.stackSize)
+    pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+    var thread = pthread_t()
+    let pointer = Unmanaged.passRetained(work).toOpaque()
+    let code = pthread_create(
+      &thread, &attributes,
+      { pointer in
+        if let pointer { Unmanaged<Work>.fromOpaque(pointer).takeRetainedValue().body() }
+        return nil
+      }, pointer)
+    if code != 0 { Unmanaged<Work>.fromOpaque(pointer).takeRetainedValue().body() }
+  }
+
+  private func end() {
+    state.withLock { state in
+      state.running -= 1
+      guard state.running == 0 else { return nil as CheckedContinuation<Void, Never>? }
+      defer { state.waiter = nil }
+      return state.waiter
+    }?.resume()
+  }
+
+  /// Returns when all of them have ended. To be called once.
+  func waitForAll() async {
+    await withCheckedContinuation { continuation in
+      let isOver = state.withLock { state in
+        if state.running > 0 { state.waiter = continuation }
+        return state.running == 0
+      }
+      if isOver { continuation.resume() }
+    }
+  }
+}

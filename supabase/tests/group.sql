@@ -1,0 +1,54 @@
+-- capture_leads: what comes together is stored as if one had come after the other, or not at all.
+begin;
+create extension if not exists pgtap;
+set local client_min_messages = warning;
+select plan(17);
+
+create function pg_temp.lead(p_name text, p_more jsonb default '{}') returns jsonb language sql as
+  $$ select jsonb_build_object('route', 'lead-capture', 'receivedAt', '2026-11-22T21:00:00.000Z', 'source', 'chatbot',
+       'lead', jsonb_build_object('customerName', p_name)) || p_more $$;
+create function pg_temp.keyed(p_name text, p_key text, p_content jsonb) returns jsonb language sql as
+  $$ select pg_temp.lead(p_name, jsonb_build_object('idempotency', jsonb_build_object('key', p_key, 'content', p_content))) $$;
+create temp table replies (name text, n bigint, r jsonb);
+create function pg_temp.together(p_name text, variadic p_leads jsonb[]) returns void language sql as
+  $$ insert into replies select p_name, n, r from jsonb_array_elements(public.capture_leads(to_jsonb(p_leads))) with ordinality as given (r, n) $$;
+create function pg_temp.outcomes(p_name text) returns text language sql as
+  $$ select string_agg(r ->> 'outcome', ',' order by n) from replies where name = p_name $$;
+
+-- Strangers to each other
+select pg_temp.together('new', pg_temp.lead('Z'), pg_temp.lead('A'), pg_temp.lead('M'));
+select is(pg_temp.outcomes('new'), 'created,created,created', 'each is created');
+select results_eq($$ select c.customer_name from replies r join public.conversations c on c.id = (r.r ->> 'id')::uuid where r.name = 'new' order by r.n $$,
+  $$ values ('Z'), ('A'), ('M') $$, 'the replies come in the order of the leads');
+select is((select count(distinct customer_id) from public.conversations where customer_name in ('Z', 'A', 'M')), 3::bigint, 'three customers');
+select is((select count(*) from public.lead_events e join replies r on e.id = (r.r ->> 'eventId')::uuid where name = 'new' and event_type = 'lead.created'), 3::bigint, 'each has its event');
+select is((select count(*) from public.conversation_timeline t join replies r on t.conversation_id = (r.r ->> 'id')::uuid where name = 'new'), 3::bigint, 'and its entry in the timeline');
+
+-- Equal keys
+select pg_temp.together('keys', pg_temp.keyed('K', 'k', '{"a": 1}'), pg_temp.keyed('L', 'l', '{}'), pg_temp.keyed('K', 'k', '{"a": 1}'), pg_temp.keyed('K', 'k', '{"a": 2}'));
+select is(pg_temp.outcomes('keys'), 'created,created,replayed,mismatch', 'a repeated key is answered again, or refused');
+select is((select count(distinct r ->> 'id') from replies where name = 'keys' and n in (1, 3)), 1::bigint, 'with the same conversation');
+select is((select count(*) from public.conversations where customer_name = 'K'), 1::bigint, 'of which there is one');
+select pg_temp.together('again', pg_temp.keyed('K', 'k', '{"a": 1}'));
+select is(pg_temp.outcomes('again'), 'replayed', 'and later as well');
+
+-- One conversation, one customer
+select pg_temp.together('chat',
+  pg_temp.lead('C', '{"conversationId": "20000000-0000-4000-8000-000000000001", "messages": [{"id": "1", "text": "a"}]}'),
+  pg_temp.lead('C', '{"conversationId": "20000000-0000-4000-8000-000000000001", "messages": [{"id": "1", "text": "a"}, {"id": "2", "text": "b"}]}'));
+select is(pg_temp.outcomes('chat'), 'created,continued', 'a chat that grows is created and continued');
+select is((select string_agg(r ->> 'messagesAdded', ',' order by n) from replies where name = 'chat'), '1,1', 'each message is stored once');
+select pg_temp.together('person', pg_temp.lead('P', '{"lead": {"customerName": "P", "customerPhone": "+971500000555"}}'),
+  pg_temp.lead('Q', '{"lead": {"customerName": "Q", "customerPhone": "+971500000555"}}'));
+select is((select count(distinct customer_id) from public.conversations where customer_phone = '+971500000555'), 1::bigint, 'one telephone number is one customer');
+
+-- All or none
+select throws_ok($$ select public.capture_leads(jsonb_build_array(pg_temp.lead('Good'), pg_temp.lead('Bad', '{"messages": [{"id": "1", "sender": "nobody", "text": "x"}]}'))) $$,
+  '23514', null, 'what cannot be stored is refused');
+select is((select count(*) from public.conversations where customer_name in ('Good', 'Bad')), 0::bigint, 'with all that came with it');
+select throws_ok($$ select public.capture_leads('{}') $$, '22023', null, 'a lead alone is no list');
+select is(public.capture_leads('[]'), '[]', 'nothing is nothing');
+select is((select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), 4::bigint, 'what two calls could want at once is locked until the end');
+
+select * from finish();
+rollback;
