@@ -41,7 +41,7 @@ package struct Lane: Sendable {
   private var givenUp: [JSON] = []
   /// With outcomes that are not written down yet.
   private var outcomes: [JSON] = []
-  /// The channel wants no more now, and that is not written down yet: nothing is begun meanwhile.
+  /// The channel wants no more now, and not everybody knows it yet: nothing is begun meanwhile.
   private var isRefused = false
   /// What each step holds, in the order in which it will answer, and until when it must.
   private var held: [Stage: [JSON]] = [:]
@@ -97,7 +97,8 @@ package struct Lane: Sendable {
       recordAgainAt = nil
       passes.append(pass(Self.take(&outcomes, Self.recordBatch), to: .record, now: now))
     }
-    if outcomes.isEmpty, !isHolding(.record) { isRefused = false }
+    // Not before the begin step has answered too: it may not have known of the pause yet.
+    if outcomes.isEmpty, !isHolding(.record), !isHolding(.begin) { isRefused = false }
     if !begun.isEmpty {
       if !isHolding(.send) { sendingSince = now }
       maySendAt = Instant(milliseconds: now.milliseconds + interval)

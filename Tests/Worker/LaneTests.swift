@@ -203,6 +203,26 @@ import Worker
     #expect(lane.next(now: start) == [Lane.Pass([bare(900)], to: .begin)])
   }
 
+  @Test("what was begun by a step that did not know of the refusal goes back, even when that has been written down since")
+  func lateBegin() {
+    var lane = quick(100)
+    lane.add([line(900)])
+    _ = lane.next(now: start)
+    for id in 100..<164 { lane.answered(line(id), by: .begin, now: start) }
+    _ = lane.next(now: start)
+    for id in 100..<163 { lane.answered(sent(id), by: .send, now: start) }
+    let next = lane.next(now: start)
+    #expect(next.map(\.stage) == [.record, .begin])
+    lane.answered(sent(163, "throttled"), by: .send, now: start)
+    for line in next[0].lines { lane.answered(line, by: .record, now: start) }
+    for line in lane.next(now: start)[0].lines { lane.answered(line, by: .record, now: start) }
+    #expect(lane.next(now: start) == [])
+    for line in next[1].lines { lane.answered(line, by: .begin, now: start) }
+    let record = lane.next(now: start)
+    #expect(record.map(\.stage) == [.record])
+    #expect(record[0].lines.allSatisfy { $0["outcome"]?["class"] == "deferred" })
+  }
+
   @Test("a record that fails is tried again every second, for ten minutes") func recordFails() {
     var lane = Lane(capacity: 2)
     lane.add([line(1)])
