@@ -14,7 +14,7 @@ struct GatewaySettings: Sendable {
 
   let address: Address
   let handlerFolder: String
-  let trust: [String: TrustClass]
+  let trust: [String: Trusted]
   /// How many handler processes run at a time.
   let concurrency: Int
   /// The limits of the classes that are counted.
@@ -32,7 +32,7 @@ struct GatewaySettings: Sendable {
       address = .tcp(host: settings["LEADPIPE_HOST"] ?? "127.0.0.1", port: settings.number("PORT", default: 4000))
     }
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
-    trust = try TrustFile.classes(settings)
+    trust = try TrustFile.entries(settings)
     concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
     clientConnections = settings.number("LEADPIPE_CLIENT_CONNECTIONS", default: 256)
     limits = Dictionary(

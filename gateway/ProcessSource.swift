@@ -56,7 +56,7 @@ struct OneShotProcesses: ProcessSource {
     do {
       return try await threads.runIfActive { [environment, stop] in
         HandlerRun.perform(
-          handler.path, environment: handler.environment(from: environment), envelope: envelope,
+          handler, environment: handler.environment(from: environment), envelope: envelope,
           timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
       }
     } catch { return HandlerResult(end: .stopped) }

@@ -10,7 +10,7 @@ struct PipeDoor {
   /// Reads stdin to its end (a parent that writes everything before it reads must not be left hanging), answers, and
   /// returns the exit status. A process that hangs for a reason nobody thought of is ended by the alarm.
   func serve() -> Int32 {
-    alarm(UInt32(handler.description.timeLimitMs / 1000 + 5))
+    alarm(UInt32(handler.description.processorSeconds))
     let exchange = answer(Input.readAll(limit: Input.limit(forBody: handler.description.bodyLimit)))
     return Output.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
   }
