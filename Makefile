@@ -40,7 +40,7 @@ build: packages ## release executables into bin/
 test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
 	@Tests/run
 
-soak: test-packages build ## what takes minutes: a fault at every system call, 10,000 hostile requests, more random documents
+soak: test-packages build ## what takes half an hour: faults and kills by the thousand, hostile requests, more random documents
 	@Tests/run soak
 
 lint: ## the code's form
@@ -70,7 +70,7 @@ endef
 packages:
 	$(call install-missing,$(PACKAGES))
 
-BENCH_PACKAGES = gcc libc6-dev nodejs
+BENCH_PACKAGES = gcc libc6-dev nodejs python3-venv
 
 bench-packages: packages
 	$(call install-missing,$(BENCH_PACKAGES))

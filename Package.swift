@@ -45,6 +45,7 @@ let handlers: [Target] = [
   handler("notify-telegram", ["Leads", "Delivery"]),
   handler("rate-limit", ["Limits"]),
   handler("sell-capture", ["Leads", "Store"]),
+  handler("wake-listen", ["Store"]),
 ]
 
 let package = Package(
@@ -92,6 +93,7 @@ let package = Package(
     suite("Handler", ["Wire", "Handler"]),
     suite("Leads", ["Wire", "Leads"]),
     suite("Limits", ["Limits"]),
+    suite("Store", ["Wire", "Store"]),
     suite("Host", ["Wire", "Handler", "Host", "confine"]),
     suite("Worker", ["Wire", "Leads", "Worker"]),
     suite("Gateway", ["gateway", "Handler", "Wire", "Host", "Limits", nioPosix, nioHTTP1]),

@@ -10,6 +10,7 @@ import pytest
 
 from cluster import Cluster
 from parts import BIN
+from pooler import pooler
 from stubs import MailServer, Providers
 
 sys.dont_write_bytecode = True
@@ -52,6 +53,13 @@ def database(cluster):
     database = cluster.migrated()
     yield database
     cluster.drop(database)
+
+
+@pytest.fixture
+def pooled(cluster, database):
+    """The URL of the database through a pooler of transactions."""
+    with pooler(cluster, database) as url:
+        yield url
 
 
 @pytest.fixture

@@ -24,9 +24,14 @@ struct CurlHandle: ~Copyable {
   /// Closes at once. Left to itself libcurl says QUIT to a mail server and waits two minutes for the answer, while the
   /// outcome of the mail waits to be written down.
   deinit {
+    hangUp()
+    curl_easy_cleanup(raw)
+  }
+
+  /// Ends the connection of the last transfer, if it is still open: the next transfer finds it dead and makes another.
+  func hangUp() {
     let socket = leadpipe_curl_get_socket(raw)
     if socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
-    curl_easy_cleanup(raw)
   }
 
   /// Forgets all options; keeps open connections, TLS sessions and resolved names.

@@ -60,8 +60,9 @@ extension Mail {
       outcome.reason = nil
     case 400..<500: outcome.class = .retry
     case _ where configCodes.contains(status): outcome.class = .config
-    // A greeting that refuses speaks of us or of the server, and would to every mail.
-    case 500..<600 where words.isGreeting: outcome.class = .config
+    // Who refuses at the greeting, or our name behind EHLO and HELO (libcurl's 9), speaks of us or of the server, and
+    // would to every mail.
+    case 500..<600 where words.isGreeting || answer.curlCode == 9: outcome.class = .config
     case 550, 554:
       let isPolicy = configPrefixes.contains { words.enhanced?.hasPrefix($0) == true }
       outcome.class = isPolicy ? .config : .permanent

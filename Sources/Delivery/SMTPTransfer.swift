@@ -49,7 +49,7 @@ package struct MailServer: Sendable, Equatable {
 }
 
 /// Hands mails to a server over SMTP (RFC 5321), one recipient at a time: a second one could be lost behind the first
-/// one's success. The connection stays open for the next mail.
+/// one's success. The connection stays open for the next mail, unless this one failed.
 package struct SMTPTransfer: ~Copyable {
   /// No mail takes longer, in milliseconds.
   package static let longest = 10_000
@@ -79,7 +79,11 @@ package struct SMTPTransfer: ~Copyable {
       try curl.perform(traffic)
       return SMTPAnswer(curlCode: 0, status: curl.status, lines: traffic.lines)
     } catch {
-      return SMTPAnswer(curlCode: error.code, status: curl.status, lines: traffic.lines)
+      let answer = SMTPAnswer(curlCode: error.code, status: curl.status, lines: traffic.lines)
+      // libcurl keeps a connection on which the end of a mail was not answered in time. A late answer to that mail would
+      // be taken for the answer to the next one.
+      curl.hangUp()
+      return answer
     }
   }
 

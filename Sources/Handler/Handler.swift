@@ -14,12 +14,17 @@ package struct Handler: Sendable {
   /// How many requests of a stream that are waiting are answered together.
   let batchSize: Int
   /// Called once a process, after the settings are checked: opens what all its requests share.
-  let open: @Sendable (Settings) throws(Problem) -> BatchAnswer
+  let open: @Sendable (Settings, Afterwards) throws(Problem) -> BatchAnswer
 
   /// A handler that answers its requests one by one.
   package init(_ description: Description, open: @escaping @Sendable (Settings) throws(Problem) -> Answer) {
-    self.init(description, batchSize: 1) { settings throws(Problem) in
-      let answer = try open(settings)
+    self.init(description) { settings, _ throws(Problem) in try open(settings) }
+  }
+
+  /// The same for one that has something to do after its replies.
+  package init(_ description: Description, open: @escaping @Sendable (Settings, Afterwards) throws(Problem) -> Answer) {
+    self.init(description, batchSize: 1) { settings, afterwards throws(Problem) in
+      let answer = try open(settings, afterwards)
       return { requests, log in
         requests.map { request in
           Result { () throws(Problem) in try answer(request, log.with("requestId", request.requestID)) }
@@ -30,7 +35,8 @@ package struct Handler: Sendable {
 
   /// A handler that does the work of up to `batchSize` requests together, where so many are waiting in a stream.
   package init(
-    _ description: Description, batchSize: Int, open: @escaping @Sendable (Settings) throws(Problem) -> BatchAnswer
+    _ description: Description, batchSize: Int,
+    open: @escaping @Sendable (Settings, Afterwards) throws(Problem) -> BatchAnswer
   ) {
     var description = description
     description.environment += [.logLevel, .logFormat]
@@ -92,9 +98,11 @@ enum Door: Equatable {
 extension Handler {
   /// Checks the settings and opens what requests share. A fault of the settings is told once in the log, and becomes the
   /// answer to every request.
-  func opened(_ environment: [String: String], log: Log) -> Result<BatchAnswer, Problem> {
+  func opened(
+    _ environment: [String: String], afterwards: Afterwards, log: Log
+  ) -> Result<BatchAnswer, Problem> {
     do throws(Problem) {
-      return .success(try open(try Settings(description.environment, from: environment)))
+      return .success(try open(try Settings(description.environment, from: environment), afterwards))
     } catch {
       log.error(error.detail)
       return .failure(error)

@@ -6,13 +6,20 @@ struct PipeDoor {
   let handler: Handler
   let environment: [String: String]
   let log: Log
+  private let afterwards = Afterwards()
 
   /// Reads stdin to its end (a parent that writes everything before it reads must not be left hanging), answers, and
   /// returns the exit status. A process that hangs for a reason nobody thought of is ended by the alarm.
   func serve() -> Int32 {
     alarm(UInt32(handler.description.processorSeconds))
     let exchange = answer(Input.readAll(limit: Input.limit(forBody: handler.description.bodyLimit)))
-    return Output.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
+    let status = Output.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
+    if afterwards.dueAt != nil {
+      // Whoever reads to the end has the reply now.
+      close(1)
+      afterwards.finish(now: .now, log: log)
+    }
+    return status
   }
 
   private func answer(_ input: Input.Document) -> Exchange {
@@ -22,7 +29,8 @@ struct PipeDoor {
     case .bytes(let bytes):
       // A route that takes no body may be asked with nothing at all.
       let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
-      let exchanges = handler.answer([bytes], by: handler.opened(environment, log: log), log: log)
+      let exchanges = handler.answer(
+        [bytes], by: handler.opened(environment, afterwards: afterwards, log: log), log: log)
       return exchanges.first ?? Exchange(refusing: Problem(.internalError, "no answer was made"))
     }
   }

@@ -29,10 +29,11 @@ enum Input {
     }
   }
 
-  /// Whether a read would not wait.
-  fileprivate static var isReady: Bool {
+  /// Whether a read would not wait. Comes back when that is so, when a signal has come, or at the deadline.
+  static func isReady(until deadline: Instant) -> Bool {
     var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
-    return poll(&entry, 1, 0) == 1
+    let left = deadline.milliseconds - Instant.now.milliseconds
+    return poll(&entry, 1, Int32(max(0, min(left, 60_000)))) == 1
   }
 
   /// As read(2), again when a signal came between; nil on an error.
@@ -61,15 +62,16 @@ struct LineReader {
   init(limit: Int) { self.limit = limit }
 
   /// Waits for the next line and takes those that have come with it, `count` at most, without their line feeds; none at
-  /// the end of stdin.
-  mutating func next(atMost count: Int) -> [Input.Document] {
+  /// the end of stdin. What `beforeWaiting` does comes before each wait for the first of them.
+  mutating func next(atMost count: Int, beforeWaiting: () -> Void = {}) -> [Input.Document] {
     var lines: [Input.Document] = []
     while lines.count < count {
       if let line = takeLine() {
         lines.append(line)
-      } else if isAtEnd || (!lines.isEmpty && !Input.isReady) {
+      } else if isAtEnd || (!lines.isEmpty && !Input.isReady(until: .now)) {
         break
       } else {
+        if lines.isEmpty { beforeWaiting() }
         fill()
       }
     }

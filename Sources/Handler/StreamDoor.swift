@@ -7,19 +7,27 @@ struct StreamDoor {
   let handler: Handler
   let environment: [String: String]
   let log: Log
+  private let afterwards = Afterwards()
 
   func serve() -> Int32 {
+    defer { afterwards.finish(now: .now, log: log) }
     var lines = LineReader(limit: Input.limit(forBody: handler.description.bodyLimit))
     var firstFailure: Int32 = 0
-    let answer = handler.opened(environment, log: log)
-    while case let batch = lines.next(atMost: handler.batchSize), !batch.isEmpty {
+    let answer = handler.opened(environment, afterwards: afterwards, log: log)
+    while case let batch = lines.next(atMost: handler.batchSize, beforeWaiting: rest), !batch.isEmpty {
       let exchanges = exchange(batch, by: answer)
       if firstFailure == 0, let failed = exchanges.first(where: { $0.exitStatus != 0 }) {
         firstFailure = failed.exitStatus
       }
       guard Output.write(exchanges.flatMap(\.output)) else { return ExitStatus.unwritable }
+      afterwards.proceed(now: .now, log: log)
     }
     return firstFailure
+  }
+
+  /// What is still to be done when its time comes, unless the next line comes before.
+  private func rest() {
+    while let due = afterwards.dueAt, !Input.isReady(until: due) { afterwards.proceed(now: .now, log: log) }
   }
 
   /// What becomes of lines that came together; a bad one stands in nobody's way.

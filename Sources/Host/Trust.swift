@@ -15,7 +15,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
     switch self {
     case .intake:
       Self.common.union([
-        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS", "TIME_ZONE",
+        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
+        "TIME_ZONE",
       ])
     case .worker:
       Self.common.union([
@@ -57,5 +58,6 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "notify-telegram": .worker,
     "rate-limit": .none,
     "sell-capture": .intake,
+    "wake-listen": .worker,
   ]
 }

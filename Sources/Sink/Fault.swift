@@ -15,8 +15,12 @@ struct Fault: Sendable, Equatable {
     case reset
     /// HTTP only: 200, with a body that the provider would not write.
     case garble
+    /// HTTP only: 200, and the connection ends in the middle of the answer.
+    case cut
     /// Mail only: the first try is refused with 451, a later one is taken.
     case greylist
+    /// Mail only: STARTTLS is offered, and what follows is no TLS.
+    case tls
   }
 
   /// When it happens: HTTP knows head (before the body is read) and body (after it); SMTP knows the others, and body.
@@ -45,14 +49,14 @@ struct Fault: Sendable, Equatable {
     switch way {
     case .refuse where stage == .body && status != nil: said ?? "status \(status ?? 0)"
     case .refuse: "\(said?.prefix(3) ?? "") at \(stage.rawValue)"
-    case .slow, .garble: way.rawValue
+    case .slow, .garble, .cut, .tls: way.rawValue
     case .hang, .drop, .reset, .greylist: "\(way.rawValue) at \(stage.rawValue)"
     }
   }
 
   /// As it was told; the usual stage goes without saying.
   var document: JSON {
-    let usual = way == .greylist ? Stage.rcpt : .body
+    let usual = way.usualStage
     let document: JSON = [
       "fail": .string(way.rawValue), "at": stage == usual ? nil : .string(stage.rawValue), "say": JSON(said),
       "status": JSON(status),
@@ -60,5 +64,16 @@ struct Fault: Sendable, Equatable {
       "taken": isTaken ? true : nil,
     ]
     return document.withoutNulls
+  }
+}
+
+extension Fault.Way {
+  /// Where it happens when nothing else is said.
+  var usualStage: Fault.Stage {
+    switch self {
+    case .greylist: .rcpt
+    case .tls: .hello
+    default: .body
+    }
   }
 }

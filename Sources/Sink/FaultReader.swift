@@ -33,6 +33,8 @@ extension FaultPlan {
 private struct FaultReader {
   private static let longestList = 1000
   private static let longestWait = 120_000
+  private static let webOnly: Set<Fault.Way> = [.garble, .cut]
+  private static let mailOnly: Set<Fault.Way> = [.greylist, .tls]
   private(set) var details: [Problem.Detail] = []
 
   mutating func fault(_ path: String, _ message: String) {
@@ -60,7 +62,7 @@ private struct FaultReader {
     for member in members where !known.contains(member.key) {
       fault("\(path).\(member.key)", "does not go with \(name) on \(channel.rawValue)")
     }
-    if (way == .garble && channel == .email) || (way == .greylist && channel != .email) {
+    if (channel == .email ? Self.webOnly : Self.mailOnly).contains(way) {
       fault(path, "\(name) is no fault of \(channel.rawValue)")
     }
     var result = Fault(way: way)
@@ -87,15 +89,16 @@ private struct FaultReader {
     case .slow where channel == .email: return always.union(["at", "milliseconds"])
     case .slow: return always.union(["milliseconds"])
     case .hang, .drop, .reset: return always.union(["at", "taken"])
-    case .garble: return always.union(["taken"])
+    case .garble, .cut: return always.union(["taken"])
     case .greylist: return always.union(["at"])
+    case .tls: return always
     }
   }
 
   private mutating func stage(
     _ json: JSON, _ way: Fault.Way, _ channel: FaultPlan.Channel, _ path: String
   ) -> Fault.Stage {
-    guard let told = json["at"] else { return way == .greylist ? .rcpt : .body }
+    guard let told = json["at"] else { return way.usualStage }
     let allowed = way == .greylist ? [.rcpt, .body] : channel == .email ? Fault.Stage.smtp : Fault.Stage.http
     if let stage = told.string.flatMap(Fault.Stage.init), allowed.contains(stage) { return stage }
     fault("\(path).at", "must be one of \(allowed.map(\.rawValue).joined(separator: ", "))")

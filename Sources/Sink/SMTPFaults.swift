@@ -21,16 +21,19 @@ extension SMTPSession {
     guard let fault, fault.stage == stage || (stage == .mail && Self.early.contains(fault.stage)) else {
       return ([], false)
     }
+    // At EHLO it only offers STARTTLS; it shows there, or at the MAIL of who goes on without or has been greeted before.
+    if fault.way == .tls, stage == .hello { return ([], false) }
     // Who is refused at EHLO tries HELO: that is refused too.
     if stage != .hello { endFault() }
-    let kept = fault.isTaken ? mail.map { [Action.keep($0)] } ?? [] : []
+    let kept = fault.isTaken ? mail.map { [Action.keep($0, fault.kind)] } ?? [] : []
     switch fault.way {
     case .slow: return ([.failed(fault.kind), .wait(milliseconds: fault.milliseconds ?? 0)], false)
     case .greylist:
       let id = mail.map { MailReader($0.content).header("message-id") ?? "" } ?? rest
       guard book.turnsAway("\(sender ?? "") \(recipients) \(id)") else { return ([], false) }
       return ([.failed(fault.kind), .send("451 4.7.1 Greylisted, please try again later\r\n")], true)
-    case .refuse, .garble:
+    case .tls: return ([.failed(fault.kind), .send("454 4.7.0 TLS not available\r\n")], true)
+    case .refuse, .garble, .cut:
       let said = fault.said ?? "451 4.3.0 Try again later"
       let isLast = stage == .greeting || said.hasPrefix("421")
       if isLast { isClosed = true }
@@ -42,6 +45,14 @@ extension SMTPSession {
       isClosed = true
       return (kept + [.failed(fault.kind), fault.way == .drop ? .close : .reset], true)
     }
+  }
+
+  /// STARTTLS, which is known only where it is to fail.
+  mutating func startTLS() -> [Action] {
+    guard let fault, fault.way == .tls else { return [.send("500 5.5.2 Command unknown\r\n")] }
+    endFault()
+    isShakingHands = true
+    return [.failed(fault.kind), .send("220 2.0.0 Ready to start TLS\r\n")]
   }
 
   private mutating func endFault() {

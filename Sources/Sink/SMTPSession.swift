@@ -15,8 +15,8 @@ struct SMTPSession: Sendable {
     case send(String)
     /// Keep the mail, then send the reply that the sink decides on.
     case deliver(ReceivedMail)
-    /// Keep the mail and say nothing.
-    case keep(ReceivedMail)
+    /// Keep the mail and say nothing, by a fault of this kind.
+    case keep(ReceivedMail, String)
     /// A fault of this kind has come about.
     case failed(String)
     case wait(milliseconds: Int)
@@ -45,6 +45,8 @@ struct SMTPSession: Sendable {
   /// What is to fail: drawn at the greeting for the first mail of the connection, and for each other at its MAIL.
   var fault: Fault?
   var isDrawn = false
+  /// STARTTLS has been answered: what comes next is the client's half of a handshake, and our half is no TLS.
+  var isShakingHands = false
 
   init(_ book: FaultBook = FaultBook(FaultPlan())) { self.book = book }
 
@@ -59,6 +61,10 @@ struct SMTPSession: Sendable {
   mutating func receive(_ bytes: some Sequence<UInt8>) -> [Action] {
     var actions: [Action] = []
     for byte in bytes where !isClosed {
+      if isShakingHands {
+        isClosed = true
+        return actions + [.send("500 5.5.2 Command unknown\r\n"), .close]
+      }
       line.append(byte)
       // Only CR LF ends a line: a bare line feed would let one mail hide another.
       let isEnd = byte == 0x0A && line.count >= 2 && line[line.count - 2] == 0x0D
@@ -114,7 +120,9 @@ struct SMTPSession: Sendable {
     switch verb {
     case "EHLO":
       reset()
-      return [.send("250-localhost\r\n250-SIZE \(Self.sizeLimit)\r\n250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n")]
+      let tls = fault?.way == .tls ? "250-STARTTLS\r\n" : ""
+      return [.send("250-localhost\r\n250-SIZE \(Self.sizeLimit)\r\n\(tls)250-8BITMIME\r\n250 AUTH PLAIN LOGIN\r\n")]
+    case "STARTTLS": return startTLS()
     case "HELO":
       reset()
       return [.send("250 localhost\r\n")]

@@ -13,7 +13,7 @@ package struct Sink: Sendable {
   private let plan: FaultPlan
 
   /// Ports of 127.0.0.1; 0 takes any free one. `file` is appended to, one JSON document a line:
-  /// `{"time","channel","recipient","subject"?,"id"?,"body"}`.
+  /// `{"time","channel","recipient","subject"?,"id"?,"unanswered"?,"body"}`.
   /// What `plan` says fails until a request to `/behaviour` says otherwise.
   package init(httpPort: Int = 0, smtpPort: Int = 0, file: String, plan: FaultPlan = FaultPlan()) {
     self.plan = plan

@@ -24,33 +24,33 @@ actor SinkBox {
 
   deinit { close(descriptor) }
 
-  func slack(_ body: [UInt8], path: String) -> SinkReply {
+  func slack(_ body: [UInt8], path: String, unanswered: String? = nil) -> SinkReply {
     let verdict = slack.reply(to: body, path: path, at: .now)
     if verdict.message == nil { count(.slack, String(decoding: verdict.reply.body, as: UTF8.self)) }
-    return keep(verdict.message) ? verdict.reply : SinkReply(500, "text/plain", Array("rollup_error".utf8))
+    return keep(verdict.message, unanswered) ? verdict.reply : SinkReply(500, "text/plain", Array("rollup_error".utf8))
   }
 
-  func telegram(_ body: [UInt8]) -> SinkReply {
+  func telegram(_ body: [UInt8], unanswered: String? = nil) -> SinkReply {
     let verdict = telegram.reply(to: body, at: .now)
     if verdict.message == nil {
       count(.telegram, (try? JSON(reading: verdict.reply.body))?["description"]?.string ?? "refused")
     }
     let broken = #"{"ok":false,"error_code":500,"description":"Internal Server Error"}"#
-    return keep(verdict.message) ? verdict.reply : SinkReply(500, "application/json", Array(broken.utf8))
+    return keep(verdict.message, unanswered) ? verdict.reply : SinkReply(500, "application/json", Array(broken.utf8))
   }
 
-  func resend(_ body: [UInt8], authorization: String?, key: String?) -> SinkReply {
+  func resend(_ body: [UInt8], authorization: String?, key: String?, unanswered: String? = nil) -> SinkReply {
     let verdict = resend.reply(to: body, authorization: authorization, key: key, at: .now)
     if verdict.reply.status != 200 {
       count(.resend, (try? JSON(reading: verdict.reply.body))?["name"]?.string ?? "refused")
     }
-    return keep(verdict.message) ? verdict.reply : ResendStandIn.fault(500, "internal_server_error")
+    return keep(verdict.message, unanswered) ? verdict.reply : ResendStandIn.fault(500, "internal_server_error")
   }
 
   /// The line that ends the mail's transaction.
-  func mail(_ received: ReceivedMail) -> String {
+  func mail(_ received: ReceivedMail, unanswered: String? = nil) -> String {
     let (line, message) = mail.reply(to: received, at: .now)
-    return keep(message) ? line : "451 4.3.0 The mail could not be kept\r\n"
+    return keep(message, unanswered) ? line : "451 4.3.0 The mail could not be kept\r\n"
   }
 
   /// A request or mail met with a fault of this kind.
@@ -63,8 +63,9 @@ actor SinkBox {
   var ndjson: [UInt8] { messages.flatMap { $0.document.bytes + [0x0A] } }
 
   /// Writes the message down; false when the file could not be written: then nothing has been received.
-  private func keep(_ message: SinkMessage?) -> Bool {
-    guard let message else { return true }
+  private func keep(_ message: SinkMessage?, _ unanswered: String?) -> Bool {
+    guard var message else { return true }
+    message.unanswered = unanswered
     var rest = (message.document.bytes + [0x0A])[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }

@@ -55,16 +55,18 @@ struct SinkHTTP: Sendable {
     return path.hasPrefix("/bot") && path.hasSuffix("/sendMessage") ? .telegram : nil
   }
 
-  private func take(_ channel: SinkMessage.Channel, _ request: Request, _ body: [UInt8]) async -> SinkReply {
+  private func take(
+    _ channel: SinkMessage.Channel, _ request: Request, _ body: [UInt8], unanswered: String? = nil
+  ) async -> SinkReply {
     switch channel {
-    case .slack: await box.slack(body, path: request.uri.path)
-    case .telegram: await box.telegram(body)
+    case .slack: await box.slack(body, path: request.uri.path, unanswered: unanswered)
+    case .telegram: await box.telegram(body, unanswered: unanswered)
     case .email, .resend:
       await box.resend(
         body, authorization: request.headers[.authorization],
         key: HTTPField.Name("Idempotency-Key").flatMap {
           request.headers[$0]
-        })
+        }, unanswered: unanswered)
     }
   }
 
@@ -74,13 +76,16 @@ struct SinkHTTP: Sendable {
   ) async -> Response {
     await box.count(channel, fault.kind)
     // A slow provider has the message before it answers: who does not wait has sent it all the same.
-    let reply = fault.isTaken || fault.way == .slow ? await take(channel, request, body) : nil
+    let isKept = fault.isTaken || fault.way == .slow
+    let unanswered = fault.isTaken ? fault.kind : nil
+    let reply = isKept ? await take(channel, request, body, unanswered: unanswered) : nil
     switch fault.way {
     case .slow:
       try? await Task.sleep(for: .milliseconds(fault.milliseconds ?? 0))
       return Self.response(reply ?? Sayings.garbled)
-    case .refuse, .greylist: return Self.response(Sayings.refusal(fault, on: channel))
+    case .refuse, .greylist, .tls: return Self.response(Sayings.refusal(fault, on: channel))
     case .garble: return Self.response(Sayings.garbled)
+    case .cut: return Self.cut(reply ?? Sayings.garbled)
     case .hang, .drop, .reset: return await Self.leave(connection, fault.way)
     }
   }
@@ -90,6 +95,19 @@ struct SinkHTTP: Sendable {
     if way == .hang { try? await Task.sleep(for: .seconds(60)) }
     if way == .reset { await connection.reset() } else { try? await connection.close() }
     return response(SinkReply(500, "text/plain", []))
+  }
+
+  private struct Cut: Error {}
+
+  /// Says how long the answer is, and ends the connection in the middle of it.
+  private static func cut(_ reply: SinkReply) -> Response {
+    var response = response(reply)
+    response.headers[.contentLength] = String(reply.body.count)
+    response.body = ResponseBody(contentLength: reply.body.count) { writer in
+      try await writer.write(ByteBuffer(bytes: reply.body.prefix(reply.body.count / 2)))
+      throw Cut()
+    }
+    return response
   }
 
   private func page(_ method: HTTPRequest.Method, _ path: String, _ body: [UInt8]) async -> SinkReply {

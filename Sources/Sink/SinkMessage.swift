@@ -13,11 +13,13 @@ struct SinkMessage: Sendable, Equatable {
   let body: JSON
   /// The Message-ID of a mail, the number of a Telegram message.
   let id: String?
+  /// The fault that kept the answer from the sender: it cannot know that this was taken.
+  var unanswered: String?
 
   var document: JSON {
     let document: JSON = [
       "time": .string(time.iso8601), "channel": .string(channel.rawValue), "recipient": .string(recipient),
-      "subject": JSON(subject), "id": JSON(id), "body": body,
+      "subject": JSON(subject), "id": JSON(id), "unanswered": JSON(unanswered), "body": body,
     ]
     return document.withoutNulls
   }

@@ -44,7 +44,7 @@ struct SinkSMTP: Sendable {
           switch action {
           case .send(let text): try await outbound.write(ByteBuffer(string: text))
           case .deliver(let mail): try await outbound.write(ByteBuffer(string: await box.mail(mail)))
-          case .keep(let mail): _ = await box.mail(mail)
+          case .keep(let mail, let kind): _ = await box.mail(mail, unanswered: kind)
           case .failed(let kind): await box.count(.email, kind)
           case .wait(let milliseconds): try await Task.sleep(for: .milliseconds(milliseconds))
           case .close: return

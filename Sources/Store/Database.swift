@@ -89,6 +89,16 @@ package final class Database {
     _ = try results(of: connection, deadline: deadline)
   }
 
+  /// The texts of the notifications that this session has been sent, waited for until the deadline; none when none comes.
+  /// The session must listen.
+  func notifications(until deadline: Instant) throws(Failure) -> [String] {
+    guard let connection else { throw .away("no session") }
+    let texts = Self.notifications(connection)
+    guard texts.isEmpty, isReady(PQsocket(connection), POLLIN, until: deadline) else { return texts }
+    if PQconsumeInput(connection) == 0 { throw broken(connection) }
+    return Self.notifications(connection)
+  }
+
   /// Ends the connection; the next statement opens another.
   package func close() {
     if let connection { PQfinish(connection) }
@@ -157,6 +167,8 @@ package final class Database {
       }
     }
     if PQstatus(connection) != CONNECTION_OK { throw broken(connection) }
+    // A pooler may hand us a session that listens for somebody else: nothing must pile up.
+    _ = Self.notifications(connection)
     if let failure { throw failure }
     return rows
   }
@@ -195,6 +207,16 @@ package final class Database {
         PQgetisnull(result, row, column) == 1 ? nil : String(cString: PQgetvalue(result, row, column))
       }
     }
+  }
+
+  /// Takes the notifications that have been read with the rest.
+  private static func notifications(_ connection: OpaquePointer) -> [String] {
+    var texts: [String] = []
+    while let notification = PQnotifies(connection) {
+      texts.append(String(cString: notification.pointee.extra))
+      PQfreemem(notification)
+    }
+    return texts
   }
 
   private static func refusal(_ result: OpaquePointer) -> Failure {

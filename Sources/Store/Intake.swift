@@ -4,22 +4,22 @@ import Wire
 
 /// What the capture handlers have in common: the way from a checked request to a stored lead, and the agency's rules.
 package struct Intake {
-  package static let settings = Database.settings + [Wake.setting, .officeHours, .timeZone]
+  package static let settings = Database.settings + WakeCall.settings + [.officeHours, .timeZone]
 
   private let handler: String
   private let database: Database
-  private let wake: Wake
+  private let wake: WakeCall
   private let hours: OfficeHours?
 
   /// `handler` is the scope of idempotency keys.
-  package init(_ settings: Settings, handler: String) throws(Problem) {
+  package init(_ settings: Settings, handler: String, _ afterwards: Afterwards) throws(Problem) {
     self.handler = handler
     database = Database(settings)
-    wake = Wake(settings)
+    wake = WakeCall(settings, over: database, afterwards)
     hours = try OfficeHours(settings)
   }
 
-  /// Checks a request's body by `check`, stores the lead with its event, says so in the log, and wakes the worker.
+  /// Checks a request's body by `check`, stores the lead with its event, says so in the log, and wakes the workers.
   /// An `Idempotency-Key` header stands above the body's member.
   package func capture(
     _ request: Request, log: Log, checking check: (JSON, Instant) throws(Form.Faults) -> Lead

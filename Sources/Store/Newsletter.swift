@@ -5,14 +5,18 @@ import Wire
 /// The newsletter's subscribers.
 package struct Newsletter {
   private let database: Database
+  private let wake: WakeCall
 
-  package init(_ settings: Settings) { database = Database(settings) }
+  package init(_ settings: Settings, _ afterwards: Afterwards = Afterwards()) {
+    database = Database(settings)
+    wake = WakeCall(settings, over: database, afterwards)
+  }
 
-  /// Adds a subscriber, with what shows where the consent came from. The id of the subscription, and the event that
-  /// notifies: nil when the address was subscribed already, which is nobody else's business.
+  /// Adds a subscriber, with what shows where the consent came from, and wakes the workers where the address was not
+  /// subscribed already. The id of the subscription.
   package func subscribe(
     _ subscription: Subscription, asked request: Request, log: Log
-  ) throws(Problem) -> (id: String, eventID: String?) {
+  ) throws(Problem) -> String {
     let agent = request.headers["user-agent"].map { cleanText(String($0.unicodeScalars.prefix(500))) }
     let argument: JSON = [
       "receivedAt": .string(request.receivedAt.iso8601), "email": .string(subscription.email.text),
@@ -27,7 +31,8 @@ package struct Newsletter {
     let event = reply["eventId"]?.string
     log.info("Subscribed to the newsletter", ["subscriber": id])
     if reply["isNew"]?.bool == true { log.emitted("newsletter.subscribed", event) }
-    return (id, event)
+    if event != nil { wake.send() }
+    return id
   }
 
   /// Ends a subscription. False when there is none to the token or address.

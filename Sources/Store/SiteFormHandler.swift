@@ -15,8 +15,8 @@ extension Handler {
             "success": ["const": true], "id": ["type": "string", "format": "uuid"], "message": ["type": "string"],
           ],
         ])
-    ) { settings throws(Problem) in
-      let intake = try Intake(settings, handler: name)
+    ) { settings, afterwards throws(Problem) in
+      let intake = try Intake(settings, handler: name, afterwards)
       return { request, log throws(Problem) in
         let (_, captured) = try intake.capture(request, log: log) { body, receivedAt throws(Form.Faults) in
           try Lead(form, checking: body, receivedAt: receivedAt)

@@ -68,7 +68,7 @@ package struct Lane: Sendable {
   package var isIdle: Bool { queue.isEmpty && begun.isEmpty && outcomes.isEmpty && heldCount == 0 }
   private var sending: Int { held[.send]?.count ?? 0 }
 
-  /// How many deliveries may be begun and not sent: as many as go out in a quarter of a second.
+  /// How many deliveries may be begun and not sent: as many as go out in a twentieth of a second.
   private var window: Int {
     interval > 0 ? 1 : min(max(Int(Self.ahead / max(meanSend, 0.1)), 1), Self.largestWindow)
   }

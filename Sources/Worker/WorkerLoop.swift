@@ -17,6 +17,8 @@ package final class WorkerLoop {
     package var batchSize: Int
     /// Where handlers tap; nil leaves the poll alone.
     package var wakePath: String?
+    /// Whether to listen for captures of other machines too.
+    package var listens = false
     /// The least time between two messages of a channel, in milliseconds; none where a channel is not named.
     package var intervals: [String: Int] = [:]
     /// Steps that have had nothing to do for this long end.
@@ -35,11 +37,14 @@ package final class WorkerLoop {
   package static let steps: Set<String> = [
     "data-prune", "delivery-begin", "delivery-record", "event-claim", "notify-email", "notify-slack", "notify-telegram",
   ]
+  /// The one that a worker needs where it is to listen.
+  package static let listening = "wake-listen"
 
   private let options: Options
   private let log: Log
   private let claimer: StepProcess
   private let pruner: StepProcess
+  private let ear: WakeStep?
   private var nextPrune = Instant.now.adding(seconds: 60)
   private var claimAskedAt: Instant?
   /// What is to be given back: questions for the claimer, which go before the next claim.
@@ -69,10 +74,12 @@ package final class WorkerLoop {
     self.log = log
     claimer = try step("event-claim")
     pruner = try step("data-prune")
+    ear = options.listens ? WakeStep(try step(Self.listening)) : nil
     for name in Set(channels.map(\.name)).sorted() {
       // No more of a channel with a pace than it may send in ten seconds: a third of the shortest lease.
       let interval = options.intervals[name] ?? 0
-      let capacity = interval > 0 ? min(options.batchSize, max(1, 10_000 / interval)) : options.batchSize
+      // Else a batch is claimed while the one before is sent.
+      let capacity = interval > 0 ? min(options.batchSize, max(1, 10_000 / interval)) : 2 * options.batchSize
       lanes.append(
         ChannelLane(
           channel: name, lane: Lane(capacity: capacity, interval: interval),
@@ -97,13 +104,13 @@ package final class WorkerLoop {
       if !signals.take().isEmpty, !isStopping {
         isStopping = true
         stopBy = Instant.now.adding(seconds: 20)
+        ear?.stop()
         for index in lanes.indices { lanes[index].lane.dropQueue() }
         releases.append([:])
       }
       if let wake, entries.contains(where: { $0.fd == wake.descriptor && $0.revents != 0 }) {
         wake.drain()
-        nextClaim = .now
-        wasWoken = true
+        woken()
       }
       proceed(entries.filter { $0.revents != 0 })
     }
@@ -115,7 +122,8 @@ package final class WorkerLoop {
 
   private func interests(_ signals: SignalPipe, _ wake: WakeSocket?) -> [pollfd] {
     [signals.descriptor, wake?.descriptor ?? -1].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-      + claimer.interests + pruner.interests + lanes.flatMap { $0.steps.values.flatMap(\.interests) }
+      + claimer.interests + pruner.interests + (ear?.interests ?? [])
+      + lanes.flatMap { $0.steps.values.flatMap(\.interests) }
   }
 
   /// Until the next thing that the clock brings: a claim, a time limit, a lane's pace. Never more than a second, so that no
@@ -127,9 +135,9 @@ package final class WorkerLoop {
     return max(0, min(wait, claimAskedAt != nil || isStopping ? 250 : 1000))
   }
 
-  /// Whether a claim could bring anything: a lane that is half full is not asked for more.
+  /// Whether a claim could bring anything: for a lane that is more than half full nothing is asked.
   private var wantsMore: Bool {
-    lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room * 2 >= $0.lane.capacity }
+    lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room >= $0.lane.capacity / 2 }
   }
 
   /// What the clock asks for.
@@ -138,6 +146,7 @@ package final class WorkerLoop {
     if let asked = claimAskedAt, asked.adding(seconds: 15) <= now { claimFailed("gave no answer in time") }
     release(now)
     prune(now)
+    if !isStopping { ear?.ask(now: now, log: log) }
     if claimAskedAt == nil, !isStopping, nextClaim <= now, wantsMore { claim(now) }
     for lane in lanes {
       lane.advance(now: now, log: log)
@@ -191,10 +200,10 @@ package final class WorkerLoop {
 
   // MARK: - Claiming
 
-  /// Asks for as much as the lanes have room for. Asked in an envelope, so that the answer is one line however many
+  /// Asks for as much as the lanes have room for, and a batch at most. Asked in an envelope, so that the answer is one line however many
   /// deliveries it holds.
   private func claim(_ now: Instant) {
-    let limits = JSON.object(lanes.map { JSON.Member($0.channel, JSON($0.lane.room)) })
+    let limits = JSON.object(lanes.map { JSON.Member($0.channel, JSON(min($0.lane.room, options.batchSize))) })
     var body: JSON = [
       "limits": limits, "isComplete": .bool(toldAt.map { $0.adding(seconds: 60) <= now } ?? true),
     ]
@@ -219,6 +228,12 @@ package final class WorkerLoop {
       try claimer.send([envelope])
       claimAskedAt = now
     } catch { claimFailed(error.reason) }
+  }
+
+  /// There may be something new. A claim that is on its way may have looked too early.
+  private func woken() {
+    nextClaim = .now
+    wasWoken = true
   }
 
   private func claimed(_ reply: JSON) {
@@ -263,6 +278,7 @@ package final class WorkerLoop {
       if reply["problem"] != nil { log.warn("Pruning failed") }
       if reply["isComplete"] == false { nextPrune = Instant.now.adding(seconds: 1) }
     }
+    if let ear, ear.proceed(ready, now: .now, log: log) { woken() }
     for lane in lanes where lane.proceed(ready, log: log) {
       // A lane that has become free may take what is still due.
       guard lane.lane.isIdle else { continue }

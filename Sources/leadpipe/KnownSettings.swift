@@ -80,7 +80,7 @@ enum KnownSettings {
       .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
       Setting("LEADPIPE_HANDLERS", fault: folderFault),
       DeliveryLine.unknownSetting, Retention.setting, .officeHours, .timeZone, recipients, .logLevel, .logFormat,
-      Wake.setting, TrustFile.setting, Channel.setting(required: false), .allowedOrigins,
+      Wake.setting, WakeCall.setting, TrustFile.setting, Channel.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),
     ] + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
@@ -90,9 +90,9 @@ enum KnownSettings {
         value == "false" ? nil : "asks for an integration that this version does not have: set it to false"
       }
     }
-    + [
-      "DIRECT_NOTIFICATIONS", "SLA_AUTOMATION", "WAKE",
-    ].map { name in Setting(name) { _ in "is not supported by this version: unset it" } }
+    + ["DIRECT_NOTIFICATIONS", "SLA_AUTOMATION"].map { name in
+      Setting(name) { _ in "is not supported by this version: unset it" }
+    }
 
   /// None of them is required: what is not configured is no channel.
   private static let providers: [Setting] = [

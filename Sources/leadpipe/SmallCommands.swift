@@ -85,6 +85,7 @@ struct WorkerCommand: ParsableCommand {
       host: Self.host,
       pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
       batchSize: checked.number("WORKER_BATCH_SIZE", default: 10), wakePath: checked["LEADPIPE_WAKE"])
+    options.listens = checked["WAKE"] == "notify"
     options.intervals = Pace.intervals(checked)
     options.fingerprints = Fingerprint.channels(settings)
     signal(SIGPIPE, SIG_IGN)
@@ -92,7 +93,7 @@ struct WorkerCommand: ParsableCommand {
       let signals = try SignalPipe([SIGTERM, SIGINT])
       let loop = try WorkerLoop(
         options, channels: Channel.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [],
-        folder: try Layout().folder(only: WorkerLoop.steps),
+        folder: try Layout().folder(only: WorkerLoop.steps.union(options.listens ? [WorkerLoop.listening] : [])),
         settings: settings, log: log)
       loop.run(signals: signals)
     } catch let failure as HandlerFolder.Failure {

@@ -27,7 +27,7 @@ ROOMS = {
 HANDLER_ROOMS = {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery"}
 C_ROOMS = {"CPostgres", "CCurl", "CProcess"}
 OURS = set(ROOMS) | C_ROOMS
-SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|PQ[a-z]+\w*\()", re.IGNORECASE)
+SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()", re.IGNORECASE)
 
 HANDLER_NAMES = sorted(path.name for path in (REPO / "handlers").iterdir() if path.is_dir())
 
@@ -90,7 +90,7 @@ def test_only_the_store_says_sql():
 
 
 def test_the_search_for_sql_finds_sql():
-    assert SQL.search("select count(*) from x") and SQL.search('"insert into t"') and SQL.search("PQexec(connection)")
+    assert SQL.search("select count(*) from x") and SQL.search('"insert into t"') and SQL.search("PQexec(connection)") and SQL.search("listen leadpipe_wake")
     assert any(SQL.search(code(path)) for path in sources("Sources/Store"))
 
 

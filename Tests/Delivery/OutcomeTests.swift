@@ -127,7 +127,8 @@ struct OutcomeTests {
       (60, 220, "220 go", .config), (7, 0, "", .retry), (6, 0, "", .retry), (28, 0, "", .retry), (35, 0, "", .retry),
       (28, 250, "250 ok", .retry), (56, 250, "250 ok", .retry), (67, 250, "250 ok", .config),
       (55, 530, "530 5.7.0 TLS first", .config), (67, 534, "534 5.7.9 too weak", .config),
-      (67, 538, "538 5.7.11 TLS first", .config),
+      (67, 538, "538 5.7.11 TLS first", .config), (9, 550, "550 who are you", .config),
+      (9, 421, "421 busy", .retry),
     ] as [(Int, Int, String, Class)])
   func mail(code: Int, status: Int, line: String, expected: Class) {
     let answer = SMTPAnswer(curlCode: code, status: status, lines: ["220 hello", line, "221 bye"])

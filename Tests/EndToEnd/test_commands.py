@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -30,6 +31,7 @@ def round_of_the_pipeline(settings):
 def test_the_pipeline_of_the_shell_does_one_round(settings, database, providers, mail):
     for name in ("First User", "Second User"):
         assert handlers.run("lead-capture", {**TEST_USER, "customerName": name}, DATABASE_URL=database.url).returncode == 0
+    settings = {**settings, "SLACK_PER_SECOND": "off", "TELEGRAM_PER_SECOND": "off"}
     done = round_of_the_pipeline(settings)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -44,6 +46,16 @@ def test_the_pipeline_of_the_shell_does_one_round(settings, database, providers,
     again = round_of_the_pipeline(settings)
     assert (again.returncode, again.stdout) == (0, "")
     assert len(providers.of("slack")) == 2
+
+
+def test_a_round_of_the_pipeline_keeps_the_pace(settings, database, providers, mail):
+    for name in ("First User", "Second User"):
+        assert handlers.run("lead-capture", {**TEST_USER, "customerName": name}, DATABASE_URL=database.url).returncode == 0
+    for sent in (1, 2):
+        assert round_of_the_pipeline(settings).returncode == 0
+        assert len(providers.of("slack")) == len(providers.of("telegram")) == sent and len(mail.envelopes) == 2
+        time.sleep(1.1)
+    assert database.count("notification_logs", "status = 'sent' and retry_count = 1") == 6
 
 
 def test_a_channel_without_a_step_stands_as_failed(settings, database):

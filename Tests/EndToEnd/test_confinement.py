@@ -163,8 +163,8 @@ def test_an_intruder_inherits_nothing_and_cannot_have_more(intruders, name):
 
 def test_an_intruder_leaves_nobody_behind(intruders):
     for calls in ([], ["setsid"], ["setpgid"], ["fork", "setsid", "fork"]):
-        assert attempt(intruders, "none", ["escape", *calls]) == ["done"]
-    until(lambda: not misbehaving.sleepers("60941"), 5, "the end of what it started")
+        assert attempt(intruders, "none", ["escape", misbehaving.SLEEP, *calls]) == ["done"]
+    until(lambda: not misbehaving.sleepers(misbehaving.SLEEP), 5, "the end of what it started")
 
 
 def test_an_intruder_that_dies_leaves_no_core(intruders):
@@ -178,9 +178,9 @@ def test_a_bomb_of_forks_is_bounded_and_cleared_away(folder):
     home = folder / "bomb"
     home.mkdir()
     with GatewayWith(home, {"none": (HOSTILE / "intruder").read_text()}, user=as_postgres, RATE_LIMIT_DEFAULT="off") as gateway:
-        children, = attempt(gateway, "none", ["forks", 900])
+        children, = attempt(gateway, "none", ["forks", misbehaving.SLEEP, 900])
         assert 0 < children <= 512
-        until(lambda: not misbehaving.sleepers("60942"), 10, "the end of the bomb")
+        until(lambda: not misbehaving.sleepers(misbehaving.SLEEP), 10, "the end of the bomb")
         assert attempt(gateway, "none", ["descriptors"]) == ["none"]
 
 

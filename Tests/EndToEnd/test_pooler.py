@@ -1,44 +1,10 @@
 """A pooler in transaction mode between the handlers and PostgreSQL, as Supabase and others put one there."""
 
 import json
-import subprocess
-import tempfile
-from pathlib import Path
-
-import pytest
 
 import handlers
 from cluster import leadpipe
-from parts import TEST_USER, as_postgres, clean_environment, free_port, until
-
-
-@pytest.fixture
-def pooled(cluster, database):
-    """The URL of the database through pgbouncer, which refuses start-up options and has two server connections."""
-    with tempfile.TemporaryDirectory(prefix="lpb-", dir="/tmp") as folder:
-        home = Path(folder)
-        home.chmod(0o777)
-        port = free_port()
-        (home / "ini").write_text(f"""[databases]
-{database.name} = host={cluster.home} user=leadpipe
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 2
-""")
-        (home / "ini").chmod(0o644)
-        with open(home / "log", "w", encoding="utf8") as log:
-            process = subprocess.Popen(as_postgres(["/usr/sbin/pgbouncer", str(home / "ini")]), cwd="/", stdout=log, stderr=log,
-                                       env=clean_environment())
-            try:
-                until(lambda: "process up" in (home / "log").read_text(), 10, "pgbouncer")
-                yield f"postgresql://leadpipe@127.0.0.1:{port}/{database.name}"
-            finally:
-                process.terminate()
-                process.wait(10)
+from parts import TEST_USER
 
 
 def test_a_pooler_that_takes_no_options_is_found_and_settings_go_with_each_call(pooled, database):

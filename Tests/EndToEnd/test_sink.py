@@ -1,53 +1,12 @@
 """The sink as a program: told how to fail by a file and over loopback, and what the whole path makes of it."""
 
-import json
 import subprocess
-import urllib.error
-import urllib.request
 
 import pytest
 
 from house import House
-from parts import BIN, TEST_USER, clean_environment, free_port, until
-
-
-class Sink:
-    """`leadpipe sink` on free ports."""
-
-    def __init__(self, folder, behaviour=None):
-        self.http, self.smtp, self.file = free_port(), free_port(), folder / "sink.ndjson"
-        words = [BIN / "leadpipe", "sink", "--http-port", str(self.http), "--smtp-port", str(self.smtp), "--file", self.file]
-        if behaviour is not None:
-            (folder / "behaviour.json").write_text(json.dumps(behaviour))
-            words += ["--fail", folder / "behaviour.json"]
-        self.process = subprocess.Popen(words, env=clean_environment(), cwd=folder, stderr=subprocess.DEVNULL)
-        until(lambda: self.ask("GET", "/counts"), 10, "the sink")
-
-    def ask(self, method, path, document=None):
-        body = document.encode() if isinstance(document, str) else None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", body, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=10) as reply:
-                return reply.status, json.loads(reply.read())
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-        except OSError:
-            return None
-
-    @property
-    def messages(self):
-        return [json.loads(line) for line in self.file.read_text().splitlines()]
-
-    @property
-    def settings(self):
-        base = f"http://127.0.0.1:{self.http}"
-        return {"SLACK_WEBHOOK_URL": f"{base}/services/T0/B0/sink", "TELEGRAM_API_URL": base, "TELEGRAM_BOT_TOKEN": "1:sink",
-                "TELEGRAM_CHAT_ID": "-1001", "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(self.smtp),
-                "EMAIL_FROM": "leads@example.com", "EMAIL_TO": "agents@example.com"}
-
-    def close(self):
-        self.process.terminate()
-        self.process.wait(10)
+from parts import BIN, TEST_USER, clean_environment, until
+from sink import Sink
 
 
 @pytest.fixture

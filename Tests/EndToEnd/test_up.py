@@ -177,7 +177,7 @@ def test_a_gateway_that_is_killed_is_started_again(database, providers):
     ({"ENABLE_NOTIFICATION_WORKER": "maybe"}, ["ENABLE_NOTIFICATION_WORKER"]),
     ({"RATE_LIMIT_LEAD": "ten", "RATE_LIMIT_STORE": "postgres", "TRUSTED_PROXIES": "10.0.0.1/8", "ALLOWED_ORIGINS": "https://Example.com"},
      ["RATE_LIMIT_LEAD", "RATE_LIMIT_STORE", "TRUSTED_PROXIES", "ALLOWED_ORIGINS"]),
-    ({"FRONTEND_URL": "example.com"}, ["FRONTEND_URL"]), ({"WAKE": "notify"}, ["WAKE"]),
+    ({"FRONTEND_URL": "example.com"}, ["FRONTEND_URL"]), ({"WAKE": "shout"}, ["WAKE"]),
     ({"EMAIL_HOST": "smtp.example.com"}, ["EMAIL_HOST", "EMAIL_FROM"]),
     ({"RESEND_API_KEY": "re_secret", "EMAIL_HOST": "smtp.example.com", "EMAIL_FROM": "a@example.com"}, ["RESEND_API_KEY", "EMAIL_HOST"]),
     ({"RESEND_API_URL": "https://resend.example.com"}, ["RESEND_API_URL", "RESEND_API_KEY"]),

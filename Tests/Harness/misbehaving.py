@@ -1,21 +1,24 @@
 """Handlers that do not end as they should, one way after the other, and what must be left of them: nothing."""
 
 import collections
+import os
 import threading
 from pathlib import Path
 
 from gateway import DESCRIPTION, GatewayWith, route
 from parts import until
 
+# How long what they start would sleep: known by this number, which no other run has at the same time.
+SLEEP = str(1_000_000 + os.getpid())
 REPLY = """echo '{"statusCode":201}'"""
 # A way, what the handler does, and what the gateway must make of it.
 WAYS = {
     "crashes": ("kill -SEGV $$", 502),
-    "hangs": ("exec sleep 60951", 504),
-    "ignores-term": ("trap '' TERM; sleep 60951 & while :; do sleep 1; done", 504),
-    "leaves-the-group": (f"setsid sleep 60951 & setsid setsid sleep 60951 & cat > /dev/null; {REPLY}", 201),
-    "leaves-it-twice": (f"(setsid sh -c 'trap \"\" TERM; sleep 60951 & wait' &) ; {REPLY}", 201),
-    "grandchild-holds-stdout": (f"sleep 60951 & cat > /dev/null; {REPLY}", 201),
+    "hangs": (f"exec sleep {SLEEP}", 504),
+    "ignores-term": (f"trap '' TERM; sleep {SLEEP} & while :; do sleep 1; done", 504),
+    "leaves-the-group": (f"setsid sleep {SLEEP} & setsid setsid sleep {SLEEP} & cat > /dev/null; {REPLY}", 201),
+    "leaves-it-twice": (f"(setsid sh -c 'trap \"\" TERM; sleep {SLEEP} & wait' &) ; {REPLY}", 201),
+    "grandchild-holds-stdout": (f"sleep {SLEEP} & cat > /dev/null; {REPLY}", 201),
     "floods-stdout": ("exec cat /dev/zero", 502),
     "floods-stderr": (f"head -c 300000 /dev/zero | tr '\\0' x >&2; {REPLY}", 201),
     "says-nothing": ("exit 70", 502),
@@ -24,7 +27,7 @@ WAYS = {
     "never-reads": (REPLY, 201),
     "closes-stdin": (f"exec <&-; {REPLY}", 201),
     "garbage": ("cat > /dev/null; echo hello; exit 0", 502),
-    "closes-all-and-stays": ("exec <&- >&- 2>&-; exec sleep 60951", 502),
+    "closes-all-and-stays": (f"exec <&- >&- 2>&-; exec sleep {SLEEP}", 502),
 }
 BODY = "[" + "1," * 30_000 + "1]"
 
@@ -99,7 +102,7 @@ def judge(folder, requests, clients=8, **environment):
         wrong = {key: count for key, count in statuses.items() if WAYS[key[0]][1] != key[1]}
         assert not wrong and sum(statuses.values()) == requests, (wrong, gateway.log[-2000:])
         until(lambda: not children(gateway.process.pid), 5, "the end of all children")
-        until(lambda: not sleepers("60951"), 5, "the end of all that they started")
+        until(lambda: not sleepers(SLEEP), 5, "the end of all that they started")
         # The runtime opens a timer when a request first waits in the queue, and keeps it.
         until(lambda: len(list(descriptors.iterdir())) <= before + 1, 5, "all descriptors to be closed")
     assert gateway.process.returncode == 0

@@ -11,9 +11,11 @@ from parts import free_port
 
 
 class Providers:
-    """Slack's webhook and Telegram's interface. `answers` maps a name to (status, body, headers), to "hang", or to "hold" until `release`."""
+    """Slack's webhook and Telegram's interface. `answers` maps a name to (status, body, headers), to a function that gives one, to
+    "hang", or to "hold" until `release`. With `tls`, a server's context, they are spoken to by https."""
 
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.scheme = "https" if tls else "http"
         self.answers = {}
         self.received = []
         self.lock = threading.Lock()
@@ -26,11 +28,12 @@ class Providers:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 name = "slack" if self.path.startswith("/services/") else "telegram" if self.path.startswith("/bot") else "other"
+                message = {"name": name, "path": self.path, "headers": dict(self.headers), "at": time.monotonic(),
+                           "json": json.loads(body), "body": body.decode()}
                 with stub.lock:
-                    stub.received.append({
-                        "name": name, "path": self.path, "headers": dict(self.headers), "at": time.monotonic(),
-                        "json": json.loads(body), "body": body.decode()})
-                answer = stub.answers.get(name)
+                    stub.received.append(message)
+                    answer = stub.answers.get(name)
+                    answer = answer(message) if callable(answer) else answer
                 if answer == "hold":
                     stub.release.wait(60)
                     answer = None
@@ -45,6 +48,7 @@ class Providers:
                 self.send_header("Content-Length", str(len(text.encode())))
                 self.end_headers()
                 self.wfile.write(text.encode())
+                message |= {"status": status, "answered": time.monotonic()}
 
             def standard(self, name):
                 if name == "slack":
@@ -56,12 +60,14 @@ class Providers:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     @property
     def settings(self):
-        base = f"http://127.0.0.1:{self.port}"
+        base = f"{self.scheme}://127.0.0.1:{self.port}"
         return {
             "SLACK_WEBHOOK_URL": f"{base}/services/T0/B0/secretwebhook", "TELEGRAM_API_URL": base,
             "TELEGRAM_BOT_TOKEN": "123456:secret-token", "TELEGRAM_CHAT_ID": "-100123456789"}

@@ -45,6 +45,9 @@ struct FaultPlanTests {
       (#"{"email":[{"fail":"refuse","at":"rcpt","say":"250 Ok"}]}"#, "email[0].say must be a reply"),
       (#"{"email":[{"fail":"refuse","at":"rcpt","say":"550 x\r\n250 y"}]}"#, "email[0].say must be one line"),
       (#"{"email":[{"fail":"refuse","at":"head","say":"550 x"}]}"#, "email[0].at must be one of greeting"),
+      (#"{"slack":[{"fail":"tls"}]}"#, "slack[0] tls is no fault of slack"),
+      (#"{"email":[{"fail":"cut"}]}"#, "email[0] cut is no fault of email"),
+      (#"{"email":[{"fail":"tls","at":"mail"}]}"#, "email[0].at does not go with tls"),
       (#"{"email":[{"fail":"greylist","at":"data"}]}"#, "email[0].at must be one of rcpt, body"),
     ])
   func strict(text: String, said: String) {
@@ -110,6 +113,7 @@ struct FaultPlanTests {
       (#"{"fail":"reset","at":"data"}"#, ["220", "250", "250", "250", "failed", "reset"]),
       (#"{"fail":"hang","at":"rcpt"}"#, ["220", "250", "250", "failed"]),
       (#"{"fail":"greylist"}"#, ["220", "250", "250", "failed", "451"]),
+      (#"{"fail":"tls"}"#, ["220", "250", "failed", "454"]),
       (
         #"{"fail":"slow","at":"rcpt","milliseconds":9}"#,
         ["220", "250", "250", "failed", "wait", "250", "354", "mail 1"]

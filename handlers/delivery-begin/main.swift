@@ -10,7 +10,7 @@ Handler(
     environment: Database.settings + Pace.settings + [DeliveryLine.leaseSetting], input: DeliveryLine.schema,
     output: DeliveryLine.schema),
   batchSize: 100
-) { settings throws(Problem) in
+) { settings, _ throws(Problem) in
   let database = Database(settings)
   let leaseSeconds = DeliveryLine.leaseSeconds(settings)
   let paces = Pace.intervals(settings)

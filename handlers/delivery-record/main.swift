@@ -10,7 +10,7 @@ Handler(
     environment: Database.settings + [DeliveryLine.unknownSetting], input: DeliveryLine.schema,
     output: DeliveryLine.schema),
   batchSize: 100
-) { settings throws(Problem) in
+) { settings, _ throws(Problem) in
   let database = Database(settings)
   let unknown = DeliveryLine.unknownOutcome(settings)
   return { requests, log in

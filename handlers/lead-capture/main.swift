@@ -1,4 +1,4 @@
-// POST /api/chatbot/leads: checks a lead of the chatbot, stores it with its event in one transaction, wakes the worker.
+// POST /api/chatbot/leads: checks a lead of the chatbot, stores it with its event in one transaction, wakes the workers.
 import Handler
 import Leads
 import Store
@@ -9,8 +9,8 @@ Handler(
     name: "lead-capture", kind: .endpoint, summary: "Stores a lead of the chatbot, or continues its conversation",
     routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead", environment: Intake.settings,
     input: Lead.chatbotForm.schema, output: LeadReply.schema)
-) { settings throws(Problem) in
-  let intake = try Intake(settings, handler: "lead-capture")
+) { settings, afterwards throws(Problem) in
+  let intake = try Intake(settings, handler: "lead-capture", afterwards)
   return { request, log throws(Problem) in
     let (lead, captured) = try intake.capture(request, log: log) { body, receivedAt throws(Form.Faults) in
       try Lead(checking: body, receivedAt: receivedAt)

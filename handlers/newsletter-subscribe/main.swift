@@ -8,7 +8,7 @@ Handler(
   Description(
     name: "newsletter-subscribe", kind: .endpoint, summary: "Adds a mail address to the newsletter",
     routes: [.init("POST", "/api/newsletter/subscribe")], rateClass: "contact",
-    environment: Database.settings + [Wake.setting], input: Subscription.form.schema,
+    environment: Database.settings + WakeCall.settings, input: Subscription.form.schema,
     output: [
       "type": "object", "required": ["success", "data"],
       "properties": [
@@ -21,15 +21,13 @@ Handler(
         ],
       ],
     ])
-) { settings throws(Problem) in
-  let newsletter = Newsletter(settings)
-  let wake = Wake(settings)
+) { settings, afterwards throws(Problem) in
+  let newsletter = Newsletter(settings, afterwards)
   return { request, log throws(Problem) in
     let body = try request.json()
     let subscription: Subscription
     do throws(Form.Faults) { subscription = try Subscription(checking: body) } catch { throw Problem(error) }
-    let (id, event) = try newsletter.subscribe(subscription, asked: request, log: log)
-    if event != nil { wake.send() }
+    let id = try newsletter.subscribe(subscription, asked: request, log: log)
     let data: JSON = ["id": .string(id), "email": .string(subscription.email.text), "status": "active"]
     return Reply(status: 201, ["success": true, "data": data])
   }

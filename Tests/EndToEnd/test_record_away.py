@@ -1,0 +1,27 @@
+"""The step that writes outcomes down fails for longer than a lease, and everything else works."""
+
+import time
+from collections import Counter
+
+from house import House
+from ledger import Taken, lead
+from parts import until
+from sink import Sink
+
+
+def test_a_living_worker_sends_nothing_twice_while_outcomes_cannot_be_written(database, tmp_path):
+    with Sink(tmp_path) as sink, House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as house:
+        database.run("alter function record_outcomes(jsonb) rename to record_outcomes_away")
+        try:
+            for number in range(1, 21):
+                house.capture(lead(number))
+            until(lambda: database.count("notification_attempts") >= 3, 15, "a send in each channel")
+            time.sleep(2)
+            # A lease and what follows it are over, without waiting for them.
+            for column in ("lease_until", "next_attempt_at"):
+                database.run(f"update notification_logs set {column} = now() where {column} > now() and status in ('sending', 'failed')")
+                time.sleep(3)
+        finally:
+            database.run("alter function record_outcomes_away(jsonb) rename to record_outcomes")
+        times = Counter((message.channel, message.name) for message in map(Taken.read, sink.messages))
+        assert max(times.values()) == 1, f"{sum(n > 1 for n in times.values())} of {len(times)} messages went out more than once"

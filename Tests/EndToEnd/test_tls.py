@@ -1,0 +1,62 @@
+"""Providers whose TLS is broken: no message goes out, and the reason is in the database."""
+
+import ssl
+import subprocess
+
+import pytest
+
+from house import House
+from parts import TEST_USER, until
+from sink import Sink
+from stubs import Providers
+
+
+@pytest.fixture
+def self_signed(tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True, timeout=30)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def tries(database, channel):
+    return database.text(
+        "select string_agg(concat_ws(' ', class, provider_code), ', ' order by a.fence) from notification_attempts a"
+        f" join notification_logs d on d.id = a.delivery where d.channel = '{channel}'")
+
+
+def test_a_handshake_that_fails_is_tried_again(database, tmp_path):
+    """The sink's mail server offers STARTTLS and speaks none; its HTTP port speaks none either."""
+    with Sink(tmp_path, {"email": [{"fail": "tls"}]}) as sink:
+        base = f"https://127.0.0.1:{sink.http}"
+        settings = {**sink.settings, "SLACK_WEBHOOK_URL": f"{base}/services/T0/B0/x", "TELEGRAM_API_URL": base}
+        with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **settings) as house:
+            house.capture(TEST_USER)
+            until(lambda: database.count("notification_logs", "status = 'sent'"), 20, "the mail's second try")
+            until(lambda: database.count("notification_attempts", "class = 'retry'") >= 3, 20, "a failed handshake each")
+        assert tries(database, "email") == "retry curl 35, delivered 2.0.0"
+        for channel in ("slack", "telegram"):
+            assert set(tries(database, channel).split(", ")) == {"retry curl 35"}
+        waiting = database.rows("select channel, next_attempt_at, error_message from notification_logs where status = 'failed' order by channel")
+        assert [row["channel"] for row in waiting] == ["slack", "telegram"]
+        assert all(row["next_attempt_at"] and "was not reached" in row["error_message"] for row in waiting)
+        message, = sink.messages
+        assert message["channel"] == "email"
+        assert sink.counts["email"] == {"taken": 1, "failed": {"tls": 1}}
+
+
+def test_a_certificate_that_nobody_vouches_for_pauses_the_channel(database, self_signed):
+    providers = Providers(tls=self_signed)
+    try:
+        with House(DATABASE_URL=database.url, **providers.settings) as house:
+            house.capture(TEST_USER)
+            until(lambda: database.count("notification_attempts", "class is not null") == 2, 20, "a try each")
+        assert tries(database, "slack") == tries(database, "telegram") == "config curl 60"
+        assert database.count("notification_channels", "paused_until > now() + interval '4 minutes' and pause_class = 'config'") == 2
+        assert database.count("notification_logs", "status = 'failed' and retry_count = 0 and next_attempt_at is not null") == 2
+        assert providers.received == []
+    finally:
+        providers.close()

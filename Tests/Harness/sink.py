@@ -1,0 +1,57 @@
+"""`leadpipe sink` as a program of its own, told how to fail."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+
+from parts import BIN, clean_environment, free_port, until
+
+
+class Sink:
+    """On free ports; what it takes is in a file of `folder`."""
+
+    def __init__(self, folder, behaviour=None):
+        self.http, self.smtp, self.file = free_port(), free_port(), folder / "sink.ndjson"
+        words = [BIN / "leadpipe", "sink", "--http-port", str(self.http), "--smtp-port", str(self.smtp), "--file", self.file]
+        if behaviour is not None:
+            (folder / "behaviour.json").write_text(json.dumps(behaviour))
+            words += ["--fail", folder / "behaviour.json"]
+        self.process = subprocess.Popen(words, env=clean_environment(), cwd=folder, stderr=subprocess.DEVNULL)
+        until(lambda: self.ask("GET", "/counts"), 10, "the sink")
+
+    def ask(self, method, path, document=None):
+        body = document.encode() if isinstance(document, str) else None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", body, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                return reply.status, json.loads(reply.read())
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read())
+        except OSError:
+            return None
+
+    @property
+    def counts(self):
+        return self.ask("GET", "/counts")[1]
+
+    @property
+    def messages(self):
+        return [json.loads(line) for line in self.file.read_text().split("\n") if line]
+
+    @property
+    def settings(self):
+        base = f"http://127.0.0.1:{self.http}"
+        return {"SLACK_WEBHOOK_URL": f"{base}/services/T0/B0/sink", "TELEGRAM_API_URL": base, "TELEGRAM_BOT_TOKEN": "1:sink",
+                "TELEGRAM_CHAT_ID": "-1001", "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(self.smtp),
+                "EMAIL_FROM": "leads@example.com", "EMAIL_TO": "agents@example.com"}
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

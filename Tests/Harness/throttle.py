@@ -1,0 +1,68 @@
+"""Channels that ask to wait, and workers that send as fast as they can: who asks is left alone as long as it said."""
+
+import math
+import time
+from collections import Counter
+
+from house import House
+from kills import Worker
+from ledger import lead
+from parts import until
+from stubs import Providers
+
+
+class Door:
+    """A channel that shuts after every so many messages. Slack says for how long in a header, Telegram in its body. Who knocks
+    meanwhile is told what is left of it."""
+
+    def __init__(self, name, every, seconds):
+        self.name, self.every, self.seconds = name, every, seconds
+        self.taken = Counter()
+        self.shut_until, self.shut_at = 0, None
+        # For each time that it shut: how long after it somebody knocked.
+        self.late = []
+
+    def __call__(self, message):
+        now = message["at"]
+        if now < self.shut_until:
+            self.late[-1].append(round(now - self.shut_at, 3))
+            return self.refuse(math.ceil(self.shut_until - now))
+        if self.taken.total() >= self.every * (len(self.late) + 1):
+            self.late.append([])
+            self.shut_at, self.shut_until = now, now + self.seconds
+            return self.refuse(self.seconds)
+        self.taken[message["body"]] += 1
+        return None
+
+    def refuse(self, seconds):
+        if self.name == "slack":
+            return 429, "rate_limited", {"Retry-After": str(seconds)}
+        return 429, ('{"ok":false,"error_code":429,"description":"Too Many Requests: retry after %d","parameters":{"retry_after":%d}}'
+                     % (seconds, seconds)), {"Content-Type": "application/json"}
+
+
+def judge(database, folder, leads, every, seconds, patience, workers):
+    providers = Providers()
+    doors = {name: Door(name, every, seconds) for name in ("slack", "telegram")}
+    providers.answers = dict(doors)
+    try:
+        with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as house:
+            for number in range(1, leads + 1):
+                house.capture(lead(number))
+            environment = {**house.environment, "ENABLE_NOTIFICATION_WORKER": "true", "WORKER_POLL_SECONDS": "1"}
+            running = [Worker(folder, f"worker-{n}", environment) for n in range(workers)]
+            try:
+                until(lambda: database.count("notification_logs", "status = 'sent'") == 2 * leads, patience, "everything to be sent")
+            finally:
+                for worker in running:
+                    worker.close()
+    finally:
+        providers.close()
+    for name, door in doors.items():
+        knocks = [since for late in door.late for since in late]
+        print(f"{name}: {workers} workers, shut {len(door.late)} times for {seconds} s, {len(knocks)} knocked meanwhile, after {door.late} s")
+        assert len(door.late) == (leads - 1) // every and door.taken.total() == len(door.taken) == leads
+    for door in doors.values():
+        # Another worker's request may be on its way when the first one is told; its own is answered then, and it stops too.
+        late = [late for late in door.late if len(late) >= workers]
+        assert not late, f"{door.name}: {workers} workers went on: {late}"

@@ -1,0 +1,11 @@
+"""Thousands of leads through three channels while one request in five fails, in every way that PROVIDERS knows."""
+
+import faults
+
+
+def test_every_fault_over_10000_leads(database, tmp_path):
+    faults.judge(database, tmp_path, count=10_000, seed=20, horizon=40, seconds=700)
+
+
+def test_every_fault_over_2000_leads_where_the_unknown_is_parked(database, tmp_path):
+    faults.judge(database, tmp_path, count=2000, seed=21, horizon=20, seconds=400, parks=True)
