@@ -30,12 +30,12 @@ build: packages ## release executables into bin/
 	if [ -f "$$archive" ]; then ln -sf "$$archive" $(LINKED)/; fi
 	@$(SWIFT) build $(RELEASE)
 	@out=$$($(SWIFT) build $(RELEASE) --show-bin-path); \
-	install -m 755 "$$out/leadpipe" "$$out/gateway" bin/; \
+	install -m 755 "$$out/leadpipe" "$$out/gateway" "$$out/confine" bin/; \
 	for name in $(HANDLERS); do install -m 755 "$$out/$$name" bin/handlers/; done; \
 	for old in $$(cat bin/.handlers 2>/dev/null); do [ -d "handlers/$$old" ] || rm -f "bin/handlers/$$old"; done; \
 	echo $(HANDLERS) > bin/.handlers; \
 	rm -rf bin/supabase; cp -r supabase bin/supabase; rm -rf bin/supabase/tests
-	@echo 'build     done: bin/leadpipe bin/gateway bin/handlers/'
+	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/handlers/'
 
 test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
 	@Tests/run

@@ -72,6 +72,7 @@ let package = Package(
     room("Worker", ["Wire", "Handler", "Leads", "Host"]),
     room("Sink", ["Wire", "Handler", hummingbird, nio, nioPosix]),
     room("Samples", ["Wire"]),
+    .executableTarget(name: "confine", dependencies: ["Host"], path: "Sources/confine", swiftSettings: settings),
     .executableTarget(
       name: "gateway",
       dependencies: [
@@ -93,7 +94,7 @@ let package = Package(
     suite("Leads", ["Wire", "Leads"]),
     suite("Limits", ["Limits"]),
     suite("Store", ["Wire", "Store"]),
-    suite("Host", ["Wire", "Handler", "Host"]),
+    suite("Host", ["Wire", "Handler", "Host", "confine"]),
     suite("Worker", ["Wire", "Leads", "Worker"]),
     suite("Gateway", ["gateway", "Handler", "Wire", "Host", "Limits", nioPosix, nioHTTP1]),
     suite(

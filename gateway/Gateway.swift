@@ -55,6 +55,7 @@ enum Gateway {
     let log = Log(environment)
     do throws(Problem) {
       let settings = try GatewaySettings(environment)
+      reportConfinement(log)
       let handlers = try endpoints(settings, log)
       signal(SIGPIPE, SIG_IGN)
       guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }

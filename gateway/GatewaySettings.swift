@@ -14,7 +14,7 @@ struct GatewaySettings: Sendable {
 
   let address: Address
   let handlerFolder: String
-  let trust: [String: TrustClass]
+  let trust: [String: Trusted]
   let modes: ProcessModes
   /// How many processes that take one request run at a time.
   let concurrency: Int
@@ -36,7 +36,7 @@ struct GatewaySettings: Sendable {
       address = .tcp(host: settings["LEADPIPE_HOST"] ?? "127.0.0.1", port: settings.number("PORT", default: 4000))
     }
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
-    trust = try TrustFile.classes(settings)
+    trust = try TrustFile.entries(settings)
     modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
     spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(

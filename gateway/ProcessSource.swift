@@ -75,7 +75,7 @@ struct OneShotProcesses: ProcessSource {
     do {
       result = try await threads.runIfActive { [environment, stop] in
         HandlerRun.perform(
-          handler.path, environment: handler.environment(from: environment), envelope: call.envelope(),
+          handler, environment: handler.environment(from: environment), envelope: call.envelope(),
           timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
       }
     } catch {

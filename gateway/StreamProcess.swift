@@ -44,7 +44,7 @@ struct StreamProcess {
     guard pipe2(&ends, O_CLOEXEC | O_NONBLOCK) == 0 else { throw Child.Failure(call: "pipe", code: errno) }
     (bell, bellRope) = (ends[0], ends[1])
     do throws(Child.Failure) {
-      child = try Child.spawn(pool.handler.path, ["--stream"], environment: pool.environment, pipesError: true)
+      child = try Child.spawn(pool.handler, ["--stream"], environment: pool.environment, pipesError: true)
     } catch {
       close(bell)
       close(bellRope)

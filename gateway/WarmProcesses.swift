@@ -69,7 +69,7 @@ final class WarmProcesses: ProcessSource {
     let (spare, old) = change(handler.description.name) { $0.take(at: .now) }
     for spare in old { spare.end() }
     return HandlerRun.perform(
-      handler.path, environment: environment(of: handler), spare: spare?.child, envelope: call.envelope(),
+      handler, environment: environment(of: handler), spare: spare?.child, envelope: call.envelope(),
       timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
   }
 
@@ -78,7 +78,7 @@ final class WarmProcesses: ProcessSource {
     threads.submit { state in
       guard case .active = state else { return }
       while self.change(handler.description.name, { $0.wantsMore(at: .now) }) {
-        let child = try? Child.spawn(handler.path, environment: self.environment(of: handler), pipesError: true)
+        let child = try? Child.spawn(handler, environment: self.environment(of: handler), pipesError: true)
         self.change(handler.description.name) { $0.add(child, at: .now) }?.end()
         if child == nil { return }
       }

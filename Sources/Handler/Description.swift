@@ -55,6 +55,9 @@ package struct Description: Sendable, Equatable {
 }
 
 extension Description {
+  /// How much processor time one request may take: its time limit, and what it takes to end.
+  package var processorSeconds: Int { timeLimitMs / 1000 + 5 }
+
   package var document: JSON {
     let variables = environment.map { ["name": .string($0.name), "required": .bool($0.isRequired)] as JSON }
     return [

@@ -48,10 +48,11 @@ package struct Handler: Sendable {
   /// Serves through the door that the flag or the environment names, and ends the process with the exit status of the
   /// contract. Rights are given up before anything from outside is read.
   package func run() -> Never {
-    confine()
     let environment = processEnvironment()
+    let door = Door(arguments: CommandLine.arguments, environment: environment)
     let log = Log(environment)
-    switch Door(arguments: CommandLine.arguments, environment: environment) {
+    confine(environment, door, log)
+    switch door {
     case .describe:
       exit(Output.write(description.document.bytes + [0x0A]) ? 0 : ExitStatus.unwritable)
     case .pipe: exit(PipeDoor(handler: self, environment: environment, log: log).serve())
@@ -63,14 +64,15 @@ package struct Handler: Sendable {
     }
   }
 
-  /// No new rights, no core dump with customers in it, no debugger, and a broken pipe is an error instead of an end.
-  private func confine() {
-    _ = leadpipe_no_new_privileges()
+  /// Gives up what this process does not need, before it reads anything from outside; and a broken pipe is an error instead of
+  /// an end. Who is not dumpable leaves no core with customers in it and can be traced by nobody.
+  private func confine(_ environment: [String: String], _ door: Door, _ log: Log) {
     _ = leadpipe_not_dumpable()
-    if getenv("LEADPIPE_SUPERVISED") != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
-    var none = rlimit(rlim_cur: 0, rlim_max: 0)
-    setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+    if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
     signal(SIGPIPE, SIG_IGN)
+    let confinement = Confinement(
+      .ours, environment: environment, seconds: door == .stream ? nil : description.processorSeconds)
+    if let refusal = confinement.apply() { log.warn("Confinement is incomplete", ["reason": refusal]) }
   }
 }
 

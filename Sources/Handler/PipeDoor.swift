@@ -16,7 +16,7 @@ struct PipeDoor {
     let isSpare = environment["LEADPIPE_SPARE"] == "1"
     let opened = isSpare ? handler.opened(environment, afterwards: afterwards, log: log) : nil
     if isSpare { Input.wait() }
-    alarm(UInt32(handler.description.timeLimitMs / 1000 + 5))
+    alarm(UInt32(handler.description.processorSeconds))
     let input = Input.readAll(limit: Input.limit(forBody: handler.description.bodyLimit))
     let exchange = answer(input, by: opened)
     let status = Output.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable

@@ -26,9 +26,20 @@ package struct Child: Sendable {
     package var reason: String { "\(call): \(String(cString: strerror(code)))" }
   }
 
+  /// What every child is told: runtime crash reports are off, for they can hang a dying process; and ours, that somebody
+  /// supervises them.
+  package static let told = ["SWIFT_BACKTRACE": "enable=no", "LEADPIPE_SUPERVISED": "1"]
+
+  /// Starts a handler by itself, or by its launcher; the rest as for any program.
+  package static func spawn(
+    _ handler: HostedHandler, _ arguments: [String] = [], environment: [String: String], pipesError: Bool
+  ) throws(Failure) -> Child {
+    let command = handler.command(arguments)
+    return try spawn(command.path, command.arguments, environment: environment, pipesError: pipesError)
+  }
+
   /// Starts `path` with `arguments` (without the name itself), all three descriptors piped to us, or stderr shared with
-  /// ours. Runtime crash reports are off: they can hang a dying process; and
-  /// ours are told that somebody supervises them.
+  /// ours.
   package static func spawn(
     _ path: String, _ arguments: [String] = [], environment: [String: String], pipesError: Bool
   ) throws(Failure) -> Child {
@@ -85,7 +96,7 @@ package struct Child: Sendable {
     posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
-    let words = environment.merging(["SWIFT_BACKTRACE": "enable=no", "LEADPIPE_SUPERVISED": "1"]) { given, _ in given }
+    let words = environment.merging(told) { given, _ in given }
       .map { "\($0.key)=\($0.value)" }.sorted()
     var pid: pid_t = 0
     let code = withCStrings([path] + arguments) { argv in

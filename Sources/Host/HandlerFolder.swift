@@ -2,27 +2,6 @@ import Glibc
 import Handler
 import Wire
 
-/// A handler found in the folder: where it is, what it says of itself, and what it is trusted with.
-package struct HostedHandler: Sendable {
-  package let path: String
-  package let description: Description
-  package let trust: TrustClass
-
-  /// The environment of its process: what it described and its class may have, taken from `settings`, and its class's
-  /// database login. Nothing else of ours reaches it.
-  package func environment(from settings: [String: String]) -> [String: String] {
-    let names = Set(description.environment.map(\.name)).intersection(trust.grants)
-    var environment = settings.filter { names.contains($0.key) && !$0.value.isEmpty }
-    guard names.contains("DATABASE_URL"), let database = trust.database else { return environment }
-    if let own = settings[database.setting], !own.isEmpty {
-      environment["DATABASE_URL"] = own
-    } else {
-      environment["LEADPIPE_ROLE"] = database.role
-    }
-    return environment
-  }
-}
-
 /// The folder that handlers live in: every executable file of it is one, named by its `--describe`.
 package struct HandlerFolder: Sendable {
   /// Why the folder cannot be used, in a sentence for the operator.
@@ -35,18 +14,25 @@ package struct HandlerFolder: Sendable {
   package let handlers: [HostedHandler]
 
   /// Asks every executable what it is, or those alone that are named. `trust` is what the operator's LEADPIPE_TRUST adds to our own table.
+  /// Foreign ones are started by `launcher`.
   package init(
-    path: String, trust: [String: TrustClass] = [:], only names: Set<String>? = nil
+    path: String, trust: [String: Trusted] = [:], only names: Set<String>? = nil,
+    launcher: String = Launch.path
   ) throws(Failure) {
     var handlers: [HostedHandler] = []
     for name in try Self.executables(in: path) where names?.contains(name) ?? true {
       let file = path + "/" + name
-      let description = try Self.describe(file)
+      let ours = TrustClass.table[name]
+      let trusted = ours.map { Trusted($0) } ?? trust[name] ?? Trusted(.none)
+      let grants = ours == nil ? trusted.grants : nil
+      let description = try Self.describe(file, grants, launcher)
       guard description.name == name else {
         throw Failure(reason: "\(file) calls itself \(description.name)")
       }
-      let trust = TrustClass.table[name] ?? trust[name] ?? .none
-      handlers.append(HostedHandler(path: file, description: description, trust: trust))
+      handlers.append(
+        HostedHandler(
+          path: file, description: description, trust: trusted.trustClass, grants: grants,
+          isListed: trust[name] != nil, launcher: launcher))
     }
     self.handlers = handlers
     var owners: [Description.Route: String] = [:]
@@ -81,11 +67,17 @@ package struct HandlerFolder: Sendable {
     return names.sorted()
   }
 
-  /// Runs `FILE --describe` with nothing in its environment, within two seconds and 1 MiB.
-  private static func describe(_ file: String) throws(Failure) -> Description {
+  /// Runs `FILE --describe` with nothing in its environment, within two seconds and 1 MiB; a foreign file with no more than
+  /// what it is granted for its work.
+  private static func describe(
+    _ file: String, _ grants: Confinement.Grants?, _ launcher: String
+  ) throws(Failure) -> Description {
+    let words = ["--describe"]
+    let launch = grants.map { Launch(program: file, arguments: words, grants: $0) }
     let child: Child
     do throws(Child.Failure) {
-      child = try Child.spawn(file, ["--describe"], environment: [:], pipesError: false)
+      child = try Child.spawn(
+        launch == nil ? file : launcher, launch?.words ?? words, environment: [:], pipesError: false)
     } catch { throw Failure(reason: error.reason) }
     close(child.input)
     let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: 2000)

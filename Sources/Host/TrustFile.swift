@@ -2,9 +2,46 @@ import Glibc
 import Handler
 import Wire
 
-/// The operator's own trust table: `{"name": "intake|worker|admin|none"}`.
+/// What the operator trusts a handler with that is not ours.
+package struct Trusted: Sendable, Equatable {
+  package let trustClass: TrustClass
+  package let grants: Confinement.Grants
+
+  package init(_ trustClass: TrustClass, grants: Confinement.Grants = .init()) {
+    self.trustClass = trustClass
+    self.grants = grants
+  }
+
+  /// A class, or an object of a class and what may be reached beside it; nil for anything else.
+  fileprivate init?(_ json: JSON) {
+    if let word = json.string {
+      guard let trustClass = TrustClass(rawValue: word) else { return nil }
+      self.init(trustClass)
+      return
+    }
+    guard let members = json.members, let trustClass = json["class"]?.string.flatMap(TrustClass.init(rawValue:)) else {
+      return nil
+    }
+    var grants = Confinement.Grants()
+    for member in members where member.key != "class" {
+      guard let values = member.value.array else { return nil }
+      let paths = values.compactMap(\.string).filter { $0.hasPrefix("/") }
+      let ports = values.compactMap(\.integer).filter { 1...65_535 ~= $0 }
+      switch member.key {
+      case "read" where paths.count == values.count: grants.read = paths
+      case "write" where paths.count == values.count: grants.write = paths
+      case "connect" where ports.count == values.count: grants.connect = ports
+      default: return nil
+      }
+    }
+    self.init(trustClass, grants: grants)
+  }
+}
+
+/// The operator's own trust table: `{"name": "intake|worker|admin|none"}`, or in place of the word an object
+/// `{"class": …, "read": [path], "write": [path], "connect": [port]}`.
 package struct TrustFile: Sendable {
-  package let classes: [String: TrustClass]
+  package let entries: [String: Trusted]
 
   /// LEADPIPE_TRUST: the path of the file.
   package static let setting = Setting("LEADPIPE_TRUST") { path in
@@ -15,9 +52,9 @@ package struct TrustFile: Sendable {
   }
 
   /// What the settings say of handlers that are not ours; nothing where the setting is absent.
-  package static func classes(_ settings: Settings) throws(Problem) -> [String: TrustClass] {
+  package static func entries(_ settings: Settings) throws(Problem) -> [String: Trusted] {
     guard let path = settings["LEADPIPE_TRUST"] else { return [:] }
-    return try TrustFile(path: path).classes
+    return try TrustFile(path: path).entries
   }
 
   /// Reads the file; the problem's detail ends a sentence that begins with the setting's name.
@@ -28,13 +65,16 @@ package struct TrustFile: Sendable {
     guard let bytes = readUntilEnd(file, limit: 1_048_576, milliseconds: 2000),
       let members = (try? JSON(reading: bytes))?.members
     else { throw Problem(.misconfigured, "names a file that is no JSON object") }
-    var classes: [String: TrustClass] = [:]
+    var entries: [String: Trusted] = [:]
     for member in members {
-      guard let trust = member.value.string.flatMap(TrustClass.init(rawValue:)) else {
-        throw Problem(.misconfigured, "names a file that gives \(member.key) no class of intake, worker, admin or none")
+      guard let trusted = Trusted(member.value) else {
+        throw Problem(
+          .misconfigured,
+          "names a file that gives \(member.key) no class of intake, worker, admin or none, or something beside it that is "
+            + "no list of absolute paths (read, write) or ports (connect)")
       }
-      classes[member.key] = trust
+      entries[member.key] = trusted
     }
-    self.classes = classes
+    self.entries = entries
   }
 }

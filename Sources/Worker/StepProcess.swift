@@ -34,7 +34,7 @@ final class StepProcess {
   func send(_ lines: [JSON]) throws(Child.Failure) {
     lastUsed = .now
     if child == nil {
-      let child = try Child.spawn(handler.path, ["--stream"], environment: environment, pipesError: false)
+      let child = try Child.spawn(handler, ["--stream"], environment: environment, pipesError: false)
       _ = fcntl(child.input, F_SETFL, O_NONBLOCK)
       self.child = child
     }

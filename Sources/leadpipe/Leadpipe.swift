@@ -35,7 +35,7 @@ struct Layout {
   /// The handlers, with what the operator's LEADPIPE_TRUST says of those that are not ours.
   func folder(only names: Set<String>? = nil) throws -> HandlerFolder {
     let settings = try KnownSettings.check(KnownSettings.given())
-    do { return try HandlerFolder(path: handlers, trust: try TrustFile.classes(settings), only: names) } catch {
+    do { return try HandlerFolder(path: handlers, trust: try TrustFile.entries(settings), only: names) } catch {
       switch error {
       case let failure as HandlerFolder.Failure: throw Refusal(failure.reason)
       case let problem as Problem: throw Refusal("LEADPIPE_TRUST \(problem.detail)")

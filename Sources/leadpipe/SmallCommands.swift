@@ -33,20 +33,6 @@ struct Channels: ParsableCommand {
   }
 }
 
-struct Routes: ParsableCommand {
-  static let configuration = CommandConfiguration(
-    abstract: "List the handlers: their routes, class of trust and limits, from their own descriptions.")
-
-  func run() throws {
-    for handler in try Layout().folder().handlers {
-      let description = handler.description
-      let routes = description.routes.map(\.key).joined(separator: ", ")
-      let limits = "\(description.bodyLimit) B, \(description.timeLimitMs) ms"
-      print("\(description.name)\t\(handler.trust.rawValue)\t\(routes.isEmpty ? "(step)" : routes)\t\(limits)")
-    }
-  }
-}
-
 struct Invoke: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Run a handler once with what the gateway or worker would give it.",
@@ -65,8 +51,9 @@ struct Invoke: ParsableCommand {
     var settings = KnownSettings.given()
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
     let envp = handler.environment(from: settings).map { strdup("\($0.key)=\($0.value)") } + [nil]
-    execve(handler.path, [strdup(handler.path), nil], envp)
-    throw Refusal("\(handler.path): \(String(cString: strerror(errno)))")
+    let command = handler.command()
+    execve(command.path, ([command.path] + command.arguments).map { strdup($0) } + [nil], envp)
+    throw Refusal("\(command.path): \(String(cString: strerror(errno)))")
   }
 }
 
@@ -92,6 +79,7 @@ struct WorkerCommand: ParsableCommand {
       log.warn("Notification worker disabled: events stay queued")
       return
     }
+    reportConfinement(log)
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
     var options = WorkerLoop.Options(
       host: Self.host,

@@ -18,6 +18,7 @@ ROOMS = {
     "Delivery": {"Wire", "Handler", "Leads", "CCurl"},
     "Host": {"Wire", "Handler", "CProcess"},
     "Worker": {"Wire", "Handler", "Leads", "Host"},
+    "confine": {"Host"},
     "Sink": {"Wire", "Handler"},
     "Samples": {"Wire"},
     "gateway": {"Wire", "Handler", "Host", "Limits", "CProcess"},

@@ -1,5 +1,6 @@
 """The gateway alone, with handlers written in sh: no database, no worker."""
 
+import json
 import signal
 import socket
 import subprocess
@@ -15,30 +16,26 @@ def route(method, path):
     return f'{{"method":"{method}","path":"{path}"}}'
 
 
-class Gateway:
-    """Used as a context. Its one handler answers 200 with the client's address, and leaves a line for each process in a file."""
+class GatewayWith:
+    """Used as a context: a gateway with the handlers of a folder. `handlers` maps a name to the text of a program, `trust` a name to
+    what LEADPIPE_TRUST says of it; `user` puts words in front that make it another user's process."""
 
-    def __init__(self, folder, access="public", rate_class="default", path="/form", **environment):
+    def __init__(self, folder, handlers, trust=None, user=list, **environment):
         self.folder = folder
-        self.spawned = folder / "spawned"
-        self.spawned.touch()
-        handlers = folder / "handlers"
-        handlers.mkdir()
-        description = (DESCRIPTION.replace("NAME", "form").replace("ROUTES", ",".join(route(m, path) for m in ("GET", "POST")))
-                       .replace("ACCESS", access).replace("CLASS", rate_class))
-        (handlers / "form").write_text(f"""#!/bin/sh
-if [ "$1" = --describe ]; then echo '{description}'; exit; fi
-echo >> {self.spawned}
-read -r envelope
-client=${{envelope#*'"sourceIp":"'}}
-printf '{{"statusCode":200,"headers":{{"x-client":"%s"}},"body":"ok"}}' "${{client%%\\"*}}"
-""")
-        (handlers / "form").chmod(0o755)
-        self.environment = clean_environment(PORT="0", LEADPIPE_HANDLERS=str(handlers), **environment)
+        self.handlers = folder / "handlers"
+        self.handlers.mkdir()
+        for name, text in handlers.items():
+            (self.handlers / name).write_text(text)
+            (self.handlers / name).chmod(0o755)
+        if trust:
+            (folder / "trust.json").write_text(json.dumps(trust))
+            environment["LEADPIPE_TRUST"] = str(folder / "trust.json")
+        self.command = user([str(BIN / "gateway")])
+        self.environment = clean_environment(**{"PORT": "0", "LEADPIPE_HANDLERS": str(self.handlers), **environment})
         self.lines = []
 
     def __enter__(self):
-        self.process = subprocess.Popen([BIN / "gateway"], env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(self.command, env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr), daemon=True)
         self.reader.start()
@@ -57,11 +54,6 @@ printf '{{"statusCode":200,"headers":{{"x-client":"%s"}},"body":"ok"}}' "${{clie
         self.reader.join(5)
         self.process.stderr.close()
 
-    @property
-    def processes(self):
-        """How many handler processes there have been."""
-        return self.spawned.read_text().count("\n")
-
     def connect(self, source=None, host="127.0.0.1", seconds=8):
         if self.port is None:
             connection = socket.socket(socket.AF_UNIX)
@@ -70,10 +62,10 @@ printf '{{"statusCode":200,"headers":{{"x-client":"%s"}},"body":"ok"}}' "${{clie
             return connection
         return socket.create_connection((host, self.port), timeout=seconds, source_address=(source, 0) if source else None)
 
-    def raw(self, data, source=None, host="127.0.0.1", port=None):
+    def raw(self, data, source=None, host="127.0.0.1", port=None, seconds=8):
         """Sends the bytes, and reads until the other side closes; (whether it did, what came)."""
         answer = b""
-        with self.connect(source, host) if port is None else socket.create_connection((host, port), timeout=8, source_address=(source, 0) if source else None) as connection:
+        with self.connect(source, host, seconds) if port is None else socket.create_connection((host, port), timeout=seconds, source_address=(source, 0) if source else None) as connection:
             try:
                 connection.sendall(data)
                 while chunk := connection.recv(65_536):
@@ -86,11 +78,40 @@ printf '{{"statusCode":200,"headers":{{"x-client":"%s"}},"body":"ok"}}' "${{clie
 
     def ask(self, method="GET", path="/form", headers=(), body=None, **where):
         """(status, headers with names in lower case); several of one name are joined with a comma."""
+        return parse(self.answer(method, path, headers, body, **where))
+
+    def answer(self, method, path, headers=(), body=None, **where):
+        """The whole answer as it came."""
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-        _, answer = self.raw(("\r\n".join(lines) + "\r\n\r\n" + (body or "")).encode(), **where)
-        return parse(answer)
+        return self.raw(("\r\n".join(lines) + "\r\n\r\n" + (body or "")).encode(), **where)[1]
+
+    @property
+    def log(self):
+        return "".join(self.lines)
+
+
+class Gateway(GatewayWith):
+    """Its one handler answers 200 with the client's address, and leaves a line for each process in a file."""
+
+    def __init__(self, folder, access="public", rate_class="default", path="/form", **environment):
+        self.spawned = folder / "spawned"
+        self.spawned.touch()
+        description = (DESCRIPTION.replace("NAME", "form").replace("ROUTES", ",".join(route(m, path) for m in ("GET", "POST")))
+                       .replace("ACCESS", access).replace("CLASS", rate_class))
+        text = f"""#!/bin/sh
+if [ "$1" = --describe ]; then echo '{description}'; exit; fi
+echo >> {self.spawned}
+client=$(sed 's/.*"sourceIp":"\\([^"]*\\)".*/\\1/')
+printf '{{"statusCode":200,"headers":{{"x-client":"%s"}},"body":"ok"}}' "$client"
+"""
+        super().__init__(folder, {"form": text}, {"form": {"class": "none", "write": [str(self.spawned)]}}, **environment)
+
+    @property
+    def processes(self):
+        """How many handler processes there have been."""
+        return self.spawned.read_text().count("\n")
 
 
 def parse(answer):

@@ -4,6 +4,13 @@ import Host
 import Testing
 import Wire
 
+/// The built launcher: beside the tests, or where a helper program runs these, in the folder that they were built in.
+let launcher: String = {
+  if access(Launch.path, X_OK) == 0 { return Launch.path }
+  let tests = CommandLine.arguments.first { $0.contains(".xctest") || $0.hasSuffix("PackageTests") } ?? ".build/debug/x"
+  return (tests.lastIndex(of: "/").map { String(tests[..<$0]) } ?? ".") + "/confine"
+}()
+
 /// A folder of shell scripts that stand in for handlers; it goes away with the test.
 private final class Scripts {
   let path: String
@@ -145,7 +152,7 @@ private final class Scripts {
 @Suite("The folder of handlers") struct HandlerFolderTests {
   private func reason(_ scripts: Scripts) -> String? {
     do throws(HandlerFolder.Failure) {
-      _ = try HandlerFolder(path: scripts.path)
+      _ = try HandlerFolder(path: scripts.path, launcher: launcher)
       return nil
     } catch { return error.reason }
   }
@@ -156,7 +163,7 @@ private final class Scripts {
     try scripts.add("two", route: "/two/{id}")
     try scripts.add("notes.txt", "no program", mode: "644")
     try scripts.add(".hidden", "exit 1")
-    let folder = try HandlerFolder(path: scripts.path)
+    let folder = try HandlerFolder(path: scripts.path, launcher: launcher)
     #expect(folder.handlers.map(\.description.name) == ["one", "two"])
     #expect(folder["two"]?.description.routes == [Description.Route("GET", "/two/{id}")])
     #expect(folder["three"] == nil)
@@ -169,10 +176,11 @@ private final class Scripts {
       "DATABASE_URL": "postgresql://all", "DATABASE_URL_WORKER": "postgresql://worker",
       "SLACK_WEBHOOK_URL": "https://x", "LOG_LEVEL": "info", "HOME": "/root", "ADMIN_API_KEY": "k",
     ]
-    let stranger = try #require(try HandlerFolder(path: scripts.path)["stranger"])
+    let stranger = try #require(try HandlerFolder(path: scripts.path, launcher: launcher)["stranger"])
     #expect(stranger.trust == .none)
     #expect(stranger.environment(from: settings) == ["LOG_LEVEL": "info"])
-    let listed = try #require(try HandlerFolder(path: scripts.path, trust: ["stranger": .worker])["stranger"])
+    let listed = try #require(
+      try HandlerFolder(path: scripts.path, trust: ["stranger": Trusted(.worker)], launcher: launcher)["stranger"])
     #expect(
       listed.environment(from: settings) == [
         "DATABASE_URL": "postgresql://worker", "SLACK_WEBHOOK_URL": "https://x", "LOG_LEVEL": "info",

@@ -1,0 +1,179 @@
+#pragma once
+// What a process gives up, as calls that Swift can make: Landlock (landlock(7)) and seccomp (seccomp(2)). Landlock's numbers
+// are written out, for the kernel may be newer than the headers. Each call returns -1 and sets errno where it fails.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// The version of Landlock that the kernel offers, from 1 on; 0 where it offers none.
+static inline int leadpipe_landlock_version(void) {
+  long version = syscall(444, NULL, 0, 1);
+  return version < 0 ? 0 : (int)version;
+}
+
+// A new set of rules that forbids all of `files`, `ports` and `scopes` but for what is allowed later. The kernel refuses bits
+// that its version does not know.
+static inline int leadpipe_landlock_rules(uint64_t files, uint64_t ports, uint64_t scopes) {
+  uint64_t attributes[3] = {files, ports, scopes};
+  return (int)syscall(444, attributes, sizeof attributes, 0);
+}
+
+// Allows `rights` at `path` and beneath it. A file takes those rights alone that a file can have.
+static inline int leadpipe_landlock_allow_path(int rules, const char *path, uint64_t rights) {
+  // Execute, write, read, truncate, ioctl.
+  const uint64_t of_files = 1 | 2 | 4 | 1 << 14 | 1 << 15;
+  struct __attribute__((packed)) { uint64_t rights; int32_t place; } rule = {rights, open(path, 010000000 /* O_PATH */ | O_CLOEXEC)};
+  if (rule.place < 0) return -1;
+  int result = (int)syscall(445, rules, 1, &rule, 0);
+  if (result < 0 && errno == EINVAL) {
+    rule.rights &= of_files;
+    result = (int)syscall(445, rules, 1, &rule, 0);
+  }
+  close(rule.place);
+  return result;
+}
+
+// Allows `rights` (1 bind, 2 connect) at a TCP port.
+static inline int leadpipe_landlock_allow_port(int rules, uint64_t port, uint64_t rights) {
+  uint64_t rule[2] = {rights, port};
+  return (int)syscall(445, rules, 2, rule, 0);
+}
+
+// Puts the calling thread, and all that it starts, under the rules for good. It must have no_new_privs.
+static inline int leadpipe_landlock_enter(int rules) { return (int)syscall(446, rules, 0); }
+
+// A program for the kernel that is told of each system call.
+struct leadpipe_filter {
+  unsigned short count;
+  struct sock_filter code[256];
+};
+
+static inline void leadpipe_filter_add(struct leadpipe_filter *filter, unsigned code, unsigned value, unsigned yes, unsigned no) {
+  filter->code[filter->count++] = (struct sock_filter){(unsigned short)code, (unsigned char)yes, (unsigned char)no, value};
+}
+
+#define LEADPIPE_LOAD(field) leadpipe_filter_add(filter, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field), 0, 0)
+#define LEADPIPE_IF(value, yes, no) leadpipe_filter_add(filter, BPF_JMP | BPF_JEQ | BPF_K, (unsigned)(value), yes, no)
+#define LEADPIPE_RETURN(action) leadpipe_filter_add(filter, BPF_RET | BPF_K, action, 0, 0)
+#define LEADPIPE_REFUSE(call) (LEADPIPE_IF(call, 0, 1), LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EPERM))
+
+// What no handler has any use for. Leaving its process group would save it from being killed with the group; files' modes,
+// owners and times are what Landlock leaves open.
+static const int leadpipe_refused_calls[] = {
+    SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, SYS_perf_event_open, SYS_bpf, SYS_userfaultfd,
+    425 /* io_uring_setup */, 426, 427, 438 /* pidfd_getfd */, SYS_setsid, SYS_setpgid, SYS_unshare, SYS_setns, SYS_chroot,
+    SYS_pivot_root, SYS_mount, SYS_umount2, 428 /* open_tree */, 429 /* move_mount */, 430 /* fsopen */, 431, 432, 433,
+    442 /* mount_setattr */, SYS_keyctl, SYS_add_key, SYS_request_key, SYS_init_module, SYS_finit_module,
+    SYS_delete_module, SYS_kexec_load, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_acct, SYS_quotactl, SYS_settimeofday,
+    SYS_clock_settime, SYS_sethostname, SYS_setdomainname, SYS_open_by_handle_at, SYS_personality, SYS_fchmod,
+    SYS_fchmodat, 452 /* fchmodat2 */, SYS_fchown, SYS_fchownat, SYS_utimensat, SYS_setxattr, SYS_lsetxattr,
+    SYS_fsetxattr, SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr,
+#ifdef SYS_chmod  // calls that newer machines have never had
+    SYS_chmod, SYS_chown, SYS_lchown, SYS_utime, SYS_utimes, SYS_futimesat, SYS_iopl, SYS_ioperm,
+#endif
+};
+
+// Refuses the list, as a map of bits: a filter of fifty instructions in place of a hundred and fifty, which the kernel has to
+// translate at every start.
+static inline void leadpipe_filter_refuse_list(struct leadpipe_filter *filter) {
+  uint32_t map[16] = {0};
+  unsigned words = 0;
+  for (size_t at = 0; at < sizeof leadpipe_refused_calls / sizeof *leadpipe_refused_calls; at++)
+    map[leadpipe_refused_calls[at] / 32] |= (uint32_t)1 << leadpipe_refused_calls[at] % 32;
+  for (unsigned at = 0; at < 16; at++) words += map[at] != 0;
+  // The bit of the call in its word goes into the filter's memory, the number of its word into the accumulator.
+  leadpipe_filter_add(filter, BPF_ALU | BPF_AND | BPF_K, 31, 0, 0);
+  leadpipe_filter_add(filter, BPF_MISC | BPF_TAX, 0, 0, 0);
+  leadpipe_filter_add(filter, BPF_LD | BPF_IMM, 1, 0, 0);
+  leadpipe_filter_add(filter, BPF_ALU | BPF_LSH | BPF_X, 0, 0, 0);
+  leadpipe_filter_add(filter, BPF_ST, 0, 0, 0);
+  LEADPIPE_LOAD(nr);
+  leadpipe_filter_add(filter, BPF_ALU | BPF_RSH | BPF_K, 5, 0, 0);
+  for (unsigned at = 0; at < 16; at++) {
+    if (map[at] == 0) continue;
+    LEADPIPE_IF(at, 0, 3);
+    leadpipe_filter_add(filter, BPF_LD | BPF_MEM, 0, 0, 0);
+    leadpipe_filter_add(filter, BPF_JMP | BPF_JSET | BPF_K, map[at], 0, 1 + 4 * --words);
+    LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EPERM);
+  }
+  LEADPIPE_LOAD(nr);
+}
+
+// Refuses those calls with EPERM from now on, to the calling thread and all that it starts; sockets but those of the kinds
+// named; and where `processes` is 0 every other program and process, so that threads alone remain. It must have no_new_privs.
+static inline int leadpipe_refuse_calls(int processes, int local_sockets, int internet_sockets) {
+#if defined(__x86_64__)
+  const unsigned machine = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+  const unsigned machine = AUDIT_ARCH_AARCH64;
+#else
+  const unsigned machine = 0;
+#endif
+  if (machine == 0) return errno = ENOSYS, -1;
+  struct leadpipe_filter storage = {0}, *filter = &storage;
+  LEADPIPE_LOAD(arch);
+  LEADPIPE_IF(machine, 1, 0);
+  LEADPIPE_RETURN(SECCOMP_RET_KILL_PROCESS);
+  LEADPIPE_LOAD(nr);
+#if defined(__x86_64__)
+  // The same calls under other numbers (x32).
+  leadpipe_filter_add(filter, BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1);
+  LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EPERM);
+#endif
+  leadpipe_filter_refuse_list(filter);
+  if (!processes) {
+    LEADPIPE_REFUSE(SYS_execve);
+    LEADPIPE_REFUSE(SYS_execveat);
+#ifdef SYS_fork
+    LEADPIPE_REFUSE(SYS_fork);
+    LEADPIPE_REFUSE(SYS_vfork);
+#endif
+    // clone3, whose flags cannot be seen from here; the C library then takes clone.
+    LEADPIPE_IF(435, 0, 1);
+    LEADPIPE_RETURN(SECCOMP_RET_ERRNO | ENOSYS);
+    LEADPIPE_IF(SYS_clone, 0, 4);
+    LEADPIPE_LOAD(args[0]);
+    // CLONE_THREAD
+    leadpipe_filter_add(filter, BPF_JMP | BPF_JSET | BPF_K, 0x00010000, 1, 0);
+    LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EPERM);
+    LEADPIPE_RETURN(SECCOMP_RET_ALLOW);
+  }
+  // Limits can be read, and not be set: root could raise them.
+  LEADPIPE_REFUSE(SYS_setrlimit);
+  LEADPIPE_IF(SYS_prlimit64, 0, 6);
+  LEADPIPE_LOAD(args[2]);
+  LEADPIPE_IF(0, 0, 2);
+  leadpipe_filter_add(filter, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2]) + 4, 0, 0);
+  LEADPIPE_IF(0, 1, 0);
+  LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EPERM);
+  LEADPIPE_RETURN(SECCOMP_RET_ALLOW);
+  LEADPIPE_IF(SYS_socket, 1, 0);
+  LEADPIPE_RETURN(SECCOMP_RET_ALLOW);
+  LEADPIPE_LOAD(args[0]);
+  const unsigned local[] = {1 /* AF_UNIX */}, internet[] = {2 /* AF_INET */, 10 /* AF_INET6 */, 16 /* AF_NETLINK */};
+  for (size_t at = 0; local_sockets && at < 1; at++) {
+    LEADPIPE_IF(local[at], 0, 1);
+    LEADPIPE_RETURN(SECCOMP_RET_ALLOW);
+  }
+  for (size_t at = 0; internet_sockets && at < 3; at++) {
+    LEADPIPE_IF(internet[at], 0, 1);
+    LEADPIPE_RETURN(SECCOMP_RET_ALLOW);
+  }
+  LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EACCES);
+  struct sock_fprog program = {filter->count, filter->code};
+  // Without SPEC_ALLOW older kernels slow down all that the process does.
+  if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 1 << 2, &program) == 0) return 0;
+  return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
+}
+
+// Whether the kernel offers such filters.
+static inline int leadpipe_has_filters(void) {
+  unsigned action = SECCOMP_RET_ERRNO;
+  return syscall(SYS_seccomp, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0, &action) == 0;
+}

@@ -1,0 +1,82 @@
+import CProcess
+import Glibc
+
+/// What the kernel of this machine can hold a process to.
+package struct ConfinementLevel: Sendable, Equatable {
+  /// Landlock's version (landlock(7)): from 1 on files, from 3 on truncation, from 4 on TCP ports, from 6 on signals to
+  /// processes outside; 0 where there is none.
+  package let landlock: Int
+  /// Whether system calls can be refused (seccomp(2)).
+  package let hasFilters: Bool
+
+  /// Asks the kernel.
+  package static var here: ConfinementLevel {
+    ConfinementLevel(landlock: Int(leadpipe_landlock_version()), hasFilters: leadpipe_has_filters() != 0)
+  }
+
+  package init(landlock: Int, hasFilters: Bool) {
+    self.landlock = landlock
+    self.hasFilters = hasFilters
+  }
+
+  /// What this kernel does not hold, as the end of a sentence; nil where it holds all.
+  package var shortfall: String? {
+    let missing = [
+      landlock < 1 ? "files" : nil, landlock == 1 || landlock == 2 ? "truncation of files" : nil,
+      landlock < 4 ? "TCP ports" : nil, landlock < 6 ? "signals to other processes" : nil,
+      hasFilters ? nil : "system calls and sockets",
+    ].compactMap { $0 }
+    return missing.isEmpty ? nil : missing.joined(separator: ", ")
+  }
+}
+
+extension Confinement {
+  /// Rights of landlock(7) on files.
+  private enum Right {
+    static let execute: UInt64 = 1
+    static let write: UInt64 = 1 << 1
+    static let read: UInt64 = 1 << 2 | 1 << 3
+    /// To make and remove files and folders in a folder, but neither devices nor sockets.
+    static let change: UInt64 = write | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14
+
+    /// All that a version knows, so that what is not allowed is forbidden.
+    static func all(_ version: Int) -> UInt64 {
+      switch version {
+      case 1: 1 << 13 - 1
+      case 2: 1 << 14 - 1
+      case 3, 4: 1 << 15 - 1
+      default: 1 << 16 - 1
+      }
+    }
+  }
+
+  /// Gives up everything else, for good: limits first, then files and ports, then system calls. Without a door in the kernel
+  /// for one of them the others are closed all the same.
+  /// - Returns: what the kernel offered and then refused, for the log; nil when all went as planned.
+  package func apply() -> String? {
+    _ = leadpipe_no_new_privileges()
+    // No hidden file of the user's home plays a part: libpq would look there for passwords and certificates.
+    setenv("HOME", "/nonexistent", 1)
+    for limit in limits { limit.apply() }
+    let version = Int(leadpipe_landlock_version())
+    if version > 0, !enterLandlock(version) { return "landlock: \(String(cString: strerror(errno)))" }
+    let refused = leadpipe_refuse_calls(program == .ours ? 0 : 1, hasLocalSockets ? 1 : 0, hasInternetSockets ? 1 : 0)
+    if refused != 0, errno != ENOSYS, errno != EINVAL { return "seccomp: \(String(cString: strerror(errno)))" }
+    return nil
+  }
+
+  private func enterLandlock(_ version: Int) -> Bool {
+    let files = Right.all(version)
+    let net: UInt64 = version >= 4 ? 0b11 : 0
+    var rules = leadpipe_landlock_rules(files, net, version >= 6 ? 0b11 : 0)
+    // A kernel may say 6 and not know the scopes of it.
+    if rules < 0, errno == EINVAL { rules = leadpipe_landlock_rules(files, net, 0) }
+    guard rules >= 0 else { return false }
+    defer { close(rules) }
+    for path in readable { _ = leadpipe_landlock_allow_path(rules, path, Right.read) }
+    for path in executable { _ = leadpipe_landlock_allow_path(rules, path, Right.read | Right.execute) }
+    for path in writable { _ = leadpipe_landlock_allow_path(rules, path, (Right.read | Right.change) & files) }
+    if version >= 4 { for port in ports { _ = leadpipe_landlock_allow_port(rules, UInt64(port), 2) } }
+    return leadpipe_landlock_enter(rules) == 0
+  }
+}

@@ -1,0 +1,48 @@
+import Glibc
+
+/// A limit of setrlimit(2) for a handler's process. It is never raised again: soft and hard limit are one.
+package struct ResourceLimit: Sendable, Equatable {
+  package let name: String
+  package let value: UInt64
+  private let resource: UInt32
+
+  private init(_ name: String, _ resource: __rlimit_resource, _ value: UInt64) {
+    self.name = name
+    self.value = value
+    self.resource = resource.rawValue
+  }
+
+  /// Those of our own handlers, or of a foreign one, which may start processes. `seconds` of processor time bound a process
+  /// that takes one request.
+  static func all(isOurs: Bool, seconds: Int?, writesFiles: Bool) -> [ResourceLimit] {
+    var limits = [
+      ResourceLimit("bytes of core dump", RLIMIT_CORE, 0),
+      ResourceLimit("open files", RLIMIT_NOFILE, 256),
+      ResourceLimit("bytes of memory of its own", RLIMIT_DATA, 512 << 20),
+    ]
+    // Counts all processes and threads of the user, and does not bind root.
+    if !isOurs { limits.append(ResourceLimit("processes of the user", __RLIMIT_NPROC, 512)) }
+    if let seconds { limits.append(ResourceLimit("seconds of processor time", RLIMIT_CPU, UInt64(seconds))) }
+    if !writesFiles { limits.append(fileSize) }
+    return limits
+  }
+
+  private static let fileSize = ResourceLimit("bytes in a file it writes", RLIMIT_FSIZE, 0)
+
+  /// Lowers the limit of this process; one that is lower already stays. Bytes of files are not limited where what it says
+  /// or logs goes into one.
+  func apply() {
+    if self == Self.fileSize, isFile(1) || isFile(2) { return }
+    var limit = rlimit()
+    let kind = __rlimit_resource_t(resource)
+    guard getrlimit(kind, &limit) == 0 else { return }
+    limit.rlim_max = min(limit.rlim_max, rlim_t(value))
+    limit.rlim_cur = min(limit.rlim_cur, limit.rlim_max)
+    setrlimit(kind, &limit)
+  }
+
+  private func isFile(_ descriptor: Int32) -> Bool {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+  }
+}

@@ -1,0 +1,28 @@
+import ArgumentParser
+import Handler
+import Host
+
+struct Routes: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "List the handlers: their routes, class of trust and limits, from their own descriptions.",
+    discussion: "--explain NAME tells what a handler's process gets with these settings on this machine.")
+
+  @Option(help: ArgumentHelp("Tell all that this handler gets.", valueName: "name")) var explain: String?
+
+  func run() throws {
+    let folder = try Layout().folder()
+    if let explain {
+      guard let handler = folder[explain] else { throw Refusal("there is no handler \(explain)") }
+      var settings = KnownSettings.given()
+      settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
+      print(Explanation(handler, settings: settings, level: .here).text)
+      return
+    }
+    for handler in folder.handlers {
+      let description = handler.description
+      let routes = description.routes.map(\.key).joined(separator: ", ")
+      let limits = "\(description.bodyLimit) B, \(description.timeLimitMs) ms"
+      print("\(description.name)\t\(handler.trust.rawValue)\t\(routes.isEmpty ? "(step)" : routes)\t\(limits)")
+    }
+  }
+}

@@ -1,0 +1,433 @@
+"""What a handler may touch: one that tries everything, our own at work, and handlers in other languages."""
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+import misbehaving
+from gateway import GatewayWith
+from parts import BIN, HANDLERS, REPO, TEST_USER, as_postgres, clean_environment, free_port, until
+from handlers import envelope
+
+HOSTILE = REPO / "Tests" / "Hostile"
+EXAMPLES = REPO / "Tests" / "Examples"
+CLASSES = ["none", "intake", "worker", "admin"]
+
+
+def explain(name, **environment):
+    """The topics of `leadpipe routes --explain` with their lines."""
+    done = subprocess.run([BIN / "leadpipe", "routes", "--explain", name], env=clean_environment(**environment), cwd="/",
+                          capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    topics = {}
+    for line in done.stdout.splitlines():
+        topic, text = line[:13].strip(), line[13:]
+        topics.setdefault(topic or last, []).append(text)
+        last = topic or last
+    return topics, done.stdout
+
+
+KERNEL = explain("rate-limit")[0]["kernel"][0]
+needs_landlock = pytest.mark.skipif("all of this is held" not in KERNEL, reason=f"this kernel does not hold all of it: {KERNEL}")
+
+
+# ── One that tries everything ──
+
+@pytest.fixture(scope="module")
+def folder():
+    """Open to every user, for a gateway may run as another."""
+    path = Path(tempfile.mkdtemp(prefix="lpc-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def intruders(folder, cluster):
+    """A gateway with the intruder in each class, secrets around it, and things in its own environment that nobody must inherit."""
+    home = folder / "each"
+    home.mkdir()
+    state = home / "state"
+    state.mkdir()
+    (state / "admin-key").write_text("secret\n")
+    text = (HOSTILE / "intruder").read_text()
+    trust = {name: name for name in CLASSES if name != "none"}
+    url = cluster.url("postgres", "leadpipe_intake")
+    with GatewayWith(home, {name: text for name in CLASSES}, trust, DATABASE_URL=cluster.url("postgres"), DATABASE_URL_INTAKE=url,
+                     DATABASE_URL_WORKER="postgresql://leadpipe_worker@127.0.0.1:5999/postgres", ADMIN_API_KEY="k" * 40,
+                     LEADPIPE_WAKE=str(home / "wake"), RATE_LIMIT_DEFAULT="off", LD_LIBRARY_PATH="/tmp", PYTHONSTARTUP="/tmp/x",
+                     HOME="/root", SECRET="secret") as gateway:
+        gateway.state = state
+        yield gateway
+
+
+def attempt(gateway, name, *attempts):
+    answer = gateway.answer("POST", f"/{name}", body=json.dumps(attempts))
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200"), (answer, gateway.log)
+    return json.loads(body)
+
+
+def refused(results):
+    return [result for result in results if isinstance(result, str) and not result.startswith("done")] == results
+
+
+@needs_landlock
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_intruder_reads_nothing_that_it_was_not_given(intruders, name):
+    secret, gateway, own = intruders.state / "admin-key", intruders.process.pid, intruders.handlers / name
+    paths = [secret, "/etc/shadow", "/etc/passwd", "/etc/ssl/private", "/etc/hostname", BIN / "gateway", intruders.folder / "trust.json",
+             intruders.handlers / ("admin" if name == "none" else "none"), f"/proc/{gateway}/environ", f"/proc/{gateway}/mem",
+             f"/proc/{gateway}/maps", f"/proc/{gateway}/exe", f"/proc/{os.getpid()}/environ", "/proc/self/environ", "/proc/1/environ",
+             "/proc/self/root" + str(secret), f"/proc/{gateway}/root" + str(secret), f"/proc/{gateway}/cwd", "/sys/kernel/notes", "/dev/mem", "/dev/vda"]
+    results = attempt(intruders, name, *[["read", str(path)] for path in paths], ["change", "listdir", str(intruders.state)],
+                      ["change", "listdir", "/proc"], ["change", "listdir", "/root"], ["shell", str(secret)])
+    assert refused(results), list(zip(paths, results))
+    assert attempt(intruders, name, ["read", str(own)], ["read", "/usr/share/zoneinfo/Asia/Dubai"]) == ["done: 100", "done: 100"]
+
+
+@needs_landlock
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_intruder_changes_nothing(intruders, name):
+    secret, own = str(intruders.state / "admin-key"), str(intruders.handlers / name)
+    before = os.stat(secret), os.stat(own)
+    new = [f"{place}/lpc-intruder" for place in (intruders.state, intruders.handlers, "/tmp", "/var/tmp", "/dev/shm", "/run", "/usr/local")]
+    results = attempt(
+        intruders, name, *[["write", path] for path in [secret, own, *new]], ["change", "truncate", secret, 0], ["change", "chmod", secret, 0o666],
+        ["change", "chown", secret, 1, 1], ["change", "utime", secret], ["change", "rename", secret, secret + "2"], ["change", "unlink", secret],
+        ["change", "link", secret, new[2]], ["change", "symlink", secret, new[2]], ["change", "mkdir", new[2]], ["change", "mkfifo", new[2]],
+        ["change", "removexattr", secret, "user.a"], ["call", 90, 0, 0o666], ["call", 452, -100, 0, 0o666, 0])
+    assert refused(results), results
+    for path, status in zip((secret, own), before):
+        assert (os.stat(path).st_mode, os.stat(path).st_uid, os.stat(path).st_mtime_ns) == (status.st_mode, status.st_uid, status.st_mtime_ns)
+    assert Path(secret).read_text() == "secret\n" and Path(own).read_text() == (HOSTILE / "intruder").read_text()
+    assert not any(os.path.lexists(path) for path in new)
+
+
+@needs_landlock
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_intruder_touches_no_other_process(intruders, name):
+    gateway = intruders.process.pid
+    ptrace, unshare, mount, setns, keyctl, bpf, io_uring, userfaultfd, readv, personality = 101, 272, 165, 308, 250, 321, 425, 323, 310, 135
+    results = attempt(
+        intruders, name, ["change", "kill", gateway, 0], ["change", "kill", gateway, signal.SIGTERM], ["change", "kill", os.getpid(), 0], ["change", "kill", 1, 0],
+        ["call", ptrace, 16, gateway, 0, 0], ["call", ptrace, 0x4206, gateway, 0, 0], ["call", readv, gateway, 0, 0, 0, 0, 0],
+        ["call", unshare, 0x10000000], ["call", unshare, 0x20000], ["call", mount, 0, 0, 0, 0, 0], ["call", setns, 0, 0], ["call", keyctl, 0, -3, 0],
+        ["call", bpf, 0, 0, 0], ["call", io_uring, 8, 0], ["call", userfaultfd, 0], ["call", personality, 8], ["change", "setsid"], ["change", "setpgid", 0, 0],
+        ["call", 0x40000000 + 39])
+    assert refused(results), results
+    assert intruders.process.poll() is None
+
+
+@needs_landlock
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_intruder_reaches_nobody_but_its_database(intruders, name, cluster):
+    socket_path = f"{cluster.home}/.s.PGSQL.5432"
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_UNIX) as abstract, socket.socket(type=socket.SOCK_DGRAM) as ear:
+        abstract.bind(f"\0lpc-{os.getpid()}")
+        abstract.listen()
+        ear.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        results = attempt(intruders, name, ["connect", "127.0.0.1", intruders.port], ["connect", "127.0.0.1", port], ["listen"],
+                          ["abstract", f"lpc-{os.getpid()}"])
+        assert refused(results), results
+        # A name server is asked by UDP, which nothing holds: only who connects to a host may send so.
+        assert attempt(intruders, name, ["datagram", ear.getsockname()[1]]) == ["done" if name == "worker" else "EACCES"]
+        # Who has no database gets to no socket. Who has one on this machine gets to its socket, and there it is for the server to know him.
+        assert attempt(intruders, "none", ["database", socket_path, "leadpipe"]) == ["EACCES"]
+
+
+@needs_landlock
+@pytest.mark.parametrize("name", CLASSES)
+def test_an_intruder_inherits_nothing_and_cannot_have_more(intruders, name):
+    allowed = {"none": [], "intake": ["DATABASE_URL", "LEADPIPE_WAKE"], "worker": ["DATABASE_URL"], "admin": ["DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY"]}[name]
+    inherited = attempt(intruders, name, ["environment", "HOME", "LC_CTYPE", "SWIFT_BACKTRACE", "LEADPIPE_SUPERVISED", *allowed], ["descriptors"])
+    assert inherited == ["none", "none"]
+    limits, *results = attempt(intruders, name, ["limits"], ["memory", 700], ["files"], ["limit", "RLIMIT_CORE", -1], ["limit", "RLIMIT_DATA", -1],
+                               ["limit", "RLIMIT_CPU", 1000], ["status", "no_new_privs"], ["status", "seccomp"], ["status", "parent death signal"])
+    assert limits == {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 256, "RLIMIT_DATA": 512 << 20, "RLIMIT_NPROC": 512, "RLIMIT_CPU": 10, "RLIMIT_FSIZE": 0}
+    assert results[0] == "MemoryError" and results[1] == "EMFILE", results
+    assert [result.startswith("done") for result in results[2:5]] == [False] * 3, results
+    assert results[5:] == [1, 2, signal.SIGTERM]
+
+
+def test_an_intruder_leaves_nobody_behind(intruders):
+    for calls in ([], ["setsid"], ["setpgid"], ["fork", "setsid", "fork"]):
+        assert attempt(intruders, "none", ["escape", misbehaving.SLEEP, *calls]) == ["done"]
+    until(lambda: not misbehaving.sleepers(misbehaving.SLEEP), 5, "the end of what it started")
+
+
+def test_an_intruder_that_dies_leaves_no_core(intruders):
+    before = set(os.listdir("/")) | set(os.listdir(intruders.handlers))
+    assert intruders.ask("POST", "/none", body=json.dumps([["core"]]))[0] == 502
+    assert set(os.listdir("/")) | set(os.listdir(intruders.handlers)) == before
+
+
+def test_a_bomb_of_forks_is_bounded_and_cleared_away(folder):
+    """Root is bound by no such limit: then another user runs this gateway."""
+    home = folder / "bomb"
+    home.mkdir()
+    with GatewayWith(home, {"none": (HOSTILE / "intruder").read_text()}, user=as_postgres, RATE_LIMIT_DEFAULT="off") as gateway:
+        children, = attempt(gateway, "none", ["forks", misbehaving.SLEEP, 900])
+        assert 0 < children <= 512
+        until(lambda: not misbehaving.sleepers(misbehaving.SLEEP), 10, "the end of the bomb")
+        assert attempt(gateway, "none", ["descriptors"]) == ["none"]
+
+
+# ── Handlers that do not end as they should ──
+
+def test_a_thousand_bad_ends_leave_nothing(folder):
+    home = folder / "thousand"
+    home.mkdir()
+    misbehaving.judge(home, requests=1000)
+
+
+# ── Our own ──
+
+def run_held(name, stdin, *arguments, **environment):
+    """Starts a handler of ours and looks at it while it waits for its request: /proc/PID/status, limits, and the rest."""
+    process = subprocess.Popen([HANDLERS / name, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env=clean_environment(**environment), cwd="/")
+    status = until(lambda: (lambda text: text if "Seccomp:\t2" in text else None)(Path(f"/proc/{process.pid}/status").read_text()), 5, "confinement")
+    limits = Path(f"/proc/{process.pid}/limits").read_text()
+    out, errors = process.communicate(json.dumps(stdin).encode(), timeout=20)
+    return status, limits, out, errors
+
+
+@needs_landlock
+@pytest.mark.parametrize("name", sorted(path.name for path in HANDLERS.iterdir()))
+def test_every_handler_of_ours_is_held_while_it_waits(name):
+    status, limits, _, _ = run_held(name, {}, LEADPIPE_SUPERVISED="1")
+    assert "NoNewPrivs:\t1" in status
+    for name, value in {"core file size": 0, "file size": 0, "open files": 256, "data size": 512 << 20}.items():
+        assert re.search(rf"^Max {name} +{value} +{value} ", limits, re.MULTILINE), limits
+
+
+def traced(words, stdin, inject=(), **environment):
+    """The system calls of a handler, some of them answered as strace is told."""
+    told = [part for call in inject for part in ("-e", f"inject={call}")]
+    with tempfile.NamedTemporaryFile(prefix="lpc-trace-", mode="r") as trace:
+        done = subprocess.run(["strace", "-f", "-s", "200", *told, "-o", trace.name, *words], input=stdin, env=clean_environment(**environment), cwd="/",
+                              capture_output=True, timeout=60)
+        return done, trace.read()
+
+
+@needs_landlock
+def test_a_handler_of_ours_is_held_before_it_reads(database):
+    done, calls = traced([HANDLERS / "lead-capture"], json.dumps(TEST_USER).encode(), DATABASE_URL=database.url)
+    assert done.returncode == 0, done.stderr
+    held, first_read = calls.index("seccomp("), re.search(r"read\(0,", calls).start()
+    assert calls.index("landlock_restrict_self") < held < first_read
+    nothing_is_missing(calls)
+    assert not re.search(r"openat\(.*O_(WRONLY|RDWR|CREAT)|execve\(", calls[held:])
+
+
+def nothing_is_missing(calls):
+    """From when it is held, nothing that it needs is refused to it."""
+    wanted = [line for line in calls[calls.index("seccomp("):].splitlines() if re.search(r"= -1 (EACCES|EPERM|ENOSYS)", line)]
+    # The C library asks for clone3 first when it makes a thread, and takes clone then.
+    assert [line for line in wanted if "clone3" not in line] == []
+
+
+@needs_landlock
+def test_a_database_by_name_and_port_is_reached(database, cluster):
+    with relay(f"{cluster.home}/.s.PGSQL.5432") as port:
+        url = f"postgresql://leadpipe@localhost:{port}/{database.name}"
+        done, calls = traced([HANDLERS / "lead-capture"], json.dumps(TEST_USER).encode(), DATABASE_URL=url)
+        assert done.returncode == 0, done.stderr
+        nothing_is_missing(calls)
+        assert database.count("conversations") == 1
+
+
+@contextlib.contextmanager
+def relay(path):
+    """A TCP port of this machine that leads to a unix socket."""
+    def pass_on(source, target):
+        with contextlib.suppress(OSError):
+            while chunk := source.recv(65_536):
+                target.sendall(chunk)
+            target.shutdown(socket.SHUT_WR)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                outside, _ = listener.accept()
+                inside = socket.socket(socket.AF_UNIX)
+                inside.connect(path)
+                for pair in (outside, inside), (inside, outside):
+                    threading.Thread(target=pass_on, args=pair, daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+@needs_landlock
+@pytest.mark.parametrize("kernel, rights, net, scoped", [
+    (["landlock_create_ruleset:error=ENOSYS"], None, None, None), (["seccomp:error=EINVAL"], "0xc000", True, True),
+    (["landlock_create_ruleset:error=EOPNOTSUPP", "seccomp:error=ENOSYS"], None, None, None),
+    (["landlock_create_ruleset:retval=1:when=1"], "MAKE_SYM", False, False), (["landlock_create_ruleset:retval=2:when=1"], "REFER", False, False),
+    (["landlock_create_ruleset:retval=3:when=1"], "0x4000|TRUNCATE", False, False), (["landlock_create_ruleset:retval=4:when=1"], "0x4000|TRUNCATE", True, False),
+    (["landlock_create_ruleset:retval=5:when=1"], "0xc000|IOCTL_DEV", True, False), (["landlock_create_ruleset:retval=99:when=1"], "0xc000|IOCTL_DEV", True, True),
+    (["landlock_create_ruleset:retval=6:when=1", "landlock_create_ruleset:error=EINVAL:when=2"], "0xc000|IOCTL_DEV", True, False),
+], ids=["no-landlock", "no-filters", "neither", "1", "2", "3", "4", "5", "later", "6-without-scopes"])
+def test_an_older_kernel_holds_what_it_can(database, kernel, rights, net, scoped):
+    """What a kernel answers that has less of it; the system calls then ask for what it has, and the handler works."""
+    done, calls = traced([HANDLERS / "lead-capture"], json.dumps(TEST_USER).encode(), inject=kernel, DATABASE_URL=database.url)
+    assert done.returncode == 0 and b"incomplete" not in done.stderr, done.stderr
+    asked = re.findall(r"landlock_create_ruleset\(\{(.*?)\}.* = (-?\d+)", calls)
+    assert bool(asked) == (rights is not None)
+    if asked:
+        assert re.search(rf"({rights})\b", asked[-1][0]) and int(asked[-1][1]) >= 0, asked
+        assert "landlock_restrict_self" in calls
+
+
+@pytest.mark.parametrize("calls, missing", [
+    (["landlock_create_ruleset:error=ENOSYS"], "files, TCP ports, signals to other processes"), (["landlock_create_ruleset:retval=3"], "TCP ports, signals to other processes"),
+    (["landlock_create_ruleset:retval=7", "seccomp:error=EINVAL"], "system calls and sockets"),
+])
+def test_what_a_kernel_does_not_hold_is_said(calls, missing):
+    words = [part for call in calls for part in ("-e", f"inject={call}")]
+    done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", *words, BIN / "leadpipe", "routes", "--explain", "rate-limit"], env=clean_environment(),
+                          capture_output=True, text=True, timeout=60)
+    assert f"; not held here: {missing}" in done.stdout, done.stdout + done.stderr
+    with subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *words, BIN / "gateway"], env=clean_environment(PORT="0"), stderr=subprocess.PIPE, text=True) as gateway:
+        lines = []
+        for line in gateway.stderr:
+            lines.append(line)
+            if "Gateway listening" in line:
+                break
+        os.kill(misbehaving.children(gateway.pid)[0], signal.SIGTERM)
+        assert len([line for line in lines if f"of={missing}" in line or f'of="{missing}"' in line]) == 1, lines
+
+
+def delivery(channel, recipient="default"):
+    """A line of the worker, as a notifier takes it."""
+    return {"id": "00000000-0000-4000-8000-0000000000d1", "fence": 1, "attempt": 1, "channel": channel, "recipient": recipient,
+            "eventId": "00000000-0000-4000-8000-0000000000e1", "eventType": "lead.created", "eventAt": "2026-11-22T21:00:00.000Z",
+            "conversationId": "00000000-0000-4000-8000-0000000000c1", "payload": {"customerName": "Canary Lead"}}
+
+
+@needs_landlock
+def test_a_provider_with_a_certificate_is_asked(tmp_path):
+    """One whose certificate nobody vouches for: to say so, the authorities' must have been read."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key", "-out", tmp_path / "certificate", "-days", "2",
+                    "-subj", "/CN=localhost"], check=True, capture_output=True, timeout=30)
+    port = free_port()
+    server = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", tmp_path / "certificate", "-key", tmp_path / "key", "-quiet"],
+                              stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: answers(port), 10, "the server")
+        done, calls = traced([HANDLERS / "notify-slack"], json.dumps(delivery("slack")).encode(), SLACK_WEBHOOK_URL=f"https://localhost:{port}/services/x")
+        assert re.search(rb'"code":"[^"]*"|certificate', done.stdout), done
+        assert "ca-certificates.crt" in calls[calls.index("seccomp("):]
+        nothing_is_missing(calls)
+    finally:
+        server.kill()
+        server.wait()
+        server.stdin.close()
+
+
+def answers(port):
+    with contextlib.suppress(OSError):
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        return True
+
+
+@needs_landlock
+def test_a_name_that_only_name_servers_know_is_asked_for():
+    done, calls = traced([HANDLERS / "notify-email"], json.dumps(delivery("email", "b@example.com")).encode(), EMAIL_HOST="mail.invalid", EMAIL_FROM="a@example.com", EMAIL_TO="b@example.com")
+    assert done.returncode == 0 and "/etc/resolv.conf" in calls, done
+    nothing_is_missing(calls)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in HANDLERS.iterdir()))
+def test_what_is_explained_is_what_is_done(name, cluster):
+    """The rules that strace sees are those that `routes --explain` tells."""
+    environment = {
+        "DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "DATABASE_URL_INTAKE": cluster.url("postgres", "leadpipe_intake"), "SLACK_WEBHOOK_URL": "http://127.0.0.1:2/services/x",
+        "TELEGRAM_BOT_TOKEN": "1:x", "TELEGRAM_CHAT_ID": "1", "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "3", "EMAIL_FROM": "a@example.com", "EMAIL_TO": "a@example.com", "LOG_LEVEL": "error"}
+    topics, text = explain(name, **environment)
+    assert not any(value in text for key, value in environment.items() if key not in ("EMAIL_PORT", "TELEGRAM_CHAT_ID", "LOG_LEVEL")), text
+    step = topics["process"] == ["stream, kept by the worker"]
+    given = {line.split(",")[0]: line.split(", from ")[1] for line in topics["environment"] if ", from " in line}
+    words = {key: environment[source] if source in environment else source.split()[-1] for key, source in given.items() if source in environment}
+    if "LEADPIPE_ROLE" in given:
+        assert given["LEADPIPE_ROLE"] == "class " + topics["class"][0].split(",")[0]
+        words["LEADPIPE_ROLE"] = "leadpipe_worker"
+    if "LEADPIPE_CHANNELS" in given:
+        words["LEADPIPE_CHANNELS"] = "[]"
+    _, calls = traced([HANDLERS / name, *(["--stream"] if step else [])], b"", **words)
+    if "no Landlock" not in topics["kernel"][0]:
+        opened = re.findall(r'openat\(AT_FDCWD, "([^"]+)", [A-Z_|]*O_PATH[A-Z_|]*\)', calls)
+        assert opened == topics["reads"]
+        ports = re.findall(r"LANDLOCK_RULE_NET_PORT, \{allowed_access=\w+, port=(\d+)", calls) or re.findall(r"landlock_add_rule\(\d+, (?:0x2|LANDLOCK_RULE_NET\w*)[^,]*, ", calls)
+        expected = [line for line in topics["connects"] if line != "to no TCP port"]
+        assert len(ports) == len(expected), calls
+    limits = re.findall(r"prlimit64\(0, RLIMIT_(\w+), \{rlim_cur=([\d*]+)", calls)
+    numbers = [eval(value) for _, value in limits]  # 524288*1024
+    assert numbers == [int(line.split()[0]) for line in topics["limits"]]
+
+
+def test_a_foreign_handler_is_explained_too(folder):
+    home = folder / "explained"
+    home.mkdir()
+    (home / "handlers").mkdir()
+    for name in ("one", "two"):
+        (home / "handlers" / name).write_text((HOSTILE / "intruder").read_text())
+        (home / "handlers" / name).chmod(0o755)
+    (home / "trust").write_text(json.dumps({"two": {"class": "admin", "read": ["/srv/r"], "write": ["/srv/w"], "connect": [8443]}}))
+    settings = {"LEADPIPE_HANDLERS": str(home / "handlers"), "LEADPIPE_TRUST": str(home / "trust"), "DATABASE_URL": "postgresql://o@h:7/d", "ADMIN_API_KEY": "k" * 40}
+    one, _ = explain("one", **settings)
+    assert one["class"] == ["none, for neither our table nor LEADPIPE_TRUST names it"]
+    assert one["database"] == ["none"] and one["sockets"] == ["none"] and one["connects"] == ["to no TCP port"] and one["writes"] == ["/dev/null"]
+    assert "(not DATABASE_URL: class none may not have it)" in one["environment"]
+    two, text = explain("two", **settings)
+    assert two["class"] == ["admin, by LEADPIPE_TRUST"] and "k" * 40 not in text and "postgresql" not in text
+    assert two["database"] == ["login of DATABASE_URL, then role leadpipe_admin, which it must take itself"]
+    assert two["connects"] == [f"to TCP port {port}" for port in (7, 53, 8443)]
+    assert two["writes"] == ["/dev/null", "/srv/w"] and "/srv/r" in two["reads"]
+    assert any(line.startswith(str(BIN / "confine")) for line in two["applied by"])
+    assert not any("file it writes" in line for line in two["limits"])
+
+
+# ── In other languages ──
+
+@pytest.fixture(scope="module")
+def examples(folder):
+    home = folder / "examples"
+    home.mkdir()
+    with GatewayWith(home, {path.name: path.read_text() for path in EXAMPLES.iterdir()}, {"greeting": "none", "clock": "none"}) as gateway:
+        yield gateway
+
+
+def test_the_example_in_python_is_served(examples):
+    assert examples.answer("GET", "/greeting/Zo%C3%AB").decode().endswith('{"greeting": "Hello, Zo\\u00eb!"}')
+    assert examples.answer("POST", "/greeting", body='{"name": "Ali"}').decode().endswith('{"greeting": "Hello, Ali!"}')
+    answer = examples.answer("POST", "/greeting", body="{}").decode()
+    assert answer.startswith("HTTP/1.1 400") and "application/problem+json" in answer and "A name is missing" in answer
+    until(lambda: "[INFO] Greeted somebody requestId=" in examples.log, 5)
+
+
+def test_the_example_in_shell_is_served(examples):
+    assert re.search(r"\r\n\r\n\d\d:\d\d$", examples.answer("GET", "/clock").decode())
+
+
+@pytest.mark.parametrize("name, path", [("greeting", "/greeting"), ("clock", "/clock")])
+def test_the_examples_keep_the_contract_in_each_door(name, path):
+    line = json.dumps(envelope({"name": "Ali"}, path=path))
+    for arguments, given, replies in ([], line, 1), (["--stream"], f"{line}\n{line}\n{line}\n", 3), (["--stream"], "", 0):
+        done = subprocess.run([EXAMPLES / name, *arguments], input=given, env={}, capture_output=True, text=True, timeout=20)
+        assert done.returncode == 0, done.stderr
+        assert [json.loads(reply)["statusCode"] for reply in done.stdout.splitlines()] == [200] * replies

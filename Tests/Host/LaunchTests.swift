@@ -1,0 +1,61 @@
+import Glibc
+import Handler
+import Host
+import Testing
+import Wire
+
+@Suite("The launcher of foreign handlers") struct LaunchTests {
+  @Test(
+    "reads what it writes",
+    arguments: [
+      Launch(program: "/h/x", arguments: []), Launch(program: "/h/x", arguments: ["--stream"]),
+      Launch(
+        program: "/h/a b", arguments: ["--", "--read"],
+        grants: .init(read: ["/r", "/r 2"], write: ["/w"], connect: [1, 65_535]), seconds: 15),
+    ])
+  func roundTrip(_ launch: Launch) { #expect(Launch(launch.words) == launch) }
+
+  @Test(
+    "refuses anything else",
+    arguments: [
+      [], ["/h/x"], ["--"], ["--read", "--", "/h/x"], ["--write", "/w", "/h/x"], ["--other", "x", "--", "/h/x"],
+      ["--connect", "x", "--", "/h/x"], ["--seconds", "", "--", "/h/x"],
+    ])
+  func refuses(_ words: [String]) { #expect(Launch(words) == nil) }
+
+  @Test("takes a class, or a class with grants, from the operator's file") func trustFile() throws {
+    let file = try TemporaryFile(
+      #"{"a":"intake","b":{"class":"none","read":["/r"],"write":["/w"],"connect":[443]},"c":{"class":"admin"}}"#)
+    let entries = try TrustFile(path: file.path).entries
+    #expect(entries["a"] == Trusted(.intake))
+    #expect(entries["b"] == Trusted(.none, grants: .init(read: ["/r"], write: ["/w"], connect: [443])))
+    #expect(entries["c"] == Trusted(.admin))
+  }
+
+  @Test(
+    "takes nothing else from it",
+    arguments: [
+      #"{"a":"root"}"#, #"{"a":{}}"#, #"{"a":{"class":"none","read":"/r"}}"#, #"{"a":{"class":"none","read":["r"]}}"#,
+      #"{"a":{"class":"none","connect":["443"]}}"#, #"{"a":{"class":"none","connect":[0]}}"#,
+      #"{"a":{"class":"none","run":["/x"]}}"#, #"["a"]"#, "",
+    ])
+  func trustFileFaults(_ text: String) throws {
+    let file = try TemporaryFile(text)
+    #expect(throws: Problem.self) { try TrustFile(path: file.path) }
+  }
+}
+
+/// A file that goes away with its owner.
+private final class TemporaryFile {
+  let path = "/tmp/leadpipe-host-\(UUIDText.random().text)"
+
+  init(_ text: String) throws {
+    let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    try #require(file >= 0)
+    let bytes = Array(text.utf8)
+    #expect(write(file, bytes, bytes.count) == bytes.count)
+    close(file)
+  }
+
+  deinit { unlink(path) }
+}
