@@ -74,6 +74,7 @@ enum Gateway {
         }
       }
       let status = await listen(settings, table, log)
+      streams.startNoMore()
       stop.give()
       await oneShots.shutDown()
       await warm.shutDown()

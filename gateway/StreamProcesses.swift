@@ -31,9 +31,9 @@ struct StreamProcesses: ProcessSource {
     return pool.run(call, on: loop)
   }
 
+  /// To be called before the processes are told to stop.
+  func startNoMore() { for pool in pools.values { pool.startNoMore() } }
+
   /// Returns when all processes, which have been told to stop, are gone.
-  func shutDown() async {
-    for pool in pools.values { pool.shutDown() }
-    await threads.waitForAll()
-  }
+  func shutDown() async { await threads.waitForAll() }
 }
