@@ -203,7 +203,7 @@ import Worker
     #expect(lane.next(now: start) == [Lane.Pass([bare(900)], to: .begin)])
   }
 
-  @Test("what was begun by a step that did not know of the refusal goes back, even when that is written down by then")
+  @Test("what was begun without knowing of the refusal goes back, even when that is written down by then")
   func lateBegin() {
     var lane = quick(100)
     lane.add([line(900)])
