@@ -26,7 +26,8 @@ struct HandlerRun {
 
   /// Runs `handler`, or the process of it that already waits, for one request. Its stderr goes to ours, line by line.
   static func perform(
-    _ handler: HostedHandler, environment: [String: String], spare: Child? = nil, envelope: [UInt8], timeLimit: Duration,
+    _ handler: HostedHandler, environment: [String: String], spare: Child? = nil, envelope: [UInt8],
+    timeLimit: Duration,
     stop: StopSignal
   ) -> HandlerResult {
     let start = ContinuousClock.now

@@ -9,7 +9,7 @@ import Testing
   @Test func turnsAwayWhatCannotBeServedInTime() async throws {
     let gateway = try await RunningGateway.start([Self.slow], ["LEADPIPE_CONCURRENCY": "1"])
     async let first = gateway.ask("POST", "/slow", body: "")
-    try? await Task.sleep(for: .milliseconds(300))
+    #expect(await eventually { gateway.children == 1 })
     let start = ContinuousClock.now
     let second = await gateway.ask("POST", "/slow", body: "")
     #expect(second.status == 503 && second["retry-after"] == "1")

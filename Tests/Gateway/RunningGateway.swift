@@ -92,13 +92,21 @@ final class RunningGateway: Sendable {
   private let log: Mutex<String>
 
   /// Starts it and waits until it listens.
-  static func start(_ scripts: [Script], _ settings: [String: String] = [:]) async throws -> RunningGateway {
+  /// With `inItsFolder` the scripts may read and write in the gateway's folder.
+  static func start(
+    _ scripts: [Script], _ settings: [String: String] = [:], inItsFolder: Bool = false
+  ) async throws -> RunningGateway {
     let folder = temporaryFolder()
     mkdir(folder + "/handlers", 0o700)
     for script in scripts { script.write(to: folder + "/handlers") }
     // Limits are a matter for the tests about them.
-    let environment = ["PORT": "0", "LEADPIPE_HANDLERS": folder + "/handlers", "RATE_LIMIT_DEFAULT": "off"]
+    var environment = ["PORT": "0", "LEADPIPE_HANDLERS": folder + "/handlers", "RATE_LIMIT_DEFAULT": "off"]
       .merging(settings) { $1 }
+    if inItsFolder {
+      let entries = scripts.map { #""\($0.name)": {"class": "none", "write": ["\(folder)"]}"# }
+      writeFile(folder + "/trust.json", "{\(entries.joined(separator: ", "))}", mode: 0o600)
+      environment["LEADPIPE_TRUST"] = folder + "/trust.json"
+    }
     return try await threads.runIfActive { try RunningGateway(folder, environment) }
   }
 

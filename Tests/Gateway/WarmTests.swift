@@ -10,7 +10,8 @@ import Wire
     "pid", run: #"echo $$ >> "${0%/*}/../started"; cat > /dev/null; printf '{"statusCode":200,"body":"%s"}' $$"#)
 
   private func start(_ script: Script, _ settings: [String: String] = [:]) async throws -> RunningGateway {
-    try await RunningGateway.start([script], ["LEADPIPE_PROCESS": "warm"].merging(settings) { $1 })
+    try await RunningGateway.start(
+      [script], ["LEADPIPE_PROCESS": "warm"].merging(settings) { $1 }, inItsFolder: true)
   }
 
   private func started(_ gateway: RunningGateway) -> [String] {
@@ -72,6 +73,8 @@ import Wire
       Script("mortal", run: #"[ -e "${0%/*}/../die" ] && exit 3; cat > /dev/null; echo '{"statusCode":200}'"#))
     #expect(await gateway.ask("POST", "/mortal", body: "").status == 200)
     #expect(await eventually { gateway.children == 2 })
+    // They have looked, and wait at stdin.
+    try? await Task.sleep(for: .milliseconds(500))
     writeFile(gateway.folder + "/die", "", mode: 0o600)
     for _ in 0..<2 { #expect(await gateway.ask("POST", "/mortal", body: "").status == 200) }
     try? await Task.sleep(for: .milliseconds(300))
