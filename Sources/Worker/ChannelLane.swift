@@ -54,14 +54,17 @@ final class ChannelLane {
   private func answered(_ reply: JSON, by stage: Lane.Stage, log: Log) {
     guard lane.isHolding(stage) else { return }
     if reply["problem"] != nil { warn(stage, "it answered a problem", log) }
-    lane.answered(reply, by: stage, now: .now)
+    report(lost: lane.answered(reply, by: stage, now: .now), to: log)
   }
 
   private func fail(_ stage: Lane.Stage, _ end: Lane.End, _ reason: String, now: Instant, log: Log) {
     guard lane.isHolding(stage) else { return }
     warn(stage, reason, log)
-    let lost = lane.failed(stage, end, reason, now: now)
-    if lost > 0 { log.error("Outcomes could not be recorded", ["channel": channel, "count": String(lost)]) }
+    report(lost: lane.failed(stage, end, reason, now: now), to: log)
+  }
+
+  private func report(lost count: Int, to log: Log) {
+    if count > 0 { log.error("Outcomes could not be recorded", ["channel": channel, "count": String(count)]) }
   }
 
   private func warn(_ stage: Lane.Stage, _ reason: String, _ log: Log) {

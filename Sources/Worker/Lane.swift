@@ -122,9 +122,10 @@ package struct Lane: Sendable {
     return (Array(deadlines.values) + [pace, again].compactMap { $0 }).min()
   }
 
-  /// A step has answered the first of the lines that it holds.
-  package mutating func answered(_ reply: JSON, by stage: Stage, now: Instant) {
-    guard var lines = held[stage], !lines.isEmpty else { return }
+  /// A step has answered the first of the lines that it holds. Returns how many outcomes will never be written down.
+  @discardableResult
+  package mutating func answered(_ reply: JSON, by stage: Stage, now: Instant) -> Int {
+    guard var lines = held[stage], !lines.isEmpty else { return 0 }
     let line = lines.removeFirst()
     held[stage] = lines
     deadlines[stage] = lines.isEmpty ? nil : now.adding(seconds: Self.patience[stage] ?? 12)
@@ -132,8 +133,11 @@ package struct Lane: Sendable {
     switch stage {
     case .begin: if !isProblem, reply["outcome"] == nil { begin(line, as: reply) }
     case .send: sent(isProblem ? Self.unknown(line, "its step answered a problem") : line.outcome(of: reply), now: now)
-    case .record: if isProblem { recordFailed([line], now: now) } else { recordFailingSince = nil }
+    case .record:
+      if isProblem { return recordFailed([line], now: now) }
+      recordFailingSince = nil
     }
+    return 0
   }
 
   /// How a step ended that still held lines.
@@ -192,11 +196,13 @@ package struct Lane: Sendable {
     }
   }
 
-  @discardableResult
   private mutating func recordFailed(_ lines: [JSON], now: Instant) -> Int {
     let since = recordFailingSince ?? now
     recordFailingSince = since
-    guard now < since.adding(seconds: Self.recordPatience) else { return lines.count }
+    guard now < since.adding(seconds: Self.recordPatience) else {
+      recordFailingSince = nil
+      return lines.count
+    }
     outcomes = lines + outcomes
     recordAgainAt = now.adding(seconds: 1)
     return 0
