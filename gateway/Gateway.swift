@@ -29,7 +29,9 @@ enum Gateway {
       let handlers = try HandlerSet.look(in: settings.handlerFolder, trust: settings.trust, modes: settings.modes)
       if handlers.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlerFolder]) }
       let processes = try Processes(settings, environment: environment, log: log)
-      let status = await serve(settings, processes, CurrentHandlers(try processes.set(of: handlers)), log)
+      let set = try processes.set(of: handlers)
+      processes.keep(set)
+      let status = await serve(settings, processes, CurrentHandlers(set), log)
       await processes.shutDown()
       if status == 0 { log.info("Gateway stopped") }
       return status

@@ -15,6 +15,8 @@ struct GatewaySettings: Sendable {
   let modes: ProcessModes
   /// For processes that take one request.
   let admission: AdmissionLimits
+  /// How many processes of a warm handler wait for requests.
+  let spares: Int
   let stream: StreamLimits
   /// The limits of the classes that are counted.
   let limits: [RateClass: RateLimit]
@@ -36,6 +38,7 @@ struct GatewaySettings: Sendable {
     trustFile = settings["LEADPIPE_TRUST"]
     trust = try TrustFile.classes(settings)
     modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
+    spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(
       processes: settings.number("LEADPIPE_STREAM_PROCESSES", default: 2),
       window: settings.number("LEADPIPE_STREAM_WINDOW", default: 64),
@@ -78,7 +81,7 @@ struct GatewaySettings: Sendable {
       "handlers": .string(handlerFolder), "trust": trustFile.map { .string($0) } ?? .null,
       "concurrency": JSON(admission.places), "handlerConcurrency": JSON(admission.placesOfOne),
       "queue": JSON(admission.waitingOfOne), "queueMs": JSON(admission.longestWait.milliseconds),
-      "streamProcesses": JSON(stream.processes), "streamWindow": JSON(stream.window),
+      "warmSpares": JSON(spares), "streamProcesses": JSON(stream.processes), "streamWindow": JSON(stream.window),
       "streamQueue": JSON(stream.waiting), "slowMs": JSON(slow?.milliseconds ?? 0),
       "clientConnections": JSON(clientConnections),
       "rateLimits": .object(

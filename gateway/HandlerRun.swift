@@ -24,14 +24,15 @@ struct HandlerRun {
   private var lines = ErrorLines(limit: errorLimit)
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
-  /// Runs `path` for one request. Its stderr goes to ours, line by line.
+  /// Runs `path`, or the process of it that already waits, for one request. Its stderr goes to ours, line by line.
   static func perform(
-    _ path: String, environment: [String: String], envelope: [UInt8], timeLimit: Duration, stop: StopSignal
+    _ path: String, environment: [String: String], spare: Child? = nil, envelope: [UInt8], timeLimit: Duration,
+    stop: StopSignal
   ) -> HandlerResult {
     let start = ContinuousClock.now
     let child: Child
     do throws(Child.Failure) {
-      child = try Child.spawn(path, environment: environment, pipesError: true)
+      child = if let spare { spare } else { try Child.spawn(path, environment: environment, pipesError: true) }
     } catch { return HandlerResult(end: .notStarted(reason: error.reason)) }
     let started = ContinuousClock.now
     var run = HandlerRun(child, envelope: envelope, stop: stop.descriptor)

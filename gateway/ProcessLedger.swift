@@ -26,6 +26,14 @@ final class ProcessLedger: Sendable {
 
   subscript(handler: String) -> Counts { counts.withLock { $0[handler] ?? Counts() } }
 
+  /// Follows the process of a single request.
+  func following(_ handler: String, _ run: () -> HandlerResult) -> HandlerResult {
+    began(handler)
+    let result = run()
+    ended(handler, result.processEnd)
+    return result
+  }
+
   func began(_ handler: String) {
     counts.withLock {
       $0[handler, default: Counts()].starts += 1

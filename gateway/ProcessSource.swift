@@ -88,12 +88,11 @@ struct OneShotProcesses: ProcessSource {
     var result = HandlerResult(end: .stopped)
     do {
       result = try await threads.runIfActive { [environment, stop, ledger] in
-        ledger.began(name)
-        let result = HandlerRun.perform(
-          handler.path, environment: handler.environment(from: environment), envelope: call.envelope(),
-          timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
-        ledger.ended(name, result.processEnd)
-        return result
+        ledger.following(name) {
+          HandlerRun.perform(
+            handler.path, environment: handler.environment(from: environment), envelope: call.envelope(),
+            timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
+        }
       }
     } catch {
       // The threads are no more: the gateway stops.

@@ -6,6 +6,7 @@ final class Processes: Sendable {
   let ledger = ProcessLedger()
   private let modes: ProcessModes
   private let oneShots: OneShotProcesses
+  private let warm: WarmProcesses
   private let streams: StreamProcesses
   private let stop: StopSignal
 
@@ -14,6 +15,8 @@ final class Processes: Sendable {
     self.stop = stop
     modes = settings.modes
     oneShots = OneShotProcesses(limits: settings.admission, environment: environment, stop: stop, ledger: ledger)
+    warm = WarmProcesses(
+      limits: settings.admission, spares: settings.spares, environment: environment, stop: stop, ledger: ledger)
     streams = StreamProcesses(
       limits: settings.stream, environment: environment, stop: stop, ledger: ledger, log: log)
   }
@@ -24,19 +27,24 @@ final class Processes: Sendable {
   func set(of handlers: [HostedHandler], after old: HandlerSet? = nil) throws(Problem) -> HandlerSet {
     try HandlerSet(handlers) { handler in
       switch mode(of: handler) {
-      case .oneshot, .warm: oneShots
+      case .oneshot: oneShots
+      case .warm: warm
       case .stream: streams.pool(for: handler, among: old?.endpoints.compactMap { $0.processes as? StreamPool } ?? [])
       }
     }
   }
 
   /// Whatever is not in this set ends with its last answer.
-  func keep(_ set: HandlerSet) { streams.keep(set.endpoints.compactMap { $0.processes as? StreamPool }) }
+  func keep(_ set: HandlerSet) {
+    warm.keep(set.endpoints.map(\.handler).filter { mode(of: $0) == .warm })
+    streams.keep(set.endpoints.compactMap { $0.processes as? StreamPool })
+  }
 
   /// Tells all to stop, and returns when they are gone.
   func shutDown() async {
     stop.give()
     await oneShots.shutDown()
+    await warm.shutDown()
     await streams.shutDown()
   }
 }

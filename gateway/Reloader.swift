@@ -23,8 +23,8 @@ struct Reloader: Service {
   private func reload() async {
     do {
       let set = try await NIOThreadPool.singleton.runIfActive { try lookAgain() }
-      handlers.set = set
       processes.keep(set)
+      handlers.set = set
       metrics.reloaded(true)
       log.info("Handlers read again", ["handlers": String(set.endpoints.count), "routes": String(set.routes.count)])
     } catch {

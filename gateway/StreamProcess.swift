@@ -88,7 +88,8 @@ struct StreamProcess {
       }
       if let deadline = outlook.firstDeadline, deadline <= now { return .tooSlow }
       // What comes while this thread sleeps has a deadline that is at least a time limit away.
-      let ready = wait(min(pool.timeLimit, (outlook.firstDeadline ?? .distant) - now, (farewell ?? .distant) - now), outlook.input)
+      let ready = wait(
+        min(pool.timeLimit, (outlook.firstDeadline ?? .distant) - now, (farewell ?? .distant) - now), outlook.input)
       if ready.stop { return .stopped }
       if ready.bell { _ = buffer.withUnsafeMutableBytes { read(bell, $0.baseAddress, $0.count) } }
       if ready.input { pool.feed(number) }

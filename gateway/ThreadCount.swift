@@ -32,10 +32,12 @@ final class ThreadCount: Sendable {
     pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
     var thread = pthread_t()
     let pointer = Unmanaged.passRetained(work).toOpaque()
-    let code = pthread_create(&thread, &attributes, { pointer in
-      if let pointer { Unmanaged<Work>.fromOpaque(pointer).takeRetainedValue().body() }
-      return nil
-    }, pointer)
+    let code = pthread_create(
+      &thread, &attributes,
+      { pointer in
+        if let pointer { Unmanaged<Work>.fromOpaque(pointer).takeRetainedValue().body() }
+        return nil
+      }, pointer)
     if code != 0 { Unmanaged<Work>.fromOpaque(pointer).takeRetainedValue().body() }
   }
 

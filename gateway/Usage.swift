@@ -10,9 +10,11 @@ extension Gateway {
       LEADPIPE_OPERATIONS   127.0.0.1:PORT, [::1]:PORT or unix:/path: /-/live, /-/ready, /-/metrics, /-/status (nowhere)
       LEADPIPE_HANDLERS     the folder of handlers (`handlers` beside this program)
       LEADPIPE_TRUST        a JSON file {"name": "intake|worker|admin|none"} for handlers that are not ours
-      LEADPIPE_PROCESS      oneshot: a process for each request; stream: a few that take many; for single handlers by
-                            their names: stream,health-check=oneshot (our own handlers stream, others oneshot)
+      LEADPIPE_PROCESS      oneshot: a process for each request; warm: the same, started ahead; stream: a few that take
+                            many; for single handlers by their names: stream,health-check=oneshot (our own handlers
+                            stream, others oneshot)
       LEADPIPE_CONCURRENCY  how many processes that take one request run at a time (16)
+      LEADPIPE_WARM_SPARES  how many processes wait for each warm handler that is in use (2)
       LEADPIPE_HANDLER_CONCURRENCY  how many of these may be of one handler (as LEADPIPE_CONCURRENCY)
       LEADPIPE_QUEUE        how many requests of a handler wait for one of these (256)
       LEADPIPE_QUEUE_MS     how long a request waits for a process, of any mode (1000)

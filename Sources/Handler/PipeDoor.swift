@@ -9,20 +9,26 @@ struct PipeDoor {
 
   /// Reads stdin to its end (a parent that writes everything before it reads must not be left hanging), answers, and
   /// returns the exit status. A process that hangs for a reason nobody thought of is ended by the alarm.
+  /// One that was started ahead of its request (LEADPIPE_SPARE) does first what it can do without, and waits as long as it
+  /// takes: who started it ends it.
   func serve() -> Int32 {
+    let isSpare = environment["LEADPIPE_SPARE"] == "1"
+    let opened = isSpare ? handler.opened(environment, log: log) : nil
+    if isSpare { Input.wait() }
     alarm(UInt32(handler.description.timeLimitMs / 1000 + 5))
-    let exchange = answer(Input.readAll(limit: Input.limit(forBody: handler.description.bodyLimit)))
+    let input = Input.readAll(limit: Input.limit(forBody: handler.description.bodyLimit))
+    let exchange = answer(input, by: opened)
     return Output.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
   }
 
-  private func answer(_ input: Input.Document) -> Exchange {
+  private func answer(_ input: Input.Document, by opened: Result<Handler.BatchAnswer, Problem>?) -> Exchange {
     switch input {
     case .tooLarge: return Exchange(refusing: Problem(.tooLarge, "the document is too large"))
     case .unreadable(let reason): return Exchange(refusing: Problem(.internalError, reason))
     case .bytes(let bytes):
       // A route that takes no body may be asked with nothing at all.
       let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
-      let exchanges = handler.answer([bytes], by: handler.opened(environment, log: log), log: log)
+      let exchanges = handler.answer([bytes], by: opened ?? handler.opened(environment, log: log), log: log)
       return exchanges.first ?? Exchange(refusing: Problem(.internalError, "no answer was made"))
     }
   }

@@ -29,6 +29,12 @@ enum Input {
     }
   }
 
+  /// Waits until there is something to read, or the end.
+  static func wait() {
+    var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
+    while poll(&entry, 1, -1) < 0, errno == EINTR {}
+  }
+
   /// Whether a read would not wait.
   fileprivate static var isReady: Bool {
     var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)

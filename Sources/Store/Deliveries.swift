@@ -45,7 +45,8 @@ extension Database {
     let concerned = paces.filter { channel, _ in deliveries.contains { $0.channel == channel } }
     let question: JSON = [
       "leaseSeconds": JSON(leaseSeconds), "deliveries": .array(claims),
-      "paces": concerned.isEmpty ? .null : .object(concerned.sorted { $0.key < $1.key }.map { .init($0.key, JSON($0.value)) }),
+      "paces": concerned.isEmpty
+        ? .null : .object(concerned.sorted { $0.key < $1.key }.map { .init($0.key, JSON($0.value)) }),
     ]
     let reply = try call(.beginDeliveries, question.withoutNulls, deadline: deadline, log: log)
     var begun = Set((reply["begun"]?.array ?? []).compactMap { $0["id"]?.string })

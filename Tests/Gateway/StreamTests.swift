@@ -27,7 +27,9 @@ extension Script {
     try await RunningGateway.start([script], ["LEADPIPE_PROCESS": "stream"].merging(settings) { $1 })
   }
 
-  private func askAtOnce(_ count: Int, _ gateway: RunningGateway, _ path: String) async -> [(body: String, answer: Answer)] {
+  private func askAtOnce(_ count: Int, _ gateway: RunningGateway, _ path: String) async -> [(
+    body: String, answer: Answer
+  )] {
     await withTaskGroup(of: (String, Answer).self) { group in
       for number in 0..<count {
         group.addTask { ("n-\(number)", await gateway.ask("POST", path, body: "n-\(number)")) }

@@ -38,7 +38,9 @@ import Worker
     #expect(lane.room == 0)
     #expect(lane.next(now: start) == [Lane.Pass([bare(1)], to: .begin)])
     #expect(lane.next(now: start) == [])
-    let stamps: [JSON.Member] = [.init("begunAt", "2026-11-23T00:00:00.000Z"), .init("sendBefore", "2026-11-23T00:00:17.000Z")]
+    let stamps: [JSON.Member] = [
+      .init("begunAt", "2026-11-23T00:00:00.000Z"), .init("sendBefore", "2026-11-23T00:00:17.000Z"),
+    ]
     let begun = stamps.reduce(bare(1)) { $0.setting($1.key, $1.value) }
     lane.answered(begun, by: .begin, now: start)
     #expect(lane.next(now: start) == [Lane.Pass([stamps.reduce(line(1)) { $0.setting($1.key, $1.value) }], to: .send)])
