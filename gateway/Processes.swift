@@ -42,6 +42,7 @@ final class Processes: Sendable {
 
   /// Tells all to stop, and returns when they are gone.
   func shutDown() async {
+    streams.startNoMore()
     stop.give()
     await oneShots.shutDown()
     await warm.shutDown()

@@ -25,7 +25,7 @@ struct StreamRequest: Sendable {
 /// The stream processes of one handler: the roster with its pipes, for every event loop and for the threads that look after
 /// the processes. No event loop waits: a line goes as far as a pipe takes it at once, and its process's thread sends the rest.
 final class StreamPool: ProcessSource {
-  private struct State: Sendable {
+  fileprivate struct State: Sendable {
     var roster: StreamRoster<StreamRequest>
     var pipes: [Int: StreamPipe] = [:]
     var isStopping = false
@@ -47,8 +47,7 @@ final class StreamPool: ProcessSource {
 
   init(
     _ handler: HostedHandler, limits: StreamLimits, environment: [String: String], stop: StopSignal,
-    threads: ThreadCount,
-    ledger: ProcessLedger, log: Log
+    threads: ThreadCount, ledger: ProcessLedger, log: Log
   ) {
     self.handler = handler
     self.environment = environment
@@ -80,7 +79,7 @@ final class StreamPool: ProcessSource {
     switch arrival {
     case .given: break
     case .waits(let ticket):
-      loop.scheduleTask(in: .milliseconds(Int64(longestWait.milliseconds))) { self.giveUp(ticket) }
+      giveUp(ticket, after: longestWait, on: loop)
     case .turnedAway: request.end(.turnedAway(.queueIsFull))
     case .heldBack(let seconds): request.end(.heldBack(seconds: seconds))
     case nil: request.end(.turnedAway(.isStopping))
@@ -88,8 +87,10 @@ final class StreamPool: ProcessSource {
     return request.promise.futureResult
   }
 
-  private func giveUp(_ ticket: Int) {
-    state.withLock { $0.roster.giveUp(ticket) }?.end(.turnedAway(.waitedTooLong))
+  private func giveUp(_ ticket: Int, after time: Duration, on loop: any EventLoop) {
+    loop.scheduleTask(in: .milliseconds(Int64(time.milliseconds))) { [self] in
+      state.withLock { $0.roster.giveUp(ticket) }?.end(.turnedAway(.waitedTooLong))
+    }
   }
 
   /// Retires all processes when the handler's file has become another.
@@ -105,7 +106,8 @@ final class StreamPool: ProcessSource {
 
   private func start(_ number: Int) {
     ledger.began(handler.description.name)
-    threads.start { StreamProcess.live(in: self, number) }
+    guard !threads.start({ StreamProcess.live(in: self, number) }) else { return }
+    ended(number, .notStarted(reason: "there can be no more threads"))
   }
 
   func standing(of handler: String) async -> Standing { state.withLock { $0.roster.standing } }
@@ -119,7 +121,7 @@ final class StreamPool: ProcessSource {
   }
 
   /// No process is started any more.
-  func shutDown() { state.withLock { $0.isStopping = true } }
+  func startNoMore() { state.withLock { $0.isStopping = true } }
 
   // MARK: - For the thread of a process
 
@@ -138,7 +140,7 @@ final class StreamPool: ProcessSource {
     state.withLock { state in
       state.pipes[number] = pipe
       state.roster.serve(number)
-      Self.fill(number, &state)
+      state.fill(number)
     }
   }
 
@@ -162,7 +164,7 @@ final class StreamPool: ProcessSource {
   func answered(_ number: Int, _ replies: [Reply], errorsWereCut: Bool) -> Bool {
     let answered = state.withLock { state in
       let answered = replies.compactMap { _ in state.roster.answered(by: number) }
-      Self.fill(number, &state)
+      state.fill(number)
       return answered
     }
     for (given, reply) in zip(answered, replies) {
@@ -176,27 +178,57 @@ final class StreamPool: ProcessSource {
   func ended(_ number: Int, _ fault: StreamFault?) {
     let now = ContinuousClock.now
     ledger.ended(handler.description.name, fault?.processEnd ?? .inOrder)
-    let (lost, away, pause, next) = state.withLock { state in
-      var pipe = state.pipes.removeValue(forKey: number)
-      let lost = state.roster.end(number, unbegun: pipe?.unbegun ?? 0, isFault: fault != nil, at: now)
-      pipe?.close()
-      for number in state.pipes.keys { Self.fill(number, &state) }
-      let next = state.isStopping ? nil : state.roster.toStart(at: now)
-      return (lost, next == nil ? state.roster.sendAway() : [], state.roster.pause(at: now), next)
-    }
-    let fault = fault ?? .ended(nil)
-    for (index, given) in lost.enumerated() {
-      let end = index == 0 ? fault.first : given.request.deadline <= now ? .tooSlow : fault.others
+    let ended = state.withLock { state in state.end(number, isFault: fault != nil, at: now) }
+    let known = fault ?? .ended(nil)
+    for (index, given) in ended.lost.enumerated() {
+      let end = index == 0 ? known.first : given.request.deadline <= now ? .tooSlow : known.others
       given.request.end(end, given: given.since)
     }
-    if let pause { log.error("Its processes end before they answer: none is started for \(pause.milliseconds) ms") }
-    let sentAway = pause.map { HandlerResult.End.heldBack(seconds: $0.milliseconds / 1000 + 1) }
-    for request in away { request.end(sentAway ?? fault.first) }
-    if let next { start(next) }
+    for (ticket, request) in ended.again {
+      giveUp(ticket, after: longestWait, on: request.promise.futureResult.eventLoop)
+    }
+    if case .ended(let termination)? = fault, ended.lost.isEmpty, ended.pause == nil {
+      log.warn("A process ended by itself", ["end": termination.map(String.init(describing:)) ?? "unknown"])
+    }
+    if let pause = ended.newPause {
+      log.error("Its processes end before they answer: none is started for \(pause.milliseconds) ms")
+    }
+    let sentAway = ended.pause.map { HandlerResult.End.heldBack(seconds: $0.milliseconds / 1000 + 1) }
+    for request in ended.sentAway { request.end(sentAway ?? known.first) }
+    if let next = ended.next { start(next) }
+  }
+}
+
+extension StreamPool.State {
+  /// What comes of the end of a process.
+  struct Ended: Sendable {
+    var lost: [StreamRoster<StreamRequest>.Given]
+    var again: [(ticket: Int, request: StreamRequest)]
+    /// Those for whom no process will come.
+    var sentAway: [StreamRequest]
+    var pause: Duration?
+    /// The same, where it has begun with this end.
+    var newPause: Duration?
+    /// The process to be started in its place.
+    var next: Int?
   }
 
-  private static func fill(_ number: Int, _ state: inout State) {
+  mutating func end(_ number: Int, isFault: Bool, at now: ContinuousClock.Instant) -> Ended {
+    let wasPausing = roster.pause(at: now) != nil || isStopping
+    var pipe = pipes.removeValue(forKey: number)
+    let (lost, again) = roster.end(number, unbegun: pipe?.unbegun ?? 0, isFault: isFault && !isStopping, at: now)
+    pipe?.close()
+    for number in pipes.keys { fill(number) }
+    let next = isStopping ? nil : roster.toStart(at: now)
+    let pause = roster.pause(at: now)
+    return Ended(
+      lost: lost, again: again, sentAway: next == nil ? roster.sendAway() : [], pause: pause,
+      newPause: wasPausing ? nil : pause, next: next)
+  }
+
+  /// Gives the process those that wait, as far as it has places.
+  mutating func fill(_ number: Int) {
     let now = ContinuousClock.now
-    while let request = state.roster.next(for: number, at: now) { state.pipes[number]?.send(request.line) }
+    while let request = roster.next(for: number, at: now) { pipes[number]?.send(request.line) }
   }
 }

@@ -42,9 +42,9 @@ final class StreamProcesses: Sendable {
     for pool in others { pool.retire() }
   }
 
+  /// To be called before the processes are told to stop.
+  func startNoMore() { for pool in pools.withLock({ $0 }) { pool.startNoMore() } }
+
   /// Returns when all processes, which have been told to stop, are gone.
-  func shutDown() async {
-    for pool in pools.withLock({ $0 }) { pool.shutDown() }
-    await threads.waitForAll()
-  }
+  func shutDown() async { await threads.waitForAll() }
 }

@@ -151,17 +151,20 @@ struct StreamRoster<Request: Sendable>: Sendable {
     return members[number]?.phase == .retiring && member.inFlight.isEmpty
   }
 
-  /// The process is no more. Of what it had before it the last `unbegun` never reached it: they wait again, before all
-  /// others. The rest are returned: nobody knows how far they came.
-  mutating func end(_ number: Int, unbegun: Int, isFault: Bool, at now: Time) -> [Given] {
-    guard let member = members.removeValue(forKey: number) else { return [] }
+  /// The process is no more. Of what it had before it the last `unbegun` never reached it: they wait `again`, before all
+  /// others. The others are `lost`: nobody knows how far they came.
+  mutating func end(
+    _ number: Int, unbegun: Int, isFault: Bool, at now: Time
+  ) -> (lost: [Given], again: [(ticket: Int, request: Request)]) {
+    guard let member = members.removeValue(forKey: number) else { return ([], []) }
     let lost = member.inFlight.count - min(unbegun, member.inFlight.count)
     for given in member.inFlight.dropFirst(lost).reversed() {
       lastTicket += 1
       waiting.prepend((lastTicket, given.request))
     }
+    let again = Array(waiting.prefix(member.inFlight.count - lost))
     if isFault, !member.hasAnswered { startedInVain(at: now) }
-    return Array(member.inFlight.prefix(lost))
+    return (Array(member.inFlight.prefix(lost)), again)
   }
 
   private mutating func startedInVain(at now: Time) {

@@ -18,8 +18,8 @@ final class ThreadCount: Sendable {
   private static let stackSize = 524_288
   private let state = Mutex(State())
 
-  /// Runs `body` on a new thread; on this one where there can be no more.
-  func start(_ body: @escaping @Sendable () -> Void) {
+  /// Runs `body` on a new thread. False where there can be no more threads.
+  func start(_ body: @escaping @Sendable () -> Void) -> Bool {
     state.withLock { $0.running += 1 }
     let work = Work { [self] in
       body()
@@ -38,7 +38,10 @@ final class ThreadCount: Sendable {
         if let pointer { Unmanaged<Work>.fromOpaque(pointer).takeRetainedValue().body() }
         return nil
       }, pointer)
-    if code != 0 { Unmanaged<Work>.fromOpaque(pointer).takeRetainedValue().body() }
+    guard code != 0 else { return true }
+    Unmanaged<Work>.fromOpaque(pointer).release()
+    end()
+    return false
   }
 
   private func end() {

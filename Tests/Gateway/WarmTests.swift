@@ -58,6 +58,7 @@ import Wire
     let gateway = try await start(script)
     for count in 1...2 {
       #expect(await gateway.ask("POST", "/" + script.name, body: "x").status == status)
+      #expect(await eventually { gateway.lines.count { $0.hasPrefix("[ERROR]") } == count })
       let errors = gateway.lines.filter { $0.hasPrefix("[ERROR]") }
       #expect(errors.count == count && errors.allSatisfy { $0.contains(reason) }, "\(errors)")
       #expect(await eventually { gateway.children == 2 })
