@@ -19,8 +19,8 @@ struct StreamPipe: Sendable {
     self.bell = bell
   }
 
-  /// The descriptor to poll for writing; -1 when nothing waits.
-  var waitingToWrite: Int32 { unsent.isEmpty ? -1 : input }
+  /// The descriptor to poll for writing; -1 when nothing waits or can be written.
+  var waitingToWrite: Int32 { unsent.isEmpty || isBroken ? -1 : input }
 
   /// How many lines have not begun to go.
   var unbegun: Int { unsent.count - (sentOfFirst > 0 ? 1 : 0) }
