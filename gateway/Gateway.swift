@@ -64,7 +64,8 @@ enum Gateway {
       log.info("Gateway listening", ["address": address])
     }
     let reloader = Reloader(
-      settings: settings, processes: processes, handlers: handlers, health: health, metrics: metrics, log: log)
+      signals: await UnixSignalsSequence(trapping: .sighup), settings: settings, processes: processes,
+      handlers: handlers, health: health, metrics: metrics, log: log)
     // They are told to stop from the last to the first: who asks while the others stop gets an answer.
     var services = [
       ServiceGroupConfiguration.ServiceConfiguration(

@@ -20,10 +20,11 @@ struct OverloadWindow: Sendable {
   }
 
   /// Whether half of the requests of this second and the one before were turned away, and at least ten.
-  mutating func isOverload(at second: Int) -> Bool {
-    move(to: second)
-    let turnedAway = current.turnedAway + previous.turnedAway
-    return turnedAway >= Self.least && 2 * turnedAway >= current.all + previous.all
+  func isOverload(at second: Int) -> Bool {
+    var window = self
+    window.move(to: second)
+    let turnedAway = window.current.turnedAway + window.previous.turnedAway
+    return turnedAway >= Self.least && 2 * turnedAway >= window.current.all + window.previous.all
   }
 
   private mutating func move(to second: Int) {

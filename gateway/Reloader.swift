@@ -6,6 +6,8 @@ import UnixSignals
 
 /// Re-reads the handlers at SIGHUP, and knows first that the gateway is to stop.
 struct Reloader: Service {
+  /// SIGHUP, from before the first request on.
+  let signals: UnixSignalsSequence
   let settings: GatewaySettings
   let processes: Processes
   let handlers: CurrentHandlers
@@ -14,7 +16,6 @@ struct Reloader: Service {
   let log: Log
 
   func run() async throws {
-    let signals = await UnixSignalsSequence(trapping: .sighup)
     for await _ in signals.cancelOnGracefulShutdown() { await reload() }
     health.phase = .draining
   }
