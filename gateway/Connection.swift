@@ -51,12 +51,16 @@ final class Connection: ChannelInboundHandler {
       state = .closing
       return context.close(promise: nil)
     }
+    responder.metrics.connected()
     setTimer(Self.headTime, context)
     context.fireChannelActive()
   }
 
   func channelInactive(context: ChannelHandlerContext) {
-    if isCounted { responder.clients.disconnect(peer) }
+    if isCounted {
+      responder.clients.disconnect(peer)
+      responder.metrics.disconnected()
+    }
     timer?.cancel()
     state = .closing
     context.fireChannelInactive()
@@ -125,7 +129,7 @@ final class Connection: ChannelInboundHandler {
 
   /// Writes the reply, then waits for the next request or closes.
   private func write(_ answer: Answer, _ exchange: Exchange, _ context: ChannelHandlerContext) {
-    exchange.record(answer, log: responder.log)
+    responder.record(exchange, answer)
     guard context.channel.isActive else { return }
     var exchange = exchange
     if let quota = answer.quota { exchange.quota = quota }

@@ -59,13 +59,16 @@ struct Exchange: Sendable {
 
   private static func isBodiless(_ status: Int) -> Bool { status == 204 || status == 304 }
 
-  /// One line in the access log.
-  func record(_ answer: Answer, log: Log) {
+  /// One line in the access log, and another where it took longer than `slow`.
+  func record(_ answer: Answer, slow: Duration?, log: Log) {
     var log = log.with("requestId", requestID)
     if let handler { log = log.with("handler", handler) }
-    for fact in answer.facts { log = log.with(fact.key, fact.value) }
-    log = log.with("bytes", String(body(of: answer.reply).count))
-    log.info("\(method) \(pattern) \(answer.reply.status)")
+    for fact in answer.times?.facts ?? [] { log = log.with(fact.key, fact.value) }
+    let line = "\(method) \(pattern) \(answer.reply.status)"
+    log.with("bytes", String(body(of: answer.reply).count)).info(line)
+    if let slow, let times = answer.times, times.total > slow {
+      log.warn("Slow: \(line) took \(times.total.milliseconds) ms")
+    }
   }
 }
 

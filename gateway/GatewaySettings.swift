@@ -6,18 +6,15 @@ import Wire
 
 /// What the operator has set, checked: every fault is found before any is reported.
 struct GatewaySettings: Sendable {
-  /// Where requests come from.
-  enum Address: Sendable, Equatable {
-    case tcp(host: String, port: Int)
-    case unix(path: String)
-  }
-
-  let address: Address
+  /// Where requests come from, and where the operator asks; nil where nobody can.
+  let address: ListeningAddress
+  let operations: ListeningAddress?
   let handlerFolder: String
+  let trustFile: String?
   let trust: [String: Trusted]
   let modes: ProcessModes
-  /// How many processes that take one request run at a time.
-  let concurrency: Int
+  /// For processes that take one request.
+  let admission: AdmissionLimits
   /// How many processes of a warm handler wait for requests.
   let spares: Int
   let stream: StreamLimits
@@ -25,6 +22,8 @@ struct GatewaySettings: Sendable {
   let limits: [RateClass: RateLimit]
   let proxies: TrustedProxies
   let clientConnections: Int
+  /// What takes longer is logged as slow; nil where nothing is.
+  let slow: Duration?
   /// Whose pages may read replies.
   let origins: [WebOrigin]
 
@@ -36,6 +35,7 @@ struct GatewaySettings: Sendable {
       address = .tcp(host: settings["LEADPIPE_HOST"] ?? "127.0.0.1", port: settings.number("PORT", default: 4000))
     }
     handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
+    trustFile = settings["LEADPIPE_TRUST"]
     trust = try TrustFile.entries(settings)
     modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
     spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
@@ -43,9 +43,22 @@ struct GatewaySettings: Sendable {
       processes: settings.number("LEADPIPE_STREAM_PROCESSES", default: 2),
       window: settings.number("LEADPIPE_STREAM_WINDOW", default: 64),
       waiting: settings.number("LEADPIPE_STREAM_QUEUE", default: 256),
+      longestWait: .milliseconds(settings.number("LEADPIPE_QUEUE_MS", default: 1000)),
       requests: settings.number("LEADPIPE_STREAM_REQUESTS", default: 100_000),
       age: .seconds(60 * settings.number("LEADPIPE_STREAM_MINUTES", default: 10)))
-    concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
+    let concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
+    admission = AdmissionLimits(
+      places: concurrency, placesOfOne: settings.number("LEADPIPE_HANDLER_CONCURRENCY", default: concurrency),
+      waitingOfOne: settings.number("LEADPIPE_QUEUE", default: 256),
+      longestWait: .milliseconds(settings.number("LEADPIPE_QUEUE_MS", default: 1000)))
+    operations = settings["LEADPIPE_OPERATIONS"].flatMap { OperationsAddress($0) }.map { address in
+      switch address {
+      case .tcp(let host, let port): .tcp(host: host, port: port)
+      case .unix(let path): .unix(path: path)
+      }
+    }
+    let slowest = settings["LEADPIPE_SLOW_MS"] == "off" ? 0 : settings.number("LEADPIPE_SLOW_MS", default: 1000)
+    slow = slowest > 0 ? .milliseconds(slowest) : nil
     clientConnections = settings.number("LEADPIPE_CLIENT_CONNECTIONS", default: 256)
     limits = Dictionary(
       uniqueKeysWithValues: RateClass.allCases.compactMap { rateClass in
@@ -54,6 +67,28 @@ struct GatewaySettings: Sendable {
     proxies = settings["TRUSTED_PROXIES"].flatMap { TrustedProxies($0) } ?? TrustedProxies()
     let site = settings["FRONTEND_URL"].flatMap { WebOrigin(ofAddress: $0) }
     origins = [site].compactMap { $0 } + (settings["ALLOWED_ORIGINS"].flatMap { WebOrigin.list($0) } ?? [])
+  }
+
+  /// What the trust file says now.
+  func trustAgain() throws(Problem) -> [String: Trusted] {
+    try trustFile.map { path throws(Problem) in try TrustFile(path: path).entries } ?? [:]
+  }
+
+  /// For the operator: no secret is among them.
+  var document: JSON {
+    [
+      "address": .string(address.text()), "operations": operations.map { .string($0.text()) } ?? .null,
+      "handlers": .string(handlerFolder), "trust": trustFile.map { .string($0) } ?? .null,
+      "concurrency": JSON(admission.places), "handlerConcurrency": JSON(admission.placesOfOne),
+      "queue": JSON(admission.waitingOfOne), "queueMs": JSON(admission.longestWait.milliseconds),
+      "warmSpares": JSON(spares), "streamProcesses": JSON(stream.processes), "streamWindow": JSON(stream.window),
+      "streamQueue": JSON(stream.waiting), "slowMs": JSON(slow?.milliseconds ?? 0),
+      "clientConnections": JSON(clientConnections),
+      "rateLimits": .object(
+        RateClass.allCases.map { rateClass in
+          .init(rateClass.rawValue, .string(limits[rateClass].map { "\($0.count)/\($0.seconds)" } ?? "off"))
+        }),
+    ]
   }
 
   private static let declared: [Setting] =
@@ -66,10 +101,10 @@ struct GatewaySettings: Sendable {
       },
       Setting("LEADPIPE_HANDLERS"),
       TrustFile.setting,
-      .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
       .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault), .logLevel, .logFormat,
-    ] + ProcessModes.settings + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
+    ] + ProcessModes.settings + GatewayLimits.settings
+    + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
 
   /// The folder that this executable lies in, whatever it was called by.
   private static var folderOfThisProgram: String {

@@ -39,8 +39,8 @@ struct HandlerRun {
     var run = HandlerRun(child, envelope: envelope, stop: stop.descriptor)
     let end = run.untilEnd(deadline: start + timeLimit)
     return HandlerResult(
-      end: end, output: run.received, startMs: (started - start).milliseconds,
-      runMs: (ContinuousClock.now - started).milliseconds, errorsWereCut: run.lines.isCut)
+      end: end, output: run.received, times: Times(start: started - start, run: ContinuousClock.now - started),
+      errorsWereCut: run.lines.isCut)
   }
 
   private init(_ child: Child, envelope: [UInt8], stop: Int32) {

@@ -7,6 +7,15 @@ import NIOPosix
 protocol ProcessSource: Sendable {
   /// Gives a complete request to a handler process and returns what came of it.
   func run(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<HandlerResult>
+
+  /// What it has for a handler now.
+  func standing(of handler: String) async -> Standing
+}
+
+/// Requests of a handler that wait for a place, and its processes by what they are doing.
+struct Standing: Sendable {
+  var waiting = 0
+  var processes: KeyValuePairs<String, Int> = [:]
 }
 
 /// What a route leads to: a handler, and where its processes come from.
@@ -28,8 +37,8 @@ struct HandlerResult: Sendable {
     case notStarted(reason: String)
     case tooMuchOutput
     case tooSlow
-    /// No process was free in time.
-    case turnedAway
+    /// No process could take it.
+    case turnedAway(Refusal)
     /// Processes end at their start, so none is started for a while.
     case heldBack(seconds: Int)
     /// The gateway stops and waits no longer.
@@ -38,9 +47,7 @@ struct HandlerResult: Sendable {
 
   let end: End
   var output: [UInt8] = []
-  var queueMs = 0
-  var startMs = 0
-  var runMs = 0
+  var times = Times()
   /// Whether its stderr was more than is passed on.
   var errorsWereCut = false
 }
@@ -52,14 +59,20 @@ struct OneShotProcesses: ProcessSource {
   private let threads: NIOThreadPool
   private let environment: [String: String]
   private let stop: StopSignal
+  private let ledger: ProcessLedger
 
-  /// `concurrency` is how many processes run at a time. Each handler gets its share of `environment`.
-  init(concurrency: Int, environment: [String: String], stop: StopSignal) {
-    admission = Admission(places: concurrency, waitingPlaces: 256, longestWait: .seconds(1))
-    threads = NIOThreadPool(numberOfThreads: concurrency)
+  /// Each handler gets its share of `environment`.
+  init(limits: AdmissionLimits, environment: [String: String], stop: StopSignal, ledger: ProcessLedger) {
+    admission = Admission(limits)
+    threads = NIOThreadPool(numberOfThreads: limits.places)
     threads.start()
     self.environment = environment
     self.stop = stop
+    self.ledger = ledger
+  }
+
+  func standing(of handler: String) async -> Standing {
+    Standing(waiting: await admission.waiting(for: handler), processes: ["running": ledger[handler].running])
   }
 
   func run(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
@@ -68,21 +81,24 @@ struct OneShotProcesses: ProcessSource {
 
   private func run(_ call: Call) async -> HandlerResult {
     let arrival = ContinuousClock.now
-    guard await admission.enter() else { return HandlerResult(end: .turnedAway) }
-    let queueMs = (ContinuousClock.now - arrival).milliseconds
     let handler = call.endpoint.handler
+    let name = handler.description.name
+    if let refusal = await admission.enter(name) { return HandlerResult(end: .turnedAway(refusal)) }
+    let queue = ContinuousClock.now - arrival
     var result = HandlerResult(end: .stopped)
     do {
-      result = try await threads.runIfActive { [environment, stop] in
-        HandlerRun.perform(
-          handler, environment: handler.environment(from: environment), envelope: call.envelope(),
-          timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
+      result = try await threads.runIfActive { [environment, stop, ledger] in
+        ledger.following(name) {
+          HandlerRun.perform(
+            handler, environment: handler.environment(from: environment), envelope: call.envelope(),
+            timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
+        }
       }
     } catch {
       // The threads are no more: the gateway stops.
     }
-    await admission.leave()
-    result.queueMs = queueMs
+    await admission.leave(name)
+    result.times.queue = queue
     return result
   }
 

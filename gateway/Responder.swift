@@ -1,12 +1,14 @@
 import Handler
 import Host
+import Limits
 import NIOCore
 import Wire
 
-/// A reply, and what the access log says of how it came about.
+/// A reply, and what the logs say of how it came about.
 struct Answer: Sendable {
   var reply: Reply
-  var facts: [(key: String, value: String)] = []
+  /// Nil where no handler was asked.
+  var times: Times?
   /// Where it is another limit than that of the request's class which has refused it.
   var quota: Quota?
 }
@@ -18,26 +20,39 @@ struct Responder: Sendable {
   /// Headers of a reply that are the gateway's alone: no handler may open a reply to another origin, or invent a limit.
   private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
 
-  let routes: RouteTable<Endpoint>
+  let handlers: CurrentHandlers
   let clients: Clients
   let crossOrigin: CrossOrigin
+  let metrics: Metrics
+  let health: Health
+  /// What takes longer is slow; nil where nothing is.
+  let slow: Duration?
   let log: Log
+  let turnedAwayLog: TurnedAwayLog
+
+  /// As they are now; a request keeps what it has found.
+  var routes: RouteTable<Endpoint> { handlers.set.routes }
 
   static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
 
-  /// Answers a complete request by a handler process. Every 502, 503 and 504 is explained by one log line.
+  /// Answers a complete request by a handler process. Every 502, 503 and 504 is explained by one log line, but that under
+  /// overload those of 503 are counted instead.
   func answer(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<Answer> {
-    call.endpoint.processes.run(call, on: loop).map { result in answer(call, result) }
+    metrics.began(call.endpoint.handler.description.name)
+    return call.endpoint.processes.run(call, on: loop).map { result in answer(call, result) }
   }
 
   private func answer(_ call: Call, _ result: HandlerResult) -> Answer {
     let description = call.endpoint.handler.description
     let log = log.with("requestId", call.request.requestID).with("handler", description.name)
     if result.errorsWereCut { log.warn("A handler's log was cut at 64 KiB") }
-    let facts = [("queueMs", result.queueMs), ("startMs", result.startMs), ("runMs", result.runMs)]
-    var answer = Answer(
-      reply: reply(result, requestID: call.request.requestID, log: log),
-      facts: facts.map { (key: $0.0, value: String($0.1)) })
+    let (reply, failure) = reply(to: call, result)
+    if let failure { explain(failure, log) }
+    metrics.ended(
+      description.name, result.times,
+      failure.map { Metrics.LastFailure(at: .now, status: $0.status, reason: $0.reason) })
+    if case .turnedAway = result.end { health.note(turnedAway: true) } else { health.note(turnedAway: false) }
+    var answer = Answer(reply: reply, times: result.times)
     if description.access == .admin,
       let quota = clients.limits.learn(answer.reply.status, to: call.request.headers, of: call.client)
     {
@@ -47,39 +62,23 @@ struct Responder: Sendable {
     return answer
   }
 
-  private func reply(_ result: HandlerResult, requestID: String, log: Log) -> Reply {
-    let problem: Problem
-    switch result.end {
-    case .answered(let reply): return Self.withoutOurs(reply)
-    case .ended(let termination):
-      do throws(Problem) {
-        return Self.withoutOurs(try Reply(reading: result.output, hasFailed: termination != .exited(0)))
-      } catch {
-        let fault = result.output.isEmpty ? "it wrote no reply" : error.detail
-        log.error("502: \(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
-      }
-      problem = Problem(.badGateway, "the handler gave no valid reply")
-    case .badReply(let reason):
-      log.error("502: \(reason)")
-      problem = Problem(.badGateway, "the handler gave no valid reply")
-    case .tooMuchOutput:
-      log.error("502: the reply is larger than 1 MiB")
-      problem = Problem(.badGateway, "the handler gave no valid reply")
-    case .notStarted(let reason):
-      log.error("503: no process could be started: \(reason)")
-      problem = Problem(.unavailable, "the handler could not be started", retryAfter: 1)
-    case .tooSlow:
-      log.error("504: the handler took longer than its time limit and was ended")
-      problem = Problem(.tooSlow, "the handler took too long")
-    case .turnedAway: problem = Problem(.unavailable, "too many requests are waiting", retryAfter: 1)
-    case .heldBack(let seconds):
-      log.error("503: the handler's processes end before they answer")
-      problem = Problem(.unavailable, "the handler could not be started", retryAfter: seconds)
-    case .stopped:
-      log.warn("503: the handler was still running when the gateway stopped")
-      problem = Problem(.unavailable, "the gateway is stopping", retryAfter: 1)
+  private func reply(to call: Call, _ result: HandlerResult) -> (Reply, HandlerFailure?) {
+    do throws(HandlerFailure) { return (Self.withoutOurs(try result.reply()), nil) } catch {
+      return (error.problem.reply(requestID: call.request.requestID), error)
     }
-    return problem.reply(requestID: requestID)
+  }
+
+  private func explain(_ failure: HandlerFailure, _ log: Log) {
+    let line = "\(failure.status): \(failure.reason)"
+    guard failure.status == 503 else { return log.error(line) }
+    turnedAwayLog.say { failure.isExpected ? log.warn(line) : log.error(line) }
+  }
+
+  /// Writes a request that has been answered, by whomever, into the logs and the metrics.
+  func record(_ exchange: Exchange, _ answer: Answer) {
+    exchange.record(answer, slow: slow, log: log)
+    let quota = (answer.quota ?? exchange.quota).flatMap { $0.verdict.isAllowed ? nil : $0 }
+    metrics.answered(exchange, status: answer.reply.status, refusedBy: quota?.name)
   }
 
   private static func withoutOurs(_ reply: Reply) -> Reply {

@@ -41,6 +41,8 @@ struct RouteTable<Target: Sendable>: Sendable {
 
   private var entries: [Entry] = []
 
+  var count: Int { entries.count }
+
   /// Takes every route with its target. Refuses one that is malformed, and two that mean the same requests.
   init(_ routes: [(Description.Route, Target)]) throws(Failure) {
     for (route, target) in routes {

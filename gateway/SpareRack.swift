@@ -28,7 +28,7 @@ struct SpareRack: Sendable {
   static var longestIdle: Duration { .seconds(60) }
   private static var pause: Duration { .seconds(5) }
 
-  private let path: String
+  let handler: HostedHandler
   private let places: Int
   private var stamp: FileStamp?
   private var spares: [Spare] = []
@@ -37,15 +37,17 @@ struct SpareRack: Sendable {
   private var isClosed = false
   private var isWatched = false
 
-  init(path: String, places: Int) {
-    self.path = path
+  init(_ handler: HostedHandler, places: Int) {
+    self.handler = handler
     self.places = places
   }
 
   /// The spare that has waited longest, if there is one of the present file; and those of an older file, or idle for too long.
-  mutating func take(at now: Time) -> (spare: Spare?, old: [Spare]) {
+  mutating func take(for handler: HostedHandler, at now: Time) -> (spare: Spare?, old: [Spare]) {
+    // Who had found its route before the handlers were read again.
+    guard handler == self.handler else { return (nil, []) }
     var old = takeIdle(at: now)
-    if FileStamp(path) != stamp {
+    if FileStamp(handler.path) != stamp {
       old += spares
       spares = []
     }
@@ -57,6 +59,8 @@ struct SpareRack: Sendable {
     }
     return (nil, old)
   }
+
+  var count: Int { spares.count }
 
   /// Those that have waited for too long.
   mutating func takeIdle(at now: Time) -> [Spare] {
@@ -79,15 +83,17 @@ struct SpareRack: Sendable {
   }
 
   /// Whether a spare should be started now; whoever is told so must `add` it, or nil where that failed.
-  mutating func wantsMore(at now: Time) -> Bool {
-    guard spares.count < places, !beingStarted, !isClosed, pauseEnds.map({ $0 <= now }) ?? true else { return false }
-    if spares.isEmpty { stamp = FileStamp(path) }
+  mutating func wantsMore(of handler: HostedHandler, at now: Time) -> Bool {
+    guard handler == self.handler, spares.count < places, !beingStarted, !isClosed, pauseEnds.map({ $0 <= now }) ?? true
+    else { return false }
+    if spares.isEmpty { stamp = FileStamp(handler.path) }
     beingStarted = true
     return true
   }
 
   /// Takes in a new spare; hands it back where it came too late.
-  mutating func add(_ child: Child?, at now: Time) -> Spare? {
+  mutating func add(_ child: Child?, of handler: HostedHandler, at now: Time) -> Spare? {
+    guard handler == self.handler else { return child.map { Spare(child: $0, since: now) } }
     beingStarted = false
     guard let child else {
       pauseEnds = now + Self.pause

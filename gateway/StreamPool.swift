@@ -17,14 +17,14 @@ struct StreamRequest: Sendable {
     let now = ContinuousClock.now
     promise.succeed(
       HandlerResult(
-        end: end, queueMs: ((given ?? now) - arrival).milliseconds, runMs: (now - (given ?? now)).milliseconds,
+        end: end, times: Times(queue: (given ?? now) - arrival, run: now - (given ?? now)),
         errorsWereCut: errorsWereCut))
   }
 }
 
 /// The stream processes of one handler: the roster with its pipes, for every event loop and for the threads that look after
 /// the processes. No event loop waits: a line goes as far as a pipe takes it at once, and its process's thread sends the rest.
-final class StreamPool: Sendable {
+final class StreamPool: ProcessSource {
   fileprivate struct State: Sendable {
     var roster: StreamRoster<StreamRequest>
     var pipes: [Int: StreamPipe] = [:]
@@ -33,26 +33,28 @@ final class StreamPool: Sendable {
     var lastLook: ContinuousClock.Instant?
   }
 
-  /// How long a request waits for a place.
-  private static let longestWait = TimeAmount.seconds(1)
   /// How often the handler's file is looked at.
   private static let lookInterval = Duration.seconds(1)
 
   let handler: HostedHandler
   let environment: [String: String]
   let stop: StopSignal
+  private let longestWait: Duration
   private let threads: ThreadCount
+  private let ledger: ProcessLedger
   private let log: Log
   private let state: Mutex<State>
 
   init(
     _ handler: HostedHandler, limits: StreamLimits, environment: [String: String], stop: StopSignal,
-    threads: ThreadCount, log: Log
+    threads: ThreadCount, ledger: ProcessLedger, log: Log
   ) {
     self.handler = handler
     self.environment = environment
     self.stop = stop
+    longestWait = limits.longestWait
     self.threads = threads
+    self.ledger = ledger
     self.log = log.with("handler", handler.description.name)
     state = Mutex(State(roster: StreamRoster(limits), stamp: FileStamp(handler.path)))
   }
@@ -67,23 +69,28 @@ final class StreamPool: Sendable {
     let request = StreamRequest(
       line: call.envelope() + [0x0A], deadline: now + timeLimit, promise: loop.makePromise(of: HandlerResult.self))
     let (arrival, number) = state.withLock { state in
+      if state.isStopping { return (nil as StreamRoster<StreamRequest>.Arrival?, nil as Int?) }
       Self.look(at: handler.path, &state, now)
-      let arrival = state.isStopping ? .turnedAway : state.roster.arrive(request, at: now)
+      let arrival = state.roster.arrive(request, at: now)
       if case .given(let number) = arrival { state.pipes[number]?.send(request.line) }
-      return (arrival, state.isStopping ? nil : state.roster.toStart(at: now))
+      return (arrival, state.roster.toStart(at: now))
     }
     if let number { start(number) }
     switch arrival {
     case .given: break
-    case .waits(let ticket): loop.scheduleTask(in: Self.longestWait) { self.giveUp(ticket) }
-    case .turnedAway: request.end(.turnedAway)
+    case .waits(let ticket):
+      giveUp(ticket, after: longestWait, on: loop)
+    case .turnedAway: request.end(.turnedAway(.queueIsFull))
     case .heldBack(let seconds): request.end(.heldBack(seconds: seconds))
+    case nil: request.end(.turnedAway(.isStopping))
     }
     return request.promise.futureResult
   }
 
-  private func giveUp(_ ticket: Int) {
-    state.withLock { $0.roster.giveUp(ticket) }?.end(.turnedAway)
+  private func giveUp(_ ticket: Int, after time: Duration, on loop: any EventLoop) {
+    loop.scheduleTask(in: .milliseconds(Int64(time.milliseconds))) { [self] in
+      state.withLock { $0.roster.giveUp(ticket) }?.end(.turnedAway(.waitedTooLong))
+    }
   }
 
   /// Retires all processes when the handler's file has become another.
@@ -98,8 +105,19 @@ final class StreamPool: Sendable {
   }
 
   private func start(_ number: Int) {
+    ledger.began(handler.description.name)
     guard !threads.start({ StreamProcess.live(in: self, number) }) else { return }
     ended(number, .notStarted(reason: "there can be no more threads"))
+  }
+
+  func standing(of handler: String) async -> Standing { state.withLock { $0.roster.standing } }
+
+  /// Another has taken its place: each process ends with its last answer. Requests that still come to it are answered.
+  func retire() {
+    state.withLock { state in
+      state.roster.windUp()
+      for pipe in state.pipes.values { pipe.ring() }
+    }
   }
 
   /// No process is started any more.
@@ -159,6 +177,7 @@ final class StreamPool: Sendable {
   /// that never reached it go to another. Nil when it has ended as it was told to.
   func ended(_ number: Int, _ fault: StreamFault?) {
     let now = ContinuousClock.now
+    ledger.ended(handler.description.name, fault?.processEnd ?? .inOrder)
     let ended = state.withLock { state in state.end(number, isFault: fault != nil, at: now) }
     let known = fault ?? .ended(nil)
     for (index, given) in ended.lost.enumerated() {
@@ -166,7 +185,7 @@ final class StreamPool: Sendable {
       given.request.end(end, given: given.since)
     }
     for (ticket, request) in ended.again {
-      request.promise.futureResult.eventLoop.scheduleTask(in: Self.longestWait) { self.giveUp(ticket) }
+      giveUp(ticket, after: longestWait, on: request.promise.futureResult.eventLoop)
     }
     if case .ended(let termination)? = fault, ended.lost.isEmpty, ended.pause == nil {
       log.warn("A process ended by itself", ["end": termination.map(String.init(describing:)) ?? "unknown"])

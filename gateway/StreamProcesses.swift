@@ -1,38 +1,49 @@
 import Handler
 import Host
-import NIOCore
+import Synchronization
 
 /// A few long-lived processes for each handler, which are fed without waiting for their answers, so that a handler can do
 /// the work of what has arrived together.
-struct StreamProcesses: ProcessSource {
-  private let pools: [String: StreamPool]
+final class StreamProcesses: Sendable {
+  private let limits: StreamLimits
+  private let environment: [String: String]
+  private let stop: StopSignal
+  private let ledger: ProcessLedger
+  private let log: Log
   private let threads = ThreadCount()
+  /// All that there have been: somebody may still be on the way to a retired one.
+  private let pools = Mutex<[StreamPool]>([])
 
-  /// Each handler gets its share of `environment`. No process is started before a request comes.
+  /// Each handler gets its share of `environment`.
   init(
-    _ handlers: [HostedHandler], limits: StreamLimits, environment: [String: String], stop: StopSignal, log: Log
+    limits: StreamLimits, environment: [String: String], stop: StopSignal, ledger: ProcessLedger, log: Log
   ) {
-    let threads = threads
-    let pools = handlers.map { handler in
-      (
-        handler.description.name,
-        StreamPool(
-          handler, limits: limits, environment: handler.environment(from: environment), stop: stop, threads: threads,
-          log: log)
-      )
-    }
-    self.pools = Dictionary(pools) { first, _ in first }
+    self.limits = limits
+    self.environment = environment
+    self.stop = stop
+    self.ledger = ledger
+    self.log = log
   }
 
-  func run(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
-    guard let pool = pools[call.endpoint.handler.description.name] else {
-      return loop.makeSucceededFuture(HandlerResult(end: .notStarted(reason: "the handler has no stream processes")))
-    }
-    return pool.run(call, on: loop)
+  /// The pool of a handler: the one that it has had, where it is still the same, or a new one. No process is started before a
+  /// request comes.
+  func pool(for handler: HostedHandler, among old: [StreamPool]) -> StreamPool {
+    if let own = old.first(where: { $0.handler == handler }) { return own }
+    let pool = StreamPool(
+      handler, limits: limits, environment: handler.environment(from: environment), stop: stop, threads: threads,
+      ledger: ledger, log: log)
+    pools.withLock { $0.append(pool) }
+    return pool
+  }
+
+  /// Retires all pools but these.
+  func keep(_ current: [StreamPool]) {
+    let others = pools.withLock { pools in pools.filter { pool in !current.contains { $0 === pool } } }
+    for pool in others { pool.retire() }
   }
 
   /// To be called before the processes are told to stop.
-  func startNoMore() { for pool in pools.values { pool.startNoMore() } }
+  func startNoMore() { for pool in pools.withLock({ $0 }) { pool.startNoMore() } }
 
   /// Returns when all processes, which have been told to stop, are gone.
   func shutDown() async { await threads.waitForAll() }

@@ -5,8 +5,9 @@ struct StreamLimits: Sendable {
   /// How many a handler has, and how many requests one of them has before it at a time.
   var processes = 2
   var window = 64
-  /// How many requests of a handler wait for a place in a window.
+  /// How many requests of a handler wait for a place in a window, and for how long.
   var waiting = 256
+  var longestWait = Duration.seconds(1)
   /// When a process is replaced.
   var requests = 100_000
   var age = Duration.seconds(600)
@@ -54,6 +55,8 @@ struct StreamRoster<Request: Sendable>: Sendable {
   /// How many processes in a row ended badly without a single answer.
   private var falseStarts = 0
   private var pauseEnds: Time?
+  /// Each process ends as soon as nobody waits for it, also one that is started after this.
+  private var isWindingUp = false
 
   init(_ limits: StreamLimits) { self.limits = limits }
 
@@ -124,17 +127,27 @@ struct StreamRoster<Request: Sendable>: Sendable {
   }
 
   /// The process runs: it can be given requests.
-  mutating func serve(_ number: Int) { members[number]?.phase = .serving }
+  mutating func serve(_ number: Int) { if members[number]?.phase == .starting { members[number]?.phase = .serving } }
 
   /// The process gets no more requests.
   mutating func retire(_ number: Int) { members[number]?.phase = .retiring }
 
   mutating func retireAll() { for number in members.keys { retire(number) } }
 
+  mutating func windUp() { isWindingUp = true }
+
+  var standing: Standing {
+    func count(_ phase: Phase) -> Int { members.values.count { $0.phase == phase } }
+    return Standing(
+      waiting: waiting.count,
+      processes: ["starting": count(.starting), "serving": count(.serving), "retiring": count(.retiring)])
+  }
+
   /// Whether the process has nothing left to do, and will get nothing: too old, or retired before.
   mutating func isDone(_ number: Int, at now: Time) -> Bool {
     guard let member = members[number] else { return true }
-    if member.phase == .serving, now - member.since >= limits.age { retire(number) }
+    let isIdle = member.inFlight.isEmpty && waiting.isEmpty
+    if member.phase == .serving, now - member.since >= limits.age || isWindingUp && isIdle { retire(number) }
     return members[number]?.phase == .retiring && member.inFlight.isEmpty
   }
 

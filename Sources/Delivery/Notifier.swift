@@ -61,7 +61,10 @@ extension DeliveryLine {
   /// Why it must go back as it is; nil where nothing speaks against sending it.
   fileprivate func reasonNotToSend(at now: Instant, refusedAt: Instant?) -> String? {
     if let sendBefore, sendBefore < now { return "its time to be sent had run out; it goes back" }
-    if let begunAt, let refusedAt, begunAt <= refusedAt { return "its channel wants no more now; it goes back" }
+    // A refusal that is yet to come was heard before the clock was set back.
+    if let begunAt, let refusedAt, begunAt <= refusedAt, refusedAt <= now {
+      return "its channel wants no more now; it goes back"
+    }
     return nil
   }
 }

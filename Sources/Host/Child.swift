@@ -109,6 +109,12 @@ package struct Child: Sendable {
   /// Sends a signal to the whole group of the process.
   package func signalGroup(_ signal: Int32) { _ = kill(-pid, signal) }
 
+  /// Waits for the end and leaves it to be waited for: until then its number is nobody else's.
+  package func awaitEnd() {
+    var info = siginfo_t()
+    while waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+  }
+
   /// Waits for the end. The status as waitpid(2) gives it; nil when somebody else has already waited.
   package func wait() -> Termination? {
     var status: Int32 = 0

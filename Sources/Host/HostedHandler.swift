@@ -3,7 +3,7 @@ import Handler
 import Wire
 
 /// A handler found in the folder: where it is, what it says of itself, and what it is trusted with.
-package struct HostedHandler: Sendable {
+package struct HostedHandler: Sendable, Equatable {
   package let path: String
   package let description: Description
   package let trust: TrustClass

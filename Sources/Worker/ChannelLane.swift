@@ -36,10 +36,9 @@ final class ChannelLane {
     return hasAnswered
   }
 
-  /// Ends the steps that have had nothing to do for a while.
+  /// Ends the steps that have had nothing to do for a while, and those that are old.
   func rest(after seconds: Int, now: Instant) {
-    guard lane.isIdle else { return }
-    for step in steps.values where step.lastUsed.adding(seconds: seconds) <= now { step.stop() }
+    for (stage, step) in steps where !lane.isHolding(stage) { step.rest(after: seconds, now: now) }
   }
 
   func stop() {

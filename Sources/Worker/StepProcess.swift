@@ -12,6 +12,7 @@ final class StepProcess {
   private var unsent: [UInt8] = []
   private var received: [UInt8] = []
   private(set) var lastUsed = Instant.now
+  private var startedAt = Instant.now
 
   /// The largest reply line: a whole claim of the largest size.
   private static let replyLimit = 64 * 1024 * 1024
@@ -37,6 +38,7 @@ final class StepProcess {
       let child = try Child.spawn(handler, ["--stream"], environment: environment, pipesError: false)
       _ = fcntl(child.input, F_SETFL, O_NONBLOCK)
       self.child = child
+      startedAt = .now
     }
     for line in lines { unsent += line.bytes + [0x0A] }
     feed()
@@ -59,7 +61,7 @@ final class StepProcess {
   func abandon(_ reason: String) -> Said {
     guard let child else { return Said(end: (.died, reason)) }
     child.signalGroup(SIGKILL)
-    _ = child.wait()
+    child.awaitEnd()
     _ = fcntl(child.output, F_SETFL, O_NONBLOCK)
     var said = Said()
     repeat {
@@ -109,6 +111,12 @@ final class StepProcess {
     }
     received.removeSubrange(...last)
     return said
+  }
+
+  /// Ends a step that holds nothing when it has had nothing to do for `seconds`, or is ten minutes old: what it opened and read
+  /// at its start, the names of hosts and certificates, may have been replaced.
+  func rest(after seconds: Int, now: Instant) {
+    if lastUsed.adding(seconds: seconds) <= now || startedAt.adding(seconds: 600) <= now { stop() }
   }
 
   /// Ends the step: the end of its input is its sign to go; what does not is killed. Nothing of it is left.

@@ -152,7 +152,7 @@ package final class WorkerLoop {
       lane.advance(now: now, log: log)
       lane.rest(after: options.idleSeconds, now: now)
     }
-    if claimAskedAt == nil, claimer.lastUsed.adding(seconds: options.idleSeconds) <= now { claimer.stop() }
+    if claimAskedAt == nil { claimer.rest(after: options.idleSeconds, now: now) }
   }
 
   private var isAtWork: Bool { lanes.contains { !$0.lane.isIdle } }

@@ -76,13 +76,14 @@ enum KnownSettings {
       database("DATABASE_URL_ADMIN"), .number("PORT", 0...65_535),
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
-      DeliveryLine.leaseSetting, .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
+      DeliveryLine.leaseSetting,
       Setting("LEADPIPE_HANDLERS", fault: folderFault),
       DeliveryLine.unknownSetting, Retention.setting, .officeHours, .timeZone, recipients, .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, Channel.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),
-    ] + ProcessModes.settings + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
+    ] + ProcessModes.settings + GatewayLimits.settings
+    + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
     + Pace.settings + providers.map { Setting($0.name, fault: $0.fault) }
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in

@@ -9,7 +9,7 @@ import Host
 struct Leadpipe: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "leadpipe", abstract: "Lead capture for a property agency: everything but the handlers themselves.",
-    discussion: "Settings come from the environment; docs/operations.md lists them.", version: "0.1.0",
+    discussion: "Settings come from the environment; docs/operations.md lists them.", version: Build.version,
     subcommands: [
       Up.self, Gateway.self, WorkerCommand.self, Migrate.self, Rollback.self, Invoke.self, Routes.self, Channels.self,
       SinkCommand.self, Generate.self, DeliveryCommand.self, ChannelCommand.self, EventCommand.self,

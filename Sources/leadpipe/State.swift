@@ -23,10 +23,16 @@ struct State {
 
   var adminKeyFile: String { path + "/admin-key" }
 
-  /// Where handlers tap the worker. A socket's path has at most 107 bytes.
-  var wakeSocket: String {
-    let own = path + "/wake.sock"
-    return own.utf8.count <= 107 ? own : "/tmp/leadpipe-wake-\(PrivateCluster.mark(path)).sock"
+  /// Where handlers tap the worker.
+  var wakeSocket: String { socket("wake") }
+
+  /// Where the gateway answers its operator.
+  var operationsSocket: String { socket("operations") }
+
+  /// A socket's path has at most 107 bytes.
+  private func socket(_ name: String) -> String {
+    let own = path + "/\(name).sock"
+    return own.utf8.count <= 107 ? own : "/tmp/leadpipe-\(name)-\(PrivateCluster.mark(path)).sock"
   }
 
   /// The key of the admin, made at the first start: 256 random bits.

@@ -93,6 +93,7 @@ struct House {
     let hasOwnKey = environment["ADMIN_API_KEY"].map { !$0.isEmpty } ?? false
     if !hasOwnKey { environment["ADMIN_API_KEY"] = try state.adminKey() }
     environment["LEADPIPE_WAKE"] = environment["LEADPIPE_WAKE"] ?? state.wakeSocket
+    environment["LEADPIPE_OPERATIONS"] = environment["LEADPIPE_OPERATIONS"] ?? "unix:" + state.operationsSocket
 
     let sink = try openSink()
     say("gateway", "starting on port \(port)")

@@ -4,39 +4,39 @@ import Testing
 
 @Suite struct AdmissionTests {
   @Test func letsInWhatFitsAndQueuesTheRestInOrder() {
-    var queue = AdmissionQueue(places: 2, waitingPlaces: 2)
-    let verdicts = (1...5).map { _ in queue.arrive() }
+    var queue = AdmissionQueue(AdmissionLimits(places: 2, placesOfOne: 2, waitingOfOne: 2))
+    let verdicts = (1...5).map { _ in queue.arrive("a") }
     #expect(verdicts == [.enter, .enter, .wait(ticket: 1), .wait(ticket: 2), .turnedAway])
-    let called = [queue.leave(), queue.leave(), queue.leave()]
+    let called = [queue.leave("a"), queue.leave("a"), queue.leave("a")]
     #expect(called == [1, 2, nil])
     #expect(queue.inside == 1)
   }
 
   @Test func aTicketTakenBackIsNotCalled() {
-    var queue = AdmissionQueue(places: 1, waitingPlaces: 2)
-    let verdicts = (1...3).map { _ in queue.arrive() }
+    var queue = AdmissionQueue(AdmissionLimits(places: 1, waitingOfOne: 2))
+    let verdicts = (1...3).map { _ in queue.arrive("a") }
     #expect(verdicts == [.enter, .wait(ticket: 1), .wait(ticket: 2)])
     let takenBack = [queue.giveUp(1), queue.giveUp(1)]
     #expect(takenBack == [true, false])
-    let called = queue.leave()
+    let called = queue.leave("a")
     let tooLate = queue.giveUp(2)
     #expect(called == 2 && !tooLate)
-    let nobody = queue.leave()
+    let nobody = queue.leave("a")
     #expect(nobody == nil)
     #expect(queue.inside == 0)
   }
 
   @Test func noMoreThanThePlacesAreInsideAtOnce() async {
-    let admission = Admission(places: 3, waitingPlaces: 100, longestWait: .seconds(10))
+    let admission = Admission(AdmissionLimits(places: 3, waitingOfOne: 100, longestWait: .seconds(10)))
     let inside = Counter()
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<50 {
         group.addTask {
-          #expect(await admission.enter())
+          #expect(await admission.enter("a") == nil)
           await inside.add(1)
           try? await Task.sleep(for: .milliseconds(2))
           await inside.add(-1)
-          await admission.leave()
+          await admission.leave("a")
         }
       }
     }
@@ -44,11 +44,11 @@ import Testing
   }
 
   @Test func waitsNoLongerThanIsSaid() async {
-    let admission = Admission(places: 1, waitingPlaces: 1, longestWait: .milliseconds(50))
-    #expect(await admission.enter())
-    #expect(await !admission.enter())
-    await admission.leave()
-    #expect(await admission.enter())
+    let admission = Admission(AdmissionLimits(places: 1, waitingOfOne: 1, longestWait: .milliseconds(50)))
+    #expect(await admission.enter("a") == nil)
+    #expect(await admission.enter("a") == .waitedTooLong)
+    await admission.leave("a")
+    #expect(await admission.enter("a") == nil)
   }
 
   private actor Counter {

@@ -1,0 +1,16 @@
+import Handler
+import Wire
+
+/// What the operator may say about how far the gateway goes, beside how its processes live.
+package enum GatewayLimits {
+  package static let slow = Setting("LEADPIPE_SLOW_MS") { text in
+    text == "off" || Int(strict: text).map { 0...3_600_000 ~= $0 } == true
+      ? nil : "must be off, or a number of milliseconds from 0 to 3600000"
+  }
+
+  package static let settings = [
+    slow, OperationsAddress.setting, .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
+    .number("LEADPIPE_HANDLER_CONCURRENCY", 1...1024), .number("LEADPIPE_QUEUE", 0...65_536),
+    .number("LEADPIPE_QUEUE_MS", 0...60_000),
+  ]
+}

@@ -1,0 +1,51 @@
+import Handler
+import Host
+
+/// The processes of all handlers, each in its mode, from one set of handlers to the next.
+final class Processes: Sendable {
+  let ledger = ProcessLedger()
+  private let modes: ProcessModes
+  private let oneShots: OneShotProcesses
+  private let warm: WarmProcesses
+  private let streams: StreamProcesses
+  private let stop: StopSignal
+
+  init(_ settings: GatewaySettings, environment: [String: String], log: Log) throws(Problem) {
+    guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
+    self.stop = stop
+    modes = settings.modes
+    oneShots = OneShotProcesses(limits: settings.admission, environment: environment, stop: stop, ledger: ledger)
+    warm = WarmProcesses(
+      limits: settings.admission, spares: settings.spares, environment: environment, stop: stop, ledger: ledger)
+    streams = StreamProcesses(
+      limits: settings.stream, environment: environment, stop: stop, ledger: ledger, log: log)
+  }
+
+  func mode(of handler: HostedHandler) -> ProcessMode { modes.mode(of: handler) }
+
+  /// The set of these handlers. Those that are as they were in the old one keep their processes.
+  func set(of handlers: [HostedHandler], after old: HandlerSet? = nil) throws(Problem) -> HandlerSet {
+    try HandlerSet(handlers) { handler in
+      switch mode(of: handler) {
+      case .oneshot: oneShots
+      case .warm: warm
+      case .stream: streams.pool(for: handler, among: old?.endpoints.compactMap { $0.processes as? StreamPool } ?? [])
+      }
+    }
+  }
+
+  /// Whatever is not in this set ends with its last answer.
+  func keep(_ set: HandlerSet) {
+    warm.keep(set.endpoints.map(\.handler).filter { mode(of: $0) == .warm })
+    streams.keep(set.endpoints.compactMap { $0.processes as? StreamPool })
+  }
+
+  /// Tells all to stop, and returns when they are gone.
+  func shutDown() async {
+    streams.startNoMore()
+    stop.give()
+    await oneShots.shutDown()
+    await warm.shutDown()
+    await streams.shutDown()
+  }
+}
