@@ -12,11 +12,13 @@ package struct Explanation: Sendable {
   package init(_ handler: HostedHandler, settings: [String: String], level: ConfinementLevel) {
     let description = handler.description
     let isStep = description.kind == .step
-    let confinement = handler.confinement(isStep ? ["--stream"] : [], from: settings)
+    let modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
+    let mode = isStep ? .stream : modes.mode(of: handler)
+    let confinement = handler.confinement(mode == .stream ? ["--stream"] : [], from: settings)
     topics = [
       ("handler", [description.name, handler.path]),
       ("class", [Self.reason(handler)]),
-      ("process", [isStep ? "stream, kept by the worker" : "\(settings["LEADPIPE_PROCESS"] ?? "oneshot")"]),
+      ("process", [isStep ? "stream, kept by the worker" : mode.rawValue]),
       ("time", ["\(description.timeLimitMs) ms, then TERM to its process group, KILL 2 s later"]),
       ("body", ["\(description.bodyLimit) bytes"]),
       ("environment", Self.variables(handler, settings)),

@@ -42,7 +42,7 @@ package struct ProcessModes: Sendable, Equatable {
   /// The mode of a handler. Where the setting does not speak of it: our own keep the contract's stream door, and nobody
   /// knows what another does between two requests.
   package func mode(of handler: HostedHandler) -> ProcessMode {
-    own[handler.description.name] ?? all ?? (handler.trust == .none ? .oneshot : .stream)
+    own[handler.description.name] ?? all ?? (handler.isOurs ? .stream : .oneshot)
   }
 
   /// The names that are none of `handlers`.

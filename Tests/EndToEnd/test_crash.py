@@ -111,7 +111,7 @@ def test_a_handler_that_cannot_read_its_request_is_no_200(cluster, tmp_path):
     (tmp_path / "lead-capture").write_text(f'#!/bin/sh\n[ "$1" = --describe ] || exec <&-\nexec {HANDLERS}/lead-capture "$@"\n')
     (tmp_path / "lead-capture").chmod(0o755)
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), ENABLE_NOTIFICATION_WORKER="false") as house:
+    with House(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_PROCESS="oneshot") as house:
         status, _, document = house.http("/api/chatbot/leads", TEST_USER)
         assert database.count("conversations") == 0
         assert status >= 500, document
