@@ -50,7 +50,8 @@ enum Gateway {
     let metrics = Metrics()
     let health = Health()
     let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
-    let connections = Descriptors.raise(reserved: 64 + 8 * settings.admission.places)
+    let ends = 6 * settings.stream.processes + 3 * settings.spares
+    let connections = Descriptors.raise(reserved: 64 + 8 * settings.admission.places + 16 * ends)
     let responder = Responder(
       handlers: handlers,
       clients: Clients(

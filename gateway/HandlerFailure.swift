@@ -36,7 +36,7 @@ extension HandlerResult {
     switch end {
     case .answered(let reply): return reply
     case .ended(let termination):
-      do throws(Problem) { return try Reply(reading: output, hasFailed: termination != .exited(0)) } catch {
+      do throws(Problem) { return try Reply(reading: output, needsStatus: termination != .exited(0)) } catch {
         let fault = output.isEmpty ? "it wrote no reply" : error.detail
         throw .badReply("\(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
       }

@@ -135,7 +135,8 @@ struct StreamProcess {
     var good: [Reply] = []
     var fault: StreamFault?
     for line in lines {
-      do throws(Problem) { good.append(try Reply(reading: line)) } catch {
+      // A line that is only JSON may be meant for a log: taken for a reply, it would put all others off by one.
+      do throws(Problem) { good.append(try Reply(reading: line, needsStatus: true)) } catch {
         fault = .badReply(reason: error.detail)
         break
       }
@@ -171,7 +172,7 @@ struct StreamProcess {
     let rest = replies.rest
     guard !rest.isEmpty else { return .ended(termination) }
     do throws(Problem) {
-      let reply = try Reply(reading: rest, hasFailed: termination != .exited(0))
+      let reply = try Reply(reading: rest, needsStatus: true)
       _ = pool.answered(number, [reply], errorsWereCut: errors.isCut)
       return .ended(termination)
     } catch {

@@ -76,7 +76,7 @@ private enum SystemFiles {
   static let certificates = [
     "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
     "/etc/pki/tls/certs", "/etc/pki/ca-trust", "/etc/pki/tls/openssl.cnf", "/etc/ca-certificates",
-    "/etc/ssl/ca-bundle.pem", "/var/lib/ca-certificates",
+    "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem", "/var/lib/ca-certificates", "/etc/crypto-policies",
   ]
   /// For what the C library and OpenSSL load while they run: ways to find names, ciphers.
   static let libraries = ["/usr/lib", "/usr/lib64", "/etc/ld.so.cache"]

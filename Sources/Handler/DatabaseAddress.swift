@@ -16,13 +16,14 @@ struct DatabaseAddress {
   /// Nil for what is no such URL.
   init?(_ url: String) {
     guard let scheme = ["postgresql://", "postgres://"].first(where: url.hasPrefix) else { return nil }
-    let parts = url.dropFirst(scheme.count).split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-    let authority = parts[0].prefix { $0 != "/" }
-    var hosts = authority
-    if let at = authority.lastIndex(of: "@") {
-      namesUser = authority.first != ":" && authority.first != "@"
-      hosts = authority[authority.index(after: at)...]
+    var rest = url.dropFirst(scheme.count)
+    // As libpq reads it: the login goes up to the first @ that stands before any slash, whatever else is in it.
+    if let at = rest.firstIndex(where: { "@/".contains($0) }), rest[at] == "@" {
+      namesUser = rest.first != ":" && rest.first != "@"
+      rest = rest[rest.index(after: at)...]
     }
+    let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    let hosts = parts[0].prefix { $0 != "/" }
     var names: [String] = []
     var numbers: [String] = []
     for host in hosts.split(separator: ",", omittingEmptySubsequences: false) {

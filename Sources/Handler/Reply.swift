@@ -47,13 +47,13 @@ extension Reply {
   /// characters. A document without `statusCode` is itself the body of a 200, but not of a process that has failed.
   /// Hop-by-hop headers and Content-Length are dropped: the transport computes them. The error says what is wrong with the
   /// reply.
-  package init(reading output: [UInt8], hasFailed: Bool = false) throws(Problem) {
+  package init(reading output: [UInt8], needsStatus: Bool = false) throws(Problem) {
     let document: JSON
     do { document = try JSON(reading: output) } catch {
       throw Problem(.badGateway, "the reply is no JSON document: \(error.reason) at byte \(error.offset)")
     }
     guard let statusCode = document["statusCode"] else {
-      if hasFailed { throw Problem(.badGateway, "the process failed and the reply has no statusCode") }
+      if needsStatus { throw Problem(.badGateway, "the reply has no statusCode") }
       let body = document.string.map { Array($0.utf8) } ?? document.bytes
       self.init(status: 200, headers: ["content-type": "application/json"], body: body)
       return

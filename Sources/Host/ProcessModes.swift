@@ -35,7 +35,7 @@ package struct ProcessModes: Sendable, Equatable {
   package static let settings = [
     setting, .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_WARM_SPARES", 1...64),
     .number("LEADPIPE_STREAM_PROCESSES", 1...64),
-    .number("LEADPIPE_STREAM_WINDOW", 1...1024), .number("LEADPIPE_STREAM_QUEUE", 0...65_536),
+    .number("LEADPIPE_STREAM_WINDOW", 1...1024), .number("LEADPIPE_STREAM_QUEUE", 1...65_536),
     .number("LEADPIPE_STREAM_REQUESTS", 1...1_000_000_000), .number("LEADPIPE_STREAM_MINUTES", 1...10_080),
   ]
 

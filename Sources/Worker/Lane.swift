@@ -63,8 +63,10 @@ package struct Lane: Sendable {
   /// How many more deliveries may be claimed for this lane.
   /// None while outcomes cannot be written down: their leases may end meanwhile, and who claims them makes a late word void.
   package var room: Int {
-    recordFailingSince != nil ? 0 : max(0, capacity - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending)
+    recordFailingSince != nil ? 0 : max(0, aim - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending)
   }
+  /// How many deliveries are held at most: no more than can be sent in half of the shortest lease.
+  package var aim: Int { interval > 0 ? capacity : min(capacity, max(1, Int(15_000 / max(meanSend, 1)))) }
   package var isIdle: Bool { queue.isEmpty && begun.isEmpty && outcomes.isEmpty && heldCount == 0 }
   private var sending: Int { held[.send]?.count ?? 0 }
 
@@ -131,7 +133,8 @@ package struct Lane: Sendable {
     deadlines[stage] = lines.isEmpty ? nil : now.adding(seconds: Self.patience[stage] ?? 12)
     let isProblem = reply["problem"] != nil
     switch stage {
-    case .begin: if !isProblem, reply["outcome"] == nil { begin(line, as: reply) }
+    case .begin where isProblem: notBegun([line])
+    case .begin: if reply["outcome"] == nil { begin(line, as: reply) }
     case .send: sent(isProblem ? Self.unknown(line, "its step answered a problem") : line.outcome(of: reply), now: now)
     case .record:
       if isProblem { return recordFailed([line], now: now) }
@@ -150,14 +153,16 @@ package struct Lane: Sendable {
     case notStarted
   }
 
-  /// The step of a stage died, hung or could not work. Before the send nothing is lost: leases run out. A send without an
+  /// The step of a stage died, hung or could not work. Before the send nothing is lost: what has begun goes back. A send without an
   /// answer is unknown. Records are tried again. Returns how many outcomes will never be written down.
   package mutating func failed(_ stage: Stage, _ end: End, _ reason: String, now: Instant) -> Int {
     let lines = held[stage] ?? []
     held[stage] = []
     deadlines[stage] = nil
     switch stage {
-    case .begin: return 0
+    case .begin:
+      notBegun(lines)
+      return 0
     case .send:
       for (index, line) in lines.enumerated() {
         switch end {
@@ -173,6 +178,12 @@ package struct Lane: Sendable {
 
   /// The stages whose steps have had their time.
   package func overdue(now: Instant) -> [Stage] { deadlines.filter { $0.value <= now }.map(\.key) }
+
+  /// Nobody knows whether the database marked them; nothing was sent. What it marked goes back, and what it did not as well.
+  private mutating func notBegun(_ lines: [JSON]) {
+    outcomes += lines.map { Self.deferred($0).withoutFacts }
+    givenUp += lines
+  }
 
   private mutating func begin(_ line: JSON, as reply: JSON) {
     if isRefused {

@@ -137,7 +137,7 @@ package final class WorkerLoop {
 
   /// Whether a claim could bring anything: for a lane that is more than half full nothing is asked.
   private var wantsMore: Bool {
-    lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room >= $0.lane.capacity / 2 }
+    lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room >= $0.lane.aim / 2 }
   }
 
   /// What the clock asks for.

@@ -103,11 +103,11 @@ final class RunningGateway: Sendable {
     var environment = ["PORT": "0", "LEADPIPE_HANDLERS": folder + "/handlers", "RATE_LIMIT_DEFAULT": "off"]
       .merging(settings) { $1 }
     if inItsFolder {
-      let entries = scripts.map { #""\($0.name)": {"class": "none", "write": ["\(folder)"]}"# }
+      let entries = scripts.map { #""\#($0.name)": {"class": "none", "write": ["\#(folder)"]}"# }
       writeFile(folder + "/trust.json", "{\(entries.joined(separator: ", "))}", mode: 0o600)
       environment["LEADPIPE_TRUST"] = folder + "/trust.json"
     }
-    return try await threads.runIfActive { try RunningGateway(folder, environment) }
+    return try await threads.runIfActive { [environment] in try RunningGateway(folder, environment) }
   }
 
   static var program: String {

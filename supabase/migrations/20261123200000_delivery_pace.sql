@@ -253,7 +253,8 @@ begin
           and (d.id, d.fence) in (select * from jsonb_to_recordset(p -> 'deliveries') as asked (id uuid, fence bigint))) as ids
     from jsonb_each_text(coalesce(p -> 'paces', '{}')) pace order by 1
   loop
-    continue when v_pace.ids is null;
+    continue when v_pace.ids is null
+      or exists (select from public.notification_channels n where n.channel = v_pace.channel and n.paused_until > v_now);
     insert into public.notification_channels (channel) values (v_pace.channel) on conflict do nothing;
     select (n.send_budget ->> 'nextAt')::timestamptz into v_next from public.notification_channels n
     where n.channel = v_pace.channel for no key update;
