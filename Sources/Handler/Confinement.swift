@@ -61,7 +61,8 @@ package struct Confinement: Sendable, Equatable {
       executable = []
       writable = []
     case .foreign(let path):
-      executable = SystemFiles.programs + [path]
+      // Its folder, not the file: one that is replaced while it is being started is another file under the same name.
+      executable = SystemFiles.programs + [String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)])]
       writable = ["/dev/null"] + grants.write
     }
   }

@@ -208,7 +208,7 @@ def test_without_channels_the_sink_receives_the_notifications():
             text = file.read_text() if file.exists() else ""
             found = [json.loads(line) for line in text.splitlines()]
             return len(found) >= 3 and found
-        messages = until(arrived, 20, "three messages in the sink")
+        messages = until(arrived, 60, "three messages in the sink")
         assert len(messages) == 3
         assert all("Test User" in json.dumps(message, ensure_ascii=False) for message in messages)
         until(lambda: house.database.count("lead_events", "event_type = 'lead.created' and processed"), 10, "the event to close")
