@@ -13,6 +13,18 @@ enum StreamFault: Sendable {
   /// The gateway stops and waits no longer.
   case stopped
 
+  /// For the log.
+  var words: String {
+    switch self {
+    case .notStarted(let reason), .badReply(let reason): reason
+    case .ended(let termination): termination.map(String.init(describing:)) ?? "unknown"
+    case .tooMuchOutput: "its reply was too large"
+    case .tooSlow: "it was too slow"
+    case .stoppedReading: "it stopped reading"
+    case .stopped: "the gateway stops"
+    }
+  }
+
   /// For the request that it was at.
   var first: HandlerResult.End {
     switch self {

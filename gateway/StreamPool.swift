@@ -6,6 +6,7 @@ import Synchronization
 
 /// A request on its way through a stream process.
 struct StreamRequest: Sendable {
+  let id: String
   /// The envelope, ended by a line feed.
   let line: [UInt8]
   let arrival = ContinuousClock.now
@@ -67,7 +68,8 @@ final class StreamPool: ProcessSource {
   func run(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
     let now = ContinuousClock.now
     let request = StreamRequest(
-      line: call.envelope() + [0x0A], deadline: now + timeLimit, promise: loop.makePromise(of: HandlerResult.self))
+      id: call.request.requestID, line: call.envelope() + [0x0A], deadline: now + timeLimit,
+      promise: loop.makePromise(of: HandlerResult.self))
     let (arrival, number) = state.withLock { state in
       if state.isStopping { return (nil as StreamRoster<StreamRequest>.Arrival?, nil as Int?) }
       Self.look(at: handler.path, &state, now)
@@ -160,10 +162,17 @@ final class StreamPool: ProcessSource {
 
   func feed(_ number: Int) { state.withLock { $0.pipes[number]?.feed() } }
 
-  /// The process has written replies. False when there were more than requests.
+  /// The process has written replies. False when one of them answers no request, or another than the one whose turn it is: it
+  /// and what follows it are nobody's.
   func answered(_ number: Int, _ replies: [Reply], errorsWereCut: Bool) -> Bool {
     let answered = state.withLock { state in
-      let answered = replies.compactMap { _ in state.roster.answered(by: number) }
+      var answered: [StreamRoster<StreamRequest>.Given] = []
+      for reply in replies {
+        guard let first = state.roster.first(of: number), [nil, first.id].contains(reply.requestID),
+          let given = state.roster.answered(by: number)
+        else { break }
+        answered.append(given)
+      }
       state.fill(number)
       return answered
     }
@@ -187,8 +196,8 @@ final class StreamPool: ProcessSource {
     for (ticket, request) in ended.again {
       giveUp(ticket, after: longestWait, on: request.promise.futureResult.eventLoop)
     }
-    if case .ended(let termination)? = fault, ended.lost.isEmpty, ended.pause == nil {
-      log.warn("A process ended by itself", ["end": termination.map(String.init(describing:)) ?? "unknown"])
+    if let fault, ended.lost.isEmpty, ended.pause == nil {
+      log.warn("A process ended, and nobody waited for it", ["reason": fault.words])
     }
     if let pause = ended.newPause {
       log.error("Its processes end before they answer: none is started for \(pause.milliseconds) ms")

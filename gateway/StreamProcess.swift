@@ -144,7 +144,7 @@ struct StreamProcess {
     guard !good.isEmpty else { return fault }
     let wereAsked = pool.answered(number, good, errorsWereCut: errors.isCut)
     errors.renew()
-    return wereAsked ? fault : .badReply(reason: "it wrote a reply that nobody had asked for")
+    return wereAsked ? fault : .badReply(reason: "it wrote a reply that nobody had asked for, or not in its turn")
   }
 
   private mutating func takeErrors() {

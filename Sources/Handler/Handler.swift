@@ -195,6 +195,18 @@ struct Exchange {
   /// `{"problem": …}`. A body of several lines goes out as these lines; an empty one as nothing.
   var output: [UInt8] {
     guard request.isBare else { return reply.envelope.bytes + [0x0A] }
+    return bareOutput
+  }
+
+  /// The same in a stream: an envelope says which request it answers.
+  var line: [UInt8] {
+    guard !request.isBare else { return bareOutput }
+    var reply = reply
+    reply.requestID = request.requestID
+    return reply.envelope.bytes + [0x0A]
+  }
+
+  private var bareOutput: [UInt8] {
     if reply.status >= 400 {
       return Array(#"{"problem":"#.utf8) + reply.body + Array("}\n".utf8)
     }

@@ -6,7 +6,7 @@ package struct Problem: Error, Sendable, Equatable {
   package enum Kind: Sendable, CaseIterable {
     case badInput, unauthorized, forbidden, notFound, methodNotAllowed, timeout, conflict, preconditionFailed, tooLarge
     case targetTooLong, unsupportedMediaType, expectationFailed, keyReused, tooManyRequests, headersTooLarge
-    case internalError, misconfigured, notAvailable, badGateway, unavailable, tooSlow
+    case internalError, misconfigured, notAvailable, badGateway, unavailable, busy, notMigrated, tooSlow
   }
 
   /// One fault of a request: where it is, and what would be right there.
@@ -57,7 +57,7 @@ extension Problem.Kind {
     case .misconfigured: (500, "A setting is missing or wrong")
     case .notAvailable: (501, "Not available")
     case .badGateway: (502, "Bad gateway")
-    case .unavailable: (503, "Service unavailable")
+    case .unavailable, .busy, .notMigrated: (503, "Service unavailable")
     case .tooSlow: (504, "Gateway timeout")
     }
   }

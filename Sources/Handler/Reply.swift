@@ -8,6 +8,8 @@ package struct Reply: Sendable, Equatable {
   /// Each one `Set-Cookie` value.
   package var cookies: [String] = []
   package var body: [UInt8]
+  /// In a stream: the request that it answers, which has others before and behind it.
+  package var requestID: String?
 
   package init(status: Int, headers: [String: String], cookies: [String] = [], body: [UInt8]) {
     self.status = status
@@ -39,6 +41,7 @@ extension Reply {
       "statusCode": JSON(status),
       "headers": .object(headers.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value)) }),
     ]
+    if let requestID { envelope = envelope.setting("requestId", .string(requestID)) }
     if !cookies.isEmpty { envelope = envelope.setting("cookies", .array(cookies.map(JSON.string))) }
     return envelope.setting("body", .string(text ?? Base64.encode(body))).setting("isBase64Encoded", .bool(text == nil))
   }
@@ -85,6 +88,7 @@ extension Reply {
     }
     if headers["content-type"] == nil { headers["content-type"] = "application/json" }
     self.init(status: status, headers: headers, cookies: cookies, body: body)
+    requestID = document["requestId"]?.string
   }
 }
 

@@ -19,7 +19,7 @@ struct StreamDoor {
       if firstFailure == 0, let failed = exchanges.first(where: { $0.exitStatus != 0 }) {
         firstFailure = failed.exitStatus
       }
-      guard Output.write(exchanges.flatMap(\.output)) else { return ExitStatus.unwritable }
+      guard Output.write(exchanges.flatMap(\.line)) else { return ExitStatus.unwritable }
       afterwards.proceed(now: .now, log: log)
     }
     return firstFailure

@@ -51,8 +51,22 @@ extension Database {
       }
     } catch {
       // Only of what the database refused is it certain that nothing was stored.
-      guard error.kind == .internalError else { return leads.map { _ in .failure(error) } }
-      return leads.map { lead in captureAlone(lead, route: route, log: log) }
+      guard [.internalError, .busy, .notMigrated].contains(error.kind) else {
+        return leads.map { _ in .failure(error) }
+      }
+      return oneByOne(leads, route: route, log: log)
+    }
+  }
+
+  /// Where somebody holds what a lead needs, others that need the same do not wait for it again.
+  private func oneByOne(_ leads: [CheckedLead], route: String, log: Log) -> [Result<Captured, Problem>] {
+    var refused: [(needs: Set<String>, problem: Problem)] = []
+    return leads.map { lead in
+      let needs = lead.needs
+      if let other = refused.first(where: { !$0.needs.isDisjoint(with: needs) }) { return .failure(other.problem) }
+      let outcome = captureAlone(lead, route: route, log: log)
+      if case .failure(let problem) = outcome, problem.kind == .busy { refused.append((needs, problem)) }
+      return outcome
     }
   }
 
@@ -78,6 +92,14 @@ extension Captured {
 }
 
 extension CheckedLead {
+  /// What two leads may both need.
+  fileprivate var needs: Set<String> {
+    Set(
+      [lead.idempotencyKey, lead.conversationID?.text, lead.customerPhone?.e164, lead.customerEmail?.text].compactMap {
+        $0
+      })
+  }
+
   fileprivate func argument(route: String) -> JSON { lead.argument(route: route, content: content, due: due) }
 }
 

@@ -9,6 +9,7 @@ package final class Database {
   private let url: String
   private let role: String?
   private let statementSeconds: Int
+  private let lockMilliseconds: Int
   private var connection: OpaquePointer?
   /// A pooler stands in between that takes no start-up options and hands each transaction another connection: what the
   /// options would say then goes along with each call.
@@ -24,15 +25,19 @@ package final class Database {
   }
   package static let settings = [url, role]
 
-  package convenience init(_ settings: Settings) {
-    self.init(url: settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"])
+  package convenience init(_ settings: Settings, lockMilliseconds: Int = 0) {
+    self.init(
+      url: settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"], lockMilliseconds: lockMilliseconds)
   }
 
-  /// - Parameter statementSeconds: when the server itself ends a statement, whoever still waits for it.
-  package init(url: String, role: String? = nil, statementSeconds: Int = 10) {
+  /// - Parameters:
+  ///   - statementSeconds: when the server itself ends a statement, whoever still waits for it.
+  ///   - lockMilliseconds: how long a statement waits for what somebody else has locked; 0 for as long as it takes.
+  package init(url: String, role: String? = nil, statementSeconds: Int = 10, lockMilliseconds: Int = 0) {
     self.url = url
     self.role = role
     self.statementSeconds = statementSeconds
+    self.lockMilliseconds = lockMilliseconds
   }
 
   deinit { close() }
@@ -75,10 +80,8 @@ package final class Database {
         .joined(separator: String(cString: literal))
     }
     let settings = role.map { "set local role \($0); " } ?? ""
-    guard PQsendQuery(connection, settings + "set local statement_timeout = '\(statementSeconds)s'; " + script) == 1
-    else {
-      throw broken(connection)
-    }
+    let limits = "set local statement_timeout = '\(statementSeconds)s'; set local lock_timeout = \(lockMilliseconds); "
+    guard PQsendQuery(connection, settings + limits + script) == 1 else { throw broken(connection) }
     return try results(of: connection, deadline: deadline)
   }
 
@@ -113,7 +116,7 @@ package final class Database {
       if !isReady(PQsocket(connection), POLLIN, until: .now) { return connection }
       close()
     }
-    let options = "-c statement_timeout=\(statementSeconds)s"
+    let options = "-c statement_timeout=\(statementSeconds)s -c lock_timeout=\(lockMilliseconds)"
     let words =
       [("dbname", url), ("application_name", "leadpipe"), ("client_encoding", "UTF8")]
       + (isPooled ? [] : [("options", options)])

@@ -63,9 +63,11 @@ extension Problem {
       log.error("Database refused", ["function": function.rawValue, "sqlstate": state])
       switch state.prefix(2) {
       case _ where state == "57014": self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)
+      case _ where state == "55P03":
+        self.init(.busy, "somebody else is at work on the same conversation or customer", retryAfter: 1)
       case _ where state == "42883" || state == "42501":
         self.init(
-          .unavailable, "the database is not migrated for this handler, or its login may not call it", retryAfter: 60)
+          .notMigrated, "the database is not migrated for this handler, or its login may not call it", retryAfter: 60)
       // Connection, resources, operator's intervention, system error, read-only standby.
       case "08", "53", "57", "58", "25": self.init(.unavailable, "the database is away", retryAfter: 2)
       default: self.init(.internalError, "the request could not be carried out")

@@ -14,7 +14,8 @@ package struct Intake {
   /// `handler` is the scope of idempotency keys.
   package init(_ settings: Settings, handler: String, _ afterwards: Afterwards) throws(Problem) {
     self.handler = handler
-    database = Database(settings)
+    // A stream process has others waiting behind: one conversation that somebody holds must not hold up all.
+    database = Database(settings, lockMilliseconds: 1000)
     wake = WakeCall(settings, over: database, afterwards)
     hours = try OfficeHours(settings)
   }

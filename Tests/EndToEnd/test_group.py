@@ -2,11 +2,13 @@
 
 import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import handlers
+from cluster import Session
 from parts import TEST_USER
 
 
@@ -97,3 +99,24 @@ def test_two_streams_that_want_the_same_customers_in_another_order(database):
     assert all(reply["statusCode"] == 201 for replies, _ in outcomes for reply in replies)
     assert database.text("select count(distinct customer_id) from conversations") == "60"
     assert not any("deadlock" in line for _, log in outcomes for line in log)
+
+
+def test_a_conversation_that_somebody_holds_holds_up_no_other(database):
+    """Those that need it are told to come again; the others are stored at once."""
+    held = "00000000-0000-4000-8000-00000000000a"
+    first, _ = stream(database, [person(0, conversationId=held)])
+    assert first[0]["statusCode"] in (200, 201)
+    with Session(database.url) as holder:
+        holder.text("begin")
+        holder.text(f"select from conversations where id = '{held}' for update")
+        began = time.monotonic()
+        replies, _ = stream(database, [person(0 if n % 3 == 0 else n, **({"conversationId": held} if n % 3 == 0 else {})) for n in range(12)])
+        took = time.monotonic() - began
+    assert [reply["statusCode"] for reply in replies] == [503 if n % 3 == 0 else 201 for n in range(12)]
+    assert replies[0]["headers"]["retry-after"] == "1" and took < 8
+
+
+def test_a_database_without_the_function_stores_one_by_one(database):
+    database.run("drop function public.capture_leads(jsonb)")
+    replies, _ = stream(database, [person(n) for n in range(5)])
+    assert [reply["statusCode"] for reply in replies] == [201] * 5

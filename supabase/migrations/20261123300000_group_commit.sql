@@ -12,6 +12,8 @@ declare
   v_lead jsonb;
   v_replies jsonb[] := '{}';
 begin
+  -- Where somebody holds what one of them needs, the others do not wait for it.
+  perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)
   from (
     select distinct hashtextextended(name.value, 11) as lock
