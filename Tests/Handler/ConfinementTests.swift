@@ -63,7 +63,7 @@ import Testing
   @Test("a foreign program may be interpreted, and gets what the operator grants") func foreign() {
     let grants = Confinement.Grants(read: ["/srv/r"], write: ["/srv/w"], connect: [8443])
     let confinement = Confinement(.foreign(path: "/h/x"), environment: [:], grants: grants, seconds: 7)
-    #expect(confinement.executable.contains("/h/x") && confinement.executable.contains("/usr"))
+    #expect(confinement.executable.contains("/h") && confinement.executable.contains("/usr"))
     #expect(confinement.readable.contains("/srv/r") && confinement.writable == ["/dev/null", "/srv/w"])
     #expect(confinement.ports == [8443])
     #expect(confinement.limits.contains { $0.name == "seconds of processor time" && $0.value == 7 })
