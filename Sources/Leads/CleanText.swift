@@ -3,6 +3,9 @@
 /// Text that people typed, made harmless and kept whole: control characters other than line feed and tab, and overrides
 /// of the writing direction, are removed; CRLF and CR become LF; blanks at both ends go; what is left is in NFC.
 package func cleanText(_ text: String) -> String {
+  // Most texts are clean: printing ASCII without a blank at an end.
+  let utf8 = text.utf8
+  if utf8.allSatisfy({ 0x20..<0x7F ~= $0 }), utf8.first != 0x20, utf8.last != 0x20 { return text }
   var scalars = String.UnicodeScalarView()
   var previous: Unicode.Scalar = " "
   for scalar in text.unicodeScalars {

@@ -116,7 +116,8 @@ extension Form.Rule {
   /// Without the blanks at the ends that keyboards add. Nothing else is taken away from an address: it could make another
   /// one of it.
   private static func trimmed(_ text: String) -> String {
-    String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+    guard text.utf8.first == 0x20 || text.utf8.last == 0x20 else { return text }
+    return String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
   }
 
   /// The normalised value; nil with a fault when it is wrong, nil without one when it counts as absent.

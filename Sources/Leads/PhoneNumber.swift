@@ -15,7 +15,7 @@ package struct PhoneNumber: Sendable, Hashable {
   /// (`1 415 555 2671` without its plus may be American or Chinese).
   package init?(_ text: String) {
     var rest = text.unicodeScalars[...]
-    if text.lowercased().hasPrefix("tel:") { rest = rest.dropFirst(4) }
+    if text.prefix(4).lowercased() == "tel:" { rest = rest.dropFirst(4) }
     var digits = ""
     var isInternational = false
     for scalar in Self.withoutTrunkZero(rest) {
@@ -64,7 +64,8 @@ package struct PhoneNumber: Sendable, Hashable {
 
   /// The value of a decimal digit of any script: Arabic-Indic and full-width ones are typed too.
   private static func digit(_ scalar: Unicode.Scalar) -> Int? {
-    guard scalar.properties.numericType == .decimal, let value = scalar.properties.numericValue else { return nil }
+    if ("0"..."9").contains(scalar) { return Int(scalar.value) - 0x30 }
+    guard !scalar.isASCII, scalar.properties.numericType == .decimal, let value = scalar.properties.numericValue else { return nil }
     return Int(value)
   }
 

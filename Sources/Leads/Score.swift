@@ -73,19 +73,66 @@ package struct Score: Sendable, Equatable {
     let written = [lead.notes, lead.details["subject"]?.string, lead.details["urgency"]?.string].compactMap { $0 }
     let text = (written + lead.tags + lead.messages.filter { $0.sender == "customer" }.map(\.text))
       .joined(separator: "\n").lowercased()
-    // Whole words only: a monsoon is not soon. Arabic joins its articles to words, so there any place will do.
-    let words = text.split { !$0.isLetter && !$0.isNumber }.joined(separator: " ")
-    let later = [
-      "not urgent", "not so urgent", "not very urgent", "nothing urgent", "no rush", "no hurry", "ليس عاجلا",
-    ]
-    let now = [
-      "urgent", "urgently", "asap", "immediate", "immediately", "today", "this week", "right away", "عاجل", "فورا",
-      "اليوم",
-    ]
-    let soon = ["this month", "next week", "soon", "next month", "قريبا", "هذا الشهر"]
-    let says = { (phrases: [String]) in
-      phrases.contains { $0.utf8.allSatisfy { $0 < 0x80 } ? " \(words) ".contains(" \($0) ") : words.contains($0) }
+    let words = PhraseText(text)
+    let says = { (phrases: [[UInt8]]) in phrases.contains(where: words.contains) }
+    return says(Self.later) ? 0 : says(Self.now) ? 15 : says(Self.soon) ? 8 : 0
+  }
+
+  private static let later = PhraseText.phrases([
+    "not urgent", "not so urgent", "not very urgent", "nothing urgent", "no rush", "no hurry", "ليس عاجلا",
+  ])
+  private static let now = PhraseText.phrases([
+    "urgent", "urgently", "asap", "immediate", "immediately", "today", "this week", "right away", "عاجل", "فورا",
+    "اليوم",
+  ])
+  private static let soon = PhraseText.phrases([
+    "this month", "next week", "soon", "next month", "قريبا", "هذا الشهر",
+  ])
+}
+
+/// A text in which phrases are looked for: its words in UTF-8 with one blank around each.
+private struct PhraseText {
+  private let bytes: [UInt8]
+
+  /// Letters and numbers with their marks are words, all else parts them.
+  init(_ text: String) {
+    let blank = UInt8(ascii: " ")
+    var bytes = [blank]
+    bytes.reserveCapacity(text.utf8.count + 2)
+    for scalar in text.unicodeScalars {
+      if scalar.isPartOfWord {
+        bytes.append(contentsOf: UTF8.encode(scalar).unsafelyUnwrapped)
+      } else if bytes.last != blank {
+        bytes.append(blank)
+      }
     }
-    return says(later) ? 0 : says(now) ? 15 : says(soon) ? 8 : 0
+    if bytes.last != blank { bytes.append(blank) }
+    self.bytes = bytes
+  }
+
+  /// What to look for. Whole words only: a monsoon is not soon. Arabic joins its articles to words, so there any place will do.
+  static func phrases(_ texts: [String]) -> [[UInt8]] {
+    texts.map { Array(($0.utf8.allSatisfy { $0 < 0x80 } ? " \($0) " : $0).utf8) }
+  }
+
+  func contains(_ phrase: [UInt8]) -> Bool {
+    guard phrase.count <= bytes.count else { return false }
+    return bytes.withUnsafeBufferPointer { bytes in
+      phrase.withUnsafeBufferPointer { phrase in
+        (0...(bytes.count - phrase.count)).contains { start in
+          phrase.indices.allSatisfy { bytes[start + $0] == phrase[$0] }
+        }
+      }
+    }
+  }
+}
+
+extension Unicode.Scalar {
+  fileprivate var isPartOfWord: Bool {
+    switch value {
+    case 0x30...0x39, 0x61...0x7A, 0x41...0x5A: true
+    case 0..<0x80: false
+    default: properties.isAlphabetic || properties.numericType != nil || properties.isGraphemeExtend
+    }
   }
 }

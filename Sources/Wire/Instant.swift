@@ -22,14 +22,27 @@ package struct Instant: Sendable, Hashable, Comparable {
 }
 
 extension Instant {
-  /// ISO 8601 in UTC with milliseconds: `2026-11-22T21:00:00.000Z`.
+  /// ISO 8601 in UTC with milliseconds: `2026-11-22T21:00:00.000Z`. For the years 0 to 9999.
   package var iso8601: String {
     let (days, rest) = milliseconds.quotientAndFloorRemainder(by: 86_400_000)
     let (year, month, day) = Self.civil(days)
     let seconds = rest / 1000
-    return Self.padded(year, 4) + "-" + Self.padded(month, 2) + "-" + Self.padded(day, 2) + "T"
-      + Self.padded(seconds / 3600, 2) + ":" + Self.padded(seconds / 60 % 60, 2) + ":" + Self.padded(seconds % 60, 2)
-      + "." + Self.padded(rest % 1000, 3) + "Z"
+    let numbers = [
+      (year, 4), (month, 2), (day, 2), (seconds / 3600, 2), (seconds / 60 % 60, 2), (seconds % 60, 2), (rest % 1000, 3),
+    ]
+    return String(unsafeUninitializedCapacity: 24) { text in
+      var index = 0
+      for ((number, width), mark) in zip(numbers, "--T::.Z".utf8) {
+        var number = number
+        for place in stride(from: index + width - 1, through: index, by: -1) {
+          text[place] = UInt8(ascii: "0") + UInt8(number % 10)
+          number /= 10
+        }
+        text[index + width] = mark
+        index += width + 1
+      }
+      return index
+    }
   }
 
   /// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]](Z|±HH:MM)` within the years 1970 to 9999; nil for anything else. Digits
@@ -77,11 +90,6 @@ extension Instant {
     guard index == bytes.count else { return nil }
     let seconds = Self.days(year, month, day) * 86_400 + hour * 3600 + (minute - offset) * 60 + second
     self.init(milliseconds: seconds * 1000 + fraction)
-  }
-
-  private static func padded(_ number: Int, _ width: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, width - digits.count)) + digits
   }
 
   /// Days since 1970-01-01 of a date in the proleptic Gregorian calendar (eras of 400 years, the year begins in March).
