@@ -257,6 +257,7 @@ def rates():
         row(queue.name, f"{counts[queue]:,}", f"{steady:,.0f}", each(done), f"{median(done, 'whole'):,.0f}",
             f"{steady / median(runs[ours], 'steady'):.2f} ×")
         profile(queue.name, done)
+    keep(deliveries={queue.name: median(done, "steady") for queue, done in runs.items()})
 
 
 def latencies():
@@ -310,6 +311,7 @@ def latencies():
     for queue in lines:
         assert len(began[queue]) == count, f"{queue.name} has begun {len(began[queue])}"
         row(queue.name, *percentiles(began[queue], told[queue]), *percentiles(began[queue], asked[queue]))
+    keep(commit_to_start=[float(ms) for ms in percentiles(began[ours], told[ours])])
     row("for comparison: one insert and its commit", "", "", *percentiles(commits, [0] * count))
 
 

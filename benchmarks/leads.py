@@ -22,11 +22,17 @@ from argument import argument
 from measure import HERE, PLAIN, busy, cpu, keep, memory, row, running, setting, table, tree, until
 
 URL, WORK = sys.argv[2], pathlib.Path(sys.argv[3])
-BIN, PEERS = HERE.parent / "bin", HERE / "peers"
+# A copy: its pages are shared with no other process of the same program, so that memory is not told too small.
+BIN, PEERS = WORK / "bin", HERE / "peers"
 SECONDS = setting("HTTP_SECONDS", 5)
 ROUNDS = setting("HTTP_ROUNDS", 3)
 # Database connections of a rival, and processes of fcgiwrap: as many as our gateway starts one-shot processes at a time.
 POOL = 16
+GENTLE_RATE, GENTLE_SECONDS = setting("GENTLE_RATE", 20), setting("GENTLE_SECONDS", 10)
+BULK_LEADS = setting("BULK_LEADS", 20_000)
+IDLE_SECONDS = setting("IDLE_SECONDS", 90)
+GROWTH_CONVERSATIONS = setting("GROWTH_CONVERSATIONS", 1_000_000)
+CLAIM_FINISHED, CLAIM_FUTURE = setting("CLAIM_FINISHED", 1_000_000), setting("CLAIM_FUTURE", 100_000)
 CONNECTIONS = 1, 16, 64
 STREAM, EXPRESS, PGBENCH = "leadpipe, stream", "Express, node-pg", "pgbench -M prepared"
 
@@ -240,7 +246,7 @@ def load(server: Server, pid: int, port: int, connections: int, seconds: float =
 SCRIPT = "\\set n random(100000000000, 999999999999)\nselect public.capture_lead(replace(:template, '#', (:n)::text)::jsonb);\n"
 
 
-def pgbench(clients: int, seconds: float = SECONDS, url: str = URL) -> Load:
+def pgbench(clients: int, seconds: float = SECONDS, url: str = URL, call: str | None = None) -> Load:
     """The function alone: no HTTP, no JSON read, no check."""
     (WORK / "capture.sql").write_text(SCRIPT)
     for old in WORK.glob("pgbench.*"):
@@ -248,7 +254,7 @@ def pgbench(clients: int, seconds: float = SECONDS, url: str = URL) -> Load:
     before, database = os.times(), cpu(postgres.pid)
     done = subprocess.run(
         ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(2, clients)), "-T", str(int(seconds)), "-f", "capture.sql",
-         "-D", f"template={ARGUMENT}", "-l", "--log-prefix", "pgbench", login(url)],
+         "-D", f"template={call or ARGUMENT}", "-l", "--log-prefix", "pgbench", login(url)],
         cwd=WORK, env=PLAIN, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     after = os.times()
     time.sleep(0.2)  # Until the server has waited for its processes.
@@ -303,10 +309,157 @@ def print_loads(name: str, loads: list[Load], express: list[Load] | None, pgbenc
         f"{rate / median(pgbench, 'rate'):.2f} ×")
 
 
+def gentle() -> None:
+    """One connection that sends now and then, to each in turn."""
+    servers = [gateway("stream"), gateway("warm"), gateway("oneshot"), *filter(Server.starts, [express()] if os.environ.get("NODE") else [])]
+    times: dict[str, list[float]] = {server.name: [] for server in servers}
+    other = dict.fromkeys(times, 0)
+    postgres.empty()
+    with contextlib.ExitStack() as stack:
+        clients = {server.name: stack.enter_context(Client(stack.enter_context(server.up())[1])) for server in servers}
+        for turn in range(ROUNDS):
+            for name, client in clients.items():
+                start = time.monotonic()
+                for tick in range(int(GENTLE_SECONDS * GENTLE_RATE)):
+                    time.sleep(max(0, start + tick / GENTLE_RATE - time.monotonic()))
+                    before = time.perf_counter()
+                    status = client.post()
+                    # The first ones warm up.
+                    if tick >= 5:
+                        times[name].append((time.perf_counter() - before) * 1000)
+                        other[name] += status != 201
+    table(f"{GENTLE_RATE} a second on one connection", "p50 ms", "p99 ms", "requests", "not 201", "against oneshot")
+    half = {name: statistics.median(of_name) for name, of_name in times.items()}
+    for name, of_name in times.items():
+        row(name, f"{half[name]:.2f}", f"{statistics.quantiles(of_name, n=100)[98]:.2f}", len(of_name), other[name],
+            f"{half[name] / half['leadpipe, oneshot']:.2f} ×")
+    keep(gentle=half)
+
+
+def bulk() -> None:
+    """A file of leads through one process, against the function called by 16 clients with the same leads."""
+    few = WORK / "few.ndjson"
+    few.write_text("".join(BODY.replace("#", f"{n + 10**11}") + "\n" for n in range(BULK_LEADS)))
+    many = WORK / "many.ndjson"
+    with many.open("w") as file:
+        subprocess.run([BIN / "leadpipe", "generate", "--count", str(BULK_LEADS), "--hostile", "0", "--keys"], stdout=file, check=True)
+    samples = [json.loads(line) for line in many.read_text().splitlines()[:1000]]
+    average = round(statistics.mean(len(sample.get("messages", [])) for sample in samples))
+    cases = {f"the leads of the tables above, {setting('BENCH_MESSAGES', 2)} messages": (few, ARGUMENT),
+             f"those of leadpipe generate, {average} messages on average": (many, argument(template(average)))}
+    for name, (leads, call) in cases.items():
+        runs: list[Load] = []
+        others: list[Load] = []
+        for _ in range(ROUNDS):
+            postgres.empty()
+            runs.append(stream(leads))
+            postgres.empty()
+            others.append(pgbench(16, call=call))
+        table(f"lead-capture --stream < {BULK_LEADS:,} leads: {name}", "leads a second", "each run", "CPU ms each", "and PostgreSQL's",
+              "against pgbench -c 16")
+        for what, loads in ("lead-capture --stream", runs), ("pgbench -M prepared -c 16", others):
+            row(what, f"{median(loads, 'rate'):,.0f}", ", ".join(f"{load.rate:,.0f}" for load in loads), f"{median(loads, 'cpu'):.3f}",
+                f"{median(loads, 'postgres'):.3f}", f"{median(loads, 'rate') / median(others, 'rate'):.2f} ×")
+        keep(**{f"bulk {leads.stem}": median(runs, "rate") / median(others, "rate")})
+
+
+def stream(leads: pathlib.Path) -> Load:
+    """From the start of the process to its end, after the last reply."""
+    before, database = os.times(), cpu(postgres.pid)
+    start = time.monotonic()
+    with leads.open() as file, (WORK / "replies").open("w") as replies:
+        subprocess.run([BIN / "handlers/lead-capture", "--stream"], stdin=file, stdout=replies, env=PLAIN | {"DATABASE_URL": login(URL)}, check=True)
+    taken, after = time.monotonic() - start, os.times()
+    time.sleep(0.2)  # Until the server has waited for its process.
+    database = cpu(postgres.pid) - database
+    stored = int(psql("select count(*) from conversations"))
+    if stored != BULK_LEADS:
+        sys.exit(f"{stored} of {BULK_LEADS} leads were stored")
+    own = after.children_user + after.children_system - before.children_user - before.children_system
+    return Load(stored / taken, 0, 0, 1000 * own / stored, 1000 * database / stored, 0, stored)
+
+
+def idle() -> None:
+    """The whole house, after some leads and then nothing for a while, in the default mode and in warm mode."""
+    sums = {}
+    table(f"idle for {IDLE_SECONDS} s, after 20 leads", "processes", "PSS MB")
+    for mode in "stream", "warm":
+        state, port = WORK / f"house-{mode}", free_port()
+        settings = {"LEADPIPE_STATE": str(state), "PORT": str(port), "RATE_LIMIT_LEAD": "off"}
+        log = WORK / "house.log"
+        with log.open("w") as out, running([BIN / "leadpipe", "up"], settings | ({} if mode == "stream" else {"LEADPIPE_PROCESS": mode}), stdout=out) as house:
+            until(lambda: "\nready " in log.read_text(), "another house")
+            with Client(port) as client:
+                if any(client.post() != 201 for _ in range(20)):
+                    sys.exit("a lead was not taken")
+            time.sleep(IDLE_SECONDS)
+            server = int((state / "postgres/data/postmaster.pid").read_text().split()[0])
+            database = {process.pid for process in tree(server)}
+            kinds: dict[str, list[int]] = {}
+            for process in tree(house.pid):
+                if process.pid not in database:
+                    kinds.setdefault(kind(process.pid), []).append(process.pid)
+            kinds.pop("leadpipe sink", None)  # It stands in for the providers.
+            for name, pids in sorted(kinds.items()):
+                row(f"{mode}: {name}", len(pids), f"{memory(pids):.1f}")
+            sums[mode] = memory(pid for pids in kinds.values() for pid in pids)
+            row(f"{mode}: all of these", sum(map(len, kinds.values())), f"{sums[mode]:.1f}")
+            house.terminate()
+            house.wait(20)
+    keep(idle=sums)
+
+
+def kind(pid: int) -> str:
+    """The program and its first word."""
+    with contextlib.suppress(OSError):
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        return " ".join([pathlib.Path(words[0]).name, *words[1:2]]).strip()
+    return "ended"
+
+
+def growth() -> None:
+    """The same capture, empty and grown, in turn."""
+    grown = URL.replace("/leadpipe?", "/bench_grown?")
+    psql("drop database if exists bench_grown"), psql("create database bench_grown")
+    subprocess.run([BIN / "leadpipe", "migrate"], env=PLAIN | {"DATABASE_URL": grown}, stdout=subprocess.DEVNULL, check=True)
+    start = time.monotonic()
+    subprocess.run(["psql", "-Xq", "-v", f"conversations={GROWTH_CONVERSATIONS}", "-f", HERE / "grown.sql", grown], env=PLAIN, check=True)
+    print(f"\nFilled with {GROWTH_CONVERSATIONS:,} conversations and {3 * GROWTH_CONVERSATIONS:,} events in {time.monotonic() - start:.0f} s:",
+          psql("select pg_size_pretty(pg_database_size(current_database()))", grown) + ".", flush=True)
+    # Its leads would all be planned by these claims: it comes first, and leaves nothing.
+    claims = subprocess.run([sys.executable, HERE / "claims.py", grown, str(CLAIM_FINISHED), str(CLAIM_FUTURE)], stdout=subprocess.PIPE, text=True,
+                            check=True, env=os.environ | {"CLAIM_TABLE": f"{GROWTH_CONVERSATIONS:,} conversations, "}).stdout
+    loads: dict[tuple[str, int, str], list[Load]] = {}
+    for _ in range(ROUNDS):
+        for state, url in ("empty", URL), ("grown", grown):
+            if state == "empty":
+                postgres.empty()
+            psql("checkpoint", url)
+            with gateway("stream").up(url) as (pid, port):
+                wrk(16, 2, port)
+                for connections in 16, 64:
+                    loads.setdefault((STREAM, connections, state), []).append(load(gateway("stream"), pid, port, connections))
+            for connections in 16, 64:
+                loads.setdefault((PGBENCH, connections, state), []).append(pgbench(connections, url=url))
+    table("capture, empty and grown", "empty, a second", "grown", "p99 ms, empty", "grown", "PostgreSQL's CPU ms, empty", "grown", "not 201", "grown against empty")
+    kept = {}
+    for name in STREAM, PGBENCH:
+        for connections in 16, 64:
+            empty, full = loads[name, connections, "empty"], loads[name, connections, "grown"]
+            kept[f"{name}, {connections}"] = ratio = median(full, "rate") / median(empty, "rate")
+            row(f"{name}, {connections} connections", f"{median(empty, 'rate'):,.0f}", f"{median(full, 'rate'):,.0f}", f"{median(empty, 'p99'):.2f}",
+                f"{median(full, 'p99'):.2f}", f"{median(empty, 'postgres'):.3f}", f"{median(full, 'postgres'):.3f}",
+                sum(each.other + each.broken for each in empty + full), f"{ratio:.2f} ×")
+    keep(growth=kept)
+    print(f"\n{claims}", end="", flush=True)
+    psql("drop database bench_grown")
+
+
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+shutil.copytree(HERE.parent / "bin", BIN, dirs_exist_ok=True)
 postgres = Postgres()
 (WORK / "lead.json").write_text(BODY)
 ARGUMENT = argument(json.loads(BODY))
-PARTS: dict[str, Callable[[], None]] = {"http": http}
+PARTS: dict[str, Callable[[], None]] = {"http": http, "gentle": gentle, "bulk": bulk, "idle": idle, "growth": growth}
 if __name__ == "__main__":
     PARTS[sys.argv[1]]()
