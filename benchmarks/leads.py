@@ -202,6 +202,11 @@ class Load:
     other: int = 0  # not 201
     broken: int = 0
 
+    @property
+    def wrong(self) -> float:
+        """The share that was not answered 201."""
+        return (self.other + self.broken) / max(1, self.answers + self.broken)
+
 
 class Postgres:
     """The server of a database."""
@@ -296,7 +301,7 @@ def http() -> None:
               "CPU ms each", "and PostgreSQL's", "PSS MB", "not 201", "against Express", "against pgbench -c 16")
         for name in names:
             print_loads(name, loads[name, connections], loads.get((EXPRESS, connections)), loads[PGBENCH, 16])
-    keep(http={name: {c: {figure: median(loads[name, c], figure) for figure in ("rate", "p50", "p99")} for c in CONNECTIONS}
+    keep(http={name: {c: {figure: median(loads[name, c], figure) for figure in ("rate", "p50", "p99", "wrong")} for c in CONNECTIONS}
                for name in names})
 
 

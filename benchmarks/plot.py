@@ -46,7 +46,8 @@ def plot(http: dict[str, dict[str, dict[str, float]]]) -> str:
         for (connections, colour), y in zip(CONNECTIONS.items(), (top, top + 17)):
             figures = by[connections]
             length = BARS * figures["rate"] / most
-            parts += [bar(NAMES, y, length, colour), text(NAMES + length + 5, y + 12, f"{figures['rate']:,.0f}", size=11)]
+            wrong = f", and {100 * figures['wrong']:.0f} % were not answered 201" if figures["wrong"] else ""
+            parts += [bar(NAMES, y, length, colour), text(NAMES + length + 5, y + 12, f"{figures['rate']:,.0f}{wrong}", size=11)]
             if figures["p50"] > 0:
                 begin, end = place(figures["p50"]), place(figures["p99"])
                 parts += [bar(begin, y, end - begin, colour),
