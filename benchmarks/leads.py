@@ -224,27 +224,32 @@ def spent(pid: int, reaps: bool = True) -> float:
     return cpu(pid) if reaps else busy()
 
 
-def wrk(connections: int, seconds: float, port: int) -> tuple[dict, float]:
+def wrk(connections: int, seconds: float, port: int, halfway: Callable[[], None] = lambda: None) -> tuple[dict, float]:
     """What leads.lua says, and the CPU seconds of wrk."""
     before = os.times()
-    done = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", HERE / "leads.lua",
-         f"http://127.0.0.1:{port}", "--", WORK / "lead.json", str(next(RUN))],
-        env=PLAIN, stdout=subprocess.PIPE, text=True, check=True)
+    with subprocess.Popen(
+            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", HERE / "leads.lua",
+             f"http://127.0.0.1:{port}", "--", WORK / "lead.json", str(next(RUN))],
+            env=PLAIN, stdout=subprocess.PIPE, text=True) as process:
+        time.sleep(seconds / 2)
+        halfway()
+        said = process.communicate()[0]
+    if process.returncode:
+        sys.exit(f"wrk failed: {said}")
     after = os.times()
     own = after.children_user + after.children_system - before.children_user - before.children_system
-    return json.loads(done.stdout.splitlines()[-1]), own
+    return json.loads(said.splitlines()[-1]), own
 
 
 def load(server: Server, pid: int, port: int, connections: int, seconds: float = SECONDS) -> Load:
     before, database = spent(pid, server.reaps), cpu(postgres.pid)
-    said, own = wrk(connections, seconds, port)
-    share = memory(process.pid for process in tree(pid))
+    shares: list[float] = []
+    said, own = wrk(connections, seconds, port, lambda: shares.append(memory(process.pid for process in tree(pid))))
     database = cpu(postgres.pid) - database
     ours = spent(pid, server.reaps) - before - (0 if server.reaps else database + own)
     answers = max(1, said["answers"])
     good = said["answers"] - said["other"]
-    return Load(good / said["seconds"], said["p50"], said["p99"], 1000 * ours / answers, 1000 * database / answers, share,
+    return Load(good / said["seconds"], said["p50"], said["p99"], 1000 * ours / answers, 1000 * database / answers, shares[0],
                 said["answers"], said["other"], said["broken"])
 
 
@@ -306,10 +311,11 @@ def http() -> None:
 
 
 def print_loads(name: str, loads: list[Load], express: list[Load] | None, pgbench: list[Load]) -> None:
+    about = "≈ " if name.startswith("fcgiwrap") else ""  # See Server.reaps.
     rate = median(loads, "rate")
     other, answers = sum(load.other + load.broken for load in loads), sum(load.answers for load in loads)
     row(name, f"{rate:,.0f}", ", ".join(f"{load.rate:,.0f}" for load in loads), f"{median(loads, 'p50'):.2f}", f"{median(loads, 'p99'):.2f}",
-        f"{median(loads, 'cpu'):.3f}", f"{median(loads, 'postgres'):.3f}", f"{median(loads, 'memory'):.0f}" if name != PGBENCH else "",
+        f"{about}{median(loads, 'cpu'):.3f}", f"{median(loads, 'postgres'):.3f}", f"{median(loads, 'memory'):.0f}" if name != PGBENCH else "",
         f"{other:,} of {answers:,}" if other else "0", f"{rate / median(express, 'rate'):.2f} ×" if express else "not there",
         f"{rate / median(pgbench, 'rate'):.2f} ×")
 
