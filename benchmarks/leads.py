@@ -162,6 +162,9 @@ def express() -> Server:
 
 def rivals() -> Iterator[Server]:
     """Those that could be had."""
+    needed = {"Express": "NODE", "FastAPI": "PEERS_PYTHON", "fcgiwrap": "FCGIWRAP"}
+    if missing := [name for name, variable in needed.items() if not os.environ.get(variable)]:
+        print(f"\nWhat could not be had: {', '.join(missing)}.", flush=True)
     if os.environ.get("NODE"):
         yield express()
     if python := os.environ.get("PEERS_PYTHON"):
@@ -379,7 +382,8 @@ def stream(leads: pathlib.Path) -> Load:
     before, database = os.times(), cpu(postgres.pid)
     start = time.monotonic()
     with leads.open() as file, (WORK / "replies").open("w") as replies:
-        subprocess.run([BIN / "handlers/lead-capture", "--stream"], stdin=file, stdout=replies, env=PLAIN | {"DATABASE_URL": login(URL)}, check=True)
+        subprocess.run([BIN / "handlers/lead-capture", "--stream"], stdin=file, stdout=replies, env=PLAIN | {"DATABASE_URL": login(URL)},
+                       check=True)
     taken, after = time.monotonic() - start, os.times()
     time.sleep(0.2)  # Until the server has waited for its process.
     database = cpu(postgres.pid) - database
@@ -398,7 +402,9 @@ def idle() -> None:
         state, port = WORK / f"house-{mode}", free_port()
         settings = {"LEADPIPE_STATE": str(state), "PORT": str(port), "RATE_LIMIT_LEAD": "off"}
         log = WORK / "house.log"
-        with log.open("w") as out, running([BIN / "leadpipe", "up"], settings | ({} if mode == "stream" else {"LEADPIPE_PROCESS": mode}), stdout=out) as house:
+        if mode != "stream":
+            settings["LEADPIPE_PROCESS"] = mode
+        with log.open("w") as out, running([BIN / "leadpipe", "up"], settings, stdout=out) as house:
             until(lambda: "\nready " in log.read_text(), "another house")
             with Client(port) as client:
                 if any(client.post() != 201 for _ in range(20)):
@@ -431,7 +437,8 @@ def kind(pid: int) -> str:
 def growth() -> None:
     """The same capture, empty and grown, in turn."""
     grown = URL.replace("/leadpipe?", "/bench_grown?")
-    psql("drop database if exists bench_grown"), psql("create database bench_grown")
+    psql("set client_min_messages = warning; drop database if exists bench_grown")
+    psql("create database bench_grown")
     subprocess.run([BIN / "leadpipe", "migrate"], env=PLAIN | {"DATABASE_URL": grown}, stdout=subprocess.DEVNULL, check=True)
     start = time.monotonic()
     subprocess.run(["psql", "-Xq", "-v", f"conversations={GROWTH_CONVERSATIONS}", "-f", HERE / "grown.sql", grown], env=PLAIN, check=True)
@@ -439,7 +446,7 @@ def growth() -> None:
           psql("select pg_size_pretty(pg_database_size(current_database()))", grown) + ".", flush=True)
     # Its leads would all be planned by these claims: it comes first, and leaves nothing.
     claims = subprocess.run([sys.executable, HERE / "claims.py", grown, str(CLAIM_FINISHED), str(CLAIM_FUTURE)], stdout=subprocess.PIPE, text=True,
-                            check=True, env=os.environ | {"CLAIM_TABLE": f"{GROWTH_CONVERSATIONS:,} conversations, "}).stdout
+                            check=True, env=os.environ | {"CLAIM_AMONG": f"{GROWTH_CONVERSATIONS:,} conversations, "}).stdout
     loads: dict[tuple[str, int, str], list[Load]] = {}
     for _ in range(ROUNDS):
         for state, url in ("empty", URL), ("grown", grown):
@@ -452,7 +459,8 @@ def growth() -> None:
                     loads.setdefault((STREAM, connections, state), []).append(load(gateway("stream"), pid, port, connections))
             for connections in 16, 64:
                 loads.setdefault((PGBENCH, connections, state), []).append(pgbench(connections, url=url))
-    table("capture, empty and grown", "empty, a second", "grown", "p99 ms, empty", "grown", "PostgreSQL's CPU ms, empty", "grown", "not 201", "grown against empty")
+    table("capture, empty and grown", "empty, a second", "grown", "p99 ms, empty", "grown", "PostgreSQL's CPU ms, empty", "grown",
+          "not 201", "grown against empty")
     kept = {}
     for name in STREAM, PGBENCH:
         for connections in 16, 64:

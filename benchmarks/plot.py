@@ -33,7 +33,8 @@ def plot(http: dict[str, dict[str, dict[str, float]]]) -> str:
     def place(milliseconds: float) -> float:
         return right + BARS * (math.log10(milliseconds) - first) / (last - first)
 
-    parts = [text(NAMES, 24, "new leads a second", size=15, weight="bold"), text(right, 24, "p50 to p99 of one, ms, logarithmic", size=15, weight="bold")]
+    parts = [text(NAMES, 24, "new leads a second", size=15, weight="bold"),
+             text(right, 24, "p50 to p99 of one, ms, logarithmic", size=15, weight="bold")]
     for decade in range(first, last + 1):
         x = place(10 ** decade)
         parts.append(f'<line x1="{x:.1f}" y1="56" x2="{x:.1f}" y2="{height - 20}" stroke="#ddd"/>')
