@@ -98,6 +98,16 @@ class Server:
             yield process.pid, port
 
 
+    def settle(self, pid: int) -> None:
+        """Waits for what the last load has left behind: fcgiwrap runs a program for each request that nobody waits for any more."""
+        for _ in range(200):
+            running_now = tree(pid)
+            # They wait for requests; the first of them is their parent.
+            wrappers = {process.pid for process in running_now if process.name == "fcgiwrap" and process.parent != pid}
+            if self.reaps or not any(process.parent in wrappers for process in running_now):
+                return
+            time.sleep(0.1)
+
     def starts(self) -> bool:
         """Whether it is there; says so where it is not, and the rest goes on without it."""
         try:
@@ -245,6 +255,7 @@ def wrk(connections: int, seconds: float, port: int, halfway: Callable[[], None]
 
 
 def load(server: Server, pid: int, port: int, connections: int, seconds: float = SECONDS) -> Load:
+    server.settle(pid)
     before, database = spent(pid, server.reaps), cpu(postgres.pid)
     shares: list[float] = []
     said, own = wrk(connections, seconds, port, lambda: shares.append(memory(process.pid for process in tree(pid))))
