@@ -341,9 +341,10 @@ def gentle() -> None:
     other = dict.fromkeys(times, 0)
     postgres.empty()
     with contextlib.ExitStack() as stack:
-        clients = {server.name: stack.enter_context(Client(stack.enter_context(server.up())[1])) for server in servers}
-        for turn in range(ROUNDS):
-            for name, client in clients.items():
+        ports = {server.name: stack.enter_context(server.up())[1] for server in servers}
+        for name, port in list(ports.items()) * ROUNDS:
+            # Anew in each turn: a server closes a connection on which nothing comes.
+            with Client(port) as client:
                 start = time.monotonic()
                 for tick in range(int(GENTLE_SECONDS * GENTLE_RATE)):
                     time.sleep(max(0, start + tick / GENTLE_RATE - time.monotonic()))
