@@ -70,7 +70,7 @@ endef
 packages:
 	$(call install-missing,$(PACKAGES))
 
-BENCH_PACKAGES = gcc libc6-dev nodejs python3-venv
+BENCH_PACKAGES = gcc libc6-dev nginx-light nodejs python3-venv wrk
 
 bench-packages: packages
 	$(call install-missing,$(BENCH_PACKAGES))

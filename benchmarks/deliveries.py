@@ -6,7 +6,6 @@ BIN is the folder of our executables, DATABASE_URL the owner's login of a migrat
 folder for what is made meanwhile. Runs in a Python that has requirements.txt. Whatever the database held is deleted."""
 
 import contextlib
-import glob
 import json
 import os
 import pathlib
@@ -21,12 +20,9 @@ import time
 import urllib.request
 
 import psycopg
+from measure import HERE, PLAIN, keep, processes, row, running, setting, table, until
 
 BIN, URL, WORK = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2], pathlib.Path(sys.argv[3]).resolve()
-
-
-def setting(name, default):
-    return int(os.environ.get(name, default))
 
 
 DELIVERIES = setting("BENCH_DELIVERIES", 10_000)
@@ -42,57 +38,15 @@ BATCH = 100
 CONCURRENCY = 20
 
 TRANSACTIONS, WAL = "transactions that write", "KiB of WAL"
-TICKS = os.sysconf("SC_CLK_TCK")
-HERE = pathlib.Path(__file__).parent
-PLAIN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "LOG_LEVEL": "error"}
-
-
-# Processes
-
-def processes():
-    """Of every process: pid, name, parent, session, CPU seconds."""
-    for path in glob.glob("/proc/[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            text = pathlib.Path(path).read_text()
-            rest = text[text.rindex(")") + 2:].split()
-            yield (int(text.split()[0]), text[text.index("(") + 1:text.rindex(")")], int(rest[1]), int(rest[3]),
-                   (int(rest[11]) + int(rest[12])) / TICKS)
-
-
-@contextlib.contextmanager
-def running(command, environment, **files):
-    """A process and all that it starts: at the end nothing of its session is left."""
-    child = subprocess.Popen(command, env=PLAIN | environment, start_new_session=True,
-                             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL} | files)
-    try:
-        yield child
-    finally:
-        child.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(3)
-        for pid, _, _, session, _ in list(processes()):
-            if session == child.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        child.wait()
-
-
-def until(condition, what, seconds=LIMIT):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit(f"not in {seconds} s: {what}")
-        time.sleep(0.2)
-
 
 class Meter:
     """What is spent from now on: CPU ms of PostgreSQL, a worker and a sink by the kind of process; and what is written."""
 
     def __init__(self, connection, sink=None):
         self.connection, self.sink = connection, sink
-        parents = {pid: parent for pid, _, parent, _, _ in processes()}
+        parents = {process.pid: process.parent for process in processes()}
         self.postmaster = parents[connection.info.backend_pid]
-        self.before = {pid: spent for pid, _, _, _, spent in processes()}
+        self.before = {process.pid: process.seconds for process in processes()}
         self.written_before = self.written()
 
     def written(self):
@@ -103,7 +57,7 @@ class Meter:
         queries = dict(self.connection.execute("select pid, query from pg_stat_activity where backend_type = 'client backend'"))
         transactions, wal = (now - before for now, before in zip(self.written(), self.written_before))
         spent = {TRANSACTIONS: transactions, WAL: float(wal) / 1024}
-        for pid, name, parent, session, seconds in processes():
+        for pid, name, parent, session, seconds, _ in processes():
             if parent == self.postmaster and pid != self.connection.info.backend_pid:
                 function = re.search(r"claim_deliveries|begin_deliveries|record_outcomes", queries.get(pid, ""))
                 kind = function[0] if function else "sessions" if pid in queries else "its own processes"
@@ -205,7 +159,7 @@ class Ours(Queue):
 
 
 class Peer(Queue):
-    """A queue of peers.py in a database of its own; its jobs carry the payloads of our events."""
+    """A queue of peers/queues.py in a database of its own; its jobs carry the payloads of our events."""
 
     environment = {}
     tables = {
@@ -217,7 +171,7 @@ class Peer(Queue):
 
     def __init__(self, peer, concurrency, name):
         url = URL.replace("/leadpipe?", f"/bench_{peer}?")
-        self.command = [sys.executable, HERE / "peers.py", peer]
+        self.command = [sys.executable, HERE / "peers/queues.py", peer]
         with contextlib.suppress(psycopg.errors.DuplicateDatabase):
             ours.connection.execute(f"create database bench_{peer}")
             subprocess.run([*self.command, "install", url], check=True, timeout=LIMIT)
@@ -246,19 +200,11 @@ def handlers_without_slack():
     for handler in (BIN / "handlers").iterdir():
         if handler.name != "notify-slack" and not (folder / handler.name).exists():
             (folder / handler.name).symlink_to(handler)
-    subprocess.run(["cc", "-O2", "-o", folder / "notify-slack", HERE / "noop.c"], check=True)
+    subprocess.run(["cc", "-O2", "-o", folder / "notify-slack", HERE / "peers/noop.c"], check=True)
     return folder
 
 
 # Tables
-
-def table(*head):
-    print("\n| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
-
-
-def row(*cells):
-    print("| " + " | ".join(map(str, cells)) + " |", flush=True)
-
 
 def median(runs, figure):
     return statistics.median(getattr(run, figure) for run in runs)
@@ -311,6 +257,7 @@ def rates():
         row(queue.name, f"{counts[queue]:,}", f"{steady:,.0f}", each(done), f"{median(done, 'whole'):,.0f}",
             f"{steady / median(runs[ours], 'steady'):.2f} ×")
         profile(queue.name, done)
+    keep(deliveries={queue.name: median(done, "steady") for queue, done in runs.items()})
 
 
 def latencies():
@@ -364,6 +311,7 @@ def latencies():
     for queue in lines:
         assert len(began[queue]) == count, f"{queue.name} has begun {len(began[queue])}"
         row(queue.name, *percentiles(began[queue], told[queue]), *percentiles(began[queue], asked[queue]))
+    keep(commit_to_start=[float(ms) for ms in percentiles(began[ours], told[ours])])
     row("for comparison: one insert and its commit", "", "", *percentiles(commits, [0] * count))
 
 

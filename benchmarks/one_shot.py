@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+from measure import keep
+
 LEAD = {"customerName": "Test User", "customerPhone": "+971501234567", "customerEmail": "test@example.com",
         "intent": "buy"}
 ARGUMENT = {"route": "lead-capture", "receivedAt": "2026-01-01T00:00:00.000Z", "source": "chatbot", "idempotency": None,
@@ -55,6 +57,7 @@ def main():
     floor = results["C with libpq"][0]
     print("| one process, spawn to reply | p50 ms | p90 ms | runs | against C |")
     print("|---|---|---|---|---|")
+    keep(one_shot={name: median for name, (median, _, _) in results.items()})
     for name, (median, p90, count) in results.items():
         print(f"| {name} | {median:.2f} | {p90:.2f} | {count} | {median / floor:.2f} × |")
 

@@ -1,10 +1,10 @@
-"""The peers of deliveries.py, set up as their documentation recommends:
+"""The queues of deliveries.py, set up as their documentation recommends:
 
-peers.py pgqueuer|procrastinate install DATABASE_URL
-peers.py pgqueuer|procrastinate load DATABASE_URL < PAYLOADS     a job for each line, all at once
-peers.py pgqueuer|procrastinate produce DATABASE_URL             a job for each line of stdin, and a line for each job
-peers.py pgqueuer|procrastinate work DATABASE_URL CONCURRENCY    jobs that do nothing
-peers.py pgqueuer|procrastinate clock DATABASE_URL CONCURRENCY   jobs that say when they began, in nanoseconds
+queues.py pgqueuer|procrastinate install DATABASE_URL
+queues.py pgqueuer|procrastinate load DATABASE_URL < PAYLOADS     a job for each line, all at once
+queues.py pgqueuer|procrastinate produce DATABASE_URL             a job for each line of stdin, and a line for each job
+queues.py pgqueuer|procrastinate work DATABASE_URL CONCURRENCY    jobs that do nothing
+queues.py pgqueuer|procrastinate clock DATABASE_URL CONCURRENCY   jobs that say when they began, in nanoseconds
 """
 
 import asyncio

@@ -1,0 +1,15 @@
+// The argument of capture_lead for a body. What lead-capture computes (score, deadline) is constant here: that is in the peers' favour.
+module.exports = (body) => {
+  const { idempotencyKey, messages = [], ...lead } = body;
+  return JSON.stringify({
+    route: 'lead-capture', source: 'chatbot', receivedAt: new Date().toISOString(),
+    idempotency: idempotencyKey ? { key: idempotencyKey, content: body } : null,
+    lead: {
+      ...lead, leadScore: 42, leadQuality: 'cold', leadScoreBreakdown: { source: 'server' }, tags: [],
+      slaDeadline: '2027-01-01T00:00:00.000Z',
+    },
+    messages: messages.map((m) => ({ id: m.id, sender: m.sender === 'user' ? 'customer' : m.sender, text: m.messageText, type: 'text', timestamp: m.timestamp })),
+    event: { type: 'lead.created', payload: { ...lead, metadata: undefined, source: 'chatbot', leadScore: 42 } },
+    timeline: { title: 'Lead Created', description: 'Captured from chatbot' },
+  });
+};
