@@ -374,28 +374,31 @@ def bulk() -> None:
     cases = {f"the leads of the tables above, {setting('BENCH_MESSAGES', 2)} messages": (few, ARGUMENT),
              f"those of leadpipe generate, {average} messages on average": (many, argument(template(average)))}
     for name, (leads, call) in cases.items():
-        runs: list[Load] = []
-        others: list[Load] = []
-        for _ in range(ROUNDS):
+        ways = {"lead-capture --stream": lambda leads=leads: stream(leads), "two of them, fed by split": lambda leads=leads: stream(leads, 2),
+                "pgbench -M prepared -c 16": lambda call=call: pgbench(16, call=call)}
+        runs: dict[str, list[Load]] = {way: [] for way in ways}
+        for way, run in list(ways.items()) * ROUNDS:
             postgres.empty()
-            runs.append(stream(leads))
-            postgres.empty()
-            others.append(pgbench(16, call=call))
+            runs[way].append(run())
+        others = runs["pgbench -M prepared -c 16"]
         table(f"lead-capture --stream < {BULK_LEADS:,} leads: {name}", "leads a second", "each run", "CPU ms each", "and PostgreSQL's",
               "against pgbench -c 16")
-        for what, loads in ("lead-capture --stream", runs), ("pgbench -M prepared -c 16", others):
+        for what, loads in runs.items():
             row(what, f"{median(loads, 'rate'):,.0f}", ", ".join(f"{load.rate:,.0f}" for load in loads), f"{median(loads, 'cpu'):.3f}",
                 f"{median(loads, 'postgres'):.3f}", f"{median(loads, 'rate') / median(others, 'rate'):.2f} ×")
-        keep(**{f"bulk {leads.stem}": median(runs, "rate") / median(others, "rate")})
+        keep(**{f"bulk {leads.stem}": median(runs["lead-capture --stream"], "rate") / median(others, "rate"),
+                f"bulk {leads.stem} by two": median(runs["two of them, fed by split"], "rate") / median(others, "rate")})
 
 
-def stream(leads: pathlib.Path) -> Load:
-    """From the start of the process to its end, after the last reply."""
+def stream(leads: pathlib.Path, processes: int = 1) -> Load:
+    """From the start of the processes to their end, after the last reply."""
+    command = f"{BIN}/handlers/lead-capture --stream"
+    if processes > 1:
+        command = f"split -n r/{processes} --filter='{command}'"
     before, database = os.times(), cpu(postgres.pid)
     start = time.monotonic()
     with leads.open() as file, (WORK / "replies").open("w") as replies:
-        subprocess.run([BIN / "handlers/lead-capture", "--stream"], stdin=file, stdout=replies, env=PLAIN | {"DATABASE_URL": login(URL)},
-                       check=True)
+        subprocess.run(command, shell=True, stdin=file, stdout=replies, env=PLAIN | {"DATABASE_URL": login(URL)}, check=True)
     taken, after = time.monotonic() - start, os.times()
     time.sleep(0.2)  # Until the server has waited for its process.
     database = cpu(postgres.pid) - database
