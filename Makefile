@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak lint format bench clean packages test-packages bench-packages
+.PHONY: help run build test soak lint format bench clean packages test-packages soak-packages bench-packages
 
 SWIFT ?= swift
 # libstdc++ is linked in where the toolchain has it as an archive: loading it would cost every start half a millisecond.
@@ -40,7 +40,7 @@ build: packages ## release executables into bin/
 test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
 	@Tests/run
 
-soak: test-packages build ## what takes half an hour: faults and kills by the thousand, hostile requests, more random documents
+soak: test-packages soak-packages build ## what takes half an hour: faults and kills by the thousand, hostile requests, more random documents
 	@Tests/run soak
 
 lint: ## the code's form
@@ -77,3 +77,8 @@ bench-packages: packages
 
 test-packages: packages
 	$(call install-missing,$(TEST_PACKAGES))
+
+SOAK_PACKAGES = gcc libc6-dev slowhttptest
+
+soak-packages: packages
+	$(call install-missing,$(SOAK_PACKAGES))

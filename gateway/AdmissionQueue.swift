@@ -21,39 +21,38 @@ struct AdmissionQueue: Sendable {
   private(set) var inside = 0
   private var insideOf: [String: Int] = [:]
   private var waiting: [(ticket: Int, handler: String)] = []
-  private var waitingOf: [String: Int] = [:]
+  private var rooms: [String: WaitingRoom] = [:]
   private var lastTicket = 0
 
   init(_ limits: AdmissionLimits) { self.limits = limits }
 
-  func waiting(for handler: String) -> Int { waitingOf[handler] ?? 0 }
+  func waiting(for handler: String) -> Int { rooms[handler]?.taken ?? 0 }
 
-  mutating func arrive(_ handler: String) -> Verdict {
+  mutating func arrive(_ handler: String, at now: ContinuousClock.Instant) -> Verdict {
     if hasPlace(for: handler) {
-      enter(handler)
+      enter(handler, at: now)
       return .enter
     }
-    guard waiting(for: handler) < limits.waitingOfOne else { return .turnedAway }
+    guard room(of: handler, { $0.sitDown(at: now) }) else { return .turnedAway }
     lastTicket += 1
     waiting.append((lastTicket, handler))
-    waitingOf[handler, default: 0] += 1
     return .wait(ticket: lastTicket)
   }
 
   /// One goes out. The ticket that takes a place that is free now, first come, first served; nil when nobody can.
-  mutating func leave(_ handler: String) -> Int? {
+  mutating func leave(_ handler: String, at now: ContinuousClock.Instant) -> Int? {
     inside -= 1
     Self.take(1, from: &insideOf, handler)
     guard let index = waiting.firstIndex(where: { hasPlace(for: $0.handler) }) else { return nil }
-    let next = remove(index)
-    enter(next.handler)
+    let next = remove(index, at: now)
+    enter(next.handler, at: now)
     return next.ticket
   }
 
   /// A ticket that has waited long enough. False when it has been let in meanwhile.
-  mutating func giveUp(_ ticket: Int) -> Bool {
+  mutating func giveUp(_ ticket: Int, at now: ContinuousClock.Instant) -> Bool {
     guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else { return false }
-    _ = remove(index)
+    _ = remove(index, at: now)
     return true
   }
 
@@ -61,15 +60,21 @@ struct AdmissionQueue: Sendable {
     inside < limits.places && insideOf[handler, default: 0] < limits.placesOfOne
   }
 
-  private mutating func enter(_ handler: String) {
+  private mutating func enter(_ handler: String, at now: ContinuousClock.Instant) {
+    room(of: handler) { $0.serve(at: now) }
     inside += 1
     insideOf[handler, default: 0] += 1
   }
 
-  private mutating func remove(_ index: Int) -> (ticket: Int, handler: String) {
+  private mutating func remove(_ index: Int, at now: ContinuousClock.Instant) -> (ticket: Int, handler: String) {
     let one = waiting.remove(at: index)
-    Self.take(1, from: &waitingOf, one.handler)
+    room(of: one.handler) { $0.getUp(at: now) }
     return one
+  }
+
+  @discardableResult
+  private mutating func room<R>(of handler: String, _ body: (inout WaitingRoom) -> R) -> R {
+    body(&rooms[handler, default: WaitingRoom(seats: limits.waitingOfOne)])
   }
 
   private static func take(_ number: Int, from counts: inout [String: Int], _ handler: String) {
@@ -93,7 +98,7 @@ actor Admission {
 
   /// Waits for a place. Why there is none in time; after nil, `leave` must be called.
   func enter(_ handler: String) async -> Refusal? {
-    switch queue.arrive(handler) {
+    switch queue.arrive(handler, at: .now) {
     case .enter: return nil
     case .turnedAway: return .queueIsFull
     case .wait(let ticket):
@@ -106,10 +111,10 @@ actor Admission {
   }
 
   func leave(_ handler: String) {
-    if let ticket = queue.leave(handler) { waiters.removeValue(forKey: ticket)?.resume(returning: nil) }
+    if let ticket = queue.leave(handler, at: .now) { waiters.removeValue(forKey: ticket)?.resume(returning: nil) }
   }
 
   private func giveUp(_ ticket: Int) {
-    if queue.giveUp(ticket) { waiters.removeValue(forKey: ticket)?.resume(returning: .waitedTooLong) }
+    if queue.giveUp(ticket, at: .now) { waiters.removeValue(forKey: ticket)?.resume(returning: .waitedTooLong) }
   }
 }

@@ -58,7 +58,8 @@ enum Gateway {
         limits: ClientLimits(settings.limits), proxies: settings.proxies, connections: settings.clientConnections,
         log: log),
       crossOrigin: CrossOrigin(origins: settings.origins), metrics: metrics, health: health, slow: settings.slow,
-      log: log, turnedAwayLog: TurnedAwayLog(log: log, metrics: metrics))
+      log: log, turnedAwayLog: TurnedAwayLog(log: log, metrics: metrics),
+      antechamber: Antechamber(wait: settings.stream.longestWait))
     let clients = ListeningService(
       address: settings.address, setup: Listener(responder: responder), connections: connections, logger: logger
     ) { address in

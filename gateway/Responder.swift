@@ -29,6 +29,7 @@ struct Responder: Sendable {
   let slow: Duration?
   let log: Log
   let turnedAwayLog: TurnedAwayLog
+  let antechamber: Antechamber
 
   /// As they are now; a request keeps what it has found.
   var routes: RouteTable<Endpoint> { handlers.set.routes }
@@ -39,7 +40,8 @@ struct Responder: Sendable {
   /// overload those of 503 are counted instead.
   func answer(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<Answer> {
     metrics.began(call.endpoint.handler.description.name)
-    return call.endpoint.processes.run(call, on: loop).map { result in answer(call, result) }
+    return call.endpoint.processes.run(call, on: loop).flatMap { result in antechamber.hold(result, on: loop) }
+      .map { result in answer(call, result) }
   }
 
   private func answer(_ call: Call, _ result: HandlerResult) -> Answer {

@@ -67,6 +67,10 @@ final class StreamPool: ProcessSource {
   /// Has a request answered.
   func run(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
     let now = ContinuousClock.now
+    // Under overload most are turned away: before anything is made of them.
+    if state.withLock({ $0.roster.isFull(at: now) }) {
+      return loop.makeSucceededFuture(HandlerResult(end: .turnedAway(.queueIsFull)))
+    }
     let request = StreamRequest(
       id: call.request.requestID, line: call.envelope() + [0x0A], deadline: now + timeLimit,
       promise: loop.makePromise(of: HandlerResult.self))
@@ -91,7 +95,7 @@ final class StreamPool: ProcessSource {
 
   private func giveUp(_ ticket: Int, after time: Duration, on loop: any EventLoop) {
     loop.scheduleTask(in: .milliseconds(Int64(time.milliseconds))) { [self] in
-      state.withLock { $0.roster.giveUp(ticket) }?.end(.turnedAway(.waitedTooLong))
+      state.withLock { $0.roster.giveUp(ticket, at: .now) }?.end(.turnedAway(.waitedTooLong))
     }
   }
 
@@ -141,7 +145,7 @@ final class StreamPool: ProcessSource {
   func opened(_ number: Int, _ pipe: StreamPipe) {
     state.withLock { state in
       state.pipes[number] = pipe
-      state.roster.serve(number)
+      state.roster.serve(number, at: .now)
       state.fill(number)
     }
   }
@@ -231,7 +235,7 @@ extension StreamPool.State {
     let next = isStopping ? nil : roster.toStart(at: now)
     let pause = roster.pause(at: now)
     return Ended(
-      lost: lost, again: again, sentAway: next == nil ? roster.sendAway() : [], pause: pause,
+      lost: lost, again: again, sentAway: next == nil ? roster.sendAway(at: now) : [], pause: pause,
       newPause: wasPausing ? nil : pause, next: next)
   }
 

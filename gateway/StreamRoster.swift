@@ -50,6 +50,7 @@ struct StreamRoster<Request: Sendable>: Sendable {
   let limits: StreamLimits
   private var members: [Int: Member] = [:]
   private var waiting = CircularBuffer<(ticket: Int, request: Request)>()
+  private var room: WaitingRoom
   private var lastNumber = 0
   private var lastTicket = 0
   /// How many processes in a row ended badly without a single answer.
@@ -58,27 +59,40 @@ struct StreamRoster<Request: Sendable>: Sendable {
   /// Each process ends as soon as nobody waits for it, also one that is started after this.
   private var isWindingUp = false
 
-  init(_ limits: StreamLimits) { self.limits = limits }
+  init(_ limits: StreamLimits) {
+    self.limits = limits
+    room = WaitingRoom(seats: limits.waiting)
+  }
 
   // MARK: - Requests
 
+  /// Whether a request that came now would be turned away.
+  mutating func isFull(at now: Time) -> Bool { hasAble && best == nil && !room.hasSeat(at: now) }
+
+  /// Of the processes that have a place, the one that has the fewest requests before it.
+  private var best: Int? {
+    let places = members.lazy.filter { [limits] in $0.value.phase == .serving && $0.value.inFlight.count < limits.window
+    }
+    return places.min(by: { ($0.value.inFlight.count, $0.key) < ($1.value.inFlight.count, $1.key) })?.key
+  }
+
   /// A request comes: it goes to the process that has the fewest before it.
   mutating func arrive(_ request: Request, at now: Time) -> Arrival {
-    let places = members.filter { $0.value.phase == .serving && $0.value.inFlight.count < limits.window }
-    if let best = places.min(by: { ($0.value.inFlight.count, $0.key) < ($1.value.inFlight.count, $1.key) })?.key {
+    if let best {
       take(request, by: best, at: now)
       return .given(to: best)
     }
     if let pause = pause(at: now), !hasAble { return .heldBack(seconds: pause.milliseconds / 1000 + 1) }
-    guard waiting.count < limits.waiting else { return .turnedAway }
+    guard room.sitDown(at: now) else { return .turnedAway }
     lastTicket += 1
     waiting.append((lastTicket, request))
     return .waits(ticket: lastTicket)
   }
 
   /// A request that has waited long enough; nil when it has been given to a process meanwhile.
-  mutating func giveUp(_ ticket: Int) -> Request? {
+  mutating func giveUp(_ ticket: Int, at now: Time) -> Request? {
     guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else { return nil }
+    room.getUp(at: now)
     return waiting.remove(at: index).request
   }
 
@@ -87,6 +101,7 @@ struct StreamRoster<Request: Sendable>: Sendable {
     guard let member = members[number], member.phase == .serving, member.inFlight.count < limits.window,
       let request = waiting.popFirst()?.request
     else { return nil }
+    room.getUp(at: now)
     take(request, by: number, at: now)
     return request
   }
@@ -108,6 +123,7 @@ struct StreamRoster<Request: Sendable>: Sendable {
     member.taken += 1
     if member.taken >= limits.requests { member.phase = .retiring }
     members[number] = member
+    room.serve(at: now)
   }
 
   // MARK: - Processes
@@ -127,7 +143,11 @@ struct StreamRoster<Request: Sendable>: Sendable {
   }
 
   /// The process runs: it can be given requests.
-  mutating func serve(_ number: Int) { if members[number]?.phase == .starting { members[number]?.phase = .serving } }
+  mutating func serve(_ number: Int, at now: Time) {
+    guard members[number]?.phase == .starting else { return }
+    members[number]?.phase = .serving
+    room.reopen(at: now)
+  }
 
   /// The process gets no more requests.
   mutating func retire(_ number: Int) { members[number]?.phase = .retiring }
@@ -161,6 +181,7 @@ struct StreamRoster<Request: Sendable>: Sendable {
     for given in member.inFlight.dropFirst(lost).reversed() {
       lastTicket += 1
       waiting.prepend((lastTicket, given.request))
+      room.add(at: now)
     }
     let again = Array(waiting.prefix(member.inFlight.count - lost))
     if isFault, !member.hasAnswered { startedInVain(at: now) }
@@ -181,9 +202,12 @@ struct StreamRoster<Request: Sendable>: Sendable {
   }
 
   /// Those who wait for a process that does not come: to be called when the last one has ended and none is started.
-  mutating func sendAway() -> [Request] {
+  mutating func sendAway(at now: Time) -> [Request] {
     guard !hasAble else { return [] }
-    defer { waiting.removeAll() }
+    defer {
+      for _ in waiting { room.getUp(at: now) }
+      waiting.removeAll()
+    }
     return waiting.map(\.request)
   }
 }

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import socket
 import subprocess
 import time
@@ -12,7 +11,8 @@ import pytest
 import handlers
 from gateway import Gateway
 from house import House
-from parts import TEST_USER, clean_environment, free_port, is_root, until
+from nginx import nginx
+from parts import TEST_USER, clean_environment, until
 
 LIMIT = "2/60"
 
@@ -261,56 +261,16 @@ def test_credentials_go_to_admin_routes_only(tmp_path):
 
 # ── Behind nginx ──
 
-NGINX = """{user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
-events {{ worker_connections 256; }}
-http {{
-  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  upstream gateway {{ server 127.0.0.1:{upstream}; keepalive 8; }}
-  server {{
-    listen 127.0.0.1:{port};
-    client_max_body_size 256k;
-    location / {{ proxy_pass http://gateway; }}
-    proxy_http_version 1.1;
-    proxy_set_header Connection "";
-    proxy_set_header Host $host;
-    proxy_set_header X-Request-Id $request_id;
-    proxy_set_header X-Forwarded-For {forwarded};
-    proxy_set_header Proxy "";
-    proxy_next_upstream off;
-    proxy_read_timeout 20s;
-  }}
-}}
-"""
-
-
 @pytest.fixture(params=["$remote_addr", "$proxy_add_x_forwarded_for"])
-def nginx(request, tmp_path):
+def behind_nginx(request, tmp_path):
     """A gateway with nginx in front of it; yields it with nginx's port."""
-    folder = tmp_path / "nginx"
-    folder.mkdir()
-    port = free_port()
-    with Gateway(tmp_path, TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_DEFAULT="5/60", FRONTEND_URL="https://good.com") as gateway:
-        (folder / "conf").write_text(NGINX.format(folder=folder, upstream=gateway.port, port=port, forwarded=request.param, user="user root; " if is_root() else ""))
-        process = subprocess.Popen(["nginx", "-p", str(folder), "-c", str(folder / "conf"), "-e", str(folder / "error.log")], cwd="/",
-                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"PATH": os.environ["PATH"] + ":/usr/sbin"})
-
-        def answers():
-            assert process.poll() is None, (folder / "error.log").read_text()
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                return True
-            except OSError:
-                return False
-        try:
-            until(answers, 10, "nginx")
-            yield gateway, port
-        finally:
-            process.terminate()
-            process.wait(10)
+    with Gateway(tmp_path, TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_DEFAULT="5/60", FRONTEND_URL="https://good.com") as gateway, \
+            nginx(tmp_path / "nginx", gateway.port, forwarded=request.param) as port:
+        yield gateway, port
 
 
-def test_behind_nginx_its_clients_are_counted_and_not_nginx(nginx):
-    gateway, port = nginx
+def test_behind_nginx_its_clients_are_counted_and_not_nginx(behind_nginx):
+    gateway, port = behind_nginx
     for client in ("127.0.0.2", "127.0.0.3"):
         # What a client says of itself stands left of what nginx saw.
         answers = [gateway.ask("POST", body="{}", source=client, port=port, headers=forwarded(f"203.0.113.{n}")) for n in range(6)]

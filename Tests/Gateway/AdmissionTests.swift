@@ -5,23 +5,23 @@ import Testing
 @Suite struct AdmissionTests {
   @Test func letsInWhatFitsAndQueuesTheRestInOrder() {
     var queue = AdmissionQueue(AdmissionLimits(places: 2, placesOfOne: 2, waitingOfOne: 2))
-    let verdicts = (1...5).map { _ in queue.arrive("a") }
+    let verdicts = (1...5).map { _ in queue.arrive("a", at: .now) }
     #expect(verdicts == [.enter, .enter, .wait(ticket: 1), .wait(ticket: 2), .turnedAway])
-    let called = [queue.leave("a"), queue.leave("a"), queue.leave("a")]
+    let called = [queue.leave("a", at: .now), queue.leave("a", at: .now), queue.leave("a", at: .now)]
     #expect(called == [1, 2, nil])
     #expect(queue.inside == 1)
   }
 
   @Test func aTicketTakenBackIsNotCalled() {
     var queue = AdmissionQueue(AdmissionLimits(places: 1, waitingOfOne: 2))
-    let verdicts = (1...3).map { _ in queue.arrive("a") }
+    let verdicts = (1...3).map { _ in queue.arrive("a", at: .now) }
     #expect(verdicts == [.enter, .wait(ticket: 1), .wait(ticket: 2)])
-    let takenBack = [queue.giveUp(1), queue.giveUp(1)]
+    let takenBack = [queue.giveUp(1, at: .now), queue.giveUp(1, at: .now)]
     #expect(takenBack == [true, false])
-    let called = queue.leave("a")
-    let tooLate = queue.giveUp(2)
+    let called = queue.leave("a", at: .now)
+    let tooLate = queue.giveUp(2, at: .now)
     #expect(called == 2 && !tooLate)
-    let nobody = queue.leave("a")
+    let nobody = queue.leave("a", at: .now)
     #expect(nobody == nil)
     #expect(queue.inside == 0)
   }

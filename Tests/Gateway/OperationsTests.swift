@@ -92,13 +92,13 @@ import Testing
 
   @Test func aHandlerHasItsOwnPlacesAndItsOwnQueue() {
     var queue = AdmissionQueue(AdmissionLimits(places: 3, placesOfOne: 2, waitingOfOne: 1))
-    let slow = (1...4).map { _ in queue.arrive("slow") }
+    let slow = (1...4).map { _ in queue.arrive("slow", at: .now) }
     #expect(slow == [.enter, .enter, .wait(ticket: 1), .turnedAway])
-    let other = [queue.arrive("other"), queue.arrive("other"), queue.arrive("other")]
+    let other = [queue.arrive("other", at: .now), queue.arrive("other", at: .now), queue.arrive("other", at: .now)]
     #expect(other == [.enter, .wait(ticket: 2), .turnedAway])
-    let afterOther = queue.leave("other")
+    let afterOther = queue.leave("other", at: .now)
     #expect(afterOther == 2, "the place is not one that the slow handler may have")
-    let afterSlow = queue.leave("slow")
+    let afterSlow = queue.leave("slow", at: .now)
     #expect(afterSlow == 1)
     #expect(queue.waiting(for: "slow") == 0 && queue.inside == 3)
   }
@@ -108,7 +108,7 @@ import Testing
     var roster = StreamRoster<String>(StreamLimits(processes: 1, window: 1))
     _ = roster.arrive("a", at: now)
     let first = roster.toStart(at: now) ?? 0
-    roster.serve(first)
+    roster.serve(first, at: .now)
     _ = roster.next(for: first, at: now)
     _ = roster.arrive("b", at: now)
     roster.windUp()

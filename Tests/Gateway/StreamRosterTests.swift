@@ -18,7 +18,7 @@ import Testing
     var roster = roster(window: window, requests: requests)
     for name in names { _ = roster.arrive(name, at: now) }
     if let number = roster.toStart(at: now) {
-      roster.serve(number)
+      roster.serve(number, at: now)
       while roster.next(for: number, at: now) != nil {}
     }
     return roster
@@ -31,7 +31,7 @@ import Testing
     #expect(first == 1)
     let another = roster.toStart(at: now)
     #expect(another == nil)
-    roster.serve(1)
+    roster.serve(1, at: now)
     let given = roster.next(for: 1, at: now)
     #expect(given == "a")
     #expect(roster.first(of: 1) == "a")
@@ -48,7 +48,7 @@ import Testing
     _ = roster.arrive("b", at: now)
     let second = roster.toStart(at: now)
     #expect(second == 2)
-    roster.serve(2)
+    roster.serve(2, at: now)
     guard case .given(to: 2) = roster.arrive("c", at: now) else { return #expect(Bool(false)) }
   }
 
@@ -59,9 +59,9 @@ import Testing
     guard case .waits(let ticket) = roster.arrive("c", at: now), case .waits = roster.arrive("d", at: now),
       case .turnedAway = roster.arrive("e", at: now)
     else { return #expect(Bool(false)) }
-    let takenBack = roster.giveUp(ticket)
+    let takenBack = roster.giveUp(ticket, at: .now)
     #expect(takenBack == "c")
-    let takenBackAgain = roster.giveUp(ticket)
+    let takenBackAgain = roster.giveUp(ticket, at: .now)
     #expect(takenBackAgain == nil)
     _ = roster.answered(by: 1)
     let given = roster.next(for: 1, at: now)
@@ -76,7 +76,7 @@ import Testing
     #expect(again.map(\.request) == ["c", "d"])
     let next = roster.toStart(at: now)
     #expect(next == 2)
-    roster.serve(2)
+    roster.serve(2, at: now)
     let given = roster.next(for: 2, at: now)
     #expect(given == "c")
   }
@@ -94,7 +94,7 @@ import Testing
     for _ in 1...2 { _ = roster.answered(by: 1) }
     let isDone = roster.isDone(1, at: now)
     #expect(isDone)
-    roster.serve(2)
+    roster.serve(2, at: now)
     let isYoungDone = roster.isDone(2, at: now + .seconds(599))
     #expect(!isYoungDone)
     let isOldDone = roster.isDone(2, at: now + .seconds(600))
@@ -109,7 +109,7 @@ import Testing
       guard case .waits = roster.arrive("a", at: time) else { return #expect(Bool(false)) }
       let started = roster.toStart(at: time)
       #expect(started == number)
-      roster.serve(number)
+      roster.serve(number, at: now)
       _ = roster.next(for: number, at: time)
       _ = roster.end(number, unbegun: 0, isFault: true, at: time)
       let pause = roster.pause(at: time) ?? .zero
