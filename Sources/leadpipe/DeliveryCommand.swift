@@ -21,7 +21,8 @@ struct DeliveryList: ParsableCommand {
 
   @Option(help: "Those in this state (column STATE).") var status: DeliveryState?
   @Option(help: "Those of this channel.") var channel: ChannelName?
-  @Option(name: .customLong("class"), help: "Those whose last try came to this (column CLASS).") var outcome: OutcomeClass?
+  @Option(name: .customLong("class"), help: "Those whose last try came to this (column CLASS).")
+  var outcome: OutcomeClass?
   @Option(help: "Those made since then: ISO 8601, or 90s, 30m, 2h, 7d.") var since: Moment?
   @Option(help: "How many at most, 1 to 1000.") var limit = 50
   @OptionGroup var options: OperatorOptions

@@ -22,7 +22,8 @@ enum KnownSettings {
         ? "is set, but this version speaks PostgreSQL only: set DATABASE_URL to the project's connection string" : nil
     }
     let own = Set(more.map(\.name))
-    let declared = all.filter { !own.contains($0.name) } + together(environment) + unknown(environment) + [supabase] + more
+    let declared =
+      all.filter { !own.contains($0.name) } + together(environment) + unknown(environment) + [supabase] + more
     do throws(Problem) { return try Settings(declared, from: environment) } catch {
       let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
       Console.tell(lines)
