@@ -11,9 +11,9 @@ RELEASE = --configuration release --static-swift-stdlib -Xlinker -L$(LINKED) -Xl
 	-Xlinker --as-needed
 HANDLERS = $(notdir $(wildcard handlers/*))
 
-# What the product needs, and what its tests need beside it.
-PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates
-TEST_PACKAGES = curl jq pgbouncer libtap-parser-sourcehandler-pgtap-perl nginx-light openssl postgresql-15-pgtap procps \
+# What the product and the commands of its pages need, and what its tests need beside it.
+PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates curl jq
+TEST_PACKAGES = pgbouncer libtap-parser-sourcehandler-pgtap-perl nginx-light openssl postgresql-15-pgtap procps \
 	python3-aiosmtpd python3-h11 python3-pytest strace
 
 help: ## what there is

@@ -29,8 +29,7 @@ struct ErrorLines: Sendable {
         if !pending.isEmpty { lines.append(pending + [0x0A]) }
         pending.removeAll(keepingCapacity: true)
       } else {
-        // A control character could rewrite the terminal of whoever reads the log.
-        pending.append(byte < 0x20 && byte != 0x09 || byte == 0x7F ? UInt8(ascii: "?") : byte)
+        pending.append(byte)
       }
     }
     return lines

@@ -13,8 +13,9 @@ import UnixSignals
 enum Gateway {
   /// Runs until told to stop. Returns the exit status: 0, 64 for arguments, 75 when the address is taken, 78 for settings.
   static func main(arguments: [String], environment: [String: String]) async -> Int32 {
-    guard arguments.count == 1 else {
-      let isHelp = Array(arguments.dropFirst()) == ["--help"]
+    let words = Array(arguments.dropFirst())
+    guard words.isEmpty || words == ["--check"] else {
+      let isHelp = words == ["--help"]
       let text = Array(usage.utf8)
       _ = write(isHelp ? 1 : 2, text, text.count)
       return isHelp ? 0 : 64
@@ -26,11 +27,15 @@ enum Gateway {
     signal(SIGHUP, SIG_IGN)
     do throws(Problem) {
       let settings = try GatewaySettings(environment)
-      reportConfinement(log)
       let handlers = try HandlerSet.look(in: settings.handlerFolder, trust: settings.trust, modes: settings.modes)
-      if handlers.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlerFolder]) }
       let processes = try Processes(settings, environment: environment, log: log)
       let set = try processes.set(of: handlers)
+      if words == ["--check"] {
+        await processes.shutDown()
+        return 0
+      }
+      reportConfinement(log)
+      if handlers.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlerFolder]) }
       processes.keep(set)
       let status = await serve(settings, processes, CurrentHandlers(set), log)
       await processes.shutDown()

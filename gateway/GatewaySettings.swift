@@ -91,7 +91,7 @@ struct GatewaySettings: Sendable {
     ]
   }
 
-  private static let declared: [Setting] =
+  static let declared: [Setting] =
     [
       .number("PORT", 0...65_535),
       Setting("LEADPIPE_HOST"),

@@ -1,5 +1,6 @@
 import CProcess
 import Glibc
+import Handler
 import Host
 
 /// The life of one handler process, on the thread that called: start, feed, drain, end, wait. Whatever the process does, it
@@ -16,6 +17,7 @@ struct HandlerRun {
   /// Becomes readable when the process has ended.
   private let ending: Int32
   private let stop: Int32
+  private let log: HandlerLog
   private var input: Int32
   private var output: Int32
   private var error: Int32
@@ -27,8 +29,7 @@ struct HandlerRun {
   /// Runs `handler`, or the process of it that already waits, for one request. Its stderr goes to ours, line by line.
   static func perform(
     _ handler: HostedHandler, environment: [String: String], spare: Child? = nil, envelope: [UInt8],
-    timeLimit: Duration,
-    stop: StopSignal
+    timeLimit: Duration, stop: StopSignal, log: Log
   ) -> HandlerResult {
     let start = ContinuousClock.now
     let child: Child
@@ -36,16 +37,17 @@ struct HandlerRun {
       child = if let spare { spare } else { try Child.spawn(handler, environment: environment, pipesError: true) }
     } catch { return HandlerResult(end: .notStarted(reason: error.reason)) }
     let started = ContinuousClock.now
-    var run = HandlerRun(child, envelope: envelope, stop: stop.descriptor)
+    var run = HandlerRun(child, envelope: envelope, stop: stop.descriptor, log: HandlerLog(handler, log))
     let end = run.untilEnd(deadline: start + timeLimit)
     return HandlerResult(
       end: end, output: run.received, times: Times(start: started - start, run: ContinuousClock.now - started),
       errorsWereCut: run.lines.isCut)
   }
 
-  private init(_ child: Child, envelope: [UInt8], stop: Int32) {
+  private init(_ child: Child, envelope: [UInt8], stop: Int32, log: HandlerLog) {
     self.child = child
     self.stop = stop
+    self.log = log
     ending = pidfd_open(child.pid, 0)
     (input, output, error) = (child.input, child.output, child.error)
     unsent = envelope[...]
@@ -60,7 +62,7 @@ struct HandlerRun {
     child.signalGroup(SIGKILL)
     let termination = child.wait()
     if verdict == nil { drain() }
-    for line in lines.finish() { Self.pass(on: line) }
+    log.pass(on: lines.finish())
     for descriptor in [input, output, error, ending] where descriptor >= 0 { close(descriptor) }
     return verdict ?? (received.count > Self.outputLimit ? .tooMuchOutput : .ended(termination))
   }
@@ -133,10 +135,7 @@ struct HandlerRun {
     }
   }
 
-  private mutating func takeLines(_ bytes: ArraySlice<UInt8>) { for line in lines.add(bytes) { Self.pass(on: line) } }
-
-  /// Writes a line of a handler's log into ours.
-  static func pass(on line: [UInt8]) { _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) } }
+  private mutating func takeLines(_ bytes: ArraySlice<UInt8>) { log.pass(on: lines.add(bytes)) }
 }
 
 extension Duration {

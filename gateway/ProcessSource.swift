@@ -60,15 +60,17 @@ struct OneShotProcesses: ProcessSource {
   private let environment: [String: String]
   private let stop: StopSignal
   private let ledger: ProcessLedger
+  private let log: Log
 
   /// Each handler gets its share of `environment`.
-  init(limits: AdmissionLimits, environment: [String: String], stop: StopSignal, ledger: ProcessLedger) {
+  init(limits: AdmissionLimits, environment: [String: String], stop: StopSignal, ledger: ProcessLedger, log: Log) {
     admission = Admission(limits)
     threads = NIOThreadPool(numberOfThreads: limits.places)
     threads.start()
     self.environment = environment
     self.stop = stop
     self.ledger = ledger
+    self.log = log
   }
 
   func standing(of handler: String) async -> Standing {
@@ -87,11 +89,11 @@ struct OneShotProcesses: ProcessSource {
     let queue = ContinuousClock.now - arrival
     var result = HandlerResult(end: .stopped)
     do {
-      result = try await threads.runIfActive { [environment, stop, ledger] in
+      result = try await threads.runIfActive { [environment, stop, ledger, log] in
         ledger.following(name) {
           HandlerRun.perform(
             handler, environment: handler.environment(from: environment), envelope: call.envelope(),
-            timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
+            timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop, log: log)
         }
       }
     } catch {

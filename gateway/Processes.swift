@@ -14,9 +14,11 @@ final class Processes: Sendable {
     guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
     self.stop = stop
     modes = settings.modes
-    oneShots = OneShotProcesses(limits: settings.admission, environment: environment, stop: stop, ledger: ledger)
+    oneShots = OneShotProcesses(
+      limits: settings.admission, environment: environment, stop: stop, ledger: ledger, log: log)
     warm = WarmProcesses(
-      limits: settings.admission, spares: settings.spares, environment: environment, stop: stop, ledger: ledger)
+      limits: settings.admission, spares: settings.spares, environment: environment, stop: stop, ledger: ledger,
+      log: log)
     streams = StreamProcesses(
       limits: settings.stream, environment: environment, stop: stop, ledger: ledger, log: log)
   }

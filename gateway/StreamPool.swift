@@ -44,6 +44,7 @@ final class StreamPool: ProcessSource {
   private let threads: ThreadCount
   private let ledger: ProcessLedger
   private let log: Log
+  let handlerLog: HandlerLog
   private let state: Mutex<State>
 
   init(
@@ -57,6 +58,7 @@ final class StreamPool: ProcessSource {
     self.threads = threads
     self.ledger = ledger
     self.log = log.with("handler", handler.description.name)
+    handlerLog = HandlerLog(handler, log)
     state = Mutex(State(roster: StreamRoster(limits), stamp: FileStamp(handler.path)))
   }
 
@@ -172,7 +174,7 @@ final class StreamPool: ProcessSource {
     let answered = state.withLock { state in
       var answered: [StreamRoster<StreamRequest>.Given] = []
       for reply in replies {
-        guard let first = state.roster.first(of: number), [nil, first.id].contains(reply.requestID),
+        guard let first = state.roster.first(of: number), first.id == reply.requestID,
           let given = state.roster.answered(by: number)
         else { break }
         answered.append(given)

@@ -69,7 +69,7 @@ struct StreamProcess {
     let termination = child.wait()
     if hasEnded { pool.ended(number, lastFault(termination)) }
     if fault == nil { pool.ended(number, nil) }
-    for line in errors.finish() { HandlerRun.pass(on: line) }
+    pool.handlerLog.pass(on: errors.finish())
     for descriptor in [output, error, ending, bell, bellRope] where descriptor >= 0 { close(descriptor) }
   }
 
@@ -136,7 +136,7 @@ struct StreamProcess {
     var fault: StreamFault?
     for line in lines {
       // A line that is only JSON may be meant for a log: taken for a reply, it would put all others off by one.
-      do throws(Problem) { good.append(try Reply(reading: line, needsStatus: true)) } catch {
+      do throws(Problem) { good.append(try Self.reply(line)) } catch {
         fault = .badReply(reason: error.detail)
         break
       }
@@ -144,12 +144,21 @@ struct StreamProcess {
     guard !good.isEmpty else { return fault }
     let wereAsked = pool.answered(number, good, errorsWereCut: errors.isCut)
     errors.renew()
-    return wereAsked ? fault : .badReply(reason: "it wrote a reply that nobody had asked for, or not in its turn")
+    return wereAsked
+      ? fault : .badReply(reason: "the reply's requestId is not that of the request whose turn it was")
+  }
+
+  private static func reply(_ line: [UInt8]) throws(Problem) -> Reply {
+    let reply = try Reply(reading: line, needsStatus: true)
+    guard reply.requestID != nil else {
+      throw Problem(.badGateway, "the reply lacks requestId, without which a stream could answer somebody else")
+    }
+    return reply
   }
 
   private mutating func takeErrors() {
     let count = buffer.withUnsafeMutableBytes { read(error, $0.baseAddress, $0.count) }
-    if count > 0 { for line in errors.add(buffer[..<count]) { HandlerRun.pass(on: line) } }
+    if count > 0 { pool.handlerLog.pass(on: errors.add(buffer[..<count])) }
     guard count == 0 || count < 0 && errno != EAGAIN && errno != EINTR else { return }
     close(error)
     error = -1
@@ -172,7 +181,7 @@ struct StreamProcess {
     let rest = replies.rest
     guard !rest.isEmpty else { return .ended(termination) }
     do throws(Problem) {
-      let reply = try Reply(reading: rest, needsStatus: true)
+      let reply = try Self.reply(rest)
       _ = pool.answered(number, [reply], errorsWereCut: errors.isCut)
       return .ended(termination)
     } catch {

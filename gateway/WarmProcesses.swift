@@ -13,6 +13,7 @@ final class WarmProcesses: ProcessSource {
   private let environment: [String: String]
   private let stop: StopSignal
   private let ledger: ProcessLedger
+  private let log: Log
   private let spares: Int
   private let racks: Mutex<[String: SpareRack]>
 
@@ -20,7 +21,8 @@ final class WarmProcesses: ProcessSource {
   ///   - limits: how many processes with a request run at a time, and who waits.
   ///   - spares: how many wait for each handler that is in use.
   init(
-    limits: AdmissionLimits, spares: Int, environment: [String: String], stop: StopSignal, ledger: ProcessLedger
+    limits: AdmissionLimits, spares: Int, environment: [String: String], stop: StopSignal, ledger: ProcessLedger,
+    log: Log
   ) {
     admission = Admission(limits)
     threads = NIOThreadPool(numberOfThreads: limits.places)
@@ -28,6 +30,7 @@ final class WarmProcesses: ProcessSource {
     self.environment = environment
     self.stop = stop
     self.ledger = ledger
+    self.log = log
     self.spares = spares
     racks = Mutex([:])
   }
@@ -95,7 +98,7 @@ final class WarmProcesses: ProcessSource {
     return ledger.following(handler.description.name) {
       HandlerRun.perform(
         handler, environment: environment(of: handler), spare: spare?.child, envelope: call.envelope(),
-        timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop)
+        timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop, log: log)
     }
   }
 

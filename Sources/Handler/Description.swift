@@ -30,6 +30,8 @@ package struct Description: Sendable, Equatable {
   /// The largest body in bytes.
   package var bodyLimit = 65_536
   package var timeLimitMs = 10_000
+  /// Whether it has the stream door, with replies that name their requests.
+  package var streams = true
   package var environment: [Setting]
   /// JSON Schema 2020-12 of the body and of the reply's body.
   package var input: JSON
@@ -37,8 +39,8 @@ package struct Description: Sendable, Equatable {
 
   package init(
     name: String, kind: Kind, summary: String, routes: [Route] = [], access: Access = .public,
-    rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, environment: [Setting] = [],
-    input: JSON, output: JSON
+    rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, streams: Bool = true,
+    environment: [Setting] = [], input: JSON, output: JSON
   ) {
     self.name = name
     self.kind = kind
@@ -48,6 +50,7 @@ package struct Description: Sendable, Equatable {
     self.rateClass = rateClass
     self.bodyLimit = bodyLimit
     self.timeLimitMs = timeLimitMs
+    self.streams = streams
     self.environment = environment
     self.input = input
     self.output = output
@@ -64,7 +67,8 @@ extension Description {
       "name": .string(name), "kind": .string(kind.rawValue), "summary": .string(summary),
       "routes": .array(routes.map { ["method": .string($0.method), "path": .string($0.path)] }),
       "access": .string(access.rawValue), "rateClass": .string(rateClass), "bodyLimit": JSON(bodyLimit),
-      "timeLimitMs": JSON(timeLimitMs), "environment": .array(variables), "input": input, "output": output,
+      "timeLimitMs": JSON(timeLimitMs), "streams": .bool(streams), "environment": .array(variables), "input": input,
+      "output": output,
     ]
   }
 
@@ -97,6 +101,7 @@ extension Description {
       name: try text(document, "name"), kind: kind, summary: try text(document, "summary"), routes: routes,
       access: access, rateClass: document["rateClass"]?.string ?? "default",
       bodyLimit: try limit("bodyLimit", 0...16_777_216), timeLimitMs: try limit("timeLimitMs", 1...600_000),
-      environment: environment, input: document["input"] ?? [:], output: document["output"] ?? [:])
+      streams: document["streams"]?.bool == true, environment: environment, input: document["input"] ?? [:],
+      output: document["output"] ?? [:])
   }
 }

@@ -1,8 +1,9 @@
 import Glibc
 import Wire
 
-/// The log: lines on stderr, one an event, for people (`[INFO] message key=value`) or machines (LOG_FORMAT=json). A
-/// caller puts neither secrets, personal data nor raw input into a message; control characters are escaped all the same.
+/// The log: lines on stderr, one an event, for people (`2026-11-22T21:00:00.000Z [INFO] message key=value`) or machines
+/// (LOG_FORMAT=json). Systemd's journal keeps the time itself: a text line there begins with its level. A caller puts neither
+/// secrets, personal data nor raw input into a message; control characters are escaped all the same.
 package struct Log: Sendable {
   package enum Level: Int, Sendable {
     case debug, info, warn, error
@@ -17,6 +18,7 @@ package struct Log: Sendable {
 
   private let level: Level
   private let isJSON: Bool
+  private let isTimed: Bool
   /// Stands at the end of every line: which handler, which request.
   package var context: [(key: String, value: String)] = []
 
@@ -24,6 +26,16 @@ package struct Log: Sendable {
   package init(_ environment: [String: String]) {
     level = environment["LOG_LEVEL"].flatMap(Level.init) ?? .info
     isJSON = environment["LOG_FORMAT"] == "json"
+    isTimed = !Self.goesToJournal(environment)
+  }
+
+  /// Whether stderr ends in systemd's journal: JOURNAL_STREAM names it by device and inode (systemd.exec(5)), for it may
+  /// have been inherited and stderr led elsewhere since. A child whose stderr is a pipe to such a process is told so.
+  package static func goesToJournal(_ environment: [String: String]) -> Bool {
+    if environment["LEADPIPE_JOURNAL"] == "1" { return true }
+    guard let stream = environment["JOURNAL_STREAM"] else { return false }
+    var status = stat()
+    return fstat(2, &status) == 0 && stream == "\(status.st_dev):\(status.st_ino)"
   }
 
   /// The same log with one more fact at the end of each line.
@@ -38,23 +50,39 @@ package struct Log: Sendable {
   package func warn(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.warn, message, facts) }
   package func error(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.error, message, facts) }
 
+  /// A line that a handler of somebody else has written, whatever it looks like: as what it said, under its name.
+  package func quote(_ line: some Sequence<UInt8>, of handler: String) {
+    let text = String(decoding: Array(line), as: UTF8.self)
+    if isJSON {
+      put(document(.info, Self.visible(text)).setting("handler", .string(Self.cut(handler))).bytes)
+    } else {
+      put(Array("\(time)\(Self.visible(handler)): \(Self.visible(text))".utf8))
+    }
+  }
+
   private func write(_ level: Level, _ message: String, _ facts: KeyValuePairs<String, String>) {
     guard level.rawValue >= self.level.rawValue else { return }
     let pairs = facts.map { ($0.key, $0.value) } + context
-    var line: [UInt8]
     if isJSON {
-      var document: JSON = [
-        "time": .string(Instant.now.iso8601), "level": .string(level.name), "message": .string(Self.cut(message)),
-      ]
+      var document = document(level, Self.cut(message))
       for (key, value) in pairs { document = document.setting(key, .string(Self.cut(value))) }
-      line = document.bytes
+      put(document.bytes)
     } else {
       let tail = pairs.map { " \($0.0)=\(Self.visible($0.1))" }.joined()
-      line = Array("[\(level.name)] \(Self.visible(message))\(tail)".utf8)
+      put(Array("\(time)[\(level.name)] \(Self.visible(message))\(tail)".utf8))
     }
-    line.append(0x0A)
-    // One write a line, so that lines of several processes do not mix. A log that cannot be written stops no work.
-    _ = line.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
+  }
+
+  private func document(_ level: Level, _ message: String) -> JSON {
+    ["time": .string(Instant.now.iso8601), "level": .string(level.name), "message": .string(message)]
+  }
+
+  /// What a line for people begins with.
+  private var time: String { isTimed ? Instant.now.iso8601 + " " : "" }
+
+  /// One write a line, so that lines of several processes do not mix. A log that cannot be written stops no work.
+  private func put(_ line: [UInt8]) {
+    _ = (line + [0x0A]).withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
   }
 
   /// At most 1 KiB of a value, ended on a character boundary.
@@ -63,7 +91,7 @@ package struct Log: Sendable {
   }
 
   /// The text with control characters, line separators and bidirectional overrides written as escapes.
-  private static func visible(_ text: String) -> String {
+  package static func visible(_ text: String) -> String {
     var out = ""
     for scalar in cut(text).unicodeScalars {
       switch scalar.value {

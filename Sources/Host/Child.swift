@@ -1,5 +1,6 @@
 import CProcess
 import Glibc
+import Handler
 import Wire
 
 /// A process that we started: its group is its own, its environment is what was given and nothing else, and it inherits
@@ -27,8 +28,10 @@ package struct Child: Sendable {
   }
 
   /// What every child is told: runtime crash reports are off, for they can hang a dying process; and ours, that somebody
-  /// supervises them.
-  package static let told = ["SWIFT_BACKTRACE": "enable=no", "LEADPIPE_SUPERVISED": "1"]
+  /// supervises them, and that their log ends in systemd's journal where ours does.
+  package static let told = ["SWIFT_BACKTRACE": "enable=no", "LEADPIPE_SUPERVISED": "1"].merging(
+    Log.goesToJournal(processEnvironment()) ? ["LEADPIPE_JOURNAL": "1"] : [:]
+  ) { $1 }
 
   /// Starts a handler by itself, or by its launcher; the rest as for any program.
   package static func spawn(

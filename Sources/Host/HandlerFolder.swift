@@ -77,14 +77,20 @@ package struct HandlerFolder: Sendable {
     let child: Child
     do throws(Child.Failure) {
       child = try Child.spawn(
-        launch == nil ? file : launcher, launch?.words ?? words, environment: [:], pipesError: false)
+        launch == nil ? file : launcher, launch?.words ?? words, environment: [:], pipesError: true)
     } catch { throw Failure(reason: error.reason) }
     close(child.input)
     let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: 2000)
     close(child.output)
     let end = child.wait(until: output == nil ? .now : Instant.now.adding(seconds: 1))
+    // What it says beside its description does not reach our log, unless it is why there is none.
+    let said = readUntilEnd(child.error, limit: 65_536, milliseconds: 100) ?? []
+    close(child.error)
     guard let output else { throw Failure(reason: "\(file) --describe did not answer in time") }
-    guard end == .exited(0) else { throw Failure(reason: "\(file) --describe failed") }
+    guard end == .exited(0) else {
+      let last = said.split(separator: 0x0A).last.map { ": " + Log.visible(String(decoding: $0, as: UTF8.self)) }
+      throw Failure(reason: "\(file) --describe failed\(last ?? "")")
+    }
     let document: JSON
     do throws(JSONFault) { document = try JSON(reading: output) } catch {
       throw Failure(reason: "\(file) --describe printed no JSON: \(error.reason)")

@@ -39,10 +39,12 @@ package struct ProcessModes: Sendable, Equatable {
     .number("LEADPIPE_STREAM_REQUESTS", 1...1_000_000_000), .number("LEADPIPE_STREAM_MINUTES", 1...10_080),
   ]
 
-  /// The mode of a handler. Where the setting does not speak of it: our own keep the contract's stream door, and nobody
-  /// knows what another does between two requests.
+  /// The mode of a handler. Where the setting does not name it, a handler streams only if it says that it can; and where the
+  /// setting says nothing of all: our own do, and nobody knows what another does between two requests.
   package func mode(of handler: HostedHandler) -> ProcessMode {
-    own[handler.description.name] ?? all ?? (handler.isOurs ? .stream : .oneshot)
+    if let own = own[handler.description.name] { return own }
+    let mode = all ?? (handler.isOurs ? .stream : .oneshot)
+    return mode == .stream && !handler.isOurs && !handler.description.streams ? .oneshot : mode
   }
 
   /// The names that are none of `handlers`.

@@ -12,11 +12,17 @@ struct DeliveryCommand: ParsableCommand {
 }
 
 struct DeliveryList: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "list", abstract: "List deliveries, newest first.")
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "List deliveries, newest first.",
+    discussion: """
+      STATE is where a delivery stands, CLASS what its last try came to (nothing before the first); --status and --class \
+      below name them. TRIES are those that count, NEXT is when the next one is due.
+      """)
 
-  @Option(help: "Those in this state; failed is waiting, parked and given-up together.") var status: DeliveryState?
+  @Option(help: "Those in this state (column STATE).") var status: DeliveryState?
   @Option(help: "Those of this channel.") var channel: ChannelName?
-  @Option(name: .customLong("class"), help: "Those whose last try came to this.") var outcome: OutcomeClass?
+  @Option(name: .customLong("class"), help: "Those whose last try came to this (column CLASS).")
+  var outcome: OutcomeClass?
   @Option(help: "Those made since then: ISO 8601, or 90s, 30m, 2h, 7d.") var since: Moment?
   @Option(help: "How many at most, 1 to 1000.") var limit = 50
   @OptionGroup var options: OperatorOptions

@@ -14,13 +14,16 @@ enum KnownSettings {
   /// The environment of this process: an empty value counts as absent.
   static func given() -> [String: String] { processEnvironment().filter { !$0.value.isEmpty } }
 
-  /// Ends the command with the exit status for settings when one of them is wrong.
+  /// Ends the command with the exit status for settings when one of them is wrong. What `more` says of a setting counts in
+  /// place of what we say of it.
   static func check(_ environment: [String: String], also more: [Setting] = []) throws -> Settings {
     let supabase = Setting("SUPABASE_URL") { _ in
       environment["DATABASE_URL"] == nil
         ? "is set, but this version speaks PostgreSQL only: set DATABASE_URL to the project's connection string" : nil
     }
-    let declared = all + together(environment) + unknown(environment) + [supabase] + more
+    let own = Set(more.map(\.name))
+    let declared =
+      all.filter { !own.contains($0.name) } + together(environment) + unknown(environment) + [supabase] + more
     do throws(Problem) { return try Settings(declared, from: environment) } catch {
       let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
       Console.tell(lines)
@@ -33,7 +36,8 @@ enum KnownSettings {
     let environment = given()
     _ = try check(environment)
     if let url = environment["DATABASE_URL"] { return url }
-    Console.tell("DATABASE_URL is missing\n")
+    let file = (environment["LEADPIPE_STATE"] ?? ".leadpipe") + "/env"
+    Console.tell("DATABASE_URL is missing. A `leadpipe up` with a database of its own leaves it in a file: . \(file)\n")
     throw ExitCode(ExitStatus.misconfigured)
   }
 

@@ -51,10 +51,28 @@ struct ChannelName: ExpressibleByArgument {
   static var allValueStrings: [String] { Channel.names }
 }
 
-/// What `--status` takes: a status, or a part of `failed`.
+/// A state of a delivery as a list shows it and `--status` takes it; `failed` is three of them together.
 enum DeliveryState: String, ExpressibleByArgument, CaseIterable {
-  case pending, sending, sent, delivered, failed, waiting, parked
+  case pending, claimed, sending, sent, delivered, failed, waiting, parked
   case givenUp = "given-up"
+
+  static var allValueDescriptions: [String: String] {
+    Dictionary(uniqueKeysWithValues: allCases.map { ($0.rawValue, $0.meaning) })
+  }
+
+  private var meaning: String {
+    switch self {
+    case .pending: "waits for its first try; --status pending lists those that are claimed too"
+    case .claimed: "a worker has it and will begin"
+    case .sending: "a try has begun"
+    case .sent: "the provider has taken it"
+    case .delivered: "the provider has reported its arrival; no channel of this version does"
+    case .failed: "waiting, parked and given-up together"
+    case .waiting: "a try has failed; the next is at NEXT"
+    case .parked: "it may have arrived, nobody knows; `leadpipe delivery retry` sends it again"
+    case .givenUp: "it is not tried again, but by `leadpipe delivery retry`"
+    }
+  }
 }
 
 /// A class of outcome, but for `lost`, which is never written down.
@@ -68,6 +86,24 @@ struct OutcomeClass: ExpressibleByArgument {
 
   static var allValueStrings: [String] {
     DeliveryOutcome.Class.allCases.filter { $0 != .lost }.map(\.rawValue)
+  }
+
+  static var allValueDescriptions: [String: String] {
+    Dictionary(uniqueKeysWithValues: DeliveryOutcome.Class.allCases.map { ($0.rawValue, meaning(of: $0)) })
+  }
+
+  private static func meaning(of outcome: DeliveryOutcome.Class) -> String {
+    switch outcome {
+    case .delivered: "the provider has it"
+    case .accepted: "the provider has it and will report later; no channel of this version does"
+    case .retry: "a passing fault: tried again"
+    case .throttled: "the channel asked us to wait; it is paused, and this cost no try"
+    case .permanent: "the provider will never take this message"
+    case .config: "the channel is set up wrongly; it is paused until somebody mends it"
+    case .unknown: "no usable answer came: it may have arrived"
+    case .lost: "its lease passed to another worker"
+    case .deferred: "it was begun and put back unsent"
+    }
   }
 }
 

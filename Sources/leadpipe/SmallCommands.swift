@@ -10,12 +10,15 @@ import Worker
 struct Gateway: ParsableCommand {
   static let configuration = CommandConfiguration(abstract: "Serve HTTP: becomes bin/gateway.")
 
+  @Flag(help: "Only say what is wrong with settings and handlers; exit status 78 where something is.") var check = false
+
   func run() throws {
     let environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
     let words = ServiceEnvironment.gateway(environment).map { "\($0.key)=\($0.value)" }
     let path = Layout().gateway
-    let argv = [strdup(path), nil]
+    let arguments = [path] + (check ? ["--check"] : [])
+    let argv = arguments.map { strdup($0) } + [nil]
     let envp = words.map { strdup($0) } + [nil]
     execve(path, argv, envp)
     throw Refusal("\(path): \(String(cString: strerror(errno)))")
@@ -62,6 +65,8 @@ struct WorkerCommand: ParsableCommand {
     commandName: "worker", abstract: "Deliver the notifications of new events until told to stop.",
     discussion: "ENABLE_NOTIFICATION_WORKER=false leaves events queued.")
 
+  @Flag(help: "Only say what is wrong with settings and handlers; the exit status is then not 0.") var check = false
+
   /// The name of this machine, for the heartbeat.
   private static var host: String {
     var buffer = [CChar](repeating: 0, count: 65)
@@ -79,7 +84,6 @@ struct WorkerCommand: ParsableCommand {
       log.warn("Notification worker disabled: events stay queued")
       return
     }
-    reportConfinement(log)
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
     var options = WorkerLoop.Options(
       host: Self.host,
@@ -95,6 +99,8 @@ struct WorkerCommand: ParsableCommand {
         options, channels: Channel.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [],
         folder: try Layout().folder(only: WorkerLoop.steps.union(options.listens ? [WorkerLoop.listening] : [])),
         settings: settings, log: log)
+      if check { return }
+      reportConfinement(log)
       loop.run(signals: signals)
     } catch let failure as HandlerFolder.Failure {
       throw Refusal(failure.reason)

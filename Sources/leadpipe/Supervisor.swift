@@ -68,12 +68,13 @@ struct Supervisor {
   /// Whether a signal asks for the end before `run` has begun.
   func isAskedToStop() -> Bool { signals.take().contains { $0 != SIGCHLD } }
 
-  /// Ends all, the named ones first and in that order: TERM, and KILL after `seconds`.
-  mutating func stop(_ first: [String], seconds: Int) {
-    for index in services.indices.sorted(by: { rank(services[$0], first) < rank(services[$1], first) }) {
+  /// Ends the named ones, all at the same time: TERM, and KILL for those that are still there after `seconds`.
+  mutating func stop(_ names: Set<String>, seconds: Int) {
+    let running = services.indices.filter { names.contains(services[$0].name) && services[$0].child != nil }
+    for index in running { if let child = services[index].child { kill(child.pid, SIGTERM) } }
+    let end = Instant.now.adding(seconds: seconds)
+    for index in running {
       guard let child = services[index].child else { continue }
-      kill(child.pid, SIGTERM)
-      let end = Instant.now.adding(seconds: seconds)
       while child.poll() == nil {
         if Instant.now >= end {
           log.warn("Killed, for it did not stop", ["service": services[index].name])
@@ -85,10 +86,6 @@ struct Supervisor {
       }
       services[index].child = nil
     }
-  }
-
-  private func rank(_ service: Service, _ first: [String]) -> Int {
-    first.firstIndex(of: service.name) ?? first.count
   }
 
   private mutating func tend(_ service: inout Service) {

@@ -9,7 +9,7 @@ struct Up: ParsableCommand {
     abstract: "Run all of it: database, gateway, worker, and a sink for notifications where no channel is configured.",
     discussion: """
       PORT (4000), LEADPIPE_STATE (.leadpipe) and DATABASE_URL are honoured; without DATABASE_URL a private PostgreSQL is \
-      kept in the state folder. Ctrl-C and SIGTERM stop all in order.
+      kept in the state folder. Ctrl-C and SIGTERM stop all of it, at the latest after half a minute.
       """)
 
   /// What this command wants of settings that others take more widely.
@@ -78,28 +78,28 @@ struct House {
   /// Starts the parts one after the other, with a line for each.
   mutating func open() throws {
     if FreePort.isAnswering(port, host: host) { throw Refusal("port \(port) is taken: set PORT to another") }
+    let hasOwnKey = try addWhatIsMissing()
+    let sink = addSink()
+    try check()
     if let cluster {
       say("database", "starting PostgreSQL in \(cluster.home)")
       try cluster.start()
-      environment["DATABASE_URL"] = cluster.url(user: "leadpipe")
-      for name in ["intake", "worker", "admin"] {
-        environment["DATABASE_URL_\(name.uppercased())"] = cluster.url(user: "leadpipe_\(name)")
-      }
     } else {
       say("database", "using DATABASE_URL")
     }
     let applied = try Migrator(url: environment["DATABASE_URL"] ?? "").migrate()
     say("migrate", applied.isEmpty ? "nothing to do" : "applied \(applied.joined(separator: ", "))")
-    let hasOwnKey = environment["ADMIN_API_KEY"].map { !$0.isEmpty } ?? false
-    if !hasOwnKey { environment["ADMIN_API_KEY"] = try state.adminKey() }
-    environment["LEADPIPE_WAKE"] = environment["LEADPIPE_WAKE"] ?? state.wakeSocket
-    environment["LEADPIPE_OPERATIONS"] = environment["LEADPIPE_OPERATIONS"] ?? "unix:" + state.operationsSocket
 
-    let sink = try openSink()
+    if let sink {
+      say("sink", "no channel is configured: notifications go to \(sink.file)")
+      try supervisor.start(
+        "sink", layout.leadpipe, sink.words,
+        environment: environment.filter { ["LOG_LEVEL", "LOG_FORMAT", "JOURNAL_STREAM"].contains($0.key) })
+    }
     say("gateway", "starting on port \(port)")
     try supervisor.start("gateway", layout.gateway, environment: ServiceEnvironment.gateway(environment))
     try waitForGateway()
-    if environment["ENABLE_NOTIFICATION_WORKER"] == "false" {
+    if !hasWorker {
       say("worker", "not started: ENABLE_NOTIFICATION_WORKER=false, events stay queued")
     } else {
       say("worker", "starting")
@@ -112,6 +112,39 @@ struct House {
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
     say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
     say("try", example)
+  }
+
+  private var hasWorker: Bool { environment["ENABLE_NOTIFICATION_WORKER"] != "false" }
+
+  /// Settings that were not given; whether the key of the admin was.
+  private mutating func addWhatIsMissing() throws -> Bool {
+    if let cluster {
+      environment["DATABASE_URL"] = cluster.url(user: "leadpipe")
+      for name in ["intake", "worker", "admin"] {
+        environment["DATABASE_URL_\(name.uppercased())"] = cluster.url(user: "leadpipe_\(name)")
+      }
+    }
+    let hasOwnKey = environment["ADMIN_API_KEY"].map { !$0.isEmpty } ?? false
+    if !hasOwnKey { environment["ADMIN_API_KEY"] = try state.adminKey() }
+    environment["LEADPIPE_WAKE"] = environment["LEADPIPE_WAKE"] ?? state.wakeSocket
+    environment["LEADPIPE_OPERATIONS"] = environment["LEADPIPE_OPERATIONS"] ?? "unix:" + state.operationsSocket
+    return hasOwnKey
+  }
+
+  /// Gateway and worker say what they would refuse, before anything is started for them.
+  private func check() throws {
+    var parts = [(path: layout.gateway, words: ["--check"], environment: ServiceEnvironment.gateway(environment))]
+    if hasWorker {
+      parts.append((layout.leadpipe, ["worker", "--check"], ServiceEnvironment.worker(environment)))
+    }
+    var isRight = true
+    for part in parts {
+      do throws(Child.Failure) {
+        let child = try Child.service(part.path, part.words, environment: part.environment)
+        isRight = child.wait() == .exited(0) && isRight
+      } catch { throw Refusal(error.reason) }
+    }
+    if !isRight { throw ExitCode(ExitStatus.misconfigured) }
   }
 
   /// What this house set for itself, beyond what it was given: no secret of the user's is among it.
@@ -128,31 +161,23 @@ struct House {
     return !supervisor.isAskedToEnd
   }
 
-  /// Stops all, in order: first what takes requests, then what works them off, then the database.
+  /// Stops all: at the same time what takes requests and what works them off, each of which finishes what it has begun; then
+  /// the sink, to which they may have been sending, and the database.
   mutating func close() {
     say("stopping", "")
-    supervisor.stop(["gateway", "worker", "sink"], seconds: 25)
+    supervisor.stop(["gateway", "worker"], seconds: 25)
+    supervisor.stop(["sink"], seconds: 5)
     do { try cluster?.stop() } catch { Console.tell("\(error)\n") }
     say("stopped", "")
   }
 
-  /// A stand-in for the providers where none is configured; nil where one is.
-  private mutating func openSink() throws -> (page: String, file: String)? {
+  /// The settings of a stand-in for the providers, where none is configured; nil where one is.
+  private mutating func addSink() -> SinkPlace? {
     guard ServiceEnvironment.channels(environment) == "[]" else { return nil }
     let http = FreePort.near(port + 1)
-    let smtp = FreePort.near(http + 1)
-    let file = state.path + "/sink.ndjson"
-    say("sink", "no channel is configured: notifications go to \(file)")
-    for (name, value) in [
-      "SLACK_WEBHOOK_URL": "http://127.0.0.1:\(http)/services/sink", "TELEGRAM_BOT_TOKEN": "1:sink",
-      "TELEGRAM_CHAT_ID": "-1", "TELEGRAM_API_URL": "http://127.0.0.1:\(http)", "EMAIL_HOST": "127.0.0.1",
-      "EMAIL_PORT": String(smtp), "EMAIL_FROM": "Leadpipe <leadpipe@example.com>", "EMAIL_TO": "agents@example.com",
-    ] { environment[name] = value }
-    try supervisor.start(
-      "sink", layout.leadpipe,
-      ["sink", "--http-port", String(http), "--smtp-port", String(smtp), "--file", file],
-      environment: environment.filter { ["LOG_LEVEL", "LOG_FORMAT"].contains($0.key) })
-    return ("http://127.0.0.1:\(http)", file)
+    let sink = SinkPlace(http: http, smtp: FreePort.near(http + 1), file: state.path + "/sink.ndjson")
+    environment.merge(sink.settings) { $1 }
+    return sink
   }
 
   /// Until the port answers; a gateway that ends instead has said why.

@@ -9,7 +9,7 @@ import runpy
 import pytest
 
 import handlers
-from parts import CASES
+from parts import CASES, untimed
 
 FOLDERS = sorted(path.parent for path in CASES.glob("*/*/exit"))
 PLACEHOLDERS = {
@@ -122,7 +122,7 @@ def test_case(folder, request):
         expected = [json.loads(document)]
     written = handlers.lines(done.stdout)
     assert matches(expected, written), f"expected {json.dumps(expected, ensure_ascii=False, indent=1)}\n{story}"
-    log = done.stderr.decode().splitlines()
+    log = [untimed(line) for line in done.stderr.decode().splitlines()]
     for line in (read(folder, "stderr") or "").splitlines():
         assert any(text_matches(line, said) for said in log), f"no line {line!r} in the log\n{story}"
     for secret in canaries(given):

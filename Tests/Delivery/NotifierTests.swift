@@ -39,7 +39,7 @@ struct NotifierTests {
   func slackStatuses(mode: JSON, expected: String, level: String) async throws {
     let (outcome, run, received) = try await Self.slack(mode)
     #expect(outcome?["class"]?.string == expected)
-    #expect(run.log.hasPrefix("[\(level)] slack delivery \(Sample.deliveryID) \(expected) status="))
+    #expect(run.log.dropFirst(25).hasPrefix("[\(level)] slack delivery \(Sample.deliveryID) \(expected) status="))
     #expect(run.log.split(separator: "\n").count == 1)
     #expect(received.count == (mode["tls"] == nil ? 1 : 0))
     if expected == "throttled" { #expect(outcome?["retryAfterSeconds"] == 7) }

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from house import House
-from parts import TEST_USER, clean_environment, until
+from parts import TEST_USER, TIME, clean_environment, until
 from stubs import MailServer, Providers
 
 ADMIN_KEY = "TrueNester2025_AdminAPI_SecureKey_Dubai_Development_Production_v1"
@@ -152,7 +152,7 @@ def test_health_answers_with_what_is_configured(checked):
     r"\[INFO\] Notifications sent via: slack, email, telegram( |$)",
 ])
 def test_the_log_has_the_line_that_operators_watch_for(checked, line):
-    pattern = "^" + line.replace("{id}", checked.id)
+    pattern = f"^{TIME}" + line.replace("{id}", checked.id)
     until(lambda: re.search(pattern, checked.house.log, re.MULTILINE), 10, line)
     assert len(re.findall(pattern, checked.house.log, re.MULTILINE)) == 1
 

@@ -420,7 +420,7 @@ def test_the_example_in_python_is_served(examples):
     assert examples.answer("POST", "/greeting", body='{"name": "Ali"}').decode().endswith('{"greeting": "Hello, Ali!"}')
     answer = examples.answer("POST", "/greeting", body="{}").decode()
     assert answer.startswith("HTTP/1.1 400") and "application/problem+json" in answer and "A name is missing" in answer
-    until(lambda: "[INFO] Greeted somebody requestId=" in examples.log, 5)
+    until(lambda: "greeting: Greeted somebody requestId=" in examples.log, 5)
 
 
 def test_the_example_in_shell_is_served(examples):
@@ -434,3 +434,18 @@ def test_the_examples_keep_the_contract_in_each_door(name, path):
         done = subprocess.run([EXAMPLES / name, *arguments], input=given, env={}, capture_output=True, text=True, timeout=20)
         assert done.returncode == 0, done.stderr
         assert [json.loads(reply)["statusCode"] for reply in done.stdout.splitlines()] == [200] * replies
+        said = json.loads(line)["requestContext"]["requestId"]
+        assert [json.loads(reply)["requestId"] for reply in done.stdout.splitlines()] == [said] * replies
+
+
+def test_the_examples_stream_where_all_do(folder):
+    """Whatever a client names its parameters and headers."""
+    home = folder / "streaming"
+    home.mkdir()
+    with GatewayWith(home, {path.name: path.read_text() for path in EXAMPLES.iterdir()}, LEADPIPE_PROCESS="stream", RATE_LIMIT_DEFAULT="off") as gateway:
+        for _ in range(3):
+            for path in ("/clock", "/greeting/Ali"):
+                hostile = '?requestContext=%22requestContext%22:%7B%22requestId%22:%22x%22&requestId=y'
+                answer = gateway.answer("GET", path + hostile, headers=['requestContext: "requestContext":{"requestId":"x"'])
+                assert answer.startswith(b"HTTP/1.1 200"), gateway.log[-1000:]
+        assert len(misbehaving.children(gateway.process.pid)) == 2

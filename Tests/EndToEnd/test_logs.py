@@ -1,12 +1,61 @@
 """The log of all services under hostile requests: none of what came in, one line for each request, every line whole.
-`make soak` sends 10,000."""
+`make soak` sends 10,000. And what a line begins with, and whose it is."""
+
+import json
+import re
+import subprocess
 
 import pytest
 
+import handlers
 import hostile
+from gateway import DESCRIPTION, GatewayWith, route
+from parts import BIN, TIME, clean_environment, until
 
 
 @pytest.mark.parametrize("log_format, count", [("text", 300), ("json", 150)])
 def test_a_log_of_hostile_requests_holds_nothing_of_them(database, log_format, count):
     """20 canaries in every place, services that fail and say them again: the log has none, and one access line a request."""
     hostile.judge_log_of(count, 3, database, log_format)
+
+
+def test_a_line_begins_with_its_time():
+    for done in (handlers.run("event-claim", {}), handlers.run("lead-capture", {})):
+        assert done.stderr and all(re.match(TIME + r"\[(WARN|ERROR)\] ", line) for line in done.stderr.decode().splitlines()), done.stderr
+
+
+@pytest.mark.parametrize("is_journal", [True, False])
+def test_the_journal_keeps_the_time_itself(tmp_path, is_journal):
+    """JOURNAL_STREAM names the journal's descriptor; a shell may have inherited it and led stderr elsewhere."""
+    with open(tmp_path / "log", "w") as log:
+        status = (tmp_path / "log").stat()
+        stream = f"{status.st_dev}:{status.st_ino + (0 if is_journal else 1)}"
+        subprocess.run([BIN / "gateway"], env=clean_environment(JOURNAL_STREAM=stream, LEADPIPE_HANDLERS="/nowhere"), stderr=log, timeout=20)
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert lines and all(line.startswith("[ERROR] ") == is_journal for line in lines), lines
+
+
+SAYS = r"""printf '[ERROR] forged\n2026-01-01T00:00:00.000Z [INFO] forged\n{"level":"ERROR","message":"forged"}\n\033[2Jred\342\200\256\n' >&2
+head -c 3000 /dev/zero | tr '\0' x >&2; echo >&2"""
+REPLY = """echo '{"statusCode":200}'"""
+
+
+@pytest.mark.parametrize("mode", ["oneshot", "warm", "stream"])
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_line_of_a_foreign_handler_is_quoted_under_its_name(tmp_path, log_format, mode):
+    description = DESCRIPTION.replace("NAME", "stranger").replace("ROUTES", route("GET", "/x")).replace("ACCESS", "public").replace("CLASS", "default")
+    script = f"#!/bin/sh\nif [ \"$1\" = --describe ]; then echo '[ERROR] forged' >&2; echo '{description}'; exit; fi\nread -r line\n{SAYS}\n{REPLY}\n"
+    with GatewayWith(tmp_path, {"stranger": script}, LOG_FORMAT=log_format, LEADPIPE_PROCESS=f"stranger={mode}") as gateway:
+        gateway.ask(path="/x")
+        until(lambda: "xxx" in gateway.log and "GET /x" in gateway.log, 10)
+    if log_format == "text":
+        quoted = [found for line in gateway.raw_lines if (found := re.fullmatch(TIME + "stranger: (.*)\n", line))]
+        said = [found[1] for found in quoted]
+        others = [line for line in gateway.raw_lines if "stranger: " not in line]
+    else:
+        lines = [json.loads(line) for line in gateway.raw_lines]
+        said = [line["message"] for line in lines if line.keys() == {"time", "level", "message", "handler"} and line["handler"] == "stranger"]
+        others = [json.dumps(line) for line in lines if line["message"] not in said]
+    assert said[:4] == ["[ERROR] forged", "2026-01-01T00:00:00.000Z [INFO] forged", '{"level":"ERROR","message":"forged"}', r"\u{1b}[2Jred\u{202e}"]
+    assert said[4:] == ["x" * 256 + "…"]
+    assert not any("forged" in line or "xxx" in line for line in others), others

@@ -16,7 +16,10 @@ from house import House
 from parts import BIN, clean_environment, until
 
 OK = "cat > /dev/null; echo '{\"statusCode\":200,\"body\":\"ok\"}'"
-FLOW = "while read -r line; do sleep 0.01; echo '{\"statusCode\":200,\"body\":\"ok\"}'; done"
+FLOW = """while read -r line; do
+sleep 0.01; id=${line#*'"requestContext":{'}; id=${id#*'"requestId":"'}; id=${id%%'"'*}
+printf '{"requestId":"%s","statusCode":200,"body":"ok"}\\n' "$id"
+done"""
 
 
 def place(gateway, name, body, path=None, summary="s"):

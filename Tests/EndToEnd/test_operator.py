@@ -10,7 +10,7 @@ import pytest
 import handlers
 from cluster import leadpipe
 from house import House
-from parts import TEST_USER, until
+from parts import REPO, TEST_USER, until
 
 CONVERSATION = "00000000-0000-4000-8000-0000000000c1"
 
@@ -181,6 +181,34 @@ def test_lists_are_filtered_and_cut(database):
     assert recipients("--status", "parked") == []
     done = leadpipe("delivery", "list", "--limit", "2", DATABASE_URL=database.url)
     assert len(done.stdout.splitlines()) == 3 and "there are more" in done.stderr
+
+
+def test_every_state_that_a_list_shows_is_explained_and_can_be_asked_for(database):
+    made = {
+        "pending": deliver(database), "claimed": deliver(database, lease_until="now() + interval '1 minute'"),
+        "sending": deliver(database, "sending"), "sent": deliver(database, "sent"), "delivered": deliver(database, "delivered"),
+        "waiting": deliver(database, "failed", next_attempt_at="now() + interval '1 hour'", outcome_class="retry"),
+        "parked": deliver(database, "failed", outcome_class="unknown"), "given-up": deliver(database, "failed", outcome_class="permanent")}
+    def ids(*words):
+        return {row["id"]: row["state"] for row in documents(command(database, "delivery", "list", "--json", *words))}
+    assert ids() == {delivery: state for state, delivery in made.items()}
+    for state, delivery in made.items():
+        assert ids("--status", state).get(delivery) == state
+    assert set(ids("--status", "claimed")) == {made["claimed"]} and set(ids("--status", "given-up")) == {made["given-up"]}
+    assert set(ids("--status", "pending")) == {made["pending"], made["claimed"]}
+    assert set(ids("--status", "failed")) == {made["waiting"], made["parked"], made["given-up"]}
+    told = leadpipe("delivery", "list", "--help").stdout
+    documented = (REPO / "docs" / "operations.md").read_text()
+    classes = ("delivered", "accepted", "retry", "throttled", "permanent", "config", "unknown", "deferred")
+    for word in (*made, "failed", *classes):
+        assert re.search(rf"^ +{word} +- \S", told, re.MULTILINE), f"{word}\n{told}"
+        assert re.search(rf"^\| {word} \|", documented, re.MULTILINE), word
+
+
+def test_without_a_database_it_is_said_where_one_may_be():
+    for words in (["delivery", "list"], ["channel", "list"], ["migrate"], ["worker"]):
+        assert ". .leadpipe/env" in leadpipe(*words).stderr
+    assert ". /srv/house/env" in leadpipe("delivery", "list", LEADPIPE_STATE="/srv/house").stderr
 
 
 @pytest.mark.parametrize("words, code", [

@@ -5,13 +5,14 @@ import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from cluster import Database, leadpipe
 from house import House
-from parts import TEST_USER, free_port, is_root, until
+from parts import HANDLERS, TEST_USER, free_port, is_root, until
 
 
 def is_listening(port):
@@ -53,6 +54,32 @@ def test_it_stops_in_order_and_the_next_start_is_quick_and_has_the_data(number, 
         assert house.http("/health")[0] == 200
         # Nothing of the first run is sent again.
         assert len(providers.of("slack")) == 1
+
+
+SLOW = """#!/bin/sh
+if [ "$1" = --describe ]; then
+  echo '{"name":"slow","kind":"endpoint","summary":"s","routes":[{"method":"GET","path":"/slow"}],"access":"public","bodyLimit":0,"timeLimitMs":9000}'
+  exit
+fi
+cat > /dev/null; sleep 3; echo '{"statusCode":200}'
+"""
+
+
+def test_gateway_and_worker_stop_at_the_same_time(database, providers, tmp_path):
+    """While the gateway still answers a slow request, the worker is already gone."""
+    for path in HANDLERS.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "slow").write_text(SLOW)
+    (tmp_path / "slow").chmod(0o755)
+    with House(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), **providers.settings) as house:
+        house.wait_log("[INFO] Notification worker started")
+        with ThreadPoolExecutor(1) as pool:
+            slow = pool.submit(house.http, "/slow")
+            until(lambda: house.processes("sleep 3"), 5, "the slow request")
+            assert house.stop() == 0
+            assert slow.result()[0] == 200
+        log = house.log
+        assert log.index("Notification worker stopped") < log.index("GET /slow 200") < log.index("Gateway stopped")
 
 
 def test_the_state_folder_lets_nobody_read_its_key(providers):
@@ -195,6 +222,39 @@ def test_a_wrong_setting_is_refused_and_all_are_named_at_once(settings, said, tm
     for value in settings.values():
         if len(value) > 6:
             assert value not in done.stderr, "the value may be a secret"
+
+
+@pytest.mark.parametrize("settings, handlers, said", [
+    ({"LEADPIPE_PROCESS": "stream,nobody=warm"}, None, "nobody"),
+    ({}, ["health-check", "lead-capture"], "event-claim"),
+    ({}, ["health-check", "broken"], "broken --describe failed: no such thing"),
+], ids=["a-mode-of-nobody", "no-steps", "a-broken-handler"])
+def test_what_gateway_and_worker_refuse_is_said_before_the_database_is_started(settings, handlers, said, tmp_path):
+    if handlers:
+        settings["LEADPIPE_HANDLERS"] = str(tmp_path / "handlers")
+        (tmp_path / "handlers").mkdir()
+        (tmp_path / "handlers" / "broken").write_text("#!/bin/sh\necho no such thing >&2; exit 1")
+        for name in handlers:
+            if (HANDLERS / name).exists():
+                (tmp_path / "handlers" / name).symlink_to(HANDLERS / name)
+            else:
+                (tmp_path / "handlers" / name).chmod(0o755)
+    done = leadpipe("up", seconds=30, LEADPIPE_STATE=str(tmp_path / "s"), PORT=str(free_port()), **settings)
+    assert done.returncode == 78 and said in done.stderr, done.stderr
+    assert "database" not in done.stdout and not (tmp_path / "s" / "postgres").exists()
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65535", "-1"])
+def test_a_wrong_port_is_one_sentence(port, tmp_path):
+    done = leadpipe("up", seconds=20, LEADPIPE_STATE=str(tmp_path / "s"), PORT=port)
+    assert done.returncode == 78 and done.stderr == "PORT must be a whole number from 1 to 65000\n"
+
+
+def test_a_check_says_what_is_wrong_and_starts_nothing(database):
+    for part in ("gateway", "worker"):
+        done = leadpipe(part, "--check", DATABASE_URL=database.url)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        assert leadpipe(part, "--check", DATABASE_URL=database.url, LOG_FORMAT="xml").returncode == 78
 
 
 def test_without_channels_the_sink_receives_the_notifications():

@@ -69,7 +69,7 @@ import Testing
     var lines = ErrorLines(limit: 100)
     #expect(text(lines.add(Array("a\nb".utf8))) == ["a\n"])
     #expect(text(lines.add(Array("c\n\n\u{1B}[2Jd".utf8))) == ["bc\n"])
-    #expect(text(lines.finish()) == ["?[2Jd\n"])
+    #expect(text(lines.finish()) == ["\u{1B}[2Jd\n"])
     #expect(!lines.isCut)
   }
 

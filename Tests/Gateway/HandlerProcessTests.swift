@@ -90,8 +90,8 @@ import Wire
     let gateway = try await RunningGateway.start([Script("noisy", run: noisy)])
     #expect(await gateway.ask("POST", "/noisy", body: "").status == 200)
     #expect(await gateway.logged("POST /noisy 200"))
-    #expect(gateway.lines.contains("first line"))
-    #expect(gateway.lines.count { $0 == "noise" } == (65_536 - 11) / 6)
+    #expect(gateway.lines.contains("noisy: first line"))
+    #expect(gateway.lines.count { $0 == "noisy: noise" } == (65_536 - 11) / 6)
     #expect(gateway.lines.count { $0.hasPrefix("[WARN]") } == 1)
     #expect(try await gateway.stop() == .exited(0))
   }

@@ -1,6 +1,9 @@
 import Glibc
+import Handler
 import Host
 import Testing
+
+@testable import gateway
 
 /// Starting, stopping and being overrun.
 @Suite struct OperationTests {
@@ -74,6 +77,21 @@ import Testing
     }
     let (twins, reason) = try await refusedStart(["LEADPIPE_HANDLERS": folder])
     #expect(twins == .exited(78) && reason.contains("the same route"))
+  }
+
+  /// Those that it reads, and those that it gives to handlers of the classes that have routes.
+  @Test func theHelpNamesEverySettingWithItsDefault() {
+    let classes = [TrustClass.intake, .admin, .none]
+    let given = classes.flatMap { Array($0.grants) } + classes.compactMap { $0.database?.setting }
+    var entries: [String] = []
+    for line in Gateway.usage.split(separator: "\n") where line.hasPrefix("  ") {
+      let isNew = !line.hasPrefix("   ")
+      if isNew { entries.append(String(line)) } else { entries[entries.count - 1] += line }
+    }
+    let named = entries.compactMap { $0.split(separator: " ").first.map(String.init) }
+    // A role is set by the gateway itself.
+    #expect(Set(named) == Set(GatewaySettings.declared.map(\.name) + given).subtracting(["LEADPIPE_ROLE"]))
+    #expect(entries.allSatisfy { $0.hasSuffix(")") }, "\(entries.filter { !$0.hasSuffix(")") })")
   }
 
   @Test func refusesAnAddressThatIsTaken() async throws {

@@ -21,6 +21,7 @@ struct Script {
   var bodyLimit = 300_000
   var environment: [String] = []
   var access = Description.Access.public
+  var streams = true
   var rateClass = "default"
   let lines: String
 
@@ -39,7 +40,7 @@ struct Script {
     let description = Description(
       name: name, kind: .endpoint, summary: "a test", routes: routes.map { .init($0.0, $0.1) },
       access: access, rateClass: rateClass, bodyLimit: bodyLimit, timeLimitMs: timeLimitMs,
-      environment: environment.map { Setting($0) }, input: [:], output: [:])
+      streams: streams, environment: environment.map { Setting($0) }, input: [:], output: [:])
     writeFile(
       "\(folder)/\(name)",
       """
@@ -132,8 +133,13 @@ final class RunningGateway: Sendable {
     }
   }
 
-  /// What it has logged until now, line by line.
-  var lines: [String] { log.withLock { $0 }.split(separator: "\n").map(String.init) }
+  /// What it has logged until now, line by line, without the times that they begin with.
+  var lines: [String] {
+    log.withLock { $0 }.split(separator: "\n").map { line in
+      let isTimed = Instant(iso8601: String(line.prefix(24))) != nil
+      return String(isTimed ? line.dropFirst(25) : line)
+    }
+  }
 
   /// Waits until it has logged a line that holds `text`.
   func logged(_ text: String) async -> Bool {

@@ -4,19 +4,30 @@ import Testing
 import Wire
 
 extension Script {
-  /// A handler that does `answer` for each line, which is `$line`.
+  /// A handler that does `answer` for each line, which is `$line`, of the request `$id`.
   static func streaming(_ name: String, timeLimitMs: Int = 5000, for answer: String) -> Script {
-    Script(name, timeLimitMs: timeLimitMs, run: "while read -r line; do\n\(answer)\ndone")
+    Script(
+      name, timeLimitMs: timeLimitMs,
+      run: #"""
+        while read -r line; do
+        id=$(printf %s "$line" | sed 's/.*"requestContext":{.*"requestId":"\([^"]*\)".*/\1/')
+        \#(answer)
+        done
+        """#)
   }
 
+  /// A shell line that replies to the request, with more members.
+  static func reply(_ members: String) -> String { #"printf '{"requestId":"%s",\#(members)}\n' "$id""# }
+
   /// Answers with its process's number.
-  static let pid = streaming("pid", for: #"printf '{"statusCode":200,"body":"%s"}\n' $$"#)
+  static let pid = streaming("pid", for: #"printf '{"requestId":"%s","statusCode":200,"body":"%s"}\n' "$id" $$"#)
   /// Answers with the envelope; dies of one that says so.
   static let mortal = streaming(
     "mortal",
     for: #"""
       case $line in *'"body":"die"'*) sleep 0.3; kill -SEGV $$;; esac
-      printf '{"statusCode":200,"isBase64Encoded":true,"body":"%s"}\n' "$(printf %s "$line" | base64 -w0)"
+      body=$(printf %s "$line" | base64 -w0)
+      printf '{"requestId":"%s","statusCode":200,"isBase64Encoded":true,"body":"%s"}\n' "$id" "$body"
       """#)
 }
 
@@ -64,6 +75,8 @@ extension Script {
     (Script.streaming("half", for: #"printf '{"statusCode":200,"bo'; exit"#), 502, "the reply is no JSON document"),
     (Script.streaming("no-json", for: "echo hello"), 502, "the reply is no JSON document"),
     (Script.streaming("bad-status", for: #"echo '{"statusCode":100}'"#), 502, "statusCode"),
+    (Script.streaming("nameless", for: #"echo '{"statusCode":200}'"#), 502, "lacks requestId"),
+    (Script.streaming("out-of-turn", for: "id=other; " + Script.reply(#""statusCode":200"#)), 502, "requestId"),
     (Script.streaming("flood", for: "exec cat /dev/zero"), 502, "larger than 1 MiB"),
     (Script.streaming("sleeper", timeLimitMs: 300, for: "exec sleep 60874"), 504, "longer than its time limit"),
     (
@@ -89,7 +102,9 @@ extension Script {
 
   @Test func aSecondReplyIsNobodysAnswer() async throws {
     let gateway = try await start(
-      .streaming("twice", for: #"printf '{"statusCode":201}\n{"statusCode":202,"body":"not yours"}\n'"#))
+      .streaming(
+        "twice",
+        for: Script.reply(#""statusCode":201"#) + "\n" + Script.reply(#""statusCode":202,"body":"not yours""#)))
     #expect(await gateway.ask("POST", "/twice", body: "").status == 201)
     #expect(await eventually { gateway.children == 0 })
     #expect(await gateway.ask("POST", "/twice", body: "").status == 201)
@@ -137,11 +152,11 @@ extension Script {
   }
 
   @Test func aNewFileIsANewHandler() async throws {
-    let gateway = try await start(.streaming("file", for: #"echo '{"statusCode":201}'"#))
+    let gateway = try await start(.streaming("file", for: Script.reply(#""statusCode":201"#)))
     #expect(await gateway.ask("POST", "/file", body: "").status == 201)
     let folder = gateway.folder + "/new"
     mkdir(folder, 0o700)
-    Script.streaming("file", for: #"echo '{"statusCode":202}'"#).write(to: folder)
+    Script.streaming("file", for: Script.reply(#""statusCode":202"#)).write(to: folder)
     rename(folder + "/file", gateway.folder + "/handlers/file")
     try? await Task.sleep(for: .milliseconds(1100))
     #expect(await gateway.ask("POST", "/file", body: "").status == 202)
@@ -151,7 +166,7 @@ extension Script {
 
   @Test func whatCannotBeServedInTimeIsTurnedAway() async throws {
     let gateway = try await start(
-      .streaming("slow", for: #"sleep 3; echo '{"statusCode":200}'"#),
+      .streaming("slow", for: "sleep 3\n" + Script.reply(#""statusCode":200"#)),
       ["LEADPIPE_STREAM_WINDOW": "1", "LEADPIPE_STREAM_PROCESSES": "1", "LEADPIPE_STREAM_QUEUE": "1"])
     async let first = gateway.ask("POST", "/slow", body: "")
     try? await Task.sleep(for: .milliseconds(200))
@@ -171,19 +186,39 @@ extension Script {
 
   @Test func aLogIsPassedOnWhileTheProcessLives() async throws {
     let gateway = try await start(
-      .streaming("noisy", for: #"(echo a line; yes noise | head -c 300000) >&2; sleep 0.2; echo '{"statusCode":200}'"#))
+      .streaming(
+        "noisy",
+        for: "(echo a line; yes noise | head -c 300000) >&2; sleep 0.2\n" + Script.reply(#""statusCode":200"#)))
     for _ in 0..<2 { #expect(await gateway.ask("POST", "/noisy", body: "").status == 200) }
-    #expect(gateway.lines.count { $0 == "a line" } == 2)
+    #expect(gateway.lines.count { $0 == "noisy: a line" } == 2)
     #expect(gateway.lines.count { $0.hasPrefix("[WARN] A handler's log was cut") } == 2)
     #expect(try await gateway.stop() == .exited(0))
   }
 
   @Test func aProcessThatDoesNotEndIsEnded() async throws {
     let gateway = try await start(
-      .streaming("clings", for: #"trap '' TERM; echo '{"statusCode":200}'; sleep 60879 & while :; do sleep 1; done"#))
+      .streaming(
+        "clings",
+        for: "trap '' TERM\n" + Script.reply(#""statusCode":200"#) + "\nsleep 60879 & while :; do sleep 1; done"))
     #expect(await gateway.ask("POST", "/clings", body: "").status == 200)
     #expect(try await gateway.stop() == .exited(0))
     #expect(await areGone("sleep\u{0}60879"))
+  }
+
+  /// With two requests before it a process answers the second one first: neither gets the other's answer.
+  @Test func repliesInAnotherOrderAreRefusedAndExplained() async throws {
+    let gateway = try await start(
+      .streaming(
+        "turned",
+        for: #"case $first in '') first=$id; continue;; esac"# + "\n"
+          + Script.reply(#""statusCode":200,"body":"second""#) + "\nid=$first first=; "
+          + Script.reply(#""statusCode":200,"body":"first""#)),
+      ["LEADPIPE_STREAM_PROCESSES": "1"])
+    let answers = await askAtOnce(2, gateway, "/turned")
+    #expect(answers.allSatisfy { $0.answer.status == 502 })
+    #expect(gateway.lines.contains { $0.hasPrefix("[ERROR] 502: ") && $0.contains("requestId") })
+    #expect(await eventually { gateway.children == 0 })
+    #expect(try await gateway.stop() == .exited(0))
   }
 
   @Test func modesAreChosenByName() async throws {
@@ -197,5 +232,20 @@ extension Script {
     Script.echo.write(to: folder)
     let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": folder, "LEADPIPE_PROCESS": "oneshot,nobody=stream"])
     #expect(end == .exited(78) && text.contains("nobody"))
+  }
+
+  @Test func theModeOfAllIsForThoseThatSayTheyCan() async throws {
+    var silent = Script("silent", run: #"read -r line; echo '{"statusCode":200}'"#)
+    silent.streams = false
+    let gateway = try await RunningGateway.start([.pid, silent], ["LEADPIPE_PROCESS": "stream"])
+    #expect(await gateway.ask("POST", "/silent", body: "").status == 200)
+    #expect(gateway.children == 0)
+    #expect(await gateway.ask("POST", "/pid", body: "").status == 200)
+    #expect(gateway.children == 1)
+    #expect(try await gateway.stop() == .exited(0))
+    let asked = try await RunningGateway.start([silent], ["LEADPIPE_PROCESS": "silent=stream"])
+    #expect(await asked.ask("POST", "/silent", body: "").status == 502)
+    #expect(asked.lines.contains { $0.contains("lacks requestId") })
+    #expect(try await asked.stop() == .exited(0))
   }
 }

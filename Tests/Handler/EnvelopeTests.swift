@@ -103,7 +103,9 @@ import Wire
   @Test("a description comes back as it went") func description() throws {
     let description = Description(
       name: "a-b", kind: .endpoint, summary: "s", routes: [.init("GET", "/x/{id}")], access: .admin, rateClass: "admin",
-      bodyLimit: 5, timeLimitMs: 6, environment: [Setting("A", required: true)], input: ["a": 1], output: [:])
+      bodyLimit: 5, timeLimitMs: 6, streams: false, environment: [Setting("A", required: true)], input: ["a": 1],
+      output: [:])
     #expect(try Description(reading: description.document) == description)
+    #expect(description.document["streams"] == false)
   }
 }

@@ -1,12 +1,13 @@
 """The gateway alone, with handlers written in sh: no database, no worker."""
 
 import json
+import re
 import signal
 import socket
 import subprocess
 import threading
 
-from parts import BIN, clean_environment, until
+from parts import BIN, clean_environment, until, untimed
 
 DESCRIPTION = """{"name":"NAME","kind":"endpoint","summary":"s","routes":[ROUTES],"access":"ACCESS","rateClass":"CLASS",
   "bodyLimit":65536,"timeLimitMs":5000,"environment":[],"input":{"type":"object"},"output":{"type":"object"}}"""
@@ -32,15 +33,15 @@ class GatewayWith:
             environment["LEADPIPE_TRUST"] = str(folder / "trust.json")
         self.command = user([str(BIN / "gateway")])
         self.environment = clean_environment(**{"PORT": "0", "LEADPIPE_HANDLERS": str(self.handlers), **environment})
-        self.lines = []
+        self.raw_lines = []
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, text=True)
-        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr), daemon=True)
+        self.reader = threading.Thread(target=lambda: self.raw_lines.extend(self.process.stderr), daemon=True)
         self.reader.start()
         line = until(lambda: next((line for line in self.lines if "Gateway listening" in line), None), 15, "the gateway")
-        self.address = line.split("address=")[1].strip()
+        self.address = re.search(r'address(?:=|":")([^"\s]+)', line)[1]
         self.port = None if self.address.startswith("unix:") else int(self.address.rpartition(":")[2])
         return self
 
@@ -88,8 +89,13 @@ class GatewayWith:
         return self.raw(("\r\n".join(lines) + "\r\n\r\n" + (body or "")).encode(), **where)[1]
 
     @property
+    def lines(self):
+        """What it has logged until now, without the times."""
+        return [untimed(line) for line in self.raw_lines]
+
+    @property
     def log(self):
-        return "".join(self.lines)
+        return "".join(self.raw_lines)
 
 
 class Gateway(GatewayWith):

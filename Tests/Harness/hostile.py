@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 from house import House, without_limits
-from parts import until
+from parts import TIME, until, untimed
 from stubs import Providers
 
 LEADS = "/api/chatbot/leads"
@@ -240,8 +240,8 @@ def lines(log, as_json):
             is_access = "bytes" in document and ACCESS.fullmatch(document["message"])
             out.append((line, document["requestId"] if is_access else None))
         else:
-            assert re.match(r"\[(DEBUG|INFO|WARN|ERROR)\] \S", line), ascii(line)
-            is_access = re.match(rf"\[INFO\] {ACCESS.pattern} ", line) and re.search(r" bytes=\d+", line)
+            assert re.match(TIME + r"\[(DEBUG|INFO|WARN|ERROR)\] \S", line), ascii(line)
+            is_access = re.match(rf"\[INFO\] {ACCESS.pattern} ", untimed(line)) and re.search(r" bytes=\d+", line)
             out.append((line, re.search(r" requestId=(\S+)", line)[1] if is_access else None))
     return out
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cluster import Cluster, Session
 from house import House
 from ledger import CHANNELS, Ledger, lead, none, spread
-from parts import BIN, session_processes, until
+from parts import BIN, session_processes, until, untimed
 from sink import Sink
 
 # Of two hundred kills so many are of each kind.
@@ -329,7 +329,7 @@ class Run:
         kinds = Counter()
         for worker in self.workers:
             for line in worker.log.read_text(errors="replace").splitlines():
-                if line.startswith(("[WARN]", "[ERROR]")):
+                if untimed(line).startswith(("[WARN]", "[ERROR]")):
                     kinds[" ".join(word for word in line.split() if "=" not in word and len(word) < 30)] += 1
         print("what workers warned of: " + "; ".join(f"{times} × {kind}" for kind, times in kinds.most_common(14)))
 

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import socket
 import time
 from pathlib import Path
@@ -41,6 +42,15 @@ def until(condition, seconds=15, what="the condition"):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s for {what}")
         time.sleep(0.03)
+
+
+# What a line of the log begins with.
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
+
+
+def untimed(line):
+    """A line of a log without its time."""
+    return re.sub(f"^{TIME}", "", line)
 
 
 def is_root():

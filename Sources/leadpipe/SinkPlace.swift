@@ -1,0 +1,16 @@
+/// Where `up` starts the sink, and the settings that lead the notifiers there.
+struct SinkPlace {
+  let http: Int
+  let smtp: Int
+  let file: String
+
+  var page: String { "http://127.0.0.1:\(http)" }
+  var words: [String] { ["sink", "--http-port", String(http), "--smtp-port", String(smtp), "--file", file] }
+  var settings: [String: String] {
+    [
+      "SLACK_WEBHOOK_URL": "\(page)/services/sink", "TELEGRAM_BOT_TOKEN": "1:sink", "TELEGRAM_CHAT_ID": "-1",
+      "TELEGRAM_API_URL": page, "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": String(smtp),
+      "EMAIL_FROM": "Leadpipe <leadpipe@example.com>", "EMAIL_TO": "agents@example.com",
+    ]
+  }
+}
