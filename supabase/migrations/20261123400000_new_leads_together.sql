@@ -101,31 +101,35 @@ create or replace function public.capture_new_leads(p jsonb, p_careful boolean d
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_has_events boolean := to_regclass('public.lead_events') is not null;
+  v_repeats bigint[] := '{}';
   v_stored jsonb;
-  v_short boolean;
+  v_wanted integer;  -- messages
+  v_added integer := 0;
 begin
-  with sent as materialized (
-    select s.n, s.lead, s.lead ->> 'route' as route, nullif(s.lead #>> '{idempotency,key}', '') as key,
-      (s.lead ->> 'conversationId')::uuid as conversation, coalesce((s.lead ->> 'receivedAt')::timestamptz, now()) as received,
-      case when jsonb_typeof(s.lead -> 'messages') = 'array' then jsonb_array_length(s.lead -> 'messages') else 0 end as messages, f.*
-    from jsonb_array_elements(p) with ordinality as s (lead, n), lateral public.lead_fields(s.lead -> 'lead') as f
-  ), repeats as materialized (
-    select n from (
+  -- Statements that are not needed are not planned either: a new connection has to do that for each.
+  if jsonb_array_length(p) > 1 then
+    select coalesce(array_agg(n), '{}') into v_repeats from (
       select s.n, row_number() over (partition by name.value order by s.n) as use
-      from sent s, lateral (values (route || ' ' || key), (conversation::text), (phone), (lower(email))) as name (value)
-      where name.value is not null and jsonb_array_length(p) > 1
-    ) used where use > 1
-  ), new as materialized (
-    select s.*, coalesce(conversation, gen_random_uuid()) as id,
+      from jsonb_array_elements(p) with ordinality as s (lead, n),
+           lateral (values ((lead ->> 'route') || ' ' || (lead #>> '{idempotency,key}')), (lower(lead ->> 'conversationId')),
+                           (lead #>> '{lead,customerPhone}'), (lower(lead #>> '{lead,customerEmail}'))) as name (value)
+      where name.value is not null
+    ) used where use > 1;
+  end if;
+
+  with new as materialized (
+    select s.n, s.lead, s.lead ->> 'route' as route, nullif(s.lead #>> '{idempotency,key}', '') as key,
+      coalesce((s.lead ->> 'receivedAt')::timestamptz, now()) as received,
+      coalesce((s.lead ->> 'conversationId')::uuid, gen_random_uuid()) as id, f.*,
       -- The phone decides before the mail address.
       phone_of, email_of, coalesce(phone_of, email_of, gen_random_uuid()) as customer
-    from sent s, lateral (
-      select (select k.key from public.idempotency_keys k where k.route = s.route and k.key = s.key),
-             (select c.id from public.conversations c where c.id = s.conversation),
-             (select i.customer_id from public.customer_identities i where i.kind = 'phone' and i.value = s.phone),
-             (select i.customer_id from public.customer_identities i where i.kind = 'email' and i.value = lower(s.email))
+    from jsonb_array_elements(p) with ordinality as s (lead, n), lateral public.lead_fields(s.lead -> 'lead') as f, lateral (
+      select (select k.key from public.idempotency_keys k where k.route = s.lead ->> 'route' and k.key = s.lead #>> '{idempotency,key}'),
+             (select c.id from public.conversations c where c.id = (s.lead ->> 'conversationId')::uuid),
+             (select i.customer_id from public.customer_identities i where i.kind = 'phone' and i.value = f.phone),
+             (select i.customer_id from public.customer_identities i where i.kind = 'email' and i.value = lower(f.email))
       offset 0) as known (key_used, conversation_used, phone_of, email_of)
-    where key_used is null and conversation_used is null and s.n not in (select n from repeats)
+    where key_used is null and conversation_used is null and s.n <> all (v_repeats)
   ), keys as (
     insert into public.idempotency_keys (route, key, body_sha256, conversation_id)
     select route, key, sha256(convert_to(coalesce(lead #>> '{idempotency,content}', ''), 'UTF8')), id
@@ -145,23 +149,31 @@ begin
     select name.kind, name.value, customer
     from new, lateral (values ('phone', phone, phone_of), ('email', lower(email), email_of)) as name (kind, value, known)
     where name.value is not null and name.known is null
-  ), messages as (
+  )
+  select jsonb_agg(jsonb_build_object('n', n, 'id', id, 'received', received, 'messages', messages, 'event', event)), sum(messages)
+  into v_stored, v_wanted
+  from (
+    select new.*, case when v_has_events then gen_random_uuid() end as event,
+      case when jsonb_typeof(lead -> 'messages') = 'array' then jsonb_array_length(lead -> 'messages') else 0 end as messages
+    from new
+  ) facts;
+
+  if v_wanted > 0 and not p_careful then
     insert into public.chat_messages
       (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
     select
-      coalesce(m.uuid, gen_random_uuid()), new.id, m.client_id, m.sender, m.text, m.type, m."timestamp",
+      coalesce(m.uuid, gen_random_uuid()), s.id, m.client_id, m.sender, m.text, m.type, m."timestamp",
       m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
       now() + m."position" * interval '1 microsecond'
-    from new, lateral public.message_fields(lead -> 'messages', received) as m
-    where new.messages > 0 and not p_careful
-    returning 1
-  )
-  select
-    jsonb_agg(jsonb_build_object('n', n, 'id', id, 'received', received, 'messages', messages,
-      'event', case when v_has_events then gen_random_uuid() end)),
-    (select count(*) from messages) < sum(messages)
-  into v_stored, v_short
-  from new;
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
+         lateral public.message_fields(p -> (n - 1) -> 'messages', received) as m
+    where s.messages > 0;
+    get diagnostics v_added = row_count;
+  end if;
+  if v_added < v_wanted then  -- with care, or an id was sent twice
+    perform public.add_messages(id, p -> (n - 1) -> 'messages', received)
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer) where messages > 0;
+  end if;
 
   if v_has_events then
     insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at)
@@ -178,17 +190,12 @@ begin
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid), lateral (select p -> (n - 1)) as sent (lead);
   end if;
 
-  if v_short then  -- with care, or an id was sent twice
-    perform public.add_messages(id, p -> (n - 1) -> 'messages', received)
-    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer) where messages > 0;
-  end if;
-
   return (
     select jsonb_object_agg(n, jsonb_build_object(
       'outcome', 'created', 'created', true, 'id', id, 'status', 'new',
       'createdAt', public.iso8601(now()), 'updatedAt', public.iso8601(now()), 'eventId', event,
       'messagesAdded', 
-        case when v_short then (select count(*) from public.chat_messages m where m.conversation_id = s.id) else messages end))
+        case when v_added < v_wanted then (select count(*) from public.chat_messages m where m.conversation_id = s.id) else messages end))
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid));
 end
 $$;
