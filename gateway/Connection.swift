@@ -28,7 +28,10 @@ final class Connection: ChannelInboundHandler {
   private let responder: Responder
   private let start: RequestStart
   private var state = State.waiting
-  private var timer: Scheduled<Void>?
+  /// When patience ends, and when the timer looks whether it has: it is set anew only where it would look too late, for taking
+  /// one back costs an event loop a search through all of them.
+  private var deadline: NIODeadline?
+  private var timer: (time: NIODeadline, scheduled: Scheduled<Void>)?
   /// The first bytes of a request have come.
   private var hasBegun = false
   /// The rest of the head has not come in time.
@@ -61,7 +64,8 @@ final class Connection: ChannelInboundHandler {
       responder.clients.disconnect(peer)
       responder.metrics.disconnected()
     }
-    timer?.cancel()
+    deadline = nil
+    timer?.scheduled.cancel()
     state = .closing
     context.fireChannelInactive()
   }
@@ -115,7 +119,7 @@ final class Connection: ChannelInboundHandler {
 
   private func answer(_ call: Call, _ exchange: Exchange, _ context: ChannelHandlerContext) {
     state = .answering
-    timer?.cancel()
+    deadline = nil
     responder.answer(call, on: context.eventLoop).assumeIsolated().whenSuccess { answer in
       self.write(answer, exchange, context)
     }
@@ -193,8 +197,21 @@ final class Connection: ChannelInboundHandler {
   }
 
   private func setTimer(_ time: TimeAmount, _ context: ChannelHandlerContext) {
-    timer?.cancel()
-    timer = context.eventLoop.assumeIsolated().scheduleTask(in: time) { self.timeIsUp(context) }
+    deadline = .now() + time
+    look(by: .now() + min(time, Self.headTime), context)
+  }
+
+  /// Sees to it that the timer looks at this time or before.
+  private func look(by time: NIODeadline, _ context: ChannelHandlerContext) {
+    if let timer, timer.time <= time { return }
+    timer?.scheduled.cancel()
+    timer = (time, context.eventLoop.assumeIsolated().scheduleTask(deadline: time) { self.look(context) })
+  }
+
+  private func look(_ context: ChannelHandlerContext) {
+    timer = nil
+    guard let deadline else { return }
+    if deadline <= .now() { timeIsUp(context) } else { look(by: min(deadline, .now() + Self.headTime), context) }
   }
 
   private func timeIsUp(_ context: ChannelHandlerContext) {

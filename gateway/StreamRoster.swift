@@ -52,6 +52,7 @@ struct StreamRoster<Request: Sendable>: Sendable {
   private var waiting = CircularBuffer<(ticket: Int, request: Request)>()
   private var room: WaitingRoom
   private var lastNumber = 0
+  private var firstTicket = 0
   private var lastTicket = 0
   /// How many processes in a row ended badly without a single answer.
   private var falseStarts = 0
@@ -91,7 +92,10 @@ struct StreamRoster<Request: Sendable>: Sendable {
 
   /// A request that has waited long enough; nil when it has been given to a process meanwhile.
   mutating func giveUp(_ ticket: Int, at now: Time) -> Request? {
-    guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else { return nil }
+    // Tickets rise along the queue, and mostly this one is past its head.
+    guard let head = waiting.first, head.ticket <= ticket, let index = waiting.firstIndex(where: { $0.ticket >= ticket }),
+      waiting[index].ticket == ticket
+    else { return nil }
     room.getUp(at: now)
     return waiting.remove(at: index).request
   }
@@ -179,8 +183,8 @@ struct StreamRoster<Request: Sendable>: Sendable {
     guard let member = members.removeValue(forKey: number) else { return ([], []) }
     let lost = member.inFlight.count - min(unbegun, member.inFlight.count)
     for given in member.inFlight.dropFirst(lost).reversed() {
-      lastTicket += 1
-      waiting.prepend((lastTicket, given.request))
+      firstTicket -= 1
+      waiting.prepend((firstTicket, given.request))
       room.add(at: now)
     }
     let again = Array(waiting.prefix(member.inFlight.count - lost))

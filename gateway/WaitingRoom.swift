@@ -1,8 +1,9 @@
 /// How many may wait for a place: the decision, given the time.
 ///
 /// A queue that comes and goes is a burst, and has all its seats. One that lasts longer than `stretch`, never empty for so long, is
-/// overload: nobody gains by a long queue then, and there are only half as many seats as places became free within a stretch, so
-/// that whoever sits down is served in about half of one. Whoever finds no seat is sent away before any work is spent on him.
+/// overload: nobody gains by a long queue then, and there are only a quarter as many seats as places became free within a
+/// stretch, so that whoever sits down is served in about a quarter of one. Whoever finds no seat is sent away before any work is
+/// spent on him.
 struct WaitingRoom: Sendable {
   typealias Time = ContinuousClock.Instant
 
@@ -56,7 +57,7 @@ struct WaitingRoom: Sendable {
   private mutating func seatsNow(at now: Time) -> Int {
     guard !isQuiet(at: now), let since, now - since > Self.stretch else { return seats }
     turn(to: now)
-    return min(seats, max(1, served / 2, servedBefore / 2))
+    return min(seats, max(1, served / 4, servedBefore / 4))
   }
 
   private mutating func turn(to now: Time) {

@@ -128,6 +128,7 @@ extension Request {
   /// `application/json`, alone or with charset utf-8, and no content coding: anything else would let a form on another
   /// site post here without a preflight. Else a problem with status 415.
   package func requireJSONBody() throws(Problem) {
+    if headers["content-type"] == "application/json", headers["content-encoding"] == nil { return }
     let parts = (headers["content-type"] ?? "").lowercased().split(separator: ";")
       .map { String($0.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed()) }
     let charset = parts.dropFirst().filter { $0.hasPrefix("charset=") }
