@@ -93,7 +93,8 @@ struct StreamRoster<Request: Sendable>: Sendable {
   /// A request that has waited long enough; nil when it has been given to a process meanwhile.
   mutating func giveUp(_ ticket: Int, at now: Time) -> Request? {
     // Tickets rise along the queue, and mostly this one is past its head.
-    guard let head = waiting.first, head.ticket <= ticket, let index = waiting.firstIndex(where: { $0.ticket >= ticket }),
+    guard let head = waiting.first, head.ticket <= ticket,
+      let index = waiting.firstIndex(where: { $0.ticket >= ticket }),
       waiting[index].ticket == ticket
     else { return nil }
     room.getUp(at: now)
