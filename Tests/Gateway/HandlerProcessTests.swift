@@ -37,7 +37,7 @@ import Wire
     (Script("half", run: #"printf '{"statusCode":200,"bo'"#), 502, "the reply is no JSON document"),
     (Script("bad-header", run: #"printf '%s' '{"statusCode":200,"headers":{"x":"a\r\nb: c"}}'"#), 502, "header"),
     (Script("bad-status", run: #"echo '{"statusCode":100}'"#), 502, "statusCode"),
-    (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1 MiB"),
+    (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1048576 bytes"),
     (Script("sleeper", timeLimitMs: 300, run: "exec sleep 60871"), 504, "longer than its time limit"),
     (
       Script("stubborn", timeLimitMs: 300, run: "trap '' TERM; sleep 60872 & while :; do sleep 1; done"), 504,
