@@ -65,7 +65,9 @@ package struct PhoneNumber: Sendable, Hashable {
   /// The value of a decimal digit of any script: Arabic-Indic and full-width ones are typed too.
   private static func digit(_ scalar: Unicode.Scalar) -> Int? {
     if ("0"..."9").contains(scalar) { return Int(scalar.value) - 0x30 }
-    guard !scalar.isASCII, scalar.properties.numericType == .decimal, let value = scalar.properties.numericValue else { return nil }
+    guard !scalar.isASCII, scalar.properties.numericType == .decimal, let value = scalar.properties.numericValue else {
+      return nil
+    }
     return Int(value)
   }
 
