@@ -11,8 +11,6 @@ final class Connection: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
-  private static let headTime = TimeAmount.seconds(10)
-  private static let bodyTime = TimeAmount.seconds(15)
   private static let idleTime = TimeAmount.seconds(75)
   /// After the last reply, for the client to close: a client that is cut off while it sends may never see the reply.
   private static let lingerTime = TimeAmount.seconds(2)
@@ -26,6 +24,8 @@ final class Connection: ChannelInboundHandler {
   }
 
   private let responder: Responder
+  private let headTime: TimeAmount
+  private let bodyTime: TimeAmount
   private let start: RequestStart
   private var state = State.waiting
   /// When patience ends, and when the timer looks whether it has: it is set anew only where it would look too late, for taking
@@ -44,6 +44,8 @@ final class Connection: ChannelInboundHandler {
 
   init(responder: Responder, start: RequestStart) {
     self.responder = responder
+    headTime = .milliseconds(Int64(responder.budgets.headerMs))
+    bodyTime = .milliseconds(Int64(responder.budgets.bodyMs))
     self.start = start
   }
 
@@ -55,7 +57,7 @@ final class Connection: ChannelInboundHandler {
       return context.close(promise: nil)
     }
     responder.metrics.connected()
-    setTimer(Self.headTime, context)
+    setTimer(headTime, context)
     context.fireChannelActive()
   }
 
@@ -97,7 +99,7 @@ final class Connection: ChannelInboundHandler {
       case .read(let call):
         exchange.mayGoOn = head.isKeepAlive && !head.headers.contains(name: "upgrade")
         state = .reading(exchange, call)
-        if call.hasBody { setTimer(Self.bodyTime, context) }
+        if call.hasBody { setTimer(bodyTime, context) }
         if call.hasBody, call.expectsContinue {
           let go = HTTPResponseHead(version: .http1_1, status: .continue)
           context.writeAndFlush(Self.wrapOutboundOut(.head(go)), promise: nil)
@@ -146,7 +148,7 @@ final class Connection: ChannelInboundHandler {
     // The next request may be waiting in the pipeline: it comes while the end of this one is being written.
     state = exchange.mayGoOn ? .waiting : .closing
     hasBegun = start.isInHead
-    setTimer(hasBegun ? Self.headTime : Self.idleTime, context)
+    setTimer(hasBegun ? headTime : Self.idleTime, context)
     let written = context.writeAndFlush(Self.wrapOutboundOut(.end(nil)))
     written.assumeIsolated().whenComplete { result in
       guard case .success = result else { return context.close(promise: nil) }
@@ -160,7 +162,7 @@ final class Connection: ChannelInboundHandler {
     switch (event, state) {
     case (is RequestStart.Began, .waiting):
       hasBegun = true
-      setTimer(Self.headTime, context)
+      setTimer(headTime, context)
     case (ChannelEvent.inputClosed, .answering): inputHasEnded = true
     case (ChannelEvent.inputClosed, _): context.close(promise: nil)
     default: break
@@ -184,10 +186,10 @@ final class Connection: ChannelInboundHandler {
     case _ where isLate: refuse(Problem(.timeout, "the head of the request took too long"), exchange, context)
     case .malformed(let reason): refuse(Problem(.badInput, reason), exchange, context)
     case .lineTooLong:
-      let limit = FramingScanner.lineLimit
+      let limit = responder.budgets.requestLine
       refuse(Problem(.targetTooLong, "the request line is longer than \(limit) bytes"), exchange, context)
     case .headersTooLarge:
-      let (fields, limit) = (FramingScanner.fieldLimit, FramingScanner.headersLimit)
+      let (fields, limit) = (FramingScanner.fieldLimit, responder.budgets.headers)
       let problem = Problem(.headersTooLarge, "the headers are more than \(fields) fields or \(limit) bytes")
       refuse(problem, exchange, context)
     case .unknownMethod(let method, let target):

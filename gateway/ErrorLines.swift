@@ -1,4 +1,4 @@
-/// What a handler writes on stderr, cut into whole lines, of which a request may have 64 KiB.
+/// What a handler writes on stderr, cut into whole lines, of which a request may have so many bytes.
 struct ErrorLines: Sendable {
   private let limit: Int
   private var pending: [UInt8] = []

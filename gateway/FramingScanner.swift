@@ -1,4 +1,5 @@
 import Handler
+import Host
 
 /// Goes over the bytes of a connection ahead of the parser, and says where they are no HTTP/1 that every reader would
 /// understand alike (RFC 9112): the parser is made to be tolerant, and two tolerant readers in a row can be told apart.
@@ -15,8 +16,6 @@ struct FramingScanner: Sendable {
 
   /// The methods that routes may have.
   static let methods: Set<String> = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
-  static let lineLimit = 8192
-  static let headersLimit = 16_384
   static let fieldLimit = 100
   /// Of a chunk's size line: what stands behind the size means nothing to anybody.
   private static let extensionLimit = 256
@@ -28,6 +27,8 @@ struct FramingScanner: Sendable {
     case chunk(left: Int)
   }
 
+  private let lineLimit: Int
+  private let headersLimit: Int
   private var phase = Phase.requestLine
   private var line: [UInt8] = []
   private var hasCarriageReturn = false
@@ -43,6 +44,11 @@ struct FramingScanner: Sendable {
   private(set) var fault: Fault?
   /// How many bytes of a request line that is not complete have come, and of an empty one before it.
   private(set) var lineBytes = 0
+
+  init(_ budgets: Budgets = Budgets()) {
+    lineLimit = budgets.requestLine
+    headersLimit = budgets.headers
+  }
 
   /// Whether a head has begun and not ended.
   var isInHead: Bool { phase == .requestLine ? lineBytes > 0 : phase == .field }
@@ -92,8 +98,8 @@ struct FramingScanner: Sendable {
 
   private mutating func check(length: Int) {
     switch phase {
-    case .requestLine: if length > Self.lineLimit - 2 { fault = .lineTooLong }
-    case .field, .trailer: if headBytes + length > Self.headersLimit { fault = .headersTooLarge }
+    case .requestLine: if length > lineLimit - 2 { fault = .lineTooLong }
+    case .field, .trailer: if headBytes + length > headersLimit { fault = .headersTooLarge }
     case .chunkSize:
       if length > Self.sizeDigits + Self.extensionLimit { refuse("the size line of a chunk is too long") }
     case .chunkEnd: if length > 0 { refuse("a chunk is longer than its size") }

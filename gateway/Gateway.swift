@@ -27,7 +27,7 @@ enum Gateway {
     signal(SIGHUP, SIG_IGN)
     do throws(Problem) {
       let settings = try GatewaySettings(environment)
-      let handlers = try HandlerSet.look(in: settings.handlerFolder, trust: settings.trust, modes: settings.modes)
+      let handlers = try HandlerSet.look(settings, trust: settings.trust)
       let processes = try Processes(settings, environment: environment, log: log)
       let set = try processes.set(of: handlers)
       if words == ["--check"] {
@@ -62,8 +62,8 @@ enum Gateway {
       clients: Clients(
         limits: ClientLimits(settings.limits), proxies: settings.proxies, connections: settings.clientConnections,
         log: log),
-      crossOrigin: CrossOrigin(origins: settings.origins), metrics: metrics, health: health, slow: settings.slow,
-      log: log, turnedAwayLog: TurnedAwayLog(log: log, metrics: metrics),
+      crossOrigin: CrossOrigin(origins: settings.origins), budgets: settings.budgets, metrics: metrics,
+      health: health, slow: settings.slow, log: log, turnedAwayLog: TurnedAwayLog(log: log, metrics: metrics),
       antechamber: Antechamber(wait: settings.stream.longestWait))
     let clients = ListeningService(
       address: settings.address, setup: Listener(responder: responder), connections: connections, logger: logger

@@ -22,6 +22,7 @@ struct GatewaySettings: Sendable {
   let limits: [RateClass: RateLimit]
   let proxies: TrustedProxies
   let clientConnections: Int
+  let budgets: Budgets
   /// What takes longer is logged as slow; nil where nothing is.
   let slow: Duration?
   /// Whose pages may read replies.
@@ -60,6 +61,7 @@ struct GatewaySettings: Sendable {
     let slowest = settings["LEADPIPE_SLOW_MS"] == "off" ? 0 : settings.number("LEADPIPE_SLOW_MS", default: 1000)
     slow = slowest > 0 ? .milliseconds(slowest) : nil
     clientConnections = settings.number("LEADPIPE_CLIENT_CONNECTIONS", default: 256)
+    budgets = Budgets(environment)
     limits = Dictionary(
       uniqueKeysWithValues: RateClass.allCases.compactMap { rateClass in
         rateClass.limit(settings[rateClass.settingName]).map { (rateClass, $0) }
@@ -83,7 +85,11 @@ struct GatewaySettings: Sendable {
       "queue": JSON(admission.waitingOfOne), "queueMs": JSON(admission.longestWait.milliseconds),
       "warmSpares": JSON(spares), "streamProcesses": JSON(stream.processes), "streamWindow": JSON(stream.window),
       "streamQueue": JSON(stream.waiting), "slowMs": JSON(slow?.milliseconds ?? 0),
-      "clientConnections": JSON(clientConnections),
+      "clientConnections": JSON(clientConnections), "requestLine": JSON(budgets.requestLine),
+      "headers": JSON(budgets.headers), "headerMs": JSON(budgets.headerMs),
+      "bodyMs": JSON(budgets.bodyMs), "body": JSON(budgets.body),
+      "handlerMs": budgets.handlerMs.map { JSON($0) } ?? .null, "reply": JSON(budgets.reply),
+      "stderr": JSON(budgets.errors), "graceMs": JSON(budgets.graceMs),
       "rateLimits": .object(
         RateClass.allCases.map { rateClass in
           .init(rateClass.rawValue, .string(limits[rateClass].map { "\($0.count)/\($0.seconds)" } ?? "off"))

@@ -41,7 +41,7 @@ extension HandlerResult {
         throw .badReply("\(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
       }
     case .badReply(let reason): throw .badReply(reason)
-    case .tooMuchOutput: throw .badReply("the reply is larger than 1 MiB")
+    case .tooMuchOutput(let limit): throw .badReply("the reply is larger than \(limit) bytes")
     case .notStarted(let reason):
       throw HandlerFailure(
         problem: Problem(.unavailable, "the handler could not be started", retryAfter: 1),

@@ -4,16 +4,13 @@ import Handler
 import Host
 
 /// The life of one handler process, on the thread that called: start, feed, drain, end, wait. Whatever the process does, it
-/// and its group are gone when this returns, at the latest two seconds after its time limit.
+/// and its group are gone when this returns, at the latest a grace after its time limit.
 struct HandlerRun {
-  private static let outputLimit = 1_048_576
-  private static let errorLimit = 65_536
-  /// Between TERM and KILL.
-  private static let grace = Duration.seconds(2)
   /// For a process that has closed its stdout, and so has answered, to end.
   static let farewell = Duration.seconds(1)
 
   private let child: Child
+  private let budgets: Budgets
   /// Becomes readable when the process has ended.
   private let ending: Int32
   private let stop: Int32
@@ -23,13 +20,13 @@ struct HandlerRun {
   private var error: Int32
   private var unsent: ArraySlice<UInt8>
   private var received: [UInt8] = []
-  private var lines = ErrorLines(limit: errorLimit)
+  private var lines: ErrorLines
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
   /// Runs `handler`, or the process of it that already waits, for one request. Its stderr goes to ours, line by line.
   static func perform(
     _ handler: HostedHandler, environment: [String: String], spare: Child? = nil, envelope: [UInt8],
-    timeLimit: Duration, stop: StopSignal, log: Log
+    budgets: Budgets, stop: StopSignal, log: Log
   ) -> HandlerResult {
     let start = ContinuousClock.now
     let child: Child
@@ -37,15 +34,17 @@ struct HandlerRun {
       child = if let spare { spare } else { try Child.spawn(handler, environment: environment, pipesError: true) }
     } catch { return HandlerResult(end: .notStarted(reason: error.reason)) }
     let started = ContinuousClock.now
-    var run = HandlerRun(child, envelope: envelope, stop: stop.descriptor, log: HandlerLog(handler, log))
-    let end = run.untilEnd(deadline: start + timeLimit)
+    var run = HandlerRun(child, envelope, budgets, stop: stop.descriptor, log: HandlerLog(handler, log))
+    let end = run.untilEnd(deadline: start + .milliseconds(handler.description.timeLimitMs))
     return HandlerResult(
       end: end, output: run.received, times: Times(start: started - start, run: ContinuousClock.now - started),
       errorsWereCut: run.lines.isCut)
   }
 
-  private init(_ child: Child, envelope: [UInt8], stop: Int32, log: HandlerLog) {
+  private init(_ child: Child, _ envelope: [UInt8], _ budgets: Budgets, stop: Int32, log: HandlerLog) {
     self.child = child
+    self.budgets = budgets
+    lines = ErrorLines(limit: budgets.errors)
     self.stop = stop
     self.log = log
     ending = pidfd_open(child.pid, 0)
@@ -64,8 +63,10 @@ struct HandlerRun {
     if verdict == nil { drain() }
     log.pass(on: lines.finish())
     for descriptor in [input, output, error, ending] where descriptor >= 0 { close(descriptor) }
-    return verdict ?? (received.count > Self.outputLimit ? .tooMuchOutput : .ended(termination))
+    return verdict ?? (isTooMuch ? .tooMuchOutput(limit: budgets.reply) : .ended(termination))
   }
+
+  private var isTooMuch: Bool { received.count > budgets.reply }
 
   /// Nil when the process has ended by itself or has answered; otherwise why it must be ended now.
   private mutating func follow(until limit: ContinuousClock.Instant) -> HandlerResult.End? {
@@ -80,7 +81,7 @@ struct HandlerRun {
         if output < 0 { return nil }
         child.signalGroup(SIGTERM)
         isOverdue = true
-        deadline += Self.grace
+        deadline += .milliseconds(budgets.graceMs)
         continue
       }
       let ready = wait(left)
@@ -89,7 +90,7 @@ struct HandlerRun {
       let wasOpen = output >= 0
       if ready.output { output = read(output) { run, bytes in run.received += bytes } }
       if ready.error { error = read(error) { run, bytes in run.takeLines(bytes) } }
-      if received.count > Self.outputLimit { return .tooMuchOutput }
+      if isTooMuch { return .tooMuchOutput(limit: budgets.reply) }
       if ready.ending { return isOverdue ? .tooSlow : nil }
       if wasOpen, output < 0, !isOverdue { deadline = min(deadline, ContinuousClock.now + Self.farewell) }
     }

@@ -8,19 +8,18 @@ struct HandlerSet: Sendable {
   let endpoints: [Endpoint]
   let routes: RouteTable<Endpoint>
 
-  /// The handlers of the folder, asked what they are: this takes time, and blocks.
-  static func look(in folder: String, trust: [String: Trusted], modes: ProcessModes) throws(Problem)
-    -> [HostedHandler]
-  {
+  /// The handlers of the folder, asked what they are, each with the limits that hold for it: this takes time, and blocks.
+  static func look(_ settings: GatewaySettings, trust: [String: Trusted]) throws(Problem) -> [HostedHandler] {
+    let folder = settings.handlerFolder
     do throws(HandlerFolder.Failure) {
       let handlers = try HandlerFolder(path: folder, trust: trust).handlers
       let endpoints = handlers.filter { $0.description.kind == .endpoint }
-      let strangers = modes.strangers(among: endpoints)
+      let strangers = settings.modes.strangers(among: endpoints)
       guard strangers.isEmpty else {
         throw HandlerFolder.Failure(
           reason: "LEADPIPE_PROCESS names what is no endpoint in \(folder): \(strangers.joined(separator: ", "))")
       }
-      return endpoints
+      return endpoints.map { $0.held(to: settings.budgets) }
     } catch { throw Problem(.misconfigured, error.reason) }
   }
 

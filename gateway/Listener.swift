@@ -1,3 +1,4 @@
+import Host
 import HummingbirdCore
 import Logging
 import NIOCore
@@ -11,12 +12,12 @@ struct Listener: ServerChildChannel {
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
-      let start = RequestStart()
+      let start = RequestStart(responder.budgets)
       let pipeline = channel.pipeline.syncOperations
       try pipeline.addHandler(start)
       try pipeline.configureHTTPServerPipeline(
         withPipeliningAssistance: true, withErrorHandling: false, withOutboundHeaderValidation: true,
-        withEncoderConfiguration: .init(), withDecoderLimitConfiguration: Self.limits)
+        withEncoderConfiguration: .init(), withDecoderLimitConfiguration: Self.limits(responder.budgets))
       try pipeline.addHandler(Connection(responder: responder, start: start))
       return Value(channel: channel)
     }
@@ -33,10 +34,10 @@ struct Listener: ServerChildChannel {
 
   /// The parser counts the request target among the headers and knows no separators, so these are a little wider than
   /// the limits of the scanner, which answers exactly.
-  private static var limits: NIOHTTPDecoderLimitConfiguration {
+  private static func limits(_ budgets: Budgets) -> NIOHTTPDecoderLimitConfiguration {
     var limits = NIOHTTPDecoderLimitConfiguration()
-    limits.maxHeaderFieldSize = FramingScanner.headersLimit
-    limits.maxHeaderListSize = FramingScanner.headersLimit + FramingScanner.lineLimit
+    limits.maxHeaderFieldSize = max(budgets.headers, budgets.requestLine)
+    limits.maxHeaderListSize = budgets.headers + budgets.requestLine
     limits.maxHeaderFieldCount = FramingScanner.fieldLimit
     return limits
   }

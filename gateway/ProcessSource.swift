@@ -35,7 +35,8 @@ struct HandlerResult: Sendable {
     case badReply(reason: String)
     /// No process could be started.
     case notStarted(reason: String)
-    case tooMuchOutput
+    /// More than these bytes.
+    case tooMuchOutput(limit: Int)
     case tooSlow
     /// No process could take it.
     case turnedAway(Refusal)
@@ -57,16 +58,21 @@ struct HandlerResult: Sendable {
 struct OneShotProcesses: ProcessSource {
   private let admission: Admission
   private let threads: NIOThreadPool
+  private let budgets: Budgets
   private let environment: [String: String]
   private let stop: StopSignal
   private let ledger: ProcessLedger
   private let log: Log
 
   /// Each handler gets its share of `environment`.
-  init(limits: AdmissionLimits, environment: [String: String], stop: StopSignal, ledger: ProcessLedger, log: Log) {
+  init(
+    limits: AdmissionLimits, budgets: Budgets, environment: [String: String], stop: StopSignal, ledger: ProcessLedger,
+    log: Log
+  ) {
     admission = Admission(limits)
     threads = NIOThreadPool(numberOfThreads: limits.places)
     threads.start()
+    self.budgets = budgets
     self.environment = environment
     self.stop = stop
     self.ledger = ledger
@@ -89,11 +95,11 @@ struct OneShotProcesses: ProcessSource {
     let queue = ContinuousClock.now - arrival
     var result = HandlerResult(end: .stopped)
     do {
-      result = try await threads.runIfActive { [environment, stop, ledger, log] in
+      result = try await threads.runIfActive { [budgets, environment, stop, ledger, log] in
         ledger.following(name) {
           HandlerRun.perform(
             handler, environment: handler.environment(from: environment), envelope: call.envelope(),
-            timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop, log: log)
+            budgets: budgets, stop: stop, log: log)
         }
       }
     } catch {

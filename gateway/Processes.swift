@@ -15,12 +15,14 @@ final class Processes: Sendable {
     self.stop = stop
     modes = settings.modes
     oneShots = OneShotProcesses(
-      limits: settings.admission, environment: environment, stop: stop, ledger: ledger, log: log)
-    warm = WarmProcesses(
-      limits: settings.admission, spares: settings.spares, environment: environment, stop: stop, ledger: ledger,
+      limits: settings.admission, budgets: settings.budgets, environment: environment, stop: stop, ledger: ledger,
       log: log)
+    warm = WarmProcesses(
+      limits: settings.admission, spares: settings.spares, budgets: settings.budgets, environment: environment,
+      stop: stop, ledger: ledger, log: log)
     streams = StreamProcesses(
-      limits: settings.stream, environment: environment, stop: stop, ledger: ledger, log: log)
+      limits: settings.stream, budgets: settings.budgets, environment: environment, stop: stop, ledger: ledger,
+      log: log)
   }
 
   func mode(of handler: HostedHandler) -> ProcessMode { modes.mode(of: handler) }

@@ -63,7 +63,7 @@ extension Responder {
     request.headers["x-request-id"] = exchange.requestID
     request.pathParameters = found.parameters
     request.sourceIP = client?.text ?? ""
-    let limit = min(Self.bodyLimit, description.bodyLimit)
+    let limit = description.bodyLimit
     if let length = head.bodyLength, length > limit { throw Self.tooLarge(limit) }
     if head.hasBody { try request.requireJSONBody() }
     return .read(

@@ -39,7 +39,7 @@ struct Reloader: Service {
     do throws(Problem) { trust = try settings.trustAgain() } catch {
       throw Problem(.misconfigured, "LEADPIPE_TRUST \(error.detail)")
     }
-    let found = try HandlerSet.look(in: settings.handlerFolder, trust: trust, modes: settings.modes)
+    let found = try HandlerSet.look(settings, trust: trust)
     return try processes.set(of: found, after: handlers.set)
   }
 }

@@ -1,3 +1,4 @@
+import Host
 import NIOCore
 import NIOHTTP1
 
@@ -10,8 +11,10 @@ final class RequestStart: ChannelInboundHandler {
   /// Sent down the pipeline with the first byte of a request.
   struct Began: Sendable {}
 
-  private var scanner = FramingScanner()
+  private var scanner: FramingScanner
   private var held = ByteBuffer()
+
+  init(_ budgets: Budgets) { scanner = FramingScanner(budgets) }
 
   /// Whether a head has begun and not ended.
   var isInHead: Bool { scanner.isInHead }

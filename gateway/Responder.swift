@@ -15,14 +15,13 @@ struct Answer: Sendable {
 
 /// What turns a complete request into a reply; `receive` turns a head into a request.
 struct Responder: Sendable {
-  /// No body is larger than this, whatever a description says.
-  static let bodyLimit = 262_144
   /// Headers of a reply that are the gateway's alone: no handler may open a reply to another origin, or invent a limit.
   private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
 
   let handlers: CurrentHandlers
   let clients: Clients
   let crossOrigin: CrossOrigin
+  let budgets: Budgets
   let metrics: Metrics
   let health: Health
   /// What takes longer is slow; nil where nothing is.
@@ -47,7 +46,7 @@ struct Responder: Sendable {
   private func answer(_ call: Call, _ result: HandlerResult) -> Answer {
     let description = call.endpoint.handler.description
     let log = log.with("requestId", call.request.requestID).with("handler", description.name)
-    if result.errorsWereCut { log.warn("A handler's log was cut at 64 KiB") }
+    if result.errorsWereCut { log.warn("A handler's log was cut at \(budgets.errors) bytes") }
     let (reply, failure) = reply(to: call, result)
     if let failure { explain(failure, log) }
     metrics.ended(

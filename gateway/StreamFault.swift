@@ -5,7 +5,8 @@ enum StreamFault: Sendable {
   case notStarted(reason: String)
   case ended(Termination?)
   case badReply(reason: String)
-  case tooMuchOutput
+  /// A reply of more than these bytes.
+  case tooMuchOutput(limit: Int)
   /// Its first request was overdue.
   case tooSlow
   /// It has closed its stdin.
@@ -31,7 +32,7 @@ enum StreamFault: Sendable {
     case .notStarted(let reason): .notStarted(reason: reason)
     case .ended(let termination): .ended(termination)
     case .badReply(let reason): .badReply(reason: reason)
-    case .tooMuchOutput: .tooMuchOutput
+    case .tooMuchOutput(let limit): .tooMuchOutput(limit: limit)
     case .tooSlow: .tooSlow
     case .stoppedReading: .badReply(reason: "it stopped reading")
     case .stopped: .stopped

@@ -38,6 +38,7 @@ final class StreamPool: ProcessSource {
   private static let lookInterval = Duration.seconds(1)
 
   let handler: HostedHandler
+  let budgets: Budgets
   let environment: [String: String]
   let stop: StopSignal
   private let longestWait: Duration
@@ -48,10 +49,11 @@ final class StreamPool: ProcessSource {
   private let state: Mutex<State>
 
   init(
-    _ handler: HostedHandler, limits: StreamLimits, environment: [String: String], stop: StopSignal,
-    threads: ThreadCount, ledger: ProcessLedger, log: Log
+    _ handler: HostedHandler, limits: StreamLimits, budgets: Budgets, environment: [String: String],
+    stop: StopSignal, threads: ThreadCount, ledger: ProcessLedger, log: Log
   ) {
     self.handler = handler
+    self.budgets = budgets
     self.environment = environment
     self.stop = stop
     longestWait = limits.longestWait

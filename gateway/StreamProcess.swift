@@ -6,14 +6,12 @@ import Host
 /// The life of one stream process, on a thread of its own: start, reading of replies and log lines, end. Whatever the
 /// process does, it and its group are gone some seconds after they should be.
 struct StreamProcess {
-  private static let replyLimit = 1_048_576
-  private static let errorLimit = 65_536
   /// The pipe into the process holds the lines of a full window.
   private static let pipeSize: Int32 = 262_144
   /// F_SETPIPE_SZ of fcntl(2), which glibc's overlay leaves out.
   private static let setPipeSize: Int32 = 1031
-  /// Between the end of its stdin and TERM, and between TERM and KILL.
-  private static let grace = Duration.seconds(2)
+  /// Between the end of its stdin and TERM.
+  private static let patience = Duration.seconds(2)
 
   private let pool: StreamPool
   private let number: Int
@@ -25,8 +23,8 @@ struct StreamProcess {
   private let bellRope: Int32
   private var output: Int32
   private var error: Int32
-  private var replies = ReplyLines(limit: replyLimit)
-  private var errors = ErrorLines(limit: errorLimit)
+  private var replies: ReplyLines
+  private var errors: ErrorLines
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
   /// Starts process `number` of the pool, serves, and returns when the process is gone.
@@ -40,6 +38,8 @@ struct StreamProcess {
   private init(_ pool: StreamPool, _ number: Int) throws(Child.Failure) {
     self.pool = pool
     self.number = number
+    replies = ReplyLines(limit: pool.budgets.reply)
+    errors = ErrorLines(limit: pool.budgets.errors)
     var ends: [Int32] = [-1, -1]
     guard pipe2(&ends, O_CLOEXEC | O_NONBLOCK) == 0 else { throw Child.Failure(call: "pipe", code: errno) }
     (bell, bellRope) = (ends[0], ends[1])
@@ -127,7 +127,7 @@ struct StreamProcess {
       }
       return nil
     }
-    guard let lines = replies.add(buffer[..<count]) else { return .tooMuchOutput }
+    guard let lines = replies.add(buffer[..<count]) else { return .tooMuchOutput(limit: pool.budgets.reply) }
     return answer(with: lines)
   }
 
@@ -192,11 +192,11 @@ struct StreamProcess {
   /// Waits for its end as long as it may take; one that has done what it should needs only the end of its stdin.
   private mutating func askToEnd(_ fault: StreamFault?) {
     switch fault {
-    case nil, .stopped: if hasEnded(within: Self.grace) { return }
+    case nil, .stopped: if hasEnded(within: Self.patience) { return }
     default: break
     }
     child.signalGroup(SIGTERM)
-    _ = hasEnded(within: Self.grace)
+    _ = hasEnded(within: .milliseconds(pool.budgets.graceMs))
   }
 
   private mutating func hasEnded(within time: Duration) -> Bool {

@@ -6,6 +6,7 @@ import Synchronization
 /// the work of what has arrived together.
 final class StreamProcesses: Sendable {
   private let limits: StreamLimits
+  private let budgets: Budgets
   private let environment: [String: String]
   private let stop: StopSignal
   private let ledger: ProcessLedger
@@ -16,9 +17,11 @@ final class StreamProcesses: Sendable {
 
   /// Each handler gets its share of `environment`.
   init(
-    limits: StreamLimits, environment: [String: String], stop: StopSignal, ledger: ProcessLedger, log: Log
+    limits: StreamLimits, budgets: Budgets, environment: [String: String], stop: StopSignal, ledger: ProcessLedger,
+    log: Log
   ) {
     self.limits = limits
+    self.budgets = budgets
     self.environment = environment
     self.stop = stop
     self.ledger = ledger
@@ -30,8 +33,8 @@ final class StreamProcesses: Sendable {
   func pool(for handler: HostedHandler, among old: [StreamPool]) -> StreamPool {
     if let own = old.first(where: { $0.handler == handler }) { return own }
     let pool = StreamPool(
-      handler, limits: limits, environment: handler.environment(from: environment), stop: stop, threads: threads,
-      ledger: ledger, log: log)
+      handler, limits: limits, budgets: budgets, environment: handler.environment(from: environment), stop: stop,
+      threads: threads, ledger: ledger, log: log)
     pools.withLock { $0.append(pool) }
     return pool
   }

@@ -10,6 +10,7 @@ import Synchronization
 final class WarmProcesses: ProcessSource {
   private let admission: Admission
   private let threads: NIOThreadPool
+  private let budgets: Budgets
   private let environment: [String: String]
   private let stop: StopSignal
   private let ledger: ProcessLedger
@@ -21,12 +22,13 @@ final class WarmProcesses: ProcessSource {
   ///   - limits: how many processes with a request run at a time, and who waits.
   ///   - spares: how many wait for each handler that is in use.
   init(
-    limits: AdmissionLimits, spares: Int, environment: [String: String], stop: StopSignal, ledger: ProcessLedger,
-    log: Log
+    limits: AdmissionLimits, spares: Int, budgets: Budgets, environment: [String: String], stop: StopSignal,
+    ledger: ProcessLedger, log: Log
   ) {
     admission = Admission(limits)
     threads = NIOThreadPool(numberOfThreads: limits.places)
     threads.start()
+    self.budgets = budgets
     self.environment = environment
     self.stop = stop
     self.ledger = ledger
@@ -98,7 +100,7 @@ final class WarmProcesses: ProcessSource {
     return ledger.following(handler.description.name) {
       HandlerRun.perform(
         handler, environment: environment(of: handler), spare: spare?.child, envelope: call.envelope(),
-        timeLimit: .milliseconds(handler.description.timeLimitMs), stop: stop, log: log)
+        budgets: budgets, stop: stop, log: log)
     }
   }
 

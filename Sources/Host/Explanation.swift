@@ -10,8 +10,11 @@ package struct Explanation: Sendable {
   ///   - settings: what the gateway or worker that starts it has.
   ///   - level: what the kernel can hold it to.
   package init(_ handler: HostedHandler, settings: [String: String], level: ConfinementLevel) {
+    let isStep = handler.description.kind == .step
+    // The gateway's are not the worker's.
+    let budgets = isStep ? Budgets() : Budgets(settings)
+    let handler = isStep ? handler : handler.held(to: budgets)
     let description = handler.description
-    let isStep = description.kind == .step
     let modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
     let mode = isStep ? .stream : modes.mode(of: handler)
     let confinement = handler.confinement(mode == .stream ? ["--stream"] : [], from: settings)
@@ -19,7 +22,7 @@ package struct Explanation: Sendable {
       ("handler", [description.name, handler.path]),
       ("class", [Self.reason(handler)]),
       ("process", [isStep ? "stream, kept by the worker" : mode.rawValue]),
-      ("time", ["\(description.timeLimitMs) ms, then TERM to its process group, KILL 2 s later"]),
+      ("time", [Self.time(description, budgets)]),
       ("body", ["\(description.bodyLimit) bytes"]),
       ("environment", Self.variables(handler, settings)),
       ("database", [Self.database(handler, settings)]),
@@ -55,6 +58,10 @@ package struct Explanation: Sendable {
   }
 
   package subscript(name: String) -> [String] { topics.first { $0.name == name }?.lines ?? [] }
+
+  private static func time(_ description: Description, _ budgets: Budgets) -> String {
+    "\(description.timeLimitMs) ms, then TERM to its process group, KILL \(budgets.graceMs) ms later"
+  }
 
   private static func reason(_ handler: HostedHandler) -> String {
     let name = handler.trust.rawValue

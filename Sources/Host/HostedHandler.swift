@@ -5,7 +5,7 @@ import Wire
 /// A handler found in the folder: where it is, what it says of itself, and what it is trusted with.
 package struct HostedHandler: Sendable, Equatable {
   package let path: String
-  package let description: Description
+  package internal(set) var description: Description
   package let trust: TrustClass
   /// What the operator grants beside the class; nil for our own handlers, which confine themselves.
   package let grants: Confinement.Grants?

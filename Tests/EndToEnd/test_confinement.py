@@ -355,6 +355,15 @@ def test_a_name_that_only_name_servers_know_is_asked_for():
     nothing_is_missing(calls)
 
 
+def test_the_operators_limits_are_explained_too():
+    """Where they are less than what the handler describes; and of handlers that the gateway starts."""
+    settings = {"LEADPIPE_HANDLER_MS": "7000", "LEADPIPE_BODY": "2000", "LEADPIPE_GRACE_MS": "300"}
+    said = {name: [explain(name, **settings)[0][topic][0] for topic in ("time", "body")] for name in ("lead-capture", "health-check", "notify-email")}
+    assert said["lead-capture"] == ["7000 ms, then TERM to its process group, KILL 300 ms later", "2000 bytes"]
+    assert said["health-check"] == ["5000 ms, then TERM to its process group, KILL 300 ms later", "1024 bytes"]
+    assert said["notify-email"] == ["15000 ms, then TERM to its process group, KILL 2000 ms later", "262144 bytes"]
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in HANDLERS.iterdir()))
 def test_what_is_explained_is_what_is_done(name, cluster):
     """The rules that strace sees are those that `routes --explain` tells."""

@@ -124,6 +124,24 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
+  @Test func waitsLongerWhereItIsTold() async throws {
+    let gateway = try await RunningGateway.start(
+      [Self.hello], ["LEADPIPE_HEADER_MS": "20000", "LEADPIPE_BODY_MS": "25000"])
+    let (head, body) = (Client(port: gateway.port), Client(port: gateway.port))
+    head.send("GET /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\n")
+    body.send(
+      "POST /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
+    )
+    try await Task.sleep(for: .milliseconds(10_500))
+    head.send("\r\n")
+    #expect(await head.receive().hasPrefix("HTTP/1.1 200 "))
+    try await Task.sleep(for: .milliseconds(5000))
+    body.send("}")
+    #expect(await body.receive().hasPrefix("HTTP/1.1 200 "))
+    for client in [head, body] { client.end() }
+    #expect(try await gateway.stop() == .exited(0))
+  }
+
   @Test func keepsConnectionsAndTheirOrder() async throws {
     let gateway = try await RunningGateway.start([Self.hello, .echo])
     let client = Client(port: gateway.port)

@@ -37,7 +37,7 @@ import Wire
     (Script("half", run: #"printf '{"statusCode":200,"bo'"#), 502, "the reply is no JSON document"),
     (Script("bad-header", run: #"printf '%s' '{"statusCode":200,"headers":{"x":"a\r\nb: c"}}'"#), 502, "header"),
     (Script("bad-status", run: #"echo '{"statusCode":100}'"#), 502, "statusCode"),
-    (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1 MiB"),
+    (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1048576 bytes"),
     (Script("sleeper", timeLimitMs: 300, run: "exec sleep 60871"), 504, "longer than its time limit"),
     (
       Script("stubborn", timeLimitMs: 300, run: "trap '' TERM; sleep 60872 & while :; do sleep 1; done"), 504,
@@ -92,7 +92,8 @@ import Wire
     #expect(await gateway.logged("POST /noisy 200"))
     #expect(gateway.lines.contains("noisy: first line"))
     #expect(gateway.lines.count { $0 == "noisy: noise" } == (65_536 - 11) / 6)
-    #expect(gateway.lines.count { $0.hasPrefix("[WARN]") } == 1)
+    let warnings = gateway.lines.filter { $0.hasPrefix("[WARN]") }
+    #expect(warnings.count == 1, "\(warnings)")
     #expect(try await gateway.stop() == .exited(0))
   }
 

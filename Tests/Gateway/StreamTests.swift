@@ -77,7 +77,7 @@ extension Script {
     (Script.streaming("bad-status", for: #"echo '{"statusCode":100}'"#), 502, "statusCode"),
     (Script.streaming("nameless", for: #"echo '{"statusCode":200}'"#), 502, "lacks requestId"),
     (Script.streaming("out-of-turn", for: "id=other; " + Script.reply(#""statusCode":200"#)), 502, "requestId"),
-    (Script.streaming("flood", for: "exec cat /dev/zero"), 502, "larger than 1 MiB"),
+    (Script.streaming("flood", for: "exec cat /dev/zero"), 502, "larger than 1048576 bytes"),
     (Script.streaming("sleeper", timeLimitMs: 300, for: "exec sleep 60874"), 504, "longer than its time limit"),
     (
       Script.streaming("stubborn", timeLimitMs: 300, for: "trap '' TERM; sleep 60875 & while :; do sleep 1; done"), 504,

@@ -48,7 +48,7 @@ import Wire
   @Test(arguments: [
     (Script("crash", run: "read -r line; kill -SEGV $$"), 502, "signal 11"),
     (Script("silent", run: "read -r line; exit 70"), 502, "it wrote no reply (exit status 70)"),
-    (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1 MiB"),
+    (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1048576 bytes"),
     (Script("sleeper", timeLimitMs: 300, run: "read -r line; exec sleep 60865"), 504, "longer than its time limit"),
     (
       Script("stubborn", timeLimitMs: 300, run: "trap '' TERM; sleep 60866 & while :; do sleep 1; done"), 504,
