@@ -200,7 +200,7 @@ final class Connection: ChannelInboundHandler {
 
   private func setTimer(_ time: TimeAmount, _ context: ChannelHandlerContext) {
     deadline = .now() + time
-    look(by: .now() + min(time, Self.headTime), context)
+    look(by: .now() + min(time, headTime), context)
   }
 
   /// Sees to it that the timer looks at this time or before.
@@ -213,7 +213,7 @@ final class Connection: ChannelInboundHandler {
   private func look(_ context: ChannelHandlerContext) {
     timer = nil
     guard let deadline else { return }
-    if deadline <= .now() { timeIsUp(context) } else { look(by: min(deadline, .now() + Self.headTime), context) }
+    if deadline <= .now() { timeIsUp(context) } else { look(by: min(deadline, .now() + headTime), context) }
   }
 
   private func timeIsUp(_ context: ChannelHandlerContext) {
