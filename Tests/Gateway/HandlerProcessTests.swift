@@ -87,7 +87,7 @@ import Wire
 
   @Test func aLogIsPassedOnUpTo64KiB() async throws {
     let noisy = #"cat > /dev/null; (echo first line; yes noise | head -c 3000000) >&2; echo '{"statusCode":200}'"#
-    let gateway = try await RunningGateway.start([Script("noisy", run: noisy)])
+    let gateway = try await RunningGateway.start([Script("noisy", run: noisy)], ["LEADPIPE_SLOW_MS": "off"])
     #expect(await gateway.ask("POST", "/noisy", body: "").status == 200)
     #expect(await gateway.logged("POST /noisy 200"))
     #expect(gateway.lines.contains("noisy: first line"))
