@@ -74,7 +74,7 @@ struct AdmissionQueue: Sendable {
 
   @discardableResult
   private mutating func room<R>(of handler: String, _ body: (inout WaitingRoom) -> R) -> R {
-    body(&rooms[handler, default: WaitingRoom(seats: limits.waitingOfOne)])
+    body(&rooms[handler, default: WaitingRoom(seats: limits.waitingOfOne, least: limits.placesOfOne)])
   }
 
   private static func take(_ number: Int, from counts: inout [String: Int], _ handler: String) {

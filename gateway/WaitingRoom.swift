@@ -2,8 +2,8 @@
 ///
 /// A queue that comes and goes is a burst, and has all its seats. One that lasts longer than `stretch`, never empty for so long, is
 /// overload: nobody gains by a long queue then, and there are only a quarter as many seats as places became free within a
-/// stretch, so that whoever sits down is served in about a quarter of one. Whoever finds no seat is sent away before any work is
-/// spent on him.
+/// stretch, so that whoever sits down is served in about a quarter of one; but one for each place where places become free seldom.
+/// Whoever finds no seat is sent away before any work is spent on him.
 struct WaitingRoom: Sendable {
   typealias Time = ContinuousClock.Instant
 
@@ -11,6 +11,8 @@ struct WaitingRoom: Sendable {
   static var stretch: Duration { .milliseconds(100) }
 
   let seats: Int
+  /// How many there are always: as many as there are places.
+  let least: Int
   private(set) var taken = 0
   /// When the queue began, and when it was last found empty.
   private var since: Time?
@@ -20,7 +22,10 @@ struct WaitingRoom: Sendable {
   private var served = 0
   private var servedBefore = 0
 
-  init(seats: Int) { self.seats = seats }
+  init(seats: Int, least: Int = 1) {
+    self.seats = seats
+    self.least = least
+  }
 
   /// Whether one more may wait.
   mutating func hasSeat(at now: Time) -> Bool { taken < seatsNow(at: now) }
@@ -57,7 +62,7 @@ struct WaitingRoom: Sendable {
   private mutating func seatsNow(at now: Time) -> Int {
     guard !isQuiet(at: now), let since, now - since > Self.stretch else { return seats }
     turn(to: now)
-    return min(seats, max(1, served / 4, servedBefore / 4))
+    return min(seats, max(least, served / 4, servedBefore / 4))
   }
 
   private mutating func turn(to now: Time) {

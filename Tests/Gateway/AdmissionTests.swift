@@ -32,7 +32,8 @@ import Testing
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<50 {
         group.addTask {
-          #expect(await admission.enter("a") == nil)
+          // Who finds no seat, because the queue has lasted, asks again.
+          while await admission.enter("a") != nil { try? await Task.sleep(for: .milliseconds(5)) }
           await inside.add(1)
           try? await Task.sleep(for: .milliseconds(2))
           await inside.add(-1)

@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import Handler
 import Host
@@ -23,18 +24,23 @@ import Testing
   }
 
   @Test func finishesWhatRunsAndAcceptsNothingNew() async throws {
-    let gateway = try await RunningGateway.start([Self.slow])
+    let end = FileManager.default.temporaryDirectory.appendingPathComponent("end-\(UUID())").path
+    defer { try? FileManager.default.removeItem(atPath: end) }
+    let gateway = try await RunningGateway.start([
+      Script("held", timeLimitMs: 30_000, run: "until [ -e \(end) ]; do sleep 0.05; done; echo '{\"statusCode\":200}'")
+    ])
     let idle = Client(port: gateway.port)
     let busy = Client(port: gateway.port)
-    busy.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    busy.send("POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
     #expect(await eventually { gateway.children == 1 })
-    async let end = gateway.stop()
+    async let stopped = gateway.stop()
     #expect(await idle.receive().isEmpty)
     // The listener closes on an event loop of its own: it may be a moment later than the idle connection.
     #expect(await eventually { !Client(port: gateway.port).isConnected })
+    #expect(FileManager.default.createFile(atPath: end, contents: nil))
     let answer = Answer(await busy.receive())
     #expect(answer.status == 200 && answer["connection"] == "close")
-    #expect(try await end == .exited(0))
+    #expect(try await stopped == .exited(0))
     #expect(await gateway.logged("[INFO] Gateway stopped"))
     idle.end()
     busy.end()
