@@ -7,7 +7,6 @@ folder for what is made meanwhile. Runs in a Python that has requirements.txt. W
 
 import contextlib
 import json
-import os
 import pathlib
 import random
 import re

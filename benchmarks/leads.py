@@ -9,294 +9,27 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 sys.path.append(os.fspath(pathlib.Path(__file__).parent / "peers"))
 from argument import argument
-from measure import HERE, PLAIN, busy, cpu, keep, memory, row, running, setting, table, tree, until
+from loads import ARGUMENT, BODY, URL, WORK, Client, Load, load, login, median, pgbench, postgres, psql, template, wrk
+from measure import HERE, PLAIN, cpu, keep, memory, row, running, setting, table, tree, until
+from servers import BIN, EXPRESS, STREAM, Server, express, free_port, gateway, rivals
 
-URL, WORK = sys.argv[2], pathlib.Path(sys.argv[3])
-# A copy: its pages are shared with no other process of the same program, so that memory is not told too small.
-BIN, PEERS = WORK / "bin", HERE / "peers"
-SECONDS = setting("HTTP_SECONDS", 5)
 ROUNDS = setting("HTTP_ROUNDS", 3)
-# Database connections of a rival, and processes of fcgiwrap: as many as our gateway starts one-shot processes at a time.
-POOL = 16
 GENTLE_RATE, GENTLE_SECONDS = setting("GENTLE_RATE", 20), setting("GENTLE_SECONDS", 10)
 BULK_LEADS = setting("BULK_LEADS", 20_000)
 IDLE_SECONDS = setting("IDLE_SECONDS", 90)
 GROWTH_CONVERSATIONS = setting("GROWTH_CONVERSATIONS", 1_000_000)
 CLAIM_FINISHED, CLAIM_FUTURE = setting("CLAIM_FINISHED", 1_000_000), setting("CLAIM_FUTURE", 100_000)
 CONNECTIONS = 1, 16, 64
-STREAM, EXPRESS, PGBENCH = "leadpipe, stream", "Express, node-pg", "pgbench -M prepared"
+PGBENCH = "pgbench -M prepared"
 
-
-def login(url: str, name: str = "intake") -> str:
-    return url.replace("//leadpipe@", f"//leadpipe_{name}@")
-
-
-def psql(statement: str, url: str = URL) -> str:
-    return subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", url], input=statement, stdout=subprocess.PIPE, text=True,
-                          check=True).stdout.strip()
-
-
-# What is sent
-
-def template(messages: int) -> dict:
-    """A lead as `leadpipe generate` makes them; # stands for twelve digits that no other request has."""
-    talk = [("bot", "Welcome to TrueNester! How can I help you today?"), ("user", "hi, looking for villa in Al Furjan to buy"),
-            ("bot", "What is your budget?"), ("user", "AED 3M - 3.5M, and it should be furnished")]
-    return {
-        "customerName": "Nusrat Reddy", "customerPhone": "+44#", "customerEmail": "nusrat.#@example.com", "intent": "buy",
-        "budget": "AED 3M - 3.5M", "propertyType": "villa", "preferredArea": "Al Furjan", "idempotencyKey": "bench-#",
-        "metadata": {"device": "mobile", "utm": {"source": "bayut", "medium": "cpc", "campaign": "brand"},
-                     "referrer": "https://bayut.example/"},
-        "messages": [{"id": f"9e1722f2-f3f3-4337-a4{n:02}-#", "sender": talk[n % 4][0], "messageText": talk[n % 4][1],
-                      "timestamp": f"2026-01-06T16:25:{n:02}.234Z"} for n in range(messages)]}
-
-
-BODY = json.dumps(template(setting("BENCH_MESSAGES", 2)), separators=(",", ":"))
-RUN = iter(range(1000, 10_000))
-
-
-# Who answers
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@dataclass
-class Server:
-    """What answers POST /api/chatbot/leads: a command, whose {port} is filled in, and its settings."""
-    name: str
-    command: list
-    environment: dict[str, str] = field(default_factory=dict)
-    # Whether its parent waits for every process that has ended; else their time is told from the machine's.
-    reaps: bool = True
-
-    @contextlib.contextmanager
-    def up(self, url: str = URL) -> Iterator[tuple[int, int]]:
-        """Its process and its port, once it has answered 201."""
-        port = free_port()
-        command = [str(word).replace("{port}", str(port)) for word in self.command]
-        settings = {"PORT": str(port), "POOL": str(POOL), "DATABASE_URL": login(url), "NODE_PATH": os.environ.get("NODE_PATH", "")}
-        log = WORK / "server.log"
-        with log.open("w") as errors, running(command, settings | self.environment, stderr=errors) as process:
-            try:
-                until(lambda: process.poll() is None and first(port) == 201, f"the first 201 of {self.name}", 20)
-            except SystemExit:
-                print(log.read_text()[-2000:], file=sys.stderr)
-                raise
-            yield process.pid, port
-
-
-    def settle(self, pid: int) -> None:
-        """Waits for what the last load has left behind: fcgiwrap runs a program for each request that nobody waits for any more."""
-        for _ in range(200):
-            running_now = tree(pid)
-            # They wait for requests; the first of them is their parent.
-            wrappers = {process.pid for process in running_now if process.name == "fcgiwrap" and process.parent != pid}
-            if self.reaps or not any(process.parent in wrappers for process in running_now):
-                return
-            time.sleep(0.1)
-
-    def starts(self) -> bool:
-        """Whether it is there; says so where it is not, and the rest goes on without it."""
-        try:
-            with self.up():
-                return True
-        except SystemExit as reason:
-            print(f"\n{self.name} is not there: {reason}", flush=True)
-            return False
-
-
-def first(port: int) -> int:
-    with contextlib.suppress(OSError, IndexError, ValueError), Client(port) as client:
-        return client.post()
-    return 0
-
-
-class Client:
-    """One connection that is kept open."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), 10)
-        self.run, self.number = next(RUN), 0
-
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.socket.close()
-
-    def post(self) -> int:
-        """Sends a new lead; the status of the answer, when all of it is there."""
-        self.number += 1
-        body = BODY.replace("#", f"{self.run}{self.number:08}")
-        self.socket.sendall((f"POST /api/chatbot/leads HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-                             f"Content-Length: {len(body)}\r\n\r\n{body}").encode())
-        answer = b""
-        while not complete(answer):
-            if not (more := self.socket.recv(65_536)):
-                break
-            answer += more
-        return int(answer.split()[1])
-
-
-def complete(answer: bytes) -> bool:
-    head, end, body = answer.partition(b"\r\n\r\n")
-    if not end:
-        return False
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            return len(body) >= int(line.split(b":")[1])
-    return body.endswith(b"0\r\n\r\n")
-
-
-def gateway(mode: str) -> Server:
-    limits = {f"RATE_LIMIT_{name}": "off" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
-    return Server(f"leadpipe, {mode}", [BIN / "gateway"], limits | {"LEADPIPE_PROCESS": mode})
-
-
-def express() -> Server:
-    return Server(EXPRESS, [os.environ["NODE"], PEERS / "express.js"])
-
-
-def rivals() -> Iterator[Server]:
-    """Those that could be had."""
-    needed = {"Express": "NODE", "FastAPI": "PEERS_PYTHON", "fcgiwrap": "FCGIWRAP"}
-    if missing := [name for name, variable in needed.items() if not os.environ.get(variable)]:
-        print(f"\nWhat could not be had: {', '.join(missing)}.", flush=True)
-    if os.environ.get("NODE"):
-        yield express()
-    if python := os.environ.get("PEERS_PYTHON"):
-        yield Server("FastAPI, uvicorn, asyncpg", [
-            python, "-m", "uvicorn", "--app-dir", PEERS, "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop", "--http", "httptools",
-            "--no-access-log", "--log-level", "warning", "fastapi_app:app"])
-    if os.environ.get("FCGIWRAP"):
-        yield one_shots("C", WORK / "capture_cgi")
-        if os.environ.get("NODE"):
-            yield one_shots("node", os.environ["NODE"], PEERS / "capture_cgi.js")
-        if python:
-            yield one_shots("Python", python, PEERS / "capture_cgi.py")
-
-
-def one_shots(language: str, *command: object) -> Server:
-    """A process for each request, behind nginx and fcgiwrap."""
-    script = WORK / f"{language}.cgi"
-    script.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in command) + "\n")
-    script.chmod(0o755)
-    # A program needs no shell around it.
-    runs = command[0] if len(command) == 1 else script
-    return Server(f"fcgiwrap, {language}", [HERE / "peers/fcgi", WORK / "nginx", "{port}", POOL, runs],
-                  {"FCGIWRAP": os.environ["FCGIWRAP"], "LD_LIBRARY_PATH": os.environ["FCGIWRAP_LIBRARIES"]}, reaps=False)
-
-
-# Measuring
-
-@dataclass
-class Load:
-    """What a load came to."""
-    rate: float
-    p50: float
-    p99: float
-    cpu: float  # ms for an answer: the variant
-    postgres: float  # and PostgreSQL
-    memory: float  # MB, while it lasts
-    answers: int
-    other: int = 0  # not 201
-    broken: int = 0
-
-    @property
-    def wrong(self) -> float:
-        """The share that was not answered 201."""
-        return (self.other + self.broken) / max(1, self.answers + self.broken)
-
-
-class Postgres:
-    """The server of a database."""
-
-    def __init__(self) -> None:
-        home = pathlib.Path(psql("show data_directory"))
-        self.pid = int((home / "postmaster.pid").read_text().split()[0])
-
-    def empty(self, url: str = URL) -> None:
-        """Takes all leads away, and pays what is due for them."""
-        psql("set client_min_messages = warning; truncate conversations, customer_identities, idempotency_keys cascade; checkpoint", url)
-
-
-def spent(pid: int, reaps: bool = True) -> float:
-    return cpu(pid) if reaps else busy()
-
-
-def wrk(connections: int, seconds: float, port: int, halfway: Callable[[], None] = lambda: None) -> tuple[dict, float]:
-    """What leads.lua says, and the CPU seconds of wrk."""
-    before = os.times()
-    with subprocess.Popen(
-            ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", HERE / "leads.lua",
-             f"http://127.0.0.1:{port}", "--", WORK / "lead.json", str(next(RUN))],
-            env=PLAIN, stdout=subprocess.PIPE, text=True) as process:
-        time.sleep(seconds / 2)
-        halfway()
-        said = process.communicate()[0]
-    if process.returncode:
-        sys.exit(f"wrk failed: {said}")
-    after = os.times()
-    own = after.children_user + after.children_system - before.children_user - before.children_system
-    return json.loads(said.splitlines()[-1]), own
-
-
-def load(server: Server, pid: int, port: int, connections: int, seconds: float = SECONDS) -> Load:
-    server.settle(pid)
-    before, database = spent(pid, server.reaps), cpu(postgres.pid)
-    shares: list[float] = []
-    said, own = wrk(connections, seconds, port, lambda: shares.append(memory(process.pid for process in tree(pid))))
-    database = cpu(postgres.pid) - database
-    ours = spent(pid, server.reaps) - before - (0 if server.reaps else database + own)
-    answers = max(1, said["answers"])
-    good = said["answers"] - said["other"]
-    return Load(good / said["seconds"], said["p50"], said["p99"], 1000 * ours / answers, 1000 * database / answers, shares[0],
-                said["answers"], said["other"], said["broken"])
-
-
-SCRIPT = "\\set n random(100000000000, 999999999999)\nselect public.capture_lead(replace(:template, '#', (:n)::text)::jsonb);\n"
-
-
-def pgbench(clients: int, seconds: float = SECONDS, url: str = URL, call: str | None = None) -> Load:
-    """The function alone: no HTTP, no JSON read, no check."""
-    (WORK / "capture.sql").write_text(SCRIPT)
-    for old in WORK.glob("pgbench.*"):
-        old.unlink()
-    before, database = os.times(), cpu(postgres.pid)
-    done = subprocess.run(
-        ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(2, clients)), "-T", str(int(seconds)), "-f", "capture.sql",
-         "-D", f"template={call or ARGUMENT}", "-l", "--log-prefix", "pgbench", login(url)],
-        cwd=WORK, env=PLAIN, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    after = os.times()
-    time.sleep(0.2)  # Until the server has waited for its processes.
-    database = cpu(postgres.pid) - database
-    if done.returncode:
-        sys.exit(f"pgbench failed: {done.stdout[-1000:]}")
-    rate = next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps"))
-    times = sorted(int(line.split()[2]) / 1000 for log in WORK.glob("pgbench.*") for line in log.read_text().splitlines())
-    own = after.children_user + after.children_system - before.children_user - before.children_system
-    return Load(rate, times[len(times) // 2], times[int(len(times) * 0.99)], 1000 * own / len(times), 1000 * database / len(times), 0,
-                len(times))
-
-
-def median(loads: list[Load], figure: str) -> float:
-    return statistics.median(getattr(load, figure) for load in loads)
-
-
-# The parts
 
 def http() -> None:
     """All of them in turn, round after round; each starts on empty tables."""
@@ -310,7 +43,8 @@ def http() -> None:
             with server.up() as (pid, port):
                 wrk(16, 2, port)
                 for connections in CONNECTIONS:
-                    loads[server.name, connections].append(load(server, pid, port, connections))
+                    server.settle(pid)
+                    loads[server.name, connections].append(load(pid, port, connections, reaps=server.reaps))
         postgres.empty()
         pgbench(16, 1)
         for connections in CONNECTIONS:
@@ -471,7 +205,7 @@ def growth() -> None:
             with gateway("stream").up(url) as (pid, port):
                 wrk(16, 2, port)
                 for connections in 16, 64:
-                    loads.setdefault((STREAM, connections, state), []).append(load(gateway("stream"), pid, port, connections))
+                    loads.setdefault((STREAM, connections, state), []).append(load(pid, port, connections))
             for connections in 16, 64:
                 loads.setdefault((PGBENCH, connections, state), []).append(pgbench(connections, url=url))
     table("capture, empty and grown", "empty, a second", "grown", "p99 ms, empty", "grown", "PostgreSQL's CPU ms, empty", "grown",
@@ -491,9 +225,7 @@ def growth() -> None:
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 shutil.copytree(HERE.parent / "bin", BIN, dirs_exist_ok=True)
-postgres = Postgres()
 (WORK / "lead.json").write_text(BODY)
-ARGUMENT = argument(json.loads(BODY))
 PARTS: dict[str, Callable[[], None]] = {"http": http, "gentle": gentle, "bulk": bulk, "idle": idle, "growth": growth}
 if __name__ == "__main__":
     PARTS[sys.argv[1]]()

@@ -1,0 +1,114 @@
+"""Who answers POST /api/chatbot/leads: ours and its rivals, each started on a database and stopped again."""
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from loads import URL, WORK, Client, login
+from measure import HERE, running, tree, until
+
+# A copy: its pages are shared with no other process of the same program, so that memory is not told too small.
+BIN, PEERS = WORK / "bin", HERE / "peers"
+STREAM, EXPRESS = "leadpipe, stream", "Express, node-pg"
+# Database connections of a rival, and processes of fcgiwrap: as many as our gateway starts one-shot processes at a time.
+POOL = 16
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Server:
+    """What answers POST /api/chatbot/leads: a command, whose {port} is filled in, and its settings."""
+    name: str
+    command: list
+    environment: dict[str, str] = field(default_factory=dict)
+    # Whether its parent waits for every process that has ended; else their time is told from the machine's.
+    reaps: bool = True
+
+    @contextlib.contextmanager
+    def up(self, url: str = URL) -> Iterator[tuple[int, int]]:
+        """Its process and its port, once it has answered 201."""
+        port = free_port()
+        command = [str(word).replace("{port}", str(port)) for word in self.command]
+        settings = {"PORT": str(port), "POOL": str(POOL), "DATABASE_URL": login(url), "NODE_PATH": os.environ.get("NODE_PATH", "")}
+        log = WORK / "server.log"
+        with log.open("w") as errors, running(command, settings | self.environment, stderr=errors) as process:
+            try:
+                until(lambda: process.poll() is None and first(port) == 201, f"the first 201 of {self.name}", 20)
+            except SystemExit:
+                print(log.read_text()[-2000:], file=sys.stderr)
+                raise
+            yield process.pid, port
+
+
+    def settle(self, pid: int) -> None:
+        """Waits for what the last load has left behind: fcgiwrap runs a program for each request that nobody waits for any more."""
+        for _ in range(200):
+            running_now = tree(pid)
+            # They wait for requests; the first of them is their parent.
+            wrappers = {process.pid for process in running_now if process.name == "fcgiwrap" and process.parent != pid}
+            if self.reaps or not any(process.parent in wrappers for process in running_now):
+                return
+            time.sleep(0.1)
+
+    def starts(self) -> bool:
+        """Whether it is there; says so where it is not, and the rest goes on without it."""
+        try:
+            with self.up():
+                return True
+        except SystemExit as reason:
+            print(f"\n{self.name} is not there: {reason}", flush=True)
+            return False
+
+
+def first(port: int) -> int:
+    with contextlib.suppress(OSError, IndexError, ValueError), Client(port) as client:
+        return client.post()
+    return 0
+
+
+def gateway(mode: str) -> Server:
+    limits = {f"RATE_LIMIT_{name}": "off" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
+    return Server(f"leadpipe, {mode}", [BIN / "gateway"], limits | {"LEADPIPE_PROCESS": mode})
+
+
+def express() -> Server:
+    return Server(EXPRESS, [os.environ["NODE"], PEERS / "express.js"])
+
+
+def rivals() -> Iterator[Server]:
+    """Those that could be had."""
+    needed = {"Express": "NODE", "FastAPI": "PEERS_PYTHON", "fcgiwrap": "FCGIWRAP"}
+    if missing := [name for name, variable in needed.items() if not os.environ.get(variable)]:
+        print(f"\nWhat could not be had: {', '.join(missing)}.", flush=True)
+    if os.environ.get("NODE"):
+        yield express()
+    if python := os.environ.get("PEERS_PYTHON"):
+        yield Server("FastAPI, uvicorn, asyncpg", [
+            python, "-m", "uvicorn", "--app-dir", PEERS, "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop", "--http", "httptools",
+            "--no-access-log", "--log-level", "warning", "fastapi_app:app"])
+    if os.environ.get("FCGIWRAP"):
+        yield one_shots("C", WORK / "capture_cgi")
+        if os.environ.get("NODE"):
+            yield one_shots("node", os.environ["NODE"], PEERS / "capture_cgi.js")
+        if python:
+            yield one_shots("Python", python, PEERS / "capture_cgi.py")
+
+
+def one_shots(language: str, *command: object) -> Server:
+    """A process for each request, behind nginx and fcgiwrap."""
+    script = WORK / f"{language}.cgi"
+    script.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in command) + "\n")
+    script.chmod(0o755)
+    # A program needs no shell around it.
+    runs = command[0] if len(command) == 1 else script
+    return Server(f"fcgiwrap, {language}", [HERE / "peers/fcgi", WORK / "nginx", "{port}", POOL, runs],
+                  {"FCGIWRAP": os.environ["FCGIWRAP"], "LD_LIBRARY_PATH": os.environ["FCGIWRAP_LIBRARIES"]}, reaps=False)
