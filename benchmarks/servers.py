@@ -80,8 +80,9 @@ def gateway(mode: str) -> Server:
     return Server(f"leadpipe, {mode}", [BIN / "gateway"], limits | {"LEADPIPE_PROCESS": mode})
 
 
-def express() -> Server:
-    return Server(EXPRESS, [os.environ["NODE"], PEERS / "express.js"])
+def express(processes: int = 1) -> Server:
+    name = EXPRESS if processes == 1 else f"{EXPRESS}, {processes} processes"
+    return Server(name, [os.environ["NODE"], PEERS / "express.js"], {"NODE_ENV": "production", "PROCESSES": str(processes)})
 
 
 def rivals() -> Iterator[Server]:
@@ -91,6 +92,7 @@ def rivals() -> Iterator[Server]:
         print(f"\nWhat could not be had: {', '.join(missing)}.", flush=True)
     if os.environ.get("NODE"):
         yield express()
+        yield express(2)
     if python := os.environ.get("PEERS_PYTHON"):
         yield Server("FastAPI, uvicorn, asyncpg", [
             python, "-m", "uvicorn", "--app-dir", PEERS, "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop", "--http", "httptools",

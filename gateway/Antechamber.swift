@@ -17,7 +17,7 @@ final class Antechamber: Sendable {
     guard result.end == .turnedAway(.queueIsFull), enter() else { return loop.makeSucceededFuture(result) }
     return loop.scheduleTask(in: .milliseconds(Int64(wait.milliseconds))) { [self] in
       taken.subtract(1, ordering: .relaxed)
-      return HandlerResult(end: result.end, times: Times(queue: wait))
+      return result
     }.futureResult
   }
 

@@ -15,6 +15,13 @@ struct Call: Sendable {
   let bodyLimit: Int
   let expectsContinue: Bool
 
+  /// The same under an id that no other has: clients choose theirs, and two may choose the same. What they chose is its beginning.
+  var namedAnew: Call {
+    var call = self
+    call.request.requestID = String(request.requestID.prefix(64)) + "." + UUIDText.random().text
+    return call
+  }
+
   /// What the handler gets, now that it gets it. It has a little less time than we wait: its own answer, that it was too
   /// slow, tells more than ours.
   func envelope() -> [UInt8] {

@@ -39,8 +39,11 @@ struct Responder: Sendable {
   /// overload those of 503 are counted instead.
   func answer(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<Answer> {
     metrics.began(call.endpoint.handler.description.name)
+    // The body is in the handler's hands: what waits for the answer needs not keep it.
+    var asked = call
+    asked.request.body = []
     return call.endpoint.processes.run(call, on: loop).flatMap { result in antechamber.hold(result, on: loop) }
-      .map { result in answer(call, result) }
+      .map { [asked] result in answer(asked, result) }
   }
 
   private func answer(_ call: Call, _ result: HandlerResult) -> Answer {

@@ -75,6 +75,7 @@ final class StreamPool: ProcessSource {
     if state.withLock({ $0.roster.isFull(at: now) }) {
       return loop.makeSucceededFuture(HandlerResult(end: .turnedAway(.queueIsFull)))
     }
+    let call = handler.isOurs ? call : call.namedAnew
     let request = StreamRequest(
       id: call.request.requestID, line: call.envelope() + [0x0A], deadline: now + timeLimit,
       promise: loop.makePromise(of: HandlerResult.self))

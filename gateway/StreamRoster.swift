@@ -62,7 +62,7 @@ struct StreamRoster<Request: Sendable>: Sendable {
 
   init(_ limits: StreamLimits) {
     self.limits = limits
-    room = WaitingRoom(seats: limits.waiting, least: limits.processes)
+    room = WaitingRoom(seats: limits.waiting, least: limits.processes * limits.window)
   }
 
   // MARK: - Requests

@@ -57,7 +57,8 @@ extension Gateway {
       BUSINESS_HOURS                when the office is open (round the clock)
       TIME_ZONE                     the office's place (Asia/Dubai)
       ADMIN_API_KEY                 without effect in this version (none)
-    SIGTERM and SIGINT end it when running requests are finished, at the latest after 15 seconds.
+    SIGTERM and SIGINT end it when running requests are finished, at the latest after 15 seconds;
+    handlers that will not end then have 2 seconds and LEADPIPE_GRACE_MS more.
     SIGHUP reads the handlers and LEADPIPE_TRUST again; where these are faulty all stays as it was.
 
     """

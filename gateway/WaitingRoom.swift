@@ -24,7 +24,7 @@ struct WaitingRoom: Sendable {
 
   init(seats: Int, least: Int = 1) {
     self.seats = seats
-    self.least = least
+    self.least = min(least, seats)
   }
 
   /// Whether one more may wait.

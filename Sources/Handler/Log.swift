@@ -50,13 +50,14 @@ package struct Log: Sendable {
   package func warn(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.warn, message, facts) }
   package func error(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.error, message, facts) }
 
-  /// A line that a handler of somebody else has written, whatever it looks like: as what it said, under its name.
+  /// A line that a handler of somebody else has written, whatever it looks like: as what it said, under its name. Of a long one
+  /// the first 4 KiB or so.
   package func quote(_ line: some Sequence<UInt8>, of handler: String) {
     let text = String(decoding: Array(line), as: UTF8.self)
     if isJSON {
-      put(document(.info, Self.visible(text)).setting("handler", .string(Self.cut(handler))).bytes)
+      put(document(.info, Self.visible(text, 4096)).setting("handler", .string(Self.cut(handler))).bytes)
     } else {
-      put(Array("\(time)\(Self.visible(handler)): \(Self.visible(text))".utf8))
+      put(Array("\(time)\(Self.visible(handler)): \(Self.visible(text, 4096))".utf8))
     }
   }
 
@@ -85,15 +86,15 @@ package struct Log: Sendable {
     _ = (line + [0x0A]).withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
   }
 
-  /// At most 1 KiB of a value, ended on a character boundary.
-  private static func cut(_ text: String) -> String {
-    text.utf8.count <= 1024 ? text : String(text.unicodeScalars.prefix(256)) + "…"
+  /// At most so many bytes of a value, ended on a character boundary.
+  private static func cut(_ text: String, _ limit: Int = 1024) -> String {
+    text.utf8.count <= limit ? text : String(text.unicodeScalars.prefix(limit / 4)) + "…"
   }
 
   /// The text with control characters, line separators and bidirectional overrides written as escapes.
-  package static func visible(_ text: String) -> String {
+  package static func visible(_ text: String, _ limit: Int = 1024) -> String {
     var out = ""
-    for scalar in cut(text).unicodeScalars {
+    for scalar in cut(text, limit).unicodeScalars {
       switch scalar.value {
       case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: out += "\\u{\(String(scalar.value, radix: 16))}"
       default: out.unicodeScalars.append(scalar)

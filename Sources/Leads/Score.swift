@@ -100,7 +100,8 @@ private struct PhraseText {
     var bytes = [blank]
     bytes.reserveCapacity(text.utf8.count + 2)
     for scalar in text.unicodeScalars {
-      if scalar.isPartOfWord {
+      // A mark belongs to the letter before it; that of a sign, such as an emoji's, goes with the sign.
+      if scalar.isPartOfWord || bytes.last != blank && scalar.properties.isGraphemeExtend {
         bytes.append(contentsOf: UTF8.encode(scalar).unsafelyUnwrapped)
       } else if bytes.last != blank {
         bytes.append(blank)
@@ -132,7 +133,7 @@ extension Unicode.Scalar {
     switch value {
     case 0x30...0x39, 0x61...0x7A, 0x41...0x5A: true
     case 0..<0x80: false
-    default: properties.isAlphabetic || properties.numericType != nil || properties.isGraphemeExtend
+    default: !properties.isGraphemeExtend && (properties.isAlphabetic || properties.numericType != nil)
     }
   }
 }

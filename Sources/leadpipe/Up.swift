@@ -9,7 +9,7 @@ struct Up: ParsableCommand {
     abstract: "Run all of it: database, gateway, worker, and a sink for notifications where no channel is configured.",
     discussion: """
       PORT (4000), LEADPIPE_STATE (.leadpipe) and DATABASE_URL are honoured; without DATABASE_URL a private PostgreSQL is \
-      kept in the state folder. Ctrl-C and SIGTERM stop all of it, at the latest after half a minute.
+      kept in the state folder. Ctrl-C and SIGTERM stop all of it: what runs is finished first, for 25 seconds at most.
       """)
 
   /// What this command wants of settings that others take more widely.

@@ -55,7 +55,8 @@ private func score(_ more: JSON = [:]) throws -> Score {
   @Test(
     "words that say when",
     arguments: [
-      ("I need it urgently", 15), ("ASAP please", 15), ("today", 15), ("الموضوع عاجل", 15), ("some time next month", 8),
+      ("I need it urgently", 15), ("⚠️Urgent please", 15), ("❗️asap", 15), ("ASAP please", 15), ("today", 15),
+      ("الموضوع عاجل", 15), ("some time next month", 8),
       ("no rush", 0), ("not urgent at all", 0), ("a villa", 0),
       ("near the Monsoon tower", 0), ("not so urgent", 0), ("nothing urgent.", 0), ("URGENT!", 15), ("Soon?", 8),
     ])

@@ -1,11 +1,12 @@
-// POST /api/chatbot/leads by Express and node-pg: PORT, DATABASE_URL, POOL.
+// POST /api/chatbot/leads by Express and node-pg: PORT, DATABASE_URL, POOL; PROCESSES of them share the port.
+const cluster = require('cluster');
 const express = require('express');
 const { Pool } = require('pg');
 const argument = require('./argument');
 
 const url = new URL(process.env.DATABASE_URL.replace('@/', '@localhost/'));
 const pool = new Pool({
-  user: url.username, database: url.pathname.slice(1), host: url.searchParams.get('host'), max: Number(process.env.POOL),
+  user: url.username, database: url.pathname.slice(1), host: url.searchParams.get('host'), max: Number(process.env.POOL) / Number(process.env.PROCESSES),
 });
 const app = express();
 app.use(express.json());
@@ -24,4 +25,8 @@ app.post('/api/chatbot/leads', async (request, response, next) => {
   }
 });
 
-app.listen(Number(process.env.PORT), '127.0.0.1');
+if (cluster.isPrimary && process.env.PROCESSES > 1) {
+  for (let n = 0; n < process.env.PROCESSES; n++) cluster.fork();
+} else {
+  app.listen(Number(process.env.PORT), '127.0.0.1');
+}

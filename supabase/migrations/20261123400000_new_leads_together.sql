@@ -30,21 +30,23 @@ language sql stable as $$
     "slaDeadline" timestamptz)
 $$;
 
--- The fields of messages as they are stored: the first of each id that the client gave. `uuid` is the id where it is one.
+-- The fields of messages as they are stored: the first of each id that the client gave. `uuid` is the id where it is one; one that was
+-- not `given` is made.
 create or replace function public.message_fields(p jsonb, p_received timestamptz)
 returns table (
-  client_id text, uuid uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb, "position" bigint)
+  client_id text, uuid uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb, "position" bigint,
+  given boolean)
 language sql stable as $$
   select distinct on (client_id)
     client_id, case when is_uuid then client_id::uuid end, coalesce(sent.sender, 'customer'), public.nfc(coalesce(sent.text, '')),
-    coalesce(sent.type, 'text'), coalesce(sent."timestamp", p_received), coalesce(sent.metadata, '{}'), sent."position"
+    coalesce(sent.type, 'text'), coalesce(sent."timestamp", p_received), coalesce(sent.metadata, '{}'), sent."position", given
   from (
-    select m.*, is_uuid, case when is_uuid then lower(m.id) else coalesce(m.id, gen_random_uuid()::text) end as client_id
+    select m.*, m.id is not null as given, is_uuid, case when is_uuid then lower(named) else named end as client_id
     from rows from (jsonb_to_recordset(p) as (id text, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb))
          with ordinality as m (id, sender, text, type, "timestamp", metadata, "position"),
-         -- `offset 0`: judged once, not wherever it is asked for.
-         lateral (select coalesce(lower(m.id collate "C") ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$', false)
-                  offset 0) as shape (is_uuid)
+         -- `offset 0`: made and judged once, not wherever it is asked for.
+         lateral (select coalesce(m.id, gen_random_uuid()::text) offset 0) as id (named),
+         lateral (select lower(named collate "C") ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' offset 0) as shape (is_uuid)
   ) sent
   order by client_id, sent."position"
 $$;
@@ -57,6 +59,7 @@ declare
   v_wanted integer := jsonb_array_length(p_messages);
   v_added integer := 0;
   v_count integer;
+  v_first boolean := true;
 begin
   loop
     insert into public.chat_messages as stored
@@ -72,14 +75,15 @@ begin
            -- A sub-select, not a join: it can only be answered by the index, whatever the planner thinks of the sizes.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
     ) fresh
-    where taken_by is distinct from p_conversation
+    where taken_by is distinct from p_conversation and (v_first or given)
     -- Without a target: both the id and the client's id may be taken.
     on conflict do nothing;
     get diagnostics v_count = row_count;
     v_added := v_added + v_count;
     -- What was skipped is a repeat, or its id was taken by another conversation since the statement began: a second pass
     -- stores those under an id of their own, and ends here when there are none.
-    exit when v_count = 0 or v_added = v_wanted;
+    exit when v_count = 0 or v_added >= v_wanted;
+    v_first := false;
   end loop;
   return v_added;
 end
@@ -88,7 +92,8 @@ $$;
 -- ── Leads ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 -- The caller has validated the fields and made the choices (score, deadline, wording); here are the invariants: one conversation
 -- per idempotency key, one customer per phone or mail address, and nothing stored is lost to a stranger who knows an id.
--- Rows are touched in one order: key, conversation, phone, mail, messages.
+-- A conversation that is there is touched in one order: key, conversation, phone, mail, messages. What is new is written in the order
+-- that PostgreSQL chooses for the statement; should two wait for each other, it is found, and the caller tries again.
 -- After the clean-up that drops the event tables these go on without them, hence to_regclass at each call.
 -- enable_seqscan: a plan kept from when a table was small (those of foreign keys too) must not read all of it later; sub-selects
 -- instead of joins for the same reason. plan_cache_mode: planning costs more than any of these statements.
@@ -170,7 +175,7 @@ begin
     where s.messages > 0;
     get diagnostics v_added = row_count;
   end if;
-  if v_added < v_wanted then  -- with care, or an id was sent twice
+  if p_careful then
     perform public.add_messages(id, p -> (n - 1) -> 'messages', received)
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer) where messages > 0;
   end if;
@@ -239,6 +244,11 @@ begin
         'id', c.id, 'status', c.status, 'createdAt', public.iso8601(c.created_at), 'updatedAt', public.iso8601(c.updated_at),
         'eventId', null, 'messagesAdded', 0);
     end if;
+    if not exists (select from public.conversations s where s.id = v_id) then
+      return null;  -- the key was known a moment ago
+    end if;
+    -- A conversation that has this key has it from a time that counts as absent by now.
+    update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
     -- Waits for a copy that is at work, and holds off the copies to come.
     insert into public.idempotency_keys (route, key, body_sha256, conversation_id) values (v_route, v_key, v_hash, v_id);
   end if;

@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap;
 set local client_min_messages = warning;
-select plan(27);
+select plan(30);
 
 create function pg_temp.lead(p_name text, p_more jsonb default '{}') returns jsonb language sql as
   $$ select jsonb_build_object('route', 'lead-capture', 'receivedAt', '2026-11-22T21:00:00.000Z', 'source', 'chatbot',
@@ -65,11 +65,24 @@ select results_eq($$ select c.customer_name || ' ' || m.message_text || ' ' || (
     order by c.customer_name, m.created_at $$,
   $$ values ('I1 a true -'), ('I1 c false x'), ('I2 d false 30000000-0000-4000-8000-000000000001'), ('I2 e false x') $$, 'a taken id is replaced, and remembered');
 
+select pg_temp.together('nameless',
+  pg_temp.lead('I3', '{"messages": [{"text": "a"}, {"text": "b"}]}'),
+  pg_temp.lead('I4', '{"messages": [{"id": "x", "text": "c"}, {"id": "x", "text": "d"}, {"text": "e"}, {"text": "f"}]}'));
+select is((select string_agg(r ->> 'messagesAdded', ',' order by n) from replies where name = 'nameless'), '2,3', 'messages without an id are stored once, whatever a neighbour sends');
+select is((select count(*) from public.chat_messages m join public.conversations c on c.id = m.conversation_id where c.customer_name in ('I3', 'I4')), 5::bigint, 'and no more');
+
 -- A key that was pruned while its conversation still has it
 delete from public.idempotency_keys where key = 'k';
 select pg_temp.together('pruned', pg_temp.lead('N'), pg_temp.keyed('K', 'k', '{"a": 3}'));
 select is(pg_temp.outcomes('pruned'), 'created,created', 'a pruned key is as new, and costs its neighbours nothing');
 select is((select count(*) from public.conversations where idempotency_key = 'lead-capture:k'), 1::bigint, 'one conversation has it');
+
+select pg_temp.together('continued', pg_temp.keyed('K', 'k2', '{}'));
+delete from public.idempotency_keys where key = 'k2';
+insert into replies select 'pruned and continued', 1, public.capture_lead(pg_temp.keyed('K', 'k2', '{}') || jsonb_build_object('conversationId', r ->> 'id')) from replies where name = 'continued';
+insert into replies select 'and again', 1, public.capture_lead(pg_temp.keyed('K', 'k2', '{}') || jsonb_build_object('conversationId', r ->> 'id')) from replies where name = 'continued';
+select is((select string_agg((r ->> 'outcome') || ' ' || (r ->> 'created'), ', ' order by name desc) from replies where name in ('pruned and continued', 'and again')),
+  'continued false, replayed false', 'a repeat says what the first use of the key did');
 
 -- Texts
 select pg_temp.together('text', pg_temp.lead(U&'Jose\0301'), pg_temp.lead(U&'\0645\062D\0645\062F'), pg_temp.lead('Plain'));
@@ -91,7 +104,7 @@ select throws_ok($$ select public.capture_leads(jsonb_build_array(pg_temp.lead('
 select is((select count(*) from public.conversations where customer_name in ('Good', 'Bad')), 0::bigint, 'with all that came with it');
 select throws_ok($$ select public.capture_leads('{}') $$, '22023', null, 'a lead alone is no list');
 select is(public.capture_leads('[]'), '[]', 'nothing is nothing');
-select is((select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), 6::bigint, 'what two calls could want at once is locked until the end');
+select is((select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), 7::bigint, 'what two calls could want at once is locked until the end');
 
 select * from finish();
 rollback;
