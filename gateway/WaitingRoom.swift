@@ -1,8 +1,8 @@
 /// How many may wait for a place: the decision, given the time.
 ///
 /// A queue that comes and goes is a burst, and has all its seats. One that lasts longer than `stretch`, never empty for so long, is
-/// overload: nobody gains by a long queue then, and there are only a quarter as many seats as places became free within a
-/// stretch, so that whoever sits down is served in about a quarter of one; but one for each place where places become free seldom.
+/// overload: nobody gains by a long queue then, and there are only half as many seats as places became free within a
+/// stretch, so that whoever sits down is served in about half of one; but one for each place where places become free seldom.
 /// Whoever finds no seat is sent away before any work is spent on him.
 struct WaitingRoom: Sendable {
   typealias Time = ContinuousClock.Instant
@@ -62,7 +62,7 @@ struct WaitingRoom: Sendable {
   private mutating func seatsNow(at now: Time) -> Int {
     guard !isQuiet(at: now), let since, now - since > Self.stretch else { return seats }
     turn(to: now)
-    return min(seats, max(least, served / 4, servedBefore / 4))
+    return min(seats, max(least, served / 2, servedBefore / 2))
   }
 
   private mutating func turn(to now: Time) {
