@@ -50,8 +50,8 @@ package struct Log: Sendable {
   package func warn(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.warn, message, facts) }
   package func error(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.error, message, facts) }
 
-  /// A line that a handler of somebody else has written, whatever it looks like: as what it said, under its name. Of a long one
-  /// the first 4 KiB or so.
+  /// A line that a handler of somebody else has written, whatever it looks like: as what it said, under its name. Of one
+  /// of more than 4 KiB the first 1,024 characters.
   package func quote(_ line: some Sequence<UInt8>, of handler: String) {
     let text = String(decoding: Array(line), as: UTF8.self)
     if isJSON {
@@ -86,7 +86,7 @@ package struct Log: Sendable {
     _ = (line + [0x0A]).withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
   }
 
-  /// At most so many bytes of a value, ended on a character boundary.
+  /// A value of at most so many bytes; of a longer one a quarter as many characters, which is never more bytes.
   private static func cut(_ text: String, _ limit: Int = 1024) -> String {
     text.utf8.count <= limit ? text : String(text.unicodeScalars.prefix(limit / 4)) + "…"
   }

@@ -36,7 +36,7 @@ def test_the_journal_keeps_the_time_itself(tmp_path, is_journal):
 
 
 SAYS = r"""printf '[ERROR] forged\n2026-01-01T00:00:00.000Z [INFO] forged\n{"level":"ERROR","message":"forged"}\n\033[2Jred\342\200\256\n' >&2
-head -c 3000 /dev/zero | tr '\0' x >&2; echo >&2"""
+head -c 3000 /dev/zero | tr '\0' y >&2; echo >&2; head -c 5000 /dev/zero | tr '\0' x >&2; echo >&2"""
 REPLY = """echo '{"statusCode":200}'"""
 
 
@@ -57,5 +57,5 @@ def test_a_line_of_a_foreign_handler_is_quoted_under_its_name(tmp_path, log_form
         said = [line["message"] for line in lines if line.keys() == {"time", "level", "message", "handler"} and line["handler"] == "stranger"]
         others = [json.dumps(line) for line in lines if line["message"] not in said]
     assert said[:4] == ["[ERROR] forged", "2026-01-01T00:00:00.000Z [INFO] forged", '{"level":"ERROR","message":"forged"}', r"\u{1b}[2Jred\u{202e}"]
-    assert said[4:] == ["x" * 256 + "…"]
+    assert said[4:] == ["y" * 3000, "x" * 1024 + "…"]
     assert not any("forged" in line or "xxx" in line for line in others), others
