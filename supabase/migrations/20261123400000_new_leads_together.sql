@@ -30,6 +30,14 @@ language sql stable as $$
     "slaDeadline" timestamptz)
 $$;
 
+-- What a lead says that another could say too: key, conversation, telephone number and mail address.
+create or replace function public.lead_names(p jsonb) returns table (name text) language sql stable as $$
+  select value
+  from (values ((p ->> 'route') || ' ' || (p #>> '{idempotency,key}')), (lower(p ->> 'conversationId')),
+               (p #>> '{lead,customerPhone}'), (lower(p #>> '{lead,customerEmail}'))) as said (value)
+  where value is not null
+$$;
+
 -- The fields of messages as they are stored: the first of each id that the client gave. `uuid` is the id where it is one; one that was
 -- not `given` is made.
 create or replace function public.message_fields(p jsonb, p_received timestamptz)
@@ -114,11 +122,9 @@ begin
   -- Statements that are not needed are not planned either: a new connection has to do that for each.
   if jsonb_array_length(p) > 1 then
     select coalesce(array_agg(n), '{}') into v_repeats from (
-      select s.n, row_number() over (partition by name.value order by s.n) as use
+      select s.n, row_number() over (partition by name order by s.n) as use
       from jsonb_array_elements(p) with ordinality as s (lead, n),
-           lateral (values ((lead ->> 'route') || ' ' || (lead #>> '{idempotency,key}')), (lower(lead ->> 'conversationId')),
-                           (lead #>> '{lead,customerPhone}'), (lower(lead #>> '{lead,customerEmail}'))) as name (value)
-      where name.value is not null
+           lateral public.lead_names(lead) as name
     ) used where use > 1;
   end if;
 
@@ -163,7 +169,10 @@ begin
     from new
   ) facts;
 
-  if v_wanted > 0 and not p_careful then
+  if p_careful then
+    perform public.add_messages(id, p -> (n - 1) -> 'messages', received)
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer) where messages > 0;
+  elsif v_wanted > 0 then
     insert into public.chat_messages
       (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
     select
@@ -174,10 +183,6 @@ begin
          lateral public.message_fields(p -> (n - 1) -> 'messages', received) as m
     where s.messages > 0;
     get diagnostics v_added = row_count;
-  end if;
-  if p_careful then
-    perform public.add_messages(id, p -> (n - 1) -> 'messages', received)
-    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer) where messages > 0;
   end if;
 
   if v_has_events then
@@ -199,7 +204,7 @@ begin
     select jsonb_object_agg(n, jsonb_build_object(
       'outcome', 'created', 'created', true, 'id', id, 'status', 'new',
       'createdAt', public.iso8601(now()), 'updatedAt', public.iso8601(now()), 'eventId', event,
-      'messagesAdded', 
+      'messagesAdded',
         case when v_added < v_wanted then (select count(*) from public.chat_messages m where m.conversation_id = s.id) else messages end))
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid));
 end
@@ -363,11 +368,8 @@ begin
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)
   from (
-    select distinct hashtextextended(name.value, 11) as lock
-    from jsonb_array_elements(p) as sent (lead),
-         lateral (values ((lead ->> 'route') || ' ' || (lead #>> '{idempotency,key}')), (lower(lead ->> 'conversationId')),
-                         (lead #>> '{lead,customerPhone}'), (lower(lead #>> '{lead,customerEmail}'))) as name (value)
-    where name.value is not null
+    select distinct hashtextextended(name, 11) as lock
+    from jsonb_array_elements(p) as sent (lead), lateral public.lead_names(lead) as name
     order by lock
   ) wanted;
 
@@ -390,6 +392,7 @@ do $$
 begin
   perform public.protect_function('public.nfc(text)');
   perform public.protect_function('public.lead_fields(jsonb)');
+  perform public.protect_function('public.lead_names(jsonb)');
   perform public.protect_function('public.message_fields(jsonb, timestamptz)');
   perform public.protect_function('public.capture_new_leads(jsonb, boolean)');
   perform public.protect_function('public.capture_known_lead(jsonb)');

@@ -58,6 +58,7 @@ insert into functions values
   ('add_messages(uuid, jsonb, timestamptz)', '{service_role}'),
   ('nfc(text)', '{service_role}'),
   ('lead_fields(jsonb)', '{service_role}'),
+  ('lead_names(jsonb)', '{service_role}'),
   ('message_fields(jsonb, timestamptz)', '{service_role}'),
   ('capture_new_leads(jsonb, boolean)', '{service_role}'),
   ('capture_known_lead(jsonb)', '{service_role}'),
