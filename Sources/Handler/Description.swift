@@ -33,6 +33,10 @@ package struct Description: Sendable, Equatable {
   /// Whether it has the stream door, with replies that name their requests.
   package var streams = true
   package var environment: [Setting]
+  /// JSON Schema 2020-12 of the query's parameters, as an object; nil where it has none.
+  package var query: JSON?
+  /// The statuses of its good replies; `output` is the body of each but 204.
+  package var statuses = [200]
   /// JSON Schema 2020-12 of the body and of the reply's body.
   package var input: JSON
   package var output: JSON
@@ -40,7 +44,7 @@ package struct Description: Sendable, Equatable {
   package init(
     name: String, kind: Kind, summary: String, routes: [Route] = [], access: Access = .public,
     rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, streams: Bool = true,
-    environment: [Setting] = [], input: JSON, output: JSON
+    environment: [Setting] = [], query: JSON? = nil, statuses: [Int] = [200], input: JSON, output: JSON
   ) {
     self.name = name
     self.kind = kind
@@ -52,6 +56,8 @@ package struct Description: Sendable, Equatable {
     self.timeLimitMs = timeLimitMs
     self.streams = streams
     self.environment = environment
+    self.query = query
+    self.statuses = statuses
     self.input = input
     self.output = output
   }
@@ -63,13 +69,14 @@ extension Description {
 
   package var document: JSON {
     let variables = environment.map { ["name": .string($0.name), "required": .bool($0.isRequired)] as JSON }
-    return [
+    let document: JSON = [
       "name": .string(name), "kind": .string(kind.rawValue), "summary": .string(summary),
       "routes": .array(routes.map { ["method": .string($0.method), "path": .string($0.path)] }),
       "access": .string(access.rawValue), "rateClass": .string(rateClass), "bodyLimit": JSON(bodyLimit),
-      "timeLimitMs": JSON(timeLimitMs), "streams": .bool(streams), "environment": .array(variables), "input": input,
-      "output": output,
+      "timeLimitMs": JSON(timeLimitMs), "streams": .bool(streams), "environment": .array(variables),
+      "statuses": .array(statuses.map { JSON($0) }), "input": input, "output": output,
     ]
+    return query.map { document.setting("query", $0) } ?? document
   }
 
   /// Reads what `--describe` printed; the error says which member is missing or wrong.
@@ -97,11 +104,13 @@ extension Description {
     let environment = try (document["environment"]?.array ?? []).map { item throws(Problem) -> Setting in
       Setting(try text(item, "name"), required: item["required"]?.bool == true)
     }
+    let statuses = (document["statuses"]?.array ?? [JSON(200)]).compactMap(\.integer).filter { 200...299 ~= $0 }
+    guard !statuses.isEmpty else { throw Problem(.badInput, "the description's statuses are not of 200 to 299") }
     self.init(
       name: try text(document, "name"), kind: kind, summary: try text(document, "summary"), routes: routes,
       access: access, rateClass: document["rateClass"]?.string ?? "default",
       bodyLimit: try limit("bodyLimit", 0...16_777_216), timeLimitMs: try limit("timeLimitMs", 1...600_000),
-      streams: document["streams"]?.bool == true, environment: environment, input: document["input"] ?? [:],
-      output: document["output"] ?? [:])
+      streams: document["streams"]?.bool == true, environment: environment, query: document["query"],
+      statuses: statuses, input: document["input"] ?? [:], output: document["output"] ?? [:])
   }
 }

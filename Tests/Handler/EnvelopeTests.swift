@@ -103,8 +103,8 @@ import Wire
   @Test("a description comes back as it went") func description() throws {
     let description = Description(
       name: "a-b", kind: .endpoint, summary: "s", routes: [.init("GET", "/x/{id}")], access: .admin, rateClass: "admin",
-      bodyLimit: 5, timeLimitMs: 6, streams: false, environment: [Setting("A", required: true)], input: ["a": 1],
-      output: [:])
+      bodyLimit: 5, timeLimitMs: 6, streams: false, environment: [Setting("A", required: true)],
+      query: ["q": 1], statuses: [200, 201], input: ["a": 1], output: [:])
     #expect(try Description(reading: description.document) == description)
     #expect(description.document["streams"] == false)
   }
