@@ -31,6 +31,7 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 /// Every handler with the rooms it may use beside the contract.
 let handlers: [Target] = [
   handler("contact-capture", ["Leads", "Store"]),
+  handler("conversation-show", ["Admin"]),
   handler("data-prune", ["Store"]),
   handler("delivery-begin", ["Leads", "Store"]),
   handler("delivery-record", ["Leads", "Store"]),
@@ -45,6 +46,9 @@ let handlers: [Target] = [
   handler("notify-telegram", ["Leads", "Delivery"]),
   handler("rate-limit", ["Limits"]),
   handler("sell-capture", ["Leads", "Store"]),
+  handler("session-close", ["Admin"]),
+  handler("session-open", ["Admin"]),
+  handler("session-show", ["Admin"]),
   handler("wake-listen", ["Store"]),
 ]
 
@@ -53,6 +57,7 @@ let package = Package(
   platforms: [.macOS(.v15)],
   dependencies: [
     .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -68,6 +73,7 @@ let package = Package(
     room("Limits"),
     room("Store", ["Wire", "Handler", "Leads", "CPostgres"]),
     room("Delivery", ["Wire", "Handler", "Leads", "CCurl"]),
+    room("Admin", ["Wire", "Handler", "Leads", "Store", .product(name: "Crypto", package: "swift-crypto")]),
     room("Host", ["Wire", "Handler", "CProcess"]),
     room("Worker", ["Wire", "Handler", "Leads", "Host"]),
     room("Sink", ["Wire", "Handler", hummingbird, nio, nioPosix]),
@@ -86,7 +92,7 @@ let package = Package(
     .executableTarget(
       name: "leadpipe",
       dependencies: [
-        "Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Host", "Worker", "Sink", "Samples",
+        "Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Admin", "Host", "Worker", "Sink", "Samples",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
@@ -94,6 +100,7 @@ let package = Package(
     suite("Leads", ["Wire", "Leads"]),
     suite("Limits", ["Limits"]),
     suite("Store", ["Wire", "Store"]),
+    suite("Admin", ["Wire", "Handler", "Admin"]),
     suite("Host", ["Wire", "Handler", "Host", "confine"]),
     suite("Worker", ["Wire", "Leads", "Worker"]),
     suite("Gateway", ["gateway", "Handler", "Wire", "Host", "Limits", nioPosix, nioHTTP1]),

@@ -46,6 +46,10 @@ extension Request {
     for (name, value) in Self.pairs(envelope["headers"]) { headers[name.lowercased()] = value }
     query = Self.pairs(envelope["queryStringParameters"])
     pathParameters = Self.pairs(envelope["pathParameters"])
+    // API Gateway takes cookies out of the headers.
+    if headers["cookie"] == nil, let cookies = envelope["cookies"]?.array {
+      headers["cookie"] = cookies.compactMap(\.string).joined(separator: "; ")
+    }
     sourceIP = http["sourceIp"]?.string ?? ""
     deadline = try Self.instant(context["x"]?["deadlineMs"])
     let text = envelope["body"]?.string ?? ""

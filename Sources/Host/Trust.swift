@@ -26,7 +26,11 @@ package enum TrustClass: String, Sendable, CaseIterable {
         "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "TELEGRAM_API_URL", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_USER",
         "EMAIL_PASS", "EMAIL_FROM", "EMAIL_TO", "RESEND_API_KEY", "RESEND_API_URL", "FRONTEND_URL",
       ])
-    case .admin: Self.common.union(["DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL"])
+    case .admin:
+      Self.common.union([
+        "DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS",
+        "BUSINESS_HOURS", "TIME_ZONE",
+      ])
     case .none: Self.common
     }
   }
@@ -44,6 +48,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
   /// Our own handlers. A name that is not here gets `none` until the operator lists it.
   package static let table: [String: TrustClass] = [
     "contact-capture": .intake,
+    "conversation-show": .admin,
     "data-prune": .worker,
     "delivery-begin": .worker,
     "delivery-record": .worker,
@@ -58,6 +63,9 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "notify-telegram": .worker,
     "rate-limit": .none,
     "sell-capture": .intake,
+    "session-close": .admin,
+    "session-open": .admin,
+    "session-show": .admin,
     "wake-listen": .worker,
   ]
 }

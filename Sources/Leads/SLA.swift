@@ -5,7 +5,20 @@ package enum SLA {
   /// Hot leads in 15 minutes, warm ones in an hour, cold ones in a day, from receipt; round the clock, or counted in
   /// office hours where there are any.
   package static func deadline(quality: String, receivedAt: Instant, within hours: OfficeHours? = nil) -> Instant {
-    let seconds = quality == "hot" ? 15 * 60 : quality == "warm" ? 60 * 60 : 24 * 60 * 60
-    return hours?.adding(seconds: seconds, to: receivedAt) ?? receivedAt.adding(seconds: seconds)
+    instant(seconds(quality), after: receivedAt, hours)
+  }
+
+  /// For each quality the instant such that a deadline at or before it is near: a third of the time or less is left.
+  package static func warnBefore(_ now: Instant, within hours: OfficeHours? = nil) -> [String: Instant] {
+    Dictionary(
+      uniqueKeysWithValues: ["hot", "warm", "cold"].map { ($0, instant(seconds($0) / 3, after: now, hours)) })
+  }
+
+  private static func seconds(_ quality: String) -> Int {
+    quality == "hot" ? 15 * 60 : quality == "warm" ? 60 * 60 : 24 * 60 * 60
+  }
+
+  private static func instant(_ seconds: Int, after start: Instant, _ hours: OfficeHours?) -> Instant {
+    hours?.adding(seconds: seconds, to: start) ?? start.adding(seconds: seconds)
   }
 }

@@ -49,7 +49,8 @@ package final class Database {
     case timedOut
     /// The server refused the statement. The message may repeat what was sent: it is for the operator's own commands,
     /// not for logs and replies.
-    case refused(sqlState: String, message: String)
+    /// `field` is what the server named as the column at fault: for errors of ours, the field of the request.
+    case refused(sqlState: String, message: String, field: String = "")
   }
 
   /// Runs one statement with text parameters and returns its rows as text.
@@ -223,8 +224,9 @@ package final class Database {
   }
 
   private static func refusal(_ result: OpaquePointer) -> Failure {
-    let state = PQresultErrorField(result, Int32(UInt8(ascii: "C"))).map { String(cString: $0) } ?? ""
-    let message = PQresultErrorField(result, Int32(UInt8(ascii: "M"))).map { String(cString: $0) } ?? ""
-    return .refused(sqlState: state, message: message)
+    func field(_ code: Unicode.Scalar) -> String {
+      PQresultErrorField(result, Int32(code.value)).map { String(cString: $0) } ?? ""
+    }
+    return .refused(sqlState: field("C"), message: field("M"), field: field("c"))
   }
 }

@@ -7,16 +7,23 @@ package enum Function: String, Sendable, CaseIterable {
   case captureLead = "capture_lead"
   case captureLeads = "capture_leads"
   case claimDeliveries = "claim_deliveries"
+  case closeSession = "close_session"
+  case createAdminKey = "create_admin_key"
   case healthReport = "health_report"
+  case listAdminKeys = "list_admin_keys"
   case listChannels = "list_channels"
   case listDeliveries = "list_deliveries"
+  case openSession = "open_session"
   case prune
   case recordOutcomes = "record_outcomes"
   case releaseDeliveries = "release_deliveries"
   case replayEvents = "replay_events"
   case resumeChannel = "resume_channel"
   case retryDeliveries = "retry_deliveries"
+  case revokeAdminKey = "revoke_admin_key"
+  case showConversation = "show_conversation"
   case showDelivery = "show_delivery"
+  case showSession = "show_session"
   case subscribe = "subscribe_newsletter"
   case unsubscribe = "unsubscribe_newsletter"
 
@@ -42,7 +49,7 @@ extension Database {
           throw .refused(sqlState: "22032", message: error.reason)
         }
       } catch {
-        if case .refused(let state, _) = error, ["40001", "40P01"].contains(state), .now < deadline { continue }
+        if case .refused(let state, _, _) = error, ["40001", "40P01"].contains(state), .now < deadline { continue }
         throw Problem(error, in: function, log: log)
       }
     }
@@ -50,6 +57,12 @@ extension Database {
 }
 
 extension Problem {
+  /// What functions refuse with words that are meant for the client, under SQLSTATEs of ours.
+  private static let told: [String: Kind] = [
+    "LP400": .badInput, "LP401": .unauthorized, "LP403": .forbidden, "LP404": .notFound, "LP409": .conflict,
+    "LP412": .preconditionFailed, "LP503": .unavailable,
+  ]
+
   /// The one place where a failure of the database becomes a problem.
   fileprivate init(_ failure: Database.Failure, in function: Function, log: Log) {
     switch failure {
@@ -59,7 +72,10 @@ extension Problem {
     case .timedOut:
       log.error("Database too slow", ["function": function.rawValue])
       self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)
-    case .refused(let state, _):
+    case .refused(let state, let message, let field) where state.hasPrefix("LP"):
+      self.init(Self.told[state] ?? .internalError, message)
+      if !field.isEmpty { details = [Detail(path: field, message: message)] }
+    case .refused(let state, _, _):
       log.error("Database refused", ["function": function.rawValue, "sqlstate": state])
       switch state.prefix(2) {
       case _ where state == "57014": self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)

@@ -22,7 +22,7 @@ extension Database.Failure {
     switch self {
     case .away(let reason): reason
     case .timedOut: "no answer in time"
-    case .refused(let state, _): "sqlstate=\(state)"
+    case .refused(let state, _, _): "sqlstate=\(state)"
     }
   }
 }

@@ -1,3 +1,4 @@
+import Admin
 import ArgumentParser
 import Delivery
 import FoundationEssentials
@@ -83,7 +84,7 @@ enum KnownSettings {
       DeliveryLine.leaseSetting,
       Setting("LEADPIPE_HANDLERS", fault: folderFault),
       DeliveryLine.unknownSetting, Retention.setting, .officeHours, .timeZone, recipients, .logLevel, .logFormat,
-      Wake.setting, WakeCall.setting, TrustFile.setting, Channel.setting(required: false), .allowedOrigins,
+      Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Channel.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),
     ] + ProcessModes.settings + GatewayLimits.settings

@@ -12,7 +12,7 @@ struct Leadpipe: AsyncParsableCommand {
     discussion: "Settings come from the environment; docs/operations.md lists them.", version: Build.version,
     subcommands: [
       Up.self, Gateway.self, WorkerCommand.self, Migrate.self, Rollback.self, Invoke.self, Routes.self, Channels.self,
-      SinkCommand.self, Generate.self, DeliveryCommand.self, ChannelCommand.self, EventCommand.self,
+      SinkCommand.self, Generate.self, DeliveryCommand.self, ChannelCommand.self, EventCommand.self, KeyCommand.self,
     ])
 }
 

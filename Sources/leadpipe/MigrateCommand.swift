@@ -68,7 +68,7 @@ struct Migrator {
       switch error {
       case .away(let reason): throw Refusal("the database is away: \(reason)")
       case .timedOut: throw Refusal("the database did not answer in time")
-      case .refused(let state, let message): throw Refusal("the database refused (\(state)): \(message)")
+      case .refused(let state, let message, _): throw Refusal("the database refused (\(state)): \(message)")
       }
     }
   }

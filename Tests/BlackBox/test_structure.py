@@ -16,15 +16,16 @@ ROOMS = {
     "Limits": set(),
     "Store": {"Wire", "Handler", "Leads", "CPostgres"},
     "Delivery": {"Wire", "Handler", "Leads", "CCurl"},
+    "Admin": {"Wire", "Handler", "Leads", "Store"},
     "Host": {"Wire", "Handler", "CProcess"},
     "Worker": {"Wire", "Handler", "Leads", "Host"},
     "confine": {"Host"},
     "Sink": {"Wire", "Handler"},
     "Samples": {"Wire"},
     "gateway": {"Wire", "Handler", "Host", "Limits", "CProcess"},
-    "leadpipe": {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Host", "Worker", "Sink", "Samples"},
+    "leadpipe": {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Admin", "Host", "Worker", "Sink", "Samples"},
 }
-HANDLER_ROOMS = {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery"}
+HANDLER_ROOMS = {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Admin"}
 C_ROOMS = {"CPostgres", "CCurl", "CProcess"}
 OURS = set(ROOMS) | C_ROOMS
 SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()", re.IGNORECASE)
@@ -76,7 +77,7 @@ def test_a_handlers_main_is_a_sentence(name):
 
 def test_only_rooms_for_whole_programs_import_foundation():
     """It costs milliseconds at every start of a handler, so no room that a handler links may."""
-    for room in ("Wire", "Handler", "Leads", "Limits", "Store", "Delivery"):
+    for room in ("Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Admin"):
         for path in sources(folder_of(room)):
             assert "Foundation" not in imports(path), path
 

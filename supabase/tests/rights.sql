@@ -20,7 +20,9 @@ insert into tables (name, row_sql) values
   ('notification_logs',      $$ (lead_event_id, channel) values ('00000000-0000-4000-8000-0000000000e1', 'slack') $$),
   ('notification_attempts',  $$ (delivery, fence, attempt) values (gen_random_uuid(), 1, 1) $$),
   ('notification_channels',  $$ (channel) values ('push') $$),
-  ('workers',                $$ (name) values ('rights') $$);
+  ('workers',                $$ (name) values ('rights') $$),
+  ('admin_keys',             $$ (name, rights, sha256) values ('rights', 'read', '') $$),
+  ('admin_sessions',         $$ (sha256) values ('') $$);
 
 create temp table roles (name text, as_role text, user_id text);
 insert into roles values
@@ -34,6 +36,21 @@ insert into roles values
 
 create temp table functions (signature text, may_run text[]);
 insert into functions values
+  ('admin_identity(jsonb)', '{service_role}'),
+  ('admitted(jsonb, text)', '{service_role}'),
+  ('admin_key_document(admin_keys)', '{service_role}'),
+  ('sla_state(conversations, jsonb)', '{service_role}'),
+  ('conversation_document(conversations, jsonb)', '{service_role}'),
+  ('message_document(chat_messages)', '{service_role}'),
+  ('conversation_version(conversations)', '{service_role}'),
+  ('conversation_of(jsonb)', '{service_role}'),
+  ('show_session(jsonb)', '{leadpipe_admin,service_role}'),
+  ('open_session(jsonb)', '{leadpipe_admin,service_role}'),
+  ('close_session(jsonb)', '{leadpipe_admin,service_role}'),
+  ('create_admin_key(jsonb)', '{leadpipe_admin,service_role}'),
+  ('list_admin_keys(jsonb)', '{leadpipe_admin,service_role}'),
+  ('revoke_admin_key(jsonb)', '{leadpipe_admin,service_role}'),
+  ('show_conversation(jsonb)', '{leadpipe_admin,service_role}'),
   ('has_role(uuid, app_role)', '{authenticated,service_role}'),
   ('capture_lead(jsonb)', '{leadpipe_intake,service_role}'),
   ('capture_leads(jsonb)', '{leadpipe_intake,service_role}'),
@@ -135,6 +152,7 @@ select is(
       and tables.name not in ('chat_messages', 'conversation_summaries', 'conversation_timeline', 'follow_up_tasks', 'notification_attempts')
       then 'no rows'  -- the row is there already
     when roles.name = 'service_role' then 'rows'
+    when tables.name like 'admin_%' then 'denied'
     when verb = 'select' and roles.name = 'an admin' then 'rows'
     when verb = 'select' and roles.name = 'a user' then 'no rows'
     else 'denied' end,

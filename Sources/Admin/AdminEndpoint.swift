@@ -1,0 +1,103 @@
+import Handler
+import Leads
+import Store
+import Wire
+
+/// An admin route: what it is asked with, and the function of the database that answers.
+package struct AdminEndpoint {
+  /// A request whose parameters and body have been checked.
+  package struct Question {
+    /// Path parameters and the fields of query and body, in one object.
+    package var document: JSON
+    package let request: Request
+    package let settings: Settings
+  }
+
+  package typealias Asking = @Sendable (Question) throws(Problem) -> JSON
+  package typealias Replying = @Sendable (JSON, Request) throws(Problem) -> Reply
+
+  private let description: Description
+  private let query: Form?
+  private let body: Form?
+  private let knowsHours: Bool
+  private let function: Function
+  private let asking: Asking
+  private let replying: Replying
+
+  /// - Parameters:
+  ///   - query: the parameters after the question mark.
+  ///   - body: the JSON body; without it none is read.
+  ///   - knowsHours: whether the function says how conversations stand to their deadlines.
+  ///   - asking: makes the function's argument; as it is without it.
+  ///   - replying: makes the reply; the function's answer with `status` without it.
+  package init(
+    _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, body: Form? = nil,
+    output: JSON, status: Int = 200, rateClass: String = "admin", bodyLimit: Int = 65_536, knowsHours: Bool = false,
+    environment: [Setting] = [], calls function: Function,
+    asking: @escaping Asking = { question throws(Problem) in question.document }, replying: Replying? = nil
+  ) {
+    description = Description(
+      name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: rateClass,
+      bodyLimit: body == nil ? 1024 : bodyLimit,
+      environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : []) + environment,
+      query: query?.schema, statuses: [status], input: body?.schema ?? [:], output: output)
+    self.query = query
+    self.body = body
+    self.knowsHours = knowsHours
+    self.function = function
+    self.asking = asking
+    self.replying = replying ?? { answer, _ in Reply(status: status, answer) }
+  }
+
+  package var handler: Handler {
+    Handler(description) { settings throws(Problem) in
+      let desk = AdminDesk(settings)
+      let hours = knowsHours ? try OfficeHours(settings) : nil
+      return { request, log throws(Problem) in
+        let answer = try desk.ask(function, for: request, log: log) { () throws(Problem) in
+          let argument = try asking(
+            Question(document: try read(request), request: request, settings: settings))
+          return knowsHours ? argument.setting("warnBefore", Self.warnBefore(request.receivedAt, hours)) : argument
+        }
+        var reply = try replying(answer, request)
+        // What an admin sees stays in no cache.
+        reply.headers["cache-control"] = "no-store"
+        return reply
+      }
+    }
+  }
+
+  package func run() -> Never { handler.run() }
+
+  /// The checked parameters and fields, all faults at once. A bare document gives path parameters and query as members.
+  private func read(_ request: Request) throws(Problem) -> JSON {
+    var faults: [Form.Fault] = []
+    var members: [JSON.Member] = []
+    func take(_ form: Form, _ json: JSON) {
+      do throws(Form.Faults) { members += try form.check(json).members ?? [] } catch { faults += error.faults }
+    }
+    let bare = request.isBare && !request.body.isEmpty ? try request.json() : [:]
+    if let place = Self.place(of: description) {
+      let given = request.isBare ? bare : .object(request.pathParameters.map { .init($0.key, .string($0.value)) })
+      take(place, given)
+    }
+    if let query { take(query, request.isBare ? bare : query.document(query: request.query)) }
+    if let body { take(body, request.isBare ? bare : try request.json()) }
+    guard faults.isEmpty else { throw Problem(Form.Faults(faults: faults)) }
+    return .object(members)
+  }
+
+  /// The parameters in the path: an `id` is a UUID, any other a word.
+  private static func place(of description: Description) -> Form? {
+    let names = description.routes.flatMap { $0.path.split(separator: "/") }.filter { $0.hasPrefix("{") }
+      .map { String($0.dropFirst().dropLast()) }
+    return names.isEmpty
+      ? nil : Form(names.map { .required($0, $0 == "id" ? .uuid : .text(1...100)) })
+  }
+
+  private static func warnBefore(_ now: Instant, _ hours: OfficeHours?) -> JSON {
+    .object(
+      SLA.warnBefore(now, within: hours).sorted { $0.key < $1.key }
+        .map { JSON.Member($0.key, .string($0.value.iso8601)) })
+  }
+}

@@ -1,0 +1,67 @@
+import Handler
+import Wire
+
+/// A conversation as admin routes show it: the ConversationDTO and its ETag.
+package enum Conversation {
+  /// The reply to a function that says `{conversation, version}`.
+  package static func reply(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
+    guard let conversation = answer["conversation"], let version = answer["version"]?.string else {
+      throw Problem(.internalError, "the database gave no conversation")
+    }
+    return Reply(conversation, headers: ["etag": "\"\(version)\""])
+  }
+
+  /// The version that If-Match names; nil without the header, or where any is right (`*`).
+  package static func version(_ request: Request) throws(Problem) -> String? {
+    guard let header = request.headers["if-match"], header != "*" else { return nil }
+    guard header.utf8.count >= 3, header.hasPrefix("\""), header.hasSuffix("\"") else {
+      throw Problem(
+        .badInput, "If-Match must be one ETag in quotes",
+        details: [.init(path: "If-Match", message: "must be one ETag in quotes")])
+    }
+    return String(header.dropFirst().dropLast())
+  }
+
+  /// The ConversationDTO, in the single view with its messages.
+  package static func schema(withMessages: Bool = false) -> JSON {
+    let properties = withMessages ? dto + [JSON.Member("messages", ["type": "array", "items": message])] : dto
+    return [
+      "type": "object", "properties": .object(properties), "required": .array(properties.map { .string($0.key) }),
+    ]
+  }
+
+  package static let message: JSON = [
+    "type": "object", "required": ["id", "sender", "messageText", "messageType", "timestamp", "isRead"],
+    "properties": [
+      "id": uuid, "sender": ["enum": ["bot", "customer", "agent"]], "messageText": ["type": "string"],
+      "messageType": ["type": "string"], "timestamp": time, "isRead": ["type": "boolean"],
+      "metadata": ["type": ["object", "null"]],
+    ],
+  ]
+
+  private static let uuid: JSON = ["type": "string", "format": "uuid"]
+  private static let time: JSON = ["type": "string", "format": "date-time"]
+  private static let perhapsUUID: JSON = ["type": ["string", "null"], "format": "uuid"]
+  private static let perhapsTime: JSON = ["type": ["string", "null"], "format": "date-time"]
+  private static let perhapsText: JSON = ["type": ["string", "null"]]
+
+  private static let dto: [JSON.Member] = [
+    .init("id", uuid), .init("customerId", perhapsUUID), .init("customerName", perhapsText),
+    .init("customerPhone", perhapsText), .init("customerEmail", perhapsText), .init("startTime", perhapsTime),
+    .init("endTime", perhapsTime), .init("durationMinutes", ["type": ["integer", "null"]]),
+    .init("status", ["enum": ["new", "in-progress", "completed", "lost", "converted"]]),
+    .init("leadScore", ["type": "integer", "minimum": 0, "maximum": 100]),
+    .init("leadQuality", ["enum": ["hot", "warm", "cold"]]), .init("budget", perhapsText),
+    .init("propertyType", perhapsText), .init("preferredArea", perhapsText), .init("intent", perhapsText),
+    .init("assignedAgentId", perhapsUUID), .init("assignedAgentName", perhapsText),
+    .init("tags", ["type": "array", "items": ["type": "string"]]), .init("notes", perhapsText),
+    .init("followUpDate", perhapsTime), .init("outcome", perhapsText),
+    .init("conversionValue", ["type": ["number", "null"]]),
+    .init("leadScoreBreakdown", ["type": ["object", "null"]]), .init("source", perhapsText),
+    .init("metadata", ["type": ["object", "null"]]), .init("firstResponseAt", perhapsTime),
+    .init("slaResponseDeadline", perhapsTime), .init("slaBreached", ["type": "boolean"]),
+    .init("slaState", ["enum": ["ok", "warning", "breached", "met"]]), .init("lastMessageSnippet", perhapsText),
+    .init("lastMessageAt", perhapsTime), .init("unreadCount", ["type": "integer", "minimum": 0]),
+    .init("createdAt", time), .init("updatedAt", time),
+  ]
+}

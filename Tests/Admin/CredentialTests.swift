@@ -1,0 +1,89 @@
+import Handler
+import Testing
+import Wire
+
+@testable import Admin
+
+@Suite("Who asks") struct CredentialTests {
+  private static let key = "the-key-of-the-settings"
+
+  private func request(_ headers: [String: String], method: String = "GET") -> Request {
+    var request = Request(method: method, path: "/", requestID: "r", receivedAt: .now)
+    request.headers = headers
+    return request
+  }
+
+  /// What the request counts as, or the status with which it is refused.
+  private func judged(_ headers: [String: String], configured: String? = key) -> String {
+    do throws(Problem) {
+      switch try Credential(request(headers), configured: configured) {
+      case .byHand: return "by hand"
+      case .configured: return "configured"
+      case .key(let key): return "key \(key)"
+      case .session(let token): return "session \(token)"
+      }
+    } catch { return String(error.kind.status) }
+  }
+
+  @Test(
+    "one key or one cookie counts, and nothing else",
+    arguments: [
+      (["x-admin-api-key": key], "configured"), (["authorization": "Bearer \(key)"], "configured"),
+      (["x-admin-api-key": "other"], "key other"), (["authorization": "Bearer other"], "key other"),
+      (["x-admin-api-key": String(key.dropLast())], "key \(key.dropLast())"),
+      (["x-admin-api-key": key + "\u{0}"], "key \(key)\u{0}"),
+      (["x-admin-api-key": "\(key),\(key)"], "key \(key),\(key)"), (["authorization": "Bearer  \(key)"], "key  \(key)"),
+      (["authorization": "bearer \(key)"], "401"), (["authorization": key], "401"),
+      (["authorization": "Basic x"], "401"),
+      (["x-admin-api-key": key, "authorization": "Bearer \(key)"], "401"), ([:], "401"),
+      (["cookie": "a=b; leadpipe_session=abc"], "session abc"), (["cookie": "xleadpipe_session=abc"], "401"),
+      (["cookie": "leadpipe_session=a; leadpipe_session=b"], "401"),
+      (["cookie": "leadpipe_session=abc", "x-admin-api-key": key], "configured"),
+    ] as [([String: String], String)])
+  func oneCounts(_ headers: [String: String], _ expected: String) {
+    #expect(judged(headers) == expected)
+  }
+
+  @Test("without ADMIN_API_KEY nobody is let in, and whoever starts the handler by hand always is") func notConfigured()
+  {
+    #expect(judged(["x-admin-api-key": Self.key], configured: nil) == "503")
+    #expect(judged(["cookie": "leadpipe_session=abc"], configured: nil) == "503")
+    var byHand = request([:])
+    byHand.isBare = true
+    #expect(throws: Never.self) { try Credential(byHand, configured: nil) }
+  }
+
+  @Test("a change by cookie needs the token that goes with it; one by key does not") func crossSite() throws {
+    let cookie = ["cookie": "leadpipe_session=abc"]
+    let right = cookie.merging(["x-csrf-token": Secret.csrfToken(of: "abc")]) { $1 }
+    let wrong = cookie.merging(["x-csrf-token": Secret.csrfToken(of: "abd")]) { $1 }
+    for (headers, method, isGood) in [
+      (cookie, "GET", true), (cookie, "POST", false), (wrong, "DELETE", false), (right, "PATCH", true),
+      (["x-admin-api-key": Self.key], "POST", true),
+    ] {
+      let asked = request(headers, method: method)
+      let credential = try Credential(asked, configured: Self.key)
+      do throws(Problem) {
+        try credential.checkOrigin(of: asked)
+        #expect(isGood)
+      } catch {
+        #expect(!isGood && error.kind == .forbidden)
+      }
+    }
+  }
+
+  @Test("a token has 128 random bits, a key 256, and SHA-256 is SHA-256") func secrets() {
+    #expect(Secret.token().utf8.count == 32 && Secret.token() != Secret.token())
+    #expect(Secret.key().hasPrefix("lp_") && Secret.key().utf8.count == 67)
+    #expect(Secret.sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+  }
+
+  @Test("the cookie is closed to pages and other sites, and to networks without TLS but on this machine") func cookie()
+  {
+    let far = Session.cookie("t", for: request(["host": "leads.example.com"]))
+    #expect(far == "leadpipe_session=t; Path=/api; HttpOnly; SameSite=Strict; Secure; Max-Age=43200")
+    #expect(!Session.cookie("t", for: request(["host": "localhost:4000"])).contains("Secure"))
+    #expect(Session.cookie("t", for: request(["host": "127.evil.example"])).contains("Secure"))
+    #expect(Session.cookie(nil, for: request([:])).contains("Max-Age=0"))
+  }
+}

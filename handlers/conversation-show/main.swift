@@ -1,0 +1,11 @@
+// GET /api/admin/conversations/{id}: one conversation with its messages, and its ETag.
+import Admin
+import Handler
+import Store
+import Wire
+
+AdminEndpoint(
+  "conversation-show", "One conversation with its messages", .init("GET", "/api/admin/conversations/{id}"),
+  output: Conversation.schema(withMessages: true), knowsHours: true, calls: .showConversation,
+  replying: Conversation.reply
+).run()

@@ -1,0 +1,33 @@
+// POST /api/admin/session: a key in, a cookie out. The browser's page never sees the token of the session, only what goes with it.
+import Admin
+import Handler
+import Leads
+import Store
+import Wire
+
+let form = Form([.optional("key", .text(1...200))])
+
+Handler(
+  Description(
+    name: "session-open", kind: .endpoint, summary: "Opens a browser's session for a key",
+    routes: [.init("POST", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
+    environment: AdminDesk.settings, statuses: [201], input: form.schema, output: Session.schema)
+) { settings throws(Problem) in
+  let desk = AdminDesk(settings)
+  return { request, log throws(Problem) in
+    let token = Secret.token()
+    var asked = request
+    asked.headers["cookie"] = nil
+    if let key = try? request.json()["key"]?.string, asked.headers["x-admin-api-key"] == nil {
+      asked.headers["x-admin-api-key"] = key
+    }
+    let session = try desk.ask(.openSession, for: asked, log: log) { () throws(Problem) in
+      try request.requireJSONBody()
+      return ["token": .string(Secret.sha256(token))]
+    }
+    return Reply(
+      status: 201, headers: ["content-type": "application/json", "cache-control": "no-store"],
+      cookies: [Session.cookie(token, for: request)],
+      body: session.setting("csrfToken", .string(Secret.csrfToken(of: token))).bytes)
+  }
+}.run()
