@@ -73,7 +73,7 @@ extension Problem {
       log.error("Database too slow", ["function": function.rawValue])
       self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)
     case .refused(let state, let message, let field) where state.hasPrefix("LP"):
-      self.init(Self.told[state] ?? .internalError, message)
+      self.init(Self.told[state] ?? .internalError, field.isEmpty ? message : "the request has a fault")
       if !field.isEmpty { details = [Detail(path: field, message: message)] }
     case .refused(let state, _, _):
       log.error("Database refused", ["function": function.rawValue, "sqlstate": state])
@@ -81,7 +81,7 @@ extension Problem {
       case _ where state == "57014": self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)
       case _ where state == "55P03":
         self.init(.busy, "somebody else is at work on the same conversation or customer", retryAfter: 1)
-      case _ where state == "42883" || state == "42501":
+      case _ where ["42883", "42501", "42P01"].contains(state):
         self.init(
           .notMigrated, "the database is not migrated for this handler, or its login may not call it", retryAfter: 60)
       // Connection, resources, operator's intervention, system error, read-only standby.

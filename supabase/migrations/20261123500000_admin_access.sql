@@ -119,6 +119,33 @@ begin
 end
 $$;
 
+-- ── Places in a list ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+-- The cursor that names a row's place in a list which is ordered by time and id: opaque to clients. Null for no row.
+create or replace function public.cursor_at(p_list text, p_at timestamptz, p_id uuid) returns text language sql stable as $$
+  select translate(encode(convert_to(jsonb_build_array(p_list, p_at, p_id)::text, 'UTF8'), 'base64'), E'+/=\n', '-_') where p_id is not null
+$$;
+
+-- The place {at, id} that a cursor of this list names; LP400 for anything else. Null for none.
+create or replace function public.cursor_place(p_list text, p_cursor text) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_place jsonb;
+begin
+  if p_cursor is null then
+    return null;
+  end if;
+  begin
+    v_place := convert_from(decode(translate(p_cursor, '-_', '+/') || repeat('=', -length(p_cursor) & 3), 'base64'), 'UTF8')::jsonb;
+    if v_place ->> 0 = p_list and jsonb_array_length(v_place) = 3 then
+      return jsonb_build_object('at', (v_place ->> 1)::timestamptz, 'id', (v_place ->> 2)::uuid);
+    end if;
+  exception when data_exception then null;
+  end;
+  raise exception using errcode = 'LP400', column = 'cursor', message = 'is no cursor of this list';
+end
+$$;
+
 -- ── Keys, for the operator ────────────────────────────────────────────────────────────────────────────────────────────
 
 create or replace function public.admin_key_document(k public.admin_keys) returns jsonb language sql stable as $$
@@ -253,6 +280,8 @@ begin
   perform public.protect_function('public.admin_identity(jsonb)');
   perform public.protect_function('public.admitted(jsonb, text)');
   perform public.protect_function('public.admin_key_document(public.admin_keys)');
+  perform public.protect_function('public.cursor_at(text, timestamptz, uuid)');
+  perform public.protect_function('public.cursor_place(text, text)');
   perform public.protect_function('public.sla_state(public.conversations, jsonb)');
   perform public.protect_function('public.conversation_document(public.conversations, jsonb)');
   perform public.protect_function('public.message_document(public.chat_messages)');

@@ -30,6 +30,10 @@ drop function if exists public.open_channel(public.notification_channel);
 drop function if exists public.may_repeat(uuid, uuid, public.notification_channel, text);
 drop function if exists public.paused_total(public.notification_channel, timestamptz);
 drop function if exists public.update_overdue_follow_ups();
+drop function if exists public.create_follow_up(jsonb);
+drop function if exists public.update_follow_up(jsonb);
+drop function if exists public.list_follow_ups(jsonb);
+drop function if exists public.note_next_follow_up(uuid);
 
 do $$
 begin
