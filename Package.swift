@@ -30,12 +30,23 @@ let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hum
 
 /// Every handler with the rooms it may use beside the contract.
 let handlers: [Target] = [
+  handler("agent-create", ["Admin", "Leads", "Store"]),
+  handler("agent-delete", ["Admin", "Leads", "Store"]),
+  handler("agent-list", ["Admin", "Leads", "Store"]),
+  handler("agent-update", ["Admin", "Leads", "Store"]),
   handler("contact-capture", ["Leads", "Store"]),
-  handler("conversation-show", ["Admin"]),
+  handler("conversation-assign", ["Admin", "Leads", "Store"]),
+  handler("conversation-bulk", ["Admin", "Leads", "Store"]),
+  handler("conversation-respond", ["Admin", "Leads", "Store"]),
+  handler("conversation-show", ["Admin", "Store"]),
+  handler("conversation-update", ["Admin", "Leads", "Store"]),
   handler("data-prune", ["Store"]),
   handler("delivery-begin", ["Leads", "Store"]),
   handler("delivery-record", ["Leads", "Store"]),
   handler("event-claim", ["Leads", "Store"]),
+  handler("follow-up-create", ["Admin", "Leads", "Store"]),
+  handler("follow-up-list", ["Admin", "Leads", "Store"]),
+  handler("follow-up-update", ["Admin", "Leads", "Store"]),
   handler("health-check", ["Leads", "Store"]),
   handler("inquiry-capture", ["Leads", "Store"]),
   handler("lead-capture", ["Leads", "Store"]),
@@ -46,9 +57,9 @@ let handlers: [Target] = [
   handler("notify-telegram", ["Leads", "Delivery"]),
   handler("rate-limit", ["Limits"]),
   handler("sell-capture", ["Leads", "Store"]),
-  handler("session-close", ["Admin"]),
-  handler("session-open", ["Admin"]),
-  handler("session-show", ["Admin"]),
+  handler("session-close", ["Admin", "Leads", "Store"]),
+  handler("session-open", ["Admin", "Leads", "Store"]),
+  handler("session-show", ["Admin", "Leads", "Store"]),
   handler("wake-listen", ["Store"]),
 ]
 

@@ -46,7 +46,10 @@ package struct AdminEndpoint {
     self.knowsHours = knowsHours
     self.function = function
     self.asking = asking
-    self.replying = replying ?? { answer, _ in Reply(status: status, answer) }
+    self.replying =
+      replying ?? { answer, _ in
+        status == 204 ? Reply(status: 204, headers: [:], body: []) : Reply(status: status, answer)
+      }
   }
 
   package var handler: Handler {

@@ -11,6 +11,21 @@ package enum Conversation {
     return Reply(conversation, headers: ["etag": "\"\(version)\""])
   }
 
+  /// The same for one that says something else beside them.
+  package static func answer(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
+    guard let version = answer["version"]?.string else {
+      throw Problem(.internalError, "the database gave no conversation")
+    }
+    return Reply(answer.removing("version"), headers: ["etag": "\"\(version)\""])
+  }
+
+  package static func answerSchema(_ beside: JSON) -> JSON {
+    let properties = (beside.members ?? []) + [JSON.Member("conversation", schema())]
+    return [
+      "type": "object", "properties": .object(properties), "required": .array(properties.map { .string($0.key) }),
+    ]
+  }
+
   /// The version that If-Match names; nil without the header, or where any is right (`*`).
   package static func version(_ request: Request) throws(Problem) -> String? {
     guard let header = request.headers["if-match"], header != "*" else { return nil }

@@ -47,12 +47,23 @@ package enum TrustClass: String, Sendable, CaseIterable {
 
   /// Our own handlers. A name that is not here gets `none` until the operator lists it.
   package static let table: [String: TrustClass] = [
+    "agent-create": .admin,
+    "agent-delete": .admin,
+    "agent-list": .admin,
+    "agent-update": .admin,
     "contact-capture": .intake,
+    "conversation-assign": .admin,
+    "conversation-bulk": .admin,
+    "conversation-respond": .admin,
     "conversation-show": .admin,
+    "conversation-update": .admin,
     "data-prune": .worker,
     "delivery-begin": .worker,
     "delivery-record": .worker,
     "event-claim": .worker,
+    "follow-up-create": .admin,
+    "follow-up-list": .admin,
+    "follow-up-update": .admin,
     "health-check": .intake,
     "inquiry-capture": .intake,
     "lead-capture": .intake,

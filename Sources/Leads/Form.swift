@@ -17,6 +17,12 @@ package struct Form: Sendable {
     case choice([String])
     /// ISO 8601; a bad one counts as absent.
     case time
+    /// ISO 8601; a bad one is refused.
+    case instant
+    /// Money: up to twelve digits, and two behind the point.
+    case amount
+    /// A list of one or more of these words.
+    case choices([String])
     case texts(max: Int, each: ClosedRange<Int>)
     /// Any object, at most so many bytes as JSON.
     case object(maxBytes: Int)
@@ -113,6 +119,12 @@ extension Form.Rule {
     return value.isNull || value.string.map { $0.unicodeScalars.allSatisfy(\.properties.isWhitespace) } ?? false
   }
 
+  private static func isAmount(_ text: String) -> Bool {
+    let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    return 1...2 ~= parts.count && 1...12 ~= parts[0].count && (parts.count == 1 || 1...2 ~= parts[1].count)
+      && parts.joined().allSatisfy { 0x30...0x39 ~= $0 }
+  }
+
   /// Without the blanks at the ends that keyboards add. Nothing else is taken away from an address: it could make another
   /// one of it.
   private static func trimmed(_ text: String) -> String {
@@ -165,6 +177,19 @@ extension Form.Rule {
       return value.string.flatMap { words.contains($0) ? .string($0) : nil }
         ?? refuse("must be one of \(words.joined(separator: ", "))")
     case .time: return value.string.flatMap(Instant.init(iso8601:)).map { .string($0.iso8601) }
+    case .instant:
+      return value.string.flatMap(Instant.init(iso8601:)).map { .string($0.iso8601) }
+        ?? refuse("must be an ISO 8601 time with its zone")
+    case .amount:
+      guard case .number(let text) = value, Self.isAmount(text) else {
+        return refuse("must be an amount of up to twelve digits, with two behind the point at most")
+      }
+      return value
+    case .choices(let words):
+      guard let items = value.array, !items.isEmpty, items.allSatisfy({ words.contains($0.string ?? "") }) else {
+        return refuse("must be of \(words.joined(separator: ", "))")
+      }
+      return value
     case .texts(let max, let each):
       guard let items = value.array, items.count <= max else { return refuse("must be a list of at most \(max) texts") }
       return .array(
@@ -218,6 +243,10 @@ extension Form.Rule {
     case .boolean: ["type": "boolean"]
     case .choice(let words): ["type": "string", "enum": .array(words.map(JSON.string))]
     case .time: ["description": "ISO 8601 with a zone; anything else counts as absent"]
+    case .instant: ["type": "string", "format": "date-time"]
+    case .amount: ["type": "number", "minimum": 0, "maximum": 999_999_999_999, "multipleOf": .number("0.01")]
+    case .choices(let words):
+      ["type": "array", "items": ["type": "string", "enum": .array(words.map(JSON.string))], "minItems": 1]
     case .texts(let max, let each): ["type": "array", "maxItems": JSON(max), "items": text(each)]
     case .object(let maxBytes): ["type": "object", "description": .string("at most \(maxBytes) bytes as JSON")]
     case .form(let form): form.schema

@@ -3,21 +3,29 @@ import Wire
 
 /// The functions of the database that handlers call: one call, one transaction, jsonb in and out.
 package enum Function: String, Sendable, CaseIterable {
+  case assignConversation = "assign_conversation"
   case beginDeliveries = "begin_deliveries"
   case captureLead = "capture_lead"
   case captureLeads = "capture_leads"
+  case changeConversations = "change_conversations"
   case claimDeliveries = "claim_deliveries"
   case closeSession = "close_session"
   case createAdminKey = "create_admin_key"
+  case createAgent = "create_agent"
+  case createFollowUp = "create_follow_up"
+  case deleteAgent = "delete_agent"
   case healthReport = "health_report"
   case listAdminKeys = "list_admin_keys"
+  case listAgents = "list_agents"
   case listChannels = "list_channels"
   case listDeliveries = "list_deliveries"
+  case listFollowUps = "list_follow_ups"
   case openSession = "open_session"
   case prune
   case recordOutcomes = "record_outcomes"
   case releaseDeliveries = "release_deliveries"
   case replayEvents = "replay_events"
+  case respondToConversation = "respond_to_conversation"
   case resumeChannel = "resume_channel"
   case retryDeliveries = "retry_deliveries"
   case revokeAdminKey = "revoke_admin_key"
@@ -26,6 +34,9 @@ package enum Function: String, Sendable, CaseIterable {
   case showSession = "show_session"
   case subscribe = "subscribe_newsletter"
   case unsubscribe = "unsubscribe_newsletter"
+  case updateAgent = "update_agent"
+  case updateConversation = "update_conversation"
+  case updateFollowUp = "update_follow_up"
 
   /// Unnamed, so that it works behind a pooler that hands each transaction another connection.
   package var statement: String { "select public.\(rawValue)($1::jsonb)" }

@@ -1,0 +1,33 @@
+import Handler
+import Leads
+import Wire
+
+/// Who answers customers.
+package enum Agent {
+  private static let statuses = ["available", "busy", "offline"]
+  private static let details: [Form.Field] = [
+    .optional("phone", .phone), .optional("department", .text(1...100)), .optional("status", .choice(statuses)),
+    .optional("maxCapacity", .integer(0...1000)),
+  ]
+
+  package static let newForm = Form(
+    [.required("name", .text(2...200)), .required("email", .email)] + details)
+  package static let changeForm = Form(
+    [.optional("name", .text(2...200)), .optional("email", .email)] + details)
+  package static let listForm = Form([.optional("status", .choices(statuses))])
+
+  package static func checkChange(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
+    guard question.document.members?.count ?? 0 > 1 else { throw Problem(.badInput, "the request changes nothing") }
+    return question.document
+  }
+
+  package static let schema: JSON = [
+    "type": "object", "required": ["id", "name", "status", "maxCapacity", "openConversations"],
+    "properties": [
+      "id": ["type": "string", "format": "uuid"], "name": ["type": "string"], "email": ["type": ["string", "null"]],
+      "phone": ["type": ["string", "null"]], "department": ["type": ["string", "null"]], "status": ["type": "string"],
+      "maxCapacity": ["type": "integer"], "openConversations": ["type": "integer", "minimum": 0],
+      "createdAt": ["type": "string", "format": "date-time"], "updatedAt": ["type": "string", "format": "date-time"],
+    ],
+  ]
+}

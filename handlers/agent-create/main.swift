@@ -1,0 +1,11 @@
+// POST /api/admin/agents: somebody new who answers customers.
+import Admin
+import Handler
+import Leads
+import Store
+import Wire
+
+AdminEndpoint(
+  "agent-create", "Adds an agent", .init("POST", "/api/admin/agents"),
+  body: Agent.newForm, output: Agent.schema, status: 201, calls: .createAgent
+).run()

@@ -1,0 +1,11 @@
+// DELETE /api/admin/agents/{id}: an agent who has open conversations goes only by force, and they are nobody's then.
+import Admin
+import Handler
+import Leads
+import Store
+import Wire
+
+AdminEndpoint(
+  "agent-delete", "Removes an agent", .init("DELETE", "/api/admin/agents/{id}"),
+  query: Form([.optional("force", .boolean)]), output: [:], status: 204, calls: .deleteAgent
+).run()

@@ -1,0 +1,11 @@
+// PATCH /api/admin/agents/{id}: changes an agent. The status alone needs no owner's key.
+import Admin
+import Handler
+import Leads
+import Store
+import Wire
+
+AdminEndpoint(
+  "agent-update", "Changes an agent", .init("PATCH", "/api/admin/agents/{id}"),
+  body: Agent.changeForm, output: Agent.schema, calls: .updateAgent, asking: Agent.checkChange
+).run()

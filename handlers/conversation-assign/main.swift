@@ -1,0 +1,18 @@
+// POST /api/admin/conversations/{id}/assign: gives a conversation to an agent.
+import Admin
+import Handler
+import Leads
+import Store
+import Wire
+
+AdminEndpoint(
+  "conversation-assign", "Gives a conversation to an agent", .init("POST", "/api/admin/conversations/{id}/assign"),
+  body: Form([
+    .required("agentId", .uuid), .optional("priority", .choice(["high", "medium", "low"])),
+    .optional("notes", .text(1...500)), .optional("force", .boolean),
+  ]),
+  output: Conversation.answerSchema([
+    "status": ["const": "assigned"], "agentId": ["type": "string", "format": "uuid"], "agentName": ["type": "string"],
+  ]),
+  knowsHours: true, calls: .assignConversation, replying: Conversation.answer
+).run()

@@ -1,0 +1,18 @@
+// POST /api/admin/conversations/{id}/respond: an agent has answered the customer.
+import Admin
+import Handler
+import Leads
+import Store
+import Wire
+
+AdminEndpoint(
+  "conversation-respond", "Writes down that an agent has answered",
+  .init("POST", "/api/admin/conversations/{id}/respond"),
+  body: Form([
+    .optional("agentId", .uuid),
+    .optional("channel", .choice(["call", "email", "whatsapp", "sms", "chat", "meeting"])),
+    .optional("message", .text(1...5000)),
+  ]),
+  output: Conversation.answerSchema(["status": ["const": "contacted"], "isFirst": ["type": "boolean"]]),
+  knowsHours: true, calls: .respondToConversation, replying: Conversation.answer
+).run()
