@@ -34,12 +34,13 @@ struct OpenAPIOperation {
     return [["adminKey": []], ["bearer": []], changes ? ["session": [], "csrf": []] : ["session": []]]
   }
 
-  /// An id of ours is a UUID; what a foreign handler calls so may be anything.
+  /// An id of ours is a UUID, and any other parameter a word; a foreign handler's may be anything.
   private var pathParameters: [JSON] {
     let isOurs = TrustClass.table[description.name] != nil
     return parameters.map { name in
-      let schema: JSON =
-        isOurs && name == "id" ? ["type": "string", "format": "uuid"] : ["type": "string", "minLength": 1]
+      let word: JSON = ["type": "string", "minLength": 1]
+      let schema =
+        !isOurs ? word : name == "id" ? ["type": "string", "format": "uuid"] : word.setting("maxLength", 100)
       return ["name": .string(name), "in": "path", "required": true, "schema": schema]
     }
   }
@@ -49,12 +50,17 @@ struct OpenAPIOperation {
     guard let schema = schema.map(OpenAPISchema.sound) else { return [] }
     let required = Set((schema["required"]?.array ?? []).compactMap(\.string))
     return (schema["properties"]?.members ?? []).map { member in
+      let isRequired = required.contains(member.key)
       let parameter: JSON = [
-        "name": .string(member.key), "in": .string(place), "required": .bool(required.contains(member.key)),
-        "schema": member.value,
+        "name": .string(member.key), "in": .string(place), "required": .bool(isRequired),
       ]
-      guard place == "query" else { return parameter }
-      return parameter.setting("style", "form").setting("explode", true)
+      // An object is written as JSON.
+      if place == "query", member.value["type"] == "object" {
+        return parameter.setting("content", ["application/json": ["schema": member.value]])
+      }
+      guard place == "query" else { return parameter.setting("schema", member.value) }
+      return parameter.setting("schema", member.value).setting("style", "form").setting("explode", true)
+        .setting("allowEmptyValue", .bool(!isRequired))
     }
   }
 

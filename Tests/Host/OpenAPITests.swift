@@ -70,16 +70,25 @@ import Wire
         "a-a", ("GET", "/a"),
         query: [
           "required": ["q"],
-          "properties": ["q": ["type": "string"], "status": ["type": "array", "items": ["type": "string"]]],
+          "properties": [
+            "q": ["type": "string"], "status": ["type": "array", "items": ["type": "string"]],
+            "filters": ["type": "object"],
+          ],
         ], headers: ["properties": ["If-Match": ["type": "string"]]]))
     #expect(
       operation["parameters"] == [
         [
           "name": "q", "in": "query", "required": true, "schema": ["type": "string"], "style": "form", "explode": true,
+          "allowEmptyValue": false,
         ],
         [
           "name": "status", "in": "query", "required": false,
           "schema": ["type": "array", "items": ["type": "string"]], "style": "form", "explode": true,
+          "allowEmptyValue": true,
+        ],
+        [
+          "name": "filters", "in": "query", "required": false,
+          "content": ["application/json": ["schema": ["type": "object"]]],
         ],
         ["name": "If-Match", "in": "header", "required": false, "schema": ["type": "string"]],
       ])
