@@ -14,7 +14,9 @@ HANDLERS = $(notdir $(wildcard handlers/*))
 # What the product and the commands of its pages need, and what its tests need beside it.
 PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates curl jq
 TEST_PACKAGES = pgbouncer libtap-parser-sourcehandler-pgtap-perl nginx-light openssl postgresql-15-pgtap procps \
-	python3-aiosmtpd python3-h11 python3-pytest strace
+	python3-aiosmtpd python3-h11 python3-pytest python3-venv strace
+# What comes from PyPI: schemathesis and sqlmap, in a Python of their own.
+TEST_VENV = .build/test-venv
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -77,6 +79,14 @@ bench-packages: packages
 
 test-packages: packages
 	$(call install-missing,$(TEST_PACKAGES))
+	@$(MAKE) --no-print-directory $(TEST_VENV)/requirements.txt
+
+# The copy says what was installed: it is written last.
+$(TEST_VENV)/requirements.txt: Tests/requirements.txt
+	@echo 'packages  installing Tests/requirements.txt into $(TEST_VENV)'
+	@rm -rf $(TEST_VENV); /usr/bin/python3 -m venv $(TEST_VENV)
+	@$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@cp $< $@
 
 SOAK_PACKAGES = gcc libc6-dev slowhttptest
 

@@ -29,7 +29,8 @@ struct HandlerSet: Sendable {
     endpoints = handlers.map { Endpoint(handler: $0, processes: processes($0)) }
     do throws(RouteTable<Endpoint>.Failure) {
       routes = try RouteTable(
-        endpoints.flatMap { endpoint in endpoint.handler.description.routes.map { ($0, endpoint) } })
+        endpoints.flatMap { endpoint in endpoint.handler.description.routes.map { ($0, endpoint) } }
+          + OpenAPIEndpoint.route(over: handlers))
     } catch { throw Problem(.misconfigured, error.reason) }
   }
 

@@ -26,13 +26,17 @@ package struct AdminEndpoint {
 
   /// - Parameters:
   ///   - query: the parameters after the question mark.
+  ///   - headers: those of the request that `asking` looks at, as JSON Schema.
   ///   - body: the JSON body; without it none is read.
+  ///   - replyHeaders: those that `replying` adds, as JSON Schema.
+  ///   - problems: statuses that `asking` and the function refuse with, beside 400, 401, 403, and 404 of a path with parameters.
   ///   - knowsHours: whether the function says how conversations stand to their deadlines.
   ///   - asking: makes the function's argument; as it is without it.
   ///   - replying: makes the reply; the function's answer with `status` without it.
   package init(
-    _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, body: Form? = nil,
-    output: JSON, status: Int = 200, rateClass: String = "admin", bodyLimit: Int = 65_536, knowsHours: Bool = false,
+    _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, headers: JSON? = nil,
+    body: Form? = nil, output: JSON = [:], status: Int = 200, replyHeaders: JSON? = nil, problems: [Int] = [],
+    rateClass: String = "admin", bodyLimit: Int = 65_536, knowsHours: Bool = false,
     environment: [Setting] = [], calls function: Function,
     asking: @escaping Asking = { question throws(Problem) in question.document }, replying: Replying? = nil
   ) {
@@ -40,7 +44,9 @@ package struct AdminEndpoint {
       name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: rateClass,
       bodyLimit: body == nil ? 1024 : bodyLimit,
       environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : []) + environment,
-      query: query?.schema, statuses: [status], input: body?.schema ?? [:], output: output)
+      query: query?.querySchema, headers: headers, statuses: [status], replyHeaders: Self.uncached(replyHeaders),
+      problems: problems, input: body?.schema ?? ["type": "object"], output: status == 204 ? ["type": "object"] : output
+    )
     self.query = query
     self.body = body
     self.knowsHours = knowsHours
@@ -71,6 +77,12 @@ package struct AdminEndpoint {
   }
 
   package func run() -> Never { handler.run() }
+
+  /// The headers of a reply that stays in no cache.
+  package static func uncached(_ headers: JSON? = nil) -> JSON {
+    let properties = (headers?["properties"] ?? [:]).setting("Cache-Control", ["const": "no-store"])
+    return ["properties": properties]
+  }
 
   /// The checked parameters and fields, all faults at once. A bare document gives path parameters and query as members.
   private func read(_ request: Request) throws(Problem) -> JSON {

@@ -26,6 +26,15 @@ package enum Conversation {
     ]
   }
 
+  /// The headers of such a reply, and If-Match of a request, as JSON Schema.
+  package static let replyHeaders: JSON = ["properties": ["ETag": etag]]
+  package static let ifMatch: JSON = [
+    "properties": [
+      "If-Match": ["type": "string", "pattern": "^(\\*|\"[!#-~]+\")$", "description": "the ETag that was seen"]
+    ]
+  ]
+  private static let etag: JSON = ["type": "string", "pattern": "^\"[!#-~]+\"$"]
+
   /// The version that If-Match names; nil without the header, or where any is right (`*`).
   package static func version(_ request: Request) throws(Problem) -> String? {
     guard let header = request.headers["if-match"], header != "*" else { return nil }

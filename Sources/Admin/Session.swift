@@ -12,6 +12,9 @@ package enum Session {
     ],
   ]
 
+  /// The header that opens or ends it, as JSON Schema.
+  package static let replyHeaders: JSON = ["properties": ["Set-Cookie": ["type": "string"]]]
+
   /// The value of `Set-Cookie` that opens a session, or ends it where there is no token. Only a page on this very machine gets it
   /// without TLS.
   package static func cookie(_ token: String?, for request: Request) -> String {

@@ -35,8 +35,16 @@ package struct Description: Sendable, Equatable {
   package var environment: [Setting]
   /// JSON Schema 2020-12 of the query's parameters, as an object; nil where it has none.
   package var query: JSON?
-  /// The statuses of its good replies; `output` is the body of each but 204.
+  /// JSON Schema 2020-12 of the request's headers that it looks at, as an object; nil where it looks at none.
+  package var headers: JSON?
+  /// The statuses of the replies that have `output` for a body; 204 has none.
   package var statuses = [200]
+  /// The media types of these replies.
+  package var types = ["application/json"]
+  /// JSON Schema 2020-12 of the headers of these replies that it adds, as an object; nil where it adds none.
+  package var replyHeaders: JSON?
+  /// The statuses of its problems, beside those that every handler of its kind may have.
+  package var problems: [Int] = []
   /// JSON Schema 2020-12 of the body and of the reply's body.
   package var input: JSON
   package var output: JSON
@@ -44,7 +52,8 @@ package struct Description: Sendable, Equatable {
   package init(
     name: String, kind: Kind, summary: String, routes: [Route] = [], access: Access = .public,
     rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, streams: Bool = true,
-    environment: [Setting] = [], query: JSON? = nil, statuses: [Int] = [200], input: JSON, output: JSON
+    environment: [Setting] = [], query: JSON? = nil, headers: JSON? = nil, statuses: [Int] = [200],
+    types: [String] = ["application/json"], replyHeaders: JSON? = nil, problems: [Int] = [], input: JSON, output: JSON
   ) {
     self.name = name
     self.kind = kind
@@ -57,7 +66,11 @@ package struct Description: Sendable, Equatable {
     self.streams = streams
     self.environment = environment
     self.query = query
+    self.headers = headers
     self.statuses = statuses
+    self.types = types
+    self.replyHeaders = replyHeaders
+    self.problems = problems
     self.input = input
     self.output = output
   }
@@ -69,14 +82,19 @@ extension Description {
 
   package var document: JSON {
     let variables = environment.map { ["name": .string($0.name), "required": .bool($0.isRequired)] as JSON }
-    let document: JSON = [
+    var document: JSON = [
       "name": .string(name), "kind": .string(kind.rawValue), "summary": .string(summary),
       "routes": .array(routes.map { ["method": .string($0.method), "path": .string($0.path)] }),
       "access": .string(access.rawValue), "rateClass": .string(rateClass), "bodyLimit": JSON(bodyLimit),
       "timeLimitMs": JSON(timeLimitMs), "streams": .bool(streams), "environment": .array(variables),
       "statuses": .array(statuses.map { JSON($0) }), "input": input, "output": output,
     ]
-    return query.map { document.setting("query", $0) } ?? document
+    for (name, schema) in [("query", query), ("headers", headers), ("replyHeaders", replyHeaders)] {
+      if let schema { document = document.setting(name, schema) }
+    }
+    if types != ["application/json"] { document = document.setting("types", .array(types.map(JSON.string))) }
+    if !problems.isEmpty { document = document.setting("problems", .array(problems.map { JSON($0) })) }
+    return document
   }
 
   /// Reads what `--describe` printed; the error says which member is missing or wrong.
@@ -104,13 +122,23 @@ extension Description {
     let environment = try (document["environment"]?.array ?? []).map { item throws(Problem) -> Setting in
       Setting(try text(item, "name"), required: item["required"]?.bool == true)
     }
-    let statuses = (document["statuses"]?.array ?? [JSON(200)]).compactMap(\.integer).filter { 200...299 ~= $0 }
-    guard !statuses.isEmpty else { throw Problem(.badInput, "the description's statuses are not of 200 to 299") }
+    func statuses(_ key: String, _ range: ClosedRange<Int>, without fallback: [Int]) throws(Problem) -> [Int] {
+      guard let list = document[key] else { return fallback }
+      let numbers = (list.array ?? []).compactMap(\.integer).filter { range ~= $0 }
+      guard let items = list.array, numbers.count == items.count, Set(numbers).count == numbers.count else {
+        throw Problem(.badInput, "the description's \(key) are not of \(range.lowerBound) to \(range.upperBound)")
+      }
+      return numbers
+    }
+    let types = (document["types"]?.array ?? ["application/json"]).compactMap(\.string).filter(Header.isMediaType)
+    guard !types.isEmpty else { throw Problem(.badInput, "the description's types are no media types") }
     self.init(
       name: try text(document, "name"), kind: kind, summary: try text(document, "summary"), routes: routes,
       access: access, rateClass: document["rateClass"]?.string ?? "default",
       bodyLimit: try limit("bodyLimit", 0...16_777_216), timeLimitMs: try limit("timeLimitMs", 1...600_000),
       streams: document["streams"]?.bool == true, environment: environment, query: document["query"],
-      statuses: statuses, input: document["input"] ?? [:], output: document["output"] ?? [:])
+      headers: document["headers"], statuses: try statuses("statuses", 200...599, without: [200]), types: types,
+      replyHeaders: document["replyHeaders"], problems: try statuses("problems", 400...599, without: []),
+      input: document["input"] ?? [:], output: document["output"] ?? [:])
   }
 }

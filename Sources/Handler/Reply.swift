@@ -107,6 +107,12 @@ package enum Header {
       }
   }
 
+  /// Type and subtype, without parameters.
+  package static func isMediaType(_ text: String) -> Bool {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    return parts.count == 2 && parts.allSatisfy { isToken(String($0)) }
+  }
+
   /// No control character but the tab: the value cannot become a second header, and servers take it.
   package static func isClean(_ value: String) -> Bool {
     value.utf8.allSatisfy { $0 == 0x09 || $0 >= 0x20 && $0 != 0x7F }

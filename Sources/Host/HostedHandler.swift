@@ -14,6 +14,23 @@ package struct HostedHandler: Sendable, Equatable {
   /// The launcher of foreign handlers.
   let launcher: String
 
+  /// What the gateway answers itself, in the shape of a handler: there is no file, and it is trusted with nothing.
+  package init(ofGateway description: Description) {
+    self.init(path: "", description: description, trust: .none, grants: nil, isListed: false, launcher: "")
+  }
+
+  init(
+    path: String, description: Description, trust: TrustClass, grants: Confinement.Grants?, isListed: Bool,
+    launcher: String
+  ) {
+    self.path = path
+    self.description = description
+    self.trust = trust
+    self.grants = grants
+    self.isListed = isListed
+    self.launcher = launcher
+  }
+
   /// Whether it is one of ours, by the table.
   package var isOurs: Bool { grants == nil }
 

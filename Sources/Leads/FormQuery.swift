@@ -11,7 +11,27 @@ extension Form {
   }
 }
 
+extension Form {
+  /// The parameters as JSON Schema 2020-12, each as it is meant. An empty one counts as absent.
+  package var querySchema: JSON {
+    [
+      "type": "object", "properties": .object(fields.map { JSON.Member($0.name, $0.rule.querySchema) }),
+      "required": .array(fields.filter(\.isRequired).map { .string($0.name) }),
+    ]
+  }
+}
+
 extension Form.Rule {
+  /// A comma parts the items of a list, so none is in an item.
+  fileprivate var querySchema: JSON {
+    switch self {
+    case .texts(let max, let each):
+      let item: JSON = ["type": "string", "maxLength": JSON(each.upperBound), "pattern": "^[^,]*$"]
+      return ["type": "array", "maxItems": JSON(max), "items": item]
+    default: return schema
+    }
+  }
+
   fileprivate func read(_ text: String) -> JSON {
     switch self {
     case .integer: Int(strict: text).map { JSON($0) } ?? .string(text)

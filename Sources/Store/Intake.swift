@@ -23,6 +23,18 @@ package struct Intake {
   /// How many requests that wait together are stored together.
   package static let batchSize = 64
 
+  /// The headers that it looks at, and those of its replies, as JSON Schema.
+  package static let headers: JSON = [
+    "properties": [
+      "Idempotency-Key": Form.Rule.key.schema.setting("description", "stands above idempotencyKey in the body")
+    ]
+  ]
+  package static let replyHeaders: JSON = [
+    "properties": ["Idempotency-Replayed": ["const": "true", "description": "this key's first answer, once more"]]
+  ]
+  /// A key that was used with another content.
+  package static let problems = [422]
+
   /// A lead as it was sent, and what became of it.
   package typealias Stored = (lead: Lead, captured: Captured)
 
@@ -54,11 +66,15 @@ package struct Intake {
     _ request: Request, by check: (JSON, Instant) throws(Form.Faults) -> Lead
   ) throws(Problem) -> CheckedLead {
     var content = try request.json()
-    if let key = request.headers["idempotency-key"], content.members != nil {
-      content = content.setting("idempotencyKey", .string(key))
-    }
     let lead: Lead
-    do { lead = try check(content, request.receivedAt) } catch { throw Problem(error) }
+    do {
+      if let key = request.headers["idempotency-key"], content.members != nil {
+        // What stands below the header is still a part of the form.
+        if content["idempotencyKey"] != nil { _ = try check(content, request.receivedAt) }
+        content = content.setting("idempotencyKey", .string(key))
+      }
+      lead = try check(content, request.receivedAt)
+    } catch { throw Problem(error) }
     let deadline = request.deadline ?? .now
     guard deadline > .now else { throw Problem(.tooSlow, "the deadline has passed") }
     return CheckedLead(

@@ -8,11 +8,13 @@ extension Handler {
     self.init(
       Description(
         name: name, kind: .endpoint, summary: summary, routes: paths.map { .init("POST", $0) }, rateClass: "contact",
-        environment: Intake.settings, input: form.form.schema,
+        environment: Intake.settings, headers: Intake.headers, statuses: [201], replyHeaders: Intake.replyHeaders,
+        problems: Intake.problems, input: form.form.schema,
         output: [
           "type": "object", "required": ["success", "id", "message"],
           "properties": [
-            "success": ["const": true], "id": ["type": "string", "format": "uuid"], "message": ["type": "string"],
+            "success": ["const": true], "id": ["type": "string", "format": "uuid"],
+            "message": ["const": .string(message)],
           ],
         ]),
       batchSize: Intake.batchSize

@@ -11,8 +11,9 @@ struct Leadpipe: AsyncParsableCommand {
     commandName: "leadpipe", abstract: "Lead capture for a property agency: everything but the handlers themselves.",
     discussion: "Settings come from the environment; docs/operations.md lists them.", version: Build.version,
     subcommands: [
-      Up.self, Gateway.self, WorkerCommand.self, Migrate.self, Rollback.self, Invoke.self, Routes.self, Channels.self,
-      SinkCommand.self, Generate.self, DeliveryCommand.self, ChannelCommand.self, EventCommand.self, KeyCommand.self,
+      Up.self, Gateway.self, WorkerCommand.self, Migrate.self, Rollback.self, Invoke.self, Routes.self,
+      OpenAPICommand.self, Channels.self, SinkCommand.self, Generate.self, DeliveryCommand.self, ChannelCommand.self,
+      EventCommand.self, KeyCommand.self,
     ])
 }
 

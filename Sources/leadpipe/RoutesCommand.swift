@@ -18,11 +18,13 @@ struct Routes: ParsableCommand {
       print(Explanation(handler, settings: settings, level: .here).text)
       return
     }
-    for handler in folder.handlers {
+    let gateway = HostedHandler(ofGateway: OpenAPI.itself)
+    for handler in folder.handlers + [gateway] {
       let description = handler.description
+      let trust = handler == gateway ? "gateway" : handler.trust.rawValue
       let routes = description.routes.map(\.key).joined(separator: ", ")
       let limits = "\(description.bodyLimit) B, \(description.timeLimitMs) ms"
-      print("\(description.name)\t\(handler.trust.rawValue)\t\(routes.isEmpty ? "(step)" : routes)\t\(limits)")
+      print("\(description.name)\t\(trust)\t\(routes.isEmpty ? "(step)" : routes)\t\(limits)")
     }
   }
 }

@@ -93,7 +93,8 @@ def test_routes_lists_every_handler_with_its_class():
     done = leadpipe("routes")
     assert done.returncode == 0, done.stderr
     rows = {fields[0]: fields[1:] for fields in (line.split("\t") for line in done.stdout.splitlines())}
-    assert rows.keys() == {path.name for path in HANDLERS.iterdir()}
+    assert rows.keys() == {path.name for path in HANDLERS.iterdir()} | {"openapi-show"}
+    assert rows["openapi-show"][:2] == ["gateway", "GET /api/openapi.json"]
     assert rows["lead-capture"][:2] == ["intake", "POST /api/chatbot/leads"]
     assert rows["health-check"][:2] == ["intake", "GET /health"]
     assert rows["rate-limit"][:2] == ["none", "(step)"]
@@ -121,5 +122,5 @@ def test_invoke_gives_a_handler_its_role_and_no_secret(settings):
 def test_help_lists_the_commands_and_an_unknown_one_is_refused():
     done = leadpipe("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "channels", "sink", "generate"))
+    assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "openapi", "channels", "sink", "generate"))
     assert leadpipe("fly").returncode == 64

@@ -104,8 +104,20 @@ import Wire
     let description = Description(
       name: "a-b", kind: .endpoint, summary: "s", routes: [.init("GET", "/x/{id}")], access: .admin, rateClass: "admin",
       bodyLimit: 5, timeLimitMs: 6, streams: false, environment: [Setting("A", required: true)],
-      query: ["q": 1], statuses: [200, 201], input: ["a": 1], output: [:])
+      query: ["q": 1], headers: ["h": 1], statuses: [200, 201], types: ["text/csv"], replyHeaders: ["r": 1],
+      problems: [404, 409], input: ["a": 1], output: [:])
     #expect(try Description(reading: description.document) == description)
     #expect(description.document["streams"] == false)
+  }
+
+  @Test(
+    "a description's statuses and types are what they are called",
+    arguments: [
+      ("statuses", [199]), ("statuses", [200, 200]), ("statuses", "200"), ("problems", [200]), ("problems", ["404"]),
+      ("types", []), ("types", ["json"]), ("types", ["a/b; c=d"]),
+    ] as [(String, JSON)])
+  func listsOfADescription(_ member: String, _ value: JSON) {
+    let description = Description(name: "a", kind: .endpoint, summary: "s", input: [:], output: [:])
+    #expect(throws: Problem.self) { try Description(reading: description.document.setting(member, value)) }
   }
 }

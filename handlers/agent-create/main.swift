@@ -7,5 +7,5 @@ import Wire
 
 AdminEndpoint(
   "agent-create", "Adds an agent", .init("POST", "/api/admin/agents"),
-  body: Agent.newForm, output: Agent.schema, status: 201, calls: .createAgent
+  body: Agent.newForm, output: Agent.schema, status: 201, problems: [409], calls: .createAgent
 ).run()

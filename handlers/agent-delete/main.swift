@@ -7,5 +7,5 @@ import Wire
 
 AdminEndpoint(
   "agent-delete", "Removes an agent", .init("DELETE", "/api/admin/agents/{id}"),
-  query: Form([.optional("force", .boolean)]), output: [:], status: 204, calls: .deleteAgent
+  query: Form([.optional("force", .boolean)]), status: 204, problems: [409], calls: .deleteAgent
 ).run()

@@ -14,5 +14,6 @@ AdminEndpoint(
   output: Conversation.answerSchema([
     "status": ["const": "assigned"], "agentId": ["type": "string", "format": "uuid"], "agentName": ["type": "string"],
   ]),
-  knowsHours: true, calls: .assignConversation, replying: Conversation.answer
+  replyHeaders: Conversation.replyHeaders, problems: [409], knowsHours: true, calls: .assignConversation,
+  replying: Conversation.answer
 ).run()

@@ -25,5 +25,5 @@ AdminEndpoint(
       ],
     ],
   ],
-  calls: .changeConversations, asking: Change.ofMany
+  problems: [404], calls: .changeConversations, asking: Change.ofMany
 ).run()

@@ -14,5 +14,6 @@ AdminEndpoint(
     .optional("message", .text(1...5000)),
   ]),
   output: Conversation.answerSchema(["status": ["const": "contacted"], "isFirst": ["type": "boolean"]]),
-  knowsHours: true, calls: .respondToConversation, replying: Conversation.answer
+  replyHeaders: Conversation.replyHeaders, knowsHours: true, calls: .respondToConversation,
+  replying: Conversation.answer
 ).run()

@@ -6,6 +6,7 @@ import Wire
 
 AdminEndpoint(
   "conversation-show", "One conversation with its messages", .init("GET", "/api/admin/conversations/{id}"),
-  output: Conversation.schema(withMessages: true), knowsHours: true, calls: .showConversation,
+  output: Conversation.schema(withMessages: true), replyHeaders: Conversation.replyHeaders, knowsHours: true,
+  calls: .showConversation,
   replying: Conversation.reply
 ).run()

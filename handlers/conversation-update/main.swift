@@ -8,6 +8,7 @@ import Wire
 AdminEndpoint(
   "conversation-update", "Changes status, quality, score, tags, notes, outcome or value of a conversation",
   .init("PATCH", "/api/admin/conversations/{id}"),
-  body: Change.form, output: Conversation.schema(), knowsHours: true, calls: .updateConversation,
+  headers: Conversation.ifMatch, body: Change.form, output: Conversation.schema(),
+  replyHeaders: Conversation.replyHeaders, problems: [412], knowsHours: true, calls: .updateConversation,
   asking: Change.ofOne, replying: Conversation.reply
 ).run()

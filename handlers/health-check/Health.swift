@@ -27,12 +27,26 @@ struct Health {
   }
 
   static let schema: JSON = [
-    "type": "object", "required": ["status", "timestamp", "database", "worker", "queue"],
+    "type": "object",
+    "required": [
+      "status", "timestamp", "slackConfigured", "telegramConfigured", "emailConfigured", "port", "database", "worker",
+      "queue",
+    ],
     "properties": [
-      "status": ["enum": ["ok", "unavailable"]], "timestamp": ["type": "string", "format": "date-time"],
-      "slackConfigured": ["type": "boolean"], "telegramConfigured": ["type": "boolean"],
-      "emailConfigured": ["type": "boolean"], "port": ["type": "integer"],
-      "database": ["enum": ["ok", "not durable", "away"]], "worker": ["type": "object"], "queue": ["type": "object"],
+      "status": ["enum": ["ok", "unavailable"]], "timestamp": time, "slackConfigured": ["type": "boolean"],
+      "telegramConfigured": ["type": "boolean"], "emailConfigured": ["type": "boolean"], "port": ["type": "integer"],
+      "database": ["enum": ["ok", "not durable", "away"]],
+      "worker": ["type": "object", "required": ["lastSeen"], "properties": ["lastSeen": orNull(time)]],
+      "queue": [
+        "type": "object", "required": ["unprocessed", "oldestSeconds", "failed"],
+        "properties": ["unprocessed": count, "oldestSeconds": count, "failed": count],
+      ],
     ],
   ]
+
+  private static let time: JSON = ["type": "string", "format": "date-time"]
+  /// Null where nobody knows, or nothing waits.
+  private static let count = orNull(["type": "integer", "minimum": 0])
+
+  private static func orNull(_ schema: JSON) -> JSON { ["anyOf": [schema, ["type": "null"]]] }
 }

@@ -9,6 +9,7 @@ Handler(
     name: "health-check", kind: .endpoint, summary: "Says whether leads are taken and notifications go out",
     routes: [.init("GET", "/health")], bodyLimit: 1024, timeLimitMs: 5000,
     environment: Database.settings + [Channel.setting(required: false), .number("PORT", 0...65_535)],
+    statuses: [200, 503], replyHeaders: ["properties": ["Cache-Control": ["const": "no-store"]]],
     input: ["type": "object"], output: Health.schema)
 ) { settings throws(Problem) in
   let database = Database(settings)

@@ -8,6 +8,7 @@ Handler(
   Description(
     name: "lead-capture", kind: .endpoint, summary: "Stores a lead of the chatbot, or continues its conversation",
     routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead", environment: Intake.settings,
+    headers: Intake.headers, statuses: [200, 201], replyHeaders: Intake.replyHeaders, problems: Intake.problems,
     input: Lead.chatbotForm.schema, output: LeadReply.schema),
   batchSize: Intake.batchSize
 ) { settings, afterwards throws(Problem) in

@@ -8,7 +8,7 @@ Handler(
   Description(
     name: "newsletter-subscribe", kind: .endpoint, summary: "Adds a mail address to the newsletter",
     routes: [.init("POST", "/api/newsletter/subscribe")], rateClass: "contact",
-    environment: Database.settings + WakeCall.settings, input: Subscription.form.schema,
+    environment: Database.settings + WakeCall.settings, statuses: [201], input: Subscription.form.schema,
     output: [
       "type": "object", "required": ["success", "data"],
       "properties": [
@@ -16,7 +16,8 @@ Handler(
         "data": [
           "type": "object", "required": ["id", "email", "status"],
           "properties": [
-            "id": ["type": "string", "format": "uuid"], "email": ["type": "string"], "status": ["const": "active"],
+            "id": ["type": "string", "format": "uuid"], "email": ["type": "string", "format": "email"],
+            "status": ["const": "active"],
           ],
         ],
       ],

@@ -8,14 +8,14 @@ Handler(
   Description(
     name: "newsletter-unsubscribe", kind: .endpoint, summary: "Ends a subscription to the newsletter",
     routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact", environment: Database.settings,
-    input: Unsubscription.form.schema,
+    problems: [404], input: Unsubscription.form.schema,
     output: [
       "type": "object", "required": ["success", "data"],
       "properties": [
         "success": ["const": true],
         "data": [
           "type": "object", "required": ["status"],
-          "properties": ["email": ["type": "string"], "status": ["const": "unsubscribed"]],
+          "properties": ["email": ["type": "string", "format": "email"], "status": ["const": "unsubscribed"]],
         ],
       ],
     ])

@@ -11,7 +11,8 @@ Handler(
   Description(
     name: "session-open", kind: .endpoint, summary: "Opens a browser's session for a key",
     routes: [.init("POST", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
-    environment: AdminDesk.settings, statuses: [201], input: form.schema, output: Session.schema)
+    environment: AdminDesk.settings, statuses: [201],
+    replyHeaders: AdminEndpoint.uncached(Session.replyHeaders), input: form.schema, output: Session.schema)
 ) { settings throws(Problem) in
   let desk = AdminDesk(settings)
   return { request, log throws(Problem) in
@@ -22,7 +23,8 @@ Handler(
       asked.headers["x-admin-api-key"] = key
     }
     let session = try desk.ask(.openSession, for: asked, log: log) { () throws(Problem) in
-      try request.requireJSONBody()
+      let body = try request.json()
+      do throws(Form.Faults) { _ = try form.check(body) } catch { throw Problem(error) }
       return ["token": .string(Secret.sha256(token))]
     }
     return Reply(

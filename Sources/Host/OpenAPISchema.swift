@@ -1,0 +1,63 @@
+import Wire
+
+/// A handler's schema on its way into the document. Foreign ones may say anything: what JSON Schema 2020-12 could not read,
+/// what points elsewhere, and what is large, is left out whole.
+enum OpenAPISchema {
+  private static let maxBytes = 65_536
+  private static let types = ["array", "boolean", "integer", "null", "number", "object", "string"]
+
+  /// The schema itself, or one that allows anything.
+  static func sound(_ schema: JSON) -> JSON {
+    schema.members != nil && schema.bytes.count <= maxBytes && isSound(schema) ? schema : [:]
+  }
+
+  private static func isSound(_ schema: JSON) -> Bool {
+    if schema.bool != nil { return true }
+    guard let members = schema.members else { return false }
+    return members.allSatisfy { isSound($0.key, $0.value) }
+  }
+
+  /// Keywords that no validator knows mean nothing, and may stay.
+  private static func isSound(_ keyword: String, _ value: JSON) -> Bool {
+    switch keyword {
+    case "$ref", "$dynamicRef", "$id", "$anchor", "$dynamicAnchor", "$schema", "$vocabulary", "discriminator", "xml",
+      "externalDocs":
+      false
+    case "type":
+      (value.array ?? [value]).allSatisfy { types.contains($0.string ?? "") } && isSet(value.array ?? [value])
+    case "properties", "patternProperties", "$defs", "dependentSchemas":
+      value.members?.allSatisfy { isSound($0.value) } ?? false
+    case "items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "contentSchema",
+      "unevaluatedItems", "unevaluatedProperties":
+      isSound(value)
+    case "anyOf", "allOf", "oneOf", "prefixItems": value.array.map { isSet($0) && $0.allSatisfy(isSound) } ?? false
+    case "required": isNames(value)
+    case "dependentRequired": value.members?.allSatisfy { isNames($0.value) } ?? false
+    case "enum": value.array.map(isSet) ?? false
+    case "examples": value.array != nil
+    case "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains",
+      "maxContains":
+      value.integer.map { $0 >= 0 } ?? false
+    case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum": isNumber(value)
+    case "multipleOf": value.integer.map { $0 > 0 } ?? false
+    case "pattern", "format", "title", "description", "$comment", "contentMediaType", "contentEncoding":
+      value.string != nil
+    case "uniqueItems", "deprecated", "readOnly", "writeOnly": value.bool != nil
+    default: true
+    }
+  }
+
+  private static func isNumber(_ value: JSON) -> Bool {
+    if case .number = value { true } else { false }
+  }
+
+  /// A list of texts, of which a schema may have none.
+  private static func isNames(_ value: JSON) -> Bool {
+    value.array.map { names in names.allSatisfy { $0.string != nil } && (names.isEmpty || isSet(names)) } ?? false
+  }
+
+  /// Not empty, and nothing twice.
+  private static func isSet(_ values: [JSON]) -> Bool {
+    !values.isEmpty && Set(values.map(\.text)).count == values.count
+  }
+}

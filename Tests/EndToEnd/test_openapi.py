@@ -1,0 +1,152 @@
+"""The OpenAPI document: valid, whole, the same from both doors, and true. schemathesis asks a running house for all that it says and for
+much that it does not; Soak/test_openapi.py does the same for longer."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+from gateway import GatewayWith
+from house import House
+from openapi import KEY, judge, tool
+from parts import BIN, clean_environment, until
+
+# A foreign handler whose description is JSON and little else.
+FOREIGN = r"""#!/bin/sh
+if [ "$1" = --describe ]; then
+  echo '{"name":"foreign","kind":"endpoint","summary":"<script>","routes":[{"method":"POST","path":"/foreign/{id}"}],"access":"public",
+    "bodyLimit":1000,"timeLimitMs":2000,"input":SCHEMA,"output":SCHEMA,"query":SCHEMA,"headers":SCHEMA,"replyHeaders":SCHEMA}'
+  exit
+fi
+cat > /dev/null
+echo '{"statusCode":200,"body":"{}"}'
+"""
+
+
+@pytest.fixture(scope="module")
+def house():
+    # Each request of schemathesis is another client's (hooks.py): a guessed key is held up by address, whatever the limits.
+    with House(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as house:
+        yield house
+
+
+@pytest.fixture(scope="module")
+def document(house):
+    status, headers, document = house.http("/api/openapi.json")
+    assert status == 200 and headers["content-type"] == "application/json"
+    return document
+
+
+def operations(document):
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def faults(document):
+    """What the validator of the specification finds, in its own Python."""
+    program = ("import json, sys; from openapi_spec_validator import OpenAPIV31SpecValidator as V; "
+               "print(json.dumps([e.message for e in V(json.load(sys.stdin)).iter_errors()]))")
+    done = subprocess.run([tool("python"), "-c", program], input=json.dumps(document), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_it_is_openapi(document):
+    assert document["openapi"] == "3.1.0" and faults(document) == []
+    assert faults({**document, "paths": {"no-slash": {}}}) != []
+
+
+def test_the_command_and_the_gateway_say_the_same(house, document):
+    told = subprocess.run([BIN / "leadpipe", "openapi"], env=clean_environment(), capture_output=True, text=True, timeout=30)
+    assert told.returncode == 0 and told.stdout.count("\n") == 1
+    assert json.loads(told.stdout) == document
+
+
+def test_every_route_is_in_it_and_nothing_else(document):
+    told = subprocess.run([BIN / "leadpipe", "routes"], env=clean_environment(), capture_output=True, text=True, timeout=30).stdout
+    routes = {route for line in told.splitlines() for route in line.split("\t")[2].split(", ") if route != "(step)"}
+    assert {name for name, _ in operations(document)} == routes
+    assert "GET /api/openapi.json" in routes and "POST /api/chatbot/leads" in routes
+
+
+def test_every_operation_says_all_that_a_client_needs(document):
+    ids = [operation["operationId"] for _, operation in operations(document)]
+    assert len(ids) == len(set(ids))
+    schemes = document["components"]["securitySchemes"]
+    for name, operation in operations(document):
+        assert operation["summary"] and operation["tags"], name
+        assert operation["tags"][0] in [tag["name"] for tag in document["tags"]], name
+        for requirement in operation["security"]:
+            assert requirement.keys() <= schemes.keys(), name
+        assert bool(operation["security"]) == ("401" in operation["responses"]), name
+        path = [parameter for parameter in operation.get("parameters", []) if parameter["in"] == "path"]
+        assert [parameter["name"] for parameter in path] == re.findall(r"{(\w+)}", name), name
+        for parameter in path:
+            assert parameter["name"] != "id" or parameter["schema"] == {"type": "string", "format": "uuid"}, name
+        good = [reply for status, reply in operation["responses"].items() if status[0] == "2"]
+        assert good, name
+        for reply in good:
+            assert "X-Request-Id" in reply["headers"], name
+        for status in ("400", "408", "413", "414", "415", "417", "429", "431"):
+            assert status in operation["responses"], (name, status)
+        if name.startswith("GET "):
+            assert "requestBody" not in operation, name
+
+
+def test_every_reference_leads_somewhere(document):
+    for reference in set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(document))):
+        place = document
+        for word in reference.removeprefix("#/").split("/"):
+            place = place[word]
+
+
+def test_other_methods(house):
+    status, headers, _ = house.http("/api/openapi.json", method="HEAD")
+    assert status == 200 and int(headers["content-length"]) > 1000
+    status, headers, problem = house.http("/api/openapi.json", {})
+    assert status == 405 and headers["allow"] == "GET, HEAD, OPTIONS" and problem["status"] == 405
+
+
+@pytest.mark.parametrize("schema", [
+    '"text"', "5", "[]", '{"type":"nothing"}', '{"properties":5}', '{"$ref":"https://example.com/schema.json"}', '{"$ref":"#/nowhere"}',
+    '{"allOf":[]}', '{"properties":{"a":{"minLength":-1}}}', '{"description":"' + "a" * 70_000 + '"}',
+])
+def test_a_foreign_description_breaks_nothing(tmp_path, schema):
+    with GatewayWith(tmp_path, {"foreign": FOREIGN.replace("SCHEMA", schema)}) as gateway:
+        text = gateway.answer("GET", "/api/openapi.json").decode().partition("\r\n\r\n")[2]
+        document = json.loads(text)
+        assert faults(document) == []
+        assert dict(operations(document)).keys() == {"POST /foreign/{id}", "GET /api/openapi.json"}
+        assert len(text) < 20_000
+        assert gateway.ask("POST", "/foreign/x", body="{}")[0] == 200
+
+
+def test_it_follows_the_folder(tmp_path):
+    import signal
+    with GatewayWith(tmp_path, {}) as gateway:
+        def names():
+            return dict(operations(json.loads(gateway.answer("GET", "/api/openapi.json").decode().partition("\r\n\r\n")[2]))).keys()
+        assert names() == {"GET /api/openapi.json"}
+        (gateway.handlers / "foreign").write_text(FOREIGN.replace("SCHEMA", "{}"))
+        (gateway.handlers / "foreign").chmod(0o755)
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: "POST /foreign/{id}" in names(), 10, "the new handler's route")
+
+
+def test_no_handler_may_take_its_route(tmp_path):
+    thief = FOREIGN.replace("SCHEMA", "{}").replace('"POST","path":"/foreign/{id}"', '"GET","path":"/api/openapi.json"')
+    (tmp_path / "foreign").write_text(thief)
+    (tmp_path / "foreign").chmod(0o755)
+    done = subprocess.run([BIN / "gateway", "--check"], env=clean_environment(PORT="0", LEADPIPE_HANDLERS=str(tmp_path)),
+                          capture_output=True, text=True, timeout=20)
+    assert done.returncode == 78 and "are the same route" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("key", [KEY, None], ids=["with-key", "without-key"])
+def test_it_is_true(house, tmp_path, key):
+    assert judge(house, tmp_path, 15, key) > 100
+    assert house.process.poll() is None
+    unexpected = [line for line in house.log.splitlines() if "[ERROR]" in line]
+    assert unexpected == []

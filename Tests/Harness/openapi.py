@@ -1,0 +1,36 @@
+"""schemathesis over the document that a running house gives."""
+
+import re
+import shutil
+import subprocess
+
+from parts import REPO, clean_environment
+
+VENV = REPO / ".build" / "test-venv"
+SETTINGS = REPO / "Tests" / "Schemathesis"
+KEY = "the-key-of-the-house-for-schemathesis"
+
+
+def tool(name):
+    """A program of the venv that `make test-packages` fills from Tests/requirements.txt."""
+    path = VENV / "bin" / name
+    assert path.exists(), f"{path} is not there: make test-packages"
+    return str(path)
+
+
+def judge(house, folder, examples, key=None, seed=1, seconds=600, **filters):
+    """Every check of schemathesis over every operation, or those that `filters` include: no failure. How many requests it sent."""
+    command = [
+        tool("schemathesis"), "--config-file", str(SETTINGS / "schemathesis.toml"), "run", f"http://127.0.0.1:{house.port}/api/openapi.json",
+        "--url", f"http://127.0.0.1:{house.port}", "--checks", "all", "--max-examples", str(examples), "--seed", str(seed), "--no-color",
+        *([] if key is None else ["--header", f"x-admin-api-key: {key}"]),
+        *[word for name, value in filters.items() for word in (f"--include-{name.replace('_', '-')}", value)],
+    ]
+    environment = clean_environment(SCHEMATHESIS_HOOKS=str(SETTINGS / "hooks.py"), HOME=str(folder), PYTHONDONTWRITEBYTECODE="1")
+    # What it leaves behind (a replay file, hypothesis' own) stays in the folder.
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=seconds)
+    shutil.rmtree(folder / ".hypothesis", ignore_errors=True)
+    assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-4_000:]}"
+    tested = re.search(r"Tested: (\d+)", done.stdout)
+    assert tested and int(tested[1]) == int(re.search(r"Selected: (\d+)/", done.stdout)[1]), done.stdout[-4_000:]
+    return int(re.search(r"(\d+) generated", done.stdout)[1])

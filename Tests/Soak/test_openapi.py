@@ -1,0 +1,14 @@
+"""schemathesis with 1,000 examples for each operation, with and without a key."""
+
+import pytest
+
+from house import House
+from openapi import KEY, judge
+
+
+@pytest.mark.parametrize("key, seed", [(KEY, 2), (None, 3)], ids=["with-key", "without-key"])
+def test_the_document_is_true(tmp_path, key, seed):
+    with House(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as house:
+        sent = judge(house, tmp_path, 1000, key, seed, seconds=3000)
+        print(f"{sent} requests of schemathesis, {'with' if key else 'without'} a key")
+        assert [line for line in house.log.splitlines() if "[ERROR]" in line] == []
