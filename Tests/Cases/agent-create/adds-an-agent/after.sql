@@ -1,0 +1,1 @@
+select name, email, status from agents;

@@ -1,0 +1,1 @@
+select event_type, title, actor_name from conversation_timeline;

@@ -1,0 +1,1 @@
+select event_type, processed from lead_events;
