@@ -56,7 +56,7 @@ extension Gateway {
       WAKE                          socket, or notify: they wake workers by way of the database too (socket)
       BUSINESS_HOURS                when the office is open (round the clock)
       TIME_ZONE                     the office's place (Asia/Dubai)
-      ADMIN_API_KEY                 without effect in this version (none)
+      ADMIN_API_KEY                 the first key to the admin interface (none: nobody is let in)
     SIGTERM and SIGINT end it when running requests are finished, at the latest after 15 seconds;
     handlers that will not end then have 2 seconds and LEADPIPE_GRACE_MS more.
     SIGHUP reads the handlers and LEADPIPE_TRUST again; where these are faulty all stays as it was.
