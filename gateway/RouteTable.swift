@@ -66,7 +66,9 @@ struct RouteTable<Target: Sendable>: Sendable {
 
   /// The route of a request. HEAD falls to GET where it has no route of its own.
   func match(_ method: String, _ path: RequestPath) -> Match {
-    let fitting = entries.compactMap { entry in Self.parameters(of: path, in: entry.segments).map { (entry, $0) } }
+    var fitting = entries.compactMap { entry in Self.parameters(of: path, in: entry.segments).map { (entry, $0) } }
+    // What the most exact path does not answer, a less exact one does not either.
+    if let shape = fitting.first.map({ Self.shape($0.0) }) { fitting.removeAll { Self.shape($0.0) != shape } }
     for wanted in method == "HEAD" ? ["HEAD", "GET"] : [method] {
       if let (entry, parameters) = fitting.first(where: { $0.0.route.method == wanted }) {
         return .found(Found(route: entry.route, target: entry.target, parameters: parameters))

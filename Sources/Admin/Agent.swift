@@ -13,13 +13,8 @@ package enum Agent {
   package static let newForm = Form(
     [.required("name", .text(2...200)), .required("email", .email)] + details)
   package static let changeForm = Form(
-    [.optional("name", .text(2...200)), .optional("email", .email)] + details)
+    [.optional("name", .text(2...200)), .optional("email", .email)] + details, isChange: true)
   package static let listForm = Form([.optional("status", .choices(statuses))])
-
-  package static func checkChange(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    guard question.document.members?.count ?? 0 > 1 else { throw Problem(.badInput, "the request changes nothing") }
-    return question.document
-  }
 
   package static let schema: JSON = [
     "type": "object", "required": ["id", "name", "status", "maxCapacity", "openConversations"],

@@ -13,12 +13,12 @@ package enum Change {
     .optional("conversionValue", .amount),
   ]
 
-  package static let form = Form(fields)
+  package static let form = Form(fields, isChange: true)
   /// For many at once also whom they are given to.
   package static let formOfMany = Form([
-    .required("ids", .texts(max: 500, each: 36...36)),
+    .required("ids", .uuids(max: 500)),
     .required(
-      "change", .form(Form(fields + [.optional("agentId", .uuid), .optional("force", .boolean)]))),
+      "change", .form(Form(fields + [.optional("agentId", .uuid), .optional("force", .boolean)], isChange: true))),
   ])
 
   /// Null or a blank text in one of these empties it.
@@ -26,36 +26,26 @@ package enum Change {
 
   /// The argument of `update_conversation`, with the version that the client has seen.
   package static func ofOne(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    let change = try complete(question.document, as: try question.request.json())
+    let change = complete(question.document, as: try question.request.json())
     guard let version = try Conversation.version(question.request) else { return change }
     return change.setting("version", .string(version))
   }
 
   /// The argument of `change_conversations`.
   package static func ofMany(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    let ids = question.document["ids"]?.array ?? []
-    let wrong = ids.indices.filter { ids[$0].string.flatMap { UUIDText($0) } == nil }
-    guard wrong.isEmpty, !ids.isEmpty else {
-      let faults = wrong.prefix(10).map { Form.Fault(path: "ids[\($0)]", message: "must be a UUID") }
-      throw Problem(Form.Faults(faults: faults.isEmpty ? [.init(path: "ids", message: "is required")] : faults))
-    }
-    let change = try complete(
-      question.document["change"] ?? [:], as: try question.request.json()["change"] ?? [:], beside: ["force"])
+    let change = complete(
+      question.document["change"] ?? [:], as: try question.request.json()["change"] ?? [:])
     return question.document.setting("change", change)
   }
 
   /// With the quality that a new score makes, and what is to be emptied.
-  private static func complete(
-    _ change: JSON, as sent: JSON, beside others: [String] = []
-  ) throws(Problem) -> JSON {
+  private static func complete(_ change: JSON, as sent: JSON) -> JSON {
     var change = change
     let cleared = clearable.filter { sent[$0] != nil && change[$0] == nil }
     if !cleared.isEmpty { change = change.setting("clear", .array(cleared.map(JSON.string))) }
     if let score = change["leadScore"]?.integer, change["leadQuality"] == nil {
       change = change.setting("leadQuality", .string(Score.quality(of: score)))
     }
-    let says = (change.members ?? []).filter { !(["id", "notesMode"] + others).contains($0.key) }
-    guard !says.isEmpty else { throw Problem(.badInput, "the request changes nothing") }
     return change
   }
 }

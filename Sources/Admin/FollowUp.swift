@@ -20,7 +20,7 @@ package enum FollowUp {
     [
       .optional("status", .choice(["scheduled", "in_progress", "completed", "cancelled"])),
       .optional("followUpDate", .instant), .optional("reminderType", types), .optional("notes", .text(1...2000)),
-    ] + common)
+    ] + common, isChange: true)
 
   package static let listForm = Form([
     .optional("status", .choices(["scheduled", "in_progress", "completed", "cancelled", "overdue"])),
@@ -42,11 +42,6 @@ package enum FollowUp {
     }
     guard faults.isEmpty else { throw Problem(Form.Faults(faults: faults)) }
     return question.document
-  }
-
-  package static func checkChange(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    guard question.document.members?.count ?? 0 > 1 else { throw Problem(.badInput, "the request changes nothing") }
-    return try check(question)
   }
 
   package static let schema: JSON = [

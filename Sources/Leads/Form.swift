@@ -23,6 +23,8 @@ package struct Form: Sendable {
     case amount
     /// A list of one or more of these words.
     case choices([String])
+    /// A list of one or more ids.
+    case uuids(max: Int)
     case texts(max: Int, each: ClosedRange<Int>)
     /// Any object, at most so many bytes as JSON.
     case object(maxBytes: Int)
@@ -67,12 +69,15 @@ package struct Form: Sendable {
   /// Of these fields at least one must be there; empty where there is no such rule.
   package let atLeastOne: [String]
   private let reason: String
+  /// Whether one of the fields must be named, if only to be emptied: without any the request would change nothing.
+  package let isChange: Bool
 
   /// `reason` ends the sentence that refuses a request without any of `atLeastOne`.
-  package init(_ fields: [Field], atLeastOne: [String] = [], because reason: String = "") {
+  package init(_ fields: [Field], atLeastOne: [String] = [], because reason: String = "", isChange: Bool = false) {
     self.fields = fields
     self.atLeastOne = atLeastOne
     self.reason = reason
+    self.isChange = isChange
   }
 
   /// The values of the known fields, cleaned and normalised. Unknown fields, nulls and blank optional texts are left out.
@@ -87,6 +92,9 @@ package struct Form: Sendable {
     guard case .object = json else {
       faults.append(Fault(path: path, message: "must be an object"))
       return nil
+    }
+    if isChange, !fields.contains(where: { json[$0.name] != nil }) {
+      faults.append(Fault(path: path, message: "must name one of \(fields.map(\.name).joined(separator: ", "))"))
     }
     var checked: [JSON.Member] = []
     for field in fields {
@@ -190,6 +198,14 @@ extension Form.Rule {
         return refuse("must be of \(words.joined(separator: ", "))")
       }
       return value
+    case .uuids(let max):
+      guard let items = value.array, 1...max ~= items.count else {
+        return refuse("must be a list of 1 to \(max) UUIDs")
+      }
+      return .array(
+        items.enumerated().compactMap { index, item in
+          Form.Rule.uuid.check(item, at: "\(path)[\(index)]", &faults)
+        })
     case .texts(let max, let each):
       guard let items = value.array, items.count <= max else { return refuse("must be a list of at most \(max) texts") }
       return .array(
@@ -225,6 +241,7 @@ extension Form {
         fields.map { JSON.Member($0.name, $0.isRequired ? $0.rule.schema : $0.rule.optionalSchema) }),
       "required": .array(fields.filter(\.isRequired).map { .string($0.name) }),
     ]
+    if isChange { return schema.setting("anyOf", .array(fields.map { ["required": [.string($0.name)]] })) }
     if atLeastOne.isEmpty { return schema }
     let choices = fields.filter { atLeastOne.contains($0.name) }.map { field -> JSON in
       ["required": [.string(field.name)], "properties": .object([.init(field.name, field.rule.schema)])]
@@ -264,9 +281,11 @@ extension Form.Rule {
     case .time: return ["description": "ISO 8601 with a zone; anything else counts as absent"]
     case .instant: return ["type": "string", "format": "date-time"]
     case .amount:
-      return ["type": "number", "minimum": 0, "maximum": 999_999_999_999, "multipleOf": .number("0.01")]
+      return ["type": "number", "minimum": 0, "maximum": 999_999_999_999]
     case .choices(let words):
       return ["type": "array", "items": ["type": "string", "enum": .array(words.map(JSON.string))], "minItems": 1]
+    case .uuids(let max):
+      return ["type": "array", "items": Self.uuid.schema, "minItems": 1, "maxItems": JSON(max)]
     case .texts(let max, let each):
       // A blank one is left out.
       let item: JSON = ["type": "string", "maxLength": JSON(each.upperBound)]

@@ -36,7 +36,7 @@ extension Form.Rule {
     switch self {
     case .integer: Int(strict: text).map { JSON($0) } ?? .string(text)
     case .boolean: ["true": .bool(true), "false": .bool(false)][text] ?? .string(text)
-    case .texts, .choices: .array(text.split(separator: ",").map { .string(String($0)) })
+    case .texts, .choices, .uuids: text.isEmpty ? .null : .array(text.split(separator: ",").map { .string(String($0)) })
     case .object, .form: (try? JSON(reading: Array(text.utf8))) ?? .string(text)
     default: .string(text)
     }

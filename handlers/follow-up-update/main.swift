@@ -8,5 +8,5 @@ import Wire
 AdminEndpoint(
   "follow-up-update", "Completes, cancels, moves or changes a follow-up", .init("PATCH", "/api/admin/follow-ups/{id}"),
   body: FollowUp.changeForm, output: FollowUp.schema, problems: [409], calls: .updateFollowUp,
-  asking: FollowUp.checkChange
+  asking: FollowUp.check
 ).run()

@@ -244,7 +244,7 @@ begin
     'changed', (select count(*) from jsonb_each(v_results) r where (r.value ->> 'changed')::boolean),
     'failed', (select count(*) from jsonb_each(v_results) r where r.value ->> 'status' <> '200'),
     -- In the order in which they were asked for.
-    'results', (select jsonb_agg(v_results -> lower(value) order by first)
+    'results', (select jsonb_agg(v_results -> value order by first)
                 from (select value, min(i) as first from jsonb_array_elements_text(p -> 'ids') with ordinality as asked (value, i)
                       group by value) asked));
 end
