@@ -86,6 +86,8 @@ struct PrivateCluster {
     let user = Account.current?.name ?? ""
     let logins = ["leadpipe", "leadpipe_intake", "leadpipe_worker", "leadpipe_admin", "service_role"]
     try write("local all all peer map=leadpipe\n", to: data + "/pg_hba.conf")
+    // As ALTER SYSTEM would: two connections for each of the handlers that are in use.
+    try write("max_connections = 200\n", to: data + "/postgresql.auto.conf")
     try write(logins.map { "leadpipe \(user) \($0)\n" }.joined(), to: data + "/pg_ident.conf")
   }
 
