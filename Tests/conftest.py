@@ -30,11 +30,14 @@ def pytest_unconfigure(config):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item):
-    """No test, with its fixtures, takes longer: what hangs fails."""
+    """No test, with its fixtures, takes longer, but those that say so: what hangs fails."""
+    own = item.get_closest_marker("seconds")
+    limit = max(TIME_LIMIT, own.args[0] if own else 0)
+
     def give_up(*_):
-        raise AssertionError(f"took longer than {TIME_LIMIT} s")
+        raise AssertionError(f"took longer than {limit} s")
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(TIME_LIMIT)
+    signal.alarm(limit)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)

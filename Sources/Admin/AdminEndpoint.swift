@@ -28,6 +28,7 @@ package struct AdminEndpoint {
   ///   - query: the parameters after the question mark.
   ///   - headers: those of the request that `asking` looks at, as JSON Schema.
   ///   - body: the JSON body; without it none is read.
+  ///   - bodySchema: the body's JSON Schema, where `asking` asks for more than the form.
   ///   - replyHeaders: those that `replying` adds, as JSON Schema.
   ///   - problems: statuses that `asking` and the function refuse with, beside 400, 401, 403, and 404 of a path with parameters.
   ///   - knowsHours: whether the function says how conversations stand to their deadlines.
@@ -35,7 +36,8 @@ package struct AdminEndpoint {
   ///   - replying: makes the reply; the function's answer with `status` without it.
   package init(
     _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, headers: JSON? = nil,
-    body: Form? = nil, output: JSON = [:], status: Int = 200, replyHeaders: JSON? = nil, problems: [Int] = [],
+    body: Form? = nil, bodySchema: JSON? = nil, output: JSON = [:], status: Int = 200, replyHeaders: JSON? = nil,
+    problems: [Int] = [],
     rateClass: String = "admin", bodyLimit: Int = 65_536, knowsHours: Bool = false,
     environment: [Setting] = [], calls function: Function,
     asking: @escaping Asking = { question throws(Problem) in question.document }, replying: Replying? = nil
@@ -45,7 +47,8 @@ package struct AdminEndpoint {
       bodyLimit: body == nil ? 1024 : bodyLimit,
       environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : []) + environment,
       query: query?.querySchema, headers: headers, statuses: [status], replyHeaders: Self.uncached(replyHeaders),
-      problems: problems, input: body?.schema ?? ["type": "object"], output: status == 204 ? ["type": "object"] : output
+      problems: problems, input: bodySchema ?? body?.schema ?? ["type": "object"],
+      output: status == 204 ? ["type": "object"] : output
     )
     self.query = query
     self.body = body

@@ -16,6 +16,10 @@ package enum FollowUp {
       .required("followUpDate", .instant), .required("reminderType", types), .optional("notifyCustomer", .boolean),
     ] + common)
 
+  /// This version writes to no customer.
+  package static let newSchema = newForm.schema.setting(
+    "properties", (newForm.schema["properties"] ?? [:]).setting("notifyCustomer", ["enum": [false, nil]]))
+
   package static let changeForm = Form(
     [
       .optional("status", .choice(["scheduled", "in_progress", "completed", "cancelled"])),

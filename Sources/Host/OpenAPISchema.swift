@@ -39,7 +39,8 @@ enum OpenAPISchema {
       "maxContains":
       value.integer.map { $0 >= 0 } ?? false
     case "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum": isNumber(value)
-    case "multipleOf": value.integer.map { $0 > 0 } ?? false
+    case "multipleOf":
+      isNumber(value) && !value.text.hasPrefix("-") && value.text.contains { "123456789".contains($0) }
     case "pattern", "format", "title", "description", "$comment", "contentMediaType", "contentEncoding":
       value.string != nil
     case "uniqueItems", "deprecated", "readOnly", "writeOnly": value.bool != nil

@@ -7,5 +7,6 @@ import Wire
 
 AdminEndpoint(
   "follow-up-create", "Schedules a follow-up", .init("POST", "/api/admin/conversations/{id}/follow-ups"),
-  body: FollowUp.newForm, output: FollowUp.schema, status: 201, calls: .createFollowUp, asking: FollowUp.check
+  body: FollowUp.newForm, bodySchema: FollowUp.newSchema, output: FollowUp.schema, status: 201, calls: .createFollowUp,
+  asking: FollowUp.check
 ).run()

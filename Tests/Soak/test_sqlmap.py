@@ -1,0 +1,98 @@
+"""sqlmap over search and the filters of every list: it finds nothing. That it would find something is shown beside it."""
+
+import http.server
+import json
+import subprocess
+import threading
+import urllib.parse
+
+import pytest
+
+from house import House
+from openapi import KEY, tool
+from parts import BIN, TEST_USER, clean_environment
+
+# What `format` and a list of words do not say.
+WORDS = {"scoreRange": "10:90", "dateFrom": "2026-01-01", "dateTo": "2026-12-31", "from": "2026-01-01", "to": "2026-12-31",
+         "timeZone": "Asia/Dubai", "filters": '{"status":["new"]}', "query": "villa"}
+
+
+def lists():
+    """The GET routes that take parameters, by the document: path and what a good request says of each."""
+    told = subprocess.run([BIN / "leadpipe", "openapi"], env=clean_environment(), capture_output=True, text=True, timeout=30, check=True)
+    for path, methods in json.loads(told.stdout)["paths"].items():
+        asked = [parameter for parameter in methods.get("get", {}).get("parameters", []) if parameter["in"] == "query"]
+        if asked and "{" not in path:
+            # A cursor is what an earlier reply gave.
+            yield path, {parameter["name"]: example(parameter) for parameter in asked if parameter["name"] != "cursor"}
+
+
+def example(parameter):
+    schema = parameter.get("schema", {})
+    schema = schema.get("items", schema)
+    if parameter["name"] in WORDS:
+        return WORDS[parameter["name"]]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if schema.get("format") == "uuid":
+        return "7b3c2f0e-5d0a-4c55-9a57-0c9f3f1f9d11"
+    return str(schema.get("minimum", 1)) if schema.get("type") == "integer" else "true" if schema.get("type") == "boolean" else "villa"
+
+
+LISTS = dict(lists())
+
+
+def sqlmap(url, folder, *options, seconds=600):
+    """What sqlmap has to say. It refuses to go on where a page is no success, so good values must be given."""
+    done = subprocess.run(
+        [tool("sqlmap"), "-u", url, "--batch", "--disable-coloring", "--output-dir", str(folder), "--flush-session", "--dbms", "PostgreSQL",
+         "--ignore-proxy", "--timeout", "20", "--time-sec", "2", "--threads", "2", *options],
+        env=clean_environment(HOME=str(folder), PYTHONDONTWRITEBYTECODE="1"), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=seconds)
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def house():
+    with House(ADMIN_API_KEY=KEY) as house:
+        house.capture({**TEST_USER, "notes": "a villa by the sea", "tags": ["villa"]})
+        yield house
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_no_parameter_becomes_sql(house, tmp_path, path):
+    query = urllib.parse.urlencode(LISTS[path])
+    status, _, document = house.http(f"{path}?{query}", headers={"x-admin-api-key": KEY})
+    assert status == 200, document
+    said = sqlmap(f"http://127.0.0.1:{house.port}{path}?{query}", tmp_path, "--headers", f"x-admin-api-key: {KEY}", "--level", "2",
+                  "--ignore-code", "400", "-p", ",".join(LISTS[path]))
+    assert "all tested parameters do not appear to be injectable" in said, said[-5_000:]
+    assert "identified the following injection point" not in said
+    refused = [line for line in house.log.splitlines() if "[ERROR]" in line]
+    assert refused == [], refused[:5]
+    print(f"{path}: {len(LISTS[path])} parameters")
+
+
+def test_search_and_the_list_are_among_them():
+    assert {"/api/admin/search", "/api/admin/conversations"} <= LISTS.keys()
+    assert {"query", "filters"} <= LISTS["/api/admin/search"].keys() and len(LISTS["/api/admin/conversations"]) >= 14
+
+
+def test_it_would_find_a_parameter_that_becomes_sql(database, tmp_path):
+    class Careless(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            word = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("query", [""])[0]
+            told = database.psql(f"select * from (values ('villa'), ('flat')) v(kind) where kind = '{word}'", "-At", check=False)
+            body = (told.stdout or told.stderr).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Careless) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        said = sqlmap(f"http://127.0.0.1:{server.server_port}/?query=villa", tmp_path, "--technique", "BE")
+        server.shutdown()
+    assert "identified the following injection point" in said, said[-3_000:]
