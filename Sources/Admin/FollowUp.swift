@@ -18,7 +18,9 @@ package enum FollowUp {
 
   /// This version writes to no customer.
   package static let newSchema = newForm.schema.setting(
-    "properties", (newForm.schema["properties"] ?? [:]).setting("notifyCustomer", ["enum": [false, nil]]))
+    "properties",
+    (newForm.schema["properties"] ?? [:]).setting(
+      "notifyCustomer", ["anyOf": [["const": false], ["type": ["string", "null"], "pattern": "^\\s*$"]]]))
 
   package static let changeForm = Form(
     [

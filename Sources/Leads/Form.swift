@@ -281,7 +281,11 @@ extension Form.Rule {
     case .time: return ["description": "ISO 8601 with a zone; anything else counts as absent"]
     case .instant: return ["type": "string", "format": "date-time"]
     case .amount:
-      return ["type": "number", "minimum": 0, "maximum": 999_999_999_999]
+      // A multipleOf 0.01 is reckoned in binary fractions by many, and wrongly.
+      return [
+        "type": "number", "minimum": 0, "maximum": 999_999_999_999,
+        "description": "two digits behind the point at most",
+      ]
     case .choices(let words):
       return ["type": "array", "items": ["type": "string", "enum": .array(words.map(JSON.string))], "minItems": 1]
     case .uuids(let max):

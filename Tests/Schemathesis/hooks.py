@@ -48,6 +48,8 @@ def is_sayable(value, known, name=None):
         case bool() | None: return True
         # A whole number is written in digits: to JSON Schema 85.0 is one too.
         case float() if name in known and value.is_integer(): return False
+        # Money has two digits behind the point at most, which no word of JSON Schema says of a binary fraction.
+        case float() if name in known and "conversionValue" == name: return round(value, 2) == value and "e" not in repr(value)
         # Our reader keeps the digits of a number, and refuses exponents of three digits (RFC 8259, section 9).
         case _: return value == 0 or math.isfinite(value) and 1e-90 < abs(value) < 1e90
 
