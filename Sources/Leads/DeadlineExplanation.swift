@@ -84,7 +84,7 @@ struct DeadlineExplanation {
     }
     let quality = lead["leadQuality"]?.string ?? promise.quality
     let changed = promise.quality == quality ? "" : ", as it was rated then,"
-    let since = promise.isFirst ? "" : " once more was said, at \(clock.text(first.lowerBound))"
+    let since = promise.isFirst ? "" : " of when the customer went on"
     let span = Self.span(SLA.seconds(promise.quality))
     guard hours != nil else {
       return "A \(promise.quality) lead\(changed) is answered within \(span)\(since): "
