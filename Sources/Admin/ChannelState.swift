@@ -52,7 +52,9 @@ package enum ChannelState {
           "properties": ["id": uuid, "recipient": ["type": "string"]],
         ],
       ],
-      "pausedUntil": ["type": ["string", "null"], "format": "date-time", "description": "before which nothing is sent"],
+      "pausedUntil": [
+        "type": ["string", "null"], "format": "date-time", "description": "before which nothing is sent",
+      ],
     ],
   ]
 

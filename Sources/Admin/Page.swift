@@ -4,7 +4,9 @@ import Wire
 /// A part of a list: by the number of a page, or from where a cursor says that the last one ended.
 package enum Page {
   /// For lists that are walked through by cursor only.
-  package static let onward: [Form.Field] = [.optional("limit", .integer(1...200)), .optional("cursor", .text(1...400))]
+  package static let onward: [Form.Field] = [
+    .optional("limit", .integer(1...200)), .optional("cursor", .text(1...400)),
+  ]
   /// A cursor stands above a page number.
   package static let fields: [Form.Field] = [.optional("page", .integer(1...1_000_000))] + onward
   package static let form = Form(fields)

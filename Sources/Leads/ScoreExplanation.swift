@@ -73,7 +73,9 @@ struct ScoreExplanation {
 
   private var rating: String {
     let meant = Score.quality(of: total)
-    guard meant != quality else { return "From 80 points a lead is hot, from 50 warm, else cold: this one is \(quality)." }
+    guard meant != quality else {
+      return "From 80 points a lead is hot, from 50 warm, else cold: this one is \(quality)."
+    }
     let who = breakdown["quality"]?.string == "client" || source == "client" ? "was sent as" : "was rated"
     return "\(total) points would make it \(meant); it \(who) \(quality)."
   }

@@ -7,7 +7,8 @@ import Wire
 /// `leadpipe explain`: why a lead stands as it does.
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "explain", abstract: "Say why a lead has its score, its deadline and its notifications, and what is next.",
+    commandName: "explain",
+    abstract: "Say why a lead has its score, its deadline and its notifications, and what is next.",
     discussion: "Times are those of TIME_ZONE. `leadpipe delivery explain` says it of a single notification.")
 
   @Argument(help: "The conversation.") var id: UUIDText

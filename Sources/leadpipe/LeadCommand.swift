@@ -32,12 +32,16 @@ struct LeadShow: ParsableCommand {
     Console.say("\n")
     Listing(isJSON: false).show(
       lead["messages"]?.array ?? [],
-      [("TIME", Listing.member("timestamp")), ("WHO", Listing.member("sender")), ("SAID", Listing.member("messageText"))])
+      [
+        ("TIME", Listing.member("timestamp")), ("WHO", Listing.member("sender")),
+        ("SAID", Listing.member("messageText")),
+      ])
     Console.say("\n")
     Listing(isJSON: false).show(
       told,
       [
-        ("TIME", Listing.member("at")), ("BY", { Listing.member($0["actorName"]?.string == nil ? "actorType" : "actorName")($0) }),
+        ("TIME", Listing.member("at")),
+        ("BY", { Listing.member($0["actorName"]?.string == nil ? "actorType" : "actorName")($0) }),
         ("WHAT HAPPENED", Listing.member("title")), ("MORE", Listing.member("description")),
       ])
   }

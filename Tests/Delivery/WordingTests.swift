@@ -43,7 +43,8 @@ struct WordingTests {
       ("lead.created", "sell_submission", "🏷️ New Valuation Request"),
       ("newsletter.subscribed", "newsletter", "📧 New Newsletter Subscription"),
       ("sla.warning", "chatbot", "⚠️ SLA Warning"), ("sla.breached", "chatbot", "🚨 SLA BREACHED"),
-      ("channel.test", "", "🔧 Test Message"), ("lead.created", "somewhere", "🔔 New Lead"), ("lead.odd", "chatbot", "🔔 Event lead.odd"),
+      ("channel.test", "", "🔧 Test Message"), ("lead.created", "somewhere", "🔔 New Lead"),
+      ("lead.odd", "chatbot", "🔔 Event lead.odd"),
     ])
   func sources(eventType: String, source: String, header: String) {
     #expect(Sample.notice(["source": .string(source)], eventType: eventType).header == header)

@@ -12,11 +12,14 @@ private let lead: JSON = [
   "id": "22222222-2222-4222-8222-222222222222", "status": "new", "leadScore": 92, "leadQuality": "hot", "intent": "buy",
   "customerPhone": "+971501234567", "customerEmail": "sara@example.com", "slaState": "ok",
   "createdAt": utc("2026-11-20T18:20:00.040+04:00"), "slaResponseDeadline": utc("2026-11-20T18:35:00+04:00"),
-  "leadScoreBreakdown": ["source": "server", "budget": 25, "intent": 22, "urgency": 15, "contact": 20, "engagement": 10],
+  "leadScoreBreakdown": [
+    "source": "server", "budget": 25, "intent": 22, "urgency": 15, "contact": 20, "engagement": 10,
+  ],
 ]
 
 private func explain(
-  _ changes: JSON = [:], additions: [JSON] = [], deliveries: [JSON] = [], followUp: JSON = .null, hours: OfficeHours? = nil,
+  _ changes: JSON = [:], additions: [JSON] = [], deliveries: [JSON] = [], followUp: JSON = .null,
+  hours: OfficeHours? = nil,
   now: String = "2026-11-20T18:25:00+04:00"
 ) -> LeadExplanation {
   let conversation = (changes.members ?? []).reduce(lead) { $0.setting($1.key, $1.value) }
@@ -47,10 +50,12 @@ private func explain(
   @Test(
     "each number of points has its words",
     arguments: [
-      ("budget", 0, "rent", "no amount of money was named"), ("budget", 12, "rent", "AED 80,000 or more on the scale for yearly rent"),
+      ("budget", 0, "rent", "no amount of money was named"),
+      ("budget", 12, "rent", "AED 80,000 or more on the scale for yearly rent"),
       ("budget", 5, "invest", "less than AED 1,000,000 on the scale for investments"),
       ("budget", 22, "buy", "the budget on the scale for what was wanted then"),
-      ("intent", 25, "", "wants to invest"), ("intent", 5, "", "is looking around"), ("intent", 0, "", "what is wanted was not said"),
+      ("intent", 25, "", "wants to invest"), ("intent", 5, "", "is looking around"),
+      ("intent", 0, "", "what is wanted was not said"),
       ("urgency", 8, "", "says that it will be soon"),
       ("urgency", 0, "", "nothing says that it is urgent, or something that it is not"),
       ("contact", 10, "", "telephone number (10)"), ("contact", 13, "", "telephone number (10), full name (3)"),
@@ -77,7 +82,10 @@ private func explain(
         ["source": "agent", "by": "Omar", "before": ["source": "server", "budget": 25, "intent": 22]], "agent",
         "The score of 92 was set by Omar; before that the server had counted 47."
       ),
-      (["source": "server", "budget": 25], "server", "The score is 92; the server had counted 25, so it was changed since."),
+      (
+        ["source": "server", "budget": 25], "server",
+        "The score is 92; the server had counted 25, so it was changed since."
+      ),
       (nil, "unknown", "nothing says what it was made of"), (["budget": 3], "unknown", "nothing says"),
     ] as [(JSON, String, String)])
   func sources(_ breakdown: JSON, _ source: String, _ sentence: String) {
@@ -121,7 +129,9 @@ private func explain(
     let intervals = told.document["sla"]?["intervals"]?.array ?? []
     #expect(intervals.compactMap { $0["seconds"]?.integer } == [600, 300])
     #expect(
-      intervals.compactMap { $0["local"]?.string } == ["Fri 20 Nov 2026 18:20 to 18:30", "Sat 21 Nov 2026 10:00 to 10:05"])
+      intervals.compactMap { $0["local"]?.string } == [
+        "Fri 20 Nov 2026 18:20 to 18:30", "Sat 21 Nov 2026 10:00 to 10:05",
+      ])
     #expect(
       told.document["sla"]?["sentence"]?.string?.hasPrefix(
         "A hot lead is answered within 15 minutes of office hours: Fri 20 Nov 2026 18:20 to 18:30 (10 minutes), "
@@ -149,8 +159,14 @@ private func explain(
   @Test(
     "what became of the deadline",
     arguments: [
-      (["firstResponseAt": utc("2026-11-20T18:30:00+04:00"), "slaState": "met"], "came at Fri 20 Nov 2026 18:30, 5 minutes before that."),
-      (["firstResponseAt": utc("2026-11-20T20:40:00+04:00"), "slaState": "breached"], "came at Fri 20 Nov 2026 20:40, 2 hours 5 minutes late."),
+      (
+        ["firstResponseAt": utc("2026-11-20T18:30:00+04:00"), "slaState": "met"],
+        "came at Fri 20 Nov 2026 18:30, 5 minutes before that."
+      ),
+      (
+        ["firstResponseAt": utc("2026-11-20T20:40:00+04:00"), "slaState": "breached"],
+        "came at Fri 20 Nov 2026 20:40, 2 hours 5 minutes late."
+      ),
       (["slaState": "warning"], "Nobody has answered, and a third of the time or less is left."),
       (["slaState": "breached"], "Nobody has answered, and that time is past."),
       (["slaState": "breached", "status": "lost"], "It was closed without an answer after that."),
@@ -165,8 +181,14 @@ private func explain(
     "what is due next",
     arguments: [
       ([:], nil, "Next is a first answer, due by Fri 20 Nov 2026 18:35 (Asia/Dubai)."),
-      (["slaResponseDeadline": utc("2026-11-20T18:20:00+04:00")], nil, "Next is a first answer, overdue since Fri 20 Nov 2026 18:20 (Asia/Dubai)."),
-      ([:], ["at": utc("2026-11-20T18:30:00+04:00"), "reminderType": "call"], "Next is a follow-up by telephone, due by Fri 20 Nov 2026 18:30 (Asia/Dubai)."),
+      (
+        ["slaResponseDeadline": utc("2026-11-20T18:20:00+04:00")], nil,
+        "Next is a first answer, overdue since Fri 20 Nov 2026 18:20 (Asia/Dubai)."
+      ),
+      (
+        [:], ["at": utc("2026-11-20T18:30:00+04:00"), "reminderType": "call"],
+        "Next is a follow-up by telephone, due by Fri 20 Nov 2026 18:30 (Asia/Dubai)."
+      ),
       (["firstResponseAt": utc("2026-11-20T18:22:00+04:00")], nil, "Nothing is due."),
       (["status": "lost"], nil, "It is closed, and nothing is due."),
     ] as [(JSON, JSON, String)])

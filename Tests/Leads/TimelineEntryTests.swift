@@ -11,7 +11,8 @@ import Wire
       ("Notification parked: telegram", "telegram", "The team may not have been notified on Telegram"),
       ("Notification to be tried again via slack", "slack", "Another try to notify the team on Slack"),
       ("Notification to be sent once more via email", "email", "The team is to be notified once more by mail"),
-      ("Something else via push", "push", "Something else via push"), ("Notification sent via push", "push", "The team was notified via push"),
+      ("Something else via push", "push", "Something else via push"),
+      ("Notification sent via push", "push", "The team was notified via push"),
     ])
   func notifications(_ title: String, _ channel: String, _ words: String) {
     let entry: JSON = [
@@ -29,7 +30,8 @@ import Wire
       "metadata": ["channel": "slack"],
     ]
     #expect(TimelineEntry.told(failed)["description"] == "HTTP 400 invalid_payload")
-    let parked = failed.setting("title", "Notification parked: slack").setting("description", "`leadpipe delivery retry x`")
+    let parked = failed.setting("title", "Notification parked: slack").setting(
+      "description", "`leadpipe delivery retry x`")
     #expect(TimelineEntry.told(parked)["description"]?.string?.contains("leadpipe") == false)
   }
 
@@ -55,7 +57,8 @@ import Wire
   @Test("what people wrote stays as it is") func people() {
     for entry: JSON in [
       ["type": "note_added", "title": "Note added", "description": "Lead Updated"],
-      ["type": "created", "title": "Created by hand"], ["type": "notification_sent", "title": "Notification sent via slack"],
+      ["type": "created", "title": "Created by hand"],
+      ["type": "notification_sent", "title": "Notification sent via slack"],
     ] { #expect(TimelineEntry.told(entry) == entry) }
   }
 }

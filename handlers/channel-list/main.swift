@@ -7,6 +7,8 @@ import Wire
 
 AdminEndpoint(
   "channel-list", "How each channel stands, and why it is paused", .init("GET", "/api/admin/channels"),
-  output: ["type": "object", "required": ["data"], "properties": ["data": ["type": "array", "items": ChannelState.schema]]],
+  output: [
+    "type": "object", "required": ["data"], "properties": ["data": ["type": "array", "items": ChannelState.schema]],
+  ],
   environment: [Channel.setting(required: false)], calls: .adminListChannels, asking: ChannelState.asking
 ).run()
