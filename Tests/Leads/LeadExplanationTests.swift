@@ -124,8 +124,8 @@ private func explain(
         + "(Asia/Dubai). Nobody has answered yet.")
   }
 
-  @Test("office hours count interval by interval") func officeHours() throws {
-    let told = explain(["slaResponseDeadline": utc("2026-11-21T10:05:00+04:00")], hours: try #require(agency))
+  @Test("office hours count interval by interval") func officeHours() {
+    let told = explain(["slaResponseDeadline": utc("2026-11-21T10:05:00+04:00")], hours: agency)
     let intervals = told.document["sla"]?["intervals"]?.array ?? []
     #expect(intervals.compactMap { $0["seconds"]?.integer } == [600, 300])
     #expect(
@@ -138,7 +138,7 @@ private func explain(
           + "Sat 21 Nov 2026 10:00 to 10:05 (5 minutes) counted, so by Sat 21 Nov 2026 10:05 (Asia/Dubai).") == true)
   }
 
-  @Test("a deadline that other hours made is told as such") func otherHours() throws {
+  @Test("a deadline that other hours made is told as such") func otherHours() {
     for hours in [nil, agency] {
       let told = explain(["slaResponseDeadline": utc("2026-11-20T19:00:00+04:00")], hours: hours)
       #expect(told.document["sla"]?["intervals"] == [])
