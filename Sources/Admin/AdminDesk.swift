@@ -37,6 +37,11 @@ package struct AdminDesk {
       function, auth.map { argument.setting("auth", $0) } ?? argument, deadline: deadline, log: log)
   }
 
+  /// What wakes the workers once a function has queued something for them.
+  func wakeCall(_ settings: Settings, _ afterwards: Afterwards) -> WakeCall {
+    WakeCall(settings, over: database, afterwards)
+  }
+
   /// The token of the session by which a request asks; nil where it asks by a key or by hand.
   package func sessionToken(of request: Request) throws(Problem) -> String? {
     guard case .session(let token) = try Credential(request, configured: configured) else { return nil }

@@ -14,14 +14,18 @@ package struct AdminEndpoint {
   }
 
   package typealias Asking = @Sendable (Question) throws(Problem) -> JSON
+  /// Makes of the settings, once a process, what an answer of the function is told as.
+  package typealias Telling = @Sendable (Settings) throws(Problem) -> @Sendable (JSON) -> JSON
   package typealias Replying = @Sendable (JSON, Request) throws(Problem) -> Reply
 
   private let description: Description
   private let query: Form?
   private let body: Form?
   private let knowsHours: Bool
+  private let wakes: Bool
   private let function: Function
   private let asking: Asking
+  private let telling: Telling?
   private let replying: Replying
 
   /// - Parameters:
@@ -32,20 +36,24 @@ package struct AdminEndpoint {
   ///   - replyHeaders: those that `replying` adds, as JSON Schema.
   ///   - problems: statuses that `asking` and the function refuse with, beside 400, 401, 403, and 404 of a path with parameters.
   ///   - knowsHours: whether the function says how conversations stand to their deadlines.
+  ///   - wakes: whether the function leaves workers something to do.
   ///   - asking: makes the function's argument; as it is without it.
+  ///   - telling: puts the answer into words; as it is without it.
   ///   - replying: makes the reply; the function's answer with `status` without it.
   package init(
     _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, headers: JSON? = nil,
     body: Form? = nil, bodySchema: JSON? = nil, output: JSON = [:], status: Int = 200, replyHeaders: JSON? = nil,
-    problems: [Int] = [],
-    rateClass: String = "admin", bodyLimit: Int = 65_536, knowsHours: Bool = false,
+    problems: [Int] = [], rateClass: String = "admin", bodyLimit: Int = 65_536, knowsHours: Bool = false,
+    wakes: Bool = false,
     environment: [Setting] = [], calls function: Function,
-    asking: @escaping Asking = { question throws(Problem) in question.document }, replying: Replying? = nil
+    asking: @escaping Asking = { question throws(Problem) in question.document }, telling: Telling? = nil,
+    replying: Replying? = nil
   ) {
     description = Description(
       name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: rateClass,
       bodyLimit: body == nil ? 1024 : bodyLimit,
-      environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : []) + environment,
+      environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : [])
+        + (wakes ? WakeCall.settings : []) + environment,
       query: query?.querySchema, headers: headers, statuses: [status], replyHeaders: Self.uncached(replyHeaders),
       problems: problems, input: bodySchema ?? body?.schema ?? ["type": "object"],
       output: status == 204 ? ["type": "object"] : output
@@ -53,8 +61,10 @@ package struct AdminEndpoint {
     self.query = query
     self.body = body
     self.knowsHours = knowsHours
+    self.wakes = wakes
     self.function = function
     self.asking = asking
+    self.telling = telling
     self.replying =
       replying ?? { answer, _ in
         status == 204 ? Reply(status: 204, headers: [:], body: []) : Reply(status: status, answer)
@@ -62,16 +72,19 @@ package struct AdminEndpoint {
   }
 
   package var handler: Handler {
-    Handler(description) { settings throws(Problem) in
+    Handler(description) { settings, afterwards throws(Problem) in
       let desk = AdminDesk(settings)
       let hours = knowsHours ? try OfficeHours(settings) : nil
+      let wake = wakes ? desk.wakeCall(settings, afterwards) : nil
+      let tell = try telling?(settings)
       return { request, log throws(Problem) in
         let answer = try desk.ask(function, for: request, log: log) { () throws(Problem) in
           let argument = try asking(
             Question(document: try read(request), request: request, settings: settings))
           return knowsHours ? argument.setting("warnBefore", Self.warnBefore(request.receivedAt, hours)) : argument
         }
-        var reply = try replying(answer, request)
+        wake?.send()
+        var reply = try replying(tell?(answer) ?? answer, request)
         // What an admin sees stays in no cache.
         reply.headers["cache-control"] = "no-store"
         return reply
@@ -113,7 +126,8 @@ package struct AdminEndpoint {
       ? nil : Form(names.map { .required($0, $0 == "id" ? .uuid : .text(1...100)) })
   }
 
-  private static func warnBefore(_ now: Instant, _ hours: OfficeHours?) -> JSON {
+  /// From which deadlines on a conversation is in warning, as functions that show conversations take it.
+  package static func warnBefore(_ now: Instant, _ hours: OfficeHours?) -> JSON {
     .object(
       SLA.warnBefore(now, within: hours).sorted { $0.key < $1.key }
         .map { JSON.Member($0.key, .string($0.value.iso8601)) })

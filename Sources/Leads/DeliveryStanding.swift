@@ -16,8 +16,8 @@ package struct DeliveryStanding: Sendable {
   private var ofEvent: String {
     let event = facts["event"] ?? [:]
     let type = text(event, "type") ?? "It"
-    if event["notifies"]?.bool == false { return "\(type) notifies nobody, so it has no delivery." }
     let deliveries = (facts["deliveries"]?.array ?? []).compactMap(\.string)
+    if event["notifies"]?.bool == false, deliveries.isEmpty { return "\(type) notifies nobody, so it has no delivery." }
     if text(event, "plannedAt") == nil { return "Its deliveries are not planned yet; \(claimer("plans them"))." }
     if deliveries.isEmpty { return "No channel was configured when it was planned, so it has no delivery." }
     return "This is an event with \(deliveries.count) deliveries, ask for one of them: \(list(deliveries))."

@@ -38,14 +38,22 @@ package struct OfficeHours: Sendable {
 
   /// The moment by which so many seconds of office hours have passed since `start`.
   package func adding(seconds: Int, to start: Instant) -> Instant {
+    intervals(seconds: seconds, from: start).last?.upperBound ?? start
+  }
+
+  /// The hours in which the office is open from `start` on, until they make so many seconds.
+  package func intervals(seconds: Int, from start: Instant) -> [Range<Instant>] {
+    var intervals: [Range<Instant>] = []
     var left = seconds * 1000
     var day = Self.floor(start.milliseconds + offset(start) * 1000, 86_400_000)
     while true {
       for opening in week[(day + 3) % 7] {  // 1970-01-01 was a Thursday
         let from = max(moment(day, opening.lowerBound), start)
         let open = moment(day, opening.upperBound).milliseconds - from.milliseconds
-        if open > 0, left <= open { return Instant(milliseconds: from.milliseconds + left) }
-        left -= max(0, open)
+        guard open > 0 else { continue }
+        intervals.append(from..<Instant(milliseconds: from.milliseconds + min(left, open)))
+        if left <= open { return intervals }
+        left -= open
       }
       day += 1
     }

@@ -27,7 +27,7 @@ package struct Score: Sendable, Equatable {
     }
     let parts = [
       ("budget", Self.budgetPoints(lead)),
-      ("intent", ["invest": 25, "buy": 22, "sell": 20, "rent": 15, "browse": 5][lead.intent ?? ""] ?? 0),
+      ("intent", Self.intentPoints[lead.intent ?? ""] ?? 0),
       ("urgency", Self.urgencyPoints(lead)), ("contact", Self.contactPoints(lead)),
       ("engagement", Self.engagementPoints(lead.messages.count { $0.sender == "customer" })),
     ]
@@ -42,19 +42,27 @@ package struct Score: Sendable, Equatable {
   /// From 80 points hot, from 50 warm, else cold: the same everywhere.
   package static func quality(of points: Int) -> String { points >= 80 ? "hot" : points >= 50 ? "warm" : "cold" }
 
+  /// The parts of what we count, with the most that each can be.
+  package static let parts = [("budget", 30), ("intent", 25), ("urgency", 15), ("contact", 20), ("engagement", 10)]
+
+  static let intentPoints = ["invest": 25, "buy": 22, "sell": 20, "rent": 15, "browse": 5]
+
+  /// From so many dirhams on so many points; below the last one 5.
+  static func budgetScale(_ intent: String?) -> [(amount: Double, points: Int)] {
+    switch intent {
+    case "rent": [(500_000, 30), (250_000, 25), (150_000, 20), (80_000, 12)]
+    case "invest": [(20_000_000, 30), (10_000_000, 26), (5_000_000, 22), (2_000_000, 16), (1_000_000, 10)]
+    default: [(10_000_000, 30), (5_000_000, 25), (2_000_000, 20), (1_000_000, 15), (500_000, 10)]
+    }
+  }
+
   /// Up to 30 points, on a scale of its own for sale, yearly rent and investment (AED).
   private static func budgetPoints(_ lead: Lead) -> Int {
     guard let text = lead.budget ?? lead.details["expectedPrice"]?.string, var amount = Budget.amount(in: text),
       amount > 0
     else { return 0 }
     if lead.intent == "rent", ["month", "شهر"].contains(where: text.lowercased().contains) { amount *= 12 }
-    let scale: [(Double, Int)] =
-      switch lead.intent {
-      case "rent": [(500_000, 30), (250_000, 25), (150_000, 20), (80_000, 12)]
-      case "invest": [(20_000_000, 30), (10_000_000, 26), (5_000_000, 22), (2_000_000, 16), (1_000_000, 10)]
-      default: [(10_000_000, 30), (5_000_000, 25), (2_000_000, 20), (1_000_000, 15), (500_000, 10)]
-      }
-    return scale.first { amount >= $0.0 }?.1 ?? 5
+    return budgetScale(lead.intent).first { amount >= $0.amount }?.points ?? 5
   }
 
   /// Up to 20 points for ways to answer.

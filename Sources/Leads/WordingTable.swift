@@ -14,6 +14,7 @@ struct Wording: Sendable {
     case ("sla.warning", _): sla("⚠️ SLA Warning")
     case ("sla.breached", _): sla("🚨 SLA BREACHED")
     case ("newsletter.subscribed", _): newsletter
+    case ("channel.test", _): channelTest
     case ("lead.created", "chatbot"): chatbot
     case ("lead.created", "contact_form"): contactForm
     case ("lead.created", "property_inquiry"): propertyInquiry
@@ -62,6 +63,13 @@ struct Wording: Sendable {
     rows: [
       Row("Email") { line("email")($0) ?? line("customerEmail")($0) }, Row("Source", "source"),
       Row("Subscribed At", moment("subscribedAt")),
+    ], adminLabel: nil)
+
+  private static let channelTest = Wording(
+    header: "🔧 Test Message", subject: "Test message from Leadpipe",
+    rows: [
+      Row("Message") { _ in "This channel works: new leads arrive here." }, Row("Asked for by", "by"),
+      Row("Asked for at", moment("askedAt")),
     ], adminLabel: nil)
 
   private static func sla(_ header: String) -> Wording {

@@ -17,13 +17,31 @@ extension Setting {
   }
 }
 
+extension Zone {
+  /// As TIME_ZONE says.
+  fileprivate init(_ settings: Settings) throws(Problem) {
+    guard let zone = Zone(Self.name(settings)) else {
+      throw Problem(.misconfigured, "TIME_ZONE must be a zone that this system knows: install tzdata")
+    }
+    self = zone
+  }
+
+  fileprivate static func name(_ settings: Settings) -> String { settings["TIME_ZONE"] ?? "Asia/Dubai" }
+}
+
+extension LocalClock {
+  /// As TIME_ZONE says.
+  package init(_ settings: Settings) throws(Problem) {
+    let zone = try Zone(settings)
+    self.init(zone: Zone.name(settings)) { zone.offset(at: $0) }
+  }
+}
+
 extension OfficeHours {
   /// As BUSINESS_HOURS and TIME_ZONE say; nil where there is no BUSINESS_HOURS.
   package init?(_ settings: Settings) throws(Problem) {
     guard let text = settings["BUSINESS_HOURS"] else { return nil }
-    guard let zone = Zone(settings["TIME_ZONE"] ?? "Asia/Dubai") else {
-      throw Problem(.misconfigured, "TIME_ZONE must be a zone that this system knows: install tzdata")
-    }
+    let zone = try Zone(settings)
     do { try self.init(text) { zone.offset(at: $0) } } catch {
       throw Problem(.misconfigured, "BUSINESS_HOURS \(error.reason)")
     }

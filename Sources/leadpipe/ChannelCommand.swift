@@ -6,8 +6,8 @@ import Wire
 /// `leadpipe channel`: what concerns a channel as a whole.
 struct ChannelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "channel", abstract: "See channels and their pauses, and end a pause.",
-    subcommands: [ChannelList.self, ChannelResume.self])
+    commandName: "channel", abstract: "See channels and their pauses, end a pause, and send a test message.",
+    subcommands: [ChannelList.self, ChannelResume.self, ChannelTest.self])
 }
 
 struct ChannelList: ParsableCommand {

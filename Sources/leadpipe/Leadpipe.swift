@@ -13,7 +13,7 @@ struct Leadpipe: AsyncParsableCommand {
     subcommands: [
       Up.self, Gateway.self, WorkerCommand.self, Migrate.self, Rollback.self, Invoke.self, Routes.self,
       OpenAPICommand.self, Channels.self, SinkCommand.self, Generate.self, DeliveryCommand.self, ChannelCommand.self,
-      EventCommand.self, KeyCommand.self,
+      EventCommand.self, KeyCommand.self, LeadCommand.self, ExplainCommand.self,
     ])
 }
 

@@ -1,3 +1,4 @@
+import Admin
 import ArgumentParser
 import Glibc
 import Handler
@@ -10,10 +11,11 @@ import Wire
 struct OperatorDesk {
   private let database: Database
   private let log: Log
+  private let settings: Settings
 
   init() throws {
     let environment = KnownSettings.given()
-    _ = try KnownSettings.check(environment)
+    settings = try KnownSettings.check(environment)
     log = Log(environment)
     database =
       if let own = environment["DATABASE_URL_ADMIN"] {
@@ -32,6 +34,24 @@ struct OperatorDesk {
       Console.tell("\(error.detail)\n")
       throw ExitCode(ExitStatus.of(status: error.kind.status))
     }
+  }
+
+  /// The agency's hours and clock, and from which deadlines on a conversation is in warning by them.
+  func office() throws -> (hours: OfficeHours?, clock: LocalClock, warnBefore: JSON) {
+    do throws(Problem) {
+      let hours = try OfficeHours(settings)
+      return (hours, try LocalClock(settings), AdminEndpoint.warnBefore(.now, hours))
+    } catch {
+      Console.tell("\(error.detail)\n")
+      throw ExitCode(ExitStatus.misconfigured)
+    }
+  }
+
+  /// Wakes the workers, as far as their socket is known here; they poll too.
+  func wakeWorkers() {
+    let afterwards = Afterwards()
+    WakeCall(settings, over: database, afterwards).send()
+    afterwards.finish(now: .now, log: log)
   }
 
   /// Asks until the function says that nothing is left, from where the last answer ended; the deliveries of all answers.

@@ -43,7 +43,8 @@ struct WordingTests {
       ("lead.created", "sell_submission", "🏷️ New Valuation Request"),
       ("newsletter.subscribed", "newsletter", "📧 New Newsletter Subscription"),
       ("sla.warning", "chatbot", "⚠️ SLA Warning"), ("sla.breached", "chatbot", "🚨 SLA BREACHED"),
-      ("lead.created", "somewhere", "🔔 New Lead"), ("lead.odd", "chatbot", "🔔 Event lead.odd"),
+      ("channel.test", "", "🔧 Test Message"), ("lead.created", "somewhere", "🔔 New Lead"),
+      ("lead.odd", "chatbot", "🔔 Event lead.odd"),
     ])
   func sources(eventType: String, source: String, header: String) {
     #expect(Sample.notice(["source": .string(source)], eventType: eventType).header == header)
@@ -62,6 +63,17 @@ struct WordingTests {
     let inquiry: JSON = ["source": "property_inquiry", "propertyUrl": .string(text)]
     #expect((Sample.notice(inquiry).links.map(\.label) == ["View Property"]) == isLink)
     #expect(Sample.notice(frontend: text).links.isEmpty == !isLink)
+  }
+
+  @Test("a test message says that it is one, in every channel")
+  func channelTest() throws {
+    let payload: JSON = ["channel": "email", "by": "Omar", "askedAt": "2026-11-23T10:00:00.000Z"]
+    let notice = Sample.notice(payload, eventType: "channel.test", frontend: "https://app.example")
+    #expect(notice.subject == "Test message from Leadpipe")
+    #expect(notice.fallback == "🔧 Test Message")
+    #expect(
+      notice.fields.map(\.value) == ["This channel works: new leads arrive here.", "Omar", "2026-11-23 10:00 UTC"])
+    #expect(notice.links.isEmpty)
   }
 
   @Test("a name stays on one line and turns nothing around")

@@ -98,7 +98,7 @@ def test_routes_lists_every_handler_with_its_class():
     assert rows["lead-capture"][:2] == ["intake", "POST /api/chatbot/leads"]
     assert rows["health-check"][:2] == ["intake", "GET /health"]
     assert rows["rate-limit"][:2] == ["none", "(step)"]
-    assert all(fields[:2] == ["worker", "(step)"] for name, fields in rows.items() if name.startswith(("delivery-", "event-", "notify-")))
+    assert all(fields[:2] == ["worker", "(step)"] for name, fields in rows.items() if name == "event-claim" or name.startswith(("delivery-", "notify-")))
 
 
 def test_invoke_runs_a_handler_from_stdin_or_a_file_with_its_exit_status(settings, tmp_path, database):

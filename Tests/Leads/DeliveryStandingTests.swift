@@ -84,6 +84,9 @@ import Wire
     }
     #expect(
       sentence(["type": "lead.updated", "notifies": false]) == "lead.updated notifies nobody, so it has no delivery.")
+    // A test message, which is planned as it is born.
+    let planned: JSON = ["type": "channel.test", "notifies": false, "plannedAt": .string(Self.before)]
+    #expect(sentence(planned, ["d1"]) == "This is an event with 1 deliveries, ask for one of them: d1.")
     #expect(sentence(["notifies": true]) == "Its deliveries are not planned yet; the next claim plans them.")
     #expect(sentence(["notifies": true, "plannedAt": .string(Self.before)]).hasPrefix("No channel was configured"))
     #expect(

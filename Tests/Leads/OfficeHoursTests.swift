@@ -94,6 +94,15 @@ private func deadline(
     #expect(try deadline("hot", received, hours, dubai) == due)
   }
 
+  @Test("the hours that count are told one by one, and end at the deadline") func intervals() throws {
+    let hours = try OfficeHours("Mon-Fri 09:00-12:00, Mon-Fri 13:00-18:30", offset: dubai)
+    let start = try #require(Instant(iso8601: "2026-11-20T11:30:00+04:00"))
+    let intervals = hours.intervals(seconds: 8 * 3600, from: start)
+    #expect(intervals.map { $0.upperBound.seconds(since: $0.lowerBound) } == [1800, 19_800, 7200])
+    #expect(intervals.map(\.lowerBound.iso8601).last == "2026-11-23T05:00:00.000Z")
+    #expect(intervals.last?.upperBound == hours.adding(seconds: 8 * 3600, to: start))
+  }
+
   @Test("an hour a week is enough, however long it takes") func shortWeek() throws {
     #expect(
       try deadline("cold", "2026-11-20T10:00:00+04:00", "Fri 10:00-11:00", dubai) == "2027-04-30T07:00:00.000Z")

@@ -34,6 +34,20 @@ drop function if exists public.create_follow_up(jsonb);
 drop function if exists public.update_follow_up(jsonb);
 drop function if exists public.list_follow_ups(jsonb);
 drop function if exists public.note_next_follow_up(uuid);
+drop function if exists public.admin_list_channels(jsonb);
+drop function if exists public.admin_list_deliveries(jsonb);
+drop function if exists public.admin_list_events(jsonb);
+drop function if exists public.admin_replay_event(jsonb);
+drop function if exists public.admin_resume_channel(jsonb);
+drop function if exists public.admin_retry_delivery(jsonb);
+drop function if exists public.deliveries_page(jsonb);
+drop function if exists public.event_document(jsonb);
+drop function if exists public.events_page(jsonb);
+drop function if exists public.explain_conversation(jsonb);
+drop function if exists public.list_conversation_deliveries(jsonb);
+drop function if exists public.list_conversation_events(jsonb);
+drop function if exists public.list_timeline(jsonb);
+drop function if exists public.test_channel(jsonb);
 
 do $$
 begin

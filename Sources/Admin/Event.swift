@@ -1,0 +1,50 @@
+import Leads
+import Wire
+
+/// An entry of the event log.
+package enum Event {
+  package static let listForm = Form(
+    [
+      .optional("type", .choices(LeadEventType.names)), .optional("conversationId", .uuid),
+      .optional("processed", .boolean), .optional("since", .instant), .optional("until", .instant),
+    ] + Page.onward)
+
+  package static let schema: JSON = [
+    "type": "object", "required": ["id", "type", "conversationId", "payload", "processed", "createdAt", "deliveries"],
+    "properties": [
+      "id": uuid, "type": ["enum": .array(LeadEventType.names.map(JSON.string))], "conversationId": perhapsUUID,
+      "payload": ["type": "object"],
+      "processed": ["type": "boolean", "description": "whether nothing is left to be sent about it"],
+      "retryCount": ["type": "integer"], "lastError": ["type": ["string", "null"]],
+      "createdAt": ["type": "string", "format": "date-time"], "plannedAt": perhapsTime, "processedAt": perhapsTime,
+      "deliveries": [
+        "type": "array",
+        "items": [
+          "type": "object", "required": ["id", "channel", "state"],
+          "properties": ["id": uuid, "channel": ["type": "string"], "state": ["type": "string"]],
+        ],
+      ],
+    ],
+  ]
+
+  package static let replaySchema: JSON = [
+    "type": "object", "required": ["id", "deliveries"],
+    "properties": [
+      "id": uuid,
+      "deliveries": [
+        "type": "array",
+        "items": [
+          "type": "object", "required": ["id", "replayOf", "channel", "recipient"],
+          "properties": [
+            "id": uuid, "replayOf": uuid, "eventId": uuid, "channel": ["type": "string"],
+            "recipient": ["type": "string"], "wasStatus": ["type": "string"], "wasClass": ["type": "string"],
+          ],
+        ],
+      ],
+    ],
+  ]
+
+  private static let uuid: JSON = ["type": "string", "format": "uuid"]
+  private static let perhapsUUID: JSON = ["type": ["string", "null"], "format": "uuid"]
+  private static let perhapsTime: JSON = ["type": ["string", "null"], "format": "date-time"]
+}

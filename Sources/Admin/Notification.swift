@@ -1,0 +1,35 @@
+import Leads
+import Wire
+
+/// A message about an event to one recipient: what was, is or will be sent.
+package enum Notification {
+  private static let states = ["pending", "claimed", "sending", "sent", "delivered", "waiting", "parked", "given-up"]
+  private static let statuses = ["pending", "sending", "sent", "delivered", "failed"]
+  /// `lost` is never written down.
+  private static let classes = DeliveryOutcome.Class.allCases.filter { $0 != .lost }.map(\.rawValue)
+
+  package static let listForm = Form(
+    [
+      .optional("status", .choice(states + ["failed"])), .optional("channel", .choice(Channel.names)),
+      .optional("class", .choice(classes)), .optional("since", .instant),
+    ] + Page.onward)
+
+  package static let schema: JSON = [
+    "type": "object", "required": ["id", "eventId", "channel", "recipient", "status", "state", "tries", "createdAt"],
+    "properties": [
+      "id": uuid, "eventId": uuid, "eventType": ["type": "string"], "conversationId": perhapsUUID,
+      "channel": ["type": "string"], "recipient": ["type": "string"], "subject": perhapsText,
+      "status": ["enum": .array(statuses.map(JSON.string))],
+      "state": ["enum": .array(states.map(JSON.string)), "description": "parts what status keeps together"],
+      "class": ["type": ["string", "null"], "description": "what the last try came to"],
+      "tries": ["type": "integer", "minimum": 0], "reason": perhapsText, "providerId": perhapsText,
+      "createdAt": ["type": "string", "format": "date-time"], "nextAttemptAt": perhapsTime, "sentAt": perhapsTime,
+      "retriedAt": perhapsTime, "leasedBy": perhapsText, "leaseUntil": perhapsTime, "replayOf": perhapsUUID,
+    ],
+  ]
+
+  private static let uuid: JSON = ["type": "string", "format": "uuid"]
+  private static let perhapsUUID: JSON = ["type": ["string", "null"], "format": "uuid"]
+  private static let perhapsTime: JSON = ["type": ["string", "null"], "format": "date-time"]
+  private static let perhapsText: JSON = ["type": ["string", "null"]]
+}

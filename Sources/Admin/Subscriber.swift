@@ -1,0 +1,20 @@
+import Leads
+import Wire
+
+/// Who gets the newsletter, or did.
+package enum Subscriber {
+  private static let statuses = ["active", "unsubscribed"]
+
+  package static let listForm = Form(
+    [.optional("status", .choice(statuses)), .optional("query", .text(1...254))] + Page.fields)
+
+  package static let schema: JSON = [
+    "type": "object", "required": ["id", "email", "status", "source", "subscribedAt", "unsubscribedAt"],
+    "properties": [
+      "id": ["type": "string", "format": "uuid"], "email": ["type": "string"],
+      "status": ["enum": .array(statuses.map(JSON.string))], "source": ["type": ["string", "null"]],
+      "subscribedAt": ["type": "string", "format": "date-time"],
+      "unsubscribedAt": ["type": ["string", "null"], "format": "date-time"],
+    ],
+  ]
+}

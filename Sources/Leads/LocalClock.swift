@@ -1,0 +1,37 @@
+import Wire
+
+/// The clock on the agency's wall.
+package struct LocalClock: Sendable {
+  /// `Asia/Dubai`.
+  package let zone: String
+  private let offset: @Sendable (Instant) -> Int
+
+  /// - Parameter offset: seconds that the clock is ahead of UTC at a moment.
+  package init(zone: String, offset: @escaping @Sendable (Instant) -> Int) {
+    self.zone = zone
+    self.offset = offset
+  }
+
+  /// `Fri 20 Nov 2026 18:20`.
+  package func text(_ moment: Instant) -> String { "\(day(moment)) \(time(moment))" }
+
+  /// `Fri 20 Nov 18:20 to 18:30`, with the second day where there is one.
+  package func text(_ interval: Range<Instant>) -> String {
+    let (from, to) = (interval.lowerBound, interval.upperBound)
+    return "\(text(from)) to \(day(from) == day(to) ? time(to) : text(to))"
+  }
+
+  private func local(_ moment: Instant) -> Instant { moment.adding(seconds: offset(moment)) }
+
+  private func day(_ moment: Instant) -> String {
+    let date = local(moment)
+    let days = date.milliseconds / 86_400_000
+    let (year, month, day) = Instant.civil(days)
+    return "\(Self.weekdays[(days + 3) % 7]) \(day) \(Self.months[month - 1]) \(year)"
+  }
+
+  private func time(_ moment: Instant) -> String { String(local(moment).iso8601.dropFirst(11).prefix(5)) }
+
+  private static let weekdays = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+  private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+}

@@ -1,0 +1,56 @@
+import ArgumentParser
+import Leads
+import Store
+import Wire
+
+/// `leadpipe lead`: leads at the terminal. What people said of themselves goes to stdout, because it was asked for, and nowhere else.
+struct LeadCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lead", abstract: "See leads: fields, messages and what happened.", subcommands: [LeadShow.self])
+}
+
+struct LeadShow: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Show a lead with its messages and what happened.")
+
+  @Argument(help: "The conversation.") var id: UUIDText
+  @OptionGroup var options: OperatorOptions
+
+  func run() throws {
+    let desk = try OperatorDesk()
+    let question: JSON = ["id": .string(id.text)]
+    let shown = try desk.ask(.showConversation, question.setting("warnBefore", try desk.office().warnBefore))
+    let lead = shown["conversation"] ?? [:]
+    let timeline = try desk.ask(.listTimeline, question.setting("limit", 200))["data"]?.array ?? []
+    let told = Array(timeline.map(TimelineEntry.told).reversed())
+    if options.json { return Console.say(lead.setting("timeline", .array(told)).text + "\n") }
+
+    for member in lead.members ?? [] where member.key != "messages" && !member.value.isNull {
+      Console.say(member.key + String(repeating: " ", count: max(1, 22 - member.key.utf8.count)))
+      Console.say(Listing.plain(Self.text(member.value)) + "\n")
+    }
+    Console.say("\n")
+    Listing(isJSON: false).show(
+      lead["messages"]?.array ?? [],
+      [
+        ("TIME", Listing.member("timestamp")), ("WHO", Listing.member("sender")),
+        ("SAID", Listing.member("messageText")),
+      ])
+    Console.say("\n")
+    Listing(isJSON: false).show(
+      told,
+      [
+        ("TIME", Listing.member("at")),
+        ("BY", { Listing.member($0["actorName"]?.string == nil ? "actorType" : "actorName")($0) }),
+        ("WHAT HAPPENED", Listing.member("title")), ("MORE", Listing.member("description")),
+      ])
+  }
+
+  private static func text(_ value: JSON) -> String {
+    switch value {
+    case .string(let text), .number(let text): text
+    case .array(let items): items.compactMap(\.string).joined(separator: ", ")
+    default: value.text
+    }
+  }
+}

@@ -1,0 +1,1 @@
+select paused_until is null, fail_streak from notification_channels

@@ -1,0 +1,1 @@
+select paused_until is null from notification_channels

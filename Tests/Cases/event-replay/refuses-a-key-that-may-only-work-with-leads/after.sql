@@ -1,0 +1,1 @@
+select count(*) from notification_logs where replay_of is not null

@@ -1,0 +1,1 @@
+select actor_name from conversation_timeline
