@@ -19,32 +19,28 @@ create table if not exists public.conversation_changes (
 );
 comment on table public.conversation_changes is 'Which conversations have changed since conversation_words was written.';
 
-create or replace function public.note_new_conversations() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function public.note_new_conversations() returns trigger language plpgsql as $$
 begin
   insert into public.conversation_changes select id from changed;
   return null;
 end
 $$;
 
-create or replace function public.note_changed_messages() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function public.note_changed_messages() returns trigger language plpgsql as $$
 begin
   insert into public.conversation_changes select distinct conversation_id from changed;
   return null;
 end
 $$;
 
-create or replace function public.note_changed_message() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function public.note_changed_message() returns trigger language plpgsql as $$
 begin
   insert into public.conversation_changes values (new.conversation_id);
   return null;
 end
 $$;
 
-create or replace function public.note_changed_conversation() returns trigger
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function public.note_changed_conversation() returns trigger language plpgsql as $$
 begin
   insert into public.conversation_changes values (new.id);
   return null;
@@ -55,13 +51,15 @@ create or replace trigger conversations_new_words after insert on public.convers
   referencing new table as changed for each statement execute function public.note_new_conversations();
 create or replace trigger conversations_changed_words
   after update of customer_name, customer_phone, customer_email, tags, notes, status, lead_score, lead_quality, budget, preferred_area, intent,
-    assigned_agent_id, source, created_at on public.conversations
+    assigned_agent_id, source, first_response_at, sla_response_deadline, sla_breached, created_at on public.conversations
   for each row when (
     (old.customer_name, old.customer_phone, old.customer_email, old.tags, old.notes, old.status, old.lead_score, old.lead_quality, old.budget,
-     old.preferred_area, old.intent, old.assigned_agent_id, old.source, old.created_at)
+     old.preferred_area, old.intent, old.assigned_agent_id, old.source, old.first_response_at, old.sla_response_deadline, old.sla_breached,
+     old.created_at)
     is distinct from
     (new.customer_name, new.customer_phone, new.customer_email, new.tags, new.notes, new.status, new.lead_score, new.lead_quality, new.budget,
-     new.preferred_area, new.intent, new.assigned_agent_id, new.source, new.created_at))
+     new.preferred_area, new.intent, new.assigned_agent_id, new.source, new.first_response_at, new.sla_response_deadline, new.sla_breached,
+     new.created_at))
   execute function public.note_changed_conversation();
 create or replace trigger chat_messages_new_words after insert on public.chat_messages
   referencing new table as changed for each statement execute function public.note_changed_messages();
@@ -94,7 +92,7 @@ comment on table public.conversation_words is
 comment on column public.conversation_words.amount is 'The largest amount of the budget, in dirhams; null where it names none.';
 comment on column public.conversation_words.words is
   'Words of name (A), mail (B), tags and notes (C) and messages. And, compared as a whole: e= mail addresses, p= the telephone number and
-r= the same from its end, s= status, q= quality, i= intent, a= area, g= agent, o= source, t= tags.';
+r= the same from its end, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first answer, t= tags.';
 
 -- Every word there is, so that the beginning of a word can be made the words it may mean: looking those up costs a tenth.
 create table if not exists public.known_words (
@@ -169,7 +167,14 @@ declare
   v_own text := left(array_to_string(c.tags, ' '), 20000) || ' ' || left(coalesce(c.notes, ''), 20000);
   v_phone text := nullif(left(public.phone_digits(c.customer_phone), 30), '');
   v_whole text[] := array['s=' || c.status, 'q=' || c.lead_quality, public.whole('i=', c.intent), public.whole('a=', c.preferred_area),
-    'g=' || c.assigned_agent_id, public.whole('o=', c.source), 'p=' || v_phone, 'r=' || reverse(v_phone)];
+    'g=' || c.assigned_agent_id, public.whole('o=', c.source),
+    -- Of the first answer what time does not change.
+    'l=' || case
+      when c.first_response_at > c.sla_response_deadline then 'late'
+      when c.first_response_at is not null then 'met'
+      when c.status not in ('completed', 'lost', 'converted') then 'open'
+      when c.sla_breached then 'late' else 'closed' end,
+    'p=' || v_phone, 'r=' || reverse(v_phone)];
 begin
   if c.tags <> '{}' then
     v_whole := v_whole || array(select public.whole('t=', tag) from unnest(c.tags) as tag);
@@ -367,7 +372,7 @@ begin
   create type public.conversation_search as (
     statuses text[], qualities text[], intents text[], areas text[], agents uuid[], tags text[], sources text[], follow_ups text[],
     sla_states text[], least_score integer, most_score integer, since timestamptz, until timestamptz,
-    now timestamptz, today timestamptz, tomorrow timestamptz, due_hot timestamptz, due_warm timestamptz, due_cold timestamptz,
+    now timestamptz, today timestamptz, tomorrow timestamptz, warn_hot timestamptz, warn_warm timestamptz, warn_cold timestamptz,
     wanted tsquery, whole tsquery, after_score integer, after_amount double precision, after_time timestamptz,
     after_created timestamptz, after_id uuid);
 exception when duplicate_object then null;
@@ -387,6 +392,9 @@ $$;
 -- texts come out of here.
 create or replace function public.conditions_of(f public.conversation_search) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  c_warn constant text :=
+    'case t.lead_quality when ''hot'' then ($1).warn_hot when ''warm'' then ($1).warn_warm else ($1).warn_cold end';
 begin
   return concat_ws(' and ', 'true',
     case when f.statuses is not null then 't.status = any (($1).statuses)' end,
@@ -403,17 +411,41 @@ begin
        when 'due-today' then 't.follow_up_date >= ($1).today and t.follow_up_date < ($1).tomorrow'
        when 'overdue' then 't.follow_up_date < ($1).now'
        when 'scheduled' then 't.follow_up_date >= ($1).now' end, ' or ') || ')' from unnest(f.follow_ups) as state),
+    -- As sla_state says it.
     (select '(' || string_agg(case state
-       when 'met' then 't.first_response_at <= t.sla_response_deadline'
-       when 'breached' then 't.first_response_at > t.sla_response_deadline or '
-         't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') and t.sla_response_deadline <= ($1).now'
-       when 'warning' then
-         't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') and t.sla_response_deadline > ($1).now '
-         'and t.sla_response_deadline <= case t.lead_quality when ''hot'' then ($1).due_hot when ''warm'' then ($1).due_warm else ($1).due_cold end'
-       when 'ok' then
-         't.sla_response_deadline is null or t.first_response_at is null and (t.status in (''completed'', ''lost'', ''converted'') '
-         'or t.sla_response_deadline > case t.lead_quality when ''hot'' then ($1).due_hot when ''warm'' then ($1).due_warm else ($1).due_cold end)'
+       when 'met' then 't.first_response_at is not null and (t.first_response_at > t.sla_response_deadline) is not true'
+       when 'breached' then 't.first_response_at > t.sla_response_deadline or t.first_response_at is null and '
+         'case when t.status in (''completed'', ''lost'', ''converted'') then t.sla_breached else t.sla_response_deadline <= ($1).now end'
+       when 'warning' then 't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') '
+         'and t.sla_response_deadline > ($1).now and t.sla_response_deadline <= ' || c_warn
+       when 'ok' then 't.first_response_at is null and case when t.status in (''completed'', ''lost'', ''converted'') then not t.sla_breached '
+         'else (t.sla_response_deadline <= ($1).now) is not true and (t.sla_response_deadline <= ' || c_warn || ') is not true end'
        end, ' or ') || ')' from unnest(f.sla_states) as state));
+end
+$$;
+
+-- A place in a list as the client keeps it: JSON in base64url, which it is not to look into.
+create or replace function public.cursor_of(p jsonb) returns text language plpgsql immutable as $$
+begin
+  return translate(encode(convert_to(p::text, 'UTF8'), 'base64'), E'+/=\n', '-_');
+end
+$$;
+
+-- What cursor_of was given, where it was of this list and order and has so many parts; else LP400.
+create or replace function public.cursor_parts(p text, p_order text, p_parts integer) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_parts jsonb;
+begin
+  if p ~ '^[A-Za-z0-9_-]+$' and length(p) <= 400 then
+    v_parts := convert_from(decode(translate(p, '-_', '+/') || repeat('=', -length(p) & 3), 'base64'), 'UTF8');
+  end if;
+  if v_parts ->> 0 is distinct from p_order or jsonb_array_length(v_parts) <> p_parts then
+    raise exception using errcode = 'LP400';
+  end if;
+  return v_parts;
+exception when others then
+  raise exception using errcode = 'LP400', message = 'is no cursor of this list in this order', column = 'cursor';
 end
 $$;
 
@@ -442,7 +474,7 @@ language plpgsql set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   c_exact constant integer := 10000;
-  c_walk constant integer := 5000;
+  c_walk constant integer := 3000;
   c_down constant text := 't.created_at desc, t.id desc';
   c_up constant text := 't.created_at, t.id';
   c_after_down constant text := '(t.created_at, t.id) < (($1).after_created, ($1).after_id)';
@@ -465,6 +497,7 @@ declare
   v_conditions text;
   v_answers_alone boolean;
   v_behind bigint := 0;
+  v_rows_known double precision := (select reltuples from pg_class where oid = 'public.conversation_words'::regclass);
   v_expected double precision;
   v_raw bigint;
   v_count bigint;
@@ -493,9 +526,9 @@ begin
   f.now := now();
   f.today := date_trunc('day', f.now at time zone v_zone) at time zone v_zone;
   f.tomorrow := (date_trunc('day', f.now at time zone v_zone) + interval '1 day') at time zone v_zone;
-  f.due_hot := (p #>> '{warnBefore,hot}')::timestamptz;
-  f.due_warm := (p #>> '{warnBefore,warm}')::timestamptz;
-  f.due_cold := (p #>> '{warnBefore,cold}')::timestamptz;
+  f.warn_hot := (p #>> '{warnBefore,hot}')::timestamptz;
+  f.warn_warm := (p #>> '{warnBefore,warm}')::timestamptz;
+  f.warn_cold := (p #>> '{warnBefore,cold}')::timestamptz;
   if p ->> 'query' is not null then
     select wanted into f.wanted from public.asked(p ->> 'query');
     if f.wanted is null then
@@ -508,6 +541,10 @@ begin
   f.whole := nullif(concat_ws('&', '(' || f.wanted::text || ')',
     public.any_whole('s=', f.statuses), public.any_whole('q=', f.qualities), public.any_whole('i=', f.intents),
     public.any_whole('a=', f.areas), public.any_whole('g=', f.agents::text[]), public.any_whole('o=', f.sources),
+    public.any_whole('l=', array(
+      select distinct answer from unnest(f.sla_states) as state,
+        unnest(case state when 'met' then '{met}' when 'breached' then '{late,open}' when 'warning' then '{open}' else '{closed,open}' end::text[])
+        as answer)),
     public.any_whole('t=', f.tags, '&')), '');
   v_answers_alone := f.follow_ups is null and f.sla_states is null and v_sort not in ('follow-up', 'sla');
 
@@ -548,14 +585,8 @@ begin
 
   -- Where to begin.
   if p ->> 'cursor' is not null then
+    v_cursor := public.cursor_parts(p ->> 'cursor', v_sort, 5);
     begin
-      if p ->> 'cursor' !~ '^[A-Za-z0-9_-]+$' or length(p ->> 'cursor') > 400 then
-        raise exception using errcode = 'LP400';
-      end if;
-      v_cursor := convert_from(decode(translate(p ->> 'cursor', '-_', '+/') || repeat('=', -length(p ->> 'cursor') & 3), 'base64'), 'UTF8')::jsonb;
-      if v_cursor ->> 0 is distinct from v_sort then
-        raise exception using errcode = 'LP400';
-      end if;
       v_segment := (v_cursor ->> 1)::integer;
       f.after_created := (v_cursor ->> 3)::timestamptz;
       f.after_id := (v_cursor ->> 4)::uuid;
@@ -569,7 +600,7 @@ begin
         raise exception using errcode = 'LP400';
       end if;
     exception when others then
-      raise exception using errcode = 'LP400', message = 'is no cursor of this list and order', column = 'cursor';
+      raise exception using errcode = 'LP400', message = 'is no cursor of this list in this order', column = 'cursor';
     end;
   else
     v_skip := (coalesce((p ->> 'page')::integer, 1) - 1) * v_limit;
@@ -585,11 +616,16 @@ begin
   end if;
   v_expected := case when f.wanted is null then 1 else
       public.expected_rows('select from public.conversation_words t where t.words @@ ($1).wanted', f)
-      / greatest(1, (select reltuples from pg_class where oid = 'public.conversation_words'::regclass)) end
+      / greatest(1, v_rows_known) end
     * public.expected_rows('select from public.conversations t where ' || v_conditions, f);
   v_ways := case
     when f.whole is null or v_behind > 0 then '{walk}'
-    when v_expected <= c_exact then '{set,walk}'
+    -- A few days are read as they are.
+    when num_nonnulls(f.since, f.until) > 0 and public.expected_rows(
+      'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
+      'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * c_exact then '{walk}'
+    -- The planner knows nothing of the beginnings of many words.
+    when v_expected <= c_exact and f.wanted::text !~ '''[^''=]{2}[^'']*'':\*' then '{set,walk}'
     else '{stroll,set,walk}' end;
 
   v_source := case
@@ -649,19 +685,167 @@ begin
   -- How many in all.
   v_raw := case when f.after_id is null and cardinality(v_ids) <= v_skip + v_limit then cardinality(v_ids) end;
   v_total := coalesce(v_total, v_raw);
-  if v_total is null and v_expected <= c_exact then
+  if v_way = 'stroll' and f.wanted is not null then
+    -- So many of the rows that were walked, if the rest is like them.
+    v_expected := greatest(v_expected, v_rows_known * cardinality(v_ids) / c_walk);
+  end if;
+  if v_total is null and v_expected <= c_exact and (v_way <> 'stroll' or f.wanted is null or v_rows_known <= 10 * c_exact) then
     execute 'select count(*) from (select from ' || v_source || ' t where ' || v_conditions
       || case when f.wanted is not null then ' and t.words @@ ($1).wanted' else '' end || ' limit $2) counted'
     into v_total using f, c_exact + 1;
-    v_total := nullif(v_total, c_exact + 1);
+    if v_total > c_exact then
+      v_total := null;
+      v_expected := greatest(v_expected, c_exact + 1);
+    end if;
   end if;
 
   return jsonb_strip_nulls(jsonb_build_object(
     'ids', to_jsonb(v_ids[v_skip + 1:v_skip + v_limit]),
-    'total', coalesce(v_total, greatest(round(v_expected)::bigint, c_exact + 1)),
+    'total', coalesce(v_total, round(v_expected)::bigint),
     'totalIsEstimate', v_total is null,
     'nextCursor', case when cardinality(v_ids) > v_skip + v_limit then
-      translate(encode(convert_to(v_cursor::text, 'UTF8'), 'base64'), E'+/=\n', '-_') end,
+      public.cursor_of(v_cursor) end,
     'unindexed', nullif(v_behind, 0)));
 end
 $$;
+
+-- ── What the handlers call ────────────────────────────────────────────────────────────────────────────────────────────
+
+-- GET /api/admin/conversations.
+create or replace function public.list_conversations(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_found jsonb;
+begin
+  p := public.admitted(p, 'read');
+  v_found := public.find_conversations(p);
+  return jsonb_build_object(
+      'data', (select coalesce(jsonb_agg(public.conversation_document(c, p) order by n), '[]')
+               from jsonb_array_elements_text(v_found -> 'ids') with ordinality as found (id, n)
+               join public.conversations c on c.id = found.id::uuid),
+      'page', coalesce((p ->> 'page')::integer, 1), 'limit', coalesce((p ->> 'limit')::integer, 25), 'nextCursor', v_found -> 'nextCursor')
+    || v_found - 'ids';
+end
+$$;
+
+-- In what of a conversation some of what was asked for stands.
+create or replace function public.matched_in(c public.conversations, p_words tsvector, p_asked record) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_tags text := array_to_string(c.tags, ' ');
+begin
+  return to_jsonb(array_remove(array[
+    case when ts_filter(p_words, '{a}') @@ p_asked.words then 'name' end,
+    case when p_words @@ p_asked.phones then 'phone' end,
+    case when ts_filter(p_words, '{b}') @@ p_asked.words or ts_filter(p_words, '{b}') @@ p_asked.mails then 'email' end,
+    case when public.words_in(v_tags) @@ p_asked.words or public.mail_in(v_tags, 'C') @@ p_asked.mails then 'tags' end,
+    case when public.words_in(c.notes) @@ p_asked.words or public.mail_in(c.notes, 'C') @@ p_asked.mails then 'notes' end,
+    case when ts_filter(p_words, '{d}') @@ p_asked.words or ts_filter(p_words, '{d}') @@ p_asked.mails then 'message' end], null));
+end
+$$;
+
+-- GET /api/admin/search: the list with a query, newest first, and why each was found.
+create or replace function public.search_conversations(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_asked record;
+  v_found jsonb;
+begin
+  p := public.admitted(p, 'read');
+  v_found := public.find_conversations(p);
+  select * into v_asked from public.asked(p ->> 'query');
+  return jsonb_build_object(
+      'data', (select coalesce(jsonb_agg(
+                 public.conversation_document(c, p) || jsonb_build_object('matchedIn', public.matched_in(c, w.words, v_asked)) order by n), '[]')
+               from jsonb_array_elements_text(v_found -> 'ids') with ordinality as found (id, n)
+               join public.conversations c on c.id = found.id::uuid join public.conversation_words w on w.conversation_id = c.id),
+      'query', p -> 'query', 'limit', coalesce((p ->> 'limit')::integer, 25), 'nextCursor', v_found -> 'nextCursor')
+    || v_found - 'ids';
+end
+$$;
+
+-- GET /api/admin/sla: who waits for a first answer that is late or due soon, soonest deadline first.
+create or replace function public.list_sla(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set jit = off set max_parallel_workers_per_gather = 0 as $$
+declare
+  c_exact constant integer := 10000;
+  -- Before all that wait, the partial index of those who do; of them, whose time it is.
+  c_waiting constant text := 'from public.conversations t where t.first_response_at is null '
+    'and t.status not in (''completed'', ''lost'', ''converted'') and t.sla_response_deadline <= greatest(($1).now, ($1).warn_hot, ($1).warn_warm, '
+    '($1).warn_cold) and (t.sla_response_deadline <= ($1).now or t.sla_response_deadline <= case t.lead_quality when ''hot'' then ($1).warn_hot '
+    'when ''warm'' then ($1).warn_warm else ($1).warn_cold end)';
+  v_limit integer := coalesce((p ->> 'limit')::integer, 25);
+  f public.conversation_search;
+  v_cursor jsonb;
+  v_ids uuid[];
+  v_expected double precision;
+  v_total bigint;
+begin
+  p := public.admitted(p, 'read');
+  f.now := now();
+  f.warn_hot := (p #>> '{warnBefore,hot}')::timestamptz;
+  f.warn_warm := (p #>> '{warnBefore,warm}')::timestamptz;
+  f.warn_cold := (p #>> '{warnBefore,cold}')::timestamptz;
+  if p ->> 'cursor' is not null then
+    v_cursor := public.cursor_parts(p ->> 'cursor', 'sla-list', 3);
+    begin
+      f.after_time := (v_cursor ->> 1)::timestamptz;
+      f.after_id := (v_cursor ->> 2)::uuid;
+    exception when others then
+      raise exception using errcode = 'LP400', message = 'is no cursor of this list in this order', column = 'cursor';
+    end;
+  end if;
+
+  execute 'select array(select t.id ' || c_waiting
+    || case when v_cursor is not null then ' and (t.sla_response_deadline, t.id) > (($1).after_time, ($1).after_id)' else '' end
+    || ' order by t.sla_response_deadline, t.id limit $2)' into v_ids using f, v_limit + 1;
+  v_expected := public.expected_rows('select ' || c_waiting, f);
+  if v_expected <= 2 * c_exact then
+    execute 'select count(*) from (select ' || c_waiting || ' limit $2) counted' into v_total using f, c_exact + 1;
+    v_total := nullif(v_total, c_exact + 1);
+  end if;
+  if cardinality(v_ids) > v_limit then
+    select jsonb_build_array('sla-list', sla_response_deadline, id) into v_cursor from public.conversations where id = v_ids[v_limit];
+  else
+    v_cursor := null;
+  end if;
+  return jsonb_build_object(
+    'data', (select coalesce(jsonb_agg(public.conversation_document(c, p) || jsonb_build_object(
+               'minutesRemaining', floor(extract(epoch from c.sla_response_deadline - f.now) / 60)) order by n), '[]')
+             from unnest(v_ids[:v_limit]) with ordinality as found (id, n) join public.conversations c on c.id = found.id),
+    'total', coalesce(v_total, greatest(round(v_expected)::bigint, c_exact + 1)), 'totalIsEstimate', v_total is null,
+    'limit', v_limit, 'nextCursor', public.cursor_of(v_cursor));
+end
+$$;
+
+-- ── Rights ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+do $$
+declare
+  v_function text;
+begin
+  perform public.protect_table('public.conversation_changes');
+  perform public.protect_table('public.conversation_words');
+  perform public.protect_table('public.known_words');
+  foreach v_function in array array[
+    'note_new_conversations()', 'note_changed_messages()', 'note_changed_message()', 'note_changed_conversation()', 'folded(text)',
+    'phone_digits(text)', 'words_in(text)', 'whole(text, text)', 'lexeme(text)', 'mail_in(text, text)',
+    'words_of(public.conversations, text)', 'budget_amount(text)', 'index_conversations(integer)', 'asked(text)', 'word_query(text, text)',
+    'any_whole(text, text[], text)', 'texts_in(jsonb)', 'moment_in(text, text, boolean)', 'conditions_of(public.conversation_search)',
+    'cursor_of(jsonb)', 'cursor_parts(text, text, integer)', 'expected_rows(text, public.conversation_search)', 'find_conversations(jsonb)',
+    'matched_in(public.conversations, tsvector, record)'] loop
+    perform public.protect_function(('public.' || v_function)::regprocedure);
+  end loop;
+  perform public.protect_function('public.list_conversations(jsonb)', 'leadpipe_admin');
+  perform public.protect_function('public.search_conversations(jsonb)', 'leadpipe_admin');
+  perform public.protect_function('public.list_sla(jsonb)', 'leadpipe_admin');
+end
+$$;
+
+-- Those that were there before: the latest at once, the rest when somebody looks.
+insert into public.conversation_changes
+select c.id from public.conversations c
+where not exists (select from public.conversation_words w where w.conversation_id = c.id)
+order by c.created_at desc;
+do $$ begin perform public.index_conversations(20000); end $$;
