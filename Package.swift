@@ -34,10 +34,13 @@ let handlers: [Target] = [
   handler("agent-delete", ["Admin", "Leads", "Store"]),
   handler("agent-list", ["Admin", "Leads", "Store"]),
   handler("agent-update", ["Admin", "Leads", "Store"]),
+  handler("analytics-report", ["Admin", "Leads", "Store"]),
   handler("contact-capture", ["Leads", "Store"]),
   handler("conversation-assign", ["Admin", "Leads", "Store"]),
   handler("conversation-bulk", ["Admin", "Leads", "Store"]),
+  handler("conversation-list", ["Admin", "Leads", "Store"]),
   handler("conversation-respond", ["Admin", "Leads", "Store"]),
+  handler("conversation-search", ["Admin", "Leads", "Store"]),
   handler("conversation-show", ["Admin", "Store"]),
   handler("conversation-update", ["Admin", "Leads", "Store"]),
   handler("data-prune", ["Store"]),
@@ -60,6 +63,7 @@ let handlers: [Target] = [
   handler("session-close", ["Admin", "Leads", "Store"]),
   handler("session-open", ["Admin", "Leads", "Store"]),
   handler("session-show", ["Admin", "Leads", "Store"]),
+  handler("sla-list", ["Admin", "Leads", "Store"]),
   handler("wake-listen", ["Store"]),
 ]
 

@@ -1,5 +1,5 @@
 -- A database as a year leaves it: :conversations conversations of two messages each, three events and two entries in the timeline for
--- each, all delivered. Rows of the kind that capture_lead writes, in bulk.
+-- each, all delivered, and their words. Rows of the kind that capture_lead writes, in bulk.
 \set ON_ERROR_STOP on
 set synchronous_commit = off;
 set session_replication_role = replica;
@@ -27,13 +27,14 @@ insert into conversations (
 select filled.id, customer,
   given || ' ' || case when one % 2 = 0 then (array['Reddy', 'Khan', 'Ahmed', 'Haddad', 'الهاشمي', 'المنصوري'])[1 + two % 6] else initcap(pg_temp.made_up(two)) end,
   '+9715' || lpad(n::text, 8, '0'), 'customer.' || n || '@example.com', at, at + interval '4 minutes', 4,
-  (array['new', 'in-progress', 'completed', 'lost', 'converted'])[1 + n % 5], n % 101, case when n % 101 >= 80 then 'hot' when n % 101 >= 50 then 'warm' else 'cold' end,
+  case when n % 5 = 0 and at < now() - interval '14 days' then 'lost' else (array['new', 'in-progress', 'completed', 'lost', 'converted'])[1 + n % 5] end, n % 101, case when n % 101 >= 80 then 'hot' when n % 101 >= 50 then 'warm' else 'cold' end,
   '{"source": "server", "budget": 20, "intent": 22, "urgency": 0, "contact": 20, "engagement": 2}',
-  case when n % 4 > 0 then 'AED ' || 1 + two % 90 / 10.0 || 'M - ' || 2 + two % 90 / 10.0 || 'M' end, property, area, intent,
+  case when n % 4 > 0 then format('AED %sM - %s.5M', 1 + two % 9, 1 + two % 9) end, property, area, intent,
   case when n % 7 > 0 then agent.id end,
   case when n % 10 = 0 then array['family'] when n % 1000 = 1 then array['golden visa', 'مستثمر'] else '{}' end,
   '{"device": "mobile", "utm": {"source": "bayut", "medium": "cpc", "campaign": "brand"}, "referrer": "https://bayut.example/"}',
-  case when n % 20 = 0 then 'contact_form' when n % 50 = 1 then 'sell_submission' else 'chatbot' end, case when n % 5 > 0 then at + interval '20 minutes' end, at + interval '1 hour',
+  case when n % 20 = 0 then 'contact_form' when n % 50 = 1 then 'sell_submission' else 'chatbot' end, case when n % 5 > 0 then at + (1 + one % 90) * interval '1 minute' end,
+  at + case when n % 101 >= 80 then interval '15 minutes' when n % 101 >= 50 then interval '1 hour' else interval '1 day' end,
   n % 50 = 0, case when n % 200 = 3 then at + interval '9 days' end, '"mobile"', at, at
 from filled join (select id, row_number() over (order by email) - 1 as seat from agents) agent on seat = one % 15;
 insert into chat_messages (conversation_id, client_id, sender, message_text, timestamp, created_at, updated_at)
@@ -57,5 +58,16 @@ from filled, generate_series(1, 3) m;
 insert into conversation_timeline (conversation_id, event_type, title, description, created_at)
 select id, (array['created', 'note_added'])[m]::timeline_event_type, (array['Lead Created', 'Lead Updated'])[m], 'Captured from chatbot', at
 from filled, generate_series(1, 2) m;
+-- What index_conversations would make, all at once, and before the indexes.
+create temp table word_indexes as
+  select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition
+  from pg_index where indrelid = 'conversation_words'::regclass and not indisprimary;
+select 'drop index ' || name from word_indexes \gexec
+insert into conversation_words (conversation_id, created_at, lead_score, amount, words)
+  select c.id, c.created_at, c.lead_score, budget_amount(c.budget), words_of(c, said.text)
+  from conversations c left join lateral (
+    select string_agg(message_text, ' ' order by timestamp) from chat_messages where conversation_id = c.id) as said (text) on true;
+select definition from word_indexes \gexec
+insert into known_words select distinct lexeme from conversation_words, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing;
 vacuum analyze;
 checkpoint;

@@ -51,10 +51,13 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "agent-delete": .admin,
     "agent-list": .admin,
     "agent-update": .admin,
+    "analytics-report": .admin,
     "contact-capture": .intake,
     "conversation-assign": .admin,
     "conversation-bulk": .admin,
+    "conversation-list": .admin,
     "conversation-respond": .admin,
+    "conversation-search": .admin,
     "conversation-show": .admin,
     "conversation-update": .admin,
     "data-prune": .worker,
@@ -77,6 +80,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "session-close": .admin,
     "session-open": .admin,
     "session-show": .admin,
+    "sla-list": .admin,
     "wake-listen": .worker,
   ]
 }

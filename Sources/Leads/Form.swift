@@ -19,6 +19,14 @@ package struct Form: Sendable {
     case time
     /// ISO 8601; a bad one is refused.
     case instant
+    /// A day, `2026-11-23`, or a moment as ISO 8601 writes it. `edge` says which end of a span it is, for whoever reads the schema.
+    case day(DayEdge? = nil)
+    /// Two whole numbers, `60:100` or [60, 100]; becomes {min, max}.
+    case range(ClosedRange<Int>)
+    /// A place by its name in the tz database.
+    case zone
+    /// Where a list was left, as it said itself: what it means is the list's to judge.
+    case cursor
     /// Money: up to twelve digits, and two behind the point.
     case amount
     /// A list of one or more of these words.
@@ -26,6 +34,9 @@ package struct Form: Sendable {
     /// A list of one or more ids.
     case uuids(max: Int)
     case texts(max: Int, each: ClosedRange<Int>)
+    case uuids(max: Int)
+    /// A form written as JSON into one text, as a query's parameter is.
+    case document(Form)
     /// Any object, at most so many bytes as JSON.
     case object(maxBytes: Int)
     case form(Form)
@@ -33,6 +44,8 @@ package struct Form: Sendable {
     /// 1 to 200 visible ASCII characters (the Idempotency-Key draft).
     case key
   }
+
+  package enum DayEdge: String, Sendable { case start, end }
 
   package struct Field: Sendable {
     let name: String
@@ -127,6 +140,15 @@ extension Form.Rule {
     return value.isNull || value.string.map { $0.unicodeScalars.allSatisfy(\.properties.isWhitespace) } ?? false
   }
 
+  /// A day that there is, from 1970 on.
+  private static func day(_ text: String) -> String? {
+    text.utf8.count == 10 && Instant(iso8601: text + "T00:00Z") != nil ? text : nil
+  }
+
+  private static func ends(_ text: String) -> [JSON] {
+    text.split(separator: ":", omittingEmptySubsequences: false).map { Int(strict: $0).map { JSON($0) } ?? .null }
+  }
+
   private static func isAmount(_ text: String) -> Bool {
     let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     return 1...2 ~= parts.count && 1...12 ~= parts[0].count && (parts.count == 1 || 1...2 ~= parts[1].count)
@@ -188,6 +210,39 @@ extension Form.Rule {
     case .instant:
       return value.string.flatMap(Instant.init(iso8601:)).map { .string($0.iso8601) }
         ?? refuse("must be an ISO 8601 time with its zone")
+    case .day:
+      return value.string.flatMap { Self.day($0) ?? Instant(iso8601: $0)?.iso8601 }.map(JSON.string)
+        ?? refuse("must be a day such as 2026-11-23, or an ISO 8601 time with its zone")
+    case .range(let range):
+      let ends = value.array ?? value.string.map(Self.ends) ?? []
+      guard ends.count == 2, let min = ends[0].integer, let max = ends[1].integer, min <= max, range ~= min,
+        range ~= max
+      else {
+        return refuse("must be min:max, whole numbers from \(range.lowerBound) to \(range.upperBound), the lower first")
+      }
+      return ["min": JSON(min), "max": JSON(max)]
+    case .zone:
+      return value.string.flatMap { Zone.isKnown($0) ? .string($0) : nil }
+        ?? refuse("must be a time zone such as Asia/Dubai")
+    case .cursor:
+      let isCursor = { (byte: UInt8) in
+        0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte || byte == 0x2D || byte == 0x5F
+      }
+      guard let text = value.string, 1...400 ~= text.utf8.count, text.utf8.allSatisfy(isCursor) else {
+        return refuse("must be a nextCursor of this list")
+      }
+      return value
+    case .uuids(let max):
+      guard let items = value.array, items.count <= max else { return refuse("must be a list of at most \(max) UUIDs") }
+      return .array(
+        items.enumerated().compactMap { index, item in
+          Form.Rule.uuid.check(item, at: "\(path)[\(index)]", &faults)
+        })
+    case .document(let form):
+      guard let json = value.string == nil ? value : try? JSON(reading: Array((value.string ?? "").utf8)) else {
+        return refuse("must be a JSON object")
+      }
+      return form.check(json, at: path, &faults)
     case .amount:
       guard case .number(let text) = value, Self.isAmount(text) else {
         return refuse("must be an amount of up to twelve digits, with two behind the point at most")
@@ -280,6 +335,22 @@ extension Form.Rule {
     case .choice(let words): return ["type": "string", "enum": .array(words.map(JSON.string))]
     case .time: return ["description": "ISO 8601 with a zone; anything else counts as absent"]
     case .instant: return ["type": "string", "format": "date-time"]
+    case .day(let edge):
+      return ["type": "string", "format": .string(edge.map { "day-at-the-\($0.rawValue)" } ?? "day-or-time")]
+    case .range(let range):
+      return [
+        "type": "string", "format": "range", "pattern": "^[0-9]+:[0-9]+$",
+        "description": .string("min:max, from \(range.lowerBound) to \(range.upperBound)"),
+      ]
+    case .zone: return ["type": "string", "format": "time-zone"]
+    case .cursor: return ["type": "string", "format": "cursor", "maxLength": 400]
+    case .uuids(let max):
+      return ["type": "array", "maxItems": JSON(max), "items": ["type": "string", "format": "uuid"]]
+    case .document(let form):
+      return [
+        "type": "string", "format": "json-filters", "contentMediaType": "application/json",
+        "contentSchema": form.schema,
+      ]
     case .amount:
       return ["type": "number", "minimum": 0, "maximum": 999_999_999_999]
     case .choices(let words):

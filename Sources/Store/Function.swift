@@ -3,6 +3,7 @@ import Wire
 
 /// The functions of the database that handlers call: one call, one transaction, jsonb in and out.
 package enum Function: String, Sendable, CaseIterable {
+  case analyticsReport = "analytics_report"
   case assignConversation = "assign_conversation"
   case beginDeliveries = "begin_deliveries"
   case captureLead = "capture_lead"
@@ -18,8 +19,10 @@ package enum Function: String, Sendable, CaseIterable {
   case listAdminKeys = "list_admin_keys"
   case listAgents = "list_agents"
   case listChannels = "list_channels"
+  case listConversations = "list_conversations"
   case listDeliveries = "list_deliveries"
   case listFollowUps = "list_follow_ups"
+  case listSLA = "list_sla"
   case openSession = "open_session"
   case prune
   case recordOutcomes = "record_outcomes"
@@ -29,6 +32,7 @@ package enum Function: String, Sendable, CaseIterable {
   case resumeChannel = "resume_channel"
   case retryDeliveries = "retry_deliveries"
   case revokeAdminKey = "revoke_admin_key"
+  case searchConversations = "search_conversations"
   case showConversation = "show_conversation"
   case showDelivery = "show_delivery"
   case showSession = "show_session"

@@ -75,9 +75,11 @@ declare
   v_report jsonb;
 begin
   p := public.admitted(p, 'read');
-  if not exists (select from pg_timezone_names where name = v_zone) then
+  begin
+    perform now() at time zone v_zone;
+  exception when invalid_parameter_value then
     raise exception using errcode = 'LP400', message = 'must be a time zone such as Asia/Dubai', column = 'timeZone';
-  end if;
+  end;
   v_to := coalesce(public.moment_in(p ->> 'to', v_zone, true), now());
   v_from := coalesce(public.moment_in(p ->> 'from', v_zone, false),
     (date_trunc('day', v_to at time zone v_zone) - interval '6 days') at time zone v_zone);
