@@ -629,7 +629,8 @@ begin
     when f.wanted is null and v_key <> 't.amount' then 'public.conversations'
     -- In orders that words know, they are walked: by time, and by amount.
     else format('(select w.conversation_id as id, %s.created_at, w.amount, w.words, c.lead_score, c.status, c.lead_quality, c.intent,
-      c.preferred_area, c.assigned_agent_id, c.tags, c.source, c.follow_up_date, c.first_response_at, c.sla_response_deadline
+      c.preferred_area, c.assigned_agent_id, c.tags, c.source, c.follow_up_date, c.first_response_at, c.sla_response_deadline,
+      c.sla_breached
       from public.conversation_words w join public.conversations c on c.id = w.conversation_id)',
       case when v_sort in ('recent', 'oldest') or v_key = 't.amount' then 'w' else 'c' end) end;
 
