@@ -3,6 +3,7 @@ text that means to be more than text."""
 
 import json
 import random
+import re
 import subprocess
 import unicodedata
 import uuid
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from parts import HANDLERS, clean_environment
+from parts import HANDLERS, REPO, clean_environment
 
 DUBAI = ZoneInfo("Asia/Dubai")
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
@@ -416,3 +417,14 @@ def test_the_sla_list_has_who_waits_soonest_first(streams, rows):
     for item in got:
         left = (deadlines[item["id"]] - now).total_seconds() / 60
         assert left - 1.2 <= item["minutesRemaining"] <= left + 1 and item["slaState"] == ("breached" if left < 0 else "warning")
+
+
+def test_the_database_reads_a_budget_as_the_score_does(base):
+    """The table that Tests/Leads/ScoreTests.swift holds against Sources/Leads/Budget.swift."""
+    swift = (REPO / "Tests/Leads/ScoreTests.swift").read_text().split('@Suite("A budget")')[1]
+    table = [(text, float(amount.replace("_", ""))) for text, amount in re.findall(r'\("([^"]+)", ([0-9_.e]+)\)', swift)]
+    assert len(table) > 40
+    table += [(text, None) for text in ("", "flexible", "AED", "..,", "3br", "1500sqft", "9" * 400)]
+    for text, amount in table:
+        got = base.text(f"select budget_amount({quoted(text)})")
+        assert (float(got) if got else None) == amount, text

@@ -38,8 +38,8 @@ declare
     )
     select jsonb_build_object(
       'totalConversations', n, 'hotLeads', hot, 'warmLeads', warm, 'coldLeads', cold,
-      'conversionRate', coalesce(round(100.0 * converted / nullif(n, 0), 2), 0),
-      'averageDuration', coalesce(round(duration, 2), 0), 'averageResponseTime', coalesce(round(response::numeric, 2), 0),
+      'conversionRate', coalesce(trim_scale(round(100.0 * converted / nullif(n, 0), 2)), 0),
+      'averageDuration', coalesce(trim_scale(round(duration, 2)), 0), 'averageResponseTime', coalesce(trim_scale(round(response::numeric, 2)), 0),
       'leadSourceBreakdown', (
         select coalesce(jsonb_agg(jsonb_build_object('source', source, 'value', n) order by n desc, source), '[]')
         from (select coalesce(source, 'unknown') as source, sum(n) as n from facts group by 1) sources),
@@ -54,8 +54,8 @@ declare
         jsonb_build_object('stage', 'Won', 'value', converted)),
       'agentPerformance', (
         select coalesce(jsonb_agg(jsonb_build_object(
-          'agentId', a.id, 'agentName', a.name, 'conversations', f.n, 'conversionRate', round(100.0 * f.converted / f.n, 2),
-          'averageResponseTime', round(f.response::numeric, 2)) order by f.n desc, a.name, a.id), '[]')
+          'agentId', a.id, 'agentName', a.name, 'conversations', f.n, 'conversionRate', trim_scale(round(100.0 * f.converted / f.n, 2)),
+          'averageResponseTime', trim_scale(round(f.response::numeric, 2))) order by f.n desc, a.name, a.id), '[]')
         from (select assigned_agent_id as id, sum(n) as n, coalesce(sum(n) filter (where status = 'converted'), 0) as converted,
                 sum(seconds) / nullif(sum(n) filter (where answered), 0) / 60 as response
               from facts group by 1) f
