@@ -70,7 +70,6 @@ create or replace trigger chat_messages_gone_words after delete on public.chat_m
 
 -- ── Words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
--- The row is short, its words lie beside it: a search that finds ten thousand of them looks at a few pages.
 create table if not exists public.conversation_words (
   conversation_id uuid constraint conversation_words_pkey primary key
     constraint conversation_words_conversation_id_fkey references public.conversations (id) on delete cascade
@@ -80,7 +79,6 @@ alter table public.conversation_words
   add column if not exists lead_score integer not null,
   add column if not exists amount double precision,
   add column if not exists words tsvector not null;
-alter table public.conversation_words alter column words set storage external, set (toast_tuple_target = 128);
 create index if not exists conversation_words_words_idx on public.conversation_words using gin (words);
 create index if not exists conversation_words_created_at_idx on public.conversation_words (created_at, conversation_id);
 create index if not exists conversation_words_amount_idx on public.conversation_words (amount, created_at, conversation_id)
@@ -251,9 +249,9 @@ $$;
 
 -- ── Bringing words up to date ─────────────────────────────────────────────────────────────────────────────────────────
 
--- Makes the words of conversations that have changed, at most so many of them; how many are left. One at a time: who comes second waits,
+-- Makes the words of conversations that have changed, at most so many of them; how many are left, counted to 100,000. One at a time: who comes second waits,
 -- and finds less to do.
-create or replace function public.index_conversations(p_most integer default 10000) returns bigint
+create or replace function public.index_conversations(p_most integer default 2000) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_changed uuid[];
@@ -285,7 +283,7 @@ begin
     returning w.words)
     insert into public.known_words select distinct lexeme from made, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing;
   end if;
-  return (select count(*) from public.conversation_changes);
+  return (select count(*) from (select from public.conversation_changes limit 100000) waiting);
 end
 $$;
 
@@ -474,7 +472,8 @@ language plpgsql set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   c_exact constant integer := 10000;
-  c_walk constant integer := 3000;
+  c_few constant integer := 5000;
+  c_walk constant integer := 8000;
   c_down constant text := 't.created_at desc, t.id desc';
   c_up constant text := 't.created_at, t.id';
   c_after_down constant text := '(t.created_at, t.id) < (($1).after_created, ($1).after_id)';
@@ -608,8 +607,15 @@ begin
   end if;
 
   -- The ways: words (set), the order's index for a while, and as long as it takes.
-  if f.whole is not null or v_key = 't.amount' then
+  -- A query and an amount need the words, and wait until those of the latest leads are made. The rest can be found without them,
+  -- and only waits for a few.
+  if f.wanted is not null or v_key = 't.amount' then
     v_behind := public.index_conversations();
+  elsif f.whole is not null then
+    v_behind := (select count(*) from (select from public.conversation_changes limit 101) waiting);
+    if v_behind between 1 and 100 then
+      v_behind := public.index_conversations(100);
+    end if;
   end if;
   v_expected := case when f.wanted is null then 1 else
       public.expected_rows('select from public.conversation_words t where t.words @@ ($1).wanted', f)
@@ -622,7 +628,7 @@ begin
       'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
       'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * c_exact then '{walk}'
     -- The planner knows nothing of the beginnings of many words.
-    when v_expected <= c_exact and f.wanted::text !~ '''[^''=]{2}[^'']*'':\*' then '{set,walk}'
+    when v_expected <= c_few and f.wanted::text !~ '''[^''=]{2}[^'']*'':\*' then '{set,walk}'
     else '{stroll,set,walk}' end;
 
   v_source := case
@@ -687,7 +693,7 @@ begin
     -- So many of the rows that were walked, if the rest is like them.
     v_expected := greatest(v_expected, v_rows_known * cardinality(v_ids) / c_walk);
   end if;
-  if v_total is null and v_expected <= c_exact and (v_way <> 'stroll' or f.wanted is null or v_rows_known <= 10 * c_exact) then
+  if v_total is null and v_expected <= c_exact and (v_way <> 'stroll' or v_rows_known <= 10 * c_exact) then
     execute 'select count(*) from (select from ' || v_source || ' t where ' || v_conditions
       || case when f.wanted is not null then ' and t.words @@ ($1).wanted' else '' end || ' limit $2) counted'
     into v_total using f, c_exact + 1;
@@ -703,7 +709,8 @@ begin
     'totalIsEstimate', v_total is null,
     'nextCursor', case when cardinality(v_ids) > v_skip + v_limit then
       public.cursor_of(v_cursor) end,
-    'unindexed', nullif(v_behind, 0)));
+    -- What a query could not look into yet.
+    'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
 end
 $$;
 
