@@ -79,6 +79,8 @@ alter table public.conversation_words
   add column if not exists lead_score integer not null,
   add column if not exists amount double precision,
   add column if not exists words tsvector not null;
+-- The planner is to know four thousand words: it takes the others for rarer than these.
+alter table public.conversation_words alter column words set statistics 400;
 create index if not exists conversation_words_words_idx on public.conversation_words using gin (words);
 create index if not exists conversation_words_created_at_idx on public.conversation_words (created_at, conversation_id);
 create index if not exists conversation_words_amount_idx on public.conversation_words (amount, created_at, conversation_id)
@@ -349,7 +351,9 @@ begin
     else
       v_known := case when v_word !~ '^[0-9]+$' and p_operator = '&' then
         array(select public.lexeme(word) from public.known_words where word like replace(v_word, '_', '\_') || '%' limit c_most + 1) end;
-      v_terms := v_terms || case when cardinality(v_known) between 1 and c_most then '(' || array_to_string(v_known, '|') || ')'
+      v_terms := v_terms || case
+        when v_known = '{}' then public.lexeme(v_word)
+        when cardinality(v_known) <= c_most then '(' || array_to_string(v_known, '|') || ')'
         else public.lexeme(v_word) || ':*' end;
     end if;
   end loop;
@@ -473,7 +477,8 @@ set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   c_exact constant integer := 10000;
   c_few constant integer := 5000;
-  c_walk constant integer := 8000;
+  -- Rows that lie as they came are read quickly, those of other orders are all over the table.
+  v_walk integer := case when coalesce(p ->> 'sort', 'recent') in ('recent', 'oldest') then 6000 else 4000 end;
   c_down constant text := 't.created_at desc, t.id desc';
   c_up constant text := 't.created_at, t.id';
   c_after_down constant text := '(t.created_at, t.id) < (($1).after_created, ($1).after_id)';
@@ -628,7 +633,7 @@ begin
       'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
       'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * c_exact then '{walk}'
     -- The planner knows nothing of the beginnings of many words.
-    when v_expected <= c_few and f.wanted::text !~ '''[^''=]{2}[^'']*'':\*' then '{set,walk}'
+    when v_expected <= c_few and coalesce(f.wanted::text, '') !~ '''[^''=0-9][^''=][^'']*'':\*' then '{set,walk}'
     else '{stroll,set,walk}' end;
 
   v_source := case
@@ -672,7 +677,7 @@ begin
         || case when v_way <> 'set' and f.wanted is not null then ' and t.words @@ ($1).wanted' else '' end
         || ' order by ' || v_orders[segment] || ' limit $2) page'
       into v_raw, v_count, v_more, v_more_cursor
-      using f, v_skip + v_limit + 1 - cardinality(v_ids), v_skip + v_limit - cardinality(v_ids), c_exact + 1, c_walk;
+      using f, v_skip + v_limit + 1 - cardinality(v_ids), v_skip + v_limit - cardinality(v_ids), c_exact + 1, v_walk;
       continue ways when v_raw > c_exact;
       if v_way = 'set' then
         v_total := v_count;
@@ -691,7 +696,7 @@ begin
   v_total := coalesce(v_total, v_raw);
   if v_way = 'stroll' and f.wanted is not null then
     -- So many of the rows that were walked, if the rest is like them.
-    v_expected := greatest(v_expected, v_rows_known * cardinality(v_ids) / c_walk);
+    v_expected := greatest(v_expected, v_rows_known * cardinality(v_ids) / v_walk);
   end if;
   if v_total is null and v_expected <= c_exact and (v_way <> 'stroll' or v_rows_known <= 10 * c_exact) then
     execute 'select count(*) from (select from ' || v_source || ' t where ' || v_conditions
