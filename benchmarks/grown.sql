@@ -1,30 +1,47 @@
 -- A database as a year leaves it: :conversations conversations of two messages each, three events and two entries in the timeline for
--- each, all delivered. Rows of the kind that capture_lead writes, in bulk.
+-- each, all delivered, and their words. Rows of the kind that capture_lead writes, in bulk.
 \set ON_ERROR_STOP on
 set synchronous_commit = off;
 set session_replication_role = replica;
 set client_min_messages = warning;
+-- Names, wishes and words as unevenly spread as those of people: some that thousands share, many that few have.
+create function pg_temp.made_up(n bigint) returns text language sql immutable as $$
+  select string_agg((array['ba', 'ri', 'zo', 'ne', 'mu', 'ka', 'le', 'shi', 'da', 'to'])[1 + n / (10 ^ place)::bigint % 10], '')
+  from generate_series(0, 4) place
+$$;
 create temp table filled as
-  select n, gen_random_uuid() as id, gen_random_uuid() as customer, now() - interval '365 days' * (1 - n / :conversations::float8) as at
-  from generate_series(1, :conversations) n;
+  select n, gen_random_uuid() as id, gen_random_uuid() as customer, now() - interval '365 days' * (1 - n / :conversations::float8) as at,
+    dice[1] & 65535 as one, dice[1] >> 16 & 32767 as two, dice[2] & 65535 as three,
+    (array['Nusrat', 'Omar', 'Sara', 'Ivan', 'Mei', 'محمد', 'فاطمة', 'أحمد', 'Zoë', 'Priya'])[1 + (dice[1] & 65535) % 10] as given,
+    (array['villa', 'apartment', 'townhouse'])[1 + n % 3] as property, (array['buy', 'rent', 'sell'])[1 + n % 3] as intent,
+    -- Of a hundred, one wants to live where few others do.
+    case when n % 100 = 7 then 'Al ' || initcap(pg_temp.made_up(dice[2] & 1023))
+      else (array['Al Furjan', 'Dubai Marina', 'Downtown', 'JVC', 'Business Bay', 'Palm Jumeirah'])[1 + (dice[2] & 65535) % 6] end as area
+  from generate_series(1, :conversations) n, lateral (select array[hashint8(n), hashint8(n * 7)]) as thrown (dice);
 insert into agents (name, email)
   select 'Agent ' || n, 'agent.' || n || '@example.com' from generate_series(1, 15) n on conflict do nothing;
 insert into conversations (
   id, customer_id, customer_name, customer_phone, customer_email, start_time, end_time, duration_minutes, status, lead_score, lead_quality,
-  lead_score_breakdown, budget, property_type, preferred_area, intent, assigned_agent_id, metadata, source, first_response_at,
-  sla_response_deadline, sla_breached, device_info, created_at, updated_at)
-select id, customer, (array['Nusrat', 'Omar', 'Sara', 'Ivan', 'Mei'])[1 + n % 5] || ' ' || (array['Reddy', 'Khan', 'Ahmed', 'Haddad'])[1 + n % 4] || ' ' || n,
+  lead_score_breakdown, budget, property_type, preferred_area, intent, assigned_agent_id, tags, metadata, source, first_response_at,
+  sla_response_deadline, sla_breached, follow_up_date, device_info, created_at, updated_at)
+select filled.id, customer,
+  given || ' ' || case when one % 2 = 0 then (array['Reddy', 'Khan', 'Ahmed', 'Haddad', 'الهاشمي', 'المنصوري'])[1 + two % 6] else initcap(pg_temp.made_up(two)) end,
   '+9715' || lpad(n::text, 8, '0'), 'customer.' || n || '@example.com', at, at + interval '4 minutes', 4,
-  (array['new', 'in-progress', 'completed', 'lost', 'converted'])[1 + n % 5], n % 101, (array['cold', 'cold', 'warm', 'hot'])[1 + n % 4],
-  '{"source": "server", "budget": 20, "intent": 22, "urgency": 0, "contact": 20, "engagement": 2}', 'AED 3M - 3.5M',
-  (array['villa', 'apartment', 'townhouse'])[1 + n % 3], (array['Al Furjan', 'Dubai Marina', 'Downtown', 'JVC'])[1 + n % 4],
-  (array['buy', 'rent', 'sell'])[1 + n % 3], (select id from agents offset 0 limit 1),
+  case when n % 5 = 0 and at < now() - interval '14 days' then 'lost' else (array['new', 'in-progress', 'completed', 'lost', 'converted'])[1 + n % 5] end, n % 101, case when n % 101 >= 80 then 'hot' when n % 101 >= 50 then 'warm' else 'cold' end,
+  '{"source": "server", "budget": 20, "intent": 22, "urgency": 0, "contact": 20, "engagement": 2}',
+  case when n % 4 > 0 then format('AED %sM - %s.5M', 1 + two % 9, 1 + two % 9) end, property, area, intent,
+  case when n % 7 > 0 then agent.id end,
+  case when n % 10 = 0 then array['family'] when n % 1000 = 1 then array['golden visa', 'مستثمر'] else '{}' end,
   '{"device": "mobile", "utm": {"source": "bayut", "medium": "cpc", "campaign": "brand"}, "referrer": "https://bayut.example/"}',
-  'chatbot', case when n % 5 > 0 then at + interval '20 minutes' end, at + interval '1 hour', n % 50 = 0, '"mobile"', at, at
-from filled;
+  case when n % 20 = 0 then 'contact_form' when n % 50 = 1 then 'sell_submission' else 'chatbot' end, case when n % 5 > 0 then at + (1 + one % 90) * interval '1 minute' end,
+  at + case when n % 101 >= 80 then interval '15 minutes' when n % 101 >= 50 then interval '1 hour' else interval '1 day' end,
+  n % 50 = 0, case when n % 200 = 3 then at + interval '9 days' end, '"mobile"', at, at
+from filled join (select id, row_number() over (order by email) - 1 as seat from agents) agent on seat = one % 15;
 insert into chat_messages (conversation_id, client_id, sender, message_text, timestamp, created_at, updated_at)
 select id, 'msg-' || m, (array['bot', 'customer'])[m],
-  (array['Welcome to TrueNester! How can I help you today?', 'hi, looking for villa in Al Furjan to buy'])[m], at, at, at
+  case m when 1 then 'Welcome to TrueNester! How can I help you today?'
+    else 'hi, looking for ' || property || ' in ' || area || ' to ' || intent || ', near ' || pg_temp.made_up((one::bigint * 32768 + two) % (case when three % 3 = 0 then 100000 else 300 end))
+  end, at, at, at
 from filled, generate_series(1, 2) m;
 insert into customer_identities (kind, value, customer_id)
 select 'phone', '+9715' || lpad(n::text, 8, '0'), customer from filled
@@ -41,5 +58,16 @@ from filled, generate_series(1, 3) m;
 insert into conversation_timeline (conversation_id, event_type, title, description, created_at)
 select id, (array['created', 'note_added'])[m]::timeline_event_type, (array['Lead Created', 'Lead Updated'])[m], 'Captured from chatbot', at
 from filled, generate_series(1, 2) m;
+-- What index_conversations would make, all at once, and before the indexes.
+create temp table word_indexes as
+  select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition
+  from pg_index where indrelid = 'conversation_words'::regclass and not indisprimary;
+select 'drop index ' || name from word_indexes \gexec
+insert into conversation_words (conversation_id, created_at, lead_score, amount, words)
+  select c.id, c.created_at, c.lead_score, budget_amount(c.budget), words_of(c, said.text)
+  from conversations c left join lateral (
+    select string_agg(message_text, ' ' order by timestamp) from chat_messages where conversation_id = c.id) as said (text) on true;
+select definition from word_indexes \gexec
+insert into known_words select distinct lexeme from conversation_words, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing;
 vacuum analyze;
 checkpoint;

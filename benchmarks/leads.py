@@ -1,7 +1,7 @@
 """POST /api/chatbot/leads, ours and its rivals', side by side: leads.py PART DATABASE_URL WORK
 
 DATABASE_URL is the owner's login of a migrated database whose leads may be deleted, WORK the folder that `run` has prepared. PART is
-one of http, gentle, bulk, idle, growth."""
+one of http, gentle, bulk, idle, admin, growth."""
 
 import contextlib
 import json
@@ -183,16 +183,28 @@ def kind(pid: int) -> str:
     return "ended"
 
 
+def grown_database() -> str:
+    """A database as a year leaves it, made by the part that wants it first."""
+    grown = URL.replace("/leadpipe?", "/bench_grown?")
+    if psql("select count(*) from pg_database where datname = 'bench_grown'") == "0":
+        psql("create database bench_grown")
+        subprocess.run([BIN / "leadpipe", "migrate"], env=PLAIN | {"DATABASE_URL": grown}, stdout=subprocess.DEVNULL, check=True)
+        start = time.monotonic()
+        subprocess.run(["psql", "-Xqo", "/dev/null", "-v", f"conversations={GROWTH_CONVERSATIONS}", "-f", HERE / "grown.sql", grown], env=PLAIN,
+                       check=True)
+        print(f"\nFilled with {GROWTH_CONVERSATIONS:,} conversations and {3 * GROWTH_CONVERSATIONS:,} events in {time.monotonic() - start:.0f} s:",
+              psql("select pg_size_pretty(pg_database_size(current_database()))", grown) + ".", flush=True)
+    return grown
+
+
+def admin() -> None:
+    """What the panel asks, in the grown database."""
+    subprocess.run([sys.executable, HERE / "admin.py", grown_database(), BIN], check=True)
+
+
 def growth() -> None:
     """The same capture, empty and grown, in turn."""
-    grown = URL.replace("/leadpipe?", "/bench_grown?")
-    psql("set client_min_messages = warning; drop database if exists bench_grown")
-    psql("create database bench_grown")
-    subprocess.run([BIN / "leadpipe", "migrate"], env=PLAIN | {"DATABASE_URL": grown}, stdout=subprocess.DEVNULL, check=True)
-    start = time.monotonic()
-    subprocess.run(["psql", "-Xq", "-v", f"conversations={GROWTH_CONVERSATIONS}", "-f", HERE / "grown.sql", grown], env=PLAIN, check=True)
-    print(f"\nFilled with {GROWTH_CONVERSATIONS:,} conversations and {3 * GROWTH_CONVERSATIONS:,} events in {time.monotonic() - start:.0f} s:",
-          psql("select pg_size_pretty(pg_database_size(current_database()))", grown) + ".", flush=True)
+    grown = grown_database()
     # Its leads would all be planned by these claims: it comes first, and leaves nothing.
     claims = subprocess.run([sys.executable, HERE / "claims.py", grown, str(CLAIM_FINISHED), str(CLAIM_FUTURE)], stdout=subprocess.PIPE, text=True,
                             check=True, env=os.environ | {"CLAIM_AMONG": f"{GROWTH_CONVERSATIONS:,} conversations, "}).stdout
@@ -226,6 +238,6 @@ def growth() -> None:
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 shutil.copytree(HERE.parent / "bin", BIN, dirs_exist_ok=True)
 (WORK / "lead.json").write_text(BODY)
-PARTS: dict[str, Callable[[], None]] = {"http": http, "gentle": gentle, "bulk": bulk, "idle": idle, "growth": growth}
+PARTS: dict[str, Callable[[], None]] = {"http": http, "gentle": gentle, "bulk": bulk, "idle": idle, "admin": admin, "growth": growth}
 if __name__ == "__main__":
     PARTS[sys.argv[1]]()

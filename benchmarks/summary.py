@@ -62,4 +62,6 @@ line("the same in warm mode, with its spares", "≤ 60 MB", at_most(60, lambda: 
 line("capture among a year's leads against empty tables, 16 and 64 connections", "≥ 0.9 ×",
      at_least(0.9, lambda: figures["growth"][f"{STREAM}, 16"], lambda: figures["growth"][f"{STREAM}, 64"]))
 line("a claim among them, p99", "≤ 20 ms", at_most(20, lambda: figures["claim"], " ms"))
-row("list and search among them, p99", "≤ 20 ms", "there are no such handlers yet", "")
+for name, what in {"list": "the list of conversations", "search": "search", "conversation-show": "a single view", "sla-list": "the SLA list"}.items():
+    line(f"{what} among them, p99", "≤ 20 ms", at_most(20, lambda name=name: figures["admin"][name][1], " ms"))
+line("a year's analytics", "≤ 1 s", at_most(1000, lambda: figures["admin"]["analytics"][0], " ms"))

@@ -19,6 +19,14 @@ package struct Form: Sendable {
     case time
     /// ISO 8601; a bad one is refused.
     case instant
+    /// A day, `2026-11-23`, or a moment as ISO 8601 writes it. `edge` says which end of a span it is, for whoever reads the schema.
+    case day(DayEdge? = nil)
+    /// Two whole numbers, `60:100` or [60, 100]; becomes {min, max}.
+    case range(ClosedRange<Int>)
+    /// A place by its name in the tz database.
+    case zone
+    /// Where a list was left, as it said itself: what it means is the list's to judge.
+    case cursor
     /// Money: up to twelve digits, and two behind the point.
     case amount
     /// A list of one or more of these words.
@@ -26,6 +34,8 @@ package struct Form: Sendable {
     /// A list of one or more ids.
     case uuids(max: Int)
     case texts(max: Int, each: ClosedRange<Int>)
+    /// A form written as JSON into one text, as a query's parameter is.
+    case document(Form)
     /// Any object, at most so many bytes as JSON.
     case object(maxBytes: Int)
     case form(Form)
@@ -33,6 +43,8 @@ package struct Form: Sendable {
     /// 1 to 200 visible ASCII characters (the Idempotency-Key draft).
     case key
   }
+
+  package enum DayEdge: String, Sendable { case start, end }
 
   package struct Field: Sendable {
     let name: String
@@ -127,6 +139,15 @@ extension Form.Rule {
     return value.isNull || value.string.map { $0.unicodeScalars.allSatisfy(\.properties.isWhitespace) } ?? false
   }
 
+  /// A day that there is, from 1970 on.
+  private static func day(_ text: String) -> String? {
+    text.utf8.count == 10 && Instant(iso8601: text + "T00:00Z") != nil ? text : nil
+  }
+
+  private static func ends(_ text: String) -> [JSON] {
+    text.split(separator: ":", omittingEmptySubsequences: false).map { Int(strict: $0).map { JSON($0) } ?? .null }
+  }
+
   private static func isAmount(_ text: String) -> Bool {
     let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     return 1...2 ~= parts.count && 1...12 ~= parts[0].count && (parts.count == 1 || 1...2 ~= parts[1].count)
@@ -188,6 +209,33 @@ extension Form.Rule {
     case .instant:
       return value.string.flatMap(Instant.init(iso8601:)).map { .string($0.iso8601) }
         ?? refuse("must be an ISO 8601 time with its zone")
+    case .day:
+      return value.string.flatMap { Self.day($0) ?? Instant(iso8601: $0)?.iso8601 }.map(JSON.string)
+        ?? refuse("must be a day such as 2026-11-23, or an ISO 8601 time with its zone")
+    case .range(let range):
+      let ends = value.array ?? value.string.map(Self.ends) ?? []
+      guard ends.count == 2, let min = ends[0].integer, let max = ends[1].integer, min <= max, range ~= min,
+        range ~= max
+      else {
+        return refuse("must be min:max, whole numbers from \(range.lowerBound) to \(range.upperBound), the lower first")
+      }
+      return ["min": JSON(min), "max": JSON(max)]
+    case .zone:
+      return value.string.flatMap { Zone.isKnown($0) ? .string($0) : nil }
+        ?? refuse("must be a time zone such as Asia/Dubai")
+    case .cursor:
+      let isCursor = { (byte: UInt8) in
+        0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte || byte == 0x2D || byte == 0x5F
+      }
+      guard let text = value.string, 1...400 ~= text.utf8.count, text.utf8.allSatisfy(isCursor) else {
+        return refuse("must be a nextCursor of this list")
+      }
+      return value
+    case .document(let form):
+      guard let json = value.string == nil ? value : try? JSON(reading: Array((value.string ?? "").utf8)) else {
+        return refuse("must be a JSON object")
+      }
+      return form.check(json, at: path, &faults)
     case .amount:
       guard case .number(let text) = value, Self.isAmount(text) else {
         return refuse("must be an amount of up to twelve digits, with two behind the point at most")
@@ -228,91 +276,5 @@ extension Form.Rule {
       }
       return .string(key)
     }
-  }
-}
-
-extension Form {
-  /// The form as JSON Schema 2020-12: what it allows is accepted, and what it does not is refused. It has no words for
-  /// two things: lengths count what is left of a text after cleaning, and not every text is a telephone number.
-  package var schema: JSON {
-    let schema: JSON = [
-      "type": "object",
-      "properties": .object(
-        fields.map { JSON.Member($0.name, $0.isRequired ? $0.rule.schema : $0.rule.optionalSchema) }),
-      "required": .array(fields.filter(\.isRequired).map { .string($0.name) }),
-    ]
-    if isChange { return schema.setting("anyOf", .array(fields.map { ["required": [.string($0.name)]] })) }
-    if atLeastOne.isEmpty { return schema }
-    let choices = fields.filter { atLeastOne.contains($0.name) }.map { field -> JSON in
-      ["required": [.string(field.name)], "properties": .object([.init(field.name, field.rule.schema)])]
-    }
-    return schema.setting("anyOf", .array(choices))
-  }
-}
-
-extension Form.Rule {
-  /// A web address as `WebAddress` reads it, with blanks at its ends.
-  private static let webAddressPattern: String = {
-    let inner = "([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
-    let octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-    let name = "([0-9A-Za-z_]\(inner)\\.)*[A-Za-z_]\(inner)"
-    let host = "(\(name)|(\(octet)\\.){3}\(octet)|\\[[0-9A-Fa-f.:]{0,22}:[0-9A-Fa-f.:]{1,22}\\])"
-    let port = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
-    let rest = "[/?#][^\\u0000- \"<>\\\\^`{|}\\u007f]*"
-    return "^ *[Hh][Tt][Tt][Pp][Ss]?://\(host)(:(\(port)))?(\(rest))? *$"
-  }()
-
-  /// A value that must be there.
-  package var schema: JSON {
-    switch self {
-    case .text(let range):
-      return Self.text(range).setting("pattern", range.lowerBound > 1 ? "\\S[\\s\\S]*\\S" : "\\S")
-    case .phone:
-      return Self.text(5...32).setting("format", "phone")
-        .setting("description", "a telephone number in any common writing")
-    case .email: return ["type": "string", "maxLength": 254, "format": "email"]
-    case .webAddress:
-      return ["type": "string", "maxLength": 2000, "pattern": .string(Self.webAddressPattern)]
-    case .uuid: return ["type": "string", "format": "uuid"]
-    case .integer(let range):
-      return ["type": "integer", "minimum": JSON(range.lowerBound), "maximum": JSON(range.upperBound)]
-    case .boolean: return ["type": "boolean"]
-    case .choice(let words): return ["type": "string", "enum": .array(words.map(JSON.string))]
-    case .time: return ["description": "ISO 8601 with a zone; anything else counts as absent"]
-    case .instant: return ["type": "string", "format": "date-time"]
-    case .amount:
-      // A multipleOf 0.01 is reckoned in binary fractions by many, and wrongly.
-      return [
-        "type": "number", "minimum": 0, "maximum": 999_999_999_999,
-        "description": "two digits behind the point at most",
-      ]
-    case .choices(let words):
-      return ["type": "array", "items": ["type": "string", "enum": .array(words.map(JSON.string))], "minItems": 1]
-    case .uuids(let max):
-      return ["type": "array", "items": Self.uuid.schema, "minItems": 1, "maxItems": JSON(max)]
-    case .texts(let max, let each):
-      // A blank one is left out.
-      let item: JSON = ["type": "string", "maxLength": JSON(each.upperBound)]
-      return ["type": "array", "maxItems": JSON(max), "items": item]
-    case .object(let maxBytes): return ["type": "object", "description": .string("at most \(maxBytes) bytes as JSON")]
-    case .form(let form): return form.schema
-    case .forms(let form, let max): return ["type": "array", "maxItems": JSON(max), "items": form.schema]
-    case .key: return Self.text(1...200).setting("pattern", "^[!-~]+$")
-    }
-  }
-
-  /// A value that may also be absent: null and a blank text, for all but keys, count as that.
-  fileprivate var optionalSchema: JSON {
-    switch self {
-    case .text(let range) where range.lowerBound == 1:
-      return ["type": ["string", "null"], "maxLength": JSON(range.upperBound)]
-    case .time: return schema
-    case .key: return schema.setting("type", ["string", "null"])
-    default: return ["anyOf": [schema, ["type": ["string", "null"], "pattern": "^\\s*$"]]]
-    }
-  }
-
-  private static func text(_ range: ClosedRange<Int>) -> JSON {
-    ["type": "string", "minLength": JSON(range.lowerBound), "maxLength": JSON(range.upperBound)]
   }
 }

@@ -1,5 +1,6 @@
 """What schemathesis must know of our schemas that JSON Schema has no words for. Runs in its own Python, not in pytest's."""
 
+import datetime
 import itertools
 import math
 import unicodedata
@@ -11,6 +12,18 @@ from hypothesis import strategies as st
 home = st.from_regex(r"(00971|\+971 ?|971|0|)5[0-9] ?[0-9]{3}[- ]?[0-9]{4}", fullmatch=True)
 abroad = st.from_regex(r"(\+|00|tel:\+)(44|49|91|1) ?[2-9][0-9]{2}([ ./-]?[0-9]{3}){2}[0-9]?", fullmatch=True)
 schemathesis.openapi.format("phone", home | abroad)
+
+# Spans, ranges and places: what of them is refused, no word of JSON Schema says. A cursor is its list's own; none is asked for with a
+# made-up one.
+days = st.dates(datetime.date(1971, 1, 1), datetime.date(2099, 12, 31)).map(str)
+moments = st.datetimes(datetime.datetime(1971, 1, 1), datetime.datetime(2099, 12, 31)).map(lambda moment: moment.isoformat(timespec="milliseconds") + "Z")
+schemathesis.openapi.format("day-or-time", days | moments)
+schemathesis.openapi.format("day-at-the-start", st.dates(datetime.date(2020, 1, 1), datetime.date(2022, 12, 31)).map(str))
+schemathesis.openapi.format("day-at-the-end", st.dates(datetime.date(2024, 1, 1), datetime.date(2026, 11, 30)).map(str))
+schemathesis.openapi.format("range", st.lists(st.integers(0, 100), min_size=2, max_size=2).map(lambda ends: "{}:{}".format(*sorted(ends))))
+schemathesis.openapi.format("time-zone", st.sampled_from(["Asia/Dubai", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "UTC"]))
+schemathesis.openapi.format("cursor", st.just(""))
+schemathesis.openapi.format("json-filters", st.sampled_from(["{}", '{"status": ["new"]}', '{"scoreRange": [10, 90], "tags": ["vip"]}']))
 
 clients = itertools.count(1)
 

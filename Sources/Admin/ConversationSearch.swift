@@ -1,0 +1,124 @@
+import Handler
+import Leads
+import Wire
+
+/// What the list of conversations, the search in them and their export can be asked for.
+package enum ConversationSearch {
+  /// Which conversations: the filters of the list, which the search takes as a JSON object.
+  package static let filters: [Form.Field] = [
+    .optional("status", .choices(["new", "in-progress", "completed", "lost", "converted"])),
+    .optional("leadQuality", .choices(["hot", "warm", "cold"])),
+    .optional("intent", .choices(["buy", "rent", "sell", "invest", "browse"])),
+    .optional("areas", .texts(max: 50, each: 1...200)), .optional("assignedAgentIds", .uuids(max: 50)),
+    .optional("tags", .texts(max: 50, each: 1...100)), .optional("source", .texts(max: 20, each: 1...100)),
+    .optional("followUpStatus", .choices(["due-today", "overdue", "scheduled"])),
+    .optional("slaState", .choices(["ok", "warning", "breached", "met"])), .optional("scoreRange", .range(0...100)),
+    .optional("dateFrom", .day()), .optional("dateTo", .day()),
+  ]
+
+  private static let query = Form.Rule.text(1...200)
+  private static let sort = Form.Rule.choice([
+    "recent", "oldest", "hot", "warm", "cold", "highest-budget", "lowest-budget", "follow-up", "sla",
+  ])
+  private static let place: [Form.Field] = [
+    .optional("limit", .integer(1...100)), .optional("cursor", .cursor),
+  ]
+
+  package static let listForm = Form(
+    filters + [.optional("query", query), .optional("sort", sort), .optional("page", .integer(1...400))] + place)
+
+  package static let searchForm = Form(
+    [.required("query", query), .optional("filters", .document(Form(filters + [.optional("sort", sort), dateRange])))]
+      + place)
+
+  package static let slaForm = Form(place)
+
+  package static let reportForm = Form([
+    .optional("from", .day(.start)), .optional("to", .day(.end)), .optional("timeZone", .zone),
+  ])
+
+  /// As the original's panel writes its two dates into filters.
+  private static let dateRange = Form.Field.optional(
+    "dateRange", .form(Form([.optional("from", .day()), .optional("to", .day())])))
+
+  /// The question with the agency's zone, by which days begin; filters that came as an object become its own members.
+  @Sendable package static func locally(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
+    var document = question.document
+    if let filters = document["filters"] {
+      var members = filters.members ?? []
+      for (name, end) in [("dateFrom", "from"), ("dateTo", "to")] where filters[name] == nil {
+        if let day = filters["dateRange"]?[end] { members.append(.init(name, day)) }
+      }
+      document = .object(
+        (document.members ?? []).filter { $0.key != "filters" } + members.filter { $0.key != "dateRange" })
+    }
+    return document["timeZone"] == nil
+      ? document.setting("timeZone", .string(question.settings["TIME_ZONE"] ?? "Asia/Dubai")) : document
+  }
+
+  /// A page of conversations with what each has beside the DTO.
+  package static func page(of item: JSON, _ more: [JSON.Member] = []) -> JSON {
+    let count: JSON = ["type": "integer", "minimum": 0]
+    let members: [JSON.Member] = [
+      .init("data", ["type": "array", "items": item]), .init("total", count),
+      .init("totalIsEstimate", ["type": "boolean"]),
+      .init("limit", count), .init("nextCursor", ["type": ["string", "null"]]),
+    ]
+    return [
+      "type": "object", "properties": .object(members + more + [.init("unindexed", count)]),
+      "required": .array((members + more).map { .string($0.key) }),
+    ]
+  }
+
+  /// The DTO with one member more.
+  package static func conversation(with name: String, _ schema: JSON) -> JSON {
+    let dto = Conversation.schema()
+    return dto.setting("properties", (dto["properties"] ?? [:]).setting(name, schema))
+      .setting("required", .array((dto["required"]?.array ?? []) + [.string(name)]))
+  }
+
+  private static let number: JSON = ["type": "number", "minimum": 0]
+
+  private static func rows(_ columns: (String, JSON)...) -> JSON {
+    [
+      "type": "array",
+      "items": [
+        "type": "object", "properties": .object(columns.map { JSON.Member($0.0, $0.1) }),
+        "required": .array(columns.map { .string($0.0) }),
+      ],
+    ]
+  }
+
+  /// What analytics-report answers.
+  package static let report: JSON = {
+    let text: JSON = ["type": "string"]
+    let counts = ["totalConversations", "hotLeads", "warmLeads", "coldLeads"].map { JSON.Member($0, number) }
+    let members: [JSON.Member] =
+      counts + [
+        .init("conversionRate", number.setting("maximum", 100)), .init("averageDuration", number),
+        .init("averageResponseTime", ["type": "number"]),
+        .init("leadSourceBreakdown", rows(("source", text), ("value", number))),
+        .init("conversationVolumeTrend", rows(("date", ["type": "string", "format": "date"]), ("count", number))),
+        .init("leadQualityDistribution", rows(("quality", text), ("value", number))),
+        .init("conversionFunnel", rows(("stage", text), ("value", number))),
+        .init(
+          "agentPerformance",
+          rows(
+            ("agentId", ["type": "string", "format": "uuid"]), ("agentName", text), ("conversations", number),
+            ("conversionRate", number), ("averageResponseTime", ["type": ["number", "null"]]))),
+        .init("peakHours", rows(("hour", ["type": "integer", "maximum": 23]), ("conversations", number))),
+        .init(
+          "sla",
+          [
+            "type": "object", "required": ["met", "breached", "medianResponseSeconds"],
+            "properties": [
+              "met": number, "breached": number, "medianResponseSeconds": ["type": ["integer", "null"]],
+            ],
+          ]),
+        .init("from", text), .init("to", text), .init("timeZone", text),
+      ]
+    return [
+      "type": "object", "properties": .object(members), "required": .array(members.map { .string($0.key) }),
+    ]
+  }()
+}

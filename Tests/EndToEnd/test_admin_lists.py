@@ -1,0 +1,430 @@
+"""The list of conversations, the search and the SLA list, each against an oracle in Python over random rows; cursors while rows come and go;
+text that means to be more than text."""
+
+import json
+import random
+import re
+import subprocess
+import unicodedata
+import uuid
+from datetime import datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from parts import HANDLERS, REPO, clean_environment
+
+DUBAI = ZoneInfo("Asia/Dubai")
+NOW = datetime.now(timezone.utc).replace(microsecond=0)
+STATUSES, OPEN = ["new", "in-progress", "completed", "lost", "converted"], {"new", "in-progress"}
+BUDGETS = {None: None, "AED 1.5M - 2M": 2e6, "80,000 / year": 8e4, "٢ مليون": 2e6, "3br": None, "on request": None, "500k": 5e5, "2.5 million": 2.5e6}
+AGENTS = [str(uuid.UUID(int=n)) for n in (0xA1, 0xA2)]
+HOSTILE = [
+    "'", "''; drop table conversations; --", '"', "%", "_", "\\", "\\'", "a & b | !c <-> d", "x:*", "x:A", "(((", "!!", "$1", "$$", "{}", "{a,b}", "NULL", "nul\\0",
+    "' or '1'='1", "%27", "\u02bc or 1=1", "')) union select", "<script>", "\u202egnp.exe", "🙂", "ﷺ", "a" * 200, "' " * 99, "@", "@@", "a@", "@b.c", "1" * 60,
+    "+", "++971", "0" * 40, "é" * 200, "\u0301\u0301", "ا\u064b" * 50, "e=x", "r=1", "s=new", "''''", "\\\\\\", ":*", "|", "&",
+]
+
+
+class Stream:
+    """A handler as a stream, asked with bare documents."""
+
+    def __init__(self, name, url):
+        environment = clean_environment(DATABASE_URL=url, ADMIN_API_KEY="the-admin-key-of-the-tests")
+        self.process = subprocess.Popen(
+            [str(HANDLERS / name), "--stream"], env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, **question):
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        return answer
+
+    def good(self, **question):
+        answer = self(**question)
+        assert "problem" not in answer, (question, answer)
+        return answer
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(10)
+        self.process.stdout.close()
+
+
+def quoted(value):
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return "array[" + ",".join(map(quoted, value)) + "]::text[]"
+    if isinstance(value, datetime):
+        return f"'{value.isoformat()}'"
+    if isinstance(value, (int, float)):
+        return str(value)
+    text = value.replace("'", "''").replace("\\", "\\\\")
+    return f"E'{text}'"
+
+
+def row(dice, number):
+    """A random conversation; many share a time, a score or an amount."""
+    created = NOW - timedelta(minutes=dice.randrange(0, 60 * 24 * 8, 30))
+    score = dice.choice([0, 10, 49, 50, 79, 80, 99])
+    status = dice.choice(STATUSES)
+    deadline = dice.choice([None, created + timedelta(minutes=dice.choice([15, 60, 1440])), NOW + timedelta(minutes=dice.choice([2, 40, 600]))])
+    answered = dice.choice([None, None, created + timedelta(minutes=dice.randrange(1, 100))])
+    return {
+        "id": str(uuid.UUID(int=dice.getrandbits(128), version=4)), "customer_name": f"Person {number}", "created_at": created,
+        "lead_score": score, "lead_quality": dice.choice(["hot", "warm", "cold"]), "status": status,
+        "intent": dice.choice([None, "buy", "rent", "sell", "invest", "browse"]), "preferred_area": dice.choice([None, "Dubai Marina", "JVC", "Al Furjan"]),
+        "assigned_agent_id": dice.choice([None, *AGENTS]), "tags": dice.sample(["family", "vip", "مستثمر", "golden visa"], dice.randrange(3)),
+        "source": dice.choice(["chatbot", "contact_form", "website"]), "budget": dice.choice(list(BUDGETS)),
+        "follow_up_date": dice.choice([None, None, NOW + timedelta(hours=dice.randrange(-60, 60))]), "first_response_at": answered,
+        "sla_response_deadline": deadline, "sla_breached": dice.random() < 0.2,
+    }
+
+
+def insert(base, rows):
+    base.run("".join(f"insert into conversations ({', '.join(row)}) values ({', '.join(map(quoted, row.values()))});\n" for row in rows))
+
+
+@pytest.fixture(scope="module")
+def base(cluster):
+    database = cluster.migrated()
+    database.run("".join(f"insert into agents (id, name) values ('{id}', 'Agent {id[-2:]}');" for id in AGENTS))
+    yield database
+    cluster.drop(database)
+
+
+@pytest.fixture(scope="module")
+def rows(base):
+    dice = random.Random(6)
+    rows = [row(dice, number) for number in range(400)]
+    insert(base, rows)
+    return rows
+
+
+@pytest.fixture(scope="module")
+def streams(cluster, base):
+    streams = {name: Stream(name, cluster.url(base.name, "leadpipe_admin")) for name in ("conversation-list", "conversation-search", "sla-list")}
+    yield streams
+    for stream in streams.values():
+        stream.close()
+
+
+@pytest.fixture(scope="module")
+def ask(streams):
+    return streams["conversation-list"].good
+
+
+# The oracle.
+
+def sla_state(row, now):
+    deadline, answered = row["sla_response_deadline"], row["first_response_at"]
+    if answered:
+        return "breached" if deadline and answered > deadline else "met"
+    if row["status"] not in OPEN:
+        return "breached" if row["sla_breached"] else "ok"
+    if deadline and deadline <= now:
+        return "breached"
+    third = timedelta(minutes={"hot": 5, "warm": 20, "cold": 480}[row["lead_quality"]])
+    return "warning" if deadline and deadline <= now + third else "ok"
+
+
+def follow_ups(row, now):
+    date = row["follow_up_date"]
+    if not date:
+        return set()
+    today = now.astimezone(DUBAI).date()
+    return {"overdue" if date < now else "scheduled"} | ({"due-today"} if date.astimezone(DUBAI).date() == today else set())
+
+
+def day(text, after):
+    if len(text) > 10:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text).replace(tzinfo=DUBAI) + timedelta(days=after)
+
+
+FILTERS = {
+    "status": lambda row, value: row["status"] in value, "leadQuality": lambda row, value: row["lead_quality"] in value,
+    "intent": lambda row, value: row["intent"] in value, "areas": lambda row, value: row["preferred_area"] in value,
+    "assignedAgentIds": lambda row, value: row["assigned_agent_id"] in value, "tags": lambda row, value: set(value) <= set(row["tags"]),
+    "source": lambda row, value: row["source"] in value, "scoreRange": lambda row, value: value[0] <= row["lead_score"] <= value[1],
+    "slaState": lambda row, value: sla_state(row, NOW) in value, "followUpStatus": lambda row, value: follow_ups(row, NOW) & set(value),
+    "dateFrom": lambda row, value: row["created_at"] >= day(value, 0),
+    "dateTo": lambda row, value: row["created_at"] < day(value, 1),
+}
+
+
+def at(row):
+    return row["created_at"].timestamp(), row["id"]
+
+
+def down(*keys):
+    return tuple(-key if isinstance(key, (int, float)) else tuple(-ord(sign) for sign in key) for key in keys)
+
+
+def order(sort):
+    def when(field, row):
+        return row[field].timestamp() if row[field] else None
+
+    def amount(row):
+        return BUDGETS[row["budget"]]
+
+    def waits(row):
+        return row["status"] in OPEN and not row["first_response_at"] and row["sla_response_deadline"]
+
+    return {
+        "recent": lambda row: down(*at(row)), "oldest": at,
+        "hot": lambda row: down(row["lead_score"], *at(row)), "cold": lambda row: (row["lead_score"], *at(row)),
+        "warm": lambda row: (row["lead_score"] >= 80, *down(row["lead_score"], *at(row))),
+        "highest-budget": lambda row: (amount(row) is None, *down(amount(row) or 0, *at(row))),
+        "lowest-budget": lambda row: (amount(row) is None, *((amount(row), *at(row)) if amount(row) else down(*at(row)))),
+        "follow-up": lambda row: (0, when("follow_up_date", row), *at(row)) if row["follow_up_date"] else (1, *down(*at(row))),
+        "sla": lambda row: (0, when("sla_response_deadline", row), *at(row)) if waits(row) else (1, *down(*at(row))),
+    }[sort]
+
+
+def expected(rows, question):
+    found = [row for row in rows if all(FILTERS[name](row, value) for name, value in question.items() if name in FILTERS)]
+    return [row["id"] for row in sorted(found, key=order(question.get("sort", "recent")))]
+
+
+def ids(answer):
+    return [item["id"] for item in answer["data"]]
+
+
+SORTS = ["recent", "oldest", "hot", "warm", "cold", "highest-budget", "lowest-budget", "follow-up", "sla"]
+VALUES = {
+    "status": STATUSES, "leadQuality": ["hot", "warm", "cold"], "intent": ["buy", "rent", "sell", "invest", "browse"],
+    "areas": ["Dubai Marina", "JVC", "Al Furjan", "Nowhere"], "assignedAgentIds": AGENTS, "source": ["chatbot", "contact_form", "website"],
+    "followUpStatus": ["due-today", "overdue", "scheduled"], "slaState": ["ok", "warning", "breached", "met"],
+}
+
+
+def one_filter(dice, name):
+    if name in VALUES:
+        return dice.sample(VALUES[name], dice.randint(1, 2))
+    if name == "tags":
+        return dice.sample(["family", "vip", "مستثمر", "golden visa"], dice.randint(1, 2))
+    if name == "scoreRange":
+        return sorted([dice.randint(0, 100), dice.randint(0, 100)])
+    moment = NOW - timedelta(hours=dice.randrange(24 * 8))
+    return dice.choice([str(moment.astimezone(DUBAI).date()), moment.isoformat().replace("+00:00", "Z")])
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_every_order(ask, rows, sort):
+    answer = ask(sort=sort, limit=100)
+    assert ids(answer) == expected(rows, {"sort": sort})[:100] and answer["total"] == len(rows) and not answer["totalIsEstimate"]
+
+
+@pytest.mark.parametrize("name", list(FILTERS))
+def test_every_filter_in_every_order(ask, rows, name):
+    dice = random.Random(name)
+    for sort in SORTS:
+        question = {name: one_filter(dice, name), "sort": sort}
+        want = expected(rows, question)
+        if name == "dateTo" and len(question[name]) > 10:
+            want = expected([row for row in rows if row["created_at"] < day(question[name], 0)], {"sort": sort})
+        answer = ask(**question, limit=100)
+        assert (ids(answer), answer["total"]) == (want[:100], len(want)), question
+
+
+def test_filters_together(ask, rows):
+    dice = random.Random(7)
+    for _ in range(60):
+        names = dice.sample([name for name in FILTERS if name != "dateTo"], dice.randint(2, 4))
+        question = {name: one_filter(dice, name) for name in names} | {"sort": dice.choice(SORTS)}
+        want = expected(rows, question)
+        answer = ask(**question, limit=100)
+        assert (ids(answer), answer["total"]) == (want[:100], len(want)), question
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_pages_and_cursors_go_through_all_of_it(ask, rows, sort):
+    want = expected(rows, {"sort": sort})
+    by_page, by_cursor, cursor = [], [], {}
+    for page in range(1, 15):
+        answer = ask(sort=sort, limit=30, page=page)
+        assert answer["page"] == page and answer["limit"] == 30
+        by_page += ids(answer)
+    while True:
+        answer = ask(sort=sort, limit=17, **cursor)
+        by_cursor += ids(answer)
+        if not answer["nextCursor"]:
+            break
+        cursor = {"cursor": answer["nextCursor"]}
+    assert by_page == want and by_cursor == want
+
+
+@pytest.mark.parametrize("sort", SORTS)
+def test_cursors_stay_right_while_rows_come_and_go(base, ask, rows, sort):
+    dice = random.Random(sort)
+    fresh = [row(dice, 1000 + number) for number in range(40)]
+    stay, gone = fresh[:20], fresh[20:]
+    insert(base, fresh)
+    seen, cursor = [], {}
+    while True:
+        answer = ask(sort=sort, limit=20, **cursor)
+        seen += ids(answer)
+        newcomers = [row(dice, 2000 + number) for number in range(3)]
+        insert(base, newcomers)
+        stay += newcomers
+        left = [each for each in gone if each["id"] not in seen][:2]
+        for each in left:
+            gone.remove(each)
+            base.run(f"delete from conversations where id = '{each['id']}'")
+        if not answer["nextCursor"]:
+            break
+        cursor = {"cursor": answer["nextCursor"]}
+    assert len(seen) == len(set(seen))
+    lasting = {each["id"] for each in rows + fresh[:20]}
+    assert lasting <= set(seen)
+    base.run("".join(f"delete from conversations where id = '{each['id']}';" for each in stay + gone))
+
+
+def test_a_cursor_of_another_order_or_none_at_all_is_refused(streams, rows):
+    ask = streams["conversation-list"]
+    cursor = ask(limit=1)["nextCursor"]
+    for question in ({"cursor": cursor, "sort": "hot"}, {"cursor": cursor[:-3]}, {"cursor": "W10"}, {"cursor": "a" * 400}, {"cursor": "e30"},
+                     {"cursor": "WyJyZWNlbnQiLDEsbnVsbCwieCIsInkiXQ"}, {"cursor": "é"}, {"cursor": "a" * 401}):
+        problem = ask(**question)["problem"]
+        assert problem["status"] == 400 and [detail["path"] for detail in problem["details"]] == ["cursor"], question
+    problem = streams["sla-list"](cursor=cursor)["problem"]
+    assert problem["status"] == 400 and problem["details"][0]["path"] == "cursor"
+
+
+def test_a_change_shows_in_what_is_found_at_once(base, ask, rows):
+    id = rows[0]["id"]
+    base.run(f"update conversations set tags = '{{zebra crossing}}', notes = 'calls on Mondays', preferred_area = 'Hatta' where id = '{id}'")
+    try:
+        for question in ({"tags": ["zebra crossing"]}, {"query": "mondays"}, {"areas": ["Hatta"]}, {"query": "zebra", "areas": ["Hatta"]}):
+            assert ids(ask(**question)) == [id], question
+    finally:
+        base.run(f"update conversations set tags = {quoted(rows[0]['tags'])}, notes = null, preferred_area = {quoted(rows[0]['preferred_area'])} where id = '{id}'")
+    assert ids(ask(query="mondays")) == [] and ids(ask(areas=["Hatta"])) == []
+
+
+# Search.
+
+PEOPLE = {
+    "sara": ("Sára Al-Mansoori", "+971501234567", "sara.m@example.com", [], None, "I look for a villa near the café"),
+    "ahmad": ("أَحْمَد الهاشمي", "+971559876543", "ahmad@mail.test", ["مستأجر"], "يفضل الاتصال مساءً", "أبحث عن شقّة في دبي مارينا"),
+    "fatima": ("فاطمة خوري", "+442079460958", None, ["Blue Card"], "O'Brien's friend; write to fatima.k@other.test", "مرحبا"),
+    "moaz": ("Møaz Straße", None, "MOAZ@Example.COM", ["Cash-Buyer"], None, "My old number was 04 555 1234, 3 bedrooms"),
+}
+SEARCHES = {
+    "sara": "sara", "SARA mansoori": "sara", "mansoori sára": "sara", "al-mans": "sara", "cafe": "sara", "café villa": "sara", "sara.m@example.com": "sara",
+    "sara.m": "sara", "SARA.M@EXAMPLE.COM": "sara", "0501234567": "sara", "050 123 4567": "sara", "+971 50 123 4567": "sara", "00971501234567": "sara",
+    "+971 (0)50 123 4567": "sara", "٠٥٠١٢٣٤٥٦٧": "sara", "٠٥٠ ١٢٣ ٤٥٦٧": "sara", "۰۵۰۱۲۳۴۵۶۷": "sara", "1234567": "sara", "4567": "sara", "501234567": "sara",
+    "sara 4567": "sara", "05012345": "sara", "+97150123": "sara", "\u202a+971501234567\u202c": "sara", "０５０１２３４５６７": "sara",
+    "احمد": "ahmad", "أحمد": "ahmad", "آحمد": "ahmad", "احـمـد": "ahmad", "أَحْمَد": "ahmad", "الهاشمى": "ahmad", "الهاش": "ahmad", "مستاجر": "ahmad", "شقه": "ahmad",
+    "دبي مارينا": "ahmad", "مساء": "ahmad", "احمد mail.test": "ahmad", "فاطمه": "fatima", "فاطمة": "fatima", "card": "fatima", "blue fatima.k": "fatima",
+    "020 7946 0958": "fatima", "+44 20 7946 0958": "fatima", "o'brien": "fatima", "fatima.k@other.test": "fatima", "moaz": "moaz", "strasse": None, "straße": "moaz",
+    "cash-buyer": "moaz", "moaz@example.com": "moaz", "04 555 1234": "moaz", "bedrooms 3": "moaz", "example.com": "sara moaz", "sara khoury": None,
+    "ara": None, "mail@nowhere": None, "villa -sara": "sara", "or": None,
+}
+REASONS = {
+    "sara": ["name", "email"], "050 123 4567": ["phone"], "cafe": ["message"], "card": ["tags"], "o'brien": ["notes"], "fatima.k@other.test": ["notes"],
+    "moaz@example.com": ["email"], "احمد شقه": ["name", "message"],
+}
+
+
+@pytest.fixture(scope="module")
+def people(base):
+    found = {}
+    for number, (who, (name, phone, email, tags, notes, said)) in enumerate(PEOPLE.items()):
+        found[who] = str(uuid.UUID(int=0xF00 + number))
+        base.run(f"""insert into conversations (id, customer_name, customer_phone, customer_email, tags, notes, created_at)
+          values ('{found[who]}', {quoted(name)}, {quoted(phone)}, {quoted(email)}, {quoted(tags)}, {quoted(notes)}, now() - interval '{number} minutes');
+          insert into chat_messages (conversation_id, sender, message_text) values ('{found[who]}', 'customer', {quoted(said)})""")
+    yield found
+    base.run("".join(f"delete from conversations where id = '{id}';" for id in found.values()))
+
+
+@pytest.mark.parametrize("query", list(SEARCHES))
+def test_search_finds_people_as_they_are_typed(streams, people, query):
+    answer = streams["conversation-search"].good(query=query)
+    who = {id: name for name, id in people.items()}
+    assert [who.get(id) for id in ids(answer)] == (SEARCHES[query] or "").split(), query
+    assert ids(streams["conversation-list"].good(query=query)) == ids(answer) and answer["query"] == unicodedata.normalize("NFC", answer["query"])
+
+
+@pytest.mark.parametrize("query", list(REASONS))
+def test_search_says_where_it_found_it(streams, people, query):
+    assert streams["conversation-search"].good(query=query)["data"][0]["matchedIn"] == REASONS[query]
+
+
+def test_search_takes_the_filters_of_the_list(streams, rows):
+    search = streams["conversation-search"]
+    question = {"status": ["new", "lost"], "scoreRange": [10, 90]}
+    want = expected(rows, question)
+    for filters in (question, {**question, "scoreRange": "10:90"}, json.dumps(question)):
+        answer = search.good(query="person", filters=filters, limit=100)
+        assert ids(answer) == want[:100] and answer["total"] == len(want)
+    bounds = {"from": str((NOW - timedelta(days=3)).astimezone(DUBAI).date())}
+    assert search.good(query="person", filters={"dateRange": bounds})["total"] == len(expected(rows, {"dateFrom": bounds["from"]}))
+    for filters, path in (("{broken", "filters"), ("[]", "filters"), ({"status": ["none"]}, "filters.status"), ({"scoreRange": [9, 1]}, "filters.scoreRange")):
+        problem = search(query="person", filters=filters)["problem"]
+        assert problem["status"] == 400 and problem["details"][0]["path"] == path, filters
+
+
+def test_hostile_text_is_only_text(base, streams, rows):
+    before = base.count("conversations")
+    for text in HOSTILE:
+        for question in ({"query": text}, {"query": text + " person"}, {"areas": [text]}, {"tags": [text]}, {"source": [text[:100]]}, {"areas": [text], "query": text}):
+            answer = streams["conversation-list"](**question)
+            assert "data" in answer or answer["problem"]["status"] in (400, 413), (question, answer)
+            if "query" not in question and "data" in answer:
+                assert answer["data"] == [] or not any(sign.isalnum() for sign in text), question
+        assert "data" in streams["conversation-search"](query=text[:100], filters={"tags": [text[:50]]}), text
+    for field in ("query", "areas", "tags", "source", "cursor", "sort", "dateFrom", "scoreRange", "assignedAgentIds"):
+        big = "x" * 900_000
+        problem = streams["conversation-list"](**{field: [big] if field in ("areas", "tags", "source", "assignedAgentIds") else big})["problem"]
+        assert problem["status"] in (400, 413), field
+    assert base.count("conversations") == before
+
+
+def test_text_that_was_stored_is_found_as_it_is(base, streams):
+    """Names, tags and areas of every hostile form can be filtered by, and break no words."""
+    texts = [text[:90].strip() for text in HOSTILE if "," not in text and text.strip("🙂\u0301") == text and unicodedata.normalize("NFC", text) == text
+             and "\u202e" not in text]
+    made = {}
+    for text in texts:
+        made[text] = str(uuid.uuid4())
+        base.run(f"""insert into conversations (id, customer_name, customer_email, customer_phone, preferred_area, tags, notes, budget)
+          values ('{made[text]}', {quoted(text)}, {quoted(text + "@x.test")}, {quoted(text)}, {quoted("area " + text)}, {quoted(["tag " + text])}, {quoted(text)}, {quoted(text)});
+          insert into chat_messages (conversation_id, sender, message_text) values ('{made[text]}', 'customer', {quoted(text)})""")
+    for text, id in made.items():
+        assert ids(streams["conversation-list"].good(areas=["area " + text])) == [id], text
+        assert ids(streams["conversation-list"].good(tags=["tag " + text])) == [id], text
+    base.run("".join(f"delete from conversations where id = '{id}';" for id in made.values()))
+
+
+def test_the_sla_list_has_who_waits_soonest_first(streams, rows):
+    waiting = [each for each in rows if each["status"] in OPEN and not each["first_response_at"] and sla_state(each, NOW) in ("warning", "breached")]
+    want = [each["id"] for each in sorted(waiting, key=lambda each: (each["sla_response_deadline"], each["id"]))]
+    got, cursor = [], {}
+    while True:
+        answer = streams["sla-list"].good(limit=13, **cursor)
+        assert answer["total"] == len(want) and not answer["totalIsEstimate"]
+        got += answer["data"]
+        if not answer["nextCursor"]:
+            break
+        cursor = {"cursor": answer["nextCursor"]}
+    assert [item["id"] for item in got] == want
+    deadlines = {each["id"]: each["sla_response_deadline"] for each in rows}
+    now = datetime.now(timezone.utc)
+    for item in got:
+        left = (deadlines[item["id"]] - now).total_seconds() / 60
+        assert left - 1.2 <= item["minutesRemaining"] <= left + 1 and item["slaState"] == ("breached" if left < 0 else "warning")
+
+
+def test_the_database_reads_a_budget_as_the_score_does(base):
+    """The table that Tests/Leads/ScoreTests.swift holds against Sources/Leads/Budget.swift."""
+    swift = (REPO / "Tests/Leads/ScoreTests.swift").read_text().split('@Suite("A budget")')[1]
+    table = [(text, float(amount.replace("_", ""))) for text, amount in re.findall(r'\("([^"]+)", ([0-9_.e]+)\)', swift)]
+    assert len(table) >= 40
+    table += [(text, None) for text in ("", "flexible", "AED", "..,", "3br", "1500sqft", "9" * 400)]
+    for text, amount in table:
+        got = base.text(f"select budget_amount({quoted(text)})")
+        assert (float(got) if got else None) == amount, text
