@@ -28,23 +28,27 @@ package struct AdminEndpoint {
   ///   - query: the parameters after the question mark.
   ///   - headers: those of the request that `asking` looks at, as JSON Schema.
   ///   - body: the JSON body; without it none is read.
+  ///   - types: the types of its good replies.
   ///   - replyHeaders: those that `replying` adds, as JSON Schema.
   ///   - problems: statuses that `asking` and the function refuse with, beside 400, 401, 403, and 404 of a path with parameters.
+  ///   - feed: the step that goes on telling, where the reply is the beginning of a stream.
   ///   - knowsHours: whether the function says how conversations stand to their deadlines.
   ///   - asking: makes the function's argument; as it is without it.
   ///   - replying: makes the reply; the function's answer with `status` without it.
   package init(
     _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, headers: JSON? = nil,
-    body: Form? = nil, output: JSON = [:], status: Int = 200, replyHeaders: JSON? = nil, problems: [Int] = [],
-    rateClass: String = "admin", bodyLimit: Int = 65_536, knowsHours: Bool = false,
+    body: Form? = nil, output: JSON = [:], status: Int = 200,
+    types: [String] = ["application/json"], replyHeaders: JSON? = nil, problems: [Int] = [],
+    rateClass: String = "admin", bodyLimit: Int = 65_536, feed: String? = nil, knowsHours: Bool = false,
     environment: [Setting] = [], calls function: Function,
     asking: @escaping Asking = { question throws(Problem) in question.document }, replying: Replying? = nil
   ) {
     description = Description(
       name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: rateClass,
-      bodyLimit: body == nil ? 1024 : bodyLimit,
+      bodyLimit: body == nil ? 1024 : bodyLimit, feed: feed,
       environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : []) + environment,
-      query: query?.querySchema, headers: headers, statuses: [status], replyHeaders: Self.uncached(replyHeaders),
+      query: query?.querySchema, headers: headers, statuses: [status], types: types,
+      replyHeaders: Self.uncached(replyHeaders),
       problems: problems, input: body?.schema ?? ["type": "object"], output: status == 204 ? ["type": "object"] : output
     )
     self.query = query
@@ -110,7 +114,8 @@ package struct AdminEndpoint {
       ? nil : Form(names.map { .required($0, $0 == "id" ? .uuid : .text(1...100)) })
   }
 
-  private static func warnBefore(_ now: Instant, _ hours: OfficeHours?) -> JSON {
+  /// From which deadlines on a conversation is in warning, as functions that show conversations take it.
+  package static func warnBefore(_ now: Instant, _ hours: OfficeHours?) -> JSON {
     .object(
       SLA.warnBefore(now, within: hours).sorted { $0.key < $1.key }
         .map { JSON.Member($0.key, .string($0.value.iso8601)) })

@@ -20,6 +20,7 @@ package enum Function: String, Sendable, CaseIterable {
   case listChannels = "list_channels"
   case listDeliveries = "list_deliveries"
   case listFollowUps = "list_follow_ups"
+  case liveEvents = "live_events"
   case openSession = "open_session"
   case prune
   case recordOutcomes = "record_outcomes"
