@@ -17,8 +17,16 @@ struct Audience<Place: Sendable>: Sendable {
   struct Delivery: Sendable {
     let number: Int
     let place: Place
+    let text: Text
+  }
+
+  /// Events, and behind them the cursor where they alone would not say how far it goes: some were left out that it has had.
+  struct Text: Sendable {
     let events: ArraySlice<FeedEvent>
-    let bytes: Int
+    let cursor: [UInt8]
+
+    var bytes: [UInt8] { events.flatMap(\.text) + cursor }
+    var size: Int { events.reduce(cursor.count) { $0 + $1.text.count } }
   }
 
   private struct Member: Sendable {
@@ -88,16 +96,16 @@ struct Audience<Place: Sendable>: Sendable {
   }
 
   /// Its reply is being written: the events that were held for it. Nil where they were too many, so that it must come again.
-  mutating func begin(_ number: Int, _ place: Place) -> ArraySlice<FeedEvent>? {
+  mutating func begin(_ number: Int, _ place: Place) -> Text? {
     guard var member = members.removeValue(forKey: number), !isClosed else { return nil }
     guard !member.isOverrun else {
       leave(member)
       return nil
     }
-    let events = Self.unseen(member.held[...], by: member)
-    (member.place, member.held, member.unsent) = (place, [], Self.bytes(events))
+    let text = unseen(member.held[...], by: member)
+    (member.place, member.held, member.unsent) = (place, [], text.size)
     members[number] = member
-    return events
+    return text
   }
 
   /// Its client has taken so many bytes.
@@ -152,16 +160,15 @@ struct Audience<Place: Sendable>: Sendable {
         hold(batch.events, for: number)
         continue
       }
-      let events = Self.unseen(batch.events[...], by: member)
-      let bytes = Self.bytes(events)
-      member.unsent += bytes
+      let text = unseen(batch.events[...], by: member)
+      member.unsent += text.size
       if member.unsent > Self.patience {
         leave(number)
         dropped += 1
         late.append(place)
-      } else if !events.isEmpty {
+      } else if text.size > 0 {
         members[number] = member
-        deliveries.append(Delivery(number: number, place: place, events: events, bytes: bytes))
+        deliveries.append(Delivery(number: number, place: place, text: text))
       }
     }
     return (deliveries, late)
@@ -169,16 +176,16 @@ struct Audience<Place: Sendable>: Sendable {
 
   private mutating func hold(_ events: [FeedEvent], for number: Int) {
     members[number]?.held += events
-    members[number]?.unsent += Self.bytes(events[...])
+    members[number]?.unsent += events.reduce(0) { $0 + $1.text.count }
     guard let unsent = members[number]?.unsent, unsent > Self.patience else { return }
     members[number]?.held = []
     members[number]?.isOverrun = true
   }
 
-  private static func unseen(_ events: ArraySlice<FeedEvent>, by member: Member) -> ArraySlice<FeedEvent> {
+  private func unseen(_ events: ArraySlice<FeedEvent>, by member: Member) -> Text {
     let isNew = { (event: FeedEvent) in event.number.map { !member.seen.contains($0) } ?? true }
-    return member.seen.isEmpty || events.allSatisfy(isNew) ? events : events.filter(isNew)[...]
+    if member.seen.isEmpty || events.allSatisfy(isNew) { return Text(events: events, cursor: []) }
+    let new = events.filter(isNew)
+    return Text(events: new[...], cursor: new.isEmpty ? [] : Array("id: \(position ?? "")\n\n".utf8))
   }
-
-  private static func bytes(_ events: ArraySlice<FeedEvent>) -> Int { events.reduce(0) { $0 + $1.text.count } }
 }

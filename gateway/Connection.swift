@@ -182,8 +182,9 @@ final class Connection: ChannelInboundHandler {
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: reply, isOpen: true))), promise: nil)
     context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body)))), promise: nil)
     guard let held = seat.begin(context.channel) else { return end(exchange, context) }
-    state = .listening(seat, exchange, until: .now() + .seconds(Int64.random(in: Self.listeningTime)))
-    setTimer(Self.heartbeat, context)
+    let end = NIODeadline.now() + .seconds(Int64.random(in: Self.listeningTime))
+    state = .listening(seat, exchange, until: end)
+    setTimer(min(Self.heartbeat, end - .now()), context)
     if inputHasEnded { return context.close(promise: nil) }
     if !held.isEmpty { tell(ByteBuffer(bytes: held), seat, context) }
   }
@@ -269,9 +270,9 @@ final class Connection: ChannelInboundHandler {
     case .reading(let exchange, _): refuse(Problem(.timeout, "the body took too long"), exchange, context)
     case .waiting, .closing: context.close(promise: nil)
     case .listening(let seat, let exchange, let end) where end <= .now(): stopListening(seat, exchange, context)
-    case .listening:
+    case .listening(_, _, let end):
       context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: ":\n\n")))), promise: nil)
-      setTimer(Self.heartbeat, context)
+      setTimer(min(Self.heartbeat, end - .now()), context)
     case .answering: break
     }
   }

@@ -46,7 +46,7 @@ final class Feed: Sendable {
   }
 
   fileprivate func begin(_ number: Int, _ channel: any Channel) -> [UInt8]? {
-    state.withLock { $0.audience.begin(number, channel) }?.flatMap(\.text)
+    state.withLock { $0.audience.begin(number, channel) }?.bytes
   }
 
   fileprivate func sent(_ number: Int, _ bytes: Int) { state.withLock { $0.audience.sent(number, bytes) } }
@@ -103,8 +103,8 @@ final class Feed: Sendable {
     for (_, own) in Dictionary(grouping: deliveries, by: { ObjectIdentifier($0.place.eventLoop) }) {
       own[0].place.eventLoop.execute {
         for delivery in own {
-          let isWhole = delivery.events.count == batch.events.count
-          let text = isWhole ? whole : ByteBuffer(bytes: delivery.events.flatMap(\.text))
+          let isWhole = delivery.text.events.count == batch.events.count
+          let text = isWhole ? whole : ByteBuffer(bytes: delivery.text.bytes)
           delivery.place.pipeline.fireUserInboundEventTriggered(Seat.Text(number: delivery.number, bytes: text))
         }
       }

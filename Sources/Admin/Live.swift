@@ -3,8 +3,8 @@ import Wire
 
 /// What happens to leads, as a `text/event-stream` (the HTML standard, Server-sent events) tells it.
 package enum Live {
-  /// After which a client whose stream has ended comes again, in milliseconds.
-  private static let retry = 1000
+  /// After which a client whose stream has ended comes again, in milliseconds: not all of them at once, when a gateway stops.
+  private static let retry = 1000...1999
 
   /// The beginning of a stream, out of what `live_events` answers: what its reader has missed. Where that is all, a gateway is told
   /// from where its feed goes on; else the reader comes again for the rest.
@@ -12,12 +12,13 @@ package enum Live {
     let cursor = try cursor(answer, "cursor")
     let events = try events(answer)
     // A block that names no id would make a reader forget the one that it has.
-    var text = "retry: \(retry)\nid: \(try self.cursor(answer, "from"))\n\n" + events.map(\.text).joined()
+    var text = "retry: \(Int.random(in: retry))\nid: \(try self.cursor(answer, "from"))\n\n" + events.map(\.text).joined()
     var headers = ["content-type": "text/event-stream", "x-accel-buffering": "no"]
     if answer["isComplete"]?.bool == true {
       text += "id: \(cursor)\n\n"
       headers["feed-after"] = cursor
-      headers["feed-seen"] = events.compactMap { $0.seq.map(String.init) }.joined(separator: ",")
+      let seen = events.compactMap(\.seq) + (answer["recent"]?.array ?? []).compactMap(\.integer)
+      headers["feed-seen"] = Set(seen).sorted().map(String.init).joined(separator: ",")
     }
     return Reply(status: 200, headers: headers, body: Array(text.utf8))
   }

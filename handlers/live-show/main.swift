@@ -15,7 +15,8 @@ AdminEndpoint(
   calls: .liveEvents,
   asking: { question throws(Problem) in
     let header = question.request.headers["last-event-id"].flatMap { $0.isEmpty ? nil : JSON.string($0) }
-    return (header ?? question.document["lastEventId"]).map { ["after": $0] } ?? [:]
+    let after = header ?? question.document["lastEventId"]
+    return after.map { ["after": $0, "recent": true] } ?? ["recent": true]
   },
   replying: Live.beginning
 ).run()

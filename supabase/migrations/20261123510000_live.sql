@@ -45,7 +45,8 @@ $$;
 -- {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete", "isReset"}: `id` is the cursor of whoever has had the event
 -- and those before it, `cursor` that of whoever has had all, `from` that of whoever has had none of them. Where there are more, they
 -- follow `cursor`. `isReset`: `after` is of another cluster, of another time line, or of the future, so that nobody knows what has
--- happened since, and it begins now.
+-- happened since, and it begins now. With `recent` there is that too: the numbers of the last events that `cursor` has seen, told or not, so
+-- that whoever goes on with a feed that is a moment behind can leave them out.
 -- A cursor is `cluster/seen`, or `cluster/seen/seeing/number`: all that `seen` has seen, and of what `seeing` has, the events up to the
 -- number. Seen and seeing are snapshots.
 create or replace function public.live_events(p jsonb) returns jsonb
@@ -54,6 +55,7 @@ declare
   v_cluster text;
   v_to pg_snapshot;
   v_cursor text;
+  v_recent jsonb;
   v_parts text[];
   v_from pg_snapshot;
   v_seeing pg_snapshot;
@@ -70,8 +72,12 @@ begin
   select system_identifier || '.' || timeline_id into v_cluster from pg_control_system(), pg_control_checkpoint();
   v_to := pg_current_snapshot();
   v_cursor := v_cluster || '/' || v_to;
+  v_recent := case when p ? 'recent' then jsonb_build_object('recent', (
+    select coalesce(jsonb_agg(seq), '[]')
+    from (select seq, xact from public.lead_events where xact is not null order by xact desc limit 200) last
+    where pg_visible_in_snapshot(xact, v_to))) else '{}' end;
   if p ->> 'after' is null then
-    return jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', false);
+    return v_recent || jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', false);
   end if;
 
   v_parts := string_to_array(p ->> 'after', '/');
@@ -85,7 +91,7 @@ begin
     raise exception using errcode = 'LP400', message = 'is none of the ids of this stream', column = 'lastEventId';
   end if;
   if v_parts[1] <> v_cluster or pg_snapshot_xmax(coalesce(v_seeing, v_from)) > pg_snapshot_xmax(v_to) then
-    return jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', true);
+    return v_recent || jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', true);
   end if;
 
   -- What was being seen first, and then what has come since.
@@ -120,7 +126,7 @@ begin
           'conversationId', v_event.conversation_id) || (v_told -> 'data'));
     end loop;
   end loop;
-  return jsonb_build_object(
+  return v_recent || jsonb_build_object(
     'from', p -> 'after', 'events', to_jsonb(v_events), 'cursor', v_cursor, 'isComplete', true, 'isReset', false);
 end
 $$;

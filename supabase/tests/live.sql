@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap;
 set local client_min_messages = warning;
-select plan(56);
+select plan(58);
 delete from public.lead_events;
 
 create function pg_temp.after(p_cursor text, p jsonb default '{}') returns jsonb language sql as
@@ -68,6 +68,9 @@ select is(pg_temp.numbers(pg_temp.after(pg_temp.cursor(seen))), want, 'after ' |
 select is(array_agg(pg_temp.numbers(pg_temp.after(e ->> 'id')) order by n), '{2 3 4 5 7,3 4 5 7,4 5 7,5 7,7,""}', 'each event''s id goes on behind it')
 from told, jsonb_array_elements(r -> 'events') with ordinality x (e, n);
 select is(pg_temp.numbers(pg_temp.after(r ->> 'cursor')), '', 'and so does the cursor') from told;
+
+select is((select array_agg(n order by n) from jsonb_array_elements_text(public.live_events('{"recent": true}') -> 'recent') n), '{1,2,3,4,5,6,7}', 'what it has seen last');
+select is(pg_temp.after(pg_temp.cursor('31:31:'), '{"recent": true}') -> 'recent', public.live_events('{"recent": true}') -> 'recent', 'with a cursor too');
 
 -- What is none
 select is(pg_temp.problem(cursor), 'LP400 lastEventId', format('no cursor: %s', left(cursor, 40))) from (values
