@@ -63,6 +63,8 @@ let handlers: [Target] = [
   handler("health-check", ["Leads", "Store"]),
   handler("inquiry-capture", ["Leads", "Store"]),
   handler("lead-capture", ["Leads", "Store"]),
+  handler("live-feed", ["Admin", "Leads", "Store"]),
+  handler("live-show", ["Admin", "Leads", "Store"]),
   handler("newsletter-subscribe", ["Leads", "Store"]),
   handler("newsletter-unsubscribe", ["Leads", "Store"]),
   handler("notification-list", ["Admin", "Leads", "Store"]),

@@ -83,14 +83,22 @@ final class ClientLimits: Sendable {
     }
   }
 
-  /// A hash of the key that is shown, seeded anew in every process. Where two are shown nobody knows which one will count.
+  /// A hash of the key that is shown, or else of the session, seeded anew in every process. Where two are shown nobody knows
+  /// which one will count.
   private static func presentedKey(_ headers: [String: String]) -> Int? {
     let authorization = headers["authorization"] ?? ""
     let bearer = authorization.prefix(7).lowercased() == "bearer " ? authorization.dropFirst(7) : nil
-    let keys = [headers["x-admin-api-key"].map { $0[...] }, bearer].compactMap { $0 }
+    var keys = [headers["x-admin-api-key"].map { $0[...] }, bearer].compactMap { $0 }
+    if keys.isEmpty { keys = sessions(headers["cookie"] ?? "") }
     guard keys.count == 1, headers["authorization"] == nil || bearer != nil else { return nil }
     var hasher = Hasher()
     for byte in keys[0].utf8 where byte != 0x20 && byte != 0x09 { hasher.combine(byte) }
     return hasher.finalize()
+  }
+
+  /// The cookies that hold a session (RFC 6265 §4.2.1).
+  private static func sessions(_ cookies: String) -> [Substring] {
+    cookies.split(separator: ";").map { $0.drop { $0 == " " } }
+      .filter { $0.hasPrefix("leadpipe_session=") }.map { $0.dropFirst("leadpipe_session=".count) }
   }
 }

@@ -14,12 +14,17 @@ final class Connection: ChannelInboundHandler {
   private static let idleTime = TimeAmount.seconds(75)
   /// After the last reply, for the client to close: a client that is cut off while it sends may never see the reply.
   private static let lingerTime = TimeAmount.seconds(2)
+  /// Between two signs of life to a client that listens.
+  private static let heartbeat = TimeAmount.seconds(15)
+  /// How long it listens before it must come again, and show its key again, in seconds. Not all of them at once.
+  private static let listeningTime: ClosedRange<Int64> = 40...50
 
   private enum State {
     /// For a request, or the rest of its head.
     case waiting
     case reading(Exchange, Call)
     case answering
+    case listening(Seat, Exchange, until: NIODeadline)
     case closing
   }
 
@@ -68,6 +73,7 @@ final class Connection: ChannelInboundHandler {
     }
     deadline = nil
     timer?.scheduled.cancel()
+    if case .listening(let seat, _, _) = state { seat.leave() }
     state = .closing
     context.fireChannelInactive()
   }
@@ -136,15 +142,24 @@ final class Connection: ChannelInboundHandler {
   /// Writes the reply, then waits for the next request or closes.
   private func write(_ answer: Answer, _ exchange: Exchange, _ context: ChannelHandlerContext) {
     responder.record(exchange, answer)
-    guard context.channel.isActive else { return }
+    guard context.channel.isActive else {
+      answer.seat?.leave()
+      return
+    }
     var exchange = exchange
     if let quota = answer.quota { exchange.quota = quota }
+    if let seat = answer.seat { return listen(seat, answer.reply, exchange, context) }
     if inputHasEnded { exchange.mayGoOn = false }
     let bytes = exchange.body(of: answer.reply)
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
     if !bytes.isEmpty {
       context.write(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
     }
+    end(exchange, context)
+  }
+
+  /// Ends the reply that is being written.
+  private func end(_ exchange: Exchange, _ context: ChannelHandlerContext) {
     // The next request may be waiting in the pipeline: it comes while the end of this one is being written.
     state = exchange.mayGoOn ? .waiting : .closing
     hasBegun = start.isInHead
@@ -158,8 +173,38 @@ final class Connection: ChannelInboundHandler {
     }
   }
 
+  // MARK: - Listening
+
+  /// Writes the beginning of a stream, and stays for what follows.
+  private func listen(_ seat: Seat, _ reply: Reply, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+    var exchange = exchange
+    if exchange.isOld { exchange.mayGoOn = false }
+    context.write(Self.wrapOutboundOut(.head(exchange.head(of: reply, isOpen: true))), promise: nil)
+    context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body)))), promise: nil)
+    guard let held = seat.begin(context.channel) else { return end(exchange, context) }
+    let end = NIODeadline.now() + .seconds(Int64.random(in: Self.listeningTime))
+    state = .listening(seat, exchange, until: end)
+    setTimer(min(Self.heartbeat, end - .now()), context)
+    if inputHasEnded { return context.close(promise: nil) }
+    if !held.isEmpty { tell(ByteBuffer(bytes: held), seat, context) }
+  }
+
+  private func tell(_ bytes: ByteBuffer, _ seat: Seat, _ context: ChannelHandlerContext) {
+    context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(bytes)))).whenComplete { _ in
+      seat.sent(bytes.readableBytes)
+    }
+  }
+
+  private func stopListening(_ seat: Seat, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+    seat.leave()
+    end(exchange, context)
+  }
+
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     switch (event, state) {
+    case (let text as Seat.Text, .listening(let seat, _, _)):
+      if text.number == seat.number { tell(text.bytes, seat, context) }
+    case (is Seat.Ended, .listening(let seat, let exchange, _)): stopListening(seat, exchange, context)
     case (is RequestStart.Began, .waiting):
       hasBegun = true
       setTimer(headTime, context)
@@ -180,7 +225,7 @@ final class Connection: ChannelInboundHandler {
     switch state {
     case .waiting: exchange = .unreadable
     case .reading(let current, _): exchange = current
-    case .answering, .closing: return
+    case .answering, .listening, .closing: return
     }
     switch start.fault {
     case _ where isLate: refuse(Problem(.timeout, "the head of the request took too long"), exchange, context)
@@ -224,6 +269,10 @@ final class Connection: ChannelInboundHandler {
       context.pipeline.syncOperations.fireErrorCaught(HTTPParserError.unknown)
     case .reading(let exchange, _): refuse(Problem(.timeout, "the body took too long"), exchange, context)
     case .waiting, .closing: context.close(promise: nil)
+    case .listening(let seat, let exchange, let end) where end <= .now(): stopListening(seat, exchange, context)
+    case .listening(_, _, let end):
+      context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: ":\n\n")))), promise: nil)
+      setTimer(min(Self.heartbeat, end - .now()), context)
     case .answering: break
     }
   }

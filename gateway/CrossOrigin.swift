@@ -8,7 +8,9 @@ struct CrossOrigin: Sendable {
   private static let maxAge = 600
   private static let requestHeaders: Set<String> = ["content-type", "idempotency-key", "traceparent", "x-request-id"]
   /// On admin routes also the key, what guards against lost updates, and what guards sessions.
-  private static let adminHeaders: Set<String> = ["authorization", "if-match", "x-admin-api-key", "x-csrf-token"]
+  private static let adminHeaders: Set<String> = [
+    "authorization", "if-match", "last-event-id", "x-admin-api-key", "x-csrf-token",
+  ]
   private static let exposed = [
     "idempotency-replayed", "ratelimit", "ratelimit-policy", "retry-after", "x-ratelimit-limit",
     "x-ratelimit-remaining",

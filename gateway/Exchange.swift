@@ -37,7 +37,8 @@ struct Exchange: Sendable {
   static var unreadable: Exchange { Exchange() }
 
   /// The status line and the headers. What is the gateway's to say replaces what a handler may have set.
-  func head(of reply: Reply) -> HTTPResponseHead {
+  /// - Parameter isOpen: the end of the body is not known yet.
+  func head(of reply: Reply, isOpen: Bool = false) -> HTTPResponseHead {
     var headers = HTTPHeaders()
     for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) { headers.add(name: name, value: value) }
     for cookie in reply.cookies { headers.add(name: "set-cookie", value: cookie) }
@@ -48,10 +49,14 @@ struct Exchange: Sendable {
     if let quota { headers.add(contentsOf: quota.headers) }
     headers.replaceOrAdd(name: "x-request-id", value: requestID)
     headers.replaceOrAdd(name: "date", value: Instant.now.httpDate)
-    if !Self.isBodiless(reply.status) { headers.replaceOrAdd(name: "content-length", value: String(reply.body.count)) }
+    if !isOpen, !Self.isBodiless(reply.status) {
+      headers.replaceOrAdd(name: "content-length", value: String(reply.body.count))
+    }
     if !mayGoOn { headers.replaceOrAdd(name: "connection", value: "close") }
     if mayGoOn && isOld { headers.replaceOrAdd(name: "connection", value: "keep-alive") }
-    return HTTPResponseHead(version: .http1_1, status: HTTPResponseStatus(statusCode: reply.status), headers: headers)
+    // HTTP/1.0 knows no chunks: there the end of the connection is the end of the body.
+    let version: HTTPVersion = isOpen && isOld ? .http1_0 : .http1_1
+    return HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: reply.status), headers: headers)
   }
 
   /// The bytes that follow the head.

@@ -55,6 +55,8 @@ extension Operations {
       let name = endpoint.handler.description.name
       standings.append((name, await endpoint.processes.standing(of: name), processes.ledger[name]))
     }
+    let feeds = handlers.set.feeds.map { ($0.pool.handler.description.name, $0) }
+    for (name, feed) in feeds { standings.append((name, await feed.pool.standing(of: name), processes.ledger[name])) }
     text.begin("leadpipe_requests_waiting", .gauge, "Requests that wait for a place in a process.")
     for (name, standing, _) in standings { text.add(standing.waiting, ["handler": name]) }
     text.begin("leadpipe_processes", .gauge, "Processes by what they are doing.")
@@ -71,5 +73,10 @@ extension Operations {
     text.begin(
       "leadpipe_process_kills_total", .counter, "Processes ended for what they did: too slow, too much, no reply.")
     for (name, _, counts) in standings { text.add(counts.kills, ["handler": name]) }
+    text.begin("leadpipe_listeners", .gauge, "Clients that listen to a feed.")
+    for (name, feed) in feeds { text.add(feed.counts.listeners, ["handler": name]) }
+    text.begin(
+      "leadpipe_listeners_dropped_total", .counter, "Listeners that were cut off because they stopped reading.")
+    for (name, feed) in feeds { text.add(feed.counts.dropped, ["handler": name]) }
   }
 }

@@ -28,6 +28,11 @@ extension Operations {
     if let last = own.lastFailure {
       failure = ["at": .string(last.at.iso8601), "status": JSON(last.status), "reason": .string(last.reason)]
     }
+    let feed = endpoint.feed.map { feed -> JSON in
+      let (listeners, dropped) = feed.counts
+      let name = feed.pool.handler.description.name
+      return ["name": .string(name), "listeners": JSON(listeners), "dropped": JSON(dropped)]
+    }
     return [
       "name": .string(name), "mode": .string(processes.mode(of: handler).rawValue),
       "class": .string(handler.trust.rawValue), "routes": .array(handler.description.routes.map { .string($0.key) }),
@@ -35,6 +40,7 @@ extension Operations {
       "processes": .object(standing.processes.map { JSON.Member($0.key, JSON($0.value)) }),
       "starts": JSON(ledger.starts), "failedStarts": JSON(ledger.failedStarts), "crashes": JSON(ledger.crashes),
       "kills": JSON(ledger.kills), "answered": .object(statuses), "lastFailure": failure,
+      "feed": feed ?? .null,
     ]
   }
 }

@@ -22,6 +22,8 @@ struct Standing: Sendable {
 struct Endpoint: Sendable {
   let handler: HostedHandler
   let processes: any ProcessSource
+  /// What goes on telling those whom it has let in; nil where a reply is all.
+  var feed: Feed?
 }
 
 /// What a handler process did.

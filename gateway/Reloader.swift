@@ -18,6 +18,7 @@ struct Reloader: Service {
   func run() async throws {
     for await _ in signals.cancelOnGracefulShutdown() { await reload() }
     health.phase = .draining
+    processes.endListening()
   }
 
   /// New requests get the new set from one moment to the next. A set that is faulty changes nothing.

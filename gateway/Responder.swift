@@ -11,6 +11,8 @@ struct Answer: Sendable {
   var times: Times?
   /// Where it is another limit than that of the request's class which has refused it.
   var quota: Quota?
+  /// Where the reply is the beginning of a stream: the place of its listener.
+  var seat: Seat?
 }
 
 /// What turns a complete request into a reply; `receive` turns a head into a request.
@@ -35,15 +37,49 @@ struct Responder: Sendable {
 
   static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
 
-  /// Answers a complete request by a handler process. Every 502, 503 and 504 is explained by one log line, but that under
-  /// overload those of 503 are counted instead.
+  /// Answers a complete request by a handler process, and gives whom it lets in a seat before its feed.
   func answer(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<Answer> {
+    guard let feed = call.endpoint.feed else { return ask(call, on: loop) }
+    return listen(call, to: feed, on: loop)
+  }
+
+  /// Every 502, 503 and 504 is explained by one log line, but that under overload those of 503 are counted instead.
+  private func ask(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<Answer> {
     metrics.began(call.endpoint.handler.description.name)
     // The body is in the handler's hands: what waits for the answer needs not keep it.
     var asked = call
     asked.request.body = []
     return call.endpoint.processes.run(call, on: loop).flatMap { result in antechamber.hold(result, on: loop) }
       .map { [asked] result in answer(asked, result) }
+  }
+
+  /// - Parameter before: what the handler has answered already; it has been asked to go on from there.
+  private func listen(
+    _ call: Call, to feed: Feed, on loop: any EventLoop, before: [UInt8] = []
+  ) -> EventLoopFuture<Answer> {
+    let seat = feed.register()
+    return ask(call, on: loop).flatMap { answer in
+      var answer = answer
+      guard let ticket = FeedTicket(takenFrom: &answer.reply), call.request.method != "HEAD" else {
+        seat.leave()
+        return loop.makeSucceededFuture(answer)
+      }
+      answer.reply.body = before + answer.reply.body
+      switch seat.admit(ticket) {
+      case .taken: answer.seat = seat
+      case .full: answer.reply = turnedAway("too many listen already", call)
+      case .closed: answer.reply = turnedAway("the gateway is stopping", call)
+      case .askAgain:
+        var call = call
+        call.request.headers["last-event-id"] = ticket.cursor
+        return listen(call, to: feed, on: loop, before: answer.reply.body)
+      }
+      return loop.makeSucceededFuture(answer)
+    }
+  }
+
+  private func turnedAway(_ reason: String, _ call: Call) -> Reply {
+    Problem(.unavailable, reason, retryAfter: 5).reply(requestID: call.request.requestID)
   }
 
   private func answer(_ call: Call, _ result: HandlerResult) -> Answer {

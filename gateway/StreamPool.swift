@@ -3,6 +3,7 @@ import Handler
 import Host
 import NIOCore
 import Synchronization
+import Wire
 
 /// A request on its way through a stream process.
 struct StreamRequest: Sendable {
@@ -76,9 +77,25 @@ final class StreamPool: ProcessSource {
       return loop.makeSucceededFuture(HandlerResult(end: .turnedAway(.queueIsFull)))
     }
     let call = handler.isOurs ? call : call.namedAnew
+    return run(call.request.requestID, call.envelope(), at: now, on: loop)
+  }
+
+  /// Asks a step, as nobody's request.
+  func ask(_ body: JSON, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
+    let name = handler.description.name
+    var request = Request(
+      method: "POST", path: "/" + name, requestID: UUIDText.random().text, receivedAt: Instant.now)
+    request.headers = ["content-type": "application/json"]
+    request.body = body.bytes
+    let envelope = request.envelope(routeKey: "POST /" + name, userAgent: "", host: "")
+    return run(request.requestID, envelope.bytes, at: .now, on: loop)
+  }
+
+  private func run(
+    _ id: String, _ envelope: [UInt8], at now: ContinuousClock.Instant, on loop: any EventLoop
+  ) -> EventLoopFuture<HandlerResult> {
     let request = StreamRequest(
-      id: call.request.requestID, line: call.envelope() + [0x0A], deadline: now + timeLimit,
-      promise: loop.makePromise(of: HandlerResult.self))
+      id: id, line: envelope + [0x0A], deadline: now + timeLimit, promise: loop.makePromise(of: HandlerResult.self))
     let (arrival, number) = state.withLock { state in
       if state.isStopping { return (nil as StreamRoster<StreamRequest>.Arrival?, nil as Int?) }
       Self.look(at: handler.path, &state, now)
@@ -111,8 +128,7 @@ final class StreamPool: ProcessSource {
     let stamp = FileStamp(path)
     guard stamp != nil, stamp != state.stamp else { return }
     state.stamp = stamp
-    state.roster.retireAll()
-    for pipe in state.pipes.values { pipe.ring() }
+    state.retireAll()
   }
 
   private func start(_ number: Int) {
@@ -122,6 +138,9 @@ final class StreamPool: ProcessSource {
   }
 
   func standing(of handler: String) async -> Standing { state.withLock { $0.roster.standing } }
+
+  /// Its processes end with their last answers; a request that comes later gets a new one.
+  func rest() { state.withLock { $0.retireAll() } }
 
   /// Another has taken its place: each process ends with its last answer. Requests that still come to it are answered.
   func retire() {
@@ -242,6 +261,12 @@ extension StreamPool.State {
     return Ended(
       lost: lost, again: again, sentAway: next == nil ? roster.sendAway(at: now) : [], pause: pause,
       newPause: wasPausing ? nil : pause, next: next)
+  }
+
+  /// What runs gets no more requests.
+  mutating func retireAll() {
+    roster.retireAll()
+    for pipe in pipes.values { pipe.ring() }
   }
 
   /// Gives the process those that wait, as far as it has places.

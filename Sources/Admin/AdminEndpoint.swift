@@ -33,8 +33,10 @@ package struct AdminEndpoint {
   ///   - headers: those of the request that `asking` looks at, as JSON Schema.
   ///   - body: the JSON body; without it none is read.
   ///   - bodySchema: the body's JSON Schema, where `asking` asks for more than the form.
+  ///   - types: the types of its good replies.
   ///   - replyHeaders: those that `replying` adds, as JSON Schema.
   ///   - problems: statuses that `asking` and the function refuse with, beside 400, 401, 403, and 404 of a path with parameters.
+  ///   - feed: the step that goes on telling, where the reply is the beginning of a stream.
   ///   - knowsHours: whether the function says how conversations stand to their deadlines.
   ///   - wakes: whether the function leaves workers something to do.
   ///   - asking: makes the function's argument; as it is without it.
@@ -42,8 +44,9 @@ package struct AdminEndpoint {
   ///   - replying: makes the reply; the function's answer with `status` without it.
   package init(
     _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, headers: JSON? = nil,
-    body: Form? = nil, bodySchema: JSON? = nil, output: JSON = [:], status: Int = 200, replyHeaders: JSON? = nil,
-    problems: [Int] = [], rateClass: String = "admin", bodyLimit: Int = 65_536, knowsHours: Bool = false,
+    body: Form? = nil, bodySchema: JSON? = nil, output: JSON = [:], status: Int = 200,
+    types: [String] = ["application/json"], replyHeaders: JSON? = nil, problems: [Int] = [],
+    rateClass: String = "admin", bodyLimit: Int = 65_536, feed: String? = nil, knowsHours: Bool = false,
     wakes: Bool = false,
     environment: [Setting] = [], calls function: Function,
     asking: @escaping Asking = { question throws(Problem) in question.document }, telling: Telling? = nil,
@@ -51,12 +54,12 @@ package struct AdminEndpoint {
   ) {
     description = Description(
       name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: rateClass,
-      bodyLimit: body == nil ? 1024 : bodyLimit,
+      bodyLimit: body == nil ? 1024 : bodyLimit, feed: feed,
       environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : [])
         + (wakes ? WakeCall.settings : []) + environment,
-      query: query?.querySchema, headers: headers, statuses: [status], replyHeaders: Self.uncached(replyHeaders),
-      problems: problems, input: bodySchema ?? body?.schema ?? ["type": "object"],
-      output: status == 204 ? ["type": "object"] : output
+      query: query?.querySchema, headers: headers, statuses: [status], types: types,
+      replyHeaders: Self.uncached(replyHeaders), problems: problems,
+      input: bodySchema ?? body?.schema ?? ["type": "object"], output: status == 204 ? ["type": "object"] : output
     )
     self.query = query
     self.body = body

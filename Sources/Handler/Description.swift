@@ -32,6 +32,8 @@ package struct Description: Sendable, Equatable {
   package var timeLimitMs = 10_000
   /// Whether it has the stream door, with replies that name their requests.
   package var streams = true
+  /// The step that says what follows its reply, where that is the beginning of a `text/event-stream`; nil where nothing does.
+  package var feed: String?
   package var environment: [Setting]
   /// JSON Schema 2020-12 of the query's parameters, as an object; nil where it has none.
   package var query: JSON?
@@ -52,7 +54,7 @@ package struct Description: Sendable, Equatable {
   package init(
     name: String, kind: Kind, summary: String, routes: [Route] = [], access: Access = .public,
     rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, streams: Bool = true,
-    environment: [Setting] = [], query: JSON? = nil, headers: JSON? = nil, statuses: [Int] = [200],
+    feed: String? = nil, environment: [Setting] = [], query: JSON? = nil, headers: JSON? = nil, statuses: [Int] = [200],
     types: [String] = ["application/json"], replyHeaders: JSON? = nil, problems: [Int] = [], input: JSON, output: JSON
   ) {
     self.name = name
@@ -64,6 +66,7 @@ package struct Description: Sendable, Equatable {
     self.bodyLimit = bodyLimit
     self.timeLimitMs = timeLimitMs
     self.streams = streams
+    self.feed = feed
     self.environment = environment
     self.query = query
     self.headers = headers
@@ -89,6 +92,7 @@ extension Description {
       "timeLimitMs": JSON(timeLimitMs), "streams": .bool(streams), "environment": .array(variables),
       "statuses": .array(statuses.map { JSON($0) }), "input": input, "output": output,
     ]
+    if let feed { document = document.setting("feed", .string(feed)) }
     for (name, schema) in [("query", query), ("headers", headers), ("replyHeaders", replyHeaders)] {
       if let schema { document = document.setting(name, schema) }
     }
@@ -136,7 +140,8 @@ extension Description {
       name: try text(document, "name"), kind: kind, summary: try text(document, "summary"), routes: routes,
       access: access, rateClass: document["rateClass"]?.string ?? "default",
       bodyLimit: try limit("bodyLimit", 0...16_777_216), timeLimitMs: try limit("timeLimitMs", 1...600_000),
-      streams: document["streams"]?.bool == true, environment: environment, query: document["query"],
+      streams: document["streams"]?.bool == true, feed: document["feed"]?.string, environment: environment,
+      query: document["query"],
       headers: document["headers"], statuses: try statuses("statuses", 200...599, without: [200]), types: types,
       replyHeaders: document["replyHeaders"], problems: try statuses("problems", 400...599, without: []),
       input: document["input"] ?? [:], output: document["output"] ?? [:])

@@ -80,6 +80,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "health-check": .intake,
     "inquiry-capture": .intake,
     "lead-capture": .intake,
+    "live-feed": .admin,
+    "live-show": .admin,
     "newsletter-subscribe": .intake,
     "newsletter-unsubscribe": .intake,
     "notification-list": .admin,

@@ -36,6 +36,7 @@ package enum Function: String, Sendable, CaseIterable {
   case listSLA = "list_sla"
   case listSubscribers = "list_subscribers"
   case listTimeline = "list_timeline"
+  case liveEvents = "live_events"
   case openSession = "open_session"
   case prune
   case recordOutcomes = "record_outcomes"

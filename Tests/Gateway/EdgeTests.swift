@@ -91,7 +91,8 @@ import Testing
     #expect(good["access-control-allow-headers"] == "content-type, idempotency-key, traceparent, x-request-id")
     #expect(good["access-control-max-age"] == "600" && good["access-control-allow-credentials"] == nil)
     let desk = await preflight(
-      "/admin/7", "https://good.com", "PATCH", "if-match, x-admin-api-key, authorization, x-csrf-token, content-type")
+      "/admin/7", "https://good.com", "PATCH",
+      "if-match, last-event-id, x-admin-api-key, authorization, x-csrf-token, content-type")
     #expect(desk.status == 204 && desk["access-control-allow-credentials"] == "true")
     #expect(desk["access-control-allow-headers"]?.contains("x-admin-api-key") == true)
     for (path, origin, method, headers) in [
@@ -149,7 +150,7 @@ import Testing
     var script = Script(
       name, ("GET", "/\(name)"),
       run:
-        #"if grep -q '"x-admin-api-key":"right' || grep -q Bearer.right; then echo '{"statusCode":200}'; else echo '{"statusCode":401}'; fi"#
+        #"if grep -q -e '"x-admin-api-key":"right' -e Bearer.right -e leadpipe_session=right; then echo '{"statusCode":200}'; else echo '{"statusCode":401}'; fi"#
     )
     script.access = access
     script.rateClass = rateClass
@@ -194,6 +195,27 @@ import Testing
     var statuses: [Int] = []
     for headers in without { statuses.append(await gateway.ask("GET", "/desk", headers).status) }
     #expect(statuses == [401, 429, 429, 429])
+    #expect(try await gateway.stop() == .exited(0))
+  }
+
+  @Test func aSessionCountsAsAKey() async throws {
+    let gateway = try await RunningGateway.start([Self.desk("desk", rateClass: "admin")], ["RATE_LIMIT_ADMIN": "3/60"])
+    var statuses: [Int] = []
+    for session in ["right-1", "right-2"] {
+      for cookie in [
+        "a=b; leadpipe_session=\(session)", "leadpipe_session=\(session)", "leadpipe_session=\(session); c",
+      ] {
+        statuses.append(await gateway.ask("GET", "/desk", ["Cookie: \(cookie)"]).status)
+      }
+    }
+    // The address has had two; where there are two sessions, or a key, the session does not count.
+    let others = [
+      ["Cookie: leadpipe_session=right-1; leadpipe_session=x"],
+      ["Cookie: leadpipe_session=right-1", "X-Admin-Api-Key: x"],
+    ]
+    for headers in others { statuses.append(await gateway.ask("GET", "/desk", headers).status) }
+    statuses.append(await gateway.ask("GET", "/desk", ["Cookie: leadpipe_session=right-1"]).status)
+    #expect(statuses == [200, 200, 200, 200, 200, 200, 200, 429, 200])
     #expect(try await gateway.stop() == .exited(0))
   }
 

@@ -23,6 +23,8 @@ struct Script {
   var access = Description.Access.public
   var streams = true
   var rateClass = "default"
+  var kind = Description.Kind.endpoint
+  var feed: String?
   let lines: String
 
   init(
@@ -38,9 +40,10 @@ struct Script {
 
   func write(to folder: String) {
     let description = Description(
-      name: name, kind: .endpoint, summary: "a test", routes: routes.map { .init($0.0, $0.1) },
+      name: name, kind: kind, summary: "a test",
+      routes: kind == .step ? [] : routes.map { .init($0.0, $0.1) },
       access: access, rateClass: rateClass, bodyLimit: bodyLimit, timeLimitMs: timeLimitMs,
-      streams: streams, environment: environment.map { Setting($0) }, input: [:], output: [:])
+      streams: streams, feed: feed, environment: environment.map { Setting($0) }, input: [:], output: [:])
     writeFile(
       "\(folder)/\(name)",
       """
@@ -148,6 +151,13 @@ final class RunningGateway: Sendable {
 
   /// Its children, zombies too.
   var children: Int { numbered("/proc").count { (try? parent(of: $0)) == child.pid } }
+
+  /// The child that runs the handler of this name.
+  func child(named name: String) -> pid_t? {
+    numbered("/proc").first { number in
+      (try? parent(of: number)) == child.pid && readFile("/proc/\(number)/cmdline").contains("/" + name)
+    }.map { pid_t($0) }
+  }
 
   var descriptors: Int { numbered("/proc/\(child.pid)/fd").count }
 

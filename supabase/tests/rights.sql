@@ -169,6 +169,9 @@ insert into functions values
   ('may_repeat(uuid, uuid, notification_channel, text)', '{service_role}'),
   ('open_channel(notification_channel)', '{service_role}'),
   ('note_fingerprints(jsonb)', '{service_role}'),
+  ('live_event(text, uuid, jsonb, jsonb)', '{service_role}'),
+  ('live_events(jsonb)', '{leadpipe_admin,service_role}'),
+  ('live_snapshot(text)', '{service_role}'),
   ('settle_events(uuid[])', '{service_role}');
 
 -- Whatever a handler's role may run works with its owner's rights, and so do those that the checklist names.

@@ -1,0 +1,105 @@
+"""Somebody who listens to GET /api/admin/live, one event after the other."""
+
+import http.client
+import json
+import selectors
+import socket
+import time
+from collections import namedtuple
+
+from admin import KEY
+
+Event = namedtuple("Event", "name id data")
+
+
+class Ear:
+    """A client as a browser's EventSource is one: it keeps the id of the last event for when it comes again."""
+
+    def __init__(self, house, after=None, key=KEY, source=None, seconds=20, path="/api/admin/live", **headers):
+        self.id = after
+        self.connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=seconds, source_address=(source, 0) if source else None)
+        shown = {"x-admin-api-key": key} if key else {}
+        self.connection.request("GET", path, headers={**shown, **({"Last-Event-ID": after} if after else {}), **headers})
+        self.answer = self.connection.getresponse()
+        self.status = self.answer.status
+
+    def block(self):
+        """The fields of the next block; None at the end of the stream."""
+        fields = {}
+        while line := self.answer.readline().decode():
+            if line == "\n":
+                self.id = fields.get("id", self.id)
+                return fields
+            name, _, value = line.rstrip("\n").partition(":")
+            fields[name] = value.removeprefix(" ")
+        return None
+
+    def next(self):
+        """The next event; None at the end."""
+        while (block := self.block()) is not None:
+            if "data" in block:
+                return Event(block["event"], self.id, json.loads(block["data"]))
+        return None
+
+    def until(self, wanted):
+        """The events up to the first that is wanted, which is the last."""
+        events = []
+        while event := self.next():
+            events.append(event)
+            if wanted(event):
+                return events
+        raise AssertionError(f"the stream ended after {events}")
+
+    def beginning(self):
+        """Reads up to the first id: from then on nothing is missed."""
+        while not self.id and self.block() is not None:
+            pass
+        return self
+
+    def close(self):
+        self.connection.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Crowd:
+    """Many who listen at once, on one thread. Each keeps what it has been sent."""
+
+    def __init__(self, house, count, key=KEY):
+        self.selector = selectors.DefaultSelector()
+        self.heard = []
+        for number in range(count):
+            # A client may have 256 connections.
+            connection = socket.create_connection(("127.0.0.1", house.port), 10, (f"127.0.1.{number // 200 + 1}", 0))
+            connection.sendall(f"GET /api/admin/live HTTP/1.1\r\nHost: localhost\r\nX-Admin-Api-Key: {key}\r\n\r\n".encode())
+            connection.setblocking(False)
+            self.selector.register(connection, selectors.EVENT_READ, number)
+            self.heard.append(bytearray())
+            # No more at a time than may wait for a handler.
+            if number % 100 == 99:
+                self.listen(lambda heard: all(b"\nid: " in one for one in heard))
+
+    def listen(self, until, seconds=30):
+        """Reads what comes for all of them until it is enough."""
+        end = time.monotonic() + seconds
+        while not until(self.heard):
+            assert time.monotonic() < end, f"they heard {sorted({bytes(one)[-300:] for one in self.heard})}"[:2000]
+            for key, _ in self.selector.select(0.2):
+                chunk = key.fileobj.recv(262_144)
+                assert chunk, f"listener {key.data} was cut off"
+                self.heard[key.data] += chunk
+
+    def close(self):
+        for key in list(self.selector.get_map().values()):
+            key.fileobj.close()
+        self.selector.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
