@@ -12,7 +12,8 @@ package enum Live {
     let cursor = try cursor(answer, "cursor")
     let events = try events(answer)
     // A block that names no id would make a reader forget the one that it has.
-    var text = "retry: \(Int.random(in: retry))\nid: \(try self.cursor(answer, "from"))\n\n" + events.map(\.text).joined()
+    let from = try self.cursor(answer, "from")
+    var text = "retry: \(Int.random(in: retry))\nid: \(from)\n\n" + events.map(\.text).joined()
     var headers = ["content-type": "text/event-stream", "x-accel-buffering": "no"]
     if answer["isComplete"]?.bool == true {
       text += "id: \(cursor)\n\n"
