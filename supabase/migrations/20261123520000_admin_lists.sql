@@ -340,7 +340,7 @@ $$;
 create or replace function public.word_query(p text, p_operator text) returns text
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
-  c_most constant integer := 50;
+  c_most constant integer := 200;
   v_word text;
   v_known text[];
   v_terms text[];

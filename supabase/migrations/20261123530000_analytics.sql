@@ -1,13 +1,11 @@
 -- What a span of time came to: GET /api/admin/analytics. May be run again at any time.
 
--- So that the planner knows how few quarters of an hour there are, and counts them where it reads them. (Clocks are apart by quarters.)
-create statistics if not exists public.conversations_quarters
-  on (extract(epoch from created_at - timestamptz 'epoch')::bigint / 900) from public.conversations;
+-- So that the planner knows how few lengths of time there are, and counts them where it reads them.
 create statistics if not exists public.conversations_answers
   on (extract(epoch from first_response_at - created_at)::bigint) from public.conversations;
 
 -- Over the conversations that began in the span, by the agency's clock. Three passes: one over the span's rows for all that is counted by
--- quality, status, source and agent; one over the index of times for days and hours; one for the median of answers. Dynamic, because
+-- quality, status, source and agent; one over the index of times for days and hours (clocks are apart by quarters of an hour); one for the median of answers. Dynamic, because
 -- only then the planner knows how long the span is, and because a query whose one row is waited for would not be run in parallel.
 create or replace function public.analytics_report(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp

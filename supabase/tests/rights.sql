@@ -23,10 +23,10 @@ insert into tables (name, row_sql) values
   ('workers',                $$ (name) values ('rights') $$),
   ('admin_keys',             $$ (name, rights, sha256) values ('rights', 'read', '') $$),
   ('admin_sessions',         $$ (sha256) values ('') $$),
-  ('conversation_changes',   $$ values (gen_random_uuid()) $$),
+  ('conversation_changes',   $$ select id from public.conversations where false $$),
   ('conversation_words',     $$ (conversation_id, created_at, lead_score, words)
-                                values ('00000000-0000-4000-8000-0000000000c1', now(), 0, '') on conflict (conversation_id) do update set words = '' $$),
-  ('known_words',            $$ values ('rights') on conflict do nothing $$);
+                                values ('00000000-0000-4000-8000-0000000000c1', now(), 0, '') $$),
+  ('known_words',            $$ values ('rights') $$);
 
 create temp table roles (name text, as_role text, user_id text);
 insert into roles values
