@@ -42,7 +42,7 @@ build: packages ## release executables into bin/
 test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
 	@Tests/run
 
-soak: test-packages soak-packages build ## what takes half an hour: faults and kills by the thousand, hostile requests, more random documents
+soak: test-packages soak-packages build ## what takes an hour: faults and kills by the thousand, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
 
 lint: ## the code's form

@@ -1,8 +1,8 @@
 import Handler
 import Wire
 
-/// The whole HTTP interface as one OpenAPI 3.1 document, made from what the handlers say of themselves. It tells nothing
-/// that their replies would not.
+/// The whole HTTP interface as one OpenAPI 3.1 document, made from what the handlers say of themselves. It tells
+/// nothing that their replies would not.
 package enum OpenAPI {
   /// The route under which the gateway serves it, described like a handler's.
   package static let itself = Description(
@@ -13,8 +13,8 @@ package enum OpenAPI {
       "properties": ["openapi": ["const": "3.1.0"], "info": ["type": "object"], "paths": ["type": "object"]],
     ])
 
-  /// The document of these handlers, and of what the gateway answers itself; steps are no part of it. What a description
-  /// says amiss costs its own operation a detail and nothing else.
+  /// The document of these handlers, and of what the gateway answers itself; steps are no part of it. What a
+  /// description says amiss costs its own operation a detail and nothing else.
   package static func document(of handlers: [Description], gateway: [Description] = [itself]) -> JSON {
     var paths = OpenAPIPaths()
     for description in handlers where description.kind == .endpoint { paths.add(description, hasProcess: true) }
@@ -35,7 +35,7 @@ package enum OpenAPI {
 /// The paths of the document while they are collected.
 struct OpenAPIPaths {
   private var paths: [(path: String, operations: [JSON.Member])] = []
-  /// The path that stands for all of one shape: to OpenAPI two that differ in the names of parameters only are the same.
+  /// The path that stands for all of one shape: to OpenAPI two that differ only in names of parameters are the same.
   private var spoken: [String: Int] = [:]
   private var operationIDs: Set<String> = []
   private(set) var families: Set<String> = []

@@ -12,6 +12,7 @@ struct OpenAPIOperation {
   /// Whether a process answers, which may break down or be too slow.
   let hasProcess: Bool
 
+  private var isOurs: Bool { !hasProcess || TrustClass.table[description.name] != nil }
   private var isAdmin: Bool { description.access == .admin }
   private var changes: Bool { method != "GET" }
 
@@ -36,8 +37,7 @@ struct OpenAPIOperation {
 
   /// An id of ours is a UUID, and any other parameter a word; a foreign handler's may be anything.
   private var pathParameters: [JSON] {
-    let isOurs = TrustClass.table[description.name] != nil
-    return parameters.map { name in
+    parameters.map { name in
       let word: JSON = ["type": "string", "minLength": 1]
       let schema =
         !isOurs ? word : name == "id" ? ["type": "string", "format": "uuid"] : word.setting("maxLength", 100)
@@ -47,7 +47,7 @@ struct OpenAPIOperation {
 
   /// The properties of an object's schema as parameters. Repeated ones mean the same as commas in one.
   private func named(_ schema: JSON?, _ place: String) -> [JSON] {
-    guard let schema = schema.map(OpenAPISchema.sound) else { return [] }
+    guard let schema = schema.map(sound) else { return [] }
     let required = Set((schema["required"]?.array ?? []).compactMap(\.string))
     return (schema["properties"]?.members ?? []).map { member in
       let isRequired = required.contains(member.key)
@@ -68,9 +68,11 @@ struct OpenAPIOperation {
   private var requestBody: JSON? {
     guard changes, !description.input.removing("type").isEmptyObject else { return nil }
     return [
-      "required": true, "content": ["application/json": ["schema": OpenAPISchema.sound(description.input)]],
+      "required": true, "content": ["application/json": ["schema": sound(description.input)]],
     ]
   }
+
+  private func sound(_ schema: JSON) -> JSON { OpenAPISchema.sound(schema, isOurs: isOurs) }
 
   // MARK: - What is answered
 
@@ -94,7 +96,7 @@ struct OpenAPIOperation {
 
   private func reply(_ status: Int, isProblemToo: Bool) -> JSON {
     var headers = OpenAPIComponents.everyReply
-    for member in description.replyHeaders.map(OpenAPISchema.sound)?["properties"]?.members ?? [] {
+    for member in description.replyHeaders.map(sound)?["properties"]?.members ?? [] {
       headers = headers.setting(member.key, ["schema": member.value])
     }
     let reply: JSON = [
@@ -103,7 +105,7 @@ struct OpenAPIOperation {
     guard status != 204 else { return reply }
     var content = description.types.map { type in
       let isJSON = type.hasSuffix("/json") || type.hasSuffix("+json")
-      let schema = isJSON ? OpenAPISchema.sound(description.output) : ["type": "string"]
+      let schema = isJSON ? sound(description.output) : ["type": "string"]
       return JSON.Member(type, ["schema": schema])
     }
     if isProblemToo { content.append(.init("application/problem+json", OpenAPIComponents.problemContent)) }

@@ -1,14 +1,33 @@
 import Wire
 
-/// A handler's schema on its way into the document. Foreign ones may say anything: what JSON Schema 2020-12 could not read,
-/// what points elsewhere, and what is large, is left out whole.
+/// A handler's schema on its way into the document. Foreign ones may say anything: what JSON Schema 2020-12 could not
+/// read, what points elsewhere, and what is large, is left out whole.
 enum OpenAPISchema {
   private static let maxBytes = 65_536
   private static let types = ["array", "boolean", "integer", "null", "number", "object", "string"]
 
-  /// The schema itself, or one that allows anything.
-  static func sound(_ schema: JSON) -> JSON {
-    schema.members != nil && schema.bytes.count <= maxBytes && isSound(schema) ? schema : [:]
+  /// The schema itself, or one that allows anything. Whether a pattern is one only a reader of patterns could say: foreign
+  /// ones are left out.
+  static func sound(_ schema: JSON, isOurs: Bool) -> JSON {
+    guard schema.members != nil, schema.bytes.count <= maxBytes, isSound(schema) else { return [:] }
+    return isOurs ? schema : withoutPatterns(schema)
+  }
+
+  private static func withoutPatterns(_ schema: JSON) -> JSON {
+    guard let members = schema.members else { return schema }
+    return .object(
+      members.compactMap { member in
+        switch member.key {
+        case "pattern", "patternProperties": return nil
+        case "const", "default", "enum", "examples", "required": return member
+        case "properties", "$defs", "dependentSchemas":
+          let named = (member.value.members ?? []).map { JSON.Member($0.key, withoutPatterns($0.value)) }
+          return .init(member.key, .object(named))
+        default:
+          return .init(
+            member.key, member.value.array.map { .array($0.map(withoutPatterns)) } ?? withoutPatterns(member.value))
+        }
+      })
   }
 
   private static func isSound(_ schema: JSON) -> Bool {
