@@ -24,6 +24,7 @@ package enum Function: String, Sendable, CaseIterable {
   case deleteSubscriber = "delete_subscriber"
   case explainConversation = "explain_conversation"
   case healthReport = "health_report"
+  case indexWords = "index_words"
   case listAdminKeys = "list_admin_keys"
   case listAgents = "list_agents"
   case listChannels = "list_channels"

@@ -22,4 +22,9 @@ extension Database {
   package func prune(_ retention: Retention, deadline: Instant, log: Log) throws(Problem) -> JSON {
     try call(.prune, JSON.object([.init("days", JSON(retention.days))]).withoutNulls, deadline: deadline, log: log)
   }
+
+  /// Makes one small batch of changed conversations findable; how many are left.
+  package func indexWords(deadline: Instant, log: Log) throws(Problem) -> Int {
+    try call(.indexWords, [:], deadline: deadline, log: log)["left"]?.integer ?? 0
+  }
 }

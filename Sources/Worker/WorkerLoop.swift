@@ -194,7 +194,7 @@ package final class WorkerLoop {
       if pruner.lastUsed.adding(seconds: options.idleSeconds) <= now { pruner.stop() }
       return
     }
-    nextPrune = now.adding(seconds: 3600)
+    nextPrune = now.adding(seconds: 300)
     do throws(Child.Failure) { try pruner.send([[:]]) } catch { log.warn("Pruning failed", ["reason": error.reason]) }
   }
 

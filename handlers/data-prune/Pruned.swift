@@ -4,24 +4,30 @@ import Wire
 struct Pruned {
   private static let kinds = ["events", "deliveries", "attempts", "idempotencyKeys"]
   private var counts = [Int](repeating: 0, count: kinds.count)
-  /// Whether the last batch found nothing more to take.
-  private(set) var isComplete = false
+  /// How many conversations have changed and are still found by what they were.
+  var unindexed = 0
+  private(set) var isPruned = false
+
+  /// Whether nothing is left to do.
+  var isComplete: Bool { isPruned && unindexed == 0 }
 
   var rows: Int { counts.reduce(0, +) }
 
   mutating func add(_ batch: JSON) {
     for (index, kind) in Self.kinds.enumerated() { counts[index] += batch[kind]?.integer ?? 0 }
-    isComplete = batch["isComplete"]?.bool ?? true
+    isPruned = batch["isComplete"]?.bool ?? true
   }
 
   var document: JSON {
     let numbers = zip(Self.kinds, counts).map { JSON.Member($0.0, JSON($0.1)) }
-    return JSON.object(numbers).setting("isComplete", .bool(isComplete))
+    return JSON.object(numbers).setting("unindexed", JSON(unindexed)).setting("isComplete", .bool(isComplete))
   }
 
   static let schema: JSON = [
     "type": "object",
     "properties": .object(
-      kinds.map { JSON.Member($0, ["type": "integer"]) } + [JSON.Member("isComplete", ["type": "boolean"])]),
+      kinds.map { JSON.Member($0, ["type": "integer"]) } + [
+        JSON.Member("unindexed", ["type": "integer"]), JSON.Member("isComplete", ["type": "boolean"]),
+      ]),
   ]
 }

@@ -1,11 +1,12 @@
-// Housekeeping, beside deliveries: takes away what is finished and older than RETENTION_DAYS, batch after small batch.
+// Housekeeping, beside deliveries, batch after small batch: takes away what is finished and older than RETENTION_DAYS, and makes the
+// conversations that have changed findable.
 import Handler
 import Store
 import Wire
 
 Handler(
   Description(
-    name: "data-prune", kind: .step, summary: "Deletes finished events, deliveries and tries that are old",
+    name: "data-prune", kind: .step, summary: "Deletes what is finished and old, and keeps the search up to date",
     environment: Database.settings + [Retention.setting], input: ["type": "object"], output: Pruned.schema)
 ) { settings throws(Problem) in
   let database = Database(settings)
@@ -16,7 +17,10 @@ Handler(
     var pruned = Pruned()
     repeat {
       pruned.add(try database.prune(retention, deadline: request.deadline ?? .now, log: log))
-    } while !pruned.isComplete && Instant.now.adding(seconds: 2) < end
+    } while !pruned.isPruned && Instant.now.adding(seconds: 2) < end
+    repeat {
+      pruned.unindexed = try database.indexWords(deadline: request.deadline ?? .now, log: log)
+    } while pruned.unindexed > 0 && Instant.now.adding(seconds: 2) < end
     if pruned.rows > 0 { log.info("Pruned", ["rows": String(pruned.rows), "isComplete": String(pruned.isComplete)]) }
     return Reply(pruned.document)
   }
