@@ -48,7 +48,10 @@ extension Form.Rule {
     case .boolean: return ["type": "boolean"]
     case .choice(let words): return ["type": "string", "enum": .array(words.map(JSON.string))]
     case .time: return ["description": "ISO 8601 with a zone; anything else counts as absent"]
-    case .instant: return ["type": "string", "format": "date-time"]
+    case .instant:
+      // What we reckon with: 1970 to 9999, and the offsets that there are.
+      let pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-.*([Zz]|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
+      return ["type": "string", "format": "date-time", "pattern": .string(pattern)]
     case .day(let edge):
       return ["type": "string", "format": .string(edge.map { "day-at-the-\($0.rawValue)" } ?? "day-or-time")]
     case .range(let range):
