@@ -5,7 +5,7 @@ import Wire
 package enum Page {
   /// For lists that are walked through by cursor only.
   package static let onward: [Form.Field] = [
-    .optional("limit", .integer(1...200)), .optional("cursor", .text(1...400)),
+    .optional("limit", .integer(1...200)), .optional("cursor", .cursor),
   ]
   /// A cursor stands above a page number.
   package static let fields: [Form.Field] = [.optional("page", .integer(1...1_000_000))] + onward

@@ -35,13 +35,14 @@ struct OpenAPIOperation {
     return [["adminKey": []], ["bearer": []], changes ? ["session": [], "csrf": []] : ["session": []]]
   }
 
-  /// An id of ours is a UUID, and any other parameter a word; a foreign handler's may be anything.
+  /// An id of ours is a UUID, and any other parameter a word of letters and digits; a foreign handler's may be anything.
   private var pathParameters: [JSON] {
     parameters.map { name in
       let word: JSON = ["type": "string", "minLength": 1]
-      let schema =
-        !isOurs ? word : name == "id" ? ["type": "string", "format": "uuid"] : word.setting("maxLength", 100)
-      return ["name": .string(name), "in": "path", "required": true, "schema": schema]
+      let own: JSON =
+        name == "id"
+        ? ["type": "string", "format": "uuid"] : ["type": "string", "pattern": "^[0-9A-Za-z_-]{1,100}$"]
+      return ["name": .string(name), "in": "path", "required": true, "schema": isOurs ? own : word]
     }
   }
 

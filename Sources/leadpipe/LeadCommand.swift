@@ -6,7 +6,8 @@ import Wire
 /// `leadpipe lead`: leads at the terminal. What people said of themselves goes to stdout, because it was asked for, and nowhere else.
 struct LeadCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "lead", abstract: "See leads: fields, messages and what happened.", subcommands: [LeadShow.self])
+    commandName: "lead", abstract: "See leads: fields, messages and what happened.",
+    subcommands: [LeadList.self, LeadShow.self])
 }
 
 struct LeadShow: ParsableCommand {

@@ -225,6 +225,19 @@ def test_a_lead_explains_itself_over_http_and_at_the_terminal(desk, base, lead):
     assert "are no longer the same" in command(base, "explain", lead, BUSINESS_HOURS="Mon 09:00-10:00")
 
 
+def test_the_terminal_lists_leads(base, lead, house):
+    cold = house.capture({"customerName": "Cold Caller", "customerPhone": "+971501112233", "leadScore": 10})
+    listed = [json.loads(line) for line in command(base, "lead", "list", "--json").splitlines()]
+    assert [row["id"] for row in listed] == [cold, lead]
+    told = command(base, "lead", "list", "--quality", "cold", "--status", "new", "--status", "in-progress", "--sla", "ok", "--since", "1h")
+    assert cold in told and "Cold Caller" in told and "SLA" in told and lead not in told
+    assert command(base, "lead", "list", "--agent", NOBODY) == "" and command(base, "lead", "list", "--since", "2099-01-01T00:00:00Z") == ""
+    done = leadpipe("lead", "list", "--limit", "1", DATABASE_URL=base.url)
+    assert done.stdout.count("\n") == 2 and done.stderr == "there are more: --limit, --since\n"
+    for wrong in (["--limit", "0"], ["--status", "odd"], ["--sla", "late"], ["--since", "yesterday"], ["--agent", "7"]):
+        assert leadpipe("lead", "list", *wrong, DATABASE_URL=base.url).returncode == 64
+
+
 def test_the_terminal_shows_a_lead(base, lead):
     told = command(base, "lead", "show", lead)
     for words in ("customerName          Test User", "a villa", "by the sea", "New lead", "The team was notified by mail"):
@@ -237,5 +250,5 @@ def test_the_terminal_shows_a_lead(base, lead):
 
 
 def test_no_log_has_seen_who_it_was_about(house):
-    for secret in ("Test User", "+971501234567", "test@example.com", "Reader@Example.com", KEY):
+    for secret in ("Test User", "Cold Caller", "+971501234567", "test@example.com", "Reader@Example.com", KEY):
         assert secret not in house.log
