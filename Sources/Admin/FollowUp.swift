@@ -31,7 +31,7 @@ package enum FollowUp {
   package static let listForm = Form([
     .optional("status", .choices(["scheduled", "in_progress", "completed", "cancelled", "overdue"])),
     .optional("assignedAgentId", .uuid), .optional("conversationId", .uuid), .optional("from", .instant),
-    .optional("to", .instant), .optional("limit", .integer(1...200)), .optional("cursor", .text(1...400)),
+    .optional("to", .instant), .optional("limit", .integer(1...200)), .optional("cursor", .cursor),
   ])
 
   /// Refuses a date that is past, and a message to the customer: nothing of this version sends one.
