@@ -153,7 +153,7 @@ def test_an_intruder_reaches_nobody_but_its_database(intruders, name, cluster):
 @needs_landlock
 @pytest.mark.parametrize("name", CLASSES)
 def test_an_intruder_inherits_nothing_and_cannot_have_more(intruders, name):
-    allowed = {"none": [], "intake": ["DATABASE_URL", "LEADPIPE_WAKE"], "worker": ["DATABASE_URL"], "admin": ["DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY"]}[name]
+    allowed = {"none": [], "intake": ["DATABASE_URL", "LEADPIPE_WAKE"], "worker": ["DATABASE_URL"], "admin": ["DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "ADMIN_API_KEY"]}[name]
     inherited = attempt(intruders, name, ["environment", "HOME", "LC_CTYPE", "SWIFT_BACKTRACE", "LEADPIPE_SUPERVISED", *allowed], ["descriptors"])
     assert inherited == ["none", "none"]
     limits, *results = attempt(intruders, name, ["limits"], ["memory", 700], ["files"], ["limit", "RLIMIT_CORE", -1], ["limit", "RLIMIT_DATA", -1],

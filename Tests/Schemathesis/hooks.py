@@ -75,7 +75,7 @@ def filter_failure(context, failure, case, response):
     if type(failure).__name__ not in ("AcceptedNegativeData", "RejectedPositiveData"):
         return True
     # A cursor is what an earlier reply gave; nobody can make one up.
-    if type(failure).__name__ == "RejectedPositiveData" and "cursor" in (case.query or {}):
+    if type(failure).__name__ == "RejectedPositiveData" and {"cursor", "lastEventId", "Last-Event-ID"} & {*(case.query or {}), *(case.headers or {})}:
         return False
     known = members(case.operation.definition.raw.get("requestBody", {}))
     return not isinstance(case.body, dict) or is_sayable(case.body, known)
