@@ -121,28 +121,49 @@ $$;
 
 -- ── Places in a list ──────────────────────────────────────────────────────────────────────────────────────────────────
 
--- The cursor that names a row's place in a list which is ordered by time and id: opaque to clients. Null for no row.
-create or replace function public.cursor_at(p_list text, p_at timestamptz, p_id uuid) returns text language sql stable as $$
-  select translate(encode(convert_to(jsonb_build_array(p_list, p_at, p_id)::text, 'UTF8'), 'base64'), E'+/=\n', '-_') where p_id is not null
+-- A place in a list as the client keeps it: JSON in base64url, which it is not to look into.
+create or replace function public.cursor_of(p jsonb) returns text language plpgsql immutable as $$
+begin
+  return translate(encode(convert_to(p::text, 'UTF8'), 'base64'), E'+/=\n', '-_');
+end
 $$;
 
--- The place {at, id} that a cursor of this list names; LP400 for anything else. Null for none.
+-- What cursor_of was given, where it was of this list and order and has so many parts; else LP400.
+create or replace function public.cursor_parts(p text, p_order text, p_parts integer) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_parts jsonb;
+begin
+  if p ~ '^[A-Za-z0-9_-]+$' and length(p) <= 400 then
+    v_parts := convert_from(decode(translate(p, '-_', '+/') || repeat('=', -length(p) & 3), 'base64'), 'UTF8');
+  end if;
+  if v_parts ->> 0 is distinct from p_order or jsonb_array_length(v_parts) <> p_parts then
+    raise exception using errcode = 'LP400';
+  end if;
+  return v_parts;
+exception when others then
+  raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
+end
+$$;
+
+-- The cursor of a row in a list that is ordered by time and id; null for no row.
+create or replace function public.cursor_at(p_list text, p_at timestamptz, p_id uuid) returns text language sql stable as $$
+  select public.cursor_of(jsonb_build_array(p_list, p_at, p_id)) where p_id is not null
+$$;
+
+-- The place {at, id} that it names; null for no cursor.
 create or replace function public.cursor_place(p_list text, p_cursor text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_place jsonb;
+  v_parts jsonb;
 begin
-  if p_cursor is null then
-    return null;
+  if p_cursor is not null then
+    v_parts := public.cursor_parts(p_cursor, p_list, 3);
+    return jsonb_build_object('at', (v_parts ->> 1)::timestamptz, 'id', (v_parts ->> 2)::uuid);
   end if;
-  begin
-    v_place := convert_from(decode(translate(p_cursor, '-_', '+/') || repeat('=', -length(p_cursor) & 3), 'base64'), 'UTF8')::jsonb;
-    if v_place ->> 0 = p_list and jsonb_array_length(v_place) = 3 then
-      return jsonb_build_object('at', (v_place ->> 1)::timestamptz, 'id', (v_place ->> 2)::uuid);
-    end if;
-  exception when data_exception then null;
-  end;
-  raise exception using errcode = 'LP400', column = 'cursor', message = 'is no cursor of this list';
+  return null;
+exception when data_exception then
+  raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
 end
 $$;
 
@@ -280,6 +301,8 @@ begin
   perform public.protect_function('public.admin_identity(jsonb)');
   perform public.protect_function('public.admitted(jsonb, text)');
   perform public.protect_function('public.admin_key_document(public.admin_keys)');
+  perform public.protect_function('public.cursor_of(jsonb)');
+  perform public.protect_function('public.cursor_parts(text, text, integer)');
   perform public.protect_function('public.cursor_at(text, timestamptz, uuid)');
   perform public.protect_function('public.cursor_place(text, text)');
   perform public.protect_function('public.sla_state(public.conversations, jsonb)');

@@ -426,31 +426,6 @@ begin
 end
 $$;
 
--- A place in a list as the client keeps it: JSON in base64url, which it is not to look into.
-create or replace function public.cursor_of(p jsonb) returns text language plpgsql immutable as $$
-begin
-  return translate(encode(convert_to(p::text, 'UTF8'), 'base64'), E'+/=\n', '-_');
-end
-$$;
-
--- What cursor_of was given, where it was of this list and order and has so many parts; else LP400.
-create or replace function public.cursor_parts(p text, p_order text, p_parts integer) returns jsonb
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_parts jsonb;
-begin
-  if p ~ '^[A-Za-z0-9_-]+$' and length(p) <= 400 then
-    v_parts := convert_from(decode(translate(p, '-_', '+/') || repeat('=', -length(p) & 3), 'base64'), 'UTF8');
-  end if;
-  if v_parts ->> 0 is distinct from p_order or jsonb_array_length(v_parts) <> p_parts then
-    raise exception using errcode = 'LP400';
-  end if;
-  return v_parts;
-exception when others then
-  raise exception using errcode = 'LP400', message = 'is no cursor of this list in this order', column = 'cursor';
-end
-$$;
-
 -- ── Finding ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 -- How many rows the planner expects.
@@ -605,7 +580,7 @@ begin
         raise exception using errcode = 'LP400';
       end if;
     exception when others then
-      raise exception using errcode = 'LP400', message = 'is no cursor of this list in this order', column = 'cursor';
+      raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
     end;
   else
     v_skip := (coalesce((p ->> 'page')::integer, 1) - 1) * v_limit;
@@ -787,7 +762,7 @@ declare
     'when ''warm'' then ($1).warn_warm else ($1).warn_cold end)';
   v_limit integer := coalesce((p ->> 'limit')::integer, 25);
   f public.conversation_search;
-  v_cursor jsonb;
+  v_place jsonb;
   v_ids uuid[];
   v_expected double precision;
   v_total bigint;
@@ -797,35 +772,26 @@ begin
   f.warn_hot := (p #>> '{warnBefore,hot}')::timestamptz;
   f.warn_warm := (p #>> '{warnBefore,warm}')::timestamptz;
   f.warn_cold := (p #>> '{warnBefore,cold}')::timestamptz;
-  if p ->> 'cursor' is not null then
-    v_cursor := public.cursor_parts(p ->> 'cursor', 'sla-list', 3);
-    begin
-      f.after_time := (v_cursor ->> 1)::timestamptz;
-      f.after_id := (v_cursor ->> 2)::uuid;
-    exception when others then
-      raise exception using errcode = 'LP400', message = 'is no cursor of this list in this order', column = 'cursor';
-    end;
-  end if;
+  v_place := public.cursor_place('sla-list', p ->> 'cursor');
+  f.after_time := (v_place ->> 'at')::timestamptz;
+  f.after_id := (v_place ->> 'id')::uuid;
 
   execute 'select array(select t.id ' || c_waiting
-    || case when v_cursor is not null then ' and (t.sla_response_deadline, t.id) > (($1).after_time, ($1).after_id)' else '' end
+    || case when v_place is not null then ' and (t.sla_response_deadline, t.id) > (($1).after_time, ($1).after_id)' else '' end
     || ' order by t.sla_response_deadline, t.id limit $2)' into v_ids using f, v_limit + 1;
   v_expected := public.expected_rows('select ' || c_waiting, f);
   if v_expected <= 2 * c_exact then
     execute 'select count(*) from (select ' || c_waiting || ' limit $2) counted' into v_total using f, c_exact + 1;
     v_total := nullif(v_total, c_exact + 1);
   end if;
-  if cardinality(v_ids) > v_limit then
-    select jsonb_build_array('sla-list', sla_response_deadline, id) into v_cursor from public.conversations where id = v_ids[v_limit];
-  else
-    v_cursor := null;
-  end if;
   return jsonb_build_object(
     'data', (select coalesce(jsonb_agg(public.conversation_document(c, p) || jsonb_build_object(
                'minutesRemaining', floor(extract(epoch from c.sla_response_deadline - f.now) / 60)) order by n), '[]')
              from unnest(v_ids[:v_limit]) with ordinality as found (id, n) join public.conversations c on c.id = found.id),
     'total', coalesce(v_total, greatest(round(v_expected)::bigint, c_exact + 1)), 'totalIsEstimate', v_total is null,
-    'limit', v_limit, 'nextCursor', public.cursor_of(v_cursor));
+    'limit', v_limit, 'nextCursor', (
+      select public.cursor_at('sla-list', c.sla_response_deadline, c.id) from public.conversations c
+      where c.id = v_ids[v_limit] and cardinality(v_ids) > v_limit));
 end
 $$;
 
@@ -843,7 +809,7 @@ begin
     'phone_digits(text)', 'words_in(text)', 'whole(text, text)', 'lexeme(text)', 'mail_in(text, text)',
     'words_of(public.conversations, text)', 'budget_amount(text)', 'index_conversations(integer)', 'asked(text)', 'word_query(text, text)',
     'any_whole(text, text[], text)', 'texts_in(jsonb)', 'moment_in(text, text, boolean)', 'conditions_of(public.conversation_search)',
-    'cursor_of(jsonb)', 'cursor_parts(text, text, integer)', 'expected_rows(text, public.conversation_search)', 'find_conversations(jsonb)',
+    'expected_rows(text, public.conversation_search)', 'find_conversations(jsonb)',
     'matched_in(public.conversations, tsvector, record)'] loop
     perform public.protect_function(('public.' || v_function)::regprocedure);
   end loop;
