@@ -34,7 +34,7 @@ struct HandlerRun {
       child = if let spare { spare } else { try Child.spawn(handler, environment: environment, pipesError: true) }
     } catch { return HandlerResult(end: .notStarted(reason: error.reason)) }
     let started = ContinuousClock.now
-    var run = HandlerRun(child, envelope, budgets, stop: stop.descriptor, log: HandlerLog(handler, log))
+    var run = HandlerRun(child, envelope, budgets.of(handler), stop: stop.descriptor, log: HandlerLog(handler, log))
     let end = run.untilEnd(deadline: start + .milliseconds(handler.description.timeLimitMs))
     return HandlerResult(
       end: end, output: run.received, times: Times(start: started - start, run: ContinuousClock.now - started),

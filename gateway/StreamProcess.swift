@@ -38,7 +38,7 @@ struct StreamProcess {
   private init(_ pool: StreamPool, _ number: Int) throws(Child.Failure) {
     self.pool = pool
     self.number = number
-    replies = ReplyLines(limit: pool.budgets.reply)
+    replies = ReplyLines(limit: pool.budgets.of(pool.handler).reply)
     errors = ErrorLines(limit: pool.budgets.errors)
     var ends: [Int32] = [-1, -1]
     guard pipe2(&ends, O_CLOEXEC | O_NONBLOCK) == 0 else { throw Child.Failure(call: "pipe", code: errno) }
@@ -127,7 +127,9 @@ struct StreamProcess {
       }
       return nil
     }
-    guard let lines = replies.add(buffer[..<count]) else { return .tooMuchOutput(limit: pool.budgets.reply) }
+    guard let lines = replies.add(buffer[..<count]) else {
+      return .tooMuchOutput(limit: pool.budgets.of(pool.handler).reply)
+    }
     return answer(with: lines)
   }
 

@@ -34,7 +34,7 @@ extension Gateway {
       LEADPIPE_BODY                 how many bytes a body may have, where its handler takes as many; more get 413 (262144)
       LEADPIPE_HANDLER_MS           how long a handler may take at most; then 504 (what it describes)
       LEADPIPE_GRACE_MS             how long it may take to end after TERM; then KILL (2000)
-      LEADPIPE_REPLY                how many bytes it may reply; more are a 502 (1048576)
+      LEADPIPE_REPLY                how many bytes it may reply, 16 times as many to an admin; more are a 502 (1048576)
       LEADPIPE_STDERR               how many bytes of its stderr are passed on for a request (65536)
       RATE_LIMIT_LEAD               how many requests of a class a client may make in how many seconds, or off (10/60)
       RATE_LIMIT_CONTACT            the same (5/60)

@@ -14,6 +14,11 @@ package enum Agent {
     [.required("name", .text(2...200)), .required("email", .email)] + details)
   package static let changeForm = Form(
     [.optional("name", .text(2...200)), .optional("email", .email)] + details, isChange: true)
+  /// The argument of `update_agent`, with what is to be emptied.
+  package static func change(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
+    question.document.clearing(["phone", "department"], as: try question.request.json())
+  }
+
   package static let listForm = Form([.optional("status", .choices(statuses))])
 
   package static let schema: JSON = [

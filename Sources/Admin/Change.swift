@@ -21,14 +21,9 @@ package enum Change {
       "change", .form(Form(fields + [.optional("agentId", .uuid), .optional("force", .boolean)], isChange: true))),
   ])
 
-  /// Null or a blank text in one of these empties it.
-  private static let clearable = ["notes", "outcome", "conversionValue"]
-
   /// The argument of `update_conversation`, with the version that the client has seen.
   package static func ofOne(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    let change = complete(question.document, as: try question.request.json())
-    guard let version = try Conversation.version(question.request) else { return change }
-    return change.setting("version", .string(version))
+    complete(try Conversation.guarded(question), as: try question.request.json())
   }
 
   /// The argument of `change_conversations`.
@@ -38,14 +33,19 @@ package enum Change {
     return question.document.setting("change", change)
   }
 
-  /// With the quality that a new score makes, and what is to be emptied.
+  /// With the quality that a new score makes, and what is to be emptied. An empty note that is appended adds nothing, and takes nothing.
   private static func complete(_ change: JSON, as sent: JSON) -> JSON {
-    var change = change
-    let cleared = clearable.filter { sent[$0] != nil && change[$0] == nil }
-    if !cleared.isEmpty { change = change.setting("clear", .array(cleared.map(JSON.string))) }
-    if let score = change["leadScore"]?.integer, change["leadQuality"] == nil {
-      change = change.setting("leadQuality", .string(Score.quality(of: score)))
-    }
-    return change
+    let clearable = ["outcome", "conversionValue"] + (change["notesMode"] == "append" ? [] : ["notes"])
+    let change = change.clearing(clearable, as: sent)
+    guard let score = change["leadScore"]?.integer, change["leadQuality"] == nil else { return change }
+    return change.setting("leadQuality", .string(Score.quality(of: score)))
+  }
+}
+
+extension JSON {
+  /// With `clear`, which names those of the fields that were sent null or blank.
+  func clearing(_ fields: [String], as sent: JSON) -> JSON {
+    let cleared = fields.filter { sent[$0] != nil && self[$0] == nil }
+    return cleared.isEmpty ? self : setting("clear", .array(cleared.map(JSON.string)))
   }
 }

@@ -30,14 +30,22 @@ package enum Conversation {
   package static let replyHeaders: JSON = ["properties": ["ETag": etag]]
   package static let ifMatch: JSON = [
     "properties": [
-      "If-Match": ["type": "string", "pattern": "^(\\*|\"[!#-~]+\")$", "description": "the ETag that was seen"]
+      "If-Match": ["type": "string", "pattern": "^(\\*|(W/)?\"[!#-~]+\")$", "description": "the ETag that was seen"]
     ]
   ]
   private static let etag: JSON = ["type": "string", "pattern": "^\"[!#-~]+\"$"]
 
+  /// A question about a conversation, with the version that the client has seen.
+  package static func guarded(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
+    guard let version = try version(question.request) else { return question.document }
+    return question.document.setting("version", .string(version))
+  }
+
   /// The version that If-Match names; nil without the header, or where any is right (`*`).
   package static func version(_ request: Request) throws(Problem) -> String? {
-    guard let header = request.headers["if-match"], header != "*" else { return nil }
+    guard var header = request.headers["if-match"], header != "*" else { return nil }
+    // A proxy that compresses makes ours a weak one; it names the same version.
+    if header.hasPrefix("W/") { header = String(header.dropFirst(2)) }
     guard header.utf8.count >= 3, header.hasPrefix("\""), header.hasSuffix("\"") else {
       throw Problem(
         .badInput, "If-Match must be one ETag in quotes",

@@ -19,6 +19,13 @@ package struct Budgets: Sendable, Equatable {
   /// Between TERM and KILL.
   package var graceMs = 2000
 
+  /// Those of a handler: an admin's page of a hundred leads may be sixteen times as large, for strangers may have sent a lot.
+  package func of(_ handler: HostedHandler) -> Budgets {
+    var budgets = self
+    if handler.description.access == .admin { budgets.reply *= 16 }
+    return budgets
+  }
+
   package init() {}
 
   /// From settings that have been checked.

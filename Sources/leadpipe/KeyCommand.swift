@@ -65,7 +65,8 @@ struct KeyList: ParsableCommand {
 
 struct KeyRevoke: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "revoke", abstract: "Revoke a key, and end the sessions that it has opened, at once.")
+    commandName: "revoke", abstract: "Revoke a key, and end the sessions that it has opened.",
+    discussion: "At once for every request; a live stream that is open ends within a minute.")
 
   @Argument(help: "Its name.") var name: String
   @OptionGroup var options: OperatorOptions

@@ -249,6 +249,7 @@ def test_opening_a_session_wants_a_right_key_as_json(house):
         assert house.http("/api/admin/session", body)[0] == 401, body
     status, _, _ = house.http("/api/admin/session", json.dumps({"key": KEY}).encode(), "POST", {"Content-Type": "text/plain"})
     assert status in (401, 415)
+    assert house.http("/api/admin/session", {"key": KEY}, headers={"x-admin-api-key": KEY})[0] == 401
     assert house.http("/api/admin/session", {}, headers={"x-admin-api-key": KEY})[0] == 201
 
 

@@ -85,6 +85,8 @@ def test_notes_are_appended_or_replaced_and_what_is_null_is_emptied(desk, base, 
     assert desk.patch(lead, {"notes": "third", "outcome": "viewing", "conversionValue": 2500000.5})["conversionValue"] == 2500000.5
     emptied = desk.patch(lead, {"notes": None, "outcome": "", "conversionValue": None, "tags": []})
     assert (emptied["notes"], emptied["outcome"], emptied["conversionValue"], emptied["tags"]) == (None, None, None, [])
+    desk.patch(lead, {"notes": "kept"})
+    assert desk.patch(lead, {"notes": "", "notesMode": "append"})["notes"] == "kept"
     desk.patch(lead, {"notes": "x" * 5000})
     for _ in range(2):
         desk.patch(lead, {"notes": "x" * 5000, "notesMode": "append"})
@@ -144,7 +146,10 @@ def test_of_two_admins_who_change_the_same_the_second_loses_nothing(desk, base, 
     assert (desk.get(lead)["notes"], desk.get(lead)["status"]) == ("of the first", "new")
     assert desk.ask("PATCH", lead, {"notes": "of the second"}, if_match=after["etag"])[0] == 200
     assert desk.ask("PATCH", lead, {"notes": "of the third"}, if_match="*")[0] == 200
-    for wrong in ("abc", '"', f"W/{tag}", f"{tag}, {tag}"):
+    assert desk.ask("POST", f"{lead}/respond", {}, if_match=tag)[0] == 412
+    assert desk.ask("POST", f"{lead}/assign", {"agentId": agent(desk)["id"]}, if_match=tag)[0] == 412
+    assert desk.ask("PATCH", lead, {"tags": ["x"]}, if_match="W/" + desk.ask("GET", lead)[1]["etag"])[0] == 200
+    for wrong in ("abc", '"', f"{tag}, {tag}"):
         assert desk.ask("PATCH", lead, {"notes": "x"}, if_match=wrong)[0] in (400, 412), wrong
 
 
@@ -237,7 +242,8 @@ def test_an_answer_after_the_deadline_has_broken_the_promise(desk, base, lead):
     assert (shown["slaState"], shown["slaBreached"]) == ("breached", True)
     assert base.count("conversations", f"id = '{lead[-36:]}' and sla_breached") == 1
     entry = timeline(base, lead)[0]
-    assert (entry["actor_name"], entry["description"]) == (someone["name"], "(first answer, late)")
+    assert (entry["actor_name"], entry["title"]) == ("ADMIN_API_KEY", f"Customer answered by WhatsApp: {someone['name']}")
+    assert entry["description"] == "(first answer, late)"
 
 
 def test_a_lead_in_its_last_third_is_in_warning_and_one_that_was_closed_in_time_is_not_breached(desk, base, lead):
@@ -267,6 +273,7 @@ def test_a_conversation_is_given_to_an_agent_and_to_another(desk, base, lead):
     given = desk.post(f"{lead}/assign", {"agentId": one["id"], "priority": "high", "notes": "speaks Arabic"})
     assert (given["status"], given["agentName"], given["conversation"]["assignedAgentName"]) == ("assigned", one["name"], one["name"])
     desk.post(f"{lead}/assign", {"agentId": one["id"]})
+    assert len(timeline(base, lead)) == 1
     desk.post(f"{lead}/assign", {"agentId": other["id"]})
     assert events(base, lead) == ["lead.assigned"] * 2
     assert [(entry["title"], entry["description"]) for entry in timeline(base, lead)] == [
@@ -310,6 +317,7 @@ def test_agents_come_change_and_go(desk, house, base):
     path = f"/api/admin/agents/{made['id']}"
     assert desk.patch(path, {"status": "offline", "maxCapacity": 0})["status"] == "offline"
     assert [a["id"] for a in desk.get("/api/admin/agents?status=offline")["data"]] == [made["id"]]
+    assert desk.patch(path, {"phone": None})["phone"] is None
     lead = captured(house)
     desk.post(f"{lead}/assign", {"agentId": made["id"], "force": True})
     assert "has 1 open conversations" in desk.document("DELETE", path, None, 409)["detail"]
@@ -333,6 +341,8 @@ def test_a_follow_up_is_promised_moved_and_kept(desk, base, lead):
     second = desk.post(f"{lead}/follow-ups", {"followUpDate": soon(days=2), "reminderType": "whatsapp"}, 201)
     assert desk.get(lead)["followUpDate"] == when
     path = f"/api/admin/follow-ups/{made['id']}"
+    desk.patch(path, {"status": "in_progress", "priority": "low"})
+    assert timeline(base, lead)[-1]["title"].endswith(" changed")
     assert desk.patch(path, {"followUpDate": later})["followUpDate"] == later
     assert desk.get(lead)["followUpDate"] == second["followUpDate"]
     kept = desk.patch(path, {"status": "completed", "notes": "he will think about it"})
@@ -340,9 +350,9 @@ def test_a_follow_up_is_promised_moved_and_kept(desk, base, lead):
     assert desk.patch(path, {"status": "scheduled"}, 409)["detail"] == "this follow-up is completed already"
     desk.patch(f"/api/admin/follow-ups/{second['id']}", {"status": "cancelled"})
     assert desk.get(lead)["followUpDate"] is None
-    assert events(base, lead) == ["lead.follow_up_scheduled"] * 3 + ["lead.follow_up_completed", "lead.updated"]
+    assert events(base, lead) == ["lead.follow_up_scheduled"] * 2 + ["lead.updated", "lead.follow_up_scheduled"] + ["lead.follow_up_completed", "lead.updated"]
     titles = [entry["title"] for entry in timeline(base, lead)]
-    assert titles[0] == f"Follow-up by telephone on {when[:10]} {when[11:16]} UTC" and titles[3:] == [
+    assert titles[0] == f"Follow-up by telephone on {when[:10]} {when[11:16]} UTC" and titles[4:] == [
         "Follow-up by telephone completed", "Follow-up by WhatsApp cancelled"]
 
 

@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from parts import HANDLERS, REPO, clean_environment
+from admin import KEY, Desk
+from house import House
+from parts import HANDLERS, REPO, clean_environment, until
 
 DUBAI = ZoneInfo("Asia/Dubai")
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
@@ -428,3 +430,27 @@ def test_the_database_reads_a_budget_as_the_score_does(base):
     for text, amount in table:
         got = base.text(f"select budget_amount({quoted(text)})")
         assert (float(got) if got else None) == amount, text
+
+
+def test_whatever_strangers_send_the_panel_can_look_at_it(cluster):
+    """Leads as large as they may be, a chat of a thousand long messages, and words by the hundred thousand."""
+    database = cluster.migrated()
+    database.run("""
+        insert into conversations (customer_name, customer_phone, notes, metadata, lead_score_breakdown)
+          select 'Fat ' || n, '+9715' || n, repeat('好', 5000), jsonb_build_object('x', repeat('"', 8000)), jsonb_build_object('y', repeat('é', 7000))
+          from generate_series(1, 100) n;
+        insert into chat_messages (conversation_id, sender, message_text)
+          select (select id from conversations where customer_name = 'Fat 1'), 'customer', repeat('好', 960) from generate_series(1, 1000);
+        insert into chat_messages (conversation_id, sender, message_text)
+          select (select id from conversations where customer_name = 'Fat 2'), 'customer',
+            (select string_agg(left(encode(sha256((n * 1000 + m)::text::bytea), 'hex'), 20) || '@好' || m || '.example', ' ') from generate_series(1, 100) m)
+          from generate_series(1, 100) n""")
+    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY) as house:
+        desk = Desk(house)
+        assert len(desk.get("/api/admin/conversations?limit=100")["data"]) == 100
+        one = database.value("select id from conversations where customer_name = 'Fat 1'")
+        assert 100 < len(desk.get(f"/api/admin/conversations/{one}")["messages"]) < 1000
+        assert len(desk.get(f"/api/admin/conversations/{one}/messages?limit=200")["data"]) == 200
+        until(lambda: "unindexed" not in desk.get("/api/admin/search?query=fat&limit=100"), 20, "the words")
+        assert desk.get("/api/admin/search?query=fat&limit=100")["total"] == 100
+    cluster.drop(database)

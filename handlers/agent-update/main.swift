@@ -7,5 +7,5 @@ import Wire
 
 AdminEndpoint(
   "agent-update", "Changes an agent", .init("PATCH", "/api/admin/agents/{id}"),
-  body: Agent.changeForm, output: Agent.schema, problems: [409], calls: .updateAgent
+  body: Agent.changeForm, output: Agent.schema, problems: [409], calls: .updateAgent, asking: Agent.change
 ).run()

@@ -7,6 +7,7 @@ import Wire
 
 AdminEndpoint(
   "conversation-assign", "Gives a conversation to an agent", .init("POST", "/api/admin/conversations/{id}/assign"),
+  headers: Conversation.ifMatch,
   body: Form([
     .required("agentId", .uuid), .optional("priority", .choice(["high", "medium", "low"])),
     .optional("notes", .text(1...500)), .optional("force", .boolean),
@@ -14,6 +15,7 @@ AdminEndpoint(
   output: Conversation.answerSchema([
     "status": ["const": "assigned"], "agentId": ["type": "string", "format": "uuid"], "agentName": ["type": "string"],
   ]),
-  replyHeaders: Conversation.replyHeaders, problems: [409], knowsHours: true, calls: .assignConversation,
+  replyHeaders: Conversation.replyHeaders, problems: [409, 412], knowsHours: true, calls: .assignConversation,
+  asking: Conversation.guarded,
   replying: Conversation.answer
 ).run()

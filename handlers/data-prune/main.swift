@@ -18,9 +18,11 @@ Handler(
     repeat {
       pruned.add(try database.prune(retention, deadline: request.deadline ?? .now, log: log))
     } while !pruned.isPruned && Instant.now.adding(seconds: 2) < end
+    var before: Int
     repeat {
+      before = pruned.unindexed
       pruned.unindexed = try database.indexWords(deadline: request.deadline ?? .now, log: log)
-    } while pruned.unindexed > 0 && Instant.now.adding(seconds: 2) < end
+    } while pruned.unindexed > 0 && pruned.unindexed != before && Instant.now.adding(seconds: 2) < end
     if pruned.rows > 0 { log.info("Pruned", ["rows": String(pruned.rows), "isComplete": String(pruned.isComplete)]) }
     return Reply(pruned.document)
   }

@@ -61,8 +61,10 @@ begin
     raise exception using errcode = 'LP401', message = 'a valid key or session is needed';
   end if;
   if v_key is not null then
+    -- Whoever has it locked notes the same: nobody waits.
     update public.admin_keys set last_used_at = now()
-    where id = v_key and (last_used_at is null or last_used_at < now() - interval '1 minute');
+    where id = (select id from public.admin_keys
+                where id = v_key and (last_used_at is null or last_used_at < now() - interval '1 minute') for no key update skip locked);
   end if;
   return v_identity;
 end
@@ -179,6 +181,9 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_key public.admin_keys;
 begin
+  if lower(p ->> 'name') in ('admin_api_key', 'operator', 'system') then
+    raise exception using errcode = 'LP409', message = 'this name says somebody else in a timeline';
+  end if;
   insert into public.admin_keys (name, rights, sha256)
   values (p ->> 'name', p ->> 'rights', decode(p ->> 'sha256', 'hex')) returning * into v_key;
   return public.admin_key_document(v_key);
@@ -272,7 +277,7 @@ begin
 end
 $$;
 
--- One conversation with its messages, and its version.
+-- One conversation with its newest messages, up to 1,000 of them and 400 kB, and its version.
 create or replace function public.show_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan as $$
@@ -284,9 +289,12 @@ begin
   return jsonb_build_object(
     'version', public.conversation_version(c),
     'conversation', public.conversation_document(c, p) || jsonb_build_object('messages', (
-      select coalesce(jsonb_agg(public.message_document(m) order by m."timestamp", m.created_at), '[]')
-      from (select * from public.chat_messages m where m.conversation_id = c.id
-            order by m."timestamp" desc, m.created_at desc limit 1000) m)));
+      select coalesce(jsonb_agg(public.message_document(m) order by (m)."timestamp", (m).created_at), '[]')
+      from (select m, sum(octet_length((m).message_text) + octet_length(coalesce((m).metadata::text, '')))
+                      over (order by (m)."timestamp" desc, (m).created_at desc rows unbounded preceding) as bytes
+            from (select m from public.chat_messages m where m.conversation_id = c.id
+                  order by m."timestamp" desc, m.created_at desc limit 1000) newest) sized
+      where bytes <= 400000)));
 end
 $$;
 

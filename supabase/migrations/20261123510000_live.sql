@@ -109,7 +109,7 @@ begin
         union all
         select * from public.lead_events where xact = any (array(select pg_snapshot_xip(v_from)))
       ) e
-      where pg_visible_in_snapshot(e.xact, v_seeing) and e.seq > v_number and e.event_type <> 'newsletter.subscribed'
+      where pg_visible_in_snapshot(e.xact, v_seeing) and e.seq > v_number and e.event_type::text not in ('newsletter.subscribed', 'channel.test')
       order by e.seq limit 501
     loop
       if cardinality(v_events) = 500 or v_bytes > 262144 then

@@ -156,13 +156,14 @@ begin
   return coalesce((
     select string_agg(public.lexeme('e=' || left(m[1], 300)) || ':1' || p_weight, ' ')
     from (select m from regexp_matches(lower(p), '[^[:space:]<>"''(),;:@]+@[^[:space:]<>"''(),;:@]*[^[:space:]<>"''(),;:@.]', 'g') as m
-          limit 1000) first), '')::tsvector;
+          limit 200) first), '')::tsvector;
 end
 $$;
 
--- A very long talk is found by its latest 200,000 characters, a long message by its first 20,000.
+-- A very long talk is found by its latest 50,000 characters, a long message by its first 20,000: words hold no more than a
+-- megabyte. What is still too much is found by what is compared as a whole.
 create or replace function public.words_of(c public.conversations, p_said text) returns tsvector
-language plpgsql immutable parallel safe as $$
+language plpgsql immutable as $$
 declare
   v_own text := left(array_to_string(c.tags, ' '), 20000) || ' ' || left(coalesce(c.notes, ''), 20000);
   v_phone text := nullif(left(public.phone_digits(c.customer_phone), 30), '');
@@ -186,6 +187,8 @@ begin
     || coalesce((public.lexeme('e=' || left(lower(c.customer_email), 300)) || ':1B')::tsvector, '')
     || coalesce(public.mail_in(p_said, 'D'), '')
     || array_to_tsvector(array_remove(v_whole, null));
+exception when program_limit_exceeded then
+  return array_to_tsvector(array_remove(v_whole, null));
 end
 $$;
 
@@ -251,39 +254,46 @@ $$;
 
 -- ── Bringing words up to date ─────────────────────────────────────────────────────────────────────────────────────────
 
--- Makes the words of conversations that have changed, at most so many of them; how many are left, counted to 100,000. One at a time: who comes second waits,
--- and finds less to do.
-create or replace function public.index_conversations(p_most integer default 2000) returns bigint
+-- Makes the words of conversations that have changed, at most so many of them and for so long; how many are left, counted to 100,000. One
+-- at a time: who comes second goes on with what there is.
+create or replace function public.index_conversations(p_most integer default 2000, p_milliseconds integer default 300) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
+  c_slice constant integer := 10;
+  v_end timestamptz := clock_timestamp() + p_milliseconds * interval '1 millisecond';
   v_changed uuid[];
+  v_count integer;
+  v_done integer := 0;
 begin
   if not exists (select from public.conversation_changes) then
     return 0;
   end if;
-  if not current_setting('transaction_read_only')::boolean then
-    perform pg_advisory_xact_lock(hashtext('conversation_words'));
-    with taken as (
-      delete from public.conversation_changes
-      where ctid = any (array(select ctid from public.conversation_changes limit p_most))
-      returning conversation_id
-    )
-    select array_agg(distinct conversation_id) into v_changed from taken;
+  if not current_setting('transaction_read_only')::boolean and pg_try_advisory_xact_lock(hashtext('conversation_words')) then
+    loop
+      with taken as (
+        delete from public.conversation_changes
+        where ctid = any (array(select ctid from public.conversation_changes limit c_slice))
+        returning conversation_id
+      )
+      select array_agg(distinct conversation_id), count(*) into v_changed, v_count from taken;
+      v_done := v_done + v_count;
 
-    -- The lock keeps them from being deleted in between.
-    with changed as materialized (
-      select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
-    )
-    , made as (
-    insert into public.conversation_words as w (conversation_id, created_at, lead_score, amount, words)
-    select (c).id, (c).created_at, (c).lead_score, public.budget_amount((c).budget), public.words_of(c, said.text)
-    from changed, lateral (
-      select left(string_agg(left(m.message_text, 20000), ' ' order by m."timestamp" desc, m.created_at desc), 200000)
-      from public.chat_messages m where m.conversation_id = (c).id) as said (text)
-    on conflict (conversation_id) do update set
-      created_at = excluded.created_at, lead_score = excluded.lead_score, amount = excluded.amount, words = excluded.words
-    returning w.words)
-    insert into public.known_words select distinct lexeme from made, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing;
+      -- The lock keeps them from being deleted in between.
+      with changed as materialized (
+        select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
+      ), made as (
+        insert into public.conversation_words as w (conversation_id, created_at, lead_score, amount, words)
+        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), public.budget_amount((c).budget), public.words_of(c, said.text)
+        from changed, lateral (
+          select left(string_agg(left(m.message_text, 20000), ' ' order by m."timestamp" desc, m.created_at desc), 50000)
+          from public.chat_messages m where m.conversation_id = (c).id) as said (text)
+        on conflict (conversation_id) do update set
+          created_at = excluded.created_at, lead_score = excluded.lead_score, amount = excluded.amount, words = excluded.words
+        returning w.words
+      )
+      insert into public.known_words select distinct lexeme from made, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing;
+      exit when v_count < c_slice or v_done >= p_most or clock_timestamp() > v_end;
+    end loop;
   end if;
   return (select count(*) from (select from public.conversation_changes limit 100000) waiting);
 end
@@ -807,7 +817,7 @@ begin
   foreach v_function in array array[
     'note_new_conversations()', 'note_changed_messages()', 'note_changed_message()', 'note_changed_conversation()', 'folded(text)',
     'phone_digits(text)', 'words_in(text)', 'whole(text, text)', 'lexeme(text)', 'mail_in(text, text)',
-    'words_of(public.conversations, text)', 'budget_amount(text)', 'index_conversations(integer)', 'asked(text)', 'word_query(text, text)',
+    'words_of(public.conversations, text)', 'budget_amount(text)', 'index_conversations(integer, integer)', 'asked(text)', 'word_query(text, text)',
     'any_whole(text, text[], text)', 'texts_in(jsonb)', 'moment_in(text, text, boolean)', 'conditions_of(public.conversation_search)',
     'expected_rows(text, public.conversation_search)', 'find_conversations(jsonb)',
     'matched_in(public.conversations, tsvector, record)'] loop
@@ -819,9 +829,8 @@ begin
 end
 $$;
 
--- Those that were there before: the latest at once, the rest when somebody looks.
+-- Those that were there before are made findable by housekeeping, and by whoever looks.
 insert into public.conversation_changes
 select c.id from public.conversations c
 where not exists (select from public.conversation_words w where w.conversation_id = c.id)
 order by c.created_at desc;
-do $$ begin perform public.index_conversations(20000); end $$;

@@ -183,9 +183,9 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_is_open boolean := c.status in ('new', 'in-progress');
 begin
-  if c.assigned_agent_id = a.id then
+  if c.assigned_agent_id = a.id and p_notes is null and p_priority is null then
     return false;
-  elsif v_is_open and not p_force and public.agent_load(a.id) >= a.max_capacity then
+  elsif v_is_open and c.assigned_agent_id is distinct from a.id and not p_force and public.agent_load(a.id) >= a.max_capacity then
     raise exception using errcode = 'LP409', message = format('%s has %s open conversations already', a.name, public.agent_load(a.id));
   end if;
   update public.conversations s set assigned_agent_id = a.id where s.id = c.id;
@@ -282,14 +282,15 @@ begin
     values (c.id, 'agent', public.nfc(p ->> 'message'), v_now,
       jsonb_strip_nulls(jsonb_build_object('channel', v_channel, 'by', p ->> 'by', 'agentId', a.id)));
   end if;
-  perform public.tell(c.id, coalesce(a.name, p ->> 'by'),
+  perform public.tell(c.id, p ->> 'by',
     case v_channel when 'call' then 'call_logged' when 'email' then 'email_sent' else 'customer_contacted' end,
     case v_channel when 'call' then 'Customer called' when 'email' then 'Customer answered by e-mail'
-      when 'whatsapp' then 'Customer answered by WhatsApp' when 'sms' then 'Customer answered by SMS' else 'Customer contacted' end,
+      when 'whatsapp' then 'Customer answered by WhatsApp' when 'sms' then 'Customer answered by SMS' else 'Customer contacted' end
+      || coalesce(': ' || a.name, ''),
     concat_ws(' ', p ->> 'message', case when v_is_first and c.sla_response_deadline is not null then
       case when v_is_met then '(first answer, in time)' else '(first answer, late)' end end),
     'lead.contacted', jsonb_strip_nulls(jsonb_build_object(
-      'channel', v_channel, 'agentId', a.id, 'enteredBy', p ->> 'by', 'isFirst', v_is_first, 'isInTime', case when v_is_first then v_is_met end)));
+      'channel', v_channel, 'agentId', a.id, 'isFirst', v_is_first, 'isInTime', case when v_is_first then v_is_met end)));
   if c.status = 'new' then
     perform public.tell(c.id, p ->> 'by', 'status_changed', 'Status changed from new to in-progress', null, null,
       '{"from": "new", "to": "in-progress"}');
@@ -381,6 +382,10 @@ begin
     perform public.tell(v_conversation, p ->> 'by', 'follow_up_scheduled', 'Moved: ' || public.follow_up_words(n.reminder_type, n.follow_up_date),
       n.notes, 'lead.follow_up_scheduled', jsonb_build_object('followUpId', n.id, 'followUpDate', public.iso8601(n.follow_up_date),
         'before', public.iso8601(f.follow_up_date)));
+  elsif (n.status, n.reminder_type, n.reminder_text, n.priority, n.assigned_agent_id, n.notes)
+    is distinct from (f.status, f.reminder_type, f.reminder_text, f.priority, f.assigned_agent_id, f.notes) then
+    perform public.tell(v_conversation, p ->> 'by', 'note_added', public.follow_up_words(n.reminder_type, n.follow_up_date) || ' changed', n.notes,
+      'lead.updated', jsonb_build_object('followUpId', n.id, 'status', n.status, 'priority', n.priority, 'assignedAgentId', n.assigned_agent_id));
   end if;
   return public.follow_up_document(to_jsonb(n));
 end
@@ -402,6 +407,7 @@ begin
     where (p -> 'status' is null
         or case when f.status in ('scheduled', 'in_progress') and f.follow_up_date < now() then 'overdue' else f.status::text end
            in (select jsonb_array_elements_text(p -> 'status')))
+      and (p -> 'status' is distinct from '["overdue"]' or f.follow_up_date < now())  -- for the index
       and (p ->> 'assignedAgentId' is null or f.assigned_agent_id = (p ->> 'assignedAgentId')::uuid)
       and (p ->> 'conversationId' is null or f.conversation_id = (p ->> 'conversationId')::uuid)
       and (p ->> 'from' is null or f.follow_up_date >= (p ->> 'from')::timestamptz)
@@ -451,12 +457,13 @@ declare
   a public.agents;
 begin
   -- Who is busy changes all day; who there is at all is the owner's.
-  p := public.admitted(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity'] then 'owner' else 'write' end);
+  p := public.admitted(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'clear'] then 'owner' else 'write' end);
   a := public.held_agent((p ->> 'id')::uuid);
   update public.agents s set
-    name = coalesce(public.nfc(p ->> 'name'), s.name), email = coalesce(lower(p ->> 'email'), s.email), phone = coalesce(p ->> 'phone', s.phone),
-    department = coalesce(public.nfc(p ->> 'department'), s.department), status = coalesce(p ->> 'status', s.status),
-    max_capacity = coalesce((p ->> 'maxCapacity')::integer, s.max_capacity)
+    name = coalesce(public.nfc(p ->> 'name'), s.name), email = coalesce(lower(p ->> 'email'), s.email),
+    phone = case when p -> 'clear' ? 'phone' then null else coalesce(p ->> 'phone', s.phone) end,
+    department = case when p -> 'clear' ? 'department' then null else coalesce(public.nfc(p ->> 'department'), s.department) end,
+    status = coalesce(p ->> 'status', s.status), max_capacity = coalesce((p ->> 'maxCapacity')::integer, s.max_capacity)
   where s.id = a.id returning * into a;
   return public.agent_document(a);
 exception when unique_violation then

@@ -75,7 +75,7 @@ insert into functions values
   ('mail_in(text, text)', '{service_role}'),
   ('words_of(conversations, text)', '{service_role}'),
   ('budget_amount(text)', '{service_role}'),
-  ('index_conversations(integer)', '{service_role}'),
+  ('index_conversations(integer, integer)', '{service_role}'),
   ('index_words(jsonb)', '{leadpipe_worker,service_role}'),
   ('asked(text)', '{service_role}'),
   ('word_query(text, text)', '{service_role}'),
