@@ -35,7 +35,7 @@ final class ClientLimits: Sendable {
     var acceptedKeys: Set<Int> = []
   }
 
-  /// Far more than an agency has keys.
+  /// Far more than an agency has keys and sessions at a time; old sessions stay until others take their room.
   private static let acceptedKeysLimit = 1024
   private let state: Mutex<State>
   private let start = ContinuousClock.now
@@ -49,7 +49,8 @@ final class ClientLimits: Sendable {
   private var now: Int { (ContinuousClock.now - start).milliseconds }
 
   /// Counts a request where its class has a limit. On admin routes each key that was let in before counts for itself, and
-  /// an address whose keys were refused too often is held up before its next key is looked at.
+  /// an address whose keys were refused too often is held up before its next key is looked at, but not a key that was
+  /// let in before: the others at its address cannot lock it out.
   func admit(_ head: RequestHead, of client: ClientAddress?, to description: Description) -> Quota? {
     let rateClass = RateClass(rawValue: description.rateClass) ?? .default
     let address = RateKey(client)
@@ -57,12 +58,12 @@ final class ClientLimits: Sendable {
     let secret = isAdmin ? Self.presentedKey(head.headers) : nil
     return state.withLock { state in
       let now = self.now
-      if isAdmin {
+      let known = secret.flatMap { state.acceptedKeys.contains($0) ? RateKey.secret($0) : nil }
+      if isAdmin, known == nil {
         let verdict = state.refusedKeys.judge(address, at: now)
         if !verdict.isAllowed { return Quota(name: "refused-keys", verdict: verdict) }
       }
-      let key = secret.flatMap { state.acceptedKeys.contains($0) ? RateKey.secret($0) : nil } ?? address
-      guard let verdict = state.classes[rateClass]?.admit(key, at: now) else { return nil }
+      guard let verdict = state.classes[rateClass]?.admit(known ?? address, at: now) else { return nil }
       return Quota(name: rateClass.rawValue, verdict: verdict)
     }
   }
@@ -73,7 +74,11 @@ final class ClientLimits: Sendable {
   func learn(_ status: Int, to headers: [String: String], of client: ClientAddress?) -> Quota? {
     let secret = Self.presentedKey(headers)
     return state.withLock { state in
-      if 200..<400 ~= status, let secret, state.acceptedKeys.count < Self.acceptedKeysLimit {
+      if 200..<400 ~= status, let secret, !state.acceptedKeys.contains(secret) {
+        // Any one makes room, at random: were it the set's first, those that hash low would make room for each other.
+        if state.acceptedKeys.count >= Self.acceptedKeysLimit, let other = state.acceptedKeys.randomElement() {
+          state.acceptedKeys.remove(other)
+        }
         state.acceptedKeys.insert(secret)
       }
       guard status == 401 else { return nil }

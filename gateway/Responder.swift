@@ -60,11 +60,13 @@ struct Responder: Sendable {
     let seat = feed.register()
     return ask(call, on: loop).flatMap { answer in
       var answer = answer
-      guard let ticket = FeedTicket(takenFrom: &answer.reply), call.request.method != "HEAD" else {
+      let ticket = FeedTicket(takenFrom: &answer.reply)
+      // Also where the stream ends with it: the client goes on behind all of it. With another status it asks anew.
+      if answer.reply.status == 200 { answer.reply.body = before + answer.reply.body }
+      guard let ticket, call.request.method != "HEAD" else {
         seat.leave()
         return loop.makeSucceededFuture(answer)
       }
-      answer.reply.body = before + answer.reply.body
       switch seat.admit(ticket) {
       case .taken: answer.seat = seat
       case .full: answer.reply = turnedAway("too many listen already", call)

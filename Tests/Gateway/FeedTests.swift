@@ -7,6 +7,7 @@ import Wire
 extension Script {
   /// A feed that tells the next number as soon as a file of this name is there, and the endpoint that lets listeners in from the
   /// number that they have had, or from what the file `now` says. Who shows the key `wrong` is not let in.
+  /// Who shows `late` is answered when the file `go` is there, and asked for again, its stream ends with the answer.
   static func live(in folder: String = "$(dirname \"$0\")/..") -> [Script] {
     var show = Script(
       "news", ("GET", "/live"),
@@ -19,7 +20,12 @@ extension Script {
         from=$((from + 1)) seen="$seen,$from" body="$body"'id: '$from'\ndata: '$from'\n\n'
         done
         [ -e "\#(folder)/slow" ] && sleep 1
-        printf '{"statusCode":200,"headers":{"content-type":"text/event-stream","feed-after":"%s","feed-seen":"%s"},' "$from" "${seen#,}"
+        after='"feed-after":"'$from'",'
+        case $line in *'"x-key":"late"'*)
+        case $line in *'"last-event-id"'*) after=;; *) until [ -e "\#(folder)/go" ]; do sleep 0.02; done;; esac
+        esac
+        printf '{"statusCode":200,"headers":{%s"content-type":"text/event-stream",' "$after"
+        printf '"feed-seen":"%s"},' "${seen#,}"
         printf '"isBase64Encoded":true,"body":"%s"}' "$(printf "$body" | base64 -w0)"
         """#)
     show.feed = "news-feed"
@@ -141,6 +147,24 @@ extension Script {
     #expect(await second.receive(until: "data: 1\n\n").split(separator: "data: 1").count == 2)
     first.end()
     second.end()
+    #expect(try await gateway.stop() == .exited(0))
+  }
+
+  /// Its handler has seen the first event when another listener begins behind the second, and is asked again.
+  @Test func whatWasAnsweredFirstIsNotLostWhereTheStreamEnds() async throws {
+    let gateway = try await start()
+    set(gateway, "1")
+    let late = listen(gateway, "X-Key: late\r\n")
+    try await Task.sleep(for: .milliseconds(500))
+    set(gateway, "2")
+    let first = listen(gateway)
+    _ = await first.receive(until: "data: 2\n\n")
+    set(gateway, "go")
+    let answer = Answer(await late.receive(until: "data: 2\n\n"))
+    #expect(answer.status == 200 && answer["content-length"] == String(answer.body.utf8.count))
+    for number in 1...2 { #expect(answer.body.split(separator: "data: \(number)\n").count == 2) }
+    first.end()
+    late.end()
     #expect(try await gateway.stop() == .exited(0))
   }
 
