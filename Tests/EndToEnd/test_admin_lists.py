@@ -453,4 +453,7 @@ def test_whatever_strangers_send_the_panel_can_look_at_it(cluster):
         assert len(desk.get(f"/api/admin/conversations/{one}/messages?limit=200")["data"]) == 200
         until(lambda: "unindexed" not in desk.get("/api/admin/search?query=fat&limit=100"), 20, "the words")
         assert desk.get("/api/admin/search?query=fat&limit=100")["total"] == 100
+        # A word that nobody has said before, asked for at once.
+        database.run("insert into conversations (customer_name) values ('Fatal'), ('Fat')")
+        assert desk.get("/api/admin/search?query=fat&limit=100")["total"] == 102
     cluster.drop(database)

@@ -518,6 +518,10 @@ begin
   f.warn_hot := (p #>> '{warnBefore,hot}')::timestamptz;
   f.warn_warm := (p #>> '{warnBefore,warm}')::timestamptz;
   f.warn_cold := (p #>> '{warnBefore,cold}')::timestamptz;
+  -- A query and an amount need the words of the latest leads, and the words there are, before anything is asked of them.
+  if p ->> 'query' is not null or v_sort in ('highest-budget', 'lowest-budget') then
+    v_behind := public.index_conversations();
+  end if;
   if p ->> 'query' is not null then
     select wanted into f.wanted from public.asked(p ->> 'query');
     -- Nothing in it could stand anywhere.
@@ -597,11 +601,8 @@ begin
   end if;
 
   -- The ways: words (set), the order's index for a while, and as long as it takes.
-  -- A query and an amount need the words, and wait until those of the latest leads are made. The rest can be found without them,
-  -- and only waits for a few.
-  if f.wanted is not null or v_key = 't.amount' then
-    v_behind := public.index_conversations();
-  elsif f.whole is not null then
+  -- The rest can be found without words, and only waits for a few.
+  if f.wanted is null and v_key <> 't.amount' and f.whole is not null then
     v_behind := (select count(*) from (select from public.conversation_changes limit 101) waiting);
     if v_behind between 1 and 100 then
       v_behind := public.index_conversations(100);
