@@ -46,15 +46,14 @@ package struct AdminEndpoint {
     _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, headers: JSON? = nil,
     body: Form? = nil, bodySchema: JSON? = nil, output: JSON = [:], status: Int = 200,
     types: [String] = ["application/json"], replyHeaders: JSON? = nil, problems: [Int] = [],
-    rateClass: String = "admin", bodyLimit: Int = 65_536, feed: String? = nil, knowsHours: Bool = false,
-    wakes: Bool = false,
+    feed: String? = nil, knowsHours: Bool = false, wakes: Bool = false,
     environment: [Setting] = [], calls function: Function,
     asking: @escaping Asking = { question throws(Problem) in question.document }, telling: Telling? = nil,
     replying: Replying? = nil
   ) {
     description = Description(
-      name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: rateClass,
-      bodyLimit: body == nil ? 1024 : bodyLimit, feed: feed,
+      name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: "admin",
+      bodyLimit: body == nil ? 1024 : 65_536, feed: feed,
       environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : [])
         + (wakes ? WakeCall.settings : []) + environment,
       query: query?.querySchema, headers: headers, statuses: [status], types: types,

@@ -24,10 +24,10 @@ package enum Agent {
   package static let schema: JSON = [
     "type": "object", "required": ["id", "name", "status", "maxCapacity", "openConversations"],
     "properties": [
-      "id": ["type": "string", "format": "uuid"], "name": ["type": "string"], "email": ["type": ["string", "null"]],
-      "phone": ["type": ["string", "null"]], "department": ["type": ["string", "null"]], "status": ["type": "string"],
+      "id": Schema.uuid, "name": ["type": "string"], "email": Schema.perhapsText,
+      "phone": Schema.perhapsText, "department": Schema.perhapsText, "status": ["type": "string"],
       "maxCapacity": ["type": "integer"], "openConversations": ["type": "integer", "minimum": 0],
-      "createdAt": ["type": "string", "format": "date-time"], "updatedAt": ["type": "string", "format": "date-time"],
+      "createdAt": Schema.time, "updatedAt": Schema.time,
     ],
   ]
 }

@@ -20,10 +20,10 @@ package enum ChannelState {
       "name": ["type": "string"], "isConfigured": ["type": "boolean"],
       "recipients": ["type": "array", "items": ["type": "string"]],
       "state": ["enum": ["open", "paused", "probing"], "description": "probing: one message tries it out"],
-      "pausedUntil": perhapsTime,
+      "pausedUntil": Schema.perhapsTime,
       "class": ["enum": ["throttled", "config", nil], "description": "what the pause is for"],
       "reason": ["type": ["string", "null"]], "waiting": count, "sending": count, "givenUp": count,
-      "oldestDueAt": perhapsTime,
+      "oldestDueAt": Schema.perhapsTime,
     ],
   ]
 
@@ -34,7 +34,8 @@ package enum ChannelState {
       "was": [
         "type": ["object", "null"],
         "properties": [
-          "pausedUntil": perhapsTime, "class": ["type": ["string", "null"]], "reason": ["type": ["string", "null"]],
+          "pausedUntil": Schema.perhapsTime, "class": ["type": ["string", "null"]],
+          "reason": ["type": ["string", "null"]],
         ],
       ],
       "broughtForward": ["type": "integer", "description": "how many waited for its end, and are due now"],
@@ -44,12 +45,12 @@ package enum ChannelState {
   package static let testedSchema: JSON = [
     "type": "object", "required": ["channel", "eventId", "deliveries", "pausedUntil"],
     "properties": [
-      "channel": ["type": "string"], "eventId": uuid,
+      "channel": ["type": "string"], "eventId": Schema.uuid,
       "deliveries": [
         "type": "array",
         "items": [
           "type": "object", "required": ["id", "recipient"],
-          "properties": ["id": uuid, "recipient": ["type": "string"]],
+          "properties": ["id": Schema.uuid, "recipient": ["type": "string"]],
         ],
       ],
       "pausedUntil": [
@@ -58,7 +59,5 @@ package enum ChannelState {
     ],
   ]
 
-  private static let uuid: JSON = ["type": "string", "format": "uuid"]
   private static let count: JSON = ["type": "integer", "minimum": 0]
-  private static let perhapsTime: JSON = ["type": ["string", "null"], "format": "date-time"]
 }

@@ -65,35 +65,31 @@ package enum Conversation {
   package static let message: JSON = [
     "type": "object", "required": ["id", "sender", "messageText", "messageType", "timestamp", "isRead"],
     "properties": [
-      "id": uuid, "sender": ["enum": ["bot", "customer", "agent"]], "messageText": ["type": "string"],
-      "messageType": ["type": "string"], "timestamp": time, "isRead": ["type": "boolean"],
+      "id": Schema.uuid, "sender": ["enum": ["bot", "customer", "agent"]], "messageText": ["type": "string"],
+      "messageType": ["type": "string"], "timestamp": Schema.time, "isRead": ["type": "boolean"],
       "metadata": ["type": ["object", "null"]],
     ],
   ]
 
-  private static let uuid: JSON = ["type": "string", "format": "uuid"]
-  private static let time: JSON = ["type": "string", "format": "date-time"]
-  private static let perhapsUUID: JSON = ["type": ["string", "null"], "format": "uuid"]
-  private static let perhapsTime: JSON = ["type": ["string", "null"], "format": "date-time"]
-  private static let perhapsText: JSON = ["type": ["string", "null"]]
-
   private static let dto: [JSON.Member] = [
-    .init("id", uuid), .init("customerId", perhapsUUID), .init("customerName", perhapsText),
-    .init("customerPhone", perhapsText), .init("customerEmail", perhapsText), .init("startTime", perhapsTime),
-    .init("endTime", perhapsTime), .init("durationMinutes", ["type": ["integer", "null"]]),
+    .init("id", Schema.uuid), .init("customerId", Schema.perhapsUUID), .init("customerName", Schema.perhapsText),
+    .init("customerPhone", Schema.perhapsText), .init("customerEmail", Schema.perhapsText),
+    .init("startTime", Schema.perhapsTime),
+    .init("endTime", Schema.perhapsTime), .init("durationMinutes", ["type": ["integer", "null"]]),
     .init("status", ["enum": ["new", "in-progress", "completed", "lost", "converted"]]),
     .init("leadScore", ["type": "integer", "minimum": 0, "maximum": 100]),
-    .init("leadQuality", ["enum": ["hot", "warm", "cold"]]), .init("budget", perhapsText),
-    .init("propertyType", perhapsText), .init("preferredArea", perhapsText), .init("intent", perhapsText),
-    .init("assignedAgentId", perhapsUUID), .init("assignedAgentName", perhapsText),
-    .init("tags", ["type": "array", "items": ["type": "string"]]), .init("notes", perhapsText),
-    .init("followUpDate", perhapsTime), .init("outcome", perhapsText),
+    .init("leadQuality", ["enum": ["hot", "warm", "cold"]]), .init("budget", Schema.perhapsText),
+    .init("propertyType", Schema.perhapsText), .init("preferredArea", Schema.perhapsText),
+    .init("intent", Schema.perhapsText),
+    .init("assignedAgentId", Schema.perhapsUUID), .init("assignedAgentName", Schema.perhapsText),
+    .init("tags", ["type": "array", "items": ["type": "string"]]), .init("notes", Schema.perhapsText),
+    .init("followUpDate", Schema.perhapsTime), .init("outcome", Schema.perhapsText),
     .init("conversionValue", ["type": ["number", "null"]]),
-    .init("leadScoreBreakdown", ["type": ["object", "null"]]), .init("source", perhapsText),
-    .init("metadata", ["type": ["object", "null"]]), .init("firstResponseAt", perhapsTime),
-    .init("slaResponseDeadline", perhapsTime), .init("slaBreached", ["type": "boolean"]),
-    .init("slaState", ["enum": ["ok", "warning", "breached", "met"]]), .init("lastMessageSnippet", perhapsText),
-    .init("lastMessageAt", perhapsTime), .init("unreadCount", ["type": "integer", "minimum": 0]),
-    .init("createdAt", time), .init("updatedAt", time),
+    .init("leadScoreBreakdown", ["type": ["object", "null"]]), .init("source", Schema.perhapsText),
+    .init("metadata", ["type": ["object", "null"]]), .init("firstResponseAt", Schema.perhapsTime),
+    .init("slaResponseDeadline", Schema.perhapsTime), .init("slaBreached", ["type": "boolean"]),
+    .init("slaState", ["enum": ["ok", "warning", "breached", "met"]]), .init("lastMessageSnippet", Schema.perhapsText),
+    .init("lastMessageAt", Schema.perhapsTime), .init("unreadCount", ["type": "integer", "minimum": 0]),
+    .init("createdAt", Schema.time), .init("updatedAt", Schema.time),
   ]
 }

@@ -12,16 +12,17 @@ package enum Event {
   package static let schema: JSON = [
     "type": "object", "required": ["id", "type", "conversationId", "payload", "processed", "createdAt", "deliveries"],
     "properties": [
-      "id": uuid, "type": ["enum": .array(LeadEventType.names.map(JSON.string))], "conversationId": perhapsUUID,
+      "id": Schema.uuid, "type": ["enum": .array(LeadEventType.names.map(JSON.string))],
+      "conversationId": Schema.perhapsUUID,
       "payload": ["type": "object"],
       "processed": ["type": "boolean", "description": "whether nothing is left to be sent about it"],
       "retryCount": ["type": "integer"], "lastError": ["type": ["string", "null"]],
-      "createdAt": ["type": "string", "format": "date-time"], "plannedAt": perhapsTime, "processedAt": perhapsTime,
+      "createdAt": Schema.time, "plannedAt": Schema.perhapsTime, "processedAt": Schema.perhapsTime,
       "deliveries": [
         "type": "array",
         "items": [
           "type": "object", "required": ["id", "channel", "state"],
-          "properties": ["id": uuid, "channel": ["type": "string"], "state": ["type": "string"]],
+          "properties": ["id": Schema.uuid, "channel": ["type": "string"], "state": ["type": "string"]],
         ],
       ],
     ],
@@ -30,21 +31,17 @@ package enum Event {
   package static let replaySchema: JSON = [
     "type": "object", "required": ["id", "deliveries"],
     "properties": [
-      "id": uuid,
+      "id": Schema.uuid,
       "deliveries": [
         "type": "array",
         "items": [
           "type": "object", "required": ["id", "replayOf", "channel", "recipient"],
           "properties": [
-            "id": uuid, "replayOf": uuid, "eventId": uuid, "channel": ["type": "string"],
+            "id": Schema.uuid, "replayOf": Schema.uuid, "eventId": Schema.uuid, "channel": ["type": "string"],
             "recipient": ["type": "string"], "wasStatus": ["type": "string"], "wasClass": ["type": "string"],
           ],
         ],
       ],
     ],
   ]
-
-  private static let uuid: JSON = ["type": "string", "format": "uuid"]
-  private static let perhapsUUID: JSON = ["type": ["string", "null"], "format": "uuid"]
-  private static let perhapsTime: JSON = ["type": ["string", "null"], "format": "date-time"]
 }

@@ -53,14 +53,14 @@ package enum FollowUp {
   package static let schema: JSON = [
     "type": "object", "required": ["id", "conversationId", "followUpDate", "reminderType", "priority", "status"],
     "properties": [
-      "id": ["type": "string", "format": "uuid"], "conversationId": ["type": "string", "format": "uuid"],
-      "customerName": ["type": ["string", "null"]], "assignedAgentId": ["type": ["string", "null"], "format": "uuid"],
-      "assignedAgentName": ["type": ["string", "null"]], "followUpDate": ["type": "string", "format": "date-time"],
-      "reminderType": ["enum": ["email", "sms", "whatsapp", "call"]], "reminderText": ["type": ["string", "null"]],
+      "id": Schema.uuid, "conversationId": Schema.uuid,
+      "customerName": Schema.perhapsText, "assignedAgentId": Schema.perhapsUUID,
+      "assignedAgentName": Schema.perhapsText, "followUpDate": Schema.time,
+      "reminderType": ["enum": ["email", "sms", "whatsapp", "call"]], "reminderText": Schema.perhapsText,
       "priority": ["enum": ["high", "medium", "low"]],
       "status": ["enum": ["scheduled", "in_progress", "completed", "cancelled", "overdue"]],
-      "notes": ["type": ["string", "null"]], "completedAt": ["type": ["string", "null"], "format": "date-time"],
-      "createdAt": ["type": "string", "format": "date-time"], "updatedAt": ["type": "string", "format": "date-time"],
+      "notes": Schema.perhapsText, "completedAt": Schema.perhapsTime,
+      "createdAt": Schema.time, "updatedAt": Schema.time,
     ],
   ]
 }

@@ -17,19 +17,15 @@ package enum Notification {
   package static let schema: JSON = [
     "type": "object", "required": ["id", "eventId", "channel", "recipient", "status", "state", "tries", "createdAt"],
     "properties": [
-      "id": uuid, "eventId": uuid, "eventType": ["type": "string"], "conversationId": perhapsUUID,
-      "channel": ["type": "string"], "recipient": ["type": "string"], "subject": perhapsText,
+      "id": Schema.uuid, "eventId": Schema.uuid, "eventType": ["type": "string"], "conversationId": Schema.perhapsUUID,
+      "channel": ["type": "string"], "recipient": ["type": "string"], "subject": Schema.perhapsText,
       "status": ["enum": .array(statuses.map(JSON.string))],
       "state": ["enum": .array(states.map(JSON.string)), "description": "parts what status keeps together"],
       "class": ["type": ["string", "null"], "description": "what the last try came to"],
-      "tries": ["type": "integer", "minimum": 0], "reason": perhapsText, "providerId": perhapsText,
-      "createdAt": ["type": "string", "format": "date-time"], "nextAttemptAt": perhapsTime, "sentAt": perhapsTime,
-      "retriedAt": perhapsTime, "leasedBy": perhapsText, "leaseUntil": perhapsTime, "replayOf": perhapsUUID,
+      "tries": ["type": "integer", "minimum": 0], "reason": Schema.perhapsText, "providerId": Schema.perhapsText,
+      "createdAt": Schema.time, "nextAttemptAt": Schema.perhapsTime, "sentAt": Schema.perhapsTime,
+      "retriedAt": Schema.perhapsTime, "leasedBy": Schema.perhapsText, "leaseUntil": Schema.perhapsTime,
+      "replayOf": Schema.perhapsUUID,
     ],
   ]
-
-  private static let uuid: JSON = ["type": "string", "format": "uuid"]
-  private static let perhapsUUID: JSON = ["type": ["string", "null"], "format": "uuid"]
-  private static let perhapsTime: JSON = ["type": ["string", "null"], "format": "date-time"]
-  private static let perhapsText: JSON = ["type": ["string", "null"]]
 }

@@ -7,7 +7,7 @@ package enum Session {
     "type": "object", "required": ["name", "rights"],
     "properties": [
       "name": ["type": "string"], "rights": ["enum": ["read", "write", "owner"]],
-      "expiresAt": ["type": "string", "format": "date-time"],
+      "expiresAt": Schema.time,
       "csrfToken": ["type": "string", "description": "goes into X-CSRF-Token with each POST, PATCH and DELETE"],
     ],
   ]

@@ -11,10 +11,10 @@ package enum Subscriber {
   package static let schema: JSON = [
     "type": "object", "required": ["id", "email", "status", "source", "subscribedAt", "unsubscribedAt"],
     "properties": [
-      "id": ["type": "string", "format": "uuid"], "email": ["type": "string"],
-      "status": ["enum": .array(statuses.map(JSON.string))], "source": ["type": ["string", "null"]],
-      "subscribedAt": ["type": "string", "format": "date-time"],
-      "unsubscribedAt": ["type": ["string", "null"], "format": "date-time"],
+      "id": Schema.uuid, "email": ["type": "string"],
+      "status": ["enum": .array(statuses.map(JSON.string))], "source": Schema.perhapsText,
+      "subscribedAt": Schema.time,
+      "unsubscribedAt": Schema.perhapsTime,
     ],
   ]
 }

@@ -5,9 +5,9 @@ package enum Timeline {
   package static let schema: JSON = [
     "type": "object", "required": ["id", "type", "title", "description", "actorType", "actorName", "at", "metadata"],
     "properties": [
-      "id": ["type": "string", "format": "uuid"], "type": ["type": "string"], "title": ["type": "string"],
-      "description": ["type": ["string", "null"]], "actorType": ["enum": ["system", "agent", "customer", "bot"]],
-      "actorName": ["type": ["string", "null"]], "at": ["type": "string", "format": "date-time"],
+      "id": Schema.uuid, "type": ["type": "string"], "title": ["type": "string"],
+      "description": Schema.perhapsText, "actorType": ["enum": ["system", "agent", "customer", "bot"]],
+      "actorName": Schema.perhapsText, "at": Schema.time,
       "metadata": ["type": "object"],
     ],
   ]
