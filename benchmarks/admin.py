@@ -13,7 +13,7 @@ import time
 from measure import PLAIN, keep, row, setting, table
 
 URL, BIN = sys.argv[1], sys.argv[2]
-ROUNDS = setting("ADMIN_ROUNDS", 40)
+ROUNDS = setting("ADMIN_ROUNDS", 200)
 GIVEN = ["Nusrat", "Omar", "Sara", "Ivan", "Mei", "محمد", "فاطمه", "احمد", "zoe", "Priya"]
 FAMILY = ["Reddy", "Khan", "Ahmed", "Haddad", "الهاشمى", "المنصوري"]
 AREAS = ["Al Furjan", "Dubai Marina", "Downtown", "JVC", "Business Bay", "Palm Jumeirah"]

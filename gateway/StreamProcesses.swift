@@ -1,5 +1,6 @@
 import Handler
 import Host
+import NIOCore
 import Synchronization
 
 /// A few long-lived processes for each handler, which are fed without waiting for their answers, so that a handler can do
@@ -32,6 +33,12 @@ final class StreamProcesses: Sendable {
   /// request comes.
   func pool(for handler: HostedHandler, among old: [StreamPool]) -> StreamPool {
     if let own = old.first(where: { $0.handler == handler }) { return own }
+    var limits = limits
+    // Whoever listens comes again after a restart, all in the same instant.
+    if handler.description.feed != nil {
+      limits.waiting = max(limits.waiting, Audience<any Channel>.places)
+      limits.alwaysWaiting = limits.waiting
+    }
     let pool = StreamPool(
       handler, limits: limits, budgets: budgets, environment: handler.environment(from: environment), stop: stop,
       threads: threads, ledger: ledger, log: log)

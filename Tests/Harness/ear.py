@@ -75,13 +75,15 @@ class Crowd:
         for number in range(count):
             # A client may have 256 connections.
             connection = socket.create_connection(("127.0.0.1", house.port), 10, (f"127.0.1.{number // 200 + 1}", 0))
-            connection.sendall(f"GET /api/admin/live HTTP/1.1\r\nHost: localhost\r\nX-Admin-Api-Key: {key}\r\n\r\n".encode())
-            connection.setblocking(False)
             self.selector.register(connection, selectors.EVENT_READ, number)
             self.heard.append(bytearray())
-            # No more at a time than may wait for a handler.
-            if number % 100 == 99:
-                self.listen(lambda heard: all(b"\nid: " in one for one in heard))
+        # All in the same instant, as after a restart.
+        for one in self.selector.get_map().values():
+            one.fileobj.sendall(f"GET /api/admin/live HTTP/1.1\r\nHost: localhost\r\nX-Admin-Api-Key: {key}\r\n\r\n".encode())
+            one.fileobj.setblocking(False)
+        self.listen(lambda heard: all(heard))
+        assert {bytes(one[:12]) for one in self.heard} == {b"HTTP/1.1 200"}
+        self.listen(lambda heard: all(b"\nid: " in one for one in heard))
 
     def listen(self, until, seconds=30):
         """Reads what comes for all of them until it is enough."""

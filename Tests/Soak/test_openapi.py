@@ -1,9 +1,26 @@
 """schemathesis with 1,000 examples for each operation, with and without a key."""
 
+import contextlib
+import subprocess
+
 import pytest
 
 from house import House
 from openapi import KEY, judge
+from parts import TEST_USER
+
+
+@contextlib.contextmanager
+def something_happening(house):
+    """An event every 30 ms: whoever listens to the live stream need not wait for its three."""
+    lead = house.capture(TEST_USER)
+    with subprocess.Popen(["psql", "-Xqo", "/dev/null", house.database.url], stdin=subprocess.PIPE, text=True) as psql:
+        psql.stdin.write(f"select public.emit_lead_event('lead.updated', '{lead}') \\watch 0.03\n")
+        psql.stdin.flush()
+        try:
+            yield
+        finally:
+            psql.terminate()
 
 
 # Chains of requests take so many more each that 100 of them are as much.
@@ -12,7 +29,7 @@ from openapi import KEY, judge
     (KEY, 2, 1000, "coverage,fuzzing"), (None, 3, 1000, "coverage,fuzzing"), (KEY, 4, 100, "stateful"),
 ], ids=["with-key", "without-key", "in-chains"])
 def test_the_document_is_true(tmp_path, key, seed, examples, phases):
-    with House(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as house:
+    with House(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as house, something_happening(house):
         sent = judge(house, tmp_path, examples, key, seed, phases, seconds=3500)
         print(f"{sent} requests of schemathesis, {'with' if key else 'without'} a key")
         assert [line for line in house.log.splitlines() if "[ERROR]" in line] == []
