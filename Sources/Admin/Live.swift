@@ -6,6 +6,25 @@ package enum Live {
   /// After which a client whose stream has ended comes again, in milliseconds: not all of them at once, when a gateway stops.
   private static let retry = 1000...1999
 
+  /// What each event is.
+  package static let event: JSON = [
+    "type": "object", "required": ["event", "id", "data"],
+    "properties": [
+      "event": ["enum": ["lead.created", "lead.updated", "sla", "delivery", "reset"]],
+      "id": ["type": "string"],
+      "data": ["type": "string", "contentMediaType": "application/json", "contentSchema": data],
+    ],
+  ]
+
+  private static let data: JSON = [
+    "type": "object",
+    "properties": [
+      "id": Schema.uuid, "type": ["type": "string"], "at": Schema.time, "conversationId": Schema.perhapsUUID,
+      "conversation": Conversation.schema(), "deliveryId": Schema.uuid, "channel": ["type": "string"],
+      "status": ["enum": ["sent", "failed", "delivered"]], "reason": Schema.perhapsText,
+    ],
+  ]
+
   /// The beginning of a stream, out of what `live_events` answers: what its reader has missed. Where that is all, a gateway is told
   /// from where its feed goes on; else the reader comes again for the rest.
   package static func beginning(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {

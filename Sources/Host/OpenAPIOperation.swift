@@ -105,8 +105,9 @@ struct OpenAPIOperation {
     ]
     guard status != 204 else { return reply }
     var content = description.types.map { type in
-      let isJSON = type.hasSuffix("/json") || type.hasSuffix("+json")
-      let schema = isJSON ? sound(description.output) : ["type": "string"]
+      // Of a stream the schema says what each event is: OpenAPI has an `itemSchema` for that from 3.2 on.
+      let isSaid = type.hasSuffix("/json") || type.hasSuffix("+json") || type == "text/event-stream"
+      let schema = isSaid ? sound(description.output) : ["type": "string"]
       return JSON.Member(type, ["schema": schema])
     }
     if isProblemToo { content.append(.init("application/problem+json", OpenAPIComponents.problemContent)) }

@@ -7,10 +7,11 @@ import subprocess
 
 import pytest
 
+from ear import Ear
 from gateway import GatewayWith
 from house import House
-from openapi import KEY, judge, tool
-from parts import BIN, clean_environment, until
+from openapi import KEY, judge, something_happening, tool
+from parts import BIN, TEST_USER, clean_environment, until
 
 # A foreign handler whose description is JSON and little else.
 FOREIGN = r"""#!/bin/sh
@@ -102,6 +103,21 @@ def test_every_reference_leads_somewhere(document):
             place = place[word]
 
 
+def test_the_stream_tells_what_the_document_says(house, document):
+    event = document["paths"]["/api/admin/live"]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    schema = {**event["properties"]["data"]["contentSchema"], "components": document["components"], "unevaluatedProperties": False}
+    with Ear(house, key=KEY).beginning() as ear:
+        lead = house.capture({**TEST_USER, "customerPhone": "+971502345678", "leadScore": 90})
+        told = [ear.next(), *ear.until(lambda event: event.name == "delivery" and event.data["conversationId"] == lead)]
+    assert {event.name for event in told} >= {"lead.created", "delivery"} and told[-1].data["status"] == "sent"
+    assert {event.name for event in told} <= {*event["properties"]["event"]["enum"]}
+    program = ("import json, sys; from jsonschema import Draft202012Validator as V; schema, values = json.load(sys.stdin); "
+               "print([str(e)[:300] for value in values for e in V(schema).iter_errors(value)])")
+    done = subprocess.run([tool("python"), "-c", program], input=json.dumps([schema, [event.data for event in told]]), capture_output=True,
+                          text=True, timeout=60)
+    assert done.stdout == "[]\n", done.stdout + done.stderr
+
+
 def test_other_methods(house):
     status, headers, _ = house.http("/api/openapi.json", method="HEAD")
     assert status == 200 and int(headers["content-length"]) > 1000
@@ -147,7 +163,8 @@ def test_no_handler_may_take_its_route(tmp_path):
 @pytest.mark.seconds(400)
 @pytest.mark.parametrize("key, phases", [(KEY, "coverage,fuzzing"), (None, "fuzzing")], ids=["with-key", "without-key"])
 def test_it_is_true(house, tmp_path, key, phases):
-    assert judge(house, tmp_path, 5, key, phases=phases, seconds=390) > 50
+    with something_happening(house):
+        assert judge(house, tmp_path, 5, key, phases=phases, seconds=390) > 50
     assert house.process.poll() is None
     unexpected = [line for line in house.log.splitlines() if "[ERROR]" in line]
     assert unexpected == []

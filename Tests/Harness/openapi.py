@@ -1,10 +1,11 @@
 """schemathesis over the document that a running house gives."""
 
+import contextlib
 import re
 import shutil
 import subprocess
 
-from parts import REPO, clean_environment
+from parts import REPO, TEST_USER, clean_environment
 
 VENV = REPO / ".build" / "test-venv"
 SETTINGS = REPO / "Tests" / "Schemathesis"
@@ -35,3 +36,16 @@ def judge(house, folder, examples, key=None, seed=1, phases="coverage,fuzzing,st
     tested = re.search(r"Tested: (\d+)", done.stdout)
     assert tested and int(tested[1]) == int(re.search(r"Selected: (\d+)/", done.stdout)[1]), done.stdout[-4_000:]
     return int(re.search(r"(\d+) generated", done.stdout)[1])
+
+
+@contextlib.contextmanager
+def something_happening(house):
+    """An event every 30 ms: whoever listens to the live stream does not wait long for some."""
+    lead = house.capture(TEST_USER)
+    with subprocess.Popen(["psql", "-Xqo", "/dev/null", house.database.url], stdin=subprocess.PIPE, text=True) as psql:
+        psql.stdin.write(f"select public.emit_lead_event('lead.updated', '{lead}') \\watch 0.03\n")
+        psql.stdin.flush()
+        try:
+            yield
+        finally:
+            psql.terminate()

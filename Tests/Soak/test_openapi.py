@@ -1,26 +1,9 @@
 """schemathesis with 1,000 examples for each operation, with and without a key."""
 
-import contextlib
-import subprocess
-
 import pytest
 
 from house import House
-from openapi import KEY, judge
-from parts import TEST_USER
-
-
-@contextlib.contextmanager
-def something_happening(house):
-    """An event every 30 ms: whoever listens to the live stream need not wait for its three."""
-    lead = house.capture(TEST_USER)
-    with subprocess.Popen(["psql", "-Xqo", "/dev/null", house.database.url], stdin=subprocess.PIPE, text=True) as psql:
-        psql.stdin.write(f"select public.emit_lead_event('lead.updated', '{lead}') \\watch 0.03\n")
-        psql.stdin.flush()
-        try:
-            yield
-        finally:
-            psql.terminate()
+from openapi import KEY, judge, something_happening
 
 
 # Chains of requests take so many more each that 100 of them are as much.

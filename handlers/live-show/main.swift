@@ -11,7 +11,7 @@ AdminEndpoint(
   // For clients that cannot send Last-Event-ID.
   query: Form([.optional("lastEventId", .text(1...8000))]),
   headers: ["type": "object", "properties": ["Last-Event-ID": ["type": "string", "maxLength": 8000]]],
-  output: ["type": "string"], types: ["text/event-stream"], problems: [503], feed: "live-feed", knowsHours: true,
+  output: Live.event, types: ["text/event-stream"], problems: [503], feed: "live-feed", knowsHours: true,
   calls: .liveEvents,
   asking: { question throws(Problem) in
     let header = question.request.headers["last-event-id"].flatMap { $0.isEmpty ? nil : JSON.string($0) }
