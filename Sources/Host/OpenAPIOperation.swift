@@ -29,9 +29,13 @@ struct OpenAPIOperation {
 
   // MARK: - What is asked
 
-  /// A session counts beside the key; what changes something needs its second half as well.
+  /// A session counts beside the key; what changes something needs its second half as well. Where a session is given the key may stand
+  /// in the body.
   private var security: JSON {
     guard isAdmin else { return [] }
+    if method == "POST", description.replyHeaders?["properties"]?["Set-Cookie"] != nil {
+      return [["adminKey": []], ["bearer": []], [:]]
+    }
     return [["adminKey": []], ["bearer": []], changes ? ["session": [], "csrf": []] : ["session": []]]
   }
 

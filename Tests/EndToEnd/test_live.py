@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,7 @@ from admin import KEY, Desk, with_key
 from cluster import Session, leadpipe
 from ear import Crowd, Ear
 from house import House
+from nginx import nginx
 from parts import HANDLERS, TEST_USER, clean_environment, free_port, until
 
 
@@ -65,6 +67,16 @@ def test_what_happens_is_told(house, base):
         assert (told.name, told.data["conversation"]["status"]) == ("lead.updated", "converted")
         base.run(f"select public.emit_lead_event('sla.warning', '{lead}')")
         assert ear.next().name == "sla"
+
+
+def test_it_is_told_through_nginx_at_once(house, base, conversation, tmp_path):
+    with nginx(tmp_path / "nginx", house.port) as port, Ear(SimpleNamespace(port=port)).beginning() as ear:
+        for mark in range(5):
+            before = time.monotonic()
+            emit(base, conversation, mark)
+            assert ear.next().data["conversationId"] == conversation and time.monotonic() - before < 5
+    # nginx may go on reading until the stream ends by itself.
+    until(lambda: metric(house, "leadpipe_listeners") == 0, 70, "nginx to let go of it")
 
 
 def test_a_delivery_is_told(cluster, providers):

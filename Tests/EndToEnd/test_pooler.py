@@ -1,6 +1,7 @@
 """A pooler in transaction mode between the handlers and PostgreSQL, as Supabase and others put one there."""
 
 import json
+import re
 
 import handlers
 from cluster import leadpipe
@@ -30,3 +31,17 @@ def test_migrations_refuse_a_pooler_for_their_lock_would_be_nobodys(pooled):
     done = leadpipe("migrate", DATABASE_URL=pooled)
     assert done.returncode == 1
     assert "session connection" in done.stderr
+
+
+def test_the_live_stream_misses_nothing_behind_a_pooler(pooled, database):
+    def answer(name, question, role="leadpipe_admin"):
+        done = handlers.run(name, question, DATABASE_URL=pooled, LEADPIPE_ROLE=role)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.decode()
+    lead = json.loads(answer("lead-capture", TEST_USER, role="leadpipe_intake"))["id"]
+    after = re.search(r"^id: (.*)$", answer("live-show", {}), re.M)[1]
+    for _ in range(3):
+        database.run(f"select public.emit_lead_event('lead.updated', '{lead}')")
+        told = json.loads(answer("live-feed", {"after": after}))
+        assert [json.loads(event["text"].partition("data: ")[2])["conversationId"] for event in told["events"]] == [lead]
+        after = told["cursor"]
