@@ -1,7 +1,7 @@
 """POST /api/chatbot/leads, ours and its rivals', side by side: leads.py PART DATABASE_URL WORK
 
 DATABASE_URL is the owner's login of a migrated database whose leads may be deleted, WORK the folder that `run` has prepared. PART is
-one of http, gentle, bulk, idle, admin, growth."""
+one of http, gentle, bulk, idle, live, admin, growth."""
 
 import contextlib
 import json
@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 sys.path.append(os.fspath(pathlib.Path(__file__).parent / "peers"))
 from argument import argument
+from live import live
 from loads import ARGUMENT, BODY, URL, WORK, Client, Load, load, login, median, pgbench, postgres, psql, template, wrk
 from measure import HERE, PLAIN, cpu, keep, memory, row, running, setting, table, tree, until
 from servers import BIN, EXPRESS, STREAM, Server, express, free_port, gateway, rivals
@@ -238,6 +239,6 @@ def growth() -> None:
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 shutil.copytree(HERE.parent / "bin", BIN, dirs_exist_ok=True)
 (WORK / "lead.json").write_text(BODY)
-PARTS: dict[str, Callable[[], None]] = {"http": http, "gentle": gentle, "bulk": bulk, "idle": idle, "admin": admin, "growth": growth}
+PARTS: dict[str, Callable[[], None]] = {"http": http, "gentle": gentle, "bulk": bulk, "idle": idle, "live": live, "admin": admin, "growth": growth}
 if __name__ == "__main__":
     PARTS[sys.argv[1]]()

@@ -64,4 +64,6 @@ line("capture among a year's leads against empty tables, 16 and 64 connections",
 line("a claim among them, p99", "≤ 20 ms", at_most(20, lambda: figures["claim"], " ms"))
 for name, what in {"list": "the list of conversations", "search": "search", "conversation-show": "a single view", "sla-list": "the SLA list"}.items():
     line(f"{what} among them, p99", "≤ 20 ms", at_most(20, lambda name=name: figures["admin"][name][1], " ms"))
+line("a change on the live stream after its commit, p99, for 1 listener and 500", "≤ 100 ms", lambda: (
+    "{:.0f} and {:.0f} ms".format(figures["live"]["1"], figures["live"]["500"]), max(figures["live"].values()) <= 100))
 line("a year's analytics", "≤ 1 s", at_most(1000, lambda: figures["admin"]["analytics"][0], " ms"))
