@@ -370,6 +370,51 @@ def test_search_takes_the_filters_of_the_list(streams, rows):
         assert problem["status"] == 400 and problem["details"][0]["path"] == path, filters
 
 
+@pytest.fixture(scope="module")
+def many(cluster):
+    """A database whose planner has something to go by: 6,000 conversations, one each minute. Of words and tags that begin alike
+    some are everywhere, some only among the oldest."""
+    database = cluster.migrated()
+    database.run("""
+      insert into conversations (customer_name, created_at, lead_score, budget, status, tags)
+      select case when n % 24 = 0 then 'Goldie' when n % 24 = 1 then 'Golfina' when n > 5900 then 'Gordon' when n % 2 = 0 then 'Omar' else 'Sara' end,
+        now() - n * interval '1 minute', n % 100, case when n % 3 > 0 then n % 50 || ' million' end, case when n % 7 = 0 then 'lost' else 'new' end,
+        case when n % 10 = 0 then array['vip'] else '{}' end
+      from generate_series(1, 6000) n;
+      select index_conversations(10000, 60000);
+      analyze;
+    """)
+    stream = Stream("conversation-list", cluster.url(database.name, "leadpipe_admin"))
+    yield database, stream.good
+    stream.close()
+    cluster.drop(database)
+
+
+@pytest.mark.parametrize("sort, order", [
+    ("recent", "created_at desc"), ("oldest", "created_at"), ("hot", "lead_score desc, created_at desc"),
+    ("lowest-budget", "budget_amount(budget), case when budget_amount(budget) is null then -1 else 1 end * extract(epoch from created_at)")])
+@pytest.mark.parametrize("question, condition", [
+    ({"query": "gol"}, "customer_name like 'Gol%'"), ({"query": "go"}, "customer_name like 'Go%'"), ({"query": "gord"}, "customer_name = 'Gordon'"),
+    ({"query": "omar"}, "customer_name = 'Omar'"), ({"query": "gol", "status": ["lost"]}, "customer_name like 'Gol%' and status = 'lost'"),
+    ({"query": "omar", "tags": ["vip"]}, "customer_name = 'Omar' and 'vip' = any (tags)"), ({"tags": ["vip"], "status": ["lost"]}, "'vip' = any (tags) and status = 'lost'"),
+    ({"query": "gol", "scoreRange": "10:90"}, "customer_name like 'Gol%' and lead_score between 10 and 90"), ({"query": "omar sara"}, "false"),
+], ids=str)
+def test_whatever_way_a_search_takes_it_finds_all_of_it(many, question, condition, sort, order):
+    database, ask = many
+    expected = database.text(f"select id from conversations where {condition} order by {order}").split()
+    found, cursor = [], None
+    while True:
+        page = ask(**question, sort=sort, **({"cursor": cursor} if cursor else {}))
+        found += [one["id"] for one in page["data"]]
+        assert (page["total"], page["totalIsEstimate"]) == (len(expected), False)
+        cursor = page["nextCursor"]
+        if not cursor:
+            break
+    assert found == expected
+    for number in 2, 5:
+        assert [one["id"] for one in ask(**question, sort=sort, page=number)["data"]] == expected[25 * number - 25:25 * number]
+
+
 def test_hostile_text_is_only_text(base, streams, rows):
     before = base.count("conversations")
     for text in HOSTILE:
