@@ -391,6 +391,36 @@ def test_a_wrong_follow_up_is_refused(desk, base, lead, change, path):
     assert events(base, lead) == []
 
 
+def test_an_agent_goes_while_others_work_with_his_leads_and_nobody_stands_in_the_way_of_another(house, base, cluster):
+    """The rows are written slowly, so that whoever locks in an order of his own meets the others."""
+    log = cluster.home / "log"
+    before = log.stat().st_size
+    base.run("""create function slowly() returns trigger language plpgsql as 'begin perform pg_sleep(0.03); return new; end';
+                create trigger slowly before update on conversations for each row execute function slowly();
+                create trigger slowly before insert or update on follow_up_tasks for each row execute function slowly()""")
+    try:
+        for _ in range(3):
+            desk, leads = Desk(house), [captured(house) for _ in range(6)]
+            ids, going = [lead[-36:] for lead in leads], agent(Desk(house))
+            desk.post("/api/admin/conversations/bulk", {"ids": ids, "change": {"agentId": going["id"]}})
+            desk.post("/api/admin/conversations/bulk", {"ids": ids[:3], "change": {"status": "lost"}})
+            follow_up = {"followUpDate": soon(days=1), "reminderType": "call"}
+            made = [desk.post(f"{lead}/follow-ups", follow_up, 201)["id"] for lead in leads]
+            work = [("POST", f"{lead}/follow-ups", follow_up) for lead in leads]
+            work += [("PATCH", f"/api/admin/follow-ups/{one}", {"priority": "high"}) for one in made]
+            work += [("POST", "/api/admin/conversations/bulk", {"ids": ids, "change": {"tags": ["x"]}}),
+                     ("DELETE", f"/api/admin/agents/{going['id']}?force=true", None)]
+            with ThreadPoolExecutor(len(work)) as pool:
+                answers = list(pool.map(lambda one: Desk(house).ask(one[0], one[1], one[2])[0], work))
+            assert answers == [201] * 6 + [200] * 7 + [204]
+            assert base.count("follow_up_tasks", f"assigned_agent_id is not null and conversation_id = any ('{{{','.join(ids)}}}')") == 0
+    finally:
+        base.run("drop function slowly cascade")
+    with open(log) as log:
+        log.seek(before)
+        assert "deadlock detected" not in log.read()
+
+
 # ── Together ──
 
 
