@@ -325,6 +325,11 @@ def test_agents_come_change_and_go(desk, house, base):
     assert desk.get(lead)["assignedAgentId"] is None
     assert timeline(base, lead)[-1]["title"] == "Assigned to nobody"
     assert desk.ask("DELETE", path)[0] == 404
+    made = desk.post("/api/admin/agents", {"name": "Omar\r\nof Sales", "email": "omar@example.com", "department": "Sales\tand rent"}, 201)
+    assert (made["name"], made["department"]) == ("Omar of Sales", "Sales and rent")
+    assert desk.patch(lead, {"tags": ["sea\nview", "sea view"]})["tags"] == ["sea view"]
+    for field, text in (("email", "omar\n@example.com"), ("email", "omar@example.com\r\n"), ("email", "omar@\texample.com"), ("phone", "050\t765\n4321")):
+        assert desk.patch(f"/api/admin/agents/{made['id']}", {field: text}, 400)["details"][0]["path"] == field
     for body, field in (({}, "name"), ({"name": "A", "email": "a@b.ae"}, "name"), ({"name": "Abc", "email": "no address"}, "email"),
                         ({"name": "Abc", "email": "a@b.ae", "maxCapacity": -1}, "maxCapacity"), ({"name": "Abc", "email": "a@b.ae", "status": "asleep"}, "status")):
         assert field in [fault["path"] for fault in desk.post("/api/admin/agents", body, 400)["details"]]
