@@ -81,6 +81,17 @@ select is(pg_temp.numbers(public.admin_list_deliveries(q) -> 'data'), want, 'not
   ('{"status": "failed"}'::jsonb, '{4,3,2}'::integer[]), ('{"status": "waiting"}', '{4}'), ('{"status": "given-up"}', '{2}'), ('{"status": "parked"}', '{3}'),
   ('{"status": "pending"}', '{6,5}'), ('{"status": "claimed"}', '{6}'), ('{"status": "sending"}', null), ('{"channel": "telegram"}', '{2}'),
   ('{"class": "delivered"}', '{1}'), (jsonb_build_object('since', now() - interval '55.5 minutes'), '{6,5}')) v (q, want);
+-- Number 2 is on telegram, number 1 was delivered; the newest four are looked through first.
+create function pg_temp.pages(q jsonb) returns text language sql as $$
+  select string_agg(coalesce(pg_temp.numbers(r -> 'data')::text, '-') || case when r ->> 'nextCursor' is null then '' else ' goes on' end, ', ' order by n)
+  from (select 1, public.admin_list_deliveries(q || '{"within": 4}') union all
+        select 2, public.admin_list_deliveries(q || '{"within": 4}' || jsonb_build_object('cursor', public.admin_list_deliveries(q || '{"within": 4}') -> 'nextCursor'))) pages (n, r)
+$$;
+select is(pg_temp.pages(q), want, 'a log is looked through in parts for ' || q::text) from (values
+  ('{"channel": "telegram"}'::jsonb, '- goes on, {2}'), ('{"class": "delivered"}', '- goes on, {1}'), ('{"status": "sent"}', '- goes on, {1}'),
+  ('{"status": "delivered"}', '- goes on, -'), ('{"channel": "slack", "limit": 3}', '{6,5,4} goes on, {3,1}')) v (q, want);
+select is(public.admin_list_deliveries(q || '{"within": 1}') ->> 'nextCursor', null, 'what has an index is not: ' || q::text) from (values
+  ('{"class": "config"}'::jsonb), ('{"status": "given-up"}'), ('{"status": "sending", "channel": "email"}'), ('{"since": "2999-01-01T00:00:00Z", "channel": "slack"}')) v (q);
 select is(pg_temp.numbers(public.admin_list_events(q) -> 'data'), want, 'events by ' || q::text) from (values
   ('{"type": ["lead.updated"]}'::jsonb, '{5,3}'::integer[]), ('{"type": ["lead.updated", "lead.lost", "lead.updated"]}', '{5,3}'), ('{"processed": false}', '{4}'),
   ('{"processed": true, "type": ["lead.created"]}', '{6,2,1}'), ('{"processed": false, "type": ["lead.updated"]}', null),
