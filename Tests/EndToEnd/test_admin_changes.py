@@ -294,6 +294,23 @@ def test_an_agent_who_is_full_gets_no_more_but_by_force(desk, house, base):
     desk.post(f"{leads[2]}/assign", {"agentId": full["id"]})
 
 
+def test_a_lead_that_is_opened_again_stays_with_its_agent_though_he_is_full_and_nothing_false_is_said(desk, house, base):
+    full, first, second = agent(desk, 1), captured(house), captured(house)
+    desk.post(f"{first}/assign", {"agentId": full["id"]})
+    desk.patch(first, {"status": "lost", "outcome": "bought elsewhere"})
+    assert "It is closed, and nothing is due." == desk.get(f"{first}/explain")["sentences"][-1]
+    desk.post(f"{second}/assign", {"agentId": full["id"]})
+    assert desk.patch(first, {"status": "new"})["assignedAgentId"] == full["id"]
+    assert [one["openConversations"] for one in desk.get("/api/admin/agents")["data"] if one["id"] == full["id"]] == [2]
+    assert [(entry["title"], entry["description"]) for entry in timeline(base, first)][1:] == [
+        ("Lead lost", "bought elsewhere"), ("Status changed from lost to new", None)]
+    why = desk.get(f"{first}/explain")
+    assert why["sla"]["sentence"].endswith("Nobody has answered yet.") and why["sentences"][-1].startswith("Next is a first answer, due by ")
+    desk.patch(first, {"status": "completed"})
+    desk.patch(first, {"status": "in-progress", "outcome": "wants to see two more"})
+    assert [entry["description"] for entry in timeline(base, first)][3:] == ["bought elsewhere", "wants to see two more"]
+
+
 def test_twenty_who_assign_at_once_do_not_overfill_an_agent(house, base):
     leads = [captured(house) for _ in range(12)]
     busy = agent(Desk(house), 5)
