@@ -6,14 +6,14 @@ import Wire
 package enum Agent {
   private static let statuses = ["available", "busy", "offline"]
   private static let details: [Form.Field] = [
-    .optional("phone", .phone), .optional("department", .text(1...100)), .optional("status", .choice(statuses)),
+    .optional("phone", .phone), .optional("department", .line(1...100)), .optional("status", .choice(statuses)),
     .optional("maxCapacity", .integer(0...1000)),
   ]
 
   package static let newForm = Form(
-    [.required("name", .text(2...200)), .required("email", .email)] + details)
+    [.required("name", .line(2...200)), .required("email", .email)] + details)
   package static let changeForm = Form(
-    [.optional("name", .text(2...200)), .optional("email", .email)] + details, isChange: true)
+    [.optional("name", .line(2...200)), .optional("email", .email)] + details, isChange: true)
   /// The argument of `update_agent`, with what is to be emptied.
   package static func change(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     question.document.clearing(["phone", "department"], as: try question.request.json())

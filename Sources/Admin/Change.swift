@@ -8,7 +8,7 @@ package enum Change {
   private static let fields: [Form.Field] = [
     .optional("status", .choice(["new", "in-progress", "completed", "lost", "converted"])),
     .optional("leadQuality", .choice(["hot", "warm", "cold"])), .optional("leadScore", .integer(0...100)),
-    .optional("tags", .texts(max: 50, each: 1...100)), .optional("notes", .text(1...5000)),
+    .optional("tags", .lines(max: 50, each: 1...100)), .optional("notes", .text(1...5000)),
     .optional("notesMode", .choice(["append", "replace"])), .optional("outcome", .text(1...500)),
     .optional("conversionValue", .amount),
   ]

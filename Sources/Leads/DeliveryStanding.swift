@@ -4,8 +4,13 @@ import Wire
 /// `show_delivery` gives. It names no recipient.
 package struct DeliveryStanding: Sendable {
   private let facts: JSON
+  private let clock: LocalClock
 
-  package init(_ facts: JSON) { self.facts = facts }
+  /// - Parameter clock: which tells the times.
+  package init(_ facts: JSON, clock: LocalClock) {
+    self.facts = facts
+    self.clock = clock
+  }
 
   package var sentence: String {
     facts["kind"]?.string == "event" ? ofEvent : ofDelivery
@@ -18,7 +23,9 @@ package struct DeliveryStanding: Sendable {
     let type = text(event, "type") ?? "It"
     let deliveries = (facts["deliveries"]?.array ?? []).compactMap(\.string)
     if event["notifies"]?.bool == false, deliveries.isEmpty { return "\(type) notifies nobody, so it has no delivery." }
-    if text(event, "plannedAt") == nil { return "Its deliveries are not planned yet; \(claimer("plans them"))." }
+    if text(event, "plannedAt") == nil {
+      return "Its deliveries are not planned yet; \(claimer("it waits for its turn"))."
+    }
     if deliveries.isEmpty { return "No channel was configured when it was planned, so it has no delivery." }
     return "This is an event with \(deliveries.count) deliveries, ask for one of them: \(list(deliveries))."
   }
@@ -38,29 +45,29 @@ package struct DeliveryStanding: Sendable {
   private var ofDelivery: String {
     switch text(delivery, "state") {
     case "sent", "delivered":
-      return "It was sent via \(channel) at \(text(delivery, "sentAt") ?? "an unknown time")."
+      return "It was sent via \(channel) at \(time(delivery, "sentAt") ?? "an unknown time")."
     case "sending": return sending
     case "claimed":
       // What is claimed of a paused channel does not begin.
       return pause ?? "Worker \(holder) has claimed it and sends it when its turn comes; should it not begin by "
-        + "\(text(delivery, "leaseUntil") ?? "then"), another claim takes it, at no cost."
+        + "\(time(delivery, "leaseUntil") ?? "then"), it waits for its turn again, at no cost."
     case "parked":
       return "Whether it arrived is unknown, and it is parked: `leadpipe delivery retry \(id)` sends it again."
     case "given-up":
       return
         "It was given up after \(count(tries, "try", "tries"))\(why): `leadpipe delivery retry \(id)` sends it again."
-    default: return pause ?? probe ?? waiting
+    default: return unconfigured ?? pause ?? probe ?? waiting
     }
   }
 
   private var holder: String { text(delivery, "leasedBy") ?? "somebody" }
 
   private var sending: String {
-    guard let until = text(delivery, "leaseUntil") else { return "It is being sent." }
-    let isOver = instant(until).map { $0 <= now } == true
+    guard let until = time(delivery, "leaseUntil") else { return "It is being sent." }
+    let isOver = instant(delivery, "leaseUntil").map { $0 <= now } == true
     return isOver
       ? "Worker \(holder) was sending it and its lease ended at \(until), so whether it arrived is unknown; "
-        + claimer("settles that") + "."
+        + claimer("a claim settles that") + "."
       : "Worker \(holder) is sending it now; if it says nothing by \(until), the outcome is unknown."
   }
 
@@ -70,12 +77,13 @@ package struct DeliveryStanding: Sendable {
 
   /// What keeps the whole channel for a time; nil where nothing does.
   private var pause: String? {
-    guard state["isPaused"]?.bool == true, let until = text(state, "pausedUntil") else { return nil }
+    guard state["isPaused"]?.bool == true, let until = instant(state, "pausedUntil") else { return nil }
     let way = "`leadpipe channel resume \(channel)` ends the pause at once"
     return text(state, "class") == "config"
-      ? "\(channel) is set up wrongly\(reason): at \(until) one delivery tries it out, and this one follows when that "
-        + "goes well; \(way)."
-      : "\(channel) asked us to wait\(reason): it is sent after \(until); \(way)."
+      ? "\(channel) is set up wrongly\(reason): after \(time(until)) one delivery tries it out, and this one follows in "
+        + "its turn when that goes well; \(way)."
+      : "\(channel) asked us to wait\(reason): it is sent in its turn after "
+        + "\(time(max(until, instant(delivery, "nextAttemptAt") ?? until))); \(way)."
   }
 
   /// After the pause of a channel that was set up wrongly: who tries it out; nil for a channel that is not tried out.
@@ -83,36 +91,41 @@ package struct DeliveryStanding: Sendable {
     guard let streak = state["failStreak"]?.integer, streak > 0 else { return nil }
     let probe = text(state, "probe")
     return probe == nil || probe == id
-      ? "\(channel) was set up wrongly\(reason), and its next claim takes one delivery to try it out; \(claimer("does that"))."
+      ? "\(channel) was set up wrongly\(reason), and its next claim takes one delivery to try it out; \(claimer("that may be this one"))."
       : "\(channel) was set up wrongly\(reason): delivery \(probe ?? "") tries it out, and this one follows when that goes well."
   }
 
+  /// That its recipient is in no setting; nil where it is.
+  private var unconfigured: String? {
+    text(delivery, "reason")?.hasPrefix("This recipient is not configured") == true
+      ? "Its recipient is not configured: it waits until it is, or until \(channel) has one recipient only." : nil
+  }
+
   private var waiting: String {
-    if text(delivery, "reason")?.hasPrefix("This recipient is not configured") == true {
-      return "Its recipient is not configured: it waits until it is, or until \(channel) has one recipient only."
+    let turn = claimer("those that were due before it come first")
+    guard let next = instant(delivery, "nextAttemptAt"), text(delivery, "state") == "waiting" else {
+      return "It has waited for its first try since \(time(delivery, "createdAt") ?? "its event"); \(turn)."
     }
-    guard let next = text(delivery, "nextAttemptAt"), text(delivery, "state") == "waiting" else {
-      return
-        "It has waited for its first try since \(text(delivery, "createdAt") ?? "its event"); \(claimer("takes it"))."
-    }
-    let isDue = instant(next).map { $0 <= now } == true
-    return "Try \(tries) failed\(why); try \(tries + 1) "
-      + (isDue ? "is due, and \(claimer("takes it"))." : "begins at \(next).")
+    return "Try \(tries) failed\(why); try \(tries + 1) is due" + (next <= now ? "; \(turn)." : " at \(time(next)).")
   }
 
   // MARK: - Parts
 
-  private var now: Instant { text(facts, "now").flatMap(instant) ?? .now }
+  private var now: Instant { instant(facts, "now") ?? .now }
 
-  /// Who does it, or that nobody is there to do it: a worker is heard of at least every few seconds.
-  private func claimer(_ does: String) -> String {
-    guard let seen = text(facts, "workerLastSeen") else { return "no worker was ever seen: start `leadpipe worker`" }
-    let isAlive = instant(seen).map { now.seconds(since: $0) < 60 } == true
-    return isAlive ? "the next claim \(does)" : "no worker was seen since \(seen): start `leadpipe worker`"
+  /// What comes next, or that nobody is there to do it: a worker is heard of at least every few seconds.
+  private func claimer(_ next: String) -> String {
+    guard let seen = instant(facts, "workerLastSeen") else { return "no worker was ever seen: start `leadpipe worker`" }
+    return now.seconds(since: seen) < 60
+      ? next : "no worker was seen since \(time(seen)): start `leadpipe worker`"
   }
 
   private func text(_ document: JSON, _ key: String) -> String? { document[key]?.string }
-  private func instant(_ text: String) -> Instant? { Instant(iso8601: text) }
+  private func instant(_ document: JSON, _ key: String) -> Instant? {
+    text(document, key).flatMap(Instant.init(iso8601:))
+  }
+  private func time(_ document: JSON, _ key: String) -> String? { instant(document, key).map { time($0) } }
+  private func time(_ moment: Instant) -> String { "\(clock.text(moment)) (\(clock.zone))" }
   private func count(_ number: Int, _ one: String, _ many: String) -> String {
     "\(number) \(number == 1 ? one : many)"
   }

@@ -7,6 +7,8 @@ package struct Form: Sendable {
   package indirect enum Rule: Sendable {
     /// Cleaned text; the length in Unicode scalars.
     case text(ClosedRange<Int>)
+    /// The same on one line, as notices write a customer's name: what ends a line, and tabs, become a blank.
+    case line(ClosedRange<Int>)
     case phone
     case email
     /// http or https, as every reader reads it alike.
@@ -34,6 +36,7 @@ package struct Form: Sendable {
     /// A list of one or more ids.
     case uuids(max: Int)
     case texts(max: Int, each: ClosedRange<Int>)
+    case lines(max: Int, each: ClosedRange<Int>)
     /// A form written as JSON into one text, as a query's parameter is.
     case document(Form)
     /// Any object, at most so many bytes as JSON.
@@ -167,12 +170,12 @@ extension Form.Rule {
       faults.append(Form.Fault(path: path, message: message))
       return nil
     }
-    func text(_ range: ClosedRange<Int>) -> String? {
+    func text(_ range: ClosedRange<Int>, _ clean: (String) -> String = cleanText) -> String? {
       guard let raw = value.string else {
         _ = refuse("must be a text")
         return nil
       }
-      let text = cleanText(raw)
+      let text = clean(raw)
       // What nobody can see counts as blank.
       let isVisible = { (scalar: Unicode.Scalar) in
         !scalar.properties.isWhitespace && !scalar.properties.isDefaultIgnorableCodePoint
@@ -186,6 +189,7 @@ extension Form.Rule {
     }
     switch self {
     case .text(let range): return text(range).map(JSON.string)
+    case .line(let range): return text(range, cleanLine).map(JSON.string)
     case .phone:
       guard let raw = text(5...32) else { return nil }
       return PhoneNumber(raw).map { .string($0.e164) } ?? refuse("must be a telephone number")
@@ -254,11 +258,12 @@ extension Form.Rule {
         items.enumerated().compactMap { index, item in
           Form.Rule.uuid.check(item, at: "\(path)[\(index)]", &faults)
         })
-    case .texts(let max, let each):
+    case .texts(let max, let each), .lines(let max, let each):
+      let rule: Form.Rule = if case .lines = self { .line(each) } else { .text(each) }
       guard let items = value.array, items.count <= max else { return refuse("must be a list of at most \(max) texts") }
       return .array(
         items.enumerated().compactMap { index, item in
-          Form.Rule.text(each).check(item, at: "\(path)[\(index)]", &faults)
+          rule.check(item, at: "\(path)[\(index)]", &faults)
         })
     case .object(let maxBytes):
       guard case .object = value else { return refuse("must be an object") }

@@ -34,7 +34,7 @@ extension Form.Rule {
   /// A value that must be there.
   package var schema: JSON {
     switch self {
-    case .text(let range):
+    case .text(let range), .line(let range):
       return Self.text(range).setting("pattern", range.lowerBound > 1 ? "\\S[\\s\\S]*\\S" : "\\S")
     case .phone:
       return Self.text(5...32).setting("format", "phone")
@@ -76,7 +76,7 @@ extension Form.Rule {
       return ["type": "array", "items": ["type": "string", "enum": .array(words.map(JSON.string))], "minItems": 1]
     case .uuids(let max):
       return ["type": "array", "items": Self.uuid.schema, "minItems": 1, "maxItems": JSON(max)]
-    case .texts(let max, let each):
+    case .texts(let max, let each), .lines(let max, let each):
       // A blank one is left out.
       let item: JSON = ["type": "string", "maxLength": JSON(each.upperBound)]
       return ["type": "array", "maxItems": JSON(max), "items": item]
@@ -90,7 +90,7 @@ extension Form.Rule {
   /// A value that may also be absent: null and a blank text, for all but keys, count as that.
   fileprivate var optionalSchema: JSON {
     switch self {
-    case .text(let range) where range.lowerBound == 1:
+    case .text(let range) where range.lowerBound == 1, .line(let range) where range.lowerBound == 1:
       return ["type": ["string", "null"], "maxLength": JSON(range.upperBound)]
     case .time: return schema
     case .key: return schema.setting("type", ["string", "null"])

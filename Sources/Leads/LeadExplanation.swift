@@ -40,7 +40,7 @@ package struct LeadExplanation {
     (facts["deliveries"]?.array ?? []).map { standing in
       let delivery = (standing["delivery"] ?? [:])
         .setting("eventType", standing["event"]?["type"] ?? .null)
-        .setting("sentence", .string(DeliveryStanding(standing).sentence))
+        .setting("sentence", .string(DeliveryStanding(standing, clock: clock).sentence))
       return .object(
         ["id", "eventType", "channel", "status", "state", "sentence"].map { JSON.Member($0, delivery[$0] ?? .null) })
     }

@@ -19,6 +19,7 @@ struct ChannelTest: ParsableCommand {
 
   func run() throws {
     let desk = try OperatorDesk()
+    let clock = try desk.office().clock
     let configured = Channel.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
     let queued = try desk.ask(
       .testChannel,
@@ -32,7 +33,7 @@ struct ChannelTest: ParsableCommand {
     }
     let standings = try ids.map { try outcome(of: $0, desk, until: Instant.now.adding(seconds: 60)) }
     for facts in standings {
-      let sentence = Listing.plain(DeliveryStanding(facts).sentence)
+      let sentence = Listing.plain(DeliveryStanding(facts, clock: clock).sentence)
       let id = facts["delivery"]?["id"] ?? .null
       let state = facts["delivery"]?["state"] ?? .null
       Console.say(

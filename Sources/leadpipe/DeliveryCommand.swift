@@ -74,17 +74,20 @@ struct DeliveryShow: ParsableCommand {
 
 struct DeliveryExplain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "explain", abstract: "Say in one sentence why a delivery has not been sent, and when it will be.")
+    commandName: "explain", abstract: "Say in one sentence why a delivery has not been sent, and when it will be.",
+    discussion: "Times are those of TIME_ZONE.")
 
   @Argument(help: "The delivery, or an event.") var id: UUIDText
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let facts = try OperatorDesk().ask(.showDelivery, ["id": .string(id.text)])
+    let desk = try OperatorDesk()
+    let clock = try desk.office().clock
+    let facts = try desk.ask(.showDelivery, ["id": .string(id.text)])
     guard facts["kind"]?.string != "none" else {
       throw OperatorDesk.refuse("there is no delivery and no event \(id.text)")
     }
-    let sentence = Listing.plain(DeliveryStanding(facts).sentence)
+    let sentence = Listing.plain(DeliveryStanding(facts, clock: clock).sentence)
     Console.say((options.json ? JSON.object([.init("sentence", .string(sentence))]).text : sentence) + "\n")
   }
 }

@@ -294,6 +294,23 @@ def test_an_agent_who_is_full_gets_no_more_but_by_force(desk, house, base):
     desk.post(f"{leads[2]}/assign", {"agentId": full["id"]})
 
 
+def test_a_lead_that_is_opened_again_stays_with_its_agent_though_he_is_full_and_nothing_false_is_said(desk, house, base):
+    full, first, second = agent(desk, 1), captured(house), captured(house)
+    desk.post(f"{first}/assign", {"agentId": full["id"]})
+    desk.patch(first, {"status": "lost", "outcome": "bought elsewhere"})
+    assert "It is closed, and nothing is due." == desk.get(f"{first}/explain")["sentences"][-1]
+    desk.post(f"{second}/assign", {"agentId": full["id"]})
+    assert desk.patch(first, {"status": "new"})["assignedAgentId"] == full["id"]
+    assert [one["openConversations"] for one in desk.get("/api/admin/agents")["data"] if one["id"] == full["id"]] == [2]
+    assert [(entry["title"], entry["description"]) for entry in timeline(base, first)][1:] == [
+        ("Lead lost", "bought elsewhere"), ("Status changed from lost to new", None)]
+    why = desk.get(f"{first}/explain")
+    assert why["sla"]["sentence"].endswith("Nobody has answered yet.") and why["sentences"][-1].startswith("Next is a first answer, due by ")
+    desk.patch(first, {"status": "completed"})
+    desk.patch(first, {"status": "in-progress", "outcome": "wants to see two more"})
+    assert [entry["description"] for entry in timeline(base, first)][3:] == ["bought elsewhere", "wants to see two more"]
+
+
 def test_twenty_who_assign_at_once_do_not_overfill_an_agent(house, base):
     leads = [captured(house) for _ in range(12)]
     busy = agent(Desk(house), 5)
@@ -325,6 +342,11 @@ def test_agents_come_change_and_go(desk, house, base):
     assert desk.get(lead)["assignedAgentId"] is None
     assert timeline(base, lead)[-1]["title"] == "Assigned to nobody"
     assert desk.ask("DELETE", path)[0] == 404
+    made = desk.post("/api/admin/agents", {"name": "Omar\r\nof Sales", "email": "omar@example.com", "department": "Sales\tand rent"}, 201)
+    assert (made["name"], made["department"]) == ("Omar of Sales", "Sales and rent")
+    assert desk.patch(lead, {"tags": ["sea\nview", "sea view"]})["tags"] == ["sea view"]
+    for field, text in (("email", "omar\n@example.com"), ("email", "omar@example.com\r\n"), ("email", "omar@\texample.com"), ("phone", "050\t765\n4321")):
+        assert desk.patch(f"/api/admin/agents/{made['id']}", {field: text}, 400)["details"][0]["path"] == field
     for body, field in (({}, "name"), ({"name": "A", "email": "a@b.ae"}, "name"), ({"name": "Abc", "email": "no address"}, "email"),
                         ({"name": "Abc", "email": "a@b.ae", "maxCapacity": -1}, "maxCapacity"), ({"name": "Abc", "email": "a@b.ae", "status": "asleep"}, "status")):
         assert field in [fault["path"] for fault in desk.post("/api/admin/agents", body, 400)["details"]]
@@ -389,6 +411,36 @@ def test_a_wrong_follow_up_is_refused(desk, base, lead, change, path):
     desk.post(f"{lead}/follow-ups", {**good, "assignedAgentId": NOBODY}, 404)
     assert base.count("follow_up_tasks", f"conversation_id = '{lead[-36:]}'") == 0
     assert events(base, lead) == []
+
+
+def test_an_agent_goes_while_others_work_with_his_leads_and_nobody_stands_in_the_way_of_another(house, base, cluster):
+    """The rows are written slowly, so that whoever locks in an order of his own meets the others."""
+    log = cluster.home / "log"
+    before = log.stat().st_size
+    base.run("""create function slowly() returns trigger language plpgsql as 'begin perform pg_sleep(0.03); return new; end';
+                create trigger slowly before update on conversations for each row execute function slowly();
+                create trigger slowly before insert or update on follow_up_tasks for each row execute function slowly()""")
+    try:
+        for _ in range(3):
+            desk, leads = Desk(house), [captured(house) for _ in range(6)]
+            ids, going = [lead[-36:] for lead in leads], agent(Desk(house))
+            desk.post("/api/admin/conversations/bulk", {"ids": ids, "change": {"agentId": going["id"]}})
+            desk.post("/api/admin/conversations/bulk", {"ids": ids[:3], "change": {"status": "lost"}})
+            follow_up = {"followUpDate": soon(days=1), "reminderType": "call"}
+            made = [desk.post(f"{lead}/follow-ups", follow_up, 201)["id"] for lead in leads]
+            work = [("POST", f"{lead}/follow-ups", follow_up) for lead in leads]
+            work += [("PATCH", f"/api/admin/follow-ups/{one}", {"priority": "high"}) for one in made]
+            work += [("POST", "/api/admin/conversations/bulk", {"ids": ids, "change": {"tags": ["x"]}}),
+                     ("DELETE", f"/api/admin/agents/{going['id']}?force=true", None)]
+            with ThreadPoolExecutor(len(work)) as pool:
+                answers = list(pool.map(lambda one: Desk(house).ask(one[0], one[1], one[2])[0], work))
+            assert answers == [201] * 6 + [200] * 7 + [204]
+            assert base.count("follow_up_tasks", f"assigned_agent_id is not null and conversation_id = any ('{{{','.join(ids)}}}')") == 0
+    finally:
+        base.run("drop function slowly cascade")
+    with open(log) as log:
+        log.seek(before)
+        assert "deadlock detected" not in log.read()
 
 
 # ── Together ──

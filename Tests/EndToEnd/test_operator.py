@@ -130,7 +130,7 @@ def test_every_state_is_explained(database):
     event = database.value(f"select emit_lead_event('lead.created', '{CONVERSATION}')")
     assert "not planned yet; no worker was ever seen: start `leadpipe worker`." in command(database, "delivery", "explain", event)
     database.run(seen)
-    assert "not planned yet; the next claim plans them." in command(database, "delivery", "explain", event)
+    assert "not planned yet; it waits for its turn." in command(database, "delivery", "explain", event)
     told = database.value(f"select emit_lead_event('lead.updated', '{CONVERSATION}')")
     assert "lead.updated notifies nobody" in command(database, "delivery", "explain", told)
     wanted = {
@@ -138,7 +138,7 @@ def test_every_state_is_explained(database):
         "Worker h:7 has claimed it": deliver(database, lease_until="now() + interval '20 s'", leased_by="h:7"),
         "Worker h:7 is sending it now": deliver(database, "sending", lease_until="now() + interval '20 s'", leased_by="h:7"),
         "its lease ended at": deliver(database, "sending", lease_until="now() - interval '20 s'", leased_by="h:7"),
-        "Try 2 failed (retry: HTTP 500); try 3 begins at": deliver(
+        "Try 2 failed (retry: HTTP 500); try 3 is due at": deliver(
             database, "failed", outcome_class="retry", error_message="HTTP 500", retry_count="2", next_attempt_at="now() + interval '1 h'"),
         "parked: `leadpipe delivery retry": deliver(database, "failed", outcome_class="unknown", error_message="parked"),
         "given up after 3 tries (permanent: too long)": deliver(
@@ -152,6 +152,7 @@ def test_every_state_is_explained(database):
         sentence = command(database, "delivery", "explain", one)
         assert words in sentence and sentence.endswith(".\n") and sentence.count("\n") == 1, sentence
     first = next(iter(wanted.values()))
+    assert "(Europe/Berlin); those that were due before it come first." in command(database, "delivery", "explain", first, TIME_ZONE="Europe/Berlin")
     database.run("insert into notification_channels (channel, paused_until, pause_class, pause_reason) values ('slack', now() + interval '1 h', 'throttled', 'HTTP 429')")
     assert "slack asked us to wait (HTTP 429)" in command(database, "delivery", "explain", first)
     database.run(f"update notification_channels set paused_until = null, fail_streak = 1, probe = '{first}'")

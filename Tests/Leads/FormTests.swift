@@ -32,6 +32,18 @@ private func checked(_ rule: Form.Rule, _ value: JSON) throws -> JSON? {
       as [JSON])
   func noRange(_ value: JSON) { #expect(fault(.range(0...100), value) != nil) }
 
+  @Test(
+    "a line has no line feed, return or tab",
+    arguments: [
+      ("Layla\nHaddad", "Layla Haddad"), ("Layla\r\n\tHaddad", "Layla Haddad"), ("Layla \rHaddad\n", "Layla Haddad"),
+      ("ليلى\u{2028}حداد", "ليلى حداد"), ("Layla  Haddad", "Layla  Haddad"),
+    ])
+  func line(_ text: String, _ line: String) throws {
+    #expect(try checked(.line(2...20), .string(text)) == .string(line))
+    #expect(try checked(.lines(max: 1, each: 2...20), [.string(text)]) == [.string(line)])
+    #expect(fault(.line(2...20), "\n\t") == nil && fault(.line(2...3), .string(text)) != nil)
+  }
+
   @Test("a zone that the system knows")
   func zone() throws {
     #expect(try checked(.zone, "Asia/Dubai") == "Asia/Dubai")

@@ -210,9 +210,11 @@ private func explain(
         == [
           [
             "id": "d1", "eventType": "lead.created", "channel": "slack", "status": "sent", "state": "sent",
-            "sentence": "It was sent via slack at 2026-11-20T14:20:01.000Z.",
+            "sentence": "It was sent via slack at Fri 20 Nov 2026 18:20 (Asia/Dubai).",
           ]
         ])
-    #expect(told.sentences.contains("Notification d1 via slack: It was sent via slack at 2026-11-20T14:20:01.000Z."))
+    #expect(
+      told.sentences.contains(
+        "Notification d1 via slack: It was sent via slack at Fri 20 Nov 2026 18:20 (Asia/Dubai)."))
   }
 }

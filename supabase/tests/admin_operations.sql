@@ -74,13 +74,24 @@ select is((r -> 'total', r -> 'page', r -> 'limit', pg_temp.numbers(r -> 'data')
 from (select public.list_messages(pg_temp.of('c', 1, '{"page": 2, "limit": 2}'))) x (r);
 select is(pg_temp.numbers(public.list_conversation_events(pg_temp.of('c', 1, '{"page": 3, "limit": 2}')) -> 'data'), '{1}', 'a last page');
 select is(r -> 'nextCursor', 'null', 'after the last page there is none') from (select public.list_messages(pg_temp.of('c', 1, '{"page": 3, "limit": 2}'))) x (r);
-select ok(not public.list_timeline(pg_temp.of('c', 1, jsonb_build_object('cursor', public.cursor_at('timeline', now(), pg_temp.uuid('b', 1))))) ? 'total', 'with a cursor nothing is counted');
+select ok(not public.list_timeline(pg_temp.of('c', 1, jsonb_build_object('cursor', public.cursor_at('timeline ' || pg_temp.uuid('c', 1), now(), pg_temp.uuid('b', 1))))) ? 'total', 'with a cursor nothing is counted');
 select is((r -> 'limit')::text, '200', 'no page is longer than 200') from (select public.list_messages(pg_temp.of('c', 1, '{"limit": 100000}'))) x (r);
 
 select is(pg_temp.numbers(public.admin_list_deliveries(q) -> 'data'), want, 'notifications by ' || q::text) from (values
   ('{"status": "failed"}'::jsonb, '{4,3,2}'::integer[]), ('{"status": "waiting"}', '{4}'), ('{"status": "given-up"}', '{2}'), ('{"status": "parked"}', '{3}'),
   ('{"status": "pending"}', '{6,5}'), ('{"status": "claimed"}', '{6}'), ('{"status": "sending"}', null), ('{"channel": "telegram"}', '{2}'),
   ('{"class": "delivered"}', '{1}'), (jsonb_build_object('since', now() - interval '55.5 minutes'), '{6,5}')) v (q, want);
+-- Number 2 is on telegram, number 1 was delivered; the newest four are looked through first.
+create function pg_temp.pages(q jsonb) returns text language sql as $$
+  select string_agg(coalesce(pg_temp.numbers(r -> 'data')::text, '-') || case when r ->> 'nextCursor' is null then '' else ' goes on' end, ', ' order by n)
+  from (select 1, public.admin_list_deliveries(q || '{"within": 4}') union all
+        select 2, public.admin_list_deliveries(q || '{"within": 4}' || jsonb_build_object('cursor', public.admin_list_deliveries(q || '{"within": 4}') -> 'nextCursor'))) pages (n, r)
+$$;
+select is(pg_temp.pages(q), want, 'a log is looked through in parts for ' || q::text) from (values
+  ('{"channel": "telegram"}'::jsonb, '- goes on, {2}'), ('{"class": "delivered"}', '- goes on, {1}'), ('{"status": "sent"}', '- goes on, {1}'),
+  ('{"status": "delivered"}', '- goes on, -'), ('{"channel": "slack", "limit": 3}', '{6,5,4} goes on, {3,1}')) v (q, want);
+select is(public.admin_list_deliveries(q || '{"within": 1}') ->> 'nextCursor', null, 'what has an index is not: ' || q::text) from (values
+  ('{"class": "config"}'::jsonb), ('{"status": "given-up"}'), ('{"status": "sending", "channel": "email"}'), ('{"since": "2999-01-01T00:00:00Z", "channel": "slack"}')) v (q);
 select is(pg_temp.numbers(public.admin_list_events(q) -> 'data'), want, 'events by ' || q::text) from (values
   ('{"type": ["lead.updated"]}'::jsonb, '{5,3}'::integer[]), ('{"type": ["lead.updated", "lead.lost", "lead.updated"]}', '{5,3}'), ('{"processed": false}', '{4}'),
   ('{"processed": true, "type": ["lead.created"]}', '{6,2,1}'), ('{"processed": false, "type": ["lead.updated"]}', null),
@@ -97,8 +108,20 @@ from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conv
 select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 1, jsonb_build_object('cursor', cursor)))), 'LP400 cursor is no cursor of this list', f || ' with ' || cursor)
 from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events,admin_list_deliveries,admin_list_events,list_subscribers}'::text[]) f,
   unnest(array['x', 'bnVsbA', '*', public.cursor_at('other', now(), pg_temp.uuid('a', 1))]) cursor;
-select is(pg_temp.error(format('select public.list_messages(%L)', pg_temp.of('c', 1, jsonb_build_object('cursor', public.cursor_at('messages', now(), pg_temp.uuid('a', 9)))))),
+select is(pg_temp.error(format('select public.list_messages(%L)', pg_temp.of('c', 1, jsonb_build_object('cursor', public.cursor_at('messages ' || pg_temp.uuid('c', 1), now(), pg_temp.uuid('a', 9)))))),
   'LP400 cursor is no cursor of this list', 'a message that is not there');
+
+-- Where the first conversation's list goes on.
+create function pg_temp.cursor(p_function text) returns text language plpgsql as $$
+declare
+  v_reply jsonb;
+begin
+  execute format('select public.%I($1)', p_function) into v_reply using pg_temp.of('c', 1, '{"limit": 1}');
+  return v_reply ->> 'nextCursor';
+end
+$$;
+select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 2, jsonb_build_object('cursor', pg_temp.cursor(f))))), 'LP400 cursor is no cursor of this list', f || ' with another conversation''s cursor')
+from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events}'::text[]) f;
 
 -- Trying again
 select is(pg_temp.error(format('select public.admin_retry_delivery(%L)', pg_temp.of('d', n))), want, 'retry of ' || n) from (values
