@@ -37,7 +37,7 @@ final class StreamProcesses: Sendable {
     // Whoever listens comes again after a restart, all in the same instant.
     if handler.description.feed != nil {
       limits.waiting = max(limits.waiting, Audience<any Channel>.places)
-      limits.alwaysWaiting = limits.waiting
+      limits.isPatient = true
     }
     let pool = StreamPool(
       handler, limits: limits, budgets: budgets, environment: handler.environment(from: environment), stop: stop,

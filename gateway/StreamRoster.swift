@@ -7,8 +7,8 @@ struct StreamLimits: Sendable {
   var window = 64
   /// How many requests of a handler wait for a place in a window, and for how long.
   var waiting = 256
-  /// Of them, how many also while the queue lasts; nil: as many as there are places.
-  var alwaysWaiting: Int?
+  /// Whether as many may wait while a queue lasts; else only as many as there are places.
+  var isPatient = false
   var longestWait = Duration.seconds(1)
   /// When a process is replaced.
   var requests = 100_000
@@ -64,7 +64,8 @@ struct StreamRoster<Request: Sendable>: Sendable {
 
   init(_ limits: StreamLimits) {
     self.limits = limits
-    room = WaitingRoom(seats: limits.waiting, least: limits.alwaysWaiting ?? limits.processes * limits.window)
+    let least = limits.isPatient ? limits.waiting : limits.processes * limits.window
+    room = WaitingRoom(seats: limits.waiting, least: least)
   }
 
   // MARK: - Requests

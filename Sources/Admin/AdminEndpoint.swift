@@ -115,6 +115,8 @@ package struct AdminEndpoint {
       take(place, given)
     }
     if let query { take(query, request.isBare ? bare : query.document(query: request.query)) }
+    // A filter that is misspelt would show everything.
+    faults += (query ?? Form([])).strangers(in: request.query)
     if let body { take(body, request.isBare ? bare : try request.json()) }
     guard faults.isEmpty else { throw Problem(Form.Faults(faults: faults)) }
     return .object(members)

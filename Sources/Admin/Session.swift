@@ -16,10 +16,12 @@ package enum Session {
   package static let replyHeaders: JSON = ["properties": ["Set-Cookie": ["type": "string"]]]
 
   /// The value of `Set-Cookie` that opens a session, or ends it where there is no token. Only a page on this very machine gets it
-  /// without TLS.
+  /// without TLS, not one behind a proxy that keeps the host's name to itself.
   package static func cookie(_ token: String?, for request: Request) -> String {
     let host = request.headers["host"] ?? ""
-    let isHere = ["localhost", "127.0.0.1", "[::1]"].contains { host == $0 || host.hasPrefix($0 + ":") }
+    let isHere =
+      ["localhost", "127.0.0.1", "[::1]"].contains { host == $0 || host.hasPrefix($0 + ":") }
+      && ["", "127.0.0.1", "::1"].contains(request.sourceIP)
     return "\(Credential.cookie)=\(token ?? ""); Path=/api; HttpOnly; SameSite=Strict"
       + (isHere ? "" : "; Secure") + "; Max-Age=\(token == nil ? 0 : 43_200)"
   }

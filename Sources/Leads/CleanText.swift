@@ -25,19 +25,10 @@ package func cleanText(_ text: String) -> String {
   return trimmed.utf8.allSatisfy { $0 < 0x80 } ? trimmed : composed(trimmed)
 }
 
-/// The same on one line: what ends a line, and tabs, become a blank, several in a row a single one.
+/// The same on one line: what ends a line, and tabs, become one blank with those around them.
 package func cleanLine(_ text: String) -> String {
-  let text = cleanText(text)
-  if text.utf8.allSatisfy({ 0x20..<0x7F ~= $0 }) { return text }
-  var scalars = String.UnicodeScalarView()
-  for scalar in text.unicodeScalars {
-    if ![0x09, 0x0A, 0x2028, 0x2029].contains(scalar.value) {
-      scalars.append(scalar)
-    } else if scalars.last != " " {
-      scalars.append(" ")
-    }
-  }
-  return String(scalars)
+  cleanText(text).unicodeScalars.split { [0x09, 0x0A, 0x2028, 0x2029].contains($0.value) }
+    .map { cleanText(String($0)) }.filter { !$0.isEmpty }.joined(separator: " ")
 }
 
 /// The text in Unicode's form NFC. The standard library compares strings by this very code, but has no public name for it.

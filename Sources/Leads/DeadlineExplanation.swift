@@ -91,7 +91,7 @@ struct DeadlineExplanation {
         + "from \(clock.text(first.lowerBound)) on, so by \(due)."
     }
     let told = intervals.prefix(5).map { interval in
-      "\(clock.text(interval)) (\(Self.span(interval.upperBound.seconds(since: interval.lowerBound))))"
+      "\(clock.text(interval)) (\(Self.span(interval.upperBound.seconds(since: interval.lowerBound), isExact: true)))"
     }
     let rest = intervals.count > told.count ? ", and \(intervals.count - told.count) more times" : ""
     return "A \(promise.quality) lead\(changed) is answered within \(span) of office hours\(since): "
@@ -114,14 +114,17 @@ struct DeadlineExplanation {
     }
   }
 
-  /// `15 minutes`, `1 hour 5 minutes`, `24 hours`.
-  static func span(_ seconds: Int) -> String {
+  /// `15 minutes`, `1 hour 5 minutes`, `24 hours`; `12 minutes 14 seconds` where it is to be exact.
+  static func span(_ seconds: Int, isExact: Bool = false) -> String {
     func count(_ number: Int, _ unit: String) -> String? {
       number == 0 ? nil : "\(number) \(unit)\(number == 1 ? "" : "s")"
     }
     guard seconds >= 60 else { return count(seconds, "second") ?? "0 seconds" }
     let (days, rest) = seconds > 48 * 3600 ? (seconds / 86_400, seconds % 86_400) : (0, seconds)
-    return [count(days, "day"), count(rest / 3600, "hour"), count(rest / 60 % 60, "minute")].compactMap { $0 }
-      .joined(separator: " ")
+    let parts = [
+      count(days, "day"), count(rest / 3600, "hour"), count(rest / 60 % 60, "minute"),
+      isExact ? count(rest % 60, "second") : nil,
+    ]
+    return parts.compactMap { $0 }.joined(separator: " ")
   }
 }

@@ -125,7 +125,10 @@ package struct DeliveryStanding: Sendable {
     text(document, key).flatMap(Instant.init(iso8601:))
   }
   private func time(_ document: JSON, _ key: String) -> String? { instant(document, key).map { time($0) } }
-  private func time(_ moment: Instant) -> String { "\(clock.text(moment)) (\(clock.zone))" }
+  /// To the second where it is near.
+  private func time(_ moment: Instant) -> String {
+    "\(clock.text(moment, withSeconds: abs(moment.seconds(since: now)) < 3600)) (\(clock.zone))"
+  }
   private func count(_ number: Int, _ one: String, _ many: String) -> String {
     "\(number) \(number == 1 ? one : many)"
   }

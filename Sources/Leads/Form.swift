@@ -263,7 +263,11 @@ extension Form.Rule {
       guard let items = value.array, items.count <= max else { return refuse("must be a list of at most \(max) texts") }
       return .array(
         items.enumerated().compactMap { index, item in
-          rule.check(item, at: "\(path)[\(index)]", &faults)
+          let count = faults.count
+          let good = rule.check(item, at: "\(path)[\(index)]", &faults)
+          // A list that replaces another: what is blank in it was meant to be something.
+          if case .line = rule, good == nil, faults.count == count { return refuse("must not hold blanks only") }
+          return good
         })
     case .object(let maxBytes):
       guard case .object = value else { return refuse("must be an object") }

@@ -9,6 +9,14 @@ extension Form {
         query[field.name].map { JSON.Member(field.name, field.rule.read($0)) }
       })
   }
+
+  /// A fault for each parameter that no field asks for.
+  package func strangers(in query: [String: String]) -> [Fault] {
+    let known = Set(fields.map(\.name))
+    return query.keys.filter { !known.contains($0) }.sorted().map {
+      Fault(path: $0, message: "is no parameter of this route")
+    }
+  }
 }
 
 extension Form {

@@ -76,7 +76,9 @@ extension Form.Rule {
       return ["type": "array", "items": ["type": "string", "enum": .array(words.map(JSON.string))], "minItems": 1]
     case .uuids(let max):
       return ["type": "array", "items": Self.uuid.schema, "minItems": 1, "maxItems": JSON(max)]
-    case .texts(let max, let each), .lines(let max, let each):
+    case .lines(let max, let each):
+      return ["type": "array", "maxItems": JSON(max), "items": Form.Rule.line(each).schema]
+    case .texts(let max, let each):
       // A blank one is left out.
       let item: JSON = ["type": "string", "maxLength": JSON(each.upperBound)]
       return ["type": "array", "maxItems": JSON(max), "items": item]

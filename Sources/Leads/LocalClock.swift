@@ -12,8 +12,10 @@ package struct LocalClock: Sendable {
     self.offset = offset
   }
 
-  /// `Fri 20 Nov 2026 18:20`.
-  package func text(_ moment: Instant) -> String { "\(day(moment)) \(time(moment))" }
+  /// `Fri 20 Nov 2026 18:20`, or `18:20:05`.
+  package func text(_ moment: Instant, withSeconds: Bool = false) -> String {
+    "\(day(moment)) \(time(moment, withSeconds: withSeconds))"
+  }
 
   /// `Fri 20 Nov 18:20 to 18:30`, with the second day where there is one.
   package func text(_ interval: Range<Instant>) -> String {
@@ -30,7 +32,9 @@ package struct LocalClock: Sendable {
     return "\(Self.weekdays[(days + 3) % 7]) \(day) \(Self.months[month - 1]) \(year)"
   }
 
-  private func time(_ moment: Instant) -> String { String(local(moment).iso8601.dropFirst(11).prefix(5)) }
+  private func time(_ moment: Instant, withSeconds: Bool = false) -> String {
+    String(local(moment).iso8601.dropFirst(11).prefix(withSeconds ? 8 : 5))
+  }
 
   private static let weekdays = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
   private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

@@ -5,8 +5,9 @@ import Glibc
 package struct Zone: Sendable {
   private static let folder = "/usr/share/zoneinfo/"
 
-  /// Whether the system has data for a name such as `Asia/Dubai`.
+  /// Whether the system has data for a name such as `Asia/Dubai`. Not `localtime`: it is whatever zone the machine is in.
   package static func isKnown(_ name: String) -> Bool {
+    if ["localtime", "posixrules"].contains(name) { return false }
     let parts = name.split(separator: "/", omittingEmptySubsequences: false)
     let isName = parts.allSatisfy { part in
       !part.isEmpty

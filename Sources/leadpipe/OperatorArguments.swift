@@ -5,12 +5,12 @@ import Wire
 
 /// What `--json` means, and who asks, in every command of the operator.
 struct OperatorOptions: ParsableArguments {
-  @Flag(help: "A JSON document a line, with whole recipients.") var json = false
+  @Flag(help: "A JSON document a line, whole: recipients, too, where there are some.") var json = false
 }
 
 /// Who changes something: the timeline says it.
 struct ActorOptions: ParsableArguments {
-  @Option(help: "Who does it, for the timeline (default: the user who runs this).") var by: String?
+  @Option(help: "Who does it, for the timeline or the event (default: the user who runs this).") var by: String?
 
   func validate() throws {
     if let by, !(1...100 ~= cleanText(by).unicodeScalars.count) {

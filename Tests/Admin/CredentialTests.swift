@@ -82,6 +82,9 @@ import Wire
   {
     let far = Session.cookie("t", for: request(["host": "leads.example.com"]))
     #expect(far == "leadpipe_session=t; Path=/api; HttpOnly; SameSite=Strict; Secure; Max-Age=43200")
+    var proxied = request(["host": "localhost:4000"])
+    proxied.sourceIP = "203.0.113.5"
+    #expect(Session.cookie("t", for: proxied).contains("Secure"))
     #expect(!Session.cookie("t", for: request(["host": "localhost:4000"])).contains("Secure"))
     #expect(Session.cookie("t", for: request(["host": "127.evil.example"])).contains("Secure"))
     #expect(Session.cookie(nil, for: request([:])).contains("Max-Age=0"))

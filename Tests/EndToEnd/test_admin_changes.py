@@ -230,7 +230,7 @@ def test_the_first_answer_keeps_the_promise_and_later_ones_do_not_move_it(desk, 
     again = desk.post(f"{lead}/respond", {})
     assert (again["isFirst"], again["conversation"]["firstResponseAt"]) == (False, shown["firstResponseAt"])
     assert events(base, lead) == ["lead.contacted"] * 2
-    assert [entry["title"] for entry in timeline(base, lead)] == ["Customer called", "Status changed from new to in-progress", "Customer contacted"]
+    assert [entry["title"] for entry in timeline(base, lead)] == ["Called the customer", "Status changed from new to in-progress", "Customer contacted"]
     assert timeline(base, lead)[0]["description"] == "called, viewing on Friday (first answer, in time)"
 
 
@@ -287,7 +287,7 @@ def test_an_agent_who_is_full_gets_no_more_but_by_force(desk, house, base):
     full = agent(desk, 1)
     desk.post(f"{leads[0]}/assign", {"agentId": full["id"]})
     problem = desk.post(f"{leads[1]}/assign", {"agentId": full["id"]}, 409)
-    assert problem["detail"] == f"{full['name']} has 1 open conversations already"
+    assert problem["detail"] == "the agent has 1 open conversations already"
     desk.post(f"{leads[1]}/assign", {"agentId": full["id"], "force": True})
     for closed in leads[:2]:
         desk.patch(closed, {"status": "completed"})
@@ -308,7 +308,25 @@ def test_a_lead_that_is_opened_again_stays_with_its_agent_though_he_is_full_and_
     assert why["sla"]["sentence"].endswith("Nobody has answered yet.") and why["sentences"][-1].startswith("Next is a first answer, due by ")
     desk.patch(first, {"status": "completed"})
     desk.patch(first, {"status": "in-progress", "outcome": "wants to see two more"})
-    assert [entry["description"] for entry in timeline(base, first)][3:] == ["bought elsewhere", "wants to see two more"]
+    assert [entry["description"] for entry in timeline(base, first)][3:] == [None, "wants to see two more"]
+
+
+def test_what_a_lead_came_to_is_told_in_words(desk, house, base):
+    lead = captured(house)
+    for change in ({"conversionValue": 5_000_000}, {"conversionValue": 50.5}, {"status": "converted", "conversionValue": 70, "outcome": "sold"},
+                   {"status": "lost"}, {"outcome": "fell through"}, {"conversionValue": None, "outcome": None}):
+        desk.patch(lead, change)
+    assert [(entry["title"], entry["description"]) for entry in timeline(base, lead)] == [
+        ("Value changed", "worth 5000000"), ("Value changed", "worth 50.5, 5000000 before"), ("Lead converted", "sold; worth 70, 50.5 before"),
+        ("Lead lost", None), ("Outcome recorded", "fell through"), ("Outcome removed", "no outcome any more; worth nothing any more, 70 before")]
+
+
+def test_tags_that_cannot_be_seen_take_none_away(desk, house):
+    lead = captured(house)
+    desk.patch(lead, {"tags": ["vip"]})
+    for tags in ([""], ["family", " "]):
+        assert [fault["path"] for fault in desk.patch(lead, {"tags": tags}, 400)["details"]] == ["tags"]
+    assert desk.get(lead)["tags"] == ["vip"]
 
 
 def test_twenty_who_assign_at_once_do_not_overfill_an_agent(house, base):

@@ -101,9 +101,19 @@ def test_what_may_be_read(house, base, desk, lead, path):
 def test_faults_of_the_query_are_named(desk, lead, path):
     path = path.format(id=lead)
     for query, field in (("limit=0", "limit"), ("limit=201", "limit"), ("limit=1e3", "limit"), ("limit=%2B5", "limit"), ("cursor=abc", "cursor"),
-                         ("cursor=WyJ4Il0", "cursor"), ("cursor=%27%3B--", "cursor"), ("cursor=" + "A" * 500, "cursor")):
+                         ("cursor=WyJ4Il0", "cursor"), ("cursor=%27%3B--", "cursor"), ("cursor=" + "A" * 500, "cursor"), ("limti=5", "limti"), ("status[]=new", "status[]")):
         status, _, document = desk.ask("GET", f"{path}?{query}")
         assert (status, [fault["path"] for fault in document["details"]]) == (400, [field]), (query, document)
+
+
+@pytest.mark.parametrize("path, field", [
+    ("conversations?dateFrom=2026-11-12&dateTo=2026-11-10", "dateTo"), ("events?since=2026-11-24T00:00:00Z&until=2026-11-23T00:00:00Z", "until"),
+    ("analytics?from=2026-11-20&to=2026-11-10", "to"), ("analytics?timeZone=localtime", "timeZone"), ("search?query=a&status=lost", "status"),
+    ("search?query=a&filters=%7B%22dateFrom%22%3A%222026-11-12%22%2C%22dateTo%22%3A%222026-11-10%22%7D", "dateTo"), ("events?page=2", "page"),
+    ("agents?statu=busy", "statu"), ("channels?x=1", "x")])
+def test_what_could_only_be_meant_otherwise_is_refused(desk, path, field):
+    status, _, document = desk.ask("GET", f"/api/admin/{path}")
+    assert (status, [fault["path"] for fault in document["details"]]) == (400, [field]), document
 
 
 @pytest.mark.parametrize("method, path, right", WRITES)

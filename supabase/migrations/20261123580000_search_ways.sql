@@ -90,8 +90,6 @@ declare
   v_way text;
   v_ways text[];
   v_edge timestamptz;
-  v_first timestamptz;
-  v_last timestamptz;
 begin
   -- The search.
   f.statuses := public.texts_in(p -> 'status');
@@ -107,6 +105,9 @@ begin
   f.most_score := (p #>> '{scoreRange,max}')::integer;
   f.since := public.moment_in(p ->> 'dateFrom', v_zone, false);
   f.until := public.moment_in(p ->> 'dateTo', v_zone, true);
+  if f.since >= f.until then
+    raise exception using errcode = 'LP400', column = 'dateTo', message = 'must be after dateFrom';
+  end if;
   f.now := now();
   f.today := date_trunc('day', f.now at time zone v_zone) at time zone v_zone;
   f.tomorrow := (date_trunc('day', f.now at time zone v_zone) + interval '1 day') at time zone v_zone;
@@ -233,9 +234,9 @@ begin
     when num_nonnulls(f.since, f.until) > 0 and public.expected_rows(
       'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
       'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * c_exact then '{walk}'
-    -- What words know of it leaves too many: the planner has indexes for the rest.
-    when not v_answers_alone and public.expected_rows('select from public.conversation_words t where t.words @@ ($1).whole', f) > c_few
-      then '{walk}'
+    -- What words know of it leaves too many, and the planner has indexes for the rest.
+    when f.wanted is null and not v_answers_alone
+      and public.expected_rows('select from public.conversation_words t where t.words @@ ($1).whole', f) > c_exact / 2 then '{walk}'
     -- Few have a mail address or a number.
     when f.wanted::text ~ '''[epr]=' then '{set,stroll,walk}'
     -- The planner knows nothing of the beginnings of many words, and takes a few words that few have for many times more frequent than they are.
@@ -285,28 +286,26 @@ begin
         v_cursor := jsonb_build_array(v_sort, segment) || v_more_cursor;
       end if;
       v_ids := v_ids || coalesce(v_more, '{}');
-      exit when cardinality(v_ids) > v_skip + v_limit;
+      -- A segment that was only begun is not followed by the next.
+      exit when v_way = 'stroll' or cardinality(v_ids) > v_skip + v_limit;
     end loop;
     exit when v_way = 'set' or cardinality(v_ids) > v_skip + v_limit;
   end loop;
 
   -- How many in all.
   if v_way = 'latest' then
-    v_expected := 10 * v_total;
+    -- The planner takes several words for more frequent than they are; the latest tenth may have more of them than the others.
+    v_expected := greatest(v_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
+      then least(v_expected, 10 * v_total) else v_expected end);
     v_total := null;
-  elsif v_way = 'stroll' and f.wanted is not null then
-    -- So many of the rows that were walked, if the rest is like them.
-    v_first := coalesce(f.after_created, case v_sort when 'recent' then 'infinity' else '-infinity' end::timestamptz);
-    v_last := (v_cursor ->> 3)::timestamptz;
-    v_expected := case when v_words_alone and v_sort in ('recent', 'oldest') and v_cursor is not null then (
-        select v_rows_known * cardinality(v_ids) / count(*) from public.conversation_words w
-        where w.created_at between least(v_first, v_last) and greatest(v_first, v_last))
-      else greatest(v_expected, v_rows_known * cardinality(v_ids) / v_walk) end;
+  elsif v_way = 'stroll' and f.wanted is not null and num_nonnulls(f.since, f.until) = 0 then
+    -- So many of the rows that were walked, at least.
+    v_expected := greatest(v_expected, v_rows_known * cardinality(v_ids) / v_walk);
   end if;
   if f.after_id is null and cardinality(v_ids) <= v_skip + v_limit then
     v_total := cardinality(v_ids);
   end if;
-  if v_total is null and v_expected <= c_exact and (v_way = 'walk' or v_rows_known <= 10 * c_exact) then
+  if v_total is null and (v_rows_known <= 10 * c_exact or v_expected <= c_exact and v_way = 'walk') then
     execute 'select count(*) from (select from ' || v_source || ' t where ' || v_where || ' limit $2) counted'
     into v_total using f, c_exact + 1;
     if v_total > c_exact then

@@ -19,6 +19,9 @@ declare
   v_found uuid[];
 begin
   select * into v_page from public.page_of(p);
+  if v_since >= v_until then
+    raise exception using errcode = 'LP400', column = 'until', message = 'must be after since';
+  end if;
   if v_conversation is not null or v_processed = false then
     v_found := array(
       select e.id from public.lead_events e
