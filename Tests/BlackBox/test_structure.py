@@ -159,7 +159,7 @@ def test_a_description_is_complete_and_agrees_with_the_trust_table(name):
     assert description["rateClass"] in ("lead", "contact", "admin", "export", "default")
     assert 0 < description["bodyLimit"] <= 262_144 and 0 < description["timeLimitMs"] <= 15_000
     assert description["input"].get("type") == "object"
-    assert description["output"].get("type") == ("object" if "types" not in description else "string")
+    assert description["output"].get("type") == "object"
     # A step that is none of the worker's needs nothing of its; a feed is of its endpoint's class, as the gateway sees to.
     feeds = {describe(other).get("feed") for other in HANDLER_NAMES}
     assert (trust()[name] in ("worker", "none") or name in feeds) == (description["kind"] == "step")
