@@ -32,6 +32,8 @@ def rows(base):
     for start in (datetime(2025, 10, 19, tzinfo=timezone.utc), datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 3, 24, tzinfo=timezone.utc)):
         for _ in range(250):
             created = start + timedelta(seconds=dice.randrange(15 * 86_400))
+            # What begins just before an hour belongs to the one that ends.
+            created = dice.choice([created, created.replace(minute=59, second=59, microsecond=700_000)])
             rows.append({
                 "id": str(uuid.UUID(int=dice.getrandbits(128), version=4)), "created_at": created, "status": dice.choice(STATUSES),
                 "lead_quality": dice.choice(["hot", "warm", "cold"]), "source": dice.choice([None, "chatbot", "contact_form"]),

@@ -249,9 +249,9 @@ begin
   <<ways>>
   foreach v_way in array v_ways loop
     if v_way = 'latest' then
-      -- Of rows that lie as they came, a tenth at the order's beginning.
+      -- Of rows that lie as they came, a twentieth at the order's beginning.
       v_edge := (select (histogram_bounds::text::timestamptz[])[ceil(cardinality(histogram_bounds::text::timestamptz[])
-          * case v_sort when 'recent' then 0.9 when 'oldest' then 0.1 end)]
+          * case v_sort when 'recent' then 0.95 when 'oldest' then 0.05 end)]
         from pg_stats where schemaname = 'public' and tablename = 'conversation_words' and attname = 'created_at');
       continue ways when v_edge is null;
     end if;
@@ -294,9 +294,9 @@ begin
 
   -- How many in all.
   if v_way = 'latest' then
-    -- The planner takes several words for more frequent than they are; the latest tenth may have more of them than the others.
+    -- The planner takes several words for more frequent than they are; the latest may have more of them than the others.
     v_expected := greatest(v_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
-      then least(v_expected, 10 * v_total) else v_expected end);
+      then least(v_expected, 20 * v_total) else v_expected end);
     v_total := null;
   elsif v_way = 'stroll' and f.wanted is not null and num_nonnulls(f.since, f.until) = 0 then
     -- So many of the rows that were walked, at least.
