@@ -13,7 +13,7 @@ package enum ConversationSearch {
     .optional("tags", .texts(max: 50, each: 1...100)), .optional("source", .texts(max: 20, each: 1...100)),
     .optional("followUpStatus", .choices(["due-today", "overdue", "scheduled"])),
     .optional("slaState", .choices(["ok", "warning", "breached", "met"])), .optional("scoreRange", .range(0...100)),
-    .optional("dateFrom", .day()), .optional("dateTo", .day()),
+    .optional("dateFrom", .day(.start)), .optional("dateTo", .day(.end)),
   ]
 
   private static let query = Form.Rule.text(1...200)

@@ -77,6 +77,9 @@ def filter_failure(context, failure, case, response):
     # A cursor is what an earlier reply gave; nobody can make one up.
     if type(failure).__name__ == "RejectedPositiveData" and {"cursor", "lastEventId", "Last-Event-ID"} & {*(case.query or {}), *(case.headers or {})}:
         return False
+    # Which of two moments is the later is chance.
+    if type(failure).__name__ == "RejectedPositiveData" and {"since", "until"} <= {*(case.query or {})}:
+        return False
     # A search of nothing that can be seen is none.
     if type(failure).__name__ == "RejectedPositiveData" and not is_plain(str((case.query or {}).get("query", ""))):
         return False

@@ -14,7 +14,7 @@ from parts import BIN, TEST_USER, clean_environment
 
 # What `format` and a list of words do not say.
 WORDS = {"scoreRange": "10:90", "timeZone": "Asia/Dubai", "filters": '{"status":["new"]}', "dateFrom": "2026-01-01", "dateTo": "2026-12-31",
-         "from": "2026-01-01T00:00:00Z", "to": "2026-12-31T00:00:00Z"}
+         "from": "2026-01-01T00:00:00Z", "to": "2026-12-31T00:00:00Z", "since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"}
 
 
 def lists():
