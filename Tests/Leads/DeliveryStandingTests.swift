@@ -7,7 +7,7 @@ import Wire
   private static let later = "2026-11-23T10:05:00.000Z"
   private static let before = "2026-11-23T09:00:00.000Z"
   private static let clock = LocalClock(zone: "Asia/Dubai") { _ in 4 * 3600 }
-  private static let sometime = "Mon 23 Nov 2026 14:05 (Asia/Dubai)"
+  private static let sometime = "Mon 23 Nov 2026 14:05:00 (Asia/Dubai)"
   private static let past = "Mon 23 Nov 2026 13:00 (Asia/Dubai)"
 
   private func sentence(_ delivery: JSON, channel: JSON = .null, seen: String? = now) -> String {

@@ -210,11 +210,11 @@ private func explain(
         == [
           [
             "id": "d1", "eventType": "lead.created", "channel": "slack", "status": "sent", "state": "sent",
-            "sentence": "It was sent via slack at Fri 20 Nov 2026 18:20 (Asia/Dubai).",
+            "sentence": "It was sent via slack at Fri 20 Nov 2026 18:20:01 (Asia/Dubai).",
           ]
         ])
     #expect(
       told.sentences.contains(
-        "Notification d1 via slack: It was sent via slack at Fri 20 Nov 2026 18:20 (Asia/Dubai)."))
+        "Notification d1 via slack: It was sent via slack at Fri 20 Nov 2026 18:20:01 (Asia/Dubai)."))
   }
 }
