@@ -63,7 +63,6 @@ declare
   v_limit integer := coalesce((p ->> 'limit')::integer, 25);
   v_skip integer := 0;
   f public.conversation_search;
-  v_words tsquery;
   -- By segment: which rows, in which order, which come after the cursor's, and what of a row goes into a cursor.
   v_rows text[];
   v_orders text[];

@@ -46,7 +46,7 @@ begin
   select array_agg(id) filter (where status in ('new', 'in-progress')) into v_open from (
     select c.id, c.status from public.conversations c where c.assigned_agent_id = a.id order by c.id for no key update) held;
   if v_open is not null and not coalesce((p ->> 'force')::boolean, false) then
-    raise exception using errcode = 'LP409', message = format('%s has %s open conversations: assign them to others first, or force it', a.name, cardinality(v_open));
+    raise exception using errcode = 'LP409', message = format('the agent has %s open conversations: assign them to others first, or force it', cardinality(v_open));
   end if;
   -- After the clean-up there are no follow-ups.
   if to_regclass('public.follow_up_tasks') is not null then
