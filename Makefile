@@ -9,7 +9,7 @@ SWIFT ?= swift
 LINKED = $(CURDIR)/.build/linked
 RELEASE = --configuration release --static-swift-stdlib -Xlinker -L$(LINKED) -Xlinker -s -Xlinker --gc-sections \
 	-Xlinker --as-needed
-HANDLERS = $(notdir $(wildcard handlers/*))
+HANDLERS = $(notdir $(wildcard handlers/*/*))
 
 # What the product and the commands of its pages need, and what its tests need beside it.
 PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates curl jq
@@ -34,7 +34,7 @@ build: packages ## release executables into bin/
 	@out=$$($(SWIFT) build $(RELEASE) --show-bin-path); \
 	install -m 755 "$$out/leadpipe" "$$out/gateway" "$$out/confine" bin/; \
 	for name in $(HANDLERS); do install -m 755 "$$out/$$name" bin/handlers/; done; \
-	for old in $$(cat bin/.handlers 2>/dev/null); do [ -d "handlers/$$old" ] || rm -f "bin/handlers/$$old"; done; \
+	for old in $$(cat bin/.handlers 2>/dev/null); do case " $(HANDLERS) " in *" $$old "*) ;; *) rm -f "bin/handlers/$$old" ;; esac; done; \
 	echo $(HANDLERS) > bin/.handlers; \
 	rm -rf bin/supabase; cp -r supabase bin/supabase; rm -rf bin/supabase/tests
 	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/handlers/'

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Limits
 import Synchronization
 

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import NIOHTTP1
 
 /// What a page of another origin may do (the Fetch standard's CORS protocol). An origin is on the list, byte for byte, or it

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import NIOHTTP1
 import Wire
 

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Host
 import NIOCore
 import Synchronization

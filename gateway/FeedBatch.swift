@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// An event of a feed as its listeners get it: a block of a `text/event-stream`.

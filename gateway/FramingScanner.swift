@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Host
 
 /// Goes over the bytes of a connection ahead of the parser, and says where they are no HTTP/1 that every reader would

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Host
 
 /// Why no process could take a request.

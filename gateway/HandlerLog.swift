@@ -1,5 +1,5 @@
+import Contract
 import Glibc
-import Handler
 import Host
 
 /// Where the log of a handler goes: into ours. Lines of our own handlers are trusted to be what they look like; what others

@@ -1,6 +1,6 @@
 import CProcess
+import Contract
 import Glibc
-import Handler
 import Host
 
 /// The life of one handler process, on the thread that called: start, feed, drain, end, wait. Whatever the process does, it

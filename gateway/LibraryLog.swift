@@ -1,5 +1,5 @@
+import Contract
 import Glibc
-import Handler
 import Logging
 
 /// What the libraries log, from warnings on, in our own log.

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import NIOCore
 import NIOPosix
 import Synchronization

@@ -1,6 +1,7 @@
-import Handler
+import Contract
 import Host
 import NIOCore
+import OpenAPI
 import Wire
 
 /// GET /api/openapi.json, which no handler could answer, because none may ask the others what they are: a reply that is
@@ -9,7 +10,7 @@ struct OpenAPIEndpoint: ProcessSource {
   private let reply: Reply
 
   private init(_ handlers: [HostedHandler]) {
-    reply = Reply(OpenAPI.document(of: handlers.map(\.description)))
+    reply = Reply(OpenAPI.document(of: handlers.map(\.description), ours: TrustClass.ours))
   }
 
   /// The route with what it leads to.

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 
 /// The path of a request: as it came, and each segment percent-decoded once.
 struct RequestPath: Sendable {

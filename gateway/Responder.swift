@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Host
 import Limits
 import NIOCore

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 
 /// The fixed table of routes: a path is compared with it, segment by segment, and never becomes anything else.
 struct RouteTable<Target: Sendable>: Sendable {

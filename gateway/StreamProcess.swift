@@ -1,6 +1,6 @@
 import CProcess
+import Contract
 import Glibc
-import Handler
 import Host
 
 /// The life of one stream process, on a thread of its own: start, reading of replies and log lines, end. Whatever the

@@ -1,5 +1,5 @@
 /// The gateway: HTTP in, one handler process per request out.
+import Contract
 import Glibc
-import Handler
 
 exit(await Gateway.main(arguments: CommandLine.arguments, environment: processEnvironment()))

@@ -1,5 +1,4 @@
-import Handler
-import Leads
+import Contract
 import Store
 import Wire
 

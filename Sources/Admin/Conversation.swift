@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// A conversation as admin routes show it: the ConversationDTO and its ETag.

@@ -1,5 +1,5 @@
-import Handler
-import Leads
+import Contract
+import Forms
 import Wire
 
 /// What the list of conversations, the search in them and their export can be asked for.

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// By what a request asks to be let in. Only one of them counts: a request that shows two keys is let in by neither.

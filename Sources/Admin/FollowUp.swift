@@ -1,5 +1,5 @@
-import Handler
-import Leads
+import Contract
+import Forms
 import Store
 import Wire
 

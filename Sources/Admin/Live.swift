@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// What happens to leads, as a `text/event-stream` (the HTML standard, Server-sent events) tells it.

@@ -1,4 +1,5 @@
-import Leads
+import Deliveries
+import Forms
 import Wire
 
 /// A message about an event to one recipient: what was, is or will be sent.

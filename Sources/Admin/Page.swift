@@ -1,4 +1,4 @@
-import Leads
+import Forms
 import Wire
 
 /// A part of a list: by the number of a page, or from where a cursor says that the last one ended.

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// A browser's session as the panel sees it, and its cookie.

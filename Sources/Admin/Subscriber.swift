@@ -1,4 +1,4 @@
-import Leads
+import Forms
 import Wire
 
 /// Who gets the newsletter, or did.

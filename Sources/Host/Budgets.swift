@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// How much a request may take: what its client may send, in how much time, and what its handler may.

@@ -1,6 +1,6 @@
 import CProcess
+import Contract
 import Glibc
-import Handler
 import Wire
 
 /// A process that we started: its group is its own, its environment is what was given and nothing else, and it inherits

@@ -1,4 +1,5 @@
-import Handler
+import Contract
+import Sandbox
 
 /// What a handler's process gets, in words: made of what is applied, by the code that applies it. It names settings and never
 /// shows a value of one, but for ports and the paths of files.

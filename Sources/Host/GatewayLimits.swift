@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// What the operator may say about how far the gateway goes, beside how its processes live.

@@ -1,5 +1,6 @@
+import Contract
 import Glibc
-import Handler
+import Sandbox
 import Wire
 
 /// The folder that handlers live in: every executable file of it is one, named by its `--describe`.

@@ -1,5 +1,6 @@
+import Contract
 import Glibc
-import Handler
+import Sandbox
 import Wire
 
 /// A handler found in the folder: where it is, what it says of itself, and what it is trusted with.

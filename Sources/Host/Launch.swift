@@ -1,6 +1,7 @@
 import CProcess
+import Contract
 import Glibc
-import Handler
+import Sandbox
 
 /// How a foreign handler is started: by `bin/confine`, which gives up what the handler may not have and becomes it. The same
 /// type writes that command line and reads it:

@@ -1,5 +1,5 @@
+import Contract
 import Glibc
-import Handler
 import Wire
 
 /// LEADPIPE_OPERATIONS: where the gateway tells its operator how it is. Only this machine can reach it.

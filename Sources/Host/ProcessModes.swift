@@ -1,4 +1,4 @@
-import Handler
+import Contract
 
 /// Where the processes of a handler come from: a new one for each request; the same, but started ahead; or a few that take
 /// many requests.

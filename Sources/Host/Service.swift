@@ -1,6 +1,7 @@
 import CProcess
+import Contract
 import Glibc
-import Handler
+import Sandbox
 
 /// What every service of ours does first. It holds secrets that its handlers are not given: other processes of the same
 /// user may not look into it, and it leaves no core. And where LEADPIPE_SUPERVISED says that somebody supervises it, it is asked to end when that

@@ -45,6 +45,9 @@ package enum TrustClass: String, Sendable, CaseIterable {
     }
   }
 
+  /// The names of our own handlers.
+  package static var ours: Set<String> { Set(table.keys) }
+
   /// Our own handlers. A name that is not here gets `none` until the operator lists it.
   package static let table: [String: TrustClass] = [
     "agent-create": .admin,

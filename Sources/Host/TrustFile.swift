@@ -1,5 +1,6 @@
+import Contract
 import Glibc
-import Handler
+import Sandbox
 import Wire
 
 /// What the operator trusts a handler with that is not ours.

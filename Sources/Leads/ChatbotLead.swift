@@ -1,3 +1,4 @@
+import Forms
 import Wire
 
 extension Lead {

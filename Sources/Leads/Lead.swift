@@ -1,3 +1,4 @@
+import Forms
 import Wire
 
 /// A lead that has passed every check: what the rest of the house works with.

@@ -1,3 +1,4 @@
+import Forms
 import Wire
 
 /// A wish to get the newsletter, checked.

@@ -45,10 +45,10 @@ package struct Score: Sendable, Equatable {
   /// The parts of what we count, with the most that each can be.
   package static let parts = [("budget", 30), ("intent", 25), ("urgency", 15), ("contact", 20), ("engagement", 10)]
 
-  static let intentPoints = ["invest": 25, "buy": 22, "sell": 20, "rent": 15, "browse": 5]
+  package static let intentPoints = ["invest": 25, "buy": 22, "sell": 20, "rent": 15, "browse": 5]
 
   /// From so many dirhams on so many points; below the last one 5.
-  static func budgetScale(_ intent: String?) -> [(amount: Double, points: Int)] {
+  package static func budgetScale(_ intent: String?) -> [(amount: Double, points: Int)] {
     switch intent {
     case "rent": [(500_000, 30), (250_000, 25), (150_000, 20), (80_000, 12)]
     case "invest": [(20_000_000, 30), (10_000_000, 26), (5_000_000, 22), (2_000_000, 16), (1_000_000, 10)]

@@ -1,3 +1,4 @@
+import Forms
 import Wire
 
 /// A form of the website that makes a lead: contact, property inquiry, valuation.

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// A stand-in for Slack, Telegram, a mail server and Resend on this machine: what arrives is written to a file and shown on a

@@ -1,5 +1,5 @@
+import Contract
 import Glibc
-import Handler
 import Wire
 
 /// What has arrived: all of it in the file, the last 500 in memory. The stand-ins decide here, one at a time.

@@ -1,5 +1,5 @@
+import Contract
 import HTTPTypes
-import Handler
 import Hummingbird
 import Logging
 import NIOCore

@@ -1,5 +1,5 @@
-import Handler
-import Leads
+import Contract
+import Deliveries
 
 extension Channel {
   /// The channels and recipients that are configured, as `leadpipe channels` prints them: names, no secrets.

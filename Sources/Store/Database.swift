@@ -1,6 +1,6 @@
 import CPostgres
+import Contract
 import Glibc
-import Handler
 import Wire
 
 /// One connection to PostgreSQL, opened at the first call and again when it broke. Nothing waits longer than the deadline

@@ -1,5 +1,5 @@
-import Handler
-import Leads
+import Contract
+import Deliveries
 import Wire
 
 extension Database {

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// The functions of the database that handlers call: one call, one transaction, jsonb in and out.

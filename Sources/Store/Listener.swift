@@ -1,5 +1,5 @@
+import Contract
 import Glibc
-import Handler
 import Wire
 
 /// A session that hears what captures say after their commit, wherever they run. It mends itself, and the log has a line

@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// How many messages a second a channel may be sent, by however many workers: Slack and Telegram take one, and hold back who

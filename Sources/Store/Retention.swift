@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// How long what is finished is kept.

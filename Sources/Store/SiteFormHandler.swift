@@ -1,4 +1,5 @@
-import Handler
+import Contract
+import Forms
 import Leads
 import Wire
 

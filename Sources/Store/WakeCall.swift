@@ -1,4 +1,4 @@
-import Handler
+import Contract
 import Wire
 
 /// How a capture wakes the workers: that of its own machine by a datagram at once; those of others, with WAKE=notify, by a

@@ -1,4 +1,5 @@
-import Leads
+import Deliveries
+import Forms
 
 extension Channel {
   /// The channels that the settings configure, with their recipients: Slack by its webhook, Telegram by token and chat,

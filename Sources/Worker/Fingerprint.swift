@@ -1,5 +1,3 @@
-import Leads
-
 /// A text for each channel that changes when its settings do. Of the settings it holds sixteen bits: enough to notice a
 /// change, too few to find a secret by.
 package enum Fingerprint {

@@ -1,4 +1,4 @@
-import Leads
+import Deliveries
 import Wire
 
 /// The way of one channel's deliveries through its steps: begin, send, record. Begun and recorded in batches, sent in order and

@@ -1,5 +1,5 @@
+import Contract
 import Glibc
-import Handler
 
 /// The socket that handlers tap after a commit.
 final class WakeSocket {

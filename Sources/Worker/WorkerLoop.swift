@@ -1,7 +1,7 @@
+import Contract
+import Deliveries
 import Glibc
-import Handler
 import Host
-import Leads
 import Wire
 
 /// The loop that joins the steps: claims what is due, leads each channel's deliveries through their steps in a lane of

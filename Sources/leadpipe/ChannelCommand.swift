@@ -1,5 +1,5 @@
 import ArgumentParser
-import Leads
+import Deliveries
 import Store
 import Wire
 

@@ -1,6 +1,7 @@
+import Admin
 import ArgumentParser
+import Deliveries
 import Glibc
-import Leads
 import Store
 import Wire
 

@@ -1,6 +1,6 @@
+import Admin
 import ArgumentParser
 import Glibc
-import Leads
 import Store
 import Wire
 

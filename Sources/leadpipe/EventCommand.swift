@@ -1,5 +1,4 @@
 import ArgumentParser
-import Leads
 import Store
 import Wire
 

@@ -1,6 +1,6 @@
+import Admin
 import ArgumentParser
-import Handler
-import Leads
+import Contract
 import Store
 import Wire
 

@@ -1,13 +1,14 @@
 import Admin
 import ArgumentParser
-import Delivery
+import Contract
+import Deliveries
+import Forms
 import FoundationEssentials
 import Glibc
-import Handler
 import Host
-import Leads
 import Limits
 import Store
+import Transports
 import Worker
 
 /// The settings of the whole product, so that a wrong one is found at the start and all are named at once.

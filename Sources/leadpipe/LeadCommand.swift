@@ -1,5 +1,5 @@
+import Admin
 import ArgumentParser
-import Leads
 import Store
 import Wire
 

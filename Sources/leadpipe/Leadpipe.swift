@@ -1,7 +1,7 @@
 import ArgumentParser
+import Contract
 import FoundationEssentials
 import Glibc
-import Handler
 import Host
 
 /// The command of the house: a table of contents.

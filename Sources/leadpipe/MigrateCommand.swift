@@ -1,7 +1,7 @@
 import ArgumentParser
+import Contract
 import FoundationEssentials
 import Glibc
-import Handler
 import Store
 import Wire
 

@@ -1,6 +1,7 @@
 import ArgumentParser
-import Handler
+import Contract
 import Host
+import OpenAPI
 import Wire
 
 struct OpenAPICommand: ParsableCommand {
@@ -8,5 +9,8 @@ struct OpenAPICommand: ParsableCommand {
     commandName: "openapi", abstract: "Print the HTTP interface as an OpenAPI 3.1 document.",
     discussion: "Made from the handlers' own descriptions; the gateway serves the same under /api/openapi.json.")
 
-  func run() throws { print(OpenAPI.document(of: try Layout().folder().handlers.map(\.description)).text) }
+  func run() throws {
+    let handlers = try Layout().folder().handlers
+    print(OpenAPI.document(of: handlers.map(\.description), ours: TrustClass.ours).text)
+  }
 }

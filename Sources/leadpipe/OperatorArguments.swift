@@ -1,6 +1,7 @@
 import ArgumentParser
+import Deliveries
+import Forms
 import Glibc
-import Leads
 import Wire
 
 /// What `--json` means, and who asks, in every command of the operator.

@@ -1,7 +1,8 @@
 import Admin
 import ArgumentParser
+import Contract
+import Forms
 import Glibc
-import Handler
 import Leads
 import Store
 import Wire

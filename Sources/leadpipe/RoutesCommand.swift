@@ -1,6 +1,8 @@
 import ArgumentParser
-import Handler
+import Contract
 import Host
+import OpenAPI
+import Sandbox
 
 struct Routes: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,5 +1,5 @@
+import Deliveries
 import Host
-import Leads
 import Wire
 import Worker
 

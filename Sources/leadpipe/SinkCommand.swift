@@ -1,6 +1,6 @@
 import ArgumentParser
+import Contract
 import Glibc
-import Handler
 import Host
 import Sink
 

@@ -1,8 +1,9 @@
+import Admin
 import ArgumentParser
+import Contract
+import Deliveries
 import Glibc
-import Handler
 import Host
-import Leads
 import Store
 import Wire
 import Worker

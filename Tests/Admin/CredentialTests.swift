@@ -1,7 +1,6 @@
-import Handler
+import Contract
 import Testing
 import Wire
-
 @testable import Admin
 
 @Suite("Who asks") struct CredentialTests {

@@ -8,29 +8,43 @@ import pytest
 import handlers
 from parts import BIN, HANDLERS, REPO
 
-# DESIGN §3, with the rooms as Package.swift has them: what each may import of ours.
+# Each module with the modules of ours that it may import, as Package.swift has them.
 ROOMS = {
     "Wire": set(),
-    "Handler": {"Wire", "CProcess"},
-    "Leads": {"Wire"},
+    "Sandbox": {"CProcess"},
+    "Contract": {"Wire", "Sandbox", "CProcess"},
+    "Forms": {"Wire"},
+    "Leads": {"Wire", "Forms"},
+    "Deliveries": {"Wire", "Forms"},
     "Limits": set(),
-    "Store": {"Wire", "Handler", "Leads", "CPostgres"},
-    "Delivery": {"Wire", "Handler", "Leads", "CCurl"},
-    "Admin": {"Wire", "Handler", "Leads", "Store"},
-    "Host": {"Wire", "Handler", "CProcess"},
-    "Worker": {"Wire", "Handler", "Leads", "Host"},
+    "Store": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "CPostgres"},
+    "Transports": {"Wire", "Contract", "Forms", "Deliveries", "CCurl"},
+    "Admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"},
+    "OpenAPI": {"Wire", "Contract"},
+    "Host": {"Wire", "Contract", "Sandbox", "CProcess"},
+    "Worker": {"Wire", "Contract", "Forms", "Deliveries", "Host"},
     "confine": {"Host"},
-    "Sink": {"Wire", "Handler"},
+    "Sink": {"Wire", "Contract"},
     "Samples": {"Wire"},
-    "gateway": {"Wire", "Handler", "Host", "Limits", "CProcess"},
-    "leadpipe": {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Admin", "Host", "Worker", "Sink", "Samples"},
+    "gateway": {"Wire", "Contract", "Sandbox", "Host", "OpenAPI", "Limits", "CProcess"},
+    "leadpipe": {
+        "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "Transports", "Admin", "OpenAPI", "Host", "Worker",
+        "Sink", "Samples",
+    },
 }
-HANDLER_ROOMS = {"Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Admin"}
+# What a handler may link, by its trust class.
+HANDLER_ROOMS = {
+    "intake": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"},
+    "admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "Admin"},
+    "worker": {"Wire", "Contract", "Forms", "Deliveries", "Store", "Transports"},
+    "none": {"Wire", "Contract", "Limits"},
+}
 C_ROOMS = {"CPostgres", "CCurl", "CProcess"}
 OURS = set(ROOMS) | C_ROOMS
 SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()", re.IGNORECASE)
 
-HANDLER_NAMES = sorted(path.name for path in (REPO / "handlers").iterdir() if path.is_dir())
+HANDLER_CLASS = {path.name: path.parent.name for path in (REPO / "handlers").glob("*/*") if path.is_dir()}
+HANDLER_NAMES = sorted(HANDLER_CLASS)
 
 
 def sources(folder):
@@ -64,20 +78,20 @@ def test_there_is_no_room_that_this_test_does_not_know():
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
 def test_a_handler_imports_the_rooms_and_never_foundation(name):
-    for path in sources(f"handlers/{name}"):
-        assert imports(path) <= HANDLER_ROOMS | {"FoundationEssentials", "Glibc"}, path
+    for path in sources(f"handlers/{HANDLER_CLASS[name]}/{name}"):
+        assert imports(path) <= HANDLER_ROOMS[HANDLER_CLASS[name]] | {"FoundationEssentials", "Glibc"}, path
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
 def test_a_handlers_main_is_a_sentence(name):
-    lines = (REPO / "handlers" / name / "main.swift").read_text().splitlines()
+    lines = (REPO / "handlers" / HANDLER_CLASS[name] / name / "main.swift").read_text().splitlines()
     assert len(lines) <= 40
     assert not any(line.startswith("var ") for line in lines)
 
 
 def test_only_rooms_for_whole_programs_import_foundation():
     """It costs milliseconds at every start of a handler, so no room that a handler links may."""
-    for room in ("Wire", "Handler", "Leads", "Limits", "Store", "Delivery", "Admin"):
+    for room in sorted(set().union(*HANDLER_ROOMS.values(), {"Sandbox"})):
         for path in sources(folder_of(room)):
             assert "Foundation" not in imports(path), path
 
@@ -95,11 +109,11 @@ def test_the_search_for_sql_finds_sql():
     assert any(SQL.search(code(path)) for path in sources("Sources/Store"))
 
 
-def test_only_delivery_says_curl():
-    for folder in ["handlers", *(folder_of(room) for room in ROOMS if room != "Delivery")]:
+def test_only_transports_say_curl():
+    for folder in ["handlers", *(folder_of(room) for room in ROOMS if room != "Transports")]:
         for path in sources(folder):
             assert not re.search(r"\bcurl_easy|\bCURL[A-Z]*_|\bCCurl\b", code(path)), path
-    assert any("CURLOPT_" in code(path) for path in sources("Sources/Delivery"))
+    assert any("CURLOPT_" in code(path) for path in sources("Sources/Transports"))
 
 
 def test_the_gateway_knows_no_lead():
@@ -112,7 +126,7 @@ def test_the_gateway_knows_no_lead():
 def package():
     """The handlers of Package.swift with the rooms they name."""
     text = (REPO / "Package.swift").read_text()
-    return {name: set(re.findall(r'"(\w+)"', uses)) for name, uses in re.findall(r'handler\("([a-z-]+)", \[(.*?)\]\)', text)}
+    return {name: set(re.findall(r'"(\w+)"', uses)) for name, uses in re.findall(r'handler\("[a-z]+", "([a-z-]+)", \[(.*?)\]\)', text)}
 
 
 def trust():
@@ -138,15 +152,15 @@ def describe(name):
 
 def test_folder_package_trust_table_and_binaries_list_the_same_handlers():
     assert HANDLER_NAMES == sorted(package())
-    assert HANDLER_NAMES == sorted(trust())
+    assert HANDLER_CLASS == trust()
     assert HANDLER_NAMES == sorted(path.name for path in HANDLERS.iterdir())
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
 def test_package_and_imports_agree(name):
     """What a handler imports it has declared, and what it has declared it imports."""
-    used = set().union(*(imports(path) for path in sources(f"handlers/{name}"))) & HANDLER_ROOMS
-    assert used - {"Wire", "Handler"} <= package()[name]
+    used = set().union(*(imports(path) for path in sources(f"handlers/{HANDLER_CLASS[name]}/{name}"))) & OURS
+    assert used - {"Wire", "Contract"} == package()[name]
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)

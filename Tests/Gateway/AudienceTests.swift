@@ -1,5 +1,4 @@
 import Testing
-
 @testable import gateway
 
 /// Who hears what of a feed, and who is dropped, without any socket.

@@ -1,9 +1,8 @@
-import Handler
+import Contract
 import Limits
 import NIOHTTP1
 import Testing
 import Wire
-
 @testable import gateway
 
 /// Which keys count for themselves, and who is held up, without a gateway around it.

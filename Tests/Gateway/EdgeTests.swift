@@ -1,9 +1,8 @@
-import Handler
+import Contract
 import Host
 import Limits
 import NIOHTTP1
 import Testing
-
 @testable import gateway
 
 /// Who may read a reply, and how often one may ask.

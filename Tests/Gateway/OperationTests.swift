@@ -1,9 +1,8 @@
+import Contract
 import Foundation
 import Glibc
-import Handler
 import Host
 import Testing
-
 @testable import gateway
 
 /// Starting, stopping and being overrun.

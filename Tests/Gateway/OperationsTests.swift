@@ -1,9 +1,8 @@
+import Contract
 import Glibc
-import Handler
 import Host
 import NIOCore
 import Testing
-
 @testable import gateway
 
 /// What the operator is told, and when the gateway says less: the decisions, without a listener.

@@ -1,7 +1,6 @@
-import Handler
+import Contract
 import NIOHTTP1
 import Testing
-
 @testable import gateway
 
 @Suite struct RequestHeadTests {

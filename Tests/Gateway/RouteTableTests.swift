@@ -1,6 +1,5 @@
-import Handler
+import Contract
 import Testing
-
 @testable import gateway
 
 @Suite struct RouteTableTests {

@@ -1,5 +1,4 @@
 import Testing
-
 @testable import gateway
 
 /// Who gets a request, and when processes come and go, without any process.

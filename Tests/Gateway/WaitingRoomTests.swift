@@ -1,5 +1,4 @@
 import Testing
-
 @testable import gateway
 
 /// How many may wait, without any request.

@@ -1,5 +1,5 @@
+import Contract
 import Glibc
-import Handler
 import Host
 import Testing
 import Wire

@@ -1,6 +1,7 @@
+import Contract
 import Glibc
-import Handler
 import Host
+import Sandbox
 import Testing
 import Wire
 

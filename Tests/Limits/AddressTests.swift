@@ -1,6 +1,5 @@
 import Glibc
 import Testing
-
 @testable import Limits
 
 @Suite("Addresses of clients") struct AddressTests {

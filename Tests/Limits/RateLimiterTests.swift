@@ -1,5 +1,4 @@
 import Testing
-
 @testable import Limits
 
 @Suite("How many requests a client may make") struct RateLimiterTests {

@@ -1,3 +1,4 @@
+import Forms
 import Leads
 import Samples
 import Testing

@@ -1,7 +1,6 @@
-import Handler
+import Contract
 import Testing
 import Wire
-
 @testable import Sink
 
 @Suite("How the sink is told to fail")

@@ -1,5 +1,4 @@
 import Testing
-
 @testable import Sink
 
 @Suite("The sink's SMTP session")

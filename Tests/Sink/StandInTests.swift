@@ -1,6 +1,5 @@
 import Testing
 import Wire
-
 @testable import Sink
 
 @Suite("The sink's stand-ins")

@@ -1,4 +1,4 @@
-import Leads
+import Deliveries
 import Testing
 import Wire
 import Worker

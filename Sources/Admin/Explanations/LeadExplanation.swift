@@ -1,0 +1,126 @@
+import Leads
+import Wire
+
+/// Why a conversation stands as it does: its score, its deadline, its notifications, and what is due next; of the facts that
+/// `explain_conversation` gives.
+package struct LeadExplanation {
+  private let facts: JSON
+  private let clock: LocalClock
+  private let score: ScoreExplanation
+  private let deadline: DeadlineExplanation
+
+  /// - Parameters:
+  ///   - hours: as they are now; a deadline that was made by others is told as such.
+  package init(_ facts: JSON, hours: OfficeHours?, clock: LocalClock) {
+    self.facts = facts
+    self.clock = clock
+    let lead = facts["conversation"] ?? [:]
+    score = ScoreExplanation(lead)
+    deadline = DeadlineExplanation(
+      lead, additions: (facts["additions"]?.array ?? []).compactMap { $0.string.flatMap(Instant.init(iso8601:)) },
+      hours: hours, clock: clock)
+  }
+
+  package var document: JSON {
+    [
+      "id": facts["conversation"]?["id"] ?? .null, "score": score.document, "sla": deadline.document,
+      "deliveries": .array(deliveries), "sentences": .array(sentences.map(JSON.string)),
+    ]
+  }
+
+  /// All of it, for people to read from the beginning to the end.
+  package var sentences: [String] {
+    score.sentences + [deadline.sentence]
+      + deliveries.map { delivery in
+        let id = delivery["id"]?.string ?? ""
+        return "Notification \(id) via \(delivery["channel"]?.string ?? ""): \(delivery["sentence"]?.string ?? "")"
+      } + [next]
+  }
+
+  private var deliveries: [JSON] {
+    (facts["deliveries"]?.array ?? []).map { standing in
+      let delivery = (standing["delivery"] ?? [:])
+        .setting("eventType", standing["event"]?["type"] ?? .null)
+        .setting("sentence", .string(DeliveryStanding(standing, clock: clock).sentence))
+      return .object(
+        ["id", "eventType", "channel", "status", "state", "sentence"].map { JSON.Member($0, delivery[$0] ?? .null) })
+    }
+  }
+
+  /// What somebody has to do next.
+  private var next: String {
+    let lead = facts["conversation"] ?? [:]
+    let now = facts["now"]?.string.flatMap(Instant.init(iso8601:)) ?? .now
+    var steps: [(what: String, at: Instant)] = []
+    let isOpen = ["new", "in-progress"].contains(lead["status"]?.string ?? "")
+    if isOpen, lead["firstResponseAt"]?.string == nil, let deadline = deadline.deadline {
+      steps.append(("a first answer", deadline))
+    }
+    if let at = facts["followUp"]?["at"]?.string.flatMap(Instant.init(iso8601:)) {
+      let type = facts["followUp"]?["reminderType"]?.string ?? ""
+      let way = ["call": "telephone", "email": "mail", "sms": "SMS", "whatsapp": "WhatsApp"][type] ?? type
+      steps.append(("a follow-up by \(way)", at))
+    }
+    guard let step = steps.min(by: { $0.at < $1.at }) else {
+      return isOpen ? "Nothing is due." : "It is closed, and nothing is due."
+    }
+    let time = "\(clock.text(step.at)) (\(clock.zone))"
+    return step.at <= now ? "Next is \(step.what), overdue since \(time)." : "Next is \(step.what), due by \(time)."
+  }
+}
+
+extension LeadExplanation {
+  package static let schema: JSON = [
+    "type": "object", "required": ["id", "score", "sla", "deliveries", "sentences"],
+    "properties": [
+      "id": ["type": "string", "format": "uuid"],
+      "score": [
+        "type": "object", "required": ["total", "quality", "source", "parts"],
+        "properties": [
+          "total": ["type": "integer"], "quality": ["enum": .array(Lead.qualities.map(JSON.string))],
+          "source": ["enum": ["client", "server", "agent", "unknown"]],
+          "parts": [
+            "type": "array",
+            "items": [
+              "type": "object", "required": ["name", "points", "of", "why"],
+              "properties": [
+                "name": ["type": "string"], "points": ["type": "number"], "of": ["type": ["integer", "null"]],
+                "why": ["type": "string"],
+              ],
+            ],
+          ],
+        ],
+      ],
+      "sla": [
+        "type": "object", "required": ["state", "deadline", "intervals", "sentence"],
+        "properties": [
+          "state": ["enum": ["ok", "warning", "breached", "met"]],
+          "deadline": ["type": ["string", "null"], "format": "date-time"],
+          "intervals": [
+            "type": "array",
+            "items": [
+              "type": "object", "required": ["from", "to", "seconds", "local"],
+              "properties": [
+                "from": ["type": "string", "format": "date-time"], "to": ["type": "string", "format": "date-time"],
+                "seconds": ["type": "integer"],
+                "local": ["type": "string", "description": "the same on the clock of TIME_ZONE"],
+              ],
+            ],
+          ],
+          "sentence": ["type": "string"],
+        ],
+      ],
+      "deliveries": [
+        "type": "array",
+        "items": [
+          "type": "object", "required": ["id", "eventType", "channel", "status", "state", "sentence"],
+          "properties": [
+            "id": ["type": "string", "format": "uuid"], "eventType": ["type": "string"], "channel": ["type": "string"],
+            "status": ["type": "string"], "state": ["type": "string"], "sentence": ["type": "string"],
+          ],
+        ],
+      ],
+      "sentences": ["type": "array", "items": ["type": "string"]],
+    ],
+  ]
+}

@@ -1,0 +1,67 @@
+import Leads
+import Store
+import Wire
+
+/// An entry of the timeline in the words that a person would use: what the machinery writes down for itself is told anew, what people
+/// wrote stays as it is.
+package enum TimelineEntry {
+  /// - Parameter entry: as `list_timeline` gives it.
+  package static func told(_ entry: JSON) -> JSON {
+    switch entry["type"]?.string {
+    case "notification_sent": notification(entry)
+    case "created" where entry["title"]?.string == "Lead Created": arrival(entry)
+    case "note_added" where entry["title"]?.string == "Lead Updated": addition(entry)
+    default: entry
+    }
+  }
+
+  private static let sources = [
+    "chatbot": "the chatbot", "contact_form": "the contact form", "property_inquiry": "an inquiry about a property",
+    "sell_submission": "a request for a valuation",
+  ]
+
+  private static func arrival(_ entry: JSON) -> JSON {
+    let prefix = "Captured from "
+    let told = entry.setting("title", "New lead").setting("actorType", "customer")
+    guard let text = entry["description"]?.string, text.hasPrefix(prefix) else { return told }
+    let source = String(text.dropFirst(prefix.count))
+    return told.setting("description", .string("By " + (sources[source] ?? source)))
+  }
+
+  private static func addition(_ entry: JSON) -> JSON {
+    let count = entry["metadata"]?["messagesAdded"]?.integer ?? 0
+    let words = count == 0 ? "No new message" : count == 1 ? "1 new message" : "\(count) new messages"
+    return entry.setting("title", "The customer went on").setting("description", .string(words))
+  }
+
+  /// How people call the channels.
+  package static func ways(_ channel: String) -> String {
+    ["slack": "on Slack", "telegram": "on Telegram", "email": "by mail"][channel] ?? "via \(channel)"
+  }
+
+  private static func notification(_ entry: JSON) -> JSON {
+    let title = entry["title"]?.string ?? ""
+    guard let channel = entry["metadata"]?["channel"]?.string else { return entry }
+    let way = ways(channel)
+    // Who asked for it is a person.
+    let actor: JSON = entry["actorName"]?.string == nil ? entry["actorType"] ?? "system" : "agent"
+    let (words, description): (String, JSON) =
+      if title.hasPrefix("Notification sent ") {
+        ("The team was notified \(way)", entry["description"] ?? .null)
+      } else if title.hasPrefix("Notification failed ") {
+        ("The team could not be notified \(way)", entry["description"] ?? .null)
+      } else if title.hasPrefix("Notification parked") {
+        (
+          "The team may not have been notified \(way)",
+          "Nobody knows whether the message arrived. It is not sent again until somebody asks for it."
+        )
+      } else if title.hasPrefix("Notification to be tried again ") {
+        ("Another try to notify the team \(way)", entry["description"] ?? .null)
+      } else if title.hasPrefix("Notification to be sent once more ") {
+        ("The team is to be notified once more \(way)", entry["description"] ?? .null)
+      } else {
+        (title, entry["description"] ?? .null)
+      }
+    return entry.setting("title", .string(words)).setting("description", description).setting("actorType", actor)
+  }
+}

@@ -1,0 +1,87 @@
+import Forms
+import Wire
+
+extension Wording {
+  /// A label and how its value is read from an event's payload. Where a value is absent the notice says N/A, or leaves
+  /// the row out when it `mayBeAbsent`.
+  struct Row: Sendable {
+    let label: String
+    var mayBeAbsent = false
+    var isLong = false
+    let value: @Sendable (JSON) -> String?
+
+    init(_ label: String, _ key: String) { self.init(label, Wording.line(key)) }
+
+    init(_ label: String, mayBeAbsent: Bool = false, _ value: @escaping @Sendable (JSON) -> String?) {
+      self.label = label
+      self.mayBeAbsent = mayBeAbsent
+      self.value = value
+    }
+
+    /// A text that keeps its line feeds.
+    static func long(_ label: String, _ key: String) -> Row {
+      var row = Row(label) { payload in text(payload[key], keepsLines: true) }
+      row.isLong = true
+      return row
+    }
+  }
+
+  /// The text or number under `key`, on one line.
+  static func line(_ key: String) -> @Sendable (JSON) -> String? {
+    { payload in text(payload[key], keepsLines: false) }
+  }
+
+  /// `85/100 (hot)`; either half alone where the other is absent.
+  static let score: @Sendable (JSON) -> String? = { payload in
+    let quality = line("leadQuality")(payload)
+    guard let score = payload["leadScore"]?.integer else { return quality }
+    return "\(score)/100" + (quality.map { " (\($0))" } ?? "")
+  }
+
+  /// Where a link to a property leads: under its title a button hides it.
+  static let propertyHost: @Sendable (JSON) -> String? = { payload in
+    payload["propertyUrl"]?.string.flatMap(WebAddress.init)?.host
+  }
+
+  static let duration: @Sendable (JSON) -> String? = { payload in
+    payload["durationMinutes"]?.integer.map { $0 == 1 ? "1 minute" : "\($0) minutes" }
+  }
+
+  /// A moment for people, to the minute, in UTC and saying so.
+  static func moment(_ key: String) -> @Sendable (JSON) -> String? {
+    { payload in
+      payload[key]?.string.flatMap(Instant.init(iso8601:)).map {
+        let text = $0.iso8601
+        return "\(text.prefix(10)) \(text.dropFirst(11).prefix(5)) UTC"
+      }
+    }
+  }
+
+  /// `12 minutes left`, or `7 minutes over` below zero.
+  static let remaining: @Sendable (JSON) -> String? = { payload in
+    payload["minutesRemaining"]?.integer.map { $0 < 0 ? "\($0.magnitude) minutes over" : "\($0) minutes left" }
+  }
+
+  /// A string or number as text; nil for what is absent, of another kind, or blank. Control characters and the
+  /// characters that turn the direction of all text after them are dropped: intake drops them too, but a payload may
+  /// have come another way.
+  private static func text(_ json: JSON?, keepsLines: Bool) -> String? {
+    let raw: String
+    switch json {
+    case .string(let text), .number(let text): raw = text
+    default: return nil
+    }
+    var out = String.UnicodeScalarView()
+    for scalar in raw.unicodeScalars {
+      switch scalar.value {
+      case 0x0A where keepsLines: out.append(scalar)
+      case 0x09, 0x0A, 0x2028, 0x2029, 0x85: if out.last != " " { out.append(" ") }
+      case 0..<0x20, 0x7F..<0xA0, 0x202A...0x202E, 0x2066...0x2069: continue
+      default: out.append(scalar)
+      }
+    }
+    let isBlank = { (scalar: Unicode.Scalar) in scalar.properties.isWhitespace }
+    let trimmed = out.drop(while: isBlank).reversed().drop(while: isBlank).reversed()
+    return trimmed.isEmpty ? nil : String(String.UnicodeScalarView(trimmed))
+  }
+}

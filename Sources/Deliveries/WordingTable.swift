@@ -1,0 +1,90 @@
+import Forms
+
+/// The words for one source of events: what stands above the facts, and which facts are shown in which order.
+struct Wording: Sendable {
+  let header: String
+  /// The mail's headline without the name that follows it.
+  let subject: String
+  let rows: [Row]
+  /// The button to the conversation; nil for events that have none.
+  var adminLabel: String? = "View in Admin Panel"
+  var showsProperty = false
+
+  /// An SLA event is worded by its type, for it carries the source of the lead it warns about.
+  static func of(eventType: String, source: String?) -> Wording {
+    switch (eventType, source) {
+    case ("sla.warning", _): sla("⚠️ SLA Warning")
+    case ("sla.breached", _): sla("🚨 SLA BREACHED")
+    case ("newsletter.subscribed", _): newsletter
+    case ("channel.test", _): channelTest
+    case ("lead.created", "chatbot"): chatbot
+    case ("lead.created", "contact_form"): contactForm
+    case ("lead.created", "property_inquiry"): propertyInquiry
+    case ("lead.created", "sell_submission"): sellSubmission
+    case ("lead.created", _): plain("🔔 New Lead")
+    default: plain("🔔 Event \(eventType)")
+    }
+  }
+
+  private static let person: [Row] = [
+    Row("Name", "customerName"), Row("Email", "customerEmail"), Row("Phone", "customerPhone"),
+  ]
+
+  private static let chatbot = Wording(
+    header: "🤖 New Chatbot Conversation", subject: "🤖 New Chatbot Lead",
+    rows: [
+      Row("Name", "customerName"), Row("Intent", "intent"), Row("Email", "customerEmail"),
+      Row("Phone", "customerPhone"), Row("Budget", "budget"), Row("Property Type", "propertyType"),
+      Row("Area", "preferredArea"), Row("Lead Score", score), Row("Duration", mayBeAbsent: true, duration),
+    ])
+
+  private static let contactForm = Wording(
+    header: "📬 New Contact Form Message", subject: "📬 New Contact Form Message",
+    rows: [
+      Row("Name", "customerName"), Row("Department", "department"), Row("Email", "customerEmail"),
+      Row("Phone", "customerPhone"), Row("Subject", "subject"), .long("Message", "message"),
+    ])
+
+  private static let propertyInquiry = Wording(
+    header: "🏠 New Property Inquiry", subject: "🏠 New Property Inquiry",
+    rows: [
+      Row("Name", "customerName"), Row("Property", "propertyTitle"),
+      Row("Property at", mayBeAbsent: true, propertyHost),
+      Row("Email", "customerEmail"), Row("Phone", "customerPhone"), .long("Message", "message"),
+    ], adminLabel: "View in Admin", showsProperty: true)
+
+  private static let sellSubmission = Wording(
+    header: "🏷️ New Valuation Request", subject: "🏷️ New Valuation Request",
+    rows: person + [
+      Row("Type", "propertyType"), Row("Address", "propertyAddress"), Row("Expected Price", "expectedPrice"),
+      .long("Description", "propertyDescription"), Row("Urgency", "urgency"),
+    ])
+
+  private static let newsletter = Wording(
+    header: "📧 New Newsletter Subscription", subject: "📧 New Newsletter Subscription",
+    rows: [
+      Row("Email") { line("email")($0) ?? line("customerEmail")($0) }, Row("Source", "source"),
+      Row("Subscribed At", moment("subscribedAt")),
+    ], adminLabel: nil)
+
+  private static let channelTest = Wording(
+    header: "🔧 Test Message", subject: "Test message from Leadpipe",
+    rows: [
+      Row("Message") { _ in "This channel works: new leads arrive here." }, Row("Asked for by", "by"),
+      Row("Asked for at", moment("askedAt")),
+    ], adminLabel: nil)
+
+  private static func sla(_ header: String) -> Wording {
+    Wording(
+      header: header, subject: header,
+      rows: [
+        Row("Name", "customerName"), Row("Phone", "customerPhone"), Row("Score", score),
+        Row("Deadline", moment("slaResponseDeadline")), Row("Time", mayBeAbsent: true, remaining),
+        Row("Agent", "assignedAgentName"),
+      ])
+  }
+
+  private static func plain(_ header: String) -> Wording {
+    Wording(header: header, subject: header, rows: person + [Row("Source", mayBeAbsent: true, line("source"))])
+  }
+}

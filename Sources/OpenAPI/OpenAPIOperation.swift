@@ -1,0 +1,125 @@
+import Contract
+import Wire
+
+/// One method of one path, as OpenAPI says it.
+struct OpenAPIOperation {
+  let description: Description
+  let method: String
+  /// The names in the path's braces, in their order.
+  let parameters: [String]
+  let id: String
+  let family: String
+  /// Whether a process answers, which may break down or be too slow.
+  let hasProcess: Bool
+  /// Whether it keeps this product's rules for replies.
+  let isOurs: Bool
+
+  private var isAdmin: Bool { description.access == .admin }
+  private var changes: Bool { method != "GET" }
+
+  var document: JSON {
+    var operation: JSON = [
+      "operationId": .string(id), "summary": .string(description.summary), "tags": [.string(family)],
+      "security": security,
+    ]
+    let parameters = pathParameters + named(description.query, "query") + named(description.headers, "header")
+    if !parameters.isEmpty { operation = operation.setting("parameters", .array(parameters)) }
+    if let body = requestBody { operation = operation.setting("requestBody", body) }
+    return operation.setting("responses", responses)
+  }
+
+  // MARK: - What is asked
+
+  /// A session counts beside the key; what changes something needs its second half as well. Where a session is given the key may stand
+  /// in the body.
+  private var security: JSON {
+    guard isAdmin else { return [] }
+    if method == "POST", description.replyHeaders?["properties"]?["Set-Cookie"] != nil {
+      return [["adminKey": []], ["bearer": []], [:]]
+    }
+    return [["adminKey": []], ["bearer": []], changes ? ["session": [], "csrf": []] : ["session": []]]
+  }
+
+  /// An id of ours is a UUID, and any other parameter a word of letters and digits; a foreign handler's may be anything.
+  private var pathParameters: [JSON] {
+    parameters.map { name in
+      let word: JSON = ["type": "string", "minLength": 1]
+      let own: JSON =
+        name == "id"
+        ? ["type": "string", "format": "uuid"] : ["type": "string", "pattern": "^[0-9A-Za-z_-]{1,100}$"]
+      return ["name": .string(name), "in": "path", "required": true, "schema": isOurs ? own : word]
+    }
+  }
+
+  /// The properties of an object's schema as parameters. Repeated ones mean the same as commas in one.
+  private func named(_ schema: JSON?, _ place: String) -> [JSON] {
+    guard let schema = schema.map(sound) else { return [] }
+    let required = Set((schema["required"]?.array ?? []).compactMap(\.string))
+    return (schema["properties"]?.members ?? []).map { member in
+      let isRequired = required.contains(member.key)
+      let parameter: JSON = [
+        "name": .string(member.key), "in": .string(place), "required": .bool(isRequired),
+      ]
+      // An object is written as JSON.
+      if place == "query", member.value["type"] == "object" {
+        return parameter.setting("content", ["application/json": ["schema": member.value]])
+      }
+      guard place == "query" else { return parameter.setting("schema", member.value) }
+      return parameter.setting("schema", member.value).setting("style", "form").setting("explode", true)
+        .setting("allowEmptyValue", .bool(!isRequired))
+    }
+  }
+
+  /// A schema that names no member describes no body.
+  private var requestBody: JSON? {
+    guard changes, !description.input.removing("type").isEmptyObject else { return nil }
+    return [
+      "required": true, "content": ["application/json": ["schema": sound(description.input)]],
+    ]
+  }
+
+  private func sound(_ schema: JSON) -> JSON { OpenAPISchema.sound(schema, isOurs: isOurs) }
+
+  // MARK: - What is answered
+
+  private var responses: JSON {
+    var responses: [Int: JSON] = [:]
+    for status in problems {
+      responses[status] = ["$ref": .string("#/components/responses/" + OpenAPIComponents.name(of: status))]
+    }
+    for status in description.statuses { responses[status] = reply(status, isProblemToo: responses[status] != nil) }
+    return .object(responses.sorted { $0.key < $1.key }.map { .init(String($0.key), $0.value) })
+  }
+
+  /// What any request may come to, what only an admin's may, and what the handler says itself.
+  private var problems: Set<Int> {
+    var problems = OpenAPIComponents.general.union(description.problems)
+    if hasProcess { problems.formUnion(OpenAPIComponents.ofProcesses) }
+    if isAdmin { problems.formUnion([401, 403, 503]) }
+    if !parameters.isEmpty { problems.insert(404) }
+    return problems
+  }
+
+  private func reply(_ status: Int, isProblemToo: Bool) -> JSON {
+    var headers = OpenAPIComponents.everyReply
+    for member in description.replyHeaders.map(sound)?["properties"]?.members ?? [] {
+      headers = headers.setting(member.key, ["schema": member.value])
+    }
+    let reply: JSON = [
+      "description": .string(status < 300 ? "Done" : "The same, of what is not well"), "headers": headers,
+    ]
+    guard status != 204 else { return reply }
+    var content = description.types.map { type in
+      // Of a stream the schema says what each event is: OpenAPI has an `itemSchema` for that from 3.2 on.
+      let isSaid = type.hasSuffix("/json") || type.hasSuffix("+json") || type == "text/event-stream"
+      let schema = isSaid ? sound(description.output) : ["type": "string"]
+      return JSON.Member(type, ["schema": schema])
+    }
+    if isProblemToo { content.append(.init("application/problem+json", OpenAPIComponents.problemContent)) }
+    return reply.setting("content", .object(content))
+  }
+}
+
+extension JSON {
+  fileprivate var isEmptyObject: Bool { members?.isEmpty ?? true }
+}

@@ -1,0 +1,124 @@
+import Contract
+import Deliveries
+import Wire
+
+/// Mail over SMTP (PROVIDERS §3).
+package struct Mail: Sendable {
+  package static let settings: [Setting] = [.mailHost, .mailPort, .mailUser, .mailPassword, .mailFrom, .frontend]
+
+  private let server: MailServer
+  private let from: Mailbox
+  private let frontendURL: String?
+
+  /// From checked settings; the problem is `misconfigured`.
+  package init(_ settings: Settings) throws(Problem) {
+    guard let host = settings["EMAIL_HOST"], let from = settings["EMAIL_FROM"].flatMap({ Mailbox($0) }) else {
+      throw Problem(.misconfigured, "EMAIL_HOST or EMAIL_FROM is missing")
+    }
+    var login: MailServer.Login?
+    if let user = settings["EMAIL_USER"], let password = settings["EMAIL_PASS"] {
+      login = MailServer.Login(user: user, password: password)
+    }
+    server = MailServer(host: host, port: settings.number("EMAIL_PORT", default: 587), login: login)
+    self.from = from
+    frontendURL = settings["FRONTEND_URL"]
+  }
+
+  /// Hands one delivery to the mail server, once. `date` is the moment of the request.
+  package func send(
+    _ line: DeliveryLine, date: Instant, over transfer: borrowing SMTPTransfer, by deadline: Instant
+  ) -> DeliveryOutcome {
+    let notice = Notice(for: line, frontendURL: frontendURL)
+    guard let to = Mailbox(address: line.recipient, localAllowed: true) else {
+      return DeliveryOutcome(.permanent, reason: "The recipient is no mail address", subject: notice.subject)
+    }
+    let message = Message(deliveryID: line.id, date: date, from: from, to: to, notice: notice)
+    let answer = transfer.send(
+      message.bytes, from: from.address, to: to.address, hello: from.domain, server: server, by: deadline)
+    var outcome = Self.outcome(of: answer, hiding: [server.login?.password ?? "", server.login?.user ?? ""])
+    outcome.subject = notice.subject
+    return outcome
+  }
+}
+
+extension Mail {
+  /// Codes that a person has to mend: logins and missing encryption (RFC 4954 §6).
+  private static let configCodes: Set<Int> = [530, 534, 535, 538]
+  /// Enhanced codes (RFC 3463) of 550 and 554 that speak of policy or of our sender, not of this mail.
+  private static let configPrefixes = ["5.7.", "5.1.7", "5.1.8"]
+
+  package static func outcome(of answer: SMTPAnswer, hiding secrets: [String]) -> DeliveryOutcome {
+    let status = answer.status
+    let words = SMTPWords(answer.lines, status: status, curlCode: answer.curlCode)
+    var outcome = DeliveryOutcome(.retry, statusCode: status > 0 ? status : nil, providerCode: words.enhanced)
+    let said = Excerpt.clean(words.text, hiding: secrets)
+    outcome.reason = "The mail server answered \(status)" + (said.isEmpty ? "" : ": \(said)")
+    switch status {
+    case 200..<300 where answer.curlCode == 0:
+      outcome.class = .delivered
+      outcome.providerID = words.queueID
+      outcome.reason = nil
+    case 400..<500: outcome.class = .retry
+    case _ where configCodes.contains(status): outcome.class = .config
+    // Who refuses at the greeting, or our name behind EHLO and HELO (libcurl's 9), speaks of us or of the server, and
+    // would to every mail.
+    case 500..<600 where words.isGreeting || answer.curlCode == 9: outcome.class = .config
+    case 550, 554:
+      let isPolicy = configPrefixes.contains { words.enhanced?.hasPrefix($0) == true }
+      outcome.class = isPolicy ? .config : .permanent
+    case 500..<600: outcome.class = .permanent
+    default: return interrupted(answer)
+    }
+    return outcome
+  }
+
+  /// The transfer ended without a verdict of the server's.
+  private static func interrupted(_ answer: SMTPAnswer) -> DeliveryOutcome {
+    let code = "curl \(answer.curlCode)"
+    let words = "\(CurlFault.words(for: answer.curlCode)) (\(code))"
+    let status = answer.status > 0 ? answer.status : nil
+    if answer.status == 354 {
+      return DeliveryOutcome(
+        .unknown, statusCode: status, providerCode: code,
+        reason: "The mail server gave no answer after the mail had left: \(words)")
+    }
+    // 67: the server offers no login that we can do.
+    let isConfig = answer.curlCode == 67 || CurlClass.isConfig(answer.curlCode)
+    return DeliveryOutcome(
+      isConfig ? .config : .retry, statusCode: status, providerCode: code, reason: "The mail was not sent: \(words)")
+  }
+}
+
+/// What the server's last words say beside their code.
+struct SMTPWords {
+  /// `5.1.1` (RFC 3463).
+  private(set) var enhanced: String?
+  /// From `250 2.0.0 Ok: queued as 4F1A2B3C`.
+  private(set) var queueID: String?
+  private(set) var text = ""
+  /// Whether the connection began with this refusal. libcurl's code is needed beside the place: on a connection that was
+  /// kept, the first line answers MAIL FROM.
+  let isGreeting: Bool
+
+  /// Reads the last line of `lines` that carries `status`; a 221 to our QUIT may stand behind it.
+  init(_ lines: [String], status: Int, curlCode: Int) {
+    isGreeting = curlCode == 8 && lines.first?.hasPrefix("\(status)") == true
+    guard let line = lines.last(where: { $0.hasPrefix("\(status) ") }) else { return }
+    var words = line.dropFirst(4).split(separator: " ").map(String.init)
+    if let first = words.first, Self.isEnhanced(first) {
+      enhanced = first
+      words.removeFirst()
+    }
+    text = words.joined(separator: " ")
+    if let at = words.firstIndex(of: "as"), at > 0, words[at - 1] == "queued", words.count > at + 1 {
+      let id = words[at + 1]
+      if id.utf8.count <= 64, id.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) { queueID = id }
+    }
+  }
+
+  private static func isEnhanced(_ word: String) -> Bool {
+    let parts = word.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 3 && ["2", "4", "5"].contains(parts[0])
+      && parts.allSatisfy { Int(strict: $0).map { 0...999 ~= $0 } == true }
+  }
+}

@@ -1,0 +1,112 @@
+import Deliveries
+import Wire
+
+/// One mail as it goes over the wire (RFC 5322, 2045, 2047): fixed headers, then the same notice as text and as HTML.
+/// Lines end with CR LF and are at most 76 characters long.
+package struct Message: Sendable {
+  /// Names the mail for good: a second try carries the same Message-ID, which many mailboxes take as one mail.
+  package let deliveryID: UUIDText
+  package let date: Instant
+  package let from: Mailbox
+  package let to: Mailbox
+  /// The customer, when the address is sound: an answer goes to the right person.
+  package let replyTo: Mailbox?
+  package let notice: Notice
+
+  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, notice: Notice) {
+    self.deliveryID = deliveryID
+    self.date = date
+    self.from = from
+    self.to = to
+    self.notice = notice
+    replyTo = notice.customerEmail.flatMap { Mailbox(address: $0) }
+  }
+
+  package var bytes: [UInt8] {
+    // Base 64 has no underscore, so the boundary cannot occur in a part.
+    let boundary = "=_leadpipe_\(deliveryID.text)"
+    var lines = [
+      "Date: \(date.mailDate)",
+      "Message-ID: <\(deliveryID.text)@\(from.domain)>",
+      "From: \(from.header(column: 6))",
+      "To: \(to.header(column: 4))",
+      "Subject: \(EncodedWord.encode(notice.subject, column: 9))",
+    ]
+    if let replyTo { lines.append("Reply-To: \(replyTo.header(column: 10))") }
+    lines += [
+      "Auto-Submitted: auto-generated",
+      "MIME-Version: 1.0",
+      "Content-Type: multipart/alternative;",
+      " boundary=\"\(boundary)\"",
+      "",
+    ]
+    lines += part("text/plain", MailText.text(notice), boundary) + part("text/html", MailText.html(notice), boundary)
+    lines += ["--\(boundary)--", ""]
+    return Array(lines.joined(separator: "\r\n").utf8)
+  }
+
+  private func part(_ type: String, _ text: String, _ boundary: String) -> [String] {
+    let encoded = Array(Base64.encode(MailText.canonical(text)).utf8)
+    let lines = stride(from: 0, to: encoded.count, by: 76).map {
+      String(decoding: encoded[$0..<min($0 + 76, encoded.count)], as: UTF8.self)
+    }
+    return ["--\(boundary)", "Content-Type: \(type); charset=utf-8", "Content-Transfer-Encoding: base64", ""] + lines
+  }
+}
+
+/// A notice as the two parts of a mail.
+enum MailText {
+  static func text(_ notice: Notice) -> String {
+    let fields = notice.fields.map { field in
+      field.isLong ? "\(field.label):\n\(field.value)" : "\(field.label): \(Escaping.isolated(field.value))"
+    }
+    let links = notice.links.map { "\($0.label): \($0.url)" }
+    return ([notice.header, ""] + fields + (links.isEmpty ? [] : [""] + links)).joined(separator: "\n") + "\n"
+  }
+
+  static func html(_ notice: Notice) -> String {
+    let rows = notice.fields.map { field in
+      let value = Escaping.html(field.value).split(separator: "\n", omittingEmptySubsequences: false)
+      return """
+        <tr><th align="left" valign="top" style="padding:4px 16px 4px 0">\(Escaping.html(field.label))</th>\
+        <td style="padding:4px 0"><bdi>\(value.joined(separator: "<br>"))</bdi></td></tr>
+        """
+    }
+    let links = notice.links.map { "<p><a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a></p>" }
+    return """
+      <!DOCTYPE html>
+      <html lang="en"><head><meta charset="utf-8"><title>\(Escaping.html(notice.header))</title></head>
+      <body style="font-family:sans-serif">
+      <h2>\(Escaping.html(notice.header))</h2>
+      <table>
+      \(rows.joined(separator: "\n"))
+      </table>
+      \(links.joined(separator: "\n"))
+      </body></html>
+
+      """
+  }
+
+  /// The bytes with every line ended by CR LF, the canonical form that is encoded (RFC 2049 §4).
+  static func canonical(_ text: String) -> [UInt8] {
+    var out: [UInt8] = []
+    for byte in text.utf8 where byte != 0x0D {
+      if byte == 0x0A { out.append(0x0D) }
+      out.append(byte)
+    }
+    return out
+  }
+}
+
+extension Instant {
+  /// `Sun, 22 Nov 2026 21:00:00 +0000` (RFC 5322 §3.3).
+  var mailDate: String {
+    let text = Array(iso8601)
+    let seconds = Int((Double(milliseconds) / 1000).rounded(.down))
+    let days = Int((Double(seconds) / 86_400).rounded(.down))
+    let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    let (year, month, day) = Self.civil(days)
+    return "\(weekdays[((days % 7) + 7) % 7]), \(day) \(months[month - 1]) \(year) \(String(text[11..<19])) +0000"
+  }
+}

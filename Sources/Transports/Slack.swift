@@ -1,0 +1,134 @@
+import Contract
+import Deliveries
+import Forms
+import Wire
+
+/// Slack's incoming webhook (PROVIDERS §1). The webhook's address is the secret.
+package struct Slack: Sendable {
+  package static let settings: [Setting] = [.slackWebhook, .slackNewsletterWebhook, .frontend]
+
+  private let webhook: WebAddress
+  private let newsletterWebhook: WebAddress?
+  private let frontendURL: String?
+
+  /// From checked settings; the problem is `misconfigured`.
+  package init(_ settings: Settings) throws(Problem) {
+    guard let webhook = settings["SLACK_WEBHOOK_URL"].flatMap(WebAddress.init) else {
+      throw Problem(.misconfigured, "SLACK_WEBHOOK_URL is missing")
+    }
+    self.webhook = webhook
+    newsletterWebhook = settings["SLACK_WEBHOOK_NEWSLETTER_URL"].flatMap(WebAddress.init)
+    frontendURL = settings["FRONTEND_URL"]
+  }
+
+  /// Posts one delivery, once; what Slack refuses for its blocks goes again as plain text, once, before `deadline`.
+  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
+    -> DeliveryOutcome
+  {
+    let notice = Notice(for: line, frontendURL: frontendURL)
+    let address = line.eventType == "newsletter.subscribed" ? newsletterWebhook ?? webhook : webhook
+    let answer = transfer.post(Self.payload(notice), to: address, by: deadline)
+    var outcome = Self.outcome(of: answer, hiding: [address.text], now: .now)
+    if Self.asksForText(outcome) {
+      let word = outcome.providerCode ?? ""
+      let second = transfer.post(Self.textPayload(notice), to: address, by: deadline)
+      outcome = Self.outcome(of: second, hiding: [address.text], now: .now)
+      outcome.note("Slack refused the blocks (\(word)): it went out as plain text", code: word)
+    }
+    outcome.subject = notice.header + notice.mark
+    return outcome
+  }
+}
+
+extension Slack {
+  /// The message: blocks for people, `text` for lock screens. All text is plain_text, so no mark-up in it works, and
+  /// escaped all the same. At most 12,000 characters, under every limit of Block Kit.
+  package static func payload(_ notice: Notice) -> JSON {
+    var blocks: [JSON] = [["type": "header", "text": plain(notice.header, limit: 150, mark: notice.mark)]]
+    let short = notice.fields.filter { !$0.isLong }.map { field in
+      plain("\(field.label)\n\(Escaping.isolated(Cut.slack(field.value, to: 450)))", limit: 500)
+    }
+    for start in stride(from: 0, to: short.count, by: 10) {
+      blocks.append(["type": "section", "fields": .array(Array(short[start..<min(start + 10, short.count)]))])
+    }
+    for field in notice.fields where field.isLong {
+      blocks.append(["type": "section", "text": plain("\(field.label)\n\(field.value)", limit: 2900)])
+    }
+    let buttons = notice.links.filter { $0.url.utf8.count <= 3000 }.map { link -> JSON in
+      ["type": "button", "text": plain(link.label, limit: 75), "url": .string(link.url)]
+    }
+    if !buttons.isEmpty { blocks.append(["type": "actions", "elements": .array(buttons)]) }
+    return [
+      "text": .string(escaped(notice.fallback, limit: 300, mark: notice.mark)), "blocks": .array(blocks),
+      "unfurl_links": false, "unfurl_media": false,
+    ]
+  }
+
+  /// The same facts in `text` alone, for a webhook that takes no blocks of ours. Mark-up is switched off, and escaped
+  /// all the same; at most 12,000 characters.
+  package static func textPayload(_ notice: Notice) -> JSON {
+    let fitted = FittedNotice(
+      notice, to: 12_000, showsAddresses: true, cost: { Escaping.slack($0).unicodeScalars.count }, cut: Cut.slack)
+    return [
+      "text": .string(Escaping.slack(fitted.text)), "mrkdwn": false, "unfurl_links": false, "unfurl_media": false,
+    ]
+  }
+
+  private static func plain(_ text: String, limit: Int, mark: String = "") -> JSON {
+    ["type": "plain_text", "text": .string(escaped(text, limit: limit, mark: mark)), "emoji": false]
+  }
+
+  /// `text` gives way where it is too long, never the mark behind it.
+  private static func escaped(_ text: String, limit: Int, mark: String) -> String {
+    Escaping.slack(Cut.slack(text, to: limit - mark.unicodeScalars.count) + mark)
+  }
+}
+
+extension Slack {
+  /// The words Slack answers with; they decide before the status does.
+  private static let words: [String: DeliveryOutcome.Class] = [
+    "invalid_payload": .permanent, "no_text": .permanent, "too_many_attachments": .permanent,
+    "invalid_blocks": .permanent, "invalid_blocks_format": .permanent, "msg_blocks_too_long": .permanent,
+    "user_not_found": .config, "action_prohibited": .config, "channel_not_found": .config,
+    "channel_is_archived": .config, "invalid_token": .config, "no_active_hooks": .config, "no_service": .config,
+    "no_service_id": .config, "no_team": .config, "team_disabled": .config,
+    "posting_to_general_channel_denied": .config, "rollup_error": .retry, "rate_limited": .throttled,
+  ]
+
+  /// What Slack says to blocks that it does not like; with text alone the message may go through.
+  private static let wordsOnBlocks: Set<String> = [
+    "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "too_many_attachments",
+  ]
+
+  package static func asksForText(_ outcome: DeliveryOutcome) -> Bool {
+    outcome.class == .permanent && outcome.providerCode.map(wordsOnBlocks.contains) == true
+  }
+
+  /// The wait where Slack names none: a webhook that goes on after a 429 may be switched off for good.
+  private static let defaultPause = 30
+
+  package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
+    if let outcome = answer.transportOutcome("Slack") { return outcome }
+    let text = String(decoding: answer.body.prefix(4096), as: UTF8.self)
+    let bare = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+    let json = try? JSON(reading: answer.body)
+    let word = Excerpt.token(json?["error"]?.string ?? bare)
+    let status = answer.status
+    if 200..<300 ~= status {
+      guard bare == "ok" else {
+        return DeliveryOutcome(
+          .unknown, statusCode: status, providerCode: word,
+          reason: "Slack answered \(status), but not ok: \(Excerpt.clean(text, hiding: secrets))")
+      }
+      return DeliveryOutcome(.delivered, statusCode: status)
+    }
+    let `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPAnswer.genericClass(status: status)
+    let wait =
+      RetryAfter.seconds(answer.retryAfter, now: now) ?? json?["retry_after"]?.integer.map { min(max($0, 1), 86_400) }
+    let said = word ?? Excerpt.clean(text, hiding: secrets)
+    return DeliveryOutcome(
+      `class`, statusCode: status, providerCode: word,
+      retryAfterSeconds: `class` == .throttled ? wait ?? defaultPause : `class` == .retry ? wait : nil,
+      reason: "Slack answered \(status)" + (said.isEmpty ? "" : ": \(said)"))
+  }
+}

@@ -1,0 +1,132 @@
+import Contract
+import Deliveries
+import Forms
+import Wire
+
+/// Telegram's sendMessage (PROVIDERS §2). The token is part of the address, so the address is never shown.
+package struct Telegram: Sendable {
+  package static let settings: [Setting] = [.telegramToken, .telegramChat, .telegramAPI, .frontend]
+
+  private let address: WebAddress
+  private let token: String
+  /// For a delivery that names no chat of its own.
+  private let defaultChat: String?
+  private let frontendURL: String?
+
+  /// From checked settings; the problem is `misconfigured`.
+  package init(_ settings: Settings) throws(Problem) {
+    let base = settings["TELEGRAM_API_URL"] ?? "https://api.telegram.org"
+    let root = base.utf8.last == UInt8(ascii: "/") ? String(base.dropLast()) : base
+    guard let token = settings["TELEGRAM_BOT_TOKEN"], let address = WebAddress("\(root)/bot\(token)/sendMessage") else {
+      throw Problem(.misconfigured, "TELEGRAM_BOT_TOKEN is missing")
+    }
+    self.token = token
+    self.address = address
+    defaultChat = settings["TELEGRAM_CHAT_ID"]
+    frontendURL = settings["FRONTEND_URL"]
+  }
+
+  /// Sends one delivery to its chat, once. What Telegram refuses for its form goes again in another, once, and what it
+  /// refuses because the group has moved goes to where it is now, once; all of it before `deadline`.
+  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
+    -> DeliveryOutcome
+  {
+    let notice = Notice(for: line, frontendURL: frontendURL)
+    guard let chat = line.recipient == "default" ? defaultChat : line.recipient, Self.isChat(chat) else {
+      return DeliveryOutcome(.permanent, reason: "The recipient is no chat of Telegram's", subject: notice.header)
+    }
+    var shape = TelegramShape(chat: chat)
+    var answer = transfer.post(Self.payload(notice, shape), to: address, by: deadline)
+    while let next = shape.next(after: answer) {
+      shape = next
+      answer = transfer.post(Self.payload(notice, shape), to: address, by: deadline)
+    }
+    var outcome = Self.outcome(of: answer, hiding: [token, chat, shape.chat], now: .now)
+    for remedy in shape.remedies { outcome.note(remedy.sentence, code: remedy.code) }
+    outcome.subject = notice.header + notice.mark
+    return outcome
+  }
+
+  /// A chat's number, or the @name of a public one.
+  package static func isChat(_ chat: String) -> Bool {
+    if let number = Int(strict: chat) { return number != 0 }
+    let name = chat.utf8.dropFirst()
+    return chat.utf8.first == UInt8(ascii: "@") && 4...64 ~= name.count
+      && name.allSatisfy { 0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || $0 == 0x5F }
+  }
+}
+
+extension Telegram {
+  /// The message in the shape that is asked for: HTML in which only our tags work, or the same text without mark-up.
+  package static func payload(_ notice: Notice, _ shape: TelegramShape) -> JSON {
+    let fitted = FittedNotice(
+      notice, to: shape.limit, showsAddresses: shape.isPlain, cost: { $0.utf16.count }, cut: Cut.utf16)
+    let payload: JSON = [
+      "chat_id": Int(strict: shape.chat).map { JSON($0) } ?? .string(shape.chat),
+      "text": .string(shape.isPlain ? fitted.text : html(notice, fitted.values)), "parse_mode": "HTML",
+      "link_preview_options": ["is_disabled": true],
+    ]
+    return shape.isPlain ? payload.removing("parse_mode") : payload
+  }
+
+  private static func html(_ notice: Notice, _ values: [String]) -> String {
+    let fields = zip(notice.fields, values).map { field, value in
+      "<b>\(Escaping.html(field.label)):</b>\(field.isLong ? "\n" : " ")\(Escaping.html(value))"
+    }
+    let links = notice.links.map { "<a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a>" }
+    let lines = ["<b>\(Escaping.html(notice.header + notice.mark))</b>", ""] + fields
+    return (lines + (links.isEmpty ? [] : [""] + links)).joined(separator: "\n")
+  }
+}
+
+extension Telegram {
+  /// What a description says in passing, in the order in which it is looked for.
+  private static let phrases: [(part: String, class: DeliveryOutcome.Class)] = [
+    ("chat not found", .config), ("bot was blocked", .config), ("bot was kicked", .config),
+    ("bot is not a member", .config), ("user is deactivated", .config), ("group chat was deleted", .config),
+    ("upgraded to a supergroup", .config), ("not enough rights", .config), ("can't parse entities", .permanent),
+    ("message is too long", .permanent), ("message text is empty", .permanent),
+  ]
+
+  /// The wait where Telegram names none.
+  private static let defaultPause = 30
+
+  package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
+    if let outcome = answer.transportOutcome("Telegram") { return outcome }
+    let status = answer.status
+    guard let reply = try? JSON(reading: answer.body), let isOK = reply["ok"]?.bool else {
+      let `class` = 200..<300 ~= status ? .unknown : HTTPAnswer.genericClass(status: status)
+      let said = Excerpt.clean(String(decoding: answer.body.prefix(4096), as: UTF8.self), hiding: secrets)
+      return outcome(`class`, status, said, wait: RetryAfter.seconds(answer.retryAfter, now: now))
+    }
+    if isOK, 200..<300 ~= status {
+      let id = reply["result"]?["message_id"]?.integer
+      return DeliveryOutcome(.delivered, statusCode: status, providerID: id.map { String($0) })
+    }
+    let code = reply["error_code"]?.integer ?? status
+    let description = reply["description"]?.string ?? ""
+    let parameters = reply["parameters"]
+    if let chat = parameters?["migrate_to_chat_id"]?.integer {
+      return DeliveryOutcome(
+        .config, statusCode: status, providerCode: "migrate_to_chat_id",
+        reason: "The group has become a supergroup: set TELEGRAM_CHAT_ID to \(chat)")
+    }
+    let known = phrases.first { description.lowercased().contains($0.part) }
+    let generic = 200..<300 ~= code ? .unknown : HTTPAnswer.genericClass(status: code)
+    let wait =
+      parameters?["retry_after"]?.integer.map { min(max($0, 1), 86_400) }
+      ?? RetryAfter.seconds(answer.retryAfter, now: now)
+    return outcome(
+      code == 429 ? .throttled : known?.class ?? generic, status, Excerpt.clean(description, hiding: secrets),
+      wait: wait)
+  }
+
+  private static func outcome(
+    _ class: DeliveryOutcome.Class, _ status: Int, _ said: String, wait: Int?
+  ) -> DeliveryOutcome {
+    DeliveryOutcome(
+      status == 429 ? .throttled : `class`, statusCode: status,
+      retryAfterSeconds: `class` == .throttled || status == 429 ? wait ?? defaultPause : `class` == .retry ? wait : nil,
+      reason: "Telegram answered \(status)" + (said.isEmpty ? "" : ": \(said)"))
+  }
+}

@@ -1,0 +1,65 @@
+import Admin
+import Leads
+import Testing
+import Wire
+
+@Suite("The timeline in a person's words") struct TimelineEntryTests {
+  @Test(
+    "what the machinery wrote down",
+    arguments: [
+      ("Notification sent via slack", "slack", "The team was notified on Slack"),
+      ("Notification failed via email", "email", "The team could not be notified by mail"),
+      ("Notification parked: telegram", "telegram", "The team may not have been notified on Telegram"),
+      ("Notification to be tried again via slack", "slack", "Another try to notify the team on Slack"),
+      ("Notification to be sent once more via email", "email", "The team is to be notified once more by mail"),
+      ("Something else via push", "push", "Something else via push"),
+      ("Notification sent via push", "push", "The team was notified via push"),
+    ])
+  func notifications(_ title: String, _ channel: String, _ words: String) {
+    let entry: JSON = [
+      "type": "notification_sent", "title": .string(title), "description": nil, "actorType": "system", "actorName": nil,
+      "metadata": ["channel": .string(channel)],
+    ]
+    #expect(TimelineEntry.told(entry)["title"]?.string == words)
+    #expect(TimelineEntry.told(entry)["actorType"] == "system")
+    #expect(TimelineEntry.told(entry.setting("actorName", "Omar"))["actorType"] == "agent")
+  }
+
+  @Test("why a notification failed stays; what an operator would type does not") func descriptions() {
+    let failed: JSON = [
+      "type": "notification_sent", "title": "Notification failed via slack", "description": "HTTP 400 invalid_payload",
+      "metadata": ["channel": "slack"],
+    ]
+    #expect(TimelineEntry.told(failed)["description"] == "HTTP 400 invalid_payload")
+    let parked = failed.setting("title", "Notification parked: slack").setting(
+      "description", "`leadpipe delivery retry x`")
+    #expect(TimelineEntry.told(parked)["description"]?.string?.contains("leadpipe") == false)
+  }
+
+  @Test(
+    "where a lead came from",
+    arguments: [
+      ("Captured from contact_form", "By the contact form"), ("Captured from chatbot", "By the chatbot"),
+      ("Captured from elsewhere", "By elsewhere"), ("Met at a fair", "Met at a fair"),
+    ])
+  func arrivals(_ description: String, _ words: String) {
+    let told = TimelineEntry.told(["type": "created", "title": "Lead Created", "description": .string(description)])
+    #expect(told["title"] == "New lead" && told["description"]?.string == words && told["actorType"] == "customer")
+  }
+
+  @Test("a customer who goes on", arguments: [(0, "No new message"), (1, "1 new message"), (3, "3 new messages")])
+  func additions(_ count: Int, _ words: String) {
+    let told = TimelineEntry.told([
+      "type": "note_added", "title": "Lead Updated", "metadata": ["messagesAdded": JSON(count), "proven": true],
+    ])
+    #expect(told["title"] == "The customer went on" && told["description"]?.string == words)
+  }
+
+  @Test("what people wrote stays as it is") func people() {
+    for entry: JSON in [
+      ["type": "note_added", "title": "Note added", "description": "Lead Updated"],
+      ["type": "created", "title": "Created by hand"],
+      ["type": "notification_sent", "title": "Notification sent via slack"],
+    ] { #expect(TimelineEntry.told(entry) == entry) }
+  }
+}

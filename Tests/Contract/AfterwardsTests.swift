@@ -1,0 +1,59 @@
+import Contract
+import Testing
+import Wire
+
+@Suite("What is done after the replies") struct AfterwardsTests {
+  private let log = Log(["LOG_LEVEL": "error"])
+
+  private func at(_ milliseconds: Int) -> Instant { Instant(milliseconds: 1_000_000 + milliseconds) }
+
+  @Test("is not done unasked, nor where there is nothing to do") func unasked() {
+    let nothing = Afterwards()
+    nothing.ask()
+    #expect(nothing.dueAt == nil)
+    let afterwards = Afterwards()
+    var times = 0
+    afterwards.set { _ in
+      times += 1
+      return 10
+    }
+    afterwards.proceed(now: at(0), log: log)
+    afterwards.finish(now: at(0), log: log)
+    #expect(times == 0 && afterwards.dueAt == nil)
+  }
+
+  @Test("comes at once after a rest, then at the end of the next one, and never twice for one asking") func rests() {
+    let afterwards = Afterwards()
+    var done: [Int] = []
+    var now = 0
+    afterwards.set { _ in
+      done.append(now)
+      return 10
+    }
+    for millisecond in 0..<35 {
+      now = millisecond
+      if now < 23 { afterwards.ask() }
+      afterwards.proceed(now: at(now), log: log)
+    }
+    #expect(done == [0, 10, 20, 30])
+    #expect(afterwards.dueAt == nil)
+  }
+
+  @Test("rests as long as it wants, and is not forgotten at the end") func end() {
+    let afterwards = Afterwards()
+    var times = 0
+    afterwards.set { _ in
+      times += 1
+      return 10_000
+    }
+    afterwards.ask()
+    afterwards.proceed(now: at(0), log: log)
+    afterwards.ask()
+    #expect(afterwards.dueAt == at(10_000))
+    afterwards.proceed(now: at(9_999), log: log)
+    #expect(times == 1)
+    afterwards.finish(now: at(9_999), log: log)
+    afterwards.finish(now: at(9_999), log: log)
+    #expect(times == 2)
+  }
+}

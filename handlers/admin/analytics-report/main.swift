@@ -1,0 +1,11 @@
+// GET /api/admin/analytics: what a span of time came to, on the agency's clock.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "analytics-report", "Counts what a span of time came to", .init("GET", "/api/admin/analytics"),
+  query: ConversationSearch.reportForm, output: ConversationSearch.report, environment: [.timeZone],
+  calls: .analyticsReport, asking: ConversationSearch.locally
+).run()

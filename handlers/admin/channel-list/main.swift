@@ -1,0 +1,14 @@
+// GET /api/admin/channels: how each channel stands, and why it is paused.
+import Admin
+import Contract
+import Deliveries
+import Store
+import Wire
+
+AdminEndpoint(
+  "channel-list", "How each channel stands, and why it is paused", .init("GET", "/api/admin/channels"),
+  output: [
+    "type": "object", "required": ["data"], "properties": ["data": ["type": "array", "items": ChannelState.schema]],
+  ],
+  environment: [Channel.setting(required: false)], calls: .adminListChannels, asking: ChannelState.asking
+).run()

@@ -1,0 +1,12 @@
+// POST /api/admin/channels/{name}/resume: ends a channel's pause, whatever it is for.
+import Admin
+import Contract
+import Deliveries
+import Store
+import Wire
+
+AdminEndpoint(
+  "channel-resume", "Ends a channel's pause", .init("POST", "/api/admin/channels/{name}/resume"),
+  output: ChannelState.resumedSchema, wakes: true, environment: [Channel.setting(required: false)],
+  calls: .adminResumeChannel, asking: ChannelState.asking
+).run()

@@ -1,0 +1,12 @@
+// POST /api/admin/channels/{name}/test: a test message to each of a channel's recipients, on the way that leads take.
+import Admin
+import Contract
+import Deliveries
+import Store
+import Wire
+
+AdminEndpoint(
+  "channel-test", "Sends a test message to a channel's recipients", .init("POST", "/api/admin/channels/{name}/test"),
+  output: ChannelState.testedSchema, status: 202, wakes: true, environment: [Channel.setting(required: false)],
+  calls: .testChannel, asking: ChannelState.asking
+).run()

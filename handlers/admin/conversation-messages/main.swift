@@ -1,0 +1,11 @@
+// GET /api/admin/conversations/{id}/messages: what was written, in its order.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "conversation-messages", "The messages of a conversation, in their order",
+  .init("GET", "/api/admin/conversations/{id}/messages"),
+  query: Page.form, output: Page.schema(Conversation.message), calls: .listMessages
+).run()

@@ -1,0 +1,11 @@
+// GET /api/admin/conversations/{id}/notifications: what was, is and will be sent about a conversation, newest first.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "conversation-notifications", "The notifications about a conversation, newest first",
+  .init("GET", "/api/admin/conversations/{id}/notifications"),
+  query: Page.form, output: Page.schema(Notification.schema), calls: .listConversationDeliveries
+).run()

@@ -1,0 +1,21 @@
+// POST /api/admin/conversations/{id}/respond: an agent has answered the customer.
+import Admin
+import Contract
+import Forms
+import Store
+import Wire
+
+AdminEndpoint(
+  "conversation-respond", "Writes down that an agent has answered",
+  .init("POST", "/api/admin/conversations/{id}/respond"),
+  headers: Conversation.ifMatch,
+  body: Form([
+    .optional("agentId", .uuid),
+    .optional("channel", .choice(["call", "email", "whatsapp", "sms", "chat", "meeting"])),
+    .optional("message", .text(1...5000)),
+  ]),
+  output: Conversation.answerSchema(["status": ["const": "contacted"], "isFirst": ["type": "boolean"]]),
+  replyHeaders: Conversation.replyHeaders, problems: [412], knowsHours: true, calls: .respondToConversation,
+  asking: Conversation.guarded,
+  replying: Conversation.answer
+).run()

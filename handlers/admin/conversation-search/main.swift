@@ -1,0 +1,16 @@
+// GET /api/admin/search: conversations by what stands in them, newest first, and where it stands.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "conversation-search", "Searches names, numbers, mail, tags, notes and messages", .init("GET", "/api/admin/search"),
+  query: ConversationSearch.searchForm,
+  output: ConversationSearch.page(
+    of: ConversationSearch.conversation(
+      with: "matchedIn",
+      ["type": "array", "items": ["enum": ["name", "phone", "email", "tags", "notes", "message"]]]),
+    [.init("query", ["type": "string"])]),
+  knowsHours: true, calls: .searchConversations, asking: ConversationSearch.locally
+).run()

@@ -1,0 +1,12 @@
+// GET /api/admin/conversations/{id}/timeline: what happened to a conversation, newest first, in a person's words.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "conversation-timeline", "What happened to a conversation, newest first",
+  .init("GET", "/api/admin/conversations/{id}/timeline"),
+  query: Page.form, output: Page.schema(Timeline.schema), calls: .listTimeline,
+  telling: { _ in { Page.telling($0, TimelineEntry.told) } }
+).run()

@@ -1,0 +1,10 @@
+// GET /api/admin/events: the event log, newest first.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "event-list", "Lists events, newest first", .init("GET", "/api/admin/events"),
+  query: Event.listForm, output: Page.schema(Event.schema), calls: .adminListEvents
+).run()

@@ -1,0 +1,11 @@
+// POST /api/admin/conversations/{id}/follow-ups: promises a customer to come back to him.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "follow-up-create", "Schedules a follow-up", .init("POST", "/api/admin/conversations/{id}/follow-ups"),
+  body: FollowUp.newForm, bodySchema: FollowUp.newSchema, output: FollowUp.schema, status: 201, calls: .createFollowUp,
+  asking: FollowUp.check
+).run()

@@ -1,0 +1,18 @@
+// GET /api/admin/follow-ups: what was promised, soonest first.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "follow-up-list", "Lists follow-ups, soonest first", .init("GET", "/api/admin/follow-ups"),
+  query: FollowUp.listForm,
+  output: [
+    "type": "object", "required": ["data", "limit", "nextCursor"],
+    "properties": [
+      "data": ["type": "array", "items": FollowUp.schema], "limit": ["type": "integer"],
+      "nextCursor": ["type": ["string", "null"]],
+    ],
+  ],
+  calls: .listFollowUps
+).run()

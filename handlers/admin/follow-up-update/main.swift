@@ -1,0 +1,11 @@
+// PATCH /api/admin/follow-ups/{id}: completes, cancels or moves a follow-up.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "follow-up-update", "Completes, cancels, moves or changes a follow-up", .init("PATCH", "/api/admin/follow-ups/{id}"),
+  body: FollowUp.changeForm, output: FollowUp.schema, problems: [409], calls: .updateFollowUp,
+  asking: FollowUp.check
+).run()

@@ -1,0 +1,37 @@
+// What live-show's listeners hear: waits until something has happened since a cursor, for half a second at most.
+import Admin
+import Contract
+import Forms
+import Glibc
+import Leads
+import Store
+import Wire
+
+let form = Form([.required("after", .text(1...8000))])
+
+Handler(
+  Description(
+    name: "live-feed", kind: .step, summary: "Tells what has happened since a cursor, for all who listen",
+    environment: Database.settings + [.officeHours, .timeZone], input: form.schema,
+    output: [
+      "type": "object", "required": ["events", "cursor"],
+      "properties": ["events": ["type": "array"], "cursor": ["type": "string"]],
+    ])
+) { settings throws(Problem) in
+  let database = Database(settings)
+  let hours = try OfficeHours(settings)
+  return { request, log throws(Problem) in
+    var question: JSON
+    let body = try request.json()
+    do throws(Form.Faults) { question = try form.check(body) } catch { throw Problem(error) }
+    question = question.setting("warnBefore", AdminEndpoint.warnBefore(.now, hours))
+    let end = Instant(milliseconds: Instant.now.milliseconds + 500)
+    while true {
+      let answer = try database.call(.liveEvents, question, deadline: request.deadline ?? .now, log: log)
+      if Live.isNews(answer) || .now >= end { return try Live.batch(answer) }
+      if let cursor = answer["cursor"] { question = question.setting("after", cursor) }
+      // Asked anew twenty times a second: it works through every pooler, and costs an index a look.
+      _ = poll(nil, 0, 50)
+    }
+  }
+}.run()

@@ -1,0 +1,10 @@
+// GET /api/admin/notifications: the delivery log, newest first.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "notification-list", "Lists notifications, newest first", .init("GET", "/api/admin/notifications"),
+  query: Notification.listForm, output: Page.schema(Notification.schema), calls: .adminListDeliveries
+).run()

@@ -1,0 +1,11 @@
+// POST /api/admin/notifications/{id}/retry: a failed notification is tried again at once.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "notification-retry", "Tries a failed notification again at once",
+  .init("POST", "/api/admin/notifications/{id}/retry"),
+  output: Notification.schema, status: 202, problems: [409], wakes: true, calls: .adminRetryDelivery
+).run()

@@ -1,0 +1,20 @@
+// DELETE /api/admin/session: ends the session of the cookie, here and in the browser.
+import Admin
+import Contract
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "session-close", kind: .endpoint, summary: "Ends a browser's session",
+    routes: [.init("DELETE", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
+    environment: AdminDesk.settings, statuses: [204], replyHeaders: AdminEndpoint.uncached(Session.replyHeaders),
+    input: ["type": "object"], output: ["type": "object"])
+) { settings throws(Problem) in
+  let desk = AdminDesk(settings)
+  return { request, log throws(Problem) in
+    _ = try desk.ask(.closeSession, for: request, log: log) { [:] }
+    return Reply(
+      status: 204, headers: ["cache-control": "no-store"], cookies: [Session.cookie(nil, for: request)], body: [])
+  }
+}.run()

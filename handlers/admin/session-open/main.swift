@@ -1,0 +1,36 @@
+// POST /api/admin/session: a key in, a cookie out. The browser's page never sees the token of the session, only what goes with it.
+import Admin
+import Contract
+import Forms
+import Store
+import Wire
+
+let form = Form([.optional("key", .text(1...200))])
+
+Handler(
+  Description(
+    name: "session-open", kind: .endpoint, summary: "Opens a browser's session for a key",
+    routes: [.init("POST", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
+    environment: AdminDesk.settings, statuses: [201],
+    replyHeaders: AdminEndpoint.uncached(Session.replyHeaders), input: form.schema, output: Session.schema)
+) { settings throws(Problem) in
+  let desk = AdminDesk(settings)
+  return { request, log throws(Problem) in
+    let token = Secret.token()
+    var asked = request
+    asked.headers["cookie"] = nil
+    if let key = try? request.json()["key"]?.string {
+      // One in a header beside it makes two, and two are none.
+      asked.headers["x-admin-api-key"] = asked.headers["x-admin-api-key"].map { "\($0),\(key)" } ?? key
+    }
+    let session = try desk.ask(.openSession, for: asked, log: log) { () throws(Problem) in
+      let body = try request.json()
+      do throws(Form.Faults) { _ = try form.check(body) } catch { throw Problem(error) }
+      return ["token": .string(Secret.sha256(token))]
+    }
+    return Reply(
+      status: 201, headers: ["content-type": "application/json", "cache-control": "no-store"],
+      cookies: [Session.cookie(token, for: request)],
+      body: session.setting("csrfToken", .string(Secret.csrfToken(of: token))).bytes)
+  }
+}.run()

@@ -1,0 +1,22 @@
+// GET /api/admin/session: who asks, by which rights and until when. A page that was loaded anew gets its CSRF token here.
+import Admin
+import Contract
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "session-show", kind: .endpoint, summary: "Says who asks, with which rights",
+    routes: [.init("GET", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
+    environment: AdminDesk.settings, replyHeaders: AdminEndpoint.uncached(), input: ["type": "object"],
+    output: Session.schema)
+) { settings throws(Problem) in
+  let desk = AdminDesk(settings)
+  return { request, log throws(Problem) in
+    var session = try desk.ask(.showSession, for: request, log: log) { [:] }
+    if let token = try desk.sessionToken(of: request) {
+      session = session.setting("csrfToken", .string(Secret.csrfToken(of: token)))
+    }
+    return Reply(session, headers: ["cache-control": "no-store"])
+  }
+}.run()

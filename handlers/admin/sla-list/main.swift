@@ -1,0 +1,13 @@
+// GET /api/admin/sla: who waits for a first answer that is late or due soon, soonest first.
+import Admin
+import Contract
+import Store
+import Wire
+
+AdminEndpoint(
+  "sla-list", "Lists conversations whose first answer is late or due soon", .init("GET", "/api/admin/sla"),
+  query: ConversationSearch.slaForm,
+  output: ConversationSearch.page(
+    of: ConversationSearch.conversation(with: "minutesRemaining", ["type": "integer"])),
+  knowsHours: true, calls: .listSLA
+).run()

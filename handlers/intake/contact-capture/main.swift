@@ -1,0 +1,9 @@
+// POST /api/contact: stores a message of the contact form as a lead, with its event in one transaction.
+import Contract
+import Leads
+import Store
+
+Handler(
+  storing: SiteForm.contact, name: "contact-capture", summary: "Stores a message of the contact form as a lead",
+  paths: ["/api/contact", "/api/submit-contact"], message: "Contact form submitted successfully"
+).run()

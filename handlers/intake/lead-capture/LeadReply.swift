@@ -1,0 +1,26 @@
+import Contract
+import Leads
+import Store
+import Wire
+
+/// What the client gets: the id and status, the times, and what its own request said.
+struct LeadReply {
+  let lead: Lead
+  let captured: Captured
+
+  static let schema: JSON = [
+    "type": "object", "required": ["id", "conversation"],
+    "properties": ["id": ["type": "string", "format": "uuid"], "conversation": Lead.conversationSchema],
+  ]
+
+  var reply: Reply {
+    let stored: [JSON.Member] = [
+      .init("id", .string(captured.id)), .init("status", .string(captured.status)),
+      .init("createdAt", .string(captured.createdAt)), .init("updatedAt", .string(captured.updatedAt)),
+    ]
+    let conversation = JSON.object(stored + (lead.facts.members ?? []))
+    return Reply(
+      status: captured.isNew ? 201 : 200, ["id": .string(captured.id), "conversation": conversation],
+      headers: captured.replayHeader)
+  }
+}

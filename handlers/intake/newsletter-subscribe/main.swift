@@ -1,0 +1,36 @@
+// POST /api/newsletter/subscribe: adds a mail address to the newsletter. The answer does not tell whether it was new.
+import Contract
+import Forms
+import Leads
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "newsletter-subscribe", kind: .endpoint, summary: "Adds a mail address to the newsletter",
+    routes: [.init("POST", "/api/newsletter/subscribe")], rateClass: "contact",
+    environment: Database.settings + WakeCall.settings, statuses: [201], input: Subscription.form.schema,
+    output: [
+      "type": "object", "required": ["success", "data"],
+      "properties": [
+        "success": ["const": true],
+        "data": [
+          "type": "object", "required": ["id", "email", "status"],
+          "properties": [
+            "id": ["type": "string", "format": "uuid"], "email": ["type": "string", "format": "email"],
+            "status": ["const": "active"],
+          ],
+        ],
+      ],
+    ])
+) { settings, afterwards throws(Problem) in
+  let newsletter = Newsletter(settings, afterwards)
+  return { request, log throws(Problem) in
+    let body = try request.json()
+    let subscription: Subscription
+    do throws(Form.Faults) { subscription = try Subscription(checking: body) } catch { throw Problem(error) }
+    let id = try newsletter.subscribe(subscription, asked: request, log: log)
+    let data: JSON = ["id": .string(id), "email": .string(subscription.email.text), "status": "active"]
+    return Reply(status: 201, ["success": true, "data": data])
+  }
+}.run()

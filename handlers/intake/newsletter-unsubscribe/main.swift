@@ -1,0 +1,37 @@
+// POST /api/newsletter/unsubscribe: ends a subscription. To an address alone the answer does not tell whether there was one.
+import Contract
+import Forms
+import Leads
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "newsletter-unsubscribe", kind: .endpoint, summary: "Ends a subscription to the newsletter",
+    routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact", environment: Database.settings,
+    problems: [404], input: Unsubscription.form.schema,
+    output: [
+      "type": "object", "required": ["success", "data"],
+      "properties": [
+        "success": ["const": true],
+        "data": [
+          "type": "object", "required": ["status"],
+          "properties": ["email": ["type": "string", "format": "email"], "status": ["const": "unsubscribed"]],
+        ],
+      ],
+    ])
+) { settings throws(Problem) in
+  let newsletter = Newsletter(settings)
+  return { request, log throws(Problem) in
+    let body = try request.json()
+    let unsubscription: Unsubscription
+    do throws(Form.Faults) { unsubscription = try Unsubscription(checking: body) } catch { throw Problem(error) }
+    let isDone = try newsletter.unsubscribe(unsubscription, asked: request, log: log)
+    switch unsubscription {
+    case .email(let email):
+      return Reply(["success": true, "data": ["email": .string(email.text), "status": "unsubscribed"]])
+    case .token where isDone: return Reply(["success": true, "data": ["status": "unsubscribed"]])
+    case .token: throw Problem(.notFound, "there is no subscription with this token")
+    }
+  }
+}.run()

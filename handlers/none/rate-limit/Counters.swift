@@ -1,0 +1,54 @@
+import Contract
+import Limits
+import Wire
+
+/// What has been counted so far, for each class and each limit that was named: as long as the process lives.
+struct Counters {
+  /// Each limit has a table of its own, and a stream may name any.
+  private static let most = 64
+  private let limits: [RateClass: RateLimit]
+  private var limiters: [Question.Measure: ClientLimiter] = [:]
+
+  init(_ settings: Settings) {
+    limits = Dictionary(
+      uniqueKeysWithValues: RateClass.allCases.compactMap { rateClass in
+        rateClass.limit(settings[rateClass.settingName]).map { (rateClass, $0) }
+      })
+  }
+
+  /// Counts the request, and says what the gateway would say of it.
+  mutating func answer(_ question: Question) throws(Problem) -> JSON {
+    let limit: RateLimit?
+    let name: String?
+    switch question.measure {
+    case .rateClass(let rateClass): (limit, name) = (limits[rateClass], rateClass.rawValue)
+    case .limit(let given): (limit, name) = (given, nil)
+    }
+    let verdict = try limit.map { limit throws(Problem) in try admit(question, limit) }
+    return [
+      "key": .string(question.text), "class": JSON(name), "allowed": .bool(verdict?.isAllowed ?? true),
+      "limit": JSON(verdict.map { "\($0.limit.count)/\($0.limit.seconds)" }), "remaining": JSON(verdict?.remaining),
+      "resetAt": JSON(verdict.map { Instant(milliseconds: question.time.milliseconds + $0.resetsIn).iso8601 }),
+      "retryAfterSeconds": JSON(verdict.flatMap { $0.isAllowed ? nil : $0.resetsInSeconds }),
+    ]
+  }
+
+  private mutating func admit(_ question: Question, _ limit: RateLimit) throws(Problem) -> RateVerdict {
+    guard limiters[question.measure] != nil || limiters.count < Self.most else {
+      throw Problem(.badInput, "more than \(Self.most) limits in one stream")
+    }
+    return limiters[question.measure, default: ClientLimiter(limit)]
+      .admit(question.key, at: question.time.milliseconds)
+  }
+
+  static let schema: JSON = [
+    "type": "object",
+    "required": ["key", "class", "allowed", "limit", "remaining", "resetAt", "retryAfterSeconds"],
+    "properties": [
+      "key": ["type": "string"], "class": ["type": ["string", "null"]], "allowed": ["type": "boolean"],
+      "limit": ["type": ["string", "null"]], "remaining": ["type": ["integer", "null"]],
+      "resetAt": ["type": ["string", "null"], "format": "date-time"],
+      "retryAfterSeconds": ["type": ["integer", "null"]],
+    ],
+  ]
+}

@@ -1,0 +1,65 @@
+import Contract
+import Limits
+import Wire
+
+/// One request as it is asked about: whose, when, and by which limit.
+struct Question {
+  enum Measure: Hashable {
+    case rateClass(RateClass)
+    /// Nil is `off`.
+    case limit(RateLimit?)
+  }
+
+  /// In the one writing of an address, where it is one.
+  let text: String
+  let key: RateKey
+  let time: Instant
+  let measure: Measure
+
+  init(checking body: JSON, now: Instant) throws(Problem) {
+    var faults: [Problem.Detail] = []
+    func fault(_ path: String, _ message: String) { faults.append(.init(path: path, message: message)) }
+    let given = body["key"]?.string ?? ""
+    if !(1...200 ~= given.unicodeScalars.count) { fault("key", "must be a text of 1 to 200 characters") }
+    let address = ClientAddress(withPort: given)
+    text = address?.text ?? given
+    key = address.map { RateKey($0) } ?? RateKey(name: given)
+    let time = Self.time(body["time"], now: now)
+    if time == nil { fault("time", "must be an ISO 8601 time or Unix milliseconds, between 1970 and 9999") }
+    self.time = time ?? now
+    let rateClass = body["class"].map { $0.string.flatMap { RateClass(rawValue: $0) } } ?? .default
+    if rateClass == nil {
+      fault("class", "must be one of \(RateClass.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    measure = body["limit"].map { .limit($0.string.flatMap { RateLimit($0) }) } ?? .rateClass(rateClass ?? .default)
+    if let limit = body["limit"], let wrong = RateClass.fault(limit.string ?? "") { fault("limit", wrong) }
+    if body["limit"] != nil, body["class"] != nil { fault("limit", "must not stand beside class") }
+    guard faults.isEmpty else {
+      let count = faults.count == 1 ? "a fault" : "\(faults.count) faults"
+      throw Problem(.badInput, "the request has \(count)", details: faults)
+    }
+  }
+
+  private static func time(_ json: JSON?, now: Instant) -> Instant? {
+    switch json {
+    case nil: now
+    case .string(let text)?: Instant(iso8601: text)
+    case let json?:
+      json.integer.flatMap { 0...253_402_300_799_999 ~= $0 ? Instant(milliseconds: $0) : nil }
+    }
+  }
+
+  static let schema: JSON = [
+    "type": "object", "required": ["key"],
+    "properties": [
+      "key": ["type": "string", "minLength": 1, "maxLength": 200],
+      "time": ["type": ["string", "integer"], "description": "ISO 8601 or Unix milliseconds; now without it"],
+      "class": ["enum": .array(RateClass.allCases.map { .string($0.rawValue) })],
+      "limit": [
+        "type": "string",
+        "pattern":
+          "^(off|([1-9][0-9]{0,2}|1000)/([1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|3600))$",
+      ],
+    ],
+  ]
+}

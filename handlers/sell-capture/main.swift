@@ -1,9 +1,0 @@
-// POST /api/sell-submission: stores an owner's wish to sell as a lead, with its event in one transaction.
-import Handler
-import Leads
-import Store
-
-Handler(
-  storing: SiteForm.sell, name: "sell-capture", summary: "Stores an owner's wish to sell as a lead",
-  paths: ["/api/sell-submission"], message: "Sell submission received successfully"
-).run()

@@ -1,0 +1,29 @@
+// Housekeeping, beside deliveries, batch after small batch: takes away what is finished and older than RETENTION_DAYS, and makes the
+// conversations that have changed findable.
+import Contract
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "data-prune", kind: .step, summary: "Deletes what is finished and old, and keeps the search up to date",
+    environment: Database.settings + [Retention.setting], input: ["type": "object"], output: Pruned.schema)
+) { settings throws(Problem) in
+  let database = Database(settings)
+  let retention = Retention(settings)
+  return { request, log throws(Problem) in
+    // Time for the last batch to end in.
+    let end = min(request.deadline ?? .now, Instant.now.adding(seconds: 7))
+    var pruned = Pruned()
+    repeat {
+      pruned.add(try database.prune(retention, deadline: request.deadline ?? .now, log: log))
+    } while !pruned.isPruned && Instant.now.adding(seconds: 2) < end
+    var before: Int
+    repeat {
+      before = pruned.unindexed
+      pruned.unindexed = try database.indexWords(deadline: request.deadline ?? .now, log: log)
+    } while pruned.unindexed > 0 && pruned.unindexed != before && Instant.now.adding(seconds: 2) < end
+    if pruned.rows > 0 { log.info("Pruned", ["rows": String(pruned.rows), "isComplete": String(pruned.isComplete)]) }
+    return Reply(pruned.document)
+  }
+}.run()

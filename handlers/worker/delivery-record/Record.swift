@@ -1,0 +1,48 @@
+import Contract
+import Deliveries
+import Store
+import Wire
+
+/// Puts outcomes through the retry schedule and into the database. A delivery that no notifier touched was not sent: it
+/// stands as failed with that reason.
+func record(
+  _ deliveries: [DeliveryLine], unknown: UnknownOutcome, at now: Instant, in database: Database, deadline: Instant,
+  log: Log
+) throws(Problem) -> [JSON] {
+  let records = deliveries.map { delivery in
+    let outcome =
+      delivery.outcome ?? DeliveryOutcome(.config, reason: "no step of the pipeline sends to this channel")
+    let parks = unknown.parks(delivery.channel)
+    let verdict = RetrySchedule.verdict(
+      on: outcome, attempt: delivery.attempt, eventAge: now.seconds(since: delivery.retryFrom),
+      chance: .random(in: 0...1), parksUnknown: parks)
+    let isParked = outcome.class == .unknown && parks
+    let reason = isParked ? UnknownOutcome.reason(parked: delivery.id.text) : outcome.reason
+    return Database.Record(delivery, outcome, verdict, reason: reason, at: now)
+  }
+  let reply = try database.record(records, deadline: deadline, log: log)
+  for event in reply["events"]?.array ?? [] {
+    tell(event, after: deliveries.filter { $0.document["eventId"] == event["eventId"] }, to: log)
+  }
+  let recorded = Set((reply["recorded"]?.array ?? []).compactMap(\.string))
+  return deliveries.map { delivery in
+    let isRecorded = recorded.contains(delivery.id.text)
+    if !isRecorded { log.warn("Delivery \(delivery.id.text) came back too late to be recorded: another worker has it") }
+    return delivery.document.setting("recorded", .bool(isRecorded))
+  }
+}
+
+/// The lines that operators watch for: once no delivery of the event waits for its first try, and again when a later try
+/// has changed the matter.
+func tell(_ event: JSON, after deliveries: [DeliveryLine], to log: Log) {
+  let isNews =
+    event["closed"]?.bool == true || deliveries.contains { $0.attempt == 1 || $0.outcome?.class == .delivered }
+  guard event["settled"]?.bool == true, isNews else { return }
+  let sent = (event["sent"]?.array ?? []).compactMap(\.string)
+  let log = log.with("event", event["eventId"]?.string ?? "")
+  if sent.isEmpty {
+    log.warn("All notification channels failed")
+  } else {
+    log.info("Notifications sent via: \(sent.joined(separator: ", "))")
+  }
+}

@@ -1,0 +1,21 @@
+// The worker's last step: writes down what happened to deliveries and when they are tried again, and closes their events.
+import Contract
+import Deliveries
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "delivery-record", kind: .step, summary: "Records the outcome of a delivery under its fence",
+    environment: Database.settings + [DeliveryLine.unknownSetting], input: DeliveryLine.schema,
+    output: DeliveryLine.schema),
+  batchSize: 100
+) { settings, _ throws(Problem) in
+  let database = Database(settings)
+  let unknown = DeliveryLine.unknownOutcome(settings)
+  return { requests, log in
+    DeliveryLine.answer(requests, where: { $0.outcome?.class != .lost }) { deliveries, deadline throws(Problem) in
+      try record(deliveries, unknown: unknown, at: .now, in: database, deadline: deadline, log: log)
+    }
+  }
+}.run()

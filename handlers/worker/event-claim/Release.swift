@@ -1,0 +1,26 @@
+import Contract
+import Forms
+import Store
+import Wire
+
+/// What a worker gives back: claims that it will not begin, at its end or when a channel wants no more now; and, at its
+/// start, what dead workers of its host held.
+struct Release {
+  static let form = Form([
+    .required("worker", .text(1...100)), .optional("ids", .texts(max: 1000, each: 36...36)),
+    .optional("host", .text(1...100)), .optional("alive", .texts(max: 4000, each: 1...100)),
+  ])
+
+  /// Whether a body asks for this instead of a claim.
+  static func isAsked(by body: JSON) -> Bool { body["release"]?.bool == true }
+
+  /// As release_deliveries takes it.
+  let question: JSON
+
+  init(checking body: JSON) throws(Problem) {
+    do { question = try Self.form.check(body) } catch { throw Problem(error) }
+    guard question["host"] == nil || question["alive"] != nil else {
+      throw Problem(.badInput, "host needs alive: the names of its workers that live")
+    }
+  }
+}

@@ -1,0 +1,21 @@
+// The worker's ear, with WAKE=notify: waits until there may be something to claim, for ten seconds at most.
+import Contract
+import Store
+import Wire
+
+Handler(
+  Description(
+    name: "wake-listen", kind: .step,
+    summary: "Waits until a capture, wherever it ran, says that it has stored something",
+    timeLimitMs: 15_000, environment: Database.settings, input: ["type": "object"],
+    output: [
+      "type": "object", "required": ["isWoken", "isListening"],
+      "properties": ["isWoken": ["type": "boolean"], "isListening": ["type": "boolean"]],
+    ])
+) { settings throws(Problem) in
+  let listener = Listener(settings)
+  return { _, log throws(Problem) in
+    let isWoken = listener.wait(until: Instant.now.adding(seconds: 10), log: log)
+    return Reply(["isWoken": .bool(isWoken), "isListening": .bool(listener.isProved)])
+  }
+}.run()
