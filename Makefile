@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak lint format bench clean packages test-packages soak-packages bench-packages
+.PHONY: help run build test soak lint format bench reference clean packages test-packages soak-packages bench-packages
 
 SWIFT ?= swift
 # libstdc++ is linked in where the toolchain has it as an archive: loading it would cost every start half a millisecond.
@@ -92,3 +92,6 @@ SOAK_PACKAGES = gcc libc6-dev slowhttptest
 
 soak-packages: packages
 	$(call install-missing,$(SOAK_PACKAGES))
+
+reference: build ## write docs/reference/ anew from the code
+	@for page in settings routes statuses trust-classes log-lines; do bin/leadpipe reference $$page > docs/reference/$$page.md; done

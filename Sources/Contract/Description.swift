@@ -25,7 +25,7 @@ package struct Description: Sendable, Equatable {
   package var summary: String
   package var routes: [Route] = []
   package var access = Access.public
-  /// The rate class of DESIGN's limits: lead, contact, admin, export or default.
+  /// The rate class: lead, contact, admin, export or default.
   package var rateClass = "default"
   /// The largest body in bytes.
   package var bodyLimit = 65_536

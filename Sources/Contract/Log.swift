@@ -8,7 +8,7 @@ package struct Log: Sendable {
   package enum Level: Int, Sendable {
     case debug, info, warn, error
 
-    fileprivate var name: String { ["DEBUG", "INFO", "WARN", "ERROR"][rawValue] }
+    package var name: String { ["DEBUG", "INFO", "WARN", "ERROR"][rawValue] }
 
     fileprivate init?(_ text: String) {
       guard let index = ["debug", "info", "warn", "error"].firstIndex(of: text) else { return nil }
@@ -61,7 +61,7 @@ package struct Log: Sendable {
     }
   }
 
-  private func write(_ level: Level, _ message: String, _ facts: KeyValuePairs<String, String>) {
+  func write(_ level: Level, _ message: String, _ facts: KeyValuePairs<String, String>) {
     guard level.rawValue >= self.level.rawValue else { return }
     let pairs = facts.map { ($0.key, $0.value) } + context
     if isJSON {

@@ -88,22 +88,3 @@ extension Problem {
     return Reply(status: kind.status, headers: headers, body: document(requestID: requestID).bytes)
   }
 }
-
-/// What an exit status of a handler says (sysexits.h).
-package enum ExitStatus {
-  /// A setting is missing or wrong (EX_CONFIG).
-  package static let misconfigured: Int32 = 78
-  /// The reply could not be written (EX_IOERR).
-  package static let unwritable: Int32 = 74
-
-  /// The exit status for the HTTP status of a reply.
-  package static func of(status: Int) -> Int32 {
-    switch status {
-    case 200..<400: 0
-    case 401, 403: 77
-    case 408, 425, 429, 503, 504: 75
-    case 400..<500: 65
-    default: 70
-    }
-  }
-}

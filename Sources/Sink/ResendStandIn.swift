@@ -1,6 +1,6 @@
 import Wire
 
-/// Resend's `POST /emails` (PROVIDERS §3, end). A key that comes again with the same content gets the same answer and no
+/// Resend's `POST /emails` (docs/reference/providers.md). A key that comes again with the same content gets the same answer and no
 /// second mail.
 struct ResendStandIn: Sendable {
   private static let remembered = 100_000

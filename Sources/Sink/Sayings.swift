@@ -1,6 +1,6 @@
 import Wire
 
-/// The providers' own words of refusal, each with the status that goes with it (PROVIDERS §1, §2).
+/// The providers' own words of refusal, each with the status that goes with it (docs/reference/providers.md).
 enum Sayings {
   static let slack: [String: Int] = [
     "invalid_payload": 400, "no_text": 400, "too_many_attachments": 400, "invalid_blocks": 400,

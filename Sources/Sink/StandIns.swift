@@ -21,7 +21,7 @@ struct Verdict: Sendable, Equatable {
   var message: SinkMessage?
 }
 
-/// Slack's incoming webhook as far as it can be told from outside (PROVIDERS §1).
+/// Slack's incoming webhook as far as it can be told from outside (docs/reference/providers.md).
 struct SlackStandIn: Sendable {
   /// The one decision: what Slack says to `body`.
   func reply(to body: [UInt8], path: String, at time: Instant) -> Verdict {
@@ -40,7 +40,7 @@ struct SlackStandIn: Sendable {
   }
 }
 
-/// Telegram's sendMessage (PROVIDERS §2).
+/// Telegram's sendMessage (docs/reference/providers.md).
 struct TelegramStandIn: Sendable {
   private var lastID = 0
 

@@ -90,13 +90,13 @@ package struct Intake {
       guard let outcome else { throw Problem(.internalError, "the database gave too few answers") }
       captured = try outcome.get()
     } catch {
-      log.error("Conversation insert error", ["status": String(error.kind.status)])
+      log.write(.conversationInsertError, facts: ["status": String(error.kind.status)])
       throw error
     }
     switch captured.outcome {
     case .mismatch: throw Problem(.keyReused, "this idempotency key was used before, with another content")
     case .replayed: log.info("Answered again conversation \(captured.id)")
-    case .created: log.info("Successfully created conversation \(captured.id)")
+    case .created: log.write(.conversationCreated, captured.id)
     case .continued: log.info("Continued conversation \(captured.id)")
     }
     if captured.outcome == .created { log.emitted("lead.created", captured.eventID) }
@@ -117,9 +117,9 @@ extension Log {
   /// The line that operators watch for: the event is stored, or its tables are gone.
   func emitted(_ event: String, _ id: String?) {
     if id != nil {
-      info("Event emitted: \(event)")
+      write(.eventEmitted, event)
     } else {
-      error("Failed to emit \(event) event", ["reason": "the event tables are not there"])
+      write(.eventNotEmitted, event, facts: ["reason": "the event tables are not there"])
     }
   }
 }

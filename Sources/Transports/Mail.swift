@@ -2,7 +2,7 @@ import Contract
 import Deliveries
 import Wire
 
-/// Mail over SMTP (PROVIDERS §3).
+/// Mail over SMTP (docs/reference/providers.md).
 package struct Mail: Sendable {
   package static let settings: [Setting] = [.mailHost, .mailPort, .mailUser, .mailPassword, .mailFrom, .frontend]
 

@@ -3,7 +3,7 @@ import Deliveries
 import Forms
 import Wire
 
-/// Mail over Resend's HTTP interface (PROVIDERS §3, end). Every try of a delivery carries the same Idempotency-Key, which
+/// Mail over Resend's HTTP interface (docs/reference/providers.md). Every try of a delivery carries the same Idempotency-Key, which
 /// Resend keeps for 24 hours: within them a repeat is no second mail. After them what may be one says so in its subject, and
 /// has a key of its own, for another body under the same key is refused.
 package struct Resend: Sendable {

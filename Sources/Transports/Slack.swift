@@ -3,7 +3,7 @@ import Deliveries
 import Forms
 import Wire
 
-/// Slack's incoming webhook (PROVIDERS §1). The webhook's address is the secret.
+/// Slack's incoming webhook (docs/reference/providers.md). The webhook's address is the secret.
 package struct Slack: Sendable {
   package static let settings: [Setting] = [.slackWebhook, .slackNewsletterWebhook, .frontend]
 

@@ -3,7 +3,7 @@ import Deliveries
 import Forms
 import Wire
 
-/// Telegram's sendMessage (PROVIDERS §2). The token is part of the address, so the address is never shown.
+/// Telegram's sendMessage (docs/reference/providers.md). The token is part of the address, so the address is never shown.
 package struct Telegram: Sendable {
   package static let settings: [Setting] = [.telegramToken, .telegramChat, .telegramAPI, .frontend]
 

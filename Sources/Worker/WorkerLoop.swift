@@ -94,7 +94,7 @@ package final class WorkerLoop {
   package func run(signals: SignalPipe) {
     let wake = options.wakePath.flatMap(WakeSocket.init)
     if options.wakePath != nil, wake == nil { log.warn("The wake socket cannot be made: polling only") }
-    log.info("Notification worker started", ["channels": lanes.map(\.channel).joined(separator: ",")])
+    log.write(.workerStarted, facts: ["channels": lanes.map(\.channel).joined(separator: ",")])
     releases = [["host": .string(options.host), "alive": .array(living().map(JSON.string))]]
     var stopBy = Instant.now
     while !isStopping || ((isAtWork || !releases.isEmpty || isReleasing) && .now < stopBy) {

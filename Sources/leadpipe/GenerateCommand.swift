@@ -47,7 +47,7 @@ struct Generate: ParsableCommand {
     if Console.write(bytes, to: 1) { return true }
     let reason = errno
     if reason == EPIPE { return false }
-    throw Refusal("stdout cannot be written: \(String(cString: strerror(reason)))")
+    throw CommandError("stdout cannot be written: \(String(cString: strerror(reason)))")
   }
 }
 

@@ -76,6 +76,9 @@ enum KnownSettings {
     ]
   }
 
+  /// The names of all settings that are checked.
+  static var names: [String] { all.map(\.name) }
+
   private static let all: [Setting] =
     [
       database("DATABASE_URL"), database("DATABASE_URL_INTAKE"), database("DATABASE_URL_WORKER"),

@@ -27,7 +27,9 @@ struct Rollback: ParsableCommand {
 
   func run() throws {
     let url = try KnownSettings.databaseURL()
-    guard yes else { throw Refusal("this deletes all events, timelines and notification logs; say --yes to do it") }
+    guard yes else {
+      throw CommandError("this deletes all events, timelines and notification logs; say --yes to do it")
+    }
     try Migrator(url: url).rollback()
     print("rolled back to 20251219000000")
   }
@@ -66,16 +68,16 @@ struct Migrator {
       deadline: Instant.now.adding(seconds: Self.patienceSeconds))
     do throws(Database.Failure) { return try body(ledger) } catch {
       switch error {
-      case .away(let reason): throw Refusal("the database is away: \(reason)")
-      case .timedOut: throw Refusal("the database did not answer in time")
-      case .refused(let state, let message, _): throw Refusal("the database refused (\(state)): \(message)")
+      case .away(let reason): throw CommandError("the database is away: \(reason)")
+      case .timedOut: throw CommandError("the database did not answer in time")
+      case .refused(let state, let message, _): throw CommandError("the database refused (\(state)): \(message)")
       }
     }
   }
 
   private static func read(_ path: String) throws -> String {
     guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8) else {
-      throw Refusal("\(path) cannot be read")
+      throw CommandError("\(path) cannot be read")
     }
     return text
   }

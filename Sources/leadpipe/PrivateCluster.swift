@@ -16,10 +16,10 @@ struct PrivateCluster {
   private var log: String { home + "/postgres.log" }
 
   init(state: String) throws {
-    guard let current = Account.current else { throw Refusal("this process runs as a user without a name") }
+    guard let current = Account.current else { throw CommandError("this process runs as a user without a name") }
     if current.uid == 0 {
       guard let postgres = Account(named: "postgres") else {
-        throw Refusal("there is no user postgres to run PostgreSQL as: install the package postgresql")
+        throw CommandError("there is no user postgres to run PostgreSQL as: install the package postgresql")
       }
       owner = postgres
     } else {
@@ -64,7 +64,7 @@ struct PrivateCluster {
     }
     let database = Database(url: url(user: "leadpipe", database: "postgres"))
     do { try database.create(named: "leadpipe", deadline: Instant.now.adding(seconds: 30)) } catch {
-      throw Refusal("the private cluster does not answer: \(error); its log is \(log)")
+      throw CommandError("the private cluster does not answer: \(error); its log is \(log)")
     }
   }
 
@@ -95,15 +95,15 @@ struct PrivateCluster {
   private func folder(_ path: String) throws {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     guard chmod(path, 0o700) == 0, geteuid() != 0 || chown(path, owner.uid, owner.gid) == 0 else {
-      throw Refusal("\(path): \(String(cString: strerror(errno)))")
+      throw CommandError("\(path): \(String(cString: strerror(errno)))")
     }
   }
 
   private func write(_ text: String, to path: String) throws {
     let descriptor = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Refusal("\(path): \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else { throw CommandError("\(path): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
-    guard Console.write(text, to: descriptor) else { throw Refusal("\(path) cannot be written") }
+    guard Console.write(text, to: descriptor) else { throw CommandError("\(path) cannot be written") }
   }
 
   /// Whether every folder on the way lets the owner through; root's own home does not.
@@ -117,7 +117,7 @@ struct PrivateCluster {
     let versions = ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).compactMap { Int($0) }
       .filter { FileManager.default.isExecutableFile(atPath: "\(root)/\($0)/bin/initdb") }
     guard let newest = versions.max(), newest >= 15 else {
-      throw Refusal("PostgreSQL 15 or later is not installed: apt-get install postgresql, or set DATABASE_URL")
+      throw CommandError("PostgreSQL 15 or later is not installed: apt-get install postgresql, or set DATABASE_URL")
     }
     return "\(root)/\(newest)/bin"
   }

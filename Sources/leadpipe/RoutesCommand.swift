@@ -14,7 +14,7 @@ struct Routes: ParsableCommand {
   func run() throws {
     let folder = try Layout().folder()
     if let explain {
-      guard let handler = folder[explain] else { throw Refusal("there is no handler \(explain)") }
+      guard let handler = folder[explain] else { throw CommandError("there is no handler \(explain)") }
       var settings = KnownSettings.given()
       settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
       print(Explanation(handler, settings: settings, level: .here).text)

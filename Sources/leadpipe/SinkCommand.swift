@@ -27,14 +27,14 @@ struct SinkCommand: AsyncParsableCommand {
 
   private static func plan(_ path: String) throws -> FaultPlan {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Refusal("\(path): \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else { throw CommandError("\(path): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     guard let bytes = readUntilEnd(descriptor, limit: 262_144, milliseconds: 10_000) else {
-      throw Refusal("\(path): more than 256 KiB, or it cannot be read")
+      throw CommandError("\(path): more than 256 KiB, or it cannot be read")
     }
     do throws(Problem) { return try FaultPlan(reading: bytes) } catch {
       let details = error.details.map { "\n\($0.path) \($0.message)" }.joined()
-      throw Refusal("\(path): \(error.detail)\(details)")
+      throw CommandError("\(path): \(error.detail)\(details)")
     }
   }
 }

@@ -9,14 +9,15 @@ struct State {
     let here = FileManager.default.currentDirectoryPath
     let absolute = path.hasPrefix("/") ? path : here + "/" + path
     do { try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true) } catch {
-      throw Refusal("LEADPIPE_STATE \(absolute) cannot be made")
+      throw CommandError("LEADPIPE_STATE \(absolute) cannot be made")
     }
     // The folder lets others through, for the database may run as another user; what is secret in it is closed by itself.
     chmod(absolute, 0o711)
     self.path = absolute
     let lock = open(absolute + "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
     guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-      throw Refusal("\(absolute) is in use by another `leadpipe up`; give this one its own LEADPIPE_STATE and PORT")
+      throw CommandError(
+        "\(absolute) is in use by another `leadpipe up`; give this one its own LEADPIPE_STATE and PORT")
     }
     // The lock is held until this process ends.
   }
@@ -74,10 +75,10 @@ struct State {
   /// Only the owner can read the file, from its first byte on.
   private func write(_ text: String, to file: String) throws {
     let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-    guard descriptor >= 0 else { throw Refusal("\(file): \(String(cString: strerror(errno)))") }
+    guard descriptor >= 0 else { throw CommandError("\(file): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     guard fchmod(descriptor, 0o600) == 0, Console.write(text, to: descriptor) else {
-      throw Refusal("\(file) cannot be written")
+      throw CommandError("\(file) cannot be written")
     }
   }
 }

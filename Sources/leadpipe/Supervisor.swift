@@ -35,7 +35,7 @@ struct Supervisor {
   mutating func start(_ name: String, _ path: String, _ arguments: [String] = [], environment: [String: String]) throws
   {
     var service = Service(name: name, arguments: arguments, path: path, environment: environment)
-    do throws(Child.Failure) { try Self.start(&service) } catch { throw Refusal(error.reason) }
+    do throws(Child.Failure) { try Self.start(&service) } catch { throw CommandError(error.reason) }
     services.append(service)
   }
 

@@ -21,7 +21,7 @@ enum Tool {
     let child: Child
     do throws(Child.Failure) {
       child = try Child.spawn(words[0], Array(words.dropFirst()), environment: environment, pipesError: false)
-    } catch { throw Refusal(error.reason) }
+    } catch { throw CommandError(error.reason) }
     close(child.input)
     let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: seconds * 1000)
     close(child.output)
@@ -29,7 +29,7 @@ enum Tool {
     let text = String(decoding: output ?? [], as: UTF8.self)
     guard end == .exited(0) else {
       let how = output == nil ? "no end within \(seconds) s" : end.map(String.init(describing:)) ?? "no status"
-      throw Refusal("\(words.joined(separator: " ")) failed, \(how): \(text)")
+      throw CommandError("\(words.joined(separator: " ")) failed, \(how): \(text)")
     }
     return text
   }

@@ -65,7 +65,7 @@ struct House {
     var ticks = 0
     let signals: SignalPipe
     do throws(Child.Failure) { signals = try SignalPipe([SIGTERM, SIGINT, SIGHUP, SIGCHLD]) } catch {
-      throw Refusal(error.reason)
+      throw CommandError(error.reason)
     }
     supervisor = Supervisor(signals: signals, log: log) {
       ticks += 1
@@ -77,7 +77,7 @@ struct House {
 
   /// Starts the parts one after the other, with a line for each.
   mutating func open() throws {
-    if FreePort.isAnswering(port, host: host) { throw Refusal("port \(port) is taken: set PORT to another") }
+    if FreePort.isAnswering(port, host: host) { throw CommandError("port \(port) is taken: set PORT to another") }
     let hasOwnKey = try addWhatIsMissing()
     let sink = addSink()
     try check()
@@ -142,7 +142,7 @@ struct House {
       do throws(Child.Failure) {
         let child = try Child.service(part.path, part.words, environment: part.environment)
         isRight = child.wait() == .exited(0) && isRight
-      } catch { throw Refusal(error.reason) }
+      } catch { throw CommandError(error.reason) }
     }
     if !isRight { throw ExitCode(ExitStatus.misconfigured) }
   }
@@ -184,8 +184,8 @@ struct House {
   private mutating func waitForGateway() throws {
     let end = Instant.now.adding(seconds: 20)
     while !FreePort.isAnswering(port, host: host) {
-      guard supervisor.isAlive("gateway") else { throw Refusal("the gateway did not start") }
-      guard Instant.now < end else { throw Refusal("the gateway does not listen on port \(port)") }
+      guard supervisor.isAlive("gateway") else { throw CommandError("the gateway did not start") }
+      guard Instant.now < end else { throw CommandError("the gateway does not listen on port \(port)") }
       if supervisor.isAskedToStop() {
         isAsked = true
         return

@@ -54,6 +54,14 @@ def test_the_commands_of_a_document_work(path, house, root):
         assert done.returncode == 0, f"{run} run\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.parametrize("page", ["settings", "routes", "statuses", "trust-classes", "log-lines"])
+def test_a_reference_page_is_what_the_code_prints(page):
+    """`make reference` writes the pages anew."""
+    done = subprocess.run([BIN / "leadpipe", "reference", page], env=clean_environment(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert (REPO / "docs" / "reference" / f"{page}.md").read_text() == done.stdout
+
+
 def test_the_readme_says_how_to_send_a_lead():
     text = "".join(block for _, block in blocks(REPO / "README.md", "sh"))
     assert "/api/chatbot/leads" in text and "lead-capture" in text

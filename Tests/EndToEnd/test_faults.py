@@ -1,4 +1,4 @@
-"""Faults that PROVIDERS has a line for, over some leads; `make soak` has all of them over ten thousand."""
+"""The faults in docs/reference/providers.md, over some leads; `make soak` has all of them over ten thousand."""
 
 import faults
 

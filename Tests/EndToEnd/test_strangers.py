@@ -194,7 +194,7 @@ def test_admin_routes_say_nothing_without_a_key(house, victim, path, headers):
 
 
 def test_who_knows_id_and_number_may_change_it_and_still_reads_nothing(house, victim):
-    """DESIGN §4: a request that carries the stored phone or mail address may replace; what it left out stays, and stays unseen."""
+    """A request that carries the stored phone or mail address may replace; what it left out stays, and stays unseen."""
     body = {"customerName": "Zed New", "customerPhone": "050 987 6543", "conversationId": ID, "leadScore": 12}
     status, headers, document = house.http(LEADS, body)
     assert status == 200 and not shows(json.dumps(document) + json.dumps(headers), json.dumps(body) + PHONE)

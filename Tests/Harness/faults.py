@@ -1,4 +1,4 @@
-"""Thousands of leads while every fault of PROVIDERS' tables comes about, and what the operator does about it."""
+"""Thousands of leads while every fault in docs/reference/providers.md occurs, and what the operator does about it."""
 
 import json
 import subprocess
@@ -228,7 +228,7 @@ class Run:
         return ledger
 
     def judge_classes(self, channel, counts, ledger):
-        """Every fault came to the class that PROVIDERS gives it: their numbers are equal."""
+        """Every fault got the class that docs/reference/providers.md gives it: their numbers are equal."""
         found = ledger.classes(channel)
         expected = self.plan.expected(channel, counts)
         unsent, forms, _ = expected.pop(UNSENT, 0), expected.pop(FORM, 0), expected.pop(None, None)

@@ -1,4 +1,4 @@
-"""Thousands of leads through three channels while one request in five fails, in every way that PROVIDERS knows."""
+"""Thousands of leads through three channels while one request in five fails, in every way that docs/reference/providers.md lists."""
 
 import faults
 

@@ -41,8 +41,8 @@ func tell(_ event: JSON, after deliveries: [DeliveryLine], to log: Log) {
   let sent = (event["sent"]?.array ?? []).compactMap(\.string)
   let log = log.with("event", event["eventId"]?.string ?? "")
   if sent.isEmpty {
-    log.warn("All notification channels failed")
+    log.write(.allChannelsFailed)
   } else {
-    log.info("Notifications sent via: \(sent.joined(separator: ", "))")
+    log.write(.notificationsSent, sent.joined(separator: ", "))
   }
 }

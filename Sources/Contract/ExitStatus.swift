@@ -1,0 +1,29 @@
+/// The exit statuses of a handler, from sysexits.h.
+package enum ExitStatus {
+  /// A setting is missing or wrong (EX_CONFIG).
+  package static let misconfigured: Int32 = 78
+  /// The reply could not be written (EX_IOERR).
+  package static let unwritable: Int32 = 74
+
+  /// Every exit status with its meaning, for the reference.
+  package static let meanings: [(status: Int32, meaning: String)] = [
+    (0, "The reply has a status of 2xx or 3xx."),
+    (65, "Bad input: any other 4xx."),
+    (70, "A fault of the service: any other 5xx."),
+    (unwritable, "The reply could not be written."),
+    (75, "Try again: 408, 425, 429, 503 and 504."),
+    (77, "Not allowed: 401 and 403."),
+    (misconfigured, "A setting is missing or wrong. The reply and the log name all of them at once."),
+  ]
+
+  /// The exit status for the HTTP status of a reply.
+  package static func of(status: Int) -> Int32 {
+    switch status {
+    case 200..<400: 0
+    case 401, 403: 77
+    case 408, 425, 429, 503, 504: 75
+    case 400..<500: 65
+    default: 70
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/// The log lines that operators search for. Their text is part of the contract; facts such as `requestId=…` follow it.
+package struct OperatorLine: Sendable {
+  package let level: Log.Level
+  /// The line, with a placeholder in angle brackets where a value stands.
+  package let text: String
+  /// Which program writes the line, and when.
+  package let origin: String
+
+  package static let workerStarted = OperatorLine(
+    level: .info, text: "Notification worker started", origin: "The worker, when it is ready.")
+  package static let conversationCreated = OperatorLine(
+    level: .info, text: "Successfully created conversation <id>", origin: "A capture handler, after its commit.")
+  package static let eventEmitted = OperatorLine(
+    level: .info, text: "Event emitted: <event>",
+    origin: "A capture handler (`lead.created`), or newsletter-subscribe (`newsletter.subscribed`).")
+  package static let eventNotEmitted = OperatorLine(
+    level: .error, text: "Failed to emit <event> event",
+    origin: "The same handlers. The request was stored, but the event tables do not exist.")
+  package static let conversationInsertError = OperatorLine(
+    level: .error, text: "Conversation insert error", origin: "A capture handler. Nothing was stored.")
+  package static let notificationsSent = OperatorLine(
+    level: .info, text: "Notifications sent via: <channels>",
+    origin: """
+      delivery-record, when no delivery of an event waits for its first attempt or is being sent, and again when a later \
+      attempt changes the result.
+      """)
+  package static let allChannelsFailed = OperatorLine(
+    level: .warn, text: "All notification channels failed",
+    origin: "delivery-record, at the same moment, when nothing has been sent so far.")
+
+  package static let all = [
+    workerStarted, conversationCreated, eventEmitted, eventNotEmitted, conversationInsertError, notificationsSent,
+    allChannelsFailed,
+  ]
+
+  /// The text with `value` in place of its placeholder.
+  package func text(with value: String) -> String {
+    guard let start = text.firstIndex(of: "<"), let end = text.firstIndex(of: ">") else { return text }
+    return text[..<start] + value + text[text.index(after: end)...]
+  }
+}
+
+extension Log {
+  /// Writes one of the lines that operators search for. `value` stands in place of its placeholder.
+  package func write(_ line: OperatorLine, _ value: String = "", facts: KeyValuePairs<String, String> = [:]) {
+    write(line.level, line.text(with: value), facts)
+  }
+}

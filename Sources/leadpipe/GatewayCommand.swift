@@ -1,0 +1,21 @@
+import ArgumentParser
+import Glibc
+
+struct GatewayCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "gateway", abstract: "Serve HTTP: becomes bin/gateway.")
+
+  @Flag(help: "Only say what is wrong with settings and handlers; exit status 78 where something is.") var check = false
+
+  func run() throws {
+    let environment = KnownSettings.given()
+    _ = try KnownSettings.check(environment)
+    let words = ServiceEnvironment.gateway(environment).map { "\($0.key)=\($0.value)" }
+    let path = Layout().gateway
+    let arguments = [path] + (check ? ["--check"] : [])
+    let argv = arguments.map { strdup($0) } + [nil]
+    let envp = words.map { strdup($0) } + [nil]
+    execve(path, argv, envp)
+    throw CommandError("\(path): \(String(cString: strerror(errno)))")
+  }
+}

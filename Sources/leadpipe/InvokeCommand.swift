@@ -1,0 +1,27 @@
+import ArgumentParser
+import Glibc
+import Host
+
+struct InvokeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "invoke", abstract: "Run a handler once with what the gateway or worker would give it.",
+    discussion: "Reads one JSON document from the file or stdin, prints the reply, and exits as the handler does.")
+
+  @Argument(help: "The handler's name.") var name: String
+  @Argument(help: "A file with the request; stdin without it.") var file: String?
+
+  func run() throws {
+    guard let handler = try Layout().folder()[name] else { throw CommandError("there is no handler \(name)") }
+    if let file {
+      let descriptor = open(file, O_RDONLY)
+      guard descriptor >= 0 else { throw CommandError("\(file): \(String(cString: strerror(errno)))") }
+      dup2(descriptor, 0)
+    }
+    var settings = KnownSettings.given()
+    settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
+    let envp = handler.environment(from: settings).map { strdup("\($0.key)=\($0.value)") } + [nil]
+    let command = handler.command()
+    execve(command.path, ([command.path] + command.arguments).map { strdup($0) } + [nil], envp)
+    throw CommandError("\(command.path): \(String(cString: strerror(errno)))")
+  }
+}

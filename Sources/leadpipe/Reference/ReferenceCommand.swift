@@ -1,0 +1,30 @@
+import ArgumentParser
+import Contract
+import Host
+import OpenAPI
+
+/// Prints the reference pages of docs/reference/, which are made from the code.
+struct ReferenceCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reference", abstract: "Print a page of docs/reference/, made from the code.")
+
+  /// A page, named as its file.
+  enum Page: String, ExpressibleByArgument, CaseIterable {
+    case settings, routes, statuses
+    case trustClasses = "trust-classes"
+    case logLines = "log-lines"
+  }
+
+  @Argument(help: "The page.") var page: Page
+
+  func run() throws {
+    switch page {
+    case .settings: print(try ReferencePages.settings(try Layout().folder().handlers))
+    case .routes:
+      print(ReferencePages.routes(try Layout().folder().handlers + [HostedHandler(ofGateway: OpenAPI.itself)]))
+    case .statuses: print(ReferencePages.statuses)
+    case .trustClasses: print(ReferencePages.trustClasses)
+    case .logLines: print(ReferencePages.logLines)
+    }
+  }
+}

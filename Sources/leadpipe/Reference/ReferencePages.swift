@@ -1,0 +1,120 @@
+import Contract
+import Host
+
+/// The reference pages as Markdown.
+enum ReferencePages {
+  private static let origin = "`leadpipe reference` prints this page from the code; `make reference` writes it."
+
+  static func settings(_ handlers: [HostedHandler]) throws -> String {
+    let described = Set(SettingSection.all.flatMap(\.entries).flatMap(\.names))
+    let read = Set(KnownSettings.names + handlers.flatMap(\.description.environment).map(\.name))
+    let missing = read.subtracting(described).sorted()
+    guard missing.isEmpty else {
+      throw CommandError("the reference lacks \(missing.joined(separator: ", ")): add them to SettingSection")
+    }
+    let sections = SettingSection.all.map { section in
+      let rows = section.entries.map { entry in
+        [
+          entry.names.map { "`\($0)`" }.joined(separator: ", "), entry.meaning, entry.standard,
+          readers(of: entry, among: handlers),
+        ]
+      }
+      return "## \(section.title)\n\n" + table(["setting", "meaning", "default", "read by"], rows)
+    }
+    return page(
+      "Settings",
+      """
+      Settings are environment variables, read once at start. An empty value counts as absent. All errors are reported \
+      at once, with exit status 78. A handler's process receives only the settings that it is listed for. Addresses of \
+      providers must be https; http is accepted on loopback only.
+      """, sections.joined(separator: "\n"))
+  }
+
+  static func routes(_ handlers: [HostedHandler]) -> String {
+    let rows = handlers.flatMap { handler in
+      handler.description.routes.map { route in
+        (
+          route.path,
+          [
+            "`\(route.method) \(route.path)`", handler.description.name, handler.description.access.rawValue,
+            handler.description.rateClass, "\(handler.description.bodyLimit)",
+            "\(handler.description.timeLimitMs)", handler.description.summary,
+          ]
+        )
+      }
+    }.sorted { ($0.0, $0.1[0]) < ($1.0, $1.1[0]) }.map(\.1)
+    let steps = handlers.filter { $0.description.kind == .step }.map { handler in
+      [
+        handler.description.name, handler.trust.rawValue, "\(handler.description.bodyLimit)",
+        "\(handler.description.timeLimitMs)", handler.description.summary,
+      ]
+    }
+    return page(
+      "Routes and steps",
+      "Each route is answered by one handler. `leadpipe openapi` prints parameters, bodies and replies.",
+      table(["route", "handler", "access", "rate class", "body limit in bytes", "time limit in ms", "purpose"], rows)
+        + "\n## Steps\n\nSteps have no route: the worker and the gateway start them.\n\n"
+        + table(["step", "trust class", "body limit in bytes", "time limit in ms", "purpose"], steps))
+  }
+
+  static var statuses: String {
+    let problems = Dictionary(grouping: Problem.Kind.allCases, by: \.status).sorted { $0.key < $1.key }.map {
+      ["\($0.key)", Set($0.value.map(\.title)).sorted().joined(separator: "; ")]
+    }
+    return page(
+      "Statuses", "A failing handler writes a problem (RFC 9457) and ends with an exit status of sysexits.h.",
+      "## Exit statuses\n\n"
+        + table(["exit status", "meaning"], ExitStatus.meanings.map { ["\($0.status)", $0.meaning] })
+        + "\n## Problems\n\n" + table(["HTTP status", "title"], problems))
+  }
+
+  static var trustClasses: String {
+    let common = TrustClass.none.grants
+    let rows = TrustClass.allCases.map { trust in
+      let own = trust.grants.subtracting(common).sorted().map { "`\($0)`" }.joined(separator: ", ")
+      let login = trust.database.map { "`\($0.setting)`, or `DATABASE_URL` as role `\($0.role)`" } ?? "none"
+      let handlers = TrustClass.table.filter { $0.value == trust }.keys.sorted().joined(separator: ", ")
+      return [trust.rawValue, own.isEmpty ? "nothing more" : own, login, handlers]
+    }
+    return page(
+      "Trust classes",
+      """
+      The trust class of a handler decides which of the settings that it describes it receives. Every class may have \
+      \(common.sorted().map { "`\($0)`" }.joined(separator: ", ")). A foreign handler has class none until \
+      LEADPIPE_TRUST gives it another.
+      """, table(["class", "may also have", "database login", "our handlers"], rows))
+  }
+
+  static var logLines: String {
+    page(
+      "Log lines",
+      "Operators may search for these lines; their text does not change. Facts such as `requestId=…` follow the text.",
+      table(
+        ["line", "written by"],
+        OperatorLine.all.map { ["`[\($0.level.name)] \($0.text)`", $0.origin] }))
+  }
+
+  /// The programs and handlers that read a setting; a class stands for all of its handlers that have a database.
+  private static func readers(of entry: SettingEntry, among handlers: [HostedHandler]) -> String {
+    let asking = handlers.filter { handler in
+      handler.description.environment.contains { entry.names.contains($0.name) }
+    }
+    if asking.count == handlers.count { return "all" }
+    let byClass = Dictionary(grouping: asking, by: \.trust).sorted { $0.key.rawValue < $1.key.rawValue }
+    let names = byClass.map { trust, group in
+      group.count > 6
+        ? "\(group.count) handlers of class \(trust.rawValue)"
+        : group.map(\.description.name).joined(separator: ", ")
+    }
+    return ([entry.programs] + names).filter { !$0.isEmpty }.joined(separator: ", ")
+  }
+
+  private static func page(_ title: String, _ introduction: String, _ body: String) -> String {
+    "# \(title)\n\n\(introduction)\n\n\(body)\n\(origin)"
+  }
+
+  private static func table(_ heads: [String], _ rows: [[String]]) -> String {
+    func line(_ cells: [String]) -> String { "| " + cells.joined(separator: " | ") + " |\n" }
+    return line(heads) + "|" + String(repeating: "---|", count: heads.count) + "\n" + rows.map(line).joined()
+  }
+}

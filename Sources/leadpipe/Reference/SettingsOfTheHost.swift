@@ -1,0 +1,208 @@
+extension SettingSection {
+  static let database = SettingSection(
+    title: "Database",
+    entries: [
+      SettingEntry(
+        "DATABASE_URL",
+        meaning: """
+          The `postgresql://` URL of the database owner, for `up`, `migrate` and `rollback`, and for each trust class \
+          without a login of its own. Inside a handler's process it is the login of the handler's class.
+          """, default: "a private cluster with `up`", programs: "up, gateway, worker, migrate, rollback"),
+      SettingEntry(
+        "DATABASE_URL_INTAKE", meaning: "The login of class intake.", default: "DATABASE_URL as role leadpipe_intake",
+        programs: "gateway"),
+      SettingEntry(
+        "DATABASE_URL_WORKER", meaning: "The login of class worker.", default: "DATABASE_URL as role leadpipe_worker",
+        programs: "worker"),
+      SettingEntry(
+        "DATABASE_URL_ADMIN",
+        meaning: "The login of class admin, and of the commands `delivery`, `channel`, `event`, `lead` and `key`.",
+        default: "DATABASE_URL as role leadpipe_admin", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_ROLE",
+        meaning: """
+          The role that a handler takes when it connects. The gateway and the worker set it; set it yourself only to \
+          start a handler by hand.
+          """),
+      SettingEntry(
+        "SUPABASE_URL",
+        meaning: """
+          Has no effect beside DATABASE_URL. Without DATABASE_URL it is refused: this version speaks PostgreSQL only.
+          """, programs: "all commands"),
+      SettingEntry(
+        "SUPABASE_SERVICE_ROLE_KEY", meaning: "Has no effect in this version. No process receives it."),
+    ])
+
+  static let process = SettingSection(
+    title: "Processes and files",
+    entries: [
+      SettingEntry("LEADPIPE_STATE", meaning: "The state folder.", default: ".leadpipe", programs: "up"),
+      SettingEntry(
+        "LEADPIPE_HANDLERS", meaning: "The folder of handlers.", default: "`handlers` beside the program",
+        programs: "gateway, worker, invoke, routes"),
+      SettingEntry(
+        "LEADPIPE_TRUST",
+        meaning: """
+          A JSON file that gives foreign handlers their trust class and further grants \
+          ([contract](../contract.md#what-a-handler-is-given)).
+          """, programs: "gateway, worker, all commands"),
+      SettingEntry(
+        "LEADPIPE_PROCESS",
+        meaning: """
+          The [process mode](../operations.md#processes): `oneshot`, `warm` or `stream` for all handlers, optionally \
+          followed by modes for single handlers: `stream,health-check=oneshot`, or `health-check=warm` alone. `stream` \
+          applies to a foreign handler only if it describes [`streams`](../contract.md#--describe).
+          """, default: "stream for our own handlers, oneshot for others", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_CONCURRENCY",
+        meaning: """
+          The number of processes that handle a request at the same time, for all handlers together, 1 to 1024. \
+          Applies to oneshot and, separately, to warm.
+          """, default: "16", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_HANDLER_CONCURRENCY",
+        meaning: """
+          The same for one handler, 1 to 1024. A value below LEADPIPE_CONCURRENCY keeps a slow handler from taking all \
+          processes.
+          """, default: "LEADPIPE_CONCURRENCY", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_QUEUE",
+        meaning: """
+          The number of requests for one handler that may wait for such a process, 0 to 65536. Further requests get 503. \
+          While a queue persists, the limit is what is served in about 50 ms.
+          """, default: "256", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_QUEUE_MS",
+        meaning: "How long a request waits for a process of any mode before it gets 503, 0 to 60000.", default: "1000",
+        programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_WARM_SPARES", meaning: "warm: the number of idle processes kept for each handler in use, 1 to 64.",
+        default: "2", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_STREAM_PROCESSES",
+        meaning: "stream: the number of processes for each handler, 1 to 64. Each has one database connection.",
+        default: "2", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_STREAM_WINDOW", meaning: "stream: the number of unanswered requests per process, 1 to 1024.",
+        default: "64", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_STREAM_QUEUE",
+        meaning:
+          "stream: the number of requests for a handler that may wait, 1 to 65536. The live stream has at least 1024.",
+        default: "256", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_STREAM_REQUESTS", "LEADPIPE_STREAM_MINUTES",
+        meaning: "stream: a process is replaced after this number of requests and after this number of minutes.",
+        default: "100000, 10", programs: "gateway"),
+      SettingEntry("LOG_LEVEL", meaning: "`debug`, `info`, `warn` or `error`.", default: "info", programs: "all"),
+      SettingEntry("LOG_FORMAT", meaning: "`text` or `json`.", default: "text", programs: "all"),
+    ])
+
+  static let http = SettingSection(
+    title: "HTTP",
+    entries: [
+      SettingEntry(
+        "PORT", meaning: "The gateway's TCP port. With the sink, `up` uses the next two free ports for it.",
+        default: "4000", programs: "up, gateway"),
+      SettingEntry(
+        "LEADPIPE_HOST", meaning: "The address to listen on. For `up` it must be an IPv4 address.",
+        default: "127.0.0.1",
+        programs: "up, gateway"),
+      SettingEntry(
+        "LEADPIPE_LISTEN",
+        meaning: "`unix:/path`: listen on this socket instead. For a gateway of its own; `up` refuses it.",
+        programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_OPERATIONS",
+        meaning: """
+          The address of the [operations interface](../operations.md#the-gateway-from-inside): `127.0.0.1:PORT`, \
+          `[::1]:PORT` or `unix:/path`. Addresses that other machines can reach are refused. Port 0 takes a free port.
+          """, default: "with `up` `operations.sock` in the state folder, else none", programs: "gateway"),
+      SettingEntry(
+        "TRUSTED_PROXIES",
+        meaning: """
+          Whose X-Forwarded-For is believed ([clients and limits](../operations.md#clients-and-limits)): addresses, \
+          networks and the word `unix` (peers on a unix socket), separated by commas; or `hops:N`, 1 to 16.
+          """, default: "none: the peer is the client", programs: "gateway"),
+      SettingEntry(
+        "FRONTEND_URL",
+        meaning: """
+          The address of the website. Pages of its origin may read replies, and the button "View in Admin Panel" in \
+          notifications leads there.
+          """, default: "no origin, no button", programs: "gateway"),
+      SettingEntry(
+        "ALLOWED_ORIGINS",
+        meaning: """
+          Further origins whose pages may read replies, separated by commas: `https://example.com`, in lower case, \
+          without a path and without the default port of the scheme.
+          """, programs: "gateway"),
+      SettingEntry(
+        "RATE_LIMIT_LEAD", "RATE_LIMIT_CONTACT", "RATE_LIMIT_ADMIN", "RATE_LIMIT_EXPORT", "RATE_LIMIT_DEFAULT",
+        meaning: """
+          The number of requests that a client may make to the handlers of a rate class within a period: `N/SECONDS`, \
+          1 to 1000 in 1 to 3600 s, or `off`.
+          """, default: "10/60, 5/60, 120/60, 5/60, 60/60", programs: "gateway"),
+      SettingEntry(
+        "RATE_LIMIT_STORE", meaning: "`memory`: each gateway counts for itself and starts anew when it is restarted.",
+        default: "memory", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_CLIENT_CONNECTIONS",
+        meaning: "The number of open connections per client, 1 to 16384. Trusted proxies are exempt.", default: "256",
+        programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_REQUEST_LINE",
+        meaning: "The largest request line in bytes, with its line end, 256 to 32768. A longer one gets 414.",
+        default: "8192", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_HEADERS",
+        meaning: """
+          The largest size of a request's headers, and of its trailers, in bytes, 1024 to 65536. Larger ones, and more \
+          than 100 fields, get 431. A handler may refuse headers far above the default \
+          ([limits](../contract.md#limits)).
+          """, default: "16384", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_HEADER_MS",
+        meaning: """
+          How long the request line and the headers may take from their first byte, 100 to 600000; then 408. A new \
+          connection that sends nothing within this time is closed.
+          """, default: "10000", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_BODY_MS",
+        meaning:
+          "How long the body may take, 100 to 600000; then 408. No process is taken before the body is complete.",
+        default: "15000", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_BODY",
+        meaning: """
+          The largest body in bytes, 1024 to 16777216. A larger one gets 413. The handler's `bodyLimit` applies too; the \
+          lower limit counts.
+          """, default: "262144", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_HANDLER_MS",
+        meaning: """
+          How long a handler may take, 100 to 600000; then the client gets 504 and the handler's process group gets \
+          TERM. The handler's `timeLimitMs` applies too; the lower limit counts and is passed on as the deadline.
+          """, default: "the handler's timeLimitMs", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_GRACE_MS", meaning: "The time between TERM and KILL, 0 to 5000.", default: "2000", programs: "gateway"
+      ),
+      SettingEntry(
+        "LEADPIPE_REPLY",
+        meaning: """
+          The largest reply of a handler in bytes, 1024 to 16777216; sixteen times as much for admin routes. A larger \
+          one is a 502.
+          """, default: "1048576", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_STDERR",
+        meaning: """
+          The number of bytes of a handler's stderr that are passed on per request, 0 to 16777216. The rest is read and \
+          dropped, with one WARN line. Lines of our own handlers count too.
+          """, default: "65536", programs: "gateway"),
+      SettingEntry(
+        "LEADPIPE_SLOW_MS",
+        meaning: """
+          A request whose queue time, start and run together take longer gets a WARN line, 0 to 3600000. 0 or `off`: \
+          none.
+          """, default: "1000", programs: "gateway"),
+    ])
+}

@@ -1,0 +1,112 @@
+extension SettingSection {
+  static let leads = SettingSection(
+    title: "Leads and the admin interface",
+    entries: [
+      SettingEntry(
+        "BUSINESS_HOURS",
+        meaning: """
+          The office hours: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. The time to a first response runs only then. Write \
+          hours that pass midnight as two entries.
+          """, default: "round the clock", programs: "lead, explain"),
+      SettingEntry(
+        "TIME_ZONE", meaning: "The office's time zone, a name of the tz database (package tzdata).",
+        default: "Asia/Dubai", programs: "lead, explain, delivery"),
+      SettingEntry(
+        "ADMIN_API_KEY",
+        meaning: """
+          The first key to the [admin interface](../admin.md), with all rights: 16 to 200 visible ASCII characters. \
+          Without it no key is accepted.
+          """, default: "with `up` the file `admin-key` in the state folder"),
+    ])
+
+  static let worker = SettingSection(
+    title: "Worker and delivery",
+    entries: [
+      SettingEntry(
+        "ENABLE_NOTIFICATION_WORKER", meaning: "`false`: events stay queued and nothing is sent.", default: "true",
+        programs: "up, worker"),
+      SettingEntry(
+        "WORKER_POLL_SECONDS", meaning: "Seconds between polls, 1 to 3600.", default: "5", programs: "worker"),
+      SettingEntry(
+        "WORKER_BATCH_SIZE", meaning: "The largest number of deliveries claimed at once for a channel, 1 to 1000.",
+        default: "10", programs: "worker"),
+      SettingEntry(
+        "SLACK_PER_SECOND", "TELEGRAM_PER_SECOND",
+        meaning:
+          "The number of notifications sent to the channel per second, by all workers together, 1 to 1000, or `off`.",
+        default: "1", programs: "worker"),
+      SettingEntry("DELIVERY_LEASE_SECONDS", meaning: "How long a claim holds, 30 to 3600.", default: "30"),
+      SettingEntry(
+        "UNKNOWN_OUTCOME",
+        meaning: """
+          What happens to a notification to Slack or Telegram whose outcome is unknown. `resend`: it is sent again, \
+          marked as a possible repeat. `park`: it is given up until an operator retries it. Mail is always sent again, \
+          with the same Message-ID.
+          """, default: "resend"),
+      SettingEntry(
+        "RETENTION_DAYS",
+        meaning: "How long finished events are kept with their deliveries and attempts, 1 to 36500 days, or `off`.",
+        default: "90"),
+      SettingEntry(
+        "LEADPIPE_WAKE",
+        meaning: """
+          The unix socket on which handlers wake the worker: an absolute path of at most 107 bytes. Without it the \
+          worker polls.
+          """, default: "with `up` a socket in the state folder, else none", programs: "worker"),
+      SettingEntry(
+        "WAKE",
+        meaning: """
+          `socket`: handlers wake the workers of their own machine. `notify`: they also send a NOTIFY to the database \
+          after the reply, and workers LISTEN ([parts on their own](../operations.md#parts-on-their-own)).
+          """, default: "socket", programs: "worker"),
+      SettingEntry(
+        "LEADPIPE_CHANNELS",
+        meaning: "The configured channels and recipients, a JSON list of `{channel, recipient}` without secrets.",
+        default: "made from the settings of the channels"),
+    ])
+
+  static let channels = SettingSection(
+    title: "Channels",
+    entries: [
+      SettingEntry("SLACK_WEBHOOK_URL", meaning: "Slack's incoming webhook. Configures the channel slack."),
+      SettingEntry(
+        "SLACK_WEBHOOK_NEWSLETTER_URL", meaning: "The webhook for newsletter events.", default: "SLACK_WEBHOOK_URL"),
+      SettingEntry(
+        "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID",
+        meaning: "The bot's token and the chat (a number or @name). Both together configure the channel telegram."),
+      SettingEntry(
+        "TELEGRAM_API_URL", meaning: "A server with Telegram's interface.", default: "https://api.telegram.org"),
+      SettingEntry(
+        "EMAIL_HOST", "EMAIL_PORT",
+        meaning: """
+          The mail server. Configures the channel email. Port 465 uses TLS from the first byte; every other port must \
+          offer STARTTLS.
+          """, default: "none, 587"),
+      SettingEntry("EMAIL_USER", "EMAIL_PASS", meaning: "The login at the mail server.", default: "no login"),
+      SettingEntry(
+        "EMAIL_FROM",
+        meaning: "The sender: an address, or `Name <address>`. Required with EMAIL_HOST and RESEND_API_KEY."),
+      SettingEntry(
+        "EMAIL_TO", meaning: "The recipients, separated by commas. Each gets a delivery of its own.",
+        default: "EMAIL_USER if it is an address, else the address in EMAIL_FROM", programs: "worker"),
+      SettingEntry(
+        "RESEND_API_KEY",
+        meaning: """
+          Sends mail through Resend's HTTP interface instead of a mail server, with EMAIL_FROM and EMAIL_TO. Refused \
+          together with EMAIL_HOST. Resend recognises a repeat by its key for 24 hours.
+          """),
+      SettingEntry("RESEND_API_URL", meaning: "A server with Resend's interface.", default: "https://api.resend.com"),
+    ])
+
+  static let refused = SettingSection(
+    title: "Not supported by this version",
+    entries: [
+      SettingEntry(
+        "FEATURE_WHATSAPP_ENABLED", "FEATURE_CRM_ENABLED", "FEATURE_SMS_ENABLED", meaning: "Must be `false`.",
+        default: "false", programs: "all commands"),
+      SettingEntry("DIRECT_NOTIFICATIONS", "SLA_AUTOMATION", meaning: "Must not be set.", programs: "all commands"),
+    ])
+
+  /// The whole reference, in the order of the page.
+  static let all = [database, process, http, leads, worker, channels, refused]
+}

@@ -1,0 +1,57 @@
+import ArgumentParser
+import Contract
+import Deliveries
+import Glibc
+import Host
+import Store
+import Worker
+
+struct WorkerCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker", abstract: "Deliver the notifications of new events until told to stop.",
+    discussion: "ENABLE_NOTIFICATION_WORKER=false leaves events queued.")
+
+  @Flag(help: "Only say what is wrong with settings and handlers; the exit status is then not 0.") var check = false
+
+  /// The name of this machine, for the heartbeat.
+  private static var host: String {
+    var buffer = [CChar](repeating: 0, count: 65)
+    guard gethostname(&buffer, 64) == 0 else { return "worker" }
+    return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+  }
+
+  func run() throws {
+    var settings = KnownSettings.given()
+    beginService(settings)
+    let checked = try KnownSettings.check(settings)
+    if settings["DATABASE_URL"] == nil, settings["DATABASE_URL_WORKER"] == nil { _ = try KnownSettings.databaseURL() }
+    let log = Log(settings)
+    if checked["ENABLE_NOTIFICATION_WORKER"] == "false" {
+      log.warn("Notification worker disabled: events stay queued")
+      return
+    }
+    settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
+    var options = WorkerLoop.Options(
+      host: Self.host,
+      pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
+      batchSize: checked.number("WORKER_BATCH_SIZE", default: 10), wakePath: checked["LEADPIPE_WAKE"])
+    options.listens = checked["WAKE"] == "notify"
+    options.intervals = Pace.intervals(checked)
+    options.fingerprints = Fingerprint.channels(settings)
+    signal(SIGPIPE, SIG_IGN)
+    do {
+      let signals = try SignalPipe([SIGTERM, SIGINT])
+      let loop = try WorkerLoop(
+        options, channels: Channel.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [],
+        folder: try Layout().folder(only: WorkerLoop.steps.union(options.listens ? [WorkerLoop.listening] : [])),
+        settings: settings, log: log)
+      if check { return }
+      reportConfinement(log)
+      loop.run(signals: signals)
+    } catch let failure as HandlerFolder.Failure {
+      throw CommandError(failure.reason)
+    } catch let failure as Child.Failure {
+      throw CommandError(failure.reason)
+    }
+  }
+}
