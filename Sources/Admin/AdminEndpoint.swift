@@ -19,52 +19,75 @@ package struct AdminEndpoint {
   package typealias Telling = @Sendable (Settings) throws(Problem) -> @Sendable (JSON) -> JSON
   package typealias Replying = @Sendable (JSON, Request) throws(Problem) -> Reply
 
+  /// What a route is asked with.
+  package struct Input {
+    /// The parameters after the question mark.
+    let query: Form?
+    /// JSON Schema of the request headers that `asking` reads.
+    let headers: JSON?
+    /// The JSON body; nil where none is read.
+    let body: Form?
+    /// The body's JSON Schema, where `asking` asks for more than the form.
+    let bodySchema: JSON?
+
+    package init(query: Form? = nil, headers: JSON? = nil, body: Form? = nil, bodySchema: JSON? = nil) {
+      self.query = query
+      self.headers = headers
+      self.body = body
+      self.bodySchema = bodySchema
+    }
+
+    fileprivate var described: Description.Input {
+      Description.Input(bodySchema ?? body?.schema ?? ["type": "object"], query: query?.querySchema, headers: headers)
+    }
+  }
+
+  /// What a route needs beside the database.
+  package struct Needs: OptionSet, Sendable {
+    package let rawValue: Int
+    package init(rawValue: Int) { self.rawValue = rawValue }
+
+    /// Its function says how conversations stand to their deadlines.
+    package static let officeHours = Needs(rawValue: 1)
+    /// Its function leaves work for the workers.
+    package static let wake = Needs(rawValue: 2)
+
+    fileprivate var settings: [Setting] {
+      (contains(.officeHours) ? [.officeHours, .timeZone] : []) + (contains(.wake) ? WakeCall.settings : [])
+    }
+  }
+
   private let description: Description
-  private let query: Form?
-  private let body: Form?
-  private let knowsHours: Bool
-  private let wakes: Bool
+  private let input: Input
+  private let needs: Needs
   private let function: Function
   private let asking: Asking
   private let telling: Telling?
   private let replying: Replying
 
   /// - Parameters:
-  ///   - query: the parameters after the question mark.
-  ///   - headers: those of the request that `asking` looks at, as JSON Schema.
-  ///   - body: the JSON body; without it none is read.
-  ///   - bodySchema: the body's JSON Schema, where `asking` asks for more than the form.
-  ///   - types: the types of its good replies.
-  ///   - replyHeaders: those that `replying` adds, as JSON Schema.
-  ///   - problems: statuses that `asking` and the function refuse with, beside 400, 401, 403, and 404 of a path with parameters.
+  ///   - output: the first of its statuses is that of a good reply. Its problems are those beside 400, 401, 403, and 404 of
+  ///     a path with parameters.
   ///   - feed: the step that goes on telling, where the reply is the beginning of a stream.
-  ///   - knowsHours: whether the function says how conversations stand to their deadlines.
-  ///   - wakes: whether the function leaves workers something to do.
   ///   - asking: makes the function's argument; as it is without it.
   ///   - telling: puts the answer into words; as it is without it.
-  ///   - replying: makes the reply; the function's answer with `status` without it.
+  ///   - replying: makes the reply; the function's answer with the status without it.
   package init(
-    _ name: String, _ summary: String, _ route: Description.Route, query: Form? = nil, headers: JSON? = nil,
-    body: Form? = nil, bodySchema: JSON? = nil, output: JSON = [:], status: Int = 200,
-    types: [String] = ["application/json"], replyHeaders: JSON? = nil, problems: [Int] = [],
-    feed: String? = nil, knowsHours: Bool = false, wakes: Bool = false,
-    environment: [Setting] = [], calls function: Function,
+    _ name: String, _ summary: String, _ route: Description.Route, input: Input = Input(),
+    output: Description.Output = .init(), needs: Needs = [], feed: String? = nil, environment: [Setting] = [],
+    calls function: Function,
     asking: @escaping Asking = { question throws(Problem) in question.document }, telling: Telling? = nil,
     replying: Replying? = nil
   ) {
+    let status = output.statuses[0]
+    var described = output
+    described.headers = Self.uncached(output.headers)
     description = Description(
       name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: "admin",
-      bodyLimit: body == nil ? 1024 : 65_536, feed: feed,
-      environment: AdminDesk.settings + (knowsHours ? [.officeHours, .timeZone] : [])
-        + (wakes ? WakeCall.settings : []) + environment,
-      query: query?.querySchema, headers: headers, statuses: [status], types: types,
-      replyHeaders: Self.uncached(replyHeaders), problems: problems,
-      input: bodySchema ?? body?.schema ?? ["type": "object"], output: status == 204 ? ["type": "object"] : output
-    )
-    self.query = query
-    self.body = body
-    self.knowsHours = knowsHours
-    self.wakes = wakes
+      bodyLimit: input.body == nil ? 1024 : 65_536, feed: feed,
+      environment: AdminDesk.settings + needs.settings + environment, input: input.described, output: described)
+    self.input = input
+    self.needs = needs
     self.function = function
     self.asking = asking
     self.telling = telling
@@ -77,8 +100,9 @@ package struct AdminEndpoint {
   package var handler: Handler {
     Handler(description) { settings, afterwards throws(Problem) in
       let desk = AdminDesk(settings)
+      let knowsHours = needs.contains(.officeHours)
       let hours = knowsHours ? try OfficeHours(settings) : nil
-      let wake = wakes ? desk.wakeCall(settings, afterwards) : nil
+      let wake = needs.contains(.wake) ? desk.wakeCall(settings, afterwards) : nil
       let tell = try telling?(settings)
       return { request, log throws(Problem) in
         let answer = try desk.ask(function, for: request, log: log) { () throws(Problem) in
@@ -115,10 +139,10 @@ package struct AdminEndpoint {
       let given = request.isBare ? bare : .object(request.pathParameters.map { .init($0.key, .string($0.value)) })
       take(place, given)
     }
-    if let query { take(query, request.isBare ? bare : query.document(query: request.query)) }
+    if let query = input.query { take(query, request.isBare ? bare : query.document(query: request.query)) }
     // A filter that is misspelt would show everything.
-    faults += (query ?? Form([])).strangers(in: request.query)
-    if let body { take(body, request.isBare ? bare : try request.json()) }
+    faults += (input.query ?? Form([])).strangers(in: request.query)
+    if let body = input.body { take(body, request.isBare ? bare : try request.json()) }
     guard faults.isEmpty else { throw Problem(Form.Faults(faults: faults)) }
     return .object(members)
   }

@@ -35,27 +35,53 @@ package struct Description: Sendable, Equatable {
   /// The step that says what follows its reply, where that is the beginning of a `text/event-stream`; nil where nothing does.
   package var feed: String?
   package var environment: [Setting]
-  /// JSON Schema 2020-12 of the query's parameters, as an object; nil where it has none.
-  package var query: JSON?
-  /// JSON Schema 2020-12 of the request's headers that it looks at, as an object; nil where it looks at none.
-  package var headers: JSON?
-  /// The statuses of the replies that have `output` for a body; 204 has none.
-  package var statuses = [200]
-  /// The media types of these replies.
-  package var types = ["application/json"]
-  /// JSON Schema 2020-12 of the headers of these replies that it adds, as an object; nil where it adds none.
-  package var replyHeaders: JSON?
-  /// The statuses of its problems, beside those that every handler of its kind may have.
-  package var problems: [Int] = []
-  /// JSON Schema 2020-12 of the body and of the reply's body.
-  package var input: JSON
-  package var output: JSON
+  package var input: Input
+  package var output: Output
+
+  /// What a handler is asked with, as JSON Schema 2020-12.
+  package struct Input: Sendable, Equatable {
+    package var body: JSON
+    /// The parameters of the query, as one object; nil where it has none.
+    package var query: JSON?
+    /// The request headers that it reads, as one object; nil where it reads none.
+    package var headers: JSON?
+
+    package init(_ body: JSON = ["type": "object"], query: JSON? = nil, headers: JSON? = nil) {
+      self.body = body
+      self.query = query
+      self.headers = headers
+    }
+  }
+
+  /// What a handler replies.
+  package struct Output: Sendable, Equatable {
+    /// JSON Schema 2020-12 of the body of a good reply.
+    package var body: JSON
+    /// The statuses of the replies with this body; 204 has none.
+    package var statuses: [Int]
+    /// The media types of these replies.
+    package var types: [String]
+    /// JSON Schema 2020-12 of the headers that it adds to these replies, as one object; nil where it adds none.
+    package var headers: JSON?
+    /// The statuses of its problems, beside those that every handler of its kind may have.
+    package var problems: [Int]
+
+    package init(
+      _ body: JSON = ["type": "object"], statuses: [Int] = [200], types: [String] = ["application/json"],
+      headers: JSON? = nil, problems: [Int] = []
+    ) {
+      self.body = body
+      self.statuses = statuses
+      self.types = types
+      self.headers = headers
+      self.problems = problems
+    }
+  }
 
   package init(
     name: String, kind: Kind, summary: String, routes: [Route] = [], access: Access = .public,
     rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, streams: Bool = true,
-    feed: String? = nil, environment: [Setting] = [], query: JSON? = nil, headers: JSON? = nil, statuses: [Int] = [200],
-    types: [String] = ["application/json"], replyHeaders: JSON? = nil, problems: [Int] = [], input: JSON, output: JSON
+    feed: String? = nil, environment: [Setting] = [], input: Input = Input(), output: Output = Output()
   ) {
     self.name = name
     self.kind = kind
@@ -68,12 +94,6 @@ package struct Description: Sendable, Equatable {
     self.streams = streams
     self.feed = feed
     self.environment = environment
-    self.query = query
-    self.headers = headers
-    self.statuses = statuses
-    self.types = types
-    self.replyHeaders = replyHeaders
-    self.problems = problems
     self.input = input
     self.output = output
   }
@@ -90,14 +110,16 @@ extension Description {
       "routes": .array(routes.map { ["method": .string($0.method), "path": .string($0.path)] }),
       "access": .string(access.rawValue), "rateClass": .string(rateClass), "bodyLimit": JSON(bodyLimit),
       "timeLimitMs": JSON(timeLimitMs), "streams": .bool(streams), "environment": .array(variables),
-      "statuses": .array(statuses.map { JSON($0) }), "input": input, "output": output,
+      "statuses": .array(output.statuses.map { JSON($0) }), "input": input.body, "output": output.body,
     ]
     if let feed { document = document.setting("feed", .string(feed)) }
-    for (name, schema) in [("query", query), ("headers", headers), ("replyHeaders", replyHeaders)] {
+    for (name, schema) in [("query", input.query), ("headers", input.headers), ("replyHeaders", output.headers)] {
       if let schema { document = document.setting(name, schema) }
     }
-    if types != ["application/json"] { document = document.setting("types", .array(types.map(JSON.string))) }
-    if !problems.isEmpty { document = document.setting("problems", .array(problems.map { JSON($0) })) }
+    if output.types != ["application/json"] {
+      document = document.setting("types", .array(output.types.map(JSON.string)))
+    }
+    if !output.problems.isEmpty { document = document.setting("problems", .array(output.problems.map { JSON($0) })) }
     return document
   }
 
@@ -141,9 +163,9 @@ extension Description {
       access: access, rateClass: document["rateClass"]?.string ?? "default",
       bodyLimit: try limit("bodyLimit", 0...16_777_216), timeLimitMs: try limit("timeLimitMs", 1...600_000),
       streams: document["streams"]?.bool == true, feed: document["feed"]?.string, environment: environment,
-      query: document["query"],
-      headers: document["headers"], statuses: try statuses("statuses", 200...599, without: [200]), types: types,
-      replyHeaders: document["replyHeaders"], problems: try statuses("problems", 400...599, without: []),
-      input: document["input"] ?? [:], output: document["output"] ?? [:])
+      input: Input(document["input"] ?? [:], query: document["query"], headers: document["headers"]),
+      output: Output(
+        document["output"] ?? [:], statuses: try statuses("statuses", 200...599, without: [200]), types: types,
+        headers: document["replyHeaders"], problems: try statuses("problems", 400...599, without: [])))
   }
 }

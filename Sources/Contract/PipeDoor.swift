@@ -44,5 +44,5 @@ struct PipeDoor {
 
 extension Description {
   /// Whether an empty stdin is a request: the input schema requires no member.
-  var takesNothing: Bool { (input["required"]?.array ?? []).isEmpty }
+  var takesNothing: Bool { (input.body["required"]?.array ?? []).isEmpty }
 }

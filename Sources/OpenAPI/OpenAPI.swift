@@ -7,11 +7,11 @@ package enum OpenAPI {
   /// The route under which the gateway serves it, described like a handler's.
   package static let itself = Description(
     name: "openapi-show", kind: .endpoint, summary: "This document: every route, in OpenAPI 3.1",
-    routes: [.init("GET", "/api/openapi.json")], bodyLimit: 0, timeLimitMs: 1000, streams: false, input: [:],
-    output: [
+    routes: [.init("GET", "/api/openapi.json")], bodyLimit: 0, timeLimitMs: 1000, streams: false, input: .init([:]),
+    output: .init([
       "type": "object", "required": ["openapi", "info", "paths"],
       "properties": ["openapi": ["const": "3.1.0"], "info": ["type": "object"], "paths": ["type": "object"]],
-    ])
+    ]))
 
   /// The document of these handlers, and of what the gateway answers itself. Steps are not part of it. An error in a
   /// description costs its own operation a detail and nothing else.

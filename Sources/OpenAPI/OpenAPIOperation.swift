@@ -22,7 +22,8 @@ struct OpenAPIOperation {
       "operationId": .string(id), "summary": .string(description.summary), "tags": [.string(family)],
       "security": security,
     ]
-    let parameters = pathParameters + named(description.query, "query") + named(description.headers, "header")
+    let parameters =
+      pathParameters + named(description.input.query, "query") + named(description.input.headers, "header")
     if !parameters.isEmpty { operation = operation.setting("parameters", .array(parameters)) }
     if let body = requestBody { operation = operation.setting("requestBody", body) }
     return operation.setting("responses", responses)
@@ -34,7 +35,7 @@ struct OpenAPIOperation {
   /// in the body.
   private var security: JSON {
     guard isAdmin else { return [] }
-    if method == "POST", description.replyHeaders?["properties"]?["Set-Cookie"] != nil {
+    if method == "POST", description.output.headers?["properties"]?["Set-Cookie"] != nil {
       return [["adminKey": []], ["bearer": []], [:]]
     }
     return [["adminKey": []], ["bearer": []], changes ? ["session": [], "csrf": []] : ["session": []]]
@@ -72,9 +73,9 @@ struct OpenAPIOperation {
 
   /// A schema that names no member describes no body.
   private var requestBody: JSON? {
-    guard changes, !description.input.removing("type").isEmptyObject else { return nil }
+    guard changes, !description.input.body.removing("type").isEmptyObject else { return nil }
     return [
-      "required": true, "content": ["application/json": ["schema": sound(description.input)]],
+      "required": true, "content": ["application/json": ["schema": sound(description.input.body)]],
     ]
   }
 
@@ -87,13 +88,15 @@ struct OpenAPIOperation {
     for status in problems {
       responses[status] = ["$ref": .string("#/components/responses/" + OpenAPIComponents.name(of: status))]
     }
-    for status in description.statuses { responses[status] = reply(status, isProblemToo: responses[status] != nil) }
+    for status in description.output.statuses {
+      responses[status] = reply(status, isProblemToo: responses[status] != nil)
+    }
     return .object(responses.sorted { $0.key < $1.key }.map { .init(String($0.key), $0.value) })
   }
 
   /// What any request may come to, what only an admin's may, and what the handler says itself.
   private var problems: Set<Int> {
-    var problems = OpenAPIComponents.general.union(description.problems)
+    var problems = OpenAPIComponents.general.union(description.output.problems)
     if hasProcess { problems.formUnion(OpenAPIComponents.ofProcesses) }
     if isAdmin { problems.formUnion([401, 403, 503]) }
     if !parameters.isEmpty { problems.insert(404) }
@@ -102,17 +105,17 @@ struct OpenAPIOperation {
 
   private func reply(_ status: Int, isProblemToo: Bool) -> JSON {
     var headers = OpenAPIComponents.everyReply
-    for member in description.replyHeaders.map(sound)?["properties"]?.members ?? [] {
+    for member in description.output.headers.map(sound)?["properties"]?.members ?? [] {
       headers = headers.setting(member.key, ["schema": member.value])
     }
     let reply: JSON = [
       "description": .string(status < 300 ? "Done" : "The same, of what is not well"), "headers": headers,
     ]
     guard status != 204 else { return reply }
-    var content = description.types.map { type in
+    var content = description.output.types.map { type in
       // Of a stream the schema says what each event is: OpenAPI has an `itemSchema` for that from 3.2 on.
       let isSaid = type.hasSuffix("/json") || type.hasSuffix("+json") || type == "text/event-stream"
-      let schema = isSaid ? sound(description.output) : ["type": "string"]
+      let schema = isSaid ? sound(description.output.body) : ["type": "string"]
       return JSON.Member(type, ["schema": schema])
     }
     if isProblemToo { content.append(.init("application/problem+json", OpenAPIComponents.problemContent)) }

@@ -9,15 +9,15 @@ extension Handler {
     self.init(
       Description(
         name: name, kind: .endpoint, summary: summary, routes: paths.map { .init("POST", $0) }, rateClass: "contact",
-        environment: Intake.settings, headers: Intake.headers, statuses: [201], replyHeaders: Intake.replyHeaders,
-        problems: Intake.problems, input: form.form.schema,
-        output: [
-          "type": "object", "required": ["success", "id", "message"],
-          "properties": [
-            "success": ["const": true], "id": ["type": "string", "format": "uuid"],
-            "message": ["const": .string(message)],
-          ],
-        ]),
+        environment: Intake.settings, input: .init(form.form.schema, headers: Intake.headers),
+        output: .init(
+          [
+            "type": "object", "required": ["success", "id", "message"],
+            "properties": [
+              "success": ["const": true], "id": ["type": "string", "format": "uuid"],
+              "message": ["const": .string(message)],
+            ],
+          ], statuses: [201], headers: Intake.replyHeaders, problems: Intake.problems)),
       batchSize: Intake.batchSize
     ) { settings, afterwards throws(Problem) in
       let intake = try Intake(settings, handler: name, afterwards)

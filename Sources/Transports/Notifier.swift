@@ -9,7 +9,7 @@ extension Description {
     let names = settings.map { Setting($0.name) }
     return Description(
       name: name, kind: .step, summary: summary, bodyLimit: 262_144, timeLimitMs: 15_000, environment: names,
-      input: DeliveryLine.schema, output: DeliveryLine.schema)
+      input: .init(DeliveryLine.schema), output: .init(DeliveryLine.schema))
   }
 }
 

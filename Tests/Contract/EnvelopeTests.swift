@@ -104,8 +104,8 @@ import Wire
     let description = Description(
       name: "a-b", kind: .endpoint, summary: "s", routes: [.init("GET", "/x/{id}")], access: .admin, rateClass: "admin",
       bodyLimit: 5, timeLimitMs: 6, streams: false, environment: [Setting("A", required: true)],
-      query: ["q": 1], headers: ["h": 1], statuses: [200, 201], types: ["text/csv"], replyHeaders: ["r": 1],
-      problems: [404, 409], input: ["a": 1], output: [:])
+      input: .init(["a": 1], query: ["q": 1], headers: ["h": 1]),
+      output: .init([:], statuses: [200, 201], types: ["text/csv"], headers: ["r": 1], problems: [404, 409]))
     #expect(try Description(reading: description.document) == description)
     #expect(description.document["streams"] == false)
   }
@@ -117,7 +117,7 @@ import Wire
       ("types", []), ("types", ["json"]), ("types", ["a/b; c=d"]),
     ] as [(String, JSON)])
   func listsOfADescription(_ member: String, _ value: JSON) {
-    let description = Description(name: "a", kind: .endpoint, summary: "s", input: [:], output: [:])
+    let description = Description(name: "a", kind: .endpoint, summary: "s", input: .init([:]), output: .init([:]))
     #expect(throws: Problem.self) { try Description(reading: description.document.setting(member, value)) }
   }
 }

@@ -1,4 +1,5 @@
 import Testing
+
 @testable import gateway
 
 /// Who hears what of a feed, and who is dropped, without any socket.

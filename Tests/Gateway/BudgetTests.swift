@@ -3,6 +3,7 @@ import Glibc
 import Host
 import Testing
 import Wire
+
 @testable import gateway
 
 /// How far a client and a handler may go is the operator's to say: less than by default, and more.

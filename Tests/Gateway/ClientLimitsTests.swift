@@ -3,14 +3,15 @@ import Limits
 import NIOHTTP1
 import Testing
 import Wire
+
 @testable import gateway
 
 /// Which keys count for themselves, and who is held up, without a gateway around it.
 @Suite struct ClientLimitsTests {
   private static let office = ClientAddress("192.0.2.1")
   private let desk = Description(
-    name: "desk", kind: .endpoint, summary: "a test", access: .admin, rateClass: "admin", environment: [], input: [:],
-    output: [:])
+    name: "desk", kind: .endpoint, summary: "a test", access: .admin, rateClass: "admin", environment: [],
+    input: .init([:]), output: .init([:]))
   private let limits = ClientLimits(RateLimit(count: 100, seconds: 60).map { [.admin: $0] } ?? [:])
 
   /// Asks with this session from the one address: by which limit it was held up, or else how many requests it has left;

@@ -3,6 +3,7 @@ import Host
 import Limits
 import NIOHTTP1
 import Testing
+
 @testable import gateway
 
 /// Who may read a reply, and how often one may ask.

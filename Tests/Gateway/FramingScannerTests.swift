@@ -1,4 +1,5 @@
 import Testing
+
 @testable import gateway
 
 /// Bytes in, verdict out; no channel. Every text is also fed byte by byte, which must make no difference.

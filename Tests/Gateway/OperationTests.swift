@@ -3,6 +3,7 @@ import Foundation
 import Glibc
 import Host
 import Testing
+
 @testable import gateway
 
 /// Starting, stopping and being overrun.

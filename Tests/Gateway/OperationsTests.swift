@@ -3,6 +3,7 @@ import Glibc
 import Host
 import NIOCore
 import Testing
+
 @testable import gateway
 
 /// What the operator is told, and when the gateway says less: the decisions, without a listener.

@@ -1,6 +1,7 @@
 import Contract
 import NIOHTTP1
 import Testing
+
 @testable import gateway
 
 @Suite struct RequestHeadTests {

@@ -1,5 +1,6 @@
 import Contract
 import Testing
+
 @testable import gateway
 
 @Suite struct RouteTableTests {

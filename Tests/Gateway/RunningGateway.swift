@@ -40,10 +40,9 @@ struct Script {
 
   func write(to folder: String) {
     let description = Description(
-      name: name, kind: kind, summary: "a test",
-      routes: kind == .step ? [] : routes.map { .init($0.0, $0.1) },
-      access: access, rateClass: rateClass, bodyLimit: bodyLimit, timeLimitMs: timeLimitMs,
-      streams: streams, feed: feed, environment: environment.map { Setting($0) }, input: [:], output: [:])
+      name: name, kind: kind, summary: "a test", routes: kind == .step ? [] : routes.map { .init($0.0, $0.1) },
+      access: access, rateClass: rateClass, bodyLimit: bodyLimit, timeLimitMs: timeLimitMs, streams: streams,
+      feed: feed, environment: environment.map { Setting($0) }, input: .init([:]), output: .init([:]))
     writeFile(
       "\(folder)/\(name)",
       """

@@ -1,4 +1,5 @@
 import Testing
+
 @testable import gateway
 
 /// Who gets a request, and when processes come and go, without any process.

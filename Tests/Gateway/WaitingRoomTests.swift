@@ -1,4 +1,5 @@
 import Testing
+
 @testable import gateway
 
 /// How many may wait, without any request.

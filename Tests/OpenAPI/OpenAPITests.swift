@@ -11,9 +11,9 @@ import Wire
     problems: [Int] = [], input: JSON = [:], output: JSON = [:]
   ) -> Description {
     Description(
-      name: name, kind: .endpoint, summary: "s", routes: routes.map { .init($0.0, $0.1) }, access: access, query: query,
-      headers: headers, statuses: statuses, types: types, replyHeaders: replyHeaders, problems: problems, input: input,
-      output: output)
+      name: name, kind: .endpoint, summary: "s", routes: routes.map { .init($0.0, $0.1) }, access: access,
+      input: .init(input, query: query, headers: headers),
+      output: .init(output, statuses: statuses, types: types, headers: replyHeaders, problems: problems))
   }
 
   private func document(of handlers: [Description]) -> JSON {
@@ -30,7 +30,7 @@ import Wire
 
   @Test("has every route of an endpoint, itself, and no step") func routes() {
     let step = Description(
-      name: "s-s", kind: .step, summary: "s", routes: [.init("GET", "/s")], input: [:], output: [:])
+      name: "s-s", kind: .step, summary: "s", routes: [.init("GET", "/s")], input: .init([:]), output: .init([:]))
     let both = endpoint("b-c", ("POST", "/b"), ("GET", "/b"), ("HEAD", "/b"), ("POST", "/c"))
     let paths = document(of: [both, step])["paths"]
     #expect(paths?.members?.map(\.key) == ["/api/openapi.json", "/b", "/c"])

@@ -5,6 +5,6 @@ import Store
 import Wire
 
 AdminEndpoint(
-  "agent-create", "Adds an agent", .init("POST", "/api/admin/agents"),
-  body: Agent.newForm, output: Agent.schema, status: 201, problems: [409], calls: .createAgent
+  "agent-create", "Adds an agent", .init("POST", "/api/admin/agents"), input: .init(body: Agent.newForm),
+  output: .init(Agent.schema, statuses: [201], problems: [409]), calls: .createAgent
 ).run()

@@ -7,5 +7,6 @@ import Wire
 
 AdminEndpoint(
   "agent-delete", "Removes an agent", .init("DELETE", "/api/admin/agents/{id}"),
-  query: Form([.optional("force", .boolean)]), status: 204, problems: [409], calls: .deleteAgent
+  input: .init(query: Form([.optional("force", .boolean)])), output: .init(statuses: [204], problems: [409]),
+  calls: .deleteAgent
 ).run()

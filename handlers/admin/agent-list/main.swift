@@ -6,12 +6,11 @@ import Wire
 
 AdminEndpoint(
   "agent-list", "Lists the agents with their open conversations", .init("GET", "/api/admin/agents"),
-  query: Agent.listForm,
-  output: [
+  input: .init(query: Agent.listForm),
+  output: .init([
     "type": "object", "required": ["data", "total"],
     "properties": [
       "data": ["type": "array", "items": Agent.schema], "total": ["type": "integer"],
     ],
-  ],
-  calls: .listAgents
+  ]), calls: .listAgents
 ).run()

@@ -5,6 +5,6 @@ import Store
 import Wire
 
 AdminEndpoint(
-  "agent-update", "Changes an agent", .init("PATCH", "/api/admin/agents/{id}"),
-  body: Agent.changeForm, output: Agent.schema, problems: [409], calls: .updateAgent, asking: Agent.change
+  "agent-update", "Changes an agent", .init("PATCH", "/api/admin/agents/{id}"), input: .init(body: Agent.changeForm),
+  output: .init(Agent.schema, problems: [409]), calls: .updateAgent, asking: Agent.change
 ).run()

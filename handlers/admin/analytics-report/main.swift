@@ -6,6 +6,6 @@ import Wire
 
 AdminEndpoint(
   "analytics-report", "Counts what a span of time came to", .init("GET", "/api/admin/analytics"),
-  query: ConversationSearch.reportForm, output: ConversationSearch.report, environment: [.timeZone],
-  calls: .analyticsReport, asking: ConversationSearch.locally
+  input: .init(query: ConversationSearch.reportForm), output: .init(ConversationSearch.report),
+  environment: [.timeZone], calls: .analyticsReport, asking: ConversationSearch.locally
 ).run()

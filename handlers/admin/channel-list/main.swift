@@ -7,8 +7,7 @@ import Wire
 
 AdminEndpoint(
   "channel-list", "How each channel stands, and why it is paused", .init("GET", "/api/admin/channels"),
-  output: [
+  output: .init([
     "type": "object", "required": ["data"], "properties": ["data": ["type": "array", "items": ChannelState.schema]],
-  ],
-  environment: [Channel.setting(required: false)], calls: .adminListChannels, asking: ChannelState.asking
+  ]), environment: [Channel.setting(required: false)], calls: .adminListChannels, asking: ChannelState.asking
 ).run()

@@ -7,15 +7,15 @@ import Wire
 
 AdminEndpoint(
   "conversation-assign", "Gives a conversation to an agent", .init("POST", "/api/admin/conversations/{id}/assign"),
-  headers: Conversation.ifMatch,
-  body: Form([
-    .required("agentId", .uuid), .optional("priority", .choice(["high", "medium", "low"])),
-    .optional("notes", .text(1...500)), .optional("force", .boolean),
-  ]),
-  output: Conversation.answerSchema([
-    "status": ["const": "assigned"], "agentId": ["type": "string", "format": "uuid"], "agentName": ["type": "string"],
-  ]),
-  replyHeaders: Conversation.replyHeaders, problems: [409, 412], knowsHours: true, calls: .assignConversation,
-  asking: Conversation.guarded,
-  replying: Conversation.answer
+  input: .init(
+    headers: Conversation.ifMatch,
+    body: Form([
+      .required("agentId", .uuid), .optional("priority", .choice(["high", "medium", "low"])),
+      .optional("notes", .text(1...500)), .optional("force", .boolean),
+    ])),
+  output: .init(
+    Conversation.answerSchema([
+      "status": ["const": "assigned"], "agentId": ["type": "string", "format": "uuid"], "agentName": ["type": "string"],
+    ]), headers: Conversation.replyHeaders, problems: [409, 412]), needs: [.officeHours], calls: .assignConversation,
+  asking: Conversation.guarded, replying: Conversation.answer
 ).run()

@@ -6,23 +6,23 @@ import Wire
 
 AdminEndpoint(
   "conversation-bulk", "Makes one change to many conversations", .init("POST", "/api/admin/conversations/bulk"),
-  body: Change.formOfMany,
-  output: [
-    "type": "object", "required": ["changed", "failed", "results"],
-    "properties": [
-      "changed": ["type": "integer"], "failed": ["type": "integer"],
-      "results": [
-        "type": "array",
-        "items": [
-          "type": "object", "required": ["id", "status", "changed"],
-          "properties": [
-            "id": ["type": "string", "format": "uuid"], "status": ["enum": [200, 400, 404, 409]],
-            "changed": ["type": "boolean"],
-            "error": ["type": "string"],
+  input: .init(body: Change.formOfMany),
+  output: .init(
+    [
+      "type": "object", "required": ["changed", "failed", "results"],
+      "properties": [
+        "changed": ["type": "integer"], "failed": ["type": "integer"],
+        "results": [
+          "type": "array",
+          "items": [
+            "type": "object", "required": ["id", "status", "changed"],
+            "properties": [
+              "id": ["type": "string", "format": "uuid"], "status": ["enum": [200, 400, 404, 409]],
+              "changed": ["type": "boolean"],
+              "error": ["type": "string"],
+            ],
           ],
         ],
       ],
-    ],
-  ],
-  problems: [404], calls: .changeConversations, asking: Change.ofMany
+    ], problems: [404]), calls: .changeConversations, asking: Change.ofMany
 ).run()

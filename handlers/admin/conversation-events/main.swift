@@ -6,6 +6,6 @@ import Wire
 
 AdminEndpoint(
   "conversation-events", "The events of a conversation, newest first",
-  .init("GET", "/api/admin/conversations/{id}/events"),
-  query: Page.form, output: Page.schema(Event.schema), calls: .listConversationEvents
+  .init("GET", "/api/admin/conversations/{id}/events"), input: .init(query: Page.form),
+  output: .init(Page.schema(Event.schema)), calls: .listConversationEvents
 ).run()

@@ -7,8 +7,8 @@ import Wire
 
 AdminEndpoint(
   "conversation-explain", "Why a conversation has its score, its deadline and its notifications",
-  .init("GET", "/api/admin/conversations/{id}/explain"),
-  output: LeadExplanation.schema, knowsHours: true, calls: .explainConversation,
+  .init("GET", "/api/admin/conversations/{id}/explain"), output: .init(LeadExplanation.schema), needs: [.officeHours],
+  calls: .explainConversation,
   telling: { settings throws(Problem) in
     let hours = try OfficeHours(settings)
     let clock = try LocalClock(settings)

@@ -6,7 +6,7 @@ import Wire
 
 AdminEndpoint(
   "conversation-list", "Lists conversations", .init("GET", "/api/admin/conversations"),
-  query: ConversationSearch.listForm,
-  output: ConversationSearch.page(of: Conversation.schema(), [.init("page", ["type": "integer"])]),
-  knowsHours: true, calls: .listConversations, asking: ConversationSearch.locally
+  input: .init(query: ConversationSearch.listForm),
+  output: .init(ConversationSearch.page(of: Conversation.schema(), [.init("page", ["type": "integer"])])),
+  needs: [.officeHours], calls: .listConversations, asking: ConversationSearch.locally
 ).run()

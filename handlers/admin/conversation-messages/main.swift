@@ -6,6 +6,6 @@ import Wire
 
 AdminEndpoint(
   "conversation-messages", "The messages of a conversation, in their order",
-  .init("GET", "/api/admin/conversations/{id}/messages"),
-  query: Page.form, output: Page.schema(Conversation.message), calls: .listMessages
+  .init("GET", "/api/admin/conversations/{id}/messages"), input: .init(query: Page.form),
+  output: .init(Page.schema(Conversation.message)), calls: .listMessages
 ).run()

@@ -6,6 +6,6 @@ import Wire
 
 AdminEndpoint(
   "conversation-notifications", "The notifications about a conversation, newest first",
-  .init("GET", "/api/admin/conversations/{id}/notifications"),
-  query: Page.form, output: Page.schema(Notification.schema), calls: .listConversationDeliveries
+  .init("GET", "/api/admin/conversations/{id}/notifications"), input: .init(query: Page.form),
+  output: .init(Page.schema(Notification.schema)), calls: .listConversationDeliveries
 ).run()

@@ -8,14 +8,15 @@ import Wire
 AdminEndpoint(
   "conversation-respond", "Writes down that an agent has answered",
   .init("POST", "/api/admin/conversations/{id}/respond"),
-  headers: Conversation.ifMatch,
-  body: Form([
-    .optional("agentId", .uuid),
-    .optional("channel", .choice(["call", "email", "whatsapp", "sms", "chat", "meeting"])),
-    .optional("message", .text(1...5000)),
-  ]),
-  output: Conversation.answerSchema(["status": ["const": "contacted"], "isFirst": ["type": "boolean"]]),
-  replyHeaders: Conversation.replyHeaders, problems: [412], knowsHours: true, calls: .respondToConversation,
-  asking: Conversation.guarded,
-  replying: Conversation.answer
+  input: .init(
+    headers: Conversation.ifMatch,
+    body: Form([
+      .optional("agentId", .uuid),
+      .optional("channel", .choice(["call", "email", "whatsapp", "sms", "chat", "meeting"])),
+      .optional("message", .text(1...5000)),
+    ])),
+  output: .init(
+    Conversation.answerSchema(["status": ["const": "contacted"], "isFirst": ["type": "boolean"]]),
+    headers: Conversation.replyHeaders, problems: [412]), needs: [.officeHours], calls: .respondToConversation,
+  asking: Conversation.guarded, replying: Conversation.answer
 ).run()

@@ -6,11 +6,12 @@ import Wire
 
 AdminEndpoint(
   "conversation-search", "Searches names, numbers, mail, tags, notes and messages", .init("GET", "/api/admin/search"),
-  query: ConversationSearch.searchForm,
-  output: ConversationSearch.page(
-    of: ConversationSearch.conversation(
-      with: "matchedIn",
-      ["type": "array", "items": ["enum": ["name", "phone", "email", "tags", "notes", "message"]]]),
-    [.init("query", ["type": "string"])]),
-  knowsHours: true, calls: .searchConversations, asking: ConversationSearch.locally
+  input: .init(query: ConversationSearch.searchForm),
+  output: .init(
+    ConversationSearch.page(
+      of: ConversationSearch.conversation(
+        with: "matchedIn",
+        ["type": "array", "items": ["enum": ["name", "phone", "email", "tags", "notes", "message"]]]),
+      [.init("query", ["type": "string"])])), needs: [.officeHours], calls: .searchConversations,
+  asking: ConversationSearch.locally
 ).run()

@@ -6,7 +6,6 @@ import Wire
 
 AdminEndpoint(
   "conversation-show", "One conversation with its messages", .init("GET", "/api/admin/conversations/{id}"),
-  output: Conversation.schema(withMessages: true), replyHeaders: Conversation.replyHeaders, knowsHours: true,
-  calls: .showConversation,
-  replying: Conversation.reply
+  output: .init(Conversation.schema(withMessages: true), headers: Conversation.replyHeaders), needs: [.officeHours],
+  calls: .showConversation, replying: Conversation.reply
 ).run()

@@ -6,7 +6,7 @@ import Wire
 
 AdminEndpoint(
   "conversation-timeline", "What happened to a conversation, newest first",
-  .init("GET", "/api/admin/conversations/{id}/timeline"),
-  query: Page.form, output: Page.schema(Timeline.schema), calls: .listTimeline,
+  .init("GET", "/api/admin/conversations/{id}/timeline"), input: .init(query: Page.form),
+  output: .init(Page.schema(Timeline.schema)), calls: .listTimeline,
   telling: { _ in { Page.telling($0, TimelineEntry.told) } }
 ).run()

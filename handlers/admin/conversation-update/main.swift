@@ -6,8 +6,7 @@ import Wire
 
 AdminEndpoint(
   "conversation-update", "Changes status, quality, score, tags, notes, outcome or value of a conversation",
-  .init("PATCH", "/api/admin/conversations/{id}"),
-  headers: Conversation.ifMatch, body: Change.form, output: Conversation.schema(),
-  replyHeaders: Conversation.replyHeaders, problems: [412], knowsHours: true, calls: .updateConversation,
-  asking: Change.ofOne, replying: Conversation.reply
+  .init("PATCH", "/api/admin/conversations/{id}"), input: .init(headers: Conversation.ifMatch, body: Change.form),
+  output: .init(Conversation.schema(), headers: Conversation.replyHeaders, problems: [412]), needs: [.officeHours],
+  calls: .updateConversation, asking: Change.ofOne, replying: Conversation.reply
 ).run()

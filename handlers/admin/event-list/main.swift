@@ -5,6 +5,6 @@ import Store
 import Wire
 
 AdminEndpoint(
-  "event-list", "Lists events, newest first", .init("GET", "/api/admin/events"),
-  query: Event.listForm, output: Page.schema(Event.schema), calls: .adminListEvents
+  "event-list", "Lists events, newest first", .init("GET", "/api/admin/events"), input: .init(query: Event.listForm),
+  output: .init(Page.schema(Event.schema)), calls: .adminListEvents
 ).run()

@@ -6,6 +6,6 @@ import Wire
 
 AdminEndpoint(
   "follow-up-create", "Schedules a follow-up", .init("POST", "/api/admin/conversations/{id}/follow-ups"),
-  body: FollowUp.newForm, bodySchema: FollowUp.newSchema, output: FollowUp.schema, status: 201, calls: .createFollowUp,
-  asking: FollowUp.check
+  input: .init(body: FollowUp.newForm, bodySchema: FollowUp.newSchema), output: .init(FollowUp.schema, statuses: [201]),
+  calls: .createFollowUp, asking: FollowUp.check
 ).run()

@@ -6,13 +6,12 @@ import Wire
 
 AdminEndpoint(
   "follow-up-list", "Lists follow-ups, soonest first", .init("GET", "/api/admin/follow-ups"),
-  query: FollowUp.listForm,
-  output: [
+  input: .init(query: FollowUp.listForm),
+  output: .init([
     "type": "object", "required": ["data", "limit", "nextCursor"],
     "properties": [
       "data": ["type": "array", "items": FollowUp.schema], "limit": ["type": "integer"],
       "nextCursor": ["type": ["string", "null"]],
     ],
-  ],
-  calls: .listFollowUps
+  ]), calls: .listFollowUps
 ).run()

@@ -6,6 +6,6 @@ import Wire
 
 AdminEndpoint(
   "follow-up-update", "Completes, cancels, moves or changes a follow-up", .init("PATCH", "/api/admin/follow-ups/{id}"),
-  body: FollowUp.changeForm, output: FollowUp.schema, problems: [409], calls: .updateFollowUp,
+  input: .init(body: FollowUp.changeForm), output: .init(FollowUp.schema, problems: [409]), calls: .updateFollowUp,
   asking: FollowUp.check
 ).run()

@@ -12,11 +12,11 @@ let form = Form([.required("after", .text(1...8000))])
 Handler(
   Description(
     name: "live-feed", kind: .step, summary: "Tells what has happened since a cursor, for all who listen",
-    environment: Database.settings + [.officeHours, .timeZone], input: form.schema,
-    output: [
+    environment: Database.settings + [.officeHours, .timeZone], input: .init(form.schema),
+    output: .init([
       "type": "object", "required": ["events", "cursor"],
       "properties": ["events": ["type": "array"], "cursor": ["type": "string"]],
-    ])
+    ]))
 ) { settings throws(Problem) in
   let database = Database(settings)
   let hours = try OfficeHours(settings)

@@ -6,17 +6,17 @@ import Store
 import Wire
 
 AdminEndpoint(
+  // For clients that cannot send Last-Event-ID.
   "live-show", "What happens to leads, as server-sent events: lead.created, lead.updated, delivery, sla, and reset",
   .init("GET", "/api/admin/live"),
-  // For clients that cannot send Last-Event-ID.
-  query: Form([.optional("lastEventId", .text(1...8000))]),
-  headers: ["type": "object", "properties": ["Last-Event-ID": ["type": "string", "maxLength": 8000]]],
-  output: Live.event, types: ["text/event-stream"], problems: [503], feed: "live-feed", knowsHours: true,
+  input: .init(
+    query: Form([.optional("lastEventId", .text(1...8000))]),
+    headers: ["type": "object", "properties": ["Last-Event-ID": ["type": "string", "maxLength": 8000]]]),
+  output: .init(Live.event, types: ["text/event-stream"], problems: [503]), needs: [.officeHours], feed: "live-feed",
   calls: .liveEvents,
   asking: { question throws(Problem) in
     let header = question.request.headers["last-event-id"].flatMap { $0.isEmpty ? nil : JSON.string($0) }
     let after = header ?? question.document["lastEventId"]
     return after.map { ["after": $0, "recent": true] } ?? ["recent": true]
-  },
-  replying: Live.beginning
+  }, replying: Live.beginning
 ).run()

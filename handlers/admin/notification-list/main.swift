@@ -6,5 +6,6 @@ import Wire
 
 AdminEndpoint(
   "notification-list", "Lists notifications, newest first", .init("GET", "/api/admin/notifications"),
-  query: Notification.listForm, output: Page.schema(Notification.schema), calls: .adminListDeliveries
+  input: .init(query: Notification.listForm), output: .init(Page.schema(Notification.schema)),
+  calls: .adminListDeliveries
 ).run()

@@ -8,8 +8,8 @@ Handler(
   Description(
     name: "session-close", kind: .endpoint, summary: "Ends a browser's session",
     routes: [.init("DELETE", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
-    environment: AdminDesk.settings, statuses: [204], replyHeaders: AdminEndpoint.uncached(Session.replyHeaders),
-    input: ["type": "object"], output: ["type": "object"])
+    environment: AdminDesk.settings, input: .init(["type": "object"]),
+    output: .init(["type": "object"], statuses: [204], headers: AdminEndpoint.uncached(Session.replyHeaders)))
 ) { settings throws(Problem) in
   let desk = AdminDesk(settings)
   return { request, log throws(Problem) in

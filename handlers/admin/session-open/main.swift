@@ -11,8 +11,8 @@ Handler(
   Description(
     name: "session-open", kind: .endpoint, summary: "Opens a browser's session for a key",
     routes: [.init("POST", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
-    environment: AdminDesk.settings, statuses: [201],
-    replyHeaders: AdminEndpoint.uncached(Session.replyHeaders), input: form.schema, output: Session.schema)
+    environment: AdminDesk.settings, input: .init(form.schema),
+    output: .init(Session.schema, statuses: [201], headers: AdminEndpoint.uncached(Session.replyHeaders)))
 ) { settings throws(Problem) in
   let desk = AdminDesk(settings)
   return { request, log throws(Problem) in

@@ -8,8 +8,8 @@ Handler(
   Description(
     name: "session-show", kind: .endpoint, summary: "Says who asks, with which rights",
     routes: [.init("GET", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
-    environment: AdminDesk.settings, replyHeaders: AdminEndpoint.uncached(), input: ["type": "object"],
-    output: Session.schema)
+    environment: AdminDesk.settings, input: .init(["type": "object"]),
+    output: .init(Session.schema, headers: AdminEndpoint.uncached()))
 ) { settings throws(Problem) in
   let desk = AdminDesk(settings)
   return { request, log throws(Problem) in

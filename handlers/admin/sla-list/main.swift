@@ -6,8 +6,9 @@ import Wire
 
 AdminEndpoint(
   "sla-list", "Lists conversations whose first answer is late or due soon", .init("GET", "/api/admin/sla"),
-  query: ConversationSearch.slaForm,
-  output: ConversationSearch.page(
-    of: ConversationSearch.conversation(with: "minutesRemaining", ["type": "integer"])),
-  knowsHours: true, calls: .listSLA
+  input: .init(query: ConversationSearch.slaForm),
+  output: .init(
+    ConversationSearch.page(
+      of: ConversationSearch.conversation(with: "minutesRemaining", ["type": "integer"]))), needs: [.officeHours],
+  calls: .listSLA
 ).run()

@@ -6,5 +6,5 @@ import Wire
 
 AdminEndpoint(
   "subscriber-delete", "Forgets a subscriber of the newsletter", .init("DELETE", "/api/newsletter/subscribers/{id}"),
-  status: 204, calls: .deleteSubscriber
+  output: .init(statuses: [204]), calls: .deleteSubscriber
 ).run()

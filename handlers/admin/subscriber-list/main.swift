@@ -6,5 +6,5 @@ import Wire
 
 AdminEndpoint(
   "subscriber-list", "Lists the newsletter's subscribers, newest first", .init("GET", "/api/newsletter/subscribers"),
-  query: Subscriber.listForm, output: Page.schema(Subscriber.schema), calls: .listSubscribers
+  input: .init(query: Subscriber.listForm), output: .init(Page.schema(Subscriber.schema)), calls: .listSubscribers
 ).run()

@@ -9,8 +9,9 @@ Handler(
     name: "health-check", kind: .endpoint, summary: "Says whether leads are taken and notifications go out",
     routes: [.init("GET", "/health")], bodyLimit: 1024, timeLimitMs: 5000,
     environment: Database.settings + [Channel.setting(required: false), .number("PORT", 0...65_535)],
-    statuses: [200, 503], replyHeaders: ["properties": ["Cache-Control": ["const": "no-store"]]],
-    input: ["type": "object"], output: Health.schema)
+    input: .init(["type": "object"]),
+    output: .init(
+      Health.schema, statuses: [200, 503], headers: ["properties": ["Cache-Control": ["const": "no-store"]]]))
 ) { settings throws(Problem) in
   let database = Database(settings)
   return { request, log throws(Problem) in

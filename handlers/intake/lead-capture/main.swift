@@ -9,8 +9,8 @@ Handler(
   Description(
     name: "lead-capture", kind: .endpoint, summary: "Stores a lead of the chatbot, or continues its conversation",
     routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead", environment: Intake.settings,
-    headers: Intake.headers, statuses: [200, 201], replyHeaders: Intake.replyHeaders, problems: Intake.problems,
-    input: Lead.chatbotForm.schema, output: LeadReply.schema),
+    input: .init(Lead.chatbotForm.schema, headers: Intake.headers),
+    output: .init(LeadReply.schema, statuses: [200, 201], headers: Intake.replyHeaders, problems: Intake.problems)),
   batchSize: Intake.batchSize
 ) { settings, afterwards throws(Problem) in
   let intake = try Intake(settings, handler: "lead-capture", afterwards)

@@ -9,20 +9,21 @@ Handler(
   Description(
     name: "newsletter-subscribe", kind: .endpoint, summary: "Adds a mail address to the newsletter",
     routes: [.init("POST", "/api/newsletter/subscribe")], rateClass: "contact",
-    environment: Database.settings + WakeCall.settings, statuses: [201], input: Subscription.form.schema,
-    output: [
-      "type": "object", "required": ["success", "data"],
-      "properties": [
-        "success": ["const": true],
-        "data": [
-          "type": "object", "required": ["id", "email", "status"],
-          "properties": [
-            "id": ["type": "string", "format": "uuid"], "email": ["type": "string", "format": "email"],
-            "status": ["const": "active"],
+    environment: Database.settings + WakeCall.settings, input: .init(Subscription.form.schema),
+    output: .init(
+      [
+        "type": "object", "required": ["success", "data"],
+        "properties": [
+          "success": ["const": true],
+          "data": [
+            "type": "object", "required": ["id", "email", "status"],
+            "properties": [
+              "id": ["type": "string", "format": "uuid"], "email": ["type": "string", "format": "email"],
+              "status": ["const": "active"],
+            ],
           ],
         ],
-      ],
-    ])
+      ], statuses: [201]))
 ) { settings, afterwards throws(Problem) in
   let newsletter = Newsletter(settings, afterwards)
   return { request, log throws(Problem) in

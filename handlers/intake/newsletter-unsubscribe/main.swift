@@ -9,17 +9,18 @@ Handler(
   Description(
     name: "newsletter-unsubscribe", kind: .endpoint, summary: "Ends a subscription to the newsletter",
     routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact", environment: Database.settings,
-    problems: [404], input: Unsubscription.form.schema,
-    output: [
-      "type": "object", "required": ["success", "data"],
-      "properties": [
-        "success": ["const": true],
-        "data": [
-          "type": "object", "required": ["status"],
-          "properties": ["email": ["type": "string", "format": "email"], "status": ["const": "unsubscribed"]],
+    input: .init(Unsubscription.form.schema),
+    output: .init(
+      [
+        "type": "object", "required": ["success", "data"],
+        "properties": [
+          "success": ["const": true],
+          "data": [
+            "type": "object", "required": ["status"],
+            "properties": ["email": ["type": "string", "format": "email"], "status": ["const": "unsubscribed"]],
+          ],
         ],
-      ],
-    ])
+      ], problems: [404]))
 ) { settings throws(Problem) in
   let newsletter = Newsletter(settings)
   return { request, log throws(Problem) in

@@ -7,7 +7,7 @@ Handler(
     name: "rate-limit", kind: .step, summary: "Says of each request whether its client is within the limit",
     bodyLimit: 4096, timeLimitMs: 2000,
     environment: RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) },
-    input: Question.schema, output: Counters.schema)
+    input: .init(Question.schema), output: .init(Counters.schema))
 ) { settings throws(Problem) in
   var counters = Counters(settings)
   return { request, _ throws(Problem) in

@@ -7,7 +7,8 @@ import Wire
 Handler(
   Description(
     name: "data-prune", kind: .step, summary: "Deletes what is finished and old, and keeps the search up to date",
-    environment: Database.settings + [Retention.setting], input: ["type": "object"], output: Pruned.schema)
+    environment: Database.settings + [Retention.setting], input: .init(["type": "object"]), output: .init(Pruned.schema)
+  )
 ) { settings throws(Problem) in
   let database = Database(settings)
   let retention = Retention(settings)

@@ -7,8 +7,8 @@ import Wire
 Handler(
   Description(
     name: "delivery-begin", kind: .step, summary: "Marks a claimed delivery as being sent, under its fence",
-    environment: Database.settings + Pace.settings + [DeliveryLine.leaseSetting], input: DeliveryLine.schema,
-    output: DeliveryLine.schema),
+    environment: Database.settings + Pace.settings + [DeliveryLine.leaseSetting], input: .init(DeliveryLine.schema),
+    output: .init(DeliveryLine.schema)),
   batchSize: 100
 ) { settings, _ throws(Problem) in
   let database = Database(settings)

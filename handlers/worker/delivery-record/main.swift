@@ -7,8 +7,8 @@ import Wire
 Handler(
   Description(
     name: "delivery-record", kind: .step, summary: "Records the outcome of a delivery under its fence",
-    environment: Database.settings + [DeliveryLine.unknownSetting], input: DeliveryLine.schema,
-    output: DeliveryLine.schema),
+    environment: Database.settings + [DeliveryLine.unknownSetting], input: .init(DeliveryLine.schema),
+    output: .init(DeliveryLine.schema)),
   batchSize: 100
 ) { settings, _ throws(Problem) in
   let database = Database(settings)

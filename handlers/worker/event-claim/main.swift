@@ -10,8 +10,7 @@ Handler(
     name: "event-claim", kind: .step, summary: "Plans and leases due deliveries; writes them as NDJSON",
     environment: Database.settings + [
       Channel.setting(required: true), DeliveryLine.leaseSetting, DeliveryLine.unknownSetting,
-    ],
-    input: Claim.form.schema, output: DeliveryLine.schema)
+    ], input: .init(Claim.form.schema), output: .init(DeliveryLine.schema))
 ) { settings throws(Problem) in
   let database = Database(settings)
   let channels = Channel.configured(settings)

@@ -6,12 +6,12 @@ import Wire
 Handler(
   Description(
     name: "wake-listen", kind: .step,
-    summary: "Waits until a capture, wherever it ran, says that it has stored something",
-    timeLimitMs: 15_000, environment: Database.settings, input: ["type": "object"],
-    output: [
+    summary: "Waits until a capture, wherever it ran, says that it has stored something", timeLimitMs: 15_000,
+    environment: Database.settings, input: .init(["type": "object"]),
+    output: .init([
       "type": "object", "required": ["isWoken", "isListening"],
       "properties": ["isWoken": ["type": "boolean"], "isListening": ["type": "boolean"]],
-    ])
+    ]))
 ) { settings throws(Problem) in
   let listener = Listener(settings)
   return { _, log throws(Problem) in
