@@ -14,7 +14,8 @@ from measure import HERE, row, table
 
 TREES = {"other": pathlib.Path(sys.argv[1]).resolve(), "this": HERE.parent.resolve()}
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-SETTINGS = {"HTTP_ROUNDS": "1", "HTTP_ONLY": "stream", "ROUNDS": "200", "BENCH_ROUNDS": "1"}
+SETTINGS = {"HTTP_ROUNDS": "1", "HTTP_ONLY": "stream", "ROUNDS": "200", "BENCH_ROUNDS": "1", "BENCH_SAMPLES": "20", "BENCH_HTTP": "200",
+            "BENCH_EACH": "100", "BENCH_SECONDS": "100"}
 # A row of the tables that benchmarks/run prints: the title of its table, its name, the column, and whether more is better.
 FIGURES = {
     "capture, 1 connection, a second": ("POST /api/chatbot/leads, 1 connection", "leadpipe, stream", 1, True),
