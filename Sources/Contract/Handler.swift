@@ -55,12 +55,13 @@ package struct Handler: Sendable {
     confine(environment, door, log)
     switch door {
     case .describe:
-      exit(Output.write(description.document.bytes + [0x0A]) ? 0 : ExitStatus.unwritable)
+      exit(StandardOutput.write(description.document.bytes + [0x0A]) ? 0 : ExitStatus.unwritable)
     case .pipe: exit(PipeDoor(handler: self, environment: environment, log: log).serve())
     case .stream: exit(StreamDoor(handler: self, environment: environment, log: log).serve())
     case .closed(let reason):
       log.error(reason)
-      _ = Output.write(Problem(.notAvailable, reason).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
+      _ = StandardOutput.write(
+        Problem(.notAvailable, reason).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
       exit(ExitStatus.of(status: 501))
     }
   }
@@ -111,7 +112,7 @@ extension Handler {
   }
 
   /// Answers documents that came together: envelopes, or bare bodies where they have no `requestContext`.
-  func answer(_ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log) -> [Exchange] {
+  func answer(_ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log) -> [AnsweredRequest] {
     var requests: [Request] = []
     var problems: [Problem?] = []
     for bytes in documents {
@@ -127,11 +128,11 @@ extension Handler {
     }
     var next = replies.makeIterator()
     return zip(requests, problems).map { request, problem in
-      if let problem { return Exchange(request: request, problem: problem) }
+      if let problem { return AnsweredRequest(request: request, problem: problem) }
       switch next.next() {
-      case .success(let reply): return Exchange(request: request, reply: reply)
-      case .failure(let problem): return Exchange(request: request, problem: problem)
-      case nil: return Exchange(request: request, problem: Problem(.internalError, "no answer was made"))
+      case .success(let reply): return AnsweredRequest(request: request, reply: reply)
+      case .failure(let problem): return AnsweredRequest(request: request, problem: problem)
+      case nil: return AnsweredRequest(request: request, problem: Problem(.internalError, "no answer was made"))
       }
     }
   }
@@ -165,7 +166,7 @@ extension Handler {
 }
 
 /// A request with its reply, and how both are written.
-struct Exchange {
+struct AnsweredRequest {
   let request: Request
   let reply: Reply
   let exitStatus: Int32

@@ -15,11 +15,11 @@ struct PipeDoor {
   func serve() -> Int32 {
     let isSpare = environment["LEADPIPE_SPARE"] == "1"
     let opened = isSpare ? handler.opened(environment, afterwards: afterwards, log: log) : nil
-    if isSpare { Input.wait() }
+    if isSpare { StandardInput.wait() }
     alarm(UInt32(handler.description.processorSeconds))
-    let input = Input.readAll(limit: Input.limit(forBody: handler.description.bodyLimit))
+    let input = StandardInput.readAll(limit: StandardInput.limit(forBody: handler.description.bodyLimit))
     let exchange = answer(input, by: opened)
-    let status = Output.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
+    let status = StandardOutput.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
     if afterwards.dueAt != nil {
       // Whoever reads to the end has the reply now.
       close(1)
@@ -28,16 +28,18 @@ struct PipeDoor {
     return status
   }
 
-  private func answer(_ input: Input.Document, by opened: Result<Handler.BatchAnswer, Problem>?) -> Exchange {
+  private func answer(_ input: StandardInput.Document, by opened: Result<Handler.BatchAnswer, Problem>?)
+    -> AnsweredRequest
+  {
     switch input {
-    case .tooLarge: return Exchange(refusing: Problem(.tooLarge, "the document is too large"))
-    case .unreadable(let reason): return Exchange(refusing: Problem(.internalError, reason))
+    case .tooLarge: return AnsweredRequest(refusing: Problem(.tooLarge, "the document is too large"))
+    case .unreadable(let reason): return AnsweredRequest(refusing: Problem(.internalError, reason))
     case .bytes(let bytes):
       // A route that takes no body may be asked with nothing at all.
       let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
       let answer = opened ?? handler.opened(environment, afterwards: afterwards, log: log)
       let exchanges = handler.answer([bytes], by: answer, log: log)
-      return exchanges.first ?? Exchange(refusing: Problem(.internalError, "no answer was made"))
+      return exchanges.first ?? AnsweredRequest(refusing: Problem(.internalError, "no answer was made"))
     }
   }
 }

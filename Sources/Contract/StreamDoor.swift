@@ -11,7 +11,7 @@ struct StreamDoor {
 
   func serve() -> Int32 {
     defer { afterwards.finish(now: .now, log: log) }
-    var lines = LineReader(limit: Input.limit(forBody: handler.description.bodyLimit))
+    var lines = LineReader(limit: StandardInput.limit(forBody: handler.description.bodyLimit))
     var firstFailure: Int32 = 0
     let answer = handler.opened(environment, afterwards: afterwards, log: log)
     while case let batch = lines.next(atMost: handler.batchSize, beforeWaiting: rest), !batch.isEmpty {
@@ -19,7 +19,7 @@ struct StreamDoor {
       if firstFailure == 0, let failed = exchanges.first(where: { $0.exitStatus != 0 }) {
         firstFailure = failed.exitStatus
       }
-      guard Output.write(exchanges.flatMap(\.line)) else { return ExitStatus.unwritable }
+      guard StandardOutput.write(exchanges.flatMap(\.line)) else { return ExitStatus.unwritable }
       afterwards.proceed(now: .now, log: log)
     }
     return firstFailure
@@ -27,20 +27,20 @@ struct StreamDoor {
 
   /// What is still to be done when its time comes, unless the next line comes before.
   private func rest() {
-    while let due = afterwards.dueAt, !Input.isReady(until: due) { afterwards.proceed(now: .now, log: log) }
+    while let due = afterwards.dueAt, !StandardInput.isReady(until: due) { afterwards.proceed(now: .now, log: log) }
   }
 
   /// What becomes of lines that came together; a bad one stands in nobody's way.
   private func exchange(
-    _ lines: [Input.Document], by answer: Result<Handler.BatchAnswer, Problem>
-  ) -> [Exchange] {
+    _ lines: [StandardInput.Document], by answer: Result<Handler.BatchAnswer, Problem>
+  ) -> [AnsweredRequest] {
     let documents = lines.compactMap { if case .bytes(let bytes) = $0 { bytes } else { nil } }
     var answered = handler.answer(documents, by: answer, log: log).makeIterator()
     return lines.compactMap { line in
       switch line {
       case .bytes: answered.next()
-      case .tooLarge: Exchange(refusing: Problem(.tooLarge, "the line is too large"))
-      case .unreadable(let reason): Exchange(refusing: Problem(.internalError, reason))
+      case .tooLarge: AnsweredRequest(refusing: Problem(.tooLarge, "the line is too large"))
+      case .unreadable(let reason): AnsweredRequest(refusing: Problem(.internalError, reason))
       }
     }
   }

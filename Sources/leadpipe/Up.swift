@@ -26,24 +26,24 @@ struct Up: ParsableCommand {
   func run() throws {
     var environment = KnownSettings.given()
     beginService(environment)
-    let state = try State(environment["LEADPIPE_STATE"] ?? ".leadpipe")
+    let state = try StateFolder(environment["LEADPIPE_STATE"] ?? ".leadpipe")
     // A shell that has taken the settings which an earlier run left behind says nothing new with them.
     let left = state.settingsLeft()
     environment = environment.filter { left[$0.key] != $0.value }
     _ = try KnownSettings.check(environment, also: Self.own)
     signal(SIGPIPE, SIG_IGN)
-    var house = try House(environment, state)
-    defer { house.close() }
-    try house.open()
-    if !house.keep() { throw ExitCode(ExitStatus.misconfigured) }
+    var installation = try Installation(environment, state)
+    defer { installation.close() }
+    try installation.open()
+    if !installation.keep() { throw ExitCode(ExitStatus.misconfigured) }
   }
 }
 
 /// Everything that runs, in the order in which it starts.
-struct House {
+struct Installation {
   private var environment: [String: String]
   private let given: [String: String]
-  private let state: State
+  private let state: StateFolder
   private let layout = Layout()
   private var supervisor: Supervisor
   private let cluster: PrivateCluster?
@@ -52,7 +52,7 @@ struct House {
   private let host: String
   private var isAsked = false
 
-  init(_ environment: [String: String], _ state: State) throws {
+  init(_ environment: [String: String], _ state: StateFolder) throws {
     self.environment = environment
     given = environment
     port = environment["PORT"].flatMap { Int($0) } ?? 4000

@@ -2,7 +2,7 @@ import Glibc
 import Wire
 
 /// Reading stdin: bounded, and to the end even when what comes is refused.
-enum Input {
+enum StandardInput {
   enum Document {
     case bytes([UInt8])
     case tooLarge
@@ -69,12 +69,12 @@ struct LineReader {
 
   /// Waits for the next line and takes those that have come with it, `count` at most, without their line feeds; none at
   /// the end of stdin. What `beforeWaiting` does comes before each wait for the first of them.
-  mutating func next(atMost count: Int, beforeWaiting: () -> Void = {}) -> [Input.Document] {
-    var lines: [Input.Document] = []
+  mutating func next(atMost count: Int, beforeWaiting: () -> Void = {}) -> [StandardInput.Document] {
+    var lines: [StandardInput.Document] = []
     while lines.count < count {
       if let line = takeLine() {
         lines.append(line)
-      } else if isAtEnd || (!lines.isEmpty && !Input.isReady(until: .now)) {
+      } else if isAtEnd || (!lines.isEmpty && !StandardInput.isReady(until: .now)) {
         break
       } else {
         if lines.isEmpty { beforeWaiting() }
@@ -85,7 +85,7 @@ struct LineReader {
   }
 
   /// A line that is there already; at the end of stdin the last one needs no line feed.
-  private mutating func takeLine() -> Input.Document? {
+  private mutating func takeLine() -> StandardInput.Document? {
     while let end = pending[scanned...].firstIndex(of: 0x0A) {
       let line = pending[start..<end]
       (start, scanned) = (end + 1, end + 1)
@@ -103,7 +103,7 @@ struct LineReader {
     return isAtEnd ? takeRest() : nil
   }
 
-  private mutating func takeRest() -> Input.Document? {
+  private mutating func takeRest() -> StandardInput.Document? {
     let rest = pending[start...]
     defer { (start, isSkipping, failure) = (pending.count, false, nil) }
     if let failure { return .unreadable(failure) }
@@ -116,7 +116,7 @@ struct LineReader {
   private mutating func fill() {
     pending.removeSubrange(..<start)
     (start, scanned) = (0, pending.count)
-    if let count = Input.read(into: &buffer) {
+    if let count = StandardInput.read(into: &buffer) {
       pending += buffer[..<count]
       isAtEnd = count == 0
     } else {
@@ -127,7 +127,7 @@ struct LineReader {
 }
 
 /// Writing stdout: all of it, or a failure that is told.
-enum Output {
+enum StandardOutput {
   static func write(_ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {

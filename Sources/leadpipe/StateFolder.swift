@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 
 /// The state folder: what one house keeps between its runs. Only its owner can look into it, and one house at a time uses it.
-struct State {
+struct StateFolder {
   let path: String
 
   init(_ path: String) throws {
