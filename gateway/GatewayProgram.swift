@@ -9,9 +9,9 @@ import NIOPosix
 import ServiceLifecycle
 import UnixSignals
 
-/// The gateway from its settings to its end.
-enum Gateway {
-  /// Runs until told to stop. Returns the exit status: 0, 64 for arguments, 75 when the address is taken, 78 for settings.
+/// The program: makes all parts of the gateway from its settings, and runs them until it is told to stop.
+enum GatewayProgram {
+  /// Returns the exit status: 0, 64 for wrong arguments, 75 when the address is taken, 78 for wrong settings.
   static func main(arguments: [String], environment: [String: String]) async -> Int32 {
     let words = Array(arguments.dropFirst())
     guard words.isEmpty || words == ["--check"] else {
@@ -23,21 +23,26 @@ enum Gateway {
     beginService(environment)
     let log = Log(environment)
     signal(SIGPIPE, SIG_IGN)
-    // Until somebody listens to it, it means nothing.
+    // Ignored until `Reloader` handles it.
     signal(SIGHUP, SIG_IGN)
     do throws(Problem) {
       let settings = try GatewaySettings(environment)
-      let handlers = try HandlerSet.look(settings, trust: settings.trust)
-      let processes = try Processes(settings, environment: environment, log: log)
-      let set = try processes.set(of: handlers)
+      let handlers = try settings.handlers.read(trust: settings.trust)
+      guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
+      let processes = EndpointProcesses(
+        modes: settings.handlers.modes, admission: settings.admission, spares: settings.spares,
+        stream: settings.stream,
+        context: ProcessContext(
+          budgets: settings.budgets, environment: environment, stop: stop, statistics: ProcessStatistics(), log: log))
+      let endpoints = try processes.endpoints(of: handlers)
       if words == ["--check"] {
         await processes.shutDown()
         return 0
       }
       reportConfinement(log)
-      if handlers.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlerFolder]) }
-      processes.keep(set)
-      let status = await serve(settings, processes, CurrentHandlers(set), log)
+      if handlers.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlers.folder]) }
+      processes.keep(endpoints)
+      let status = await serve(settings, processes, CurrentEndpoints(endpoints), log)
       await processes.shutDown()
       if status == 0 { log.info("Gateway stopped") }
       return status
@@ -48,44 +53,43 @@ enum Gateway {
     }
   }
 
-  /// Serves until told to stop; the exit status.
+  /// Serves until told to stop. Returns the exit status.
   private static func serve(
-    _ settings: GatewaySettings, _ processes: Processes, _ handlers: CurrentHandlers, _ log: Log
+    _ settings: GatewaySettings, _ processes: EndpointProcesses, _ endpoints: CurrentEndpoints, _ log: Log
   ) async -> Int32 {
     let metrics = Metrics()
-    let health = Health()
+    let readiness = Readiness()
     let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
-    let ends = 6 * settings.stream.processes + 3 * settings.spares
-    let connections = Descriptors.raise(reserved: 64 + 8 * settings.admission.places + 16 * ends)
-    let responder = Responder(
-      handlers: handlers,
-      clients: Clients(
-        limits: ClientLimits(settings.limits), proxies: settings.proxies, connections: settings.clientConnections,
-        log: log),
-      crossOrigin: CrossOrigin(origins: settings.origins), budgets: settings.budgets, metrics: metrics,
-      health: health, slow: settings.slow, log: log, turnedAwayLog: TurnedAwayLog(log: log, metrics: metrics),
-      antechamber: Antechamber(wait: settings.stream.longestWait))
+    let pooled = 6 * settings.stream.processes + 3 * settings.spares
+    let connections = raiseDescriptorLimit(reserved: 64 + 8 * settings.admission.slots + 16 * pooled)
+    let dispatcher = RequestDispatcher(
+      endpoints: endpoints,
+      connections: ClientConnections(proxies: settings.proxies, limit: settings.clientConnections, log: log),
+      rateLimits: ClientRateLimits(settings.limits), cors: CORSPolicy(origins: settings.origins),
+      budgets: settings.budgets, metrics: metrics, readiness: readiness, slow: settings.slow, log: log,
+      overloadLog: OverloadLog(log: log, metrics: metrics),
+      refusalDelay: RefusalDelay(time: settings.stream.longestWait))
     let clients = ListeningService(
-      address: settings.address, setup: Listener(responder: responder), connections: connections, logger: logger
+      address: settings.address, setup: HTTPListener(dispatcher: dispatcher), connections: connections, logger: logger
     ) { address in
-      health.phase = .listening
+      readiness.phase = .listening
       log.info("Gateway listening", ["address": address])
     }
     let reloader = Reloader(
-      signals: await UnixSignalsSequence(trapping: .sighup), settings: settings, processes: processes,
-      handlers: handlers, health: health, metrics: metrics, log: log)
-    // They are told to stop from the last to the first: who asks while the others stop gets an answer.
+      signals: await UnixSignalsSequence(trapping: .sighup), source: settings.handlers, processes: processes,
+      endpoints: endpoints, readiness: readiness, metrics: metrics, log: log)
+    // They are stopped from the last to the first, so that the operator's pages are there while the others stop.
     var services = [
       ServiceGroupConfiguration.ServiceConfiguration(
         service: clients, successTerminationBehavior: .gracefullyShutdownGroup), .init(service: reloader),
     ]
     if let address = settings.operations {
-      let operations = Operations(
-        settings: settings, handlers: handlers, processes: processes, metrics: metrics, health: health)
-      let listener = OperationsListener(operations: operations)
-      let service = ListeningService(address: address, setup: listener, connections: 64, logger: logger) { address in
-        log.info("Operations listening", ["address": address])
-      }
+      let pages = OperationsPages(
+        settings: settings.document, endpoints: endpoints, processes: processes, metrics: metrics,
+        readiness: readiness)
+      let service = ListeningService(
+        address: address, setup: OperationsListener(pages: pages), connections: 64, logger: logger
+      ) { address in log.info("Operations listening", ["address": address]) }
       services.insert(.init(service: service), at: 0)
     }
     return await run(services, log, logger)
@@ -99,15 +103,25 @@ enum Gateway {
     configuration.maximumGracefulShutdownDuration = .seconds(15)
     do {
       try await ServiceGroup(configuration: configuration).run()
-    } catch let error as ListeningFault {
+    } catch let error as ListeningError {
       log.error(error.reason)
       return ExitStatus.of(status: 503)
     } catch is CancellationError {
-      // The 15 seconds are over: what still runs is cut off, and says so.
+      // The 15 seconds are over: requests that still run are cut off, and each is logged.
     } catch {
       log.error("The server failed: \(error)")
       return ExitStatus.of(status: 500)
     }
     return 0
+  }
+
+  /// Raises the limit of descriptors as far as the system allows. Returns how many are left for connections.
+  private static func raiseDescriptorLimit(reserved: Int) -> Int {
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    var limit = rlimit()
+    guard getrlimit(resource, &limit) == 0 else { return 256 }
+    limit.rlim_cur = min(limit.rlim_max, 16_384)
+    setrlimit(resource, &limit)
+    return max(64, Int(limit.rlim_cur) - reserved)
   }
 }

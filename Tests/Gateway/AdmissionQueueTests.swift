@@ -2,54 +2,54 @@ import Testing
 
 @testable import gateway
 
-@Suite struct AdmissionTests {
-  @Test func letsInWhatFitsAndQueuesTheRestInOrder() {
-    var queue = AdmissionQueue(AdmissionLimits(places: 2, placesOfOne: 2, waitingOfOne: 2))
+@Suite struct AdmissionQueueTests {
+  @Test func admitsUpToItsSlotsAndQueuesTheRestInOrder() {
+    var queue = AdmissionQueue(AdmissionLimits(slots: 2, slotsPerHandler: 2, queuePerHandler: 2))
     let verdicts = (1...5).map { _ in queue.arrive("a", at: .now) }
-    #expect(verdicts == [.enter, .enter, .wait(ticket: 1), .wait(ticket: 2), .turnedAway])
-    let called = [queue.leave("a", at: .now), queue.leave("a", at: .now), queue.leave("a", at: .now)]
-    #expect(called == [1, 2, nil])
-    #expect(queue.inside == 1)
+    #expect(verdicts == [.admitted, .admitted, .queued(1), .queued(2), .refused])
+    let admitted = [queue.leave("a", at: .now), queue.leave("a", at: .now), queue.leave("a", at: .now)]
+    #expect(admitted == [1, 2, nil])
+    #expect(queue.running == 1)
   }
 
-  @Test func aTicketTakenBackIsNotCalled() {
-    var queue = AdmissionQueue(AdmissionLimits(places: 1, waitingOfOne: 2))
+  @Test func aRequestThatGaveUpIsNotAdmitted() {
+    var queue = AdmissionQueue(AdmissionLimits(slots: 1, queuePerHandler: 2))
     let verdicts = (1...3).map { _ in queue.arrive("a", at: .now) }
-    #expect(verdicts == [.enter, .wait(ticket: 1), .wait(ticket: 2)])
-    let takenBack = [queue.giveUp(1, at: .now), queue.giveUp(1, at: .now)]
-    #expect(takenBack == [true, false])
-    let called = queue.leave("a", at: .now)
+    #expect(verdicts == [.admitted, .queued(1), .queued(2)])
+    let gaveUp = [queue.giveUp(1, at: .now), queue.giveUp(1, at: .now)]
+    #expect(gaveUp == [true, false])
+    let admitted = queue.leave("a", at: .now)
     let tooLate = queue.giveUp(2, at: .now)
-    #expect(called == 2 && !tooLate)
-    let nobody = queue.leave("a", at: .now)
-    #expect(nobody == nil)
-    #expect(queue.inside == 0)
+    #expect(admitted == 2 && !tooLate)
+    let none = queue.leave("a", at: .now)
+    #expect(none == nil)
+    #expect(queue.running == 0)
   }
 
-  @Test func noMoreThanThePlacesAreInsideAtOnce() async {
-    let admission = Admission(AdmissionLimits(places: 3, waitingOfOne: 100, longestWait: .seconds(10)))
-    let inside = Counter()
+  @Test func noMoreRequestsRunAtOnceThanThereAreSlots() async {
+    let admission = AdmissionController(AdmissionLimits(slots: 3, queuePerHandler: 100, longestWait: .seconds(10)))
+    let running = Counter()
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<50 {
         group.addTask {
-          // Who finds no seat, because the queue has lasted, asks again.
-          while await admission.enter("a") != nil { try? await Task.sleep(for: .milliseconds(5)) }
-          await inside.add(1)
+          // A request that finds the queue full, because the queue has lasted, tries again.
+          while await admission.acquire("a") != nil { try? await Task.sleep(for: .milliseconds(5)) }
+          await running.add(1)
           try? await Task.sleep(for: .milliseconds(2))
-          await inside.add(-1)
-          await admission.leave("a")
+          await running.add(-1)
+          await admission.release("a")
         }
       }
     }
-    #expect(await inside.highest == 3)
+    #expect(await running.highest == 3)
   }
 
-  @Test func waitsNoLongerThanIsSaid() async {
-    let admission = Admission(AdmissionLimits(places: 1, waitingOfOne: 1, longestWait: .milliseconds(50)))
-    #expect(await admission.enter("a") == nil)
-    #expect(await admission.enter("a") == .waitedTooLong)
-    await admission.leave("a")
-    #expect(await admission.enter("a") == nil)
+  @Test func waitsNoLongerThanTheLongestWait() async {
+    let admission = AdmissionController(AdmissionLimits(slots: 1, queuePerHandler: 1, longestWait: .milliseconds(50)))
+    #expect(await admission.acquire("a") == nil)
+    #expect(await admission.acquire("a") == .waitedTooLong)
+    await admission.release("a")
+    #expect(await admission.acquire("a") == nil)
   }
 
   private actor Counter {
@@ -63,19 +63,19 @@ import Testing
   }
 }
 
-@Suite struct ErrorLinesTests {
+@Suite struct StderrLinesTests {
   private func text(_ lines: [[UInt8]]) -> [String] { lines.map { String(decoding: $0, as: UTF8.self) } }
 
-  @Test func givesWholeLines() {
-    var lines = ErrorLines(limit: 100)
+  @Test func passesWholeLines() {
+    var lines = StderrLines(limit: 100)
     #expect(text(lines.add(Array("a\nb".utf8))) == ["a\n"])
     #expect(text(lines.add(Array("c\n\n\u{1B}[2Jd".utf8))) == ["bc\n"])
     #expect(text(lines.finish()) == ["\u{1B}[2Jd\n"])
     #expect(!lines.isCut)
   }
 
-  @Test func keepsToItsLimit() {
-    var lines = ErrorLines(limit: 5)
+  @Test func dropsWhatIsOverItsLimit() {
+    var lines = StderrLines(limit: 5)
     #expect(text(lines.add(Array("ab\ncdef\n".utf8))) == ["ab\n"])
     #expect(lines.finish().isEmpty)
     #expect(lines.isCut)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import gateway
 
-/// Who may read a reply, and how often one may ask.
+/// Which origins may read a reply.
 @Suite struct CrossOriginTests {
   private static let script = {
     var script = Script(
@@ -112,7 +112,7 @@ import Testing
     #expect(await preflight("/nothing", "https://good.com", "POST").status == 404)
     let plain = await gateway.ask("OPTIONS", "/form", ["Origin: https://good.com"])
     #expect(plain.status == 204 && plain["allow"] == "GET, HEAD, OPTIONS, POST")
-    // None of these was counted: the one that is allowed still is.
+    // No preflight was counted: the one request of the limit is still allowed.
     #expect(await gateway.ask("GET", "/form").status == 200)
     #expect(await gateway.ask("GET", "/form").status == 429)
     #expect(try await gateway.stop() == .exited(0))
@@ -173,7 +173,7 @@ import Testing
     let wait = refused["retry-after"].flatMap { Int($0) } ?? 0
     #expect(refused.status == 429 && 50...60 ~= wait && refused["ratelimit"] == "\"lead\";r=0;t=\(wait)")
     #expect(refused.body.contains("\"Too many requests\"") && refused["content-type"] == "application/problem+json")
-    // A refused body is not read; whoever has no route has no limit.
+    // The body of a refused request is not read. A request without a route has no limit.
     #expect(refused["connection"] == "close")
     #expect(await gateway.ask("GET", "/nothing")["ratelimit"] == nil)
     #expect(try await gateway.stop() == .exited(0))
@@ -182,13 +182,13 @@ import Testing
   @Test func adminCountsPerKeyThatWasLetIn() async throws {
     let gateway = try await RunningGateway.start([Self.desk("desk", rateClass: "admin")], ["RATE_LIMIT_ADMIN": "3/60"])
     for key in ["right-1", "right-2"] {
-      // The first shows that it is a key, and is its address's.
+      // The first request is counted for the address: the key is not known yet.
       for _ in 0..<4 { #expect(await gateway.ask("GET", "/desk", ["X-Admin-Api-Key: \(key)"]).status == 200) }
       #expect(await gateway.ask("GET", "/desk", ["x-admin-api-key: \(key)"]).status == 429)
-      // The same key, shown otherwise.
+      // The same key in another header.
       #expect(await gateway.ask("GET", "/desk", ["Authorization: Bearer \(key)"]).status == 429)
     }
-    // Without a key, with two, with another scheme, and with one that nobody let in, the address counts.
+    // Without a key, with two, with another scheme and with a key that was never accepted, the address is counted.
     let without = [
       [], ["X-Admin-Api-Key: a", "Authorization: Bearer b"], ["Authorization: Basic x"], ["X-Admin-Api-Key: new"],
     ]
@@ -208,7 +208,7 @@ import Testing
         statuses.append(await gateway.ask("GET", "/desk", ["Cookie: \(cookie)"]).status)
       }
     }
-    // The address has had two; where there are two sessions, or a key, the session does not count.
+    // Two were counted for the address. With two sessions, or a key beside it, a session is not counted.
     let others = [
       ["Cookie: leadpipe_session=right-1; leadpipe_session=x"],
       ["Cookie: leadpipe_session=right-1", "X-Admin-Api-Key: x"],
@@ -231,12 +231,12 @@ import Testing
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func guessesOnTheirWayAtOnceAreNoMore() async throws {
+  @Test func guessesSentAtOnceAreLimitedToo() async throws {
     let gateway = try await RunningGateway.start([Self.desk("desk", rateClass: "admin")])
     let statuses = await withTaskGroup(of: Int.self) { group in
       for guess in 0..<40 {
         group.addTask {
-          // Forty processes are more than run at once: who is turned away asks again.
+          // Forty requests are more than run at once: a refused one is sent again.
           while true {
             let status = await gateway.ask("GET", "/desk", ["X-Admin-Api-Key: wrong-\(guess)"]).status
             if status != 503 { return status }

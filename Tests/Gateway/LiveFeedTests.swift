@@ -5,9 +5,9 @@ import Testing
 import Wire
 
 extension Script {
-  /// A feed that tells the next number as soon as a file of this name is there, and the endpoint that lets listeners in from the
-  /// number that they have had, or from what the file `now` says. Who shows the key `wrong` is not let in.
-  /// Who shows `late` is answered when the file `go` is there, and asked for again, its stream ends with the answer.
+  /// An endpoint and its feed. The feed sends the next number as soon as a file of this name exists. The endpoint lets a client in
+  /// at the number that it sends, or at the number in the file `now`. It refuses the key `wrong`. With the key `late` it replies
+  /// when the file `go` exists, and when it is asked again, its reply ends the stream.
   static func live(in folder: String = "$(dirname \"$0\")/..") -> [Script] {
     var show = Script(
       "news", ("GET", "/live"),
@@ -51,8 +51,8 @@ extension Script {
   }
 }
 
-/// Endpoints with a feed: streams that stay open, with handlers made of shell lines.
-@Suite(.serialized) struct FeedTests {
+/// Live streams: endpoints with a feed, made of shell lines.
+@Suite(.serialized) struct LiveFeedTests {
   private func start(_ settings: [String: String] = [:]) async throws -> RunningGateway {
     let gateway = try await RunningGateway.start(Script.live(), settings, inItsFolder: true)
     set(gateway, "now", "0")
@@ -69,7 +69,7 @@ extension Script {
     return client
   }
 
-  @Test func tellsWhatWasMissedAndThenWhatComes() async throws {
+  @Test func sendsMissedEventsAndThenNewOnes() async throws {
     let gateway = try await start()
     for number in 1...2 { set(gateway, String(number)) }
     let client = listen(gateway, "Last-Event-ID: 1\r\n")
@@ -85,7 +85,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func oneProcessServesAllListeners() async throws {
+  @Test func oneProcessServesAllSubscribers() async throws {
     let gateway = try await start()
     let clients = (0..<20).map { _ in listen(gateway) }
     for client in clients { _ = await client.receive(until: "retry: 1000") }
@@ -93,13 +93,13 @@ extension Script {
     for client in clients { #expect(await client.receive(until: "data: 1\n\n").contains("data: 1")) }
     #expect(gateway.children == 1)
     for client in clients { client.end() }
-    // Nobody listens: some seconds later it is gone.
+    // Without subscribers the feed's process ends after some seconds.
     try await Task.sleep(for: .seconds(4))
     #expect(await eventually { gateway.children == 0 })
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func whoIsNotLetInGetsTheAnswerAlone() async throws {
+  @Test func aRefusedClientGetsTheReplyAlone() async throws {
     let gateway = try await start()
     let answer = await gateway.ask("GET", "/live", ["X-Key: wrong"])
     #expect(answer.status == 401 && answer.body == "no" && answer["feed-after"] == nil)
@@ -119,7 +119,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aFeedThatIsKilledGoesOnWhereItWas() async throws {
+  @Test func aFeedThatIsKilledContinuesAtItsCursor() async throws {
     let gateway = try await start()
     let client = listen(gateway)
     _ = await client.receive(until: "retry: 1000")
@@ -135,8 +135,8 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  /// The event comes while the handler of the second is at work, which has not seen it.
-  @Test func nothingIsMissingBetweenTheReplyAndTheFeed() async throws {
+  /// The event comes while the second client's handler runs, whose reply does not contain it.
+  @Test func anEventDuringTheReplyIsSentExactlyOnce() async throws {
     let gateway = try await start()
     let first = listen(gateway)
     _ = await first.receive(until: "retry: 1000")
@@ -150,8 +150,8 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  /// Its handler has seen the first event when another listener begins behind the second, and is asked again.
-  @Test func whatWasAnsweredFirstIsNotLostWhereTheStreamEnds() async throws {
+  /// Its handler's reply contains the first event. Meanwhile another client subscribes behind the second, so the handler is asked again.
+  @Test func theFirstReplyIsKeptWhereTheStreamEndsAtTheSecond() async throws {
     let gateway = try await start()
     set(gateway, "1")
     let late = listen(gateway, "X-Key: late\r\n")
@@ -168,7 +168,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func whoStopsReadingIsCutOffAndTheOthersAreNot() async throws {
+  @Test func aSubscriberThatStopsReadingIsCutOffAndTheOthersAreNot() async throws {
     let gateway = try await start()
     let (reader, sleeper) = (listen(gateway), listen(gateway))
     _ = await reader.receive(until: "retry: 1000")
@@ -178,7 +178,7 @@ extension Script {
       set(gateway, String(number))
       #expect(await reader.receive(until: "x\n\n").contains("data: \(number)x"))
     }
-    // What the kernel holds comes, but not all, and then the end.
+    // It gets what the kernel holds, but not all, and then the end.
     let rest = await sleeper.receive()
     #expect(!rest.contains("data: 40x"))
     reader.end()
@@ -198,7 +198,7 @@ extension Script {
     client.end()
   }
 
-  @Test func refusesAFeedThatIsNotOfItsClass() async throws {
+  @Test func refusesAFeedOfAnotherClass() async throws {
     let folder = temporaryFolder()
     defer { #expect(throws: Never.self) { try remove(folder) } }
     mkdir(folder + "/handlers", 0o700)

@@ -3,8 +3,8 @@ import Host
 import Testing
 import Wire
 
-/// Handlers that do what handlers should not: each request ends in time, and nothing is left behind.
-@Suite struct HandlerProcessTests {
+/// Processes for one request each, also of faulty handlers: each request ends in time, and nothing is left behind.
+@Suite struct OneShotProcessTests {
   @Test func aHandlerGetsTheEnvelope() async throws {
     let gateway = try await RunningGateway.start([.echo])
     let headers = ["X-Request-Id: abc-1", "X-A: 1", "x-a: 2", "Proxy: p", "X_A: 3", "User-Agent: t"]
@@ -45,7 +45,7 @@ import Wire
     ),
     (Script("closed-out", run: "exec >&-; exec sleep 60873"), 502, "it wrote no reply"),
   ])
-  func aFaultIsExplainedOnceAndNothingIsLeft(script: Script, status: Int, reason: String) async throws {
+  func aFaultyHandlerIsLoggedOnceAndLeavesNoProcess(script: Script, status: Int, reason: String) async throws {
     let gateway = try await RunningGateway.start([script])
     let before = gateway.descriptors
     let body = String(repeating: "b", count: 200_000)
@@ -73,7 +73,7 @@ import Wire
     Script("large", run: #"cat > /dev/null; head -c 1000000 /dev/zero | tr '\0' ' '; echo '{"statusCode":201}'"#),
     Script("status-3", run: #"cat > /dev/null; echo '{"statusCode":201}'; exit 3"#),
   ])
-  func aReplyCountsHoweverItIsGiven(script: Script) async throws {
+  func aReplyCountsWhateverTheProcessDoesBeside(script: Script) async throws {
     let gateway = try await RunningGateway.start([script])
     let start = ContinuousClock.now
     let answer = await gateway.ask("POST", "/" + script.name, body: String(repeating: "b", count: 250_000))
@@ -85,7 +85,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aLogIsPassedOnUpTo64KiB() async throws {
+  @Test func stderrIsLoggedUpTo64KiB() async throws {
     let noisy = #"cat > /dev/null; (echo first line; yes noise | head -c 3000000) >&2; echo '{"statusCode":200}'"#
     let gateway = try await RunningGateway.start([Script("noisy", run: noisy)], ["LEADPIPE_SLOW_MS": "off"])
     #expect(await gateway.ask("POST", "/noisy", body: "").status == 200)
@@ -97,7 +97,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aHandlerGetsWhatItsClassMayHave() async throws {
+  @Test func aHandlerGetsTheSettingsOfItsClass() async throws {
     let folder = temporaryFolder()
     defer { #expect(throws: Never.self) { try remove(folder) } }
     let trust = folder + "/trust.json"
@@ -115,7 +115,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func fiftyAtOnceLeaveNothing() async throws {
+  @Test func fiftyRequestsAtOnceLeaveNoProcessAndNoDescriptor() async throws {
     let gateway = try await RunningGateway.start([.echo])
     _ = await gateway.ask("GET", "/echo")
     let before = gateway.descriptors
@@ -133,7 +133,7 @@ import Wire
     }
     #expect(statuses.count == 50 && statuses.allSatisfy { $0 })
     #expect(gateway.children == 0)
-    // The runtime opens one timer when a request first waits in the queue, and keeps it.
+    // The runtime opens one timer descriptor when a request first waits in the queue, and keeps it.
     #expect(await eventually { gateway.descriptors <= before + 1 })
     #expect(try await gateway.stop() == .exited(0))
   }

@@ -6,12 +6,12 @@ import Wire
 
 @testable import gateway
 
-/// How far a client and a handler may go is the operator's to say: less than by default, and more.
-@Suite(.serialized) struct BudgetTests {
+/// The settings that limit clients and handlers, with values below and above their defaults.
+@Suite(.serialized) struct SettingsTests {
   private static let hello = Script(
     "hello", ("GET", "/hello"), ("POST", "/hello"), run: #"cat > /dev/null; echo '{"statusCode":200,"body":"hello"}'"#)
 
-  /// A request whose line, with its end, and whose fields have these lengths.
+  /// A request whose request line and headers have these lengths, with their line ends.
   private func head(line: Int, fields: Int) -> String {
     let plain = "GET /hello? HTTP/1.1\r\n"
     let own = "Host: a\r\nConnection: close\r\n"
@@ -26,7 +26,7 @@ import Wire
   }
 
   @Test(arguments: [(300, 1024), (32_768, 1024), (256, 65_536), (32_768, 65_536)])
-  func aHead(line: Int, fields: Int) async throws {
+  func requestLineAndHeaders(line: Int, fields: Int) async throws {
     let gateway = try await RunningGateway.start(
       [Self.hello], ["LEADPIPE_REQUEST_LINE": String(line), "LEADPIPE_HEADERS": String(fields)])
     #expect(await gateway.raw(head(line: line, fields: fields)).status == 200)
@@ -41,7 +41,7 @@ import Wire
   private static let body =
     "POST /hello HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{"
 
-  @Test func lessTimeToSend() async throws {
+  @Test func headAndBodyTime() async throws {
     let gateway = try await RunningGateway.start(
       [Self.hello], ["LEADPIPE_HEADER_MS": "300", "LEADPIPE_BODY_MS": "1500"])
     let start = ContinuousClock.now
@@ -55,7 +55,7 @@ import Wire
   }
 
   @Test(arguments: [(2000, 2000), (600_000, 300_000)])
-  func aBodyWithinWhatTheHandlerTakes(setting: Int, limit: Int) async throws {
+  func bodyLimit(setting: Int, limit: Int) async throws {
     let gateway = try await RunningGateway.start([Self.hello], ["LEADPIPE_BODY": String(setting)])
     #expect(await gateway.ask("POST", "/hello", body: String(repeating: "b", count: limit)).status == 200)
     let large = await gateway.ask("POST", "/hello", body: String(repeating: "b", count: limit + 1))
@@ -64,7 +64,7 @@ import Wire
   }
 
   @Test(arguments: ["oneshot", "warm", "stream"])
-  func lessTimeThanAHandlerAsksFor(mode: String) async throws {
+  func handlerTime(mode: String) async throws {
     let sleeper = Script("sleeper", timeLimitMs: 60_000, run: "exec sleep 60851")
     let gateway = try await RunningGateway.start(
       [sleeper, .echo], ["LEADPIPE_PROCESS": "sleeper=\(mode)", "LEADPIPE_HANDLER_MS": "1000"])
@@ -77,7 +77,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  /// A reply of `count` bytes, and some more.
+  /// A handler whose reply has a body of `count` bytes.
   private static func large(_ count: Int, in mode: String) -> Script {
     let body = #"head -c \#(count) /dev/zero | tr '\0' a; printf '"}\n'"#
     return mode == "stream"
@@ -86,7 +86,7 @@ import Wire
   }
 
   @Test(arguments: ["oneshot", "warm", "stream"])
-  func aReply(mode: String) async throws {
+  func reply(mode: String) async throws {
     for (setting, count, status) in [(2048, 1500, 200), (2048, 2049, 502), (2_000_000, 1_200_000, 200)] {
       let gateway = try await RunningGateway.start(
         [Self.large(count, in: mode)], ["LEADPIPE_PROCESS": mode, "LEADPIPE_REPLY": String(setting)])
@@ -98,12 +98,12 @@ import Wire
   }
 
   @Test(arguments: ["oneshot", "stream"], [0, 6000, 200_000])
-  func aLog(mode: String, setting: Int) async throws {
-    // Few lines, and long ones: the tests read all that is logged again and again.
+  func stderr(mode: String, setting: Int) async throws {
+    // Few long lines, because the tests read the whole log many times.
     let noise = #"line=$(head -c 999 /dev/zero | tr '\0' n); yes $line | head -n 150 >&2; "#
     let script: Script =
       mode == "stream"
-      // What it has written must have been read before it answers.
+      // The gateway must have read its stderr before it replies.
       ? .streaming("noisy", for: noise + "sleep 0.3; " + Script.reply(#""statusCode":200"#))
       : Script("noisy", run: "cat > /dev/null; " + noise + #"echo '{"statusCode":200}'"#)
     let gateway = try await RunningGateway.start(
@@ -115,14 +115,14 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  /// It needs longer than by default after TERM, and then says that it got so far.
+  /// It needs more than the default grace time after TERM, and then writes a line.
   private static let tidy = Script(
     "tidy", timeLimitMs: 300, run: "trap 'sleep 2.2; echo tidied >&2; exit' TERM; while :; do sleep 0.1; done")
-  /// It needs less.
+  /// It needs less than the default grace time.
   private static let quick = Script(
     "quick", timeLimitMs: 300, run: "trap 'sleep 1; echo tidied >&2; exit' TERM; while :; do sleep 0.1; done")
 
-  @Test(arguments: ["oneshot", "stream"]) func timeToEnd(mode: String) async throws {
+  @Test(arguments: ["oneshot", "stream"]) func graceTime(mode: String) async throws {
     for (script, grace) in [(Self.quick, 0), (Self.tidy, 5000)] {
       let gateway = try await RunningGateway.start(
         [script], ["LEADPIPE_PROCESS": mode, "LEADPIPE_GRACE_MS": String(grace)])
@@ -133,7 +133,7 @@ import Wire
     }
   }
 
-  @Test func aWrongOneIsRefusedInASentence() async throws {
+  @Test func aWrongValueIsNamed() async throws {
     let wrong = [
       "LEADPIPE_REQUEST_LINE": "255", "LEADPIPE_HEADERS": "65537", "LEADPIPE_HEADER_MS": "10s",
       "LEADPIPE_BODY_MS": "-1", "LEADPIPE_BODY": "256K", "LEADPIPE_HANDLER_MS": "0", "LEADPIPE_REPLY": "1e6",
@@ -147,7 +147,7 @@ import Wire
     }
   }
 
-  @Test func withoutASettingTheyAreWhatTheyAlwaysWere() throws {
+  @Test func withoutASettingTheDefaultsHold() throws {
     let settings = try GatewaySettings([:])
     #expect(settings.budgets == Budgets())
     let said = settings.document

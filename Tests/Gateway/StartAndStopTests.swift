@@ -6,11 +6,11 @@ import Testing
 
 @testable import gateway
 
-/// Starting, stopping and being overrun.
-@Suite struct OperationTests {
+/// How the gateway starts, stops and refuses requests under overload.
+@Suite struct StartAndStopTests {
   private static let slow = Script("slow", run: "cat > /dev/null; sleep 2; echo '{\"statusCode\":200}'")
 
-  @Test func turnsAwayWhatCannotBeServedInTime() async throws {
+  @Test func refusesARequestThatWaitsTooLong() async throws {
     let gateway = try await RunningGateway.start([Self.slow], ["LEADPIPE_CONCURRENCY": "1"])
     async let first = gateway.ask("POST", "/slow", body: "")
     #expect(await eventually { gateway.children == 1 })
@@ -23,7 +23,7 @@ import Testing
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func finishesWhatRunsAndAcceptsNothingNew() async throws {
+  @Test func finishesRunningRequestsAndAcceptsNoNewOnes() async throws {
     let end = FileManager.default.temporaryDirectory.appendingPathComponent("end-\(UUID())").path
     defer { try? FileManager.default.removeItem(atPath: end) }
     let gateway = try await RunningGateway.start([
@@ -35,7 +35,7 @@ import Testing
     #expect(await eventually { gateway.children == 1 })
     async let stopped = gateway.stop()
     #expect(await idle.receive().isEmpty)
-    // The listener closes on an event loop of its own: it may be a moment later than the idle connection.
+    // The listener closes on another event loop, perhaps a moment later than the idle connection.
     #expect(await eventually { !Client(port: gateway.port).isConnected })
     #expect(FileManager.default.createFile(atPath: end, contents: nil))
     let answer = Answer(await busy.receive())
@@ -46,7 +46,7 @@ import Testing
     busy.end()
   }
 
-  @Test func cutsOffWhatDoesNotFinish() async throws {
+  @Test func endsRequestsThatDoNotFinish() async throws {
     let gateway = try await RunningGateway.start([
       Script("endless", timeLimitMs: 60_000, run: "trap '' TERM; sleep 60891 & while :; do sleep 1; done")
     ])
@@ -73,7 +73,7 @@ import Testing
     }
   }
 
-  @Test func refusesHandlersThatCannotBe() async throws {
+  @Test func refusesAMissingFolderAndTwoEqualRoutes() async throws {
     let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": "/nowhere"])
     #expect(end == .exited(78) && text.contains("/nowhere"))
     let folder = temporaryFolder()
@@ -85,17 +85,17 @@ import Testing
     #expect(twins == .exited(78) && reason.contains("the same route"))
   }
 
-  /// Those that it reads, and those that it gives to handlers of the classes that have routes.
+  /// The help names the settings that the gateway reads, and those that it gives to handlers with routes.
   @Test func theHelpNamesEverySettingWithItsDefault() {
     let classes = [TrustClass.intake, .admin, .none]
     let given = classes.flatMap { Array($0.grants) } + classes.compactMap { $0.database?.setting }
     var entries: [String] = []
-    for line in Gateway.usage.split(separator: "\n") where line.hasPrefix("  ") {
+    for line in GatewayProgram.usage.split(separator: "\n") where line.hasPrefix("  ") {
       let isNew = !line.hasPrefix("   ")
       if isNew { entries.append(String(line)) } else { entries[entries.count - 1] += line }
     }
     let named = entries.compactMap { $0.split(separator: " ").first.map(String.init) }
-    // A role is set by the gateway itself.
+    // The gateway itself sets the role.
     #expect(Set(named) == Set(GatewaySettings.declared.map(\.name) + given).subtracting(["LEADPIPE_ROLE"]))
     #expect(entries.allSatisfy { $0.hasSuffix(")") }, "\(entries.filter { !$0.hasSuffix(")") })")
   }

@@ -4,7 +4,7 @@ import Testing
 import Wire
 
 extension Script {
-  /// A handler that does `answer` for each line, which is `$line`, of the request `$id`.
+  /// A handler that runs `answer` for each request: its line is `$line`, its id `$id`.
   static func streaming(_ name: String, timeLimitMs: Int = 5000, for answer: String) -> Script {
     Script(
       name, timeLimitMs: timeLimitMs,
@@ -16,12 +16,12 @@ extension Script {
         """#)
   }
 
-  /// A shell line that replies to the request, with more members.
+  /// A shell line that writes the reply to the request, with these members.
   static func reply(_ members: String) -> String { #"printf '{"requestId":"%s",\#(members)}\n' "$id""# }
 
-  /// Answers with its process's number.
+  /// Replies with the number of its process.
   static let pid = streaming("pid", for: #"printf '{"requestId":"%s","statusCode":200,"body":"%s"}\n' "$id" $$"#)
-  /// Answers with the envelope; dies of one that says so.
+  /// Replies with the envelope. A body `die` kills it.
   static let mortal = streaming(
     "mortal",
     for: #"""
@@ -31,9 +31,8 @@ extension Script {
       """#)
 }
 
-/// Processes that take many requests: what is fed to them without waiting, and what becomes of it when they do what they
-/// should not.
-@Suite(.serialized) struct StreamTests {
+/// Long-lived processes, which get several requests at once, also of faulty handlers.
+@Suite(.serialized) struct StreamProcessTests {
   private func start(_ script: Script, _ settings: [String: String] = [:]) async throws -> RunningGateway {
     try await RunningGateway.start([script], ["LEADPIPE_PROCESS": "stream"].merging(settings) { $1 })
   }
@@ -49,7 +48,7 @@ extension Script {
     }
   }
 
-  @Test func everyoneGetsTheirOwnAnswer() async throws {
+  @Test func eachRequestGetsItsOwnReply() async throws {
     let gateway = try await start(.mortal)
     for _ in 0..<4 {
       let answers = await askAtOnce(50, gateway, "/mortal")
@@ -87,7 +86,7 @@ extension Script {
     (Script.streaming("deaf", timeLimitMs: 300, for: "exec <&-; exec sleep 60877"), 504, "time limit"),
     (Script("never-reads", timeLimitMs: 300, run: "exec sleep 60878"), 504, "time limit"),
   ])
-  func aFaultIsExplainedOnceAndTheProcessReplaced(script: Script, status: Int, reason: String) async throws {
+  func aFaultyProcessIsLoggedOnceAndReplaced(script: Script, status: Int, reason: String) async throws {
     let gateway = try await start(script)
     let before = gateway.descriptors
     let answer = await gateway.ask("POST", "/" + script.name, body: String(repeating: "b", count: 200_000))
@@ -100,7 +99,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aSecondReplyIsNobodysAnswer() async throws {
+  @Test func aSecondReplyToARequestIsDropped() async throws {
     let gateway = try await start(
       .streaming(
         "twice",
@@ -111,12 +110,12 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aCrashHurtsOnlyWhatWasInFlight() async throws {
+  @Test func aCrashAffectsOnlyTheRequestsInFlight() async throws {
     let gateway = try await start(.mortal, ["LEADPIPE_STREAM_WINDOW": "1", "LEADPIPE_STREAM_PROCESSES": "1"])
     #expect(await gateway.ask("POST", "/mortal", body: "first").status == 200)
     async let dying = gateway.ask("POST", "/mortal", body: "die")
     try? await Task.sleep(for: .milliseconds(100))
-    // These wait for a place, so they have certainly not been begun.
+    // These wait for a place in the window, so they have not been sent to the process.
     let others = await askAtOnce(5, gateway, "/mortal")
     #expect(others.allSatisfy { $0.answer.status == 200 })
     #expect(await dying.status == 502)
@@ -124,7 +123,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aCrashLoopIsHeldBack() async throws {
+  @Test func processesThatCrashAtTheirStartArePaused() async throws {
     let gateway = try await start(Script("broken", run: "read -r line; exit 3"))
     var statuses: [Int] = []
     for _ in 0..<20 {
@@ -151,7 +150,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aNewFileIsANewHandler() async throws {
+  @Test func aReplacedFileIsUsedByLaterRequests() async throws {
     let gateway = try await start(.streaming("file", for: Script.reply(#""statusCode":201"#)))
     #expect(await gateway.ask("POST", "/file", body: "").status == 201)
     let folder = gateway.folder + "/new"
@@ -164,7 +163,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func whatCannotBeServedInTimeIsTurnedAway() async throws {
+  @Test func requestsAreRefusedWhereTheQueueIsFullOrTheWaitTooLong() async throws {
     let gateway = try await start(
       .streaming("slow", for: "sleep 3\n" + Script.reply(#""statusCode":200"#)),
       ["LEADPIPE_STREAM_WINDOW": "1", "LEADPIPE_STREAM_PROCESSES": "1", "LEADPIPE_STREAM_QUEUE": "1"])
@@ -173,7 +172,7 @@ extension Script {
     let start = ContinuousClock.now
     async let second = gateway.ask("POST", "/slow", body: "")
     try? await Task.sleep(for: .milliseconds(100))
-    // There is no seat for this one. It is told late, or it would ask again at once.
+    // The queue is full. The refusal is delayed, or the client would ask again at once.
     let third = await gateway.ask("POST", "/slow", body: "")
     #expect(third.status == 503 && third["retry-after"] == "1" && ContinuousClock.now - start >= .milliseconds(1090))
     #expect(await gateway.logged("503: too many requests wait for this handler"))
@@ -184,7 +183,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aLogIsPassedOnWhileTheProcessLives() async throws {
+  @Test func stderrIsLoggedWhileTheProcessRuns() async throws {
     let gateway = try await start(
       .streaming(
         "noisy",
@@ -205,8 +204,8 @@ extension Script {
     #expect(await areGone("sleep\u{0}60879"))
   }
 
-  /// With two requests before it a process answers the second one first: neither gets the other's answer.
-  @Test func repliesInAnotherOrderAreRefusedAndExplained() async throws {
+  /// The process gets two requests and replies to the second one first: no client gets the other's reply.
+  @Test func repliesInTheWrongOrderAreRefusedAndLogged() async throws {
     let gateway = try await start(
       .streaming(
         "turned",
@@ -234,7 +233,7 @@ extension Script {
     #expect(end == .exited(78) && text.contains("nobody"))
   }
 
-  @Test func theModeOfAllIsForThoseThatSayTheyCan() async throws {
+  @Test func streamModeForAllLeavesOutHandlersThatCannotStream() async throws {
     var silent = Script("silent", run: #"read -r line; echo '{"statusCode":200}'"#)
     silent.streams = false
     let gateway = try await RunningGateway.start([.pid, silent], ["LEADPIPE_PROCESS": "stream"])

@@ -2,121 +2,121 @@ import Testing
 
 @testable import gateway
 
-/// Who gets a request, and when processes come and go, without any process.
-@Suite struct StreamRosterTests {
+/// Which process gets a request, and when processes are started and ended, without any process.
+@Suite struct StreamSchedulerTests {
   private let now = ContinuousClock.now
 
-  private func roster(processes: Int = 2, window: Int = 2, waiting: Int = 2, requests: Int = 100) -> StreamRoster<
+  private func scheduler(processes: Int = 2, window: Int = 2, queue: Int = 2, requests: Int = 100) -> StreamScheduler<
     String
   > {
-    StreamRoster(
-      StreamLimits(processes: processes, window: window, waiting: waiting, requests: requests, age: .seconds(600)))
+    StreamScheduler(
+      StreamLimits(processes: processes, window: window, queue: queue, requests: requests, age: .seconds(600)))
   }
 
-  /// A roster whose first process serves, and has taken what came.
-  private func serving(_ names: String..., window: Int = 2, requests: Int = 100) -> StreamRoster<String> {
-    var roster = roster(window: window, requests: requests)
-    for name in names { _ = roster.arrive(name, at: now) }
-    if let number = roster.toStart(at: now) {
-      roster.serve(number, at: now)
-      while roster.next(for: number, at: now) != nil {}
+  /// A scheduler whose first process has started and has been assigned these requests.
+  private func serving(_ names: String..., window: Int = 2, requests: Int = 100) -> StreamScheduler<String> {
+    var scheduler = scheduler(window: window, requests: requests)
+    for name in names { _ = scheduler.arrive(name, at: now) }
+    if let number = scheduler.processToStart(at: now) {
+      scheduler.started(number, at: now)
+      while scheduler.next(for: number, at: now) != nil {}
     }
-    return roster
+    return scheduler
   }
 
   @Test func theFirstRequestStartsAProcessAndWaitsForIt() {
-    var roster = roster()
-    guard case .waits = roster.arrive("a", at: now) else { return #expect(Bool(false)) }
-    let first = roster.toStart(at: now)
+    var scheduler = scheduler()
+    guard case .queued = scheduler.arrive("a", at: now) else { return #expect(Bool(false)) }
+    let first = scheduler.processToStart(at: now)
     #expect(first == 1)
-    let another = roster.toStart(at: now)
+    let another = scheduler.processToStart(at: now)
     #expect(another == nil)
-    roster.serve(1, at: now)
-    let given = roster.next(for: 1, at: now)
-    #expect(given == "a")
-    #expect(roster.first(of: 1) == "a")
-    let answered = roster.answered(by: 1)?.request
+    scheduler.started(1, at: now)
+    let assigned = scheduler.next(for: 1, at: now)
+    #expect(assigned == "a")
+    #expect(scheduler.first(of: 1) == "a")
+    let answered = scheduler.replied(1)?.request
     #expect(answered == "a")
-    let answeredAgain = roster.answered(by: 1)?.request
+    let answeredAgain = scheduler.replied(1)?.request
     #expect(answeredAgain == nil)
   }
 
-  @Test func aSecondProcessIsStartedWhenRequestsStandBehindOneAnother() {
-    var roster = serving("a")
-    let early = roster.toStart(at: now)
+  @Test func aSecondProcessIsStartedWhenTheFirstHasSeveralRequests() {
+    var scheduler = serving("a")
+    let early = scheduler.processToStart(at: now)
     #expect(early == nil)
-    _ = roster.arrive("b", at: now)
-    let second = roster.toStart(at: now)
+    _ = scheduler.arrive("b", at: now)
+    let second = scheduler.processToStart(at: now)
     #expect(second == 2)
-    roster.serve(2, at: now)
-    guard case .given(to: 2) = roster.arrive("c", at: now) else { return #expect(Bool(false)) }
+    scheduler.started(2, at: now)
+    guard case .assigned(to: 2) = scheduler.arrive("c", at: now) else { return #expect(Bool(false)) }
   }
 
-  @Test func whoFindsNoPlaceWaitsAndWhoFindsNoSeatIsTurnedAway() {
-    var roster = serving("a", "b")
-    let second = roster.toStart(at: now)
+  @Test func aRequestWithoutAPlaceWaitsAndIsRefusedWhereTheQueueIsFull() {
+    var scheduler = serving("a", "b")
+    let second = scheduler.processToStart(at: now)
     #expect(second == 2)
-    guard case .waits(let ticket) = roster.arrive("c", at: now), case .waits = roster.arrive("d", at: now),
-      case .turnedAway = roster.arrive("e", at: now)
+    guard case .queued(let number) = scheduler.arrive("c", at: now), case .queued = scheduler.arrive("d", at: now),
+      case .refused = scheduler.arrive("e", at: now)
     else { return #expect(Bool(false)) }
-    let takenBack = roster.giveUp(ticket, at: .now)
-    #expect(takenBack == "c")
-    let takenBackAgain = roster.giveUp(ticket, at: .now)
-    #expect(takenBackAgain == nil)
-    _ = roster.answered(by: 1)
-    let given = roster.next(for: 1, at: now)
-    #expect(given == "d")
+    let gaveUp = scheduler.giveUp(number, at: .now)
+    #expect(gaveUp == "c")
+    let gaveUpAgain = scheduler.giveUp(number, at: .now)
+    #expect(gaveUpAgain == nil)
+    _ = scheduler.replied(1)
+    let assigned = scheduler.next(for: 1, at: now)
+    #expect(assigned == "d")
   }
 
-  @Test func whatNeverReachedAProcessWaitsAgainBeforeAllOthers() {
-    var roster = serving("a", "b", window: 4)
-    for name in ["c", "d"] { _ = roster.arrive(name, at: now) }
-    let (lost, again) = roster.end(1, unbegun: 2, isFault: true, at: now)
+  @Test func requestsThatNeverReachedTheirProcessAreQueuedFirst() {
+    var scheduler = serving("a", "b", window: 4)
+    for name in ["c", "d"] { _ = scheduler.arrive(name, at: now) }
+    let (lost, requeued) = scheduler.ended(1, unsent: 2, isFault: true, at: now)
     #expect(lost.map(\.request) == ["a", "b"])
-    #expect(again.map(\.request) == ["c", "d"])
-    let next = roster.toStart(at: now)
+    #expect(requeued.map(\.request) == ["c", "d"])
+    let next = scheduler.processToStart(at: now)
     #expect(next == 2)
-    roster.serve(2, at: now)
-    let given = roster.next(for: 2, at: now)
-    #expect(given == "c")
+    scheduler.started(2, at: now)
+    let assigned = scheduler.next(for: 2, at: now)
+    #expect(assigned == "c")
   }
 
-  @Test func aProcessIsRetiredByNumberAndByAge() {
-    var roster = serving("a", requests: 2)
-    let isDoneEarly = roster.isDone(1, at: now)
+  @Test func aProcessIsRetiredByItsRequestsAndByItsAge() {
+    var scheduler = serving("a", requests: 2)
+    let isDoneEarly = scheduler.isDone(1, at: now)
     #expect(!isDoneEarly)
-    _ = roster.arrive("b", at: now)
-    guard case .waits = roster.arrive("c", at: now) else { return #expect(Bool(false)) }
-    let next = roster.toStart(at: now)
+    _ = scheduler.arrive("b", at: now)
+    guard case .queued = scheduler.arrive("c", at: now) else { return #expect(Bool(false)) }
+    let next = scheduler.processToStart(at: now)
     #expect(next == 2)
-    let isDoneHalfway = roster.isDone(1, at: now)
+    let isDoneHalfway = scheduler.isDone(1, at: now)
     #expect(!isDoneHalfway)
-    for _ in 1...2 { _ = roster.answered(by: 1) }
-    let isDone = roster.isDone(1, at: now)
+    for _ in 1...2 { _ = scheduler.replied(1) }
+    let isDone = scheduler.isDone(1, at: now)
     #expect(isDone)
-    roster.serve(2, at: now)
-    let isYoungDone = roster.isDone(2, at: now + .seconds(599))
+    scheduler.started(2, at: now)
+    let isYoungDone = scheduler.isDone(2, at: now + .seconds(599))
     #expect(!isYoungDone)
-    let isOldDone = roster.isDone(2, at: now + .seconds(600))
+    let isOldDone = scheduler.isDone(2, at: now + .seconds(600))
     #expect(isOldDone)
   }
 
-  @Test func falseStartsAreHeldBackLongerEachTime() {
-    var roster = roster()
+  @Test func failedStartsArePausedLongerEachTime() {
+    var scheduler = scheduler()
     var time = now
     var pauses: [Int] = []
     for number in 1...9 {
-      guard case .waits = roster.arrive("a", at: time) else { return #expect(Bool(false)) }
-      let started = roster.toStart(at: time)
+      guard case .queued = scheduler.arrive("a", at: time) else { return #expect(Bool(false)) }
+      let started = scheduler.processToStart(at: time)
       #expect(started == number)
-      roster.serve(number, at: now)
-      _ = roster.next(for: number, at: time)
-      _ = roster.end(number, unbegun: 0, isFault: true, at: time)
-      let pause = roster.pause(at: time) ?? .zero
+      scheduler.started(number, at: now)
+      _ = scheduler.next(for: number, at: time)
+      _ = scheduler.ended(number, unsent: 0, isFault: true, at: time)
+      let pause = scheduler.pause(at: time) ?? .zero
       pauses.append(pause.milliseconds)
       if pause > .zero {
-        guard case .heldBack = roster.arrive("b", at: time) else { return #expect(Bool(false)) }
-        let startedInPause = roster.toStart(at: time)
+        guard case .backingOff = scheduler.arrive("b", at: time) else { return #expect(Bool(false)) }
+        let startedInPause = scheduler.processToStart(at: time)
         #expect(startedInPause == nil)
       }
       time += pause
@@ -125,9 +125,9 @@ import Testing
   }
 }
 
-@Suite struct ReplyLinesTests {
-  @Test func cutsWhatComesIntoLines() {
-    var lines = ReplyLines(limit: 5)
+@Suite struct StdoutLinesTests {
+  @Test func splitsBytesIntoLines() {
+    var lines = StdoutLines(limit: 5)
     let parts = ["a\nb", "c\n\n \r\nd", "e\n"].map {
       lines.add(Array($0.utf8)[...])?.map { String(decoding: $0, as: UTF8.self) }
     }

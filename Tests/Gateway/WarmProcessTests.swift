@@ -3,9 +3,9 @@ import Host
 import Testing
 import Wire
 
-/// Processes that are started before their request comes.
-@Suite(.serialized) struct WarmTests {
-  /// Answers with its process's number, and leaves a line in its folder when it starts.
+/// Processes that are started before their requests come.
+@Suite(.serialized) struct WarmProcessTests {
+  /// Replies with the number of its process, and writes a line to a file when it starts.
   private static let pid = Script(
     "pid", run: #"echo $$ >> "${0%/*}/../started"; cat > /dev/null; printf '{"statusCode":200,"body":"%s"}' $$"#)
 
@@ -18,7 +18,7 @@ import Wire
     readFile(gateway.folder + "/started").split(separator: "\n").map(String.init)
   }
 
-  @Test func eachRequestHasAProcessOfItsOwnThatWasStartedBefore() async throws {
+  @Test func eachRequestGetsAProcessThatWasStartedBefore() async throws {
     let gateway = try await start(Self.pid)
     var numbers: Set<String> = [await gateway.ask("POST", "/pid", body: "").body]
     for count in 2...5 {
@@ -34,7 +34,7 @@ import Wire
     #expect(!gateway.lines.contains { $0.hasPrefix("[ERROR]") })
   }
 
-  @Test func manyAtOnceAreServedWithoutSpares() async throws {
+  @Test func manyRequestsAtOnceAreServedWithoutSpareProcesses() async throws {
     let gateway = try await start(Self.pid)
     let statuses = await withTaskGroup(of: Int.self) { group in
       for _ in 0..<40 { group.addTask { await gateway.ask("POST", "/pid", body: "").status } }
@@ -55,7 +55,7 @@ import Wire
       "time limit"
     ),
   ])
-  func aFaultIsExplainedOnceEachTime(script: Script, status: Int, reason: String) async throws {
+  func aFaultyHandlerIsLoggedOncePerRequest(script: Script, status: Int, reason: String) async throws {
     let gateway = try await start(script)
     for count in 1...2 {
       #expect(await gateway.ask("POST", "/" + script.name, body: "x").status == status)
@@ -68,12 +68,12 @@ import Wire
     #expect(await areGone(script.sleepers))
   }
 
-  @Test func aSpareThatDiesIsNobodysMatter() async throws {
+  @Test func aSpareProcessThatDiesAffectsNoRequest() async throws {
     let gateway = try await start(
       Script("mortal", run: #"[ -e "${0%/*}/../die" ] && exit 3; cat > /dev/null; echo '{"statusCode":200}'"#))
     #expect(await gateway.ask("POST", "/mortal", body: "").status == 200)
     #expect(await eventually { gateway.children == 2 })
-    // They have looked, and wait at stdin.
+    // Both have started and wait at stdin.
     try? await Task.sleep(for: .milliseconds(500))
     writeFile(gateway.folder + "/die", "", mode: 0o600)
     for _ in 0..<2 { #expect(await gateway.ask("POST", "/mortal", body: "").status == 200) }
@@ -84,7 +84,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aNewFileIsANewHandler() async throws {
+  @Test func aReplacedFileIsUsedByLaterRequests() async throws {
     let gateway = try await start(Script("file", run: #"cat > /dev/null; echo '{"statusCode":201}'"#))
     #expect(await gateway.ask("POST", "/file", body: "").status == 201)
     #expect(await eventually { gateway.children == 2 })

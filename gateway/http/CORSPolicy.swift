@@ -1,13 +1,13 @@
 import Handler
 import NIOHTTP1
 
-/// What a page of another origin may do (the Fetch standard's CORS protocol). An origin is on the list, byte for byte, or it
-/// gets no CORS header at all. It is no protection of the server: every check of a request is made whatever its origin.
-struct CrossOrigin: Sendable {
+/// What a page of another origin may do (the Fetch standard's CORS protocol). An origin that is not on the list, byte for byte,
+/// gets no CORS header. This does not protect the server: all other checks are the same for every origin.
+struct CORSPolicy: Sendable {
   /// How long a browser may remember a preflight, in seconds.
   private static let maxAge = 600
   private static let requestHeaders: Set<String> = ["content-type", "idempotency-key", "traceparent", "x-request-id"]
-  /// On admin routes also the key, what guards against lost updates, and what guards sessions.
+  /// On admin routes also the headers for keys, conditional changes, live streams and sessions.
   private static let adminHeaders: Set<String> = [
     "authorization", "if-match", "last-event-id", "x-admin-api-key", "x-csrf-token",
   ]
@@ -20,14 +20,14 @@ struct CrossOrigin: Sendable {
 
   let origins: [WebOrigin]
 
-  /// The origin of a request where it may read the reply: it is named once, and it is on the list.
+  /// The origin of a request, where it is named once and may read the reply.
   func allowed(_ headers: HTTPHeaders) -> WebOrigin? {
     let named = headers["origin"]
     guard named.count == 1 else { return nil }
     return origins.first { $0.text.utf8.elementsEqual(named[0].utf8) }
   }
 
-  /// What a reply to `origin` carries beside `Vary: Origin`. Only admin routes take credentials.
+  /// The headers of a reply to `origin`, beside `Vary: Origin`. Only admin routes take credentials.
   static func headers(for origin: WebOrigin, access: Description.Access) -> [(String, String)] {
     let isAdmin = access == .admin
     return [
@@ -36,15 +36,16 @@ struct CrossOrigin: Sendable {
     ] + (isAdmin ? [("access-control-allow-credentials", "true")] : [])
   }
 
-  /// The method that a preflight asks for; nil when the request is none.
-  static func preflight(_ head: RequestHead) -> String? {
+  /// The method that a preflight asks for; nil where the request is not a preflight.
+  static func preflightMethod(_ head: RequestHead) -> String? {
     guard head.method == "OPTIONS", head.headers["origin"] != nil else { return nil }
     return head.headers["access-control-request-method"]
   }
 
-  /// The answer to a preflight whose origin and method are in order: what may be sent, or nil when a header that it asks
-  /// for may not.
-  static func preflight(_ head: RequestHead, methods: [String], access: Description.Access) -> [String: String]? {
+  /// The headers of the reply to a preflight whose origin and method are allowed; nil where it asks for a header that is not.
+  static func preflightHeaders(
+    _ head: RequestHead, methods: [String], access: Description.Access
+  ) -> [String: String]? {
     let headers = access == .admin ? requestHeaders.union(adminHeaders) : requestHeaders
     let asked = (head.headers["access-control-request-headers"] ?? "")
       .split(separator: ",").map { $0.split { $0 == " " || $0 == "\t" }.joined(separator: " ").lowercased() }

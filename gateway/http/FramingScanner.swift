@@ -1,23 +1,22 @@
 import Handler
 import Host
 
-/// Goes over the bytes of a connection ahead of the parser, and says where they are no HTTP/1 that every reader would
-/// understand alike (RFC 9112): the parser is made to be tolerant, and two tolerant readers in a row can be told apart.
+/// Checks the bytes of a connection before the parser gets them, and finds those that are not strict HTTP/1 (RFC 9112). The parser
+/// is tolerant, and two tolerant programs in a row can read the same bytes as different requests.
 ///
-/// It knows where each message begins and ends, and so also whether one has begun.
+/// The scanner knows where each message begins and ends, and so whether one has begun.
 struct FramingScanner: Sendable {
-  enum Fault: Sendable, Equatable {
+  /// The rule that a request breaks.
+  enum Violation: Sendable, Equatable {
     case malformed(String)
     case lineTooLong
     case headersTooLarge
-    /// A method that no route can have; the line is in order otherwise.
+    /// A method that no route may have; the rest of the line is valid.
     case unknownMethod(String, target: String)
   }
 
-  /// The methods that routes may have.
-  static let methods: Set<String> = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
   static let fieldLimit = 100
-  /// Of a chunk's size line: what stands behind the size means nothing to anybody.
+  /// How many bytes may follow the size of a chunk in its line.
   private static let extensionLimit = 256
   private static let sizeDigits = 16
 
@@ -32,17 +31,17 @@ struct FramingScanner: Sendable {
   private var phase = Phase.requestLine
   private var line: [UInt8] = []
   private var hasCarriageReturn = false
-  /// Of this message: its empty lines before the first, and how large its head or its trailers are so far.
+  /// Of the present message: the empty lines before it, and the size of its head or trailers so far.
   private var emptyLines = 0
   private var headBytes = 0
   private var fields = 0
-  private var isOld = false
+  private var isHTTP10 = false
   private var length: Int?
   private var isChunked = false
 
-  /// Set once, with the first byte that is wrong. Nothing is read after it.
-  private(set) var fault: Fault?
-  /// How many bytes of a request line that is not complete have come, and of an empty one before it.
+  /// Set by the first wrong byte. Nothing is read after it.
+  private(set) var violation: Violation?
+  /// How many bytes of an incomplete request line have come, with an empty line before it.
   private(set) var lineBytes = 0
 
   init(_ budgets: Budgets = Budgets()) {
@@ -53,10 +52,10 @@ struct FramingScanner: Sendable {
   /// Whether a head has begun and not ended.
   var isInHead: Bool { phase == .requestLine ? lineBytes > 0 : phase == .field }
 
-  /// Takes the next bytes; how many of them stand before a fault, all of them where there is none.
+  /// Reads the next bytes. Returns how many of them come before a violation, or their number where there is none.
   mutating func feed(_ bytes: some RandomAccessCollection<UInt8>) -> Int {
     var rest = bytes[...]
-    while fault == nil, let byte = rest.first {
+    while violation == nil, let byte = rest.first {
       switch phase {
       case .body(let left):
         let count = min(left, rest.count)
@@ -69,7 +68,7 @@ struct FramingScanner: Sendable {
       default:
         let wasInLine = phase == .requestLine
         take(byte)
-        guard fault == nil else { break }
+        guard violation == nil else { break }
         rest = rest.dropFirst()
         if wasInLine, phase == .requestLine { lineBytes += 1 }
       }
@@ -77,7 +76,7 @@ struct FramingScanner: Sendable {
     return bytes.count - rest.count
   }
 
-  /// One byte of a line. Only CR and LF together end one.
+  /// Reads one byte of a line. Only CR and LF together end a line.
   private mutating func take(_ byte: UInt8) {
     switch byte {
     case _ where hasCarriageReturn:
@@ -89,7 +88,7 @@ struct FramingScanner: Sendable {
     default: line.append(byte)
     }
     check(length: line.count)
-    if fault == nil, byte == 0x0A {
+    if violation == nil, byte == 0x0A {
       let complete = line
       line.removeAll(keepingCapacity: true)
       end(complete)
@@ -98,8 +97,8 @@ struct FramingScanner: Sendable {
 
   private mutating func check(length: Int) {
     switch phase {
-    case .requestLine: if length > lineLimit - 2 { fault = .lineTooLong }
-    case .field, .trailer: if headBytes + length > headersLimit { fault = .headersTooLarge }
+    case .requestLine: if length > lineLimit - 2 { violation = .lineTooLong }
+    case .field, .trailer: if headBytes + length > headersLimit { violation = .headersTooLarge }
     case .chunkSize:
       if length > Self.sizeDigits + Self.extensionLimit { refuse("the size line of a chunk is too long") }
     case .chunkEnd: if length > 0 { refuse("a chunk is longer than its size") }
@@ -111,7 +110,7 @@ struct FramingScanner: Sendable {
     switch phase {
     case .requestLine:
       guard line.isEmpty else { return requestLine(line) }
-      // RFC 9112 §2.2 wants one forgiven.
+      // RFC 9112 §2.2 allows one.
       emptyLines += 1
       if emptyLines > 1 { refuse("empty lines stand before the request") }
     case .field: line.isEmpty ? endOfHead() : field(line)
@@ -132,12 +131,12 @@ struct FramingScanner: Sendable {
     guard parts[2] == "HTTP/1.1" || parts[2] == "HTTP/1.0" else {
       return refuse("the protocol must be HTTP/1.1 or HTTP/1.0")
     }
-    guard Self.methods.contains(parts[0]) else {
-      fault = .unknownMethod(parts[0], target: parts[1])
+    guard RouteMethods.all.contains(parts[0]) else {
+      violation = .unknownMethod(parts[0], target: parts[1])
       return
     }
     beginMessage()
-    isOld = parts[2] == "HTTP/1.0"
+    isHTTP10 = parts[2] == "HTTP/1.0"
     phase = .field
   }
 
@@ -151,12 +150,12 @@ struct FramingScanner: Sendable {
     headBytes += line.count + 2
     fields += 1
     guard fields <= Self.fieldLimit else {
-      fault = .headersTooLarge
+      violation = .headersTooLarge
       return
     }
     let name = String(decoding: line.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
     guard name.utf8.count < line.count, Header.isToken(name) else { return refuse("a header is malformed") }
-    // What frames the body or names the host is written plainly: one blank at most, and the value.
+    // Of the headers that delimit the body or name the host, at most one blank may stand before the value.
     var value = line.dropFirst(name.utf8.count + 1)
     if value.first == 0x20 { value = value.dropFirst() }
     switch (name.lowercased(), phase) {
@@ -173,7 +172,7 @@ struct FramingScanner: Sendable {
       length = value.reduce(0) { $0 * 10 + Int($1) - 0x30 }
     case ("transfer-encoding", _):
       guard length == nil, !isChunked else { return refuse("the body is delimited twice") }
-      guard !isOld, value.map({ $0 | 0x20 }) == Array("chunked".utf8) else {
+      guard !isHTTP10, value.map({ $0 | 0x20 }) == Array("chunked".utf8) else {
         return refuse("Transfer-Encoding may only be chunked")
       }
       isChunked = true
@@ -192,7 +191,7 @@ struct FramingScanner: Sendable {
     }
   }
 
-  /// Hexadecimal digits, and perhaps an extension behind a semicolon.
+  /// Reads hexadecimal digits, and perhaps an extension after a semicolon.
   private mutating func chunkSize(_ line: [UInt8]) {
     let digits = line.prefix { $0 != UInt8(ascii: ";") }
     var size = 0
@@ -213,5 +212,5 @@ struct FramingScanner: Sendable {
     phase = size == 0 ? .trailer : .chunk(left: size)
   }
 
-  private mutating func refuse(_ reason: String) { fault = .malformed(reason) }
+  private mutating func refuse(_ reason: String) { violation = .malformed(reason) }
 }

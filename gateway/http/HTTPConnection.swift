@@ -5,75 +5,75 @@ import NIOCore
 import NIOHTTP1
 import Wire
 
-/// One connection: reads a request to its end, has it answered, writes the reply, and goes on to the next. Everything that
-/// a client can draw out has a time limit.
-final class Connection: ChannelInboundHandler {
+/// One connection of a client: reads a request to its end, has it answered, writes the reply, and goes on with the next request.
+/// Every step that a client can delay has a time limit.
+final class HTTPConnection: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
   private static let idleTime = TimeAmount.seconds(75)
-  /// After the last reply, for the client to close: a client that is cut off while it sends may never see the reply.
+  /// After the last reply, for the client to close. A client that is cut off while it sends may never see the reply.
   private static let lingerTime = TimeAmount.seconds(2)
-  /// Between two signs of life to a client that listens.
+  /// Between two comments in a live stream.
   private static let heartbeat = TimeAmount.seconds(15)
-  /// How long it listens before it must come again, and show its key again, in seconds. Not all of them at once.
-  private static let listeningTime: ClosedRange<Int64> = 40...50
+  /// How long a live stream lasts, in seconds. Then the client must connect again and show its key again. It is random, so that
+  /// not all clients come back together.
+  private static let streamTime: ClosedRange<Int64> = 40...50
 
   private enum State {
-    /// For a request, or the rest of its head.
+    /// Waits for a request, or for the rest of its head.
     case waiting
-    case reading(Exchange, Call)
+    case reading(HTTPExchange, RoutedRequest)
     case answering
-    case listening(Seat, Exchange, until: NIODeadline)
+    case streaming(LiveSubscription, HTTPExchange, until: NIODeadline)
     case closing
   }
 
-  private let responder: Responder
+  private let dispatcher: RequestDispatcher
   private let headTime: TimeAmount
   private let bodyTime: TimeAmount
-  private let start: RequestStart
+  private let framing: FramingChannelHandler
   private var state = State.waiting
-  /// When patience ends, and when the timer looks whether it has: it is set anew only where it would look too late, for taking
-  /// one back costs an event loop a search through all of them.
-  private var deadline: NIODeadline?
-  private var timer: (time: NIODeadline, scheduled: Scheduled<Void>)?
+  /// Nil before the connection begins and after it has ended.
+  private var timer: DeadlineTimer?
   /// The first bytes of a request have come.
   private var hasBegun = false
   /// The rest of the head has not come in time.
   private var isLate = false
-  /// The client sends no more, and may still read.
+  /// The client sends no more, but may still read.
   private var inputHasEnded = false
-  /// Asked for once: a connection that has ended knows it no more.
+  /// Read once: a connection that has ended has no address any more.
   private var peer = TrustedProxies.Peer.unknown
   private var isCounted = false
 
-  init(responder: Responder, start: RequestStart) {
-    self.responder = responder
-    headTime = .milliseconds(Int64(responder.budgets.headerMs))
-    bodyTime = .milliseconds(Int64(responder.budgets.bodyMs))
-    self.start = start
+  init(dispatcher: RequestDispatcher, framing: FramingChannelHandler) {
+    self.dispatcher = dispatcher
+    headTime = .milliseconds(Int64(dispatcher.budgets.headerMs))
+    bodyTime = .milliseconds(Int64(dispatcher.budgets.bodyMs))
+    self.framing = framing
   }
 
   func channelActive(context: ChannelHandlerContext) {
     peer = Self.peer(of: context)
-    isCounted = responder.clients.connect(peer)
+    isCounted = dispatcher.connections.connect(peer)
     guard isCounted else {
       state = .closing
       return context.close(promise: nil)
     }
-    responder.metrics.connected()
-    setTimer(headTime, context)
+    dispatcher.metrics.connected()
+    timer = DeadlineTimer(context.eventLoop.assumeIsolated(), interval: headTime) { self.timeIsUp(context) }
+    timer?.set(headTime)
     context.fireChannelActive()
   }
 
   func channelInactive(context: ChannelHandlerContext) {
     if isCounted {
-      responder.clients.disconnect(peer)
-      responder.metrics.disconnected()
+      dispatcher.connections.disconnect(peer)
+      dispatcher.metrics.disconnected()
     }
-    deadline = nil
-    timer?.scheduled.cancel()
-    if case .listening(let seat, _, _) = state { seat.leave() }
+    timer?.cancel()
+    timer = nil
+    if case .streaming(let subscription, _, _) = state { subscription.end() }
     state = .closing
     context.fireChannelInactive()
   }
@@ -81,39 +81,40 @@ final class Connection: ChannelInboundHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     switch (Self.unwrapInboundIn(data), state) {
     case (.head(let head), .waiting): begin(head, context)
-    case (.body(let part), .reading(let exchange, var call)):
-      guard call.request.body.count + part.readableBytes <= call.bodyLimit else {
-        return refuse(Responder.tooLarge(call.bodyLimit), exchange, context)
+    case (.body(let part), .reading(let exchange, var request)):
+      guard request.request.message.body.count + part.readableBytes <= request.bodyLimit else {
+        return refuse(RequestDispatcher.tooLarge(request.bodyLimit), exchange, context)
       }
-      // One owner of the body at a time, or each part would copy all before it.
+      // The state must not hold the body meanwhile, or appending would copy it.
       state = .answering
-      call.request.body += part.readableBytesView
-      state = .reading(exchange, call)
-    case (.end, .reading(let exchange, let call)): answer(call, exchange, context)
+      request.request.message.body += part.readableBytesView
+      state = .reading(exchange, request)
+    case (.end, .reading(let exchange, let request)): answer(request, exchange, context)
     default: break
     }
   }
 
   private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-    var exchange = Exchange(head)
-    exchange.origin = responder.crossOrigin.allowed(head.headers)
+    var exchange = HTTPExchange(head)
+    exchange.origin = dispatcher.cors.allowed(head.headers)
+    let keepsAlive = head.isKeepAlive && !head.headers.contains(name: "upgrade")
     do throws(Problem) {
       let checked = try RequestHead(head)
-      exchange.mayGoOn = head.isKeepAlive && !checked.hasBody && !head.headers.contains(name: "upgrade")
-      switch try responder.receive(checked, from: peer, &exchange) {
-      case .answered(let reply): write(Answer(reply: reply), exchange, context)
-      case .read(let call):
-        exchange.mayGoOn = head.isKeepAlive && !head.headers.contains(name: "upgrade")
-        state = .reading(exchange, call)
-        if call.hasBody { setTimer(bodyTime, context) }
-        if call.hasBody, call.expectsContinue {
+      exchange.keepsAlive = keepsAlive && !checked.hasBody
+      switch try dispatcher.receive(checked, from: peer, &exchange) {
+      case .answered(let reply): write(GatewayReply(reply: reply), exchange, context)
+      case .read(let request):
+        exchange.keepsAlive = keepsAlive
+        state = .reading(exchange, request)
+        if request.hasBody { timer?.set(bodyTime) }
+        if request.hasBody, request.expectsContinue {
           let go = HTTPResponseHead(version: .http1_1, status: .continue)
           context.writeAndFlush(Self.wrapOutboundOut(.head(go)), promise: nil)
         }
       }
     } catch {
-      if error.kind != .notFound && error.kind != .tooManyRequests { exchange.mayGoOn = false }
-      write(Answer(reply: error.reply(requestID: exchange.requestID)), exchange, context)
+      if error.kind != .notFound && error.kind != .tooManyRequests { exchange.keepsAlive = false }
+      write(GatewayReply(reply: error.reply(requestID: exchange.requestID)), exchange, context)
     }
   }
 
@@ -125,31 +126,33 @@ final class Connection: ChannelInboundHandler {
     }
   }
 
-  private func answer(_ call: Call, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+  private func answer(_ request: RoutedRequest, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
     state = .answering
-    deadline = nil
-    responder.answer(call, on: context.eventLoop).assumeIsolated().whenSuccess { answer in
+    timer?.clear()
+    dispatcher.answer(request, on: context.eventLoop).assumeIsolated().whenSuccess { answer in
       self.write(answer, exchange, context)
     }
   }
 
-  private func refuse(_ problem: Problem, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+  private func refuse(_ problem: Problem, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
     var exchange = exchange
-    exchange.mayGoOn = false
-    write(Answer(reply: problem.reply(requestID: exchange.requestID)), exchange, context)
+    exchange.keepsAlive = false
+    write(GatewayReply(reply: problem.reply(requestID: exchange.requestID)), exchange, context)
   }
 
+  // MARK: - Replies
+
   /// Writes the reply, then waits for the next request or closes.
-  private func write(_ answer: Answer, _ exchange: Exchange, _ context: ChannelHandlerContext) {
-    responder.record(exchange, answer)
+  private func write(_ answer: GatewayReply, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    dispatcher.record(exchange, answer)
     guard context.channel.isActive else {
-      answer.seat?.leave()
+      answer.subscription?.end()
       return
     }
     var exchange = exchange
     if let quota = answer.quota { exchange.quota = quota }
-    if let seat = answer.seat { return listen(seat, answer.reply, exchange, context) }
-    if inputHasEnded { exchange.mayGoOn = false }
+    if let subscription = answer.subscription { return stream(subscription, answer.reply, exchange, context) }
+    if inputHasEnded { exchange.keepsAlive = false }
     let bytes = exchange.body(of: answer.reply)
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
     if !bytes.isEmpty {
@@ -159,55 +162,62 @@ final class Connection: ChannelInboundHandler {
   }
 
   /// Ends the reply that is being written.
-  private func end(_ exchange: Exchange, _ context: ChannelHandlerContext) {
-    // The next request may be waiting in the pipeline: it comes while the end of this one is being written.
-    state = exchange.mayGoOn ? .waiting : .closing
-    hasBegun = start.isInHead
-    setTimer(hasBegun ? headTime : Self.idleTime, context)
+  private func end(_ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    // The next request may already wait in the pipeline: then it comes during this write.
+    state = exchange.keepsAlive ? .waiting : .closing
+    hasBegun = framing.isInHead
+    timer?.set(hasBegun ? headTime : Self.idleTime)
     let written = context.writeAndFlush(Self.wrapOutboundOut(.end(nil)))
     written.assumeIsolated().whenComplete { result in
       guard case .success = result else { return context.close(promise: nil) }
-      guard !exchange.mayGoOn else { return }
-      self.setTimer(Self.lingerTime, context)
+      guard !exchange.keepsAlive else { return }
+      self.timer?.set(Self.lingerTime)
       context.close(mode: self.inputHasEnded ? .all : .output, promise: nil)
     }
   }
 
-  // MARK: - Listening
+  // MARK: - Live streams
 
-  /// Writes the beginning of a stream, and stays for what follows.
-  private func listen(_ seat: Seat, _ reply: Reply, _ exchange: Exchange, _ context: ChannelHandlerContext) {
+  /// Writes the beginning of a live stream, and keeps it open for its events.
+  private func stream(
+    _ subscription: LiveSubscription, _ reply: Reply, _ exchange: HTTPExchange, _ context: ChannelHandlerContext
+  ) {
     var exchange = exchange
-    if exchange.isOld { exchange.mayGoOn = false }
+    if exchange.isHTTP10 { exchange.keepsAlive = false }
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: reply, isOpen: true))), promise: nil)
     context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body)))), promise: nil)
-    guard let held = seat.begin(context.channel) else { return end(exchange, context) }
-    let end = NIODeadline.now() + .seconds(Int64.random(in: Self.listeningTime))
-    state = .listening(seat, exchange, until: end)
-    setTimer(min(Self.heartbeat, end - .now()), context)
+    guard let held = subscription.start(context.channel) else { return end(exchange, context) }
+    let end = NIODeadline.now() + .seconds(Int64.random(in: Self.streamTime))
+    state = .streaming(subscription, exchange, until: end)
+    timer?.set(min(Self.heartbeat, end - .now()))
     if inputHasEnded { return context.close(promise: nil) }
-    if !held.isEmpty { tell(ByteBuffer(bytes: held), seat, context) }
+    if !held.isEmpty { send(ByteBuffer(bytes: held), subscription, context) }
   }
 
-  private func tell(_ bytes: ByteBuffer, _ seat: Seat, _ context: ChannelHandlerContext) {
+  private func send(_ bytes: ByteBuffer, _ subscription: LiveSubscription, _ context: ChannelHandlerContext) {
     context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(bytes)))).whenComplete { _ in
-      seat.sent(bytes.readableBytes)
+      subscription.sent(bytes.readableBytes)
     }
   }
 
-  private func stopListening(_ seat: Seat, _ exchange: Exchange, _ context: ChannelHandlerContext) {
-    seat.leave()
+  private func endStream(
+    _ subscription: LiveSubscription, _ exchange: HTTPExchange, _ context: ChannelHandlerContext
+  ) {
+    subscription.end()
     end(exchange, context)
   }
 
+  // MARK: - Events and errors
+
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     switch (event, state) {
-    case (let text as Seat.Text, .listening(let seat, _, _)):
-      if text.number == seat.number { tell(text.bytes, seat, context) }
-    case (is Seat.Ended, .listening(let seat, let exchange, _)): stopListening(seat, exchange, context)
-    case (is RequestStart.Began, .waiting):
+    case (let events as LiveSubscription.Events, .streaming(let subscription, _, _)):
+      if events.number == subscription.number { send(events.bytes, subscription, context) }
+    case (is LiveSubscription.Ended, .streaming(let subscription, let exchange, _)):
+      endStream(subscription, exchange, context)
+    case (is FramingChannelHandler.RequestBegan, .waiting):
       hasBegun = true
-      setTimer(headTime, context)
+      timer?.set(headTime)
     case (ChannelEvent.inputClosed, .answering): inputHasEnded = true
     case (ChannelEvent.inputClosed, _): context.close(promise: nil)
     default: break
@@ -215,64 +225,48 @@ final class Connection: ChannelInboundHandler {
     context.fireUserInboundEventTriggered(event)
   }
 
-  /// What the parser refuses is answered and ends the connection; what the socket reports just ends it.
+  /// An error of the parser or the scanner is answered and ends the connection. An error of the socket only ends it.
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     guard error is HTTPParserError else {
       if case .closing = state { return }
       return context.close(promise: nil)
     }
-    let exchange: Exchange
+    let exchange: HTTPExchange
     switch state {
     case .waiting: exchange = .unreadable
     case .reading(let current, _): exchange = current
-    case .answering, .listening, .closing: return
+    case .answering, .streaming, .closing: return
     }
-    switch start.fault {
+    switch framing.violation {
     case _ where isLate: refuse(Problem(.timeout, "the head of the request took too long"), exchange, context)
     case .malformed(let reason): refuse(Problem(.badInput, reason), exchange, context)
     case .lineTooLong:
-      let limit = responder.budgets.requestLine
+      let limit = dispatcher.budgets.requestLine
       refuse(Problem(.targetTooLong, "the request line is longer than \(limit) bytes"), exchange, context)
     case .headersTooLarge:
-      let (fields, limit) = (FramingScanner.fieldLimit, responder.budgets.headers)
+      let (fields, limit) = (FramingScanner.fieldLimit, dispatcher.budgets.headers)
       let problem = Problem(.headersTooLarge, "the headers are more than \(fields) fields or \(limit) bytes")
       refuse(problem, exchange, context)
     case .unknownMethod(let method, let target):
-      write(Answer(reply: responder.refuse(method, target, requestID: exchange.requestID)), exchange, context)
+      let reply = dispatcher.refuse(method, target, requestID: exchange.requestID)
+      write(GatewayReply(reply: reply), exchange, context)
     case nil: refuse(Problem(.badInput, "the request is no valid HTTP"), exchange, context)
     }
-  }
-
-  private func setTimer(_ time: TimeAmount, _ context: ChannelHandlerContext) {
-    deadline = .now() + time
-    look(by: .now() + min(time, headTime), context)
-  }
-
-  /// Sees to it that the timer looks at this time or before.
-  private func look(by time: NIODeadline, _ context: ChannelHandlerContext) {
-    if let timer, timer.time <= time { return }
-    timer?.scheduled.cancel()
-    timer = (time, context.eventLoop.assumeIsolated().scheduleTask(deadline: time) { self.look(context) })
-  }
-
-  private func look(_ context: ChannelHandlerContext) {
-    timer = nil
-    guard let deadline else { return }
-    if deadline <= .now() { timeIsUp(context) } else { look(by: min(deadline, .now() + headTime), context) }
   }
 
   private func timeIsUp(_ context: ChannelHandlerContext) {
     switch state {
     case .waiting where hasBegun:
-      // NIO's pipelining lets no reply pass before a head, except after an error of the parser.
+      // NIO's pipelining passes no reply before a head, except after an error of the parser.
       isLate = true
       context.pipeline.syncOperations.fireErrorCaught(HTTPParserError.unknown)
     case .reading(let exchange, _): refuse(Problem(.timeout, "the body took too long"), exchange, context)
     case .waiting, .closing: context.close(promise: nil)
-    case .listening(let seat, let exchange, let end) where end <= .now(): stopListening(seat, exchange, context)
-    case .listening(_, _, let end):
+    case .streaming(let subscription, let exchange, let end) where end <= .now():
+      endStream(subscription, exchange, context)
+    case .streaming(_, _, let end):
       context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: ":\n\n")))), promise: nil)
-      setTimer(min(Self.heartbeat, end - .now()), context)
+      timer?.set(min(Self.heartbeat, end - .now()))
     case .answering: break
     }
   }

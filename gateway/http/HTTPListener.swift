@@ -4,26 +4,26 @@ import Logging
 import NIOCore
 import NIOHTTP1
 
-/// What Hummingbird's server does with each connection: NIO's HTTP/1 parser and pipelining, then ours.
-struct Listener: ServerChildChannel {
+/// Sets up each connection of Hummingbird's server: the framing scanner, NIO's HTTP/1 parser and pipelining, then `HTTPConnection`.
+struct HTTPListener: ServerChildChannel {
   struct Value: ServerChildChannelValue { let channel: any Channel }
 
-  let responder: Responder
+  let dispatcher: RequestDispatcher
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
-      let start = RequestStart(responder.budgets)
+      let framing = FramingChannelHandler(dispatcher.budgets)
       let pipeline = channel.pipeline.syncOperations
-      try pipeline.addHandler(start)
+      try pipeline.addHandler(framing)
       try pipeline.configureHTTPServerPipeline(
         withPipeliningAssistance: true, withErrorHandling: false, withOutboundHeaderValidation: true,
-        withEncoderConfiguration: .init(), withDecoderLimitConfiguration: Self.limits(responder.budgets))
-      try pipeline.addHandler(Connection(responder: responder, start: start))
+        withEncoderConfiguration: .init(), withDecoderLimitConfiguration: Self.limits(dispatcher.budgets))
+      try pipeline.addHandler(HTTPConnection(dispatcher: dispatcher, framing: framing))
       return Value(channel: channel)
     }
   }
 
-  /// Lasts as long as the connection; a server that stops waits for it, and in the end cancels.
+  /// Returns when the connection has ended. A server that stops waits for this, and cancels it in the end.
   func handle(value: Value, logger: Logger) async {
     await withTaskCancellationHandler {
       try? await value.channel.closeFuture.get()
@@ -32,8 +32,8 @@ struct Listener: ServerChildChannel {
     }
   }
 
-  /// The parser counts the request target among the headers and knows no separators, so these are a little wider than
-  /// the limits of the scanner, which answers exactly.
+  /// The parser counts the request target among the headers and counts no separators. So these limits are a little wider than
+  /// those of the scanner, which are exact.
   private static func limits(_ budgets: Budgets) -> NIOHTTPDecoderLimitConfiguration {
     var limits = NIOHTTPDecoderLimitConfiguration()
     limits.maxHeaderFieldSize = max(budgets.headers, budgets.requestLine)

@@ -5,7 +5,7 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 
-/// Where a listener is: a TCP port or a unix socket.
+/// The address of a listener: a TCP port or a unix socket.
 enum ListeningAddress: Sendable, Equatable {
   case tcp(host: String, port: Int)
   case unix(path: String)
@@ -17,7 +17,7 @@ enum ListeningAddress: Sendable, Equatable {
     }
   }
 
-  /// For the log; with the port that the system chose, once there is a channel.
+  /// For the log; with a channel, the port is the one that the system chose.
   func text(_ channel: (any Channel)? = nil) -> String {
     switch self {
     case .tcp(let host, let port):
@@ -27,22 +27,22 @@ enum ListeningAddress: Sendable, Equatable {
   }
 }
 
-/// Why nothing can be listened on, in a sentence for the operator.
-struct ListeningFault: Error { let reason: String }
+/// Why the gateway cannot listen on an address.
+struct ListeningError: Error { let reason: String }
 
-/// A listener from its address to its end. Throws `ListeningFault` where the address cannot be had.
+/// Runs a listener. Throws `ListeningError` where it cannot listen on its address.
 struct ListeningService<Setup: ServerChildChannel>: Service {
   let address: ListeningAddress
   let setup: Setup
-  /// How many connections it has at a time.
+  /// How many connections it takes at a time.
   let connections: Int
   let logger: Logger
-  /// Gets the address as it is once it listens.
+  /// Called with the address when it listens.
   let whenListening: @Sendable (String) -> Void
 
   func run() async throws {
     if case .unix(let path) = address, await Self.isAnswered(path) {
-      throw ListeningFault(reason: "\(path) is in use by another program")
+      throw ListeningError(reason: "\(path) is in use by another program")
     }
     let server = Server(
       childChannelSetup: setup,
@@ -51,13 +51,13 @@ struct ListeningService<Setup: ServerChildChannel>: Service {
       onServerRunning: { channel in whenListening(address.text(channel)) },
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
     do { try await server.run() } catch let error as IOError {
-      throw ListeningFault(
+      throw ListeningError(
         reason: "\(address.text()) cannot be listened on: \(String(cString: strerror(error.errnoCode)))")
     }
     if case .unix(let path) = address { unlink(path) }
   }
 
-  /// Whether somebody listens on a unix socket: the server would take its path away.
+  /// Whether another program listens on a unix socket, whose path the server would otherwise take over.
   private static func isAnswered(_ path: String) async -> Bool {
     let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
     guard let channel = try? await bootstrap.connect(unixDomainSocketPath: path).get() else { return false }

@@ -4,128 +4,119 @@ import Limits
 import NIOCore
 import Wire
 
-/// A reply, and what the logs say of how it came about.
-struct Answer: Sendable {
-  var reply: Reply
-  /// Nil where no handler was asked.
-  var times: Times?
-  /// Where it is another limit than that of the request's class which has refused it.
-  var quota: Quota?
-  /// Where the reply is the beginning of a stream: the place of its listener.
-  var seat: Seat?
-}
-
-/// What turns a complete request into a reply; `receive` turns a head into a request.
-struct Responder: Sendable {
-  /// Headers of a reply that are the gateway's alone: no handler may open a reply to another origin, or invent a limit.
+/// Gives complete requests to handler processes, and makes the replies. `receive` in RequestIntake.swift comes before it.
+struct RequestDispatcher: Sendable {
+  /// Reply headers that only the gateway sets: a handler may not open its reply to other origins or report rate limits.
   private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
 
-  let handlers: CurrentHandlers
-  let clients: Clients
-  let crossOrigin: CrossOrigin
+  let endpoints: CurrentEndpoints
+  let connections: ClientConnections
+  let rateLimits: ClientRateLimits
+  let cors: CORSPolicy
   let budgets: Budgets
   let metrics: Metrics
-  let health: Health
-  /// What takes longer is slow; nil where nothing is.
+  let readiness: Readiness
+  /// A request that takes longer is logged as slow; nil where none is.
   let slow: Duration?
   let log: Log
-  let turnedAwayLog: TurnedAwayLog
-  let antechamber: Antechamber
+  let overloadLog: OverloadLog
+  let refusalDelay: RefusalDelay
 
-  /// As they are now; a request keeps what it has found.
-  var routes: RouteTable<Endpoint> { handlers.set.routes }
+  /// The present routes. A reload does not affect a request that has found its route.
+  var routes: RouteTable<Endpoint> { endpoints.set.routes }
 
   static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
 
-  /// Answers a complete request by a handler process, and gives whom it lets in a seat before its feed.
-  func answer(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<Answer> {
-    guard let feed = call.endpoint.feed else { return ask(call, on: loop) }
-    return listen(call, to: feed, on: loop)
+  /// Has a complete request answered by a handler process. A client that is let in to a live stream gets a subscription.
+  func answer(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
+    guard let feed = request.endpoint.feed else { return ask(request, on: loop) }
+    return subscribe(request, to: feed, on: loop)
   }
 
-  /// Every 502, 503 and 504 is explained by one log line, but that under overload those of 503 are counted instead.
-  private func ask(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<Answer> {
-    metrics.began(call.endpoint.handler.description.name)
-    // The body is in the handler's hands: what waits for the answer needs not keep it.
-    var asked = call
-    asked.request.body = []
-    return call.endpoint.processes.run(call, on: loop).flatMap { result in antechamber.hold(result, on: loop) }
-      .map { [asked] result in answer(asked, result) }
+  /// Each 502, 503 and 504 is explained by one log line. Under overload most lines about a 503 are only counted.
+  private func ask(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
+    metrics.started(request.endpoint.handler.description.name)
+    // The process has the body: what waits for the reply need not keep it.
+    var asked = request
+    asked.request.message.body = []
+    return request.endpoint.processes.run(request.request, on: loop).flatMap { result in
+      result.outcome == .refused(.queueIsFull)
+        ? refusalDelay.delay(result, on: loop) : loop.makeSucceededFuture(result)
+    }.map { [asked] result in finish(asked, result) }
   }
 
-  /// - Parameter before: what the handler has answered already; it has been asked to go on from there.
-  private func listen(
-    _ call: Call, to feed: Feed, on loop: any EventLoop, before: [UInt8] = []
-  ) -> EventLoopFuture<Answer> {
-    let seat = feed.register()
-    return ask(call, on: loop).flatMap { answer in
+  /// - Parameter earlier: the body of the handler's earlier reply, from whose end it has been asked again.
+  private func subscribe(
+    _ request: RoutedRequest, to feed: LiveFeed, on loop: any EventLoop, after earlier: [UInt8] = []
+  ) -> EventLoopFuture<GatewayReply> {
+    let subscription = feed.register()
+    return ask(request, on: loop).flatMap { answer in
       var answer = answer
-      let ticket = FeedTicket(takenFrom: &answer.reply)
-      // Also where the stream ends with it: the client goes on behind all of it. With another status it asks anew.
-      if answer.reply.status == 200 { answer.reply.body = before + answer.reply.body }
-      guard let ticket, call.request.method != "HEAD" else {
-        seat.leave()
+      let position = FeedPosition(takenFrom: &answer.reply)
+      // Also where the stream ends with this reply: the client continues behind all of it. With another status it asks again.
+      if answer.reply.status == 200 { answer.reply.body = earlier + answer.reply.body }
+      guard let position, request.request.message.method != "HEAD" else {
+        subscription.end()
         return loop.makeSucceededFuture(answer)
       }
-      switch seat.admit(ticket) {
-      case .taken: answer.seat = seat
-      case .full: answer.reply = turnedAway("too many listen already", call)
-      case .closed: answer.reply = turnedAway("the gateway is stopping", call)
+      switch subscription.accept(at: position) {
+      case .accepted: answer.subscription = subscription
+      case .full: answer.reply = unavailable("too many listen already", request)
+      case .closed: answer.reply = unavailable("the gateway is stopping", request)
       case .askAgain:
-        var call = call
-        call.request.headers["last-event-id"] = ticket.cursor
-        return listen(call, to: feed, on: loop, before: answer.reply.body)
+        var request = request
+        request.request.message.headers["last-event-id"] = position.cursor
+        return subscribe(request, to: feed, on: loop, after: answer.reply.body)
       }
       return loop.makeSucceededFuture(answer)
     }
   }
 
-  private func turnedAway(_ reason: String, _ call: Call) -> Reply {
-    Problem(.unavailable, reason, retryAfter: 5).reply(requestID: call.request.requestID)
+  private func unavailable(_ reason: String, _ request: RoutedRequest) -> Reply {
+    Problem(.unavailable, reason, retryAfter: 5).reply(requestID: request.id)
   }
 
-  private func answer(_ call: Call, _ result: HandlerResult) -> Answer {
-    let description = call.endpoint.handler.description
-    let log = log.with("requestId", call.request.requestID).with("handler", description.name)
-    if result.errorsWereCut { log.warn("A handler's log was cut at \(budgets.errors) bytes") }
-    let (reply, failure) = reply(to: call, result)
+  /// Makes the reply of a result, and records the request in the log, the metrics and the rate limits.
+  private func finish(_ request: RoutedRequest, _ result: HandlerResult) -> GatewayReply {
+    let description = request.endpoint.handler.description
+    let log = log.with("requestId", request.id).with("handler", description.name)
+    if result.stderrWasCut { log.warn("A handler's log was cut at \(budgets.errors) bytes") }
+    let (reply, failure) = reply(to: request, result)
     if let failure { explain(failure, log) }
     metrics.ended(
-      description.name, result.times,
+      description.name, result.timing,
       failure.map { Metrics.LastFailure(at: .now, status: $0.status, reason: $0.reason) })
-    if case .turnedAway = result.end { health.note(turnedAway: true) } else { health.note(turnedAway: false) }
-    var answer = Answer(reply: reply, times: result.times)
+    if case .refused = result.outcome { readiness.record(refused: true) } else { readiness.record(refused: false) }
+    var answer = GatewayReply(reply: reply, timing: result.timing)
     if description.access == .admin,
-      let quota = clients.limits.learn(answer.reply.status, to: call.request.headers, of: call.client)
+      let quota = rateLimits.learn(reply.status, to: request.request.message.headers, of: request.client)
     {
-      answer.reply = quota.problem.reply(requestID: call.request.requestID)
+      answer.reply = quota.problem.reply(requestID: request.id)
       answer.quota = quota
     }
     return answer
   }
 
-  private func reply(to call: Call, _ result: HandlerResult) -> (Reply, HandlerFailure?) {
-    do throws(HandlerFailure) { return (Self.withoutOurs(try result.reply()), nil) } catch {
-      return (error.problem.reply(requestID: call.request.requestID), error)
-    }
+  private func reply(to request: RoutedRequest, _ result: HandlerResult) -> (Reply, HandlerFailure?) {
+    do throws(HandlerFailure) {
+      var reply = try result.reply()
+      reply.headers = reply.headers.filter { name, _ in !Self.ownHeaders.contains { name.hasPrefix($0) } }
+      return (reply, nil)
+    } catch { return (error.problem.reply(requestID: request.id), error) }
   }
 
   private func explain(_ failure: HandlerFailure, _ log: Log) {
     let line = "\(failure.status): \(failure.reason)"
     guard failure.status == 503 else { return log.error(line) }
-    turnedAwayLog.say { failure.isExpected ? log.warn(line) : log.error(line) }
+    overloadLog.line { failure.isExpected ? log.warn(line) : log.error(line) }
   }
 
-  /// Writes a request that has been answered, by whomever, into the logs and the metrics.
-  func record(_ exchange: Exchange, _ answer: Answer) {
+  /// Records a request that was answered, by a handler or by the gateway itself, in the access log and the metrics.
+  func record(_ exchange: HTTPExchange, _ answer: GatewayReply) {
     exchange.record(answer, slow: slow, log: log)
     let quota = (answer.quota ?? exchange.quota).flatMap { $0.verdict.isAllowed ? nil : $0 }
-    metrics.answered(exchange, status: answer.reply.status, refusedBy: quota?.name)
-  }
-
-  private static func withoutOurs(_ reply: Reply) -> Reply {
-    var reply = reply
-    reply.headers = reply.headers.filter { name, _ in !ownHeaders.contains { name.hasPrefix($0) } }
-    return reply
+    metrics.answered(
+      method: exchange.method, route: exchange.route, handler: exchange.handler, status: answer.reply.status,
+      rateLimitedBy: quota?.name)
   }
 }

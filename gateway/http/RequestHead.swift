@@ -2,15 +2,15 @@ import Handler
 import NIOHTTP1
 import Wire
 
-/// The head of a request, checked: what the scanner leaves to us, because it takes more than bytes to say.
+/// The head of a request, with the checks that need more than single bytes, which `FramingScanner` has checked before.
 struct RequestHead: Sendable {
   let method: String
   let target: RequestTarget
   /// Without the port.
   let host: String
-  /// Names in lower case, values of a repeated one joined with ","; without what speaks of this connection only.
+  /// Names in lower case, the values of a repeated header joined with ","; without the headers of this connection only.
   let headers: [String: String]
-  /// The fields X-Forwarded-For in their order, even where a client has asked for them to be dropped.
+  /// The X-Forwarded-For fields in their order, even where `Connection` names them.
   let forwardedFor: [String]
   let hasBody: Bool
   /// Nil where the body comes in chunks.
@@ -19,7 +19,7 @@ struct RequestHead: Sendable {
 
   init(_ head: HTTPRequestHead) throws(Problem) {
     method = head.method.rawValue
-    // U+FFFD stands where the parser repaired bytes that are not UTF-8.
+    // The parser replaces bytes that are not UTF-8 with U+FFFD.
     guard head.headers.allSatisfy({ !$0.value.unicodeScalars.contains("\u{FFFD}") }) else {
       throw Problem(.badInput, "a header is malformed")
     }
@@ -36,7 +36,7 @@ struct RequestHead: Sendable {
     headers = Self.passedOn(head.headers)
   }
 
-  /// Exactly one Host in HTTP/1.1, at most one in HTTP/1.0, and nothing in it but a host and a port.
+  /// Checks that there is exactly one Host in HTTP/1.1 and at most one in HTTP/1.0, and that it holds a host and perhaps a port.
   private static func host(_ head: HTTPRequestHead, _ authority: String?) throws(Problem) -> String {
     let hosts = head.headers["host"]
     guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else {
@@ -78,7 +78,7 @@ struct RequestHead: Sendable {
     return head.version == .http1_1
   }
 
-  /// `Proxy` would become HTTP_PROXY in a program that speaks CGI, and `X_Y` could not be told from `X-Y` there.
+  /// Without `Proxy`, which becomes HTTP_PROXY in a CGI program, and without names with `_`, which CGI confuses with `-`.
   private static func passedOn(_ headers: HTTPHeaders) -> [String: String] {
     let ofThisConnection = Set(headers[canonicalForm: "connection"].map { $0.lowercased() })
     var passed: [String: String] = [:]

@@ -1,93 +1,106 @@
-/// How many may go on at a time.
+/// How many requests may run in processes of their own at a time.
 struct AdmissionLimits: Sendable, Equatable {
-  /// How many may be inside, of all handlers and of one.
-  var places = 16
-  var placesOfOne = 16
-  /// How many of one handler may wait, and for how long.
-  var waitingOfOne = 256
+  /// Slots for all handlers together, and how many of them one handler may use.
+  var slots = 16
+  var slotsPerHandler = 16
+  /// How many requests of one handler may wait, and for how long.
+  var queuePerHandler = 256
   var longestWait = Duration.seconds(1)
 }
 
-/// Who may start a handler process now, who waits and who is sent away: the decision, without a clock or a thread.
+/// Why a request got no process.
+enum AdmissionRefusal: Sendable, Equatable {
+  case queueIsFull
+  case waitedTooLong
+  case isStopping
+
+  /// For the log.
+  var reason: String {
+    switch self {
+    case .queueIsFull: "too many requests wait for this handler"
+    case .waitedTooLong: "no process was free within the longest wait"
+    case .isStopping: "the gateway is stopping"
+    }
+  }
+}
+
+/// Decides which request may start a handler process now, which one waits and which one is refused. It has no clock and no thread.
 struct AdmissionQueue: Sendable {
-  enum Verdict: Sendable, Equatable {
-    case enter
-    /// Wait until `leave` names the ticket, or take it back with `giveUp`.
-    case wait(ticket: Int)
-    case turnedAway
+  enum Admission: Sendable, Equatable {
+    case admitted
+    /// The request waits until `leave` returns its number, or `giveUp` removes it.
+    case queued(Int)
+    case refused
   }
 
   let limits: AdmissionLimits
-  private(set) var inside = 0
-  private var insideOf: [String: Int] = [:]
-  private var waiting: [(ticket: Int, handler: String)] = []
-  private var rooms: [String: WaitingRoom] = [:]
-  private var lastTicket = 0
+  private(set) var running = 0
+  private var runningByHandler: [String: Int] = [:]
+  private var waiting: [(number: Int, handler: String)] = []
+  private var queueLimits: [String: QueueLimit] = [:]
+  private var lastNumber = 0
 
   init(_ limits: AdmissionLimits) { self.limits = limits }
 
-  func waiting(for handler: String) -> Int { rooms[handler]?.taken ?? 0 }
+  func waiting(for handler: String) -> Int { queueLimits[handler]?.count ?? 0 }
 
-  mutating func arrive(_ handler: String, at now: ContinuousClock.Instant) -> Verdict {
-    if hasPlace(for: handler) {
-      enter(handler, at: now)
-      return .enter
+  mutating func arrive(_ handler: String, at now: ContinuousClock.Instant) -> Admission {
+    if hasSlot(for: handler) {
+      start(handler, at: now)
+      return .admitted
     }
-    guard room(of: handler, { $0.sitDown(at: now) }) else { return .turnedAway }
-    lastTicket += 1
-    waiting.append((lastTicket, handler))
-    return .wait(ticket: lastTicket)
+    guard changeLimit(of: handler, { $0.join(at: now) }) else { return .refused }
+    lastNumber += 1
+    waiting.append((lastNumber, handler))
+    return .queued(lastNumber)
   }
 
-  /// One goes out. The ticket that takes a place that is free now, first come, first served; nil when nobody can.
+  /// A request has ended. Returns the number of the first waiting request that may run now; it takes the slot.
   mutating func leave(_ handler: String, at now: ContinuousClock.Instant) -> Int? {
-    inside -= 1
-    Self.take(1, from: &insideOf, handler)
-    guard let index = waiting.firstIndex(where: { hasPlace(for: $0.handler) }) else { return nil }
+    running -= 1
+    let left = runningByHandler[handler, default: 0] - 1
+    runningByHandler[handler] = left > 0 ? left : nil
+    guard let index = waiting.firstIndex(where: { hasSlot(for: $0.handler) }) else { return nil }
     let next = remove(index, at: now)
-    enter(next.handler, at: now)
-    return next.ticket
+    start(next.handler, at: now)
+    return next.number
   }
 
-  /// A ticket that has waited long enough. False when it has been let in meanwhile.
-  mutating func giveUp(_ ticket: Int, at now: ContinuousClock.Instant) -> Bool {
-    guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else { return false }
+  /// Removes a request that has waited long enough. False when it has been admitted meanwhile.
+  mutating func giveUp(_ number: Int, at now: ContinuousClock.Instant) -> Bool {
+    guard let index = waiting.firstIndex(where: { $0.number == number }) else { return false }
     _ = remove(index, at: now)
     return true
   }
 
-  private func hasPlace(for handler: String) -> Bool {
-    inside < limits.places && insideOf[handler, default: 0] < limits.placesOfOne
+  private func hasSlot(for handler: String) -> Bool {
+    running < limits.slots && runningByHandler[handler, default: 0] < limits.slotsPerHandler
   }
 
-  private mutating func enter(_ handler: String, at now: ContinuousClock.Instant) {
-    room(of: handler) { $0.serve(at: now) }
-    inside += 1
-    insideOf[handler, default: 0] += 1
+  private mutating func start(_ handler: String, at now: ContinuousClock.Instant) {
+    changeLimit(of: handler) { $0.recordServed(at: now) }
+    running += 1
+    runningByHandler[handler, default: 0] += 1
   }
 
-  private mutating func remove(_ index: Int, at now: ContinuousClock.Instant) -> (ticket: Int, handler: String) {
-    let one = waiting.remove(at: index)
-    room(of: one.handler) { $0.getUp(at: now) }
-    return one
+  private mutating func remove(_ index: Int, at now: ContinuousClock.Instant) -> (number: Int, handler: String) {
+    let request = waiting.remove(at: index)
+    changeLimit(of: request.handler) { $0.leave(at: now) }
+    return request
   }
 
   @discardableResult
-  private mutating func room<R>(of handler: String, _ body: (inout WaitingRoom) -> R) -> R {
-    body(&rooms[handler, default: WaitingRoom(seats: limits.waitingOfOne, least: limits.placesOfOne)])
-  }
-
-  private static func take(_ number: Int, from counts: inout [String: Int], _ handler: String) {
-    let left = counts[handler, default: 0] - number
-    counts[handler] = left > 0 ? left : nil
+  private mutating func changeLimit<R>(of handler: String, _ body: (inout QueueLimit) -> R) -> R {
+    body(
+      &queueLimits[handler, default: QueueLimit(capacity: limits.queuePerHandler, minimum: limits.slotsPerHandler)])
   }
 }
 
-/// The queue with its waiting requests.
-actor Admission {
+/// The admission queue with the requests that wait in it.
+actor AdmissionController {
   private var queue: AdmissionQueue
   private let longestWait: Duration
-  private var waiters: [Int: CheckedContinuation<Refusal?, Never>] = [:]
+  private var waiters: [Int: CheckedContinuation<AdmissionRefusal?, Never>] = [:]
 
   init(_ limits: AdmissionLimits) {
     queue = AdmissionQueue(limits)
@@ -96,25 +109,25 @@ actor Admission {
 
   func waiting(for handler: String) -> Int { queue.waiting(for: handler) }
 
-  /// Waits for a place. Why there is none in time; after nil, `leave` must be called.
-  func enter(_ handler: String) async -> Refusal? {
+  /// Waits for a slot. Nil when the request has one: then `release` must be called. Otherwise the reason for the refusal.
+  func acquire(_ handler: String) async -> AdmissionRefusal? {
     switch queue.arrive(handler, at: .now) {
-    case .enter: return nil
-    case .turnedAway: return .queueIsFull
-    case .wait(let ticket):
+    case .admitted: return nil
+    case .refused: return .queueIsFull
+    case .queued(let number):
       Task {
         try? await Task.sleep(for: longestWait)
-        self.giveUp(ticket)
+        self.giveUp(number)
       }
-      return await withCheckedContinuation { waiters[ticket] = $0 }
+      return await withCheckedContinuation { waiters[number] = $0 }
     }
   }
 
-  func leave(_ handler: String) {
-    if let ticket = queue.leave(handler, at: .now) { waiters.removeValue(forKey: ticket)?.resume(returning: nil) }
+  func release(_ handler: String) {
+    if let number = queue.leave(handler, at: .now) { waiters.removeValue(forKey: number)?.resume(returning: nil) }
   }
 
-  private func giveUp(_ ticket: Int) {
-    if queue.giveUp(ticket, at: .now) { waiters.removeValue(forKey: ticket)?.resume(returning: .waitedTooLong) }
+  private func giveUp(_ number: Int) {
+    if queue.giveUp(number, at: .now) { waiters.removeValue(forKey: number)?.resume(returning: .waitedTooLong) }
   }
 }

@@ -2,60 +2,59 @@ import Handler
 import Limits
 import Synchronization
 
-/// Who the client of a request is, and what it may still do.
-final class Clients: Sendable {
-  let limits: ClientLimits
+/// Finds the client of a request, and limits how many connections each client may have.
+final class ClientConnections: Sendable {
   private let proxies: TrustedProxies
   private let log: Log
-  private let connectionsLimit: Int
-  private let connections = Mutex<[RateKey: Int]>([:])
-  private let hasWarned = Atomic(false)
-  private let hasWarnedOfConnections = Atomic(false)
+  private let limit: Int
+  private let open = Mutex<[RateKey: Int]>([:])
+  private let hasWarnedOfProxy = Atomic(false)
+  private let hasWarnedOfLimit = Atomic(false)
 
-  /// - Parameter connections: how many a client may have open; a trusted proxy, and a peer without an address, any number.
-  init(limits: ClientLimits, proxies: TrustedProxies, connections: Int, log: Log) {
-    self.limits = limits
+  /// - Parameter limit: how many connections a client may have open. It does not hold for a trusted proxy or for a peer without
+  ///   an address.
+  init(proxies: TrustedProxies, limit: Int, log: Log) {
     self.proxies = proxies
-    connectionsLimit = connections
+    self.limit = limit
     self.log = log
   }
 
-  /// Counts a connection that has been opened. False when its client has too many: it must be closed, and does not count.
+  /// Counts a connection that has been opened. False when its client has too many: then it must be closed and is not counted.
   func connect(_ peer: TrustedProxies.Peer) -> Bool {
-    guard let key = bounded(peer) else { return true }
-    let isTaken = connections.withLock { connections in
-      guard connections[key, default: 0] < connectionsLimit else { return false }
-      connections[key, default: 0] += 1
+    guard let key = limitedKey(of: peer) else { return true }
+    let isCounted = open.withLock { open in
+      guard open[key, default: 0] < limit else { return false }
+      open[key, default: 0] += 1
       return true
     }
-    if !isTaken, !hasWarnedOfConnections.exchange(true, ordering: .relaxed) {
-      log.warn("A client has \(connectionsLimit) connections open: it gets no more (said once)")
+    if !isCounted, !hasWarnedOfLimit.exchange(true, ordering: .relaxed) {
+      log.warn("A client has \(limit) connections open: it gets no more (said once)")
     }
-    return isTaken
+    return isCounted
   }
 
   /// A connection that was counted has ended.
   func disconnect(_ peer: TrustedProxies.Peer) {
-    guard let key = bounded(peer) else { return }
-    connections.withLock { connections in
-      let left = connections[key, default: 1] - 1
-      connections[key] = left > 0 ? left : nil
+    guard let key = limitedKey(of: peer) else { return }
+    open.withLock { open in
+      let left = open[key, default: 1] - 1
+      open[key] = left > 0 ? left : nil
     }
   }
 
-  private func bounded(_ peer: TrustedProxies.Peer) -> RateKey? {
+  private func limitedKey(of peer: TrustedProxies.Peer) -> RateKey? {
     guard case .address(let address) = peer, !proxies.trusts(peer) else { return nil }
     return RateKey(address)
   }
 
-  /// The client's address; nil where nobody knows it.
-  func address(of head: RequestHead, peer: TrustedProxies.Peer) -> ClientAddress? {
-    if proxies == TrustedProxies(), !head.forwardedFor.isEmpty, Self.isLocal(peer),
-      !hasWarned.exchange(true, ordering: .relaxed)
+  /// The address of the client behind `peer`, by the X-Forwarded-For of its request; nil where it is not known.
+  func address(peer: TrustedProxies.Peer, forwardedFor: [String]) -> ClientAddress? {
+    if proxies == TrustedProxies(), !forwardedFor.isEmpty, Self.isLocal(peer),
+      !hasWarnedOfProxy.exchange(true, ordering: .relaxed)
     {
       log.warn("A proxy on this machine is not in TRUSTED_PROXIES: all its clients are counted as one")
     }
-    return proxies.client(peer: peer, forwarded: head.forwardedFor)
+    return proxies.client(peer: peer, forwarded: forwardedFor)
   }
 
   private static func isLocal(_ peer: TrustedProxies.Peer) -> Bool {

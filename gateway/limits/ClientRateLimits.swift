@@ -3,14 +3,14 @@ import Limits
 import Synchronization
 import Wire
 
-/// A rate limit as it stood when a request was counted, and how the reply says so.
+/// A rate limit as it stood when a request was counted, with the headers that report it.
 struct Quota: Sendable {
   let name: String
   let verdict: RateVerdict
   let at = Instant.now
 
-  /// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), and the older names that clients know; the last
-  /// is in Unix seconds. Each tells when the next request is given back, not when all of them are.
+  /// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), and the older X-RateLimit names;
+  /// X-RateLimit-Reset is in Unix seconds. Each says when the next request is allowed, not when the whole limit is free again.
   var headers: [(String, String)] {
     let resetsAt = (at.milliseconds + verdict.resetsIn + 999) / 1000
     return [
@@ -26,21 +26,21 @@ struct Quota: Sendable {
   }
 }
 
-/// The limits of all classes with what they remember, for every connection: a lock and a clock around `ClientLimiter`.
-final class ClientLimits: Sendable {
+/// The rate limits of all classes, shared by all connections: a lock and a clock around `ClientLimiter`.
+final class ClientRateLimits: Sendable {
   private struct State: Sendable {
     var classes: [RateClass: ClientLimiter]
     var refusedKeys = ClientLimiter(.refusedKeys)
-    /// Hashes of keys that a handler has let in; a key that was only shown is nobody's.
+    /// Hashes of the keys that a handler has accepted. A key that was only presented is not among them.
     var acceptedKeys: Set<Int> = []
   }
 
-  /// Far more than an agency has keys and sessions at a time; old sessions stay until others take their room.
+  /// Far more than the keys and sessions that an agency has at a time. Old sessions stay until others replace them.
   private static let acceptedKeysLimit = 1024
   private let state: Mutex<State>
   private let start = ContinuousClock.now
 
-  /// A class without a limit is not counted.
+  /// The requests of a class without a limit are not counted.
   init(_ limits: [RateClass: RateLimit]) {
     state = Mutex(State(classes: limits.mapValues { ClientLimiter($0) }))
   }
@@ -48,14 +48,14 @@ final class ClientLimits: Sendable {
   /// Never goes back.
   private var now: Int { (ContinuousClock.now - start).milliseconds }
 
-  /// Counts a request where its class has a limit. On admin routes each key that was let in before counts for itself, and
-  /// an address whose keys were refused too often is held up before its next key is looked at, but not a key that was
-  /// let in before: the others at its address cannot lock it out.
-  func admit(_ head: RequestHead, of client: ClientAddress?, to description: Description) -> Quota? {
+  /// Counts a request with these headers, where its class has a limit. On admin routes each key that was accepted before is
+  /// counted by itself, and an address whose keys were refused too often is refused before its next key is checked. A key that
+  /// was accepted before is not affected: other clients at its address cannot lock it out.
+  func admit(_ headers: [String: String], of client: ClientAddress?, to description: Description) -> Quota? {
     let rateClass = RateClass(rawValue: description.rateClass) ?? .default
     let address = RateKey(client)
     let isAdmin = description.access == .admin
-    let secret = isAdmin ? Self.presentedKey(head.headers) : nil
+    let secret = isAdmin ? Self.presentedKey(headers) : nil
     return state.withLock { state in
       let now = self.now
       let known = secret.flatMap { state.acceptedKeys.contains($0) ? RateKey.secret($0) : nil }
@@ -68,14 +68,14 @@ final class ClientLimits: Sendable {
     }
   }
 
-  /// Learns from what an admin route answered: a key that was let in is known from then on, a 401 counts against its
-  /// address. What this returns is refused with: several guesses may have been on their way at once, and no more are
-  /// answered than the limit has.
+  /// Learns from the reply of an admin route: a key that was accepted is known from then on, and a 401 counts against its
+  /// address. The request must be refused with the quota that this returns: of several guesses that were sent at once, no more
+  /// are answered than the limit allows.
   func learn(_ status: Int, to headers: [String: String], of client: ClientAddress?) -> Quota? {
     let secret = Self.presentedKey(headers)
     return state.withLock { state in
       if 200..<400 ~= status, let secret, !state.acceptedKeys.contains(secret) {
-        // Any one makes room, at random: were it the set's first, those that hash low would make room for each other.
+        // A random one is removed. Were it always the first of the set, keys with low hashes would only replace each other.
         if state.acceptedKeys.count >= Self.acceptedKeysLimit, let other = state.acceptedKeys.randomElement() {
           state.acceptedKeys.remove(other)
         }
@@ -88,8 +88,8 @@ final class ClientLimits: Sendable {
     }
   }
 
-  /// A hash of the key that is shown, or else of the session, seeded anew in every process. Where two are shown nobody knows
-  /// which one will count.
+  /// A hash of the presented key, or else of the session; its seed differs in every process. Nil where two are presented: then
+  /// it is open which one the handler will check.
   private static func presentedKey(_ headers: [String: String]) -> Int? {
     let authorization = headers["authorization"] ?? ""
     let bearer = authorization.prefix(7).lowercased() == "bearer " ? authorization.dropFirst(7) : nil
@@ -101,7 +101,7 @@ final class ClientLimits: Sendable {
     return hasher.finalize()
   }
 
-  /// The cookies that hold a session (RFC 6265 §4.2.1).
+  /// The session cookies (RFC 6265 §4.2.1).
   private static func sessions(_ cookies: String) -> [Substring] {
     cookies.split(separator: ";").map { $0.drop { $0 == " " } }
       .filter { $0.hasPrefix("leadpipe_session=") }.map { $0.dropFirst("leadpipe_session=".count) }

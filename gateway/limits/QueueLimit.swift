@@ -1,75 +1,77 @@
-/// How many may wait for a place: the decision, given the time.
+/// Decides how many requests may wait in a queue. The time is given.
 ///
-/// A queue that comes and goes is a burst, and has all its seats. One that lasts longer than `stretch`, never empty for so long, is
-/// overload: nobody gains by a long queue then, and there are only half as many seats as places became free within a
-/// stretch, so that whoever sits down is served in about half of one; but one for each place where places become free seldom.
-/// Whoever finds no seat is sent away before any work is spent on him.
-struct WaitingRoom: Sendable {
+/// A queue that comes and goes is a burst and may use the whole capacity. A queue that lasts longer than `interval` without
+/// having been empty for that long is overload. Then only half as many may wait as were served in an interval, so that a new
+/// request waits about half an interval; but never fewer than `minimum`, for handlers that are served seldom. A request that
+/// finds the queue full is refused before any work is spent on it.
+struct QueueLimit: Sendable {
   typealias Time = ContinuousClock.Instant
 
-  /// How long a queue may last before it counts as overload, and over which places are counted.
-  static var stretch: Duration { .milliseconds(100) }
+  /// How long a queue may last before it counts as overload, and the time over which served requests are counted.
+  static var interval: Duration { .milliseconds(100) }
 
-  let seats: Int
-  /// How many there are always: as many as there are places.
-  let least: Int
-  private(set) var taken = 0
-  /// When the queue began, and when it was last found empty.
-  private var since: Time?
+  let capacity: Int
+  let minimum: Int
+  private(set) var count = 0
+  /// When the queue began, and when it was last empty.
+  private var queuedSince: Time?
   private var emptySince: Time?
-  /// Places taken in this stretch, and in the one before: they become free in heaps.
-  private var begin: Time?
+  /// Requests served in the present interval and in the one before: many are often served at once.
+  private var intervalStart: Time?
   private var served = 0
   private var servedBefore = 0
 
-  init(seats: Int, least: Int = 1) {
-    self.seats = seats
-    self.least = min(least, seats)
+  /// - Parameter minimum: usually the number of requests that run at a time.
+  init(capacity: Int, minimum: Int = 1) {
+    self.capacity = capacity
+    self.minimum = min(minimum, capacity)
   }
 
-  /// Whether one more may wait.
-  mutating func hasSeat(at now: Time) -> Bool { taken < seatsNow(at: now) }
+  /// Whether one more request may wait.
+  mutating func hasRoom(at now: Time) -> Bool { count < limit(at: now) }
 
-  /// One more waits. False when there is no seat for it.
-  mutating func sitDown(at now: Time) -> Bool {
-    guard hasSeat(at: now) else { return false }
-    add(at: now)
+  /// One more request waits. False when the queue is full.
+  mutating func join(at now: Time) -> Bool {
+    guard hasRoom(at: now) else { return false }
+    rejoin(at: now)
     return true
   }
 
-  /// One who had a place already waits again, seat or no seat.
-  mutating func add(at now: Time) {
-    if isQuiet(at: now) { since = now }
-    taken += 1
+  /// A request that had left the queue waits again, even where the queue is full.
+  mutating func rejoin(at now: Time) {
+    if isQuiet(at: now) { queuedSince = now }
+    count += 1
   }
 
-  mutating func getUp(at now: Time) {
-    taken -= 1
-    if taken == 0 { emptySince = now }
+  mutating func leave(at now: Time) {
+    count -= 1
+    if count == 0 { emptySince = now }
   }
 
-  /// Somebody has got a place, from a seat or straight from the door.
-  mutating func serve(at now: Time) {
-    turn(to: now)
+  /// A request is served, whether it waited or not.
+  mutating func recordServed(at now: Time) {
+    startInterval(at: now)
     served += 1
   }
 
-  /// Places that nobody had before: whoever waits has waited for these to open, which is no overload.
-  mutating func reopen(at now: Time) { since = now }
+  /// A process has started. Requests have waited for its start, which is no overload.
+  mutating func capacityAdded(at now: Time) { queuedSince = now }
 
-  private func isQuiet(at now: Time) -> Bool { taken == 0 && emptySince.map { now - $0 >= Self.stretch } ?? true }
+  private func isQuiet(at now: Time) -> Bool { count == 0 && emptySince.map { now - $0 >= Self.interval } ?? true }
 
-  private mutating func seatsNow(at now: Time) -> Int {
-    guard !isQuiet(at: now), let since, now - since > Self.stretch else { return seats }
-    turn(to: now)
-    return min(seats, max(least, served / 2, servedBefore / 2))
+  private mutating func limit(at now: Time) -> Int {
+    guard !isQuiet(at: now), let queuedSince, now - queuedSince > Self.interval else { return capacity }
+    startInterval(at: now)
+    return min(capacity, max(minimum, served / 2, servedBefore / 2))
   }
 
-  private mutating func turn(to now: Time) {
-    guard let begin, now - begin < Self.stretch * 2 else {
-      (self.begin, served, servedBefore) = (now, 0, 0)
+  private mutating func startInterval(at now: Time) {
+    guard let intervalStart, now - intervalStart < Self.interval * 2 else {
+      (self.intervalStart, served, servedBefore) = (now, 0, 0)
       return
     }
-    if now - begin >= Self.stretch { (self.begin, served, servedBefore) = (begin + Self.stretch, 0, served) }
+    if now - intervalStart >= Self.interval {
+      (self.intervalStart, served, servedBefore) = (intervalStart + Self.interval, 0, served)
+    }
   }
 }

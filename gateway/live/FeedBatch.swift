@@ -1,21 +1,21 @@
 import Handler
 import Wire
 
-/// An event of a feed as its listeners get it: a block of a `text/event-stream`.
+/// An event of a live feed as its subscribers get it: a block of a `text/event-stream`.
 struct FeedEvent: Sendable, Equatable {
-  /// No other event of the feed has it; nil for what all must hear, whatever they have had.
+  /// Unique in the feed; nil for an event that every subscriber gets, whatever it has seen.
   let number: Int?
   let text: [UInt8]
 }
 
-/// What a feed answers: `{"events": [{"seq": 7, "text": "event: …\n\n"}], "cursor": "…"}`. The cursor stands behind these events.
+/// The reply of a feed: `{"events": [{"seq": 7, "text": "event: …\n\n"}], "cursor": "…"}`. The cursor points behind these events.
 struct FeedBatch: Sendable, Equatable {
   let events: [FeedEvent]
   let cursor: String
 }
 
 extension FeedBatch {
-  /// Nil where the body of a reply is none.
+  /// Nil where the body of a reply is no batch.
   init?(reading body: [UInt8]) {
     let document: JSON
     do { document = try JSON(reading: body) } catch { return nil }
@@ -28,9 +28,9 @@ extension FeedBatch {
   }
 }
 
-/// What the handler of an endpoint says to the gateway about the feed behind its reply: from where it goes on, and which of the
-/// feed's events are in the reply already.
-struct FeedTicket: Sendable, Equatable {
+/// Where the feed continues after the reply of an endpoint's handler: the cursor, and the numbers of the events after the cursor
+/// that are in the reply already.
+struct FeedPosition: Sendable, Equatable {
   let cursor: String
   let seen: Set<Int>
 
@@ -39,7 +39,7 @@ struct FeedTicket: Sendable, Equatable {
     self.seen = seen
   }
 
-  /// Takes the two headers out of the reply, which are for no client. Nil where it is no beginning of a stream.
+  /// Removes the two headers that hold the position, which are not for the client. Nil where the reply begins no stream.
   init?(takenFrom reply: inout Reply) {
     let cursor = reply.headers.removeValue(forKey: "feed-after")
     let seen = reply.headers.removeValue(forKey: "feed-seen") ?? ""

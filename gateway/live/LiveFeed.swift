@@ -4,12 +4,12 @@ import NIOCore
 import Synchronization
 import Wire
 
-/// A step that says what is new, for all who listen to an endpoint: one process, asked again and again while anybody listens.
-final class Feed: Sendable {
+/// A live feed: one process of a step that is asked for new events again and again while an endpoint has subscribers.
+final class LiveFeed: Sendable {
   private struct State: Sendable {
-    var audience = Audience<any Channel>()
+    var subscribers = LiveSubscribers<any Channel>()
     var isAsking = false
-    /// Answers in a row that were none.
+    /// How many questions in a row have failed.
     var failures = 0
   }
 
@@ -27,46 +27,52 @@ final class Feed: Sendable {
     self.log = log.with("handler", pool.handler.description.name)
   }
 
-  var counts: (listeners: Int, dropped: Int) { state.withLock { ($0.audience.admitted, $0.audience.dropped) } }
+  var counts: (subscribers: Int, dropped: Int) {
+    state.withLock { ($0.subscribers.accepted, $0.subscribers.dropped) }
+  }
 
   // MARK: - For connections
 
-  /// To be called before the handler of an endpoint is asked for somebody who wants to listen.
-  func register() -> Seat { Seat(feed: self, number: state.withLock { $0.audience.register() }) }
+  /// To be called before the handler of an endpoint is asked for a client that wants to subscribe.
+  func register() -> LiveSubscription {
+    LiveSubscription(feed: self, number: state.withLock { $0.subscribers.register() })
+  }
 
-  fileprivate func admit(_ number: Int, _ ticket: FeedTicket) -> Audience<any Channel>.Admission {
-    let (admission, mustAsk) = state.withLock { state in
-      let admission = state.audience.admit(number, ticket)
-      let mustAsk = admission == .taken && !state.isAsking
+  fileprivate func accept(_ number: Int, at position: FeedPosition) -> LiveSubscribers<any Channel>.Acceptance {
+    let (acceptance, mustAsk) = state.withLock { state in
+      let acceptance = state.subscribers.accept(number, at: position)
+      let mustAsk = acceptance == .accepted && !state.isAsking
       if mustAsk { state.isAsking = true }
-      return (admission, mustAsk)
+      return (acceptance, mustAsk)
     }
     if mustAsk { loop.execute { self.ask() } }
-    return admission
+    return acceptance
   }
 
-  fileprivate func begin(_ number: Int, _ channel: any Channel) -> [UInt8]? {
-    state.withLock { $0.audience.begin(number, channel) }?.bytes
+  fileprivate func start(_ number: Int, _ channel: any Channel) -> [UInt8]? {
+    state.withLock { $0.subscribers.start(number, channel) }?.bytes
   }
 
-  fileprivate func sent(_ number: Int, _ bytes: Int) { state.withLock { $0.audience.sent(number, bytes) } }
+  fileprivate func sent(_ number: Int, _ bytes: Int) { state.withLock { $0.subscribers.sent(number, bytes) } }
 
-  fileprivate func leave(_ number: Int) { state.withLock { $0.audience.leave(number) } }
+  fileprivate func remove(_ number: Int) { state.withLock { $0.subscribers.remove(number) } }
 
-  /// Ends all streams, and begins none any more.
-  func close() { for channel in state.withLock({ $0.audience.close() }) { Self.end(channel) } }
+  /// Ends all streams and accepts no subscriber from now on.
+  func close() { for channel in state.withLock({ $0.subscribers.close() }) { Self.end(channel) } }
 
-  private static func end(_ channel: any Channel) { channel.pipeline.fireUserInboundEventTriggered(Seat.Ended()) }
+  private static func end(_ channel: any Channel) {
+    channel.pipeline.fireUserInboundEventTriggered(LiveSubscription.Ended())
+  }
 
   // MARK: - Asking
 
   private func ask() {
     let cursor = state.withLock { state in
-      let cursor = state.audience.next(at: .now)
+      let cursor = state.subscribers.nextCursor(at: .now)
       state.isAsking = cursor != nil
       return cursor
     }
-    guard let cursor else { return pool.rest() }
+    guard let cursor else { return pool.retireProcesses() }
     pool.ask(["after": .string(cursor)], on: loop).whenSuccess { self.take($0, after: cursor) }
   }
 
@@ -78,13 +84,15 @@ final class Feed: Sendable {
         publish(batch, after: cursor)
         return ask()
       }
-      // What it refuses now it would refuse for ever.
-      if 400..<500 ~= reply.status { for channel in state.withLock({ $0.audience.scatter() }) { Self.end(channel) } }
+      // The same cursor would be refused again.
+      if 400..<500 ~= reply.status {
+        for channel in state.withLock({ $0.subscribers.removeAll() }) { Self.end(channel) }
+      }
       pause("it answered \(reply.status)")
     } catch { pause(error.reason) }
   }
 
-  /// The listeners stay: it goes on where it was.
+  /// Asks again later. The subscribers stay, and the feed continues at the same cursor.
   private func pause(_ reason: String) {
     let failures = state.withLock { state in
       state.failures += 1
@@ -96,44 +104,47 @@ final class Feed: Sendable {
   }
 
   private func publish(_ batch: FeedBatch, after cursor: String) {
-    let (deliveries, dropped) = state.withLock { $0.audience.publish(batch, after: cursor) }
+    let (pushes, dropped) = state.withLock { $0.subscribers.publish(batch, after: cursor) }
     for channel in dropped { channel.close(mode: .all, promise: nil) }
-    // Most get the same bytes: they are put together once.
+    // Most subscribers get the same bytes: these are put together once.
     let whole = ByteBuffer(bytes: batch.events.flatMap(\.text))
-    for (_, own) in Dictionary(grouping: deliveries, by: { ObjectIdentifier($0.place.eventLoop) }) {
-      own[0].place.eventLoop.execute {
-        for delivery in own {
-          let isWhole = delivery.text.events.count == batch.events.count
-          let text = isWhole ? whole : ByteBuffer(bytes: delivery.text.bytes)
-          delivery.place.pipeline.fireUserInboundEventTriggered(Seat.Text(number: delivery.number, bytes: text))
+    for (_, group) in Dictionary(grouping: pushes, by: { ObjectIdentifier($0.output.eventLoop) }) {
+      group[0].output.eventLoop.execute {
+        for push in group {
+          let isWhole = push.text.events.count == batch.events.count
+          let bytes = isWhole ? whole : ByteBuffer(bytes: push.text.bytes)
+          push.output.pipeline.fireUserInboundEventTriggered(
+            LiveSubscription.Events(number: push.number, bytes: bytes))
         }
       }
     }
   }
 }
 
-/// A place before a feed, from before its handler is asked until its stream ends.
-struct Seat: Sendable {
-  /// Sent up the pipeline of a connection that listens: more for this seat.
-  struct Text: Sendable {
+/// The subscription of one client to a feed, from before its handler is asked until its stream ends.
+struct LiveSubscription: Sendable {
+  /// Fired in the pipeline of a subscriber's connection: more events for this subscription.
+  struct Events: Sendable {
     let number: Int
     let bytes: ByteBuffer
   }
 
-  /// The same: its stream must end.
+  /// Fired there too: the stream must end.
   struct Ended: Sendable {}
 
-  fileprivate let feed: Feed
+  fileprivate let feed: LiveFeed
   let number: Int
 
-  /// Only after `taken` is the seat still there.
-  func admit(_ ticket: FeedTicket) -> Audience<any Channel>.Admission { feed.admit(number, ticket) }
+  /// The subscription stays registered only if it is accepted.
+  func accept(at position: FeedPosition) -> LiveSubscribers<any Channel>.Acceptance {
+    feed.accept(number, at: position)
+  }
 
-  /// What has come for it since it was there, to be written behind its reply. Nil where its stream must end with that.
-  func begin(_ channel: any Channel) -> [UInt8]? { feed.begin(number, channel) }
+  /// The events that were held for it, to be written behind its reply. Nil where its stream must end with the reply.
+  func start(_ channel: any Channel) -> [UInt8]? { feed.start(number, channel) }
 
-  /// The client has taken so many bytes of it.
+  /// The client has taken this number of bytes.
   func sent(_ bytes: Int) { feed.sent(number, bytes) }
 
-  func leave() { feed.leave(number) }
+  func end() { feed.remove(number) }
 }

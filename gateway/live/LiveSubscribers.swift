@@ -1,27 +1,27 @@
-/// Who listens to a feed, who is about to, and what each of them gets: the decisions, given the time, without a socket.
+/// Decides which subscriber of a live feed gets which events. The time is given, and it has no socket.
 ///
-/// A listener is registered before its handler is asked. What the feed says meanwhile is held for it, and what its reply holds
-/// already is left out, so that between the two nothing is missing and nothing comes twice.
-struct Audience<Place: Sendable>: Sendable {
+/// A subscriber is registered before its handler is asked. Events that the feed publishes meanwhile are held for it, and those
+/// that the handler's reply contains already are left out. So no event is missing and none is sent twice.
+struct LiveSubscribers<Output: Sendable>: Sendable {
   typealias Time = ContinuousClock.Instant
 
-  enum Admission: Sendable, Equatable {
-    case taken
-    /// The feed may have begun behind the cursor: its handler must be asked again, from there.
+  enum Acceptance: Sendable, Equatable {
+    case accepted
+    /// The feed may have started after the subscriber's cursor: its handler must be asked again, from there.
     case askAgain
     case full
     case closed
   }
 
-  /// What a listener gets now.
-  struct Delivery: Sendable {
+  /// What one subscriber gets now.
+  struct Push: Sendable {
     let number: Int
-    let place: Place
-    let text: Text
+    let output: Output
+    let text: EventText
   }
 
-  /// Events, and behind them the cursor where they alone would not say how far it goes: some were left out that it has had.
-  struct Text: Sendable {
+  /// Events, and a cursor behind them where the events alone do not say how far they go, because some were left out.
+  struct EventText: Sendable {
     let events: ArraySlice<FeedEvent>
     let cursor: [UInt8]
 
@@ -29,163 +29,169 @@ struct Audience<Place: Sendable>: Sendable {
     var size: Int { events.reduce(cursor.count) { $0 + $1.text.count } }
   }
 
-  private struct Member: Sendable {
-    /// The stretch of the feed in which it was registered; nil where the feed stood still.
-    let stretch: Int?
-    var isAdmitted = false
-    /// Nil until its reply is being written.
-    var place: Place?
+  private struct Registration: Sendable {
+    /// The run of the feed in which it was made; nil where the feed did not run.
+    let run: Int?
+    var isAccepted = false
+    /// Nil until its reply is written.
+    var output: Output?
+    /// The numbers of the events that its handler's reply contains.
     var seen: Set<Int> = []
     var held: [FeedEvent] = []
-    /// Bytes that it was given, or that are held for it, and that its client has not taken.
+    /// Bytes that are held for it, or were sent and are not yet taken by its client.
     var unsent = 0
     var isOverrun = false
   }
 
-  static var places: Int { 1024 }
-  /// How many bytes a listener may have before it.
-  static var patience: Int { 1_048_576 }
-  /// How long the feed goes on when nobody listens: most come again at once.
-  static var linger: Duration { .seconds(5) }
+  /// How many subscribers a feed has.
+  static var capacity: Int { 1024 }
+  /// How many unsent bytes a subscriber may have.
+  static var bufferLimit: Int { 1_048_576 }
+  /// How long the feed runs without a subscriber. Most clients come back at once.
+  static var idleTime: Duration { .seconds(5) }
 
-  private var members: [Int: Member] = [:]
+  private var registrations: [Int: Registration] = [:]
   private var lastNumber = 0
-  private(set) var admitted = 0
+  private(set) var accepted = 0
   private(set) var dropped = 0
   private var isClosed = false
-  /// Up to where the feed has told; nil while it stands still.
-  private(set) var position: String?
-  /// Where it began, and how often it has.
-  private var beginning: String?
-  private var stretch = 0
-  private var emptySince: Time?
+  /// The cursor behind the last published events; nil while the feed does not run.
+  private(set) var cursor: String?
+  /// The cursor at which the present run of the feed began, and the number of the run.
+  private var startCursor: String?
+  private var run = 0
+  private var idleSince: Time?
 
-  // MARK: - Listeners
+  // MARK: - Subscribers
 
-  /// Somebody is about to ask: its number.
+  /// Registers a subscriber whose handler is about to be asked. Returns its number.
   mutating func register() -> Int {
     lastNumber += 1
-    members[lastNumber] = Member(stretch: position == nil ? nil : stretch)
+    registrations[lastNumber] = Registration(run: cursor == nil ? nil : run)
     return lastNumber
   }
 
-  /// Its handler has let it in; only after `taken` is it still registered.
-  mutating func admit(_ number: Int, _ ticket: FeedTicket) -> Admission {
-    guard let member = members[number] else { return isClosed ? .closed : .askAgain }
-    let admission = judge(member, ticket)
-    guard admission == .taken else {
-      members[number] = nil
-      return admission
+  /// The subscriber's handler has let it in. It stays registered only if it is accepted.
+  mutating func accept(_ number: Int, at position: FeedPosition) -> Acceptance {
+    guard let registration = registrations[number] else { return isClosed ? .closed : .askAgain }
+    let acceptance = judge(registration, position)
+    guard acceptance == .accepted else {
+      registrations[number] = nil
+      return acceptance
     }
-    if position == nil {
-      stretch += 1
-      (position, beginning) = (ticket.cursor, ticket.cursor)
+    if cursor == nil {
+      run += 1
+      (cursor, startCursor) = (position.cursor, position.cursor)
     }
-    members[number]?.isAdmitted = true
-    members[number]?.seen = ticket.seen
-    admitted += 1
-    emptySince = nil
-    return .taken
+    registrations[number]?.isAccepted = true
+    registrations[number]?.seen = position.seen
+    accepted += 1
+    idleSince = nil
+    return .accepted
   }
 
-  private func judge(_ member: Member, _ ticket: FeedTicket) -> Admission {
+  private func judge(_ registration: Registration, _ position: FeedPosition) -> Acceptance {
     if isClosed { return .closed }
-    if admitted >= Self.places { return .full }
-    // Asked while the feed was running, or the first: nothing can be missing.
-    return position == nil || member.stretch == stretch || ticket.cursor == beginning ? .taken : .askAgain
+    if accepted >= Self.capacity { return .full }
+    // It registered in the present run of the feed, or it starts the run: no event can be missing.
+    return cursor == nil || registration.run == run || position.cursor == startCursor ? .accepted : .askAgain
   }
 
-  /// Its reply is being written: the events that were held for it. Nil where they were too many, so that it must come again.
-  mutating func begin(_ number: Int, _ place: Place) -> Text? {
-    guard var member = members.removeValue(forKey: number), !isClosed else { return nil }
-    guard !member.isOverrun else {
-      leave(member)
+  /// The subscriber's reply is being written: returns the events that were held for it. Nil where they were too many, so that
+  /// its client must connect again.
+  mutating func start(_ number: Int, _ output: Output) -> EventText? {
+    guard var registration = registrations.removeValue(forKey: number), !isClosed else { return nil }
+    guard !registration.isOverrun else {
+      removed(registration)
       return nil
     }
-    let text = unseen(member.held[...], by: member)
-    (member.place, member.held, member.unsent) = (place, [], text.size)
-    members[number] = member
+    let text = unseen(registration.held[...], by: registration)
+    (registration.output, registration.held, registration.unsent) = (output, [], text.size)
+    registrations[number] = registration
     return text
   }
 
-  /// Its client has taken so many bytes.
-  mutating func sent(_ number: Int, _ bytes: Int) { members[number]?.unsent -= bytes }
+  /// The subscriber's client has taken this number of bytes.
+  mutating func sent(_ number: Int, _ bytes: Int) { registrations[number]?.unsent -= bytes }
 
-  mutating func leave(_ number: Int) { if let member = members.removeValue(forKey: number) { leave(member) } }
-
-  private mutating func leave(_ member: Member) { if member.isAdmitted { admitted -= 1 } }
-
-  /// Sends everybody away, and lets nobody in any more: who they were.
-  mutating func close() -> [Place] {
-    isClosed = true
-    return scatter()
+  mutating func remove(_ number: Int) {
+    if let registration = registrations.removeValue(forKey: number) { removed(registration) }
   }
 
-  /// Sends everybody away: the feed does not know how to go on for them. They come again, each with its own cursor.
-  mutating func scatter() -> [Place] {
+  private mutating func removed(_ registration: Registration) { if registration.isAccepted { accepted -= 1 } }
+
+  /// Removes all subscribers and accepts none from now on. Returns their outputs.
+  mutating func close() -> [Output] {
+    isClosed = true
+    return removeAll()
+  }
+
+  /// Removes all subscribers, because the feed cannot continue for them. Their clients come back, each with its own cursor.
+  mutating func removeAll() -> [Output] {
     defer {
-      members.removeAll()
-      admitted = 0
+      registrations.removeAll()
+      accepted = 0
       stop()
     }
-    return members.values.compactMap(\.place)
+    return registrations.values.compactMap(\.output)
   }
 
   // MARK: - The feed
 
-  /// From where the feed is to be asked now; nil when nobody has listened for a while: it stands still from then on.
-  mutating func next(at now: Time) -> String? {
-    if admitted > 0 {
-      emptySince = nil
-    } else if let emptySince, now - emptySince >= Self.linger {
+  /// The cursor from which the feed must be asked now. Nil when there has been no subscriber for a while: then the feed stops.
+  mutating func nextCursor(at now: Time) -> String? {
+    if accepted > 0 {
+      idleSince = nil
+    } else if let idleSince, now - idleSince >= Self.idleTime {
       stop()
-    } else if emptySince == nil {
-      emptySince = now
+    } else if idleSince == nil {
+      idleSince = now
     }
-    return position
+    return cursor
   }
 
-  private mutating func stop() { (position, beginning, emptySince) = (nil, nil, nil) }
+  private mutating func stop() { (cursor, startCursor, idleSince) = (nil, nil, nil) }
 
-  /// The feed has told more, asked from `cursor`: who gets it, and who is dropped because of what it has not taken yet.
-  mutating func publish(_ batch: FeedBatch, after cursor: String) -> (deliveries: [Delivery], dropped: [Place]) {
-    // Everybody has been sent away meanwhile: it is nobody's.
-    guard position == cursor else { return ([], []) }
-    position = batch.cursor
+  /// The feed has answered, asked from `asked`. Returns what the subscribers get, and which of them are dropped because their
+  /// clients do not read.
+  mutating func publish(_ batch: FeedBatch, after asked: String) -> (pushes: [Push], dropped: [Output]) {
+    // All subscribers may have been removed meanwhile.
+    guard cursor == asked else { return ([], []) }
+    cursor = batch.cursor
     guard !batch.events.isEmpty else { return ([], []) }
-    var deliveries: [Delivery] = []
-    var late: [Place] = []
-    for (number, var member) in members {
-      guard let place = member.place else {
+    var pushes: [Push] = []
+    var late: [Output] = []
+    for (number, var registration) in registrations {
+      guard let output = registration.output else {
         hold(batch.events, for: number)
         continue
       }
-      let text = unseen(batch.events[...], by: member)
-      member.unsent += text.size
-      if member.unsent > Self.patience {
-        leave(number)
+      let text = unseen(batch.events[...], by: registration)
+      registration.unsent += text.size
+      if registration.unsent > Self.bufferLimit {
+        remove(number)
         dropped += 1
-        late.append(place)
+        late.append(output)
       } else if text.size > 0 {
-        members[number] = member
-        deliveries.append(Delivery(number: number, place: place, text: text))
+        registrations[number] = registration
+        pushes.append(Push(number: number, output: output, text: text))
       }
     }
-    return (deliveries, late)
+    return (pushes, late)
   }
 
   private mutating func hold(_ events: [FeedEvent], for number: Int) {
-    members[number]?.held += events
-    members[number]?.unsent += events.reduce(0) { $0 + $1.text.count }
-    guard let unsent = members[number]?.unsent, unsent > Self.patience else { return }
-    members[number]?.held = []
-    members[number]?.isOverrun = true
+    registrations[number]?.held += events
+    registrations[number]?.unsent += events.reduce(0) { $0 + $1.text.count }
+    guard let unsent = registrations[number]?.unsent, unsent > Self.bufferLimit else { return }
+    registrations[number]?.held = []
+    registrations[number]?.isOverrun = true
   }
 
-  private func unseen(_ events: ArraySlice<FeedEvent>, by member: Member) -> Text {
-    let isNew = { (event: FeedEvent) in event.number.map { !member.seen.contains($0) } ?? true }
-    if member.seen.isEmpty || events.allSatisfy(isNew) { return Text(events: events, cursor: []) }
+  private func unseen(_ events: ArraySlice<FeedEvent>, by registration: Registration) -> EventText {
+    let isNew = { (event: FeedEvent) in event.number.map { !registration.seen.contains($0) } ?? true }
+    if registration.seen.isEmpty || events.allSatisfy(isNew) { return EventText(events: events, cursor: []) }
     let new = events.filter(isNew)
-    return Text(events: new[...], cursor: new.isEmpty ? [] : Array("id: \(position ?? "")\n\n".utf8))
+    return EventText(events: new[...], cursor: new.isEmpty ? [] : Array("id: \(cursor ?? "")\n\n".utf8))
   }
 }

@@ -6,17 +6,17 @@ import NIOCore
 import NIOHTTP1
 import ServiceLifecycle
 
-/// The listener of the operator, apart from that of the clients. A connection gets one answer.
+/// The operator's listener, apart from that of the clients. A connection gets one reply.
 struct OperationsListener: ServerChildChannel {
   struct Value: ServerChildChannelValue { let channel: any Channel }
 
-  let operations: Operations
+  let pages: OperationsPages
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
       let pipeline = channel.pipeline.syncOperations
       try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: true)
-      try pipeline.addHandler(OperationsConnection(operations: operations))
+      try pipeline.addHandler(OperationsConnection(pages: pages))
       return Value(channel: channel)
     }
   }
@@ -30,18 +30,18 @@ struct OperationsListener: ServerChildChannel {
   }
 }
 
-/// A request of the operator and its answer.
+/// A connection of the operator: one request and its reply.
 final class OperationsConnection: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
-  /// From the connection to the end of its answer.
+  /// How long a connection may last.
   private static let time = TimeAmount.seconds(5)
-  private let operations: Operations
+  private let pages: OperationsPages
   private var head: HTTPRequestHead?
   private var timer: Scheduled<Void>?
 
-  init(operations: Operations) { self.operations = operations }
+  init(pages: OperationsPages) { self.pages = pages }
 
   func channelActive(context: ChannelHandlerContext) {
     timer = context.eventLoop.assumeIsolated().scheduleTask(in: Self.time) { context.close(promise: nil) }
@@ -59,16 +59,15 @@ final class OperationsConnection: ChannelInboundHandler {
 
   private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     guard head.method == .GET || head.method == .HEAD else {
-      let page = Operations.Page(status: 405, type: "text/plain; charset=utf-8", text: "GET, HEAD\n")
-      return write(page, to: head, context)
+      return write(OperationsPages.PageReply(status: 405, text: "GET, HEAD\n"), to: head, context)
     }
     let path =
       head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false).first.map(String.init) ?? ""
-    let page = context.eventLoop.makeFutureWithTask { [operations] in await operations.page(path) }
+    let page = context.eventLoop.makeFutureWithTask { [pages] in await pages.page(path) }
     page.assumeIsolated().whenSuccess { self.write($0, to: head, context) }
   }
 
-  private func write(_ page: Operations.Page, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+  private func write(_ page: OperationsPages.PageReply, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
     guard context.channel.isActive else { return }
     var headers: HTTPHeaders = [
       "content-type": page.type, "content-length": String(page.text.utf8.count), "cache-control": "no-store",

@@ -2,32 +2,30 @@ import Handler
 import Host
 import Wire
 
-/// What the gateway tells its operator of itself. Nothing here asks a handler or the database.
-struct Operations: Sendable {
-  struct Page: Sendable {
+/// The pages for the operator. They ask no handler and no database.
+struct OperationsPages: Sendable {
+  struct PageReply: Sendable {
     var status = 200
-    let type: String
+    var type = "text/plain; charset=utf-8"
     let text: String
   }
 
-  let settings: GatewaySettings
-  let handlers: CurrentHandlers
-  let processes: Processes
+  /// The settings of the gateway, without secrets.
+  let settings: JSON
+  let endpoints: CurrentEndpoints
+  let processes: EndpointProcesses
   let metrics: Metrics
-  let health: Health
+  let readiness: Readiness
 
-  func page(_ path: String) async -> Page {
+  func page(_ path: String) async -> PageReply {
     switch path {
-    case "/-/live": Page(type: "text/plain; charset=utf-8", text: "live\n")
-    case "/-/ready": readiness
-    case "/-/metrics": Page(type: PrometheusText.contentType, text: await metricsText())
-    case "/-/status": Page(type: "application/json", text: await status().text + "\n")
-    default: Page(status: 404, type: "text/plain; charset=utf-8", text: "/-/live /-/ready /-/metrics /-/status\n")
+    case "/-/live": return PageReply(text: "live\n")
+    case "/-/ready":
+      let reason = readiness.reason
+      return PageReply(status: reason == nil ? 200 : 503, text: (reason ?? "ready") + "\n")
+    case "/-/metrics": return PageReply(type: PrometheusText.contentType, text: await metricsText())
+    case "/-/status": return PageReply(type: "application/json", text: await status().text + "\n")
+    default: return PageReply(status: 404, text: "/-/live /-/ready /-/metrics /-/status\n")
     }
-  }
-
-  private var readiness: Page {
-    let reason = health.reason
-    return Page(status: reason == nil ? 200 : 503, type: "text/plain; charset=utf-8", text: (reason ?? "ready") + "\n")
   }
 }

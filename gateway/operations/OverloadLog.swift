@@ -3,63 +3,63 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// At most so many lines a second, and the number of those that were left out: the decision, given the second.
-struct LinePace: Sendable {
+/// Decides which log lines are written so that no more than `limit` are in a second, and counts the others. The second is given.
+struct LogRateLimit: Sendable {
   let limit: Int
   private var second = Int.min
   private var written = 0
-  private var leftOut = 0
+  private var dropped = 0
 
   init(limit: Int) { self.limit = limit }
 
-  enum Verdict: Sendable, Equatable {
+  enum Decision: Sendable, Equatable {
     case write
-    /// The first one that is left out: whoever hears it calls `settle` when the second is over.
-    case firstLeftOut
-    case leaveOut
+    /// The first line that is dropped: the caller must call `takeDropped` when the second is over.
+    case dropFirst
+    case drop
   }
 
-  mutating func judge(at second: Int) -> Verdict {
+  mutating func decide(at second: Int) -> Decision {
     if second != self.second { (self.second, written) = (second, 0) }
     guard written == limit else {
       written += 1
       return .write
     }
-    leftOut += 1
-    return leftOut == 1 ? .firstLeftOut : .leaveOut
+    dropped += 1
+    return dropped == 1 ? .dropFirst : .drop
   }
 
-  /// How many have been left out since the last call.
-  mutating func settle() -> Int {
-    defer { leftOut = 0 }
-    return leftOut
+  /// How many lines have been dropped since the last call.
+  mutating func takeDropped() -> Int {
+    defer { dropped = 0 }
+    return dropped
   }
 }
 
-/// Lines about requests that were turned away: under overload the log must not be a second one.
-final class TurnedAwayLog: Sendable {
+/// Limits the log lines about requests that got 503, so that overload does not flood the log.
+final class OverloadLog: Sendable {
   private let log: Log
   private let metrics: Metrics
-  private let pace = Mutex(LinePace(limit: 10))
+  private let rate = Mutex(LogRateLimit(limit: 10))
 
   init(log: Log, metrics: Metrics) {
     self.log = log
     self.metrics = metrics
   }
 
-  /// Runs `write`, or counts it as left out.
-  func say(_ write: () -> Void) {
-    switch pace.withLock({ $0.judge(at: Int(metrics.uptime.seconds)) }) {
+  /// Calls `write`, or counts the line as dropped.
+  func line(_ write: () -> Void) {
+    switch rate.withLock({ $0.decide(at: Int(metrics.uptime.seconds)) }) {
     case .write: write()
-    case .leaveOut: break
-    case .firstLeftOut:
-      MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: .seconds(1)) { self.settle() }
+    case .drop: break
+    case .dropFirst:
+      MultiThreadedEventLoopGroup.singleton.any().scheduleTask(in: .seconds(1)) { self.reportDropped() }
     }
   }
 
-  private func settle() {
-    let count = pace.withLock { $0.settle() }
-    metrics.leftOut(lines: count)
+  private func reportDropped() {
+    let count = rate.withLock { $0.takeDropped() }
+    metrics.dropped(logLines: count)
     log.warn("503: \(count) more in the last second")
   }
 }

@@ -1,6 +1,6 @@
-/// Prometheus' text format, version 0.0.4: a family of samples after the other.
+/// Writes Prometheus' text format, version 0.0.4: one family of samples after the other.
 struct PrometheusText: Sendable {
-  enum Kind: String { case counter, gauge, histogram }
+  enum MetricType: String { case counter, gauge, histogram }
 
   typealias Labels = KeyValuePairs<String, String>
 
@@ -9,9 +9,9 @@ struct PrometheusText: Sendable {
   private var family = ""
 
   /// Begins a family; `help` is one line.
-  mutating func begin(_ name: String, _ kind: Kind, _ help: String) {
+  mutating func begin(_ name: String, _ type: MetricType, _ help: String) {
     family = name
-    text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
+    text += "# HELP \(name) \(help)\n# TYPE \(name) \(type.rawValue)\n"
   }
 
   /// A sample of the family.
@@ -22,7 +22,7 @@ struct PrometheusText: Sendable {
   /// The samples of a histogram.
   mutating func add(_ histogram: Histogram, _ labels: Labels) {
     let labels = labels.map { ($0.key, $0.value) }
-    for (bound, count) in zip(Histogram.bounds, histogram.upTo) {
+    for (bound, count) in zip(Histogram.bounds, histogram.cumulative) {
       add(String(count), labels + [("le", "\(bound)")], suffix: "_bucket")
     }
     add(String(histogram.count), labels + [("le", "+Inf")], suffix: "_bucket")

@@ -1,30 +1,30 @@
 import Synchronization
 
-/// Whether most requests of the last seconds found no place: the decision, given the second.
+/// Decides whether the gateway is overloaded: whether most requests of the last seconds were refused. The second is given.
 struct OverloadWindow: Sendable {
   private struct Tally: Sendable {
     var all = 0
-    var turnedAway = 0
+    var refused = 0
   }
 
-  /// Fewer are no overload.
-  private static let least = 10
+  /// Fewer refusals are no overload.
+  private static let leastRefused = 10
   private var second = 0
   private var current = Tally()
   private var previous = Tally()
 
-  mutating func note(turnedAway: Bool, at second: Int) {
+  mutating func record(refused: Bool, at second: Int) {
     move(to: second)
     current.all += 1
-    if turnedAway { current.turnedAway += 1 }
+    if refused { current.refused += 1 }
   }
 
-  /// Whether half of the requests of this second and the one before were turned away, and at least ten.
+  /// Whether at least half of the requests of this second and the one before were refused, and at least ten.
   func isOverload(at second: Int) -> Bool {
     var window = self
     window.move(to: second)
-    let turnedAway = window.current.turnedAway + window.previous.turnedAway
-    return turnedAway >= Self.least && 2 * turnedAway >= window.current.all + window.previous.all
+    let refused = window.current.refused + window.previous.refused
+    return refused >= Self.leastRefused && 2 * refused >= window.current.all + window.previous.all
   }
 
   private mutating func move(to second: Int) {
@@ -36,7 +36,7 @@ struct OverloadWindow: Sendable {
 }
 
 /// Whether the gateway should be sent requests.
-final class Health: Sendable {
+final class Readiness: Sendable {
   enum Phase: String, Sendable { case starting, listening, draining }
 
   private struct State: Sendable {
@@ -54,13 +54,13 @@ final class Health: Sendable {
     set { state.withLock { $0.phase = newValue } }
   }
 
-  /// A request has got its answer.
-  func note(turnedAway: Bool) {
+  /// Records a request that a handler has answered, or that was refused because no process took it.
+  func record(refused: Bool) {
     let second = second
-    state.withLock { $0.window.note(turnedAway: turnedAway, at: second) }
+    state.withLock { $0.window.record(refused: refused, at: second) }
   }
 
-  /// Why it should not be sent any; nil when it should. It costs nothing to ask: no process, no database.
+  /// Why the gateway should be sent no requests; nil when it should. No process and no database is asked.
   var reason: String? {
     let second = second
     return state.withLock { state in

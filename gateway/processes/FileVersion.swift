@@ -1,7 +1,7 @@
 import Glibc
 
-/// What tells one version of a file from another without reading it.
-struct FileStamp: Sendable, Equatable {
+/// Identifies a version of a file without reading it.
+struct FileVersion: Sendable, Equatable {
   private let device: UInt
   private let number: UInt
   private let size: Int

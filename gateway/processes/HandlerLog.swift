@@ -2,8 +2,8 @@ import Glibc
 import Handler
 import Host
 
-/// Where the log of a handler goes: into ours. Lines of our own handlers are trusted to be what they look like; what others
-/// write is quoted under their name, for it could look like anything.
+/// Writes the log of a handler into the gateway's. Lines of our own handlers pass as they are. Lines of foreign handlers are
+/// quoted under the handler's name, because they could imitate any line.
 struct HandlerLog: Sendable {
   private let name: String
   private let isTrusted: Bool
@@ -15,13 +15,13 @@ struct HandlerLog: Sendable {
     self.log = log
   }
 
-  /// Lines with their line feeds.
-  func pass(on lines: [[UInt8]]) {
+  /// Writes lines that end with a line feed.
+  func write(_ lines: [[UInt8]]) {
     for line in lines {
       if isTrusted {
-        // A control character could rewrite the terminal of whoever reads the log.
+        // A control character could change what a terminal shows of the log.
         let clean = line.dropLast().map { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F ? UInt8(ascii: "?") : $0 } + [0x0A]
-        _ = clean.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
+        _ = clean.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
       } else {
         log.quote(line.dropLast(), of: name)
       }

@@ -1,20 +1,21 @@
 import Host
 import Synchronization
 
-/// How many processes each handler has had, and how they ended.
-final class ProcessLedger: Sendable {
-  enum End: Sendable {
-    case inOrder
-    /// By itself, and not as it should.
-    case crashed
-    /// By us, over what it did.
-    case killed
-    /// There was none.
-    case notStarted
-  }
+/// How a process ended.
+enum ProcessEnd: Sendable {
+  case normal
+  /// By itself, and not as it should.
+  case crashed
+  /// The gateway ended it for what it did.
+  case killed
+  /// It could not be started.
+  case notStarted
+}
 
+/// Counts the processes of each handler and how they ended.
+final class ProcessStatistics: Sendable {
   struct Counts: Sendable, Equatable {
-    /// Tries to start one, and how many of these failed.
+    /// Attempts to start a process, and how many of them failed.
     var starts = 0
     var failedStarts = 0
     var crashes = 0
@@ -26,27 +27,27 @@ final class ProcessLedger: Sendable {
 
   subscript(handler: String) -> Counts { counts.withLock { $0[handler] ?? Counts() } }
 
-  /// Follows the process of a single request.
-  func following(_ handler: String, _ run: () -> HandlerResult) -> HandlerResult {
-    began(handler)
+  /// Counts the process of a single request.
+  func counting(_ handler: String, _ run: () -> HandlerResult) -> HandlerResult {
+    started(handler)
     let result = run()
     ended(handler, result.processEnd)
     return result
   }
 
-  func began(_ handler: String) {
+  func started(_ handler: String) {
     counts.withLock {
       $0[handler, default: Counts()].starts += 1
       $0[handler, default: Counts()].running += 1
     }
   }
 
-  /// To be called once for each that began.
-  func ended(_ handler: String, _ end: End) {
+  /// To be called once for each process that `started` counted.
+  func ended(_ handler: String, _ end: ProcessEnd) {
     counts.withLock {
       $0[handler, default: Counts()].running -= 1
       switch end {
-      case .inOrder: break
+      case .normal: break
       case .crashed: $0[handler, default: Counts()].crashes += 1
       case .killed: $0[handler, default: Counts()].kills += 1
       case .notStarted: $0[handler, default: Counts()].failedStarts += 1
@@ -57,25 +58,13 @@ final class ProcessLedger: Sendable {
 
 extension HandlerResult {
   /// How the process of a single request ended.
-  var processEnd: ProcessLedger.End {
-    switch end {
+  var processEnd: ProcessEnd {
+    switch outcome {
     case .ended(.signalled(_)?): .crashed
     case .ended where output.isEmpty: .crashed
-    case .ended, .answered, .stopped, .turnedAway, .heldBack: .inOrder
-    case .badReply, .tooMuchOutput, .tooSlow: .killed
+    case .ended, .replied, .stopped, .refused, .backingOff: .normal
+    case .badReply, .replyTooLarge, .timedOut: .killed
     case .notStarted: .notStarted
-    }
-  }
-}
-
-extension StreamFault {
-  /// How a stream process with this fault ended.
-  var processEnd: ProcessLedger.End {
-    switch self {
-    case .notStarted: .notStarted
-    case .ended: .crashed
-    case .stopped: .inOrder
-    case .badReply, .tooMuchOutput, .tooSlow, .stoppedReading: .killed
     }
   }
 }

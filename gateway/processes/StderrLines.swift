@@ -1,16 +1,16 @@
-/// What a handler writes on stderr, cut into whole lines, of which a request may have so many bytes.
-struct ErrorLines: Sendable {
+/// Splits the stderr of a handler into whole lines, up to a number of bytes for each request.
+struct StderrLines: Sendable {
   private let limit: Int
   private var pending: [UInt8] = []
   private var taken = 0
-  /// Whether anything had to be dropped.
+  /// Whether anything was dropped.
   private(set) var isCut = false
-  /// Inside a line whose beginning was dropped.
+  /// Whether the beginning of the present line was dropped.
   private var isSkipping = false
 
   init(limit: Int) { self.limit = limit }
 
-  /// The lines that `bytes` complete, each with its line feed.
+  /// The lines that `bytes` complete, with their line feeds.
   mutating func add(_ bytes: some BidirectionalCollection<UInt8>) -> [[UInt8]] {
     var lines: [[UInt8]] = []
     for byte in bytes {
@@ -35,13 +35,13 @@ struct ErrorLines: Sendable {
     return lines
   }
 
-  /// The next request begins: it has a limit of its own.
-  mutating func renew() {
+  /// Starts the limit of the next request.
+  mutating func startRequest() {
     taken = 0
     isCut = false
   }
 
-  /// The last line, where it only lacks its line feed; one that the limit has cut is dropped.
+  /// The last line, where it lacks only its line feed. A line that the limit has cut is dropped.
   mutating func finish() -> [[UInt8]] {
     defer { pending.removeAll() }
     return pending.isEmpty || isCut ? [] : [pending + [0x0A]]

@@ -1,7 +1,8 @@
 import CProcess
 import Glibc
 
-/// A pipe that nobody writes to: when its writing end is closed, everybody who polls the reading end learns of it.
+/// Tells all threads that the gateway stops: a pipe that is never written to. When its writing end is closed, every poll(2) of
+/// its reading end returns.
 final class StopSignal: Sendable {
   let descriptor: Int32
   private let writing: Int32
@@ -14,5 +15,5 @@ final class StopSignal: Sendable {
   }
 
   /// To be called once.
-  func give() { close(writing) }
+  func send() { close(writing) }
 }

@@ -3,70 +3,69 @@ import Host
 import NIOPosix
 import Synchronization
 
-/// The processes of all handlers, each in its mode, from one set of handlers to the next.
-final class Processes: Sendable {
-  let ledger = ProcessLedger()
+/// Gives each endpoint its processes and its feed, and keeps them when the handlers are reloaded.
+final class EndpointProcesses: Sendable {
+  let statistics: ProcessStatistics
   private let modes: ProcessModes
   private let oneShots: OneShotProcesses
   private let warm: WarmProcesses
-  private let streams: StreamProcesses
-  private let stop: StopSignal
-  private let log: Log
-  /// Those of the set that is kept.
-  private let feeds = Mutex<[Feed]>([])
+  private let streams: StreamPools
+  private let context: ProcessContext
+  /// The feeds of the present endpoints.
+  private let feeds = Mutex<[LiveFeed]>([])
 
-  init(_ settings: GatewaySettings, environment: [String: String], log: Log) throws(Problem) {
-    guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
-    self.stop = stop
-    self.log = log
-    modes = settings.modes
-    oneShots = OneShotProcesses(
-      limits: settings.admission, budgets: settings.budgets, environment: environment, stop: stop, ledger: ledger,
-      log: log)
-    warm = WarmProcesses(
-      limits: settings.admission, spares: settings.spares, budgets: settings.budgets, environment: environment,
-      stop: stop, ledger: ledger, log: log)
-    streams = StreamProcesses(
-      limits: settings.stream, budgets: settings.budgets, environment: environment, stop: stop, ledger: ledger,
-      log: log)
+  init(
+    modes: ProcessModes, admission: AdmissionLimits, spares: Int, stream: StreamLimits, context: ProcessContext
+  ) {
+    self.modes = modes
+    self.context = context
+    statistics = context.statistics
+    oneShots = OneShotProcesses(limits: admission, context: context)
+    warm = WarmProcesses(limits: admission, spares: spares, context: context)
+    streams = StreamPools(limits: stream, context: context)
   }
 
   func mode(of handler: HostedHandler) -> ProcessMode { modes.mode(of: handler) }
 
-  /// The set of these handlers. Those that are as they were in the old one keep their processes.
-  func set(of handlers: [HostedHandler], after old: HandlerSet? = nil) throws(Problem) -> HandlerSet {
-    let feeds = old?.feeds ?? []
-    return try HandlerSet(handlers) { handler in
+  /// The endpoints of these handlers. A handler that is the same as in the old set keeps its processes.
+  func endpoints(of handlers: [HostedHandler], after old: EndpointSet? = nil) throws(Problem) -> EndpointSet {
+    let oldPools = old?.endpoints.compactMap { $0.processes as? StreamPool } ?? []
+    let oldFeeds = old?.feeds ?? []
+    return try EndpointSet(handlers) { handler in
       switch mode(of: handler) {
       case .oneshot: oneShots
       case .warm: warm
-      case .stream: streams.pool(for: handler, among: old?.endpoints.compactMap { $0.processes as? StreamPool } ?? [])
+      case .stream:
+        // After a restart all subscribers come back at the same time.
+        streams.pool(
+          for: handler, among: oldPools,
+          burst: handler.description.feed == nil ? nil : LiveSubscribers<Never>.capacity)
       }
     } feed: { step in
-      feeds.first { $0.pool.handler == step }
-        ?? Feed(streams.pool(for: step, among: []), on: MultiThreadedEventLoopGroup.singleton.next(), log: log)
+      oldFeeds.first { $0.pool.handler == step }
+        ?? LiveFeed(streams.pool(for: step), on: MultiThreadedEventLoopGroup.singleton.next(), log: context.log)
     }
   }
 
-  /// Whatever is not in this set ends with its last answer.
-  func keep(_ set: HandlerSet) {
+  /// Retires all processes that this set does not use; each ends after its last reply.
+  func keep(_ set: EndpointSet) {
     warm.keep(set.endpoints.map(\.handler).filter { mode(of: $0) == .warm })
     let feeds = set.feeds
-    let others = self.feeds.withLock { known in
+    let removed = self.feeds.withLock { known in
       defer { known = feeds }
       return known.filter { feed in !feeds.contains { $0 === feed } }
     }
-    for feed in others { feed.close() }
+    for feed in removed { feed.close() }
     streams.keep(set.endpoints.compactMap { $0.processes as? StreamPool } + feeds.map(\.pool))
   }
 
-  /// Ends the streams of all who listen, and begins none any more: nobody waits for them.
-  func endListening() { for feed in feeds.withLock({ $0 }) { feed.close() } }
+  /// Ends all live streams and accepts no more subscribers, so that a stop does not wait for them.
+  func closeFeeds() { for feed in feeds.withLock({ $0 }) { feed.close() } }
 
-  /// Tells all to stop, and returns when they are gone.
+  /// Tells all processes to stop. Returns when they are gone.
   func shutDown() async {
-    streams.startNoMore()
-    stop.give()
+    streams.stopStarting()
+    context.stop.send()
     await oneShots.shutDown()
     await warm.shutDown()
     await streams.shutDown()

@@ -3,40 +3,24 @@ import Host
 import Limits
 import Synchronization
 
-/// The handlers that answer routes, as they were found at one time.
-struct HandlerSet: Sendable {
+/// The endpoints and their routes, as the handlers were found at one time.
+struct EndpointSet: Sendable {
   let endpoints: [Endpoint]
   let routes: RouteTable<Endpoint>
 
-  /// The handlers of the folder, asked what they are, each with the limits that hold for it: this takes time, and blocks.
-  static func look(_ settings: GatewaySettings, trust: [String: Trusted]) throws(Problem) -> [HostedHandler] {
-    let folder = settings.handlerFolder
-    do throws(HandlerFolder.Failure) {
-      let handlers = try HandlerFolder(path: folder, trust: trust).handlers
-      let endpoints = handlers.filter { $0.description.kind == .endpoint }
-      let strangers = settings.modes.strangers(among: endpoints)
-      guard strangers.isEmpty else {
-        throw HandlerFolder.Failure(
-          reason: "LEADPIPE_PROCESS names what is no endpoint in \(folder): \(strangers.joined(separator: ", "))")
-      }
-      let feeds = Set(endpoints.compactMap(\.description.feed))
-      return handlers.filter { $0.description.kind == .endpoint || feeds.contains($0.description.name) }
-        .map { $0.held(to: settings.budgets) }
-    } catch { throw Problem(.misconfigured, error.reason) }
-  }
-
-  /// What listeners of endpoints hear.
-  var feeds: [Feed] {
-    var feeds: [Feed] = []
+  /// The feeds of all endpoints, each once.
+  var feeds: [LiveFeed] {
+    var feeds: [LiveFeed] = []
     for case let feed? in endpoints.map(\.feed) where !feeds.contains(where: { $0 === feed }) { feeds.append(feed) }
     return feeds
   }
 
-  /// Refuses descriptions that this gateway cannot keep, and routes that mean the same requests.
+  /// Throws where a description asks for something that the gateway cannot do, and where two routes match the same requests.
   init(
-    _ handlers: [HostedHandler], processes: (HostedHandler) -> any ProcessSource, feed: (HostedHandler) -> Feed
+    _ handlers: [HostedHandler], processes: (HostedHandler) -> any HandlerProcesses,
+    feed: (HostedHandler) -> LiveFeed
   ) throws(Problem) {
-    var feeds: [String: Feed] = [:]
+    var feeds: [String: LiveFeed] = [:]
     endpoints = try handlers.filter { $0.description.kind == .endpoint }.map { handler throws(Problem) in
       try Self.check(handler.description)
       var endpoint = Endpoint(handler: handler, processes: processes(handler))
@@ -46,14 +30,14 @@ struct HandlerSet: Sendable {
       }
       return endpoint
     }
-    do throws(RouteTable<Endpoint>.Failure) {
+    do throws(InvalidRoutes) {
       routes = try RouteTable(
         endpoints.flatMap { endpoint in endpoint.handler.description.routes.map { ($0, endpoint) } }
-          + OpenAPIEndpoint.route(over: handlers))
+          + OpenAPIEndpoint.routes(over: handlers))
     } catch { throw Problem(.misconfigured, error.reason) }
   }
 
-  /// The step that feeds an endpoint. Only one of its own class may: an endpoint decides who hears what its feed knows.
+  /// The step that feeds an endpoint. It must have the class of the endpoint, whose handler decides who may see its events.
   private static func feed(of handler: HostedHandler, among all: [HostedHandler]) throws(Problem) -> HostedHandler? {
     guard let name = handler.description.feed else { return nil }
     guard let step = all.first(where: { $0.description.name == name }), step.description.kind == .step,
@@ -72,8 +56,8 @@ struct HandlerSet: Sendable {
         .misconfigured,
         "\(description.name) describes a rate class that is none: lead, contact, admin, export, default")
     }
-    // OPTIONS is answered by the gateway itself.
-    let methods = FramingScanner.methods.subtracting(["OPTIONS"])
+    // The gateway itself answers OPTIONS.
+    let methods = RouteMethods.all.subtracting(["OPTIONS"])
     guard description.routes.allSatisfy({ methods.contains($0.method) }) else {
       let list = methods.sorted().joined(separator: ", ")
       throw Problem(.misconfigured, "\(description.name) describes a route with a method that is none of \(list)")
@@ -81,13 +65,13 @@ struct HandlerSet: Sendable {
   }
 }
 
-/// The set of handlers that new requests get. A request that has found its route keeps the set that it was found in.
-final class CurrentHandlers: Sendable {
-  private let current: Mutex<HandlerSet>
+/// The present endpoints, which a reload replaces.
+final class CurrentEndpoints: Sendable {
+  private let current: Mutex<EndpointSet>
 
-  init(_ set: HandlerSet) { current = Mutex(set) }
+  init(_ set: EndpointSet) { current = Mutex(set) }
 
-  var set: HandlerSet {
+  var set: EndpointSet {
     get { current.withLock { $0 } }
     set { current.withLock { $0 = newValue } }
   }

@@ -1,12 +1,12 @@
 import Handler
 
-/// The path of a request: as it came, and each segment percent-decoded once.
+/// The path of a request, as it came and with each segment percent-decoded once.
 struct RequestPath: Sendable {
   let raw: String
   let segments: [(raw: String, decoded: String)]
 
-  /// Refuses what two readers could read differently: characters outside RFC 3986, broken escapes, text that is not UTF-8,
-  /// and segments that hold a slash, a backslash or a control character, or are `.` or `..`.
+  /// Refuses paths that two programs could read differently: with characters outside RFC 3986, broken escapes or text that is
+  /// not UTF-8, and with segments that hold a slash, a backslash or a control character, or are `.` or `..`.
   init(_ raw: String) throws(Problem) {
     guard raw.hasPrefix("/"), raw.utf8.allSatisfy(Percent.isAllowed), !raw.utf8.contains(UInt8(ascii: "?")) else {
       throw Problem(.badInput, "the path is malformed")
@@ -29,9 +29,9 @@ struct RequestPath: Sendable {
 struct RequestTarget: Sendable {
   let path: RequestPath
   let rawQuery: String
-  /// Decoded once; values of a repeated name are joined with ",".
+  /// Decoded once. The values of a repeated name are joined with ",".
   let query: [String: String]
-  /// The authority of an absolute form: it takes the place of Host.
+  /// The authority of an absolute form, which replaces Host.
   let authority: String?
 
   init(_ text: String) throws(Problem) {
@@ -69,13 +69,13 @@ struct RequestTarget: Sendable {
 
 /// Percent encoding (RFC 3986 §2.1).
 enum Percent {
-  /// Whether a byte may stand in a target: visible ASCII other than the few that RFC 3986 never allows raw. Browsers send
-  /// some of these in a query (`|`, `^`, brackets), so only what is dangerous is left out.
+  /// Whether a byte may occur in a target: visible ASCII without `"`, `#`, `<`, `>` and `\`. RFC 3986 allows fewer, but browsers
+  /// send `|`, `^` and brackets in a query.
   static func isAllowed(_ byte: UInt8) -> Bool {
     0x21...0x7E ~= byte && ![0x22, 0x23, 0x3C, 0x3E, 0x5C].contains(byte)
   }
 
-  /// The text with every `%XX` replaced by its byte, once; nil for a broken escape or when the result is not UTF-8.
+  /// The text with every `%XX` replaced by its byte, once; nil where an escape is broken or the result is not UTF-8.
   static func decode(_ text: Substring, plusIsBlank: Bool = false) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]

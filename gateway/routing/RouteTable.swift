@@ -1,25 +1,28 @@
 import Handler
 
-/// The fixed table of routes: a path is compared with it, segment by segment, and never becomes anything else.
+/// The methods that a route may have.
+enum RouteMethods { static let all: Set<String> = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] }
+
+/// Why no table can be made of some routes.
+struct InvalidRoutes: Error { let reason: String }
+
+/// The fixed table of routes. A request's path is compared with it segment by segment and is used for nothing else.
 struct RouteTable<Target: Sendable>: Sendable {
-  /// A route that answers a request, and what its braces stand for there.
-  struct Found: Sendable {
+  /// The route of a request, with the values of the route's parameters.
+  struct Match: Sendable {
     let route: Description.Route
     let target: Target
     let parameters: [String: String]
   }
 
-  enum Match: Sendable {
-    case found(Found)
-    /// The path exists; `allow` lists its methods.
+  enum Lookup: Sendable {
+    case found(Match)
+    /// The path exists, with the methods of `allow`.
     case otherMethod(allow: [String])
     case none
   }
 
-  /// Why no table can be made of these routes.
-  struct Failure: Error { let reason: String }
-
-  private struct Entry: Sendable {
+  private struct RouteEntry: Sendable {
     let route: Description.Route
     let segments: [Segment]
     let target: Target
@@ -39,39 +42,39 @@ struct RouteTable<Target: Sendable>: Sendable {
     var isParameter: Bool { if case .parameter = self { true } else { false } }
   }
 
-  private var entries: [Entry] = []
+  private var entries: [RouteEntry] = []
 
   var count: Int { entries.count }
 
-  /// Takes every route with its target. Refuses one that is malformed, and two that mean the same requests.
-  init(_ routes: [(Description.Route, Target)]) throws(Failure) {
+  /// Takes all routes with their targets. Throws where a route is malformed, and where two match the same requests.
+  init(_ routes: [(Description.Route, Target)]) throws(InvalidRoutes) {
     for (route, target) in routes {
       let parts = route.path.dropFirst().split(separator: "/", omittingEmptySubsequences: route.path == "/")
       let segments = parts.compactMap { Segment($0) }
-      guard segments.count == parts.count else { throw Failure(reason: "\(route.key) is no route") }
-      let entry = Entry(route: route, segments: segments, target: target)
+      guard segments.count == parts.count else { throw InvalidRoutes(reason: "\(route.key) is no route") }
+      let entry = RouteEntry(route: route, segments: segments, target: target)
       if let twin = entries.first(where: { $0.route.method == route.method && Self.shape($0) == Self.shape(entry) }) {
-        throw Failure(reason: "\(route.key) and \(twin.route.key) are the same route")
+        throw InvalidRoutes(reason: "\(route.key) and \(twin.route.key) are the same route")
       }
       entries.append(entry)
     }
-    // An exact segment goes before a parameter in the same place.
-    let rank = { (entry: Entry) in entry.segments.map { $0.isParameter ? 1 : 0 } }
+    // An exact segment comes before a parameter in the same place.
+    let rank = { (entry: RouteEntry) in entry.segments.map { $0.isParameter ? 1 : 0 } }
     entries.sort { rank($0).lexicographicallyPrecedes(rank($1)) }
   }
 
-  private static func shape(_ entry: Entry) -> [String] {
+  private static func shape(_ entry: RouteEntry) -> [String] {
     entry.segments.map { if case .exact(let text) = $0 { text } else { "{}" } }
   }
 
-  /// The route of a request. HEAD falls to GET where it has no route of its own.
-  func match(_ method: String, _ path: RequestPath) -> Match {
+  /// The route of a request. HEAD uses the route of GET where it has none of its own.
+  func match(_ method: String, _ path: RequestPath) -> Lookup {
     var fitting = entries.compactMap { entry in Self.parameters(of: path, in: entry.segments).map { (entry, $0) } }
-    // What the most exact path does not answer, a less exact one does not either.
+    // Only the most exact path counts: the methods of a less exact one are not used.
     if let shape = fitting.first.map({ Self.shape($0.0) }) { fitting.removeAll { Self.shape($0.0) != shape } }
     for wanted in method == "HEAD" ? ["HEAD", "GET"] : [method] {
       if let (entry, parameters) = fitting.first(where: { $0.0.route.method == wanted }) {
-        return .found(Found(route: entry.route, target: entry.target, parameters: parameters))
+        return .found(Match(route: entry.route, target: entry.target, parameters: parameters))
       }
     }
     guard !fitting.isEmpty else { return .none }

@@ -1,9 +1,9 @@
 import Glibc
 import Synchronization
 
-/// Threads that look after processes, one each, and how many there are. A process may ask to be ended with the thread that
-/// started it, so a thread lasts as long as its process.
-final class ThreadCount: Sendable {
+/// Starts one thread for each stream process, and waits for the end of all of them. A process may ask the kernel to be ended
+/// with the thread that started it, so a thread lasts as long as its process.
+final class ProcessThreads: Sendable {
   private struct State: Sendable {
     var running = 0
     var waiter: CheckedContinuation<Void, Never>?
@@ -18,7 +18,7 @@ final class ThreadCount: Sendable {
   private static let stackSize = 524_288
   private let state = Mutex(State())
 
-  /// Runs `body` on a new thread. False where there can be no more threads.
+  /// Runs `body` on a new thread. False where no more threads can be started.
   func start(_ body: @escaping @Sendable () -> Void) -> Bool {
     state.withLock { $0.running += 1 }
     let work = Work { [self] in
@@ -53,14 +53,14 @@ final class ThreadCount: Sendable {
     }?.resume()
   }
 
-  /// Returns when all of them have ended. To be called once.
+  /// Returns when all threads have ended. To be called once.
   func waitForAll() async {
     await withCheckedContinuation { continuation in
-      let isOver = state.withLock { state in
+      let haveEnded = state.withLock { state in
         if state.running > 0 { state.waiter = continuation }
         return state.running == 0
       }
-      if isOver { continuation.resume() }
+      if haveEnded { continuation.resume() }
     }
   }
 }

@@ -1,15 +1,15 @@
-/// What a stream process writes on stdout, cut into lines.
-struct ReplyLines: Sendable {
+/// Splits the stdout of a stream process into lines.
+struct StdoutLines: Sendable {
   private let limit: Int
   private var pending: [UInt8] = []
 
-  /// - Parameter limit: how long a line may be.
+  /// - Parameter limit: how many bytes a line may have.
   init(limit: Int) { self.limit = limit }
 
-  /// What has come without a line feed until now.
+  /// What has come after the last line feed.
   var rest: [UInt8] { pending }
 
-  /// The lines that `bytes` complete, without their line feeds and without blank ones; nil when one is too long.
+  /// The lines that `bytes` complete, without their line feeds and without blank lines; nil when one is too long.
   mutating func add(_ bytes: ArraySlice<UInt8>) -> [[UInt8]]? {
     var lines: [[UInt8]] = []
     var rest = bytes

@@ -1,43 +1,43 @@
 import Glibc
 import NIOCore
 
-/// The way into a stream process: lines that go as far as its stdin takes them now, and the rest. Used under the lock of its
-/// pool, by whoever has a line.
-struct StreamPipe: Sendable {
-  private var input: Int32
-  /// Taps on the shoulder of the thread that looks after the process.
-  private let bell: Int32
+/// Writes request lines to the stdin of a stream process: as much as the pipe takes now, and the rest later. It is used under
+/// the lock of its pool by every thread that has a line.
+struct StreamInput: Sendable {
+  private var descriptor: Int32
+  /// A byte written here wakes the thread of the process.
+  private let wakeup: Int32
   private var unsent = CircularBuffer<[UInt8]>()
-  /// How much of the first of these has gone.
+  /// How many bytes of the first line have been sent.
   private var sentOfFirst = 0
   /// The process has closed its stdin before it was told to end.
   private(set) var isBroken = false
 
-  /// `input` is closed by `close`, `bell` is the caller's.
-  init(input: Int32, bell: Int32) {
-    self.input = input
-    self.bell = bell
+  /// `close` closes `descriptor`; the caller closes `wakeup`.
+  init(descriptor: Int32, wakeup: Int32) {
+    self.descriptor = descriptor
+    self.wakeup = wakeup
   }
 
-  /// The descriptor to poll for writing; -1 when nothing waits or can be written.
-  var waitingToWrite: Int32 { unsent.isEmpty || isBroken ? -1 : input }
+  /// The descriptor to poll for writing; -1 when nothing waits or nothing can be written.
+  var pollDescriptor: Int32 { unsent.isEmpty || isBroken ? -1 : descriptor }
 
-  /// How many lines have not begun to go.
-  var unbegun: Int { unsent.count - (sentOfFirst > 0 ? 1 : 0) }
+  /// How many lines have not been begun.
+  var unsentLines: Int { unsent.count - (sentOfFirst > 0 ? 1 : 0) }
 
-  /// Sends a line behind those that wait.
+  /// Sends a line after those that wait.
   mutating func send(_ line: [UInt8]) {
-    let mustRing = unsent.isEmpty
+    let isFirst = unsent.isEmpty
     unsent.append(line)
-    guard mustRing else { return }
-    feed()
-    if !unsent.isEmpty || isBroken { ring() }
+    guard isFirst else { return }
+    flush()
+    if !unsent.isEmpty || isBroken { wake() }
   }
 
-  /// Writes what stdin takes now.
-  mutating func feed() {
+  /// Writes as much as stdin takes now.
+  mutating func flush() {
     while let line = unsent.first, !isBroken {
-      let count = line[sentOfFirst...].withUnsafeBytes { write(input, $0.baseAddress, $0.count) }
+      let count = line[sentOfFirst...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
       if count < 0 {
         isBroken = errno != EAGAIN && errno != EINTR
         return
@@ -49,13 +49,14 @@ struct StreamPipe: Sendable {
     }
   }
 
-  func ring() {
+  /// Wakes the thread of the process, which then looks at the state of the pool.
+  func wake() {
     var byte: UInt8 = 0
-    _ = write(bell, &byte, 1)
+    _ = write(wakeup, &byte, 1)
   }
 
   mutating func close() {
-    if input >= 0 { Glibc.close(input) }
-    input = -1
+    if descriptor >= 0 { Glibc.close(descriptor) }
+    descriptor = -1
   }
 }

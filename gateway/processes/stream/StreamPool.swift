@@ -5,82 +5,81 @@ import NIOCore
 import Synchronization
 import Wire
 
-/// A request on its way through a stream process.
+/// A request for a stream process.
 struct StreamRequest: Sendable {
   let id: String
-  /// The envelope, ended by a line feed.
+  /// The envelope and a line feed.
   let line: [UInt8]
   let arrival = ContinuousClock.now
   let deadline: ContinuousClock.Instant
   let promise: EventLoopPromise<HandlerResult>
 
-  /// - Parameter given: when a process got it; nil where none did.
-  func end(_ end: HandlerResult.End, given: ContinuousClock.Instant? = nil, errorsWereCut: Bool = false) {
+  /// - Parameter assigned: when a process got the request; nil where none did.
+  func end(_ outcome: HandlerOutcome, assigned: ContinuousClock.Instant? = nil, stderrWasCut: Bool = false) {
     let now = ContinuousClock.now
     promise.succeed(
       HandlerResult(
-        end: end, times: Times(queue: (given ?? now) - arrival, run: now - (given ?? now)),
-        errorsWereCut: errorsWereCut))
+        outcome: outcome, timing: RequestTiming(queue: (assigned ?? now) - arrival, run: now - (assigned ?? now)),
+        stderrWasCut: stderrWasCut))
   }
 }
 
-/// The stream processes of one handler: the roster with its pipes, for every event loop and for the threads that look after
-/// the processes. No event loop waits: a line goes as far as a pipe takes it at once, and its process's thread sends the rest.
-final class StreamPool: ProcessSource {
+/// The stream processes of one handler: the scheduler and the stdin of each process, shared by all event loops and by the
+/// threads of the processes. No event loop waits: it writes as much of a line as the pipe takes, and the thread of the process
+/// writes the rest.
+final class StreamPool: HandlerProcesses, StreamProcessDelegate {
   fileprivate struct State: Sendable {
-    var roster: StreamRoster<StreamRequest>
-    var pipes: [Int: StreamPipe] = [:]
+    var scheduler: StreamScheduler<StreamRequest>
+    var inputs: [Int: StreamInput] = [:]
     var isStopping = false
-    var stamp: FileStamp?
-    var lastLook: ContinuousClock.Instant?
+    var version: FileVersion?
+    var lastCheck: ContinuousClock.Instant?
   }
 
-  /// How often the handler's file is looked at.
-  private static let lookInterval = Duration.seconds(1)
+  /// How often the pool checks whether the handler's file has changed.
+  private static let checkInterval = Duration.seconds(1)
 
   let handler: HostedHandler
   let budgets: Budgets
   let environment: [String: String]
   let stop: StopSignal
-  private let longestWait: Duration
-  private let threads: ThreadCount
-  private let ledger: ProcessLedger
-  private let log: Log
   let handlerLog: HandlerLog
+  private let longestWait: Duration
+  private let threads: ProcessThreads
+  private let statistics: ProcessStatistics
+  private let log: Log
   private let state: Mutex<State>
 
-  init(
-    _ handler: HostedHandler, limits: StreamLimits, budgets: Budgets, environment: [String: String],
-    stop: StopSignal, threads: ThreadCount, ledger: ProcessLedger, log: Log
-  ) {
+  init(_ handler: HostedHandler, limits: StreamLimits, context: ProcessContext, threads: ProcessThreads) {
     self.handler = handler
-    self.budgets = budgets
-    self.environment = environment
-    self.stop = stop
+    budgets = context.budgets.of(handler)
+    environment = handler.environment(from: context.environment)
+    stop = context.stop
+    handlerLog = HandlerLog(handler, context.log)
     longestWait = limits.longestWait
     self.threads = threads
-    self.ledger = ledger
-    self.log = log.with("handler", handler.description.name)
-    handlerLog = HandlerLog(handler, log)
-    state = Mutex(State(roster: StreamRoster(limits), stamp: FileStamp(handler.path)))
+    statistics = context.statistics
+    log = context.log.with("handler", handler.description.name)
+    state = Mutex(State(scheduler: StreamScheduler(limits), version: FileVersion(handler.path)))
   }
 
   var timeLimit: Duration { .milliseconds(handler.description.timeLimitMs) }
 
+  func status(of handler: String) async -> ProcessStatus { state.withLock { $0.scheduler.status } }
+
   // MARK: - For event loops
 
-  /// Has a request answered.
-  func run(_ call: Call, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
+  func run(_ request: HandlerRequest, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
     let now = ContinuousClock.now
-    // Under overload most are turned away: before anything is made of them.
-    if state.withLock({ $0.roster.isFull(at: now) }) {
-      return loop.makeSucceededFuture(HandlerResult(end: .turnedAway(.queueIsFull)))
+    // Under overload most requests are refused: this is done before their envelope is made.
+    if state.withLock({ $0.scheduler.isFull(at: now) }) {
+      return loop.makeSucceededFuture(HandlerResult(outcome: .refused(.queueIsFull)))
     }
-    let call = handler.isOurs ? call : call.namedAnew
-    return run(call.request.requestID, call.envelope(), at: now, on: loop)
+    let request = handler.isOurs ? request : request.withUniqueID
+    return run(request.message.requestID, request.envelope(), at: now, on: loop)
   }
 
-  /// Asks a step, as nobody's request.
+  /// Sends a body to a step, as a request of the gateway's own.
   func ask(_ body: JSON, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
     let name = handler.description.name
     var request = Request(
@@ -96,182 +95,165 @@ final class StreamPool: ProcessSource {
   ) -> EventLoopFuture<HandlerResult> {
     let request = StreamRequest(
       id: id, line: envelope + [0x0A], deadline: now + timeLimit, promise: loop.makePromise(of: HandlerResult.self))
-    let (arrival, number) = state.withLock { state in
-      if state.isStopping { return (nil as StreamRoster<StreamRequest>.Arrival?, nil as Int?) }
-      Self.look(at: handler.path, &state, now)
-      let arrival = state.roster.arrive(request, at: now)
-      if case .given(let number) = arrival { state.pipes[number]?.send(request.line) }
-      return (arrival, state.roster.toStart(at: now))
+    let (placement, process) = state.withLock { state in
+      if state.isStopping { return (nil as StreamScheduler<StreamRequest>.Placement?, nil as Int?) }
+      Self.checkFile(handler.path, &state, now)
+      let placement = state.scheduler.arrive(request, at: now)
+      if case .assigned(let process) = placement { state.inputs[process]?.send(request.line) }
+      return (placement, state.scheduler.processToStart(at: now))
     }
-    if let number { start(number) }
-    switch arrival {
-    case .given: break
-    case .waits(let ticket):
-      giveUp(ticket, after: longestWait, on: loop)
-    case .turnedAway: request.end(.turnedAway(.queueIsFull))
-    case .heldBack(let seconds): request.end(.heldBack(seconds: seconds))
-    case nil: request.end(.turnedAway(.isStopping))
+    if let process { start(process) }
+    switch placement {
+    case .assigned: break
+    case .queued(let number): limitWait(of: number, on: loop)
+    case .refused: request.end(.refused(.queueIsFull))
+    case .backingOff(let seconds): request.end(.backingOff(seconds: seconds))
+    case nil: request.end(.refused(.isStopping))
     }
     return request.promise.futureResult
   }
 
-  private func giveUp(_ ticket: Int, after time: Duration, on loop: any EventLoop) {
-    loop.scheduleTask(in: .milliseconds(Int64(time.milliseconds))) { [self] in
-      state.withLock { $0.roster.giveUp(ticket, at: .now) }?.end(.turnedAway(.waitedTooLong))
+  /// Refuses a waiting request after the longest wait.
+  private func limitWait(of number: Int, on loop: any EventLoop) {
+    loop.scheduleTask(in: .milliseconds(Int64(longestWait.milliseconds))) { [self] in
+      state.withLock { $0.scheduler.giveUp(number, at: .now) }?.end(.refused(.waitedTooLong))
     }
   }
 
-  /// Retires all processes when the handler's file has become another.
-  private static func look(at path: String, _ state: inout State, _ now: ContinuousClock.Instant) {
-    if let last = state.lastLook, now - last < lookInterval { return }
-    state.lastLook = now
-    let stamp = FileStamp(path)
-    guard stamp != nil, stamp != state.stamp else { return }
-    state.stamp = stamp
+  /// Retires all processes when the handler's file has been replaced.
+  private static func checkFile(_ path: String, _ state: inout State, _ now: ContinuousClock.Instant) {
+    if let last = state.lastCheck, now - last < checkInterval { return }
+    state.lastCheck = now
+    let version = FileVersion(path)
+    guard version != nil, version != state.version else { return }
+    state.version = version
     state.retireAll()
   }
 
-  private func start(_ number: Int) {
-    ledger.began(handler.description.name)
-    guard !threads.start({ StreamProcess.live(in: self, number) }) else { return }
-    ended(number, .notStarted(reason: "there can be no more threads"))
+  private func start(_ process: Int) {
+    statistics.started(handler.description.name)
+    guard !threads.start({ StreamProcess.run(process, in: self) }) else { return }
+    ended(process, .notStarted(reason: "there can be no more threads"))
   }
 
-  func standing(of handler: String) async -> Standing { state.withLock { $0.roster.standing } }
+  /// Retires the present processes. A later request gets a new one.
+  func retireProcesses() { state.withLock { $0.retireAll() } }
 
-  /// Its processes end with their last answers; a request that comes later gets a new one.
-  func rest() { state.withLock { $0.retireAll() } }
-
-  /// Another has taken its place: each process ends with its last answer. Requests that still come to it are answered.
+  /// Retires the pool, which another one has replaced: each process ends when it has no requests. Requests that still come are
+  /// served.
   func retire() {
     state.withLock { state in
-      state.roster.windUp()
-      for pipe in state.pipes.values { pipe.ring() }
+      state.scheduler.drain()
+      for input in state.inputs.values { input.wake() }
     }
   }
 
-  /// No process is started any more.
-  func startNoMore() { state.withLock { $0.isStopping = true } }
+  /// No process is started from now on.
+  func stopStarting() { state.withLock { $0.isStopping = true } }
 
-  // MARK: - For the thread of a process
+  // MARK: - For the threads of the processes
 
-  /// What the thread of a process waits for.
-  struct Outlook: Sendable {
-    /// The descriptor that has lines to be written; -1 without.
-    let input: Int32
-    let firstDeadline: ContinuousClock.Instant?
-    let isBroken: Bool
-    /// The process has nothing left to do; its stdin has been closed.
-    let isDone: Bool
-  }
-
-  /// The process runs and takes lines; those that wait get into it.
-  func opened(_ number: Int, _ pipe: StreamPipe) {
+  func started(_ process: Int, _ input: StreamInput) {
     state.withLock { state in
-      state.pipes[number] = pipe
-      state.roster.serve(number, at: .now)
-      state.fill(number)
+      state.inputs[process] = input
+      state.scheduler.started(process, at: .now)
+      state.sendWaiting(to: process)
     }
   }
 
-  func outlook(_ number: Int) -> Outlook {
+  func pending(_ process: Int) -> StreamProcess.Pending {
     state.withLock { state in
-      if state.pipes[number]?.isBroken == true { state.roster.retire(number) }
-      let isDone = state.roster.isDone(number, at: .now)
-      if isDone { state.pipes[number]?.close() }
-      return Outlook(
-        input: state.pipes[number]?.waitingToWrite ?? -1, firstDeadline: state.roster.first(of: number)?.deadline,
-        isBroken: state.pipes[number]?.isBroken == true, isDone: isDone)
+      if state.inputs[process]?.isBroken == true { state.scheduler.retire(process) }
+      let isDone = state.scheduler.isDone(process, at: .now)
+      if isDone { state.inputs[process]?.close() }
+      return StreamProcess.Pending(
+        input: state.inputs[process]?.pollDescriptor ?? -1,
+        firstDeadline: state.scheduler.first(of: process)?.deadline,
+        isBroken: state.inputs[process]?.isBroken == true, isDone: isDone)
     }
   }
 
-  /// The process gets no more requests.
-  func retire(_ number: Int) { state.withLock { $0.roster.retire(number) } }
+  func retire(_ process: Int) { state.withLock { $0.scheduler.retire(process) } }
 
-  func feed(_ number: Int) { state.withLock { $0.pipes[number]?.feed() } }
+  func sendInput(_ process: Int) { state.withLock { $0.inputs[process]?.flush() } }
 
-  /// The process has written replies. False when one of them answers no request, or another than the one whose turn it is: it
-  /// and what follows it are nobody's.
-  func answered(_ number: Int, _ replies: [Reply], errorsWereCut: Bool) -> Bool {
+  func replied(_ process: Int, _ replies: [Reply], stderrWasCut: Bool) -> Bool {
     let answered = state.withLock { state in
-      var answered: [StreamRoster<StreamRequest>.Given] = []
+      var answered: [StreamScheduler<StreamRequest>.Assignment] = []
       for reply in replies {
-        guard let first = state.roster.first(of: number), first.id == reply.requestID,
-          let given = state.roster.answered(by: number)
+        guard let first = state.scheduler.first(of: process), first.id == reply.requestID,
+          let assignment = state.scheduler.replied(process)
         else { break }
-        answered.append(given)
+        answered.append(assignment)
       }
-      state.fill(number)
+      state.sendWaiting(to: process)
       return answered
     }
-    for (given, reply) in zip(answered, replies) {
-      given.request.end(.answered(reply), given: given.since, errorsWereCut: errorsWereCut)
+    for (assignment, reply) in zip(answered, replies) {
+      assignment.request.end(.replied(reply), assigned: assignment.since, stderrWasCut: stderrWasCut)
     }
     return answered.count == replies.count
   }
 
-  /// The process is no more, or about to be no more. What it had before it is answered by what the fault says, but those
-  /// that never reached it go to another. Nil when it has ended as it was told to.
-  func ended(_ number: Int, _ fault: StreamFault?) {
+  func ended(_ process: Int, _ fault: StreamFault?) {
     let now = ContinuousClock.now
-    ledger.ended(handler.description.name, fault?.processEnd ?? .inOrder)
-    let ended = state.withLock { state in state.end(number, isFault: fault != nil, at: now) }
+    statistics.ended(handler.description.name, fault?.processEnd ?? .normal)
+    let ended = state.withLock { state in state.ended(process, isFault: fault != nil, at: now) }
     let known = fault ?? .ended(nil)
-    for (index, given) in ended.lost.enumerated() {
-      let end = index == 0 ? known.first : given.request.deadline <= now ? .tooSlow : known.others
-      given.request.end(end, given: given.since)
+    for (index, assignment) in ended.lost.enumerated() {
+      let isOverdue = index > 0 && assignment.request.deadline <= now
+      let outcome = isOverdue ? .timedOut : index == 0 ? known.outcomeOfFirst : known.outcomeOfOthers
+      assignment.request.end(outcome, assigned: assignment.since)
     }
-    for (ticket, request) in ended.again {
-      giveUp(ticket, after: longestWait, on: request.promise.futureResult.eventLoop)
-    }
+    for (number, request) in ended.requeued { limitWait(of: number, on: request.promise.futureResult.eventLoop) }
     if let fault, ended.lost.isEmpty, ended.pause == nil {
-      log.warn("A process ended, and nobody waited for it", ["reason": fault.words])
+      log.warn("A process ended, and nobody waited for it", ["reason": fault.reason])
     }
     if let pause = ended.newPause {
       log.error("Its processes end before they answer: none is started for \(pause.milliseconds) ms")
     }
-    let sentAway = ended.pause.map { HandlerResult.End.heldBack(seconds: $0.milliseconds / 1000 + 1) }
-    for request in ended.sentAway { request.end(sentAway ?? known.first) }
-    if let next = ended.next { start(next) }
+    let backingOff = ended.pause.map { HandlerOutcome.backingOff(seconds: $0.milliseconds / 1000 + 1) }
+    for request in ended.refused { request.end(backingOff ?? known.outcomeOfFirst) }
+    if let replacement = ended.replacement { start(replacement) }
   }
 }
 
 extension StreamPool.State {
-  /// What comes of the end of a process.
-  struct Ended: Sendable {
-    var lost: [StreamRoster<StreamRequest>.Given]
-    var again: [(ticket: Int, request: StreamRequest)]
-    /// Those for whom no process will come.
-    var sentAway: [StreamRequest]
+  /// What follows from the end of a process.
+  struct EndResult: Sendable {
+    var lost: [StreamScheduler<StreamRequest>.Assignment]
+    var requeued: [(number: Int, request: StreamRequest)]
+    /// The waiting requests that no process will take.
+    var refused: [StreamRequest]
     var pause: Duration?
-    /// The same, where it has begun with this end.
+    /// The pause, where it begins with this end.
     var newPause: Duration?
-    /// The process to be started in its place.
-    var next: Int?
+    /// The process to start instead.
+    var replacement: Int?
   }
 
-  mutating func end(_ number: Int, isFault: Bool, at now: ContinuousClock.Instant) -> Ended {
-    let wasPausing = roster.pause(at: now) != nil || isStopping
-    var pipe = pipes.removeValue(forKey: number)
-    let (lost, again) = roster.end(number, unbegun: pipe?.unbegun ?? 0, isFault: isFault && !isStopping, at: now)
-    pipe?.close()
-    for number in pipes.keys { fill(number) }
-    let next = isStopping ? nil : roster.toStart(at: now)
-    let pause = roster.pause(at: now)
-    return Ended(
-      lost: lost, again: again, sentAway: next == nil ? roster.sendAway(at: now) : [], pause: pause,
-      newPause: wasPausing ? nil : pause, next: next)
+  mutating func ended(_ process: Int, isFault: Bool, at now: ContinuousClock.Instant) -> EndResult {
+    let wasPausing = scheduler.pause(at: now) != nil || isStopping
+    var input = inputs.removeValue(forKey: process)
+    let (lost, requeued) = scheduler.ended(
+      process, unsent: input?.unsentLines ?? 0, isFault: isFault && !isStopping, at: now)
+    input?.close()
+    for process in inputs.keys { sendWaiting(to: process) }
+    let replacement = isStopping ? nil : scheduler.processToStart(at: now)
+    let pause = scheduler.pause(at: now)
+    return EndResult(
+      lost: lost, requeued: requeued, refused: replacement == nil ? scheduler.refuseWaiting(at: now) : [],
+      pause: pause, newPause: wasPausing ? nil : pause, replacement: replacement)
   }
 
-  /// What runs gets no more requests.
   mutating func retireAll() {
-    roster.retireAll()
-    for pipe in pipes.values { pipe.ring() }
+    scheduler.retireAll()
+    for input in inputs.values { input.wake() }
   }
 
-  /// Gives the process those that wait, as far as it has places.
-  mutating func fill(_ number: Int) {
+  /// Sends the process the waiting requests for which it has places.
+  mutating func sendWaiting(to process: Int) {
     let now = ContinuousClock.now
-    while let request = roster.next(for: number, at: now) { pipes[number]?.send(request.line) }
+    while let request = scheduler.next(for: process, at: now) { inputs[process]?.send(request.line) }
   }
 }

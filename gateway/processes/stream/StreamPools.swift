@@ -3,45 +3,31 @@ import Host
 import NIOCore
 import Synchronization
 
-/// A few long-lived processes for each handler, which are fed without waiting for their answers, so that a handler can do
-/// the work of what has arrived together.
-final class StreamProcesses: Sendable {
+/// The pools of all handlers whose processes are long-lived. Requests are sent to such a process without waiting for its earlier
+/// replies, so that the handler can work on several requests together.
+final class StreamPools: Sendable {
   private let limits: StreamLimits
-  private let budgets: Budgets
-  private let environment: [String: String]
-  private let stop: StopSignal
-  private let ledger: ProcessLedger
-  private let log: Log
-  private let threads = ThreadCount()
-  /// All that there have been: somebody may still be on the way to a retired one.
+  private let context: ProcessContext
+  private let threads = ProcessThreads()
+  /// All pools that have existed: a request may still be on its way to a retired one.
   private let pools = Mutex<[StreamPool]>([])
 
-  /// Each handler gets its share of `environment`.
-  init(
-    limits: StreamLimits, budgets: Budgets, environment: [String: String], stop: StopSignal, ledger: ProcessLedger,
-    log: Log
-  ) {
+  init(limits: StreamLimits, context: ProcessContext) {
     self.limits = limits
-    self.budgets = budgets
-    self.environment = environment
-    self.stop = stop
-    self.ledger = ledger
-    self.log = log
+    self.context = context
   }
 
-  /// The pool of a handler: the one that it has had, where it is still the same, or a new one. No process is started before a
-  /// request comes.
-  func pool(for handler: HostedHandler, among old: [StreamPool]) -> StreamPool {
-    if let own = old.first(where: { $0.handler == handler }) { return own }
+  /// The pool of a handler: the one among `old` where the handler has not changed, or a new one. A pool starts its first process
+  /// when a request comes.
+  /// - Parameter burst: how many requests may come at once and wait as long as a queue lasts; nil where the ordinary limits hold.
+  func pool(for handler: HostedHandler, among old: [StreamPool] = [], burst: Int? = nil) -> StreamPool {
+    if let pool = old.first(where: { $0.handler == handler }) { return pool }
     var limits = limits
-    // Whoever listens comes again after a restart, all in the same instant.
-    if handler.description.feed != nil {
-      limits.waiting = max(limits.waiting, Audience<any Channel>.places)
-      limits.isPatient = true
+    if let burst {
+      limits.queue = max(limits.queue, burst)
+      limits.keepsQueue = true
     }
-    let pool = StreamPool(
-      handler, limits: limits, budgets: budgets, environment: handler.environment(from: environment), stop: stop,
-      threads: threads, ledger: ledger, log: log)
+    let pool = StreamPool(handler, limits: limits, context: context, threads: threads)
     pools.withLock { $0.append(pool) }
     return pool
   }
@@ -53,7 +39,7 @@ final class StreamProcesses: Sendable {
   }
 
   /// To be called before the processes are told to stop.
-  func startNoMore() { for pool in pools.withLock({ $0 }) { pool.startNoMore() } }
+  func stopStarting() { for pool in pools.withLock({ $0 }) { pool.stopStarting() } }
 
   /// Returns when all processes, which have been told to stop, are gone.
   func shutDown() async { await threads.waitForAll() }

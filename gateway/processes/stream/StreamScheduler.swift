@@ -1,219 +1,222 @@
 import NIOCore
 
-/// How far stream processes may go.
+/// The limits of the stream processes of a handler.
 struct StreamLimits: Sendable {
-  /// How many a handler has, and how many requests one of them has before it at a time.
+  /// How many processes a handler has, and how many requests each of them is sent before it has replied.
   var processes = 2
   var window = 64
   /// How many requests of a handler wait for a place in a window, and for how long.
-  var waiting = 256
-  /// Whether as many may wait while a queue lasts; else only as many as there are places.
-  var isPatient = false
+  var queue = 256
   var longestWait = Duration.seconds(1)
-  /// When a process is replaced.
+  /// Whether the whole queue may be used as long as it lasts; otherwise overload shortens it.
+  var keepsQueue = false
+  /// After how many requests, and after what time, a process is replaced.
   var requests = 100_000
   var age = Duration.seconds(600)
 }
 
-/// Which of a handler's processes a request goes to, who waits, and when processes are started, retired and held back: the
-/// decisions, given the time, without a pipe or a thread. A process answers its requests in their order.
-struct StreamRoster<Request: Sendable>: Sendable {
+/// Decides which process of a handler gets a request, which requests wait, and when processes are started, retired and held back.
+/// The time is given, and it has no pipe and no thread. A process replies to its requests in their order.
+struct StreamScheduler<Request: Sendable>: Sendable {
   typealias Time = ContinuousClock.Instant
 
-  enum Arrival: Sendable {
-    case given(to: Int)
-    /// Until a place is free, or `giveUp`.
-    case waits(ticket: Int)
-    case turnedAway
-    /// No process is there, and none is started for so many seconds.
-    case heldBack(seconds: Int)
+  enum Placement: Sendable {
+    case assigned(to: Int)
+    /// The request waits until a process has a place for it, or until `giveUp` removes it by this number.
+    case queued(Int)
+    case refused
+    /// There is no process, and none is started for this number of seconds.
+    case backingOff(seconds: Int)
   }
 
-  /// A request that a process has before it, and since when.
-  struct Given: Sendable {
+  /// A request that a process has been given, and when.
+  struct Assignment: Sendable {
     let request: Request
     let since: Time
   }
 
   private enum Phase: Sendable { case starting, serving, retiring }
 
-  private struct Member: Sendable {
+  private struct ProcessState: Sendable {
     var phase = Phase.starting
     let since: Time
-    var inFlight = CircularBuffer<Given>()
+    var inFlight = CircularBuffer<Assignment>()
     var taken = 0
-    var hasAnswered = false
+    var hasReplied = false
   }
 
-  /// Between one process that ended before it answered and the next, from the second on.
+  /// The pause before the next start, from the second process in a row that ended without a reply.
   private static var firstPause: Duration { .milliseconds(200) }
   private static var longestPause: Duration { .seconds(10) }
 
   let limits: StreamLimits
-  private var members: [Int: Member] = [:]
-  private var waiting = CircularBuffer<(ticket: Int, request: Request)>()
-  private var room: WaitingRoom
-  private var lastNumber = 0
-  private var firstTicket = 0
-  private var lastTicket = 0
-  /// How many processes in a row ended badly without a single answer.
-  private var falseStarts = 0
+  private var processes: [Int: ProcessState] = [:]
+  private var waiting = CircularBuffer<(number: Int, request: Request)>()
+  private var queueLimit: QueueLimit
+  private var lastProcess = 0
+  private var firstInQueue = 0
+  private var lastInQueue = 0
+  /// How many processes in a row have failed without a single reply.
+  private var failedStarts = 0
   private var pauseEnds: Time?
-  /// Each process ends as soon as nobody waits for it, also one that is started after this.
-  private var isWindingUp = false
+  /// Each process ends as soon as no request waits for it; this holds for processes started later, too.
+  private var isDraining = false
 
   init(_ limits: StreamLimits) {
     self.limits = limits
-    let least = limits.isPatient ? limits.waiting : limits.processes * limits.window
-    room = WaitingRoom(seats: limits.waiting, least: least)
+    let minimum = limits.keepsQueue ? limits.queue : limits.processes * limits.window
+    queueLimit = QueueLimit(capacity: limits.queue, minimum: minimum)
   }
 
   // MARK: - Requests
 
-  /// Whether a request that came now would be turned away.
-  mutating func isFull(at now: Time) -> Bool { hasAble && best == nil && !room.hasSeat(at: now) }
+  /// Whether a request that came now would be refused.
+  mutating func isFull(at now: Time) -> Bool { hasActive && leastLoaded == nil && !queueLimit.hasRoom(at: now) }
 
-  /// Of the processes that have a place, the one that has the fewest requests before it.
-  private var best: Int? {
-    let places = members.lazy.filter { [limits] in $0.value.phase == .serving && $0.value.inFlight.count < limits.window
+  /// Of the processes that have a place, the one with the fewest requests.
+  private var leastLoaded: Int? {
+    let open = processes.lazy.filter { [limits] in
+      $0.value.phase == .serving && $0.value.inFlight.count < limits.window
     }
-    return places.min(by: { ($0.value.inFlight.count, $0.key) < ($1.value.inFlight.count, $1.key) })?.key
+    return open.min(by: { ($0.value.inFlight.count, $0.key) < ($1.value.inFlight.count, $1.key) })?.key
   }
 
-  /// A request comes: it goes to the process that has the fewest before it.
-  mutating func arrive(_ request: Request, at now: Time) -> Arrival {
-    if let best {
-      take(request, by: best, at: now)
-      return .given(to: best)
+  /// Assigns a new request to the process with the fewest requests, or queues or refuses it.
+  mutating func arrive(_ request: Request, at now: Time) -> Placement {
+    if let leastLoaded {
+      assign(request, to: leastLoaded, at: now)
+      return .assigned(to: leastLoaded)
     }
-    if let pause = pause(at: now), !hasAble { return .heldBack(seconds: pause.milliseconds / 1000 + 1) }
-    guard room.sitDown(at: now) else { return .turnedAway }
-    lastTicket += 1
-    waiting.append((lastTicket, request))
-    return .waits(ticket: lastTicket)
+    if let pause = pause(at: now), !hasActive { return .backingOff(seconds: pause.milliseconds / 1000 + 1) }
+    guard queueLimit.join(at: now) else { return .refused }
+    lastInQueue += 1
+    waiting.append((lastInQueue, request))
+    return .queued(lastInQueue)
   }
 
-  /// A request that has waited long enough; nil when it has been given to a process meanwhile.
-  mutating func giveUp(_ ticket: Int, at now: Time) -> Request? {
-    // Tickets rise along the queue, and mostly this one is past its head.
-    guard let head = waiting.first, head.ticket <= ticket,
-      let index = waiting.firstIndex(where: { $0.ticket >= ticket }),
-      waiting[index].ticket == ticket
+  /// Removes a request that has waited long enough; nil when it has been assigned meanwhile.
+  mutating func giveUp(_ number: Int, at now: Time) -> Request? {
+    // The numbers rise along the queue, and this one has mostly left it.
+    guard let head = waiting.first, head.number <= number,
+      let index = waiting.firstIndex(where: { $0.number >= number }),
+      waiting[index].number == number
     else { return nil }
-    room.getUp(at: now)
+    queueLimit.leave(at: now)
     return waiting.remove(at: index).request
   }
 
-  /// The next of those that wait, where the process has a place for it.
-  mutating func next(for number: Int, at now: Time) -> Request? {
-    guard let member = members[number], member.phase == .serving, member.inFlight.count < limits.window,
+  /// Assigns the next waiting request, where the process has a place for it.
+  mutating func next(for process: Int, at now: Time) -> Request? {
+    guard let state = processes[process], state.phase == .serving, state.inFlight.count < limits.window,
       let request = waiting.popFirst()?.request
     else { return nil }
-    room.getUp(at: now)
-    take(request, by: number, at: now)
+    queueLimit.leave(at: now)
+    assign(request, to: process, at: now)
     return request
   }
 
-  /// The process has answered its first request.
-  mutating func answered(by number: Int) -> Given? {
-    members[number]?.hasAnswered = true
-    falseStarts = 0
+  /// The process has replied to its first request.
+  mutating func replied(_ process: Int) -> Assignment? {
+    processes[process]?.hasReplied = true
+    failedStarts = 0
     pauseEnds = nil
-    return members[number]?.inFlight.popFirst()
+    return processes[process]?.inFlight.popFirst()
   }
 
-  /// The request that the process is at, whatever else it has before it.
-  func first(of number: Int) -> Request? { members[number]?.inFlight.first?.request }
+  /// The request that the process works on, before all others that it has.
+  func first(of process: Int) -> Request? { processes[process]?.inFlight.first?.request }
 
-  private mutating func take(_ request: Request, by number: Int, at now: Time) {
-    guard var member = members.removeValue(forKey: number) else { return }
-    member.inFlight.append(Given(request: request, since: now))
-    member.taken += 1
-    if member.taken >= limits.requests { member.phase = .retiring }
-    members[number] = member
-    room.serve(at: now)
+  private mutating func assign(_ request: Request, to process: Int, at now: Time) {
+    guard var state = processes.removeValue(forKey: process) else { return }
+    state.inFlight.append(Assignment(request: request, since: now))
+    state.taken += 1
+    if state.taken >= limits.requests { state.phase = .retiring }
+    processes[process] = state
+    queueLimit.recordServed(at: now)
   }
 
   // MARK: - Processes
 
-  /// Whether any process is there, or will be, that may get requests.
-  private var hasAble: Bool { members.values.contains { $0.phase != .retiring } }
+  /// Whether there is a process that may get requests, or will soon.
+  private var hasActive: Bool { processes.values.contains { $0.phase != .retiring } }
 
-  /// The number of a process that should be started now: where somebody waits and there is none, or where in each process
-  /// requests stand behind one another.
-  mutating func toStart(at now: Time) -> Int? {
-    let able = members.values.filter { $0.phase != .retiring }
-    let isWanted = able.isEmpty ? !waiting.isEmpty : able.allSatisfy { $0.phase == .serving && $0.inFlight.count > 1 }
-    guard isWanted, able.count < limits.processes, pause(at: now) == nil else { return nil }
-    lastNumber += 1
-    members[lastNumber] = Member(since: now)
-    return lastNumber
+  /// The number of a process to start now: where a request waits and there is no process, or where every process has more
+  /// than one request.
+  mutating func processToStart(at now: Time) -> Int? {
+    let active = processes.values.filter { $0.phase != .retiring }
+    let areBusy = active.allSatisfy { $0.phase == .serving && $0.inFlight.count > 1 }
+    let isNeeded = active.isEmpty ? !waiting.isEmpty : areBusy
+    guard isNeeded, active.count < limits.processes, pause(at: now) == nil else { return nil }
+    lastProcess += 1
+    processes[lastProcess] = ProcessState(since: now)
+    return lastProcess
   }
 
-  /// The process runs: it can be given requests.
-  mutating func serve(_ number: Int, at now: Time) {
-    guard members[number]?.phase == .starting else { return }
-    members[number]?.phase = .serving
-    room.reopen(at: now)
+  /// The process has started and can be assigned requests.
+  mutating func started(_ process: Int, at now: Time) {
+    guard processes[process]?.phase == .starting else { return }
+    processes[process]?.phase = .serving
+    queueLimit.capacityAdded(at: now)
   }
 
   /// The process gets no more requests.
-  mutating func retire(_ number: Int) { members[number]?.phase = .retiring }
+  mutating func retire(_ process: Int) { processes[process]?.phase = .retiring }
 
-  mutating func retireAll() { for number in members.keys { retire(number) } }
+  mutating func retireAll() { for process in processes.keys { retire(process) } }
 
-  mutating func windUp() { isWindingUp = true }
+  mutating func drain() { isDraining = true }
 
-  var standing: Standing {
-    func count(_ phase: Phase) -> Int { members.values.count { $0.phase == phase } }
-    return Standing(
+  var status: ProcessStatus {
+    func count(_ phase: Phase) -> Int { processes.values.count { $0.phase == phase } }
+    return ProcessStatus(
       waiting: waiting.count,
       processes: ["starting": count(.starting), "serving": count(.serving), "retiring": count(.retiring)])
   }
 
-  /// Whether the process has nothing left to do, and will get nothing: too old, or retired before.
-  mutating func isDone(_ number: Int, at now: Time) -> Bool {
-    guard let member = members[number] else { return true }
-    let isIdle = member.inFlight.isEmpty && waiting.isEmpty
-    if member.phase == .serving, now - member.since >= limits.age || isWindingUp && isIdle { retire(number) }
-    return members[number]?.phase == .retiring && member.inFlight.isEmpty
+  /// Whether the process has no requests and will get none, because it is too old or has been retired.
+  mutating func isDone(_ process: Int, at now: Time) -> Bool {
+    guard let state = processes[process] else { return true }
+    let isIdle = state.inFlight.isEmpty && waiting.isEmpty
+    if state.phase == .serving, now - state.since >= limits.age || isDraining && isIdle { retire(process) }
+    return processes[process]?.phase == .retiring && state.inFlight.isEmpty
   }
 
-  /// The process is no more. Of what it had before it the last `unbegun` never reached it: they wait `again`, before all
-  /// others. The others are `lost`: nobody knows how far they came.
-  mutating func end(
-    _ number: Int, unbegun: Int, isFault: Bool, at now: Time
-  ) -> (lost: [Given], again: [(ticket: Int, request: Request)]) {
-    guard let member = members.removeValue(forKey: number) else { return ([], []) }
-    let lost = member.inFlight.count - min(unbegun, member.inFlight.count)
-    for given in member.inFlight.dropFirst(lost).reversed() {
-      firstTicket -= 1
-      waiting.prepend((firstTicket, given.request))
-      room.add(at: now)
+  /// The process is gone. The last `unsent` of its requests never reached it: they are `requeued` before all others. The other
+  /// ones are `lost`: how far the process came with them is unknown.
+  mutating func ended(
+    _ process: Int, unsent: Int, isFault: Bool, at now: Time
+  ) -> (lost: [Assignment], requeued: [(number: Int, request: Request)]) {
+    guard let state = processes.removeValue(forKey: process) else { return ([], []) }
+    let lost = state.inFlight.count - min(unsent, state.inFlight.count)
+    for assignment in state.inFlight.dropFirst(lost).reversed() {
+      firstInQueue -= 1
+      waiting.prepend((firstInQueue, assignment.request))
+      queueLimit.rejoin(at: now)
     }
-    let again = Array(waiting.prefix(member.inFlight.count - lost))
-    if isFault, !member.hasAnswered { startedInVain(at: now) }
-    return (Array(member.inFlight.prefix(lost)), again)
+    let requeued = Array(waiting.prefix(state.inFlight.count - lost))
+    if isFault, !state.hasReplied { startFailed(at: now) }
+    return (Array(state.inFlight.prefix(lost)), requeued)
   }
 
-  private mutating func startedInVain(at now: Time) {
-    falseStarts += 1
-    guard falseStarts > 1 else { return }
-    let pause = Self.firstPause * (1 << min(falseStarts - 2, 10))
+  private mutating func startFailed(at now: Time) {
+    failedStarts += 1
+    guard failedStarts > 1 else { return }
+    let pause = Self.firstPause * (1 << min(failedStarts - 2, 10))
     pauseEnds = now + min(pause, Self.longestPause)
   }
 
-  /// How long no process is started because the last ones ended before they answered.
+  /// How long no process is started because the last ones failed without a reply.
   func pause(at now: Time) -> Duration? {
     guard let pauseEnds, now < pauseEnds else { return nil }
     return pauseEnds - now
   }
 
-  /// Those who wait for a process that does not come: to be called when the last one has ended and none is started.
-  mutating func sendAway(at now: Time) -> [Request] {
-    guard !hasAble else { return [] }
+  /// Removes all waiting requests where no process will take them: to be called when the last process has ended and none is
+  /// started.
+  mutating func refuseWaiting(at now: Time) -> [Request] {
+    guard !hasActive else { return [] }
     defer {
-      for _ in waiting { room.getUp(at: now) }
+      for _ in waiting { queueLimit.leave(at: now) }
       waiting.removeAll()
     }
     return waiting.map(\.request)

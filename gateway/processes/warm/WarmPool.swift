@@ -2,14 +2,15 @@ import Glibc
 import Host
 
 /// A process that waits at stdin for its request.
-struct Spare: Sendable {
+struct SpareProcess: Sendable {
   let child: Child
   let since: ContinuousClock.Instant
 
-  /// Whether it still waits; one that has ended has been waited for.
+  /// Whether it still waits. One that has ended has been waited for.
   var isAlive: Bool { child.poll() == nil }
 
-  /// Ends it. Nothing has been asked of it, so nothing can be lost: and its stdin must not just end, which would be a request.
+  /// Ends the process. It has no request, so nothing is lost. It is killed, because it would take the mere end of its stdin
+  /// for a request.
   func end() {
     child.signalGroup(SIGKILL)
     _ = child.wait()
@@ -19,96 +20,97 @@ struct Spare: Sendable {
   func closeAll() { for descriptor in [child.input, child.output, child.error] { close(descriptor) } }
 }
 
-/// The spares of one handler: which one a request gets, and whether more should be started. Those that are of no use any more
-/// are handed out to be ended.
-struct SpareRack: Sendable {
+/// The spare processes of one handler: decides which one a request gets, and whether more should be started. Processes that
+/// cannot be used any more are returned to the caller, who ends them.
+struct WarmPool: Sendable {
   typealias Time = ContinuousClock.Instant
 
-  /// How long a spare waits, and how long nothing is started after a spare has ended by itself.
+  /// How long a spare process waits.
   static var longestIdle: Duration { .seconds(60) }
+  /// How long none is started after one has ended by itself.
   private static var pause: Duration { .seconds(5) }
 
   let handler: HostedHandler
-  private let places: Int
-  private var stamp: FileStamp?
-  private var spares: [Spare] = []
-  private var beingStarted = false
+  private let size: Int
+  private var version: FileVersion?
+  private var processes: [SpareProcess] = []
+  private var isStarting = false
   private var pauseEnds: Time?
   private var isClosed = false
-  private var isWatched = false
+  private var expires = false
 
-  init(_ handler: HostedHandler, places: Int) {
+  init(_ handler: HostedHandler, size: Int) {
     self.handler = handler
-    self.places = places
+    self.size = size
   }
 
-  /// The spare that has waited longest, if there is one of the present file; and those of an older file, or idle for too long.
-  mutating func take(for handler: HostedHandler, at now: Time) -> (spare: Spare?, old: [Spare]) {
-    // Who had found its route before the handlers were read again.
+  var count: Int { processes.count }
+
+  /// The process that has waited longest, if there is one of the present file; and the processes that are of an older file or
+  /// have waited too long.
+  mutating func take(for handler: HostedHandler, at now: Time) -> (process: SpareProcess?, unusable: [SpareProcess]) {
+    // A request may have found its route before the handlers were reloaded.
     guard handler == self.handler else { return (nil, []) }
-    var old = takeIdle(at: now)
-    if FileStamp(handler.path) != stamp {
-      old += spares
-      spares = []
+    var unusable = removeIdle(at: now)
+    if FileVersion(handler.path) != version {
+      unusable += processes
+      processes = []
     }
-    while !spares.isEmpty {
-      let spare = spares.removeFirst()
-      if spare.isAlive { return (spare, old) }
-      spare.closeAll()
+    while !processes.isEmpty {
+      let process = processes.removeFirst()
+      if process.isAlive { return (process, unusable) }
+      process.closeAll()
       pauseEnds = now + Self.pause
     }
-    return (nil, old)
+    return (nil, unusable)
   }
 
-  var count: Int { spares.count }
-
-  /// Those that have waited for too long.
-  mutating func takeIdle(at now: Time) -> [Spare] {
-    let idle = spares.filter { now - $0.since >= Self.longestIdle }
-    spares.removeAll { now - $0.since >= Self.longestIdle }
+  private mutating func removeIdle(at now: Time) -> [SpareProcess] {
+    let idle = processes.filter { now - $0.since >= Self.longestIdle }
+    processes.removeAll { now - $0.since >= Self.longestIdle }
     return idle
   }
 
-  /// Whether somebody must begin to look for idle spares; true once, until `takeIdleByWatch` says that it is over.
-  mutating func beWatched() -> Bool {
-    defer { isWatched = true }
-    return !isWatched
+  /// Whether the caller must call `expire` after the longest idle time. True once, until `expire` says that it need not go on.
+  mutating func startExpiry() -> Bool {
+    defer { expires = true }
+    return !expires
   }
 
-  /// Those that have waited for too long, and whether there are others to be looked for later.
-  mutating func takeIdleByWatch(at now: Time) -> (idle: [Spare], goesOn: Bool) {
-    let idle = takeIdle(at: now)
-    isWatched = !spares.isEmpty
-    return (idle, isWatched)
+  /// The processes that have waited too long, and whether others are left, so that the caller must call again later.
+  mutating func expire(at now: Time) -> (idle: [SpareProcess], goesOn: Bool) {
+    let idle = removeIdle(at: now)
+    expires = !processes.isEmpty
+    return (idle, expires)
   }
 
-  /// Whether a spare should be started now; whoever is told so must `add` it, or nil where that failed.
-  mutating func wantsMore(of handler: HostedHandler, at now: Time) -> Bool {
-    guard handler == self.handler, spares.count < places, !beingStarted, !isClosed, pauseEnds.map({ $0 <= now }) ?? true
+  /// Whether the caller must start a process now, and then `add` it, or nil where the start failed.
+  mutating func startsMore(of handler: HostedHandler, at now: Time) -> Bool {
+    guard handler == self.handler, processes.count < size, !isStarting, !isClosed, pauseEnds.map({ $0 <= now }) ?? true
     else { return false }
-    if spares.isEmpty { stamp = FileStamp(handler.path) }
-    beingStarted = true
+    if processes.isEmpty { version = FileVersion(handler.path) }
+    isStarting = true
     return true
   }
 
-  /// Takes in a new spare; hands it back where it came too late.
-  mutating func add(_ child: Child?, of handler: HostedHandler, at now: Time) -> Spare? {
-    guard handler == self.handler else { return child.map { Spare(child: $0, since: now) } }
-    beingStarted = false
+  /// Adds a new process. Returns it where the pool does not take it any more.
+  mutating func add(_ child: Child?, of handler: HostedHandler, at now: Time) -> SpareProcess? {
+    guard handler == self.handler else { return child.map { SpareProcess(child: $0, since: now) } }
+    isStarting = false
     guard let child else {
       pauseEnds = now + Self.pause
       return nil
     }
-    let spare = Spare(child: child, since: now)
-    if isClosed { return spare }
-    spares.append(spare)
+    let process = SpareProcess(child: child, since: now)
+    if isClosed { return process }
+    processes.append(process)
     return nil
   }
 
-  /// All that is left; nothing is started any more.
-  mutating func close() -> [Spare] {
+  /// All processes that are left. None is started from now on.
+  mutating func close() -> [SpareProcess] {
     isClosed = true
-    defer { spares = [] }
-    return spares
+    defer { processes = [] }
+    return processes
   }
 }
