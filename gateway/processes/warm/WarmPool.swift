@@ -21,7 +21,7 @@ struct SpareProcess: Sendable {
 }
 
 /// The spare processes of one handler: decides which one a request gets, and whether more should be started. Processes that
-/// cannot be used any more are returned to the caller, who ends them.
+/// cannot be used any more are returned to the caller, which must end them.
 struct WarmPool: Sendable {
   typealias Time = ContinuousClock.Instant
 
