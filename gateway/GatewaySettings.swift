@@ -4,28 +4,27 @@ import Host
 import Limits
 import Wire
 
-/// What the operator has set, checked: every fault is found before any is reported.
+/// The settings of the gateway, checked: all faults are reported together.
 struct GatewaySettings: Sendable {
-  /// Where requests come from, and where the operator asks; nil where nobody can.
+  /// Where the gateway listens for clients.
   let address: ListeningAddress
+  /// Where it listens for the operator; nil where it does not.
   let operations: ListeningAddress?
-  let handlerFolder: String
-  let trustFile: String?
+  let handlers: HandlerSource
   let trust: [String: Trusted]
-  let modes: ProcessModes
-  /// For processes that take one request.
+  /// The limits of processes that take one request.
   let admission: AdmissionLimits
-  /// How many processes of a warm handler wait for requests.
+  /// How many spare processes a warm handler has.
   let spares: Int
   let stream: StreamLimits
-  /// The limits of the classes that are counted.
+  /// The limits of the rate classes that have one.
   let limits: [RateClass: RateLimit]
   let proxies: TrustedProxies
   let clientConnections: Int
   let budgets: Budgets
-  /// What takes longer is logged as slow; nil where nothing is.
+  /// A request that takes longer is logged as slow; nil where none is.
   let slow: Duration?
-  /// Whose pages may read replies.
+  /// The origins of the pages that may read replies.
   let origins: [WebOrigin]
 
   init(_ environment: [String: String]) throws(Problem) {
@@ -35,22 +34,24 @@ struct GatewaySettings: Sendable {
     } else {
       address = .tcp(host: settings["LEADPIPE_HOST"] ?? "127.0.0.1", port: settings.number("PORT", default: 4000))
     }
-    handlerFolder = settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers"
-    trustFile = settings["LEADPIPE_TRUST"]
+    budgets = Budgets(environment)
+    handlers = HandlerSource(
+      folder: settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers",
+      trustFile: settings["LEADPIPE_TRUST"],
+      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets)
     trust = try TrustFile.entries(settings)
-    modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
     spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(
       processes: settings.number("LEADPIPE_STREAM_PROCESSES", default: 2),
       window: settings.number("LEADPIPE_STREAM_WINDOW", default: 64),
-      waiting: settings.number("LEADPIPE_STREAM_QUEUE", default: 256),
+      queue: settings.number("LEADPIPE_STREAM_QUEUE", default: 256),
       longestWait: .milliseconds(settings.number("LEADPIPE_QUEUE_MS", default: 1000)),
       requests: settings.number("LEADPIPE_STREAM_REQUESTS", default: 100_000),
       age: .seconds(60 * settings.number("LEADPIPE_STREAM_MINUTES", default: 10)))
     let concurrency = settings.number("LEADPIPE_CONCURRENCY", default: 16)
     admission = AdmissionLimits(
-      places: concurrency, placesOfOne: settings.number("LEADPIPE_HANDLER_CONCURRENCY", default: concurrency),
-      waitingOfOne: settings.number("LEADPIPE_QUEUE", default: 256),
+      slots: concurrency, slotsPerHandler: settings.number("LEADPIPE_HANDLER_CONCURRENCY", default: concurrency),
+      queuePerHandler: settings.number("LEADPIPE_QUEUE", default: 256),
       longestWait: .milliseconds(settings.number("LEADPIPE_QUEUE_MS", default: 1000)))
     operations = settings["LEADPIPE_OPERATIONS"].flatMap { OperationsAddress($0) }.map { address in
       switch address {
@@ -61,7 +62,6 @@ struct GatewaySettings: Sendable {
     let slowest = settings["LEADPIPE_SLOW_MS"] == "off" ? 0 : settings.number("LEADPIPE_SLOW_MS", default: 1000)
     slow = slowest > 0 ? .milliseconds(slowest) : nil
     clientConnections = settings.number("LEADPIPE_CLIENT_CONNECTIONS", default: 256)
-    budgets = Budgets(environment)
     limits = Dictionary(
       uniqueKeysWithValues: RateClass.allCases.compactMap { rateClass in
         rateClass.limit(settings[rateClass.settingName]).map { (rateClass, $0) }
@@ -71,20 +71,15 @@ struct GatewaySettings: Sendable {
     origins = [site].compactMap { $0 } + (settings["ALLOWED_ORIGINS"].flatMap { WebOrigin.list($0) } ?? [])
   }
 
-  /// What the trust file says now.
-  func trustAgain() throws(Problem) -> [String: Trusted] {
-    try trustFile.map { path throws(Problem) in try TrustFile(path: path).entries } ?? [:]
-  }
-
-  /// For the operator: no secret is among them.
+  /// The settings for the operator, without secrets.
   var document: JSON {
     [
       "address": .string(address.text()), "operations": operations.map { .string($0.text()) } ?? .null,
-      "handlers": .string(handlerFolder), "trust": trustFile.map { .string($0) } ?? .null,
-      "concurrency": JSON(admission.places), "handlerConcurrency": JSON(admission.placesOfOne),
-      "queue": JSON(admission.waitingOfOne), "queueMs": JSON(admission.longestWait.milliseconds),
+      "handlers": .string(handlers.folder), "trust": handlers.trustFile.map { .string($0) } ?? .null,
+      "concurrency": JSON(admission.slots), "handlerConcurrency": JSON(admission.slotsPerHandler),
+      "queue": JSON(admission.queuePerHandler), "queueMs": JSON(admission.longestWait.milliseconds),
       "warmSpares": JSON(spares), "streamProcesses": JSON(stream.processes), "streamWindow": JSON(stream.window),
-      "streamQueue": JSON(stream.waiting), "slowMs": JSON(slow?.milliseconds ?? 0),
+      "streamQueue": JSON(stream.queue), "slowMs": JSON(slow?.milliseconds ?? 0),
       "clientConnections": JSON(clientConnections), "requestLine": JSON(budgets.requestLine),
       "headers": JSON(budgets.headers), "headerMs": JSON(budgets.headerMs),
       "bodyMs": JSON(budgets.bodyMs), "body": JSON(budgets.body),
@@ -112,7 +107,7 @@ struct GatewaySettings: Sendable {
     ] + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
 
-  /// The folder that this executable lies in, whatever it was called by.
+  /// The folder of this executable, whatever path or name started it.
   private static var folderOfThisProgram: String {
     var buffer = [UInt8](repeating: UInt8(0), count: Int(PATH_MAX))
     let count = readlink("/proc/self/exe", &buffer, buffer.count)

@@ -1,8 +1,7 @@
 import Contract
-import Glibc
 import Logging
 
-/// What the libraries log, from warnings on, in our own log.
+/// Writes warnings and errors of the libraries to the gateway's log.
 struct LibraryLog: LogHandler {
   let log: Log
   var metadata: Logger.Metadata = [:]
@@ -16,18 +15,5 @@ struct LibraryLog: LogHandler {
 
   func log(event: LogEvent) {
     if event.level >= .error { log.error("\(event.message)") } else { log.warn("\(event.message)") }
-  }
-}
-
-/// How many descriptors this process may have.
-enum Descriptors {
-  /// Raises the limit as far as the system allows, and returns how many connections that leaves.
-  static func raise(reserved: Int) -> Int {
-    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    var limit = rlimit()
-    guard getrlimit(resource, &limit) == 0 else { return 256 }
-    limit.rlim_cur = min(limit.rlim_max, 16_384)
-    setrlimit(resource, &limit)
-    return max(64, Int(limit.rlim_cur) - reserved)
   }
 }

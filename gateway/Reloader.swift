@@ -4,43 +4,36 @@ import NIOPosix
 import ServiceLifecycle
 import UnixSignals
 
-/// Re-reads the handlers at SIGHUP, and knows first that the gateway is to stop.
+/// Reads the handlers again at SIGHUP. It is also the first service that learns of a stop.
 struct Reloader: Service {
-  /// SIGHUP, from before the first request on.
+  /// SIGHUP, handled from before the first request.
   let signals: UnixSignalsSequence
-  let settings: GatewaySettings
-  let processes: Processes
-  let handlers: CurrentHandlers
-  let health: Health
+  let source: HandlerSource
+  let processes: EndpointProcesses
+  let endpoints: CurrentEndpoints
+  let readiness: Readiness
   let metrics: Metrics
   let log: Log
 
   func run() async throws {
     for await _ in signals.cancelOnGracefulShutdown() { await reload() }
-    health.phase = .draining
-    processes.endListening()
+    readiness.phase = .draining
+    processes.closeFeeds()
   }
 
-  /// New requests get the new set from one moment to the next. A set that is faulty changes nothing.
+  /// Replaces the endpoints at once for all new requests. Faulty handlers change nothing.
   private func reload() async {
     do {
-      let set = try await NIOThreadPool.singleton.runIfActive { try lookAgain() }
+      let set = try await NIOThreadPool.singleton.runIfActive {
+        try processes.endpoints(of: try source.readAgain(), after: endpoints.set)
+      }
       processes.keep(set)
-      handlers.set = set
+      endpoints.set = set
       metrics.reloaded(true)
       log.info("Handlers read again", ["handlers": String(set.endpoints.count), "routes": String(set.routes.count)])
     } catch {
       metrics.reloaded(false)
       log.error("The handlers stay as they were: \((error as? Problem)?.detail ?? "\(error)")")
     }
-  }
-
-  private func lookAgain() throws(Problem) -> HandlerSet {
-    let trust: [String: Trusted]
-    do throws(Problem) { trust = try settings.trustAgain() } catch {
-      throw Problem(.misconfigured, "LEADPIPE_TRUST \(error.detail)")
-    }
-    let found = try HandlerSet.look(settings, trust: trust)
-    return try processes.set(of: found, after: handlers.set)
   }
 }

@@ -1,4 +1,4 @@
-extension Gateway {
+extension GatewayProgram {
   /// What `gateway --help` prints: every setting that the gateway reads or gives to a handler, with its default in brackets.
   static let usage = """
     usage: gateway [--check]

@@ -1,5 +1,6 @@
-/// The gateway: HTTP in, one handler process per request out.
+/// The gateway: HTTP in, handler processes out. By default our own handlers run in long-lived processes, and others in a new
+/// process for each request.
 import Contract
 import Glibc
 
-exit(await Gateway.main(arguments: CommandLine.arguments, environment: processEnvironment()))
+exit(await GatewayProgram.main(arguments: CommandLine.arguments, environment: processEnvironment()))

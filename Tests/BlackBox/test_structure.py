@@ -121,6 +121,22 @@ def test_the_gateway_knows_no_lead():
         assert not re.search(r"\b(customerName|customerPhone|leadScore|conversation_id|lead_events)\b", code(path)), path
 
 
+# From the lowest folder of the gateway to the highest. A file may use the types of its own folder and of lower ones.
+GATEWAY_FOLDERS = ["limits", "processes", "processes/oneshot", "processes/warm", "processes/stream", "live", "routing", "operations", "http", "."]
+DECLARATION = re.compile(r"^(?:final )?(?:struct|class|enum|actor|protocol) (\w+)", re.MULTILINE)
+
+
+def test_the_folders_of_the_gateway_use_each_other_one_way():
+    folders = {path: path.parent.relative_to(REPO / "gateway").as_posix() for path in sources("gateway")}
+    assert set(folders.values()) == set(GATEWAY_FOLDERS)
+    homes = {name: folder for path, folder in folders.items() for name in DECLARATION.findall(path.read_text())}
+    assert homes["QueueLimit"] == "limits" and homes["HTTPConnection"] == "http"
+    for path, folder in folders.items():
+        lower = GATEWAY_FOLDERS[:GATEWAY_FOLDERS.index(folder) + 1]
+        used = {name for name in re.findall(r"\b[A-Z]\w+", code(path)) if name in homes and homes[name] not in lower}
+        assert not used, f"{path} uses {used}"
+
+
 # ── The folder handlers/, Package.swift, the trust table and --describe ──
 
 def package():

@@ -21,7 +21,7 @@ struct Answer: Sendable {
   subscript(name: String) -> String? { headers.first { $0.name == name }?.value }
 }
 
-/// A connection that sends exactly what it is told to.
+/// A connection that sends exactly the bytes it is given.
 struct Client: Sendable {
   private let socket: Int32
 
@@ -52,7 +52,7 @@ struct Client: Sendable {
     }
   }
 
-  /// Everything until the other side closes, or `text` has come `times` times, or no byte came for 20 seconds.
+  /// Reads until the gateway closes, `text` has come `times` times, or no byte has come for 20 seconds.
   func receive(until text: String? = nil, times: Int = 1) async -> String {
     let result = try? await threads.runIfActive {
       var limit = timeval(tv_sec: 20, tv_usec: 0)
@@ -83,7 +83,7 @@ extension RunningGateway {
     return await raw(head.joined(separator: "\r\n") + "\r\n\r\n" + (body ?? ""))
   }
 
-  /// Sends `text` as it stands, and reads until the gateway closes.
+  /// Sends `text` unchanged, and reads until the gateway closes.
   func raw(_ text: String) async -> Answer {
     let client = Client(port: port)
     defer { client.end() }

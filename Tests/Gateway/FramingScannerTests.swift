@@ -2,25 +2,25 @@ import Testing
 
 @testable import gateway
 
-/// Bytes in, verdict out; no channel. Every text is also fed byte by byte, which must make no difference.
-@Suite("What is HTTP that everybody reads alike") struct FramingScannerTests {
+/// The scanner without a channel. Every text is also fed byte by byte, which must make no difference.
+@Suite("Which bytes are strict HTTP") struct FramingScannerTests {
   private func scan(_ bytes: [UInt8], by size: Int) -> FramingScanner {
     var scanner = FramingScanner()
     var rest = bytes[...]
-    while !rest.isEmpty, scanner.fault == nil {
+    while !rest.isEmpty, scanner.violation == nil {
       let part = rest.prefix(size)
       let good = scanner.feed(part)
-      #expect(good == part.count || scanner.fault != nil)
+      #expect(good == part.count || scanner.violation != nil)
       rest = rest.dropFirst(part.count)
     }
     return scanner
   }
 
-  private func fault(_ text: String) -> FramingScanner.Fault? {
+  private func violation(_ text: String) -> FramingScanner.Violation? {
     let bytes = Array(text.utf8)
-    let whole = scan(bytes, by: max(1, bytes.count)).fault
-    #expect(scan(bytes, by: 1).fault == whole)
-    #expect(scan(bytes, by: 7).fault == whole)
+    let whole = scan(bytes, by: max(1, bytes.count)).violation
+    #expect(scan(bytes, by: 1).violation == whole)
+    #expect(scan(bytes, by: 7).violation == whole)
     return whole
   }
 
@@ -45,7 +45,7 @@ import Testing
   ]
 
   @Test("passes what is in order, and knows that it is over", arguments: good) func passes(_ text: String) {
-    #expect(fault(text) == nil)
+    #expect(violation(text) == nil)
     let scanner = scan(Array(text.utf8), by: 1000)
     #expect(!scanner.isInHead && scanner.lineBytes == 0)
   }
@@ -96,26 +96,26 @@ import Testing
     ].map { chunked + $0 }
 
   @Test("refuses what two readers could read differently", arguments: malformed) func refuses(_ text: String) {
-    guard case .malformed = fault(text) else {
-      Issue.record("\(text.debugDescription) is \(String(describing: fault(text)))")
+    guard case .malformed = violation(text) else {
+      Issue.record("\(text.debugDescription) is \(String(describing: violation(text)))")
       return
     }
   }
 
   @Test func knowsItsLimits() {
-    #expect(fault("GET /\(String(repeating: "a", count: 8192 - 15)) HTTP/1.1\r\n") == .lineTooLong)
-    #expect(fault("GET / HTTP/1.1\r\n\(String(repeating: "A: b\r\n", count: 101))\r\n") == .headersTooLarge)
-    #expect(fault("GET / HTTP/1.1\r\nA: \(String(repeating: "a", count: 16_384 - 2))") == .headersTooLarge)
+    #expect(violation("GET /\(String(repeating: "a", count: 8192 - 15)) HTTP/1.1\r\n") == .lineTooLong)
+    #expect(violation("GET / HTTP/1.1\r\n\(String(repeating: "A: b\r\n", count: 101))\r\n") == .headersTooLarge)
+    #expect(violation("GET / HTTP/1.1\r\nA: \(String(repeating: "a", count: 16_384 - 2))") == .headersTooLarge)
     #expect(
-      fault("GET / HTTP/1.1\r\n\(String(repeating: "A: \(String(repeating: "a", count: 500))\r\n", count: 33))")
+      violation("GET / HTTP/1.1\r\n\(String(repeating: "A: \(String(repeating: "a", count: 500))\r\n", count: 33))")
         == .headersTooLarge)
-    #expect(fault(Self.chunked + "0\r\n" + String(repeating: "A: b\r\n", count: 101)) == .headersTooLarge)
+    #expect(violation(Self.chunked + "0\r\n" + String(repeating: "A: b\r\n", count: 101)) == .headersTooLarge)
   }
 
   @Test("a method that no route has is told with its target") func methods() {
-    #expect(fault("BREW /pot HTTP/1.1\r\n") == .unknownMethod("BREW", target: "/pot"))
-    #expect(fault("CONNECT a:80 HTTP/1.1\r\n") == .unknownMethod("CONNECT", target: "a:80"))
-    #expect(fault("M-SEARCH * HTTP/1.1\r\n") == .unknownMethod("M-SEARCH", target: "*"))
+    #expect(violation("BREW /pot HTTP/1.1\r\n") == .unknownMethod("BREW", target: "/pot"))
+    #expect(violation("CONNECT a:80 HTTP/1.1\r\n") == .unknownMethod("CONNECT", target: "a:80"))
+    #expect(violation("M-SEARCH * HTTP/1.1\r\n") == .unknownMethod("M-SEARCH", target: "*"))
   }
 
   @Test("holds back a request line until it is whole, and says what it may pass on") func lines() {
@@ -123,7 +123,7 @@ import Testing
     #expect(scanner.feed(Array("\r\nGET /".utf8)) == 7 && scanner.lineBytes == 7 && scanner.isInHead)
     #expect(scanner.feed(Array(" HTTP/1.1\r\nHost".utf8)) == 15 && scanner.lineBytes == 0 && scanner.isInHead)
     #expect(scanner.feed(Array(": a\r\n\r\nGET / HTTP/9.9\r\n".utf8)) == 22 && scanner.lineBytes == 15)
-    #expect(scanner.fault == .malformed("the protocol must be HTTP/1.1 or HTTP/1.0"))
+    #expect(scanner.violation == .malformed("the protocol must be HTTP/1.1 or HTTP/1.0"))
   }
 
   @Test("says nothing of random bytes but good or bad, however they are cut", arguments: 0..<20) func random(
@@ -135,7 +135,7 @@ import Testing
       "Transfer-Encoding: chunked\r\n", "3\r\n", "abc", "0\r\n", ":", " ", "\0", "POST /a HTTP/1.0\r\n", ";x",
     ]
     for _ in 0..<2000 {
-      _ = fault(
+      _ = violation(
         (0..<Int.random(in: 1...14, using: &random)).map { _ in pieces.randomElement(using: &random) ?? "" }.joined())
     }
   }

@@ -3,7 +3,7 @@ import Host
 import Testing
 import Wire
 
-/// What a client may send, and what it gets.
+/// What a client may send over HTTP, and the replies.
 @Suite struct HTTPTests {
   private static let hello = Script(
     "hello", ("GET", "/hello"), ("POST", "/hello"),
@@ -29,7 +29,7 @@ import Wire
     #expect(await gateway.logged("[INFO] Gateway stopped"))
   }
 
-  @Test func refusesWhatIsNoRequest() async throws {
+  @Test func refusesMalformedRequests() async throws {
     let gateway = try await RunningGateway.start([Self.hello])
     let host = "Host: a\r\n"
     let json = "Content-Type: application/json\r\n"
@@ -80,12 +80,12 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func boundsTheBody() async throws {
+  @Test func limitsTheBody() async throws {
     var small = Self.hello
     small.bodyLimit = 1000
     let gateway = try await RunningGateway.start([small, .echo])
     let host = "Host: a\r\nContent-Type: application/json\r\n"
-    // Refused before the body comes, and without a word that it may come.
+    // It is refused before the body is sent, and without 100 Continue.
     let announced = await gateway.raw(
       "POST /hello HTTP/1.1\r\n\(host)Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n")
     #expect(announced.status == 413 && announced["connection"] == "close")
@@ -95,7 +95,7 @@ import Wire
     #expect(await gateway.raw(chunked + chunk + "1\r\nb\r\n0\r\n\r\n").status == 413)
     let endless = String(repeating: chunk, count: 3000)
     #expect(await gateway.raw(chunked + endless).status == 413)
-    // The gateway's own limit, where a description asks for more.
+    // The gateway's own limit holds where a description asks for more.
     #expect(await gateway.ask("POST", "/echo/1", body: String(repeating: "b", count: 262_145)).status == 413)
     #expect(await gateway.ask("POST", "/echo/1", body: String(repeating: "b", count: 262_144)).status == 200)
 
@@ -108,7 +108,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func waitsOnlySoLong() async throws {
+  @Test func headAndBodyHaveTimeLimits() async throws {
     let gateway = try await RunningGateway.start([Self.hello])
     let start = ContinuousClock.now
     async let silent = gateway.raw("")
@@ -124,7 +124,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func waitsLongerWhereItIsTold() async throws {
+  @Test func theHeadTimeIsASetting() async throws {
     let gateway = try await RunningGateway.start(
       [Self.hello], ["LEADPIPE_HEADER_MS": "20000", "LEADPIPE_BODY_MS": "25000"])
     let (head, body) = (Client(port: gateway.port), Client(port: gateway.port))
@@ -174,7 +174,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func answersAClientThatHasSentItsLast() async throws {
+  @Test func answersAClientThatHasClosedItsOutput() async throws {
     let gateway = try await RunningGateway.start([Script("slow", run: "sleep 0.3; echo '{\"statusCode\":200}'")])
     let start = ContinuousClock.now
     let client = Client(port: gateway.port)
@@ -186,7 +186,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aClientThatGoesAwayLeavesNothing() async throws {
+  @Test func aClientThatDisconnectsLeavesNoProcessAndNoDescriptor() async throws {
     let gateway = try await RunningGateway.start([
       Script("slow", run: "cat > /dev/null; sleep 0.3; echo '{}'"), Self.hello,
     ])

@@ -32,7 +32,7 @@ import Testing
     #expect { try head([host, ("expect", "a miracle")]) } throws: { ($0 as? Problem)?.kind == .expectationFailed }
   }
 
-  @Test func passesOnWhatIsTheHandlers() throws {
+  @Test func passesOnTheHandlersHeaders() throws {
     let fields = [
       ("Host", "example.com:80"), ("X-A", "1"), ("x-a", "2"), ("Proxy", "p"), ("X_A", "3"), ("TE", "trailers"),
       ("Connection", "close, X-Hop, X-Forwarded-For"), ("X-Hop", "4"), ("Content-Length", "3"),

@@ -6,14 +6,14 @@ import Synchronization
 import Testing
 import Wire
 
-/// Threads for what blocks: the tests' own are few.
+/// Threads for calls that block: the tests' own threads are few.
 let threads: NIOThreadPool = {
   let pool = NIOThreadPool(numberOfThreads: 96)
   pool.start()
   return pool
 }()
 
-/// A handler made of shell lines, with what it says of itself.
+/// A handler made of shell lines, with its description.
 struct Script {
   let name: String
   var routes: [(String, String)]
@@ -53,13 +53,13 @@ struct Script {
       """, mode: 0o755)
   }
 
-  /// How a `sleep` that it has started would appear among the processes; its number is no other script's.
+  /// The command line of a `sleep` that the script starts. Each script uses another number.
   var sleepers: String {
     let number = lines.split { $0 == " " || $0 == ";" }.first { $0.hasPrefix("608") } ?? "608.."
     return "sleep\u{0}\(number)"
   }
 
-  /// Answers with the envelope it was given.
+  /// Replies with the envelope.
   static let echo = Script(
     "echo", ("POST", "/echo/{id}"), ("GET", "/echo"),
     run: #"printf '{"statusCode":200,"cookies":["a=1","b=2"],"isBase64Encoded":true,"body":"%s"}' "$(base64 -w0)""#)
@@ -87,22 +87,21 @@ func remove(_ folder: String) throws {
   close(rm.output)
 }
 
-/// The built gateway, running on a port that the system chose, with handlers of its own.
+/// The built gateway with its own handlers, on a port that the system chose.
 final class RunningGateway: Sendable {
   let child: Child
   let port: Int
   let folder: String
   private let log: Mutex<String>
 
-  /// Starts it and waits until it listens.
-  /// With `inItsFolder` the scripts may read and write in the gateway's folder.
+  /// Starts the gateway and waits until it listens. With `inItsFolder` the scripts may read and write in its folder.
   static func start(
     _ scripts: [Script], _ settings: [String: String] = [:], inItsFolder: Bool = false
   ) async throws -> RunningGateway {
     let folder = temporaryFolder()
     mkdir(folder + "/handlers", 0o700)
     for script in scripts { script.write(to: folder + "/handlers") }
-    // Limits are a matter for the tests about them.
+    // Only the tests of rate limits use them.
     var environment = ["PORT": "0", "LEADPIPE_HANDLERS": folder + "/handlers", "RATE_LIMIT_DEFAULT": "off"]
       .merging(settings) { $1 }
     if inItsFolder {
@@ -117,7 +116,7 @@ final class RunningGateway: Sendable {
     var buffer = [UInt8](repeating: 0, count: 4096)
     let count = readlink("/proc/self/exe", &buffer, buffer.count)
     let path = String(decoding: buffer.prefix(count), as: UTF8.self)
-    // Found beside the tests; where a helper program runs these, by the folder that they were built in.
+    // It lies beside the test program; where another program runs the tests, it is found by the folder of the build.
     let beside = path.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/gateway"
     return access(beside, X_OK) == 0 ? beside : Bundle.folder + "/gateway"
   }
@@ -135,7 +134,7 @@ final class RunningGateway: Sendable {
     }
   }
 
-  /// What it has logged until now, line by line, without the times that they begin with.
+  /// The lines that it has logged until now, without the times at their beginning.
   var lines: [String] {
     log.withLock { $0 }.split(separator: "\n").map { line in
       let isTimed = Instant(iso8601: String(line.prefix(24))) != nil
@@ -143,12 +142,12 @@ final class RunningGateway: Sendable {
     }
   }
 
-  /// Waits until it has logged a line that holds `text`.
+  /// Waits until it has logged a line with `text`.
   func logged(_ text: String) async -> Bool {
     await eventually { lines.contains { $0.contains(text) } }
   }
 
-  /// Its children, zombies too.
+  /// The number of its child processes, with zombies.
   var children: Int { numbered("/proc").count { (try? parent(of: $0)) == child.pid } }
 
   /// The child that runs the handler of this name.
@@ -165,7 +164,7 @@ final class RunningGateway: Sendable {
     return fields.flatMap { $0.count > 1 ? Int32($0[1]) : nil }
   }
 
-  /// Tells it to stop; its exit status.
+  /// Tells it to stop. Returns its exit status.
   func stop(by signal: Int32 = SIGTERM) async throws -> Termination? {
     kill(child.pid, signal)
     let child = child
@@ -177,7 +176,7 @@ final class RunningGateway: Sendable {
   }
 }
 
-/// Runs the gateway where it must refuse to start: its exit status and what it wrote.
+/// Runs the gateway where it must refuse to start. Returns its exit status and its stderr.
 func refusedStart(_ environment: [String: String]) async throws -> (Termination?, String) {
   try await threads.runIfActive {
     let child = try Child.spawn(RunningGateway.program, environment: environment, pipesError: true)
@@ -213,7 +212,7 @@ func numbered(_ path: String) -> [Int] {
   return numbers
 }
 
-/// Whether something becomes true within five seconds.
+/// Whether a condition becomes true within five seconds.
 func eventually(_ isTrue: () -> Bool) async -> Bool {
   for _ in 0..<250 {
     if isTrue() { return true }
@@ -222,7 +221,7 @@ func eventually(_ isTrue: () -> Bool) async -> Bool {
   return false
 }
 
-/// Whether soon no process has `word` on its command line.
+/// Whether within five seconds no process has `word` on its command line.
 func areGone(_ word: String) async -> Bool {
   await eventually { !numbered("/proc").contains { readFile("/proc/\($0)/cmdline").contains(word) } }
 }

@@ -1,0 +1,127 @@
+import Contract
+import Glibc
+import Host
+import HummingbirdCore
+import Limits
+import Logging
+import NIOCore
+import NIOPosix
+import ServiceLifecycle
+import UnixSignals
+
+/// The program: makes all parts of the gateway from its settings, and runs them until it is told to stop.
+enum GatewayProgram {
+  /// Returns the exit status: 0, 64 for wrong arguments, 75 when the address is taken, 78 for wrong settings.
+  static func main(arguments: [String], environment: [String: String]) async -> Int32 {
+    let words = Array(arguments.dropFirst())
+    guard words.isEmpty || words == ["--check"] else {
+      let isHelp = words == ["--help"]
+      let text = Array(usage.utf8)
+      _ = write(isHelp ? 1 : 2, text, text.count)
+      return isHelp ? 0 : 64
+    }
+    beginService(environment)
+    let log = Log(environment)
+    signal(SIGPIPE, SIG_IGN)
+    // Ignored until `Reloader` handles it.
+    signal(SIGHUP, SIG_IGN)
+    do throws(Problem) {
+      let settings = try GatewaySettings(environment)
+      let handlers = try settings.handlers.read(trust: settings.trust)
+      guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
+      let processes = EndpointProcesses(
+        modes: settings.handlers.modes, admission: settings.admission, spares: settings.spares,
+        stream: settings.stream,
+        context: ProcessContext(
+          budgets: settings.budgets, environment: environment, stop: stop, statistics: ProcessStatistics(), log: log))
+      let endpoints = try processes.endpoints(of: handlers)
+      if words == ["--check"] {
+        await processes.shutDown()
+        return 0
+      }
+      reportConfinement(log)
+      if handlers.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlers.folder]) }
+      processes.keep(endpoints)
+      let status = await serve(settings, processes, CurrentEndpoints(endpoints), log)
+      await processes.shutDown()
+      if status == 0 { log.info("Gateway stopped") }
+      return status
+    } catch {
+      for detail in error.details { log.error("\(detail.path) \(detail.message)") }
+      if error.details.isEmpty { log.error(error.detail) }
+      return error.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: error.kind.status)
+    }
+  }
+
+  /// Serves until told to stop. Returns the exit status.
+  private static func serve(
+    _ settings: GatewaySettings, _ processes: EndpointProcesses, _ endpoints: CurrentEndpoints, _ log: Log
+  ) async -> Int32 {
+    let metrics = Metrics()
+    let readiness = Readiness()
+    let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
+    let pooled = 6 * settings.stream.processes + 3 * settings.spares
+    let connections = raiseDescriptorLimit(reserved: 64 + 8 * settings.admission.slots + 16 * pooled)
+    let dispatcher = RequestDispatcher(
+      endpoints: endpoints,
+      connections: ClientConnections(proxies: settings.proxies, limit: settings.clientConnections, log: log),
+      rateLimits: ClientRateLimits(settings.limits), cors: CORSPolicy(origins: settings.origins),
+      budgets: settings.budgets, metrics: metrics, readiness: readiness, slow: settings.slow, log: log,
+      overloadLog: OverloadLog(log: log, metrics: metrics),
+      refusalDelay: RefusalDelay(time: settings.stream.longestWait))
+    let clients = ListeningService(
+      address: settings.address, setup: HTTPListener(dispatcher: dispatcher), connections: connections, logger: logger
+    ) { address in
+      readiness.phase = .listening
+      log.info("Gateway listening", ["address": address])
+    }
+    let reloader = Reloader(
+      signals: await UnixSignalsSequence(trapping: .sighup), source: settings.handlers, processes: processes,
+      endpoints: endpoints, readiness: readiness, metrics: metrics, log: log)
+    // They are stopped from the last to the first, so that the operator's pages are there while the others stop.
+    var services = [
+      ServiceGroupConfiguration.ServiceConfiguration(
+        service: clients, successTerminationBehavior: .gracefullyShutdownGroup), .init(service: reloader),
+    ]
+    if let address = settings.operations {
+      let pages = OperationsPages(
+        settings: settings.document, endpoints: endpoints, processes: processes, metrics: metrics,
+        readiness: readiness)
+      let service = ListeningService(
+        address: address, setup: OperationsListener(pages: pages), connections: 64, logger: logger
+      ) { address in log.info("Operations listening", ["address": address]) }
+      services.insert(.init(service: service), at: 0)
+    }
+    return await run(services, log, logger)
+  }
+
+  private static func run(
+    _ services: [ServiceGroupConfiguration.ServiceConfiguration], _ log: Log, _ logger: Logger
+  ) async -> Int32 {
+    var configuration = ServiceGroupConfiguration(
+      services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+    configuration.maximumGracefulShutdownDuration = .seconds(15)
+    do {
+      try await ServiceGroup(configuration: configuration).run()
+    } catch let error as ListeningError {
+      log.error(error.reason)
+      return ExitStatus.of(status: 503)
+    } catch is CancellationError {
+      // The 15 seconds are over: requests that still run are cut off, and each is logged.
+    } catch {
+      log.error("The server failed: \(error)")
+      return ExitStatus.of(status: 500)
+    }
+    return 0
+  }
+
+  /// Raises the limit of descriptors as far as the system allows. Returns how many are left for connections.
+  private static func raiseDescriptorLimit(reserved: Int) -> Int {
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    var limit = rlimit()
+    guard getrlimit(resource, &limit) == 0 else { return 256 }
+    limit.rlim_cur = min(limit.rlim_max, 16_384)
+    setrlimit(resource, &limit)
+    return max(64, Int(limit.rlim_cur) - reserved)
+  }
+}

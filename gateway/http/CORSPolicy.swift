@@ -1,0 +1,59 @@
+import Contract
+import NIOHTTP1
+
+/// What a page of another origin may do (the Fetch standard's CORS protocol). An origin that is not on the list, byte for byte,
+/// gets no CORS header. This does not protect the server: all other checks are the same for every origin.
+struct CORSPolicy: Sendable {
+  /// How long a browser may remember a preflight, in seconds.
+  private static let maxAge = 600
+  private static let requestHeaders: Set<String> = ["content-type", "idempotency-key", "traceparent", "x-request-id"]
+  /// On admin routes also the headers for keys, conditional changes, live streams and sessions.
+  private static let adminHeaders: Set<String> = [
+    "authorization", "if-match", "last-event-id", "x-admin-api-key", "x-csrf-token",
+  ]
+  private static let exposed = [
+    "idempotency-replayed", "ratelimit", "ratelimit-policy", "retry-after", "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset", "x-request-id",
+  ]
+  private static let adminExposed = ["content-disposition", "etag"]
+
+  let origins: [WebOrigin]
+
+  /// The origin of a request, where it is named once and may read the reply.
+  func allowed(_ headers: HTTPHeaders) -> WebOrigin? {
+    let named = headers["origin"]
+    guard named.count == 1 else { return nil }
+    return origins.first { $0.text.utf8.elementsEqual(named[0].utf8) }
+  }
+
+  /// The headers of a reply to `origin`, beside `Vary: Origin`. Only admin routes take credentials.
+  static func headers(for origin: WebOrigin, access: Description.Access) -> [(String, String)] {
+    let isAdmin = access == .admin
+    return [
+      ("access-control-allow-origin", origin.text),
+      ("access-control-expose-headers", (exposed + (isAdmin ? adminExposed : [])).joined(separator: ", ")),
+    ] + (isAdmin ? [("access-control-allow-credentials", "true")] : [])
+  }
+
+  /// The method that a preflight asks for; nil where the request is not a preflight.
+  static func preflightMethod(_ head: RequestHead) -> String? {
+    guard head.method == "OPTIONS", head.headers["origin"] != nil else { return nil }
+    return head.headers["access-control-request-method"]
+  }
+
+  /// The headers of the reply to a preflight whose origin and method are allowed; nil where it asks for a header that is not.
+  static func preflightHeaders(
+    _ head: RequestHead, methods: [String], access: Description.Access
+  ) -> [String: String]? {
+    let headers = access == .admin ? requestHeaders.union(adminHeaders) : requestHeaders
+    let asked = (head.headers["access-control-request-headers"] ?? "")
+      .split(separator: ",").map { $0.split { $0 == " " || $0 == "\t" }.joined(separator: " ").lowercased() }
+    guard asked.allSatisfy(headers.contains) else { return nil }
+    return [
+      "access-control-allow-methods": methods.joined(separator: ", "),
+      "access-control-allow-headers": headers.sorted().joined(separator: ", "),
+      "access-control-max-age": String(maxAge),
+    ]
+  }
+}

@@ -1,0 +1,273 @@
+import Contract
+import Host
+import Limits
+import NIOCore
+import NIOHTTP1
+import Wire
+
+/// One connection of a client: reads a request to its end, has it answered, writes the reply, and goes on with the next request.
+/// Every step that a client can delay has a time limit.
+final class HTTPConnection: ChannelInboundHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private static let idleTime = TimeAmount.seconds(75)
+  /// After the last reply, for the client to close. A client that is cut off while it sends may never see the reply.
+  private static let lingerTime = TimeAmount.seconds(2)
+  /// Between two comments in a live stream.
+  private static let heartbeat = TimeAmount.seconds(15)
+  /// How long a live stream lasts, in seconds. Then the client must connect again and show its key again. It is random, so that
+  /// not all clients come back together.
+  private static let streamTime: ClosedRange<Int64> = 40...50
+
+  private enum State {
+    /// Waits for a request, or for the rest of its head.
+    case waiting
+    case reading(HTTPExchange, RoutedRequest)
+    case answering
+    case streaming(LiveSubscription, HTTPExchange, until: NIODeadline)
+    case closing
+  }
+
+  private let dispatcher: RequestDispatcher
+  private let headTime: TimeAmount
+  private let bodyTime: TimeAmount
+  private let framing: FramingChannelHandler
+  private var state = State.waiting
+  /// Nil before the connection begins and after it has ended.
+  private var timer: DeadlineTimer?
+  /// The first bytes of a request have come.
+  private var hasBegun = false
+  /// The rest of the head has not come in time.
+  private var isLate = false
+  /// The client sends no more, but may still read.
+  private var inputHasEnded = false
+  /// Read once: a connection that has ended has no address any more.
+  private var peer = TrustedProxies.Peer.unknown
+  private var isCounted = false
+
+  init(dispatcher: RequestDispatcher, framing: FramingChannelHandler) {
+    self.dispatcher = dispatcher
+    headTime = .milliseconds(Int64(dispatcher.budgets.headerMs))
+    bodyTime = .milliseconds(Int64(dispatcher.budgets.bodyMs))
+    self.framing = framing
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    peer = Self.peer(of: context)
+    isCounted = dispatcher.connections.connect(peer)
+    guard isCounted else {
+      state = .closing
+      return context.close(promise: nil)
+    }
+    dispatcher.metrics.connected()
+    timer = DeadlineTimer(context.eventLoop.assumeIsolated(), interval: headTime) { self.timeIsUp(context) }
+    timer?.set(headTime)
+    context.fireChannelActive()
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    if isCounted {
+      dispatcher.connections.disconnect(peer)
+      dispatcher.metrics.disconnected()
+    }
+    timer?.cancel()
+    timer = nil
+    if case .streaming(let subscription, _, _) = state { subscription.end() }
+    state = .closing
+    context.fireChannelInactive()
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    switch (Self.unwrapInboundIn(data), state) {
+    case (.head(let head), .waiting): begin(head, context)
+    case (.body(let part), .reading(let exchange, var request)):
+      guard request.request.message.body.count + part.readableBytes <= request.bodyLimit else {
+        return refuse(RequestDispatcher.tooLarge(request.bodyLimit), exchange, context)
+      }
+      // The state must not hold the body meanwhile, or appending would copy it.
+      state = .answering
+      request.request.message.body += part.readableBytesView
+      state = .reading(exchange, request)
+    case (.end, .reading(let exchange, let request)): answer(request, exchange, context)
+    default: break
+    }
+  }
+
+  private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+    var exchange = HTTPExchange(head)
+    exchange.origin = dispatcher.cors.allowed(head.headers)
+    let keepsAlive = head.isKeepAlive && !head.headers.contains(name: "upgrade")
+    do throws(Problem) {
+      let checked = try RequestHead(head)
+      exchange.keepsAlive = keepsAlive && !checked.hasBody
+      switch try dispatcher.receive(checked, from: peer, &exchange) {
+      case .answered(let reply): write(GatewayReply(reply: reply), exchange, context)
+      case .read(let request):
+        exchange.keepsAlive = keepsAlive
+        state = .reading(exchange, request)
+        if request.hasBody { timer?.set(bodyTime) }
+        if request.hasBody, request.expectsContinue {
+          let go = HTTPResponseHead(version: .http1_1, status: .continue)
+          context.writeAndFlush(Self.wrapOutboundOut(.head(go)), promise: nil)
+        }
+      }
+    } catch {
+      if error.kind != .notFound && error.kind != .tooManyRequests { exchange.keepsAlive = false }
+      write(GatewayReply(reply: error.reply(requestID: exchange.requestID)), exchange, context)
+    }
+  }
+
+  private static func peer(of context: ChannelHandlerContext) -> TrustedProxies.Peer {
+    switch context.remoteAddress {
+    case .unixDomainSocket: .unixSocket
+    case let address?: address.ipAddress.flatMap { ClientAddress($0) }.map { .address($0) } ?? .unknown
+    case nil: .unknown
+    }
+  }
+
+  private func answer(_ request: RoutedRequest, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    state = .answering
+    timer?.clear()
+    dispatcher.answer(request, on: context.eventLoop).assumeIsolated().whenSuccess { answer in
+      self.write(answer, exchange, context)
+    }
+  }
+
+  private func refuse(_ problem: Problem, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    var exchange = exchange
+    exchange.keepsAlive = false
+    write(GatewayReply(reply: problem.reply(requestID: exchange.requestID)), exchange, context)
+  }
+
+  // MARK: - Replies
+
+  /// Writes the reply, then waits for the next request or closes.
+  private func write(_ answer: GatewayReply, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    dispatcher.record(exchange, answer)
+    guard context.channel.isActive else {
+      answer.subscription?.end()
+      return
+    }
+    var exchange = exchange
+    if let quota = answer.quota { exchange.quota = quota }
+    if let subscription = answer.subscription { return stream(subscription, answer.reply, exchange, context) }
+    if inputHasEnded { exchange.keepsAlive = false }
+    let bytes = exchange.body(of: answer.reply)
+    context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
+    if !bytes.isEmpty {
+      context.write(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
+    }
+    end(exchange, context)
+  }
+
+  /// Ends the reply that is being written.
+  private func end(_ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    // The next request may already wait in the pipeline: then it comes during this write.
+    state = exchange.keepsAlive ? .waiting : .closing
+    hasBegun = framing.isInHead
+    timer?.set(hasBegun ? headTime : Self.idleTime)
+    let written = context.writeAndFlush(Self.wrapOutboundOut(.end(nil)))
+    written.assumeIsolated().whenComplete { result in
+      guard case .success = result else { return context.close(promise: nil) }
+      guard !exchange.keepsAlive else { return }
+      self.timer?.set(Self.lingerTime)
+      context.close(mode: self.inputHasEnded ? .all : .output, promise: nil)
+    }
+  }
+
+  // MARK: - Live streams
+
+  /// Writes the beginning of a live stream, and keeps it open for its events.
+  private func stream(
+    _ subscription: LiveSubscription, _ reply: Reply, _ exchange: HTTPExchange, _ context: ChannelHandlerContext
+  ) {
+    var exchange = exchange
+    if exchange.isHTTP10 { exchange.keepsAlive = false }
+    context.write(Self.wrapOutboundOut(.head(exchange.head(of: reply, isOpen: true))), promise: nil)
+    context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: reply.body)))), promise: nil)
+    guard let held = subscription.start(context.channel) else { return end(exchange, context) }
+    let end = NIODeadline.now() + .seconds(Int64.random(in: Self.streamTime))
+    state = .streaming(subscription, exchange, until: end)
+    timer?.set(min(Self.heartbeat, end - .now()))
+    if inputHasEnded { return context.close(promise: nil) }
+    if !held.isEmpty { send(ByteBuffer(bytes: held), subscription, context) }
+  }
+
+  private func send(_ bytes: ByteBuffer, _ subscription: LiveSubscription, _ context: ChannelHandlerContext) {
+    context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(bytes)))).whenComplete { _ in
+      subscription.sent(bytes.readableBytes)
+    }
+  }
+
+  private func endStream(
+    _ subscription: LiveSubscription, _ exchange: HTTPExchange, _ context: ChannelHandlerContext
+  ) {
+    subscription.end()
+    end(exchange, context)
+  }
+
+  // MARK: - Events and errors
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    switch (event, state) {
+    case (let events as LiveSubscription.Events, .streaming(let subscription, _, _)):
+      if events.number == subscription.number { send(events.bytes, subscription, context) }
+    case (is LiveSubscription.Ended, .streaming(let subscription, let exchange, _)):
+      endStream(subscription, exchange, context)
+    case (is FramingChannelHandler.RequestBegan, .waiting):
+      hasBegun = true
+      timer?.set(headTime)
+    case (ChannelEvent.inputClosed, .answering): inputHasEnded = true
+    case (ChannelEvent.inputClosed, _): context.close(promise: nil)
+    default: break
+    }
+    context.fireUserInboundEventTriggered(event)
+  }
+
+  /// An error of the parser or the scanner is answered and ends the connection. An error of the socket only ends it.
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    guard error is HTTPParserError else {
+      if case .closing = state { return }
+      return context.close(promise: nil)
+    }
+    let exchange: HTTPExchange
+    switch state {
+    case .waiting: exchange = .unreadable
+    case .reading(let current, _): exchange = current
+    case .answering, .streaming, .closing: return
+    }
+    switch framing.violation {
+    case _ where isLate: refuse(Problem(.timeout, "the head of the request took too long"), exchange, context)
+    case .malformed(let reason): refuse(Problem(.badInput, reason), exchange, context)
+    case .lineTooLong:
+      let limit = dispatcher.budgets.requestLine
+      refuse(Problem(.targetTooLong, "the request line is longer than \(limit) bytes"), exchange, context)
+    case .headersTooLarge:
+      let (fields, limit) = (FramingScanner.fieldLimit, dispatcher.budgets.headers)
+      let problem = Problem(.headersTooLarge, "the headers are more than \(fields) fields or \(limit) bytes")
+      refuse(problem, exchange, context)
+    case .unknownMethod(let method, let target):
+      let reply = dispatcher.refuse(method, target, requestID: exchange.requestID)
+      write(GatewayReply(reply: reply), exchange, context)
+    case nil: refuse(Problem(.badInput, "the request is no valid HTTP"), exchange, context)
+    }
+  }
+
+  private func timeIsUp(_ context: ChannelHandlerContext) {
+    switch state {
+    case .waiting where hasBegun:
+      // NIO's pipelining passes no reply before a head, except after an error of the parser.
+      isLate = true
+      context.pipeline.syncOperations.fireErrorCaught(HTTPParserError.unknown)
+    case .reading(let exchange, _): refuse(Problem(.timeout, "the body took too long"), exchange, context)
+    case .waiting, .closing: context.close(promise: nil)
+    case .streaming(let subscription, let exchange, let end) where end <= .now():
+      endStream(subscription, exchange, context)
+    case .streaming(_, _, let end):
+      context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: ":\n\n")))), promise: nil)
+      timer?.set(min(Self.heartbeat, end - .now()))
+    case .answering: break
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import Contract
+import NIOHTTP1
+import Wire
+
+/// One request and its reply on a connection: what the head of the reply and the access log need to know about the request.
+struct HTTPExchange: Sendable {
+  let method: String
+  let requestID: String
+  /// Whether the client uses HTTP/1.0, where `keep-alive` must be stated.
+  let isHTTP10: Bool
+  /// Whether another request may follow on the connection.
+  var keepsAlive: Bool
+  /// The path of the route. The path of the request may hold anything and is not logged.
+  var route = "-"
+  var handler: String?
+  /// The origin of the page that may read the reply, and the access of the route.
+  var origin: WebOrigin?
+  var access = Description.Access.public
+  /// The rate limit for which the request was counted.
+  var quota: Quota?
+
+  init(_ head: HTTPRequestHead) {
+    method = head.method.rawValue
+    requestID = head.headers.first(name: "x-request-id").flatMap(Request.cleanID) ?? UUIDText.random().text
+    isHTTP10 = head.version == .http1_0
+    keepsAlive = false
+  }
+
+  private init() {
+    method = "-"
+    requestID = UUIDText.random().text
+    isHTTP10 = false
+    keepsAlive = false
+  }
+
+  /// For bytes that are no request.
+  static var unreadable: HTTPExchange { HTTPExchange() }
+
+  /// The status line and the headers. The gateway's own headers replace those of the handler.
+  /// - Parameter isOpen: whether the end of the body is not known yet.
+  func head(of reply: Reply, isOpen: Bool = false) -> HTTPResponseHead {
+    var headers = HTTPHeaders()
+    for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) { headers.add(name: name, value: value) }
+    for cookie in reply.cookies { headers.add(name: "set-cookie", value: cookie) }
+    // A cache must know that another origin gets another reply.
+    let varying = headers[canonicalForm: "vary"].map { $0.lowercased() }
+    if !varying.contains("origin"), !varying.contains("*") { headers.add(name: "vary", value: "Origin") }
+    if let origin { headers.add(contentsOf: CORSPolicy.headers(for: origin, access: access)) }
+    if let quota { headers.add(contentsOf: quota.headers) }
+    headers.replaceOrAdd(name: "x-request-id", value: requestID)
+    headers.replaceOrAdd(name: "date", value: Instant.now.httpDate)
+    if !isOpen, !Self.isBodiless(reply.status) {
+      headers.replaceOrAdd(name: "content-length", value: String(reply.body.count))
+    }
+    if !keepsAlive { headers.replaceOrAdd(name: "connection", value: "close") }
+    if keepsAlive && isHTTP10 { headers.replaceOrAdd(name: "connection", value: "keep-alive") }
+    // HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
+    let version: HTTPVersion = isOpen && isHTTP10 ? .http1_0 : .http1_1
+    return HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: reply.status), headers: headers)
+  }
+
+  /// The bytes that follow the head.
+  func body(of reply: Reply) -> [UInt8] { method == "HEAD" || Self.isBodiless(reply.status) ? [] : reply.body }
+
+  private static func isBodiless(_ status: Int) -> Bool { status == 204 || status == 304 }
+
+  /// Writes one line to the access log, and another where the request took longer than `slow`.
+  func record(_ answer: GatewayReply, slow: Duration?, log: Log) {
+    var log = log.with("requestId", requestID)
+    if let handler { log = log.with("handler", handler) }
+    for field in answer.timing?.logFields ?? [] { log = log.with(field.key, field.value) }
+    let line = "\(method) \(route) \(answer.reply.status)"
+    log.with("bytes", String(body(of: answer.reply).count)).info(line)
+    if let slow, let timing = answer.timing, timing.total > slow {
+      log.warn("Slow: \(line) took \(timing.total.milliseconds) ms")
+    }
+  }
+}
+
+extension Instant {
+  /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+  fileprivate var httpDate: String {
+    let days = milliseconds / 86_400_000
+    let (year, month, day) = Instant.civil(days)
+    let weekdays = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+    let time = iso8601.dropFirst("2026-11-22T".count).prefix("21:00:00".count)
+    return "\(weekdays[days % 7]), \(day < 10 ? "0" : "")\(day) \(months[month - 1]) \(year) \(time) GMT"
+  }
+}

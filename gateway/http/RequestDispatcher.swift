@@ -1,0 +1,122 @@
+import Contract
+import Host
+import Limits
+import NIOCore
+import Wire
+
+/// Gives complete requests to handler processes, and makes the replies. `receive` in RequestIntake.swift comes before it.
+struct RequestDispatcher: Sendable {
+  /// Reply headers that only the gateway sets: a handler may not open its reply to other origins or report rate limits.
+  private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
+
+  let endpoints: CurrentEndpoints
+  let connections: ClientConnections
+  let rateLimits: ClientRateLimits
+  let cors: CORSPolicy
+  let budgets: Budgets
+  let metrics: Metrics
+  let readiness: Readiness
+  /// A request that takes longer is logged as slow; nil where none is.
+  let slow: Duration?
+  let log: Log
+  let overloadLog: OverloadLog
+  let refusalDelay: RefusalDelay
+
+  /// The present routes. A reload does not affect a request that has found its route.
+  var routes: RouteTable<Endpoint> { endpoints.set.routes }
+
+  static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
+
+  /// Has a complete request answered by a handler process. A client that is let in to a live stream gets a subscription.
+  func answer(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
+    guard let feed = request.endpoint.feed else { return ask(request, on: loop) }
+    return subscribe(request, to: feed, on: loop)
+  }
+
+  /// Each 502, 503 and 504 is explained by one log line. Under overload most lines about a 503 are only counted.
+  private func ask(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
+    metrics.started(request.endpoint.handler.description.name)
+    // The process has the body: what waits for the reply need not keep it.
+    var asked = request
+    asked.request.message.body = []
+    return request.endpoint.processes.run(request.request, on: loop).flatMap { result in
+      result.outcome == .refused(.queueIsFull)
+        ? refusalDelay.delay(result, on: loop) : loop.makeSucceededFuture(result)
+    }.map { [asked] result in finish(asked, result) }
+  }
+
+  /// - Parameter earlier: the body of the handler's earlier reply, from whose end it has been asked again.
+  private func subscribe(
+    _ request: RoutedRequest, to feed: LiveFeed, on loop: any EventLoop, after earlier: [UInt8] = []
+  ) -> EventLoopFuture<GatewayReply> {
+    let subscription = feed.register()
+    return ask(request, on: loop).flatMap { answer in
+      var answer = answer
+      let position = FeedPosition(takenFrom: &answer.reply)
+      // Also where the stream ends with this reply: the client continues behind all of it. With another status it asks again.
+      if answer.reply.status == 200 { answer.reply.body = earlier + answer.reply.body }
+      guard let position, request.request.message.method != "HEAD" else {
+        subscription.end()
+        return loop.makeSucceededFuture(answer)
+      }
+      switch subscription.accept(at: position) {
+      case .accepted: answer.subscription = subscription
+      case .full: answer.reply = unavailable("too many listen already", request)
+      case .closed: answer.reply = unavailable("the gateway is stopping", request)
+      case .askAgain:
+        var request = request
+        request.request.message.headers["last-event-id"] = position.cursor
+        return subscribe(request, to: feed, on: loop, after: answer.reply.body)
+      }
+      return loop.makeSucceededFuture(answer)
+    }
+  }
+
+  private func unavailable(_ reason: String, _ request: RoutedRequest) -> Reply {
+    Problem(.unavailable, reason, retryAfter: 5).reply(requestID: request.id)
+  }
+
+  /// Makes the reply of a result, and records the request in the log, the metrics and the rate limits.
+  private func finish(_ request: RoutedRequest, _ result: HandlerResult) -> GatewayReply {
+    let description = request.endpoint.handler.description
+    let log = log.with("requestId", request.id).with("handler", description.name)
+    if result.stderrWasCut { log.warn("A handler's log was cut at \(budgets.errors) bytes") }
+    let (reply, failure) = reply(to: request, result)
+    if let failure { explain(failure, log) }
+    metrics.ended(
+      description.name, result.timing,
+      failure.map { Metrics.LastFailure(at: .now, status: $0.status, reason: $0.reason) })
+    if case .refused = result.outcome { readiness.record(refused: true) } else { readiness.record(refused: false) }
+    var answer = GatewayReply(reply: reply, timing: result.timing)
+    if description.access == .admin,
+      let quota = rateLimits.learn(reply.status, to: request.request.message.headers, of: request.client)
+    {
+      answer.reply = quota.problem.reply(requestID: request.id)
+      answer.quota = quota
+    }
+    return answer
+  }
+
+  private func reply(to request: RoutedRequest, _ result: HandlerResult) -> (Reply, HandlerFailure?) {
+    do throws(HandlerFailure) {
+      var reply = try result.reply()
+      reply.headers = reply.headers.filter { name, _ in !Self.ownHeaders.contains { name.hasPrefix($0) } }
+      return (reply, nil)
+    } catch { return (error.problem.reply(requestID: request.id), error) }
+  }
+
+  private func explain(_ failure: HandlerFailure, _ log: Log) {
+    let line = "\(failure.status): \(failure.reason)"
+    guard failure.status == 503 else { return log.error(line) }
+    overloadLog.line { failure.isExpected ? log.warn(line) : log.error(line) }
+  }
+
+  /// Records a request that was answered, by a handler or by the gateway itself, in the access log and the metrics.
+  func record(_ exchange: HTTPExchange, _ answer: GatewayReply) {
+    exchange.record(answer, slow: slow, log: log)
+    let quota = (answer.quota ?? exchange.quota).flatMap { $0.verdict.isAllowed ? nil : $0 }
+    metrics.answered(
+      method: exchange.method, route: exchange.route, handler: exchange.handler, status: answer.reply.status,
+      rateLimitedBy: quota?.name)
+  }
+}

@@ -1,0 +1,103 @@
+import Contract
+import NIOHTTP1
+import Wire
+
+/// The head of a request, with the checks that need more than single bytes, which `FramingScanner` has checked before.
+struct RequestHead: Sendable {
+  let method: String
+  let target: RequestTarget
+  /// Without the port.
+  let host: String
+  /// Names in lower case, the values of a repeated header joined with ","; without the headers of this connection only.
+  let headers: [String: String]
+  /// The X-Forwarded-For fields in their order, even where `Connection` names them.
+  let forwardedFor: [String]
+  let hasBody: Bool
+  /// Nil where the body comes in chunks.
+  let bodyLength: Int?
+  let expectsContinue: Bool
+
+  init(_ head: HTTPRequestHead) throws(Problem) {
+    method = head.method.rawValue
+    // The parser replaces bytes that are not UTF-8 with U+FFFD.
+    guard head.headers.allSatisfy({ !$0.value.unicodeScalars.contains("\u{FFFD}") }) else {
+      throw Problem(.badInput, "a header is malformed")
+    }
+    guard head.headers["idempotency-key"].count <= 1 else {
+      throw Problem(.badInput, "there must be at most one Idempotency-Key")
+    }
+    target = try RequestTarget(head.uri)
+    host = try Self.host(head, target.authority)
+    let length = head.headers.first(name: "content-length").map { Int(strict: $0.drop { $0 == "0" }) ?? 0 }
+    bodyLength = head.headers.contains(name: "transfer-encoding") ? nil : length ?? 0
+    hasBody = bodyLength != 0
+    expectsContinue = try Self.expectsContinue(head)
+    forwardedFor = head.headers["x-forwarded-for"]
+    headers = Self.passedOn(head.headers)
+  }
+
+  /// Checks that there is exactly one Host in HTTP/1.1 and at most one in HTTP/1.0, and that it holds a host and perhaps a port.
+  private static func host(_ head: HTTPRequestHead, _ authority: String?) throws(Problem) -> String {
+    let hosts = head.headers["host"]
+    guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else {
+      throw Problem(.badInput, "there must be exactly one Host")
+    }
+    for text in hosts + [authority].compactMap({ $0 }) {
+      guard isHost(text) else { throw Problem(.badInput, "the Host is malformed") }
+    }
+    let text = authority ?? hosts.first ?? ""
+    guard let colon = text.lastIndex(of: ":"), text.last != "]" else { return text }
+    return String(text[..<colon])
+  }
+
+  private static func isHost(_ text: String) -> Bool {
+    var name = text[...]
+    if let colon = text.lastIndex(of: ":"), text.last != "]" {
+      let port = text[text.index(after: colon)...]
+      guard port.isEmpty || Int(strictPort: port) != nil else { return false }
+      name = text[..<colon]
+    }
+    if name.hasPrefix("["), name.hasSuffix("]") {
+      return name.dropFirst().dropLast().utf8.allSatisfy { Self.isHex($0) || $0 == 0x3A || $0 == 0x2E }
+    }
+    return name.utf8.allSatisfy {
+      0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "-._~".utf8.contains($0)
+    }
+  }
+
+  private static func isHex(_ byte: UInt8) -> Bool {
+    0x30...0x39 ~= byte || 0x41...0x46 ~= byte || 0x61...0x66 ~= byte
+  }
+
+  private static func expectsContinue(_ head: HTTPRequestHead) throws(Problem) -> Bool {
+    let expectations = head.headers["expect"]
+    if expectations.isEmpty { return false }
+    guard expectations.count == 1, expectations[0].lowercased() == "100-continue" else {
+      throw Problem(.expectationFailed, "only 100-continue can be expected")
+    }
+    return head.version == .http1_1
+  }
+
+  /// Without `Proxy`, which becomes HTTP_PROXY in a CGI program, and without names with `_`, which CGI confuses with `-`.
+  private static func passedOn(_ headers: HTTPHeaders) -> [String: String] {
+    let ofThisConnection = Set(headers[canonicalForm: "connection"].map { $0.lowercased() })
+    var passed: [String: String] = [:]
+    for (name, value) in headers {
+      let name = name.lowercased()
+      if name == "proxy" || name == "expect" || name.utf8.contains(UInt8(ascii: "_")) { continue }
+      if name != "content-length", Header.hopByHop.contains(name) || ofThisConnection.contains(name) { continue }
+      passed[name] = passed[name].map { "\($0),\(value)" } ?? value
+    }
+    return passed
+  }
+}
+
+extension Int {
+  /// A port in digits only, up to 65535.
+  fileprivate init?(strictPort text: Substring) {
+    guard text.utf8.count <= 5, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let port = Int(text), port <= 65_535 else {
+      return nil
+    }
+    self = port
+  }
+}

@@ -1,0 +1,15 @@
+import Contract
+import Limits
+
+/// A request whose route is known, and whose body may be read.
+struct RoutedRequest: Sendable {
+  var request: HandlerRequest
+  let endpoint: Endpoint
+  /// Nil where its address is not known.
+  let client: ClientAddress?
+  let hasBody: Bool
+  let bodyLimit: Int
+  let expectsContinue: Bool
+
+  var id: String { request.message.requestID }
+}

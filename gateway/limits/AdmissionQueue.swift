@@ -1,0 +1,133 @@
+/// How many requests may run in processes of their own at a time.
+struct AdmissionLimits: Sendable, Equatable {
+  /// Slots for all handlers together, and how many of them one handler may use.
+  var slots = 16
+  var slotsPerHandler = 16
+  /// How many requests of one handler may wait, and for how long.
+  var queuePerHandler = 256
+  var longestWait = Duration.seconds(1)
+}
+
+/// Why a request got no process.
+enum AdmissionRefusal: Sendable, Equatable {
+  case queueIsFull
+  case waitedTooLong
+  case isStopping
+
+  /// For the log.
+  var reason: String {
+    switch self {
+    case .queueIsFull: "too many requests wait for this handler"
+    case .waitedTooLong: "no process was free within the longest wait"
+    case .isStopping: "the gateway is stopping"
+    }
+  }
+}
+
+/// Decides which request may start a handler process now, which one waits and which one is refused. It has no clock and no thread.
+struct AdmissionQueue: Sendable {
+  enum Admission: Sendable, Equatable {
+    case admitted
+    /// The request waits until `leave` returns its number, or `giveUp` removes it.
+    case queued(Int)
+    case refused
+  }
+
+  let limits: AdmissionLimits
+  private(set) var running = 0
+  private var runningByHandler: [String: Int] = [:]
+  private var waiting: [(number: Int, handler: String)] = []
+  private var queueLimits: [String: QueueLimit] = [:]
+  private var lastNumber = 0
+
+  init(_ limits: AdmissionLimits) { self.limits = limits }
+
+  func waiting(for handler: String) -> Int { queueLimits[handler]?.count ?? 0 }
+
+  mutating func arrive(_ handler: String, at now: ContinuousClock.Instant) -> Admission {
+    if hasSlot(for: handler) {
+      start(handler, at: now)
+      return .admitted
+    }
+    guard changeLimit(of: handler, { $0.join(at: now) }) else { return .refused }
+    lastNumber += 1
+    waiting.append((lastNumber, handler))
+    return .queued(lastNumber)
+  }
+
+  /// A request has ended. Returns the number of the first waiting request that may run now; it takes the slot.
+  mutating func leave(_ handler: String, at now: ContinuousClock.Instant) -> Int? {
+    running -= 1
+    let left = runningByHandler[handler, default: 0] - 1
+    runningByHandler[handler] = left > 0 ? left : nil
+    guard let index = waiting.firstIndex(where: { hasSlot(for: $0.handler) }) else { return nil }
+    let next = remove(index, at: now)
+    start(next.handler, at: now)
+    return next.number
+  }
+
+  /// Removes a request that has waited long enough. False when it has been admitted meanwhile.
+  mutating func giveUp(_ number: Int, at now: ContinuousClock.Instant) -> Bool {
+    guard let index = waiting.firstIndex(where: { $0.number == number }) else { return false }
+    _ = remove(index, at: now)
+    return true
+  }
+
+  private func hasSlot(for handler: String) -> Bool {
+    running < limits.slots && runningByHandler[handler, default: 0] < limits.slotsPerHandler
+  }
+
+  private mutating func start(_ handler: String, at now: ContinuousClock.Instant) {
+    changeLimit(of: handler) { $0.recordServed(at: now) }
+    running += 1
+    runningByHandler[handler, default: 0] += 1
+  }
+
+  private mutating func remove(_ index: Int, at now: ContinuousClock.Instant) -> (number: Int, handler: String) {
+    let request = waiting.remove(at: index)
+    changeLimit(of: request.handler) { $0.leave(at: now) }
+    return request
+  }
+
+  @discardableResult
+  private mutating func changeLimit<R>(of handler: String, _ body: (inout QueueLimit) -> R) -> R {
+    body(
+      &queueLimits[handler, default: QueueLimit(capacity: limits.queuePerHandler, minimum: limits.slotsPerHandler)])
+  }
+}
+
+/// The admission queue with the requests that wait in it.
+actor AdmissionController {
+  private var queue: AdmissionQueue
+  private let longestWait: Duration
+  private var waiters: [Int: CheckedContinuation<AdmissionRefusal?, Never>] = [:]
+
+  init(_ limits: AdmissionLimits) {
+    queue = AdmissionQueue(limits)
+    longestWait = limits.longestWait
+  }
+
+  func waiting(for handler: String) -> Int { queue.waiting(for: handler) }
+
+  /// Waits for a slot. Nil when the request has one: then `release` must be called. Otherwise the reason for the refusal.
+  func acquire(_ handler: String) async -> AdmissionRefusal? {
+    switch queue.arrive(handler, at: .now) {
+    case .admitted: return nil
+    case .refused: return .queueIsFull
+    case .queued(let number):
+      Task {
+        try? await Task.sleep(for: longestWait)
+        self.giveUp(number)
+      }
+      return await withCheckedContinuation { waiters[number] = $0 }
+    }
+  }
+
+  func release(_ handler: String) {
+    if let number = queue.leave(handler, at: .now) { waiters.removeValue(forKey: number)?.resume(returning: nil) }
+  }
+
+  private func giveUp(_ number: Int) {
+    if queue.giveUp(number, at: .now) { waiters.removeValue(forKey: number)?.resume(returning: .waitedTooLong) }
+  }
+}

@@ -1,0 +1,68 @@
+import Contract
+import Limits
+import Synchronization
+
+/// Finds the client of a request, and limits how many connections each client may have.
+final class ClientConnections: Sendable {
+  private let proxies: TrustedProxies
+  private let log: Log
+  private let limit: Int
+  private let open = Mutex<[RateKey: Int]>([:])
+  private let hasWarnedOfProxy = Atomic(false)
+  private let hasWarnedOfLimit = Atomic(false)
+
+  /// - Parameter limit: how many connections a client may have open. It does not hold for a trusted proxy or for a peer without
+  ///   an address.
+  init(proxies: TrustedProxies, limit: Int, log: Log) {
+    self.proxies = proxies
+    self.limit = limit
+    self.log = log
+  }
+
+  /// Counts a connection that has been opened. False when its client has too many: then it must be closed and is not counted.
+  func connect(_ peer: TrustedProxies.Peer) -> Bool {
+    guard let key = limitedKey(of: peer) else { return true }
+    let isCounted = open.withLock { open in
+      guard open[key, default: 0] < limit else { return false }
+      open[key, default: 0] += 1
+      return true
+    }
+    if !isCounted, !hasWarnedOfLimit.exchange(true, ordering: .relaxed) {
+      log.warn("A client has \(limit) connections open: it gets no more (said once)")
+    }
+    return isCounted
+  }
+
+  /// A connection that was counted has ended.
+  func disconnect(_ peer: TrustedProxies.Peer) {
+    guard let key = limitedKey(of: peer) else { return }
+    open.withLock { open in
+      let left = open[key, default: 1] - 1
+      open[key] = left > 0 ? left : nil
+    }
+  }
+
+  private func limitedKey(of peer: TrustedProxies.Peer) -> RateKey? {
+    guard case .address(let address) = peer, !proxies.trusts(peer) else { return nil }
+    return RateKey(address)
+  }
+
+  /// The address of the client behind `peer`, by the X-Forwarded-For of its request; nil where it is not known.
+  func address(peer: TrustedProxies.Peer, forwardedFor: [String]) -> ClientAddress? {
+    if proxies == TrustedProxies(), !forwardedFor.isEmpty, Self.isLocal(peer),
+      !hasWarnedOfProxy.exchange(true, ordering: .relaxed)
+    {
+      log.warn("A proxy on this machine is not in TRUSTED_PROXIES: all its clients are counted as one")
+    }
+    return proxies.client(peer: peer, forwarded: forwardedFor)
+  }
+
+  private static func isLocal(_ peer: TrustedProxies.Peer) -> Bool {
+    switch peer {
+    case .address(.v4(let address)): address >> 24 == 127
+    case .address(let address): address == .v6(0, 1)
+    case .unixSocket: true
+    case .unknown: false
+    }
+  }
+}

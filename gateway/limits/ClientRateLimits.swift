@@ -1,0 +1,109 @@
+import Contract
+import Limits
+import Synchronization
+import Wire
+
+/// A rate limit as it stood when a request was counted, with the headers that report it.
+struct Quota: Sendable {
+  let name: String
+  let verdict: RateVerdict
+  let at = Instant.now
+
+  /// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), and the older X-RateLimit names;
+  /// X-RateLimit-Reset is in Unix seconds. Each says when the next request is allowed, not when the whole limit is free again.
+  var headers: [(String, String)] {
+    let resetsAt = (at.milliseconds + verdict.resetsIn + 999) / 1000
+    return [
+      ("ratelimit-policy", "\"\(name)\";q=\(verdict.limit.count);w=\(verdict.limit.seconds)"),
+      ("ratelimit", "\"\(name)\";r=\(verdict.remaining);t=\(verdict.resetsInSeconds)"),
+      ("x-ratelimit-limit", String(verdict.limit.count)), ("x-ratelimit-remaining", String(verdict.remaining)),
+      ("x-ratelimit-reset", String(resetsAt)),
+    ]
+  }
+
+  var problem: Problem {
+    Problem(.tooManyRequests, "too many requests; try again later", retryAfter: verdict.resetsInSeconds)
+  }
+}
+
+/// The rate limits of all classes, shared by all connections: a lock and a clock around `ClientLimiter`.
+final class ClientRateLimits: Sendable {
+  private struct State: Sendable {
+    var classes: [RateClass: ClientLimiter]
+    var refusedKeys = ClientLimiter(.refusedKeys)
+    /// Hashes of the keys that a handler has accepted. A key that was only presented is not among them.
+    var acceptedKeys: Set<Int> = []
+  }
+
+  /// Far more than the keys and sessions that an agency has at a time. Old sessions stay until others replace them.
+  private static let acceptedKeysLimit = 1024
+  private let state: Mutex<State>
+  private let start = ContinuousClock.now
+
+  /// The requests of a class without a limit are not counted.
+  init(_ limits: [RateClass: RateLimit]) {
+    state = Mutex(State(classes: limits.mapValues { ClientLimiter($0) }))
+  }
+
+  /// Never goes back.
+  private var now: Int { (ContinuousClock.now - start).milliseconds }
+
+  /// Counts a request with these headers, where its class has a limit. On admin routes each key that was accepted before is
+  /// counted by itself, and an address whose keys were refused too often is refused before its next key is checked. A key that
+  /// was accepted before is not affected: other clients at its address cannot lock it out.
+  func admit(_ headers: [String: String], of client: ClientAddress?, to description: Description) -> Quota? {
+    let rateClass = RateClass(rawValue: description.rateClass) ?? .default
+    let address = RateKey(client)
+    let isAdmin = description.access == .admin
+    let secret = isAdmin ? Self.presentedKey(headers) : nil
+    return state.withLock { state in
+      let now = self.now
+      let known = secret.flatMap { state.acceptedKeys.contains($0) ? RateKey.secret($0) : nil }
+      if isAdmin, known == nil {
+        let verdict = state.refusedKeys.judge(address, at: now)
+        if !verdict.isAllowed { return Quota(name: "refused-keys", verdict: verdict) }
+      }
+      guard let verdict = state.classes[rateClass]?.admit(known ?? address, at: now) else { return nil }
+      return Quota(name: rateClass.rawValue, verdict: verdict)
+    }
+  }
+
+  /// Learns from the reply of an admin route: a key that was accepted is known from then on, and a 401 counts against its
+  /// address. The request must be refused with the quota that this returns: of several guesses that were sent at once, no more
+  /// are answered than the limit allows.
+  func learn(_ status: Int, to headers: [String: String], of client: ClientAddress?) -> Quota? {
+    let secret = Self.presentedKey(headers)
+    return state.withLock { state in
+      if 200..<400 ~= status, let secret, !state.acceptedKeys.contains(secret) {
+        // A random one is removed. Were it always the first of the set, keys with low hashes would only replace each other.
+        if state.acceptedKeys.count >= Self.acceptedKeysLimit, let other = state.acceptedKeys.randomElement() {
+          state.acceptedKeys.remove(other)
+        }
+        state.acceptedKeys.insert(secret)
+      }
+      guard status == 401 else { return nil }
+      if let secret { state.acceptedKeys.remove(secret) }
+      let verdict = state.refusedKeys.admit(RateKey(client), at: now)
+      return verdict.isAllowed ? nil : Quota(name: "refused-keys", verdict: verdict)
+    }
+  }
+
+  /// A hash of the presented key, or else of the session; its seed differs in every process. Nil where two are presented: then
+  /// it is open which one the handler will check.
+  private static func presentedKey(_ headers: [String: String]) -> Int? {
+    let authorization = headers["authorization"] ?? ""
+    let bearer = authorization.prefix(7).lowercased() == "bearer " ? authorization.dropFirst(7) : nil
+    var keys = [headers["x-admin-api-key"].map { $0[...] }, bearer].compactMap { $0 }
+    if keys.isEmpty { keys = sessions(headers["cookie"] ?? "") }
+    guard keys.count == 1, headers["authorization"] == nil || bearer != nil else { return nil }
+    var hasher = Hasher()
+    for byte in keys[0].utf8 where byte != 0x20 && byte != 0x09 { hasher.combine(byte) }
+    return hasher.finalize()
+  }
+
+  /// The session cookies (RFC 6265 §4.2.1).
+  private static func sessions(_ cookies: String) -> [Substring] {
+    cookies.split(separator: ";").map { $0.drop { $0 == " " } }
+      .filter { $0.hasPrefix("leadpipe_session=") }.map { $0.dropFirst("leadpipe_session=".count) }
+  }
+}

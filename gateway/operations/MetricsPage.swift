@@ -1,0 +1,84 @@
+import Contract
+import Host
+import Wire
+
+extension OperationsPages {
+  /// The metrics page, in Prometheus' text format.
+  func metricsText() async -> String {
+    let counts = metrics.snapshot
+    var text = PrometheusText()
+    addGateway(counts, to: &text)
+    addRequests(counts, to: &text)
+    await addProcesses(to: &text)
+    return text.text
+  }
+
+  private func addGateway(_ counts: Metrics.Snapshot, to text: inout PrometheusText) {
+    text.begin("leadpipe_build_info", .gauge, "The version; the value is always 1.")
+    text.add(1, ["version": Build.version])
+    text.begin("leadpipe_start_time_seconds", .gauge, "When the gateway was started, in Unix seconds.")
+    text.add(Double(metrics.startedAt.milliseconds) / 1000)
+    text.begin("leadpipe_uptime_seconds", .gauge, "How long it has run.")
+    text.add(metrics.uptime.seconds)
+    text.begin("leadpipe_ready", .gauge, "1 where /-/ready answers 200.")
+    text.add(readiness.reason == nil ? 1 : 0)
+    text.begin("leadpipe_connections", .gauge, "Open connections of clients.")
+    text.add(counts.connections)
+    text.begin("leadpipe_reloads_total", .counter, "SIGHUPs, by whether the new handlers were taken.")
+    text.add(counts.reloads, ["result": "taken"])
+    text.add(counts.failedReloads, ["result": "refused"])
+    text.begin("leadpipe_log_lines_left_out_total", .counter, "Lines about a 503 that were only counted.")
+    text.add(counts.droppedLogLines)
+  }
+
+  private func addRequests(_ counts: Metrics.Snapshot, to text: inout PrometheusText) {
+    text.begin("leadpipe_requests_total", .counter, "Requests answered, by the pattern of their route (- for none).")
+    for (kind, count) in counts.requests.sorted(by: { $0.key < $1.key }) {
+      text.add(count, ["route": kind.route, "method": kind.method, "status": kind.statusClass])
+    }
+    text.begin("leadpipe_rate_limited_total", .counter, "Requests refused by a rate limit, by its class.")
+    for (rateClass, count) in counts.rateLimited.sorted(by: { $0.key < $1.key }) {
+      text.add(count, ["class": rateClass])
+    }
+    let handlers = counts.handlers.sorted { $0.key < $1.key }
+    text.begin("leadpipe_requests_in_flight", .gauge, "Complete requests that have no answer yet.")
+    for (name, own) in handlers { text.add(own.inFlight, ["handler": name]) }
+    text.begin("leadpipe_request_queue_seconds", .histogram, "Until a process took the request.")
+    for (name, own) in handlers { text.add(own.queue, ["handler": name]) }
+    text.begin("leadpipe_request_start_seconds", .histogram, "Until the request's own process ran.")
+    for (name, own) in handlers { text.add(own.start, ["handler": name]) }
+    text.begin("leadpipe_request_run_seconds", .histogram, "From there to the answer.")
+    for (name, own) in handlers { text.add(own.run, ["handler": name]) }
+  }
+
+  private func addProcesses(to text: inout PrometheusText) async {
+    var rows: [(name: String, status: ProcessStatus, counts: ProcessStatistics.Counts)] = []
+    for endpoint in endpoints.set.endpoints {
+      let name = endpoint.handler.description.name
+      rows.append((name, await endpoint.processes.status(of: name), processes.statistics[name]))
+    }
+    let feeds = endpoints.set.feeds.map { ($0.pool.handler.description.name, $0) }
+    for (name, feed) in feeds { rows.append((name, await feed.pool.status(of: name), processes.statistics[name])) }
+    text.begin("leadpipe_requests_waiting", .gauge, "Requests that wait for a place in a process.")
+    for (name, status, _) in rows { text.add(status.waiting, ["handler": name]) }
+    text.begin("leadpipe_processes", .gauge, "Processes by what they are doing.")
+    for (name, status, _) in rows {
+      for (state, count) in status.processes { text.add(count, ["handler": name, "state": state]) }
+    }
+    text.begin("leadpipe_process_starts_total", .counter, "Processes started, or tried to be.")
+    for (name, _, counts) in rows { text.add(counts.starts, ["handler": name]) }
+    text.begin("leadpipe_process_start_failures_total", .counter, "Processes that could not be started.")
+    for (name, _, counts) in rows { text.add(counts.failedStarts, ["handler": name]) }
+    text.begin(
+      "leadpipe_process_crashes_total", .counter, "Processes that ended by themselves, and not as they should.")
+    for (name, _, counts) in rows { text.add(counts.crashes, ["handler": name]) }
+    text.begin(
+      "leadpipe_process_kills_total", .counter, "Processes ended for what they did: too slow, too much, no reply.")
+    for (name, _, counts) in rows { text.add(counts.kills, ["handler": name]) }
+    text.begin("leadpipe_listeners", .gauge, "Clients that listen to a feed.")
+    for (name, feed) in feeds { text.add(feed.counts.subscribers, ["handler": name]) }
+    text.begin(
+      "leadpipe_listeners_dropped_total", .counter, "Listeners that were cut off because they stopped reading.")
+    for (name, feed) in feeds { text.add(feed.counts.dropped, ["handler": name]) }
+  }
+}

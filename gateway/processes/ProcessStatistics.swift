@@ -1,0 +1,70 @@
+import Host
+import Synchronization
+
+/// How a process ended.
+enum ProcessEnd: Sendable {
+  case normal
+  /// By itself, and not as it should.
+  case crashed
+  /// The gateway ended it for what it did.
+  case killed
+  /// It could not be started.
+  case notStarted
+}
+
+/// Counts the processes of each handler and how they ended.
+final class ProcessStatistics: Sendable {
+  struct Counts: Sendable, Equatable {
+    /// Attempts to start a process, and how many of them failed.
+    var starts = 0
+    var failedStarts = 0
+    var crashes = 0
+    var kills = 0
+    var running = 0
+  }
+
+  private let counts = Mutex<[String: Counts]>([:])
+
+  subscript(handler: String) -> Counts { counts.withLock { $0[handler] ?? Counts() } }
+
+  /// Counts the process of a single request.
+  func counting(_ handler: String, _ run: () -> HandlerResult) -> HandlerResult {
+    started(handler)
+    let result = run()
+    ended(handler, result.processEnd)
+    return result
+  }
+
+  func started(_ handler: String) {
+    counts.withLock {
+      $0[handler, default: Counts()].starts += 1
+      $0[handler, default: Counts()].running += 1
+    }
+  }
+
+  /// To be called once for each process that `started` counted.
+  func ended(_ handler: String, _ end: ProcessEnd) {
+    counts.withLock {
+      $0[handler, default: Counts()].running -= 1
+      switch end {
+      case .normal: break
+      case .crashed: $0[handler, default: Counts()].crashes += 1
+      case .killed: $0[handler, default: Counts()].kills += 1
+      case .notStarted: $0[handler, default: Counts()].failedStarts += 1
+      }
+    }
+  }
+}
+
+extension HandlerResult {
+  /// How the process of a single request ended.
+  var processEnd: ProcessEnd {
+    switch outcome {
+    case .ended(.signalled(_)?): .crashed
+    case .ended where output.isEmpty: .crashed
+    case .ended, .replied, .stopped, .refused, .backingOff: .normal
+    case .badReply, .replyTooLarge, .timedOut: .killed
+    case .notStarted: .notStarted
+    }
+  }
+}

@@ -1,0 +1,125 @@
+import CProcess
+import Contract
+import Glibc
+import Host
+
+/// Runs one handler process for one request, on the thread of the caller, from its start to its end. The process and its group
+/// are gone when `run` returns, at the latest the grace time after the time limit, whatever the process does.
+struct OneShotProcess {
+  private let child: Child
+  private let budgets: Budgets
+  /// Becomes readable when the process has ended.
+  private let exit: Int32
+  private let stop: Int32
+  private let log: HandlerLog
+  private var input: Int32
+  private var stdout: PipeReader
+  private var stderr: PipeReader
+  private var unsent: ArraySlice<UInt8>
+  private var received: [UInt8] = []
+  private var lines: StderrLines
+  private var buffer = [UInt8](repeating: 0, count: 65_536)
+
+  /// Starts a process for the request, or uses the one that was started ahead. Its stderr goes to the log line by line.
+  static func run(
+    _ request: HandlerRequest, environment: [String: String], started: Child? = nil, _ context: ProcessContext
+  ) -> HandlerResult {
+    let handler = request.handler
+    let envelope = request.envelope()
+    let start = ContinuousClock.now
+    let child: Child
+    do throws(Child.Failure) {
+      child = if let started { started } else { try Child.spawn(handler, environment: environment, pipesError: true) }
+    } catch { return HandlerResult(outcome: .notStarted(reason: error.reason)) }
+    let running = ContinuousClock.now
+    var process = OneShotProcess(
+      child, envelope, context.budgets.of(handler), stop: context.stop.descriptor,
+      log: HandlerLog(handler, context.log))
+    let outcome = process.runToEnd(deadline: start + .milliseconds(handler.description.timeLimitMs))
+    return HandlerResult(
+      outcome: outcome, output: process.received,
+      timing: RequestTiming(start: running - start, run: ContinuousClock.now - running),
+      stderrWasCut: process.lines.isCut)
+  }
+
+  private init(_ child: Child, _ envelope: [UInt8], _ budgets: Budgets, stop: Int32, log: HandlerLog) {
+    self.child = child
+    self.budgets = budgets
+    lines = StderrLines(limit: budgets.errors)
+    self.stop = stop
+    self.log = log
+    exit = pidfd_open(child.pid, 0)
+    input = child.input
+    // Only the gateway's end: the other end of the pipe has flags of its own.
+    _ = fcntl(input, F_SETFL, O_NONBLOCK)
+    (stdout, stderr) = (PipeReader(child.output), PipeReader(child.error))
+    unsent = envelope[...]
+  }
+
+  /// Serves the process until it ends, kills what is left of its group, waits for it, and closes all descriptors.
+  private mutating func runToEnd(deadline: ContinuousClock.Instant) -> HandlerOutcome {
+    let failure = serve(until: deadline)
+    // Until the process has been waited for, no other process group can have its number.
+    child.signalGroup(SIGKILL)
+    let termination = child.wait()
+    if failure == nil { drain() }
+    log.write(lines.finish())
+    stdout.close()
+    stderr.close()
+    for descriptor in [input, exit] where descriptor >= 0 { close(descriptor) }
+    return failure ?? (isTooLarge ? .replyTooLarge(limit: budgets.reply) : .ended(termination))
+  }
+
+  private var isTooLarge: Bool { received.count > budgets.reply }
+
+  /// Nil when the process has ended by itself or has closed its stdout; otherwise why it must be ended now.
+  private mutating func serve(until limit: ContinuousClock.Instant) -> HandlerOutcome? {
+    guard exit >= 0 else { return .notStarted(reason: "pidfd_open: \(String(cString: strerror(errno)))") }
+    var deadline = limit
+    var isOverdue = false
+    while true {
+      let left = deadline - ContinuousClock.now
+      guard left > .zero else {
+        if isOverdue { return .timedOut }
+        // A process that has closed its stdout has replied, even where it does not end.
+        if !stdout.isOpen { return nil }
+        child.signalGroup(SIGTERM)
+        isOverdue = true
+        deadline += .milliseconds(budgets.graceMs)
+        continue
+      }
+      let ready = waitUntilReady(
+        [
+          (input, POLLOUT), (stdout.descriptor, POLLIN), (stderr.descriptor, POLLIN), (exit, POLLIN), (stop, POLLIN),
+        ], for: left)
+      let (canWrite, hasStdout, hasStderr, hasEnded, mustStop) = (ready[0], ready[1], ready[2], ready[3], ready[4])
+      if mustStop { return .stopped }
+      if canWrite { sendInput() }
+      let wasOpen = stdout.isOpen
+      if hasStdout { received += stdout.read(&buffer) }
+      if hasStderr { log.write(lines.add(stderr.read(&buffer))) }
+      if isTooLarge { return .replyTooLarge(limit: budgets.reply) }
+      if hasEnded { return isOverdue ? .timedOut : nil }
+      if wasOpen, !stdout.isOpen, !isOverdue { deadline = min(deadline, ContinuousClock.now + Child.exitTime) }
+    }
+  }
+
+  /// Writes as much as the process's stdin takes now. A process that has closed its stdin gets no more.
+  private mutating func sendInput() {
+    let count = unsent.withUnsafeBytes { write(input, $0.baseAddress, $0.count) }
+    if count > 0 { unsent = unsent.dropFirst(count) }
+    if unsent.isEmpty || (count < 0 && errno != EAGAIN && errno != EINTR) {
+      close(input)
+      input = -1
+    }
+  }
+
+  /// Reads what is left in the pipes after the end of the process. A process that has left its group may hold them open and
+  /// write on, so it reads at most as much as the largest pipe holds.
+  private mutating func drain() {
+    for _ in 0..<17 where stdout.isOpen || stderr.isOpen {
+      if stdout.isOpen { received += stdout.read(&buffer) }
+      if stderr.isOpen { log.write(lines.add(stderr.read(&buffer))) }
+    }
+  }
+}

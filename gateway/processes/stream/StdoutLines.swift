@@ -1,0 +1,26 @@
+/// Splits the stdout of a stream process into lines.
+struct StdoutLines: Sendable {
+  private let limit: Int
+  private var pending: [UInt8] = []
+
+  /// - Parameter limit: how many bytes a line may have.
+  init(limit: Int) { self.limit = limit }
+
+  /// What has come after the last line feed.
+  var rest: [UInt8] { pending }
+
+  /// The lines that `bytes` complete, without their line feeds and without blank lines; nil when one is too long.
+  mutating func add(_ bytes: ArraySlice<UInt8>) -> [[UInt8]]? {
+    var lines: [[UInt8]] = []
+    var rest = bytes
+    while let end = rest.firstIndex(of: 0x0A) {
+      pending += rest[..<end]
+      rest = rest[(end + 1)...]
+      guard pending.count <= limit else { return nil }
+      if pending.contains(where: { $0 != 0x20 && $0 != 0x0D }) { lines.append(pending) }
+      pending.removeAll(keepingCapacity: lines.isEmpty)
+    }
+    pending += rest
+    return pending.count <= limit ? lines : nil
+  }
+}

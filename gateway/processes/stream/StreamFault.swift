@@ -1,0 +1,60 @@
+import Host
+
+/// Why a stream process had to end, and what follows for the requests that it had.
+enum StreamFault: Sendable {
+  case notStarted(reason: String)
+  case ended(Termination?)
+  case badReply(reason: String)
+  /// A reply is larger than this number of bytes.
+  case replyTooLarge(limit: Int)
+  /// Its first request was overdue.
+  case timedOut
+  /// It has closed its stdin.
+  case stoppedReading
+  /// The gateway stops and no longer waits.
+  case stopped
+
+  /// For the log.
+  var reason: String {
+    switch self {
+    case .notStarted(let reason), .badReply(let reason): reason
+    case .ended(let termination): termination.map(String.init(describing:)) ?? "unknown"
+    case .replyTooLarge: "its reply was too large"
+    case .timedOut: "it was too slow"
+    case .stoppedReading: "it stopped reading"
+    case .stopped: "the gateway stops"
+    }
+  }
+
+  /// For the request that the process was working on.
+  var outcomeOfFirst: HandlerOutcome {
+    switch self {
+    case .notStarted(let reason): .notStarted(reason: reason)
+    case .ended(let termination): .ended(termination)
+    case .badReply(let reason): .badReply(reason: reason)
+    case .replyTooLarge(let limit): .replyTooLarge(limit: limit)
+    case .timedOut: .timedOut
+    case .stoppedReading: .badReply(reason: "it stopped reading")
+    case .stopped: .stopped
+    }
+  }
+
+  /// For the requests behind it. The process may have begun some of them, so none is tried again.
+  var outcomeOfOthers: HandlerOutcome {
+    switch self {
+    case .notStarted, .ended, .stopped: outcomeOfFirst
+    case .badReply, .replyTooLarge: .badReply(reason: "its process gave no valid reply to a request before it")
+    case .timedOut: .badReply(reason: "its process was ended over a request before it that took too long")
+    case .stoppedReading: .badReply(reason: "its process stopped reading")
+    }
+  }
+
+  var processEnd: ProcessEnd {
+    switch self {
+    case .notStarted: .notStarted
+    case .ended: .crashed
+    case .stopped: .normal
+    case .badReply, .replyTooLarge, .timedOut, .stoppedReading: .killed
+    }
+  }
+}

@@ -1,0 +1,227 @@
+import CProcess
+import Contract
+import Glibc
+import Host
+
+/// The pool of a stream process, as the thread of the process uses it.
+protocol StreamProcessDelegate: Sendable {
+  var handler: HostedHandler { get }
+  var budgets: Budgets { get }
+  var environment: [String: String] { get }
+  var stop: StopSignal { get }
+  var handlerLog: HandlerLog { get }
+  var timeLimit: Duration { get }
+
+  /// The process has started. It gets the requests that wait.
+  func started(_ process: Int, _ input: StreamInput)
+
+  func pending(_ process: Int) -> StreamProcess.Pending
+
+  /// Writes as many request lines as the process takes now.
+  func sendInput(_ process: Int)
+
+  /// The process has written replies. False when one of them does not answer the request whose turn it is: then it and the
+  /// replies behind it are dropped.
+  func replied(_ process: Int, _ replies: [Reply], stderrWasCut: Bool) -> Bool
+
+  /// The process gets no more requests.
+  func retire(_ process: Int)
+
+  /// The process has ended, or is about to. Its requests end with the outcome of the fault; those that never reached it wait for
+  /// another process. The fault is nil when the process has ended as it was told to.
+  func ended(_ process: Int, _ fault: StreamFault?)
+}
+
+/// Runs one stream process on a thread of its own: starts it, reads its replies and log lines, and ends it. The process and its
+/// group are gone a few seconds after they should be, whatever the process does.
+struct StreamProcess {
+  /// What the thread has to wait for.
+  struct Pending: Sendable {
+    /// The descriptor that has lines to be written; -1 where none has.
+    let input: Int32
+    let firstDeadline: ContinuousClock.Instant?
+    let isBroken: Bool
+    /// The process has nothing left to do, and its stdin has been closed.
+    let isDone: Bool
+  }
+
+  /// The pipe into the process holds the lines of a full window.
+  private static let pipeSize: Int32 = 262_144
+  /// F_SETPIPE_SZ of fcntl(2), which Swift's Glibc module lacks.
+  private static let setPipeSize: Int32 = 1031
+  /// Between the end of its stdin and TERM.
+  private static let endTime = Duration.seconds(2)
+
+  private let pool: any StreamProcessDelegate
+  private let number: Int
+  private let child: Child
+  /// Becomes readable when the process has ended.
+  private let exit: Int32
+  /// A pipe: becomes readable when what the pool holds for this process has changed.
+  private var wakeup: PipeReader
+  private let wakeupWriting: Int32
+  private var stdout: PipeReader
+  private var stderr: PipeReader
+  private var replies: StdoutLines
+  private var errors: StderrLines
+  private var buffer = [UInt8](repeating: 0, count: 65_536)
+
+  /// Starts process `number` of the pool and serves it. Returns when it is gone.
+  static func run(_ number: Int, in pool: any StreamProcessDelegate) {
+    do throws(Child.Failure) {
+      var process = try StreamProcess(number, pool)
+      process.runToEnd()
+    } catch { pool.ended(number, .notStarted(reason: error.reason)) }
+  }
+
+  private init(_ number: Int, _ pool: any StreamProcessDelegate) throws(Child.Failure) {
+    self.pool = pool
+    self.number = number
+    replies = StdoutLines(limit: pool.budgets.reply)
+    errors = StderrLines(limit: pool.budgets.errors)
+    var ends: [Int32] = [-1, -1]
+    guard pipe2(&ends, O_CLOEXEC | O_NONBLOCK) == 0 else { throw Child.Failure(call: "pipe", code: errno) }
+    (wakeup, wakeupWriting) = (PipeReader(ends[0]), ends[1])
+    do throws(Child.Failure) {
+      child = try Child.spawn(pool.handler, ["--stream"], environment: pool.environment, pipesError: true)
+    } catch {
+      for end in ends { close(end) }
+      throw error
+    }
+    exit = pidfd_open(child.pid, 0)
+    (stdout, stderr) = (PipeReader(child.output), PipeReader(child.error))
+    _ = fcntl(child.input, F_SETFL, O_NONBLOCK)
+    _ = fcntl(child.input, Self.setPipeSize, Self.pipeSize)
+  }
+
+  private mutating func runToEnd() {
+    pool.started(number, StreamInput(descriptor: child.input, wakeup: wakeupWriting))
+    let fault = serve()
+    var hasEnded = false
+    if case .ended? = fault { hasEnded = true }
+    // The requests of a process that must end get their replies before it has ended.
+    if let fault, !hasEnded { pool.ended(number, fault) }
+    if !hasEnded { end(fault) }
+    // Until the process has been waited for, no other process group can have its number.
+    child.signalGroup(SIGKILL)
+    let termination = child.wait()
+    if hasEnded { pool.ended(number, lastFault(termination)) }
+    if fault == nil { pool.ended(number, nil) }
+    pool.handlerLog.write(errors.finish())
+    stdout.close()
+    stderr.close()
+    wakeup.close()
+    for descriptor in [exit, wakeupWriting] where descriptor >= 0 { close(descriptor) }
+  }
+
+  /// Nil when the process has nothing left to do and its stdin is closed; otherwise why it must end, or has ended.
+  private mutating func serve() -> StreamFault? {
+    guard exit >= 0 else { return .notStarted(reason: "pidfd_open: \(String(cString: strerror(errno)))") }
+    // A process that has closed its stdin or stdout is probably ending: the way it ends is then the better reason.
+    var exitDeadline: ContinuousClock.Instant?
+    while true {
+      let pending = pool.pending(number)
+      if pending.isDone { return nil }
+      let now = ContinuousClock.now
+      if exitDeadline == nil, pending.isBroken || !stdout.isOpen { exitDeadline = now + Child.exitTime }
+      if let exitDeadline, exitDeadline <= now {
+        return stdout.isOpen ? .stoppedReading : .badReply(reason: "it wrote no reply and closed its stdout")
+      }
+      if let deadline = pending.firstDeadline, deadline <= now { return .timedOut }
+      // The deadline of a request that comes during the wait is at least a time limit away.
+      let time = [pending.firstDeadline, exitDeadline].compactMap { $0.map { $0 - now } }.min() ?? pool.timeLimit
+      let ready = waitUntilReady(
+        [
+          (pending.input, POLLOUT), (stdout.descriptor, POLLIN), (stderr.descriptor, POLLIN), (exit, POLLIN),
+          (wakeup.descriptor, POLLIN), (pool.stop.descriptor, POLLIN),
+        ], for: min(pool.timeLimit, time))
+      let (canWrite, hasStdout, hasStderr, hasEnded) = (ready[0], ready[1], ready[2], ready[3])
+      if ready[5] { return .stopped }
+      if ready[4] { _ = wakeup.read(&buffer) }
+      if canWrite { pool.sendInput(number) }
+      if hasStderr { readErrors() }
+      if hasStdout, let fault = readReplies() { return fault }
+      if !stdout.isOpen { pool.retire(number) }
+      if hasEnded { return drain() ?? .ended(nil) }
+    }
+  }
+
+  // MARK: - Its output
+
+  /// Reads stdout once, and passes complete replies to the pool.
+  private mutating func readReplies() -> StreamFault? {
+    guard let lines = replies.add(stdout.read(&buffer)) else { return .replyTooLarge(limit: pool.budgets.reply) }
+    var good: [Reply] = []
+    var fault: StreamFault?
+    for line in lines {
+      // A JSON line may be meant for a log. Taken for a reply, it would shift all later replies by one.
+      do throws(Problem) { good.append(try Self.reply(line)) } catch {
+        fault = .badReply(reason: error.detail)
+        break
+      }
+    }
+    guard !good.isEmpty else { return fault }
+    let wereAccepted = pool.replied(number, good, stderrWasCut: errors.isCut)
+    errors.startRequest()
+    return wereAccepted
+      ? fault : .badReply(reason: "the reply's requestId is not that of the request whose turn it was")
+  }
+
+  private static func reply(_ line: [UInt8]) throws(Problem) -> Reply {
+    let reply = try Reply(reading: line, needsStatus: true)
+    guard reply.requestID != nil else {
+      throw Problem(.badGateway, "the reply lacks requestId, without which a stream could answer somebody else")
+    }
+    return reply
+  }
+
+  private mutating func readErrors() { pool.handlerLog.write(errors.add(stderr.read(&buffer))) }
+
+  // MARK: - Its end
+
+  /// Reads what is left in the pipes of a process that has ended. A process that has left its group may hold them open and write
+  /// on, so it reads at most as much as the largest pipe holds.
+  private mutating func drain() -> StreamFault? {
+    for _ in 0..<17 where stdout.isOpen || stderr.isOpen {
+      if stdout.isOpen, let fault = readReplies() { return fault }
+      if stderr.isOpen { readErrors() }
+    }
+    return nil
+  }
+
+  /// How the process ended, for the request that it worked on. A last reply that lacks only its line feed counts.
+  private mutating func lastFault(_ termination: Termination?) -> StreamFault {
+    let rest = replies.rest
+    guard !rest.isEmpty else { return .ended(termination) }
+    do throws(Problem) {
+      let reply = try Self.reply(rest)
+      _ = pool.replied(number, [reply], stderrWasCut: errors.isCut)
+      return .ended(termination)
+    } catch {
+      return .badReply(reason: "\(error.detail) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
+    }
+  }
+
+  /// Waits for the end of the process, and sends TERM: at once after a fault, else when the end of its stdin was not enough.
+  private mutating func end(_ fault: StreamFault?) {
+    switch fault {
+    case nil, .stopped: if hasEnded(within: Self.endTime) { return }
+    default: break
+    }
+    child.signalGroup(SIGTERM)
+    _ = hasEnded(within: .milliseconds(pool.budgets.graceMs))
+  }
+
+  private mutating func hasEnded(within time: Duration) -> Bool {
+    let limit = ContinuousClock.now + time
+    while true {
+      let left = limit - ContinuousClock.now
+      guard left > .zero else { return false }
+      let ready = waitUntilReady([(exit, POLLIN), (stdout.descriptor, POLLIN), (stderr.descriptor, POLLIN)], for: left)
+      // What it writes now answers no request.
+      if ready[1] { _ = stdout.read(&buffer) }
+      if ready[2] { readErrors() }
+      if ready[0] { return true }
+    }
+  }
+}

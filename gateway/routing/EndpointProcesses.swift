@@ -1,0 +1,73 @@
+import Contract
+import Host
+import NIOPosix
+import Synchronization
+
+/// Gives each endpoint its processes and its feed, and keeps them when the handlers are reloaded.
+final class EndpointProcesses: Sendable {
+  let statistics: ProcessStatistics
+  private let modes: ProcessModes
+  private let oneShots: OneShotProcesses
+  private let warm: WarmProcesses
+  private let streams: StreamPools
+  private let context: ProcessContext
+  /// The feeds of the present endpoints.
+  private let feeds = Mutex<[LiveFeed]>([])
+
+  init(
+    modes: ProcessModes, admission: AdmissionLimits, spares: Int, stream: StreamLimits, context: ProcessContext
+  ) {
+    self.modes = modes
+    self.context = context
+    statistics = context.statistics
+    oneShots = OneShotProcesses(limits: admission, context: context)
+    warm = WarmProcesses(limits: admission, spares: spares, context: context)
+    streams = StreamPools(limits: stream, context: context)
+  }
+
+  func mode(of handler: HostedHandler) -> ProcessMode { modes.mode(of: handler) }
+
+  /// The endpoints of these handlers. A handler that is the same as in the old set keeps its processes.
+  func endpoints(of handlers: [HostedHandler], after old: EndpointSet? = nil) throws(Problem) -> EndpointSet {
+    let oldPools = old?.endpoints.compactMap { $0.processes as? StreamPool } ?? []
+    let oldFeeds = old?.feeds ?? []
+    return try EndpointSet(handlers) { handler in
+      switch mode(of: handler) {
+      case .oneshot: oneShots
+      case .warm: warm
+      case .stream:
+        // After a restart all subscribers come back at the same time.
+        streams.pool(
+          for: handler, among: oldPools,
+          burst: handler.description.feed == nil ? nil : LiveSubscribers<Never>.capacity)
+      }
+    } feed: { step in
+      oldFeeds.first { $0.pool.handler == step }
+        ?? LiveFeed(streams.pool(for: step), on: MultiThreadedEventLoopGroup.singleton.next(), log: context.log)
+    }
+  }
+
+  /// Retires all processes that this set does not use; each ends after its last reply.
+  func keep(_ set: EndpointSet) {
+    warm.keep(set.endpoints.map(\.handler).filter { mode(of: $0) == .warm })
+    let feeds = set.feeds
+    let removed = self.feeds.withLock { known in
+      defer { known = feeds }
+      return known.filter { feed in !feeds.contains { $0 === feed } }
+    }
+    for feed in removed { feed.close() }
+    streams.keep(set.endpoints.compactMap { $0.processes as? StreamPool } + feeds.map(\.pool))
+  }
+
+  /// Ends all live streams and accepts no more subscribers, so that a stop does not wait for them.
+  func closeFeeds() { for feed in feeds.withLock({ $0 }) { feed.close() } }
+
+  /// Tells all processes to stop. Returns when they are gone.
+  func shutDown() async {
+    streams.stopStarting()
+    context.stop.send()
+    await oneShots.shutDown()
+    await warm.shutDown()
+    await streams.shutDown()
+  }
+}

@@ -1,0 +1,78 @@
+import Contract
+import Host
+import Limits
+import Synchronization
+
+/// The endpoints and their routes, as the handlers were found at one time.
+struct EndpointSet: Sendable {
+  let endpoints: [Endpoint]
+  let routes: RouteTable<Endpoint>
+
+  /// The feeds of all endpoints, each once.
+  var feeds: [LiveFeed] {
+    var feeds: [LiveFeed] = []
+    for case let feed? in endpoints.map(\.feed) where !feeds.contains(where: { $0 === feed }) { feeds.append(feed) }
+    return feeds
+  }
+
+  /// Throws where a description asks for something that the gateway cannot do, and where two routes match the same requests.
+  init(
+    _ handlers: [HostedHandler], processes: (HostedHandler) -> any HandlerProcesses,
+    feed: (HostedHandler) -> LiveFeed
+  ) throws(Problem) {
+    var feeds: [String: LiveFeed] = [:]
+    endpoints = try handlers.filter { $0.description.kind == .endpoint }.map { handler throws(Problem) in
+      try Self.check(handler.description)
+      var endpoint = Endpoint(handler: handler, processes: processes(handler))
+      if let step = try Self.feed(of: handler, among: handlers) {
+        endpoint.feed = feeds[step.description.name] ?? feed(step)
+        feeds[step.description.name] = endpoint.feed
+      }
+      return endpoint
+    }
+    do throws(InvalidRoutes) {
+      routes = try RouteTable(
+        endpoints.flatMap { endpoint in endpoint.handler.description.routes.map { ($0, endpoint) } }
+          + OpenAPIEndpoint.routes(over: handlers))
+    } catch { throw Problem(.misconfigured, error.reason) }
+  }
+
+  /// The step that feeds an endpoint. It must have the class of the endpoint, whose handler decides who may see its events.
+  private static func feed(of handler: HostedHandler, among all: [HostedHandler]) throws(Problem) -> HostedHandler? {
+    guard let name = handler.description.feed else { return nil }
+    guard let step = all.first(where: { $0.description.name == name }), step.description.kind == .step,
+      step.trust == handler.trust
+    else {
+      throw Problem(
+        .misconfigured,
+        "\(handler.description.name) describes the feed \(name), which is no step of class \(handler.trust.rawValue)")
+    }
+    return step
+  }
+
+  private static func check(_ description: Description) throws(Problem) {
+    guard RateClass(rawValue: description.rateClass) != nil else {
+      throw Problem(
+        .misconfigured,
+        "\(description.name) describes a rate class that is none: lead, contact, admin, export, default")
+    }
+    // The gateway itself answers OPTIONS.
+    let methods = RouteMethods.all.subtracting(["OPTIONS"])
+    guard description.routes.allSatisfy({ methods.contains($0.method) }) else {
+      let list = methods.sorted().joined(separator: ", ")
+      throw Problem(.misconfigured, "\(description.name) describes a route with a method that is none of \(list)")
+    }
+  }
+}
+
+/// The present endpoints, which a reload replaces.
+final class CurrentEndpoints: Sendable {
+  private let current: Mutex<EndpointSet>
+
+  init(_ set: EndpointSet) { current = Mutex(set) }
+
+  var set: EndpointSet {
+    get { current.withLock { $0 } }
+    set { current.withLock { $0 = newValue } }
+  }
+}

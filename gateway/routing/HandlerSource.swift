@@ -1,0 +1,36 @@
+import Contract
+import Host
+
+/// Where the handlers of the gateway are found, and what is set for all of them.
+struct HandlerSource: Sendable {
+  let folder: String
+  let trustFile: String?
+  let modes: ProcessModes
+  let budgets: Budgets
+
+  /// Runs every handler of the folder for its description, and returns those that answer routes or feed them. This takes time
+  /// and blocks.
+  func read(trust: [String: Trusted]) throws(Problem) -> [HostedHandler] {
+    do throws(HandlerFolder.Failure) {
+      let handlers = try HandlerFolder(path: folder, trust: trust).handlers
+      let endpoints = handlers.filter { $0.description.kind == .endpoint }
+      let strangers = modes.strangers(among: endpoints)
+      guard strangers.isEmpty else {
+        throw HandlerFolder.Failure(
+          reason: "LEADPIPE_PROCESS names what is no endpoint in \(folder): \(strangers.joined(separator: ", "))")
+      }
+      let feeds = Set(endpoints.compactMap(\.description.feed))
+      return handlers.filter { $0.description.kind == .endpoint || feeds.contains($0.description.name) }
+        .map { $0.held(to: budgets) }
+    } catch { throw Problem(.misconfigured, error.reason) }
+  }
+
+  /// The same for a reload, with what the trust file says now.
+  func readAgain() throws(Problem) -> [HostedHandler] {
+    let trust: [String: Trusted]
+    do throws(Problem) {
+      trust = try trustFile.map { path throws(Problem) in try TrustFile(path: path).entries } ?? [:]
+    } catch { throw Problem(.misconfigured, "LEADPIPE_TRUST \(error.detail)") }
+    return try read(trust: trust)
+  }
+}

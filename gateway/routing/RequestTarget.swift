@@ -1,0 +1,102 @@
+import Contract
+
+/// The path of a request, as it came and with each segment percent-decoded once.
+struct RequestPath: Sendable {
+  let raw: String
+  let segments: [(raw: String, decoded: String)]
+
+  /// Refuses paths that two programs could read differently: with characters outside RFC 3986, broken escapes or text that is
+  /// not UTF-8, and with segments that hold a slash, a backslash or a control character, or are `.` or `..`.
+  init(_ raw: String) throws(Problem) {
+    guard raw.hasPrefix("/"), raw.utf8.allSatisfy(Percent.isAllowed), !raw.utf8.contains(UInt8(ascii: "?")) else {
+      throw Problem(.badInput, "the path is malformed")
+    }
+    self.raw = raw
+    segments =
+      try raw == "/"
+      ? []
+      : raw.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        .map { part throws(Problem) in
+          guard let decoded = Percent.decode(part), ![".", ".."].contains(decoded),
+            !decoded.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F || $0 == 0x2F || $0 == 0x5C })
+          else { throw Problem(.badInput, "the path is malformed") }
+          return (String(part), decoded)
+        }
+  }
+}
+
+/// A request target in origin form or absolute form (RFC 9112 §3.2).
+struct RequestTarget: Sendable {
+  let path: RequestPath
+  let rawQuery: String
+  /// Decoded once. The values of a repeated name are joined with ",".
+  let query: [String: String]
+  /// The authority of an absolute form, which replaces Host.
+  let authority: String?
+
+  init(_ text: String) throws(Problem) {
+    var rest = text[...]
+    var authority: String?
+    for scheme in ["http://", "https://"] where text.lowercased().hasPrefix(scheme) {
+      rest = rest.dropFirst(scheme.count)
+      let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
+      authority = String(rest[..<end])
+      guard end > rest.startIndex else { throw Problem(.badInput, "the target names no host") }
+      rest = rest[end...]
+      if rest.first != "/" { rest = "/" + rest }
+    }
+    self.authority = authority
+    let mark = rest.firstIndex(of: "?")
+    path = try RequestPath(String(rest[..<(mark ?? rest.endIndex)]))
+    rawQuery = mark.map { String(rest[rest.index(after: $0)...]) } ?? ""
+    query = try Self.pairs(rawQuery)
+  }
+
+  private static func pairs(_ raw: String) throws(Problem) -> [String: String] {
+    guard raw.utf8.allSatisfy(Percent.isAllowed) else { throw Problem(.badInput, "the query is malformed") }
+    var pairs: [String: String] = [:]
+    for field in raw.split(separator: "&") {
+      let equals = field.firstIndex(of: "=")
+      let value = equals.map { field[field.index(after: $0)...] } ?? ""
+      guard let name = Percent.decode(field[..<(equals ?? field.endIndex)], plusIsBlank: true),
+        let value = Percent.decode(value, plusIsBlank: true), !name.utf8.contains(0), !value.utf8.contains(0)
+      else { throw Problem(.badInput, "the query is malformed") }
+      pairs[name] = pairs[name].map { "\($0),\(value)" } ?? value
+    }
+    return pairs
+  }
+}
+
+/// Percent encoding (RFC 3986 §2.1).
+enum Percent {
+  /// Whether a byte may occur in a target: visible ASCII without `"`, `#`, `<`, `>` and `\`. RFC 3986 allows fewer, but browsers
+  /// send `|`, `^` and brackets in a query.
+  static func isAllowed(_ byte: UInt8) -> Bool {
+    0x21...0x7E ~= byte && ![0x22, 0x23, 0x3C, 0x3E, 0x5C].contains(byte)
+  }
+
+  /// The text with every `%XX` replaced by its byte, once; nil where an escape is broken or the result is not UTF-8.
+  static func decode(_ text: Substring, plusIsBlank: Bool = false) -> String? {
+    var bytes: [UInt8] = []
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+      switch byte {
+      case UInt8(ascii: "%"):
+        guard let high = rest.popFirst().flatMap(digit), let low = rest.popFirst().flatMap(digit) else { return nil }
+        bytes.append(high << 4 | low)
+      case UInt8(ascii: "+") where plusIsBlank: bytes.append(UInt8(ascii: " "))
+      default: bytes.append(byte)
+      }
+    }
+    return String(validating: bytes, as: UTF8.self)
+  }
+
+  private static func digit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case 0x30...0x39: byte - 0x30
+    case 0x41...0x46: byte - 0x41 + 10
+    case 0x61...0x66: byte - 0x61 + 10
+    default: nil
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import Contract
+
+/// The methods that a route may have.
+enum RouteMethods { static let all: Set<String> = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] }
+
+/// Why no table can be made of some routes.
+struct InvalidRoutes: Error { let reason: String }
+
+/// The fixed table of routes. A request's path is compared with it segment by segment and is used for nothing else.
+struct RouteTable<Target: Sendable>: Sendable {
+  /// The route of a request, with the values of the route's parameters.
+  struct Match: Sendable {
+    let route: Description.Route
+    let target: Target
+    let parameters: [String: String]
+  }
+
+  enum Lookup: Sendable {
+    case found(Match)
+    /// The path exists, with the methods of `allow`.
+    case otherMethod(allow: [String])
+    case none
+  }
+
+  private struct RouteEntry: Sendable {
+    let route: Description.Route
+    let segments: [Segment]
+    let target: Target
+  }
+
+  private enum Segment: Sendable, Equatable {
+    case exact(String)
+    case parameter(String)
+
+    init?(_ text: Substring) {
+      let isParameter = text.hasPrefix("{") && text.hasSuffix("}")
+      let name = isParameter ? text.dropFirst().dropLast() : text
+      guard !name.isEmpty, !name.contains(where: { $0 == "{" || $0 == "}" }) else { return nil }
+      self = isParameter ? .parameter(String(name)) : .exact(String(name))
+    }
+
+    var isParameter: Bool { if case .parameter = self { true } else { false } }
+  }
+
+  private var entries: [RouteEntry] = []
+
+  var count: Int { entries.count }
+
+  /// Takes all routes with their targets. Throws where a route is malformed, and where two match the same requests.
+  init(_ routes: [(Description.Route, Target)]) throws(InvalidRoutes) {
+    for (route, target) in routes {
+      let parts = route.path.dropFirst().split(separator: "/", omittingEmptySubsequences: route.path == "/")
+      let segments = parts.compactMap { Segment($0) }
+      guard segments.count == parts.count else { throw InvalidRoutes(reason: "\(route.key) is no route") }
+      let entry = RouteEntry(route: route, segments: segments, target: target)
+      if let twin = entries.first(where: { $0.route.method == route.method && Self.shape($0) == Self.shape(entry) }) {
+        throw InvalidRoutes(reason: "\(route.key) and \(twin.route.key) are the same route")
+      }
+      entries.append(entry)
+    }
+    // An exact segment comes before a parameter in the same place.
+    let rank = { (entry: RouteEntry) in entry.segments.map { $0.isParameter ? 1 : 0 } }
+    entries.sort { rank($0).lexicographicallyPrecedes(rank($1)) }
+  }
+
+  private static func shape(_ entry: RouteEntry) -> [String] {
+    entry.segments.map { if case .exact(let text) = $0 { text } else { "{}" } }
+  }
+
+  /// The route of a request. HEAD uses the route of GET where it has none of its own.
+  func match(_ method: String, _ path: RequestPath) -> Lookup {
+    var fitting = entries.compactMap { entry in Self.parameters(of: path, in: entry.segments).map { (entry, $0) } }
+    // Only the most exact path counts: the methods of a less exact one are not used.
+    if let shape = fitting.first.map({ Self.shape($0.0) }) { fitting.removeAll { Self.shape($0.0) != shape } }
+    for wanted in method == "HEAD" ? ["HEAD", "GET"] : [method] {
+      if let (entry, parameters) = fitting.first(where: { $0.0.route.method == wanted }) {
+        return .found(Match(route: entry.route, target: entry.target, parameters: parameters))
+      }
+    }
+    guard !fitting.isEmpty else { return .none }
+    var allow = Set(fitting.map(\.0.route.method)).union(["OPTIONS"])
+    if allow.contains("GET") { allow.insert("HEAD") }
+    return .otherMethod(allow: allow.sorted())
+  }
+
+  private static func parameters(of path: RequestPath, in segments: [Segment]) -> [String: String]? {
+    guard path.segments.count == segments.count else { return nil }
+    var parameters: [String: String] = [:]
+    for (segment, part) in zip(segments, path.segments) {
+      switch segment {
+      case .exact(let text): guard text == part.raw else { return nil }
+      case .parameter(let name):
+        guard !part.decoded.isEmpty else { return nil }
+        parameters[name] = part.decoded
+      }
+    }
+    return parameters
+  }
+}
