@@ -89,19 +89,22 @@ def body(reply, given, request_id):
     return changed(made, json.loads(reply.get("reply_with", "{}")), reply.get("reply_without", []))
 
 
+def ordinary_headers(status, problematic, empty, case):
+    """The headers that every reply of this kind has."""
+    if problematic:
+        return {"content-type": "application/problem+json", **PROBLEM_HEADERS.get(status, {})}
+    headers = {} if empty else {"content-type": "application/json"}
+    return {**headers, "cache-control": "no-store"} if case_requests.is_admin(case) else headers
+
+
 def line(reply, given, case):
     """One line of stdout: the bare reply, or its envelope where an envelope was sent."""
     enveloped = is_envelope(given)
     made = body(reply, given, json.loads(given)["requestContext"]["requestId"] if enveloped else "<uuid>")
     if not enveloped:
         return {"problem": made} if is_problem(reply) else made
-    status = reply["status"]
-    headers = {} if made == "" else {"content-type": "application/problem+json" if is_problem(reply) else "application/json"}
-    if is_problem(reply):
-        headers.update(PROBLEM_HEADERS.get(status, {}))
-    elif case_requests.is_admin(case):
-        headers["cache-control"] = "no-store"
-    envelope = {"statusCode": status, "headers": {**headers, **reply.get("reply_headers", {})}, "body": made, "isBase64Encoded": False}
+    headers = {**ordinary_headers(reply["status"], is_problem(reply), made == "", case), **reply.get("reply_headers", {})}
+    envelope = {"statusCode": reply["status"], "headers": headers, "body": made, "isBase64Encoded": False}
     return {**envelope, "requestId": "<any>"} if "stream" in case else envelope
 
 

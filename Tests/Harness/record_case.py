@@ -38,18 +38,37 @@ def document(value):
     return quoted(line if len(line) < 110 else json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def reply(written):
+def is_problem(body):
+    return isinstance(body, dict) and {"title", "status", "detail"} <= body.keys()
+
+
+def parsed(text):
+    """The JSON of a body, or a body of another kind as it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def reply(written, case):
     """A line of stdout as words of a case."""
-    enveloped = isinstance(written, dict) and "statusCode" in written
-    body = json.loads(written["body"] or '""') if enveloped else written
-    if not enveloped and isinstance(body, dict) and list(body) == ["problem"]:
-        body = body["problem"]
-    if isinstance(body, dict) and {"title", "status", "detail"} <= body.keys():
-        words = {"status": str(body["status"])}
-        if "details" in body:
-            return words | {"faults": json.dumps([f"{each['path']}: {each['message']}" for each in body["details"]], ensure_ascii=False)}
+    if not (isinstance(written, dict) and "statusCode" in written):
+        bare = written["problem"] if isinstance(written, dict) and list(written) == ["problem"] else written
+        return problem(bare) if is_problem(bare) else {"reply": document(written)}
+    body = parsed(written["body"])
+    words = problem(body) if is_problem(body) else {"status": str(written["statusCode"]), "reply": document(body)}
+    ordinary = case_replies.ordinary_headers(written["statusCode"], is_problem(body), body == "", case)
+    if own := [f"{name} = {quoted(value)}" for name, value in written["headers"].items() if ordinary.get(name) != value]:
+        words["reply_headers"] = "{ " + ", ".join(own) + " }"
+    return words
+
+
+def problem(body):
+    words = {"status": str(body["status"])}
+    if "details" not in body:
         return words | {"problem": quoted(body["detail"])}
-    return {**({"status": str(written["statusCode"])} if enveloped else {}), "reply": document(body)}
+    faults = json.dumps([f"{each['path']}: {each['message']}" for each in body["details"]], ensure_ascii=False)
+    return words | {"faults": faults} if body["status"] < 500 else {"wrong_settings": faults}
 
 
 def record(handler, name, cluster):
@@ -61,12 +80,13 @@ def record(handler, name, cluster):
     written = [json.loads(placeheld(line, case)) for line in done.stdout.decode().splitlines()]
     if "describe" in own:
         return [f"writes = {document(written)}"]
-    words = [reply(line) for line in written]
+    words = [reply(line, facts) for line in written]
     lines = ["writes = []"] if not words else [f"{key} = {value}" for key, value in words[0].items()]
     if "stream" in facts:
         lines = ["replies = [", *("  { " + ", ".join(f"{key} = {value}" for key, value in each.items()) + " }," for each in words), "]"]
     failures = [int(each["status"]) for each in words if int(each.get("status", "0")) >= 400]
-    if done.returncode != (case_replies.exit_status(failures[0]) if failures else 0):
+    due = 78 if any("wrong_settings" in each for each in words) else case_replies.exit_status(failures[0]) if failures else 0
+    if done.returncode != due:
         lines.append(f"exit = {done.returncode}")
     log = [placeheld(untimed(line), case) for line in done.stderr.decode().splitlines()]
     lines += ["log = [", *(f"  {quoted(line)}," for line in log), "]"] if log else []
