@@ -1,1 +1,0 @@
-select name, email, status from agents;

@@ -1,1 +1,0 @@
-select paused_until is null, fail_streak from notification_channels

@@ -1,1 +1,0 @@
-select paused_until is null from notification_channels

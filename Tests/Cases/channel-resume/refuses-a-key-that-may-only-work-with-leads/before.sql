@@ -1,2 +1,0 @@
-insert into notification_channels (channel, paused_until, paused_since, pause_class, pause_reason) values ('slack', '2099-01-01 00:00:00Z', '2026-11-20 14:00:00Z', 'config', 'invalid_token');
-insert into admin_keys (name, rights, sha256) values ('Reader', 'read', '\xe73e6bd407370e99d22bbd09a126d9f473f09c7cc6ccf2e1cbed66e93937f197'), ('Writer', 'write', '\x5de141c48878713b86ede3f4bbaf5c7daf3c3267da73e0c6507b15d7ea571991');

@@ -1,1 +1,0 @@
-select source, status, lead_quality, lead_score < 100 from conversations

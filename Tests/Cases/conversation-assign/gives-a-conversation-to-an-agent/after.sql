@@ -1,1 +1,0 @@
-select event_type, title, actor_name from conversation_timeline;

@@ -1,2 +1,0 @@
-insert into conversations (id, customer_name, customer_phone, customer_email, intent, source, lead_score, lead_quality, lead_score_breakdown, sla_response_deadline, created_at, status, first_response_at)
-  values ('00000000-0000-4000-8000-0000000000c1', 'Test User', '+971501234567', 'test@example.com', 'buy', 'chatbot', 86, 'hot', '{"source": "server", "budget": 25, "intent": 22, "urgency": 15, "contact": 20, "engagement": 4}', '2026-11-21 06:05:00Z', '2026-11-20 14:20:00.03Z', 'in-progress', null);

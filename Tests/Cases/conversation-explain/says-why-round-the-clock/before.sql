@@ -1,5 +1,0 @@
-insert into conversations (id, customer_name, customer_phone, customer_email, intent, source, lead_score, lead_quality, lead_score_breakdown, sla_response_deadline, created_at, status, first_response_at)
-  values ('00000000-0000-4000-8000-0000000000c1', 'Test User', '+971501234567', 'test@example.com', 'buy', 'chatbot', 86, 'hot', '{"source": "server", "budget": 25, "intent": 22, "urgency": 15, "contact": 20, "engagement": 4}', '2026-11-20 14:35:00Z', '2026-11-20 14:20:00.03Z', 'in-progress', '2026-11-20 14:30:00Z');
-insert into lead_events (id, event_type, conversation_id, payload, planned_at, processed, processed_at, created_at) values
-  ('00000000-0000-4000-8000-e00000000001', 'lead.created', '00000000-0000-4000-8000-0000000000c1', '{"source": "chatbot"}', '2026-11-20 14:00:01Z', false, null, '2026-11-20 14:00:00Z');
-insert into notification_logs (id, lead_event_id, conversation_id, channel, status, sent_at, created_at) values ('00000000-0000-4000-8000-d00000000001', '00000000-0000-4000-8000-e00000000001', '00000000-0000-4000-8000-0000000000c1', 'slack', 'sent', '2026-11-20 14:20:02Z', '2026-11-20 14:20:01Z');

@@ -1,1 +1,0 @@
-select (select count(*) from lead_events), (select count(*) from notification_logs), (select count(*) from notification_attempts), (select count(*) from idempotency_keys), (select count(*) from conversations)

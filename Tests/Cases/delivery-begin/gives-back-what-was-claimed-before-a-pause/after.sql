@@ -1,1 +1,0 @@
-select n.status, n.retry_count, coalesce(n.error_message, '-'), n.next_attempt_at is not null, n.lease_until is not null, coalesce(n.outcome_class, '-'), e.processed from notification_logs n join lead_events e on e.id = n.lead_event_id

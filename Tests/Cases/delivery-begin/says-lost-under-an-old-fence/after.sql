@@ -1,1 +1,0 @@
-select status, (select count(*) from notification_attempts) from notification_logs

@@ -1,1 +1,0 @@
-select string_agg(recipient || ':' || status, ',' order by recipient) from notification_logs

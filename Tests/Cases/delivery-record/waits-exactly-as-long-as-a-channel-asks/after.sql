@@ -1,1 +1,0 @@
-select n.retry_count, n.next_attempt_at between now() + interval '110 s' and now() + interval '121 s', c.paused_until = n.next_attempt_at, c.pause_reason from notification_logs n join notification_channels c on c.channel = n.channel

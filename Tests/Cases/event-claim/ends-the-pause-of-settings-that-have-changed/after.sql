@@ -1,1 +1,0 @@
-select paused_until, fail_streak, settings_fingerprint from notification_channels

@@ -1,1 +1,0 @@
-select status from notification_logs where channel = 'slack'

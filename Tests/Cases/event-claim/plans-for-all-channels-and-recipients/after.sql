@@ -1,1 +1,0 @@
-select string_agg(channel || ':' || recipient || ':' || status, ',' order by channel, recipient) from notification_logs

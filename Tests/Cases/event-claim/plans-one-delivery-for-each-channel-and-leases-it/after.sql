@@ -1,1 +1,0 @@
-select n.channel, n.recipient, n.status, n.fence, n.lease_until between now() + interval '20 s' and now() + interval '31 s', n.leased_by, e.processed, e.planned_at is not null from notification_logs n join lead_events e on e.id = n.lead_event_id

@@ -1,1 +1,0 @@
-select count(*) filter (where lease_until is not null), count(*), min(leased_by) from notification_logs

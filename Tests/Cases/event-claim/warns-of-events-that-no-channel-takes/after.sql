@@ -1,1 +1,0 @@
-select processed, (select count(*) from notification_logs) from lead_events

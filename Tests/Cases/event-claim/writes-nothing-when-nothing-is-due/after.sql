@@ -1,1 +1,0 @@
-select name, version <> '' from workers

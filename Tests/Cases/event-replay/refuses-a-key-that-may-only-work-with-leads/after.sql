@@ -1,1 +1,0 @@
-select count(*) from notification_logs where replay_of is not null

@@ -1,1 +1,0 @@
-select event_type, processed from lead_events;

@@ -1,1 +1,0 @@
-select string_agg(customer_name, ',') from conversations

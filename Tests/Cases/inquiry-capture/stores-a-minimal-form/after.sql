@@ -1,1 +1,0 @@
-select count(*), count(metadata), bool_and(lead_score_breakdown ->> 'source' = 'server') from conversations

@@ -1,1 +1,0 @@
-insert into idempotency_keys (route, key, body_sha256) values ('lead-capture', 'key-1', '');

@@ -1,1 +1,0 @@
-select customer_name, customer_phone, customer_email, lead_score, notes from conversations

@@ -1,1 +1,0 @@
-select metadata ->> 'n', metadata ->> 'f' from conversations

@@ -1,1 +1,0 @@
-select string_agg(customer_name, '|' order by created_at, id) like '%DROP TABLE%', count(*) from conversations

@@ -1,1 +1,0 @@
-select lead_score, lead_quality, lead_score_breakdown ->> 'source' from conversations

@@ -1,1 +1,0 @@
-select count(*), count(distinct customer_id) from conversations

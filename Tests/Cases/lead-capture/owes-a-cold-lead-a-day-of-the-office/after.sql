@@ -1,1 +1,0 @@
-select sla_response_deadline at time zone 'UTC' from conversations

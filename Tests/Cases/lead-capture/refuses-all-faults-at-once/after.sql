@@ -1,1 +1,0 @@
-select (select count(*) from conversations), (select count(*) from lead_events), (select count(*) from idempotency_keys)

@@ -1,1 +1,0 @@
-select customer_name, replace(notes, chr(10), '/') from conversations

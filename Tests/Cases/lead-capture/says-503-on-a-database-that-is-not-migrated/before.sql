@@ -1,1 +1,0 @@
-drop function public.capture_lead(jsonb)

@@ -1,1 +1,0 @@
-select customer_name, customer_phone, coalesce(customer_email, '-'), status, lead_score, lead_quality, source, sla_breached, sla_response_deadline - created_at between interval '23:59' and interval '24:01' from conversations

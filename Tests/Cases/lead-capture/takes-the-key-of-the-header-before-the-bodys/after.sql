@@ -1,1 +1,0 @@
-select string_agg(key, ',') from idempotency_keys

@@ -1,1 +1,0 @@
-select status from newsletter_subscribers

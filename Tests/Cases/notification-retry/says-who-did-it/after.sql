@@ -1,1 +1,0 @@
-select actor_name from conversation_timeline

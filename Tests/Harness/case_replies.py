@@ -1,0 +1,135 @@
+"""What a case expects on stdout, and the exit status that follows from it."""
+
+import json
+from functools import reduce
+
+import case_requests
+
+TITLES = {
+    400: "Invalid request", 401: "Unauthorized", 403: "Forbidden", 404: "Not found", 409: "Conflict", 413: "Request too large",
+    415: "Unsupported media type", 422: "Idempotency key reused", 500: "Internal server error", 503: "Service unavailable",
+    504: "Gateway timeout"}
+PROBLEM_HEADERS = {401: {"www-authenticate": 'Bearer realm="leadpipe"'}, 503: {"retry-after": "2"}}
+REPLY = {"reply", "reply_with", "reply_without", "passes", "problem", "faults"}
+
+
+def exit_status(status):
+    """The exit status of a reply, by the table of the contract."""
+    if status < 400:
+        return 0
+    if status in (401, 403):
+        return 77
+    if status in (408, 425, 429, 503, 504):
+        return 75
+    return 70 if status >= 500 else 65
+
+
+def changed(document, changes, absent):
+    """A document with members set and others left out, each by its path: `conversation.leadScore`."""
+    made = json.loads(json.dumps(document))
+    for path, value in changes.items():
+        *parents, member = path.split(".")
+        reduce(dict.__getitem__, parents, made)[member] = value
+    for path in absent:
+        *parents, member = path.split(".")
+        del reduce(dict.__getitem__, parents, made)[member]
+    return made
+
+
+def fault(text):
+    """`path: message` as an entry of a problem's details."""
+    path, _, message = text.partition(": ")
+    return {"path": path, "message": message}
+
+
+def problem(reply, status, request_id):
+    """An RFC 9457 problem: what is wrong in one sentence, or a list of faults."""
+    faults = [fault(text) for text in reply.get("faults", [])]
+    detail = reply.get("problem") or ("the request has a fault" if len(faults) == 1 else f"the request has {len(faults)} faults")
+    title = TITLES[status]
+    made = {"type": "about:blank", "title": title, "status": status, "detail": detail, "requestId": request_id, "error": title}
+    return {**made, "details": faults} if faults else made
+
+
+def wrong_settings(texts):
+    """The problem of settings that are missing or wrong: all of them at once, by name."""
+    faults = [fault(text) for text in texts]
+    detail = "; ".join(f"{each['path']} {each['message']}" for each in faults)
+    title = "A setting is missing or wrong"
+    return {"problem": {
+        "type": "about:blank", "title": title, "status": 500, "detail": "<any>" if "<any>" in detail else detail,
+        "requestId": "<uuid>", "error": title, "details": faults}}
+
+
+def is_problem(reply):
+    return "problem" in reply or "faults" in reply
+
+
+def reply_of(case, own):
+    """What a case or a line of its stream says of its reply, on top of the default reply of the file."""
+    said = {word: own[word] for word in REPLY | {"status", "reply_headers"} if word in own}
+    if is_problem(said):
+        return {"status": 400, **said}
+    default = {word: case[word] for word in ("status", "reply", "passes", "reply_headers") if word in case}
+    if said.keys() & REPLY - {"reply_with", "reply_without"}:
+        default = {word: default[word] for word in default if word not in REPLY}
+    return {"status": 200, **default, **said}
+
+
+def body(reply, given, request_id):
+    """The document of a reply."""
+    if is_problem(reply):
+        return problem(reply, reply["status"], request_id)
+    if not reply.keys() & {"passes", "reply"}:
+        raise ValueError("a case has to say what is written: writes, reply, passes, problem or faults")
+    if "passes" in reply:
+        made = {**json.loads(given), **json.loads(reply["passes"])}
+    else:
+        made = json.loads(reply["reply"]) if reply["reply"] else ""
+    return changed(made, json.loads(reply.get("reply_with", "{}")), reply.get("reply_without", []))
+
+
+def ordinary_headers(status, problematic, empty, case):
+    """The headers that every reply of this kind has."""
+    if problematic:
+        return {"content-type": "application/problem+json", **PROBLEM_HEADERS.get(status, {})}
+    headers = {} if empty else {"content-type": "application/json"}
+    return {**headers, "cache-control": "no-store"} if case_requests.is_admin(case) else headers
+
+
+def line(reply, given, case):
+    """One line of stdout: the bare reply, or its envelope where an envelope was sent."""
+    enveloped = is_envelope(given)
+    made = body(reply, given, json.loads(given)["requestContext"]["requestId"] if enveloped else "<uuid>")
+    if not enveloped:
+        return {"problem": made} if is_problem(reply) else made
+    headers = {**ordinary_headers(reply["status"], is_problem(reply), made == "", case), **reply.get("reply_headers", {})}
+    envelope = {"statusCode": reply["status"], "headers": headers, "body": made, "isBase64Encoded": False}
+    return {**envelope, "requestId": "<any>"} if "stream" in case else envelope
+
+
+def is_envelope(given):
+    try:
+        return "requestContext" in json.loads(given)
+    except (ValueError, TypeError, RecursionError):
+        return False
+
+
+def expected(case, own):
+    """The lines of stdout and the exit status."""
+    if "wrong_settings" in own:
+        return [wrong_settings(own["wrong_settings"])], 78
+    if "writes_program" in own:
+        return list(map(json.loads, case_requests.printed(own["writes_program"]).splitlines())), 0
+    if "writes" in own or ("writes" in case and not own.keys() & (REPLY | {"replies"})):
+        return [json.loads(text) for text in case["writes"]], 0
+    given = case_requests.lines(case)
+    if "replies" in own:
+        replies = [{"reply": each} if isinstance(each, str) else each for each in own["replies"]]
+        if len(replies) != len(given):
+            raise ValueError(f"{len(given)} lines are sent and {len(replies)} replies expected")
+    else:
+        replies = [own] * len(given)
+    replies = [reply_of(case, each) for each in replies]
+    failures = [reply["status"] for reply in replies if reply["status"] >= 400]
+    return [line(reply, text, case) for reply, text in zip(replies, given, strict=True)], exit_status(failures[0]) if failures else 0
