@@ -6,5 +6,5 @@ import Wire
 
 AdminEndpoint(
   "event-list", "Lists events, newest first", .init("GET", "/api/admin/events"),
-  query: Event.listForm, output: Page.schema(Event.schema), calls: .adminListEvents
+  query: Event.listForm, output: Page.schema(Event.schema), calls: .listEvents
 ).run()

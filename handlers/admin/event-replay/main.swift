@@ -6,5 +6,5 @@ import Wire
 
 AdminEndpoint(
   "event-replay", "Sends an event's finished notifications once more", .init("POST", "/api/admin/events/{id}/replay"),
-  output: Event.replaySchema, status: 202, problems: [409], wakes: true, calls: .adminReplayEvent
+  output: Event.replaySchema, status: 202, problems: [409], wakes: true, calls: .replayEvent
 ).run()

@@ -1,0 +1,805 @@
+-- What conversations are searched and sorted by beyond their own columns: one row in conversation_words for each.
+-- A capture does not write it, because making the words costs several times what storing a short lead does. Triggers note
+-- which conversations have changed, and index_conversations brings the words up to date: in housekeeping, and before a read.
+--
+--   conversations, chat_messages ──trigger──▶ conversation_changes ──index_conversations──▶ conversation_words
+
+-- No key and no order: rows are added at one end and removed soon. An id may occur more than once, also after its
+-- conversation was deleted.
+create table if not exists public.conversation_changes (
+  conversation_id uuid not null
+);
+select leadpipe.protect_table('public.conversation_changes');
+comment on table public.conversation_changes is 'Which conversations have changed since conversation_words was written.';
+
+create table if not exists public.conversation_words (
+  conversation_id uuid constraint conversation_words_pkey primary key
+    constraint conversation_words_conversation_id_fkey references public.conversations (id) on delete cascade,
+  created_at timestamptz not null,
+  lead_score integer not null,
+  amount double precision,
+  words tsvector not null
+);
+-- The planner must know four thousand words: it estimates all others as rarer than these.
+alter table public.conversation_words alter column words set statistics 400;
+create index if not exists conversation_words_words_idx on public.conversation_words using gin (words);
+create index if not exists conversation_words_created_at_idx on public.conversation_words (created_at, conversation_id);
+create index if not exists conversation_words_amount_idx on public.conversation_words (amount, created_at, conversation_id)
+  where amount is not null;
+create index if not exists conversation_words_no_amount_idx on public.conversation_words (created_at, conversation_id)
+  where amount is null;
+select leadpipe.protect_table('public.conversation_words');
+comment on table public.conversation_words is
+  'What conversations are searched by, made from them and their messages; those in conversation_changes are to be made again.';
+comment on column public.conversation_words.amount is 'The largest amount of the budget, in dirhams; null where it names none.';
+comment on column public.conversation_words.words is
+  'Words of name (A), mail (B), tags and notes (C) and messages. And, compared as a whole: e= mail addresses, p= the telephone number and
+r= the same from its end, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first answer, t= tags.';
+
+-- Every word there is, so that a search for the beginning of a word can look up the words that it may mean: that costs a
+-- tenth of a prefix search.
+create table if not exists public.known_words (
+  word text collate "C" constraint known_words_pkey primary key
+);
+select leadpipe.protect_table('public.known_words');
+comment on table public.known_words is 'The words of conversation_words, but for numbers. None is taken out again: one that is gone finds nothing.';
+
+-- The largest amount in a budget, in dirhams; null where it has none. The rule is that of Sources/Leads/Budget.swift, where it is said in
+-- words; a test holds the two against each other.
+create or replace function leadpipe.budget_amount(p text) returns double precision
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  -- Where the ten digits of a script begin.
+  c_scripts constant integer[] :=
+    '{1632,1776,1984,2406,2534,2662,2790,2918,3046,3174,3302,3430,3558,3664,3792,3872,4160,4240,6112,6160,6470,65296}';
+  v_rest text := lower(p);
+  v_most double precision;
+  v_token text[];
+  v_behind text[];
+  v_factor double precision;
+  v_marks text;
+  v_last text;
+  v_digits text;
+  v_decimals integer;
+  v_value double precision;
+begin
+  if octet_length(p) > length(p) then
+    v_rest := translate(v_rest,
+      (select string_agg(chr(zero + digit), '' order by zero, digit) from unnest(c_scripts) as zero, generate_series(0, 9) as digit),
+      repeat('0123456789', cardinality(c_scripts)));
+  end if;
+  loop
+    v_token := regexp_match(v_rest, '((?:(?<!\S)\.(?=[0-9])|[0-9])[0-9,.''٫٬]*)(.*)$');
+    exit when v_token is null;
+    v_rest := v_token[2];
+
+    v_behind := regexp_match(v_rest, '^([ \u00a0]*)([[:alpha:]]*)(.?) *([[:alpha:]]*)');
+    v_factor := case
+      when v_behind[2] = 'm' and (v_behind[3] ~ '[0-9²]' or v_behind[1] <> '' and v_behind[3] in ('', ' ')
+        and v_behind[4] in ('from', 'away', 'walk', 'sq', 'square')) then null
+      when v_behind[2] in ('k', 'thousand', 'thousands', 'ألف', 'الف', 'آلاف') then 1e3
+      when v_behind[2] in ('lakh', 'lakhs', 'lac') then 1e5
+      when v_behind[2] in ('m', 'mn', 'mil', 'mln', 'mio', 'million', 'millions', 'مليون', 'ملايين') then 1e6
+      when v_behind[2] in ('cr', 'crore', 'crores') then 1e7
+      when v_behind[2] in ('b', 'bn', 'billion', 'مليار') then 1e9 end;
+
+    v_token[1] := regexp_replace(v_token[1], '[,.''٫٬]+$', '');
+    v_digits := regexp_replace(v_token[1], '[^0-9]', '', 'g');
+    v_marks := regexp_replace(v_token[1], '[0-9]', '', 'g');
+    v_last := right(v_marks, 1);
+    v_decimals := length(substring(v_token[1] from '[0-9]*$'));
+    if v_marks = '' or (length(v_marks) = 1 and v_decimals = 3 and not (v_last in ('.', '٫') and v_factor is not null))
+      or position(v_last in left(v_marks, -1)) > 0 then
+      v_decimals := 0;
+    end if;
+    -- A number that no double holds is none.
+    if length(v_digits) <= 290 and (v_factor is not null or v_rest !~ '^[[:alpha:]]') then
+      v_value := (left(v_digits, length(v_digits) - v_decimals) || '.' || right(v_digits, v_decimals))::double precision;
+      v_most := greatest(v_most, v_value * coalesce(v_factor, 1));
+    end if;
+  end loop;
+  return v_most;
+end
+$$;
+revoke all on function leadpipe.budget_amount(text) from public;
+
+-- A very long talk is found by its latest 50,000 characters, a long message by its first 20,000: words hold no more than a
+-- megabyte. What is still too much is found by what is compared as a whole.
+create or replace function leadpipe.conversation_terms(c public.conversations, p_said text) returns tsvector
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_own text := left(array_to_string(c.tags, ' '), 20000) || ' ' || left(coalesce(c.notes, ''), 20000);
+  v_phone text := nullif(left(leadpipe.phone_digits(c.customer_phone), 30), '');
+  v_whole text[] := array['s=' || c.status, 'q=' || c.lead_quality, leadpipe.exact_term('i=', c.intent), leadpipe.exact_term('a=', c.preferred_area),
+    'g=' || c.assigned_agent_id, leadpipe.exact_term('o=', c.source),
+    -- Of the first answer what time does not change.
+    'l=' || case
+      when c.first_response_at > c.sla_response_deadline then 'late'
+      when c.first_response_at is not null then 'met'
+      when c.status not in ('completed', 'lost', 'converted') then 'open'
+      when c.sla_breached then 'late' else 'closed' end,
+    'p=' || v_phone, 'r=' || reverse(v_phone)];
+begin
+  if c.tags <> '{}' then
+    v_whole := v_whole || array(select leadpipe.exact_term('t=', tag) from unnest(c.tags) as tag);
+  end if;
+  return setweight(leadpipe.text_words(left(c.customer_name, 1000)), 'A')
+    || setweight(leadpipe.text_words(left(c.customer_email, 1000)), 'B')
+    || case when v_own = ' ' then '' else setweight(leadpipe.text_words(v_own), 'C') || leadpipe.mail_terms(v_own, 'C') end
+    || leadpipe.text_words(p_said)
+    || coalesce((leadpipe.quote_lexeme('e=' || left(lower(c.customer_email), 300)) || ':1B')::tsvector, '')
+    || coalesce(leadpipe.mail_terms(p_said, 'D'), '')
+    || array_to_tsvector(array_remove(v_whole, null));
+exception when program_limit_exceeded then
+  return array_to_tsvector(array_remove(v_whole, null));
+end
+$$;
+revoke all on function leadpipe.conversation_terms(public.conversations, text) from public;
+
+-- How many rows the planner expects.
+create or replace function leadpipe.estimate_rows(p_query text, f leadpipe.conversation_search) returns double precision
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_plan json;
+begin
+  execute 'explain (format json) ' || p_query into v_plan using f;
+  return (v_plan #>> '{0,Plan,Plan Rows}')::double precision;
+end
+$$;
+revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public;
+
+-- The ids of a page of conversations, how many there are in all, and where the next page begins. What list, search and export have in
+-- common: the conditions, the orders, and the ways to walk.
+--
+-- Where few match (the planner says how many), they are found by their words and sorted. Where many do, the order's index is walked
+-- until the page is full. Both guesses can be wrong, so each way ends where it would get long, and the other is taken.
+-- The words of a conversation stand with its time, score and amount: where they say all that was asked for, nothing else is read.
+--
+-- An order has one segment or two, the second for the rows that the first does not speak of (no follow-up, no amount).
+create or replace function leadpipe.find_conversations(p jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp
+set jit = off set max_parallel_workers_per_gather = 0 as $$
+declare
+  c_exact constant integer := 10000;
+  c_few constant integer := 500;
+  c_down constant text := 't.created_at desc, t.id desc';
+  c_up constant text := 't.created_at, t.id';
+  c_after_down constant text := '(t.created_at, t.id) < (($1).after_created, ($1).after_id)';
+  c_after_up constant text := '(t.created_at, t.id) > (($1).after_created, ($1).after_id)';
+  c_due constant text := 't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') '
+    'and t.sla_response_deadline is not null';
+  v_zone text := coalesce(p ->> 'timeZone', 'Asia/Dubai');
+  v_sort text := coalesce(p ->> 'sort', 'recent');
+  v_limit integer := coalesce((p ->> 'limit')::integer, 25);
+  v_skip integer := 0;
+  f leadpipe.conversation_search;
+  -- By segment: which rows, in which order, which come after the cursor's, and what of a row goes into a cursor.
+  v_rows text[];
+  v_orders text[];
+  v_afters text[];
+  v_key text := 'null';
+  v_segment integer := 1;
+  v_source text;
+  v_where text;
+  v_words_alone boolean;
+  v_conditions text;
+  v_known text;
+  v_answers_alone boolean;
+  v_walk integer;
+  v_behind bigint := 0;
+  v_rows_known double precision := (select reltuples from pg_class where oid = 'public.conversation_words'::regclass);
+  v_expected double precision;
+  v_raw bigint;
+  v_count bigint;
+  v_total bigint;
+  v_ids uuid[] := '{}';
+  v_cursor jsonb;
+  v_more uuid[];
+  v_more_cursor jsonb;
+  v_way text;
+  v_ways text[];
+  v_edge timestamptz;
+begin
+  -- The search.
+  f.statuses := leadpipe.text_array(p -> 'status');
+  f.qualities := leadpipe.text_array(p -> 'leadQuality');
+  f.intents := leadpipe.text_array(p -> 'intent');
+  f.areas := leadpipe.text_array(p -> 'areas');
+  f.agents := leadpipe.text_array(p -> 'assignedAgentIds')::uuid[];
+  f.tags := leadpipe.text_array(p -> 'tags');
+  f.sources := leadpipe.text_array(p -> 'source');
+  f.follow_ups := leadpipe.text_array(p -> 'followUpStatus');
+  f.sla_states := leadpipe.text_array(p -> 'slaState');
+  f.least_score := (p #>> '{scoreRange,min}')::integer;
+  f.most_score := (p #>> '{scoreRange,max}')::integer;
+  f.since := leadpipe.parse_moment(p ->> 'dateFrom', v_zone, false);
+  f.until := leadpipe.parse_moment(p ->> 'dateTo', v_zone, true);
+  if f.since >= f.until then
+    raise exception using errcode = 'LP400', column = 'dateTo', message = 'must be after dateFrom';
+  end if;
+  f.now := now();
+  f.today := date_trunc('day', f.now at time zone v_zone) at time zone v_zone;
+  f.tomorrow := (date_trunc('day', f.now at time zone v_zone) + interval '1 day') at time zone v_zone;
+  f.warn_hot := (p #>> '{warnBefore,hot}')::timestamptz;
+  f.warn_warm := (p #>> '{warnBefore,warm}')::timestamptz;
+  f.warn_cold := (p #>> '{warnBefore,cold}')::timestamptz;
+  -- A query and an amount need the words of the latest leads, and the words there are, before anything is asked of them.
+  if p ->> 'query' is not null or v_sort in ('highest-budget', 'lowest-budget') then
+    v_behind := leadpipe.index_conversations();
+  end if;
+  if p ->> 'query' is not null then
+    select wanted into f.wanted from leadpipe.parse_query(p ->> 'query');
+    -- Nothing in it could stand anywhere.
+    if f.wanted is null then
+      return '{"ids": [], "total": 0, "totalIsEstimate": false}';
+    end if;
+  end if;
+  v_conditions := leadpipe.search_conditions(f);
+
+  -- The same, as far as words know it.
+  f.terms := nullif(concat_ws('&', '(' || f.wanted::text || ')',
+    leadpipe.any_exact_term('s=', f.statuses), leadpipe.any_exact_term('q=', f.qualities), leadpipe.any_exact_term('i=', f.intents),
+    leadpipe.any_exact_term('a=', f.areas), leadpipe.any_exact_term('g=', f.agents::text[]), leadpipe.any_exact_term('o=', f.sources),
+    leadpipe.any_exact_term('l=', array(
+      select distinct answer from unnest(f.sla_states) as state,
+        unnest(case state when 'met' then '{met}' when 'breached' then '{late,open}' when 'warning' then '{open}' else '{closed,open}' end::text[])
+        as answer)),
+    leadpipe.any_exact_term('t=', f.tags, '&')), '');
+  v_answers_alone := f.follow_ups is null and f.sla_states is null and v_sort not in ('follow-up', 'sla');
+
+  -- The order.
+  v_rows := '{true}';
+  case v_sort
+    when 'recent' then
+      v_orders := array[c_down]; v_afters := array[c_after_down];
+    when 'oldest' then
+      v_orders := array[c_up]; v_afters := array[c_after_up];
+    when 'hot' then
+      v_key := 't.lead_score'; v_orders := array['t.lead_score desc, ' || c_down];
+      v_afters := array['(t.lead_score, t.created_at, t.id) < (($1).after_score, ($1).after_created, ($1).after_id)'];
+    when 'warm' then
+      v_key := 't.lead_score'; v_rows := '{t.lead_score < 80,t.lead_score >= 80}';
+      v_orders := array_fill('t.lead_score desc, ' || c_down, '{2}');
+      v_afters := array_fill('(t.lead_score, t.created_at, t.id) < (($1).after_score, ($1).after_created, ($1).after_id)'::text, '{2}');
+    when 'cold' then
+      v_key := 't.lead_score'; v_orders := array['t.lead_score, ' || c_up];
+      v_afters := array['(t.lead_score, t.created_at, t.id) > (($1).after_score, ($1).after_created, ($1).after_id)'];
+    when 'highest-budget' then
+      v_key := 't.amount'; v_rows := '{t.amount is not null,t.amount is null}';
+      v_orders := array['t.amount desc, ' || c_down, c_down];
+      v_afters := array['(t.amount, t.created_at, t.id) < (($1).after_amount, ($1).after_created, ($1).after_id)', c_after_down];
+    when 'lowest-budget' then
+      v_key := 't.amount'; v_rows := '{t.amount is not null,t.amount is null}';
+      v_orders := array['t.amount, ' || c_up, c_down];
+      v_afters := array['(t.amount, t.created_at, t.id) > (($1).after_amount, ($1).after_created, ($1).after_id)', c_after_down];
+    when 'follow-up' then
+      v_key := 't.follow_up_date'; v_rows := '{t.follow_up_date is not null,t.follow_up_date is null}';
+      v_orders := array['t.follow_up_date, ' || c_up, c_down];
+      v_afters := array['(t.follow_up_date, t.created_at, t.id) > (($1).after_time, ($1).after_created, ($1).after_id)', c_after_down];
+    when 'sla' then
+      v_key := 't.sla_response_deadline'; v_rows := array[c_due, 'not (' || c_due || ')'];
+      v_orders := array['t.sla_response_deadline, ' || c_up, c_down];
+      v_afters := array['(t.sla_response_deadline, t.created_at, t.id) > (($1).after_time, ($1).after_created, ($1).after_id)', c_after_down];
+  end case;
+
+  -- Where to begin.
+  if p ->> 'cursor' is not null then
+    v_cursor := leadpipe.decode_cursor(p ->> 'cursor', v_sort, 5);
+    begin
+      v_segment := (v_cursor ->> 1)::integer;
+      f.after_created := (v_cursor ->> 3)::timestamptz;
+      f.after_id := (v_cursor ->> 4)::uuid;
+      case when v_key = 't.lead_score' then f.after_score := (v_cursor ->> 2)::integer;
+        when v_segment = 2 or v_key = 'null' then null;
+        when v_key = 't.amount' then f.after_amount := (v_cursor ->> 2)::double precision;
+        else f.after_time := (v_cursor ->> 2)::timestamptz; end case;
+      if num_nulls(v_segment, f.after_created, f.after_id) > 0 or v_segment not between 1 and cardinality(v_rows)
+        or (v_key <> 'null' and (v_segment = 1 or v_key = 't.lead_score')
+            and num_nonnulls(f.after_score, f.after_amount, f.after_time) = 0) then
+        raise exception using errcode = 'LP400';
+      end if;
+    exception when others then
+      raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
+    end;
+  else
+    v_skip := (coalesce((p ->> 'page')::integer, 1) - 1) * v_limit;
+  end if;
+
+  -- What is no query can be found without words, and only waits for a few.
+  if f.wanted is null and v_key <> 't.amount' and f.terms is not null then
+    v_behind := (select count(*) from (select from public.conversation_changes limit 101) waiting);
+    if v_behind between 1 and 100 then
+      v_behind := leadpipe.index_conversations(100);
+    end if;
+  end if;
+  v_expected := case when f.wanted is null then 1 else
+      leadpipe.estimate_rows('select from public.conversation_words t where t.words @@ ($1).wanted', f)
+      / greatest(1, v_rows_known) end
+    * leadpipe.estimate_rows('select from public.conversations t where ' || v_conditions, f);
+
+  v_known := concat_ws(' and ', 't.words @@ ($1).terms',
+    case when f.since is not null then 't.created_at >= ($1).since' end,
+    case when f.until is not null then 't.created_at < ($1).until' end,
+    case when f.least_score is not null then 't.lead_score between ($1).least_score and ($1).most_score' end);
+  v_words_alone := f.wanted is not null and v_answers_alone and v_behind = 0 and (v_sort in ('recent', 'oldest') or v_key = 't.amount');
+  v_source := case
+    when v_words_alone then
+      '(select conversation_id as id, created_at, lead_score, amount, words from public.conversation_words)'
+    when f.wanted is null and v_key <> 't.amount' then 'public.conversations'
+    else format('(select w.conversation_id as id, %s.created_at, w.amount, w.words, c.lead_score, c.status, c.lead_quality, c.intent,
+      c.preferred_area, c.assigned_agent_id, c.tags, c.source, c.follow_up_date, c.first_response_at, c.sla_response_deadline,
+      c.sla_breached
+      from public.conversation_words w join public.conversations c on c.id = w.conversation_id)',
+      case when v_sort in ('recent', 'oldest') or v_key = 't.amount' then 'w' else 'c' end) end;
+  v_where := case when v_words_alone then v_known
+    else v_conditions || case when f.wanted is not null then ' and t.words @@ ($1).wanted' else '' end end;
+  -- Rows that lie as they came are read quickly, those of other orders are all over the table.
+  v_walk := case when v_sort not in ('recent', 'oldest') then 4000 when v_words_alone then 15000 else 6000 end;
+
+  -- The ways: all that words give (set), their latest (latest), the order's index for a while (stroll), and as long as it takes (walk).
+  v_ways := case
+    when f.terms is null or v_behind > 0 then '{walk}'
+    -- A few days are read as they are.
+    when num_nonnulls(f.since, f.until) > 0 and leadpipe.estimate_rows(
+      'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
+      'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * c_exact then '{walk}'
+    -- What words know of it leaves too many, and the planner has indexes for the rest.
+    when f.wanted is null and not v_answers_alone
+      and leadpipe.estimate_rows('select from public.conversation_words t where t.words @@ ($1).terms', f) > c_exact / 2 then '{walk}'
+    -- Few have a mail address or a number.
+    when f.wanted::text ~ '''[epr]=' then '{set,stroll,walk}'
+    -- The planner knows nothing of the beginnings of many words, and takes a few words that few have for many times more frequent than they are.
+    when f.wanted::text ~ '''[^''=0-9][^''=][^'']*'':\*' then '{stroll,set,walk}'
+    when f.wanted::text like '%|%' and v_expected < v_rows_known / 10 then '{latest,set,walk}'
+    when v_expected * v_walk >= (v_skip + v_limit + 1) * v_rows_known then '{stroll,set,walk}'
+    when v_expected > c_few then '{latest,set,walk}'
+    else '{set,stroll,walk}' end;
+
+  <<ways>>
+  foreach v_way in array v_ways loop
+    if v_way = 'latest' then
+      -- Of rows that lie as they came, a twentieth at the order's beginning.
+      v_edge := (select (histogram_bounds::text::timestamptz[])[ceil(cardinality(histogram_bounds::text::timestamptz[])
+          * case v_sort when 'recent' then 0.95 when 'oldest' then 0.05 end)]
+        from pg_stats where schemaname = 'public' and tablename = 'conversation_words' and attname = 'created_at');
+      continue ways when v_edge is null;
+    end if;
+    v_ids := '{}';
+    v_cursor := null;
+    v_total := null;
+    for segment in v_segment..cardinality(v_rows) loop
+      execute
+        case
+          when v_way in ('latest', 'set') then
+            'with raw as materialized (select t.conversation_id as id, t.created_at, t.lead_score, t.amount from public.conversation_words t
+               where ' || v_known || case v_way when 'latest' then case v_sort when 'recent' then ' and t.created_at >= $6' else ' and t.created_at <= $6' end
+               else '' end || ' limit $4), found as ('
+               || case when v_answers_alone then 'select * from raw' else
+                 'select t.*, raw.amount from raw join public.conversations t on t.id = raw.id where ' || v_conditions end
+               || ') select (select count(*) from raw), (select count(*) from found)'
+          else 'select 0, null' end
+        || ', array_agg(id), (array_agg(jsonb_build_array(key, created_at, id)))[$3] from ('
+        || 'select t.id, t.created_at, ' || v_key || ' as key from '
+        || case v_way when 'walk' then v_source when 'stroll' then '(select t.* from ' || v_source else 'found' end || ' t where '
+        || v_rows[segment]
+        || case when segment = v_segment and f.after_id is not null then ' and ' || v_afters[segment] else '' end
+        || case v_way
+             when 'stroll' then ' order by ' || v_orders[segment] || ' limit $5) t where ' || v_where
+             when 'walk' then ' and ' || v_where else '' end
+        || ' order by ' || v_orders[segment] || ' limit $2) page'
+      into v_raw, v_count, v_more, v_more_cursor
+      using f, v_skip + v_limit + 1 - cardinality(v_ids), v_skip + v_limit - cardinality(v_ids), c_exact + 1, v_walk, v_edge;
+      continue ways when v_raw > c_exact;
+      v_total := v_count;
+      if v_more_cursor is not null then
+        v_cursor := jsonb_build_array(v_sort, segment) || v_more_cursor;
+      end if;
+      v_ids := v_ids || coalesce(v_more, '{}');
+      -- A segment that was only begun is not followed by the next.
+      exit when v_way = 'stroll' or cardinality(v_ids) > v_skip + v_limit;
+    end loop;
+    exit when v_way = 'set' or cardinality(v_ids) > v_skip + v_limit;
+  end loop;
+
+  -- How many in all.
+  if v_way = 'latest' then
+    -- The planner takes several words for more frequent than they are; the latest may have more of them than the others.
+    v_expected := greatest(v_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
+      then least(v_expected, 20 * v_total) else v_expected end);
+    v_total := null;
+  elsif v_way = 'stroll' and f.wanted is not null and num_nonnulls(f.since, f.until) = 0 then
+    -- So many of the rows that were walked, at least.
+    v_expected := greatest(v_expected, v_rows_known * cardinality(v_ids) / v_walk);
+  end if;
+  if f.after_id is null and cardinality(v_ids) <= v_skip + v_limit then
+    v_total := cardinality(v_ids);
+  end if;
+  if v_total is null and (v_rows_known <= 10 * c_exact or v_expected <= c_exact and v_way = 'walk') then
+    execute 'select count(*) from (select from ' || v_source || ' t where ' || v_where || ' limit $2) counted'
+    into v_total using f, c_exact + 1;
+    if v_total > c_exact then
+      v_total := null;
+      v_expected := greatest(v_expected, c_exact + 1);
+    end if;
+  end if;
+
+  return jsonb_strip_nulls(jsonb_build_object(
+    'ids', to_jsonb(v_ids[v_skip + 1:v_skip + v_limit]),
+    'total', coalesce(v_total, round(v_expected)::bigint),
+    'totalIsEstimate', v_total is null,
+    'nextCursor', case when cardinality(v_ids) > v_skip + v_limit then
+      leadpipe.encode_cursor(v_cursor) end,
+    -- What a query could not look into yet.
+    'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
+end
+$$;
+revoke all on function leadpipe.find_conversations(jsonb) from public;
+
+-- A text as it is compared: lower case, without accents, marks, vowel signs, tatweel and what nobody sees; one form of alef, ya, ha, kaf
+-- and of each digit; a blank for every mark of punctuation, so that nothing in it means anything to the parser of words.
+create or replace function leadpipe.fold_text(p text) returns text
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text := p;
+begin
+  if octet_length(p) > length(p) then
+    v_text := regexp_replace(lower(regexp_replace(normalize(p, nfkd), '[\u0300-\u036f]', '', 'g')),
+      '[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]', '', 'g');
+    v_text := translate(v_text,
+      'ٱىیةەہکøłđðıßæœ٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९‘’“”«»،؛؟٫٬…–—·•',
+      'اييهههكolddisao012345678901234567890123456789                ');
+  end if;
+  return translate(lower(v_text), E'!"#$%&''()*+,-./:;<=>?@[\\]^_`{|}~', '                                ');
+end
+$$;
+revoke all on function leadpipe.fold_text(text) from public;
+
+-- Makes the words of conversations that have changed, at most so many of them and for so long; how many are left, counted to 100,000. One
+-- at a time: who comes second goes on with what there is.
+create or replace function leadpipe.index_conversations(p_most integer default 2000, p_milliseconds integer default 300) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  c_slice constant integer := 10;
+  v_end timestamptz := clock_timestamp() + p_milliseconds * interval '1 millisecond';
+  v_changed uuid[];
+  v_count integer;
+  v_done integer := 0;
+begin
+  if not exists (select from public.conversation_changes) then
+    return 0;
+  end if;
+  if not current_setting('transaction_read_only')::boolean and pg_try_advisory_xact_lock(hashtext('conversation_words')) then
+    loop
+      with taken as (
+        delete from public.conversation_changes
+        where ctid = any (array(select ctid from public.conversation_changes limit c_slice))
+        returning conversation_id
+      )
+      select array_agg(distinct conversation_id), count(*) into v_changed, v_count from taken;
+      v_done := v_done + v_count;
+
+      -- The lock keeps them from being deleted in between.
+      with changed as materialized (
+        select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
+      ), made as (
+        insert into public.conversation_words as w (conversation_id, created_at, lead_score, amount, words)
+        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), leadpipe.budget_amount((c).budget), leadpipe.conversation_terms(c, said.text)
+        from changed, lateral (
+          select left(string_agg(left(m.message_text, 20000), ' ' order by m."timestamp" desc, m.created_at desc), 50000)
+          from public.chat_messages m where m.conversation_id = (c).id) as said (text)
+        on conflict (conversation_id) do update set
+          created_at = excluded.created_at, lead_score = excluded.lead_score, amount = excluded.amount, words = excluded.words
+        returning w.words
+      )
+      insert into public.known_words select distinct lexeme from made, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing;
+      exit when v_count < c_slice or v_done >= p_most or clock_timestamp() > v_end;
+    end loop;
+  end if;
+  return (select count(*) from (select from public.conversation_changes limit 100000) waiting);
+end
+$$;
+revoke all on function leadpipe.index_conversations(integer, integer) from public;
+
+-- Makes the words of at most `most` (1,000) conversations that have changed; how many are `left`.
+create or replace function public.index_words(p jsonb default '{}') returns jsonb
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+  select jsonb_build_object('left', leadpipe.index_conversations(least(coalesce((p ->> 'most')::integer, 1000), 1000), 1000))
+$$;
+revoke all on function public.index_words(jsonb) from public, anon, authenticated;
+grant execute on function public.index_words(jsonb) to leadpipe_worker, service_role;
+
+-- GET /api/admin/conversations.
+create or replace function public.list_conversations(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_found jsonb;
+begin
+  p := leadpipe.authorize(p, 'read');
+  v_found := leadpipe.find_conversations(p);
+  return jsonb_build_object(
+      'data', (select coalesce(jsonb_agg(leadpipe.conversation_document(c, p) order by n), '[]')
+               from jsonb_array_elements_text(v_found -> 'ids') with ordinality as found (id, n)
+               join public.conversations c on c.id = found.id::uuid),
+      'page', coalesce((p ->> 'page')::integer, 1), 'limit', coalesce((p ->> 'limit')::integer, 25), 'nextCursor', v_found -> 'nextCursor')
+    || v_found - 'ids';
+end
+$$;
+revoke all on function public.list_conversations(jsonb) from public, anon, authenticated;
+grant execute on function public.list_conversations(jsonb) to leadpipe_admin, service_role;
+
+-- Notes which conversations have changed. These run with the rights of whoever writes, and that role may insert into
+-- conversation_changes.
+create or replace function leadpipe.mark_new_conversations() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into public.conversation_changes select id from changed;
+  return null;
+end
+$$;
+revoke all on function leadpipe.mark_new_conversations() from public;
+
+create or replace function leadpipe.mark_changed_messages() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into public.conversation_changes select distinct conversation_id from changed;
+  return null;
+end
+$$;
+revoke all on function leadpipe.mark_changed_messages() from public;
+
+create or replace function leadpipe.mark_changed_message() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into public.conversation_changes values (new.conversation_id);
+  return null;
+end
+$$;
+revoke all on function leadpipe.mark_changed_message() from public;
+
+create or replace function leadpipe.mark_changed_conversation() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into public.conversation_changes values (new.id);
+  return null;
+end
+$$;
+revoke all on function leadpipe.mark_changed_conversation() from public;
+
+create or replace trigger conversations_new_words after insert on public.conversations
+  referencing new table as changed for each statement execute function leadpipe.mark_new_conversations();
+create or replace trigger conversations_changed_words
+  after update of customer_name, customer_phone, customer_email, tags, notes, status, lead_score, lead_quality, budget, preferred_area, intent,
+    assigned_agent_id, source, first_response_at, sla_response_deadline, sla_breached, created_at on public.conversations
+  for each row when (
+    (old.customer_name, old.customer_phone, old.customer_email, old.tags, old.notes, old.status, old.lead_score, old.lead_quality, old.budget,
+     old.preferred_area, old.intent, old.assigned_agent_id, old.source, old.first_response_at, old.sla_response_deadline, old.sla_breached,
+     old.created_at)
+    is distinct from
+    (new.customer_name, new.customer_phone, new.customer_email, new.tags, new.notes, new.status, new.lead_score, new.lead_quality, new.budget,
+     new.preferred_area, new.intent, new.assigned_agent_id, new.source, new.first_response_at, new.sla_response_deadline, new.sla_breached,
+     new.created_at))
+  execute function leadpipe.mark_changed_conversation();
+create or replace trigger chat_messages_new_words after insert on public.chat_messages
+  referencing new table as changed for each statement execute function leadpipe.mark_changed_messages();
+create or replace trigger chat_messages_changed_words after update of message_text on public.chat_messages
+  for each row when (old.message_text is distinct from new.message_text) execute function leadpipe.mark_changed_message();
+create or replace trigger chat_messages_gone_words after delete on public.chat_messages
+  referencing old table as changed for each statement execute function leadpipe.mark_changed_messages();
+
+-- In what of a conversation some of what was asked for stands.
+create or replace function leadpipe.matched_fields(c public.conversations, p_words tsvector, p_asked record) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_tags text := array_to_string(c.tags, ' ');
+begin
+  return to_jsonb(array_remove(array[
+    case when ts_filter(p_words, '{a}') @@ p_asked.words then 'name' end,
+    case when p_words @@ p_asked.phones then 'phone' end,
+    case when ts_filter(p_words, '{b}') @@ p_asked.words or ts_filter(p_words, '{b}') @@ p_asked.mails then 'email' end,
+    case when leadpipe.text_words(v_tags) @@ p_asked.words or leadpipe.mail_terms(v_tags, 'C') @@ p_asked.mails then 'tags' end,
+    case when leadpipe.text_words(c.notes) @@ p_asked.words or leadpipe.mail_terms(c.notes, 'C') @@ p_asked.mails then 'notes' end,
+    case when ts_filter(p_words, '{d}') @@ p_asked.words or ts_filter(p_words, '{d}') @@ p_asked.mails then 'message' end], null));
+end
+$$;
+revoke all on function leadpipe.matched_fields(public.conversations, tsvector, record) from public;
+
+-- A search as people type it, as queries on words: all of it, and what of it may stand among words, mail addresses and telephone numbers.
+-- What they typed becomes lexemes, and nothing else: no operator of theirs has a meaning. A word is found by its beginning, a number by
+-- its end in any writing, or by its beginning once that says enough.
+create or replace function leadpipe.parse_query(p text, out wanted tsquery, out words tsquery, out mails tsquery, out phones tsquery)
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  c_address constant text := '[^[:space:]<>"''(),;:@]+@[^[:space:]<>"''(),;:@]*[^[:space:]<>"''(),;:@.]';
+  c_number constant text := '(?<![[:alnum:]])\+?\(?[0-9](?:[ ().\-/\u2010-\u2013]*[0-9]){3,}(?![[:alnum:]])';
+  v_rest text := translate(
+    regexp_replace(normalize(p, nfkc), '[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]', '', 'g'),
+    '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९', '012345678901234567890123456789');
+  v_part text;
+  v_number text;
+  v_phone text;
+  v_all text[];
+  v_words text[];
+  v_mails text[];
+  v_phones text[];
+begin
+  for v_part in select distinct lower(m[1]) from regexp_matches(v_rest, '(' || c_address || ')', 'g') as m loop
+    v_mails := v_mails || (leadpipe.quote_lexeme('e=' || left(v_part, 300)) || ':*');
+  end loop;
+  v_all := v_mails;
+  v_rest := regexp_replace(v_rest, c_address, ' ', 'g');
+
+  for v_part in select distinct m[1] from regexp_matches(v_rest, '(' || c_number || ')', 'g') as m loop
+    v_number := left(leadpipe.phone_digits(v_part), 30);
+    v_phone := leadpipe.quote_lexeme('r=' || reverse(case when v_part ~ '^\(?0[^0]' then substr(v_number, 4) else v_number end)) || ':*';
+    if length(v_number) >= 8 then
+      v_phone := v_phone || '|' || leadpipe.quote_lexeme('p=' || v_number) || ':*';
+    end if;
+    v_phones := v_phones || v_phone;
+    v_words := v_words || leadpipe.word_query(v_part, '&');
+    v_all := v_all || concat_ws('|', v_phone, leadpipe.word_query(v_part, '&'));
+  end loop;
+  v_rest := regexp_replace(v_rest, c_number, ' ', 'g');
+
+  wanted := '(' || nullif(array_to_string(v_all || leadpipe.word_query(v_rest, '&'), ')&('), '') || ')';
+  words := nullif(array_to_string(v_words || leadpipe.word_query(v_rest, '|'), '|'), '');
+  mails := array_to_string(v_mails, '|');
+  phones := array_to_string(v_phones, '|');
+end
+$$;
+revoke all on function leadpipe.parse_query(text) from public;
+
+-- A telephone number's digits in the form of E.164: without 00, with the country's code in the place of a trunk 0.
+create or replace function leadpipe.phone_digits(p text) returns text
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  v_digits text := regexp_replace(leadpipe.fold_text(p), '[^0-9]', '', 'g');
+begin
+  return case
+    when v_digits like '00%' then regexp_replace(substr(v_digits, 3), '^9710', '971')
+    when p ~ '^\s*[+＋]' or v_digits like '971%' then regexp_replace(v_digits, '^9710', '971')
+    when v_digits like '0%' then '971' || substr(v_digits, 2)
+    else v_digits end;
+end
+$$;
+revoke all on function leadpipe.phone_digits(text) from public;
+
+-- The conditions of a search, as the fields of its request say them, on a row `t` of conversations; $1 is the search itself. Only constant
+-- texts come out of here.
+create or replace function leadpipe.search_conditions(f leadpipe.conversation_search) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  c_warn constant text :=
+    'case t.lead_quality when ''hot'' then ($1).warn_hot when ''warm'' then ($1).warn_warm else ($1).warn_cold end';
+begin
+  return concat_ws(' and ', 'true',
+    case when f.statuses is not null then 't.status = any (($1).statuses)' end,
+    case when f.qualities is not null then 't.lead_quality = any (($1).qualities)' end,
+    case when f.intents is not null then 't.intent = any (($1).intents)' end,
+    case when f.areas is not null then 't.preferred_area = any (($1).areas)' end,
+    case when f.agents is not null then 't.assigned_agent_id = any (($1).agents)' end,
+    case when f.tags is not null then 't.tags @> ($1).tags' end,
+    case when f.sources is not null then 't.source = any (($1).sources)' end,
+    case when f.least_score is not null then 't.lead_score between ($1).least_score and ($1).most_score' end,
+    case when f.since is not null then 't.created_at >= ($1).since' end,
+    case when f.until is not null then 't.created_at < ($1).until' end,
+    (select '(' || string_agg(case state
+       when 'due-today' then 't.follow_up_date >= ($1).today and t.follow_up_date < ($1).tomorrow'
+       when 'overdue' then 't.follow_up_date < ($1).now'
+       when 'scheduled' then 't.follow_up_date >= ($1).now' end, ' or ') || ')' from unnest(f.follow_ups) as state),
+    -- As sla_state says it.
+    (select '(' || string_agg(case state
+       when 'met' then 't.first_response_at is not null and (t.first_response_at > t.sla_response_deadline) is not true'
+       when 'breached' then 't.first_response_at > t.sla_response_deadline or t.first_response_at is null and '
+         'case when t.status in (''completed'', ''lost'', ''converted'') then t.sla_breached else t.sla_response_deadline <= ($1).now end'
+       when 'warning' then 't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') '
+         'and t.sla_response_deadline > ($1).now and t.sla_response_deadline <= ' || c_warn
+         -- For the index of those who wait.
+         || ' and t.sla_response_deadline <= greatest(($1).warn_hot, ($1).warn_warm, ($1).warn_cold)'
+       when 'ok' then 't.first_response_at is null and case when t.status in (''completed'', ''lost'', ''converted'') then not t.sla_breached '
+         'else (t.sla_response_deadline <= ($1).now) is not true and (t.sla_response_deadline <= ' || c_warn || ') is not true end'
+       end, ' or ') || ')' from unnest(f.sla_states) as state));
+end
+$$;
+revoke all on function leadpipe.search_conditions(leadpipe.conversation_search) from public;
+
+-- GET /api/admin/search: the list with a query, newest first, and why each was found.
+create or replace function public.search_conversations(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_asked record;
+  v_found jsonb;
+begin
+  p := leadpipe.authorize(p, 'read');
+  v_found := leadpipe.find_conversations(p);
+  select * into v_asked from leadpipe.parse_query(p ->> 'query');
+  return jsonb_build_object(
+      'data', (select coalesce(jsonb_agg(
+                 leadpipe.conversation_document(c, p) || jsonb_build_object('matchedIn', leadpipe.matched_fields(c, w.words, v_asked)) order by n), '[]')
+               from jsonb_array_elements_text(v_found -> 'ids') with ordinality as found (id, n)
+               join public.conversations c on c.id = found.id::uuid join public.conversation_words w on w.conversation_id = c.id),
+      'query', p -> 'query', 'limit', coalesce((p ->> 'limit')::integer, 25), 'nextCursor', v_found -> 'nextCursor')
+    || v_found - 'ids';
+end
+$$;
+revoke all on function public.search_conversations(jsonb) from public, anon, authenticated;
+grant execute on function public.search_conversations(jsonb) to leadpipe_admin, service_role;
+
+-- The words of a text.
+create or replace function leadpipe.text_words(p text) returns tsvector
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return to_tsvector('pg_catalog.simple', coalesce(left(leadpipe.fold_text(p), 200000), ''));
+end
+$$;
+revoke all on function leadpipe.text_words(text) from public;
+
+-- What is compared as a whole: a status, an area, a tag. No word has a =.
+-- It has no SET clause, so that the planner can inline it.
+create or replace function leadpipe.exact_term(p_kind text, p_value text) returns text
+language sql immutable parallel safe as
+  $$ select p_kind || case when length(p_value) > 100 then md5(p_value) else p_value end $$;
+revoke all on function leadpipe.exact_term(text, text) from public;
+
+-- A text as tsvector and tsquery read it: as itself, whatever is in it.
+-- It has no SET clause, so that the planner can inline it.
+create or replace function leadpipe.quote_lexeme(p text) returns text
+language sql immutable parallel safe as
+  $$ select '''' || replace(replace(p, '\', '\\'), '''', '''''') || '''' $$;
+revoke all on function leadpipe.quote_lexeme(text) from public;
+
+-- The mail addresses in a text, as lexemes of a weight.
+create or replace function leadpipe.mail_terms(p text, p_weight text) returns tsvector
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  if p not like '%@%' then
+    return '';
+  end if;
+  return coalesce((
+    select string_agg(leadpipe.quote_lexeme('e=' || left(m[1], 300)) || ':1' || p_weight, ' ')
+    from (select m from regexp_matches(lower(p), '[^[:space:]<>"''(),;:@]+@[^[:space:]<>"''(),;:@]*[^[:space:]<>"''(),;:@.]', 'g') as m
+          limit 200) first), '')::tsvector;
+end
+$$;
+revoke all on function leadpipe.mail_terms(text, text) from public;
+
+-- One of some values, as a query on words; null where there are none.
+create or replace function leadpipe.any_exact_term(p_kind text, p_values text[], p_operator text default '|') returns text
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select '(' || string_agg(leadpipe.quote_lexeme(leadpipe.exact_term(p_kind, value)), p_operator) || ')' from unnest(p_values) as value);
+end
+$$;
+revoke all on function leadpipe.any_exact_term(text, text[], text) from public;
+
+-- The words of a text as a query for all of them, or for any; null where it has none. One letter and a short number are whole words: too
+-- many begin with them.
+create or replace function leadpipe.word_query(p text, p_operator text) returns text
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  c_most constant integer := 200;
+  v_word text;
+  v_known text[];
+  v_terms text[];
+begin
+  for v_word in select lexeme from unnest(leadpipe.text_words(p)) loop
+    if v_word ~ '^(.|[0-9]{2,3})$' then
+      v_terms := v_terms || leadpipe.quote_lexeme(v_word);
+    else
+      v_known := case when v_word !~ '^[0-9]+$' and p_operator = '&' then
+        array(select leadpipe.quote_lexeme(word) from public.known_words where word like replace(v_word, '_', '\_') || '%' limit c_most + 1) end;
+      v_terms := v_terms || case
+        when v_known = '{}' then leadpipe.quote_lexeme(v_word)
+        when cardinality(v_known) <= c_most then '(' || array_to_string(v_known, '|') || ')'
+        else leadpipe.quote_lexeme(v_word) || ':*' end;
+    end if;
+  end loop;
+  return array_to_string(v_terms, p_operator);
+end
+$$;
+revoke all on function leadpipe.word_query(text, text) from public;
+
+-- Conversations that were there before become findable by housekeeping, and by the next search.
+insert into public.conversation_changes
+select c.id from public.conversations c
+where not exists (select from public.conversation_words w where w.conversation_id = c.id)
+order by c.created_at desc;

@@ -1,0 +1,16 @@
+-- The same for the conversation `id` of the argument. `version` is what the client has seen: where it has changed since, LP412.
+create or replace function leadpipe.lock_conversation(p jsonb) returns public.conversations
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  c public.conversations;
+begin
+  select * into c from public.conversations where id = (p ->> 'id')::uuid for no key update;
+  if not found then
+    raise exception using errcode = 'LP404', message = 'there is no such conversation';
+  elsif p ->> 'version' <> leadpipe.conversation_version(c) then
+    raise exception using errcode = 'LP412', message = 'somebody else has changed this conversation meanwhile';
+  end if;
+  return c;
+end
+$$;
+revoke all on function leadpipe.lock_conversation(jsonb) from public;
