@@ -1,6 +1,6 @@
 -- What the admin routes about messages, timeline, notifications, channels, events and subscribers ask the database.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select no_plan();
 delete from public.lead_events;

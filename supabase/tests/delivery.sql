@@ -1,6 +1,6 @@
 -- Events, claims, fences, outcomes, follow-ups, SLA, health.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(61);
 delete from public.lead_events;  -- so that counts below are ours; taken back at the end

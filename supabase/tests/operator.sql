@@ -1,6 +1,6 @@
 -- What an operator asks for: lists, retries, replays, the end of a pause; and the pruning of what is finished.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(45);
 delete from public.lead_events;

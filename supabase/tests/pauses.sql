@@ -1,6 +1,6 @@
 -- Unknown outcomes, pauses and probes, leases given back, the time for tries.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(61);
 delete from public.lead_events;

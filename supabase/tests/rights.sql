@@ -1,7 +1,7 @@
 -- Who may do what: every table, and every function in public, from each role. A table or function that is in no list fails the
 -- first tests. Nobody but the owner may use schema leadpipe, and nobody may execute its functions.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 
 create temp table tables (position serial, name text, row_sql text);
@@ -134,6 +134,7 @@ select set_eq(
 select is(has_schema_privilege(as_role, 'leadpipe', 'usage, create'), false, name || ' may not use schema leadpipe') from roles order by name;
 select is_empty(
   $$ select oid::regprocedure from pg_proc where pronamespace = 'leadpipe'::regnamespace
+     and oid not in (select objid from pg_depend where deptype = 'e')
      and exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) where grantee <> proowner) $$,
   'nobody but the owner may execute a function of schema leadpipe');
 select ok(relrowsecurity, 'row-level security is on for ' || name)
