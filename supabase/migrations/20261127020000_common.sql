@@ -1,28 +1,30 @@
+-- A time as the API writes it: UTC, with milliseconds.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.iso8601(p_time timestamptz) returns text language sql stable as
   $$ select pg_catalog.to_char(p_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') $$;
 revoke all on function leadpipe.iso8601(timestamptz) from public;
 
--- The text in NFC. Most are: ASCII always is, and looking is cheaper than doing.
+-- The text in NFC. Most texts are already: ASCII always is, and checking is cheaper than normalizing.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.to_nfc(p text) returns text language sql immutable as
   $$ select case when octet_length(p) = length(p) or p is nfc normalized then p else normalize(p, nfc) end $$;
 revoke all on function leadpipe.to_nfc(text) from public;
 
+-- A JSON array as text[]; null where it is empty.
 create or replace function leadpipe.text_array(p jsonb) returns text[]
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
   select case when jsonb_array_length(p) > 0 then array(select jsonb_array_elements_text(p)) end
 $$;
 revoke all on function leadpipe.text_array(jsonb) from public;
 
--- A moment, or the beginning of a day on a zone's clock; with `p_end` the beginning of the day after it.
+-- A time, or the beginning of a day in a time zone; with `p_end` the beginning of the next day.
 create or replace function leadpipe.parse_moment(p text, p_zone text, p_end boolean) returns timestamptz
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case when p ~ '^\d{4}-\d\d-\d\d$' then ((p::date + p_end::integer)::timestamp at time zone p_zone) else p::timestamptz end
 $$;
 revoke all on function leadpipe.parse_moment(text, text, boolean) from public;
 
--- A place in a list as the client keeps it: JSON in base64url, which it is not to look into.
+-- A position in a list as the client keeps it: JSON in base64url, opaque to the client.
 create or replace function leadpipe.encode_cursor(p jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -31,7 +33,7 @@ end
 $$;
 revoke all on function leadpipe.encode_cursor(jsonb) from public;
 
--- What encode_cursor was given, where it was of this list and order and has so many parts; else LP400.
+-- What encode_cursor was given. LP400 where the cursor is of another list or order, or has another number of parts.
 create or replace function leadpipe.decode_cursor(p text, p_order text, p_parts integer) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -57,7 +59,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.row_cursor(text, timestamptz, uuid) from public;
 
--- The place {at, id} that it names; null for no cursor.
+-- The position {at, id} that a cursor names; null for no cursor.
 create or replace function leadpipe.cursor_position(p_list text, p_cursor text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -74,7 +76,7 @@ end
 $$;
 revoke all on function leadpipe.cursor_position(text, text) from public;
 
--- How many rows a page has, and how many are skipped before it: a cursor says itself where a page begins.
+-- The size of a page, and the number of rows before it. With a cursor none are skipped.
 create or replace function leadpipe.page_bounds(p jsonb, out size integer, out skip bigint)
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select size, case when p ->> 'cursor' is null then (greatest(coalesce((p ->> 'page')::bigint, 1), 1) - 1) * size else 0 end
@@ -82,7 +84,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.page_bounds(jsonb) from public;
 
--- What stands beside the rows of a page. `p_total` is counted for page numbers only.
+-- What a page says beside its rows. `p_total` is counted for page numbers only.
 create or replace function leadpipe.page_info(p jsonb, p_total bigint, p_next text) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('limit', (leadpipe.page_bounds(p)).size, 'nextCursor', p_next)

@@ -36,8 +36,8 @@ comment on table public.admin_sessions is 'Browsers that have shown a key. A ses
 comment on column public.admin_sessions.sha256 is 'Of the token, which only the browser has.';
 comment on column public.admin_sessions.configured_sha256 is 'Of the ADMIN_API_KEY that opened it; null where key_id did.';
 
--- Who asks: {name, rights, keyId, expiresAt}. `auth` is one of
---   {"configured": "<sha256>"}                       ADMIN_API_KEY, which the caller has compared himself
+-- The caller: {name, rights, keyId, expiresAt}. LP401 where it is unknown. `auth` is one of
+--   {"configured": "<sha256>"}                       ADMIN_API_KEY, which the handler has compared itself
 --   {"key": "<sha256>"}                              a key of admin_keys
 --   {"session": "<sha256>", "configured": "<sha256>"}   a session; configured is what ADMIN_API_KEY is now
 create or replace function leadpipe.admin_identity(p_auth jsonb) returns jsonb
@@ -63,7 +63,7 @@ begin
     raise exception using errcode = 'LP401', message = 'a valid key or session is needed';
   end if;
   if v_key is not null then
-    -- Whoever has it locked notes the same: nobody waits.
+    -- A transaction that has the row locked stores the same: nobody waits.
     update public.admin_keys set last_used_at = now()
     where id = (select id from public.admin_keys
                 where id = v_key and (last_used_at is null or last_used_at < now() - interval '1 minute') for no key update skip locked);
@@ -73,7 +73,8 @@ end
 $$;
 revoke all on function leadpipe.admin_identity(jsonb) from public;
 
--- The argument of an admin function without `auth`, and with `by`, who it is.
+-- The argument of an admin function without `auth` and with `by`, the caller's name. LP401 for an unknown caller, LP403
+-- without the right.
 create or replace function leadpipe.authorize(p jsonb, p_right text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -92,6 +93,7 @@ end
 $$;
 revoke all on function leadpipe.authorize(jsonb, text) from public;
 
+-- A key as the operator sees it.
 create or replace function leadpipe.admin_key_document(k public.admin_keys) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('name', k.name, 'rights', k.rights, 'createdAt', leadpipe.iso8601(k.created_at),
@@ -99,6 +101,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.admin_key_document(public.admin_keys) from public;
 
+-- Stores a key by its SHA-256. LP409 where the name is taken or reserved.
 create or replace function public.create_admin_key(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -117,6 +120,7 @@ $$;
 revoke all on function public.create_admin_key(jsonb) from public, anon, authenticated;
 grant execute on function public.create_admin_key(jsonb) to leadpipe_admin, service_role;
 
+-- All keys, also the revoked ones.
 create or replace function public.list_admin_keys(p jsonb default '{}') returns jsonb
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('keys', coalesce(jsonb_agg(leadpipe.admin_key_document(k) order by k.created_at, k.id), '[]'))
@@ -125,6 +129,7 @@ $$;
 revoke all on function public.list_admin_keys(jsonb) from public, anon, authenticated;
 grant execute on function public.list_admin_keys(jsonb) to leadpipe_admin, service_role;
 
+-- Revokes a key and ends its sessions. LP404 where no key has this name.
 create or replace function public.revoke_admin_key(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -141,7 +146,7 @@ $$;
 revoke all on function public.revoke_admin_key(jsonb) from public, anon, authenticated;
 grant execute on function public.revoke_admin_key(jsonb) to leadpipe_admin, service_role;
 
--- Who asks, and nothing else.
+-- Who calls: name, rights and, for a session, when it expires.
 create or replace function public.show_session(p jsonb) returns jsonb
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   select case when p ? 'auth' then leadpipe.admin_identity(p -> 'auth') - 'keyId' else '{"name": "operator", "rights": "owner"}' end
@@ -149,7 +154,8 @@ $$;
 revoke all on function public.show_session(jsonb) from public, anon, authenticated;
 grant execute on function public.show_session(jsonb) to leadpipe_admin, service_role;
 
--- Opens a session for the key in `auth`; `token` is the SHA-256 of what the browser gets. Old ones are forgotten.
+-- Opens a session for the key in `auth`. `token` is the SHA-256 of the token that the browser gets. Expired sessions
+-- are deleted.
 create or replace function public.open_session(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,10 +1,11 @@
--- How many conversations an agent has open.
+-- How many open conversations an agent has.
 create or replace function leadpipe.open_conversation_count(p_id uuid) returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select count(*) from public.conversations c where c.assigned_agent_id = p_id and c.status in ('new', 'in-progress')
 $$;
 revoke all on function leadpipe.open_conversation_count(uuid) from public;
 
+-- An agent as the admin interface shows it.
 create or replace function leadpipe.agent_document(a public.agents) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', a.id, 'name', a.name, 'email', a.email, 'phone', a.phone, 'department', a.department,
@@ -13,6 +14,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.agent_document(public.agents) from public;
 
+-- Adds an agent. LP409 where another has the mail address.
 create or replace function public.create_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -31,7 +33,8 @@ $$;
 revoke all on function public.create_agent(jsonb) from public, anon, authenticated;
 grant execute on function public.create_agent(jsonb) to leadpipe_admin, service_role;
 
--- With open conversations only on `force`: they are nobody's then, and their timeline says so.
+-- Deletes an agent. With open conversations LP409, unless `force`: then nobody is assigned, and the timeline records
+-- it.
 create or replace function public.delete_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -43,7 +46,7 @@ begin
   if not found then
     raise exception using errcode = 'LP404', message = 'there is no such agent';
   end if;
-  -- The closed ones too: they are to name nobody.
+  -- Closed conversations are locked too, because the delete changes them.
   select array_agg(id) filter (where status in ('new', 'in-progress')) into v_open from (
     select c.id, c.status from public.conversations c where c.assigned_agent_id = a.id order by c.id for no key update) held;
   if v_open is not null and not coalesce((p ->> 'force')::boolean, false) then
@@ -63,6 +66,7 @@ $$;
 revoke all on function public.delete_agent(jsonb) from public, anon, authenticated;
 grant execute on function public.delete_agent(jsonb) to leadpipe_admin, service_role;
 
+-- The agents by name, all or those of some `status`.
 create or replace function public.list_agents(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -75,7 +79,7 @@ $$;
 revoke all on function public.list_agents(jsonb) from public, anon, authenticated;
 grant execute on function public.list_agents(jsonb) to leadpipe_admin, service_role;
 
--- The agent `p_id`, held until the transaction ends; LP404 where there is none.
+-- The agent `p_id`, locked until the transaction ends. LP404 where there is none.
 create or replace function leadpipe.lock_agent(p_id uuid) returns public.agents
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -90,12 +94,13 @@ end
 $$;
 revoke all on function leadpipe.lock_agent(uuid) from public;
 
+-- Changes an agent; `clear` lists the fields to empty.
 create or replace function public.update_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   a public.agents;
 begin
-  -- Who is busy changes all day; who there is at all is the owner's.
+  -- An agent's availability changes all day; everything else is for an owner.
   p := leadpipe.authorize(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'clear'] then 'owner' else 'write' end);
   a := leadpipe.lock_agent((p ->> 'id')::uuid);
   update public.agents s set

@@ -14,7 +14,7 @@ comment on column public.conversations.idempotency_key is 'route:key of the requ
 
 alter table public.chat_messages
   add column if not exists client_id text;
--- A browser that sends its whole history again adds only what is new.
+-- A browser that sends its whole history again adds new messages only.
 create unique index if not exists chat_messages_conversation_id_client_id_key
   on public.chat_messages (conversation_id, client_id);
 create index if not exists chat_messages_conversation_id_timestamp_idx
@@ -26,6 +26,7 @@ create index if not exists conversation_timeline_conversation_id_idx
   on public.conversation_timeline (conversation_id, created_at desc);
 comment on table public.conversation_timeline is 'One conversation''s history, as people read it.';
 
+-- Adds an entry to a conversation's timeline, and returns its id.
 create or replace function public.add_timeline_entry(
   p_conversation_id uuid, p_event_type public.timeline_event_type, p_title text, p_description text default null,
   p_actor_type text default 'system', p_actor_id uuid default null, p_actor_name text default null, p_metadata jsonb default '{}')
@@ -44,12 +45,12 @@ $$;
 revoke all on function public.add_timeline_entry(uuid, public.timeline_event_type, text, text, text, uuid, text, jsonb) from public, anon, authenticated;
 grant execute on function public.add_timeline_entry(uuid, public.timeline_event_type, text, text, text, uuid, text, jsonb) to service_role;
 
--- Changes a conversation that is held: `status`, `leadScore`, `leadQuality`, `tags`, `notes` (appended where `notesMode` says so),
--- `outcome`, `conversionValue`; what `clear` names becomes empty. Whether anything is other than before.
+-- Changes a locked conversation and returns whether anything changed: `status`, `leadScore`, `leadQuality`, `tags`,
+-- `notes` (appended where `notesMode` is append), `outcome`, `conversionValue`; `clear` lists the fields to empty.
 create or replace function leadpipe.apply_changes(c public.conversations, p_change jsonb, p_by text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  n public.conversations := c;  -- as it shall be
+  n public.conversations := c;  -- as it will be
   v_clear text[] := array(select jsonb_array_elements_text(p_change -> 'clear'));
   v_note text := leadpipe.to_nfc(p_change ->> 'notes');
   v_ranks constant text[] := '{cold,warm,hot}';
@@ -103,7 +104,7 @@ begin
     perform leadpipe.record_activity(c.id, p_by, 'status_changed',
       case n.status when 'converted' then 'Lead converted' when 'lost' then 'Lead lost'
         else format('Status changed from %s to %s', c.status, n.status) end,
-      -- What a lead came to before says nothing of this.
+      -- A former outcome does not belong to this change.
       v_worth, v_event, jsonb_build_object('from', c.status, 'to', n.status)
         || jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value)));
   end if;
@@ -132,7 +133,7 @@ begin
         when n.outcome is distinct from c.outcome then 'Outcome recorded' else 'Value changed' end,
       v_worth, null, jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value, 'conversionValueBefore', c.conversion_value)));
   end if;
-  -- Whatever it was, whoever watches is to know.
+  -- Listeners learn of every change.
   if v_event is null then
     perform public.emit_lead_event('lead.updated', c.id, jsonb_build_object('by', p_by));
   end if;
@@ -141,7 +142,8 @@ end
 $$;
 revoke all on function leadpipe.apply_changes(public.conversations, jsonb, text) from public;
 
--- Gives a conversation that is held to an agent who is held. LP409 where the agent is full, unless `p_force`.
+-- Assigns a locked conversation to a locked agent, and returns whether that changed anything. LP409 where the agent is
+-- at capacity, unless `p_force`.
 create or replace function leadpipe.assign_to_agent(
   c public.conversations, a public.agents, p_by text, p_force boolean, p_notes text default null, p_priority text default null) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -161,6 +163,7 @@ end
 $$;
 revoke all on function leadpipe.assign_to_agent(public.conversations, public.agents, text, boolean, text, text) from public;
 
+-- Assigns a conversation to an agent.
 create or replace function public.assign_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -177,8 +180,8 @@ $$;
 revoke all on function public.assign_conversation(jsonb) from public, anon, authenticated;
 grant execute on function public.assign_conversation(jsonb) to leadpipe_admin, service_role;
 
--- One change to many: `ids`, `change` as update_conversation takes it, and `agentId` in it. What cannot be done to one is said of it, and
--- done to the others.
+-- Applies one change to many conversations: `ids`, `change` as update_conversation takes it, and in it `agentId`. A
+-- failure for one conversation is reported in its result and does not stop the others.
 create or replace function public.change_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -220,8 +223,9 @@ $$;
 revoke all on function public.change_conversations(jsonb) from public, anon, authenticated;
 grant execute on function public.change_conversations(jsonb) to leadpipe_admin, service_role;
 
--- How a conversation stands to its promised first answer: met, breached, warning or ok. `p -> warnBefore` names for each quality the
--- instant such that a deadline at or before it is near. What was closed unanswered was missed only if its deadline passed before.
+-- How a conversation meets its promised response time: met, breached, warning or ok. `p -> warnBefore` has for each
+-- quality a time; a deadline at or before it is near. A conversation that was closed unanswered is breached only if its
+-- deadline passed before.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.sla_state(c public.conversations, p jsonb) returns text
 language sql stable as $$
@@ -235,7 +239,7 @@ language sql stable as $$
 $$;
 revoke all on function leadpipe.sla_state(public.conversations, jsonb) from public;
 
--- The ConversationDTO, without its messages.
+-- A conversation as the admin interface shows it, without its messages.
 create or replace function leadpipe.conversation_document(c public.conversations, p jsonb default '{}') returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object(
@@ -262,14 +266,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.conversation_document(public.conversations, jsonb) from public;
 
--- What a conversation's ETag is made of: it changes with each change of its row.
+-- The value of a conversation's ETag: it changes with each change of the row.
 create or replace function leadpipe.conversation_version(c public.conversations) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select to_hex((extract(epoch from c.updated_at) * 1000000)::bigint)
 $$;
 revoke all on function leadpipe.conversation_version(public.conversations) from public;
 
--- What every change answers: the conversation as it is now, and its version.
+-- The reply to every change: the conversation as it is now, and its version.
 create or replace function leadpipe.conversation_reply(p_id uuid, p jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('version', leadpipe.conversation_version(c), 'conversation', leadpipe.conversation_document(c, p))
@@ -277,8 +281,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.conversation_reply(uuid, jsonb) from public;
 
--- The facts that say why a conversation is as it is: itself, when it was added to, its newest deliveries as show_delivery tells
--- them, and its next follow-up.
+-- The facts that explain a conversation's state: the conversation, the times at which it was added to, its newest
+-- deliveries as show_delivery gives them, and its next follow-up.
 create or replace function public.explain_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -306,8 +310,8 @@ $$;
 revoke all on function public.explain_conversation(jsonb) from public, anon, authenticated;
 grant execute on function public.explain_conversation(jsonb) to leadpipe_admin, service_role;
 
--- Open conversations that nobody has answered and whose deadline is past or near, soonest first. minutes_remaining is
--- negative after the deadline.
+-- Open conversations without a response whose deadline is past or near, soonest first. minutes_remaining is negative
+-- after the deadline.
 create or replace function public.get_sla_breach_candidates(p_warning_minutes integer default 30)
 returns table (
   conversation_id uuid, customer_name text, customer_phone text, lead_score integer, lead_quality text,
@@ -324,7 +328,7 @@ $$;
 revoke all on function public.get_sla_breach_candidates(integer) from public, anon, authenticated;
 grant execute on function public.get_sla_breach_candidates(integer) to service_role;
 
--- What was written, in its order.
+-- A conversation's messages, oldest first.
 create or replace function public.list_messages(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -363,13 +367,13 @@ $$;
 revoke all on function public.list_messages(jsonb) from public, anon, authenticated;
 grant execute on function public.list_messages(jsonb) to leadpipe_admin, service_role;
 
--- GET /api/admin/sla: who waits for a first answer that is late or due soon, soonest deadline first.
+-- GET /api/admin/sla: conversations whose first response is late or due soon, soonest deadline first.
 create or replace function public.list_sla(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   c_exact constant integer := 10000;
-  -- Before all that wait, the partial index of those who do; of them, whose time it is.
+  -- The first conditions are those of the partial index on open deadlines.
   c_waiting constant text := 'from public.conversations t where t.first_response_at is null '
     'and t.status not in (''completed'', ''lost'', ''converted'') and t.sla_response_deadline <= greatest(($1).now, ($1).warn_hot, ($1).warn_warm, '
     '($1).warn_cold) and (t.sla_response_deadline <= ($1).now or t.sla_response_deadline <= case t.lead_quality when ''hot'' then ($1).warn_hot '
@@ -411,7 +415,8 @@ $$;
 revoke all on function public.list_sla(jsonb) from public, anon, authenticated;
 grant execute on function public.list_sla(jsonb) to leadpipe_admin, service_role;
 
--- An entry of the timeline as it is shown, of its row as jsonb: an argument of the table's own type would hold on to the table.
+-- A timeline entry as the admin interface shows it. It takes the row as jsonb, because a parameter of the table's type
+-- would keep the table from being dropped.
 create or replace function leadpipe.timeline_document(t jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', t -> 'id', 'type', t -> 'event_type', 'title', t -> 'title', 'description', t -> 'description',
@@ -420,7 +425,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.timeline_document(jsonb) from public;
 
--- What happened, newest first.
+-- A conversation's timeline, newest first.
 create or replace function public.list_timeline(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -450,7 +455,8 @@ $$;
 revoke all on function public.list_timeline(jsonb) from public, anon, authenticated;
 grant execute on function public.list_timeline(jsonb) to leadpipe_admin, service_role;
 
--- The same for the conversation `id` of the argument. `version` is what the client has seen: where it has changed since, LP412.
+-- The conversation `id`, locked until the transaction ends. LP404 where there is none; LP412 where it has changed since
+-- the client saw `version`.
 create or replace function leadpipe.lock_conversation(p jsonb) returns public.conversations
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -467,6 +473,7 @@ end
 $$;
 revoke all on function leadpipe.lock_conversation(jsonb) from public;
 
+-- A message as the admin interface shows it.
 create or replace function leadpipe.message_document(m public.chat_messages) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', m.id, 'sender', m.sender, 'messageText', m.message_text, 'messageType', m.message_type,
@@ -474,7 +481,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.message_document(public.chat_messages) from public;
 
--- Writes what happened to a conversation into its timeline, and emits the event where there is one.
+-- Adds an entry to a conversation's timeline and, where `p_event` names one, emits an event.
 create or replace function leadpipe.record_activity(
   p_conversation uuid, p_by text, p_entry text, p_title text, p_description text default null, p_event text default null,
   p_facts jsonb default '{}') returns void
@@ -489,7 +496,7 @@ end
 $$;
 revoke all on function leadpipe.record_activity(uuid, text, text, text, text, text, jsonb) from public;
 
--- The conversation `id`; LP404 where there is none.
+-- The conversation `id`. LP404 where there is none.
 create or replace function leadpipe.require_conversation(p jsonb) returns public.conversations
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -504,7 +511,8 @@ end
 $$;
 revoke all on function leadpipe.require_conversation(jsonb) from public;
 
--- An agent has answered the customer: `channel`, `message` (kept as the agent's), `agentId`. The first answer decides about the promise.
+-- Records that an agent has answered the customer: `channel`, `message` (stored as the agent's) and `agentId`. The
+-- first response decides whether the deadline was met.
 create or replace function public.respond_to_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -555,7 +563,7 @@ $$;
 revoke all on function public.respond_to_conversation(jsonb) from public, anon, authenticated;
 grant execute on function public.respond_to_conversation(jsonb) to leadpipe_admin, service_role;
 
--- One conversation with its newest messages, up to 1,000 of them and 400 kB, and its version.
+-- One conversation with its version and its newest messages, at most 1,000 and 400 kB of them.
 create or replace function public.show_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan as $$
@@ -578,6 +586,7 @@ $$;
 revoke all on function public.show_conversation(jsonb) from public, anon, authenticated;
 grant execute on function public.show_conversation(jsonb) to leadpipe_admin, service_role;
 
+-- Changes one conversation. LP412 where `version` is no longer current.
 create or replace function public.update_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -28,8 +28,8 @@ comment on table public.idempotency_keys is
   'Requests that were answered. A repeat with the same body gets the same answer, another body is refused. Valid for 7 days.';
 comment on column public.idempotency_keys.body_sha256 is 'SHA-256 of the body as jsonb text, without the key itself.';
 
--- Adds the messages that the conversation does not have yet; how many that were. A UUID becomes the row's id unless another
--- row has it.
+-- Adds the messages that the conversation does not have yet, and returns their number. A client id that is a UUID
+-- becomes the row's id unless another row has it.
 create or replace function leadpipe.add_messages(p_conversation uuid, p_messages jsonb, p_received timestamptz) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -44,16 +44,16 @@ begin
     select
       case when kept then uuid else gen_random_uuid() end, p_conversation, client_id, sender, text, type, "timestamp",
       metadata || case when kept then '{}' else jsonb_build_object('clientId', client_id) end,
-      -- Messages of one request often carry one time; this keeps them in the order in which they were sent.
+      -- Messages of one request often have the same time; this keeps their order.
       now() + "position" * interval '1 microsecond'
     from (
       select m.*, uuid is not null and taken_by is null as kept, taken_by
       from leadpipe.message_fields(p_messages, p_received) as m,
-           -- A sub-select, not a join: it can only be answered by the index, whatever the planner thinks of the sizes.
+           -- A sub-select and not a join: only the index can answer it, whatever sizes the planner expects.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
     ) fresh
     where taken_by is distinct from p_conversation and (v_first or given)
-    -- Without a target: both the id and the client's id may be taken.
+    -- No conflict target: both the id and the client's id may be taken.
     on conflict do nothing;
     get diagnostics v_count = row_count;
     v_added := v_added + v_count;
@@ -67,8 +67,8 @@ end
 $$;
 revoke all on function leadpipe.add_messages(uuid, jsonb, timestamptz) from public;
 
--- Answers for a lead whose idempotency key or conversation is known: says what became of the key's first use, or adds to the
--- conversation. Null where neither is known any more: then the lead is new.
+-- Handles a lead whose idempotency key or conversation is known: repeats the answer of the key's first use, or adds to
+-- the conversation. Null where neither is known any more, so that the lead is new.
 create or replace function leadpipe.capture_known_lead(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -109,9 +109,9 @@ begin
     if not exists (select from public.conversations s where s.id = v_id) then
       return null;  -- the key was known a moment ago
     end if;
-    -- A conversation that has this key has it from a time that counts as absent by now.
+    -- A conversation with this key has it from a request that has expired since.
     update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
-    -- Waits for a copy that is at work, and holds off the copies to come.
+    -- Waits for a concurrent copy of the request, and makes later copies wait.
     insert into public.idempotency_keys (route, key, body_sha256, conversation_id) values (v_route, v_key, v_hash, v_id);
   end if;
 
@@ -122,7 +122,7 @@ begin
   order by kind desc limit 1;
   v_customer := coalesce(v_customer, gen_random_uuid());
 
-  -- NO KEY: the foreign keys of events and timeline entries written elsewhere need not wait.
+  -- NO KEY: events and timeline entries that others write refer to the row and need not wait.
   select s.customer_phone, s.customer_email, s.lead_score into c from public.conversations s where s.id = v_id for no key update;
   if not found then
     raise exception 'the conversation was deleted meanwhile' using errcode = 'LPTRY';
@@ -132,13 +132,13 @@ begin
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
 
   update public.conversations s set
-    -- A row from before customers were told apart gets the customer of its own phone or mail, not a stranger's.
+    -- A row without a customer gets the customer of its own phone or mail address, not a stranger's.
     customer_id = coalesce(s.customer_id, case when v_proven or not v_reachable then v_customer end,
       (select i.customer_id from public.customer_identities i
        where (i.kind = 'phone' and i.value = s.customer_phone) or (i.kind = 'email' and i.value = lower(s.customer_email))
        order by i.kind desc limit 1), gen_random_uuid()),
     customer_name = leadpipe.merge_text(s.customer_name, l.name, v_proven),
-    -- An unproven address beside a stored one would be the proof of the next request: only a row without any takes it.
+    -- Only a row without phone and mail takes an unproven one: it would prove the next request.
     customer_phone = leadpipe.merge_text(s.customer_phone, case when v_proven or not v_reachable then l.phone end, v_proven),
     customer_email = leadpipe.merge_text(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
     intent = leadpipe.merge_text(s.intent, l.intent, v_proven),
@@ -184,8 +184,17 @@ end
 $$;
 revoke all on function leadpipe.capture_known_lead(jsonb) from public;
 
--- Stores a lead: conversation, messages, customer, event and timeline entry, or nothing. New or known is looked up without a lock, so
--- that it can be otherwise a moment later: then it is looked up again.
+-- Stores a lead (conversation, messages, customer, event and timeline entry) or nothing. Whether it is new is looked up
+-- without a lock; if that changes meanwhile, it is looked up again.
+--
+-- The caller has validated the fields and chosen score, deadline and wording. The functions keep the invariants: one
+-- conversation per idempotency key, one customer per phone number or mail address, and a stranger who knows an id
+-- changes nothing. A known conversation is locked in one order: key, conversation, phone, mail, messages. New rows are
+-- written in the order that PostgreSQL chooses; a deadlock is detected, and the caller repeats the call.
+--
+-- After the clean-up that drops the event tables capture goes on without them, hence to_regclass at each call.
+-- enable_seqscan is off, and sub-selects replace joins, because a plan that was kept from when a table was small must
+-- not read all of it later. plan_cache_mode: planning costs more than any of these statements.
 create or replace function public.capture_lead(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -196,7 +205,7 @@ begin
     begin
       v_reply := coalesce(leadpipe.capture_new_leads(jsonb_build_array(p), attempt > 1) -> '1', leadpipe.capture_known_lead(p));
     exception when unique_violation then
-      -- Somebody else stored the same at this moment; or a conversation has a key that was pruned since.
+      -- A concurrent call stored the same lead, or a conversation has a key that was pruned since.
       v_reply := null;
       update public.conversations set idempotency_key = null
       where idempotency_key = (p ->> 'route') || ':' || (p #>> '{idempotency,key}')
@@ -212,11 +221,12 @@ $$;
 revoke all on function public.capture_lead(jsonb) from public, anon, authenticated;
 grant execute on function public.capture_lead(jsonb) to leadpipe_intake, service_role;
 
--- Stores leads as capture_lead would one by one in their order, or none of them when one of them cannot be stored: the caller then
--- tries each by itself. `p` is an array of capture_lead's arguments; the replies come in the same order.
--- What two calls could want at once is locked first, in one order: keys, conversations, telephone numbers and mail addresses.
--- Else each could hold what the other needs. (A single capture_lead beside it takes no such lock: a deadlock with it is rare, is
--- found by PostgreSQL, and the caller tries again.)
+-- Stores several leads as capture_lead would one by one, or none of them where one cannot be stored: the caller then
+-- repeats each by itself. `p` is an array of capture_lead's arguments; the replies have the same order.
+--
+-- First it locks everything that two calls could both need, in one order: keys, conversations, phone numbers and mail
+-- addresses. A single capture_lead takes no such lock: a deadlock with it is rare, is detected, and the caller repeats
+-- the call.
 create or replace function public.capture_leads(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -224,7 +234,7 @@ declare
   v_new jsonb := '{}';
   v_replies jsonb[] := '{}';
 begin
-  -- Where somebody holds what one of them needs, the others do not wait for it.
+  -- Where another transaction holds what one lead needs, the others do not wait for it.
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)
   from (
@@ -248,10 +258,10 @@ $$;
 revoke all on function public.capture_leads(jsonb) from public, anon, authenticated;
 grant execute on function public.capture_leads(jsonb) to leadpipe_intake, service_role;
 
--- Stores those leads of an array of capture_lead's arguments that are new: nobody used their key, their conversation is not there,
--- and no earlier lead of the array says the same key, conversation, telephone number or mail address. The replies by the leads'
--- places in the array, counted from 1. Raises unique_violation where somebody else stores the same at this moment; and where another
--- conversation has the id of a message, unless `p_careful`.
+-- Stores the new leads of an array of capture_lead's arguments. A lead is new if its idempotency key and its
+-- conversation are unknown and no earlier lead of the array has the same key, conversation, phone number or mail
+-- address. Returns the replies by position in the array, counted from 1. Raises unique_violation where a concurrent
+-- call stores the same lead, and, unless `p_careful`, where another conversation has the id of a message.
 create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -261,7 +271,7 @@ declare
   v_wanted integer;  -- messages
   v_added integer := 0;
 begin
-  -- Statements that are not needed are not planned either: a new connection has to do that for each.
+  -- A statement that is not needed is not run: a new connection would have to plan it.
   if jsonb_array_length(p) > 1 then
     select coalesce(array_agg(n), '{}') into v_repeats from (
       select s.n, row_number() over (partition by name order by s.n) as use
@@ -353,7 +363,7 @@ end
 $$;
 revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public;
 
--- The fields of a lead as capture_lead is given it, as they are stored.
+-- The fields of a lead, from capture_lead's argument, in the form in which they are stored.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.lead_fields(p jsonb)
 returns table (
@@ -379,7 +389,7 @@ language sql stable as $$
 $$;
 revoke all on function leadpipe.lead_fields(jsonb) from public;
 
--- What a lead says that another could say too: key, conversation, telephone number and mail address.
+-- What two leads can have in common: idempotency key, conversation, phone number and mail address.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.lead_identifiers(p jsonb) returns table (name text)
 language sql stable as $$
@@ -390,14 +400,15 @@ language sql stable as $$
 $$;
 revoke all on function leadpipe.lead_identifiers(jsonb) from public;
 
--- Absent never clears. Whoever proved to know the customer replaces; anybody else only fills what is empty.
+-- The value to keep. An absent value never clears a stored one. A request that has proved to know the customer replaces
+-- it; any other only fills an empty one.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.merge_text(p_stored text, p_sent text, p_proven boolean) returns text language sql immutable as
   $$ select case when p_proven then coalesce(nullif(p_sent, ''), p_stored) else coalesce(nullif(p_stored, ''), p_sent) end $$;
 revoke all on function leadpipe.merge_text(text, text, boolean) from public;
 
--- The fields of messages as they are stored: the first of each id that the client gave. `uuid` is the id where it is one; one that was
--- not `given` is made.
+-- The fields of messages in the form in which they are stored; of several with the same client id, the first. `uuid` is
+-- the client id where it is a UUID. `given` is false where the client sent no id and one was made.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.message_fields(p jsonb, p_received timestamptz)
 returns table (
@@ -411,7 +422,7 @@ language sql stable as $$
     select m.*, m.id is not null as given, is_uuid, case when is_uuid then lower(named) else named end as client_id
     from rows from (jsonb_to_recordset(p) as (id text, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb))
          with ordinality as m (id, sender, text, type, "timestamp", metadata, "position"),
-         -- `offset 0`: made and judged once, not wherever it is asked for.
+         -- `offset 0`: evaluated once, not at each use.
          lateral (select coalesce(m.id, gen_random_uuid()::text) offset 0) as id (named),
          lateral (select lower(named collate "C") ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' offset 0) as shape (is_uuid)
   ) sent
@@ -419,8 +430,9 @@ language sql stable as $$
 $$;
 revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public;
 
--- Writes down that phone and mail address are this customer's, and returns whose they turn out to be: another request may
--- have written the same person down a moment earlier. Phone before mail, always, so that two requests cannot deadlock.
+-- Stores that a phone number and a mail address belong to a customer, and returns the customer that they belong to: a
+-- concurrent request may have stored the same person first. The phone comes before the mail address, so that two
+-- requests cannot deadlock.
 create or replace function leadpipe.remember_customer(p_phone text, p_email text, p_customer uuid) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -439,7 +451,7 @@ begin
   if p_email is not null then
     insert into public.customer_identities (kind, value, customer_id) values ('email', p_email, v_customer)
     on conflict do nothing;
-    -- The mail address is known: it decides where no older phone has.
+    -- The mail address is known. It decides unless an older phone number does.
     if not found and (p_phone is null or v_new_phone) then
       select customer_id into v_customer from public.customer_identities where kind = 'email' and value = p_email;
       update public.customer_identities set customer_id = v_customer

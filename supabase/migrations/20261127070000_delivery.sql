@@ -34,12 +34,12 @@ create index if not exists notification_logs_lead_event_id_idx on public.notific
 create index if not exists notification_logs_conversation_id_idx on public.notification_logs (conversation_id);
 create index if not exists notification_logs_due_idx on public.notification_logs (channel, recipient, due_at)
   where due_at is not null;
--- Only what is in flight is in here, so it needs no order; without lease_until in any index a claim is a HOT update.
+-- Few rows are being sent, so that no order is needed. No index has lease_until, so that a claim is a HOT update.
 create index if not exists notification_logs_sending_idx on public.notification_logs (lead_event_id) where status = 'sending';
 create index if not exists notification_logs_failed_idx on public.notification_logs (created_at desc) where status = 'failed';
 -- For list_deliveries, which would sort the whole table.
 create index if not exists notification_logs_created_at_idx on public.notification_logs (created_at, id);
--- What has gone well is not in it, so that most deliveries never are.
+-- Successful deliveries, which are most, are left out.
 create index if not exists notification_logs_class_idx on public.notification_logs (outcome_class, created_at, id)
   where outcome_class not in ('delivered', 'accepted');
 create or replace trigger notification_logs_updated_at before update on public.notification_logs
@@ -114,10 +114,10 @@ create table if not exists public.workers (
 select leadpipe.protect_table('public.workers');
 comment on table public.workers is 'The heartbeat that /health reports.';
 
--- Says that sending starts now. What is lost (the lease ran out, or another worker has claimed it since) must not be sent; what
--- was claimed before its channel was paused goes back, and must not be sent either. `paces` gives a channel the least time between
--- two messages, in milliseconds: of those that are asked for at once the oldest begins, when its turn has come; the others go back
--- and are due when theirs comes.
+-- Marks deliveries as being sent. A `lost` one (its lease ran out, or another worker has claimed it since) must not be
+-- sent. A `paused` one was claimed before its channel was paused; it is given back and must not be sent either. `paces`
+-- has for a channel the shortest time between two messages, in milliseconds: the oldest of its deliveries begins when
+-- its turn has come, the others are given back, `early`, and are due at their turn.
 create or replace function public.begin_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -144,7 +144,7 @@ begin
     select (n.send_budget ->> 'nextAt')::timestamptz into v_next from public.notification_channels n
     where n.channel = v_pace.channel for no key update;
     v_now := clock_timestamp();
-    -- A turn that lies further ahead is no turn of this pace: the pace has changed, or the clock.
+    -- A turn further ahead than one gap is of another pace, or the clock was changed.
     v_next := least(coalesce(v_next, v_now), v_now + v_pace.gap);
     if v_next <= v_now then
       v_next := v_now + v_pace.gap;
@@ -189,8 +189,13 @@ $$;
 revoke all on function public.begin_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.begin_deliveries(jsonb) to leadpipe_worker, service_role;
 
--- Plans what is new, takes back what a dead worker held, and leases what is due: no more of a channel and recipient than its
--- entry asks for, and nothing of a channel that is paused.
+-- Plans new events, takes back deliveries whose worker has died, and leases what is due: for each channel and recipient
+-- no more than its entry asks for, and nothing of a paused channel.
+--
+-- All functions of this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
+-- what is locked. They name the rows that they change by id (`= any`), and turn off the plans that read whole tables: a
+-- long-lived session keeps a plan that was made while a table was empty, until the next analyze. jit is off because the
+-- planner does not know how few rows the limits leave, and would compile for 25 ms what runs for one.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -208,7 +213,7 @@ declare
   v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
   v_probing public.notification_channel[];
 begin
-  -- A claim that a crash of the server forgets is made again; what follows from it waits for the disk, and for this with it.
+  -- A claim that a crash of the server loses is made again. What follows from it is flushed, and this with it.
   perform set_config('synchronous_commit', 'off', true);
   if p -> 'fingerprints' is not null then
     perform leadpipe.update_fingerprints(p -> 'fingerprints');
@@ -244,9 +249,9 @@ begin
     perform leadpipe.reroute_deliveries(p -> 'channels');
   end if;
 
-  -- Whether these arrived is unknown, and a try is used up: one that kills its worker must not go on for ever. They are sent
-  -- again until their time for tries is over, or parked: a repeated mail is known by its Message-ID, a repeated message is not
-  -- known by anything.
+  -- Whether these arrived is unknown, and an attempt is used up, so that a delivery that kills its worker is not sent for
+  -- ever. They are sent again until their time is over, or parked: a recipient recognises a repeated mail by its Message-ID,
+  -- but cannot recognise a repeated message.
   select min(d.lease_until) into v_lapses from public.notification_logs d where d.status = 'sending';
   if v_lapses <= v_now then
     with mine as materialized (
@@ -256,7 +261,7 @@ begin
     ), lapsed as (
       update public.notification_logs d set
         status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
-        -- A worker that is alive and could only not write down what happened tries that every second.
+        -- A worker that is alive but could not record the outcome repeats that every second.
         next_attempt_at = case when not fate.parked and not fate.over then v_now + interval '3 seconds' end,
         lease_until = null, leased_by = null,
         error_message = case
@@ -289,8 +294,8 @@ begin
     end if;
   end if;
 
-  -- A channel that was set up wrongly gets one delivery, the probe, until something else than config is heard of it. Who holds
-  -- the channel's row may claim that one; for everybody else the channel is closed meanwhile.
+  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call that
+  -- locks the channel's row may claim it; for all others the channel is closed meanwhile.
   select array_agg(n.channel) into v_probing from (
     select channel, probe from public.notification_channels
     where fail_streak > 0 and (paused_until is null or paused_until <= v_now)
@@ -344,9 +349,9 @@ begin
   if v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
-    -- What an entry with limit 0 may not send now, its worker knows better.
+    -- An entry with limit 0 is left out: its worker knows when it may send again.
     select least(case when v_lapses > v_now then v_lapses end, min(greatest(first.due_at, n.paused_until,
-        -- While a probe is under way nothing else is due: until its lease ends, or somebody else has chosen one.
+        -- While a probe is being sent nothing else is due, until its lease ends or another probe is chosen.
         case when n.fail_streak > 0 then coalesce(
           (select d.lease_until from public.notification_logs d where d.id = n.probe and d.lease_until > v_now),
           case when n.channel <> all (coalesce(v_probing, '{}')) then v_now + interval '1 second' end) end))) into v_next
@@ -361,7 +366,7 @@ begin
     where coalesce(e."limit", 10) > 0;
   end if;
 
-  -- Last, so that workers of one name hold each other up as briefly as can be.
+  -- Last, so that workers of one name block each other as briefly as possible.
   insert into public.workers as w (name, version, started_at, last_seen)
   values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
   on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version;
@@ -373,9 +378,10 @@ $$;
 revoke all on function public.claim_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.claim_deliveries(jsonb) to leadpipe_worker, service_role;
 
--- Deliveries, newest first: `id` (the conversation whose list it is), `conversationId`, `status` (one of the states too), `channel`, `class`, `since`.
--- What has no index of its own, a channel above all, is looked for among the next `within` (100,000) only: the page may have fewer rows
--- than there is room for, or none, and its cursor goes on behind them.
+-- Deliveries, newest first, by `conversationId`, `status` (also one of the states), `channel`, `class`, `since`; `id`
+-- is the conversation whose list this is. A filter without an index of its own, such as a channel, searches the next
+-- `within` (100,000) rows only: the page may then have fewer rows than its size, or none, and its cursor continues
+-- after them.
 create or replace function leadpipe.deliveries_page(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
@@ -400,7 +406,7 @@ begin
     when v_state = 'claimed' then 'pending'
     when v_state in ('waiting', 'parked', 'given-up') then 'failed'
     else v_state end;
-  -- What is common is found among a few.
+  -- Frequent values are found among a few rows.
   foreach v_within in array array[least(2000, v_most), v_most] loop
     select d.created_at, d.id into v_end from public.notification_logs d
     where v_conversation is null and coalesce(v_channel::text, v_class, v_state) is not null
@@ -412,7 +418,7 @@ begin
       select d.id from public.notification_logs d
       where (v_conversation is null or d.conversation_id = v_conversation)
         and (v_status is null or d.status = v_status)
-        -- Says nothing new, but that their index will do.
+        -- Redundant, but it lets the planner use their index.
         and (v_status is distinct from 'pending' or d.due_at is not null)
         and (v_state is distinct from 'claimed' or d.lease_until > now())
         and (v_state is distinct from 'waiting' or d.next_attempt_at is not null)
@@ -442,8 +448,9 @@ end
 $$;
 revoke all on function leadpipe.deliveries_page(jsonb) from public;
 
--- A delivery as the operator sees it, of its row as jsonb: an argument of the table's own type would hold on to the table.
--- `state` parts what `status` keeps together.
+-- A delivery as the operator sees it. It takes the row as jsonb, because a parameter of the table's type would keep the
+-- table from being dropped. `state` tells apart what `status` keeps together. Nothing in it repeats what a lead says; a
+-- recipient may be a mail address.
 create or replace function leadpipe.delivery_document(d jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object(
@@ -464,8 +471,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.delivery_document(jsonb) from public;
 
--- Ends a channel's pause, whatever it is for, and brings forward what was to wait for its end; how many these are. The paused
--- time is kept: it does not count against any delivery.
+-- Ends a channel's pause, whatever its reason, makes the deliveries due that waited for its end, and returns their
+-- number. The paused time is kept: it does not count against any delivery.
 create or replace function leadpipe.end_pause(p_channel public.notification_channel) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$
@@ -485,7 +492,8 @@ end
 $$;
 revoke all on function leadpipe.end_pause(public.notification_channel) from public;
 
--- Whether the recipient may have had this event before: an earlier try ended unknown, or another delivery of the same was sent.
+-- Whether the recipient may have received this event before: an earlier attempt ended unknown, or another delivery of
+-- the same event was sent.
 create or replace function leadpipe.is_possible_repeat(p_id uuid, p_event uuid, p_channel public.notification_channel, p_recipient text)
 returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from public.notification_attempts a where a.delivery = p_id and a.class = 'unknown')
@@ -531,6 +539,7 @@ $$;
 revoke all on function public.list_channels(jsonb) from public, anon, authenticated;
 grant execute on function public.list_channels(jsonb) to leadpipe_admin, service_role;
 
+-- Deliveries, newest first, as deliveries_page describes.
 create or replace function public.list_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -540,6 +549,7 @@ $$;
 revoke all on function public.list_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.list_deliveries(jsonb) to leadpipe_admin, service_role;
 
+-- The deliveries of one conversation, newest first.
 create or replace function public.list_conversation_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -550,7 +560,7 @@ $$;
 revoke all on function public.list_conversation_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.list_conversation_deliveries(jsonb) to leadpipe_admin, service_role;
 
--- How long a channel has been paused in all, in seconds, at a moment that is not before the beginning of its latest pause.
+-- For how many seconds a channel has been paused in total, at a time that is not before the start of its latest pause.
 create or replace function leadpipe.paused_seconds(p_channel public.notification_channel, p_at timestamptz) returns double precision
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce((select n.paused_seconds
@@ -559,8 +569,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public;
 
--- Writes down what happened, under the fence that was claimed. What is lost was decided by somebody else in the meantime. With
--- status pending a delivery that was begun and not sent goes back as it was: nothing has happened to it, nor to its channel.
+-- Records the outcome of deliveries under the fence that was claimed. `lost` are those that another worker has decided
+-- meanwhile. With status pending a delivery that was begun and not sent returns to its former state, and its channel
+-- too.
 create or replace function public.record_outcomes(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -570,7 +581,7 @@ declare
   v_recorded uuid[];
   v_events uuid[];
 begin
-  -- The events first: of two calls that finish an event's last two deliveries, the second then sees what the first wrote.
+  -- Events are locked first: of two calls that finish an event's last two deliveries, the second sees what the first wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
   order by e.id for no key update;
@@ -587,7 +598,7 @@ begin
     update public.notification_logs d set
       status = o.status,
       outcome_class = case o.status when 'pending' then d.outcome_class else o.class end,
-      -- A word that comes after the lease had run out finds the try counted already.
+      -- After the lease has run out the attempt is counted already.
       retry_count = case when d.status = 'sending' then d.retry_count + coalesce(o.burned, false)::integer
         else greatest(d.retry_count - (not coalesce(o.burned, false))::integer, 0) end,
       error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
@@ -611,7 +622,7 @@ begin
   ), final as (
     select * from changed where status = 'sent' or (status = 'failed' and next_attempt_at is null)
   ), evented as (
-    -- As emit_lead_event would, all at once.
+    -- As emit_lead_event would, in one statement.
     insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
     select (case status when 'sent' then 'notification.sent' else 'notification.failed' end)::public.lead_event_type,
       conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class), true, v_now, v_now
@@ -623,7 +634,7 @@ begin
       error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class)
     from final where conversation_id is not null
   ), paused as (
-    -- These two are the channel's doing, not the delivery's: nothing else of it is sent until then either.
+    -- These two classes concern the channel: it sends nothing else until then either.
     insert into public.notification_channels as n (channel, paused_since, paused_until, pause_reason, pause_class, fail_streak)
     select channel, v_now, max(next_attempt_at), min(error_message),
       case when bool_or(class = 'config') then 'config' else 'throttled' end, bool_or(class = 'config')::integer
@@ -640,7 +651,7 @@ begin
       probe = null
     returning n.channel
   ), opened as (
-    -- Anything else than config says that the channel is set up well: what waits behind a probe may go.
+    -- Any class but config shows that the channel is configured well: what waits behind a probe may be sent.
     update public.notification_channels n set fail_streak = 0, probe = null
     from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') heard
     where n.channel = heard.channel and n.fail_streak > 0
@@ -660,9 +671,9 @@ $$;
 revoke all on function public.record_outcomes(jsonb) from public, anon, authenticated;
 grant execute on function public.record_outcomes(jsonb) to leadpipe_worker, service_role;
 
--- Gives back what was claimed and not begun: it is due again at once, and has cost nothing. What `worker` holds, or of that only
--- `ids`; with `host` and `alive` also what other workers of that host hold, named host:pid, that are not alive. Should one of
--- them live after all, it cannot begin what it has lost.
+-- Gives back deliveries that were claimed and not begun; they are due again at once, and no attempt is used up. Those
+-- of `worker`, or of these only `ids`; with `host` and `alive` also those of other workers of that host, named
+-- host:pid, that are not alive. If one of them lives after all, it cannot begin what it has lost.
 create or replace function public.release_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$
@@ -686,7 +697,8 @@ $$;
 revoke all on function public.release_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.release_deliveries(jsonb) to leadpipe_worker, service_role;
 
--- Sends an event's finished notifications once more, as new rows linked to the first. LP409 where none is finished.
+-- Sends an event's finished notifications once more, as new rows that are linked to the first. LP409 where none is
+-- finished.
 create or replace function public.replay_event(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -709,10 +721,11 @@ $$;
 revoke all on function public.replay_event(jsonb) from public, anon, authenticated;
 grant execute on function public.replay_event(jsonb) to leadpipe_admin, service_role;
 
--- Sends what is finished once more: a new delivery for the newest one of each event, channel and recipient, linked by
--- replay_of; the event is open again. Which events: `ids`, `from` and `to` (their time); which of their deliveries: `channel`,
--- `class`. What is not finished is left alone, and so is what was made since `asOf`: two calls do not replay the same twice. No
--- more than a thousand in a call, oldest first; `after` is where the next one goes on.
+-- Sends finished notifications once more: it makes a new delivery for the newest one of each event, channel and
+-- recipient, linked by replay_of, and the event is open again. `ids`, `from` and `to` (the event's time), `channel` and
+-- `class` select. What is unfinished or was made since `asOf` is left out, so that two calls do not replay the same
+-- delivery twice. At most a thousand per call, oldest first; the next call continues at `after`. `dryRun` changes
+-- nothing.
 create or replace function public.replay_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -732,7 +745,7 @@ begin
       and d.created_at < v_as_of
       and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
       and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
-      -- A delivery is never older than its event: this one is for the index.
+      -- A delivery is never older than its event: the first condition lets the planner use the index.
       and (p ->> 'from' is null or (d.created_at >= (p ->> 'from')::timestamptz and e.created_at >= (p ->> 'from')::timestamptz))
       and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)
       and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
@@ -746,7 +759,7 @@ begin
     from public.notification_logs d where d.id = v_chosen[1000];
   end if;
   if not v_is_dry then
-    -- In the order of all locks: the events first.
+    -- Events are locked first, as everywhere.
     perform from public.lead_events e
     where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_chosen)) order by e.id for no key update;
   end if;
@@ -777,8 +790,9 @@ $$;
 revoke all on function public.replay_events(jsonb) from public, anon, authenticated;
 grant execute on function public.replay_events(jsonb) to leadpipe_admin, service_role;
 
--- For a worker, which knows all channels that are configured; it asks now and then. What waits for a recipient that is no longer
--- configured goes to the only one that its channel has now; else it stands as failed with that reason until it is configured.
+-- Reroutes deliveries whose recipient is no longer configured: to the only recipient that their channel has now, else
+-- they fail with that reason until their recipient is configured again. A worker that knows all configured channels
+-- asks for it now and then.
 create or replace function leadpipe.reroute_deliveries(p_channels jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -795,7 +809,7 @@ begin
     select d.id, d.lead_event_id from public.notification_logs d left join sole on sole.channel = d.channel
     where d.due_at <= v_now and (d.lease_until is null or d.lease_until <= v_now)
       and not exists (select from entry where entry.channel = d.channel and entry.recipient = d.recipient)
-      -- Those that would stay as they are would be in the way of the others.
+      -- Rows that would not change must not use up the limit.
       and (d.status = 'pending' or d.outcome_class is distinct from 'config'
         or (sole.recipient is not null and not exists (
           select from public.notification_logs o where o.lead_event_id = d.lead_event_id and o.channel = d.channel
@@ -862,9 +876,9 @@ $$;
 revoke all on function public.resume_channel(jsonb) from public, anon, authenticated;
 grant execute on function public.resume_channel(jsonb) to leadpipe_admin, service_role;
 
--- Makes failed deliveries due at once, given up or waiting: those of `ids`, or those of a `channel` and, with it, of a
--- `class`. No more than a thousand in a call, oldest first, and none twice since `asOf`; `isComplete` says that no more are
--- left. With `dryRun` nothing is changed. `by` says who it was.
+-- Makes failed deliveries due at once, given up or waiting: those of `ids`, or those of a `channel` and optionally a
+-- `class`. At most a thousand per call, oldest first, and none that was retried since `asOf`; `isComplete` is false
+-- while more are left. `dryRun` changes nothing. `by` names the operator.
 create or replace function public.retry_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -889,7 +903,7 @@ begin
       and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
     order by d.created_at, d.id limit 1000) found;
   if not v_is_dry and v_ids is not null then
-    -- In the order of all locks: the events first.
+    -- Events are locked first, as everywhere.
     perform from public.lead_events e
     where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)) order by e.id for no key update;
     with changed as (
@@ -910,7 +924,7 @@ begin
   from public.notification_logs d where d.id = any (v_ids);
   return jsonb_build_object(
     'deliveries', v_documents, 'asOf', v_as_of, 'isComplete', v_is_dry or v_count < 1000,
-    -- Of what was asked for by its id: why it was not taken.
+    -- Why each id that was given was not taken.
     'refused', (select coalesce(jsonb_agg(jsonb_build_object('id', asked.id, 'status', coalesce(d.status, 'none'))), '[]')
       from jsonb_array_elements_text(coalesce(p -> 'ids', '[]')) as asked (id)
       left join public.notification_logs d on d.id = asked.id::uuid
@@ -920,7 +934,7 @@ $$;
 revoke all on function public.retry_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.retry_deliveries(jsonb) to leadpipe_admin, service_role;
 
--- Makes a failed delivery due at once. LP409 where there is nothing to try again.
+-- Makes one failed delivery due at once. LP409 where there is nothing to retry.
 create or replace function public.retry_delivery(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -946,7 +960,7 @@ $$;
 revoke all on function public.retry_delivery(jsonb) from public, anon, authenticated;
 grant execute on function public.retry_delivery(jsonb) to leadpipe_admin, service_role;
 
--- Brings events into line with their deliveries, and says how they stand: settled when nothing is about to be sent, closed
+-- Updates events from their deliveries, and returns their state: settled when no delivery is about to be sent, closed
 -- when every delivery is final.
 create or replace function leadpipe.settle_events(p_events uuid[])
 returns table (event_id uuid, settled boolean, closed boolean, sent text[], failed text[])
@@ -981,7 +995,7 @@ end
 $$;
 revoke all on function leadpipe.settle_events(uuid[]) from public;
 
--- All that is known of one delivery, or of an event: `kind` is delivery, event or none.
+-- Everything that is known of one delivery, or of an event: `kind` is delivery, event or none.
 create or replace function public.show_delivery(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -1027,8 +1041,9 @@ $$;
 revoke all on function public.show_delivery(jsonb) from public, anon, authenticated;
 grant execute on function public.show_delivery(jsonb) to leadpipe_admin, service_role;
 
--- Queues a test message to each recipient of the channel `name` that `configured` names: an event that is planned already, with a
--- delivery for each, which takes the way of all others. A pause is waited for. LP404 where the channel is not configured.
+-- Queues a test message to each configured recipient of the channel `name`: an event that is planned already, with one
+-- delivery for each. The deliveries are sent like all others, after a pause where there is one. LP404 where the channel
+-- is not configured.
 create or replace function public.test_channel(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -1060,8 +1075,8 @@ $$;
 revoke all on function public.test_channel(jsonb) from public, anon, authenticated;
 grant execute on function public.test_channel(jsonb) to leadpipe_admin, service_role;
 
--- What a worker says at its start of the settings of its channels: a text for each, that changes when they do. New settings
--- end a pause that the old ones had earned; what a provider asked for is waited for all the same.
+-- Stores a fingerprint of each channel's settings, as a worker reports them at its start. A changed fingerprint ends a
+-- pause that the old settings caused, but not one that a provider asked for.
 create or replace function leadpipe.update_fingerprints(p_fingerprints jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -25,9 +25,9 @@ create index if not exists lead_events_conversation_id_idx on public.lead_events
 create index if not exists lead_events_unprocessed_idx on public.lead_events (created_at) where processed = false;
 create index if not exists lead_events_unplanned_idx on public.lead_events (created_at, id) where planned_at is null;
 create index if not exists lead_events_processed_at_idx on public.lead_events (processed_at) where processed;
--- They rise, so a new entry goes behind the last one, where the page is in memory.
+-- Values rise, so that a new entry goes to the last page, which is in memory.
 create index if not exists lead_events_xact_idx on public.lead_events (xact) where xact is not null;
--- The event log, newest first, of all types or of some; the one of everything is put together from its types.
+-- For the event log, newest first, of all types or some: the list of all is merged from the types.
 create index if not exists lead_events_type_idx on public.lead_events (event_type, created_at, id);
 -- The functions that write most of its rows set the time themselves: the trigger serves everybody else.
 create or replace trigger lead_events_updated_at before update on public.lead_events
@@ -41,7 +41,7 @@ comment on column public.lead_events.seq is 'The order in which events were writ
 comment on column public.lead_events.xact is
   'Who wrote it. Means nothing in another cluster: after a dump was restored into one, set it to null in all rows.';
 
--- The event's id; that of the first where the idempotency key was used before.
+-- Adds an event and returns its id. Where the idempotency key was used before, it returns the id of the first event.
 create or replace function public.emit_lead_event(
   p_event_type public.lead_event_type, p_conversation_id uuid, p_payload jsonb default '{}', p_idempotency_key text default null)
 returns uuid
@@ -64,7 +64,7 @@ $$;
 revoke all on function public.emit_lead_event(public.lead_event_type, uuid, jsonb, text) from public, anon, authenticated;
 grant execute on function public.emit_lead_event(public.lead_event_type, uuid, jsonb, text) to service_role;
 
--- An event as it is shown, of its row as jsonb, with its deliveries.
+-- An event with its deliveries, as the admin interface shows it. It takes the row as jsonb, see delivery_document.
 create or replace function leadpipe.event_document(e jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', e -> 'id', 'type', e -> 'event_type', 'conversationId', e -> 'conversation_id',
@@ -78,13 +78,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.event_document(jsonb) from public;
 
--- Which events cause notifications; every other event is born processed.
+-- Whether an event of this type causes notifications. Every other event is processed from the start.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.event_notifies(p_event_type public.lead_event_type) returns boolean language sql stable as
   $$ select p_event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached') $$;
 revoke all on function leadpipe.event_notifies(public.lead_event_type) from public;
 
--- Events, newest first: `id` (the conversation whose list it is), `conversationId`, `type` (a list), `processed`, `since`, `until`.
+-- Events, newest first, by `conversationId`, `type` (a list), `processed`, `since` and `until`; `id` is the
+-- conversation whose list this is.
 create or replace function leadpipe.events_page(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
@@ -138,6 +139,7 @@ end
 $$;
 revoke all on function leadpipe.events_page(jsonb) from public;
 
+-- Events, newest first, as events_page describes.
 create or replace function public.list_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -147,6 +149,7 @@ $$;
 revoke all on function public.list_events(jsonb) from public, anon, authenticated;
 grant execute on function public.list_events(jsonb) to leadpipe_admin, service_role;
 
+-- The events of one conversation, newest first.
 create or replace function public.list_conversation_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

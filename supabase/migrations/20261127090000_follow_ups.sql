@@ -7,6 +7,10 @@ create index if not exists follow_up_tasks_open_idx on public.follow_up_tasks (f
 create index if not exists follow_up_tasks_date_idx on public.follow_up_tasks (follow_up_date, id);
 comment on table public.follow_up_tasks is 'What an agent has promised a customer, and by when.';
 
+-- Schedules a follow-up. Without `assignedAgentId` it is assigned to the conversation's agent.
+--
+-- All functions that work with leads take locks in one order: the agent, then conversations by id, then follow-ups by
+-- id. A row that refers to an agent locks the agent's row too.
 create or replace function public.create_follow_up(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -18,7 +22,7 @@ begin
   if p ? 'assignedAgentId' then
     v_agent := (leadpipe.lock_agent((p ->> 'assignedAgentId')::uuid)).id;
   else
-    -- Whose lead it is when this is asked; nobody's where he is deleted meanwhile.
+    -- The conversation's agent at this moment; none where the agent is deleted meanwhile.
     select a.id into v_agent from public.agents a
     where a.id = (select s.assigned_agent_id from public.conversations s where s.id = (p ->> 'id')::uuid) for key share;
   end if;
@@ -37,7 +41,7 @@ $$;
 revoke all on function public.create_follow_up(jsonb) from public, anon, authenticated;
 grant execute on function public.create_follow_up(jsonb) to leadpipe_admin, service_role;
 
--- How the timeline calls a follow-up.
+-- The title of a follow-up in the timeline.
 create or replace function leadpipe.follow_up_title(p_type text, p_date timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select format('Follow-up by %s', case p_type when 'call' then 'telephone' when 'email' then 'e-mail' when 'sms' then 'SMS' else 'WhatsApp' end)
@@ -45,8 +49,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.follow_up_title(text, timestamptz) from public;
 
--- A follow-up as it is shown, of its row as jsonb: an argument of the table's own type would hold on to the table. What is open and
--- past is overdue, whether or not somebody has written that down.
+-- A follow-up as the admin interface shows it. It takes the row as jsonb, see delivery_document. An open one whose time
+-- has passed is shown as overdue, whether or not its row says so.
 create or replace function leadpipe.follow_up_document(f jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', f -> 'id', 'conversationId', f -> 'conversation_id',
@@ -62,7 +66,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.follow_up_document(jsonb) from public;
 
--- Soonest first: `status`, `assignedAgentId`, `conversationId`, `from` and `to` (when it is due), `cursor`, `limit`.
+-- Follow-ups, soonest first, by `status`, `assignedAgentId`, `conversationId`, `from` and `to` (when they are due).
 create or replace function public.list_follow_ups(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -95,6 +99,7 @@ $$;
 revoke all on function public.list_follow_ups(jsonb) from public, anon, authenticated;
 grant execute on function public.list_follow_ups(jsonb) to leadpipe_admin, service_role;
 
+-- Changes, completes or cancels a follow-up. LP409 where it is completed or cancelled already.
 create or replace function public.update_follow_up(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -149,7 +154,7 @@ $$;
 revoke all on function public.update_follow_up(jsonb) from public, anon, authenticated;
 grant execute on function public.update_follow_up(jsonb) to leadpipe_admin, service_role;
 
--- The conversation shows when its next open follow-up is due.
+-- Sets a conversation's follow_up_date to the time of its next open follow-up.
 create or replace function leadpipe.update_next_follow_up(p_conversation uuid) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   update public.conversations c set follow_up_date = next.date
@@ -159,7 +164,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.update_next_follow_up(uuid) from public;
 
--- How many follow-ups became overdue.
+-- Marks overdue follow-ups, and returns their number.
 create or replace function public.update_overdue_follow_ups() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -8,8 +8,8 @@ create index if not exists newsletter_subscribers_subscribed_at_idx on public.ne
 comment on column public.newsletter_subscribers.unsubscribe_token is
   'Stands in the links of the newsletters to this subscriber: whoever has it may end the subscription.';
 
--- Forgets a subscriber: the row, and the events that hold the address, with their deliveries. What has not been sent of him is never
--- sent. Whoever subscribes that address later is new, and notifies.
+-- Deletes a subscriber and the events that contain the address, with their deliveries. What has not been sent is never
+-- sent. The address can be subscribed again later, as a new one.
 create or replace function public.delete_subscriber(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -23,7 +23,7 @@ begin
   end if;
   -- After the clean-up there are no events.
   if to_regclass('public.lead_events') is not null then
-    -- In the order of all locks: the events first, and their deliveries with them.
+    -- Events are locked first, as everywhere, and their deliveries with them.
     select array_agg(id) into v_events from (
       select e.id from public.lead_events e
       where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = v_email order by e.id for update) held;
@@ -35,6 +35,7 @@ $$;
 revoke all on function public.delete_subscriber(jsonb) from public, anon, authenticated;
 grant execute on function public.delete_subscriber(jsonb) to leadpipe_admin, service_role;
 
+-- A subscriber as the admin interface shows it.
 create or replace function leadpipe.subscriber_document(s public.newsletter_subscribers) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', s.id, 'email', s.email, 'status', s.status, 'source', s.source,
@@ -42,7 +43,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.subscriber_document(public.newsletter_subscribers) from public;
 
--- Newest first: `status`, `query` (a part of the address).
+-- Subscribers, newest first, by `status` and `query`, a part of the address.
 create or replace function public.list_subscribers(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
@@ -77,8 +78,8 @@ $$;
 revoke all on function public.list_subscribers(jsonb) from public, anon, authenticated;
 grant execute on function public.list_subscribers(jsonb) to leadpipe_admin, service_role;
 
--- Subscribes an address. An address that is subscribed stays as it is and makes no event; one that was unsubscribed is
--- subscribed anew. Every call writes its row, so that the time of an answer does not tell who is subscribed.
+-- Subscribes an address. An active subscriber stays as it is and causes no event; an unsubscribed one is subscribed
+-- anew. Every call writes its row, so that the response time does not show whether the address was subscribed.
 create or replace function public.subscribe_newsletter(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off as $$
@@ -118,8 +119,8 @@ $$;
 revoke all on function public.subscribe_newsletter(jsonb) from public, anon, authenticated;
 grant execute on function public.subscribe_newsletter(jsonb) to leadpipe_intake, service_role;
 
--- Ends the subscription of a token or, without one, of an address. The id is null when there is none; a message to the log
--- of PostgreSQL's own then takes the time that a row would have taken.
+-- Ends the subscription of a token or, without one, of an address. Without a match the id is null, and a message in the
+-- write-ahead log takes the time that a row would have taken.
 create or replace function public.unsubscribe_newsletter(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off as $$

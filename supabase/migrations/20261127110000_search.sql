@@ -44,12 +44,12 @@ create table if not exists public.known_words (
 select leadpipe.protect_table('public.known_words');
 comment on table public.known_words is 'The words of conversation_words, but for numbers. None is taken out again: one that is gone finds nothing.';
 
--- The largest amount in a budget, in dirhams; null where it has none. The rule is that of Sources/Leads/Budget.swift, where it is said in
--- words; a test holds the two against each other.
+-- The largest amount in a budget, in dirhams; null where it has none. Sources/Leads/Budget.swift states the rule; a
+-- test compares the two.
 create or replace function leadpipe.budget_amount(p text) returns double precision
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
-  -- Where the ten digits of a script begin.
+  -- The first digit of each script that has ten in a row.
   c_scripts constant integer[] :=
     '{1632,1776,1984,2406,2534,2662,2790,2918,3046,3174,3302,3430,3558,3664,3792,3872,4160,4240,6112,6160,6470,65296}';
   v_rest text := lower(p);
@@ -92,7 +92,7 @@ begin
       or position(v_last in left(v_marks, -1)) > 0 then
       v_decimals := 0;
     end if;
-    -- A number that no double holds is none.
+    -- A number too large for a double does not count.
     if length(v_digits) <= 290 and (v_factor is not null or v_rest !~ '^[[:alpha:]]') then
       v_value := (left(v_digits, length(v_digits) - v_decimals) || '.' || right(v_digits, v_decimals))::double precision;
       v_most := greatest(v_most, v_value * coalesce(v_factor, 1));
@@ -103,8 +103,9 @@ end
 $$;
 revoke all on function leadpipe.budget_amount(text) from public;
 
--- A very long talk is found by its latest 50,000 characters, a long message by its first 20,000: words hold no more than a
--- megabyte. What is still too much is found by what is compared as a whole.
+-- The words of a conversation and its exact terms. A long conversation is indexed by its latest 50,000 characters and a
+-- long message by its first 20,000, because a tsvector holds no more than a megabyte. Where that is still too much, the
+-- exact terms alone are indexed.
 create or replace function leadpipe.conversation_terms(c public.conversations, p_said text) returns tsvector
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -112,7 +113,7 @@ declare
   v_phone text := nullif(left(leadpipe.phone_digits(c.customer_phone), 30), '');
   v_whole text[] := array['s=' || c.status, 'q=' || c.lead_quality, leadpipe.exact_term('i=', c.intent), leadpipe.exact_term('a=', c.preferred_area),
     'g=' || c.assigned_agent_id, leadpipe.exact_term('o=', c.source),
-    -- Of the first answer what time does not change.
+    -- The state of the first response, as far as it does not change with time.
     'l=' || case
       when c.first_response_at > c.sla_response_deadline then 'late'
       when c.first_response_at is not null then 'met'
@@ -136,7 +137,7 @@ end
 $$;
 revoke all on function leadpipe.conversation_terms(public.conversations, text) from public;
 
--- How many rows the planner expects.
+-- How many rows the planner expects of a query on a search.
 create or replace function leadpipe.estimate_rows(p_query text, f leadpipe.conversation_search) returns double precision
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -435,8 +436,12 @@ end
 $$;
 revoke all on function leadpipe.find_conversations(jsonb) from public;
 
--- A text as it is compared: lower case, without accents, marks, vowel signs, tatweel and what nobody sees; one form of alef, ya, ha, kaf
--- and of each digit; a blank for every mark of punctuation, so that nothing in it means anything to the parser of words.
+-- A text as it is compared: lower case; without accents, marks, vowel signs, tatweel and invisible characters; with one
+-- form of alef, ya, ha, kaf and of each digit; and with a blank for each punctuation mark, so that none has a meaning
+-- to the parser of words.
+--
+-- The functions on words are PL/pgSQL even where SQL would do: an SQL function that cannot be inlined costs twenty
+-- times as much.
 create or replace function leadpipe.fold_text(p text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -454,8 +459,8 @@ end
 $$;
 revoke all on function leadpipe.fold_text(text) from public;
 
--- Makes the words of conversations that have changed, at most so many of them and for so long; how many are left, counted to 100,000. One
--- at a time: who comes second goes on with what there is.
+-- Indexes the words of conversations that have changed, at most `p_most` of them and for at most `p_milliseconds`, and
+-- returns how many are left, counted up to 100,000. One call at a time: a second one goes on with the index as it is.
 create or replace function leadpipe.index_conversations(p_most integer default 2000, p_milliseconds integer default 300) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -478,7 +483,7 @@ begin
       select array_agg(distinct conversation_id), count(*) into v_changed, v_count from taken;
       v_done := v_done + v_count;
 
-      -- The lock keeps them from being deleted in between.
+      -- The lock keeps the conversations from being deleted meanwhile.
       with changed as materialized (
         select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
       ), made as (
@@ -500,7 +505,7 @@ end
 $$;
 revoke all on function leadpipe.index_conversations(integer, integer) from public;
 
--- Makes the words of at most `most` (1,000) conversations that have changed; how many are `left`.
+-- Indexes the words of at most `most` (1,000) conversations that have changed, and returns how many are `left`.
 create or replace function public.index_words(p jsonb default '{}') returns jsonb
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('left', leadpipe.index_conversations(least(coalesce((p ->> 'most')::integer, 1000), 1000), 1000))
@@ -527,7 +532,7 @@ $$;
 revoke all on function public.list_conversations(jsonb) from public, anon, authenticated;
 grant execute on function public.list_conversations(jsonb) to leadpipe_admin, service_role;
 
--- Notes which conversations have changed. These run with the rights of whoever writes, and that role may insert into
+-- Notes which conversations have changed. These run with the rights of the role that writes, which may insert into
 -- conversation_changes.
 create or replace function leadpipe.mark_new_conversations() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -586,7 +591,7 @@ create or replace trigger chat_messages_changed_words after update of message_te
 create or replace trigger chat_messages_gone_words after delete on public.chat_messages
   referencing old table as changed for each statement execute function leadpipe.mark_changed_messages();
 
--- In what of a conversation some of what was asked for stands.
+-- The fields of a conversation in which a part of the query was found.
 create or replace function leadpipe.matched_fields(c public.conversations, p_words tsvector, p_asked record) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -603,9 +608,9 @@ end
 $$;
 revoke all on function leadpipe.matched_fields(public.conversations, tsvector, record) from public;
 
--- A search as people type it, as queries on words: all of it, and what of it may stand among words, mail addresses and telephone numbers.
--- What they typed becomes lexemes, and nothing else: no operator of theirs has a meaning. A word is found by its beginning, a number by
--- its end in any writing, or by its beginning once that says enough.
+-- A search text as queries on words: `wanted` for all of it, and the parts that may match words, mail addresses and
+-- phone numbers. The text becomes lexemes only, so that no operator in it has a meaning. A word matches by its
+-- beginning; a number by its end in any notation, or by its beginning where that is long enough.
 create or replace function leadpipe.parse_query(p text, out wanted tsquery, out words tsquery, out mails tsquery, out phones tsquery)
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -648,7 +653,7 @@ end
 $$;
 revoke all on function leadpipe.parse_query(text) from public;
 
--- A telephone number's digits in the form of E.164: without 00, with the country's code in the place of a trunk 0.
+-- The digits of a phone number in E.164: without 00, and with the country code in place of a trunk 0.
 create or replace function leadpipe.phone_digits(p text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -663,8 +668,8 @@ end
 $$;
 revoke all on function leadpipe.phone_digits(text) from public;
 
--- The conditions of a search, as the fields of its request say them, on a row `t` of conversations; $1 is the search itself. Only constant
--- texts come out of here.
+-- The conditions of a search on a row `t` of conversations, as SQL; $1 is the search itself. The result consists of
+-- constant texts only.
 create or replace function leadpipe.search_conditions(f leadpipe.conversation_search) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -686,14 +691,14 @@ begin
        when 'due-today' then 't.follow_up_date >= ($1).today and t.follow_up_date < ($1).tomorrow'
        when 'overdue' then 't.follow_up_date < ($1).now'
        when 'scheduled' then 't.follow_up_date >= ($1).now' end, ' or ') || ')' from unnest(f.follow_ups) as state),
-    -- As sla_state says it.
+    -- The same rule as in sla_state.
     (select '(' || string_agg(case state
        when 'met' then 't.first_response_at is not null and (t.first_response_at > t.sla_response_deadline) is not true'
        when 'breached' then 't.first_response_at > t.sla_response_deadline or t.first_response_at is null and '
          'case when t.status in (''completed'', ''lost'', ''converted'') then t.sla_breached else t.sla_response_deadline <= ($1).now end'
        when 'warning' then 't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') '
          'and t.sla_response_deadline > ($1).now and t.sla_response_deadline <= ' || c_warn
-         -- For the index of those who wait.
+         -- Lets the planner use the partial index on open deadlines.
          || ' and t.sla_response_deadline <= greatest(($1).warn_hot, ($1).warn_warm, ($1).warn_cold)'
        when 'ok' then 't.first_response_at is null and case when t.status in (''completed'', ''lost'', ''converted'') then not t.sla_breached '
          'else (t.sla_response_deadline <= ($1).now) is not true and (t.sla_response_deadline <= ' || c_warn || ') is not true end'
@@ -702,7 +707,7 @@ end
 $$;
 revoke all on function leadpipe.search_conditions(leadpipe.conversation_search) from public;
 
--- GET /api/admin/search: the list with a query, newest first, and why each was found.
+-- GET /api/admin/search: the list with a query, newest first, and the fields that matched.
 create or replace function public.search_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -733,21 +738,21 @@ end
 $$;
 revoke all on function leadpipe.text_words(text) from public;
 
--- What is compared as a whole: a status, an area, a tag. No word has a =.
+-- A term that is compared as a whole, such as a status, an area or a tag. No word contains `=`.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.exact_term(p_kind text, p_value text) returns text
 language sql immutable parallel safe as
   $$ select p_kind || case when length(p_value) > 100 then md5(p_value) else p_value end $$;
 revoke all on function leadpipe.exact_term(text, text) from public;
 
--- A text as tsvector and tsquery read it: as itself, whatever is in it.
+-- A text quoted for tsvector and tsquery.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.quote_lexeme(p text) returns text
 language sql immutable parallel safe as
   $$ select '''' || replace(replace(p, '\', '\\'), '''', '''''') || '''' $$;
 revoke all on function leadpipe.quote_lexeme(text) from public;
 
--- The mail addresses in a text, as lexemes of a weight.
+-- The mail addresses in a text, as exact terms with a weight.
 create or replace function leadpipe.mail_terms(p text, p_weight text) returns tsvector
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
@@ -762,7 +767,7 @@ end
 $$;
 revoke all on function leadpipe.mail_terms(text, text) from public;
 
--- One of some values, as a query on words; null where there are none.
+-- A query for any of some values; null where there are none.
 create or replace function leadpipe.any_exact_term(p_kind text, p_values text[], p_operator text default '|') returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
@@ -771,8 +776,8 @@ end
 $$;
 revoke all on function leadpipe.any_exact_term(text, text[], text) from public;
 
--- The words of a text as a query for all of them, or for any; null where it has none. One letter and a short number are whole words: too
--- many begin with them.
+-- The words of a text as a query for all of them, or for any; null where it has none. A single letter and a short
+-- number match whole words only, because too many words begin with them.
 create or replace function leadpipe.word_query(p text, p_operator text) returns text
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare

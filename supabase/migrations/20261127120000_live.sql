@@ -1,4 +1,4 @@
--- What listeners are told of an event beside its id and time: its kind, and its facts as they are now.
+-- What listeners receive of an event beside its id and time: its kind, and the current facts.
 create or replace function leadpipe.live_event_document(p_type text, p_conversation uuid, p_payload jsonb, p jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case
@@ -12,14 +12,18 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.live_event_document(text, uuid, jsonb, jsonb) from public;
 
--- What happened since the cursor `after`, some 500 events or 256 KiB of them at most; without one nothing, but the cursor to begin with.
--- {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete", "isReset"}: `id` is the cursor of whoever has had the event
--- and those before it, `cursor` that of whoever has had all, `from` that of whoever has had none of them. Where there are more, they
--- follow `cursor`. `isReset`: `after` is of another cluster, of another time line, or of the future, so that nobody knows what has
--- happened since, and it begins now. With `recent` there is that too: the numbers of the last events that `cursor` has seen, told or not, so
--- that whoever goes on with a feed that is a moment behind can leave them out.
--- A cursor is `cluster/seen`, or `cluster/seen/seeing/number`: all that `seen` has seen, and of what `seeing` has, the events up to the
--- number. Seen and seeing are snapshots.
+-- The events since the cursor `after`, at most about 500 events or 256 KiB. Without `after` it returns no events, only
+-- the cursor to begin with. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete",
+-- "isReset"}. An event's `id` is the cursor after this event and all before it, `cursor` the one after all, `from` the
+-- one before the first. Where isComplete is false, more events follow `cursor`. isReset means that `after` is of
+-- another cluster, of another time line, or of the future: events may have been missed, and the feed begins anew. With
+-- `recent` the result also has the numbers of the latest events that `cursor` covers, so that a listener can skip those
+-- that a slower feed sends again.
+--
+-- A cursor is `cluster/seen` or `cluster/seen/seeing/number`: everything that the snapshot `seen` covers, and of what
+-- the snapshot `seeing` covers the events up to the number. Event numbers and times are assigned before a transaction
+-- commits, so that a later one may become visible first; comparing snapshots misses nothing, and a long transaction
+-- holds nothing up.
 create or replace function public.live_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -65,15 +69,15 @@ begin
     return v_recent || jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', true);
   end if;
 
-  -- What was being seen first, and then what has come since.
+  -- First the rest of `seeing`, then what has come since.
   for round in case when v_seeing is null then 2 else 1 end .. 2 loop
     if round = 2 then
       v_from := coalesce(v_seeing, v_from);
       v_seeing := v_to;
       v_number := 0;
     end if;
-    -- What a snapshot has not seen is what it names, and what is not before its end. So an old transaction that is still open is one
-    -- look more, and not all that came since it began.
+    -- A snapshot does not cover the transactions that it lists and those from its end on. An old transaction that is still
+    -- open therefore costs one more look-up, and not a scan of everything since it began.
     for v_event in
       select e.* from (
         select * from public.lead_events where xact >= pg_snapshot_xmax(v_from) and xact < pg_snapshot_xmax(v_seeing)
@@ -104,11 +108,11 @@ $$;
 revoke all on function public.live_events(jsonb) from public, anon, authenticated;
 grant execute on function public.live_events(jsonb) to leadpipe_admin, service_role;
 
--- A snapshot as it stands in a cursor; null where it is none.
+-- A snapshot from a cursor; null where the text is no snapshot.
 create or replace function leadpipe.parse_snapshot(p text) returns pg_snapshot
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- The type's own reader passes over blanks and signs.
+  -- The type's own input function accepts blanks and signs.
   return case when p ~ '^[0-9]+:[0-9]+:([0-9]+(,[0-9]+)*)?$' then p::pg_snapshot end;
 exception when data_exception then
   return null;

@@ -2,9 +2,11 @@
 create statistics if not exists public.conversations_answer_seconds
   on (date_part('epoch', first_response_at - created_at)::bigint) from public.conversations;
 
--- Over the conversations that began in the span, by the agency's clock. Three passes: one over the span's rows for all that is counted by
--- quality, status, source and agent; one over the index of times for days and hours (clocks are apart by quarters of an hour); one for the median of answers. Dynamic, because
--- only then the planner knows how long the span is, and because a query whose one row is waited for would not be run in parallel.
+-- GET /api/admin/analytics: figures of the conversations that began in a period, in the agency's time zone. Three
+-- passes: one over the period's rows for everything that is counted by quality, status, source and agent; one over the
+-- index of times for days and hours (time zones differ by quarters of an hour); one for the median response time. The
+-- query is dynamic, because only then does the planner know how long the period is; and it returns one row into a
+-- variable through EXECUTE, because PL/pgSQL does not run a plain SELECT INTO in parallel.
 create or replace function public.analytics_report(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_sort = off set parallel_tuple_cost = 0 set work_mem = '64MB' as $$

@@ -1,5 +1,5 @@
--- Who asks: {name, rights, keyId, expiresAt}. `auth` is one of
---   {"configured": "<sha256>"}                       ADMIN_API_KEY, which the caller has compared himself
+-- The caller: {name, rights, keyId, expiresAt}. LP401 where it is unknown. `auth` is one of
+--   {"configured": "<sha256>"}                       ADMIN_API_KEY, which the handler has compared itself
 --   {"key": "<sha256>"}                              a key of admin_keys
 --   {"session": "<sha256>", "configured": "<sha256>"}   a session; configured is what ADMIN_API_KEY is now
 create or replace function leadpipe.admin_identity(p_auth jsonb) returns jsonb
@@ -25,7 +25,7 @@ begin
     raise exception using errcode = 'LP401', message = 'a valid key or session is needed';
   end if;
   if v_key is not null then
-    -- Whoever has it locked notes the same: nobody waits.
+    -- A transaction that has the row locked stores the same: nobody waits.
     update public.admin_keys set last_used_at = now()
     where id = (select id from public.admin_keys
                 where id = v_key and (last_used_at is null or last_used_at < now() - interval '1 minute') for no key update skip locked);

@@ -1,4 +1,5 @@
--- The argument of an admin function without `auth`, and with `by`, who it is.
+-- The argument of an admin function without `auth` and with `by`, the caller's name. LP401 for an unknown caller, LP403
+-- without the right.
 create or replace function leadpipe.authorize(p jsonb, p_right text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,3 +1,4 @@
+-- Adds an agent. LP409 where another has the mail address.
 create or replace function public.create_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

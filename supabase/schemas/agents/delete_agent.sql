@@ -1,4 +1,5 @@
--- With open conversations only on `force`: they are nobody's then, and their timeline says so.
+-- Deletes an agent. With open conversations LP409, unless `force`: then nobody is assigned, and the timeline records
+-- it.
 create or replace function public.delete_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -10,7 +11,7 @@ begin
   if not found then
     raise exception using errcode = 'LP404', message = 'there is no such agent';
   end if;
-  -- The closed ones too: they are to name nobody.
+  -- Closed conversations are locked too, because the delete changes them.
   select array_agg(id) filter (where status in ('new', 'in-progress')) into v_open from (
     select c.id, c.status from public.conversations c where c.assigned_agent_id = a.id order by c.id for no key update) held;
   if v_open is not null and not coalesce((p ->> 'force')::boolean, false) then

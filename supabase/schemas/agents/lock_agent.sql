@@ -1,4 +1,4 @@
--- The agent `p_id`, held until the transaction ends; LP404 where there is none.
+-- The agent `p_id`, locked until the transaction ends. LP404 where there is none.
 create or replace function leadpipe.lock_agent(p_id uuid) returns public.agents
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,9 +1,10 @@
+-- Changes an agent; `clear` lists the fields to empty.
 create or replace function public.update_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   a public.agents;
 begin
-  -- Who is busy changes all day; who there is at all is the owner's.
+  -- An agent's availability changes all day; everything else is for an owner.
   p := leadpipe.authorize(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'clear'] then 'owner' else 'write' end);
   a := leadpipe.lock_agent((p ->> 'id')::uuid);
   update public.agents s set

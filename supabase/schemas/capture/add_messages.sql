@@ -1,5 +1,5 @@
--- Adds the messages that the conversation does not have yet; how many that were. A UUID becomes the row's id unless another
--- row has it.
+-- Adds the messages that the conversation does not have yet, and returns their number. A client id that is a UUID
+-- becomes the row's id unless another row has it.
 create or replace function leadpipe.add_messages(p_conversation uuid, p_messages jsonb, p_received timestamptz) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -14,16 +14,16 @@ begin
     select
       case when kept then uuid else gen_random_uuid() end, p_conversation, client_id, sender, text, type, "timestamp",
       metadata || case when kept then '{}' else jsonb_build_object('clientId', client_id) end,
-      -- Messages of one request often carry one time; this keeps them in the order in which they were sent.
+      -- Messages of one request often have the same time; this keeps their order.
       now() + "position" * interval '1 microsecond'
     from (
       select m.*, uuid is not null and taken_by is null as kept, taken_by
       from leadpipe.message_fields(p_messages, p_received) as m,
-           -- A sub-select, not a join: it can only be answered by the index, whatever the planner thinks of the sizes.
+           -- A sub-select and not a join: only the index can answer it, whatever sizes the planner expects.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
     ) fresh
     where taken_by is distinct from p_conversation and (v_first or given)
-    -- Without a target: both the id and the client's id may be taken.
+    -- No conflict target: both the id and the client's id may be taken.
     on conflict do nothing;
     get diagnostics v_count = row_count;
     v_added := v_added + v_count;

@@ -1,5 +1,5 @@
--- Answers for a lead whose idempotency key or conversation is known: says what became of the key's first use, or adds to the
--- conversation. Null where neither is known any more: then the lead is new.
+-- Handles a lead whose idempotency key or conversation is known: repeats the answer of the key's first use, or adds to
+-- the conversation. Null where neither is known any more, so that the lead is new.
 create or replace function leadpipe.capture_known_lead(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -40,9 +40,9 @@ begin
     if not exists (select from public.conversations s where s.id = v_id) then
       return null;  -- the key was known a moment ago
     end if;
-    -- A conversation that has this key has it from a time that counts as absent by now.
+    -- A conversation with this key has it from a request that has expired since.
     update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
-    -- Waits for a copy that is at work, and holds off the copies to come.
+    -- Waits for a concurrent copy of the request, and makes later copies wait.
     insert into public.idempotency_keys (route, key, body_sha256, conversation_id) values (v_route, v_key, v_hash, v_id);
   end if;
 
@@ -53,7 +53,7 @@ begin
   order by kind desc limit 1;
   v_customer := coalesce(v_customer, gen_random_uuid());
 
-  -- NO KEY: the foreign keys of events and timeline entries written elsewhere need not wait.
+  -- NO KEY: events and timeline entries that others write refer to the row and need not wait.
   select s.customer_phone, s.customer_email, s.lead_score into c from public.conversations s where s.id = v_id for no key update;
   if not found then
     raise exception 'the conversation was deleted meanwhile' using errcode = 'LPTRY';
@@ -63,13 +63,13 @@ begin
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
 
   update public.conversations s set
-    -- A row from before customers were told apart gets the customer of its own phone or mail, not a stranger's.
+    -- A row without a customer gets the customer of its own phone or mail address, not a stranger's.
     customer_id = coalesce(s.customer_id, case when v_proven or not v_reachable then v_customer end,
       (select i.customer_id from public.customer_identities i
        where (i.kind = 'phone' and i.value = s.customer_phone) or (i.kind = 'email' and i.value = lower(s.customer_email))
        order by i.kind desc limit 1), gen_random_uuid()),
     customer_name = leadpipe.merge_text(s.customer_name, l.name, v_proven),
-    -- An unproven address beside a stored one would be the proof of the next request: only a row without any takes it.
+    -- Only a row without phone and mail takes an unproven one: it would prove the next request.
     customer_phone = leadpipe.merge_text(s.customer_phone, case when v_proven or not v_reachable then l.phone end, v_proven),
     customer_email = leadpipe.merge_text(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
     intent = leadpipe.merge_text(s.intent, l.intent, v_proven),

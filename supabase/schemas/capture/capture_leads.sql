@@ -1,8 +1,9 @@
--- Stores leads as capture_lead would one by one in their order, or none of them when one of them cannot be stored: the caller then
--- tries each by itself. `p` is an array of capture_lead's arguments; the replies come in the same order.
--- What two calls could want at once is locked first, in one order: keys, conversations, telephone numbers and mail addresses.
--- Else each could hold what the other needs. (A single capture_lead beside it takes no such lock: a deadlock with it is rare, is
--- found by PostgreSQL, and the caller tries again.)
+-- Stores several leads as capture_lead would one by one, or none of them where one cannot be stored: the caller then
+-- repeats each by itself. `p` is an array of capture_lead's arguments; the replies have the same order.
+--
+-- First it locks everything that two calls could both need, in one order: keys, conversations, phone numbers and mail
+-- addresses. A single capture_lead takes no such lock: a deadlock with it is rare, is detected, and the caller repeats
+-- the call.
 create or replace function public.capture_leads(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -10,7 +11,7 @@ declare
   v_new jsonb := '{}';
   v_replies jsonb[] := '{}';
 begin
-  -- Where somebody holds what one of them needs, the others do not wait for it.
+  -- Where another transaction holds what one lead needs, the others do not wait for it.
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)
   from (

@@ -1,7 +1,7 @@
--- Stores those leads of an array of capture_lead's arguments that are new: nobody used their key, their conversation is not there,
--- and no earlier lead of the array says the same key, conversation, telephone number or mail address. The replies by the leads'
--- places in the array, counted from 1. Raises unique_violation where somebody else stores the same at this moment; and where another
--- conversation has the id of a message, unless `p_careful`.
+-- Stores the new leads of an array of capture_lead's arguments. A lead is new if its idempotency key and its
+-- conversation are unknown and no earlier lead of the array has the same key, conversation, phone number or mail
+-- address. Returns the replies by position in the array, counted from 1. Raises unique_violation where a concurrent
+-- call stores the same lead, and, unless `p_careful`, where another conversation has the id of a message.
 create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -11,7 +11,7 @@ declare
   v_wanted integer;  -- messages
   v_added integer := 0;
 begin
-  -- Statements that are not needed are not planned either: a new connection has to do that for each.
+  -- A statement that is not needed is not run: a new connection would have to plan it.
   if jsonb_array_length(p) > 1 then
     select coalesce(array_agg(n), '{}') into v_repeats from (
       select s.n, row_number() over (partition by name order by s.n) as use

@@ -1,4 +1,4 @@
--- The fields of a lead as capture_lead is given it, as they are stored.
+-- The fields of a lead, from capture_lead's argument, in the form in which they are stored.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.lead_fields(p jsonb)
 returns table (

@@ -1,4 +1,4 @@
--- What a lead says that another could say too: key, conversation, telephone number and mail address.
+-- What two leads can have in common: idempotency key, conversation, phone number and mail address.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.lead_identifiers(p jsonb) returns table (name text)
 language sql stable as $$

@@ -1,4 +1,4 @@
--- A place in a list as the client keeps it: JSON in base64url, which it is not to look into.
+-- A position in a list as the client keeps it: JSON in base64url, opaque to the client.
 create or replace function leadpipe.encode_cursor(p jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -7,7 +7,7 @@ end
 $$;
 revoke all on function leadpipe.encode_cursor(jsonb) from public;
 
--- What encode_cursor was given, where it was of this list and order and has so many parts; else LP400.
+-- What encode_cursor was given. LP400 where the cursor is of another list or order, or has another number of parts.
 create or replace function leadpipe.decode_cursor(p text, p_order text, p_parts integer) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -33,7 +33,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.row_cursor(text, timestamptz, uuid) from public;
 
--- The place {at, id} that it names; null for no cursor.
+-- The position {at, id} that a cursor names; null for no cursor.
 create or replace function leadpipe.cursor_position(p_list text, p_cursor text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,4 @@
--- How many rows a page has, and how many are skipped before it: a cursor says itself where a page begins.
+-- The size of a page, and the number of rows before it. With a cursor none are skipped.
 create or replace function leadpipe.page_bounds(p jsonb, out size integer, out skip bigint)
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select size, case when p ->> 'cursor' is null then (greatest(coalesce((p ->> 'page')::bigint, 1), 1) - 1) * size else 0 end
@@ -6,7 +6,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.page_bounds(jsonb) from public;
 
--- What stands beside the rows of a page. `p_total` is counted for page numbers only.
+-- What a page says beside its rows. `p_total` is counted for page numbers only.
 create or replace function leadpipe.page_info(p jsonb, p_total bigint, p_next text) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('limit', (leadpipe.page_bounds(p)).size, 'nextCursor', p_next)

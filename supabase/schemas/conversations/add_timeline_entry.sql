@@ -1,3 +1,4 @@
+-- Adds an entry to a conversation's timeline, and returns its id.
 create or replace function public.add_timeline_entry(
   p_conversation_id uuid, p_event_type public.timeline_event_type, p_title text, p_description text default null,
   p_actor_type text default 'system', p_actor_id uuid default null, p_actor_name text default null, p_metadata jsonb default '{}')

@@ -1,9 +1,9 @@
--- Changes a conversation that is held: `status`, `leadScore`, `leadQuality`, `tags`, `notes` (appended where `notesMode` says so),
--- `outcome`, `conversionValue`; what `clear` names becomes empty. Whether anything is other than before.
+-- Changes a locked conversation and returns whether anything changed: `status`, `leadScore`, `leadQuality`, `tags`,
+-- `notes` (appended where `notesMode` is append), `outcome`, `conversionValue`; `clear` lists the fields to empty.
 create or replace function leadpipe.apply_changes(c public.conversations, p_change jsonb, p_by text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  n public.conversations := c;  -- as it shall be
+  n public.conversations := c;  -- as it will be
   v_clear text[] := array(select jsonb_array_elements_text(p_change -> 'clear'));
   v_note text := leadpipe.to_nfc(p_change ->> 'notes');
   v_ranks constant text[] := '{cold,warm,hot}';
@@ -57,7 +57,7 @@ begin
     perform leadpipe.record_activity(c.id, p_by, 'status_changed',
       case n.status when 'converted' then 'Lead converted' when 'lost' then 'Lead lost'
         else format('Status changed from %s to %s', c.status, n.status) end,
-      -- What a lead came to before says nothing of this.
+      -- A former outcome does not belong to this change.
       v_worth, v_event, jsonb_build_object('from', c.status, 'to', n.status)
         || jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value)));
   end if;
@@ -86,7 +86,7 @@ begin
         when n.outcome is distinct from c.outcome then 'Outcome recorded' else 'Value changed' end,
       v_worth, null, jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value, 'conversionValueBefore', c.conversion_value)));
   end if;
-  -- Whatever it was, whoever watches is to know.
+  -- Listeners learn of every change.
   if v_event is null then
     perform public.emit_lead_event('lead.updated', c.id, jsonb_build_object('by', p_by));
   end if;

@@ -1,4 +1,5 @@
--- Gives a conversation that is held to an agent who is held. LP409 where the agent is full, unless `p_force`.
+-- Assigns a locked conversation to a locked agent, and returns whether that changed anything. LP409 where the agent is
+-- at capacity, unless `p_force`.
 create or replace function leadpipe.assign_to_agent(
   c public.conversations, a public.agents, p_by text, p_force boolean, p_notes text default null, p_priority text default null) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -18,6 +19,7 @@ end
 $$;
 revoke all on function leadpipe.assign_to_agent(public.conversations, public.agents, text, boolean, text, text) from public;
 
+-- Assigns a conversation to an agent.
 create or replace function public.assign_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

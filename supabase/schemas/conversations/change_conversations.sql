@@ -1,5 +1,5 @@
--- One change to many: `ids`, `change` as update_conversation takes it, and `agentId` in it. What cannot be done to one is said of it, and
--- done to the others.
+-- Applies one change to many conversations: `ids`, `change` as update_conversation takes it, and in it `agentId`. A
+-- failure for one conversation is reported in its result and does not stop the others.
 create or replace function public.change_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- The facts that say why a conversation is as it is: itself, when it was added to, its newest deliveries as show_delivery tells
--- them, and its next follow-up.
+-- The facts that explain a conversation's state: the conversation, the times at which it was added to, its newest
+-- deliveries as show_delivery gives them, and its next follow-up.
 create or replace function public.explain_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

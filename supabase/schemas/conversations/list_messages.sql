@@ -1,4 +1,4 @@
--- What was written, in its order.
+-- A conversation's messages, oldest first.
 create or replace function public.list_messages(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

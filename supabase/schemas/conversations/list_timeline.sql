@@ -1,4 +1,5 @@
--- An entry of the timeline as it is shown, of its row as jsonb: an argument of the table's own type would hold on to the table.
+-- A timeline entry as the admin interface shows it. It takes the row as jsonb, because a parameter of the table's type
+-- would keep the table from being dropped.
 create or replace function leadpipe.timeline_document(t jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', t -> 'id', 'type', t -> 'event_type', 'title', t -> 'title', 'description', t -> 'description',
@@ -7,7 +8,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.timeline_document(jsonb) from public;
 
--- What happened, newest first.
+-- A conversation's timeline, newest first.
 create or replace function public.list_timeline(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,5 @@
--- The same for the conversation `id` of the argument. `version` is what the client has seen: where it has changed since, LP412.
+-- The conversation `id`, locked until the transaction ends. LP404 where there is none; LP412 where it has changed since
+-- the client saw `version`.
 create or replace function leadpipe.lock_conversation(p jsonb) returns public.conversations
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

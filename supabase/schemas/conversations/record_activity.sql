@@ -1,4 +1,4 @@
--- Writes what happened to a conversation into its timeline, and emits the event where there is one.
+-- Adds an entry to a conversation's timeline and, where `p_event` names one, emits an event.
 create or replace function leadpipe.record_activity(
   p_conversation uuid, p_by text, p_entry text, p_title text, p_description text default null, p_event text default null,
   p_facts jsonb default '{}') returns void

@@ -1,4 +1,5 @@
--- An agent has answered the customer: `channel`, `message` (kept as the agent's), `agentId`. The first answer decides about the promise.
+-- Records that an agent has answered the customer: `channel`, `message` (stored as the agent's) and `agentId`. The
+-- first response decides whether the deadline was met.
 create or replace function public.respond_to_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

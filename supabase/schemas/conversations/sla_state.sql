@@ -1,5 +1,6 @@
--- How a conversation stands to its promised first answer: met, breached, warning or ok. `p -> warnBefore` names for each quality the
--- instant such that a deadline at or before it is near. What was closed unanswered was missed only if its deadline passed before.
+-- How a conversation meets its promised response time: met, breached, warning or ok. `p -> warnBefore` has for each
+-- quality a time; a deadline at or before it is near. A conversation that was closed unanswered is breached only if its
+-- deadline passed before.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.sla_state(c public.conversations, p jsonb) returns text
 language sql stable as $$

@@ -68,7 +68,7 @@ create table public.chat_messages (
   updated_at timestamptz not null default now(),
   client_id text
 );
--- A browser that sends its whole history again adds only what is new.
+-- A browser that sends its whole history again adds new messages only.
 create unique index chat_messages_conversation_id_client_id_key
   on public.chat_messages (conversation_id, client_id);
 create index chat_messages_conversation_id_timestamp_idx

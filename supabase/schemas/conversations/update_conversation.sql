@@ -1,3 +1,4 @@
+-- Changes one conversation. LP412 where `version` is no longer current.
 create or replace function public.update_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,7 +1,7 @@
--- Says that sending starts now. What is lost (the lease ran out, or another worker has claimed it since) must not be sent; what
--- was claimed before its channel was paused goes back, and must not be sent either. `paces` gives a channel the least time between
--- two messages, in milliseconds: of those that are asked for at once the oldest begins, when its turn has come; the others go back
--- and are due when theirs comes.
+-- Marks deliveries as being sent. A `lost` one (its lease ran out, or another worker has claimed it since) must not be
+-- sent. A `paused` one was claimed before its channel was paused; it is given back and must not be sent either. `paces`
+-- has for a channel the shortest time between two messages, in milliseconds: the oldest of its deliveries begins when
+-- its turn has come, the others are given back, `early`, and are due at their turn.
 create or replace function public.begin_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -28,7 +28,7 @@ begin
     select (n.send_budget ->> 'nextAt')::timestamptz into v_next from public.notification_channels n
     where n.channel = v_pace.channel for no key update;
     v_now := clock_timestamp();
-    -- A turn that lies further ahead is no turn of this pace: the pace has changed, or the clock.
+    -- A turn further ahead than one gap is of another pace, or the clock was changed.
     v_next := least(coalesce(v_next, v_now), v_now + v_pace.gap);
     if v_next <= v_now then
       v_next := v_now + v_pace.gap;

@@ -1,5 +1,10 @@
--- Plans what is new, takes back what a dead worker held, and leases what is due: no more of a channel and recipient than its
--- entry asks for, and nothing of a channel that is paused.
+-- Plans new events, takes back deliveries whose worker has died, and leases what is due: for each channel and recipient
+-- no more than its entry asks for, and nothing of a paused channel.
+--
+-- All functions of this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
+-- what is locked. They name the rows that they change by id (`= any`), and turn off the plans that read whole tables: a
+-- long-lived session keeps a plan that was made while a table was empty, until the next analyze. jit is off because the
+-- planner does not know how few rows the limits leave, and would compile for 25 ms what runs for one.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -17,7 +22,7 @@ declare
   v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
   v_probing public.notification_channel[];
 begin
-  -- A claim that a crash of the server forgets is made again; what follows from it waits for the disk, and for this with it.
+  -- A claim that a crash of the server loses is made again. What follows from it is flushed, and this with it.
   perform set_config('synchronous_commit', 'off', true);
   if p -> 'fingerprints' is not null then
     perform leadpipe.update_fingerprints(p -> 'fingerprints');
@@ -53,9 +58,9 @@ begin
     perform leadpipe.reroute_deliveries(p -> 'channels');
   end if;
 
-  -- Whether these arrived is unknown, and a try is used up: one that kills its worker must not go on for ever. They are sent
-  -- again until their time for tries is over, or parked: a repeated mail is known by its Message-ID, a repeated message is not
-  -- known by anything.
+  -- Whether these arrived is unknown, and an attempt is used up, so that a delivery that kills its worker is not sent for
+  -- ever. They are sent again until their time is over, or parked: a recipient recognises a repeated mail by its Message-ID,
+  -- but cannot recognise a repeated message.
   select min(d.lease_until) into v_lapses from public.notification_logs d where d.status = 'sending';
   if v_lapses <= v_now then
     with mine as materialized (
@@ -65,7 +70,7 @@ begin
     ), lapsed as (
       update public.notification_logs d set
         status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
-        -- A worker that is alive and could only not write down what happened tries that every second.
+        -- A worker that is alive but could not record the outcome repeats that every second.
         next_attempt_at = case when not fate.parked and not fate.over then v_now + interval '3 seconds' end,
         lease_until = null, leased_by = null,
         error_message = case
@@ -98,8 +103,8 @@ begin
     end if;
   end if;
 
-  -- A channel that was set up wrongly gets one delivery, the probe, until something else than config is heard of it. Who holds
-  -- the channel's row may claim that one; for everybody else the channel is closed meanwhile.
+  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call that
+  -- locks the channel's row may claim it; for all others the channel is closed meanwhile.
   select array_agg(n.channel) into v_probing from (
     select channel, probe from public.notification_channels
     where fail_streak > 0 and (paused_until is null or paused_until <= v_now)
@@ -153,9 +158,9 @@ begin
   if v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
-    -- What an entry with limit 0 may not send now, its worker knows better.
+    -- An entry with limit 0 is left out: its worker knows when it may send again.
     select least(case when v_lapses > v_now then v_lapses end, min(greatest(first.due_at, n.paused_until,
-        -- While a probe is under way nothing else is due: until its lease ends, or somebody else has chosen one.
+        -- While a probe is being sent nothing else is due, until its lease ends or another probe is chosen.
         case when n.fail_streak > 0 then coalesce(
           (select d.lease_until from public.notification_logs d where d.id = n.probe and d.lease_until > v_now),
           case when n.channel <> all (coalesce(v_probing, '{}')) then v_now + interval '1 second' end) end))) into v_next
@@ -170,7 +175,7 @@ begin
     where coalesce(e."limit", 10) > 0;
   end if;
 
-  -- Last, so that workers of one name hold each other up as briefly as can be.
+  -- Last, so that workers of one name block each other as briefly as possible.
   insert into public.workers as w (name, version, started_at, last_seen)
   values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
   on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version;

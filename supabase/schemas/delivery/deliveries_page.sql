@@ -1,6 +1,7 @@
--- Deliveries, newest first: `id` (the conversation whose list it is), `conversationId`, `status` (one of the states too), `channel`, `class`, `since`.
--- What has no index of its own, a channel above all, is looked for among the next `within` (100,000) only: the page may have fewer rows
--- than there is room for, or none, and its cursor goes on behind them.
+-- Deliveries, newest first, by `conversationId`, `status` (also one of the states), `channel`, `class`, `since`; `id`
+-- is the conversation whose list this is. A filter without an index of its own, such as a channel, searches the next
+-- `within` (100,000) rows only: the page may then have fewer rows than its size, or none, and its cursor continues
+-- after them.
 create or replace function leadpipe.deliveries_page(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
@@ -25,7 +26,7 @@ begin
     when v_state = 'claimed' then 'pending'
     when v_state in ('waiting', 'parked', 'given-up') then 'failed'
     else v_state end;
-  -- What is common is found among a few.
+  -- Frequent values are found among a few rows.
   foreach v_within in array array[least(2000, v_most), v_most] loop
     select d.created_at, d.id into v_end from public.notification_logs d
     where v_conversation is null and coalesce(v_channel::text, v_class, v_state) is not null
@@ -37,7 +38,7 @@ begin
       select d.id from public.notification_logs d
       where (v_conversation is null or d.conversation_id = v_conversation)
         and (v_status is null or d.status = v_status)
-        -- Says nothing new, but that their index will do.
+        -- Redundant, but it lets the planner use their index.
         and (v_status is distinct from 'pending' or d.due_at is not null)
         and (v_state is distinct from 'claimed' or d.lease_until > now())
         and (v_state is distinct from 'waiting' or d.next_attempt_at is not null)

@@ -1,5 +1,6 @@
--- A delivery as the operator sees it, of its row as jsonb: an argument of the table's own type would hold on to the table.
--- `state` parts what `status` keeps together.
+-- A delivery as the operator sees it. It takes the row as jsonb, because a parameter of the table's type would keep the
+-- table from being dropped. `state` tells apart what `status` keeps together. Nothing in it repeats what a lead says; a
+-- recipient may be a mail address.
 create or replace function leadpipe.delivery_document(d jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object(

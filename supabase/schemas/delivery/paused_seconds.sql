@@ -1,4 +1,4 @@
--- How long a channel has been paused in all, in seconds, at a moment that is not before the beginning of its latest pause.
+-- For how many seconds a channel has been paused in total, at a time that is not before the start of its latest pause.
 create or replace function leadpipe.paused_seconds(p_channel public.notification_channel, p_at timestamptz) returns double precision
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce((select n.paused_seconds

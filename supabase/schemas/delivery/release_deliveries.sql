@@ -1,6 +1,6 @@
--- Gives back what was claimed and not begun: it is due again at once, and has cost nothing. What `worker` holds, or of that only
--- `ids`; with `host` and `alive` also what other workers of that host hold, named host:pid, that are not alive. Should one of
--- them live after all, it cannot begin what it has lost.
+-- Gives back deliveries that were claimed and not begun; they are due again at once, and no attempt is used up. Those
+-- of `worker`, or of these only `ids`; with `host` and `alive` also those of other workers of that host, named
+-- host:pid, that are not alive. If one of them lives after all, it cannot begin what it has lost.
 create or replace function public.release_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$

@@ -1,4 +1,5 @@
--- Sends an event's finished notifications once more, as new rows linked to the first. LP409 where none is finished.
+-- Sends an event's finished notifications once more, as new rows that are linked to the first. LP409 where none is
+-- finished.
 create or replace function public.replay_event(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,7 +1,8 @@
--- Sends what is finished once more: a new delivery for the newest one of each event, channel and recipient, linked by
--- replay_of; the event is open again. Which events: `ids`, `from` and `to` (their time); which of their deliveries: `channel`,
--- `class`. What is not finished is left alone, and so is what was made since `asOf`: two calls do not replay the same twice. No
--- more than a thousand in a call, oldest first; `after` is where the next one goes on.
+-- Sends finished notifications once more: it makes a new delivery for the newest one of each event, channel and
+-- recipient, linked by replay_of, and the event is open again. `ids`, `from` and `to` (the event's time), `channel` and
+-- `class` select. What is unfinished or was made since `asOf` is left out, so that two calls do not replay the same
+-- delivery twice. At most a thousand per call, oldest first; the next call continues at `after`. `dryRun` changes
+-- nothing.
 create or replace function public.replay_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,7 +22,7 @@ begin
       and d.created_at < v_as_of
       and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
       and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
-      -- A delivery is never older than its event: this one is for the index.
+      -- A delivery is never older than its event: the first condition lets the planner use the index.
       and (p ->> 'from' is null or (d.created_at >= (p ->> 'from')::timestamptz and e.created_at >= (p ->> 'from')::timestamptz))
       and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)
       and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
@@ -35,7 +36,7 @@ begin
     from public.notification_logs d where d.id = v_chosen[1000];
   end if;
   if not v_is_dry then
-    -- In the order of all locks: the events first.
+    -- Events are locked first, as everywhere.
     perform from public.lead_events e
     where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_chosen)) order by e.id for no key update;
   end if;

@@ -1,5 +1,6 @@
--- For a worker, which knows all channels that are configured; it asks now and then. What waits for a recipient that is no longer
--- configured goes to the only one that its channel has now; else it stands as failed with that reason until it is configured.
+-- Reroutes deliveries whose recipient is no longer configured: to the only recipient that their channel has now, else
+-- they fail with that reason until their recipient is configured again. A worker that knows all configured channels
+-- asks for it now and then.
 create or replace function leadpipe.reroute_deliveries(p_channels jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -16,7 +17,7 @@ begin
     select d.id, d.lead_event_id from public.notification_logs d left join sole on sole.channel = d.channel
     where d.due_at <= v_now and (d.lease_until is null or d.lease_until <= v_now)
       and not exists (select from entry where entry.channel = d.channel and entry.recipient = d.recipient)
-      -- Those that would stay as they are would be in the way of the others.
+      -- Rows that would not change must not use up the limit.
       and (d.status = 'pending' or d.outcome_class is distinct from 'config'
         or (sole.recipient is not null and not exists (
           select from public.notification_logs o where o.lead_event_id = d.lead_event_id and o.channel = d.channel

@@ -1,4 +1,4 @@
--- Brings events into line with their deliveries, and says how they stand: settled when nothing is about to be sent, closed
+-- Updates events from their deliveries, and returns their state: settled when no delivery is about to be sent, closed
 -- when every delivery is final.
 create or replace function leadpipe.settle_events(p_events uuid[])
 returns table (event_id uuid, settled boolean, closed boolean, sent text[], failed text[])

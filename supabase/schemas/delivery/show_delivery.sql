@@ -1,4 +1,4 @@
--- All that is known of one delivery, or of an event: `kind` is delivery, event or none.
+-- Everything that is known of one delivery, or of an event: `kind` is delivery, event or none.
 create or replace function public.show_delivery(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -46,12 +46,12 @@ create index notification_logs_lead_event_id_idx on public.notification_logs (le
 create index notification_logs_conversation_id_idx on public.notification_logs (conversation_id);
 create index notification_logs_due_idx on public.notification_logs (channel, recipient, due_at)
   where due_at is not null;
--- Only what is in flight is in here, so it needs no order; without lease_until in any index a claim is a HOT update.
+-- Few rows are being sent, so that no order is needed. No index has lease_until, so that a claim is a HOT update.
 create index notification_logs_sending_idx on public.notification_logs (lead_event_id) where status = 'sending';
 create index notification_logs_failed_idx on public.notification_logs (created_at desc) where status = 'failed';
 -- For list_deliveries, which would sort the whole table.
 create index notification_logs_created_at_idx on public.notification_logs (created_at, id);
--- What has gone well is not in it, so that most deliveries never are.
+-- Successful deliveries, which are most, are left out.
 create index notification_logs_class_idx on public.notification_logs (outcome_class, created_at, id)
   where outcome_class not in ('delivered', 'accepted');
 create or replace trigger notification_logs_updated_at before update on public.notification_logs

@@ -1,5 +1,5 @@
--- What a worker says at its start of the settings of its channels: a text for each, that changes when they do. New settings
--- end a pause that the old ones had earned; what a provider asked for is waited for all the same.
+-- Stores a fingerprint of each channel's settings, as a worker reports them at its start. A changed fingerprint ends a
+-- pause that the old settings caused, but not one that a provider asked for.
 create or replace function leadpipe.update_fingerprints(p_fingerprints jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

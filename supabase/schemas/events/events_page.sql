@@ -1,4 +1,5 @@
--- Events, newest first: `id` (the conversation whose list it is), `conversationId`, `type` (a list), `processed`, `since`, `until`.
+-- Events, newest first, by `conversationId`, `type` (a list), `processed`, `since` and `until`; `id` is the
+-- conversation whose list this is.
 create or replace function leadpipe.events_page(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare

@@ -34,9 +34,9 @@ create index lead_events_conversation_id_idx on public.lead_events (conversation
 create index lead_events_unprocessed_idx on public.lead_events (created_at) where processed = false;
 create index lead_events_unplanned_idx on public.lead_events (created_at, id) where planned_at is null;
 create index lead_events_processed_at_idx on public.lead_events (processed_at) where processed;
--- They rise, so a new entry goes behind the last one, where the page is in memory.
+-- Values rise, so that a new entry goes to the last page, which is in memory.
 create index lead_events_xact_idx on public.lead_events (xact) where xact is not null;
--- The event log, newest first, of all types or of some; the one of everything is put together from its types.
+-- For the event log, newest first, of all types or some: the list of all is merged from the types.
 create index lead_events_type_idx on public.lead_events (event_type, created_at, id);
 -- The functions that write most of its rows set the time themselves: the trigger serves everybody else.
 create or replace trigger lead_events_updated_at before update on public.lead_events

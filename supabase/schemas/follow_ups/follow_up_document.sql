@@ -1,4 +1,4 @@
--- How the timeline calls a follow-up.
+-- The title of a follow-up in the timeline.
 create or replace function leadpipe.follow_up_title(p_type text, p_date timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select format('Follow-up by %s', case p_type when 'call' then 'telephone' when 'email' then 'e-mail' when 'sms' then 'SMS' else 'WhatsApp' end)
@@ -6,8 +6,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.follow_up_title(text, timestamptz) from public;
 
--- A follow-up as it is shown, of its row as jsonb: an argument of the table's own type would hold on to the table. What is open and
--- past is overdue, whether or not somebody has written that down.
+-- A follow-up as the admin interface shows it. It takes the row as jsonb, see delivery_document. An open one whose time
+-- has passed is shown as overdue, whether or not its row says so.
 create or replace function leadpipe.follow_up_document(f jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', f -> 'id', 'conversationId', f -> 'conversation_id',

@@ -1,4 +1,4 @@
--- Soonest first: `status`, `assignedAgentId`, `conversationId`, `from` and `to` (when it is due), `cursor`, `limit`.
+-- Follow-ups, soonest first, by `status`, `assignedAgentId`, `conversationId`, `from` and `to` (when they are due).
 create or replace function public.list_follow_ups(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

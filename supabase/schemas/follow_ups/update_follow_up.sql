@@ -1,3 +1,4 @@
+-- Changes, completes or cancels a follow-up. LP409 where it is completed or cancelled already.
 create or replace function public.update_follow_up(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,4 @@
--- The conversation shows when its next open follow-up is due.
+-- Sets a conversation's follow_up_date to the time of its next open follow-up.
 create or replace function leadpipe.update_next_follow_up(p_conversation uuid) returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   update public.conversations c set follow_up_date = next.date

@@ -1,4 +1,4 @@
--- What listeners are told of an event beside its id and time: its kind, and its facts as they are now.
+-- What listeners receive of an event beside its id and time: its kind, and the current facts.
 create or replace function leadpipe.live_event_document(p_type text, p_conversation uuid, p_payload jsonb, p jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case

@@ -1,5 +1,5 @@
--- Forgets a subscriber: the row, and the events that hold the address, with their deliveries. What has not been sent of him is never
--- sent. Whoever subscribes that address later is new, and notifies.
+-- Deletes a subscriber and the events that contain the address, with their deliveries. What has not been sent is never
+-- sent. The address can be subscribed again later, as a new one.
 create or replace function public.delete_subscriber(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -13,7 +13,7 @@ begin
   end if;
   -- After the clean-up there are no events.
   if to_regclass('public.lead_events') is not null then
-    -- In the order of all locks: the events first, and their deliveries with them.
+    -- Events are locked first, as everywhere, and their deliveries with them.
     select array_agg(id) into v_events from (
       select e.id from public.lead_events e
       where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = v_email order by e.id for update) held;

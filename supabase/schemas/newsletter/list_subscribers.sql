@@ -1,3 +1,4 @@
+-- A subscriber as the admin interface shows it.
 create or replace function leadpipe.subscriber_document(s public.newsletter_subscribers) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', s.id, 'email', s.email, 'status', s.status, 'source', s.source,
@@ -5,7 +6,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.subscriber_document(public.newsletter_subscribers) from public;
 
--- Newest first: `status`, `query` (a part of the address).
+-- Subscribers, newest first, by `status` and `query`, a part of the address.
 create or replace function public.list_subscribers(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare

@@ -1,5 +1,5 @@
--- Ends the subscription of a token or, without one, of an address. The id is null when there is none; a message to the log
--- of PostgreSQL's own then takes the time that a row would have taken.
+-- Ends the subscription of a token or, without one, of an address. Without a match the id is null, and a message in the
+-- write-ahead log takes the time that a row would have taken.
 create or replace function public.unsubscribe_newsletter(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off as $$

@@ -1,5 +1,6 @@
--- What /health says. Nulls where the event tables are gone; only partial indexes are read. With olderThanSeconds it tells only
--- of what is that old, and the worker's time is rounded down to it: for strangers, who must not see what they set in motion.
+-- What /health reports; nulls where the event tables are gone. It reads partial indexes only. With `olderThanSeconds`
+-- it counts only what is at least that old, and rounds the worker's time down to it: strangers must not see the effect
+-- of their own requests.
 create or replace function public.health_report(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

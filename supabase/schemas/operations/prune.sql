@@ -1,7 +1,7 @@
--- Takes away what is finished and older than `days`, in one small batch: events with their deliveries and tries, tries whose
--- delivery is gone, workers that are gone; and idempotency keys older than 7 days, which mean nothing any more. Without `days`
--- only these. Nothing that is not finished goes, however old. No more than `batch` rows (1,000), in statements that take
--- milliseconds; `isComplete` says that nothing is left. What somebody holds is left for another time.
+-- Deletes what is finished and older than `days`, in one small batch: events with their deliveries and attempts,
+-- attempts without a delivery, and workers that are gone; and idempotency keys older than 7 days, which have no effect
+-- any more. Without `days` only the keys. Unfinished rows stay, however old. At most `batch` (1,000) rows per call, in
+-- statements that take milliseconds; `isComplete` is true when nothing is left. Locked rows are left for another call.
 create or replace function public.prune(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -24,7 +24,7 @@ begin
   select count(*) into v_keys from old;
 
   if v_before is not null then
-    -- An event takes three deliveries and their tries along, or so.
+    -- An event has about three deliveries with their attempts.
     select array_agg(id) into v_old from (
       select e.id from public.lead_events e
       where e.processed and e.processed_at < v_before
@@ -32,7 +32,7 @@ begin
                         where d.lead_event_id = e.id and (d.due_at is not null or d.status = 'sending'))
       order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
     if v_old is not null then
-      -- By the ids themselves: of a join the planner might read all tries there are.
+      -- By ids: for a join the planner might read all attempts.
       select array_agg(d.id) into v_gone from public.notification_logs d where d.lead_event_id = any (v_old);
       delete from public.notification_attempts a where a.delivery = any (v_gone);
       get diagnostics v_attempts = row_count;

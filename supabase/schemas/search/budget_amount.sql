@@ -1,9 +1,9 @@
--- The largest amount in a budget, in dirhams; null where it has none. The rule is that of Sources/Leads/Budget.swift, where it is said in
--- words; a test holds the two against each other.
+-- The largest amount in a budget, in dirhams; null where it has none. Sources/Leads/Budget.swift states the rule; a
+-- test compares the two.
 create or replace function leadpipe.budget_amount(p text) returns double precision
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
-  -- Where the ten digits of a script begin.
+  -- The first digit of each script that has ten in a row.
   c_scripts constant integer[] :=
     '{1632,1776,1984,2406,2534,2662,2790,2918,3046,3174,3302,3430,3558,3664,3792,3872,4160,4240,6112,6160,6470,65296}';
   v_rest text := lower(p);
@@ -46,7 +46,7 @@ begin
       or position(v_last in left(v_marks, -1)) > 0 then
       v_decimals := 0;
     end if;
-    -- A number that no double holds is none.
+    -- A number too large for a double does not count.
     if length(v_digits) <= 290 and (v_factor is not null or v_rest !~ '^[[:alpha:]]') then
       v_value := (left(v_digits, length(v_digits) - v_decimals) || '.' || right(v_digits, v_decimals))::double precision;
       v_most := greatest(v_most, v_value * coalesce(v_factor, 1));

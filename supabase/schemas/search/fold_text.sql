@@ -1,5 +1,9 @@
--- A text as it is compared: lower case, without accents, marks, vowel signs, tatweel and what nobody sees; one form of alef, ya, ha, kaf
--- and of each digit; a blank for every mark of punctuation, so that nothing in it means anything to the parser of words.
+-- A text as it is compared: lower case; without accents, marks, vowel signs, tatweel and invisible characters; with one
+-- form of alef, ya, ha, kaf and of each digit; and with a blank for each punctuation mark, so that none has a meaning
+-- to the parser of words.
+--
+-- The functions on words are PL/pgSQL even where SQL would do: an SQL function that cannot be inlined costs twenty
+-- times as much.
 create or replace function leadpipe.fold_text(p text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare

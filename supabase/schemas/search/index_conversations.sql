@@ -1,5 +1,5 @@
--- Makes the words of conversations that have changed, at most so many of them and for so long; how many are left, counted to 100,000. One
--- at a time: who comes second goes on with what there is.
+-- Indexes the words of conversations that have changed, at most `p_most` of them and for at most `p_milliseconds`, and
+-- returns how many are left, counted up to 100,000. One call at a time: a second one goes on with the index as it is.
 create or replace function leadpipe.index_conversations(p_most integer default 2000, p_milliseconds integer default 300) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -22,7 +22,7 @@ begin
       select array_agg(distinct conversation_id), count(*) into v_changed, v_count from taken;
       v_done := v_done + v_count;
 
-      -- The lock keeps them from being deleted in between.
+      -- The lock keeps the conversations from being deleted meanwhile.
       with changed as materialized (
         select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
       ), made as (

@@ -1,4 +1,4 @@
--- Notes which conversations have changed. These run with the rights of whoever writes, and that role may insert into
+-- Notes which conversations have changed. These run with the rights of the role that writes, which may insert into
 -- conversation_changes.
 create or replace function leadpipe.mark_new_conversations() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -1,4 +1,4 @@
--- In what of a conversation some of what was asked for stands.
+-- The fields of a conversation in which a part of the query was found.
 create or replace function leadpipe.matched_fields(c public.conversations, p_words tsvector, p_asked record) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

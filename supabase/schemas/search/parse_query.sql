@@ -1,6 +1,6 @@
--- A search as people type it, as queries on words: all of it, and what of it may stand among words, mail addresses and telephone numbers.
--- What they typed becomes lexemes, and nothing else: no operator of theirs has a meaning. A word is found by its beginning, a number by
--- its end in any writing, or by its beginning once that says enough.
+-- A search text as queries on words: `wanted` for all of it, and the parts that may match words, mail addresses and
+-- phone numbers. The text becomes lexemes only, so that no operator in it has a meaning. A word matches by its
+-- beginning; a number by its end in any notation, or by its beginning where that is long enough.
 create or replace function leadpipe.parse_query(p text, out wanted tsquery, out words tsquery, out mails tsquery, out phones tsquery)
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare

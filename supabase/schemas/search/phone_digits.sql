@@ -1,4 +1,4 @@
--- A telephone number's digits in the form of E.164: without 00, with the country's code in the place of a trunk 0.
+-- The digits of a phone number in E.164: without 00, and with the country code in place of a trunk 0.
 create or replace function leadpipe.phone_digits(p text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- The conditions of a search, as the fields of its request say them, on a row `t` of conversations; $1 is the search itself. Only constant
--- texts come out of here.
+-- The conditions of a search on a row `t` of conversations, as SQL; $1 is the search itself. The result consists of
+-- constant texts only.
 create or replace function leadpipe.search_conditions(f leadpipe.conversation_search) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,14 +21,14 @@ begin
        when 'due-today' then 't.follow_up_date >= ($1).today and t.follow_up_date < ($1).tomorrow'
        when 'overdue' then 't.follow_up_date < ($1).now'
        when 'scheduled' then 't.follow_up_date >= ($1).now' end, ' or ') || ')' from unnest(f.follow_ups) as state),
-    -- As sla_state says it.
+    -- The same rule as in sla_state.
     (select '(' || string_agg(case state
        when 'met' then 't.first_response_at is not null and (t.first_response_at > t.sla_response_deadline) is not true'
        when 'breached' then 't.first_response_at > t.sla_response_deadline or t.first_response_at is null and '
          'case when t.status in (''completed'', ''lost'', ''converted'') then t.sla_breached else t.sla_response_deadline <= ($1).now end'
        when 'warning' then 't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') '
          'and t.sla_response_deadline > ($1).now and t.sla_response_deadline <= ' || c_warn
-         -- For the index of those who wait.
+         -- Lets the planner use the partial index on open deadlines.
          || ' and t.sla_response_deadline <= greatest(($1).warn_hot, ($1).warn_warm, ($1).warn_cold)'
        when 'ok' then 't.first_response_at is null and case when t.status in (''completed'', ''lost'', ''converted'') then not t.sla_breached '
          'else (t.sla_response_deadline <= ($1).now) is not true and (t.sla_response_deadline <= ' || c_warn || ') is not true end'

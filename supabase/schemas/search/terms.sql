@@ -7,21 +7,21 @@ end
 $$;
 revoke all on function leadpipe.text_words(text) from public;
 
--- What is compared as a whole: a status, an area, a tag. No word has a =.
+-- A term that is compared as a whole, such as a status, an area or a tag. No word contains `=`.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.exact_term(p_kind text, p_value text) returns text
 language sql immutable parallel safe as
   $$ select p_kind || case when length(p_value) > 100 then md5(p_value) else p_value end $$;
 revoke all on function leadpipe.exact_term(text, text) from public;
 
--- A text as tsvector and tsquery read it: as itself, whatever is in it.
+-- A text quoted for tsvector and tsquery.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.quote_lexeme(p text) returns text
 language sql immutable parallel safe as
   $$ select '''' || replace(replace(p, '\', '\\'), '''', '''''') || '''' $$;
 revoke all on function leadpipe.quote_lexeme(text) from public;
 
--- The mail addresses in a text, as lexemes of a weight.
+-- The mail addresses in a text, as exact terms with a weight.
 create or replace function leadpipe.mail_terms(p text, p_weight text) returns tsvector
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
@@ -36,7 +36,7 @@ end
 $$;
 revoke all on function leadpipe.mail_terms(text, text) from public;
 
--- One of some values, as a query on words; null where there are none.
+-- A query for any of some values; null where there are none.
 create or replace function leadpipe.any_exact_term(p_kind text, p_values text[], p_operator text default '|') returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin

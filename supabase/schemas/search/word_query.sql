@@ -1,5 +1,5 @@
--- The words of a text as a query for all of them, or for any; null where it has none. One letter and a short number are whole words: too
--- many begin with them.
+-- The words of a text as a query for all of them, or for any; null where it has none. A single letter and a short
+-- number match whole words only, because too many words begin with them.
 create or replace function leadpipe.word_query(p text, p_operator text) returns text
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
