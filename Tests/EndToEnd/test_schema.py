@@ -150,7 +150,7 @@ def test_a_migration_that_is_written_brings_what_changed(make, edited):
     edit("follow_ups/tables.sql", "create index follow_up_tasks_date_idx on public.follow_up_tasks (follow_up_date, id);\n", "")
     edit("follow_ups/tables.sql", "('high', 'medium', 'low')", "('high', 'medium', 'low', 'none')")
     edit("operations/prune.sql", "to leadpipe_worker,", "to leadpipe_worker, leadpipe_admin,")
-    edit("access/tables.sql", "'To the minute.'", "'To the hour.'")
+    edit("access/tables.sql", "once a minute", "once an hour")
     (schemas / "delivery" / "retry_delivery.sql").unlink()
     (schemas / "agents" / "visits.sql").write_text(NEW_TABLE + NEW_FUNCTION)
 

@@ -37,24 +37,24 @@ create index if not exists notification_logs_due_idx on public.notification_logs
 -- Few rows are being sent, so that no order is needed. No index has lease_until, so that a claim is a HOT update.
 create index if not exists notification_logs_sending_idx on public.notification_logs (lead_event_id) where status = 'sending';
 create index if not exists notification_logs_failed_idx on public.notification_logs (created_at desc) where status = 'failed';
--- For list_deliveries, which would sort the whole table.
+-- For list_deliveries, which would otherwise sort the whole table.
 create index if not exists notification_logs_created_at_idx on public.notification_logs (created_at, id);
 -- Successful deliveries, which are most, are left out.
 create index if not exists notification_logs_class_idx on public.notification_logs (outcome_class, created_at, id)
   where outcome_class not in ('delivered', 'accepted');
 create or replace trigger notification_logs_updated_at before update on public.notification_logs
   for each row when (old.updated_at = new.updated_at) execute function public.update_updated_at_column();
-comment on table public.notification_logs is 'One row per (event, channel, recipient): what was, is and will be sent.';
+comment on table public.notification_logs is 'Deliveries: one row per event, channel and recipient.';
 comment on column public.notification_logs.recipient is 'The address or chat id; `default` where the channel has one place only.';
-comment on column public.notification_logs.retry_count is 'Tries that were used up.';
-comment on column public.notification_logs.next_attempt_at is 'failed with it waits for its next try; failed without it is given up.';
+comment on column public.notification_logs.retry_count is 'The number of attempts that were used up.';
+comment on column public.notification_logs.next_attempt_at is 'A failed row with it waits for its next attempt; a failed row without it is given up.';
 comment on column public.notification_logs.lease_until is 'Until then the row belongs to leased_by.';
 comment on column public.notification_logs.fence is 'Goes up with each claim; a result is taken only under the current number.';
 comment on column public.notification_logs.outcome_class is 'delivered, accepted, retry, throttled, permanent, config or unknown.';
-comment on column public.notification_logs.replay_of is 'The delivery that this one repeats on an operator''s word.';
-comment on column public.notification_logs.due_at is 'When it may be claimed, lease aside; null for what is in flight or final.';
-comment on column public.notification_logs.retried_at is 'When an operator last asked for it; the time for tries counts from then.';
-comment on column public.notification_logs.paused_before is 'How long its channel had been paused in all when its time for tries began.';
+comment on column public.notification_logs.replay_of is 'The delivery that this one repeats at an operator''s request.';
+comment on column public.notification_logs.due_at is 'When it may be claimed, apart from its lease; null while it is being sent and when it is final.';
+comment on column public.notification_logs.retried_at is 'When an operator last asked for a retry; the time for attempts counts from then.';
+comment on column public.notification_logs.paused_before is 'For how many seconds its channel had been paused in total when its time for attempts began.';
 
 create table if not exists public.notification_attempts (
   delivery uuid not null,
@@ -68,7 +68,7 @@ create table if not exists public.notification_attempts (
   retry_after_seconds double precision,
   excerpt text,
   worker text,
-  -- By fence, because a try that burned no attempt leaves its number to the next.
+  -- By fence: a try that uses up no attempt leaves its attempt number to the next.
   constraint notification_attempts_pkey primary key (delivery, fence)
 ) with (
   fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
@@ -76,8 +76,8 @@ create table if not exists public.notification_attempts (
 create index if not exists notification_attempts_started_at_idx on public.notification_attempts (started_at);
 select leadpipe.protect_table('public.notification_attempts');
 comment on table public.notification_attempts is
-  'Every try, append-only: a row is made when sending begins and closed once. delivery is notification_logs.id, without a key.';
-comment on column public.notification_attempts.excerpt is 'Of the provider''s answer, without secrets or personal data.';
+  'Every attempt, append-only: a row is added when sending begins and completed once. delivery is notification_logs.id, without a foreign key.';
+comment on column public.notification_attempts.excerpt is 'An excerpt of the provider''s answer, without secrets and personal data.';
 
 create table if not exists public.notification_channels (
   channel public.notification_channel constraint notification_channels_pkey primary key,
@@ -95,12 +95,12 @@ create table if not exists public.notification_channels (
 create or replace trigger notification_channels_updated_at before update on public.notification_channels
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.notification_channels');
-comment on table public.notification_channels is 'What concerns a channel as a whole. No row means nothing is known against it.';
-comment on column public.notification_channels.paused_until is 'Nothing of this channel is claimed before.';
-comment on column public.notification_channels.pause_class is 'throttled or config: what the latest pause is for.';
-comment on column public.notification_channels.paused_since is 'When the latest pause began, however often it was made longer.';
-comment on column public.notification_channels.paused_seconds is 'How long all earlier pauses took, together.';
-comment on column public.notification_channels.fail_streak is 'Outcomes of class config since the last other one. Above 0, one delivery at a time is claimed.';
+comment on table public.notification_channels is 'The state of a channel as a whole. A channel without a row is open.';
+comment on column public.notification_channels.paused_until is 'Nothing of this channel is claimed before this time.';
+comment on column public.notification_channels.pause_class is 'throttled or config: the reason of the latest pause.';
+comment on column public.notification_channels.paused_since is 'When the latest pause began; it stays when the pause is extended.';
+comment on column public.notification_channels.paused_seconds is 'The length of all earlier pauses together.';
+comment on column public.notification_channels.fail_streak is 'The number of outcomes of class config since the last other one. Above 0, one delivery at a time is claimed.';
 comment on column public.notification_channels.probe is 'The delivery that tries the channel out while fail_streak is above 0.';
 comment on column public.notification_channels.send_budget is
   '{"nextAt": …}: when the next message of a channel with a pace may begin, whichever worker has it.';

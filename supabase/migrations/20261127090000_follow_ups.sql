@@ -1,11 +1,11 @@
--- What an agent has promised a customer, and by when.
+-- Follow-ups that an agent has promised a customer.
 
 create index if not exists follow_up_tasks_conversation_id_idx on public.follow_up_tasks (conversation_id);
 create index if not exists follow_up_tasks_assigned_agent_id_idx on public.follow_up_tasks (assigned_agent_id);
 create index if not exists follow_up_tasks_open_idx on public.follow_up_tasks (follow_up_date)
   where status in ('scheduled', 'in_progress');
 create index if not exists follow_up_tasks_date_idx on public.follow_up_tasks (follow_up_date, id);
-comment on table public.follow_up_tasks is 'What an agent has promised a customer, and by when.';
+comment on table public.follow_up_tasks is 'Follow-ups that an agent has promised a customer.';
 
 -- Schedules a follow-up. Without `assignedAgentId` it is assigned to the conversation's agent.
 --

@@ -6,7 +6,7 @@ alter table public.newsletter_subscribers
   add column if not exists unsubscribed_at timestamptz;
 create index if not exists newsletter_subscribers_subscribed_at_idx on public.newsletter_subscribers (subscribed_at, id);
 comment on column public.newsletter_subscribers.unsubscribe_token is
-  'Stands in the links of the newsletters to this subscriber: whoever has it may end the subscription.';
+  'Part of the links in newsletters to this subscriber: whoever has it may end the subscription.';
 
 -- Deletes a subscriber and the events that contain the address, with their deliveries. What has not been sent is never
 -- sent. The address can be subscribed again later, as a new one.

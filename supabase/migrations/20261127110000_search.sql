@@ -30,10 +30,10 @@ create index if not exists conversation_words_no_amount_idx on public.conversati
   where amount is null;
 select leadpipe.protect_table('public.conversation_words');
 comment on table public.conversation_words is
-  'What conversations are searched by, made from them and their messages; those in conversation_changes are to be made again.';
+  'The words by which conversations are found, made from them and their messages. Rows for conversations in conversation_changes are out of date.';
 comment on column public.conversation_words.amount is 'The largest amount of the budget, in dirhams; null where it names none.';
 comment on column public.conversation_words.words is
-  'Words of name (A), mail (B), tags and notes (C) and messages. And, compared as a whole: e= mail addresses, p= the telephone number and
+  'Words of name (A), mail (B), tags and notes (C) and messages. And exact terms: e= mail addresses, p= the telephone number and
 r= the same from its end, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first answer, t= tags.';
 
 -- Every word there is, so that a search for the beginning of a word can look up the words that it may mean: that costs a
@@ -42,7 +42,7 @@ create table if not exists public.known_words (
   word text collate "C" constraint known_words_pkey primary key
 );
 select leadpipe.protect_table('public.known_words');
-comment on table public.known_words is 'The words of conversation_words, but for numbers. None is taken out again: one that is gone finds nothing.';
+comment on table public.known_words is 'The words of conversation_words except numbers. None is removed: a word that no longer occurs finds nothing.';
 
 -- The largest amount in a budget, in dirhams; null where it has none. Sources/Leads/Budget.swift states the rule; a
 -- test compares the two.
@@ -149,37 +149,30 @@ end
 $$;
 revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public;
 
--- The ids of a page of conversations, how many there are in all, and where the next page begins. What list, search and export have in
--- common: the conditions, the orders, and the ways to walk.
+-- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and search have in
+-- common. docs/plans.md shows the plans.
 --
--- Where few match (the planner says how many), they are found by their words and sorted. Where many do, the order's index is walked
--- until the page is full. Both guesses can be wrong, so each way ends where it would get long, and the other is taken.
--- The words of a conversation stand with its time, score and amount: where they say all that was asked for, nothing else is read.
---
--- An order has one segment or two, the second for the rows that the first does not speak of (no follow-up, no amount).
+-- Where few rows match, as the planner estimates, they are found by the index of words and sorted. Where many match, the
+-- order's index is read until the page is full. Either estimate can be wrong, so each way stops where it would take long, and
+-- the next one is tried. conversation_words also has a row's time, score and amount: where that is all a search needs, no other
+-- table is read.
 create or replace function leadpipe.find_conversations(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   c_exact constant integer := 10000;
   c_few constant integer := 500;
-  c_down constant text := 't.created_at desc, t.id desc';
-  c_up constant text := 't.created_at, t.id';
-  c_after_down constant text := '(t.created_at, t.id) < (($1).after_created, ($1).after_id)';
-  c_after_up constant text := '(t.created_at, t.id) > (($1).after_created, ($1).after_id)';
-  c_due constant text := 't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') '
-    'and t.sla_response_deadline is not null';
-  v_zone text := coalesce(p ->> 'timeZone', 'Asia/Dubai');
   v_sort text := coalesce(p ->> 'sort', 'recent');
   v_limit integer := coalesce((p ->> 'limit')::integer, 25);
   v_skip integer := 0;
   f leadpipe.conversation_search;
-  -- By segment: which rows, in which order, which come after the cursor's, and what of a row goes into a cursor.
+  -- As search_order describes them.
   v_rows text[];
   v_orders text[];
   v_afters text[];
-  v_key text := 'null';
+  v_key text;
   v_segment integer := 1;
+  v_position record;
   v_source text;
   v_where text;
   v_words_alone boolean;
@@ -201,112 +194,32 @@ declare
   v_ways text[];
   v_edge timestamptz;
 begin
-  -- The search.
-  f.statuses := leadpipe.text_array(p -> 'status');
-  f.qualities := leadpipe.text_array(p -> 'leadQuality');
-  f.intents := leadpipe.text_array(p -> 'intent');
-  f.areas := leadpipe.text_array(p -> 'areas');
-  f.agents := leadpipe.text_array(p -> 'assignedAgentIds')::uuid[];
-  f.tags := leadpipe.text_array(p -> 'tags');
-  f.sources := leadpipe.text_array(p -> 'source');
-  f.follow_ups := leadpipe.text_array(p -> 'followUpStatus');
-  f.sla_states := leadpipe.text_array(p -> 'slaState');
-  f.least_score := (p #>> '{scoreRange,min}')::integer;
-  f.most_score := (p #>> '{scoreRange,max}')::integer;
-  f.since := leadpipe.parse_moment(p ->> 'dateFrom', v_zone, false);
-  f.until := leadpipe.parse_moment(p ->> 'dateTo', v_zone, true);
-  if f.since >= f.until then
-    raise exception using errcode = 'LP400', column = 'dateTo', message = 'must be after dateFrom';
-  end if;
-  f.now := now();
-  f.today := date_trunc('day', f.now at time zone v_zone) at time zone v_zone;
-  f.tomorrow := (date_trunc('day', f.now at time zone v_zone) + interval '1 day') at time zone v_zone;
-  f.warn_hot := (p #>> '{warnBefore,hot}')::timestamptz;
-  f.warn_warm := (p #>> '{warnBefore,warm}')::timestamptz;
-  f.warn_cold := (p #>> '{warnBefore,cold}')::timestamptz;
-  -- A query and an amount need the words of the latest leads, and the words there are, before anything is asked of them.
+  f := leadpipe.read_search(p);
+  -- A query and an order by amount need an index of words that is up to date.
   if p ->> 'query' is not null or v_sort in ('highest-budget', 'lowest-budget') then
     v_behind := leadpipe.index_conversations();
   end if;
   if p ->> 'query' is not null then
     select wanted into f.wanted from leadpipe.parse_query(p ->> 'query');
-    -- Nothing in it could stand anywhere.
+    -- The query contains nothing that can match.
     if f.wanted is null then
       return '{"ids": [], "total": 0, "totalIsEstimate": false}';
     end if;
   end if;
   v_conditions := leadpipe.search_conditions(f);
-
-  -- The same, as far as words know it.
-  f.terms := nullif(concat_ws('&', '(' || f.wanted::text || ')',
-    leadpipe.any_exact_term('s=', f.statuses), leadpipe.any_exact_term('q=', f.qualities), leadpipe.any_exact_term('i=', f.intents),
-    leadpipe.any_exact_term('a=', f.areas), leadpipe.any_exact_term('g=', f.agents::text[]), leadpipe.any_exact_term('o=', f.sources),
-    leadpipe.any_exact_term('l=', array(
-      select distinct answer from unnest(f.sla_states) as state,
-        unnest(case state when 'met' then '{met}' when 'breached' then '{late,open}' when 'warning' then '{open}' else '{closed,open}' end::text[])
-        as answer)),
-    leadpipe.any_exact_term('t=', f.tags, '&')), '');
+  f.terms := leadpipe.search_terms(f);
   v_answers_alone := f.follow_ups is null and f.sla_states is null and v_sort not in ('follow-up', 'sla');
 
-  -- The order.
-  v_rows := '{true}';
-  case v_sort
-    when 'recent' then
-      v_orders := array[c_down]; v_afters := array[c_after_down];
-    when 'oldest' then
-      v_orders := array[c_up]; v_afters := array[c_after_up];
-    when 'hot' then
-      v_key := 't.lead_score'; v_orders := array['t.lead_score desc, ' || c_down];
-      v_afters := array['(t.lead_score, t.created_at, t.id) < (($1).after_score, ($1).after_created, ($1).after_id)'];
-    when 'warm' then
-      v_key := 't.lead_score'; v_rows := '{t.lead_score < 80,t.lead_score >= 80}';
-      v_orders := array_fill('t.lead_score desc, ' || c_down, '{2}');
-      v_afters := array_fill('(t.lead_score, t.created_at, t.id) < (($1).after_score, ($1).after_created, ($1).after_id)'::text, '{2}');
-    when 'cold' then
-      v_key := 't.lead_score'; v_orders := array['t.lead_score, ' || c_up];
-      v_afters := array['(t.lead_score, t.created_at, t.id) > (($1).after_score, ($1).after_created, ($1).after_id)'];
-    when 'highest-budget' then
-      v_key := 't.amount'; v_rows := '{t.amount is not null,t.amount is null}';
-      v_orders := array['t.amount desc, ' || c_down, c_down];
-      v_afters := array['(t.amount, t.created_at, t.id) < (($1).after_amount, ($1).after_created, ($1).after_id)', c_after_down];
-    when 'lowest-budget' then
-      v_key := 't.amount'; v_rows := '{t.amount is not null,t.amount is null}';
-      v_orders := array['t.amount, ' || c_up, c_down];
-      v_afters := array['(t.amount, t.created_at, t.id) > (($1).after_amount, ($1).after_created, ($1).after_id)', c_after_down];
-    when 'follow-up' then
-      v_key := 't.follow_up_date'; v_rows := '{t.follow_up_date is not null,t.follow_up_date is null}';
-      v_orders := array['t.follow_up_date, ' || c_up, c_down];
-      v_afters := array['(t.follow_up_date, t.created_at, t.id) > (($1).after_time, ($1).after_created, ($1).after_id)', c_after_down];
-    when 'sla' then
-      v_key := 't.sla_response_deadline'; v_rows := array[c_due, 'not (' || c_due || ')'];
-      v_orders := array['t.sla_response_deadline, ' || c_up, c_down];
-      v_afters := array['(t.sla_response_deadline, t.created_at, t.id) > (($1).after_time, ($1).after_created, ($1).after_id)', c_after_down];
-  end case;
-
-  -- Where to begin.
+  select key, rows, orders, afters into v_key, v_rows, v_orders, v_afters from leadpipe.search_order(v_sort);
   if p ->> 'cursor' is not null then
-    v_cursor := leadpipe.decode_cursor(p ->> 'cursor', v_sort, 5);
-    begin
-      v_segment := (v_cursor ->> 1)::integer;
-      f.after_created := (v_cursor ->> 3)::timestamptz;
-      f.after_id := (v_cursor ->> 4)::uuid;
-      case when v_key = 't.lead_score' then f.after_score := (v_cursor ->> 2)::integer;
-        when v_segment = 2 or v_key = 'null' then null;
-        when v_key = 't.amount' then f.after_amount := (v_cursor ->> 2)::double precision;
-        else f.after_time := (v_cursor ->> 2)::timestamptz; end case;
-      if num_nulls(v_segment, f.after_created, f.after_id) > 0 or v_segment not between 1 and cardinality(v_rows)
-        or (v_key <> 'null' and (v_segment = 1 or v_key = 't.lead_score')
-            and num_nonnulls(f.after_score, f.after_amount, f.after_time) = 0) then
-        raise exception using errcode = 'LP400';
-      end if;
-    exception when others then
-      raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
-    end;
+    select * into v_position from leadpipe.read_cursor(p ->> 'cursor', v_sort, v_key, cardinality(v_rows), f);
+    f := v_position.search;
+    v_segment := v_position.segment;
   else
     v_skip := (coalesce((p ->> 'page')::integer, 1) - 1) * v_limit;
   end if;
 
-  -- What is no query can be found without words, and only waits for a few.
+  -- A list without a query works without words too, so that it waits for a few changes only.
   if f.wanted is null and v_key <> 't.amount' and f.terms is not null then
     v_behind := (select count(*) from (select from public.conversation_changes limit 101) waiting);
     if v_behind between 1 and 100 then
@@ -334,22 +247,23 @@ begin
       case when v_sort in ('recent', 'oldest') or v_key = 't.amount' then 'w' else 'c' end) end;
   v_where := case when v_words_alone then v_known
     else v_conditions || case when f.wanted is not null then ' and t.words @@ ($1).wanted' else '' end end;
-  -- Rows that lie as they came are read quickly, those of other orders are all over the table.
+  -- Rows in the order of time lie together and are read quickly; those of other orders are spread over the table.
   v_walk := case when v_sort not in ('recent', 'oldest') then 4000 when v_words_alone then 15000 else 6000 end;
 
-  -- The ways: all that words give (set), their latest (latest), the order's index for a while (stroll), and as long as it takes (walk).
+  -- The ways: all rows that the index of words gives (set), the latest of them (latest), the order's index for a limited number
+  -- of rows (stroll), and the same to the end (walk).
   v_ways := case
     when f.terms is null or v_behind > 0 then '{walk}'
-    -- A few days are read as they are.
+    -- The rows of a few days are read directly.
     when num_nonnulls(f.since, f.until) > 0 and leadpipe.estimate_rows(
       'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
       'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * c_exact then '{walk}'
-    -- What words know of it leaves too many, and the planner has indexes for the rest.
+    -- The index of words would leave too many rows, and the planner has indexes for the other conditions.
     when f.wanted is null and not v_answers_alone
       and leadpipe.estimate_rows('select from public.conversation_words t where t.words @@ ($1).terms', f) > c_exact / 2 then '{walk}'
-    -- Few have a mail address or a number.
+    -- Few conversations have the same mail address or number.
     when f.wanted::text ~ '''[epr]=' then '{set,stroll,walk}'
-    -- The planner knows nothing of the beginnings of many words, and takes a few words that few have for many times more frequent than they are.
+    -- The planner cannot estimate the beginnings of words, and estimates rare words as far more frequent than they are.
     when f.wanted::text ~ '''[^''=0-9][^''=][^'']*'':\*' then '{stroll,set,walk}'
     when f.wanted::text like '%|%' and v_expected < v_rows_known / 10 then '{latest,set,walk}'
     when v_expected * v_walk >= (v_skip + v_limit + 1) * v_rows_known then '{stroll,set,walk}'
@@ -359,7 +273,7 @@ begin
   <<ways>>
   foreach v_way in array v_ways loop
     if v_way = 'latest' then
-      -- Of rows that lie as they came, a twentieth at the order's beginning.
+      -- The first twentieth of the rows in the order of time.
       v_edge := (select (histogram_bounds::text::timestamptz[])[ceil(cardinality(histogram_bounds::text::timestamptz[])
           * case v_sort when 'recent' then 0.95 when 'oldest' then 0.05 end)]
         from pg_stats where schemaname = 'public' and tablename = 'conversation_words' and attname = 'created_at');
@@ -396,20 +310,20 @@ begin
         v_cursor := jsonb_build_array(v_sort, segment) || v_more_cursor;
       end if;
       v_ids := v_ids || coalesce(v_more, '{}');
-      -- A segment that was only begun is not followed by the next.
+      -- The next segment must not follow one that was not read to its end.
       exit when v_way = 'stroll' or cardinality(v_ids) > v_skip + v_limit;
     end loop;
     exit when v_way = 'set' or cardinality(v_ids) > v_skip + v_limit;
   end loop;
 
-  -- How many in all.
+  -- The total.
   if v_way = 'latest' then
-    -- The planner takes several words for more frequent than they are; the latest may have more of them than the others.
+    -- The planner estimates several words as more frequent than they are; the latest rows may have more of them than others.
     v_expected := greatest(v_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
       then least(v_expected, 20 * v_total) else v_expected end);
     v_total := null;
   elsif v_way = 'stroll' and f.wanted is not null and num_nonnulls(f.since, f.until) = 0 then
-    -- So many of the rows that were walked, at least.
+    -- At least the share that was found among the rows that were read.
     v_expected := greatest(v_expected, v_rows_known * cardinality(v_ids) / v_walk);
   end if;
   if f.after_id is null and cardinality(v_ids) <= v_skip + v_limit then
@@ -430,7 +344,7 @@ begin
     'totalIsEstimate', v_total is null,
     'nextCursor', case when cardinality(v_ids) > v_skip + v_limit then
       leadpipe.encode_cursor(v_cursor) end,
-    -- What a query could not look into yet.
+    -- How many changed conversations the query could not see yet.
     'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
 end
 $$;
@@ -668,6 +582,66 @@ end
 $$;
 revoke all on function leadpipe.phone_digits(text) from public;
 
+-- The position of a cursor in a list of `p_segments` segments: its segment, and in `search` the row that the page follows. LP400
+-- where the cursor is not of this list and order.
+create or replace function leadpipe.read_cursor(
+  p_cursor text, p_sort text, p_key text, p_segments integer, inout search leadpipe.conversation_search, out segment integer)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_parts jsonb := leadpipe.decode_cursor(p_cursor, p_sort, 5);
+begin
+  segment := (v_parts ->> 1)::integer;
+  search.after_created := (v_parts ->> 3)::timestamptz;
+  search.after_id := (v_parts ->> 4)::uuid;
+  case when p_key = 't.lead_score' then search.after_score := (v_parts ->> 2)::integer;
+    when segment = 2 or p_key = 'null' then null;
+    when p_key = 't.amount' then search.after_amount := (v_parts ->> 2)::double precision;
+    else search.after_time := (v_parts ->> 2)::timestamptz; end case;
+  if num_nulls(segment, search.after_created, search.after_id) > 0 or segment not between 1 and p_segments
+    or (p_key <> 'null' and (segment = 1 or p_key = 't.lead_score')
+        and num_nonnulls(search.after_score, search.after_amount, search.after_time) = 0) then
+    raise exception using errcode = 'LP400';
+  end if;
+exception when others then
+  raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
+end
+$$;
+revoke all on function leadpipe.read_cursor(text, text, text, integer, leadpipe.conversation_search) from public;
+
+-- The filters and the clock of a search, from its request. LP400 where dateTo is not after dateFrom.
+create or replace function leadpipe.read_search(p jsonb) returns leadpipe.conversation_search
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_zone text := coalesce(p ->> 'timeZone', 'Asia/Dubai');
+  f leadpipe.conversation_search;
+begin
+  f.statuses := leadpipe.text_array(p -> 'status');
+  f.qualities := leadpipe.text_array(p -> 'leadQuality');
+  f.intents := leadpipe.text_array(p -> 'intent');
+  f.areas := leadpipe.text_array(p -> 'areas');
+  f.agents := leadpipe.text_array(p -> 'assignedAgentIds')::uuid[];
+  f.tags := leadpipe.text_array(p -> 'tags');
+  f.sources := leadpipe.text_array(p -> 'source');
+  f.follow_ups := leadpipe.text_array(p -> 'followUpStatus');
+  f.sla_states := leadpipe.text_array(p -> 'slaState');
+  f.least_score := (p #>> '{scoreRange,min}')::integer;
+  f.most_score := (p #>> '{scoreRange,max}')::integer;
+  f.since := leadpipe.parse_moment(p ->> 'dateFrom', v_zone, false);
+  f.until := leadpipe.parse_moment(p ->> 'dateTo', v_zone, true);
+  if f.since >= f.until then
+    raise exception using errcode = 'LP400', column = 'dateTo', message = 'must be after dateFrom';
+  end if;
+  f.now := now();
+  f.today := date_trunc('day', f.now at time zone v_zone) at time zone v_zone;
+  f.tomorrow := (date_trunc('day', f.now at time zone v_zone) + interval '1 day') at time zone v_zone;
+  f.warn_hot := (p #>> '{warnBefore,hot}')::timestamptz;
+  f.warn_warm := (p #>> '{warnBefore,warm}')::timestamptz;
+  f.warn_cold := (p #>> '{warnBefore,cold}')::timestamptz;
+  return f;
+end
+$$;
+revoke all on function leadpipe.read_search(jsonb) from public;
+
 -- The conditions of a search on a row `t` of conversations, as SQL; $1 is the search itself. The result consists of
 -- constant texts only.
 create or replace function leadpipe.search_conditions(f leadpipe.conversation_search) returns text
@@ -728,6 +702,74 @@ end
 $$;
 revoke all on function public.search_conversations(jsonb) from public, anon, authenticated;
 grant execute on function public.search_conversations(jsonb) to leadpipe_admin, service_role;
+
+-- The order of a list. It has one segment or two, the second for the rows without a value to order by (no follow-up, no
+-- amount). By segment: which rows belong to it, their order, and which rows follow a cursor's; `key` is what the order needs of
+-- a row in a cursor beside time and id. All of it is SQL on a row `t`, with the search as $1.
+create or replace function leadpipe.search_order(p_sort text, out key text, out rows text[], out orders text[], out afters text[])
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  c_down constant text := 't.created_at desc, t.id desc';
+  c_up constant text := 't.created_at, t.id';
+  c_after_down constant text := '(t.created_at, t.id) < (($1).after_created, ($1).after_id)';
+  c_after_up constant text := '(t.created_at, t.id) > (($1).after_created, ($1).after_id)';
+  c_due constant text := 't.first_response_at is null and t.status not in (''completed'', ''lost'', ''converted'') '
+    'and t.sla_response_deadline is not null';
+begin
+  key := 'null';
+  rows := '{true}';
+  case p_sort
+    when 'recent' then
+      orders := array[c_down]; afters := array[c_after_down];
+    when 'oldest' then
+      orders := array[c_up]; afters := array[c_after_up];
+    when 'hot' then
+      key := 't.lead_score'; orders := array['t.lead_score desc, ' || c_down];
+      afters := array['(t.lead_score, t.created_at, t.id) < (($1).after_score, ($1).after_created, ($1).after_id)'];
+    when 'warm' then
+      key := 't.lead_score'; rows := '{t.lead_score < 80,t.lead_score >= 80}';
+      orders := array_fill('t.lead_score desc, ' || c_down, '{2}');
+      afters := array_fill('(t.lead_score, t.created_at, t.id) < (($1).after_score, ($1).after_created, ($1).after_id)'::text, '{2}');
+    when 'cold' then
+      key := 't.lead_score'; orders := array['t.lead_score, ' || c_up];
+      afters := array['(t.lead_score, t.created_at, t.id) > (($1).after_score, ($1).after_created, ($1).after_id)'];
+    when 'highest-budget' then
+      key := 't.amount'; rows := '{t.amount is not null,t.amount is null}';
+      orders := array['t.amount desc, ' || c_down, c_down];
+      afters := array['(t.amount, t.created_at, t.id) < (($1).after_amount, ($1).after_created, ($1).after_id)', c_after_down];
+    when 'lowest-budget' then
+      key := 't.amount'; rows := '{t.amount is not null,t.amount is null}';
+      orders := array['t.amount, ' || c_up, c_down];
+      afters := array['(t.amount, t.created_at, t.id) > (($1).after_amount, ($1).after_created, ($1).after_id)', c_after_down];
+    when 'follow-up' then
+      key := 't.follow_up_date'; rows := '{t.follow_up_date is not null,t.follow_up_date is null}';
+      orders := array['t.follow_up_date, ' || c_up, c_down];
+      afters := array['(t.follow_up_date, t.created_at, t.id) > (($1).after_time, ($1).after_created, ($1).after_id)', c_after_down];
+    when 'sla' then
+      key := 't.sla_response_deadline'; rows := array[c_due, 'not (' || c_due || ')'];
+      orders := array['t.sla_response_deadline, ' || c_up, c_down];
+      afters := array['(t.sla_response_deadline, t.created_at, t.id) > (($1).after_time, ($1).after_created, ($1).after_id)', c_after_down];
+  end case;
+end
+$$;
+revoke all on function leadpipe.search_order(text) from public;
+
+-- What the index of words knows of a search: its words and exact terms, all of them together; null where it has none. Of the
+-- state of the first response the index has what does not change with time.
+create or replace function leadpipe.search_terms(f leadpipe.conversation_search) returns tsquery
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return nullif(concat_ws('&', '(' || f.wanted::text || ')',
+    leadpipe.any_exact_term('s=', f.statuses), leadpipe.any_exact_term('q=', f.qualities), leadpipe.any_exact_term('i=', f.intents),
+    leadpipe.any_exact_term('a=', f.areas), leadpipe.any_exact_term('g=', f.agents::text[]), leadpipe.any_exact_term('o=', f.sources),
+    leadpipe.any_exact_term('l=', array(
+      select distinct answer from unnest(f.sla_states) as state,
+        unnest(case state when 'met' then '{met}' when 'breached' then '{late,open}' when 'warning' then '{open}' else '{closed,open}' end::text[])
+        as answer)),
+    leadpipe.any_exact_term('t=', f.tags, '&')), '');
+end
+$$;
+revoke all on function leadpipe.search_terms(leadpipe.conversation_search) from public;
 
 -- The words of a text.
 create or replace function leadpipe.text_words(p text) returns tsvector

@@ -13,13 +13,13 @@ create table public.admin_keys (
   last_used_at timestamptz,
   revoked_at timestamptz
 );
--- A name may be given again once its key is revoked: the timeline says who it was by name and time.
+-- A name may be used again once its key is revoked: in a timeline, name and time together identify the key.
 create unique index admin_keys_name_key on public.admin_keys (name) where revoked_at is null;
 select leadpipe.protect_table('public.admin_keys');
 -- Not even an administrator of the panel reads it.
 revoke select on public.admin_keys from authenticated;
-comment on table public.admin_keys is 'Keys to the admin interface beside ADMIN_API_KEY. The key itself is nowhere.';
-comment on column public.admin_keys.last_used_at is 'To the minute.';
+comment on table public.admin_keys is 'Keys to the admin interface beside ADMIN_API_KEY. Only their SHA-256 is stored.';
+comment on column public.admin_keys.last_used_at is 'Updated at most once a minute.';
 
 create table public.admin_sessions (
   sha256 bytea constraint admin_sessions_pkey primary key,
@@ -32,6 +32,6 @@ create index admin_sessions_expires_at_idx on public.admin_sessions (expires_at)
 select leadpipe.protect_table('public.admin_sessions');
 -- Not even an administrator of the panel reads it.
 revoke select on public.admin_sessions from authenticated;
-comment on table public.admin_sessions is 'Browsers that have shown a key. A session ends by log-out, by time, and with its key.';
-comment on column public.admin_sessions.sha256 is 'Of the token, which only the browser has.';
-comment on column public.admin_sessions.configured_sha256 is 'Of the ADMIN_API_KEY that opened it; null where key_id did.';
+comment on table public.admin_sessions is 'Sessions of browsers that have presented a key. A session ends with log-out, with its time, and with its key.';
+comment on column public.admin_sessions.sha256 is 'The SHA-256 of the token, which only the browser has.';
+comment on column public.admin_sessions.configured_sha256 is 'The SHA-256 of the ADMIN_API_KEY that opened it; null where key_id did.';

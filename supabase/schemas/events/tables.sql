@@ -45,8 +45,8 @@ select leadpipe.protect_table('public.lead_events');
 comment on table public.lead_events is 'What happened to leads. processed = false is the backlog.';
 comment on column public.lead_events.planned_at is 'When its deliveries were made; null while there are none.';
 comment on column public.lead_events.conversation_id is 'Null for newsletter.subscribed.';
-comment on column public.lead_events.retry_count is 'The most tries that one of its deliveries has used.';
-comment on column public.lead_events.max_retries is 'Kept from the checklist. How long a delivery is tried is the worker''s choice.';
-comment on column public.lead_events.seq is 'The order in which events were written; what is one conversation''s is in the order in which it happened.';
+comment on column public.lead_events.retry_count is 'The largest number of attempts that one of its deliveries has used.';
+comment on column public.lead_events.max_retries is 'Kept from the checklist. The worker decides how long a delivery is tried.';
+comment on column public.lead_events.seq is 'The order in which events were written; those of one conversation are in the order in which they happened.';
 comment on column public.lead_events.xact is
-  'Who wrote it. Means nothing in another cluster: after a dump was restored into one, set it to null in all rows.';
+  'The transaction that wrote it. It has no meaning in another cluster: after restoring a dump there, set it to null in all rows.';

@@ -1,4 +1,4 @@
--- What an agent has promised a customer, and by when.
+-- Follow-ups that an agent has promised a customer.
 
 create table public.follow_up_tasks (
   id uuid constraint follow_up_tasks_pkey primary key default gen_random_uuid(),
@@ -29,4 +29,4 @@ create index follow_up_tasks_date_idx on public.follow_up_tasks (follow_up_date,
 create or replace trigger follow_up_tasks_updated_at before update on public.follow_up_tasks
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.follow_up_tasks');
-comment on table public.follow_up_tasks is 'What an agent has promised a customer, and by when.';
+comment on table public.follow_up_tasks is 'Follow-ups that an agent has promised a customer.';

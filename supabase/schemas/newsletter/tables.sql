@@ -21,4 +21,4 @@ create or replace trigger newsletter_subscribers_updated_at before update on pub
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.newsletter_subscribers');
 comment on column public.newsletter_subscribers.unsubscribe_token is
-  'Stands in the links of the newsletters to this subscriber: whoever has it may end the subscription.';
+  'Part of the links in newsletters to this subscriber: whoever has it may end the subscription.';

@@ -30,10 +30,10 @@ create index conversation_words_no_amount_idx on public.conversation_words (crea
   where amount is null;
 select leadpipe.protect_table('public.conversation_words');
 comment on table public.conversation_words is
-  'What conversations are searched by, made from them and their messages; those in conversation_changes are to be made again.';
+  'The words by which conversations are found, made from them and their messages. Rows for conversations in conversation_changes are out of date.';
 comment on column public.conversation_words.amount is 'The largest amount of the budget, in dirhams; null where it names none.';
 comment on column public.conversation_words.words is
-  'Words of name (A), mail (B), tags and notes (C) and messages. And, compared as a whole: e= mail addresses, p= the telephone number and
+  'Words of name (A), mail (B), tags and notes (C) and messages. And exact terms: e= mail addresses, p= the telephone number and
 r= the same from its end, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first answer, t= tags.';
 
 -- Every word there is, so that a search for the beginning of a word can look up the words that it may mean: that costs a
@@ -42,4 +42,4 @@ create table public.known_words (
   word text collate "C" constraint known_words_pkey primary key
 );
 select leadpipe.protect_table('public.known_words');
-comment on table public.known_words is 'The words of conversation_words, but for numbers. None is taken out again: one that is gone finds nothing.';
+comment on table public.known_words is 'The words of conversation_words except numbers. None is removed: a word that no longer occurs finds nothing.';
