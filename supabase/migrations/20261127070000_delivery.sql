@@ -206,7 +206,6 @@ declare
   v_planned integer;
   v_unrouted integer;
   v_lapses timestamptz;
-  v_lapsed uuid[];
   v_deliveries jsonb;
   v_next timestamptz;
   v_horizon constant interval := make_interval(secs => coalesce((p ->> 'horizonSeconds')::double precision, 72 * 3600));
@@ -220,79 +219,12 @@ begin
     v_now := clock_timestamp();
   end if;
 
-  with entry as materialized (
-    select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events,
-      leadpipe.paused_seconds(channel::public.notification_channel, v_now) as paused
-    from jsonb_to_recordset(p -> 'channels') as entry (channel text, recipient text, events text[])
-  ), fresh as materialized (
-    select e.id, e.event_type, e.conversation_id from public.lead_events e
-    where e.planned_at is null order by e.created_at, e.id limit v_batch for no key update skip locked
-  ), route as (
-    select fresh.id, fresh.conversation_id, entry.channel, entry.recipient, entry.paused
-    from fresh join entry on (entry.events is null or fresh.event_type::text = any (entry.events))
-      and (fresh.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
-  ), made as (
-    insert into public.notification_logs (lead_event_id, conversation_id, channel, recipient, paused_before)
-    select id, conversation_id, channel, recipient, paused from route
-    on conflict (lead_event_id, channel, recipient) where replay_of is null do nothing
-  ), planned as (
-    update public.lead_events e set
-      planned_at = v_now, updated_at = v_now,
-      processed = e.id <> all (array(select id from route)),
-      processed_at = case when e.id <> all (array(select id from route)) then v_now end
-    where e.id = any (array(select id from fresh))
-    returning e.processed
-  )
-  select count(*) filter (where not processed), count(*) filter (where processed) into v_planned, v_unrouted from planned;
-
+  select planned, unrouted into v_planned, v_unrouted from leadpipe.plan_events(p -> 'channels', v_batch, v_now);
   if (p ->> 'isComplete')::boolean then
     perform leadpipe.reroute_deliveries(p -> 'channels');
   end if;
 
-  -- Whether these arrived is unknown, and an attempt is used up, so that a delivery that kills its worker is not sent for
-  -- ever. They are sent again until their time is over, or parked: a recipient recognises a repeated mail by its Message-ID,
-  -- but cannot recognise a repeated message.
-  select min(d.lease_until) into v_lapses from public.notification_logs d where d.status = 'sending';
-  if v_lapses <= v_now then
-    with mine as materialized (
-      select e.id, e.created_at from public.lead_events e
-      where e.id in (select d.lead_event_id from public.notification_logs d where d.status = 'sending' and d.lease_until <= v_now)
-      order by e.id for no key update skip locked
-    ), lapsed as (
-      update public.notification_logs d set
-        status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
-        -- A worker that is alive but could not record the outcome repeats that every second.
-        next_attempt_at = case when not fate.parked and not fate.over then v_now + interval '3 seconds' end,
-        lease_until = null, leased_by = null,
-        error_message = case
-          when fate.parked then 'Whether this arrived is unknown; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
-          when fate.over then 'The worker stopped while it was sending; whether this arrived is unknown. Its time for tries is over.'
-          else 'The worker stopped while it was sending; whether this arrived is unknown. It is sent again.' end
-      from mine join public.notification_logs o on o.lead_event_id = mine.id cross join lateral (
-        select v_parks and o.channel <> 'email' as parked, v_now > coalesce(o.retried_at, mine.created_at) + v_horizon
-          + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, v_now) - o.paused_before, 0)) as over
-      ) fate
-      where d.id = o.id and o.status = 'sending' and d.status = 'sending' and d.lease_until <= v_now
-      returning d.id, d.fence, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message
-    ), attempt_closed as (
-      update public.notification_attempts a set finished_at = v_now, class = 'unknown'
-      from lapsed where a.delivery = lapsed.id and a.fence = lapsed.fence and a.finished_at is null
-    ), evented as (
-      insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
-      select 'notification.failed', conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown'),
-        true, v_now, v_now
-      from lapsed where next_attempt_at is null
-    ), told as (
-      insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
-      select conversation_id, 'notification_sent', case when v_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel, error_message,
-        jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown')
-      from lapsed where next_attempt_at is null and conversation_id is not null
-    )
-    select array_agg(distinct lead_event_id) into v_lapsed from lapsed;
-    if v_lapsed is not null then
-      perform leadpipe.settle_events(v_lapsed);
-    end if;
-  end if;
+  v_lapses := leadpipe.expire_leases(v_parks, v_horizon, v_now);
 
   -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call that
   -- locks the channel's row may claim it; for all others the channel is closed meanwhile.
@@ -349,21 +281,7 @@ begin
   if v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
-    -- An entry with limit 0 is left out: its worker knows when it may send again.
-    select least(case when v_lapses > v_now then v_lapses end, min(greatest(first.due_at, n.paused_until,
-        -- While a probe is being sent nothing else is due, until its lease ends or another probe is chosen.
-        case when n.fail_streak > 0 then coalesce(
-          (select d.lease_until from public.notification_logs d where d.id = n.probe and d.lease_until > v_now),
-          case when n.channel <> all (coalesce(v_probing, '{}')) then v_now + interval '1 second' end) end))) into v_next
-    from jsonb_to_recordset(p -> 'channels') as e (channel text, recipient text, "limit" integer)
-    left join public.notification_channels n on n.channel = e.channel::public.notification_channel
-    cross join lateral (
-      select d.due_at from public.notification_logs d
-      where d.channel = e.channel::public.notification_channel and d.recipient = coalesce(e.recipient, 'default')
-        and d.due_at is not null and (d.lease_until is null or d.lease_until <= v_now)
-      order by d.due_at limit 1
-    ) first
-    where coalesce(e."limit", 10) > 0;
+    v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
   end if;
 
   -- Last, so that workers of one name block each other as briefly as possible.
@@ -492,6 +410,62 @@ end
 $$;
 revoke all on function leadpipe.end_pause(public.notification_channel) from public;
 
+-- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is used up, so
+-- that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has passed, or with
+-- `p_parks` parked: a recipient recognises a repeated mail by its Message-ID, but cannot recognise a repeated message. Returns
+-- when the next lease of a delivery that is being sent ends.
+create or replace function leadpipe.expire_leases(p_parks boolean, p_horizon interval, p_now timestamptz) returns timestamptz
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_earliest timestamptz;
+  v_events uuid[];
+begin
+  select min(d.lease_until) into v_earliest from public.notification_logs d where d.status = 'sending';
+  if v_earliest <= p_now then
+    with mine as materialized (
+      select e.id, e.created_at from public.lead_events e
+      where e.id in (select d.lead_event_id from public.notification_logs d where d.status = 'sending' and d.lease_until <= p_now)
+      order by e.id for no key update skip locked
+    ), lapsed as (
+      update public.notification_logs d set
+        status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
+        -- A worker that is alive but could not record the outcome repeats that every second.
+        next_attempt_at = case when not fate.parked and not fate.over then p_now + interval '3 seconds' end,
+        lease_until = null, leased_by = null,
+        error_message = case
+          when fate.parked then 'Whether this arrived is unknown; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
+          when fate.over then 'The worker stopped while it was sending; whether this arrived is unknown. Its time for tries is over.'
+          else 'The worker stopped while it was sending; whether this arrived is unknown. It is sent again.' end
+      from mine join public.notification_logs o on o.lead_event_id = mine.id cross join lateral (
+        select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, mine.created_at) + p_horizon
+          + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over
+      ) fate
+      where d.id = o.id and o.status = 'sending' and d.status = 'sending' and d.lease_until <= p_now
+      returning d.id, d.fence, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message
+    ), attempt_closed as (
+      update public.notification_attempts a set finished_at = p_now, class = 'unknown'
+      from lapsed where a.delivery = lapsed.id and a.fence = lapsed.fence and a.finished_at is null
+    ), evented as (
+      insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
+      select 'notification.failed', conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown'),
+        true, p_now, p_now
+      from lapsed where next_attempt_at is null
+    ), told as (
+      insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
+      select conversation_id, 'notification_sent', case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel, error_message,
+        jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown')
+      from lapsed where next_attempt_at is null and conversation_id is not null
+    )
+    select array_agg(distinct lead_event_id) into v_events from lapsed;
+    if v_events is not null then
+      perform leadpipe.settle_events(v_events);
+    end if;
+  end if;
+  return case when v_earliest > p_now then v_earliest end;
+end
+$$;
+revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public;
+
 -- Whether the recipient may have received this event before: an earlier attempt ended unknown, or another delivery of
 -- the same event was sent.
 create or replace function leadpipe.is_possible_repeat(p_id uuid, p_event uuid, p_channel public.notification_channel, p_recipient text)
@@ -560,6 +534,31 @@ $$;
 revoke all on function public.list_conversation_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.list_conversation_deliveries(jsonb) to leadpipe_admin, service_role;
 
+-- When the next delivery for an entry of `p_channels` is due; null where none waits. `p_probing` are the channels of which this call
+-- may claim a probe. An entry with limit 0 is left out: its worker knows when it may send again.
+create or replace function leadpipe.next_due_at(
+  p_channels jsonb, p_probing public.notification_channel[], p_now timestamptz) returns timestamptz
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return (
+    select min(greatest(first.due_at, n.paused_until,
+      -- While a probe is being sent nothing else is due, until its lease ends or another probe is chosen.
+      case when n.fail_streak > 0 then coalesce(
+        (select d.lease_until from public.notification_logs d where d.id = n.probe and d.lease_until > p_now),
+        case when n.channel <> all (coalesce(p_probing, '{}')) then p_now + interval '1 second' end) end))
+    from jsonb_to_recordset(p_channels) as e (channel text, recipient text, "limit" integer)
+    left join public.notification_channels n on n.channel = e.channel::public.notification_channel
+    cross join lateral (
+      select d.due_at from public.notification_logs d
+      where d.channel = e.channel::public.notification_channel and d.recipient = coalesce(e.recipient, 'default')
+        and d.due_at is not null and (d.lease_until is null or d.lease_until <= p_now)
+      order by d.due_at limit 1
+    ) first
+    where coalesce(e."limit", 10) > 0);
+end
+$$;
+revoke all on function leadpipe.next_due_at(jsonb, public.notification_channel[], timestamptz) from public;
+
 -- For how many seconds a channel has been paused in total, at a time that is not before the start of its latest pause.
 create or replace function leadpipe.paused_seconds(p_channel public.notification_channel, p_at timestamptz) returns double precision
 language sql stable set search_path = pg_catalog, pg_temp as $$
@@ -568,6 +567,40 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     from public.notification_channels n where n.channel = p_channel), 0)::double precision
 $$;
 revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public;
+
+-- Makes the deliveries of at most `p_most` new events: one for each entry of `p_channels` that wants them. Returns how many events
+-- have deliveries, and how many need none and are processed.
+create or replace function leadpipe.plan_events(
+  p_channels jsonb, p_most integer, p_now timestamptz, out planned integer, out unrouted integer)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with entry as materialized (
+    select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events,
+      leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
+    from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[])
+  ), fresh as materialized (
+    select e.id, e.event_type, e.conversation_id from public.lead_events e
+    where e.planned_at is null order by e.created_at, e.id limit p_most for no key update skip locked
+  ), route as (
+    select fresh.id, fresh.conversation_id, entry.channel, entry.recipient, entry.paused
+    from fresh join entry on (entry.events is null or fresh.event_type::text = any (entry.events))
+      and (fresh.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
+  ), made as (
+    insert into public.notification_logs (lead_event_id, conversation_id, channel, recipient, paused_before)
+    select id, conversation_id, channel, recipient, paused from route
+    on conflict (lead_event_id, channel, recipient) where replay_of is null do nothing
+  ), planned_events as (
+    update public.lead_events e set
+      planned_at = p_now, updated_at = p_now,
+      processed = e.id <> all (array(select id from route)),
+      processed_at = case when e.id <> all (array(select id from route)) then p_now end
+    where e.id = any (array(select id from fresh))
+    returning e.processed
+  )
+  select count(*) filter (where not processed), count(*) filter (where processed) into planned, unrouted from planned_events;
+end
+$$;
+revoke all on function leadpipe.plan_events(jsonb, integer, timestamptz) from public;
 
 -- Records the outcome of deliveries under the fence that was claimed. `lost` are those that another worker has decided
 -- meanwhile. With status pending a delivery that was begun and not sent returns to its former state, and its channel

@@ -20,22 +20,16 @@ class Database:
         self.name = name
         self.environment = {**os.environ, **environment, "PGDATABASE": name, "PGOPTIONS": "-c client_min_messages=error"}
 
-    def _run(self, *words, input=None):
-        done = subprocess.run(words, input=input, env=self.environment, capture_output=True, text=True)
+    def _run(self, *words):
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{self.name}: {done.stderr.strip()}")
         return done.stdout
 
-    def run(self, script, source="script"):
-        """Runs a script in one transaction."""
-        try:
-            self._run("psql", "-Xq1", "-v", "ON_ERROR_STOP=1", "-f", "-", input=script)
-        except SystemExit as error:
-            raise SystemExit(f"{source}: {error}") from None
-
     def load(self, files):
-        for path in files:
-            self.run(path.read_text(), path.name)
+        """Runs each file in a transaction."""
+        steps = [word for path in files for word in ("-c", "begin", "-f", str(path), "-c", "commit")]
+        self._run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", *steps)
         return self
 
     def rows(self, query):

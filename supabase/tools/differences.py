@@ -72,18 +72,20 @@ class Differences:
         return [(name, now.get(name), wanted.get(name)) for name in sorted(now | wanted)]
 
     def simple(self, query, drop, make, replaced=False):
-        """Objects that are made by one statement and dropped by another. What belongs to a new table comes with it."""
+        """Objects that are made by one statement and dropped by another; `replaced` are those that have to be dropped before
+        they can be made anew. What belongs to a new table comes with it."""
         for name, now, wanted in self._pairs(query):
-            if (wanted or now).get("relation") in self.new_tables or now == wanted or self._goes(name):
+            row = wanted or now
+            if row.get("relation") in self.new_tables or now == wanted or self._comes(name):
                 continue
-            if wanted is None or (replaced and now is not None) or (replaced and "policy" in drop):
-                self.found.append(drop.format(**(now or wanted)))
-            if wanted is not None:
+            if wanted is None or (replaced and (now or query is POLICIES)):
+                self.found.append(drop.format(**row))
+            if wanted:
                 self.found.append(make(wanted))
 
-    def _goes(self, name):
-        """Whether it is the comment of something in a new table."""
-        return any(name.split(" ")[-1] == table or name.split(" ")[-1].startswith(table + ".") for table in self.new_tables)
+    def _comes(self, name):
+        """Whether it is a comment on a new table or on a column of it."""
+        return any(f"{name}.".startswith(f"{kind} {table}.") for kind in ("table", "column") for table in self.new_tables)
 
     def tables(self):
         self.new_tables = set()
