@@ -64,4 +64,4 @@ begin
                   using ((select public.has_role((select auth.uid()), ''admin''::public.app_role)))', p_table);
 end
 $$;
-revoke all on function leadpipe.protect_table(regclass) from public;
+revoke all on function leadpipe.protect_table(regclass) from public, anon, authenticated;

@@ -71,7 +71,7 @@ begin
   return v_identity;
 end
 $$;
-revoke all on function leadpipe.admin_identity(jsonb) from public;
+revoke all on function leadpipe.admin_identity(jsonb) from public, anon, authenticated;
 
 -- The argument of an admin function without `auth` and with `by`, the caller's name. LP401 for an unknown caller, LP403
 -- without the right.
@@ -91,7 +91,7 @@ begin
   return p - 'auth' || jsonb_build_object('by', v_identity ->> 'name');
 end
 $$;
-revoke all on function leadpipe.authorize(jsonb, text) from public;
+revoke all on function leadpipe.authorize(jsonb, text) from public, anon, authenticated;
 
 -- A key as the operator sees it.
 create or replace function leadpipe.admin_key_document(k public.admin_keys) returns jsonb
@@ -99,7 +99,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('name', k.name, 'rights', k.rights, 'createdAt', leadpipe.iso8601(k.created_at),
     'lastUsedAt', leadpipe.iso8601(k.last_used_at), 'revokedAt', leadpipe.iso8601(k.revoked_at))
 $$;
-revoke all on function leadpipe.admin_key_document(public.admin_keys) from public;
+revoke all on function leadpipe.admin_key_document(public.admin_keys) from public, anon, authenticated;
 
 -- Stores a key by its SHA-256. LP409 where the name is taken or reserved.
 create or replace function public.create_admin_key(p jsonb) returns jsonb

@@ -3,7 +3,7 @@ create or replace function leadpipe.open_conversation_count(p_id uuid) returns b
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select count(*) from public.conversations c where c.assigned_agent_id = p_id and c.status in ('new', 'in-progress')
 $$;
-revoke all on function leadpipe.open_conversation_count(uuid) from public;
+revoke all on function leadpipe.open_conversation_count(uuid) from public, anon, authenticated;
 
 -- An agent as the admin interface shows it.
 create or replace function leadpipe.agent_document(a public.agents) returns jsonb
@@ -12,7 +12,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'status', a.status, 'maxCapacity', a.max_capacity, 'openConversations', leadpipe.open_conversation_count(a.id),
     'createdAt', leadpipe.iso8601(a.created_at), 'updatedAt', leadpipe.iso8601(a.updated_at))
 $$;
-revoke all on function leadpipe.agent_document(public.agents) from public;
+revoke all on function leadpipe.agent_document(public.agents) from public, anon, authenticated;
 
 -- Adds an agent. LP409 where another has the mail address.
 create or replace function public.create_agent(p jsonb) returns jsonb
@@ -92,7 +92,7 @@ begin
   return a;
 end
 $$;
-revoke all on function leadpipe.lock_agent(uuid) from public;
+revoke all on function leadpipe.lock_agent(uuid) from public, anon, authenticated;
 
 -- Changes an agent; `clear` lists the fields to empty.
 create or replace function public.update_agent(p jsonb) returns jsonb

@@ -140,7 +140,7 @@ begin
   return true;
 end
 $$;
-revoke all on function leadpipe.apply_changes(public.conversations, jsonb, text) from public;
+revoke all on function leadpipe.apply_changes(public.conversations, jsonb, text) from public, anon, authenticated;
 
 -- Assigns a locked conversation to a locked agent, and returns whether that changed anything. LP409 where the agent is
 -- at capacity, unless `p_force`.
@@ -161,7 +161,7 @@ begin
   return true;
 end
 $$;
-revoke all on function leadpipe.assign_to_agent(public.conversations, public.agents, text, boolean, text, text) from public;
+revoke all on function leadpipe.assign_to_agent(public.conversations, public.agents, text, boolean, text, text) from public, anon, authenticated;
 
 -- Assigns a conversation to an agent.
 create or replace function public.assign_conversation(p jsonb) returns jsonb
@@ -237,7 +237,7 @@ language sql stable as $$
     when c.sla_response_deadline <= (p #>> array['warnBefore', c.lead_quality])::timestamptz then 'warning'
     else 'ok' end
 $$;
-revoke all on function leadpipe.sla_state(public.conversations, jsonb) from public;
+revoke all on function leadpipe.sla_state(public.conversations, jsonb) from public, anon, authenticated;
 
 -- A conversation as the admin interface shows it, without its messages.
 create or replace function leadpipe.conversation_document(c public.conversations, p jsonb default '{}') returns jsonb
@@ -264,14 +264,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select m.message_text, m."timestamp" from public.chat_messages m where m.conversation_id = c.id
     order by m."timestamp" desc, m.created_at desc limit 1) last on true
 $$;
-revoke all on function leadpipe.conversation_document(public.conversations, jsonb) from public;
+revoke all on function leadpipe.conversation_document(public.conversations, jsonb) from public, anon, authenticated;
 
 -- The value of a conversation's ETag: it changes with each change of the row.
 create or replace function leadpipe.conversation_version(c public.conversations) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select to_hex((extract(epoch from c.updated_at) * 1000000)::bigint)
 $$;
-revoke all on function leadpipe.conversation_version(public.conversations) from public;
+revoke all on function leadpipe.conversation_version(public.conversations) from public, anon, authenticated;
 
 -- The reply to every change: the conversation as it is now, and its version.
 create or replace function leadpipe.conversation_reply(p_id uuid, p jsonb) returns jsonb
@@ -279,7 +279,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('version', leadpipe.conversation_version(c), 'conversation', leadpipe.conversation_document(c, p))
   from public.conversations c where c.id = p_id
 $$;
-revoke all on function leadpipe.conversation_reply(uuid, jsonb) from public;
+revoke all on function leadpipe.conversation_reply(uuid, jsonb) from public, anon, authenticated;
 
 -- The facts that explain a conversation's state: the conversation, the times at which it was added to, its newest
 -- deliveries as show_delivery gives them, and its next follow-up.
@@ -423,7 +423,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'actorType', t -> 'actor_type', 'actorName', t -> 'actor_name', 'at', leadpipe.iso8601((t ->> 'created_at')::timestamptz),
     'metadata', t -> 'metadata')
 $$;
-revoke all on function leadpipe.timeline_document(jsonb) from public;
+revoke all on function leadpipe.timeline_document(jsonb) from public, anon, authenticated;
 
 -- A conversation's timeline, newest first.
 create or replace function public.list_timeline(p jsonb) returns jsonb
@@ -471,7 +471,7 @@ begin
   return c;
 end
 $$;
-revoke all on function leadpipe.lock_conversation(jsonb) from public;
+revoke all on function leadpipe.lock_conversation(jsonb) from public, anon, authenticated;
 
 -- A message as the admin interface shows it.
 create or replace function leadpipe.message_document(m public.chat_messages) returns jsonb
@@ -479,7 +479,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', m.id, 'sender', m.sender, 'messageText', m.message_text, 'messageType', m.message_type,
     'timestamp', leadpipe.iso8601(m."timestamp"), 'isRead', m.is_read, 'metadata', m.metadata)
 $$;
-revoke all on function leadpipe.message_document(public.chat_messages) from public;
+revoke all on function leadpipe.message_document(public.chat_messages) from public, anon, authenticated;
 
 -- Adds an entry to a conversation's timeline and, where `p_event` names one, emits an event.
 create or replace function leadpipe.record_activity(
@@ -494,7 +494,7 @@ begin
   end if;
 end
 $$;
-revoke all on function leadpipe.record_activity(uuid, text, text, text, text, text, jsonb) from public;
+revoke all on function leadpipe.record_activity(uuid, text, text, text, text, text, jsonb) from public, anon, authenticated;
 
 -- The conversation `id`. LP404 where there is none.
 create or replace function leadpipe.require_conversation(p jsonb) returns public.conversations
@@ -509,7 +509,7 @@ begin
   return c;
 end
 $$;
-revoke all on function leadpipe.require_conversation(jsonb) from public;
+revoke all on function leadpipe.require_conversation(jsonb) from public, anon, authenticated;
 
 -- Records that an agent has answered the customer: `channel`, `message` (stored as the agent's) and `agentId`. The
 -- first response decides whether the deadline was met.

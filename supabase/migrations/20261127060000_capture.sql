@@ -65,7 +65,7 @@ begin
   return v_added;
 end
 $$;
-revoke all on function leadpipe.add_messages(uuid, jsonb, timestamptz) from public;
+revoke all on function leadpipe.add_messages(uuid, jsonb, timestamptz) from public, anon, authenticated;
 
 -- Handles a lead whose idempotency key or conversation is known: repeats the answer of the key's first use, or adds to
 -- the conversation. Null where neither is known any more, so that the lead is new.
@@ -182,7 +182,7 @@ begin
     'eventId', v_event, 'messagesAdded', v_added);
 end
 $$;
-revoke all on function leadpipe.capture_known_lead(jsonb) from public;
+revoke all on function leadpipe.capture_known_lead(jsonb) from public, anon, authenticated;
 
 -- Stores a lead (conversation, messages, customer, event and timeline entry) or nothing. Whether it is new is looked up
 -- without a lock; if that changes meanwhile, it is looked up again.
@@ -361,7 +361,7 @@ begin
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid));
 end
 $$;
-revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public;
+revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public, anon, authenticated;
 
 -- The fields of a lead, from capture_lead's argument, in the form in which they are stored.
 -- It has no SET clause, so that the planner can inline it.
@@ -387,7 +387,7 @@ language sql stable as $$
     metadata jsonb, "deviceInfo" jsonb, "startTime" timestamptz, "endTime" timestamptz, "durationMinutes" integer,
     "slaDeadline" timestamptz)
 $$;
-revoke all on function leadpipe.lead_fields(jsonb) from public;
+revoke all on function leadpipe.lead_fields(jsonb) from public, anon, authenticated;
 
 -- What two leads can have in common: idempotency key, conversation, phone number and mail address.
 -- It has no SET clause, so that the planner can inline it.
@@ -398,14 +398,14 @@ language sql stable as $$
                (p #>> '{lead,customerPhone}'), (lower(p #>> '{lead,customerEmail}'))) as said (value)
   where value is not null
 $$;
-revoke all on function leadpipe.lead_identifiers(jsonb) from public;
+revoke all on function leadpipe.lead_identifiers(jsonb) from public, anon, authenticated;
 
 -- The value to keep. An absent value never clears a stored one. A request that has proved to know the customer replaces
 -- it; any other only fills an empty one.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.merge_text(p_stored text, p_sent text, p_proven boolean) returns text language sql immutable as
   $$ select case when p_proven then coalesce(nullif(p_sent, ''), p_stored) else coalesce(nullif(p_stored, ''), p_sent) end $$;
-revoke all on function leadpipe.merge_text(text, text, boolean) from public;
+revoke all on function leadpipe.merge_text(text, text, boolean) from public, anon, authenticated;
 
 -- The fields of messages in the form in which they are stored; of several with the same client id, the first. `uuid` is
 -- the client id where it is a UUID. `given` is false where the client sent no id and one was made.
@@ -428,7 +428,7 @@ language sql stable as $$
   ) sent
   order by client_id, sent."position"
 $$;
-revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public;
+revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public, anon, authenticated;
 
 -- Stores that a phone number and a mail address belong to a customer, and returns the customer that they belong to: a
 -- concurrent request may have stored the same person first. The phone comes before the mail address, so that two
@@ -461,4 +461,4 @@ begin
   return v_customer;
 end
 $$;
-revoke all on function leadpipe.remember_customer(text, text, uuid) from public;
+revoke all on function leadpipe.remember_customer(text, text, uuid) from public, anon, authenticated;

@@ -151,7 +151,8 @@ begin
       update public.notification_channels n set send_budget = jsonb_build_object('nextAt', v_next) where n.channel = v_pace.channel;
       v_pace.ids := v_pace.ids[2:];
     end if;
-    update public.notification_logs d set lease_until = null, leased_by = null, updated_at = v_now, next_attempt_at = v_next + (turn.number - 1) * v_pace.gap
+    update public.notification_logs d set
+      lease_until = null, leased_by = null, updated_at = v_now, next_attempt_at = v_next + (turn.number - 1) * v_pace.gap
     from unnest(v_pace.ids) with ordinality as turn (id, number) where d.id = turn.id;
     v_early := v_early || v_pace.ids;
   end loop;
@@ -181,7 +182,8 @@ begin
     'begun', coalesce((select jsonb_agg(jsonb_build_object('id', id, 'attempt', attempt) order by id) from begun), '[]'),
     'paused', coalesce((select jsonb_agg(distinct id) from shut), '[]'),
     'early', to_jsonb(v_early),
-    'lost', coalesce((select jsonb_agg(distinct id) from asked where id not in (select id from begun union all select id from shut union all select unnest(v_early))), '[]'))
+    'lost', coalesce((select jsonb_agg(distinct id) from asked where id not in (
+      select id from begun union all select id from shut union all select unnest(v_early))), '[]'))
   into v_reply;
   return v_reply;
 end
@@ -267,7 +269,8 @@ begin
       'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
       'conversationId', d.conversation_id, 'payload', e.payload)
       || case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
-      || case when (d.outcome_class is not null or d.replay_of is not null) and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
+      || case when (d.outcome_class is not null or d.replay_of is not null)
+             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
            then '{"possibleRepeat": true}'::jsonb else '{}' end
       order by d.due_at, d.id)
   into v_deliveries
@@ -364,7 +367,7 @@ begin
       where d.id = any (v_found[:v_page.size])));
 end
 $$;
-revoke all on function leadpipe.deliveries_page(jsonb) from public;
+revoke all on function leadpipe.deliveries_page(jsonb) from public, anon, authenticated;
 
 -- A delivery as the operator sees it. It takes the row as jsonb, because a parameter of the table's type would keep the
 -- table from being dropped. `state` tells apart what `status` keeps together. Nothing in it repeats what a lead says; a
@@ -387,7 +390,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'leasedBy', d -> 'leased_by', 'leaseUntil', leadpipe.iso8601((d ->> 'lease_until')::timestamptz),
     'retriedAt', leadpipe.iso8601((d ->> 'retried_at')::timestamptz), 'replayOf', d -> 'replay_of')
 $$;
-revoke all on function leadpipe.delivery_document(jsonb) from public;
+revoke all on function leadpipe.delivery_document(jsonb) from public, anon, authenticated;
 
 -- Ends a channel's pause, whatever its reason, makes the deliveries due that waited for its end, and returns their
 -- number. The paused time is kept: it does not count against any delivery.
@@ -408,7 +411,7 @@ begin
   return v_count;
 end
 $$;
-revoke all on function leadpipe.end_pause(public.notification_channel) from public;
+revoke all on function leadpipe.end_pause(public.notification_channel) from public, anon, authenticated;
 
 -- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is used up, so
 -- that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has passed, or with
@@ -452,8 +455,9 @@ begin
       from lapsed where next_attempt_at is null
     ), told as (
       insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
-      select conversation_id, 'notification_sent', case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel, error_message,
-        jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown')
+      select conversation_id, 'notification_sent',
+        case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel,
+        error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown')
       from lapsed where next_attempt_at is null and conversation_id is not null
     )
     select array_agg(distinct lead_event_id) into v_events from lapsed;
@@ -464,7 +468,7 @@ begin
   return case when v_earliest > p_now then v_earliest end;
 end
 $$;
-revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public;
+revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public, anon, authenticated;
 
 -- Whether the recipient may have received this event before: an earlier attempt ended unknown, or another delivery of
 -- the same event was sent.
@@ -475,7 +479,7 @@ returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
                where d.lead_event_id = p_event and d.channel = p_channel and d.recipient = p_recipient and d.id <> p_id
                  and (d.status in ('sent', 'delivered') or d.outcome_class = 'unknown'))
 $$;
-revoke all on function leadpipe.is_possible_repeat(uuid, uuid, public.notification_channel, text) from public;
+revoke all on function leadpipe.is_possible_repeat(uuid, uuid, public.notification_channel, text) from public, anon, authenticated;
 
 -- The channels of `configured`, a list of {channel, recipient}, and every other channel that has a row or a delivery: the state
 -- of each, and how many deliveries wait.
@@ -557,7 +561,7 @@ begin
     where coalesce(e."limit", 10) > 0);
 end
 $$;
-revoke all on function leadpipe.next_due_at(jsonb, public.notification_channel[], timestamptz) from public;
+revoke all on function leadpipe.next_due_at(jsonb, public.notification_channel[], timestamptz) from public, anon, authenticated;
 
 -- For how many seconds a channel has been paused in total, at a time that is not before the start of its latest pause.
 create or replace function leadpipe.paused_seconds(p_channel public.notification_channel, p_at timestamptz) returns double precision
@@ -566,7 +570,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       + coalesce(greatest(extract(epoch from least(p_at, n.paused_until) - n.paused_since), 0), 0)
     from public.notification_channels n where n.channel = p_channel), 0)::double precision
 $$;
-revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public;
+revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public, anon, authenticated;
 
 -- Makes the deliveries of at most `p_most` new events: one for each entry of `p_channels` that wants them. Returns how many events
 -- have deliveries, and how many need none and are processed.
@@ -600,7 +604,7 @@ begin
   select count(*) filter (where not processed), count(*) filter (where processed) into planned, unrouted from planned_events;
 end
 $$;
-revoke all on function leadpipe.plan_events(jsonb, integer, timestamptz) from public;
+revoke all on function leadpipe.plan_events(jsonb, integer, timestamptz) from public, anon, authenticated;
 
 -- Records the outcome of deliveries under the fence that was claimed. `lost` are those that another worker has decided
 -- meanwhile. With status pending a delivery that was begun and not sent returns to its former state, and its channel
@@ -883,7 +887,7 @@ begin
   end if;
 end
 $$;
-revoke all on function leadpipe.reroute_deliveries(jsonb) from public;
+revoke all on function leadpipe.reroute_deliveries(jsonb) from public, anon, authenticated;
 
 -- Ends the pause of the channel `name`, also one that a provider asked for. LP404 where the channel is neither in `configured`
 -- nor has a row.
@@ -1026,7 +1030,7 @@ begin
   select s.id, s.settled, s.closed, coalesce(s.sent, '{}'), coalesce(s.failed, '{}') from standing s;
 end
 $$;
-revoke all on function leadpipe.settle_events(uuid[]) from public;
+revoke all on function leadpipe.settle_events(uuid[]) from public, anon, authenticated;
 
 -- Everything that is known of one delivery, or of an event: `kind` is delivery, event or none.
 create or replace function public.show_delivery(p jsonb) returns jsonb
@@ -1127,4 +1131,4 @@ begin
   where n.settings_fingerprint is distinct from excluded.settings_fingerprint;
 end
 $$;
-revoke all on function leadpipe.update_fingerprints(jsonb) from public;
+revoke all on function leadpipe.update_fingerprints(jsonb) from public, anon, authenticated;

@@ -76,13 +76,13 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         order by d.created_at, d.id), '[]')
       from public.notification_logs d where d.lead_event_id = (e ->> 'id')::uuid))
 $$;
-revoke all on function leadpipe.event_document(jsonb) from public;
+revoke all on function leadpipe.event_document(jsonb) from public, anon, authenticated;
 
 -- Whether an event of this type causes notifications. Every other event is processed from the start.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.event_notifies(p_event_type public.lead_event_type) returns boolean language sql stable as
   $$ select p_event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached') $$;
-revoke all on function leadpipe.event_notifies(public.lead_event_type) from public;
+revoke all on function leadpipe.event_notifies(public.lead_event_type) from public, anon, authenticated;
 
 -- Events, newest first, by `conversationId`, `type` (a list), `processed`, `since` and `until`; `id` is the
 -- conversation whose list this is.
@@ -137,7 +137,7 @@ begin
       from public.lead_events e where e.id = any (v_found[:v_page.size])));
 end
 $$;
-revoke all on function leadpipe.events_page(jsonb) from public;
+revoke all on function leadpipe.events_page(jsonb) from public, anon, authenticated;
 
 -- Events, newest first, as events_page describes.
 create or replace function public.list_events(p jsonb) returns jsonb

@@ -47,7 +47,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select format('Follow-up by %s', case p_type when 'call' then 'telephone' when 'email' then 'e-mail' when 'sms' then 'SMS' else 'WhatsApp' end)
     || coalesce(' on ' || to_char(p_date at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), '')
 $$;
-revoke all on function leadpipe.follow_up_title(text, timestamptz) from public;
+revoke all on function leadpipe.follow_up_title(text, timestamptz) from public, anon, authenticated;
 
 -- A follow-up as the admin interface shows it. It takes the row as jsonb, see delivery_document. An open one whose time
 -- has passed is shown as overdue, whether or not its row says so.
@@ -64,7 +64,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'notes', f -> 'notes', 'completedAt', leadpipe.iso8601((f ->> 'completed_at')::timestamptz),
     'createdAt', leadpipe.iso8601((f ->> 'created_at')::timestamptz), 'updatedAt', leadpipe.iso8601((f ->> 'updated_at')::timestamptz))
 $$;
-revoke all on function leadpipe.follow_up_document(jsonb) from public;
+revoke all on function leadpipe.follow_up_document(jsonb) from public, anon, authenticated;
 
 -- Follow-ups, soonest first, by `status`, `assignedAgentId`, `conversationId`, `from` and `to` (when they are due).
 create or replace function public.list_follow_ups(p jsonb) returns jsonb
@@ -134,10 +134,12 @@ begin
   where t.id = f.id returning * into n;
   perform leadpipe.update_next_follow_up(v_conversation);
   if n.status = 'completed' then
-    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_completed', leadpipe.follow_up_title(n.reminder_type, null) || ' completed', n.notes,
+    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_completed',
+      leadpipe.follow_up_title(n.reminder_type, null) || ' completed', n.notes,
       'lead.follow_up_completed', jsonb_build_object('followUpId', n.id));
   elsif n.status = 'cancelled' then
-    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'note_added', leadpipe.follow_up_title(n.reminder_type, null) || ' cancelled', n.notes,
+    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'note_added',
+      leadpipe.follow_up_title(n.reminder_type, null) || ' cancelled', n.notes,
       'lead.updated', jsonb_build_object('followUpId', n.id));
   elsif n.follow_up_date <> f.follow_up_date then
     perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_scheduled', 'Moved: ' || leadpipe.follow_up_title(n.reminder_type, n.follow_up_date),
@@ -145,7 +147,8 @@ begin
         'before', leadpipe.iso8601(f.follow_up_date)));
   elsif (n.status, n.reminder_type, n.reminder_text, n.priority, n.assigned_agent_id, n.notes)
     is distinct from (f.status, f.reminder_type, f.reminder_text, f.priority, f.assigned_agent_id, f.notes) then
-    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'note_added', leadpipe.follow_up_title(n.reminder_type, n.follow_up_date) || ' changed', n.notes,
+    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'note_added',
+      leadpipe.follow_up_title(n.reminder_type, n.follow_up_date) || ' changed', n.notes,
       'lead.updated', jsonb_build_object('followUpId', n.id, 'status', n.status, 'priority', n.priority, 'assignedAgentId', n.assigned_agent_id));
   end if;
   return leadpipe.follow_up_document(to_jsonb(n));
@@ -162,7 +165,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
         where f.conversation_id = p_conversation and f.status in ('scheduled', 'in_progress', 'overdue')) next
   where c.id = p_conversation and c.follow_up_date is distinct from next.date
 $$;
-revoke all on function leadpipe.update_next_follow_up(uuid) from public;
+revoke all on function leadpipe.update_next_follow_up(uuid) from public, anon, authenticated;
 
 -- Marks overdue follow-ups, and returns their number.
 create or replace function public.update_overdue_follow_ups() returns integer

@@ -101,7 +101,7 @@ begin
   return v_most;
 end
 $$;
-revoke all on function leadpipe.budget_amount(text) from public;
+revoke all on function leadpipe.budget_amount(text) from public, anon, authenticated;
 
 -- The words of a conversation and its exact terms. A long conversation is indexed by its latest 50,000 characters and a
 -- long message by its first 20,000, because a tsvector holds no more than a megabyte. Where that is still too much, the
@@ -135,7 +135,7 @@ exception when program_limit_exceeded then
   return array_to_tsvector(array_remove(v_whole, null));
 end
 $$;
-revoke all on function leadpipe.conversation_terms(public.conversations, text) from public;
+revoke all on function leadpipe.conversation_terms(public.conversations, text) from public, anon, authenticated;
 
 -- How many rows the planner expects of a query on a search.
 create or replace function leadpipe.estimate_rows(p_query text, f leadpipe.conversation_search) returns double precision
@@ -147,7 +147,7 @@ begin
   return (v_plan #>> '{0,Plan,Plan Rows}')::double precision;
 end
 $$;
-revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public;
+revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public, anon, authenticated;
 
 -- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and search have in
 -- common. docs/plans.md shows the plans.
@@ -287,8 +287,9 @@ begin
         case
           when v_way in ('latest', 'set') then
             'with raw as materialized (select t.conversation_id as id, t.created_at, t.lead_score, t.amount from public.conversation_words t
-               where ' || v_known || case v_way when 'latest' then case v_sort when 'recent' then ' and t.created_at >= $6' else ' and t.created_at <= $6' end
-               else '' end || ' limit $4), found as ('
+               where ' || v_known
+               || case when v_way = 'set' then '' when v_sort = 'recent' then ' and t.created_at >= $6' else ' and t.created_at <= $6' end
+               || ' limit $4), found as ('
                || case when v_answers_alone then 'select * from raw' else
                  'select t.*, raw.amount from raw join public.conversations t on t.id = raw.id where ' || v_conditions end
                || ') select (select count(*) from raw), (select count(*) from found)'
@@ -348,7 +349,7 @@ begin
     'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
 end
 $$;
-revoke all on function leadpipe.find_conversations(jsonb) from public;
+revoke all on function leadpipe.find_conversations(jsonb) from public, anon, authenticated;
 
 -- A text as it is compared: lower case; without accents, marks, vowel signs, tatweel and invisible characters; with one
 -- form of alef, ya, ha, kaf and of each digit; and with a blank for each punctuation mark, so that none has a meaning
@@ -371,7 +372,7 @@ begin
   return translate(lower(v_text), E'!"#$%&''()*+,-./:;<=>?@[\\]^_`{|}~', '                                ');
 end
 $$;
-revoke all on function leadpipe.fold_text(text) from public;
+revoke all on function leadpipe.fold_text(text) from public, anon, authenticated;
 
 -- Indexes the words of conversations that have changed, at most `p_most` of them and for at most `p_milliseconds`, and
 -- returns how many are left, counted up to 100,000. One call at a time: a second one goes on with the index as it is.
@@ -402,7 +403,8 @@ begin
         select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
       ), made as (
         insert into public.conversation_words as w (conversation_id, created_at, lead_score, amount, words)
-        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), leadpipe.budget_amount((c).budget), leadpipe.conversation_terms(c, said.text)
+        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), leadpipe.budget_amount((c).budget),
+          leadpipe.conversation_terms(c, said.text)
         from changed, lateral (
           select left(string_agg(left(m.message_text, 20000), ' ' order by m."timestamp" desc, m.created_at desc), 50000)
           from public.chat_messages m where m.conversation_id = (c).id) as said (text)
@@ -417,7 +419,7 @@ begin
   return (select count(*) from (select from public.conversation_changes limit 100000) waiting);
 end
 $$;
-revoke all on function leadpipe.index_conversations(integer, integer) from public;
+revoke all on function leadpipe.index_conversations(integer, integer) from public, anon, authenticated;
 
 -- Indexes the words of at most `most` (1,000) conversations that have changed, and returns how many are `left`.
 create or replace function public.index_words(p jsonb default '{}') returns jsonb
@@ -455,7 +457,7 @@ begin
   return null;
 end
 $$;
-revoke all on function leadpipe.mark_new_conversations() from public;
+revoke all on function leadpipe.mark_new_conversations() from public, anon, authenticated;
 
 create or replace function leadpipe.mark_changed_messages() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -464,7 +466,7 @@ begin
   return null;
 end
 $$;
-revoke all on function leadpipe.mark_changed_messages() from public;
+revoke all on function leadpipe.mark_changed_messages() from public, anon, authenticated;
 
 create or replace function leadpipe.mark_changed_message() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -473,7 +475,7 @@ begin
   return null;
 end
 $$;
-revoke all on function leadpipe.mark_changed_message() from public;
+revoke all on function leadpipe.mark_changed_message() from public, anon, authenticated;
 
 create or replace function leadpipe.mark_changed_conversation() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -482,7 +484,7 @@ begin
   return null;
 end
 $$;
-revoke all on function leadpipe.mark_changed_conversation() from public;
+revoke all on function leadpipe.mark_changed_conversation() from public, anon, authenticated;
 
 create or replace trigger conversations_new_words after insert on public.conversations
   referencing new table as changed for each statement execute function leadpipe.mark_new_conversations();
@@ -520,7 +522,7 @@ begin
     case when ts_filter(p_words, '{d}') @@ p_asked.words or ts_filter(p_words, '{d}') @@ p_asked.mails then 'message' end], null));
 end
 $$;
-revoke all on function leadpipe.matched_fields(public.conversations, tsvector, record) from public;
+revoke all on function leadpipe.matched_fields(public.conversations, tsvector, record) from public, anon, authenticated;
 
 -- A search text as queries on words: `wanted` for all of it, and the parts that may match words, mail addresses and
 -- phone numbers. The text becomes lexemes only, so that no operator in it has a meaning. A word matches by its
@@ -565,7 +567,7 @@ begin
   phones := array_to_string(v_phones, '|');
 end
 $$;
-revoke all on function leadpipe.parse_query(text) from public;
+revoke all on function leadpipe.parse_query(text) from public, anon, authenticated;
 
 -- The digits of a phone number in E.164: without 00, and with the country code in place of a trunk 0.
 create or replace function leadpipe.phone_digits(p text) returns text
@@ -580,7 +582,7 @@ begin
     else v_digits end;
 end
 $$;
-revoke all on function leadpipe.phone_digits(text) from public;
+revoke all on function leadpipe.phone_digits(text) from public, anon, authenticated;
 
 -- The position of a cursor in a list of `p_segments` segments: its segment, and in `search` the row that the page follows. LP400
 -- where the cursor is not of this list and order.
@@ -606,7 +608,7 @@ exception when others then
   raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
 end
 $$;
-revoke all on function leadpipe.read_cursor(text, text, text, integer, leadpipe.conversation_search) from public;
+revoke all on function leadpipe.read_cursor(text, text, text, integer, leadpipe.conversation_search) from public, anon, authenticated;
 
 -- The filters and the clock of a search, from its request. LP400 where dateTo is not after dateFrom.
 create or replace function leadpipe.read_search(p jsonb) returns leadpipe.conversation_search
@@ -640,7 +642,7 @@ begin
   return f;
 end
 $$;
-revoke all on function leadpipe.read_search(jsonb) from public;
+revoke all on function leadpipe.read_search(jsonb) from public, anon, authenticated;
 
 -- The conditions of a search on a row `t` of conversations, as SQL; $1 is the search itself. The result consists of
 -- constant texts only.
@@ -679,7 +681,7 @@ begin
        end, ' or ') || ')' from unnest(f.sla_states) as state));
 end
 $$;
-revoke all on function leadpipe.search_conditions(leadpipe.conversation_search) from public;
+revoke all on function leadpipe.search_conditions(leadpipe.conversation_search) from public, anon, authenticated;
 
 -- GET /api/admin/search: the list with a query, newest first, and the fields that matched.
 create or replace function public.search_conversations(p jsonb) returns jsonb
@@ -752,7 +754,7 @@ begin
   end case;
 end
 $$;
-revoke all on function leadpipe.search_order(text) from public;
+revoke all on function leadpipe.search_order(text) from public, anon, authenticated;
 
 -- What the index of words knows of a search: its words and exact terms, all of them together; null where it has none. Of the
 -- state of the first response the index has what does not change with time.
@@ -769,7 +771,7 @@ begin
     leadpipe.any_exact_term('t=', f.tags, '&')), '');
 end
 $$;
-revoke all on function leadpipe.search_terms(leadpipe.conversation_search) from public;
+revoke all on function leadpipe.search_terms(leadpipe.conversation_search) from public, anon, authenticated;
 
 -- The words of a text.
 create or replace function leadpipe.text_words(p text) returns tsvector
@@ -778,21 +780,21 @@ begin
   return to_tsvector('pg_catalog.simple', coalesce(left(leadpipe.fold_text(p), 200000), ''));
 end
 $$;
-revoke all on function leadpipe.text_words(text) from public;
+revoke all on function leadpipe.text_words(text) from public, anon, authenticated;
 
 -- A term that is compared as a whole, such as a status, an area or a tag. No word contains `=`.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.exact_term(p_kind text, p_value text) returns text
 language sql immutable parallel safe as
   $$ select p_kind || case when length(p_value) > 100 then md5(p_value) else p_value end $$;
-revoke all on function leadpipe.exact_term(text, text) from public;
+revoke all on function leadpipe.exact_term(text, text) from public, anon, authenticated;
 
 -- A text quoted for tsvector and tsquery.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.quote_lexeme(p text) returns text
 language sql immutable parallel safe as
   $$ select '''' || replace(replace(p, '\', '\\'), '''', '''''') || '''' $$;
-revoke all on function leadpipe.quote_lexeme(text) from public;
+revoke all on function leadpipe.quote_lexeme(text) from public, anon, authenticated;
 
 -- The mail addresses in a text, as exact terms with a weight.
 create or replace function leadpipe.mail_terms(p text, p_weight text) returns tsvector
@@ -807,7 +809,7 @@ begin
           limit 200) first), '')::tsvector;
 end
 $$;
-revoke all on function leadpipe.mail_terms(text, text) from public;
+revoke all on function leadpipe.mail_terms(text, text) from public, anon, authenticated;
 
 -- A query for any of some values; null where there are none.
 create or replace function leadpipe.any_exact_term(p_kind text, p_values text[], p_operator text default '|') returns text
@@ -816,7 +818,7 @@ begin
   return (select '(' || string_agg(leadpipe.quote_lexeme(leadpipe.exact_term(p_kind, value)), p_operator) || ')' from unnest(p_values) as value);
 end
 $$;
-revoke all on function leadpipe.any_exact_term(text, text[], text) from public;
+revoke all on function leadpipe.any_exact_term(text, text[], text) from public, anon, authenticated;
 
 -- The words of a text as a query for all of them, or for any; null where it has none. A single letter and a short
 -- number match whole words only, because too many words begin with them.
@@ -843,7 +845,7 @@ begin
   return array_to_string(v_terms, p_operator);
 end
 $$;
-revoke all on function leadpipe.word_query(text, text) from public;
+revoke all on function leadpipe.word_query(text, text) from public, anon, authenticated;
 
 -- Conversations that were there before become findable by housekeeping, and by the next search.
 insert into public.conversation_changes

@@ -10,7 +10,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       'data', jsonb_build_object('conversation',
         (select leadpipe.conversation_document(c, p) from public.conversations c where c.id = p_conversation))) end
 $$;
-revoke all on function leadpipe.live_event_document(text, uuid, jsonb, jsonb) from public;
+revoke all on function leadpipe.live_event_document(text, uuid, jsonb, jsonb) from public, anon, authenticated;
 
 -- The events since the cursor `after`, at most about 500 events or 256 KiB. Without `after` it returns no events, only
 -- the cursor to begin with. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete",
@@ -118,7 +118,7 @@ exception when data_exception then
   return null;
 end
 $$;
-revoke all on function leadpipe.parse_snapshot(text) from public;
+revoke all on function leadpipe.parse_snapshot(text) from public, anon, authenticated;
 
 -- For panels that subscribe to changes by Supabase Realtime; row-level security holds there too.
 do $$

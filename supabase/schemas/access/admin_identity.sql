@@ -33,4 +33,4 @@ begin
   return v_identity;
 end
 $$;
-revoke all on function leadpipe.admin_identity(jsonb) from public;
+revoke all on function leadpipe.admin_identity(jsonb) from public, anon, authenticated;

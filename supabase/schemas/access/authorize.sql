@@ -16,4 +16,4 @@ begin
   return p - 'auth' || jsonb_build_object('by', v_identity ->> 'name');
 end
 $$;
-revoke all on function leadpipe.authorize(jsonb, text) from public;
+revoke all on function leadpipe.authorize(jsonb, text) from public, anon, authenticated;

@@ -4,7 +4,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('name', k.name, 'rights', k.rights, 'createdAt', leadpipe.iso8601(k.created_at),
     'lastUsedAt', leadpipe.iso8601(k.last_used_at), 'revokedAt', leadpipe.iso8601(k.revoked_at))
 $$;
-revoke all on function leadpipe.admin_key_document(public.admin_keys) from public;
+revoke all on function leadpipe.admin_key_document(public.admin_keys) from public, anon, authenticated;
 
 -- Stores a key by its SHA-256. LP409 where the name is taken or reserved.
 create or replace function public.create_admin_key(p jsonb) returns jsonb

@@ -11,4 +11,4 @@ begin
   return a;
 end
 $$;
-revoke all on function leadpipe.lock_agent(uuid) from public;
+revoke all on function leadpipe.lock_agent(uuid) from public, anon, authenticated;

@@ -35,4 +35,4 @@ begin
   return v_added;
 end
 $$;
-revoke all on function leadpipe.add_messages(uuid, jsonb, timestamptz) from public;
+revoke all on function leadpipe.add_messages(uuid, jsonb, timestamptz) from public, anon, authenticated;

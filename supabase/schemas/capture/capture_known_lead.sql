@@ -113,4 +113,4 @@ begin
     'eventId', v_event, 'messagesAdded', v_added);
 end
 $$;
-revoke all on function leadpipe.capture_known_lead(jsonb) from public;
+revoke all on function leadpipe.capture_known_lead(jsonb) from public, anon, authenticated;

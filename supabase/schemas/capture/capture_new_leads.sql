@@ -101,4 +101,4 @@ begin
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid));
 end
 $$;
-revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public;
+revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public, anon, authenticated;

@@ -22,4 +22,4 @@ language sql stable as $$
     metadata jsonb, "deviceInfo" jsonb, "startTime" timestamptz, "endTime" timestamptz, "durationMinutes" integer,
     "slaDeadline" timestamptz)
 $$;
-revoke all on function leadpipe.lead_fields(jsonb) from public;
+revoke all on function leadpipe.lead_fields(jsonb) from public, anon, authenticated;

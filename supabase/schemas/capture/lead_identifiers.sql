@@ -7,4 +7,4 @@ language sql stable as $$
                (p #>> '{lead,customerPhone}'), (lower(p #>> '{lead,customerEmail}'))) as said (value)
   where value is not null
 $$;
-revoke all on function leadpipe.lead_identifiers(jsonb) from public;
+revoke all on function leadpipe.lead_identifiers(jsonb) from public, anon, authenticated;

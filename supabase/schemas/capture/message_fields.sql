@@ -19,4 +19,4 @@ language sql stable as $$
   ) sent
   order by client_id, sent."position"
 $$;
-revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public;
+revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public, anon, authenticated;

@@ -29,4 +29,4 @@ begin
   return v_customer;
 end
 $$;
-revoke all on function leadpipe.remember_customer(text, text, uuid) from public;
+revoke all on function leadpipe.remember_customer(text, text, uuid) from public, anon, authenticated;

@@ -5,7 +5,7 @@ begin
   return translate(encode(convert_to(p::text, 'UTF8'), 'base64'), E'+/=\n', '-_');
 end
 $$;
-revoke all on function leadpipe.encode_cursor(jsonb) from public;
+revoke all on function leadpipe.encode_cursor(jsonb) from public, anon, authenticated;
 
 -- What encode_cursor was given. LP400 where the cursor is of another list or order, or has another number of parts.
 create or replace function leadpipe.decode_cursor(p text, p_order text, p_parts integer) returns jsonb
@@ -24,14 +24,14 @@ exception when others then
   raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
 end
 $$;
-revoke all on function leadpipe.decode_cursor(text, text, integer) from public;
+revoke all on function leadpipe.decode_cursor(text, text, integer) from public, anon, authenticated;
 
 -- The cursor of a row in a list that is ordered by time and id; null for no row.
 create or replace function leadpipe.row_cursor(p_list text, p_at timestamptz, p_id uuid) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select leadpipe.encode_cursor(jsonb_build_array(p_list, p_at, p_id)) where p_id is not null
 $$;
-revoke all on function leadpipe.row_cursor(text, timestamptz, uuid) from public;
+revoke all on function leadpipe.row_cursor(text, timestamptz, uuid) from public, anon, authenticated;
 
 -- The position {at, id} that a cursor names; null for no cursor.
 create or replace function leadpipe.cursor_position(p_list text, p_cursor text) returns jsonb
@@ -48,4 +48,4 @@ exception when data_exception then
   raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
 end
 $$;
-revoke all on function leadpipe.cursor_position(text, text) from public;
+revoke all on function leadpipe.cursor_position(text, text) from public, anon, authenticated;

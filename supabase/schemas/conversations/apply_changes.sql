@@ -93,4 +93,4 @@ begin
   return true;
 end
 $$;
-revoke all on function leadpipe.apply_changes(public.conversations, jsonb, text) from public;
+revoke all on function leadpipe.apply_changes(public.conversations, jsonb, text) from public, anon, authenticated;

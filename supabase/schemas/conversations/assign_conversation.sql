@@ -17,7 +17,7 @@ begin
   return true;
 end
 $$;
-revoke all on function leadpipe.assign_to_agent(public.conversations, public.agents, text, boolean, text, text) from public;
+revoke all on function leadpipe.assign_to_agent(public.conversations, public.agents, text, boolean, text, text) from public, anon, authenticated;
 
 -- Assigns a conversation to an agent.
 create or replace function public.assign_conversation(p jsonb) returns jsonb

@@ -23,4 +23,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     select m.message_text, m."timestamp" from public.chat_messages m where m.conversation_id = c.id
     order by m."timestamp" desc, m.created_at desc limit 1) last on true
 $$;
-revoke all on function leadpipe.conversation_document(public.conversations, jsonb) from public;
+revoke all on function leadpipe.conversation_document(public.conversations, jsonb) from public, anon, authenticated;

@@ -4,4 +4,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('version', leadpipe.conversation_version(c), 'conversation', leadpipe.conversation_document(c, p))
   from public.conversations c where c.id = p_id
 $$;
-revoke all on function leadpipe.conversation_reply(uuid, jsonb) from public;
+revoke all on function leadpipe.conversation_reply(uuid, jsonb) from public, anon, authenticated;

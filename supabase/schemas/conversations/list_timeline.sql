@@ -6,7 +6,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'actorType', t -> 'actor_type', 'actorName', t -> 'actor_name', 'at', leadpipe.iso8601((t ->> 'created_at')::timestamptz),
     'metadata', t -> 'metadata')
 $$;
-revoke all on function leadpipe.timeline_document(jsonb) from public;
+revoke all on function leadpipe.timeline_document(jsonb) from public, anon, authenticated;
 
 -- A conversation's timeline, newest first.
 create or replace function public.list_timeline(p jsonb) returns jsonb

@@ -14,4 +14,4 @@ begin
   return c;
 end
 $$;
-revoke all on function leadpipe.lock_conversation(jsonb) from public;
+revoke all on function leadpipe.lock_conversation(jsonb) from public, anon, authenticated;

@@ -11,4 +11,4 @@ begin
   end if;
 end
 $$;
-revoke all on function leadpipe.record_activity(uuid, text, text, text, text, text, jsonb) from public;
+revoke all on function leadpipe.record_activity(uuid, text, text, text, text, text, jsonb) from public, anon, authenticated;

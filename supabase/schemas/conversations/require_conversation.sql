@@ -11,4 +11,4 @@ begin
   return c;
 end
 $$;
-revoke all on function leadpipe.require_conversation(jsonb) from public;
+revoke all on function leadpipe.require_conversation(jsonb) from public, anon, authenticated;

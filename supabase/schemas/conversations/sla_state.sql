@@ -12,4 +12,4 @@ language sql stable as $$
     when c.sla_response_deadline <= (p #>> array['warnBefore', c.lead_quality])::timestamptz then 'warning'
     else 'ok' end
 $$;
-revoke all on function leadpipe.sla_state(public.conversations, jsonb) from public;
+revoke all on function leadpipe.sla_state(public.conversations, jsonb) from public, anon, authenticated;

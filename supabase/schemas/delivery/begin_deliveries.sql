@@ -35,7 +35,8 @@ begin
       update public.notification_channels n set send_budget = jsonb_build_object('nextAt', v_next) where n.channel = v_pace.channel;
       v_pace.ids := v_pace.ids[2:];
     end if;
-    update public.notification_logs d set lease_until = null, leased_by = null, updated_at = v_now, next_attempt_at = v_next + (turn.number - 1) * v_pace.gap
+    update public.notification_logs d set
+      lease_until = null, leased_by = null, updated_at = v_now, next_attempt_at = v_next + (turn.number - 1) * v_pace.gap
     from unnest(v_pace.ids) with ordinality as turn (id, number) where d.id = turn.id;
     v_early := v_early || v_pace.ids;
   end loop;
@@ -65,7 +66,8 @@ begin
     'begun', coalesce((select jsonb_agg(jsonb_build_object('id', id, 'attempt', attempt) order by id) from begun), '[]'),
     'paused', coalesce((select jsonb_agg(distinct id) from shut), '[]'),
     'early', to_jsonb(v_early),
-    'lost', coalesce((select jsonb_agg(distinct id) from asked where id not in (select id from begun union all select id from shut union all select unnest(v_early))), '[]'))
+    'lost', coalesce((select jsonb_agg(distinct id) from asked where id not in (
+      select id from begun union all select id from shut union all select unnest(v_early))), '[]'))
   into v_reply;
   return v_reply;
 end

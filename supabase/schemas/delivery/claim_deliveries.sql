@@ -76,7 +76,8 @@ begin
       'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
       'conversationId', d.conversation_id, 'payload', e.payload)
       || case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
-      || case when (d.outcome_class is not null or d.replay_of is not null) and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
+      || case when (d.outcome_class is not null or d.replay_of is not null)
+             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
            then '{"possibleRepeat": true}'::jsonb else '{}' end
       order by d.due_at, d.id)
   into v_deliveries

@@ -66,4 +66,4 @@ begin
       where d.id = any (v_found[:v_page.size])));
 end
 $$;
-revoke all on function leadpipe.deliveries_page(jsonb) from public;
+revoke all on function leadpipe.deliveries_page(jsonb) from public, anon, authenticated;

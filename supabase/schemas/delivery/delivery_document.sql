@@ -19,4 +19,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'leasedBy', d -> 'leased_by', 'leaseUntil', leadpipe.iso8601((d ->> 'lease_until')::timestamptz),
     'retriedAt', leadpipe.iso8601((d ->> 'retried_at')::timestamptz), 'replayOf', d -> 'replay_of')
 $$;
-revoke all on function leadpipe.delivery_document(jsonb) from public;
+revoke all on function leadpipe.delivery_document(jsonb) from public, anon, authenticated;

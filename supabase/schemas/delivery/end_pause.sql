@@ -17,4 +17,4 @@ begin
   return v_count;
 end
 $$;
-revoke all on function leadpipe.end_pause(public.notification_channel) from public;
+revoke all on function leadpipe.end_pause(public.notification_channel) from public, anon, authenticated;

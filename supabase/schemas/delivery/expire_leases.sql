@@ -40,8 +40,9 @@ begin
       from lapsed where next_attempt_at is null
     ), told as (
       insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
-      select conversation_id, 'notification_sent', case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel, error_message,
-        jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown')
+      select conversation_id, 'notification_sent',
+        case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel,
+        error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown')
       from lapsed where next_attempt_at is null and conversation_id is not null
     )
     select array_agg(distinct lead_event_id) into v_events from lapsed;
@@ -52,4 +53,4 @@ begin
   return case when v_earliest > p_now then v_earliest end;
 end
 $$;
-revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public;
+revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public, anon, authenticated;

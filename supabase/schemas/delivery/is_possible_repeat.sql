@@ -7,4 +7,4 @@ returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
                where d.lead_event_id = p_event and d.channel = p_channel and d.recipient = p_recipient and d.id <> p_id
                  and (d.status in ('sent', 'delivered') or d.outcome_class = 'unknown'))
 $$;
-revoke all on function leadpipe.is_possible_repeat(uuid, uuid, public.notification_channel, text) from public;
+revoke all on function leadpipe.is_possible_repeat(uuid, uuid, public.notification_channel, text) from public, anon, authenticated;

@@ -21,4 +21,4 @@ begin
     where coalesce(e."limit", 10) > 0);
 end
 $$;
-revoke all on function leadpipe.next_due_at(jsonb, public.notification_channel[], timestamptz) from public;
+revoke all on function leadpipe.next_due_at(jsonb, public.notification_channel[], timestamptz) from public, anon, authenticated;

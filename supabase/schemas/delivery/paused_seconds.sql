@@ -5,4 +5,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       + coalesce(greatest(extract(epoch from least(p_at, n.paused_until) - n.paused_since), 0), 0)
     from public.notification_channels n where n.channel = p_channel), 0)::double precision
 $$;
-revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public;
+revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public, anon, authenticated;

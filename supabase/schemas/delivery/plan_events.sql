@@ -30,4 +30,4 @@ begin
   select count(*) filter (where not processed), count(*) filter (where processed) into planned, unrouted from planned_events;
 end
 $$;
-revoke all on function leadpipe.plan_events(jsonb, integer, timestamptz) from public;
+revoke all on function leadpipe.plan_events(jsonb, integer, timestamptz) from public, anon, authenticated;

@@ -58,4 +58,4 @@ begin
   end if;
 end
 $$;
-revoke all on function leadpipe.reroute_deliveries(jsonb) from public;
+revoke all on function leadpipe.reroute_deliveries(jsonb) from public, anon, authenticated;

@@ -31,4 +31,4 @@ begin
   select s.id, s.settled, s.closed, coalesce(s.sent, '{}'), coalesce(s.failed, '{}') from standing s;
 end
 $$;
-revoke all on function leadpipe.settle_events(uuid[]) from public;
+revoke all on function leadpipe.settle_events(uuid[]) from public, anon, authenticated;

@@ -17,4 +17,4 @@ begin
   where n.settings_fingerprint is distinct from excluded.settings_fingerprint;
 end
 $$;
-revoke all on function leadpipe.update_fingerprints(jsonb) from public;
+revoke all on function leadpipe.update_fingerprints(jsonb) from public, anon, authenticated;

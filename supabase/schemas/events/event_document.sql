@@ -10,4 +10,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
         order by d.created_at, d.id), '[]')
       from public.notification_logs d where d.lead_event_id = (e ->> 'id')::uuid))
 $$;
-revoke all on function leadpipe.event_document(jsonb) from public;
+revoke all on function leadpipe.event_document(jsonb) from public, anon, authenticated;

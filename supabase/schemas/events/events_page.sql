@@ -51,4 +51,4 @@ begin
       from public.lead_events e where e.id = any (v_found[:v_page.size])));
 end
 $$;
-revoke all on function leadpipe.events_page(jsonb) from public;
+revoke all on function leadpipe.events_page(jsonb) from public, anon, authenticated;

@@ -4,7 +4,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select format('Follow-up by %s', case p_type when 'call' then 'telephone' when 'email' then 'e-mail' when 'sms' then 'SMS' else 'WhatsApp' end)
     || coalesce(' on ' || to_char(p_date at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), '')
 $$;
-revoke all on function leadpipe.follow_up_title(text, timestamptz) from public;
+revoke all on function leadpipe.follow_up_title(text, timestamptz) from public, anon, authenticated;
 
 -- A follow-up as the admin interface shows it. It takes the row as jsonb, see delivery_document. An open one whose time
 -- has passed is shown as overdue, whether or not its row says so.
@@ -21,4 +21,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'notes', f -> 'notes', 'completedAt', leadpipe.iso8601((f ->> 'completed_at')::timestamptz),
     'createdAt', leadpipe.iso8601((f ->> 'created_at')::timestamptz), 'updatedAt', leadpipe.iso8601((f ->> 'updated_at')::timestamptz))
 $$;
-revoke all on function leadpipe.follow_up_document(jsonb) from public;
+revoke all on function leadpipe.follow_up_document(jsonb) from public, anon, authenticated;

@@ -33,10 +33,12 @@ begin
   where t.id = f.id returning * into n;
   perform leadpipe.update_next_follow_up(v_conversation);
   if n.status = 'completed' then
-    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_completed', leadpipe.follow_up_title(n.reminder_type, null) || ' completed', n.notes,
+    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_completed',
+      leadpipe.follow_up_title(n.reminder_type, null) || ' completed', n.notes,
       'lead.follow_up_completed', jsonb_build_object('followUpId', n.id));
   elsif n.status = 'cancelled' then
-    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'note_added', leadpipe.follow_up_title(n.reminder_type, null) || ' cancelled', n.notes,
+    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'note_added',
+      leadpipe.follow_up_title(n.reminder_type, null) || ' cancelled', n.notes,
       'lead.updated', jsonb_build_object('followUpId', n.id));
   elsif n.follow_up_date <> f.follow_up_date then
     perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_scheduled', 'Moved: ' || leadpipe.follow_up_title(n.reminder_type, n.follow_up_date),
@@ -44,7 +46,8 @@ begin
         'before', leadpipe.iso8601(f.follow_up_date)));
   elsif (n.status, n.reminder_type, n.reminder_text, n.priority, n.assigned_agent_id, n.notes)
     is distinct from (f.status, f.reminder_type, f.reminder_text, f.priority, f.assigned_agent_id, f.notes) then
-    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'note_added', leadpipe.follow_up_title(n.reminder_type, n.follow_up_date) || ' changed', n.notes,
+    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'note_added',
+      leadpipe.follow_up_title(n.reminder_type, n.follow_up_date) || ' changed', n.notes,
       'lead.updated', jsonb_build_object('followUpId', n.id, 'status', n.status, 'priority', n.priority, 'assignedAgentId', n.assigned_agent_id));
   end if;
   return leadpipe.follow_up_document(to_jsonb(n));

@@ -6,4 +6,4 @@ language sql set search_path = pg_catalog, pg_temp as $$
         where f.conversation_id = p_conversation and f.status in ('scheduled', 'in_progress', 'overdue')) next
   where c.id = p_conversation and c.follow_up_date is distinct from next.date
 $$;
-revoke all on function leadpipe.update_next_follow_up(uuid) from public;
+revoke all on function leadpipe.update_next_follow_up(uuid) from public, anon, authenticated;

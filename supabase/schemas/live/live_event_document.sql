@@ -10,4 +10,4 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       'data', jsonb_build_object('conversation',
         (select leadpipe.conversation_document(c, p) from public.conversations c where c.id = p_conversation))) end
 $$;
-revoke all on function leadpipe.live_event_document(text, uuid, jsonb, jsonb) from public;
+revoke all on function leadpipe.live_event_document(text, uuid, jsonb, jsonb) from public, anon, authenticated;

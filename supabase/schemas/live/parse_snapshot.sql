@@ -8,4 +8,4 @@ exception when data_exception then
   return null;
 end
 $$;
-revoke all on function leadpipe.parse_snapshot(text) from public;
+revoke all on function leadpipe.parse_snapshot(text) from public, anon, authenticated;

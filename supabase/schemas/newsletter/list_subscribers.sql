@@ -4,7 +4,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', s.id, 'email', s.email, 'status', s.status, 'source', s.source,
     'subscribedAt', leadpipe.iso8601(s.subscribed_at), 'unsubscribedAt', leadpipe.iso8601(s.unsubscribed_at))
 $$;
-revoke all on function leadpipe.subscriber_document(public.newsletter_subscribers) from public;
+revoke all on function leadpipe.subscriber_document(public.newsletter_subscribers) from public, anon, authenticated;
 
 -- Subscribers, newest first, by `status` and `query`, a part of the address.
 create or replace function public.list_subscribers(p jsonb) returns jsonb

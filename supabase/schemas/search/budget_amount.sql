@@ -55,4 +55,4 @@ begin
   return v_most;
 end
 $$;
-revoke all on function leadpipe.budget_amount(text) from public;
+revoke all on function leadpipe.budget_amount(text) from public, anon, authenticated;

@@ -30,4 +30,4 @@ exception when program_limit_exceeded then
   return array_to_tsvector(array_remove(v_whole, null));
 end
 $$;
-revoke all on function leadpipe.conversation_terms(public.conversations, text) from public;
+revoke all on function leadpipe.conversation_terms(public.conversations, text) from public, anon, authenticated;

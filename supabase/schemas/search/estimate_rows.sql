@@ -8,4 +8,4 @@ begin
   return (v_plan #>> '{0,Plan,Plan Rows}')::double precision;
 end
 $$;
-revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public;
+revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public, anon, authenticated;

@@ -136,8 +136,9 @@ begin
         case
           when v_way in ('latest', 'set') then
             'with raw as materialized (select t.conversation_id as id, t.created_at, t.lead_score, t.amount from public.conversation_words t
-               where ' || v_known || case v_way when 'latest' then case v_sort when 'recent' then ' and t.created_at >= $6' else ' and t.created_at <= $6' end
-               else '' end || ' limit $4), found as ('
+               where ' || v_known
+               || case when v_way = 'set' then '' when v_sort = 'recent' then ' and t.created_at >= $6' else ' and t.created_at <= $6' end
+               || ' limit $4), found as ('
                || case when v_answers_alone then 'select * from raw' else
                  'select t.*, raw.amount from raw join public.conversations t on t.id = raw.id where ' || v_conditions end
                || ') select (select count(*) from raw), (select count(*) from found)'
@@ -197,4 +198,4 @@ begin
     'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
 end
 $$;
-revoke all on function leadpipe.find_conversations(jsonb) from public;
+revoke all on function leadpipe.find_conversations(jsonb) from public, anon, authenticated;

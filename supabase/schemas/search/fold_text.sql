@@ -19,4 +19,4 @@ begin
   return translate(lower(v_text), E'!"#$%&''()*+,-./:;<=>?@[\\]^_`{|}~', '                                ');
 end
 $$;
-revoke all on function leadpipe.fold_text(text) from public;
+revoke all on function leadpipe.fold_text(text) from public, anon, authenticated;

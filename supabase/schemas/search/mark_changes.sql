@@ -7,7 +7,7 @@ begin
   return null;
 end
 $$;
-revoke all on function leadpipe.mark_new_conversations() from public;
+revoke all on function leadpipe.mark_new_conversations() from public, anon, authenticated;
 
 create or replace function leadpipe.mark_changed_messages() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -16,7 +16,7 @@ begin
   return null;
 end
 $$;
-revoke all on function leadpipe.mark_changed_messages() from public;
+revoke all on function leadpipe.mark_changed_messages() from public, anon, authenticated;
 
 create or replace function leadpipe.mark_changed_message() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -25,7 +25,7 @@ begin
   return null;
 end
 $$;
-revoke all on function leadpipe.mark_changed_message() from public;
+revoke all on function leadpipe.mark_changed_message() from public, anon, authenticated;
 
 create or replace function leadpipe.mark_changed_conversation() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -34,7 +34,7 @@ begin
   return null;
 end
 $$;
-revoke all on function leadpipe.mark_changed_conversation() from public;
+revoke all on function leadpipe.mark_changed_conversation() from public, anon, authenticated;
 
 create or replace trigger conversations_new_words after insert on public.conversations
   referencing new table as changed for each statement execute function leadpipe.mark_new_conversations();

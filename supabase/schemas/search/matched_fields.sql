@@ -13,4 +13,4 @@ begin
     case when ts_filter(p_words, '{d}') @@ p_asked.words or ts_filter(p_words, '{d}') @@ p_asked.mails then 'message' end], null));
 end
 $$;
-revoke all on function leadpipe.matched_fields(public.conversations, tsvector, record) from public;
+revoke all on function leadpipe.matched_fields(public.conversations, tsvector, record) from public, anon, authenticated;

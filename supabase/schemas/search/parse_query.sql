@@ -41,4 +41,4 @@ begin
   phones := array_to_string(v_phones, '|');
 end
 $$;
-revoke all on function leadpipe.parse_query(text) from public;
+revoke all on function leadpipe.parse_query(text) from public, anon, authenticated;

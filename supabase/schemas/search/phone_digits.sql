@@ -11,4 +11,4 @@ begin
     else v_digits end;
 end
 $$;
-revoke all on function leadpipe.phone_digits(text) from public;
+revoke all on function leadpipe.phone_digits(text) from public, anon, authenticated;

@@ -22,4 +22,4 @@ exception when others then
   raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
 end
 $$;
-revoke all on function leadpipe.read_cursor(text, text, text, integer, leadpipe.conversation_search) from public;
+revoke all on function leadpipe.read_cursor(text, text, text, integer, leadpipe.conversation_search) from public, anon, authenticated;

@@ -30,4 +30,4 @@ begin
   return f;
 end
 $$;
-revoke all on function leadpipe.read_search(jsonb) from public;
+revoke all on function leadpipe.read_search(jsonb) from public, anon, authenticated;

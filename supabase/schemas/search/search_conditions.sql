@@ -35,4 +35,4 @@ begin
        end, ' or ') || ')' from unnest(f.sla_states) as state));
 end
 $$;
-revoke all on function leadpipe.search_conditions(leadpipe.conversation_search) from public;
+revoke all on function leadpipe.search_conditions(leadpipe.conversation_search) from public, anon, authenticated;

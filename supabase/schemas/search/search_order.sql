@@ -47,4 +47,4 @@ begin
   end case;
 end
 $$;
-revoke all on function leadpipe.search_order(text) from public;
+revoke all on function leadpipe.search_order(text) from public, anon, authenticated;

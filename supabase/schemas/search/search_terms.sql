@@ -13,4 +13,4 @@ begin
     leadpipe.any_exact_term('t=', f.tags, '&')), '');
 end
 $$;
-revoke all on function leadpipe.search_terms(leadpipe.conversation_search) from public;
+revoke all on function leadpipe.search_terms(leadpipe.conversation_search) from public, anon, authenticated;

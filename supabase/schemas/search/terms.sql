@@ -5,21 +5,21 @@ begin
   return to_tsvector('pg_catalog.simple', coalesce(left(leadpipe.fold_text(p), 200000), ''));
 end
 $$;
-revoke all on function leadpipe.text_words(text) from public;
+revoke all on function leadpipe.text_words(text) from public, anon, authenticated;
 
 -- A term that is compared as a whole, such as a status, an area or a tag. No word contains `=`.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.exact_term(p_kind text, p_value text) returns text
 language sql immutable parallel safe as
   $$ select p_kind || case when length(p_value) > 100 then md5(p_value) else p_value end $$;
-revoke all on function leadpipe.exact_term(text, text) from public;
+revoke all on function leadpipe.exact_term(text, text) from public, anon, authenticated;
 
 -- A text quoted for tsvector and tsquery.
 -- It has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.quote_lexeme(p text) returns text
 language sql immutable parallel safe as
   $$ select '''' || replace(replace(p, '\', '\\'), '''', '''''') || '''' $$;
-revoke all on function leadpipe.quote_lexeme(text) from public;
+revoke all on function leadpipe.quote_lexeme(text) from public, anon, authenticated;
 
 -- The mail addresses in a text, as exact terms with a weight.
 create or replace function leadpipe.mail_terms(p text, p_weight text) returns tsvector
@@ -34,7 +34,7 @@ begin
           limit 200) first), '')::tsvector;
 end
 $$;
-revoke all on function leadpipe.mail_terms(text, text) from public;
+revoke all on function leadpipe.mail_terms(text, text) from public, anon, authenticated;
 
 -- A query for any of some values; null where there are none.
 create or replace function leadpipe.any_exact_term(p_kind text, p_values text[], p_operator text default '|') returns text
@@ -43,4 +43,4 @@ begin
   return (select '(' || string_agg(leadpipe.quote_lexeme(leadpipe.exact_term(p_kind, value)), p_operator) || ')' from unnest(p_values) as value);
 end
 $$;
-revoke all on function leadpipe.any_exact_term(text, text[], text) from public;
+revoke all on function leadpipe.any_exact_term(text, text[], text) from public, anon, authenticated;

@@ -23,4 +23,4 @@ begin
   return array_to_string(v_terms, p_operator);
 end
 $$;
-revoke all on function leadpipe.word_query(text, text) from public;
+revoke all on function leadpipe.word_query(text, text) from public, anon, authenticated;
