@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak lint format bench reference clean packages test-packages soak-packages bench-packages
+.PHONY: help run build test soak lint format bench reference migration clean packages test-packages soak-packages bench-packages
 
 SWIFT ?= swift
 # libstdc++ is linked in where the toolchain has it as an archive: loading it would cost every start half a millisecond.
@@ -19,7 +19,7 @@ TEST_PACKAGES = pgbouncer libtap-parser-sourcehandler-pgtap-perl nginx-light ope
 TEST_VENV = .build/test-venv
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
 
 run: build ## install what is missing, build, and run all of it
 	@exec bin/leadpipe up
@@ -36,7 +36,7 @@ build: packages ## release executables into bin/
 	for name in $(HANDLERS); do install -m 755 "$$out/$$name" bin/handlers/; done; \
 	for old in $$(cat bin/.handlers 2>/dev/null); do case " $(HANDLERS) " in *" $$old "*) ;; *) rm -f "bin/handlers/$$old" ;; esac; done; \
 	echo $(HANDLERS) > bin/.handlers; \
-	rm -rf bin/supabase; cp -r supabase bin/supabase; rm -rf bin/supabase/tests
+	rm -rf bin/supabase; mkdir bin/supabase; cp -r supabase/shim.sql supabase/migrations supabase/rollback bin/supabase
 	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/handlers/'
 
 test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
@@ -54,6 +54,9 @@ format: ## put the code into its form
 
 bench: bench-packages build ## measure against peers, in one run; writes benchmarks/
 	@SWIFT='$(SWIFT)' RELEASE_FLAGS='$(RELEASE)' benchmarks/run
+
+migration: ## write the next migration from what changed in supabase/schemas: make migration NAME=what_changes
+	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 supabase/tools/migration.py '$(NAME)'
 
 clean: ## remove what was built; data in .leadpipe/ stays
 	@rm -rf .build bin

@@ -64,7 +64,7 @@ create temp table word_indexes as
   from pg_index where indrelid = 'conversation_words'::regclass and not indisprimary;
 select 'drop index ' || name from word_indexes \gexec
 insert into conversation_words (conversation_id, created_at, lead_score, amount, words)
-  select c.id, c.created_at, c.lead_score, budget_amount(c.budget), words_of(c, said.text)
+  select c.id, c.created_at, c.lead_score, leadpipe.budget_amount(c.budget), leadpipe.conversation_terms(c, said.text)
   from conversations c left join lateral (
     select string_agg(message_text, ' ' order by timestamp) from chat_messages where conversation_id = c.id) as said (text) on true;
 select definition from word_indexes \gexec

@@ -3,12 +3,6 @@ import Wire
 
 /// The functions of the database that handlers call: one call, one transaction, jsonb in and out.
 package enum Function: String, Sendable, CaseIterable {
-  case adminListChannels = "admin_list_channels"
-  case adminListDeliveries = "admin_list_deliveries"
-  case adminListEvents = "admin_list_events"
-  case adminReplayEvent = "admin_replay_event"
-  case adminResumeChannel = "admin_resume_channel"
-  case adminRetryDelivery = "admin_retry_delivery"
   case analyticsReport = "analytics_report"
   case assignConversation = "assign_conversation"
   case beginDeliveries = "begin_deliveries"
@@ -32,6 +26,7 @@ package enum Function: String, Sendable, CaseIterable {
   case listConversationEvents = "list_conversation_events"
   case listConversations = "list_conversations"
   case listDeliveries = "list_deliveries"
+  case listEvents = "list_events"
   case listFollowUps = "list_follow_ups"
   case listMessages = "list_messages"
   case listSLA = "list_sla"
@@ -42,10 +37,12 @@ package enum Function: String, Sendable, CaseIterable {
   case prune
   case recordOutcomes = "record_outcomes"
   case releaseDeliveries = "release_deliveries"
+  case replayEvent = "replay_event"
   case replayEvents = "replay_events"
   case respondToConversation = "respond_to_conversation"
   case resumeChannel = "resume_channel"
   case retryDeliveries = "retry_deliveries"
+  case retryDelivery = "retry_delivery"
   case revokeAdminKey = "revoke_admin_key"
   case searchConversations = "search_conversations"
   case showConversation = "show_conversation"
@@ -63,8 +60,12 @@ package enum Function: String, Sendable, CaseIterable {
 }
 
 extension Database {
-  /// Calls a function. A deadlock or a serialisation failure is tried again while time is left. The log names the
-  /// function and the SQLSTATE, never what was sent; the problem says to the client only what it may know.
+  /// After these SQLSTATEs a call is repeated: a serialisation failure, a deadlock, and LPTRY, with which our functions ask for
+  /// it. They do not raise 40001 themselves, because PostgREST repeats that without end.
+  private static let repeated = ["40001", "40P01", "LPTRY"]
+
+  /// Calls a function, and repeats the call where that helps while time is left. The log names the function and the
+  /// SQLSTATE, never what was sent; the problem says to the client only what it may know.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant, log: Log) throws(Problem) -> JSON {
     let parameter = argument.text
     let wasPooled = isPooled
@@ -80,7 +81,7 @@ extension Database {
           throw .refused(sqlState: "22032", message: error.reason)
         }
       } catch {
-        if case .refused(let state, _, _) = error, ["40001", "40P01"].contains(state), .now < deadline { continue }
+        if case .refused(let state, _, _) = error, Self.repeated.contains(state), .now < deadline { continue }
         throw Problem(error, in: function, log: log)
       }
     }
@@ -91,7 +92,7 @@ extension Problem {
   /// What functions refuse with words that are meant for the client, under SQLSTATEs of ours.
   private static let told: [String: Kind] = [
     "LP400": .badInput, "LP401": .unauthorized, "LP403": .forbidden, "LP404": .notFound, "LP409": .conflict,
-    "LP412": .preconditionFailed, "LP503": .unavailable,
+    "LP412": .preconditionFailed, "LP503": .unavailable, "LPTRY": .unavailable,
   ]
 
   /// The one place where a failure of the database becomes a problem.

@@ -18,22 +18,20 @@ struct ChannelList: ParsableCommand {
 
   func run() throws {
     let configured = Channel.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
-    let names = Set(configured.map(\.name)).sorted()
-    let reply = try OperatorDesk().ask(.listChannels, ["configured": .array(names.map(JSON.string))])
+    let reply = try OperatorDesk().ask(.listChannels, ["configured": .array(configured.map(\.document))])
     Listing(isJSON: options.json).show(
-      reply["channels"]?.array ?? [],
+      reply["data"]?.array ?? [],
       [
-        ("CHANNEL", Listing.member("channel")), ("STATE", Self.state), ("UNTIL", Listing.member("pausedUntil")),
+        ("CHANNEL", Listing.member("name")), ("STATE", Self.state), ("UNTIL", Listing.member("pausedUntil")),
         ("WAITING", Listing.member("waiting")), ("SENDING", Listing.member("sending")),
-        ("GIVEN UP", Listing.member("givenUp")),
-        ("REASON", { Self.state($0) == "open" ? "" : Listing.member("reason")($0) }),
+        ("GIVEN UP", Listing.member("givenUp")), ("REASON", Listing.member("reason")),
       ])
   }
 
   /// open; paused, with what for; probing where one delivery tries the channel out.
   @Sendable private static func state(_ row: JSON) -> String {
-    if row["pausedUntil"]?.string != nil { return "paused (\(row["class"]?.string ?? "by hand"))" }
-    return row["failStreak"]?.integer ?? 0 > 0 ? "probing" : "open"
+    let state = row["state"]?.string ?? ""
+    return state == "paused" ? "paused (\(row["class"]?.string ?? "by hand"))" : state
   }
 }
 
@@ -45,7 +43,8 @@ struct ChannelResume: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let reply = try OperatorDesk().ask(.resumeChannel, ["channel": .string(channel.name)])
+    let reply = try OperatorDesk().ask(
+      .resumeChannel, ["name": .string(channel.name), "configured": [["channel": .string(channel.name)]]])
     if options.json { return Console.say(reply.text + "\n") }
     guard reply["wasPaused"]?.bool == true else { return Console.say("\(channel.name) was not paused\n") }
     let count = reply["broughtForward"]?.integer ?? 0

@@ -32,14 +32,21 @@ struct DeliveryList: ParsableCommand {
   }
 
   func run() throws {
-    let reply = try OperatorDesk().ask(
-      .listDeliveries,
-      [
-        "status": JSON(status?.rawValue), "channel": JSON(channel?.name), "class": JSON(outcome?.name),
-        "since": JSON(since?.instant.iso8601), "limit": JSON(limit),
-      ])
-    Listing(isJSON: options.json).show(reply["deliveries"]?.array ?? [], Listing.deliveries)
-    if reply["isComplete"]?.bool == false, !options.json { Console.tell("there are more: --limit, --since\n") }
+    let desk = try OperatorDesk()
+    var deliveries: [JSON] = []
+    var cursor = JSON.null
+    repeat {
+      let page = try desk.ask(
+        .listDeliveries,
+        [
+          "status": JSON(status?.rawValue), "channel": JSON(channel?.name), "class": JSON(outcome?.name),
+          "since": JSON(since?.instant.iso8601), "limit": JSON(limit - deliveries.count), "cursor": cursor,
+        ])
+      deliveries += page["data"]?.array ?? []
+      cursor = page["nextCursor"] ?? .null
+    } while deliveries.count < limit && !cursor.isNull
+    Listing(isJSON: options.json).show(deliveries, Listing.deliveries)
+    if !cursor.isNull, !options.json { Console.tell("there are more: --limit, --since\n") }
   }
 }
 

@@ -388,7 +388,7 @@ def many(cluster):
         case when n % 11 = 0 then now() - interval '40 days' + n * interval '1 minute' end,
         case when n % 2 = 0 then now() - n * interval '1 minute' end, now() - n * interval '1 minute' + case n % 3 when 0 then interval '-1 hour' else interval '1 year' end
       from generate_series(1, 20000) n;
-      select index_conversations(30000, 60000);
+      select leadpipe.index_conversations(30000, 60000);
       analyze;
     """)
     stream = Stream("conversation-list", cluster.url(database.name, "leadpipe_admin"))
@@ -402,8 +402,8 @@ NONE_LAST = "{0} is null, case when {0} is null then -1 else 1 end * {1} * coale
 
 @pytest.mark.parametrize("sort, order", [
     ("recent", "created_at desc"), ("oldest", "created_at"), ("hot", "lead_score desc, created_at desc"),
-    ("warm", "lead_score >= 80, lead_score desc, created_at desc"), ("lowest-budget", NONE_LAST.format("budget_amount(budget)", 1)),
-    ("highest-budget", NONE_LAST.format("budget_amount(budget)", -1)), ("follow-up", NONE_LAST.format("extract(epoch from follow_up_date)", 1))])
+    ("warm", "lead_score >= 80, lead_score desc, created_at desc"), ("lowest-budget", NONE_LAST.format("leadpipe.budget_amount(budget)", 1)),
+    ("highest-budget", NONE_LAST.format("leadpipe.budget_amount(budget)", -1)), ("follow-up", NONE_LAST.format("extract(epoch from follow_up_date)", 1))])
 @pytest.mark.parametrize("question, condition", [
     ({"query": "gol"}, "customer_name like 'Gol%'"), ({"query": "gord"}, "customer_name like 'Gord%'"), ({"query": "zed"}, "customer_name like '% Zed'"),
     ({"query": "gol", "status": ["lost"]}, "customer_name like 'Gol%' and status = 'lost'"),
@@ -418,7 +418,7 @@ def test_whatever_way_a_search_takes_it_finds_all_of_it(many, question, conditio
     condition = condition.replace("n_breached", "(first_response_at > sla_response_deadline or first_response_at is null and status = 'new' and sla_response_deadline < now())")
     if "dateFrom" in question:
         # A moment between two of them, however long this takes.
-        since = database.text("select iso8601(created_at + interval '30 seconds') from conversations order by created_at desc limit 1 offset 5760")
+        since = database.text("select leadpipe.iso8601(created_at + interval '30 seconds') from conversations order by created_at desc limit 1 offset 5760")
         question, condition = {**question, "dateFrom": since}, f"customer_name like 'Gol%' and created_at >= '{since}'"
     expected = database.text(f"select id from conversations where {condition} order by {order}").split()
     found, cursor = [], None
@@ -492,7 +492,7 @@ def test_the_database_reads_a_budget_as_the_score_does(base):
     assert len(table) >= 40
     table += [(text, None) for text in ("", "flexible", "AED", "..,", "3br", "1500sqft", "9" * 400)]
     for text, amount in table:
-        got = base.text(f"select budget_amount({quoted(text)})")
+        got = base.text(f"select leadpipe.budget_amount({quoted(text)})")
         assert (float(got) if got else None) == amount, text
 
 

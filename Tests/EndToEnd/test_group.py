@@ -82,7 +82,7 @@ def test_what_cannot_be_stored_together_is_stored_one_by_one(database):
     assert sum("Conversation insert error" in line for line in log) == 0
 
 
-@pytest.mark.parametrize("state", ["40P01", "40001"])
+@pytest.mark.parametrize("state", ["40P01", "40001", "LPTRY"])
 def test_a_deadlock_is_tried_again(database, state):
     database.run("create sequence public.tries; grant usage on public.tries to public")
     broken(database, f"if nextval('public.tries') < 3 then raise exception 'lost' using errcode = '{state}'; end if;")

@@ -55,7 +55,7 @@ def test_a_wrong_webhook_is_found_explained_and_resumed(database, providers):
         until(lambda: database.count("notification_logs") == 3, 15, "the deliveries")
         assert len(providers.of("slack")) == 1, "what was claimed before the pause was sent all the same"
         row, = documents(command(database, "channel", "list", "--json"))
-        assert (row["channel"], row["class"], row["failStreak"], row["waiting"]) == ("slack", "config", 1, 3)
+        assert (row["name"], row["class"], row["state"], row["waiting"]) == ("slack", "config", "paused", 3)
         assert "paused (config)" in command(database, "channel", "list")
         failed, = documents(command(database, "delivery", "list", "--status", "waiting", "--class", "config", "--json"))
         other = next(d["id"] for d in documents(command(database, "delivery", "list", "--json")) if d["id"] != failed["id"])

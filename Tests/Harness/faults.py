@@ -184,9 +184,9 @@ class Run:
         """Ends the pauses that wait for a person, and says whether nothing is due soon."""
         assert house.process.poll() is None, house.log[-2000:]
         for row in self.operate("channel", "list", "--json"):
-            if row.get("failStreak") and row.get("pausedUntil"):
-                self.operate("channel", "resume", row["channel"])
-                self.resumed[row["channel"]] += 1
+            if row["state"] == "paused" and row["class"] == "config":
+                self.operate("channel", "resume", row["name"])
+                self.resumed[row["name"]] += 1
         time.sleep(0.2)
         return self.database.text(f"""
           select not exists (select from lead_events where planned_at is null) and not exists (

@@ -1,9 +1,7 @@
--- What existed before the event-driven migration, and the two tables that make capture repeatable.
--- On a database that has these tables it only adds the columns that are missing: each table is created with its key alone
--- and every column is stated once, by ADD COLUMN IF NOT EXISTS. A column that is there keeps its type and constraints.
--- May be run again at any time.
-
--- ── Who may do what, in one place ─────────────────────────────────────────────────────────────────────────────────────
+-- The tables that existed before the event-driven lead architecture.
+-- On a database that has these tables this file only adds the columns that are missing: it creates each table with its key
+-- alone, then adds every column with ADD COLUMN IF NOT EXISTS. An existing column keeps its type and constraints.
+-- This file can run again at any time.
 
 -- clock_timestamp(), not now(): a transaction that waited for a row lock must not set the row's clock back.
 create or replace function public.update_updated_at_column() returns trigger
@@ -13,6 +11,8 @@ begin
   return new;
 end
 $$;
+revoke all on function public.update_updated_at_column() from public, anon, authenticated;
+grant execute on function public.update_updated_at_column() to service_role;
 
 do $$
 begin
@@ -29,53 +29,20 @@ alter table public.user_roles
   add column if not exists role public.app_role not null;
 create unique index if not exists user_roles_user_id_role_key on public.user_roles (user_id, role);
 
--- One that exists keeps its body and grants: policies that are not ours depend on them. The text comparison also serves a
--- user_roles whose role was made as text.
-do $$
+-- An existing has_role stays: its arguments may have other names. The comparison as text also serves a user_roles table
+-- whose role column is text.
+do $do$
 begin
   if to_regprocedure('public.has_role(uuid, public.app_role)') is null then
     create function public.has_role(_user_id uuid, _role public.app_role) returns boolean
     language sql stable security definer set search_path = pg_catalog, pg_temp as
-      'select exists (select from public.user_roles where user_id = _user_id and role::text = _role::text)';
+      $$ select exists (select from public.user_roles where user_id = _user_id and role::text = _role::text) $$;
     revoke all on function public.has_role(uuid, public.app_role) from public, anon;
-    -- A policy is evaluated with the rights of whoever queries.
+    -- A policy is evaluated with the rights of the role that queries.
     grant execute on function public.has_role(uuid, public.app_role) to authenticated, service_role;
   end if;
 end
-$$;
-
--- Every table of ours passes through here at its birth. Supabase's default privileges give new tables to anon and
--- authenticated, hence the revoke. The owner is not forced under the policies: that is how the functions reach the rows.
-create or replace function public.protect_table(p_table regclass) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-begin
-  execute format('alter table %s enable row level security', p_table);
-  execute format('revoke all on table %s from public, anon, authenticated', p_table);
-  execute format('grant select on table %s to authenticated', p_table);
-  execute format('grant select, insert, update, delete on table %s to service_role', p_table);
-  execute format('drop policy if exists service_role_all on %s', p_table);
-  execute format('create policy service_role_all on %s for all to service_role using (true) with check (true)', p_table);
-  execute format('drop policy if exists admin_reads on %s', p_table);
-  -- The sub-selects let the planner ask once per query instead of once per row.
-  execute format('create policy admin_reads on %s for select to authenticated
-                  using ((select public.has_role((select auth.uid()), ''admin''::public.app_role)))', p_table);
-end
-$$;
-
--- The same for functions: nobody but service_role and the roles named.
-create or replace function public.protect_function(p_function regprocedure, variadic p_roles text[] default '{}') returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_role text;
-begin
-  execute format('revoke all on function %s from public, anon, authenticated', p_function);
-  foreach v_role in array p_roles || 'service_role'::text loop
-    execute format('grant execute on function %s to %I', p_function, v_role);
-  end loop;
-end
-$$;
-
--- ── Tables that existed before ────────────────────────────────────────────────────────────────────────────────────────
+$do$;
 
 create table if not exists public.agents (
   id uuid constraint agents_pkey primary key default gen_random_uuid()
@@ -123,10 +90,6 @@ alter table public.conversations
   add column if not exists lead_score_breakdown jsonb,
   add column if not exists created_at timestamptz not null default now(),
   add column if not exists updated_at timestamptz not null default now();
-create index if not exists conversations_created_at_idx on public.conversations (created_at desc);
-create index if not exists conversations_customer_id_idx on public.conversations (customer_id);
-create index if not exists conversations_assigned_agent_id_idx on public.conversations (assigned_agent_id)
-  where assigned_agent_id is not null;
 
 create table if not exists public.chat_messages (
   id uuid constraint chat_messages_pkey primary key default gen_random_uuid()
@@ -142,15 +105,7 @@ alter table public.chat_messages
   add column if not exists is_read boolean not null default false,
   add column if not exists metadata jsonb,
   add column if not exists created_at timestamptz not null default now(),
-  add column if not exists updated_at timestamptz not null default now(),
-  add column if not exists client_id text;
--- A browser that sends its whole history again adds only what is new.
-create unique index if not exists chat_messages_conversation_id_client_id_key
-  on public.chat_messages (conversation_id, client_id);
-create index if not exists chat_messages_conversation_id_timestamp_idx
-  on public.chat_messages (conversation_id, "timestamp", created_at);
-comment on column public.chat_messages.client_id is
-  'The id that the client gave the message, unique within its conversation; null where the server wrote it.';
+  add column if not exists updated_at timestamptz not null default now();
 
 create table if not exists public.lead_tags (
   id uuid constraint lead_tags_pkey primary key default gen_random_uuid()
@@ -172,7 +127,6 @@ alter table public.conversation_summaries
   add column if not exists summary text,
   add column if not exists created_at timestamptz not null default now(),
   add column if not exists updated_at timestamptz not null default now();
-create index if not exists conversation_summaries_conversation_id_idx on public.conversation_summaries (conversation_id);
 
 create table if not exists public.newsletter_subscribers (
   id uuid constraint newsletter_subscribers_pkey primary key default gen_random_uuid()
@@ -189,51 +143,29 @@ alter table public.newsletter_subscribers
   add column if not exists updated_at timestamptz not null default now();
 create unique index if not exists newsletter_subscribers_email_key on public.newsletter_subscribers (lower(email));
 
--- ── Ours ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-create table if not exists public.customer_identities (
-  kind text not null constraint customer_identities_kind_check check (kind in ('phone', 'email')),
-  value text not null,
-  customer_id uuid not null,
-  constraint customer_identities_pkey primary key (kind, value)
-);
-create index if not exists customer_identities_customer_id_idx on public.customer_identities (customer_id);
-comment on table public.customer_identities is
-  'Which customer a phone number (E.164) or mail address (lower case) belongs to. A phone wins over a mail address.';
-
--- conversation_id has no foreign key: the key is taken before its conversation exists, and a key whose conversation was
--- deleted counts as absent.
-create table if not exists public.idempotency_keys (
-  route text not null,
-  key text not null,
-  body_sha256 bytea not null,
-  conversation_id uuid,
-  created_at timestamptz not null default now(),
-  constraint idempotency_keys_pkey primary key (route, key)
-);
-create index if not exists idempotency_keys_created_at_idx on public.idempotency_keys (created_at);
-comment on table public.idempotency_keys is
-  'Requests that were answered. A repeat with the same body gets the same answer, another body is refused. Valid for 7 days.';
-comment on column public.idempotency_keys.body_sha256 is 'SHA-256 of the body as jsonb text, without the key itself.';
-
--- ── Clocks and rights ─────────────────────────────────────────────────────────────────────────────────────────────────
-
+-- Row-level security. service_role may do everything, an administrator may read, nobody else may do anything. Supabase's old
+-- default privileges grant everything on new tables, hence the revoke. The sub-selects in the policy let the planner
+-- check the role once per query instead of once per row.
 do $$
 declare
   v_table text;
 begin
+  foreach v_table in array array['user_roles', 'agents', 'conversations', 'chat_messages', 'lead_tags', 'conversation_summaries',
+                                 'newsletter_subscribers'] loop
+    execute format('alter table public.%I enable row level security', v_table);
+    execute format('revoke all on table public.%I from public, anon, authenticated, service_role', v_table);
+    execute format('grant select on table public.%I to authenticated', v_table);
+    execute format('grant select, insert, update, delete on table public.%I to service_role', v_table);
+    execute format('drop policy if exists service_role_all on public.%I', v_table);
+    execute format('create policy service_role_all on public.%I for all to service_role using (true) with check (true)', v_table);
+    execute format('drop policy if exists admin_reads on public.%I', v_table);
+    execute format('create policy admin_reads on public.%I for select to authenticated
+                    using ((select public.has_role((select auth.uid()), ''admin''::public.app_role)))', v_table);
+  end loop;
+
   foreach v_table in array array['agents', 'conversations', 'chat_messages', 'conversation_summaries', 'newsletter_subscribers'] loop
     execute format('create or replace trigger %1$s_updated_at before update on public.%1$s
                     for each row execute function public.update_updated_at_column()', v_table);
   end loop;
-
-  foreach v_table in array array['user_roles', 'agents', 'conversations', 'chat_messages', 'lead_tags', 'conversation_summaries',
-                                 'newsletter_subscribers', 'customer_identities', 'idempotency_keys'] loop
-    perform public.protect_table(('public.' || v_table)::regclass);
-  end loop;
-
-  perform public.protect_function('public.update_updated_at_column()');
-  perform public.protect_function('public.protect_table(regclass)');
-  perform public.protect_function('public.protect_function(regprocedure, text[])');
 end
 $$;

@@ -1,6 +1,6 @@
 -- What the admin routes about messages, timeline, notifications, channels, events and subscribers ask the database.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select no_plan();
 delete from public.lead_events;
@@ -65,8 +65,8 @@ select is(pg_temp.walk('list_messages', pg_temp.of('c', 1)), '{2,1}{5,4}{3}', 'm
 select is(pg_temp.walk('list_timeline', pg_temp.of('c', 1)), '{3,2}{1}', 'the timeline, newest first');
 select is(pg_temp.walk('list_conversation_deliveries', pg_temp.of('c', 1)), '{5,4}{3,2}{1}', 'the notifications of one conversation');
 select is(pg_temp.walk('list_conversation_events', pg_temp.of('c', 1)), '{5,4}{3,2}{1}', 'its events');
-select is(pg_temp.walk('admin_list_deliveries', '{}'), '{6,5}{4,3}{2,1}', 'all notifications');
-select is(pg_temp.walk('admin_list_events', '{}'), '{6,5}{4,3}{2,1}', 'all events, put together from their types');
+select is(pg_temp.walk('list_deliveries', '{}'), '{6,5}{4,3}{2,1}', 'all notifications');
+select is(pg_temp.walk('list_events', '{}'), '{6,5}{4,3}{2,1}', 'all events, put together from their types');
 select is(pg_temp.walk('list_subscribers', '{}'), '{3,2}{1}', 'subscribers');
 select is(pg_temp.walk('list_timeline', pg_temp.of('c', 2)), '-', 'of nothing an empty page');
 
@@ -74,25 +74,25 @@ select is((r -> 'total', r -> 'page', r -> 'limit', pg_temp.numbers(r -> 'data')
 from (select public.list_messages(pg_temp.of('c', 1, '{"page": 2, "limit": 2}'))) x (r);
 select is(pg_temp.numbers(public.list_conversation_events(pg_temp.of('c', 1, '{"page": 3, "limit": 2}')) -> 'data'), '{1}', 'a last page');
 select is(r -> 'nextCursor', 'null', 'after the last page there is none') from (select public.list_messages(pg_temp.of('c', 1, '{"page": 3, "limit": 2}'))) x (r);
-select ok(not public.list_timeline(pg_temp.of('c', 1, jsonb_build_object('cursor', public.cursor_at('timeline ' || pg_temp.uuid('c', 1), now(), pg_temp.uuid('b', 1))))) ? 'total', 'with a cursor nothing is counted');
+select ok(not public.list_timeline(pg_temp.of('c', 1, jsonb_build_object('cursor', leadpipe.row_cursor('timeline ' || pg_temp.uuid('c', 1), now(), pg_temp.uuid('b', 1))))) ? 'total', 'with a cursor nothing is counted');
 select is((r -> 'limit')::text, '200', 'no page is longer than 200') from (select public.list_messages(pg_temp.of('c', 1, '{"limit": 100000}'))) x (r);
 
-select is(pg_temp.numbers(public.admin_list_deliveries(q) -> 'data'), want, 'notifications by ' || q::text) from (values
+select is(pg_temp.numbers(public.list_deliveries(q) -> 'data'), want, 'notifications by ' || q::text) from (values
   ('{"status": "failed"}'::jsonb, '{4,3,2}'::integer[]), ('{"status": "waiting"}', '{4}'), ('{"status": "given-up"}', '{2}'), ('{"status": "parked"}', '{3}'),
   ('{"status": "pending"}', '{6,5}'), ('{"status": "claimed"}', '{6}'), ('{"status": "sending"}', null), ('{"channel": "telegram"}', '{2}'),
   ('{"class": "delivered"}', '{1}'), (jsonb_build_object('since', now() - interval '55.5 minutes'), '{6,5}')) v (q, want);
 -- Number 2 is on telegram, number 1 was delivered; the newest four are looked through first.
 create function pg_temp.pages(q jsonb) returns text language sql as $$
   select string_agg(coalesce(pg_temp.numbers(r -> 'data')::text, '-') || case when r ->> 'nextCursor' is null then '' else ' goes on' end, ', ' order by n)
-  from (select 1, public.admin_list_deliveries(q || '{"within": 4}') union all
-        select 2, public.admin_list_deliveries(q || '{"within": 4}' || jsonb_build_object('cursor', public.admin_list_deliveries(q || '{"within": 4}') -> 'nextCursor'))) pages (n, r)
+  from (select 1, public.list_deliveries(q || '{"within": 4}') union all
+        select 2, public.list_deliveries(q || '{"within": 4}' || jsonb_build_object('cursor', public.list_deliveries(q || '{"within": 4}') -> 'nextCursor'))) pages (n, r)
 $$;
 select is(pg_temp.pages(q), want, 'a log is looked through in parts for ' || q::text) from (values
   ('{"channel": "telegram"}'::jsonb, '- goes on, {2}'), ('{"class": "delivered"}', '- goes on, {1}'), ('{"status": "sent"}', '- goes on, {1}'),
   ('{"status": "delivered"}', '- goes on, -'), ('{"channel": "slack", "limit": 3}', '{6,5,4} goes on, {3,1}')) v (q, want);
-select is(public.admin_list_deliveries(q || '{"within": 1}') ->> 'nextCursor', null, 'what has an index is not: ' || q::text) from (values
+select is(public.list_deliveries(q || '{"within": 1}') ->> 'nextCursor', null, 'what has an index is not: ' || q::text) from (values
   ('{"class": "config"}'::jsonb), ('{"status": "given-up"}'), ('{"status": "sending", "channel": "email"}'), ('{"since": "2999-01-01T00:00:00Z", "channel": "slack"}')) v (q);
-select is(pg_temp.numbers(public.admin_list_events(q) -> 'data'), want, 'events by ' || q::text) from (values
+select is(pg_temp.numbers(public.list_events(q) -> 'data'), want, 'events by ' || q::text) from (values
   ('{"type": ["lead.updated"]}'::jsonb, '{5,3}'::integer[]), ('{"type": ["lead.updated", "lead.lost", "lead.updated"]}', '{5,3}'), ('{"processed": false}', '{4}'),
   ('{"processed": true, "type": ["lead.created"]}', '{6,2,1}'), ('{"processed": false, "type": ["lead.updated"]}', null),
   (pg_temp.of('c', 2) - 'id' || jsonb_build_object('conversationId', pg_temp.uuid('c', 2)), '{6}'), (jsonb_build_object('conversationId', pg_temp.uuid('c', 9)), null),
@@ -100,15 +100,15 @@ select is(pg_temp.numbers(public.admin_list_events(q) -> 'data'), want, 'events 
 select is(pg_temp.numbers(public.list_subscribers(q) -> 'data'), want, 'subscribers by ' || q::text) from (values
   ('{"status": "active"}'::jsonb, '{2,1}'::integer[]), ('{"query": "pERSON2"}', '{2}'), ('{"query": "%"}', null), ('{"query": "_"}', null)) v (q, want);
 select is((e -> 'type', e -> 'deliveries' -> 0 -> 'state')::text, '("""lead.created""","""parked""")' , 'an event shows its deliveries')
-from (select public.admin_list_events('{"since": "1970-01-01T00:00:00Z", "type": ["lead.updated"]}') -> 'data' -> 1 || '{"type": "lead.created"}') x (e);
+from (select public.list_events('{"since": "1970-01-01T00:00:00Z", "type": ["lead.updated"]}') -> 'data' -> 1 || '{"type": "lead.created"}') x (e);
 
 -- What is refused
 select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 7))), 'LP404 there is no such conversation', f || ' of no conversation')
 from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events,explain_conversation}'::text[]) f;
 select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 1, jsonb_build_object('cursor', cursor)))), 'LP400 cursor is no cursor of this list', f || ' with ' || cursor)
-from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events,admin_list_deliveries,admin_list_events,list_subscribers}'::text[]) f,
-  unnest(array['x', 'bnVsbA', '*', public.cursor_at('other', now(), pg_temp.uuid('a', 1))]) cursor;
-select is(pg_temp.error(format('select public.list_messages(%L)', pg_temp.of('c', 1, jsonb_build_object('cursor', public.cursor_at('messages ' || pg_temp.uuid('c', 1), now(), pg_temp.uuid('a', 9)))))),
+from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events,list_deliveries,list_events,list_subscribers}'::text[]) f,
+  unnest(array['x', 'bnVsbA', '*', leadpipe.row_cursor('other', now(), pg_temp.uuid('a', 1))]) cursor;
+select is(pg_temp.error(format('select public.list_messages(%L)', pg_temp.of('c', 1, jsonb_build_object('cursor', leadpipe.row_cursor('messages ' || pg_temp.uuid('c', 1), now(), pg_temp.uuid('a', 9)))))),
   'LP400 cursor is no cursor of this list', 'a message that is not there');
 
 -- Where the first conversation's list goes on.
@@ -124,32 +124,32 @@ select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 2, jso
 from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events}'::text[]) f;
 
 -- Trying again
-select is(pg_temp.error(format('select public.admin_retry_delivery(%L)', pg_temp.of('d', n))), want, 'retry of ' || n) from (values
+select is(pg_temp.error(format('select public.retry_delivery(%L)', pg_temp.of('d', n))), want, 'retry of ' || n) from (values
   (9, 'LP404 there is no such notification'), (1, 'LP409 it has been sent: a replay of its event sends it once more'),
   (5, 'LP409 it waits for its first try, and is sent without this')) v (n, want);
-select is((r ->> 'state', (r ->> 'nextAttemptAt')::timestamptz <= clock_timestamp())::text, '(waiting,t)', 'what was given up is due') from (select public.admin_retry_delivery(pg_temp.of('d', 2, '{"by": "op"}'))) x (r);
-select is(pg_temp.error(format('select public.admin_retry_delivery(%L)', pg_temp.of('d', 2))), 'LP409 it is due already, and is tried again without this', 'once is enough');
+select is((r ->> 'state', (r ->> 'nextAttemptAt')::timestamptz <= clock_timestamp())::text, '(waiting,t)', 'what was given up is due') from (select public.retry_delivery(pg_temp.of('d', 2, '{"by": "op"}'))) x (r);
+select is(pg_temp.error(format('select public.retry_delivery(%L)', pg_temp.of('d', 2))), 'LP409 it is due already, and is tried again without this', 'once is enough');
 select is(count(*), 1::bigint, 'the timeline says who it was') from public.conversation_timeline where title like 'Notification to be tried again%' and actor_name = 'op';
 
 -- Replaying
-select is(pg_temp.error(format('select public.admin_replay_event(%L)', pg_temp.of('e', n))), want, 'replay of ' || n) from (values
+select is(pg_temp.error(format('select public.replay_event(%L)', pg_temp.of('e', n))), want, 'replay of ' || n) from (values
   (9, 'LP404 there is no such event'), (5, 'LP409 its notifications are not finished: they are sent without this')) v (n, want);
 insert into public.lead_events (id, event_type, processed, planned_at) values (pg_temp.uuid('e', 7), 'lead.lost', true, now());
-select is(pg_temp.error(format('select public.admin_replay_event(%L)', pg_temp.of('e', 7))), 'LP409 it has no notification that could be sent once more', 'of what notifies nobody');
-select is((r #> '{deliveries,0,replayOf}', jsonb_array_length(r -> 'deliveries'))::text, format('("""%s""",1)', pg_temp.uuid('d', 1)), 'a new row, linked') from (select public.admin_replay_event(pg_temp.of('e', 1))) x (r);
+select is(pg_temp.error(format('select public.replay_event(%L)', pg_temp.of('e', 7))), 'LP409 it has no notification that could be sent once more', 'of what notifies nobody');
+select is((r #> '{deliveries,0,replayOf}', jsonb_array_length(r -> 'deliveries'))::text, format('("""%s""",1)', pg_temp.uuid('d', 1)), 'a new row, linked') from (select public.replay_event(pg_temp.of('e', 1))) x (r);
 
 -- Channels
 insert into public.notification_channels (channel, paused_until, pause_class, pause_reason) values ('telegram', now() + interval '1 hour', 'throttled', 'HTTP 429');
 create temp table listed as select c ->> 'name' as name, c
-from jsonb_array_elements(public.admin_list_channels('{"configured": [{"channel": "slack", "recipient": "default"}, {"channel": "email", "recipient": "b@x"}, {"channel": "email", "recipient": "a@x"}]}') -> 'data') c;
+from jsonb_array_elements(public.list_channels('{"configured": [{"channel": "slack", "recipient": "default"}, {"channel": "email", "recipient": "b@x"}, {"channel": "email", "recipient": "a@x"}]}') -> 'data') c;
 select is(array_agg(name order by name), '{email,slack,telegram}', 'what is configured, and what is known of') from listed;
 select is((c -> 'isConfigured', c -> 'recipients', c ->> 'state', c -> 'waiting')::text, '(true,"[""a@x"", ""b@x""]",open,0)', 'a channel that nothing is known of') from listed where name = 'email';
 select is((c -> 'isConfigured', c ->> 'state', c ->> 'class', c ->> 'reason', c -> 'waiting')::text, '(false,paused,throttled,"HTTP 429",1)', 'one that is paused') from listed where name = 'telegram';
-select is(public.admin_list_channels('{}') #> '{data,0,isConfigured}', 'false', 'nothing is configured where nobody says so');
-select is(pg_temp.error($$ select public.admin_resume_channel('{"name": "fax"}') $$), 'LP404 there is no such channel', 'no fax');
-select is(pg_temp.error($$ select public.admin_resume_channel('{"name": "email"}') $$), 'LP404 there is no such channel', 'nothing is known of mail');
-select is((public.admin_resume_channel('{"name": "telegram"}') -> 'wasPaused')::text, 'true', 'a pause ends');
-select is((public.admin_resume_channel('{"name": "email", "configured": [{"channel": "email", "recipient": "a@x"}]}') -> 'wasPaused')::text, 'false', 'and none is no fault');
+select is(public.list_channels('{}') #> '{data,0,isConfigured}', 'false', 'nothing is configured where nobody says so');
+select is(pg_temp.error($$ select public.resume_channel('{"name": "fax"}') $$), 'LP404 there is no such channel', 'no fax');
+select is(pg_temp.error($$ select public.resume_channel('{"name": "email"}') $$), 'LP404 there is no such channel', 'nothing is known of mail');
+select is((public.resume_channel('{"name": "telegram"}') -> 'wasPaused')::text, 'true', 'a pause ends');
+select is((public.resume_channel('{"name": "email", "configured": [{"channel": "email", "recipient": "a@x"}]}') -> 'wasPaused')::text, 'false', 'and none is no fault');
 select is(pg_temp.error($$ select public.test_channel('{"name": "slack", "configured": [{"channel": "email", "recipient": "a@x"}]}') $$), 'LP404 this channel is not configured', 'no test of nothing');
 create temp table tested as select public.test_channel('{"name": "email", "by": "op", "configured": [{"channel": "email", "recipient": "a@x"}, {"channel": "slack", "recipient": "default"}, {"channel": "email", "recipient": "b@x"}]}') r;
 select is((select array_agg(d ->> 'recipient') from jsonb_array_elements(r -> 'deliveries') d), '{a@x,b@x}', 'a test goes to each recipient') from tested;
@@ -173,9 +173,9 @@ select is((jsonb_array_length(r -> 'deliveries'), jsonb_array_length(r -> 'addit
 -- Rights: the right that each needs.
 insert into public.admin_keys (name, rights, sha256) values ('reader', 'read', '\x01'), ('writer', 'write', '\x02');
 select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 1, format('{"auth": {"key": "%s"}}', key)::jsonb))), want, f || ' by ' || key) from (values
-  ('list_messages', '01', 'none'), ('list_messages', '03', 'LP401 a valid key or session is needed'), ('admin_list_channels', '01', 'none'), ('explain_conversation', '01', 'none'),
-  ('admin_retry_delivery', '01', 'LP403 this key may read only'), ('admin_retry_delivery', '02', 'LP404 there is no such notification'),
-  ('admin_replay_event', '02', 'LP403 this key may work with leads only'), ('test_channel', '02', 'LP403 this key may work with leads only'),
-  ('admin_resume_channel', '02', 'LP403 this key may work with leads only'), ('delete_subscriber', '02', 'LP403 this key may work with leads only')) v (f, key, want);
+  ('list_messages', '01', 'none'), ('list_messages', '03', 'LP401 a valid key or session is needed'), ('list_channels', '01', 'none'), ('explain_conversation', '01', 'none'),
+  ('retry_delivery', '01', 'LP403 this key may read only'), ('retry_delivery', '02', 'LP404 there is no such notification'),
+  ('replay_event', '02', 'LP403 this key may work with leads only'), ('test_channel', '02', 'LP403 this key may work with leads only'),
+  ('resume_channel', '02', 'LP403 this key may work with leads only'), ('delete_subscriber', '02', 'LP403 this key may work with leads only')) v (f, key, want);
 select * from finish();
 rollback;

@@ -1,6 +1,6 @@
 -- capture_lead: what is stored, repeated, continued and refused.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(62);
 

@@ -1,6 +1,6 @@
 -- The checklist's clean-up: its four lines as they stand, capture before and after in one session, and the way back.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(16);
 

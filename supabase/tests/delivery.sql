@@ -1,6 +1,6 @@
 -- Events, claims, fences, outcomes, follow-ups, SLA, health.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(61);
 delete from public.lead_events;  -- so that counts below are ours; taken back at the end
@@ -59,7 +59,7 @@ insert into step values ('c2', pg_temp.claim('[{"channel": "email", "recipient":
 select is((jsonb_array_length(r -> 'deliveries'), r #> '{deliveries,0,fence}', r #> '{deliveries,0,attempt}')::text, '(1,2,1)', 'after the lease it is, under a new fence, and no try is used up; an entry listed twice claims once') from step where name = 'c2';
 insert into public.notification_channels (channel, paused_until, pause_reason) values ('slack', now() + interval '1 hour', 'config');
 select is(pg_temp.claim('[{"channel": "slack"}]') -> 'deliveries', '[]', 'a paused channel is left alone');
-select is(pg_temp.claim('[{"channel": "slack"}]') ->> 'nextDueAt', public.iso8601(now() + interval '1 hour'), 'and due when the pause ends');
+select is(pg_temp.claim('[{"channel": "slack"}]') ->> 'nextDueAt', leadpipe.iso8601(now() + interval '1 hour'), 'and due when the pause ends');
 delete from public.notification_channels;
 
 -- Beginning

@@ -1,6 +1,6 @@
 -- capture_leads: what comes together is stored as if one had come after the other, or not at all.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(30);
 

@@ -1,6 +1,6 @@
 -- The tail of the events: what a cursor has seen and what it has not, where it is cut, and what is no cursor.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(58);
 delete from public.lead_events;

@@ -13,7 +13,9 @@ sql() { PGOPTIONS='-c client_min_messages=error' psql -Xq -v ON_ERROR_STOP=1 -d 
 run() { for f in "$@"; do sql -c "set role $owner" -c "$(cat "$f")" >/dev/null; done; }
 schema() { pg_dump -s -d "$db" --no-comments | grep -v -e '^--' -e '^\\' -e '^GRANT' -e '^REVOKE' | sort; }
 rights() { sql -Atc "select relname, a::text from pg_class, unnest(relacl) a where relnamespace = 'public'::regnamespace union all
-                     select proname, a::text from pg_proc, unnest(proacl) a where pronamespace = 'public'::regnamespace order by 1, 2"; }
+                     select nspname, a::text from pg_namespace, unnest(nspacl) a where nspname = 'leadpipe' union all
+                     select proname, a::text from pg_proc, unnest(proacl) a
+                     where pronamespace in ('public'::regnamespace, 'leadpipe'::regnamespace) order by 1, 2"; }
 same() { schema | diff "/tmp/$db.schema" - >&2 && rights | diff "/tmp/$db.rights" - >&2 || fail "$1"; echo "ok - $1"; }
 
 psql -Xqd postgres -c "create role $owner createrole" -c "create database $db owner $owner" -c "grant $owner to current_user"

@@ -1,6 +1,6 @@
 -- What an operator asks for: lists, retries, replays, the end of a pause; and the pruning of what is finished.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(45);
 delete from public.lead_events;
@@ -33,14 +33,14 @@ select pg_temp.make(1, 'sent', 'delivered'), pg_temp.make(2, 'failed', 'permanen
 update public.notification_logs set lease_until = now() + interval '1 minute', leased_by = 'w' where status = 'sending';
 
 -- Listing
-select is(pg_temp.numbers(public.list_deliveries('{}') -> 'deliveries'), '{1,2,3,4,5,6,7}', 'newest first');
-select is(pg_temp.numbers(public.list_deliveries(q) -> 'deliveries'), want, 'by ' || q::text) from (values
+select is(pg_temp.numbers(public.list_deliveries('{}') -> 'data'), '{1,2,3,4,5,6,7}', 'newest first');
+select is(pg_temp.numbers(public.list_deliveries(q) -> 'data'), want, 'by ' || q::text) from (values
   ('{"status": "failed"}'::jsonb, '{2,3,4}'::integer[]), ('{"status": "waiting"}', '{4}'), ('{"status": "given-up"}', '{2}'),
   ('{"status": "parked"}', '{3}'), ('{"channel": "telegram"}', '{4,5,7}'), ('{"class": "delivered"}', '{1,7}'),
   (jsonb_build_object('since', now() - interval '2.5 days'), '{1,2}'), ('{"status": "sent", "channel": "slack"}', '{1}'), ('{"class": "config"}', null)) v (q, want);
-select is((pg_temp.numbers(r -> 'deliveries'), r -> 'isComplete')::text, '("{1,2}",false)', 'no more than asked for, and it says that there are more') from (select public.list_deliveries('{"limit": 2}')) x (r);
+select is((pg_temp.numbers(r -> 'data'), r ->> 'nextCursor' is not null)::text, '("{1,2}",t)', 'no more than asked for, and it says that there are more') from (select public.list_deliveries('{"limit": 2}')) x (r);
 select is(d ->> 'state', (array['sent', 'given-up', 'parked', 'waiting', 'pending', 'sending', 'sent'])[n], 'state of ' || n)
-from jsonb_array_elements(public.list_deliveries('{}') -> 'deliveries') with ordinality x (d, n);
+from jsonb_array_elements(public.list_deliveries('{}') -> 'data') with ordinality x (d, n);
 
 -- Showing
 select is((r ->> 'kind', r #>> '{delivery,reason}', jsonb_array_length(r -> 'attempts'))::text, '(delivery,"why 2",1)', 'a delivery with its tries') from (select public.show_delivery(jsonb_build_object('id', pg_temp.uuid('d', 2)))) x (r);
@@ -77,8 +77,8 @@ select is(public.claim_deliveries('{"channels": [{"channel": "slack"}]}') #> '{d
 
 -- Channels
 insert into public.notification_channels (channel, paused_until, paused_since, pause_class, pause_reason) values ('telegram', now() + interval '1 hour', now() - interval '1 hour', 'throttled', 'HTTP 429');
-select is((c ->> 'class', c -> 'waiting', c -> 'givenUp', c ->> 'pausedUntil' is not null)::text, '(throttled,2,0,t)', 'a channel says how it stands') from jsonb_array_elements(public.list_channels() -> 'channels') c where c ->> 'channel' = 'telegram';
-select is((r -> 'wasPaused', r #>> '{was,class}')::text, '(true,throttled)', 'an operator ends any pause') from (select public.resume_channel('{"channel": "telegram"}')) x (r);
+select is((c ->> 'class', c -> 'waiting', c -> 'givenUp', c ->> 'pausedUntil' is not null)::text, '(throttled,2,0,t)', 'a channel says how it stands') from jsonb_array_elements(public.list_channels() -> 'data') c where c ->> 'name' = 'telegram';
+select is((r -> 'wasPaused', r #>> '{was,class}')::text, '(true,throttled)', 'an operator ends any pause') from (select public.resume_channel('{"name": "telegram"}')) x (r);
 select is((paused_until, round(paused_seconds / 10))::text, '(,360)', 'and its time is remembered') from public.notification_channels where channel = 'telegram';
 
 -- Pruning

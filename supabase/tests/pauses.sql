@@ -1,6 +1,6 @@
 -- Unknown outcomes, pauses and probes, leases given back, the time for tries.
 begin;
-create extension if not exists pgtap;
+create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
 select plan(61);
 delete from public.lead_events;
@@ -130,7 +130,7 @@ insert into step select 'b', pg_temp.begin_all(r) from step where name = 'two';
 select is((r -> 'begun', jsonb_array_length(r -> 'paused'), r -> 'lost')::text, '([],1,[])', 'what was claimed before the pause does not begin') from step where name = 'b';
 select is((status, leased_by, retry_count)::text, '(pending,,0)', 'and goes back') from public.notification_logs d, step where name = 'two' and d.id = (r #>> '{deliveries,0,id}')::uuid;
 select is((pause_class, fail_streak, paused_until > now() + interval '59 seconds')::text, '(throttled,0,t)', 'the pause is as long as was asked') from slack;
-select public.note_fingerprints('{"slack": "a"}'), public.note_fingerprints('{"slack": "b"}');
+select leadpipe.update_fingerprints('{"slack": "a"}'), leadpipe.update_fingerprints('{"slack": "b"}');
 select is(pg_temp.size(pg_temp.claim(:'slack')), 0, 'new settings do not end it');
 update public.notification_channels set paused_since = now() - interval '61 seconds', paused_until = now() - interval '1 second';
 update public.notification_logs set next_attempt_at = now() where status = 'failed';

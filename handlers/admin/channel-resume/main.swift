@@ -8,5 +8,5 @@ import Wire
 AdminEndpoint(
   "channel-resume", "Ends a channel's pause", .init("POST", "/api/admin/channels/{name}/resume"),
   output: .init(ChannelState.resumedSchema), needs: [.wake], environment: [Channel.setting(required: false)],
-  calls: .adminResumeChannel, asking: ChannelState.asking
+  calls: .resumeChannel, asking: ChannelState.asking
 ).run()

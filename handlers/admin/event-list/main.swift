@@ -6,5 +6,5 @@ import Wire
 
 AdminEndpoint(
   "event-list", "Lists events, newest first", .init("GET", "/api/admin/events"), input: .init(query: Event.listForm),
-  output: .init(Page.schema(Event.schema)), calls: .adminListEvents
+  output: .init(Page.schema(Event.schema)), calls: .listEvents
 ).run()

@@ -6,5 +6,5 @@ import Wire
 
 AdminEndpoint(
   "event-replay", "Sends an event's finished notifications once more", .init("POST", "/api/admin/events/{id}/replay"),
-  output: .init(Event.replaySchema, statuses: [202], problems: [409]), needs: [.wake], calls: .adminReplayEvent
+  output: .init(Event.replaySchema, statuses: [202], problems: [409]), needs: [.wake], calls: .replayEvent
 ).run()

@@ -7,5 +7,5 @@ import Wire
 AdminEndpoint(
   "notification-list", "Lists notifications, newest first", .init("GET", "/api/admin/notifications"),
   input: .init(query: Notification.listForm), output: .init(Page.schema(Notification.schema)),
-  calls: .adminListDeliveries
+  calls: .listDeliveries
 ).run()

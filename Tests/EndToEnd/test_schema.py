@@ -1,0 +1,180 @@
+"""The database's definition: schemas/ and the migrations make the same, and what both promise of every function."""
+
+import re
+import shutil
+import sys
+from collections import Counter
+from itertools import count
+
+import pytest
+
+from parts import REPO
+
+sys.path.insert(0, str(REPO / "supabase" / "tools"))
+import database as databases  # noqa: E402
+import migration  # noqa: E402
+import statements  # noqa: E402
+
+# What the planner has to inline. Each consists of one query, and names everything with its schema.
+INLINED = {"event_notifies", "exact_term", "iso8601", "lead_fields", "lead_identifiers", "merge_text", "message_fields", "quote_lexeme", "sla_state", "to_nfc"}
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module")
+def make(cluster):
+    """Makes a database of files."""
+    return lambda files: databases.create(f"schema{next(NUMBERS)}", files, PGHOST=str(cluster.home), PGUSER="leadpipe")
+
+
+@pytest.fixture(scope="module")
+def migrated(make):
+    return make(migration.migrations())
+
+
+def test_the_migrations_and_schemas_make_the_same_database(make, migrated):
+    left = migration.unlike(migrated, make(statements.ordered()))
+    assert not left, "`make migration NAME=…` writes what is missing:\n" + "\n".join(left)
+
+
+def test_each_function_is_defined_once(migrated):
+    defined = Counter(each.function for each in migration.source() if each.function)
+    assert [name for name, times in defined.items() if times > 1] == []
+    there = {row["name"] for row in migrated.rows(
+        "select format('%s.%s', nspname, proname) as name from pg_proc p join pg_namespace n on n.oid = pronamespace"
+        " where nspname in ('public', 'leadpipe')")}
+    assert set(defined) == there
+
+
+def test_every_function_sets_its_search_path(migrated):
+    without = {row["proname"] for row in migrated.rows(
+        "select proname from pg_proc where pronamespace in ('public'::regnamespace, 'leadpipe'::regnamespace)"
+        " and not coalesce('search_path=pg_catalog, pg_temp' = any (proconfig), false)")}
+    assert without == INLINED
+
+
+def test_a_function_that_sets_no_search_path_names_everything_with_its_schema(migrated):
+    """A schema that a caller puts first in its path must not change what they do."""
+    for name in INLINED:
+        body = migrated.rows(f"select prosrc from pg_proc where proname = '{name}'")[0]["prosrc"]
+        assert not re.search(r"\bfrom (?!public\.|\(|jsonb_|unnest|sent\b|rows from)\w+", re.sub(r"is (not )?distinct from", "", body)), name
+
+
+def test_each_function_has_its_grants_beneath_it():
+    for path in statements.SCHEMAS.rglob("*.sql"):
+        texts = [each.text for each in statements.split(path.read_text())]
+        for number, text in enumerate(texts):
+            if found := statements.FUNCTION.match(text):
+                beneath = " ".join(texts[number + 1:number + 3])
+                assert f"revoke all on function {found[1]}(" in beneath, found[1]
+                assert found[1].startswith("leadpipe.") or f"grant execute on function {found[1]}(" in beneath, found[1]
+
+
+def unconditional(body):
+    """The UPDATE and DELETE of a function's body that have no WHERE of their own: the safeupdate extension refuses them."""
+    body = re.sub(r"--[^\n]*|'(?:[^']|'')*'", "''", body)
+    for found in re.finditer(r"(?<!for )(?<!no key )(?<!do )\bupdate\s+(?=[\w.]+\s+(?:\w+\s+)?set\b)|\bdelete\s+from\b", body):
+        depth, own = 0, ""
+        for character in body[found.start():]:
+            depth += (character == "(") - (character == ")")
+            if depth < 0 or (depth == 0 and character == ";"):
+                break
+            own += character if depth == 0 else ""
+        if not re.search(r"\bwhere\b", own):
+            yield own
+
+
+def test_no_update_and_no_delete_lacks_its_condition(migrated):
+    assert list(unconditional("begin delete from a; update b set c = (select 1 where true); end")) != []
+    assert len(list(unconditional("delete from a; update b set c = (select 1 where true);"))) == 2
+    assert list(unconditional("delete from a where b in (select c) returning 1; select d for update; update e f set g = 1 where h;")) == []
+    for row in migrated.rows("select proname, prosrc from pg_proc where pronamespace in ('public'::regnamespace, 'leadpipe'::regnamespace)"):
+        assert list(unconditional(row["prosrc"])) == [], row["proname"]
+
+
+@pytest.mark.parametrize("path", migration.migrations(), ids=lambda path: path.stem)
+def test_a_migration_is_one_transaction_that_any_tool_can_run(path):
+    """The rules of `supabase db push` and of the dashboard's editor; supabase/tests/migrations.sh runs each again."""
+    words = [each.text.lower() for each in statements.split(path.read_text())]
+    assert not [text for text in words if re.match(r"begin\b|commit\b|rollback\b|\\|vacuum\b|set local\b", text) or "concurrently" in text]
+    added = {value for text in words for value in re.findall(r"add value if not exists ('[^']+')", text)}
+    used = [text for text in words if "add value" not in text and any(value in text for value in added)]
+    assert used == []
+
+
+NEW_TABLE = """
+-- A table of the test's.
+create table public.visits (
+  id uuid constraint visits_pkey primary key default gen_random_uuid(),
+  agent_id uuid constraint visits_agent_id_fkey references public.agents (id),
+  updated_at timestamptz not null default now()
+);
+create index visits_agent_id_idx on public.visits (agent_id);
+create or replace trigger visits_updated_at before update on public.visits
+  for each row execute function public.update_updated_at_column();
+select leadpipe.protect_table('public.visits');
+comment on table public.visits is 'It''s new.';
+comment on column public.visits.agent_id is 'Whose.';
+"""
+NEW_FUNCTION = """
+create or replace function public.visit_count(p jsonb) returns jsonb
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
+  select jsonb_build_object('count', count(*)) from public.visits
+$$;
+revoke all on function public.visit_count(jsonb) from public, anon, authenticated;
+grant execute on function public.visit_count(jsonb) to leadpipe_admin, service_role;
+"""
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Copies of schemas/ and migrations/, and a function that replaces text in a file of the first."""
+    schemas, folder = tmp_path / "schemas", tmp_path / "migrations"
+    shutil.copytree(statements.SCHEMAS, schemas)
+    shutil.copytree(REPO / "supabase" / "migrations", folder)
+
+    def edit(name, old, new):
+        text = (schemas / name).read_text()
+        assert old in text
+        (schemas / name).write_text(text.replace(old, new, 1))
+
+    return schemas, folder, edit
+
+
+def test_a_migration_that_is_written_brings_what_changed(make, edited):
+    schemas, folder, edit = edited
+    edit("types.sql", "'channel.test'", "'channel.test', 'agent.visited'")
+    edit("agents/tables.sql", "photo_url text,", "photo_url text,\n  rank integer not null default 1\n    constraint agents_rank_check check (rank > 0),")
+    edit("agents/tables.sql", "create or replace trigger", "create index agents_rank_idx on public.agents (rank) where rank > 1;\ncreate or replace trigger")
+    edit("agents/tables.sql", "max_capacity integer not null default 15", "max_capacity integer default 20")
+    edit("agents/agent_document.sql", "'name', a.name,", "'name', a.name, 'rank', a.rank,")
+    edit("follow_ups/tables.sql", "create index follow_up_tasks_date_idx on public.follow_up_tasks (follow_up_date, id);\n", "")
+    edit("follow_ups/tables.sql", "('high', 'medium', 'low')", "('high', 'medium', 'low', 'none')")
+    edit("operations/prune.sql", "to leadpipe_worker,", "to leadpipe_worker, leadpipe_admin,")
+    edit("access/tables.sql", "once a minute", "once an hour")
+    (schemas / "delivery" / "retry_delivery.sql").unlink()
+    (schemas / "agents" / "visits.sql").write_text(NEW_TABLE + NEW_FUNCTION)
+
+    now = make(migration.migrations(folder))
+    paths, left = migration.write("visits", now, make(statements.ordered(schemas)), folder, schemas)
+    assert left == []
+    assert [path.name.split("_", 1)[1] for path in paths] == ["visits_values.sql", "visits.sql"]
+    text = paths[1].read_text()
+    assert "drop function if exists public.retry_delivery(jsonb);" in text and "capture_lead" not in text
+    # The chapters together with those before make the same from the beginning.
+    assert migration.unlike(make(migration.migrations(folder)), make(statements.ordered(schemas))) == []
+
+
+@pytest.mark.parametrize("name, old, new, named", [
+    ("agents/tables.sql", "  photo_url text,\n", "", "photo_url"),
+    ("agents/tables.sql", "phone text,", "phone varchar(20),", "phone"),
+    ("types.sql", "'whatsapp', ", "", "whatsapp")])
+def test_what_cannot_be_written_is_named(make, migrated, edited, name, old, new, named):
+    schemas, folder, edit = edited
+    edit(name, old, new)
+    _, left = migration.write("by_hand", make(migration.migrations(folder)), make(statements.ordered(schemas)), folder, schemas)
+    assert named in "\n".join(left)
+
+
+def test_nothing_is_written_where_nothing_has_changed(make, migrated, edited):
+    schemas, folder, _ = edited
+    assert migration.write("nothing", migrated, make(statements.ordered(schemas)), folder, schemas) == ([], [])

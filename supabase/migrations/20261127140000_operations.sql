@@ -1,0 +1,93 @@
+-- What /health reports; nulls where the event tables are gone. It reads partial indexes only. With `olderThanSeconds`
+-- it counts only what is at least that old, and rounds the worker's time down to it: strangers must not see the effect
+-- of their own requests.
+create or replace function public.health_report(p jsonb default '{}') returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_old double precision := coalesce((p ->> 'olderThanSeconds')::double precision, 0);
+  v_before timestamptz := clock_timestamp() - make_interval(secs => v_old);
+  v_seen timestamptz;
+  v_unprocessed bigint;
+  v_oldest timestamptz;
+  v_failed bigint;
+begin
+  if to_regclass('public.workers') is not null then
+    select max(last_seen) into v_seen from public.workers;
+    if v_old > 0 then
+      v_seen := date_bin(make_interval(secs => v_old), v_seen, 'epoch');
+    end if;
+  end if;
+  if to_regclass('public.lead_events') is not null then
+    select count(*), min(created_at) into v_unprocessed, v_oldest from public.lead_events
+    where processed = false and created_at <= v_before;
+  end if;
+  if to_regclass('public.notification_logs') is not null then
+    select count(*) into v_failed from public.notification_logs where status = 'failed' and created_at <= v_before;
+  end if;
+  return jsonb_build_object(
+    'workerLastSeen', leadpipe.iso8601(v_seen), 'unprocessed', v_unprocessed,
+    'oldestSeconds', floor(extract(epoch from clock_timestamp() - v_oldest)), 'failed', v_failed,
+    'durable', current_setting('fsync')::boolean and current_setting('synchronous_commit') <> 'off');
+end
+$$;
+revoke all on function public.health_report(jsonb) from public, anon, authenticated;
+grant execute on function public.health_report(jsonb) to leadpipe_admin, leadpipe_intake, leadpipe_worker, service_role;
+
+-- Deletes what is finished and older than `days`, in one small batch: events with their deliveries and attempts,
+-- attempts without a delivery, and workers that are gone; and idempotency keys older than 7 days, which have no effect
+-- any more. Without `days` only the keys. Unfinished rows stay, however old. At most `batch` (1,000) rows per call, in
+-- statements that take milliseconds; `isComplete` is true when nothing is left. Locked rows are left for another call.
+create or replace function public.prune(p jsonb default '{}') returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  v_batch integer := least(greatest(coalesce((p ->> 'batch')::integer, 1000), 10), 1000);
+  v_before timestamptz := clock_timestamp() - make_interval(days => (p ->> 'days')::integer);
+  v_old uuid[];
+  v_gone uuid[];
+  v_events integer := 0;
+  v_deliveries integer := 0;
+  v_attempts integer := 0;
+  v_orphans integer := 0;
+  v_keys integer;
+begin
+  with old as (
+    delete from public.idempotency_keys where (route, key) in (
+      select route, key from public.idempotency_keys where created_at < clock_timestamp() - interval '7 days'
+      order by created_at limit v_batch / 4 for update skip locked)
+    returning 1)
+  select count(*) into v_keys from old;
+
+  if v_before is not null then
+    -- An event has about three deliveries with their attempts.
+    select array_agg(id) into v_old from (
+      select e.id from public.lead_events e
+      where e.processed and e.processed_at < v_before
+        and not exists (select from public.notification_logs d
+                        where d.lead_event_id = e.id and (d.due_at is not null or d.status = 'sending'))
+      order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
+    if v_old is not null then
+      -- By ids: for a join the planner might read all attempts.
+      select array_agg(d.id) into v_gone from public.notification_logs d where d.lead_event_id = any (v_old);
+      delete from public.notification_attempts a where a.delivery = any (v_gone);
+      get diagnostics v_attempts = row_count;
+      delete from public.notification_logs d where d.lead_event_id = any (v_old);
+      get diagnostics v_deliveries = row_count;
+      delete from public.lead_events e where e.id = any (v_old);
+      get diagnostics v_events = row_count;
+    end if;
+    -- Their deliveries went with a conversation that was deleted.
+    delete from public.notification_attempts a where (a.delivery, a.fence) in (
+      select o.delivery, o.fence from public.notification_attempts o
+      where o.started_at < v_before and not exists (select from public.notification_logs d where d.id = o.delivery)
+      order by o.started_at limit v_batch / 4 for update skip locked);
+    get diagnostics v_orphans = row_count;
+    delete from public.workers where last_seen < v_before;
+  end if;
+  return jsonb_build_object('events', v_events, 'deliveries', v_deliveries, 'attempts', v_attempts + v_orphans,
+    'idempotencyKeys', v_keys,
+    'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_keys < v_batch / 4);
+end
+$$;
+revoke all on function public.prune(jsonb) from public, anon, authenticated;
+grant execute on function public.prune(jsonb) to leadpipe_worker, service_role;

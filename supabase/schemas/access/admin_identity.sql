@@ -1,0 +1,36 @@
+-- The caller: {name, rights, keyId, expiresAt}. LP401 where it is unknown. `auth` is one of
+--   {"configured": "<sha256>"}                       ADMIN_API_KEY, which the handler has compared itself
+--   {"key": "<sha256>"}                              a key of admin_keys
+--   {"session": "<sha256>", "configured": "<sha256>"}   a session; configured is what ADMIN_API_KEY is now
+create or replace function leadpipe.admin_identity(p_auth jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_identity jsonb;
+  v_key uuid;
+begin
+  if p_auth ? 'key' then
+    select id, jsonb_build_object('name', name, 'rights', rights, 'keyId', id) into v_key, v_identity
+    from public.admin_keys where sha256 = decode(p_auth ->> 'key', 'hex') and revoked_at is null;
+  elsif p_auth ? 'session' then
+    select k.id, jsonb_build_object('name', coalesce(k.name, 'ADMIN_API_KEY'), 'rights', coalesce(k.rights, 'owner'), 'keyId', k.id,
+      'expiresAt', leadpipe.iso8601(s.expires_at))
+    into v_key, v_identity
+    from public.admin_sessions s left join public.admin_keys k on k.id = s.key_id
+    where s.sha256 = decode(p_auth ->> 'session', 'hex') and s.expires_at > clock_timestamp()
+      and case when s.key_id is null then s.configured_sha256 = decode(p_auth ->> 'configured', 'hex') else k.revoked_at is null end;
+  elsif p_auth ? 'configured' then
+    v_identity := jsonb_build_object('name', 'ADMIN_API_KEY', 'rights', 'owner', 'keyId', null);
+  end if;
+  if v_identity is null then
+    raise exception using errcode = 'LP401', message = 'a valid key or session is needed';
+  end if;
+  if v_key is not null then
+    -- A transaction that has the row locked stores the same: nobody waits.
+    update public.admin_keys set last_used_at = now()
+    where id = (select id from public.admin_keys
+                where id = v_key and (last_used_at is null or last_used_at < now() - interval '1 minute') for no key update skip locked);
+  end if;
+  return v_identity;
+end
+$$;
+revoke all on function leadpipe.admin_identity(jsonb) from public, anon, authenticated;

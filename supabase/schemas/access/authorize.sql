@@ -1,0 +1,19 @@
+-- The argument of an admin function without `auth` and with `by`, the caller's name. LP401 for an unknown caller, LP403
+-- without the right.
+create or replace function leadpipe.authorize(p jsonb, p_right text) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_identity jsonb;
+  v_rights constant text[] := '{read,write,owner}';
+begin
+  if not p ? 'auth' then
+    return p || jsonb_build_object('by', coalesce(p ->> 'by', 'operator'));
+  end if;
+  v_identity := leadpipe.admin_identity(p -> 'auth');
+  if array_position(v_rights, v_identity ->> 'rights') < array_position(v_rights, p_right) then
+    raise exception using errcode = 'LP403', message = format('this key may %s only', case v_identity ->> 'rights' when 'read' then 'read' else 'work with leads' end);
+  end if;
+  return p - 'auth' || jsonb_build_object('by', v_identity ->> 'name');
+end
+$$;
+revoke all on function leadpipe.authorize(jsonb, text) from public, anon, authenticated;

@@ -1,0 +1,39 @@
+-- Who calls: name, rights and, for a session, when it expires.
+create or replace function public.show_session(p jsonb) returns jsonb
+language sql security definer set search_path = pg_catalog, pg_temp as $$
+  select case when p ? 'auth' then leadpipe.admin_identity(p -> 'auth') - 'keyId' else '{"name": "operator", "rights": "owner"}' end
+$$;
+revoke all on function public.show_session(jsonb) from public, anon, authenticated;
+grant execute on function public.show_session(jsonb) to leadpipe_admin, service_role;
+
+-- Opens a session for the key in `auth`. `token` is the SHA-256 of the token that the browser gets. Expired sessions
+-- are deleted.
+create or replace function public.open_session(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_identity jsonb := leadpipe.admin_identity(p -> 'auth');
+  v_expires timestamptz;
+begin
+  delete from public.admin_sessions where sha256 in (
+    select sha256 from public.admin_sessions where expires_at < now() order by expires_at limit 100 for update skip locked);
+  insert into public.admin_sessions (sha256, key_id, configured_sha256)
+  values (decode(p ->> 'token', 'hex'), (v_identity ->> 'keyId')::uuid,
+    case when v_identity ->> 'keyId' is null then decode(p #>> '{auth,configured}', 'hex') end)
+  returning expires_at into v_expires;
+  return v_identity - 'keyId' || jsonb_build_object('expiresAt', leadpipe.iso8601(v_expires));
+end
+$$;
+revoke all on function public.open_session(jsonb) from public, anon, authenticated;
+grant execute on function public.open_session(jsonb) to leadpipe_admin, service_role;
+
+-- Ends the session in `auth`.
+create or replace function public.close_session(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform leadpipe.admin_identity(p -> 'auth');
+  delete from public.admin_sessions where sha256 = decode(p #>> '{auth,session}', 'hex');
+  return '{}';
+end
+$$;
+revoke all on function public.close_session(jsonb) from public, anon, authenticated;
+grant execute on function public.close_session(jsonb) to leadpipe_admin, service_role;

@@ -1,0 +1,15 @@
+-- How many open conversations an agent has.
+create or replace function leadpipe.open_conversation_count(p_id uuid) returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select count(*) from public.conversations c where c.assigned_agent_id = p_id and c.status in ('new', 'in-progress')
+$$;
+revoke all on function leadpipe.open_conversation_count(uuid) from public, anon, authenticated;
+
+-- An agent as the admin interface shows it.
+create or replace function leadpipe.agent_document(a public.agents) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select jsonb_build_object('id', a.id, 'name', a.name, 'email', a.email, 'phone', a.phone, 'department', a.department,
+    'status', a.status, 'maxCapacity', a.max_capacity, 'openConversations', leadpipe.open_conversation_count(a.id),
+    'createdAt', leadpipe.iso8601(a.created_at), 'updatedAt', leadpipe.iso8601(a.updated_at))
+$$;
+revoke all on function leadpipe.agent_document(public.agents) from public, anon, authenticated;

@@ -1,0 +1,18 @@
+-- Adds an agent. LP409 where another has the mail address.
+create or replace function public.create_agent(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  a public.agents;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  insert into public.agents (name, email, phone, department, status, max_capacity)
+  values (leadpipe.to_nfc(p ->> 'name'), lower(p ->> 'email'), p ->> 'phone', leadpipe.to_nfc(p ->> 'department'),
+    coalesce(p ->> 'status', 'available'), coalesce((p ->> 'maxCapacity')::integer, 15))
+  returning * into a;
+  return leadpipe.agent_document(a);
+exception when unique_violation then
+  raise exception using errcode = 'LP409', message = 'there is an agent with this mail address';
+end
+$$;
+revoke all on function public.create_agent(jsonb) from public, anon, authenticated;
+grant execute on function public.create_agent(jsonb) to leadpipe_admin, service_role;

@@ -1,0 +1,32 @@
+-- Deletes an agent. With open conversations LP409, unless `force`: then nobody is assigned, and the timeline records
+-- it.
+create or replace function public.delete_agent(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  a public.agents;
+  v_open uuid[];
+begin
+  p := leadpipe.authorize(p, 'owner');
+  select * into a from public.agents where id = (p ->> 'id')::uuid for update;
+  if not found then
+    raise exception using errcode = 'LP404', message = 'there is no such agent';
+  end if;
+  -- Closed conversations are locked too, because the delete changes them.
+  select array_agg(id) filter (where status in ('new', 'in-progress')) into v_open from (
+    select c.id, c.status from public.conversations c where c.assigned_agent_id = a.id order by c.id for no key update) held;
+  if v_open is not null and not coalesce((p ->> 'force')::boolean, false) then
+    raise exception using errcode = 'LP409', message = format('the agent has %s open conversations: assign them to others first, or force it', cardinality(v_open));
+  end if;
+  -- After the clean-up there are no follow-ups.
+  if to_regclass('public.follow_up_tasks') is not null then
+    perform from public.follow_up_tasks f where f.assigned_agent_id = a.id order by f.id for no key update;
+  end if;
+  delete from public.agents where id = a.id;
+  perform leadpipe.record_activity(id, p ->> 'by', 'assigned', 'Assigned to nobody', a.name || ' is no agent any more', 'lead.updated',
+    jsonb_build_object('agentIdBefore', a.id))
+  from unnest(v_open) as id;
+  return '{}';
+end
+$$;
+revoke all on function public.delete_agent(jsonb) from public, anon, authenticated;
+grant execute on function public.delete_agent(jsonb) to leadpipe_admin, service_role;

@@ -1,0 +1,14 @@
+-- The agent `p_id`, locked until the transaction ends. LP404 where there is none.
+create or replace function leadpipe.lock_agent(p_id uuid) returns public.agents
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  a public.agents;
+begin
+  select * into a from public.agents where id = p_id for no key update;
+  if not found then
+    raise exception using errcode = 'LP404', message = 'there is no such agent';
+  end if;
+  return a;
+end
+$$;
+revoke all on function leadpipe.lock_agent(uuid) from public, anon, authenticated;

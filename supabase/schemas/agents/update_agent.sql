@@ -1,0 +1,22 @@
+-- Changes an agent; `clear` lists the fields to empty.
+create or replace function public.update_agent(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  a public.agents;
+begin
+  -- An agent's availability changes all day; everything else is for an owner.
+  p := leadpipe.authorize(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'clear'] then 'owner' else 'write' end);
+  a := leadpipe.lock_agent((p ->> 'id')::uuid);
+  update public.agents s set
+    name = coalesce(leadpipe.to_nfc(p ->> 'name'), s.name), email = coalesce(lower(p ->> 'email'), s.email),
+    phone = case when p -> 'clear' ? 'phone' then null else coalesce(p ->> 'phone', s.phone) end,
+    department = case when p -> 'clear' ? 'department' then null else coalesce(leadpipe.to_nfc(p ->> 'department'), s.department) end,
+    status = coalesce(p ->> 'status', s.status), max_capacity = coalesce((p ->> 'maxCapacity')::integer, s.max_capacity)
+  where s.id = a.id returning * into a;
+  return leadpipe.agent_document(a);
+exception when unique_violation then
+  raise exception using errcode = 'LP409', message = 'there is an agent with this mail address';
+end
+$$;
+revoke all on function public.update_agent(jsonb) from public, anon, authenticated;
+grant execute on function public.update_agent(jsonb) to leadpipe_admin, service_role;

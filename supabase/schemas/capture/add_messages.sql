@@ -1,0 +1,38 @@
+-- Adds the messages that the conversation does not have yet, and returns their number. A client id that is a UUID
+-- becomes the row's id unless another row has it.
+create or replace function leadpipe.add_messages(p_conversation uuid, p_messages jsonb, p_received timestamptz) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_wanted integer := jsonb_array_length(p_messages);
+  v_added integer := 0;
+  v_count integer;
+  v_first boolean := true;
+begin
+  loop
+    insert into public.chat_messages as stored
+      (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
+    select
+      case when kept then uuid else gen_random_uuid() end, p_conversation, client_id, sender, text, type, "timestamp",
+      metadata || case when kept then '{}' else jsonb_build_object('clientId', client_id) end,
+      -- Messages of one request often have the same time; this keeps their order.
+      now() + "position" * interval '1 microsecond'
+    from (
+      select m.*, uuid is not null and taken_by is null as kept, taken_by
+      from leadpipe.message_fields(p_messages, p_received) as m,
+           -- A sub-select and not a join: only the index can answer it, whatever sizes the planner expects.
+           lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
+    ) fresh
+    where taken_by is distinct from p_conversation and (v_first or given)
+    -- No conflict target: both the id and the client's id may be taken.
+    on conflict do nothing;
+    get diagnostics v_count = row_count;
+    v_added := v_added + v_count;
+    -- What was skipped is a repeat, or its id was taken by another conversation since the statement began: a second pass
+    -- stores those under an id of their own, and ends here when there are none.
+    exit when v_count = 0 or v_added >= v_wanted;
+    v_first := false;
+  end loop;
+  return v_added;
+end
+$$;
+revoke all on function leadpipe.add_messages(uuid, jsonb, timestamptz) from public, anon, authenticated;

@@ -1,0 +1,116 @@
+-- Handles a lead whose idempotency key or conversation is known: repeats the answer of the key's first use, or adds to
+-- the conversation. Null where neither is known any more, so that the lead is new.
+create or replace function leadpipe.capture_known_lead(p jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid := (p ->> 'conversationId')::uuid;
+  v_route text := p ->> 'route';
+  v_key text := nullif(p #>> '{idempotency,key}', '');
+  v_hash bytea := sha256(convert_to(coalesce(p #>> '{idempotency,content}', ''), 'UTF8'));
+  v_customer uuid;
+  v_proven boolean;
+  v_reachable boolean;
+  v_rises boolean;
+  v_added integer := 0;
+  v_event uuid;
+  l record;  -- the lead as sent
+  c record;  -- the conversation as stored
+begin
+  if v_key is not null then
+    select k.body_sha256, k.created_at < now() - interval '7 days' as expired, s.id, s.status, s.created_at, s.updated_at, s.idempotency_key
+    into c
+    from public.idempotency_keys k left join public.conversations s on s.id = k.conversation_id
+    where k.route = v_route and k.key = v_key;
+
+    if found and (c.expired or c.id is null) then  -- as if it had never been used
+      update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
+      delete from public.idempotency_keys k
+      where k.route = v_route and k.key = v_key
+        and (k.created_at < now() - interval '7 days' or not exists (select from public.conversations s where s.id = k.conversation_id));
+      return null;
+    elsif found and c.body_sha256 <> v_hash then
+      return jsonb_build_object('outcome', 'mismatch', 'created', false, 'id', null, 'status', null,
+        'createdAt', null, 'updatedAt', null, 'eventId', null, 'messagesAdded', 0);
+    elsif found then
+      return jsonb_build_object('outcome', 'replayed',
+        'created', c.idempotency_key is not distinct from v_route || ':' || v_key,
+        'id', c.id, 'status', c.status, 'createdAt', leadpipe.iso8601(c.created_at), 'updatedAt', leadpipe.iso8601(c.updated_at),
+        'eventId', null, 'messagesAdded', 0);
+    end if;
+    if not exists (select from public.conversations s where s.id = v_id) then
+      return null;  -- the key was known a moment ago
+    end if;
+    -- A conversation with this key has it from a request that has expired since.
+    update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
+    -- Waits for a concurrent copy of the request, and makes later copies wait.
+    insert into public.idempotency_keys (route, key, body_sha256, conversation_id) values (v_route, v_key, v_hash, v_id);
+  end if;
+
+  select * into l from leadpipe.lead_fields(p -> 'lead');
+  -- 'phone' sorts after 'email': it wins.
+  select customer_id into v_customer from public.customer_identities
+  where (kind = 'phone' and value = l.phone) or (kind = 'email' and value = lower(l.email))
+  order by kind desc limit 1;
+  v_customer := coalesce(v_customer, gen_random_uuid());
+
+  -- NO KEY: events and timeline entries that others write refer to the row and need not wait.
+  select s.customer_phone, s.customer_email, s.lead_score into c from public.conversations s where s.id = v_id for no key update;
+  if not found then
+    raise exception 'the conversation was deleted meanwhile' using errcode = 'LPTRY';
+  end if;
+  v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
+  v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
+  v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
+
+  update public.conversations s set
+    -- A row without a customer gets the customer of its own phone or mail address, not a stranger's.
+    customer_id = coalesce(s.customer_id, case when v_proven or not v_reachable then v_customer end,
+      (select i.customer_id from public.customer_identities i
+       where (i.kind = 'phone' and i.value = s.customer_phone) or (i.kind = 'email' and i.value = lower(s.customer_email))
+       order by i.kind desc limit 1), gen_random_uuid()),
+    customer_name = leadpipe.merge_text(s.customer_name, l.name, v_proven),
+    -- Only a row without phone and mail takes an unproven one: it would prove the next request.
+    customer_phone = leadpipe.merge_text(s.customer_phone, case when v_proven or not v_reachable then l.phone end, v_proven),
+    customer_email = leadpipe.merge_text(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
+    intent = leadpipe.merge_text(s.intent, l.intent, v_proven),
+    budget = leadpipe.merge_text(s.budget, l.budget, v_proven),
+    property_type = leadpipe.merge_text(s.property_type, l.property_type, v_proven),
+    preferred_area = leadpipe.merge_text(s.preferred_area, l.preferred_area, v_proven),
+    start_time = coalesce(s.start_time, l.start_time),
+    end_time = case when v_proven then greatest(s.end_time, l.end_time) else coalesce(s.end_time, l.end_time) end,
+    duration_minutes = case when v_proven then greatest(s.duration_minutes, l.duration) else coalesce(s.duration_minutes, l.duration) end,
+    device_info = case when v_proven then coalesce(l.device_info, s.device_info) else coalesce(s.device_info, l.device_info) end,
+    lead_score = case when v_rises then l.score else s.lead_score end,
+    lead_quality = case when v_rises then coalesce(l.quality, s.lead_quality) else s.lead_quality end,
+    lead_score_breakdown = case when v_rises then coalesce(l.breakdown, s.lead_score_breakdown) else s.lead_score_breakdown end,
+    sla_response_deadline = case when v_proven then least(s.sla_response_deadline, l.deadline) else s.sla_response_deadline end,
+    tags = case when v_proven then s.tags || array(select t from unnest(l.tags) with ordinality as sent (t, n)
+                                                   where t <> all (s.tags) order by n) else s.tags end,
+    notes = case when v_proven then coalesce(l.notes, s.notes) else s.notes end,
+    metadata = case when v_proven then coalesce(s.metadata, '{}') || coalesce(l.metadata, '{}') else s.metadata end
+  where s.id = v_id
+  returning s.customer_id, s.customer_phone, s.customer_email, s.status, s.created_at, s.updated_at into c;
+
+  perform leadpipe.remember_customer(nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')), c.customer_id);
+
+  if jsonb_typeof(p -> 'messages') = 'array' then
+    v_added := leadpipe.add_messages(v_id, p -> 'messages', coalesce((p ->> 'receivedAt')::timestamptz, now()));
+  end if;
+
+  if to_regclass('public.lead_events') is not null then
+    v_event := public.emit_lead_event('lead.updated', v_id, jsonb_build_object('messagesAdded', v_added, 'proven', v_proven));
+  end if;
+
+  if to_regclass('public.conversation_timeline') is not null then
+    -- note_added: the customer added something. customer_contacted would say that an agent did.
+    perform public.add_timeline_entry(v_id, 'note_added', 'Lead Updated', null, 'customer', null, null,
+      jsonb_build_object('messagesAdded', v_added, 'proven', v_proven));
+  end if;
+
+  return jsonb_build_object(
+    'outcome', 'continued', 'created', false, 'id', v_id, 'status', c.status,
+    'createdAt', leadpipe.iso8601(c.created_at), 'updatedAt', leadpipe.iso8601(c.updated_at),
+    'eventId', v_event, 'messagesAdded', v_added);
+end
+$$;
+revoke all on function leadpipe.capture_known_lead(jsonb) from public, anon, authenticated;

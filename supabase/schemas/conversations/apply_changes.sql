@@ -1,0 +1,96 @@
+-- Changes a locked conversation and returns whether anything changed: `status`, `leadScore`, `leadQuality`, `tags`,
+-- `notes` (appended where `notesMode` is append), `outcome`, `conversionValue`; `clear` lists the fields to empty.
+create or replace function leadpipe.apply_changes(c public.conversations, p_change jsonb, p_by text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  n public.conversations := c;  -- as it will be
+  v_clear text[] := array(select jsonb_array_elements_text(p_change -> 'clear'));
+  v_note text := leadpipe.to_nfc(p_change ->> 'notes');
+  v_ranks constant text[] := '{cold,warm,hot}';
+  v_closed constant text[] := '{completed,lost,converted}';
+  v_event text;
+  v_worth text;  -- what is new about what it came to
+begin
+  n.status := coalesce(p_change ->> 'status', c.status);
+  n.lead_score := coalesce((p_change ->> 'leadScore')::integer, c.lead_score);
+  n.lead_quality := coalesce(p_change ->> 'leadQuality', c.lead_quality);
+  if p_change ? 'tags' then
+    n.tags := array(select tag from (
+      select leadpipe.to_nfc(t) as tag, min(i) as first from jsonb_array_elements_text(p_change -> 'tags') with ordinality as sent (t, i)
+      group by 1) tags order by first);
+  end if;
+  n.notes := case
+    when 'notes' = any (v_clear) then null
+    when v_note is null then c.notes
+    when p_change ->> 'notesMode' = 'append' then concat_ws(E'\n', nullif(c.notes, ''), v_note)
+    else v_note end;
+  if length(n.notes) > 20000 then
+    raise exception using errcode = 'LP400', column = 'notes', message = 'would have more than 20000 characters with this';
+  end if;
+  n.outcome := case when 'outcome' = any (v_clear) then null else coalesce(leadpipe.to_nfc(p_change ->> 'outcome'), c.outcome) end;
+  n.conversion_value := case when 'conversionValue' = any (v_clear) then null
+    else coalesce((p_change ->> 'conversionValue')::numeric, c.conversion_value) end;
+  if n.lead_score <> c.lead_score then
+    n.lead_score_breakdown := jsonb_build_object('source', 'agent', 'by', p_by, 'before',
+      coalesce(c.lead_score_breakdown -> 'before', c.lead_score_breakdown));
+  end if;
+  -- Closed without an answer, after one was due.
+  n.sla_breached := c.sla_breached
+    or (n.status = any (v_closed) and c.first_response_at is null and coalesce(c.sla_response_deadline <= now(), false));
+  if n is not distinct from c then
+    return false;
+  end if;
+
+  v_worth := nullif(concat_ws('; ',
+    case when n.outcome is distinct from c.outcome then coalesce(n.outcome, 'no outcome any more') end,
+    case when n.conversion_value is distinct from c.conversion_value then
+      coalesce('worth ' || trim_scale(n.conversion_value), 'worth nothing any more') || coalesce(', ' || trim_scale(c.conversion_value) || ' before', '')
+    end), '');
+
+  update public.conversations s set
+    status = n.status, lead_score = n.lead_score, lead_quality = n.lead_quality, lead_score_breakdown = n.lead_score_breakdown,
+    tags = n.tags, notes = n.notes, outcome = n.outcome, conversion_value = n.conversion_value, sla_breached = n.sla_breached
+  where s.id = c.id;
+
+  if n.status <> c.status then
+    v_event := case n.status when 'converted' then 'lead.converted' when 'lost' then 'lead.lost' else 'lead.updated' end;
+    perform leadpipe.record_activity(c.id, p_by, 'status_changed',
+      case n.status when 'converted' then 'Lead converted' when 'lost' then 'Lead lost'
+        else format('Status changed from %s to %s', c.status, n.status) end,
+      -- A former outcome does not belong to this change.
+      v_worth, v_event, jsonb_build_object('from', c.status, 'to', n.status)
+        || jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value)));
+  end if;
+  if n.lead_quality <> c.lead_quality or n.lead_score <> c.lead_score then
+    perform leadpipe.record_activity(c.id, p_by, 'status_changed',
+      case when array_position(v_ranks, n.lead_quality) > array_position(v_ranks, c.lead_quality) then 'Lead qualified as ' || n.lead_quality
+        when n.lead_quality <> c.lead_quality then 'Lead rated ' || n.lead_quality
+        else 'Lead score changed' end,
+      format('%s (%s) before, %s (%s) now', c.lead_score, c.lead_quality, n.lead_score, n.lead_quality),
+      case when array_position(v_ranks, n.lead_quality) > array_position(v_ranks, c.lead_quality) then 'lead.qualified' else 'lead.updated' end,
+      jsonb_build_object('score', n.lead_score, 'quality', n.lead_quality, 'scoreBefore', c.lead_score, 'qualityBefore', c.lead_quality));
+    v_event := 'lead.updated';
+  end if;
+  if n.notes is distinct from c.notes then
+    perform leadpipe.record_activity(c.id, p_by, 'note_added',
+      case when n.notes is null then 'Notes removed' when p_change ->> 'notesMode' = 'append' then 'Note added' else 'Notes changed' end, v_note);
+  end if;
+  if n.tags <> c.tags then
+    perform leadpipe.record_activity(c.id, p_by, 'note_added', 'Tags changed', concat_ws('; ',
+      'added: ' || nullif(array_to_string(array(select t from unnest(n.tags) t where t <> all (c.tags)), ', '), ''),
+      'removed: ' || nullif(array_to_string(array(select t from unnest(c.tags) t where t <> all (n.tags)), ', '), '')));
+  end if;
+  if (n.outcome, n.conversion_value) is distinct from (c.outcome, c.conversion_value) and n.status = c.status then
+    perform leadpipe.record_activity(c.id, p_by, 'note_added',
+      case when num_nonnulls(n.outcome, n.conversion_value) = 0 then 'Outcome removed'
+        when n.outcome is distinct from c.outcome then 'Outcome recorded' else 'Value changed' end,
+      v_worth, null, jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value, 'conversionValueBefore', c.conversion_value)));
+  end if;
+  -- Listeners learn of every change.
+  if v_event is null then
+    perform public.emit_lead_event('lead.updated', c.id, jsonb_build_object('by', p_by));
+  end if;
+  return true;
+end
+$$;
+revoke all on function leadpipe.apply_changes(public.conversations, jsonb, text) from public, anon, authenticated;

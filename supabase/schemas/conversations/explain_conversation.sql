@@ -1,0 +1,28 @@
+-- The facts that explain a conversation's state: the conversation, the times at which it was added to, its newest
+-- deliveries as show_delivery gives them, and its next follow-up.
+create or replace function public.explain_conversation(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  c public.conversations;
+begin
+  p := leadpipe.authorize(p, 'read');
+  c := leadpipe.require_conversation(p);
+  return jsonb_build_object(
+    'now', leadpipe.iso8601(clock_timestamp()),
+    'conversation', leadpipe.conversation_document(c, p),
+    'additions', (
+      select coalesce(jsonb_agg(leadpipe.iso8601(e.created_at) order by e.created_at), '[]')
+      from (select e.created_at from public.lead_events e where e.conversation_id = c.id and e.event_type = 'lead.updated'
+            order by e.created_at limit 200) e),
+    'deliveries', (
+      select coalesce(jsonb_agg(public.show_delivery(jsonb_build_object('id', d.id)) order by d.created_at, d.id), '[]')
+      from (select d.id, d.created_at from public.notification_logs d where d.conversation_id = c.id
+            order by d.created_at desc, d.id desc limit 50) d),
+    'followUp', (
+      select jsonb_build_object('id', f.id, 'at', leadpipe.iso8601(f.follow_up_date), 'reminderType', f.reminder_type)
+      from public.follow_up_tasks f where f.conversation_id = c.id and f.status not in ('completed', 'cancelled')
+      order by f.follow_up_date, f.id limit 1));
+end
+$$;
+revoke all on function public.explain_conversation(jsonb) from public, anon, authenticated;
+grant execute on function public.explain_conversation(jsonb) to leadpipe_admin, service_role;

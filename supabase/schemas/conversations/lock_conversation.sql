@@ -1,0 +1,17 @@
+-- The conversation `id`, locked until the transaction ends. LP404 where there is none; LP412 where it has changed since
+-- the client saw `version`.
+create or replace function leadpipe.lock_conversation(p jsonb) returns public.conversations
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  c public.conversations;
+begin
+  select * into c from public.conversations where id = (p ->> 'id')::uuid for no key update;
+  if not found then
+    raise exception using errcode = 'LP404', message = 'there is no such conversation';
+  elsif p ->> 'version' <> leadpipe.conversation_version(c) then
+    raise exception using errcode = 'LP412', message = 'somebody else has changed this conversation meanwhile';
+  end if;
+  return c;
+end
+$$;
+revoke all on function leadpipe.lock_conversation(jsonb) from public, anon, authenticated;

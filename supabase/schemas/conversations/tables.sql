@@ -1,0 +1,123 @@
+-- Conversations with their messages, tags, summaries and history.
+
+create table public.conversations (
+  id uuid constraint conversations_pkey primary key default gen_random_uuid(),
+  customer_id uuid,
+  customer_name text,
+  customer_phone text,
+  customer_email text,
+  start_time timestamptz default now(),
+  end_time timestamptz,
+  duration_minutes integer,
+  status text not null default 'new'
+    constraint conversations_status_check check (status in ('new', 'in-progress', 'completed', 'lost', 'converted')),
+  lead_score integer not null default 0
+    constraint conversations_lead_score_check check (lead_score between 0 and 100),
+  lead_quality text not null default 'cold'
+    constraint conversations_lead_quality_check check (lead_quality in ('hot', 'warm', 'cold')),
+  budget text,
+  property_type text,
+  preferred_area text,
+  intent text,
+  assigned_agent_id uuid
+    constraint conversations_assigned_agent_id_fkey references public.agents (id) on delete set null,
+  tags text[] not null default '{}',
+  notes text,
+  conversation_summary text,
+  follow_up_date timestamptz,
+  outcome text,
+  conversion_value numeric,
+  lead_score_breakdown jsonb,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  metadata jsonb,
+  idempotency_key text constraint conversations_idempotency_key_key unique,
+  source text default 'website',
+  first_response_at timestamptz,
+  sla_response_deadline timestamptz,
+  sla_breached boolean not null default false,
+  device_info jsonb
+);
+create index conversations_created_at_idx on public.conversations (created_at desc);
+create index conversations_customer_id_idx on public.conversations (customer_id);
+create index conversations_assigned_agent_id_idx on public.conversations (assigned_agent_id)
+  where assigned_agent_id is not null;
+create index conversations_sla_open_idx on public.conversations (sla_response_deadline)
+  where first_response_at is null and status not in ('completed', 'lost', 'converted');
+create index conversations_sla_breached_idx on public.conversations (created_at desc) where sla_breached;
+-- By score: hot, warm and cold first. Follow-ups: few conversations have one.
+create index conversations_lead_score_idx on public.conversations (lead_score, created_at);
+create index conversations_follow_up_date_idx on public.conversations (follow_up_date) where follow_up_date is not null;
+create or replace trigger conversations_updated_at before update on public.conversations
+  for each row execute function public.update_updated_at_column();
+select leadpipe.protect_table('public.conversations');
+comment on column public.conversations.idempotency_key is 'route:key of the request that made the row.';
+
+create table public.chat_messages (
+  id uuid constraint chat_messages_pkey primary key default gen_random_uuid(),
+  conversation_id uuid not null
+    constraint chat_messages_conversation_id_fkey references public.conversations (id) on delete cascade,
+  sender text not null
+    constraint chat_messages_sender_check check (sender in ('bot', 'customer', 'agent')),
+  message_text text not null,
+  message_type text not null default 'text',
+  "timestamp" timestamptz not null default now(),
+  is_read boolean not null default false,
+  metadata jsonb,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+  client_id text
+);
+-- A browser that sends its whole history again adds new messages only.
+create unique index chat_messages_conversation_id_client_id_key
+  on public.chat_messages (conversation_id, client_id);
+create index chat_messages_conversation_id_timestamp_idx
+  on public.chat_messages (conversation_id, "timestamp", created_at);
+create or replace trigger chat_messages_updated_at before update on public.chat_messages
+  for each row execute function public.update_updated_at_column();
+select leadpipe.protect_table('public.chat_messages');
+comment on column public.chat_messages.client_id is
+  'The id that the client gave the message, unique within its conversation; null where the server wrote it.';
+
+create table public.lead_tags (
+  id uuid constraint lead_tags_pkey primary key default gen_random_uuid(),
+  conversation_id uuid not null
+    constraint lead_tags_conversation_id_fkey references public.conversations (id) on delete cascade,
+  tag_name text not null,
+  is_auto_generated boolean not null default false,
+  created_at timestamptz not null default now()
+);
+create unique index lead_tags_conversation_id_tag_name_key on public.lead_tags (conversation_id, tag_name);
+select leadpipe.protect_table('public.lead_tags');
+
+create table public.conversation_summaries (
+  id uuid constraint conversation_summaries_pkey primary key default gen_random_uuid(),
+  conversation_id uuid not null
+    constraint conversation_summaries_conversation_id_fkey references public.conversations (id) on delete cascade,
+  summary text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+);
+create index conversation_summaries_conversation_id_idx on public.conversation_summaries (conversation_id);
+create or replace trigger conversation_summaries_updated_at before update on public.conversation_summaries
+  for each row execute function public.update_updated_at_column();
+select leadpipe.protect_table('public.conversation_summaries');
+
+create table public.conversation_timeline (
+  id uuid constraint conversation_timeline_pkey primary key default gen_random_uuid(),
+  conversation_id uuid not null
+    constraint conversation_timeline_conversation_id_fkey references public.conversations (id) on delete cascade,
+  event_type public.timeline_event_type not null,
+  title text not null,
+  description text,
+  actor_type text not null default 'system'
+    constraint conversation_timeline_actor_type_check check (actor_type in ('system', 'agent', 'customer', 'bot')),
+  actor_id uuid,
+  actor_name text,
+  metadata jsonb not null default '{}',
+  created_at timestamptz not null default now()
+);
+create index conversation_timeline_conversation_id_idx
+  on public.conversation_timeline (conversation_id, created_at desc);
+select leadpipe.protect_table('public.conversation_timeline');
+comment on table public.conversation_timeline is 'One conversation''s history, as people read it.';

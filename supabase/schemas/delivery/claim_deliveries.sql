@@ -1,0 +1,107 @@
+-- Plans new events, takes back deliveries whose worker has died, and leases what is due: for each channel and recipient
+-- no more than its entry asks for, and nothing of a paused channel.
+--
+-- All functions of this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
+-- what is locked. They name the rows that they change by id (`= any`), and turn off the plans that read whole tables: a
+-- long-lived session keeps a plan that was made while a table was empty, until the next analyze. jit is off because the
+-- planner does not know how few rows the limits leave, and would compile for 25 ms what runs for one.
+create or replace function public.claim_deliveries(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  v_batch constant integer := 100;
+  v_now timestamptz := clock_timestamp();
+  v_lease interval := make_interval(secs => coalesce((p ->> 'leaseSeconds')::double precision, 30));
+  v_planned integer;
+  v_unrouted integer;
+  v_lapses timestamptz;
+  v_deliveries jsonb;
+  v_next timestamptz;
+  v_horizon constant interval := make_interval(secs => coalesce((p ->> 'horizonSeconds')::double precision, 72 * 3600));
+  v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
+  v_probing public.notification_channel[];
+begin
+  -- A claim that a crash of the server loses is made again. What follows from it is flushed, and this with it.
+  perform set_config('synchronous_commit', 'off', true);
+  if p -> 'fingerprints' is not null then
+    perform leadpipe.update_fingerprints(p -> 'fingerprints');
+    v_now := clock_timestamp();
+  end if;
+
+  select planned, unrouted into v_planned, v_unrouted from leadpipe.plan_events(p -> 'channels', v_batch, v_now);
+  if (p ->> 'isComplete')::boolean then
+    perform leadpipe.reroute_deliveries(p -> 'channels');
+  end if;
+
+  v_lapses := leadpipe.expire_leases(v_parks, v_horizon, v_now);
+
+  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call that
+  -- locks the channel's row may claim it; for all others the channel is closed meanwhile.
+  select array_agg(n.channel) into v_probing from (
+    select channel, probe from public.notification_channels
+    where fail_streak > 0 and (paused_until is null or paused_until <= v_now)
+    order by channel for no key update skip locked) n
+  where not exists (select from public.notification_logs d where d.id = n.probe and d.lease_until > v_now);
+
+  with entry as (
+    select e.channel::public.notification_channel, coalesce(e.recipient, 'default') as recipient, coalesce(e."limit", 10) as "limit"
+    from jsonb_to_recordset(p -> 'channels') as e (channel text, recipient text, "limit" integer)
+    where not exists (
+      select from public.notification_channels n where n.channel = e.channel::public.notification_channel
+        and (n.paused_until > v_now or (n.fail_streak > 0 and n.channel <> all (coalesce(v_probing, '{}')))))
+  ), due as materialized (
+    select d.id, entry.channel, d.due_at from entry cross join lateral (
+      select d.id, d.due_at from public.notification_logs d
+      where d.channel = entry.channel and d.recipient = entry.recipient and d.due_at <= v_now
+        and (d.lease_until is null or d.lease_until <= v_now)
+      order by d.due_at limit greatest(entry."limit", 0) for no key update skip locked
+    ) d
+  ), total as materialized (
+    select channel, leadpipe.paused_seconds(channel, v_now) as paused from (select distinct channel from entry) e
+  ), chosen as (
+    select id from due where channel <> all (coalesce(v_probing, '{}'))
+    union
+    select id from (select distinct on (channel) id from due where channel = any (v_probing) order by channel, due_at, id) probe
+  ), claimed as (
+    update public.notification_logs d set
+      status = 'pending', lease_until = v_now + v_lease, leased_by = p ->> 'worker', fence = d.fence + 1, updated_at = v_now
+    where d.id = any (array(select id from chosen))
+    returning d.*
+  ), probed as (
+    update public.notification_channels n set probe = claimed.id
+    from claimed where n.channel = any (v_probing) and claimed.channel = n.channel
+  )
+  select jsonb_agg(jsonb_build_object(
+      'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
+      'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
+      'conversationId', d.conversation_id, 'payload', e.payload)
+      || case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
+      || case when (d.outcome_class is not null or d.replay_of is not null)
+             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
+           then '{"possibleRepeat": true}'::jsonb else '{}' end
+      order by d.due_at, d.id)
+  into v_deliveries
+  from claimed d join public.lead_events e on e.id = d.lead_event_id and e.id = any (array(select lead_event_id from claimed))
+  join total on total.channel = d.channel
+  cross join lateral (
+    select coalesce(d.retried_at, e.created_at)
+      + make_interval(secs => greatest(total.paused - d.paused_before, 0)) as began
+  ) clock;
+
+  if v_planned + v_unrouted = v_batch then
+    v_next := v_now;
+  else
+    v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
+  end if;
+
+  -- Last, so that workers of one name block each other as briefly as possible.
+  insert into public.workers as w (name, version, started_at, last_seen)
+  values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
+  on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version;
+
+  return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
+    'nextDueAt', leadpipe.iso8601(v_next));
+end
+$$;
+revoke all on function public.claim_deliveries(jsonb) from public, anon, authenticated;
+grant execute on function public.claim_deliveries(jsonb) to leadpipe_worker, service_role;

@@ -1,0 +1,20 @@
+-- Ends a channel's pause, whatever its reason, makes the deliveries due that waited for its end, and returns their
+-- number. The paused time is kept: it does not count against any delivery.
+create or replace function leadpipe.end_pause(p_channel public.notification_channel) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set jit = off as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_count integer;
+begin
+  update public.notification_logs d set next_attempt_at = v_now
+  where d.channel = p_channel and d.due_at > v_now and d.status = 'failed' and d.outcome_class in ('throttled', 'config');
+  get diagnostics v_count = row_count;
+  update public.notification_channels n set
+    paused_seconds = leadpipe.paused_seconds(n.channel, v_now), paused_since = null, paused_until = null, pause_class = null,
+    pause_reason = null, fail_streak = 0, probe = null
+  where n.channel = p_channel;
+  return v_count;
+end
+$$;
+revoke all on function leadpipe.end_pause(public.notification_channel) from public, anon, authenticated;

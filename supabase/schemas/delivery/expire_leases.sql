@@ -1,0 +1,56 @@
+-- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is used up, so
+-- that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has passed, or with
+-- `p_parks` parked: a recipient recognises a repeated mail by its Message-ID, but cannot recognise a repeated message. Returns
+-- when the next lease of a delivery that is being sent ends.
+create or replace function leadpipe.expire_leases(p_parks boolean, p_horizon interval, p_now timestamptz) returns timestamptz
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_earliest timestamptz;
+  v_events uuid[];
+begin
+  select min(d.lease_until) into v_earliest from public.notification_logs d where d.status = 'sending';
+  if v_earliest <= p_now then
+    with mine as materialized (
+      select e.id, e.created_at from public.lead_events e
+      where e.id in (select d.lead_event_id from public.notification_logs d where d.status = 'sending' and d.lease_until <= p_now)
+      order by e.id for no key update skip locked
+    ), lapsed as (
+      update public.notification_logs d set
+        status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
+        -- A worker that is alive but could not record the outcome repeats that every second.
+        next_attempt_at = case when not fate.parked and not fate.over then p_now + interval '3 seconds' end,
+        lease_until = null, leased_by = null,
+        error_message = case
+          when fate.parked then 'Whether this arrived is unknown; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
+          when fate.over then 'The worker stopped while it was sending; whether this arrived is unknown. Its time for tries is over.'
+          else 'The worker stopped while it was sending; whether this arrived is unknown. It is sent again.' end
+      from mine join public.notification_logs o on o.lead_event_id = mine.id cross join lateral (
+        select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, mine.created_at) + p_horizon
+          + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over
+      ) fate
+      where d.id = o.id and o.status = 'sending' and d.status = 'sending' and d.lease_until <= p_now
+      returning d.id, d.fence, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message
+    ), attempt_closed as (
+      update public.notification_attempts a set finished_at = p_now, class = 'unknown'
+      from lapsed where a.delivery = lapsed.id and a.fence = lapsed.fence and a.finished_at is null
+    ), evented as (
+      insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
+      select 'notification.failed', conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown'),
+        true, p_now, p_now
+      from lapsed where next_attempt_at is null
+    ), told as (
+      insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
+      select conversation_id, 'notification_sent',
+        case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel,
+        error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown')
+      from lapsed where next_attempt_at is null and conversation_id is not null
+    )
+    select array_agg(distinct lead_event_id) into v_events from lapsed;
+    if v_events is not null then
+      perform leadpipe.settle_events(v_events);
+    end if;
+  end if;
+  return case when v_earliest > p_now then v_earliest end;
+end
+$$;
+revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public, anon, authenticated;

@@ -1,0 +1,8 @@
+-- For how many seconds a channel has been paused in total, at a time that is not before the start of its latest pause.
+create or replace function leadpipe.paused_seconds(p_channel public.notification_channel, p_at timestamptz) returns double precision
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce((select n.paused_seconds
+      + coalesce(greatest(extract(epoch from least(p_at, n.paused_until) - n.paused_since), 0), 0)
+    from public.notification_channels n where n.channel = p_channel), 0)::double precision
+$$;
+revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public, anon, authenticated;

@@ -1,0 +1,101 @@
+-- Records the outcome of deliveries under the fence that was claimed. `lost` are those that another worker has decided
+-- meanwhile. With status pending a delivery that was begun and not sent returns to its former state, and its channel
+-- too.
+create or replace function public.record_outcomes(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_ids constant uuid[] := array(select o.id from jsonb_to_recordset(p -> 'outcomes') as o (id uuid));
+  v_recorded uuid[];
+  v_events uuid[];
+begin
+  -- Events are locked first: of two calls that finish an event's last two deliveries, the second sees what the first wrote.
+  perform from public.lead_events e
+  where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
+  order by e.id for no key update;
+
+  with outcome as (
+    select distinct on (o.id, o.fence) o.*
+    from jsonb_to_recordset(p -> 'outcomes') as o (
+      id uuid, fence bigint, class text, status text, burned boolean, "retryInSeconds" double precision,
+      "statusCode" integer, "providerCode" text, "retryAfterSeconds" double precision, reason text, excerpt text,
+      "providerId" text, subject text, "finishedAt" timestamptz)
+    where o.status in ('sent', 'failed', 'pending')
+    order by o.id, o.fence
+  ), changed as (
+    update public.notification_logs d set
+      status = o.status,
+      outcome_class = case o.status when 'pending' then d.outcome_class else o.class end,
+      -- After the lease has run out the attempt is counted already.
+      retry_count = case when d.status = 'sending' then d.retry_count + coalesce(o.burned, false)::integer
+        else greatest(d.retry_count - (not coalesce(o.burned, false))::integer, 0) end,
+      error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
+      next_attempt_at = case when o.status = 'failed' then v_now + make_interval(secs => o."retryInSeconds") end,
+      sent_at = case when o.status = 'sent' then coalesce(o."finishedAt", v_now) else d.sent_at end,
+      provider_id = coalesce(o."providerId", d.provider_id),
+      subject = coalesce(o.subject, d.subject),
+      lease_until = null, leased_by = null, updated_at = clock_timestamp()
+    from outcome o
+    where d.id = o.id and d.id = any (v_ids) and d.fence = o.fence
+      and (d.status = 'sending' or (d.status = 'failed' and d.outcome_class = 'unknown' and d.lease_until is null
+          and o.class <> 'unknown'))
+    returning d.id, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message,
+      o.fence, o.class, o.status, o."statusCode", o."providerCode", o."retryAfterSeconds", o.excerpt,
+      coalesce(o."finishedAt", v_now) as finished_at
+  ), attempt_closed as (
+    update public.notification_attempts a set
+      finished_at = c.finished_at, class = c.class, status_code = c."statusCode", provider_code = c."providerCode",
+      retry_after_seconds = c."retryAfterSeconds", excerpt = c.excerpt
+    from changed c where a.delivery = c.id and a.fence = c.fence and a.delivery = any (v_ids)
+  ), final as (
+    select * from changed where status = 'sent' or (status = 'failed' and next_attempt_at is null)
+  ), evented as (
+    -- As emit_lead_event would, in one statement.
+    insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
+    select (case status when 'sent' then 'notification.sent' else 'notification.failed' end)::public.lead_event_type,
+      conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class), true, v_now, v_now
+    from final
+  ), told as (
+    insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
+    select conversation_id, 'notification_sent',
+      case status when 'sent' then 'Notification sent via ' else 'Notification failed via ' end || channel,
+      error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class)
+    from final where conversation_id is not null
+  ), paused as (
+    -- These two classes concern the channel: it sends nothing else until then either.
+    insert into public.notification_channels as n (channel, paused_since, paused_until, pause_reason, pause_class, fail_streak)
+    select channel, v_now, max(next_attempt_at), min(error_message),
+      case when bool_or(class = 'config') then 'config' else 'throttled' end, bool_or(class = 'config')::integer
+    from changed
+    where class in ('throttled', 'config') and next_attempt_at is not null
+    group by channel order by channel
+    on conflict (channel) do update set
+      paused_seconds = case when n.paused_until > v_now then n.paused_seconds else leadpipe.paused_seconds(n.channel, v_now) end,
+      paused_since = case when n.paused_until > v_now then coalesce(n.paused_since, v_now) else v_now end,
+      paused_until = greatest(n.paused_until, excluded.paused_until),
+      pause_reason = case when n.paused_until > excluded.paused_until then n.pause_reason else excluded.pause_reason end,
+      pause_class = case when n.paused_until > excluded.paused_until then n.pause_class else excluded.pause_class end,
+      fail_streak = case excluded.fail_streak when 0 then 0 else n.fail_streak + 1 end,
+      probe = null
+    returning n.channel
+  ), opened as (
+    -- Any class but config shows that the channel is configured well: what waits behind a probe may be sent.
+    update public.notification_channels n set fail_streak = 0, probe = null
+    from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') heard
+    where n.channel = heard.channel and n.fail_streak > 0
+      and n.channel not in (select channel from changed where class in ('throttled', 'config') and next_attempt_at is not null)
+  )
+  select array_agg(id order by id), array_agg(distinct lead_event_id) into v_recorded, v_events from changed;
+
+  return jsonb_build_object(
+    'recorded', to_jsonb(coalesce(v_recorded, '{}')),
+    'lost', (select coalesce(jsonb_agg(distinct asked.id), '[]') from unnest(v_ids) as asked (id)
+             where asked.id <> all (coalesce(v_recorded, '{}'))),
+    'events', (select coalesce(jsonb_agg(jsonb_build_object(
+                 'eventId', event_id, 'settled', settled, 'closed', closed, 'sent', sent, 'failed', failed) order by event_id), '[]')
+               from leadpipe.settle_events(v_events)));
+end
+$$;
+revoke all on function public.record_outcomes(jsonb) from public, anon, authenticated;
+grant execute on function public.record_outcomes(jsonb) to leadpipe_worker, service_role;

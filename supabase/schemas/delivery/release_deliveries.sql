@@ -1,0 +1,25 @@
+-- Gives back deliveries that were claimed and not begun; they are due again at once, and no attempt is used up. Those
+-- of `worker`, or of these only `ids`; with `host` and `alive` also those of other workers of that host, named
+-- host:pid, that are not alive. If one of them lives after all, it cannot begin what it has lost.
+create or replace function public.release_deliveries(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set jit = off as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_count integer;
+begin
+  with mine as materialized (
+    select d.id from public.notification_logs d
+    where d.due_at <= v_now and d.status = 'pending' and d.lease_until > v_now
+      and ((d.leased_by = p ->> 'worker' and (p -> 'ids' is null or p -> 'ids' ? d.id::text))
+        or (starts_with(d.leased_by, (p ->> 'host') || ':') and not coalesce(p -> 'alive' ? d.leased_by, false)
+          and d.leased_by <> p ->> 'worker'))
+    order by d.id for no key update skip locked
+  )
+  update public.notification_logs d set lease_until = null, leased_by = null from mine where d.id = mine.id;
+  get diagnostics v_count = row_count;
+  return jsonb_build_object('released', v_count);
+end
+$$;
+revoke all on function public.release_deliveries(jsonb) from public, anon, authenticated;
+grant execute on function public.release_deliveries(jsonb) to leadpipe_worker, service_role;

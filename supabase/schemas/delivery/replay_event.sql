@@ -1,0 +1,23 @@
+-- Sends an event's finished notifications once more, as new rows that are linked to the first. LP409 where none is
+-- finished.
+create or replace function public.replay_event(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_done jsonb;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  if not exists (select from public.lead_events e where e.id = (p ->> 'id')::uuid) then
+    raise exception using errcode = 'LP404', message = 'there is no such event';
+  end if;
+  v_done := public.replay_events(jsonb_build_object('ids', jsonb_build_array(p -> 'id'), 'by', p -> 'by'));
+  if v_done -> 'deliveries' = '[]' then
+    raise exception using errcode = 'LP409', message = case
+      when exists (select from public.notification_logs d where d.lead_event_id = (p ->> 'id')::uuid)
+      then 'its notifications are not finished: they are sent without this'
+      else 'it has no notification that could be sent once more' end;
+  end if;
+  return jsonb_build_object('id', p -> 'id', 'deliveries', v_done -> 'deliveries');
+end
+$$;
+revoke all on function public.replay_event(jsonb) from public, anon, authenticated;
+grant execute on function public.replay_event(jsonb) to leadpipe_admin, service_role;

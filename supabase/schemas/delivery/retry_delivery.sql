@@ -1,0 +1,25 @@
+-- Makes one failed delivery due at once. LP409 where there is nothing to retry.
+create or replace function public.retry_delivery(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_done jsonb;
+  v_state text;
+begin
+  p := leadpipe.authorize(p, 'write');
+  v_done := public.retry_deliveries(jsonb_build_object('ids', jsonb_build_array(p -> 'id'), 'by', p -> 'by'));
+  if v_done #> '{deliveries,0}' is not null then
+    return v_done #> '{deliveries,0}';
+  end if;
+  v_state := v_done #>> '{refused,0,status}';
+  if v_state = 'none' then
+    raise exception using errcode = 'LP404', message = 'there is no such notification';
+  end if;
+  raise exception using errcode = 'LP409', message = case
+    when v_state in ('sent', 'delivered') then 'it has been sent: a replay of its event sends it once more'
+    when v_state = 'sending' then 'it is being sent at this moment'
+    when v_state = 'pending' then 'it waits for its first try, and is sent without this'
+    else 'it is due already, and is tried again without this' end;
+end
+$$;
+revoke all on function public.retry_delivery(jsonb) from public, anon, authenticated;
+grant execute on function public.retry_delivery(jsonb) to leadpipe_admin, service_role;

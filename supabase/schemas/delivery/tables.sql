@@ -1,0 +1,128 @@
+-- Deliveries: one row in notification_logs for each event, channel and recipient, with its attempts; channels and workers.
+--
+--   pending ──claim: lease, fence──▶ pending ──begin──▶ sending ──record──▶ sent (▶ delivered)
+--      ▲                                                   │
+--      └── due again ── failed, next_attempt_at ◀──────────┴──▶ failed, no next_attempt_at: given up
+--
+-- No foreign key of ours refers to lead_events, conversation_timeline, follow_up_tasks or notification_logs, but for
+-- notification_logs → lead_events: the checklist's clean-up drops the four in this order without CASCADE.
+
+-- A delivery is updated three times within seconds: the storage settings are chosen as for lead_events.
+create table public.notification_logs (
+  id uuid constraint notification_logs_pkey primary key default gen_random_uuid(),
+  lead_event_id uuid not null
+    constraint notification_logs_lead_event_id_fkey references public.lead_events (id) on delete cascade,
+  conversation_id uuid
+    constraint notification_logs_conversation_id_fkey references public.conversations (id) on delete cascade,
+  channel public.notification_channel not null,
+  recipient text not null default 'default',
+  subject text,
+  payload jsonb,
+  status text not null default 'pending'
+    constraint notification_logs_status_check check (status in ('pending', 'sending', 'sent', 'delivered', 'failed')),
+  error_message text,
+  sent_at timestamptz,
+  delivered_at timestamptz,
+  retry_count integer not null default 0,
+  created_at timestamptz not null default now(),
+  next_attempt_at timestamptz,
+  lease_until timestamptz,
+  leased_by text,
+  fence bigint not null default 0,
+  outcome_class text,
+  provider_id text,
+  replay_of uuid,
+  updated_at timestamptz not null default now(),
+  due_at timestamptz generated always as (
+    case status when 'pending' then coalesce(next_attempt_at, created_at) when 'failed' then next_attempt_at end) stored,
+  retried_at timestamptz,
+  paused_before double precision not null default 0
+) with (
+  fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+  autovacuum_analyze_scale_factor = 0.02);
+create unique index notification_logs_lead_event_id_channel_recipient_key
+  on public.notification_logs (lead_event_id, channel, recipient) where replay_of is null;
+create index notification_logs_lead_event_id_idx on public.notification_logs (lead_event_id);
+create index notification_logs_conversation_id_idx on public.notification_logs (conversation_id);
+create index notification_logs_due_idx on public.notification_logs (channel, recipient, due_at)
+  where due_at is not null;
+-- Few rows are being sent, so that no order is needed. No index has lease_until, so that a claim is a HOT update.
+create index notification_logs_sending_idx on public.notification_logs (lead_event_id) where status = 'sending';
+create index notification_logs_failed_idx on public.notification_logs (created_at desc) where status = 'failed';
+-- For list_deliveries, which would otherwise sort the whole table.
+create index notification_logs_created_at_idx on public.notification_logs (created_at, id);
+-- Successful deliveries, which are most, are left out.
+create index notification_logs_class_idx on public.notification_logs (outcome_class, created_at, id)
+  where outcome_class not in ('delivered', 'accepted');
+create or replace trigger notification_logs_updated_at before update on public.notification_logs
+  for each row when (old.updated_at = new.updated_at) execute function public.update_updated_at_column();
+select leadpipe.protect_table('public.notification_logs');
+comment on table public.notification_logs is 'Deliveries: one row per event, channel and recipient.';
+comment on column public.notification_logs.recipient is 'The address or chat id; `default` where the channel has one place only.';
+comment on column public.notification_logs.retry_count is 'The number of attempts that were used up.';
+comment on column public.notification_logs.next_attempt_at is 'A failed row with it waits for its next attempt; a failed row without it is given up.';
+comment on column public.notification_logs.lease_until is 'Until then the row belongs to leased_by.';
+comment on column public.notification_logs.fence is 'Goes up with each claim; a result is taken only under the current number.';
+comment on column public.notification_logs.outcome_class is 'delivered, accepted, retry, throttled, permanent, config or unknown.';
+comment on column public.notification_logs.replay_of is 'The delivery that this one repeats at an operator''s request.';
+comment on column public.notification_logs.due_at is 'When it may be claimed, apart from its lease; null while it is being sent and when it is final.';
+comment on column public.notification_logs.retried_at is 'When an operator last asked for a retry; the time for attempts counts from then.';
+comment on column public.notification_logs.paused_before is 'For how many seconds its channel had been paused in total when its time for attempts began.';
+
+create table public.notification_attempts (
+  delivery uuid not null,
+  fence bigint not null,
+  attempt integer not null,
+  started_at timestamptz not null default now(),
+  finished_at timestamptz,
+  class text,
+  status_code integer,
+  provider_code text,
+  retry_after_seconds double precision,
+  excerpt text,
+  worker text,
+  -- By fence: a try that uses up no attempt leaves its attempt number to the next.
+  constraint notification_attempts_pkey primary key (delivery, fence)
+) with (
+  fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+  autovacuum_analyze_scale_factor = 0.02);
+create index notification_attempts_started_at_idx on public.notification_attempts (started_at);
+select leadpipe.protect_table('public.notification_attempts');
+comment on table public.notification_attempts is
+  'Every attempt, append-only: a row is added when sending begins and completed once. delivery is notification_logs.id, without a foreign key.';
+comment on column public.notification_attempts.excerpt is 'An excerpt of the provider''s answer, without secrets and personal data.';
+
+create table public.notification_channels (
+  channel public.notification_channel constraint notification_channels_pkey primary key,
+  paused_until timestamptz,
+  pause_reason text,
+  settings_fingerprint text,
+  fail_streak integer not null default 0,
+  send_budget jsonb,
+  updated_at timestamptz not null default now(),
+  pause_class text,
+  paused_since timestamptz,
+  paused_seconds double precision not null default 0,
+  probe uuid
+);
+create or replace trigger notification_channels_updated_at before update on public.notification_channels
+  for each row execute function public.update_updated_at_column();
+select leadpipe.protect_table('public.notification_channels');
+comment on table public.notification_channels is 'The state of a channel as a whole. A channel without a row is open.';
+comment on column public.notification_channels.paused_until is 'Nothing of this channel is claimed before this time.';
+comment on column public.notification_channels.pause_class is 'throttled or config: the reason of the latest pause.';
+comment on column public.notification_channels.paused_since is 'When the latest pause began; it stays when the pause is extended.';
+comment on column public.notification_channels.paused_seconds is 'The length of all earlier pauses together.';
+comment on column public.notification_channels.fail_streak is 'The number of outcomes of class config since the last other one. Above 0, one delivery at a time is claimed.';
+comment on column public.notification_channels.probe is 'The delivery that tries the channel out while fail_streak is above 0.';
+comment on column public.notification_channels.send_budget is
+  '{"nextAt": …}: when the next message of a channel with a pace may begin, whichever worker has it.';
+
+create table public.workers (
+  name text constraint workers_pkey primary key,
+  started_at timestamptz not null default now(),
+  last_seen timestamptz not null default now(),
+  version text
+);
+select leadpipe.protect_table('public.workers');
+comment on table public.workers is 'The heartbeat that /health reports.';

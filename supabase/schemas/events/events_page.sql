@@ -1,0 +1,54 @@
+-- Events, newest first, by `conversationId`, `type` (a list), `processed`, `since` and `until`; `id` is the
+-- conversation whose list this is.
+create or replace function leadpipe.events_page(p jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
+declare
+  v_page record;
+  v_list text := concat_ws(' ', 'events', p ->> 'id');
+  v_place jsonb := leadpipe.cursor_position(v_list, p ->> 'cursor');
+  v_at timestamptz := v_place ->> 'at';
+  v_id uuid := v_place ->> 'id';
+  v_conversation uuid := p ->> 'conversationId';
+  v_types public.lead_event_type[] := case when p ? 'type' then array(select jsonb_array_elements_text(p -> 'type')) end;
+  v_processed boolean := p ->> 'processed';
+  v_since timestamptz := p ->> 'since';
+  v_until timestamptz := p ->> 'until';
+  v_found uuid[];
+begin
+  select * into v_page from leadpipe.page_bounds(p);
+  if v_since >= v_until then
+    raise exception using errcode = 'LP400', column = 'until', message = 'must be after since';
+  end if;
+  if v_conversation is not null or v_processed = false then
+    v_found := array(
+      select e.id from public.lead_events e
+      where (v_conversation is null or e.conversation_id = v_conversation)
+        and (v_types is null or e.event_type = any (v_types))
+        and (v_processed is null or e.processed = v_processed)
+        and (v_since is null or e.created_at >= v_since) and (v_until is null or e.created_at < v_until)
+        and (v_at is null or (e.created_at, e.id) < (v_at, v_id))
+      order by e.created_at desc, e.id desc limit v_page.size + 1 offset v_page.skip);
+  else
+    v_found := array(
+      select e.id
+      from (select distinct type from unnest(coalesce(v_types, enum_range(null::public.lead_event_type))) as type) types
+      cross join lateral (
+        select e.id, e.created_at from public.lead_events e
+        where e.event_type = types.type
+          and (v_processed is null or e.processed)
+          and (v_since is null or e.created_at >= v_since) and (v_until is null or e.created_at < v_until)
+          and (v_at is null or (e.created_at, e.id) < (v_at, v_id))
+        order by e.created_at desc, e.id desc limit v_page.size + 1 + v_page.skip) e
+      order by e.created_at desc, e.id desc limit v_page.size + 1 offset v_page.skip);
+  end if;
+  return leadpipe.page_info(p,
+      case when v_at is null and v_conversation is not null and v_types is null then
+        (select count(*) from public.lead_events e where e.conversation_id = v_conversation) end,
+      (select leadpipe.row_cursor(v_list, e.created_at, e.id) from public.lead_events e
+       where e.id = v_found[v_page.size] and cardinality(v_found) > v_page.size))
+    || jsonb_build_object('data', (
+      select coalesce(jsonb_agg(leadpipe.event_document(to_jsonb(e)) order by e.created_at desc, e.id desc), '[]')
+      from public.lead_events e where e.id = any (v_found[:v_page.size])));
+end
+$$;
+revoke all on function leadpipe.events_page(jsonb) from public, anon, authenticated;

@@ -1,0 +1,33 @@
+-- Schedules a follow-up. Without `assignedAgentId` it is assigned to the conversation's agent.
+--
+-- All functions that work with leads take locks in one order: the agent, then conversations by id, then follow-ups by
+-- id. A row that refers to an agent locks the agent's row too.
+create or replace function public.create_follow_up(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_agent uuid;
+  c public.conversations;
+  f record;
+begin
+  p := leadpipe.authorize(p, 'write');
+  if p ? 'assignedAgentId' then
+    v_agent := (leadpipe.lock_agent((p ->> 'assignedAgentId')::uuid)).id;
+  else
+    -- The conversation's agent at this moment; none where the agent is deleted meanwhile.
+    select a.id into v_agent from public.agents a
+    where a.id = (select s.assigned_agent_id from public.conversations s where s.id = (p ->> 'id')::uuid) for key share;
+  end if;
+  c := leadpipe.lock_conversation(p);
+  insert into public.follow_up_tasks (conversation_id, assigned_agent_id, follow_up_date, reminder_type, reminder_text, priority)
+  values (c.id, v_agent, (p ->> 'followUpDate')::timestamptz,
+    p ->> 'reminderType', leadpipe.to_nfc(p ->> 'reminderText'), coalesce(p ->> 'priority', 'medium'))
+  returning * into f;
+  perform leadpipe.update_next_follow_up(c.id);
+  perform leadpipe.record_activity(c.id, p ->> 'by', 'follow_up_scheduled', leadpipe.follow_up_title(f.reminder_type, f.follow_up_date), f.reminder_text,
+    'lead.follow_up_scheduled', jsonb_build_object('followUpId', f.id, 'followUpDate', leadpipe.iso8601(f.follow_up_date),
+      'reminderType', f.reminder_type, 'priority', f.priority));
+  return leadpipe.follow_up_document(to_jsonb(f));
+end
+$$;
+revoke all on function public.create_follow_up(jsonb) from public, anon, authenticated;
+grant execute on function public.create_follow_up(jsonb) to leadpipe_admin, service_role;

@@ -1,0 +1,95 @@
+-- The events since the cursor `after`, at most about 500 events or 256 KiB. Without `after` it returns no events, only
+-- the cursor to begin with. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete",
+-- "isReset"}. An event's `id` is the cursor after this event and all before it, `cursor` the one after all, `from` the
+-- one before the first. Where isComplete is false, more events follow `cursor`. isReset means that `after` is of
+-- another cluster, of another time line, or of the future: events may have been missed, and the feed begins anew. With
+-- `recent` the result also has the numbers of the latest events that `cursor` covers, so that a listener can skip those
+-- that a slower feed sends again.
+--
+-- A cursor is `cluster/seen` or `cluster/seen/seeing/number`: everything that the snapshot `seen` covers, and of what
+-- the snapshot `seeing` covers the events up to the number. Event numbers and times are assigned before a transaction
+-- commits, so that a later one may become visible first; comparing snapshots misses nothing, and a long transaction
+-- holds nothing up.
+create or replace function public.live_events(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_cluster text;
+  v_to pg_snapshot;
+  v_cursor text;
+  v_recent jsonb;
+  v_parts text[];
+  v_from pg_snapshot;
+  v_seeing pg_snapshot;
+  v_number bigint := 0;
+  v_event record;
+  v_told jsonb;
+  v_events jsonb[] := '{}';
+  v_bytes integer := 0;
+begin
+  p := leadpipe.authorize(p, 'read');
+  if to_regclass('public.lead_events') is null then
+    raise exception using errcode = 'LP503', message = 'the event tables are not there: migrate again';
+  end if;
+  select system_identifier || '.' || timeline_id into v_cluster from pg_control_system(), pg_control_checkpoint();
+  v_to := pg_current_snapshot();
+  v_cursor := v_cluster || '/' || v_to;
+  v_recent := case when p ? 'recent' then jsonb_build_object('recent', (
+    select coalesce(jsonb_agg(seq), '[]')
+    from (select seq, xact from public.lead_events where xact is not null order by xact desc limit 200) last
+    where pg_visible_in_snapshot(xact, v_to))) else '{}' end;
+  if p ->> 'after' is null then
+    return v_recent || jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', false);
+  end if;
+
+  v_parts := string_to_array(p ->> 'after', '/');
+  v_from := leadpipe.parse_snapshot(v_parts[2]);
+  if cardinality(v_parts) = 4 and v_parts[4] ~ '^[0-9]{1,18}$' then
+    v_seeing := leadpipe.parse_snapshot(v_parts[3]);
+    v_number := v_parts[4];
+  end if;
+  if v_parts[1] !~ '^[0-9]{1,20}[.][0-9]{1,10}$' or v_from is null or cardinality(v_parts) not in (2, 4)
+    or (cardinality(v_parts) = 4 and v_seeing is null) then
+    raise exception using errcode = 'LP400', message = 'is none of the ids of this stream', column = 'lastEventId';
+  end if;
+  if v_parts[1] <> v_cluster or pg_snapshot_xmax(coalesce(v_seeing, v_from)) > pg_snapshot_xmax(v_to) then
+    return v_recent || jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', true);
+  end if;
+
+  -- First the rest of `seeing`, then what has come since.
+  for round in case when v_seeing is null then 2 else 1 end .. 2 loop
+    if round = 2 then
+      v_from := coalesce(v_seeing, v_from);
+      v_seeing := v_to;
+      v_number := 0;
+    end if;
+    -- A snapshot does not cover the transactions that it lists and those from its end on. An old transaction that is still
+    -- open therefore costs one more look-up, and not a scan of everything since it began.
+    for v_event in
+      select e.* from (
+        select * from public.lead_events where xact >= pg_snapshot_xmax(v_from) and xact < pg_snapshot_xmax(v_seeing)
+        union all
+        select * from public.lead_events where xact = any (array(select pg_snapshot_xip(v_from)))
+      ) e
+      where pg_visible_in_snapshot(e.xact, v_seeing) and e.seq > v_number and e.event_type::text not in ('newsletter.subscribed', 'channel.test')
+      order by e.seq limit 501
+    loop
+      if cardinality(v_events) = 500 or v_bytes > 262144 then
+        return jsonb_build_object(
+          'from', p -> 'after', 'events', to_jsonb(v_events), 'cursor', v_events[cardinality(v_events)] -> 'id',
+          'isComplete', false, 'isReset', false);
+      end if;
+      v_told := leadpipe.live_event_document(v_event.event_type::text, v_event.conversation_id, v_event.payload, p);
+      v_bytes := v_bytes + octet_length(v_told::text);
+      v_events := v_events || jsonb_build_object(
+        'seq', v_event.seq, 'id', concat_ws('/', v_cluster, v_from, v_seeing, v_event.seq), 'event', v_told -> 'event',
+        'data', jsonb_build_object(
+          'id', v_event.id, 'type', v_event.event_type, 'at', leadpipe.iso8601(v_event.created_at),
+          'conversationId', v_event.conversation_id) || (v_told -> 'data'));
+    end loop;
+  end loop;
+  return v_recent || jsonb_build_object(
+    'from', p -> 'after', 'events', to_jsonb(v_events), 'cursor', v_cursor, 'isComplete', true, 'isReset', false);
+end
+$$;
+revoke all on function public.live_events(jsonb) from public, anon, authenticated;
+grant execute on function public.live_events(jsonb) to leadpipe_admin, service_role;

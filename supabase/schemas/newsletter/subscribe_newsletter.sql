@@ -1,0 +1,40 @@
+-- Subscribes an address. An active subscriber stays as it is and causes no event; an unsubscribed one is subscribed
+-- anew. Every call writes its row, so that the response time does not show whether the address was subscribed.
+create or replace function public.subscribe_newsletter(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off as $$
+declare
+  v_received timestamptz := coalesce((p ->> 'receivedAt')::timestamptz, now());
+  v_id uuid;
+  v_was_active boolean := false;
+  v_event uuid;
+begin
+  insert into public.newsletter_subscribers (email, source, ip_address, user_agent, subscribed_at)
+  values (p ->> 'email', nullif(p ->> 'source', ''), nullif(p ->> 'ipAddress', ''), nullif(p ->> 'userAgent', ''), v_received)
+  on conflict (lower(email)) do nothing
+  returning id into v_id;
+
+  if v_id is null then
+    select s.id, s.status = 'active' into v_id, v_was_active
+    from public.newsletter_subscribers s where lower(s.email) = lower(p ->> 'email') for update;
+    if not found then
+      raise exception 'the subscriber was deleted meanwhile' using errcode = 'LPTRY';
+    end if;
+    update public.newsletter_subscribers s set
+      status = 'active',
+      subscribed_at = case when v_was_active then s.subscribed_at else v_received end,
+      unsubscribed_at = null,
+      source = case when v_was_active then s.source else coalesce(nullif(p ->> 'source', ''), s.source) end,
+      ip_address = case when v_was_active then s.ip_address else nullif(p ->> 'ipAddress', '') end,
+      user_agent = case when v_was_active then s.user_agent else nullif(p ->> 'userAgent', '') end
+    where s.id = v_id;
+  end if;
+
+  if not v_was_active and to_regclass('public.lead_events') is not null then
+    v_event := public.emit_lead_event('newsletter.subscribed', null, jsonb_strip_nulls(p -> 'payload'));
+  end if;
+  return jsonb_build_object('id', v_id, 'isNew', not v_was_active, 'eventId', v_event);
+end
+$$;
+revoke all on function public.subscribe_newsletter(jsonb) from public, anon, authenticated;
+grant execute on function public.subscribe_newsletter(jsonb) to leadpipe_intake, service_role;

@@ -1,0 +1,58 @@
+-- Deletes what is finished and older than `days`, in one small batch: events with their deliveries and attempts,
+-- attempts without a delivery, and workers that are gone; and idempotency keys older than 7 days, which have no effect
+-- any more. Without `days` only the keys. Unfinished rows stay, however old. At most `batch` (1,000) rows per call, in
+-- statements that take milliseconds; `isComplete` is true when nothing is left. Locked rows are left for another call.
+create or replace function public.prune(p jsonb default '{}') returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  v_batch integer := least(greatest(coalesce((p ->> 'batch')::integer, 1000), 10), 1000);
+  v_before timestamptz := clock_timestamp() - make_interval(days => (p ->> 'days')::integer);
+  v_old uuid[];
+  v_gone uuid[];
+  v_events integer := 0;
+  v_deliveries integer := 0;
+  v_attempts integer := 0;
+  v_orphans integer := 0;
+  v_keys integer;
+begin
+  with old as (
+    delete from public.idempotency_keys where (route, key) in (
+      select route, key from public.idempotency_keys where created_at < clock_timestamp() - interval '7 days'
+      order by created_at limit v_batch / 4 for update skip locked)
+    returning 1)
+  select count(*) into v_keys from old;
+
+  if v_before is not null then
+    -- An event has about three deliveries with their attempts.
+    select array_agg(id) into v_old from (
+      select e.id from public.lead_events e
+      where e.processed and e.processed_at < v_before
+        and not exists (select from public.notification_logs d
+                        where d.lead_event_id = e.id and (d.due_at is not null or d.status = 'sending'))
+      order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
+    if v_old is not null then
+      -- By ids: for a join the planner might read all attempts.
+      select array_agg(d.id) into v_gone from public.notification_logs d where d.lead_event_id = any (v_old);
+      delete from public.notification_attempts a where a.delivery = any (v_gone);
+      get diagnostics v_attempts = row_count;
+      delete from public.notification_logs d where d.lead_event_id = any (v_old);
+      get diagnostics v_deliveries = row_count;
+      delete from public.lead_events e where e.id = any (v_old);
+      get diagnostics v_events = row_count;
+    end if;
+    -- Their deliveries went with a conversation that was deleted.
+    delete from public.notification_attempts a where (a.delivery, a.fence) in (
+      select o.delivery, o.fence from public.notification_attempts o
+      where o.started_at < v_before and not exists (select from public.notification_logs d where d.id = o.delivery)
+      order by o.started_at limit v_batch / 4 for update skip locked);
+    get diagnostics v_orphans = row_count;
+    delete from public.workers where last_seen < v_before;
+  end if;
+  return jsonb_build_object('events', v_events, 'deliveries', v_deliveries, 'attempts', v_attempts + v_orphans,
+    'idempotencyKeys', v_keys,
+    'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_keys < v_batch / 4);
+end
+$$;
+revoke all on function public.prune(jsonb) from public, anon, authenticated;
+grant execute on function public.prune(jsonb) to leadpipe_worker, service_role;

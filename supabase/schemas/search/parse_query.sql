@@ -1,0 +1,44 @@
+-- A search text as queries on words: `wanted` for all of it, and the parts that may match words, mail addresses and
+-- phone numbers. The text becomes lexemes only, so that no operator in it has a meaning. A word matches by its
+-- beginning; a number by its end in any notation, or by its beginning where that is long enough.
+create or replace function leadpipe.parse_query(p text, out wanted tsquery, out words tsquery, out mails tsquery, out phones tsquery)
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  c_address constant text := '[^[:space:]<>"''(),;:@]+@[^[:space:]<>"''(),;:@]*[^[:space:]<>"''(),;:@.]';
+  c_number constant text := '(?<![[:alnum:]])\+?\(?[0-9](?:[ ().\-/\u2010-\u2013]*[0-9]){3,}(?![[:alnum:]])';
+  v_rest text := translate(
+    regexp_replace(normalize(p, nfkc), '[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]', '', 'g'),
+    '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९', '012345678901234567890123456789');
+  v_part text;
+  v_number text;
+  v_phone text;
+  v_all text[];
+  v_words text[];
+  v_mails text[];
+  v_phones text[];
+begin
+  for v_part in select distinct lower(m[1]) from regexp_matches(v_rest, '(' || c_address || ')', 'g') as m loop
+    v_mails := v_mails || (leadpipe.quote_lexeme('e=' || left(v_part, 300)) || ':*');
+  end loop;
+  v_all := v_mails;
+  v_rest := regexp_replace(v_rest, c_address, ' ', 'g');
+
+  for v_part in select distinct m[1] from regexp_matches(v_rest, '(' || c_number || ')', 'g') as m loop
+    v_number := left(leadpipe.phone_digits(v_part), 30);
+    v_phone := leadpipe.quote_lexeme('r=' || reverse(case when v_part ~ '^\(?0[^0]' then substr(v_number, 4) else v_number end)) || ':*';
+    if length(v_number) >= 8 then
+      v_phone := v_phone || '|' || leadpipe.quote_lexeme('p=' || v_number) || ':*';
+    end if;
+    v_phones := v_phones || v_phone;
+    v_words := v_words || leadpipe.word_query(v_part, '&');
+    v_all := v_all || concat_ws('|', v_phone, leadpipe.word_query(v_part, '&'));
+  end loop;
+  v_rest := regexp_replace(v_rest, c_number, ' ', 'g');
+
+  wanted := '(' || nullif(array_to_string(v_all || leadpipe.word_query(v_rest, '&'), ')&('), '') || ')';
+  words := nullif(array_to_string(v_words || leadpipe.word_query(v_rest, '|'), '|'), '');
+  mails := array_to_string(v_mails, '|');
+  phones := array_to_string(v_phones, '|');
+end
+$$;
+revoke all on function leadpipe.parse_query(text) from public, anon, authenticated;

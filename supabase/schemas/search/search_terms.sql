@@ -1,0 +1,16 @@
+-- What the index of words knows of a search: its words and exact terms, all of them together; null where it has none. Of the
+-- state of the first response the index has what does not change with time.
+create or replace function leadpipe.search_terms(f leadpipe.conversation_search) returns tsquery
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return nullif(concat_ws('&', '(' || f.wanted::text || ')',
+    leadpipe.any_exact_term('s=', f.statuses), leadpipe.any_exact_term('q=', f.qualities), leadpipe.any_exact_term('i=', f.intents),
+    leadpipe.any_exact_term('a=', f.areas), leadpipe.any_exact_term('g=', f.agents::text[]), leadpipe.any_exact_term('o=', f.sources),
+    leadpipe.any_exact_term('l=', array(
+      select distinct answer from unnest(f.sla_states) as state,
+        unnest(case state when 'met' then '{met}' when 'breached' then '{late,open}' when 'warning' then '{open}' else '{closed,open}' end::text[])
+        as answer)),
+    leadpipe.any_exact_term('t=', f.tags, '&')), '');
+end
+$$;
+revoke all on function leadpipe.search_terms(leadpipe.conversation_search) from public, anon, authenticated;

@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Writes the next migration: what brings a database made from migrations/ to what schemas/ says.
+Usage: migration.py NAME"""
+
+import difflib
+import re
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+import database
+import statements
+from differences import Differences
+
+SUPABASE = Path(__file__).resolve().parent.parent
+
+
+def migrations(folder=SUPABASE / "migrations"):
+    return sorted(folder.glob("*.sql"))
+
+
+def source(folder=statements.SCHEMAS):
+    """The statements of schemas/, in an order in which they can run."""
+    return [each for path in statements.ordered(folder) for each in statements.split(path.read_text())]
+
+
+def unlike(now, wanted):
+    """The lines in which two dumps differ, by object; empty where the databases are the same."""
+    now, wanted = now.dump(), wanted.dump()
+    return [
+        f"{name}\n" + "\n".join(difflib.unified_diff(now.get(name, []), wanted.get(name, []), "migrations", "schemas", lineterm="", n=0))
+        for name in sorted(now | wanted) if now.get(name) != wanted.get(name)]
+
+
+def next_versions(count, existing):
+    """Numbers of the present second, or the next after the last migration."""
+    first = max(int(datetime.now(timezone.utc).strftime("%Y%m%d%H%M%S")), *(int(path.name.split("_")[0]) + 1 for path in existing))
+    return range(first, first + count)
+
+
+def write(name, now, wanted, folder=SUPABASE / "migrations", schemas=statements.SCHEMAS):
+    """Writes the chapters, runs each twice on `now`, and returns their paths and what they leave different."""
+    difference = Differences(now, wanted, source(schemas))
+    chapters = []
+    if values := difference.values():
+        chapters.append((f"{name}_values", values))
+    if changes := difference.statements():
+        chapters.append((name, changes))
+    paths = []
+    for version, (title, changes) in zip(next_versions(len(chapters), migrations(folder)), chapters):
+        path = folder / f"{version}_{title}.sql"
+        path.write_text("-- Made from schemas/ by `make migration`. This file can run again at any time.\n\n" + "\n\n".join(changes) + "\n")
+        paths.append(path)
+        now.load([path, path])
+    return paths, unlike(now, wanted)
+
+
+def main():
+    if len(sys.argv) != 2 or not re.fullmatch("[a-z][a-z0-9_]*", sys.argv[1]):
+        sys.exit("Usage: make migration NAME=what_changes   (lower case, digits and _)")
+    with database.server() as environment:
+        now = database.create("migrations", migrations(), **environment)
+        wanted = database.create("schemas", statements.ordered(), **environment)
+        paths, left = write(sys.argv[1], now, wanted)
+    for path in paths:
+        print(f"migration {path.relative_to(SUPABASE.parent)}")
+    if left:
+        sys.exit("\n".join(["This cannot be written by itself. Complete the migration by hand:", *left]))
+    if not paths:
+        print("migration nothing has changed")
+
+
+if __name__ == "__main__":
+    main()

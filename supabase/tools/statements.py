@@ -1,0 +1,80 @@
+"""The files of schemas/ as statements, and the order in which they can run."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+
+# A comment, a string, an identifier in quotes, a body between dollars, the end of a statement.
+TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\"[^\"]*\"|(\$[a-z_]*\$).*?\1|;", re.S)
+FUNCTION = re.compile(r"create or replace function ([\w.]+)\s*\(")
+DEFINED = re.compile(r"create (?:or replace )?(?:table|type|function|sequence|schema)(?: if not exists)? ([\w.]+)")
+TARGET = re.compile(r"(?:\b(?:table|function|sequence|type|column|on|from)\s+|protect_table\(')((?:public|leadpipe)\.\w+)")
+PLPGSQL_BODY = re.compile(r"language plpgsql.*?\$\$.*?\$\$", re.S)
+
+
+@dataclass
+class Statement:
+    """A statement with the comment above it; `text` ends with its semicolon."""
+
+    comment: str
+    text: str
+
+    @property
+    def function(self):
+        """The name of the function that it defines."""
+        found = FUNCTION.match(self.text)
+        return found and found[1]
+
+    @property
+    def whole(self):
+        return (self.comment + "\n" if self.comment else "") + self.text
+
+    @property
+    def target(self):
+        """The name of what it makes, changes, or says who may use."""
+        found = TARGET.search(self.text)
+        return found and found[1]
+
+
+def split(text):
+    """The statements of a script."""
+    found, start = [], 0
+    for token in TOKEN.finditer(text):
+        if token[0] == ";":
+            found.append(_statement(text[start:token.end()]))
+            start = token.end()
+    return found
+
+
+def _statement(text):
+    lines = text.strip("\n").split("\n")
+    begin = next(n for n, line in enumerate(lines) if line.strip() and not line.startswith("--"))
+    comment = begin
+    while comment and lines[comment - 1].startswith("--"):
+        comment -= 1
+    return Statement("\n".join(lines[comment:begin]), "\n".join(lines[begin:]))
+
+
+def ordered(folder=SCHEMAS):
+    """The files of schemas/ so that each comes after those that define what it names. The body of a function in PL/pgSQL
+    is not looked into: PostgreSQL reads it at the first call."""
+    texts = {path: path.read_text() for path in sorted(folder.rglob("*.sql"))}
+    # Grants name roles, which have no schema: roles.sql comes first.
+    needed = {path: re.sub(r"--[^\n]*", "", PLPGSQL_BODY.sub("", text)) for path, text in texts.items()}
+    home = {name: path for path, text in texts.items() for name in DEFINED.findall(text) if "." in name}
+    done = [folder / "roles.sql"] if folder / "roles.sql" in texts else []
+
+    def visit(path, above=()):
+        if path in above:
+            raise SystemExit(f"{' and '.join(p.name for p in above[above.index(path):])} need each other")
+        if path not in done:
+            for name in re.findall(r"\b(?:public|leadpipe)\.\w+", needed[path]):
+                if home.get(name, path) != path:
+                    visit(home[name], (*above, path))
+            done.append(path)
+
+    for path in texts:
+        visit(path)
+    return done
