@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test soak lint format bench reference migration clean packages test-packages soak-packages bench-packages
+.PHONY: help run build test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages
 
 SWIFT ?= swift
 # libstdc++ is linked in where the toolchain has it as an archive: loading it would cost every start half a millisecond.
@@ -15,11 +15,11 @@ HANDLERS = $(notdir $(wildcard handlers/*/*))
 PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates curl jq
 TEST_PACKAGES = pgbouncer libtap-parser-sourcehandler-pgtap-perl nginx-light openssl postgresql-15-pgtap procps \
 	python3-aiosmtpd python3-h11 python3-pytest python3-venv strace
-# What comes from PyPI: schemathesis and sqlmap, in a Python of their own.
+# What comes from PyPI: schemathesis, sqlmap and ruff, in a Python of their own.
 TEST_VENV = .build/test-venv
 
 help: ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 run: build ## install what is missing, build, and run all of it
 	@exec bin/leadpipe up
@@ -42,15 +42,20 @@ build: packages ## release executables into bin/
 test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
 	@Tests/run
 
+test-quick: test-packages build ## for daily work, three minutes: rooms, black-box cases, database rights, the deployment checklist
+	@Tests/run quick
+
 soak: test-packages soak-packages build ## what takes an hour: faults and kills by the thousand, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
 
-lint: ## the code's form
+lint: lint-packages ## the code's form, Swift and Python
 	@$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests gateway handlers
+	@$(TEST_VENV)/bin/ruff check --quiet --no-cache
 	@echo 'lint      clean'
 
-format: ## put the code into its form
+format: lint-packages ## put the code into its form
 	@$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests gateway handlers
+	@$(TEST_VENV)/bin/ruff check --quiet --no-cache --fix
 
 bench: bench-packages build ## measure against peers, in one run; writes benchmarks/
 	@SWIFT='$(SWIFT)' RELEASE_FLAGS='$(RELEASE)' benchmarks/run
@@ -79,6 +84,10 @@ BENCH_PACKAGES = gcc libc6-dev nginx-light nodejs python3-venv wrk
 
 bench-packages: packages
 	$(call install-missing,$(BENCH_PACKAGES))
+
+lint-packages:
+	$(call install-missing,python3-venv)
+	@$(MAKE) --no-print-directory $(TEST_VENV)/requirements.txt
 
 test-packages: packages
 	$(call install-missing,$(TEST_PACKAGES))

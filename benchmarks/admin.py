@@ -4,7 +4,6 @@ The handlers as streams, one request at a time, in a database that grown.sql has
 each filter and order, words that many have and words that few have."""
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -104,7 +103,8 @@ def middle_and_most(times):
 
 
 COUNT = int(psql("select count(*) from conversations"))
-NAMES = psql("select distinct split_part(customer_name, ' ', 2) from conversations tablesample system (0.2) where customer_name ~ ' [A-Z][a-z]{8,}$' limit 200").split()
+NAMES = psql("select distinct split_part(customer_name, ' ', 2) from conversations tablesample system (0.2)"
+             " where customer_name ~ ' [A-Z][a-z]{8,}$' limit 200").split()
 WORDS = psql("select distinct word from known_words tablesample system (3) where length(word) > 9 limit 200").split()
 RARE = psql("select distinct preferred_area from conversations tablesample system (2) where preferred_area ~ '^Al [A-Z][a-z]{6,}$' limit 100").split("\n")
 DAYS = psql("select current_date - 100 || '|' || current_date - 96").split("|")

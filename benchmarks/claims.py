@@ -61,4 +61,5 @@ keep(claim=milliseconds[int(len(milliseconds) * 0.99)])
 while timed(20)[1]:
     pass
 row("when nothing is due", timed(ROUNDS)[0])
-psql("delete from lead_events where conversation_id = '00000000-0000-4000-8000-0000000000be'; delete from conversations where id = '00000000-0000-4000-8000-0000000000be'")
+psql("delete from lead_events where conversation_id = '00000000-0000-4000-8000-0000000000be';"
+     " delete from conversations where id = '00000000-0000-4000-8000-0000000000be'")

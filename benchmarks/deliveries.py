@@ -19,6 +19,7 @@ import time
 import urllib.request
 
 import psycopg
+
 from measure import HERE, PLAIN, keep, processes, row, running, setting, table, until
 
 BIN, URL, WORK = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2], pathlib.Path(sys.argv[3]).resolve()
@@ -54,7 +55,7 @@ class Meter:
 
     def read(self, worker):
         queries = dict(self.connection.execute("select pid, query from pg_stat_activity where backend_type = 'client backend'"))
-        transactions, wal = (now - before for now, before in zip(self.written(), self.written_before))
+        transactions, wal = (now - before for now, before in zip(self.written(), self.written_before, strict=True))
         spent = {TRANSACTIONS: transactions, WAL: float(wal) / 1024}
         for pid, name, parent, session, seconds, _ in processes():
             if parent == self.postmaster and pid != self.connection.info.backend_pid:
@@ -315,7 +316,7 @@ def latencies():
 
 
 def percentiles(moments, since):
-    waits = sorted((moment - before) / 1e6 for moment, before in zip(moments[5:], since[5:]))
+    waits = sorted((moment - before) / 1e6 for moment, before in zip(moments[5:], since[5:], strict=True))
     return f"{waits[len(waits) // 2]:.2f}", f"{waits[int(len(waits) * 0.99)]:.2f}"
 
 
@@ -379,7 +380,7 @@ def over_http():
         profile(queue.name, runs[queue])
     table("Slack is", "Telegram and mail a second", "each run", "slower by")
     for name in cases:
-        slower = statistics.median(1 - dead.steady / well.steady for dead, well in zip(runs[name], runs["healthy"]))
+        slower = statistics.median(1 - dead.steady / well.steady for dead, well in zip(runs[name], runs["healthy"], strict=True))
         row(name, f"{median(runs[name], 'steady'):,.0f}", each(runs[name]), f"{100 * slower:.1f} %")
 
 

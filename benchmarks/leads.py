@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 sys.path.append(os.fspath(pathlib.Path(__file__).parent / "peers"))
 from argument import argument
+
 from live import live
 from loads import ARGUMENT, BODY, URL, WORK, Client, Load, load, login, median, pgbench, postgres, psql, template, wrk
 from measure import HERE, PLAIN, cpu, keep, memory, row, running, setting, table, tree, until
@@ -155,7 +156,7 @@ def idle() -> None:
         if mode != "stream":
             settings["LEADPIPE_PROCESS"] = mode
         with log.open("w") as out, running([BIN / "leadpipe", "up"], settings, stdout=out) as house:
-            until(lambda: "\nready " in log.read_text(), "another house")
+            until(lambda log=log: "\nready " in log.read_text(), "another house")
             with Client(port) as client:
                 if any(client.post() != 201 for _ in range(20)):
                     sys.exit("a lead was not taken")

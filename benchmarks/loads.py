@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 sys.path.append(os.fspath(pathlib.Path(__file__).parent / "peers"))
 from argument import argument
+
 from measure import HERE, PLAIN, busy, cpu, memory, setting, tree
 
 URL, WORK = sys.argv[2], pathlib.Path(sys.argv[3])

@@ -22,8 +22,7 @@ ARGUMENT = {"route": "lead-capture", "receivedAt": "2026-01-01T00:00:00.000Z", "
 
 def once(command, document, environment):
     start = time.perf_counter()
-    done = subprocess.run(command, input=document, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
-                          timeout=30, check=False)
+    done = subprocess.run(command, input=document, capture_output=True, env=environment, timeout=30, check=False)
     taken = (time.perf_counter() - start) * 1000
     if done.returncode != 0 or b'"id"' not in done.stdout:
         sys.exit(f"{command} failed: {done.stderr.decode()}")

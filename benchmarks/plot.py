@@ -44,7 +44,7 @@ def plot(http: dict[str, dict[str, dict[str, float]]]) -> str:
     for n, (name, by) in enumerate(http.items()):
         top = 64 + n * HEIGHT
         parts.append(text(NAMES - 8, top + 22, name, anchor="end", weight="bold" if name.startswith("leadpipe") else "normal"))
-        for (connections, colour), y in zip(CONNECTIONS.items(), (top, top + 17)):
+        for (connections, colour), y in zip(CONNECTIONS.items(), (top, top + 17), strict=True):
             figures = by[connections]
             length = BARS * figures["rate"] / most
             wrong = f", and {100 * figures['wrong']:.0f} % were not answered 201" if figures["wrong"] else ""

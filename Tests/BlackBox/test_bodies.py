@@ -69,7 +69,7 @@ def judge(capture, database, seed, count):
     done = handlers.run(capture.handler, lines.encode(errors="surrogatepass"), "--stream", seconds=55, DATABASE_URL=database.url)
     replies = handlers.lines(done.stdout)
     assert len(replies) == count, done.stderr[-1000:]
-    wrong = [(one, reply["problem"]) for one, reply in zip(bodies, replies) if "problem" in reply and reply["problem"]["status"] not in (400, 422)]
+    wrong = [(one, reply["problem"]) for one, reply in zip(bodies, replies, strict=True) if "problem" in reply and reply["problem"]["status"] not in (400, 422)]
     assert not wrong, f"{len(wrong)} of {count} are our own fault: {wrong[:3]}"
     taken = sum("id" in reply for reply in replies)
     assert count / 10 < taken < count, taken

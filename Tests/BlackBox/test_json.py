@@ -6,10 +6,10 @@ import random
 from decimal import Decimal
 
 import pytest
+from json_table import BROKEN, READ, STRICTER
 
 import echo
 import strict_json
-from json_table import BROKEN, READ, STRICTER
 
 NAMES = sorted(READ) + sorted(STRICTER) + sorted(BROKEN)
 TABLE = {**READ, **STRICTER, **BROKEN}
@@ -21,9 +21,9 @@ def replies():
     lines = [name for name in NAMES if b"\n" not in TABLE[name] and TABLE[name].strip(b" \r")]
     shallow = [name for name in READ if strict_json.depth(strict_json.read(READ[name])) < strict_json.DEPTH]
     return {
-        "body": dict(zip(NAMES, echo.bodies([TABLE[name] for name in NAMES]))),
-        "line": dict(zip(lines, echo.bare([TABLE[name] for name in lines]))),
-        "inside": dict(zip(shallow, echo.bodies([echo.inside(READ[name]) for name in shallow]))),
+        "body": dict(zip(NAMES, echo.bodies([TABLE[name] for name in NAMES]), strict=True)),
+        "line": dict(zip(lines, echo.bare([TABLE[name] for name in lines]), strict=True)),
+        "inside": dict(zip(shallow, echo.bodies([echo.inside(READ[name]) for name in shallow]), strict=True)),
     }
 
 
@@ -171,13 +171,13 @@ def test_the_reader_and_the_oracle_never_disagree(seed, count=10_000):
     verdicts = [verdict(document) for document in given]
     wrong = [
         (document, reason, body[:200])
-        for document, (_, reason), (status, body) in zip(given, verdicts, echo.bodies(given)) if echo.is_read(status, body) != (reason is None)]
+        for document, (_, reason), (status, body) in zip(given, verdicts, echo.bodies(given), strict=True) if echo.is_read(status, body) != (reason is None)]
     assert not wrong, f"{len(wrong)} are judged otherwise: {wrong[:5]}"
 
-    taken = [(document, value) for document, (value, reason) in zip(given, verdicts)
+    taken = [(document, value) for document, (value, reason) in zip(given, verdicts, strict=True)
              if reason is None and strict_json.depth(value) < strict_json.DEPTH]
     assert len(given) / 4 < len(taken) < len(given) / 1.25, len(taken)
-    for (document, value), (status, body) in zip(taken, echo.bodies([echo.inside(document) for document, _ in taken])):
+    for (document, value), (status, body) in zip(taken, echo.bodies([echo.inside(document) for document, _ in taken]), strict=True):
         assert status == 200, (document, body)
         assert strict_json.same(dict(strict_json.read(body))["document"], value), (document, body)
 
@@ -194,7 +194,7 @@ def meaning(value):
 def test_postgresql_reads_what_we_read_and_as_the_same(cluster):
     """The database is the third reader of every body that is stored: it refuses none that we take, and understands it alike."""
     given = documents(4, 9_000) + list(READ.values())
-    taken = [(text, value) for text, (value, reason) in zip(given, map(verdict, given)) if reason is None]
+    taken = [(text, value) for text, (value, reason) in zip(given, map(verdict, given), strict=True) if reason is None]
     texts = json.dumps([text.decode() for text, _ in taken])
     assert "$documents$" not in texts
     # In base 64: psql leaves characters out that it takes for none, U+10FFFF for one.
@@ -204,5 +204,5 @@ def test_postgresql_reads_what_we_read_and_as_the_same(cluster):
     stored = json.loads(
         base64.b64decode(answer), object_pairs_hook=strict_json.Members, parse_int=strict_json.Number, parse_float=strict_json.Number)
     assert len(stored) == len(taken) > 2_500
-    for (text, value), kept in zip(taken, stored):
+    for (text, value), kept in zip(taken, stored, strict=True):
         assert meaning(value) == meaning(kept), text

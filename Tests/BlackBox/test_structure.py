@@ -41,7 +41,8 @@ HANDLER_ROOMS = {
 }
 C_ROOMS = {"CPostgres", "CCurl", "CProcess"}
 OURS = set(ROOMS) | C_ROOMS
-SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()", re.IGNORECASE)
+SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()",
+                 re.IGNORECASE)
 
 HANDLER_CLASS = {path.name: path.parent.name for path in (REPO / "handlers").glob("*/*") if path.is_dir()}
 HANDLER_NAMES = sorted(HANDLER_CLASS)
@@ -167,9 +168,9 @@ def describe(name):
 
 
 def test_folder_package_trust_table_and_binaries_list_the_same_handlers():
-    assert HANDLER_NAMES == sorted(package())
-    assert HANDLER_CLASS == trust()
-    assert HANDLER_NAMES == sorted(path.name for path in HANDLERS.iterdir())
+    assert sorted(package()) == HANDLER_NAMES
+    assert trust() == HANDLER_CLASS
+    assert sorted(path.name for path in HANDLERS.iterdir()) == HANDLER_NAMES
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)

@@ -71,7 +71,8 @@ class Desk:
     def stored(self, columns="*"):
         """What is stored, by the conversation's id. In base 64: psql leaves out some characters."""
         text = self.database.text(
-            f"select encode(convert_to(coalesce(jsonb_object_agg(id, to_jsonb(c)), '{{}}')::text, 'UTF8'), 'base64') from (select {columns} from conversations) c")
+            f"""select encode(convert_to(coalesce(jsonb_object_agg(id, to_jsonb(c)), '{{}}')::text, 'UTF8'), 'base64')
+                from (select {columns} from conversations) c""")
         return plain(strict_json.read(base64.b64decode(text)))
 
 
@@ -98,7 +99,7 @@ def fields(desk):
         given += [(name, row) for name in names for row in (REFUSES[name].values() if isinstance(REFUSES[name], dict) else REFUSES[name])]
         replies = desk.send(handler, [{**body, names[name]: value} for name, value in given])
         kept = desk.stored()
-        for (name, value), reply in zip(given, replies):
+        for (name, value), reply in zip(given, replies, strict=True):
             outcomes[handler, name, json.dumps(value)] = reply, kept.get(reply.get("id"))
     return outcomes
 
@@ -147,7 +148,7 @@ def scores(desk):
     given = [*NUMBERS["score"], *NUMBERS["score-refused"], *NUMBERS["score-no-json"]]
     replies = desk.send("lead-capture", [with_raw(LEAD, "leadScore", raw) for raw in given])
     kept = desk.stored("id, lead_score")
-    return {raw: (reply, kept.get(reply.get("id"))) for raw, reply in zip(given, replies)}
+    return {raw: (reply, kept.get(reply.get("id"))) for raw, reply in zip(given, replies, strict=True)}
 
 
 @pytest.mark.parametrize("raw", NUMBERS["score"])
@@ -170,7 +171,8 @@ def test_numbers_in_metadata_keep_their_text(desk):
     given = NUMBERS["metadata"]
     reply = desk.send("lead-capture", [with_raw(LEAD, "metadata", '{"n": [' + ", ".join(given) + "]}")])[0]
     assert reply["conversation"]["metadata"]["n"] == given
-    sums = desk.database.text(f"select count(*) from conversations, jsonb_array_elements(metadata -> 'n') with ordinality as k (v, i) where id = '{reply['id']}'"
+    sums = desk.database.text("select count(*) from conversations, jsonb_array_elements(metadata -> 'n') with ordinality as k (v, i)"
+                              f" where id = '{reply['id']}'"
                               f" and v::numeric = (array[{', '.join(given)}]::numeric[])[i]")
     assert sums == str(len(given))
 
@@ -179,7 +181,7 @@ def test_numbers_in_metadata_keep_their_text(desk):
 def budgets(desk):
     given = NUMBERS["budget"] + NUMBERS["budget-at-most"]
     replies = desk.send("lead-capture", [{**LEAD, "intent": intent, "budget": text} for intent, text, _ in given])
-    return {(intent, text): reply for (intent, text, _), reply in zip(given, replies)}
+    return {(intent, text): reply for (intent, text, _), reply in zip(given, replies, strict=True)}
 
 
 @pytest.mark.parametrize("intent, text, points", NUMBERS["budget"], ids=lambda value: ascii(value)[:30])
@@ -254,10 +256,11 @@ def test_every_character_comes_into_the_form_that_python_and_postgresql_know(des
     notes = ["x " + " | ".join(samples[n:n + 200]) + " x" for n in range(0, len(samples), 200)]
     replies = desk.send("lead-capture", [{**LEAD, "notes": note} for note in notes])
     stored = desk.stored("id, notes")
-    for note, reply in zip(notes, replies):
+    for note, reply in zip(notes, replies, strict=True):
         expected = unicodedata.normalize("NFC", note)
         said = reply["conversation"]["notes"]
-        wrong = [(ascii(a), ascii(b)) for a, b in zip(expected.split(" | "), said.split(" | ")) if a != b]
+        wrong = [(ascii(a), ascii(b)) for a, b in zip(expected.split(" | "), said.split(" | "), strict=True) if a != b]
         assert not wrong, f"in the reply: {wrong[:5]}"
-        wrong = [(ascii(a), ascii(b)) for a, b in zip(expected.split(" | "), stored[reply["id"]]["notes"].split(" | ")) if a != b]
+        kept = stored[reply["id"]]["notes"]
+        wrong = [(ascii(a), ascii(b)) for a, b in zip(expected.split(" | "), kept.split(" | "), strict=True) if a != b]
         assert not wrong, f"in the database: {wrong[:5]}"

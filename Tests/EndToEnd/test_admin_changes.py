@@ -4,7 +4,7 @@ import json
 import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -61,7 +61,7 @@ def timeline(base, lead):
 
 
 def soon(**ahead):
-    return (datetime.now(timezone.utc) + timedelta(**ahead)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return (datetime.now(UTC) + timedelta(**ahead)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 # ── Changes ──
@@ -199,7 +199,8 @@ def test_many_are_given_to_an_agent_until_he_is_full(desk, house, base):
 
 
 @pytest.mark.parametrize("body, path", [
-    ({}, "ids"), ({"ids": [], "change": {"status": "lost"}}, "ids"), ({"ids": [NOBODY]}, "change"), ({"ids": ["x" * 36], "change": {"status": "lost"}}, "ids[0]"),
+    ({}, "ids"), ({"ids": [], "change": {"status": "lost"}}, "ids"), ({"ids": [NOBODY]}, "change"),
+    ({"ids": ["x" * 36], "change": {"status": "lost"}}, "ids[0]"),
     ({"ids": [NOBODY] * 501, "change": {"status": "lost"}}, "ids"), ({"ids": [NOBODY], "change": {"status": "x"}}, "change.status"),
     ({"ids": NOBODY, "change": {"status": "lost"}}, "ids"),
 ])
@@ -298,7 +299,7 @@ def test_a_lead_that_is_opened_again_stays_with_its_agent_though_he_is_full_and_
     full, first, second = agent(desk, 1), captured(house), captured(house)
     desk.post(f"{first}/assign", {"agentId": full["id"]})
     desk.patch(first, {"status": "lost", "outcome": "bought elsewhere"})
-    assert "It is closed, and nothing is due." == desk.get(f"{first}/explain")["sentences"][-1]
+    assert desk.get(f"{first}/explain")["sentences"][-1] == "It is closed, and nothing is due."
     desk.post(f"{second}/assign", {"agentId": full["id"]})
     assert desk.patch(first, {"status": "new"})["assignedAgentId"] == full["id"]
     assert [one["openConversations"] for one in desk.get("/api/admin/agents")["data"] if one["id"] == full["id"]] == [2]
@@ -366,7 +367,8 @@ def test_agents_come_change_and_go(desk, house, base):
     for field, text in (("email", "omar\n@example.com"), ("email", "omar@example.com\r\n"), ("email", "omar@\texample.com"), ("phone", "050\t765\n4321")):
         assert desk.patch(f"/api/admin/agents/{made['id']}", {field: text}, 400)["details"][0]["path"] == field
     for body, field in (({}, "name"), ({"name": "A", "email": "a@b.ae"}, "name"), ({"name": "Abc", "email": "no address"}, "email"),
-                        ({"name": "Abc", "email": "a@b.ae", "maxCapacity": -1}, "maxCapacity"), ({"name": "Abc", "email": "a@b.ae", "status": "asleep"}, "status")):
+                        ({"name": "Abc", "email": "a@b.ae", "maxCapacity": -1}, "maxCapacity"),
+                        ({"name": "Abc", "email": "a@b.ae", "status": "asleep"}, "status")):
         assert field in [fault["path"] for fault in desk.post("/api/admin/agents", body, 400)["details"]]
     assert desk.document("GET", "/api/admin/agents?status=asleep", None, 400)["details"][0]["path"] == "status"
 
@@ -414,7 +416,8 @@ def test_follow_ups_are_listed_soonest_first_by_state_and_agent(desk, house, bas
     assert len(desk.get("/api/admin/follow-ups?status=overdue")["data"]) == 1
     assert len(desk.get("/api/admin/follow-ups?status=scheduled,completed")["data"]) == 5
     assert len(desk.get(f"/api/admin/follow-ups?from={soon(days=5)}&conversationId={lead[-36:]}")["data"]) == 0
-    for query, field in (("limit=0", "limit"), ("limit=201", "limit"), ("limit=+5", "limit"), ("limit=abc", "limit"), ("cursor=x", "cursor"), ("from=today", "from"),
+    for query, field in (("limit=0", "limit"), ("limit=201", "limit"), ("limit=+5", "limit"), ("limit=abc", "limit"), ("cursor=x", "cursor"),
+                         ("from=today", "from"),
                          ("status=late", "status"), ("assignedAgentId=x", "assignedAgentId"), (f"cursor={'A' * 44}", "cursor")):
         assert [fault["path"] for fault in desk.get(f"/api/admin/follow-ups?{query}", 400)["details"]] == [field], query
 

@@ -83,7 +83,7 @@ def test_cursors_walk_through_a_list_while_it_grows(desk, house, lead):
             break
         cursor = f"&cursor={page['nextCursor']}"
     assert len(seen) == len(set(seen))
-    everything = [event["id"] for event in desk.get(f"/api/admin/events?limit=200")["data"]]
+    everything = [event["id"] for event in desk.get("/api/admin/events?limit=200")["data"]]
     assert everything[-len(seen):] == seen
 
 
@@ -101,7 +101,8 @@ def test_what_may_be_read(house, base, desk, lead, path):
 def test_faults_of_the_query_are_named(desk, lead, path):
     path = path.format(id=lead)
     for query, field in (("limit=0", "limit"), ("limit=201", "limit"), ("limit=1e3", "limit"), ("limit=%2B5", "limit"), ("cursor=abc", "cursor"),
-                         ("cursor=WyJ4Il0", "cursor"), ("cursor=%27%3B--", "cursor"), ("cursor=" + "A" * 500, "cursor"), ("limti=5", "limti"), ("status[]=new", "status[]")):
+                         ("cursor=WyJ4Il0", "cursor"), ("cursor=%27%3B--", "cursor"), ("cursor=" + "A" * 500, "cursor"), ("limti=5", "limti"),
+                         ("status[]=new", "status[]")):
         status, _, document = desk.ask("GET", f"{path}?{query}")
         assert (status, [fault["path"] for fault in document["details"]]) == (400, [field]), (query, document)
 
@@ -192,7 +193,8 @@ def test_the_terminal_tests_a_channel_too_and_waits_for_the_end(base, sink, hous
 def test_a_pause_is_seen_and_ended(desk, base):
     base.run("""insert into notification_channels (channel, paused_until, paused_since, pause_class, pause_reason)
       values ('telegram', now() + interval '1 hour', now(), 'config', 'chat not found')
-      on conflict (channel) do update set paused_until = excluded.paused_until, paused_since = now(), pause_class = 'config', pause_reason = 'chat not found'""")
+      on conflict (channel) do update set paused_until = excluded.paused_until, paused_since = now(), pause_class = 'config',
+        pause_reason = 'chat not found'""")
     channel, = [row for row in desk.get("/api/admin/channels")["data"] if row["name"] == "telegram"]
     assert (channel["state"], channel["class"], channel["reason"], channel["recipients"]) == ("paused", "config", "chat not found", ["-1001"])
     queued = desk.post("/api/admin/channels/telegram/test", None, 202)

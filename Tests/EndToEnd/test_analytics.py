@@ -3,11 +3,10 @@
 import random
 import uuid
 from collections import Counter
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-
 from test_admin_lists import AGENTS, STATUSES, Stream, insert
 
 # Clocks in Berlin went back on 2025-10-26 and forward on 2026-03-29.
@@ -29,7 +28,7 @@ def base(cluster):
 @pytest.fixture(scope="module")
 def rows(base):
     dice, rows = random.Random(8), []
-    for start in (datetime(2025, 10, 19, tzinfo=timezone.utc), datetime(2026, 1, 1, tzinfo=timezone.utc), datetime(2026, 3, 24, tzinfo=timezone.utc)):
+    for start in (datetime(2025, 10, 19, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 24, tzinfo=UTC)):
         for _ in range(250):
             created = start + timedelta(seconds=dice.randrange(15 * 86_400))
             # What begins just before an hour belongs to the one that ends.
@@ -55,7 +54,7 @@ def report(cluster, base):
 def bounds(zone, start, end):
     if len(start) > 10:
         return datetime.fromisoformat(start.replace("Z", "+00:00")), datetime.fromisoformat(end.replace("Z", "+00:00"))
-    return tuple(datetime.combine(date.fromisoformat(text) + timedelta(days=after), datetime.min.time(), ZoneInfo(zone)).astimezone(timezone.utc)
+    return tuple(datetime.combine(date.fromisoformat(text) + timedelta(days=after), datetime.min.time(), ZoneInfo(zone)).astimezone(UTC)
                  for text, after in ((start, 0), (end, 1)))
 
 
@@ -88,7 +87,8 @@ def test_everything_is_counted_on_the_agency_s_clock(report, rows, zone, start, 
     found = [row for row in rows if since <= row["created_at"] < until]
     local = [row["created_at"].astimezone(ZoneInfo(zone)) for row in found]
     quality, converted = Counter(row["lead_quality"] for row in found), [row for row in found if row["status"] == "converted"]
-    assert [answer[name] for name in ("totalConversations", "hotLeads", "warmLeads", "coldLeads")] == [len(found), *(quality[q] for q in ("hot", "warm", "cold"))]
+    assert [answer[name] for name in ("totalConversations", "hotLeads", "warmLeads", "coldLeads")] == [len(found),
+                                                                                                       *(quality[q] for q in ("hot", "warm", "cold"))]
     assert answer["leadQualityDistribution"] == [{"quality": q, "value": quality[q]} for q in ("hot", "warm", "cold")]
     assert close(answer["conversionRate"], percent(len(converted), len(found)))
     assert close(answer["averageDuration"], mean([row["duration_minutes"] for row in found if row["duration_minutes"]]) or 0)

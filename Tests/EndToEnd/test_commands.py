@@ -79,7 +79,8 @@ def test_channels_prints_names_and_no_secret(settings):
 
 
 @pytest.mark.parametrize("settings, recipients", [
-    ({"EMAIL_TO": "a@example.com, B <b@example.com>", "EMAIL_USER": "u@example.com", "EMAIL_PASS": "x", "EMAIL_FROM": "f@example.com"}, ["a@example.com", "b@example.com"]),
+    ({"EMAIL_TO": "a@example.com, B <b@example.com>", "EMAIL_USER": "u@example.com", "EMAIL_PASS": "x", "EMAIL_FROM": "f@example.com"},
+     ["a@example.com", "b@example.com"]),
     ({"EMAIL_USER": "u@example.com", "EMAIL_PASS": "x", "EMAIL_FROM": "f@example.com"}, ["u@example.com"]),
     ({"EMAIL_USER": "login", "EMAIL_PASS": "x", "EMAIL_FROM": "TrueNester <f@example.com>"}, ["f@example.com"]),
 ], ids=["EMAIL_TO", "EMAIL_USER", "EMAIL_FROM"])
@@ -122,5 +123,6 @@ def test_invoke_gives_a_handler_its_role_and_no_secret(settings):
 def test_help_lists_the_commands_and_an_unknown_one_is_refused():
     done = leadpipe("--help")
     assert done.returncode == 0
-    assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "openapi", "channels", "sink", "generate"))
+    assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "openapi", "channels", "sink",
+                                                "generate"))
     assert leadpipe("fly").returncode == 64

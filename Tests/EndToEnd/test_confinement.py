@@ -16,8 +16,8 @@ import pytest
 
 import misbehaving
 from gateway import GatewayWith
-from parts import BIN, HANDLERS, REPO, TEST_USER, as_postgres, clean_environment, free_port, until
 from handlers import envelope
+from parts import BIN, HANDLERS, REPO, TEST_USER, as_postgres, clean_environment, free_port, until
 
 HOSTILE = REPO / "Tests" / "Hostile"
 EXAMPLES = REPO / "Tests" / "Examples"
@@ -29,11 +29,11 @@ def explain(name, **environment):
     done = subprocess.run([BIN / "leadpipe", "routes", "--explain", name], env=clean_environment(**environment), cwd="/",
                           capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
-    topics = {}
+    topics, last = {}, None
     for line in done.stdout.splitlines():
         topic, text = line[:13].strip(), line[13:]
-        topics.setdefault(topic or last, []).append(text)
         last = topic or last
+        topics.setdefault(last, []).append(text)
     return topics, done.stdout
 
 
@@ -92,7 +92,7 @@ def test_an_intruder_reads_nothing_that_it_was_not_given(intruders, name):
              "/proc/self/root" + str(secret), f"/proc/{gateway}/root" + str(secret), f"/proc/{gateway}/cwd", "/sys/kernel/notes", "/dev/mem", "/dev/vda"]
     results = attempt(intruders, name, *[["read", str(path)] for path in paths], ["change", "listdir", str(intruders.state)],
                       ["change", "listdir", "/proc"], ["change", "listdir", "/root"], ["shell", str(secret)])
-    assert refused(results), list(zip(paths, results))
+    assert refused(results), list(zip(paths, results, strict=False))
     # The folder of handlers holds programs and no secret; each may be replaced while it is started.
     other = intruders.handlers / ("admin" if name == "none" else "none")
     allowed = [own, other, "/usr/share/zoneinfo/Asia/Dubai"]
@@ -111,7 +111,7 @@ def test_an_intruder_changes_nothing(intruders, name):
         ["change", "link", secret, new[2]], ["change", "symlink", secret, new[2]], ["change", "mkdir", new[2]], ["change", "mkfifo", new[2]],
         ["change", "removexattr", secret, "user.a"], ["call", 90, 0, 0o666], ["call", 452, -100, 0, 0o666, 0])
     assert refused(results), results
-    for path, status in zip((secret, own), before):
+    for path, status in zip((secret, own), before, strict=True):
         assert (os.stat(path).st_mode, os.stat(path).st_uid, os.stat(path).st_mtime_ns) == (status.st_mode, status.st_uid, status.st_mtime_ns)
     assert Path(secret).read_text() == "secret\n" and Path(own).read_text() == (HOSTILE / "intruder").read_text()
     assert not any(os.path.lexists(path) for path in new)
@@ -123,7 +123,8 @@ def test_an_intruder_touches_no_other_process(intruders, name):
     gateway = intruders.process.pid
     ptrace, unshare, mount, setns, keyctl, bpf, io_uring, userfaultfd, readv, personality = 101, 272, 165, 308, 250, 321, 425, 323, 310, 135
     results = attempt(
-        intruders, name, ["change", "kill", gateway, 0], ["change", "kill", gateway, signal.SIGTERM], ["change", "kill", os.getpid(), 0], ["change", "kill", 1, 0],
+        intruders, name, ["change", "kill", gateway, 0], ["change", "kill", gateway, signal.SIGTERM], ["change", "kill", os.getpid(), 0],
+        ["change", "kill", 1, 0],
         ["call", ptrace, 16, gateway, 0, 0], ["call", ptrace, 0x4206, gateway, 0, 0], ["call", readv, gateway, 0, 0, 0, 0, 0],
         ["call", unshare, 0x10000000], ["call", unshare, 0x20000], ["call", mount, 0, 0, 0, 0, 0], ["call", setns, 0, 0], ["call", keyctl, 0, -3, 0],
         ["call", bpf, 0, 0, 0], ["call", io_uring, 8, 0], ["call", userfaultfd, 0], ["call", personality, 8], ["change", "setsid"], ["change", "setpgid", 0, 0],
@@ -153,7 +154,8 @@ def test_an_intruder_reaches_nobody_but_its_database(intruders, name, cluster):
 @needs_landlock
 @pytest.mark.parametrize("name", CLASSES)
 def test_an_intruder_inherits_nothing_and_cannot_have_more(intruders, name):
-    allowed = {"none": [], "intake": ["DATABASE_URL", "LEADPIPE_WAKE"], "worker": ["DATABASE_URL"], "admin": ["DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "ADMIN_API_KEY"]}[name]
+    allowed = {"none": [], "intake": ["DATABASE_URL", "LEADPIPE_WAKE"], "worker": ["DATABASE_URL"],
+               "admin": ["DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "ADMIN_API_KEY"]}[name]
     inherited = attempt(intruders, name, ["environment", "HOME", "LC_CTYPE", "SWIFT_BACKTRACE", "LEADPIPE_SUPERVISED", *allowed], ["descriptors"])
     assert inherited == ["none", "none"]
     limits, *results = attempt(intruders, name, ["limits"], ["memory", 700], ["files"], ["limit", "RLIMIT_CORE", -1], ["limit", "RLIMIT_DATA", -1],
@@ -281,8 +283,10 @@ def relay(path):
     (["landlock_create_ruleset:error=ENOSYS"], None, None, None), (["seccomp:error=EINVAL"], "0xc000", True, True),
     (["landlock_create_ruleset:error=EOPNOTSUPP", "seccomp:error=ENOSYS"], None, None, None),
     (["landlock_create_ruleset:retval=1:when=1"], "MAKE_SYM", False, False), (["landlock_create_ruleset:retval=2:when=1"], "REFER", False, False),
-    (["landlock_create_ruleset:retval=3:when=1"], "0x4000|TRUNCATE", False, False), (["landlock_create_ruleset:retval=4:when=1"], "0x4000|TRUNCATE", True, False),
-    (["landlock_create_ruleset:retval=5:when=1"], "0xc000|IOCTL_DEV", True, False), (["landlock_create_ruleset:retval=99:when=1"], "0xc000|IOCTL_DEV", True, True),
+    (["landlock_create_ruleset:retval=3:when=1"], "0x4000|TRUNCATE", False, False),
+    (["landlock_create_ruleset:retval=4:when=1"], "0x4000|TRUNCATE", True, False),
+    (["landlock_create_ruleset:retval=5:when=1"], "0xc000|IOCTL_DEV", True, False),
+    (["landlock_create_ruleset:retval=99:when=1"], "0xc000|IOCTL_DEV", True, True),
     (["landlock_create_ruleset:retval=6:when=1", "landlock_create_ruleset:error=EINVAL:when=2"], "0xc000|IOCTL_DEV", True, False),
 ], ids=["no-landlock", "no-filters", "neither", "1", "2", "3", "4", "5", "later", "6-without-scopes"])
 def test_an_older_kernel_holds_what_it_can(database, kernel, rights, net, scoped):
@@ -297,7 +301,8 @@ def test_an_older_kernel_holds_what_it_can(database, kernel, rights, net, scoped
 
 
 @pytest.mark.parametrize("calls, missing", [
-    (["landlock_create_ruleset:error=ENOSYS"], "files, TCP ports, signals to other processes"), (["landlock_create_ruleset:retval=3"], "TCP ports, signals to other processes"),
+    (["landlock_create_ruleset:error=ENOSYS"], "files, TCP ports, signals to other processes"),
+    (["landlock_create_ruleset:retval=3"], "TCP ports, signals to other processes"),
     (["landlock_create_ruleset:retval=7", "seccomp:error=EINVAL"], "system calls and sockets"),
 ])
 def test_what_a_kernel_does_not_hold_is_said(calls, missing):
@@ -305,7 +310,8 @@ def test_what_a_kernel_does_not_hold_is_said(calls, missing):
     done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", *words, BIN / "leadpipe", "routes", "--explain", "rate-limit"], env=clean_environment(),
                           capture_output=True, text=True, timeout=60)
     assert f"; not held here: {missing}" in done.stdout, done.stdout + done.stderr
-    with subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *words, BIN / "gateway"], env=clean_environment(PORT="0"), stderr=subprocess.PIPE, text=True) as gateway:
+    with subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *words, BIN / "gateway"], env=clean_environment(PORT="0"), stderr=subprocess.PIPE,
+                          text=True) as gateway:
         lines = []
         for line in gateway.stderr:
             lines.append(line)
@@ -350,7 +356,8 @@ def answers(port):
 
 @needs_landlock
 def test_a_name_that_only_name_servers_know_is_asked_for():
-    done, calls = traced([HANDLERS / "notify-email"], json.dumps(delivery("email", "b@example.com")).encode(), EMAIL_HOST="mail.invalid", EMAIL_FROM="a@example.com", EMAIL_TO="b@example.com")
+    done, calls = traced([HANDLERS / "notify-email"], json.dumps(delivery("email", "b@example.com")).encode(), EMAIL_HOST="mail.invalid",
+                         EMAIL_FROM="a@example.com", EMAIL_TO="b@example.com")
     assert done.returncode == 0 and "/etc/resolv.conf" in calls, done
     nothing_is_missing(calls)
 
@@ -368,8 +375,10 @@ def test_the_operators_limits_are_explained_too():
 def test_what_is_explained_is_what_is_done(name, cluster):
     """The rules that strace sees are those that `routes --explain` tells."""
     environment = {
-        "DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "DATABASE_URL_INTAKE": cluster.url("postgres", "leadpipe_intake"), "SLACK_WEBHOOK_URL": "http://127.0.0.1:2/services/x",
-        "TELEGRAM_BOT_TOKEN": "1:x", "TELEGRAM_CHAT_ID": "1", "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "3", "EMAIL_FROM": "a@example.com", "EMAIL_TO": "a@example.com", "LOG_LEVEL": "error", "LEADPIPE_PROCESS": "oneshot"}
+        "DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "DATABASE_URL_INTAKE": cluster.url("postgres", "leadpipe_intake"),
+        "SLACK_WEBHOOK_URL": "http://127.0.0.1:2/services/x",
+        "TELEGRAM_BOT_TOKEN": "1:x", "TELEGRAM_CHAT_ID": "1", "EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "3", "EMAIL_FROM": "a@example.com",
+        "EMAIL_TO": "a@example.com", "LOG_LEVEL": "error", "LEADPIPE_PROCESS": "oneshot"}
     topics, text = explain(name, **environment)
     assert not any(value in text for key, value in environment.items() if key not in ("EMAIL_PORT", "TELEGRAM_CHAT_ID", "LOG_LEVEL", "LEADPIPE_PROCESS")), text
     step = topics["process"] == ["stream, kept by the worker"]
@@ -384,7 +393,8 @@ def test_what_is_explained_is_what_is_done(name, cluster):
     if "no Landlock" not in topics["kernel"][0]:
         opened = re.findall(r'openat\(AT_FDCWD, "([^"]+)", [A-Z_|]*O_PATH[A-Z_|]*\)', calls)
         assert opened == topics["reads"]
-        ports = re.findall(r"LANDLOCK_RULE_NET_PORT, \{allowed_access=\w+, port=(\d+)", calls) or re.findall(r"landlock_add_rule\(\d+, (?:0x2|LANDLOCK_RULE_NET\w*)[^,]*, ", calls)
+        ports = re.findall(r"LANDLOCK_RULE_NET_PORT, \{allowed_access=\w+, port=(\d+)", calls) or re.findall(
+            r"landlock_add_rule\(\d+, (?:0x2|LANDLOCK_RULE_NET\w*)[^,]*, ", calls)
         expected = [line for line in topics["connects"] if line != "to no TCP port"]
         assert len(ports) == len(expected), calls
     limits = re.findall(r"prlimit64\(0, RLIMIT_(\w+), \{rlim_cur=([\d*]+)", calls)
@@ -400,7 +410,8 @@ def test_a_foreign_handler_is_explained_too(folder):
         (home / "handlers" / name).write_text((HOSTILE / "intruder").read_text())
         (home / "handlers" / name).chmod(0o755)
     (home / "trust").write_text(json.dumps({"two": {"class": "admin", "read": ["/srv/r"], "write": ["/srv/w"], "connect": [8443]}}))
-    settings = {"LEADPIPE_HANDLERS": str(home / "handlers"), "LEADPIPE_TRUST": str(home / "trust"), "DATABASE_URL": "postgresql://o@h:7/d", "ADMIN_API_KEY": "k" * 40}
+    settings = {"LEADPIPE_HANDLERS": str(home / "handlers"), "LEADPIPE_TRUST": str(home / "trust"), "DATABASE_URL": "postgresql://o@h:7/d",
+                "ADMIN_API_KEY": "k" * 40}
     one, _ = explain("one", **settings)
     assert one["class"] == ["none, for neither our table nor LEADPIPE_TRUST names it"]
     assert one["database"] == ["none"] and one["sockets"] == ["none"] and one["connects"] == ["to no TCP port"] and one["writes"] == ["/dev/null"]

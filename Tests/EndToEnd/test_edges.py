@@ -22,7 +22,8 @@ def http_from(port, source, path="/api/chatbot/leads", body=TEST_USER, method="P
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20, source_address=(source, 0))
     try:
         connection.request(method, path, json.dumps(body) if body is not None else None,
-                           {**({"Content-Type": "application/json"} if body is not None else {}), **{name.replace("_", "-"): value for name, value in headers.items()}})
+                           {**({"Content-Type": "application/json"} if body is not None else {}),
+                            **{name.replace("_", "-"): value for name, value in headers.items()}})
         answer = connection.getresponse()
         text = answer.read()
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, json.loads(text) if text else None
@@ -35,7 +36,8 @@ def http_from(port, source, path="/api/chatbot/leads", body=TEST_USER, method="P
 @pytest.fixture(scope="module")
 def house(cluster):
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", FRONTEND_URL="https://good.com/app", RATE_LIMIT_LEAD="", RATE_LIMIT_DEFAULT="") as house:
+    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", FRONTEND_URL="https://good.com/app", RATE_LIMIT_LEAD="",
+               RATE_LIMIT_DEFAULT="") as house:
         yield house
     cluster.drop(database)
 
@@ -91,7 +93,7 @@ def test_the_wait_that_is_told_is_enough_and_no_window_has_more(tmp_path):
             admitted.append(time.monotonic())
         assert len(admitted) >= 6
         # Each is seen a little later than it was admitted.
-        assert all(later - earlier > 1.9 for earlier, later in zip(admitted, admitted[3:]))
+        assert all(later - earlier > 1.9 for earlier, later in zip(admitted, admitted[3:], strict=False))
 
 
 def test_nobody_is_limited_where_it_is_off(tmp_path):
@@ -116,16 +118,20 @@ def forwarded(*fields):
 
 @pytest.mark.parametrize("fields, client", [
     (forwarded("198.51.100.1"), "198.51.100.1"), (forwarded("1.1.1.1, 198.51.100.2"), "198.51.100.2"), (forwarded("1.1.1.1", "198.51.100.3"), "198.51.100.3"),
-    (forwarded("198.51.100.4, 10.1.2.3"), "198.51.100.4"), (forwarded("1.1.1.1, 198.51.100.5 ,\t10.1.2.3,10.3.2.1"), "198.51.100.5"), (forwarded("198.51.100.6:4711"), "198.51.100.6"),
+    (forwarded("198.51.100.4, 10.1.2.3"), "198.51.100.4"), (forwarded("1.1.1.1, 198.51.100.5 ,\t10.1.2.3,10.3.2.1"), "198.51.100.5"),
+    (forwarded("198.51.100.6:4711"), "198.51.100.6"),
     (forwarded("::ffff:198.51.100.7"), "198.51.100.7"), (forwarded("::FFFF:c633:6408"), "198.51.100.8"), (forwarded("[2001:DB8:1::0001]:443"), "2001:db8:1::1"),
     (forwarded("2001:db8:2:0:0:0:0:1, 2001:db8:ffff::9"), "2001:db8:2::1"), (forwarded("10.0.0.9, 10.0.0.8"), "10.0.0.9"),
     # Garbage and nothing end the walk at what is still known.
-    (forwarded("198.51.100.9, garbage, 10.0.0.21"), "10.0.0.21"), (forwarded("198.51.100.9, , 10.0.0.22"), "10.0.0.22"), (forwarded("198.51.100.9", "", "10.0.0.23"), "10.0.0.23"),
-    (forwarded("198.51.100.9, 0177.0.0.1, 10.0.0.24"), "10.0.0.24"), (forwarded("198.51.100.9, fe80::1%eth0, 10.0.0.25"), "10.0.0.25"), (forwarded("198.51.100.9, unknown, 10.0.0.26"), "10.0.0.26"),
+    (forwarded("198.51.100.9, garbage, 10.0.0.21"), "10.0.0.21"), (forwarded("198.51.100.9, , 10.0.0.22"), "10.0.0.22"),
+    (forwarded("198.51.100.9", "", "10.0.0.23"), "10.0.0.23"),
+    (forwarded("198.51.100.9, 0177.0.0.1, 10.0.0.24"), "10.0.0.24"), (forwarded("198.51.100.9, fe80::1%eth0, 10.0.0.25"), "10.0.0.25"),
+    (forwarded("198.51.100.9, unknown, 10.0.0.26"), "10.0.0.26"),
     (forwarded("198.51.100.9, 198.51.100.256, 10.0.0.27"), "10.0.0.27"),
     # What else could name a client names none.
     (["Forwarded: for=1.1.1.1", "X-Real-IP: 1.1.1.1", "CF-Connecting-IP: 1.1.1.1", *forwarded("198.51.100.10")], "198.51.100.10"),
-    (["Connection: close, X-Forwarded-For", *forwarded("198.51.100.11")], "198.51.100.11"), (["X_Forwarded_For: 1.1.1.1", *forwarded("198.51.100.12")], "198.51.100.12"),
+    (["Connection: close, X-Forwarded-For", *forwarded("198.51.100.11")], "198.51.100.11"),
+    (["X_Forwarded_For: 1.1.1.1", *forwarded("198.51.100.12")], "198.51.100.12"),
 ], ids=lambda value: value if isinstance(value, str) else None)
 def test_a_trusted_proxy_names_its_client_in_one_writing(behind_a_proxy, fields, client):
     answers = [behind_a_proxy.ask(headers=fields) for _ in range(3)]
@@ -203,9 +209,12 @@ def test_a_flood_is_refused_before_its_bodies_are_read(tmp_path):
 # ── Pages of other origins ──
 
 ORIGINS = {"FRONTEND_URL": "https://good.com/app", "ALLOWED_ORIGINS": "http://localhost:3000,https://xn--gd-5ja.com"}
-OTHERS = ["https://good.com.evil.com", "https://evilgood.com", "https://good.com:8443", "http://good.com", "https://GOOD.com", "https://good.com.", "null", "https://good.com, https://good.com",
-          "https://good.com%60.evil.com", "https://good.com@evil", "https://göd.com", "https://xn--gd-6ja.com", "https://good.com/", "https://good.com/app", "https://good.com:443", "*", "", "good.com",
-          "https://good.com https://evil.com", "http://localhost:3001", "http://localhost", "https://good.co", "https://ggood.com", "https://good.comm", "https://www.good.com", "https://good.com\x00"]
+OTHERS = ["https://good.com.evil.com", "https://evilgood.com", "https://good.com:8443", "http://good.com", "https://GOOD.com", "https://good.com.", "null",
+          "https://good.com, https://good.com",
+          "https://good.com%60.evil.com", "https://good.com@evil", "https://göd.com", "https://xn--gd-6ja.com", "https://good.com/", "https://good.com/app",
+          "https://good.com:443", "*", "", "good.com",
+          "https://good.com https://evil.com", "http://localhost:3001", "http://localhost", "https://good.co", "https://ggood.com", "https://good.comm",
+          "https://www.good.com", "https://good.com\x00"]
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +229,8 @@ def test_a_page_of_the_site_may_read_replies_and_refusals(site, origin):
         answered, headers = site.ask(path=path, headers=[f"Origin: {origin}"])
         assert answered == status and headers["access-control-allow-origin"] == origin and headers["vary"] == "Origin"
         assert "retry-after" in headers["access-control-expose-headers"] and "access-control-allow-credentials" not in headers
-    status, headers = site.ask("OPTIONS", headers=[f"Origin: {origin}", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type,idempotency-key"])
+    status, headers = site.ask("OPTIONS", headers=[f"Origin: {origin}", "Access-Control-Request-Method: POST",
+                                                   "Access-Control-Request-Headers: content-type,idempotency-key"])
     assert status == 204 and headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS, POST"
     assert "idempotency-key" in headers["access-control-allow-headers"] and headers["access-control-max-age"]
 
@@ -238,9 +248,11 @@ def test_two_origins_are_none(site):
     assert "access-control-allow-origin" not in headers
 
 
-@pytest.mark.parametrize("method, fields", [("DELETE", ""), ("post", ""), ("POST", "x-evil"), ("POST", "authorization"), ("POST", "content-type, x-admin-api-key"), ("POST", "*"), ("BREW", "")])
+@pytest.mark.parametrize("method, fields", [("DELETE", ""), ("post", ""), ("POST", "x-evil"), ("POST", "authorization"),
+                                            ("POST", "content-type, x-admin-api-key"), ("POST", "*"), ("BREW", "")])
 def test_a_preflight_for_more_than_there_is_gets_no_word(site, method, fields):
-    status, headers = site.ask("OPTIONS", headers=["Origin: https://good.com", f"Access-Control-Request-Method: {method}", f"Access-Control-Request-Headers: {fields}"])
+    status, headers = site.ask("OPTIONS", headers=["Origin: https://good.com", f"Access-Control-Request-Method: {method}",
+                                                   f"Access-Control-Request-Headers: {fields}"])
     assert status == 204 and not [name for name in headers if name.startswith("access-control")]
 
 
@@ -253,7 +265,8 @@ def test_credentials_go_to_admin_routes_only(tmp_path):
     with Gateway(tmp_path, access="admin", rate_class="admin", **ORIGINS) as gateway:
         _, headers = gateway.ask(headers=["Origin: https://good.com"])
         assert headers["access-control-allow-credentials"] == "true" and headers["access-control-allow-origin"] == "https://good.com"
-        _, headers = gateway.ask("OPTIONS", headers=["Origin: https://good.com", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: x-admin-api-key"])
+        _, headers = gateway.ask("OPTIONS", headers=["Origin: https://good.com", "Access-Control-Request-Method: POST",
+                                                     "Access-Control-Request-Headers: x-admin-api-key"])
         assert headers["access-control-allow-credentials"] == "true"
         _, headers = gateway.ask(headers=["Origin: https://evil.com"])
         assert not [name for name in headers if name.startswith("access-control")]
@@ -291,7 +304,8 @@ def test_behind_nginx_its_clients_are_counted_and_not_nginx(behind_nginx):
 
 def test_the_filter_says_what_the_gateway_says():
     """11 requests of one client and one of another, as a stream."""
-    lines = [{"key": "198.51.100.1", "time": f"2026-11-22T10:00:{n:02}Z", "class": "lead"} for n in range(11)] + [{"key": "198.51.100.2", "time": "2026-11-22T10:00:11Z", "class": "lead"}]
+    lines = [{"key": "198.51.100.1", "time": f"2026-11-22T10:00:{n:02}Z", "class": "lead"} for n in range(11)]
+    lines += [{"key": "198.51.100.2", "time": "2026-11-22T10:00:11Z", "class": "lead"}]
     done = handlers.run("rate-limit", "".join(json.dumps(line) + "\n" for line in lines), "--stream")
     verdicts = handlers.lines(done.stdout)
     assert [verdict["allowed"] for verdict in verdicts] == [True] * 10 + [False, True]

@@ -28,6 +28,11 @@ def post(*fields):
     return POST + b"".join(field + b"\r\n" for field in fields) + b"\r\n" + b"7\r\n" + BODY + b"\r\n" + END
 
 
+def post_with_host(host):
+    """The same where `host` is the only Host."""
+    return post(LENGTH.strip(), host).replace(HOST, b"", 1)
+
+
 def get(*fields, target=b"/form", version=b"HTTP/1.1", method=b"GET", host=HOST):
     return method + b" " + target + b" " + version + b"\r\n" + host + b"".join(field + b"\r\n" for field in fields) + b"\r\n"
 
@@ -39,11 +44,14 @@ def table():
     yield "TE and CL", post(b"Transfer-Encoding: chunked", b"Content-Length: 7"), bad
     for one, other in [(b"7", b"8"), (b"7", b"7"), (b"0", b"7"), (b"7", b"07"), (b"7", b"")]:
         yield f"CL {one} and CL {other}", post(b"Content-Length: " + one, b"content-length: " + other), bad
-    for value in [b"5,5", b"7, 7", b"+5", b"-0", b"-7", b"0x5", b" 5 5", b"5 5", b"12345678901234567890", b"99999999999999999999", b"", b" ", b"7.0", b"7e0", b"seven",
+    for value in [b"5,5", b"7, 7", b"+5", b"-0", b"-7", b"0x5", b" 5 5", b"5 5", b"12345678901234567890", b"99999999999999999999", b"", b" ", b"7.0", b"7e0",
+                  b"seven",
                   b"\xd9\xa7", b"7;", b"7\x00", b"\"7\"", b"1_0", b"NaN", b"7h", b"18446744073709551623"]:
         yield f"CL {value}", post(b"Content-Length: " + value), bad
-    for value in [b"chunked, identity", b"identity, chunked", b"xchunked", b"chunkedx", b"gzip", b"gzip, chunked", b"chunked, chunked", b"identity", b"cow", b"", b"chunked;q=1",
-                  b"\"chunked\"", b"'chunked'", b"chun ked", b",chunked", b"chunked,", b"chunk\xc3\xa9d", b"\xc2\xa0chunked", b"\xef\xbb\xbfchunked", b"chunked\r\n , identity"]:
+    for value in [b"chunked, identity", b"identity, chunked", b"xchunked", b"chunkedx", b"gzip", b"gzip, chunked", b"chunked, chunked", b"identity", b"cow",
+                  b"", b"chunked;q=1",
+                  b"\"chunked\"", b"'chunked'", b"chun ked", b",chunked", b"chunked,", b"chunk\xc3\xa9d", b"\xc2\xa0chunked", b"\xef\xbb\xbfchunked",
+                  b"chunked\r\n , identity"]:
         yield f"TE {value}", post(b"Transfer-Encoding: " + value), bad
     yield "TE twice", post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked"), bad
     yield "TE in HTTP/1.0", post(b"Transfer-Encoding: chunked").replace(b"HTTP/1.1", b"HTTP/1.0"), bad
@@ -54,8 +62,7 @@ def table():
     for byte in [0x01, 0x04, 0x08, 0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x1F, 0x20, 0x7F, 0xA0, 0xFF]:
         x = bytes([byte])
         for name, value in [(b"Transfer-Encoding", b"chunked"), (b"Content-Length", b"7"), (b"Host", b"localhost")]:
-            fields = [LENGTH.strip()] if name == b"Host" else []
-            base = (lambda field: post(*fields, field).replace(HOST, b"", 1)) if name == b"Host" else (lambda field: post(field))
+            base = post_with_host if name == b"Host" else post
             yield f"{byte:02x} before {name}", base(x + name + b": " + value), bad
             yield f"{byte:02x} behind {name}", base(name + x + b": " + value), bad
             yield f"{byte:02x} in {name}", base(name[:4] + x + name[4:] + b": " + value), bad
@@ -70,15 +77,21 @@ def table():
         yield f"{byte:02x} in the method", get(method=b"GE" + x + b"T"), bad
         yield f"{byte:02x} before the method", x + get(), bad
     # Chunks.
-    for size in [b"0_7", b"+7", b"-7", b"0x7", b" 7", b"7 ", b"7\t", b"", b";", b"g", b"7,7", b"7.", b"\xd9\xa7", b"00000000000000007", b"10000000000000007", b"0" * 64 + b"7",
-                 b"ffffffffffffffff", b"8000000000000000", b"fffffffffffffffff", b"7;" + b"a" * 256, b"7;" + b"a" * 65_536, b"7;\x00", b"7;\xff", b"7;a\x0bb", b"7\x00", b"7\r7"]:
+    for size in [b"0_7", b"+7", b"-7", b"0x7", b" 7", b"7 ", b"7\t", b"", b";", b"g", b"7,7", b"7.", b"\xd9\xa7", b"00000000000000007", b"10000000000000007",
+                 b"0" * 64 + b"7",
+                 b"ffffffffffffffff", b"8000000000000000", b"fffffffffffffffff", b"7;" + b"a" * 256, b"7;" + b"a" * 65_536, b"7;\x00", b"7;\xff", b"7;a\x0bb",
+                 b"7\x00", b"7\r7"]:
         yield f"chunk size {size[:20]} of {len(size)}", CHUNKED + size + b"\r\n" + BODY + b"\r\n" + END, bad
-    for name, rest in [("bare LF behind a size", b"7\n" + BODY + b"\r\n" + END), ("bare CR behind a size", b"7\r" + BODY + b"\r\n" + END), ("bare LF behind data", b"7\r\n" + BODY + b"\n" + END),
-                       ("nothing behind data", b"7\r\n" + BODY + END), ("more data than said", b"6\r\n" + BODY + b"\r\n" + END), ("less data than said", b"8\r\n" + BODY + b"\r\n" + END),
-                       ("bare LF at the end", b"7\r\n" + BODY + b"\r\n0\n\n"), ("bare LF after the last", b"7\r\n" + BODY + b"\r\n0\r\n\n"), ("empty line among chunks", b"7\r\n" + BODY + b"\r\n\r\n" + END),
+    for name, rest in [("bare LF behind a size", b"7\n" + BODY + b"\r\n" + END), ("bare CR behind a size", b"7\r" + BODY + b"\r\n" + END),
+                       ("bare LF behind data", b"7\r\n" + BODY + b"\n" + END),
+                       ("nothing behind data", b"7\r\n" + BODY + END), ("more data than said", b"6\r\n" + BODY + b"\r\n" + END),
+                       ("less data than said", b"8\r\n" + BODY + b"\r\n" + END),
+                       ("bare LF at the end", b"7\r\n" + BODY + b"\r\n0\n\n"), ("bare LF after the last", b"7\r\n" + BODY + b"\r\n0\r\n\n"),
+                       ("empty line among chunks", b"7\r\n" + BODY + b"\r\n\r\n" + END),
                        ("LF in an extension", b"7;a\n" + BODY + b"\r\n" + END)]:
         yield name, CHUNKED + rest, bad
-    for trailer in [b"Content-Length: 7", b"Transfer-Encoding: chunked", b"Host: evil", b"content-length: 7", b"X : y", b" X: y", b"X", b": y", b"X: y\x00", b"X: y\n", b"X(: y"]:
+    for trailer in [b"Content-Length: 7", b"Transfer-Encoding: chunked", b"Host: evil", b"content-length: 7", b"X : y", b" X: y", b"X", b": y", b"X: y\x00",
+                    b"X: y\n", b"X(: y"]:
         yield f"trailer {trailer}", CHUNKED + b"7\r\n" + BODY + b"\r\n0\r\n" + trailer + b"\r\n\r\n", bad
     # Lines.
     yield "bare LF in the head", get().replace(b"\r\n", b"\n"), bad
@@ -87,7 +100,8 @@ def table():
     yield "bare CR", get().replace(b"\r\n", b"\r", 1), bad
     yield "NUL in a value", get(b"X: a\x00b"), bad
     yield "NUL in a name", get(b"X\x00: a"), bad
-    for field in [b" X: y", b"\tX: y", b"X : y", b"X\t: y", b": y", b"X", b"X y: z", b"X(a): y", b"X[: y", b"\"X\": y", b"X/: y", b"X@: y", b"X=: y", b"X{}: y", b"\xc3\xa9: y", b"X,: y", b"?: y"]:
+    for field in [b" X: y", b"\tX: y", b"X : y", b"X\t: y", b": y", b"X", b"X y: z", b"X(a): y", b"X[: y", b"\"X\": y", b"X/: y", b"X@: y", b"X=: y", b"X{}: y",
+                  b"\xc3\xa9: y", b"X,: y", b"?: y"]:
         yield f"field {field}", get(field), bad
     yield "blanks before the first field", get(host=b" " + HOST), bad
     yield "a line of blanks", get(b" "), bad
@@ -95,21 +109,29 @@ def table():
     yield "no Host", get(host=b""), bad
     yield "two Hosts", get(b"Host: other"), bad
     yield "the same Host twice", get(b"host: localhost"), bad
-    for host in [b"a@b", b"a/b", b"a b", b"a:99999", b"a:+1", b"a:-1", b"a:1x", b"a:80:80", b"[::1", b"::1]", b"[::g]", b"a\\b", b"a?b", b"a#b", b"a,b", b"<a>", b"a\"", b"\xc3\xa9", b"a:65536", b"a:\xd9\xa1",
+    for host in [b"a@b", b"a/b", b"a b", b"a:99999", b"a:+1", b"a:-1", b"a:1x", b"a:80:80", b"[::1", b"::1]", b"[::g]", b"a\\b", b"a?b", b"a#b", b"a,b", b"<a>",
+                 b"a\"", b"\xc3\xa9", b"a:65536", b"a:\xd9\xa1",
                  b"[::1]x", b"a%b%", b"http://a"]:
         yield f"Host {host}", get(host=b"Host: " + host + b"\r\n"), bad
     # Targets.
     for target, statuses in [
-        (b"/form\xc3\xa9", bad), (b"/form\xff", bad), (b"/form%00", bad), (b"/%00", bad), (b"/%2e%2e/form", bad), (b"/x/%2e%2e/form", bad), (b"/../form", bad), (b"/./form", bad), (b"/x/../form", bad),
-        (b"//form", {404}), (b"/form//", {404}), (b"/form/", {404}), (b"/form;a", {404}), (b"/form;", {404}), (b"/;/form", {404}), (b"/%c0%ae%c0%ae/form", bad), (b"/%c0%af", bad), (b"/%e0%80%af", bad),
-        (b"/%ed%a0%80", bad), (b"/form%2f", bad), (b"/%2fform", bad), (b"/form%5c", bad), (b"/form\\", bad), (b"/form%", bad), (b"/form%g0", bad), (b"/form%1", bad), (b"/form%252e", {404}), (b"/%66orm", {404}),
-        (b"/FORM", {404}), (b"/form%0d%0aX:y", bad), (b"/form%0a", bad), (b"/form?a=%00", bad), (b"/form?a=%ff", bad), (b"/form?%", bad), (b"/form#a", bad), (b"/form\"", bad), (b"/form<", bad), (b"form", bad), (b"*", bad), (b"?", bad),
-        (b"localhost:80", bad), (b"localhost", bad), (b"http://", bad), (b"http:///form", {400}), (b"http://a@b/form", bad), (b"ftp://localhost/form", bad), (b"http://a b/form", bad), (b"http://a:99999/form", bad), (b"http:/form", bad),
-        (b"/" + b"a" * 9 * 1024, {414}), (b"/form?" + b"a" * 9 * 1024, {414}), (b"/" + b"a" * 100_000, {414}), (b"/form.", {404}), (b"/form%20", {404}), (b"/form%7f", bad), (b"/form%c2%80", {400, 404}),
+        (b"/form\xc3\xa9", bad), (b"/form\xff", bad), (b"/form%00", bad), (b"/%00", bad), (b"/%2e%2e/form", bad), (b"/x/%2e%2e/form", bad), (b"/../form", bad),
+        (b"/./form", bad), (b"/x/../form", bad),
+        (b"//form", {404}), (b"/form//", {404}), (b"/form/", {404}), (b"/form;a", {404}), (b"/form;", {404}), (b"/;/form", {404}), (b"/%c0%ae%c0%ae/form", bad),
+        (b"/%c0%af", bad), (b"/%e0%80%af", bad),
+        (b"/%ed%a0%80", bad), (b"/form%2f", bad), (b"/%2fform", bad), (b"/form%5c", bad), (b"/form\\", bad), (b"/form%", bad), (b"/form%g0", bad),
+        (b"/form%1", bad), (b"/form%252e", {404}), (b"/%66orm", {404}),
+        (b"/FORM", {404}), (b"/form%0d%0aX:y", bad), (b"/form%0a", bad), (b"/form?a=%00", bad), (b"/form?a=%ff", bad), (b"/form?%", bad), (b"/form#a", bad),
+        (b"/form\"", bad), (b"/form<", bad), (b"form", bad), (b"*", bad), (b"?", bad),
+        (b"localhost:80", bad), (b"localhost", bad), (b"http://", bad), (b"http:///form", {400}), (b"http://a@b/form", bad), (b"ftp://localhost/form", bad),
+        (b"http://a b/form", bad), (b"http://a:99999/form", bad), (b"http:/form", bad),
+        (b"/" + b"a" * 9 * 1024, {414}), (b"/form?" + b"a" * 9 * 1024, {414}), (b"/" + b"a" * 100_000, {414}), (b"/form.", {404}), (b"/form%20", {404}),
+        (b"/form%7f", bad), (b"/form%c2%80", {400, 404}),
     ]:
         yield f"target {target[:40]} of {len(target)}", get(b"Connection: close", target=target), statuses
     # Versions and methods.
-    for version in [b"HTTP/1.2", b"HTTP/0.9", b"HTTP/1.32", b"HTTP/2.0", b"HTTP/2", b"HTTP/3", b"http/1.1", b"Http/1.1", b"HTTP/1.", b"HTTP/.1", b"HTTP/11", b"HTTP/01.1", b"HTTP/1.01", b"HTTP/-1.1", b"HTTPS/1.1", b"HTTP 1.1",
+    for version in [b"HTTP/1.2", b"HTTP/0.9", b"HTTP/1.32", b"HTTP/2.0", b"HTTP/2", b"HTTP/3", b"http/1.1", b"Http/1.1", b"HTTP/1.", b"HTTP/.1", b"HTTP/11",
+                    b"HTTP/01.1", b"HTTP/1.01", b"HTTP/-1.1", b"HTTPS/1.1", b"HTTP 1.1",
                     b"HTTP/1.1 x", b"", b"ICY/1.0", b"RTSP/1.0"]:
         yield f"version {version}", get(version=version), bad
     yield "HTTP/0.9", b"GET /form\r\n\r\n", bad
@@ -147,7 +169,8 @@ def table():
     yield "100-continue and too large", POST + b"Expect: 100-continue\r\nContent-Length: 65537\r\n\r\n", {413}
     yield "an unknown expectation", get(b"Expect: 200-ok"), {417}
     yield "two expectations", get(b"Expect: 100-continue", b"Expect: 100-continue"), {417}
-    for type_ in [b"text/plain", b"application/json; charset=utf-16", b"application/jsonx", b"", b"application/x-www-form-urlencoded", b"multipart/form-data", b"application/json, text/plain",
+    for type_ in [b"text/plain", b"application/json; charset=utf-16", b"application/jsonx", b"", b"application/x-www-form-urlencoded", b"multipart/form-data",
+                  b"application/json, text/plain",
                   b"text/plain; application/json"]:
         yield f"type {type_}", POST.replace(b"application/json", type_) + LENGTH + b"\r\n" + BODY, {415}
     yield "no type", POST.replace(JSON, b"") + LENGTH + b"\r\n" + BODY, {415}
@@ -184,11 +207,17 @@ def test_the_table_is_long_enough():
 
 
 GOOD = [
-    ("a length", POST + LENGTH + b"Connection: close\r\n\r\n" + BODY), ("chunks", CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"7\r\n" + BODY + b"\r\n" + END),
-    ("an extension", CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"007;a=b\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n"), ("an empty line first", b"\r\n" + get(b"Connection: close")),
-    ("absolute form", get(b"Connection: close", target=b"http://localhost/form")), ("the oldest", b"GET /form HTTP/1.0\r\n\r\n"), ("a query", get(b"Connection: close", target=b"/form?a=b;c&d=%C3%A9&e=|")),
-    ("utf-8", get(b"Connection: close", b"User-Agent: Z\xc3\xbcrich")), ("blanks around a value", get(b"Connection: close", b"X: \t y \t")), ("a type with a charset", POST.replace(b"json", b"json; charset=UTF-8") + LENGTH + b"Connection: close\r\n\r\n" + BODY),
-    ("a Host with a port", get(b"Connection: close", host=b"Host: localhost:8080\r\n")), ("an IPv6 Host", get(b"Connection: close", host=b"Host: [::1]:8080\r\n")), ("a key", POST + b"Idempotency-Key: a\r\nConnection: close\r\n" + LENGTH + b"\r\n" + BODY),
+    ("a length", POST + LENGTH + b"Connection: close\r\n\r\n" + BODY),
+    ("chunks", CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"7\r\n" + BODY + b"\r\n" + END),
+    ("an extension", CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + b"007;a=b\r\n" + BODY + b"\r\n0\r\nX: y\r\n\r\n"),
+    ("an empty line first", b"\r\n" + get(b"Connection: close")),
+    ("absolute form", get(b"Connection: close", target=b"http://localhost/form")), ("the oldest", b"GET /form HTTP/1.0\r\n\r\n"),
+    ("a query", get(b"Connection: close", target=b"/form?a=b;c&d=%C3%A9&e=|")),
+    ("utf-8", get(b"Connection: close", b"User-Agent: Z\xc3\xbcrich")), ("blanks around a value", get(b"Connection: close", b"X: \t y \t")),
+    ("a type with a charset", POST.replace(b"json", b"json; charset=UTF-8") + LENGTH + b"Connection: close\r\n\r\n" + BODY),
+    ("a Host with a port", get(b"Connection: close", host=b"Host: localhost:8080\r\n")),
+    ("an IPv6 Host", get(b"Connection: close", host=b"Host: [::1]:8080\r\n")),
+    ("a key", POST + b"Idempotency-Key: a\r\nConnection: close\r\n" + LENGTH + b"\r\n" + BODY),
     ("100 fields", get(b"Connection: close", *[b"X: a"] * 98)),
 ]
 
@@ -295,9 +324,11 @@ def test_ipv6_is_served(tmp_path):
 def mutated(seed):
     """Two requests in a row with a few bytes changed, taken away, doubled or put in."""
     random = Random(seed)
-    first = random.choice([POST + LENGTH + b"\r\n" + BODY, CHUNKED + b"7\r\n" + BODY + b"\r\n" + END, get(b"X: y"), CHUNKED + b"3;x=y\r\n{\"a\r\n4\r\n\":1}\r\n0\r\nX: y\r\n\r\n"])
+    first = random.choice([POST + LENGTH + b"\r\n" + BODY, CHUNKED + b"7\r\n" + BODY + b"\r\n" + END, get(b"X: y"),
+                           CHUNKED + b"3;x=y\r\n{\"a\r\n4\r\n\":1}\r\n0\r\nX: y\r\n\r\n"])
     data = bytearray(first + get(b"Connection: close"))
-    pieces = [b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"0", b"7", b"\x00", b"\xff", b"\x0b", b"Content-Length: 7\r\n", b"Content-Length: 0\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: x\r\n", b";", b",", b"chunked", b"\r\n\r\n", b"GET /form HTTP/1.1\r\n"]
+    pieces = [b"\r\n", b"\n", b"\r", b" ", b"\t", b":", b"0", b"7", b"\x00", b"\xff", b"\x0b", b"Content-Length: 7\r\n", b"Content-Length: 0\r\n",
+              b"Transfer-Encoding: chunked\r\n", b"Host: x\r\n", b";", b",", b"chunked", b"\r\n\r\n", b"GET /form HTTP/1.1\r\n"]
     for _ in range(random.choice([1, 1, 1, 2, 3])):
         # Most of what matters lies where a line ends.
         ends = [place for place in range(len(data)) if data[place] in b"\r\n: "]

@@ -1,7 +1,6 @@
 """`leadpipe generate`: test leads through a real pipe into a real database, and its manners at a terminal."""
 
 import fcntl
-import json
 import os
 import pty
 import re
@@ -62,7 +61,7 @@ def test_of_a_hostile_stream_just_what_is_meant_to_be_refused_is_refused(databas
     done = handlers.run("lead-capture", made, "--stream", DATABASE_URL=database.url, seconds=40)
     replies = handlers.lines(done.stdout)
     assert len(replies) == 500 and done.returncode == 65
-    for lead, reply in zip(leads, replies):
+    for lead, reply in zip(leads, replies, strict=True):
         if sample(lead)["refused"]:
             assert reply["problem"]["status"] == 400, (sample(lead), reply)
             assert reply["problem"].get("details") or "no valid JSON" in reply["problem"]["detail"]
@@ -109,7 +108,7 @@ def test_of_a_hostile_form_just_what_is_meant_to_be_refused_is_refused(database,
     bodies = handlers.lines(made)
     replies = handlers.lines(handlers.run(handler, made, "--stream", DATABASE_URL=database.url, seconds=40).stdout)
     assert len(replies) == 300
-    for body, reply in zip(bodies, replies):
+    for body, reply in zip(bodies, replies, strict=True):
         if body["sample"]["refused"]:
             assert reply["problem"]["status"] == 400, (body, reply)
         else:

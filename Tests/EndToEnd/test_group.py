@@ -27,7 +27,8 @@ def stream(database, leads, **environment):
 
 
 def person(number, **more):
-    return handlers.envelope({**TEST_USER, "customerName": f"N{number}", "customerPhone": f"+97150{number:07}", "customerEmail": f"n{number}@example.com", **more})
+    return handlers.envelope({**TEST_USER, "customerName": f"N{number}", "customerPhone": f"+97150{number:07}", "customerEmail": f"n{number}@example.com",
+                              **more})
 
 
 def broken(database, statement):

@@ -246,7 +246,8 @@ def test_head_and_old_clients(house, base, conversation):
 
 def test_by_hand_it_is_what_was_missed_and_an_end(house, base, conversation):
     def ask(document):
-        done = subprocess.run([HANDLERS / "live-show"], input=json.dumps(document), text=True, capture_output=True, env=clean_environment(DATABASE_URL=base.url))
+        done = subprocess.run([HANDLERS / "live-show"], input=json.dumps(document), text=True, capture_output=True,
+                              env=clean_environment(DATABASE_URL=base.url))
         assert done.returncode == 0, done
         return done.stdout
     first = re.search(r"^retry: 1\d+\nid: (\S+)\n\nid: \1\n\n$", ask({}))[1]

@@ -307,8 +307,7 @@ def test_handlers_change_and_no_request_is_lost(start, mode):
     assert answers == [200] * 200, [line for line in gateway.lines if "50" in line][:8]
     if mode == "stream":
         # Those of former sets end with their last answer.
-        ended = lambda: len(children(gateway.process.pid)) <= 2
-        until(ended, 5, "the end of old processes")
+        until(lambda: len(children(gateway.process.pid)) <= 2, 5, "the end of old processes")
 
 
 def children(pid):

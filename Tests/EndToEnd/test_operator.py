@@ -153,7 +153,8 @@ def test_every_state_is_explained(database):
         assert words in sentence and sentence.endswith(".\n") and sentence.count("\n") == 1, sentence
     first = next(iter(wanted.values()))
     assert "(Europe/Berlin); those that were due before it come first." in command(database, "delivery", "explain", first, TIME_ZONE="Europe/Berlin")
-    database.run("insert into notification_channels (channel, paused_until, pause_class, pause_reason) values ('slack', now() + interval '1 h', 'throttled', 'HTTP 429')")
+    database.run("""insert into notification_channels (channel, paused_until, pause_class, pause_reason)
+                    values ('slack', now() + interval '1 h', 'throttled', 'HTTP 429')""")
     assert "slack asked us to wait (HTTP 429)" in command(database, "delivery", "explain", first)
     database.run(f"update notification_channels set paused_until = null, fail_streak = 1, probe = '{first}'")
     assert "its next claim takes one delivery to try it out" in command(database, "delivery", "explain", first)
@@ -247,7 +248,8 @@ def test_the_claim_reads_partial_indexes_only_however_much_is_finished(database)
         set synchronous_commit = off;
         insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead');
         insert into lead_events (id, event_type, conversation_id, planned_at, processed, processed_at)
-          select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'lead.created', '{CONVERSATION}', now(), n <= 200000, now() from generate_series(1, 220000) n;
+          select ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'lead.created', '{CONVERSATION}', now(), n <= 200000, now()
+          from generate_series(1, 220000) n;
         insert into notification_logs (lead_event_id, conversation_id, channel, status, next_attempt_at)
           select id, conversation_id, 'slack', case when processed then 'sent' else 'failed' end, case when not processed then now() + interval '1 day' end
           from lead_events""")

@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import itertools
 import time
 
 import pytest
@@ -120,7 +121,7 @@ def test_what_a_stranger_writes_is_text_in_every_message(house, database, provid
     envelope = mail.envelopes[0]
     assert envelope.rcpt_tos == ["agents@truenester.com"]
     message = email.message_from_bytes(envelope.content, policy=email.policy.default)
-    assert sorted(name.lower() for name in message.keys()) == [
+    assert sorted(name.lower() for name in message) == [
         "auto-submitted", "content-type", "date", "from", "message-id", "mime-version", "reply-to", "subject", "to"]
     html = next(part.get_content() for part in message.walk() if part.get_content_type() == "text/html")
     assert "<b>&" not in html and "&lt;!channel&gt;" in html
@@ -135,7 +136,7 @@ def test_slack_and_telegram_get_one_message_a_second_and_mail_as_fast_as_it_come
         until(lambda: len(providers.of("slack")) == len(providers.of("telegram")) == 4, 15, "the messages")
     for name, pause in (("slack", 1.0), ("telegram", 0.5)):
         times = [message["at"] for message in providers.of(name)]
-        gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         # The pace is that of the beginnings; the first send has its processes to start.
         assert all(gap > pause * 0.7 for gap in gaps) and times[-1] - times[0] > 3 * pause - 0.3, (name, gaps)
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -41,8 +42,8 @@ def streams(name, inputs, database):
         subprocess.Popen(
             [str(HANDLERS / name), "--stream"], env=clean_environment(DATABASE_URL=database.url), cwd="/",
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in inputs]
-    done = at_once(lambda pair: pair[0].communicate(pair[1], timeout=40), zip(processes, inputs))
-    return [(process.returncode, out.splitlines()) for process, (out, _) in zip(processes, done)]
+    done = at_once(lambda pair: pair[0].communicate(pair[1], timeout=40), zip(processes, inputs, strict=True))
+    return [(process.returncode, out.splitlines()) for process, (out, _) in zip(processes, done, strict=True)]
 
 
 # ── Copies ──
@@ -115,9 +116,10 @@ def test_one_key_with_two_contents_at_once_is_one_of_them(capture, database):
 # ── One chat ──
 
 CHAT = "7d444840-9dc0-11d1-b245-5ffdce74fad2"
+BEGUN = datetime.now(UTC) - timedelta(hours=1)
 MESSAGES = [
     {"id": str(uuid.UUID(int=n + (4 << 76))) if n % 2 else f"message-{n}", "sender": "user" if n % 2 else "bot",
-     "messageText": f"Line {n} of the chat", "timestamp": f"2026-11-22T20:00:0{n}Z"} for n in range(1, 10)]
+     "messageText": f"Line {n} of the chat", "timestamp": (BEGUN + timedelta(seconds=n)).isoformat(timespec="milliseconds")} for n in range(1, 10)]
 # The browser sends its whole history each time.
 HISTORY = [
     {**TEST_USER, "conversationId": CHAT, "messages": MESSAGES[:2 * n + 1], "idempotencyKey": f"turn-{n}"} for n in range(5)]

@@ -200,7 +200,8 @@ def test_who_knows_id_and_number_may_change_it_and_still_reads_nothing(house, vi
     assert status == 200 and not shows(json.dumps(document) + json.dumps(headers), json.dumps(body) + PHONE)
     assert not victim.is_unchanged()
     assert house.database.text(
-        "select customer_name, customer_email, lead_score, lead_quality, budget, notes, tags, metadata ->> 'utm' from conversations where id = '" + ID + "'") == (
+        "select customer_name, customer_email, lead_score, lead_quality, budget, notes, tags, metadata ->> 'utm'"
+        f" from conversations where id = '{ID}'") == (
         f"Zed New|{MAIL}|87|hot|AED 7,654,321|note-canary|{{tag-canary}}|utm-canary")
 
 
@@ -271,7 +272,8 @@ BEYOND = {
     "adds-messages": f"select leadpipe.add_messages('{ID}', '[]', now())",
     "remembers": f"select leadpipe.remember_customer('{PHONE}', null, gen_random_uuid())",
     "writes-the-timeline": f"select add_timeline_entry('{ID}', 'created', 'x')",
-    "reads-what-others-run": "select 1 / (select count(*) from pg_stat_activity where usename = 'leadpipe' and query not like '<insufficient%' and query <> '')",
+    "reads-what-others-run": "select 1 / (select count(*) from pg_stat_activity"
+                             " where usename = 'leadpipe' and query not like '<insufficient%' and query <> '')",
     "reads-statistics": "select 1 / (select count(*) from pg_stats where schemaname = 'public')",
     "ends-others": "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'leadpipe' limit 1",
     "does-all-in-a-block": "do $$ begin perform 1 from public.conversations; end $$",
@@ -289,7 +291,8 @@ def intake(house, statement):
 
 @pytest.mark.parametrize("name", INTAKE)
 def test_the_login_of_intake_has_no_right_to_any_table(house, victim, name):
-    tables = house.database.text("select oid::regclass from pg_class where relkind in ('r', 'v', 'm', 'S') and relnamespace = 'public'::regnamespace").splitlines()
+    tables = house.database.text(
+        "select oid::regclass from pg_class where relkind in ('r', 'v', 'm', 'S') and relnamespace = 'public'::regnamespace").splitlines()
     assert len(tables) > 12
     # All in one session: each in its own transaction, and each must fail.
     script = "\\set ON_ERROR_STOP off\n" + "".join(f"{INTAKE[name].format(table=table)};\n" for table in tables)

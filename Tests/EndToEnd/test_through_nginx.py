@@ -1,32 +1,39 @@
 """Whatever comes through nginx: to the gateway and its handlers it is the same requests that it was to nginx, none more, none less."""
 
+import contextlib
 import re
 import socket
 from collections import Counter
 
 import pytest
+from test_framing import BODY, CHUNKED, END, GOOD, LENGTH, POST, TABLE, get, mutated
 
 from gateway import Gateway
 from nginx import nginx
 from parts import until
-from test_framing import BODY, CHUNKED, END, GOOD, LENGTH, POST, TABLE, get, mutated
 
 ANSWERED = re.compile(r"\[INFO\] \S+ \S+ (\d{3}) requestId=(\S+)")
 GOOD_POST = POST + LENGTH + b"\r\n" + BODY
 # Requests that end where one reader may think that they go on, with another behind them.
 HIDDEN = [POST + fields + b"\r\n" + body + get(b"X: hidden") for fields, body in [
-    (b"Content-Length: 7\r\nTransfer-Encoding: chunked\r\n", END), (b"Transfer-Encoding: chunked\r\nContent-Length: 7\r\n", b"7\r\n" + BODY + b"\r\n" + END), (b"Content-Length: 0\r\nContent-Length: 7\r\n", BODY),
-    (b"Transfer-Encoding: xchunked\r\nContent-Length: 7\r\n", BODY), (b"Transfer-Encoding : chunked\r\nContent-Length: 7\r\n", BODY), (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"7\r\n" + BODY + b"\r\n" + END),
-    (b"Transfer_Encoding: chunked\r\nContent-Length: 7\r\n", BODY), (b"Content_Length: 90\r\nContent-Length: 7\r\n", BODY), (b"Content-Length: 7\r\nConnection: Content-Length\r\n", BODY), (b"Expect: 100-continue\r\nContent-Length: 7\r\n", BODY),
-    (b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 7\r\n", BODY), (b"Transfer-Encoding: chunked\r\n", b"7;a=\"\n\"\r\n" + BODY + b"\r\n" + END),
+    (b"Content-Length: 7\r\nTransfer-Encoding: chunked\r\n", END), (b"Transfer-Encoding: chunked\r\nContent-Length: 7\r\n", b"7\r\n" + BODY + b"\r\n" + END),
+    (b"Content-Length: 0\r\nContent-Length: 7\r\n", BODY),
+    (b"Transfer-Encoding: xchunked\r\nContent-Length: 7\r\n", BODY), (b"Transfer-Encoding : chunked\r\nContent-Length: 7\r\n", BODY),
+    (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", b"7\r\n" + BODY + b"\r\n" + END),
+    (b"Transfer_Encoding: chunked\r\nContent-Length: 7\r\n", BODY), (b"Content_Length: 90\r\nContent-Length: 7\r\n", BODY),
+    (b"Content-Length: 7\r\nConnection: Content-Length\r\n", BODY), (b"Expect: 100-continue\r\nContent-Length: 7\r\n", BODY),
+    (b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 7\r\n", BODY),
+    (b"Transfer-Encoding: chunked\r\n", b"7;a=\"\n\"\r\n" + BODY + b"\r\n" + END),
     (b"Transfer-Encoding: chunked\r\n", b"7\r\n" + BODY + b"\r\n0\r\nContent-Length: 90\r\n\r\n"), (b"Content-Length: 0\r\n", b""), (b"", b"")]]
 ALL = ([data for _, data, _ in TABLE if len(data) < 20_000] + [data for _, data in GOOD] + HIDDEN + [mutated(seed) for seed in range(1000, 1400)]
-       + [GOOD_POST * 20 + get(b"Connection: close"), (GOOD_POST + CHUNKED + b"7\r\n" + BODY + b"\r\n" + END) * 10 + b"GET /form HTTP/9.9\r\n\r\n", GOOD_POST * 3 + POST + LENGTH + b"\r\n" + BODY[:3]])
+       + [GOOD_POST * 20 + get(b"Connection: close"), (GOOD_POST + CHUNKED + b"7\r\n" + BODY + b"\r\n" + END) * 10 + b"GET /form HTTP/9.9\r\n\r\n",
+          GOOD_POST * 3 + POST + LENGTH + b"\r\n" + BODY[:3]])
 
 
 @pytest.mark.parametrize("buffering", ["on", "off"])
 def test_as_many_requests_reach_handlers_as_nginx_has_sent(tmp_path, buffering):
-    with Gateway(tmp_path, TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_DEFAULT="off") as gateway, nginx(tmp_path / "nginx", gateway.port, buffering=buffering) as port:
+    with Gateway(tmp_path, TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_DEFAULT="off") as gateway, nginx(tmp_path / "nginx", gateway.port,
+                                                                                                    buffering=buffering) as port:
         for data in ALL:
             with socket.create_connection(("127.0.0.1", port), timeout=8) as connection:
                 try:
@@ -49,10 +56,8 @@ def test_as_many_requests_reach_handlers_as_nginx_has_sent(tmp_path, buffering):
         def missing():
             """What nginx sent on while its body came, and answered itself because the rest was malformed."""
             return statuses(answered()) - statuses(sent())
-        try:
+        with contextlib.suppress(AssertionError):
             until(lambda: statuses(sent()) == statuses(answered()), 10 if buffering == "on" else 3)
-        except AssertionError:
-            pass
         assert not statuses(sent()) - statuses(answered())
         assert set(missing()) <= (set() if buffering == "on" else {"400", "408", "413"})
         # What the gateway cannot read has no name there; all else is the very request, once.

@@ -279,6 +279,7 @@ def test_without_channels_the_sink_receives_the_notifications():
 @pytest.mark.skipif(not is_root(), reason="only root can become nobody")
 def test_a_stranger_on_this_machine_cannot_reach_the_private_database(providers):
     import subprocess
+
     from parts import clean_environment
     with House(**providers.settings) as house:
         done = subprocess.run(

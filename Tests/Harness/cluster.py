@@ -1,5 +1,6 @@
 """A PostgreSQL of the tests' own, and databases in it that are cloned from a migrated template."""
 
+import contextlib
 import json
 import os
 import pwd
@@ -158,10 +159,8 @@ class Cluster:
         return database.name
 
     def close(self):
-        try:
+        with contextlib.suppress(AssertionError):
             self.stop("immediate")
-        except AssertionError:
-            pass
         shutil.rmtree(self.home, ignore_errors=True)
 
 

@@ -174,7 +174,7 @@ class Sweep:
         """Sweeps of several calls and faults at a time: most of their time is waiting. {(call, fault): how many were met}."""
         pairs = list(pairs)
         with ThreadPoolExecutor(at_once) as pool:
-            met = dict(zip(pairs, pool.map(lambda pair: self.over(*pair), pairs)))
+            met = dict(zip(pairs, pool.map(lambda pair: self.over(*pair), pairs), strict=True))
         self.look_back()
         return met
 
@@ -195,6 +195,7 @@ class Sweep:
         assert self.session.text(
             "select count(*) filter (where n <> 1) from (select count(c.id) as n from idempotency_keys k"
             " left join conversations c on c.idempotency_key = k.route || ':' || k.key group by k.key) leads") == "0"
-        assert self.session.text("select count(*) from conversations") == self.session.text("select count(*) from lead_events where event_type = 'lead.created'")
+        created = self.session.text("select count(*) from lead_events where event_type = 'lead.created'")
+        assert self.session.text("select count(*) from conversations") == created
 
 

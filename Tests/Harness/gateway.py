@@ -66,7 +66,8 @@ class GatewayWith:
     def raw(self, data, source=None, host="127.0.0.1", port=None, seconds=8):
         """Sends the bytes, and reads until the other side closes; (whether it did, what came)."""
         answer = b""
-        with self.connect(source, host, seconds) if port is None else socket.create_connection((host, port), timeout=seconds, source_address=(source, 0) if source else None) as connection:
+        with self.connect(source, host, seconds) if port is None else socket.create_connection((host, port), timeout=seconds,
+                                                                                               source_address=(source, 0) if source else None) as connection:
             try:
                 connection.sendall(data)
                 while chunk := connection.recv(65_536):

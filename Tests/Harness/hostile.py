@@ -1,5 +1,6 @@
 """Hostile requests from a seed, each full of canaries: secrets and personal values that must not be in any log."""
 
+import contextlib
 import json
 import random
 import re
@@ -194,10 +195,8 @@ def send(port, request, seconds=40):
     """The reply to one request, to the end of its connection, or to its own end where the connection stays open."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
-        try:
+        with contextlib.suppress(OSError):
             connection.sendall(request)
-        except OSError:
-            pass
         while True:
             head, found, body = answer.partition(b"\r\n\r\n")
             length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
@@ -266,7 +265,7 @@ def judge_log_of(count, seed, database, log_format):
     finally:
         providers.close()
 
-    silent = [request[:300] for request, answer in zip(requests, answers) if not answer.startswith(b"HTTP/1.1 ")]
+    silent = [request[:300] for request, answer in zip(requests, answers, strict=True) if not answer.startswith(b"HTTP/1.1 ")]
     assert not silent, f"{len(silent)} got no answer: {silent[:3]}"
     assert {int(answer[9:12]) for answer in answers} >= {200, 201, 400, 404, 405, 413, 414, 415, 422, 431}
     assert not [answer for answer in answers if answer[9:12] == b"500" or answer[9:12] == b"502"]
@@ -278,7 +277,7 @@ def judge_log_of(count, seed, database, log_format):
     accessed = Counter(identifier for _, identifier in read if identifier)
     asked = [request_id(answer) for answer in answers]
     assert None not in asked
-    wrong = [(request[:200], accessed[identifier]) for request, identifier in zip(requests, asked) if accessed[identifier] != 1]
+    wrong = [(request[:200], accessed[identifier]) for request, identifier in zip(requests, asked, strict=True) if accessed[identifier] != 1]
     assert not wrong, wrong[:3]
     # The one beside them is our own look at /health.
     assert sum(accessed.values()) == count + 1

@@ -1,5 +1,6 @@
 """`leadpipe up` and what it starts, on free ports and with a state folder of its own."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -38,7 +39,7 @@ class House:
 
     def start(self, ready=True):
         self.out = []
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the house runs
         self.process = subprocess.Popen(
             [str(BIN / "leadpipe"), *self.command], env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True)
@@ -72,10 +73,8 @@ class House:
 
     def __exit__(self, *_):
         if self.process and self.process.poll() is None:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop()
-            except subprocess.TimeoutExpired:
-                pass
         if self.process:
             for pid in session_processes(self.process.pid):
                 self._kill(pid)
@@ -87,10 +86,8 @@ class House:
 
     @staticmethod
     def _kill(pid):
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     # ── What it says ──
 

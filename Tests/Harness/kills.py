@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -202,7 +203,7 @@ class Run:
 
     def kill_all(self, began):
         moments = sorted(self.dice.uniform(1, self.seconds) for _ in self.kinds)
-        for moment, kind in zip(moments, self.kinds):
+        for moment, kind in zip(moments, self.kinds, strict=True):
             time.sleep(max(0, began + moment - time.time()))
             self.kill(kind)
 
@@ -319,7 +320,7 @@ class Run:
     def gaps(self, deliveries):
         gaps = defaultdict(list)
         for d in deliveries:
-            for n, (attempt, following) in enumerate(zip(d.tries, d.tries[1:])):
+            for n, (attempt, following) in enumerate(pairwise(d.tries)):
                 if attempt.kind == "unknown":
                     first = not any(earlier.kind == "unknown" for earlier in d.tries[:n])
                     gaps[1 if first else 2].append(following.began - self.culprit(d, attempt).at)

@@ -179,5 +179,7 @@ def none(items, what):
 def spread(values):
     """Median, 95th of a hundred, greatest."""
     values = sorted(values)
-    return "none" if not values else "median {:.1f}, 95 % {:.1f}, greatest {:.1f}".format(
-        values[len(values) // 2], values[min(len(values) - 1, len(values) * 95 // 100)], values[-1])
+    if not values:
+        return "none"
+    median, most = values[len(values) // 2], values[min(len(values) - 1, len(values) * 95 // 100)]
+    return f"median {median:.1f}, 95 % {most:.1f}, greatest {values[-1]:.1f}"

@@ -146,7 +146,8 @@ def judge_overload(database, seconds, connections=1000, factor=4, **settings):
         # The machine is nobody's own: its peak is what it is before and after.
         peak_after = house.load(10, 0, 64)
         goodput = 2 * rate(crowd) / (rate(peak) + rate(peak_after))
-        print(f"peak {rate(peak):.0f}/s before, {rate(peak_after):.0f}/s after, p99 {peak['leads']['p99']} ms; offered {factor} times that: goodput {goodput:.2f}, p99 {crowd['sinceSent']['p99']} ms"
+        print(f"peak {rate(peak):.0f}/s before, {rate(peak_after):.0f}/s after, p99 {peak['leads']['p99']} ms; "
+              f"offered {factor} times that: goodput {goodput:.2f}, p99 {crowd['sinceSent']['p99']} ms"
               f" ({crowd['leads']['p99']} from when it was due), {crowd['statuses']}, {crowd['unsent']} found no connection;"
               f" gentle p99 {before['leads']['p99']} before, {after['leads']['p99']} ms after; KiB {memory}")
         # Whoever is not served is told so, and when to come again; nobody is cut off.

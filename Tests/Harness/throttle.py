@@ -1,7 +1,7 @@
 """Channels that ask to wait, and workers that send as fast as they can: who asks is left alone as long as it said."""
 
+import json
 import math
-import time
 from collections import Counter
 
 from house import House
@@ -37,8 +37,8 @@ class Door:
     def refuse(self, seconds):
         if self.name == "slack":
             return 429, "rate_limited", {"Retry-After": str(seconds)}
-        return 429, ('{"ok":false,"error_code":429,"description":"Too Many Requests: retry after %d","parameters":{"retry_after":%d}}'
-                     % (seconds, seconds)), {"Content-Type": "application/json"}
+        body = {"ok": False, "error_code": 429, "description": f"Too Many Requests: retry after {seconds}", "parameters": {"retry_after": seconds}}
+        return 429, json.dumps(body), {"Content-Type": "application/json"}
 
 
 def judge(database, folder, leads, every, seconds, patience, workers):

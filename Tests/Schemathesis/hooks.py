@@ -53,18 +53,26 @@ def is_sayable(value, known, name=None):
     """Whether JSON Schema's words say exactly what we take of this value, and of those within it; what stands under a name that the
     schema does not speak of is read and passed over."""
     match value:
-        case dict(): return all(is_sayable(item, known, key) for key, item in value.items())
-        case list(): return all(is_sayable(item, known, name) for item in value)
+        case dict():
+            return all(is_sayable(item, known, key) for key, item in value.items())
+        case list():
+            return all(is_sayable(item, known, name) for item in value)
         # What is promised is promised for a time to come.
-        case str() if name == "followUpDate" and value[:4].isdigit() and int(value[:4]) <= datetime.date.today().year: return False
-        case str(): return name not in known or is_plain(value)
-        case bool() | None: return True
+        case str() if name == "followUpDate" and value[:4].isdigit() and int(value[:4]) <= datetime.datetime.now(datetime.UTC).year:
+            return False
+        case str():
+            return name not in known or is_plain(value)
+        case bool() | None:
+            return True
         # A whole number is written in digits: to JSON Schema 85.0 is one too.
-        case float() if name in known and value.is_integer(): return False
+        case float() if name in known and value.is_integer():
+            return False
         # Money has two digits behind the point at most, which no word of JSON Schema says of a binary fraction.
-        case float() if name in known and "conversionValue" == name: return round(value, 2) == value and "e" not in repr(value)
+        case float() if name in known and name == "conversionValue":
+            return round(value, 2) == value and "e" not in repr(value)
         # Our reader keeps the digits of a number, and refuses exponents of three digits (RFC 8259, section 9).
-        case _: return value == 0 or math.isfinite(value) and 1e-90 < abs(value) < 1e90
+        case _:
+            return value == 0 or math.isfinite(value) and 1e-90 < abs(value) < 1e90
 
 
 @schemathesis.hook

@@ -15,7 +15,6 @@ import time
 
 import pytest
 
-from cluster import Database
 from parts import HANDLERS, clean_environment
 
 SAMPLES = 20_000
