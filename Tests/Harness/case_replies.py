@@ -82,10 +82,7 @@ def body(reply, given, request_id):
         return problem(reply, reply["status"], request_id)
     if not reply.keys() & {"passes", "reply"}:
         raise ValueError("a case has to say what is written: writes, reply, passes, problem or faults")
-    if "passes" in reply:
-        made = {**json.loads(given), **json.loads(reply["passes"])}
-    else:
-        made = json.loads(reply["reply"]) if reply["reply"] else ""
+    made = {**json.loads(given), **json.loads(reply["passes"])} if "passes" in reply else json.loads(reply["reply"]) if reply["reply"] else ""
     return changed(made, json.loads(reply.get("reply_with", "{}")), reply.get("reply_without", []))
 
 
