@@ -15,6 +15,14 @@ package struct Ledger {
     }
   }
 
+  /// What `migrate` did.
+  package struct Outcome: Sendable, Equatable {
+    /// The versions that were applied, in order.
+    package let applied: [String]
+    /// The versions in the ledger that no file has: another project's migrations of the same database.
+    package let foreign: [String]
+  }
+
   private let database: Database
   private let deadline: Instant
 
@@ -23,14 +31,16 @@ package struct Ledger {
     self.deadline = deadline
   }
 
-  /// Brings the database to the newest migration; returns the versions that were applied. Twenty that start at once take
-  /// turns. A database where the files were run by hand and the ledger is empty is accepted: every migration may run again.
-  package func migrate(shim: String, _ migrations: [Migration]) throws(Database.Failure) -> [String] {
+  /// Brings the database to the newest migration. Twenty that start at once take turns. A database where the files were run by
+  /// hand and the ledger is empty is accepted: every migration may run again. So is a database with another project's
+  /// migrations, even where they have our version numbers.
+  package func migrate(shim: String, _ migrations: [Migration]) throws(Database.Failure) -> Outcome {
     try locked { () throws(Database.Failure) in
       try database.run(script: shim, deadline: deadline)
       try database.run(script: Self.table, deadline: deadline)
-      let rows = try database.query(Self.known, deadline: deadline)
-      let known = Set(rows.compactMap { $0.first ?? nil })
+      let ledger = try database.query(
+        "select version from supabase_migrations.schema_migrations order by version", deadline: deadline)
+      let known = Set(try database.query(Self.known, deadline: deadline).compactMap { $0.first ?? nil })
       var applied: [String] = []
       for migration in migrations where !known.contains(migration.version) {
         try transaction { () throws(Database.Failure) in
@@ -43,7 +53,8 @@ package struct Ledger {
         }
         applied.append(migration.version)
       }
-      return applied
+      let ours = Set(migrations.map(\.version))
+      return Outcome(applied: applied, foreign: ledger.compactMap { $0.first ?? nil }.filter { !ours.contains($0) })
     }
   }
 
@@ -54,13 +65,14 @@ package struct Ledger {
     }
   }
 
-  /// What the ledger says and the database bears out: after the four DROP TABLEs of the checklist's clean-up the ledger
-  /// still has the migrations that made these tables, and all of them from there on run again.
+  /// What the ledger says and the database bears out. Without schema leadpipe nothing of ours has run: a ledger that has
+  /// our versions is another project's. After the four DROP TABLEs of the checklist's clean-up the ledger still has the
+  /// migrations that made these tables, and all of them from there on run again.
   private static let known = """
     select version from supabase_migrations.schema_migrations
-    where version < '20251219000001' or
+    where to_regnamespace('leadpipe') is not null and (version < '20251219000001' or
       (select bool_and(to_regclass('public.' || name) is not null) from unnest(array['lead_events',
-        'conversation_timeline', 'follow_up_tasks', 'notification_logs']) as name)
+        'conversation_timeline', 'follow_up_tasks', 'notification_logs']) as name))
     """
 
   private static let table = """

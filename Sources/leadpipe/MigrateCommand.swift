@@ -12,8 +12,11 @@ struct Migrate: ParsableCommand {
 
   func run() throws {
     let url = try KnownSettings.databaseURL()
-    let applied = try Migrator(url: url).migrate()
-    print(applied.isEmpty ? "nothing to migrate" : "applied \(applied.joined(separator: ", "))")
+    let outcome = try Migrator(url: url).migrate()
+    print(outcome.applied.isEmpty ? "nothing to migrate" : "applied \(outcome.applied.joined(separator: ", "))")
+    if !outcome.foreign.isEmpty {
+      print("the ledger also has migrations of another project: \(outcome.foreign.joined(separator: ", "))")
+    }
   }
 }
 
@@ -42,7 +45,7 @@ struct Migrator {
   /// A migration over large tables may take its time.
   private static let patienceSeconds = 3600
 
-  func migrate() throws -> [String] {
+  func migrate() throws -> Ledger.Outcome {
     let folder = Layout().supabase
     let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/migrations").filter {
       $0.hasSuffix(".sql")

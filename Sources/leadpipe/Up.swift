@@ -2,6 +2,7 @@ import ArgumentParser
 import Contract
 import Glibc
 import Host
+import Store
 import Wire
 
 struct Up: ParsableCommand {
@@ -87,7 +88,7 @@ struct Installation {
     } else {
       say("database", "using DATABASE_URL")
     }
-    let applied = try Migrator(url: environment["DATABASE_URL"] ?? "").migrate()
+    let applied = try Migrator(url: environment["DATABASE_URL"] ?? "").migrate().applied
     say("migrate", applied.isEmpty ? "nothing to do" : "applied \(applied.joined(separator: ", "))")
 
     if let sink {

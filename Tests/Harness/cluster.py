@@ -98,6 +98,9 @@ class Session:
 class Cluster:
     """initdb, start, clone, stop. Durable settings stay on: a health check asks for them."""
 
+    superuser = "leadpipe"
+    options = ""
+
     def __init__(self):
         self.home = Path(tempfile.mkdtemp(prefix="lpt-", dir="/tmp"))
         self.binaries = postgres_binaries()
@@ -107,9 +110,9 @@ class Cluster:
                 owner = pwd.getpwnam("postgres")
                 os.chown(self.home, owner.pw_uid, owner.pw_gid)
             self.home.chmod(0o755)
-            self._run("initdb", "-D", self.data, "-U", "leadpipe", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+            self._run("initdb", "-D", self.data, "-U", self.superuser, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
             self.start()
-            self.template = self._migrated_template()
+            self.prepare()
         except BaseException:
             self.close()
             raise
@@ -126,17 +129,17 @@ class Cluster:
             raise AssertionError(f"{program} failed: {done.stdout}")
 
     def start(self):
-        options = f"-c listen_addresses='' -c unix_socket_directories={self.home} -c max_connections=60"
+        options = f"-c listen_addresses='' -c unix_socket_directories={self.home} -c max_connections=60 {self.options}"
         self._run("pg_ctl", "start", "-D", self.data, "-l", str(self.home / "log"), "-w", "-t", "60", "-s", "-o", options)
 
     def stop(self, mode="fast"):
         self._run("pg_ctl", "stop", "-D", self.data, "-m", mode, "-w", "-t", "60", "-s")
 
-    def url(self, name, user="leadpipe"):
-        return f"postgresql://{user}@/{name}?host={self.home}"
+    def url(self, name, user=None):
+        return f"postgresql://{user or self.superuser}@/{name}?host={self.home}"
 
-    def database(self, name):
-        return Database(self.url(name), name)
+    def database(self, name, user=None):
+        return Database(self.url(name, user), name)
 
     def empty(self):
         """A database without a table."""
@@ -153,10 +156,11 @@ class Cluster:
     def drop(self, database):
         self.database("postgres").psql(f"drop database if exists {database.name} with (force)", check=False)
 
-    def _migrated_template(self):
+    def prepare(self):
+        """What the new cluster gets: a migrated database, from which others are cloned."""
         database = self.empty()
         migrate(database)
-        return database.name
+        self.template = database.name
 
     def close(self):
         with contextlib.suppress(AssertionError):

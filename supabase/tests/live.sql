@@ -33,7 +33,9 @@ from (values (1, 31, 'lead.created'), (2, 34, 'lead.updated'), (3, 32, 'notifica
              (5, 33, 'lead.qualified'), (6, 35, 'newsletter.subscribed'), (7, 35, 'notification.sent')) v (seq, xact, type);
 insert into public.notification_logs (id, lead_event_id, channel, status, error_message)
 select '50000000-0000-4000-8000-0000000000d1', id, 'slack', 'failed', 'channel_not_found' from public.lead_events where seq = 1;
-insert into public.lead_events (event_type) values ('lead.updated');
+-- One that is not committed: its writer is a transaction to come. (The test's own would do only while no later transaction has
+-- ended in the cluster.)
+insert into public.lead_events (event_type, xact) values ('lead.updated', '8000000000000');
 insert into public.lead_events (event_type, xact) values ('lead.updated', null);
 create temp table told as select pg_temp.after(pg_temp.cursor('31:31:')) as r;
 

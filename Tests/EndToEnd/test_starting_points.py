@@ -1,0 +1,260 @@
+"""Where a database may stand before the first migration: plain PostgreSQL, a new Supabase project, a project with a website's
+own tables of the same names. All end in one schema with one set of rights, and no row is lost."""
+
+import re
+import subprocess
+
+import pytest
+
+from cluster import leadpipe
+from parts import REPO, clean_environment
+from supabase_project import (
+    SITE, SITE_ROUTINES, SITE_TABLES, SITE_VERSIONS, SITE_VIEWS, Start, SupabaseCluster, files, migrate, push, run_files, schema)
+
+SHIM = REPO / "supabase" / "shim.sql"
+RIGHTS = REPO / "supabase" / "tests" / "rights.sql"
+ADOPT = "20261127000000"
+LEDGER = tuple(SITE_VERSIONS)
+STARTS = [
+    Start("a new project"),
+    Start("a new project with the default privileges of 2026", new_privileges=True),
+    Start("a website that used db push", site=tuple(SITE), ledger=LEDGER),
+    Start("a website that used db push, default privileges of 2026", site=tuple(SITE), ledger=LEDGER, new_privileges=True),
+    Start("a website that used the SQL editor and has no newsletter",
+          site=("site_roles", "site_chat", "site_events", "site_security")),
+    Start("a website without events and sessions", site=("site_roles", "site_chat", "site_newsletter"), new_privileges=True),
+]
+# The rows of the website have ids of this form; the last two digits say which.
+OLD = "00000000-0000-4000-8000-0000000000"
+ADMIN, USER = f"{OLD}f1", f"{OLD}f2"
+
+
+@pytest.fixture(scope="module")
+def supabase():
+    cluster = SupabaseCluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def expected(cluster):
+    """The schema on plain PostgreSQL."""
+    return schema(cluster.migrated())
+
+
+@pytest.fixture(scope="module", params=STARTS, ids=lambda start: start.name)
+def start(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def before(supabase, start):
+    return supabase.project(start)
+
+
+@pytest.fixture(scope="module")
+def pushed(supabase, before):
+    """The start after `supabase db push`."""
+    database = supabase.copy(before)
+    push(database)
+    return database
+
+
+def as_superuser(supabase, database):
+    return supabase.database(database.name)
+
+
+def as_user(role, statement, user=""):
+    """The statement as PostgREST would run it for this role."""
+    return f"set request.jwt.claims = '{{\"sub\": \"{user}\", \"role\": \"{role}\"}}'; set role {role}; {statement}"
+
+
+def test_plain_postgresql_ends_the_same_by_db_push(cluster, expected):
+    database = cluster.empty()
+    database.run(SHIM.read_text())
+    assert push(database) == list(files())
+    assert schema(database) == expected
+
+
+def test_the_third_file_changes_nothing_after_the_first_two(cluster):
+    database = cluster.empty()
+    database.run(SHIM.read_text())
+    scripts = [path.read_text() for path in files().values()][:3]
+    run_files(database, scripts[:2])
+    two = schema(database)
+    run_files(database, scripts[2:])
+    assert schema(database) == two
+
+
+def test_db_push_ends_in_the_one_schema(supabase, pushed, expected):
+    assert schema(as_superuser(supabase, pushed)) == expected
+
+
+def test_leadpipe_migrate_ends_in_the_one_schema(supabase, start, before, expected):
+    database = supabase.copy(before)
+    foreign = [version for version in start.ledger if version not in files()]
+    note = f"the ledger also has migrations of another project: {', '.join(foreign)}\n" if foreign else ""
+    assert migrate(database) == f"applied {', '.join(files())}\n{note}"
+    assert schema(as_superuser(supabase, database)) == expected
+    assert migrate(database) == f"nothing to migrate\n{note}"
+    assert push(database) == []
+
+
+def test_migrating_again_changes_nothing(supabase, pushed, expected):
+    login = supabase.database(pushed.name, "cli_login_postgres")
+    assert push(login, role="postgres") == []
+    run_files(login, [path.read_text() for path in files().values()], role="postgres")
+    assert schema(as_superuser(supabase, pushed)) == expected
+
+
+def test_the_rights_tests_pass(supabase, start, pushed, tmp_path):
+    # The website's own objects are out of public for the time of the test, and the administrator that it inserts exists.
+    away = f"""
+      begin; set client_min_messages = warning; create schema site;
+      do $$ declare what text; begin
+        for what in
+          select format('alter table %s set schema site', oid::regclass) from pg_class
+            where relnamespace = 'public'::regnamespace and relkind in ('r', 'v')
+            and (relname = any ('{{{",".join(SITE_TABLES + SITE_VIEWS)}}}') or relname like '%before_leadpipe')
+          union all
+          select format('alter function %s set schema site', oid::regprocedure) from pg_proc
+            where pronamespace = 'public'::regnamespace and proname = any ('{{{",".join(SITE_ROUTINES)}}}')
+        loop execute what; end loop;
+      end $$;
+      insert into auth.users values ('{OLD}0a', 'rights@example.com');
+      {"revoke execute on function public.has_role(uuid, public.app_role) from anon;" if start.site else ""}
+      """
+    script = tmp_path / "rights.sql"
+    script.write_text(away + RIGHTS.read_text())
+    done = subprocess.run(
+        ["pg_prove", str(script)], cwd="/", capture_output=True, text=True, timeout=50,
+        env=clean_environment(PGHOST=str(supabase.home), PGUSER="supabase_admin", PGDATABASE=pushed.name))
+    assert done.returncode == 0 and "Result: PASS" in done.stdout, done.stdout + done.stderr
+
+
+def test_anon_calls_nothing_and_reads_nothing(start, pushed):
+    may_call = pushed.text("""select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = pronamespace
+      where nspname in ('public', 'leadpipe') and prorettype <> 'trigger'::regtype
+      and has_schema_privilege('anon', n.oid, 'usage') and has_function_privilege('anon', p.oid, 'execute')""")
+    # A policy of blog_posts calls it for anon.
+    assert may_call == ("has_role(uuid,app_role)" if start.site else "")
+    may_use = pushed.text("""select relname from pg_class
+      where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm', 'p')
+      and has_table_privilege('anon', oid, 'select, insert, update, delete, truncate, references, trigger')""")
+    assert set(may_use.split()) <= set(SITE_TABLES)
+
+
+def test_a_visitor_of_the_website_reads_its_pages_and_no_lead(start, pushed):
+    if not start.site:
+        pytest.skip("there is no website")
+    assert pushed.text(as_user("anon", "select title from blog_posts")) == "Moving to the Marina"
+    publish = "update blog_posts set published = published returning title"
+    assert pushed.text(as_user("authenticated", publish, ADMIN)) == "Moving to the Marina\nA draft"
+    assert pushed.text(as_user("authenticated", publish, USER)) == ""
+    for statement, is_denied in [
+            ("select fetch_conversation_analytics()", True), ("select * from open_leads", True),
+            ("select * from conversations", True),
+            (f"select add_timeline_entry('{OLD}d1'::uuid, 'note_added', 'a stranger was here')", True),
+            ("insert into newsletter_subscribers (email) values ('a@example.com')", True), ("select 1", False)]:
+        for role in "anon", "authenticated":
+            said = pushed.psql(as_user(role, statement, USER), check=False).stderr
+            # A logged-in user may ask for conversations, and gets none.
+            if (role, statement) != ("authenticated", "select * from conversations"):
+                assert ("permission denied" in said) == is_denied, (role, statement, said)
+
+
+def test_a_user_reads_no_lead_and_an_administrator_reads_all(start, pushed):
+    for table in ["conversations", "chat_messages", "lead_tags", "follow_up_tasks", "lead_events", "newsletter_subscribers",
+                  "user_roles"]:
+        count = f"select count(*) from {table}"
+        assert pushed.text(as_user("authenticated", count, USER)) == "0", table
+        if start.site:
+            assert pushed.text(as_user("authenticated", count, ADMIN)) == pushed.text(count), table
+
+
+def test_the_rows_of_the_website_are_still_there(start, before, pushed):
+    if not start.site:
+        pytest.skip("there is no website")
+    for query in [
+            "select id, customer_name, customer_phone, customer_id, assigned_agent_id from conversations order by id",
+            "select created_at, updated_at from conversations order by id",
+            "select message_text, sender, timestamp from chat_messages", "select tag_name from lead_tags",
+            "select summary_text from conversation_summaries", "select user_id, role, created_at from user_roles",
+            "select title from blog_posts order by title", "select id, status, follow_up_date from follow_up_tasks"]:
+        assert pushed.text(query) == before.text(query) != "", query
+    assert pushed.text("select lead_score, lead_quality, tags from conversations order by id") == "80|cold|{vip}\n0|cold|{}"
+    assert pushed.text("select status from agents") == "available"
+    if "site_newsletter" in start.site:
+        assert pushed.text("select email, status from newsletter_subscribers") == "Reader@Example.com|active"
+    if "site_security" in start.site:
+        assert pushed.text("select session_token from admin_sessions_before_leadpipe") == "a token of the website"
+        assert pushed.count("admin_sessions") == 0
+    if "site_events" in start.site:
+        timeline = "select title, actor_id, actor_id_before_leadpipe from conversation_timeline order by title"
+        assert pushed.text(timeline) == f"A note||admin@example.com\nAssigned|{OLD}b1|{OLD}B1\nLead Created||"
+        notified = "select channel, status from notification_logs_before_leadpipe order by 1"
+        assert pushed.text(notified) == "slack|sent\nemail|pending"
+
+
+def test_of_the_website_only_a_new_lead_is_notified(start, pushed):
+    if "site_events" not in start.site:
+        pytest.skip("it had no events")
+    assert pushed.text("""begin; select id from lead_events where not processed;
+      select claim_deliveries('{"worker": "w", "channels": [{"channel": "slack"}]}') is null;
+      select lead_event_id from notification_logs; rollback""") == f"{OLD}e4\nf\n{OLD}e4"
+
+
+def test_capture_works(pushed):
+    lead = '{"route": "r", "source": "s", "lead": {"customerName": "New Lead", "customerPhone": "+971500000009"}}'
+    assert pushed.text(f"""begin; set local role leadpipe_intake; select capture_lead('{lead}') ->> 'outcome'; reset role;
+      select event_type, processed, planned_at is null from lead_events e
+      join conversations c on c.id = e.conversation_id where customer_name = 'New Lead'; rollback""") == "created\nlead.created|f|t"
+
+
+def test_the_clean_up_of_the_checklist_runs(pushed):
+    pushed.run("""begin; DROP TABLE IF EXISTS notification_logs; DROP TABLE IF EXISTS follow_up_tasks;
+      DROP TABLE IF EXISTS conversation_timeline; DROP TABLE IF EXISTS lead_events; rollback""")
+
+
+@pytest.mark.parametrize("row, said", [
+    ("insert into follow_up_tasks (conversation_id, follow_up_date, status) select id, now(), 'some day' from conversations",
+     "public.follow_up_tasks.status has 1 values that are no public.follow_up_status. Change them"),
+    ("update conversations set lead_score = 140", "Rows of public.conversations break a rule of Leadpipe"),
+    ("insert into newsletter_subscribers (email) values ('READER@example.com')",
+     "Rows of public.newsletter_subscribers break a rule of Leadpipe"),
+], ids=["a value that the type lacks", "a number out of range", "two rows for one address"])
+def test_a_row_that_cannot_be_kept_stops_the_migration(supabase, row, said):
+    database = supabase.project(Start("website", site=("site_roles", "site_chat", "site_newsletter")))
+    database.run(row)
+    before = schema(as_superuser(supabase, database))
+    with pytest.raises(AssertionError, match=f"This file changed nothing. {re.escape(said)}"):
+        run_files(database, [files()[ADOPT].read_text()])
+    assert schema(as_superuser(supabase, database)) == before
+    done = leadpipe("migrate", DATABASE_URL=database.url)
+    assert done.returncode != 0
+    assert f"the database refused (LP409): This file changed nothing. {said}" in done.stderr
+
+
+def test_no_file_begins_or_ends_a_transaction():
+    for path in files().values():
+        code = _code(path.read_text())
+        found = re.findall(
+            r"^\s*(?:begin|start transaction|commit|rollback)\b[^;\n]*;|\bconcurrently\b|\bvacuum\s|^\\\w", code, re.I | re.M)
+        assert not found, (path.name, found)
+
+
+def test_every_error_of_ours_has_a_code_that_postgrest_passes_on():
+    """PostgREST repeats what fails with 40001 without end, and PTnnn and PGRST are orders to it."""
+    codes = {}
+    for path in [*files().values(), *(REPO / "supabase" / "schemas").rglob("*.sql")]:
+        for raised in re.findall(r"\braise\s+(?!notice|warning|info|debug|log)[^;]*;", _code(path.read_text()), re.I):
+            found = (re.findall(r"(?:errcode\s*=\s*|sqlstate\s+)'?(\w+)'?", raised)
+                     or re.findall(r"^raise\s+([a-z_]+)\b", raised))
+            codes.update((code, f"{path.name}: {raised}") for code in found if code != "exception")
+    assert "LP409" in codes
+    asked = "40|PT|PGRST|serialization_failure|deadlock_detected|transaction_rollback|statement_completion_unknown"
+    assert not [where for code, where in codes.items() if re.match(asked, code, re.I)]
+
+
+def _code(script):
+    return re.sub(r"--[^\n]*", "", script)

@@ -1,0 +1,149 @@
+"""A cluster prepared like Supabase's, projects in it with and without a website's own tables, and `supabase db push`.
+
+The website's tables have the shapes of the project that the deployment checklist was written for. Not imitated: supautils,
+safeupdate, and PostgreSQL 16's rules for roles."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from cluster import Cluster, leadpipe
+from parts import REPO, clean_environment
+
+SCRIPTS = Path(__file__).parent / "supabase_project"
+MIGRATIONS = REPO / "supabase" / "migrations"
+
+# The versions in the website's ledger. Two of them are also ours, with other contents.
+SITE_VERSIONS = ["20251122083039", "20251122090000", "202512100001", "20251218000000", "20251219000000", "20251219000001",
+                 "20251222000000", "20260307000001"]
+# The website's files in the order in which they ran, and the rows that go into their tables.
+SITE = {"site_roles": None, "site_chat": "site_data", "site_events": "site_event_data", "site_security": "site_security_data",
+        "site_newsletter": "site_newsletter_data"}
+
+# What is the website's own and stays as it was. What had to make room is called NAME_before_leadpipe.
+SITE_TABLES = ["admin_users", "blog_posts"]
+SITE_VIEWS = ["open_leads"]
+SITE_ROUTINES = ["fetch_conversation_analytics", "is_editor", "update_newsletter_subscribers_updated_at"]
+SITE_CONSTRAINTS = ["user_roles_user_id_fkey"]
+SITE_COLUMNS = {
+    "user_roles": ["created_at"],
+    "conversation_summaries": ["summary_text", "total_messages", "actions_taken", "generated_at"],
+    "conversation_timeline": ["actor_id_before_leadpipe"],
+}
+# A policy of blog_posts calls it for anon.
+SITE_GRANT = "GRANT ALL ON FUNCTION public.has_role(_user_id uuid, _role public.app_role) TO anon;"
+
+
+@dataclass(frozen=True)
+class Start:
+    """A database before Leadpipe's first migration."""
+
+    name: str
+    new_privileges: bool = False
+    site: tuple = ()
+    ledger: tuple = ()
+
+
+class SupabaseCluster(Cluster):
+    superuser = "supabase_admin"
+    options = "-c fsync=off"
+
+    def prepare(self):
+        self.database("postgres").run((SCRIPTS / "roles.sql").read_text())
+        self.databases = count(1)
+
+    def project(self, start):
+        """A database as the start says, for the role postgres."""
+        name = f"project{next(self.databases)}"
+        self.database("postgres").run(f"create database {name} owner postgres")
+        # A setting of the database holds for what connects from now on.
+        self.database("postgres").run(f"alter database {name} set statement_timeout = '2min'")
+        self.database(name).run((SCRIPTS / "database.sql").read_text())
+        project = self.database(name, "postgres")
+        if start.new_privileges:
+            project.run((SCRIPTS / "new_privileges.sql").read_text())
+        for script in [*start.site, *(rows for file, rows in SITE.items() if rows and file in start.site)]:
+            project.run((SCRIPTS / f"{script}.sql").read_text())
+        if start.ledger:
+            project.run(LEDGER + "".join(f"{ROW.format(v, 'site')};" for v in start.ledger))
+        return project
+
+    def copy(self, database, user="postgres"):
+        name = f"project{next(self.databases)}"
+        self.database("postgres").run(f"create database {name} template {database.name} owner postgres")
+        self.database("postgres").run(f"alter database {name} set statement_timeout = '2min'")
+        return self.database(name, user)
+
+
+LEDGER = """create schema if not exists supabase_migrations;
+  create table if not exists supabase_migrations.schema_migrations (version text primary key);
+  alter table supabase_migrations.schema_migrations add column if not exists statements text[], add column if not exists name text;
+"""
+
+ROW = "insert into supabase_migrations.schema_migrations values ('{}', '{{}}', '{}')"
+
+
+def files():
+    """Our migrations by version, in the order in which both tools run them."""
+    return {path.name.split("_")[0]: path for path in sorted(MIGRATIONS.glob("*.sql"))}
+
+
+def run_files(database, scripts, role=None):
+    """Runs each file as one implicit transaction, as `supabase db push` and the dashboard's editor do: psql's -c sends all of
+    a file's text at once. `role` is what a login of db push without a password sets first."""
+    before = [f"set session role {role}"] if role else []
+    words = [word for script in [*before, *scripts] for word in ("-c", script)]
+    done = subprocess.run(
+        ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", *words, database.url], env=clean_environment(), capture_output=True, text=True,
+        timeout=60)
+    if done.returncode:
+        raise AssertionError(done.stderr)
+
+
+def push(database, role=None):
+    """What `supabase db push` does from a folder that has the website's files and ours. Returns the versions that it ran.
+    The website's folder has files of its own for the two versions that are in its ledger too."""
+    run_files(database, [LEDGER], role)
+    before = f"set session role {role};" if role else ""
+    known = set(database.text(f"{before} select version from supabase_migrations.schema_migrations").split())
+    pending = {version: path for version, path in files().items() if version not in known}
+    assert all(version > max(known, default="") for version in pending), "a file is older than the newest migration of the ledger"
+    run_files(database, [f"{path.read_text()}\n{ROW.format(version, path.stem)}" for version, path in pending.items()], role)
+    return list(pending)
+
+
+def migrate(database):
+    """`leadpipe migrate` as the role of the database's URL."""
+    done = leadpipe("migrate", DATABASE_URL=database.url)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def schema(database):
+    """A dump that is the same for the same schema: entries, columns and grants sorted, no owners, nothing of the website."""
+    done = subprocess.run(
+        ["pg_dump", "--schema-only", "--no-owner", "-n", "public", "-n", "leadpipe", database.url], env=clean_environment(),
+        capture_output=True, text=True, timeout=60, check=True)
+    dump = done.stdout.split("\n--\n-- PostgreSQL database dump complete")[0]
+    entries = re.split(r"\n--\n-- Name: (.*); Schema: .*; Owner: .*\n--\n", dump)
+    return sorted(
+        "\n".join([title, *_lines(title, body)]) for title, body in zip(entries[1::2], entries[2::2]) if not _is_site(title))
+
+
+def _lines(title, body):
+    lines = [line.rstrip(",").strip() for line in body.split("\n")]
+    lines = [line for line in lines if line and not line.startswith("SET ") and line != SITE_GRANT]
+    if not title.endswith(("Type: TABLE", "Type: ACL")):
+        return lines
+    site = SITE_COLUMNS.get(title.split(";")[0], ())
+    return sorted(line for line in lines if line.split()[0].strip('"') not in site)
+
+
+def _is_site(title):
+    """Whether an entry of pg_dump is the website's, or the project's setting of schema public."""
+    if title.startswith(("SCHEMA public", "public;")) or "DEFAULT ACL" in title:
+        return True
+    words = re.split(r"[ ;(]+", title)
+    return any(w.endswith("_before_leadpipe") or w in {*SITE_TABLES, *SITE_VIEWS, *SITE_ROUTINES, *SITE_CONSTRAINTS} for w in words)

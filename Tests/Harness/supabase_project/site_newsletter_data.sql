@@ -1,0 +1,1 @@
+insert into newsletter_subscribers (email, status) values ('Reader@Example.com', null);

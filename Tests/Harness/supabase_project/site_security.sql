@@ -1,0 +1,16 @@
+-- The website's administrators with sessions of their own: admin_sessions has another shape than Leadpipe's.
+create table admin_users (
+  id uuid default gen_random_uuid() primary key,
+  user_id uuid references auth.users (id) on delete cascade,
+  email varchar(255) not null unique
+);
+alter table admin_users enable row level security;
+create table admin_sessions (
+  id uuid default gen_random_uuid() primary key,
+  admin_id uuid not null references admin_users (id) on delete cascade,
+  session_token varchar(500) not null unique,
+  created_at timestamp default now(),
+  expires_at timestamp default (now() + interval '8 hours')
+);
+create index idx_sessions_expires_at on admin_sessions (expires_at);
+grant all on admin_sessions to anon, authenticated, service_role;
