@@ -178,3 +178,10 @@ def test_what_cannot_be_written_is_named(make, migrated, edited, name, old, new,
 def test_nothing_is_written_where_nothing_has_changed(make, migrated, edited):
     schemas, folder, _ = edited
     assert migration.write("nothing", migrated, make(statements.ordered(schemas)), folder, schemas) == ([], [])
+
+
+def test_the_rollback_names_every_migration_that_brings_the_event_system_back():
+    """It leaves the rows of other projects' migrations alone."""
+    rollback = (REPO / "supabase" / "rollback" / "20251219000001_event_driven_lead_architecture.sql").read_text()
+    versions = [path.name.split("_")[0] for path in migration.migrations() if path.name.startswith("2")]
+    assert re.findall(r"'(\d{14})'", rollback) == [version for version in versions if version >= "20251219000001"]
