@@ -63,7 +63,7 @@ def main():
         wanted = database.create("schemas", statements.ordered(), **environment)
         paths, left = write(sys.argv[1], now, wanted)
     for path in paths:
-        print(f"migration {path.relative_to(SUPABASE.parent)}")
+        print(f"migration {path.relative_to(SUPABASE.parent)}; add its version to supabase/rollback/")
     if left:
         sys.exit("\n".join(["This cannot be written by itself. Complete the migration by hand:", *left]))
     if not paths:
