@@ -25,7 +25,7 @@ package struct Description: Sendable, Equatable {
   package var summary: String
   package var routes: [Route] = []
   package var access = Access.public
-  /// The rate class of DESIGN's limits: lead, contact, admin, export or default.
+  /// Whose rate limit counts its requests: lead, contact, admin, export or default.
   package var rateClass = "default"
   /// The largest body in bytes.
   package var bodyLimit = 65_536
@@ -82,6 +82,11 @@ package struct Description: Sendable, Equatable {
 extension Description {
   /// How much processor time one request may take: its time limit, and what it takes to end.
   package var processorSeconds: Int { timeLimitMs / 1000 + 5 }
+
+  /// Where the settings that it asks for lead. A description that was read from JSON does not know.
+  package var destinations: [String: Destination] {
+    Dictionary(environment.compactMap { setting in setting.leadsTo.map { (setting.name, $0) } }) { $1 }
+  }
 
   package var document: JSON {
     let variables = environment.map { ["name": .string($0.name), "required": .bool($0.isRequired)] as JSON }

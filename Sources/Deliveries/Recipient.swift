@@ -1,31 +1,29 @@
 import Wire
 
-/// A way to notify: a channel and one recipient of it. A list of them, as JSON in LEADPIPE_CHANNELS, tells event-claim and
+/// Somebody to notify: a channel and an address of it. A list of them, as JSON in LEADPIPE_CHANNELS, tells event-claim and
 /// health-check what is configured without telling a secret.
-package struct Channel: Sendable, Equatable {
-  /// slack, telegram or email.
-  package let name: String
-  package let recipient: String
+package struct Recipient: Sendable, Equatable {
+  /// The name of a `ChannelKind`.
+  package let channel: String
+  /// `default` for Slack, the chat's id, the mail address.
+  package let address: String
 
-  /// The channels that this version can send to.
-  package static let names = ["slack", "telegram", "email"]
-
-  package init(name: String, recipient: String) {
-    self.name = name
-    self.recipient = recipient
+  package init(channel: String, address: String) {
+    self.channel = channel
+    self.address = address
   }
 
-  package var document: JSON { ["channel": .string(name), "recipient": .string(recipient)] }
+  package var document: JSON { ["channel": .string(channel), "recipient": .string(address)] }
 
   /// Reads LEADPIPE_CHANNELS; nil when it is no list of {channel, recipient}.
-  package static func list(_ text: String) -> [Channel]? {
+  package static func list(_ text: String) -> [Recipient]? {
     guard let items = (try? JSON(reading: text))?.array else { return nil }
-    let channels = items.compactMap { item -> Channel? in
-      guard let name = item["channel"]?.string, let recipient = item["recipient"]?.string,
-        names.contains(name)
+    let recipients = items.compactMap { item -> Recipient? in
+      guard let channel = item["channel"]?.string, let address = item["recipient"]?.string,
+        ChannelKind.names.contains(channel)
       else { return nil }
-      return Channel(name: name, recipient: recipient)
+      return Recipient(channel: channel, address: address)
     }
-    return channels.count == items.count ? channels : nil
+    return recipients.count == items.count ? recipients : nil
   }
 }

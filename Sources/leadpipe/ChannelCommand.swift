@@ -17,8 +17,8 @@ struct ChannelList: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let configured = Channel.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
-    let names = Set(configured.map(\.name)).sorted()
+    let configured = Recipient.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
+    let names = Set(configured.map(\.channel)).sorted()
     let reply = try OperatorDesk().ask(.listChannels, ["configured": .array(names.map(JSON.string))])
     Listing(isJSON: options.json).show(
       reply["channels"]?.array ?? [],

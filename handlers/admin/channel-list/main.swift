@@ -10,5 +10,5 @@ AdminEndpoint(
   output: [
     "type": "object", "required": ["data"], "properties": ["data": ["type": "array", "items": ChannelState.schema]],
   ],
-  environment: [Channel.setting(required: false)], calls: .adminListChannels, asking: ChannelState.asking
+  environment: [Recipient.setting(required: false)], calls: .adminListChannels, asking: ChannelState.asking
 ).run()

@@ -7,6 +7,6 @@ import Wire
 
 AdminEndpoint(
   "channel-resume", "Ends a channel's pause", .init("POST", "/api/admin/channels/{name}/resume"),
-  output: ChannelState.resumedSchema, wakes: true, environment: [Channel.setting(required: false)],
+  output: ChannelState.resumedSchema, wakes: true, environment: [Recipient.setting(required: false)],
   calls: .adminResumeChannel, asking: ChannelState.asking
 ).run()

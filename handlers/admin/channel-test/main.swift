@@ -7,6 +7,6 @@ import Wire
 
 AdminEndpoint(
   "channel-test", "Sends a test message to a channel's recipients", .init("POST", "/api/admin/channels/{name}/test"),
-  output: ChannelState.testedSchema, status: 202, wakes: true, environment: [Channel.setting(required: false)],
+  output: ChannelState.testedSchema, status: 202, wakes: true, environment: [Recipient.setting(required: false)],
   calls: .testChannel, asking: ChannelState.asking
 ).run()

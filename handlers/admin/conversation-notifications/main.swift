@@ -7,5 +7,5 @@ import Wire
 AdminEndpoint(
   "conversation-notifications", "The notifications about a conversation, newest first",
   .init("GET", "/api/admin/conversations/{id}/notifications"),
-  query: Page.form, output: Page.schema(Notification.schema), calls: .listConversationDeliveries
+  query: Page.form, output: Page.schema(NotificationResource.schema), calls: .listConversationDeliveries
 ).run()

@@ -6,5 +6,5 @@ import Wire
 
 AdminEndpoint(
   "notification-list", "Lists notifications, newest first", .init("GET", "/api/admin/notifications"),
-  query: Notification.listForm, output: Page.schema(Notification.schema), calls: .adminListDeliveries
+  query: NotificationResource.listForm, output: Page.schema(NotificationResource.schema), calls: .adminListDeliveries
 ).run()

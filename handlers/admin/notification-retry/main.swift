@@ -7,5 +7,5 @@ import Wire
 AdminEndpoint(
   "notification-retry", "Tries a failed notification again at once",
   .init("POST", "/api/admin/notifications/{id}/retry"),
-  output: Notification.schema, status: 202, problems: [409], wakes: true, calls: .adminRetryDelivery
+  output: NotificationResource.schema, status: 202, problems: [409], wakes: true, calls: .adminRetryDelivery
 ).run()
