@@ -7,7 +7,7 @@ import Wire
 package enum ChannelState {
   /// What is configured is told along: the database does not know it.
   package static func asking(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    question.document.setting("configured", .array(Channel.configured(question.settings).map(\.document)))
+    question.document.setting("configured", .array(Recipient.configured(question.settings).map(\.document)))
   }
 
   package static let schema: JSON = [

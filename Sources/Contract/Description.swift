@@ -103,6 +103,11 @@ extension Description {
   /// How much processor time one request may take: its time limit, and what it takes to end.
   package var processorSeconds: Int { timeLimitMs / 1000 + 5 }
 
+  /// Where the settings that it asks for lead. A description that was read from JSON does not know.
+  package var destinations: [String: Destination] {
+    Dictionary(environment.compactMap { setting in setting.leadsTo.map { (setting.name, $0) } }) { $1 }
+  }
+
   package var document: JSON {
     let variables = environment.map { ["name": .string($0.name), "required": .bool($0.isRequired)] as JSON }
     var document: JSON = [

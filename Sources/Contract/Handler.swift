@@ -73,7 +73,8 @@ package struct Handler: Sendable {
     if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
     signal(SIGPIPE, SIG_IGN)
     let confinement = Confinement(
-      .ours, environment: environment, seconds: door == .stream ? nil : description.processorSeconds)
+      .ours, reach: Reach(description.destinations, environment),
+      seconds: door == .stream ? nil : description.processorSeconds)
     if let refusal = confinement.apply() { log.warn("Confinement is incomplete", ["reason": refusal]) }
   }
 }

@@ -1,17 +1,24 @@
 import Glibc
 import Wire
 
-/// An environment variable that a handler reads: its name, whether it must be there, and what is wrong with a value.
+/// An environment variable that a handler reads: its name, whether it must be there, where it leads, and what is wrong with a
+/// value.
 package struct Setting: Sendable, Equatable {
   package let name: String
   package let isRequired: Bool
+  /// The place that a process with this setting must be able to reach; nil where it leads nowhere.
+  package let leadsTo: Destination?
   /// What is wrong with a value, as the end of a sentence that begins with the name; nil for a good one. It never
   /// repeats the value: it may be a secret.
   package let fault: @Sendable (String) -> String?
 
-  package init(_ name: String, required: Bool = false, fault: @escaping @Sendable (String) -> String? = { _ in nil }) {
+  package init(
+    _ name: String, required: Bool = false, leadsTo destination: Destination? = nil,
+    fault: @escaping @Sendable (String) -> String? = { _ in nil }
+  ) {
     self.name = name
     self.isRequired = required
+    leadsTo = destination
     self.fault = fault
   }
 

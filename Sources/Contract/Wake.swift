@@ -1,9 +1,10 @@
 import Glibc
+import Wire
 
 /// The tap on the worker's shoulder: one datagram to the socket named by LEADPIPE_WAKE. It may be lost without harm, for
 /// the worker polls too.
 package struct Wake: Sendable {
-  package static let setting = Setting("LEADPIPE_WAKE") { path in
+  package static let setting = Setting("LEADPIPE_WAKE", leadsTo: .unixSocket) { path in
     path.hasPrefix("/") && path.utf8.count <= 107 ? nil : "must be an absolute path of at most 107 bytes"
   }
 

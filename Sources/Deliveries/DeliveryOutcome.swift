@@ -1,6 +1,6 @@
 import Wire
 
-/// What became of one try to deliver, in the eight words that every provider's answers are put into.
+/// What became of one attempt to deliver, in the eight words that every provider's answers are put into.
 package struct DeliveryOutcome: Sendable, Equatable {
   package enum Class: String, Sendable, CaseIterable {
     /// The provider has it.

@@ -1,12 +1,12 @@
-/// What follows from the outcome of a try: a pure table, given the time and a random number.
+/// What follows from the outcome of an attempt: a pure table, given the time and a random number.
 package struct RetrySchedule: Sendable {
   /// The next state of a delivery.
   package struct Verdict: Sendable, Equatable {
     /// sent, failed, or pending for what goes back as it was.
     package let status: String
-    /// Whether the try counts against the message.
+    /// Whether the attempt counts against the message.
     package let burnsAttempt: Bool
-    /// Seconds until the next try; nil when there is none.
+    /// Seconds until the next attempt; nil when there is none.
     package let retryInSeconds: Int?
 
     package init(status: String, burnsAttempt: Bool, retryInSeconds: Int?) {
@@ -16,16 +16,16 @@ package struct RetrySchedule: Sendable {
     }
   }
 
-  /// Seconds to wait after the first, second, … failed try; the last repeats.
+  /// Seconds to wait after the first, second, … failed attempt; the last repeats.
   private static let backoff = [2, 10, 30, 120, 600, 1800, 3600, 7200, 14_400]
-  /// No try begins later than this after the event, in seconds.
+  /// No attempt begins later than this after the event, in seconds.
   package static let horizon = 72 * 3600
   /// A channel that is set up wrongly is asked again after this time.
   private static let configPause = 300
   private static let throttlePause = 30
 
   /// - Parameters:
-  ///   - attempt: which try this was, from 1.
+  ///   - attempt: which attempt this was, from 1.
   ///   - eventAge: seconds since the event, or since an operator asked for it; paused time is not among them.
   ///   - chance: 0 to 1, spreads the waits by ±20 %.
   ///   - parksUnknown: what may have arrived is not sent again by itself.

@@ -2,8 +2,10 @@
 package enum UnknownOutcome: String, Sendable, CaseIterable {
   case resend, park
 
-  /// Whether it holds for this channel. A repeated mail carries the same Message-ID, so mail is always sent again.
-  package func parks(_ channel: String) -> Bool { self == .park && channel != "email" }
+  /// Whether it parks deliveries of this channel: not where a repeat is harmless.
+  package func parks(_ channel: String) -> Bool {
+    self == .park && ChannelKind.named(channel)?.isRepeatHarmless != true
+  }
 
   /// What a parked delivery says of itself, with the way out.
   package static func reason(parked id: String) -> String {

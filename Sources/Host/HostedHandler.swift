@@ -76,9 +76,9 @@ package struct HostedHandler: Sendable, Equatable {
 
   /// What holds its process, by the same code that the process applies.
   package func confinement(_ arguments: [String] = [], from settings: [String: String]) -> Confinement {
-    let environment = environment(from: settings)
+    let reach = Reach(TrustClass.destinations, environment(from: settings))
     let seconds = arguments.isEmpty ? description.processorSeconds : nil
-    guard let grants else { return Confinement(.ours, environment: environment, seconds: seconds) }
-    return Confinement(.foreign(path: path), environment: environment, grants: grants, seconds: seconds)
+    guard let grants else { return Confinement(.ours, reach: reach, seconds: seconds) }
+    return Confinement(.foreign(path: path), reach: reach, grants: grants, seconds: seconds)
   }
 }

@@ -55,7 +55,8 @@ package struct Launch: Sendable, Equatable {
 
   /// What the handler is then held to.
   package func confinement(_ environment: [String: String]) -> Confinement {
-    Confinement(.foreign(path: program), environment: environment, grants: grants, seconds: seconds)
+    let reach = Reach(TrustClass.destinations, environment)
+    return Confinement(.foreign(path: program), reach: reach, grants: grants, seconds: seconds)
   }
 
   /// The launcher itself: returns only where the handler cannot be started, with the exit status.

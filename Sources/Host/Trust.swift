@@ -1,3 +1,6 @@
+import Deliveries
+import Wire
+
 /// What a handler may be given. A description asks; this table grants.
 package enum TrustClass: String, Sendable, CaseIterable {
   case intake, worker, admin
@@ -10,6 +13,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "RATE_LIMIT_DEFAULT",
   ]
 
+  private static let channels = Set(ChannelKind.all.flatMap { $0.settings + [$0.paceSetting].compactMap(\.self) })
+
   /// The settings of this class. The database is named by one word for all; which login it is depends on the class.
   package var grants: Set<String> {
     switch self {
@@ -21,11 +26,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .worker:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS", "UNKNOWN_OUTCOME",
-        "RETENTION_DAYS", "SLACK_PER_SECOND", "TELEGRAM_PER_SECOND", "SLACK_WEBHOOK_URL",
-        "SLACK_WEBHOOK_NEWSLETTER_URL",
-        "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "TELEGRAM_API_URL", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_USER",
-        "EMAIL_PASS", "EMAIL_FROM", "EMAIL_TO", "RESEND_API_KEY", "RESEND_API_URL", "FRONTEND_URL",
-      ])
+        "RETENTION_DAYS", "FRONTEND_URL",
+      ]).union(Self.channels)
     case .admin:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS",
@@ -45,11 +47,19 @@ package enum TrustClass: String, Sendable, CaseIterable {
     }
   }
 
+  /// Where the settings lead that any class is granted. A handler's own description need not be believed for that.
+  package static let destinations: [String: Destination] = ChannelKind.all.reduce(
+    into: ["DATABASE_URL": .database, "LEADPIPE_WAKE": .unixSocket]
+  ) { all, channel in all.merge(channel.destinations) { $1 } }
+
   /// The names of our own handlers.
   package static var ours: Set<String> { Set(table.keys) }
 
-  /// Our own handlers. A name that is not here gets `none` until the operator lists it.
-  package static let table: [String: TrustClass] = [
+  /// Our own handlers, the notifiers of all channels among them. A name that is not here gets `none` until the operator
+  /// lists it.
+  package static let table: [String: TrustClass] = named.merging(ChannelKind.all.map { ($0.notifier, .worker) }) { $1 }
+
+  private static let named: [String: TrustClass] = [
     "agent-create": .admin,
     "agent-delete": .admin,
     "agent-list": .admin,
@@ -89,9 +99,6 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "newsletter-unsubscribe": .intake,
     "notification-list": .admin,
     "notification-retry": .admin,
-    "notify-email": .worker,
-    "notify-slack": .worker,
-    "notify-telegram": .worker,
     "rate-limit": .none,
     "sell-capture": .intake,
     "session-close": .admin,

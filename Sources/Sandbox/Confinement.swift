@@ -1,7 +1,7 @@
 import Glibc
 
-/// What a handler's process may touch beside its three descriptors, as far as the kernel holds it to that. It follows from
-/// the process's own environment, so that whoever applies it and whoever explains it say the same.
+/// What a handler's process may touch beside its three descriptors, as far as the kernel holds it to that. Whoever applies it
+/// and whoever explains it compute it from the same facts, so that both say the same.
 package struct Confinement: Sendable, Equatable {
   /// Whose program it is. A foreign one needs an interpreter and libraries, may start other programs of the system, and
   /// carries all of this over to them.
@@ -39,13 +39,8 @@ package struct Confinement: Sendable, Equatable {
   package let hasLocalSockets: Bool
   package let hasInternetSockets: Bool
 
-  /// - Parameters:
-  ///   - environment: what the process was given; it says whom the process must be able to reach.
-  ///   - seconds: how much processor time one request may take; nil for a process that takes many.
-  package init(
-    _ program: Program, environment: [String: String], grants: Grants = Grants(), seconds: Int? = nil
-  ) {
-    let reach = Reach(environment)
+  /// - Parameter seconds: how much processor time one request may take; nil for a process that takes many.
+  package init(_ program: Program, reach: Reach = Reach(), grants: Grants = Grants(), seconds: Int? = nil) {
     let isOurs = program == .ours
     self.program = program
     ports = Set(reach.ports + grants.connect).sorted()

@@ -15,9 +15,9 @@ final class FaultBook: Sendable {
 
   init(_ plan: FaultPlan) { state = Mutex(State(plan: plan)) }
 
-  func next(_ channel: FaultPlan.Channel) -> Fault? { state.withLock { $0.plan.next(channel) } }
+  func next(_ provider: SinkProvider) -> SinkFault? { state.withLock { $0.plan.next(provider) } }
 
-  /// Whether this is the first try of a mail that has this name.
+  /// Whether this is the first attempt of a mail that has this name.
   func turnsAway(_ name: String) -> Bool {
     state.withLock { $0.turnedAway.count < Self.remembered && $0.turnedAway.insert(name).inserted }
   }

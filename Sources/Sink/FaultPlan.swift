@@ -1,43 +1,41 @@
 import Wire
 
-/// How the sink is to fail, for each channel: first the faults that are counted, one after the other, then those with a
+/// How the sink is to fail, for each provider: first the faults that are counted, one after the other, then those with a
 /// share in a hundred. What no fault falls on is answered as the provider would. Pure, and the same for the same seed and
-/// the same number of requests on a channel, whatever the other channels do meanwhile.
+/// the same number of requests on a provider, whatever the other providers do meanwhile.
 package struct FaultPlan: Sendable {
-  typealias Channel = SinkMessage.Channel
-
   enum Share: Sendable, Equatable { case times(Int), percent(Int) }
 
   struct Item: Sendable, Equatable {
-    let fault: Fault
+    let fault: SinkFault
     var share: Share
   }
 
   private let seed: Int
-  private var items: [Channel: [Item]]
-  private var chance: [Channel: Chance] = [:]
+  private var items: [SinkProvider: [Item]]
+  private var chance: [SinkProvider: Chance] = [:]
 
   /// Nothing fails.
   package init() { self.init(seed: 1, items: [:]) }
 
-  init(seed: Int, items: [Channel: [Item]]) {
+  init(seed: Int, items: [SinkProvider: [Item]]) {
     self.seed = seed
     self.items = items
-    for (index, channel) in Channel.allCases.enumerated() {
-      chance[channel] = Chance(seed: UInt64(bitPattern: Int64(seed)) &* 1_000_003 &+ UInt64(index))
+    for (index, provider) in SinkProvider.allCases.enumerated() {
+      chance[provider] = Chance(seed: UInt64(bitPattern: Int64(seed)) &* 1_000_003 &+ UInt64(index))
     }
   }
 
-  /// The fault of the next request or mail on `channel`; nil where all goes well.
-  mutating func next(_ channel: Channel) -> Fault? {
-    guard var list = items[channel], !list.isEmpty else { return nil }
+  /// The fault of the next request or mail on `provider`; nil where all goes well.
+  mutating func next(_ provider: SinkProvider) -> SinkFault? {
+    guard var list = items[provider], !list.isEmpty else { return nil }
     for (index, item) in list.enumerated() {
       guard case .times(let left) = item.share else { continue }
       if left > 1 { list[index].share = .times(left - 1) } else { list.remove(at: index) }
-      items[channel] = list
+      items[provider] = list
       return item.fault
     }
-    var number = Int(chance[channel]?.next(below: 100) ?? 0)
+    var number = Int(chance[provider]?.next(below: 100) ?? 0)
     for item in list {
       guard case .percent(let share) = item.share else { continue }
       if number < share { return item.fault }
@@ -49,14 +47,14 @@ package struct FaultPlan: Sendable {
   /// What is still to come, in the form in which it was told.
   var document: JSON {
     var document: JSON = ["seed": JSON(seed)]
-    for channel in Channel.allCases {
-      let list = (items[channel] ?? []).map { item in
+    for provider in SinkProvider.allCases {
+      let list = (items[provider] ?? []).map { item in
         switch item.share {
         case .times(let count): item.fault.document.setting("times", JSON(count))
         case .percent(let share): item.fault.document.setting("percent", JSON(share))
         }
       }
-      document = document.setting(channel.rawValue, .array(list))
+      document = document.setting(provider.rawValue, .array(list))
     }
     return document
   }

@@ -12,13 +12,13 @@ extension FaultPlan {
     }
     guard let members = document.members else { throw Problem(.badInput, "the behaviour must be an object") }
     var reader = FaultReader()
-    var items: [Channel: [Item]] = [:]
+    var items: [SinkProvider: [Item]] = [:]
     for member in members where member.key != "seed" {
-      guard let channel = Channel(rawValue: member.key) else {
+      guard let provider = SinkProvider(rawValue: member.key) else {
         reader.fault(member.key, "is not known: seed, slack, telegram, email or resend")
         continue
       }
-      items[channel] = reader.list(member.value, channel)
+      items[provider] = reader.list(member.value, provider)
     }
     let seed = document["seed"] ?? 1
     if seed.integer == nil { reader.fault("seed", "must be a whole number") }
@@ -33,40 +33,40 @@ extension FaultPlan {
 private struct FaultReader {
   private static let longestList = 1000
   private static let longestWait = 120_000
-  private static let webOnly: Set<Fault.Way> = [.garble, .cut]
-  private static let mailOnly: Set<Fault.Way> = [.greylist, .tls]
+  private static let webOnly: Set<SinkFault.Way> = [.garble, .cut]
+  private static let mailOnly: Set<SinkFault.Way> = [.greylist, .tls]
   private(set) var details: [Problem.Detail] = []
 
   mutating func fault(_ path: String, _ message: String) {
     details.append(Problem.Detail(path: path, message: message))
   }
 
-  mutating func list(_ json: JSON, _ channel: FaultPlan.Channel) -> [FaultPlan.Item] {
+  mutating func list(_ json: JSON, _ provider: SinkProvider) -> [FaultPlan.Item] {
     guard let list = json.array, list.count <= Self.longestList else {
-      fault(channel.rawValue, "must be a list of at most \(Self.longestList) faults")
+      fault(provider.rawValue, "must be a list of at most \(Self.longestList) faults")
       return []
     }
-    let items = list.enumerated().compactMap { item($1, channel, "\(channel.rawValue)[\($0)]") }
+    let items = list.enumerated().compactMap { item($1, provider, "\(provider.rawValue)[\($0)]") }
     let shares = items.reduce(0) { if case .percent(let share) = $1.share { $0 + share } else { $0 } }
-    if shares > 100 { fault(channel.rawValue, "shares out \(shares) in a hundred") }
+    if shares > 100 { fault(provider.rawValue, "shares out \(shares) in a hundred") }
     return items
   }
 
-  private mutating func item(_ json: JSON, _ channel: FaultPlan.Channel, _ path: String) -> FaultPlan.Item? {
-    guard let members = json.members, let name = json["fail"]?.string, let way = Fault.Way(rawValue: name) else {
-      let ways = Fault.Way.allCases.map(\.rawValue).joined(separator: ", ")
+  private mutating func item(_ json: JSON, _ provider: SinkProvider, _ path: String) -> FaultPlan.Item? {
+    guard let members = json.members, let name = json["fail"]?.string, let way = SinkFault.Way(rawValue: name) else {
+      let ways = SinkFault.Way.allCases.map(\.rawValue).joined(separator: ", ")
       fault(path, "must be an object whose fail is one of \(ways)")
       return nil
     }
-    let known = Self.members(of: way, on: channel)
+    let known = Self.members(of: way, on: provider)
     for member in members where !known.contains(member.key) {
-      fault("\(path).\(member.key)", "does not go with \(name) on \(channel.rawValue)")
+      fault("\(path).\(member.key)", "does not go with \(name) on \(provider.rawValue)")
     }
-    if (channel == .email ? Self.webOnly : Self.mailOnly).contains(way) {
-      fault(path, "\(name) is no fault of \(channel.rawValue)")
+    if (provider == .email ? Self.webOnly : Self.mailOnly).contains(way) {
+      fault(path, "\(name) is no fault of \(provider.rawValue)")
     }
-    var result = Fault(way: way)
-    result.stage = stage(json, way, channel, path)
+    var result = SinkFault(way: way)
+    result.stage = stage(json, way, provider, path)
     result.retryAfter = number(json, "retryAfter", 0...86_400, path)
     result.migrateTo = number(json, "migrateTo", Int.min...Int.max, path)
     result.milliseconds = number(json, "milliseconds", 1...Self.longestWait, path)
@@ -76,17 +76,17 @@ private struct FaultReader {
       if result.stage != .body { fault("\(path).taken", "needs the stage body: before it nothing has come") }
       result.isTaken = taken.bool == true
     }
-    if way == .refuse { words(json, &result, channel, path) }
+    if way == .refuse { words(json, &result, provider, path) }
     return share(json, path).map { FaultPlan.Item(fault: result, share: $0) }
   }
 
-  private static func members(of way: Fault.Way, on channel: FaultPlan.Channel) -> Set<String> {
+  private static func members(of way: SinkFault.Way, on provider: SinkProvider) -> Set<String> {
     let always: Set<String> = ["fail", "times", "percent"]
     switch way {
-    case .refuse where channel == .email: return always.union(["at", "say"])
-    case .refuse where channel == .telegram: return always.union(["say", "status", "retryAfter", "migrateTo"])
+    case .refuse where provider == .email: return always.union(["at", "say"])
+    case .refuse where provider == .telegram: return always.union(["say", "status", "retryAfter", "migrateTo"])
     case .refuse: return always.union(["say", "status", "retryAfter"])
-    case .slow where channel == .email: return always.union(["at", "milliseconds"])
+    case .slow where provider == .email: return always.union(["at", "milliseconds"])
     case .slow: return always.union(["milliseconds"])
     case .hang, .drop, .reset: return always.union(["at", "taken"])
     case .garble, .cut: return always.union(["taken"])
@@ -96,11 +96,11 @@ private struct FaultReader {
   }
 
   private mutating func stage(
-    _ json: JSON, _ way: Fault.Way, _ channel: FaultPlan.Channel, _ path: String
-  ) -> Fault.Stage {
+    _ json: JSON, _ way: SinkFault.Way, _ provider: SinkProvider, _ path: String
+  ) -> SinkFault.Stage {
     guard let told = json["at"] else { return way.usualStage }
-    let allowed = way == .greylist ? [.rcpt, .body] : channel == .email ? Fault.Stage.smtp : Fault.Stage.http
-    if let stage = told.string.flatMap(Fault.Stage.init), allowed.contains(stage) { return stage }
+    let allowed = way == .greylist ? [.rcpt, .body] : provider == .email ? SinkFault.Stage.smtp : SinkFault.Stage.http
+    if let stage = told.string.flatMap(SinkFault.Stage.init), allowed.contains(stage) { return stage }
     fault("\(path).at", "must be one of \(allowed.map(\.rawValue).joined(separator: ", "))")
     return .body
   }
@@ -124,13 +124,13 @@ private struct FaultReader {
 
   /// What a refusal says, and its status: a word of the provider's has its own; with a status any words will do.
   private mutating func words(
-    _ json: JSON, _ result: inout Fault, _ channel: FaultPlan.Channel, _ path: String
+    _ json: JSON, _ result: inout SinkFault, _ provider: SinkProvider, _ path: String
   ) {
     result.said = json["say"]?.string
     if json["say"] != nil, result.said?.unicodeScalars.allSatisfy({ 0x20...0x7E ~= $0.value }) != true {
       fault("\(path).say", "must be one line of ASCII")
     }
-    if channel == .email {
+    if provider == .email {
       let said = Array((result.said ?? "").utf8)
       let isReply =
         5...200 ~= said.count && [0x34, 0x35].contains(said[0]) && 0x30...0x39 ~= said[1] && 0x30...0x39 ~= said[2]
@@ -140,7 +140,7 @@ private struct FaultReader {
     }
     result.status = number(json, "status", 300...599, path)
     guard json["status"] == nil else { return }
-    result.status = result.said.flatMap { Sayings.table(channel)[$0] }
-    if result.status == nil { fault(path, "needs a status, or in say one of the words that \(channel.rawValue) has") }
+    result.status = result.said.flatMap { Sayings.table(provider)[$0] }
+    if result.status == nil { fault(path, "needs a status, or in say one of the words that \(provider.rawValue) has") }
   }
 }

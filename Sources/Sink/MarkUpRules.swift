@@ -37,7 +37,7 @@ enum TelegramMarkUp {
   }
 }
 
-/// The limits of Block Kit that the stand-in holds a message to (docs/reference/providers.md), counted in Unicode scalars.
+/// The limits of Block Kit that the stand-in holds a message to, counted in Unicode scalars.
 enum BlockRules {
   /// Not in Slack's documents, but met in practice at about 13,200.
   private static let messageLimit = 13_200

@@ -1,6 +1,6 @@
 import Wire
 
-/// Resend's `POST /emails` (docs/reference/providers.md). A key that comes again with the same content gets the same answer and no
+/// Resend's `POST /emails`. A key that comes again with the same content gets the same answer and no
 /// second mail.
 struct ResendStandIn: Sendable {
   private static let remembered = 100_000
@@ -24,7 +24,8 @@ struct ResendStandIn: Sendable {
     let id = "SINK\(count)"
     if let key, answered.count < Self.remembered { answered[key] = (body, id) }
     let message = SinkMessage(
-      time: time, channel: .resend, recipient: to.joined(separator: ", "), subject: subject, body: .string(text), id: id
+      time: time, provider: .resend, recipient: to.joined(separator: ", "), subject: subject, body: .string(text),
+      id: id
     )
     return took(id, message)
   }

@@ -1,12 +1,12 @@
 import Wire
 
 extension SMTPSession {
-  static let stages: [String: Fault.Stage] = [
+  static let stages: [String: SinkFault.Stage] = [
     "EHLO": .hello, "HELO": .hello, "AUTH": .auth, "MAIL": .mail, "RCPT": .rcpt, "DATA": .data,
   ]
 
   /// The stages that are over when a kept connection begins its next mail: such a fault then shows at MAIL.
-  private static let early: [Fault.Stage] = [.greeting, .hello, .auth]
+  private static let early: [SinkFault.Stage] = [.greeting, .hello, .auth]
 
   mutating func draw() {
     fault = book.next(.email)
@@ -16,14 +16,14 @@ extension SMTPSession {
   /// What the drawn fault makes of this stage, and whether the command is then not obeyed. `rest` is what stands behind
   /// the command, `mail` what has come.
   mutating func fail(
-    at stage: Fault.Stage, _ rest: String = "", of mail: ReceivedMail? = nil
+    at stage: SinkFault.Stage, _ rest: String = "", of mail: ReceivedMail? = nil
   ) -> (actions: [Action], stops: Bool) {
     guard let fault, fault.stage == stage || (stage == .mail && Self.early.contains(fault.stage)) else {
       return ([], false)
     }
     // At EHLO it only offers STARTTLS; it shows there, or at the MAIL of who goes on without or has been greeted before.
     if fault.way == .tls, stage == .hello { return ([], false) }
-    // Who is refused at EHLO tries HELO: that is refused too.
+    // Who is refused at EHLO goes on with HELO: that is refused too.
     if stage != .hello { endFault() }
     let kept = fault.isTaken ? mail.map { [Action.keep($0, fault.kind)] } ?? [] : []
     switch fault.way {

@@ -43,7 +43,7 @@ struct SMTPSession: Sendable {
 
   let book: FaultBook
   /// What is to fail: drawn at the greeting for the first mail of the connection, and for each other at its MAIL.
-  var fault: Fault?
+  var fault: SinkFault?
   var isDrawn = false
   /// STARTTLS has been answered: what comes next is the client's half of a handshake, and our half is no TLS.
   var isShakingHands = false

@@ -1,6 +1,6 @@
 import Wire
 
-/// The providers' own words of refusal, each with the status that goes with it (docs/reference/providers.md).
+/// The providers' own words of refusal, each with the status that goes with it.
 enum Sayings {
   static let slack: [String: Int] = [
     "invalid_payload": 400, "no_text": 400, "too_many_attachments": 400, "invalid_blocks": 400,
@@ -30,8 +30,8 @@ enum Sayings {
     "internal_server_error": 500,
   ]
 
-  static func table(_ channel: SinkMessage.Channel) -> [String: Int] {
-    switch channel {
+  static func table(_ provider: SinkProvider) -> [String: Int] {
+    switch provider {
     case .slack: slack
     case .telegram: telegram
     case .resend: resend
@@ -40,11 +40,11 @@ enum Sayings {
   }
 
   /// The answer that refuses a request. A status without words is answered as a proxy before the provider would.
-  static func refusal(_ fault: Fault, on channel: SinkMessage.Channel) -> SinkReply {
+  static func refusal(_ fault: SinkFault, on provider: SinkProvider) -> SinkReply {
     let status = fault.status ?? 500
     let wait = fault.retryAfter ?? (status == 429 ? 1 : nil)
     var reply: SinkReply
-    switch (channel, fault.said) {
+    switch (provider, fault.said) {
     case (_, nil):
       reply = SinkReply(status, "text/html", Array("<html><body><h1>\(status)</h1></body></html>\n".utf8))
     case (.telegram, let said?):

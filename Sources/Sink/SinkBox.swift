@@ -54,7 +54,7 @@ actor SinkBox {
   }
 
   /// A request or mail met with a fault of this kind.
-  func count(_ channel: SinkMessage.Channel, _ kind: String) { counts.add(channel, kind) }
+  func count(_ provider: SinkProvider, _ kind: String) { counts.add(provider, kind) }
 
   var page: String { SinkPage.html(messages, total: total, counts: counts) }
 
@@ -73,7 +73,7 @@ actor SinkBox {
     }
     messages.append(message)
     total += 1
-    counts.take(message.channel)
+    counts.take(message.provider)
     if messages.count > Self.kept { messages.removeFirst() }
     return true
   }

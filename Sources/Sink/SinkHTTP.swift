@@ -32,10 +32,10 @@ struct SinkHTTP: Sendable {
       return Self.response(SinkReply(403, "text/plain", Array("this host is not served\n".utf8)))
     }
     let path = request.uri.path
-    let channel = Self.channel(request.method, path)
-    let fault = channel.flatMap(book.next)
-    if let channel, let fault, fault.stage == .head {
-      await box.count(channel, fault.kind)
+    let provider = Self.provider(request.method, path)
+    let fault = provider.flatMap(book.next)
+    if let provider, let fault, fault.stage == .head {
+      await box.count(provider, fault.kind)
       return await Self.leave(connection, fault.way)
     }
     var request = request
@@ -43,12 +43,12 @@ struct SinkHTTP: Sendable {
       return Self.response(SinkReply(413, "text/plain", Array("the body is too large\n".utf8)))
     }
     let body = Array(buffer.readableBytesView)
-    guard let channel else { return Self.response(await page(request.method, path, body)) }
-    guard let fault else { return Self.response(await take(channel, request, body)) }
-    return await fail(fault, channel, request, body, connection)
+    guard let provider else { return Self.response(await page(request.method, path, body)) }
+    guard let fault else { return Self.response(await take(provider, request, body)) }
+    return await fail(fault, provider, request, body, connection)
   }
 
-  private static func channel(_ method: HTTPRequest.Method, _ path: String) -> SinkMessage.Channel? {
+  private static func provider(_ method: HTTPRequest.Method, _ path: String) -> SinkProvider? {
     guard method == .post else { return nil }
     if path.hasPrefix("/services/") { return .slack }
     if path == "/emails" { return .resend }
@@ -56,9 +56,9 @@ struct SinkHTTP: Sendable {
   }
 
   private func take(
-    _ channel: SinkMessage.Channel, _ request: Request, _ body: [UInt8], unanswered: String? = nil
+    _ provider: SinkProvider, _ request: Request, _ body: [UInt8], unanswered: String? = nil
   ) async -> SinkReply {
-    switch channel {
+    switch provider {
     case .slack: await box.slack(body, path: request.uri.path, unanswered: unanswered)
     case .telegram: await box.telegram(body, unanswered: unanswered)
     case .email, .resend:
@@ -72,18 +72,18 @@ struct SinkHTTP: Sendable {
 
   /// Fails a request that has come whole.
   private func fail(
-    _ fault: Fault, _ channel: SinkMessage.Channel, _ request: Request, _ body: [UInt8], _ connection: any Channel
+    _ fault: SinkFault, _ provider: SinkProvider, _ request: Request, _ body: [UInt8], _ connection: any Channel
   ) async -> Response {
-    await box.count(channel, fault.kind)
+    await box.count(provider, fault.kind)
     // A slow provider has the message before it answers: who does not wait has sent it all the same.
     let isKept = fault.isTaken || fault.way == .slow
     let unanswered = fault.isTaken ? fault.kind : nil
-    let reply = isKept ? await take(channel, request, body, unanswered: unanswered) : nil
+    let reply = isKept ? await take(provider, request, body, unanswered: unanswered) : nil
     switch fault.way {
     case .slow:
       try? await Task.sleep(for: .milliseconds(fault.milliseconds ?? 0))
       return Self.response(reply ?? Sayings.garbled)
-    case .refuse, .greylist, .tls: return Self.response(Sayings.refusal(fault, on: channel))
+    case .refuse, .greylist, .tls: return Self.response(Sayings.refusal(fault, on: provider))
     case .garble: return Self.response(Sayings.garbled)
     case .cut: return Self.cut(reply ?? Sayings.garbled)
     case .hang, .drop, .reset: return await Self.leave(connection, fault.way)
@@ -91,7 +91,7 @@ struct SinkHTTP: Sendable {
   }
 
   /// Ends a connection without an answer; the response that is returned finds nobody.
-  private static func leave(_ connection: any Channel, _ way: Fault.Way) async -> Response {
+  private static func leave(_ connection: any Channel, _ way: SinkFault.Way) async -> Response {
     if way == .hang { try? await Task.sleep(for: .seconds(60)) }
     if way == .reset { await connection.reset() } else { try? await connection.close() }
     return response(SinkReply(500, "text/plain", []))

@@ -1,11 +1,12 @@
 import Wire
 
-/// One message that a channel delivered to the sink: a line of its file.
-struct SinkMessage: Sendable, Equatable {
-  enum Channel: String, Sendable, CaseIterable { case slack, telegram, email, resend }
+/// The providers that the sink stands in for. The file, the page and the fault plan name them under `channel`.
+enum SinkProvider: String, Sendable, CaseIterable { case slack, telegram, email, resend }
 
+/// One message that a provider took: a line of the sink's file.
+struct SinkMessage: Sendable, Equatable {
   let time: Instant
-  let channel: Channel
+  let provider: SinkProvider
   /// The webhook's path, the chat, the addresses.
   let recipient: String
   let subject: String?
@@ -18,7 +19,7 @@ struct SinkMessage: Sendable, Equatable {
 
   var document: JSON {
     let document: JSON = [
-      "time": .string(time.iso8601), "channel": .string(channel.rawValue), "recipient": .string(recipient),
+      "time": .string(time.iso8601), "channel": .string(provider.rawValue), "recipient": .string(recipient),
       "subject": JSON(subject), "id": JSON(id), "unanswered": JSON(unanswered), "body": body,
     ]
     return document.withoutNulls
@@ -26,7 +27,7 @@ struct SinkMessage: Sendable, Equatable {
 
   /// All the text that people would see.
   var lines: [String] {
-    switch channel {
+    switch provider {
     case .email, .resend: (body.string ?? "").split(separator: "\n").map(String.init)
     case .telegram: (body["text"]?.string ?? "").split(separator: "\n").map { MarkUp.plain(String($0)) }
     case .slack: Self.texts(body["blocks"] ?? body).map(MarkUp.plain)

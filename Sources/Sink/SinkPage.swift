@@ -19,7 +19,7 @@ enum SinkPage {
       let lines = message.lines.map { "<p><bdi>\(MarkUp.escape($0))</bdi></p>" }.joined(separator: "\n")
       return """
         <article>
-        <header>\(message.time.iso8601) · \(message.channel.rawValue) · <bdi>\(MarkUp.escape(message.recipient))</bdi></header>
+        <header>\(message.time.iso8601) · \(message.provider.rawValue) · <bdi>\(MarkUp.escape(message.recipient))</bdi></header>
         \(subject)\(lines)
         </article>
         """
@@ -45,14 +45,14 @@ enum SinkPage {
 
   /// What was refused or failed, by kind; nothing where all went well.
   private static func faults(_ counts: SinkCounts) -> String {
-    SinkMessage.Channel.allCases.flatMap { channel in
-      counts.rows(channel).map { row in
-        "<p>\(channel.rawValue): \(row.count) × <bdi>\(MarkUp.escape(row.kind))</bdi></p>"
+    SinkProvider.allCases.flatMap { provider in
+      counts.rows(provider).map { row in
+        "<p>\(provider.rawValue): \(row.count) × <bdi>\(MarkUp.escape(row.kind))</bdi></p>"
       }
     }.joined(separator: "\n")
   }
 
   private static func shown(_ subject: String, in message: SinkMessage) -> String {
-    message.channel == .slack ? MarkUp.plain(subject) : subject
+    message.provider == .slack ? MarkUp.plain(subject) : subject
   }
 }

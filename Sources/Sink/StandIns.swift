@@ -21,7 +21,7 @@ struct Verdict: Sendable, Equatable {
   var message: SinkMessage?
 }
 
-/// Slack's incoming webhook as far as it can be told from outside (docs/reference/providers.md).
+/// Slack's incoming webhook as far as it can be told from outside.
 struct SlackStandIn: Sendable {
   /// The one decision: what Slack says to `body`.
   func reply(to body: [UInt8], path: String, at time: Instant) -> Verdict {
@@ -31,7 +31,7 @@ struct SlackStandIn: Sendable {
     }
     if let word = payload["blocks"]?.array.flatMap(BlockRules.fault) { return say(400, word) }
     let message = SinkMessage(
-      time: time, channel: .slack, recipient: path, subject: text.isEmpty ? nil : text, body: payload, id: nil)
+      time: time, provider: .slack, recipient: path, subject: text.isEmpty ? nil : text, body: payload, id: nil)
     return say(200, "ok", message)
   }
 
@@ -40,7 +40,7 @@ struct SlackStandIn: Sendable {
   }
 }
 
-/// Telegram's sendMessage (docs/reference/providers.md).
+/// Telegram's sendMessage.
 struct TelegramStandIn: Sendable {
   private var lastID = 0
 
@@ -70,7 +70,7 @@ struct TelegramStandIn: Sendable {
       ],
     ]
     let message = SinkMessage(
-      time: time, channel: .telegram, recipient: chat, subject: nil, body: payload, id: String(lastID))
+      time: time, provider: .telegram, recipient: chat, subject: nil, body: payload, id: String(lastID))
     return Verdict(reply: SinkReply(200, "application/json", result.bytes), message: message)
   }
 
@@ -89,7 +89,7 @@ struct MailStandIn: Sendable {
     count += 1
     let reader = MailReader(mail.content)
     let message = SinkMessage(
-      time: time, channel: .email, recipient: mail.recipients.joined(separator: ", "), subject: reader.subject,
+      time: time, provider: .email, recipient: mail.recipients.joined(separator: ", "), subject: reader.subject,
       body: .string(reader.text), id: reader.header("message-id"))
     return ("250 2.0.0 Ok: queued as SINK\(count)\r\n", message)
   }

@@ -1,7 +1,7 @@
 import Contract
 import Deliveries
 
-extension Channel {
+extension Recipient {
   /// The channels and recipients that are configured, as `leadpipe channels` prints them: names, no secrets.
   package static func setting(required: Bool) -> Setting {
     Setting("LEADPIPE_CHANNELS", required: required) { text in
@@ -10,7 +10,7 @@ extension Channel {
   }
 
   /// The list that the setting holds; empty where there is none.
-  package static func configured(_ settings: Settings) -> [Channel] {
+  package static func configured(_ settings: Settings) -> [Recipient] {
     settings["LEADPIPE_CHANNELS"].flatMap(list) ?? []
   }
 }

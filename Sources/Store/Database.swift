@@ -16,7 +16,7 @@ package final class Database {
   package private(set) var isPooled = false
 
   /// The login that a handler calls its function with.
-  package static let url = Setting("DATABASE_URL", required: true) { url in
+  package static let url = Setting("DATABASE_URL", required: true, leadsTo: .database) { url in
     ["postgres://", "postgresql://"].contains { url.hasPrefix($0) } ? nil : "must be a postgresql:// URL"
   }
   /// A role to take after the login, for hosts that have one login for all.

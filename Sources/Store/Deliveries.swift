@@ -8,9 +8,9 @@ extension Database {
   /// channel, end a channel's pause where they have changed. The reply has the delivery lines under `deliveries`, and counts.
   package func claim(
     worker: String, isComplete: Bool, version: String, leaseSeconds: Int, unknown: UnknownOutcome, fingerprints: JSON?,
-    channels: [(channel: Channel, limit: Int)], deadline: Instant, log: Log
+    recipients: [(recipient: Recipient, limit: Int)], deadline: Instant, log: Log
   ) throws(Problem) -> JSON {
-    let entries = channels.map { $0.channel.document.setting("limit", JSON($0.limit)) }
+    let entries = recipients.map { $0.recipient.document.setting("limit", JSON($0.limit)) }
     let question: JSON = [
       "worker": .string(worker), "isComplete": .bool(isComplete), "version": .string(version),
       "leaseSeconds": JSON(leaseSeconds), "unknownOutcome": .string(unknown.rawValue), "channels": .array(entries),
@@ -39,7 +39,7 @@ extension Database {
   /// Marks claimed deliveries as being sent. Of one that is named twice only one begins, the one with the newest fence.
   /// `paces` gives a channel the least time between two messages, in milliseconds.
   package func begin(
-    _ deliveries: [DeliveryLine], leaseSeconds: Int, paces: [String: Int], deadline: Instant, log: Log
+    _ deliveries: [Delivery], leaseSeconds: Int, paces: [String: Int], deadline: Instant, log: Log
   ) throws(Problem) -> [Beginning] {
     let claims = deliveries.map { ["id": .string($0.id.text), "fence": JSON($0.fence)] as JSON }
     let concerned = paces.filter { channel, _ in deliveries.contains { $0.channel == channel } }
@@ -63,15 +63,15 @@ extension Database {
 
   /// What happened to a delivery, and what follows from it.
   package struct Record: Sendable {
-    let delivery: DeliveryLine
+    let delivery: Delivery
     let outcome: DeliveryOutcome
     let verdict: RetrySchedule.Verdict
     let reason: String?
     let finishedAt: Instant
 
-    /// - Parameter reason: what the delivery says of itself; the try keeps the outcome's own.
+    /// - Parameter reason: what the delivery says of itself; the attempt keeps the outcome's own.
     package init(
-      _ delivery: DeliveryLine, _ outcome: DeliveryOutcome, _ verdict: RetrySchedule.Verdict, reason: String?,
+      _ delivery: Delivery, _ outcome: DeliveryOutcome, _ verdict: RetrySchedule.Verdict, reason: String?,
       at time: Instant
     ) {
       self.delivery = delivery

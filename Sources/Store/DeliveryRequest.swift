@@ -2,7 +2,7 @@ import Contract
 import Deliveries
 import Wire
 
-extension DeliveryLine {
+extension Delivery {
   /// How long a claimed or begun delivery belongs to the worker that has it, in seconds. Not less than the worker lets a
   /// send and its record take, or it would take its own deliveries for lost and send them twice.
   package static let leaseSetting = Setting.number("DELIVERY_LEASE_SECONDS", 30...3600)
@@ -23,7 +23,7 @@ extension DeliveryLine {
 
   /// The delivery that a step was asked about.
   package init(of request: Request) throws(Problem) {
-    guard let line = DeliveryLine(try request.json()) else {
+    guard let line = Delivery(try request.json()) else {
       throw Problem(.badInput, "the body is no delivery, as event-claim writes it")
     }
     self = line
@@ -32,10 +32,10 @@ extension DeliveryLine {
   /// Answers the deliveries of requests that came together: those that `concerns` picks by what `work` makes of them all
   /// at once, the others untouched.
   package static func answer(
-    _ requests: [Request], where concerns: (DeliveryLine) -> Bool,
-    by work: ([DeliveryLine], Instant) throws(Problem) -> [JSON]
+    _ requests: [Request], where concerns: (Delivery) -> Bool,
+    by work: ([Delivery], Instant) throws(Problem) -> [JSON]
   ) -> [Result<Reply, Problem>] {
-    let lines = requests.map { request in Result { () throws(Problem) in try DeliveryLine(of: request) } }
+    let lines = requests.map { request in Result { () throws(Problem) in try Delivery(of: request) } }
     let concerned = lines.compactMap { try? $0.get() }.filter(concerns)
     let deadline = requests.compactMap(\.deadline).min() ?? .now
     var answers = together(concerned, deadline, work).makeIterator()
@@ -51,7 +51,7 @@ extension DeliveryLine {
   /// Does the work of all at once. Where the database will not have them together, one of them may be at fault: each is
   /// then done alone, so that it stands in nobody's way.
   private static func together(
-    _ deliveries: [DeliveryLine], _ deadline: Instant, _ work: ([DeliveryLine], Instant) throws(Problem) -> [JSON]
+    _ deliveries: [Delivery], _ deadline: Instant, _ work: ([Delivery], Instant) throws(Problem) -> [JSON]
   ) -> [Result<JSON, Problem>] {
     guard !deliveries.isEmpty else { return [] }
     do throws(Problem) {

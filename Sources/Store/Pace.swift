@@ -1,10 +1,11 @@
 import Contract
+import Deliveries
 import Wire
 
 /// How many messages a second a channel may be sent, by however many workers: Slack and Telegram take one, and hold back who
 /// goes on.
 package enum Pace {
-  package static let settings = [setting("SLACK_PER_SECOND"), setting("TELEGRAM_PER_SECOND")]
+  package static let settings = ChannelKind.all.compactMap(\.paceSetting).map(setting)
 
   private static func setting(_ name: String) -> Setting {
     Setting(name) { value in
@@ -15,8 +16,11 @@ package enum Pace {
 
   /// The least time between two messages of each channel, in milliseconds, from checked settings.
   package static func intervals(_ settings: Settings) -> [String: Int] {
-    let perSecond = ["slack": settings["SLACK_PER_SECOND"], "telegram": settings["TELEGRAM_PER_SECOND"]]
-    return perSecond.compactMapValues { value in value == "off" ? nil : 1000 / (value.flatMap { Int(strict: $0) } ?? 1)
+    var intervals: [String: Int] = [:]
+    for channel in ChannelKind.all {
+      guard let perSecond = channel.paceSetting.map({ settings[$0] ?? "1" }), perSecond != "off" else { continue }
+      intervals[channel.name] = 1000 / (Int(strict: perSecond) ?? 1)
     }
+    return intervals
   }
 }

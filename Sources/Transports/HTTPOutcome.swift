@@ -1,7 +1,7 @@
 import Deliveries
 import Wire
 
-/// The rules that hold for every provider spoken to over HTTP (docs/reference/providers.md); each provider's own table goes first.
+/// The rules that hold for every provider spoken to over HTTP; each provider's own table goes first.
 extension HTTPAnswer {
   /// The outcome of a transfer that did not bring a whole reply; nil where the reply, or a refusing status, decides.
   package func transportOutcome(_ provider: String) -> DeliveryOutcome? {

@@ -31,7 +31,7 @@ package struct HTTPAnswer: Sendable, Equatable {
 }
 
 /// Posts JSON to a provider. Each request has a connection of its own: on one that the provider has closed meanwhile
-/// libcurl would send the same message again and tell of one success (docs/reference/providers.md). TLS sessions are resumed. Only where
+/// libcurl would send the same message again and tell of one success. TLS sessions are resumed. Only where
 /// a repeat is harmless is a connection kept.
 package struct HTTPTransfer: ~Copyable {
   /// No request takes longer, in milliseconds.

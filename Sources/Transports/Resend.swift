@@ -3,11 +3,38 @@ import Deliveries
 import Forms
 import Wire
 
-/// Mail over Resend's HTTP interface (docs/reference/providers.md). Every try of a delivery carries the same Idempotency-Key, which
-/// Resend keeps for 24 hours: within them a repeat is no second mail. After them what may be one says so in its subject, and
-/// has a key of its own, for another body under the same key is refused.
+extension Provider {
+  package static let resend = Provider(
+    channel: .email, chosenBy: "RESEND_API_KEY",
+    settings: [Resend.key, .webAddress(of: .email, "RESEND_API_URL"), EmailSettings.from, .frontend],
+    faults: { given in
+      [
+        .needing("RESEND_API_KEY", for: "RESEND_API_URL", in: given),
+        .needing("EMAIL_FROM", for: "RESEND_API_KEY", in: given),
+        Setting("RESEND_API_KEY") { _ in
+          if given["EMAIL_HOST"] != nil { return "has EMAIL_HOST beside it: mail goes over one of them" }
+          // A key without a channel would be passed over in silence.
+          let hasRecipient = !EmailSettings.recipients(given).isEmpty || given["LEADPIPE_CHANNELS"] != nil
+          return hasRecipient ? nil : "makes no channel: set EMAIL_TO"
+        },
+      ]
+    },
+    recipients: EmailSettings.recipients
+  ) { settings throws(Problem) in
+    let resend = try Resend(settings)
+    let transfer = try HTTPTransfer()
+    return { delivery, _, deadline in resend.send(delivery, over: transfer, by: deadline) }
+  }
+}
+
+/// Mail over Resend's HTTP interface. Every attempt of a delivery carries the same Idempotency-Key, which Resend keeps for
+/// 24 hours: within them a repeat is no second mail. After them what may be one says so in its subject, and has a key of its
+/// own, for another body under the same key is refused.
 package struct Resend: Sendable {
-  package static let settings: [Setting] = [.resendKey, .resendAPI, .mailFrom, .frontend]
+  /// Visible ASCII, for it stands in a header.
+  fileprivate static let key = Setting.of(.email, "RESEND_API_KEY", required: true) { key in
+    1...200 ~= key.utf8.count && key.utf8.allSatisfy { 0x21...0x7E ~= $0 } ? nil : "must be a key of Resend's: re_…"
+  }
 
   private static let keptSeconds = 24 * 3600
 
@@ -17,7 +44,7 @@ package struct Resend: Sendable {
   private let frontendURL: String?
 
   /// From checked settings; the problem is `misconfigured`.
-  package init(_ settings: Settings) throws(Problem) {
+  init(_ settings: Settings) throws(Problem) {
     let base = settings["RESEND_API_URL"] ?? "https://api.resend.com"
     let root = base.utf8.last == UInt8(ascii: "/") ? String(base.dropLast()) : base
     guard let key = settings["RESEND_API_KEY"], let from = settings["EMAIL_FROM"].flatMap({ Mailbox($0) }),
@@ -30,33 +57,33 @@ package struct Resend: Sendable {
   }
 
   /// Hands one delivery to Resend, once.
-  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
-    -> DeliveryOutcome
-  {
-    let mayRepeat = line.isPossibleRepeat && Instant.now.seconds(since: line.eventAt) >= Self.keptSeconds
-    let notice = Notice(for: line, frontendURL: frontendURL)
-    guard let to = Mailbox(address: line.recipient, localAllowed: true) else {
-      return DeliveryOutcome(.permanent, reason: "The recipient is no mail address", subject: notice.subject)
+  func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
+    let mayRepeat = delivery.isPossibleRepeat && Instant.now.seconds(since: delivery.eventAt) >= Self.keptSeconds
+    let notification = Notification(for: delivery, frontendURL: frontendURL)
+    guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
+      return DeliveryOutcome(.permanent, reason: "The recipient is no mail address", subject: notification.subject)
     }
-    let headers = ["Authorization: Bearer \(key)", "Idempotency-Key: \(line.id.text)\(mayRepeat ? "-late" : "")"]
-    var payload = Self.payload(notice, id: line.id, from: from, to: to)
-    if mayRepeat { payload = payload.setting("subject", .string((payload["subject"]?.string ?? "") + notice.mark)) }
+    let headers = ["Authorization: Bearer \(key)", "Idempotency-Key: \(delivery.id.text)\(mayRepeat ? "-late" : "")"]
+    var payload = Self.payload(notification, id: delivery.id, from: from, to: to)
+    if mayRepeat {
+      payload = payload.setting("subject", .string((payload["subject"]?.string ?? "") + notification.mark))
+    }
     let answer = transfer.post(payload, to: address, headers: headers, isRepeatable: true, by: deadline)
     var outcome = Self.outcome(of: answer, hiding: [key, to.address], now: .now)
-    outcome.subject = notice.subject
+    outcome.subject = notification.subject
     return outcome
   }
 }
 
 extension Resend {
-  /// The same for every try of a delivery: another body under the same key would be refused.
-  package static func payload(_ notice: Notice, id: UUIDText, from: Mailbox, to: Mailbox) -> JSON {
-    let subject = notice.subject.unicodeScalars.filter { $0.properties.generalCategory != .control }
+  /// The same for every attempt of a delivery: another body under the same key would be refused.
+  package static func payload(_ notification: Notification, id: UUIDText, from: Mailbox, to: Mailbox) -> JSON {
+    let subject = notification.subject.unicodeScalars.filter { $0.properties.generalCategory != .control }
     let payload: JSON = [
       "from": .string(from.name.isEmpty ? from.address : "\"\(from.name)\" <\(from.address)>"),
       "to": [.string(to.address)], "subject": .string(String(String.UnicodeScalarView(subject))),
-      "text": .string(MailText.text(notice)), "html": .string(MailText.html(notice)),
-      "reply_to": JSON(notice.customerEmail.flatMap { Mailbox(address: $0) }?.address),
+      "text": .string(MailText.text(notification)), "html": .string(MailText.html(notification)),
+      "reply_to": JSON(notification.customerEmail.flatMap { Mailbox(address: $0) }?.address),
       "headers": ["Auto-Submitted": "auto-generated", "X-Entity-Ref-ID": .string(id.text)],
     ]
     return payload.withoutNulls
@@ -93,23 +120,5 @@ extension Resend {
       `class`, statusCode: status, providerCode: word,
       retryAfterSeconds: `class` == .throttled ? wait ?? pause : `class` == .retry ? wait : nil,
       reason: "Resend answered \(status)" + (said.isEmpty ? "" : ": \(said)"))
-  }
-}
-
-/// The way that mail goes: Resend where RESEND_API_KEY is set, else the mail server.
-package enum MailRoute: Sendable {
-  case server(Mail)
-  case resend(Resend)
-
-  /// All that either may need.
-  package static let settings: [Setting] = Mail.settings + [.resendKey, .resendAPI]
-
-  /// Those of the way that is taken.
-  package static func needed(_ given: Settings) -> [Setting] {
-    given["RESEND_API_KEY"] == nil ? Mail.settings : Resend.settings
-  }
-
-  package init(_ settings: Settings) throws(Problem) {
-    self = settings["RESEND_API_KEY"] == nil ? .server(try Mail(settings)) : .resend(try Resend(settings))
   }
 }

@@ -5,7 +5,7 @@ import Wire
 
 /// What came of one mail: all that the classification of an outcome looks at.
 package struct SMTPAnswer: Sendable, Equatable {
-  /// libcurl's code; says little, for a refused recipient and a broken connection share theirs (docs/reference/providers.md).
+  /// libcurl's code; says little, for a refused recipient and a broken connection share theirs.
   package var curlCode: Int
   /// The last reply code of the server; 354 means that the mail was on its way.
   package var status: Int

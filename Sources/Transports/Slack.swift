@@ -3,16 +3,31 @@ import Deliveries
 import Forms
 import Wire
 
-/// Slack's incoming webhook (docs/reference/providers.md). The webhook's address is the secret.
-package struct Slack: Sendable {
-  package static let settings: [Setting] = [.slackWebhook, .slackNewsletterWebhook, .frontend]
+extension Provider {
+  package static let slack = Provider(
+    channel: .slack, chosenBy: "SLACK_WEBHOOK_URL",
+    settings: [
+      .webAddress(of: .slack, "SLACK_WEBHOOK_URL", required: true),
+      .webAddress(of: .slack, "SLACK_WEBHOOK_NEWSLETTER_URL"), .frontend,
+    ],
+    faults: { [.needing("SLACK_WEBHOOK_URL", for: "SLACK_WEBHOOK_NEWSLETTER_URL", in: $0)] },
+    // The webhook's address says who gets it.
+    recipients: { _ in ["default"] }
+  ) { settings throws(Problem) in
+    let slack = try Slack(settings)
+    let transfer = try HTTPTransfer()
+    return { delivery, _, deadline in slack.send(delivery, over: transfer, by: deadline) }
+  }
+}
 
+/// Slack's incoming webhook. The webhook's address is the secret.
+package struct Slack: Sendable {
   private let webhook: WebAddress
   private let newsletterWebhook: WebAddress?
   private let frontendURL: String?
 
   /// From checked settings; the problem is `misconfigured`.
-  package init(_ settings: Settings) throws(Problem) {
+  init(_ settings: Settings) throws(Problem) {
     guard let webhook = settings["SLACK_WEBHOOK_URL"].flatMap(WebAddress.init) else {
       throw Problem(.misconfigured, "SLACK_WEBHOOK_URL is missing")
     }
@@ -22,20 +37,18 @@ package struct Slack: Sendable {
   }
 
   /// Posts one delivery, once; what Slack refuses for its blocks goes again as plain text, once, before `deadline`.
-  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
-    -> DeliveryOutcome
-  {
-    let notice = Notice(for: line, frontendURL: frontendURL)
-    let address = line.eventType == "newsletter.subscribed" ? newsletterWebhook ?? webhook : webhook
-    let answer = transfer.post(Self.payload(notice), to: address, by: deadline)
+  func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
+    let notification = Notification(for: delivery, frontendURL: frontendURL)
+    let address = delivery.eventType == "newsletter.subscribed" ? newsletterWebhook ?? webhook : webhook
+    let answer = transfer.post(Self.payload(notification), to: address, by: deadline)
     var outcome = Self.outcome(of: answer, hiding: [address.text], now: .now)
     if Self.asksForText(outcome) {
       let word = outcome.providerCode ?? ""
-      let second = transfer.post(Self.textPayload(notice), to: address, by: deadline)
+      let second = transfer.post(Self.textPayload(notification), to: address, by: deadline)
       outcome = Self.outcome(of: second, hiding: [address.text], now: .now)
       outcome.note("Slack refused the blocks (\(word)): it went out as plain text", code: word)
     }
-    outcome.subject = notice.header + notice.mark
+    outcome.subject = notification.header + notification.mark
     return outcome
   }
 }
@@ -43,32 +56,32 @@ package struct Slack: Sendable {
 extension Slack {
   /// The message: blocks for people, `text` for lock screens. All text is plain_text, so no mark-up in it works, and
   /// escaped all the same. At most 12,000 characters, under every limit of Block Kit.
-  package static func payload(_ notice: Notice) -> JSON {
-    var blocks: [JSON] = [["type": "header", "text": plain(notice.header, limit: 150, mark: notice.mark)]]
-    let short = notice.fields.filter { !$0.isLong }.map { field in
+  package static func payload(_ notification: Notification) -> JSON {
+    var blocks: [JSON] = [["type": "header", "text": plain(notification.header, limit: 150, mark: notification.mark)]]
+    let short = notification.fields.filter { !$0.isLong }.map { field in
       plain("\(field.label)\n\(Escaping.isolated(Cut.slack(field.value, to: 450)))", limit: 500)
     }
     for start in stride(from: 0, to: short.count, by: 10) {
       blocks.append(["type": "section", "fields": .array(Array(short[start..<min(start + 10, short.count)]))])
     }
-    for field in notice.fields where field.isLong {
+    for field in notification.fields where field.isLong {
       blocks.append(["type": "section", "text": plain("\(field.label)\n\(field.value)", limit: 2900)])
     }
-    let buttons = notice.links.filter { $0.url.utf8.count <= 3000 }.map { link -> JSON in
+    let buttons = notification.links.filter { $0.url.utf8.count <= 3000 }.map { link -> JSON in
       ["type": "button", "text": plain(link.label, limit: 75), "url": .string(link.url)]
     }
     if !buttons.isEmpty { blocks.append(["type": "actions", "elements": .array(buttons)]) }
     return [
-      "text": .string(escaped(notice.fallback, limit: 300, mark: notice.mark)), "blocks": .array(blocks),
+      "text": .string(escaped(notification.fallback, limit: 300, mark: notification.mark)), "blocks": .array(blocks),
       "unfurl_links": false, "unfurl_media": false,
     ]
   }
 
   /// The same facts in `text` alone, for a webhook that takes no blocks of ours. Mark-up is switched off, and escaped
   /// all the same; at most 12,000 characters.
-  package static func textPayload(_ notice: Notice) -> JSON {
-    let fitted = FittedNotice(
-      notice, to: 12_000, showsAddresses: true, cost: { Escaping.slack($0).unicodeScalars.count }, cut: Cut.slack)
+  package static func textPayload(_ notification: Notification) -> JSON {
+    let fitted = FittedNotification(
+      notification, to: 12_000, showsAddresses: true, cost: { Escaping.slack($0).unicodeScalars.count }, cut: Cut.slack)
     return [
       "text": .string(Escaping.slack(fitted.text)), "mrkdwn": false, "unfurl_links": false, "unfurl_media": false,
     ]

@@ -3,9 +3,41 @@ import Deliveries
 import Forms
 import Wire
 
-/// Telegram's sendMessage (docs/reference/providers.md). The token is part of the address, so the address is never shown.
+extension Provider {
+  package static let telegram = Provider(
+    channel: .telegram, chosenBy: "TELEGRAM_BOT_TOKEN",
+    settings: [Telegram.token, Telegram.chat, .webAddress(of: .telegram, "TELEGRAM_API_URL"), .frontend],
+    faults: { given in
+      [
+        .needing("TELEGRAM_CHAT_ID", for: "TELEGRAM_BOT_TOKEN", in: given),
+        .needing("TELEGRAM_BOT_TOKEN", for: "TELEGRAM_CHAT_ID", in: given),
+      ]
+    },
+    recipients: { given in given["TELEGRAM_CHAT_ID"].map { [$0] } ?? [] }
+  ) { settings throws(Problem) in
+    let telegram = try Telegram(settings)
+    let transfer = try HTTPTransfer()
+    return { delivery, _, deadline in telegram.send(delivery, over: transfer, by: deadline) }
+  }
+}
+
+/// Telegram's sendMessage. The token is part of the address, so the address is never shown.
 package struct Telegram: Sendable {
-  package static let settings: [Setting] = [.telegramToken, .telegramChat, .telegramAPI, .frontend]
+  /// As BotFather gives it: the bot's number, a colon, the key.
+  fileprivate static let token = Setting.of(.telegram, "TELEGRAM_BOT_TOKEN", required: true) { token in
+    let parts = token.utf8.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
+    let isToken =
+      parts.count == 2 && 1...20 ~= parts[0].count && 1...128 ~= parts[1].count
+      && parts[0].allSatisfy { 0x30...0x39 ~= $0 }
+      && parts[1].allSatisfy {
+        0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || $0 == 0x5F || $0 == 0x2D
+      }
+    return isToken ? nil : "must be a bot token: digits, a colon, then letters, digits, - and _"
+  }
+
+  fileprivate static let chat = Setting.of(.telegram, "TELEGRAM_CHAT_ID") { chat in
+    isChat(chat) ? nil : "must be a chat's number or an @name"
+  }
 
   private let address: WebAddress
   private let token: String
@@ -14,7 +46,7 @@ package struct Telegram: Sendable {
   private let frontendURL: String?
 
   /// From checked settings; the problem is `misconfigured`.
-  package init(_ settings: Settings) throws(Problem) {
+  init(_ settings: Settings) throws(Problem) {
     let base = settings["TELEGRAM_API_URL"] ?? "https://api.telegram.org"
     let root = base.utf8.last == UInt8(ascii: "/") ? String(base.dropLast()) : base
     guard let token = settings["TELEGRAM_BOT_TOKEN"], let address = WebAddress("\(root)/bot\(token)/sendMessage") else {
@@ -28,22 +60,20 @@ package struct Telegram: Sendable {
 
   /// Sends one delivery to its chat, once. What Telegram refuses for its form goes again in another, once, and what it
   /// refuses because the group has moved goes to where it is now, once; all of it before `deadline`.
-  package func send(_ line: DeliveryLine, over transfer: borrowing HTTPTransfer, by deadline: Instant)
-    -> DeliveryOutcome
-  {
-    let notice = Notice(for: line, frontendURL: frontendURL)
-    guard let chat = line.recipient == "default" ? defaultChat : line.recipient, Self.isChat(chat) else {
-      return DeliveryOutcome(.permanent, reason: "The recipient is no chat of Telegram's", subject: notice.header)
+  func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
+    let notification = Notification(for: delivery, frontendURL: frontendURL)
+    guard let chat = delivery.recipient == "default" ? defaultChat : delivery.recipient, Self.isChat(chat) else {
+      return DeliveryOutcome(.permanent, reason: "The recipient is no chat of Telegram's", subject: notification.header)
     }
     var shape = TelegramShape(chat: chat)
-    var answer = transfer.post(Self.payload(notice, shape), to: address, by: deadline)
+    var answer = transfer.post(Self.payload(notification, shape), to: address, by: deadline)
     while let next = shape.next(after: answer) {
       shape = next
-      answer = transfer.post(Self.payload(notice, shape), to: address, by: deadline)
+      answer = transfer.post(Self.payload(notification, shape), to: address, by: deadline)
     }
     var outcome = Self.outcome(of: answer, hiding: [token, chat, shape.chat], now: .now)
     for remedy in shape.remedies { outcome.note(remedy.sentence, code: remedy.code) }
-    outcome.subject = notice.header + notice.mark
+    outcome.subject = notification.header + notification.mark
     return outcome
   }
 
@@ -58,23 +88,23 @@ package struct Telegram: Sendable {
 
 extension Telegram {
   /// The message in the shape that is asked for: HTML in which only our tags work, or the same text without mark-up.
-  package static func payload(_ notice: Notice, _ shape: TelegramShape) -> JSON {
-    let fitted = FittedNotice(
-      notice, to: shape.limit, showsAddresses: shape.isPlain, cost: { $0.utf16.count }, cut: Cut.utf16)
+  package static func payload(_ notification: Notification, _ shape: TelegramShape) -> JSON {
+    let fitted = FittedNotification(
+      notification, to: shape.limit, showsAddresses: shape.isPlain, cost: { $0.utf16.count }, cut: Cut.utf16)
     let payload: JSON = [
       "chat_id": Int(strict: shape.chat).map { JSON($0) } ?? .string(shape.chat),
-      "text": .string(shape.isPlain ? fitted.text : html(notice, fitted.values)), "parse_mode": "HTML",
+      "text": .string(shape.isPlain ? fitted.text : html(notification, fitted.values)), "parse_mode": "HTML",
       "link_preview_options": ["is_disabled": true],
     ]
     return shape.isPlain ? payload.removing("parse_mode") : payload
   }
 
-  private static func html(_ notice: Notice, _ values: [String]) -> String {
-    let fields = zip(notice.fields, values).map { field, value in
+  private static func html(_ notification: Notification, _ values: [String]) -> String {
+    let fields = zip(notification.fields, values).map { field, value in
       "<b>\(Escaping.html(field.label)):</b>\(field.isLong ? "\n" : " ")\(Escaping.html(value))"
     }
-    let links = notice.links.map { "<a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a>" }
-    let lines = ["<b>\(Escaping.html(notice.header + notice.mark))</b>", ""] + fields
+    let links = notification.links.map { "<a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a>" }
+    let lines = ["<b>\(Escaping.html(notification.header + notification.mark))</b>", ""] + fields
     return (lines + (links.isEmpty ? [] : [""] + links)).joined(separator: "\n")
   }
 }

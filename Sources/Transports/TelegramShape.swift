@@ -41,7 +41,7 @@ package struct TelegramShape: Sendable, Equatable {
 
   package init(chat: String) { self.chat = chat }
 
-  /// The shape to try next, in the same try; nil where the answer stands. The form changes once and the chat once.
+  /// The shape to try next, in the same attempt; nil where the answer stands. The form changes once and the chat once.
   package func next(after answer: HTTPAnswer) -> TelegramShape? {
     guard let remedy = Self.remedy(for: answer), !remedies.contains(where: { $0.isMove == remedy.isMove }) else {
       return nil

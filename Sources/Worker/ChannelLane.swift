@@ -1,4 +1,5 @@
 import Contract
+import Deliveries
 import Glibc
 import Host
 import Wire
@@ -52,11 +53,12 @@ final class ChannelLane {
 
   private func answered(_ reply: JSON, by stage: Lane.Stage, log: Log) {
     guard lane.isHolding(stage) else { return }
-    if reply["problem"] != nil { warn(stage, "it answered a problem", log) }
+    let reply = StepReply(reply)
+    if reply == nil { warn(stage, "it answered a problem", log) }
     report(lost: lane.answered(reply, by: stage, now: .now), to: log)
   }
 
-  private func fail(_ stage: Lane.Stage, _ end: Lane.End, _ reason: String, now: Instant, log: Log) {
+  private func fail(_ stage: Lane.Stage, _ end: StepEnd, _ reason: String, now: Instant, log: Log) {
     guard lane.isHolding(stage) else { return }
     warn(stage, reason, log)
     report(lost: lane.failed(stage, end, reason, now: now), to: log)
@@ -73,7 +75,7 @@ final class ChannelLane {
   private func obey(now: Instant, log: Log) {
     for pass in lane.next(now: now) {
       guard let step = steps[pass.stage] else { continue }
-      do throws(Child.Failure) { try step.send(pass.lines) } catch {
+      do throws(Child.Failure) { try step.send(pass.deliveries.map(\.document)) } catch {
         step.stop()
         fail(pass.stage, .notStarted, error.reason, now: now, log: log)
       }

@@ -2,27 +2,27 @@ import Deliveries
 import Wire
 
 /// The way of one channel's deliveries through its steps: begin, send, record. Begun and recorded in batches, sent in order and
-/// no faster than the channel's pace. A pure state machine; the loop around it moves the lines and reads the clock.
+/// no faster than the channel's pace. A pure state machine; the loop around it moves the deliveries and reads the clock.
 ///
 /// No more is begun than can soon be sent: what is begun counts as sent when its worker dies. The facts of an event are for the
-/// notifier alone: the other two steps, which look up and write down, get the lines without them.
+/// notifier alone: the other two steps, which look up and write down, get the deliveries without them.
 package struct Lane: Sendable {
   package enum Stage: Int, Sendable, CaseIterable {
     case begin, send, record
   }
 
-  /// Lines for the step of a stage. The step holds nothing else.
+  /// Deliveries for the step of a stage.
   package struct Pass: Sendable, Equatable {
-    package let lines: [JSON]
+    package let deliveries: [Delivery]
     package let stage: Stage
 
-    package init(_ lines: [JSON], to stage: Stage) {
-      self.lines = lines
+    package init(_ deliveries: [Delivery], to stage: Stage) {
+      self.deliveries = deliveries
       self.stage = stage
     }
   }
 
-  /// How long a step may take to answer a line, in seconds. The send step bounds itself at 10 s; this is for one that hangs.
+  /// How long a step may take to answer a delivery, in seconds. The send step bounds itself at 10 s; this is for one that hangs.
   private static let patience = [Stage.begin: 12, .send: 15, .record: 12]
   /// How long a record that fails is tried again: a repeat of what was sent is worse than a late entry.
   private static let recordPatience = 600
@@ -35,18 +35,18 @@ package struct Lane: Sendable {
   /// The least time between two sends, in milliseconds; 0 for none.
   package let interval: Int
   /// Claimed and not begun.
-  package private(set) var queue: [JSON] = []
-  private var begun: [JSON] = []
+  package private(set) var queue: [Delivery] = []
+  private var begun: [Delivery] = []
   /// Claimed and given up: it can be claimed again, at no cost.
-  private var givenUp: [JSON] = []
+  private var givenUp: [Delivery] = []
   /// With outcomes that are not written down yet.
-  private var outcomes: [JSON] = []
+  private var outcomes: [Delivery] = []
   /// The channel wants no more now, and not everybody knows it yet: nothing is begun meanwhile.
   private var isRefused = false
   /// What each step holds, in the order in which it will answer, and until when it must.
-  private var held: [Stage: [JSON]] = [:]
+  private var held: [Stage: [Delivery]] = [:]
   private var deadlines: [Stage: Instant] = [:]
-  /// Since when the send step is at the first of its lines.
+  /// Since when the send step is at the first of its deliveries.
   private var sendingSince: Instant?
   private var maySendAt = Instant(milliseconds: 0)
   /// How long a send takes, in milliseconds: the last ones count most.
@@ -78,7 +78,7 @@ package struct Lane: Sendable {
   /// Whether the step of a stage is waited for.
   package func isHolding(_ stage: Stage) -> Bool { held[stage]?.isEmpty == false }
 
-  package mutating func add(_ lines: [JSON]) { queue += lines }
+  package mutating func add(_ deliveries: [Delivery]) { queue += deliveries }
 
   /// Gives up what has not begun.
   package mutating func dropQueue() {
@@ -87,7 +87,7 @@ package struct Lane: Sendable {
   }
 
   /// What has been given up since the last call: its leases can be given back.
-  package mutating func takeGivenUp() -> [JSON] {
+  package mutating func takeGivenUp() -> [Delivery] {
     defer { givenUp = [] }
     return givenUp
   }
@@ -124,55 +124,47 @@ package struct Lane: Sendable {
     return (Array(deadlines.values) + [pace, again].compactMap { $0 }).min()
   }
 
-  /// A step has answered the first of the lines that it holds. Returns how many outcomes will never be written down.
+  /// A step has answered the first of the deliveries that it holds: nil stands for a problem. Returns how many outcomes will
+  /// never be written down.
   @discardableResult
-  package mutating func answered(_ reply: JSON, by stage: Stage, now: Instant) -> Int {
-    guard var lines = held[stage], !lines.isEmpty else { return 0 }
-    let line = lines.removeFirst()
-    held[stage] = lines
-    deadlines[stage] = lines.isEmpty ? nil : now.adding(seconds: Self.patience[stage] ?? 12)
-    let isProblem = reply["problem"] != nil
-    switch stage {
-    case .begin where isProblem: notBegun([line])
-    case .begin: if reply["outcome"] == nil { begin(line, as: reply) }
-    case .send: sent(isProblem ? Self.unknown(line, "its step answered a problem") : line.outcome(of: reply), now: now)
-    case .record:
-      if isProblem { return recordFailed([line], now: now) }
-      recordFailingSince = nil
+  package mutating func answered(_ reply: StepReply?, by stage: Stage, now: Instant) -> Int {
+    guard isHolding(stage), let delivery = held[stage]?.removeFirst() else { return 0 }
+    deadlines[stage] = isHolding(stage) ? now.adding(seconds: Self.patience[stage] ?? 12) : nil
+    switch (stage, reply) {
+    case (.begin, nil): notBegun([delivery])
+    case (.begin, let reply?): if reply.outcome == nil { begin(delivery, as: reply) }
+    case (.send, nil): sent(delivery, Self.unknown("its step answered a problem"), now: now)
+    case (.send, let reply?) where reply.id != delivery.id.text:
+      sent(delivery, DeliveryOutcome(.unknown, reason: "the notifier answered for another delivery"), now: now)
+    case (.send, let reply?): sent(delivery, reply.outcome, now: now)
+    case (.record, nil): return recordFailed([delivery], now: now)
+    case (.record, _?): recordFailingSince = nil
     }
     return 0
   }
 
-  /// How a step ended that still held lines.
-  package enum End: Sendable {
-    /// Its process is gone, and all that it said has been heard: it was at the first of its lines, and at no other.
-    case died
-    /// It said what cannot be understood: what it did with its lines is anybody's guess.
-    case confused
-    /// There was no process to give them to.
-    case notStarted
-  }
-
   /// The step of a stage died, hung or could not work. Before the send nothing is lost: what has begun goes back. A send without an
   /// answer is unknown. Records are tried again. Returns how many outcomes will never be written down.
-  package mutating func failed(_ stage: Stage, _ end: End, _ reason: String, now: Instant) -> Int {
-    let lines = held[stage] ?? []
+  package mutating func failed(_ stage: Stage, _ end: StepEnd, _ reason: String, now: Instant) -> Int {
+    let deliveries = held[stage] ?? []
     held[stage] = []
     deadlines[stage] = nil
     switch stage {
     case .begin:
-      notBegun(lines)
+      notBegun(deliveries)
       return 0
     case .send:
-      for (index, line) in lines.enumerated() {
+      for (index, delivery) in deliveries.enumerated() {
         switch end {
-        case .died where index > 0: sent(Self.deferred(line), now: now)
-        case .died, .confused: sent(Self.unknown(line, reason), now: now)
-        case .notStarted: sent(line.with(.retry, "the notifier could not be started: \(reason)"), now: now)
+        case .died where index > 0: sent(delivery, Self.deferred, now: now)
+        case .died, .confused: sent(delivery, Self.unknown(reason), now: now)
+        case .notStarted:
+          let outcome = DeliveryOutcome(.retry, reason: "the notifier could not be started: \(reason)")
+          sent(delivery, outcome, now: now)
         }
       }
       return 0
-    case .record: return recordFailed(lines, now: now)
+    case .record: return recordFailed(deliveries, now: now)
     }
   }
 
@@ -180,78 +172,69 @@ package struct Lane: Sendable {
   package func overdue(now: Instant) -> [Stage] { deadlines.filter { $0.value <= now }.map(\.key) }
 
   /// Nobody knows whether the database marked them; nothing was sent. What it marked goes back, and what it did not as well.
-  private mutating func notBegun(_ lines: [JSON]) {
-    outcomes += lines.map { Self.deferred($0).withoutFacts }
-    givenUp += lines
+  private mutating func notBegun(_ deliveries: [Delivery]) {
+    outcomes += deliveries.map { $0.ended(Self.deferred) }
+    givenUp += deliveries
   }
 
-  private mutating func begin(_ line: JSON, as reply: JSON) {
+  private mutating func begin(_ delivery: Delivery, as reply: StepReply) {
     if isRefused {
-      outcomes.append(Self.deferred(line).withoutFacts)
+      outcomes.append(delivery.ended(Self.deferred))
     } else {
-      begun.append(line.taking(["begunAt", "sendBefore"], of: reply))
+      var delivery = delivery
+      if let begunAt = reply.begunAt, let limit = reply.sendBefore { delivery.begin(at: begunAt, sendBefore: limit) }
+      begun.append(delivery)
     }
   }
 
-  private mutating func sent(_ line: JSON, now: Instant) {
-    outcomes.append(line.withoutFacts)
-    let outcome = line["outcome"].flatMap(DeliveryOutcome.init)?.class
-    if outcome != .deferred {
+  private mutating func sent(_ delivery: Delivery, _ outcome: DeliveryOutcome?, now: Instant) {
+    outcomes.append(delivery.ended(outcome))
+    if outcome?.class != .deferred {
       meanSend = 0.8 * meanSend + 0.2 * Double(now.milliseconds - (sendingSince ?? now).milliseconds)
     }
     sendingSince = now
     // The channel does not want any more now: what is claimed of it can be claimed again.
-    if outcome?.isRefusal == true {
+    if outcome?.class.isRefusal == true {
       isRefused = true
       dropQueue()
     }
   }
 
-  private mutating func recordFailed(_ lines: [JSON], now: Instant) -> Int {
+  private mutating func recordFailed(_ deliveries: [Delivery], now: Instant) -> Int {
     let since = recordFailingSince ?? now
     recordFailingSince = since
     guard now < since.adding(seconds: Self.recordPatience) else {
       recordFailingSince = nil
-      return lines.count
+      return deliveries.count
     }
-    outcomes = lines + outcomes
+    outcomes = deliveries + outcomes
     recordAgainAt = now.adding(seconds: 1)
     return 0
   }
 
-  private mutating func pass(_ lines: [JSON], to stage: Stage, now: Instant) -> Pass {
+  private mutating func pass(_ deliveries: [Delivery], to stage: Stage, now: Instant) -> Pass {
     if !isHolding(stage) { deadlines[stage] = now.adding(seconds: Self.patience[stage] ?? 12) }
-    held[stage, default: []] += lines
-    return Pass(stage == .send ? lines : lines.map(\.withoutFacts), to: stage)
+    held[stage, default: []] += deliveries
+    return Pass(stage == .send ? deliveries : deliveries.map(\.withoutFacts), to: stage)
   }
 
-  private static func take(_ lines: inout [JSON], _ count: Int) -> [JSON] {
-    defer { lines.removeFirst(min(count, lines.count)) }
-    return Array(lines.prefix(count))
+  private static func take(_ deliveries: inout [Delivery], _ count: Int) -> [Delivery] {
+    defer { deliveries.removeFirst(min(count, deliveries.count)) }
+    return Array(deliveries.prefix(count))
   }
 
-  private static func unknown(_ line: JSON, _ reason: String) -> JSON {
-    line.with(.unknown, "the notifier gave no answer: \(reason)")
+  private static func unknown(_ reason: String) -> DeliveryOutcome {
+    DeliveryOutcome(.unknown, reason: "the notifier gave no answer: \(reason)")
   }
 
-  private static func deferred(_ line: JSON) -> JSON { line.with(.deferred, "begun, and put back before it was sent") }
+  private static let deferred = DeliveryOutcome(.deferred, reason: "begun, and put back before it was sent")
 }
 
-extension JSON {
-  /// The same delivery without the facts of its event.
-  fileprivate var withoutFacts: JSON { setting("payload", [:]) }
-
-  fileprivate func with(_ class: DeliveryOutcome.Class, _ reason: String) -> JSON {
-    setting("outcome", DeliveryOutcome(`class`, reason: reason).document)
-  }
-
-  fileprivate func taking(_ keys: [String], of other: JSON) -> JSON {
-    keys.reduce(self) { line, key in other[key].map { line.setting(key, $0) } ?? line }
-  }
-
-  /// The same delivery with the outcome that a notifier's reply gives it; unknown where the reply speaks of another.
-  fileprivate func outcome(of reply: JSON) -> JSON {
-    if reply["id"] != self["id"] { return with(.unknown, "the notifier answered for another delivery") }
-    return reply["outcome"].map { setting("outcome", $0) } ?? self
+extension Delivery {
+  /// As it is recorded: without the facts of its event, with what happened to it.
+  fileprivate func ended(_ outcome: DeliveryOutcome?) -> Delivery {
+    var delivery = withoutFacts
+    if let outcome { delivery.outcome = outcome }
+    return delivery
   }
 }

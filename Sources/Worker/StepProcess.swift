@@ -3,6 +3,16 @@ import Glibc
 import Host
 import Wire
 
+/// How a step ended that still held lines.
+package enum StepEnd: Sendable {
+  /// Its process is gone, and all that it said has been heard: it was at the first of its lines, and at no other.
+  case died
+  /// It said what cannot be understood: what it did with its lines is anybody's guess.
+  case confused
+  /// There was no process to give them to.
+  case notStarted
+}
+
 /// A step kept running as a stream: for each line in, one line out. It is started when it is first needed, and again after
 /// it ended. Nothing here waits, but for the end of the process.
 final class StepProcess {
@@ -47,7 +57,7 @@ final class StepProcess {
   /// What a step has said, and how it ended where it did.
   struct Said {
     var lines: [JSON] = []
-    var end: (kind: Lane.End, reason: String)?
+    var end: (kind: StepEnd, reason: String)?
   }
 
   /// Goes on where poll(2) found something to do.

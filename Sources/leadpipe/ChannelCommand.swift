@@ -17,7 +17,7 @@ struct ChannelList: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let configured = Channel.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
+    let configured = Recipient.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
     let reply = try OperatorDesk().ask(.listChannels, ["configured": .array(configured.map(\.document))])
     Listing(isJSON: options.json).show(
       reply["data"]?.array ?? [],

@@ -21,7 +21,7 @@ struct ChannelTest: ParsableCommand {
   func run() throws {
     let desk = try OperatorDesk()
     let clock = try desk.office().clock
-    let configured = Channel.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
+    let configured = Recipient.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
     let queued = try desk.ask(
       .testChannel,
       ["name": .string(channel.name), "configured": .array(configured.map(\.document)), "by": actor.name])

@@ -9,7 +9,6 @@ import Host
 import Limits
 import Store
 import Transports
-import Worker
 
 /// The settings of the whole product, so that a wrong one is found at the start and all are named at once.
 enum KnownSettings {
@@ -25,7 +24,7 @@ enum KnownSettings {
     }
     let own = Set(more.map(\.name))
     let declared =
-      all.filter { !own.contains($0.name) } + together(environment) + unknown(environment) + [supabase] + more
+      all.filter { !own.contains($0.name) } + Providers.faults(environment) + unknown(environment) + [supabase] + more
     do throws(Problem) { return try Settings(declared, from: environment) } catch {
       let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
       Console.tell(lines)
@@ -51,31 +50,6 @@ enum KnownSettings {
     }.map { Setting($0) { _ in "is not a setting: see docs/operations.md" } }
   }
 
-  /// Settings that need each other: half a channel would be passed over in silence.
-  private static func together(_ environment: [String: String]) -> [Setting] {
-    func needs(_ name: String, _ others: [String]) -> Setting {
-      let missing = others.filter { environment[$0] == nil }
-      return Setting(name) { _ in missing.isEmpty ? nil : "needs \(missing.joined(separator: " and ")) beside it" }
-    }
-    let hasKey = environment["RESEND_API_KEY"] != nil
-    let mail = Channel.configured(by: environment).contains { $0.name == "email" }
-    return [
-      needs("TELEGRAM_BOT_TOKEN", ["TELEGRAM_CHAT_ID"]), needs("TELEGRAM_CHAT_ID", ["TELEGRAM_BOT_TOKEN"]),
-      needs("SLACK_WEBHOOK_NEWSLETTER_URL", ["SLACK_WEBHOOK_URL"]), needs("EMAIL_USER", ["EMAIL_PASS"]),
-      needs("EMAIL_PASS", ["EMAIL_USER"]), hasKey ? Setting("EMAIL_TO") : needs("EMAIL_TO", ["EMAIL_HOST"]),
-      needs("RESEND_API_URL", ["RESEND_API_KEY"]), needs("RESEND_API_KEY", ["EMAIL_FROM"]),
-      Setting("RESEND_API_KEY") { _ in
-        if environment["EMAIL_HOST"] != nil { return "has EMAIL_HOST beside it: mail goes over one of them" }
-        // A key without a channel would be passed over in silence.
-        return mail || environment["LEADPIPE_CHANNELS"] != nil ? nil : "makes no channel: set EMAIL_TO"
-      },
-      environment["EMAIL_FROM"] == nil
-        ? needs("EMAIL_HOST", ["EMAIL_FROM"])
-        : Setting("EMAIL_HOST") { _ in mail ? nil : "has no recipient: set EMAIL_TO, or give an address in EMAIL_FROM"
-        },
-    ]
-  }
-
   /// The names of all settings that are checked.
   static var names: [String] { all.map(\.name) }
 
@@ -85,15 +59,15 @@ enum KnownSettings {
       database("DATABASE_URL_ADMIN"), .number("PORT", 0...65_535),
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
-      DeliveryLine.leaseSetting,
+      Delivery.leaseSetting,
       Setting("LEADPIPE_HANDLERS", fault: folderFault),
-      DeliveryLine.unknownSetting, Retention.setting, .officeHours, .timeZone, recipients, .logLevel, .logFormat,
-      Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Channel.setting(required: false), .allowedOrigins,
+      Delivery.unknownSetting, Retention.setting, .officeHours, .timeZone, .logLevel, .logFormat,
+      Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
       Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),
     ] + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
-    + Pace.settings + providers.map { Setting($0.name, fault: $0.fault) }
+    + Pace.settings + Providers.known + [frontend]
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
         value == "false" ? nil : "asks for an integration that this version does not have: set it to false"
@@ -103,25 +77,14 @@ enum KnownSettings {
       Setting(name) { _ in "is not supported by this version: unset it" }
     }
 
-  /// None of them is required: what is not configured is no channel.
-  private static let providers: [Setting] = [
-    .slackWebhook, .slackNewsletterWebhook, .telegramAPI, .telegramToken, .telegramChat, .mailHost, .mailPort,
-    .mailUser, .mailPassword, .mailFrom, .resendKey, .resendAPI,
-    Setting("FRONTEND_URL") { address in
-      WebAddress(address) == nil ? "must be an http or https address" : Setting.frontendURL.fault(address)
-    },
-  ]
+  private static let frontend = Setting("FRONTEND_URL") { address in
+    WebAddress(address) == nil ? "must be an http or https address" : Setting.frontendURL.fault(address)
+  }
 
   @Sendable private static func folderFault(_ path: String) -> String? {
     guard let folder = opendir(path) else { return "must be a folder that can be read" }
     closedir(folder)
     return nil
-  }
-
-  /// Every recipient must be an address: one that is none would be left out in silence.
-  private static let recipients = Setting("EMAIL_TO") { list in
-    let parts = list.split(separator: ",", omittingEmptySubsequences: false)
-    return parts.count == Channel.addresses(list).count ? nil : "must be a list of mail addresses, separated by commas"
   }
 
   private static func database(_ name: String) -> Setting { Setting(name, fault: Database.url.fault) }

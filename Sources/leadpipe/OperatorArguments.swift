@@ -45,11 +45,11 @@ struct ChannelName: ExpressibleByArgument {
   let name: String
 
   init?(argument: String) {
-    guard Channel.names.contains(argument) else { return nil }
+    guard ChannelKind.names.contains(argument) else { return nil }
     name = argument
   }
 
-  static var allValueStrings: [String] { Channel.names }
+  static var allValueStrings: [String] { ChannelKind.names }
 }
 
 /// A state of a delivery as a list shows it and `--status` takes it; `failed` is three of them together.

@@ -1,14 +1,14 @@
 import Deliveries
 import Host
+import Transports
 import Wire
-import Worker
 
 /// What the services are started with.
 enum ServiceEnvironment {
   /// LEADPIPE_CHANNELS as it is set, or made from the providers' settings.
   static func channels(_ environment: [String: String]) -> String {
     if let given = environment["LEADPIPE_CHANNELS"], !given.isEmpty { return given }
-    return JSON.array(Channel.configured(by: environment).map(\.document)).text
+    return JSON.array(Providers.recipients(environment).map(\.document)).text
   }
 
   /// The gateway's: all of ours but the worker's secrets, which no endpoint needs.

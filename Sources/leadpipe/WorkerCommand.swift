@@ -31,18 +31,18 @@ struct WorkerCommand: ParsableCommand {
       return
     }
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
-    var options = WorkerLoop.Options(
+    var options = WorkerOptions(
       host: Self.host,
       pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
       batchSize: checked.number("WORKER_BATCH_SIZE", default: 10), wakePath: checked["LEADPIPE_WAKE"])
     options.listens = checked["WAKE"] == "notify"
     options.intervals = Pace.intervals(checked)
-    options.fingerprints = Fingerprint.channels(settings)
+    options.fingerprints = Dictionary(uniqueKeysWithValues: ChannelKind.all.map { ($0.name, $0.fingerprint(settings)) })
     signal(SIGPIPE, SIG_IGN)
     do {
       let signals = try SignalPipe([SIGTERM, SIGINT])
       let loop = try WorkerLoop(
-        options, channels: Channel.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [],
+        options, recipients: Recipient.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [],
         folder: try Layout().folder(only: WorkerLoop.steps.union(options.listens ? [WorkerLoop.listening] : [])),
         settings: settings, log: log)
       if check { return }

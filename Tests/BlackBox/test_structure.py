@@ -21,8 +21,8 @@ ROOMS = {
     "Transports": {"Wire", "Contract", "Forms", "Deliveries", "CCurl"},
     "Admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"},
     "OpenAPI": {"Wire", "Contract"},
-    "Host": {"Wire", "Contract", "Sandbox", "CProcess"},
-    "Worker": {"Wire", "Contract", "Forms", "Deliveries", "Host"},
+    "Host": {"Wire", "Contract", "Sandbox", "Deliveries", "CProcess"},
+    "Worker": {"Wire", "Contract", "Deliveries", "Host"},
     "confine": {"Host"},
     "Sink": {"Wire", "Contract"},
     "Samples": {"Wire"},
@@ -110,6 +110,11 @@ def test_the_search_for_sql_finds_sql():
     assert any(SQL.search(code(path)) for path in sources("Sources/Store"))
 
 
+def test_the_sandbox_knows_no_setting():
+    for path in sources("Sources/Sandbox"):
+        assert not re.search(r'"[A-Z]+_[A-Z_]+"', code(path)), path
+
+
 def test_only_transports_say_curl():
     for folder in ["handlers", *(folder_of(room) for room in ROOMS if room != "Transports")]:
         for path in sources(folder):
@@ -146,10 +151,16 @@ def package():
     return {name: set(re.findall(r'"(\w+)"', uses)) for name, uses in re.findall(r'handler\("[a-z]+", "([a-z-]+)", \[(.*?)\]\)', text)}
 
 
+CHANNELS = (REPO / "Sources" / "Deliveries" / "ChannelKind.swift").read_text()
+
+
 def trust():
+    """The trust table: what it names, and a notifier for each channel."""
     text = (REPO / "Sources" / "Host" / "Trust.swift").read_text()
-    table = text[text.index("static let table"):]
-    return dict(re.findall(r'"([a-z-]+)": \.(\w+)', table))
+    table = text[text.index("private static let named"):]
+    notifiers = {f"notify-{name}": "worker" for name in re.findall(r'ChannelKind\(\s*"([a-z]+)"', CHANNELS)}
+    assert len(notifiers) >= 3
+    return dict(re.findall(r'"([a-z-]+)": \.(\w+)', table)) | notifiers
 
 
 def grants(trust_class):
@@ -158,7 +169,8 @@ def grants(trust_class):
     common = set(re.findall(r'"([A-Z_]+)"', re.search(r"let common.*?\]", text, re.DOTALL).group()))
     body = text[text.index("var grants"):text.index("var database")]
     case = re.search(rf"case \.{trust_class}:(.*?)(?=case \.|\n  \}}\n)", body, re.DOTALL).group(1)
-    return common | set(re.findall(r'"([A-Z_]+)"', case))
+    channels = set(re.findall(r'"([A-Z_]+)"', CHANNELS)) if "Self.channels" in case else set()
+    return common | channels | set(re.findall(r'"([A-Z_]+)"', case))
 
 
 def describe(name):

@@ -93,7 +93,7 @@ struct StandInTests {
     let body: JSON = [
       "blocks": [["type": "header", "text": ["type": "plain_text", "text": "a &lt;script&gt; &amp;amp; b"]]]
     ]
-    let message = SinkMessage(time: Self.now, channel: .slack, recipient: "<i>", subject: nil, body: body, id: nil)
+    let message = SinkMessage(time: Self.now, provider: .slack, recipient: "<i>", subject: nil, body: body, id: nil)
     let html = SinkPage.html([message], total: 700)
     #expect(html.contains("<p><bdi>a &lt;script&gt; &amp;amp; b</bdi></p>"))
     #expect(html.contains("<bdi>&lt;i&gt;</bdi>") && html.contains("700 messages (the last 1 are shown)"))

@@ -104,26 +104,26 @@ struct FallbackTests {
   @Test("only true and false say whether it is a possible repeat")
   func possibleRepeatMember() {
     for (value, expected) in [(true, true), (false, false), (nil, nil), ("true", nil), (1, nil)] as [(JSON, Bool?)] {
-      #expect(DeliveryLine(Sample.line("slack").setting("possibleRepeat", value))?.isPossibleRepeat == expected)
+      #expect(Delivery(Sample.line("slack").setting("possibleRepeat", value))?.isPossibleRepeat == expected)
     }
-    #expect(DeliveryLine(Sample.line("slack"))?.isPossibleRepeat == false)
+    #expect(Delivery(Sample.line("slack"))?.isPossibleRepeat == false)
   }
 
   @Test("hostile text is text in the second shapes too, and whole where it fits", arguments: Sample.hostile)
   func hostile(text: String) throws {
     let message: JSON = ["source": "contact_form", "customerName": .string(text), "message": .string(text)]
-    for notice in [Sample.named(text), Sample.notice(message, frontend: "https://app.example")] {
-      let slack = try #require(Slack.textPayload(notice)["text"]?.string)
+    for notification in [Sample.named(text), Sample.notification(message, frontend: "https://app.example")] {
+      let slack = try #require(Slack.textPayload(notification)["text"]?.string)
       #expect(!slack.contains("<") && !slack.contains(">") && slack.unicodeScalars.count <= 12_000)
       #expect(RenderingTests.entitiesAreWhole(slack))
-      #expect(Slack.textPayload(notice)["mrkdwn"] == false)
+      #expect(Slack.textPayload(notification)["mrkdwn"] == false)
       let refusal: JSON = ["ok": false, "error_code": 400, "description": "Bad Request: can't parse entities: x"]
       let shape = try #require(TelegramShape(chat: "-1001").next(after: HTTPAnswer(status: 400, body: refusal.bytes)))
-      let telegram = Telegram.payload(notice, shape)
+      let telegram = Telegram.payload(notification, shape)
       #expect(telegram["parse_mode"] == nil)
       let plain = try #require(telegram["text"]?.string)
       #expect(plain.utf16.count <= 4096)
-      for field in notice.fields where field.value.unicodeScalars.count < 500 {
+      for field in notification.fields where field.value.unicodeScalars.count < 500 {
         #expect(plain.contains(field.value), "not escaped, not cut")
         #expect(slack.contains(Escaping.slack(field.value)))
       }
@@ -152,7 +152,7 @@ struct FallbackTests {
         #expect(log.split(separator: "\n").count == 1, "no line of the log is a stranger's")
         let messages = try sink.messages
         #expect(messages.count == 1)
-        let value = Sample.notice(payload).fields.first { $0.isLong }?.value
+        let value = Sample.notification(payload).fields.first { $0.isLong }?.value
         if let value { #expect(messages.first.map(way.find)?.contains { $0.contains(value) } == true) }
         if way.channel == "email" { #expect(messages.first?["recipient"] == "desk@agency.example") }
       }

@@ -32,7 +32,7 @@ struct MailTests {
     #expect(mails.count == 1)
     #expect(mail["recipients"] == ["desk@agency.example"] && mail["from"] == "leads@agency.example")
     #expect(mail["hello"] == "agency.example")
-    #expect(mail["names"]?.array?.compactMap(\.string) == MessageTests.names)
+    #expect(mail["names"]?.array?.compactMap(\.string) == MailMessageTests.names)
     #expect(mail["headers"]?["subject"]?.string == "🤖 New Chatbot Lead: \(Sample.name)")
     #expect(mail["headers"]?["from"]?.string == "Leads Zoë <leads@agency.example>")
     #expect(mail["headers"]?["reply-to"] == "sara@example.com")
@@ -51,7 +51,7 @@ struct MailTests {
       #expect(outcome?["class"] == "delivered")
       #expect(mails.count == 1)
       #expect(mails.first?["recipients"] == ["desk@agency.example"])
-      #expect(mails.first?["names"]?.array?.compactMap(\.string) == MessageTests.names.filter { $0 != "Reply-To" })
+      #expect(mails.first?["names"]?.array?.compactMap(\.string) == MailMessageTests.names.filter { $0 != "Reply-To" })
       let html = mails.first?["html"]?.string ?? ""
       #expect(!html.contains("<img") && !html.contains("<!channel"))
     }

@@ -132,7 +132,7 @@ struct OutcomeTests {
     ] as [(Int, Int, String, Class)])
   func mail(code: Int, status: Int, line: String, expected: Class) {
     let answer = SMTPAnswer(curlCode: code, status: status, lines: ["220 hello", line, "221 bye"])
-    let outcome = Mail.outcome(of: answer, hiding: [])
+    let outcome = SMTP.outcome(of: answer, hiding: [])
     #expect(outcome.class == expected)
     if expected == .delivered { #expect(outcome.providerID == "ABC" && outcome.reason == nil) }
   }
@@ -140,7 +140,7 @@ struct OutcomeTests {
   @Test("a server that refuses everybody at its greeting is no fault of the mail")
   func mailGreeting() {
     let answer = SMTPAnswer(curlCode: 8, status: 554, lines: ["554 no service here", "221 bye"])
-    #expect(Mail.outcome(of: answer, hiding: []).class == .config)
+    #expect(SMTP.outcome(of: answer, hiding: []).class == .config)
   }
 
   @Test(

@@ -8,7 +8,7 @@ import Wire
 struct RenderingTests {
   @Test("Slack gets header, fields as plain text and a button")
   func slack() throws {
-    let payload = Slack.payload(Sample.notice(frontend: "https://app.example"))
+    let payload = Slack.payload(Sample.notification(frontend: "https://app.example"))
     #expect(payload["text"] == .string("🔔 New Lead: \(Sample.name)"))
     let blocks = try #require(payload["blocks"]?.array)
     #expect(blocks.map { $0["type"]?.string } == ["header", "section", "actions"])
@@ -23,7 +23,7 @@ struct RenderingTests {
   @Test("no text reaches Slack unescaped, or longer than Block Kit allows", arguments: Sample.hostile)
   func slackHostile(text: String) throws {
     let message: JSON = ["source": "contact_form", "customerName": .string(text), "message": .string(text)]
-    for payload in [Slack.payload(Sample.named(text)), Slack.payload(Sample.notice(message))] {
+    for payload in [Slack.payload(Sample.named(text)), Slack.payload(Sample.notification(message))] {
       let texts = Self.texts(payload)
       #expect(texts.reduce(0) { $0 + $1.unicodeScalars.count } <= 12_000)
       for text in texts {
@@ -48,8 +48,8 @@ struct RenderingTests {
   @Test("Telegram gets HTML in which only our tags work, within 4,096 UTF-16 units", arguments: Sample.hostile)
   func telegramHostile(text: String) throws {
     let message: JSON = ["source": "contact_form", "customerName": .string(text), "message": .string(text)]
-    for notice in [Sample.named(text), Sample.notice(message, frontend: "https://app.example")] {
-      let payload = Telegram.payload(notice, TelegramShape(chat: "-1001234567890"))
+    for notification in [Sample.named(text), Sample.notification(message, frontend: "https://app.example")] {
+      let payload = Telegram.payload(notification, TelegramShape(chat: "-1001234567890"))
       #expect(payload["chat_id"] == .number("-1001234567890"))
       #expect(payload["parse_mode"] == "HTML")
       #expect(payload["link_preview_options"]?["is_disabled"] == true)

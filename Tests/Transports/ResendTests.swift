@@ -76,14 +76,14 @@ struct ResendTests {
     let id = try #require(UUIDText(Sample.deliveryID))
     let from = try #require(Mailbox("Last, Zoë <leads@agency.example>"))
     let to = try #require(Mailbox(address: "desk@agency.example"))
-    let notice = Sample.notice(
+    let notification = Sample.notification(
       Sample.chatbot.setting("customerName", .string(text)).setting("customerEmail", .string(text)))
-    let payload = Resend.payload(notice, id: id, from: from, to: to)
+    let payload = Resend.payload(notification, id: id, from: from, to: to)
     #expect(payload["to"] == ["desk@agency.example"] && payload["from"] == "\"Last, Zoë\" <leads@agency.example>")
     #expect(payload.members?.map(\.key) == ["from", "to", "subject", "text", "html", "headers"])
     #expect(payload["subject"]?.string?.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control } == true)
     #expect(payload["html"]?.string?.contains("<img") == false)
-    #expect(payload == Resend.payload(notice, id: id, from: from, to: to))
+    #expect(payload == Resend.payload(notification, id: id, from: from, to: to))
   }
 
   @Test("without its sender, or with a key that is none, deliveries say so")

@@ -1,7 +1,7 @@
 import Deliveries
 import Wire
 
-/// Deliveries and notices that the tests share.
+/// Deliveries and notifications that the tests share.
 enum Sample {
   static let deliveryID = "11111111-1111-4111-8111-111111111111"
   static let conversation = UUIDText("22222222-2222-4222-8222-222222222222")
@@ -23,11 +23,13 @@ enum Sample {
     ]
   }
 
-  static func notice(_ payload: JSON = chatbot, eventType: String = "lead.created", frontend: String? = nil) -> Notice {
-    Notice(eventType: eventType, conversationID: conversation, payload: payload, frontendURL: frontend)
+  static func notification(_ payload: JSON = chatbot, eventType: String = "lead.created", frontend: String? = nil)
+    -> Notification
+  {
+    Notification(eventType: eventType, conversationID: conversation, payload: payload, frontendURL: frontend)
   }
 
-  static func named(_ name: String) -> Notice { notice(chatbot.setting("customerName", .string(name))) }
+  static func named(_ name: String) -> Notification { notification(chatbot.setting("customerName", .string(name))) }
 
   /// What people and programs put into a field to break what comes after it.
   static let hostile = [

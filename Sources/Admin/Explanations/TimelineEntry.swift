@@ -1,3 +1,4 @@
+import Deliveries
 import Leads
 import Store
 import Wire
@@ -36,7 +37,7 @@ package enum TimelineEntry {
 
   /// How people call the channels.
   package static func ways(_ channel: String) -> String {
-    ["slack": "on Slack", "telegram": "on Telegram", "email": "by mail"][channel] ?? "via \(channel)"
+    ChannelKind.named(channel)?.way ?? "via \(channel)"
   }
 
   private static func notification(_ entry: JSON) -> JSON {

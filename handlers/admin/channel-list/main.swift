@@ -9,5 +9,5 @@ AdminEndpoint(
   "channel-list", "How each channel stands, and why it is paused", .init("GET", "/api/admin/channels"),
   output: .init([
     "type": "object", "required": ["data"], "properties": ["data": ["type": "array", "items": ChannelState.schema]],
-  ]), environment: [Channel.setting(required: false)], calls: .listChannels, asking: ChannelState.asking
+  ]), environment: [Recipient.setting(required: false)], calls: .listChannels, asking: ChannelState.asking
 ).run()

@@ -8,5 +8,5 @@ import Wire
 AdminEndpoint(
   "channel-test", "Sends a test message to a channel's recipients", .init("POST", "/api/admin/channels/{name}/test"),
   output: .init(ChannelState.testedSchema, statuses: [202]), needs: [.wake],
-  environment: [Channel.setting(required: false)], calls: .testChannel, asking: ChannelState.asking
+  environment: [Recipient.setting(required: false)], calls: .testChannel, asking: ChannelState.asking
 ).run()

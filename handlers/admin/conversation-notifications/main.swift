@@ -7,5 +7,5 @@ import Wire
 AdminEndpoint(
   "conversation-notifications", "The notifications about a conversation, newest first",
   .init("GET", "/api/admin/conversations/{id}/notifications"), input: .init(query: Page.form),
-  output: .init(Page.schema(Notification.schema)), calls: .listConversationDeliveries
+  output: .init(Page.schema(NotificationResource.schema)), calls: .listConversationDeliveries
 ).run()

@@ -6,6 +6,6 @@ import Wire
 
 AdminEndpoint(
   "notification-list", "Lists notifications, newest first", .init("GET", "/api/admin/notifications"),
-  input: .init(query: Notification.listForm), output: .init(Page.schema(Notification.schema)),
+  input: .init(query: NotificationResource.listForm), output: .init(Page.schema(NotificationResource.schema)),
   calls: .listDeliveries
 ).run()

@@ -7,5 +7,5 @@ import Wire
 AdminEndpoint(
   "notification-retry", "Tries a failed notification again at once",
   .init("POST", "/api/admin/notifications/{id}/retry"),
-  output: .init(Notification.schema, statuses: [202], problems: [409]), needs: [.wake], calls: .retryDelivery
+  output: .init(NotificationResource.schema, statuses: [202], problems: [409]), needs: [.wake], calls: .retryDelivery
 ).run()

@@ -4,7 +4,7 @@ import Wire
 /// The state of the house. `report` is nil when the database did not answer; why has been logged.
 struct Health {
   let report: JSON?
-  let channels: [Channel]
+  let recipients: [Recipient]
   let port: Int
   let at: Instant
 
@@ -13,36 +13,37 @@ struct Health {
   var isGood: Bool { database == "ok" }
 
   var document: JSON {
-    func isConfigured(_ name: String) -> JSON { .bool(channels.contains { $0.name == name }) }
-    return [
-      "status": isGood ? "ok" : "unavailable", "timestamp": .string(at.iso8601),
-      "slackConfigured": isConfigured("slack"), "telegramConfigured": isConfigured("telegram"),
-      "emailConfigured": isConfigured("email"), "port": JSON(port), "database": .string(database),
-      "worker": ["lastSeen": report?["workerLastSeen"] ?? .null],
-      "queue": [
-        "unprocessed": report?["unprocessed"] ?? .null, "oldestSeconds": report?["oldestSeconds"] ?? .null,
-        "failed": report?["failed"] ?? .null,
-      ],
-    ]
+    let states = ChannelKind.all.map { channel in
+      JSON.Member(Self.member(channel), .bool(recipients.contains { $0.channel == channel.name }))
+    }
+    let queue = ["unprocessed", "oldestSeconds", "failed"].map { JSON.Member($0, report?[$0] ?? .null) }
+    return .object(
+      [.init("status", isGood ? "ok" : "unavailable"), .init("timestamp", .string(at.iso8601))] + states + [
+        .init("port", JSON(port)), .init("database", .string(database)),
+        .init("worker", ["lastSeen": report?["workerLastSeen"] ?? .null]), .init("queue", .object(queue)),
+      ])
   }
 
+  /// The member that says whether a channel is configured: `slackConfigured`.
+  private static func member(_ channel: ChannelKind) -> String { channel.name + "Configured" }
+
   static let schema: JSON = [
-    "type": "object",
-    "required": [
-      "status", "timestamp", "slackConfigured", "telegramConfigured", "emailConfigured", "port", "database", "worker",
-      "queue",
-    ],
-    "properties": [
-      "status": ["enum": ["ok", "unavailable"]], "timestamp": time, "slackConfigured": ["type": "boolean"],
-      "telegramConfigured": ["type": "boolean"], "emailConfigured": ["type": "boolean"], "port": ["type": "integer"],
-      "database": ["enum": ["ok", "not durable", "away"]],
-      "worker": ["type": "object", "required": ["lastSeen"], "properties": ["lastSeen": orNull(time)]],
-      "queue": [
-        "type": "object", "required": ["unprocessed", "oldestSeconds", "failed"],
-        "properties": ["unprocessed": count, "oldestSeconds": count, "failed": count],
-      ],
-    ],
+    "type": "object", "required": .array(properties.map { .string($0.key) }), "properties": .object(properties),
   ]
+
+  private static let properties: [JSON.Member] =
+    [.init("status", ["enum": ["ok", "unavailable"]]), .init("timestamp", time)]
+    + ChannelKind.all.map { .init(member($0), ["type": "boolean"]) } + [
+      .init("port", ["type": "integer"]), .init("database", ["enum": ["ok", "not durable", "away"]]),
+      .init(
+        "worker", ["type": "object", "required": ["lastSeen"], "properties": ["lastSeen": orNull(time)]]),
+      .init(
+        "queue",
+        [
+          "type": "object", "required": ["unprocessed", "oldestSeconds", "failed"],
+          "properties": ["unprocessed": count, "oldestSeconds": count, "failed": count],
+        ]),
+    ]
 
   private static let time: JSON = ["type": "string", "format": "date-time"]
   /// Null where nobody knows, or nothing waits.

@@ -8,7 +8,7 @@ Handler(
   Description(
     name: "health-check", kind: .endpoint, summary: "Says whether leads are taken and notifications go out",
     routes: [.init("GET", "/health")], bodyLimit: 1024, timeLimitMs: 5000,
-    environment: Database.settings + [Channel.setting(required: false), .number("PORT", 0...65_535)],
+    environment: Database.settings + [Recipient.setting(required: false), .number("PORT", 0...65_535)],
     input: .init(["type": "object"]),
     output: .init(
       Health.schema, statuses: [200, 503], headers: ["properties": ["Cache-Control": ["const": "no-store"]]]))
@@ -20,7 +20,7 @@ Handler(
     let asked: JSON = request.isBare ? [:] : ["olderThanSeconds": 60]
     let health = Health(
       report: try? database.call(.healthReport, asked, deadline: request.deadline ?? .now, log: log),
-      channels: Channel.configured(settings), port: settings.number("PORT", default: 4000), at: request.receivedAt)
+      recipients: Recipient.configured(settings), port: settings.number("PORT", default: 4000), at: request.receivedAt)
     return Reply(status: health.isGood ? 200 : 503, health.document, headers: ["cache-control": "no-store"])
   }
 }.run()

@@ -7,15 +7,15 @@ import Wire
 Handler(
   Description(
     name: "delivery-begin", kind: .step, summary: "Marks a claimed delivery as being sent, under its fence",
-    environment: Database.settings + Pace.settings + [DeliveryLine.leaseSetting], input: .init(DeliveryLine.schema),
-    output: .init(DeliveryLine.schema)),
+    environment: Database.settings + Pace.settings + [Delivery.leaseSetting], input: .init(Delivery.schema),
+    output: .init(Delivery.schema)),
   batchSize: 100
 ) { settings, _ throws(Problem) in
   let database = Database(settings)
-  let leaseSeconds = DeliveryLine.leaseSeconds(settings)
+  let leaseSeconds = Delivery.leaseSeconds(settings)
   let paces = Pace.intervals(settings)
   return { requests, log in
-    DeliveryLine.answer(requests, where: { !$0.hasOutcome }) { deliveries, deadline throws(Problem) in
+    Delivery.answer(requests, where: { !$0.hasOutcome }) { deliveries, deadline throws(Problem) in
       let begunAt = Instant.now
       let beginnings = try database.begin(
         deliveries, leaseSeconds: leaseSeconds, paces: paces, deadline: deadline, log: log)
@@ -23,7 +23,7 @@ Handler(
         var delivery = delivery
         switch beginning {
         case .begun:
-          delivery.begin(at: begunAt, sendBefore: begunAt.adding(seconds: leaseSeconds - DeliveryLine.longestSend))
+          delivery.begin(at: begunAt, sendBefore: begunAt.adding(seconds: leaseSeconds - Delivery.longestSend))
         case .paused:
           log.info("Delivery \(delivery.id.text) was given back: its channel is paused")
           delivery.outcome = DeliveryOutcome(.lost, reason: "its channel was paused; it has been given back")

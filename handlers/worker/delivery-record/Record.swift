@@ -6,7 +6,7 @@ import Wire
 /// Puts outcomes through the retry schedule and into the database. A delivery that no notifier touched was not sent: it
 /// stands as failed with that reason.
 func record(
-  _ deliveries: [DeliveryLine], unknown: UnknownOutcome, at now: Instant, in database: Database, deadline: Instant,
+  _ deliveries: [Delivery], unknown: UnknownOutcome, at now: Instant, in database: Database, deadline: Instant,
   log: Log
 ) throws(Problem) -> [JSON] {
   let records = deliveries.map { delivery in
@@ -32,9 +32,9 @@ func record(
   }
 }
 
-/// The lines that operators watch for: once no delivery of the event waits for its first try, and again when a later try
+/// The lines that operators watch for: once no delivery of the event waits for its first attempt, and again when a later one
 /// has changed the matter.
-func tell(_ event: JSON, after deliveries: [DeliveryLine], to log: Log) {
+func tell(_ event: JSON, after deliveries: [Delivery], to log: Log) {
   let isNews =
     event["closed"]?.bool == true || deliveries.contains { $0.attempt == 1 || $0.outcome?.class == .delivered }
   guard event["settled"]?.bool == true, isNews else { return }

@@ -7,14 +7,14 @@ import Wire
 Handler(
   Description(
     name: "delivery-record", kind: .step, summary: "Records the outcome of a delivery under its fence",
-    environment: Database.settings + [DeliveryLine.unknownSetting], input: .init(DeliveryLine.schema),
-    output: .init(DeliveryLine.schema)),
+    environment: Database.settings + [Delivery.unknownSetting], input: .init(Delivery.schema),
+    output: .init(Delivery.schema)),
   batchSize: 100
 ) { settings, _ throws(Problem) in
   let database = Database(settings)
-  let unknown = DeliveryLine.unknownOutcome(settings)
+  let unknown = Delivery.unknownOutcome(settings)
   return { requests, log in
-    DeliveryLine.answer(requests, where: { $0.outcome?.class != .lost }) { deliveries, deadline throws(Problem) in
+    Delivery.answer(requests, where: { $0.outcome?.class != .lost }) { deliveries, deadline throws(Problem) in
       try record(deliveries, unknown: unknown, at: .now, in: database, deadline: deadline, log: log)
     }
   }

@@ -22,9 +22,9 @@ struct Claim {
   /// A text for each channel that changes with its settings; nil where the asker does not know them.
   let fingerprints: JSON?
   /// Each configured channel and recipient with how much may be claimed for it.
-  let entries: [(channel: Channel, limit: Int)]
+  let entries: [(recipient: Recipient, limit: Int)]
 
-  init(checking body: JSON, for channels: [Channel]) throws(Problem) {
+  init(checking body: JSON, for recipients: [Recipient]) throws(Problem) {
     let form: JSON
     do { form = try Self.form.check(body) } catch { throw Problem(error) }
     worker = form["worker"]?.string ?? "shell"
@@ -35,19 +35,19 @@ struct Claim {
     }
     fingerprints = form["fingerprints"]
     for member in fingerprints?.members ?? [] {
-      guard Channel.names.contains(member.key), member.value.string.map({ 1...200 ~= $0.utf8.count }) == true else {
+      guard ChannelKind.names.contains(member.key), member.value.string.map({ 1...200 ~= $0.utf8.count }) == true else {
         throw Problem(.badInput, "fingerprints must hold a text of 1 to 200 bytes for each channel")
       }
     }
     let limit = form["limit"]?.integer ?? 10
-    entries = Dictionary(grouping: channels, by: \.name).flatMap { name, recipients in
+    entries = Dictionary(grouping: recipients, by: \.channel).flatMap { name, recipients in
       Self.share(limits[name]?.integer ?? limit, among: recipients)
     }
   }
 
   /// What a channel can take is shared among its recipients; what is left over goes to some of them by chance, so that
   /// none is always the last.
-  private static func share(_ limit: Int, among recipients: [Channel]) -> [(channel: Channel, limit: Int)] {
+  private static func share(_ limit: Int, among recipients: [Recipient]) -> [(recipient: Recipient, limit: Int)] {
     let (each, rest) = limit.quotientAndRemainder(dividingBy: recipients.count)
     return recipients.shuffled().enumerated().map { index, recipient in (recipient, each + (index < rest ? 1 : 0)) }
   }

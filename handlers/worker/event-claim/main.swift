@@ -9,23 +9,23 @@ Handler(
   Description(
     name: "event-claim", kind: .step, summary: "Plans and leases due deliveries; writes them as NDJSON",
     environment: Database.settings + [
-      Channel.setting(required: true), DeliveryLine.leaseSetting, DeliveryLine.unknownSetting,
-    ], input: .init(Claim.form.schema), output: .init(DeliveryLine.schema))
+      Recipient.setting(required: true), Delivery.leaseSetting, Delivery.unknownSetting,
+    ], input: .init(Claim.form.schema), output: .init(Delivery.schema))
 ) { settings throws(Problem) in
   let database = Database(settings)
-  let channels = Channel.configured(settings)
-  let leaseSeconds = DeliveryLine.leaseSeconds(settings)
-  let unknown = DeliveryLine.unknownOutcome(settings)
+  let recipients = Recipient.configured(settings)
+  let leaseSeconds = Delivery.leaseSeconds(settings)
+  let unknown = Delivery.unknownOutcome(settings)
   return { request, log throws(Problem) in
     let body = try request.json()
     if Release.isAsked(by: body) {
       let question = try Release(checking: body).question
       return Reply(["released": JSON(try database.release(question, deadline: request.deadline ?? .now, log: log))])
     }
-    let claim = try Claim(checking: body, for: channels)
+    let claim = try Claim(checking: body, for: recipients)
     let reply = try database.claim(
       worker: claim.worker, isComplete: claim.isComplete, version: Claim.version, leaseSeconds: leaseSeconds,
-      unknown: unknown, fingerprints: claim.fingerprints, channels: claim.entries, deadline: request.deadline ?? .now,
+      unknown: unknown, fingerprints: claim.fingerprints, recipients: claim.entries, deadline: request.deadline ?? .now,
       log: log)
     if let unrouted = reply["unrouted"]?.integer, unrouted > 0 {
       log.warn("Events without a configured channel", ["count": String(unrouted)])

@@ -5,20 +5,20 @@ import Testing
 import Wire
 
 @Suite("What notifications say")
-struct WordingTests {
+struct NotificationTests {
   @Test("a chatbot lead reads as the interface words it")
   func chatbot() {
-    let notice = Sample.notice(frontend: "https://app.example/")
-    #expect(notice.header == "🤖 New Chatbot Conversation")
-    #expect(notice.subject == "🤖 New Chatbot Lead: \(Sample.name)")
-    #expect(notice.fallback == "🔔 New Lead: \(Sample.name)")
+    let notification = Sample.notification(frontend: "https://app.example/")
+    #expect(notification.header == "🤖 New Chatbot Conversation")
+    #expect(notification.subject == "🤖 New Chatbot Lead: \(Sample.name)")
+    #expect(notification.fallback == "🔔 New Lead: \(Sample.name)")
     #expect(
-      notice.fields.map(\.label) == [
+      notification.fields.map(\.label) == [
         "Name", "Intent", "Email", "Phone", "Budget", "Property Type", "Area", "Lead Score", "Duration",
       ])
-    #expect(notice.fields.map(\.value).suffix(3) == ["Palm Jumeirah", "85/100 (hot)", "12 minutes"])
+    #expect(notification.fields.map(\.value).suffix(3) == ["Palm Jumeirah", "85/100 (hot)", "12 minutes"])
     #expect(
-      notice.links == [
+      notification.links == [
         .init("View in Admin Panel", "https://app.example/admin/conversations/22222222-2222-4222-8222-222222222222")
       ])
   }
@@ -30,10 +30,10 @@ struct WordingTests {
       ["source": "chatbot", "customerName": "  ", "budget": [:], "intent": true],
     ] as [JSON])
   func absent(payload: JSON) {
-    let notice = Sample.notice(payload)
-    #expect(notice.fallback == "🔔 New Lead: N/A")
-    #expect(notice.fields.map(\.value) == Array(repeating: "N/A", count: 8))
-    let all = ([notice.header, notice.subject] + notice.fields.map(\.value)).joined()
+    let notification = Sample.notification(payload)
+    #expect(notification.fallback == "🔔 New Lead: N/A")
+    #expect(notification.fields.map(\.value) == Array(repeating: "N/A", count: 8))
+    let all = ([notification.header, notification.subject] + notification.fields.map(\.value)).joined()
     for word in ["nil", "Optional", "undefined", "null"] { #expect(!all.contains(word)) }
   }
 
@@ -49,7 +49,7 @@ struct WordingTests {
       ("lead.odd", "chatbot", "🔔 Event lead.odd"),
     ])
   func sources(eventType: String, source: String, header: String) {
-    #expect(Sample.notice(["source": .string(source)], eventType: eventType).header == header)
+    #expect(Sample.notification(["source": .string(source)], eventType: eventType).header == header)
   }
 
   @Test(
@@ -63,26 +63,28 @@ struct WordingTests {
     ])
   func links(text: String, isLink: Bool) {
     let inquiry: JSON = ["source": "property_inquiry", "propertyUrl": .string(text)]
-    #expect((Sample.notice(inquiry).links.map(\.label) == ["View Property"]) == isLink)
-    #expect(Sample.notice(frontend: text).links.isEmpty == !isLink)
+    #expect((Sample.notification(inquiry).links.map(\.label) == ["View Property"]) == isLink)
+    #expect(Sample.notification(frontend: text).links.isEmpty == !isLink)
   }
 
   @Test("a test message says that it is one, in every channel")
   func channelTest() throws {
     let payload: JSON = ["channel": "email", "by": "Omar", "askedAt": "2026-11-23T10:00:00.000Z"]
-    let notice = Sample.notice(payload, eventType: "channel.test", frontend: "https://app.example")
-    #expect(notice.subject == "Test message from Leadpipe")
-    #expect(notice.fallback == "🔧 Test Message")
+    let notification = Sample.notification(payload, eventType: "channel.test", frontend: "https://app.example")
+    #expect(notification.subject == "Test message from Leadpipe")
+    #expect(notification.fallback == "🔧 Test Message")
     #expect(
-      notice.fields.map(\.value) == ["This channel works: new leads arrive here.", "Omar", "2026-11-23 10:00 UTC"])
-    #expect(notice.links.isEmpty)
+      notification.fields.map(\.value) == [
+        "This channel works: new leads arrive here.", "Omar", "2026-11-23 10:00 UTC",
+      ])
+    #expect(notification.links.isEmpty)
   }
 
   @Test("a name stays on one line and turns nothing around")
   func oneLine() {
-    let notice = Sample.named(" a\r\nb\u{202E}c\u{2028}d\u{0} ")
-    #expect(notice.fields[0].value == "a bc d")
-    #expect(notice.subject == "🤖 New Chatbot Lead: a bc d")
+    let notification = Sample.named(" a\r\nb\u{202E}c\u{2028}d\u{0} ")
+    #expect(notification.fields[0].value == "a bc d")
+    #expect(notification.subject == "🤖 New Chatbot Lead: a bc d")
   }
 
   @Test(

@@ -1,25 +1,25 @@
 import Deliveries
 import Wire
 
-/// One mail as it goes over the wire (RFC 5322, 2045, 2047): fixed headers, then the same notice as text and as HTML.
+/// One mail as it goes over the wire (RFC 5322, 2045, 2047): fixed headers, then the same notification as text and as HTML.
 /// Lines end with CR LF and are at most 76 characters long.
-package struct Message: Sendable {
-  /// Names the mail for good: a second try carries the same Message-ID, which many mailboxes take as one mail.
+package struct MailMessage: Sendable {
+  /// Names the mail for good: a second attempt carries the same Message-ID, which many mailboxes take as one mail.
   package let deliveryID: UUIDText
   package let date: Instant
   package let from: Mailbox
   package let to: Mailbox
   /// The customer, when the address is sound: an answer goes to the right person.
   package let replyTo: Mailbox?
-  package let notice: Notice
+  package let notification: Notification
 
-  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, notice: Notice) {
+  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, notification: Notification) {
     self.deliveryID = deliveryID
     self.date = date
     self.from = from
     self.to = to
-    self.notice = notice
-    replyTo = notice.customerEmail.flatMap { Mailbox(address: $0) }
+    self.notification = notification
+    replyTo = notification.customerEmail.flatMap { Mailbox(address: $0) }
   }
 
   package var bytes: [UInt8] {
@@ -30,7 +30,7 @@ package struct Message: Sendable {
       "Message-ID: <\(deliveryID.text)@\(from.domain)>",
       "From: \(from.header(column: 6))",
       "To: \(to.header(column: 4))",
-      "Subject: \(EncodedWord.encode(notice.subject, column: 9))",
+      "Subject: \(EncodedWord.encode(notification.subject, column: 9))",
     ]
     if let replyTo { lines.append("Reply-To: \(replyTo.header(column: 10))") }
     lines += [
@@ -40,7 +40,9 @@ package struct Message: Sendable {
       " boundary=\"\(boundary)\"",
       "",
     ]
-    lines += part("text/plain", MailText.text(notice), boundary) + part("text/html", MailText.html(notice), boundary)
+    lines +=
+      part("text/plain", MailText.text(notification), boundary)
+      + part("text/html", MailText.html(notification), boundary)
     lines += ["--\(boundary)--", ""]
     return Array(lines.joined(separator: "\r\n").utf8)
   }
@@ -54,30 +56,30 @@ package struct Message: Sendable {
   }
 }
 
-/// A notice as the two parts of a mail.
+/// A notification as the two parts of a mail.
 enum MailText {
-  static func text(_ notice: Notice) -> String {
-    let fields = notice.fields.map { field in
+  static func text(_ notification: Notification) -> String {
+    let fields = notification.fields.map { field in
       field.isLong ? "\(field.label):\n\(field.value)" : "\(field.label): \(Escaping.isolated(field.value))"
     }
-    let links = notice.links.map { "\($0.label): \($0.url)" }
-    return ([notice.header, ""] + fields + (links.isEmpty ? [] : [""] + links)).joined(separator: "\n") + "\n"
+    let links = notification.links.map { "\($0.label): \($0.url)" }
+    return ([notification.header, ""] + fields + (links.isEmpty ? [] : [""] + links)).joined(separator: "\n") + "\n"
   }
 
-  static func html(_ notice: Notice) -> String {
-    let rows = notice.fields.map { field in
+  static func html(_ notification: Notification) -> String {
+    let rows = notification.fields.map { field in
       let value = Escaping.html(field.value).split(separator: "\n", omittingEmptySubsequences: false)
       return """
         <tr><th align="left" valign="top" style="padding:4px 16px 4px 0">\(Escaping.html(field.label))</th>\
         <td style="padding:4px 0"><bdi>\(value.joined(separator: "<br>"))</bdi></td></tr>
         """
     }
-    let links = notice.links.map { "<p><a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a></p>" }
+    let links = notification.links.map { "<p><a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a></p>" }
     return """
       <!DOCTYPE html>
-      <html lang="en"><head><meta charset="utf-8"><title>\(Escaping.html(notice.header))</title></head>
+      <html lang="en"><head><meta charset="utf-8"><title>\(Escaping.html(notification.header))</title></head>
       <body style="font-family:sans-serif">
-      <h2>\(Escaping.html(notice.header))</h2>
+      <h2>\(Escaping.html(notification.header))</h2>
       <table>
       \(rows.joined(separator: "\n"))
       </table>

@@ -1,13 +1,13 @@
 import Wire
 
-/// One delivery on its way through the steps: a line of NDJSON that event-claim writes, each step passes on, and
+/// One delivery on its way through the steps of the worker: a line of NDJSON that event-claim writes, each step passes on, and
 /// delivery-record reads. Members that a step does not know stay on the line.
-package struct DeliveryLine: Sendable, Equatable {
+package struct Delivery: Sendable, Equatable {
   package private(set) var document: JSON
   package let id: UUIDText
   /// Results count only under the fence of the claim that led to them.
   package let fence: Int
-  /// Which try this is, from 1.
+  /// Which attempt this is, from 1.
   package let attempt: Int
   package let channel: String
   /// `default` for Slack, the chat's id, the mail address.
@@ -15,11 +15,11 @@ package struct DeliveryLine: Sendable, Equatable {
   package let eventType: String
   package let eventAt: Instant
   package let conversationID: UUIDText?
-  /// The facts of the event, for the wording.
-  package let payload: JSON
-  /// Whether the last try ended without our knowing what became of it: this one says so where it may come twice.
+  /// The facts of the event, which the notification tells.
+  package private(set) var payload: JSON
+  /// Whether the outcome of the last attempt is unknown: this one says that it may come twice.
   package let isPossibleRepeat: Bool
-  /// From when the time for tries counts: the event, an operator's word, or either of them moved on by the time that the
+  /// From when the time for attempts counts: the event, an operator's word, or either of them moved on by the time that the
   /// channel was paused.
   package let retryFrom: Instant
   /// When it was marked as being sent, and until when its send may start: later its lease could end meanwhile, and somebody
@@ -65,9 +65,17 @@ package struct DeliveryLine: Sendable, Equatable {
 
   /// Whether a step has already said what happened: it is then passed on untouched.
   package var hasOutcome: Bool { document["outcome"] != nil }
+
+  /// The same delivery without the facts of its event, for steps that look up and write down.
+  package var withoutFacts: Delivery {
+    var delivery = self
+    delivery.payload = [:]
+    delivery.document = document.setting("payload", [:])
+    return delivery
+  }
 }
 
-extension DeliveryLine {
+extension Delivery {
   package static let schema: JSON = [
     "type": "object",
     "required": ["id", "fence", "attempt", "channel", "recipient", "eventType", "eventAt", "payload"],

@@ -3,7 +3,7 @@ import Forms
 import Wire
 
 /// A message about an event to one recipient: what was, is or will be sent.
-package enum Notification {
+package enum NotificationResource {
   private static let states = ["pending", "claimed", "sending", "sent", "delivered", "waiting", "parked", "given-up"]
   private static let statuses = ["pending", "sending", "sent", "delivered", "failed"]
   /// `lost` is never written down.
@@ -11,7 +11,7 @@ package enum Notification {
 
   package static let listForm = Form(
     [
-      .optional("status", .choice(states + ["failed"])), .optional("channel", .choice(Channel.names)),
+      .optional("status", .choice(states + ["failed"])), .optional("channel", .choice(ChannelKind.names)),
       .optional("class", .choice(classes)), .optional("since", .instant),
     ] + Page.onward)
 

@@ -4,13 +4,13 @@ import Transports
 import Wire
 
 @Suite("Mails")
-struct MessageTests {
-  static func bytes(_ notice: Notice) throws -> [UInt8] {
+struct MailMessageTests {
+  static func bytes(_ notification: Notification) throws -> [UInt8] {
     let id = try #require(UUIDText(Sample.deliveryID))
     let from = try #require(Mailbox("Leadpipe Zoë <leads@agency.example>"))
     let to = try #require(Mailbox(address: "desk@agency.example"))
     let date = Instant(milliseconds: 784_111_777_000)
-    return Message(deliveryID: id, date: date, from: from, to: to, notice: notice).bytes
+    return MailMessage(deliveryID: id, date: date, from: from, to: to, notification: notification).bytes
   }
 
   static let names = [
@@ -67,8 +67,8 @@ struct MessageTests {
       ("a,b@x.example", false), ("a@x.example\u{0}", false), (String(repeating: "a", count: 65) + "@x.example", false),
     ])
   func replyTo(address: String, isSound: Bool) throws {
-    let notice = Sample.notice(Sample.chatbot.setting("customerEmail", .string(address)))
-    let text = String(decoding: try Self.bytes(notice), as: UTF8.self)
+    let notification = Sample.notification(Sample.chatbot.setting("customerEmail", .string(address)))
+    let text = String(decoding: try Self.bytes(notification), as: UTF8.self)
     #expect(text.contains("\r\nReply-To: \(address)\r\n") == isSound)
     #expect(text.contains("\r\nReply-To:") == isSound)
   }

@@ -1,17 +1,51 @@
 import Contract
 import Deliveries
+import Forms
 import Wire
 
-/// Mail over SMTP (docs/reference/providers.md).
-package struct Mail: Sendable {
-  package static let settings: [Setting] = [.mailHost, .mailPort, .mailUser, .mailPassword, .mailFrom, .frontend]
+extension Provider {
+  package static let smtp = Provider(
+    channel: .email, chosenBy: "EMAIL_HOST",
+    settings: [
+      .of(.email, "EMAIL_HOST", required: true) { WebAddress.isHost($0) ? nil : "must be a host name or an address" },
+      .number("EMAIL_PORT", 1...65_535), .of(.email, "EMAIL_USER", fault: SMTP.controlFault),
+      .of(.email, "EMAIL_PASS", fault: SMTP.controlFault), EmailSettings.from, .frontend,
+    ],
+    otherSettings: [EmailSettings.to],
+    faults: { given in
+      [
+        .needing("EMAIL_PASS", for: "EMAIL_USER", in: given), .needing("EMAIL_USER", for: "EMAIL_PASS", in: given),
+        given["RESEND_API_KEY"] == nil ? .needing("EMAIL_HOST", for: "EMAIL_TO", in: given) : Setting("EMAIL_TO"),
+        given["EMAIL_FROM"] == nil
+          ? .needing("EMAIL_FROM", for: "EMAIL_HOST", in: given)
+          : Setting("EMAIL_HOST") { _ in
+            EmailSettings.recipients(given).isEmpty
+              ? "has no recipient: set EMAIL_TO, or give an address in EMAIL_FROM" : nil
+          },
+      ]
+    },
+    recipients: EmailSettings.recipients
+  ) { settings throws(Problem) in
+    let mail = try SMTP(settings)
+    let transfer = try SMTPTransfer()
+    return { delivery, request, deadline in
+      mail.send(delivery, date: request.receivedAt, over: transfer, by: deadline)
+    }
+  }
+}
+
+/// Mail over SMTP.
+package struct SMTP: Sendable {
+  @Sendable fileprivate static func controlFault(_ text: String) -> String? {
+    text.utf8.contains { $0 < 0x20 || $0 == 0x7F } ? "must not hold control characters" : nil
+  }
 
   private let server: MailServer
   private let from: Mailbox
   private let frontendURL: String?
 
   /// From checked settings; the problem is `misconfigured`.
-  package init(_ settings: Settings) throws(Problem) {
+  init(_ settings: Settings) throws(Problem) {
     guard let host = settings["EMAIL_HOST"], let from = settings["EMAIL_FROM"].flatMap({ Mailbox($0) }) else {
       throw Problem(.misconfigured, "EMAIL_HOST or EMAIL_FROM is missing")
     }
@@ -25,23 +59,23 @@ package struct Mail: Sendable {
   }
 
   /// Hands one delivery to the mail server, once. `date` is the moment of the request.
-  package func send(
-    _ line: DeliveryLine, date: Instant, over transfer: borrowing SMTPTransfer, by deadline: Instant
+  func send(
+    _ delivery: Delivery, date: Instant, over transfer: borrowing SMTPTransfer, by deadline: Instant
   ) -> DeliveryOutcome {
-    let notice = Notice(for: line, frontendURL: frontendURL)
-    guard let to = Mailbox(address: line.recipient, localAllowed: true) else {
-      return DeliveryOutcome(.permanent, reason: "The recipient is no mail address", subject: notice.subject)
+    let notification = Notification(for: delivery, frontendURL: frontendURL)
+    guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
+      return DeliveryOutcome(.permanent, reason: "The recipient is no mail address", subject: notification.subject)
     }
-    let message = Message(deliveryID: line.id, date: date, from: from, to: to, notice: notice)
+    let message = MailMessage(deliveryID: delivery.id, date: date, from: from, to: to, notification: notification)
     let answer = transfer.send(
       message.bytes, from: from.address, to: to.address, hello: from.domain, server: server, by: deadline)
     var outcome = Self.outcome(of: answer, hiding: [server.login?.password ?? "", server.login?.user ?? ""])
-    outcome.subject = notice.subject
+    outcome.subject = notification.subject
     return outcome
   }
 }
 
-extension Mail {
+extension SMTP {
   /// Codes that a person has to mend: logins and missing encryption (RFC 4954 §6).
   private static let configCodes: Set<Int> = [530, 534, 535, 538]
   /// Enhanced codes (RFC 3463) of 550 and 554 that speak of policy or of our sender, not of this mail.

@@ -1,8 +1,8 @@
 import Forms
 import Wire
 
-extension Wording {
-  /// A label and how its value is read from an event's payload. Where a value is absent the notice says N/A, or leaves
+extension NotificationTemplate {
+  /// A label and how its value is read from an event's payload. Where a value is absent the notification says N/A, or leaves
   /// the row out when it `mayBeAbsent`.
   struct Row: Sendable {
     let label: String
@@ -10,7 +10,7 @@ extension Wording {
     var isLong = false
     let value: @Sendable (JSON) -> String?
 
-    init(_ label: String, _ key: String) { self.init(label, Wording.line(key)) }
+    init(_ label: String, _ key: String) { self.init(label, NotificationTemplate.line(key)) }
 
     init(_ label: String, mayBeAbsent: Bool = false, _ value: @escaping @Sendable (JSON) -> String?) {
       self.label = label

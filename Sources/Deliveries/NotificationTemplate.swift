@@ -1,7 +1,7 @@
 import Forms
 
 /// The words for one source of events: what stands above the facts, and which facts are shown in which order.
-struct Wording: Sendable {
+struct NotificationTemplate: Sendable {
   let header: String
   /// The mail's headline without the name that follows it.
   let subject: String
@@ -11,7 +11,7 @@ struct Wording: Sendable {
   var showsProperty = false
 
   /// An SLA event is worded by its type, for it carries the source of the lead it warns about.
-  static func of(eventType: String, source: String?) -> Wording {
+  static func of(eventType: String, source: String?) -> NotificationTemplate {
     switch (eventType, source) {
     case ("sla.warning", _): sla("⚠️ SLA Warning")
     case ("sla.breached", _): sla("🚨 SLA BREACHED")
@@ -30,7 +30,7 @@ struct Wording: Sendable {
     Row("Name", "customerName"), Row("Email", "customerEmail"), Row("Phone", "customerPhone"),
   ]
 
-  private static let chatbot = Wording(
+  private static let chatbot = NotificationTemplate(
     header: "🤖 New Chatbot Conversation", subject: "🤖 New Chatbot Lead",
     rows: [
       Row("Name", "customerName"), Row("Intent", "intent"), Row("Email", "customerEmail"),
@@ -38,14 +38,14 @@ struct Wording: Sendable {
       Row("Area", "preferredArea"), Row("Lead Score", score), Row("Duration", mayBeAbsent: true, duration),
     ])
 
-  private static let contactForm = Wording(
+  private static let contactForm = NotificationTemplate(
     header: "📬 New Contact Form Message", subject: "📬 New Contact Form Message",
     rows: [
       Row("Name", "customerName"), Row("Department", "department"), Row("Email", "customerEmail"),
       Row("Phone", "customerPhone"), Row("Subject", "subject"), .long("Message", "message"),
     ])
 
-  private static let propertyInquiry = Wording(
+  private static let propertyInquiry = NotificationTemplate(
     header: "🏠 New Property Inquiry", subject: "🏠 New Property Inquiry",
     rows: [
       Row("Name", "customerName"), Row("Property", "propertyTitle"),
@@ -53,29 +53,29 @@ struct Wording: Sendable {
       Row("Email", "customerEmail"), Row("Phone", "customerPhone"), .long("Message", "message"),
     ], adminLabel: "View in Admin", showsProperty: true)
 
-  private static let sellSubmission = Wording(
+  private static let sellSubmission = NotificationTemplate(
     header: "🏷️ New Valuation Request", subject: "🏷️ New Valuation Request",
     rows: person + [
       Row("Type", "propertyType"), Row("Address", "propertyAddress"), Row("Expected Price", "expectedPrice"),
       .long("Description", "propertyDescription"), Row("Urgency", "urgency"),
     ])
 
-  private static let newsletter = Wording(
+  private static let newsletter = NotificationTemplate(
     header: "📧 New Newsletter Subscription", subject: "📧 New Newsletter Subscription",
     rows: [
       Row("Email") { line("email")($0) ?? line("customerEmail")($0) }, Row("Source", "source"),
       Row("Subscribed At", moment("subscribedAt")),
     ], adminLabel: nil)
 
-  private static let channelTest = Wording(
+  private static let channelTest = NotificationTemplate(
     header: "🔧 Test Message", subject: "Test message from Leadpipe",
     rows: [
       Row("Message") { _ in "This channel works: new leads arrive here." }, Row("Asked for by", "by"),
       Row("Asked for at", moment("askedAt")),
     ], adminLabel: nil)
 
-  private static func sla(_ header: String) -> Wording {
-    Wording(
+  private static func sla(_ header: String) -> NotificationTemplate {
+    NotificationTemplate(
       header: header, subject: header,
       rows: [
         Row("Name", "customerName"), Row("Phone", "customerPhone"), Row("Score", score),
@@ -84,7 +84,8 @@ struct Wording: Sendable {
       ])
   }
 
-  private static func plain(_ header: String) -> Wording {
-    Wording(header: header, subject: header, rows: person + [Row("Source", mayBeAbsent: true, line("source"))])
+  private static func plain(_ header: String) -> NotificationTemplate {
+    NotificationTemplate(
+      header: header, subject: header, rows: person + [Row("Source", mayBeAbsent: true, line("source"))])
   }
 }

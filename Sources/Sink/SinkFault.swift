@@ -1,7 +1,7 @@
 import Wire
 
 /// One way in which the sink fails a request or a mail.
-struct Fault: Sendable, Equatable {
+struct SinkFault: Sendable, Equatable {
   enum Way: String, Sendable, CaseIterable {
     /// The provider says no, in its own words.
     case refuse
@@ -17,7 +17,7 @@ struct Fault: Sendable, Equatable {
     case garble
     /// HTTP only: 200, and the connection ends in the middle of the answer.
     case cut
-    /// Mail only: the first try is refused with 451, a later one is taken.
+    /// Mail only: the first attempt is refused with 451, a later one is taken.
     case greylist
     /// Mail only: STARTTLS is offered, and what follows is no TLS.
     case tls
@@ -67,9 +67,9 @@ struct Fault: Sendable, Equatable {
   }
 }
 
-extension Fault.Way {
+extension SinkFault.Way {
   /// Where it happens when nothing else is said.
-  var usualStage: Fault.Stage {
+  var usualStage: SinkFault.Stage {
     switch self {
     case .greylist: .rcpt
     case .tls: .hello

@@ -2,7 +2,7 @@ import Forms
 import Wire
 
 /// What a notification says, before any channel gives it its form: plain text as people typed it, not escaped.
-package struct Notice: Sendable, Equatable {
+package struct Notification: Sendable, Equatable {
   package struct Field: Sendable, Equatable {
     package let label: String
     package let value: String
@@ -40,24 +40,24 @@ package struct Notice: Sendable, Equatable {
   /// Goes behind header and fallback where a repeat cannot be told from the first: ` (possible repeat)`, or nothing.
   package private(set) var mark = ""
 
-  /// The wording for one event. `frontendURL` is the setting FRONTEND_URL: without it, or with one that is no web
-  /// address, there is no link to the admin panel. An event or a source that has no wording of its own gets a plain
-  /// notice that names it.
+  /// What is said of one event. `frontendURL` is the setting FRONTEND_URL: without it, or with one that is no web
+  /// address, there is no link to the admin panel. An event or a source that has no template of its own gets a plain
+  /// notification that names it.
   package init(eventType: String, conversationID: UUIDText?, payload: JSON, frontendURL: String?) {
-    let wording = Wording.of(eventType: eventType, source: payload["source"]?.string)
-    let name = Wording.line("customerName")(payload)
+    let template = NotificationTemplate.of(eventType: eventType, source: payload["source"]?.string)
+    let name = NotificationTemplate.line("customerName")(payload)
     let tail = name.map { ": \($0)" } ?? ""
-    header = wording.header
-    subject = wording.subject + tail
-    fallback = eventType == "lead.created" ? "🔔 New Lead: \(name ?? "N/A")" : wording.header + tail
-    fields = wording.rows.compactMap { row in
+    header = template.header
+    subject = template.subject + tail
+    fallback = eventType == "lead.created" ? "🔔 New Lead: \(name ?? "N/A")" : template.header + tail
+    fields = template.rows.compactMap { row in
       (row.value(payload) ?? (row.mayBeAbsent ? nil : "N/A")).map { Field(row.label, $0, isLong: row.isLong) }
     }
     var links: [Link] = []
-    if wording.showsProperty, let address = payload["propertyUrl"]?.string.flatMap(WebAddress.init) {
+    if template.showsProperty, let address = payload["propertyUrl"]?.string.flatMap(WebAddress.init) {
       links.append(Link("View Property", address.text))
     }
-    if let label = wording.adminLabel, let id = conversationID, let base = frontendURL.flatMap(WebAddress.init) {
+    if let label = template.adminLabel, let id = conversationID, let base = frontendURL.flatMap(WebAddress.init) {
       let root = base.text.reversed().drop { $0 == "/" }.reversed()
       links.append(Link(label, "\(String(root))/admin/conversations/\(id.text)"))
     }
@@ -65,17 +65,18 @@ package struct Notice: Sendable, Equatable {
     customerEmail = payload["customerEmail"]?.string
   }
 
-  /// The same notice with no other links than these.
-  package func keeping(_ links: [Link]) -> Notice {
-    var notice = self
-    notice.links = links
-    return notice
+  /// The same notification with no other links than these.
+  package func keeping(_ links: [Link]) -> Notification {
+    var notification = self
+    notification.links = links
+    return notification
   }
 
-  /// The wording for a delivery.
-  package init(for line: DeliveryLine, frontendURL: String?) {
+  /// What a delivery says.
+  package init(for delivery: Delivery, frontendURL: String?) {
     self.init(
-      eventType: line.eventType, conversationID: line.conversationID, payload: line.payload, frontendURL: frontendURL)
-    if line.isPossibleRepeat { mark = " (possible repeat)" }
+      eventType: delivery.eventType, conversationID: delivery.conversationID, payload: delivery.payload,
+      frontendURL: frontendURL)
+    if delivery.isPossibleRepeat { mark = " (possible repeat)" }
   }
 }

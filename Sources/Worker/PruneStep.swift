@@ -1,0 +1,38 @@
+import Contract
+import Glibc
+import Host
+import Wire
+
+/// The step that clears away what has been finished for long: a minute after the worker's start and every five minutes from
+/// then on; again after a second while something is left.
+final class PruneStep {
+  private let step: StepProcess
+  private let idleSeconds: Int
+  private var next = Instant.now.adding(seconds: 60)
+
+  init(_ step: StepProcess, idleSeconds: Int) {
+    self.step = step
+    self.idleSeconds = idleSeconds
+  }
+
+  var interests: [pollfd] { step.interests }
+
+  func ask(now: Instant, log: Log) {
+    guard next <= now else {
+      if step.lastUsed.adding(seconds: idleSeconds) <= now { step.stop() }
+      return
+    }
+    next = now.adding(seconds: 300)
+    do throws(Child.Failure) { try step.send([[:]]) } catch { log.warn("Pruning failed", ["reason": error.reason]) }
+  }
+
+  /// Goes on where poll(2) found something to do.
+  func proceed(_ ready: [pollfd], log: Log) {
+    for reply in step.proceed(ready).lines {
+      if reply["problem"] != nil { log.warn("Pruning failed") }
+      if reply["isComplete"] == false { next = Instant.now.adding(seconds: 1) }
+    }
+  }
+
+  func stop() { step.stop() }
+}
