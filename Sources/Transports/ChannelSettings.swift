@@ -1,5 +1,5 @@
 import Contract
-import Forms
+import Wire
 
 /// The settings of the channels, with what a good value is. Nobody's start fails for them: a notifier must pass the
 /// lines of other channels on, so what is missing or wrong here becomes the outcome of its own channel's deliveries.

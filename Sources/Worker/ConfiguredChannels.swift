@@ -1,5 +1,6 @@
 import Deliveries
 import Forms
+import Wire
 
 extension Channel {
   /// The channels that the settings configure, with their recipients: Slack by its webhook, Telegram by token and chat,

@@ -1,4 +1,4 @@
-import Forms
+import Leads
 import Testing
 
 @Suite("Phone numbers") struct PhoneNumberTests {
@@ -26,45 +26,4 @@ import Testing
       "0919812345678", "+97150\r\n1234567", "050;1234567",
     ])
   func refuses(_ text: String) { #expect(PhoneNumber(text) == nil) }
-}
-
-@Suite("Mail addresses") struct EmailAddressTests {
-  @Test(
-    "strict but fair",
-    arguments: [
-      "test@example.com", "a.b+c@sub.example.co.uk", "o'brien@example.ie", "x_y-z@example.xn--p1ai", "1@example.com",
-    ])
-  func takes(_ text: String) { #expect(EmailAddress(text)?.text == text) }
-
-  @Test("the domain is put into lower case, the rest is the owner's") func lowercase() {
-    #expect(EmailAddress("Ann.Lee@Example.COM")?.text == "Ann.Lee@example.com")
-  }
-
-  @Test(
-    "refused",
-    arguments: [
-      "", "a", "a@", "@b.com", "a@b", "a@b.c", "a@@b.com", "a b@c.com", "a@b .com", ".a@b.com", "a.@b.com",
-      "a..b@c.com",
-      "a@-b.com", "a@b-.com", "a@b..com", "a@b.com.", "a@b.com\r\nRCPT TO:<x@y.z>", "a@b.com>", "<a@b.com>",
-      "a@b.c0m", "\"a b\"@c.com", "a@[127.0.0.1]", "ä@b.com", "a@bücher.de", "a@ban\u{212A}.com", "a@x.\u{212A}om",
-      "a@b.com\u{0}", "a@b.com\n",
-      "=?utf-8?q?a?=@b.com",
-      String(repeating: "a", count: 65) + "@b.com", "a@" + String(repeating: "b", count: 64) + ".com",
-    ])
-  func refuses(_ text: String) { #expect(EmailAddress(text) == nil) }
-}
-
-@Suite("Text that people typed") struct CleanTextTests {
-  @Test(
-    "is harmless and whole",
-    arguments: [
-      ("  Ann  Lee \n", "Ann  Lee"), ("a\r\nb\rc\nd", "a\nb\nc\nd"), ("a\tb", "a\tb"),
-      ("a\u{0}\u{7}\u{1B}[31mb", "a[31mb"),
-      ("a\u{202E}b\u{2066}c", "abc"), ("e\u{301}", "\u{E9}"), ("\u{1100}\u{1161}", "\u{AC00}"), ("\u{212A}", "K"),
-      ("\u{85}a\u{9F}", "a"), ("سارة", "سارة"), ("👩‍👩‍👧", "👩‍👩‍👧"), ("", ""), (" \n\t", ""),
-      ("Robert'); DROP TABLE x;--", "Robert'); DROP TABLE x;--"),
-    ])
-  func cleans(_ text: String, _ clean: String) {
-    #expect(Array(cleanText(text).unicodeScalars) == Array(clean.unicodeScalars))
-  }
 }
