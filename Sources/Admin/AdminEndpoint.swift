@@ -8,10 +8,13 @@ import Wire
 package struct AdminEndpoint {
   /// A request whose parameters and body have been checked.
   package struct Question {
-    /// Path parameters and the fields of query and body, in one object.
-    package var document: JSON
+    /// The values of path, query and body.
+    package let values: CheckedForm
     package let request: Request
     package let settings: Settings
+
+    /// The values in one object, as the route's function takes them.
+    package var document: JSON { values.document }
   }
 
   package typealias Asking = @Sendable (Question) throws(Problem) -> JSON
@@ -106,8 +109,7 @@ package struct AdminEndpoint {
       let tell = try telling?(settings)
       return { request, log throws(Problem) in
         let answer = try desk.ask(function, for: request, log: log) { () throws(Problem) in
-          let argument = try asking(
-            Question(document: try read(request), request: request, settings: settings))
+          let argument = try asking(Question(values: try read(request), request: request, settings: settings))
           return knowsHours ? argument.setting("warnBefore", Self.warnBefore(request.receivedAt, hours)) : argument
         }
         wake?.send()
@@ -127,12 +129,12 @@ package struct AdminEndpoint {
     return ["properties": properties]
   }
 
-  /// The checked parameters and fields, all faults at once. A bare document gives path parameters and query as members.
-  private func read(_ request: Request) throws(Problem) -> JSON {
-    var faults: [Form.Fault] = []
-    var members: [JSON.Member] = []
+  /// The checked parameters and fields; all errors come at once. A bare document gives path parameters and query as members.
+  private func read(_ request: Request) throws(Problem) -> CheckedForm {
+    var errors = FormError()
+    var values = CheckedForm()
     func take(_ form: Form, _ json: JSON) {
-      do throws(Form.Faults) { members += try form.check(json).members ?? [] } catch { faults += error.faults }
+      do throws(FormError) { values.add(try form.check(json)) } catch { errors.add(error) }
     }
     let bare = request.isBare && !request.body.isEmpty ? try request.json() : [:]
     if let place = Self.place(of: description) {
@@ -141,18 +143,20 @@ package struct AdminEndpoint {
     }
     if let query = input.query { take(query, request.isBare ? bare : query.document(query: request.query)) }
     // A filter that is misspelt would show everything.
-    faults += (input.query ?? Form([])).strangers(in: request.query)
+    errors.add((input.query ?? Form([])).unknownParameters(in: request.query))
     if let body = input.body { take(body, request.isBare ? bare : try request.json()) }
-    guard faults.isEmpty else { throw Problem(Form.Faults(faults: faults)) }
-    return .object(members)
+    guard errors.isEmpty else { throw Problem(errors) }
+    return values
   }
 
   /// The parameters in the path: an `id` is a UUID, any other a word.
   private static func place(of description: Description) -> Form? {
     let names = description.routes.flatMap { $0.path.split(separator: "/") }.filter { $0.hasPrefix("{") }
       .map { String($0.dropFirst().dropLast()) }
-    return names.isEmpty
-      ? nil : Form(names.map { .required($0, $0 == "id" ? .uuid : .text(1...100)) })
+    let fields = names.map { name -> any FormField in
+      name == "id" ? Field.required(name, .uuid) : Field.required(name, .text(1...100))
+    }
+    return fields.isEmpty ? nil : Form(fields)
   }
 
   /// From which deadlines on a conversation is in warning, as functions that show conversations take it.

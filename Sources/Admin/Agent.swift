@@ -1,14 +1,16 @@
 import Contract
 import Forms
+import Leads
 import Wire
 
 /// Who answers customers.
 package enum Agent {
   private static let statuses = ["available", "busy", "offline"]
-  private static let details: [Form.Field] = [
-    .optional("phone", .phone), .optional("department", .line(1...100)), .optional("status", .choice(statuses)),
-    .optional("maxCapacity", .integer(0...1000)),
+  private static let details: [any FormField] = [
+    phone, department, .optional("status", .choice(statuses)), .optional("maxCapacity", .integer(0...1000)),
   ]
+  private static let phone = Field.optional("phone", .phone)
+  private static let department = Field.optional("department", .line(1...100))
 
   package static let newForm = Form(
     [.required("name", .line(2...200)), .required("email", .email)] + details)
@@ -16,7 +18,7 @@ package enum Agent {
     [.optional("name", .line(2...200)), .optional("email", .email)] + details, isChange: true)
   /// The argument of `update_agent`, with what is to be emptied.
   package static func change(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    question.document.clearing(["phone", "department"], as: try question.request.json())
+    question.document.clearing(question.values.emptied([phone, department], in: try question.request.json()))
   }
 
   package static let listForm = Form([.optional("status", .choices(statuses))])

@@ -6,47 +6,55 @@ import Wire
 
 /// A change to a conversation, as one or many get it.
 package enum Change {
-  private static let fields: [Form.Field] = [
+  private static let fields: [any FormField] = [
     .optional("status", .choice(["new", "in-progress", "completed", "lost", "converted"])),
-    .optional("leadQuality", .choice(["hot", "warm", "cold"])), .optional("leadScore", .integer(0...100)),
-    .optional("tags", .lines(max: 50, each: 1...100)), .optional("notes", .text(1...5000)),
-    .optional("notesMode", .choice(["append", "replace"])), .optional("outcome", .text(1...500)),
-    .optional("conversionValue", .amount),
+    quality, score, .optional("tags", .lines(max: 50, each: 1...100)), notes, notesMode, outcome, value,
   ]
+  private static let quality = Field.optional("leadQuality", .choice(Lead.qualities))
+  private static let score = Field.optional("leadScore", .integer(0...100))
+  private static let notes = Field.optional("notes", .text(1...5000))
+  private static let notesMode = Field.optional("notesMode", .choice(["append", "replace"]))
+  private static let outcome = Field.optional("outcome", .text(1...500))
+  private static let value = Field.optional("conversionValue", .amount)
 
   package static let form = Form(fields, isChange: true)
   /// For many at once also whom they are given to.
-  package static let formOfMany = Form([
-    .required("ids", .uuids(max: 500)),
-    .required(
-      "change", .form(Form(fields + [.optional("agentId", .uuid), .optional("force", .boolean)], isChange: true))),
-  ])
+  package static let formOfMany = Form([.required("ids", .uuids(max: 500)), change])
+  private static let change = Field.required(
+    "change", .form(Form(fields + [.optional("agentId", .uuid), .optional("force", .boolean)], isChange: true)))
 
   /// The argument of `update_conversation`, with the version that the client has seen.
   package static func ofOne(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    complete(try Conversation.guarded(question), as: try question.request.json())
+    complete(try Conversation.guarded(question), question.values, as: try question.request.json())
   }
 
   /// The argument of `change_conversations`.
   package static func ofMany(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    let change = complete(
-      question.document["change"] ?? [:], as: try question.request.json()["change"] ?? [:])
-    return question.document.setting("change", change)
+    let values = question.values[change]
+    let sent = try question.request.json()[change.name] ?? [:]
+    return question.document.setting(change.name, complete(values.document, values, as: sent))
   }
 
-  /// With the quality that a new score makes, and what is to be emptied. An empty note that is appended adds nothing, and takes nothing.
-  private static func complete(_ change: JSON, as sent: JSON) -> JSON {
-    let clearable = ["outcome", "conversionValue"] + (change["notesMode"] == "append" ? [] : ["notes"])
-    let change = change.clearing(clearable, as: sent)
-    guard let score = change["leadScore"]?.integer, change["leadQuality"] == nil else { return change }
-    return change.setting("leadQuality", .string(Score.quality(of: score)))
+  /// The document of a change with the quality that a new score makes, and what is to be emptied. An empty note that is appended
+  /// empties nothing.
+  private static func complete(_ document: JSON, _ values: CheckedForm, as sent: JSON) -> JSON {
+    let clearable: [any FormField] = values[notesMode] == "append" ? [outcome, value] : [outcome, value, notes]
+    let document = document.clearing(values.emptied(clearable, in: sent))
+    guard let score = values[score], values[quality] == nil else { return document }
+    return document.setting(quality.name, .string(Score.quality(of: score)))
+  }
+}
+
+extension CheckedForm {
+  /// The names of those of the fields that were sent null or blank: they are to be emptied.
+  func emptied(_ fields: [any FormField], in sent: JSON) -> [String] {
+    fields.filter { sent[$0.name] != nil && !has($0) }.map(\.name)
   }
 }
 
 extension JSON {
-  /// With `clear`, which names those of the fields that were sent null or blank.
-  func clearing(_ fields: [String], as sent: JSON) -> JSON {
-    let cleared = fields.filter { sent[$0] != nil && self[$0] == nil }
-    return cleared.isEmpty ? self : setting("clear", .array(cleared.map(JSON.string)))
+  /// With `clear`, which names the fields that are to be emptied; unchanged without any.
+  func clearing(_ fields: [String]) -> JSON {
+    fields.isEmpty ? self : setting("clear", .array(fields.map(JSON.string)))
   }
 }

@@ -5,7 +5,7 @@ import Wire
 /// What the list of conversations, the search in them and their export can be asked for.
 package enum ConversationSearch {
   /// Which conversations: the filters of the list, which the search takes as a JSON object.
-  package static let filters: [Form.Field] = [
+  package static let filters: [any FormField] = [
     .optional("status", .choices(["new", "in-progress", "completed", "lost", "converted"])),
     .optional("leadQuality", .choices(["hot", "warm", "cold"])),
     .optional("intent", .choices(["buy", "rent", "sell", "invest", "browse"])),
@@ -13,14 +13,16 @@ package enum ConversationSearch {
     .optional("tags", .texts(max: 50, each: 1...100)), .optional("source", .texts(max: 20, each: 1...100)),
     .optional("followUpStatus", .choices(["due-today", "overdue", "scheduled"])),
     .optional("slaState", .choices(["ok", "warning", "breached", "met"])), .optional("scoreRange", .range(0...100)),
-    .optional("dateFrom", .day(.start)), .optional("dateTo", .day(.end)),
+    dateFrom, dateTo,
   ]
+  private static let dateFrom = Field.optional("dateFrom", .day(.start))
+  private static let dateTo = Field.optional("dateTo", .day(.end))
 
-  private static let query = Form.Rule.text(1...200)
-  private static let sort = Form.Rule.choice([
+  private static let query = Rule.text(1...200)
+  private static let sort = Rule.choice([
     "recent", "oldest", "hot", "warm", "cold", "highest-budget", "lowest-budget", "follow-up", "sla",
   ])
-  private static let place: [Form.Field] = [
+  private static let place: [any FormField] = [
     .optional("limit", .integer(1...100)), .optional("cursor", .cursor),
   ]
 
@@ -28,32 +30,36 @@ package enum ConversationSearch {
     filters + [.optional("query", query), .optional("sort", sort), .optional("page", .integer(1...400))] + place)
 
   package static let searchForm = Form(
-    [.required("query", query), .optional("filters", .document(Form(filters + [.optional("sort", sort), dateRange])))]
-      + place)
+    [.required("query", query), filterDocument] + place)
 
   package static let slaForm = Form(place)
 
   package static let reportForm = Form([
-    .optional("from", .day(.start)), .optional("to", .day(.end)), .optional("timeZone", .zone),
+    .optional("from", .day(.start)), .optional("to", .day(.end)), timeZone,
   ])
 
+  private static let timeZone = Field.optional("timeZone", .zone)
+
+  /// The filters of the search, in one parameter.
+  private static let filterDocument = Field.optional(
+    "filters", .document(Form(filters + [.optional("sort", sort), dateRange])))
   /// As the original's panel writes its two dates into filters.
-  private static let dateRange = Form.Field.optional(
-    "dateRange", .form(Form([.optional("from", .day()), .optional("to", .day())])))
+  private static let dateRange = Field.optional("dateRange", .form(Form([rangeStart, rangeEnd])))
+  private static let rangeStart = Field.optional("from", .day())
+  private static let rangeEnd = Field.optional("to", .day())
 
   /// The question with the agency's zone, by which days begin; filters that came as an object become its own members.
   @Sendable package static func locally(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     var document = question.document
-    if let filters = document["filters"] {
-      var members = filters.members ?? []
-      for (name, end) in [("dateFrom", "from"), ("dateTo", "to")] where filters[name] == nil {
-        if let day = filters["dateRange"]?[end] { members.append(.init(name, day)) }
-      }
-      document = .object(
-        (document.members ?? []).filter { $0.key != "filters" } + members.filter { $0.key != "dateRange" })
+    if let filters = question.values[filterDocument] {
+      let members = filters.document.removing(dateRange.name).members ?? []
+      document = .object((document.removing(filterDocument.name).members ?? []) + members)
+      let range = filters[dateRange]
+      if let day = filters[dateFrom] ?? range?[rangeStart] { document = document.setting(dateFrom.name, .string(day)) }
+      if let day = filters[dateTo] ?? range?[rangeEnd] { document = document.setting(dateTo.name, .string(day)) }
     }
-    return document["timeZone"] == nil
-      ? document.setting("timeZone", .string(question.settings["TIME_ZONE"] ?? "Asia/Dubai")) : document
+    let zone = question.values[timeZone] ?? question.settings["TIME_ZONE"] ?? "Asia/Dubai"
+    return document.setting(timeZone.name, .string(zone))
   }
 
   /// A page of conversations with what each has beside the DTO.

@@ -5,15 +5,18 @@ import Wire
 
 /// What an agent promises a customer.
 package enum FollowUp {
-  private static let types = Form.Rule.choice(["email", "sms", "whatsapp", "call"])
-  private static let priorities = Form.Rule.choice(["high", "medium", "low"])
-  private static let common: [Form.Field] = [
+  private static let types = Rule.choice(["email", "sms", "whatsapp", "call"])
+  private static let priorities = Rule.choice(["high", "medium", "low"])
+  private static let notifyCustomer = Field.optional("notifyCustomer", .boolean)
+  /// A change may leave the date as it is.
+  private static let date = Field.optional("followUpDate", .instant)
+  private static let common: [any FormField] = [
     .optional("reminderText", .text(1...500)), .optional("priority", priorities), .optional("assignedAgentId", .uuid),
   ]
 
   package static let newForm = Form(
     [
-      .required("followUpDate", .instant), .required("reminderType", types), .optional("notifyCustomer", .boolean),
+      .required(date.name, .instant), .required("reminderType", types), notifyCustomer,
     ] + common)
 
   /// This version writes to no customer.
@@ -25,7 +28,7 @@ package enum FollowUp {
   package static let changeForm = Form(
     [
       .optional("status", .choice(["scheduled", "in_progress", "completed", "cancelled"])),
-      .optional("followUpDate", .instant), .optional("reminderType", types), .optional("notes", .text(1...2000)),
+      date, .optional("reminderType", types), .optional("notes", .text(1...2000)),
     ] + common, isChange: true)
 
   package static let listForm = Form([
@@ -36,17 +39,14 @@ package enum FollowUp {
 
   /// Refuses a date that is past, and a message to the customer: nothing of this version sends one.
   package static func check(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    var faults: [Form.Fault] = []
-    if let date = question.document["followUpDate"]?.string.flatMap(Instant.init(iso8601:)),
-      date < question.request.receivedAt.adding(seconds: -60)
-    {
-      faults.append(.init(path: "followUpDate", message: "is past"))
+    var errors = FormError()
+    if let date = question.values[date], date < question.request.receivedAt.adding(seconds: -60) {
+      errors.add("is past", at: Self.date.name)
     }
-    if question.document["notifyCustomer"]?.bool == true {
-      faults.append(
-        .init(path: "notifyCustomer", message: "is not supported by this version: it writes to no customer"))
+    if question.values[notifyCustomer] == true {
+      errors.add("is not supported by this version: it writes to no customer", at: notifyCustomer.name)
     }
-    guard faults.isEmpty else { throw Problem(Form.Faults(faults: faults)) }
+    guard errors.isEmpty else { throw Problem(errors) }
     return question.document
   }
 

@@ -4,11 +4,11 @@ import Wire
 /// A part of a list: by the number of a page, or from where a cursor says that the last one ended.
 package enum Page {
   /// For lists that are walked through by cursor only.
-  package static let onward: [Form.Field] = [
+  package static let onward: [any FormField] = [
     .optional("limit", .integer(1...200)), .optional("cursor", .cursor),
   ]
   /// A cursor stands above a page number.
-  package static let fields: [Form.Field] = [.optional("page", .integer(1...1_000_000))] + onward
+  package static let fields: [any FormField] = [.optional("page", .integer(1...1_000_000))] + onward
   package static let form = Form(fields)
 
   package static func schema(_ row: JSON) -> JSON {

@@ -32,6 +32,12 @@ package struct Problem: Error, Sendable, Equatable {
     self.details = details
     self.retryAfter = retryAfter
   }
+
+  /// A request whose fields are wrong, all of them named at once.
+  package init(badFields details: [Detail]) {
+    let count = details.count == 1 ? "a fault" : "\(details.count) faults"
+    self.init(.badInput, "the request has \(count)", details: details)
+  }
 }
 
 extension Problem.Kind {

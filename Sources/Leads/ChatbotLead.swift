@@ -1,58 +1,73 @@
 import Forms
 import Wire
 
+/// The fields that only the chatbot has.
+private enum ChatbotField {
+  static let conversationID = Field.optional("conversationId", .uuid)
+  static let intent = Field.optional("intent", .choice(["buy", "rent", "sell", "invest", "browse"]))
+  static let score = Field.optional("leadScore", .integer(0...100))
+  static let quality = Field.optional("leadQuality", .choice(Lead.qualities))
+  static let breakdown = Field.optional("leadScoreBreakdown", .object(maxBytes: 16_384))
+  static let tags = Field.optional("tags", .texts(max: 50, each: 1...100))
+  static let notes = Field.optional("notes", .text(1...5000))
+  static let metadata = Field.optional("metadata", .object(maxBytes: 16_384))
+  static let consent = Field.optional(
+    "consent", .form(Form([.optional("marketing", .boolean), .optional("policyVersion", .text(1...64))])))
+  static let messages = Field.optional("messages", .forms(MessageField.form, max: 500))
+}
+
+private enum MessageField {
+  static let id = Field.required("id", .text(1...200))
+  static let sender = Field.optional("sender", .choice(["bot", "user", "customer", "agent"]))
+  static let text = Field.required("messageText", .text(1...5000))
+  static let type = Field.optional("messageType", .text(1...50))
+  static let time = Field.optional("timestamp", .time)
+  static let metadata = Field.optional("metadata", .object(maxBytes: 16_384))
+
+  static let form = Form([id, sender, text, type, time, metadata])
+}
+
 extension Lead {
   /// The body of POST /api/chatbot/leads.
   package static let chatbotForm = Form([
-    .required("customerName", .text(2...200)), .required("customerPhone", .phone), .optional("customerEmail", .email),
-    .optional("conversationId", .uuid), .optional("customerId", .uuid),
-    .optional("intent", .choice(["buy", "rent", "sell", "invest", "browse"])), .optional("budget", .text(1...200)),
-    .optional("propertyType", .text(1...200)), .optional("preferredArea", .text(1...200)),
-    .optional("leadScore", .integer(0...100)), .optional("leadQuality", .choice(qualities)),
-    .optional("tags", .texts(max: 50, each: 1...100)), .optional("notes", .text(1...5000)),
-    .optional("leadScoreBreakdown", .object(maxBytes: 16_384)), .optional("metadata", .object(maxBytes: 16_384)),
-    .optional("idempotencyKey", .key),
-    .optional("consent", .form(Form([.optional("marketing", .boolean), .optional("policyVersion", .text(1...64))]))),
-    .optional("messages", .forms(messageForm, max: 500)),
+    LeadField.name, .required(LeadField.phone.name, .phone), LeadField.email, ChatbotField.conversationID,
+    .optional("customerId", .uuid), ChatbotField.intent, LeadField.budget, LeadField.propertyType,
+    LeadField.preferredArea, ChatbotField.score, ChatbotField.quality, ChatbotField.tags, ChatbotField.notes,
+    ChatbotField.breakdown, ChatbotField.metadata, LeadField.idempotencyKey, ChatbotField.consent,
+    ChatbotField.messages,
   ])
 
-  private static let messageForm = Form([
-    .required("id", .text(1...200)), .optional("sender", .choice(["bot", "user", "customer", "agent"])),
-    .required("messageText", .text(1...5000)), .optional("messageType", .text(1...50)), .optional("timestamp", .time),
-    .optional("metadata", .object(maxBytes: 16_384)),
-  ])
-
-  /// The only way from a request of the chatbot to a lead; all faults of the request come at once.
-  package init(checking body: JSON, receivedAt: Instant) throws(Form.Faults) {
+  /// The only way from a request of the chatbot to a lead; all errors of the request come at once.
+  package init(checking body: JSON, receivedAt: Instant) throws(FormError) {
     let form = try Self.chatbotForm.check(body)
     self.init(form, source: "chatbot", receivedAt: receivedAt)
-    messages = (form["messages"]?.array ?? []).map { message in
-      let sender = message["sender"]?.string ?? "user"
-      return Message(
-        id: message["id"]?.string ?? "", sender: sender == "user" ? "customer" : sender,
-        text: message["messageText"]?.string ?? "", type: message["messageType"]?.string ?? "text",
-        time: Self.time(message["timestamp"], receivedAt: receivedAt), metadata: message["metadata"])
-    }
-    conversationID = form["conversationId"]?.string.flatMap(UUIDText.init)
-    intent = form["intent"]?.string
-    tags = (form["tags"]?.array ?? []).compactMap(\.string).reduce(into: []) { unique, tag in
+    messages = (form[ChatbotField.messages] ?? []).map { Message($0, receivedAt: receivedAt) }
+    conversationID = form[ChatbotField.conversationID]
+    intent = form[ChatbotField.intent]
+    tags = (form[ChatbotField.tags] ?? []).reduce(into: []) { unique, tag in
       if !unique.contains(tag) { unique.append(tag) }
     }
-    notes = form["notes"]?.string
-    metadata = form["metadata"]
-    if let consent = form["consent"] {
-      metadata = (metadata ?? [:]).setting("consent", consent.setting("at", .string(receivedAt.iso8601)))
+    notes = form[ChatbotField.notes]
+    metadata = form[ChatbotField.metadata]
+    if let consent = form[ChatbotField.consent] {
+      metadata = (metadata ?? [:]).setting("consent", consent.document.setting("at", .string(receivedAt.iso8601)))
     }
     score = Score(
-      of: self, clientPoints: form["leadScore"]?.integer, clientQuality: form["leadQuality"]?.string,
-      clientBreakdown: form["leadScoreBreakdown"])
+      of: self, clientPoints: form[ChatbotField.score], clientQuality: form[ChatbotField.quality],
+      clientBreakdown: form[ChatbotField.breakdown])
   }
+}
 
-  /// When a message was written. A clock that is ten years off counts as none.
-  private static func time(_ said: JSON?, receivedAt: Instant) -> Instant {
-    guard let time = said?.string.flatMap(Instant.init(iso8601:)),
-      abs(time.seconds(since: receivedAt)) < 10 * 365 * 86_400
-    else { return receivedAt }
-    return time
+extension Lead.Message {
+  /// A message is the customer's unless it names another sender, and came with the request unless it says when. A time that is
+  /// ten years off comes from a wrong clock and does not count.
+  fileprivate init(_ form: CheckedForm, receivedAt: Instant) {
+    let sender = form[MessageField.sender] ?? "user"
+    let time = form[MessageField.time] ?? receivedAt
+    self.init(
+      id: form[MessageField.id], sender: sender == "user" ? "customer" : sender, text: form[MessageField.text],
+      type: form[MessageField.type] ?? "text",
+      time: abs(time.seconds(since: receivedAt)) < 10 * 365 * 86_400 ? time : receivedAt,
+      metadata: form[MessageField.metadata])
   }
 }

@@ -34,20 +34,31 @@ package struct Lead: Sendable, Equatable {
   package var receivedAt: Instant
 }
 
+/// The fields that several forms of leads have.
+enum LeadField {
+  static let name = Field.required("customerName", .text(2...200))
+  static let phone = Field.optional("customerPhone", .phone)
+  static let email = Field.optional("customerEmail", .email)
+  static let budget = Field.optional("budget", .text(1...200))
+  static let propertyType = Field.optional("propertyType", .text(1...200))
+  static let preferredArea = Field.optional("preferredArea", .text(1...200))
+  static let idempotencyKey = Field.optional("idempotencyKey", .key)
+}
+
 extension Lead {
   package static let qualities = ["hot", "warm", "cold"]
 
-  /// What every form has in common; the rest is for the form to add.
-  init(_ form: JSON, source: String, receivedAt: Instant) {
+  /// What the forms have in common; the rest is for each form to add.
+  init(_ form: CheckedForm, source: String, receivedAt: Instant) {
     self.source = source
     self.receivedAt = receivedAt
-    customerName = form["customerName"]?.string ?? ""
-    customerPhone = form["customerPhone"]?.string.flatMap(PhoneNumber.init)
-    customerEmail = form["customerEmail"]?.string.flatMap(EmailAddress.init)
-    budget = form["budget"]?.string
-    propertyType = form["propertyType"]?.string
-    preferredArea = form["preferredArea"]?.string
-    idempotencyKey = form["idempotencyKey"]?.string
+    customerName = form[LeadField.name]
+    customerPhone = form[LeadField.phone]
+    customerEmail = form[LeadField.email]
+    budget = form[LeadField.budget]
+    propertyType = form[LeadField.propertyType]
+    preferredArea = form[LeadField.preferredArea]
+    idempotencyKey = form[LeadField.idempotencyKey]
   }
 
   /// When a first answer is due.

@@ -7,16 +7,15 @@ package struct Subscription: Sendable, Equatable {
   /// Where on the site it was given: `footer`.
   package let source: String?
 
+  private static let emailField = Field.required("email", .email)
+  private static let sourceField = Field.optional("source", .text(1...200))
   /// The body of POST /api/newsletter/subscribe.
-  package static let form = Form([.required("email", .email), .optional("source", .text(1...200))])
+  package static let form = Form([emailField, sourceField])
 
-  package init(checking body: JSON) throws(Form.Faults) {
+  package init(checking body: JSON) throws(FormError) {
     let form = try Self.form.check(body)
-    guard let email = form["email"]?.string.flatMap(EmailAddress.init) else {
-      throw Form.Faults(faults: [.init(path: "email", message: "is required")])
-    }
-    self.email = email
-    source = form["source"]?.string
+    email = form[Self.emailField]
+    source = form[Self.sourceField]
   }
 }
 
@@ -25,19 +24,20 @@ package enum Unsubscription: Sendable, Equatable {
   case email(EmailAddress)
   case token(UUIDText)
 
+  private static let emailField = Field.optional("email", .email)
+  private static let tokenField = Field.optional("token", .uuid)
   /// The body of POST /api/newsletter/unsubscribe.
-  package static let form = Form(
-    [.optional("email", .email), .optional("token", .uuid)], atLeastOne: ["email", "token"])
+  package static let form = Form([emailField, tokenField], atLeastOne: [emailField, tokenField])
 
-  /// A token stands above an address.
-  package init(checking body: JSON) throws(Form.Faults) {
+  /// Where both are there, the token counts.
+  package init(checking body: JSON) throws(FormError) {
     let form = try Self.form.check(body)
-    if let token = form["token"]?.string.flatMap(UUIDText.init) {
+    if let token = form[Self.tokenField] {
       self = .token(token)
-    } else if let email = form["email"]?.string.flatMap(EmailAddress.init) {
+    } else if let email = form[Self.emailField] {
       self = .email(email)
     } else {
-      throw Form.Faults(faults: [.init(path: "email", message: "or token is required")])
+      preconditionFailure("the form asks for one of them")
     }
   }
 }

@@ -10,27 +10,24 @@ package struct OfficeHours: Sendable {
   /// Seconds that the local clock is ahead of UTC at a moment.
   private let offset: @Sendable (Instant) -> Int
 
-  /// Why a text is no office hours: the end of a sentence that begins with the setting's name.
-  package struct Fault: Error, Sendable, Equatable { package let reason: String }
-
   /// Reads `Mon-Fri 09:00-18:30, Sat 10:00-15:00`: a day or days, and an opening on each of them; a day may be named again.
   /// Hours that run past midnight are written as two openings. They must make an hour a week at least.
-  package init(_ text: String, offset: @escaping @Sendable (Instant) -> Int) throws(Fault) {
+  package init(_ text: String, offset: @escaping @Sendable (Instant) -> Int) throws(OfficeHoursError) {
     var week = [[Opening]](repeating: [], count: 7)
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let words = part.split(separator: " ")
       guard words.count == 2, let days = Self.days(words[0]), let opening = Self.opening(words[1]) else {
-        throw Fault(reason: "must be like `Mon-Fri 09:00-18:30, Sat 10:00-15:00`")
+        throw OfficeHoursError(reason: "must be like `Mon-Fri 09:00-18:30, Sat 10:00-15:00`")
       }
       for day in days {
         guard !week[day].contains(where: opening.overlaps) else {
-          throw Fault(reason: "has hours of one day that overlap")
+          throw OfficeHoursError(reason: "has hours of one day that overlap")
         }
         week[day].append(opening)
       }
     }
     guard week.joined().reduce(0, { $0 + $1.count }) >= 60 else {
-      throw Fault(reason: "must make at least an hour a week")
+      throw OfficeHoursError(reason: "must make at least an hour a week")
     }
     self.week = week.map { $0.sorted { $0.lowerBound < $1.lowerBound } }
     self.offset = offset
@@ -106,4 +103,10 @@ package struct OfficeHours: Sendable {
     let minute = (digits[0] * 10 + digits[1]) * 60 + digits[2] * 10 + digits[3]
     return minute <= 24 * 60 ? minute : nil
   }
+}
+
+/// Why a text is no office hours.
+package struct OfficeHoursError: Error, Sendable, Equatable {
+  /// The end of a sentence that begins with the setting's name.
+  package let reason: String
 }

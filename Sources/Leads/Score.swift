@@ -16,8 +16,12 @@ package struct Score: Sendable, Equatable {
 
   /// What the client sends stands as sent, and is marked; what it leaves out is counted here. A breakdown without points is
   /// none.
+  /// - Parameters:
+  ///   - price: what an owner expects, which counts where there is no budget.
+  ///   - written: texts of the customer beside notes, tags and messages.
   init(
-    of lead: Lead, clientPoints: Int? = nil, clientQuality: String? = nil, clientBreakdown: JSON? = nil
+    of lead: Lead, price: String? = nil, written: [String?] = [], clientPoints: Int? = nil,
+    clientQuality: String? = nil, clientBreakdown: JSON? = nil
   ) {
     if let clientPoints {
       self.init(
@@ -26,9 +30,9 @@ package struct Score: Sendable, Equatable {
       return
     }
     let parts = [
-      ("budget", Self.budgetPoints(lead)),
+      ("budget", Self.budgetPoints(lead.budget ?? price, intent: lead.intent)),
       ("intent", Self.intentPoints[lead.intent ?? ""] ?? 0),
-      ("urgency", Self.urgencyPoints(lead)), ("contact", Self.contactPoints(lead)),
+      ("urgency", Self.urgencyPoints(lead, written)), ("contact", Self.contactPoints(lead)),
       ("engagement", Self.engagementPoints(lead.messages.count { $0.sender == "customer" })),
     ]
     let points = parts.reduce(0) { $0 + $1.1 }
@@ -57,12 +61,10 @@ package struct Score: Sendable, Equatable {
   }
 
   /// Up to 30 points, on a scale of its own for sale, yearly rent and investment (AED).
-  private static func budgetPoints(_ lead: Lead) -> Int {
-    guard let text = lead.budget ?? lead.details["expectedPrice"]?.string, var amount = Budget.amount(in: text),
-      amount > 0
-    else { return 0 }
-    if lead.intent == "rent", ["month", "شهر"].contains(where: text.lowercased().contains) { amount *= 12 }
-    return budgetScale(lead.intent).first { amount >= $0.amount }?.points ?? 5
+  private static func budgetPoints(_ text: String?, intent: String?) -> Int {
+    guard let text, var amount = Budget.amount(in: text), amount > 0 else { return 0 }
+    if intent == "rent", ["month", "شهر"].contains(where: text.lowercased().contains) { amount *= 12 }
+    return budgetScale(intent).first { amount >= $0.amount }?.points ?? 5
   }
 
   /// Up to 20 points for ways to answer.
@@ -77,10 +79,9 @@ package struct Score: Sendable, Equatable {
   }
 
   /// Up to 15 points for words that say when.
-  private static func urgencyPoints(_ lead: Lead) -> Int {
-    let written = [lead.notes, lead.details["subject"]?.string, lead.details["urgency"]?.string].compactMap { $0 }
-    let text = (written + lead.tags + lead.messages.filter { $0.sender == "customer" }.map(\.text))
-      .joined(separator: "\n").lowercased()
+  private static func urgencyPoints(_ lead: Lead, _ written: [String?]) -> Int {
+    let messages = lead.messages.filter { $0.sender == "customer" }.map(\.text)
+    let text = (([lead.notes] + written).compactMap { $0 } + lead.tags + messages).joined(separator: "\n").lowercased()
     let words = PhraseText(text)
     let says = { (phrases: [[UInt8]]) in phrases.contains(where: words.contains) }
     return says(Self.later) ? 0 : says(Self.now) ? 15 : says(Self.soon) ? 8 : 0

@@ -6,68 +6,72 @@ package struct SiteForm: Sendable {
   /// What conversations.source says.
   package let source: String
   package let form: Form
-  /// What is meant by sending this form, where that is plain.
+  /// What a customer means by sending this form, where that is plain.
   let intent: String?
-  /// The field that holds the customer's own words: they become a message of the conversation.
-  let message: String
+  /// The customer's own words: they become a message of the conversation.
+  let message: Field<String?>
   /// The fields for which conversations has no column: they are kept in its metadata, under these names.
-  let details: [String]
+  let details: [any FormField]
 
-  private static let person: [Form.Field] = [
-    .required("customerName", .text(2...200)), .optional("customerEmail", .email), .optional("customerPhone", .phone),
-    .optional("idempotencyKey", .key),
-  ]
-  private static let addresses = ["customerEmail", "customerPhone"]
-  private static let reason = ": without either nobody could answer"
+  fileprivate static let subject = Field.optional("subject", .text(1...200))
+  fileprivate static let price = Field.optional("expectedPrice", .text(1...200))
+  fileprivate static let urgency = Field.optional("urgency", .text(1...200))
+  private static let message = Field.optional("message", .text(1...5000))
+  private static let description = Field.optional("propertyDescription", .text(1...5000))
+
+  private init(
+    source: String, _ fields: [any FormField], intent: String?, message: Field<String?>, details: [any FormField]
+  ) {
+    self.source = source
+    form = Form(
+      [LeadField.name, LeadField.email, LeadField.phone, LeadField.idempotencyKey] + fields,
+      atLeastOne: [LeadField.email, LeadField.phone], because: ": without either nobody could answer")
+    self.intent = intent
+    self.message = message
+    self.details = details
+  }
 
   /// POST /api/contact.
-  package static let contact = SiteForm(
-    source: "contact_form",
-    form: Form(
-      person + [
-        .required("message", .text(1...5000)), .optional("subject", .text(1...200)),
-        .optional("department", .text(1...200)),
-      ], atLeastOne: addresses, because: reason),
-    intent: nil, message: "message", details: ["subject", "department"])
+  package static let contact = {
+    let details: [any FormField] = [subject, .optional("department", .text(1...200))]
+    return SiteForm(
+      source: "contact_form", [.required(message.name, .text(1...5000))] + details, intent: nil, message: message,
+      details: details)
+  }()
 
   /// POST /api/property-inquiry.
-  package static let inquiry = SiteForm(
-    source: "property_inquiry",
-    form: Form(
-      person + [
-        .optional("propertyTitle", .text(1...300)), .optional("propertyUrl", .webAddress),
-        .optional("message", .text(1...5000)), .optional("budget", .text(1...200)),
-        .optional("propertyType", .text(1...200)),
-      ], atLeastOne: addresses, because: reason),
-    intent: nil, message: "message", details: ["propertyTitle", "propertyUrl"])
+  package static let inquiry = {
+    let details: [any FormField] = [.optional("propertyTitle", .text(1...300)), .optional("propertyUrl", .webAddress)]
+    return SiteForm(
+      source: "property_inquiry", details + [message, LeadField.budget, LeadField.propertyType], intent: nil,
+      message: message, details: details)
+  }()
 
   /// POST /api/sell-submission.
-  package static let sell = SiteForm(
-    source: "sell_submission",
-    form: Form(
-      person + [
-        .optional("propertyType", .text(1...200)), .optional("propertyAddress", .text(1...500)),
-        .optional("expectedPrice", .text(1...200)), .optional("propertyDescription", .text(1...5000)),
-        .optional("urgency", .text(1...200)),
-      ], atLeastOne: addresses, because: reason),
-    intent: "sell", message: "propertyDescription", details: ["propertyAddress", "expectedPrice", "urgency"])
+  package static let sell = {
+    let address = Field.optional("propertyAddress", .text(1...500))
+    return SiteForm(
+      source: "sell_submission", [LeadField.propertyType, address, price, description, urgency], intent: "sell",
+      message: description, details: [address, price, urgency])
+  }()
 }
 
 extension Lead {
-  /// The only way from a form of the website to a lead; all faults of the request come at once.
-  package init(_ site: SiteForm, checking body: JSON, receivedAt: Instant) throws(Form.Faults) {
+  /// The only way from a form of the website to a lead; all errors of the request come at once.
+  package init(_ site: SiteForm, checking body: JSON, receivedAt: Instant) throws(FormError) {
     let form = try site.form.check(body)
     self.init(form, source: site.source, receivedAt: receivedAt)
     intent = site.intent
-    details = .object(site.details.compactMap { name in form[name].map { JSON.Member(name, $0) } })
+    details = form.document(of: site.details)
     if details.members?.isEmpty == false { metadata = details }
     if let words = form[site.message] {
-      details = details.setting(site.message, words)
+      details = details.setting(site.message.name, .string(words))
       messages = [
         Message(
-          id: site.message, sender: "customer", text: words.string ?? "", type: "text", time: receivedAt, metadata: nil)
+          id: site.message.name, sender: "customer", text: words, type: "text", time: receivedAt, metadata: nil)
       ]
     }
-    score = Score(of: self)
+    score = Score(
+      of: self, price: form[SiteForm.price], written: [form[SiteForm.subject], form[SiteForm.urgency]])
   }
 }

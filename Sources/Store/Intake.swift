@@ -27,7 +27,7 @@ package struct Intake {
   /// The headers that it looks at, and those of its replies, as JSON Schema.
   package static let headers: JSON = [
     "properties": [
-      "Idempotency-Key": Form.Rule.key.schema.setting("description", "stands above idempotencyKey in the body")
+      "Idempotency-Key": Rule<String>.key.schema.setting("description", "stands above idempotencyKey in the body")
     ]
   ]
   package static let replyHeaders: JSON = [
@@ -42,7 +42,7 @@ package struct Intake {
   /// Checks the bodies of requests by `check`, stores the leads with their events, says so in the log, and wakes the workers.
   /// Each request succeeds or fails by itself. An `Idempotency-Key` header stands above the body's member.
   package func capture(
-    _ requests: [Request], log: Log, checking check: (JSON, Instant) throws(Form.Faults) -> Lead
+    _ requests: [Request], log: Log, checking check: (JSON, Instant) throws(FormError) -> Lead
   ) -> [Result<Stored, Problem>] {
     let checked = requests.map { request in
       Result { () throws(Problem) in try self.check(request, by: check) }
@@ -64,7 +64,7 @@ package struct Intake {
   }
 
   private func check(
-    _ request: Request, by check: (JSON, Instant) throws(Form.Faults) -> Lead
+    _ request: Request, by check: (JSON, Instant) throws(FormError) -> Lead
   ) throws(Problem) -> CheckedLead {
     var content = try request.json()
     let lead: Lead
@@ -105,11 +105,9 @@ package struct Intake {
 }
 
 extension Problem {
-  /// The faults of a form, all at once.
-  package init(_ faults: Form.Faults) {
-    self.init(
-      .badInput, "the request has \(faults.faults.count == 1 ? "a fault" : "\(faults.faults.count) faults")",
-      details: faults.faults.map { Detail(path: $0.path, message: $0.message) })
+  /// All errors of a form at once.
+  package init(_ error: FormError) {
+    self.init(badFields: error.fields.map { Detail(path: $0.path, message: $0.message) })
   }
 }
 

@@ -5,7 +5,7 @@ import Wire
 extension Setting {
   /// BUSINESS_HOURS: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. Without it the clock of a first answer never stands still.
   package static let officeHours = Setting("BUSINESS_HOURS") { text in
-    do throws(OfficeHours.Fault) {
+    do throws(OfficeHoursError) {
       _ = try OfficeHours(text) { _ in 0 }
       return nil
     } catch { return error.reason }

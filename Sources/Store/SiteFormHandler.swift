@@ -22,7 +22,7 @@ extension Handler {
     ) { settings, afterwards throws(Problem) in
       let intake = try Intake(settings, handler: name, afterwards)
       return { requests, log in
-        intake.capture(requests, log: log) { body, receivedAt throws(Form.Faults) in
+        intake.capture(requests, log: log) { body, receivedAt throws(FormError) in
           try Lead(form, checking: body, receivedAt: receivedAt)
         }.map { stored in
           stored.map { _, captured in

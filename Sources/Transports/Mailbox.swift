@@ -1,4 +1,4 @@
-import Forms
+import Wire
 
 /// A mail address with an optional name (RFC 5322 §3.4), in the strict subset that no server and no library reads in
 /// two ways: no quotes, comments, blanks or routes in the address, ASCII only.

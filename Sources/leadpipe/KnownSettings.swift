@@ -2,13 +2,13 @@ import Admin
 import ArgumentParser
 import Contract
 import Deliveries
-import Forms
 import FoundationEssentials
 import Glibc
 import Host
 import Limits
 import Store
 import Transports
+import Wire
 
 /// The settings of the whole product, so that a wrong one is found at the start and all are named at once.
 enum KnownSettings {

@@ -2,18 +2,19 @@ import Forms
 import Testing
 import Wire
 
-private func fault(_ rule: Form.Rule, _ value: JSON) -> String? {
-  do { _ = try Form([.optional("field", rule)]).check(["field": value]) } catch { return error.faults.first?.message }
+private func refusal(_ rule: Rule<some Any>, _ value: JSON) -> String? {
+  do { _ = try Form([.optional("field", rule)]).check(["field": value]) } catch { return error.fields.first?.message }
   return nil
 }
 
-private func checked(_ rule: Form.Rule, _ value: JSON) throws -> JSON? {
-  try Form([.optional("field", rule)]).check(["field": value])["field"]
+private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value? {
+  let field = Field.optional("field", rule)
+  return try Form([field]).check(["field": value])[field]
 }
 
 @Suite("A form's rules for what a query asks") struct FormTests {
   @Test("a day, or a moment with its zone", arguments: ["2026-11-23", "2024-02-29", "2026-11-23T10:00:00.000Z"])
-  func day(_ text: String) throws { #expect(try checked(.day(), .string(text)) == .string(text)) }
+  func day(_ text: String) throws { #expect(try checked(.day(), .string(text)) == text) }
 
   @Test(
     "no other",
@@ -21,16 +22,16 @@ private func checked(_ rule: Form.Rule, _ value: JSON) throws -> JSON? {
       "2026-02-30", "2026-13-01", "23.11.2026", "2026-1-1", "2026-11-23T10:00", "tomorrow", "1969-12-31", "+2026-11-2",
       "2026-11-23 ", "٢٠٢٦-١١-٢٣",
     ])
-  func noDay(_ text: String) { #expect(fault(.day(), .string(text)) != nil) }
+  func noDay(_ text: String) { #expect(refusal(.day(), .string(text)) != nil) }
 
   @Test("a range, as a text or a list", arguments: ["20:80", [20, 80]] as [JSON])
-  func range(_ value: JSON) throws { #expect(try checked(.range(0...100), value) == ["min": 20, "max": 80]) }
+  func range(_ value: JSON) throws { #expect(try checked(.range(0...100), value) == 20...80) }
 
   @Test(
     "none that is turned around, open or too wide",
     arguments: ["80:20", "20", "20:", ":80", "20:80:90", "+20:80", "0:101", "-1:5", "a:b", [20], [1, "2"], 7, "2０:80"]
       as [JSON])
-  func noRange(_ value: JSON) { #expect(fault(.range(0...100), value) != nil) }
+  func noRange(_ value: JSON) { #expect(refusal(.range(0...100), value) != nil) }
 
   @Test(
     "a line has no line feed, return or tab",
@@ -39,16 +40,16 @@ private func checked(_ rule: Form.Rule, _ value: JSON) throws -> JSON? {
       ("ليلى\u{2028}حداد", "ليلى حداد"), ("Layla  Haddad", "Layla  Haddad"),
     ])
   func line(_ text: String, _ line: String) throws {
-    #expect(try checked(.line(2...20), .string(text)) == .string(line))
-    #expect(try checked(.lines(max: 1, each: 2...20), [.string(text)]) == [.string(line)])
-    #expect(fault(.line(2...20), "\n\t") == nil && fault(.line(2...3), .string(text)) != nil)
+    #expect(try checked(.line(2...20), .string(text)) == line)
+    #expect(try checked(.lines(max: 1, each: 2...20), [.string(text)]) == [line])
+    #expect(refusal(.line(2...20), "\n\t") == nil && refusal(.line(2...3), .string(text)) != nil)
   }
 
   @Test("a zone that the system knows")
   func zone() throws {
     #expect(try checked(.zone, "Asia/Dubai") == "Asia/Dubai")
     for name in ["Mars/Olympus", "../../etc/passwd", "UTC+3", "/Asia/Dubai"] {
-      #expect(fault(.zone, .string(name)) != nil)
+      #expect(refusal(.zone, .string(name)) != nil)
     }
   }
 
@@ -56,17 +57,18 @@ private func checked(_ rule: Form.Rule, _ value: JSON) throws -> JSON? {
   func cursor() throws {
     #expect(try checked(.cursor, "W10_-9") == "W10_-9")
     for text in ["W10=", "a b", "a\n", "é", String(repeating: "a", count: 401)] {
-      #expect(fault(.cursor, .string(text)) != nil)
+      #expect(refusal(.cursor, .string(text)) != nil)
     }
   }
 
-  @Test("a form inside of a text, its faults under its own name")
+  @Test("a form inside of a text, its errors under its own name")
   func document() throws {
-    let inner = Form([.optional("score", .range(0...100))])
-    #expect(try checked(.document(inner), #"{"score": "1:2"}"#) == ["score": ["min": 1, "max": 2]])
-    #expect(try checked(.document(inner), ["score": [1, 2]]) == ["score": ["min": 1, "max": 2]])
-    for text in ["{", "[]", "1", "{} {}"] as [JSON] { #expect(fault(.document(inner), text) != nil) }
-    #expect(throws: Form.Faults(faults: [.init(path: "field.score", message: fault(.range(0...100), 1) ?? "")])) {
+    let score = Field.optional("score", .range(0...100))
+    let inner = Form([score])
+    #expect(try checked(.document(inner), #"{"score": "1:2"}"#)?[score] == 1...2)
+    #expect(try checked(.document(inner), ["score": [1, 2]])?.document == ["score": ["min": 1, "max": 2]])
+    for text in ["{", "[]", "1", "{} {}"] as [JSON] { #expect(refusal(.document(inner), text) != nil) }
+    #expect(throws: FormError(fields: [.init(path: "field.score", message: refusal(.range(0...100), 1) ?? "")])) {
       try checked(.document(inner), #"{"score": 1}"#)
     }
   }
@@ -78,10 +80,52 @@ private func checked(_ rule: Form.Rule, _ value: JSON) throws -> JSON? {
     ])
     let id = "00000000-0000-4000-8000-000000000001"
     #expect(
-      try form.check(form.document(query: ["ids": "\(id),\(id)", "page": "7", "range": "1:9"]))
+      try form.check(form.document(query: ["ids": "\(id),\(id)", "page": "7", "range": "1:9"])).document
         == ["ids": [.string(id), .string(id)], "page": 7, "range": ["min": 1, "max": 9]])
     for page in ["abc", "+5", "-5", "05", "1e2", "0x1", "9999999999999999999999", "٣"] {
-      #expect(throws: Form.Faults.self) { try form.check(form.document(query: ["page": page])) }
+      #expect(throws: FormError.self) { try form.check(form.document(query: ["page": page])) }
     }
+  }
+
+  @Test("a field has the type of its rule, and is optional where it may be absent")
+  func types() throws {
+    let (id, count) = (Field.required("id", .uuid), Field.optional("count", .integer(0...9)))
+    let text = "00000000-0000-4000-8000-00000000000A"
+    let form = try Form([id, count]).check(["id": .string(text), "count": nil, "other": 1])
+    let (uuid, number): (UUIDText, Int?) = (form[id], form[count])
+    #expect(uuid == UUIDText(text) && number == nil && form[Field.optional("other", .integer(0...9))] == nil)
+    #expect(form.document == ["id": .string(uuid.text)] && form.has(id) && !form.has(count))
+  }
+
+  @Test("all errors come at once, each with its path")
+  func errors() throws {
+    let row = Form([.required("id", .uuid), .optional("tags", .lines(max: 2, each: 1...3))])
+    let form = Form([
+      .required("name", .text(1...9)), .required("rows", .forms(row, max: 3)), .required("row", .form(row)),
+    ])
+    let body: JSON = ["name": " ", "rows": [["id": 1], 5, ["tags": ["abcd", " "]]], "row": [:]]
+    #expect {
+      try form.check(body)
+    } throws: { error in
+      (error as? FormError)?.fields.map { "\($0.path) \($0.message)" } == [
+        "name is required", "rows[0].id must be a UUID", "rows[1] must be an object", "rows[2].id is required",
+        "rows[2].tags[0] must have 1 to 3 characters", "rows[2].tags must not hold blanks only", "row.id is required",
+      ]
+    }
+  }
+
+  @Test("the schema of a field that may be absent allows null and blanks", arguments: [1, 2])
+  func optionalSchema(_ least: Int) {
+    let schema = Form([.optional("field", .text(least...9))]).schema["properties"]?["field"]
+    let blank: JSON = ["type": ["string", "null"], "pattern": "^\\s*$"]
+    #expect(
+      least == 1
+        ? schema == ["type": ["string", "null"], "maxLength": 9]
+        : schema == ["anyOf": [Rule.text(least...9).schema, blank]])
+  }
+
+  @Test("what is no object has one error")
+  func noObject() {
+    #expect(throws: FormError(fields: [.init(path: "", message: "must be an object")])) { try Form([]).check([]) }
   }
 }

@@ -14,7 +14,7 @@ private func body(_ more: JSON = [:]) -> JSON {
 }
 
 @Suite("A lead of the chatbot") struct LeadTests {
-  @Test("tells all faults of a request at once, with their paths") func allFaults() {
+  @Test("tells all errors of a request at once, with their paths") func allFaults() {
     let wrong: JSON = [
       "customerName": "T", "customerEmail": "x", "leadScore": 101, "tags": ["a", 5], "conversationId": "5",
       "messages": [["id": "1", "messageText": "hello"], ["messageText": 7, "sender": "cat"]],
@@ -23,7 +23,7 @@ private func body(_ more: JSON = [:]) -> JSON {
     #expect {
       try lead(wrong)
     } throws: { error in
-      (error as? Form.Faults)?.faults.map(\.path) == [
+      (error as? FormError)?.fields.map(\.path) == [
         "customerName", "customerPhone", "customerEmail", "conversationId", "leadScore", "tags[1]", "consent.marketing",
         "messages[1].id", "messages[1].sender", "messages[1].messageText",
       ]
@@ -34,14 +34,14 @@ private func body(_ more: JSON = [:]) -> JSON {
     "refuses what is no object",
     arguments: [nil, true, 5, "text", []] as [JSON])
   func noObject(_ value: JSON) {
-    #expect(throws: Form.Faults.self) { try lead(value) }
+    #expect(throws: FormError.self) { try lead(value) }
   }
 
   @Test(
     "refuses numbers that are no whole number from 0 to 100",
     arguments: ["-1", "101", "1.0", "1e1", "-0", "9223372036854775808", "10000000000000000999"])
   func scores(_ number: String) {
-    #expect(throws: Form.Faults.self) { try lead(body(["leadScore": .number(number)])) }
+    #expect(throws: FormError.self) { try lead(body(["leadScore": .number(number)])) }
   }
 
   @Test("nulls, blank texts and unknown fields count as absent") func absent() throws {
@@ -79,7 +79,7 @@ private func body(_ more: JSON = [:]) -> JSON {
 
   @Test("a name that nobody can see is none", arguments: ["\u{200B}\u{200B}", "\u{3164}\u{3164}", "\u{2060} \u{FEFF}"])
   func invisible(_ name: String) {
-    #expect(throws: Form.Faults(faults: [.init(path: "customerName", message: "is required")])) {
+    #expect(throws: FormError(fields: [.init(path: "customerName", message: "is required")])) {
       try lead(body(["customerName": .string(name)]))
     }
   }

@@ -117,7 +117,7 @@ private func deadline(
       "Mon 09:00-09:59", "Mon +9:00-18:00", "Mon -1:00-18:00", "Mon ٠٩:00-18:00", "Mon 09:00–18:00", "Mon\t09:00-18:00",
     ])
   func refuses(_ text: String) {
-    #expect(throws: OfficeHours.Fault.self) { try OfficeHours(text, offset: dubai) }
+    #expect(throws: OfficeHoursError.self) { try OfficeHours(text, offset: dubai) }
   }
 
   @Test(

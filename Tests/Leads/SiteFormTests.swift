@@ -6,8 +6,8 @@ import Wire
 private let received = Instant(milliseconds: 1_795_381_200_000)
 private let person: JSON = ["customerName": "Sara Ahmed", "customerEmail": "sara@example.com"]
 
-private func faults(_ body: () throws -> Void) -> [Form.Fault] {
-  do { try body() } catch { return (error as? Form.Faults)?.faults ?? [] }
+private func errors(_ body: () throws -> Void) -> [FieldError] {
+  do { try body() } catch { return (error as? FormError)?.fields ?? [] }
   return []
 }
 
@@ -45,23 +45,23 @@ private func faults(_ body: () throws -> Void) -> [Form.Fault] {
   @Test("what nobody could answer is refused, saying so", arguments: [SiteForm.inquiry, .sell])
   func unreachable(_ form: SiteForm) {
     for body: JSON in [["customerName": "Sara"], ["customerName": "Sara", "customerEmail": "", "customerPhone": nil]] {
-      let fault = Form.Fault(
+      let error = FieldError(
         path: "customerEmail", message: "or customerPhone is required: without either nobody could answer")
-      #expect(faults { _ = try Lead(form, checking: body, receivedAt: received) } == [fault])
+      #expect(errors { _ = try Lead(form, checking: body, receivedAt: received) } == [error])
     }
   }
 
-  @Test("an address that is wrong is one fault, not two") func wrongAddress() {
+  @Test("an address that is wrong is one error, not two") func wrongAddress() {
     let body: JSON = ["customerName": "Sara", "customerPhone": "call me"]
     #expect(
-      faults { _ = try Lead(.sell, checking: body, receivedAt: received) }
+      errors { _ = try Lead(.sell, checking: body, receivedAt: received) }
         == [.init(path: "customerPhone", message: "must be a telephone number")])
   }
 
-  @Test("all faults come at once") func allFaults() {
+  @Test("all errors come at once") func allFaults() {
     let body: JSON = ["customerName": "S", "message": "  ", "subject": 5, "customerEmail": "x"]
     #expect(
-      faults { _ = try Lead(.contact, checking: body, receivedAt: received) }.map(\.path)
+      errors { _ = try Lead(.contact, checking: body, receivedAt: received) }.map(\.path)
         == ["customerName", "customerEmail", "message", "subject"])
   }
 
@@ -74,7 +74,7 @@ private func faults(_ body: () throws -> Void) -> [Form.Fault] {
     ])
   func address(_ text: String) {
     let body = person.setting("propertyUrl", .string(text))
-    #expect(faults { _ = try Lead(.inquiry, checking: body, receivedAt: received) }.map(\.path) == ["propertyUrl"])
+    #expect(errors { _ = try Lead(.inquiry, checking: body, receivedAt: received) }.map(\.path) == ["propertyUrl"])
   }
 }
 
@@ -87,13 +87,13 @@ private func faults(_ body: () throws -> Void) -> [Form.Fault] {
     "refuses what is none",
     arguments: ["", "   ", "x", "\tsara@example.com", "sara@example.com\n", "sara@ example.com"])
   func refuses(_ text: String) {
-    #expect(faults { _ = try Subscription(checking: ["email": .string(text)]) }.map(\.path) == ["email"])
+    #expect(errors { _ = try Subscription(checking: ["email": .string(text)]) }.map(\.path) == ["email"])
   }
 
   @Test("is left by address or by token, and the token decides") func leaving() throws {
     let token = try #require(UUIDText("0f3e8f7c-6f0e-4d57-8a26-2f1f2e3d4c5b"))
     #expect(try Unsubscription(checking: ["token": .string(token.text), "email": "a@b.com"]) == .token(token))
     #expect(try Unsubscription(checking: ["email": "a@b.com"]) == .email(try #require(EmailAddress("a@b.com"))))
-    #expect(faults { _ = try Unsubscription(checking: [:]) } == [.init(path: "email", message: "or token is required")])
+    #expect(errors { _ = try Unsubscription(checking: [:]) } == [.init(path: "email", message: "or token is required")])
   }
 }

@@ -23,7 +23,7 @@ Handler(
   return { request, log throws(Problem) in
     var question: JSON
     let body = try request.json()
-    do throws(Form.Faults) { question = try form.check(body) } catch { throw Problem(error) }
+    do throws(FormError) { question = try form.check(body).document } catch { throw Problem(error) }
     question = question.setting("warnBefore", AdminEndpoint.warnBefore(.now, hours))
     let end = Instant(milliseconds: Instant.now.milliseconds + 500)
     while true {

@@ -5,18 +5,20 @@ import Forms
 import Store
 import Wire
 
+let lastEventID = Field.optional("lastEventId", .text(1...8000))
+
 AdminEndpoint(
   // For clients that cannot send Last-Event-ID.
   "live-show", "What happens to leads, as server-sent events: lead.created, lead.updated, delivery, sla, and reset",
   .init("GET", "/api/admin/live"),
   input: .init(
-    query: Form([.optional("lastEventId", .text(1...8000))]),
+    query: Form([lastEventID]),
     headers: ["type": "object", "properties": ["Last-Event-ID": ["type": "string", "maxLength": 8000]]]),
   output: .init(Live.event, types: ["text/event-stream"], problems: [503]), needs: [.officeHours], feed: "live-feed",
   calls: .liveEvents,
   asking: { question throws(Problem) in
-    let header = question.request.headers["last-event-id"].flatMap { $0.isEmpty ? nil : JSON.string($0) }
-    let after = header ?? question.document["lastEventId"]
-    return after.map { ["after": $0, "recent": true] } ?? ["recent": true]
+    let header = question.request.headers["last-event-id"].flatMap { $0.isEmpty ? nil : $0 }
+    let after = header ?? question.values[lastEventID]
+    return after.map { ["after": .string($0), "recent": true] } ?? ["recent": true]
   }, replying: Live.beginning
 ).run()

@@ -25,7 +25,7 @@ Handler(
     }
     let session = try desk.ask(.openSession, for: asked, log: log) { () throws(Problem) in
       let body = try request.json()
-      do throws(Form.Faults) { _ = try form.check(body) } catch { throw Problem(error) }
+      do throws(FormError) { _ = try form.check(body) } catch { throw Problem(error) }
       return ["token": .string(Secret.sha256(token))]
     }
     return Reply(

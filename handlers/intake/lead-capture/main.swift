@@ -15,7 +15,7 @@ Handler(
 ) { settings, afterwards throws(Problem) in
   let intake = try Intake(settings, handler: "lead-capture", afterwards)
   return { requests, log in
-    intake.capture(requests, log: log) { body, receivedAt throws(Form.Faults) in
+    intake.capture(requests, log: log) { body, receivedAt throws(FormError) in
       try Lead(checking: body, receivedAt: receivedAt)
     }.map { stored in stored.map { lead, captured in LeadReply(lead: lead, captured: captured).reply } }
   }

@@ -29,7 +29,7 @@ Handler(
   return { request, log throws(Problem) in
     let body = try request.json()
     let subscription: Subscription
-    do throws(Form.Faults) { subscription = try Subscription(checking: body) } catch { throw Problem(error) }
+    do throws(FormError) { subscription = try Subscription(checking: body) } catch { throw Problem(error) }
     let id = try newsletter.subscribe(subscription, asked: request, log: log)
     let data: JSON = ["id": .string(id), "email": .string(subscription.email.text), "status": "active"]
     return Reply(status: 201, ["success": true, "data": data])

@@ -26,7 +26,7 @@ Handler(
   return { request, log throws(Problem) in
     let body = try request.json()
     let unsubscription: Unsubscription
-    do throws(Form.Faults) { unsubscription = try Unsubscription(checking: body) } catch { throw Problem(error) }
+    do throws(FormError) { unsubscription = try Unsubscription(checking: body) } catch { throw Problem(error) }
     let isDone = try newsletter.unsubscribe(unsubscription, asked: request, log: log)
     switch unsubscription {
     case .email(let email):

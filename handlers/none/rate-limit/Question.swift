@@ -34,10 +34,7 @@ struct Question {
     measure = body["limit"].map { .limit($0.string.flatMap { RateLimit($0) }) } ?? .rateClass(rateClass ?? .default)
     if let limit = body["limit"], let wrong = RateClass.fault(limit.string ?? "") { fault("limit", wrong) }
     if body["limit"] != nil, body["class"] != nil { fault("limit", "must not stand beside class") }
-    guard faults.isEmpty else {
-      let count = faults.count == 1 ? "a fault" : "\(faults.count) faults"
-      throw Problem(.badInput, "the request has \(count)", details: faults)
-    }
+    guard faults.isEmpty else { throw Problem(badFields: faults) }
   }
 
   private static func time(_ json: JSON?, now: Instant) -> Instant? {

@@ -7,11 +7,12 @@ import Wire
 /// What a worker asks for: who it is, and how many deliveries of each channel it can take now.
 struct Claim {
   static let version = "0.1.0"
-  static let form = Form([
-    .optional("worker", .text(1...100)), .optional("limit", .integer(0...1000)),
-    .optional("limits", .object(maxBytes: 4096)), .optional("isComplete", .boolean),
-    .optional("fingerprints", .object(maxBytes: 4096)),
-  ])
+  private static let workerField = Field.optional("worker", .text(1...100))
+  private static let limitField = Field.optional("limit", .integer(0...1000))
+  private static let limitsField = Field.optional("limits", .object(maxBytes: 4096))
+  private static let isCompleteField = Field.optional("isComplete", .boolean)
+  private static let fingerprintsField = Field.optional("fingerprints", .object(maxBytes: 4096))
+  static let form = Form([workerField, limitField, limitsField, isCompleteField, fingerprintsField])
 
   /// Tells an enveloped asker when the next delivery falls due.
   static let nextDueHeader = "x-next-due-at"
@@ -25,23 +26,26 @@ struct Claim {
   let entries: [(recipient: Recipient, limit: Int)]
 
   init(checking body: JSON, for recipients: [Recipient]) throws(Problem) {
-    let form: JSON
+    let form: CheckedForm
     do { form = try Self.form.check(body) } catch { throw Problem(error) }
-    worker = form["worker"]?.string ?? "shell"
-    isComplete = form["isComplete"]?.bool ?? false
-    let limits = form["limits"] ?? [:]
-    for member in limits.members ?? [] where member.value.integer.map((0...1000).contains) != true {
-      throw Problem(.badInput, "limits.\(member.key) must be a whole number from 0 to 1000")
+    worker = form[Self.workerField] ?? "shell"
+    isComplete = form[Self.isCompleteField] ?? false
+    var limits: [String: Int] = [:]
+    for member in form[Self.limitsField]?.members ?? [] {
+      guard let limit = member.value.integer, 0...1000 ~= limit else {
+        throw Problem(.badInput, "limits.\(member.key) must be a whole number from 0 to 1000")
+      }
+      limits[member.key] = limit
     }
-    fingerprints = form["fingerprints"]
+    fingerprints = form[Self.fingerprintsField]
     for member in fingerprints?.members ?? [] {
       guard ChannelKind.names.contains(member.key), member.value.string.map({ 1...200 ~= $0.utf8.count }) == true else {
         throw Problem(.badInput, "fingerprints must hold a text of 1 to 200 bytes for each channel")
       }
     }
-    let limit = form["limit"]?.integer ?? 10
+    let limit = form[Self.limitField] ?? 10
     entries = Dictionary(grouping: recipients, by: \.channel).flatMap { name, recipients in
-      Self.share(limits[name]?.integer ?? limit, among: recipients)
+      Self.share(limits[name] ?? limit, among: recipients)
     }
   }
 

@@ -6,9 +6,10 @@ import Wire
 /// What a worker gives back: claims that it will not begin, at its end or when a channel wants no more now; and, at its
 /// start, what dead workers of its host held.
 struct Release {
+  private static let host = Field.optional("host", .text(1...100))
+  private static let alive = Field.optional("alive", .texts(max: 4000, each: 1...100))
   static let form = Form([
-    .required("worker", .text(1...100)), .optional("ids", .texts(max: 1000, each: 36...36)),
-    .optional("host", .text(1...100)), .optional("alive", .texts(max: 4000, each: 1...100)),
+    .required("worker", .text(1...100)), .optional("ids", .texts(max: 1000, each: 36...36)), host, alive,
   ])
 
   /// Whether a body asks for this instead of a claim.
@@ -18,9 +19,11 @@ struct Release {
   let question: JSON
 
   init(checking body: JSON) throws(Problem) {
-    do { question = try Self.form.check(body) } catch { throw Problem(error) }
-    guard question["host"] == nil || question["alive"] != nil else {
+    let form: CheckedForm
+    do { form = try Self.form.check(body) } catch { throw Problem(error) }
+    guard form[Self.host] == nil || form[Self.alive] != nil else {
       throw Problem(.badInput, "host needs alive: the names of its workers that live")
     }
+    question = form.document
   }
 }

@@ -1,3 +1,6 @@
+import Forms
+import Wire
+
 /// A telephone number as E.164 writes it: `+`, a country code, at most 15 digits.
 package struct PhoneNumber: Sendable, Hashable {
   package let e164: String
@@ -77,6 +80,25 @@ package struct PhoneNumber: Sendable, Hashable {
     // Marks of direction that a copied Arabic number carries, and blanks that nobody sees.
     case "\u{200B}"..."\u{200F}", "\u{202A}", "\u{202C}", "\u{2060}", "\u{2066}", "\u{2069}", "\u{FEFF}": true
     default: false
+    }
+  }
+}
+
+extension PhoneNumber: FormValue {
+  package var document: JSON { .string(e164) }
+}
+
+extension Rule where Value == PhoneNumber {
+  /// A telephone number in any common writing.
+  package static var phone: Rule {
+    let text = Rule<String>.text(5...32)
+    let schema: JSON = [
+      "type": "string", "minLength": 5, "maxLength": 32, "format": "phone",
+      "description": "a telephone number in any common writing",
+    ]
+    return Rule(schema) { json, error in
+      guard let text = text.read(json, &error) else { return nil }
+      return PhoneNumber(text) ?? error.refuse("must be a telephone number")
     }
   }
 }

@@ -1,5 +1,3 @@
-import Wire
-
 /// An absolute http or https address in the subset of RFC 3986 that every parser reads alike: a host in ASCII, no user,
 /// no blank, no backslash. What two parsers could understand differently is no address here.
 package struct WebAddress: Sendable, Equatable {

@@ -1,0 +1,47 @@
+import Wire
+
+extension Rule where Value == UUIDText {
+  package static var uuid: Rule {
+    Rule(["type": "string", "format": "uuid"], else: "must be a UUID", parse: UUIDText.init)
+  }
+}
+
+extension Rule where Value == EmailAddress {
+  package static var email: Rule {
+    address(
+      ["type": "string", "maxLength": 254, "format": "email"], else: "must be a mail address", parse: EmailAddress.init)
+  }
+}
+
+extension Rule where Value == WebAddress {
+  /// http or https, as every reader reads it alike.
+  package static var webAddress: Rule {
+    let inner = "([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
+    let octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+    let name = "([0-9A-Za-z_]\(inner)\\.)*[A-Za-z_]\(inner)"
+    let host = "(\(name)|(\(octet)\\.){3}\(octet)|\\[[0-9A-Fa-f.:]{0,22}:[0-9A-Fa-f.:]{1,22}\\])"
+    let port = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+    let rest = "[/?#][^\\u0000- \"<>\\\\^`{|}\\u007f]*"
+    let pattern = "^ *[Hh][Tt][Tt][Pp][Ss]?://\(host)(:(\(port)))?(\(rest))? *$"
+    return address(
+      ["type": "string", "maxLength": 2000, "pattern": .string(pattern)], else: "must be an http or https address",
+      parse: WebAddress.init)
+  }
+}
+
+extension Rule {
+  /// An address, with the blanks at its ends that keyboards add. Nothing else is removed: it could make another address of it.
+  fileprivate static func address(
+    _ schema: JSON, else message: String, parse: @escaping @Sendable (String) -> Value?
+  ) -> Rule {
+    Rule(schema) { json, error in
+      guard let text = json.string else { return error.refuse("must be a text") }
+      return parse(trimmed(text)) ?? error.refuse(message)
+    }
+  }
+
+  private static func trimmed(_ text: String) -> String {
+    guard text.utf8.first == 0x20 || text.utf8.last == 0x20 else { return text }
+    return String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+  }
+}

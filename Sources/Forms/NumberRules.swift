@@ -1,0 +1,70 @@
+import Wire
+
+extension Rule where Value == Int {
+  package static func integer(_ range: ClosedRange<Int>) -> Rule {
+    let schema: JSON = [
+      "type": "integer", "minimum": JSON(range.lowerBound), "maximum": JSON(range.upperBound),
+    ]
+    return Rule(schema, parameter: { text in Int(strict: text).map { JSON($0) } ?? .string(text) }) { json, error in
+      guard let number = json.integer, range ~= number else {
+        return error.refuse("must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return number
+    }
+  }
+}
+
+extension Rule where Value == Bool {
+  package static var boolean: Rule {
+    let words: [String: JSON] = ["true": true, "false": false]
+    return Rule(["type": "boolean"], parameter: { text in words[text] ?? .string(text) }) { json, error in
+      json.bool ?? error.refuse("must be true or false")
+    }
+  }
+}
+
+extension Rule where Value == ClosedRange<Int> {
+  /// Two whole numbers, `60:100` or [60, 100].
+  package static func range(_ limits: ClosedRange<Int>) -> Rule {
+    let schema: JSON = [
+      "type": "string", "format": "range", "pattern": "^[0-9]+:[0-9]+$",
+      "description": .string("min:max, from \(limits.lowerBound) to \(limits.upperBound)"),
+    ]
+    return Rule(schema) { json, error in
+      let ends = json.array?.map(\.integer) ?? json.string.map(ends) ?? []
+      guard ends.count == 2, let min = ends[0], let max = ends[1], min <= max, limits ~= min, limits ~= max else {
+        return error.refuse(
+          "must be min:max, whole numbers from \(limits.lowerBound) to \(limits.upperBound), the lower first")
+      }
+      return min...max
+    }
+  }
+
+  private static func ends(_ text: String) -> [Int?] {
+    text.split(separator: ":", omittingEmptySubsequences: false).map { Int(strict: $0) }
+  }
+}
+
+extension Rule where Value == JSON {
+  /// Money: up to twelve digits, and two behind the point. It stays a JSON number, so that nothing is rounded on its way to
+  /// the database.
+  package static var amount: Rule {
+    // A multipleOf 0.01 is computed in binary fractions by many programs, and wrongly.
+    let schema: JSON = [
+      "type": "number", "minimum": 0, "maximum": 999_999_999_999,
+      "description": "two digits behind the point at most",
+    ]
+    return Rule(schema) { json, error in
+      guard case .number(let text) = json, isAmount(text) else {
+        return error.refuse("must be an amount of up to twelve digits, with two behind the point at most")
+      }
+      return json
+    }
+  }
+
+  private static func isAmount(_ text: String) -> Bool {
+    let parts = text.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    return 1...2 ~= parts.count && 1...12 ~= parts[0].count && (parts.count == 1 || 1...2 ~= parts[1].count)
+      && parts.joined().allSatisfy { 0x30...0x39 ~= $0 }
+  }
+}

@@ -1,0 +1,95 @@
+import Wire
+
+extension Rule where Value == String {
+  /// Cleaned text; the length in Unicode scalars.
+  package static func text(_ length: ClosedRange<Int>) -> Rule { text(length, cleaned: cleanText) }
+
+  /// The same on one line, as notifications write a customer's name: line ends and tabs become a blank.
+  package static func line(_ length: ClosedRange<Int>) -> Rule { text(length, cleaned: cleanLine) }
+
+  private static func text(_ length: ClosedRange<Int>, cleaned: @escaping @Sendable (String) -> String) -> Rule {
+    let isShort = length.lowerBound == 1
+    let schema: JSON = [
+      "type": "string", "minLength": JSON(length.lowerBound), "maxLength": JSON(length.upperBound),
+      "pattern": isShort ? "\\S" : "\\S[\\s\\S]*\\S",
+    ]
+    // Where one character is enough, maxLength alone allows blank texts too.
+    let optional: JSON? = isShort ? .some(["type": ["string", "null"], "maxLength": JSON(length.upperBound)]) : .none
+    return Rule(schema, optionalSchema: optional) { json, error in
+      guard let raw = json.string else { return error.refuse("must be a text") }
+      let text = cleaned(raw)
+      guard text.unicodeScalars.contains(where: isVisible) else { return nil }
+      guard length ~= text.unicodeScalars.count else {
+        return error.refuse("must have \(length.lowerBound) to \(length.upperBound) characters")
+      }
+      return text
+    }
+  }
+
+  /// A text of other characters counts as blank.
+  private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
+    !scalar.properties.isWhitespace && !scalar.properties.isDefaultIgnorableCodePoint
+  }
+
+  /// One of these words.
+  package static func choice(_ words: [String]) -> Rule {
+    Rule(wordSchema(words), else: "must be one of \(words.joined(separator: ", "))") { words.contains($0) ? $0 : nil }
+  }
+
+  fileprivate static func wordSchema(_ words: [String]) -> JSON {
+    ["type": "string", "enum": .array(words.map(JSON.string))]
+  }
+
+  /// 1 to 200 visible ASCII characters (the Idempotency-Key draft). A blank key is refused: it would protect nothing.
+  package static var key: Rule {
+    let schema: JSON = ["type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"]
+    return Rule(schema, optionalSchema: schema.setting("type", ["string", "null"]), allowsBlank: false) { json, error in
+      guard let key = json.string, 1...200 ~= key.utf8.count, key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+        return error.refuse("must have 1 to 200 visible ASCII characters")
+      }
+      return key
+    }
+  }
+
+  /// Where a list was left, as its last reply said. Only the list itself knows what it means.
+  package static var cursor: Rule {
+    let isCursorByte = { @Sendable (byte: UInt8) in
+      0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte || byte == 0x2D || byte == 0x5F
+    }
+    return Rule(
+      ["type": "string", "format": "cursor", "maxLength": 400], else: "must be a nextCursor of this list"
+    ) { text in 1...400 ~= text.utf8.count && text.utf8.allSatisfy(isCursorByte) ? text : nil }
+  }
+}
+
+extension Rule where Value == [String] {
+  /// A list of one or more of these words.
+  package static func choices(_ words: [String]) -> Rule {
+    let schema: JSON = ["type": "array", "items": Rule<String>.wordSchema(words), "minItems": 1]
+    return Rule(schema, parameter: listParameter) { json, error in
+      let items = json.array ?? []
+      let chosen = items.compactMap(\.string).filter(words.contains)
+      return items.isEmpty || chosen.count < items.count
+        ? error.refuse("must be of \(words.joined(separator: ", "))") : chosen
+    }
+  }
+
+  /// A list of cleaned texts. Blank ones are left out.
+  package static func texts(max: Int, each: ClosedRange<Int>) -> Rule {
+    let item: JSON = ["type": "string", "maxLength": JSON(each.upperBound)]
+    let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": item]
+    // A comma parts the items of a parameter.
+    let parameterSchema = schema.setting("items", item.setting("pattern", "^[^,]*$"))
+    return list(
+      of: .text(each), 0...max, schema, parameterSchema: parameterSchema, else: "must be a list of at most \(max) texts"
+    )
+  }
+
+  /// A list of lines that replaces another list. Blank ones are refused: each was meant to be something.
+  package static func lines(max: Int, each: ClosedRange<Int>) -> Rule {
+    let line = Rule<String>.line(each)
+    let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": line.schema]
+    return list(
+      of: line, 0...max, schema, else: "must be a list of at most \(max) texts", blank: "must not hold blanks only")
+  }
+}

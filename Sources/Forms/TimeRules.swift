@@ -1,0 +1,45 @@
+import Wire
+
+extension Rule where Value == Instant {
+  /// ISO 8601; anything else is refused.
+  package static var instant: Rule {
+    // The years and offsets that an Instant can have.
+    let pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-.*([Zz]|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
+    return Rule(
+      ["type": "string", "format": "date-time", "pattern": .string(pattern)],
+      else: "must be an ISO 8601 time with its zone", parse: Instant.init(iso8601:))
+  }
+
+  /// ISO 8601; anything else counts as absent.
+  package static var time: Rule {
+    let schema: JSON = ["description": "ISO 8601 with a zone; anything else counts as absent"]
+    return Rule(schema, optionalSchema: schema) { json, _ in json.string.flatMap(Instant.init(iso8601:)) }
+  }
+}
+
+/// Which end of a span of time a day is.
+package enum DayEdge: String, Sendable { case start, end }
+
+extension Rule where Value == String {
+  /// A day, `2026-11-23`, or a moment as ISO 8601 writes it. Only the database knows when a day begins, so it stays a text.
+  /// - Parameter edge: which end of a span it is, for the reader of the schema.
+  package static func day(_ edge: DayEdge? = nil) -> Rule {
+    let format = edge.map { "day-at-the-\($0.rawValue)" } ?? "day-or-time"
+    return Rule(
+      ["type": "string", "format": .string(format)],
+      else: "must be a day such as 2026-11-23, or an ISO 8601 time with its zone"
+    ) { text in isDay(text) ? text : Instant(iso8601: text)?.iso8601 }
+  }
+
+  /// Whether there is such a day, from 1970 on.
+  private static func isDay(_ text: String) -> Bool {
+    text.utf8.count == 10 && Instant(iso8601: text + "T00:00Z") != nil
+  }
+
+  /// A place by its name in the tz database.
+  package static var zone: Rule {
+    Rule(["type": "string", "format": "time-zone"], else: "must be a time zone such as Asia/Dubai") {
+      Zone.isKnown($0) ? $0 : nil
+    }
+  }
+}
