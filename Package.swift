@@ -103,7 +103,7 @@ let package = Package(
     room("Contract", ["Wire", "Sandbox", "CProcess"]),
     room("Forms", ["Wire"]),
     room("Leads", ["Wire", "Forms"]),
-    room("Deliveries", ["Wire", "Forms"]),
+    room("Deliveries", ["Wire"]),
     room("Limits"),
     room("Store", ["Wire", "Contract", "Forms", "Leads", "Deliveries", "CPostgres"]),
     room("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),

@@ -1,4 +1,3 @@
-import Forms
 import Wire
 
 /// What a notification says, before any channel gives it its form: plain text as people typed it, not escaped.

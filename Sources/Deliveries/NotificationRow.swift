@@ -1,4 +1,3 @@
-import Forms
 import Wire
 
 extension NotificationTemplate {

@@ -1,5 +1,3 @@
-import Forms
-
 /// The words for one source of events: what stands above the facts, and which facts are shown in which order.
 struct NotificationTemplate: Sendable {
   let header: String

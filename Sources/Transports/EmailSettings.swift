@@ -1,6 +1,7 @@
 import Contract
 import Deliveries
 import Forms
+import Wire
 
 /// What both ways of mail share: the sender and the recipients.
 enum EmailSettings {

@@ -1,6 +1,5 @@
 import Contract
 import Deliveries
-import Forms
 import Wire
 
 /// A way to send the deliveries of a channel: Slack's webhook, Telegram's bot, a mail server, Resend. The value says all that

@@ -1,6 +1,5 @@
 import Contract
 import Deliveries
-import Forms
 import Wire
 
 extension Provider {

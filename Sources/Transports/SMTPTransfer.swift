@@ -1,6 +1,5 @@
 import CCurl
 import Contract
-import Forms
 import Wire
 
 /// What came of one mail: all that the classification of an outcome looks at.

@@ -1,6 +1,7 @@
 import Contract
 import Testing
 import Wire
+
 @testable import Admin
 
 @Suite("Who asks") struct CredentialTests {

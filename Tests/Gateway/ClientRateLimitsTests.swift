@@ -10,7 +10,8 @@ import Wire
 @Suite struct ClientRateLimitsTests {
   private static let office = ClientAddress("192.0.2.1")
   private let desk = Description(
-    name: "desk", kind: .endpoint, summary: "a test", access: .admin, rateClass: "admin", environment: [], input: .init([:]),
+    name: "desk", kind: .endpoint, summary: "a test", access: .admin, rateClass: "admin", environment: [],
+    input: .init([:]),
     output: .init([:]))
   private let limits = ClientRateLimits(RateLimit(count: 100, seconds: 60).map { [.admin: $0] } ?? [:])
 

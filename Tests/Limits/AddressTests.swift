@@ -1,5 +1,6 @@
 import Glibc
 import Testing
+
 @testable import Limits
 
 @Suite("Addresses of clients") struct AddressTests {

@@ -1,4 +1,5 @@
 import Testing
+
 @testable import Limits
 
 @Suite("How many requests a client may make") struct RateLimiterTests {

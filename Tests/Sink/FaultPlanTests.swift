@@ -1,6 +1,7 @@
 import Contract
 import Testing
 import Wire
+
 @testable import Sink
 
 @Suite("How the sink is told to fail")

@@ -1,4 +1,5 @@
 import Testing
+
 @testable import Sink
 
 @Suite("The sink's SMTP session")

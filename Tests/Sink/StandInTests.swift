@@ -1,5 +1,6 @@
 import Testing
 import Wire
+
 @testable import Sink
 
 @Suite("The sink's stand-ins")
