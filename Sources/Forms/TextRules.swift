@@ -26,7 +26,7 @@ extension Rule where Value == String {
     }
   }
 
-  /// A text of other characters counts as blank.
+  /// A text without such a character counts as blank.
   private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
     !scalar.properties.isWhitespace && !scalar.properties.isDefaultIgnorableCodePoint
   }
