@@ -16,15 +16,3 @@ package struct Retention: Sendable {
     days = settings["RETENTION_DAYS"] == "off" ? nil : settings.number("RETENTION_DAYS", default: 90)
   }
 }
-
-extension Database {
-  /// Takes away one small batch of what is finished and old; says how much, and whether that was all.
-  package func prune(_ retention: Retention, deadline: Instant, log: Log) throws(Problem) -> JSON {
-    try call(.prune, JSON.object([.init("days", JSON(retention.days))]).withoutNulls, deadline: deadline, log: log)
-  }
-
-  /// Makes one small batch of changed conversations findable; how many are left.
-  package func indexWords(deadline: Instant, log: Log) throws(Problem) -> Int {
-    try call(.indexWords, [:], deadline: deadline, log: log)["left"]?.integer ?? 0
-  }
-}

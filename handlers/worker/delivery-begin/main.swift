@@ -2,6 +2,7 @@
 import Contract
 import Deliveries
 import Store
+import StoreAccess
 import Wire
 
 Handler(
@@ -17,8 +18,9 @@ Handler(
   return { requests, log in
     Delivery.answer(requests, where: { !$0.hasOutcome }) { deliveries, deadline throws(Problem) in
       let begunAt = Instant.now
-      let beginnings = try database.begin(
-        deliveries, leaseSeconds: leaseSeconds, paces: paces, deadline: deadline, log: log)
+      let beginnings = try database.attempt(.beginDeliveries, log: log) { () throws(StoreFailure) in
+        try database.begin(deliveries, leaseSeconds: leaseSeconds, paces: paces, deadline: deadline)
+      }
       return zip(deliveries, beginnings).map { delivery, beginning in
         var delivery = delivery
         switch beginning {

@@ -2,6 +2,7 @@ import Contract
 import Deliveries
 import Forms
 import Store
+import StoreAccess
 import Wire
 
 /// What a worker asks for: who it is, and how many deliveries of each channel it can take now.
