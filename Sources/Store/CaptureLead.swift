@@ -1,4 +1,3 @@
-import Forms
 import Leads
 import Wire
 

@@ -50,6 +50,17 @@ struct Claim {
     }
   }
 
+  /// Plans and leases; the reply has the deliveries and counts.
+  func lease(
+    from database: Database, leaseSeconds: Int, unknown: UnknownOutcome, deadline: Instant, log: Log
+  ) throws(Problem) -> JSON {
+    try database.attempt(.claimDeliveries, log: log) { () throws(StoreFailure) in
+      try database.claim(
+        worker: worker, isComplete: isComplete, version: Self.version, leaseSeconds: leaseSeconds, unknown: unknown,
+        fingerprints: fingerprints, recipients: entries, deadline: deadline)
+    }
+  }
+
   /// What a channel can take is shared among its recipients; what is left over goes to some of them by chance, so that
   /// none is always the last.
   private static func share(_ limit: Int, among recipients: [Recipient]) -> [(recipient: Recipient, limit: Int)] {

@@ -26,13 +26,8 @@ Handler(
       }
       return Reply(["released": JSON(released)])
     }
-    let claim = try Claim(checking: body, for: recipients)
-    let reply = try database.attempt(.claimDeliveries, log: log) { () throws(StoreFailure) in
-      try database.claim(
-        worker: claim.worker, isComplete: claim.isComplete, version: Claim.version, leaseSeconds: leaseSeconds,
-        unknown: unknown, fingerprints: claim.fingerprints, recipients: claim.entries,
-        deadline: request.deadline ?? .now)
-    }
+    let reply = try Claim(checking: body, for: recipients).lease(
+      from: database, leaseSeconds: leaseSeconds, unknown: unknown, deadline: request.deadline ?? .now, log: log)
     if let unrouted = reply["unrouted"]?.integer, unrouted > 0 {
       log.warn("Events without a configured channel", ["count": String(unrouted)])
     }
