@@ -13,10 +13,12 @@ func room(_ name: String, _ uses: [Target.Dependency] = [], path: String? = nil)
   .target(name: name, dependencies: uses, path: path ?? "Sources/\(name)", swiftSettings: settings)
 }
 
-func handler(_ trustClass: String, _ name: String, _ uses: [String]) -> Target {
-  .executableTarget(
-    name: name, dependencies: (["Contract", "Wire"] + uses).map { .byName(name: $0) },
-    path: "handlers/\(trustClass)/\(name)", swiftSettings: settings)
+func handlers(_ trustClass: String, using modules: [String], _ names: [String]) -> [Target] {
+  names.map { name in
+    .executableTarget(
+      name: name, dependencies: (["Contract", "Wire"] + modules).map { .byName(name: $0) },
+      path: "handlers/\(trustClass)/\(name)", swiftSettings: settings)
+  }
 }
 
 func suite(_ name: String, _ uses: [Target.Dependency]) -> Target {
@@ -28,60 +30,45 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 
-/// Every handler in the folder of its trust class, with the modules it may use beside the contract.
-let handlers: [Target] = [
-  handler("intake", "contact-capture", ["Leads", "Store"]),
-  handler("intake", "health-check", ["Deliveries", "Store"]),
-  handler("intake", "inquiry-capture", ["Leads", "Store"]),
-  handler("intake", "lead-capture", ["Forms", "Leads", "Store"]),
-  handler("intake", "newsletter-subscribe", ["Forms", "Leads", "Store"]),
-  handler("intake", "newsletter-unsubscribe", ["Forms", "Leads", "Store"]),
-  handler("intake", "sell-capture", ["Leads", "Store"]),
-  handler("admin", "agent-create", ["Admin", "Store"]),
-  handler("admin", "agent-delete", ["Admin", "Forms", "Store"]),
-  handler("admin", "agent-list", ["Admin", "Store"]),
-  handler("admin", "agent-update", ["Admin", "Store"]),
-  handler("admin", "analytics-report", ["Admin", "Store"]),
-  handler("admin", "channel-list", ["Admin", "Deliveries", "Store"]),
-  handler("admin", "channel-resume", ["Admin", "Deliveries", "Store"]),
-  handler("admin", "channel-test", ["Admin", "Deliveries", "Store"]),
-  handler("admin", "conversation-assign", ["Admin", "Forms", "Store"]),
-  handler("admin", "conversation-bulk", ["Admin", "Store"]),
-  handler("admin", "conversation-events", ["Admin", "Store"]),
-  handler("admin", "conversation-explain", ["Admin", "Leads", "Store"]),
-  handler("admin", "conversation-list", ["Admin", "Store"]),
-  handler("admin", "conversation-messages", ["Admin", "Store"]),
-  handler("admin", "conversation-notifications", ["Admin", "Store"]),
-  handler("admin", "conversation-respond", ["Admin", "Forms", "Store"]),
-  handler("admin", "conversation-search", ["Admin", "Store"]),
-  handler("admin", "conversation-show", ["Admin", "Store"]),
-  handler("admin", "conversation-timeline", ["Admin", "Store"]),
-  handler("admin", "conversation-update", ["Admin", "Store"]),
-  handler("admin", "event-list", ["Admin", "Store"]),
-  handler("admin", "event-replay", ["Admin", "Store"]),
-  handler("admin", "follow-up-create", ["Admin", "Store"]),
-  handler("admin", "follow-up-list", ["Admin", "Store"]),
-  handler("admin", "follow-up-update", ["Admin", "Store"]),
-  handler("admin", "live-feed", ["Admin", "Forms", "Leads", "Store"]),
-  handler("admin", "live-show", ["Admin", "Forms", "Store"]),
-  handler("admin", "notification-list", ["Admin", "Store"]),
-  handler("admin", "notification-retry", ["Admin", "Store"]),
-  handler("admin", "session-close", ["Admin", "Store"]),
-  handler("admin", "session-open", ["Admin", "Forms", "Store"]),
-  handler("admin", "session-show", ["Admin", "Store"]),
-  handler("admin", "sla-list", ["Admin", "Store"]),
-  handler("admin", "subscriber-delete", ["Admin", "Store"]),
-  handler("admin", "subscriber-list", ["Admin", "Store"]),
-  handler("worker", "data-prune", ["Store"]),
-  handler("worker", "delivery-begin", ["Deliveries", "Store"]),
-  handler("worker", "delivery-record", ["Deliveries", "Store"]),
-  handler("worker", "event-claim", ["Deliveries", "Forms", "Store"]),
-  handler("worker", "notify-email", ["Deliveries", "Transports"]),
-  handler("worker", "notify-slack", ["Deliveries", "Transports"]),
-  handler("worker", "notify-telegram", ["Deliveries", "Transports"]),
-  handler("worker", "wake-listen", ["Store"]),
-  handler("none", "rate-limit", ["Limits"]),
-]
+/// The handlers by their folder, which is their trust class, with the modules that they may use beside the contract.
+let handlerTargets: [Target] =
+  handlers(
+    "intake", using: ["Capture", "Forms", "Leads", "Store", "StoreAccess"],
+    [
+      "contact-capture", "inquiry-capture", "lead-capture", "newsletter-subscribe", "newsletter-unsubscribe",
+      "sell-capture",
+    ])
+  + handlers(
+    "intake", using: ["Deliveries", "Store", "StoreAccess"],
+    [
+      "health-check"
+    ])
+  + handlers(
+    "admin", using: ["Admin", "Deliveries", "Forms", "Leads", "Store", "StoreAccess"],
+    [
+      "agent-create", "agent-delete", "agent-list", "agent-update", "analytics-report", "channel-list",
+      "channel-resume", "channel-test", "conversation-assign", "conversation-bulk", "conversation-events",
+      "conversation-explain", "conversation-list", "conversation-messages", "conversation-notifications",
+      "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",
+      "conversation-update", "event-list", "event-replay", "follow-up-create", "follow-up-list", "follow-up-update",
+      "live-feed", "live-show", "notification-list", "notification-retry", "session-close", "session-open",
+      "session-show", "sla-list", "subscriber-delete", "subscriber-list",
+    ])
+  + handlers(
+    "worker", using: ["Deliveries", "Forms", "Store", "StoreAccess"],
+    [
+      "data-prune", "delivery-begin", "delivery-record", "event-claim", "wake-listen",
+    ])
+  + handlers(
+    "worker", using: ["Deliveries", "Transports"],
+    [
+      "notify-email", "notify-slack", "notify-telegram",
+    ])
+  + handlers(
+    "none", using: ["Limits"],
+    [
+      "rate-limit"
+    ])
 
 let package = Package(
   name: "leadpipe",
@@ -94,7 +81,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
   ],
-  targets: handlers + [
+  targets: handlerTargets + [
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CProcess"),
@@ -105,11 +92,16 @@ let package = Package(
     room("Leads", ["Wire", "Forms"]),
     room("Deliveries", ["Wire"]),
     room("Limits"),
-    room("Store", ["Wire", "Contract", "Forms", "Leads", "Deliveries", "CPostgres"]),
+    room("Store", ["Wire", "Leads", "Deliveries", "CPostgres"]),
+    room("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"]),
+    room("Capture", ["Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"]),
     room("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),
     room(
       "Admin",
-      ["Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", .product(name: "Crypto", package: "swift-crypto")]),
+      [
+        "Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess",
+        .product(name: "Crypto", package: "swift-crypto"),
+      ]),
     room("OpenAPI", ["Wire", "Contract"]),
     room("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "CProcess"]),
     room("Worker", ["Wire", "Contract", "Deliveries", "Host"]),
@@ -129,7 +121,8 @@ let package = Package(
     .executableTarget(
       name: "leadpipe",
       dependencies: [
-        "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "Transports", "Admin",
+        "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "StoreAccess", "Transports",
+        "Admin",
         "OpenAPI",
         "Host", "Worker", "Sink", "Samples",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),

@@ -1,5 +1,6 @@
 import Contract
 import Store
+import StoreAccess
 import Wire
 
 /// Where admin requests are let in and asked of the database: who asks is looked up in the call that answers.

@@ -2,6 +2,7 @@ import Contract
 import Forms
 import Leads
 import Store
+import StoreAccess
 import Wire
 
 /// An admin route: what it is asked with, and the function of the database that answers.

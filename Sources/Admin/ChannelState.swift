@@ -1,6 +1,7 @@
 import Contract
 import Deliveries
 import Store
+import StoreAccess
 import Wire
 
 /// A channel as a whole: whether it is set up, how it stands, and what waits for it.

@@ -1,6 +1,7 @@
 import Contract
 import Forms
 import Store
+import StoreAccess
 import Wire
 
 /// What an agent promises a customer.

@@ -1,5 +1,3 @@
-import Contract
-import Forms
 import Leads
 import Wire
 
@@ -20,70 +18,70 @@ package struct Captured: Sendable, Equatable {
   package let updatedAt: String
   /// Nil where the event tables are gone, and for what makes no event.
   package let eventID: String?
-
-  /// Says that this answer was given before.
-  package var replayHeader: [String: String] { outcome == .replayed ? ["idempotency-replayed": "true"] : [:] }
 }
 
-/// A lead with what its storing needs beside it.
-struct CheckedLead {
-  let lead: Lead
-  let requestID: String
+/// A lead with what storing it needs.
+package struct CaptureRequest: Sendable {
+  package let lead: Lead
   /// The body as sent; two requests with one idempotency key must agree in it.
   let content: JSON
-  /// When a first answer is due.
-  let due: Instant
+  /// When a first response is due.
+  let responseDeadline: Instant
   /// When nobody waits for the reply any more.
   let deadline: Instant
+
+  package init(_ lead: Lead, content: JSON, responseDeadline: Instant, deadline: Instant) {
+    self.lead = lead
+    self.content = content
+    self.responseDeadline = responseDeadline
+    self.deadline = deadline
+  }
 }
 
 extension Database {
   /// Stores leads, each with its messages, event and timeline entry: all in one transaction, or where that cannot be, each in
-  /// one of its own. Leads that say the same key or conversation are stored in their order.
+  /// one of its own. Leads with the same key or conversation are stored in their order.
   /// - Parameter route: the scope of the idempotency keys.
-  func capture(_ leads: [CheckedLead], route: String, log: Log) -> [Result<Captured, Problem>] {
-    guard leads.count > 1 else { return leads.map { lead in captureAlone(lead, route: route, log: log) } }
-    let deadline = leads.map(\.deadline).min() ?? .now
-    do throws(Problem) {
-      let arguments = leads.map { $0.argument(route: route) }
-      let replies = try call(.captureLeads, .array(arguments), deadline: deadline, log: log).array ?? []
-      return leads.indices.map { index in
-        Result { () throws(Problem) in try Captured(reading: index < replies.count ? replies[index] : .null) }
+  package func capture(_ requests: [CaptureRequest], route: String) -> [Result<Captured, StoreFailure>] {
+    guard requests.count > 1 else { return requests.map { captureAlone($0, route: route) } }
+    let deadline = requests.map(\.deadline).min() ?? .now
+    do throws(StoreFailure) {
+      let arguments = requests.map { $0.argument(route: route) }
+      let replies = try call(.captureLeads, .array(arguments), deadline: deadline).array ?? []
+      return requests.indices.map { index in
+        Result { () throws(StoreFailure) in try Captured(reading: index < replies.count ? replies[index] : .null) }
       }
     } catch {
       // Only of what the database refused is it certain that nothing was stored.
-      guard [.internalError, .busy, .notMigrated].contains(error.kind) else {
-        return leads.map { _ in .failure(error) }
-      }
-      return oneByOne(leads, route: route, log: log)
+      guard [.refused, .locked, .notMigrated].contains(error.kind) else { return requests.map { _ in .failure(error) } }
+      return captureOneByOne(requests, route: route)
     }
   }
 
-  /// Where somebody holds what a lead needs, others that need the same do not wait for it again.
-  private func oneByOne(_ leads: [CheckedLead], route: String, log: Log) -> [Result<Captured, Problem>] {
-    var refused: [(needs: Set<String>, problem: Problem)] = []
-    return leads.map { lead in
-      let needs = lead.needs
-      if let other = refused.first(where: { !$0.needs.isDisjoint(with: needs) }) { return .failure(other.problem) }
-      let outcome = captureAlone(lead, route: route, log: log)
-      if case .failure(let problem) = outcome, problem.kind == .busy { refused.append((needs, problem)) }
+  /// Where another transaction holds what a lead needs, others that need the same do not wait for it again.
+  private func captureOneByOne(_ requests: [CaptureRequest], route: String) -> [Result<Captured, StoreFailure>] {
+    var refused: [(needs: Set<String>, failure: StoreFailure)] = []
+    return requests.map { request in
+      let needs = request.needs
+      if let other = refused.first(where: { !$0.needs.isDisjoint(with: needs) }) { return .failure(other.failure) }
+      let outcome = captureAlone(request, route: route)
+      if case .failure(let failure) = outcome, failure.kind == .locked { refused.append((needs, failure)) }
       return outcome
     }
   }
 
-  private func captureAlone(_ lead: CheckedLead, route: String, log: Log) -> Result<Captured, Problem> {
-    let log = log.with("requestId", lead.requestID)
-    return Result { () throws(Problem) in
-      try Captured(reading: try call(.captureLead, lead.argument(route: route), deadline: lead.deadline, log: log))
+  private func captureAlone(_ request: CaptureRequest, route: String) -> Result<Captured, StoreFailure> {
+    Result { () throws(StoreFailure) in
+      try Captured(reading: try call(.captureLead, request.argument(route: route), deadline: request.deadline))
     }
   }
 }
 
 extension Captured {
   /// Reads what capture_lead returned.
-  fileprivate init(reading reply: JSON) throws(Problem) {
+  fileprivate init(reading reply: JSON) throws(StoreFailure) {
     guard let outcome = reply["outcome"]?.string.flatMap(Outcome.init) else {
-      throw Problem(.internalError, "the database gave an answer of another version")
+      throw .refused(sqlState: "22032", message: "the function's answer is that of another version")
     }
     self.init(
       outcome: outcome, isNew: reply["created"]?.bool == true, id: reply["id"]?.string ?? "",
@@ -92,7 +90,7 @@ extension Captured {
   }
 }
 
-extension CheckedLead {
+extension CaptureRequest {
   /// What two leads may both need.
   fileprivate var needs: Set<String> {
     Set(
@@ -101,7 +99,9 @@ extension CheckedLead {
       })
   }
 
-  fileprivate func argument(route: String) -> JSON { lead.argument(route: route, content: content, due: due) }
+  fileprivate func argument(route: String) -> JSON {
+    lead.argument(route: route, content: content, due: responseDeadline)
+  }
 }
 
 extension Lead {

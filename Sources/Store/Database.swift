@@ -1,5 +1,4 @@
 import CPostgres
-import Contract
 import Glibc
 import Wire
 
@@ -15,21 +14,6 @@ package final class Database {
   /// options would say then goes along with each call.
   package private(set) var isPooled = false
 
-  /// The login that a handler calls its function with.
-  package static let url = Setting("DATABASE_URL", required: true, leadsTo: .database) { url in
-    ["postgres://", "postgresql://"].contains { url.hasPrefix($0) } ? nil : "must be a postgresql:// URL"
-  }
-  /// A role to take after the login, for hosts that have one login for all.
-  package static let role = Setting("LEADPIPE_ROLE") { role in
-    role.utf8.allSatisfy { 0x61...0x7A ~= $0 || $0 == UInt8(ascii: "_") } ? nil : "must be the name of a role"
-  }
-  package static let settings = [url, role]
-
-  package convenience init(_ settings: Settings, lockMilliseconds: Int = 0) {
-    self.init(
-      url: settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"], lockMilliseconds: lockMilliseconds)
-  }
-
   /// - Parameters:
   ///   - statementSeconds: when the server itself ends a statement, whoever still waits for it.
   ///   - lockMilliseconds: how long a statement waits for what somebody else has locked; 0 for as long as it takes.
@@ -42,21 +26,10 @@ package final class Database {
 
   deinit { close() }
 
-  /// Why a statement did not give its result.
-  package enum Failure: Error, Sendable, Equatable {
-    /// No connection, or it broke: libpq's own words, without what the statement held.
-    case away(String)
-    case timedOut
-    /// The server refused the statement. The message may repeat what was sent: it is for the operator's own commands,
-    /// not for logs and replies.
-    /// `field` is what the server named as the column at fault: for errors of ours, the field of the request.
-    case refused(sqlState: String, message: String, field: String = "")
-  }
-
   /// Runs one statement with text parameters and returns its rows as text.
   package func query(
     _ statement: String, _ parameters: [String] = [], deadline: Instant
-  ) throws(Failure) -> [[String?]] {
+  ) throws(StoreFailure) -> [[String?]] {
     let connection = try open(deadline: deadline)
     if isPooled || role != nil { return try queryWithSettings(statement, parameters, connection, deadline) }
     let values = parameters.map { strdup($0) }
@@ -72,7 +45,7 @@ package final class Database {
   /// role is always taken in this way: some poolers take start-up options and forget them.
   private func queryWithSettings(
     _ statement: String, _ parameters: [String], _ connection: OpaquePointer, _ deadline: Instant
-  ) throws(Failure) -> [[String?]] {
+  ) throws(StoreFailure) -> [[String?]] {
     var script = statement
     for (index, parameter) in parameters.enumerated().reversed() {
       guard let literal = PQescapeLiteral(connection, parameter, parameter.utf8.count) else { throw broken(connection) }
@@ -87,7 +60,7 @@ package final class Database {
   }
 
   /// Runs a script of several statements; each is a transaction of its own unless the script says otherwise.
-  package func run(script: String, deadline: Instant) throws(Failure) {
+  package func run(script: String, deadline: Instant) throws(StoreFailure) {
     let connection = try open(deadline: deadline)
     guard PQsendQuery(connection, script) == 1 else { throw broken(connection) }
     _ = try results(of: connection, deadline: deadline)
@@ -95,7 +68,7 @@ package final class Database {
 
   /// The texts of the notifications that this session has been sent, waited for until the deadline; none when none comes.
   /// The session must listen.
-  func notifications(until deadline: Instant) throws(Failure) -> [String] {
+  package func notifications(until deadline: Instant) throws(StoreFailure) -> [String] {
     guard let connection else { throw .away("no session") }
     let texts = Self.notifications(connection)
     guard texts.isEmpty, isReady(PQsocket(connection), POLLIN, until: deadline) else { return texts }
@@ -111,7 +84,7 @@ package final class Database {
 
   // MARK: - Waiting
 
-  private func open(deadline: Instant) throws(Failure) -> OpaquePointer {
+  private func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
     if let connection {
       // An idle connection has nothing to read: what is there is the server's farewell, and the end may lie behind it.
       if !isReady(PQsocket(connection), POLLIN, until: .now) { return connection }
@@ -151,7 +124,7 @@ package final class Database {
     }
   }
 
-  private func results(of connection: OpaquePointer, deadline: Instant) throws(Failure) -> [[String?]] {
+  private func results(of connection: OpaquePointer, deadline: Instant) throws(StoreFailure) -> [[String?]] {
     while true {
       let flushed = PQflush(connection)
       if flushed < 0 { throw broken(connection) }
@@ -159,7 +132,7 @@ package final class Database {
       try wait(connection, POLLIN | POLLOUT, deadline)
     }
     var rows: [[String?]] = []
-    var failure: Failure?
+    var failure: StoreFailure?
     while true {
       while PQisBusy(connection) == 1 { try wait(connection, POLLIN, deadline) }
       guard let result = PQgetResult(connection) else { break }
@@ -177,7 +150,7 @@ package final class Database {
     return rows
   }
 
-  private func wait(_ connection: OpaquePointer, _ events: Int32, _ deadline: Instant) throws(Failure) {
+  private func wait(_ connection: OpaquePointer, _ events: Int32, _ deadline: Instant) throws(StoreFailure) {
     guard isReady(PQsocket(connection), events, until: deadline) else {
       // The server ends the statement by its own timeout; this connection cannot be used meanwhile.
       close()
@@ -196,7 +169,7 @@ package final class Database {
     }
   }
 
-  private func broken(_ connection: OpaquePointer?) -> Failure {
+  private func broken(_ connection: OpaquePointer?) -> StoreFailure {
     let message = connection.map { String(cString: PQerrorMessage($0)) } ?? "out of memory"
     close()
     return .away(message.split(separator: "\n").first.map(String.init) ?? "the connection broke")
@@ -223,7 +196,7 @@ package final class Database {
     return texts
   }
 
-  private static func refusal(_ result: OpaquePointer) -> Failure {
+  private static func refusal(_ result: OpaquePointer) -> StoreFailure {
     func field(_ code: Unicode.Scalar) -> String {
       PQresultErrorField(result, Int32(code.value)).map { String(cString: $0) } ?? ""
     }

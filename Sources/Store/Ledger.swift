@@ -34,8 +34,8 @@ package struct Ledger {
   /// Brings the database to the newest migration. Twenty that start at once take turns. A database where the files were run by
   /// hand and the ledger is empty is accepted: every migration may run again. So is a database with another project's
   /// migrations, even where they have our version numbers.
-  package func migrate(shim: String, _ migrations: [Migration]) throws(Database.Failure) -> Outcome {
-    try locked { () throws(Database.Failure) in
+  package func migrate(shim: String, _ migrations: [Migration]) throws(StoreFailure) -> Outcome {
+    try locked { () throws(StoreFailure) in
       try database.run(script: shim, deadline: deadline)
       try database.run(script: Self.table, deadline: deadline)
       let ledger = try database.query(
@@ -43,7 +43,7 @@ package struct Ledger {
       let known = Set(try database.query(Self.known, deadline: deadline).compactMap { $0.first ?? nil })
       var applied: [String] = []
       for migration in migrations where !known.contains(migration.version) {
-        try transaction { () throws(Database.Failure) in
+        try transaction { () throws(StoreFailure) in
           try database.run(script: migration.script, deadline: deadline)
           _ = try database.query(
             """
@@ -59,9 +59,9 @@ package struct Ledger {
   }
 
   /// Takes the event-driven part back out. The script removes its rows from the ledger itself.
-  package func rollback(script: String) throws(Database.Failure) {
-    try locked { () throws(Database.Failure) in
-      try transaction { () throws(Database.Failure) in try database.run(script: script, deadline: deadline) }
+  package func rollback(script: String) throws(StoreFailure) {
+    try locked { () throws(StoreFailure) in
+      try transaction { () throws(StoreFailure) in try database.run(script: script, deadline: deadline) }
     }
   }
 
@@ -82,7 +82,7 @@ package struct Ledger {
     """
 
   /// One at a time in this database; the lock ends with the connection.
-  private func locked<R>(_ body: () throws(Database.Failure) -> R) throws(Database.Failure) -> R {
+  private func locked<R>(_ body: () throws(StoreFailure) -> R) throws(StoreFailure) -> R {
     _ = try database.query("select 1", deadline: deadline)
     if database.isPooled {
       throw .refused(
@@ -93,7 +93,7 @@ package struct Ledger {
     return try body()
   }
 
-  private func transaction(_ body: () throws(Database.Failure) -> Void) throws(Database.Failure) {
+  private func transaction(_ body: () throws(StoreFailure) -> Void) throws(StoreFailure) {
     // What fails is undone with the connection, which `locked` closes.
     try database.run(script: "begin", deadline: deadline)
     try body()

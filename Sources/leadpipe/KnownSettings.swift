@@ -7,6 +7,7 @@ import Glibc
 import Host
 import Limits
 import Store
+import StoreAccess
 import Transports
 import Wire
 

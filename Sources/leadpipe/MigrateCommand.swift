@@ -57,19 +57,19 @@ struct Migrator {
         script: try Self.read(folder + "/migrations/" + file))
     }
     let shim = try Self.read(folder + "/shim.sql")
-    return try tell { ledger throws(Database.Failure) in try ledger.migrate(shim: shim, migrations) }
+    return try tell { ledger throws(StoreFailure) in try ledger.migrate(shim: shim, migrations) }
   }
 
   func rollback() throws {
     let script = try Self.read(Layout().supabase + "/rollback/20251219000001_event_driven_lead_architecture.sql")
-    try tell { ledger throws(Database.Failure) in try ledger.rollback(script: script) }
+    try tell { ledger throws(StoreFailure) in try ledger.rollback(script: script) }
   }
 
-  private func tell<R>(_ body: (Ledger) throws(Database.Failure) -> R) throws -> R {
+  private func tell<R>(_ body: (Ledger) throws(StoreFailure) -> R) throws -> R {
     let ledger = Ledger(
       Database(url: url, statementSeconds: Self.patienceSeconds),
       deadline: Instant.now.adding(seconds: Self.patienceSeconds))
-    do throws(Database.Failure) { return try body(ledger) } catch {
+    do throws(StoreFailure) { return try body(ledger) } catch {
       switch error {
       case .away(let reason): throw CommandError("the database is away: \(reason)")
       case .timedOut: throw CommandError("the database did not answer in time")

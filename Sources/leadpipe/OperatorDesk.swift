@@ -5,6 +5,7 @@ import Forms
 import Glibc
 import Leads
 import Store
+import StoreAccess
 import Wire
 
 /// Where the operator's commands ask: the database with the rights of leadpipe_admin, by its own login where

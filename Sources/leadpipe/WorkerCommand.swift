@@ -4,6 +4,7 @@ import Deliveries
 import Glibc
 import Host
 import Store
+import StoreAccess
 import Worker
 
 struct WorkerCommand: ParsableCommand {

@@ -54,6 +54,17 @@ def test_the_commands_of_a_document_work(path, house, root):
         assert done.returncode == 0, f"{run} run\n{done.stdout}\n{done.stderr}"
 
 
+PATH = re.compile(r"`((?:Sources|gateway|handlers|supabase|Tests|docs|benchmarks)/[\w./-]*\w/?)`|\]\(([\w./-]+)(?:#[\w-]+)?\)")
+# Files that a how-to asks the reader to write.
+EXAMPLES = {"Sources/Transports/Pager.swift", "handlers/worker/notify-pager/main.swift"}
+
+
+@pytest.mark.parametrize("path", *listed([*DOCUMENTS, REPO / "CONTRIBUTING.md"]))
+def test_the_files_that_a_document_names_are_there(path):
+    named = {inside or path.parent.relative_to(REPO).joinpath(link).as_posix() for inside, link in PATH.findall(path.read_text())}
+    assert not [name for name in named - EXAMPLES if not (REPO / name).exists()]
+
+
 @pytest.mark.parametrize("page", ["settings", "routes", "statuses", "trust-classes", "log-lines"])
 def test_a_reference_page_is_what_the_code_prints(page):
     """`make reference` writes the pages anew."""

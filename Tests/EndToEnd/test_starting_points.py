@@ -8,8 +8,7 @@ import pytest
 
 from cluster import leadpipe
 from parts import REPO, clean_environment
-from supabase_project import (
-    SITE, SITE_ROUTINES, SITE_TABLES, SITE_VERSIONS, SITE_VIEWS, Start, SupabaseCluster, files, migrate, push, run_files, schema)
+from supabase_project import SITE, SITE_ROUTINES, SITE_TABLES, SITE_VERSIONS, SITE_VIEWS, Start, SupabaseCluster, files, migrate, push, run_files, schema
 
 SHIM = REPO / "supabase" / "shim.sql"
 RIGHTS = REPO / "supabase" / "tests" / "rights.sql"

@@ -129,7 +129,7 @@ def schema(database):
     dump = done.stdout.split("\n--\n-- PostgreSQL database dump complete")[0]
     entries = re.split(r"\n--\n-- Name: (.*); Schema: .*; Owner: .*\n--\n", dump)
     return sorted(
-        "\n".join([title, *_lines(title, body)]) for title, body in zip(entries[1::2], entries[2::2]) if not _is_site(title))
+        "\n".join([title, *_lines(title, body)]) for title, body in zip(entries[1::2], entries[2::2], strict=False) if not _is_site(title))
 
 
 def _lines(title, body):

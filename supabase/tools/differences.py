@@ -4,13 +4,15 @@
 TABLES = """select c.oid::regclass::text as name, coalesce(array_to_string(c.reloptions, ', '), '') as is
   from pg_class c where relkind = 'r' and relnamespace in ('public'::regnamespace, 'leadpipe'::regnamespace)"""
 COLUMNS = """select attrelid::regclass || '.' || quote_ident(attname) as name, attrelid::regclass::text as relation, quote_ident(attname) as part,
-    format_type(atttypid, atttypmod) || case attgenerated when 's' then ' generated always as (' || pg_get_expr(adbin, adrelid) || ') stored' else '' end as type,
+    format_type(atttypid, atttypmod) ||
+      case attgenerated when 's' then ' generated always as (' || pg_get_expr(adbin, adrelid) || ') stored' else '' end as type,
     case when attgenerated = '' then pg_get_expr(adbin, adrelid) end as default, attnotnull as required
   from pg_attribute a left join pg_attrdef on adrelid = attrelid and adnum = attnum join pg_class c on c.oid = attrelid
   where attnum > 0 and not attisdropped and relkind = 'r' and relnamespace in ('public'::regnamespace, 'leadpipe'::regnamespace)"""
 INDEXES = """select i.indexrelid::regclass::text as name, i.indrelid::regclass::text as relation, pg_get_indexdef(i.indexrelid) as is
   from pg_index i join pg_class c on c.oid = i.indexrelid
-  where relnamespace in ('public'::regnamespace, 'leadpipe'::regnamespace) and not exists (select from pg_constraint where conindid = i.indexrelid and contype in ('p', 'u'))"""
+  where relnamespace in ('public'::regnamespace, 'leadpipe'::regnamespace)
+    and not exists (select from pg_constraint where conindid = i.indexrelid and contype in ('p', 'u'))"""
 CONSTRAINTS = """select conrelid::regclass || '.' || quote_ident(conname) as name, conrelid::regclass::text as relation, quote_ident(conname) as part,
     pg_get_constraintdef(oid) as is
   from pg_constraint where connamespace in ('public'::regnamespace, 'leadpipe'::regnamespace) and conrelid <> 0"""
@@ -50,8 +52,10 @@ class Differences:
         self.constraints()
         self.functions()
         self.simple(INDEXES, "drop index if exists {name};", lambda row: f"{once(row['is'], 'INDEX')};", replaced=True)
-        self.simple(TRIGGERS, "drop trigger if exists {part} on {relation};", lambda row: row["is"].replace("CREATE TRIGGER", "create or replace trigger", 1) + ";")
-        self.simple(POLICIES, "drop policy if exists {part} on {relation};", lambda row: f"create policy {row['part']} on {row['relation']} {row['is']};", replaced=True)
+        self.simple(TRIGGERS, "drop trigger if exists {part} on {relation};",
+                    lambda row: row["is"].replace("CREATE TRIGGER", "create or replace trigger", 1) + ";")
+        self.simple(POLICIES, "drop policy if exists {part} on {relation};",
+                    lambda row: f"create policy {row['part']} on {row['relation']} {row['is']};", replaced=True)
         self.simple(COMMENTS, "comment on {name} is null;", lambda row: f"comment on {row['name']} is {literal(row['is'])};")
         return self.found
 

@@ -5,7 +5,7 @@ Usage: migration.py NAME"""
 import difflib
 import re
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import database
@@ -34,7 +34,7 @@ def unlike(now, wanted):
 
 def next_versions(count, existing):
     """Numbers of the present second, or the next after the last migration."""
-    first = max(int(datetime.now(timezone.utc).strftime("%Y%m%d%H%M%S")), *(int(path.name.split("_")[0]) + 1 for path in existing))
+    first = max(int(datetime.now(UTC).strftime("%Y%m%d%H%M%S")), *(int(path.name.split("_")[0]) + 1 for path in existing))
     return range(first, first + count)
 
 
@@ -47,7 +47,7 @@ def write(name, now, wanted, folder=SUPABASE / "migrations", schemas=statements.
     if changes := difference.statements():
         chapters.append((name, changes))
     paths = []
-    for version, (title, changes) in zip(next_versions(len(chapters), migrations(folder)), chapters):
+    for version, (title, changes) in zip(next_versions(len(chapters), migrations(folder)), chapters, strict=False):
         path = folder / f"{version}_{title}.sql"
         path.write_text("-- Made from schemas/ by `make migration`. This file can run again at any time.\n\n" + "\n\n".join(changes) + "\n")
         paths.append(path)

@@ -3,6 +3,7 @@ import Admin
 import Contract
 import Deliveries
 import Store
+import StoreAccess
 import Wire
 
 AdminEndpoint(

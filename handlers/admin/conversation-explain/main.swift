@@ -3,6 +3,7 @@ import Admin
 import Contract
 import Leads
 import Store
+import StoreAccess
 import Wire
 
 AdminEndpoint(

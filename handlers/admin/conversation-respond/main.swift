@@ -3,6 +3,7 @@ import Admin
 import Contract
 import Forms
 import Store
+import StoreAccess
 import Wire
 
 AdminEndpoint(

@@ -5,6 +5,7 @@ import Forms
 import Glibc
 import Leads
 import Store
+import StoreAccess
 import Wire
 
 let form = Form([.required("after", .text(1...8000))])

@@ -3,6 +3,7 @@ import Admin
 import Contract
 import Forms
 import Store
+import StoreAccess
 import Wire
 
 let lastEventID = Field.optional("lastEventId", .text(1...8000))

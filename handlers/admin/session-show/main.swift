@@ -2,6 +2,7 @@
 import Admin
 import Contract
 import Store
+import StoreAccess
 import Wire
 
 Handler(

@@ -1,7 +1,7 @@
 // POST /api/contact: stores a message of the contact form as a lead, with its event in one transaction.
+import Capture
 import Contract
 import Leads
-import Store
 
 Handler(
   storing: SiteForm.contact, name: "contact-capture", summary: "Stores a message of the contact form as a lead",

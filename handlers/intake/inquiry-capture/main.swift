@@ -1,7 +1,7 @@
 // POST /api/property-inquiry: stores a question about a property as a lead, with its event in one transaction.
+import Capture
 import Contract
 import Leads
-import Store
 
 Handler(
   storing: SiteForm.inquiry, name: "inquiry-capture", summary: "Stores a question about a property as a lead",

@@ -1,8 +1,10 @@
 // POST /api/newsletter/subscribe: adds a mail address to the newsletter. The answer does not tell whether it was new.
+import Capture
 import Contract
 import Forms
 import Leads
 import Store
+import StoreAccess
 import Wire
 
 Handler(
@@ -25,7 +27,7 @@ Handler(
         ],
       ], statuses: [201]))
 ) { settings, afterwards throws(Problem) in
-  let newsletter = Newsletter(settings, afterwards)
+  let newsletter = NewsletterIntake(settings, afterwards)
   return { request, log throws(Problem) in
     let body = try request.json()
     let subscription: Subscription

@@ -1,8 +1,10 @@
 // POST /api/newsletter/unsubscribe: ends a subscription. To an address alone the answer does not tell whether there was one.
+import Capture
 import Contract
 import Forms
 import Leads
 import Store
+import StoreAccess
 import Wire
 
 Handler(
@@ -22,7 +24,7 @@ Handler(
         ],
       ], problems: [404]))
 ) { settings throws(Problem) in
-  let newsletter = Newsletter(settings)
+  let newsletter = NewsletterIntake(settings)
   return { request, log throws(Problem) in
     let body = try request.json()
     let unsubscription: Unsubscription

@@ -1,7 +1,7 @@
 // POST /api/sell-submission: stores an owner's wish to sell as a lead, with its event in one transaction.
+import Capture
 import Contract
 import Leads
-import Store
 
 Handler(
   storing: SiteForm.sell, name: "sell-capture", summary: "Stores an owner's wish to sell as a lead",

@@ -2,6 +2,7 @@
 // conversations that have changed findable.
 import Contract
 import Store
+import StoreAccess
 import Wire
 
 Handler(
@@ -17,12 +18,17 @@ Handler(
     let end = min(request.deadline ?? .now, Instant.now.adding(seconds: 7))
     var pruned = Pruned()
     repeat {
-      pruned.add(try database.prune(retention, deadline: request.deadline ?? .now, log: log))
+      pruned.add(
+        try database.attempt(.prune, log: log) { () throws(StoreFailure) in
+          try database.prune(olderThan: retention.days, deadline: request.deadline ?? .now)
+        })
     } while !pruned.isPruned && Instant.now.adding(seconds: 2) < end
     var before: Int
     repeat {
       before = pruned.unindexed
-      pruned.unindexed = try database.indexWords(deadline: request.deadline ?? .now, log: log)
+      pruned.unindexed = try database.attempt(.indexWords, log: log) { () throws(StoreFailure) in
+        try database.indexWords(deadline: request.deadline ?? .now)
+      }
     } while pruned.unindexed > 0 && pruned.unindexed != before && Instant.now.adding(seconds: 2) < end
     if pruned.rows > 0 { log.info("Pruned", ["rows": String(pruned.rows), "isComplete": String(pruned.isComplete)]) }
     return Reply(pruned.document)

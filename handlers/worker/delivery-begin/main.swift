@@ -2,6 +2,7 @@
 import Contract
 import Deliveries
 import Store
+import StoreAccess
 import Wire
 
 Handler(
@@ -17,23 +18,11 @@ Handler(
   return { requests, log in
     Delivery.answer(requests, where: { !$0.hasOutcome }) { deliveries, deadline throws(Problem) in
       let begunAt = Instant.now
-      let beginnings = try database.begin(
-        deliveries, leaseSeconds: leaseSeconds, paces: paces, deadline: deadline, log: log)
+      let beginnings = try database.attempt(.beginDeliveries, log: log) { () throws(StoreFailure) in
+        try database.begin(deliveries, leaseSeconds: leaseSeconds, paces: paces, deadline: deadline)
+      }
       return zip(deliveries, beginnings).map { delivery, beginning in
-        var delivery = delivery
-        switch beginning {
-        case .begun:
-          delivery.begin(at: begunAt, sendBefore: begunAt.adding(seconds: leaseSeconds - Delivery.longestSend))
-        case .paused:
-          log.info("Delivery \(delivery.id.text) was given back: its channel is paused")
-          delivery.outcome = DeliveryOutcome(.lost, reason: "its channel was paused; it has been given back")
-        case .early:
-          delivery.outcome = DeliveryOutcome(.lost, reason: "its channel's turn comes later; it has been given back")
-        case .lost:
-          log.warn("Delivery \(delivery.id.text) was lost to another worker")
-          delivery.outcome = DeliveryOutcome(.lost)
-        }
-        return delivery.document
+        delivery.after(beginning, at: begunAt, leaseSeconds: leaseSeconds, log: log).document
       }
     }
   }

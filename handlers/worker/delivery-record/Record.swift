@@ -1,6 +1,7 @@
 import Contract
 import Deliveries
 import Store
+import StoreAccess
 import Wire
 
 /// Puts outcomes through the retry schedule and into the database. A delivery that no notifier touched was not sent: it
@@ -20,7 +21,9 @@ func record(
     let reason = isParked ? UnknownOutcome.reason(parked: delivery.id.text) : outcome.reason
     return Database.Record(delivery, outcome, verdict, reason: reason, at: now)
   }
-  let reply = try database.record(records, deadline: deadline, log: log)
+  let reply = try database.attempt(.recordOutcomes, log: log) { () throws(StoreFailure) in
+    try database.record(records, deadline: deadline)
+  }
   for event in reply["events"]?.array ?? [] {
     tell(event, after: deliveries.filter { $0.document["eventId"] == event["eventId"] }, to: log)
   }

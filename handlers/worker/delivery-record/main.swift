@@ -2,6 +2,7 @@
 import Contract
 import Deliveries
 import Store
+import StoreAccess
 import Wire
 
 Handler(

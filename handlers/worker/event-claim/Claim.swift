@@ -2,6 +2,7 @@ import Contract
 import Deliveries
 import Forms
 import Store
+import StoreAccess
 import Wire
 
 /// What a worker asks for: who it is, and how many deliveries of each channel it can take now.
@@ -46,6 +47,17 @@ struct Claim {
     let limit = form[Self.limitField] ?? 10
     entries = Dictionary(grouping: recipients, by: \.channel).flatMap { name, recipients in
       Self.share(limits[name] ?? limit, among: recipients)
+    }
+  }
+
+  /// Plans and leases; the reply has the deliveries and counts.
+  func lease(
+    from database: Database, leaseSeconds: Int, unknown: UnknownOutcome, deadline: Instant, log: Log
+  ) throws(Problem) -> JSON {
+    try database.attempt(.claimDeliveries, log: log) { () throws(StoreFailure) in
+      try database.claim(
+        worker: worker, isComplete: isComplete, version: Self.version, leaseSeconds: leaseSeconds, unknown: unknown,
+        fingerprints: fingerprints, recipients: entries, deadline: deadline)
     }
   }
 

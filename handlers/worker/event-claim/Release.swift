@@ -1,6 +1,7 @@
 import Contract
 import Forms
 import Store
+import StoreAccess
 import Wire
 
 /// What a worker gives back: claims that it will not begin, at its end or when a channel wants no more now; and, at its

@@ -3,6 +3,7 @@ import Contract
 import Deliveries
 import Forms
 import Store
+import StoreAccess
 import Wire
 
 Handler(
@@ -20,13 +21,13 @@ Handler(
     let body = try request.json()
     if Release.isAsked(by: body) {
       let question = try Release(checking: body).question
-      return Reply(["released": JSON(try database.release(question, deadline: request.deadline ?? .now, log: log))])
+      let released = try database.attempt(.releaseDeliveries, log: log) { () throws(StoreFailure) in
+        try database.release(question, deadline: request.deadline ?? .now)
+      }
+      return Reply(["released": JSON(released)])
     }
-    let claim = try Claim(checking: body, for: recipients)
-    let reply = try database.claim(
-      worker: claim.worker, isComplete: claim.isComplete, version: Claim.version, leaseSeconds: leaseSeconds,
-      unknown: unknown, fingerprints: claim.fingerprints, recipients: claim.entries, deadline: request.deadline ?? .now,
-      log: log)
+    let reply = try Claim(checking: body, for: recipients).lease(
+      from: database, leaseSeconds: leaseSeconds, unknown: unknown, deadline: request.deadline ?? .now, log: log)
     if let unrouted = reply["unrouted"]?.integer, unrouted > 0 {
       log.warn("Events without a configured channel", ["count": String(unrouted)])
     }

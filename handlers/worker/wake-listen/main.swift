@@ -1,6 +1,7 @@
 // The worker's ear, with WAKE=notify: waits until there may be something to claim, for ten seconds at most.
 import Contract
 import Store
+import StoreAccess
 import Wire
 
 Handler(
@@ -13,7 +14,7 @@ Handler(
       "properties": ["isWoken": ["type": "boolean"], "isListening": ["type": "boolean"]],
     ]))
 ) { settings throws(Problem) in
-  let listener = Listener(settings)
+  let listener = WakeListener(settings)
   return { _, log throws(Problem) in
     let isWoken = listener.wait(until: Instant.now.adding(seconds: 10), log: log)
     return Reply(["isWoken": .bool(isWoken), "isListening": .bool(listener.isProved)])

@@ -4,16 +4,18 @@ import Store
 import Wire
 
 /// What the client gets: the id and status, the times, and what its own request said.
-struct LeadReply {
-  let lead: Lead
-  let captured: Captured
+package struct LeadReply {
+  private let lead: Lead
+  private let captured: Captured
 
-  static let schema: JSON = [
+  package init(_ stored: LeadIntake.Stored) { (lead, captured) = stored }
+
+  package static let schema: JSON = [
     "type": "object", "required": ["id", "conversation"],
     "properties": ["id": ["type": "string", "format": "uuid"], "conversation": Lead.conversationSchema],
   ]
 
-  var reply: Reply {
+  package var reply: Reply {
     let stored: [JSON.Member] = [
       .init("id", .string(captured.id)), .init("status", .string(captured.status)),
       .init("createdAt", .string(captured.createdAt)), .init("updatedAt", .string(captured.updatedAt)),

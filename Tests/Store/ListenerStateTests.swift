@@ -2,12 +2,12 @@ import Store
 import Testing
 import Wire
 
-@Suite("Where a listener stands") struct HearingTests {
+@Suite("Where a listener stands") struct ListenerStateTests {
   private func at(_ milliseconds: Int) -> Instant { Instant(milliseconds: 1_000_000 + milliseconds) }
 
   /// One that listens and has proved at 10 ms that it hears.
-  private func proved() -> Hearing {
-    var hearing = Hearing(now: at(0))
+  private func proved() -> ListenerState {
+    var hearing = ListenerState(now: at(0))
     hearing.connected(now: at(0))
     let text = hearing.proof("a", now: at(0))
     _ = hearing.heard(text, now: at(10))
@@ -15,7 +15,7 @@ import Wire
   }
 
   @Test("it connects, proves at once that it hears, and again half a minute later") func wholeWay() {
-    var hearing = Hearing(now: at(0))
+    var hearing = ListenerState(now: at(0))
     #expect(hearing.duty(now: at(0)) == .connect && !hearing.isListening)
     hearing.connected(now: at(0))
     #expect(hearing.duty(now: at(0)) == .prove && hearing.isListening && hearing.standing == .unknown)
@@ -35,7 +35,7 @@ import Wire
   }
 
   @Test("a session that never heard itself is deaf, and another is tried a minute later") func deaf() {
-    var hearing = Hearing(now: at(0))
+    var hearing = ListenerState(now: at(0))
     hearing.connected(now: at(0))
     _ = hearing.proof("mine", now: at(0))
     _ = hearing.heard("proof another's", now: at(10))

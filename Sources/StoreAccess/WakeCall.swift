@@ -1,4 +1,5 @@
 import Contract
+import Store
 import Wire
 
 /// How a capture wakes the workers: that of its own machine by a datagram at once; those of others, with WAKE=notify, by a
@@ -25,7 +26,7 @@ package struct WakeCall {
     guard settings["WAKE"] == "notify" else { return }
     var hasFailed = false
     afterwards.set { log in
-      do throws(Database.Failure) {
+      do throws(StoreFailure) {
         try database.notify("", deadline: Instant(milliseconds: Instant.now.milliseconds + Self.patience))
         hasFailed = false
         return Self.rest

@@ -1,10 +1,12 @@
 import Contract
 import Forms
 import Leads
+import Store
+import StoreAccess
 import Wire
 
 /// What the capture handlers have in common: the way from a checked request to a stored lead, and the agency's rules.
-package struct Intake {
+package struct LeadIntake {
   package static let settings = Database.settings + WakeCall.settings + [.officeHours, .timeZone]
 
   private let handler: String
@@ -39,8 +41,9 @@ package struct Intake {
   /// A lead as it was sent, and what became of it.
   package typealias Stored = (lead: Lead, captured: Captured)
 
-  /// Checks the bodies of requests by `check`, stores the leads with their events, says so in the log, and wakes the workers.
-  /// Each request succeeds or fails by itself. An `Idempotency-Key` header stands above the body's member.
+  /// Checks the bodies of requests by `check`, stores the leads with their events, writes the log lines that operators search
+  /// for, and wakes the workers. Each request succeeds or fails by itself. An `Idempotency-Key` header overrides the body's
+  /// member.
   package func capture(
     _ requests: [Request], log: Log, checking check: (JSON, Instant) throws(FormError) -> Lead
   ) -> [Result<Stored, Problem>] {
@@ -48,13 +51,15 @@ package struct Intake {
       Result { () throws(Problem) in try self.check(request, by: check) }
     }
     let leads = checked.compactMap { try? $0.get() }
-    var outcomes = database.capture(leads, route: handler, log: log).makeIterator()
+    let wasPooled = database.isPooled
+    var outcomes = database.capture(leads, route: handler).makeIterator()
+    database.notePooler(wasPooled: wasPooled, log: log)
     var wakes = false
     let stored = zip(requests, checked).map { request, checked in
       Result { () throws(Problem) -> Stored in
         let lead = try checked.get().lead
         let log = log.with("requestId", request.requestID)
-        let captured = try tell(outcomes.next(), log)
+        let captured = try report(outcomes.next(), log)
         if captured.eventID != nil { wakes = true }
         return (lead, captured)
       }
@@ -65,12 +70,12 @@ package struct Intake {
 
   private func check(
     _ request: Request, by check: (JSON, Instant) throws(FormError) -> Lead
-  ) throws(Problem) -> CheckedLead {
+  ) throws(Problem) -> CaptureRequest {
     var content = try request.json()
     let lead: Lead
     do {
       if let key = request.headers["idempotency-key"], content.members != nil {
-        // What stands below the header is still a part of the form.
+        // The member that the header overrides is still checked.
         if content["idempotencyKey"] != nil { _ = try check(content, request.receivedAt) }
         content = content.setting("idempotencyKey", .string(key))
       }
@@ -78,20 +83,20 @@ package struct Intake {
     } catch { throw Problem(error) }
     let deadline = request.deadline ?? .now
     guard deadline > .now else { throw Problem(.tooSlow, "the deadline has passed") }
-    return CheckedLead(
-      lead: lead, requestID: request.requestID, content: content, due: lead.responseDeadline(within: hours),
-      deadline: deadline)
+    return CaptureRequest(
+      lead, content: content, responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
   }
 
-  /// Says in the log what became of a lead, in the lines that operators watch for.
-  private func tell(_ outcome: Result<Captured, Problem>?, _ log: Log) throws(Problem) -> Captured {
+  /// Writes what became of a lead to the log, in the lines that operators search for.
+  private func report(_ outcome: Result<Captured, StoreFailure>?, _ log: Log) throws(Problem) -> Captured {
     let captured: Captured
-    do throws(Problem) {
-      guard let outcome else { throw Problem(.internalError, "the database gave too few answers") }
-      captured = try outcome.get()
-    } catch {
-      log.write(.conversationInsertError, facts: ["status": String(error.kind.status)])
-      throw error
+    switch outcome {
+    case .success(let stored): captured = stored
+    case .failure(let failure):
+      let problem = Problem(failure, in: .captureLead, log: log)
+      log.write(.conversationInsertError, facts: ["status": String(problem.kind.status)])
+      throw problem
+    case nil: throw Problem(.internalError, "the database gave too few answers")
     }
     switch captured.outcome {
     case .mismatch: throw Problem(.keyReused, "this idempotency key was used before, with another content")
@@ -104,11 +109,9 @@ package struct Intake {
   }
 }
 
-extension Problem {
-  /// All errors of a form at once.
-  package init(_ error: FormError) {
-    self.init(badFields: error.fields.map { Detail(path: $0.path, message: $0.message) })
-  }
+extension Captured {
+  /// Says that this answer was given before.
+  package var replayHeader: [String: String] { outcome == .replayed ? ["idempotency-replayed": "true"] : [:] }
 }
 
 extension Log {

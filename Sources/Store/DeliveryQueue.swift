@@ -1,4 +1,3 @@
-import Contract
 import Deliveries
 import Wire
 
@@ -8,21 +7,21 @@ extension Database {
   /// channel, end a channel's pause where they have changed. The reply has the delivery lines under `deliveries`, and counts.
   package func claim(
     worker: String, isComplete: Bool, version: String, leaseSeconds: Int, unknown: UnknownOutcome, fingerprints: JSON?,
-    recipients: [(recipient: Recipient, limit: Int)], deadline: Instant, log: Log
-  ) throws(Problem) -> JSON {
+    recipients: [(recipient: Recipient, limit: Int)], deadline: Instant
+  ) throws(StoreFailure) -> JSON {
     let entries = recipients.map { $0.recipient.document.setting("limit", JSON($0.limit)) }
     let question: JSON = [
       "worker": .string(worker), "isComplete": .bool(isComplete), "version": .string(version),
       "leaseSeconds": JSON(leaseSeconds), "unknownOutcome": .string(unknown.rawValue), "channels": .array(entries),
       "fingerprints": fingerprints ?? .null, "horizonSeconds": JSON(RetrySchedule.horizon),
     ]
-    return try call(.claimDeliveries, question.withoutNulls, deadline: deadline, log: log)
+    return try call(.claimDeliveries, question.withoutNulls, deadline: deadline)
   }
 
   /// Gives back what was claimed and not begun, and says how many deliveries that were. `question` as
   /// release_deliveries takes it.
-  package func release(_ question: JSON, deadline: Instant, log: Log) throws(Problem) -> Int {
-    try call(.releaseDeliveries, question, deadline: deadline, log: log)["released"]?.integer ?? 0
+  package func release(_ question: JSON, deadline: Instant) throws(StoreFailure) -> Int {
+    try call(.releaseDeliveries, question, deadline: deadline)["released"]?.integer ?? 0
   }
 
   /// What became of a delivery that was to begin.
@@ -39,8 +38,8 @@ extension Database {
   /// Marks claimed deliveries as being sent. Of one that is named twice only one begins, the one with the newest fence.
   /// `paces` gives a channel the least time between two messages, in milliseconds.
   package func begin(
-    _ deliveries: [Delivery], leaseSeconds: Int, paces: [String: Int], deadline: Instant, log: Log
-  ) throws(Problem) -> [Beginning] {
+    _ deliveries: [Delivery], leaseSeconds: Int, paces: [String: Int], deadline: Instant
+  ) throws(StoreFailure) -> [Beginning] {
     let claims = deliveries.map { ["id": .string($0.id.text), "fence": JSON($0.fence)] as JSON }
     let concerned = paces.filter { channel, _ in deliveries.contains { $0.channel == channel } }
     let question: JSON = [
@@ -48,7 +47,7 @@ extension Database {
       "paces": concerned.isEmpty
         ? .null : .object(concerned.sorted { $0.key < $1.key }.map { .init($0.key, JSON($0.value)) }),
     ]
-    let reply = try call(.beginDeliveries, question.withoutNulls, deadline: deadline, log: log)
+    let reply = try call(.beginDeliveries, question.withoutNulls, deadline: deadline)
     var begun = Set((reply["begun"]?.array ?? []).compactMap { $0["id"]?.string })
     let paused = Set((reply["paused"]?.array ?? []).compactMap(\.string))
     let early = Set((reply["early"]?.array ?? []).compactMap(\.string))
@@ -93,7 +92,7 @@ extension Database {
   }
 
   /// Writes records down. The reply says which were still ours, and how their events stand.
-  package func record(_ records: [Record], deadline: Instant, log: Log) throws(Problem) -> JSON {
-    try call(.recordOutcomes, ["outcomes": .array(records.map(\.argument))], deadline: deadline, log: log)
+  package func record(_ records: [Record], deadline: Instant) throws(StoreFailure) -> JSON {
+    try call(.recordOutcomes, ["outcomes": .array(records.map(\.argument))], deadline: deadline)
   }
 }

@@ -4,7 +4,7 @@ import Wire
 ///
 /// That LISTEN was accepted proves nothing: a pooler of transactions accepts it, and what is said then reaches nobody. So a
 /// text of our own is said through another session, at once and then twice a minute, and must be heard in time.
-package struct Hearing {
+package struct ListenerState {
   /// What is to be done.
   package enum Duty: Equatable { case connect, prove, giveUp, wait }
 

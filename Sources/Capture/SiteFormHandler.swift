@@ -1,6 +1,7 @@
 import Contract
 import Forms
 import Leads
+import Store
 import Wire
 
 extension Handler {
@@ -9,7 +10,7 @@ extension Handler {
     self.init(
       Description(
         name: name, kind: .endpoint, summary: summary, routes: paths.map { .init("POST", $0) }, rateClass: "contact",
-        environment: Intake.settings, input: .init(form.form.schema, headers: Intake.headers),
+        environment: LeadIntake.settings, input: .init(form.form.schema, headers: LeadIntake.headers),
         output: .init(
           [
             "type": "object", "required": ["success", "id", "message"],
@@ -17,10 +18,10 @@ extension Handler {
               "success": ["const": true], "id": ["type": "string", "format": "uuid"],
               "message": ["const": .string(message)],
             ],
-          ], statuses: [201], headers: Intake.replyHeaders, problems: Intake.problems)),
-      batchSize: Intake.batchSize
+          ], statuses: [201], headers: LeadIntake.replyHeaders, problems: LeadIntake.problems)),
+      batchSize: LeadIntake.batchSize
     ) { settings, afterwards throws(Problem) in
-      let intake = try Intake(settings, handler: name, afterwards)
+      let intake = try LeadIntake(settings, handler: name, afterwards)
       return { requests, log in
         intake.capture(requests, log: log) { body, receivedAt throws(FormError) in
           try Lead(form, checking: body, receivedAt: receivedAt)

@@ -1,14 +1,15 @@
 import Contract
 import Glibc
+import Store
 import Wire
 
 /// A session that hears what captures say after their commit, wherever they run. It mends itself, and the log has a line
 /// whenever it begins or ceases to work, and no more. One thread uses it.
-package final class Listener {
+package final class WakeListener {
   private let ear: Database
   /// Says the proofs, in a session of its own: through a pooler the same one may hear itself, and nobody else.
   private let voice: Database
-  private var hearing = Hearing(now: .now)
+  private var hearing = ListenerState(now: .now)
   private var failure = ""
 
   /// Seconds for what is asked of the database.
@@ -28,7 +29,7 @@ package final class Listener {
     while .now < deadline {
       let before = hearing.standing
       defer { if hearing.standing != before { tell(log) } }
-      do throws(Database.Failure) {
+      do throws(StoreFailure) {
         if try proceed(until: deadline) { return true }
       } catch { fail(error) }
     }
@@ -36,7 +37,7 @@ package final class Listener {
   }
 
   /// Does what is to be done now, or waits for what comes first. Whether there may be something to claim.
-  private func proceed(until deadline: Instant) throws(Database.Failure) -> Bool {
+  private func proceed(until deadline: Instant) throws(StoreFailure) -> Bool {
     let now = Instant.now
     switch hearing.duty(now: now) {
     case .connect:
@@ -56,7 +57,7 @@ package final class Listener {
   private func prove() {
     let text = hearing.proof(UUIDText.random().text, now: .now)
     defer { voice.close() }
-    do throws(Database.Failure) { try voice.notify(text, deadline: Instant.now.adding(seconds: Self.patience)) } catch {
+    do throws(StoreFailure) { try voice.notify(text, deadline: Instant.now.adding(seconds: Self.patience)) } catch {
       hearing.unsaid(now: .now)
     }
   }
@@ -64,12 +65,12 @@ package final class Listener {
   private func giveUp() {
     failure = "what was said was not heard"
     // Behind a pooler the session lives on and would listen for whoever has it next. Where it is dead there is none.
-    do throws(Database.Failure) { try ear.unlisten(deadline: Instant.now.adding(seconds: 1)) } catch {}
+    do throws(StoreFailure) { try ear.unlisten(deadline: Instant.now.adding(seconds: 1)) } catch {}
     ear.close()
     hearing.unheard(now: .now)
   }
 
-  private func fail(_ error: Database.Failure) {
+  private func fail(_ error: StoreFailure) {
     failure = error.brief
     ear.close()
     if case .refused = error { hearing.deaf(now: .now) } else { hearing.lost(now: .now) }

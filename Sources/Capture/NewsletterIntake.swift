@@ -1,10 +1,12 @@
 import Contract
 import Forms
 import Leads
+import Store
+import StoreAccess
 import Wire
 
 /// The newsletter's subscribers.
-package struct Newsletter {
+package struct NewsletterIntake {
   private let database: Database
   private let wake: WakeCall
 

@@ -1,0 +1,45 @@
+/// Why the database did not give a result.
+package enum StoreFailure: Error, Sendable, Equatable {
+  /// No connection, or it broke: libpq's own words, without what the statement held.
+  case away(String)
+  case timedOut
+  /// The server refused the statement. The message may repeat what was sent: it is for the operator's own commands, not
+  /// for logs and replies. `field` is what the server named as the column at fault: for errors of our functions, the field
+  /// of the request.
+  case refused(sqlState: String, message: String, field: String = "")
+
+  /// The failure in words that a log may have.
+  package var brief: String {
+    switch self {
+    case .away(let reason): reason
+    case .timedOut: "no answer in time"
+    case .refused(let state, _, _): "sqlstate=\(state)"
+    }
+  }
+
+  /// What a refusal means for its caller, by the classes of SQLSTATEs in PostgreSQL's Appendix A.
+  package enum Kind: Sendable, Equatable {
+    /// The database is away, is ending, or has no resources left.
+    case unavailable
+    case tooSlow
+    /// Another transaction held a lock for too long.
+    case locked
+    /// The function is not there, or the login may not call it.
+    case notMigrated
+    /// One of our functions refused the request, with words for the client: `LP` and an HTTP status, or `LPTRY`.
+    case answered(String)
+    case refused
+  }
+
+  package var kind: Kind {
+    switch self {
+    case .away: .unavailable
+    case .timedOut, .refused("57014", _, _): .tooSlow
+    case .refused(let state, _, _) where state.hasPrefix("LP"): .answered(state)
+    case .refused("55P03", _, _): .locked
+    case .refused("42883", _, _), .refused("42501", _, _), .refused("42P01", _, _): .notMigrated
+    // Connection, resources, operator's intervention, system error, read-only standby.
+    case .refused(let state, _, _): ["08", "53", "57", "58", "25"].contains(state.prefix(2)) ? .unavailable : .refused
+    }
+  }
+}
