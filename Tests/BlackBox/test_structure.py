@@ -196,6 +196,16 @@ def test_package_and_imports_agree(name):
     assert used - {"Wire", "Contract"} <= package()[name][1]
 
 
+SUITES = dict(re.findall(r'suite\(\s*"(\w+)",\s*\[(.*?)\]', (REPO / "Package.swift").read_text(), re.DOTALL))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_a_suite_declares_what_it_imports(suite):
+    """An undeclared module is there or not by the order in which the build happens to run."""
+    used = set().union(*(imports(path) for path in sources(f"Tests/{suite}"))) & OURS
+    assert used <= set(re.findall(r'"([\w-]+)"', SUITES[suite]))
+
+
 @pytest.mark.parametrize("name", HANDLER_NAMES)
 def test_a_description_is_complete_and_agrees_with_the_trust_table(name):
     description = describe(name)

@@ -1,5 +1,4 @@
 import Contract
-import Host
 import OpenAPI
 import Testing
 import Wire

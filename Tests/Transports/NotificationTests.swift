@@ -1,6 +1,5 @@
 import Deliveries
 import Forms
-import Leads
 import Testing
 import Wire
 

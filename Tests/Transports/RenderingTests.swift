@@ -1,5 +1,4 @@
 import Foundation
-import Leads
 import Testing
 import Transports
 import Wire

@@ -1,6 +1,5 @@
 import Deliveries
 import Foundation
-import Leads
 import Testing
 import Transports
 import Wire
