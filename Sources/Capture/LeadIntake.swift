@@ -29,7 +29,7 @@ package struct LeadIntake {
   /// The headers that it looks at, and those of its replies, as JSON Schema.
   package static let headers: JSON = [
     "properties": [
-      "Idempotency-Key": Rule<String>.key.schema.setting("description", "stands above idempotencyKey in the body")
+      "Idempotency-Key": Rule<String>.key.schema.setting("description", "overrides idempotencyKey in the body")
     ]
   ]
   package static let replyHeaders: JSON = [

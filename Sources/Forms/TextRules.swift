@@ -70,7 +70,7 @@ extension Rule where Value == [String] {
       let items = json.array ?? []
       let chosen = items.compactMap(\.string).filter(words.contains)
       return items.isEmpty || chosen.count < items.count
-        ? error.refuse("must be of \(words.joined(separator: ", "))") : chosen
+        ? error.refuse("must be one of \(words.joined(separator: ", "))") : chosen
     }
   }
 

@@ -9,7 +9,7 @@ enum EmailSettings {
     Mailbox(from) == nil ? "must be a mail address, alone or as Name <address>" : nil
   }
 
-  /// Every recipient must be an address: one that is none would be left out in silence.
+  /// Every recipient must be an address. Without this check, any other text would be ignored.
   static let to = Setting.of(.email, "EMAIL_TO") { list in
     let parts = list.split(separator: ",", omittingEmptySubsequences: false)
     return parts.count == addresses(list).count ? nil : "must be a list of mail addresses, separated by commas"

@@ -26,7 +26,7 @@ struct FittedNotification {
     var costs = values.map(cost)
     var excess = fixed + costs.reduce(0, +) - limit
     while excess > 0, let longest = costs.indices.max(by: { costs[$0] < costs[$1] }), costs[longest] > Self.least {
-      // Two of what is kept are for the isolating marks.
+      // Two of the characters that are kept are the isolating marks.
       let kept = max(Self.least, costs[longest] - excess - 2)
       values[longest] = Escaping.isolated(cut(notification.fields[longest].value, kept - 2))
       let now = cost(values[longest])

@@ -15,7 +15,7 @@ package struct Provider: Sendable {
   package let settings: [Setting]
   /// What else the operator may set for it: its notifier does not need to know.
   package var otherSettings: [Setting] = []
-  /// What is wrong between settings that are each right: half a channel would be passed over in silence.
+  /// Errors between settings that are each valid. Without them, half a channel would be ignored.
   package let faults: @Sendable (_ environment: [String: String]) -> [Setting]
   /// The addresses of the recipients that the settings name.
   package let recipients: @Sendable (_ environment: [String: String]) -> [String]

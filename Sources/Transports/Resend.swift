@@ -12,7 +12,7 @@ extension Provider {
         .needing("EMAIL_FROM", for: "RESEND_API_KEY", in: given),
         Setting("RESEND_API_KEY") { _ in
           if given["EMAIL_HOST"] != nil { return "has EMAIL_HOST beside it: mail goes over one of them" }
-          // A key without a channel would be passed over in silence.
+          // Without this error, a key that configures no channel would be ignored.
           let hasRecipient = !EmailSettings.recipients(given).isEmpty || given["LEADPIPE_CHANNELS"] != nil
           return hasRecipient ? nil : "makes no channel: set EMAIL_TO"
         },

@@ -7,7 +7,7 @@ import Wire
 
 Handler(
   Description(
-    name: "session-show", kind: .endpoint, summary: "Says who asks, with which rights",
+    name: "session-show", kind: .endpoint, summary: "Returns the name and the rights of the caller",
     routes: [.init("GET", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
     environment: AdminDesk.settings, input: .init(["type": "object"]),
     output: .init(Session.schema, headers: AdminEndpoint.uncached()))

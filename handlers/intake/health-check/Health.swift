@@ -46,7 +46,7 @@ struct Health {
     ]
 
   private static let time: JSON = ["type": "string", "format": "date-time"]
-  /// Null where nobody knows, or nothing waits.
+  /// Null where the value is unknown, or nothing waits.
   private static let count = orNull(["type": "integer", "minimum": 0])
 
   private static func orNull(_ schema: JSON) -> JSON { ["anyOf": [schema, ["type": "null"]]] }
