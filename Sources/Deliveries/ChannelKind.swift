@@ -10,7 +10,7 @@ package struct ChannelKind: Sendable, Equatable {
   /// The settings that say where it sends and how. The worker's steps alone may have them, and when one changes, a pause
   /// of the channel for wrong settings ends.
   package let settings: [String]
-  /// Where these settings lead.
+  /// Where these settings lead, for those that lead somewhere.
   package let destinations: [String: Destination]
   /// The setting for how many messages a second may be sent; nil for a channel without a pace.
   package let paceSetting: String?
@@ -18,38 +18,36 @@ package struct ChannelKind: Sendable, Equatable {
   package let isRepeatHarmless: Bool
 
   private init(
-    _ name: String, way: String, settings: [String], destinations: [String: Destination], paceSetting: String? = nil,
+    _ name: String, way: String, settings: KeyValuePairs<String, Destination?>, paceSetting: String? = nil,
     isRepeatHarmless: Bool = false
   ) {
     self.name = name
     self.way = way
-    self.settings = settings
-    self.destinations = destinations
+    self.settings = settings.map(\.key)
+    destinations = settings.reduce(into: [:]) { if let destination = $1.value { $0[$1.key] = destination } }
     self.paceSetting = paceSetting
     self.isRepeatHarmless = isRepeatHarmless
   }
 
   package static let slack = ChannelKind(
-    "slack", way: "on Slack", settings: ["SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_NEWSLETTER_URL"],
-    destinations: ["SLACK_WEBHOOK_URL": .webAddress, "SLACK_WEBHOOK_NEWSLETTER_URL": .webAddress],
+    "slack", way: "on Slack",
+    settings: ["SLACK_WEBHOOK_URL": .webAddress, "SLACK_WEBHOOK_NEWSLETTER_URL": .webAddress],
     paceSetting: "SLACK_PER_SECOND")
 
   package static let telegram = ChannelKind(
-    "telegram", way: "on Telegram", settings: ["TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID", "TELEGRAM_API_URL"],
-    destinations: [
-      "TELEGRAM_BOT_TOKEN": .webService(address: "TELEGRAM_API_URL"), "TELEGRAM_API_URL": .webAddress,
+    "telegram", way: "on Telegram",
+    settings: [
+      "TELEGRAM_BOT_TOKEN": .webService(address: "TELEGRAM_API_URL"), "TELEGRAM_CHAT_ID": nil,
+      "TELEGRAM_API_URL": .webAddress,
     ], paceSetting: "TELEGRAM_PER_SECOND")
 
   /// A repeated mail carries the same Message-ID or Idempotency-Key.
   package static let email = ChannelKind(
     "email", way: "by mail",
     settings: [
-      "EMAIL_HOST", "EMAIL_PORT", "EMAIL_USER", "EMAIL_PASS", "EMAIL_FROM", "EMAIL_TO", "RESEND_API_KEY",
-      "RESEND_API_URL",
-    ],
-    destinations: [
-      "EMAIL_HOST": .server(port: "EMAIL_PORT", standard: 587),
-      "RESEND_API_KEY": .webService(address: "RESEND_API_URL"), "RESEND_API_URL": .webAddress,
+      "EMAIL_HOST": .server(port: "EMAIL_PORT", standard: 587), "EMAIL_PORT": nil, "EMAIL_USER": nil,
+      "EMAIL_PASS": nil, "EMAIL_FROM": nil, "EMAIL_TO": nil, "RESEND_API_KEY": .webService(address: "RESEND_API_URL"),
+      "RESEND_API_URL": .webAddress,
     ], isRepeatHarmless: true)
 
   /// The channels that this version can send to.

@@ -14,25 +14,15 @@ package struct Delivery: Sendable, Equatable {
   package let recipient: String
   package let eventType: String
   package let eventAt: Instant
-  package let conversationID: UUIDText?
-  /// The facts of the event, which the notification tells.
-  package private(set) var payload: JSON
   /// Whether the outcome of the last attempt is unknown: this one says that it may come twice.
   package let isPossibleRepeat: Bool
-  /// From when the time for attempts counts: the event, an operator's word, or either of them moved on by the time that the
-  /// channel was paused.
-  package let retryFrom: Instant
-  /// When it was marked as being sent, and until when its send may start: later its lease could end meanwhile, and somebody
-  /// else send it too. Both by the clock of the step that marked it.
-  package private(set) var begunAt: Instant?
-  package private(set) var sendBefore: Instant?
 
   /// Nil when a member that every delivery has is missing or of another type; `possibleRepeat` may be missing.
   package init?(_ document: JSON) {
     guard let id = document["id"]?.string.flatMap(UUIDText.init), let fence = document["fence"]?.integer,
       let attempt = document["attempt"]?.integer, let channel = document["channel"]?.string,
       let recipient = document["recipient"]?.string, let eventType = document["eventType"]?.string,
-      let eventAt = document["eventAt"]?.string.flatMap(Instant.init(iso8601:)), let payload = document["payload"],
+      let eventAt = document["eventAt"]?.string.flatMap(Instant.init(iso8601:)), document["payload"] != nil,
       let isPossibleRepeat = (document["possibleRepeat"] ?? false).bool
     else { return nil }
     self.document = document
@@ -43,17 +33,24 @@ package struct Delivery: Sendable, Equatable {
     self.recipient = recipient
     self.eventType = eventType
     self.eventAt = eventAt
-    self.payload = payload
     self.isPossibleRepeat = isPossibleRepeat
-    retryFrom = document["retryFrom"]?.string.flatMap(Instant.init(iso8601:)) ?? eventAt
-    conversationID = document["conversationId"]?.string.flatMap(UUIDText.init)
-    begunAt = document["begunAt"]?.string.flatMap(Instant.init(iso8601:))
-    sendBefore = document["sendBefore"]?.string.flatMap(Instant.init(iso8601:))
   }
+
+  package var conversationID: UUIDText? { document["conversationId"]?.string.flatMap(UUIDText.init) }
+  /// The facts of the event, which the notification tells.
+  package var payload: JSON { document["payload"] ?? [:] }
+  /// From when the time for attempts counts: the event, an operator's word, or either of them moved on by the time that the
+  /// channel was paused.
+  package var retryFrom: Instant { time("retryFrom") ?? eventAt }
+  /// When it was marked as being sent, and until when its send may start: later its lease could end meanwhile, and another
+  /// worker could send it too. Both by the clock of the step that marked it.
+  package var begunAt: Instant? { time("begunAt") }
+  package var sendBefore: Instant? { time("sendBefore") }
+
+  private func time(_ member: String) -> Instant? { document[member]?.string.flatMap(Instant.init(iso8601:)) }
 
   /// Marks it as being sent.
   package mutating func begin(at time: Instant, sendBefore limit: Instant) {
-    (begunAt, sendBefore) = (time, limit)
     document = document.setting("begunAt", .string(time.iso8601)).setting("sendBefore", .string(limit.iso8601))
   }
 
@@ -63,16 +60,21 @@ package struct Delivery: Sendable, Equatable {
     set { document = newValue.map { document.setting("outcome", $0.document) } ?? document.removing("outcome") }
   }
 
+  /// The class of its outcome alone; nil also where the class is unknown.
+  package var outcomeClass: DeliveryOutcome.Class? { document["outcome"].flatMap(DeliveryOutcome.Class.init(of:)) }
+
   /// Whether a step has already said what happened: it is then passed on untouched.
   package var hasOutcome: Bool { document["outcome"] != nil }
 
-  /// The same delivery without the facts of its event, for steps that look up and write down.
-  package var withoutFacts: Delivery {
+  /// The same delivery with a member that a step has added.
+  package func adding(_ member: String, _ value: JSON) -> Delivery {
     var delivery = self
-    delivery.payload = [:]
-    delivery.document = document.setting("payload", [:])
+    delivery.document = document.setting(member, value)
     return delivery
   }
+
+  /// The same delivery without the facts of its event, for steps that look up and write down.
+  package var withoutFacts: Delivery { adding("payload", [:]) }
 }
 
 extension Delivery {

@@ -1,6 +1,6 @@
 import Wire
 
-/// What became of one attempt to deliver, in the eight words that every provider's answers are put into.
+/// What became of one attempt to deliver, in the words that every provider's answers are put into.
 package struct DeliveryOutcome: Sendable, Equatable {
   package enum Class: String, Sendable, CaseIterable {
     /// The provider has it.
@@ -24,6 +24,12 @@ package struct DeliveryOutcome: Sendable, Equatable {
 
     /// Whether the channel takes nothing more now, whatever the message.
     package var isRefusal: Bool { self == .throttled || self == .config }
+
+    /// The class of an outcome as JSON; nil when it is missing or unknown.
+    package init?(of outcome: JSON) {
+      guard let name = outcome["class"]?.string else { return nil }
+      self.init(rawValue: name)
+    }
   }
 
   package var `class`: Class
@@ -74,7 +80,7 @@ extension DeliveryOutcome {
 
   /// Reads an outcome off a delivery line; nil when its class is missing or unknown.
   package init?(_ document: JSON) {
-    guard let name = document["class"]?.string, let `class` = Class(rawValue: name) else { return nil }
+    guard let `class` = Class(of: document) else { return nil }
     self.init(
       `class`, statusCode: document["statusCode"]?.integer, providerCode: document["providerCode"]?.string,
       retryAfterSeconds: document["retryAfterSeconds"]?.integer, reason: document["reason"]?.string,

@@ -1,5 +1,5 @@
 /// What follows from the outcome of an attempt: a pure table, given the time and a random number.
-package struct RetrySchedule: Sendable {
+package enum RetrySchedule {
   /// The next state of a delivery.
   package struct Verdict: Sendable, Equatable {
     /// sent, failed, or pending for what goes back as it was.

@@ -64,11 +64,10 @@ final class ClaimStep {
     }
   }
 
-  /// Does what the clock asks for, but for claims.
+  /// Gives up a question that has had its time, and asks the next release.
   func advance(now: Instant) {
     if let asked, asked.at.adding(seconds: Self.patience) <= now { failed("gave no answer in time") }
-    guard asked == nil else { return }
-    if !releases.isEmpty { ask(.release, releases.removeFirst().setting("release", true), now) }
+    if asked == nil, !releases.isEmpty { ask(.release, releases.removeFirst().setting("release", true), now) }
   }
 
   /// Asks for as much as there is `room` for, and a batch at most for each channel.
@@ -127,8 +126,8 @@ final class ClaimStep {
     }
     failures = 0
     if mustTell(.now) { toldAt = .now }
-    let lines = (reply["body"]?.string ?? "").split(separator: "\n")
-    let claimed = lines.compactMap { line in (try? JSON(reading: String(line))).flatMap(Delivery.init) }
+    let lines = (reply["body"]?.string ?? "").utf8.split(separator: UInt8(ascii: "\n"))
+    let claimed = lines.compactMap { line in (try? JSON(reading: Array(line))).flatMap(Delivery.init) }
     if claimed.count < lines.count {
       log.error("What was claimed is no delivery", ["count": String(lines.count - claimed.count)])
     }
@@ -137,7 +136,7 @@ final class ClaimStep {
     let due = reply["headers"]?["x-next-due-at"]?.string.flatMap(Instant.init(iso8601:)) ?? poll
     // What falls due but is held by somebody else is not asked for without a pause.
     let later = max(min(due, poll), Instant(milliseconds: Instant.now.milliseconds + 50))
-    nextClaim = lines.isEmpty && !wasWoken ? later : .now
+    nextClaim = claimed.isEmpty && !wasWoken ? later : .now
     return claimed
   }
 

@@ -133,9 +133,10 @@ package struct Lane: Sendable {
     switch (stage, reply) {
     case (.begin, nil): notBegun([delivery])
     case (.begin, let reply?): if reply.outcome == nil { begin(delivery, as: reply) }
-    case (.send, nil): sent(delivery, Self.unknown("its step answered a problem"), now: now)
+    case (.send, nil): sent(delivery, Self.unknown("its step answered a problem").document, now: now)
     case (.send, let reply?) where reply.id != delivery.id.text:
-      sent(delivery, DeliveryOutcome(.unknown, reason: "the notifier answered for another delivery"), now: now)
+      let outcome = DeliveryOutcome(.unknown, reason: "the notifier answered for another delivery")
+      sent(delivery, outcome.document, now: now)
     case (.send, let reply?): sent(delivery, reply.outcome, now: now)
     case (.record, nil): return recordFailed([delivery], now: now)
     case (.record, _?): recordFailingSince = nil
@@ -156,11 +157,11 @@ package struct Lane: Sendable {
     case .send:
       for (index, delivery) in deliveries.enumerated() {
         switch end {
-        case .died where index > 0: sent(delivery, Self.deferred, now: now)
-        case .died, .confused: sent(delivery, Self.unknown(reason), now: now)
+        case .died where index > 0: sent(delivery, Self.deferred.document, now: now)
+        case .died, .confused: sent(delivery, Self.unknown(reason).document, now: now)
         case .notStarted:
           let outcome = DeliveryOutcome(.retry, reason: "the notifier could not be started: \(reason)")
-          sent(delivery, outcome, now: now)
+          sent(delivery, outcome.document, now: now)
         }
       }
       return 0
@@ -173,28 +174,31 @@ package struct Lane: Sendable {
 
   /// Nobody knows whether the database marked them; nothing was sent. What it marked goes back, and what it did not as well.
   private mutating func notBegun(_ deliveries: [Delivery]) {
-    outcomes += deliveries.map { $0.ended(Self.deferred) }
+    outcomes += deliveries.map { $0.ended(Self.deferred.document) }
     givenUp += deliveries
   }
 
   private mutating func begin(_ delivery: Delivery, as reply: StepReply) {
     if isRefused {
-      outcomes.append(delivery.ended(Self.deferred))
+      outcomes.append(delivery.ended(Self.deferred.document))
     } else {
       var delivery = delivery
-      if let begunAt = reply.begunAt, let limit = reply.sendBefore { delivery.begin(at: begunAt, sendBefore: limit) }
+      if let begunAt = reply.begunAt { delivery = delivery.adding("begunAt", begunAt) }
+      if let limit = reply.sendBefore { delivery = delivery.adding("sendBefore", limit) }
       begun.append(delivery)
     }
   }
 
-  private mutating func sent(_ delivery: Delivery, _ outcome: DeliveryOutcome?, now: Instant) {
+  /// `outcome` is nil where the notifier passed the delivery on without one: delivery-record says what that means.
+  private mutating func sent(_ delivery: Delivery, _ outcome: JSON?, now: Instant) {
     outcomes.append(delivery.ended(outcome))
-    if outcome?.class != .deferred {
+    let outcomeClass = outcome.flatMap(DeliveryOutcome.Class.init(of:))
+    if outcomeClass != .deferred {
       meanSend = 0.8 * meanSend + 0.2 * Double(now.milliseconds - (sendingSince ?? now).milliseconds)
     }
     sendingSince = now
     // The channel does not want any more now: what is claimed of it can be claimed again.
-    if outcome?.class.isRefusal == true {
+    if outcomeClass?.isRefusal == true {
       isRefused = true
       dropQueue()
     }
@@ -215,7 +219,8 @@ package struct Lane: Sendable {
   private mutating func pass(_ deliveries: [Delivery], to stage: Stage, now: Instant) -> Pass {
     if !isHolding(stage) { deadlines[stage] = now.adding(seconds: Self.patience[stage] ?? 12) }
     held[stage, default: []] += deliveries
-    return Pass(stage == .send ? deliveries : deliveries.map(\.withoutFacts), to: stage)
+    // What is recorded has lost its facts already, in `ended`.
+    return Pass(stage == .begin ? deliveries.map(\.withoutFacts) : deliveries, to: stage)
   }
 
   private static func take(_ deliveries: inout [Delivery], _ count: Int) -> [Delivery] {
@@ -232,9 +237,7 @@ package struct Lane: Sendable {
 
 extension Delivery {
   /// As it is recorded: without the facts of its event, with what happened to it.
-  fileprivate func ended(_ outcome: DeliveryOutcome?) -> Delivery {
-    var delivery = withoutFacts
-    if let outcome { delivery.outcome = outcome }
-    return delivery
+  fileprivate func ended(_ outcome: JSON?) -> Delivery {
+    outcome.map { withoutFacts.adding("outcome", $0) } ?? withoutFacts
   }
 }

@@ -21,6 +21,7 @@ final class StepProcess {
   private var child: Child?
   private var unsent: [UInt8] = []
   private var received: [UInt8] = []
+  private var buffer = [UInt8](repeating: 0, count: 65_536)
   private(set) var lastUsed = Instant.now
   private var startedAt = Instant.now
 
@@ -50,7 +51,10 @@ final class StepProcess {
       self.child = child
       startedAt = .now
     }
-    for line in lines { unsent += line.bytes + [0x0A] }
+    for line in lines {
+      unsent += line.bytes
+      unsent.append(0x0A)
+    }
     feed()
   }
 
@@ -95,7 +99,6 @@ final class StepProcess {
   }
 
   private func read(_ child: Child) -> Said {
-    var buffer = [UInt8](repeating: 0, count: 65_536)
     let count = buffer.withUnsafeMutableBytes { Glibc.read(child.output, $0.baseAddress, $0.count) }
     if count < 0, errno == EINTR { return Said() }
     guard count > 0 else {
