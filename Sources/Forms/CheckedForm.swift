@@ -6,9 +6,13 @@ package struct CheckedForm: FormValue {
 
   package init() {}
 
+  /// With room for the values of so many fields.
+  init(capacity: Int) { values.reserveCapacity(capacity) }
+
   /// The value of a field. Nil where an optional field was absent, or is none of this form.
   package subscript<Value>(field: Field<Value>) -> Value {
-    guard let value = field.value(values.first { $0.name == field.name }?.value) else {
+    let index = values.firstIndex { $0.name == field.name }
+    guard let value = field.value(index.map { values[$0].value }) else {
       // A form that has the field does not pass its check without it.
       preconditionFailure("the form has no required field \(field.name) of this type")
     }

@@ -9,11 +9,11 @@ package struct Field<Value: Sendable>: FormField {
   let value: @Sendable ((any FormValue)?) -> Value?
 
   package static func required(_ name: String, _ rule: Rule<Value>) -> Field where Value: FormValue {
-    Field(name: name, isRequired: true, rule: rule) { $0 as? Value }
+    Field(name: name, isRequired: true, rule: rule) { $0.flatMap { $0 as? Value } }
   }
 
   package static func optional<Wrapped>(_ name: String, _ rule: Rule<Wrapped>) -> Field where Value == Wrapped? {
-    Field(name: name, isRequired: false, rule: rule) { .some($0 as? Wrapped) }
+    Field(name: name, isRequired: false, rule: rule) { .some($0.flatMap { $0 as? Wrapped }) }
   }
 }
 
@@ -31,10 +31,13 @@ extension FormField {
   /// The value out of an object. Nil with an error added where it is wrong or missing.
   func read(_ object: JSON, _ error: inout FormError) -> (any FormValue)? {
     let count = error.fields.count
-    let json = object[name] ?? .null
-    let value = error.within(name) { error in rule.readField(json, &error) }
-    if value == nil, isRequired, error.fields.count == count { error.add("is required", at: name) }
-    return value
+    if let json = object[name], !json.isNull,
+      let value = error.within(name, read: { error in rule.readField(json, &error) })
+    {
+      return value
+    }
+    if isRequired, error.fields.count == count { error.add("is required", at: name) }
+    return nil
   }
 }
 

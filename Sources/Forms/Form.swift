@@ -35,7 +35,7 @@ package struct Form: Sendable {
       error.add("must name one of \(fields.map(\.name).joined(separator: ", "))")
     }
     let count = error.fields.count
-    var checked = CheckedForm()
+    var checked = CheckedForm(capacity: fields.count)
     for field in fields {
       if let value = field.read(json, &error) { checked.set(field.name, value) }
     }

@@ -40,8 +40,9 @@ extension Rule where Value == [UUIDText] {
 
 extension Rule where Value == [CheckedForm] {
   package static func forms(_ form: Form, max: Int) -> Rule {
-    let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": form.schema]
-    return list(of: .form(form), 0...max, schema, else: "must be a list of at most \(max) objects")
+    let item = Rule<CheckedForm>.form(form)
+    let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": item.schema]
+    return list(of: item, 0...max, schema, else: "must be a list of at most \(max) objects")
   }
 }
 

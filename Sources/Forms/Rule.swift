@@ -9,10 +9,8 @@ package struct Rule<Value: FormValue>: Sendable {
   /// JSON Schema 2020-12 of a value that must be there. What it allows is accepted, and what it does not allow is refused.
   /// It cannot say two things: lengths count what is left of a text after cleaning, and not every text is a telephone number.
   package let schema: JSON
-  /// JSON Schema of a value that may be absent.
-  package let optionalSchema: JSON
-  /// JSON Schema of a query's parameter.
-  package let parameterSchema: JSON
+  private let ownOptionalSchema: JSON?
+  private let ownParameterSchema: JSON?
   /// Whether a text of blanks counts as absent, as null always does: forms send it for what was not filled in.
   private let allowsBlank: Bool
   private let parameter: @Sendable (String) -> JSON
@@ -29,12 +27,20 @@ package struct Rule<Value: FormValue>: Sendable {
     parameter: @escaping @Sendable (String) -> JSON = { .string($0) }, reader: @escaping Reader
   ) {
     self.schema = schema
-    self.optionalSchema = optionalSchema ?? ["anyOf": [schema, ["type": ["string", "null"], "pattern": "^\\s*$"]]]
-    self.parameterSchema = parameterSchema ?? schema
+    ownOptionalSchema = optionalSchema
+    ownParameterSchema = parameterSchema
     self.allowsBlank = allowsBlank
     self.parameter = parameter
     self.reader = reader
   }
+
+  /// JSON Schema of a value that may be absent.
+  package var optionalSchema: JSON {
+    ownOptionalSchema ?? ["anyOf": [schema, ["type": ["string", "null"], "pattern": "^\\s*$"]]]
+  }
+
+  /// JSON Schema of a query's parameter.
+  package var parameterSchema: JSON { ownParameterSchema ?? schema }
 
   /// A rule for texts that `parse` can read. What it cannot read, and what is no text, is refused with `message`.
   package init(_ schema: JSON, else message: String, parse: @escaping @Sendable (String) -> Value?) {
@@ -51,7 +57,7 @@ package protocol FieldRule: Sendable {
   var parameterSchema: JSON { get }
   /// The JSON that is meant by the text of a query's parameter.
   func json(parameter text: String) -> JSON
-  /// Reads the value of a field; nil also where it counts as absent.
+  /// Reads the value of a field, which is not null; nil also where it counts as absent.
   func readField(_ json: JSON, _ error: inout FormError) -> (any FormValue)?
 }
 
@@ -60,7 +66,7 @@ extension Rule: FieldRule {
 
   package func readField(_ json: JSON, _ error: inout FormError) -> (any FormValue)? {
     let isBlank = { (text: String) in text.unicodeScalars.allSatisfy(\.properties.isWhitespace) }
-    if json.isNull || allowsBlank && json.string.map(isBlank) == true { return nil }
+    if allowsBlank, json.string.map(isBlank) == true { return nil }
     return read(json, &error)
   }
 }

@@ -54,7 +54,7 @@ extension JSON {
     return nil
   }
 
-  package var isNull: Bool { self == .null }
+  package var isNull: Bool { if case .null = self { true } else { false } }
 
   /// The same object with `key` set to `value`, replaced in place or added at the end; `null` removes nothing.
   package func setting(_ key: String, _ value: JSON) -> JSON {
