@@ -24,8 +24,8 @@ enum ReferencePages {
     return page(
       "Settings",
       """
-      Settings are environment variables, read once at start. An empty value counts as absent. All errors are reported \
-      at once, with exit status 78. A handler's process receives only the settings that it is listed for. Addresses of \
+      Settings are environment variables, read once at start. An empty value counts as absent. All errors are reported
+      at once, with exit status 78. A handler's process receives only the settings that it is listed for. Addresses of
       providers must be https; http is accepted on loopback only.
       """, sections.joined(separator: "\n"))
   }
@@ -79,9 +79,9 @@ enum ReferencePages {
     return page(
       "Trust classes",
       """
-      The trust class of a handler decides which of the settings that it describes it receives. Every class may have \
-      \(common.sorted().map { "`\($0)`" }.joined(separator: ", ")). A foreign handler has class none until \
-      LEADPIPE_TRUST gives it another.
+      The trust class of a handler decides which of the settings that it describes it receives. Every class may have
+      \(common.sorted().map { "`\($0)`" }.joined(separator: ", ")).
+      A foreign handler has class none until LEADPIPE_TRUST gives it another.
       """, table(["class", "may also have", "database login", "our handlers"], rows))
   }
 
