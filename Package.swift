@@ -135,6 +135,7 @@ let package = Package(
     suite("Deliveries", ["Wire", "Deliveries"]),
     suite("Limits", ["Limits"]),
     suite("Store", ["Wire", "Store"]),
+    suite("StoreAccess", ["Contract", "Store", "StoreAccess"]),
     suite("Admin", ["Wire", "Contract", "Leads", "Deliveries", "Admin"]),
     suite("OpenAPI", ["Wire", "Contract", "OpenAPI"]),
     suite("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "Host", "confine"]),

@@ -9,13 +9,17 @@ import Wire
 package struct LeadIntake {
   package static let settings = Database.settings + WakeCall.settings + [.officeHours, .timeZone]
 
+  private let form: any LeadForm
   private let handler: String
   private let database: Database
   private let wake: WakeCall
   private let hours: OfficeHours?
 
   /// `handler` is the scope of idempotency keys.
-  package init(_ settings: Settings, handler: String, _ afterwards: Afterwards) throws(Problem) {
+  package init(
+    of form: any LeadForm, _ settings: Settings, handler: String, _ afterwards: Afterwards
+  ) throws(Problem) {
+    self.form = form
     self.handler = handler
     // A stream process has others waiting behind: one conversation that somebody holds must not hold up all.
     database = Database(settings, lockMilliseconds: 1000)
@@ -41,25 +45,21 @@ package struct LeadIntake {
   /// A lead as it was sent, and what became of it.
   package typealias Stored = (lead: Lead, captured: Captured)
 
-  /// Checks the bodies of requests by `check`, stores the leads with their events, writes the log lines that operators search
+  /// Checks the bodies of requests, stores the leads with their events, writes the log lines that operators search
   /// for, and wakes the workers. Each request succeeds or fails by itself. An `Idempotency-Key` header overrides the body's
   /// member.
-  package func capture(
-    _ requests: [Request], log: Log, checking check: (JSON, Instant) throws(FormError) -> Lead
-  ) -> [Result<Stored, Problem>] {
-    let checked = requests.map { request in
-      Result { () throws(Problem) in try self.check(request, by: check) }
-    }
+  package func capture(_ requests: [Request], log: Log) -> [Result<Stored, Problem>] {
+    let checked = requests.map { request in Result { () throws(Problem) in try check(request) } }
     let leads = checked.compactMap { try? $0.get() }
-    let wasPooled = database.isPooled
-    var outcomes = database.capture(leads, route: handler).makeIterator()
-    database.notePooler(wasPooled: wasPooled, log: log)
+    let (results, refusal) = database.watchingPooler(log) { database.capture(leads, route: handler) }
+    let refused = refusal.map { ($0, Problem($0, in: .captureLeads, log: log)) }
+    var outcomes = results.makeIterator()
     var wakes = false
     let stored = zip(requests, checked).map { request, checked in
       Result { () throws(Problem) -> Stored in
         let lead = try checked.get().lead
         let log = log.with("requestId", request.requestID)
-        let captured = try report(outcomes.next(), log)
+        let captured = try report(outcomes.next() ?? .failure(.noAnswer), refused: refused, log)
         if captured.eventID != nil { wakes = true }
         return (lead, captured)
       }
@@ -68,35 +68,33 @@ package struct LeadIntake {
     return stored
   }
 
-  private func check(
-    _ request: Request, by check: (JSON, Instant) throws(FormError) -> Lead
-  ) throws(Problem) -> CaptureRequest {
+  private func check(_ request: Request) throws(Problem) -> CaptureRequest {
     var content = try request.json()
-    let lead: Lead
-    do {
+    let lead = try checking { () throws(FormError) in
       if let key = request.headers["idempotency-key"], content.members != nil {
         // The member that the header overrides is still checked.
-        if content["idempotencyKey"] != nil { _ = try check(content, request.receivedAt) }
+        if content["idempotencyKey"] != nil { _ = try form.lead(checking: content, receivedAt: request.receivedAt) }
         content = content.setting("idempotencyKey", .string(key))
       }
-      lead = try check(content, request.receivedAt)
-    } catch { throw Problem(error) }
+      return try form.lead(checking: content, receivedAt: request.receivedAt)
+    }
     let deadline = request.deadline ?? .now
     guard deadline > .now else { throw Problem(.tooSlow, "the deadline has passed") }
     return CaptureRequest(
       lead, content: content, responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
   }
 
-  /// Writes what became of a lead to the log, in the lines that operators search for.
-  private func report(_ outcome: Result<Captured, StoreFailure>?, _ log: Log) throws(Problem) -> Captured {
+  /// Writes what became of a lead to the log, in the lines that operators search for. `refused` is what all leads together
+  /// were refused with, which is in the log already.
+  private func report(
+    _ outcome: Result<Captured, StoreFailure>, refused: (failure: StoreFailure, problem: Problem)?, _ log: Log
+  ) throws(Problem) -> Captured {
     let captured: Captured
-    switch outcome {
-    case .success(let stored): captured = stored
-    case .failure(let failure):
-      let problem = Problem(failure, in: .captureLead, log: log)
-      log.write(.conversationInsertError, facts: ["status": String(problem.kind.status)])
-      throw problem
-    case nil: throw Problem(.internalError, "the database gave too few answers")
+    do throws(StoreFailure) { captured = try outcome.get() } catch {
+      let problem = error == refused?.failure ? refused?.problem : nil
+      let told = problem ?? Problem(error, in: .captureLead, log: log)
+      log.write(.conversationInsertError, facts: ["status": String(told.kind.status)])
+      throw told
     }
     switch captured.outcome {
     case .mismatch: throw Problem(.keyReused, "this idempotency key was used before, with another content")

@@ -21,38 +21,25 @@ package struct NewsletterIntake {
     _ subscription: Subscription, asked request: Request, log: Log
   ) throws(Problem) -> String {
     let agent = request.headers["user-agent"].map { cleanText(String($0.unicodeScalars.prefix(500))) }
-    let argument: JSON = [
-      "receivedAt": .string(request.receivedAt.iso8601), "email": .string(subscription.email.text),
-      "source": JSON(subscription.source), "ipAddress": .string(request.sourceIP), "userAgent": JSON(agent),
-      "payload": [
-        "email": .string(subscription.email.text), "source": JSON(subscription.source),
-        "subscribedAt": .string(request.receivedAt.iso8601),
-      ],
-    ]
-    let reply = try call(.subscribe, argument, request, log)
-    guard let id = reply["id"]?.string else { throw Problem(.internalError, "the database gave no id") }
-    let event = reply["eventId"]?.string
-    log.info("Subscribed to the newsletter", ["subscriber": id])
-    if reply["isNew"]?.bool == true { log.emitted("newsletter.subscribed", event) }
-    if event != nil { wake.send() }
-    return id
+    let subscribed = try database.attempt(.subscribe, log: log) { () throws(StoreFailure) in
+      try database.subscribe(
+        subscription, receivedAt: request.receivedAt, ipAddress: request.sourceIP, userAgent: agent,
+        deadline: request.deadline ?? .now)
+    }
+    log.info("Subscribed to the newsletter", ["subscriber": subscribed.id])
+    if subscribed.isNew { log.emitted("newsletter.subscribed", subscribed.eventID) }
+    if subscribed.eventID != nil { wake.send() }
+    return subscribed.id
   }
 
   /// Ends a subscription. False when there is none to the token or address.
   package func unsubscribe(
     _ unsubscription: Unsubscription, asked request: Request, log: Log
   ) throws(Problem) -> Bool {
-    let argument: JSON =
-      switch unsubscription {
-      case .email(let email): ["email": .string(email.text)]
-      case .token(let token): ["token": .string(token.text)]
-      }
-    let id = try call(.unsubscribe, argument, request, log)["id"]?.string
+    let id = try database.attempt(.unsubscribe, log: log) { () throws(StoreFailure) in
+      try database.unsubscribe(unsubscription, deadline: request.deadline ?? .now)
+    }
     if let id { log.info("Unsubscribed from the newsletter", ["subscriber": id]) }
     return id != nil
-  }
-
-  private func call(_ function: Function, _ argument: JSON, _ request: Request, _ log: Log) throws(Problem) -> JSON {
-    try database.call(function, argument, deadline: request.deadline ?? .now, log: log)
   }
 }

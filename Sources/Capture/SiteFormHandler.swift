@@ -21,11 +21,9 @@ extension Handler {
           ], statuses: [201], headers: LeadIntake.replyHeaders, problems: LeadIntake.problems)),
       batchSize: LeadIntake.batchSize
     ) { settings, afterwards throws(Problem) in
-      let intake = try LeadIntake(settings, handler: name, afterwards)
+      let intake = try LeadIntake(of: form, settings, handler: name, afterwards)
       return { requests, log in
-        intake.capture(requests, log: log) { body, receivedAt throws(FormError) in
-          try Lead(form, checking: body, receivedAt: receivedAt)
-        }.map { stored in
+        intake.capture(requests, log: log).map { stored in
           stored.map { _, captured in
             Reply(
               status: 201, ["success": true, "id": .string(captured.id), "message": .string(message)],

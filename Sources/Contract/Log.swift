@@ -61,8 +61,9 @@ package struct Log: Sendable {
     }
   }
 
-  func write(_ level: Level, _ message: String, _ facts: KeyValuePairs<String, String>) {
+  func write(_ level: Level, _ text: @autoclosure () -> String, _ facts: KeyValuePairs<String, String>) {
     guard level.rawValue >= self.level.rawValue else { return }
+    let message = text()
     let pairs = facts.map { ($0.key, $0.value) } + context
     if isJSON {
       var document = document(level, Self.cut(message))

@@ -35,8 +35,9 @@ package struct OperatorLine: Sendable {
 
   /// The text with `value` in place of its placeholder.
   package func text(with value: String) -> String {
-    guard let start = text.firstIndex(of: "<"), let end = text.firstIndex(of: ">") else { return text }
-    return text[..<start] + value + text[text.index(after: end)...]
+    guard let start = text.utf8.firstIndex(of: UInt8(ascii: "<")), let end = text.utf8.firstIndex(of: UInt8(ascii: ">"))
+    else { return text }
+    return text[..<start] + value + text[text.utf8.index(after: end)...]
   }
 }
 

@@ -27,9 +27,9 @@ private enum MessageField {
   static let form = Form([id, sender, text, type, time, metadata])
 }
 
-extension Lead {
-  /// The body of POST /api/chatbot/leads.
-  package static let chatbotForm = Form([
+/// The body of POST /api/chatbot/leads.
+package struct ChatbotForm: LeadForm {
+  package let form = Form([
     LeadField.name, .required(LeadField.phone.name, .phone), LeadField.email, ChatbotField.conversationID,
     .optional("customerId", .uuid), ChatbotField.intent, LeadField.budget, LeadField.propertyType,
     LeadField.preferredArea, ChatbotField.score, ChatbotField.quality, ChatbotField.tags, ChatbotField.notes,
@@ -37,9 +37,15 @@ extension Lead {
     ChatbotField.messages,
   ])
 
-  /// The only way from a request of the chatbot to a lead; all errors of the request come at once.
-  package init(checking body: JSON, receivedAt: Instant) throws(FormError) {
-    let form = try Self.chatbotForm.check(body)
+  package init() {}
+
+  package func lead(checking body: JSON, receivedAt: Instant) throws(FormError) -> Lead {
+    Lead(try form.check(body), receivedAt: receivedAt)
+  }
+}
+
+extension Lead {
+  fileprivate init(_ form: CheckedForm, receivedAt: Instant) {
     self.init(form, source: "chatbot", receivedAt: receivedAt)
     messages = (form[ChatbotField.messages] ?? []).map { Message($0, receivedAt: receivedAt) }
     conversationID = form[ChatbotField.conversationID]

@@ -34,6 +34,13 @@ package struct Lead: Sendable, Equatable {
   package var receivedAt: Instant
 }
 
+/// A form whose requests become leads.
+package protocol LeadForm: Sendable {
+  var form: Form { get }
+  /// The only way from a request to a lead; all errors of the request come at once.
+  func lead(checking body: JSON, receivedAt: Instant) throws(FormError) -> Lead
+}
+
 /// The fields that several forms of leads have.
 enum LeadField {
   static let name = Field.required("customerName", .text(2...200))

@@ -2,7 +2,7 @@ import Forms
 import Wire
 
 /// A form of the website that makes a lead: contact, property inquiry, valuation.
-package struct SiteForm: Sendable {
+package struct SiteForm: LeadForm {
   /// What conversations.source says.
   package let source: String
   package let form: Form
@@ -56,10 +56,14 @@ package struct SiteForm: Sendable {
   }()
 }
 
+extension SiteForm {
+  package func lead(checking body: JSON, receivedAt: Instant) throws(FormError) -> Lead {
+    Lead(self, try form.check(body), receivedAt: receivedAt)
+  }
+}
+
 extension Lead {
-  /// The only way from a form of the website to a lead; all errors of the request come at once.
-  package init(_ site: SiteForm, checking body: JSON, receivedAt: Instant) throws(FormError) {
-    let form = try site.form.check(body)
+  fileprivate init(_ site: SiteForm, _ form: CheckedForm, receivedAt: Instant) {
     self.init(form, source: site.source, receivedAt: receivedAt)
     intent = site.intent
     details = form.document(of: site.details)

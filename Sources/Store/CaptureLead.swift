@@ -42,19 +42,25 @@ extension Database {
   /// Stores leads, each with its messages, event and timeline entry: all in one transaction, or where that cannot be, each in
   /// one of its own. Leads with the same key or conversation are stored in their order.
   /// - Parameter route: the scope of the idempotency keys.
-  package func capture(_ requests: [CaptureRequest], route: String) -> [Result<Captured, StoreFailure>] {
-    guard requests.count > 1 else { return requests.map { captureAlone($0, route: route) } }
+  /// - Returns: a result for each request, and what all together were refused with, if they were.
+  package func capture(
+    _ requests: [CaptureRequest], route: String
+  ) -> (results: [Result<Captured, StoreFailure>], refusal: StoreFailure?) {
+    guard requests.count > 1 else { return (requests.map { captureAlone($0, route: route) }, nil) }
     let deadline = requests.map(\.deadline).min() ?? .now
     do throws(StoreFailure) {
       let arguments = requests.map { $0.argument(route: route) }
       let replies = try call(.captureLeads, .array(arguments), deadline: deadline).array ?? []
-      return requests.indices.map { index in
+      let results = requests.indices.map { index in
         Result { () throws(StoreFailure) in try Captured(reading: index < replies.count ? replies[index] : .null) }
       }
+      return (results, nil)
     } catch {
       // Only of what the database refused is it certain that nothing was stored.
-      guard [.refused, .locked, .notMigrated].contains(error.kind) else { return requests.map { _ in .failure(error) } }
-      return captureOneByOne(requests, route: route)
+      guard [.refused, .locked, .notMigrated].contains(error.kind) else {
+        return (requests.map { _ in .failure(error) }, error)
+      }
+      return (captureOneByOne(requests, route: route), error)
     }
   }
 
@@ -81,7 +87,7 @@ extension Captured {
   /// Reads what capture_lead returned.
   fileprivate init(reading reply: JSON) throws(StoreFailure) {
     guard let outcome = reply["outcome"]?.string.flatMap(Outcome.init) else {
-      throw .refused(sqlState: "22032", message: "the function's answer is that of another version")
+      throw .noAnswer
     }
     self.init(
       outcome: outcome, isNew: reply["created"]?.bool == true, id: reply["id"]?.string ?? "",

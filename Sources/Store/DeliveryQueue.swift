@@ -1,21 +1,52 @@
 import Deliveries
 import Wire
 
+/// What a claim has leased.
+package struct Claimed: Sendable {
+  /// Documents that `Delivery` reads, as they are passed on.
+  package let deliveries: [JSON]
+  /// Events for which no channel is configured.
+  package let unroutedEvents: Int
+  /// When the next delivery falls due, in ISO 8601; nil where none does.
+  package let nextDueAt: String?
+}
+
+/// What was written down.
+package struct Recorded: Sendable {
+  /// How an event stands after an outcome of one of its deliveries.
+  package struct Event: Sendable {
+    package let id: String
+    /// Whether no delivery of it waits for its first attempt or is being sent.
+    package let isSettled: Bool
+    /// Whether it has become processed.
+    package let isClosed: Bool
+    /// The channels by which it has been sent.
+    package let sent: [String]
+  }
+
+  /// The deliveries that were still ours.
+  package let deliveries: Set<String>
+  package let events: [Event]
+}
+
 extension Database {
   /// Plans what is unplanned and leases what is due: at most `limit` deliveries for each channel entry. `isComplete` says
   /// that the entries are all there are: what waits for others is then taken care of. `fingerprints`, a text for each
-  /// channel, end a channel's pause where they have changed. The reply has the delivery lines under `deliveries`, and counts.
+  /// channel, end a channel's pause where they have changed.
   package func claim(
     worker: String, isComplete: Bool, version: String, leaseSeconds: Int, unknown: UnknownOutcome, fingerprints: JSON?,
     recipients: [(recipient: Recipient, limit: Int)], deadline: Instant
-  ) throws(StoreFailure) -> JSON {
+  ) throws(StoreFailure) -> Claimed {
     let entries = recipients.map { $0.recipient.document.setting("limit", JSON($0.limit)) }
     let question: JSON = [
       "worker": .string(worker), "isComplete": .bool(isComplete), "version": .string(version),
       "leaseSeconds": JSON(leaseSeconds), "unknownOutcome": .string(unknown.rawValue), "channels": .array(entries),
       "fingerprints": fingerprints ?? .null, "horizonSeconds": JSON(RetrySchedule.horizon),
     ]
-    return try call(.claimDeliveries, question.withoutNulls, deadline: deadline)
+    let reply = try call(.claimDeliveries, question.withoutNulls, deadline: deadline)
+    return Claimed(
+      deliveries: reply["deliveries"]?.array ?? [], unroutedEvents: reply["unrouted"]?.integer ?? 0,
+      nextDueAt: reply["nextDueAt"]?.string)
   }
 
   /// Gives back what was claimed and not begun, and says how many deliveries that were. `question` as
@@ -91,8 +122,14 @@ extension Database {
     }
   }
 
-  /// Writes records down. The reply says which were still ours, and how their events stand.
-  package func record(_ records: [Record], deadline: Instant) throws(StoreFailure) -> JSON {
-    try call(.recordOutcomes, ["outcomes": .array(records.map(\.argument))], deadline: deadline)
+  /// Writes records down.
+  package func record(_ records: [Record], deadline: Instant) throws(StoreFailure) -> Recorded {
+    let reply = try call(.recordOutcomes, ["outcomes": .array(records.map(\.argument))], deadline: deadline)
+    let events = (reply["events"]?.array ?? []).map { event in
+      Recorded.Event(
+        id: event["eventId"]?.string ?? "", isSettled: event["settled"]?.bool == true,
+        isClosed: event["closed"]?.bool == true, sent: (event["sent"]?.array ?? []).compactMap(\.string))
+    }
+    return Recorded(deliveries: Set((reply["recorded"]?.array ?? []).compactMap(\.string)), events: events)
   }
 }

@@ -11,11 +11,9 @@ extension Database {
     while true {
       do throws(StoreFailure) {
         guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {
-          throw .refused(sqlState: "02000", message: "no row")
+          throw .noAnswer
         }
-        do { return try JSON(reading: text) } catch {
-          throw .refused(sqlState: "22032", message: error.reason)
-        }
+        do { return try JSON(reading: text) } catch { throw .noAnswer }
       } catch {
         if case .refused(let state, _, _) = error, Self.repeated.contains(state), .now < deadline { continue }
         throw error

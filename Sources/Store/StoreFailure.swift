@@ -8,6 +8,9 @@ package enum StoreFailure: Error, Sendable, Equatable {
   /// of the request.
   case refused(sqlState: String, message: String, field: String = "")
 
+  /// The function returned nothing, or something of another version.
+  package static let noAnswer = StoreFailure.refused(sqlState: "22032", message: "no answer of this version")
+
   /// The failure in words that a log may have.
   package var brief: String {
     switch self {
@@ -26,8 +29,9 @@ package enum StoreFailure: Error, Sendable, Equatable {
     case locked
     /// The function is not there, or the login may not call it.
     case notMigrated
-    /// One of our functions refused the request, with words for the client: `LP` and an HTTP status, or `LPTRY`.
-    case answered(String)
+    /// One of our functions refused the request: with `LP` and an HTTP status, or LPTRY, with words for the client, and
+    /// with the field of the request that they are about, or nothing.
+    case answered(sqlState: String, message: String, field: String)
     case refused
   }
 
@@ -35,7 +39,8 @@ package enum StoreFailure: Error, Sendable, Equatable {
     switch self {
     case .away: .unavailable
     case .timedOut, .refused("57014", _, _): .tooSlow
-    case .refused(let state, _, _) where state.hasPrefix("LP"): .answered(state)
+    case .refused(let state, let message, let field) where state.hasPrefix("LP"):
+      .answered(sqlState: state, message: message, field: field)
     case .refused("55P03", _, _): .locked
     case .refused("42883", _, _), .refused("42501", _, _), .refused("42P01", _, _): .notMigrated
     // Connection, resources, operator's intervention, system error, read-only standby.

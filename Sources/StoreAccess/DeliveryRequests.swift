@@ -35,14 +35,19 @@ extension Delivery {
     _ requests: [Request], where concerns: (Delivery) -> Bool,
     by work: ([Delivery], Instant) throws(Problem) -> [JSON]
   ) -> [Result<Reply, Problem>] {
-    let lines = requests.map { request in Result { () throws(Problem) in try Delivery(of: request) } }
-    let concerned = lines.compactMap { try? $0.get() }.filter(concerns)
+    let lines = requests.map { request in
+      Result { () throws(Problem) in
+        let delivery = try Delivery(of: request)
+        return (delivery: delivery, isConcerned: concerns(delivery))
+      }
+    }
+    let concerned = lines.compactMap { try? $0.get() }.filter(\.isConcerned).map(\.delivery)
     let deadline = requests.compactMap(\.deadline).min() ?? .now
     var answers = together(concerned, deadline, work).makeIterator()
     return lines.map { line in
       switch line {
       case .failure(let problem): .failure(problem)
-      case .success(let delivery) where !concerns(delivery): .success(Reply(delivery.document))
+      case .success(let line) where !line.isConcerned: .success(Reply(line.delivery.document))
       case .success: answers.next()?.map { Reply($0) } ?? .failure(Problem(.internalError, "no answer was made"))
       }
     }

@@ -13,14 +13,19 @@ extension Database {
   package func attempt<Value>(
     _ function: Function, log: Log, _ body: () throws(StoreFailure) -> Value
   ) throws(Problem) -> Value {
-    let wasPooled = isPooled
-    defer { notePooler(wasPooled: wasPooled, log: log) }
-    do throws(StoreFailure) { return try body() } catch { throw Problem(error, in: function, log: log) }
+    do throws(StoreFailure) { return try watchingPooler(log, body) } catch {
+      throw Problem(error, in: function, log: log)
+    }
   }
 
-  /// Says once that a pooler was found.
-  package func notePooler(wasPooled: Bool, log: Log) {
-    if isPooled, !wasPooled { log.info("A pooler that takes no start-up options: settings go with each call") }
+  /// Runs `body`, and says in the log when it has found a pooler.
+  package func watchingPooler<Value, Failure>(_ log: Log, _ body: () throws(Failure) -> Value) throws(Failure) -> Value
+  {
+    let wasPooled = isPooled
+    defer {
+      if isPooled, !wasPooled { log.info("A pooler that takes no start-up options: settings go with each call") }
+    }
+    return try body()
   }
 }
 
@@ -33,13 +38,12 @@ extension Problem {
 
   /// The one place where a failure of the store becomes a problem.
   package init(_ failure: StoreFailure, in function: Function, log: Log) {
-    let facts: KeyValuePairs = ["function": function.rawValue]
     switch failure {
     case .away(let reason): log.error("Database away", ["function": function.rawValue, "reason": reason])
-    case .timedOut: log.error("Database too slow", facts)
-    case .refused(let state, _, _):
-      if case .answered = failure.kind { break }
+    case .timedOut: log.error("Database too slow", ["function": function.rawValue])
+    case .refused(let state, _, _) where !state.hasPrefix("LP"):
       log.error("Database refused", ["function": function.rawValue, "sqlstate": state])
+    case .refused: break
     }
     switch failure.kind {
     case .unavailable: self.init(.unavailable, "the database is away", retryAfter: 2)
@@ -49,17 +53,11 @@ extension Problem {
     case .notMigrated:
       self.init(
         .notMigrated, "the database is not migrated for this handler, or its login may not call it", retryAfter: 60)
-    case .answered(let state): self.init(Self.answers[state] ?? .internalError, failure)
+    case .answered(let state, let message, let field):
+      let kind = Self.answers[state] ?? .internalError
+      self.init(kind, field.isEmpty ? message : "the request has a fault")
+      if !field.isEmpty { details = [Detail(path: field, message: message)] }
     case .refused: self.init(.internalError, "the request could not be carried out")
     }
-  }
-
-  /// What one of our functions said, about a field of the request or about all of it.
-  private init(_ kind: Kind, _ failure: StoreFailure) {
-    guard case .refused(_, let message, let field) = failure, !field.isEmpty else {
-      if case .refused(_, let message, _) = failure { self.init(kind, message) } else { self.init(kind, "") }
-      return
-    }
-    self.init(kind, "the request has a fault", details: [Detail(path: field, message: message)])
   }
 }

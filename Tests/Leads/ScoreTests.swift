@@ -6,7 +6,7 @@ private func score(_ more: JSON = [:]) throws -> Score {
   let body = (more.members ?? []).reduce(["customerName": "Test", "customerPhone": "+971501234567"] as JSON) {
     $0.setting($1.key, $1.value)
   }
-  return try Lead(checking: body, receivedAt: Instant(milliseconds: 1_795_381_200_000)).score
+  return try ChatbotForm().lead(checking: body, receivedAt: Instant(milliseconds: 1_795_381_200_000)).score
 }
 
 @Suite("The score") struct ScoreTests {

@@ -15,7 +15,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
   @Test("a contact message becomes a lead with a message and its details") func contact() throws {
     let body = person.setting("message", " Please call\r\nme ").setting("subject", "Viewing").setting(
       "department", "Sales")
-    let lead = try Lead(.contact, checking: body, receivedAt: received)
+    let lead = try SiteForm.contact.lead(checking: body, receivedAt: received)
     #expect(lead.source == "contact_form" && lead.intent == nil)
     #expect(lead.messages.map(\.text) == ["Please call\nme"] && lead.messages.map(\.sender) == ["customer"])
     #expect(lead.metadata == ["subject": "Viewing", "department": "Sales"])
@@ -25,7 +25,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
   @Test("an inquiry keeps its property") func inquiry() throws {
     let body = person.setting("propertyTitle", "Marina view").setting("propertyUrl", "https://example.com/p/7?a=ü")
       .setting("budget", "2M").setting("propertyType", "Apartment")
-    let lead = try Lead(.inquiry, checking: body, receivedAt: received)
+    let lead = try SiteForm.inquiry.lead(checking: body, receivedAt: received)
     #expect(lead.messages.isEmpty && lead.budget == "2M" && lead.propertyType == "Apartment")
     #expect(lead.metadata == ["propertyTitle": "Marina view", "propertyUrl": "https://example.com/p/7?a=%C3%BC"])
     #expect(lead.eventPayload["propertyUrl"] == "https://example.com/p/7?a=%C3%BC")
@@ -36,7 +36,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
       "propertyType", "Villa"
     )
     .setting("propertyDescription", "Five rooms").setting("propertyAddress", "Palm 1")
-    let lead = try Lead(.sell, checking: body, receivedAt: received)
+    let lead = try SiteForm.sell.lead(checking: body, receivedAt: received)
     #expect(lead.intent == "sell" && lead.budget == nil && lead.messages.map(\.text) == ["Five rooms"])
     #expect(lead.score.breakdown["budget"] == 25 && lead.score.breakdown["urgency"] == 15)
     #expect(lead.metadata == ["propertyAddress": "Palm 1", "expectedPrice": "AED 5M", "urgency": "Immediately"])
@@ -47,21 +47,21 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     for body: JSON in [["customerName": "Sara"], ["customerName": "Sara", "customerEmail": "", "customerPhone": nil]] {
       let error = FieldError(
         path: "customerEmail", message: "or customerPhone is required: without either nobody could answer")
-      #expect(errors { _ = try Lead(form, checking: body, receivedAt: received) } == [error])
+      #expect(errors { _ = try form.lead(checking: body, receivedAt: received) } == [error])
     }
   }
 
   @Test("an address that is wrong is one error, not two") func wrongAddress() {
     let body: JSON = ["customerName": "Sara", "customerPhone": "call me"]
     #expect(
-      errors { _ = try Lead(.sell, checking: body, receivedAt: received) }
+      errors { _ = try SiteForm.sell.lead(checking: body, receivedAt: received) }
         == [.init(path: "customerPhone", message: "must be a telephone number")])
   }
 
   @Test("all errors come at once") func allFaults() {
     let body: JSON = ["customerName": "S", "message": "  ", "subject": 5, "customerEmail": "x"]
     #expect(
-      errors { _ = try Lead(.contact, checking: body, receivedAt: received) }.map(\.path)
+      errors { _ = try SiteForm.contact.lead(checking: body, receivedAt: received) }.map(\.path)
         == ["customerName", "customerEmail", "message", "subject"])
   }
 
@@ -74,7 +74,8 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     ])
   func address(_ text: String) {
     let body = person.setting("propertyUrl", .string(text))
-    #expect(errors { _ = try Lead(.inquiry, checking: body, receivedAt: received) }.map(\.path) == ["propertyUrl"])
+    #expect(
+      errors { _ = try SiteForm.inquiry.lead(checking: body, receivedAt: received) }.map(\.path) == ["propertyUrl"])
   }
 }
 

@@ -16,7 +16,7 @@ import Wire
 
   private func lead(_ sample: Samples.Sample) -> Lead? {
     guard let body = try? JSON(reading: sample.body.bytes) else { return nil }
-    return try? Lead(checking: body, receivedAt: Samples.defaultEnd)
+    return try? ChatbotForm().lead(checking: body, receivedAt: Samples.defaultEnd)
   }
 
   @Test(

@@ -22,9 +22,8 @@ Handler(
   let database = Database(settings)
   let hours = try OfficeHours(settings)
   return { request, log throws(Problem) in
-    var question: JSON
     let body = try request.json()
-    do throws(FormError) { question = try form.check(body).document } catch { throw Problem(error) }
+    var question = try checking { () throws(FormError) in try form.check(body).document }
     question = question.setting("warnBefore", AdminEndpoint.warnBefore(.now, hours))
     let end = Instant(milliseconds: Instant.now.milliseconds + 500)
     while true {

@@ -26,7 +26,7 @@ Handler(
     }
     let session = try desk.ask(.openSession, for: asked, log: log) { () throws(Problem) in
       let body = try request.json()
-      do throws(FormError) { _ = try form.check(body) } catch { throw Problem(error) }
+      _ = try checking { () throws(FormError) in try form.check(body) }
       return ["token": .string(Secret.sha256(token))]
     }
     return Reply(

@@ -6,19 +6,19 @@ import Leads
 import Store
 import Wire
 
+let chatbot = ChatbotForm()
+
 Handler(
   Description(
     name: "lead-capture", kind: .endpoint, summary: "Stores a lead of the chatbot, or continues its conversation",
     routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead", environment: LeadIntake.settings,
-    input: .init(Lead.chatbotForm.schema, headers: LeadIntake.headers),
+    input: .init(chatbot.form.schema, headers: LeadIntake.headers),
     output: .init(
       LeadReply.schema, statuses: [200, 201], headers: LeadIntake.replyHeaders, problems: LeadIntake.problems)),
   batchSize: LeadIntake.batchSize
 ) { settings, afterwards throws(Problem) in
-  let intake = try LeadIntake(settings, handler: "lead-capture", afterwards)
+  let intake = try LeadIntake(of: chatbot, settings, handler: "lead-capture", afterwards)
   return { requests, log in
-    intake.capture(requests, log: log) { body, receivedAt throws(FormError) in
-      try Lead(checking: body, receivedAt: receivedAt)
-    }.map { stored in stored.map { lead, captured in LeadReply((lead, captured)).reply } }
+    intake.capture(requests, log: log).map { stored in stored.map { LeadReply($0).reply } }
   }
 }.run()

@@ -30,8 +30,7 @@ Handler(
   let newsletter = NewsletterIntake(settings, afterwards)
   return { request, log throws(Problem) in
     let body = try request.json()
-    let subscription: Subscription
-    do throws(FormError) { subscription = try Subscription(checking: body) } catch { throw Problem(error) }
+    let subscription = try checking { () throws(FormError) in try Subscription(checking: body) }
     let id = try newsletter.subscribe(subscription, asked: request, log: log)
     let data: JSON = ["id": .string(id), "email": .string(subscription.email.text), "status": "active"]
     return Reply(status: 201, ["success": true, "data": data])

@@ -27,8 +27,7 @@ Handler(
   let newsletter = NewsletterIntake(settings)
   return { request, log throws(Problem) in
     let body = try request.json()
-    let unsubscription: Unsubscription
-    do throws(FormError) { unsubscription = try Unsubscription(checking: body) } catch { throw Problem(error) }
+    let unsubscription = try checking { () throws(FormError) in try Unsubscription(checking: body) }
     let isDone = try newsletter.unsubscribe(unsubscription, asked: request, log: log)
     switch unsubscription {
     case .email(let email):

@@ -21,31 +21,27 @@ func record(
     let reason = isParked ? UnknownOutcome.reason(parked: delivery.id.text) : outcome.reason
     return Database.Record(delivery, outcome, verdict, reason: reason, at: now)
   }
-  let reply = try database.attempt(.recordOutcomes, log: log) { () throws(StoreFailure) in
+  let recorded = try database.attempt(.recordOutcomes, log: log) { () throws(StoreFailure) in
     try database.record(records, deadline: deadline)
   }
-  for event in reply["events"]?.array ?? [] {
-    tell(event, after: deliveries.filter { $0.document["eventId"] == event["eventId"] }, to: log)
-  }
-  let recorded = Set((reply["recorded"]?.array ?? []).compactMap(\.string))
+  let byEvent = Dictionary(grouping: deliveries) { $0.document["eventId"]?.string ?? "" }
+  for event in recorded.events { report(event, after: byEvent[event.id] ?? [], to: log) }
   return deliveries.map { delivery in
-    let isRecorded = recorded.contains(delivery.id.text)
+    let isRecorded = recorded.deliveries.contains(delivery.id.text)
     if !isRecorded { log.warn("Delivery \(delivery.id.text) came back too late to be recorded: another worker has it") }
     return delivery.document.setting("recorded", .bool(isRecorded))
   }
 }
 
-/// The lines that operators watch for: once no delivery of the event waits for its first attempt, and again when a later one
-/// has changed the matter.
-func tell(_ event: JSON, after deliveries: [Delivery], to log: Log) {
-  let isNews =
-    event["closed"]?.bool == true || deliveries.contains { $0.attempt == 1 || $0.outcome?.class == .delivered }
-  guard event["settled"]?.bool == true, isNews else { return }
-  let sent = (event["sent"]?.array ?? []).compactMap(\.string)
-  let log = log.with("event", event["eventId"]?.string ?? "")
-  if sent.isEmpty {
+/// Writes the lines that operators search for: once no delivery of the event waits for its first attempt, and again when a
+/// later attempt changes the result.
+func report(_ event: Recorded.Event, after deliveries: [Delivery], to log: Log) {
+  let isNews = event.isClosed || deliveries.contains { $0.attempt == 1 || $0.outcomeClass == .delivered }
+  guard event.isSettled, isNews else { return }
+  let log = log.with("event", event.id)
+  if event.sent.isEmpty {
     log.write(.allChannelsFailed)
   } else {
-    log.write(.notificationsSent, sent.joined(separator: ", "))
+    log.write(.notificationsSent, event.sent.joined(separator: ", "))
   }
 }

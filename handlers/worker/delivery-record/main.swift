@@ -15,7 +15,7 @@ Handler(
   let database = Database(settings)
   let unknown = Delivery.unknownOutcome(settings)
   return { requests, log in
-    Delivery.answer(requests, where: { $0.outcome?.class != .lost }) { deliveries, deadline throws(Problem) in
+    Delivery.answer(requests, where: { $0.outcomeClass != .lost }) { deliveries, deadline throws(Problem) in
       try record(deliveries, unknown: unknown, at: .now, in: database, deadline: deadline, log: log)
     }
   }

@@ -7,7 +7,6 @@ import Wire
 
 /// What a worker asks for: who it is, and how many deliveries of each channel it can take now.
 struct Claim {
-  static let version = "0.1.0"
   private static let workerField = Field.optional("worker", .text(1...100))
   private static let limitField = Field.optional("limit", .integer(0...1000))
   private static let limitsField = Field.optional("limits", .object(maxBytes: 4096))
@@ -27,8 +26,7 @@ struct Claim {
   let entries: [(recipient: Recipient, limit: Int)]
 
   init(checking body: JSON, for recipients: [Recipient]) throws(Problem) {
-    let form: CheckedForm
-    do { form = try Self.form.check(body) } catch { throw Problem(error) }
+    let form = try checking { () throws(FormError) in try Self.form.check(body) }
     worker = form[Self.workerField] ?? "shell"
     isComplete = form[Self.isCompleteField] ?? false
     var limits: [String: Int] = [:]
@@ -50,13 +48,13 @@ struct Claim {
     }
   }
 
-  /// Plans and leases; the reply has the deliveries and counts.
+  /// Plans and leases.
   func lease(
     from database: Database, leaseSeconds: Int, unknown: UnknownOutcome, deadline: Instant, log: Log
-  ) throws(Problem) -> JSON {
+  ) throws(Problem) -> Claimed {
     try database.attempt(.claimDeliveries, log: log) { () throws(StoreFailure) in
       try database.claim(
-        worker: worker, isComplete: isComplete, version: Self.version, leaseSeconds: leaseSeconds, unknown: unknown,
+        worker: worker, isComplete: isComplete, version: Build.version, leaseSeconds: leaseSeconds, unknown: unknown,
         fingerprints: fingerprints, recipients: entries, deadline: deadline)
     }
   }

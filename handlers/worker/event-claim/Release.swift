@@ -20,8 +20,7 @@ struct Release {
   let question: JSON
 
   init(checking body: JSON) throws(Problem) {
-    let form: CheckedForm
-    do { form = try Self.form.check(body) } catch { throw Problem(error) }
+    let form = try checking { () throws(FormError) in try Self.form.check(body) }
     guard form[Self.host] == nil || form[Self.alive] != nil else {
       throw Problem(.badInput, "host needs alive: the names of its workers that live")
     }

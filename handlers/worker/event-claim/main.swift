@@ -26,13 +26,13 @@ Handler(
       }
       return Reply(["released": JSON(released)])
     }
-    let reply = try Claim(checking: body, for: recipients).lease(
+    let claimed = try Claim(checking: body, for: recipients).lease(
       from: database, leaseSeconds: leaseSeconds, unknown: unknown, deadline: request.deadline ?? .now, log: log)
-    if let unrouted = reply["unrouted"]?.integer, unrouted > 0 {
-      log.warn("Events without a configured channel", ["count": String(unrouted)])
+    if claimed.unroutedEvents > 0 {
+      log.warn("Events without a configured channel", ["count": String(claimed.unroutedEvents)])
     }
-    var lines = Reply(lines: reply["deliveries"]?.array ?? [])
-    lines.headers[Claim.nextDueHeader] = reply["nextDueAt"]?.string
+    var lines = Reply(lines: claimed.deliveries)
+    lines.headers[Claim.nextDueHeader] = claimed.nextDueAt
     return lines
   }
 }.run()

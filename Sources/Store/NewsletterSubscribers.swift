@@ -1,0 +1,36 @@
+import Leads
+import Wire
+
+/// What became of a wish to get the newsletter.
+package struct Subscribed: Sendable {
+  package let id: String
+  /// Whether the address was not subscribed already.
+  package let isNew: Bool
+  /// Nil where no event was stored.
+  package let eventID: String?
+}
+
+extension Database {
+  /// Adds a subscriber, with what shows where the consent came from.
+  package func subscribe(
+    _ subscription: Subscription, receivedAt: Instant, ipAddress: String, userAgent: String?, deadline: Instant
+  ) throws(StoreFailure) -> Subscribed {
+    let facts: JSON = ["email": .string(subscription.email.text), "source": JSON(subscription.source)]
+    let payload = facts.setting("subscribedAt", .string(receivedAt.iso8601))
+    let argument = facts.setting("receivedAt", .string(receivedAt.iso8601)).setting("ipAddress", .string(ipAddress))
+      .setting("userAgent", JSON(userAgent)).setting("payload", payload)
+    let reply = try call(.subscribe, argument, deadline: deadline)
+    guard let id = reply["id"]?.string else { throw .noAnswer }
+    return Subscribed(id: id, isNew: reply["isNew"]?.bool == true, eventID: reply["eventId"]?.string)
+  }
+
+  /// Ends a subscription. The id of the subscription; nil when there is none to the token or address.
+  package func unsubscribe(_ unsubscription: Unsubscription, deadline: Instant) throws(StoreFailure) -> String? {
+    let argument: JSON =
+      switch unsubscription {
+      case .email(let email): ["email": .string(email.text)]
+      case .token(let token): ["token": .string(token.text)]
+      }
+    return try call(.unsubscribe, argument, deadline: deadline)["id"]?.string
+  }
+}

@@ -1,0 +1,25 @@
+import Store
+import Testing
+
+@Suite("A failure of the store") struct StoreFailureTests {
+  @Test(
+    "has the kind that its SQLSTATE stands for",
+    arguments: [
+      ("08006", .unavailable), ("53300", .unavailable), ("57P01", .unavailable), ("58030", .unavailable),
+      ("25006", .unavailable), ("57014", .tooSlow), ("55P03", .locked), ("42883", .notMigrated),
+      ("42501", .notMigrated), ("42P01", .notMigrated), ("23505", .refused), ("22032", .refused),
+    ] as [(String, StoreFailure.Kind)])
+  func kinds(_ state: String, _ kind: StoreFailure.Kind) {
+    #expect(StoreFailure.refused(sqlState: state, message: "m").kind == kind)
+  }
+
+  @Test("carries what one of our functions said") func answered() {
+    let failure = StoreFailure.refused(sqlState: "LP409", message: "taken", field: "email")
+    #expect(failure.kind == .answered(sqlState: "LP409", message: "taken", field: "email"))
+    #expect(StoreFailure.away("gone").kind == .unavailable && StoreFailure.timedOut.kind == .tooSlow)
+  }
+
+  @Test("tells a log its SQLSTATE and never its message") func brief() {
+    #expect(StoreFailure.refused(sqlState: "23505", message: "Key (email)=(a@b.c)").brief == "sqlstate=23505")
+  }
+}
