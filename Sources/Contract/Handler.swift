@@ -1,6 +1,3 @@
-import CProcess
-import Glibc
-import Sandbox
 import Wire
 
 /// A handler: what it is, and the function that answers. The same binary serves every door.
@@ -44,57 +41,6 @@ package struct Handler: Sendable {
     self.description = description
     self.batchSize = batchSize
     self.open = open
-  }
-
-  /// Serves through the door that the flag or the environment names, and ends the process with the exit status of the
-  /// contract. Rights are given up before anything from outside is read.
-  package func run() -> Never {
-    let environment = processEnvironment()
-    let door = Door(arguments: CommandLine.arguments, environment: environment)
-    let log = Log(environment)
-    confine(environment, door, log)
-    switch door {
-    case .describe:
-      exit(StandardOutput.write(description.document.bytes + [0x0A]) ? 0 : ExitStatus.unwritable)
-    case .pipe: exit(PipeDoor(handler: self, environment: environment, log: log).serve())
-    case .stream: exit(StreamDoor(handler: self, environment: environment, log: log).serve())
-    case .closed(let reason):
-      log.error(reason)
-      _ = StandardOutput.write(
-        Problem(.notAvailable, reason).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
-      exit(ExitStatus.of(status: 501))
-    }
-  }
-
-  /// Gives up what this process does not need, before it reads anything from outside; and a broken pipe is an error instead of
-  /// an end. Who is not dumpable leaves no core with customers in it and can be traced by nobody.
-  private func confine(_ environment: [String: String], _ door: Door, _ log: Log) {
-    _ = leadpipe_not_dumpable()
-    if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
-    signal(SIGPIPE, SIG_IGN)
-    let confinement = Confinement(
-      .ours, reach: Reach(description.destinations, environment),
-      seconds: door == .stream ? nil : description.processorSeconds)
-    if let refusal = confinement.apply() { log.warn("Confinement is incomplete", ["reason": refusal]) }
-  }
-}
-
-/// How a request reaches this process.
-enum Door: Equatable {
-  case pipe, stream, describe
-  /// A door that this version does not have, or arguments that no door has.
-  case closed(String)
-
-  init(arguments: [String], environment: [String: String]) {
-    switch Array(arguments.dropFirst()) {
-    case ["--describe"]: self = .describe
-    case ["--stream"]: self = .stream
-    case [] where environment["GATEWAY_INTERFACE"] != nil: self = .closed("the CGI door is not part of this version")
-    case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil:
-      self = .closed("the Lambda door is not part of this version")
-    case []: self = .pipe
-    default: self = .closed("usage: one JSON request on stdin; --stream for one a line; --describe")
-    }
   }
 }
 
@@ -163,56 +109,5 @@ extension Handler {
       guard request.deadline.map({ $0 > .now }) == true else { throw Problem(.tooSlow, "the deadline has passed") }
     } catch { return (request, error) }
     return (request, nil)
-  }
-}
-
-/// A request with its reply, and how both are written.
-struct AnsweredRequest {
-  let request: Request
-  let reply: Reply
-  let exitStatus: Int32
-
-  init(request: Request, reply: Reply) {
-    self.request = request
-    self.reply = reply
-    exitStatus = ExitStatus.of(status: reply.status)
-  }
-
-  init(request: Request, problem: Problem) {
-    self.request = request
-    // Which setting is wrong is for the operator: who asks through a gateway may be a stranger, and the log has it.
-    let isPrivate = problem.kind == .misconfigured && !request.isBare
-    let told = isPrivate ? Problem(.misconfigured, "the service is not set up; its log says why") : problem
-    reply = told.reply(requestID: request.requestID)
-    exitStatus = problem.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: problem.kind.status)
-  }
-
-  /// What is refused before it is a request.
-  init(refusing problem: Problem) {
-    var request = Request(method: "", path: "", requestID: UUIDText.random().text, receivedAt: .now)
-    request.isBare = true
-    self.init(request: request, problem: problem)
-  }
-
-  /// The bytes that go out, ended by a line feed: the envelope, or for a bare request the body alone, a failure as
-  /// `{"problem": …}`. A body of several lines goes out as these lines; an empty one as nothing.
-  var output: [UInt8] {
-    guard request.isBare else { return reply.envelope.bytes + [0x0A] }
-    return bareOutput
-  }
-
-  /// The same in a stream: an envelope says which request it answers.
-  var line: [UInt8] {
-    guard !request.isBare else { return bareOutput }
-    var reply = reply
-    reply.requestID = request.requestID
-    return reply.envelope.bytes + [0x0A]
-  }
-
-  private var bareOutput: [UInt8] {
-    if reply.status >= 400 {
-      return Array(#"{"problem":"#.utf8) + reply.body + Array("}\n".utf8)
-    }
-    return reply.body.isEmpty || reply.body.last == 0x0A ? reply.body : reply.body + [0x0A]
   }
 }

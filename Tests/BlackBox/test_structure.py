@@ -145,6 +145,19 @@ def test_the_folders_of_the_gateway_use_each_other_one_way():
         assert not used, f"{path} uses {used}"
 
 
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_files_of_a_module_refer_to_each_other_in_a_circle(room):
+    files = {path: re.sub(r'"(?:\\.|[^"\\])*"', "", code(path)) for path in sources(folder_of(room))}
+    homes = {name: path for path, text in files.items() for name in re.findall(
+        r"^(?:package |public |final |indirect )*(?:struct|class|enum|actor|protocol) (\w+)", text, re.MULTILINE)}
+    uses = {path: {homes[name] for name in re.findall(r"\b[A-Z]\w+", text) if name in homes} - {path} for path, text in files.items()}
+    # Files that use no other file go, one after the other; those of a circle are left.
+    while leaves := [path for path, others in uses.items() if not others & uses.keys()]:
+        for leaf in leaves:
+            del uses[leaf]
+    assert not uses
+
+
 # ── The folder handlers/, Package.swift, the trust table and --describe ──
 
 def package():

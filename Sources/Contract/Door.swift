@@ -1,0 +1,57 @@
+import CProcess
+import Glibc
+import Sandbox
+import Wire
+
+/// How a request reaches this process.
+enum Door: Equatable {
+  case pipe, stream, describe
+  /// A door that this version does not have, or arguments that no door has.
+  case closed(String)
+
+  init(arguments: [String], environment: [String: String]) {
+    switch Array(arguments.dropFirst()) {
+    case ["--describe"]: self = .describe
+    case ["--stream"]: self = .stream
+    case [] where environment["GATEWAY_INTERFACE"] != nil: self = .closed("the CGI door is not part of this version")
+    case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil:
+      self = .closed("the Lambda door is not part of this version")
+    case []: self = .pipe
+    default: self = .closed("usage: one JSON request on stdin; --stream for one a line; --describe")
+    }
+  }
+}
+
+extension Handler {
+  /// Serves through the door that the flag or the environment names, and ends the process with the exit status of the
+  /// contract. Rights are given up before anything from outside is read.
+  package func run() -> Never {
+    let environment = processEnvironment()
+    let door = Door(arguments: CommandLine.arguments, environment: environment)
+    let log = Log(environment)
+    confine(environment, door, log)
+    switch door {
+    case .describe:
+      exit(StandardOutput.write(description.document.bytes + [0x0A]) ? 0 : ExitStatus.unwritable)
+    case .pipe: exit(PipeDoor(handler: self, environment: environment, log: log).serve())
+    case .stream: exit(StreamDoor(handler: self, environment: environment, log: log).serve())
+    case .closed(let reason):
+      log.error(reason)
+      _ = StandardOutput.write(
+        Problem(.notAvailable, reason).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
+      exit(ExitStatus.of(status: 501))
+    }
+  }
+
+  /// Gives up what this process does not need, before it reads anything from outside; and a broken pipe is an error instead of
+  /// an end. Who is not dumpable leaves no core with customers in it and can be traced by nobody.
+  private func confine(_ environment: [String: String], _ door: Door, _ log: Log) {
+    _ = leadpipe_not_dumpable()
+    if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
+    signal(SIGPIPE, SIG_IGN)
+    let confinement = Confinement(
+      .ours, reach: Reach(description.destinations, environment),
+      seconds: door == .stream ? nil : description.processorSeconds)
+    if let refusal = confinement.apply() { log.warn("Confinement is incomplete", ["reason": refusal]) }
+  }
+}
