@@ -59,12 +59,13 @@ def test_a_function_that_sets_no_search_path_names_everything_with_its_schema(mi
         assert not re.search(r"\bfrom (?!public\.|\(|jsonb_|unnest|sent\b|rows from)\w+", re.sub(r"is (not )?distinct from", "", body)), name
 
 
-def test_each_function_has_its_grants_beneath_it():
+def test_each_function_has_its_comment_above_and_its_grants_beneath_it():
     for path in statements.SCHEMAS.rglob("*.sql"):
-        texts = [each.text for each in statements.split(path.read_text())]
-        for number, text in enumerate(texts):
-            if found := statements.FUNCTION.match(text):
-                beneath = " ".join(texts[number + 1:number + 3])
+        there = statements.split(path.read_text())
+        for number, each in enumerate(there):
+            if found := statements.FUNCTION.match(each.text):
+                beneath = " ".join(each.text for each in there[number + 1:number + 3])
+                assert each.comment, found[1]
                 assert f"revoke all on function {found[1]}(" in beneath, found[1]
                 assert found[1].startswith("leadpipe.") or f"grant execute on function {found[1]}(" in beneath, found[1]
 
