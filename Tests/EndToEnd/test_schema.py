@@ -52,11 +52,14 @@ def test_every_function_sets_its_search_path(migrated):
     assert without == INLINED
 
 
-def test_a_function_that_sets_no_search_path_names_everything_with_its_schema(migrated):
-    """A schema that a caller puts first in its path must not change what they do."""
-    for name in INLINED:
-        body = migrated.rows(f"select prosrc from pg_proc where proname = '{name}'")[0]["prosrc"]
-        assert not re.search(r"\bfrom (?!public\.|\(|jsonb_|unnest|sent\b|rows from)\w+", re.sub(r"is (not )?distinct from", "", body)), name
+def test_a_function_that_sets_no_search_path_names_everything_with_its_schema(migrated, tmp_path):
+    """A schema that a caller puts first in its path must not change what they do. PostgreSQL reads the body of an SQL function when
+    it is made."""
+    made = migrated.rows(f"select pg_get_functiondef(oid) as text from pg_proc where proname = any ('{{{','.join(INLINED)}}}')")
+    assert len(made) == len(INLINED)
+    script = tmp_path / "inlined.sql"
+    script.write_text("set local search_path = pg_catalog;\n" + "".join(f"{each['text']};\n" for each in made))
+    migrated.load([script])
 
 
 def test_each_function_has_its_comment_above_and_its_grants_beneath_it():
