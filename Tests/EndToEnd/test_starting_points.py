@@ -234,14 +234,6 @@ def test_a_row_that_cannot_be_kept_stops_the_migration(supabase, row, said):
     assert f"the database refused (LP409): This file changed nothing. {said}" in done.stderr
 
 
-def test_no_file_begins_or_ends_a_transaction():
-    for path in files().values():
-        code = _code(path.read_text())
-        found = re.findall(
-            r"^\s*(?:begin|start transaction|commit|rollback)\b[^;\n]*;|\bconcurrently\b|\bvacuum\s|^\\\w", code, re.I | re.M)
-        assert not found, (path.name, found)
-
-
 def test_every_error_of_ours_has_a_code_that_postgrest_passes_on():
     """PostgREST repeats what fails with 40001 without end, and PTnnn and PGRST are orders to it."""
     codes = {}
