@@ -2,18 +2,15 @@
 
 import re
 import shutil
-import sys
 from collections import Counter
 from itertools import count
 
 import pytest
 
+import database as databases
+import migration
+import statements
 from parts import REPO
-
-sys.path.insert(0, str(REPO / "supabase" / "tools"))
-import database as databases  # noqa: E402
-import migration  # noqa: E402
-import statements  # noqa: E402
 
 # What the planner has to inline. Each consists of one query, and names everything with its schema.
 INLINED = {"event_notifies", "exact_term", "iso8601", "lead_fields", "lead_identifiers", "merge_text", "message_fields", "quote_lexeme", "sla_state", "to_nfc"}
