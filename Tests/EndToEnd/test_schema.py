@@ -33,6 +33,14 @@ def test_the_migrations_and_schemas_make_the_same_database(make, migrated):
     assert not left, "`make migration NAME=…` writes what is missing:\n" + "\n".join(left)
 
 
+def test_the_migration_that_adopts_a_database_knows_each_table(migrated):
+    """A website's function or view over a table that it does not know would stay open."""
+    adopt = next(path for path in migration.migrations() if path.stem.endswith("adopt_existing_database")).read_text()
+    known = re.findall(r"create table leadpipe_adopt\.(\w+)", adopt) + re.findall(r"'(\w+)'", re.search(r"unnest\(array\[.*?]\)", adopt, re.S)[0])
+    there = migrated.rows("select relname from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace")
+    assert sorted(known) == sorted(row["relname"] for row in there)
+
+
 def test_each_function_is_defined_once(migrated):
     defined = Counter(each.function for each in migration.source() if each.function)
     assert [name for name, times in defined.items() if times > 1] == []

@@ -25,8 +25,9 @@ SITE = {"site_roles": None, "site_chat": "site_data", "site_events": "site_event
 
 # What is the website's own and stays as it was. What had to make room is called NAME_before_leadpipe.
 SITE_TABLES = ["admin_users", "blog_posts"]
-SITE_VIEWS = ["open_leads"]
-SITE_ROUTINES = ["fetch_conversation_analytics", "is_editor", "update_newsletter_subscribers_updated_at"]
+SITE_VIEWS = ["lead_names", "live_sessions", "open_leads"]
+SITE_ROUTINES = ["fetch_conversation_analytics", "greet_latest_lead", "is_editor", "latest_lead", "leads_report", "may_edit",
+                 "purge_sessions", "update_newsletter_subscribers_updated_at"]
 SITE_CONSTRAINTS = ["user_roles_user_id_fkey"]
 SITE_COLUMNS = {
     "user_roles": ["created_at"],

@@ -208,6 +208,11 @@ create table leadpipe_adopt.notification_logs (
   created_at timestamptz not null default now()
 );
 
+-- The tables of the later files.
+create view leadpipe_adopt.later_tables as
+  select unnest(array['admin_keys', 'admin_sessions', 'conversation_changes', 'conversation_words', 'customer_identities',
+                      'idempotency_keys', 'known_words', 'notification_attempts', 'notification_channels', 'workers']) as table_name;
+
 -- What stands in both schemas, in the words of `public`. The functions below have no schema in their search path, so the
 -- catalog's texts name the schema of everything.
 create view leadpipe_adopt.our_tables as
@@ -231,6 +236,28 @@ create view leadpipe_adopt.indexes as
     replace(pg_catalog.pg_get_indexdef(indexrelid), 'leadpipe_adopt.', 'public.') as definition
   from pg_catalog.pg_index join pg_catalog.pg_class on pg_class.oid = indexrelid
   where not exists (select from pg_catalog.pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'));
+
+-- The functions that policies call, and the role that they are called for.
+create view leadpipe_adopt.called_by_policies as
+  select refobjid as function, r.name as caller, min(polrelid::regclass::text) as guarded
+  from pg_catalog.pg_policy join pg_catalog.pg_depend on classid = 'pg_catalog.pg_policy'::regclass and objid = pg_policy.oid
+  join unnest(array['anon', 'authenticated']) as r (name) on polroles && array[0::oid, r.name::regrole::oid]
+  where refclassid = 'pg_catalog.pg_proc'::regclass
+  group by refobjid, r.name;
+
+-- The routines and views of public. `is_definer` are those that work with their owner's rights, past the policies.
+create view leadpipe_adopt.definitions as
+  select p.oid, proname as name, prosecdef as is_definer, 'routine' as kind, p.oid::regprocedure::text as signature,
+    case when prokind in ('f', 'p') then pg_catalog.pg_get_functiondef(p.oid) end as text
+  from pg_catalog.pg_proc p
+  where pronamespace = 'public'::regnamespace
+    and not exists (select from pg_catalog.pg_depend where objid = p.oid and deptype = 'e')
+  union all
+  select c.oid, relname, not coalesce(reloptions::text ~ 'security_invoker=(true|on|1)', false), 'table', c.oid::regclass::text,
+    pg_catalog.pg_get_viewdef(c.oid)
+  from pg_catalog.pg_class c
+  where relnamespace = 'public'::regnamespace and relkind in ('v', 'm')
+    and not exists (select from pg_catalog.pg_depend where objid = c.oid and deptype = 'e');
 
 create function leadpipe_adopt.stop(p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -271,6 +298,9 @@ declare
   v_table regclass := to_regclass('public.' || quote_ident(p_table));
   v_name text;
 begin
+  if (select relkind not in ('r', 'p') from pg_class where oid = v_table) then
+    perform leadpipe_adopt.stop(format('public.%I is no table, and Leadpipe needs the name. Rename it, then migrate again.', p_table));
+  end if;
   for v_name in select polname from pg_policy where polrelid = v_table loop
     execute format('drop policy %I on %s', v_name, v_table);
   end loop;
@@ -442,12 +472,8 @@ begin
     perform leadpipe_adopt.complete_enum(v_name);
   end loop;
 
-  -- The names of the later files' tables.
-  foreach v_name in array array['admin_keys', 'admin_sessions', 'conversation_changes', 'conversation_words', 'customer_identities',
-                                'idempotency_keys', 'known_words', 'notification_attempts', 'notification_channels', 'workers'] loop
-    if to_regclass('public.' || v_name) is not null then
-      perform leadpipe_adopt.set_aside(v_name);
-    end if;
+  for v_name in select table_name from leadpipe_adopt.later_tables where to_regclass('public.' || table_name) is not null loop
+    perform leadpipe_adopt.set_aside(v_name);
   end loop;
   if to_regclass('public.notification_logs') is not null then
     perform from public.notification_logs limit 1;
@@ -508,12 +534,18 @@ do $$
 declare
   v_name text;
   v_table record;
-  v_tables constant text := (select '\m(' || string_agg(table_name, '|') || ')\M' from leadpipe_adopt.our_tables);
+  v_readers text := '\m(' || (
+    select string_agg(table_name, '|') from (select table_name from leadpipe_adopt.our_tables
+      union all select table_name from leadpipe_adopt.later_tables) both_lists) || ')(_before_leadpipe)?\M';
+  v_found text[] := '{}';
+  v_more text[];
   v_strangers constant oid[] := array[0::oid, 'anon'::regrole, 'authenticated'::regrole];
 begin
   for v_table in select * from leadpipe_adopt.our_tables where standing is not null loop
-    for v_name in select polname from pg_catalog.pg_policy where polrelid = v_table.standing and polroles && v_strangers loop
+    for v_name in select polname from pg_catalog.pg_policy
+      where polrelid = v_table.standing and polroles && v_strangers and polname not in ('service_role_all', 'admin_reads') loop
       execute format('drop policy %I on %s', v_name, v_table.standing);
+      raise notice 'dropped policy "%" on %', v_name, v_table.standing;
     end loop;
     execute format('alter table %s enable row level security, no force row level security', v_table.standing);
     execute format('revoke all on table %s from public, anon, authenticated, service_role', v_table.standing);
@@ -521,6 +553,7 @@ begin
     execute format('grant select, insert, update, delete on table %s to service_role', v_table.standing);
     execute format('drop policy if exists service_role_all on %s', v_table.standing);
     execute format('create policy service_role_all on %s for all to service_role using (true) with check (true)', v_table.standing);
+    execute format('drop policy if exists admin_reads on %s', v_table.standing);
     execute format('create policy admin_reads on %s for select to authenticated
                     using ((select public.has_role((select auth.uid()), ''admin''::public.app_role)))', v_table.standing);
     if exists (select from pg_catalog.pg_attribute where attrelid = v_table.shape and attname = 'updated_at') then
@@ -529,24 +562,33 @@ begin
     end if;
   end loop;
 
-  -- A definer function and a view read these tables with their owner's rights, past the policies.
+  -- Definer functions and views read these tables with their owner's rights, past the policies; so do those that use another one,
+  -- in as many steps as there are. A function that a policy calls is left to its caller in any case (see below).
+  loop
+    v_more := array(
+      select distinct name::text from leadpipe_adopt.definitions d where text ~* v_readers and name <> all (v_found)
+        and not exists (select from leadpipe_adopt.called_by_policies where kind = 'routine' and function = d.oid));
+    exit when v_more = '{}';
+    v_found := v_found || v_more;
+    v_readers := v_readers || '|\m(' || (
+      select string_agg(regexp_replace(name, '(\W)', '\\\1', 'g'), '|') from unnest(v_more) name) || ')\M';
+  end loop;
   for v_name in
-    select p.oid::regprocedure::text from pg_catalog.pg_proc p, aclexplode(coalesce(proacl, acldefault('f', proowner))) as right_
-    where pronamespace = 'public'::regnamespace and prosecdef and prokind in ('f', 'p') and grantee = any (v_strangers)
-      and p.oid <> 'public.has_role(uuid, public.app_role)'::regprocedure and pg_catalog.pg_get_functiondef(p.oid) ~ v_tables
-      and not exists (select from pg_catalog.pg_depend where objid = p.oid and deptype = 'e')
-    group by p.oid
+    select signature from leadpipe_adopt.definitions d join pg_catalog.pg_proc p on p.oid = d.oid,
+      aclexplode(coalesce(proacl, acldefault('f', proowner))) as right_
+    where kind = 'routine' and is_definer and text ~* v_readers and grantee = any (v_strangers)
+      and d.oid <> 'public.has_role(uuid, public.app_role)'::regprocedure
+    group by signature
   loop
     execute format('revoke all on routine %s from public, anon, authenticated', v_name);
     execute format('grant execute on routine %s to service_role', v_name);
     raise notice 'only service_role may now call %', v_name;
   end loop;
   for v_name in
-    select c.oid::regclass::text from pg_catalog.pg_class c, aclexplode(relacl) as right_
-    where relnamespace = 'public'::regnamespace and relkind in ('v', 'm') and grantee = any (v_strangers)
-      and not coalesce(reloptions::text ~ 'security_invoker=(true|on|1)', false) and pg_catalog.pg_get_viewdef(c.oid) ~ v_tables
-      and not exists (select from pg_catalog.pg_depend where objid = c.oid and deptype = 'e')
-    group by c.oid
+    select signature from leadpipe_adopt.definitions d, unnest(array['anon', 'authenticated']) as r (name)
+    where kind = 'table' and is_definer and text ~* v_readers and (has_any_column_privilege(r.name, d.oid, 'select, insert, update')
+      or has_table_privilege(r.name, d.oid, 'delete'))
+    group by signature
   loop
     execute format('revoke all on table %s from public, anon, authenticated', v_name);
     raise notice 'only service_role may now read %', v_name;
@@ -555,17 +597,12 @@ begin
   -- A policy is evaluated with the rights of the role that queries: without EXECUTE on what a policy of the project's own tables
   -- calls, these tables would refuse the role.
   for v_table in
-    select p.oid::regprocedure::text as called, r.name as caller, min(polrelid::regclass::text) as guarded
-    from pg_catalog.pg_policy join pg_catalog.pg_depend on classid = 'pg_policy'::regclass and objid = pg_policy.oid
-    join pg_catalog.pg_proc p on refclassid = 'pg_proc'::regclass and p.oid = refobjid
-    join unnest(array['anon', 'authenticated']) as r (name) on polroles && array[0::oid, r.name::regrole::oid]
-    where pronamespace = 'public'::regnamespace and prosecdef and pg_catalog.pg_get_functiondef(p.oid) ~ v_tables
-      and polrelid not in (select standing from leadpipe_adopt.our_tables where standing is not null)
-      and not has_function_privilege(r.name, p.oid, 'execute')
-    group by p.oid, r.name
+    select signature, caller, guarded
+    from leadpipe_adopt.called_by_policies join leadpipe_adopt.definitions d on kind = 'routine' and d.oid = function
+    where is_definer and text ~* v_readers and not has_function_privilege(caller, d.oid, 'execute')
   loop
-    execute format('grant execute on function %s to %I', v_table.called, v_table.caller);
-    raise notice '% may call %: a policy on % calls it', v_table.caller, v_table.called, v_table.guarded;
+    execute format('grant execute on function %s to %I', v_table.signature, v_table.caller);
+    raise notice '% may call %: a policy on % calls it', v_table.caller, v_table.signature, v_table.guarded;
   end loop;
 end
 $$;
