@@ -106,6 +106,32 @@ def test_migrating_again_changes_nothing(supabase, pushed, expected):
     assert schema(as_superuser(supabase, pushed)) == expected
 
 
+def test_a_rollback_and_db_push_again_end_in_the_one_schema(supabase, start, pushed, expected):
+    database = supabase.copy(pushed)
+    assert roll_back(database) == list(files())[2:]
+    assert push(database) == list(files())[2:]
+    assert schema(as_superuser(supabase, database)) == expected
+    roll_back(database)
+    assert f"applied {', '.join(list(files())[1:])}\n" in migrate(database)
+    assert schema(as_superuser(supabase, database)) == expected
+
+
+def test_plain_postgresql_rolled_back_and_pushed_again_ends_the_same(cluster, expected):
+    database = cluster.migrated()
+    assert roll_back(database) == push(database) == list(files())[2:]
+    assert schema(database) == expected
+
+
+def roll_back(database):
+    """Returns the versions that the ledger has lost."""
+    ledger = "select version from supabase_migrations.schema_migrations order by 1"
+    before = database.text(ledger).split()
+    done = leadpipe("rollback", "--yes", DATABASE_URL=database.url)
+    assert done.returncode == 0 and database.text("select to_regclass('lead_events')") == "", done.stderr
+    after = database.text(ledger).split()
+    return [version for version in before if version not in after]
+
+
 def test_an_operators_policy_is_dropped_aloud_and_ours_is_made_again(supabase):
     database = supabase.project(Start("a new project"))
     push(database)

@@ -1,7 +1,8 @@
 -- Brings the tables of 20251219000000_lead_base and 20251219000001_event_driven_lead_architecture to one shape and to the
 -- same rights, whatever stands in the database: nothing but these two files, a project that had tables of these names
 -- before, or a project whose own migrations have these two version numbers. It looks at what is there, not at the ledger.
--- On a database that has these tables as the two files make them it changes nothing. It can run again at any time.
+-- On a database that has these tables as the two files make them it changes nothing. It can run again at any time, and makes
+-- the tables that a rollback has dropped.
 --
 -- No row is lost:
 -- - A column changes its type when the new type can read every value. Where it cannot, a column that may be null keeps its
@@ -430,7 +431,7 @@ end
 $$;
 
 -- Adds the constraints and indexes that the shape has. Keys before foreign keys.
-create function leadpipe_adopt.constrain(p_kinds text) returns void
+create function leadpipe_adopt.constrain(p_tables name[], p_kinds text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_what record;
@@ -438,11 +439,11 @@ begin
   for v_what in
     select t.table_name, s.name, format('alter table public.%I add constraint %I %s', t.table_name, s.name, s.definition) as statement
     from leadpipe_adopt.our_tables t join leadpipe_adopt.constraints s on s.table_id = t.shape
-    where position(s.kind::text in p_kinds) > 0 and not exists (
+    where t.table_name = any (p_tables) and position(s.kind::text in p_kinds) > 0 and not exists (
       select from leadpipe_adopt.constraints f where f.table_id = t.standing and (f.name, f.definition) = (s.name, s.definition))
     union all
     select t.table_name, s.name, s.definition from leadpipe_adopt.our_tables t join leadpipe_adopt.indexes s on s.table_id = t.shape
-    where position('i' in p_kinds) > 0 and not exists (
+    where t.table_name = any (p_tables) and position('i' in p_kinds) > 0 and not exists (
       select from leadpipe_adopt.indexes f where f.table_id = t.standing and f.definition = s.definition)
   loop
     begin
@@ -455,55 +456,53 @@ begin
 end
 $$;
 
--- Where schema leadpipe is, the later files have run, and these tables have their shape and more.
+-- Where schema leadpipe is, the later files have run, and a table that stands has its shape and more.
 do $$
 declare
+  v_is_first constant boolean := to_regnamespace('leadpipe') is null;
+  v_tables constant name[] := array(select table_name from leadpipe_adopt.our_tables where v_is_first or standing is null);
   v_name text;
   v_table record;
   v_settled constant text := $settled$processed or created_at < now() - interval '72 hours'
     or event_type::text not in ('lead.created', 'sla.warning', 'sla.breached')$settled$;
 begin
-  if to_regnamespace('leadpipe') is not null then
-    return;
-  end if;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
 
-  for v_name in select typname from pg_type where typnamespace = 'leadpipe_adopt'::regnamespace and typtype = 'e' loop
-    perform leadpipe_adopt.complete_enum(v_name);
-  end loop;
-
-  for v_name in select table_name from leadpipe_adopt.later_tables where to_regclass('public.' || table_name) is not null loop
-    perform leadpipe_adopt.set_aside(v_name);
-  end loop;
-  if to_regclass('public.notification_logs') is not null then
-    perform from public.notification_logs limit 1;
-    if found then
-      perform leadpipe_adopt.set_aside('notification_logs');
+  if v_is_first then
+    for v_name in select typname from pg_type where typnamespace = 'leadpipe_adopt'::regnamespace and typtype = 'e' loop
+      perform leadpipe_adopt.complete_enum(v_name);
+    end loop;
+    for v_name in select table_name from leadpipe_adopt.later_tables where to_regclass('public.' || table_name) is not null loop
+      perform leadpipe_adopt.set_aside(v_name);
+    end loop;
+    if to_regclass('public.notification_logs') is not null then
+      perform from public.notification_logs limit 1;
+      if found then
+        perform leadpipe_adopt.set_aside('notification_logs');
+      end if;
     end if;
+    -- The later files make these four anew: their arguments and results may be other ones.
+    for v_name in select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace and proname in
+      ('emit_lead_event', 'add_timeline_entry', 'update_overdue_follow_ups', 'get_sla_breach_candidates') loop
+      execute format('drop function %s', v_name);
+    end loop;
+    for v_table in select * from leadpipe_adopt.our_tables where standing is not null loop
+      perform leadpipe_adopt.clear(v_table.shape, v_table.standing);
+    end loop;
   end if;
 
-  -- The later files make these four anew: their arguments and results may be other ones.
-  for v_name in select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace and proname in
-    ('emit_lead_event', 'add_timeline_entry', 'update_overdue_follow_ups', 'get_sla_breach_candidates') loop
-    execute format('drop function %s', v_name);
+  for v_name in select table_name from leadpipe_adopt.our_tables where standing is null loop
+    execute format('create table public.%I ()', v_name);
   end loop;
-
-  for v_table in select * from leadpipe_adopt.our_tables loop
-    if v_table.standing is null then
-      execute format('create table public.%I ()', v_table.table_name);
-    else
-      perform leadpipe_adopt.clear(v_table.shape, v_table.standing);
-    end if;
+  foreach v_name in array v_tables loop
+    perform leadpipe_adopt.bring_columns(v_name);
   end loop;
-  for v_table in select * from leadpipe_adopt.our_tables loop
-    perform leadpipe_adopt.bring_columns(v_table.table_name);
-  end loop;
-  perform leadpipe_adopt.constrain('pu');
-  perform leadpipe_adopt.constrain('cif');
+  perform leadpipe_adopt.constrain(v_tables, 'pu');
+  perform leadpipe_adopt.constrain(v_tables, 'cif');
 
   -- planned_at belongs to a later file. The worker takes every event without it for a new one.
   perform from public.lead_events limit 1;
-  if found then
+  if found and v_is_first then
     alter table public.lead_events add column if not exists planned_at timestamptz;
     execute format('alter table public.lead_events
       alter column planned_at type timestamptz using coalesce(planned_at, case when %1$s then coalesce(processed_at, created_at) end),
