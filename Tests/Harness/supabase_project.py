@@ -123,12 +123,17 @@ def migrate(database):
     return done.stdout
 
 
+PUBLISHED = """select prrelid::regclass || ' ' || concat_ws(' ', prattrs, prqual) from pg_publication_rel
+  join pg_publication p on p.oid = prpubid where pubname = 'supabase_realtime' order by 1"""
+
+
 def schema(database):
-    """What pg_dump says of the schema without the website's part."""
+    """What pg_dump says of the schema without the website's part, and what Supabase's Realtime tells of."""
     done = subprocess.run(
         ["pg_dump", "--schema-only", "--no-owner", "-n", "public", "-n", "leadpipe", database.url], env=clean_environment(),
         capture_output=True, text=True, timeout=60, check=True)
-    return {key: _ours(key, lines) for key, lines in databases.entries(done.stdout).items() if not _is_site(key)}
+    found = {key: _ours(key, lines) for key, lines in databases.entries(done.stdout).items() if not _is_site(key)}
+    return {**found, "supabase_realtime": database.text(PUBLISHED).split("\n")}
 
 
 def _ours(key, lines):

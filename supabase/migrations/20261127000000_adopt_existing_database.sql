@@ -12,7 +12,8 @@
 -- - A table whose name Leadpipe needs for something else is renamed to NAME_before_leadpipe, and nobody but its owner may
 --   read it. A notification_logs with rows is renamed too: its rows are no deliveries that a worker could go on with.
 -- - An event that was processed, that notifies nobody, or that is older than 72 hours is not notified again.
--- Everything that gives others access to these tables goes: policies, grants, EXECUTE on definer functions, views.
+-- Everything that gives others access to these tables goes: policies, grants, EXECUTE on definer functions, views, and Supabase's
+-- Realtime except for the tables that 20261127120000_live publishes.
 
 set statement_timeout = '1h';
 
@@ -471,6 +472,20 @@ begin
   if v_is_first then
     for v_name in select typname from pg_type where typnamespace = 'leadpipe_adopt'::regnamespace and typtype = 'e' loop
       perform leadpipe_adopt.complete_enum(v_name);
+    end loop;
+    -- Before the columns change: a condition of the publication may hang on them. 20261127120000_live adds its three tables whole.
+    for v_name in
+      select prrelid::regclass from pg_publication_rel join pg_publication p on p.oid = prpubid join pg_class c on c.oid = prrelid
+      where pubname = 'supabase_realtime' and relnamespace = 'public'::regnamespace
+        and (relname in (select table_name from leadpipe_adopt.our_tables) or relname in (select table_name from leadpipe_adopt.later_tables))
+        and not (relname in ('conversations', 'lead_events', 'conversation_timeline') and prattrs is null and prqual is null)
+    loop
+      begin
+        execute format('alter publication supabase_realtime drop table %s', v_name);
+        raise notice 'supabase_realtime no longer has %', v_name;
+      exception when insufficient_privilege then
+        raise notice 'supabase_realtime belongs to another role, and still has %', v_name;
+      end;
     end loop;
     for v_name in select table_name from leadpipe_adopt.later_tables where to_regclass('public.' || table_name) is not null loop
       perform leadpipe_adopt.set_aside(v_name);

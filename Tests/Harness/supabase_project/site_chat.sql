@@ -114,3 +114,4 @@ create function latest_lead() returns text language sql as $$ select customer_na
 create function greet_latest_lead() returns text language sql security definer set search_path = public as $$ select 'Hello ' || latest_lead() $$;
 -- This one only calls what a policy calls, and stays open.
 create function may_edit() returns boolean language sql security definer set search_path = public as $$ select is_editor() $$;
+alter publication supabase_realtime add table chat_messages, conversations (id, status);

@@ -18,3 +18,4 @@ create function purge_sessions() returns void language sql security definer set 
   $$ delete from admin_sessions where expires_at < now() $$;
 create view live_sessions as select admin_id, session_token from admin_sessions where expires_at > now();
 grant select on live_sessions to anon;
+alter publication supabase_realtime add table admin_sessions;
