@@ -60,7 +60,7 @@ format: lint-packages ## put the code into its form
 bench: bench-packages build ## measure against peers, in one run; writes benchmarks/
 	@SWIFT='$(SWIFT)' RELEASE_FLAGS='$(RELEASE)' benchmarks/run
 
-migration: ## write the next migration from what changed in supabase/schemas: make migration NAME=what_changes
+migration: packages ## write the next migration from what changed in supabase/schemas: make migration NAME=what_changes
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 supabase/tools/migration.py '$(NAME)'
 
 clean: ## remove what was built; data in .leadpipe/ stays

@@ -36,6 +36,7 @@ def file(handler):
     document = tomllib.loads(path.read_text())
     known(document, FILE, path.name)
     known(document.get("defaults", {}), DEFAULTS, f"{path.name}, defaults")
+    known(document.get("defaults", {}).get("request", {}), REQUEST, f"{path.name}, defaults, request")
     known(document.get("refused", {}), {"query", "rows"}, f"{path.name}, refused")
     for name, case in document["case"].items():
         where = f"{path.name}, {name}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import database as databases
 from cluster import Cluster, leadpipe
 from parts import REPO, clean_environment
 
@@ -24,8 +25,9 @@ SITE = {"site_roles": None, "site_chat": "site_data", "site_events": "site_event
 
 # What is the website's own and stays as it was. What had to make room is called NAME_before_leadpipe.
 SITE_TABLES = ["admin_users", "blog_posts"]
-SITE_VIEWS = ["open_leads"]
-SITE_ROUTINES = ["fetch_conversation_analytics", "is_editor", "update_newsletter_subscribers_updated_at"]
+SITE_VIEWS = ["lead_names", "live_sessions", "open_leads"]
+SITE_ROUTINES = ["fetch_conversation_analytics", "greet_latest_lead", "is_editor", "latest_lead", "leads_report", "may_edit",
+                 "purge_sessions", "update_newsletter_subscribers_updated_at"]
 SITE_CONSTRAINTS = ["user_roles_user_id_fkey"]
 SITE_COLUMNS = {
     "user_roles": ["created_at"],
@@ -121,29 +123,28 @@ def migrate(database):
     return done.stdout
 
 
+PUBLISHED = """select prrelid::regclass || ' ' || concat_ws(' ', prattrs, prqual) from pg_publication_rel
+  join pg_publication p on p.oid = prpubid where pubname = 'supabase_realtime' order by 1"""
+
+
 def schema(database):
-    """A dump that is the same for the same schema: entries, columns and grants sorted, no owners, nothing of the website."""
+    """What pg_dump says of the schema without the website's part, and what Supabase's Realtime tells of."""
     done = subprocess.run(
         ["pg_dump", "--schema-only", "--no-owner", "-n", "public", "-n", "leadpipe", database.url], env=clean_environment(),
         capture_output=True, text=True, timeout=60, check=True)
-    dump = done.stdout.split("\n--\n-- PostgreSQL database dump complete")[0]
-    entries = re.split(r"\n--\n-- Name: (.*); Schema: .*; Owner: .*\n--\n", dump)
-    return sorted(
-        "\n".join([title, *_lines(title, body)]) for title, body in zip(entries[1::2], entries[2::2], strict=False) if not _is_site(title))
+    found = {key: _ours(key, lines) for key, lines in databases.entries(done.stdout).items() if not _is_site(key)}
+    return {**found, "supabase_realtime": database.text(PUBLISHED).split("\n")}
 
 
-def _lines(title, body):
-    lines = [line.rstrip(",").strip() for line in body.split("\n")]
-    lines = [line for line in lines if line and not line.startswith("SET ") and line != SITE_GRANT]
-    if not title.endswith(("Type: TABLE", "Type: ACL")):
-        return lines
-    site = SITE_COLUMNS.get(title.split(";")[0], ())
-    return sorted(line for line in lines if line.split()[0].strip('"') not in site)
+def _ours(key, lines):
+    """The lines of an object without those that the website has put there."""
+    site = SITE_COLUMNS.get(key.removeprefix("TABLE public."), ())
+    return [line for line in lines if line != SITE_GRANT and line.split()[0].strip('"') not in site]
 
 
-def _is_site(title):
+def _is_site(key):
     """Whether an entry of pg_dump is the website's, or the project's setting of schema public."""
-    if title.startswith(("SCHEMA public", "public;")) or "DEFAULT ACL" in title:
+    if key.endswith("-.public") or "SCHEMA public" in key or key.startswith("DEFAULT ACL"):
         return True
-    words = re.split(r"[ ;(]+", title)
+    words = re.split(r"[ .(]+", key)
     return any(w.endswith("_before_leadpipe") or w in {*SITE_TABLES, *SITE_VIEWS, *SITE_ROUTINES, *SITE_CONSTRAINTS} for w in words)

@@ -1,6 +1,6 @@
 -- The tables that existed before the event-driven lead architecture.
--- On a database that has these tables this file only adds the columns that are missing: it creates each table with its key
--- alone, then adds every column with ADD COLUMN IF NOT EXISTS. An existing column keeps its type and constraints.
+-- On a database that has these tables this file adds the columns that are missing, and sets rights, two policies and triggers.
+-- An existing column keeps its type and constraints: 20261127000000_adopt_existing_database does the rest.
 -- This file can run again at any time.
 
 -- clock_timestamp(), not now(): a transaction that waited for a row lock must not set the row's clock back.

@@ -1,7 +1,8 @@
 -- Brings the tables of 20251219000000_lead_base and 20251219000001_event_driven_lead_architecture to one shape and to the
 -- same rights, whatever stands in the database: nothing but these two files, a project that had tables of these names
 -- before, or a project whose own migrations have these two version numbers. It looks at what is there, not at the ledger.
--- On a database that has these tables as the two files make them it changes nothing. It can run again at any time.
+-- On a database that has these tables as the two files make them it changes nothing. It can run again at any time, and makes
+-- the tables that a rollback has dropped.
 --
 -- No row is lost:
 -- - A column changes its type when the new type can read every value. Where it cannot, a column that may be null keeps its
@@ -11,7 +12,8 @@
 -- - A table whose name Leadpipe needs for something else is renamed to NAME_before_leadpipe, and nobody but its owner may
 --   read it. A notification_logs with rows is renamed too: its rows are no deliveries that a worker could go on with.
 -- - An event that was processed, that notifies nobody, or that is older than 72 hours is not notified again.
--- Everything that gives others access to these tables goes: policies, grants, EXECUTE on definer functions, views.
+-- Everything that gives others access to these tables goes: policies, grants, EXECUTE on definer functions, views, and Supabase's
+-- Realtime except for the tables that 20261127120000_live publishes.
 
 set statement_timeout = '1h';
 
@@ -208,6 +210,11 @@ create table leadpipe_adopt.notification_logs (
   created_at timestamptz not null default now()
 );
 
+-- The tables of the later files.
+create view leadpipe_adopt.later_tables as
+  select unnest(array['admin_keys', 'admin_sessions', 'conversation_changes', 'conversation_words', 'customer_identities',
+                      'idempotency_keys', 'known_words', 'notification_attempts', 'notification_channels', 'workers']) as table_name;
+
 -- What stands in both schemas, in the words of `public`. The functions below have no schema in their search path, so the
 -- catalog's texts name the schema of everything.
 create view leadpipe_adopt.our_tables as
@@ -231,6 +238,28 @@ create view leadpipe_adopt.indexes as
     replace(pg_catalog.pg_get_indexdef(indexrelid), 'leadpipe_adopt.', 'public.') as definition
   from pg_catalog.pg_index join pg_catalog.pg_class on pg_class.oid = indexrelid
   where not exists (select from pg_catalog.pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'));
+
+-- The functions that policies call, and the role that they are called for.
+create view leadpipe_adopt.called_by_policies as
+  select refobjid as function, r.name as caller, min(polrelid::regclass::text) as guarded
+  from pg_catalog.pg_policy join pg_catalog.pg_depend on classid = 'pg_catalog.pg_policy'::regclass and objid = pg_policy.oid
+  join unnest(array['anon', 'authenticated']) as r (name) on polroles && array[0::oid, r.name::regrole::oid]
+  where refclassid = 'pg_catalog.pg_proc'::regclass
+  group by refobjid, r.name;
+
+-- The routines and views of public. `is_definer` are those that work with their owner's rights, past the policies.
+create view leadpipe_adopt.definitions as
+  select p.oid, proname as name, prosecdef as is_definer, 'routine' as kind, p.oid::regprocedure::text as signature,
+    case when prokind in ('f', 'p') then pg_catalog.pg_get_functiondef(p.oid) end as text
+  from pg_catalog.pg_proc p
+  where pronamespace = 'public'::regnamespace
+    and not exists (select from pg_catalog.pg_depend where objid = p.oid and deptype = 'e')
+  union all
+  select c.oid, relname, not coalesce(reloptions::text ~ 'security_invoker=(true|on|1)', false), 'table', c.oid::regclass::text,
+    pg_catalog.pg_get_viewdef(c.oid)
+  from pg_catalog.pg_class c
+  where relnamespace = 'public'::regnamespace and relkind in ('v', 'm')
+    and not exists (select from pg_catalog.pg_depend where objid = c.oid and deptype = 'e');
 
 create function leadpipe_adopt.stop(p_message text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -271,6 +300,9 @@ declare
   v_table regclass := to_regclass('public.' || quote_ident(p_table));
   v_name text;
 begin
+  if (select relkind not in ('r', 'p') from pg_class where oid = v_table) then
+    perform leadpipe_adopt.stop(format('public.%I is no table, and Leadpipe needs the name. Rename it, then migrate again.', p_table));
+  end if;
   for v_name in select polname from pg_policy where polrelid = v_table loop
     execute format('drop policy %I on %s', v_name, v_table);
   end loop;
@@ -400,7 +432,7 @@ end
 $$;
 
 -- Adds the constraints and indexes that the shape has. Keys before foreign keys.
-create function leadpipe_adopt.constrain(p_kinds text) returns void
+create function leadpipe_adopt.constrain(p_tables name[], p_kinds text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_what record;
@@ -408,11 +440,11 @@ begin
   for v_what in
     select t.table_name, s.name, format('alter table public.%I add constraint %I %s', t.table_name, s.name, s.definition) as statement
     from leadpipe_adopt.our_tables t join leadpipe_adopt.constraints s on s.table_id = t.shape
-    where position(s.kind::text in p_kinds) > 0 and not exists (
+    where t.table_name = any (p_tables) and position(s.kind::text in p_kinds) > 0 and not exists (
       select from leadpipe_adopt.constraints f where f.table_id = t.standing and (f.name, f.definition) = (s.name, s.definition))
     union all
     select t.table_name, s.name, s.definition from leadpipe_adopt.our_tables t join leadpipe_adopt.indexes s on s.table_id = t.shape
-    where position('i' in p_kinds) > 0 and not exists (
+    where t.table_name = any (p_tables) and position('i' in p_kinds) > 0 and not exists (
       select from leadpipe_adopt.indexes f where f.table_id = t.standing and f.definition = s.definition)
   loop
     begin
@@ -425,59 +457,67 @@ begin
 end
 $$;
 
--- Where schema leadpipe is, the later files have run, and these tables have their shape and more.
+-- Where schema leadpipe is, the later files have run, and a table that stands has its shape and more.
 do $$
 declare
+  v_is_first constant boolean := to_regnamespace('leadpipe') is null;
+  v_tables constant name[] := array(select table_name from leadpipe_adopt.our_tables where v_is_first or standing is null);
   v_name text;
   v_table record;
   v_settled constant text := $settled$processed or created_at < now() - interval '72 hours'
     or event_type::text not in ('lead.created', 'sla.warning', 'sla.breached')$settled$;
 begin
-  if to_regnamespace('leadpipe') is not null then
-    return;
-  end if;
   perform set_config('search_path', 'pg_catalog, pg_temp', true);
 
-  for v_name in select typname from pg_type where typnamespace = 'leadpipe_adopt'::regnamespace and typtype = 'e' loop
-    perform leadpipe_adopt.complete_enum(v_name);
-  end loop;
-
-  -- The names of the later files' tables.
-  foreach v_name in array array['admin_keys', 'admin_sessions', 'conversation_changes', 'conversation_words', 'customer_identities',
-                                'idempotency_keys', 'known_words', 'notification_attempts', 'notification_channels', 'workers'] loop
-    if to_regclass('public.' || v_name) is not null then
+  if v_is_first then
+    for v_name in select typname from pg_type where typnamespace = 'leadpipe_adopt'::regnamespace and typtype = 'e' loop
+      perform leadpipe_adopt.complete_enum(v_name);
+    end loop;
+    -- Before the columns change: a condition of the publication may hang on them. 20261127120000_live adds its three tables whole.
+    for v_name in
+      select prrelid::regclass from pg_publication_rel join pg_publication p on p.oid = prpubid join pg_class c on c.oid = prrelid
+      where pubname = 'supabase_realtime' and relnamespace = 'public'::regnamespace
+        and (relname in (select table_name from leadpipe_adopt.our_tables) or relname in (select table_name from leadpipe_adopt.later_tables))
+        and not (relname in ('conversations', 'lead_events', 'conversation_timeline') and prattrs is null and prqual is null)
+    loop
+      begin
+        execute format('alter publication supabase_realtime drop table %s', v_name);
+        raise notice 'supabase_realtime no longer has %', v_name;
+      exception when insufficient_privilege then
+        raise notice 'supabase_realtime belongs to another role, and still has %', v_name;
+      end;
+    end loop;
+    for v_name in select table_name from leadpipe_adopt.later_tables where to_regclass('public.' || table_name) is not null loop
       perform leadpipe_adopt.set_aside(v_name);
+    end loop;
+    if to_regclass('public.notification_logs') is not null then
+      perform from public.notification_logs limit 1;
+      if found then
+        perform leadpipe_adopt.set_aside('notification_logs');
+      end if;
     end if;
-  end loop;
-  if to_regclass('public.notification_logs') is not null then
-    perform from public.notification_logs limit 1;
-    if found then
-      perform leadpipe_adopt.set_aside('notification_logs');
-    end if;
+    -- The later files make these four anew: their arguments and results may be other ones.
+    for v_name in select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace and proname in
+      ('emit_lead_event', 'add_timeline_entry', 'update_overdue_follow_ups', 'get_sla_breach_candidates') loop
+      execute format('drop function %s', v_name);
+    end loop;
+    for v_table in select * from leadpipe_adopt.our_tables where standing is not null loop
+      perform leadpipe_adopt.clear(v_table.shape, v_table.standing);
+    end loop;
   end if;
 
-  -- The later files make these four anew: their arguments and results may be other ones.
-  for v_name in select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace and proname in
-    ('emit_lead_event', 'add_timeline_entry', 'update_overdue_follow_ups', 'get_sla_breach_candidates') loop
-    execute format('drop function %s', v_name);
+  for v_name in select table_name from leadpipe_adopt.our_tables where standing is null loop
+    execute format('create table public.%I ()', v_name);
   end loop;
-
-  for v_table in select * from leadpipe_adopt.our_tables loop
-    if v_table.standing is null then
-      execute format('create table public.%I ()', v_table.table_name);
-    else
-      perform leadpipe_adopt.clear(v_table.shape, v_table.standing);
-    end if;
+  foreach v_name in array v_tables loop
+    perform leadpipe_adopt.bring_columns(v_name);
   end loop;
-  for v_table in select * from leadpipe_adopt.our_tables loop
-    perform leadpipe_adopt.bring_columns(v_table.table_name);
-  end loop;
-  perform leadpipe_adopt.constrain('pu');
-  perform leadpipe_adopt.constrain('cif');
+  perform leadpipe_adopt.constrain(v_tables, 'pu');
+  perform leadpipe_adopt.constrain(v_tables, 'cif');
 
   -- planned_at belongs to a later file. The worker takes every event without it for a new one.
   perform from public.lead_events limit 1;
-  if found then
+  if found and v_is_first then
     alter table public.lead_events add column if not exists planned_at timestamptz;
     execute format('alter table public.lead_events
       alter column planned_at type timestamptz using coalesce(planned_at, case when %1$s then coalesce(processed_at, created_at) end),
@@ -508,12 +548,18 @@ do $$
 declare
   v_name text;
   v_table record;
-  v_tables constant text := (select '\m(' || string_agg(table_name, '|') || ')\M' from leadpipe_adopt.our_tables);
+  v_readers text := '\m(' || (
+    select string_agg(table_name, '|') from (select table_name from leadpipe_adopt.our_tables
+      union all select table_name from leadpipe_adopt.later_tables) both_lists) || ')(_before_leadpipe)?\M';
+  v_found text[] := '{}';
+  v_more text[];
   v_strangers constant oid[] := array[0::oid, 'anon'::regrole, 'authenticated'::regrole];
 begin
   for v_table in select * from leadpipe_adopt.our_tables where standing is not null loop
-    for v_name in select polname from pg_catalog.pg_policy where polrelid = v_table.standing and polroles && v_strangers loop
+    for v_name in select polname from pg_catalog.pg_policy
+      where polrelid = v_table.standing and polroles && v_strangers and polname not in ('service_role_all', 'admin_reads') loop
       execute format('drop policy %I on %s', v_name, v_table.standing);
+      raise notice 'dropped policy "%" on %', v_name, v_table.standing;
     end loop;
     execute format('alter table %s enable row level security, no force row level security', v_table.standing);
     execute format('revoke all on table %s from public, anon, authenticated, service_role', v_table.standing);
@@ -521,6 +567,7 @@ begin
     execute format('grant select, insert, update, delete on table %s to service_role', v_table.standing);
     execute format('drop policy if exists service_role_all on %s', v_table.standing);
     execute format('create policy service_role_all on %s for all to service_role using (true) with check (true)', v_table.standing);
+    execute format('drop policy if exists admin_reads on %s', v_table.standing);
     execute format('create policy admin_reads on %s for select to authenticated
                     using ((select public.has_role((select auth.uid()), ''admin''::public.app_role)))', v_table.standing);
     if exists (select from pg_catalog.pg_attribute where attrelid = v_table.shape and attname = 'updated_at') then
@@ -529,24 +576,33 @@ begin
     end if;
   end loop;
 
-  -- A definer function and a view read these tables with their owner's rights, past the policies.
+  -- Definer functions and views read these tables with their owner's rights, past the policies; so do those that use another one,
+  -- in as many steps as there are. A function that a policy calls is left to its caller in any case (see below).
+  loop
+    v_more := array(
+      select distinct name::text from leadpipe_adopt.definitions d where text ~* v_readers and name <> all (v_found)
+        and not exists (select from leadpipe_adopt.called_by_policies where kind = 'routine' and function = d.oid));
+    exit when v_more = '{}';
+    v_found := v_found || v_more;
+    v_readers := v_readers || '|\m(' || (
+      select string_agg(regexp_replace(name, '(\W)', '\\\1', 'g'), '|') from unnest(v_more) name) || ')\M';
+  end loop;
   for v_name in
-    select p.oid::regprocedure::text from pg_catalog.pg_proc p, aclexplode(coalesce(proacl, acldefault('f', proowner))) as right_
-    where pronamespace = 'public'::regnamespace and prosecdef and prokind in ('f', 'p') and grantee = any (v_strangers)
-      and p.oid <> 'public.has_role(uuid, public.app_role)'::regprocedure and pg_catalog.pg_get_functiondef(p.oid) ~ v_tables
-      and not exists (select from pg_catalog.pg_depend where objid = p.oid and deptype = 'e')
-    group by p.oid
+    select signature from leadpipe_adopt.definitions d join pg_catalog.pg_proc p on p.oid = d.oid,
+      aclexplode(coalesce(proacl, acldefault('f', proowner))) as right_
+    where kind = 'routine' and is_definer and text ~* v_readers and grantee = any (v_strangers)
+      and d.oid <> 'public.has_role(uuid, public.app_role)'::regprocedure
+    group by signature
   loop
     execute format('revoke all on routine %s from public, anon, authenticated', v_name);
     execute format('grant execute on routine %s to service_role', v_name);
     raise notice 'only service_role may now call %', v_name;
   end loop;
   for v_name in
-    select c.oid::regclass::text from pg_catalog.pg_class c, aclexplode(relacl) as right_
-    where relnamespace = 'public'::regnamespace and relkind in ('v', 'm') and grantee = any (v_strangers)
-      and not coalesce(reloptions::text ~ 'security_invoker=(true|on|1)', false) and pg_catalog.pg_get_viewdef(c.oid) ~ v_tables
-      and not exists (select from pg_catalog.pg_depend where objid = c.oid and deptype = 'e')
-    group by c.oid
+    select signature from leadpipe_adopt.definitions d, unnest(array['anon', 'authenticated']) as r (name)
+    where kind = 'table' and is_definer and text ~* v_readers and (has_any_column_privilege(r.name, d.oid, 'select, insert, update')
+      or has_table_privilege(r.name, d.oid, 'delete'))
+    group by signature
   loop
     execute format('revoke all on table %s from public, anon, authenticated', v_name);
     raise notice 'only service_role may now read %', v_name;
@@ -555,17 +611,12 @@ begin
   -- A policy is evaluated with the rights of the role that queries: without EXECUTE on what a policy of the project's own tables
   -- calls, these tables would refuse the role.
   for v_table in
-    select p.oid::regprocedure::text as called, r.name as caller, min(polrelid::regclass::text) as guarded
-    from pg_catalog.pg_policy join pg_catalog.pg_depend on classid = 'pg_policy'::regclass and objid = pg_policy.oid
-    join pg_catalog.pg_proc p on refclassid = 'pg_proc'::regclass and p.oid = refobjid
-    join unnest(array['anon', 'authenticated']) as r (name) on polroles && array[0::oid, r.name::regrole::oid]
-    where pronamespace = 'public'::regnamespace and prosecdef and pg_catalog.pg_get_functiondef(p.oid) ~ v_tables
-      and polrelid not in (select standing from leadpipe_adopt.our_tables where standing is not null)
-      and not has_function_privilege(r.name, p.oid, 'execute')
-    group by p.oid, r.name
+    select signature, caller, guarded
+    from leadpipe_adopt.called_by_policies join leadpipe_adopt.definitions d on kind = 'routine' and d.oid = function
+    where is_definer and text ~* v_readers and not has_function_privilege(caller, d.oid, 'execute')
   loop
-    execute format('grant execute on function %s to %I', v_table.called, v_table.caller);
-    raise notice '% may call %: a policy on % calls it', v_table.caller, v_table.called, v_table.guarded;
+    execute format('grant execute on function %s to %I', v_table.signature, v_table.caller);
+    raise notice '% may call %: a policy on % calls it', v_table.caller, v_table.signature, v_table.guarded;
   end loop;
 end
 $$;

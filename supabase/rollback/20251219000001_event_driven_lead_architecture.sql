@@ -14,9 +14,9 @@ drop table if exists public.workers;
 do $$
 begin
   if to_regclass('supabase_migrations.schema_migrations') is not null then
-    -- The ledger may hold migrations of another project: only ours are to run again.
+    -- Only our migrations are to run again: the ledger may hold another project's, and 20251219000001 may be one of these.
     delete from supabase_migrations.schema_migrations where version in (
-      '20251219000001', '20261127000000', '20261127010000', '20261127020000', '20261127030000', '20261127040000',
+      '20261127000000', '20261127010000', '20261127020000', '20261127030000', '20261127040000',
       '20261127050000', '20261127060000', '20261127070000', '20261127080000', '20261127090000', '20261127100000',
       '20261127110000', '20261127120000', '20261127130000', '20261127140000');
   end if;

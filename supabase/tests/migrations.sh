@@ -29,7 +29,7 @@ run migrations/*.sql;                                                same 'after
 sql -c "set role $owner; create schema supabase_migrations; create table supabase_migrations.schema_migrations (version text);
         insert into supabase_migrations.schema_migrations values ('20251219000000'), ('20251219000001'), ('20260101000000')"
 run rollback/*.sql
-[ "$(sql -Atc 'select string_agg(version, $$ $$) from supabase_migrations.schema_migrations')" = 20251219000000 ] || fail 'ledger'
+[ "$(sql -Atc 'select string_agg(version, $$ $$) from supabase_migrations.schema_migrations')" = '20251219000000 20251219000001 20260101000000' ] || fail 'ledger'
 sql -Atc "select capture_lead('{\"route\":\"r\",\"source\":\"s\",\"lead\":{\"customerName\":\"A\"}}') ->> 'outcome'" | grep -qx created || fail 'capture after rollback'
 sql -Atc "select health_report() ->> 'workerLastSeen' is null" | grep -qx t || fail 'health after rollback'
 run rollback/*.sql

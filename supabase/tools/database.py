@@ -38,14 +38,18 @@ class Database:
             "psql", "-XAtq", "-c", "set search_path = ''", "-c", f"select coalesce(json_agg(q), '[]') from ({query}) q"))
 
     def dump(self):
-        """What pg_dump says of the schema: the lines of each object, by its kind and name. Columns and rights have no order."""
-        text = self._run("pg_dump", "--schema-only", "--no-owner")
-        found = {}
-        for name, kind, body in re.findall(
-                r"^-- Name: (.*?); Type: (.*?); Schema: .*?\n--\n(.*?)(?=^--\n-- (?:Name|PostgreSQL)|\Z)", text, re.S | re.M):
-            lines = [line.rstrip().rstrip(",") for line in body.split("\n") if line.strip() and not line.startswith("SET ")]
-            found[f"{kind} {name}"] = sorted(lines) if kind in ("TABLE", "ACL") else lines
-        return found
+        """The lines of each object of the schema."""
+        return entries(self._run("pg_dump", "--schema-only", "--no-owner"))
+
+
+def entries(dump):
+    """What pg_dump says: the lines of each object by its kind, schema and name. Columns and rights have no order."""
+    found = {}
+    for name, kind, schema, body in re.findall(
+            r"^-- Name: (.*?); Type: (.*?); Schema: (.*?); Owner: .*?\n--\n(.*?)(?=^--\n-- (?:Name|PostgreSQL)|\Z)", dump, re.S | re.M):
+        lines = [line.strip().rstrip(",") for line in body.split("\n") if line.strip() and not line.startswith("SET ")]
+        found[f"{kind} {schema}.{name}"] = sorted(lines) if kind in ("TABLE", "ACL") else lines
+    return found
 
 
 @contextmanager

@@ -39,7 +39,8 @@ def next_versions(count, existing):
 
 
 def write(name, now, wanted, folder=SUPABASE / "migrations", schemas=statements.SCHEMAS):
-    """Writes the chapters, runs each twice on `now`, and returns their paths and what they leave different."""
+    """Writes the chapters and adds their versions to the rollback, runs each twice on `now`, and returns their paths and what
+    they leave different."""
     difference = Differences(now, wanted, source(schemas))
     chapters = []
     if values := difference.values():
@@ -51,6 +52,8 @@ def write(name, now, wanted, folder=SUPABASE / "migrations", schemas=statements.
         path = folder / f"{version}_{title}.sql"
         path.write_text("-- Made from schemas/ by `make migration`. This file can run again at any time.\n\n" + "\n\n".join(changes) + "\n")
         paths.append(path)
+        for rollback in (folder.parent / "rollback").iterdir():
+            rollback.write_text(re.sub(r"('\d{14}')\);", rf"\1,\n      '{version}');", rollback.read_text()))
         now.load([path, path])
     return paths, unlike(now, wanted)
 
@@ -63,7 +66,7 @@ def main():
         wanted = database.create("schemas", statements.ordered(), **environment)
         paths, left = write(sys.argv[1], now, wanted)
     for path in paths:
-        print(f"migration {path.relative_to(SUPABASE.parent)}; add its version to supabase/rollback/")
+        print(f"migration {path.relative_to(SUPABASE.parent)}")
     if left:
         sys.exit("\n".join(["This cannot be written by itself. Complete the migration by hand:", *left]))
     if not paths:

@@ -14,3 +14,8 @@ create table admin_sessions (
 );
 create index idx_sessions_expires_at on admin_sessions (expires_at);
 grant all on admin_sessions to anon, authenticated, service_role;
+create function purge_sessions() returns void language sql security definer set search_path = public as
+  $$ delete from admin_sessions where expires_at < now() $$;
+create view live_sessions as select admin_id, session_token from admin_sessions where expires_at > now();
+grant select on live_sessions to anon;
+alter publication supabase_realtime add table admin_sessions;

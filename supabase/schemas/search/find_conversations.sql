@@ -10,7 +10,6 @@ language plpgsql set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   c_exact constant integer := 10000;
-  c_few constant integer := 500;
   v_sort text := coalesce(p ->> 'sort', 'recent');
   v_limit integer := coalesce((p ->> 'limit')::integer, 25);
   v_skip integer := 0;
@@ -35,6 +34,8 @@ declare
   v_raw bigint;
   v_count bigint;
   v_total bigint;
+  v_is_estimate boolean;
+  v_is_full boolean;
   v_ids uuid[] := '{}';
   v_cursor jsonb;
   v_more uuid[];
@@ -99,25 +100,7 @@ begin
   -- Rows in the order of time lie together and are read quickly; those of other orders are spread over the table.
   v_walk := case when v_sort not in ('recent', 'oldest') then 4000 when v_words_alone then 15000 else 6000 end;
 
-  -- The ways: all rows that the index of words gives (set), the latest of them (latest), the order's index for a limited number
-  -- of rows (stroll), and the same to the end (walk).
-  v_ways := case
-    when f.terms is null or v_behind > 0 then '{walk}'
-    -- The rows of a few days are read directly.
-    when num_nonnulls(f.since, f.until) > 0 and leadpipe.estimate_rows(
-      'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
-      'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * c_exact then '{walk}'
-    -- The index of words would leave too many rows, and the planner has indexes for the other conditions.
-    when f.wanted is null and not v_answers_alone
-      and leadpipe.estimate_rows('select from public.conversation_words t where t.words @@ ($1).terms', f) > c_exact / 2 then '{walk}'
-    -- Few conversations have the same mail address or number.
-    when f.wanted::text ~ '''[epr]=' then '{set,stroll,walk}'
-    -- The planner cannot estimate the beginnings of words, and estimates rare words as far more frequent than they are.
-    when f.wanted::text ~ '''[^''=0-9][^''=][^'']*'':\*' then '{stroll,set,walk}'
-    when f.wanted::text like '%|%' and v_expected < v_rows_known / 10 then '{latest,set,walk}'
-    when v_expected * v_walk >= (v_skip + v_limit + 1) * v_rows_known then '{stroll,set,walk}'
-    when v_expected > c_few then '{latest,set,walk}'
-    else '{set,stroll,walk}' end;
+  v_ways := leadpipe.search_ways(f, v_answers_alone, v_behind, v_expected, v_rows_known, v_skip + v_limit + 1, v_walk, c_exact);
 
   <<ways>>
   foreach v_way in array v_ways loop
@@ -166,34 +149,15 @@ begin
     exit when v_way = 'set' or cardinality(v_ids) > v_skip + v_limit;
   end loop;
 
-  -- The total.
-  if v_way = 'latest' then
-    -- The planner estimates several words as more frequent than they are; the latest rows may have more of them than others.
-    v_expected := greatest(v_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
-      then least(v_expected, 20 * v_total) else v_expected end);
-    v_total := null;
-  elsif v_way = 'stroll' and f.wanted is not null and num_nonnulls(f.since, f.until) = 0 then
-    -- At least the share that was found among the rows that were read.
-    v_expected := greatest(v_expected, v_rows_known * cardinality(v_ids) / v_walk);
-  end if;
-  if f.after_id is null and cardinality(v_ids) <= v_skip + v_limit then
-    v_total := cardinality(v_ids);
-  end if;
-  if v_total is null and (v_rows_known <= 10 * c_exact or v_expected <= c_exact and v_way = 'walk') then
-    execute 'select count(*) from (select from ' || v_source || ' t where ' || v_where || ' limit $2) counted'
-    into v_total using f, c_exact + 1;
-    if v_total > c_exact then
-      v_total := null;
-      v_expected := greatest(v_expected, c_exact + 1);
-    end if;
-  end if;
+  v_is_full := cardinality(v_ids) > v_skip + v_limit;
+  select total, is_estimate into v_total, v_is_estimate from leadpipe.search_total(
+    f, v_way, cardinality(v_ids), v_total, v_is_full, v_expected, v_rows_known, v_walk, c_exact, v_source || ' t where ' || v_where);
 
   return jsonb_strip_nulls(jsonb_build_object(
     'ids', to_jsonb(v_ids[v_skip + 1:v_skip + v_limit]),
-    'total', coalesce(v_total, round(v_expected)::bigint),
-    'totalIsEstimate', v_total is null,
-    'nextCursor', case when cardinality(v_ids) > v_skip + v_limit then
-      leadpipe.encode_cursor(v_cursor) end,
+    'total', v_total,
+    'totalIsEstimate', v_is_estimate,
+    'nextCursor', case when v_is_full then leadpipe.encode_cursor(v_cursor) end,
     -- How many changed conversations the query could not see yet.
     'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
 end

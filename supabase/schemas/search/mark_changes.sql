@@ -9,6 +9,7 @@ end
 $$;
 revoke all on function leadpipe.mark_new_conversations() from public, anon, authenticated;
 
+-- The same for messages that are new or gone.
 create or replace function leadpipe.mark_changed_messages() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -18,6 +19,7 @@ end
 $$;
 revoke all on function leadpipe.mark_changed_messages() from public, anon, authenticated;
 
+-- The same for a message that has changed.
 create or replace function leadpipe.mark_changed_message() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -27,6 +29,7 @@ end
 $$;
 revoke all on function leadpipe.mark_changed_message() from public, anon, authenticated;
 
+-- The same for a conversation that has changed.
 create or replace function leadpipe.mark_changed_conversation() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
