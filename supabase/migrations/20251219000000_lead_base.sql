@@ -1,7 +1,6 @@
--- The tables that existed before the event-driven lead architecture.
--- On a database that has these tables this file adds the columns that are missing, and sets rights, two policies and triggers.
--- An existing column keeps its type and constraints: 20261127000000_adopt_existing_database does the rest.
--- This file can run again at any time.
+-- The tables that existed before the event-driven lead architecture. On a database that has these tables this file adds
+-- the columns that are missing, and sets rights, two policies and triggers. An existing column keeps its type and
+-- constraints: 20261127000000_adopt_existing_database does the rest. This file can run again at any time.
 
 -- clock_timestamp(), not now(): a transaction that waited for a row lock must not set the row's clock back.
 create or replace function public.update_updated_at_column() returns trigger
@@ -143,9 +142,9 @@ alter table public.newsletter_subscribers
   add column if not exists updated_at timestamptz not null default now();
 create unique index if not exists newsletter_subscribers_email_key on public.newsletter_subscribers (lower(email));
 
--- Row-level security. service_role may do everything, an administrator may read, nobody else may do anything. Supabase's old
--- default privileges grant everything on new tables, hence the revoke. The sub-selects in the policy let the planner
--- check the role once per query instead of once per row.
+-- Row-level security. service_role may do everything, an administrator may read, nobody else may do anything.
+-- Supabase's old default privileges grant everything on new tables, hence the revoke. The sub-selects in the policy let
+-- the planner check the role once per query instead of once per row.
 do $$
 declare
   v_table text;

@@ -1,5 +1,5 @@
--- Events, timeline, follow-ups and notifications: the deployment checklist's four tables and the columns that it adds to
--- conversations. Additive, and this file can run again at any time, also after the checklist's clean-up.
+-- Events, timeline, follow-ups and notifications: the deployment checklist's four tables and the columns that it adds
+-- to conversations. Additive, and this file can run again at any time, also after the checklist's clean-up.
 
 do $$
 begin

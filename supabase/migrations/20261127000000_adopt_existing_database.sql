@@ -1,19 +1,21 @@
--- Brings the tables of 20251219000000_lead_base and 20251219000001_event_driven_lead_architecture to one shape and to the
--- same rights, whatever stands in the database: nothing but these two files, a project that had tables of these names
--- before, or a project whose own migrations have these two version numbers. It looks at what is there, not at the ledger.
--- On a database that has these tables as the two files make them it changes nothing. It can run again at any time, and makes
--- the tables that a rollback has dropped.
+-- Brings the tables of 20251219000000_lead_base and 20251219000001_event_driven_lead_architecture to one shape and to
+-- the same rights, whatever stands in the database: nothing but these two files, a project that had tables of these
+-- names before, or a project whose own migrations have these two version numbers. It looks at what is there, not at the
+-- ledger. On a database that has these tables as the two files make them it changes nothing. It can run again at any
+-- time, and makes the tables that a rollback has dropped.
 --
 -- No row is lost:
--- - A column changes its type when the new type can read every value. Where it cannot, a column that may be null keeps its
+-- - A column changes its type when the new type can read every value. Where it cannot, a column that may be null keeps
+--   its
 --   old values in NAME_before_leadpipe, and any other column stops the migration.
 -- - A column that the two files do not know stays. So does a foreign key to a table that they do not know.
 -- - A null in a column that must have a value becomes the column's default.
--- - A table whose name Leadpipe needs for something else is renamed to NAME_before_leadpipe, and nobody but its owner may
+-- - A table whose name Leadpipe needs for something else is renamed to NAME_before_leadpipe, and nobody but its owner
+--   may
 --   read it. A notification_logs with rows is renamed too: its rows are no deliveries that a worker could go on with.
--- - An event that was processed, that notifies nobody, or that is older than 72 hours is not notified again.
--- Everything that gives others access to these tables goes: policies, grants, EXECUTE on definer functions, views, and Supabase's
--- Realtime except for the tables that 20261127120000_live publishes.
+-- - An event that was processed, that notifies nobody, or that is older than 72 hours is not notified again. Everything
+--   that gives others access to these tables goes: policies, grants, EXECUTE on definer functions, views, and
+--   Supabase's Realtime except for the tables that 20261127120000_live publishes.
 
 set statement_timeout = '1h';
 
@@ -215,8 +217,8 @@ create view leadpipe_adopt.later_tables as
   select unnest(array['admin_keys', 'admin_sessions', 'conversation_changes', 'conversation_words', 'customer_identities',
                       'idempotency_keys', 'known_words', 'notification_attempts', 'notification_channels', 'workers']) as table_name;
 
--- What stands in both schemas, in the words of `public`. The functions below have no schema in their search path, so the
--- catalog's texts name the schema of everything.
+-- What stands in both schemas, in the words of `public`. The functions below have no schema in their search path, so
+-- the catalog's texts name the schema of everything.
 create view leadpipe_adopt.our_tables as
   select relname as table_name, oid as shape, to_regclass('public.' || quote_ident(relname)) as standing
   from pg_catalog.pg_class where relnamespace = 'leadpipe_adopt'::regnamespace and relkind = 'r';
@@ -292,8 +294,9 @@ begin
 end
 $$;
 
--- Renames a table and its indexes, and takes everybody's rights to it. Of its foreign keys into our tables only those into
--- conversations stay: the checklist's clean-up can drop its four tables, and a deleted conversation takes all of its rows along.
+-- Renames a table and its indexes, and takes everybody's rights to it. Of its foreign keys into our tables only those
+-- into conversations stay: the checklist's clean-up can drop its four tables, and a deleted conversation takes all of
+-- its rows along.
 create function leadpipe_adopt.set_aside(p_table text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -330,7 +333,8 @@ exception when others then
 end
 $$;
 
--- Gives a column the shape's type, default and nullability. ALTER … USING fires no trigger, and a time without zone is in UTC.
+-- Gives a column the shape's type, default and nullability. ALTER … USING fires no trigger, and a time without zone is
+-- in UTC.
 create function leadpipe_adopt.bring_column(p_table text, p_shape leadpipe_adopt.columns, p_found leadpipe_adopt.columns)
 returns void language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
@@ -473,7 +477,8 @@ begin
     for v_name in select typname from pg_type where typnamespace = 'leadpipe_adopt'::regnamespace and typtype = 'e' loop
       perform leadpipe_adopt.complete_enum(v_name);
     end loop;
-    -- Before the columns change: a condition of the publication may hang on them. 20261127120000_live adds its three tables whole.
+    -- Before the columns change: a condition of the publication may hang on them. 20261127120000_live adds its three
+    -- tables whole.
     for v_name in
       select prrelid::regclass from pg_publication_rel join pg_publication p on p.oid = prpubid join pg_class c on c.oid = prrelid
       where pubname = 'supabase_realtime' and relnamespace = 'public'::regnamespace
@@ -576,8 +581,9 @@ begin
     end if;
   end loop;
 
-  -- Definer functions and views read these tables with their owner's rights, past the policies; so do those that use another one,
-  -- in as many steps as there are. A function that a policy calls is left to its caller in any case (see below).
+  -- Definer functions and views read these tables with their owner's rights, past the policies; so do those that use
+  -- another one, in as many steps as there are. A function that a policy calls is left to its caller in any case (see
+  -- below).
   loop
     v_more := array(
       select distinct name::text from leadpipe_adopt.definitions d where text ~* v_readers and name <> all (v_found)
@@ -608,8 +614,8 @@ begin
     raise notice 'only service_role may now read %', v_name;
   end loop;
 
-  -- A policy is evaluated with the rights of the role that queries: without EXECUTE on what a policy of the project's own tables
-  -- calls, these tables would refuse the role.
+  -- A policy is evaluated with the rights of the role that queries: without EXECUTE on what a policy of the project's
+  -- own tables calls, these tables would refuse the role.
   for v_table in
     select signature, caller, guarded
     from leadpipe_adopt.called_by_policies join leadpipe_adopt.definitions d on kind = 'routine' and d.oid = function

@@ -1,8 +1,8 @@
 -- What every later file builds on: the handlers' roles, schema leadpipe, values of enums, and row-level security.
 -- This file can run again at any time, and so can each of those that follow.
 
--- Schema leadpipe holds the functions that only other functions call. Supabase exposes public over REST; leadpipe stays out
--- of its reach, and no role but the owner may use it. Functions in public run with their owner's rights.
+-- Schema leadpipe holds the functions that only other functions call. Supabase exposes public over REST; leadpipe stays
+-- out of its reach, and no role but the owner may use it. Functions in public run with their owner's rights.
 create schema if not exists leadpipe;
 revoke all on schema leadpipe from public;
 
@@ -46,8 +46,8 @@ exception when duplicate_object then null;
 end
 $$;
 
--- Turns row-level security on for a table: service_role may do everything, an administrator may read, nobody else may do
--- anything. The owner is not forced under the policies, because the functions reach the rows with its rights.
+-- Turns row-level security on for a table: service_role may do everything, an administrator may read, nobody else may
+-- do anything. The owner is not forced under the policies, because the functions reach the rows with its rights.
 create or replace function leadpipe.protect_table(p_table regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

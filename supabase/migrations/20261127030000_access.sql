@@ -1,7 +1,7 @@
--- Keys and sessions of the admin interface.
--- An admin function begins with `p := leadpipe.authorize(p, …)`, which looks up the caller named in `auth` and checks its
--- right. A call without `auth` comes from the operator, whose database login is the proof. An error that a client may see
--- has an SQLSTATE of ours, LP and the HTTP status: its message goes out as it is, and for LP400 the column names the field.
+-- Keys and sessions of the admin interface. An admin function begins with `p := leadpipe.authorize(p, …)`, which looks
+-- up the caller named in `auth` and checks its right. A call without `auth` comes from the operator, whose database
+-- login is the proof. An error that a client may see has an SQLSTATE of ours, LP and the HTTP status: its message goes
+-- out as it is, and for LP400 the column names the field.
 
 create table if not exists public.admin_keys (
   id uuid constraint admin_keys_pkey primary key default gen_random_uuid(),

@@ -57,8 +57,8 @@ begin
     on conflict do nothing;
     get diagnostics v_count = row_count;
     v_added := v_added + v_count;
-    -- What was skipped is a repeat, or its id was taken by another conversation since the statement began: a second pass
-    -- stores those under an id of their own, and ends here when there are none.
+    -- What was skipped is a repeat, or its id was taken by another conversation since the statement began: a second
+    -- pass stores those under an id of their own, and ends here when there are none.
     exit when v_count = 0 or v_added >= v_wanted;
     v_first := false;
   end loop;

@@ -1,4 +1,5 @@
--- Deliveries: one row in notification_logs for each event, channel and recipient, with its attempts; channels and workers.
+-- Deliveries: one row in notification_logs for each event, channel and recipient, with its attempts; channels and
+-- workers.
 --
 --   pending ──claim: lease, fence──▶ pending ──begin──▶ sending ──record──▶ sent (▶ delivered)
 --      ▲                                                   │
@@ -228,8 +229,8 @@ begin
 
   v_lapses := leadpipe.expire_leases(v_parks, v_horizon, v_now);
 
-  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call that
-  -- locks the channel's row may claim it; for all others the channel is closed meanwhile.
+  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call
+  -- that locks the channel's row may claim it; for all others the channel is closed meanwhile.
   select array_agg(n.channel) into v_probing from (
     select channel, probe from public.notification_channels
     where fail_streak > 0 and (paused_until is null or paused_until <= v_now)
@@ -413,10 +414,10 @@ end
 $$;
 revoke all on function leadpipe.end_pause(public.notification_channel) from public, anon, authenticated;
 
--- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is used up, so
--- that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has passed, or with
--- `p_parks` parked: a recipient recognises a repeated mail by its Message-ID, but cannot recognise a repeated message. Returns
--- when the next lease of a delivery that is being sent ends.
+-- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is
+-- used up, so that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has
+-- passed, or with `p_parks` parked: a recipient recognises a repeated mail by its Message-ID, but cannot recognise a
+-- repeated message. Returns when the next lease of a delivery that is being sent ends.
 create or replace function leadpipe.expire_leases(p_parks boolean, p_horizon interval, p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -481,8 +482,8 @@ returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.is_possible_repeat(uuid, uuid, public.notification_channel, text) from public, anon, authenticated;
 
--- The channels of `configured`, a list of {channel, recipient}, and every other channel that has a row or a delivery: the state
--- of each, and how many deliveries wait.
+-- The channels of `configured`, a list of {channel, recipient}, and every other channel that has a row or a delivery:
+-- the state of each, and how many deliveries wait.
 create or replace function public.list_channels(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -538,8 +539,8 @@ $$;
 revoke all on function public.list_conversation_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.list_conversation_deliveries(jsonb) to leadpipe_admin, service_role;
 
--- When the next delivery for an entry of `p_channels` is due; null where none waits. `p_probing` are the channels of which this call
--- may claim a probe. An entry with limit 0 is left out: its worker knows when it may send again.
+-- When the next delivery for an entry of `p_channels` is due; null where none waits. `p_probing` are the channels of
+-- which this call may claim a probe. An entry with limit 0 is left out: its worker knows when it may send again.
 create or replace function leadpipe.next_due_at(
   p_channels jsonb, p_probing public.notification_channel[], p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -572,8 +573,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public, anon, authenticated;
 
--- Makes the deliveries of at most `p_most` new events: one for each entry of `p_channels` that wants them. Returns how many events
--- have deliveries, and how many need none and are processed.
+-- Makes the deliveries of at most `p_most` new events: one for each entry of `p_channels` that wants them. Returns how
+-- many events have deliveries, and how many need none and are processed.
 create or replace function leadpipe.plan_events(
   p_channels jsonb, p_most integer, p_now timestamptz, out planned integer, out unrouted integer)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -618,7 +619,8 @@ declare
   v_recorded uuid[];
   v_events uuid[];
 begin
-  -- Events are locked first: of two calls that finish an event's last two deliveries, the second sees what the first wrote.
+  -- Events are locked first: of two calls that finish an event's last two deliveries, the second sees what the first
+  -- wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
   order by e.id for no key update;
@@ -889,8 +891,8 @@ end
 $$;
 revoke all on function leadpipe.reroute_deliveries(jsonb) from public, anon, authenticated;
 
--- Ends the pause of the channel `name`, also one that a provider asked for. LP404 where the channel is neither in `configured`
--- nor has a row.
+-- Ends the pause of the channel `name`, also one that a provider asked for. LP404 where the channel is neither in
+-- `configured` nor has a row.
 create or replace function public.resume_channel(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

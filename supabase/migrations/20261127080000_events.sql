@@ -2,7 +2,8 @@
 --
 --   planned_at null ──plan──▶ planned ──all deliveries final──▶ processed
 
--- Without a default at first, so that no row is rewritten. Rows that are there have neither, and no listener waits for them.
+-- Without a default at first, so that no row is rewritten. Rows that are there have neither, and no listener waits for
+-- them.
 alter table public.lead_events
   add column if not exists planned_at timestamptz,
   add column if not exists seq bigint,

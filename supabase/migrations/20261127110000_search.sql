@@ -1,6 +1,7 @@
--- What conversations are searched and sorted by beyond their own columns: one row in conversation_words for each.
--- A capture does not write it, because making the words costs several times what storing a short lead does. Triggers note
--- which conversations have changed, and index_conversations brings the words up to date: in housekeeping, and before a read.
+-- What conversations are searched and sorted by beyond their own columns: one row in conversation_words for each. A
+-- capture does not write it, because making the words costs several times what storing a short lead does. Triggers note
+-- which conversations have changed, and index_conversations brings the words up to date: in housekeeping, and before a
+-- read.
 --
 --   conversations, chat_messages ──trigger──▶ conversation_changes ──index_conversations──▶ conversation_words
 
@@ -36,8 +37,8 @@ comment on column public.conversation_words.words is
   'Words of name (A), mail (B), tags and notes (C) and messages. And exact terms: e= mail addresses, p= the telephone number and
 r= the same from its end, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first answer, t= tags.';
 
--- Every word there is, so that a search for the beginning of a word can look up the words that it may mean: that costs a
--- tenth of a prefix search.
+-- Every word there is, so that a search for the beginning of a word can look up the words that it may mean: that costs
+-- a tenth of a prefix search.
 create table if not exists public.known_words (
   word text collate "C" constraint known_words_pkey primary key
 );
@@ -149,13 +150,13 @@ end
 $$;
 revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public, anon, authenticated;
 
--- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and search have in
--- common. docs/plans.md shows the plans.
+-- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and
+-- search have in common. docs/plans.md shows the plans.
 --
--- Where few rows match, as the planner estimates, they are found by the index of words and sorted. Where many match, the
--- order's index is read until the page is full. Either estimate can be wrong, so each way stops where it would take long, and
--- the next one is tried. conversation_words also has a row's time, score and amount: where that is all a search needs, no other
--- table is read.
+-- Where few rows match, as the planner estimates, they are found by the index of words and sorted. Where many match,
+-- the order's index is read until the page is full. Either estimate can be wrong, so each way stops where it would take
+-- long, and the next one is tried. conversation_words also has a row's time, score and amount: where that is all a
+-- search needs, no other table is read.
 create or replace function leadpipe.find_conversations(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
@@ -551,8 +552,8 @@ end
 $$;
 revoke all on function leadpipe.phone_digits(text) from public, anon, authenticated;
 
--- The position of a cursor in a list of `p_segments` segments: its segment, and in `search` the row that the page follows. LP400
--- where the cursor is not of this list and order.
+-- The position of a cursor in a list of `p_segments` segments: its segment, and in `search` the row that the page
+-- follows. LP400 where the cursor is not of this list and order.
 create or replace function leadpipe.read_cursor(
   p_cursor text, p_sort text, p_key text, p_segments integer, inout search leadpipe.conversation_search, out segment integer)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -673,8 +674,8 @@ revoke all on function public.search_conversations(jsonb) from public, anon, aut
 grant execute on function public.search_conversations(jsonb) to leadpipe_admin, service_role;
 
 -- The order of a list. It has one segment or two, the second for the rows without a value to order by (no follow-up, no
--- amount). By segment: which rows belong to it, their order, and which rows follow a cursor's; `key` is what the order needs of
--- a row in a cursor beside time and id. All of it is SQL on a row `t`, with the search as $1.
+-- amount). By segment: which rows belong to it, their order, and which rows follow a cursor's; `key` is what the order
+-- needs of a row in a cursor beside time and id. All of it is SQL on a row `t`, with the search as $1.
 create or replace function leadpipe.search_order(p_sort text, out key text, out rows text[], out orders text[], out afters text[])
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -723,8 +724,8 @@ end
 $$;
 revoke all on function leadpipe.search_order(text) from public, anon, authenticated;
 
--- What the index of words knows of a search: its words and exact terms, all of them together; null where it has none. Of the
--- state of the first response the index has what does not change with time.
+-- What the index of words knows of a search: its words and exact terms, all of them together; null where it has none.
+-- Of the state of the first response the index has what does not change with time.
 create or replace function leadpipe.search_terms(f leadpipe.conversation_search) returns tsquery
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -740,8 +741,9 @@ end
 $$;
 revoke all on function leadpipe.search_terms(leadpipe.conversation_search) from public, anon, authenticated;
 
--- How many conversations match: counted up to p_exact where that is quick, else about p_expected. find_conversations came to the
--- end of the way p_way with p_found rows, up to the page's end and one more, and counted p_total rows where it read all.
+-- How many conversations match: counted up to p_exact where that is quick, else about p_expected. find_conversations
+-- came to the end of the way p_way with p_found rows, up to the page's end and one more, and counted p_total rows where
+-- it read all.
 create or replace function leadpipe.search_total(
   f leadpipe.conversation_search, p_way text, p_found integer, p_total bigint, p_is_page_full boolean, p_expected double precision,
   p_rows double precision, p_walk integer, p_exact integer, p_from text, out total bigint, out is_estimate boolean)
@@ -749,7 +751,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   total := p_total;
   if p_way = 'latest' then
-    -- The planner estimates several words as more frequent than they are; the latest rows may have more of them than others.
+    -- The planner estimates several words as more frequent than they are; the latest rows may have more of them than
+    -- others.
     p_expected := greatest(p_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
       then least(p_expected, 20 * p_total) else p_expected end);
     total := null;
@@ -775,9 +778,9 @@ revoke all on function leadpipe.search_total(
   leadpipe.conversation_search, text, integer, bigint, boolean, double precision, double precision, integer, integer, text)
   from public, anon, authenticated;
 
--- The ways in which find_conversations looks for a page, in their order: all rows that the index of words gives (set), the latest
--- of them (latest), the order's index for p_walk rows (stroll), and the same to the end (walk). `p_expected` of the `p_rows` rows
--- that there are match, as the planner estimates, and `p_wanted` of them are asked for.
+-- The ways in which find_conversations looks for a page, in their order: all rows that the index of words gives (set),
+-- the latest of them (latest), the order's index for p_walk rows (stroll), and the same to the end (walk). `p_expected`
+-- of the `p_rows` rows that there are match, as the planner estimates, and `p_wanted` of them are asked for.
 create or replace function leadpipe.search_ways(
   f leadpipe.conversation_search, p_answers_alone boolean, p_behind bigint, p_expected double precision, p_rows double precision, p_wanted integer,
   p_walk integer, p_exact integer)

@@ -26,8 +26,8 @@ revoke all on function public.has_role(uuid, public.app_role) from public, anon;
 -- A policy is evaluated with the rights of the role that queries.
 grant execute on function public.has_role(uuid, public.app_role) to authenticated, service_role;
 
--- Turns row-level security on for a table: service_role may do everything, an administrator may read, nobody else may do
--- anything. The owner is not forced under the policies, because the functions reach the rows with its rights.
+-- Turns row-level security on for a table: service_role may do everything, an administrator may read, nobody else may
+-- do anything. The owner is not forced under the policies, because the functions reach the rows with its rights.
 create or replace function leadpipe.protect_table(p_table regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,5 +1,5 @@
--- Schema leadpipe holds the functions that only other functions call. Supabase exposes public over REST; leadpipe stays out
--- of its reach, and no role but the owner may use it. Functions in public run with their owner's rights.
+-- Schema leadpipe holds the functions that only other functions call. Supabase exposes public over REST; leadpipe stays
+-- out of its reach, and no role but the owner may use it. Functions in public run with their owner's rights.
 create schema if not exists leadpipe;
 revoke all on schema leadpipe from public;
 

@@ -10,7 +10,8 @@ create function pg_temp.capture() returns jsonb language sql as
 -- Often enough that every plan is kept.
 select isnt(max(pg_temp.capture() ->> 'eventId'), null, 'capture has an event') from generate_series(1, 12);
 
--- No foreign key of ours leads into the four; the checklist's own, which the order of its lines allows, is the only one.
+-- No foreign key of ours leads into the four; the checklist's own, which the order of its lines allows, is the only
+-- one.
 select is(array_agg(conname::text order by conname), '{notification_logs_lead_event_id_fkey}', 'nothing holds on to the four tables')
 from pg_constraint where contype = 'f'
   and confrelid::regclass::text in ('lead_events', 'conversation_timeline', 'follow_up_tasks', 'notification_logs');

@@ -23,8 +23,8 @@ $$;
 create temp table cluster as select split_part(public.live_events('{}') ->> 'cursor', '/', 1) || '/' as name;
 create function pg_temp.cursor(p_seen text) returns text language sql as $$ select name || p_seen from cluster $$;
 
--- What this transaction writes nobody sees before its end. So the events below say that others wrote them, long ago: number, writer, and
--- in the order in which the writers began, which is not the one in which they wrote.
+-- What this transaction writes nobody sees before its end. So the events below say that others wrote them, long ago:
+-- number, writer, and in the order in which the writers began, which is not the one in which they wrote.
 insert into public.conversations (id, customer_name, customer_phone) values ('50000000-0000-4000-8000-000000000001', 'Sara', '+971501234567');
 insert into public.lead_events (seq, xact, event_type, conversation_id, payload)
 select seq, xact::text::xid8, type::public.lead_event_type, case when type !~ 'newsletter' then '50000000-0000-4000-8000-000000000001'::uuid end,
@@ -33,8 +33,8 @@ from (values (1, 31, 'lead.created'), (2, 34, 'lead.updated'), (3, 32, 'notifica
              (5, 33, 'lead.qualified'), (6, 35, 'newsletter.subscribed'), (7, 35, 'notification.sent')) v (seq, xact, type);
 insert into public.notification_logs (id, lead_event_id, channel, status, error_message)
 select '50000000-0000-4000-8000-0000000000d1', id, 'slack', 'failed', 'channel_not_found' from public.lead_events where seq = 1;
--- One that is not committed: its writer is a transaction to come. (The test's own would do only while no later transaction has
--- ended in the cluster.)
+-- One that is not committed: its writer is a transaction to come. (The test's own would do only while no later
+-- transaction has ended in the cluster.)
 insert into public.lead_events (event_type, xact) values ('lead.updated', '8000000000000');
 insert into public.lead_events (event_type, xact) values ('lead.updated', null);
 create temp table told as select pg_temp.after(pg_temp.cursor('31:31:')) as r;

@@ -1,5 +1,5 @@
--- Who may do what: every table, and every function in public, from each role. A table or function that is in no list fails the
--- first tests. Nobody but the owner may use schema leadpipe, and nobody may execute its functions.
+-- Who may do what: every table, and every function in public, from each role. A table or function that is in no list
+-- fails the first tests. Nobody but the owner may use schema leadpipe, and nobody may execute its functions.
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;

@@ -35,8 +35,8 @@ begin
 
   v_lapses := leadpipe.expire_leases(v_parks, v_horizon, v_now);
 
-  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call that
-  -- locks the channel's row may claim it; for all others the channel is closed meanwhile.
+  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call
+  -- that locks the channel's row may claim it; for all others the channel is closed meanwhile.
   select array_agg(n.channel) into v_probing from (
     select channel, probe from public.notification_channels
     where fail_streak > 0 and (paused_until is null or paused_until <= v_now)

@@ -1,7 +1,7 @@
--- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is used up, so
--- that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has passed, or with
--- `p_parks` parked: a recipient recognises a repeated mail by its Message-ID, but cannot recognise a repeated message. Returns
--- when the next lease of a delivery that is being sent ends.
+-- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is
+-- used up, so that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has
+-- passed, or with `p_parks` parked: a recipient recognises a repeated mail by its Message-ID, but cannot recognise a
+-- repeated message. Returns when the next lease of a delivery that is being sent ends.
 create or replace function leadpipe.expire_leases(p_parks boolean, p_horizon interval, p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

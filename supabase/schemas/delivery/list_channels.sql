@@ -1,5 +1,5 @@
--- The channels of `configured`, a list of {channel, recipient}, and every other channel that has a row or a delivery: the state
--- of each, and how many deliveries wait.
+-- The channels of `configured`, a list of {channel, recipient}, and every other channel that has a row or a delivery:
+-- the state of each, and how many deliveries wait.
 create or replace function public.list_channels(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- When the next delivery for an entry of `p_channels` is due; null where none waits. `p_probing` are the channels of which this call
--- may claim a probe. An entry with limit 0 is left out: its worker knows when it may send again.
+-- When the next delivery for an entry of `p_channels` is due; null where none waits. `p_probing` are the channels of
+-- which this call may claim a probe. An entry with limit 0 is left out: its worker knows when it may send again.
 create or replace function leadpipe.next_due_at(
   p_channels jsonb, p_probing public.notification_channel[], p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -1,5 +1,5 @@
--- Makes the deliveries of at most `p_most` new events: one for each entry of `p_channels` that wants them. Returns how many events
--- have deliveries, and how many need none and are processed.
+-- Makes the deliveries of at most `p_most` new events: one for each entry of `p_channels` that wants them. Returns how
+-- many events have deliveries, and how many need none and are processed.
 create or replace function leadpipe.plan_events(
   p_channels jsonb, p_most integer, p_now timestamptz, out planned integer, out unrouted integer)
 language plpgsql set search_path = pg_catalog, pg_temp as $$

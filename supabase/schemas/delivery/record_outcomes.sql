@@ -10,7 +10,8 @@ declare
   v_recorded uuid[];
   v_events uuid[];
 begin
-  -- Events are locked first: of two calls that finish an event's last two deliveries, the second sees what the first wrote.
+  -- Events are locked first: of two calls that finish an event's last two deliveries, the second sees what the first
+  -- wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
   order by e.id for no key update;

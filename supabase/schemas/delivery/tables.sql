@@ -1,4 +1,5 @@
--- Deliveries: one row in notification_logs for each event, channel and recipient, with its attempts; channels and workers.
+-- Deliveries: one row in notification_logs for each event, channel and recipient, with its attempts; channels and
+-- workers.
 --
 --   pending ──claim: lease, fence──▶ pending ──begin──▶ sending ──record──▶ sent (▶ delivered)
 --      ▲                                                   │

@@ -62,8 +62,8 @@ begin
       v_seeing := v_to;
       v_number := 0;
     end if;
-    -- A snapshot does not cover the transactions that it lists and those from its end on. An old transaction that is still
-    -- open therefore costs one more look-up, and not a scan of everything since it began.
+    -- A snapshot does not cover the transactions that it lists and those from its end on. An old transaction that is
+    -- still open therefore costs one more look-up, and not a scan of everything since it began.
     for v_event in
       select e.* from (
         select * from public.lead_events where xact >= pg_snapshot_xmax(v_from) and xact < pg_snapshot_xmax(v_seeing)

@@ -1,10 +1,10 @@
--- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and search have in
--- common. docs/plans.md shows the plans.
+-- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and
+-- search have in common. docs/plans.md shows the plans.
 --
--- Where few rows match, as the planner estimates, they are found by the index of words and sorted. Where many match, the
--- order's index is read until the page is full. Either estimate can be wrong, so each way stops where it would take long, and
--- the next one is tried. conversation_words also has a row's time, score and amount: where that is all a search needs, no other
--- table is read.
+-- Where few rows match, as the planner estimates, they are found by the index of words and sorted. Where many match,
+-- the order's index is read until the page is full. Either estimate can be wrong, so each way stops where it would take
+-- long, and the next one is tried. conversation_words also has a row's time, score and amount: where that is all a
+-- search needs, no other table is read.
 create or replace function leadpipe.find_conversations(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$

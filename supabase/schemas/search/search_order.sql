@@ -1,6 +1,6 @@
 -- The order of a list. It has one segment or two, the second for the rows without a value to order by (no follow-up, no
--- amount). By segment: which rows belong to it, their order, and which rows follow a cursor's; `key` is what the order needs of
--- a row in a cursor beside time and id. All of it is SQL on a row `t`, with the search as $1.
+-- amount). By segment: which rows belong to it, their order, and which rows follow a cursor's; `key` is what the order
+-- needs of a row in a cursor beside time and id. All of it is SQL on a row `t`, with the search as $1.
 create or replace function leadpipe.search_order(p_sort text, out key text, out rows text[], out orders text[], out afters text[])
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,6 @@
--- How many conversations match: counted up to p_exact where that is quick, else about p_expected. find_conversations came to the
--- end of the way p_way with p_found rows, up to the page's end and one more, and counted p_total rows where it read all.
+-- How many conversations match: counted up to p_exact where that is quick, else about p_expected. find_conversations
+-- came to the end of the way p_way with p_found rows, up to the page's end and one more, and counted p_total rows where
+-- it read all.
 create or replace function leadpipe.search_total(
   f leadpipe.conversation_search, p_way text, p_found integer, p_total bigint, p_is_page_full boolean, p_expected double precision,
   p_rows double precision, p_walk integer, p_exact integer, p_from text, out total bigint, out is_estimate boolean)
@@ -7,7 +8,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   total := p_total;
   if p_way = 'latest' then
-    -- The planner estimates several words as more frequent than they are; the latest rows may have more of them than others.
+    -- The planner estimates several words as more frequent than they are; the latest rows may have more of them than
+    -- others.
     p_expected := greatest(p_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
       then least(p_expected, 20 * p_total) else p_expected end);
     total := null;

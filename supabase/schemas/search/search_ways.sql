@@ -1,6 +1,6 @@
--- The ways in which find_conversations looks for a page, in their order: all rows that the index of words gives (set), the latest
--- of them (latest), the order's index for p_walk rows (stroll), and the same to the end (walk). `p_expected` of the `p_rows` rows
--- that there are match, as the planner estimates, and `p_wanted` of them are asked for.
+-- The ways in which find_conversations looks for a page, in their order: all rows that the index of words gives (set),
+-- the latest of them (latest), the order's index for p_walk rows (stroll), and the same to the end (walk). `p_expected`
+-- of the `p_rows` rows that there are match, as the planner estimates, and `p_wanted` of them are asked for.
 create or replace function leadpipe.search_ways(
   f leadpipe.conversation_search, p_answers_alone boolean, p_behind bigint, p_expected double precision, p_rows double precision, p_wanted integer,
   p_walk integer, p_exact integer)

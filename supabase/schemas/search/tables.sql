@@ -1,6 +1,7 @@
--- What conversations are searched and sorted by beyond their own columns: one row in conversation_words for each.
--- A capture does not write it, because making the words costs several times what storing a short lead does. Triggers note
--- which conversations have changed, and index_conversations brings the words up to date: in housekeeping, and before a read.
+-- What conversations are searched and sorted by beyond their own columns: one row in conversation_words for each. A
+-- capture does not write it, because making the words costs several times what storing a short lead does. Triggers note
+-- which conversations have changed, and index_conversations brings the words up to date: in housekeeping, and before a
+-- read.
 --
 --   conversations, chat_messages ──trigger──▶ conversation_changes ──index_conversations──▶ conversation_words
 
@@ -36,8 +37,8 @@ comment on column public.conversation_words.words is
   'Words of name (A), mail (B), tags and notes (C) and messages. And exact terms: e= mail addresses, p= the telephone number and
 r= the same from its end, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first answer, t= tags.';
 
--- Every word there is, so that a search for the beginning of a word can look up the words that it may mean: that costs a
--- tenth of a prefix search.
+-- Every word there is, so that a search for the beginning of a word can look up the words that it may mean: that costs
+-- a tenth of a prefix search.
 create table public.known_words (
   word text collate "C" constraint known_words_pkey primary key
 );
