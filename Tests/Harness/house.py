@@ -150,7 +150,7 @@ class House:
         return Database(f"postgresql://leadpipe@/leadpipe?host={self.cluster_home}/run")
 
     def processes(self, word=""):
-        return {pid: line for pid, line in session_processes(self.process.pid).items() if word in line}
+        return {pid: line for pid, line in session_processes(self.process.pid, forked=False).items() if word in line}
 
 
 def without_limits():

@@ -70,9 +70,10 @@ def postgres_binaries():
     return max(versions, key=lambda p: int(p.parent.name))
 
 
-def session_processes(session):
-    """The processes of a session: command lines by process id."""
-    found = {}
+def session_processes(session, forked=True):
+    """The processes of a session: command lines by process id. Without `forked`, a process that still has the command line of its parent
+    is left out: it was forked a moment ago and has not yet run its own program."""
+    found, parents = {}, {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -81,7 +82,7 @@ def session_processes(session):
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == session and fields[0] != "Z":
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-                found[int(entry.name)] = command
+                found[int(entry.name)], parents[int(entry.name)] = command, int(fields[1])
         except (OSError, ValueError, IndexError):
             continue
-    return found
+    return {pid: command for pid, command in found.items() if forked or found.get(parents[pid]) != command}
