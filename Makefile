@@ -106,4 +106,4 @@ soak-packages: packages
 	$(call install-missing,$(SOAK_PACKAGES))
 
 reference: build ## write docs/reference/ anew from the code
-	@for page in settings routes statuses trust-classes log-lines; do bin/leadpipe reference $$page > docs/reference/$$page.md; done
+	@for page in settings routes statuses errors trust-classes log-lines; do bin/leadpipe reference $$page > docs/reference/$$page.md; done

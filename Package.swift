@@ -65,7 +65,7 @@ let handlerTargets: [Target] =
       "notify-email", "notify-slack", "notify-telegram",
     ])
   + handlers(
-    "none", using: ["Limits"],
+    "none", using: ["Forms", "Limits"],
     [
       "rate-limit"
     ])
@@ -87,7 +87,7 @@ let package = Package(
     .systemLibrary(name: "CProcess"),
     room("Wire"),
     room("Sandbox", ["CProcess"]),
-    room("Contract", ["Wire", "Sandbox", "CProcess"]),
+    room("Contract", ["Wire", "Forms", "Sandbox", "CProcess"]),
     room("Forms", ["Wire"]),
     room("Leads", ["Wire", "Forms"]),
     room("Deliveries", ["Wire"]),
@@ -105,7 +105,7 @@ let package = Package(
     room("OpenAPI", ["Wire", "Contract"]),
     room("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "CProcess"]),
     room("Worker", ["Wire", "Contract", "Deliveries", "Host"]),
-    room("Sink", ["Wire", "Contract", hummingbird, nio, nioPosix]),
+    room("Sink", ["Wire", "Contract", "Forms", hummingbird, nio, nioPosix]),
     room("Samples", ["Wire"]),
     .executableTarget(name: "confine", dependencies: ["Host"], path: "Sources/confine", swiftSettings: settings),
     .executableTarget(

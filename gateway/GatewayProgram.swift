@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Glibc
 import Host
 import HummingbirdCore
@@ -28,7 +29,7 @@ enum GatewayProgram {
     do throws(Problem) {
       let settings = try GatewaySettings(environment)
       let handlers = try settings.handlers.read(trust: settings.trust)
-      guard let stop = StopSignal() else { throw Problem(.unavailable, "There are no descriptors left") }
+      guard let stop = StopSignal() else { throw Problem.internalError("there are no file descriptors left") }
       let processes = EndpointProcesses(
         modes: settings.handlers.modes, admission: settings.admission, spares: settings.spares,
         stream: settings.stream,
@@ -47,8 +48,8 @@ enum GatewayProgram {
       if status == 0 { log.info("Gateway stopped") }
       return status
     } catch {
-      for detail in error.details { log.error("\(detail.path) \(detail.message)") }
-      if error.details.isEmpty { log.error(error.detail) }
+      for field in error.fields { log.error(field.message) }
+      if error.fields.isEmpty { log.error(error.detail) }
       return error.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: error.kind.status)
     }
   }

@@ -2,6 +2,7 @@ import Contract
 import Forms
 import Leads
 import Store
+import StoreAccess
 import Wire
 
 /// A change to a conversation, as one or many get it.
@@ -33,6 +34,19 @@ package enum Change {
     let values = question.values[change]
     let sent = try question.request.json()[change.name] ?? [:]
     return question.document.setting(change.name, complete(values.document, values, as: sent))
+  }
+
+  /// The result of `change_conversations` with the text of each error.
+  package static func results(_ result: JSON) -> JSON {
+    let results = (result["results"]?.array ?? []).map { one -> JSON in
+      guard let code = one["code"]?.string else { return one }
+      let problem = Problem(code: code, one["arguments"] ?? [:])
+      return [
+        "id": one["id"] ?? .null, "status": one["status"] ?? .null, "changed": false,
+        "code": .string(problem.fields.first?.code.rawValue ?? problem.code.rawValue), "error": .string(problem.detail),
+      ]
+    }
+    return result.setting("results", .array(results))
   }
 
   /// The document of a change with the quality that a new score makes, and what is to be emptied. An empty note that is appended

@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Wire
 
 /// A conversation as admin routes show it: the ConversationDTO and its ETag.
@@ -6,7 +7,7 @@ package enum Conversation {
   /// The reply to a function that says `{conversation, version}`.
   package static func reply(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
     guard let conversation = answer["conversation"], let version = answer["version"]?.string else {
-      throw Problem(.internalError, "the database gave no conversation")
+      throw Problem.internalError("the database returned no conversation")
     }
     return Reply(conversation, headers: ["etag": "\"\(version)\""])
   }
@@ -14,7 +15,7 @@ package enum Conversation {
   /// The same for one that says something else beside them.
   package static func answer(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
     guard let version = answer["version"]?.string else {
-      throw Problem(.internalError, "the database gave no conversation")
+      throw Problem.internalError("the database returned no conversation")
     }
     return Reply(answer.removing("version"), headers: ["etag": "\"\(version)\""])
   }
@@ -47,9 +48,7 @@ package enum Conversation {
     // A proxy that compresses makes ours a weak one; it names the same version.
     if header.hasPrefix("W/") { header = String(header.dropFirst(2)) }
     guard header.utf8.count >= 3, header.hasPrefix("\""), header.hasSuffix("\"") else {
-      throw Problem(
-        .badInput, "If-Match must be one ETag in quotes",
-        details: [.init(path: "If-Match", message: "must be one ETag in quotes")])
+      throw Problem(FormError(fields: [FieldError(.invalidETag, at: "If-Match")]))
     }
     return String(header.dropFirst().dropLast())
   }

@@ -20,7 +20,7 @@ enum Credential {
       self = .byHand
       return
     }
-    guard let configured else { throw Problem(.unavailable, "admin access is not configured") }
+    guard let configured else { throw Problem(.adminNotConfigured) }
     let keys = [request.headers["x-admin-api-key"], try Self.bearer(request)].compactMap { $0 }
     guard keys.count <= 1 else { throw .unknownKey }
     if let key = keys.first {
@@ -70,12 +70,12 @@ enum Credential {
   func checkOrigin(of request: Request) throws(Problem) {
     guard case .session(let token) = self, !["GET", "HEAD"].contains(request.method) else { return }
     guard Secret.isSame(request.headers["x-csrf-token"] ?? "", Secret.csrfToken(of: token)) else {
-      throw Problem(.forbidden, "the X-CSRF-Token of this session is needed")
+      throw Problem(.csrfTokenRequired)
     }
   }
 }
 
 extension Problem {
   /// The same for every key that is missing, wrong, doubled or ended.
-  static let unknownKey = Problem(.unauthorized, "a valid key or session is needed")
+  static let unknownKey = Problem(.keyRequired)
 }

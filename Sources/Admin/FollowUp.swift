@@ -42,10 +42,10 @@ package enum FollowUp {
   package static func check(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     var errors = FormError()
     if let date = question.values[date], date < question.request.receivedAt.adding(seconds: -60) {
-      errors.add("is past", at: Self.date.name)
+      errors.add(.inThePast, at: Self.date.name)
     }
     if question.values[notifyCustomer] == true {
-      errors.add("is not supported by this version: it writes to no customer", at: notifyCustomer.name)
+      errors.add(.customerNotificationsUnsupported, at: notifyCustomer.name)
     }
     guard errors.isEmpty else { throw Problem(errors) }
     return question.document

@@ -72,7 +72,7 @@ package enum Live {
   }
 
   private static func cursor(_ answer: JSON, _ name: String) throws(Problem) -> String {
-    guard let cursor = answer[name]?.string else { throw Problem(.internalError, "the database gave no \(name)") }
+    guard let cursor = answer[name]?.string else { throw Problem.internalError("the database returned no \(name)") }
     return cursor
   }
 }

@@ -79,7 +79,7 @@ package struct LeadIntake {
       return try form.lead(checking: content, receivedAt: request.receivedAt)
     }
     let deadline = request.deadline ?? .now
-    guard deadline > .now else { throw Problem(.tooSlow, "the deadline has passed") }
+    guard deadline > .now else { throw Problem(.deadlineExceeded) }
     return CaptureRequest(
       lead, content: content, responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
   }
@@ -97,7 +97,7 @@ package struct LeadIntake {
       throw told
     }
     switch captured.outcome {
-    case .mismatch: throw Problem(.keyReused, "this idempotency key was used before, with another content")
+    case .mismatch: throw Problem(.idempotencyKeyReused)
     case .replayed: log.info("Answered again conversation \(captured.id)")
     case .created: log.write(.conversationCreated, captured.id)
     case .continued: log.info("Continued conversation \(captured.id)")

@@ -16,7 +16,7 @@ struct AnsweredRequest {
     self.request = request
     // Which setting is wrong is for the operator: who asks through a gateway may be a stranger, and the log has it.
     let isPrivate = problem.kind == .misconfigured && !request.isBare
-    let told = isPrivate ? Problem(.misconfigured, "the service is not set up; its log says why") : problem
+    let told = isPrivate ? Problem(.serviceNotConfigured) : problem
     reply = told.reply(requestID: request.requestID)
     exitStatus = problem.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: problem.kind.status)
   }

@@ -129,40 +129,43 @@ extension Description {
   }
 
   /// Reads what `--describe` printed; the error says which member is missing or wrong.
-  package init(reading document: JSON) throws(Problem) {
-    func text(_ json: JSON, _ key: String) throws(Problem) -> String {
-      guard let text = json[key]?.string else { throw Problem(.badInput, "the description lacks \(key)") }
+  package init(reading document: JSON) throws(InvalidDescription) {
+    func text(_ json: JSON, _ key: String) throws(InvalidDescription) -> String {
+      guard let text = json[key]?.string else { throw InvalidDescription(reason: "the description lacks \(key)") }
       return text
     }
-    func limit(_ key: String, _ range: ClosedRange<Int>) throws(Problem) -> Int {
+    func limit(_ key: String, _ range: ClosedRange<Int>) throws(InvalidDescription) -> Int {
       guard let number = document[key]?.integer, range ~= number else {
-        throw Problem(.badInput, "the description's \(key) is not between \(range.lowerBound) and \(range.upperBound)")
+        throw InvalidDescription(
+          reason: "the description's \(key) is not between \(range.lowerBound) and \(range.upperBound)")
       }
       return number
     }
     guard let kind = Kind(rawValue: try text(document, "kind")),
       let access = Access(rawValue: try text(document, "access"))
-    else { throw Problem(.badInput, "the description's kind or access is unknown") }
-    let routes = try (document["routes"]?.array ?? []).map { route throws(Problem) -> Route in
+    else { throw InvalidDescription(reason: "the description's kind or access is unknown") }
+    let routes = try (document["routes"]?.array ?? []).map { route throws(InvalidDescription) -> Route in
       let route = Route(try text(route, "method"), try text(route, "path"))
       guard Header.isToken(route.method), route.path.hasPrefix("/") else {
-        throw Problem(.badInput, "the description has a malformed route")
+        throw InvalidDescription(reason: "the description has a malformed route")
       }
       return route
     }
-    let environment = try (document["environment"]?.array ?? []).map { item throws(Problem) -> Setting in
+    let environment = try (document["environment"]?.array ?? []).map { item throws(InvalidDescription) -> Setting in
       Setting(try text(item, "name"), required: item["required"]?.bool == true)
     }
-    func statuses(_ key: String, _ range: ClosedRange<Int>, without fallback: [Int]) throws(Problem) -> [Int] {
+    func statuses(_ key: String, _ range: ClosedRange<Int>, without fallback: [Int]) throws(InvalidDescription) -> [Int]
+    {
       guard let list = document[key] else { return fallback }
       let numbers = (list.array ?? []).compactMap(\.integer).filter { range ~= $0 }
       guard let items = list.array, numbers.count == items.count, Set(numbers).count == numbers.count else {
-        throw Problem(.badInput, "the description's \(key) are not of \(range.lowerBound) to \(range.upperBound)")
+        throw InvalidDescription(
+          reason: "the description's \(key) must be numbers from \(range.lowerBound) to \(range.upperBound)")
       }
       return numbers
     }
     let types = (document["types"]?.array ?? ["application/json"]).compactMap(\.string).filter(Header.isMediaType)
-    guard !types.isEmpty else { throw Problem(.badInput, "the description's types are no media types") }
+    guard !types.isEmpty else { throw InvalidDescription(reason: "the description's types must be media types") }
     self.init(
       name: try text(document, "name"), kind: kind, summary: try text(document, "summary"), routes: routes,
       access: access, rateClass: document["rateClass"]?.string ?? "default",
@@ -173,4 +176,9 @@ extension Description {
         document["output"] ?? [:], statuses: try statuses("statuses", 200...599, without: [200]), types: types,
         headers: document["replyHeaders"], problems: try statuses("problems", 400...599, without: [])))
   }
+}
+
+/// Why a document is not a description.
+package struct InvalidDescription: Error, Sendable {
+  package let reason: String
 }

@@ -38,7 +38,7 @@ extension Handler {
     case .closed(let reason):
       log.error(reason)
       _ = StandardOutput.write(
-        Problem(.notAvailable, reason).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
+        Problem(.notAvailable, ["reason": reason]).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
       exit(ExitStatus.of(status: 501))
     }
   }

@@ -79,7 +79,7 @@ extension Handler {
       switch next.next() {
       case .success(let reply): return AnsweredRequest(request: request, reply: reply)
       case .failure(let problem): return AnsweredRequest(request: request, problem: problem)
-      case nil: return AnsweredRequest(request: request, problem: Problem(.internalError, "no answer was made"))
+      case nil: return AnsweredRequest(request: request, problem: .internalError("the handler made no reply"))
       }
     }
   }
@@ -93,7 +93,7 @@ extension Handler {
     do throws(Problem) {
       let json: JSON
       do { json = try JSON(reading: bytes) } catch {
-        throw Problem(.badInput, "the document is no valid JSON: \(error.reason) (byte \(error.offset))")
+        throw Problem(.malformedJSON, ["reason": error.reason, "offset": error.offset])
       }
       if json["requestContext"] != nil {
         request.isBare = false
@@ -102,11 +102,11 @@ extension Handler {
         request.document = json
       }
       guard request.body.count <= description.bodyLimit else {
-        throw Problem(.tooLarge, "the body is larger than \(description.bodyLimit) bytes")
+        throw Problem(.bodyTooLarge, ["max": description.bodyLimit])
       }
       let own = Instant(milliseconds: Instant.now.milliseconds + description.timeLimitMs)
       request.deadline = request.deadline.map { min($0, own) } ?? own
-      guard request.deadline.map({ $0 > .now }) == true else { throw Problem(.tooSlow, "the deadline has passed") }
+      guard request.deadline.map({ $0 > .now }) == true else { throw Problem(.deadlineExceeded) }
     } catch { return (request, error) }
     return (request, nil)
   }

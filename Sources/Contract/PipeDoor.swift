@@ -32,14 +32,14 @@ struct PipeDoor {
     -> AnsweredRequest
   {
     switch input {
-    case .tooLarge: return AnsweredRequest(refusing: Problem(.tooLarge, "the document is too large"))
-    case .unreadable(let reason): return AnsweredRequest(refusing: Problem(.internalError, reason))
+    case .tooLarge: return AnsweredRequest(refusing: Problem(.documentTooLarge))
+    case .unreadable(let reason): return AnsweredRequest(refusing: .internalError(reason))
     case .bytes(let bytes):
       // A route that takes no body may be asked with nothing at all.
       let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
       let answer = opened ?? handler.opened(environment, afterwards: afterwards, log: log)
       let exchanges = handler.answer([bytes], by: answer, log: log)
-      return exchanges.first ?? AnsweredRequest(refusing: Problem(.internalError, "no answer was made"))
+      return exchanges.first ?? AnsweredRequest(refusing: .internalError("the handler made no reply"))
     }
   }
 }

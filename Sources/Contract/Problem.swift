@@ -1,6 +1,7 @@
+import Forms
 import Wire
 
-/// Everything that can go wrong, in one vocabulary: an RFC 9457 problem with its HTTP status and exit status.
+/// Why a request failed: an RFC 9457 problem with its code, its HTTP status and its exit status.
 package struct Problem: Error, Sendable, Equatable {
   /// The kinds of failure; each has one status and one title, in `table`.
   package enum Kind: Sendable, CaseIterable {
@@ -9,35 +10,48 @@ package struct Problem: Error, Sendable, Equatable {
     case internalError, misconfigured, notAvailable, badGateway, unavailable, busy, notMigrated, tooSlow
   }
 
-  /// One fault of a request: where it is, and what would be right there.
-  package struct Detail: Sendable, Equatable {
-    package let path: String
-    package let message: String
-
-    package init(path: String, message: String) {
-      self.path = path
-      self.message = message
-    }
-  }
-
-  package var kind: Kind
-  package var detail: String
-  package var details: [Detail] = []
+  package let code: ProblemCode
+  package let detail: String
+  /// The errors of single fields.
+  package let fields: [FieldError]
   /// Seconds after which the same request may succeed.
-  package var retryAfter: Int?
+  package let retryAfter: Int?
 
-  package init(_ kind: Kind, _ detail: String, details: [Detail] = [], retryAfter: Int? = nil) {
-    self.kind = kind
-    self.detail = detail
-    self.details = details
+  package var kind: Kind { code.kind }
+
+  package init(_ code: ProblemCode, _ arguments: MessageArguments = [:], retryAfter: Int? = nil) {
+    self.code = code
+    detail = MessageTemplate.fill(code.template, arguments)
+    fields = []
     self.retryAfter = retryAfter
   }
 
-  /// A request whose fields are wrong, all of them named at once.
-  package init(badFields details: [Detail]) {
-    let count = details.count == 1 ? "a fault" : "\(details.count) faults"
-    self.init(.badInput, "the request has \(count)", details: details)
+  /// A setting is missing or wrong. The reason is for the operator: `AnsweredRequest` does not pass it to HTTP clients.
+  package static func misconfigured(_ reason: String) -> Problem { Problem(.misconfigured, ["reason": reason]) }
+
+  package static func internalError(_ reason: String) -> Problem { Problem(.internalError, ["reason": reason]) }
+
+  /// A request whose fields are wrong, all of them reported at once.
+  package init(_ error: FormError) {
+    code = .invalidFields
+    fields = error.fields
+    detail =
+      fields.count == 1 ? fields[0].message : MessageTemplate.fill(code.template, ["count": fields.count])
+    retryAfter = nil
   }
+
+  /// Settings that are wrong, all of them reported at once.
+  package init(settings error: FormError) {
+    code = .misconfigured
+    fields = error.fields
+    detail = fields.map(\.message).joined(separator: "; ")
+    retryAfter = nil
+  }
+}
+
+/// Runs a check; a form's error becomes a problem.
+package func checking<Value>(_ check: () throws(FormError) -> Value) throws(Problem) -> Value {
+  do throws(FormError) { return try check() } catch { throw Problem(error) }
 }
 
 extension Problem.Kind {
@@ -73,16 +87,19 @@ extension Problem.Kind {
 }
 
 extension Problem {
-  /// The `application/problem+json` document; `error` and `details` are what clients of the original read.
+  /// The `application/problem+json` document. Clients of the original backend read `error` and `details`.
   package func document(requestID: String) -> JSON {
-    var document: JSON = [
-      "type": "about:blank", "title": .string(kind.title), "status": JSON(kind.status), "detail": .string(detail),
-      "requestId": .string(requestID), "error": .string(kind.title),
+    let document: JSON = [
+      "type": "about:blank", "title": .string(kind.title), "status": JSON(kind.status), "code": .string(code.rawValue),
+      "detail": .string(detail), "requestId": .string(requestID), "error": .string(kind.title),
     ]
-    if !details.isEmpty {
-      let faults = details.map { ["path": .string($0.path), "message": .string($0.message)] as JSON }
-      document = document.setting("details", .array(faults))
-    }
-    return document
+    if fields.isEmpty { return document }
+    return document.setting("details", .array(fields.map(\.document)))
+  }
+}
+
+extension FieldError {
+  fileprivate var document: JSON {
+    ["path": .string(path), "code": .string(code.rawValue), "message": .string(message)]
   }
 }

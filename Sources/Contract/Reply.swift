@@ -50,31 +50,31 @@ extension Reply {
   /// characters. A document without `statusCode` is itself the body of a 200, but not of a process that has failed.
   /// Hop-by-hop headers and Content-Length are dropped: the transport computes them. The error says what is wrong with the
   /// reply.
-  package init(reading output: [UInt8], needsStatus: Bool = false) throws(Problem) {
+  package init(reading output: [UInt8], needsStatus: Bool = false) throws(InvalidReply) {
     let document: JSON
     do { document = try JSON(reading: output) } catch {
-      throw Problem(.badGateway, "the reply is no JSON document: \(error.reason) at byte \(error.offset)")
+      throw InvalidReply(reason: "the reply is not a JSON document: \(error.reason) at byte \(error.offset)")
     }
     guard let statusCode = document["statusCode"] else {
-      if needsStatus { throw Problem(.badGateway, "the reply has no statusCode") }
+      if needsStatus { throw InvalidReply(reason: "the reply has no statusCode") }
       let body = document.string.map { Array($0.utf8) } ?? document.bytes
       self.init(status: 200, headers: ["content-type": "application/json"], body: body)
       return
     }
     guard let status = statusCode.integer, 200...599 ~= status else {
-      throw Problem(.badGateway, "statusCode is not between 200 and 599")
+      throw InvalidReply(reason: "statusCode is not between 200 and 599")
     }
     var headers: [String: String] = [:]
     for member in document["headers"]?.members ?? [] {
       guard Header.isToken(member.key), let value = Header.text(member.value), Header.isClean(value) else {
-        throw Problem(.badGateway, "a header of the reply is malformed")
+        throw InvalidReply(reason: "a header of the reply is malformed")
       }
       let name = member.key.lowercased()
       if !Header.hopByHop.contains(name) { headers[name] = value }
     }
-    let cookies = try (document["cookies"]?.array ?? []).map { item throws(Problem) -> String in
+    let cookies = try (document["cookies"]?.array ?? []).map { item throws(InvalidReply) -> String in
       guard let cookie = item.string, Header.isClean(cookie) else {
-        throw Problem(.badGateway, "a cookie of the reply is malformed")
+        throw InvalidReply(reason: "a cookie of the reply is malformed")
       }
       return cookie
     }
@@ -82,7 +82,7 @@ extension Reply {
     var body = Array(text.utf8)
     if document["isBase64Encoded"]?.bool == true {
       guard let decoded = Base64.decode(text) else {
-        throw Problem(.badGateway, "the body of the reply is not base 64")
+        throw InvalidReply(reason: "the body of the reply is not valid Base64")
       }
       body = decoded
     }
@@ -90,6 +90,13 @@ extension Reply {
     self.init(status: status, headers: headers, cookies: cookies, body: body)
     requestID = document["requestId"]?.string
   }
+}
+
+/// Why bytes are not a reply.
+package struct InvalidReply: Error, Sendable {
+  package let reason: String
+
+  package init(reason: String) { self.reason = reason }
 }
 
 /// The grammar of header fields (RFC 9110 §5).

@@ -36,7 +36,7 @@ extension Request {
   package init(envelope: JSON) throws(Problem) {
     guard let context = envelope["requestContext"], let http = context["http"], let method = http["method"]?.string
     else {
-      throw Problem(.badInput, "the envelope lacks requestContext.http.method")
+      throw Problem(.malformedEnvelope, ["reason": "requestContext.http.method is missing"])
     }
     self.init(
       method: method, path: envelope["rawPath"]?.string ?? http["path"]?.string ?? "/",
@@ -57,7 +57,9 @@ extension Request {
       body = Array(text.utf8)
       return
     }
-    guard let decoded = Base64.decode(text) else { throw Problem(.badInput, "the body is not base 64") }
+    guard let decoded = Base64.decode(text) else {
+      throw Problem(.malformedEnvelope, ["reason": "the body is not valid Base64"])
+    }
     body = decoded
   }
 
@@ -96,7 +98,7 @@ extension Request {
   private static func instant(_ json: JSON?) throws(Problem) -> Instant? {
     guard let json, !json.isNull else { return nil }
     guard let milliseconds = json.integer, 0...253_402_300_799_999 ~= milliseconds else {
-      throw Problem(.badInput, "a time of the envelope is out of range")
+      throw Problem(.malformedEnvelope, ["reason": "a time is out of range"])
     }
     return Instant(milliseconds: milliseconds)
   }
@@ -125,7 +127,7 @@ extension Request {
     if let document { return document }
     if !isBare { try requireJSONBody() }
     do { return try JSON(reading: body) } catch {
-      throw Problem(.badInput, "the body is no valid JSON: \(error.reason) (byte \(error.offset))")
+      throw Problem(.malformedJSON, ["reason": error.reason, "offset": error.offset])
     }
   }
 
@@ -137,9 +139,9 @@ extension Request {
       .map { String($0.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed()) }
     let charset = parts.dropFirst().filter { $0.hasPrefix("charset=") }
     guard parts.first == "application/json", charset.allSatisfy({ $0 == "charset=utf-8" || $0 == "charset=\"utf-8\"" })
-    else { throw Problem(.unsupportedMediaType, "the body must be application/json in UTF-8") }
+    else { throw Problem(.unsupportedMediaType) }
     guard ["", "identity"].contains((headers["content-encoding"] ?? "").lowercased()) else {
-      throw Problem(.unsupportedMediaType, "the body must not be compressed")
+      throw Problem(.unsupportedContentEncoding)
     }
   }
 }

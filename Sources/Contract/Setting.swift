@@ -1,3 +1,4 @@
+import Forms
 import Glibc
 import Wire
 
@@ -50,22 +51,19 @@ package struct Settings: Sendable {
   /// Takes from `environment` what `declared` names. An empty value counts as absent.
   package init(_ declared: [Setting], from environment: [String: String]) throws(Problem) {
     var values: [String: String] = [:]
-    var faults: [Problem.Detail] = []
+    var errors = FormError()
     for setting in declared {
       if let value = environment[setting.name], !value.isEmpty {
         if let fault = setting.fault(value) {
-          faults.append(.init(path: setting.name, message: fault))
+          errors.add(.invalidSetting, at: setting.name, ["reason": fault])
         } else {
           values[setting.name] = value
         }
       } else if setting.isRequired {
-        faults.append(.init(path: setting.name, message: "is missing"))
+        errors.add(.missingSetting, at: setting.name)
       }
     }
-    guard faults.isEmpty else {
-      let sentence = faults.map { "\($0.path) \($0.message)" }.joined(separator: "; ")
-      throw Problem(.misconfigured, sentence, details: faults)
-    }
+    guard errors.isEmpty else { throw Problem(settings: errors) }
     self.values = values
   }
 

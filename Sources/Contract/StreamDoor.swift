@@ -39,8 +39,8 @@ struct StreamDoor {
     return lines.compactMap { line in
       switch line {
       case .bytes: answered.next()
-      case .tooLarge: AnsweredRequest(refusing: Problem(.tooLarge, "the line is too large"))
-      case .unreadable(let reason): AnsweredRequest(refusing: Problem(.internalError, reason))
+      case .tooLarge: AnsweredRequest(refusing: Problem(.documentTooLarge))
+      case .unreadable(let reason): AnsweredRequest(refusing: .internalError(reason))
       }
     }
   }

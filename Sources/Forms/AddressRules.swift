@@ -2,14 +2,14 @@ import Wire
 
 extension Rule where Value == UUIDText {
   package static var uuid: Rule {
-    Rule(["type": "string", "format": "uuid"], else: "must be a UUID", parse: UUIDText.init)
+    Rule(["type": "string", "format": "uuid"], else: .invalidUUID, parse: UUIDText.init)
   }
 }
 
 extension Rule where Value == EmailAddress {
   package static var email: Rule {
     address(
-      ["type": "string", "maxLength": 254, "format": "email"], else: "must be a mail address", parse: EmailAddress.init)
+      ["type": "string", "maxLength": 254, "format": "email"], else: .invalidEmail, parse: EmailAddress.init)
   }
 }
 
@@ -24,7 +24,7 @@ extension Rule where Value == WebAddress {
     let rest = "[/?#][^\\u0000- \"<>\\\\^`{|}\\u007f]*"
     let pattern = "^ *[Hh][Tt][Tt][Pp][Ss]?://\(host)(:(\(port)))?(\(rest))? *$"
     return address(
-      ["type": "string", "maxLength": 2000, "pattern": .string(pattern)], else: "must be an http or https address",
+      ["type": "string", "maxLength": 2000, "pattern": .string(pattern)], else: .invalidURL,
       parse: WebAddress.init)
   }
 }
@@ -32,11 +32,11 @@ extension Rule where Value == WebAddress {
 extension Rule {
   /// An address, with the blanks at its ends that keyboards add. Nothing else is removed: it could make another address of it.
   fileprivate static func address(
-    _ schema: JSON, else message: String, parse: @escaping @Sendable (String) -> Value?
+    _ schema: JSON, else code: FieldCode, parse: @escaping @Sendable (String) -> Value?
   ) -> Rule {
     Rule(schema) { json, error in
-      guard let text = json.string else { return error.refuse("must be a text") }
-      return parse(trimmed(text)) ?? error.refuse(message)
+      guard let text = json.string else { return error.refuse(.notAString) }
+      return parse(trimmed(text)) ?? error.refuse(code)
     }
   }
 

@@ -36,7 +36,7 @@ extension FormField {
     {
       return value
     }
-    if isRequired, error.fields.count == count { error.add("is required", at: name) }
+    if isRequired, error.fields.count == count { error.add(.required, at: name) }
     return nil
   }
 }

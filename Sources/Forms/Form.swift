@@ -6,18 +6,14 @@ package struct Form: Sendable {
   package let fields: [any FormField]
   /// At least one of these fields must be there; empty where there is no such rule.
   private let alternatives: [any FormField]
-  private let reason: String
   /// Whether one of the fields must be named, if only to be emptied: without any the request would change nothing.
   private let isChange: Bool
 
-  /// - Parameter reason: ends the sentence that refuses a request without any of `atLeastOne`.
   package init(
-    _ fields: [any FormField], atLeastOne alternatives: [any FormField] = [], because reason: String = "",
-    isChange: Bool = false
+    _ fields: [any FormField], atLeastOne alternatives: [any FormField] = [], isChange: Bool = false
   ) {
     self.fields = fields
     self.alternatives = alternatives
-    self.reason = reason
     self.isChange = isChange
   }
 
@@ -30,9 +26,9 @@ package struct Form: Sendable {
 
   /// The same for a form within another value: nil with an error added where it is no object.
   func read(_ json: JSON, _ error: inout FormError) -> CheckedForm? {
-    guard case .object = json else { return error.refuse("must be an object") }
+    guard case .object = json else { return error.refuse(.notAnObject) }
     if isChange, !fields.contains(where: { json[$0.name] != nil }) {
-      error.add("must name one of \(fields.map(\.name).joined(separator: ", "))")
+      error.add(.noChange, ["fields": fields.map(\.name).joined(separator: ", ")])
     }
     let count = error.fields.count
     var checked = CheckedForm(capacity: fields.count)
@@ -44,8 +40,7 @@ package struct Form: Sendable {
       checked.has(field) || error.fields[count...].contains { $0.path == field.name }
     }
     if let first = alternatives.first, !isAnswered {
-      let others = alternatives.dropFirst().map(\.name).joined(separator: " or ")
-      error.add("or \(others) is required\(reason)", at: first.name)
+      error.add(.oneRequired, at: first.name, ["fields": alternatives.map(\.name).joined(separator: " or ")])
     }
     return checked
   }
@@ -91,7 +86,7 @@ extension Form {
     let known = Set(fields.map(\.name))
     return FormError(
       fields: query.keys.filter { !known.contains($0) }.sorted().map {
-        FieldError(path: $0, message: "is no parameter of this route")
+        FieldError(.unknownParameter, at: $0)
       })
   }
 }

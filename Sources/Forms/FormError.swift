@@ -1,13 +1,19 @@
-/// What is wrong with one field of a request.
+/// One error of a request: the field, and what is wrong with it.
 package struct FieldError: Sendable, Equatable {
-  /// Where the field stands: `messages[3].id`; empty for the request as a whole.
+  /// The field: `messages[3].id`. Empty for the request as a whole.
   package fileprivate(set) var path: String
-  /// The end of a sentence that begins with the path: `is required`.
-  package let message: String
+  package let code: FieldCode
+  private let arguments: [String: String]
 
-  package init(path: String, message: String) {
+  package init(_ code: FieldCode, at path: String = "", _ arguments: MessageArguments = [:]) {
     self.path = path
-    self.message = message
+    self.code = code
+    self.arguments = arguments.mapValues(\.description)
+  }
+
+  /// A sentence that names the field: `customerName is required`.
+  package var message: String {
+    MessageTemplate.fill(code.template, arguments.merging(["field": path.isEmpty ? "the body" : path]) { $1 })
   }
 }
 
@@ -20,15 +26,15 @@ package struct FormError: Error, Sendable, Equatable {
   package var isEmpty: Bool { fields.isEmpty }
 
   /// Adds an error of the value that is being read, or of the field at `path` in it.
-  package mutating func add(_ message: String, at path: String = "") {
-    fields.append(FieldError(path: path, message: message))
+  package mutating func add(_ code: FieldCode, at path: String = "", _ arguments: MessageArguments = [:]) {
+    fields.append(FieldError(code, at: path, arguments))
   }
 
   package mutating func add(_ other: FormError) { fields += other.fields }
 
   /// Adds an error of the value that is being read. The result is nil, for the rule to return.
-  package mutating func refuse<Value>(_ message: String) -> Value? {
-    add(message)
+  package mutating func refuse<Value>(_ code: FieldCode, _ arguments: MessageArguments = [:]) -> Value? {
+    add(code, arguments)
     return nil
   }
 

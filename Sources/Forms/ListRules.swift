@@ -1,22 +1,27 @@
 import Wire
 
 extension Rule {
-  /// A list whose items are read by one rule. Anything else is refused with `message`.
-  /// - Parameter blank: what to refuse the list with for each item that counts as absent; without it such items are left out.
+  /// A list whose items are read by one rule.
+  /// - Parameters:
+  ///   - items: what the items are, in the plural, for the message that rejects anything else.
+  ///   - allowsBlank: whether an item that counts as absent is left out, or rejected.
   static func list<Item>(
-    of item: Rule<Item>, _ count: ClosedRange<Int>, _ schema: JSON, parameterSchema: JSON? = nil, else message: String,
-    blank: String? = nil
+    of item: Rule<Item>, _ count: ClosedRange<Int>, _ schema: JSON, parameterSchema: JSON? = nil, items name: String,
+    allowsBlank: Bool = true
   ) -> Rule where Value == [Item] {
     Rule(schema, parameterSchema: parameterSchema, parameter: listParameter) { json, error in
-      guard let items = json.array, count ~= items.count else { return error.refuse(message) }
+      guard let items = json.array, count ~= items.count else {
+        let size = count.lowerBound == 0 ? "at most \(count.upperBound)" : "\(count.lowerBound) to \(count.upperBound)"
+        return error.refuse(.invalidList, ["count": size, "items": name])
+      }
       var values: [Item] = []
       values.reserveCapacity(items.count)
       for (index, json) in items.enumerated() {
         let count = error.fields.count
         if let value = error.within("[\(index)]", read: { error in item.read(json, &error) }) {
           values.append(value)
-        } else if let blank, error.fields.count == count {
-          error.add(blank)
+        } else if !allowsBlank, error.fields.count == count {
+          error.add(.blank, at: "[\(index)]")
         }
       }
       return values
@@ -34,7 +39,7 @@ extension Rule where Value == [UUIDText] {
   package static func uuids(max: Int) -> Rule {
     let id = Rule<UUIDText>.uuid
     let schema: JSON = ["type": "array", "items": id.schema, "minItems": 1, "maxItems": JSON(max)]
-    return list(of: id, 1...max, schema, else: "must be a list of 1 to \(max) UUIDs")
+    return list(of: id, 1...max, schema, items: "UUIDs")
   }
 }
 
@@ -42,7 +47,7 @@ extension Rule where Value == [CheckedForm] {
   package static func forms(_ form: Form, max: Int) -> Rule {
     let item = Rule<CheckedForm>.form(form)
     let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": item.schema]
-    return list(of: item, 0...max, schema, else: "must be a list of at most \(max) objects")
+    return list(of: item, 0...max, schema, items: "objects")
   }
 }
 
@@ -59,7 +64,7 @@ extension Rule where Value == CheckedForm {
     ]
     return Rule(schema) { json, error in
       guard let text = json.string else { return form.read(json, &error) }
-      guard let json = try? JSON(reading: text) else { return error.refuse("must be a JSON object") }
+      guard let json = try? JSON(reading: text) else { return error.refuse(.notAnObject) }
       return form.read(json, &error)
     }
   }
@@ -70,8 +75,8 @@ extension Rule where Value == JSON {
   package static func object(maxBytes: Int) -> Rule {
     let schema: JSON = ["type": "object", "description": .string("at most \(maxBytes) bytes as JSON")]
     return Rule(schema, parameter: documentParameter) { json, error in
-      guard case .object = json else { return error.refuse("must be an object") }
-      return json.bytes.count <= maxBytes ? json : error.refuse("must not be larger than \(maxBytes) bytes")
+      guard case .object = json else { return error.refuse(.notAnObject) }
+      return json.bytes.count <= maxBytes ? json : error.refuse(.tooLarge, ["max": maxBytes])
     }
   }
 }

@@ -7,7 +7,7 @@ extension Rule where Value == Int {
     ]
     return Rule(schema, parameter: { text in Int(strict: text).map { JSON($0) } ?? .string(text) }) { json, error in
       guard let number = json.integer, range ~= number else {
-        return error.refuse("must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+        return error.refuse(.invalidInteger, ["min": range.lowerBound, "max": range.upperBound])
       }
       return number
     }
@@ -18,7 +18,7 @@ extension Rule where Value == Bool {
   package static var boolean: Rule {
     let words: [String: JSON] = ["true": true, "false": false]
     return Rule(["type": "boolean"], parameter: { text in words[text] ?? .string(text) }) { json, error in
-      json.bool ?? error.refuse("must be true or false")
+      json.bool ?? error.refuse(.invalidBoolean)
     }
   }
 }
@@ -33,8 +33,7 @@ extension Rule where Value == ClosedRange<Int> {
     return Rule(schema) { json, error in
       let ends = json.array?.map(\.integer) ?? json.string.map(ends) ?? []
       guard ends.count == 2, let min = ends[0], let max = ends[1], min <= max, limits ~= min, limits ~= max else {
-        return error.refuse(
-          "must be min:max, whole numbers from \(limits.lowerBound) to \(limits.upperBound), the lower first")
+        return error.refuse(.invalidRange, ["min": limits.lowerBound, "max": limits.upperBound])
       }
       return min...max
     }
@@ -56,7 +55,7 @@ extension Rule where Value == JSON {
     ]
     return Rule(schema) { json, error in
       guard case .number(let text) = json, isAmount(text) else {
-        return error.refuse("must be an amount of up to twelve digits, with two behind the point at most")
+        return error.refuse(.invalidAmount)
       }
       return json
     }

@@ -42,9 +42,12 @@ package struct Rule<Value: FormValue>: Sendable {
   /// JSON Schema of a query's parameter.
   package var parameterSchema: JSON { ownParameterSchema ?? schema }
 
-  /// A rule for texts that `parse` can read. What it cannot read, and what is no text, is refused with `message`.
-  package init(_ schema: JSON, else message: String, parse: @escaping @Sendable (String) -> Value?) {
-    self.init(schema) { json, error in json.string.flatMap(parse) ?? error.refuse(message) }
+  /// A rule for texts that `parse` can read. What it cannot read, and what is no text, is refused with `code`.
+  package init(
+    _ schema: JSON, else code: FieldCode, _ arguments: MessageArguments = [:],
+    parse: @escaping @Sendable (String) -> Value?
+  ) {
+    self.init(schema) { json, error in json.string.flatMap(parse) ?? error.refuse(code, arguments) }
   }
 
   package func read(_ json: JSON, _ error: inout FormError) -> Value? { reader(json, &error) }

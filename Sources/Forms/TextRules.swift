@@ -16,11 +16,11 @@ extension Rule where Value == String {
     // Where one character is enough, maxLength alone allows blank texts too.
     let optional: JSON? = isShort ? .some(["type": ["string", "null"], "maxLength": JSON(length.upperBound)]) : .none
     return Rule(schema, optionalSchema: optional) { json, error in
-      guard let raw = json.string else { return error.refuse("must be a text") }
+      guard let raw = json.string else { return error.refuse(.notAString) }
       let text = cleaned(raw)
       guard text.unicodeScalars.contains(where: isVisible) else { return nil }
       guard length ~= text.unicodeScalars.count else {
-        return error.refuse("must have \(length.lowerBound) to \(length.upperBound) characters")
+        return error.refuse(.invalidLength, ["min": length.lowerBound, "max": length.upperBound])
       }
       return text
     }
@@ -33,7 +33,11 @@ extension Rule where Value == String {
 
   /// One of these words.
   package static func choice(_ words: [String]) -> Rule {
-    Rule(wordSchema(words), else: "must be one of \(words.joined(separator: ", "))") { words.contains($0) ? $0 : nil }
+    Rule(wordSchema(words), else: .invalidChoice, choices(of: words)) { words.contains($0) ? $0 : nil }
+  }
+
+  fileprivate static func choices(of words: [String]) -> MessageArguments {
+    ["choices": words.joined(separator: ", ")]
   }
 
   fileprivate static func wordSchema(_ words: [String]) -> JSON {
@@ -45,7 +49,7 @@ extension Rule where Value == String {
     let schema: JSON = ["type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"]
     return Rule(schema, optionalSchema: schema.setting("type", ["string", "null"]), allowsBlank: false) { json, error in
       guard let key = json.string, 1...200 ~= key.utf8.count, key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
-        return error.refuse("must have 1 to 200 visible ASCII characters")
+        return error.refuse(.invalidKey)
       }
       return key
     }
@@ -57,7 +61,7 @@ extension Rule where Value == String {
       0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte || byte == 0x2D || byte == 0x5F
     }
     return Rule(
-      ["type": "string", "format": "cursor", "maxLength": 400], else: "must be a nextCursor of this list"
+      ["type": "string", "format": "cursor", "maxLength": 400], else: .invalidCursor
     ) { text in 1...400 ~= text.utf8.count && text.utf8.allSatisfy(isCursorByte) ? text : nil }
   }
 }
@@ -70,7 +74,7 @@ extension Rule where Value == [String] {
       let items = json.array ?? []
       let chosen = items.compactMap(\.string).filter(words.contains)
       return items.isEmpty || chosen.count < items.count
-        ? error.refuse("must be one of \(words.joined(separator: ", "))") : chosen
+        ? error.refuse(.invalidChoice, Rule<String>.choices(of: words)) : chosen
     }
   }
 
@@ -81,8 +85,7 @@ extension Rule where Value == [String] {
     // A comma parts the items of a parameter.
     let parameterSchema = schema.setting("items", item.setting("pattern", "^[^,]*$"))
     return list(
-      of: .text(each), 0...max, schema, parameterSchema: parameterSchema, else: "must be a list of at most \(max) texts"
-    )
+      of: .text(each), 0...max, schema, parameterSchema: parameterSchema, items: "strings")
   }
 
   /// A list of lines that replaces another list. Blank ones are refused: each was meant to be something.
@@ -90,6 +93,6 @@ extension Rule where Value == [String] {
     let line = Rule<String>.line(each)
     let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": line.schema]
     return list(
-      of: line, 0...max, schema, else: "must be a list of at most \(max) texts", blank: "must not hold blanks only")
+      of: line, 0...max, schema, items: "strings", allowsBlank: false)
   }
 }

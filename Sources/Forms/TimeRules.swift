@@ -7,7 +7,7 @@ extension Rule where Value == Instant {
     let pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-.*([Zz]|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
     return Rule(
       ["type": "string", "format": "date-time", "pattern": .string(pattern)],
-      else: "must be an ISO 8601 time with its zone", parse: Instant.init(iso8601:))
+      else: .invalidTime, parse: Instant.init(iso8601:))
   }
 
   /// ISO 8601; anything else counts as absent.
@@ -27,7 +27,7 @@ extension Rule where Value == String {
     let format = edge.map { "day-at-the-\($0.rawValue)" } ?? "day-or-time"
     return Rule(
       ["type": "string", "format": .string(format)],
-      else: "must be a day such as 2026-11-23, or an ISO 8601 time with its zone"
+      else: .invalidDay
     ) { text in isDay(text) ? text : Instant(iso8601: text)?.iso8601 }
   }
 
@@ -38,7 +38,7 @@ extension Rule where Value == String {
 
   /// A place by its name in the tz database.
   package static var zone: Rule {
-    Rule(["type": "string", "format": "time-zone"], else: "must be a time zone such as Asia/Dubai") {
+    Rule(["type": "string", "format": "time-zone"], else: .invalidTimeZone) {
       Zone.isKnown($0) ? $0 : nil
     }
   }

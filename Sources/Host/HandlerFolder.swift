@@ -96,8 +96,8 @@ package struct HandlerFolder: Sendable {
     do throws(JSONFault) { document = try JSON(reading: output) } catch {
       throw Failure(reason: "\(file) --describe printed no JSON: \(error.reason)")
     }
-    do throws(Problem) { return try Description(reading: document) } catch {
-      throw Failure(reason: "\(file): \(error.detail)")
+    do throws(InvalidDescription) { return try Description(reading: document) } catch {
+      throw Failure(reason: "\(file): \(error.reason)")
     }
   }
 }

@@ -61,16 +61,15 @@ package struct TrustFile: Sendable {
   /// Reads the file; the problem's detail ends a sentence that begins with the setting's name.
   package init(path: String) throws(Problem) {
     let file = open(path, O_RDONLY | O_CLOEXEC)
-    guard file >= 0 else { throw Problem(.misconfigured, "names a file that cannot be opened") }
+    guard file >= 0 else { throw Problem.misconfigured("names a file that cannot be opened") }
     defer { close(file) }
     guard let bytes = readUntilEnd(file, limit: 1_048_576, milliseconds: 2000),
       let members = (try? JSON(reading: bytes))?.members
-    else { throw Problem(.misconfigured, "names a file that is no JSON object") }
+    else { throw Problem.misconfigured("names a file that is not a JSON object") }
     var entries: [String: Trusted] = [:]
     for member in members {
       guard let trusted = Trusted(member.value) else {
-        throw Problem(
-          .misconfigured,
+        throw Problem.misconfigured(
           "names a file that gives \(member.key) no class of intake, worker, admin or none, or something beside it that is "
             + "no list of absolute paths (read, write) or ports (connect)")
       }

@@ -98,7 +98,7 @@ extension Rule where Value == PhoneNumber {
     ]
     return Rule(schema) { json, error in
       guard let text = text.read(json, &error) else { return nil }
-      return PhoneNumber(text) ?? error.refuse("must be a telephone number")
+      return PhoneNumber(text) ?? error.refuse(.invalidPhone)
     }
   }
 }

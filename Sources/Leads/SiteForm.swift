@@ -25,7 +25,7 @@ package struct SiteForm: LeadForm {
     self.source = source
     form = Form(
       [LeadField.name, LeadField.email, LeadField.phone, LeadField.idempotencyKey] + fields,
-      atLeastOne: [LeadField.email, LeadField.phone], because: ": without either nobody could answer")
+      atLeastOne: [LeadField.email, LeadField.phone])
     self.intent = intent
     self.message = message
     self.details = details

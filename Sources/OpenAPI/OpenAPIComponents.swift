@@ -29,18 +29,22 @@ enum OpenAPIComponents {
     ],
   ]
 
+  /// A stable name of the error, which clients may translate.
+  private static let code: JSON = ["type": "string", "pattern": "^[a-z][a-z0-9_]*$"]
+
   /// RFC 9457, with what clients of the original read.
   private static let problem: JSON = [
-    "type": "object", "required": ["type", "title", "status", "detail", "requestId", "error"],
+    "type": "object", "required": ["type", "title", "status", "code", "detail", "requestId", "error"],
     "properties": [
       "type": ["const": "about:blank"], "title": ["type": "string"],
-      "status": ["type": "integer", "minimum": 400, "maximum": 599], "detail": ["type": "string"],
-      "requestId": ["type": "string"], "error": ["type": "string", "description": "the title again"],
+      "status": ["type": "integer", "minimum": 400, "maximum": 599], "code": code,
+      "detail": ["type": "string"], "requestId": ["type": "string"],
+      "error": ["type": "string", "description": "the title again"],
       "details": [
-        "type": "array", "minItems": 1, "description": "all faults of the request at once",
+        "type": "array", "minItems": 1, "description": "all errors of the request's fields at once",
         "items": [
-          "type": "object", "required": ["path", "message"],
-          "properties": ["path": ["type": "string"], "message": ["type": "string"]],
+          "type": "object", "required": ["path", "code", "message"],
+          "properties": ["path": ["type": "string"], "code": code, "message": ["type": "string"]],
         ],
       ],
     ],

@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Wire
 
 extension FaultPlan {
@@ -8,9 +9,9 @@ extension FaultPlan {
   package init(reading bytes: [UInt8]) throws(Problem) {
     let document: JSON
     do throws(JSONFault) { document = try JSON(reading: bytes) } catch {
-      throw Problem(.badInput, "the behaviour is no JSON: \(error.reason) at byte \(error.offset)")
+      throw Problem(.invalidFaultPlan, ["reason": "it is not valid JSON: \(error.reason) at byte \(error.offset)"])
     }
-    guard let members = document.members else { throw Problem(.badInput, "the behaviour must be an object") }
+    guard let members = document.members else { throw Problem(.invalidFaultPlan, ["reason": "it must be an object"]) }
     var reader = FaultReader()
     var items: [SinkProvider: [Item]] = [:]
     for member in members where member.key != "seed" {
@@ -22,9 +23,7 @@ extension FaultPlan {
     }
     let seed = document["seed"] ?? 1
     if seed.integer == nil { reader.fault("seed", "must be a whole number") }
-    guard reader.details.isEmpty else {
-      throw Problem(.badInput, "the behaviour has faults", details: reader.details)
-    }
+    guard reader.errors.isEmpty else { throw Problem(reader.errors) }
     self.init(seed: seed.integer ?? 1, items: items)
   }
 }
@@ -35,10 +34,10 @@ private struct FaultReader {
   private static let longestWait = 120_000
   private static let webOnly: Set<SinkFault.Way> = [.garble, .cut]
   private static let mailOnly: Set<SinkFault.Way> = [.greylist, .tls]
-  private(set) var details: [Problem.Detail] = []
+  private(set) var errors = FormError()
 
-  mutating func fault(_ path: String, _ message: String) {
-    details.append(Problem.Detail(path: path, message: message))
+  mutating func fault(_ path: String, _ reason: String) {
+    errors.add(.invalidFaultPlan, at: path, ["reason": reason])
   }
 
   mutating func list(_ json: JSON, _ provider: SinkProvider) -> [FaultPlan.Item] {

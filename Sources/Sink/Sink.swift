@@ -33,7 +33,7 @@ package struct Sink: Sendable {
       throw problem
     } catch {
       // What the servers throw at their own cancellation is no fault.
-      if !Task.isCancelled { throw Problem(.internalError, "the sink cannot serve: \(error)") }
+      if !Task.isCancelled { throw Problem.internalError("the sink cannot serve: \(error)") }
     }
   }
 

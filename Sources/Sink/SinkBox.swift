@@ -18,7 +18,7 @@ actor SinkBox {
   init(file: String) throws(Problem) {
     descriptor = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
-      throw Problem(.internalError, "the sink cannot write \(file): \(String(cString: strerror(errno)))")
+      throw Problem.internalError("the sink cannot write \(file): \(String(cString: strerror(errno)))")
     }
   }
 

@@ -200,6 +200,6 @@ package final class Database {
     func field(_ code: Unicode.Scalar) -> String {
       PQresultErrorField(result, Int32(code.value)).map { String(cString: $0) } ?? ""
     }
-    return .refused(sqlState: field("C"), message: field("M"), field: field("c"))
+    return .refused(sqlState: field("C"), message: field("M"), detail: field("D"))
   }
 }

@@ -1,12 +1,13 @@
+import Wire
+
 /// Why the database did not give a result.
 package enum StoreFailure: Error, Sendable, Equatable {
   /// No connection, or it broke: libpq's own words, without what the statement held.
   case away(String)
   case timedOut
-  /// The server refused the statement. The message may repeat what was sent: it is for the operator's own commands, not
-  /// for logs and replies. `field` is what the server named as the column at fault: for errors of our functions, the field
-  /// of the request.
-  case refused(sqlState: String, message: String, field: String = "")
+  /// The server rejected the statement. The message and its detail may repeat what was sent. They are for the operator's
+  /// own commands, not for logs and replies.
+  case refused(sqlState: String, message: String, detail: String = "")
 
   /// The function returned nothing, or something of another version.
   package static let noAnswer = StoreFailure.refused(sqlState: "22032", message: "no answer of this version")
@@ -29,9 +30,8 @@ package enum StoreFailure: Error, Sendable, Equatable {
     case locked
     /// The function is not there, or the login may not call it.
     case notMigrated
-    /// One of our functions refused the request: with `LP` and an HTTP status, or LPTRY, with words for the client, and
-    /// with the field of the request that they are about, or nothing.
-    case answered(sqlState: String, message: String, field: String)
+    /// One of our functions rejected the request, with an error of the catalogue: its code and the arguments of its text.
+    case answered(code: String, arguments: JSON)
     case refused
   }
 
@@ -39,8 +39,8 @@ package enum StoreFailure: Error, Sendable, Equatable {
     switch self {
     case .away: .unavailable
     case .timedOut, .refused("57014", _, _): .tooSlow
-    case .refused(let state, let message, let field) where state.hasPrefix("LP"):
-      .answered(sqlState: state, message: message, field: field)
+    case .refused(let state, let code, let arguments) where state.hasPrefix("LP"):
+      .answered(code: code, arguments: (try? JSON(reading: arguments)) ?? [:])
     case .refused("55P03", _, _): .locked
     case .refused("42883", _, _), .refused("42501", _, _), .refused("42P01", _, _): .notMigrated
     // Connection, resources, operator's intervention, system error, read-only standby.

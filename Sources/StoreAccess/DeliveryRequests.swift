@@ -24,7 +24,7 @@ extension Delivery {
   /// The delivery that a step was asked about.
   package init(of request: Request) throws(Problem) {
     guard let line = Delivery(try request.json()) else {
-      throw Problem(.badInput, "the body is no delivery, as event-claim writes it")
+      throw Problem(.invalidDelivery)
     }
     self = line
   }
@@ -48,7 +48,7 @@ extension Delivery {
       switch line {
       case .failure(let problem): .failure(problem)
       case .success(let line) where !line.isConcerned: .success(Reply(line.delivery.document))
-      case .success: answers.next()?.map { Reply($0) } ?? .failure(Problem(.internalError, "no answer was made"))
+      case .success: answers.next()?.map { Reply($0) } ?? .failure(.internalError("the handler made no reply"))
       }
     }
   }

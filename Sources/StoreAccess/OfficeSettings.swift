@@ -21,7 +21,7 @@ extension Zone {
   /// As TIME_ZONE says.
   fileprivate init(_ settings: Settings) throws(Problem) {
     guard let zone = Zone(Self.name(settings)) else {
-      throw Problem(.misconfigured, "TIME_ZONE must be a zone that this system knows: install tzdata")
+      throw Problem.misconfigured("TIME_ZONE is not in this system's time zone database; install tzdata")
     }
     self = zone
   }
@@ -43,7 +43,7 @@ extension OfficeHours {
     guard let text = settings["BUSINESS_HOURS"] else { return nil }
     let zone = try Zone(settings)
     do { try self.init(text) { zone.offset(at: $0) } } catch {
-      throw Problem(.misconfigured, "BUSINESS_HOURS \(error.reason)")
+      throw Problem.misconfigured("BUSINESS_HOURS \(error.reason)")
     }
   }
 }

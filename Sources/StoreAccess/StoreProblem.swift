@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Store
 import Wire
 
@@ -30,12 +31,6 @@ extension Database {
 }
 
 extension Problem {
-  /// The kinds of problem that our functions answer with.
-  private static let answers: [String: Kind] = [
-    "LP400": .badInput, "LP401": .unauthorized, "LP403": .forbidden, "LP404": .notFound, "LP409": .conflict,
-    "LP412": .preconditionFailed, "LP503": .unavailable, "LPTRY": .unavailable,
-  ]
-
   /// The one place where a failure of the store becomes a problem.
   package init(_ failure: StoreFailure, in function: Function, log: Log) {
     switch failure {
@@ -46,18 +41,25 @@ extension Problem {
     case .refused: break
     }
     switch failure.kind {
-    case .unavailable: self.init(.unavailable, "the database is away", retryAfter: 2)
-    case .tooSlow: self.init(.tooSlow, "the database did not answer in time", retryAfter: 2)
-    case .locked:
-      self.init(.busy, "somebody else is at work on the same conversation or customer", retryAfter: 1)
-    case .notMigrated:
-      self.init(
-        .notMigrated, "the database is not migrated for this handler, or its login may not call it", retryAfter: 60)
-    case .answered(let state, let message, let field):
-      let kind = Self.answers[state] ?? .internalError
-      self.init(kind, field.isEmpty ? message : "the request has a fault")
-      if !field.isEmpty { details = [Detail(path: field, message: message)] }
-    case .refused: self.init(.internalError, "the request could not be carried out")
+    case .unavailable: self.init(.databaseUnavailable, retryAfter: 2)
+    case .tooSlow: self.init(.databaseTimeout, retryAfter: 2)
+    case .locked: self.init(.databaseBusy, retryAfter: 1)
+    case .notMigrated: self.init(.databaseNotMigrated, retryAfter: 60)
+    case .answered(let code, let arguments): self.init(code: code, arguments)
+    case .refused: self = .internalError("the request could not be carried out")
+    }
+  }
+
+  /// An error of one of our SQL functions: a problem, or with the argument `field` the error of a field.
+  package init(code: String, _ arguments: JSON) {
+    let texts = Dictionary(
+      (arguments.members ?? []).map { ($0.key, $0.value.string ?? $0.value.text) }, uniquingKeysWith: { $1 })
+    if let code = FieldCode(rawValue: code) {
+      self.init(FormError(fields: [FieldError(code, at: texts["field"] ?? "", texts)]))
+    } else if let code = ProblemCode(rawValue: code) {
+      self.init(code, texts, retryAfter: code.kind == .unavailable ? 1 : nil)
+    } else {
+      self = .internalError("the database reported an error that this version does not have: \(code)")
     }
   }
 }

@@ -27,7 +27,7 @@ private func sender(_ channel: ChannelKind, _ given: Settings) throws(Problem) -
   let chosen = Providers.chosen(for: channel) { given[$0] != nil }
   // Without one its first provider says what is missing.
   guard let provider = chosen ?? Providers.all.first(where: { $0.channel == channel }) else {
-    throw Problem(.internalError, "no provider sends to the channel \(channel.name)")
+    throw Problem.internalError("no provider sends to the channel \(channel.name)")
   }
   var environment: [String: String] = [:]
   for setting in provider.settings { environment[setting.name] = given[setting.name] }
@@ -43,7 +43,7 @@ private func answer(_ channel: String, _ opened: Result<Provider.Send, Problem>)
   var refusedAt: Instant?
   return { request, log throws(Problem) in
     guard var delivery = Delivery(try request.json()) else {
-      throw Problem(.badInput, "the body is no delivery")
+      throw Problem(.invalidDelivery)
     }
     guard delivery.channel == channel, !delivery.hasOutcome else { return Reply(delivery.document) }
     let start = Instant.now

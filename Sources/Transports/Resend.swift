@@ -48,7 +48,7 @@ package struct Resend: Sendable {
     let root = base.utf8.last == UInt8(ascii: "/") ? String(base.dropLast()) : base
     guard let key = settings["RESEND_API_KEY"], let from = settings["EMAIL_FROM"].flatMap({ Mailbox($0) }),
       let address = WebAddress("\(root)/emails")
-    else { throw Problem(.misconfigured, "RESEND_API_KEY or EMAIL_FROM is missing") }
+    else { throw Problem.misconfigured("RESEND_API_KEY or EMAIL_FROM is missing") }
     self.key = key
     self.from = from
     self.address = address

@@ -46,7 +46,7 @@ package struct SMTP: Sendable {
   /// From checked settings; the problem is `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
     guard let host = settings["EMAIL_HOST"], let from = settings["EMAIL_FROM"].flatMap({ Mailbox($0) }) else {
-      throw Problem(.misconfigured, "EMAIL_HOST or EMAIL_FROM is missing")
+      throw Problem.misconfigured("EMAIL_HOST or EMAIL_FROM is missing")
     }
     var login: MailServer.Login?
     if let user = settings["EMAIL_USER"], let password = settings["EMAIL_PASS"] {

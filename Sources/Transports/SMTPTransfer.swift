@@ -56,7 +56,7 @@ package struct SMTPTransfer: ~Copyable {
 
   /// Fails with `internalError` when libcurl cannot start.
   package init() throws(Problem) {
-    guard let curl = CurlHandle() else { throw Problem(.internalError, "libcurl did not start") }
+    guard let curl = CurlHandle() else { throw Problem.internalError("libcurl did not start") }
     self.curl = curl
   }
 

@@ -28,7 +28,7 @@ package struct Slack: Sendable {
   /// From checked settings; the problem is `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
     guard let webhook = settings["SLACK_WEBHOOK_URL"].flatMap(WebAddress.init) else {
-      throw Problem(.misconfigured, "SLACK_WEBHOOK_URL is missing")
+      throw Problem.misconfigured("SLACK_WEBHOOK_URL is missing")
     }
     self.webhook = webhook
     newsletterWebhook = settings["SLACK_WEBHOOK_NEWSLETTER_URL"].flatMap(WebAddress.init)

@@ -49,7 +49,7 @@ package struct Telegram: Sendable {
     let base = settings["TELEGRAM_API_URL"] ?? "https://api.telegram.org"
     let root = base.utf8.last == UInt8(ascii: "/") ? String(base.dropLast()) : base
     guard let token = settings["TELEGRAM_BOT_TOKEN"], let address = WebAddress("\(root)/bot\(token)/sendMessage") else {
-      throw Problem(.misconfigured, "TELEGRAM_BOT_TOKEN is missing")
+      throw Problem.misconfigured("TELEGRAM_BOT_TOKEN is missing")
     }
     self.token = token
     self.address = address

@@ -2,6 +2,7 @@ import Admin
 import ArgumentParser
 import Contract
 import Deliveries
+import Forms
 import FoundationEssentials
 import Glibc
 import Host
@@ -27,7 +28,7 @@ enum KnownSettings {
     let declared =
       all.filter { !own.contains($0.name) } + Providers.faults(environment) + unknown(environment) + [supabase] + more
     do throws(Problem) { return try Settings(declared, from: environment) } catch {
-      let lines = error.details.map { "\($0.path) \($0.message)\n" }.joined()
+      let lines = error.fields.map { "\($0.message)\n" }.joined()
       Console.tell(lines)
       throw ExitCode(ExitStatus.misconfigured)
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Contract
+import Forms
 import Glibc
 import Host
 import Sink
@@ -33,8 +34,8 @@ struct SinkCommand: AsyncParsableCommand {
       throw CommandError("\(path): more than 256 KiB, or it cannot be read")
     }
     do throws(Problem) { return try FaultPlan(reading: bytes) } catch {
-      let details = error.details.map { "\n\($0.path) \($0.message)" }.joined()
-      throw CommandError("\(path): \(error.detail)\(details)")
+      let reasons = error.fields.isEmpty ? [error.detail] : error.fields.map(\.message)
+      throw CommandError(([path + ": the fault plan is invalid"] + reasons).joined(separator: "\n"))
     }
   }
 }

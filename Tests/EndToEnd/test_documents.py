@@ -65,7 +65,7 @@ def test_the_files_that_a_document_names_are_there(path):
     assert not [name for name in named - EXAMPLES if not (REPO / name).exists()]
 
 
-@pytest.mark.parametrize("page", ["settings", "routes", "statuses", "trust-classes", "log-lines"])
+@pytest.mark.parametrize("page", ["settings", "routes", "statuses", "errors", "trust-classes", "log-lines"])
 def test_a_reference_page_is_what_the_code_prints(page):
     """`make reference` writes the pages anew."""
     done = subprocess.run([BIN / "leadpipe", "reference", page], env=clean_environment(), capture_output=True, text=True, timeout=30)

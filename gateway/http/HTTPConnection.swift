@@ -238,19 +238,19 @@ final class HTTPConnection: ChannelInboundHandler {
     case .answering, .streaming, .closing: return
     }
     switch framing.violation {
-    case _ where isLate: refuse(Problem(.timeout, "the head of the request took too long"), exchange, context)
-    case .malformed(let reason): refuse(Problem(.badInput, reason), exchange, context)
+    case _ where isLate: refuse(Problem(.headTimeout), exchange, context)
+    case .malformed(let reason): refuse(Problem(.malformedRequest, ["reason": reason]), exchange, context)
     case .lineTooLong:
       let limit = dispatcher.budgets.requestLine
-      refuse(Problem(.targetTooLong, "the request line is longer than \(limit) bytes"), exchange, context)
+      refuse(Problem(.targetTooLong, ["max": limit]), exchange, context)
     case .headersTooLarge:
       let (fields, limit) = (FramingScanner.fieldLimit, dispatcher.budgets.headers)
-      let problem = Problem(.headersTooLarge, "the headers are more than \(fields) fields or \(limit) bytes")
+      let problem = Problem(.headersTooLarge, ["fields": fields, "max": limit])
       refuse(problem, exchange, context)
     case .unknownMethod(let method, let target):
       let reply = dispatcher.refuse(method, target, requestID: exchange.requestID)
       write(GatewayReply(reply: reply), exchange, context)
-    case nil: refuse(Problem(.badInput, "the request is no valid HTTP"), exchange, context)
+    case nil: refuse(Problem(.malformedRequest, ["reason": "it cannot be parsed"]), exchange, context)
     }
   }
 
@@ -260,7 +260,7 @@ final class HTTPConnection: ChannelInboundHandler {
       // NIO's pipelining passes no reply before a head, except after an error of the parser.
       isLate = true
       context.pipeline.syncOperations.fireErrorCaught(HTTPParserError.unknown)
-    case .reading(let exchange, _): refuse(Problem(.timeout, "the body took too long"), exchange, context)
+    case .reading(let exchange, _): refuse(Problem(.bodyTimeout), exchange, context)
     case .waiting, .closing: context.close(promise: nil)
     case .streaming(let subscription, let exchange, let end) where end <= .now():
       endStream(subscription, exchange, context)

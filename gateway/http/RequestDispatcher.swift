@@ -25,7 +25,7 @@ struct RequestDispatcher: Sendable {
   /// The present routes. A reload does not affect a request that has found its route.
   var routes: RouteTable<Endpoint> { endpoints.set.routes }
 
-  static func tooLarge(_ limit: Int) -> Problem { Problem(.tooLarge, "the body is larger than \(limit) bytes") }
+  static func tooLarge(_ limit: Int) -> Problem { Problem(.bodyTooLarge, ["max": limit]) }
 
   /// Has a complete request answered by a handler process. A client that is let in to a live stream gets a subscription.
   func answer(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
@@ -61,8 +61,8 @@ struct RequestDispatcher: Sendable {
       }
       switch subscription.accept(at: position) {
       case .accepted: answer.subscription = subscription
-      case .full: answer.reply = unavailable("too many listen already", request)
-      case .closed: answer.reply = unavailable("the gateway is stopping", request)
+      case .full: answer.reply = unavailable(.tooManyListeners, request)
+      case .closed: answer.reply = unavailable(.stopping, request)
       case .askAgain:
         var request = request
         request.request.message.headers["last-event-id"] = position.cursor
@@ -72,8 +72,8 @@ struct RequestDispatcher: Sendable {
     }
   }
 
-  private func unavailable(_ reason: String, _ request: RoutedRequest) -> Reply {
-    Problem(.unavailable, reason, retryAfter: 5).reply(requestID: request.id)
+  private func unavailable(_ code: ProblemCode, _ request: RoutedRequest) -> Reply {
+    Problem(code, retryAfter: 5).reply(requestID: request.id)
   }
 
   /// Makes the reply of a result, and records the request in the log, the metrics and the rate limits.

@@ -21,10 +21,10 @@ struct RequestHead: Sendable {
     method = head.method.rawValue
     // The parser replaces bytes that are not UTF-8 with U+FFFD.
     guard head.headers.allSatisfy({ !$0.value.unicodeScalars.contains("\u{FFFD}") }) else {
-      throw Problem(.badInput, "a header is malformed")
+      throw Problem(.malformedHeader)
     }
     guard head.headers["idempotency-key"].count <= 1 else {
-      throw Problem(.badInput, "there must be at most one Idempotency-Key")
+      throw Problem(.severalIdempotencyKeys)
     }
     target = try RequestTarget(head.uri)
     host = try Self.host(head, target.authority)
@@ -40,10 +40,10 @@ struct RequestHead: Sendable {
   private static func host(_ head: HTTPRequestHead, _ authority: String?) throws(Problem) -> String {
     let hosts = head.headers["host"]
     guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else {
-      throw Problem(.badInput, "there must be exactly one Host")
+      throw Problem(.hostRequired)
     }
     for text in hosts + [authority].compactMap({ $0 }) {
-      guard isHost(text) else { throw Problem(.badInput, "the Host is malformed") }
+      guard isHost(text) else { throw Problem(.malformedHost) }
     }
     let text = authority ?? hosts.first ?? ""
     guard let colon = text.lastIndex(of: ":"), text.last != "]" else { return text }
@@ -73,7 +73,7 @@ struct RequestHead: Sendable {
     let expectations = head.headers["expect"]
     if expectations.isEmpty { return false }
     guard expectations.count == 1, expectations[0].lowercased() == "100-continue" else {
-      throw Problem(.expectationFailed, "only 100-continue can be expected")
+      throw Problem(.expectationFailed)
     }
     return head.version == .http1_1
   }

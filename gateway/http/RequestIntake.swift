@@ -18,7 +18,7 @@ extension RequestDispatcher {
     let match: RouteTable<Endpoint>.Match
     switch routes.match(head.method, head.target.path) {
     case .found(let found): match = found
-    case .none: throw Problem(.notFound, "there is no such route")
+    case .none: throw Problem(.routeNotFound)
     case .otherMethod(let allow):
       if let method = CORSPolicy.preflightMethod(head) {
         return .answered(preflight(head, method, allow: allow, &exchange))
@@ -56,7 +56,7 @@ extension RequestDispatcher {
     do throws(Problem) {
       switch routes.match(method, try RequestTarget(target).path) {
       case .otherMethod(let allow): return Self.otherMethod(method, allow: allow, requestID: requestID)
-      case .found, .none: throw Problem(.notFound, "there is no such route")
+      case .found, .none: throw Problem(.routeNotFound)
       }
     } catch { return error.reply(requestID: requestID) }
   }
@@ -64,7 +64,7 @@ extension RequestDispatcher {
   private static func otherMethod(_ method: String, allow: [String], requestID: String) -> Reply {
     let allow = ["allow": allow.joined(separator: ", ")]
     if method == "OPTIONS" { return Reply(status: 204, headers: allow, body: []) }
-    var reply = Problem(.methodNotAllowed, "this route has no \(method)").reply(requestID: requestID)
+    var reply = Problem(.methodNotAllowed, ["method": method]).reply(requestID: requestID)
     reply.headers.merge(allow) { $1 }
     return reply
   }

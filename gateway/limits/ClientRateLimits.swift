@@ -22,7 +22,7 @@ struct Quota: Sendable {
   }
 
   var problem: Problem {
-    Problem(.tooManyRequests, "too many requests; try again later", retryAfter: verdict.resetsInSeconds)
+    Problem(.rateLimited, retryAfter: verdict.resetsInSeconds)
   }
 }
 

@@ -11,14 +11,14 @@ struct HandlerFailure: Error, Sendable {
   var status: Int { problem.kind.status }
 
   fileprivate static func badReply(_ reason: String) -> HandlerFailure {
-    HandlerFailure(problem: Problem(.badGateway, "the handler gave no valid reply"), reason: reason)
+    HandlerFailure(problem: Problem(.invalidHandlerReply), reason: reason)
   }
 
   fileprivate static func unavailable(
-    _ detail: String, retryAfter: Int = 1, reason: String, isExpected: Bool = false
+    _ code: ProblemCode, retryAfter: Int = 1, reason: String, isExpected: Bool = false
   ) -> HandlerFailure {
     HandlerFailure(
-      problem: Problem(.unavailable, detail, retryAfter: retryAfter), reason: reason, isExpected: isExpected)
+      problem: Problem(code, retryAfter: retryAfter), reason: reason, isExpected: isExpected)
   }
 }
 
@@ -28,28 +28,28 @@ extension HandlerResult {
     switch outcome {
     case .replied(let reply): return reply
     case .ended(let termination):
-      do throws(Problem) { return try Reply(reading: output, needsStatus: termination != .exited(0)) } catch {
-        let fault = output.isEmpty ? "it wrote no reply" : error.detail
+      do throws(InvalidReply) { return try Reply(reading: output, needsStatus: termination != .exited(0)) } catch {
+        let fault = output.isEmpty ? "it wrote no reply" : error.reason
         throw .badReply("\(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
       }
     case .badReply(let reason): throw .badReply(reason)
     case .replyTooLarge(let limit): throw .badReply("the reply is larger than \(limit) bytes")
     case .notStarted(let reason):
-      throw .unavailable("the handler could not be started", reason: "no process could be started: \(reason)")
+      throw .unavailable(.handlerUnavailable, reason: "no process could be started: \(reason)")
     case .timedOut:
       throw HandlerFailure(
-        problem: Problem(.tooSlow, "the handler took too long"),
+        problem: Problem(.handlerTimeout),
         reason: "the handler took longer than its time limit and was ended")
     case .refused(let refusal):
-      let detail = refusal == .isStopping ? "the gateway is stopping" : "too many requests are waiting"
-      throw .unavailable(detail, reason: refusal.reason, isExpected: true)
+      let code = refusal == .isStopping ? ProblemCode.stopping : .tooManyRequestsWaiting
+      throw .unavailable(code, reason: refusal.reason, isExpected: true)
     case .backingOff(let seconds):
       throw .unavailable(
-        "the handler could not be started", retryAfter: seconds,
+        .handlerUnavailable, retryAfter: seconds,
         reason: "the handler's processes end before they answer; none is started for \(seconds) s at most")
     case .stopped:
       throw .unavailable(
-        "the gateway is stopping", reason: "the handler was still running when the gateway stopped", isExpected: true)
+        .stopping, reason: "the handler was still running when the gateway stopped", isExpected: true)
     }
   }
 }

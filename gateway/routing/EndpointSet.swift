@@ -34,7 +34,7 @@ struct EndpointSet: Sendable {
       routes = try RouteTable(
         endpoints.flatMap { endpoint in endpoint.handler.description.routes.map { ($0, endpoint) } }
           + OpenAPIEndpoint.routes(over: handlers))
-    } catch { throw Problem(.misconfigured, error.reason) }
+    } catch { throw Problem.misconfigured(error.reason) }
   }
 
   /// The step that feeds an endpoint. It must have the class of the endpoint, whose handler decides who may see its events.
@@ -43,8 +43,7 @@ struct EndpointSet: Sendable {
     guard let step = all.first(where: { $0.description.name == name }), step.description.kind == .step,
       step.trust == handler.trust
     else {
-      throw Problem(
-        .misconfigured,
+      throw Problem.misconfigured(
         "\(handler.description.name) describes the feed \(name), which is no step of class \(handler.trust.rawValue)")
     }
     return step
@@ -52,15 +51,14 @@ struct EndpointSet: Sendable {
 
   private static func check(_ description: Description) throws(Problem) {
     guard RateClass(rawValue: description.rateClass) != nil else {
-      throw Problem(
-        .misconfigured,
+      throw Problem.misconfigured(
         "\(description.name) describes a rate class that is none: lead, contact, admin, export, default")
     }
     // The gateway itself answers OPTIONS.
     let methods = RouteMethods.all.subtracting(["OPTIONS"])
     guard description.routes.allSatisfy({ methods.contains($0.method) }) else {
       let list = methods.sorted().joined(separator: ", ")
-      throw Problem(.misconfigured, "\(description.name) describes a route with a method that is none of \(list)")
+      throw Problem.misconfigured("\(description.name) describes a route with a method that is none of \(list)")
     }
   }
 }

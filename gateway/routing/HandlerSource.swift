@@ -22,7 +22,7 @@ struct HandlerSource: Sendable {
       let feeds = Set(endpoints.compactMap(\.description.feed))
       return handlers.filter { $0.description.kind == .endpoint || feeds.contains($0.description.name) }
         .map { $0.held(to: budgets) }
-    } catch { throw Problem(.misconfigured, error.reason) }
+    } catch { throw Problem.misconfigured(error.reason) }
   }
 
   /// The same for a reload, with what the trust file says now.
@@ -30,7 +30,7 @@ struct HandlerSource: Sendable {
     let trust: [String: Trusted]
     do throws(Problem) {
       trust = try trustFile.map { path throws(Problem) in try TrustFile(path: path).entries } ?? [:]
-    } catch { throw Problem(.misconfigured, "LEADPIPE_TRUST \(error.detail)") }
+    } catch { throw Problem.misconfigured("LEADPIPE_TRUST \(error.detail)") }
     return try read(trust: trust)
   }
 }

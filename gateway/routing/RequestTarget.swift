@@ -9,7 +9,7 @@ struct RequestPath: Sendable {
   /// not UTF-8, and with segments that hold a slash, a backslash or a control character, or are `.` or `..`.
   init(_ raw: String) throws(Problem) {
     guard raw.hasPrefix("/"), raw.utf8.allSatisfy(Percent.isAllowed), !raw.utf8.contains(UInt8(ascii: "?")) else {
-      throw Problem(.badInput, "the path is malformed")
+      throw Problem(.malformedPath)
     }
     self.raw = raw
     segments =
@@ -19,7 +19,7 @@ struct RequestPath: Sendable {
         .map { part throws(Problem) in
           guard let decoded = Percent.decode(part), ![".", ".."].contains(decoded),
             !decoded.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F || $0 == 0x2F || $0 == 0x5C })
-          else { throw Problem(.badInput, "the path is malformed") }
+          else { throw Problem(.malformedPath) }
           return (String(part), decoded)
         }
   }
@@ -41,7 +41,7 @@ struct RequestTarget: Sendable {
       rest = rest.dropFirst(scheme.count)
       let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
       authority = String(rest[..<end])
-      guard end > rest.startIndex else { throw Problem(.badInput, "the target names no host") }
+      guard end > rest.startIndex else { throw Problem(.hostRequired) }
       rest = rest[end...]
       if rest.first != "/" { rest = "/" + rest }
     }
@@ -53,14 +53,14 @@ struct RequestTarget: Sendable {
   }
 
   private static func pairs(_ raw: String) throws(Problem) -> [String: String] {
-    guard raw.utf8.allSatisfy(Percent.isAllowed) else { throw Problem(.badInput, "the query is malformed") }
+    guard raw.utf8.allSatisfy(Percent.isAllowed) else { throw Problem(.malformedQuery) }
     var pairs: [String: String] = [:]
     for field in raw.split(separator: "&") {
       let equals = field.firstIndex(of: "=")
       let value = equals.map { field[field.index(after: $0)...] } ?? ""
       guard let name = Percent.decode(field[..<(equals ?? field.endIndex)], plusIsBlank: true),
         let value = Percent.decode(value, plusIsBlank: true), !name.utf8.contains(0), !value.utf8.contains(0)
-      else { throw Problem(.badInput, "the query is malformed") }
+      else { throw Problem(.malformedQuery) }
       pairs[name] = pairs[name].map { "\($0),\(value)" } ?? value
     }
     return pairs

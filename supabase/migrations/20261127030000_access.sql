@@ -1,7 +1,9 @@
 -- Keys and sessions of the admin interface. An admin function begins with `p := leadpipe.authorize(p, …)`, which looks
 -- up the caller named in `auth` and checks its right. A call without `auth` comes from the operator, whose database
--- login is the proof. An error that a client may see has an SQLSTATE of ours, LP and the HTTP status: its message goes
--- out as it is, and for LP400 the column names the field.
+-- login is the proof. An error that a client may see has an SQLSTATE of ours: LP and the HTTP
+-- status. Its message is the code of the error, and its detail holds the arguments of the error's text as JSON. With LP400
+-- the argument `field` names the field of the request. The texts are in Sources/Contract/ProblemCode.swift and
+-- Sources/Forms/FieldCode.swift.
 
 create table if not exists public.admin_keys (
   id uuid constraint admin_keys_pkey primary key default gen_random_uuid(),
@@ -60,7 +62,7 @@ begin
     v_identity := jsonb_build_object('name', 'ADMIN_API_KEY', 'rights', 'owner', 'keyId', null);
   end if;
   if v_identity is null then
-    raise exception using errcode = 'LP401', message = 'a valid key or session is needed';
+    raise exception using errcode = 'LP401', message = 'key_required';
   end if;
   if v_key is not null then
     -- A transaction that has the row locked stores the same: nobody waits.
@@ -86,7 +88,7 @@ begin
   end if;
   v_identity := leadpipe.admin_identity(p -> 'auth');
   if array_position(v_rights, v_identity ->> 'rights') < array_position(v_rights, p_right) then
-    raise exception using errcode = 'LP403', message = format('this key may %s only', case v_identity ->> 'rights' when 'read' then 'read' else 'work with leads' end);
+    raise exception using errcode = 'LP403', message = 'insufficient_rights', detail = jsonb_build_object('rights', v_identity -> 'rights');
   end if;
   return p - 'auth' || jsonb_build_object('by', v_identity ->> 'name');
 end
@@ -108,13 +110,13 @@ declare
   v_key public.admin_keys;
 begin
   if lower(p ->> 'name') in ('admin_api_key', 'operator', 'system') then
-    raise exception using errcode = 'LP409', message = 'this name says somebody else in a timeline';
+    raise exception using errcode = 'LP409', message = 'key_name_reserved';
   end if;
   insert into public.admin_keys (name, rights, sha256)
   values (p ->> 'name', p ->> 'rights', decode(p ->> 'sha256', 'hex')) returning * into v_key;
   return leadpipe.admin_key_document(v_key);
 exception when unique_violation then
-  raise exception using errcode = 'LP409', message = 'there is a key of this name';
+  raise exception using errcode = 'LP409', message = 'key_name_taken';
 end
 $$;
 revoke all on function public.create_admin_key(jsonb) from public, anon, authenticated;
@@ -137,7 +139,7 @@ declare
 begin
   update public.admin_keys set revoked_at = clock_timestamp() where name = p ->> 'name' and revoked_at is null returning * into v_key;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no key of this name';
+    raise exception using errcode = 'LP404', message = 'key_not_found';
   end if;
   delete from public.admin_sessions where key_id = v_key.id;
   return leadpipe.admin_key_document(v_key);

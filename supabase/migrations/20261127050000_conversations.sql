@@ -72,7 +72,7 @@ begin
     when p_change ->> 'notesMode' = 'append' then concat_ws(E'\n', nullif(c.notes, ''), v_note)
     else v_note end;
   if length(n.notes) > 20000 then
-    raise exception using errcode = 'LP400', column = 'notes', message = 'would have more than 20000 characters with this';
+    raise exception using errcode = 'LP400', message = 'notes_too_long', detail = '{"field": "notes", "max": 20000}';
   end if;
   n.outcome := case when 'outcome' = any (v_clear) then null else coalesce(leadpipe.to_nfc(p_change ->> 'outcome'), c.outcome) end;
   n.conversion_value := case when 'conversionValue' = any (v_clear) then null
@@ -153,7 +153,7 @@ begin
   if c.assigned_agent_id = a.id and p_notes is null and p_priority is null then
     return false;
   elsif v_is_open and c.assigned_agent_id is distinct from a.id and not p_force and leadpipe.open_conversation_count(a.id) >= a.max_capacity then
-    raise exception using errcode = 'LP409', message = format('the agent has %s open conversations already', leadpipe.open_conversation_count(a.id));
+    raise exception using errcode = 'LP409', message = 'agent_at_capacity', detail = jsonb_build_object('count', leadpipe.open_conversation_count(a.id));
   end if;
   update public.conversations s set assigned_agent_id = a.id where s.id = c.id;
   perform leadpipe.record_activity(c.id, p_by, 'assigned', 'Assigned to ' || a.name, p_notes, 'lead.assigned', jsonb_strip_nulls(jsonb_build_object(
@@ -190,6 +190,7 @@ declare
   c public.conversations;
   v_id uuid;
   v_changed boolean;
+  v_arguments text;
   v_results jsonb := '{}';
 begin
   p := leadpipe.authorize(p, 'write');
@@ -207,8 +208,9 @@ begin
       end if;
       v_results := v_results || jsonb_build_object(v_id, jsonb_build_object('id', v_id, 'status', 200, 'changed', v_changed));
     exception when sqlstate 'LP404' or sqlstate 'LP409' or sqlstate 'LP400' then
-      v_results := v_results || jsonb_build_object(v_id, jsonb_build_object(
-        'id', v_id, 'status', right(sqlstate, 3)::integer, 'changed', false, 'error', sqlerrm));
+      get stacked diagnostics v_arguments = pg_exception_detail;
+      v_results := v_results || jsonb_build_object(v_id, jsonb_build_object('id', v_id, 'status', right(sqlstate, 3)::integer,
+        'changed', false, 'code', sqlerrm, 'arguments', coalesce(nullif(v_arguments, ''), '{}')::jsonb));
     end;
   end loop;
   return jsonb_build_object(
@@ -347,7 +349,7 @@ begin
     select * into v_last from public.chat_messages m
     where m.id = (v_place ->> 'id')::uuid and m.conversation_id = c.id and m."timestamp" = (v_place ->> 'at')::timestamptz;
     if not found then
-      raise exception using errcode = 'LP400', column = 'cursor', message = 'is no cursor of this list';
+      raise exception using errcode = 'LP400', message = 'invalid_cursor', detail = '{"field": "cursor"}';
     end if;
   end if;
   v_found := array(
@@ -464,9 +466,9 @@ declare
 begin
   select * into c from public.conversations where id = (p ->> 'id')::uuid for no key update;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such conversation';
+    raise exception using errcode = 'LP404', message = 'conversation_not_found';
   elsif p ->> 'version' <> leadpipe.conversation_version(c) then
-    raise exception using errcode = 'LP412', message = 'somebody else has changed this conversation meanwhile';
+    raise exception using errcode = 'LP412', message = 'conversation_changed';
   end if;
   return c;
 end
@@ -504,7 +506,7 @@ declare
 begin
   select * into c from public.conversations where id = (p ->> 'id')::uuid;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such conversation';
+    raise exception using errcode = 'LP404', message = 'conversation_not_found';
   end if;
   return c;
 end

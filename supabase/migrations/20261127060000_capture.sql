@@ -125,7 +125,7 @@ begin
   -- NO KEY: events and timeline entries that others write refer to the row and need not wait.
   select s.customer_phone, s.customer_email, s.lead_score into c from public.conversations s where s.id = v_id for no key update;
   if not found then
-    raise exception 'the conversation was deleted meanwhile' using errcode = 'LPTRY';
+    raise exception using errcode = 'LPTRY', message = 'write_conflict';
   end if;
   v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
   v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
@@ -215,7 +215,7 @@ begin
       return v_reply;
     end if;
   end loop;
-  raise exception 'other requests store the same lead all the time' using errcode = 'LPTRY';
+  raise exception using errcode = 'LPTRY', message = 'write_conflict';
 end
 $$;
 revoke all on function public.capture_lead(jsonb) from public, anon, authenticated;

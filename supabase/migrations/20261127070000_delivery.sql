@@ -745,14 +745,13 @@ declare
 begin
   p := leadpipe.authorize(p, 'owner');
   if not exists (select from public.lead_events e where e.id = (p ->> 'id')::uuid) then
-    raise exception using errcode = 'LP404', message = 'there is no such event';
+    raise exception using errcode = 'LP404', message = 'event_not_found';
   end if;
   v_done := public.replay_events(jsonb_build_object('ids', jsonb_build_array(p -> 'id'), 'by', p -> 'by'));
   if v_done -> 'deliveries' = '[]' then
     raise exception using errcode = 'LP409', message = case
       when exists (select from public.notification_logs d where d.lead_event_id = (p ->> 'id')::uuid)
-      then 'its notifications are not finished: they are sent without this'
-      else 'it has no notification that could be sent once more' end;
+      then 'event_not_finished' else 'event_without_notifications' end;
   end if;
   return jsonb_build_object('id', p -> 'id', 'deliveries', v_done -> 'deliveries');
 end
@@ -902,7 +901,7 @@ begin
   p := leadpipe.authorize(p, 'owner');
   if not exists (select from jsonb_to_recordset(p -> 'configured') as e (channel text) where e.channel = p ->> 'name')
     and not exists (select from public.notification_channels n where n.channel::text = p ->> 'name') then
-    raise exception using errcode = 'LP404', message = 'there is no such channel';
+    raise exception using errcode = 'LP404', message = 'channel_not_found';
   end if;
   v_channel := p ->> 'name';
   select jsonb_build_object('pausedUntil', leadpipe.iso8601(n.paused_until), 'class', n.pause_class, 'reason', n.pause_reason)
@@ -987,13 +986,12 @@ begin
   end if;
   v_state := v_done #>> '{refused,0,status}';
   if v_state = 'none' then
-    raise exception using errcode = 'LP404', message = 'there is no such notification';
+    raise exception using errcode = 'LP404', message = 'notification_not_found';
   end if;
   raise exception using errcode = 'LP409', message = case
-    when v_state in ('sent', 'delivered') then 'it has been sent: a replay of its event sends it once more'
-    when v_state = 'sending' then 'it is being sent at this moment'
-    when v_state = 'pending' then 'it waits for its first try, and is sent without this'
-    else 'it is due already, and is tried again without this' end;
+    when v_state in ('sent', 'delivered') then 'notification_sent'
+    when v_state = 'sending' then 'notification_sending'
+    else 'notification_due' end;
 end
 $$;
 revoke all on function public.retry_delivery(jsonb) from public, anon, authenticated;
@@ -1093,7 +1091,7 @@ declare
 begin
   p := leadpipe.authorize(p, 'owner');
   if not exists (select from jsonb_to_recordset(p -> 'configured') as e (channel text) where e.channel = p ->> 'name') then
-    raise exception using errcode = 'LP404', message = 'this channel is not configured';
+    raise exception using errcode = 'LP404', message = 'channel_not_configured';
   end if;
   v_channel := p ->> 'name';
   insert into public.lead_events (id, event_type, payload, planned_at, created_at)

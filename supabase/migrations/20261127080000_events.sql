@@ -104,7 +104,7 @@ declare
 begin
   select * into v_page from leadpipe.page_bounds(p);
   if v_since >= v_until then
-    raise exception using errcode = 'LP400', column = 'until', message = 'must be after since';
+    raise exception using errcode = 'LP400', message = 'not_after', detail = '{"field": "until", "other": "since"}';
   end if;
   if v_conversation is not null or v_processed = false then
     v_found := array(

@@ -113,12 +113,12 @@ begin
   end if;
   select conversation_id into v_conversation from public.follow_up_tasks where id = (p ->> 'id')::uuid;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such follow-up';
+    raise exception using errcode = 'LP404', message = 'follow_up_not_found';
   end if;
   perform leadpipe.lock_conversation(jsonb_build_object('id', v_conversation));
   select * into f from public.follow_up_tasks where id = (p ->> 'id')::uuid for no key update;
   if f.status in ('completed', 'cancelled') then
-    raise exception using errcode = 'LP409', message = 'this follow-up is ' || f.status || ' already';
+    raise exception using errcode = 'LP409', message = 'follow_up_closed', detail = jsonb_build_object('status', f.status);
   end if;
   update public.follow_up_tasks t set
     status = case

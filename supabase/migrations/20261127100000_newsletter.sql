@@ -19,7 +19,7 @@ begin
   p := leadpipe.authorize(p, 'owner');
   delete from public.newsletter_subscribers where id = (p ->> 'id')::uuid returning lower(email) into v_email;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such subscriber';
+    raise exception using errcode = 'LP404', message = 'subscriber_not_found';
   end if;
   -- After the clean-up there are no events.
   if to_regclass('public.lead_events') is not null then
@@ -98,7 +98,7 @@ begin
     select s.id, s.status = 'active' into v_id, v_was_active
     from public.newsletter_subscribers s where lower(s.email) = lower(p ->> 'email') for update;
     if not found then
-      raise exception 'the subscriber was deleted meanwhile' using errcode = 'LPTRY';
+      raise exception using errcode = 'LPTRY', message = 'write_conflict';
     end if;
     update public.newsletter_subscribers s set
       status = 'active',

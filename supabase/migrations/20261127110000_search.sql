@@ -573,7 +573,7 @@ begin
     raise exception using errcode = 'LP400';
   end if;
 exception when others then
-  raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
+  raise exception using errcode = 'LP400', message = 'invalid_cursor', detail = '{"field": "cursor"}';
 end
 $$;
 revoke all on function leadpipe.read_cursor(text, text, text, integer, leadpipe.conversation_search) from public, anon, authenticated;
@@ -599,7 +599,7 @@ begin
   f.since := leadpipe.parse_moment(p ->> 'dateFrom', v_zone, false);
   f.until := leadpipe.parse_moment(p ->> 'dateTo', v_zone, true);
   if f.since >= f.until then
-    raise exception using errcode = 'LP400', column = 'dateTo', message = 'must be after dateFrom';
+    raise exception using errcode = 'LP400', message = 'not_after', detail = '{"field": "dateTo", "other": "dateFrom"}';
   end if;
   f.now := now();
   f.today := date_trunc('day', f.now at time zone v_zone) at time zone v_zone;

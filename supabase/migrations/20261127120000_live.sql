@@ -42,7 +42,7 @@ declare
 begin
   p := leadpipe.authorize(p, 'read');
   if to_regclass('public.lead_events') is null then
-    raise exception using errcode = 'LP503', message = 'the event tables are not there: migrate again';
+    raise exception using errcode = 'LP503', message = 'database_not_migrated';
   end if;
   select system_identifier || '.' || timeline_id into v_cluster from pg_control_system(), pg_control_checkpoint();
   v_to := pg_current_snapshot();
@@ -63,7 +63,7 @@ begin
   end if;
   if v_parts[1] !~ '^[0-9]{1,20}[.][0-9]{1,10}$' or v_from is null or cardinality(v_parts) not in (2, 4)
     or (cardinality(v_parts) = 4 and v_seeing is null) then
-    raise exception using errcode = 'LP400', message = 'is none of the ids of this stream', column = 'lastEventId';
+    raise exception using errcode = 'LP400', message = 'unknown_event_id', detail = '{"field": "lastEventId"}';
   end if;
   if v_parts[1] <> v_cluster or pg_snapshot_xmax(coalesce(v_seeing, v_from)) > pg_snapshot_xmax(v_to) then
     return v_recent || jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', true);

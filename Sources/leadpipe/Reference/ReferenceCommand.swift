@@ -10,7 +10,7 @@ struct ReferenceCommand: ParsableCommand {
 
   /// A page, named as its file.
   enum Page: String, ExpressibleByArgument, CaseIterable {
-    case settings, routes, statuses
+    case settings, routes, statuses, errors
     case trustClasses = "trust-classes"
     case logLines = "log-lines"
   }
@@ -23,6 +23,7 @@ struct ReferenceCommand: ParsableCommand {
     case .routes:
       print(ReferencePages.routes(try Layout().folder().handlers + [HostedHandler(ofGateway: OpenAPI.itself)]))
     case .statuses: print(ReferencePages.statuses)
+    case .errors: print(ReferencePages.errors)
     case .trustClasses: print(ReferencePages.trustClasses)
     case .logLines: print(ReferencePages.logLines)
     }

@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Host
 
 /// The reference pages as Markdown.
@@ -66,6 +67,21 @@ enum ReferencePages {
       "## Exit statuses\n\n"
         + table(["exit status", "meaning"], ExitStatus.meanings.map { ["\($0.status)", $0.meaning] })
         + "\n## Problems\n\n" + table(["HTTP status", "title"], problems))
+  }
+
+  static var errors: String {
+    let problems = ProblemCode.allCases.map { ["`\($0.rawValue)`", "\($0.kind.status)", $0.template] }
+    let fields = FieldCode.allCases.map { ["`\($0.rawValue)`", $0.template] }
+    return page(
+      "Errors",
+      """
+      A failed request gets a problem (RFC 9457). Its `code` says what is wrong; `detail` is the same for people. A problem
+      with the code `invalid_fields` has `details`: one object `{path, code, message}` for each invalid field, all at once.
+      Codes do not change their meaning, so a website can show a text of its own for each. Messages may be reworded. Names
+      in braces stand for values, and `{field}` for the path of the field.
+      """,
+      "## Errors of a request\n\n" + table(["code", "status", "detail"], problems)
+        + "\n## Errors of a field\n\n" + table(["code", "message"], fields))
   }
 
   static var trustClasses: String {

@@ -155,8 +155,8 @@ struct StreamProcess {
     var fault: StreamFault?
     for line in lines {
       // A JSON line may be meant for a log. Taken for a reply, it would shift all later replies by one.
-      do throws(Problem) { good.append(try Self.reply(line)) } catch {
-        fault = .badReply(reason: error.detail)
+      do throws(InvalidReply) { good.append(try Self.reply(line)) } catch {
+        fault = .badReply(reason: error.reason)
         break
       }
     }
@@ -167,10 +167,10 @@ struct StreamProcess {
       ? fault : .badReply(reason: "the reply's requestId is not that of the request whose turn it was")
   }
 
-  private static func reply(_ line: [UInt8]) throws(Problem) -> Reply {
+  private static func reply(_ line: [UInt8]) throws(InvalidReply) -> Reply {
     let reply = try Reply(reading: line, needsStatus: true)
     guard reply.requestID != nil else {
-      throw Problem(.badGateway, "the reply lacks requestId, without which a stream could answer somebody else")
+      throw InvalidReply(reason: "the reply lacks requestId, without which a stream could send it to another client")
     }
     return reply
   }
@@ -193,12 +193,12 @@ struct StreamProcess {
   private mutating func lastFault(_ termination: Termination?) -> StreamFault {
     let rest = replies.rest
     guard !rest.isEmpty else { return .ended(termination) }
-    do throws(Problem) {
+    do throws(InvalidReply) {
       let reply = try Self.reply(rest)
       _ = pool.replied(number, [reply], stderrWasCut: errors.isCut)
       return .ended(termination)
     } catch {
-      return .badReply(reason: "\(error.detail) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
+      return .badReply(reason: "\(error.reason) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
     }
   }
 

@@ -19,10 +19,10 @@ AdminEndpoint(
             "properties": [
               "id": ["type": "string", "format": "uuid"], "status": ["enum": [200, 400, 404, 409]],
               "changed": ["type": "boolean"],
-              "error": ["type": "string"],
+              "code": ["type": "string"], "error": ["type": "string"],
             ],
           ],
         ],
       ],
-    ], problems: [404]), calls: .changeConversations, asking: Change.ofMany
+    ], problems: [404]), calls: .changeConversations, asking: Change.ofMany, telling: { _ in Change.results }
 ).run()

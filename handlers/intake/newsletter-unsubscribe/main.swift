@@ -33,7 +33,7 @@ Handler(
     case .email(let email):
       return Reply(["success": true, "data": ["email": .string(email.text), "status": "unsubscribed"]])
     case .token where isDone: return Reply(["success": true, "data": ["status": "unsubscribed"]])
-    case .token: throw Problem(.notFound, "there is no subscription with this token")
+    case .token: throw Problem(.subscriptionNotFound)
     }
   }
 }.run()

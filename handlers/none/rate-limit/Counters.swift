@@ -35,7 +35,7 @@ struct Counters {
 
   private mutating func admit(_ question: Question, _ limit: RateLimit) throws(Problem) -> RateVerdict {
     guard limiters[question.measure] != nil || limiters.count < Self.most else {
-      throw Problem(.badInput, "more than \(Self.most) limits in one stream")
+      throw Problem(.tooManyLimits, ["max": Self.most])
     }
     return limiters[question.measure, default: ClientLimiter(limit)]
       .admit(question.key, at: question.time.milliseconds)

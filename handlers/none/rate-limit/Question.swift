@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Limits
 import Wire
 
@@ -17,24 +18,25 @@ struct Question {
   let measure: Measure
 
   init(checking body: JSON, now: Instant) throws(Problem) {
-    var faults: [Problem.Detail] = []
-    func fault(_ path: String, _ message: String) { faults.append(.init(path: path, message: message)) }
+    var errors = FormError()
     let given = body["key"]?.string ?? ""
-    if !(1...200 ~= given.unicodeScalars.count) { fault("key", "must be a text of 1 to 200 characters") }
+    if !(1...200 ~= given.unicodeScalars.count) { errors.add(.invalidLength, at: "key", ["min": 1, "max": 200]) }
     let address = ClientAddress(withPort: given)
     text = address?.text ?? given
     key = address.map { RateKey($0) } ?? RateKey(name: given)
     let time = Self.time(body["time"], now: now)
-    if time == nil { fault("time", "must be an ISO 8601 time or Unix milliseconds, between 1970 and 9999") }
+    if time == nil { errors.add(.invalidTimestamp, at: "time") }
     self.time = time ?? now
     let rateClass = body["class"].map { $0.string.flatMap { RateClass(rawValue: $0) } } ?? .default
     if rateClass == nil {
-      fault("class", "must be one of \(RateClass.allCases.map(\.rawValue).joined(separator: ", "))")
+      errors.add(.invalidChoice, at: "class", ["choices": RateClass.allCases.map(\.rawValue).joined(separator: ", ")])
     }
     measure = body["limit"].map { .limit($0.string.flatMap { RateLimit($0) }) } ?? .rateClass(rateClass ?? .default)
-    if let limit = body["limit"], let wrong = RateClass.fault(limit.string ?? "") { fault("limit", wrong) }
-    if body["limit"] != nil, body["class"] != nil { fault("limit", "must not stand beside class") }
-    guard faults.isEmpty else { throw Problem(badFields: faults) }
+    if let limit = body["limit"], RateClass.fault(limit.string ?? "") != nil {
+      errors.add(.invalidRateLimit, at: "limit")
+    }
+    if body["limit"] != nil, body["class"] != nil { errors.add(.conflictingFields, at: "limit", ["other": "class"]) }
+    guard errors.isEmpty else { throw Problem(errors) }
   }
 
   private static func time(_ json: JSON?, now: Instant) -> Instant? {

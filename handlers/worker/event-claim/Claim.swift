@@ -32,14 +32,15 @@ struct Claim {
     var limits: [String: Int] = [:]
     for member in form[Self.limitsField]?.members ?? [] {
       guard let limit = member.value.integer, 0...1000 ~= limit else {
-        throw Problem(.badInput, "limits.\(member.key) must be a whole number from 0 to 1000")
+        throw Problem(
+          FormError(fields: [FieldError(.invalidInteger, at: "limits.\(member.key)", ["min": 0, "max": 1000])]))
       }
       limits[member.key] = limit
     }
     fingerprints = form[Self.fingerprintsField]
     for member in fingerprints?.members ?? [] {
       guard ChannelKind.names.contains(member.key), member.value.string.map({ 1...200 ~= $0.utf8.count }) == true else {
-        throw Problem(.badInput, "fingerprints must hold a text of 1 to 200 bytes for each channel")
+        throw Problem(.invalidClaim, ["reason": "fingerprints must map each channel to a string of 1 to 200 bytes"])
       }
     }
     let limit = form[Self.limitField] ?? 10

@@ -22,7 +22,7 @@ struct Release {
   init(checking body: JSON) throws(Problem) {
     let form = try checking { () throws(FormError) in try Self.form.check(body) }
     guard form[Self.host] == nil || form[Self.alive] != nil else {
-      throw Problem(.badInput, "host needs alive: the names of its workers that live")
+      throw Problem(.invalidClaim, ["reason": "host requires alive, the names of its running workers"])
     }
     question = form.document
   }

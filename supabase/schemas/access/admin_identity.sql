@@ -22,7 +22,7 @@ begin
     v_identity := jsonb_build_object('name', 'ADMIN_API_KEY', 'rights', 'owner', 'keyId', null);
   end if;
   if v_identity is null then
-    raise exception using errcode = 'LP401', message = 'a valid key or session is needed';
+    raise exception using errcode = 'LP401', message = 'key_required';
   end if;
   if v_key is not null then
     -- A transaction that has the row locked stores the same: nobody waits.

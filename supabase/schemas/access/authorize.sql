@@ -11,7 +11,7 @@ begin
   end if;
   v_identity := leadpipe.admin_identity(p -> 'auth');
   if array_position(v_rights, v_identity ->> 'rights') < array_position(v_rights, p_right) then
-    raise exception using errcode = 'LP403', message = format('this key may %s only', case v_identity ->> 'rights' when 'read' then 'read' else 'work with leads' end);
+    raise exception using errcode = 'LP403', message = 'insufficient_rights', detail = jsonb_build_object('rights', v_identity -> 'rights');
   end if;
   return p - 'auth' || jsonb_build_object('by', v_identity ->> 'name');
 end

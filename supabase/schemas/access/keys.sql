@@ -13,13 +13,13 @@ declare
   v_key public.admin_keys;
 begin
   if lower(p ->> 'name') in ('admin_api_key', 'operator', 'system') then
-    raise exception using errcode = 'LP409', message = 'this name says somebody else in a timeline';
+    raise exception using errcode = 'LP409', message = 'key_name_reserved';
   end if;
   insert into public.admin_keys (name, rights, sha256)
   values (p ->> 'name', p ->> 'rights', decode(p ->> 'sha256', 'hex')) returning * into v_key;
   return leadpipe.admin_key_document(v_key);
 exception when unique_violation then
-  raise exception using errcode = 'LP409', message = 'there is a key of this name';
+  raise exception using errcode = 'LP409', message = 'key_name_taken';
 end
 $$;
 revoke all on function public.create_admin_key(jsonb) from public, anon, authenticated;
@@ -42,7 +42,7 @@ declare
 begin
   update public.admin_keys set revoked_at = clock_timestamp() where name = p ->> 'name' and revoked_at is null returning * into v_key;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no key of this name';
+    raise exception using errcode = 'LP404', message = 'key_not_found';
   end if;
   delete from public.admin_sessions where key_id = v_key.id;
   return leadpipe.admin_key_document(v_key);

@@ -1,7 +1,9 @@
 -- Keys and sessions of the admin interface. An admin function begins with `p := leadpipe.authorize(p, …)`, which looks
 -- up the caller named in `auth` and checks its right. A call without `auth` comes from the operator, whose database
--- login is the proof. An error that a client may see has an SQLSTATE of ours, LP and the HTTP status: its message goes
--- out as it is, and for LP400 the column names the field.
+-- login is the proof. An error that a client may see has an SQLSTATE of ours: LP and the HTTP
+-- status. Its message is the code of the error, and its detail holds the arguments of the error's text as JSON. With LP400
+-- the argument `field` names the field of the request. The texts are in Sources/Contract/ProblemCode.swift and
+-- Sources/Forms/FieldCode.swift.
 
 create table public.admin_keys (
   id uuid constraint admin_keys_pkey primary key default gen_random_uuid(),

@@ -9,13 +9,13 @@ begin
   p := leadpipe.authorize(p, 'owner');
   select * into a from public.agents where id = (p ->> 'id')::uuid for update;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such agent';
+    raise exception using errcode = 'LP404', message = 'agent_not_found';
   end if;
   -- Closed conversations are locked too, because the delete changes them.
   select array_agg(id) filter (where status in ('new', 'in-progress')) into v_open from (
     select c.id, c.status from public.conversations c where c.assigned_agent_id = a.id order by c.id for no key update) held;
   if v_open is not null and not coalesce((p ->> 'force')::boolean, false) then
-    raise exception using errcode = 'LP409', message = format('the agent has %s open conversations: assign them to others first, or force it', cardinality(v_open));
+    raise exception using errcode = 'LP409', message = 'agent_has_conversations', detail = jsonb_build_object('count', cardinality(v_open));
   end if;
   -- After the clean-up there are no follow-ups.
   if to_regclass('public.follow_up_tasks') is not null then

@@ -6,7 +6,7 @@ declare
 begin
   select * into a from public.agents where id = p_id for no key update;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such agent';
+    raise exception using errcode = 'LP404', message = 'agent_not_found';
   end if;
   return a;
 end

@@ -15,7 +15,7 @@ begin
   where s.id = a.id returning * into a;
   return leadpipe.agent_document(a);
 exception when unique_violation then
-  raise exception using errcode = 'LP409', message = 'there is an agent with this mail address';
+  raise exception using errcode = 'LP409', message = 'agent_email_taken';
 end
 $$;
 revoke all on function public.update_agent(jsonb) from public, anon, authenticated;

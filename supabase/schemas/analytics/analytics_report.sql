@@ -78,15 +78,15 @@ begin
   begin
     perform now() at time zone v_zone;
   exception when invalid_parameter_value then
-    raise exception using errcode = 'LP400', message = 'must be a time zone such as Asia/Dubai', column = 'timeZone';
+    raise exception using errcode = 'LP400', message = 'invalid_time_zone', detail = '{"field": "timeZone"}';
   end;
   v_to := coalesce(leadpipe.parse_moment(p ->> 'to', v_zone, true), now());
   v_from := coalesce(leadpipe.parse_moment(p ->> 'from', v_zone, false),
     (date_trunc('day', v_to at time zone v_zone) - interval '6 days') at time zone v_zone);
   if v_to <= v_from then
-    raise exception using errcode = 'LP400', message = 'must be after from', column = 'to';
+    raise exception using errcode = 'LP400', message = 'not_after', detail = '{"field": "to", "other": "from"}';
   elsif v_to > v_from + interval '10 years 1 day' then
-    raise exception using errcode = 'LP400', message = 'must not be more than ten years before to', column = 'from';
+    raise exception using errcode = 'LP400', message = 'span_too_long', detail = '{"field": "from", "other": "to"}';
   end if;
   execute c_report into v_report using v_from, v_to, v_zone;
   return v_report || jsonb_build_object('from', leadpipe.iso8601(v_from), 'to', leadpipe.iso8601(v_to), 'timeZone', v_zone);

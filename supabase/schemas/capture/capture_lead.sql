@@ -29,7 +29,7 @@ begin
       return v_reply;
     end if;
   end loop;
-  raise exception 'other requests store the same lead all the time' using errcode = 'LPTRY';
+  raise exception using errcode = 'LPTRY', message = 'write_conflict';
 end
 $$;
 revoke all on function public.capture_lead(jsonb) from public, anon, authenticated;

@@ -21,7 +21,7 @@ begin
   end if;
   return v_parts;
 exception when others then
-  raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
+  raise exception using errcode = 'LP400', message = 'invalid_cursor', detail = '{"field": "cursor"}';
 end
 $$;
 revoke all on function leadpipe.decode_cursor(text, text, integer) from public, anon, authenticated;
@@ -45,7 +45,7 @@ begin
   end if;
   return null;
 exception when data_exception then
-  raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
+  raise exception using errcode = 'LP400', message = 'invalid_cursor', detail = '{"field": "cursor"}';
 end
 $$;
 revoke all on function leadpipe.cursor_position(text, text) from public, anon, authenticated;

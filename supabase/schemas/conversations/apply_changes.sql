@@ -25,7 +25,7 @@ begin
     when p_change ->> 'notesMode' = 'append' then concat_ws(E'\n', nullif(c.notes, ''), v_note)
     else v_note end;
   if length(n.notes) > 20000 then
-    raise exception using errcode = 'LP400', column = 'notes', message = 'would have more than 20000 characters with this';
+    raise exception using errcode = 'LP400', message = 'notes_too_long', detail = '{"field": "notes", "max": 20000}';
   end if;
   n.outcome := case when 'outcome' = any (v_clear) then null else coalesce(leadpipe.to_nfc(p_change ->> 'outcome'), c.outcome) end;
   n.conversion_value := case when 'conversionValue' = any (v_clear) then null

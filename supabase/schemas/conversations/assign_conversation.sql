@@ -9,7 +9,7 @@ begin
   if c.assigned_agent_id = a.id and p_notes is null and p_priority is null then
     return false;
   elsif v_is_open and c.assigned_agent_id is distinct from a.id and not p_force and leadpipe.open_conversation_count(a.id) >= a.max_capacity then
-    raise exception using errcode = 'LP409', message = format('the agent has %s open conversations already', leadpipe.open_conversation_count(a.id));
+    raise exception using errcode = 'LP409', message = 'agent_at_capacity', detail = jsonb_build_object('count', leadpipe.open_conversation_count(a.id));
   end if;
   update public.conversations s set assigned_agent_id = a.id where s.id = c.id;
   perform leadpipe.record_activity(c.id, p_by, 'assigned', 'Assigned to ' || a.name, p_notes, 'lead.assigned', jsonb_strip_nulls(jsonb_build_object(

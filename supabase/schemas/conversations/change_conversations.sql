@@ -8,6 +8,7 @@ declare
   c public.conversations;
   v_id uuid;
   v_changed boolean;
+  v_arguments text;
   v_results jsonb := '{}';
 begin
   p := leadpipe.authorize(p, 'write');
@@ -25,8 +26,9 @@ begin
       end if;
       v_results := v_results || jsonb_build_object(v_id, jsonb_build_object('id', v_id, 'status', 200, 'changed', v_changed));
     exception when sqlstate 'LP404' or sqlstate 'LP409' or sqlstate 'LP400' then
-      v_results := v_results || jsonb_build_object(v_id, jsonb_build_object(
-        'id', v_id, 'status', right(sqlstate, 3)::integer, 'changed', false, 'error', sqlerrm));
+      get stacked diagnostics v_arguments = pg_exception_detail;
+      v_results := v_results || jsonb_build_object(v_id, jsonb_build_object('id', v_id, 'status', right(sqlstate, 3)::integer,
+        'changed', false, 'code', sqlerrm, 'arguments', coalesce(nullif(v_arguments, ''), '{}')::jsonb));
     end;
   end loop;
   return jsonb_build_object(

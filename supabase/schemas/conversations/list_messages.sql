@@ -17,7 +17,7 @@ begin
     select * into v_last from public.chat_messages m
     where m.id = (v_place ->> 'id')::uuid and m.conversation_id = c.id and m."timestamp" = (v_place ->> 'at')::timestamptz;
     if not found then
-      raise exception using errcode = 'LP400', column = 'cursor', message = 'is no cursor of this list';
+      raise exception using errcode = 'LP400', message = 'invalid_cursor', detail = '{"field": "cursor"}';
     end if;
   end if;
   v_found := array(

@@ -7,9 +7,9 @@ declare
 begin
   select * into c from public.conversations where id = (p ->> 'id')::uuid for no key update;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such conversation';
+    raise exception using errcode = 'LP404', message = 'conversation_not_found';
   elsif p ->> 'version' <> leadpipe.conversation_version(c) then
-    raise exception using errcode = 'LP412', message = 'somebody else has changed this conversation meanwhile';
+    raise exception using errcode = 'LP412', message = 'conversation_changed';
   end if;
   return c;
 end

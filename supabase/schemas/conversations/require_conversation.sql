@@ -6,7 +6,7 @@ declare
 begin
   select * into c from public.conversations where id = (p ->> 'id')::uuid;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such conversation';
+    raise exception using errcode = 'LP404', message = 'conversation_not_found';
   end if;
   return c;
 end

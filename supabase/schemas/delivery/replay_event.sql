@@ -7,14 +7,13 @@ declare
 begin
   p := leadpipe.authorize(p, 'owner');
   if not exists (select from public.lead_events e where e.id = (p ->> 'id')::uuid) then
-    raise exception using errcode = 'LP404', message = 'there is no such event';
+    raise exception using errcode = 'LP404', message = 'event_not_found';
   end if;
   v_done := public.replay_events(jsonb_build_object('ids', jsonb_build_array(p -> 'id'), 'by', p -> 'by'));
   if v_done -> 'deliveries' = '[]' then
     raise exception using errcode = 'LP409', message = case
       when exists (select from public.notification_logs d where d.lead_event_id = (p ->> 'id')::uuid)
-      then 'its notifications are not finished: they are sent without this'
-      else 'it has no notification that could be sent once more' end;
+      then 'event_not_finished' else 'event_without_notifications' end;
   end if;
   return jsonb_build_object('id', p -> 'id', 'deliveries', v_done -> 'deliveries');
 end

@@ -9,7 +9,7 @@ begin
   p := leadpipe.authorize(p, 'owner');
   if not exists (select from jsonb_to_recordset(p -> 'configured') as e (channel text) where e.channel = p ->> 'name')
     and not exists (select from public.notification_channels n where n.channel::text = p ->> 'name') then
-    raise exception using errcode = 'LP404', message = 'there is no such channel';
+    raise exception using errcode = 'LP404', message = 'channel_not_found';
   end if;
   v_channel := p ->> 'name';
   select jsonb_build_object('pausedUntil', leadpipe.iso8601(n.paused_until), 'class', n.pause_class, 'reason', n.pause_reason)

@@ -12,13 +12,12 @@ begin
   end if;
   v_state := v_done #>> '{refused,0,status}';
   if v_state = 'none' then
-    raise exception using errcode = 'LP404', message = 'there is no such notification';
+    raise exception using errcode = 'LP404', message = 'notification_not_found';
   end if;
   raise exception using errcode = 'LP409', message = case
-    when v_state in ('sent', 'delivered') then 'it has been sent: a replay of its event sends it once more'
-    when v_state = 'sending' then 'it is being sent at this moment'
-    when v_state = 'pending' then 'it waits for its first try, and is sent without this'
-    else 'it is due already, and is tried again without this' end;
+    when v_state in ('sent', 'delivered') then 'notification_sent'
+    when v_state = 'sending' then 'notification_sending'
+    else 'notification_due' end;
 end
 $$;
 revoke all on function public.retry_delivery(jsonb) from public, anon, authenticated;

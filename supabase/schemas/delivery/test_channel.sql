@@ -11,7 +11,7 @@ declare
 begin
   p := leadpipe.authorize(p, 'owner');
   if not exists (select from jsonb_to_recordset(p -> 'configured') as e (channel text) where e.channel = p ->> 'name') then
-    raise exception using errcode = 'LP404', message = 'this channel is not configured';
+    raise exception using errcode = 'LP404', message = 'channel_not_configured';
   end if;
   v_channel := p ->> 'name';
   insert into public.lead_events (id, event_type, payload, planned_at, created_at)

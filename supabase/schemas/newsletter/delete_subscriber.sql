@@ -9,7 +9,7 @@ begin
   p := leadpipe.authorize(p, 'owner');
   delete from public.newsletter_subscribers where id = (p ->> 'id')::uuid returning lower(email) into v_email;
   if not found then
-    raise exception using errcode = 'LP404', message = 'there is no such subscriber';
+    raise exception using errcode = 'LP404', message = 'subscriber_not_found';
   end if;
   -- After the clean-up there are no events.
   if to_regclass('public.lead_events') is not null then

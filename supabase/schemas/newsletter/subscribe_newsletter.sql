@@ -18,7 +18,7 @@ begin
     select s.id, s.status = 'active' into v_id, v_was_active
     from public.newsletter_subscribers s where lower(s.email) = lower(p ->> 'email') for update;
     if not found then
-      raise exception 'the subscriber was deleted meanwhile' using errcode = 'LPTRY';
+      raise exception using errcode = 'LPTRY', message = 'write_conflict';
     end if;
     update public.newsletter_subscribers s set
       status = 'active',

@@ -19,7 +19,7 @@ begin
     raise exception using errcode = 'LP400';
   end if;
 exception when others then
-  raise exception using errcode = 'LP400', message = 'is no cursor of this list', column = 'cursor';
+  raise exception using errcode = 'LP400', message = 'invalid_cursor', detail = '{"field": "cursor"}';
 end
 $$;
 revoke all on function leadpipe.read_cursor(text, text, text, integer, leadpipe.conversation_search) from public, anon, authenticated;

@@ -19,7 +19,7 @@ begin
   f.since := leadpipe.parse_moment(p ->> 'dateFrom', v_zone, false);
   f.until := leadpipe.parse_moment(p ->> 'dateTo', v_zone, true);
   if f.since >= f.until then
-    raise exception using errcode = 'LP400', column = 'dateTo', message = 'must be after dateFrom';
+    raise exception using errcode = 'LP400', message = 'not_after', detail = '{"field": "dateTo", "other": "dateFrom"}';
   end if;
   f.now := now();
   f.today := date_trunc('day', f.now at time zone v_zone) at time zone v_zone;
