@@ -1,30 +1,31 @@
-# One door for the habits. `make` alone says what there is.
+# Entry point for everyday tasks. `make` alone lists them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .PHONY: help run build test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages
 
 SWIFT ?= swift
-# libstdc++ is linked in where the toolchain has it as an archive: loading it would cost every start half a millisecond.
+# libstdc++ is linked statically if the toolchain has it as an archive. Loading it dynamically would add half a
+# millisecond to every start.
 LINKED = $(CURDIR)/.build/linked
 RELEASE = --configuration release --static-swift-stdlib -Xlinker -L$(LINKED) -Xlinker -s -Xlinker --gc-sections \
 	-Xlinker --as-needed
 HANDLERS = $(notdir $(wildcard handlers/*/*))
 
-# What the product and the commands of its pages need, and what its tests need beside it.
+# Packages for the product and the commands in its documentation, and additional packages for its tests.
 PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates curl jq
 TEST_PACKAGES = pgbouncer libtap-parser-sourcehandler-pgtap-perl nginx-light openssl postgresql-15-pgtap procps \
 	python3-aiosmtpd python3-h11 python3-pytest python3-venv strace
-# What comes from PyPI: schemathesis, sqlmap and ruff, in a Python of their own.
+# Packages from PyPI: schemathesis, sqlmap and ruff. They have a Python environment of their own.
 TEST_VENV = .build/test-venv
 
-help: ## what there is
+help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
 
-run: build ## install what is missing, build, and run all of it
+run: build ## install missing packages, build, and run everything
 	@exec bin/leadpipe up
 
-build: packages ## release executables into bin/
+build: packages ## build release executables into bin/
 	@echo 'build     compiling release executables (the first time takes some minutes)'
 	@mkdir -p $(LINKED) bin/handlers
 	@clang=$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang; \
@@ -39,34 +40,35 @@ build: packages ## release executables into bin/
 	rm -rf bin/supabase; mkdir bin/supabase; cp -r supabase/shim.sql supabase/migrations supabase/rollback bin/supabase
 	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/handlers/'
 
-test: test-packages build ## everything: rooms, black-box cases, database rights, the whole path
+test: test-packages build ## run all tests: modules, black-box cases, database rights, end to end
 	@Tests/run
 
-test-quick: test-packages build ## for daily work, three minutes: rooms, black-box cases, database rights, the deployment checklist
+test-quick: test-packages build ## run the tests for daily work (three minutes): modules, black-box cases, database rights, deployment checklist
 	@Tests/run quick
 
-soak: test-packages soak-packages build ## what takes an hour: faults and kills by the thousand, hostile requests, schemathesis, sqlmap
+soak: test-packages soak-packages build ## run the tests that take an hour: thousands of faults and kills, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
 
-lint: lint-packages ## the code's form, Swift and Python
+lint: lint-packages ## check the format of Swift and Python code
 	@$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests gateway handlers
 	@$(TEST_VENV)/bin/ruff check --quiet --no-cache
 	@echo 'lint      clean'
 
-format: lint-packages ## put the code into its form
+format: lint-packages ## format Swift code and fix Python code
 	@$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests gateway handlers
 	@$(TEST_VENV)/bin/ruff check --quiet --no-cache --fix
 
-bench: bench-packages build ## measure against peers, in one run; writes benchmarks/
+bench: bench-packages build ## run benchmarks against similar software; writes benchmarks/
 	@SWIFT='$(SWIFT)' RELEASE_FLAGS='$(RELEASE)' benchmarks/run
 
-migration: packages ## write the next migration from what changed in supabase/schemas: make migration NAME=what_changes
+migration: packages ## write the next migration from changes in supabase/schemas: make migration NAME=what_changes
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 supabase/tools/migration.py '$(NAME)'
 
-clean: ## remove what was built; data in .leadpipe/ stays
+clean: ## remove build output; data in .leadpipe/ stays
 	@rm -rf .build bin
 
-# Installs only what dpkg does not know; asks for rights only then.
+# Installs only packages that dpkg does not report as installed. Uses sudo only if one is missing and the user is not
+# root.
 define install-missing
 	@missing=$$(for name in $(1); do dpkg-query -W -f '$${Status}' $$name 2>/dev/null | grep -q 'install ok installed' || echo $$name; done); \
 	if [ -n "$$missing" ]; then \
@@ -93,7 +95,7 @@ test-packages: packages
 	$(call install-missing,$(TEST_PACKAGES))
 	@$(MAKE) --no-print-directory $(TEST_VENV)/requirements.txt
 
-# The copy says what was installed: it is written last.
+# The copy records what was installed, so it is written last.
 $(TEST_VENV)/requirements.txt: Tests/requirements.txt
 	@echo 'packages  installing Tests/requirements.txt into $(TEST_VENV)'
 	@rm -rf $(TEST_VENV); /usr/bin/python3 -m venv $(TEST_VENV)
@@ -105,5 +107,5 @@ SOAK_PACKAGES = gcc libc6-dev slowhttptest
 soak-packages: packages
 	$(call install-missing,$(SOAK_PACKAGES))
 
-reference: build ## write docs/reference/ anew from the code
+reference: build ## regenerate docs/reference/ from the code
 	@for page in settings routes statuses errors trust-classes log-lines; do bin/leadpipe reference $$page > docs/reference/$$page.md; done

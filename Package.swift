@@ -1,5 +1,5 @@
 // swift-tools-version:6.2
-// The rooms of the house, and which handler may use which: the trust map.
+// The modules, and which handler may use which: the trust map.
 import PackageDescription
 
 let settings: [SwiftSetting] = [
@@ -30,7 +30,7 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 
-/// The handlers by their folder, which is their trust class, with the modules that they may use beside the contract.
+/// The handlers by folder, which is their trust class, with the modules that they may use in addition to the contract.
 let handlerTargets: [Target] =
   handlers(
     "intake", using: ["Capture", "Forms", "Leads", "Store", "StoreAccess"],

@@ -1,6 +1,7 @@
 #pragma once
-// What a process gives up, as calls that Swift can make: Landlock (landlock(7)) and seccomp (seccomp(2)). Landlock's numbers
-// are written out, for the kernel may be newer than the headers. Each call returns -1 and sets errno where it fails.
+// Calls by which a process gives up rights, for Swift: Landlock (landlock(7)) and seccomp (seccomp(2)). Landlock's
+// numbers are written out because the kernel may be newer than the headers. Each call returns -1 and sets errno on
+// failure.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -11,20 +12,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// The version of Landlock that the kernel offers, from 1 on; 0 where it offers none.
+// The kernel's Landlock ABI version, from 1. 0 if Landlock is unavailable.
 static inline int leadpipe_landlock_version(void) {
   long version = syscall(444, NULL, 0, 1);
   return version < 0 ? 0 : (int)version;
 }
 
-// A new set of rules that forbids all of `files`, `ports` and `scopes` but for what is allowed later. The kernel refuses bits
-// that its version does not know.
+// Creates a ruleset that denies all of `files`, `ports` and `scopes` except what is allowed later. The kernel rejects
+// bits that its version does not support.
 static inline int leadpipe_landlock_rules(uint64_t files, uint64_t ports, uint64_t scopes) {
   uint64_t attributes[3] = {files, ports, scopes};
   return (int)syscall(444, attributes, sizeof attributes, 0);
 }
 
-// Allows `rights` at `path` and beneath it. A file takes those rights alone that a file can have.
+// Allows `rights` on `path` and everything below it. The kernel rejects folder rights on a file, so the call is then
+// repeated with the rights that apply to files.
 static inline int leadpipe_landlock_allow_path(int rules, const char *path, uint64_t rights) {
   // Execute, write, read, truncate, ioctl.
   const uint64_t of_files = 1 | 2 | 4 | 1 << 14 | 1 << 15;
@@ -39,16 +41,16 @@ static inline int leadpipe_landlock_allow_path(int rules, const char *path, uint
   return result;
 }
 
-// Allows `rights` (1 bind, 2 connect) at a TCP port.
+// Allows `rights` (1 bind, 2 connect) on a TCP port.
 static inline int leadpipe_landlock_allow_port(int rules, uint64_t port, uint64_t rights) {
   uint64_t rule[2] = {rights, port};
   return (int)syscall(445, rules, 2, rule, 0);
 }
 
-// Puts the calling thread, and all that it starts, under the rules for good. It must have no_new_privs.
+// Applies the ruleset permanently to the calling thread and everything it starts. It must have no_new_privs.
 static inline int leadpipe_landlock_enter(int rules) { return (int)syscall(446, rules, 0); }
 
-// A program for the kernel that is told of each system call.
+// A filter program that the kernel runs for each system call.
 struct leadpipe_filter {
   unsigned short count;
   struct sock_filter code[256];
@@ -63,8 +65,9 @@ static inline void leadpipe_filter_add(struct leadpipe_filter *filter, unsigned 
 #define LEADPIPE_RETURN(action) leadpipe_filter_add(filter, BPF_RET | BPF_K, action, 0, 0)
 #define LEADPIPE_REFUSE(call) (LEADPIPE_IF(call, 0, 1), LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EPERM))
 
-// What no handler has any use for. Leaving its process group would save it from being killed with the group; files' modes,
-// owners and times are what Landlock leaves open.
+// System calls that no handler needs. Leaving the process group is refused because a handler could then escape being
+// killed with the group. Calls that change modes, owners and times of files are refused because Landlock does not cover
+// them.
 static const int leadpipe_refused_calls[] = {
     SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, SYS_perf_event_open, SYS_bpf, SYS_userfaultfd,
     425 /* io_uring_setup */, 426, 427, 438 /* pidfd_getfd */, SYS_setsid, SYS_setpgid, SYS_unshare, SYS_setns, SYS_chroot,
@@ -79,15 +82,15 @@ static const int leadpipe_refused_calls[] = {
 #endif
 };
 
-// Refuses the list, as a map of bits: a filter of fifty instructions in place of a hundred and fifty, which the kernel has to
-// translate at every start.
+// Refuses the listed calls, using a bitmap. The filter has about fifty instructions, not a hundred and fifty; the
+// kernel translates them at every start.
 static inline void leadpipe_filter_refuse_list(struct leadpipe_filter *filter) {
   uint32_t map[16] = {0};
   unsigned words = 0;
   for (size_t at = 0; at < sizeof leadpipe_refused_calls / sizeof *leadpipe_refused_calls; at++)
     map[leadpipe_refused_calls[at] / 32] |= (uint32_t)1 << leadpipe_refused_calls[at] % 32;
   for (unsigned at = 0; at < 16; at++) words += map[at] != 0;
-  // The bit of the call in its word goes into the filter's memory, the number of its word into the accumulator.
+  // Puts the call's bit within its word into the filter's memory, and the index of that word into the accumulator.
   leadpipe_filter_add(filter, BPF_ALU | BPF_AND | BPF_K, 31, 0, 0);
   leadpipe_filter_add(filter, BPF_MISC | BPF_TAX, 0, 0, 0);
   leadpipe_filter_add(filter, BPF_LD | BPF_IMM, 1, 0, 0);
@@ -105,8 +108,9 @@ static inline void leadpipe_filter_refuse_list(struct leadpipe_filter *filter) {
   LEADPIPE_LOAD(nr);
 }
 
-// Refuses those calls with EPERM from now on, to the calling thread and all that it starts; sockets but those of the kinds
-// named; and where `processes` is 0 every other program and process, so that threads alone remain. It must have no_new_privs.
+// Refuses the listed calls with EPERM from now on, for the calling thread and everything it starts. Refuses sockets
+// with EACCES, except those of the allowed kinds. If `processes` is 0, also refuses to run programs and to start
+// processes; threads are still allowed. The calling thread must have no_new_privs.
 static inline int leadpipe_refuse_calls(int processes, int local_sockets, int internet_sockets) {
 #if defined(__x86_64__)
   const unsigned machine = AUDIT_ARCH_X86_64;
@@ -134,7 +138,7 @@ static inline int leadpipe_refuse_calls(int processes, int local_sockets, int in
     LEADPIPE_REFUSE(SYS_fork);
     LEADPIPE_REFUSE(SYS_vfork);
 #endif
-    // clone3, whose flags cannot be seen from here; the C library then takes clone.
+    // clone3, because a filter cannot read its flags. The C library then falls back to clone.
     LEADPIPE_IF(435, 0, 1);
     LEADPIPE_RETURN(SECCOMP_RET_ERRNO | ENOSYS);
     LEADPIPE_IF(SYS_clone, 0, 4);
@@ -144,7 +148,7 @@ static inline int leadpipe_refuse_calls(int processes, int local_sockets, int in
     LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EPERM);
     LEADPIPE_RETURN(SECCOMP_RET_ALLOW);
   }
-  // Limits can be read, and not be set: root could raise them.
+  // Limits can be read but not set: root could raise them.
   LEADPIPE_REFUSE(SYS_setrlimit);
   LEADPIPE_IF(SYS_prlimit64, 0, 6);
   LEADPIPE_LOAD(args[2]);
@@ -167,12 +171,12 @@ static inline int leadpipe_refuse_calls(int processes, int local_sockets, int in
   }
   LEADPIPE_RETURN(SECCOMP_RET_ERRNO | EACCES);
   struct sock_fprog program = {filter->count, filter->code};
-  // Without SPEC_ALLOW older kernels slow down all that the process does.
+  // Without SPEC_ALLOW, older kernels slow down the whole process.
   if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 1 << 2, &program) == 0) return 0;
   return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program);
 }
 
-// Whether the kernel offers such filters.
+// True if the kernel supports such filters.
 static inline int leadpipe_has_filters(void) {
   unsigned action = SECCOMP_RET_ERRNO;
   return syscall(SYS_seccomp, 2 /* SECCOMP_GET_ACTION_AVAIL */, 0, &action) == 0;

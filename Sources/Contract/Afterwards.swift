@@ -1,9 +1,10 @@
 import Wire
 
-/// What a process does once its replies are written, so that no client waits for it: asked for as often as one likes, done
-/// together, never forgotten, and without a word in the reply or the exit status. One thread uses it.
+/// Work that a process does after its replies are written, so that no client waits for it. It can be requested any
+/// number of times; pending requests are combined into one run. Requested work is done before the process exits, and it
+/// changes neither the reply nor the exit status. Not thread-safe.
 package final class Afterwards {
-  /// Does what was asked for; returns how long it is to rest then, in milliseconds. It must not wait for long.
+  /// Does the work. Returns the minimum time until the next run, in milliseconds. It must not block for long.
   package typealias Work = (Log) -> Int
 
   private var work: Work?
@@ -12,22 +13,22 @@ package final class Afterwards {
 
   package init() {}
 
-  /// Says what there is to do: once, while the handler opens. Without it asking leads to nothing.
+  /// Sets the work. Call it once, while the handler opens. Without it, `ask` has no effect.
   package func set(_ work: @escaping Work) { self.work = work }
 
-  /// Asks for the work, after the reply that is being made.
+  /// Requests the work after the current reply.
   package func ask() { isAsked = work != nil }
 
-  /// When the work is to be done: nil when nobody has asked for it.
+  /// When the work is due. Nil if it has not been requested.
   package var dueAt: Instant? { isAsked ? restsUntil : nil }
 
-  /// Does the work if it is due: while a stream goes on.
+  /// Does the work if it is due. For use while a stream runs.
   package func proceed(now: Instant, log: Log) {
     guard let dueAt, dueAt <= now else { return }
     finish(now: now, log: log)
   }
 
-  /// Does the work if anybody has asked for it, rest or no rest: at the end of the process.
+  /// Does the work if it has been requested, even if it is not yet due. For use at the end of the process.
   package func finish(now: Instant, log: Log) {
     guard isAsked, let work else { return }
     isAsked = false

@@ -1,6 +1,6 @@
 import Wire
 
-/// A request with its reply, and how both are written.
+/// A request with its reply, and the output format of both.
 struct AnsweredRequest {
   let request: Request
   let reply: Reply
@@ -14,28 +14,29 @@ struct AnsweredRequest {
 
   init(request: Request, problem: Problem) {
     self.request = request
-    // Which setting is wrong is for the operator: who asks through a gateway may be a stranger, and the log has it.
+    // Only the operator may see which setting is wrong. A request through a gateway can come from anyone, so its reply
+    // is general; the log has the details.
     let isPrivate = problem.kind == .misconfigured && !request.isBare
     let told = isPrivate ? Problem(.serviceNotConfigured) : problem
     reply = told.reply(requestID: request.requestID)
     exitStatus = problem.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: problem.kind.status)
   }
 
-  /// What is refused before it is a request.
+  /// A reply to input that could not be read as a request.
   init(refusing problem: Problem) {
     var request = Request(method: "", path: "", requestID: UUIDText.random().text, receivedAt: .now)
     request.isBare = true
     self.init(request: request, problem: problem)
   }
 
-  /// The bytes that go out, ended by a line feed: the envelope, or for a bare request the body alone, a failure as
-  /// `{"problem": …}`. A body of several lines goes out as these lines; an empty one as nothing.
+  /// The output, terminated by a line feed: the envelope, or, for a bare request, the body alone. The reply to a failed
+  /// bare request is `{"problem": …}`. A body of several lines is written as it is; an empty body writes nothing.
   var output: [UInt8] {
     guard request.isBare else { return reply.envelope.bytes + [0x0A] }
     return bareOutput
   }
 
-  /// The same in a stream: an envelope says which request it answers.
+  /// The output in a stream, where an envelope includes the id of the request that it answers.
   var line: [UInt8] {
     guard !request.isBare else { return bareOutput }
     var reply = reply

@@ -1,11 +1,11 @@
-/// Where a postgresql:// URL leads, as far as confinement must know: libpq reads the rest
+/// The parts of a postgresql:// URL that confinement needs. libpq reads the rest
 /// (https://www.postgresql.org/docs/15/libpq-connect.html, 34.1.1.2).
 struct DatabaseAddress {
-  /// TCP ports, where a host is named.
+  /// The TCP ports of the named hosts.
   private(set) var ports: [Int] = []
-  /// Whether it leads to a unix socket.
+  /// True if it leads to a Unix socket.
   private(set) var isLocal = false
-  /// Certificates, keys and passwords that it names.
+  /// The certificate, key and password files that it names.
   private(set) var files: [String] = []
   private(set) var namesUser = false
 
@@ -13,11 +13,11 @@ struct DatabaseAddress {
     "sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir", "passfile",
   ]
 
-  /// Nil for what is no such URL.
+  /// Nil if `url` is not a postgresql:// URL.
   init?(_ url: String) {
     guard let scheme = ["postgresql://", "postgres://"].first(where: url.hasPrefix) else { return nil }
     var rest = url.dropFirst(scheme.count)
-    // As libpq reads it: the login goes up to the first @ that stands before any slash, whatever else is in it.
+    // As in libpq, the login ends at the first @ before any slash, whatever other characters it contains.
     if let at = rest.firstIndex(where: { "@/".contains($0) }), rest[at] == "@" {
       namesUser = rest.first != ":" && rest.first != "@"
       rest = rest[rest.index(after: at)...]
@@ -44,14 +44,14 @@ struct DatabaseAddress {
       if name.isEmpty || name.hasPrefix("/") || name.hasPrefix("@") {
         isLocal = true
       } else {
-        // One port may stand for all hosts.
+        // A single port applies to all hosts.
         let number = numbers.count == names.count ? numbers[index] : numbers.first ?? ""
         ports.append(Int(number) ?? 5432)
       }
     }
   }
 
-  /// A host, and the port behind it.
+  /// Splits a host from the port after it.
   private static func parted(_ text: Substring) -> (String, String) {
     guard let colon = text.lastIndex(of: ":"), !text[colon...].contains("]") else { return (decoded(text), "") }
     return (decoded(text[..<colon]), String(text[text.index(after: colon)...]))
@@ -64,7 +64,7 @@ struct DatabaseAddress {
     }
   }
 
-  /// Without its percent signs.
+  /// Decodes percent-encoding.
   private static func decoded(_ text: Substring) -> String {
     guard text.utf8.contains(0x25) else { return String(text) }
     let bytes = Array(text.utf8)

@@ -1,9 +1,9 @@
 import Wire
 
-/// What a handler is, as `--describe` prints it: the source of the gateway's routes, the OpenAPI document and the
-/// settings check. It asks for things and grants nothing.
+/// A handler's description, as `--describe` prints it. The gateway's routes, the OpenAPI document and the settings
+/// check are derived from it. It requests settings; it grants nothing.
 package struct Description: Sendable, Equatable {
-  /// An endpoint answers a route; a step is a stage of the worker.
+  /// An endpoint answers a route. A step is a stage of the worker.
   package enum Kind: String, Sendable { case endpoint, step }
   package enum Access: String, Sendable { case `public`, admin }
 
@@ -30,20 +30,21 @@ package struct Description: Sendable, Equatable {
   /// The largest body in bytes.
   package var bodyLimit = 65_536
   package var timeLimitMs = 10_000
-  /// Whether it has the stream door, with replies that name their requests.
+  /// True if it supports `--stream`, with replies that include the id of their request.
   package var streams = true
-  /// The step that says what follows its reply, where that is the beginning of a `text/event-stream`; nil where nothing does.
+  /// The name of the step that supplies the events after the reply, if the reply starts a `text/event-stream`. Nil
+  /// otherwise.
   package var feed: String?
   package var environment: [Setting]
   package var input: Input
   package var output: Output
 
-  /// What a handler is asked with, as JSON Schema 2020-12.
+  /// A handler's input, as JSON Schema 2020-12.
   package struct Input: Sendable, Equatable {
     package var body: JSON
-    /// The parameters of the query, as one object; nil where it has none.
+    /// The query parameters, as one object. Nil if there are none.
     package var query: JSON?
-    /// The request headers that it reads, as one object; nil where it reads none.
+    /// The request headers that it reads, as one object. Nil if it reads none.
     package var headers: JSON?
 
     package init(_ body: JSON = ["type": "object"], query: JSON? = nil, headers: JSON? = nil) {
@@ -53,17 +54,17 @@ package struct Description: Sendable, Equatable {
     }
   }
 
-  /// What a handler replies.
+  /// A handler's output.
   package struct Output: Sendable, Equatable {
-    /// JSON Schema 2020-12 of the body of a good reply.
+    /// JSON Schema 2020-12 of the body of a successful reply.
     package var body: JSON
-    /// The statuses of the replies with this body; 204 has none.
+    /// The statuses of replies with this body. A 204 has no body.
     package var statuses: [Int]
     /// The media types of these replies.
     package var types: [String]
-    /// JSON Schema 2020-12 of the headers that it adds to these replies, as one object; nil where it adds none.
+    /// JSON Schema 2020-12 of the headers that it adds to these replies, as one object. Nil if it adds none.
     package var headers: JSON?
-    /// The statuses of its problems, beside those that every handler of its kind may have.
+    /// The statuses of its problems, in addition to those that every handler of its kind can return.
     package var problems: [Int]
 
     package init(
@@ -100,10 +101,10 @@ package struct Description: Sendable, Equatable {
 }
 
 extension Description {
-  /// How much processor time one request may take: its time limit, and what it takes to end.
+  /// The CPU time that one request may take, in seconds: its time limit plus 5 seconds to exit.
   package var processorSeconds: Int { timeLimitMs / 1000 + 5 }
 
-  /// Where the settings that it asks for lead. A description that was read from JSON does not know.
+  /// The destinations of its settings. Empty for a description read from JSON, which does not contain them.
   package var destinations: [String: Destination] {
     Dictionary(environment.compactMap { setting in setting.leadsTo.map { (setting.name, $0) } }) { $1 }
   }
@@ -128,7 +129,7 @@ extension Description {
     return document
   }
 
-  /// Reads what `--describe` printed; the error says which member is missing or wrong.
+  /// Reads the output of `--describe`. The error names the member that is missing or wrong.
   package init(reading document: JSON) throws(InvalidDescription) {
     func text(_ json: JSON, _ key: String) throws(InvalidDescription) -> String {
       guard let text = json[key]?.string else { throw InvalidDescription(reason: "the description lacks \(key)") }

@@ -6,7 +6,7 @@ import Wire
 /// How a request reaches this process.
 enum Door: Equatable {
   case pipe, stream, describe
-  /// A door that this version does not have, or arguments that no door has.
+  /// An entry point that this version does not support, or invalid arguments.
   case closed(String)
 
   init(arguments: [String], environment: [String: String]) {
@@ -23,8 +23,8 @@ enum Door: Equatable {
 }
 
 extension Handler {
-  /// Serves through the door that the flag or the environment names, and ends the process with the exit status of the
-  /// contract. Rights are given up before anything from outside is read.
+  /// Serves requests in the way that the arguments or the environment select, then exits with the exit status of the
+  /// contract. The process drops its rights before it reads any outside input.
   package func run() -> Never {
     let environment = processEnvironment()
     let door = Door(arguments: CommandLine.arguments, environment: environment)
@@ -43,8 +43,9 @@ extension Handler {
     }
   }
 
-  /// Gives up what this process does not need, before it reads anything from outside; and a broken pipe is an error instead of
-  /// an end. Who is not dumpable leaves no core with customers in it and can be traced by nobody.
+  /// Drops the rights that this process does not need before it reads outside input. Writing to a broken pipe then
+  /// returns an error; it does not end the process. Disabling core dumps keeps customer data out of core files and
+  /// stops other processes of the same user from tracing this one.
   private func confine(_ environment: [String: String], _ door: Door, _ log: Log) {
     _ = leadpipe_not_dumpable()
     if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }

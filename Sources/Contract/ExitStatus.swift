@@ -5,18 +5,18 @@ package enum ExitStatus {
   /// The reply could not be written (EX_IOERR).
   package static let unwritable: Int32 = 74
 
-  /// Every exit status with its meaning, for the reference.
+  /// Every exit status with its meaning, for the reference pages.
   package static let meanings: [(status: Int32, meaning: String)] = [
     (0, "The reply has a status of 2xx or 3xx."),
     (65, "Bad input: any other 4xx."),
-    (70, "A fault of the service: any other 5xx."),
+    (70, "Server error: any other 5xx."),
     (unwritable, "The reply could not be written."),
     (75, "Try again: 408, 425, 429, 503 and 504."),
     (77, "Not allowed: 401 and 403."),
-    (misconfigured, "A setting is missing or wrong. The reply and the log name all of them at once."),
+    (misconfigured, "A setting is missing or wrong. The log, and the reply to a bare request, list all errors."),
   ]
 
-  /// The exit status for the HTTP status of a reply.
+  /// Returns the exit status for a reply's HTTP status.
   package static func of(status: Int) -> Int32 {
     switch status {
     case 200..<400: 0

@@ -1,25 +1,25 @@
 import Wire
 
-/// A handler: what it is, and the function that answers. The same binary serves every door.
+/// A handler: its description and the function that answers requests. The same binary serves every entry point.
 package struct Handler: Sendable {
-  /// Answers one request; the thrown problem becomes its reply.
+  /// Answers one request. A thrown problem becomes the reply.
   package typealias Answer = (Request, Log) throws(Problem) -> Reply
 
-  /// Answers requests that came together, each by itself, in their order.
+  /// Answers a batch of requests, one result for each, in order.
   package typealias BatchAnswer = ([Request], Log) -> [Result<Reply, Problem>]
 
   package let description: Description
-  /// How many requests of a stream that are waiting are answered together.
+  /// The maximum number of waiting requests of a stream that are answered in one batch.
   let batchSize: Int
-  /// Called once a process, after the settings are checked: opens what all its requests share.
+  /// Called once per process, after the settings are checked. Opens the resources that all requests share.
   let open: @Sendable (Settings, Afterwards) throws(Problem) -> BatchAnswer
 
-  /// A handler that answers its requests one by one.
+  /// Creates a handler that answers requests one by one.
   package init(_ description: Description, open: @escaping @Sendable (Settings) throws(Problem) -> Answer) {
     self.init(description) { settings, _ throws(Problem) in try open(settings) }
   }
 
-  /// The same for one that has something to do after its replies.
+  /// Creates a handler that answers requests one by one and does work after its replies.
   package init(_ description: Description, open: @escaping @Sendable (Settings, Afterwards) throws(Problem) -> Answer) {
     self.init(description, batchSize: 1) { settings, afterwards throws(Problem) in
       let answer = try open(settings, afterwards)
@@ -31,7 +31,7 @@ package struct Handler: Sendable {
     }
   }
 
-  /// A handler that does the work of up to `batchSize` requests together, where so many are waiting in a stream.
+  /// Creates a handler that answers up to `batchSize` waiting requests of a stream together.
   package init(
     _ description: Description, batchSize: Int,
     open: @escaping @Sendable (Settings, Afterwards) throws(Problem) -> BatchAnswer
@@ -45,8 +45,8 @@ package struct Handler: Sendable {
 }
 
 extension Handler {
-  /// Checks the settings and opens what requests share. A fault of the settings is told once in the log, and becomes the
-  /// answer to every request.
+  /// Checks the settings and opens the resources that requests share. A settings error is logged once and becomes the
+  /// reply to every request.
   func opened(
     _ environment: [String: String], afterwards: Afterwards, log: Log
   ) -> Result<BatchAnswer, Problem> {
@@ -58,7 +58,7 @@ extension Handler {
     }
   }
 
-  /// Answers documents that came together: envelopes, or bare bodies where they have no `requestContext`.
+  /// Answers a batch of documents. A document with `requestContext` is an envelope; any other is a bare body.
   func answer(_ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log) -> [AnsweredRequest] {
     var requests: [Request] = []
     var problems: [Problem?] = []
@@ -84,7 +84,7 @@ extension Handler {
     }
   }
 
-  /// The request that a document holds, or why it holds none that can be answered.
+  /// Reads the request in a document. The problem is set if the request cannot be answered.
   private func read(_ bytes: [UInt8]) -> (Request, Problem?) {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
     var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)

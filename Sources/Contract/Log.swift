@@ -1,9 +1,9 @@
 import Glibc
 import Wire
 
-/// The log: lines on stderr, one an event, for people (`2026-11-22T21:00:00.000Z [INFO] message key=value`) or machines
-/// (LOG_FORMAT=json). Systemd's journal keeps the time itself: a text line there begins with its level. A caller puts neither
-/// secrets, personal data nor raw input into a message; control characters are escaped all the same.
+/// The log: one line per event on stderr, for people (`2026-11-22T21:00:00.000Z [INFO] message key=value`) or for
+/// machines (LOG_FORMAT=json). Systemd's journal records the time itself, so a text line there begins with its level.
+/// The caller must not log secrets, personal data or raw input. Control characters are always escaped.
 package struct Log: Sendable {
   package enum Level: Int, Sendable {
     case debug, info, warn, error
@@ -19,18 +19,20 @@ package struct Log: Sendable {
   private let level: Level
   private let isJSON: Bool
   private let isTimed: Bool
-  /// Stands at the end of every line: which handler, which request.
+  /// Appended to every line: the handler and the request, for example.
   package var context: [(key: String, value: String)] = []
 
-  /// LOG_LEVEL (info) and LOG_FORMAT (text); a wrong value has been refused by the settings check before.
+  /// Reads LOG_LEVEL (defaults to info) and LOG_FORMAT (defaults to text). The settings check has already rejected
+  /// invalid values.
   package init(_ environment: [String: String]) {
     level = environment["LOG_LEVEL"].flatMap(Level.init) ?? .info
     isJSON = environment["LOG_FORMAT"] == "json"
     isTimed = !Self.goesToJournal(environment)
   }
 
-  /// Whether stderr ends in systemd's journal: JOURNAL_STREAM names it by device and inode (systemd.exec(5)), for it may
-  /// have been inherited and stderr led elsewhere since. A child whose stderr is a pipe to such a process is told so.
+  /// True if stderr goes to systemd's journal. JOURNAL_STREAM identifies the journal by device and inode
+  /// (systemd.exec(5)). They are compared with stderr because the variable may be inherited after stderr was
+  /// redirected. A child whose stderr is a pipe to such a process gets LEADPIPE_JOURNAL=1.
   package static func goesToJournal(_ environment: [String: String]) -> Bool {
     if environment["LEADPIPE_JOURNAL"] == "1" { return true }
     guard let stream = environment["JOURNAL_STREAM"] else { return false }
@@ -38,7 +40,7 @@ package struct Log: Sendable {
     return fstat(2, &status) == 0 && stream == "\(status.st_dev):\(status.st_ino)"
   }
 
-  /// The same log with one more fact at the end of each line.
+  /// Returns a log that appends one more key and value to each line.
   package func with(_ key: String, _ value: String) -> Log {
     var log = self
     log.context.append((key, value))
@@ -50,8 +52,8 @@ package struct Log: Sendable {
   package func warn(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.warn, message, facts) }
   package func error(_ message: String, _ facts: KeyValuePairs<String, String> = [:]) { write(.error, message, facts) }
 
-  /// A line that a handler of somebody else has written, whatever it looks like: as what it said, under its name. Of one
-  /// of more than 4 KiB the first 1,024 characters.
+  /// Logs a line that a foreign handler has written, under the handler's name and without interpreting it. A line of
+  /// more than 4 KiB is cut to its first 1,024 characters.
   package func quote(_ line: some Sequence<UInt8>, of handler: String) {
     let text = String(decoding: Array(line), as: UTF8.self)
     if isJSON {
@@ -79,20 +81,21 @@ package struct Log: Sendable {
     ["time": .string(Instant.now.iso8601), "level": .string(level.name), "message": .string(message)]
   }
 
-  /// What a line for people begins with.
+  /// The timestamp at the start of a text line.
   private var time: String { isTimed ? Instant.now.iso8601 + " " : "" }
 
-  /// One write a line, so that lines of several processes do not mix. A log that cannot be written stops no work.
+  /// Uses one write per line, so lines of several processes do not mix. A failed write is ignored: logging must not
+  /// stop work.
   private func put(_ line: [UInt8]) {
     _ = (line + [0x0A]).withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
   }
 
-  /// A value of at most so many bytes; of a longer one a quarter as many characters, which is never more bytes.
+  /// Cuts a value that is longer than `limit` bytes to `limit / 4` characters, which take at most `limit` bytes.
   private static func cut(_ text: String, _ limit: Int = 1024) -> String {
     text.utf8.count <= limit ? text : String(text.unicodeScalars.prefix(limit / 4)) + "…"
   }
 
-  /// The text with control characters, line separators and bidirectional overrides written as escapes.
+  /// Returns the text with control characters, line separators and bidirectional overrides escaped.
   package static func visible(_ text: String, _ limit: Int = 1024) -> String {
     var out = ""
     for scalar in cut(text, limit).unicodeScalars {

@@ -1,7 +1,7 @@
-/// The log lines that operators search for. Their text is part of the contract; facts such as `requestId=…` follow it.
+/// The log lines that operators search for. Their text is part of the contract; pairs such as `requestId=…` follow it.
 package struct OperatorLine: Sendable {
   package let level: Log.Level
-  /// The line, with a placeholder in angle brackets where a value stands.
+  /// The line, with its variable part as a placeholder in angle brackets.
   package let text: String
   /// Which program writes the line, and when.
   package let origin: String
@@ -21,19 +21,19 @@ package struct OperatorLine: Sendable {
   package static let notificationsSent = OperatorLine(
     level: .info, text: "Notifications sent via: <channels>",
     origin: """
-      delivery-record, when no delivery of an event waits for its first attempt or is being sent, and again when a later \
-      attempt changes the result.
+      delivery-record, once every delivery of an event has had its first attempt and none is being sent, and again \
+      when a later attempt changes the result.
       """)
   package static let allChannelsFailed = OperatorLine(
     level: .warn, text: "All notification channels failed",
-    origin: "delivery-record, at the same moment, when nothing has been sent so far.")
+    origin: "delivery-record, at the same point, if nothing has been sent.")
 
   package static let all = [
     workerStarted, conversationCreated, eventEmitted, eventNotEmitted, conversationInsertError, notificationsSent,
     allChannelsFailed,
   ]
 
-  /// The text with `value` in place of its placeholder.
+  /// Returns the text with its placeholder replaced by `value`.
   package func text(with value: String) -> String {
     guard let start = text.utf8.firstIndex(of: UInt8(ascii: "<")), let end = text.utf8.firstIndex(of: UInt8(ascii: ">"))
     else { return text }
@@ -42,7 +42,7 @@ package struct OperatorLine: Sendable {
 }
 
 extension Log {
-  /// Writes one of the lines that operators search for. `value` stands in place of its placeholder.
+  /// Writes one of the lines that operators search for. `value` replaces its placeholder.
   package func write(_ line: OperatorLine, _ value: String = "", facts: KeyValuePairs<String, String> = [:]) {
     write(line.level, line.text(with: value), facts)
   }

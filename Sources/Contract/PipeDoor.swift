@@ -1,17 +1,18 @@
 import Glibc
 import Wire
 
-/// One document in, one line out, exit.
+/// Reads one document from stdin, writes one line to stdout, and exits.
 struct PipeDoor {
   let handler: Handler
   let environment: [String: String]
   let log: Log
   private let afterwards = Afterwards()
 
-  /// Reads stdin to its end (a parent that writes everything before it reads must not be left hanging), answers, and
-  /// returns the exit status. A process that hangs for a reason nobody thought of is ended by the alarm.
-  /// One that was started ahead of its request (LEADPIPE_SPARE) does first what it can do without, and waits as long as it
-  /// takes: who started it ends it.
+  /// Reads stdin to its end, answers, and returns the exit status. It reads everything because a parent that writes all
+  /// its input first would otherwise block. An alarm ends a process that hangs for any reason.
+  ///
+  /// A process that is started ahead of its request (LEADPIPE_SPARE=1) opens its resources first and then waits for
+  /// input without a limit. The process that started it must end it.
   func serve() -> Int32 {
     let isSpare = environment["LEADPIPE_SPARE"] == "1"
     let opened = isSpare ? handler.opened(environment, afterwards: afterwards, log: log) : nil
@@ -21,7 +22,7 @@ struct PipeDoor {
     let exchange = answer(input, by: opened)
     let status = StandardOutput.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
     if afterwards.dueAt != nil {
-      // Whoever reads to the end has the reply now.
+      // A client that reads to end of file has the reply now.
       close(1)
       afterwards.finish(now: .now, log: log)
     }
@@ -35,7 +36,7 @@ struct PipeDoor {
     case .tooLarge: return AnsweredRequest(refusing: Problem(.documentTooLarge))
     case .unreadable(let reason): return AnsweredRequest(refusing: .internalError(reason))
     case .bytes(let bytes):
-      // A route that takes no body may be asked with nothing at all.
+      // A handler that needs no body also accepts an empty stdin.
       let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
       let answer = opened ?? handler.opened(environment, afterwards: afterwards, log: log)
       let exchanges = handler.answer([bytes], by: answer, log: log)
@@ -45,6 +46,6 @@ struct PipeDoor {
 }
 
 extension Description {
-  /// Whether an empty stdin is a request: the input schema requires no member.
+  /// True if an empty stdin is a valid request: the input schema requires no member.
   var takesNothing: Bool { (input.body["required"]?.array ?? []).isEmpty }
 }

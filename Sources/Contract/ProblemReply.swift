@@ -1,7 +1,7 @@
 import Wire
 
 extension Problem {
-  /// The reply that carries the problem.
+  /// Returns the reply for this problem.
   package func reply(requestID: String) -> Reply {
     var headers = ["content-type": "application/problem+json"]
     if let retryAfter { headers["retry-after"] = String(retryAfter) }

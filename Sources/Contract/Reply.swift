@@ -1,14 +1,14 @@
 import Wire
 
-/// What a handler answers: the reply half of the API Gateway HTTP API payload 2.0.
+/// A handler's reply: the response half of the API Gateway HTTP API payload format 2.0.
 package struct Reply: Sendable, Equatable {
   package var status: Int
   /// Names in lower case.
   package var headers: [String: String]
-  /// Each one `Set-Cookie` value.
+  /// One `Set-Cookie` value each.
   package var cookies: [String] = []
   package var body: [UInt8]
-  /// In a stream: the request that it answers, which has others before and behind it.
+  /// In a stream, the id of the request that this reply answers.
   package var requestID: String?
 
   package init(status: Int, headers: [String: String], cookies: [String] = [], body: [UInt8]) {
@@ -18,14 +18,15 @@ package struct Reply: Sendable, Equatable {
     self.body = body
   }
 
-  /// A JSON document as the body.
+  /// Creates a reply with a JSON body.
   package init(status: Int = 200, _ body: JSON, headers: [String: String] = [:]) {
     self.init(
       status: status, headers: headers.merging(["content-type": "application/json"]) { own, _ in own }, body: body.bytes
     )
   }
 
-  /// One JSON document a line (application/x-ndjson): how a step hands on several deliveries.
+  /// Creates a reply with one JSON document per line (application/x-ndjson). A step uses it to pass on several
+  /// deliveries.
   package init(lines: [JSON]) {
     var body: [UInt8] = []
     for line in lines { body += line.bytes + [0x0A] }
@@ -34,7 +35,7 @@ package struct Reply: Sendable, Equatable {
 }
 
 extension Reply {
-  /// The reply's envelope. A body that is not UTF-8 or holds a NUL travels in base 64.
+  /// The reply's envelope. A body that is not UTF-8 or contains NUL is encoded in base64.
   package var envelope: JSON {
     let text = body.contains(0) ? nil : String(validating: body, as: UTF8.self)
     var envelope: JSON = [
@@ -46,10 +47,10 @@ extension Reply {
     return envelope.setting("body", .string(text ?? Base64.encode(body))).setting("isBase64Encoded", .bool(text == nil))
   }
 
-  /// Reads what a handler wrote, strictly: a status of 200 to 599, header names that are tokens, values without control
-  /// characters. A document without `statusCode` is itself the body of a 200, but not of a process that has failed.
-  /// Hop-by-hop headers and Content-Length are dropped: the transport computes them. The error says what is wrong with the
-  /// reply.
+  /// Reads a handler's output strictly: the status must be 200 to 599, header names must be tokens, and values must not
+  /// contain control characters. A document without `statusCode` is the body of a 200, unless `needsStatus` is set,
+  /// which the caller does for a process that has failed. Hop-by-hop headers and Content-Length are dropped because the
+  /// transport computes them. The error describes what is wrong with the reply.
   package init(reading output: [UInt8], needsStatus: Bool = false) throws(InvalidReply) {
     let document: JSON
     do { document = try JSON(reading: output) } catch {
@@ -101,7 +102,7 @@ package struct InvalidReply: Error, Sendable {
 
 /// The grammar of header fields (RFC 9110 §5).
 package enum Header {
-  /// Names that speak of one connection only, and Content-Length, which the transport computes.
+  /// Headers that apply to one connection only, and Content-Length, which the transport computes.
   package static let hopByHop: Set<String> = [
     "connection", "content-length", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
     "trailer", "transfer-encoding", "upgrade",
@@ -114,13 +115,14 @@ package enum Header {
       }
   }
 
-  /// Type and subtype, without parameters.
+  /// True for a type and subtype without parameters.
   package static func isMediaType(_ text: String) -> Bool {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     return parts.count == 2 && parts.allSatisfy { isToken(String($0)) }
   }
 
-  /// No control character but the tab: the value cannot become a second header, and servers take it.
+  /// True if the value has no control character except the tab. Such a value cannot inject a second header, and servers
+  /// accept it.
   package static func isClean(_ value: String) -> Bool {
     value.utf8.allSatisfy { $0 == 0x09 || $0 >= 0x20 && $0 != 0x7F }
   }

@@ -1,6 +1,6 @@
 import Wire
 
-/// What a handler is asked: the API Gateway HTTP API payload 2.0, or a bare body given by hand.
+/// A handler's request: the API Gateway HTTP API payload format 2.0, or a bare body passed directly.
 package struct Request: Sendable {
   package var method: String
   /// As received, not decoded.
@@ -13,14 +13,14 @@ package struct Request: Sendable {
   package var body: [UInt8] = []
   package var requestID: String
   package var receivedAt: Instant
-  /// The address of the client as the gateway believes it; empty for a bare request.
+  /// The client's address as determined by the gateway. Empty for a bare request.
   package var sourceIP = ""
-  /// When the answer is no longer of use; nil leaves the handler's own time limit.
+  /// When the reply is no longer useful. If nil, only the handler's own time limit applies.
   package var deadline: Instant?
-  /// Given by hand, without an envelope: the one who did it holds the login of the handler, so no key is asked for, and
-  /// the reply is bare too.
+  /// True for a request passed directly, without an envelope. Its sender already has the handler's database login, so
+  /// no key is required. The reply has no envelope either.
   package var isBare = false
-  /// What a bare body has been read as.
+  /// The parsed body of a bare request.
   var document: JSON?
 
   package init(method: String, path: String, requestID: String, receivedAt: Instant) {
@@ -32,7 +32,7 @@ package struct Request: Sendable {
 }
 
 extension Request {
-  /// Reads an envelope. What other producers leave out may be absent; what we use must have its type.
+  /// Reads an envelope. Members that other producers omit are optional. Members that we use must have the right type.
   package init(envelope: JSON) throws(Problem) {
     guard let context = envelope["requestContext"], let http = context["http"], let method = http["method"]?.string
     else {
@@ -46,7 +46,7 @@ extension Request {
     for (name, value) in Self.pairs(envelope["headers"]) { headers[name.lowercased()] = value }
     query = Self.pairs(envelope["queryStringParameters"])
     pathParameters = Self.pairs(envelope["pathParameters"])
-    // API Gateway takes cookies out of the headers.
+    // API Gateway moves cookies out of the headers.
     if headers["cookie"] == nil, let cookies = envelope["cookies"]?.array {
       headers["cookie"] = cookies.compactMap(\.string).joined(separator: "; ")
     }
@@ -63,7 +63,7 @@ extension Request {
     body = decoded
   }
 
-  /// The envelope of this request. All the context that other decoders insist on is written.
+  /// Returns the envelope of this request. It includes every context member that other decoders require.
   package func envelope(routeKey: String, userAgent: String, host: String) -> JSON {
     let text = body.contains(0) ? nil : String(validating: body, as: UTF8.self)
     var envelope: JSON = [
@@ -94,7 +94,7 @@ extension Request {
       ])
   }
 
-  /// Milliseconds since 1970, up to the year 9999: what lies beyond no clock of ours can reckon with.
+  /// Reads milliseconds since 1970, up to the year 9999. Later times would overflow our calculations.
   private static func instant(_ json: JSON?) throws(Problem) -> Instant? {
     guard let json, !json.isNull else { return nil }
     guard let milliseconds = json.integer, 0...253_402_300_799_999 ~= milliseconds else {
@@ -113,8 +113,8 @@ extension Request {
     return pairs
   }
 
-  /// A request id that may stand in a log line and a header: 1 to 128 ASCII letters, digits and `-_.:=/`. An
-  /// address or a sentence is none.
+  /// Returns a request id that is safe in a log line and a header: 1 to 128 ASCII letters, digits and `-_.:=/`. Nil for
+  /// anything else, such as an email address or a sentence.
   package static func cleanID(_ id: String) -> String? {
     let isTaken = id.utf8.allSatisfy {
       0x30...0x3A ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "-_.=/".utf8.contains($0)
@@ -122,7 +122,8 @@ extension Request {
     return 1...128 ~= id.utf8.count && isTaken ? id : nil
   }
 
-  /// The body as JSON. An enveloped body must say that it is JSON in UTF-8 (415 otherwise), and any must be well formed.
+  /// Returns the body as JSON. It must be well formed. An enveloped request must declare JSON in UTF-8, or the problem
+  /// is a 415.
   package func json() throws(Problem) -> JSON {
     if let document { return document }
     if !isBare { try requireJSONBody() }
@@ -131,8 +132,8 @@ extension Request {
     }
   }
 
-  /// `application/json`, alone or with charset utf-8, and no content coding: anything else would let a form on another
-  /// site post here without a preflight. Else a problem with status 415.
+  /// Requires `application/json`, optionally with charset utf-8, and no content coding; otherwise throws a problem with
+  /// status 415. Any other type would let a form on another site post here without a preflight request.
   package func requireJSONBody() throws(Problem) {
     if headers["content-type"] == "application/json", headers["content-encoding"] == nil { return }
     let parts = (headers["content-type"] ?? "").lowercased().split(separator: ";")
@@ -147,7 +148,7 @@ extension Request {
 }
 
 extension Instant {
-  /// `12/Mar/2020:19:03:58 +0000`, the envelope's `time`.
+  /// The format of the envelope's `time`: `12/Mar/2020:19:03:58 +0000`.
   fileprivate var logTime: String {
     let text = Array(iso8601)
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]

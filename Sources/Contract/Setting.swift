@@ -2,15 +2,15 @@ import Forms
 import Glibc
 import Wire
 
-/// An environment variable that a handler reads: its name, whether it must be there, where it leads, and what is wrong with a
-/// value.
+/// An environment variable that a handler reads: its name, whether it is required, its destination, and the check of
+/// its value.
 package struct Setting: Sendable, Equatable {
   package let name: String
   package let isRequired: Bool
-  /// The place that a process with this setting must be able to reach; nil where it leads nowhere.
+  /// The destination that a process with this setting must be able to reach. Nil if it has none.
   package let leadsTo: Destination?
-  /// What is wrong with a value, as the end of a sentence that begins with the name; nil for a good one. It never
-  /// repeats the value: it may be a secret.
+  /// Describes what is wrong with a value, as the end of a sentence that begins with the name. Nil for a valid value.
+  /// It never includes the value, which may be a secret.
   package let fault: @Sendable (String) -> String?
 
   package init(
@@ -27,7 +27,7 @@ package struct Setting: Sendable, Equatable {
     left.name == right.name && left.isRequired == right.isRequired
   }
 
-  /// A whole number within limits.
+  /// A whole number within a range.
   package static func number(_ name: String, _ range: ClosedRange<Int>) -> Setting {
     Setting(name) { value in
       Int(strict: value).map(range.contains) == true
@@ -35,7 +35,7 @@ package struct Setting: Sendable, Equatable {
     }
   }
 
-  /// One of a few words.
+  /// One of a fixed set of words.
   package static func choice(_ name: String, _ words: [String]) -> Setting {
     Setting(name) { words.contains($0) ? nil : "must be one of \(words.joined(separator: ", "))" }
   }
@@ -44,11 +44,11 @@ package struct Setting: Sendable, Equatable {
   package static let logFormat = choice("LOG_FORMAT", ["text", "json"])
 }
 
-/// The settings a process was started with, checked once, all faults reported together.
+/// The settings that a process was started with. They are checked once, and all errors are reported together.
 package struct Settings: Sendable {
   private let values: [String: String]
 
-  /// Takes from `environment` what `declared` names. An empty value counts as absent.
+  /// Takes the `declared` settings from `environment`. An empty value counts as absent.
   package init(_ declared: [Setting], from environment: [String: String]) throws(Problem) {
     var values: [String: String] = [:]
     var errors = FormError()
@@ -69,11 +69,11 @@ package struct Settings: Sendable {
 
   package subscript(name: String) -> String? { values[name] }
 
-  /// The number a checked setting holds, or `standard`.
+  /// Returns the value of a checked number setting, or `standard` if it is not set.
   package func number(_ name: String, default standard: Int) -> Int { values[name].flatMap { Int($0) } ?? standard }
 }
 
-/// The environment of this process. `environ` is read once, at start, before any thread exists.
+/// Returns the environment of this process. Call it at start, before any thread exists.
 package func processEnvironment() -> [String: String] {
   var result: [String: String] = [:]
   var entry = environ

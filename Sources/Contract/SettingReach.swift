@@ -3,10 +3,10 @@ import Wire
 
 extension Reach {
   private static let kerberos = ["/etc/gss/mech.d", "/etc/krb5.conf", "/etc/krb5.conf.d"]
-  /// Long answers of name servers come by TCP.
+  /// Name servers send long replies over TCP.
   private static let nameServer = 53
 
-  /// Whom a process must be able to reach that was given `environment`: its settings lead to these `destinations`.
+  /// Computes what a process with `environment` must be able to reach, given the `destinations` of its settings.
   package init(_ destinations: [String: Destination], _ environment: [String: String]) {
     self.init()
     for (name, destination) in destinations.sorted(by: { $0.key < $1.key }) {
@@ -14,7 +14,7 @@ extension Reach {
     }
     if !ports.isEmpty {
       ports.append(Self.nameServer)
-      // The system's name services may answer on a socket of theirs.
+      // The system's name services may use a Unix socket.
       hasLocalSockets = true
     }
   }
@@ -29,14 +29,14 @@ extension Reach {
       guard let database = DatabaseAddress(value) else { return }
       ports += database.ports
       hasLocalSockets = hasLocalSockets || database.isLocal
-      // libpq asks Kerberos first whether it has something to say.
+      // libpq tries Kerberos before other methods.
       files += database.files + (database.ports.isEmpty ? [] : Self.kerberos)
-      // libpq then takes the name of the system's user.
+      // If the URL names no user, libpq uses the operating system's user name.
       if !database.namesUser { files += ["/etc/passwd", "/etc/nsswitch.conf"] }
     }
   }
 
-  /// The port of an http or https address; none where it is no such address.
+  /// Returns the port of an http or https address. Empty for anything else.
   private static func port(of address: String) -> [Int] {
     let parts = address.split(separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
     guard parts.count == 3, let standard = ["http:": 80, "https:": 443][parts[0].lowercased()] else { return [] }

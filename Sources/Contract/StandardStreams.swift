@@ -1,7 +1,7 @@
 import Glibc
 import Wire
 
-/// Reading stdin: bounded, and to the end even when what comes is refused.
+/// Reads stdin with a size limit. Input that is too large is still read to the end.
 enum StandardInput {
   enum Document {
     case bytes([UInt8])
@@ -9,10 +9,11 @@ enum StandardInput {
     case unreadable(String)
   }
 
-  /// The largest document for a body limit: an envelope repeats the body in base 64 or with every byte escaped.
+  /// Returns the maximum size of a document for a body limit, in bytes. An envelope contains the body in base64 or with
+  /// escapes of up to six bytes per byte; 128 KiB are added for the rest.
   static func limit(forBody bodyLimit: Int) -> Int { bodyLimit * 6 + 131_072 }
 
-  /// All of stdin. From a terminal that would wait for a person, a request without a body is meant.
+  /// Reads all of stdin. If stdin is a terminal, returns an empty document without waiting for input.
   static func readAll(limit: Int) -> Document {
     if isatty(0) == 1 { return .bytes([]) }
     var bytes: [UInt8] = []
@@ -29,20 +30,21 @@ enum StandardInput {
     }
   }
 
-  /// Waits until there is something to read, or the end.
+  /// Waits until stdin has input or is at its end.
   static func wait() {
     var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
     while poll(&entry, 1, -1) < 0, errno == EINTR {}
   }
 
-  /// Whether a read would not wait. Comes back when that is so, when a signal has come, or at the deadline.
+  /// Returns true if a read would not block. Returns at the latest at the deadline, after 60 seconds, or when a signal
+  /// arrives.
   static func isReady(until deadline: Instant) -> Bool {
     var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
     let left = deadline.milliseconds - Instant.now.milliseconds
     return poll(&entry, 1, Int32(max(0, min(left, 60_000)))) == 1
   }
 
-  /// As read(2), again when a signal came between; nil on an error.
+  /// Like read(2), but retried after a signal. Nil on an error.
   fileprivate static func read(into buffer: inout [UInt8]) -> Int? {
     while true {
       let count = buffer.withUnsafeMutableBytes { Glibc.read(0, $0.baseAddress, $0.count) }
@@ -52,23 +54,23 @@ enum StandardInput {
   }
 }
 
-/// The lines of stdin that are not blank, each at most `limit` bytes; a longer one is passed over and reported once.
+/// Reads the non-blank lines of stdin. A line longer than `limit` bytes is skipped and reported once.
 struct LineReader {
   private let limit: Int
   private var pending: [UInt8] = []
-  /// Where the next line begins, and how far it has been searched for its end.
+  /// The start of the next line, and the position up to which its end has been searched for.
   private var start = 0
   private var scanned = 0
   private var isSkipping = false
   private var isAtEnd = false
-  /// Why stdin ended before its end, until that is told.
+  /// The read error that ended stdin, until it has been reported.
   private var failure: String?
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
   init(limit: Int) { self.limit = limit }
 
-  /// Waits for the next line and takes those that have come with it, `count` at most, without their line feeds; none at
-  /// the end of stdin. What `beforeWaiting` does comes before each wait for the first of them.
+  /// Waits for the next line and returns it with the lines that have already arrived, at most `count`, without their
+  /// line feeds. Returns none at the end of stdin. Calls `beforeWaiting` before each wait for the first line.
   mutating func next(atMost count: Int, beforeWaiting: () -> Void = {}) -> [StandardInput.Document] {
     var lines: [StandardInput.Document] = []
     while lines.count < count {
@@ -84,7 +86,7 @@ struct LineReader {
     return lines
   }
 
-  /// A line that is there already; at the end of stdin the last one needs no line feed.
+  /// Returns a complete line from the buffer. The last line before the end of stdin needs no line feed.
   private mutating func takeLine() -> StandardInput.Document? {
     while let end = pending[scanned...].firstIndex(of: 0x0A) {
       let line = pending[start..<end]
@@ -126,7 +128,7 @@ struct LineReader {
   }
 }
 
-/// Writing stdout: all of it, or a failure that is told.
+/// Writes to stdout: either all bytes, or false on an error.
 enum StandardOutput {
   static func write(_ bytes: [UInt8]) -> Bool {
     var rest = bytes[...]

@@ -1,8 +1,8 @@
 import Glibc
 import Wire
 
-/// NDJSON both ways: a reply line for each request line, in their order. A bad line gets an error line, and the stream
-/// goes on. The exit status is that of the first failure.
+/// Reads and writes NDJSON: one reply line per request line, in order. An invalid line gets an error line, and the
+/// stream continues. The exit status is that of the first failure.
 struct StreamDoor {
   let handler: Handler
   let environment: [String: String]
@@ -25,12 +25,12 @@ struct StreamDoor {
     return firstFailure
   }
 
-  /// What is still to be done when its time comes, unless the next line comes before.
+  /// Does pending work when it is due, unless the next line arrives first.
   private func rest() {
     while let due = afterwards.dueAt, !StandardInput.isReady(until: due) { afterwards.proceed(now: .now, log: log) }
   }
 
-  /// What becomes of lines that came together; a bad one stands in nobody's way.
+  /// Answers a batch of lines. An invalid line does not affect the others.
   private func exchange(
     _ lines: [StandardInput.Document], by answer: Result<Handler.BatchAnswer, Problem>
   ) -> [AnsweredRequest] {

@@ -1,8 +1,8 @@
 import Glibc
 import Wire
 
-/// The tap on the worker's shoulder: one datagram to the socket named by LEADPIPE_WAKE. It may be lost without harm, for
-/// the worker polls too.
+/// Wakes the worker with one datagram to the socket named by LEADPIPE_WAKE. A lost datagram does no harm, because the
+/// worker also polls.
 package struct Wake: Sendable {
   package static let setting = Setting("LEADPIPE_WAKE", leadsTo: .unixSocket) { path in
     path.hasPrefix("/") && path.utf8.count <= 107 ? nil : "must be an absolute path of at most 107 bytes"
@@ -12,7 +12,7 @@ package struct Wake: Sendable {
 
   package init(_ settings: Settings) { path = settings["LEADPIPE_WAKE"] }
 
-  /// Never waits: a full or missing socket is passed over.
+  /// Never blocks. A full or missing socket is ignored.
   package func send() {
     guard let path else { return }
     let socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
@@ -27,7 +27,7 @@ package struct Wake: Sendable {
   }
 }
 
-/// The address of a unix socket; a path of more than 107 bytes is cut, so check it before.
+/// Returns the address of a Unix socket. A path longer than 107 bytes is truncated, so check its length first.
 package func unixAddress(_ path: String) -> sockaddr_un {
   var address = sockaddr_un()
   address.sun_family = sa_family_t(AF_UNIX)

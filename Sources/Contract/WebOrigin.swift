@@ -1,10 +1,10 @@
-/// A web origin as browsers serialise it (RFC 6454 §6.2): `https://example.com`, `http://localhost:3000`. Two are the same
-/// when their bytes are.
+/// A web origin as browsers serialise it (RFC 6454 §6.2): `https://example.com`, `http://localhost:3000`. Two origins
+/// are equal if their bytes are equal.
 package struct WebOrigin: Sendable, Equatable {
   package let text: String
 
-  /// Takes what a browser could send and nothing else: http or https, a host in lower-case ASCII or an IPv6 address in
-  /// brackets, a port only where it is not the scheme's own. No path, no blank, no dot at the end.
+  /// Accepts only what a browser could send: http or https, a host in lower-case ASCII or an IPv6 address in brackets,
+  /// and a port only if it is not the scheme's default. No path, spaces or trailing dot.
   package init?(_ text: String) {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     guard parts.count == 2, parts[0] == "http" || parts[0] == "https", parts[1].hasPrefix("//") else { return nil }
@@ -27,7 +27,7 @@ package struct WebOrigin: Sendable, Equatable {
     self.text = text
   }
 
-  /// The origin of an http or https address: its scheme, host and port, in lower case.
+  /// The origin of an http or https address: its scheme, host and port in lower case.
   package init?(ofAddress address: String) {
     let scheme = address.prefix { $0 != ":" }.lowercased()
     let rest = address.utf8.dropFirst(scheme.utf8.count)
@@ -41,7 +41,7 @@ package struct WebOrigin: Sendable, Equatable {
 
   package static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
 
-  /// The origins of a list that is separated by commas; nil when one of them is none.
+  /// Parses a comma-separated list of origins. Nil if any item is invalid.
   package static func list(_ text: String) -> [WebOrigin]? {
     var origins: [WebOrigin] = []
     for item in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -61,7 +61,7 @@ package struct WebOrigin: Sendable, Equatable {
     0x30...0x3A ~= byte || 0x61...0x66 ~= byte || byte == UInt8(ascii: ".")
   }
 
-  /// Nothing, or a colon and a number of 1 to 65535 that is not the scheme's own.
+  /// True for an empty string, or a colon and a port from 1 to 65535 that is not the scheme's default.
   private static func isPort(_ bytes: ArraySlice<UInt8>, standard: String) -> Bool {
     guard let colon = bytes.first else { return true }
     let digits = bytes.dropFirst()
@@ -73,14 +73,14 @@ package struct WebOrigin: Sendable, Equatable {
 }
 
 extension Setting {
-  /// Origins that may read replies in a browser beside that of FRONTEND_URL.
+  /// Origins, in addition to that of FRONTEND_URL, that may read replies in a browser.
   package static let allowedOrigins = Setting("ALLOWED_ORIGINS") { list in
     WebOrigin.list(list) == nil
       ? "must be origins like https://example.com in lower case, separated by commas, without a path and without the "
         + "scheme's own port" : nil
   }
 
-  /// The address of the site.
+  /// The address of the website.
   package static let frontendURL = Setting("FRONTEND_URL") { address in
     WebOrigin(ofAddress: address) == nil ? "must be an http or https address" : nil
   }

@@ -1,25 +1,27 @@
 import Contract
 import Wire
 
-/// How much a request may take: what its client may send, in how much time, and what its handler may.
+/// The limits of a request: what its client may send and how fast, and what its handler may use.
 package struct Budgets: Sendable, Equatable {
-  /// In bytes: the request line with its end, and the fields of the head or of the trailers with theirs.
+  /// In bytes: the request line with its line end, and the header or trailer fields with theirs.
   package var requestLine = 8192
   package var headers = 16_384
-  /// For the rest of a head whose first byte has come, and for a body.
+  /// In milliseconds: for the rest of a request head after its first byte, and for a body.
   package var headerMs = 10_000
   package var bodyMs = 15_000
-  /// In bytes. No body is larger than this, whatever a description says.
+  /// In bytes. No body may be larger than this, whatever a description allows.
   package var body = 262_144
-  /// The time of a handler, whatever a description says; nil where that alone counts.
+  /// The maximum time of a handler in milliseconds, whatever its description allows. If nil, only the description's
+  /// limit applies.
   package var handlerMs: Int?
-  /// In bytes: what a handler may write on stdout for a request, and how much of its stderr is passed on.
+  /// In bytes: how much a handler may write to stdout for a request, and how much of its stderr is passed on.
   package var reply = 1_048_576
   package var errors = 65_536
-  /// Between TERM and KILL.
+  /// The time between TERM and KILL, in milliseconds.
   package var graceMs = 2000
 
-  /// Those of a handler: an admin's page of a hundred leads may be sixteen times as large, for strangers may have sent a lot.
+  /// Returns the budgets of a handler. The reply of an admin handler may be sixteen times as large, because a page of a
+  /// hundred leads contains whatever visitors have sent.
   package func of(_ handler: HostedHandler) -> Budgets {
     var budgets = self
     if handler.description.access == .admin { budgets.reply *= 16 }
@@ -28,7 +30,7 @@ package struct Budgets: Sendable, Equatable {
 
   package init() {}
 
-  /// From settings that have been checked.
+  /// Reads the budgets from checked settings.
   package init(_ settings: [String: String]) {
     func number(_ name: String) -> Int? { settings[name].flatMap { Int(strict: $0) } }
     requestLine = number("LEADPIPE_REQUEST_LINE") ?? requestLine
@@ -42,8 +44,9 @@ package struct Budgets: Sendable, Equatable {
     graceMs = number("LEADPIPE_GRACE_MS") ?? graceMs
   }
 
-  /// The least that is taken still lets an ordinary request pass. A handler takes an envelope of some 128 KiB beside its
-  /// body: a head that fills the most of both may be more than that, and is then refused by the handler.
+  /// The minimums still allow ordinary requests. A handler accepts an envelope of about 128 KiB in addition to the
+  /// body. A request line and headers that are both at their maximum can exceed that; the handler then rejects the
+  /// request.
   package static let settings: [Setting] = [
     .number("LEADPIPE_REQUEST_LINE", 256...32_768), .number("LEADPIPE_HEADERS", 1024...65_536),
     .number("LEADPIPE_HEADER_MS", 100...600_000), .number("LEADPIPE_BODY_MS", 100...600_000),
@@ -54,7 +57,7 @@ package struct Budgets: Sendable, Equatable {
 }
 
 extension HostedHandler {
-  /// The same, with the limits that count where both it and the operator name one.
+  /// Returns a copy with the lower of the handler's own limits and the operator's.
   package func held(to budgets: Budgets) -> HostedHandler {
     var handler = self
     handler.description.bodyLimit = min(description.bodyLimit, budgets.body)

@@ -3,18 +3,18 @@ import Contract
 import Glibc
 import Wire
 
-/// A process that we started: its group is its own, its environment is what was given and nothing else, and it inherits
-/// no descriptor but its three. Whoever holds a Child closes the descriptors and waits for the process.
+/// A child process. It has its own process group, only the given environment (plus `told`), and no inherited
+/// descriptors except its three. The owner of a Child must close the descriptors and wait for the process.
 package struct Child: Sendable {
   package let pid: pid_t
   /// Our end of its stdin, for writing.
   package let input: Int32
   /// Our end of its stdout, for reading.
   package let output: Int32
-  /// Our end of its stderr, or -1 where it shares ours.
+  /// Our end of its stderr, or -1 if it shares ours.
   package let error: Int32
 
-  /// Why no process could be started: the errno of the call that failed.
+  /// Why a process could not be started: the failed call and its errno.
   package struct Failure: Error, Sendable {
     package let call: String
     package let code: Int32
@@ -27,13 +27,14 @@ package struct Child: Sendable {
     package var reason: String { "\(call): \(String(cString: strerror(code)))" }
   }
 
-  /// What every child is told: runtime crash reports are off, for they can hang a dying process; and ours, that somebody
-  /// supervises them, and that their log ends in systemd's journal where ours does.
+  /// Environment variables of every child. Swift's crash reports are disabled because they can hang a dying process.
+  /// LEADPIPE_SUPERVISED marks our own programs as supervised. LEADPIPE_JOURNAL is set if our log, and so the child's,
+  /// goes to systemd's journal.
   package static let told = ["SWIFT_BACKTRACE": "enable=no", "LEADPIPE_SUPERVISED": "1"].merging(
     Log.goesToJournal(processEnvironment()) ? ["LEADPIPE_JOURNAL": "1"] : [:]
   ) { $1 }
 
-  /// Starts a handler by itself, or by its launcher; the rest as for any program.
+  /// Starts a handler, directly or through its launcher. Otherwise the same as for any program.
   package static func spawn(
     _ handler: HostedHandler, _ arguments: [String] = [], environment: [String: String], pipesError: Bool
   ) throws(Failure) -> Child {
@@ -41,8 +42,8 @@ package struct Child: Sendable {
     return try spawn(command.path, command.arguments, environment: environment, pipesError: pipesError)
   }
 
-  /// Starts `path` with `arguments` (without the name itself), all three descriptors piped to us, or stderr shared with
-  /// ours.
+  /// Starts `path` with `arguments` (without the program name). All three descriptors are piped to us, or, unless
+  /// `pipesError` is set, stderr is shared with ours.
   package static func spawn(
     _ path: String, _ arguments: [String] = [], environment: [String: String], pipesError: Bool
   ) throws(Failure) -> Child {
@@ -65,7 +66,7 @@ package struct Child: Sendable {
     return Child(pid: pid, input: input.writing, output: output.reading, error: error?.reading ?? -1)
   }
 
-  /// Starts a service: it reads nothing, and writes where we write. All of it belongs on stderr.
+  /// Starts a service. Its stdin is empty; its stdout and stderr both go to our stderr.
   package static func service(
     _ path: String, _ arguments: [String] = [], environment: [String: String]
   ) throws(Failure) -> Child {
@@ -109,23 +110,23 @@ package struct Child: Sendable {
     return pid
   }
 
-  /// Sends a signal to the whole group of the process.
+  /// Sends a signal to the process's whole group.
   package func signalGroup(_ signal: Int32) { _ = kill(-pid, signal) }
 
-  /// Waits for the end and leaves it to be waited for: until then its number is nobody else's.
+  /// Waits for the end without reaping the process, so that its pid is not reused.
   package func awaitEnd() {
     var info = siginfo_t()
     while waitid(P_PID, id_t(pid), &info, WEXITED | WNOWAIT) < 0, errno == EINTR {}
   }
 
-  /// Waits for the end. The status as waitpid(2) gives it; nil when somebody else has already waited.
+  /// Waits for the end and returns the status from waitpid(2). Nil if the process has already been waited for.
   package func wait() -> Termination? {
     var status: Int32 = 0
     while waitpid(pid, &status, 0) < 0 { if errno != EINTR { return nil } }
     return Termination(waitStatus: status)
   }
 
-  /// Waits for the end at most until `deadline`, then kills the whole group.
+  /// Waits for the end until `deadline`, then kills the whole group.
   package func wait(until deadline: Instant) -> Termination? {
     while Instant.now < deadline {
       if let end = poll() { return end }
@@ -135,7 +136,7 @@ package struct Child: Sendable {
     return wait()
   }
 
-  /// The end if it has come, without waiting; nil while it runs.
+  /// Returns how the process ended, without waiting. Nil while it runs.
   package func poll() -> Termination? {
     var status: Int32 = 0
     return waitpid(pid, &status, WNOHANG) == pid ? Termination(waitStatus: status) : nil
@@ -159,7 +160,7 @@ package enum Termination: Sendable, Equatable, CustomStringConvertible {
   }
 }
 
-/// Two descriptors, closed on exec.
+/// A pipe whose descriptors are closed on exec.
 private struct Pipe {
   let reading: Int32
   let writing: Int32

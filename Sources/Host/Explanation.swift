@@ -1,18 +1,18 @@
 import Contract
 import Sandbox
 
-/// What a handler's process gets, in words: made of what is applied, by the code that applies it. It names settings and never
-/// shows a value of one, but for ports and the paths of files.
+/// A readable explanation of what a handler's process gets, made by the code that applies it. It names settings but
+/// does not show their values, except ports and file paths.
 package struct Explanation: Sendable {
   /// Topics, each with its lines.
   package let topics: [(name: String, lines: [String])]
 
   /// - Parameters:
-  ///   - settings: what the gateway or worker that starts it has.
-  ///   - level: what the kernel can hold it to.
+  ///   - settings: the settings of the gateway or worker that starts it.
+  ///   - level: what the kernel can enforce.
   package init(_ handler: HostedHandler, settings: [String: String], level: ConfinementLevel) {
     let isStep = handler.description.kind == .step
-    // The gateway's are not the worker's.
+    // The gateway's budgets do not apply to steps.
     let budgets = isStep ? Budgets() : Budgets(settings)
     let handler = isStep ? handler : handler.held(to: budgets)
     let description = handler.description
@@ -22,14 +22,14 @@ package struct Explanation: Sendable {
     topics = [
       ("handler", [description.name, handler.path]),
       ("class", [Self.reason(handler)]),
-      ("process", [isStep ? "stream, kept by the worker" : mode.rawValue]),
+      ("process", [isStep ? "stream, managed by the worker" : mode.rawValue]),
       ("time", [Self.time(description, budgets)]),
       ("body", ["\(description.bodyLimit) bytes"]),
       ("environment", Self.variables(handler, settings)),
       ("database", [Self.database(handler, settings)]),
       (
         "applied by",
-        [handler.isOurs ? "itself, as its first statement" : handler.command().path + ", which becomes it"]
+        [handler.isOurs ? "the handler, before it reads input" : handler.command().path + ", which then runs it"]
       ),
       ("limits", confinement.limits.map { "\($0.value) \($0.name)" }),
       ("kernel", [Self.kernel(level)]),
@@ -38,16 +38,16 @@ package struct Explanation: Sendable {
       (
         "starts",
         handler.isOurs
-          ? ["no program and no process"] : confinement.executable.map { $0 + ", confined in the same way" }
+          ? ["no other program or process"] : confinement.executable.map { $0 + ", under the same confinement" }
       ),
       ("sockets", Self.sockets(confinement)),
       ("connects", confinement.ports.isEmpty ? ["to no TCP port"] : confinement.ports.map { "to TCP port \($0)" }),
       ("listens", ["on no TCP port"]),
-      ("signals", ["to processes that it has started itself"]),
+      ("signals", ["only to processes that it started"]),
     ]
   }
 
-  /// The topics as a table: a name, and the lines beside it.
+  /// The topics as a table of names and lines.
   package var text: String {
     topics.map { topic in
       let lines = topic.lines.isEmpty ? ["nothing"] : topic.lines
@@ -66,8 +66,8 @@ package struct Explanation: Sendable {
 
   private static func reason(_ handler: HostedHandler) -> String {
     let name = handler.trust.rawValue
-    if handler.isOurs { return "\(name), by the table of our own handlers" }
-    return "\(name), " + (handler.isListed ? "by LEADPIPE_TRUST" : "for neither our table nor LEADPIPE_TRUST names it")
+    if handler.isOurs { return "\(name), from the built-in table" }
+    return "\(name), " + (handler.isListed ? "from LEADPIPE_TRUST" : "not in the built-in table or LEADPIPE_TRUST")
   }
 
   private static func variables(_ handler: HostedHandler, _ settings: [String: String]) -> [String] {
@@ -75,24 +75,24 @@ package struct Explanation: Sendable {
     let names = Set(given.map(\.name))
     let asked = handler.description.environment.map(\.name).filter { !names.contains($0) }.sorted()
     return given.map { "\($0.name), from \($0.source)" }
-      + Child.told.keys.sorted().map { "\($0), as every child" } + ["HOME, which leads nowhere"]
+      + Child.told.keys.sorted().map { "\($0), as in every child process" } + ["HOME, a path that does not exist"]
       + asked.map {
         "(not \($0): "
-          + (handler.trust.grants.contains($0) ? "not set)" : "class \(handler.trust.rawValue) may not have it)")
+          + (handler.trust.grants.contains($0) ? "not set)" : "not allowed for class \(handler.trust.rawValue))")
       }
   }
 
   private static func database(_ handler: HostedHandler, _ settings: [String: String]) -> String {
     let given = handler.variables(from: settings)
     guard let login = given.first(where: { $0.name == "DATABASE_URL" }) else { return "none" }
-    guard let role = given.first(where: { $0.name == "LEADPIPE_ROLE" }) else { return "login of \(login.source)" }
-    return "login of \(login.source), then role \(role.value), which it must take itself"
+    guard let role = given.first(where: { $0.name == "LEADPIPE_ROLE" }) else { return "login from \(login.source)" }
+    return "login from \(login.source), then role \(role.value), which the handler must set itself"
   }
 
   private static func kernel(_ level: ConfinementLevel) -> String {
     let landlock = level.landlock == 0 ? "no Landlock" : "Landlock ABI \(level.landlock)"
     let filters = level.hasFilters ? "seccomp" : "no seccomp"
-    return "\(landlock), \(filters)" + (level.shortfall.map { "; not held here: \($0)" } ?? "; all of this is held")
+    return "\(landlock), \(filters)" + (level.shortfall.map { "; not enforced: \($0)" } ?? "; all of this is enforced")
   }
 
   private static func sockets(_ confinement: Confinement) -> [String] {

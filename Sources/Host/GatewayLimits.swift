@@ -1,7 +1,7 @@
 import Contract
 import Wire
 
-/// What the operator may say about how far the gateway goes, beside how its processes live.
+/// The operator's settings for the gateway's limits, except those of its processes.
 package enum GatewayLimits {
   package static let slow = Setting("LEADPIPE_SLOW_MS") { text in
     text == "off" || Int(strict: text).map { 0...3_600_000 ~= $0 } == true

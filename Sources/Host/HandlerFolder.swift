@@ -3,9 +3,10 @@ import Glibc
 import Sandbox
 import Wire
 
-/// The folder that handlers live in: every executable file of it is one, named by its `--describe`.
+/// The folder of handlers. Every executable file in it is a handler; its name must match the one in its `--describe`
+/// output.
 package struct HandlerFolder: Sendable {
-  /// Why the folder cannot be used, in a sentence for the operator.
+  /// Why the folder cannot be used, as a message for the operator.
   package struct Failure: Error, Sendable {
     package let reason: String
 
@@ -14,8 +15,8 @@ package struct HandlerFolder: Sendable {
 
   package let handlers: [HostedHandler]
 
-  /// Asks every executable what it is, or those alone that are named. `trust` is what the operator's LEADPIPE_TRUST adds to our own table.
-  /// Foreign ones are started by `launcher`.
+  /// Describes every executable, or only those in `names`. `trust` holds the entries of the operator's LEADPIPE_TRUST,
+  /// which add to our own table. Foreign handlers are started by `launcher`.
   package init(
     path: String, trust: [String: Trusted] = [:], only names: Set<String>? = nil,
     launcher: String = Launch.path
@@ -28,7 +29,7 @@ package struct HandlerFolder: Sendable {
       let grants = ours == nil ? trusted.grants : nil
       let description = try Self.describe(file, grants, launcher)
       guard description.name == name else {
-        throw Failure(reason: "\(file) calls itself \(description.name)")
+        throw Failure(reason: "\(file) --describe reports the name \(description.name)")
       }
       handlers.append(
         HostedHandler(
@@ -68,8 +69,8 @@ package struct HandlerFolder: Sendable {
     return names.sorted()
   }
 
-  /// Runs `FILE --describe` with nothing in its environment, within two seconds and 1 MiB; a foreign file with no more than
-  /// what it is granted for its work.
+  /// Runs `FILE --describe` with an empty environment. It must finish within two seconds and print at most 1 MiB. A
+  /// foreign file runs with at most the rights that it is granted for its work.
   private static func describe(
     _ file: String, _ grants: Confinement.Grants?, _ launcher: String
   ) throws(Failure) -> Description {
@@ -84,17 +85,17 @@ package struct HandlerFolder: Sendable {
     let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: 2000)
     close(child.output)
     let end = child.wait(until: output == nil ? .now : Instant.now.adding(seconds: 1))
-    // What it says beside its description does not reach our log, unless it is why there is none.
+    // Its stderr is not logged. Only the last line is reported, if it fails.
     let said = readUntilEnd(child.error, limit: 65_536, milliseconds: 100) ?? []
     close(child.error)
-    guard let output else { throw Failure(reason: "\(file) --describe did not answer in time") }
+    guard let output else { throw Failure(reason: "\(file) --describe timed out or printed more than 1 MiB") }
     guard end == .exited(0) else {
       let last = said.split(separator: 0x0A).last.map { ": " + Log.visible(String(decoding: $0, as: UTF8.self)) }
       throw Failure(reason: "\(file) --describe failed\(last ?? "")")
     }
     let document: JSON
     do throws(JSONFault) { document = try JSON(reading: output) } catch {
-      throw Failure(reason: "\(file) --describe printed no JSON: \(error.reason)")
+      throw Failure(reason: "\(file) --describe did not print JSON: \(error.reason)")
     }
     do throws(InvalidDescription) { return try Description(reading: document) } catch {
       throw Failure(reason: "\(file): \(error.reason)")

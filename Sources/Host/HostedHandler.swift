@@ -3,19 +3,19 @@ import Glibc
 import Sandbox
 import Wire
 
-/// A handler found in the folder: where it is, what it says of itself, and what it is trusted with.
+/// A handler from the folder: its path, its description, and its trust.
 package struct HostedHandler: Sendable, Equatable {
   package let path: String
   package internal(set) var description: Description
   package let trust: TrustClass
-  /// What the operator grants beside the class; nil for our own handlers, which confine themselves.
+  /// Rights that the operator grants in addition to the class. Nil for our own handlers, which confine themselves.
   package let grants: Confinement.Grants?
-  /// Whether the operator's LEADPIPE_TRUST names it.
+  /// True if the operator's LEADPIPE_TRUST names it.
   package let isListed: Bool
-  /// The launcher of foreign handlers.
+  /// The path of the launcher of foreign handlers.
   let launcher: String
 
-  /// What the gateway answers itself, in the shape of a handler: there is no file, and it is trusted with nothing.
+  /// A route that the gateway answers itself, in the form of a handler. It has no file and no rights.
   package init(ofGateway description: Description) {
     self.init(path: "", description: description, trust: .none, grants: nil, isListed: false, launcher: "")
   }
@@ -32,18 +32,18 @@ package struct HostedHandler: Sendable, Equatable {
     self.launcher = launcher
   }
 
-  /// Whether it is one of ours, by the table.
+  /// True if it is in the table of our own handlers.
   package var isOurs: Bool { grants == nil }
 
-  /// A variable of its process, and where the value comes from.
+  /// A variable of its process, and the source of the value.
   package struct Variable: Sendable {
     package let name: String
     package let value: String
     package let source: String
   }
 
-  /// What it described and its class may have, taken from `settings`, and its class's database login. Nothing else of ours
-  /// reaches it.
+  /// Returns the settings that the description requests and its class allows, with values from `settings`, and the
+  /// database login of its class. The process gets no other settings.
   package func variables(from settings: [String: String]) -> [Variable] {
     let names = Set(description.environment.map(\.name)).intersection(trust.grants)
     var variables = names.sorted().compactMap { name in
@@ -60,12 +60,12 @@ package struct HostedHandler: Sendable, Equatable {
     return variables
   }
 
-  /// The environment of its process, but for what every child of ours is told.
+  /// Returns the environment of its process, without the variables that every child gets.
   package func environment(from settings: [String: String]) -> [String: String] {
     Dictionary(variables(from: settings).map { ($0.name, $0.value) }) { $1 }
   }
 
-  /// How it is started: by itself where it is ours, else by the launcher.
+  /// Returns the command that starts it: our own handlers are started directly, others through the launcher.
   package func command(_ arguments: [String] = []) -> (path: String, arguments: [String]) {
     guard let grants else { return (path, arguments) }
     let launch = Launch(
@@ -74,7 +74,7 @@ package struct HostedHandler: Sendable, Equatable {
     return (launcher, launch.words)
   }
 
-  /// What holds its process, by the same code that the process applies.
+  /// Returns the confinement of its process, computed by the same code that the process uses.
   package func confinement(_ arguments: [String] = [], from settings: [String: String]) -> Confinement {
     let reach = Reach(TrustClass.destinations, environment(from: settings))
     let seconds = arguments.isEmpty ? description.processorSeconds : nil

@@ -3,14 +3,14 @@ import Contract
 import Glibc
 import Sandbox
 
-/// How a foreign handler is started: by `bin/confine`, which gives up what the handler may not have and becomes it. The same
-/// type writes that command line and reads it:
+/// The command line that starts a foreign handler. `bin/confine` gives up the rights that the handler must not have and
+/// then becomes it with exec. This type both writes and reads the command line:
 /// `confine [--seconds N] [--read PATH]… [--write PATH]… [--connect PORT]… -- PROGRAM ARGUMENTS…`.
 package struct Launch: Sendable, Equatable {
   package var program: String
   package var arguments: [String]
   package var grants = Confinement.Grants()
-  /// Processor time, where the process takes one request.
+  /// CPU time in seconds. Set for a process that takes one request.
   package var seconds: Int?
 
   package init(program: String, arguments: [String], grants: Confinement.Grants = .init(), seconds: Int? = nil) {
@@ -20,7 +20,7 @@ package struct Launch: Sendable, Equatable {
     self.seconds = seconds
   }
 
-  /// The launcher, beside the program that runs.
+  /// The path of the launcher, which is in the same folder as the running program.
   package static let path: String = {
     var buffer = [UInt8](repeating: 0, count: 4096)
     let count = readlink("/proc/self/exe", &buffer, buffer.count)
@@ -28,7 +28,7 @@ package struct Launch: Sendable, Equatable {
     return (own.lastIndex(of: "/").map { String(own[..<$0]) } ?? ".") + "/confine"
   }()
 
-  /// Its arguments for this.
+  /// The launcher's arguments.
   package var words: [String] {
     var words = seconds.map { ["--seconds", String($0)] } ?? []
     for path in grants.read { words += ["--read", path] }
@@ -37,7 +37,7 @@ package struct Launch: Sendable, Equatable {
     return words + ["--", program] + arguments
   }
 
-  /// Reads what `words` wrote; nil for anything else.
+  /// Reads arguments as written by `words`. Nil for anything else.
   package init?(_ words: [String]) {
     guard let end = words.firstIndex(of: "--"), end.isMultiple(of: 2), words.count > end + 1 else { return nil }
     self.init(program: words[end + 1], arguments: Array(words[(end + 2)...]))
@@ -53,13 +53,13 @@ package struct Launch: Sendable, Equatable {
     }
   }
 
-  /// What the handler is then held to.
+  /// Returns the confinement that applies to the handler.
   package func confinement(_ environment: [String: String]) -> Confinement {
     let reach = Reach(TrustClass.destinations, environment)
     return Confinement(.foreign(path: program), reach: reach, grants: grants, seconds: seconds)
   }
 
-  /// The launcher itself: returns only where the handler cannot be started, with the exit status.
+  /// Runs the launcher. It returns only if the handler cannot be started; the result is the exit status.
   package static func main(_ arguments: [String]) -> Int32 {
     let environment = processEnvironment()
     let log = Log(environment)

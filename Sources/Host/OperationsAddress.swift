@@ -2,12 +2,13 @@ import Contract
 import Glibc
 import Wire
 
-/// LEADPIPE_OPERATIONS: where the gateway tells its operator how it is. Only this machine can reach it.
+/// LEADPIPE_OPERATIONS: the address where the gateway serves its health and metrics to the operator. It is reachable
+/// only from this machine.
 package enum OperationsAddress: Sendable, Equatable {
   case tcp(host: String, port: Int)
   case unix(path: String)
 
-  /// Reads `127.0.0.1:PORT`, `[::1]:PORT` or `unix:/path`; nil for anything else. The path of a socket has at most 107 bytes.
+  /// Reads `127.0.0.1:PORT`, `[::1]:PORT` or `unix:/path`. Nil for anything else. A socket path has at most 107 bytes.
   package init?(_ text: String) {
     if text.hasPrefix("unix:/"), text.utf8.count <= "unix:".count + 107 {
       self = .unix(path: String(text.dropFirst("unix:".count)))

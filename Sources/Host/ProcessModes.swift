@@ -1,18 +1,19 @@
 import Contract
 
-/// Where the processes of a handler come from: a new one for each request; the same, but started ahead; or a few that take
-/// many requests.
+/// Where a handler's processes come from: a new one for each request (oneshot), one started ahead of each request
+/// (warm), or a few that serve many requests (stream).
 package enum ProcessMode: String, Sendable, CaseIterable { case oneshot, warm, stream }
 
-/// LEADPIPE_PROCESS: `warm`, or `stream,health-check=oneshot`: a mode for all handlers, and others for some by their names.
+/// LEADPIPE_PROCESS: a mode for all handlers and other modes for some by name, such as `warm` or
+/// `stream,health-check=oneshot`.
 package struct ProcessModes: Sendable, Equatable {
   private var all: ProcessMode?
   private var own: [String: ProcessMode] = [:]
 
-  /// What every handler has without the setting.
+  /// The modes without the setting.
   package init() {}
 
-  /// Nil for text that is no such list, or names a handler twice.
+  /// Nil if the list is malformed or names a handler twice.
   package init?(_ text: String) {
     for (index, item) in text.split(separator: ",", omittingEmptySubsequences: false).enumerated() {
       let parts = item.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
@@ -31,7 +32,7 @@ package struct ProcessModes: Sendable, Equatable {
       ? nil : "must be oneshot, warm or stream, and perhaps others for single handlers: stream,health-check=oneshot"
   }
 
-  /// What the operator may say about processes.
+  /// The operator's settings for processes.
   package static let settings = [
     setting, .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_WARM_SPARES", 1...64),
     .number("LEADPIPE_STREAM_PROCESSES", 1...64),
@@ -39,15 +40,16 @@ package struct ProcessModes: Sendable, Equatable {
     .number("LEADPIPE_STREAM_REQUESTS", 1...1_000_000_000), .number("LEADPIPE_STREAM_MINUTES", 1...10_080),
   ]
 
-  /// The mode of a handler. Where the setting does not name it, a handler streams only if it says that it can; and where the
-  /// setting says nothing of all: our own do, and nobody knows what another does between two requests.
+  /// Returns the mode of a handler. A mode set for it by name always applies. Otherwise the mode for all handlers
+  /// applies, which defaults to stream for our own handlers and to oneshot for foreign ones, whose state between
+  /// requests is unknown. A foreign handler that does not declare streams falls back from stream to oneshot.
   package func mode(of handler: HostedHandler) -> ProcessMode {
     if let own = own[handler.description.name] { return own }
     let mode = all ?? (handler.isOurs ? .stream : .oneshot)
     return mode == .stream && !handler.isOurs && !handler.description.streams ? .oneshot : mode
   }
 
-  /// The names that are none of `handlers`.
+  /// Returns the configured names that are not in `handlers`.
   package func strangers(among handlers: [HostedHandler]) -> [String] {
     own.keys.filter { name in !handlers.contains { $0.description.name == name } }.sorted()
   }

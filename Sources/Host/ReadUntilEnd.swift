@@ -1,7 +1,7 @@
 import Glibc
 import Wire
 
-/// Reads a descriptor to its end; nil when that takes longer than `milliseconds` or gives more than `limit` bytes.
+/// Reads a descriptor to its end. Nil on a read error, after `milliseconds`, or for more than `limit` bytes.
 package func readUntilEnd(_ descriptor: Int32, limit: Int, milliseconds: Int) -> [UInt8]? {
   let end = Instant.now.milliseconds + milliseconds
   var bytes: [UInt8] = []

@@ -3,9 +3,9 @@ import Contract
 import Glibc
 import Sandbox
 
-/// What every service of ours does first. It holds secrets that its handlers are not given: other processes of the same
-/// user may not look into it, and it leaves no core. And where LEADPIPE_SUPERVISED says that somebody supervises it, it is asked to end when that
-/// one is gone, however it went.
+/// Secures a service at its start. A service holds secrets that its handlers do not get, so other processes of the same
+/// user cannot inspect it, and it writes no core dump. If LEADPIPE_SUPERVISED is set, it gets TERM when its supervisor
+/// ends, however that happens.
 package func beginService(_ environment: [String: String]) {
   _ = leadpipe_no_new_privileges()
   _ = leadpipe_not_dumpable()
@@ -14,10 +14,10 @@ package func beginService(_ environment: [String: String]) {
   if environment["LEADPIPE_SUPERVISED"] == "1" { _ = leadpipe_parent_death_signal(SIGTERM) }
 }
 
-/// Says once what this machine's kernel does not hold handlers to.
+/// Logs once what this machine's kernel cannot enforce on handlers.
 package func reportConfinement(_ log: Log) {
   if let shortfall = ConfinementLevel.here.shortfall {
     log.warn(
-      "This kernel does not confine handlers in all: nothing holds them to what they may have", ["of": shortfall])
+      "This kernel does not fully confine handlers: some restrictions are not enforced", ["of": shortfall])
   }
 }

@@ -1,12 +1,12 @@
 import CProcess
 import Glibc
 
-/// Signals as bytes on a descriptor, so that a loop around poll(2) sees them among its other events.
+/// Signals as bytes on a descriptor, so a loop around poll(2) receives them with its other events.
 package struct SignalPipe: Sendable {
-  /// Readable when a signal has come.
+  /// Readable when a signal has arrived.
   package let descriptor: Int32
 
-  /// Catches `signals` from now on, for the whole process. Call it once.
+  /// Catches `signals` from now on, for the whole process. Call it only once.
   package init(_ signals: [Int32]) throws(Child.Failure) {
     var ends: [Int32] = [-1, -1]
     guard pipe2(&ends, O_CLOEXEC | O_NONBLOCK) == 0 else { throw Child.Failure(call: "pipe", code: errno) }
@@ -22,7 +22,7 @@ package struct SignalPipe: Sendable {
     }
   }
 
-  /// The signals that have come since the last call.
+  /// Returns the signals that have arrived since the last call.
   package func take() -> [Int32] {
     var buffer = [UInt8](repeating: 0, count: 256)
     let count = buffer.withUnsafeMutableBytes { read(descriptor, $0.baseAddress, $0.count) }
@@ -30,5 +30,5 @@ package struct SignalPipe: Sendable {
   }
 }
 
-/// A signal handler reaches nothing but globals; this one is written once, before the handler is set.
+/// A signal handler can only use globals. This one is set once, before the handler is installed.
 nonisolated(unsafe) private var writingEnd: Int32 = -1

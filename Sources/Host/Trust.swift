@@ -1,13 +1,14 @@
 import Deliveries
 import Wire
 
-/// What a handler may be given. A description asks; this table grants.
+/// A trust class: which settings and which database login a handler may get. A description requests settings; this
+/// table grants them.
 package enum TrustClass: String, Sendable, CaseIterable {
   case intake, worker, admin
-  /// No secret and no database.
+  /// No secrets and no database.
   case none
 
-  /// Settings that every process may see.
+  /// Settings that every process may get.
   private static let common: Set<String> = [
     "LOG_LEVEL", "LOG_FORMAT", "RATE_LIMIT_LEAD", "RATE_LIMIT_CONTACT", "RATE_LIMIT_ADMIN", "RATE_LIMIT_EXPORT",
     "RATE_LIMIT_DEFAULT",
@@ -15,7 +16,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
 
   private static let channels = Set(ChannelKind.all.flatMap { $0.settings + [$0.paceSetting].compactMap(\.self) })
 
-  /// The settings of this class. The database is named by one word for all; which login it is depends on the class.
+  /// The settings of this class. DATABASE_URL is the same name in every class; its login depends on the class.
   package var grants: Set<String> {
     switch self {
     case .intake:
@@ -37,7 +38,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     }
   }
 
-  /// The setting that holds this class's own database login, and the role to take where there is only one login.
+  /// The setting with this class's own database login, and the role to set if there is only one login for all classes.
   package var database: (setting: String, role: String)? {
     switch self {
     case .intake: ("DATABASE_URL_INTAKE", "leadpipe_intake")
@@ -47,7 +48,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     }
   }
 
-  /// Where the settings lead that any class is granted. A handler's own description need not be believed for that.
+  /// The destinations of all settings that a class can grant. A handler's own description need not be trusted for them.
   package static let destinations: [String: Destination] = ChannelKind.all.reduce(
     into: ["DATABASE_URL": .database, "LEADPIPE_WAKE": .unixSocket]
   ) { all, channel in all.merge(channel.destinations) { $1 } }
@@ -55,8 +56,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
   /// The names of our own handlers.
   package static var ours: Set<String> { Set(table.keys) }
 
-  /// Our own handlers, the notifiers of all channels among them. A name that is not here gets `none` until the operator
-  /// lists it.
+  /// Our own handlers, including the notifiers of all channels. A handler that is not listed has class `none` unless
+  /// the operator lists it.
   package static let table: [String: TrustClass] = named.merging(ChannelKind.all.map { ($0.notifier, .worker) }) { $1 }
 
   private static let named: [String: TrustClass] = [

@@ -3,7 +3,7 @@ import Glibc
 import Sandbox
 import Wire
 
-/// What the operator trusts a handler with that is not ours.
+/// The trust that the operator gives a foreign handler.
 package struct Trusted: Sendable, Equatable {
   package let trustClass: TrustClass
   package let grants: Confinement.Grants
@@ -13,7 +13,7 @@ package struct Trusted: Sendable, Equatable {
     self.grants = grants
   }
 
-  /// A class, or an object of a class and what may be reached beside it; nil for anything else.
+  /// Reads a class, or an object with a class and additional rights. Nil for anything else.
   fileprivate init?(_ json: JSON) {
     if let word = json.string {
       guard let trustClass = TrustClass(rawValue: word) else { return nil }
@@ -39,7 +39,7 @@ package struct Trusted: Sendable, Equatable {
   }
 }
 
-/// The operator's own trust table: `{"name": "intake|worker|admin|none"}`, or in place of the word an object
+/// The operator's trust table: `{"name": "intake|worker|admin|none"}`. The class may be replaced by an object:
 /// `{"class": …, "read": [path], "write": [path], "connect": [port]}`.
 package struct TrustFile: Sendable {
   package let entries: [String: Trusted]
@@ -52,13 +52,13 @@ package struct TrustFile: Sendable {
     } catch { return error.detail }
   }
 
-  /// What the settings say of handlers that are not ours; nothing where the setting is absent.
+  /// Returns the trust of foreign handlers. Empty if the setting is absent.
   package static func entries(_ settings: Settings) throws(Problem) -> [String: Trusted] {
     guard let path = settings["LEADPIPE_TRUST"] else { return [:] }
     return try TrustFile(path: path).entries
   }
 
-  /// Reads the file; the problem's detail ends a sentence that begins with the setting's name.
+  /// Reads the file. The detail of a thrown problem is the end of a sentence that begins with the setting's name.
   package init(path: String) throws(Problem) {
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { throw Problem.misconfigured("names a file that cannot be opened") }

@@ -1,7 +1,7 @@
-/// A budget as people write it.
+/// Parses budgets as people write them.
 package enum Budget {
-  /// The largest amount in a text: `AED 1.5M - 2M` is 2,000,000, `80,000 / year` is 80,000, `٢ مليون` is 2,000,000; nil
-  /// without a number. Amounts are taken as dirhams, whatever currency stands beside them.
+  /// Returns the largest amount in a text: `AED 1.5M - 2M` is 2,000,000, `80,000 / year` is 80,000, `٢ مليون` is
+  /// 2,000,000. Nil without a number. Amounts are read as dirhams, whatever currency is written next to them.
   package static func amount(in text: String) -> Double? {
     var amounts: [Double] = []
     var rest = Array(text.lowercased().unicodeScalars)[...]
@@ -16,7 +16,7 @@ package enum Budget {
       rest = rest.dropFirst(number.count)
       previous = " "
       guard let value = value(Array(number), isMany: { unit(rest) != nil }) else { continue }
-      // `3br` and `1500sqft` are no amounts.
+      // `3br` and `1500sqft` are not amounts.
       if let factor = unit(rest) {
         amounts.append(value * factor)
       } else if rest.first?.properties.isAlphabetic != true {
@@ -26,7 +26,8 @@ package enum Budget {
     return amounts.max()
   }
 
-  /// What the word behind a number multiplies it by. Metres are no millions: `120 m2`, `50 m from the metro`.
+  /// Returns the factor that the word after a number stands for. `m` for metres is not millions: `120 m2`, `50 m from
+  /// the metro`.
   private static func unit(_ rest: ArraySlice<Unicode.Scalar>) -> Double? {
     let blanks = rest.prefix { $0 == " " || $0 == "\u{A0}" }
     let word = rest.dropFirst(blanks.count).prefix { $0.properties.isAlphabetic }
@@ -55,8 +56,9 @@ package enum Budget {
     return Dictionary(uniqueKeysWithValues: words.flatMap { factor, names in names.map { ($0, factor) } })
   }()
 
-  /// The number in digits of any script. A separator that stands once, not before exactly three digits, is a decimal
-  /// point; so is the point of `1.500 million`, and the last of two kinds. All others part thousands.
+  /// Parses a number in digits of any script. A separator is a decimal point if it occurs once and is not followed by
+  /// exactly three digits. So is the point in `1.500 million`, and the last separator if all before it are of another
+  /// kind. All others separate thousands.
   private static func value(_ scalars: [Unicode.Scalar], isMany hasUnit: () -> Bool) -> Double? {
     var ended = scalars
     while let last = ended.last, separators.contains(last) { ended.removeLast() }

@@ -1,7 +1,7 @@
 import Forms
 import Wire
 
-/// The fields that only the chatbot has.
+/// Fields that only the chatbot sends.
 private enum ChatbotField {
   static let conversationID = Field.optional("conversationId", .uuid)
   static let intent = Field.optional("intent", .choice(["buy", "rent", "sell", "invest", "browse"]))
@@ -65,8 +65,8 @@ extension Lead {
 }
 
 extension Lead.Message {
-  /// A message is the customer's unless it names another sender, and came with the request unless it says when. A time that is
-  /// ten years off comes from a wrong clock and does not count.
+  /// The sender defaults to the customer and the time to that of the request. A time more than ten years off comes from
+  /// a wrong clock and is ignored.
   fileprivate init(_ form: CheckedForm, receivedAt: Instant) {
     let sender = form[MessageField.sender] ?? "user"
     let time = form[MessageField.time] ?? receivedAt

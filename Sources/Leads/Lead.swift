@@ -1,7 +1,7 @@
 import Forms
 import Wire
 
-/// A lead that has passed every check: what the rest of the house works with.
+/// A validated lead, as used by all other modules.
 package struct Lead: Sendable, Equatable {
   package struct Message: Sendable, Equatable {
     package let id: String
@@ -17,7 +17,7 @@ package struct Lead: Sendable, Equatable {
   package var customerName: String
   package var customerPhone: PhoneNumber?
   package var customerEmail: EmailAddress?
-  /// The conversation that this request continues, if it says so.
+  /// The conversation that this request continues, if it names one.
   package var conversationID: UUIDText?
   package var intent: String?
   package var budget: String?
@@ -28,7 +28,7 @@ package struct Lead: Sendable, Equatable {
   package var metadata: JSON?
   package var messages: [Message] = []
   package var idempotencyKey: String?
-  /// What only one form asks, under the names of its fields.
+  /// Fields that only one form has, by name.
   package var details: JSON = [:]
   package var score = Score(points: 0, quality: "cold", breakdown: [:])
   package var receivedAt: Instant
@@ -37,11 +37,12 @@ package struct Lead: Sendable, Equatable {
 /// A form whose requests become leads.
 package protocol LeadForm: Sendable {
   var form: Form { get }
-  /// The only way from a request to a lead; all errors of the request come at once.
+  /// Validates a request body and returns its lead. There is no other way to create a lead from a request. All errors
+  /// of the request are reported together.
   func lead(checking body: JSON, receivedAt: Instant) throws(FormError) -> Lead
 }
 
-/// The fields that several forms of leads have.
+/// Fields that several lead forms share.
 enum LeadField {
   static let name = Field.required("customerName", .text(2...200))
   static let phone = Field.optional("customerPhone", .phone)
@@ -55,7 +56,7 @@ enum LeadField {
 extension Lead {
   package static let qualities = ["hot", "warm", "cold"]
 
-  /// What the forms have in common; the rest is for each form to add.
+  /// Sets the fields that all forms share. Each form adds the rest.
   init(_ form: CheckedForm, source: String, receivedAt: Instant) {
     self.source = source
     self.receivedAt = receivedAt
@@ -68,18 +69,18 @@ extension Lead {
     idempotencyKey = form[LeadField.idempotencyKey]
   }
 
-  /// When a first answer is due.
+  /// Returns when the first response is due.
   package func responseDeadline(within hours: OfficeHours?) -> Instant {
     SLA.deadline(quality: score.quality, receivedAt: receivedAt, within: hours)
   }
 
-  /// From the first message to the last, in whole minutes; nil without messages.
+  /// The time from the first message to the last, in whole minutes. Nil without messages.
   package var durationMinutes: Int? {
     guard let first = messages.map(\.time).min(), let last = messages.map(\.time).max() else { return nil }
     return last.seconds(since: first) / 60
   }
 
-  /// The facts that a notification tells; what is absent is left out.
+  /// The data for a notification. Absent values are left out.
   package var eventPayload: JSON {
     let facts: JSON = [
       "source": .string(source), "customerName": .string(customerName), "customerPhone": JSON(customerPhone?.e164),
@@ -92,7 +93,8 @@ extension Lead {
 }
 
 extension Lead {
-  /// What this request said, normalised, in the names of the interface's ConversationDTO; nothing that was stored before.
+  /// The normalised data of this request, under the member names of the API's ConversationDTO. It does not include
+  /// anything stored earlier.
   package var facts: JSON {
     let facts: JSON = [
       "customerName": .string(customerName), "customerPhone": JSON(customerPhone?.e164),
@@ -105,7 +107,7 @@ extension Lead {
     return facts.withoutNulls
   }
 
-  /// The schema of `facts` with what the store adds: the conversation of a 201.
+  /// The schema of `facts` plus the members that the store adds: the conversation in a 201 reply.
   package static let conversationSchema: JSON = [
     "type": "object",
     "properties": [

@@ -1,6 +1,6 @@
-/// What the event log tells of.
+/// The event types of the event log.
 package enum LeadEventType {
-  /// All there are, as the database names them.
+  /// All types, by their names in the database.
   package static let names = [
     "lead.created", "lead.updated", "lead.qualified", "lead.assigned", "lead.contacted", "lead.follow_up_scheduled",
     "lead.follow_up_completed", "lead.converted", "lead.lost", "notification.sent", "notification.failed",

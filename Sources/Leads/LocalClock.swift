@@ -1,23 +1,23 @@
 import Wire
 
-/// The clock on the agency's wall.
+/// The agency's local clock.
 package struct LocalClock: Sendable {
-  /// `Asia/Dubai`.
+  /// The name of the time zone: `Asia/Dubai`.
   package let zone: String
   private let offset: @Sendable (Instant) -> Int
 
-  /// - Parameter offset: seconds that the clock is ahead of UTC at a moment.
+  /// - Parameter offset: returns the offset of local time from UTC at a moment, in seconds.
   package init(zone: String, offset: @escaping @Sendable (Instant) -> Int) {
     self.zone = zone
     self.offset = offset
   }
 
-  /// `Fri 20 Nov 2026 18:20`, or `18:20:05`.
+  /// Formats a moment: `Fri 20 Nov 2026 18:20`, or `18:20:05` with seconds.
   package func text(_ moment: Instant, withSeconds: Bool = false) -> String {
     "\(day(moment)) \(time(moment, withSeconds: withSeconds))"
   }
 
-  /// `Fri 20 Nov 18:20 to 18:30`, with the second day where there is one.
+  /// Formats an interval: `Fri 20 Nov 2026 18:20 to 18:30`. If it ends on another day, that date is included.
   package func text(_ interval: Range<Instant>) -> String {
     let (from, to) = (interval.lowerBound, interval.upperBound)
     return "\(text(from)) to \(day(from) == day(to) ? time(to) : text(to))"

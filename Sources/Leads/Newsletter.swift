@@ -1,10 +1,10 @@
 import Forms
 import Wire
 
-/// A wish to get the newsletter, checked.
+/// A validated request to subscribe to the newsletter.
 package struct Subscription: Sendable, Equatable {
   package let email: EmailAddress
-  /// Where on the site it was given: `footer`.
+  /// Where on the website the request came from: `footer`.
   package let source: String?
 
   private static let emailField = Field.required("email", .email)
@@ -19,7 +19,7 @@ package struct Subscription: Sendable, Equatable {
   }
 }
 
-/// A wish to get it no longer: by the address itself, or by the token that stands in each newsletter.
+/// A validated request to unsubscribe, by email address or by the token in each newsletter.
 package enum Unsubscription: Sendable, Equatable {
   case email(EmailAddress)
   case token(UUIDText)
@@ -29,7 +29,7 @@ package enum Unsubscription: Sendable, Equatable {
   /// The body of POST /api/newsletter/unsubscribe.
   package static let form = Form([emailField, tokenField], atLeastOne: [emailField, tokenField])
 
-  /// Where both are there, the token counts.
+  /// If both are present, the token is used.
   package init(checking body: JSON) throws(FormError) {
     let form = try Self.form.check(body)
     if let token = form[Self.tokenField] {
@@ -37,7 +37,7 @@ package enum Unsubscription: Sendable, Equatable {
     } else if let email = form[Self.emailField] {
       self = .email(email)
     } else {
-      preconditionFailure("the form asks for one of them")
+      preconditionFailure("the form requires one of them")
     }
   }
 }

@@ -1,17 +1,18 @@
 import Wire
 
-/// When the agency's people are there: hours of each weekday on the clock of its place.
+/// The agency's office hours: opening times for each weekday, in local time.
 package struct OfficeHours: Sendable {
-  /// Minutes since midnight.
+  /// In minutes since midnight.
   private typealias Opening = Range<Int>
 
-  /// From Monday on, each day's openings in order.
+  /// The openings of each day from Monday, in order.
   private let week: [[Opening]]
-  /// Seconds that the local clock is ahead of UTC at a moment.
+  /// Returns the offset of local time from UTC at a moment, in seconds.
   private let offset: @Sendable (Instant) -> Int
 
-  /// Reads `Mon-Fri 09:00-18:30, Sat 10:00-15:00`: a day or days, and an opening on each of them; a day may be named again.
-  /// Hours that run past midnight are written as two openings. They must make an hour a week at least.
+  /// Reads `Mon-Fri 09:00-18:30, Sat 10:00-15:00`: items of a day or a range of days and an opening. A day may occur in
+  /// several items. Write hours that run past midnight as two openings. The hours must add up to at least one hour a
+  /// week.
   package init(_ text: String, offset: @escaping @Sendable (Instant) -> Int) throws(OfficeHoursError) {
     var week = [[Opening]](repeating: [], count: 7)
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -33,12 +34,12 @@ package struct OfficeHours: Sendable {
     self.offset = offset
   }
 
-  /// The moment by which so many seconds of office hours have passed since `start`.
+  /// Returns the moment at which `seconds` of office hours have passed since `start`.
   package func adding(seconds: Int, to start: Instant) -> Instant {
     intervals(seconds: seconds, from: start).last?.upperBound ?? start
   }
 
-  /// The hours in which the office is open from `start` on, until they make so many seconds.
+  /// Returns the open intervals from `start` on, until they add up to `seconds`.
   package func intervals(seconds: Int, from start: Instant) -> [Range<Instant>] {
     var intervals: [Range<Instant>] = []
     var left = seconds * 1000
@@ -56,8 +57,8 @@ package struct OfficeHours: Sendable {
     }
   }
 
-  /// The moment at which the local clock shows a day and minute; the first where it shows it twice. A minute that is left
-  /// out when the clock is set forward is the moment of that change.
+  /// Returns the moment at which the local clock shows a day and minute: the first one if it occurs twice. A minute
+  /// that is skipped when the clock is set forward maps to the moment of that change.
   private func moment(_ day: Int, _ minute: Int) -> Instant {
     let local = Instant(milliseconds: (day * 86_400 + minute * 60) * 1000)
     let (before, after) = (offset(local.adding(seconds: -86_400)), offset(local.adding(seconds: 86_400)))
@@ -78,7 +79,7 @@ package struct OfficeHours: Sendable {
     number / divisor - (number % divisor < 0 ? 1 : 0)
   }
 
-  /// `Sat`, `Mon-Fri`, `Sun-Thu`.
+  /// Parses `Sat`, `Mon-Fri`, `Sun-Thu`.
   private static func days(_ text: Substring) -> [Int]? {
     let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     let ends = text.split(separator: "-", omittingEmptySubsequences: false).map {
@@ -88,7 +89,7 @@ package struct OfficeHours: Sendable {
     return (0...(last - first + 7) % 7).map { (first + $0) % 7 }
   }
 
-  /// `09:00-18:30`; a day ends at 24:00.
+  /// Parses `09:00-18:30`. A day ends at 24:00.
   private static func opening(_ text: Substring) -> Opening? {
     let ends = text.split(separator: "-", omittingEmptySubsequences: false).map(minute)
     guard ends.count == 2, let open = ends[0], let close = ends[1], open < close else { return nil }
@@ -105,7 +106,7 @@ package struct OfficeHours: Sendable {
   }
 }
 
-/// Why a text is no office hours.
+/// Why a string is not valid office hours.
 package struct OfficeHoursError: Error, Sendable, Equatable {
   /// The end of a sentence that begins with the setting's name.
   package let reason: String

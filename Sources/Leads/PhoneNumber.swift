@@ -1,21 +1,21 @@
 import Forms
 import Wire
 
-/// A telephone number as E.164 writes it: `+`, a country code, at most 15 digits.
+/// A phone number in E.164 form: `+`, a country code, at most 15 digits.
 package struct PhoneNumber: Sendable, Hashable {
   package let e164: String
 
-  /// Where a number without a country code is at home: the United Arab Emirates.
+  /// The country code assumed for numbers without one: the United Arab Emirates.
   package static let homeCountry = "971"
 
-  /// How many digits a number has at home, without country code and trunk 0.
+  /// The length of a national number in the home country, without the country code and trunk 0.
   private static let homeLength = 5...9
-  /// Without a plus, no number at home or abroad is so long unless it begins with its country code.
+  /// A number of this length without a plus must begin with a country code, because no national number is that long.
   private static let internationalLength = 12...15
 
-  /// Reads a number in any common writing: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, `919812345678`, digits of any
-  /// script. A trunk 0 is dropped. Nil for letters, extensions, and what could be the number of another country or none
-  /// (`1 415 555 2671` without its plus may be American or Chinese).
+  /// Reads a number in any common format: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, `919812345678`, digits of any
+  /// script. A trunk 0 is dropped. Nil for letters, extensions, and numbers of ambiguous country (`1 415 555 2671`
+  /// without its plus may be American or Chinese).
   package init?(_ text: String) {
     var rest = text.unicodeScalars[...]
     if text.prefix(4).lowercased() == "tel:" { rest = rest.dropFirst(4) }
@@ -54,7 +54,7 @@ package struct PhoneNumber: Sendable, Hashable {
     e164 = "+" + digits
   }
 
-  /// A 0 in parentheses, as in `+44 (0)20`, is dialled inside the country only.
+  /// Removes a 0 in parentheses, as in `+44 (0)20`. It is dialled only within the country.
   private static func withoutTrunkZero(_ text: String.UnicodeScalarView.SubSequence) -> [Unicode.Scalar] {
     var scalars = Array(text)
     guard scalars.contains("+") || scalars.contains("\u{FF0B}") || scalars.starts(with: ["0", "0"]),
@@ -65,7 +65,7 @@ package struct PhoneNumber: Sendable, Hashable {
     return scalars
   }
 
-  /// The value of a decimal digit of any script: Arabic-Indic and full-width ones are typed too.
+  /// Returns the value of a decimal digit of any script. People also type Arabic-Indic and full-width digits.
   private static func digit(_ scalar: Unicode.Scalar) -> Int? {
     if ("0"..."9").contains(scalar) { return Int(scalar.value) - 0x30 }
     guard !scalar.isASCII, scalar.properties.numericType == .decimal, let value = scalar.properties.numericValue else {
@@ -77,7 +77,7 @@ package struct PhoneNumber: Sendable, Hashable {
   private static func isSeparator(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar {
     case " ", "\u{A0}", "\u{202F}", "-", "\u{2010}", "\u{2011}", "\u{2013}", "(", ")", ".", "/": true
-    // Marks of direction that a copied Arabic number carries, and blanks that nobody sees.
+    // Direction marks in copied Arabic numbers, and invisible spaces.
     case "\u{200B}"..."\u{200F}", "\u{202A}", "\u{202C}", "\u{2060}", "\u{2066}", "\u{2069}", "\u{FEFF}": true
     default: false
     }
@@ -89,12 +89,12 @@ extension PhoneNumber: FormValue {
 }
 
 extension Rule where Value == PhoneNumber {
-  /// A telephone number in any common writing.
+  /// A phone number in any common format.
   package static var phone: Rule {
     let text = Rule<String>.text(5...32)
     let schema: JSON = [
       "type": "string", "minLength": 5, "maxLength": 32, "format": "phone",
-      "description": "a telephone number in any common writing",
+      "description": "Phone number in any common format",
     ]
     return Rule(schema) { json, error in
       guard let text = text.read(json, &error) else { return nil }

@@ -1,14 +1,15 @@
 import Wire
 
-/// The promise to customers: how soon a first answer is due.
+/// The service level: how soon a first response is due.
 package enum SLA {
-  /// Hot leads in 15 minutes, warm ones in an hour, cold ones in a day, from receipt; round the clock, or counted in
-  /// office hours where there are any.
+  /// Returns when the first response is due: within 15 minutes of receipt for hot leads, an hour for warm ones, a day
+  /// for cold ones. With office hours, only time within them counts.
   package static func deadline(quality: String, receivedAt: Instant, within hours: OfficeHours? = nil) -> Instant {
     instant(seconds(quality), after: receivedAt, hours)
   }
 
-  /// The times that count towards it: one round the clock, the hours in which the office is open where there are any.
+  /// Returns the intervals that count towards the deadline: the open intervals with office hours, otherwise one
+  /// interval around the clock.
   package static func intervals(
     quality: String, receivedAt: Instant, within hours: OfficeHours? = nil
   ) -> [Range<Instant>] {
@@ -16,13 +17,14 @@ package enum SLA {
     return hours?.intervals(seconds: seconds, from: receivedAt) ?? [receivedAt..<receivedAt.adding(seconds: seconds)]
   }
 
-  /// For each quality the instant such that a deadline at or before it is near: a third of the time or less is left.
+  /// Returns an instant for each quality. A deadline at or before it is near: at most a third of the response time is
+  /// left.
   package static func warnBefore(_ now: Instant, within hours: OfficeHours? = nil) -> [String: Instant] {
     Dictionary(
       uniqueKeysWithValues: ["hot", "warm", "cold"].map { ($0, instant(seconds($0) / 3, after: now, hours)) })
   }
 
-  /// How soon an answer to a lead of this quality is due.
+  /// Returns the response time for a lead of this quality, in seconds.
   package static func seconds(_ quality: String) -> Int {
     quality == "hot" ? 15 * 60 : quality == "warm" ? 60 * 60 : 24 * 60 * 60
   }

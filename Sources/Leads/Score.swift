@@ -1,11 +1,11 @@
 import Wire
 
-/// How promising a lead is: 0 to 100 points, the quality they mean, and the parts they come from.
+/// How promising a lead is: 0 to 100 points, the resulting quality, and the points of each part.
 package struct Score: Sendable, Equatable {
   package let points: Int
   /// hot, warm or cold.
   package let quality: String
-  /// `source` (client or server) and, where we counted, the points of each part.
+  /// `source` (client or server) and, for points counted here, the points of each part.
   package let breakdown: JSON
 
   init(points: Int, quality: String, breakdown: JSON) {
@@ -14,15 +14,15 @@ package struct Score: Sendable, Equatable {
     self.breakdown = breakdown
   }
 
-  /// From 80 points hot, from 50 warm, else cold: the same everywhere.
+  /// Returns hot from 80 points, warm from 50, otherwise cold.
   package static func quality(of points: Int) -> String { points >= 80 ? "hot" : points >= 50 ? "warm" : "cold" }
 
-  /// The parts of what we count, with the most that each can be.
+  /// The parts of a score, with the maximum points of each.
   package static let parts = [("budget", 30), ("intent", 25), ("urgency", 15), ("contact", 20), ("engagement", 10)]
 
   package static let intentPoints = ["invest": 25, "buy": 22, "sell": 20, "rent": 15, "browse": 5]
 
-  /// From so many dirhams on so many points; below the last one 5.
+  /// Returns minimum amounts in dirhams with their points, highest first. A budget below the last amount gets 5 points.
   package static func budgetScale(_ intent: String?) -> [(amount: Double, points: Int)] {
     switch intent {
     case "rent": [(500_000, 30), (250_000, 25), (150_000, 20), (80_000, 12)]

@@ -1,11 +1,11 @@
 import Wire
 
 extension Score {
-  /// What the client sends stands as sent, and is marked; what it leaves out is counted here. A breakdown without points is
-  /// none.
+  /// Uses the points and quality that the client sent, marked as such, and computes what it left out. A breakdown
+  /// without points is ignored.
   /// - Parameters:
-  ///   - price: what an owner expects, which counts where there is no budget.
-  ///   - written: texts of the customer beside notes, tags and messages.
+  ///   - price: the price that an owner expects. Used if there is no budget.
+  ///   - written: texts of the customer in addition to notes, tags and messages.
   init(
     of lead: Lead, price: String? = nil, written: [String?] = [], clientPoints: Int? = nil,
     clientQuality: String? = nil, clientBreakdown: JSON? = nil
@@ -30,25 +30,25 @@ extension Score {
           + parts.map { JSON.Member($0.0, JSON($0.1)) }))
   }
 
-  /// Up to 30 points, on a scale of its own for sale, yearly rent and investment (AED).
+  /// Up to 30 points. Sale, yearly rent and investment have separate scales (AED).
   private static func budgetPoints(_ text: String?, intent: String?) -> Int {
     guard let text, var amount = Budget.amount(in: text), amount > 0 else { return 0 }
     if intent == "rent", ["month", "شهر"].contains(where: text.lowercased().contains) { amount *= 12 }
     return budgetScale(intent).first { amount >= $0.amount }?.points ?? 5
   }
 
-  /// Up to 20 points for ways to answer.
+  /// Up to 20 points for contact details.
   private static func contactPoints(_ lead: Lead) -> Int {
     (lead.customerPhone == nil ? 0 : 10) + (lead.customerEmail == nil ? 0 : 7)
       + (lead.customerName.contains(" ") ? 3 : 0)
   }
 
-  /// Up to 10 points for what the customer wrote.
+  /// Up to 10 points for the number of the customer's messages.
   private static func engagementPoints(_ messages: Int) -> Int {
     messages >= 10 ? 10 : messages >= 5 ? 7 : messages >= 2 ? 4 : messages == 1 ? 2 : 0
   }
 
-  /// Up to 15 points for words that say when.
+  /// Up to 15 points for words that express urgency.
   private static func urgencyPoints(_ lead: Lead, _ written: [String?]) -> Int {
     let messages = lead.messages.filter { $0.sender == "customer" }.map(\.text)
     let text = (([lead.notes] + written).compactMap { $0 } + lead.tags + messages).joined(separator: "\n").lowercased()
@@ -69,17 +69,17 @@ extension Score {
   ])
 }
 
-/// A text in which phrases are looked for: its words in UTF-8 with one blank around each.
+/// A text to search for phrases: its words in UTF-8, with one space around each.
 private struct PhraseText {
   private let bytes: [UInt8]
 
-  /// Letters and numbers with their marks are words, all else parts them.
+  /// Words are made of letters and numbers with their marks. Everything else separates words.
   init(_ text: String) {
     let blank = UInt8(ascii: " ")
     var bytes = [blank]
     bytes.reserveCapacity(text.utf8.count + 2)
     for scalar in text.unicodeScalars {
-      // A mark belongs to the letter before it; that of a sign, such as an emoji's, goes with the sign.
+      // A mark belongs to the letter before it. A mark of a symbol, such as an emoji's, is dropped with the symbol.
       if scalar.isPartOfWord || bytes.last != blank && scalar.properties.isGraphemeExtend {
         bytes.append(contentsOf: UTF8.encode(scalar).unsafelyUnwrapped)
       } else if bytes.last != blank {
@@ -90,7 +90,8 @@ private struct PhraseText {
     self.bytes = bytes
   }
 
-  /// What to look for. Whole words only: a monsoon is not soon. Arabic joins its articles to words, so there any place will do.
+  /// Prepares phrases for searching. They match whole words only: `monsoon` does not contain `soon`. Arabic attaches
+  /// articles to words, so Arabic phrases match anywhere.
   static func phrases(_ texts: [String]) -> [[UInt8]] {
     texts.map { Array(($0.utf8.allSatisfy { $0 < 0x80 } ? " \($0) " : $0).utf8) }
   }

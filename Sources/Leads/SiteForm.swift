@@ -1,16 +1,16 @@
 import Forms
 import Wire
 
-/// A form of the website that makes a lead: contact, property inquiry, valuation.
+/// A website form that creates a lead: contact, property inquiry, valuation.
 package struct SiteForm: LeadForm {
-  /// What conversations.source says.
+  /// The value of conversations.source.
   package let source: String
   package let form: Form
-  /// What a customer means by sending this form, where that is plain.
+  /// The customer's intent, where the form implies it.
   let intent: String?
-  /// The customer's own words: they become a message of the conversation.
+  /// The customer's own text. It becomes a message of the conversation.
   let message: Field<String?>
-  /// The fields for which conversations has no column: they are kept in its metadata, under these names.
+  /// Fields without a column in conversations. They are stored in its metadata under these names.
   let details: [any FormField]
 
   fileprivate static let subject = Field.optional("subject", .text(1...200))

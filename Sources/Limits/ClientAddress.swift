@@ -1,11 +1,11 @@
-/// The address of a client (RFC 791, RFC 4291), the same however it was written: `::ffff:192.0.2.1` is `192.0.2.1`.
+/// The address of a client (RFC 791, RFC 4291), independent of notation: `::ffff:192.0.2.1` equals `192.0.2.1`.
 package enum ClientAddress: Sendable, Hashable {
   case v4(UInt32)
-  /// The upper half, which names the network, and the lower, which names the host in it.
+  /// The upper half identifies the network; the lower half identifies the host in it.
   case v6(UInt64, UInt64)
 
-  /// Reads an address and nothing else: dotted decimals without leading zeros, or hexadecimal groups with at most one
-  /// `::`. No port, no zone, no blank.
+  /// Reads a bare address: dotted decimals without leading zeros, or hexadecimal groups with at most one `::`. Nil for
+  /// anything else, such as a port, a zone or spaces.
   package init?(_ text: some StringProtocol) {
     let bytes = Array(text.utf8)
     if let address = Self.dotted(bytes[...]) {
@@ -17,7 +17,7 @@ package enum ClientAddress: Sendable, Hashable {
     }
   }
 
-  /// Reads an address as proxies write it: alone, `[v6]`, or with a port as `v4:port` and `[v6]:port`.
+  /// Reads an address as proxies write it: a bare address, `[v6]`, or one with a port as `v4:port` or `[v6]:port`.
   package init?(withPort text: some StringProtocol) {
     let bytes = Array(text.utf8)
     if bytes.first == UInt8(ascii: "[") {
@@ -42,7 +42,7 @@ package enum ClientAddress: Sendable, Hashable {
     }
   }
 
-  /// Nothing, or a colon and a port.
+  /// True for an empty string, or a colon and a port.
   private static func isPort(_ bytes: ArraySlice<UInt8>) -> Bool {
     guard let colon = bytes.first else { return true }
     return colon == UInt8(ascii: ":") && Digits.number(bytes.dropFirst()).map { $0 <= 65_535 } == true
@@ -59,7 +59,8 @@ package enum ClientAddress: Sendable, Hashable {
     return address
   }
 
-  /// The eight groups. `::` stands for one or more that are zero, and the last two may be dotted (RFC 4291 §2.2).
+  /// Returns the eight groups. `::` stands for one or more zero groups, and the last two groups may be dotted (RFC 4291
+  /// §2.2).
   private static func groups(_ bytes: [UInt8]) -> [UInt16]? {
     let colon = UInt8(ascii: ":")
     guard let gap = bytes.indices.dropLast().first(where: { bytes[$0] == colon && bytes[$0 + 1] == colon }) else {
@@ -71,7 +72,7 @@ package enum ClientAddress: Sendable, Hashable {
     return left + [UInt16](repeating: 0, count: 8 - left.count - right.count) + right
   }
 
-  /// Groups with a colon between each two; nothing is no group.
+  /// Returns groups separated by colons. An empty string gives no groups.
   private static func list(_ bytes: ArraySlice<UInt8>, mayBeDotted: Bool) -> [UInt16]? {
     if bytes.isEmpty { return [] }
     let parts = bytes.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
@@ -104,7 +105,7 @@ package enum ClientAddress: Sendable, Hashable {
 }
 
 extension ClientAddress {
-  /// The one way of writing it (RFC 5952): lower case, no leading zeros, the longest run of zero groups as `::`.
+  /// The canonical notation (RFC 5952): lower case, no leading zeros, and `::` for the longest run of zero groups.
   package var text: String {
     switch self {
     case .v4(let address): return (0..<4).map { String(address >> UInt32(24 - 8 * $0) & 0xFF) }.joined(separator: ".")

@@ -1,13 +1,13 @@
-/// Whom a request is counted for.
+/// The key that a request is counted under.
 package enum RateKey: Sendable, Hashable {
   case v4(UInt32)
-  /// The upper half of an IPv6 address: whoever has one address of a /64 has all of them.
+  /// The upper half of an IPv6 address: a client with one address of a /64 usually controls all of them.
   case v6(UInt64)
-  /// A hash of a secret that was presented; the secret itself is not kept.
+  /// The hash of a presented secret. The secret itself is not kept.
   case secret(Int)
-  /// Any other name, byte for byte.
+  /// Any other name, compared byte for byte.
   case name([UInt8])
-  /// All those whose address is not known.
+  /// All clients whose address is unknown.
   case unknown
 
   package init(_ address: ClientAddress?) {
@@ -21,8 +21,8 @@ package enum RateKey: Sendable, Hashable {
   package init(name: String) { self = .name(Array(name.utf8)) }
 }
 
-/// The limiter of one class: a bound for each client, and for IPv6 a second one, eight times as high, for the /48 around
-/// it, which is what a site is given and has 65,536 clients in it. A request must be within both.
+/// The rate limiter of one class. It limits each client. For IPv6 it also limits the surrounding /48, at eight times
+/// the client's limit: a site usually gets a /48, which holds 65,536 clients. A request must be within both limits.
 package struct ClientLimiter: Sendable {
   private static let networkFactor = 8
   private var clients: RateLimiter<RateKey>
@@ -33,11 +33,11 @@ package struct ClientLimiter: Sendable {
     networks = RateLimiter(limit.times(Self.networkFactor), capacity: capacity)
   }
 
-  /// How many keys are remembered, and how many may be.
+  /// The number of keys in memory, and its maximum.
   package var count: Int { clients.count + networks.count }
   package var capacity: Int { clients.capacity + networks.capacity }
 
-  /// Counts the request if both bounds admit it. The verdict is that of the tighter one.
+  /// Counts the request if both limits admit it. Returns the verdict of the tighter limit.
   package mutating func admit(_ key: RateKey, at now: Int) -> RateVerdict {
     guard case .v6(let upper) = key else { return clients.admit(key, at: now) }
     let judged = judge(key, at: now)
@@ -46,7 +46,8 @@ package struct ClientLimiter: Sendable {
     return network.remaining < own.remaining ? network : own
   }
 
-  /// What `admit` would say; counts nothing. Of two refusals it is the longer one.
+  /// Returns the verdict that `admit` would give, without counting the request. If both limits refuse it, the longer
+  /// refusal is returned.
   package func judge(_ key: RateKey, at now: Int) -> RateVerdict {
     let own = clients.judge(key, at: now)
     guard case .v6(let upper) = key else { return own }

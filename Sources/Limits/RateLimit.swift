@@ -1,6 +1,6 @@
-/// How many requests a client may make in a time: `10/60` is ten in any sixty seconds.
+/// The number of requests a client may make in a period: `10/60` means ten in any sixty seconds.
 package struct RateLimit: Sendable, Hashable {
-  /// 1 to 1000: each admission is remembered for as long as it counts.
+  /// 1 to 1000. It is bounded because each admission is kept in memory for the whole period.
   package let count: Int
   /// 1 to 3600.
   package let seconds: Int
@@ -11,7 +11,7 @@ package struct RateLimit: Sendable, Hashable {
     self.seconds = seconds
   }
 
-  /// Reads `N/SECONDS`: ASCII digits without leading zeros, and nothing beside them.
+  /// Reads `N/SECONDS` in ASCII digits without leading zeros. Nil for anything else.
   package init?(_ text: some StringProtocol) {
     let parts = text.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     guard parts.count == 2, let count = Digits.number(parts[0]), let seconds = Digits.number(parts[1]) else {
@@ -20,7 +20,7 @@ package struct RateLimit: Sendable, Hashable {
     self.init(count: count, seconds: seconds)
   }
 
-  /// For the tables of this room and the classes below, which know their numbers to be right.
+  /// For constants in this module, whose values are known to be valid.
   fileprivate init(_ count: Int, per seconds: Int) {
     self.count = count
     self.seconds = seconds
@@ -28,14 +28,15 @@ package struct RateLimit: Sendable, Hashable {
 
   var milliseconds: Int { seconds * 1000 }
 
-  /// The same time with `factor` times the requests.
+  /// Returns the same period with `factor` times the requests.
   func times(_ factor: Int) -> RateLimit { RateLimit(count * factor, per: seconds) }
 
-  /// How many requests of one address may be answered 401: who guesses keys is held up, who mistypes one is not.
+  /// How many 401 replies one address may get. This slows down key guessing without blocking someone who mistypes a
+  /// key.
   package static let refusedKeys = RateLimit(20, per: 60)
 }
 
-/// What is counted together. A handler's description names its class.
+/// A group of routes that are rate-limited together. A handler's description names its class.
 package enum RateClass: String, Sendable, CaseIterable {
   case lead, contact, admin, export
   case `default`
@@ -49,16 +50,17 @@ package enum RateClass: String, Sendable, CaseIterable {
     }
   }
 
-  /// The setting of its limit: RATE_LIMIT_LEAD and so on.
+  /// The name of the setting for its limit, such as RATE_LIMIT_LEAD.
   package var settingName: String { "RATE_LIMIT_" + rawValue.uppercased() }
 
-  /// What is wrong with a value of that setting, as the end of a sentence that begins with its name; nil for a good one.
+  /// Describes what is wrong with a value of that setting, as the end of a sentence that begins with the setting's
+  /// name. Nil for a valid value.
   package static func fault(_ value: String) -> String? {
     value == "off" || RateLimit(value) != nil
       ? nil : "must be off, or a number of requests and of seconds like 10/60 (1 to 1000 in 1 to 3600)"
   }
 
-  /// What is wrong with a value of RATE_LIMIT_STORE.
+  /// Describes what is wrong with a value of RATE_LIMIT_STORE. Nil for a valid value.
   package static func storeFault(_ value: String) -> String? {
     switch value {
     case "memory": nil
@@ -67,16 +69,16 @@ package enum RateClass: String, Sendable, CaseIterable {
     }
   }
 
-  /// The limit that a checked setting gives this class, the standard one without it; nil for `off`.
+  /// Returns this class's limit for a checked setting, or the standard limit without one. Nil for `off`.
   package func limit(_ setting: String?) -> RateLimit? {
     guard let setting else { return standard }
     return RateLimit(setting)
   }
 }
 
-/// Numbers as they stand in settings and addresses.
+/// Numbers in settings and addresses.
 enum Digits {
-  /// A whole number of one to nine ASCII digits without a leading zero; nil for anything else.
+  /// Parses a whole number of one to nine ASCII digits without a leading zero. Nil for anything else.
   static func number(_ bytes: some Collection<UInt8>) -> Int? {
     guard 1...9 ~= bytes.count, bytes.allSatisfy({ 0x30...0x39 ~= $0 }), bytes.first != 0x30 || bytes.count == 1 else {
       return nil

@@ -1,31 +1,32 @@
-/// What the limiter says of one request.
+/// The limiter's decision on one request.
 package struct RateVerdict: Sendable, Equatable {
   package let isAllowed: Bool
   package let limit: RateLimit
-  /// How many more would be admitted now.
+  /// How many more requests would be admitted now.
   package let remaining: Int
-  /// Milliseconds until the next admission is given back; the whole time of the limit where none is used.
+  /// Milliseconds until the next admission expires, or the whole period if none is in use.
   package let resetsIn: Int
 
-  /// The same in whole seconds, rounded up. Whoever was refused and comes back after these is admitted.
+  /// `resetsIn` in whole seconds, rounded up. A refused client that retries after this time is admitted.
   package var resetsInSeconds: Int { (resetsIn + 999) / 1000 }
 }
 
-/// Admits no more than `limit.count` requests of a key in any `limit.seconds`: it remembers the time of every admission
-/// that still counts. A bucket that refills would admit up to twice as many.
+/// Admits at most `limit.count` requests per key in any `limit.seconds`. It stores the time of every admission within
+/// the period: a token bucket would admit up to twice as many requests in one period.
 ///
-/// Refusals are not counted. Times are milliseconds of a clock of the caller's; one that goes back grants nothing.
+/// Refused requests are not counted. Times are milliseconds of the caller's clock. A clock that goes back admits no
+/// extra requests.
 ///
-/// **Memory.** At most `capacity` keys, and for each at most `limit.count` times of 8 bytes. The standard capacity is
-/// 65,536 keys or 4,194,304 times, whichever is less: 32 MiB of times, twice that with what growing arrays reserve, and
-/// 8 MiB for the table and its entries (some 120 bytes a key). It is taken only as clients come. When the table is full
-/// of keys that still count, newcomers share one more entry, so that nobody's history is dropped early and nobody gets
-/// out of a limit by flooding the table. An entry whose time is over makes room.
+/// **Memory.** At most `capacity` keys, with at most `limit.count` times of 8 bytes each. The standard capacity is
+/// 65,536 keys or 4,194,304 times, whichever is less: 32 MiB of times (up to twice that, because growing arrays reserve
+/// space) and 8 MiB for the table and its entries (about 120 bytes per key). Memory is allocated only as clients
+/// arrive. When the table is full of active keys, all new keys share one extra entry. So no history is dropped early,
+/// and flooding the table does not evade a limit. Expired entries are reused.
 package struct RateLimiter<Key: Hashable & Sendable>: Sendable {
   private struct Entry: Sendable {
     var key: Key?
     var ring = AdmissionRing()
-    /// The neighbours in the order of their last admissions.
+    /// Neighbours in the order of last admission.
     var older: Int?
     var newer: Int?
   }
@@ -37,9 +38,9 @@ package struct RateLimiter<Key: Hashable & Sendable>: Sendable {
   private var free: [Int] = []
   private var oldest: Int?
   private var newest: Int?
-  /// What newcomers share while the table is full.
+  /// The entry that new keys share while the table is full.
   private var overflow = AdmissionRing()
-  /// The latest time that was ever told.
+  /// The latest time passed in so far.
   private var latest = Int.min
 
   package static func standardCapacity(for limit: RateLimit) -> Int { min(65_536, 4_194_304 / limit.count) }
@@ -49,10 +50,10 @@ package struct RateLimiter<Key: Hashable & Sendable>: Sendable {
     self.capacity = max(1, capacity ?? Self.standardCapacity(for: limit))
   }
 
-  /// How many keys are remembered.
+  /// The number of keys in memory.
   package var count: Int { places.count }
 
-  /// What `admit` would say; counts nothing.
+  /// Returns the verdict that `admit` would give, without counting the request.
   package func judge(_ key: Key, at now: Int) -> RateVerdict {
     let time = max(now, latest)
     return (places[key].map { entries[$0].ring } ?? overflow).judge(limit, at: time, told: now)
@@ -69,11 +70,11 @@ package struct RateLimiter<Key: Hashable & Sendable>: Sendable {
       }
       return verdict
     }
-    // Each call adds at most one entry, so taking two away keeps up with any flood at a constant price.
+    // Each call adds at most one entry, so removing up to two keeps up with any flood at a constant cost.
     for _ in 0..<2 where isOver(oldest, at: latest) { removeOldest() }
     if let last = overflow.last, latest - last >= limit.milliseconds { overflow = AdmissionRing() }
     guard places.count < capacity else { return overflow.admit(limit, at: latest, told: now) }
-    // What newcomers have shared may all have been this one's.
+    // All admissions in the shared entry may have been this key's, so its history starts with them.
     var ring = overflow
     let verdict = ring.admit(limit, at: latest, told: now)
     guard verdict.isAllowed else { return verdict }
@@ -113,17 +114,17 @@ package struct RateLimiter<Key: Hashable & Sendable>: Sendable {
   }
 }
 
-/// The times of the last admissions of one key, as many as the limit has: a ring that grows until it is that large.
+/// The times of the last admissions of one key, up to the limit's count: a ring that grows to that size.
 private struct AdmissionRing: Sendable {
   private var times: [Int] = []
-  /// Where the oldest is, once the ring is full.
+  /// The index of the oldest time once the ring is full.
   private var start = 0
 
   var last: Int? { times.isEmpty ? nil : times[(start + times.count - 1) % times.count] }
 
   private func time(_ index: Int) -> Int { times[(start + index) % times.count] }
 
-  /// How many at the start no longer count at `now`: times only rise, so it is a search by halves.
+  /// Returns how many of the oldest times have expired at `now`. Times only increase, so it uses binary search.
   private func gone(_ limit: RateLimit, at now: Int) -> Int {
     var (low, high) = (0, times.count)
     while low < high {
@@ -133,7 +134,7 @@ private struct AdmissionRing: Sendable {
     return low
   }
 
-  /// `told` is the caller's own clock, from which it will wait.
+  /// `told` is the time on the caller's clock; `resetsIn` is relative to it.
   func judge(_ limit: RateLimit, at now: Int, told: Int) -> RateVerdict {
     let gone = gone(limit, at: now)
     let used = times.count - gone
@@ -151,7 +152,7 @@ private struct AdmissionRing: Sendable {
       times[start] = now
       start = (start + 1) % times.count
     }
-    // Where none counted before, the one that was admitted now is the next to be given back: a whole time from now.
+    // If no admission was active before, this one is the next to expire, one whole period from now.
     let resetsIn = before.remaining == limit.count ? now + limit.milliseconds - told : before.resetsIn
     return RateVerdict(isAllowed: true, limit: limit, remaining: before.remaining - 1, resetsIn: resetsIn)
   }

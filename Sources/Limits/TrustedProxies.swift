@@ -1,7 +1,7 @@
-/// Whose word about the client counts, and so which address a request has.
+/// The proxies whose X-Forwarded-For header is trusted. It determines the client address of a request.
 ///
-/// Only X-Forwarded-For is read. Forwarded, X-Real-IP, CF-Connecting-IP and their like never count: a proxy that sets one
-/// of them passes on what a client wrote in the others.
+/// Only X-Forwarded-For is read. Forwarded, X-Real-IP, CF-Connecting-IP and similar headers are ignored: a proxy that
+/// sets one of them passes the others through as the client wrote them.
 package struct TrustedProxies: Sendable, Equatable {
   /// The peer of a connection.
   package enum Peer: Sendable, Equatable {
@@ -17,14 +17,14 @@ package struct TrustedProxies: Sendable, Equatable {
 
   private var networks: [Network] = []
   private var trustsUnixSockets = false
-  /// Every request came through so many proxies of ours, whatever their addresses.
+  /// The number of trusted proxies that every request passes, whatever their addresses.
   private var hops: Int?
 
-  /// Nobody.
+  /// Trusts no proxy.
   package init() {}
 
   /// Reads TRUSTED_PROXIES: addresses, networks such as `10.0.0.0/8` and the word `unix`, separated by commas; or
-  /// `hops:N` with N from 1 to 16.
+  /// `hops:N` with N from 1 to 16. Nil for anything else.
   package init?(_ text: String) {
     if text.hasPrefix("hops:") {
       guard let hops = Digits.number(Array(text.utf8.dropFirst(5))), 1...16 ~= hops else { return nil }
@@ -43,18 +43,19 @@ package struct TrustedProxies: Sendable, Equatable {
     }
   }
 
-  /// What is wrong with a value of TRUSTED_PROXIES, as the end of a sentence that begins with its name.
+  /// Describes what is wrong with a value of TRUSTED_PROXIES, as the end of a sentence that begins with its name. Nil
+  /// for a valid value.
   package static func fault(_ value: String) -> String? {
     TrustedProxies(value) == nil
       ? "must be addresses, networks like 10.0.0.0/8 (no bit behind the width, no width of 0) or unix, separated by commas; or hops: and a number from 1 to 16"
       : nil
   }
 
-  /// The client of a request: the peer, or where the peer is trusted the right-most address of X-Forwarded-For that is
-  /// not. What is no address ends the search, and the last trusted one is the client; what stands left of it may be
-  /// anybody's invention. Nil when there is no address at all.
+  /// Returns the client address of a request. It is the peer, or, if the peer is trusted, the right-most untrusted
+  /// address in X-Forwarded-For. An invalid entry ends the search: the last trusted address is then the client, because
+  /// anything further left may be forged. Nil if there is no address at all.
   ///
-  /// - Parameter forwarded: the fields X-Forwarded-For in their order.
+  /// - Parameter forwarded: the X-Forwarded-For fields, in order.
   package func client(peer: Peer, forwarded: [String]) -> ClientAddress? {
     var client: ClientAddress? = if case .address(let address) = peer { address } else { nil }
     let items = forwarded.flatMap { $0.utf8.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) }
@@ -71,7 +72,7 @@ package struct TrustedProxies: Sendable, Equatable {
     return client
   }
 
-  /// Whether the word of this peer about its clients counts.
+  /// True if X-Forwarded-For from this peer is trusted.
   package func trusts(_ peer: Peer) -> Bool {
     if hops != nil { return true }
     return switch peer {
@@ -83,7 +84,7 @@ package struct TrustedProxies: Sendable, Equatable {
 
   private func contains(_ address: ClientAddress) -> Bool { networks.contains { $0.contains(address) } }
 
-  /// Without the blanks and tabs that a list may have around its commas.
+  /// Removes the spaces and tabs that a list may have around its commas.
   private static func trimmed(_ item: Substring.UTF8View) -> Substring.UTF8View {
     let isBlank = { (byte: UInt8) in byte == 0x20 || byte == 0x09 }
     var item = item.drop(while: isBlank)
@@ -93,8 +94,8 @@ package struct TrustedProxies: Sendable, Equatable {
 }
 
 extension TrustedProxies.Network {
-  /// An address, or one with the number of its leading bits; the bits behind them must be zero. None at all would trust
-  /// everybody.
+  /// Reads an address, optionally with a prefix length. Bits after the prefix must be zero. A prefix length of 0 is
+  /// rejected because it would trust every address.
   fileprivate init?(_ word: String) {
     let parts = word.split(separator: "/", omittingEmptySubsequences: false)
     guard 1...2 ~= parts.count, let address = ClientAddress(parts[0]) else { return nil }

@@ -1,21 +1,21 @@
 import Contract
 import Wire
 
-/// The whole HTTP interface as one OpenAPI 3.1 document, made from what the handlers say of themselves. It tells
-/// nothing that their replies would not.
+/// The whole HTTP API as one OpenAPI 3.1 document, generated from the descriptions of the handlers. It reveals nothing
+/// that their replies do not.
 package enum OpenAPI {
-  /// The route under which the gateway serves it, described like a handler's.
+  /// The description of the gateway's own route for this document.
   package static let itself = Description(
-    name: "openapi-show", kind: .endpoint, summary: "This document: every route, in OpenAPI 3.1",
+    name: "openapi-show", kind: .endpoint, summary: "The OpenAPI 3.1 document of all routes",
     routes: [.init("GET", "/api/openapi.json")], bodyLimit: 0, timeLimitMs: 1000, streams: false, input: .init([:]),
     output: .init([
       "type": "object", "required": ["openapi", "info", "paths"],
       "properties": ["openapi": ["const": "3.1.0"], "info": ["type": "object"], "paths": ["type": "object"]],
     ]))
 
-  /// The document of these handlers, and of what the gateway answers itself. Steps are not part of it. An error in a
-  /// description costs its own operation a detail and nothing else.
-  /// - Parameter ours: the names of the handlers that belong to this product; they keep its rules for replies.
+  /// Returns the document for `handlers` and the gateway's own routes. Steps are not included. An error in a
+  /// description affects only that part of its own operation.
+  /// - Parameter ours: the names of our own handlers, which follow this product's rules for replies.
   package static func document(
     of handlers: [Description], ours: Set<String>, gateway: [Description] = [itself]
   ) -> JSON {
@@ -26,7 +26,7 @@ package enum OpenAPI {
       "openapi": "3.1.0",
       "info": [
         "title": "Leadpipe", "version": .string(Build.version),
-        "summary": "Lead capture for a property agency: what website, chatbot and admin panel may ask",
+        "summary": "Lead capture for a property agency: the API for the website, the chatbot and the admin panel",
       ],
       "servers": [["url": "/"]],
       "tags": .array(paths.families.sorted().map { ["name": .string($0)] }),
@@ -35,23 +35,23 @@ package enum OpenAPI {
   }
 }
 
-/// The paths of the document while they are collected.
+/// The paths of the document while it is being built.
 struct OpenAPIPaths {
   private let ours: Set<String>
   private var paths: [(path: String, operations: [JSON.Member])] = []
-  /// The path that stands for all of one shape: to OpenAPI two that differ only in names of parameters are the same.
+  /// The first path of each shape. In OpenAPI, two paths that differ only in parameter names are the same path.
   private var spoken: [String: Int] = [:]
   private var operationIDs: Set<String> = []
   private(set) var families: Set<String> = []
 
   init(ours: Set<String>) { self.ours = ours }
 
-  /// By their text, so that the same handlers always give the same document.
+  /// Sorted by path, so the same handlers always give the same document.
   var document: JSON {
     .object(paths.sorted { $0.path < $1.path }.map { JSON.Member($0.path, .object($0.operations)) })
   }
 
-  /// Adds an operation for each route. HEAD goes without saying where there is GET.
+  /// Adds an operation for each route. HEAD is left out because GET implies it.
   mutating func add(_ description: Description, hasProcess: Bool) {
     for route in description.routes where route.method != "HEAD" {
       let shape = Self.segments(route.path).map { Self.parameter($0) == nil ? String($0) : "{}" }.joined(separator: "/")
@@ -75,7 +75,7 @@ struct OpenAPIPaths {
     segment.hasPrefix("{") && segment.hasSuffix("}") ? String(segment.dropFirst().dropLast()) : nil
   }
 
-  /// The handler's name; with a number behind it from its second route on.
+  /// Returns the handler's name, with a number appended from its second route on.
   private mutating func operationID(_ name: String) -> String {
     var number = 1
     var id = name
@@ -86,7 +86,7 @@ struct OpenAPIPaths {
     return id
   }
 
-  /// The noun of noun-verb.
+  /// Returns the noun of a noun-verb name.
   private mutating func family(_ name: String) -> String {
     let family = String(name.prefix { $0 != "-" })
     families.insert(family)

@@ -1,19 +1,20 @@
 import Contract
 import Wire
 
-/// What the operations share: the problem, its replies, the headers of every reply, and the ways to show a key.
+/// Parts that the operations share: the problem schema, its replies, the headers of every reply, and the ways to send a
+/// key.
 enum OpenAPIComponents {
-  /// What may become of any request, before a handler sees it.
+  /// Problem statuses that any request can get before it reaches a handler.
   static let general: Set<Int> = [400, 408, 413, 414, 415, 417, 429, 431]
-  /// What may become of one that a process answers.
+  /// Problem statuses that a request to a handler's process can get.
   static let ofProcesses: Set<Int> = [500, 502, 503, 504]
 
-  /// The name of the reply of a problem: `Problem404`.
+  /// Returns the name of a problem's reply: `Problem404`.
   static func name(of status: Int) -> String { "Problem\(status)" }
 
   static let problemContent: JSON = ["schema": ["$ref": "#/components/schemas/Problem"]]
 
-  /// Limits may be switched off, and are counted for requests that have found their route.
+  /// Rate limit headers are optional: limits can be disabled, and only requests that match a route are counted.
   static let everyReply: JSON = .object(
     headers.members.map { $0.filter { $0.key != "Retry-After" } }.map { list in
       list.map { .init($0.key, ["$ref": .string("#/components/headers/\($0.key)")]) }
@@ -23,25 +24,25 @@ enum OpenAPIComponents {
     "schemas": ["Problem": problem], "responses": .object(responses), "headers": headers,
     "securitySchemes": [
       "adminKey": ["type": "apiKey", "in": "header", "name": "x-admin-api-key"],
-      "bearer": ["type": "http", "scheme": "bearer", "description": "the same key"],
-      "session": ["type": "apiKey", "in": "cookie", "name": "leadpipe_session", "description": "of a browser"],
-      "csrf": ["type": "apiKey", "in": "header", "name": "x-csrf-token", "description": "what the session was given"],
+      "bearer": ["type": "http", "scheme": "bearer", "description": "The same key as a bearer token"],
+      "session": ["type": "apiKey", "in": "cookie", "name": "leadpipe_session", "description": "A browser session"],
+      "csrf": ["type": "apiKey", "in": "header", "name": "x-csrf-token", "description": "The session's CSRF token"],
     ],
   ]
 
-  /// A stable name of the error, which clients may translate.
+  /// A stable name of the error. Clients may translate it.
   private static let code: JSON = ["type": "string", "pattern": "^[a-z][a-z0-9_]*$"]
 
-  /// RFC 9457, with what clients of the original read.
+  /// RFC 9457, plus members that older clients read.
   private static let problem: JSON = [
     "type": "object", "required": ["type", "title", "status", "code", "detail", "requestId", "error"],
     "properties": [
       "type": ["const": "about:blank"], "title": ["type": "string"],
       "status": ["type": "integer", "minimum": 400, "maximum": 599], "code": code,
       "detail": ["type": "string"], "requestId": ["type": "string"],
-      "error": ["type": "string", "description": "the title again"],
+      "error": ["type": "string", "description": "Same as title"],
       "details": [
-        "type": "array", "minItems": 1, "description": "all errors of the request's fields at once",
+        "type": "array", "minItems": 1, "description": "All errors of the request's fields",
         "items": [
           "type": "object", "required": ["path", "code", "message"],
           "properties": ["path": ["type": "string"], "code": code, "message": ["type": "string"]],
@@ -68,16 +69,16 @@ enum OpenAPIComponents {
 
   private static let headers: JSON = [
     "X-Request-Id": [
-      "description": "the request's own, or a new one", "required": true,
+      "description": "The request's X-Request-Id, or a new id", "required": true,
       "schema": ["type": "string", "minLength": 1, "maxLength": 128],
     ],
     "RateLimit-Policy": [
-      "description": "the limit that the request was counted for", "schema": ["type": "string"],
+      "description": "The rate limit that applies to the request", "schema": ["type": "string"],
     ],
-    "RateLimit": ["description": "where the client stands", "schema": ["type": "string"]],
+    "RateLimit": ["description": "Remaining requests and seconds until reset", "schema": ["type": "string"]],
     "X-RateLimit-Limit": ["schema": count], "X-RateLimit-Remaining": ["schema": count],
-    "X-RateLimit-Reset": ["description": "Unix seconds", "schema": count],
-    "Retry-After": ["description": "seconds until the same request may succeed", "schema": count],
+    "X-RateLimit-Reset": ["description": "Reset time in Unix seconds", "schema": count],
+    "Retry-After": ["description": "Seconds until the same request may succeed", "schema": count],
   ]
 
   private static let count: JSON = ["type": "integer", "minimum": 0]

@@ -1,17 +1,17 @@
 import Contract
 import Wire
 
-/// One method of one path, as OpenAPI says it.
+/// One method of one path, as an OpenAPI operation.
 struct OpenAPIOperation {
   let description: Description
   let method: String
-  /// The names in the path's braces, in their order.
+  /// The path's parameter names, in order.
   let parameters: [String]
   let id: String
   let family: String
-  /// Whether a process answers, which may break down or be too slow.
+  /// True if a process answers, which may fail or time out.
   let hasProcess: Bool
-  /// Whether it keeps this product's rules for replies.
+  /// True if it follows this product's rules for replies.
   let isOurs: Bool
 
   private var isAdmin: Bool { description.access == .admin }
@@ -29,10 +29,10 @@ struct OpenAPIOperation {
     return operation.setting("responses", responses)
   }
 
-  // MARK: - What is asked
+  // MARK: - Request
 
-  /// A session counts beside the key; what changes something needs its second half as well. Where a session is given the key may stand
-  /// in the body.
+  /// The key or a session is accepted. Requests that change something also need the session's CSRF token. Where a
+  /// session is opened, the key may be in the body.
   private var security: JSON {
     guard isAdmin else { return [] }
     if method == "POST", description.output.headers?["properties"]?["Set-Cookie"] != nil {
@@ -41,7 +41,8 @@ struct OpenAPIOperation {
     return [["adminKey": []], ["bearer": []], changes ? ["session": [], "csrf": []] : ["session": []]]
   }
 
-  /// An id of ours is a UUID, and any other parameter a word of letters and digits; a foreign handler's may be anything.
+  /// Our own ids are UUIDs, and our other parameters consist of letters, digits, `_` and `-`. A foreign handler's
+  /// parameters may be anything.
   private var pathParameters: [JSON] {
     parameters.map { name in
       let word: JSON = ["type": "string", "minLength": 1]
@@ -52,7 +53,7 @@ struct OpenAPIOperation {
     }
   }
 
-  /// The properties of an object's schema as parameters. Repeated ones mean the same as commas in one.
+  /// Converts the properties of an object schema to parameters. A repeated parameter means the same as commas in one.
   private func named(_ schema: JSON?, _ place: String) -> [JSON] {
     guard let schema = schema.map(sound) else { return [] }
     let required = Set((schema["required"]?.array ?? []).compactMap(\.string))
@@ -61,7 +62,7 @@ struct OpenAPIOperation {
       let parameter: JSON = [
         "name": .string(member.key), "in": .string(place), "required": .bool(isRequired),
       ]
-      // An object is written as JSON.
+      // An object is sent as JSON.
       if place == "query", member.value["type"] == "object" {
         return parameter.setting("content", ["application/json": ["schema": member.value]])
       }
@@ -71,7 +72,7 @@ struct OpenAPIOperation {
     }
   }
 
-  /// A schema that names no member describes no body.
+  /// A schema without members describes no body.
   private var requestBody: JSON? {
     guard changes, !description.input.body.removing("type").isEmptyObject else { return nil }
     return [
@@ -81,7 +82,7 @@ struct OpenAPIOperation {
 
   private func sound(_ schema: JSON) -> JSON { OpenAPISchema.sound(schema, isOurs: isOurs) }
 
-  // MARK: - What is answered
+  // MARK: - Responses
 
   private var responses: JSON {
     var responses: [Int: JSON] = [:]
@@ -94,7 +95,7 @@ struct OpenAPIOperation {
     return .object(responses.sorted { $0.key < $1.key }.map { .init(String($0.key), $0.value) })
   }
 
-  /// What any request may come to, what only an admin's may, and what the handler says itself.
+  /// The problem statuses of any request, those of admin requests, and those that the handler declares.
   private var problems: Set<Int> {
     var problems = OpenAPIComponents.general.union(description.output.problems)
     if hasProcess { problems.formUnion(OpenAPIComponents.ofProcesses) }
@@ -109,11 +110,11 @@ struct OpenAPIOperation {
       headers = headers.setting(member.key, ["schema": member.value])
     }
     let reply: JSON = [
-      "description": .string(status < 300 ? "Done" : "The same, of what is not well"), "headers": headers,
+      "description": .string(status < 300 ? "Success" : "Unhealthy; same body"), "headers": headers,
     ]
     guard status != 204 else { return reply }
     var content = description.output.types.map { type in
-      // Of a stream the schema says what each event is: OpenAPI has an `itemSchema` for that from 3.2 on.
+      // For a stream, the schema describes each event. OpenAPI has `itemSchema` for that from 3.2 on.
       let isSaid = type.hasSuffix("/json") || type.hasSuffix("+json") || type == "text/event-stream"
       let schema = isSaid ? sound(description.output.body) : ["type": "string"]
       return JSON.Member(type, ["schema": schema])

@@ -1,13 +1,13 @@
 import Wire
 
-/// A handler's schema on its way into the document. Foreign ones may say anything: what JSON Schema 2020-12 could not
-/// read, what points elsewhere, and what is large, is left out whole.
+/// Checks a handler's schema before it goes into the document. A foreign schema may contain anything. It is left out
+/// entirely if it is not valid JSON Schema 2020-12, contains references or identifiers, or is larger than 65,536 bytes.
 enum OpenAPISchema {
   private static let maxBytes = 65_536
   private static let types = ["array", "boolean", "integer", "null", "number", "object", "string"]
 
-  /// The schema itself, or one that allows anything. Whether a pattern is one only a reader of patterns could say: foreign
-  /// ones are left out.
+  /// Returns the schema, or one that allows anything. Patterns of foreign schemas are left out because their validity
+  /// cannot be checked here.
   static func sound(_ schema: JSON, isOurs: Bool) -> JSON {
     guard schema.members != nil, schema.bytes.count <= maxBytes, isSound(schema) else { return [:] }
     return isOurs ? schema : withoutPatterns(schema)
@@ -36,7 +36,7 @@ enum OpenAPISchema {
     return members.allSatisfy { isSound($0.key, $0.value) }
   }
 
-  /// Keywords that no validator knows mean nothing, and may stay.
+  /// Unknown keywords have no effect and are kept.
   private static func isSound(_ keyword: String, _ value: JSON) -> Bool {
     switch keyword {
     case "$ref", "$dynamicRef", "$id", "$anchor", "$dynamicAnchor", "$schema", "$vocabulary", "discriminator", "xml",
@@ -71,12 +71,12 @@ enum OpenAPISchema {
     if case .number = value { true } else { false }
   }
 
-  /// A list of texts, of which a schema may have none.
+  /// True for a list of distinct strings. It may be empty.
   private static func isNames(_ value: JSON) -> Bool {
     value.array.map { names in names.allSatisfy { $0.string != nil } && (names.isEmpty || isSet(names)) } ?? false
   }
 
-  /// Not empty, and nothing twice.
+  /// True if the list is not empty and has no duplicates.
   private static func isSet(_ values: [JSON]) -> Bool {
     !values.isEmpty && Set(values.map(\.text)).count == values.count
   }

@@ -1,18 +1,18 @@
 import Glibc
 
-/// What a handler's process may touch beside its three descriptors, as far as the kernel holds it to that. Whoever applies it
-/// and whoever explains it compute it from the same facts, so that both say the same.
+/// What a handler's process may access in addition to its three descriptors, as enforced by the kernel. The code that
+/// applies it and the code that explains it compute it from the same facts, so they always agree.
 package struct Confinement: Sendable, Equatable {
-  /// Whose program it is. A foreign one needs an interpreter and libraries, may start other programs of the system, and
-  /// carries all of this over to them.
+  /// Whose program it is. A foreign program needs an interpreter and libraries and may start other programs of the
+  /// system. Those inherit all restrictions.
   package enum Program: Sendable, Equatable {
     case ours
     case foreign(path: String)
   }
 
-  /// What an operator adds for a foreign handler, in LEADPIPE_TRUST.
+  /// Additional rights that an operator grants a foreign handler in LEADPIPE_TRUST.
   package struct Grants: Sendable, Equatable {
-    /// Files and folders, with all that is beneath them.
+    /// Files, and folders with everything below them.
     package var read: [String] = []
     package var write: [String] = []
     /// TCP ports, on any host.
@@ -27,19 +27,19 @@ package struct Confinement: Sendable, Equatable {
 
   package let program: Program
   package let limits: [ResourceLimit]
-  /// Files and folders that can be read, with all that is beneath them. What does not exist is passed over.
+  /// Files that can be read, and folders with everything below them. Paths that do not exist are ignored.
   package let readable: [String]
-  /// The same for what can be read and run.
+  /// The same for files that can be read and executed.
   package let executable: [String]
-  /// The same for what can be read and written.
+  /// The same for files that can be read and written.
   package let writable: [String]
-  /// TCP ports that can be connected to, sorted. None can be listened on.
+  /// TCP ports that the process can connect to, sorted. It cannot listen on any.
   package let ports: [Int]
-  /// Whether it may make unix sockets, and those of the internet. With neither it can reach nothing.
+  /// Whether the process may create Unix sockets, and internet sockets. With neither, it has no network access.
   package let hasLocalSockets: Bool
   package let hasInternetSockets: Bool
 
-  /// - Parameter seconds: how much processor time one request may take; nil for a process that takes many.
+  /// - Parameter seconds: the CPU time that one request may take. Nil for a process that takes many requests.
   package init(_ program: Program, reach: Reach = Reach(), grants: Grants = Grants(), seconds: Int? = nil) {
     let isOurs = program == .ours
     self.program = program
@@ -56,25 +56,26 @@ package struct Confinement: Sendable, Equatable {
       executable = []
       writable = []
     case .foreign(let path):
-      // Its folder, not the file: one that is replaced while it is being started is another file under the same name.
+      // Allow the folder, not the file: if the file is replaced during the start, a rule for the old file would not
+      // cover the new one.
       executable = SystemFiles.programs + [String(path[..<(path.lastIndex(of: "/") ?? path.endIndex)])]
       writable = ["/dev/null"] + grants.write
     }
   }
 }
 
-/// Where the system keeps what programs need of it. Nothing of it is secret.
+/// System files that programs need. None of them is secret.
 private enum SystemFiles {
   static let time = ["/usr/share/zoneinfo", "/etc/localtime"]
-  /// To find a host by its name.
+  /// To resolve host names.
   static let names = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"]
-  /// To believe a peer: the certificates of authorities, and OpenSSL's settings. Not /etc/ssl/private.
+  /// To verify a peer: certificates of authorities, and OpenSSL's settings. Does not include /etc/ssl/private.
   static let certificates = [
     "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
     "/etc/pki/tls/certs", "/etc/pki/ca-trust", "/etc/pki/tls/openssl.cnf", "/etc/ca-certificates",
     "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem", "/var/lib/ca-certificates", "/etc/crypto-policies",
   ]
-  /// For what the C library and OpenSSL load while they run: ways to find names, ciphers.
+  /// For modules that the C library and OpenSSL load at run time: name resolution, ciphers.
   static let libraries = ["/usr/lib", "/usr/lib64", "/etc/ld.so.cache"]
   /// For programs in any language to start.
   static let interpreters = [

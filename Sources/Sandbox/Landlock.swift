@@ -1,15 +1,15 @@
 import CProcess
 import Glibc
 
-/// What the kernel of this machine can hold a process to.
+/// The confinement that this machine's kernel can enforce.
 package struct ConfinementLevel: Sendable, Equatable {
-  /// Landlock's version (landlock(7)): from 1 on files, from 3 on truncation, from 4 on TCP ports, from 6 on signals to
-  /// processes outside; 0 where there is none.
+  /// Landlock's ABI version (landlock(7)). It covers files from 1, truncation from 3, TCP ports from 4, and signals to
+  /// outside processes from 6. 0 if Landlock is unavailable.
   package let landlock: Int
-  /// Whether system calls can be refused (seccomp(2)).
+  /// True if system calls can be refused (seccomp(2)).
   package let hasFilters: Bool
 
-  /// Asks the kernel.
+  /// The level of the running kernel.
   package static var here: ConfinementLevel {
     ConfinementLevel(landlock: Int(leadpipe_landlock_version()), hasFilters: leadpipe_has_filters() != 0)
   }
@@ -19,7 +19,7 @@ package struct ConfinementLevel: Sendable, Equatable {
     self.hasFilters = hasFilters
   }
 
-  /// What this kernel does not hold, as the end of a sentence; nil where it holds all.
+  /// The restrictions that this kernel cannot enforce, as the end of a sentence. Nil if it can enforce all.
   package var shortfall: String? {
     let missing = [
       landlock < 1 ? "files" : nil, landlock == 1 || landlock == 2 ? "truncation of files" : nil,
@@ -31,15 +31,15 @@ package struct ConfinementLevel: Sendable, Equatable {
 }
 
 extension Confinement {
-  /// Rights of landlock(7) on files.
+  /// Landlock's file access rights (landlock(7)).
   private enum Right {
     static let execute: UInt64 = 1
     static let write: UInt64 = 1 << 1
     static let read: UInt64 = 1 << 2 | 1 << 3
-    /// To make and remove files and folders in a folder, but neither devices nor sockets.
+    /// Create, change and remove files and folders in a folder, but not devices or sockets.
     static let change: UInt64 = write | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 12 | 1 << 13 | 1 << 14
 
-    /// All that a version knows, so that what is not allowed is forbidden.
+    /// All rights of an ABI version. Rights that are not allowed later are then denied.
     static func all(_ version: Int) -> UInt64 {
       switch version {
       case 1: 1 << 13 - 1
@@ -50,12 +50,12 @@ extension Confinement {
     }
   }
 
-  /// Gives up everything else, for good: limits first, then files and ports, then system calls. Without a door in the kernel
-  /// for one of them the others are closed all the same.
-  /// - Returns: what the kernel offered and then refused, for the log; nil when all went as planned.
+  /// Permanently gives up all other rights: first limits, then files and ports, then system calls. If the kernel lacks
+  /// a mechanism for one of them, the others still apply.
+  /// - Returns: errors of mechanisms that the kernel offers but that failed, for the log. Nil if all succeeded.
   package func apply() -> String? {
     _ = leadpipe_no_new_privileges()
-    // No hidden file of the user's home plays a part: libpq would look there for passwords and certificates.
+    // Ignore hidden files in the user's home: libpq would look there for passwords and certificates.
     setenv("HOME", "/nonexistent", 1)
     for limit in limits { limit.apply() }
     let version = Int(leadpipe_landlock_version())
@@ -70,7 +70,7 @@ extension Confinement {
     let files = Right.all(version)
     let net: UInt64 = version >= 4 ? 0b11 : 0
     var rules = leadpipe_landlock_rules(files, net, version >= 6 ? 0b11 : 0)
-    // A kernel may say 6 and not know the scopes of it.
+    // A kernel may report version 6 without supporting scopes.
     if rules < 0, errno == EINVAL { rules = leadpipe_landlock_rules(files, net, 0) }
     guard rules >= 0 else { return false }
     defer { close(rules) }

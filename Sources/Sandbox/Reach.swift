@@ -1,13 +1,13 @@
-/// Whom a process must be able to reach.
+/// What a process must be able to reach.
 package struct Reach: Sendable, Equatable {
   /// TCP ports, on any host.
   package var ports: [Int]
-  /// Whether it must make unix sockets.
+  /// True if it must create Unix sockets.
   package var hasLocalSockets: Bool
-  /// Files that it reads on the way.
+  /// Files that it reads to get there, such as certificates.
   package var files: [String]
 
-  /// Nobody, unless something is said.
+  /// Reaches nothing by default.
   package init(ports: [Int] = [], hasLocalSockets: Bool = false, files: [String] = []) {
     self.ports = ports
     self.hasLocalSockets = hasLocalSockets

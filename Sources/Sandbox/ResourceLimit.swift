@@ -1,6 +1,6 @@
 import Glibc
 
-/// A limit of setrlimit(2) for a handler's process. It is never raised again: soft and hard limit are one.
+/// A limit of setrlimit(2) for a handler's process. Soft and hard limit are the same, so it cannot be raised again.
 package struct ResourceLimit: Sendable, Equatable {
   package let name: String
   package let value: UInt64
@@ -12,25 +12,25 @@ package struct ResourceLimit: Sendable, Equatable {
     self.resource = resource.rawValue
   }
 
-  /// Those of our own handlers, or of a foreign one, which may start processes. `seconds` of processor time bound a process
-  /// that takes one request.
+  /// Returns the limits for one of our own handlers, or for a foreign one, which may start processes. `seconds` limits
+  /// the CPU time of a process that takes one request.
   static func all(isOurs: Bool, seconds: Int?, writesFiles: Bool) -> [ResourceLimit] {
     var limits = [
       ResourceLimit("bytes of core dump", RLIMIT_CORE, 0),
       ResourceLimit("open files", RLIMIT_NOFILE, 256),
-      ResourceLimit("bytes of memory of its own", RLIMIT_DATA, 512 << 20),
+      ResourceLimit("bytes of private memory", RLIMIT_DATA, 512 << 20),
     ]
-    // Counts all processes and threads of the user, and does not bind root.
+    // Counts all processes and threads of the user. It does not apply to root.
     if !isOurs { limits.append(ResourceLimit("processes of the user", __RLIMIT_NPROC, 512)) }
-    if let seconds { limits.append(ResourceLimit("seconds of processor time", RLIMIT_CPU, UInt64(seconds))) }
+    if let seconds { limits.append(ResourceLimit("seconds of CPU time", RLIMIT_CPU, UInt64(seconds))) }
     if !writesFiles { limits.append(fileSize) }
     return limits
   }
 
-  private static let fileSize = ResourceLimit("bytes in a file it writes", RLIMIT_FSIZE, 0)
+  private static let fileSize = ResourceLimit("bytes per written file", RLIMIT_FSIZE, 0)
 
-  /// Lowers the limit of this process; one that is lower already stays. Bytes of files are not limited where what it says
-  /// or logs goes into one.
+  /// Lowers the limit of this process. A lower existing limit stays. The file size limit is skipped if stdout or stderr
+  /// is a file, because it would apply to that file too.
   func apply() {
     if self == Self.fileSize, isFile(1) || isFile(2) { return }
     var limit = rlimit()

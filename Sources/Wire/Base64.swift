@@ -1,4 +1,4 @@
-/// Base 64 with the standard alphabet and padding (RFC 4648 §4): the envelope's form for bodies that are no text.
+/// Base64 with the standard alphabet and padding (RFC 4648 §4). The envelope uses it for bodies that are not text.
 package enum Base64 {
   private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
@@ -15,7 +15,7 @@ package enum Base64 {
     return String(decoding: out, as: UTF8.self)
   }
 
-  /// The bytes of a padded text; nil when a character, the length or the padding is wrong.
+  /// Decodes a padded string. Nil if it contains a character outside the alphabet or its length or padding is wrong.
   package static func decode(_ text: String) -> [UInt8]? {
     let bytes = Array(text.utf8)
     guard bytes.count % 4 == 0 else { return nil }

@@ -1,13 +1,14 @@
-/// Where the value of a setting leads: a process that is given the setting must be able to reach that place.
+/// The network destination that a setting's value refers to. A process that gets the setting must be able to reach it.
 package enum Destination: Sendable, Equatable {
-  /// The http or https address that the value is.
+  /// The value is an http or https address.
   case webAddress
-  /// A web service that the value is a key of: at its usual address, unless the setting `address` names another.
+  /// The value is the key of a web service. The service is at its usual address unless the setting `address` overrides
+  /// it.
   case webService(address: String)
-  /// The server that the value names, at the port in the setting `port`, or at `standard` where that is not set.
+  /// The value is a server's host name. Its port is in the setting `port` and defaults to `standard`.
   case server(port: String, standard: Int)
-  /// The database of a postgresql:// URL.
+  /// The value is a postgresql:// URL.
   case database
-  /// A unix socket.
+  /// The value is the path of a Unix socket.
   case unixSocket
 }

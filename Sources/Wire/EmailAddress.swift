@@ -1,16 +1,18 @@
-/// A mail address in the part of RFC 5321's grammar that is in use: a dot-string of ASCII before the `@`, and a domain
-/// of two or more labels after it. What fits cannot carry a second header or recipient.
+/// An email address in the commonly used subset of RFC 5321: an ASCII dot-string before the `@` and a domain of at
+/// least two labels after it. An accepted address cannot inject a second header or recipient.
 package struct EmailAddress: Sendable, Hashable {
-  /// As it was written, with the domain in lower case.
+  /// The address as given, with the domain in lower case.
   package let text: String
 
   package init?(_ text: String) {
     let parts = text.split(separator: "@", omittingEmptySubsequences: false)
-    // `=?` begins an encoded word (RFC 2047): in a header such an address would be read as something else.
+    // `=?` begins an encoded word (RFC 2047): in a header, a mail reader would decode such an address to something
+    // else.
     guard parts.count == 2, !parts[0].contains("=?"), text.utf8.count <= 254, 1...64 ~= parts[0].utf8.count else {
       return nil
     }
-    // Before the letters are made small: of what is no ASCII some become ASCII then, and another address of it.
+    // Check this before lower-casing: some non-ASCII letters become ASCII in lower case, which would yield a different
+    // address.
     guard text.utf8.allSatisfy({ $0 < 0x80 }) else { return nil }
     let atoms = parts[0].split(separator: ".", omittingEmptySubsequences: false)
     let labels = parts[1].lowercased().split(separator: ".", omittingEmptySubsequences: false)

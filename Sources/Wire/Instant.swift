@@ -1,12 +1,12 @@
 import Glibc
 
-/// A moment in milliseconds since 1970-01-01T00:00:00Z, as every document of ours carries it.
+/// A moment in milliseconds since 1970-01-01T00:00:00Z. All our documents use this unit.
 package struct Instant: Sendable, Hashable, Comparable {
   package let milliseconds: Int
 
   package init(milliseconds: Int) { self.milliseconds = milliseconds }
 
-  /// What the wall clock says now.
+  /// The current time of the wall clock.
   package static var now: Instant {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
@@ -22,7 +22,7 @@ package struct Instant: Sendable, Hashable, Comparable {
 }
 
 extension Instant {
-  /// ISO 8601 in UTC with milliseconds: `2026-11-22T21:00:00.000Z`. For the years 0 to 9999.
+  /// ISO 8601 in UTC with milliseconds: `2026-11-22T21:00:00.000Z`. Defined for the years 0 to 9999.
   package var iso8601: String {
     let (days, rest) = milliseconds.quotientAndFloorRemainder(by: 86_400_000)
     let (year, month, day) = Self.civil(days)
@@ -45,8 +45,8 @@ extension Instant {
     }
   }
 
-  /// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]](Z|±HH:MM)` within the years 1970 to 9999; nil for anything else. Digits
-  /// after the third of the fraction are dropped.
+  /// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]](Z|±HH:MM)` within the years 1970 to 9999. Nil for anything else. Fraction
+  /// digits after the third are dropped.
   package init?(iso8601 text: String) {
     let bytes = Array(text.utf8)
     func number(_ range: Range<Int>, _ limits: ClosedRange<Int>) -> Int? {
@@ -92,7 +92,8 @@ extension Instant {
     self.init(milliseconds: seconds * 1000 + fraction)
   }
 
-  /// Days since 1970-01-01 of a date in the proleptic Gregorian calendar (eras of 400 years, the year begins in March).
+  /// Returns the number of days since 1970-01-01 for a date in the proleptic Gregorian calendar. The calculation uses
+  /// eras of 400 years and years that begin in March.
   package static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
     let shifted = month > 2 ? year : year - 1
     let (era, yearOfEra) = shifted.quotientAndFloorRemainder(by: 400)
@@ -100,7 +101,7 @@ extension Instant {
     return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
   }
 
-  /// The date of a number of days since 1970-01-01: the inverse of `days`.
+  /// Returns the date for a number of days since 1970-01-01: the inverse of `days`.
   package static func civil(_ days: Int) -> (year: Int, month: Int, day: Int) {
     let (era, dayOfEra) = (days + 719_468).quotientAndFloorRemainder(by: 146_097)
     let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
@@ -112,7 +113,7 @@ extension Instant {
 }
 
 extension Int {
-  /// Division that rounds towards minus infinity, so that moments before 1970 fall on the right day.
+  /// Divides and rounds towards minus infinity, so moments before 1970 fall on the right day.
   fileprivate func quotientAndFloorRemainder(by divisor: Int) -> (quotient: Int, remainder: Int) {
     let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
     return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)

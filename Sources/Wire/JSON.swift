@@ -1,5 +1,5 @@
-/// A JSON value as RFC 8259 writes it. A number keeps its own text, so nothing is rounded between the wire and the
-/// database, and an object keeps the order of its members.
+/// A JSON value (RFC 8259). A number keeps its original text, so nothing is rounded between the wire and the database.
+/// An object keeps the order of its members.
 package enum JSON: Sendable, Equatable {
   case null
   case bool(Bool)
@@ -8,7 +8,7 @@ package enum JSON: Sendable, Equatable {
   case array([JSON])
   case object([Member])
 
-  /// One name and its value inside an object.
+  /// A name and its value in an object.
   package struct Member: Sendable, Equatable {
     package var key: String
     package var value: JSON
@@ -21,19 +21,21 @@ package enum JSON: Sendable, Equatable {
 }
 
 extension JSON {
-  /// The value of the member `key`, compared byte for byte; nil when this is no object or has no such member.
+  /// The value of the member `key`, whose name is compared byte for byte. Nil if this is not an object or has no such
+  /// member.
   package subscript(key: String) -> JSON? {
     guard case .object(let members) = self else { return nil }
     return members.first { $0.key.hasSameBytes(as: key) }?.value
   }
 
-  /// The text of a string; nil for every other kind.
+  /// The value of a string. Nil for every other kind.
   package var string: String? {
     if case .string(let text) = self { return text }
     return nil
   }
 
-  /// A whole number written with digits only (`-0`, `1.0` and `1e2` are none), within Int's range.
+  /// The value of a whole number written with digits only and within Int's range. Nil for everything else, including
+  /// `-0`, `1.0` and `1e2`.
   package var integer: Int? {
     guard case .number(let text) = self else { return nil }
     return Int(strict: text)
@@ -56,7 +58,8 @@ extension JSON {
 
   package var isNull: Bool { if case .null = self { true } else { false } }
 
-  /// The same object with `key` set to `value`, replaced in place or added at the end; `null` removes nothing.
+  /// Returns a copy with `key` set to `value`. An existing member is replaced in place; a new one is appended. Setting
+  /// `null` stores a null; it does not remove the member.
   package func setting(_ key: String, _ value: JSON) -> JSON {
     var members = self.members ?? []
     if let index = members.firstIndex(where: { $0.key.hasSameBytes(as: key) }) {
@@ -67,18 +70,18 @@ extension JSON {
     return .object(members)
   }
 
-  /// The same object without the member `key`.
+  /// Returns a copy without the member `key`.
   package func removing(_ key: String) -> JSON {
     .object((members ?? []).filter { !$0.key.hasSameBytes(as: key) })
   }
 
-  /// The same object without the members that are null: what is absent is left out.
+  /// A copy without the members whose value is null.
   package var withoutNulls: JSON { .object((members ?? []).filter { !$0.value.isNull }) }
 
-  /// A string, or null where there is none.
+  /// A string, or null if `text` is nil.
   package init(_ text: String?) { self = text.map(JSON.string) ?? .null }
 
-  /// A whole number, or null where there is none.
+  /// A whole number, or null if `number` is nil.
   package init(_ number: Int?) { self = number.map { .number(String($0)) } ?? .null }
 }
 
@@ -94,8 +97,8 @@ extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Express
 }
 
 extension Int {
-  /// A whole number in ASCII digits with at most a leading minus: no plus, no leading zero, no `-0`, no blank.
-  /// `Int(_: String)` accepts all of these, so input from outside never meets it.
+  /// Parses a whole number in ASCII digits with an optional leading minus. Nil for a plus sign, a leading zero, `-0` or
+  /// whitespace. Use it for all outside input: `Int(_: String)` accepts a plus sign, leading zeros and `-0`.
   package init?(strict text: some StringProtocol) {
     var digits = text.utf8[...]
     let negative = digits.first == UInt8(ascii: "-")
@@ -109,7 +112,7 @@ extension Int {
 }
 
 extension String {
-  /// Equal byte for byte; `==` also takes two Unicode forms of one text for equal.
+  /// True if both strings have the same bytes. `==` also treats two Unicode forms of the same text as equal.
   package func hasSameBytes(as other: String) -> Bool {
     utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
   }

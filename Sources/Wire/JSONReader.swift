@@ -1,16 +1,16 @@
-/// What is wrong with a document, and at which byte.
+/// An error in a document: the reason and the byte offset.
 package struct JSONFault: Error, Equatable {
   package let offset: Int
   package let reason: String
 }
 
 extension JSON {
-  /// Nesting beyond this is refused: recursion is bounded, and no form needs more.
+  /// The maximum nesting depth. It bounds the recursion; no form needs more.
   package static let depthLimit = 32
 
-  /// Reads exactly one RFC 8259 document, more strictly than decoders do: bad UTF-8, a byte order mark, a name that
-  /// occurs twice in one object, a lone surrogate, a NUL (PostgreSQL's text has none), depth above 32 and numbers that
-  /// no column could hold exactly are refused, never repaired.
+  /// Reads exactly one RFC 8259 document, more strictly than common decoders. It rejects invalid UTF-8, a byte order
+  /// mark, a duplicate name in an object, a lone surrogate, NUL (PostgreSQL's text type cannot hold it), nesting deeper
+  /// than 32, and numbers that no column can store exactly. Nothing is repaired.
   package init(reading bytes: [UInt8]) throws(JSONFault) {
     guard String(validating: bytes, as: UTF8.self) != nil else {
       throw JSONFault(offset: 0, reason: "the text is not valid UTF-8")
@@ -27,7 +27,7 @@ extension JSON {
   }
 }
 
-/// A recursive-descent reader over checked UTF-8; `at` is the next byte.
+/// A recursive-descent reader over validated UTF-8. `at` is the index of the next byte.
 private struct JSONReader {
   let bytes: [UInt8]
   var at = 0
@@ -122,14 +122,14 @@ private struct JSONReader {
     }
   }
 
-  /// The bytes up to the next that means something inside a string.
+  /// Returns the bytes up to the next one that has a special meaning in a string.
   private mutating func plainRun() -> ArraySlice<UInt8> {
     let start = at
     while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { at += 1 }
     return bytes[start..<at]
   }
 
-  /// Reads an escape, its backslash first, and appends what it stands for in UTF-8.
+  /// Reads an escape, which begins at its backslash, and appends the escaped character in UTF-8.
   mutating func escape(into text: inout [UInt8]) throws(JSONFault) {
     at += 1
     guard let byte = next else { throw fault("a string does not end") }
@@ -171,7 +171,8 @@ private struct JSONReader {
     return unit
   }
 
-  /// The grammar of RFC 8259 §6, and no more digits than a numeric column can keep for the price of a line.
+  /// Reads a number as defined by RFC 8259 §6, at most 150 bytes long. The limits keep numbers cheap to store in a
+  /// numeric column.
   mutating func number() throws(JSONFault) -> String {
     let start = at
     _ = take("-")
@@ -181,7 +182,7 @@ private struct JSONReader {
       if !take("+") { _ = take("-") }
       let exponent = at
       try digits()
-      // Written out, as PostgreSQL does it, the number must still be one that is read.
+      // PostgreSQL writes the number out in full. That longer form must still be accepted when it is read back.
       guard at - exponent <= 2, at - start <= 40 else { throw fault("a number is out of range") }
     }
     guard at - start <= 150 else { throw fault("a number has too many digits") }
@@ -195,14 +196,14 @@ private struct JSONReader {
   }
 }
 
-/// The names of one object, each by its bytes: two that differ only in Unicode form are two names. Few are compared one by
-/// one; many are hashed, so that an object of thousands costs no more than their number.
+/// The names of one object, compared by bytes: two names that differ only in Unicode form are distinct. Up to 16 names
+/// are compared one by one. More are hashed, so the cost of an object with thousands of members stays linear.
 private struct Names {
   private static let few = 16
   private var list: [String] = []
   private var set: Set<ByteKey> = []
 
-  /// False when the name is there already.
+  /// Adds a name. False if it is already present.
   mutating func insert(_ name: String) -> Bool {
     if list.count == Self.few {
       if set.isEmpty { set = Set(list.map(ByteKey.init)) }

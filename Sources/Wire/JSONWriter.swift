@@ -1,5 +1,6 @@
 extension JSON {
-  /// The document on one line, without blanks: a line feed inside a string is escaped, so NDJSON keeps its lines.
+  /// The document on one line, without whitespace. A line feed inside a string is escaped, so NDJSON stays one document
+  /// per line.
   package var bytes: [UInt8] {
     var out: [UInt8] = []
     out.reserveCapacity(512)
@@ -7,7 +8,7 @@ extension JSON {
     return out
   }
 
-  /// The same as text.
+  /// `bytes` as a string.
   package var text: String { String(decoding: bytes, as: UTF8.self) }
 
   private func write(into out: inout [UInt8]) {

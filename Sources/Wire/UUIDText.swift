@@ -1,8 +1,8 @@
-/// A UUID in its canonical lower-case text (RFC 9562 §4), the only form that leaves us.
+/// A UUID in canonical lower-case form (RFC 9562 §4). This is the only form that Leadpipe emits.
 package struct UUIDText: Sendable, Hashable {
   package let text: String
 
-  /// Accepts 8-4-4-4-12 hexadecimal digits in either case; nil for everything else.
+  /// Accepts 8-4-4-4-12 hexadecimal digits in either case. Nil for everything else.
   package init?(_ text: String) {
     let bytes = Array(text.utf8)
     guard bytes.count == 36 else { return nil }
@@ -17,7 +17,7 @@ package struct UUIDText: Sendable, Hashable {
     self.text = bytes.contains { 0x41...0x46 ~= $0 } ? text.lowercased() : text
   }
 
-  /// A random one, version 4.
+  /// Returns a random UUID, version 4.
   package static func random() -> UUIDText {
     let high = UInt64.random(in: .min ... .max) & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
     let low = UInt64.random(in: .min ... .max) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000

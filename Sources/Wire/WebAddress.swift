@@ -1,10 +1,10 @@
-/// An absolute http or https address in the subset of RFC 3986 that every parser reads alike: a host in ASCII, no user,
-/// no blank, no backslash. What two parsers could understand differently is no address here.
+/// An absolute http or https address, in the subset of RFC 3986 that every parser reads the same way: an ASCII host, no
+/// user, no spaces, no backslash. Addresses that two parsers could read differently are rejected. At most 2,000 bytes.
 package struct WebAddress: Sendable, Equatable {
-  /// Ready to be sent: what is not ASCII behind the host is percent-encoded.
+  /// The address in the form to send: non-ASCII bytes after the host are percent-encoded.
   package let text: String
   package let isSecure: Bool
-  /// In lower case; an IPv6 address without its brackets.
+  /// In lower case. An IPv6 address has no brackets.
   package let host: String
 
   package init?(_ text: String) {
@@ -31,7 +31,7 @@ package struct WebAddress: Sendable, Equatable {
     self.host = host
   }
 
-  /// Whether the host is this machine (127.0.0.0/8 in full dotted form, ::1, localhost): nothing leaves it.
+  /// True if the host is this machine (127.0.0.0/8 in full dotted form, ::1, localhost): requests never leave it.
   package var isLoopback: Bool { Self.isLoopback(host) }
 
   package static func isLoopback(_ host: String) -> Bool {
@@ -40,7 +40,7 @@ package struct WebAddress: Sendable, Equatable {
     return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { Int(strict: $0).map { 0...255 ~= $0 } == true }
   }
 
-  /// A host name, an IPv4 address or an IPv6 address without brackets.
+  /// True for a host name, an IPv4 address, or an IPv6 address without brackets.
   package static func isHost(_ host: String) -> Bool {
     let bytes = Array(host.utf8)
     if bytes.contains(UInt8(ascii: ":")) {
@@ -51,13 +51,15 @@ package struct WebAddress: Sendable, Equatable {
     }
     let labels = bytes.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
     guard 1...253 ~= bytes.count, labels.allSatisfy(isLabel) else { return false }
-    // A last label that is a number makes an IPv4 address of it for a browser, in more writings than one (WHATWG URL).
+    // If the last label is a number, browsers read the host as an IPv4 address, in several notations (WHATWG URL). Only
+    // the usual notation is accepted.
     guard let last = labels.last, 0x30...0x39 ~= last[last.startIndex] else { return true }
     return labels.count == 4
       && labels.allSatisfy { Int(strict: String(decoding: $0, as: UTF8.self)).map((0...255).contains) == true }
   }
 
-  /// Letters, digits and inner hyphens, up to 63 (RFC 1123 §2.1); the underscore that some networks use.
+  /// True for letters, digits and inner hyphens, up to 63 (RFC 1123 §2.1). Underscores are allowed too, because some
+  /// networks use them.
   private static func isLabel(_ label: ArraySlice<UInt8>) -> Bool {
     1...63 ~= label.count && label.first != UInt8(ascii: "-") && label.last != UInt8(ascii: "-")
       && label.allSatisfy {

@@ -1,11 +1,12 @@
 import Glibc
 
-/// The local clock of a place, from the system's time zone data through the C library, which has one zone a process: the
-/// zone that was made last counts for all.
+/// The local clock of a time zone, from the system's zone data through the C library. The C library has one zone per
+/// process: the zone created last applies to all.
 package struct Zone: Sendable {
   private static let folder = "/usr/share/zoneinfo/"
 
-  /// Whether the system has data for a name such as `Asia/Dubai`. Not `localtime`: it is whatever zone the machine is in.
+  /// True if the system has data for a name such as `Asia/Dubai`. False for `localtime`, which is the machine's own
+  /// zone.
   package static func isKnown(_ name: String) -> Bool {
     if ["localtime", "posixrules"].contains(name) { return false }
     let parts = name.split(separator: "/", omittingEmptySubsequences: false)
@@ -21,13 +22,13 @@ package struct Zone: Sendable {
     return fread(&magic, 1, 4, file) == 4 && magic == Array("TZif".utf8)
   }
 
-  /// Nil when the system does not know the zone. To be called before there are threads: it changes the environment.
+  /// Nil if the system has no data for the zone. Call it before any thread starts: it changes the environment.
   package init?(_ name: String) {
     guard Self.isKnown(name), setenv("TZ", ":" + Self.folder + name, 1) == 0 else { return nil }
     tzset()
   }
 
-  /// Seconds that the local clock is ahead of UTC at a moment.
+  /// Returns the offset of local time from UTC at a moment, in seconds. Positive east of UTC.
   package func offset(at moment: Instant) -> Int {
     var seconds = time_t(moment.milliseconds / 1000)
     var parts = tm()

@@ -1,4 +1,5 @@
-/// Becomes a handler that is not ours, when it has given up what that handler may not have: Host's Launch says what it is told.
+/// Gives up the rights that a foreign handler must not have, then runs that handler in its place. `Launch` in Host
+/// describes its arguments.
 import Glibc
 import Host
 

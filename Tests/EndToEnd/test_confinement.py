@@ -38,7 +38,7 @@ def explain(name, **environment):
 
 
 KERNEL = explain("rate-limit")[0]["kernel"][0]
-needs_landlock = pytest.mark.skipif("all of this is held" not in KERNEL, reason=f"this kernel does not hold all of it: {KERNEL}")
+needs_landlock = pytest.mark.skipif("all of this is enforced" not in KERNEL, reason=f"this kernel does not enforce all of it: {KERNEL}")
 
 
 # ── One that tries everything ──
@@ -309,7 +309,7 @@ def test_what_a_kernel_does_not_hold_is_said(calls, missing):
     words = [part for call in calls for part in ("-e", f"inject={call}")]
     done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", *words, BIN / "leadpipe", "routes", "--explain", "rate-limit"], env=clean_environment(),
                           capture_output=True, text=True, timeout=60)
-    assert f"; not held here: {missing}" in done.stdout, done.stdout + done.stderr
+    assert f"; not enforced: {missing}" in done.stdout, done.stdout + done.stderr
     with subprocess.Popen(["strace", "-f", "-qq", "-o", "/dev/null", *words, BIN / "gateway"], env=clean_environment(PORT="0"), stderr=subprocess.PIPE,
                           text=True) as gateway:
         lines = []
@@ -381,7 +381,7 @@ def test_what_is_explained_is_what_is_done(name, cluster):
         "EMAIL_TO": "a@example.com", "LOG_LEVEL": "error", "LEADPIPE_PROCESS": "oneshot"}
     topics, text = explain(name, **environment)
     assert not any(value in text for key, value in environment.items() if key not in ("EMAIL_PORT", "TELEGRAM_CHAT_ID", "LOG_LEVEL", "LEADPIPE_PROCESS")), text
-    step = topics["process"] == ["stream, kept by the worker"]
+    step = topics["process"] == ["stream, managed by the worker"]
     given = {line.split(",")[0]: line.split(", from ")[1] for line in topics["environment"] if ", from " in line}
     words = {key: environment[source] if source in environment else source.split()[-1] for key, source in given.items() if source in environment}
     if "LEADPIPE_ROLE" in given:
@@ -413,16 +413,16 @@ def test_a_foreign_handler_is_explained_too(folder):
     settings = {"LEADPIPE_HANDLERS": str(home / "handlers"), "LEADPIPE_TRUST": str(home / "trust"), "DATABASE_URL": "postgresql://o@h:7/d",
                 "ADMIN_API_KEY": "k" * 40}
     one, _ = explain("one", **settings)
-    assert one["class"] == ["none, for neither our table nor LEADPIPE_TRUST names it"]
+    assert one["class"] == ["none, not in the built-in table or LEADPIPE_TRUST"]
     assert one["database"] == ["none"] and one["sockets"] == ["none"] and one["connects"] == ["to no TCP port"] and one["writes"] == ["/dev/null"]
-    assert "(not DATABASE_URL: class none may not have it)" in one["environment"]
+    assert "(not DATABASE_URL: not allowed for class none)" in one["environment"]
     two, text = explain("two", **settings)
-    assert two["class"] == ["admin, by LEADPIPE_TRUST"] and "k" * 40 not in text and "postgresql" not in text
-    assert two["database"] == ["login of DATABASE_URL, then role leadpipe_admin, which it must take itself"]
+    assert two["class"] == ["admin, from LEADPIPE_TRUST"] and "k" * 40 not in text and "postgresql" not in text
+    assert two["database"] == ["login from DATABASE_URL, then role leadpipe_admin, which the handler must set itself"]
     assert two["connects"] == [f"to TCP port {port}" for port in (7, 53, 8443)]
     assert two["writes"] == ["/dev/null", "/srv/w"] and "/srv/r" in two["reads"]
     assert any(line.startswith(str(BIN / "confine")) for line in two["applied by"])
-    assert not any("file it writes" in line for line in two["limits"])
+    assert not any("written file" in line for line in two["limits"])
 
 
 # ── In other languages ──

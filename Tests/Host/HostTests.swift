@@ -195,7 +195,7 @@ private final class Scripts {
   @Test("refuses a handler under another's name, and two with one route") func twins() throws {
     let scripts = try Scripts()
     try scripts.add("one", calls: "lead-capture", route: "/one")
-    #expect(reason(scripts)?.contains("calls itself lead-capture") == true)
+    #expect(reason(scripts)?.contains("reports the name lead-capture") == true)
     try scripts.add("one", route: "/same")
     try scripts.add("two", route: "/same")
     #expect(reason(scripts) == "GET /same is claimed by both one and two")
@@ -204,8 +204,8 @@ private final class Scripts {
   @Test(
     "refuses what does not describe itself in time and in JSON",
     arguments: [
-      ("sleep 30", "did not answer in time"), ("exit 3", "failed"), ("echo hello", "printed no JSON"),
-      ("echo '{}'", "lacks kind"), ("yes", "did not answer in time"),
+      ("sleep 30", "timed out"), ("exit 3", "failed"), ("echo hello", "did not print JSON"),
+      ("echo '{}'", "lacks kind"), ("yes", "printed more than 1 MiB"),
     ])
   func bad(_ script: String, _ said: String) throws {
     let scripts = try Scripts()

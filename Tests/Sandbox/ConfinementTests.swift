@@ -23,11 +23,11 @@ import Testing
     #expect(confinement.executable.contains("/h") && confinement.executable.contains("/usr"))
     #expect(confinement.readable.contains("/srv/r") && confinement.writable == ["/dev/null", "/srv/w"])
     #expect(confinement.ports == [8443])
-    #expect(confinement.limits.contains { $0.name == "seconds of processor time" && $0.value == 7 })
+    #expect(confinement.limits.contains { $0.name == "seconds of CPU time" && $0.value == 7 })
     let bare = Confinement(.foreign(path: "/h/x"))
     #expect(bare.writable == ["/dev/null"] && bare.ports.isEmpty && !bare.hasLocalSockets)
-    #expect(bare.limits.contains { $0.name == "bytes in a file it writes" && $0.value == 0 })
-    #expect(!bare.limits.contains { $0.name == "seconds of processor time" })
+    #expect(bare.limits.contains { $0.name == "bytes per written file" && $0.value == 0 })
+    #expect(!bare.limits.contains { $0.name == "seconds of CPU time" })
   }
 
   @Test(
