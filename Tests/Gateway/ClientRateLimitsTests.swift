@@ -15,8 +15,8 @@ import Wire
     output: .init([:]))
   private let limits = ClientRateLimits(RateLimit(count: 100, seconds: 60).map { [.admin: $0] } ?? [:])
 
-  /// Sends a request with this session from `address`; if it is admitted, its reply has `status`. Returns the name of the
-  /// limit that refused the request, or nil and the number of requests that are left.
+  /// Sends a request with this session from `address`; if it is admitted, its reply has `status`. Returns the name of
+  /// the limit that refused the request, or nil and the number of requests that are left.
   private func ask(_ session: String, _ status: Int) throws -> (refusedBy: String?, remaining: Int) {
     let fields = HTTPHeaders([("Host", "a"), ("Cookie", "leadpipe_session=\(session)")])
     let head = try RequestHead(HTTPRequestHead(version: .http1_1, method: .GET, uri: "/admin", headers: fields))

@@ -6,8 +6,8 @@ import Wire
 
 extension Script {
   /// An endpoint and its feed. The feed sends event N as soon as a file named N exists. The endpoint starts a client's
-  /// stream at the number in Last-Event-ID, or else at the number in the file `now`. It rejects the key `wrong`. With the
-  /// key `late`, it replies once the file `go` exists; with this key and Last-Event-ID, its reply ends the stream.
+  /// stream at the number in Last-Event-ID, or else at the number in the file `now`. It rejects the key `wrong`. With
+  /// the key `late`, it replies once the file `go` exists; with this key and Last-Event-ID, its reply ends the stream.
   static func live(in folder: String = "$(dirname \"$0\")/..") -> [Script] {
     var show = Script(
       "news", ("GET", "/live"),
@@ -150,8 +150,8 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  /// The handler's reply to the late client contains event 1. Before it replies, another client subscribes at event 2, so
-  /// the handler is asked again for the late client.
+  /// The handler's reply to the late client contains event 1. Before it replies, another client subscribes at event 2,
+  /// so the handler is asked again for the late client.
   @Test func theFirstReplyIsKeptIfTheSecondEndsTheStream() async throws {
     let gateway = try await start()
     set(gateway, "1")

@@ -57,8 +57,8 @@ import Testing
     #expect(publish([4, 5], from: "c", to: "d").sent == ["one": [4, 5], "two": [5]])
   }
 
-  /// The subscribers register while the feed is not running. It starts at the first one's cursor; another one's cursor may
-  /// be earlier.
+  /// The subscribers register while the feed is not running. It starts at the first one's cursor; another one's cursor
+  /// may be earlier.
   @Test mutating func aHandlerIsAskedAgainIfItsSubscriberMayMissEvents() {
     let (first, second, third) = (subscribers.register(), subscribers.register(), subscribers.register())
     #expect(subscribers.accept(first, at: Self.position("b")) == .accepted)
