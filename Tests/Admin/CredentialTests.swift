@@ -4,7 +4,7 @@ import Wire
 
 @testable import Admin
 
-@Suite("Who asks") struct CredentialTests {
+@Suite("Credentials of a request") struct CredentialTests {
   private static let key = "the-key-of-the-settings"
 
   private func request(_ headers: [String: String], method: String = "GET") -> Request {
@@ -13,8 +13,8 @@ import Wire
     return request
   }
 
-  /// What the request counts as, or the status with which it is refused.
-  private func judged(_ headers: [String: String], configured: String? = key) -> String {
+  /// Returns the kind of credential that is accepted, or the status with which the request is rejected.
+  private func accepted(_ headers: [String: String], configured: String? = key) -> String {
     do throws(Problem) {
       switch try Credential(request(headers), configured: configured) {
       case .byHand: return "by hand"
@@ -26,7 +26,7 @@ import Wire
   }
 
   @Test(
-    "one key or one cookie counts, and nothing else",
+    "accepts exactly one key or one session cookie",
     arguments: [
       (["x-admin-api-key": key], "configured"), (["authorization": "Bearer \(key)"], "configured"),
       (["x-admin-api-key": "other"], "key other"), (["authorization": "Bearer other"], "key other"),
@@ -40,20 +40,19 @@ import Wire
       (["cookie": "leadpipe_session=a; leadpipe_session=b"], "401"),
       (["cookie": "leadpipe_session=abc", "x-admin-api-key": key], "configured"),
     ] as [([String: String], String)])
-  func oneCounts(_ headers: [String: String], _ expected: String) {
-    #expect(judged(headers) == expected)
+  func oneCredential(_ headers: [String: String], _ expected: String) {
+    #expect(accepted(headers) == expected)
   }
 
-  @Test("without ADMIN_API_KEY nobody is let in, and whoever starts the handler by hand always is") func notConfigured()
-  {
-    #expect(judged(["x-admin-api-key": Self.key], configured: nil) == "503")
-    #expect(judged(["cookie": "leadpipe_session=abc"], configured: nil) == "503")
+  @Test("without ADMIN_API_KEY, accepts only a bare request on the command line") func notConfigured() {
+    #expect(accepted(["x-admin-api-key": Self.key], configured: nil) == "503")
+    #expect(accepted(["cookie": "leadpipe_session=abc"], configured: nil) == "503")
     var byHand = request([:])
     byHand.isBare = true
     #expect(throws: Never.self) { try Credential(byHand, configured: nil) }
   }
 
-  @Test("a change by cookie needs the token that goes with it; one by key does not") func crossSite() throws {
+  @Test("a change by session requires the session's CSRF token; a change by key does not") func crossSite() throws {
     let cookie = ["cookie": "leadpipe_session=abc"]
     let right = cookie.merging(["x-csrf-token": Secret.csrfToken(of: "abc")]) { $1 }
     let wrong = cookie.merging(["x-csrf-token": Secret.csrfToken(of: "abd")]) { $1 }
@@ -61,10 +60,10 @@ import Wire
       (cookie, "GET", true), (cookie, "POST", false), (wrong, "DELETE", false), (right, "PATCH", true),
       (["x-admin-api-key": Self.key], "POST", true),
     ] {
-      let asked = request(headers, method: method)
-      let credential = try Credential(asked, configured: Self.key)
+      let request = request(headers, method: method)
+      let credential = try Credential(request, configured: Self.key)
       do throws(Problem) {
-        try credential.checkOrigin(of: asked)
+        try credential.checkOrigin(of: request)
         #expect(isGood)
       } catch {
         #expect(!isGood && error.kind == .forbidden)
@@ -72,16 +71,15 @@ import Wire
     }
   }
 
-  @Test("a token has 128 random bits, a key 256, and SHA-256 is SHA-256") func secrets() {
+  @Test("a token has 128 random bits, a key 256, and SHA-256 matches its test vector") func secrets() {
     #expect(Secret.token().utf8.count == 32 && Secret.token() != Secret.token())
     #expect(Secret.key().hasPrefix("lp_") && Secret.key().utf8.count == 67)
     #expect(Secret.sha256("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
   }
 
-  @Test("the cookie is closed to pages and other sites, and to networks without TLS but on this machine") func cookie()
-  {
-    let far = Session.cookie("t", for: request(["host": "leads.example.com"]))
-    #expect(far == "leadpipe_session=t; Path=/api; HttpOnly; SameSite=Strict; Secure; Max-Age=43200")
+  @Test("the cookie is HttpOnly and SameSite=Strict, and Secure unless the client is on this machine") func cookie() {
+    let remote = Session.cookie("t", for: request(["host": "leads.example.com"]))
+    #expect(remote == "leadpipe_session=t; Path=/api; HttpOnly; SameSite=Strict; Secure; Max-Age=43200")
     var proxied = request(["host": "localhost:4000"])
     proxied.sourceIP = "203.0.113.5"
     #expect(Session.cookie("t", for: proxied).contains("Secure"))

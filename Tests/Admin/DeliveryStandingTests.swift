@@ -23,7 +23,7 @@ import Wire
     ).sentence
   }
 
-  @Test("what has ended says how") func ended() {
+  @Test("explains how a delivery ended") func ended() {
     #expect(sentence(["state": "sent", "sentAt": .string(Self.before)]) == "It was sent via slack at \(Self.past).")
     #expect(
       sentence(["state": "given-up", "tries": 1, "class": "permanent", "reason": "invalid_blocks"])
@@ -33,7 +33,7 @@ import Wire
         == "Whether it arrived is unknown, and it is parked: `leadpipe delivery retry d1` sends it again.")
   }
 
-  @Test("what is in somebody's hands says in whose") func held() {
+  @Test("names the worker that holds a delivery") func held() {
     #expect(
       sentence(["state": "claimed", "leasedBy": "h:1", "leaseUntil": .string(Self.later)])
         == "Worker h:1 has claimed it and sends it when its turn comes; should it not begin by \(Self.sometime), it waits "
@@ -46,7 +46,7 @@ import Wire
         "so whether it arrived is unknown; a claim settles that."))
   }
 
-  @Test("a pause says what it is for and how it ends") func paused() {
+  @Test("explains why a channel is paused and when the pause ends") func paused() {
     let config: JSON = [
       "isPaused": true, "class": "config", "reason": "no_service", "pausedUntil": .string(Self.later),
     ]
@@ -72,7 +72,7 @@ import Wire
     #expect(sentence(["state": "pending"], channel: ["failStreak": 2]).contains("its next claim takes one delivery"))
   }
 
-  @Test("what waits says for what, and whether anybody is there") func waiting() {
+  @Test("explains what a delivery waits for, and whether a worker was seen") func waiting() {
     let failed: JSON = ["state": "waiting", "tries": 2, "class": "retry", "reason": "HTTP 500"]
     #expect(
       sentence(failed.setting("nextAttemptAt", .string(Self.later)))
@@ -92,7 +92,7 @@ import Wire
         == "Its recipient is not configured: it waits until it is, or until slack has one recipient only.")
   }
 
-  @Test("an event says where its deliveries are") func events() {
+  @Test("explains where the deliveries of an event are") func events() {
     func sentence(_ event: JSON, _ deliveries: JSON = []) -> String {
       DeliveryStanding(
         [
@@ -103,7 +103,7 @@ import Wire
     }
     #expect(
       sentence(["type": "lead.updated", "notifies": false]) == "lead.updated notifies nobody, so it has no delivery.")
-    // A test message, which is planned as it is born.
+    // A test message is planned when it is created.
     let planned: JSON = ["type": "channel.test", "notifies": false, "plannedAt": .string(Self.before)]
     #expect(sentence(planned, ["d1"]) == "This is an event with 1 deliveries, ask for one of them: d1.")
     #expect(sentence(["notifies": true]) == "Its deliveries are not planned yet; it waits for its turn.")

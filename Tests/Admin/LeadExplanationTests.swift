@@ -8,7 +8,7 @@ private let agency = try? OfficeHours("Mon-Fri 09:00-18:30, Sat 10:00-15:00") { 
 
 private func utc(_ text: String) -> JSON { JSON(Instant(iso8601: text)?.iso8601) }
 
-/// A hot lead of Friday, 20 November 2026, 18:20 in Dubai, round the clock.
+/// A hot lead, received on Friday, 20 November 2026, 18:20 in Dubai. Its deadline was set without office hours.
 private let lead: JSON = [
   "id": "22222222-2222-4222-8222-222222222222", "status": "new", "leadScore": 92, "leadQuality": "hot", "intent": "buy",
   "customerPhone": "+971501234567", "customerEmail": "sara@example.com", "slaState": "ok",
@@ -31,8 +31,8 @@ private func explain(
     ], hours: hours, clock: clock)
 }
 
-@Suite("Why a lead stands as it does") struct LeadExplanationTests {
-  @Test("the score is told part by part, each with the most that it can be") func score() {
+@Suite("Explanations of a lead's score and deadline") struct LeadExplanationTests {
+  @Test("lists the parts of the score, each with its maximum") func score() {
     let parts = explain().document["score"]?["parts"]?.array ?? []
     #expect(parts.compactMap { $0["name"]?.string } == ["budget", "intent", "urgency", "contact", "engagement"])
     #expect(parts.compactMap { $0["of"]?.integer } == [30, 25, 15, 20, 10])
@@ -46,10 +46,10 @@ private func explain(
     #expect(explain().sentences.contains("From 80 points a lead is hot, from 50 warm, else cold: this one is hot."))
   }
 
-  @Test("the most of all parts is a hundred") func most() { #expect(Score.parts.map(\.1).reduce(0, +) == 100) }
+  @Test("the maximums of all parts add up to 100") func maximum() { #expect(Score.parts.map(\.1).reduce(0, +) == 100) }
 
   @Test(
-    "each number of points has its words",
+    "explains every number of points",
     arguments: [
       ("budget", 0, "rent", "no amount of money was named"),
       ("budget", 12, "rent", "AED 80,000 or more on the scale for yearly rent"),
@@ -63,20 +63,20 @@ private func explain(
       ("contact", 0, "", "no way to answer"), ("contact", 1, "", "the ways to answer of that time"),
       ("engagement", 2, "", "one message of the customer"), ("engagement", 0, "", "no message of the customer"),
     ])
-  func words(_ name: String, _ points: Int, _ intent: String, _ why: String) {
+  func reasons(_ name: String, _ points: Int, _ intent: String, _ why: String) {
     let told = explain([
       "intent": .string(intent), "leadScoreBreakdown": .object([.init("source", "server"), .init(name, JSON(points))]),
     ])
     #expect(told.document["score"]?["parts"]?.array?.first?["why"]?.string == why)
   }
 
-  @Test("ten points without a telephone are mail and name") func mail() {
+  @Test("explains ten points for contact without a phone number") func noPhoneNumber() {
     let told = explain(["customerPhone": nil, "leadScoreBreakdown": ["source": "server", "contact": 10]])
     #expect(told.document["score"]?["parts"]?.array?.first?["why"] == "mail address (7), full name (3)")
   }
 
   @Test(
-    "who made a score is said",
+    "reports where a score comes from",
     arguments: [
       (["source": "client", "mood": .number("7.5"), "why": "nice"], "client", "was sent by the client with the lead"),
       (
@@ -95,21 +95,21 @@ private func explain(
     #expect(told.sentences.first?.contains(sentence) == true, "\(told.sentences)")
   }
 
-  @Test("what a client sent has no most, and its points are not rounded") func client() {
+  @Test("parts that a client sent have no maximum and are not rounded") func client() {
     let told = explain(["leadScoreBreakdown": ["source": "client", "mood": .number("7.5"), "why": "nice"]])
     #expect(
       told.document["score"]?["parts"]
         == [["name": "mood", "points": .number("7.5"), "of": nil, "why": "as the client sent it"]])
   }
 
-  @Test("a rating that the points do not mean is said to be one") func rating() {
+  @Test("reports a rating that does not match the points") func rating() {
     #expect(explain(["leadQuality": "cold"]).sentences.contains("92 points would make it hot; it was rated cold."))
     #expect(
       explain(["leadQuality": "warm", "leadScoreBreakdown": ["source": "server", "quality": "client", "budget": 92]])
         .sentences.contains("92 points would make it hot; it was sent as warm."))
   }
 
-  @Test("round the clock one interval counts") func roundTheClock() {
+  @Test("without office hours, counts one interval") func roundTheClock() {
     let sla = explain().document["sla"]
     #expect(
       sla?["intervals"]
@@ -125,7 +125,7 @@ private func explain(
         + "(Asia/Dubai). Nobody has answered yet.")
   }
 
-  @Test("office hours count interval by interval") func officeHours() {
+  @Test("with office hours, counts interval by interval") func officeHours() {
     let told = explain(["slaResponseDeadline": utc("2026-11-21T10:05:00+04:00")], hours: agency)
     let intervals = told.document["sla"]?["intervals"]?.array ?? []
     #expect(intervals.compactMap { $0["seconds"]?.integer } == [600, 300])
@@ -139,7 +139,7 @@ private func explain(
           + "Sat 21 Nov 2026 10:00 to 10:05 (5 minutes) counted, so by Sat 21 Nov 2026 10:05 (Asia/Dubai).") == true)
   }
 
-  @Test("a deadline that other hours made is told as such") func otherHours() {
+  @Test("reports that the office hours have changed since the deadline was set") func otherHours() {
     for hours in [nil, agency] {
       let told = explain(["slaResponseDeadline": utc("2026-11-20T19:00:00+04:00")], hours: hours)
       #expect(told.document["sla"]?["intervals"] == [])
@@ -147,7 +147,7 @@ private func explain(
     }
   }
 
-  @Test("a lead that was rated otherwise since, and one that went on") func changed() {
+  @Test("takes a later rating and later messages into account") func changed() {
     let rated = explain(["leadQuality": "cold"]).document["sla"]?["sentence"]?.string ?? ""
     #expect(rated.hasPrefix("A hot lead, as it was rated then, is answered within 15 minutes: from"))
     let later = explain(
@@ -158,7 +158,7 @@ private func explain(
   }
 
   @Test(
-    "what became of the deadline",
+    "reports whether the deadline was met",
     arguments: [
       (
         ["firstResponseAt": utc("2026-11-20T18:30:00+04:00"), "slaState": "met"],
@@ -179,7 +179,7 @@ private func explain(
   }
 
   @Test(
-    "what is due next",
+    "reports what is due next",
     arguments: [
       ([:], nil, "Next is a first answer, due by Fri 20 Nov 2026 18:35 (Asia/Dubai)."),
       (
@@ -197,7 +197,7 @@ private func explain(
     #expect(explain(changes, followUp: followUp).sentences.last == sentence)
   }
 
-  @Test("each notification says how it stands") func deliveries() {
+  @Test("explains the state of each notification") func deliveries() {
     let told = explain(deliveries: [
       [
         "kind": "delivery", "now": utc("2026-11-20T18:25:00+04:00"), "event": ["type": "lead.created"],

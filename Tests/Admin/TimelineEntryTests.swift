@@ -3,9 +3,9 @@ import Leads
 import Testing
 import Wire
 
-@Suite("The timeline in a person's words") struct TimelineEntryTests {
+@Suite("Timeline entries as people read them") struct TimelineEntryTests {
   @Test(
-    "what the machinery wrote down",
+    "rewrites the titles of notification entries",
     arguments: [
       ("Notification sent via slack", "slack", "The team was notified on Slack"),
       ("Notification failed via email", "email", "The team could not be notified by mail"),
@@ -25,7 +25,7 @@ import Wire
     #expect(TimelineEntry.told(entry.setting("actorName", "Omar"))["actorType"] == "agent")
   }
 
-  @Test("why a notification failed stays; what an operator would type does not") func descriptions() {
+  @Test("keeps the reason of a failure and removes commands for operators") func descriptions() {
     let failed: JSON = [
       "type": "notification_sent", "title": "Notification failed via slack", "description": "HTTP 400 invalid_payload",
       "metadata": ["channel": "slack"],
@@ -37,7 +37,7 @@ import Wire
   }
 
   @Test(
-    "where a lead came from",
+    "names the source of a lead",
     arguments: [
       ("Captured from contact_form", "By the contact form"), ("Captured from chatbot", "By the chatbot"),
       ("Captured from elsewhere", "By elsewhere"), ("Met at a fair", "Met at a fair"),
@@ -47,7 +47,7 @@ import Wire
     #expect(told["title"] == "New lead" && told["description"]?.string == words && told["actorType"] == "customer")
   }
 
-  @Test("a customer who goes on", arguments: [(0, "No new message"), (1, "1 new message"), (3, "3 new messages")])
+  @Test("counts added messages", arguments: [(0, "No new message"), (1, "1 new message"), (3, "3 new messages")])
   func additions(_ count: Int, _ words: String) {
     let told = TimelineEntry.told([
       "type": "note_added", "title": "Lead Updated", "metadata": ["messagesAdded": JSON(count), "proven": true],
@@ -55,7 +55,7 @@ import Wire
     #expect(told["title"] == "The customer went on" && told["description"]?.string == words)
   }
 
-  @Test("what people wrote stays as it is") func people() {
+  @Test("leaves entries that people wrote unchanged") func people() {
     for entry: JSON in [
       ["type": "note_added", "title": "Note added", "description": "Lead Updated"],
       ["type": "created", "title": "Created by hand"],

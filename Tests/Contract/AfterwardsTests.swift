@@ -2,12 +2,12 @@ import Contract
 import Testing
 import Wire
 
-@Suite("What is done after the replies") struct AfterwardsTests {
+@Suite("Work after the replies") struct AfterwardsTests {
   private let log = Log(["LOG_LEVEL": "error"])
 
   private func at(_ milliseconds: Int) -> Instant { Instant(milliseconds: 1_000_000 + milliseconds) }
 
-  @Test("is not done unasked, nor where there is nothing to do") func unasked() {
+  @Test("is never due without work or without a request") func notRequested() {
     let nothing = Afterwards()
     nothing.ask()
     #expect(nothing.dueAt == nil)
@@ -22,7 +22,7 @@ import Wire
     #expect(times == 0 && afterwards.dueAt == nil)
   }
 
-  @Test("comes at once after a rest, then at the end of the next one, and never twice for one asking") func rests() {
+  @Test("is done at once, then once after each rest if it was requested") func rests() {
     let afterwards = Afterwards()
     var done: [Int] = []
     var now = 0
@@ -39,7 +39,7 @@ import Wire
     #expect(afterwards.dueAt == nil)
   }
 
-  @Test("rests as long as it wants, and is not forgotten at the end") func end() {
+  @Test("rests as long as the work returns, and is done once more at the end") func end() {
     let afterwards = Afterwards()
     var times = 0
     afterwards.set { _ in

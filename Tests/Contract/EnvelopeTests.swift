@@ -2,10 +2,10 @@ import Contract
 import Testing
 import Wire
 
-@Suite("The reply that a gateway accepts") struct ReplyTests {
+@Suite("Replies that a gateway accepts") struct ReplyTests {
   private func read(_ text: String) throws -> Reply { try Reply(reading: Array(text.utf8)) }
 
-  @Test("a whole one comes back as it went") func roundTrip() throws {
+  @Test("a reply survives a round trip") func roundTrip() throws {
     var reply = Reply(status: 201, ["id": "x"], headers: ["idempotency-replayed": "true"])
     reply.cookies = ["a=1; HttpOnly", "b=2"]
     #expect(try Reply(reading: reply.envelope.bytes) == reply)
@@ -18,28 +18,28 @@ import Wire
     #expect(try read(#""text""#).body == Array("text".utf8))
   }
 
-  @Test("hop-by-hop headers and Content-Length are the transport's") func hopByHop() throws {
+  @Test("drops hop-by-hop headers and Content-Length") func hopByHop() throws {
     let reply = try read(#"{"statusCode":200,"headers":{"Connection":"x","Content-Length":"9","X-A":"1"},"body":"b"}"#)
     #expect(reply.headers == ["x-a": "1", "content-type": "application/json"])
   }
 
   @Test(
-    "anything else is a 502",
+    "treats anything else as a 502",
     arguments: [
       "", "not json", #"{"statusCode":199}"#, #"{"statusCode":600}"#, #"{"statusCode":"200"}"#, #"{"statusCode":2e2}"#,
       #"{"statusCode":200,"headers":{"a b":"x"}}"#, #"{"statusCode":200,"headers":{"a":"x\r\ny: z"}}"#,
       #"{"statusCode":200,"headers":{"a":["x"]}}"#, #"{"statusCode":200,"cookies":["a\nb"]}"#,
       #"{"statusCode":200,"body":"!!!","isBase64Encoded":true}"#, #"{"statusCode":200}{"statusCode":200}"#,
     ])
-  func refuses(_ text: String) {
+  func rejects(_ text: String) {
     #expect {
       try read(text)
     } throws: { ($0 as? Problem)?.kind == .badGateway }
   }
 }
 
-@Suite("The request in its envelope") struct RequestTests {
-  @Test("what the gateway writes, the handler reads") func roundTrip() throws {
+@Suite("Requests in envelopes") struct RequestTests {
+  @Test("a request survives the round trip from gateway to handler") func roundTrip() throws {
     var request = Request(
       method: "POST", path: "/api/x%20y", requestID: "abc", receivedAt: Instant(milliseconds: 1_583_348_638_390))
     request.rawQuery = "a=1&a=2"
@@ -61,24 +61,24 @@ import Wire
   }
 
   @Test(
-    "only JSON in UTF-8 is JSON",
+    "accepts only JSON in UTF-8 as a body",
     arguments: [
       ("application/json", true), ("application/json; charset=utf-8", true),
       ("Application/JSON;charset=\"UTF-8\"", true),
       ("", false), ("text/plain", false), ("application/json; charset=utf-16", false), ("application/jsonp", false),
       ("application/x-www-form-urlencoded", false), ("text/plain; application/json", false),
     ])
-  func contentType(_ value: String, _ isTaken: Bool) {
+  func contentType(_ value: String, _ isAccepted: Bool) {
     let message = "the body must be application/json in UTF-8"
     var request = Request(method: "POST", path: "/", requestID: "a", receivedAt: .now)
     request.headers = ["content-type": value]
     request.body = Array("{}".utf8)
     let result = Result { () throws(Problem) in try request.json() }
-    #expect(result == (isTaken ? .success([:]) : .failure(Problem(.unsupportedMediaType, message))))
+    #expect(result == (isAccepted ? .success([:]) : .failure(Problem(.unsupportedMediaType, message))))
   }
 
   @Test(
-    "a request id is visible ASCII or is not taken",
+    "accepts a request id of 1 to 128 ASCII letters, digits and -_.:=/ only",
     arguments: [
       "", "a b", "a\nb", "a\"b", "é", "<1>", "ann@example.com+971501234567", String(repeating: "a", count: 129),
     ])
@@ -89,7 +89,7 @@ import Wire
 }
 
 @Suite("Settings") struct SettingsTests {
-  @Test("all faults are named at once, and no value is repeated") func faults() {
+  @Test("reports all errors at once, without the values") func errors() {
     let declared = [Setting("A", required: true), .number("B", 1...5), .choice("C", ["x", "y"]), Setting("D")]
     #expect {
       try Settings(declared, from: ["A": "", "B": "secret", "C": "z", "D": "d"])
@@ -100,7 +100,7 @@ import Wire
     }
   }
 
-  @Test("a description comes back as it went") func description() throws {
+  @Test("a description survives a round trip") func description() throws {
     let description = Description(
       name: "a-b", kind: .endpoint, summary: "s", routes: [.init("GET", "/x/{id}")], access: .admin, rateClass: "admin",
       bodyLimit: 5, timeLimitMs: 6, streams: false, environment: [Setting("A", required: true)],
@@ -111,7 +111,7 @@ import Wire
   }
 
   @Test(
-    "a description's statuses and types are what they are called",
+    "rejects a description with invalid statuses or types",
     arguments: [
       ("statuses", [199]), ("statuses", [200, 200]), ("statuses", "200"), ("problems", [200]), ("problems", ["404"]),
       ("types", []), ("types", ["json"]), ("types", ["a/b; c=d"]),

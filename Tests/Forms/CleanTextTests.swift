@@ -1,9 +1,9 @@
 import Forms
 import Testing
 
-@Suite("Text that people typed") struct CleanTextTests {
+@Suite("Cleaned text") struct CleanTextTests {
   @Test(
-    "is harmless and whole",
+    "has no control characters, one form of line ends and Unicode, and everything else as typed",
     arguments: [
       ("  Ann  Lee \n", "Ann  Lee"), ("a\r\nb\rc\nd", "a\nb\nc\nd"), ("a\tb", "a\tb"),
       ("a\u{0}\u{7}\u{1B}[31mb", "a[31mb"),

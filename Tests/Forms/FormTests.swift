@@ -12,29 +12,29 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
   return try Form([field]).check(["field": value])[field]
 }
 
-@Suite("A form's rules for what a query asks") struct FormTests {
-  @Test("a day, or a moment with its zone", arguments: ["2026-11-23", "2024-02-29", "2026-11-23T10:00:00.000Z"])
+@Suite("Forms and their rules") struct FormTests {
+  @Test("accepts a day or a zoned instant", arguments: ["2026-11-23", "2024-02-29", "2026-11-23T10:00:00.000Z"])
   func day(_ text: String) throws { #expect(try checked(.day(), .string(text)) == text) }
 
   @Test(
-    "no other",
+    "rejects any other date",
     arguments: [
       "2026-02-30", "2026-13-01", "23.11.2026", "2026-1-1", "2026-11-23T10:00", "tomorrow", "1969-12-31", "+2026-11-2",
       "2026-11-23 ", "٢٠٢٦-١١-٢٣",
     ])
   func noDay(_ text: String) { #expect(refusal(.day(), .string(text)) != nil) }
 
-  @Test("a range, as a text or a list", arguments: ["20:80", [20, 80]] as [JSON])
+  @Test("accepts a range as a string or an array", arguments: ["20:80", [20, 80]] as [JSON])
   func range(_ value: JSON) throws { #expect(try checked(.range(0...100), value) == 20...80) }
 
   @Test(
-    "none that is turned around, open or too wide",
+    "rejects a range that is reversed, open or out of bounds",
     arguments: ["80:20", "20", "20:", ":80", "20:80:90", "+20:80", "0:101", "-1:5", "a:b", [20], [1, "2"], 7, "2０:80"]
       as [JSON])
   func noRange(_ value: JSON) { #expect(refusal(.range(0...100), value) != nil) }
 
   @Test(
-    "a line has no line feed, return or tab",
+    "replaces line breaks and tabs with a space where one line is required",
     arguments: [
       ("Layla\nHaddad", "Layla Haddad"), ("Layla\r\n\tHaddad", "Layla Haddad"), ("Layla \rHaddad\n", "Layla Haddad"),
       ("ليلى\u{2028}حداد", "ليلى حداد"), ("Layla  Haddad", "Layla  Haddad"),
@@ -45,7 +45,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     #expect(refusal(.line(2...20), "\n\t") == nil && refusal(.line(2...3), .string(text)) != nil)
   }
 
-  @Test("a zone that the system knows")
+  @Test("accepts only time zones that the system has")
   func zone() throws {
     #expect(try checked(.zone, "Asia/Dubai") == "Asia/Dubai")
     for name in ["Mars/Olympus", "../../etc/passwd", "UTC+3", "/Asia/Dubai"] {
@@ -53,7 +53,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     }
   }
 
-  @Test("a cursor has the letters of base64url only")
+  @Test("accepts only base64url of at most 400 characters as a cursor")
   func cursor() throws {
     #expect(try checked(.cursor, "W10_-9") == "W10_-9")
     for text in ["W10=", "a b", "a\n", "é", String(repeating: "a", count: 401)] {
@@ -61,7 +61,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     }
   }
 
-  @Test("a form inside of a text, its errors under its own name")
+  @Test("checks a form inside a JSON string, with its errors under the field's path")
   func document() throws {
     let score = Field.optional("score", .range(0...100))
     let inner = Form([score])
@@ -73,7 +73,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     }
   }
 
-  @Test("a query's texts become what the rules ask for")
+  @Test("converts the strings of a query to the types of the rules")
   func query() throws {
     let form = Form([
       .optional("ids", .uuids(max: 2)), .optional("page", .integer(1...400)), .optional("range", .range(0...9)),
@@ -87,7 +87,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     }
   }
 
-  @Test("a field has the type of its rule, and is optional where it may be absent")
+  @Test("a value has the type of its field's rule, and is nil if an optional field is absent")
   func types() throws {
     let (id, count) = (Field.required("id", .uuid), Field.optional("count", .integer(0...9)))
     let text = "00000000-0000-4000-8000-00000000000A"
@@ -97,7 +97,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     #expect(form.document == ["id": .string(uuid.text)] && form.has(id) && !form.has(count))
   }
 
-  @Test("all errors come at once, each with its path")
+  @Test("reports all errors at once, each with its path")
   func errors() throws {
     let row = Form([.required("id", .uuid), .optional("tags", .lines(max: 2, each: 1...3))])
     let form = Form([
@@ -114,7 +114,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     }
   }
 
-  @Test("the schema of a field that may be absent allows null and blanks", arguments: [1, 2])
+  @Test("the schema of an optional field allows null and whitespace", arguments: [1, 2])
   func optionalSchema(_ least: Int) {
     let schema = Form([.optional("field", .text(least...9))]).schema["properties"]?["field"]
     let blank: JSON = ["type": ["string", "null"], "pattern": "^\\s*$"]
@@ -124,7 +124,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
         : schema == ["anyOf": [Rule.text(least...9).schema, blank]])
   }
 
-  @Test("what is no object has one error")
+  @Test("rejects a body that is not an object, with one error")
   func noObject() {
     #expect(throws: FormError(fields: [.init(path: "", message: "must be an object")])) { try Form([]).check([]) }
   }

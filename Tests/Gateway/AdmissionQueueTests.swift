@@ -3,7 +3,7 @@ import Testing
 @testable import gateway
 
 @Suite struct AdmissionQueueTests {
-  @Test func admitsUpToItsSlotsAndQueuesTheRestInOrder() {
+  @Test func admitsUpToTheSlotLimitAndQueuesTheRestInOrder() {
     var queue = AdmissionQueue(AdmissionLimits(slots: 2, slotsPerHandler: 2, queuePerHandler: 2))
     let verdicts = (1...5).map { _ in queue.arrive("a", at: .now) }
     #expect(verdicts == [.admitted, .admitted, .queued(1), .queued(2), .refused])
@@ -26,13 +26,13 @@ import Testing
     #expect(queue.running == 0)
   }
 
-  @Test func noMoreRequestsRunAtOnceThanThereAreSlots() async {
+  @Test func neverRunsMoreRequestsThanThereAreSlots() async {
     let admission = AdmissionController(AdmissionLimits(slots: 3, queuePerHandler: 100, longestWait: .seconds(10)))
     let running = Counter()
     await withTaskGroup(of: Void.self) { group in
       for _ in 0..<50 {
         group.addTask {
-          // A request that finds the queue full, because the queue has lasted, tries again.
+          // The queue's limit shrinks while the queue lasts: a refused request is retried.
           while await admission.acquire("a") != nil { try? await Task.sleep(for: .milliseconds(5)) }
           await running.add(1)
           try? await Task.sleep(for: .milliseconds(2))
@@ -44,7 +44,7 @@ import Testing
     #expect(await running.highest == 3)
   }
 
-  @Test func waitsNoLongerThanTheLongestWait() async {
+  @Test func waitsAtMostTheLongestWait() async {
     let admission = AdmissionController(AdmissionLimits(slots: 1, queuePerHandler: 1, longestWait: .milliseconds(50)))
     #expect(await admission.acquire("a") == nil)
     #expect(await admission.acquire("a") == .waitedTooLong)
@@ -74,7 +74,7 @@ import Testing
     #expect(!lines.isCut)
   }
 
-  @Test func dropsWhatIsOverItsLimit() {
+  @Test func dropsLinesOverItsLimit() {
     var lines = StderrLines(limit: 5)
     #expect(text(lines.add(Array("ab\ncdef\n".utf8))) == ["ab\n"])
     #expect(lines.finish().isEmpty)

@@ -6,7 +6,7 @@ import Testing
 
 @testable import gateway
 
-/// Which origins may read a reply.
+/// Tests of the origins that may read a reply.
 @Suite struct CrossOriginTests {
   private static let script = {
     var script = Script(
@@ -19,7 +19,7 @@ import Testing
   }()
   private static let admin = {
     var script = Script(
-      "desk", ("GET", "/admin/{id}"), ("PATCH", "/admin/{id}"),
+      "admin", ("GET", "/admin/{id}"), ("PATCH", "/admin/{id}"),
       run: #"cat > /dev/null; echo '{"statusCode":200,"body":"ok"}'"#)
     script.access = .admin
     script.rateClass = "admin"
@@ -29,15 +29,15 @@ import Testing
     "FRONTEND_URL": "https://Good.com:443/app?x", "ALLOWED_ORIGINS": "http://localhost:3000, https://xn--mnchen-3ya.de",
   ]
 
-  @Test func onlyAnOriginOnTheListMayRead() async throws {
+  @Test func onlyListedOriginsMayReadReplies() async throws {
     let gateway = try await RunningGateway.start([Self.script, Self.admin], Self.settings)
     for origin in ["https://good.com", "http://localhost:3000", "https://xn--mnchen-3ya.de"] {
       let answer = await gateway.ask("GET", "/form", ["Origin: \(origin)"])
       #expect(answer["access-control-allow-origin"] == origin && answer["access-control-allow-credentials"] == nil)
       #expect(answer["access-control-expose-headers"]?.contains("x-request-id") == true)
       #expect(answer.headers.filter { $0.name == "vary" }.map(\.value) == ["Accept", "Origin"])
-      let desk = await gateway.ask("GET", "/admin/1", ["Origin: \(origin)"])
-      #expect(desk["access-control-allow-credentials"] == "true")
+      let admin = await gateway.ask("GET", "/admin/1", ["Origin: \(origin)"])
+      #expect(admin["access-control-allow-credentials"] == "true")
     }
     for origin in [
       "https://good.com.evil.com", "https://evilgood.com", "https://good.com:8443", "http://good.com",
@@ -57,7 +57,7 @@ import Testing
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func problemsCanBeReadToo() async throws {
+  @Test func listedOriginsMayReadProblemsToo() async throws {
     let gateway = try await RunningGateway.start(
       [Self.script], Self.settings.merging(["RATE_LIMIT_DEFAULT": "3/60"]) { $1 })
     let origin = ["Origin: https://good.com"]
@@ -81,20 +81,20 @@ import Testing
     let gateway = try await RunningGateway.start(
       [Self.script, Self.admin], Self.settings.merging(["RATE_LIMIT_DEFAULT": "1/60"]) { $1 })
     func preflight(_ path: String, _ origin: String, _ method: String, _ headers: String? = nil) async -> Answer {
-      let asked = headers.map { ["Access-Control-Request-Headers: \($0)"] } ?? []
+      let requested = headers.map { ["Access-Control-Request-Headers: \($0)"] } ?? []
       return await gateway.ask(
-        "OPTIONS", path, ["Origin: \(origin)", "Access-Control-Request-Method: \(method)"] + asked)
+        "OPTIONS", path, ["Origin: \(origin)", "Access-Control-Request-Method: \(method)"] + requested)
     }
     let good = await preflight("/form", "https://good.com", "POST", "content-type, Idempotency-Key,x-request-id")
     #expect(good.status == 204 && good["access-control-allow-origin"] == "https://good.com")
     #expect(good["access-control-allow-methods"] == "GET, HEAD, OPTIONS, POST")
     #expect(good["access-control-allow-headers"] == "content-type, idempotency-key, traceparent, x-request-id")
     #expect(good["access-control-max-age"] == "600" && good["access-control-allow-credentials"] == nil)
-    let desk = await preflight(
+    let admin = await preflight(
       "/admin/7", "https://good.com", "PATCH",
       "if-match, last-event-id, x-admin-api-key, authorization, x-csrf-token, content-type")
-    #expect(desk.status == 204 && desk["access-control-allow-credentials"] == "true")
-    #expect(desk["access-control-allow-headers"]?.contains("x-admin-api-key") == true)
+    #expect(admin.status == 204 && admin["access-control-allow-credentials"] == "true")
+    #expect(admin["access-control-allow-headers"]?.contains("x-admin-api-key") == true)
     for (path, origin, method, headers) in [
       ("/form", "https://evil.com", "POST", "content-type"), ("/form", "null", "POST", "content-type"),
       ("/form", "https://good.com", "DELETE", "content-type"),
@@ -112,14 +112,14 @@ import Testing
     #expect(await preflight("/nothing", "https://good.com", "POST").status == 404)
     let plain = await gateway.ask("OPTIONS", "/form", ["Origin: https://good.com"])
     #expect(plain.status == 204 && plain["allow"] == "GET, HEAD, OPTIONS, POST")
-    // No preflight was counted: the one request of the limit is still allowed.
+    // Preflights are not counted: the limit's one request is still allowed.
     #expect(await gateway.ask("GET", "/form").status == 200)
     #expect(await gateway.ask("GET", "/form").status == 429)
     #expect(try await gateway.stop() == .exited(0))
   }
 
   @Test(
-    "what browsers could not send is no origin",
+    "rejects origins that no browser sends",
     arguments: [
       "*", "null", "good.com", "https://", "https:good.com", "HTTPS://good.com", "https://Good.com",
       "https://good.com/", "https://good.com:443", "http://a:80", "https://a:0",
@@ -134,7 +134,7 @@ import Testing
   }
 
   @Test(
-    "the origin of an address",
+    "derives the origin of a URL",
     arguments: [
       ("https://Good.com", "https://good.com"), ("HTTP://good.com:80/x", "http://good.com"),
       ("https://good.com:8443?x#y", "https://good.com:8443"), ("http://[::1]:3000/", "http://[::1]:3000"),
@@ -146,7 +146,8 @@ import Testing
 }
 
 @Suite struct RateLimitTests {
-  private static func desk(_ name: String, rateClass: String, access: Description.Access = .admin) -> Script {
+  /// A handler that accepts keys and sessions that begin with `right`, and replies 401 to all other requests.
+  private static func guarded(_ name: String, rateClass: String, access: Description.Access = .admin) -> Script {
     var script = Script(
       name, ("GET", "/\(name)"),
       run:
@@ -157,7 +158,7 @@ import Testing
     return script
   }
 
-  @Test func everyRoutedReplyTellsTheLimit() async throws {
+  @Test func everyReplyOfARouteHasRateLimitHeaders() async throws {
     var script = Script.echo
     script.rateClass = "lead"
     let gateway = try await RunningGateway.start([script], ["RATE_LIMIT_LEAD": "4/60"])
@@ -173,72 +174,75 @@ import Testing
     let wait = refused["retry-after"].flatMap { Int($0) } ?? 0
     #expect(refused.status == 429 && 50...60 ~= wait && refused["ratelimit"] == "\"lead\";r=0;t=\(wait)")
     #expect(refused.body.contains("\"Too many requests\"") && refused["content-type"] == "application/problem+json")
-    // The body of a refused request is not read. A request without a route has no limit.
+    // The body of a refused request is not read. A request without a route is not limited.
     #expect(refused["connection"] == "close")
     #expect(await gateway.ask("GET", "/nothing")["ratelimit"] == nil)
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func adminCountsPerKeyThatWasLetIn() async throws {
-    let gateway = try await RunningGateway.start([Self.desk("desk", rateClass: "admin")], ["RATE_LIMIT_ADMIN": "3/60"])
+  @Test func adminRequestsAreCountedPerAcceptedKey() async throws {
+    let gateway = try await RunningGateway.start(
+      [Self.guarded("admin", rateClass: "admin")], ["RATE_LIMIT_ADMIN": "3/60"])
     for key in ["right-1", "right-2"] {
-      // The first request is counted for the address: the key is not known yet.
-      for _ in 0..<4 { #expect(await gateway.ask("GET", "/desk", ["X-Admin-Api-Key: \(key)"]).status == 200) }
-      #expect(await gateway.ask("GET", "/desk", ["x-admin-api-key: \(key)"]).status == 429)
+      // The first request is counted for the address, because the key has not been accepted yet.
+      for _ in 0..<4 { #expect(await gateway.ask("GET", "/admin", ["X-Admin-Api-Key: \(key)"]).status == 200) }
+      #expect(await gateway.ask("GET", "/admin", ["x-admin-api-key: \(key)"]).status == 429)
       // The same key in another header.
-      #expect(await gateway.ask("GET", "/desk", ["Authorization: Bearer \(key)"]).status == 429)
+      #expect(await gateway.ask("GET", "/admin", ["Authorization: Bearer \(key)"]).status == 429)
     }
-    // Without a key, with two, with another scheme and with a key that was never accepted, the address is counted.
+    // A request without a key, with two keys, with another scheme or with a key that was never accepted is counted for
+    // its address.
     let without = [
       [], ["X-Admin-Api-Key: a", "Authorization: Bearer b"], ["Authorization: Basic x"], ["X-Admin-Api-Key: new"],
     ]
     var statuses: [Int] = []
-    for headers in without { statuses.append(await gateway.ask("GET", "/desk", headers).status) }
+    for headers in without { statuses.append(await gateway.ask("GET", "/admin", headers).status) }
     #expect(statuses == [401, 429, 429, 429])
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aSessionCountsAsAKey() async throws {
-    let gateway = try await RunningGateway.start([Self.desk("desk", rateClass: "admin")], ["RATE_LIMIT_ADMIN": "3/60"])
+  @Test func aSessionIsCountedLikeAKey() async throws {
+    let gateway = try await RunningGateway.start(
+      [Self.guarded("admin", rateClass: "admin")], ["RATE_LIMIT_ADMIN": "3/60"])
     var statuses: [Int] = []
     for session in ["right-1", "right-2"] {
       for cookie in [
         "a=b; leadpipe_session=\(session)", "leadpipe_session=\(session)", "leadpipe_session=\(session); c",
       ] {
-        statuses.append(await gateway.ask("GET", "/desk", ["Cookie: \(cookie)"]).status)
+        statuses.append(await gateway.ask("GET", "/admin", ["Cookie: \(cookie)"]).status)
       }
     }
-    // Two were counted for the address. With two sessions, or a key beside it, a session is not counted.
+    // Two of these were counted for the address, and so are requests with two sessions, or with a session and a key.
     let others = [
       ["Cookie: leadpipe_session=right-1; leadpipe_session=x"],
       ["Cookie: leadpipe_session=right-1", "X-Admin-Api-Key: x"],
     ]
-    for headers in others { statuses.append(await gateway.ask("GET", "/desk", headers).status) }
-    statuses.append(await gateway.ask("GET", "/desk", ["Cookie: leadpipe_session=right-1"]).status)
+    for headers in others { statuses.append(await gateway.ask("GET", "/admin", headers).status) }
+    statuses.append(await gateway.ask("GET", "/admin", ["Cookie: leadpipe_session=right-1"]).status)
     #expect(statuses == [200, 200, 200, 200, 200, 200, 200, 429, 200])
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func refusedKeysCountPerAddress() async throws {
-    let gateway = try await RunningGateway.start([Self.desk("desk", rateClass: "admin")])
+  @Test func refusedKeysAreCountedPerAddress() async throws {
+    let gateway = try await RunningGateway.start([Self.guarded("admin", rateClass: "admin")])
     for guess in 0..<20 {
-      #expect(await gateway.ask("GET", "/desk", ["X-Admin-Api-Key: wrong-\(guess)"]).status == 401)
+      #expect(await gateway.ask("GET", "/admin", ["X-Admin-Api-Key: wrong-\(guess)"]).status == 401)
     }
     for key in ["wrong-x", "right-3"] {
-      let refused = await gateway.ask("GET", "/desk", ["X-Admin-Api-Key: \(key)"])
+      let refused = await gateway.ask("GET", "/admin", ["X-Admin-Api-Key: \(key)"])
       #expect(refused.status == 429 && refused["ratelimit-policy"] == "\"refused-keys\";q=20;w=60")
     }
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func guessesSentAtOnceAreLimitedToo() async throws {
-    let gateway = try await RunningGateway.start([Self.desk("desk", rateClass: "admin")])
+  @Test func concurrentGuessesAreLimitedToo() async throws {
+    let gateway = try await RunningGateway.start([Self.guarded("admin", rateClass: "admin")])
     let statuses = await withTaskGroup(of: Int.self) { group in
       for guess in 0..<40 {
         group.addTask {
-          // Forty requests are more than run at once: a refused one is sent again.
+          // Forty requests exceed the number of slots: one that is refused for that is sent again.
           while true {
-            let status = await gateway.ask("GET", "/desk", ["X-Admin-Api-Key: wrong-\(guess)"]).status
+            let status = await gateway.ask("GET", "/admin", ["X-Admin-Api-Key: wrong-\(guess)"]).status
             if status != 503 { return status }
           }
         }
@@ -249,16 +253,16 @@ import Testing
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aPublicRouteHasNoKeys() async throws {
+  @Test func aPublicRouteIgnoresKeys() async throws {
     let gateway = try await RunningGateway.start(
-      [Self.desk("open", rateClass: "admin", access: .public)], ["RATE_LIMIT_ADMIN": "2/60"])
+      [Self.guarded("open", rateClass: "admin", access: .public)], ["RATE_LIMIT_ADMIN": "2/60"])
     var statuses: [Int] = []
     for key in 0..<3 { statuses.append(await gateway.ask("GET", "/open", ["X-Admin-Api-Key: right-\(key)"]).status) }
     #expect(statuses == [200, 200, 429])
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func faultsOfTheSettingsAreNamed() async throws {
+  @Test func namesEveryInvalidSetting() async throws {
     let settings = [
       "RATE_LIMIT_LEAD": "+10/60", "RATE_LIMIT_CONTACT": "10", "RATE_LIMIT_ADMIN": "0/60", "RATE_LIMIT_EXPORT": "on",
       "RATE_LIMIT_DEFAULT": "10/0",
@@ -271,10 +275,10 @@ import Testing
     #expect(text.contains("this version has no counters that several gateways share"))
   }
 
-  @Test func handlersMayNotInventClassesOrMethods() async throws {
+  @Test func refusesUnknownRateClassesAndMethods() async throws {
     let folder = temporaryFolder()
     defer { #expect(throws: Never.self) { try remove(folder) } }
-    var script = Self.desk("one", rateClass: "vip")
+    var script = Self.guarded("one", rateClass: "vip")
     script.write(to: folder)
     let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": folder])
     #expect(end == .exited(78) && text.contains("one describes a rate class that is none"))

@@ -1,7 +1,7 @@
 import Glibc
 import NIOPosix
 
-/// A reply as it came.
+/// A reply, parsed from its bytes without a check.
 struct Answer: Sendable {
   let status: Int
   let headers: [(name: String, value: String)]
@@ -21,7 +21,7 @@ struct Answer: Sendable {
   subscript(name: String) -> String? { headers.first { $0.name == name }?.value }
 }
 
-/// A connection that sends exactly the bytes it is given.
+/// A connection that sends exactly the given bytes.
 struct Client: Sendable {
   private let socket: Int32
 
@@ -52,7 +52,8 @@ struct Client: Sendable {
     }
   }
 
-  /// Reads until the gateway closes, `text` has come `times` times, or no byte has come for 20 seconds.
+  /// Reads until the gateway closes the connection, `text` has arrived `times` times, or no byte has arrived for 20
+  /// seconds.
   func receive(until text: String? = nil, times: Int = 1) async -> String {
     let result = try? await threads.runIfActive {
       var limit = timeval(tv_sec: 20, tv_usec: 0)
@@ -67,13 +68,13 @@ struct Client: Sendable {
     return result ?? ""
   }
 
-  func sendNoMore() { shutdown(socket, Int32(SHUT_WR)) }
+  func closeOutput() { shutdown(socket, Int32(SHUT_WR)) }
 
   func end() { close(socket) }
 }
 
 extension RunningGateway {
-  /// One request on a connection of its own.
+  /// Sends one request on its own connection, and returns the reply.
   func ask(
     _ method: String, _ path: String, _ headers: [String] = [], body: String? = nil, version: String = "1.1"
   ) async -> Answer {
@@ -83,7 +84,7 @@ extension RunningGateway {
     return await raw(head.joined(separator: "\r\n") + "\r\n\r\n" + (body ?? ""))
   }
 
-  /// Sends `text` unchanged, and reads until the gateway closes.
+  /// Sends `text` unchanged, and reads until the gateway closes the connection.
   func raw(_ text: String) async -> Answer {
     let client = Client(port: port)
     defer { client.end() }

@@ -2,8 +2,8 @@ import Testing
 
 @testable import gateway
 
-/// The scanner without a channel. Every text is also fed byte by byte, which must make no difference.
-@Suite("Which bytes are strict HTTP") struct FramingScannerTests {
+/// Tests of the scanner without a channel. Every text is also fed in pieces of 1 and 7 bytes, with the same result.
+@Suite("Strict framing of HTTP") struct FramingScannerTests {
   private func scan(_ bytes: [UInt8], by size: Int) -> FramingScanner {
     var scanner = FramingScanner()
     var rest = bytes[...]
@@ -30,13 +30,13 @@ import Testing
   static let good = [
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", "\r\nGET / HTTP/1.1\r\nHost:a\r\n\r\n",
     post + "Content-Length: 5\r\n\r\nhello", post + "Content-Length:5\r\n\r\nhello", post + "content-length: 0\r\n\r\n",
-    post + "Content-Length: 005\r\n\r\nhello", post + "X:\t tab and blanks \t\r\nEmpty:\r\n\r\n",
+    post + "Content-Length: 005\r\n\r\nhello", post + "X:\t tab and spaces \t\r\nEmpty:\r\n\r\n",
     post + "X: \u{E9}\r\n\r\n",
     chunked + "5\r\nhello\r\n0\r\n\r\n", chunked + "0005\r\nhello\r\n0\r\n\r\n",
     chunked + "5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
     chunked + "A\r\n0123456789\r\n000\r\n\r\n", post + "Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n",
     chunked + "5;\(String(repeating: "a", count: 255))\r\nhello\r\n0\r\n\r\n",
-    // A body may hold anything, and the next message begins right after it.
+    // A body may contain any bytes, and the next message begins directly after it.
     post + "Content-Length: 4\r\n\r\n\n\r\0\u{7F}GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     chunked + "4\r\n\n\r\0\u{7F}\r\n0\r\n\r\n\r\nDELETE /x?y HTTP/1.1\r\n\r\n",
     "GET /\(String(repeating: "a", count: 8192 - 16)) HTTP/1.1\r\n\r\n",
@@ -44,7 +44,7 @@ import Testing
     "GET / HTTP/1.1\r\nA: \(String(repeating: "a", count: 16_384 - 5))\r\n\r\n",
   ]
 
-  @Test("passes what is in order, and knows that it is over", arguments: good) func passes(_ text: String) {
+  @Test("accepts well-formed messages and finds their end", arguments: good) func accepts(_ text: String) {
     #expect(violation(text) == nil)
     let scanner = scan(Array(text.utf8), by: 1000)
     #expect(!scanner.isInHead && scanner.lineBytes == 0)
@@ -95,14 +95,14 @@ import Testing
       "0\r\n X: y\r\n", "0\r\nX: y\n", "0\n", "0\r\n\n",
     ].map { chunked + $0 }
 
-  @Test("refuses what two readers could read differently", arguments: malformed) func refuses(_ text: String) {
+  @Test("rejects what two parsers could read differently", arguments: malformed) func rejects(_ text: String) {
     guard case .malformed = violation(text) else {
       Issue.record("\(text.debugDescription) is \(String(describing: violation(text)))")
       return
     }
   }
 
-  @Test func knowsItsLimits() {
+  @Test func enforcesItsLimits() {
     #expect(violation("GET /\(String(repeating: "a", count: 8192 - 15)) HTTP/1.1\r\n") == .lineTooLong)
     #expect(violation("GET / HTTP/1.1\r\n\(String(repeating: "A: b\r\n", count: 101))\r\n") == .headersTooLarge)
     #expect(violation("GET / HTTP/1.1\r\nA: \(String(repeating: "a", count: 16_384 - 2))") == .headersTooLarge)
@@ -112,13 +112,13 @@ import Testing
     #expect(violation(Self.chunked + "0\r\n" + String(repeating: "A: b\r\n", count: 101)) == .headersTooLarge)
   }
 
-  @Test("a method that no route has is told with its target") func methods() {
+  @Test("reports an unknown method with its target") func methods() {
     #expect(violation("BREW /pot HTTP/1.1\r\n") == .unknownMethod("BREW", target: "/pot"))
     #expect(violation("CONNECT a:80 HTTP/1.1\r\n") == .unknownMethod("CONNECT", target: "a:80"))
     #expect(violation("M-SEARCH * HTTP/1.1\r\n") == .unknownMethod("M-SEARCH", target: "*"))
   }
 
-  @Test("holds back a request line until it is whole, and says what it may pass on") func lines() {
+  @Test("counts the valid bytes, and the bytes of an incomplete request line") func lines() {
     var scanner = FramingScanner()
     #expect(scanner.feed(Array("\r\nGET /".utf8)) == 7 && scanner.lineBytes == 7 && scanner.isInHead)
     #expect(scanner.feed(Array(" HTTP/1.1\r\nHost".utf8)) == 15 && scanner.lineBytes == 0 && scanner.isInHead)
@@ -126,7 +126,7 @@ import Testing
     #expect(scanner.violation == .malformed("the protocol must be HTTP/1.1 or HTTP/1.0"))
   }
 
-  @Test("says nothing of random bytes but good or bad, however they are cut", arguments: 0..<20) func random(
+  @Test("gives random bytes the same verdict however they are split", arguments: 0..<20) func random(
     seed: UInt64
   ) {
     var random = Xorshift(state: seed + 1)

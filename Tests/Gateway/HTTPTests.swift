@@ -3,7 +3,7 @@ import Host
 import Testing
 import Wire
 
-/// What a client may send over HTTP, and the replies.
+/// Tests of what a client may send over HTTP, and of the replies.
 @Suite struct HTTPTests {
   private static let hello = Script(
     "hello", ("GET", "/hello"), ("POST", "/hello"),
@@ -29,7 +29,7 @@ import Wire
     #expect(await gateway.logged("[INFO] Gateway stopped"))
   }
 
-  @Test func refusesMalformedRequests() async throws {
+  @Test func rejectsMalformedRequests() async throws {
     let gateway = try await RunningGateway.start([Self.hello])
     let host = "Host: a\r\n"
     let json = "Content-Type: application/json\r\n"
@@ -85,7 +85,7 @@ import Wire
     small.bodyLimit = 1000
     let gateway = try await RunningGateway.start([small, .echo])
     let host = "Host: a\r\nContent-Type: application/json\r\n"
-    // It is refused before the body is sent, and without 100 Continue.
+    // The request is rejected before its body is sent, without 100 Continue.
     let announced = await gateway.raw(
       "POST /hello HTTP/1.1\r\n\(host)Expect: 100-continue\r\nContent-Length: 1001\r\n\r\n")
     #expect(announced.status == 413 && announced["connection"] == "close")
@@ -95,7 +95,7 @@ import Wire
     #expect(await gateway.raw(chunked + chunk + "1\r\nb\r\n0\r\n\r\n").status == 413)
     let endless = String(repeating: chunk, count: 3000)
     #expect(await gateway.raw(chunked + endless).status == 413)
-    // The gateway's own limit holds where a description asks for more.
+    // The gateway's own limit applies if a handler's description has a larger one.
     #expect(await gateway.ask("POST", "/echo/1", body: String(repeating: "b", count: 262_145)).status == 413)
     #expect(await gateway.ask("POST", "/echo/1", body: String(repeating: "b", count: 262_144)).status == 200)
 
@@ -124,7 +124,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func theHeadTimeIsASetting() async throws {
+  @Test func theTimeLimitsOfHeadAndBodyAreSettings() async throws {
     let gateway = try await RunningGateway.start(
       [Self.hello], ["LEADPIPE_HEADER_MS": "20000", "LEADPIPE_BODY_MS": "25000"])
     let (head, body) = (Client(port: gateway.port), Client(port: gateway.port))
@@ -142,7 +142,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func keepsConnectionsAndTheirOrder() async throws {
+  @Test func keepsConnectionsOpenAndRepliesInOrder() async throws {
     let gateway = try await RunningGateway.start([Self.hello, .echo])
     let client = Client(port: gateway.port)
     for _ in 0..<3 {
@@ -174,12 +174,12 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func answersAClientThatHasClosedItsOutput() async throws {
+  @Test func repliesToAClientThatHasClosedItsOutput() async throws {
     let gateway = try await RunningGateway.start([Script("slow", run: "sleep 0.3; echo '{\"statusCode\":200}'")])
     let start = ContinuousClock.now
     let client = Client(port: gateway.port)
     client.send("POST /slow HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
-    client.sendNoMore()
+    client.closeOutput()
     #expect(Answer(await client.receive()).status == 200)
     #expect(ContinuousClock.now - start < .seconds(8))
     client.end()

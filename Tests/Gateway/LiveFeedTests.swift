@@ -5,9 +5,9 @@ import Testing
 import Wire
 
 extension Script {
-  /// An endpoint and its feed. The feed sends the next number as soon as a file of this name exists. The endpoint lets a client in
-  /// at the number that it sends, or at the number in the file `now`. It refuses the key `wrong`. With the key `late` it replies
-  /// when the file `go` exists, and when it is asked again, its reply ends the stream.
+  /// An endpoint and its feed. The feed sends event N as soon as a file named N exists. The endpoint starts a client's
+  /// stream at the number in Last-Event-ID, or else at the number in the file `now`. It rejects the key `wrong`. With
+  /// the key `late`, it replies once the file `go` exists; with this key and Last-Event-ID, its reply ends the stream.
   static func live(in folder: String = "$(dirname \"$0\")/..") -> [Script] {
     var show = Script(
       "news", ("GET", "/live"),
@@ -51,10 +51,10 @@ extension Script {
   }
 }
 
-/// Live streams: endpoints with a feed, made of shell lines.
+/// Tests of live streams, with endpoints and feeds that are shell scripts.
 @Suite(.serialized) struct LiveFeedTests {
   private func start(_ settings: [String: String] = [:]) async throws -> RunningGateway {
-    let gateway = try await RunningGateway.start(Script.live(), settings, inItsFolder: true)
+    let gateway = try await RunningGateway.start(Script.live(), settings, grantsFolder: true)
     set(gateway, "now", "0")
     return gateway
   }
@@ -99,7 +99,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aRefusedClientGetsTheReplyAlone() async throws {
+  @Test func aRefusedClientGetsOnlyTheReply() async throws {
     let gateway = try await start()
     let answer = await gateway.ask("GET", "/live", ["X-Key: wrong"])
     #expect(answer.status == 401 && answer.body == "no" && answer["feed-after"] == nil)
@@ -109,7 +109,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func olderClientsGetABodyThatEndsWithTheConnection() async throws {
+  @Test func anHTTP10ClientGetsABodyThatEndsWithTheConnection() async throws {
     let gateway = try await start()
     let client = listen(gateway, version: "1.0")
     _ = await client.receive(until: "retry: 1000")
@@ -119,7 +119,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aFeedThatIsKilledContinuesAtItsCursor() async throws {
+  @Test func aKilledFeedContinuesAtItsCursor() async throws {
     let gateway = try await start()
     let client = listen(gateway)
     _ = await client.receive(until: "retry: 1000")
@@ -135,7 +135,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  /// The event comes while the second client's handler runs, whose reply does not contain it.
+  /// The event arrives while the second client's handler runs. The handler's reply does not contain it.
   @Test func anEventDuringTheReplyIsSentExactlyOnce() async throws {
     let gateway = try await start()
     let first = listen(gateway)
@@ -150,39 +150,40 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  /// Its handler's reply contains the first event. Meanwhile another client subscribes behind the second, so the handler is asked again.
-  @Test func theFirstReplyIsKeptWhereTheStreamEndsAtTheSecond() async throws {
+  /// The handler's reply to the late client contains event 1. Before it replies, another client subscribes at event 2,
+  /// so the handler is asked again for the late client.
+  @Test func theFirstReplyIsKeptIfTheSecondEndsTheStream() async throws {
     let gateway = try await start()
     set(gateway, "1")
     let late = listen(gateway, "X-Key: late\r\n")
     try await Task.sleep(for: .milliseconds(500))
     set(gateway, "2")
-    let first = listen(gateway)
-    _ = await first.receive(until: "data: 2\n\n")
+    let other = listen(gateway)
+    _ = await other.receive(until: "data: 2\n\n")
     set(gateway, "go")
     let answer = Answer(await late.receive(until: "data: 2\n\n"))
     #expect(answer.status == 200 && answer["content-length"] == String(answer.body.utf8.count))
     for number in 1...2 { #expect(answer.body.split(separator: "data: \(number)\n").count == 2) }
-    first.end()
+    other.end()
     late.end()
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aSubscriberThatStopsReadingIsCutOffAndTheOthersAreNot() async throws {
+  @Test func aSubscriberThatStopsReadingIsDroppedAndTheOthersStay() async throws {
     let gateway = try await start()
-    let (reader, sleeper) = (listen(gateway), listen(gateway))
+    let (reader, stalled) = (listen(gateway), listen(gateway))
     _ = await reader.receive(until: "retry: 1000")
-    _ = await sleeper.receive(until: "retry: 1000")
+    _ = await stalled.receive(until: "retry: 1000")
     set(gateway, "large")
     for number in 1...40 {
       set(gateway, String(number))
       #expect(await reader.receive(until: "x\n\n").contains("data: \(number)x"))
     }
-    // It gets what the kernel holds, but not all, and then the end.
-    let rest = await sleeper.receive()
+    // It gets what the kernel has buffered, which is not everything, and then the end of the stream.
+    let rest = await stalled.receive()
     #expect(!rest.contains("data: 40x"))
     reader.end()
-    sleeper.end()
+    stalled.end()
     #expect(try await gateway.stop() == .exited(0))
   }
 

@@ -2,7 +2,7 @@ import Testing
 
 @testable import gateway
 
-/// Which subscriber gets which events, and which one is dropped, without a socket.
+/// Tests of which subscriber gets which events, and which one is dropped, without a socket.
 @Suite struct LiveSubscribersTests {
   private var subscribers = LiveSubscribers<String>()
   private let now = ContinuousClock.now
@@ -33,7 +33,7 @@ import Testing
     )
   }
 
-  @Test mutating func theFirstSubscriberSaysWhereTheFeedBegins() {
+  @Test mutating func theFeedBeginsAtTheCursorOfItsFirstSubscriber() {
     #expect(subscribers.nextCursor(at: now) == nil)
     _ = subscribe("one", at: "a")
     #expect(subscribers.nextCursor(at: now) == "a")
@@ -52,13 +52,14 @@ import Testing
     #expect(subscribers.accept(number, at: Self.position("x", seen: 2, 4)) == .accepted)
     _ = publish([3], from: "b", to: "c")
     let held = subscribers.start(number, "two")
-    // No event's id covers the events that were left out.
+    // Events were left out, so the cursor follows as a block of its own.
     #expect(held?.events.map(\.number) == [1, nil, 3] && held?.bytes == Array("aaaid: c\n\n".utf8))
     #expect(publish([4, 5], from: "c", to: "d").sent == ["one": [4, 5], "two": [5]])
   }
 
-  /// Both registered while the feed did not run. It starts at the cursor of the first, and that of the second may be earlier.
-  @Test mutating func aHandlerIsAskedAgainWhereItsSubscriberMayMissTheBeginning() {
+  /// The subscribers register while the feed is not running. It starts at the first one's cursor; another one's cursor
+  /// may be earlier.
+  @Test mutating func aHandlerIsAskedAgainIfItsSubscriberMayMissEvents() {
     let (first, second, third) = (subscribers.register(), subscribers.register(), subscribers.register())
     #expect(subscribers.accept(first, at: Self.position("b")) == .accepted)
     #expect(subscribers.accept(second, at: Self.position("a")) == .askAgain)
@@ -80,11 +81,11 @@ import Testing
   @Test mutating func aSubscriberThatStopsReadingIsDroppedAndTheOthersStay() {
     let half = LiveSubscribers<String>.bufferLimit / 2
     let reader = subscribe("reader")
-    _ = subscribe("sleeper")
+    _ = subscribe("stalled")
     #expect(publish([1, 2], from: "a", to: "b", size: half).sent.count == 2)
     subscribers.sent(reader, 2 * half)
     let next = publish([3], from: "b", to: "c")
-    #expect(next.sent == ["reader": [3]] && next.dropped == ["sleeper"])
+    #expect(next.sent == ["reader": [3]] && next.dropped == ["stalled"])
     #expect(subscribers.accepted == 1 && subscribers.dropped == 1)
     #expect(publish([4], from: "c", to: "d").sent == ["reader": [4]])
   }
@@ -106,7 +107,7 @@ import Testing
     #expect(subscribe("another") == number + 1)
   }
 
-  @Test mutating func theFeedRunsOnForAWhileWhenAllHaveLeft() {
+  @Test mutating func theFeedRunsForAWhileAfterTheLastSubscriberLeaves() {
     let number = subscribe("one")
     subscribers.remove(number)
     #expect(subscribers.nextCursor(at: now) == "a")
@@ -116,7 +117,7 @@ import Testing
     subscribers.remove(again)
     #expect(subscribers.nextCursor(at: now + .seconds(7)) == "a")
     #expect(subscribers.nextCursor(at: now + .seconds(13)) == nil)
-    // It starts again, and a subscriber that registered before may miss something.
+    // The feed starts again, and a subscriber that registered before that may miss events.
     let late = subscribers.register()
     _ = subscribe("two", at: "m")
     #expect(subscribers.accept(late, at: Self.position("l")) == .askAgain)

@@ -3,7 +3,8 @@ import Host
 import Testing
 import Wire
 
-/// Processes for one request each, also of faulty handlers: each request ends in time, and nothing is left behind.
+/// Tests of processes that serve one request each, with faulty handlers too: every request ends in time, and nothing is
+/// left behind.
 @Suite struct OneShotProcessTests {
   @Test func aHandlerGetsTheEnvelope() async throws {
     let gateway = try await RunningGateway.start([.echo])
@@ -40,7 +41,7 @@ import Wire
     (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1048576 bytes"),
     (Script("sleeper", timeLimitMs: 300, run: "exec sleep 60871"), 504, "longer than its time limit"),
     (
-      Script("stubborn", timeLimitMs: 300, run: "trap '' TERM; sleep 60872 & while :; do sleep 1; done"), 504,
+      Script("ignores-term", timeLimitMs: 300, run: "trap '' TERM; sleep 60872 & while :; do sleep 1; done"), 504,
       "time limit"
     ),
     (Script("closed-out", run: "exec >&-; exec sleep 60873"), 502, "it wrote no reply"),
@@ -59,28 +60,28 @@ import Wire
     #expect(errors.count == 1)
     #expect(errors.first?.contains(reason) == true, "\(errors)")
     #expect(gateway.children == 0)
-    #expect(await areGone(script.sleepers))
+    #expect(await areGone(script.sleepCommand))
     #expect(await eventually { gateway.descriptors <= before })
     #expect(try await gateway.stop() == .exited(0))
   }
 
   @Test(arguments: [
-    Script("deaf", run: #"echo '{"statusCode":201}'"#),
-    Script("deaf-and-closed", run: #"exec <&-; sleep 0.1; echo '{"statusCode":201}'"#),
-    Script("early", run: #"echo '{"statusCode":201}'; cat > /dev/null"#),
+    Script("reads-nothing", run: #"echo '{"statusCode":201}'"#),
+    Script("closes-stdin", run: #"exec <&-; sleep 0.1; echo '{"statusCode":201}'"#),
+    Script("replies-early", run: #"echo '{"statusCode":201}'; cat > /dev/null"#),
     Script("holds-stdout", run: #"sleep 60881 & cat > /dev/null; echo '{"statusCode":201}'"#),
     Script("lingers", run: #"cat > /dev/null; echo '{"statusCode":201}'; exec >&- 2>&-; exec sleep 60882"#),
     Script("large", run: #"cat > /dev/null; head -c 1000000 /dev/zero | tr '\0' ' '; echo '{"statusCode":201}'"#),
     Script("status-3", run: #"cat > /dev/null; echo '{"statusCode":201}'; exit 3"#),
   ])
-  func aReplyCountsWhateverTheProcessDoesBeside(script: Script) async throws {
+  func aReplyIsSentWhateverElseTheProcessDoes(script: Script) async throws {
     let gateway = try await RunningGateway.start([script])
     let start = ContinuousClock.now
     let answer = await gateway.ask("POST", "/" + script.name, body: String(repeating: "b", count: 250_000))
     #expect(answer.status == 201)
     #expect(ContinuousClock.now - start < .seconds(8))
     #expect(gateway.children == 0)
-    #expect(await areGone(script.sleepers))
+    #expect(await areGone(script.sleepCommand))
     #expect(!gateway.lines.contains { $0.hasPrefix("[ERROR]") })
     #expect(try await gateway.stop() == .exited(0))
   }
@@ -104,11 +105,11 @@ import Wire
     writeFile(trust, #"{"trusted":"intake"}"#, mode: 0o600)
     let show = #"printf '{"statusCode":200,"isBase64Encoded":true,"body":"%s"}' "$(env | base64 -w0)""#
     let gateway = try await RunningGateway.start(
-      ["stranger", "trusted"].map { Script($0, environment: ["DATABASE_URL"], run: show) },
+      ["foreign", "trusted"].map { Script($0, environment: ["DATABASE_URL"], run: show) },
       ["DATABASE_URL": "secret", "DATABASE_URL_INTAKE": "own", "ADMIN_API_KEY": "key", "LEADPIPE_TRUST": trust])
-    let stranger = await gateway.ask("POST", "/stranger", ["DATABASE-URL: x"], body: "")
-    #expect(stranger.status == 200)
-    #expect(!stranger.body.contains("secret") && !stranger.body.contains("own"))
+    let foreign = await gateway.ask("POST", "/foreign", ["DATABASE-URL: x"], body: "")
+    #expect(foreign.status == 200)
+    #expect(!foreign.body.contains("secret") && !foreign.body.contains("own"))
     let trusted = await gateway.ask("POST", "/trusted", body: "").body
     #expect(trusted.contains("DATABASE_URL=own"))
     #expect(!trusted.contains("key"))

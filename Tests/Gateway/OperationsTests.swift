@@ -6,7 +6,7 @@ import Testing
 
 @testable import gateway
 
-/// The parts of the operations pages and of the limits behind them, without a listener.
+/// Tests of the operations pages and of the limits behind them, without a listener.
 @Suite struct OperationsTests {
   @Test func aHistogramCountsUpToEachBound() {
     var histogram = Histogram()
@@ -53,12 +53,12 @@ import Testing
     arguments: [
       ([:], 1000), (["LEADPIPE_SLOW_MS": "0"], nil), (["LEADPIPE_SLOW_MS": "off"], nil),
       (["LEADPIPE_SLOW_MS": "20"], 20),
-    ] as [([String: String], Int?)]) func slowRequestsAreASetting(_ environment: [String: String], _ slow: Int?) throws
-  {
+    ] as [([String: String], Int?)])
+  func theTimeOfASlowRequestIsASetting(_ environment: [String: String], _ slow: Int?) throws {
     #expect(try GatewaySettings(environment).slow == slow.map { .milliseconds($0) })
   }
 
-  @Test func faultyLimitsAreNamed() {
+  @Test func namesEveryInvalidLimit() {
     let environment = [
       "LEADPIPE_SLOW_MS": "soon", "LEADPIPE_QUEUE": "-1", "LEADPIPE_QUEUE_MS": "1.5",
       "LEADPIPE_HANDLER_CONCURRENCY": "0", "LEADPIPE_OPERATIONS": "0.0.0.0:1",
@@ -67,20 +67,20 @@ import Testing
     #expect(Set(problem?.details.map(\.path) ?? []) == Set(environment.keys))
   }
 
-  @Test func itIsOverloadWhenHalfOfTheRequestsAreRefused() {
+  @Test func reportsOverloadIfHalfOfTheRequestsAreRefused() {
     var window = OverloadWindow()
     for _ in 0..<9 { window.record(refused: true, at: 1) }
-    #expect(!window.isOverload(at: 1), "too few to tell")
+    #expect(!window.isOverload(at: 1), "too few requests to decide")
     window.record(refused: true, at: 2)
     #expect(window.isOverload(at: 2))
     for _ in 0..<11 { window.record(refused: false, at: 2) }
     #expect(!window.isOverload(at: 2), "most are served")
     for _ in 0..<20 { window.record(refused: true, at: 5) }
     #expect(window.isOverload(at: 6))
-    #expect(!window.isOverload(at: 7), "it is over")
+    #expect(!window.isOverload(at: 7), "the overload has ended")
   }
 
-  @Test func logLinesAreLimitedAndTheOthersAreCounted() {
+  @Test func limitsLogLinesAndCountsTheDroppedOnes() {
     var rate = LogRateLimit(limit: 2)
     let verdicts = (1...5).map { _ in rate.decide(at: 1) }
     #expect(verdicts == [.write, .write, .dropFirst, .drop, .drop])
@@ -122,6 +122,6 @@ import Testing
     _ = scheduler.ended(first, unsent: 0, isFault: false, at: now)
     _ = scheduler.arrive("late", at: now)
     let second = scheduler.processToStart(at: now)
-    #expect(second != nil, "a request that had found its route before is served")
+    #expect(second != nil, "a request that was routed before draining is served")
   }
 }

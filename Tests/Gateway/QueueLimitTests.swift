@@ -2,13 +2,13 @@ import Testing
 
 @testable import gateway
 
-/// How many requests may wait.
+/// Tests of how many requests may wait.
 @Suite struct QueueLimitTests {
   private let start = ContinuousClock.now
 
   private func at(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
 
-  /// How many of `count` requests that come at once may wait.
+  /// Returns how many of `count` requests that arrive at once may wait.
   private func joined(_ count: Int, in queue: inout QueueLimit, at milliseconds: Int) -> Int {
     (0..<count).count { _ in queue.join(at: at(milliseconds)) }
   }
@@ -27,7 +27,7 @@ import Testing
     #expect(joined(300, in: &queue, at: 100) == 10)
   }
 
-  @Test func underOverloadHalfAsManyMayWaitAsAreServed() {
+  @Test func underOverloadHalfOfTheNumberServedIn100MillisecondsMayWait() {
     var queue = QueueLimit(capacity: 256)
     #expect(joined(300, in: &queue, at: 0) == 256)
     // Twenty are served at once, every ten milliseconds.
@@ -38,7 +38,7 @@ import Testing
     #expect(80...110 ~= queue.count)
   }
 
-  @Test func whereNoneIsServedOneMayWait() {
+  @Test func oneMayWaitIfNoneIsServed() {
     var queue = QueueLimit(capacity: 256)
     #expect(joined(1, in: &queue, at: 0) == 1)
     #expect(joined(1, in: &queue, at: 5000) == 0)
@@ -51,7 +51,7 @@ import Testing
     #expect(joined(8, in: &queue, at: 0) == 8)
     #expect(joined(1, in: &queue, at: 200) == 0)
     serve(8, of: &queue, at: 201)
-    // A short moment without a queue does not: many are served at once.
+    // A moment with an empty queue does not end it, because many requests are served at once.
     #expect(joined(9, in: &queue, at: 202) == 4)
     serve(4, of: &queue, at: 203)
     #expect(joined(9, in: &queue, at: 303) == 8)
@@ -64,7 +64,7 @@ import Testing
     #expect(joined(8, in: &queue, at: 350) == 7)
   }
 
-  @Test func noMoreThanTheCapacityMayWait() {
+  @Test func atMostTheCapacityMayWait() {
     var queue = QueueLimit(capacity: 4)
     for time in stride(from: 0, through: 500, by: 1) {
       _ = joined(10, in: &queue, at: time)

@@ -18,11 +18,11 @@ import Testing
     [("host", "a\u{FFFD}")], [("host", "a"), ("x", "\u{FFFD}")],
     [("host", "a"), ("idempotency-key", "1"), ("Idempotency-Key", "1")],
   ])
-  func refuses(fields: [(String, String)]) {
+  func rejects(fields: [(String, String)]) {
     #expect { try head(fields) } throws: { ($0 as? Problem)?.kind == .badInput }
   }
 
-  @Test func knowsWhetherABodyComes() throws {
+  @Test func detectsWhetherABodyFollows() throws {
     let host = ("host", "a")
     #expect(try !head([host]).hasBody && head([host]).bodyLength == 0)
     #expect(try !head([host, ("content-length", "0")]).hasBody)
@@ -32,7 +32,7 @@ import Testing
     #expect { try head([host, ("expect", "a miracle")]) } throws: { ($0 as? Problem)?.kind == .expectationFailed }
   }
 
-  @Test func passesOnTheHandlersHeaders() throws {
+  @Test func passesOnOnlyTheHeadersForTheHandler() throws {
     let fields = [
       ("Host", "example.com:80"), ("X-A", "1"), ("x-a", "2"), ("Proxy", "p"), ("X_A", "3"), ("TE", "trailers"),
       ("Connection", "close, X-Hop, X-Forwarded-For"), ("X-Hop", "4"), ("Content-Length", "3"),

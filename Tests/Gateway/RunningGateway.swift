@@ -6,14 +6,14 @@ import Synchronization
 import Testing
 import Wire
 
-/// Threads for calls that block: the tests' own threads are few.
+/// Threads for calls that block, because the test process has few threads of its own.
 let threads: NIOThreadPool = {
   let pool = NIOThreadPool(numberOfThreads: 96)
   pool.start()
   return pool
 }()
 
-/// A handler made of shell lines, with its description.
+/// A handler that is a shell script, with its description.
 struct Script {
   let name: String
   var routes: [(String, String)]
@@ -53,8 +53,8 @@ struct Script {
       """, mode: 0o755)
   }
 
-  /// The command line of a `sleep` that the script starts. Each script uses another number.
-  var sleepers: String {
+  /// The command line of the `sleep` that the script starts. Each script sleeps for a different number of seconds.
+  var sleepCommand: String {
     let number = lines.split { $0 == " " || $0 == ";" }.first { $0.hasPrefix("608") } ?? "608.."
     return "sleep\u{0}\(number)"
   }
@@ -79,7 +79,7 @@ func temporaryFolder() -> String {
   return path
 }
 
-/// Removes a temporary folder with all that is in it.
+/// Removes a temporary folder and its contents.
 func remove(_ folder: String) throws {
   let rm = try Child.spawn("/bin/rm", ["-rf", folder], environment: [:], pipesError: false)
   _ = rm.wait()
@@ -87,24 +87,24 @@ func remove(_ folder: String) throws {
   close(rm.output)
 }
 
-/// The built gateway with its own handlers, on a port that the system chose.
+/// A running gateway with its own handlers, on a port that the system chose.
 final class RunningGateway: Sendable {
   let child: Child
   let port: Int
   let folder: String
   private let log: Mutex<String>
 
-  /// Starts the gateway and waits until it listens. With `inItsFolder` the scripts may read and write in its folder.
+  /// Starts the gateway and waits until it listens. With `grantsFolder`, the scripts may read and write its folder.
   static func start(
-    _ scripts: [Script], _ settings: [String: String] = [:], inItsFolder: Bool = false
+    _ scripts: [Script], _ settings: [String: String] = [:], grantsFolder: Bool = false
   ) async throws -> RunningGateway {
     let folder = temporaryFolder()
     mkdir(folder + "/handlers", 0o700)
     for script in scripts { script.write(to: folder + "/handlers") }
-    // Only the tests of rate limits use them.
+    // Rate limits are off except in their own tests.
     var environment = ["PORT": "0", "LEADPIPE_HANDLERS": folder + "/handlers", "RATE_LIMIT_DEFAULT": "off"]
       .merging(settings) { $1 }
-    if inItsFolder {
+    if grantsFolder {
       let entries = scripts.map { #""\#($0.name)": {"class": "none", "write": ["\#(folder)"]}"# }
       writeFile(folder + "/trust.json", "{\(entries.joined(separator: ", "))}", mode: 0o600)
       environment["LEADPIPE_TRUST"] = folder + "/trust.json"
@@ -116,7 +116,7 @@ final class RunningGateway: Sendable {
     var buffer = [UInt8](repeating: 0, count: 4096)
     let count = readlink("/proc/self/exe", &buffer, buffer.count)
     let path = String(decoding: buffer.prefix(count), as: UTF8.self)
-    // It lies beside the test program; where another program runs the tests, it is found by the folder of the build.
+    // The gateway is beside the test program, or in the build folder if another program runs the tests.
     let beside = path.split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/gateway"
     return access(beside, X_OK) == 0 ? beside : Bundle.folder + "/gateway"
   }
@@ -134,7 +134,7 @@ final class RunningGateway: Sendable {
     }
   }
 
-  /// The lines that it has logged until now, without the times at their beginning.
+  /// The lines that the gateway has logged so far, without the times at their beginning.
   var lines: [String] {
     log.withLock { $0 }.split(separator: "\n").map { line in
       let isTimed = Instant(iso8601: String(line.prefix(24))) != nil
@@ -142,15 +142,15 @@ final class RunningGateway: Sendable {
     }
   }
 
-  /// Waits until it has logged a line with `text`.
+  /// Waits up to five seconds until the gateway has logged a line with `text`. True if it has.
   func logged(_ text: String) async -> Bool {
     await eventually { lines.contains { $0.contains(text) } }
   }
 
-  /// The number of its child processes, with zombies.
+  /// The number of child processes, zombies included.
   var children: Int { numbered("/proc").count { (try? parent(of: $0)) == child.pid } }
 
-  /// The child that runs the handler of this name.
+  /// The child process that runs the handler of this name. Nil if there is none.
   func child(named name: String) -> pid_t? {
     numbered("/proc").first { number in
       (try? parent(of: number)) == child.pid && readFile("/proc/\(number)/cmdline").contains("/" + name)
@@ -164,7 +164,7 @@ final class RunningGateway: Sendable {
     return fields.flatMap { $0.count > 1 ? Int32($0[1]) : nil }
   }
 
-  /// Tells it to stop. Returns its exit status.
+  /// Sends the gateway a signal to stop, and waits for its end. Returns its exit status.
   func stop(by signal: Int32 = SIGTERM) async throws -> Termination? {
     kill(child.pid, signal)
     let child = child
@@ -176,7 +176,7 @@ final class RunningGateway: Sendable {
   }
 }
 
-/// Runs the gateway where it must refuse to start. Returns its exit status and its stderr.
+/// Runs a gateway that must refuse to start. Returns its exit status and its stderr.
 func refusedStart(_ environment: [String: String]) async throws -> (Termination?, String) {
   try await threads.runIfActive {
     let child = try Child.spawn(RunningGateway.program, environment: environment, pipesError: true)
@@ -212,7 +212,7 @@ func numbered(_ path: String) -> [Int] {
   return numbers
 }
 
-/// Whether a condition becomes true within five seconds.
+/// True if a condition becomes true within five seconds.
 func eventually(_ isTrue: () -> Bool) async -> Bool {
   for _ in 0..<250 {
     if isTrue() { return true }
@@ -221,7 +221,7 @@ func eventually(_ isTrue: () -> Bool) async -> Bool {
   return false
 }
 
-/// Whether within five seconds no process has `word` on its command line.
+/// True if within five seconds no process has `word` on its command line.
 func areGone(_ word: String) async -> Bool {
   await eventually { !numbered("/proc").contains { readFile("/proc/\($0)/cmdline").contains(word) } }
 }

@@ -6,7 +6,7 @@ import Wire
 
 @testable import gateway
 
-/// The settings that limit clients and handlers, with values below and above their defaults.
+/// Tests of the settings that limit clients and handlers, with values below and above their defaults.
 @Suite(.serialized) struct SettingsTests {
   private static let hello = Script(
     "hello", ("GET", "/hello"), ("POST", "/hello"), run: #"cat > /dev/null; echo '{"statusCode":200,"body":"hello"}'"#)
@@ -73,7 +73,7 @@ import Wire
     #expect(.milliseconds(990) ... .seconds(8) ~= ContinuousClock.now - start)
     let envelope = try JSON(reading: await gateway.ask("GET", "/echo").body)
     let deadline = try #require(envelope["requestContext"]?["x"]?["deadlineMs"]?.integer)
-    #expect(deadline - Instant.now.milliseconds <= 900, "a handler is told so")
+    #expect(deadline - Instant.now.milliseconds <= 900, "the handler gets the shorter deadline")
     #expect(try await gateway.stop() == .exited(0))
   }
 
@@ -115,25 +115,25 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  /// It needs more than the default grace time after TERM, and then writes a line.
-  private static let tidy = Script(
-    "tidy", timeLimitMs: 300, run: "trap 'sleep 2.2; echo tidied >&2; exit' TERM; while :; do sleep 0.1; done")
-  /// It needs less than the default grace time.
-  private static let quick = Script(
-    "quick", timeLimitMs: 300, run: "trap 'sleep 1; echo tidied >&2; exit' TERM; while :; do sleep 0.1; done")
+  /// After TERM, it takes longer than the default grace time and then writes a line.
+  private static let slowCleanup = Script(
+    "slow-cleanup", timeLimitMs: 300, run: "trap 'sleep 2.2; echo cleaned >&2; exit' TERM; while :; do sleep 0.1; done")
+  /// After TERM, it takes less than the default grace time and then writes a line.
+  private static let quickCleanup = Script(
+    "quick-cleanup", timeLimitMs: 300, run: "trap 'sleep 1; echo cleaned >&2; exit' TERM; while :; do sleep 0.1; done")
 
   @Test(arguments: ["oneshot", "stream"]) func graceTime(mode: String) async throws {
-    for (script, grace) in [(Self.quick, 0), (Self.tidy, 5000)] {
+    for (script, grace) in [(Self.quickCleanup, 0), (Self.slowCleanup, 5000)] {
       let gateway = try await RunningGateway.start(
         [script], ["LEADPIPE_PROCESS": mode, "LEADPIPE_GRACE_MS": String(grace)])
       #expect(await gateway.ask("POST", "/" + script.name, body: "").status == 504)
       #expect(await eventually { gateway.children == 0 })
-      #expect(gateway.lines.contains("\(script.name): tidied") == (grace > 0))
+      #expect(gateway.lines.contains("\(script.name): cleaned") == (grace > 0))
       #expect(try await gateway.stop() == .exited(0))
     }
   }
 
-  @Test func aWrongValueIsNamed() async throws {
+  @Test func namesEveryInvalidValue() async throws {
     let wrong = [
       "LEADPIPE_REQUEST_LINE": "255", "LEADPIPE_HEADERS": "65537", "LEADPIPE_HEADER_MS": "10s",
       "LEADPIPE_BODY_MS": "-1", "LEADPIPE_BODY": "256K", "LEADPIPE_HANDLER_MS": "0", "LEADPIPE_REPLY": "1e6",
@@ -147,12 +147,12 @@ import Wire
     }
   }
 
-  @Test func withoutASettingTheDefaultsHold() throws {
+  @Test func defaultsApplyWithoutSettings() throws {
     let settings = try GatewaySettings([:])
     #expect(settings.budgets == Budgets())
-    let said = settings.document
-    #expect(said["requestLine"] == 8192 && said["headers"] == 16_384 && said["body"] == 262_144)
-    #expect(said["headerMs"] == 10_000 && said["bodyMs"] == 15_000 && said["graceMs"] == 2000)
-    #expect(said["reply"] == 1_048_576 && said["stderr"] == 65_536 && said["handlerMs"] == .null)
+    let document = settings.document
+    #expect(document["requestLine"] == 8192 && document["headers"] == 16_384 && document["body"] == 262_144)
+    #expect(document["headerMs"] == 10_000 && document["bodyMs"] == 15_000 && document["graceMs"] == 2000)
+    #expect(document["reply"] == 1_048_576 && document["stderr"] == 65_536 && document["handlerMs"] == .null)
   }
 }

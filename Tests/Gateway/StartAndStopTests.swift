@@ -6,7 +6,7 @@ import Testing
 
 @testable import gateway
 
-/// How the gateway starts, stops and refuses requests under overload.
+/// Tests of how the gateway starts, stops and refuses requests under overload.
 @Suite struct StartAndStopTests {
   private static let slow = Script("slow", run: "cat > /dev/null; sleep 2; echo '{\"statusCode\":200}'")
 
@@ -23,7 +23,7 @@ import Testing
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func finishesRunningRequestsAndAcceptsNoNewOnes() async throws {
+  @Test func stoppingFinishesRunningRequestsAndAcceptsNoNewOnes() async throws {
     let end = FileManager.default.temporaryDirectory.appendingPathComponent("end-\(UUID())").path
     defer { try? FileManager.default.removeItem(atPath: end) }
     let gateway = try await RunningGateway.start([
@@ -46,7 +46,7 @@ import Testing
     busy.end()
   }
 
-  @Test func endsRequestsThatDoNotFinish() async throws {
+  @Test func stoppingEndsRequestsThatDoNotFinish() async throws {
     let gateway = try await RunningGateway.start([
       Script("endless", timeLimitMs: 60_000, run: "trap '' TERM; sleep 60891 & while :; do sleep 1; done")
     ])
@@ -62,7 +62,7 @@ import Testing
     client.end()
   }
 
-  @Test func namesAllFaultsOfTheSettings() async throws {
+  @Test func namesEveryInvalidSetting() async throws {
     let (end, text) = try await refusedStart([
       "PORT": "+4000", "LEADPIPE_PROCESS": "tepid", "LEADPIPE_TRUST": "/nowhere", "LEADPIPE_LISTEN": "tcp:/x",
       "LEADPIPE_CONCURRENCY": "0", "LOG_LEVEL": "loud",
@@ -81,11 +81,11 @@ import Testing
     for (name, path) in [("one", "/a/{x}"), ("two", "/a/{y}")] {
       Script(name, ("GET", path), run: "exit").write(to: folder)
     }
-    let (twins, reason) = try await refusedStart(["LEADPIPE_HANDLERS": folder])
-    #expect(twins == .exited(78) && reason.contains("the same route"))
+    let (duplicate, reason) = try await refusedStart(["LEADPIPE_HANDLERS": folder])
+    #expect(duplicate == .exited(78) && reason.contains("the same route"))
   }
 
-  /// The help names the settings that the gateway reads, and those that it gives to handlers with routes.
+  /// The help lists the settings that the gateway reads and those that it passes to handlers with routes.
   @Test func theHelpNamesEverySettingWithItsDefault() {
     let classes = [TrustClass.intake, .admin, .none]
     let given = classes.flatMap { Array($0.grants) } + classes.compactMap { $0.database?.setting }
@@ -100,7 +100,7 @@ import Testing
     #expect(entries.allSatisfy { $0.hasSuffix(")") }, "\(entries.filter { !$0.hasSuffix(")") })")
   }
 
-  @Test func refusesAnAddressThatIsTaken() async throws {
+  @Test func refusesAnAddressInUse() async throws {
     let gateway = try await RunningGateway.start([.echo])
     let handlers = gateway.folder + "/handlers"
     let (end, text) = try await refusedStart(["PORT": String(gateway.port), "LEADPIPE_HANDLERS": handlers])

@@ -22,8 +22,8 @@ extension Script {
   /// Replies with the number of its process.
   static let pid = streaming("pid", for: #"printf '{"requestId":"%s","statusCode":200,"body":"%s"}\n' "$id" $$"#)
   /// Replies with the envelope. A body `die` kills it.
-  static let mortal = streaming(
-    "mortal",
+  static let killable = streaming(
+    "killable",
     for: #"""
       case $line in *'"body":"die"'*) sleep 0.3; kill -SEGV $$;; esac
       body=$(printf %s "$line" | base64 -w0)
@@ -31,13 +31,13 @@ extension Script {
       """#)
 }
 
-/// Long-lived processes, which get several requests at once, also of faulty handlers.
+/// Tests of long-lived processes that get several requests at once, with faulty handlers too.
 @Suite(.serialized) struct StreamProcessTests {
   private func start(_ script: Script, _ settings: [String: String] = [:]) async throws -> RunningGateway {
     try await RunningGateway.start([script], ["LEADPIPE_PROCESS": "stream"].merging(settings) { $1 })
   }
 
-  private func askAtOnce(_ count: Int, _ gateway: RunningGateway, _ path: String) async -> [(
+  private func askConcurrently(_ count: Int, _ gateway: RunningGateway, _ path: String) async -> [(
     body: String, answer: Answer
   )] {
     await withTaskGroup(of: (String, Answer).self) { group in
@@ -49,13 +49,13 @@ extension Script {
   }
 
   @Test func eachRequestGetsItsOwnReply() async throws {
-    let gateway = try await start(.mortal)
+    let gateway = try await start(.killable)
     for _ in 0..<4 {
-      let answers = await askAtOnce(50, gateway, "/mortal")
+      let answers = await askConcurrently(50, gateway, "/killable")
       #expect(answers.allSatisfy { (try? JSON(reading: $0.answer.body))?["body"]?.string == $0.body })
       #expect(gateway.children <= 2)
     }
-    #expect(await gateway.logged("POST /mortal 200"))
+    #expect(await gateway.logged("POST /killable 200"))
     #expect(!gateway.lines.contains { $0.hasPrefix("[ERROR]") })
     #expect(try await gateway.stop() == .exited(0))
   }
@@ -74,16 +74,16 @@ extension Script {
     (Script.streaming("half", for: #"printf '{"statusCode":200,"bo'; exit"#), 502, "the reply is no JSON document"),
     (Script.streaming("no-json", for: "echo hello"), 502, "the reply is no JSON document"),
     (Script.streaming("bad-status", for: #"echo '{"statusCode":100}'"#), 502, "statusCode"),
-    (Script.streaming("nameless", for: #"echo '{"statusCode":200}'"#), 502, "lacks requestId"),
-    (Script.streaming("out-of-turn", for: "id=other; " + Script.reply(#""statusCode":200"#)), 502, "requestId"),
+    (Script.streaming("no-request-id", for: #"echo '{"statusCode":200}'"#), 502, "lacks requestId"),
+    (Script.streaming("wrong-request-id", for: "id=other; " + Script.reply(#""statusCode":200"#)), 502, "requestId"),
     (Script.streaming("flood", for: "exec cat /dev/zero"), 502, "larger than 1048576 bytes"),
     (Script.streaming("sleeper", timeLimitMs: 300, for: "exec sleep 60874"), 504, "longer than its time limit"),
     (
-      Script.streaming("stubborn", timeLimitMs: 300, for: "trap '' TERM; sleep 60875 & while :; do sleep 1; done"), 504,
-      "time limit"
+      Script.streaming("ignores-term", timeLimitMs: 300, for: "trap '' TERM; sleep 60875 & while :; do sleep 1; done"),
+      504, "time limit"
     ),
     (Script.streaming("closed-out", for: "exec >&-; exec sleep 60876"), 502, "it wrote no reply"),
-    (Script.streaming("deaf", timeLimitMs: 300, for: "exec <&-; exec sleep 60877"), 504, "time limit"),
+    (Script.streaming("closes-stdin", timeLimitMs: 300, for: "exec <&-; exec sleep 60877"), 504, "time limit"),
     (Script("never-reads", timeLimitMs: 300, run: "exec sleep 60878"), 504, "time limit"),
   ])
   func aFaultyProcessIsLoggedOnceAndReplaced(script: Script, status: Int, reason: String) async throws {
@@ -94,7 +94,7 @@ extension Script {
     #expect(await gateway.logged("POST /\(script.name) \(status)"))
     let errors = gateway.lines.filter { $0.hasPrefix("[ERROR]") }
     #expect(errors.count == 1 && errors[0].contains(reason), "\(errors)")
-    #expect(await areGone(script.sleepers))
+    #expect(await areGone(script.sleepCommand))
     #expect(await eventually { gateway.children == 0 && gateway.descriptors <= before })
     #expect(try await gateway.stop() == .exited(0))
   }
@@ -111,19 +111,19 @@ extension Script {
   }
 
   @Test func aCrashAffectsOnlyTheRequestsInFlight() async throws {
-    let gateway = try await start(.mortal, ["LEADPIPE_STREAM_WINDOW": "1", "LEADPIPE_STREAM_PROCESSES": "1"])
-    #expect(await gateway.ask("POST", "/mortal", body: "first").status == 200)
-    async let dying = gateway.ask("POST", "/mortal", body: "die")
+    let gateway = try await start(.killable, ["LEADPIPE_STREAM_WINDOW": "1", "LEADPIPE_STREAM_PROCESSES": "1"])
+    #expect(await gateway.ask("POST", "/killable", body: "first").status == 200)
+    async let dying = gateway.ask("POST", "/killable", body: "die")
     try? await Task.sleep(for: .milliseconds(100))
     // These wait for a place in the window, so they have not been sent to the process.
-    let others = await askAtOnce(5, gateway, "/mortal")
+    let others = await askConcurrently(5, gateway, "/killable")
     #expect(others.allSatisfy { $0.answer.status == 200 })
     #expect(await dying.status == 502)
     #expect(gateway.lines.count { $0.hasPrefix("[ERROR]") } == 1)
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func processesThatCrashAtTheirStartArePaused() async throws {
+  @Test func pausesStartsAfterProcessesThatCrashAtStart() async throws {
     let gateway = try await start(Script("broken", run: "read -r line; exit 3"))
     var statuses: [Int] = []
     for _ in 0..<20 {
@@ -141,7 +141,7 @@ extension Script {
     let gateway = try await start(.pid, ["LEADPIPE_STREAM_REQUESTS": "5"])
     var numbers: Set<String> = []
     for _ in 0..<4 {
-      let answers = await askAtOnce(30, gateway, "/pid")
+      let answers = await askConcurrently(30, gateway, "/pid")
       #expect(answers.allSatisfy { $0.answer.status == 200 })
       numbers.formUnion(answers.map(\.answer.body))
     }
@@ -163,7 +163,7 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func requestsAreRefusedWhereTheQueueIsFullOrTheWaitTooLong() async throws {
+  @Test func requestsAreRefusedIfTheQueueIsFullOrTheWaitTooLong() async throws {
     let gateway = try await start(
       .streaming("slow", for: "sleep 3\n" + Script.reply(#""statusCode":200"#)),
       ["LEADPIPE_STREAM_WINDOW": "1", "LEADPIPE_STREAM_PROCESSES": "1", "LEADPIPE_STREAM_QUEUE": "1"])
@@ -172,7 +172,7 @@ extension Script {
     let start = ContinuousClock.now
     async let second = gateway.ask("POST", "/slow", body: "")
     try? await Task.sleep(for: .milliseconds(100))
-    // The queue is full. The refusal is delayed, or the client would ask again at once.
+    // The queue is full. The refusal is delayed to keep the client from retrying at once.
     let third = await gateway.ask("POST", "/slow", body: "")
     #expect(third.status == 503 && third["retry-after"] == "1" && ContinuousClock.now - start >= .milliseconds(1090))
     #expect(await gateway.logged("503: too many requests wait for this handler"))
@@ -194,12 +194,12 @@ extension Script {
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test func aProcessThatDoesNotEndIsEnded() async throws {
+  @Test func aProcessThatDoesNotEndIsKilled() async throws {
     let gateway = try await start(
       .streaming(
-        "clings",
+        "does-not-end",
         for: "trap '' TERM\n" + Script.reply(#""statusCode":200"#) + "\nsleep 60879 & while :; do sleep 1; done"))
-    #expect(await gateway.ask("POST", "/clings", body: "").status == 200)
+    #expect(await gateway.ask("POST", "/does-not-end", body: "").status == 200)
     #expect(try await gateway.stop() == .exited(0))
     #expect(await areGone("sleep\u{0}60879"))
   }
@@ -208,12 +208,12 @@ extension Script {
   @Test func repliesInTheWrongOrderAreRefusedAndLogged() async throws {
     let gateway = try await start(
       .streaming(
-        "turned",
+        "wrong-order",
         for: #"case $first in '') first=$id; continue;; esac"# + "\n"
           + Script.reply(#""statusCode":200,"body":"second""#) + "\nid=$first first=; "
           + Script.reply(#""statusCode":200,"body":"first""#)),
       ["LEADPIPE_STREAM_PROCESSES": "1"])
-    let answers = await askAtOnce(2, gateway, "/turned")
+    let answers = await askConcurrently(2, gateway, "/wrong-order")
     #expect(answers.allSatisfy { $0.answer.status == 502 })
     #expect(gateway.lines.contains { $0.hasPrefix("[ERROR] 502: ") && $0.contains("requestId") })
     #expect(await eventually { gateway.children == 0 })
@@ -229,11 +229,11 @@ extension Script {
     let folder = temporaryFolder()
     defer { #expect(throws: Never.self) { try remove(folder) } }
     Script.echo.write(to: folder)
-    let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": folder, "LEADPIPE_PROCESS": "oneshot,nobody=stream"])
-    #expect(end == .exited(78) && text.contains("nobody"))
+    let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": folder, "LEADPIPE_PROCESS": "oneshot,absent=stream"])
+    #expect(end == .exited(78) && text.contains("absent"))
   }
 
-  @Test func streamModeForAllLeavesOutHandlersThatCannotStream() async throws {
+  @Test func streamModeForAllSkipsHandlersThatCannotStream() async throws {
     var silent = Script("silent", run: #"read -r line; echo '{"statusCode":200}'"#)
     silent.streams = false
     let gateway = try await RunningGateway.start([.pid, silent], ["LEADPIPE_PROCESS": "stream"])
@@ -242,9 +242,9 @@ extension Script {
     #expect(await gateway.ask("POST", "/pid", body: "").status == 200)
     #expect(gateway.children == 1)
     #expect(try await gateway.stop() == .exited(0))
-    let asked = try await RunningGateway.start([silent], ["LEADPIPE_PROCESS": "silent=stream"])
-    #expect(await asked.ask("POST", "/silent", body: "").status == 502)
-    #expect(asked.lines.contains { $0.contains("lacks requestId") })
-    #expect(try await asked.stop() == .exited(0))
+    let namedExplicitly = try await RunningGateway.start([silent], ["LEADPIPE_PROCESS": "silent=stream"])
+    #expect(await namedExplicitly.ask("POST", "/silent", body: "").status == 502)
+    #expect(namedExplicitly.lines.contains { $0.contains("lacks requestId") })
+    #expect(try await namedExplicitly.stop() == .exited(0))
   }
 }

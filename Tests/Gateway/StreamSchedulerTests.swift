@@ -2,7 +2,7 @@ import Testing
 
 @testable import gateway
 
-/// Which process gets a request, and when processes are started and ended, without any process.
+/// Tests of which process gets a request, and of when processes are started and ended, without any process.
 @Suite struct StreamSchedulerTests {
   private let now = ContinuousClock.now
 
@@ -13,7 +13,7 @@ import Testing
       StreamLimits(processes: processes, window: window, queue: queue, requests: requests, age: .seconds(600)))
   }
 
-  /// A scheduler whose first process has started and has been assigned these requests.
+  /// Returns a scheduler whose first process has started and has been assigned these requests.
   private func serving(_ names: String..., window: Int = 2, requests: Int = 100) -> StreamScheduler<String> {
     var scheduler = scheduler(window: window, requests: requests)
     for name in names { _ = scheduler.arrive(name, at: now) }
@@ -52,7 +52,7 @@ import Testing
     guard case .assigned(to: 2) = scheduler.arrive("c", at: now) else { return #expect(Bool(false)) }
   }
 
-  @Test func aRequestWithoutAPlaceWaitsAndIsRefusedWhereTheQueueIsFull() {
+  @Test func aRequestWithoutAPlaceWaitsAndIsRefusedIfTheQueueIsFull() {
     var scheduler = serving("a", "b")
     let second = scheduler.processToStart(at: now)
     #expect(second == 2)
@@ -68,7 +68,7 @@ import Testing
     #expect(assigned == "d")
   }
 
-  @Test func requestsThatNeverReachedTheirProcessAreQueuedFirst() {
+  @Test func requestsThatNeverReachedTheirProcessAreRequeuedFirst() {
     var scheduler = serving("a", "b", window: 4)
     for name in ["c", "d"] { _ = scheduler.arrive(name, at: now) }
     let (lost, requeued) = scheduler.ended(1, unsent: 2, isFault: true, at: now)
@@ -101,7 +101,7 @@ import Testing
     #expect(isOldDone)
   }
 
-  @Test func failedStartsArePausedLongerEachTime() {
+  @Test func thePauseAfterAFailedStartGrowsEachTime() {
     var scheduler = scheduler()
     var time = now
     var pauses: [Int] = []

@@ -3,7 +3,7 @@ import Host
 import Testing
 import Wire
 
-/// Processes that are started before their requests come.
+/// Tests of processes that are started before their requests arrive.
 @Suite(.serialized) struct WarmProcessTests {
   /// Replies with the number of its process, and writes a line to a file when it starts.
   private static let pid = Script(
@@ -11,7 +11,7 @@ import Wire
 
   private func start(_ script: Script, _ settings: [String: String] = [:]) async throws -> RunningGateway {
     try await RunningGateway.start(
-      [script], ["LEADPIPE_PROCESS": "warm"].merging(settings) { $1 }, inItsFolder: true)
+      [script], ["LEADPIPE_PROCESS": "warm"].merging(settings) { $1 }, grantsFolder: true)
   }
 
   private func started(_ gateway: RunningGateway) -> [String] {
@@ -51,7 +51,7 @@ import Wire
     (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1048576 bytes"),
     (Script("sleeper", timeLimitMs: 300, run: "read -r line; exec sleep 60865"), 504, "longer than its time limit"),
     (
-      Script("stubborn", timeLimitMs: 300, run: "trap '' TERM; sleep 60866 & while :; do sleep 1; done"), 504,
+      Script("ignores-term", timeLimitMs: 300, run: "trap '' TERM; sleep 60866 & while :; do sleep 1; done"), 504,
       "time limit"
     ),
   ])
@@ -65,21 +65,21 @@ import Wire
       #expect(await eventually { gateway.children == 2 })
     }
     #expect(try await gateway.stop() == .exited(0))
-    #expect(await areGone(script.sleepers))
+    #expect(await areGone(script.sleepCommand))
   }
 
   @Test func aSpareProcessThatDiesAffectsNoRequest() async throws {
     let gateway = try await start(
-      Script("mortal", run: #"[ -e "${0%/*}/../die" ] && exit 3; cat > /dev/null; echo '{"statusCode":200}'"#))
-    #expect(await gateway.ask("POST", "/mortal", body: "").status == 200)
+      Script("killable", run: #"[ -e "${0%/*}/../die" ] && exit 3; cat > /dev/null; echo '{"statusCode":200}'"#))
+    #expect(await gateway.ask("POST", "/killable", body: "").status == 200)
     #expect(await eventually { gateway.children == 2 })
-    // Both have started and wait at stdin.
+    // Both processes have started and wait on stdin.
     try? await Task.sleep(for: .milliseconds(500))
     writeFile(gateway.folder + "/die", "", mode: 0o600)
-    for _ in 0..<2 { #expect(await gateway.ask("POST", "/mortal", body: "").status == 200) }
+    for _ in 0..<2 { #expect(await gateway.ask("POST", "/killable", body: "").status == 200) }
     try? await Task.sleep(for: .milliseconds(300))
     unlink(gateway.folder + "/die")
-    #expect(await gateway.ask("POST", "/mortal", body: "").status == 200)
+    #expect(await gateway.ask("POST", "/killable", body: "").status == 200)
     #expect(!gateway.lines.contains { $0.hasPrefix("[ERROR]") })
     #expect(try await gateway.stop() == .exited(0))
   }

@@ -4,14 +4,14 @@ import Host
 import Testing
 import Wire
 
-/// The built launcher: beside the tests, or where a helper program runs these, in the folder that they were built in.
+/// The path of the built launcher: beside the test program, or in the build folder if another program runs the tests.
 let launcher: String = {
   if access(Launch.path, X_OK) == 0 { return Launch.path }
   let tests = CommandLine.arguments.first { $0.contains(".xctest") || $0.hasSuffix("PackageTests") } ?? ".build/debug/x"
   return (tests.lastIndex(of: "/").map { String(tests[..<$0]) } ?? ".") + "/confine"
 }()
 
-/// A folder of shell scripts that stand in for handlers; it goes away with the test.
+/// A temporary folder of shell scripts that act as handlers. It is removed when it is released.
 private final class Scripts {
   let path: String
 
@@ -33,8 +33,8 @@ private final class Scripts {
     rmdir(path)
   }
 
-  /// Written by a process of its own: a file that we hold open for writing, and with us a child that is just being
-  /// started by another test, cannot be run.
+  /// Writes a script, in a process of its own. A file that is open for writing cannot be run, and a child that another
+  /// test is starting at the moment would inherit our descriptor.
   func add(_ name: String, _ script: String, mode: String = "755") throws {
     let child = try Child.spawn(
       "/bin/sh", ["-c", #"cat > "$0" && chmod "$1" "$0""#, path + "/" + name, mode], environment: ["PATH": "/bin"],
@@ -46,13 +46,13 @@ private final class Scripts {
     #expect(child.wait() == .exited(0))
   }
 
-  /// A handler that describes itself as `name` with a route and an environment.
-  func add(_ name: String, calls itself: String? = nil, route: String, environment: [String] = []) throws {
+  /// Writes a handler with a route and an environment. It describes itself as `ownName`, which defaults to `name`.
+  func add(_ name: String, describedAs ownName: String? = nil, route: String, environment: [String] = []) throws {
     let names = environment.map { #"{"name":"\#($0)","required":false}"# }.joined(separator: ",")
     try add(
       name,
       """
-      echo '{"name":"\(itself ?? name)","kind":"endpoint","summary":"s",\
+      echo '{"name":"\(ownName ?? name)","kind":"endpoint","summary":"s",\
       "routes":[{"method":"GET","path":"\(route)"}],"access":"public","rateClass":"default","bodyLimit":10,\
       "timeLimitMs":1000,"environment":[\(names)],"input":{},"output":{}}'
       """)
@@ -66,26 +66,26 @@ private final class Scripts {
     return String(decoding: readUntilEnd(child.output, limit: 65_536, milliseconds: 5000) ?? [], as: UTF8.self)
   }
 
-  @Test("has the environment that it was given, and nothing of ours")
+  @Test("gets only the environment that it is given, and nothing of its parent's")
   func environment() throws {
     setenv("LEADPIPE_HOST_TEST_SECRET", "canary", 1)
     let child = try Child.spawn("/usr/bin/env", environment: ["A": "1"], pipesError: false)
-    let words = output(of: child).split(separator: "\n").sorted()
-    #expect(words == ["A=1", "LEADPIPE_SUPERVISED=1", "SWIFT_BACKTRACE=enable=no"])
+    let variables = output(of: child).split(separator: "\n").sorted()
+    #expect(variables == ["A=1", "LEADPIPE_SUPERVISED=1", "SWIFT_BACKTRACE=enable=no"])
     #expect(child.wait() == .exited(0))
   }
 
-  @Test("inherits no descriptor but its three") func descriptors() throws {
+  @Test("inherits no descriptor except stdin, stdout and stderr") func descriptors() throws {
     let leak = open("/dev/null", O_RDONLY)
     defer { close(leak) }
     let child = try Child.spawn(
       "/bin/sh", ["-c", "ls /proc/self/fd | wc -l"], environment: ["PATH": "/bin"], pipesError: false)
-    // Its three, and the one with which ls reads the folder.
+    // These three, and the one with which ls reads the folder.
     #expect(output(of: child) == "4\n")
     _ = child.wait()
   }
 
-  @Test("is killed with all of its group") func group() throws {
+  @Test("is killed together with its process group") func group() throws {
     let child = try Child.spawn(
       "/bin/sh", ["-c", "trap '' TERM; sleep 60 & echo $!; wait"], environment: ["PATH": "/bin"], pipesError: false)
     var digits = [UInt8](repeating: 0, count: 16)
@@ -104,7 +104,7 @@ private final class Scripts {
     #expect(!isRunning(grandchild))
   }
 
-  /// Whether a process lives; one that has ended and that nobody has waited for does not.
+  /// True if a process is running. A zombie does not count.
   private func isRunning(_ pid: pid_t) -> Bool {
     let file = open("/proc/\(pid)/stat", O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return false }
@@ -113,13 +113,13 @@ private final class Scripts {
     return !text.isEmpty && !text.contains(") Z ")
   }
 
-  @Test("that cannot be started says which call failed") func missing() {
+  @Test("reports the error if it cannot be started") func missing() {
     #expect {
       try Child.spawn("/nonexistent", environment: [:], pipesError: false)
     } throws: { ($0 as? Child.Failure)?.code == ENOENT }
   }
 
-  @Test("reports how it ended", arguments: [("exit 0", 0), ("exit 78", 78)])
+  @Test("reports its exit status", arguments: [("exit 0", 0), ("exit 78", 78)])
   func exits(_ script: String, _ status: Int32) throws {
     let child = try Child.spawn("/bin/sh", ["-c", script], environment: [:], pipesError: false)
     #expect(output(of: child) == "")
@@ -127,7 +127,7 @@ private final class Scripts {
   }
 }
 
-@Suite("Reading to the end") struct ReadingTests {
+@Suite("Reading until the end") struct ReadingTests {
   private func read(_ script: String, limit: Int, milliseconds: Int) throws -> [UInt8]? {
     let child = try Child.spawn("/bin/sh", ["-c", script], environment: ["PATH": "/bin"], pipesError: false)
     defer {
@@ -139,11 +139,11 @@ private final class Scripts {
     return readUntilEnd(child.output, limit: limit, milliseconds: milliseconds)
   }
 
-  @Test("gives all of it") func all() throws {
+  @Test("returns all bytes") func all() throws {
     #expect(try read("printf abc", limit: 3, milliseconds: 5000) == Array("abc".utf8))
   }
 
-  @Test("gives nothing where it is too much or too late") func bounds() throws {
+  @Test("returns nil if the size or the time exceeds its limit") func bounds() throws {
     #expect(try read("printf abcd", limit: 3, milliseconds: 5000) == nil)
     #expect(try read("printf abc; sleep 30", limit: 100, milliseconds: 200) == nil)
   }
@@ -157,7 +157,7 @@ private final class Scripts {
     } catch { return error.reason }
   }
 
-  @Test("lists what is executable, by its own description") func lists() throws {
+  @Test("lists executable files by their descriptions") func lists() throws {
     let scripts = try Scripts()
     try scripts.add("one", route: "/one")
     try scripts.add("two", route: "/two/{id}")
@@ -169,32 +169,33 @@ private final class Scripts {
     #expect(folder["three"] == nil)
   }
 
-  @Test("trusts a stranger with nothing, until the operator lists it") func strangers() throws {
+  @Test("gives a foreign handler no access to the database or providers until the operator lists it")
+  func foreignHandlers() throws {
     let scripts = try Scripts()
-    try scripts.add("stranger", route: "/s", environment: ["DATABASE_URL", "SLACK_WEBHOOK_URL", "LOG_LEVEL", "HOME"])
+    try scripts.add("foreign", route: "/f", environment: ["DATABASE_URL", "SLACK_WEBHOOK_URL", "LOG_LEVEL", "HOME"])
     let settings = [
       "DATABASE_URL": "postgresql://all", "DATABASE_URL_WORKER": "postgresql://worker",
       "SLACK_WEBHOOK_URL": "https://x", "LOG_LEVEL": "info", "HOME": "/root", "ADMIN_API_KEY": "k",
     ]
-    let stranger = try #require(try HandlerFolder(path: scripts.path, launcher: launcher)["stranger"])
-    #expect(stranger.trust == .none)
-    #expect(stranger.environment(from: settings) == ["LOG_LEVEL": "info"])
+    let foreign = try #require(try HandlerFolder(path: scripts.path, launcher: launcher)["foreign"])
+    #expect(foreign.trust == .none)
+    #expect(foreign.environment(from: settings) == ["LOG_LEVEL": "info"])
     let listed = try #require(
-      try HandlerFolder(path: scripts.path, trust: ["stranger": Trusted(.worker)], launcher: launcher)["stranger"])
+      try HandlerFolder(path: scripts.path, trust: ["foreign": Trusted(.worker)], launcher: launcher)["foreign"])
     #expect(
       listed.environment(from: settings) == [
         "DATABASE_URL": "postgresql://worker", "SLACK_WEBHOOK_URL": "https://x", "LOG_LEVEL": "info",
       ])
-    // With one login for all, the class's role is taken.
+    // If all classes share one login, the handler takes the role of its class.
     var shared = settings
     shared["DATABASE_URL_WORKER"] = nil
     #expect(listed.environment(from: shared)["DATABASE_URL"] == "postgresql://all")
     #expect(listed.environment(from: shared)["LEADPIPE_ROLE"] == "leadpipe_worker")
   }
 
-  @Test("refuses a handler under another's name, and two with one route") func twins() throws {
+  @Test("rejects a handler under another's name, and two handlers with one route") func duplicates() throws {
     let scripts = try Scripts()
-    try scripts.add("one", calls: "lead-capture", route: "/one")
+    try scripts.add("one", describedAs: "lead-capture", route: "/one")
     #expect(reason(scripts)?.contains("reports the name lead-capture") == true)
     try scripts.add("one", route: "/same")
     try scripts.add("two", route: "/same")
@@ -202,24 +203,24 @@ private final class Scripts {
   }
 
   @Test(
-    "refuses what does not describe itself in time and in JSON",
+    "rejects a handler that does not describe itself in time and in JSON",
     arguments: [
       ("sleep 30", "timed out"), ("exit 3", "failed"), ("echo hello", "did not print JSON"),
       ("echo '{}'", "lacks kind"), ("yes", "printed more than 1 MiB"),
     ])
-  func bad(_ script: String, _ said: String) throws {
+  func bad(_ script: String, _ expected: String) throws {
     let scripts = try Scripts()
     try scripts.add("bad", script)
-    #expect(reason(scripts)?.contains(said) == true, "\(reason(scripts) ?? "accepted")")
+    #expect(reason(scripts)?.contains(expected) == true, "\(reason(scripts) ?? "accepted")")
   }
 
-  @Test("says why it cannot be read") func missing() {
+  @Test("fails if the folder cannot be read") func missing() {
     #expect(throws: HandlerFolder.Failure.self) { try HandlerFolder(path: "/nonexistent") }
   }
 }
 
 @Suite("The trust table") struct TrustTests {
-  @Test("gives secrets of the worker to no endpoint") func secrets() {
+  @Test("grants provider secrets to the worker only, and the admin key to admin only") func secrets() {
     for name in ["SLACK_WEBHOOK_URL", "TELEGRAM_BOT_TOKEN", "EMAIL_PASS", "RESEND_API_KEY"] {
       #expect(TrustClass.allCases.filter { $0.grants.contains(name) } == [.worker])
     }
@@ -227,7 +228,7 @@ private final class Scripts {
     #expect(!TrustClass.none.grants.contains("DATABASE_URL"))
   }
 
-  @Test("gives each class a login of its own") func logins() {
+  @Test("gives each class with database access its own login") func logins() {
     let logins = TrustClass.allCases.compactMap(\.database)
     #expect(Set(logins.map(\.setting)).count == 3 && Set(logins.map(\.role)).count == 3)
     #expect(TrustClass.none.database == nil)

@@ -7,7 +7,7 @@ import Wire
 
 @Suite("The launcher of foreign handlers") struct LaunchTests {
   @Test(
-    "reads what it writes",
+    "parses the arguments that it writes",
     arguments: [
       Launch(program: "/h/x", arguments: []), Launch(program: "/h/x", arguments: ["--stream"]),
       Launch(
@@ -17,14 +17,14 @@ import Wire
   func roundTrip(_ launch: Launch) { #expect(Launch(launch.words) == launch) }
 
   @Test(
-    "refuses anything else",
+    "rejects any other arguments",
     arguments: [
       [], ["/h/x"], ["--"], ["--read", "--", "/h/x"], ["--write", "/w", "/h/x"], ["--other", "x", "--", "/h/x"],
       ["--connect", "x", "--", "/h/x"], ["--seconds", "", "--", "/h/x"],
     ])
-  func refuses(_ words: [String]) { #expect(Launch(words) == nil) }
+  func rejects(_ arguments: [String]) { #expect(Launch(arguments) == nil) }
 
-  @Test("takes a class, or a class with grants, from the operator's file") func trustFile() throws {
+  @Test("reads a class, or a class with grants, from the trust file") func trustFile() throws {
     let file = try TemporaryFile(
       #"{"a":"intake","b":{"class":"none","read":["/r"],"write":["/w"],"connect":[443]},"c":{"class":"admin"}}"#)
     let entries = try TrustFile(path: file.path).entries
@@ -34,19 +34,19 @@ import Wire
   }
 
   @Test(
-    "takes nothing else from it",
+    "rejects a trust file with any other entry",
     arguments: [
       #"{"a":"root"}"#, #"{"a":{}}"#, #"{"a":{"class":"none","read":"/r"}}"#, #"{"a":{"class":"none","read":["r"]}}"#,
       #"{"a":{"class":"none","connect":["443"]}}"#, #"{"a":{"class":"none","connect":[0]}}"#,
       #"{"a":{"class":"none","run":["/x"]}}"#, #"["a"]"#, "",
     ])
-  func trustFileFaults(_ text: String) throws {
+  func invalidTrustFiles(_ text: String) throws {
     let file = try TemporaryFile(text)
     #expect(throws: Problem.self) { try TrustFile(path: file.path) }
   }
 }
 
-/// A file that goes away with its owner.
+/// A file that is removed when it is released.
 private final class TemporaryFile {
   let path = "/tmp/leadpipe-host-\(UUIDText.random().text)"
 

@@ -4,15 +4,15 @@ import Sandbox
 import Testing
 import Wire
 
-@Suite("Where the settings of a process lead") struct ReachTests {
+@Suite("What a process may reach, derived from its settings") struct ReachTests {
   private func reach(_ environment: [String: String]) -> Reach { Reach(TrustClass.destinations, environment) }
 
-  @Test("a process without a database and a provider reaches nobody") func alone() {
+  @Test("reaches nothing without a database or provider") func none() {
     let settings = ["LOG_LEVEL": "debug", "RATE_LIMIT_LEAD": "10/60", "FRONTEND_URL": "https://example.com"]
     #expect(reach(settings) == Reach())
   }
 
-  @Test("a setting that the description does not ask for leads nowhere") func undescribed() {
+  @Test("ignores a setting that the description does not declare") func undeclared() {
     let description = Description(
       name: "x", kind: .step, summary: "", environment: [Wake.setting, .logLevel], input: .init([:]), output: .init([:])
     )
@@ -22,7 +22,7 @@ import Wire
   }
 
   @Test(
-    "the port of its database, and of name servers",
+    "reaches the ports of the database and of DNS",
     arguments: [
       ("postgresql://u@h/d", [53, 5432]), ("postgres://u:p@h:6543/d?sslmode=require", [53, 6543]),
       ("postgresql://u@a:1,b:2,c/d", [1, 2, 53, 5432]), ("postgresql://u@[::1]:7/d", [7, 53]),
@@ -38,7 +38,7 @@ import Wire
     #expect(reach.hasLocalSockets == url.hasPrefix("postgres"))
   }
 
-  @Test("the files that its database's URL names, and the list of users only where it must look its name up")
+  @Test("may read the files in the database URL, and /etc/passwd if a user name must be looked up")
   func files() {
     let named = reach(["DATABASE_URL": "postgresql://u@h/d?sslrootcert=%2Fetc%2Fca.pem&sslkey=/k&passfile=/p&x=/y"])
     #expect(["/etc/ca.pem", "/k", "/p"].allSatisfy(named.files.contains))
@@ -48,7 +48,7 @@ import Wire
   }
 
   @Test(
-    "the ports of its providers",
+    "reaches the ports of the providers",
     arguments: [
       (["SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/x"], [53, 443]),
       (
@@ -65,7 +65,7 @@ import Wire
     #expect(Set(reach(settings).ports).sorted() == ports)
   }
 
-  @Test("the worker's socket is a unix socket") func wake() {
+  @Test("reaches the worker's Unix socket") func wake() {
     #expect(reach(["LEADPIPE_WAKE": "/run/wake.sock"]) == Reach(hasLocalSockets: true))
   }
 }

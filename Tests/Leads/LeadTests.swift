@@ -13,8 +13,8 @@ private func body(_ more: JSON = [:]) -> JSON {
   }
 }
 
-@Suite("A lead of the chatbot") struct LeadTests {
-  @Test("tells all errors of a request at once, with their paths") func allFaults() {
+@Suite("Leads from the chatbot") struct LeadTests {
+  @Test("reports all errors of a request at once, with their paths") func allErrors() {
     let wrong: JSON = [
       "customerName": "T", "customerEmail": "x", "leadScore": 101, "tags": ["a", 5], "conversationId": "5",
       "messages": [["id": "1", "messageText": "hello"], ["messageText": 7, "sender": "cat"]],
@@ -31,28 +31,28 @@ private func body(_ more: JSON = [:]) -> JSON {
   }
 
   @Test(
-    "refuses what is no object",
+    "rejects a body that is not an object",
     arguments: [nil, true, 5, "text", []] as [JSON])
   func noObject(_ value: JSON) {
     #expect(throws: FormError.self) { try lead(value) }
   }
 
   @Test(
-    "refuses numbers that are no whole number from 0 to 100",
+    "rejects a score that is not a whole number from 0 to 100",
     arguments: ["-1", "101", "1.0", "1e1", "-0", "9223372036854775808", "10000000000000000999"])
   func scores(_ number: String) {
     #expect(throws: FormError.self) { try lead(body(["leadScore": .number(number)])) }
   }
 
-  @Test("nulls, blank texts and unknown fields count as absent") func absent() throws {
+  @Test("treats nulls and blank strings as absent, and ignores unknown fields") func absent() throws {
     let lead = try lead(
       body(["customerEmail": "", "budget": "  ", "notes": nil, "status": "converted", "created_at": "x"]))
     #expect(lead.customerEmail == nil && lead.budget == nil && lead.notes == nil)
     #expect(lead.facts["status"] == nil)
   }
 
-  @Test("a message is the customer's unless it says otherwise, and came now unless it says when") func messages() throws
-  {
+  @Test("the sender of a message defaults to the customer, and its time to the time of receipt")
+  func messages() throws {
     let lead = try lead(
       body([
         "messages": [
@@ -66,7 +66,7 @@ private func body(_ more: JSON = [:]) -> JSON {
     #expect(lead.messages[0].text == "hi" && lead.durationMinutes == 30)
   }
 
-  @Test("a clock that is ten years off counts as none") func clocks() throws {
+  @Test("ignores a timestamp that is ten years off") func clocks() throws {
     let lead = try lead(
       body([
         "messages": [
@@ -77,26 +77,26 @@ private func body(_ more: JSON = [:]) -> JSON {
     #expect(lead.messages.map(\.time) == [received, received] && lead.durationMinutes == 0)
   }
 
-  @Test("a name that nobody can see is none", arguments: ["\u{200B}\u{200B}", "\u{3164}\u{3164}", "\u{2060} \u{FEFF}"])
+  @Test("rejects an invisible name", arguments: ["\u{200B}\u{200B}", "\u{3164}\u{3164}", "\u{2060} \u{FEFF}"])
   func invisible(_ name: String) {
     #expect(throws: FormError(fields: [.init(path: "customerName", message: "is required")])) {
       try lead(body(["customerName": .string(name)]))
     }
   }
 
-  @Test("consent is kept with its moment") func consent() throws {
+  @Test("stores consent with its time") func consent() throws {
     let lead = try lead(body(["consent": ["marketing": true], "metadata": ["utm": "x"]]))
     #expect(lead.metadata?["consent"] == ["marketing": true, "at": .string(received.iso8601)])
     #expect(lead.metadata?["utm"] == "x")
   }
 
-  @Test("its facts never say nil, Optional or undefined") func facts() throws {
+  @Test("facts and payload never contain nil, Optional or null") func facts() throws {
     for text in [try lead(body()).facts.text, try lead(body()).eventPayload.text] {
       #expect(!text.contains("nil") && !text.contains("Optional") && !text.contains("null"))
     }
   }
 
-  @Test("the schema names every field, and what is required") func schema() {
+  @Test("the schema lists all fields and the required ones") func schema() {
     #expect(ChatbotForm().form.schema["required"] == ["customerName", "customerPhone"])
     #expect(ChatbotForm().form.schema["properties"]?.members?.count == 18)
   }

@@ -21,11 +21,11 @@ private func deadline(
   private static let agency = "Mon-Fri 09:00-18:30, Sat 10:00-15:00"
 
   @Test(
-    "the clock of a first answer runs while the office is open (Asia/Dubai, +04:00; 20 November 2026 is a Friday)",
+    "the time to the first response runs while the office is open (Asia/Dubai, +04:00; 20 November 2026 is a Friday)",
     arguments: [
       // Friday 18:20 → Saturday 10:05
       ("hot", "2026-11-20T18:20:00+04:00", "2026-11-21T06:05:00.000Z"),
-      // Friday 18:15 → closing time itself
+      // Friday 18:15 → exactly at closing time
       ("hot", "2026-11-20T18:15:00+04:00", "2026-11-20T14:30:00.000Z"),
       // Friday 18:30 and later → Saturday 10:15
       ("hot", "2026-11-20T18:30:00+04:00", "2026-11-21T06:15:00.000Z"),
@@ -38,9 +38,9 @@ private func deadline(
       ("warm", "2026-11-22T12:00:00+04:00", "2026-11-23T06:00:00.000Z"),
       // Saturday 14:30: half an hour is left, then Monday
       ("warm", "2026-11-21T14:30:00+04:00", "2026-11-23T05:30:00.000Z"),
-      // cold: 24 hours of the office. Friday 9.5, Saturday 5, Monday 9.5 → all of Monday
+      // cold: 24 office hours. Friday 9.5, Saturday 5, Monday 9.5 → the end of Monday
       ("cold", "2026-11-20T09:00:00+04:00", "2026-11-23T14:30:00.000Z"),
-      // the moment of receipt is kept to the millisecond
+      // the milliseconds of the time of receipt are kept
       ("hot", "2026-11-18T12:00:00.123+04:00", "2026-11-18T08:15:00.123Z"),
       ("hot", "2026-11-20T18:20:00.500+04:00", "2026-11-21T06:05:00.500Z"),
       // across the turn of the year
@@ -51,14 +51,14 @@ private func deadline(
   }
 
   @Test(
-    "the clock change falls where it falls",
+    "counts real hours across clock changes (Europe/Berlin)",
     arguments: [
-      // the night of 29 March has no hour from 02:00 to 03:00: open 01:00 to 04:00 is two hours
+      // on 29 March the hour from 02:00 to 03:00 is skipped: 01:00 to 04:00 is two hours
       ("Sun 01:00-04:00", "2026-03-29T00:30:00+01:00", "warm", "2026-03-29T01:00:00.000Z"),
       ("Sun 01:00-04:00", "2026-03-29T01:30:00+01:00", "warm", "2026-03-29T01:30:00.000Z"),
-      // a Saturday evening before it
+      // on the Saturday evening before
       ("Mon-Sun 09:00-18:00", "2026-03-28T17:50:00+01:00", "hot", "2026-03-29T07:05:00.000Z"),
-      // and before winter
+      // on the Saturday evening before winter time
       ("Mon-Sun 09:00-18:00", "2026-10-24T17:50:00+02:00", "hot", "2026-10-25T08:05:00.000Z"),
     ])
   func clockChange(_ hours: String, _ received: String, _ quality: String, _ due: String) throws {
@@ -66,12 +66,12 @@ private func deadline(
   }
 
   @Test(
-    "an opening that begins or ends in the hour that is left out (New York, 8 March 2026, 07:00 UTC)",
+    "handles an opening that begins or ends in the skipped hour (New York, 8 March 2026, 07:00 UTC)",
     arguments: [
       ("Sun 02:00-03:30", "2026-03-08T06:10:00Z", "2026-03-08T07:15:00.000Z"),
       ("Sun 01:30-02:30", "2026-03-08T06:40:00Z", "2026-03-08T06:55:00.000Z"),
       ("Sun 01:30-02:30", "2026-03-08T06:50:00Z", "2026-03-09T14:05:00.000Z"),
-      // and in the hour that comes twice: 1 November 2026, 01:30 is first at 05:30 UTC
+      // in the repeated hour: on 1 November 2026, 01:30 is first at 05:30 UTC
       ("Sun 01:30-01:50", "2026-11-01T05:00:00Z", "2026-11-01T05:45:00.000Z"),
     ])
   func gap(_ hours: String, _ received: String, _ due: String) throws {
@@ -83,18 +83,18 @@ private func deadline(
   }
 
   @Test(
-    "days and openings in any order, days that wrap around, a day until midnight",
+    "accepts days and openings in any order, days that wrap around, and a day until midnight",
     arguments: [
       ("Sun-Thu 09:00-18:00", "2026-11-20T10:00:00+04:00", "2026-11-22T05:15:00.000Z"),
       ("sat-wed 16:00-20:00,SAT-WED 08:00-12:00", "2026-11-21T11:50:00+04:00", "2026-11-21T12:05:00.000Z"),
       ("Fri 00:00-24:00", "2026-11-20T23:50:00+04:00", "2026-11-26T20:05:00.000Z"),
       ("Mon-Sun 00:00-24:00", "2026-11-20T23:50:00+04:00", "2026-11-20T20:05:00.000Z"),
     ])
-  func writing(_ hours: String, _ received: String, _ due: String) throws {
+  func notations(_ hours: String, _ received: String, _ due: String) throws {
     #expect(try deadline("hot", received, hours, dubai) == due)
   }
 
-  @Test("the hours that count are told one by one, and end at the deadline") func intervals() throws {
+  @Test("lists the intervals that count, the last one up to the deadline") func intervals() throws {
     let hours = try OfficeHours("Mon-Fri 09:00-12:00, Mon-Fri 13:00-18:30", offset: dubai)
     let start = try #require(Instant(iso8601: "2026-11-20T11:30:00+04:00"))
     let intervals = hours.intervals(seconds: 8 * 3600, from: start)
@@ -103,25 +103,25 @@ private func deadline(
     #expect(intervals.last?.upperBound == hours.adding(seconds: 8 * 3600, to: start))
   }
 
-  @Test("an hour a week is enough, however long it takes") func shortWeek() throws {
+  @Test("one office hour a week is enough, even if the deadline is months away") func shortWeek() throws {
     #expect(
       try deadline("cold", "2026-11-20T10:00:00+04:00", "Fri 10:00-11:00", dubai) == "2027-04-30T07:00:00.000Z")
   }
 
   @Test(
-    "refused",
+    "rejects invalid office hours",
     arguments: [
       "", "Mon", "09:00-18:00", "Mon 9:00-18:00", "Mon 09:00", "Mon 18:00-09:00", "Mon 09:00-09:00", "Mon 09:00-24:01",
       "Mon 09:60-10:00", "Mon 09:00-25:00", "Mo 09:00-18:00", "Mon-Tue-Wed 09:00-18:00", "Mon 09:00-18:00,",
       "Mon 09:00-18:00 Tue", "Mon 09:00-12:00, Mon 11:59-13:00", "Mon-Fri 09:00-18:00, Fri 10:00-11:00",
       "Mon 09:00-09:59", "Mon +9:00-18:00", "Mon -1:00-18:00", "Mon ٠٩:00-18:00", "Mon 09:00–18:00", "Mon\t09:00-18:00",
     ])
-  func refuses(_ text: String) {
+  func rejects(_ text: String) {
     #expect(throws: OfficeHoursError.self) { try OfficeHours(text, offset: dubai) }
   }
 
   @Test(
-    "round the clock without them",
+    "without office hours, the time runs round the clock",
     arguments: [("hot", 900), ("warm", 3600), ("cold", 86_400)])
   func roundTheClock(_ quality: String, _ seconds: Int) {
     let received = Instant(milliseconds: 1_795_381_200_000)

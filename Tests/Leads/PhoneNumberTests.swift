@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Phone numbers") struct PhoneNumberTests {
   @Test(
-    "come out as E.164 from any common writing",
+    "are read from any common notation and stored as E.164",
     arguments: [
       ("+971501234567", "+971501234567"), ("0501234567", "+971501234567"), ("050 123 4567", "+971501234567"),
       ("(050) 123-4567", "+971501234567"), ("501234567", "+971501234567"), ("00971 50 123 4567", "+971501234567"),
@@ -18,12 +18,12 @@ import Testing
   func reads(_ text: String, _ e164: String) { #expect(PhoneNumber(text)?.e164 == e164) }
 
   @Test(
-    "are refused when they are none",
+    "are rejected if invalid",
     arguments: [
       "", "+", "00", "12", "+0123456789", "call me", "050-CALL-NOW", "0501234567 ext 5", "0501234567x5",
       "++971501234567",
       "+971+501234567", "1234567890123456", "1 415 555 2671", "9812345678", "079460958000", "+97150123456789", "+97150",
       "0919812345678", "+97150\r\n1234567", "050;1234567",
     ])
-  func refuses(_ text: String) { #expect(PhoneNumber(text) == nil) }
+  func rejects(_ text: String) { #expect(PhoneNumber(text) == nil) }
 }

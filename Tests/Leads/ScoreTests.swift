@@ -9,8 +9,8 @@ private func score(_ more: JSON = [:]) throws -> Score {
   return try ChatbotForm().lead(checking: body, receivedAt: Instant(milliseconds: 1_795_381_200_000)).score
 }
 
-@Suite("The score") struct ScoreTests {
-  @Test("what the client sends stands as sent, and is marked") func client() throws {
+@Suite("Lead scores") struct ScoreTests {
+  @Test("a score or rating from the client is kept and marked") func client() throws {
     let sent = try score(["leadScore": 85, "leadScoreBreakdown": ["fit": 40, "source": "me"]])
     #expect(sent.points == 85 && sent.quality == "hot")
     #expect(sent.breakdown == ["fit": 40, "source": "client"])
@@ -20,7 +20,7 @@ private func score(_ more: JSON = [:]) throws -> Score {
     #expect(quality.breakdown["source"] == "server" && quality.breakdown["quality"] == "client")
   }
 
-  @Test("counted here, its parts are named and add up", arguments: ["buy", "rent", "sell", "invest", "browse"])
+  @Test("the parts of a score from the server add up", arguments: ["buy", "rent", "sell", "invest", "browse"])
   func server(_ intent: String) throws {
     let counted = try score(["intent": .string(intent), "budget": "AED 2.5M", "notes": "urgent"])
     let parts = (counted.breakdown.members ?? []).filter { $0.key != "source" }
@@ -29,7 +29,7 @@ private func score(_ more: JSON = [:]) throws -> Score {
     #expect(counted.breakdown["source"] == "server")
   }
 
-  @Test("the best of all parts is a hundred") func best() throws {
+  @Test("the best lead has 100 points") func best() throws {
     let messages = (0..<10).map { ["id": .string("\($0)"), "messageText": "I need it today"] as JSON }
     let best = try score([
       "customerName": "Sara Ahmed", "customerEmail": "sara@example.com", "intent": "invest", "budget": "20M",
@@ -39,7 +39,7 @@ private func score(_ more: JSON = [:]) throws -> Score {
   }
 
   @Test(
-    "a budget counts on a scale of its own for sale, yearly rent and investment",
+    "sale, yearly rent and investment each have their own scale for the budget",
     arguments: [
       ("buy", "499,999", 5), ("buy", "500,000", 10), ("buy", "1M", 15), ("buy", "2M", 20), ("buy", "5M", 25),
       ("buy", "10M", 30), ("browse", "2M", 20), ("sell", "2M", 20),
@@ -53,7 +53,7 @@ private func score(_ more: JSON = [:]) throws -> Score {
   }
 
   @Test(
-    "words that say when",
+    "rates words of urgency, except in the bot's messages",
     arguments: [
       ("I need it urgently", 15), ("⚠️Urgent please", 15), ("❗️asap", 15), ("ASAP please", 15), ("today", 15),
       ("الموضوع عاجل", 15), ("some time next month", 8),
@@ -62,10 +62,10 @@ private func score(_ more: JSON = [:]) throws -> Score {
     ])
   func urgency(_ words: String, _ points: Int) throws {
     #expect(try score(["notes": .string(words)]).breakdown["urgency"] == JSON(points))
-    let said = try score(["messages": [["id": "1", "messageText": .string(words)]]])
-    #expect(said.breakdown["urgency"] == JSON(points))
-    let asked = try score(["messages": [["id": "1", "sender": "bot", "messageText": .string(words)]]])
-    #expect(asked.breakdown["urgency"] == 0)
+    let customer = try score(["messages": [["id": "1", "messageText": .string(words)]]])
+    #expect(customer.breakdown["urgency"] == JSON(points))
+    let bot = try score(["messages": [["id": "1", "sender": "bot", "messageText": .string(words)]]])
+    #expect(bot.breakdown["urgency"] == 0)
   }
 
   @Test(arguments: [(0, 0), (1, 2), (2, 4), (4, 4), (5, 7), (9, 7), (10, 10)])
@@ -78,9 +78,9 @@ private func score(_ more: JSON = [:]) throws -> Score {
   func quality(_ points: Int, _ quality: String) { #expect(Score.quality(of: points) == quality) }
 }
 
-@Suite("A budget") struct BudgetTests {
+@Suite("Budgets") struct BudgetTests {
   @Test(
-    "as people write it",
+    "reads an amount as people write it",
     arguments: [
       ("AED 2.5M", 2_500_000), ("1,500,000 AED", 1_500_000), ("80k - 100k", 100_000), ("2 million", 2_000_000),
       ("80,000 / year", 80_000), ("500000", 500_000), ("1.2m-1.8m", 1_800_000), ("3 bn", 3e9), ("1.5", 1.5),
@@ -96,7 +96,7 @@ private func score(_ more: JSON = [:]) throws -> Score {
   func reads(_ text: String, _ amount: Double) { #expect(Budget.amount(in: text) == amount) }
 
   @Test(
-    "no number, no amount",
+    "returns nil for text without an amount",
     arguments: ["", "flexible", "AED", "..,", "3br", "1500sqft", String(repeating: "9", count: 400)])
   func noBudget(_ text: String) { #expect(Budget.amount(in: text) == nil) }
 }

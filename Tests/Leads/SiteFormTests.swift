@@ -31,7 +31,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     #expect(lead.eventPayload["propertyUrl"] == "https://example.com/p/7?a=%C3%BC")
   }
 
-  @Test("a valuation wants to sell, and its price counts as the budget") func sell() throws {
+  @Test("a valuation request has the intent sell, and its price is scored as the budget") func sell() throws {
     let body = person.setting("expectedPrice", "AED 5M").setting("urgency", "Immediately").setting(
       "propertyType", "Villa"
     )
@@ -42,7 +42,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     #expect(lead.metadata == ["propertyAddress": "Palm 1", "expectedPrice": "AED 5M", "urgency": "Immediately"])
   }
 
-  @Test("what nobody could answer is refused, saying so", arguments: [SiteForm.inquiry, .sell])
+  @Test("rejects a request without a way to contact the customer", arguments: [SiteForm.inquiry, .sell])
   func unreachable(_ form: SiteForm) {
     for body: JSON in [["customerName": "Sara"], ["customerName": "Sara", "customerEmail": "", "customerPhone": nil]] {
       let error = FieldError(
@@ -51,14 +51,14 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     }
   }
 
-  @Test("an address that is wrong is one error, not two") func wrongAddress() {
+  @Test("an invalid phone number is one error, not two") func invalidContact() {
     let body: JSON = ["customerName": "Sara", "customerPhone": "call me"]
     #expect(
       errors { _ = try SiteForm.sell.lead(checking: body, receivedAt: received) }
         == [.init(path: "customerPhone", message: "must be a telephone number")])
   }
 
-  @Test("all errors come at once") func allFaults() {
+  @Test("reports all errors at once") func allErrors() {
     let body: JSON = ["customerName": "S", "message": "  ", "subject": 5, "customerEmail": "x"]
     #expect(
       errors { _ = try SiteForm.contact.lead(checking: body, receivedAt: received) }.map(\.path)
@@ -66,7 +66,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
   }
 
   @Test(
-    "a property is at a web address or nowhere",
+    "rejects a property URL that is not a web address",
     arguments: [
       "javascript:alert(1)", "data:text/html,x", "/p/7", "https://a b.com", "https://user@example.com", "//x.com",
       "https://ex\u{202E}ample.com/", "http://ban\u{212A}.com/x", "https://2130706433/", "https://0x7f.1/",
@@ -79,19 +79,19 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
   }
 }
 
-@Suite("The newsletter") struct NewsletterTests {
-  @Test("takes an address, with the blanks that keyboards add") func address() throws {
+@Suite("Newsletter subscriptions") struct NewsletterTests {
+  @Test("accepts an email address with spaces around it") func address() throws {
     #expect(try Subscription(checking: ["email": "  Sara@Example.com "]).email.text == "Sara@example.com")
   }
 
   @Test(
-    "refuses what is none",
+    "rejects an invalid email address",
     arguments: ["", "   ", "x", "\tsara@example.com", "sara@example.com\n", "sara@ example.com"])
-  func refuses(_ text: String) {
+  func rejects(_ text: String) {
     #expect(errors { _ = try Subscription(checking: ["email": .string(text)]) }.map(\.path) == ["email"])
   }
 
-  @Test("is left by address or by token, and the token decides") func leaving() throws {
+  @Test("are cancelled by email address or token; the token takes precedence") func cancelling() throws {
     let token = try #require(UUIDText("0f3e8f7c-6f0e-4d57-8a26-2f1f2e3d4c5b"))
     #expect(try Unsubscription(checking: ["token": .string(token.text), "email": "a@b.com"]) == .token(token))
     #expect(try Unsubscription(checking: ["email": "a@b.com"]) == .email(try #require(EmailAddress("a@b.com"))))

@@ -3,9 +3,9 @@ import Testing
 
 @testable import Limits
 
-@Suite("Addresses of clients") struct AddressTests {
+@Suite("Client addresses") struct AddressTests {
   @Test(
-    "are read in every writing, and written in one",
+    "accepts every notation of an address and writes the canonical one",
     arguments: [
       ("192.0.2.1", "192.0.2.1"), ("0.0.0.0", "0.0.0.0"), ("255.255.255.255", "255.255.255.255"),
       ("::ffff:192.0.2.1", "192.0.2.1"), ("::FFFF:C000:0201", "192.0.2.1"), ("::", "::"), ("::1", "::1"),
@@ -36,13 +36,13 @@ import Testing
     ":1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:", "::1 ", "0000:0000:0000:0000:0000:ffff:192.0.2.1:80",
   ]
 
-  @Test("nothing else is one", arguments: garbage) func bad(_ text: String) {
+  @Test("rejects anything else", arguments: garbage) func bad(_ text: String) {
     #expect(ClientAddress(text) == nil)
     #expect(ClientAddress(withPort: text) == nil)
   }
 
   @Test(
-    "proxies may add a port",
+    "accepts a port from a proxy",
     arguments: [
       ("192.0.2.1:80", "192.0.2.1"), ("192.0.2.1:0", "192.0.2.1"), ("[::1]", "::1"),
       ("[2001:db8::1]:65535", "2001:db8::1"),
@@ -54,7 +54,7 @@ import Testing
   }
 
   @Test(
-    "but nothing that is no port",
+    "rejects an invalid port",
     arguments: [
       "192.0.2.1:", "192.0.2.1:65536", "192.0.2.1:+1", "192.0.2.1:01", "192.0.2.1:80:80", "[::1]:", "[::1]80",
       "[::1]:x", "[192.0.2.1]",
@@ -62,7 +62,7 @@ import Testing
     ])
   func noPorts(_ text: String) { #expect(ClientAddress(withPort: text) == nil) }
 
-  @Test("agrees with the system's own reader and writer, over random texts", arguments: 0..<10)
+  @Test("agrees with inet_pton and inet_ntop on random strings", arguments: 0..<10)
   func agreesWithTheSystem(seed: Int) {
     var random = Seeded(seed)
     let pieces = ["0", "1", "ffff", "db8", ":", ":", "::", ".", "10", "255", "0:0", "a", "G", "1.2.3.4"]
@@ -71,7 +71,7 @@ import Testing
         .joined()
       let ours = ClientAddress(text)
       let theirs = system(text)
-      // glibc takes a `::` that stands for nothing; RFC 4291 does not.
+      // glibc accepts a `::` that stands for no group; RFC 4291 does not.
       if text.split(separator: ":").count == 8, text.contains("::"), ours == nil { continue }
       #expect(ours == theirs, "\(text)")
       if let ours {
@@ -103,7 +103,7 @@ import Testing
   }
 }
 
-@Suite("Whose word about the client counts") struct TrustedProxiesTests {
+@Suite("Trusted proxies") struct TrustedProxiesTests {
   private func client(_ trusted: String, _ peer: String, _ forwarded: [String]) -> String? {
     let proxies = trusted.isEmpty ? TrustedProxies() : TrustedProxies(trusted) ?? TrustedProxies()
     let peer: TrustedProxies.Peer = peer == "unix" ? .unixSocket : ClientAddress(peer).map { .address($0) } ?? .unknown
@@ -111,21 +111,21 @@ import Testing
   }
 
   @Test(
-    "is the peer, or the right-most address that is not ours",
+    "the client is the peer, or the right-most address that is not a trusted proxy's",
     arguments: [
-      // Nobody is trusted: whatever they say, it is the peer.
+      // The peer is not trusted: X-Forwarded-For is ignored.
       ("", "198.51.100.9", ["203.0.113.5"], "198.51.100.9"), ("", "127.0.0.1", ["203.0.113.5"], "127.0.0.1"),
       ("10.0.0.1", "10.0.0.2", ["203.0.113.5"], "10.0.0.2"), ("10.0.0.0/8", "11.0.0.1", ["203.0.113.5"], "11.0.0.1"),
       ("10.0.0.1", "10.0.0.1", [], "10.0.0.1"), ("10.0.0.1", "10.0.0.1", ["203.0.113.5"], "203.0.113.5"),
       ("10.0.0.1", "::ffff:10.0.0.1", ["203.0.113.5"], "203.0.113.5"),
-      // What the client wrote itself stands to the left of what the proxy saw.
+      // What the client sent is to the left of the address that the proxy saw.
       ("10.0.0.1", "10.0.0.1", ["1.2.3.4, 203.0.113.5"], "203.0.113.5"),
       ("10.0.0.1", "10.0.0.1", ["1.2.3.4", "203.0.113.5"], "203.0.113.5"),
       ("10.0.0.0/8", "10.0.0.1", ["1.2.3.4, 203.0.113.5, 10.9.9.9"], "203.0.113.5"),
       ("10.0.0.0/8, 192.0.2.0/24", "10.0.0.1", ["203.0.113.5,192.0.2.7\t, 10.9.9.9"], "203.0.113.5"),
-      // All of them are ours: the one that is farthest away.
+      // All addresses are trusted: the left-most one counts.
       ("10.0.0.0/8", "10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-      // Garbage and nothing end the search.
+      // An invalid or empty entry ends the search.
       ("10.0.0.0/8", "10.0.0.1", ["203.0.113.5, unknown"], "10.0.0.1"),
       ("10.0.0.0/8", "10.0.0.1", ["203.0.113.5,"], "10.0.0.1"),
       ("10.0.0.0/8", "10.0.0.1", [""], "10.0.0.1"), ("10.0.0.0/8", "10.0.0.1", ["203.0.113.5, , 10.0.0.2"], "10.0.0.2"),
@@ -137,10 +137,10 @@ import Testing
       ("10.0.0.1", "10.0.0.1", ["::ffff:203.0.113.5"], "203.0.113.5"),
       ("2001:db8::/32", "2001:db8:1::1", ["203.0.113.5, 2001:db8:ffff::1"], "203.0.113.5"),
       ("::1", "::1", ["203.0.113.5"], "203.0.113.5"), ("0.0.0.0/1", "127.0.0.1", ["1.2.3.4, 5.6.7.8"], "1.2.3.4"),
-      // Sockets.
+      // Unix sockets.
       ("unix", "unix", ["203.0.113.5"], "203.0.113.5"),
       ("unix, 10.0.0.0/8", "unix", ["203.0.113.5, 10.0.0.1"], "203.0.113.5"),
-      // So many hops, whoever they are.
+      // A number of hops, whatever their addresses.
       ("hops:1", "198.51.100.9", ["1.2.3.4, 203.0.113.5"], "203.0.113.5"),
       ("hops:2", "198.51.100.9", ["1.2.3.4, 203.0.113.5, 10.0.0.1"], "203.0.113.5"),
       ("hops:2", "198.51.100.9", ["1.2.3.4", "203.0.113.5", "10.0.0.1"], "203.0.113.5"),
@@ -152,7 +152,7 @@ import Testing
     #expect(client(trusted, peer, forwarded) == expected)
   }
 
-  @Test("nobody where no address is known") func nobody() {
+  @Test("the client is nil if no address is known") func unknownClient() {
     #expect(client("", "unix", ["203.0.113.5"]) == nil)
     #expect(client("10.0.0.0/8", "unix", ["203.0.113.5"]) == nil)
     #expect(client("unix", "unix", []) == nil && client("unix", "unix", ["rubbish"]) == nil)
@@ -160,7 +160,7 @@ import Testing
   }
 
   @Test(
-    "a setting that could be misread is refused",
+    "rejects a setting that could be misread",
     arguments: [
       "", ",", "0.0.0.0/0", "::/0", "10.0.0.1,", "10.0.0.1 10.0.0.2", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/+8",
       "10.0.0.0/08",
@@ -169,12 +169,12 @@ import Testing
       "hops:", "hops:0", "hops:17",
       "hops:+1", "hops:1,unix", "unix:/x", "UNIX", "0177.0.0.1", "::ffff:10.0.0.0/104",
     ])
-  func refuses(_ setting: String) {
+  func rejects(_ setting: String) {
     #expect(TrustedProxies(setting) == nil)
     #expect(TrustedProxies.fault(setting) != nil)
   }
 
-  @Test func takesNetworksOfEveryWidth() {
+  @Test func acceptsNetworksOfEveryWidth() {
     for setting in [
       "0.0.0.0/1", "10.0.0.0/8", "10.0.0.1/32", "::/1", "2001:db8::/32", "2001:db8:0:1::/64", "fd00::/65", "::1/128",
       " 10.0.0.1 , unix ",

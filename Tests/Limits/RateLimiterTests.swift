@@ -2,24 +2,24 @@ import Testing
 
 @testable import Limits
 
-@Suite("How many requests a client may make") struct RateLimiterTests {
+@Suite("Rate limits") struct RateLimiterTests {
   private let ten = RateClass.lead.standard
 
   @Test(
-    "a limit is two plain numbers",
+    "accepts a limit of two plain numbers",
     arguments: [
       "10/60", "1/1", "1000/3600",
     ])
   func limits(_ text: String) { #expect(RateLimit(text) != nil) }
 
   @Test(
-    "what is no limit is refused",
+    "rejects any other limit",
     arguments: [
       "", "10", "10/", "/60", "10/60/1", "+10/60", "10/+60", "-1/60", "010/60", "10/060", " 10/60", "10/60 ", "10 /60",
       "0/60", "10/0", "1001/60", "10/3601", "1e1/60", "0x1/60", "٣/60", "10／60", "10/60\n", "10.0/60",
       "99999999999999999999/60", "off",
     ])
-  func noLimits(_ text: String) { #expect(RateLimit(text) == nil) }
+  func invalidLimits(_ text: String) { #expect(RateLimit(text) == nil) }
 
   @Test func everyClassHasItsOwnSettingAndStandard() {
     #expect(RateClass.allCases.map(\.settingName).sorted().first == "RATE_LIMIT_ADMIN")
@@ -29,7 +29,7 @@ import Testing
     #expect(RateClass.storeFault("memory") == nil && RateClass.storeFault("postgres")?.contains("this version") == true)
   }
 
-  @Test("the eleventh waits until the first no longer counts") func eleventh() {
+  @Test("admits the eleventh request once the first no longer counts") func eleventh() {
     var limiter = RateLimiter<Int>(ten)
     for index in 0..<10 {
       let verdict = limiter.admit(1, at: index * 1000)
@@ -46,14 +46,14 @@ import Testing
     #expect(other.isAllowed && !early.isAllowed && late.isAllowed && late.resetsIn == 1000)
   }
 
-  @Test func judgingCountsNothing() {
+  @Test func judgingARequestDoesNotCountIt() {
     var limiter = RateLimiter<Int>(RateLimit("1/1")!)
     for _ in 0..<3 { #expect(limiter.judge(1, at: 0).isAllowed) }
     #expect(limiter.admit(1, at: 0).isAllowed)
     #expect(!limiter.judge(1, at: 0).isAllowed && limiter.judge(1, at: 1000).isAllowed)
   }
 
-  @Test("a clock that goes back grants nothing, and the wait it tells is enough") func backwards() {
+  @Test("a clock that goes back admits nothing early, and the reported wait is sufficient") func backwards() {
     var limiter = RateLimiter<Int>(RateLimit("2/60")!)
     _ = limiter.admit(1, at: 100_000)
     _ = limiter.admit(1, at: 100_000)
@@ -65,8 +65,9 @@ import Testing
   }
 
   @Test(
-    "agrees with a list of all admissions, at random times and through a table that is too small", arguments: 0..<40)
-  func agreesWithTheObvious(seed: Int) {
+    "agrees with a list of all admissions at random times, and never admits more if its table is too small",
+    arguments: 0..<40)
+  func agreesWithAList(seed: Int) {
     var random = Seeded(seed)
     let limit = RateLimit(count: .random(in: 1...7, using: &random), seconds: .random(in: 1...4, using: &random))!
     let isSmall = seed % 2 == 1
@@ -78,7 +79,7 @@ import Testing
       let key = Int.random(in: 0..<12, using: &random)
       let counting = admitted[key, default: []].filter { now - $0 < limit.seconds * 1000 }
       let verdict = limiter.admit(key, at: now)
-      // Through a full table newcomers are let in less often than alone, and never more often.
+      // With a full table, new keys may be admitted less often than otherwise, but never more often.
       #expect(
         isSmall
           ? !verdict.isAllowed || counting.count < limit.count : verdict.isAllowed == (counting.count < limit.count))
@@ -88,14 +89,14 @@ import Testing
         var later = limiter
         let wait = verdict.resetsInSeconds * 1000
         #expect(1...limit.seconds ~= verdict.resetsInSeconds)
-        let told = later.admit(key, at: now + wait)
-        #expect(told.isAllowed)
+        let retried = later.admit(key, at: now + wait)
+        #expect(retried.isAllowed)
       }
       #expect(limiter.count <= limiter.capacity)
     }
   }
 
-  @Test("a million keys stay within the bound, and who was busy before them is remembered") func aMillionKeys() {
+  @Test("a million keys stay within the capacity, and keys from before are remembered") func aMillionKeys() {
     var limiter = RateLimiter<Int>(ten)
     for _ in 0..<10 { _ = limiter.admit(-1, at: 0) }
     var admitted = 0
@@ -106,34 +107,34 @@ import Testing
     let known = limiter.admit(5, at: 59_999)
     let newcomer = limiter.admit(2_000_000, at: 59_999)
     #expect(!hot.isAllowed && known.isAllowed && !newcomer.isAllowed)
-    // When their time is over there is room again.
+    // When their time is over, there is room again.
     let later = limiter.admit(2_000_000, at: 61_000)
     #expect(later.isAllowed && limiter.count < 65_536)
   }
 
-  @Test("a table with long histories has fewer places, for the same memory") func memory() {
+  @Test("a limit with more requests has a smaller capacity, to bound the memory") func memory() {
     for limit in ["1/1", "60/60", "120/60", "1000/60"].map({ RateLimit($0)! }) {
       let limiter = RateLimiter<Int>(limit)
       #expect(limiter.capacity * limit.count <= 4_194_304 && limiter.capacity >= 4000)
     }
   }
 
-  @Test("newcomers to a full table share one entry, and its history goes with them into the table") func overflow() {
+  @Test("new keys share one entry while the table is full, and take its history into the table") func overflow() {
     var limiter = RateLimiter<Int>(RateLimit("3/60")!, capacity: 1)
     _ = limiter.admit(0, at: 0)
     let shared = (1...4).map { limiter.admit($0, at: 50_000).isAllowed }
     #expect(shared == [true, true, true, false])
-    // There is room now, but any of them may have had all three.
+    // There is room now, but any of the keys may have used all three admissions.
     let own = limiter.admit(1, at: 70_000)
     let later = limiter.admit(1, at: 110_000)
     #expect(!own.isAllowed && later.isAllowed)
   }
 }
 
-@Suite("What counts as one client") struct ClientLimiterTests {
+@Suite("Rate limits per client") struct ClientLimiterTests {
   private func key(_ text: String) -> RateKey { RateKey(ClientAddress(text)) }
 
-  @Test("65,536 addresses of one /64 are one client") func oneNetwork() {
+  @Test("all addresses of a /64 network count as one client") func oneNetwork() {
     var limiter = ClientLimiter(RateLimit("10/60")!)
     var admitted = 0
     for host in 0..<65_536
@@ -144,7 +145,7 @@ import Testing
     #expect(limiter.admit(key("2001:db8:0:2::1"), at: 700).isAllowed)
   }
 
-  @Test("a /48 may have eight times as many") func site() {
+  @Test("a /48 network has eight times the limit") func site() {
     var limiter = ClientLimiter(RateLimit("10/60")!)
     var admitted = 0
     for network in 0..<65_536
@@ -157,19 +158,19 @@ import Testing
     #expect(limiter.admit(key("2001:db8:1::1"), at: 1).isAllowed)
   }
 
-  @Test("the verdict is that of the tighter bound") func tighter() {
+  @Test("the tighter of both limits decides") func tighter() {
     var limiter = ClientLimiter(RateLimit("2/60")!)
     for network in 0..<7 { _ = limiter.admit(key("2001:db8:0:\(network)::1"), at: 0) }
     _ = limiter.admit(key("2001:db8:0:0::1"), at: 0)
     for network in 7..<14 { _ = limiter.admit(key("2001:db8:0:\(network)::1"), at: 0) }
     let last = limiter.admit(key("2001:db8:0:100::1"), at: 0)
     #expect(last.isAllowed && last.remaining == 0 && last.limit.count == 16)
-    // What one bound has refused the other has not counted.
+    // A request that one limit refuses is not counted by the other.
     #expect(!limiter.admit(key("2001:db8:0:101::1"), at: 0).isAllowed)
     #expect(limiter.judge(key("2001:db8:0:101::1"), at: 60_000).remaining == 2)
   }
 
-  @Test("one client however its address is written") func writings() {
+  @Test("counts one client however its address is written") func notations() {
     var limiter = ClientLimiter(RateLimit("4/60")!)
     let admitted = ["192.0.2.1", "::ffff:192.0.2.1", "::FFFF:c000:201", "0:0:0:0:0:ffff:192.0.2.1", "192.0.2.1"]
       .map { limiter.admit(key($0), at: 0).isAllowed }

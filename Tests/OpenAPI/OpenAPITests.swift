@@ -27,7 +27,7 @@ import Wire
     Set((operation["responses"]?.members ?? []).compactMap { Int($0.key) })
   }
 
-  @Test("has every route of an endpoint, itself, and no step") func routes() {
+  @Test("lists every route of an endpoint and its own route, but no step") func routes() {
     let step = Description(
       name: "s-s", kind: .step, summary: "s", routes: [.init("GET", "/s")], input: .init([:]), output: .init([:]))
     let both = endpoint("b-c", ("POST", "/b"), ("GET", "/b"), ("HEAD", "/b"), ("POST", "/c"))
@@ -39,18 +39,18 @@ import Wire
     #expect(paths?["/b"]?["get"]?["tags"] == ["b"])
   }
 
-  @Test("is the same whatever the order of handlers with names of their own") func order() {
+  @Test("does not depend on the order of handlers with unique names") func order() {
     let list = [endpoint("a-a", ("GET", "/a")), endpoint("b-b", ("GET", "/b"))]
     #expect(document(of: list) == document(of: list.reversed()))
   }
 
-  @Test("gives an operation an id of its own beside one that has it") func takenID() {
+  @Test("numbers an operation id that is already taken") func takenID() {
     let document = self.document(of: [endpoint("openapi-show", ("GET", "/mine"))])
     #expect(document["paths"]?["/mine"]?["get"]?["operationId"] == "openapi-show")
     #expect(document["paths"]?["/api/openapi.json"]?["get"]?["operationId"] == "openapi-show-2")
   }
 
-  @Test("two paths that differ in the names of parameters only are one") func shapes() {
+  @Test("merges paths that differ only in parameter names") func shapes() {
     let document = self.document(of: [
       endpoint("a-get", ("GET", "/a/{one}")), endpoint("a-put", ("PUT", "/a/{two}")),
     ])
@@ -58,7 +58,7 @@ import Wire
     #expect(document["paths"]?["/a/{two}"] == nil)
   }
 
-  @Test("an id is a UUID where the handler is ours") func ids() {
+  @Test("gives the id in a path the format uuid if the handler is ours") func ids() {
     func format(_ name: String) -> JSON? {
       let operation = operation(endpoint(name, ("GET", "/a/{id}")), "get", "/a/{id}")
       #expect(statuses(operation).contains(404))
@@ -68,7 +68,7 @@ import Wire
     #expect(format("their-own") == nil)
   }
 
-  @Test("parameters come from the schemas of query and headers") func parameters() {
+  @Test("derives parameters from the schemas of query and headers") func parameters() {
     let operation = operation(
       endpoint(
         "a-a", ("GET", "/a"),
@@ -98,7 +98,7 @@ import Wire
       ])
   }
 
-  @Test("a body is asked for where the input names a member") func bodies() {
+  @Test("requires a request body if the input has a property, but not on GET") func bodies() {
     let input: JSON = ["type": "object", "properties": ["a": ["type": "string"]]]
     let post = operation(endpoint("a-a", ("POST", "/a"), input: input), "post")
     #expect(post["requestBody"] == ["required": true, "content": ["application/json": ["schema": input]]])
@@ -106,7 +106,7 @@ import Wire
     #expect(operation(endpoint("a-a", ("GET", "/a"), input: input))["requestBody"] == nil)
   }
 
-  @Test("an admin route asks for a key or a session, and for its second half where it changes something")
+  @Test("an admin route requires a key or a session; a change by session also requires the CSRF token")
   func security() {
     let admin = endpoint("a-a", ("GET", "/a"), ("POST", "/a"), access: .admin)
     #expect(operation(admin)["security"] == [["adminKey": []], ["bearer": []], ["session": []]])
@@ -115,7 +115,7 @@ import Wire
     #expect(statuses(operation(admin)).isSuperset(of: [401, 403]))
   }
 
-  @Test("replies have the types, headers and statuses that are described") func replies() {
+  @Test("lists the types, headers and statuses that the handler describes") func replies() {
     let output: JSON = ["type": "object"]
     let operation = operation(
       endpoint(
@@ -128,7 +128,7 @@ import Wire
     #expect(responses?["200"]?["content"]?["text/csv"]?["schema"] == ["type": "string"])
     #expect(responses?["200"]?["headers"]?["ETag"]?["schema"] == ["type": "string"])
     #expect(responses?["200"]?["headers"]?["X-Request-Id"] != nil && responses?["204"]?["content"] == nil)
-    // The gateway has a 503 of its own.
+    // The gateway may send a 503 of its own, which is a problem document.
     #expect(
       responses?["503"]?["content"]?.members?.map(\.key) == [
         "application/json", "text/csv", "application/problem+json",
@@ -137,7 +137,7 @@ import Wire
     #expect(responses?["412"] == ["$ref": "#/components/responses/Problem412"])
   }
 
-  @Test("every reply that is referred to is there") func references() {
+  @Test("defines every reply that it references") func references() {
     let document = self.document(of: [
       endpoint("a-a", ("GET", "/a/{id}"), access: .admin, problems: [409, 412, 422])
     ])
@@ -149,7 +149,7 @@ import Wire
   }
 
   @Test(
-    "a schema that is none costs its own operation a detail",
+    "drops an invalid schema and keeps the operation",
     arguments: [
       "text", 5, [], ["type": 5], ["type": "text"], ["type": []], ["properties": []], ["properties": ["a": 5]],
       ["items": ["minLength": -1]], ["anyOf": []], ["required": "a"], ["required": [5]], ["enum": []],
@@ -166,7 +166,7 @@ import Wire
     #expect(operation["responses"]?["200"]?["content"]?["application/json"]?["schema"] == [:])
   }
 
-  @Test("a pattern counts where the handler is ours; a member of that name is none") func patterns() {
+  @Test("drops patterns of foreign handlers, but not properties named pattern") func patterns() {
     let schema: JSON = [
       "properties": ["pattern": ["type": "string", "pattern": "("]], "anyOf": [["required": ["pattern"]]],
     ]
@@ -175,7 +175,7 @@ import Wire
     #expect(operation(endpoint("a-a", ("GET", "/a"), output: schema)).text.contains(kept.text))
   }
 
-  @Test("a schema may use every word, and be as large as is useful") func sound() {
+  @Test("keeps a valid schema of at most 64 KiB whole") func validSchemas() {
     let schema: JSON = [
       "type": ["object", "null"], "description": "d",
       "properties": [
@@ -188,7 +188,7 @@ import Wire
     #expect(operation(endpoint("a-a", ("GET", "/a"), output: large)).text.utf8.count < 8000)
   }
 
-  @Test("a request that a process cannot spoil has no such status") func ownStatuses() {
+  @Test("lists no statuses of failed handlers for its own route") func ownStatuses() {
     let own = operation(endpoint("a-a", ("GET", "/a")), "get", "/api/openapi.json")
     #expect(statuses(own).isDisjoint(with: [401, 403, 404, 500, 502, 503, 504]) && statuses(own).contains(200))
   }

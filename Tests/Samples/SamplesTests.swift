@@ -11,8 +11,8 @@ import Wire
 
   private func lines(_ samples: [Samples.Sample]) -> [UInt8] { samples.flatMap { $0.body.bytes + [0x0A] } }
 
-  /// Whether the form of the chatbot takes it, as lead-capture would read it.
-  private func isTaken(_ sample: Samples.Sample) -> Bool { lead(sample) != nil }
+  /// True if the chatbot's form accepts the sample after a round trip through JSON, as in lead-capture.
+  private func isAccepted(_ sample: Samples.Sample) -> Bool { lead(sample) != nil }
 
   private func lead(_ sample: Samples.Sample) -> Lead? {
     guard let body = try? JSON(reading: sample.body.bytes) else { return nil }
@@ -20,16 +20,16 @@ import Wire
   }
 
   @Test(
-    "the first thousand are these bytes, whatever machine or compiler: who changes them changes this on purpose",
+    "the first thousand are the same on every machine and compiler; change these fingerprints only on purpose",
     arguments: [
       (SampleForm.lead, 0xEA90_2C35_FE03_932C as UInt64), (.contact, 0x0715_C8F5_D0EF_DE41),
       (.inquiry, 0x408A_0389_FF39_9E82), (.sell, 0x418F_C530_A8CE_BB67), (.newsletter, 0xFFC9_E308_2BDC_C0FA),
     ])
-  func frozen(_ form: SampleForm, _ mark: UInt64) {
-    #expect(fingerprint(lines(samples(1000, of: Samples(form: form, seed: 7)))) == mark)
+  func frozen(_ form: SampleForm, _ expected: UInt64) {
+    #expect(fingerprint(lines(samples(1000, of: Samples(form: form, seed: 7)))) == expected)
   }
 
-  @Test("another seed, form or moment makes others; the share of hostile ones leaves the plain ones alone")
+  @Test("seed, number and end time change a sample; the share of hostile samples leaves the plain ones unchanged")
   func choices() {
     let own = Samples(seed: 7)
     #expect(own[1].body != Samples(seed: 8)[1].body && own[1].body != own[2].body)
@@ -39,7 +39,7 @@ import Wire
     #expect(samples(500, of: calm).allSatisfy { $0.kind == "plain" && !$0.isRefused })
   }
 
-  @Test("as many are hostile as asked, and about half of these are to be refused", arguments: [0, 5, 30, 100])
+  @Test("the share of hostile samples is as requested, and about half of them are invalid", arguments: [0, 5, 30, 100])
   func share(_ percent: Int) {
     let made = samples(2000, of: Samples(seed: 3, hostilePercent: percent))
     let hostile = made.count { $0.kind != "plain" }
@@ -47,21 +47,21 @@ import Wire
     #expect(abs(made.count(where: \.isRefused) * 2 - hostile) <= hostile / 5)
   }
 
-  @Test("a form takes what is good and refuses what is meant to be refused", arguments: [0, 5, 100])
+  @Test("the form accepts valid samples and rejects those that are marked as invalid", arguments: [0, 5, 100])
   func verdicts(_ percent: Int) {
     for sample in samples(1500, of: Samples(seed: 11, hostilePercent: percent)) {
-      #expect(isTaken(sample) != sample.isRefused, "\(sample.kind): \(sample.body.text.prefix(2000))")
+      #expect(isAccepted(sample) != sample.isRefused, "\(sample.kind): \(sample.body.text.prefix(2000))")
     }
   }
 
-  @Test("every document that is not to be refused is read as it was written", arguments: SampleForm.allCases)
+  @Test("every valid sample is parsed to the document that was written", arguments: SampleForm.allCases)
   func readable(_ form: SampleForm) {
     for sample in samples(1000, of: Samples(form: form, seed: 5, hostilePercent: 50)) where !sample.isRefused {
       #expect((try? JSON(reading: sample.body.bytes)) == sample.body)
     }
   }
 
-  @Test("every trick is played", arguments: SampleForm.allCases)
+  @Test("every kind of hostile sample appears", arguments: SampleForm.allCases)
   func tricks(_ form: SampleForm) {
     let kinds = Set(samples(1000, of: Samples(form: form, seed: 2, hostilePercent: 100)).map(\.kind))
     #expect(
@@ -72,7 +72,7 @@ import Wire
     #expect(kinds.contains("bad-phone") == (form != .newsletter))
   }
 
-  @Test("all intents and the scripts of the city appear") func variety() {
+  @Test("all intents appear, and all scripts that customers in Dubai use") func variety() {
     let leads = samples(1000, of: Samples(seed: 7, hostilePercent: 0)).compactMap(lead)
     for (intent, share) in [("buy", 34), ("rent", 30), ("invest", 14), ("sell", 12), ("browse", 10)] {
       #expect(abs(leads.count { $0.intent == intent } - 10 * share) < 60, "\(intent)")
@@ -90,20 +90,20 @@ import Wire
     #expect(leads.allSatisfy { $0.metadata?["sample"]?["seed"] == 7 })
   }
 
-  @Test("telephone numbers and mail addresses are of ranges that belong to nobody") func nobody() {
+  @Test("phone numbers and email addresses are from unassigned or reserved ranges") func reservedRanges() {
     let free = ["+97151", "+97157", "+97159", "+97141", "+447700900", "+442079460", "+336399800"].map { $0.prefix(8) }
     let america = ["+1212555", "+1310555", "+1416555"].map { $0.prefix(8) }
     for lead in samples(1500).compactMap(lead) {
       let phone = lead.customerPhone?.e164 ?? ""
       #expect((free + america).contains { phone.hasPrefix($0.prefix(phone.hasPrefix("+971") ? 6 : 8)) }, "\(phone)")
       #expect(!phone.hasPrefix("+1") || phone.dropFirst(8).hasPrefix("01"), "\(phone)")
-      guard let mail = lead.customerEmail?.text else { continue }
+      guard let email = lead.customerEmail?.text else { continue }
       #expect(
-        ["@example.com", "@example.org", "@example.net", "@mail.test"].contains { mail.hasSuffix($0) }, "\(mail)")
+        ["@example.com", "@example.org", "@example.net", "@mail.test"].contains { email.hasSuffix($0) }, "\(email)")
     }
   }
 
-  @Test("telephone numbers come in many writings") func writings() {
+  @Test("phone numbers come in many notations") func notations() {
     let phones = samples(1000, of: Samples(seed: 7, hostilePercent: 0)).compactMap { $0.body["customerPhone"]?.string }
     for start in [
       "+9715", "+971 5", "+971-5", "009715", "05", "(05", "+971 (0)5", "tel:", "٠٥", "۰۵", "＋９", "+44", "+1", "+33",
@@ -112,7 +112,7 @@ import Wire
     }
   }
 
-  @Test("talks go forward in the thirty days before the moment given") func times() {
+  @Test("chats run forward in time, in the 30 days before the given end") func times() {
     let end = Instant(milliseconds: 1_800_000_000_000)
     for lead in samples(500, of: Samples(seed: 7, hostilePercent: 0, end: end)).compactMap(lead) {
       let times = lead.messages.map(\.time).filter { $0 != Samples.defaultEnd }
@@ -121,12 +121,12 @@ import Wire
     }
   }
 
-  @Test("keys differ with number, seed and content") func keys() {
+  @Test("idempotency keys differ by number, seed and content") func keys() {
     let made = [(7, 5), (8, 5), (7, 100)].flatMap { seed, percent in
       samples(300, of: Samples(seed: UInt64(seed), hostilePercent: percent, hasKeys: true))
     }
     let different = Set(made.map { $0.body.removing("idempotencyKey").text }).count
     #expect(Set(made.compactMap { $0.body["idempotencyKey"]?.string }).count == different)
-    #expect(made.filter { !$0.isRefused }.allSatisfy(isTaken))
+    #expect(made.filter { !$0.isRefused }.allSatisfy(isAccepted))
   }
 }

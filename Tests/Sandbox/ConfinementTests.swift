@@ -1,15 +1,15 @@
 import Sandbox
 import Testing
 
-@Suite("What a process is held to") struct ConfinementTests {
-  @Test("whom it may reach is what it is told: ports, files on the way, unix sockets") func reach() {
+@Suite("Confinement of a process") struct ConfinementTests {
+  @Test("allows the ports, files and Unix sockets of the given reach") func reach() {
     let confinement = Confinement(.ours, reach: Reach(ports: [53, 5432], hasLocalSockets: true, files: ["/etc/x"]))
     #expect(confinement.ports == [53, 5432] && confinement.readable.contains("/etc/x"))
     #expect(confinement.hasLocalSockets && confinement.hasInternetSockets)
     #expect(confinement.readable.contains("/etc/ssl/certs") && confinement.readable.contains("/etc/resolv.conf"))
   }
 
-  @Test("told of nobody it reaches nothing") func alone() {
+  @Test("by default allows no sockets and only the files for time zones") func noReach() {
     let confinement = Confinement(.ours)
     #expect(confinement.ports.isEmpty)
     #expect(!confinement.hasLocalSockets && !confinement.hasInternetSockets)
@@ -17,7 +17,7 @@ import Testing
     #expect(confinement.executable.isEmpty && confinement.writable.isEmpty)
   }
 
-  @Test("a foreign program may be interpreted, and gets what the operator grants") func foreign() {
+  @Test("lets a foreign program run an interpreter, and adds the operator's grants") func foreign() {
     let grants = Confinement.Grants(read: ["/srv/r"], write: ["/srv/w"], connect: [8443])
     let confinement = Confinement(.foreign(path: "/h/x"), grants: grants, seconds: 7)
     #expect(confinement.executable.contains("/h") && confinement.executable.contains("/usr"))
@@ -31,7 +31,7 @@ import Testing
   }
 
   @Test(
-    "says what a kernel does not hold",
+    "names what a kernel cannot enforce",
     arguments: [
       (0, true, "files, TCP ports, signals to other processes"),
       (1, true, "truncation of files, TCP ports, signals to other processes"),

@@ -4,9 +4,10 @@ import Wire
 
 @testable import Sink
 
-@Suite("How the sink is told to fail")
+@Suite("Fault plans of the sink")
 struct FaultPlanTests {
-  static func faults(_ text: String) -> [String] {
+  /// Returns the errors of a plan, each with its path.
+  static func errors(of text: String) -> [String] {
     do throws(Problem) {
       _ = try FaultPlan(reading: Array(text.utf8))
       return []
@@ -16,7 +17,7 @@ struct FaultPlanTests {
   }
 
   @Test(
-    "what is wrong is named",
+    "names what is wrong with a plan",
     arguments: [
       ("", "the behaviour is no JSON: "), ("[]", "the behaviour must be an object"),
       (#"{"fax":[]}"#, "fax is not known"), (#"{"seed":"x"}"#, "seed must be a whole number"),
@@ -50,11 +51,11 @@ struct FaultPlanTests {
       (#"{"email":[{"fail":"tls","at":"mail"}]}"#, "email[0].at does not go with tls"),
       (#"{"email":[{"fail":"greylist","at":"data"}]}"#, "email[0].at must be one of rcpt, body"),
     ])
-  func strict(text: String, said: String) {
-    #expect(Self.faults(text).contains { $0.hasPrefix(said) }, "\(Self.faults(text))")
+  func invalidPlans(text: String, message: String) {
+    #expect(Self.errors(of: text).contains { $0.hasPrefix(message) }, "\(Self.errors(of: text))")
   }
 
-  @Test("a plan is shown as it was told, and counts down")
+  @Test("shows a plan as it was configured, and counts down")
   func sequence() throws {
     let text = """
       {"seed":7,"slack":[{"fail":"refuse","say":"no_service"},{"fail":"reset","at":"head"},{"fail":"drop","times":2,"taken":true}],\
@@ -75,7 +76,7 @@ struct FaultPlanTests {
     #expect(body["description"] == "Too Many Requests: retry after 3")
   }
 
-  @Test("shares are the same for the same seed, whatever other channels do, and near what was asked")
+  @Test("percentages are reproducible for a seed, independent of other channels, and close to the plan")
   func shares() throws {
     let text =
       #"{"seed":5,"slack":[{"fail":"drop","percent":10},{"fail":"hang","percent":20}],"#
@@ -96,7 +97,7 @@ struct FaultPlanTests {
   static let mail = "EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nMessage-ID: <1@b>\r\n\r\nx\r\n.\r\n"
 
   @Test(
-    "a mail fails at its stage, and the next one goes through",
+    "an email fails at the planned stage, and the next one is accepted",
     arguments: [
       (#"{"fail":"refuse","at":"greeting","say":"421 4.3.2 busy"}"#, ["failed", "421", "close"]),
       (#"{"fail":"refuse","at":"hello","say":"502 5.5.1 no"}"#, ["220", "failed", "502"]),
@@ -122,23 +123,24 @@ struct FaultPlanTests {
   func stages(fault: String, expected: [String]) throws {
     let book = FaultBook(try FaultPlan(reading: Array("{\"email\":[\(fault)]}".utf8)))
     var session = SMTPSession(book)
-    var words = SMTPSessionTests.text(session.greet() + session.receive(Array(Self.mail.utf8)))
-    // Who goes on after a refusal is told off for the order of commands; the rest of the body is no command.
-    words.removeAll { ["503", "500"].contains($0) }
-    #expect(Array(words.prefix(expected.count)) == expected)
+    var replies = SMTPSessionTests.text(session.greet() + session.receive(Array(Self.mail.utf8)))
+    // The client goes on after a refusal: its next commands are out of order (503), and lines of the body are not
+    // commands (500).
+    replies.removeAll { ["503", "500"].contains($0) }
+    #expect(Array(replies.prefix(expected.count)) == expected)
     var next = SMTPSession(book)
     let good = SMTPSessionTests.text(next.greet() + next.receive(Array(Self.mail.utf8)))
     #expect(good == ["220", "250", "250", "250", "354", "mail 1"])
   }
 
-  @Test("a mail that was turned away once is taken the second time, in a plan for all", arguments: ["rcpt", "body"])
+  @Test("greylisting rejects an email once and accepts its later tries", arguments: ["rcpt", "body"])
   func greylist(stage: String) throws {
     let plan = try FaultPlan(reading: Array(#"{"email":[{"fail":"greylist","at":"\#(stage)","percent":100}]}"#.utf8))
     let book = FaultBook(plan)
     for expected in [false, true, true] {
       var session = SMTPSession(book)
-      let words = SMTPSessionTests.text(session.greet() + session.receive(Array(Self.mail.utf8)))
-      #expect(words.contains("mail 1") == expected && words.contains("451") != expected)
+      let replies = SMTPSessionTests.text(session.greet() + session.receive(Array(Self.mail.utf8)))
+      #expect(replies.contains("mail 1") == expected && replies.contains("451") != expected)
     }
   }
 }

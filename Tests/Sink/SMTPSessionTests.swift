@@ -4,6 +4,7 @@ import Testing
 
 @Suite("The sink's SMTP session")
 struct SMTPSessionTests {
+  /// Returns a short name for each action: the code of a reply, or the kind of the action.
   static func text(_ actions: [SMTPSession.Action]) -> [String] {
     actions.map { action in
       switch action {
@@ -21,7 +22,7 @@ struct SMTPSessionTests {
   static let dialogue =
     "EHLO x\r\nMAIL FROM:<a@b> SIZE=10\r\nRCPT TO:<c@d>\r\nDATA\r\nSubject: s\r\n\r\n..dot\r\nbare\nfeed\r\n.\r\nQUIT\r\n"
 
-  @Test("a whole conversation, however it is cut into pieces", arguments: [1, 2, 7, 1000])
+  @Test("accepts a whole dialogue in chunks of any size", arguments: [1, 2, 7, 1000])
   func whole(piece: Int) {
     var session = SMTPSession()
     var actions: [SMTPSession.Action] = []
@@ -37,7 +38,7 @@ struct SMTPSessionTests {
   }
 
   @Test(
-    "commands out of order, unknown or malformed are refused",
+    "rejects commands that are unknown, malformed or out of order, and accepts the others",
     arguments: [
       ("RCPT TO:<a@b>", "503"), ("DATA", "503"), ("MAIL FROM:a@b", "501"), ("VRFY x", "500"), ("", "500"),
       ("NOOP", "250"),
@@ -49,7 +50,7 @@ struct SMTPSessionTests {
     #expect(Self.text(session.receive(Array("\(command)\r\n".utf8))) == [reply])
   }
 
-  @Test("AUTH in steps")
+  @Test("accepts AUTH in several steps")
   func authentication() {
     var session = SMTPSession()
     let actions = session.receive(
@@ -57,7 +58,7 @@ struct SMTPSessionTests {
     #expect(Self.text(actions) == ["334", "334", "235", "334", "235", "334", "501"])
   }
 
-  @Test("what is too long or too big is refused, and memory stays small")
+  @Test("rejects a line and an email that are over their limits")
   func limits() {
     var session = SMTPSession()
     #expect(Self.text(session.receive(Array(repeating: 0x41, count: 5000))) == ["500", "close"])
@@ -68,7 +69,7 @@ struct SMTPSessionTests {
     #expect(Self.text(session.receive(Array(".\r\nNOOP\r\n".utf8))) == ["552", "250"])
   }
 
-  @Test("a second mail on the connection begins anew")
+  @Test("accepts a second email on the same connection")
   func second() {
     var session = SMTPSession()
     let mail = "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx\r\n.\r\n"

@@ -3,12 +3,12 @@ import Wire
 
 @testable import Sink
 
-@Suite("The sink's stand-ins")
+@Suite("The sink's stand-ins for providers")
 struct StandInTests {
   static let now = Instant(milliseconds: 1_000)
 
   @Test(
-    "Slack takes an object with text or blocks",
+    "Slack accepts an object with text or blocks",
     arguments: [
       (#"{"text":"x"}"#, 200, "ok"), (#"{"blocks":[]}"#, 200, "ok"), ("[]", 400, "invalid_payload"),
       ("x", 400, "invalid_payload"),
@@ -16,14 +16,14 @@ struct StandInTests {
       (#"{"blocks":[{"type":"section","fields":[]}]}"#, 400, "invalid_blocks"),
       (#"{"blocks":[{"type":"section","text":{"type":"plain_text","text":"x"}}]}"#, 200, "ok"),
     ])
-  func slack(body: String, status: Int, word: String) {
+  func slack(body: String, status: Int, text: String) {
     let verdict = SlackStandIn().reply(to: Array(body.utf8), path: "/services/x", at: Self.now)
-    #expect(verdict.reply.status == status && verdict.reply.body == Array(word.utf8))
+    #expect(verdict.reply.status == status && verdict.reply.body == Array(text.utf8))
     #expect((verdict.message != nil) == (status == 200))
   }
 
   @Test(
-    "Telegram refuses what Telegram refuses",
+    "Telegram rejects what the real Telegram rejects",
     arguments: [
       (#"{"chat_id":1,"text":"x"}"#, nil), (#"{"chat_id":"@abcde","text":"<b></b>"}"#, nil),
       (#"{"chat_id":1,"text":"<b> </b>","parse_mode":"HTML"}"#, "Bad Request: message text is empty"),
@@ -44,16 +44,16 @@ struct StandInTests {
       (#"{"chat_id":1,"text":"<a href=\"https://x.example\">&lt;&#39;</a>","parse_mode":"HTML"}"#, nil),
       (#"{"text":"x"}"#, "Bad Request: chat_id is empty"),
     ] as [(String, String?)])
-  func telegram(body: String, fault: String?) throws {
+  func telegram(body: String, error: String?) throws {
     var telegram = TelegramStandIn()
     let verdict = telegram.reply(to: Array(body.utf8), at: Self.now)
     let reply = try JSON(reading: verdict.reply.body)
-    #expect(reply["ok"] == .bool(fault == nil) && reply["description"]?.string == fault)
-    #expect(verdict.reply.status == (fault == nil ? 200 : 400))
-    #expect(reply["result"]?["message_id"]?.integer == (fault == nil ? 1 : nil))
+    #expect(reply["ok"] == .bool(error == nil) && reply["description"]?.string == error)
+    #expect(verdict.reply.status == (error == nil ? 200 : 400))
+    #expect(reply["result"]?["message_id"]?.integer == (error == nil ? 1 : nil))
   }
 
-  @Test("Telegram counts UTF-16 units behind the tags", arguments: [(4096, 200), (4097, 400)])
+  @Test("Telegram limits the text without its tags, in UTF-16 units", arguments: [(4096, 200), (4097, 400)])
   func telegramLength(count: Int, status: Int) {
     var telegram = TelegramStandIn()
     let text = "<b>" + String(repeating: "&amp;", count: count) + "</b>"
@@ -61,7 +61,7 @@ struct StandInTests {
     #expect(telegram.reply(to: body.bytes, at: Self.now).reply.status == status)
   }
 
-  @Test("a mail is read: subject, parts, encodings")
+  @Test("reads the subject, the parts and the encodings of an email")
   func mail() {
     let text = """
       Subject: =?UTF-8?B?8J+UlCA=?=\r
@@ -89,7 +89,7 @@ struct StandInTests {
     #expect(MailReader([]).text.isEmpty)
   }
 
-  @Test("the page shows text as text")
+  @Test("the page escapes text")
   func page() {
     let body: JSON = [
       "blocks": [["type": "header", "text": ["type": "plain_text", "text": "a &lt;script&gt; &amp;amp; b"]]]

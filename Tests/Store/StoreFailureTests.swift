@@ -1,9 +1,9 @@
 import Store
 import Testing
 
-@Suite("A failure of the store") struct StoreFailureTests {
+@Suite("Failures of the store") struct StoreFailureTests {
   @Test(
-    "has the kind that its SQLSTATE stands for",
+    "maps each SQLSTATE to its kind",
     arguments: [
       ("08006", .unavailable), ("53300", .unavailable), ("57P01", .unavailable), ("58030", .unavailable),
       ("25006", .unavailable), ("57014", .tooSlow), ("55P03", .locked), ("42883", .notMigrated),
@@ -13,13 +13,13 @@ import Testing
     #expect(StoreFailure.refused(sqlState: state, message: "m").kind == kind)
   }
 
-  @Test("carries what one of our functions said") func answered() {
+  @Test("carries the message and the field of our own SQL functions") func answered() {
     let failure = StoreFailure.refused(sqlState: "LP409", message: "taken", field: "email")
     #expect(failure.kind == .answered(sqlState: "LP409", message: "taken", field: "email"))
     #expect(StoreFailure.away("gone").kind == .unavailable && StoreFailure.timedOut.kind == .tooSlow)
   }
 
-  @Test("tells a log its SQLSTATE and never its message") func brief() {
+  @Test("logs the SQLSTATE and never the message") func brief() {
     #expect(StoreFailure.refused(sqlState: "23505", message: "Key (email)=(a@b.c)").brief == "sqlstate=23505")
   }
 }

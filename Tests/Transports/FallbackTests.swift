@@ -4,26 +4,26 @@ import Testing
 import Transports
 import Wire
 
-@Suite("What goes out in a second shape", .timeLimit(.minutes(1)))
+@Suite("Fallback to a second shape of a message", .timeLimit(.minutes(1)))
 struct FallbackTests {
   @Test(
-    "Slack's word on blocks brings the same facts as text, once, with one warning",
+    "if Slack refuses the blocks, the same facts are sent once as text, with one warning",
     arguments: ["invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "too_many_attachments"])
-  func slack(word: String) async throws {
-    let sink = try await FailingSink(#"{"slack":[{"fail":"refuse","say":"\#(word)"}]}"#)
+  func slack(code: String) async throws {
+    let sink = try await FailingSink(#"{"slack":[{"fail":"refuse","say":"\#(code)"}]}"#)
     let (outcomes, log) = try await sink.send([FailingSink.line("slack")])
     let outcome = try #require(outcomes.first)
-    #expect(outcome["class"] == "delivered" && outcome["providerCode"]?.string == word)
-    #expect(outcome["reason"]?.string == "Slack refused the blocks (\(word)): it went out as plain text")
-    #expect(log.dropFirst(25).hasPrefix("[WARN] slack delivery \(Sample.deliveryID) delivered status=200 code=\(word)"))
-    #expect(log.contains("note=Slack refused the blocks (\(word)): it went out as plain text"))
+    #expect(outcome["class"] == "delivered" && outcome["providerCode"]?.string == code)
+    #expect(outcome["reason"]?.string == "Slack refused the blocks (\(code)): it went out as plain text")
+    #expect(log.dropFirst(25).hasPrefix("[WARN] slack delivery \(Sample.deliveryID) delivered status=200 code=\(code)"))
+    #expect(log.contains("note=Slack refused the blocks (\(code)): it went out as plain text"))
     #expect(log.split(separator: "\n").count == 1)
     let body = try #require(try sink.messages.first?["body"])
     #expect(body["blocks"] == nil && body["mrkdwn"] == false)
     #expect(body["text"]?.string?.contains("Phone: +971501234567\n") == true)
   }
 
-  @Test("a second refusal is judged by itself, and there is no third try")
+  @Test("a second refusal decides the outcome, and there is no third request")
   func slackTwice() async throws {
     for (second, expected) in [
       ("invalid_blocks", "permanent"), ("no_service", "config"), ("rate_limited", "throttled"),
@@ -32,11 +32,11 @@ struct FallbackTests {
       let sink = try await FailingSink(plan)
       let (outcomes, _) = try await sink.send([FailingSink.line("slack"), FailingSink.line("slack")])
       #expect(outcomes[0]["class"]?.string == expected && outcomes[0]["providerCode"]?.string == second)
-      #expect(outcomes[1]["class"] == "delivered", "the first line has made two requests, no more")
+      #expect(outcomes[1]["class"] == "delivered", "the first line made exactly two requests")
     }
   }
 
-  @Test("both requests together keep the time limit of one")
+  @Test("both requests together keep to the time limit of one")
   func time() async throws {
     let sink = try await FailingSink(#"{"slack":[{"fail":"refuse","say":"invalid_blocks"},{"fail":"hang"}]}"#)
     let start = Date.now
@@ -44,7 +44,7 @@ struct FallbackTests {
     #expect(outcomes.first?["class"] == "unknown" && Date.now.timeIntervalSince(start) < 8)
   }
 
-  @Test("Telegram's mark-up, length and moved groups: once each, in the same try")
+  @Test("falls back once each for Telegram's markup, length and moved groups, in one attempt")
   func telegram() async throws {
     let parse = #"{"fail":"refuse","say":"Bad Request: can't parse entities"}"#
     let long = #"{"fail":"refuse","say":"Bad Request: message is too long"}"#
@@ -66,7 +66,7 @@ struct FallbackTests {
       let outcome = try #require(outcomes.first)
       #expect(outcome["class"]?.string == row.class && outcome["providerCode"]?.string == row.code, "\(row.faults)")
       #expect(log.split(separator: "\n").count == 1 && log.dropFirst(25).hasPrefix("[WARN]"))
-      #expect(!log.contains("9876543210"), "no chat in the log")
+      #expect(!log.contains("9876543210"), "the log contains no chat id")
       guard row.class == "delivered" else { continue }
       let body = try #require(try sink.messages.first?["body"])
       #expect(body["parse_mode"]?.string == row.mode && body["chat_id"] == .number(row.chat))
@@ -79,7 +79,7 @@ struct FallbackTests {
     }
   }
 
-  @Test("a possible repeat says so on Slack and Telegram, in every shape, and not in a mail")
+  @Test("a possible repeat is marked on Slack and Telegram in every shape, and not in an email")
   func possibleRepeat() async throws {
     let name = String(repeating: "n", count: 2000)
     for (channel, fault) in [
@@ -101,7 +101,7 @@ struct FallbackTests {
     }
   }
 
-  @Test("only true and false say whether it is a possible repeat")
+  @Test("accepts only true and false for possibleRepeat")
   func possibleRepeatMember() {
     for (value, expected) in [(true, true), (false, false), (nil, nil), ("true", nil), (1, nil)] as [(JSON, Bool?)] {
       #expect(Delivery(Sample.line("slack").setting("possibleRepeat", value))?.isPossibleRepeat == expected)
@@ -109,7 +109,7 @@ struct FallbackTests {
     #expect(Delivery(Sample.line("slack"))?.isPossibleRepeat == false)
   }
 
-  @Test("hostile text is text in the second shapes too, and whole where it fits", arguments: Sample.hostile)
+  @Test("hostile text is escaped in the second shapes too, and complete if it fits", arguments: Sample.hostile)
   func hostile(text: String) throws {
     let message: JSON = ["source": "contact_form", "customerName": .string(text), "message": .string(text)]
     for notification in [Sample.named(text), Sample.notification(message, frontend: "https://app.example")] {
@@ -124,15 +124,15 @@ struct FallbackTests {
       let plain = try #require(telegram["text"]?.string)
       #expect(plain.utf16.count <= 4096)
       for field in notification.fields where field.value.unicodeScalars.count < 500 {
-        #expect(plain.contains(field.value), "not escaped, not cut")
+        #expect(plain.contains(field.value), "neither escaped nor cut")
         #expect(slack.contains(Escaping.slack(field.value)))
       }
     }
   }
 
-  @Test("hostile text arrives as it was typed, on every channel and in both shapes")
+  @Test("hostile text arrives as typed, on every channel and in both shapes")
   func arrival() async throws {
-    // NUL is refused before any step.
+    // NUL is rejected before any step.
     let texts = Sample.hostile.filter { $0.unicodeScalars.count < 200 && !$0.unicodeScalars.contains("\u{0}") }
     let parse = #"{"fail":"refuse","say":"Bad Request: can't parse entities"}"#
     let blocks = #"{"fail":"refuse","say":"invalid_blocks"}"#
@@ -143,13 +143,13 @@ struct FallbackTests {
       ("telegram", parse, { [$0["body"]?["text"]?.string ?? ""] }), ("email", "", { [$0["body"]?.string ?? ""] }),
     ]
     for way in ways {
-      // A fault for every other request: each line's first shape is refused, its second taken.
+      // One fault per sink: the first shape of the line is refused, the second is accepted.
       for text in way.fault.isEmpty ? texts : Array(texts.prefix(4)) {
         let sink = try await FailingSink("{\"\(way.channel)\":[\(way.fault)]}")
         let payload: JSON = ["source": "contact_form", "customerName": "x", "message": .string(text)]
         let (outcomes, log) = try await sink.send([FailingSink.line(way.channel, payload: payload)])
         #expect(outcomes.first?["class"] == "delivered")
-        #expect(log.split(separator: "\n").count == 1, "no line of the log is a stranger's")
+        #expect(log.split(separator: "\n").count == 1, "hostile text adds no line to the log")
         let messages = try sink.messages
         #expect(messages.count == 1)
         let value = Sample.notification(payload).fields.first { $0.isLong }?.value
@@ -159,7 +159,7 @@ struct FallbackTests {
     }
   }
 
-  /// What a reader sees: tags of ours away, entities resolved.
+  /// Returns the text that a reader sees: without our tags, with entities resolved.
   static func unescaped(_ text: String) -> String {
     text.replacingOccurrences(of: "<[^>]*>", with: "", options: .regularExpression)
       .replacingOccurrences(of: "&lt;", with: "<").replacingOccurrences(of: "&gt;", with: ">")

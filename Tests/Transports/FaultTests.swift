@@ -3,7 +3,7 @@ import Sink
 import Testing
 import Wire
 
-/// A sink in this process, that fails as it is told.
+/// A sink in this process that fails according to a fault plan.
 final class FailingSink {
   private let folder: Folder
   private let server: Task<Void, any Error>
@@ -25,7 +25,7 @@ final class FailingSink {
 
   deinit { server.cancel() }
 
-  /// What was taken, each as the sink wrote it down.
+  /// The messages that the sink accepted, as it stored them.
   var messages: [JSON] {
     get throws { try folder.text("messages.ndjson").split(separator: "\n").map { try JSON(reading: String($0)) } }
   }
@@ -79,10 +79,10 @@ struct FaultTests {
       #expect(outcome["class"]?.string == row.class, "\(row.fault): \(outcome.text)")
       if let code = row.code { #expect(outcome["providerCode"]?.string == code, "\(row.fault)") }
     }
-    #expect(outcomes.last?["class"] == "delivered", "what comes after the faults goes through")
+    #expect(outcomes.last?["class"] == "delivered", "the delivery after the faults succeeds")
   }
 
-  @Test("Slack")
+  @Test("Slack's faults become outcomes")
   func slack() async throws {
     try await Self.check(
       "slack",
@@ -99,7 +99,7 @@ struct FaultTests {
       ])
   }
 
-  @Test("Telegram")
+  @Test("Telegram's faults become outcomes")
   func telegram() async throws {
     try await Self.check(
       "telegram",
@@ -114,7 +114,7 @@ struct FaultTests {
       ])
   }
 
-  @Test("a mail server, at every stage")
+  @Test("a mail server's faults become outcomes, at every stage")
   func mail() async throws {
     try await Self.check(
       "email",
@@ -135,7 +135,7 @@ struct FaultTests {
       ])
   }
 
-  @Test("who does not answer is left in time, and may have the message", arguments: ["slack", "telegram", "email"])
+  @Test("a provider that hangs times out, and the outcome is unknown", arguments: ["slack", "telegram", "email"])
   func hang(channel: String) async throws {
     let sink = try await FailingSink("{\"\(channel)\":[{\"fail\":\"hang\",\"taken\":true}]}")
     let start = Date.now

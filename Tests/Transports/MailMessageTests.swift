@@ -3,7 +3,7 @@ import Testing
 import Transports
 import Wire
 
-@Suite("Mails")
+@Suite("Emails")
 struct MailMessageTests {
   static func bytes(_ notification: Notification) throws -> [UInt8] {
     let id = try #require(UUIDText(Sample.deliveryID))
@@ -17,7 +17,7 @@ struct MailMessageTests {
     "Date", "Message-ID", "From", "To", "Subject", "Reply-To", "Auto-Submitted", "MIME-Version", "Content-Type",
   ]
 
-  @Test("the headers are these and no others, whatever a name holds", arguments: Sample.hostile + [Sample.name])
+  @Test("has exactly these headers, whatever a name contains", arguments: Sample.hostile + [Sample.name])
   func headers(name: String) throws {
     let text = String(decoding: try Self.bytes(Sample.named(name)), as: UTF8.self)
     let lines = text.split(separator: "\r\n", omittingEmptySubsequences: false)
@@ -30,14 +30,14 @@ struct MailMessageTests {
     #expect(!lines.contains("."))
   }
 
-  @Test("no line feed stands alone", arguments: Sample.hostile)
+  @Test("has no line feed without a carriage return, and none the other way round", arguments: Sample.hostile)
   func lineEnds(name: String) throws {
     let bytes = try Self.bytes(Sample.named(name))
     for (index, byte) in bytes.enumerated() where byte == 0x0A { #expect(bytes[index - 1] == 0x0D) }
     #expect(bytes.count { $0 == 0x0D } == bytes.count { $0 == 0x0A })
   }
 
-  @Test("encoded words are short, whole and decodable", arguments: Sample.hostile + [Sample.name, "Plain name"])
+  @Test("encoded words are short, complete and decodable", arguments: Sample.hostile + [Sample.name, "Plain name"])
   func encodedWords(text: String) throws {
     let encoded = EncodedWord.encode(text, column: 9)
     var bytes: [UInt8] = []
@@ -56,7 +56,7 @@ struct MailMessageTests {
   }
 
   @Test(
-    "an answer goes to the customer only where the address is sound",
+    "sets Reply-To only if the customer's email address is valid",
     arguments: [
       ("sara@example.com", true), ("a.b+c@x-y.example.co", true), ("a@b>\r\nRCPT TO:<x>", false),
       ("<x@y.example> NOTIFY=", false),
@@ -66,15 +66,15 @@ struct MailMessageTests {
       ("", false),
       ("a,b@x.example", false), ("a@x.example\u{0}", false), (String(repeating: "a", count: 65) + "@x.example", false),
     ])
-  func replyTo(address: String, isSound: Bool) throws {
+  func replyTo(address: String, isValid: Bool) throws {
     let notification = Sample.notification(Sample.chatbot.setting("customerEmail", .string(address)))
     let text = String(decoding: try Self.bytes(notification), as: UTF8.self)
-    #expect(text.contains("\r\nReply-To: \(address)\r\n") == isSound)
-    #expect(text.contains("\r\nReply-To:") == isSound)
+    #expect(text.contains("\r\nReply-To: \(address)\r\n") == isValid)
+    #expect(text.contains("\r\nReply-To:") == isValid)
   }
 
   @Test(
-    "EMAIL_FROM in its forms",
+    "parses the forms of EMAIL_FROM and rejects any other",
     arguments: [
       ("a@b.example", ["", "a@b.example"]), ("Name <a@b.example>", ["Name", "a@b.example"]),
       ("\"Last, First\" <a@b>", ["Last, First", "a@b"]), ("Zoë <a@b.example>", ["Zoë", "a@b.example"]),

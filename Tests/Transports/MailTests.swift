@@ -22,7 +22,7 @@ struct MailTests {
     return (try run.lines.first?["outcome"], try stub.received)
   }
 
-  @Test("a mail arrives whole: one recipient, our headers, the name in three scripts")
+  @Test("an email arrives complete: one recipient, our headers, the name in three scripts")
   func whole() async throws {
     let (outcome, mails) = try await Self.send([:])
     #expect(outcome?["class"] == "delivered")
@@ -43,7 +43,7 @@ struct MailTests {
     #expect(mail["defects"] == [])
   }
 
-  @Test("nothing that a customer writes changes the envelope or the headers")
+  @Test("text from a customer never changes the envelope or the headers")
   func injection() async throws {
     for text in Sample.hostile.filter({ !$0.unicodeScalars.contains("\u{0}") }).prefix(9) {
       let payload = Sample.chatbot.setting("customerName", .string(text)).setting("customerEmail", .string(text))
@@ -71,7 +71,7 @@ struct MailTests {
   }
 
   @Test(
-    "a server that never answers QUIT holds no outcome up",
+    "a server that does not reply to QUIT does not delay the outcome",
     arguments: [([:], "delivered", 8), (["rcpt": "550 5.1.1 no such user"], "permanent", 40)]
       as [(JSON, String, Double)])
   func hangingQuit(mode: JSON, expected: String, seconds: Double) async throws {
@@ -81,14 +81,14 @@ struct MailTests {
     #expect(Date.now.timeIntervalSince(start) < seconds)
   }
 
-  @Test("STARTTLS is taken where this machine's server offers it")
+  @Test("STARTTLS is used if a server on this machine offers it")
   func opportunistic() async throws {
     let (outcome, mails) = try await Self.send(["tls": true])
     #expect(outcome?["class"] == "delivered")
     #expect(mails.first?["tls"] == true)
   }
 
-  @Test("a mail server that is not there is asked again")
+  @Test("an unreachable mail server is a retry")
   func refused() async throws {
     let environment = ["EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "1", "EMAIL_FROM": "leads@agency.example"]
     let input = Sample.line("email", "desk@agency.example").text
@@ -97,8 +97,8 @@ struct MailTests {
     #expect(try run.lines.first?["outcome"]?["providerCode"] == "curl 7")
   }
 
-  /// 0.0.0.0 leads to this machine too, and is none of the addresses that may do without.
-  @Test("on another machine STARTTLS is required, with a certificate that can be believed")
+  /// 0.0.0.0 also reaches this machine, but is not one of the addresses that may do without TLS.
+  @Test("on another machine, STARTTLS is required, with a trusted certificate")
   func required() async throws {
     for (mode, code) in [([:], "curl 64"), (["tls": true], "curl 60")] as [(JSON, String)] {
       let (outcome, mails) = try await Self.send(mode, host: "0.0.0.0")
@@ -107,7 +107,7 @@ struct MailTests {
     }
   }
 
-  @Test("a login is used where there is one, and a wrong one is a fault of the settings")
+  @Test("a configured login is used, and a wrong one is a configuration error")
   func login() async throws {
     let (good, mails) = try await Self.send(["password": "right-one"], login: "right-one")
     #expect(good?["class"] == "delivered")

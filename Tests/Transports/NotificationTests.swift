@@ -3,9 +3,9 @@ import Forms
 import Testing
 import Wire
 
-@Suite("What notifications say")
+@Suite("The content of notifications")
 struct NotificationTests {
-  @Test("a chatbot lead reads as the interface words it")
+  @Test("a chatbot lead has the specified header, subject, fields and link")
   func chatbot() {
     let notification = Sample.notification(frontend: "https://app.example/")
     #expect(notification.header == "🤖 New Chatbot Conversation")
@@ -23,7 +23,7 @@ struct NotificationTests {
   }
 
   @Test(
-    "what is absent reads N/A or is left out",
+    "shows N/A for an absent value, or leaves it out",
     arguments: [
       ["source": "chatbot"], ["source": "chatbot", "customerName": nil, "leadScore": nil, "durationMinutes": nil],
       ["source": "chatbot", "customerName": "  ", "budget": [:], "intent": true],
@@ -37,7 +37,7 @@ struct NotificationTests {
   }
 
   @Test(
-    "every source has its own header",
+    "has a header for each source",
     arguments: [
       ("lead.created", "contact_form", "📬 New Contact Form Message"),
       ("lead.created", "property_inquiry", "🏠 New Property Inquiry"),
@@ -66,7 +66,7 @@ struct NotificationTests {
     #expect(Sample.notification(frontend: text).links.isEmpty == !isLink)
   }
 
-  @Test("a test message says that it is one, in every channel")
+  @Test("a test message is recognisable as one")
   func channelTest() throws {
     let payload: JSON = ["channel": "email", "by": "Omar", "askedAt": "2026-11-23T10:00:00.000Z"]
     let notification = Sample.notification(payload, eventType: "channel.test", frontend: "https://app.example")
@@ -79,7 +79,7 @@ struct NotificationTests {
     #expect(notification.links.isEmpty)
   }
 
-  @Test("a name stays on one line and turns nothing around")
+  @Test("a name stays on one line and has no control or bidirectional characters")
   func oneLine() {
     let notification = Sample.named(" a\r\nb\u{202E}c\u{2028}d\u{0} ")
     #expect(notification.fields[0].value == "a bc d")
@@ -87,7 +87,7 @@ struct NotificationTests {
   }
 
   @Test(
-    "this machine is known by its full addresses only",
+    "accepts only complete loopback addresses as this machine",
     arguments: [
       ("127.0.0.1", true), ("127.255.1.2", true), ("localhost", true), ("::1", true), ("127.1", false),
       ("127.0.0.1.example", false), ("localhost.example", false), ("0127.0.0.1", false), ("128.0.0.1", false),

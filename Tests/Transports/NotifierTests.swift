@@ -50,7 +50,7 @@ struct NotifierTests {
     }
   }
 
-  @Test("a slow provider is left at the deadline, and the outcome is unknown")
+  @Test("a slow provider is left at the deadline, with an unknown outcome")
   func slow() async throws {
     let start = Date.now
     let (outcome, _, received) = try await Self.slack(["sleep": 5], deadlineMs: 1200)
@@ -60,7 +60,7 @@ struct NotifierTests {
     #expect(received.count == 1)
   }
 
-  @Test("nobody at the address is a retry, and the proxy of the environment is not asked")
+  @Test("a refused connection is a retry, and proxies of the environment are ignored")
   func refused() async throws {
     let environment = [
       "SLACK_WEBHOOK_URL": "http://127.0.0.1:1/services/x", "http_proxy": "http://127.0.0.1:2",
@@ -72,7 +72,7 @@ struct NotifierTests {
   }
 
   @Test(
-    "other lines pass untouched, a bad one is refused, and the stream goes on",
+    "passes other lines unchanged, rejects an invalid one, and continues",
     arguments: [
       "notify-slack", "notify-telegram", "notify-email",
     ])
@@ -91,7 +91,7 @@ struct NotifierTests {
     #expect(run.status == 65)
   }
 
-  @Test("a wrong setting is named in the outcome, without its value")
+  @Test("the outcome names an invalid setting without its value")
   func wrongSetting() async throws {
     let environment = ["SLACK_WEBHOOK_URL": "http://sEcReT.example/x"]
     let run = try await Run("notify-slack", input: Sample.line("slack").text, environment: environment)
@@ -100,7 +100,7 @@ struct NotifierTests {
     #expect(!(run.log + run.output).contains("sEcReT"))
   }
 
-  @Test("newsletter events take their own webhook")
+  @Test("newsletter events use their own webhook")
   func newsletter() async throws {
     let stub = try await Stub(Script.http)
     let base = "http://127.0.0.1:\(stub.port)/services"
@@ -112,7 +112,7 @@ struct NotifierTests {
     #expect(requests == ["POST /services/news HTTP/1.1", "POST /services/main HTTP/1.1"])
   }
 
-  @Test("each describes itself without a setting", arguments: ["notify-slack", "notify-telegram", "notify-email"])
+  @Test("describes itself without settings", arguments: ["notify-slack", "notify-telegram", "notify-email"])
   func describe(program: String) async throws {
     let run = try await Run(program, ["--describe"])
     let description = try #require(try run.lines.first)

@@ -3,13 +3,13 @@ import Testing
 import Transports
 import Wire
 
-@Suite("What a provider's answer means")
+@Suite("Outcomes of providers' replies")
 struct OutcomeTests {
   typealias Class = DeliveryOutcome.Class
   static let now = Instant(milliseconds: 784_111_777_000)  // Sun, 06 Nov 1994 08:49:37 GMT
 
   @Test(
-    "Slack's answers: its word decides, then the status",
+    "Slack's error code decides, then the status",
     arguments: [
       (200, "ok", .delivered), (200, "ok\n", .delivered), (200, "<html>hello</html>", .unknown), (200, "", .unknown),
       (302, "", .config), (301, "ok", .config),
@@ -25,7 +25,7 @@ struct OutcomeTests {
       (401, "something_new", .config), (403, "something_new", .config), (404, "something_new", .config),
       (410, "something_new", .config), (402, "something_new", .permanent), (502, "<html>", .retry), (503, "", .retry),
       (504, "", .retry), (408, "", .retry), (425, "", .retry), (501, "", .permanent), (505, "", .permanent),
-      // A word of a fault in the settings is none of the moment, whatever the status.
+      // A code for a configuration error is not temporary, whatever the status.
       (500, "no_service", .config),
     ] as [(Int, String, Class)])
   func slack(status: Int, body: String, expected: Class) {
@@ -33,11 +33,11 @@ struct OutcomeTests {
     #expect(outcome.class == expected)
     #expect(outcome.statusCode == status)
     #expect(outcome.retryAfterSeconds == (expected == .throttled ? 30 : nil))
-    if let word = Excerpt.token(body), word != "ok" { #expect(outcome.providerCode == word) }
+    if let code = Excerpt.token(body), code != "ok" { #expect(outcome.providerCode == code) }
   }
 
   @Test(
-    "the wait that a provider asks for is taken, from the header or the body, and no longer than a day",
+    "takes the wait from the header or the body, up to a day",
     arguments: [
       ("7", "", 7), (nil, #"{"ok":false,"retry_after":9}"#, 9), ("7", #"{"retry_after":9}"#, 7),
       ("Sun, 06 Nov 1994 08:50:07 GMT", "", 30), ("0", "", 1), ("1000000", "", 86_400), ("soon", "", 30),
@@ -51,7 +51,7 @@ struct OutcomeTests {
     #expect(wait.class == .retry && wait.retryAfterSeconds == (expected == 30 && header == "soon" ? nil : expected))
   }
 
-  @Test("Slack's reason is one clean sentence")
+  @Test("the reason is one line without secrets, addresses or control characters")
   func slackReason() {
     let outcome = { (body: String) in
       Slack.outcome(of: HTTPAnswer(status: 500, body: Array(body.utf8)), hiding: ["hunter2"], now: Self.now).reason
@@ -63,9 +63,9 @@ struct OutcomeTests {
     #expect(dirty == "Slack answered 500: see … or mail … [31m …")
   }
 
-  /// The table's rows as Telegram words them: code, description, parameters.
+  /// Each row has Telegram's code, description and parameters.
   @Test(
-    "Telegram's refusals",
+    "classifies Telegram's refusals",
     arguments: [
       (400, "Bad Request: group chat was upgraded to a supergroup chat", #"{"migrate_to_chat_id":-1001}"#, .config),
       (400, "Bad Request: can't parse entities: Unsupported start tag \"x\" at byte offset 0", nil, .permanent),
@@ -88,14 +88,14 @@ struct OutcomeTests {
     if let parameters { reply = reply.setting("parameters", (try? JSON(reading: parameters)) ?? .null) }
     for status in [code, 200] {
       let outcome = Telegram.outcome(of: HTTPAnswer(status: status, body: reply.bytes), hiding: [], now: Self.now)
-      #expect(outcome.class == expected, "the body decides, whatever the status of HTTP")
+      #expect(outcome.class == expected, "the body decides, whatever the HTTP status")
       #expect(outcome.retryAfterSeconds == (expected == .throttled ? 17 : nil))
       #expect(outcome.statusCode == status && outcome.reason?.hasPrefix("T") == true)
     }
   }
 
   @Test(
-    "Telegram's other answers",
+    "classifies Telegram's other replies",
     arguments: [
       (200, #"{"ok":true,"result":{"message_id":42}}"#, nil, .delivered, nil), (200, "<html>", nil, .unknown, nil),
       (200, "{}", nil, .unknown, nil), (200, "", nil, .unknown, nil), (502, "bad gateway", nil, .retry, nil),
@@ -114,7 +114,7 @@ struct OutcomeTests {
   }
 
   @Test(
-    "a mail server's answers",
+    "classifies a mail server's replies",
     arguments: [
       (0, 250, "250 2.0.0 Ok: queued as ABC", .delivered), (8, 421, "421 too busy", .retry),
       (67, 535, "535 5.7.8 no", .config), (67, 454, "454 4.7.0 later", .retry), (55, 451, "451 4.3.0 x", .retry),
@@ -137,14 +137,14 @@ struct OutcomeTests {
     if expected == .delivered { #expect(outcome.providerID == "ABC" && outcome.reason == nil) }
   }
 
-  @Test("a server that refuses everybody at its greeting is no fault of the mail")
+  @Test("a refusal in the greeting is a configuration error, not an error of the email")
   func mailGreeting() {
     let answer = SMTPAnswer(curlCode: 8, status: 554, lines: ["554 no service here", "221 bye"])
     #expect(SMTP.outcome(of: answer, hiding: []).class == .config)
   }
 
   @Test(
-    "a transfer that broke",
+    "classifies a broken transfer",
     arguments: [
       (7, 0, 0, .retry), (6, 0, 0, .retry), (28, 0, 0, .retry), (35, 0, 0, .retry), (60, 0, 0, .config),
       (3, 0, 0, .config),
@@ -158,7 +158,7 @@ struct OutcomeTests {
   }
 
   @Test(
-    "Retry-After in all its forms",
+    "parses every form of Retry-After",
     arguments: [
       ("30", 30), (" 30 ", 30), ("1.2", 2), ("0", 1), ("99999999999999999999", 86_400), ("-1", nil), ("+5", nil),
       ("1e3", nil), ("nan", nil), ("", nil), ("Sun, 06 Nov 1994 08:50:07 GMT", 30),
@@ -170,7 +170,7 @@ struct OutcomeTests {
   }
 
   @Test(
-    "an excerpt keeps no secret and no address",
+    "an excerpt contains no secret and no address",
     arguments: [
       ("token 123456:AAE-xyz_0123456789012345678901 bad", "token … bad"), ("<bob@example.com> unknown", "… unknown"),
       ("call 0501234567 now", "call … now"), ("my pass is s3cret!", "my pass is …"), ("line\r\nbreak", "line break"),

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import Wire
 
-/// A folder of its own for each run, gone with it.
+/// A temporary folder. It is removed when it is released.
 final class Folder {
   let url: URL
 
@@ -24,13 +24,13 @@ final class Folder {
   }
 }
 
-/// What a program did.
+/// The output, log and exit status of a program.
 struct Run {
   let output: String
   let log: String
   let status: Int32
 
-  /// Runs a program to its end. Nothing blocks a thread of the test's pool: the sink may live in this process.
+  /// Runs a program to its end. Blocks no thread of the test's pool, because the sink may run in this process.
   init(_ program: String, _ arguments: [String] = [], input: String = "", environment: [String: String] = [:])
     async throws
   {
@@ -51,7 +51,7 @@ struct Run {
     status = process.terminationStatus
   }
 
-  /// The build folder: the test bundle stands beside the programs it tests.
+  /// The build folder: the test bundle is beside the programs that it tests.
   static var products: URL { URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent() }
 
   var lines: [JSON] {
@@ -59,7 +59,7 @@ struct Run {
   }
 }
 
-/// A small server in Python that prints its port, then one JSON document for each message it got.
+/// A small server in Python that prints its port, then one JSON document for each message that it received.
 final class Stub {
   private let process = Process()
   private let folder: Folder
@@ -84,7 +84,7 @@ final class Stub {
     self.port = port
   }
 
-  /// KILL, for TERM is blocked in threads of the test's pool, and children inherit that.
+  /// Sends KILL, because TERM is blocked in threads of the test's pool and children inherit that.
   deinit { kill(process.processIdentifier, SIGKILL) }
 
   var received: [JSON] {

@@ -9,7 +9,7 @@ import Wire
     #expect(Providers.all.contains { $0.channel == channel })
   }
 
-  @Test("a provider's settings are its channel's, and lead where the channel says", arguments: 0..<Providers.all.count)
+  @Test("settings of a provider are its channel's, with the same destinations", arguments: 0..<Providers.all.count)
   func settings(index: Int) {
     let provider = Providers.all[index]
     #expect((provider.settings + provider.otherSettings).contains { $0.name == provider.chosenBy })
@@ -19,20 +19,20 @@ import Wire
     }
   }
 
-  @Test("every setting of a channel is checked, once") func known() {
+  @Test("every setting of a channel is validated once") func known() {
     #expect(Providers.known.map(\.name).sorted() == ChannelKind.all.flatMap(\.settings).sorted())
     #expect(!Providers.known.contains { $0.isRequired })
   }
 
-  @Test("a change of any of its settings changes a channel's fingerprint", arguments: ChannelKind.all)
+  @Test("a change of any setting changes the channel's fingerprint", arguments: ChannelKind.all)
   func fingerprint(channel: ChannelKind) {
     let changed = channel.settings.map { channel.fingerprint([$0: "x"]) }
     #expect(Set(changed + [channel.fingerprint([:])]).count == changed.count + 1)
   }
 }
 
-@Suite("Whom the settings notify") struct ConfiguredRecipientsTests {
-  @Test func none() { #expect(configured([:]) == []) }
+@Suite("Recipients from the settings") struct ConfiguredRecipientsTests {
+  @Test("without settings there is no recipient") func none() { #expect(configured([:]) == []) }
 
   @Test("an empty value counts as absent") func empty() { #expect(configured(["SLACK_WEBHOOK_URL": ""]) == []) }
 
@@ -45,7 +45,7 @@ import Wire
     #expect(configured(["TELEGRAM_BOT_TOKEN": "1:a", "TELEGRAM_CHAT_ID": "-5"]) == ["telegram -5"])
   }
 
-  @Test("mail goes to EMAIL_TO, else to the user, else to the sender") func mail() {
+  @Test("email goes to EMAIL_TO, or else to the user, or else to the sender") func email() {
     let from = ["EMAIL_HOST": "h", "EMAIL_FROM": "TrueNester <n@truenester.com>"]
     #expect(configured(from) == ["email n@truenester.com"])
     let user = from.merging(["EMAIL_USER": "u@truenester.com"]) { $1 }

@@ -5,7 +5,7 @@ import Wire
 
 @Suite("Payloads for Slack and Telegram")
 struct RenderingTests {
-  @Test("Slack gets header, fields as plain text and a button")
+  @Test("Slack gets a header, fields as plain text and a button")
   func slack() throws {
     let payload = Slack.payload(Sample.notification(frontend: "https://app.example"))
     #expect(payload["text"] == .string("🔔 New Lead: \(Sample.name)"))
@@ -36,7 +36,7 @@ struct RenderingTests {
     }
   }
 
-  @Test("what was escaped for Slack reads as it was typed", arguments: Sample.hostile.prefix(5))
+  @Test("text escaped for Slack is displayed as typed", arguments: Sample.hostile.prefix(5))
   func slackRoundTrip(text: String) {
     let escaped = Escaping.slack(text)
     let back = escaped.replacingOccurrences(of: "&lt;", with: "<").replacingOccurrences(of: "&gt;", with: ">")
@@ -44,7 +44,7 @@ struct RenderingTests {
     #expect(Array(back.utf8) == Array(text.utf8))
   }
 
-  @Test("Telegram gets HTML in which only our tags work, within 4,096 UTF-16 units", arguments: Sample.hostile)
+  @Test("Telegram gets at most 4,096 UTF-16 units of HTML, in which only our tags are tags", arguments: Sample.hostile)
   func telegramHostile(text: String) throws {
     let message: JSON = ["source": "contact_form", "customerName": .string(text), "message": .string(text)]
     for notification in [Sample.named(text), Sample.notification(message, frontend: "https://app.example")] {
@@ -64,14 +64,14 @@ struct RenderingTests {
   }
 
   @Test(
-    "a cut falls between scalars and counts its ellipsis",
+    "cuts between scalars and counts the ellipsis",
     arguments: [
       ("abcdef", 6, "abcdef"), ("abcdef", 5, "abcd…"), ("😀😀😀", 6, "😀😀😀"), ("😀😀😀", 5, "😀😀…"), ("😀😀😀", 4, "😀…"),
       ("abc", 1, "…"), ("", 0, ""),
     ])
   func cut(text: String, limit: Int, expected: String) { #expect(Cut.utf16(text, to: limit) == expected) }
 
-  @Test("a cut for Slack leaves room for what escaping adds")
+  @Test("a cut for Slack counts the escaped length")
   func cutSlack() {
     #expect(Escaping.slack(Cut.slack("a&&&", to: 11)) == "a&amp;…")
     #expect(Cut.slack("<<", to: 8) == "<<")

@@ -4,10 +4,10 @@ import Testing
 import Transports
 import Wire
 
-@Suite("Mail over Resend", .timeLimit(.minutes(1)))
+@Suite("Email through Resend", .timeLimit(.minutes(1)))
 struct ResendTests {
   @Test(
-    "Resend's answers",
+    "classifies Resend's replies",
     arguments: [
       (200, #"{"id":"49a3999c-0ce1-4ea6-ab68-afcd6dc2e794"}"#, .delivered), (200, "{}", .unknown), (200, "", .unknown),
       (400, #"{"name":"validation_error"}"#, .permanent), (400, #"{"name":"invalid_idempotency_key"}"#, .permanent),
@@ -20,7 +20,7 @@ struct ResendTests {
       (429, "", .throttled), (500, #"{"name":"application_error"}"#, .retry), (502, "<html>", .retry),
       (302, "", .config),
     ] as [(Int, String, DeliveryOutcome.Class)])
-  func answers(status: Int, body: String, expected: DeliveryOutcome.Class) {
+  func replies(status: Int, body: String, expected: DeliveryOutcome.Class) {
     var answer = HTTPAnswer(status: status, body: Array(body.utf8))
     let outcome = Resend.outcome(of: answer, hiding: [], now: .now)
     #expect(outcome.class == expected)
@@ -33,7 +33,7 @@ struct ResendTests {
     #expect(Resend.outcome(of: answer, hiding: [], now: .now).retryAfterSeconds == 9)
   }
 
-  @Test("a mail arrives, and its repeat is no second one")
+  @Test("an email arrives, and repeating it sends no second one")
   func arrives() async throws {
     let sink = try await FailingSink(#"{"resend":[{"fail":"drop","taken":true}]}"#)
     let line = FailingSink.line("email").setting("eventAt", .string(Instant.now.iso8601))
@@ -47,7 +47,7 @@ struct ResendTests {
     #expect(messages[0]["body"]?.string?.contains("Phone: +971501234567") == true)
   }
 
-  @Test("after a day, when its key is forgotten, what may be a repeat says so")
+  @Test("after a day, when its key has expired, a possible repeat is marked")
   func late() async throws {
     let sink = try await FailingSink(#"{"resend":[{"fail":"drop","taken":true}]}"#)
     let line = FailingSink.line("email").setting("eventAt", .string(Instant.now.adding(seconds: -90_000).iso8601))
@@ -57,7 +57,7 @@ struct ResendTests {
     #expect(subjects == [false, true])
   }
 
-  @Test("its refusals become outcomes")
+  @Test("refusals become outcomes")
   func refusals() async throws {
     let faults = [
       (#""say":"rate_limit_exceeded","retryAfter":7"#, "throttled"), (#""say":"invalid_api_key""#, "config"),
@@ -70,7 +70,7 @@ struct ResendTests {
     #expect(outcomes.map { $0["class"]?.string } == faults.map(\.1) + ["delivered"])
   }
 
-  @Test("nothing that a customer writes becomes another member or recipient", arguments: Sample.hostile)
+  @Test("text from a customer never becomes another member or recipient", arguments: Sample.hostile)
   func hostile(text: String) throws {
     let id = try #require(UUIDText(Sample.deliveryID))
     let from = try #require(Mailbox("Last, Zoë <leads@agency.example>"))
@@ -85,7 +85,7 @@ struct ResendTests {
     #expect(payload == Resend.payload(notification, id: id, from: from, to: to))
   }
 
-  @Test("without its sender, or with a key that is none, deliveries say so")
+  @Test("the outcome reports a missing sender or an invalid key, without the key")
   func settings() async throws {
     for environment in [["RESEND_API_KEY": "re_x"], ["RESEND_API_KEY": "re x", "EMAIL_FROM": "a@b.example"]] {
       let run = try await Run("notify-email", input: FailingSink.line("email").text, environment: environment)

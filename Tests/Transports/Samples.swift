@@ -31,7 +31,7 @@ enum Sample {
 
   static func named(_ name: String) -> Notification { notification(chatbot.setting("customerName", .string(name))) }
 
-  /// What people and programs put into a field to break what comes after it.
+  /// Values that attackers and faulty programs put into a field to break later processing.
   static let hostile = [
     "<!channel> <@U123> <https://evil.example|bank>", "a & b < c > d \"e\" 'f'", "`x` *y* _z_ ~q~",
     "</b><a href=\"tg://x\">",

@@ -1,6 +1,6 @@
-/// The servers that the notifiers are tried against.
+/// Servers in Python that the notifiers are tested against.
 enum Script {
-  /// Answers every request in the way its mode says: {status, body, headers, sleep, reset, tls}.
+  /// Replies to every request according to its mode: {status, body, times, headers, sleep, reset, tls}.
   static let http = """
     import json, socket, ssl, struct, subprocess, sys, tempfile, time
     mode = json.loads(sys.argv[1])
@@ -43,7 +43,7 @@ enum Script {
             pass
     """
 
-  /// aiosmtpd with the replies of its mode: {rcpt, data, drop, password, tls, quit}.
+  /// Runs aiosmtpd with the replies of its mode: {rcpt, data, drop, password, tls, quit}.
   static let smtp = """
     import asyncio, email, email.policy, json, ssl, subprocess, sys, tempfile
     from aiosmtpd.smtp import SMTP, AuthResult

@@ -6,7 +6,7 @@ import Wire
 
 @Suite("The notifiers against the sink", .timeLimit(.minutes(1)))
 struct SinkRoundTripTests {
-  @Test("all three channels arrive in the file and on the page")
+  @Test("messages of all three channels appear in the file and on the page")
   func roundTrip() async throws {
     let folder = try Folder()
     let file = folder.url.appending(path: "messages.ndjson").path

@@ -1,20 +1,20 @@
 import Testing
 import Wire
 
-@Suite("Mail addresses") struct EmailAddressTests {
+@Suite("Email addresses") struct EmailAddressTests {
   @Test(
-    "strict but fair",
+    "accepts common addresses",
     arguments: [
       "test@example.com", "a.b+c@sub.example.co.uk", "o'brien@example.ie", "x_y-z@example.xn--p1ai", "1@example.com",
     ])
-  func takes(_ text: String) { #expect(EmailAddress(text)?.text == text) }
+  func accepts(_ text: String) { #expect(EmailAddress(text)?.text == text) }
 
-  @Test("the domain is put into lower case, the rest is the owner's") func lowercase() {
+  @Test("lowercases the domain and keeps the local part") func lowercase() {
     #expect(EmailAddress("Ann.Lee@Example.COM")?.text == "Ann.Lee@example.com")
   }
 
   @Test(
-    "refused",
+    "rejects any other address",
     arguments: [
       "", "a", "a@", "@b.com", "a@b", "a@b.c", "a@@b.com", "a b@c.com", "a@b .com", ".a@b.com", "a.@b.com",
       "a..b@c.com",
@@ -24,5 +24,5 @@ import Wire
       "=?utf-8?q?a?=@b.com",
       String(repeating: "a", count: 65) + "@b.com", "a@" + String(repeating: "b", count: 64) + ".com",
     ])
-  func refuses(_ text: String) { #expect(EmailAddress(text) == nil) }
+  func rejects(_ text: String) { #expect(EmailAddress(text) == nil) }
 }

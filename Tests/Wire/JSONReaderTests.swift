@@ -3,27 +3,27 @@ import Wire
 
 @Suite("The strict JSON reader") struct JSONReaderTests {
   @Test(
-    "takes what RFC 8259 takes, and writes it as it was",
+    "accepts what RFC 8259 allows, and writes it unchanged",
     arguments: [
       "null", "true", "false", "0", "-1", "-0", "3.25", "1e9", "1E-9", "1e+9", #""""#, #""a""#, "[]", "{}", "[1,[2]]",
       #"{"a":{"b":[null,false]}}"#, "10000000000000000999", #""سارة""#, #""😀""#, "9223372036854775808",
     ])
-  func takes(_ text: String) throws {
+  func accepts(_ text: String) throws {
     #expect(try JSON(reading: text).text == text)
   }
 
   @Test(
-    "takes escapes and blanks",
+    "accepts escapes and whitespace",
     arguments: [
       (#""\u0041\n\t\"\\\/""#, #""A\n\t\"\\/""#), (#""\ud83d\ude00""#, #""😀""#),
       (" \r\n\t[ 1 , 2 ] ", "[1,2]"), (#"{ "a" : 1 }"#, #"{"a":1}"#),
     ])
-  func takesEscapes(_ text: String, _ written: String) throws {
+  func acceptsEscapes(_ text: String, _ written: String) throws {
     #expect(try JSON(reading: text).text == written)
   }
 
   @Test(
-    "refuses everything else",
+    "rejects everything else",
     arguments: [
       "", " ", "nul", "True", "NaN", "Infinity", "-", "+1", "01", "-01", "1.", ".5", "1e", "1e+", "0x10", "1_000",
       "[1,]",
@@ -32,22 +32,22 @@ import Wire
       #"{"a":1,"a":2}"#, #"{"a":1,"\u0061":2}"#, #""\ud800""#, #""\udc00""#, #""\ud800\u0041""#, #""\ud800x""#,
       #""\u0000""#, "1e999", "1e-999", String(repeating: "9", count: 400),
     ])
-  func refuses(_ text: String) {
+  func rejects(_ text: String) {
     #expect(throws: JSONFault.self) { try JSON(reading: text) }
   }
 
   @Test(
-    "refuses bytes that are no UTF-8",
+    "rejects bytes that are not UTF-8",
     arguments: [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE2, 0x82], [0xF5, 0x80, 0x80, 0x80]] as [[UInt8]])
-  func refusesBytes(_ bytes: [UInt8]) {
+  func rejectsBytes(_ bytes: [UInt8]) {
     #expect(throws: JSONFault.self) { try JSON(reading: [0x22] + bytes + [0x22]) }
   }
 
-  @Test("refuses a raw NUL") func refusesNUL() {
+  @Test("rejects a raw NUL") func rejectsNUL() {
     #expect(throws: JSONFault.self) { try JSON(reading: [0x22, 0, 0x22]) }
   }
 
-  @Test("takes 32 levels, refuses 33, and a million without a stack overflow")
+  @Test("accepts 32 levels, rejects 33, and rejects a million without a stack overflow")
   func depth() throws {
     func nested(_ levels: Int) -> String {
       String(repeating: "[", count: levels) + String(repeating: "]", count: levels)
@@ -58,13 +58,13 @@ import Wire
     #expect(throws: JSONFault.self) { try JSON(reading: String(repeating: "[", count: 1_000_000)) }
   }
 
-  @Test("keeps keys apart that differ only in their Unicode form") func unicodeForms() throws {
+  @Test("distinguishes keys that differ only in their Unicode form") func unicodeForms() throws {
     let document = try JSON(reading: "{\"\u{E9}\":1,\"e\u{301}\":2}")
     #expect(document["\u{E9}"] == 1)
     #expect(document["e\u{301}"] == 2)
   }
 
-  @Test("what it writes, it reads; one line, whatever the text") func roundTrip() throws {
+  @Test("any document is written on one line and survives a round trip") func roundTrip() throws {
     let text = String(String.UnicodeScalarView((1...0x2FFF).compactMap(Unicode.Scalar.init)))
     let document: JSON = ["text": .string(text), "list": [nil, true, 1, ["a": []]]]
     #expect(try JSON(reading: document.bytes) == document)
@@ -72,10 +72,10 @@ import Wire
   }
 }
 
-@Suite("Numbers from outside") struct StrictIntegerTests {
+@Suite("Strict integers") struct StrictIntegerTests {
   @Test(arguments: ["0", "7", "-7", "9223372036854775807", "-9223372036854775808"])
-  func takes(_ text: String) { #expect(Int(strict: text) == Int(text)) }
+  func accepts(_ text: String) { #expect(Int(strict: text) == Int(text)) }
 
   @Test(arguments: ["", "-", "+5", "-0", "05", " 5", "5 ", "5_0", "0x5", "٣", "５", "1.0", "1e2", "9223372036854775808"])
-  func refuses(_ text: String) { #expect(Int(strict: text) == nil) }
+  func rejects(_ text: String) { #expect(Int(strict: text) == nil) }
 }

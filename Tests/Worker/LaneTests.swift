@@ -15,7 +15,7 @@ import Worker
     guard let delivery = Delivery(document) else { preconditionFailure("the document is no delivery") }
     return delivery
   }
-  /// The same as begin and record get it: without the facts.
+  /// The same delivery without its facts, as the steps begin and record get it.
   private func bare(_ id: Int) -> Delivery { delivery(id, payload: [:]) }
   private func sent(_ id: Int, _ outcome: DeliveryOutcome.Class = .delivered) -> Delivery {
     bare(id).ended(outcome)
@@ -23,15 +23,16 @@ import Worker
   private func reply(_ delivery: Delivery) -> StepReply? { StepReply(delivery.document) }
   private func later(_ milliseconds: Int) -> Instant { Instant(milliseconds: start.milliseconds + milliseconds) }
 
-  /// A lane whose sends take no time: it begins many at once.
-  private func quick(_ count: Int) -> Lane {
+  /// Returns a lane with this many deliveries. Its earlier sends took no time, so it begins many at once.
+  private func fastLane(_ count: Int) -> Lane {
     var lane = Lane(capacity: 1000)
-    for id in 0..<60 { lead(id, through: &lane) }
+    for id in 0..<60 { complete(id, in: &lane) }
     lane.add((100..<(100 + count)).map { delivery($0) })
     return lane
   }
 
-  private func lead(_ id: Int, through lane: inout Lane) {
+  /// Takes a delivery through all three steps.
+  private func complete(_ id: Int, in lane: inout Lane) {
     lane.add([delivery(id)])
     _ = lane.next(now: start)
     lane.answered(reply(delivery(id)), by: .begin, now: start)
@@ -41,7 +42,7 @@ import Worker
     lane.answered(reply(sent(id)), by: .record, now: start)
   }
 
-  @Test("leads a delivery through begin, send and record, and begins the next meanwhile") func wholeWay() {
+  @Test("takes a delivery through begin, send and record, and begins the next while one is recorded") func allSteps() {
     var lane = Lane(capacity: 2)
     lane.add([delivery(1), delivery(2)])
     #expect(lane.room == 0)
@@ -67,8 +68,8 @@ import Worker
     #expect(lane.isIdle && lane.wakesAt == nil)
   }
 
-  @Test("where sending is quick, many go through each step together") func batches() {
-    var lane = quick(100)
+  @Test("if sending is fast, many deliveries go through each step together") func batches() {
+    var lane = fastLane(100)
     #expect(lane.next(now: start) == [Lane.Pass((100..<164).map { bare($0) }, to: .begin)])
     for id in 100..<164 { lane.answered(reply(delivery(id)), by: .begin, now: start) }
     #expect(lane.next(now: start) == [Lane.Pass((100..<164).map { delivery($0) }, to: .send)])
@@ -76,13 +77,13 @@ import Worker
       lane.answered(reply(sent(id)), by: .send, now: start)
       _ = lane.next(now: start)
     }
-    // The first went into the record alone; what came meanwhile goes together.
+    // The first outcome was passed to record alone; those that arrived while it was recorded go together.
     lane.answered(reply(sent(100)), by: .record, now: start)
     #expect(lane.next(now: start).first == Lane.Pass((101..<110).map { sent($0) }, to: .record))
   }
 
-  @Test("where sending is slow, no more is begun than goes out in a moment") func window() {
-    var lane = quick(100)
+  @Test("if sending is slow, one delivery is begun at a time") func window() {
+    var lane = fastLane(100)
     for (index, id) in (100..<130).enumerated() {
       let now = later(index * 1000)
       for pass in lane.next(now: now) where pass.stage == .begin {
@@ -95,14 +96,14 @@ import Worker
     #expect(begun.allSatisfy { $0.deliveries.count == 1 })
   }
 
-  @Test("behind a send that is never answered nothing was sent, where the step died; where it is confused, who knows")
-  func dies() {
+  @Test("if the send step dies, only its first delivery is unknown; if it is confused, all are")
+  func sendStepEnds() {
     let ends: [(StepEnd, [DeliveryOutcome.Class])] = [
       (.died, [.unknown, .deferred, .deferred]), (.confused, [.unknown, .unknown, .unknown]),
       (.notStarted, [.retry, .retry, .retry]),
     ]
     for (end, outcomes) in ends {
-      var lane = quick(3)
+      var lane = fastLane(3)
       _ = lane.next(now: start)
       for id in 100..<103 { lane.answered(reply(delivery(id)), by: .begin, now: start) }
       _ = lane.next(now: start)
@@ -113,8 +114,8 @@ import Worker
     }
   }
 
-  @Test("an answer that speaks of another delivery says nothing of this one") func mixedUp() {
-    var lane = quick(2)
+  @Test("a reply for another delivery makes the outcome unknown") func mixedUp() {
+    var lane = fastLane(2)
     _ = lane.next(now: start)
     for id in 100..<102 { lane.answered(reply(delivery(id)), by: .begin, now: start) }
     _ = lane.next(now: start)
@@ -124,7 +125,7 @@ import Worker
     #expect(record?.deliveries.map { $0.outcome?.class } == [.unknown])
   }
 
-  @Test("no two sends are nearer than the pace, and nothing is begun before its time") func pace() {
+  @Test("sends keep the interval of the channel, and each is begun only when it is due") func pace() {
     var lane = Lane(capacity: 10, interval: 1000)
     lane.add((1...3).map { delivery($0) })
     var sends: [Int] = []
@@ -133,8 +134,8 @@ import Worker
         #expect(pass.deliveries.count == 1)
         if pass.stage == .send { sends.append(tick) }
         for delivery in pass.deliveries {
-          let answer = pass.stage == .send ? delivery.ended(.delivered) : delivery
-          lane.answered(reply(answer), by: pass.stage, now: later(tick))
+          let result = pass.stage == .send ? delivery.ended(.delivered) : delivery
+          lane.answered(reply(result), by: pass.stage, now: later(tick))
         }
       }
     }
@@ -142,7 +143,7 @@ import Worker
     #expect(lane.isIdle)
   }
 
-  @Test("what was lost at the beginning is not sent") func lost() {
+  @Test("a delivery that begin reports as lost is not sent") func lost() {
     var lane = Lane(capacity: 2)
     lane.add([delivery(1)])
     _ = lane.next(now: start)
@@ -150,7 +151,7 @@ import Worker
     #expect(lane.isIdle && lane.next(now: start) == [])
   }
 
-  @Test("a step that fails before the send costs nothing: what it may have marked goes back") func beginFails() {
+  @Test("if begin fails, its deliveries are given back without an attempt") func beginFails() {
     for problem in [false, true] {
       var lane = Lane(capacity: 2)
       lane.add([delivery(1)])
@@ -165,7 +166,7 @@ import Worker
     }
   }
 
-  @Test("a send without an answer is unknown, and recorded as such") func sendFails() {
+  @Test("a send without a reply is recorded as unknown") func sendFails() {
     for problem in [false, true] {
       var lane = Lane(capacity: 2)
       lane.add([delivery(1)])
@@ -183,10 +184,10 @@ import Worker
   }
 
   @Test(
-    "a channel that wants no more now gets no more until that is written down: what is claimed is given up, what is begun goes back",
+    "after a refusal nothing is begun until it is recorded; claimed deliveries are given up, begun ones given back",
     arguments: [DeliveryOutcome.Class.throttled, .config])
-  func wantsNoMore(_ outcome: DeliveryOutcome.Class) {
-    var lane = quick(200)
+  func refused(_ outcome: DeliveryOutcome.Class) {
+    var lane = fastLane(200)
     _ = lane.next(now: start)
     for id in 100..<164 { lane.answered(reply(delivery(id)), by: .begin, now: start) }
     _ = lane.next(now: start)
@@ -195,7 +196,7 @@ import Worker
     #expect(next.map(\.stage) == [.record, .begin])
     lane.answered(reply(sent(150, outcome)), by: .send, now: start)
     #expect(lane.queue.isEmpty && lane.takeGivenUp().count == 86)
-    // What the notifier has of it, it gives back itself; what is only now begun, nobody has sent.
+    // The notifier itself defers the deliveries that it holds. Those that are begun only now have not been sent.
     for id in 151..<164 { lane.answered(reply(sent(id, .deferred)), by: .send, now: start) }
     for delivery in next[1].deliveries { lane.answered(reply(delivery), by: .begin, now: start) }
     lane.add([delivery(900)])
@@ -209,9 +210,9 @@ import Worker
     #expect(lane.next(now: start) == [Lane.Pass([bare(900)], to: .begin)])
   }
 
-  @Test("what was begun without knowing of the refusal goes back, even when that is written down by then")
+  @Test("a delivery that was begun before the refusal is given back, even if the refusal has been recorded by then")
   func lateBegin() {
-    var lane = quick(100)
+    var lane = fastLane(100)
     lane.add([delivery(900)])
     _ = lane.next(now: start)
     for id in 100..<164 { lane.answered(reply(delivery(id)), by: .begin, now: start) }
@@ -229,7 +230,7 @@ import Worker
     #expect(record[0].deliveries.allSatisfy { $0.outcome?.class == .deferred })
   }
 
-  @Test("a record that fails is tried again every second, for ten minutes") func recordFails() {
+  @Test("a failed record is retried every second for ten minutes") func recordFails() {
     var lane = Lane(capacity: 2)
     lane.add([delivery(1)])
     _ = lane.next(now: start)
@@ -246,7 +247,7 @@ import Worker
     #expect(lane.isIdle && lane.room == 2)
   }
 
-  @Test("while outcomes cannot be written down nothing more is begun or claimed: it would all be sent again")
+  @Test("while recording fails nothing more is begun or claimed, because it would be sent again")
   func recordFailing() {
     var lane = Lane(capacity: 10)
     lane.add([delivery(1), delivery(2)])
@@ -266,7 +267,7 @@ import Worker
     #expect(lane.next(now: again).map(\.stage) == [.begin] && lane.room == 9)
   }
 
-  @Test("a step that hangs is overdue") func hangs() {
+  @Test("a step that hangs becomes overdue after 15 seconds") func hangs() {
     var lane = Lane(capacity: 2)
     lane.add([delivery(1)])
     _ = lane.next(now: start)
