@@ -49,7 +49,7 @@ enum KnownSettings {
     let known = Set(all.map(\.name))
     return environment.keys.sorted().filter { name in
       ["RATE_LIMIT", "TRUSTED_PROX", "ALLOWED_ORIGIN"].contains(where: name.hasPrefix) && !known.contains(name)
-    }.map { Setting($0) { _ in "is not a setting: see docs/operations.md" } }
+    }.map { Setting($0) { _ in "is not a setting: see docs/reference/settings.md" } }
   }
 
   /// The names of all settings that are checked.

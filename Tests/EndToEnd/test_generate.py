@@ -50,7 +50,7 @@ def test_every_lead_of_a_harmless_stream_is_stored(database):
     # Once more they are new leads: only --keys makes the same request of them.
     shell("leadpipe generate --count 10 --seed 7 --hostile 0 | lead-capture --stream", DATABASE_URL=database.url)
     assert database.count("conversations") == 310
-    # As docs/operations.md says how to take them out again.
+    # As docs/reference/commands.md says how to take them out again.
     database.run("delete from conversations where metadata ? 'sample'")
     assert [database.count(table) for table in ("conversations", "chat_messages", "lead_events")] == [0, 0, 0]
 

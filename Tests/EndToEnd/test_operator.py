@@ -200,7 +200,7 @@ def test_every_state_that_a_list_shows_is_explained_and_can_be_asked_for(databas
     assert set(ids("--status", "pending")) == {made["pending"], made["claimed"]}
     assert set(ids("--status", "failed")) == {made["waiting"], made["parked"], made["given-up"]}
     told = leadpipe("delivery", "list", "--help").stdout
-    documented = (REPO / "docs" / "operations.md").read_text()
+    documented = (REPO / "docs" / "reference" / "commands.md").read_text()
     classes = ("delivered", "accepted", "retry", "throttled", "permanent", "config", "unknown", "deferred")
     for word in (*made, "failed", *classes):
         assert re.search(rf"^ +{word} +- \S", told, re.MULTILINE), f"{word}\n{told}"

@@ -1,4 +1,4 @@
-"""nginx in front of a gateway, as docs/operations.md says it should stand there."""
+"""nginx in front of a gateway, as docs/how-to/run-in-production.md says it should stand there."""
 
 import os
 import socket

@@ -49,9 +49,10 @@ extension SettingSection {
       SettingEntry(
         "LEADPIPE_PROCESS",
         meaning: """
-          The [process mode](../operations.md#processes): `oneshot`, `warm` or `stream` for all handlers, optionally \
-          followed by modes for single handlers: `stream,health-check=oneshot`, or `health-check=warm` alone. `stream` \
-          applies to a foreign handler only if it describes [`streams`](../contract.md#--describe).
+          The [process mode](../explanation/overload.md#process-modes): `oneshot`, `warm` or `stream` for all \
+          handlers, optionally followed by modes for single handlers: `stream,health-check=oneshot`, or \
+          `health-check=warm` alone. `stream` applies to a foreign handler only if it describes \
+          [`streams`](../contract.md#--describe).
           """, default: "stream for our own handlers, oneshot for others", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_CONCURRENCY",
@@ -115,14 +116,15 @@ extension SettingSection {
       SettingEntry(
         "LEADPIPE_OPERATIONS",
         meaning: """
-          The address of the [operations interface](../operations.md#the-gateway-from-inside): `127.0.0.1:PORT`, \
+          The address of the [operations interface](metrics.md#the-operations-interface): `127.0.0.1:PORT`, \
           `[::1]:PORT` or `unix:/path`. Addresses that other machines can reach are refused. Port 0 takes a free port.
           """, default: "with `up` `operations.sock` in the state folder, else none", programs: "gateway"),
       SettingEntry(
         "TRUSTED_PROXIES",
         meaning: """
-          Whose X-Forwarded-For is believed ([clients and limits](../operations.md#clients-and-limits)): addresses, \
-          networks and the word `unix` (peers on a unix socket), separated by commas; or `hops:N`, 1 to 16.
+          Whose X-Forwarded-For is believed \
+          ([client addresses](../how-to/run-in-production.md#client-addresses-behind-a-proxy)): addresses, networks and \
+          the word `unix` (peers on a unix socket), separated by commas; or `hops:N`, 1 to 16.
           """, default: "none: the peer is the client", programs: "gateway"),
       SettingEntry(
         "FRONTEND_URL",

@@ -57,7 +57,8 @@ extension SettingSection {
         "WAKE",
         meaning: """
           `socket`: handlers wake the workers of their own machine. `notify`: they also send a NOTIFY to the database \
-          after the reply, and workers LISTEN ([parts on their own](../operations.md#parts-on-their-own)).
+          after the reply, and workers LISTEN \
+          ([workers on other machines](../how-to/run-in-production.md#workers-on-other-machines)).
           """, default: "socket", programs: "worker"),
       SettingEntry(
         "LEADPIPE_CHANNELS",
