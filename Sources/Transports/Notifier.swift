@@ -70,10 +70,10 @@ private func answer(_ channel: String, _ opened: Result<Provider.Send, Problem>)
 extension Delivery {
   /// Why it must go back as it is; nil where nothing speaks against sending it.
   fileprivate func reasonNotToSend(at now: Instant, refusedAt: Instant?) -> String? {
-    if let sendBefore, sendBefore < now { return "its time to be sent had run out; it goes back" }
+    if let sendBefore, sendBefore < now { return "it could not be sent before its lease ends; it was returned to the queue" }
     // A refusal that is yet to come was heard before the clock was set back.
     if let begunAt, let refusedAt, begunAt <= refusedAt, refusedAt <= now {
-      return "its channel wants no more now; it goes back"
+      return "its channel accepts no more messages now; it was returned to the queue"
     }
     return nil
   }
