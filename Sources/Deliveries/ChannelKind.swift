@@ -7,14 +7,15 @@ package struct ChannelKind: Sendable, Equatable {
   package let name: String
   /// How the team is notified, in a person's words: `on Slack`.
   package let way: String
-  /// The settings that say where it sends and how. The worker's steps alone may have them, and when one changes, a pause
-  /// of the channel for wrong settings ends.
+  /// The settings that say where it sends and how. The worker's steps alone may have them, and when one changes, a
+  /// pause of the channel for wrong settings ends.
   package let settings: [String]
   /// Where these settings lead, for those that lead somewhere.
   package let destinations: [String: Destination]
   /// The setting for how many messages a second may be sent; nil for a channel without a pace.
   package let paceSetting: String?
-  /// Whether whoever gets a message twice takes it for one: its unknown outcomes are then always resolved by sending again.
+  /// Whether whoever gets a message twice takes it for one: its unknown outcomes are then always resolved by sending
+  /// again.
   package let isRepeatHarmless: Bool
 
   private init(
@@ -43,7 +44,7 @@ package struct ChannelKind: Sendable, Equatable {
 
   /// A repeated mail carries the same Message-ID or Idempotency-Key.
   package static let email = ChannelKind(
-    "email", way: "by mail",
+    "email", way: "by email",
     settings: [
       "EMAIL_HOST": .server(port: "EMAIL_PORT", standard: 587), "EMAIL_PORT": nil, "EMAIL_USER": nil,
       "EMAIL_PASS": nil, "EMAIL_FROM": nil, "EMAIL_TO": nil, "RESEND_API_KEY": .webService(address: "RESEND_API_URL"),
