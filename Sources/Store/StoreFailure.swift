@@ -1,36 +1,37 @@
-/// Why the database did not give a result.
+/// Why a database call returned no result.
 package enum StoreFailure: Error, Sendable, Equatable {
-  /// No connection, or it broke: libpq's own words, without what the statement held.
+  /// There is no connection, or it broke. The value is libpq's message, which contains nothing of the statement.
   case away(String)
   case timedOut
-  /// The server refused the statement. The message may repeat what was sent: it is for the operator's own commands, not
-  /// for logs and replies. `field` is what the server named as the column at fault: for errors of our functions, the field
-  /// of the request.
+  /// The server refused the statement. The message may contain data of the statement: it is for the operator's own
+  /// commands, not for logs and replies. `field` is the column in the server's error; in errors of Leadpipe's functions
+  /// it is the field of the request.
   case refused(sqlState: String, message: String, field: String = "")
 
-  /// The function returned nothing, or something of another version.
-  package static let noAnswer = StoreFailure.refused(sqlState: "22032", message: "no answer of this version")
+  /// The function returned nothing, or a result of another version.
+  package static let noAnswer = StoreFailure.refused(
+    sqlState: "22032", message: "the function returned no result of this version")
 
-  /// The failure in words that a log may have.
+  /// A description of the failure that is safe to log.
   package var brief: String {
     switch self {
     case .away(let reason): reason
-    case .timedOut: "no answer in time"
+    case .timedOut: "no response in time"
     case .refused(let state, _, _): "sqlstate=\(state)"
     }
   }
 
-  /// What a refusal means for its caller, by the classes of SQLSTATEs in PostgreSQL's Appendix A.
+  /// What a failure means for the caller, by the SQLSTATE classes in PostgreSQL's Appendix A.
   package enum Kind: Sendable, Equatable {
-    /// The database is away, is ending, or has no resources left.
+    /// The database is unavailable, shutting down or out of resources.
     case unavailable
     case tooSlow
     /// Another transaction held a lock for too long.
     case locked
-    /// The function is not there, or the login may not call it.
+    /// The function does not exist, or the login is not allowed to call it.
     case notMigrated
-    /// One of our functions refused the request: with `LP` and an HTTP status, or LPTRY, with words for the client, and
-    /// with the field of the request that they are about, or nothing.
+    /// One of Leadpipe's functions refused the request. The SQLSTATE is `LP` and an HTTP status, or LPTRY. The message
+    /// is for the client. `field` is the field of the request that it is about, or empty.
     case answered(sqlState: String, message: String, field: String)
     case refused
   }
@@ -43,7 +44,7 @@ package enum StoreFailure: Error, Sendable, Equatable {
       .answered(sqlState: state, message: message, field: field)
     case .refused("55P03", _, _): .locked
     case .refused("42883", _, _), .refused("42501", _, _), .refused("42P01", _, _): .notMigrated
-    // Connection, resources, operator's intervention, system error, read-only standby.
+    // Connection exception, insufficient resources, operator intervention, system error, read-only standby.
     case .refused(let state, _, _): ["08", "53", "57", "58", "25"].contains(state.prefix(2)) ? .unavailable : .refused
     }
   }
