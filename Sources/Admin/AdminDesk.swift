@@ -3,7 +3,8 @@ import Store
 import StoreAccess
 import Wire
 
-/// Where admin requests are let in and asked of the database: who asks is looked up in the call that answers.
+/// Authenticates admin requests and forwards them to the database, which checks the credential in the same call that
+/// does the work.
 package struct AdminDesk {
   package static let settings = Database.settings + [.adminKey]
 
@@ -15,8 +16,8 @@ package struct AdminDesk {
     configured = settings["ADMIN_API_KEY"]
   }
 
-  /// Calls a function on behalf of whoever the request shows. `reading` makes its argument out of the request; where that fails, only
-  /// who may ask is told why.
+  /// Calls a function with the credential of the request. `reading` makes the function's argument from the request; if
+  /// it fails, only authorised callers get the reason.
   package func ask(
     _ function: Function, for request: Request, log: Log, reading: () throws(Problem) -> JSON
   ) throws(Problem) -> JSON {
@@ -37,12 +38,12 @@ package struct AdminDesk {
       function, auth.map { argument.setting("auth", $0) } ?? argument, deadline: deadline, log: log)
   }
 
-  /// What wakes the workers once a function has queued something for them.
+  /// Returns the call that wakes the workers after a function has queued work for them.
   func wakeCall(_ settings: Settings, _ afterwards: Afterwards) -> WakeCall {
     WakeCall(settings, over: database, afterwards)
   }
 
-  /// The token of the session by which a request asks; nil where it asks by a key or by hand.
+  /// Returns the session token of a request. Nil if the request uses a key or is bare.
   package func sessionToken(of request: Request) throws(Problem) -> String? {
     guard case .session(let token) = try Credential(request, configured: configured) else { return nil }
     return token
@@ -50,7 +51,7 @@ package struct AdminDesk {
 }
 
 extension Setting {
-  /// ADMIN_API_KEY: whoever has it may do all.
+  /// ADMIN_API_KEY: grants all rights.
   package static let adminKey = Setting("ADMIN_API_KEY") { key in
     16...200 ~= key.utf8.count && key.utf8.allSatisfy { 0x21...0x7E ~= $0 }
       ? nil : "must have 16 to 200 visible ASCII characters, without blanks"

@@ -5,33 +5,33 @@ import Store
 import StoreAccess
 import Wire
 
-/// An admin route: what it is asked with, and the function of the database that answers.
+/// An admin route: its input, its output, and the database function behind it.
 package struct AdminEndpoint {
-  /// A request whose parameters and body have been checked.
+  /// A request whose parameters and body have been validated.
   package struct Question {
-    /// The values of path, query and body.
+    /// The values of the path, the query and the body.
     package let values: CheckedForm
     package let request: Request
     package let settings: Settings
 
-    /// The values in one object, as the route's function takes them.
+    /// The values as one object: the argument of the route's function.
     package var document: JSON { values.document }
   }
 
   package typealias Asking = @Sendable (Question) throws(Problem) -> JSON
-  /// Makes of the settings, once a process, what an answer of the function is told as.
+  /// Makes the formatter of the function's results from the settings, once per process.
   package typealias Telling = @Sendable (Settings) throws(Problem) -> @Sendable (JSON) -> JSON
   package typealias Replying = @Sendable (JSON, Request) throws(Problem) -> Reply
 
-  /// What a route is asked with.
+  /// The input of a route.
   package struct Input {
-    /// The parameters after the question mark.
+    /// The query parameters.
     let query: Form?
-    /// JSON Schema of the request headers that `asking` reads.
+    /// The JSON Schema of the request headers that `asking` reads.
     let headers: JSON?
-    /// The JSON body; nil where none is read.
+    /// The JSON body; nil if the route reads none.
     let body: Form?
-    /// The body's JSON Schema, where `asking` asks for more than the form.
+    /// The JSON Schema of the body, if `asking` requires more than the form.
     let bodySchema: JSON?
 
     package init(query: Form? = nil, headers: JSON? = nil, body: Form? = nil, bodySchema: JSON? = nil) {
@@ -46,14 +46,14 @@ package struct AdminEndpoint {
     }
   }
 
-  /// What a route needs beside the database.
+  /// What a route needs besides the database.
   package struct Needs: OptionSet, Sendable {
     package let rawValue: Int
     package init(rawValue: Int) { self.rawValue = rawValue }
 
-    /// Its function says how conversations stand to their deadlines.
+    /// Its function returns the SLA state of conversations.
     package static let officeHours = Needs(rawValue: 1)
-    /// Its function leaves work for the workers.
+    /// Its function queues work for the workers.
     package static let wake = Needs(rawValue: 2)
 
     fileprivate var settings: [Setting] {
@@ -70,12 +70,12 @@ package struct AdminEndpoint {
   private let replying: Replying
 
   /// - Parameters:
-  ///   - output: the first of its statuses is that of a good reply. Its problems are those beside 400, 401, 403, and 404 of
-  ///     a path with parameters.
-  ///   - feed: the step that goes on telling, where the reply is the beginning of a stream.
-  ///   - asking: makes the function's argument; as it is without it.
-  ///   - telling: puts the answer into words; as it is without it.
-  ///   - replying: makes the reply; the function's answer with the status without it.
+  ///   - output: the first of its statuses is that of a successful reply. Its problems exclude 400, 401 and 403, which
+  ///     are always added, and 404, which is added if the path has parameters.
+  ///   - feed: the step that continues the stream, if the reply is the beginning of one.
+  ///   - asking: makes the function's argument; defaults to the checked values.
+  ///   - telling: formats the function's result; defaults to the result unchanged.
+  ///   - replying: makes the reply; defaults to the result with the first status.
   package init(
     _ name: String, _ summary: String, _ route: Description.Route, input: Input = Input(),
     output: Description.Output = .init(), needs: Needs = [], feed: String? = nil, environment: [Setting] = [],
@@ -115,7 +115,7 @@ package struct AdminEndpoint {
         }
         wake?.send()
         var reply = try replying(tell?(answer) ?? answer, request)
-        // What an admin sees stays in no cache.
+        // Caches must not store admin data.
         reply.headers["cache-control"] = "no-store"
         return reply
       }
@@ -124,13 +124,14 @@ package struct AdminEndpoint {
 
   package func run() -> Never { handler.run() }
 
-  /// The headers of a reply that stays in no cache.
+  /// Returns the JSON Schema of a reply's headers, with `Cache-Control: no-store` added.
   package static func uncached(_ headers: JSON? = nil) -> JSON {
     let properties = (headers?["properties"] ?? [:]).setting("Cache-Control", ["const": "no-store"])
     return ["properties": properties]
   }
 
-  /// The checked parameters and fields; all errors come at once. A bare document gives path parameters and query as members.
+  /// Returns the validated parameters and fields, or throws all errors at once. In a bare document, path and query
+  /// parameters are members.
   private func read(_ request: Request) throws(Problem) -> CheckedForm {
     var errors = FormError()
     var values = CheckedForm()
@@ -143,14 +144,14 @@ package struct AdminEndpoint {
       take(place, given)
     }
     if let query = input.query { take(query, request.isBare ? bare : query.document(query: request.query)) }
-    // A filter that is misspelt would show everything.
+    // A misspelt filter must be an error: if it were ignored, the reply would contain everything.
     errors.add((input.query ?? Form([])).unknownParameters(in: request.query))
     if let body = input.body { take(body, request.isBare ? bare : try request.json()) }
     guard errors.isEmpty else { throw Problem(errors) }
     return values
   }
 
-  /// The parameters in the path: an `id` is a UUID, any other a word.
+  /// The form of the path parameters: `id` is a UUID, any other is a string of 1 to 100 characters.
   private static func place(of description: Description) -> Form? {
     let names = description.routes.flatMap { $0.path.split(separator: "/") }.filter { $0.hasPrefix("{") }
       .map { String($0.dropFirst().dropLast()) }
@@ -160,7 +161,8 @@ package struct AdminEndpoint {
     return fields.isEmpty ? nil : Form(fields)
   }
 
-  /// From which deadlines on a conversation is in warning, as functions that show conversations take it.
+  /// Returns, for each lead quality, the latest deadline at which a conversation is in warning: an argument of the
+  /// functions that return conversations.
   package static func warnBefore(_ now: Instant, _ hours: OfficeHours?) -> JSON {
     .object(
       SLA.warnBefore(now, within: hours).sorted { $0.key < $1.key }

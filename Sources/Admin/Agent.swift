@@ -3,7 +3,7 @@ import Forms
 import Leads
 import Wire
 
-/// Who answers customers.
+/// A member of the agency's staff who responds to customers.
 package enum Agent {
   private static let statuses = ["available", "busy", "offline"]
   private static let details: [any FormField] = [
@@ -16,7 +16,7 @@ package enum Agent {
     [.required("name", .line(2...200)), .required("email", .email)] + details)
   package static let changeForm = Form(
     [.optional("name", .line(2...200)), .optional("email", .email)] + details, isChange: true)
-  /// The argument of `update_agent`, with what is to be emptied.
+  /// Returns the argument of `update_agent`, with the fields to clear.
   package static func change(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     question.document.clearing(question.values.emptied([phone, department], in: try question.request.json()))
   }

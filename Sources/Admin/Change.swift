@@ -5,7 +5,7 @@ import Store
 import StoreAccess
 import Wire
 
-/// A change to a conversation, as one or many get it.
+/// A change to one conversation or to many.
 package enum Change {
   private static let fields: [any FormField] = [
     .optional("status", .choice(["new", "in-progress", "completed", "lost", "converted"])),
@@ -19,17 +19,17 @@ package enum Change {
   private static let value = Field.optional("conversionValue", .amount)
 
   package static let form = Form(fields, isChange: true)
-  /// For many at once also whom they are given to.
+  /// The form of a bulk change, which can also assign the conversations to an agent.
   package static let formOfMany = Form([.required("ids", .uuids(max: 500)), change])
   private static let change = Field.required(
     "change", .form(Form(fields + [.optional("agentId", .uuid), .optional("force", .boolean)], isChange: true)))
 
-  /// The argument of `update_conversation`, with the version that the client has seen.
+  /// Returns the argument of `update_conversation`, with the version that the client has seen.
   package static func ofOne(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     complete(try Conversation.guarded(question), question.values, as: try question.request.json())
   }
 
-  /// The argument of `change_conversations`.
+  /// Returns the argument of `change_conversations`.
   package static func ofMany(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     let values = question.values[change]
     let sent = try question.request.json()[change.name] ?? [:]
@@ -49,8 +49,8 @@ package enum Change {
     return result.setting("results", .array(results))
   }
 
-  /// The document of a change with the quality that a new score makes, and what is to be emptied. An empty note that is appended
-  /// empties nothing.
+  /// Returns the document of a change with the fields to clear and, if the score changes and no quality is given, with
+  /// the quality of the new score. Appending empty notes clears nothing.
   private static func complete(_ document: JSON, _ values: CheckedForm, as sent: JSON) -> JSON {
     let clearable: [any FormField] = values[notesMode] == "append" ? [outcome, value] : [outcome, value, notes]
     let document = document.clearing(values.emptied(clearable, in: sent))
@@ -60,14 +60,14 @@ package enum Change {
 }
 
 extension CheckedForm {
-  /// The names of those of the fields that were sent null or blank: they are to be emptied.
+  /// Returns the names of those fields that were sent as null or blank and must be cleared.
   func emptied(_ fields: [any FormField], in sent: JSON) -> [String] {
     fields.filter { sent[$0.name] != nil && !has($0) }.map(\.name)
   }
 }
 
 extension JSON {
-  /// With `clear`, which names the fields that are to be emptied; unchanged without any.
+  /// Returns the document with `clear`, the names of the fields to clear; unchanged if there are none.
   func clearing(_ fields: [String]) -> JSON {
     fields.isEmpty ? self : setting("clear", .array(fields.map(JSON.string)))
   }

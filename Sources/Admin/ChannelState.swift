@@ -4,9 +4,9 @@ import Store
 import StoreAccess
 import Wire
 
-/// A channel as a whole: whether it is set up, how it stands, and what waits for it.
+/// The state of a channel: whether it is configured, whether it is paused, and how many deliveries are waiting.
 package enum ChannelState {
-  /// What is configured is told along: the database does not know it.
+  /// Adds the configured recipients to the function's argument, because the database does not store them.
   package static func asking(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     question.document.setting("configured", .array(Recipient.configured(question.settings).map(\.document)))
   }
@@ -20,9 +20,9 @@ package enum ChannelState {
     "properties": [
       "name": ["type": "string"], "isConfigured": ["type": "boolean"],
       "recipients": ["type": "array", "items": ["type": "string"]],
-      "state": ["enum": ["open", "paused", "probing"], "description": "probing: one message tries it out"],
+      "state": ["enum": ["open", "paused", "probing"], "description": "probing: one delivery tests the channel"],
       "pausedUntil": Schema.perhapsTime,
-      "class": ["enum": ["throttled", "config", nil], "description": "what the pause is for"],
+      "class": ["enum": ["throttled", "config", nil], "description": "why the channel is paused"],
       "reason": ["type": ["string", "null"]], "waiting": count, "sending": count, "givenUp": count,
       "oldestDueAt": Schema.perhapsTime,
     ],
@@ -39,7 +39,7 @@ package enum ChannelState {
           "reason": ["type": ["string", "null"]],
         ],
       ],
-      "broughtForward": ["type": "integer", "description": "how many waited for its end, and are due now"],
+      "broughtForward": ["type": "integer", "description": "number of waiting deliveries that are now due"],
     ],
   ]
 
@@ -55,7 +55,7 @@ package enum ChannelState {
         ],
       ],
       "pausedUntil": [
-        "type": ["string", "null"], "format": "date-time", "description": "before which nothing is sent",
+        "type": ["string", "null"], "format": "date-time", "description": "nothing is sent before this time",
       ],
     ],
   ]

@@ -2,9 +2,9 @@ import Contract
 import Forms
 import Wire
 
-/// A conversation as admin routes show it: the ConversationDTO and its ETag.
+/// A conversation as admin routes return it: the ConversationDTO and its ETag.
 package enum Conversation {
-  /// The reply to a function that says `{conversation, version}`.
+  /// Returns the reply for a function that returns `{conversation, version}`.
   package static func reply(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
     guard let conversation = answer["conversation"], let version = answer["version"]?.string else {
       throw Problem.internalError("the database returned no conversation")
@@ -12,7 +12,7 @@ package enum Conversation {
     return Reply(conversation, headers: ["etag": "\"\(version)\""])
   }
 
-  /// The same for one that says something else beside them.
+  /// Returns the reply for a function that also returns other members.
   package static func answer(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
     guard let version = answer["version"]?.string else {
       throw Problem.internalError("the database returned no conversation")
@@ -27,25 +27,26 @@ package enum Conversation {
     ]
   }
 
-  /// The headers of such a reply, and If-Match of a request, as JSON Schema.
+  /// The JSON Schema of the headers of such a reply.
   package static let replyHeaders: JSON = ["properties": ["ETag": etag]]
+  /// The JSON Schema of a request's If-Match header.
   package static let ifMatch: JSON = [
     "properties": [
-      "If-Match": ["type": "string", "pattern": "^(\\*|(W/)?\"[!#-~]+\")$", "description": "the ETag that was seen"]
+      "If-Match": ["type": "string", "pattern": "^(\\*|(W/)?\"[!#-~]+\")$", "description": "the last ETag seen"]
     ]
   ]
   private static let etag: JSON = ["type": "string", "pattern": "^\"[!#-~]+\"$"]
 
-  /// A question about a conversation, with the version that the client has seen.
+  /// Returns the function's argument with the version that the client has seen.
   package static func guarded(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     guard let version = try version(question.request) else { return question.document }
     return question.document.setting("version", .string(version))
   }
 
-  /// The version that If-Match names; nil without the header, or where any is right (`*`).
+  /// Returns the version in If-Match. Nil if the header is absent or matches any version (`*`).
   package static func version(_ request: Request) throws(Problem) -> String? {
     guard var header = request.headers["if-match"], header != "*" else { return nil }
-    // A proxy that compresses makes ours a weak one; it names the same version.
+    // A proxy that compresses turns the ETag into a weak one; it is still the same version.
     if header.hasPrefix("W/") { header = String(header.dropFirst(2)) }
     guard header.utf8.count >= 3, header.hasPrefix("\""), header.hasSuffix("\"") else {
       throw Problem(FormError(fields: [FieldError(.invalidETag, at: "If-Match")]))
@@ -53,7 +54,7 @@ package enum Conversation {
     return String(header.dropFirst().dropLast())
   }
 
-  /// The ConversationDTO, in the single view with its messages.
+  /// The JSON Schema of the ConversationDTO, with the messages if it is returned alone.
   package static func schema(withMessages: Bool = false) -> JSON {
     let properties = withMessages ? dto + [JSON.Member("messages", ["type": "array", "items": message])] : dto
     return [

@@ -2,9 +2,9 @@ import Contract
 import Forms
 import Wire
 
-/// What the list of conversations, the search in them and their export can be asked for.
+/// The parameters and replies of the conversation list, the search and the analytics report.
 package enum ConversationSearch {
-  /// Which conversations: the filters of the list, which the search takes as a JSON object.
+  /// The filters of the list. The search takes them as a JSON object.
   package static let filters: [any FormField] = [
     .optional("status", .choices(["new", "in-progress", "completed", "lost", "converted"])),
     .optional("leadQuality", .choices(["hot", "warm", "cold"])),
@@ -40,15 +40,16 @@ package enum ConversationSearch {
 
   private static let timeZone = Field.optional("timeZone", .zone)
 
-  /// The filters of the search, in one parameter.
+  /// The filters of the search, as one JSON parameter.
   private static let filterDocument = Field.optional(
     "filters", .document(Form(filters + [.optional("sort", sort), dateRange])))
-  /// As the original's panel writes its two dates into filters.
+  /// The form in which the original panel puts its two dates into the filters.
   private static let dateRange = Field.optional("dateRange", .form(Form([rangeStart, rangeEnd])))
   private static let rangeStart = Field.optional("from", .day())
   private static let rangeEnd = Field.optional("to", .day())
 
-  /// The question with the agency's zone, by which days begin; filters that came as an object become its own members.
+  /// Returns the function's argument with the time zone in which days begin. Filters that came as an object become
+  /// members of the argument.
   @Sendable package static func locally(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     var document = question.document
     if let filters = question.values[filterDocument] {
@@ -62,7 +63,7 @@ package enum ConversationSearch {
     return document.setting(timeZone.name, .string(zone))
   }
 
-  /// A page of conversations with what each has beside the DTO.
+  /// Returns the JSON Schema of a page of `item`, with further members.
   package static func page(of item: JSON, _ more: [JSON.Member] = []) -> JSON {
     let count: JSON = ["type": "integer", "minimum": 0]
     let members: [JSON.Member] = [
@@ -76,7 +77,7 @@ package enum ConversationSearch {
     ]
   }
 
-  /// The DTO with one member more.
+  /// Returns the JSON Schema of the ConversationDTO with one more member.
   package static func conversation(with name: String, _ schema: JSON) -> JSON {
     let dto = Conversation.schema()
     return dto.setting("properties", (dto["properties"] ?? [:]).setting(name, schema))
@@ -95,7 +96,7 @@ package enum ConversationSearch {
     ]
   }
 
-  /// What analytics-report answers.
+  /// The JSON Schema of the analytics report.
   package static let report: JSON = {
     let text: JSON = ["type": "string"]
     let counts = ["totalConversations", "hotLeads", "warmLeads", "coldLeads"].map { JSON.Member($0, number) }

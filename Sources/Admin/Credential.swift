@@ -1,20 +1,20 @@
 import Contract
 import Wire
 
-/// By what a request asks to be let in. Only one of them counts: a request that shows two keys is let in by neither.
+/// The credential of an admin request. A request with two keys is rejected.
 enum Credential {
-  /// Given by hand: the one who did it holds the database login of the handler.
+  /// A bare request: the caller already has the handler's database login.
   case byHand
   /// ADMIN_API_KEY itself.
   case configured
-  /// Another key, which the database may know.
+  /// Another key, which the database must verify.
   case key(String)
   /// The token of a session.
   case session(String)
 
   static let cookie = "leadpipe_session"
 
-  /// - Parameter configured: ADMIN_API_KEY; without it nobody is let in, whatever other keys there are.
+  /// - Parameter configured: ADMIN_API_KEY; if it is not set, every key and session is rejected.
   init(_ request: Request, configured: String?) throws(Problem) {
     if request.isBare {
       self = .byHand
@@ -24,7 +24,7 @@ enum Credential {
     let keys = [request.headers["x-admin-api-key"], try Self.bearer(request)].compactMap { $0 }
     guard keys.count <= 1 else { throw .unknownKey }
     if let key = keys.first {
-      // Every key goes the same way, so that the time tells nothing about it.
+      // Every key takes the same path, so that timing reveals nothing about it.
       self = Secret.isSame(key, configured) ? .configured : .key(key)
     } else if let token = try Self.token(request) {
       self = .session(token)
@@ -33,7 +33,7 @@ enum Credential {
     }
   }
 
-  /// The key after `Bearer `, in just this writing.
+  /// Returns the key after `Bearer `, which is case-sensitive.
   private static func bearer(_ request: Request) throws(Problem) -> String? {
     guard let header = request.headers["authorization"] else { return nil }
     guard header.hasPrefix("Bearer ") else { throw .unknownKey }
@@ -47,7 +47,7 @@ enum Credential {
     return tokens.first
   }
 
-  /// `auth`, as the admin functions of the database take it; nil for what needs none.
+  /// Returns the `auth` argument of the database's admin functions. Nil for a bare request.
   func document(configured: String?) -> JSON? {
     let own = JSON.string(Secret.sha256(configured ?? ""))
     return switch self {
@@ -58,7 +58,7 @@ enum Credential {
     }
   }
 
-  /// Whether the database has to say whose it is.
+  /// True if the database has to verify the credential.
   var isUnproven: Bool {
     switch self {
     case .byHand, .configured: false
@@ -66,7 +66,8 @@ enum Credential {
     }
   }
 
-  /// A page of another origin can send the cookie, but cannot know the token that goes with it.
+  /// Requires the CSRF token for changes in a session: a page of another origin can send the cookie but cannot read the
+  /// token.
   func checkOrigin(of request: Request) throws(Problem) {
     guard case .session(let token) = self, !["GET", "HEAD"].contains(request.method) else { return }
     guard Secret.isSame(request.headers["x-csrf-token"] ?? "", Secret.csrfToken(of: token)) else {
@@ -76,6 +77,6 @@ enum Credential {
 }
 
 extension Problem {
-  /// The same for every key that is missing, wrong, doubled or ended.
+  /// The problem for every key or session that is missing, wrong, repeated or expired.
   static let unknownKey = Problem(.keyRequired)
 }

@@ -16,7 +16,7 @@ package enum Event {
       "id": Schema.uuid, "type": ["enum": .array(LeadEventType.names.map(JSON.string))],
       "conversationId": Schema.perhapsUUID,
       "payload": ["type": "object"],
-      "processed": ["type": "boolean", "description": "whether nothing is left to be sent about it"],
+      "processed": ["type": "boolean", "description": "true if nothing is left to send for it"],
       "retryCount": ["type": "integer"], "lastError": ["type": ["string", "null"]],
       "createdAt": Schema.time, "plannedAt": Schema.perhapsTime, "processedAt": Schema.perhapsTime,
       "deliveries": [

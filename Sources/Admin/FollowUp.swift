@@ -4,12 +4,12 @@ import Store
 import StoreAccess
 import Wire
 
-/// What an agent promises a customer.
+/// A follow-up that an agent has promised a customer.
 package enum FollowUp {
   private static let types = Rule.choice(["email", "sms", "whatsapp", "call"])
   private static let priorities = Rule.choice(["high", "medium", "low"])
   private static let notifyCustomer = Field.optional("notifyCustomer", .boolean)
-  /// A change may leave the date as it is.
+  /// Optional, because a change may keep the date.
   private static let date = Field.optional("followUpDate", .instant)
   private static let common: [any FormField] = [
     .optional("reminderText", .text(1...500)), .optional("priority", priorities), .optional("assignedAgentId", .uuid),
@@ -20,7 +20,7 @@ package enum FollowUp {
       .required(date.name, .instant), .required("reminderType", types), notifyCustomer,
     ] + common)
 
-  /// This version writes to no customer.
+  /// Like the form's schema, but `notifyCustomer` cannot be true: this version sends nothing to customers.
   package static let newSchema = newForm.schema.setting(
     "properties",
     (newForm.schema["properties"] ?? [:]).setting(
@@ -38,7 +38,8 @@ package enum FollowUp {
     .optional("to", .instant), .optional("limit", .integer(1...200)), .optional("cursor", .cursor),
   ])
 
-  /// Refuses a date that is past, and a message to the customer: nothing of this version sends one.
+  /// Rejects a date more than 60 seconds in the past, and a notification to the customer, which this version cannot
+  /// send.
   package static func check(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
     var errors = FormError()
     if let date = question.values[date], date < question.request.receivedAt.adding(seconds: -60) {

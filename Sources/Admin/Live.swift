@@ -1,12 +1,13 @@
 import Contract
 import Wire
 
-/// What happens to leads, as a `text/event-stream` (the HTML standard, Server-sent events) tells it.
+/// Changes to leads as a `text/event-stream` (HTML standard, Server-sent events).
 package enum Live {
-  /// After which a client whose stream has ended comes again, in milliseconds: not all of them at once, when a gateway stops.
+  /// The delay before a client reconnects, in milliseconds. It is random, so that clients do not all reconnect at once
+  /// after a gateway has stopped.
   private static let retry = 1000...1999
 
-  /// What each event is.
+  /// The JSON Schema of an event.
   package static let event: JSON = [
     "type": "object", "required": ["event", "id", "data"],
     "properties": [
@@ -25,12 +26,13 @@ package enum Live {
     ],
   ]
 
-  /// The beginning of a stream, out of what `live_events` answers: what its reader has missed. Where that is all, a gateway is told
-  /// from where its feed goes on; else the reader comes again for the rest.
+  /// Returns the beginning of a stream, with the events that the client has missed, from the result of `live_events`.
+  /// If the result is complete, the headers give the gateway the cursor at which its feed continues; otherwise the
+  /// client reconnects for the rest.
   package static func beginning(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
     let cursor = try cursor(answer, "cursor")
     let events = try events(answer)
-    // A block that names no id would make a reader forget the one that it has.
+    // A block with an empty id would make the client forget the id that it has.
     let from = try self.cursor(answer, "from")
     var text = "retry: \(Int.random(in: retry))\nid: \(from)\n\n" + events.map(\.text).joined()
     var headers = ["content-type": "text/event-stream", "x-accel-buffering": "no"]
@@ -43,20 +45,20 @@ package enum Live {
     return Reply(status: 200, headers: headers, body: Array(text.utf8))
   }
 
-  /// The same as a step answers it to a gateway, which tells all who listen.
+  /// Returns the same events as the reply of a step to the gateway, which sends them to all clients.
   package static func batch(_ answer: JSON) throws(Problem) -> Reply {
     let events = try events(answer).map { ["seq": $0.seq.map { JSON($0) } ?? .null, "text": .string($0.text)] as JSON }
     return Reply(["events": .array(events), "cursor": .string(try cursor(answer, "cursor"))])
   }
 
-  /// Whether `live_events` has anything to tell.
+  /// True if the result of `live_events` has events or a reset.
   package static func isNews(_ answer: JSON) -> Bool {
     answer["events"]?.array?.isEmpty == false || answer["isReset"]?.bool == true
   }
 
   private static func events(_ answer: JSON) throws(Problem) -> [(seq: Int?, text: String)] {
     if answer["isReset"]?.bool == true {
-      let data: JSON = ["reason": "what has happened since is not known: load everything anew"]
+      let data: JSON = ["reason": "earlier events are not available: reload all data"]
       return [(nil, block("reset", id: try cursor(answer, "cursor"), data))]
     }
     return (answer["events"]?.array ?? []).compactMap { event in

@@ -2,11 +2,11 @@ import Deliveries
 import Forms
 import Wire
 
-/// A message about an event to one recipient: what was, is or will be sent.
+/// A notification about an event to one recipient: sent, being sent or pending.
 package enum NotificationResource {
   private static let states = ["pending", "claimed", "sending", "sent", "delivered", "waiting", "parked", "given-up"]
   private static let statuses = ["pending", "sending", "sent", "delivered", "failed"]
-  /// `lost` is never written down.
+  /// Without `lost`, which is never stored.
   private static let classes = DeliveryOutcome.Class.allCases.filter { $0 != .lost }.map(\.rawValue)
 
   package static let listForm = Form(
@@ -21,8 +21,8 @@ package enum NotificationResource {
       "id": Schema.uuid, "eventId": Schema.uuid, "eventType": ["type": "string"], "conversationId": Schema.perhapsUUID,
       "channel": ["type": "string"], "recipient": ["type": "string"], "subject": Schema.perhapsText,
       "status": ["enum": .array(statuses.map(JSON.string))],
-      "state": ["enum": .array(states.map(JSON.string)), "description": "parts what status keeps together"],
-      "class": ["type": ["string", "null"], "description": "what the last try came to"],
+      "state": ["enum": .array(states.map(JSON.string)), "description": "more detailed than status"],
+      "class": ["type": ["string", "null"], "description": "outcome of the last attempt"],
       "tries": ["type": "integer", "minimum": 0], "reason": Schema.perhapsText, "providerId": Schema.perhapsText,
       "createdAt": Schema.time, "nextAttemptAt": Schema.perhapsTime, "sentAt": Schema.perhapsTime,
       "retriedAt": Schema.perhapsTime, "leasedBy": Schema.perhapsText, "leaseUntil": Schema.perhapsTime,

@@ -1,6 +1,6 @@
 import Wire
 
-/// What many replies have in them, as JSON Schema.
+/// JSON Schemas that many replies share.
 enum Schema {
   static let uuid: JSON = ["type": "string", "format": "uuid"]
   static let time: JSON = ["type": "string", "format": "date-time"]

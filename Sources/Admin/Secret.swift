@@ -1,23 +1,24 @@
 import Crypto
 import Wire
 
-/// Secrets of the admin interface: made here, and kept anywhere else as their SHA-256 only.
+/// Secrets of the admin interface. They are generated here; only their SHA-256 is stored.
 package enum Secret {
-  /// 128 random bits of the system, in hexadecimal digits.
+  /// Returns 128 bits from the system's random number generator, in hexadecimal.
   package static func token() -> String { hex((0..<16).map { _ in UInt8.random(in: .min ... .max) }) }
 
-  /// A key for a person or a program: `lp_` and 256 random bits.
+  /// Returns a key for a person or a program: `lp_` and 256 random bits in hexadecimal.
   package static func key() -> String { "lp_" + token() + token() }
 
-  /// SHA-256 in hexadecimal digits, as the database's functions take it.
+  /// Returns the SHA-256 in hexadecimal, the form that the database functions take.
   package static func sha256(_ text: String) -> String { hex(digest(text)) }
 
   static func digest(_ text: String) -> SHA256.Digest { SHA256.hash(data: Array(text.utf8)) }
 
-  /// What a page shows with each change that its cookie is to pay for. It comes of the session's token, which no other page can read.
+  /// Returns the CSRF token, which a page must send with each change that its cookie authenticates. It is derived from
+  /// the session token, which no other page can read.
   package static func csrfToken(of token: String) -> String { sha256("csrf " + token) }
 
-  /// In a time that does not tell where they differ: digests are compared, whole.
+  /// Compares two strings by their digests, so that the time does not reveal where they differ.
   static func isSame(_ left: String, _ right: String) -> Bool { digest(left) == digest(right) }
 
   private static func hex(_ bytes: some Sequence<UInt8>) -> String {

@@ -1,22 +1,23 @@
 import Contract
 import Wire
 
-/// A browser's session as the panel sees it, and its cookie.
+/// A browser session as the panel sees it, and its cookie.
 package enum Session {
   package static let schema: JSON = [
     "type": "object", "required": ["name", "rights"],
     "properties": [
       "name": ["type": "string"], "rights": ["enum": ["read", "write", "owner"]],
       "expiresAt": Schema.time,
-      "csrfToken": ["type": "string", "description": "goes into X-CSRF-Token with each POST, PATCH and DELETE"],
+      "csrfToken": ["type": "string", "description": "send it as X-CSRF-Token with each POST, PATCH and DELETE"],
     ],
   ]
 
-  /// The header that opens or ends it, as JSON Schema.
+  /// The JSON Schema of the reply header that sets or deletes the cookie.
   package static let replyHeaders: JSON = ["properties": ["Set-Cookie": ["type": "string"]]]
 
-  /// The value of `Set-Cookie` that opens a session, or ends it where there is no token. Only a page on this very machine gets it
-  /// without TLS, not one behind a proxy that keeps the host's name to itself.
+  /// Returns the value of `Set-Cookie` that opens a session, or ends it if `token` is nil. The cookie is `Secure`
+  /// unless both the Host header and the client's address are of this machine: a proxy that replaces the Host header
+  /// does not make a client local.
   package static func cookie(_ token: String?, for request: Request) -> String {
     let host = request.headers["host"] ?? ""
     let isHere =

@@ -1,7 +1,7 @@
 import Forms
 import Wire
 
-/// Who gets the newsletter, or did.
+/// A current or former newsletter subscriber.
 package enum Subscriber {
   private static let statuses = ["active", "unsubscribed"]
 

@@ -1,6 +1,6 @@
 import Wire
 
-/// What happened to a conversation.
+/// The history of a conversation.
 package enum Timeline {
   package static let schema: JSON = [
     "type": "object", "required": ["id", "type", "title", "description", "actorType", "actorName", "at", "metadata"],

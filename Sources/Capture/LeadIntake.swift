@@ -5,7 +5,7 @@ import Store
 import StoreAccess
 import Wire
 
-/// What the capture handlers have in common: the way from a checked request to a stored lead, and the agency's rules.
+/// The common part of the capture handlers: from a request to a stored lead, with the agency's rules.
 package struct LeadIntake {
   package static let settings = Database.settings + WakeCall.settings + [.officeHours, .timeZone]
 
@@ -21,33 +21,34 @@ package struct LeadIntake {
   ) throws(Problem) {
     self.form = form
     self.handler = handler
-    // A stream process has others waiting behind: one conversation that somebody holds must not hold up all.
+    // Other requests wait behind this one in a stream process, so one locked conversation must not block them for long.
     database = Database(settings, lockMilliseconds: 1000)
     wake = WakeCall(settings, over: database, afterwards)
     hours = try OfficeHours(settings)
   }
 
-  /// How many requests that wait together are stored together.
+  /// The maximum number of waiting requests that are stored in one transaction.
   package static let batchSize = 64
 
-  /// The headers that it looks at, and those of its replies, as JSON Schema.
+  /// The JSON Schema of the request headers.
   package static let headers: JSON = [
     "properties": [
       "Idempotency-Key": Rule<String>.key.schema.setting("description", "overrides idempotencyKey in the body")
     ]
   ]
+  /// The JSON Schema of the reply headers.
   package static let replyHeaders: JSON = [
-    "properties": ["Idempotency-Replayed": ["const": "true", "description": "this key's first answer, once more"]]
+    "properties": ["Idempotency-Replayed": ["const": "true", "description": "the original reply to this key"]]
   ]
-  /// A key that was used with another content.
+  /// 422: the key was used before with different content.
   package static let problems = [422]
 
-  /// A lead as it was sent, and what became of it.
+  /// A lead as it was sent, and the result of storing it.
   package typealias Stored = (lead: Lead, captured: Captured)
 
-  /// Checks the bodies of requests, stores the leads with their events, writes the log lines that operators search
-  /// for, and wakes the workers. Each request succeeds or fails by itself. An `Idempotency-Key` header overrides the body's
-  /// member.
+  /// Validates the request bodies, stores the leads with their events, writes the log lines that operators search for,
+  /// and wakes the workers. Each request succeeds or fails independently. An `Idempotency-Key` header overrides the
+  /// body's member.
   package func capture(_ requests: [Request], log: Log) -> [Result<Stored, Problem>] {
     let checked = requests.map { request in Result { () throws(Problem) in try check(request) } }
     let leads = checked.compactMap { try? $0.get() }
@@ -72,7 +73,7 @@ package struct LeadIntake {
     var content = try request.json()
     let lead = try checking { () throws(FormError) in
       if let key = request.headers["idempotency-key"], content.members != nil {
-        // The member that the header overrides is still checked.
+        // The member that the header overrides is still validated.
         if content["idempotencyKey"] != nil { _ = try form.lead(checking: content, receivedAt: request.receivedAt) }
         content = content.setting("idempotencyKey", .string(key))
       }
@@ -84,8 +85,8 @@ package struct LeadIntake {
       lead, content: content, responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
   }
 
-  /// Writes what became of a lead to the log, in the lines that operators search for. `refused` is what all leads together
-  /// were refused with, which is in the log already.
+  /// Logs the result for one lead, in the lines that operators search for. `refused` is the failure of all leads in one
+  /// transaction, which has already been logged.
   private func report(
     _ outcome: Result<Captured, StoreFailure>, refused: (failure: StoreFailure, problem: Problem)?, _ log: Log
   ) throws(Problem) -> Captured {
@@ -98,7 +99,7 @@ package struct LeadIntake {
     }
     switch captured.outcome {
     case .mismatch: throw Problem(.idempotencyKeyReused)
-    case .replayed: log.info("Answered again conversation \(captured.id)")
+    case .replayed: log.info("Repeated the reply for conversation \(captured.id)")
     case .created: log.write(.conversationCreated, captured.id)
     case .continued: log.info("Continued conversation \(captured.id)")
     }
@@ -108,17 +109,18 @@ package struct LeadIntake {
 }
 
 extension Captured {
-  /// Says that this answer was given before.
+  /// The header that marks a repeated reply; empty for any other.
   package var replayHeader: [String: String] { outcome == .replayed ? ["idempotency-replayed": "true"] : [:] }
 }
 
 extension Log {
-  /// The line that operators watch for: the event is stored, or its tables are gone.
+  /// Writes a line that operators watch for: that the event was stored, or that it was not because its tables are
+  /// missing.
   func emitted(_ event: String, _ id: String?) {
     if id != nil {
       write(.eventEmitted, event)
     } else {
-      write(.eventNotEmitted, event, facts: ["reason": "the event tables are not there"])
+      write(.eventNotEmitted, event, facts: ["reason": "the event tables do not exist"])
     }
   }
 }

@@ -3,7 +3,7 @@ import Leads
 import Store
 import Wire
 
-/// What the client gets: the id and status, the times, and what its own request said.
+/// The reply to a captured lead: its id, status and times, and the facts of the client's own request.
 package struct LeadReply {
   private let lead: Lead
   private let captured: Captured

@@ -5,7 +5,7 @@ import Store
 import StoreAccess
 import Wire
 
-/// The newsletter's subscribers.
+/// Stores and ends newsletter subscriptions.
 package struct NewsletterIntake {
   private let database: Database
   private let wake: WakeCall
@@ -15,8 +15,8 @@ package struct NewsletterIntake {
     wake = WakeCall(settings, over: database, afterwards)
   }
 
-  /// Adds a subscriber, with what shows where the consent came from, and wakes the workers where the address was not
-  /// subscribed already. The id of the subscription.
+  /// Adds a subscriber with a record of the consent, and wakes the workers if an event was stored. Returns the id of
+  /// the subscription.
   package func subscribe(
     _ subscription: Subscription, asked request: Request, log: Log
   ) throws(Problem) -> String {
@@ -32,7 +32,7 @@ package struct NewsletterIntake {
     return subscribed.id
   }
 
-  /// Ends a subscription. False when there is none to the token or address.
+  /// Ends a subscription. Returns false if the token or address has none.
   package func unsubscribe(
     _ unsubscription: Unsubscription, asked request: Request, log: Log
   ) throws(Problem) -> Bool {

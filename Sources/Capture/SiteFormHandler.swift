@@ -5,7 +5,7 @@ import Store
 import Wire
 
 extension Handler {
-  /// A handler that stores what a form of the website sends, and thanks with `message`.
+  /// A handler that stores the submissions of a website form and replies with `message`.
   package init(storing form: SiteForm, name: String, summary: String, paths: [String], message: String) {
     self.init(
       Description(

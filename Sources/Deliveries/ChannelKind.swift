@@ -1,20 +1,21 @@
 import Wire
 
-/// What every module may know of a channel: its name and the names of its settings. How it sends is known to Transports
-/// alone, whose `Provider` values refer to these.
+/// What every module can use of a channel: its name and the names of its settings. Sending is in Transports, whose
+/// `Provider` values refer to these.
 package struct ChannelKind: Sendable, Equatable {
-  /// As the database, LEADPIPE_CHANNELS and the name of its notifier have it: `slack`, `notify-slack`.
+  /// The name in the database, in LEADPIPE_CHANNELS and in the name of its notifier: `slack`, `notify-slack`.
   package let name: String
-  /// How the team is notified, in a person's words: `on Slack`.
+  /// How the team is notified, worded for people: `on Slack`.
   package let way: String
-  /// The settings that say where it sends and how. The worker's steps alone may have them, and when one changes, a pause
-  /// of the channel for wrong settings ends.
+  /// The names of the settings for where and how it sends. Only the worker's steps receive them. When one changes, a
+  /// pause of the channel for wrong settings ends.
   package let settings: [String]
-  /// Where these settings lead, for those that lead somewhere.
+  /// The network destinations of those settings that have one.
   package let destinations: [String: Destination]
-  /// The setting for how many messages a second may be sent; nil for a channel without a pace.
+  /// The setting for the maximum number of messages per second; nil for a channel without a limit.
   package let paceSetting: String?
-  /// Whether whoever gets a message twice takes it for one: its unknown outcomes are then always resolved by sending again.
+  /// True if a repeated message is recognised as the same message. Unknown outcomes are then always resolved by sending
+  /// again.
   package let isRepeatHarmless: Bool
 
   private init(
@@ -41,9 +42,9 @@ package struct ChannelKind: Sendable, Equatable {
       "TELEGRAM_API_URL": .webAddress,
     ], paceSetting: "TELEGRAM_PER_SECOND")
 
-  /// A repeated mail carries the same Message-ID or Idempotency-Key.
+  /// A repeated email has the same Message-ID or Idempotency-Key.
   package static let email = ChannelKind(
-    "email", way: "by mail",
+    "email", way: "by email",
     settings: [
       "EMAIL_HOST": .server(port: "EMAIL_PORT", standard: 587), "EMAIL_PORT": nil, "EMAIL_USER": nil,
       "EMAIL_PASS": nil, "EMAIL_FROM": nil, "EMAIL_TO": nil, "RESEND_API_KEY": .webService(address: "RESEND_API_URL"),
@@ -58,11 +59,11 @@ package struct ChannelKind: Sendable, Equatable {
 }
 
 extension ChannelKind {
-  /// The worker's step that sends to it.
+  /// The name of the worker's step that sends to the channel.
   package var notifier: String { "notify-\(name)" }
 
-  /// A text that changes when the settings of the channel do. Of the settings it holds sixteen bits: enough to notice a
-  /// change, too few to find a secret by.
+  /// Returns a fingerprint that changes when the channel's settings change. It has sixteen bits: enough to notice a
+  /// change, too few to recover a secret from.
   package func fingerprint(_ environment: [String: String]) -> String {
     // FNV-1a, folded.
     var hash: UInt32 = 2_166_136_261

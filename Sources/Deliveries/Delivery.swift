@@ -1,23 +1,23 @@
 import Wire
 
-/// One delivery on its way through the steps of the worker: a line of NDJSON that event-claim writes, each step passes on, and
-/// delivery-record reads. Members that a step does not know stay on the line.
+/// One delivery in the worker's pipeline: a line of NDJSON that event-claim writes, each step passes on, and
+/// delivery-record reads. Steps keep members that they do not use.
 package struct Delivery: Sendable, Equatable {
   package private(set) var document: JSON
   package let id: UUIDText
-  /// Results count only under the fence of the claim that led to them.
+  /// The fence of the claim; an outcome counts only under the current fence.
   package let fence: Int
-  /// Which attempt this is, from 1.
+  /// The number of this attempt, from 1.
   package let attempt: Int
   package let channel: String
-  /// `default` for Slack, the chat's id, the mail address.
+  /// `default` for Slack, the chat id for Telegram, the email address for email.
   package let recipient: String
   package let eventType: String
   package let eventAt: Instant
-  /// Whether the outcome of the last attempt is unknown: this one says that it may come twice.
+  /// True if an earlier message may have arrived: this one is then marked as a possible repeat.
   package let isPossibleRepeat: Bool
 
-  /// Nil when a member that every delivery has is missing or of another type; `possibleRepeat` may be missing.
+  /// Nil if a required member is missing or has the wrong type. `possibleRepeat` is optional.
   package init?(_ document: JSON) {
     guard let id = document["id"]?.string.flatMap(UUIDText.init), let fence = document["fence"]?.integer,
       let attempt = document["attempt"]?.integer, let channel = document["channel"]?.string,
@@ -37,14 +37,15 @@ package struct Delivery: Sendable, Equatable {
   }
 
   package var conversationID: UUIDText? { document["conversationId"]?.string.flatMap(UUIDText.init) }
-  /// The facts of the event, which the notification tells.
+  /// The facts of the event, which the notification contains.
   package var payload: JSON { document["payload"] ?? [:] }
-  /// From when the time for attempts counts: the event, an operator's word, or either of them moved on by the time that the
-  /// channel was paused.
+  /// The start of the time for attempts: the event or an operator's request, plus the time for which the channel was
+  /// paused.
   package var retryFrom: Instant { time("retryFrom") ?? eventAt }
-  /// When it was marked as being sent, and until when its send may start: later its lease could end meanwhile, and another
-  /// worker could send it too. Both by the clock of the step that marked it.
+  /// When it was marked as being sent, by the clock of the step that marked it.
   package var begunAt: Instant? { time("begunAt") }
+  /// The time before which its send must start, by the same clock. If it started later, its lease could end during the
+  /// send, and another worker could send it too.
   package var sendBefore: Instant? { time("sendBefore") }
 
   private func time(_ member: String) -> Instant? { document[member]?.string.flatMap(Instant.init(iso8601:)) }
@@ -54,26 +55,26 @@ package struct Delivery: Sendable, Equatable {
     document = document.setting("begunAt", .string(time.iso8601)).setting("sendBefore", .string(limit.iso8601))
   }
 
-  /// What happened to it, once something has.
+  /// The outcome of the attempt; nil until a step sets it, and for an outcome of an unknown class.
   package var outcome: DeliveryOutcome? {
     get { document["outcome"].flatMap(DeliveryOutcome.init) }
     set { document = newValue.map { document.setting("outcome", $0.document) } ?? document.removing("outcome") }
   }
 
-  /// The class of its outcome alone; nil also where the class is unknown.
+  /// The class of its outcome. Nil if there is no outcome or its class is unknown.
   package var outcomeClass: DeliveryOutcome.Class? { document["outcome"].flatMap(DeliveryOutcome.Class.init(of:)) }
 
-  /// Whether a step has already said what happened: it is then passed on untouched.
+  /// True if a step has set an outcome: later steps then pass the delivery on unchanged.
   package var hasOutcome: Bool { document["outcome"] != nil }
 
-  /// The same delivery with a member that a step has added.
+  /// Returns the delivery with one more member.
   package func adding(_ member: String, _ value: JSON) -> Delivery {
     var delivery = self
     delivery.document = document.setting(member, value)
     return delivery
   }
 
-  /// The same delivery without the facts of its event, for steps that look up and write down.
+  /// The delivery without the facts of its event, for steps that only use the database.
   package var withoutFacts: Delivery { adding("payload", [:]) }
 }
 

@@ -1,31 +1,31 @@
 import Wire
 
-/// What became of one attempt to deliver, in the words that every provider's answers are put into.
+/// The outcome of one attempt, in terms that are the same for every provider.
 package struct DeliveryOutcome: Sendable, Equatable {
   package enum Class: String, Sendable, CaseIterable {
-    /// The provider has it.
+    /// The provider accepted it.
     case delivered
-    /// The provider took it and will report the end later.
+    /// The provider accepted it and will report the result later.
     case accepted
-    /// A passing fault: the same message may go through later.
+    /// A temporary error: the same message may succeed later.
     case retry
-    /// The channel asks us to wait; this costs the message no attempt.
+    /// The channel asked Leadpipe to wait. This uses no attempt.
     case throttled
-    /// This message will never be taken.
+    /// The provider will never accept this message.
     case permanent
-    /// The channel is set up wrongly; no message will be taken until a person mends it, and none is spent on it.
+    /// The channel is misconfigured: it accepts no message until a person fixes it. This uses no attempt.
     case config
-    /// The request left and no usable answer came: it may have been delivered.
+    /// The request was sent, but no usable response arrived: it may have been delivered.
     case unknown
-    /// The delivery is no longer ours: its lease passed to another worker. Nothing was sent and nothing is recorded.
+    /// The lease passed to another worker. Nothing was sent and nothing is recorded.
     case lost
-    /// It was begun and not sent: it goes back, at no cost.
+    /// It was begun but not sent: it returns to the queue. This uses no attempt.
     case deferred
 
-    /// Whether the channel takes nothing more now, whatever the message.
+    /// True if the channel accepts no message now.
     package var isRefusal: Bool { self == .throttled || self == .config }
 
-    /// The class of an outcome as JSON; nil when it is missing or unknown.
+    /// Reads the class of an outcome in JSON. Nil if it is missing or unknown.
     package init?(of outcome: JSON) {
       guard let name = outcome["class"]?.string else { return nil }
       self.init(rawValue: name)
@@ -33,17 +33,17 @@ package struct DeliveryOutcome: Sendable, Equatable {
   }
 
   package var `class`: Class
-  /// The status of HTTP or SMTP; nil where none came.
+  /// The HTTP or SMTP status; nil if none arrived.
   package var statusCode: Int?
-  /// The provider's own word: `invalid_token`, `5.7.1`, `curl 28`.
+  /// The provider's error code: `invalid_token`, `5.7.1`, `curl 28`.
   package var providerCode: String?
-  /// How long the provider asks us to wait, in seconds.
+  /// How long to wait before the next attempt, in seconds, as the provider requested.
   package var retryAfterSeconds: Int?
-  /// One sentence for the operator, without secrets and personal data.
+  /// One sentence for the operator, without secrets or personal data.
   package var reason: String?
-  /// The provider's id of the message.
+  /// The provider's message id.
   package var providerID: String?
-  /// The headline under which it went out.
+  /// The subject with which it was sent.
   package var subject: String?
 
   package init(
@@ -61,8 +61,9 @@ package struct DeliveryOutcome: Sendable, Equatable {
 }
 
 extension DeliveryOutcome {
-  /// Says of what was delivered that it went out in another way than it was meant to, and by which word of the
-  /// provider's; the outcome of anything else already says why. At most one note: a second one goes behind the first.
+  /// Notes on a delivered message that it was not sent in its intended form, and the provider's code for the reason.
+  /// Other classes are left as they are: their reason already explains the outcome. A second note is appended to the
+  /// first.
   package mutating func note(_ sentence: String, code: String) {
     guard `class` == .delivered else { return }
     reason = [reason, sentence].compactMap(\.self).joined(separator: "; ")
@@ -78,7 +79,7 @@ extension DeliveryOutcome {
     return document.withoutNulls
   }
 
-  /// Reads an outcome off a delivery line; nil when its class is missing or unknown.
+  /// Reads an outcome from a delivery line. Nil if its class is missing or unknown.
   package init?(_ document: JSON) {
     guard let `class` = Class(of: document) else { return nil }
     self.init(

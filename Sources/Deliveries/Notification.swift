@@ -1,11 +1,11 @@
 import Wire
 
-/// What a notification says, before any channel gives it its form: plain text as people typed it, not escaped.
+/// The content of a notification before a channel formats it: plain text as people typed it, not escaped.
 package struct Notification: Sendable, Equatable {
   package struct Field: Sendable, Equatable {
     package let label: String
     package let value: String
-    /// May run over several lines: a message, a description.
+    /// True if the value may have several lines: a message, a description.
     package let isLong: Bool
 
     package init(_ label: String, _ value: String, isLong: Bool = false) {
@@ -25,23 +25,23 @@ package struct Notification: Sendable, Equatable {
     }
   }
 
-  /// With its emoji: `🤖 New Chatbot Conversation`.
+  /// The header, with its emoji: `🤖 New Chatbot Conversation`.
   package let header: String
-  /// The headline of a mail: `🤖 New Chatbot Lead: Sara`. One line.
+  /// The subject of an email: `🤖 New Chatbot Lead: Sara`. One line.
   package let subject: String
-  /// What a phone's lock screen shows: `🔔 New Lead: Sara`. One line.
+  /// The text for a phone's lock screen: `🔔 New Lead: Sara`. One line.
   package let fallback: String
   package let fields: [Field]
-  /// http and https only.
+  /// Only http and https.
   package private(set) var links: [Link]
-  /// The customer's mail address as it came; whoever uses it in a header checks it first.
+  /// The customer's email address as it was sent. The caller must check it before using it in a header.
   package let customerEmail: String?
-  /// Goes behind header and fallback where a repeat cannot be told from the first: ` (possible repeat)`, or nothing.
+  /// A suffix for header and fallback if the message may be a repeat: ` (possible repeat)`; otherwise empty.
   package private(set) var mark = ""
 
-  /// What is said of one event. `frontendURL` is the setting FRONTEND_URL: without it, or with one that is no web
-  /// address, there is no link to the admin panel. An event or a source that has no template of its own gets a plain
-  /// notification that names it.
+  /// The notification for an event. `frontendURL` is the setting FRONTEND_URL: if it is nil or not a web address, there
+  /// is no link to the admin panel. An event or a source without its own template gets a plain notification that names
+  /// it.
   package init(eventType: String, conversationID: UUIDText?, payload: JSON, frontendURL: String?) {
     let template = NotificationTemplate.of(eventType: eventType, source: payload["source"]?.string)
     let name = NotificationTemplate.line("customerName")(payload)
@@ -64,14 +64,14 @@ package struct Notification: Sendable, Equatable {
     customerEmail = payload["customerEmail"]?.string
   }
 
-  /// The same notification with no other links than these.
+  /// Returns the notification with only these links.
   package func keeping(_ links: [Link]) -> Notification {
     var notification = self
     notification.links = links
     return notification
   }
 
-  /// What a delivery says.
+  /// The notification for a delivery.
   package init(for delivery: Delivery, frontendURL: String?) {
     self.init(
       eventType: delivery.eventType, conversationID: delivery.conversationID, payload: delivery.payload,

@@ -1,8 +1,8 @@
 import Wire
 
 extension NotificationTemplate {
-  /// A label and how its value is read from an event's payload. Where a value is absent the notification says N/A, or leaves
-  /// the row out when it `mayBeAbsent`.
+  /// A label and how its value is read from an event's payload. If the value is absent, the notification shows N/A, or
+  /// omits the row if it `mayBeAbsent`.
   struct Row: Sendable {
     let label: String
     var mayBeAbsent = false
@@ -17,7 +17,7 @@ extension NotificationTemplate {
       self.value = value
     }
 
-    /// A text that keeps its line feeds.
+    /// A row whose value keeps its line feeds.
     static func long(_ label: String, _ key: String) -> Row {
       var row = Row(label) { payload in text(payload[key], keepsLines: true) }
       row.isLong = true
@@ -25,19 +25,19 @@ extension NotificationTemplate {
     }
   }
 
-  /// The text or number under `key`, on one line.
+  /// Reads the string or number under `key`, as one line.
   static func line(_ key: String) -> @Sendable (JSON) -> String? {
     { payload in text(payload[key], keepsLines: false) }
   }
 
-  /// `85/100 (hot)`; either half alone where the other is absent.
+  /// `85/100 (hot)`; only one of the two if the other is absent.
   static let score: @Sendable (JSON) -> String? = { payload in
     let quality = line("leadQuality")(payload)
     guard let score = payload["leadScore"]?.integer else { return quality }
     return "\(score)/100" + (quality.map { " (\($0))" } ?? "")
   }
 
-  /// Where a link to a property leads: under its title a button hides it.
+  /// The host of the property's URL, which the button would hide.
   static let propertyHost: @Sendable (JSON) -> String? = { payload in
     payload["propertyUrl"]?.string.flatMap(WebAddress.init)?.host
   }
@@ -46,7 +46,7 @@ extension NotificationTemplate {
     payload["durationMinutes"]?.integer.map { $0 == 1 ? "1 minute" : "\($0) minutes" }
   }
 
-  /// A moment for people, to the minute, in UTC and saying so.
+  /// Reads a time and shows it to the minute, in UTC with the suffix `UTC`.
   static func moment(_ key: String) -> @Sendable (JSON) -> String? {
     { payload in
       payload[key]?.string.flatMap(Instant.init(iso8601:)).map {
@@ -56,14 +56,13 @@ extension NotificationTemplate {
     }
   }
 
-  /// `12 minutes left`, or `7 minutes over` below zero.
+  /// `12 minutes left`, or `7 minutes over` for a negative number.
   static let remaining: @Sendable (JSON) -> String? = { payload in
     payload["minutesRemaining"]?.integer.map { $0 < 0 ? "\($0.magnitude) minutes over" : "\($0) minutes left" }
   }
 
-  /// A string or number as text; nil for what is absent, of another kind, or blank. Control characters and the
-  /// characters that turn the direction of all text after them are dropped: intake drops them too, but a payload may
-  /// have come another way.
+  /// Returns a string or number as text. Nil if it is absent, blank or of another type. Control characters and
+  /// bidirectional control characters are dropped: intake drops them too, but a payload may have another source.
   private static func text(_ json: JSON?, keepsLines: Bool) -> String? {
     let raw: String
     switch json {

@@ -1,14 +1,14 @@
-/// The words for one source of events: what stands above the facts, and which facts are shown in which order.
+/// The template for one source of events: the header and subject, and which facts are shown in which order.
 struct NotificationTemplate: Sendable {
   let header: String
-  /// The mail's headline without the name that follows it.
+  /// The email's subject, without the name that follows it.
   let subject: String
   let rows: [Row]
-  /// The button to the conversation; nil for events that have none.
+  /// The label of the button to the conversation; nil for events without a conversation.
   var adminLabel: String? = "View in Admin Panel"
   var showsProperty = false
 
-  /// An SLA event is worded by its type, for it carries the source of the lead it warns about.
+  /// Returns the template for an event. SLA events are chosen by type alone: their source is that of the lead.
   static func of(eventType: String, source: String?) -> NotificationTemplate {
     switch (eventType, source) {
     case ("sla.warning", _): sla("⚠️ SLA Warning")

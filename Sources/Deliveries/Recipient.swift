@@ -1,11 +1,11 @@
 import Wire
 
-/// Somebody to notify: a channel and an address of it. A list of them, as JSON in LEADPIPE_CHANNELS, tells event-claim and
-/// health-check what is configured without telling a secret.
+/// A recipient of notifications: a channel and an address in it. LEADPIPE_CHANNELS is a JSON list of recipients, from
+/// which event-claim and health-check read what is configured. It contains no secrets.
 package struct Recipient: Sendable, Equatable {
   /// The name of a `ChannelKind`.
   package let channel: String
-  /// `default` for Slack, the chat's id, the mail address.
+  /// `default` for Slack, the chat id for Telegram, the email address for email.
   package let address: String
 
   package init(channel: String, address: String) {
@@ -15,7 +15,7 @@ package struct Recipient: Sendable, Equatable {
 
   package var document: JSON { ["channel": .string(channel), "recipient": .string(address)] }
 
-  /// Reads LEADPIPE_CHANNELS; nil when it is no list of {channel, recipient}.
+  /// Parses LEADPIPE_CHANNELS. Nil if it is not a list of {channel, recipient}.
   package static func list(_ text: String) -> [Recipient]? {
     guard let items = (try? JSON(reading: text))?.array else { return nil }
     let recipients = items.compactMap { item -> Recipient? in

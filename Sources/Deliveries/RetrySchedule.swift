@@ -1,12 +1,12 @@
-/// What follows from the outcome of an attempt: a pure table, given the time and a random number.
+/// Decides what follows from the outcome of an attempt. A pure function: time and chance are arguments.
 package enum RetrySchedule {
   /// The next state of a delivery.
   package struct Verdict: Sendable, Equatable {
-    /// sent, failed, or pending for what goes back as it was.
+    /// sent, failed, or pending for a delivery that returns to the queue unchanged.
     package let status: String
-    /// Whether the attempt counts against the message.
+    /// True if the attempt counts.
     package let burnsAttempt: Bool
-    /// Seconds until the next attempt; nil when there is none.
+    /// Seconds until the next attempt; nil if there is none.
     package let retryInSeconds: Int?
 
     package init(status: String, burnsAttempt: Bool, retryInSeconds: Int?) {
@@ -16,19 +16,20 @@ package enum RetrySchedule {
     }
   }
 
-  /// Seconds to wait after the first, second, … failed attempt; the last repeats.
+  /// Seconds to wait after the first, second, … failed attempt. The last value repeats.
   private static let backoff = [2, 10, 30, 120, 600, 1800, 3600, 7200, 14_400]
-  /// No attempt begins later than this after the event, in seconds.
+  /// The last attempt begins at most this many seconds after the event.
   package static let horizon = 72 * 3600
-  /// A channel that is set up wrongly is asked again after this time.
+  /// A misconfigured channel is tried again after this many seconds.
   private static let configPause = 300
+  /// The wait in seconds if the provider requests none.
   private static let throttlePause = 30
 
   /// - Parameters:
-  ///   - attempt: which attempt this was, from 1.
-  ///   - eventAge: seconds since the event, or since an operator asked for it; paused time is not among them.
+  ///   - attempt: the number of this attempt, from 1.
+  ///   - eventAge: seconds since the event, or since an operator requested the delivery, without paused time.
   ///   - chance: 0 to 1, spreads the waits by ±20 %.
-  ///   - parksUnknown: what may have arrived is not sent again by itself.
+  ///   - parksUnknown: true if a message that may have arrived is not sent again automatically.
   package static func verdict(
     on outcome: DeliveryOutcome, attempt: Int, eventAge: Int, chance: Double, parksUnknown: Bool = false
   ) -> Verdict {

@@ -1,11 +1,12 @@
 import Wire
 
-/// A talk between the bot and a customer, as the chatbot sends it.
+/// A chat between the bot and a customer, as the chatbot sends it.
 enum Chat {
-  /// A question of the bot and what people answer. `{name}`, `{area}`, `{type}`, `{budget}` stand for what the wish says.
+  /// A question of the bot and possible answers. `{name}`, `{area}`, `{type}` and `{budget}` are replaced by the values
+  /// of the person and the wish.
   private typealias Turn = (question: String, answers: [String])
 
-  /// None to six turns, a few seconds to two minutes between the messages.
+  /// Returns the messages of zero to six turns, with 2 to 90 seconds between messages.
   static func messages(_ person: Person, _ wish: Wish, from start: Instant, _ random: inout SplitMix64) -> [JSON] {
     let turns = person.writesArabic ? arabic(wish.intent) : english(wish.intent)
     let count = random.pick(weighted: [(15, 0), (15, 1), (20, 2), (20, 4), (30, turns.count)])

@@ -1,21 +1,23 @@
 import Wire
 
-/// A way to spoil a body: with text that must pass through unharmed and do no harm, or with a fault that must be refused.
+/// A way to make a body hostile: with text that must be stored unchanged and do no harm, or with an error that must be
+/// rejected.
 struct Trick: Sendable {
   let name: String
   let isRefused: Bool
-  /// The forms it has a meaning for.
+  /// The forms to which it applies.
   let forms: [SampleForm]
   let spoil: @Sendable (JSON, SampleForm, inout SplitMix64) -> JSON
 
-  /// What the body of `form` can be spoiled with: half of the draws come from texts, half from faults.
+  /// Returns a random trick for `form`: half of them are texts, half are errors.
   static func draw(for form: SampleForm, _ random: inout SplitMix64) -> Trick {
     random.pick((random.chance(50) ? texts : faults).filter { $0.forms.contains(form) })
   }
 }
 
 extension Trick {
-  /// Text that is no more than text: it is stored (cleaned of control characters and bidi overrides) and shown as it is.
+  /// Hostile text that must be treated as plain text: it is stored without control characters and bidi overrides, and
+  /// otherwise shown unchanged.
   static let texts: [Trick] = HostileText.all.map { name, texts in
     Trick(name: name, isRefused: false, forms: SampleForm.allCases) { body, form, random in
       var body = body.setting(random.pick(form.freeTexts), .string(random.pick(texts)))
@@ -25,13 +27,13 @@ extension Trick {
         ]
         body = body.setting("messages", .array((body["messages"]?.array ?? []) + [message]))
       }
-      // In a newsletter's body there is no name to put it into.
+      // A newsletter body has no name.
       guard form != .newsletter, random.chance(50) else { return body }
       return body.setting("customerName", .string(random.pick(texts)))
     }
   }
 
-  /// Faults that the handler must answer with 400.
+  /// Errors that the handler must reject with 400.
   static let faults: [Trick] = [
     fault("missing", in: SampleForm.allCases) { body, form, _ in body.removing(form.requiredField) },
     fault("unreachable", in: [.lead, .contact, .inquiry, .sell]) { body, _, _ in
@@ -116,7 +118,7 @@ extension SampleForm {
 
   fileprivate var mailField: String { self == .newsletter ? "email" : "customerEmail" }
 
-  /// Fields that hold what people like to write.
+  /// The free-text fields.
   fileprivate var freeTexts: [String] {
     switch self {
     case .lead: ["notes", "budget", "propertyType", "preferredArea"]

@@ -1,4 +1,4 @@
-/// Texts that somebody may try on us, by what they aim at. Each fits into a name: 2 to 100 characters when cleaned.
+/// Hostile texts by target. Each is valid as a name: 2 to 100 characters after cleaning.
 enum HostileText {
   static let all: [(name: String, texts: [String])] = [
     (

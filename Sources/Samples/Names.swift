@@ -1,4 +1,4 @@
-/// A part of a name: as its owner writes it and, after a `=`, in the letters of a mail address.
+/// A part of a name as its owner writes it, and after `=` in the letters of an email address.
 struct NamePart: ExpressibleByStringLiteral {
   let written: String
   let latin: String
@@ -10,7 +10,7 @@ struct NamePart: ExpressibleByStringLiteral {
   }
 }
 
-/// People of Dubai who write their names in one way.
+/// A community in Dubai whose members write their names in the same way.
 struct Community {
   let given: [NamePart]
   let family: [NamePart]
@@ -20,7 +20,7 @@ struct Community {
 }
 
 extension Community {
-  /// The communities by their share of a hundred.
+  /// The communities, weighted by their share in percent.
   static let all: [(weight: Int, item: Community)] = [
     (22, arabic), (20, arabicInLatin), (20, southAsian), (1, hindi), (1, urdu), (1, malayalam), (9, filipino),
     (5, russian), (4, russianInLatin), (4, chinese), (5, chineseInLatin), (8, others),
@@ -75,7 +75,7 @@ extension Community {
     ],
     family: ["Dela Cruz", "Santos", "Reyes", "Peña=Pena", "Bautista", "Ocampo", "Villanueva", "Núñez=Nunez", "Garcia"])
 
-  // Family names that are the same for men and women.
+  // Only family names that are the same for men and women.
   private static let russian = Community(
     given: ["Анна=Anna", "Дмитрий=Dmitry", "Алёна=Alyona", "Сергей=Sergey", "Екатерина=Ekaterina", "Алексей=Alexey"],
     family: ["Шевченко=Shevchenko", "Черных=Chernykh", "Мельник=Melnik", "Седых=Sedykh", "Щерба=Shcherba"])

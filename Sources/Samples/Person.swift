@@ -1,7 +1,7 @@
-/// Somebody who asks: a name, and ways to answer that lead to nobody.
+/// A sample customer: a name, and contact details that belong to no real person.
 struct Person {
   let name: String
-  /// First part of the name, for a chat to greet with.
+  /// The given name, for greetings in a chat.
   let givenName: String
   let writesArabic: Bool
   let phone: String
@@ -19,8 +19,8 @@ struct Person {
     email = Self.email(given.latin, family.latin, &random)
   }
 
-  /// On domains that RFC 2606 and RFC 6761 keep for examples and tests. The digits keep two people of one name apart: the
-  /// same address would make them one customer.
+  /// Returns an address in a domain that RFC 2606 and RFC 6761 reserve for examples and tests. The digits distinguish
+  /// people with the same name: with the same address they would be one customer.
   private static func email(_ given: String, _ family: String, _ random: inout SplitMix64) -> String {
     let (given, family) = (mailLetters(given), mailLetters(family))
     let number = random.digits(4)
@@ -36,14 +36,15 @@ struct Person {
       + random.pick(["example.com", "example.com", "example.org", "example.net", "mail.test", "Example.COM"])
   }
 
-  /// ASCII letters in lower case, and nothing else.
+  /// Returns only the ASCII letters, in lower case.
   private static func mailLetters(_ latin: String) -> String {
     String(decoding: latin.utf8.map { $0 | 0x20 }.filter { 0x61...0x7A ~= $0 }, as: UTF8.self)
   }
 
-  /// Abroad from ranges that their regulators keep for drama: Ofcom 07700 900xxx and 020 7946 0xxx, NANP 555-01xx, ARCEP
-  /// 06 39 98 xx xx. The Emirates keep none: there from what no operator has (no mobile code 051, 057 or 059, no number
-  /// in Dubai that begins with 1), by libphonenumber's table 9.0.
+  /// Returns a phone number that nobody has. Foreign numbers are from ranges that regulators reserve for fiction: Ofcom
+  /// 07700 900xxx and 020 7946 0xxx, NANP 555-01xx, ARCEP 06 39 98 xx xx. The Emirates reserve none: these numbers are
+  /// from ranges that no operator has (mobile codes 051, 057 and 059, numbers in Dubai that begin with 1), by
+  /// libphonenumber's table 9.0.
   private static func phone(_ random: inout SplitMix64) -> String {
     switch random.below(100) {
     case 0..<76: return home(random.pick(["51", "57", "59"]), random.digits(3), random.digits(4), &random)
@@ -61,7 +62,7 @@ struct Person {
     }
   }
 
-  /// A number of the Emirates in one of its many writings.
+  /// Returns a number of the Emirates in one of its common formats.
   private static func home(_ code: String, _ first: String, _ last: String, _ random: inout SplitMix64) -> String {
     switch random.below(16) {
     case 0, 1: "+971\(code)\(first)\(last)"
@@ -82,7 +83,8 @@ struct Person {
   }
 }
 
-/// ASCII digits as another script's, whose zero is given: U+0660 Arabic-Indic, U+06F0 Persian, U+FF10 full-width.
+/// Replaces ASCII digits by those of another script, given by its zero: U+0660 Arabic-Indic, U+06F0 Persian, U+FF10
+/// full-width.
 func digits(_ text: String, zero: UInt32) -> String {
   var scalars = String.UnicodeScalarView()
   for scalar in text.unicodeScalars {

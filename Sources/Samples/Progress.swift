@@ -1,5 +1,5 @@
-/// One line that tells how far a work is, rewritten in place. Decides when and what to write; the caller has the clock, in
-/// milliseconds that never go back, and the terminal.
+/// A progress line that is rewritten in place. Decides when and what to write. The caller provides the clock, in
+/// monotonic milliseconds, and the terminal.
 package struct Progress: Sendable {
   private let total: Int
   private let start: Int
@@ -11,8 +11,9 @@ package struct Progress: Sendable {
     start = startMilliseconds
   }
 
-  /// What to write now that `done` are made; nil within 100 ms of the line before, and in the first half second: a short
-  /// work has only its last line, which does not get between those of the pipeline's end. `columns` is the terminal's width.
+  /// Returns the line to write when `done` items are complete. Nil within 100 ms of the last line and in the first half
+  /// second: a short run writes only its last line, which then does not mix with the output at the end of a pipeline.
+  /// `columns` is the terminal's width.
   package mutating func line(done: Int, atMilliseconds now: Int, columns: Int) -> String? {
     guard now - start >= 500, now - (lastWritten ?? start) >= 100 else { return nil }
     lastWritten = now
@@ -23,7 +24,7 @@ package struct Progress: Sendable {
       "\(Self.grouped(done)) of \(Self.grouped(total)) (\(percent) %), \(Self.grouped(perSecond))/s\(left)", columns)
   }
 
-  /// The last line, ended by a line feed.
+  /// Returns the last line, with a line feed.
   package mutating func end(done: Int, atMilliseconds now: Int, columns: Int) -> String {
     let time = "\((now - start) / 1000).\((now - start) % 1000 / 100) s"
     let text = "\(Self.grouped(done)) of \(Self.grouped(total)) in \(time), \(Self.grouped(rate(done, now)))/s"
@@ -32,7 +33,7 @@ package struct Progress: Sendable {
 
   private func rate(_ done: Int, _ now: Int) -> Int { done * 1000 / max(now - start, 1) }
 
-  /// Over the line before: blanks where it was longer, and never so long that the terminal breaks it.
+  /// Overwrites the last line: pads with spaces if that was longer, and truncates to the terminal's width.
   private mutating func rewritten(_ text: String, _ columns: Int) -> String {
     let text = text.prefix(max(columns - 1, 1))
     defer { lastLength = text.count }

@@ -1,12 +1,12 @@
 import Wire
 
-/// The form of the public intake whose bodies are made.
+/// The public intake form for which bodies are generated.
 package enum SampleForm: String, Sendable, CaseIterable {
   case lead, contact, inquiry, sell, newsletter
 }
 
 extension SampleForm {
-  /// A body that its handler takes.
+  /// Returns a body that the form's handler accepts.
   func body(_ person: Person, _ wish: Wish, from start: Instant, _ random: inout SplitMix64) -> JSON {
     switch self {
     case .lead: Self.lead(person, wish, from: start, &random)
@@ -76,7 +76,7 @@ extension SampleForm {
       .setting("urgency", .string(random.pick(["immediate", "1-3 months", "3-6 months", "just exploring"])))
   }
 
-  /// Name, and a mail address, a telephone number or both.
+  /// Returns a name with an email address, a phone number or both.
   private static func reachable(_ person: Person, _ random: inout SplitMix64) -> JSON {
     let ways = random.pick(weighted: [(60, (true, true)), (20, (true, false)), (20, (false, true))])
     let body: JSON = [

@@ -1,24 +1,25 @@
 import Wire
 
-/// Test leads that look like Dubai's: as many as wanted, the same for the same choices on every machine. Each is made from
-/// the seed and its own number, so that fewer are always the beginning of more. They name no real person.
+/// Any number of test leads that look like leads in Dubai. The same options give the same leads on every machine. Each
+/// is generated from the seed and its number, so a shorter run is always a prefix of a longer one. They name no real
+/// person.
 package struct Samples: Sendable {
-  /// One body, and what it is meant for.
+  /// One body and its kind.
   package struct Sample: Sendable {
     package let body: JSON
-    /// `plain`, or the name of the trick that spoiled it.
+    /// `plain`, or the name of the trick that was applied.
     package let kind: String
-    /// Whether a handler must refuse it.
+    /// True if a handler must reject it.
     package let isRefused: Bool
   }
 
   package let form: SampleForm
   package let seed: UInt64
-  /// How many in a hundred are hostile: half of them odd but good, half to be refused.
+  /// The percentage of hostile bodies. Half of them are unusual but valid, half must be rejected.
   package let hostilePercent: Int
-  /// Whether each carries an idempotencyKey.
+  /// True if each has an idempotencyKey.
   package let hasKeys: Bool
-  /// The talks begin in the thirty days before this moment.
+  /// Chats begin in the thirty days before this time.
   package let end: Instant
 
   /// 1 February 2026 in Dubai.
@@ -34,11 +35,11 @@ package struct Samples: Sendable {
     self.end = end
   }
 
-  /// The sample with this number; the first is 1. It says of itself what it is: a lead in `metadata.sample`, which is
-  /// stored with it, another body in `sample`, which handlers ignore.
+  /// Returns the sample with this number; the first is 1. A lead describes itself in `metadata.sample`, which is
+  /// stored; any other body in `sample`, which handlers ignore.
   package subscript(number: Int) -> Sample {
     var random = SplitMix64(seed: seed, number: number)
-    // Drawn first and once, so that a plain sample is the same under every share of hostile ones.
+    // Drawn first and always, so that a plain sample is the same for every percentage of hostile ones.
     let isHostile = random.chance(hostilePercent)
     let person = Person(&random)
     let wish = Wish(inArabic: person.writesArabic, isSale: form == .sell, &random)
@@ -60,14 +61,15 @@ package struct Samples: Sendable {
     return body.setting("metadata", (body["metadata"] ?? [:]).setting("sample", mark))
   }
 
-  /// The key ends in a fingerprint of the content: with other options the same number is another request.
+  /// Adds a key that ends in a fingerprint of the content, because the same number has different content with other
+  /// options.
   private func keyed(_ body: JSON, number: Int) -> JSON {
     let mark = String(decoding: hex(fingerprint(body.bytes)), as: UTF8.self)
     return .object([JSON.Member("idempotencyKey", .string("sample-\(seed)-\(number)-\(mark)"))] + (body.members ?? []))
   }
 }
 
-/// FNV-1a in 64 bits: tells documents apart, and is no protection against anybody.
+/// FNV-1a in 64 bits. Distinguishes documents; not a cryptographic hash.
 package func fingerprint(_ bytes: some Sequence<UInt8>, from start: UInt64 = 0xCBF2_9CE4_8422_2325) -> UInt64 {
   bytes.reduce(start) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01B3 }
 }

@@ -1,9 +1,9 @@
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers on every machine. Swift's own `random(in:using:)`, `shuffled`
-/// and `randomElement` may draw differently in its next version, so nothing here uses them.
+/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers on every machine. Swift's `random(in:using:)`, `shuffled`
+/// and `randomElement` are not used, because their results may change in another version of Swift.
 struct SplitMix64 {
   private var state: UInt64
 
-  /// A sequence of its own for each `number` under one seed: what one sample draws moves no other.
+  /// Starts an independent sequence for each `number` with the same seed, so that samples do not affect each other.
   init(seed: UInt64, number: Int) {
     var source = SplitMix64(state: seed)
     state = source.next() ^ UInt64(truncatingIfNeeded: number)
@@ -20,18 +20,18 @@ struct SplitMix64 {
     return bits ^ (bits >> 31)
   }
 
-  /// 0 to `limit` - 1.
+  /// Returns a number from 0 to `limit` - 1.
   mutating func below(_ limit: Int) -> Int { Int(next().multipliedFullWidth(by: UInt64(limit)).high) }
 
   mutating func within(_ range: ClosedRange<Int>) -> Int { range.lowerBound + below(range.count) }
 
-  /// True `percent` times in a hundred.
+  /// Returns true with a probability of `percent` in a hundred.
   mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
 
-  /// One of `items`, which are not empty.
+  /// Returns one of `items`, which must not be empty.
   mutating func pick<Item>(_ items: [Item]) -> Item { items[below(items.count)] }
 
-  /// One of `items`, each as often as its weight says.
+  /// Returns one of `items`, with probabilities in proportion to their weights.
   mutating func pick<Item>(weighted items: [(weight: Int, item: Item)]) -> Item {
     var rest = below(items.reduce(0) { $0 + $1.weight })
     var index = 0
@@ -42,10 +42,10 @@ struct SplitMix64 {
     return items[index].item
   }
 
-  /// So many decimal digits.
+  /// Returns `count` decimal digits.
   mutating func digits(_ count: Int) -> String { (0..<count).reduce(into: "") { text, _ in text += String(below(10)) } }
 
-  /// A UUID with the marks of version 4 (RFC 9562 §5.4).
+  /// Returns a UUID of version 4 (RFC 9562 §5.4).
   mutating func uuid() -> String {
     var digits = hex(next()) + hex(next())
     digits[12] = UInt8(ascii: "4")
@@ -55,7 +55,7 @@ struct SplitMix64 {
   }
 }
 
-/// Sixteen hexadecimal digits in lower case.
+/// Returns sixteen hexadecimal digits in lower case.
 func hex(_ bits: UInt64) -> [UInt8] {
   stride(from: 60, through: 0, by: -4).map { Array("0123456789abcdef".utf8)[Int(bits >> UInt64($0) & 0xF)] }
 }

@@ -1,4 +1,4 @@
-/// What somebody looks for: intent, area, kind of property and budget, in the words of who asks.
+/// What a customer is looking for: intent, area, property type and budget, in the customer's own words.
 struct Wish {
   let intent: String
   let area: String
@@ -18,12 +18,12 @@ struct Wish {
     budget = Self.budget(isRent: intent == "rent", inArabic: inArabic, &random)
   }
 
-  /// As people write it, whoever has to read it.
+  /// Returns a budget in one of the formats that people write.
   private static func budget(isRent: Bool, inArabic: Bool, _ random: inout SplitMix64) -> String {
     isRent ? rent(inArabic, &random) : price(inArabic, &random)
   }
 
-  /// A year's rent: 35,000 to 400,000.
+  /// Returns a yearly rent from 35,000 to 400,000.
   private static func rent(_ inArabic: Bool, _ random: inout SplitMix64) -> String {
     let thousands = random.chance(70) ? random.within(7...30) * 5 : random.within(15...40) * 10
     if inArabic {
@@ -37,14 +37,14 @@ struct Wish {
     ])
   }
 
-  /// Tenths of a million in groups of three digits: 1,500,000.
+  /// Formats tenths of a million in groups of three digits: 1,500,000.
   private static func grouped(_ tenths: Int) -> String {
     tenths < 10 ? "\(tenths)00,000" : "\(tenths / 10),\(tenths % 10)00,000"
   }
 
-  /// A price: 400,000 to 24 million.
+  /// Returns a price from 400,000 to 24 million.
   private static func price(_ inArabic: Bool, _ random: inout SplitMix64) -> String {
-    // In tenths of a million; most people look below five million.
+    // In tenths of a million; most people look for less than five million.
     let tenths = random.chance(75) ? random.within(4...49) : random.within(10...48) * 5
     let millions = tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
     let more = "\((tenths + 5) / 10).\((tenths + 5) % 10)"

@@ -1,9 +1,9 @@
 import Synchronization
 import Wire
 
-/// The plan that is in force, shared by all connections, with the mails that were turned away once (greylisting).
+/// The current fault plan, shared by all connections, and the emails that were refused once (greylisting).
 final class FaultBook: Sendable {
-  /// Beyond this many mails nothing more is turned away.
+  /// After this many emails, no more are refused.
   private static let remembered = 100_000
 
   private struct State {
@@ -17,12 +17,12 @@ final class FaultBook: Sendable {
 
   func next(_ provider: SinkProvider) -> SinkFault? { state.withLock { $0.plan.next(provider) } }
 
-  /// Whether this is the first attempt of a mail that has this name.
+  /// Returns true if this is the first attempt of the email with this name.
   func turnsAway(_ name: String) -> Bool {
     state.withLock { $0.turnedAway.count < Self.remembered && $0.turnedAway.insert(name).inserted }
   }
 
-  /// Puts another plan in the place of this one; what was turned away is forgotten.
+  /// Replaces the plan and forgets which emails were refused.
   func follow(_ plan: FaultPlan) { state.withLock { $0 = State(plan: plan) } }
 
   var document: JSON { state.withLock { $0.plan.document } }

@@ -1,8 +1,8 @@
 import Wire
 
-/// How the sink is to fail, for each provider: first the faults that are counted, one after the other, then those with a
-/// share in a hundred. What no fault falls on is answered as the provider would. Pure, and the same for the same seed and
-/// the same number of requests on a provider, whatever the other providers do meanwhile.
+/// The faults that the sink injects, for each provider: first those with a count, in order, then those with a
+/// percentage. Requests without a fault get the provider's normal reply. Pure: the same seed and the same number of
+/// requests on a provider give the same faults, independently of the other providers.
 package struct FaultPlan: Sendable {
   enum Share: Sendable, Equatable { case times(Int), percent(Int) }
 
@@ -15,7 +15,7 @@ package struct FaultPlan: Sendable {
   private var items: [SinkProvider: [Item]]
   private var chance: [SinkProvider: Chance] = [:]
 
-  /// Nothing fails.
+  /// The plan without faults.
   package init() { self.init(seed: 1, items: [:]) }
 
   init(seed: Int, items: [SinkProvider: [Item]]) {
@@ -26,7 +26,7 @@ package struct FaultPlan: Sendable {
     }
   }
 
-  /// The fault of the next request or mail on `provider`; nil where all goes well.
+  /// Returns the fault for the next request or email on `provider`. Nil if it succeeds.
   mutating func next(_ provider: SinkProvider) -> SinkFault? {
     guard var list = items[provider], !list.isEmpty else { return nil }
     for (index, item) in list.enumerated() {
@@ -44,7 +44,7 @@ package struct FaultPlan: Sendable {
     return nil
   }
 
-  /// What is still to come, in the form in which it was told.
+  /// The remaining faults, in the form in which plans are read.
   var document: JSON {
     var document: JSON = ["seed": JSON(seed)]
     for provider in SinkProvider.allCases {

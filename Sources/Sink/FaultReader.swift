@@ -3,9 +3,8 @@ import Forms
 import Wire
 
 extension FaultPlan {
-  /// Reads a plan: `{"seed": 1, "slack": [fault, …], "telegram": […], "email": […],
-  /// "resend": […]}`, all optional. The problem is
-  /// `badInput` and names every member that is wrong; nothing is passed over.
+  /// Parses a plan: `{"seed": 1, "slack": [fault, …], "telegram": […], "email": […], "resend": […]}`, all members
+  /// optional. Throws `badInput` with every invalid member. Unknown members are errors.
   package init(reading bytes: [UInt8]) throws(Problem) {
     let document: JSON
     do throws(JSONFault) { document = try JSON(reading: bytes) } catch {
@@ -28,7 +27,7 @@ extension FaultPlan {
   }
 }
 
-/// Reads faults one by one and collects what is wrong with them.
+/// Parses faults and collects the errors in them.
 private struct FaultReader {
   private static let longestList = 1000
   private static let longestWait = 120_000
@@ -121,7 +120,8 @@ private struct FaultReader {
     return json["times"] == nil ? .times(1) : number(json, "times", 1...1_000_000, path).map { .times($0) }
   }
 
-  /// What a refusal says, and its status: a word of the provider's has its own; with a status any words will do.
+  /// Parses the message of a refusal and its status. One of the provider's known messages has its own status; any other
+  /// message needs one.
   private mutating func words(
     _ json: JSON, _ result: inout SinkFault, _ provider: SinkProvider, _ path: String
   ) {

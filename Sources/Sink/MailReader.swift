@@ -1,8 +1,8 @@
 import Wire
 
-/// What the page shows of a mail: enough of RFC 5322, 2045 and 2047 to read what mail programs write.
+/// Parses the parts of an email that the page shows: enough of RFC 5322, 2045 and 2047 for what mail programs write.
 struct MailReader {
-  /// Names in lower case, values unfolded; in order.
+  /// The headers in order, with names in lower case and values unfolded.
   let headers: [(name: String, value: String)]
   private let body: ArraySlice<UInt8>
 
@@ -30,7 +30,7 @@ struct MailReader {
 
   var subject: String { EncodedText.decode(header("subject") ?? "") }
 
-  /// The text part of a multipart mail, or the body of a simple one.
+  /// The plain text part of a multipart email, or the body of a simple one.
   var text: String { text(depth: 0) }
 
   private func text(depth: Int) -> String {
@@ -77,14 +77,14 @@ struct MailReader {
   }
 }
 
-/// Encoded words (RFC 2047 §2) in UTF-8; others stay as they are.
+/// Decodes encoded words (RFC 2047 §2) in UTF-8. Those in other character sets are left as they are.
 enum EncodedText {
   static func decode(_ text: String) -> String {
     var out: [UInt8] = []
     var wasEncoded = false
     for word in text.split(separator: " ", omittingEmptySubsequences: false) {
       let bytes = decode(word: word)
-      // The blank between two encoded words is no part of the text.
+      // The space between two encoded words is not part of the text.
       if !out.isEmpty, !(wasEncoded && bytes != nil) { out.append(0x20) }
       out += bytes ?? Array(word.utf8)
       wasEncoded = bytes != nil
@@ -99,7 +99,7 @@ enum EncodedText {
       ? Base64.decode(String(parts[3])) : unquote(Array(parts[3].utf8)[...], underscoreIsBlank: true)
   }
 
-  /// Quoted-printable (RFC 2045 §6.7) and its like in headers.
+  /// Decodes quoted-printable (RFC 2045 §6.7) and its variant in headers (RFC 2047 §4.2).
   static func unquote(_ bytes: ArraySlice<UInt8>, underscoreIsBlank: Bool) -> [UInt8] {
     var out: [UInt8] = []
     var rest = bytes

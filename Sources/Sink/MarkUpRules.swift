@@ -1,14 +1,14 @@
 import Wire
 
-/// Telegram's HTML (Bot API, "HTML style"), as strictly as the stand-in needs it: the tags that are known, closed in the
-/// order in which they were opened, and entities by the names that are known.
+/// Checks Telegram's HTML (Bot API, "HTML style") as strictly as the stand-in needs: only supported tags, properly
+/// nested, and only supported entities.
 enum TelegramMarkUp {
   private static let tags: Set<String> = [
     "b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "code", "pre", "a", "blockquote", "tg-spoiler",
   ]
   private static let entities: Set<String> = ["lt", "gt", "amp", "quot"]
 
-  /// What Telegram would object to; nil where it would not.
+  /// Returns the error that Telegram would report. Nil if there is none.
   static func fault(_ text: String) -> String? {
     var open: [String] = []
     var rest = Array(text.utf8)[...]
@@ -16,7 +16,7 @@ enum TelegramMarkUp {
       if byte == UInt8(ascii: "&") {
         let name = String(decoding: rest.prefix { $0 != UInt8(ascii: ";") }.prefix(8), as: UTF8.self)
         let isNumber = name.first == "#" && name.dropFirst().allSatisfy { $0.isASCII && $0.isNumber } && name.count > 1
-        // A bare ampersand is text to Telegram; here it shows that somebody forgot to escape.
+        // Telegram accepts a bare ampersand as text. Here it is an error, because it shows that escaping is missing.
         if !isNumber, !entities.contains(name) { return "Unexpected ampersand" }
       } else if byte == UInt8(ascii: "<") {
         guard let end = rest.firstIndex(of: UInt8(ascii: ">")) else { return "Unclosed start tag" }
@@ -37,12 +37,12 @@ enum TelegramMarkUp {
   }
 }
 
-/// The limits of Block Kit that the stand-in holds a message to, counted in Unicode scalars.
+/// Checks the limits of Block Kit that the stand-in enforces, in Unicode scalars.
 enum BlockRules {
-  /// Not in Slack's documents, but met in practice at about 13,200.
+  /// Not in Slack's documentation; in practice the limit is about 13,200.
   private static let messageLimit = 13_200
 
-  /// Slack's word for what is wrong; nil where nothing is.
+  /// Returns Slack's error code for invalid blocks. Nil if they are valid.
   static func fault(_ blocks: [JSON]) -> String? {
     guard blocks.count <= 50 else { return "invalid_blocks" }
     for block in blocks where !isSound(block) { return "invalid_blocks" }

@@ -1,14 +1,13 @@
 import Wire
 
-/// Resend's `POST /emails`. A key that comes again with the same content gets the same answer and no
-/// second mail.
+/// Resend's `POST /emails`. A repeated key with the same content gets the same reply and sends no second email.
 struct ResendStandIn: Sendable {
   private static let remembered = 100_000
 
   private var answered: [String: (body: [UInt8], id: String)] = [:]
   private var count = 0
 
-  /// The one decision: what Resend says to `body` under these headers.
+  /// Returns Resend's reply to `body` with these headers.
   mutating func reply(to body: [UInt8], authorization: String?, key: String?, at time: Instant) -> Verdict {
     guard authorization?.hasPrefix("Bearer ") == true else { return refuse(401, "missing_api_key") }
     if let key, !(1...256 ~= key.utf8.count) { return refuse(400, "invalid_idempotency_key") }
@@ -30,7 +29,7 @@ struct ResendStandIn: Sendable {
     return took(id, message)
   }
 
-  /// A refusal with Resend's body.
+  /// Returns a refusal with Resend's error body.
   static func fault(_ status: Int, _ name: String) -> SinkReply {
     let body: JSON = [
       "statusCode": JSON(status), "name": .string(name), "message": .string("The request was refused: \(name)."),

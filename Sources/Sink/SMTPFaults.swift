@@ -5,7 +5,7 @@ extension SMTPSession {
     "EHLO": .hello, "HELO": .hello, "AUTH": .auth, "MAIL": .mail, "RCPT": .rcpt, "DATA": .data,
   ]
 
-  /// The stages that are over when a kept connection begins its next mail: such a fault then shows at MAIL.
+  /// The stages that are over when a kept connection begins its next email. Faults of these stages then occur at MAIL.
   private static let early: [SinkFault.Stage] = [.greeting, .hello, .auth]
 
   mutating func draw() {
@@ -13,17 +13,18 @@ extension SMTPSession {
     isDrawn = true
   }
 
-  /// What the drawn fault makes of this stage, and whether the command is then not obeyed. `rest` is what stands behind
-  /// the command, `mail` what has come.
+  /// Returns the actions of the current fault at this stage, and whether the command is then not executed. `rest` is
+  /// the command's argument, `mail` the received email.
   mutating func fail(
     at stage: SinkFault.Stage, _ rest: String = "", of mail: ReceivedMail? = nil
   ) -> (actions: [Action], stops: Bool) {
     guard let fault, fault.stage == stage || (stage == .mail && Self.early.contains(fault.stage)) else {
       return ([], false)
     }
-    // At EHLO it only offers STARTTLS; it shows there, or at the MAIL of who goes on without or has been greeted before.
+    // At EHLO a TLS fault only offers STARTTLS. It occurs at STARTTLS, or at MAIL if the client continues without TLS
+    // or was greeted before.
     if fault.way == .tls, stage == .hello { return ([], false) }
-    // Who is refused at EHLO goes on with HELO: that is refused too.
+    // A client that is refused at EHLO tries HELO, which is then refused too.
     if stage != .hello { endFault() }
     let kept = fault.isTaken ? mail.map { [Action.keep($0, fault.kind)] } ?? [] : []
     switch fault.way {
@@ -47,7 +48,7 @@ extension SMTPSession {
     }
   }
 
-  /// STARTTLS, which is known only where it is to fail.
+  /// Handles STARTTLS, which is supported only for a TLS fault.
   mutating func startTLS() -> [Action] {
     guard let fault, fault.way == .tls else { return [.send("500 5.5.2 Command unknown\r\n")] }
     endFault()

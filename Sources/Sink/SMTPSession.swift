@@ -1,6 +1,6 @@
 import Wire
 
-/// A mail as the sink received it.
+/// An email as the sink received it.
 struct ReceivedMail: Sendable, Equatable {
   let from: String
   let recipients: [String]
@@ -8,26 +8,26 @@ struct ReceivedMail: Sendable, Equatable {
   let content: [UInt8]
 }
 
-/// The server's half of one SMTP conversation (RFC 5321, 4954), pure but for the book that says what is to fail: bytes
-/// go in, what is to be done comes out.
+/// The server's side of one SMTP connection (RFC 5321, 4954). It takes bytes and returns actions. It is pure except for
+/// the fault book.
 struct SMTPSession: Sendable {
   enum Action: Sendable, Equatable {
     case send(String)
-    /// Keep the mail, then send the reply that the sink decides on.
+    /// Store the email, then send the sink's reply.
     case deliver(ReceivedMail)
-    /// Keep the mail and say nothing, by a fault of this kind.
+    /// Store the email and send no reply, because of a fault of this kind.
     case keep(ReceivedMail, String)
-    /// A fault of this kind has come about.
+    /// A fault of this kind has occurred.
     case failed(String)
     case wait(milliseconds: Int)
     case close
-    /// Close so that the client's next read fails.
+    /// Reset the connection, so that the client's next read fails.
     case reset
   }
 
   static let greeting = "220 localhost ESMTP leadpipe sink\r\n"
   static let sizeLimit = 1_048_576
-  /// Of a line with its end; RFC 5321 has 512 for commands and 1,000 for text.
+  /// Bytes of a line with its end. RFC 5321 requires 512 for commands and 1,000 for text.
   static let lineLimit = 2_048
   static let recipientLimit = 100
 
@@ -42,22 +42,24 @@ struct SMTPSession: Sendable {
   var isClosed = false
 
   let book: FaultBook
-  /// What is to fail: drawn at the greeting for the first mail of the connection, and for each other at its MAIL.
+  /// The fault of the current email. It is drawn at the greeting for the connection's first email, and at MAIL for each
+  /// other.
   var fault: SinkFault?
   var isDrawn = false
-  /// STARTTLS has been answered: what comes next is the client's half of a handshake, and our half is no TLS.
+  /// True after the reply to STARTTLS: the client then begins a TLS handshake, to which the sink does not reply with
+  /// TLS.
   var isShakingHands = false
 
   init(_ book: FaultBook = FaultBook(FaultPlan())) { self.book = book }
 
-  /// What a client is met with.
+  /// Returns the actions for a new connection.
   mutating func greet() -> [Action] {
     draw()
     let failure = fail(at: .greeting)
     return failure.actions + (failure.stops ? [] : [.send(Self.greeting)])
   }
 
-  /// Takes what has arrived, in whatever pieces it came.
+  /// Processes received bytes, however they are split.
   mutating func receive(_ bytes: some Sequence<UInt8>) -> [Action] {
     var actions: [Action] = []
     for byte in bytes where !isClosed {
@@ -66,7 +68,7 @@ struct SMTPSession: Sendable {
         return actions + [.send("500 5.5.2 Command unknown\r\n"), .close]
       }
       line.append(byte)
-      // Only CR LF ends a line: a bare line feed would let one mail hide another.
+      // Only CR LF ends a line: accepting a bare line feed would allow SMTP smuggling.
       let isEnd = byte == 0x0A && line.count >= 2 && line[line.count - 2] == 0x0D
       if isEnd {
         let text = Array(line.dropLast(2))
@@ -175,7 +177,7 @@ struct SMTPSession: Sendable {
     return "250 2.1.5 Ok\r\n"
   }
 
-  /// The address between `<` and `>`; parameters behind it are not looked at.
+  /// Returns the address between `<` and `>`. Parameters after it are ignored.
   private static func path(_ text: String, after keyword: String) -> String? {
     guard text.prefix(keyword.count).uppercased() == keyword else { return nil }
     let rest = text.dropFirst(keyword.count).drop { $0 == " " }

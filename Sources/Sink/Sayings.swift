@@ -1,6 +1,6 @@
 import Wire
 
-/// The providers' own words of refusal, each with the status that goes with it.
+/// The providers' error messages, each with its status.
 enum Sayings {
   static let slack: [String: Int] = [
     "invalid_payload": 400, "no_text": 400, "too_many_attachments": 400, "invalid_blocks": 400,
@@ -22,7 +22,7 @@ enum Sayings {
     "Not Found": 404, "Too Many Requests": 429, "Internal Server Error": 500, "Internal Server Error: restart": 500,
   ]
 
-  /// Resend's names; a domain that is not verified is a validation_error too, with 403: say it with its status.
+  /// Resend's error names. An unverified domain is also a validation_error, but with 403: give the status explicitly.
   static let resend: [String: Int] = [
     "validation_error": 400, "invalid_idempotency_key": 400, "missing_api_key": 401, "restricted_api_key": 401,
     "invalid_api_key": 403, "not_found": 404, "invalid_idempotent_request": 409, "concurrent_idempotent_requests": 409,
@@ -39,7 +39,8 @@ enum Sayings {
     }
   }
 
-  /// The answer that refuses a request. A status without words is answered as a proxy before the provider would.
+  /// Returns the reply that refuses a request. A status without a message gives the reply of a proxy in front of the
+  /// provider.
   static func refusal(_ fault: SinkFault, on provider: SinkProvider) -> SinkReply {
     let status = fault.status ?? 500
     let wait = fault.retryAfter ?? (status == 429 ? 1 : nil)
@@ -61,6 +62,6 @@ enum Sayings {
     return reply
   }
 
-  /// What no provider says: a page where `ok` should be.
+  /// A reply that no provider sends: an HTML page instead of `ok`.
   static let garbled = SinkReply(200, "text/html", Array("<html><body>It works!</body></html>\n".utf8))
 }

@@ -1,10 +1,10 @@
 import Contract
 import Wire
 
-/// A stand-in for Slack, Telegram, a mail server and Resend on this machine: what arrives is written to a file and shown on a
-/// page, and goes nowhere else.
+/// A stand-in for Slack, Telegram, a mail server and Resend on this machine. Messages are written to a file and shown
+/// on a page, and are not forwarded.
 ///
-/// Settings that lead to it: SLACK_WEBHOOK_URL `http://127.0.0.1:<http>/services/T0/B0/sink`, TELEGRAM_API_URL and
+/// Settings for using it: SLACK_WEBHOOK_URL `http://127.0.0.1:<http>/services/T0/B0/sink`, TELEGRAM_API_URL and
 /// RESEND_API_URL `http://127.0.0.1:<http>`, EMAIL_HOST `127.0.0.1` with EMAIL_PORT `<smtp>`.
 package struct Sink: Sendable {
   private let httpPort: Int
@@ -12,9 +12,9 @@ package struct Sink: Sendable {
   private let file: String
   private let plan: FaultPlan
 
-  /// Ports of 127.0.0.1; 0 takes any free one. `file` is appended to, one JSON document a line:
+  /// The ports are on 127.0.0.1; 0 takes a free one. Messages are appended to `file`, one JSON document per line:
   /// `{"time","channel","recipient","subject"?,"id"?,"unanswered"?,"body"}`.
-  /// What `plan` says fails until a request to `/behaviour` says otherwise.
+  /// `plan` applies until a request to `/behaviour` replaces it.
   package init(httpPort: Int = 0, smtpPort: Int = 0, file: String, plan: FaultPlan = FaultPlan()) {
     self.plan = plan
     self.httpPort = httpPort
@@ -22,8 +22,8 @@ package struct Sink: Sendable {
     self.file = file
   }
 
-  /// Serves until the task is cancelled. `onReady` is told the ports that were bound, once, when both are. Fails with
-  /// `internalError` when the file cannot be written or a port is taken.
+  /// Serves until the task is cancelled. Calls `onReady` once, with the ports, when both are bound. Throws
+  /// `internalError` if the file cannot be written or a port is taken.
   package func run(
     onReady: @escaping @Sendable (_ httpPort: Int, _ smtpPort: Int) async -> Void = { _, _ in }
   ) async throws(Problem) {
@@ -32,7 +32,7 @@ package struct Sink: Sendable {
     } catch let problem as Problem {
       throw problem
     } catch {
-      // What the servers throw at their own cancellation is no fault.
+      // Errors that the servers throw when they are cancelled are expected.
       if !Task.isCancelled { throw Problem.internalError("the sink cannot serve: \(error)") }
     }
   }
@@ -58,7 +58,7 @@ package struct Sink: Sendable {
           }
         }
       }
-      // A server that fails ends the other: `waitForAll` would wait for it.
+      // If one server fails, this ends the other. `waitForAll` would wait for it.
       for try await _ in group {}
     }
   }

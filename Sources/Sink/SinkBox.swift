@@ -2,7 +2,7 @@ import Contract
 import Glibc
 import Wire
 
-/// What has arrived: all of it in the file, the last 500 in memory. The stand-ins decide here, one at a time.
+/// The received messages: all in the file, the last 500 in memory. The stand-ins run here, one request at a time.
 actor SinkBox {
   static let kept = 500
   private let descriptor: Int32
@@ -14,7 +14,7 @@ actor SinkBox {
   private var mail = MailStandIn()
   private var resend = ResendStandIn()
 
-  /// Opens `file` for appending; only its owner may read it, for it holds what customers wrote.
+  /// Opens `file` for appending. Only its owner can read it, because it contains customers' messages.
   init(file: String) throws(Problem) {
     descriptor = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
@@ -47,13 +47,13 @@ actor SinkBox {
     return keep(verdict.message, unanswered) ? verdict.reply : ResendStandIn.fault(500, "internal_server_error")
   }
 
-  /// The line that ends the mail's transaction.
+  /// Stores an email and returns the reply line.
   func mail(_ received: ReceivedMail, unanswered: String? = nil) -> String {
     let (line, message) = mail.reply(to: received, at: .now)
     return keep(message, unanswered) ? line : "451 4.3.0 The mail could not be kept\r\n"
   }
 
-  /// A request or mail met with a fault of this kind.
+  /// Counts a request or email with a fault of this kind.
   func count(_ provider: SinkProvider, _ kind: String) { counts.add(provider, kind) }
 
   var page: String { SinkPage.html(messages, total: total, counts: counts) }
@@ -62,7 +62,7 @@ actor SinkBox {
 
   var ndjson: [UInt8] { messages.flatMap { $0.document.bytes + [0x0A] } }
 
-  /// Writes the message down; false when the file could not be written: then nothing has been received.
+  /// Stores the message. Returns false if the file cannot be written; the message then counts as not received.
   private func keep(_ message: SinkMessage?, _ unanswered: String?) -> Bool {
     guard var message else { return true }
     message.unanswered = unanswered

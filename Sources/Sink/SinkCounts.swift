@@ -1,7 +1,7 @@
 import Wire
 
-/// How many messages each provider took, and how many requests met with which kind of fault. A request that was taken and
-/// not answered counts as both.
+/// Counts the messages that each provider accepted and the faults of each kind. A request that was accepted but not
+/// answered counts as both.
 struct SinkCounts: Sendable, Equatable {
   private var taken: [SinkProvider: Int] = [:]
   private var failed: [SinkProvider: [String: Int]] = [:]
@@ -21,7 +21,7 @@ struct SinkCounts: Sendable, Equatable {
       })
   }
 
-  /// The faults of a provider, by kind.
+  /// Returns the fault counts of a provider, sorted by kind.
   func rows(_ provider: SinkProvider) -> [(kind: String, count: Int)] {
     (failed[provider] ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }

@@ -1,29 +1,29 @@
 import Wire
 
-/// One way in which the sink fails a request or a mail.
+/// A fault that the sink injects into a request or an email.
 struct SinkFault: Sendable, Equatable {
   enum Way: String, Sendable, CaseIterable {
-    /// The provider says no, in its own words.
+    /// The provider refuses, with one of its messages.
     case refuse
-    /// The answer takes a while; the message has been taken before.
+    /// The reply is delayed. The message is accepted before the delay.
     case slow
-    /// There is no answer, and the connection stays open until its client leaves it, or for a minute.
+    /// There is no reply, and the connection stays open until the client closes it, or for a minute.
     case hang
-    /// The connection is closed without an answer.
+    /// The connection is closed without a reply.
     case drop
     /// The connection is reset.
     case reset
-    /// HTTP only: 200, with a body that the provider would not write.
+    /// HTTP only: 200, with a body that the provider would not send.
     case garble
-    /// HTTP only: 200, and the connection ends in the middle of the answer.
+    /// HTTP only: 200, and the connection ends in the middle of the reply.
     case cut
-    /// Mail only: the first attempt is refused with 451, a later one is taken.
+    /// SMTP only: the first attempt is refused with 451, a later one is accepted.
     case greylist
-    /// Mail only: STARTTLS is offered, and what follows is no TLS.
+    /// SMTP only: STARTTLS is offered, but no TLS handshake follows.
     case tls
   }
 
-  /// When it happens: HTTP knows head (before the body is read) and body (after it); SMTP knows the others, and body.
+  /// When the fault occurs. HTTP has head (before the body is read) and body (after it); SMTP has body and the others.
   enum Stage: String, Sendable {
     case head, greeting, hello, auth, mail, rcpt, data, body
 
@@ -33,18 +33,18 @@ struct SinkFault: Sendable, Equatable {
 
   var way: Way
   var stage = Stage.body
-  /// The provider's words: Slack's, Telegram's description, a line of SMTP with its code.
+  /// The provider's message: Slack's error code, Telegram's description, Resend's error name, or an SMTP reply line.
   var said: String?
-  /// HTTP's.
+  /// The HTTP status.
   var status: Int?
   var retryAfter: Int?
-  /// The number under which Telegram has moved the group.
+  /// The new number of a group that has moved (Telegram).
   var migrateTo: Int?
   var milliseconds: Int?
-  /// The message is kept all the same; its sender cannot know.
+  /// True if the message is stored anyway, without the sender getting a reply.
   var isTaken = false
 
-  /// The kind under which it is counted.
+  /// The kind for counting.
   var kind: String {
     switch way {
     case .refuse where stage == .body && status != nil: said ?? "status \(status ?? 0)"
@@ -54,7 +54,7 @@ struct SinkFault: Sendable, Equatable {
     }
   }
 
-  /// As it was told; the usual stage goes without saying.
+  /// The fault in the form in which plans are read, without a default stage.
   var document: JSON {
     let usual = way.usualStage
     let document: JSON = [
@@ -68,7 +68,7 @@ struct SinkFault: Sendable, Equatable {
 }
 
 extension SinkFault.Way {
-  /// Where it happens when nothing else is said.
+  /// The default stage.
   var usualStage: SinkFault.Stage {
     switch self {
     case .greylist: .rcpt

@@ -5,15 +5,15 @@ import Logging
 import NIOCore
 import Wire
 
-/// The sink's HTTP half: Slack's and Telegram's addresses, the page, and what is to fail.
+/// The sink's HTTP server: the addresses of Slack, Telegram and Resend, the page, and the fault plan.
 struct SinkHTTP: Sendable {
   private static let bodyLimit = 262_144
   let box: SinkBox
   let book: FaultBook
 
-  /// Serves 127.0.0.1 until the task is cancelled; `ready` is told the port once it is bound.
+  /// Serves 127.0.0.1 until the task is cancelled. Calls `ready` with the port once it is bound.
   func run(port: Int, ready: @escaping @Sendable (Int) -> Void) async throws {
-    // Silent: what arrives is written to the file, and a page needs no access log.
+    // Logs nothing: messages are written to the file, and the page needs no access log.
     let logger = Logger(label: "sink") { _ in SwiftLogNoOpLogHandler() }
     let app = Application(
       responder: CallbackResponder<SinkContext> { request, context in
@@ -27,7 +27,7 @@ struct SinkHTTP: Sendable {
   }
 
   private func respond(to request: Request, over connection: any Channel) async -> Response {
-    // Names that resolve to this machine only for a browser's sake (DNS rebinding) do not get to read the page.
+    // Rejects other host names, so that a website cannot read the page by DNS rebinding.
     guard Self.isLocal(request.head.authority ?? "") else {
       return Self.response(SinkReply(403, "text/plain", Array("this host is not served\n".utf8)))
     }
@@ -70,12 +70,12 @@ struct SinkHTTP: Sendable {
     }
   }
 
-  /// Fails a request that has come whole.
+  /// Applies a fault to a request that was received completely.
   private func fail(
     _ fault: SinkFault, _ provider: SinkProvider, _ request: Request, _ body: [UInt8], _ connection: any Channel
   ) async -> Response {
     await box.count(provider, fault.kind)
-    // A slow provider has the message before it answers: who does not wait has sent it all the same.
+    // A slow provider accepts the message before it replies, so the message is stored even if the client does not wait.
     let isKept = fault.isTaken || fault.way == .slow
     let unanswered = fault.isTaken ? fault.kind : nil
     let reply = isKept ? await take(provider, request, body, unanswered: unanswered) : nil
@@ -90,7 +90,7 @@ struct SinkHTTP: Sendable {
     }
   }
 
-  /// Ends a connection without an answer; the response that is returned finds nobody.
+  /// Ends a connection without a reply. The returned response is not sent.
   private static func leave(_ connection: any Channel, _ way: SinkFault.Way) async -> Response {
     if way == .hang { try? await Task.sleep(for: .seconds(60)) }
     if way == .reset { await connection.reset() } else { try? await connection.close() }
@@ -99,7 +99,7 @@ struct SinkHTTP: Sendable {
 
   private struct Cut: Error {}
 
-  /// Says how long the answer is, and ends the connection in the middle of it.
+  /// Sends the reply's length, and ends the connection in the middle of the reply.
   private static func cut(_ reply: SinkReply) -> Response {
     var response = response(reply)
     response.headers[.contentLength] = String(reply.body.count)
@@ -149,7 +149,7 @@ struct SinkHTTP: Sendable {
   }
 }
 
-/// A request with its connection, which some faults end.
+/// The context of a request, with its connection, which some faults close.
 struct SinkContext: RequestContext {
   var coreContext: CoreRequestContextStorage
   let channel: any Channel

@@ -1,20 +1,20 @@
 import Wire
 
-/// The providers that the sink stands in for. The file, the page and the fault plan name them under `channel`.
+/// The providers that the sink stands in for: `channel` in the file and on the page, and the members of the fault plan.
 enum SinkProvider: String, Sendable, CaseIterable { case slack, telegram, email, resend }
 
-/// One message that a provider took: a line of the sink's file.
+/// A message that a provider accepted: a line of the sink's file.
 struct SinkMessage: Sendable, Equatable {
   let time: Instant
   let provider: SinkProvider
-  /// The webhook's path, the chat, the addresses.
+  /// The webhook's path, the chat, or the email addresses.
   let recipient: String
   let subject: String?
-  /// The payload of Slack and Telegram, the text part of a mail.
+  /// The payload for Slack and Telegram, the text of an email.
   let body: JSON
-  /// The Message-ID of a mail, the number of a Telegram message.
+  /// The Message-ID or Resend's id of an email, the number of a Telegram message.
   let id: String?
-  /// The fault that kept the answer from the sender: it cannot know that this was taken.
+  /// The fault because of which the sender got no reply, although the message was accepted.
   var unanswered: String?
 
   var document: JSON {
@@ -25,7 +25,7 @@ struct SinkMessage: Sendable, Equatable {
     return document.withoutNulls
   }
 
-  /// All the text that people would see.
+  /// The text that people would see, as lines.
   var lines: [String] {
     switch provider {
     case .email, .resend: (body.string ?? "").split(separator: "\n").map(String.init)
@@ -47,9 +47,9 @@ struct SinkMessage: Sendable, Equatable {
   }
 }
 
-/// The little of HTML that Telegram and Slack use.
+/// The subset of HTML that Telegram and Slack use.
 enum MarkUp {
-  /// Without tags, entities resolved: what counts towards Telegram's limit.
+  /// Returns the text without tags and with entities resolved. Its length is what counts for Telegram's limit.
   static func plain(_ text: String) -> String {
     var out = ""
     var isTag = false

@@ -1,6 +1,6 @@
 import Wire
 
-/// The page that lists what arrived, the newest first. Nothing in it runs: no script, no style of its own.
+/// The page that lists received messages, newest first. It contains no script and no inline style.
 enum SinkPage {
   static let policy =
     "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -25,16 +25,16 @@ enum SinkPage {
         """
     }
     let count = total == 1 ? "1 message" : "\(total) messages"
-    let note = total > messages.count ? " (the last \(messages.count) are shown)" : ""
+    let note = total > messages.count ? " (showing the last \(messages.count))" : ""
     return """
       <!DOCTYPE html>
       <html lang="en">
       <head><meta charset="utf-8"><title>Leadpipe sink</title><link rel="stylesheet" href="/style.css">
       <meta http-equiv="refresh" content="5"></head>
       <body>
-      <h1>What the channels delivered</h1>
-      <p>\(count)\(note). What comes here goes nowhere else.
-      <a href="/messages">As NDJSON</a></p>
+      <h1>Delivered messages</h1>
+      <p>\(count)\(note). Messages are only stored here and not sent to any provider.
+      <a href="/messages">View as NDJSON</a></p>
       \(faults(counts))
       \(articles.joined(separator: "\n"))
       </body>
@@ -43,7 +43,7 @@ enum SinkPage {
       """
   }
 
-  /// What was refused or failed, by kind; nothing where all went well.
+  /// Returns the counts of faults by kind; empty if there are none.
   private static func faults(_ counts: SinkCounts) -> String {
     SinkProvider.allCases.flatMap { provider in
       counts.rows(provider).map { row in

@@ -2,7 +2,7 @@ import Glibc
 import NIOCore
 import NIOPosix
 
-/// The sink's mail half: moves bytes between connections and their sessions.
+/// The sink's SMTP server: moves bytes between connections and their sessions.
 struct SinkSMTP: Sendable {
   typealias Connection = NIOAsyncChannel<ByteBuffer, ByteBuffer>
 
@@ -11,7 +11,7 @@ struct SinkSMTP: Sendable {
   let box: SinkBox
   let book: FaultBook
 
-  /// Serves 127.0.0.1 until the task is cancelled; `ready` is told the port once it is bound.
+  /// Serves 127.0.0.1 until the task is cancelled. Calls `ready` with the port once it is bound.
   func run(port: Int, ready: @escaping @Sendable (Int) -> Void) async throws {
     let server = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -26,7 +26,7 @@ struct SinkSMTP: Sendable {
     try await withThrowingDiscardingTaskGroup { group in
       try await server.executeThenClose { connections in
         for try await connection in connections {
-          // A connection that breaks ends alone.
+          // A broken connection does not end the others.
           group.addTask { try? await talk(over: connection) }
         }
       }
@@ -59,14 +59,14 @@ struct SinkSMTP: Sendable {
 }
 
 extension Channel {
-  /// Closes with RST: what has not been read is thrown away, and the client's next read fails.
+  /// Closes with RST: unread data is discarded, and the client's next read fails.
   func reset() async {
     try? await (self as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0)).get()
     try? await close()
   }
 }
 
-/// Closes a connection whose client has fallen silent.
+/// Closes a connection whose client has been idle too long.
 private final class CloseWhenIdle: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
 

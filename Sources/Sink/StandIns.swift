@@ -1,6 +1,6 @@
 import Wire
 
-/// An answer of the sink over HTTP.
+/// An HTTP reply of the sink.
 struct SinkReply: Sendable, Equatable {
   var status: Int
   var contentType: String
@@ -15,15 +15,15 @@ struct SinkReply: Sendable, Equatable {
   }
 }
 
-/// What a stand-in makes of a request: the provider's answer, and the message where one was taken.
+/// A stand-in's decision on a request: the provider's reply, and the message if one was accepted.
 struct Verdict: Sendable, Equatable {
   var reply: SinkReply
   var message: SinkMessage?
 }
 
-/// Slack's incoming webhook as far as it can be told from outside.
+/// Slack's incoming webhook, as far as its behaviour is known from outside.
 struct SlackStandIn: Sendable {
-  /// The one decision: what Slack says to `body`.
+  /// Returns Slack's reply to `body`.
   func reply(to body: [UInt8], path: String, at time: Instant) -> Verdict {
     guard let payload = try? JSON(reading: body), payload.members != nil else { return say(400, "invalid_payload") }
     guard let text = payload["text"]?.string ?? payload["blocks"]?.array.map({ _ in "" }) else {
@@ -44,7 +44,7 @@ struct SlackStandIn: Sendable {
 struct TelegramStandIn: Sendable {
   private var lastID = 0
 
-  /// The one decision: what Telegram says to `body`.
+  /// Returns Telegram's reply to `body`.
   mutating func reply(to body: [UInt8], at time: Instant) -> Verdict {
     guard let payload = try? JSON(reading: body), payload.members != nil else {
       return fault("Bad Request: can't parse the request")
@@ -80,11 +80,11 @@ struct TelegramStandIn: Sendable {
   }
 }
 
-/// A mail server that takes everything.
+/// A mail server that accepts everything.
 struct MailStandIn: Sendable {
   private var count = 0
 
-  /// The one decision: what the server says at the end of `mail`.
+  /// Returns the server's reply at the end of `mail`, and the message to store.
   mutating func reply(to mail: ReceivedMail, at time: Instant) -> (line: String, message: SinkMessage?) {
     count += 1
     let reader = MailReader(mail.content)

@@ -1,33 +1,33 @@
 import Leads
 import Wire
 
-/// What became of a captured lead.
+/// The result of capturing a lead.
 package struct Captured: Sendable, Equatable {
   package enum Outcome: String, Sendable {
     case created, continued, replayed
-    /// The idempotency key was used before, with another content.
+    /// The idempotency key was used before with different content.
     case mismatch
   }
 
   package let outcome: Outcome
-  /// Whether the request, or the one it repeats, made the conversation.
+  /// True if the request, or the one that it repeats, created the conversation.
   package let isNew: Bool
   package let id: String
   package let status: String
   package let createdAt: String
   package let updatedAt: String
-  /// Nil where the event tables are gone, and for what makes no event.
+  /// Nil if the event tables do not exist, or if the request causes no event.
   package let eventID: String?
 }
 
-/// A lead with what storing it needs.
+/// A lead with what is needed to store it.
 package struct CaptureRequest: Sendable {
   package let lead: Lead
-  /// The body as sent; two requests with one idempotency key must agree in it.
+  /// The body as sent. It must be the same in all requests with one idempotency key.
   let content: JSON
-  /// When a first response is due.
+  /// When the first response is due.
   let responseDeadline: Instant
-  /// When nobody waits for the reply any more.
+  /// When the client stops waiting for the reply.
   let deadline: Instant
 
   package init(_ lead: Lead, content: JSON, responseDeadline: Instant, deadline: Instant) {
@@ -39,10 +39,10 @@ package struct CaptureRequest: Sendable {
 }
 
 extension Database {
-  /// Stores leads, each with its messages, event and timeline entry: all in one transaction, or where that cannot be, each in
-  /// one of its own. Leads with the same key or conversation are stored in their order.
+  /// Stores leads, each with its messages, event and timeline entry, in one transaction. If that transaction is
+  /// refused, each lead is stored in its own. Leads with the same key or conversation are stored in order.
   /// - Parameter route: the scope of the idempotency keys.
-  /// - Returns: a result for each request, and what all together were refused with, if they were.
+  /// - Returns: a result for each request, and the failure of the common transaction, if it failed.
   package func capture(
     _ requests: [CaptureRequest], route: String
   ) -> (results: [Result<Captured, StoreFailure>], refusal: StoreFailure?) {
@@ -56,7 +56,7 @@ extension Database {
       }
       return (results, nil)
     } catch {
-      // Only of what the database refused is it certain that nothing was stored.
+      // Only for a refusal is it certain that nothing was stored.
       guard [.refused, .locked, .notMigrated].contains(error.kind) else {
         return (requests.map { _ in .failure(error) }, error)
       }
@@ -64,7 +64,8 @@ extension Database {
     }
   }
 
-  /// Where another transaction holds what a lead needs, others that need the same do not wait for it again.
+  /// Stores each lead in its own transaction. If one times out on a lock, later leads that need the same rows fail at
+  /// once.
   private func captureOneByOne(_ requests: [CaptureRequest], route: String) -> [Result<Captured, StoreFailure>] {
     var refused: [(needs: Set<String>, failure: StoreFailure)] = []
     return requests.map { request in
@@ -84,7 +85,7 @@ extension Database {
 }
 
 extension Captured {
-  /// Reads what capture_lead returned.
+  /// Reads the result of `capture_lead`.
   fileprivate init(reading reply: JSON) throws(StoreFailure) {
     guard let outcome = reply["outcome"]?.string.flatMap(Outcome.init) else {
       throw .noAnswer
@@ -97,7 +98,7 @@ extension Captured {
 }
 
 extension CaptureRequest {
-  /// What two leads may both need.
+  /// The keys whose rows the lead locks; leads that share one may block each other.
   fileprivate var needs: Set<String> {
     Set(
       [lead.idempotencyKey, lead.conversationID?.text, lead.customerPhone?.e164, lead.customerEmail?.text].compactMap {
@@ -111,7 +112,7 @@ extension CaptureRequest {
 }
 
 extension Lead {
-  /// The argument of capture_lead.
+  /// Returns the argument of `capture_lead`.
   fileprivate func argument(route: String, content: JSON, due: Instant) -> JSON {
     let idempotency: JSON? = idempotencyKey.map {
       ["key": .string($0), "content": content.removing("idempotencyKey")]

@@ -2,21 +2,21 @@ import CPostgres
 import Glibc
 import Wire
 
-/// One connection to PostgreSQL, opened at the first call and again when it broke. Nothing waits longer than the deadline
-/// it is given. One thread uses it.
+/// A connection to PostgreSQL. It is opened at the first call and reopened after it broke. No call waits beyond its
+/// deadline. Not thread-safe.
 package final class Database {
   private let url: String
   private let role: String?
   private let statementSeconds: Int
   private let lockMilliseconds: Int
   private var connection: OpaquePointer?
-  /// A pooler stands in between that takes no start-up options and hands each transaction another connection: what the
-  /// options would say then goes along with each call.
+  /// True if there is a transaction pooler in front of the server that rejects start-up options. The settings that the
+  /// options would contain are then sent with each call.
   package private(set) var isPooled = false
 
   /// - Parameters:
-  ///   - statementSeconds: when the server itself ends a statement, whoever still waits for it.
-  ///   - lockMilliseconds: how long a statement waits for what somebody else has locked; 0 for as long as it takes.
+  ///   - statementSeconds: the server's time limit for a statement.
+  ///   - lockMilliseconds: how long a statement waits for a lock; 0 for no limit.
   package init(url: String, role: String? = nil, statementSeconds: Int = 10, lockMilliseconds: Int = 0) {
     self.url = url
     self.role = role
@@ -41,8 +41,9 @@ package final class Database {
     return try results(of: connection, deadline: deadline)
   }
 
-  /// The same as one simple query, which is one transaction: its settings are local to it, and there is no second trip. A
-  /// role is always taken in this way: some poolers take start-up options and forget them.
+  /// Runs the statement with its settings as one simple query, which is one transaction: the settings are local to it,
+  /// and there is no extra round trip. A role is always set in this way, because some poolers accept start-up options
+  /// and then lose them.
   private func queryWithSettings(
     _ statement: String, _ parameters: [String], _ connection: OpaquePointer, _ deadline: Instant
   ) throws(StoreFailure) -> [[String?]] {
@@ -59,15 +60,15 @@ package final class Database {
     return try results(of: connection, deadline: deadline)
   }
 
-  /// Runs a script of several statements; each is a transaction of its own unless the script says otherwise.
+  /// Runs a script of several statements as one simple query: one transaction, unless the script controls transactions.
   package func run(script: String, deadline: Instant) throws(StoreFailure) {
     let connection = try open(deadline: deadline)
     guard PQsendQuery(connection, script) == 1 else { throw broken(connection) }
     _ = try results(of: connection, deadline: deadline)
   }
 
-  /// The texts of the notifications that this session has been sent, waited for until the deadline; none when none comes.
-  /// The session must listen.
+  /// Returns the payloads of the notifications that this session has received. If there are none, waits until the
+  /// deadline. The session must be listening.
   package func notifications(until deadline: Instant) throws(StoreFailure) -> [String] {
     guard let connection else { throw .away("no session") }
     let texts = Self.notifications(connection)
@@ -86,7 +87,7 @@ package final class Database {
 
   private func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
     if let connection {
-      // An idle connection has nothing to read: what is there is the server's farewell, and the end may lie behind it.
+      // An idle connection has nothing to read. If it does, the server has closed it or sent its last message.
       if !isReady(PQsocket(connection), POLLIN, until: .now) { return connection }
       close()
     }
@@ -106,7 +107,7 @@ package final class Database {
     while true {
       guard isReady(PQsocket(connection), events, until: deadline) else {
         close()
-        throw .away("no connection in time")
+        throw .away("the connection timed out")
       }
       switch PQconnectPoll(connection) {
       case PGRES_POLLING_READING: events = POLLIN
@@ -144,7 +145,8 @@ package final class Database {
       }
     }
     if PQstatus(connection) != CONNECTION_OK { throw broken(connection) }
-    // A pooler may hand us a session that listens for somebody else: nothing must pile up.
+    // A pooler may assign a session that still listens for another client: discard notifications, so that none
+    // accumulate.
     _ = Self.notifications(connection)
     if let failure { throw failure }
     return rows
@@ -152,7 +154,7 @@ package final class Database {
 
   private func wait(_ connection: OpaquePointer, _ events: Int32, _ deadline: Instant) throws(StoreFailure) {
     guard isReady(PQsocket(connection), events, until: deadline) else {
-      // The server ends the statement by its own timeout; this connection cannot be used meanwhile.
+      // The server's own timeout ends the statement. Until then this connection cannot be used.
       close()
       throw .timedOut
     }
@@ -186,7 +188,7 @@ package final class Database {
     }
   }
 
-  /// Takes the notifications that have been read with the rest.
+  /// Returns the notifications that have already been read from the socket.
   private static func notifications(_ connection: OpaquePointer) -> [String] {
     var texts: [String] = []
     while let notification = PQnotifies(connection) {

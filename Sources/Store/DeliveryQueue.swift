@@ -1,38 +1,38 @@
 import Deliveries
 import Wire
 
-/// What a claim has leased.
+/// The result of a claim.
 package struct Claimed: Sendable {
-  /// Documents that `Delivery` reads, as they are passed on.
+  /// The leased deliveries, as documents that `Delivery` reads.
   package let deliveries: [JSON]
-  /// Events for which no channel is configured.
+  /// The number of events for which no channel is configured.
   package let unroutedEvents: Int
-  /// When the next delivery falls due, in ISO 8601; nil where none does.
+  /// When the next delivery is due, in ISO 8601; nil if none is.
   package let nextDueAt: String?
 }
 
-/// What was written down.
+/// The result of recording outcomes.
 package struct Recorded: Sendable {
-  /// How an event stands after an outcome of one of its deliveries.
+  /// The state of an event after an outcome of one of its deliveries.
   package struct Event: Sendable {
     package let id: String
-    /// Whether no delivery of it waits for its first attempt or is being sent.
+    /// True if no delivery of it is waiting for its first attempt or being sent.
     package let isSettled: Bool
-    /// Whether it has become processed.
+    /// True if this record has marked it as processed.
     package let isClosed: Bool
-    /// The channels by which it has been sent.
+    /// The channels through which it has been sent.
     package let sent: [String]
   }
 
-  /// The deliveries that were still ours.
+  /// The ids of the deliveries whose fence was still current; only these were recorded.
   package let deliveries: Set<String>
   package let events: [Event]
 }
 
 extension Database {
-  /// Plans what is unplanned and leases what is due: at most `limit` deliveries for each channel entry. `isComplete` says
-  /// that the entries are all there are: what waits for others is then taken care of. `fingerprints`, a text for each
-  /// channel, end a channel's pause where they have changed.
+  /// Plans the deliveries of new events and leases due ones: at most `limit` for each recipient. `isComplete`: the list
+  /// contains every recipient, so deliveries that wait for a recipient outside it are resolved. `fingerprints`: a
+  /// string for each channel; if it has changed, the channel's pause ends.
   package func claim(
     worker: String, isComplete: Bool, version: String, leaseSeconds: Int, unknown: UnknownOutcome, fingerprints: JSON?,
     recipients: [(recipient: Recipient, limit: Int)], deadline: Instant
@@ -49,25 +49,25 @@ extension Database {
       nextDueAt: reply["nextDueAt"]?.string)
   }
 
-  /// Gives back what was claimed and not begun, and says how many deliveries that were. `question` as
-  /// release_deliveries takes it.
+  /// Returns claimed deliveries that were not begun to the queue. `question` is the argument of `release_deliveries`.
+  /// - Returns: the number of deliveries.
   package func release(_ question: JSON, deadline: Instant) throws(StoreFailure) -> Int {
     try call(.releaseDeliveries, question, deadline: deadline)["released"]?.integer ?? 0
   }
 
-  /// What became of a delivery that was to begin.
+  /// The result of beginning a delivery.
   package enum Beginning: Sendable {
     case begun
-    /// Its channel was paused after it was claimed: it has been given back.
+    /// Its channel was paused after it was claimed. It was returned to the queue.
     case paused
-    /// Its channel's turn comes later: it has been given back, and is due then.
+    /// Its channel's next message is due later. It was returned to the queue and is due then.
     case early
-    /// The lease has passed to somebody else.
+    /// Its lease has passed to another worker.
     case lost
   }
 
-  /// Marks claimed deliveries as being sent. Of one that is named twice only one begins, the one with the newest fence.
-  /// `paces` gives a channel the least time between two messages, in milliseconds.
+  /// Marks claimed deliveries as being sent. If a delivery occurs twice, only the one with the newest fence begins.
+  /// `paces` contains the minimum time between two messages of a channel, in milliseconds.
   package func begin(
     _ deliveries: [Delivery], leaseSeconds: Int, paces: [String: Int], deadline: Instant
   ) throws(StoreFailure) -> [Beginning] {
@@ -91,7 +91,7 @@ extension Database {
     }
   }
 
-  /// What happened to a delivery, and what follows from it.
+  /// The outcome of an attempt, and what follows from it.
   package struct Record: Sendable {
     let delivery: Delivery
     let outcome: DeliveryOutcome
@@ -99,7 +99,7 @@ extension Database {
     let reason: String?
     let finishedAt: Instant
 
-    /// - Parameter reason: what the delivery says of itself; the attempt keeps the outcome's own.
+    /// - Parameter reason: stored with the delivery; the attempt keeps the outcome's own reason.
     package init(
       _ delivery: Delivery, _ outcome: DeliveryOutcome, _ verdict: RetrySchedule.Verdict, reason: String?,
       at time: Instant
@@ -122,7 +122,7 @@ extension Database {
     }
   }
 
-  /// Writes records down.
+  /// Records outcomes.
   package func record(_ records: [Record], deadline: Instant) throws(StoreFailure) -> Recorded {
     let reply = try call(.recordOutcomes, ["outcomes": .array(records.map(\.argument))], deadline: deadline)
     let events = (reply["events"]?.array ?? []).map { event in

@@ -1,6 +1,6 @@
 import Wire
 
-/// The functions of the database that handlers call: one call, one transaction, jsonb in and out.
+/// The database functions that handlers call. Each call is one transaction, with jsonb as argument and result.
 package enum Function: String, Sendable, CaseIterable {
   case analyticsReport = "analytics_report"
   case assignConversation = "assign_conversation"
@@ -54,6 +54,6 @@ package enum Function: String, Sendable, CaseIterable {
   case updateConversation = "update_conversation"
   case updateFollowUp = "update_follow_up"
 
-  /// Unnamed, so that it works behind a pooler that hands each transaction another connection.
+  /// The statement that calls the function. It is not prepared by name, so that it works behind a transaction pooler.
   package var statement: String { "select public.\(rawValue)($1::jsonb)" }
 }

@@ -1,11 +1,11 @@
 import Wire
 
 extension Database {
-  /// After these SQLSTATEs a call is repeated: a serialisation failure, a deadlock, and LPTRY, with which our functions ask for
-  /// it. They do not raise 40001 themselves, because PostgREST repeats that without end.
+  /// The SQLSTATEs after which a call is retried: a serialisation failure, a deadlock, and LPTRY, with which Leadpipe's
+  /// functions request a retry. They do not raise 40001 themselves, because PostgREST retries it endlessly.
   private static let repeated = ["40001", "40P01", "LPTRY"]
 
-  /// Calls a function, and repeats the call where that helps while time is left.
+  /// Calls a function. Retries after the SQLSTATEs above until the deadline.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant) throws(StoreFailure) -> JSON {
     let parameter = argument.text
     while true {

@@ -1,8 +1,9 @@
 import Wire
 
-/// The migrations of a database and the ledger that `supabase db push` keeps too, so that either can follow the other.
+/// The migrations of a database and their ledger. It is the ledger of `supabase db push`, so both tools can be used on
+/// one database.
 package struct Ledger {
-  /// One migration: its version is the number that its file name begins with.
+  /// A migration. Its version is the number at the beginning of its file name.
   package struct Migration: Sendable, Equatable {
     package let version: String
     package let name: String
@@ -15,11 +16,11 @@ package struct Ledger {
     }
   }
 
-  /// What `migrate` did.
+  /// The result of `migrate`.
   package struct Outcome: Sendable, Equatable {
     /// The versions that were applied, in order.
     package let applied: [String]
-    /// The versions in the ledger that no file has: another project's migrations of the same database.
+    /// The versions in the ledger without a file: another project's migrations of the same database.
     package let foreign: [String]
   }
 
@@ -31,9 +32,9 @@ package struct Ledger {
     self.deadline = deadline
   }
 
-  /// Brings the database to the newest migration. Twenty that start at once take turns. A database where the files were run by
-  /// hand and the ledger is empty is accepted: every migration may run again. So is a database with another project's
-  /// migrations, even where they have our version numbers.
+  /// Applies all missing migrations. Concurrent calls wait for each other. The ledger may be empty although the files
+  /// were run by hand: every migration can run again. The database may also have another project's migrations, even
+  /// with the same version numbers.
   package func migrate(shim: String, _ migrations: [Migration]) throws(StoreFailure) -> Outcome {
     try locked { () throws(StoreFailure) in
       try database.run(script: shim, deadline: deadline)
@@ -58,16 +59,17 @@ package struct Ledger {
     }
   }
 
-  /// Takes the event-driven part back out. The script removes its rows from the ledger itself.
+  /// Removes the event-driven part. The script deletes its own rows from the ledger.
   package func rollback(script: String) throws(StoreFailure) {
     try locked { () throws(StoreFailure) in
       try transaction { () throws(StoreFailure) in try database.run(script: script, deadline: deadline) }
     }
   }
 
-  /// What the ledger says and the database bears out. Without schema leadpipe nothing of ours has run: a ledger that has
-  /// our versions is another project's. After the four DROP TABLEs of the checklist's clean-up the ledger still has the
-  /// migrations that made these tables, and all of them from there on run again.
+  /// Selects the versions in the ledger that the database confirms. Without the schema `leadpipe` none of Leadpipe's
+  /// migrations has run: equal versions in the ledger are another project's. After the four DROP TABLEs of the
+  /// checklist's clean-up, the ledger still has the migrations that created these tables; these and all later ones run
+  /// again.
   private static let known = """
     select version from supabase_migrations.schema_migrations
     where to_regnamespace('leadpipe') is not null and (version < '20251219000001' or
@@ -81,7 +83,7 @@ package struct Ledger {
       (version text primary key, statements text[], name text);
     """
 
-  /// One at a time in this database; the lock ends with the connection.
+  /// Runs `body` under an advisory lock of this database, which is released when the connection closes.
   private func locked<R>(_ body: () throws(StoreFailure) -> R) throws(StoreFailure) -> R {
     _ = try database.query("select 1", deadline: deadline)
     if database.isPooled {
@@ -94,7 +96,7 @@ package struct Ledger {
   }
 
   private func transaction(_ body: () throws(StoreFailure) -> Void) throws(StoreFailure) {
-    // What fails is undone with the connection, which `locked` closes.
+    // A failed transaction is rolled back when `locked` closes the connection.
     try database.run(script: "begin", deadline: deadline)
     try body()
     try database.run(script: "commit", deadline: deadline)

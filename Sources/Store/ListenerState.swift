@@ -1,14 +1,16 @@
 import Wire
 
-/// Where a listener stands: when it is to connect, to prove that it hears, and to give up. Pure: the time is given.
+/// The state machine of a listener: when it must connect, test that notifications arrive, and give up. Pure: the time
+/// is an argument.
 ///
-/// That LISTEN was accepted proves nothing: a pooler of transactions accepts it, and what is said then reaches nobody. So a
-/// text of our own is said through another session, at once and then twice a minute, and must be heard in time.
+/// A successful LISTEN does not prove that notifications arrive: a transaction pooler accepts it, and notifications are
+/// then lost. Therefore another session sends a test notification (a proof) at once and then twice a minute, which must
+/// arrive in time.
 package struct ListenerState {
-  /// What is to be done.
+  /// The next action.
   package enum Duty: Equatable { case connect, prove, giveUp, wait }
 
-  /// What an operator is to know.
+  /// The state to report to the operator: `away` if the session is lost, `deaf` if notifications do not arrive.
   package enum Standing: Equatable { case unknown, proved, away, deaf }
 
   package private(set) var standing = Standing.unknown
@@ -20,25 +22,25 @@ package struct ListenerState {
   }
 
   private var state: State
-  /// Whether this session has heard a proof.
+  /// True if this session has received a proof.
   private var hasHeard = false
-  /// Sessions in a row that were lost before they proved anything.
+  /// The number of consecutive sessions that were lost before they received a proof.
   private var losses = 0
 
   /// Seconds.
   private static let betweenProofs = 30
   private static let proofTakes = 5
   private static let betweenTries = 60
-  /// Milliseconds from a loss to the next try: doubled with each.
+  /// Milliseconds from a loss to the next attempt; doubled with each loss.
   private static let rests = 250...30_000
-  /// What a proof begins with; anything else that is said is a call to work.
+  /// The prefix of a proof. Any other payload means that there is work.
   private static let mark = "proof "
 
   package init(now: Instant) { state = .apart(until: now) }
 
   package var isListening: Bool { if case .apart = state { false } else { true } }
 
-  /// When there is something to do that nobody says.
+  /// When the next action is due, if no notification arrives before.
   package var dueAt: Instant {
     switch state {
     case .apart(let until), .listening(let until), .proving(_, let until): until
@@ -54,23 +56,23 @@ package struct ListenerState {
     }
   }
 
-  /// The session listens: it is to prove at once that it hears.
+  /// The session is listening; a proof is due at once.
   package mutating func connected(now: Instant) {
     state = .listening(proveAt: now)
     hasHeard = false
   }
 
-  /// What is to be said as a proof; no two have the same text, for every listener hears those of all.
+  /// Returns the payload of a proof. It must be unique, because every listener receives the proofs of all.
   package mutating func proof(_ unique: String, now: Instant) -> String {
     let text = Self.mark + unique
     state = .proving(text: text, until: now.adding(seconds: Self.proofTakes))
     return text
   }
 
-  /// The proof could not be said, which proves nothing.
+  /// The proof could not be sent, which shows nothing about this session.
   package mutating func unsaid(now: Instant) { state = .listening(proveAt: now.adding(seconds: Self.betweenProofs)) }
 
-  /// Takes what was heard. Whether it is a call to work.
+  /// Handles a received payload. Returns true if it means that there is work.
   package mutating func heard(_ text: String, now: Instant) -> Bool {
     if case .proving(text, _) = state {
       state = .listening(proveAt: now.adding(seconds: Self.betweenProofs))
@@ -81,7 +83,7 @@ package struct ListenerState {
     return !text.hasPrefix(Self.mark)
   }
 
-  /// The session broke, or could not be made: a short rest, and a longer one each time.
+  /// The session broke or could not be opened. The next attempt follows after a delay that doubles each time.
   package mutating func lost(now: Instant) {
     let rest = min(Self.rests.lowerBound << min(losses, 10), Self.rests.upperBound)
     losses += 1
@@ -89,10 +91,10 @@ package struct ListenerState {
     standing = .away
   }
 
-  /// The proof was not heard in time: a session that heard before is dead, any other was deaf from the beginning.
+  /// The proof did not arrive in time. A session that has received a proof before is lost; any other never worked.
   package mutating func unheard(now: Instant) { if hasHeard { lost(now: now) } else { deaf(now: now) } }
 
-  /// This database lets nobody listen: it may later.
+  /// Notifications do not work with this database. The next attempt follows after a minute.
   package mutating func deaf(now: Instant) {
     state = .apart(until: now.adding(seconds: Self.betweenTries))
     standing = .deaf

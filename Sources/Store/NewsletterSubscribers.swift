@@ -1,17 +1,17 @@
 import Leads
 import Wire
 
-/// What became of a wish to get the newsletter.
+/// The result of a newsletter subscription.
 package struct Subscribed: Sendable {
   package let id: String
-  /// Whether the address was not subscribed already.
+  /// True if the address was not subscribed before.
   package let isNew: Bool
-  /// Nil where no event was stored.
+  /// Nil if no event was stored.
   package let eventID: String?
 }
 
 extension Database {
-  /// Adds a subscriber, with what shows where the consent came from.
+  /// Adds a subscriber, with a record of the consent: IP address, user agent, source and time.
   package func subscribe(
     _ subscription: Subscription, receivedAt: Instant, ipAddress: String, userAgent: String?, deadline: Instant
   ) throws(StoreFailure) -> Subscribed {
@@ -24,7 +24,7 @@ extension Database {
     return Subscribed(id: id, isNew: reply["isNew"]?.bool == true, eventID: reply["eventId"]?.string)
   }
 
-  /// Ends a subscription. The id of the subscription; nil when there is none to the token or address.
+  /// Ends a subscription. Returns its id. Nil if the token or address has none.
   package func unsubscribe(_ unsubscription: Unsubscription, deadline: Instant) throws(StoreFailure) -> String? {
     let argument: JSON =
       switch unsubscription {

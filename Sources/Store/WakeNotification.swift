@@ -1,18 +1,18 @@
 import Wire
 
-/// NOTIFY and LISTEN on the channel on which captures say that they have stored something.
+/// NOTIFY and LISTEN on the channel `leadpipe_wake`, on which captures report that they have stored something.
 extension Database {
-  /// Says `text` to all sessions that listen, in a transaction of its own. Every role may.
+  /// Sends `text` to all listening sessions, in its own transaction. Every role is allowed to.
   package func notify(_ text: String, deadline: Instant) throws(StoreFailure) {
     _ = try query("select pg_notify('leadpipe_wake', $1)", [text], deadline: deadline)
   }
 
-  /// Opens the session where it is not open, and listens. Every role may.
+  /// Listens; opens the session if necessary. Every role is allowed to.
   package func listen(deadline: Instant) throws(StoreFailure) {
     _ = try query("listen leadpipe_wake", deadline: deadline)
   }
 
-  /// Listens no more: a pooler would hand the session on as it is.
+  /// Stops listening: a pooler would pass the session on while it still listens.
   package func unlisten(deadline: Instant) throws(StoreFailure) {
     _ = try query("unlisten leadpipe_wake", deadline: deadline)
   }

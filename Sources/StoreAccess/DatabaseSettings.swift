@@ -3,11 +3,11 @@ import Store
 import Wire
 
 extension Database {
-  /// The login that a handler calls its function with.
+  /// The URL with the login for the handler's function calls.
   package static let url = Setting("DATABASE_URL", required: true, leadsTo: .database) { url in
     ["postgres://", "postgresql://"].contains { url.hasPrefix($0) } ? nil : "must be a postgresql:// URL"
   }
-  /// A role to take after the login, for hosts that have one login for all.
+  /// The role to set after the login, for hosts with one login for all.
   package static let role = Setting("LEADPIPE_ROLE") { role in
     role.utf8.allSatisfy { 0x61...0x7A ~= $0 || $0 == UInt8(ascii: "_") } ? nil : "must be the name of a role"
   }

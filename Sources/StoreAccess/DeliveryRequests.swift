@@ -3,25 +3,25 @@ import Deliveries
 import Wire
 
 extension Delivery {
-  /// How long a claimed or begun delivery belongs to the worker that has it, in seconds. Not less than the worker lets a
-  /// send and its record take, or it would take its own deliveries for lost and send them twice.
+  /// The lease of a claimed or begun delivery, in seconds. It must not be shorter than the time that the worker allows
+  /// for a send and its record: otherwise the worker would lose its own deliveries and send them twice.
   package static let leaseSetting = Setting.number("DELIVERY_LEASE_SECONDS", 30...3600)
 
   package static func leaseSeconds(_ settings: Settings) -> Int {
     settings.number("DELIVERY_LEASE_SECONDS", default: 30)
   }
 
-  /// How much of the lease a send and its record may need, in seconds.
+  /// The longest time that a send and its record may take, in seconds.
   package static let longestSend = 13
 
-  /// What becomes of a message of which nobody knows whether it arrived.
+  /// What happens to a message if it is unknown whether it arrived.
   package static let unknownSetting = Setting.choice("UNKNOWN_OUTCOME", UnknownOutcome.allCases.map(\.rawValue))
 
   package static func unknownOutcome(_ settings: Settings) -> UnknownOutcome {
     settings["UNKNOWN_OUTCOME"].flatMap(UnknownOutcome.init) ?? .resend
   }
 
-  /// The delivery that a step was asked about.
+  /// Reads the delivery in the request of a step.
   package init(of request: Request) throws(Problem) {
     guard let line = Delivery(try request.json()) else {
       throw Problem(.invalidDelivery)
@@ -29,8 +29,8 @@ extension Delivery {
     self = line
   }
 
-  /// Answers the deliveries of requests that came together: those that `concerns` picks by what `work` makes of them all
-  /// at once, the others untouched.
+  /// Handles a batch of requests. The deliveries for which `concerns` is true are passed to `work` together; the others
+  /// are returned unchanged.
   package static func answer(
     _ requests: [Request], where concerns: (Delivery) -> Bool,
     by work: ([Delivery], Instant) throws(Problem) -> [JSON]
@@ -53,8 +53,8 @@ extension Delivery {
     }
   }
 
-  /// Does the work of all at once. Where the database will not have them together, one of them may be at fault: each is
-  /// then done alone, so that it stands in nobody's way.
+  /// Runs `work` on all deliveries together. If it fails with an internal error, one of them may be the cause: each is
+  /// then done alone, so that it does not block the others.
   private static func together(
     _ deliveries: [Delivery], _ deadline: Instant, _ work: ([Delivery], Instant) throws(Problem) -> [JSON]
   ) -> [Result<JSON, Problem>] {

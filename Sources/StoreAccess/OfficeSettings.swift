@@ -3,7 +3,8 @@ import Leads
 import Wire
 
 extension Setting {
-  /// BUSINESS_HOURS: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. Without it the clock of a first answer never stands still.
+  /// BUSINESS_HOURS: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. Without it, the time to the first response runs around the
+  /// clock.
   package static let officeHours = Setting("BUSINESS_HOURS") { text in
     do throws(OfficeHoursError) {
       _ = try OfficeHours(text) { _ in 0 }
@@ -11,14 +12,14 @@ extension Setting {
     } catch { return error.reason }
   }
 
-  /// TIME_ZONE: the agency's place, by its name in the tz database.
+  /// TIME_ZONE: the agency's time zone, by its name in the tz database.
   package static let timeZone = Setting("TIME_ZONE") { name in
     Zone.isKnown(name) ? nil : "must be a zone that this system knows, such as Asia/Dubai"
   }
 }
 
 extension Zone {
-  /// As TIME_ZONE says.
+  /// The zone in TIME_ZONE.
   fileprivate init(_ settings: Settings) throws(Problem) {
     guard let zone = Zone(Self.name(settings)) else {
       throw Problem.misconfigured("TIME_ZONE is not in this system's time zone database; install tzdata")
@@ -30,7 +31,7 @@ extension Zone {
 }
 
 extension LocalClock {
-  /// As TIME_ZONE says.
+  /// The clock of TIME_ZONE.
   package init(_ settings: Settings) throws(Problem) {
     let zone = try Zone(settings)
     self.init(zone: Zone.name(settings)) { zone.offset(at: $0) }
@@ -38,7 +39,7 @@ extension LocalClock {
 }
 
 extension OfficeHours {
-  /// As BUSINESS_HOURS and TIME_ZONE say; nil where there is no BUSINESS_HOURS.
+  /// The office hours in BUSINESS_HOURS and TIME_ZONE. Nil if BUSINESS_HOURS is not set.
   package init?(_ settings: Settings) throws(Problem) {
     guard let text = settings["BUSINESS_HOURS"] else { return nil }
     let zone = try Zone(settings)

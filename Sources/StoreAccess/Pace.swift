@@ -2,8 +2,8 @@ import Contract
 import Deliveries
 import Wire
 
-/// How many messages a second a channel may be sent, by however many workers: Slack and Telegram take one, and hold back who
-/// goes on.
+/// The maximum number of messages per second for a channel, from all workers together. Slack and Telegram allow one and
+/// throttle clients that send more.
 package enum Pace {
   package static let settings = ChannelKind.all.compactMap(\.paceSetting).map(setting)
 
@@ -14,7 +14,7 @@ package enum Pace {
     }
   }
 
-  /// The least time between two messages of each channel, in milliseconds, from checked settings.
+  /// Returns the minimum time between two messages of each channel, in milliseconds, from checked settings.
   package static func intervals(_ settings: Settings) -> [String: Int] {
     var intervals: [String: Int] = [:]
     for channel in ChannelKind.all {

@@ -1,12 +1,12 @@
 import Contract
 import Wire
 
-/// How long what is finished is kept.
+/// How long finished rows are kept.
 package struct Retention: Sendable {
-  /// Nil: for ever.
+  /// Nil keeps them forever.
   package let days: Int?
 
-  /// Days from 1, or `off`.
+  /// RETENTION_DAYS: 1 to 36500 days, or `off`; defaults to 90.
   package static let setting = Setting("RETENTION_DAYS") { value in
     value == "off" || Int(strict: value).map((1...36_500).contains) == true
       ? nil : "must be a whole number of days from 1 to 36500, or off"

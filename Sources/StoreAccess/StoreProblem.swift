@@ -4,13 +4,13 @@ import Store
 import Wire
 
 extension Database {
-  /// Calls a function; a failure becomes a problem.
+  /// Calls a function and converts a failure to a problem.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant, log: Log) throws(Problem) -> JSON {
     try attempt(function, log: log) { () throws(StoreFailure) in try call(function, argument, deadline: deadline) }
   }
 
-  /// Runs `body`, which calls `function`; a failure becomes a problem. The log names the function and the SQLSTATE, never
-  /// what was sent; the problem tells the client only what it may know.
+  /// Runs `body`, which calls `function`, and converts a failure to a problem. The log contains the function and the
+  /// SQLSTATE, never the data. The problem contains only what the client is allowed to see.
   package func attempt<Value>(
     _ function: Function, log: Log, _ body: () throws(StoreFailure) -> Value
   ) throws(Problem) -> Value {
@@ -19,19 +19,19 @@ extension Database {
     }
   }
 
-  /// Runs `body`, and says in the log when it has found a pooler.
+  /// Runs `body` and logs it if a transaction pooler was detected.
   package func watchingPooler<Value, Failure>(_ log: Log, _ body: () throws(Failure) -> Value) throws(Failure) -> Value
   {
     let wasPooled = isPooled
     defer {
-      if isPooled, !wasPooled { log.info("A pooler that takes no start-up options: settings go with each call") }
+      if isPooled, !wasPooled { log.info("The pooler rejects start-up options: settings are sent with each call") }
     }
     return try body()
   }
 }
 
 extension Problem {
-  /// The one place where a failure of the store becomes a problem.
+  /// Converts a database failure to a problem and logs it. This is the only such conversion.
   package init(_ failure: StoreFailure, in function: Function, log: Log) {
     switch failure {
     case .away(let reason): log.error("Database away", ["function": function.rawValue, "reason": reason])

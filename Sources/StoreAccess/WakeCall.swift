@@ -2,15 +2,15 @@ import Contract
 import Store
 import Wire
 
-/// How a capture wakes the workers: that of its own machine by a datagram at once; those of others, with WAKE=notify, by a
-/// NOTIFY after the reply, in a transaction of its own, for inside the capture's it would make commits queue. Either may be
-/// lost without harm: workers poll too.
+/// Wakes the workers after a capture: those on the same host at once by a datagram; with WAKE=notify, those on other
+/// hosts by a NOTIFY after the reply. The NOTIFY has its own transaction, because inside the capture's transaction it
+/// would serialise commits. Both may be lost without harm, because workers also poll.
 package struct WakeCall {
-  /// `socket`: the datagram alone. `notify`: a NOTIFY beside it.
+  /// `socket`: only the datagram. `notify`: also a NOTIFY.
   package static let setting = Setting.choice("WAKE", ["socket", "notify"])
   package static let settings = [Wake.setting, setting]
 
-  /// Milliseconds. The wait for an answer is shorter than the gateway's for a process that has answered.
+  /// Milliseconds. The time limit of a NOTIFY is shorter than the gateway's for a process that has sent its reply.
   private static let rest = 10
   private static let restAfterFailure = 10_000
   private static let patience = 800
@@ -18,8 +18,8 @@ package struct WakeCall {
   private let wake: Wake
   private let afterwards: Afterwards
 
-  /// The NOTIFY goes over `database`: at most one in 10 ms, and one more at the end of the process. Of failures in a row the
-  /// log has the first.
+  /// The NOTIFY is sent over `database`: at most once in 10 ms, and once more at the end of the process. Only the first
+  /// of several consecutive failures is logged.
   package init(_ settings: Settings, over database: Database, _ afterwards: Afterwards) {
     wake = Wake(settings)
     self.afterwards = afterwards
@@ -38,7 +38,7 @@ package struct WakeCall {
     }
   }
 
-  /// Says that something was stored: call it after the commit.
+  /// Wakes the workers. The caller must call it after the commit.
   package func send() {
     wake.send()
     afterwards.ask()

@@ -3,16 +3,16 @@ import Glibc
 import Store
 import Wire
 
-/// A session that hears what captures say after their commit, wherever they run. It mends itself, and the log has a line
-/// whenever it begins or ceases to work, and no more. One thread uses it.
+/// A session that receives the notifications that captures on any host send after their commit. It reconnects
+/// automatically, and logs a line only when it starts or stops working. Not thread-safe.
 package final class WakeListener {
   private let ear: Database
-  /// Says the proofs, in a session of its own: through a pooler the same one may hear itself, and nobody else.
+  /// Sends the proofs in a second session: through a pooler, a session may receive its own notifications and no others.
   private let voice: Database
   private var hearing = ListenerState(now: .now)
   private var failure = ""
 
-  /// Seconds for what is asked of the database.
+  /// The time limit of a database call, in seconds.
   private static let patience = 3
 
   package init(_ settings: Settings) {
@@ -20,11 +20,11 @@ package final class WakeListener {
     voice = Database(settings)
   }
 
-  /// Whether it is known that what is said is heard.
+  /// True if a proof has arrived: notifications work.
   package var isProved: Bool { hearing.standing == .proved }
 
-  /// Waits until there may be something to claim: something was said, or may have been said before this session listened.
-  /// False when nothing was until the deadline; three seconds later at most where the database is slow.
+  /// Waits until there may be something to claim: a notification arrived, or may have been sent before this session
+  /// listened. Returns false at the deadline, or at most three seconds later if the database is slow.
   package func wait(until deadline: Instant, log: Log) -> Bool {
     while .now < deadline {
       let before = hearing.standing
@@ -36,7 +36,8 @@ package final class WakeListener {
     return false
   }
 
-  /// Does what is to be done now, or waits for what comes first. Whether there may be something to claim.
+  /// Performs the next action, or waits for a notification or the time of the action. Returns true if there may be
+  /// something to claim.
   private func proceed(until deadline: Instant) throws(StoreFailure) -> Bool {
     let now = Instant.now
     switch hearing.duty(now: now) {
@@ -63,8 +64,9 @@ package final class WakeListener {
   }
 
   private func giveUp() {
-    failure = "what was said was not heard"
-    // Behind a pooler the session lives on and would listen for whoever has it next. Where it is dead there is none.
+    failure = "a test notification did not arrive"
+    // Behind a pooler the session stays open and would listen for its next client. If the session is dead, this fails
+    // without harm.
     do throws(StoreFailure) { try ear.unlisten(deadline: Instant.now.adding(seconds: 1)) } catch {}
     ear.close()
     hearing.unheard(now: .now)

@@ -1,40 +1,40 @@
 import CCurl
 import Glibc
 
-/// An error of libcurl, by its number (libcurl-errors(3)).
+/// A libcurl error, by its code (libcurl-errors(3)).
 struct CurlFault: Error, Equatable {
   let code: Int
 
-  /// libcurl's own words for it: fixed texts, without address or secret.
+  /// Returns libcurl's message for a code. The messages are constant and contain no address or secret.
   static func words(for code: Int) -> String {
     String(cString: curl_easy_strerror(CURLcode(rawValue: UInt32(truncatingIfNeeded: code))))
   }
 }
 
-/// The owner of a CURL easy handle. Every option goes through `set`, so that none which libcurl refuses is lost.
+/// The owner of a CURL easy handle. Every option is set through `set`, which throws if libcurl rejects it.
 struct CurlHandle: ~Copyable {
   private let raw: UnsafeMutableRawPointer
 
-  /// Nil when libcurl cannot start.
+  /// Nil if libcurl cannot start.
   init?() {
     guard let raw = curl_easy_init() else { return nil }
     self.raw = raw
   }
 
-  /// Closes at once. Left to itself libcurl says QUIT to a mail server and waits two minutes for the answer, while the
-  /// outcome of the mail waits to be written down.
+  /// Closes at once. By default libcurl sends QUIT to a mail server and waits two minutes for the reply, while the
+  /// outcome of the message waits to be recorded.
   deinit {
     hangUp()
     curl_easy_cleanup(raw)
   }
 
-  /// Ends the connection of the last transfer, if it is still open: the next transfer finds it dead and makes another.
+  /// Ends the connection of the last transfer, if it is still open. The next transfer opens another.
   func hangUp() {
     let socket = leadpipe_curl_get_socket(raw)
     if socket >= 0 { shutdown(socket, Int32(SHUT_RDWR)) }
   }
 
-  /// Forgets all options; keeps open connections, TLS sessions and resolved names.
+  /// Resets all options. Keeps open connections, TLS sessions and resolved names.
   func reset() { curl_easy_reset(raw) }
 
   func set(_ option: CURLoption, _ value: Int) throws(CurlFault) {
@@ -53,10 +53,10 @@ struct CurlHandle: ~Copyable {
     try check(leadpipe_curl_set_list(raw, option, list.first))
   }
 
-  /// The limits that every transfer has: time, no proxy from the environment, no signals, only these protocols, peers
-  /// verified against the system's certificates.
+  /// Sets the limits of every transfer: time limit, no proxy from the environment, no signals, no redirects, only these
+  /// protocols, and peers verified against the system's certificates.
   ///
-  /// `connect` bounds the time until the peer is ready; for SMTP that runs until after the login.
+  /// `connect` limits the time until the peer is ready; for SMTP, this includes the login.
   func setLimits(milliseconds: Int, connect: Int, protocols: String) throws(CurlFault) {
     try set(CURLOPT_NOSIGNAL, 1)
     try set(CURLOPT_TIMEOUT_MS, milliseconds)
@@ -68,7 +68,7 @@ struct CurlHandle: ~Copyable {
     try set(CURLOPT_SSL_VERIFYHOST, 2)
   }
 
-  /// Runs the transfer; what goes out and comes in passes through `traffic`.
+  /// Runs the transfer, with `traffic` as the source and destination of its data.
   func perform(_ traffic: CurlTraffic) throws(CurlFault) {
     let context = Unmanaged.passUnretained(traffic).toOpaque()
     try check(leadpipe_curl_set_callback(raw, CURLOPT_WRITEFUNCTION, receiveBody))
@@ -81,15 +81,15 @@ struct CurlHandle: ~Copyable {
     try check(leadpipe_curl_set_pointer(raw, CURLOPT_XFERINFODATA, context))
     try set(CURLOPT_NOPROGRESS, 0)
     let code = withExtendedLifetime(traffic) { curl_easy_perform(raw) }
-    // The reply was longer than we read: it is we who ended the transfer, and what counts has come.
+    // `traffic` ended the transfer because the reply exceeded its limit. The part that matters has arrived.
     if code == CURLE_WRITE_ERROR && traffic.isCut { return }
     try check(code)
   }
 
-  /// The status of the last reply, HTTP's or SMTP's; 0 where none came.
+  /// The HTTP or SMTP status of the last reply; 0 if none arrived.
   var status: Int { leadpipe_curl_get_long(raw, CURLINFO_RESPONSE_CODE) }
 
-  /// Bytes of the message that have left.
+  /// The number of bytes of the message that were sent.
   var uploaded: Int { Int(leadpipe_curl_get_size(raw, CURLINFO_SIZE_UPLOAD_T)) }
 
   private func check(_ code: CURLcode) throws(CurlFault) {

@@ -1,28 +1,28 @@
 import Wire
 
-/// What one transfer sends and receives. A class, because libcurl's callbacks find it through a pointer.
+/// The data of one transfer. A class, because libcurl's callbacks get a pointer to it.
 final class CurlTraffic {
-  /// Enough for any provider's answer; a longer one is cut.
+  /// Bytes. Longer replies are cut; no provider sends that much.
   static let bodyLimit = 65_536
   private static let lineLimit = 64
 
-  /// What is still to be sent.
+  /// The bytes that are still to be sent.
   private var outgoing: ArraySlice<UInt8>
   private(set) var body: [UInt8] = []
-  /// Header lines of HTTP, reply lines of SMTP, without their ends; the last 64, each at most 512 bytes.
+  /// HTTP header lines or SMTP reply lines, without line ends: the last 64, each at most 512 bytes.
   private(set) var lines: [String] = []
   private(set) var isCut = false
 
   private let end: Instant
 
-  /// `milliseconds` is the time limit of the transfer. libcurl keeps it itself, but not while it waits for a mail server
-  /// to answer QUIT after it has refused a mail: there the progress callback ends the wait.
+  /// `milliseconds` is the time limit of the transfer. libcurl enforces it itself, except while it waits for a mail
+  /// server's reply to QUIT after a refused message: then the progress callback ends the wait.
   init(sending outgoing: [UInt8] = [], milliseconds: Int) {
     self.outgoing = outgoing[...]
     end = Instant(milliseconds: Instant.now.milliseconds + milliseconds)
   }
 
-  /// Never before libcurl's own limit, whose code says more.
+  /// Later than libcurl's own limit, whose error code is more specific.
   fileprivate var isOverdue: Bool { Instant.now.milliseconds > end.milliseconds + 100 }
 
   fileprivate func receive(body bytes: UnsafeRawBufferPointer) -> Int {
@@ -47,7 +47,7 @@ final class CurlTraffic {
   }
 }
 
-// The callbacks. A context that is missing cannot happen; answering 0 ends the transfer with an error.
+// The callbacks. The context is never missing; if it were, returning 0 would end the transfer with an error.
 
 private func traffic(_ context: UnsafeMutableRawPointer?) -> CurlTraffic? {
   context.map { Unmanaged<CurlTraffic>.fromOpaque($0).takeUnretainedValue() }

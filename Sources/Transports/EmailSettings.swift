@@ -3,25 +3,26 @@ import Deliveries
 import Forms
 import Wire
 
-/// What both ways of mail share: the sender and the recipients.
+/// The settings that SMTP and Resend share: the sender and the recipients.
 enum EmailSettings {
   static let from = Setting.of(.email, "EMAIL_FROM", required: true) { from in
     Mailbox(from) == nil ? "must be a mail address, alone or as Name <address>" : nil
   }
 
-  /// Every recipient must be an address. Without this check, any other text would be ignored.
+  /// Every recipient must be an address. Without this check, anything else would be ignored.
   static let to = Setting.of(.email, "EMAIL_TO") { list in
     let parts = list.split(separator: ",", omittingEmptySubsequences: false)
     return parts.count == addresses(list).count ? nil : "must be a list of mail addresses, separated by commas"
   }
 
-  /// Mail goes to EMAIL_TO, else to EMAIL_USER if that is an address, else to the address in EMAIL_FROM.
+  /// Returns the recipients: those in EMAIL_TO, otherwise EMAIL_USER if it is an address, otherwise the address in
+  /// EMAIL_FROM.
   @Sendable static func recipients(_ environment: [String: String]) -> [String] {
     environment["EMAIL_TO"].map(addresses) ?? environment["EMAIL_USER"].flatMap(EmailAddress.init).map { [$0.text] }
       ?? environment["EMAIL_FROM"].map(addresses) ?? []
   }
 
-  /// The addresses of a comma-separated list, each alone or in angle brackets after a name.
+  /// Returns the addresses in a comma-separated list, each alone or in angle brackets after a name.
   private static func addresses(_ list: String) -> [String] {
     list.split(separator: ",").compactMap { item in
       let text = cleanText(String(item))

@@ -1,12 +1,13 @@
 import Wire
 
-/// Unstructured header text (RFC 2047): plain where it is plain, else base 64 words of at most 75 characters, one a line.
+/// Encodes unstructured header text (RFC 2047): plain if possible, otherwise Base64 words of at most 75 characters, one
+/// per line.
 package enum EncodedWord {
-  /// The bytes of text that one word of 75 characters holds: 60 characters of base 64 between `=?UTF-8?B?` and `?=`.
+  /// The bytes of text in a word of 75 characters: 60 characters of Base64 between `=?UTF-8?B?` and `?=`.
   private static let bytesPerWord = 45
 
-  /// `column` characters of the first line are taken by the header's name. Control characters, CR, LF and NUL among
-  /// them, are dropped: no value becomes a second header.
+  /// The header's name takes the first `column` characters of the first line. Control characters, including CR, LF and
+  /// NUL, are dropped, so that a value cannot become a second header.
   package static func encode(_ text: String, column: Int) -> String {
     let clean = text.unicodeScalars.filter { $0.properties.generalCategory != .control }
     if isPlain(clean), column + clean.count <= 76 { return String(String.UnicodeScalarView(clean)) }
@@ -26,7 +27,8 @@ package enum EncodedWord {
     return words.joined(separator: "\r\n ")
   }
 
-  /// Letters, digits, blanks and harmless signs, and nothing that a reader would take for an encoded word or a quote.
+  /// True if the text has only letters, digits, spaces and harmless punctuation: nothing that a mail reader could take
+  /// for an encoded word or a quotation mark.
   private static func isPlain(_ scalars: some Collection<Unicode.Scalar>) -> Bool {
     scalars.first != " "
       && scalars.allSatisfy {

@@ -1,6 +1,6 @@
-/// Text that people typed, made safe for where it goes.
+/// Makes text that people typed safe for its destination.
 package enum Escaping {
-  /// Slack's three control characters: with them gone there are no mentions and no links but ours.
+  /// Escapes Slack's three control characters, so that the text cannot contain mentions or links.
   package static func slack(_ text: String) -> String {
     replace(text) { scalar in
       switch scalar {
@@ -12,7 +12,8 @@ package enum Escaping {
     }
   }
 
-  /// HTML text and quoted attributes; also Telegram's HTML, which knows these four names and numbers.
+  /// Escapes for HTML text and quoted attributes, and for Telegram's HTML, which supports these four named entities and
+  /// numeric ones.
   package static func html(_ text: String) -> String {
     replace(text) { scalar in
       switch scalar {
@@ -34,7 +35,7 @@ package enum Escaping {
     return out
   }
 
-  /// Text with letters that run from right to left, between FSI and PDI: what follows it keeps its place.
+  /// Puts text with right-to-left letters between FSI and PDI, so that it does not change the order of what follows.
   package static func isolated(_ text: String) -> String {
     let turns = text.unicodeScalars.contains { scalar in
       switch scalar.value {
@@ -46,17 +47,18 @@ package enum Escaping {
   }
 }
 
-/// Text cut to a provider's limit: before escaping, between scalars, with an ellipsis that counts.
+/// Truncates text to a provider's limit: before escaping, between Unicode scalars, with an ellipsis that counts towards
+/// the limit.
 package enum Cut {
-  /// Counted in Unicode scalars.
+  /// `limit` is in Unicode scalars.
   package static func scalars(_ text: String, to limit: Int) -> String { cut(text, to: limit) { _ in 1 } }
 
-  /// Counted in UTF-16 units, as Telegram does.
+  /// `limit` is in UTF-16 units, as Telegram counts.
   package static func utf16(_ text: String, to limit: Int) -> String {
     cut(text, to: limit) { $0.value > 0xFFFF ? 2 : 1 }
   }
 
-  /// Counted in the scalars of the text once it is escaped for Slack.
+  /// `limit` is in Unicode scalars of the text after escaping for Slack.
   package static func slack(_ text: String, to limit: Int) -> String {
     cut(text, to: limit) { $0 == "&" ? 5 : $0 == "<" || $0 == ">" ? 4 : 1 }
   }

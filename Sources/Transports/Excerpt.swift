@@ -1,15 +1,15 @@
-/// What of a provider's words may stand in the database and the log: they can hold anything, our secrets and a
-/// customer's address among it.
+/// Extracts what is safe to store and log from a provider's reply, which can contain anything, including secrets and a
+/// customer's address.
 package enum Excerpt {
-  /// A bare word as providers name their errors: `invalid_token`, `msg_blocks_too_long`; nil for anything else.
+  /// Returns an error code as providers write them: `invalid_token`, `msg_blocks_too_long`. Nil for anything else.
   package static func token(_ text: String) -> String? {
     let bytes = text.utf8
     return 2...48 ~= bytes.count && bytes.allSatisfy { 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 || $0 == 0x5F }
       && bytes.contains { 0x61...0x7A ~= $0 } && bytes.filter { 0x30...0x39 ~= $0 }.count <= 3 ? text : nil
   }
 
-  /// At most `limit` scalars of `text` on one line, in ASCII, without addresses of any kind, without long words (keys)
-  /// and without long numbers (phones, chats). `secrets` are looked for first, however they are wrapped.
+  /// Returns at most `limit` scalars of `text` on one line, in ASCII, without addresses of any kind, long words (keys)
+  /// and long numbers (phone numbers, chats). Words that contain a secret or a large part of one are removed too.
   package static func clean(_ text: String, hiding secrets: [String] = [], limit: Int = 100) -> String {
     let words = text.unicodeScalars.prefix(2000).split { !(0x21...0x7E ~= $0.value) }.map(String.init)
     let kept = words.map { word in isHarmless(word) && !secrets.contains { leaks(word, $0) } ? word : "…" }
@@ -25,7 +25,7 @@ package enum Excerpt {
       && !word.lowercased().hasPrefix("www.")
   }
 
-  /// Whether the word holds the secret or a good part of it.
+  /// True if the word contains the secret, or is a part of it with at least six bytes.
   private static func leaks(_ word: String, _ secret: String) -> Bool {
     !secret.isEmpty && (contains(word, secret) || (word.utf8.count >= 6 && contains(secret, word)))
   }

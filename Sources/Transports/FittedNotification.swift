@@ -1,17 +1,18 @@
 import Deliveries
 
-/// The values of a notification cut so that the whole fits a provider's limit. The longest gives way first, so that one long
-/// message costs the others nothing.
+/// The values of a notification, truncated so that the whole fits a provider's limit. The longest value is truncated
+/// first, so that one long message does not shorten the others.
 struct FittedNotification {
-  /// As many as the notification has fields, in their order; text from right to left is isolated.
+  /// One for each field of the notification, in order. Right-to-left text is isolated.
   private(set) var values: [String]
   private let notification: Notification
 
-  /// No value becomes shorter than this.
+  /// No value is truncated below this length.
   private static let least = 32
 
-  /// `limit` is for all of it, labels, links and line ends included; `cut` is how the provider counts and cuts. Where
-  /// `showsAddresses` the links' addresses count, and one that would take half of the room is left out.
+  /// `limit` is for the whole text, including labels, links and line ends. `cost` and `cut` count and truncate as the
+  /// provider does. If `showsAddresses`, the addresses of links count, and an address longer than a quarter of the
+  /// limit is omitted.
   init(
     _ notification: Notification, to limit: Int, showsAddresses: Bool, cost: (String) -> Int,
     cut: (String, Int) -> String
@@ -26,7 +27,7 @@ struct FittedNotification {
     var costs = values.map(cost)
     var excess = fixed + costs.reduce(0, +) - limit
     while excess > 0, let longest = costs.indices.max(by: { costs[$0] < costs[$1] }), costs[longest] > Self.least {
-      // Two of the characters that are kept are the isolating marks.
+      // Two of the remaining characters are the isolating marks.
       let kept = max(Self.least, costs[longest] - excess - 2)
       values[longest] = Escaping.isolated(cut(notification.fields[longest].value, kept - 2))
       let now = cost(values[longest])
@@ -35,7 +36,7 @@ struct FittedNotification {
     }
   }
 
-  /// The notification as lines of text, nothing escaped: what a provider gets that did not take the rich form.
+  /// The notification as plain lines, not escaped: sent if the provider rejected the rich form.
   var text: String {
     let fields = zip(notification.fields, values).map { field, value in
       "\(field.label):\(field.isLong ? "\n" : " ")\(value)"

@@ -1,9 +1,10 @@
 import Deliveries
 import Wire
 
-/// The rules that hold for every provider spoken to over HTTP; each provider's own table goes first.
+/// The classification rules for all HTTP providers. A provider's own table takes precedence.
 extension HTTPAnswer {
-  /// The outcome of a transfer that did not bring a whole reply; nil where the reply, or a refusing status, decides.
+  /// Returns the outcome of a transfer without a complete reply. Nil if the reply is complete or its status is an
+  /// error, so that the provider's table decides.
   package func transportOutcome(_ provider: String) -> DeliveryOutcome? {
     guard curlCode != 0, status < 300 else { return nil }
     let code = "curl \(curlCode)"
@@ -11,14 +12,14 @@ extension HTTPAnswer {
     if uploaded > 0 || status > 0 {
       return DeliveryOutcome(
         .unknown, statusCode: status > 0 ? status : nil, providerCode: code,
-        reason: "\(provider) gave no usable answer after the message had left: \(words) (\(code))")
+        reason: "\(provider) gave no usable response after the message was sent: \(words) (\(code))")
     }
     return DeliveryOutcome(
       CurlClass.isConfig(curlCode) ? .config : .retry, providerCode: code,
-      reason: "\(provider) was not reached: \(words) (\(code))")
+      reason: "\(provider) could not be reached: \(words) (\(code))")
   }
 
-  /// The class of a status that no table of the provider's names.
+  /// Returns the class of a status that is not in the provider's table.
   package static func genericClass(status: Int) -> DeliveryOutcome.Class {
     switch status {
     case 200..<300: .delivered
@@ -32,17 +33,18 @@ extension HTTPAnswer {
   }
 }
 
-/// libcurl's codes that a person has to mend: addresses, certificates, protocols.
+/// The libcurl error codes that a person has to fix: addresses, certificates, protocols.
 enum CurlClass {
-  /// 1, 3 protocol and address; 43 an option of ours that libcurl refuses; 58, 59, 60, 66, 77, 82, 83, 90, 91 certificates; 64 TLS required and not offered.
+  /// 1 and 3: protocol and address. 43: libcurl rejects an option. 58, 59, 60, 66, 77, 82, 83, 90 and 91: certificates.
+  /// 64: TLS is required but not offered.
   private static let config: Set<Int> = [1, 3, 43, 58, 59, 60, 64, 66, 77, 82, 83, 90, 91]
 
   static func isConfig(_ code: Int) -> Bool { config.contains(code) }
 }
 
-/// Retry-After (RFC 9110 §10.2.3): seconds, also with a fraction as some providers write them, or an IMF-fixdate.
+/// Parses Retry-After (RFC 9110 §10.2.3): seconds, also with a fraction as some providers write it, or an IMF-fixdate.
 package enum RetryAfter {
-  /// Whole seconds, rounded up, between one second and a day; nil when it says neither.
+  /// Returns whole seconds, rounded up, from one second to one day. Nil if the value is not valid.
   package static func seconds(_ text: String?, now: Instant) -> Int? {
     guard let text else { return nil }
     let words = text.split { $0 == " " || $0 == "\t" || $0 == "," }
@@ -50,7 +52,7 @@ package enum RetryAfter {
     return date(words).map { clamp(($0.milliseconds - now.milliseconds + 999) / 1000) }
   }
 
-  /// A number in ASCII digits with at most one point.
+  /// Parses a number in ASCII digits with at most one decimal point.
   package static func seconds(number: String) -> Int? {
     let parts = number.split(separator: ".", omittingEmptySubsequences: false)
     guard 1...2 ~= parts.count, parts.allSatisfy({ !$0.isEmpty && $0.utf8.allSatisfy { 0x30...0x39 ~= $0 } })

@@ -2,16 +2,16 @@ import CCurl
 import Contract
 import Wire
 
-/// What came of one HTTP request: all that the classification of an outcome looks at.
+/// The result of one HTTP request, from which its outcome is classified.
 package struct HTTPAnswer: Sendable, Equatable {
-  /// libcurl's code (libcurl-errors(3)); 0 where a whole reply came.
+  /// libcurl's error code (libcurl-errors(3)); 0 if a complete reply arrived.
   package var curlCode: Int
-  /// The HTTP status; 0 where no reply began.
+  /// The HTTP status; 0 if no reply began.
   package var status: Int
-  /// Bytes of the body that have left this machine.
+  /// The number of bytes of the body that were sent.
   package var uploaded: Int
   package var retryAfter: String?
-  /// Ratelimit-Reset: seconds until there is room again, as some providers say it.
+  /// Ratelimit-Reset: seconds until the rate limit resets; only some providers send it.
   package var rateLimitReset: String?
   /// At most 64 KiB.
   package var body: [UInt8]
@@ -29,23 +29,23 @@ package struct HTTPAnswer: Sendable, Equatable {
   }
 }
 
-/// Posts JSON to a provider. Each request has a connection of its own: on one that the provider has closed meanwhile
-/// libcurl would send the same message again and tell of one success. TLS sessions are resumed. Only where
-/// a repeat is harmless is a connection kept.
+/// Posts JSON to a provider. Each request opens its own connection: if the provider has closed a kept one, libcurl
+/// sends the message again and reports a single success. TLS sessions are resumed. A connection is kept only if a
+/// repeat is harmless.
 package struct HTTPTransfer: ~Copyable {
-  /// No request takes longer, in milliseconds.
+  /// The time limit of a request, in milliseconds.
   package static let longest = 10_000
   private let curl: CurlHandle
 
-  /// Fails with `internalError` when libcurl cannot start.
+  /// Throws `internalError` if libcurl cannot start.
   package init() throws(Problem) {
     guard let curl = CurlHandle() else { throw Problem.internalError("libcurl did not start") }
     self.curl = curl
   }
 
-  /// Sends `document` once, follows no redirect, and answers before `deadline`. Plain http is spoken with this machine
-  /// only. It never throws: that nothing was sent is an answer too.
-  /// `headers` are whole lines, checked before: libcurl passes line feeds through.
+  /// Sends `document` once, follows no redirect, and returns before `deadline`. Plain http is used only for this
+  /// machine. Never throws: a failure to send is also a result. `headers` are complete lines. The caller must have
+  /// checked them, because libcurl passes line feeds through.
   package func post(
     _ document: JSON, to address: WebAddress, headers: [String] = [], isRepeatable: Bool = false, by deadline: Instant
   ) -> HTTPAnswer {
@@ -75,7 +75,7 @@ package struct HTTPTransfer: ~Copyable {
       try curl.set(CURLOPT_FORBID_REUSE, 1)
     }
     try curl.set(CURLOPT_USERAGENT, "leadpipe")
-    // No `Expect: 100-continue`: it would cost a second where a provider does not know it.
+    // No `Expect: 100-continue`: it costs a second with providers that do not support it.
     let headers = try CurlList(["Content-Type: application/json; charset=utf-8", "Expect:"] + headers)
     try curl.set(CURLOPT_HTTPHEADER, headers)
     try curl.set(CURLOPT_POST, 1)
@@ -95,12 +95,12 @@ package struct HTTPTransfer: ~Copyable {
   }
 }
 
-/// How long a transfer may take.
+/// The time limit of a transfer.
 enum TimeBudget {
-  /// Kept back of the time that is left, in milliseconds, to write the outcome down.
+  /// Milliseconds before the deadline that are reserved for recording the outcome.
   private static let reserve = 200
 
-  /// At least one, for 0 would mean no limit to libcurl.
+  /// Returns the time limit in milliseconds: at least 1, because libcurl treats 0 as no limit.
   static func milliseconds(until deadline: Instant, longest: Int) -> Int {
     max(1, min(longest, deadline.milliseconds - Instant.now.milliseconds - reserve))
   }

@@ -1,15 +1,15 @@
 import Deliveries
 import Wire
 
-/// One mail as it goes over the wire (RFC 5322, 2045, 2047): fixed headers, then the same notification as text and as HTML.
-/// Lines end with CR LF and are at most 76 characters long.
+/// An email as it is sent (RFC 5322, 2045, 2047): fixed headers, then the notification as plain text and as HTML. Lines
+/// end with CR LF and have at most 76 characters.
 package struct MailMessage: Sendable {
-  /// Names the mail for good: a second attempt carries the same Message-ID, which many mailboxes take as one mail.
+  /// Makes the Message-ID, which is the same for every attempt, so that many mailboxes show a repeat only once.
   package let deliveryID: UUIDText
   package let date: Instant
   package let from: Mailbox
   package let to: Mailbox
-  /// The customer, when the address is sound: an answer goes to the right person.
+  /// The customer, if the address is valid, so that replies go to the customer.
   package let replyTo: Mailbox?
   package let notification: Notification
 
@@ -23,7 +23,7 @@ package struct MailMessage: Sendable {
   }
 
   package var bytes: [UInt8] {
-    // Base 64 has no underscore, so the boundary cannot occur in a part.
+    // Base64 has no underscore, so the boundary cannot occur in a part.
     let boundary = "=_leadpipe_\(deliveryID.text)"
     var lines = [
       "Date: \(date.mailDate)",
@@ -56,7 +56,7 @@ package struct MailMessage: Sendable {
   }
 }
 
-/// A notification as the two parts of a mail.
+/// A notification as the two parts of an email.
 enum MailText {
   static func text(_ notification: Notification) -> String {
     let fields = notification.fields.map { field in
@@ -89,7 +89,7 @@ enum MailText {
       """
   }
 
-  /// The bytes with every line ended by CR LF, the canonical form that is encoded (RFC 2049 §4).
+  /// Returns the bytes with CR LF at the end of every line: the canonical form for encoding (RFC 2049 §4).
   static func canonical(_ text: String) -> [UInt8] {
     var out: [UInt8] = []
     for byte in text.utf8 where byte != 0x0D {

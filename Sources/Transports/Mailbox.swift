@@ -1,20 +1,20 @@
 import Wire
 
-/// A mail address with an optional name (RFC 5322 §3.4), in the strict subset that no server and no library reads in
-/// two ways: no quotes, comments, blanks or routes in the address, ASCII only.
+/// An email address with an optional name (RFC 5322 §3.4), in a strict subset that all servers and libraries read in
+/// the same way: no quotes, comments, spaces or routes in the address, ASCII only.
 package struct Mailbox: Sendable, Equatable {
-  /// Empty where there is none. Never with control characters.
+  /// Empty if there is none. Contains no control characters.
   package let name: String
   package let address: String
-  /// The part behind the @.
+  /// The part after the @.
   package let domain: String
 
-  /// `a@b.example` alone. Without a dot in the domain only when `localAllowed`: on networks of one's own.
+  /// Parses `a@b.example`. A domain without a dot is accepted only if `localAllowed`, for private networks.
   package init?(address: String, localAllowed: Bool = false) {
     self.init(name: "", address: address, localAllowed: localAllowed)
   }
 
-  /// `Name <a@b.example>` or `a@b.example`; the name may stand in double quotes.
+  /// Parses `Name <a@b.example>` or `a@b.example`. The name may be in double quotes.
   package init?(_ text: String) {
     guard text.utf8.last == UInt8(ascii: ">"), let open = text.utf8.lastIndex(of: UInt8(ascii: "<")) else {
       self.init(address: text, localAllowed: true)
@@ -43,7 +43,7 @@ package struct Mailbox: Sendable, Equatable {
     self.domain = domain
   }
 
-  /// A dot-atom (RFC 5322 §3.2.3) of at most 64 bytes.
+  /// True for a dot-atom (RFC 5322 §3.2.3) of at most 64 bytes.
   private static func isLocalPart(_ bytes: [UInt8]) -> Bool {
     1...64 ~= bytes.count && bytes.first != UInt8(ascii: ".") && bytes.last != UInt8(ascii: ".")
       && !zip(bytes, bytes.dropFirst()).contains { $0 == UInt8(ascii: ".") && $1 == UInt8(ascii: ".") }
@@ -52,7 +52,7 @@ package struct Mailbox: Sendable, Equatable {
       }
   }
 
-  /// As a header writes it; `column` is how much of the line is taken.
+  /// Returns the mailbox in the form for a header. The first `column` characters of the line are taken.
   func header(column: Int) -> String {
     name.isEmpty ? address : "\(EncodedWord.encode(name, column: column)) <\(address)>"
   }

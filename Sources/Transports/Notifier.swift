@@ -3,15 +3,15 @@ import Deliveries
 import Wire
 
 extension Handler {
-  /// The step that sends the deliveries of a channel by the provider that the settings choose. It is a filter: a delivery of
-  /// the channel without an outcome is sent and passed on with its outcome; every other line is passed on as it came. Where
-  /// a setting is missing or wrong the step still starts, because other channels' lines must get through: its own deliveries
-  /// then come out as `config`, with all faults named. A body that is no delivery is `badInput`.
+  /// The step that sends the deliveries of a channel through the provider that the settings select. It is a filter: it
+  /// sends deliveries of the channel that have no outcome and passes them on with one; every other line is passed on
+  /// unchanged. The step also starts if a setting is missing or wrong, because lines of other channels must pass: its
+  /// own deliveries then get the outcome `config`, with all errors named. A body that is not a delivery is `badInput`.
   ///
-  /// What is waiting behind a delivery when its channel asks us to wait, or whose time to be sent has run out, is not sent: it
-  /// comes out as `deferred`.
+  /// A delivery is not sent, and gets the outcome `deferred`, if the channel refused an earlier message while it was
+  /// waiting, or if its time for sending has expired.
   package static func notifier(_ channel: ChannelKind, _ summary: String) -> Handler {
-    // Named, but neither required nor checked at the start.
+    // Declared, but not required or checked at the start.
     let settings = Providers.settings(of: channel).map { Setting($0.name, leadsTo: $0.leadsTo) }
     let description = Description(
       name: channel.notifier, kind: .step, summary: summary, bodyLimit: 262_144, timeLimitMs: 15_000,
@@ -22,10 +22,10 @@ extension Handler {
   }
 }
 
-/// How to send, or which settings of the provider keep it from sending.
+/// Returns the function that sends, or the problem with the provider's settings.
 private func sender(_ channel: ChannelKind, _ given: Settings) throws(Problem) -> Result<Provider.Send, Problem> {
   let chosen = Providers.chosen(for: channel) { given[$0] != nil }
-  // Without one its first provider says what is missing.
+  // If no provider is selected, the channel's first one reports which setting is missing.
   guard let provider = chosen ?? Providers.all.first(where: { $0.channel == channel }) else {
     throw Problem.internalError("no provider sends to the channel \(channel.name)")
   }
@@ -68,20 +68,22 @@ private func answer(_ channel: String, _ opened: Result<Provider.Send, Problem>)
 }
 
 extension Delivery {
-  /// Why it must go back as it is; nil where nothing speaks against sending it.
+  /// Returns why the delivery must return to the queue unsent. Nil if it can be sent.
   fileprivate func reasonNotToSend(at now: Instant, refusedAt: Instant?) -> String? {
-    if let sendBefore, sendBefore < now { return "its time to be sent had run out; it goes back" }
-    // A refusal that is yet to come was heard before the clock was set back.
+    if let sendBefore, sendBefore < now {
+      return "it could not be sent before its lease ends; it was returned to the queue"
+    }
+    // A refusal in the future was recorded before the clock was set back, and is ignored.
     if let begunAt, let refusedAt, begunAt <= refusedAt, refusedAt <= now {
-      return "its channel wants no more now; it goes back"
+      return "its channel accepts no more messages now; it was returned to the queue"
     }
     return nil
   }
 }
 
-/// One line a send: no recipient, no name, nothing that a provider said but its code. What was delivered, but not as it
-/// was meant to be, is a warning with our own note on it, without its numbers. `code` is what our own settings
-/// say, where they are at fault.
+/// Logs one line for each send: no recipient, no name, and nothing of the provider's reply except its code. A message
+/// that was not delivered in its intended form is a warning with Leadpipe's own note, without its long numbers. `code`
+/// describes an error in the settings.
 private func report(_ outcome: DeliveryOutcome, code: String?, of delivery: Delivery, milliseconds: Int, to log: Log) {
   let message = "\(delivery.channel) delivery \(delivery.id.text) \(outcome.class.rawValue)"
   let status = outcome.statusCode.map { String($0) } ?? "none"

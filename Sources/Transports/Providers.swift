@@ -1,24 +1,25 @@
 import Contract
 import Deliveries
 
-/// The providers that this version has, and what follows from the list.
+/// The providers of this version.
 package enum Providers {
-  /// Where the settings choose several providers of one channel, the last one counts.
+  /// If the settings select several providers of a channel, the last one is used.
   package static let all: [Provider] = [.slack, .telegram, .smtp, .resend]
 
-  /// All that a notifier may need, each setting once; which of them it needs depends on the provider that is chosen.
+  /// Returns all settings that a channel's notifier may need, each once. Which ones it needs depends on the selected
+  /// provider.
   package static func settings(of channel: ChannelKind) -> [Setting] {
     all.filter { $0.channel == channel }.reduce(into: []) { known, provider in
       known += provider.settings.filter { setting in !known.contains { $0.name == setting.name } }
     }
   }
 
-  /// The provider that the settings choose; nil where they choose none.
+  /// Returns the provider that the settings select. Nil if they select none.
   package static func chosen(for channel: ChannelKind, where isSet: (String) -> Bool) -> Provider? {
     all.last { $0.channel == channel && isSet($0.chosenBy) }
   }
 
-  /// Who is to be notified, as the settings say. An empty value counts as absent.
+  /// Returns the recipients that the settings configure. An empty value counts as absent.
   package static func recipients(_ environment: [String: String]) -> [Recipient] {
     let environment = environment.filter { !$0.value.isEmpty }
     return ChannelKind.all.flatMap { channel in
@@ -27,13 +28,13 @@ package enum Providers {
     }
   }
 
-  /// The settings of all channels with what a good value is, none of them required: what is not configured is no channel.
+  /// The settings of all channels, with their validation. None is required, because channels are optional.
   package static let known: [Setting] =
     ChannelKind.all.flatMap { channel in
       (settings(of: channel) + all.filter { $0.channel == channel }.flatMap(\.otherSettings))
         .filter { channel.settings.contains($0.name) }
     }.map { Setting($0.name, leadsTo: $0.leadsTo, fault: $0.fault) }
 
-  /// What is wrong between settings that are each right.
+  /// Returns the errors in combinations of settings that are each valid.
   package static func faults(_ environment: [String: String]) -> [Setting] { all.flatMap { $0.faults(environment) } }
 }

@@ -26,11 +26,11 @@ extension Provider {
   }
 }
 
-/// Mail over Resend's HTTP interface. Every attempt of a delivery carries the same Idempotency-Key, which Resend keeps for
-/// 24 hours: within them a repeat is no second mail. After them what may be one says so in its subject, and has a key of its
-/// own, for another body under the same key is refused.
+/// Email over Resend's HTTP interface. Every attempt of a delivery has the same Idempotency-Key, which Resend keeps for
+/// 24 hours: within that time a repeat sends no second email. After that, a possible repeat is marked in its subject
+/// and has a different key, because Resend refuses a different body under the same key.
 package struct Resend: Sendable {
-  /// Visible ASCII, for it stands in a header.
+  /// Visible ASCII, because it is sent in a header.
   fileprivate static let key = Setting.of(.email, "RESEND_API_KEY", required: true) { key in
     1...200 ~= key.utf8.count && key.utf8.allSatisfy { 0x21...0x7E ~= $0 } ? nil : "must be a key of Resend's: re_…"
   }
@@ -42,7 +42,7 @@ package struct Resend: Sendable {
   private let from: Mailbox
   private let frontendURL: String?
 
-  /// From checked settings; the problem is `misconfigured`.
+  /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
     let base = settings["RESEND_API_URL"] ?? "https://api.resend.com"
     let root = base.utf8.last == UInt8(ascii: "/") ? String(base.dropLast()) : base
@@ -55,12 +55,12 @@ package struct Resend: Sendable {
     frontendURL = settings["FRONTEND_URL"]
   }
 
-  /// Hands one delivery to Resend, once.
+  /// Sends one delivery to Resend, once.
   func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
     let mayRepeat = delivery.isPossibleRepeat && Instant.now.seconds(since: delivery.eventAt) >= Self.keptSeconds
     let notification = Notification(for: delivery, frontendURL: frontendURL)
     guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
-      return DeliveryOutcome(.permanent, reason: "The recipient is no mail address", subject: notification.subject)
+      return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: notification.subject)
     }
     let headers = ["Authorization: Bearer \(key)", "Idempotency-Key: \(delivery.id.text)\(mayRepeat ? "-late" : "")"]
     var payload = Self.payload(notification, id: delivery.id, from: from, to: to)
@@ -75,7 +75,8 @@ package struct Resend: Sendable {
 }
 
 extension Resend {
-  /// The same for every attempt of a delivery: another body under the same key would be refused.
+  /// Returns the request body. It is the same for every attempt, because Resend refuses a different body under the same
+  /// key.
   package static func payload(_ notification: Notification, id: UUIDText, from: Mailbox, to: Mailbox) -> JSON {
     let subject = notification.subject.unicodeScalars.filter { $0.properties.generalCategory != .control }
     let payload: JSON = [
@@ -88,13 +89,13 @@ extension Resend {
     return payload.withoutNulls
   }
 
-  /// The words that say more than their status.
+  /// The error names that decide before the status does.
   private static let words: [String: DeliveryOutcome.Class] = [
     "concurrent_idempotent_requests": .retry, "invalid_idempotent_request": .permanent,
     "rate_limit_exceeded": .throttled, "daily_quota_exceeded": .throttled, "monthly_quota_exceeded": .throttled,
   ]
 
-  /// The waits where Resend names none; a quota is not there again in half a minute.
+  /// The waits in seconds if Resend requests none. A quota takes longer to reset than a rate limit.
   private static let defaultPause = 30
   private static let quotaPause = 3600
 

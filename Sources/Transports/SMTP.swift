@@ -33,7 +33,7 @@ extension Provider {
   }
 }
 
-/// Mail over SMTP.
+/// Email over SMTP.
 package struct SMTP: Sendable {
   @Sendable fileprivate static func controlFault(_ text: String) -> String? {
     text.utf8.contains { $0 < 0x20 || $0 == 0x7F } ? "must not hold control characters" : nil
@@ -43,7 +43,7 @@ package struct SMTP: Sendable {
   private let from: Mailbox
   private let frontendURL: String?
 
-  /// From checked settings; the problem is `misconfigured`.
+  /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
     guard let host = settings["EMAIL_HOST"], let from = settings["EMAIL_FROM"].flatMap({ Mailbox($0) }) else {
       throw Problem.misconfigured("EMAIL_HOST or EMAIL_FROM is missing")
@@ -57,13 +57,13 @@ package struct SMTP: Sendable {
     frontendURL = settings["FRONTEND_URL"]
   }
 
-  /// Hands one delivery to the mail server, once. `date` is the moment of the request.
+  /// Sends one delivery to the mail server, once. `date` is the time of the request.
   func send(
     _ delivery: Delivery, date: Instant, over transfer: borrowing SMTPTransfer, by deadline: Instant
   ) -> DeliveryOutcome {
     let notification = Notification(for: delivery, frontendURL: frontendURL)
     guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
-      return DeliveryOutcome(.permanent, reason: "The recipient is no mail address", subject: notification.subject)
+      return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: notification.subject)
     }
     let message = MailMessage(deliveryID: delivery.id, date: date, from: from, to: to, notification: notification)
     let answer = transfer.send(
@@ -75,9 +75,9 @@ package struct SMTP: Sendable {
 }
 
 extension SMTP {
-  /// Codes that a person has to mend: logins and missing encryption (RFC 4954 §6).
+  /// Codes that a person has to fix: login and missing encryption (RFC 4954 §6).
   private static let configCodes: Set<Int> = [530, 534, 535, 538]
-  /// Enhanced codes (RFC 3463) of 550 and 554 that speak of policy or of our sender, not of this mail.
+  /// Enhanced codes (RFC 3463) of 550 and 554 that are about policy or the sender, not about this message.
   private static let configPrefixes = ["5.7.", "5.1.7", "5.1.8"]
 
   package static func outcome(of answer: SMTPAnswer, hiding secrets: [String]) -> DeliveryOutcome {
@@ -93,8 +93,7 @@ extension SMTP {
       outcome.reason = nil
     case 400..<500: outcome.class = .retry
     case _ where configCodes.contains(status): outcome.class = .config
-    // Who refuses at the greeting, or our name behind EHLO and HELO (libcurl's 9), speaks of us or of the server, and
-    // would to every mail.
+    // A refusal of the greeting, or of the name in EHLO and HELO (libcurl's code 9), concerns every message.
     case 500..<600 where words.isGreeting || answer.curlCode == 9: outcome.class = .config
     case 550, 554:
       let isPolicy = configPrefixes.contains { words.enhanced?.hasPrefix($0) == true }
@@ -105,7 +104,7 @@ extension SMTP {
     return outcome
   }
 
-  /// The transfer ended without a verdict of the server's.
+  /// Returns the outcome of a transfer that ended without the server's verdict.
   private static func interrupted(_ answer: SMTPAnswer) -> DeliveryOutcome {
     let code = "curl \(answer.curlCode)"
     let words = "\(CurlFault.words(for: answer.curlCode)) (\(code))"
@@ -113,27 +112,27 @@ extension SMTP {
     if answer.status == 354 {
       return DeliveryOutcome(
         .unknown, statusCode: status, providerCode: code,
-        reason: "The mail server gave no answer after the mail had left: \(words)")
+        reason: "The mail server gave no reply after the message was sent: \(words)")
     }
-    // 67: the server offers no login that we can do.
+    // 67: the server offers no login method that libcurl supports.
     let isConfig = answer.curlCode == 67 || CurlClass.isConfig(answer.curlCode)
     return DeliveryOutcome(
-      isConfig ? .config : .retry, statusCode: status, providerCode: code, reason: "The mail was not sent: \(words)")
+      isConfig ? .config : .retry, statusCode: status, providerCode: code, reason: "The message was not sent: \(words)")
   }
 }
 
-/// What the server's last words say beside their code.
+/// What the server's last reply says besides its code.
 struct SMTPWords {
   /// `5.1.1` (RFC 3463).
   private(set) var enhanced: String?
   /// From `250 2.0.0 Ok: queued as 4F1A2B3C`.
   private(set) var queueID: String?
   private(set) var text = ""
-  /// Whether the connection began with this refusal. libcurl's code is needed beside the place: on a connection that was
-  /// kept, the first line answers MAIL FROM.
+  /// True if the connection began with this refusal. libcurl's code is also needed to decide: on a kept connection, the
+  /// first line is the reply to MAIL FROM.
   let isGreeting: Bool
 
-  /// Reads the last line of `lines` that carries `status`; a 221 to our QUIT may stand behind it.
+  /// Reads the last of the lines with `status`; the 221 in reply to QUIT may follow it.
   init(_ lines: [String], status: Int, curlCode: Int) {
     isGreeting = curlCode == 8 && lines.first?.hasPrefix("\(status)") == true
     guard let line = lines.last(where: { $0.hasPrefix("\(status) ") }) else { return }

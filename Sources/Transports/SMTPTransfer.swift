@@ -2,13 +2,13 @@ import CCurl
 import Contract
 import Wire
 
-/// What came of one mail: all that the classification of an outcome looks at.
+/// The result of sending one email over SMTP, from which its outcome is classified.
 package struct SMTPAnswer: Sendable, Equatable {
-  /// libcurl's code; says little, for a refused recipient and a broken connection share theirs.
+  /// libcurl's error code. It is not specific: a refused recipient and a broken connection have the same code.
   package var curlCode: Int
-  /// The last reply code of the server; 354 means that the mail was on its way.
+  /// The server's last reply code; 354 means that the message was being sent.
   package var status: Int
-  /// The server's reply lines, the last 64.
+  /// The last 64 reply lines of the server.
   package var lines: [String]
 
   package init(curlCode: Int = 0, status: Int = 0, lines: [String] = []) {
@@ -18,11 +18,11 @@ package struct SMTPAnswer: Sendable, Equatable {
   }
 }
 
-/// The mail server that we hand mails to.
+/// The mail server that sends the emails.
 package struct MailServer: Sendable, Equatable {
   package let host: String
   package let port: Int
-  /// User and password; nil sends without login.
+  /// The user and password; nil sends without login.
   package let login: Login?
 
   package struct Login: Sendable, Equatable {
@@ -41,31 +41,33 @@ package struct MailServer: Sendable, Equatable {
     self.login = login
   }
 
-  /// TLS from the first byte (RFC 8314); every other port begins in the clear and must offer STARTTLS.
+  /// True if TLS begins with the first byte (RFC 8314). On every other port the connection begins without TLS and the
+  /// server must offer STARTTLS.
   package var isImplicitTLS: Bool { port == 465 }
-  /// Nothing leaves this machine, so TLS is taken where it is offered and nobody's certificate is asked for.
+  /// True if the server is on this machine. TLS is then optional and certificates are not verified.
   package var isLoopback: Bool { WebAddress.isLoopback(host.lowercased()) }
 }
 
-/// Hands mails to a server over SMTP (RFC 5321), one recipient at a time: a second one could be lost behind the first
-/// one's success. The connection stays open for the next mail, unless this one failed.
+/// Sends emails to a server over SMTP (RFC 5321), with one recipient each: with several, a refused recipient could be
+/// hidden by another's success. The connection stays open for the next email, unless this one failed.
 package struct SMTPTransfer: ~Copyable {
-  /// No mail takes longer, in milliseconds.
+  /// The time limit of an email, in milliseconds.
   package static let longest = 10_000
   private let curl: CurlHandle
 
-  /// Fails with `internalError` when libcurl cannot start.
+  /// Throws `internalError` if libcurl cannot start.
   package init() throws(Problem) {
     guard let curl = CurlHandle() else { throw Problem.internalError("libcurl did not start") }
     self.curl = curl
   }
 
-  /// Sends `message` (RFC 5322 with CR LF; dots are stuffed here) from one address to one other. `hello` is the name
-  /// this machine greets with. Addresses have been checked by `Mailbox`: libcurl passes line feeds through.
+  /// Sends `message` (RFC 5322 with CR LF; dots are stuffed here) from one address to another. `hello` is this
+  /// machine's name in EHLO. The caller must have checked the addresses with `Mailbox`, because libcurl passes line
+  /// feeds through.
   package func send(
     _ message: [UInt8], from: String, to: String, hello: String, server: MailServer, by deadline: Instant
   ) -> SMTPAnswer {
-    // A second is kept back: libcurl looks once a second whether its wait for the answer to QUIT is over.
+    // One second is reserved: libcurl checks only once a second whether its wait for the reply to QUIT is over.
     let milliseconds = max(1, TimeBudget.milliseconds(until: deadline, longest: Self.longest) - 1000)
     let traffic = CurlTraffic(sending: message, milliseconds: milliseconds)
     do throws(CurlFault) {
@@ -79,8 +81,8 @@ package struct SMTPTransfer: ~Copyable {
       return SMTPAnswer(curlCode: 0, status: curl.status, lines: traffic.lines)
     } catch {
       let answer = SMTPAnswer(curlCode: error.code, status: curl.status, lines: traffic.lines)
-      // libcurl keeps a connection on which the end of a mail was not answered in time. A late answer to that mail would
-      // be taken for the answer to the next one.
+      // libcurl keeps a connection on which the server did not reply in time to the end of a message. A late reply
+      // would be taken for the reply to the next message.
       curl.hangUp()
       return answer
     }

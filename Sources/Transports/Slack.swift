@@ -10,7 +10,7 @@ extension Provider {
       .webAddress(of: .slack, "SLACK_WEBHOOK_NEWSLETTER_URL"), .frontend,
     ],
     faults: { [.needing("SLACK_WEBHOOK_URL", for: "SLACK_WEBHOOK_NEWSLETTER_URL", in: $0)] },
-    // The webhook's address says who gets it.
+    // The webhook's address determines the recipient.
     recipients: { _ in ["default"] }
   ) { settings throws(Problem) in
     let slack = try Slack(settings)
@@ -25,7 +25,7 @@ package struct Slack: Sendable {
   private let newsletterWebhook: WebAddress?
   private let frontendURL: String?
 
-  /// From checked settings; the problem is `misconfigured`.
+  /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
     guard let webhook = settings["SLACK_WEBHOOK_URL"].flatMap(WebAddress.init) else {
       throw Problem.misconfigured("SLACK_WEBHOOK_URL is missing")
@@ -35,7 +35,7 @@ package struct Slack: Sendable {
     frontendURL = settings["FRONTEND_URL"]
   }
 
-  /// Posts one delivery, once; what Slack refuses for its blocks goes again as plain text, once, before `deadline`.
+  /// Posts one delivery, once. If Slack rejects its blocks, posts it once more as plain text, before `deadline`.
   func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
     let notification = Notification(for: delivery, frontendURL: frontendURL)
     let address = delivery.eventType == "newsletter.subscribed" ? newsletterWebhook ?? webhook : webhook
@@ -45,7 +45,7 @@ package struct Slack: Sendable {
       let word = outcome.providerCode ?? ""
       let second = transfer.post(Self.textPayload(notification), to: address, by: deadline)
       outcome = Self.outcome(of: second, hiding: [address.text], now: .now)
-      outcome.note("Slack refused the blocks (\(word)): it went out as plain text", code: word)
+      outcome.note("Slack rejected the blocks (\(word)): the message was sent as plain text", code: word)
     }
     outcome.subject = notification.header + notification.mark
     return outcome
@@ -53,8 +53,8 @@ package struct Slack: Sendable {
 }
 
 extension Slack {
-  /// The message: blocks for people, `text` for lock screens. All text is plain_text, so no mark-up in it works, and
-  /// escaped all the same. At most 12,000 characters, under every limit of Block Kit.
+  /// Returns the message: blocks, and `text` for lock screens. All text is plain_text, which disables markup, and is
+  /// escaped as well. At most 12,000 characters, within every limit of Block Kit.
   package static func payload(_ notification: Notification) -> JSON {
     var blocks: [JSON] = [["type": "header", "text": plain(notification.header, limit: 150, mark: notification.mark)]]
     let short = notification.fields.filter { !$0.isLong }.map { field in
@@ -76,8 +76,8 @@ extension Slack {
     ]
   }
 
-  /// The same facts in `text` alone, for a webhook that takes no blocks of ours. Mark-up is switched off, and escaped
-  /// all the same; at most 12,000 characters.
+  /// Returns the message with `text` only, for a webhook that rejects the blocks. Markup is disabled, and the text is
+  /// escaped as well. At most 12,000 characters.
   package static func textPayload(_ notification: Notification) -> JSON {
     let fitted = FittedNotification(
       notification, to: 12_000, showsAddresses: true, cost: { Escaping.slack($0).unicodeScalars.count }, cut: Cut.slack)
@@ -90,14 +90,14 @@ extension Slack {
     ["type": "plain_text", "text": .string(escaped(text, limit: limit, mark: mark)), "emoji": false]
   }
 
-  /// `text` gives way where it is too long, never the mark behind it.
+  /// Truncates `text` to the limit, but never the mark after it.
   private static func escaped(_ text: String, limit: Int, mark: String) -> String {
     Escaping.slack(Cut.slack(text, to: limit - mark.unicodeScalars.count) + mark)
   }
 }
 
 extension Slack {
-  /// The words Slack answers with; they decide before the status does.
+  /// Slack's error codes, which decide before the status does.
   private static let words: [String: DeliveryOutcome.Class] = [
     "invalid_payload": .permanent, "no_text": .permanent, "too_many_attachments": .permanent,
     "invalid_blocks": .permanent, "invalid_blocks_format": .permanent, "msg_blocks_too_long": .permanent,
@@ -107,7 +107,7 @@ extension Slack {
     "posting_to_general_channel_denied": .config, "rollup_error": .retry, "rate_limited": .throttled,
   ]
 
-  /// What Slack says to blocks that it does not like; with text alone the message may go through.
+  /// Slack's error codes for rejected blocks. Without blocks, the message may be accepted.
   private static let wordsOnBlocks: Set<String> = [
     "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "too_many_attachments",
   ]
@@ -116,7 +116,7 @@ extension Slack {
     outcome.class == .permanent && outcome.providerCode.map(wordsOnBlocks.contains) == true
   }
 
-  /// The wait where Slack names none: a webhook that goes on after a 429 may be switched off for good.
+  /// The wait in seconds if Slack requests none: Slack may disable a webhook that continues after a 429.
   private static let defaultPause = 30
 
   package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {

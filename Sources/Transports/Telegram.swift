@@ -20,9 +20,9 @@ extension Provider {
   }
 }
 
-/// Telegram's sendMessage. The token is part of the address, so the address is never shown.
+/// Telegram's sendMessage. The address contains the token, so it is never shown.
 package struct Telegram: Sendable {
-  /// As BotFather gives it: the bot's number, a colon, the key.
+  /// The token from BotFather: the bot's number, a colon, the key.
   fileprivate static let token = Setting.of(.telegram, "TELEGRAM_BOT_TOKEN", required: true) { token in
     let parts = token.utf8.split(separator: UInt8(ascii: ":"), omittingEmptySubsequences: false)
     let isToken =
@@ -40,11 +40,11 @@ package struct Telegram: Sendable {
 
   private let address: WebAddress
   private let token: String
-  /// For a delivery that names no chat of its own.
+  /// The chat for deliveries to `default`.
   private let defaultChat: String?
   private let frontendURL: String?
 
-  /// From checked settings; the problem is `misconfigured`.
+  /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
     let base = settings["TELEGRAM_API_URL"] ?? "https://api.telegram.org"
     let root = base.utf8.last == UInt8(ascii: "/") ? String(base.dropLast()) : base
@@ -57,12 +57,12 @@ package struct Telegram: Sendable {
     frontendURL = settings["FRONTEND_URL"]
   }
 
-  /// Sends one delivery to its chat, once. What Telegram refuses for its form goes again in another, once, and what it
-  /// refuses because the group has moved goes to where it is now, once; all of it before `deadline`.
+  /// Sends one delivery to its chat, once. If Telegram rejects its form, sends it once more in another form; if the
+  /// group has moved, sends it once more to the group's new number. All of this happens before `deadline`.
   func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
     let notification = Notification(for: delivery, frontendURL: frontendURL)
     guard let chat = delivery.recipient == "default" ? defaultChat : delivery.recipient, Self.isChat(chat) else {
-      return DeliveryOutcome(.permanent, reason: "The recipient is no chat of Telegram's", subject: notification.header)
+      return DeliveryOutcome(.permanent, reason: "The recipient is not a Telegram chat", subject: notification.header)
     }
     var shape = TelegramShape(chat: chat)
     var answer = transfer.post(Self.payload(notification, shape), to: address, by: deadline)
@@ -76,7 +76,7 @@ package struct Telegram: Sendable {
     return outcome
   }
 
-  /// A chat's number, or the @name of a public one.
+  /// True for a chat's number or the @name of a public chat.
   package static func isChat(_ chat: String) -> Bool {
     if let number = Int(strict: chat) { return number != 0 }
     let name = chat.utf8.dropFirst()
@@ -86,7 +86,8 @@ package struct Telegram: Sendable {
 }
 
 extension Telegram {
-  /// The message in the shape that is asked for: HTML in which only our tags work, or the same text without mark-up.
+  /// Returns the message in the given shape: HTML in which only Leadpipe's own tags have an effect, or the same text
+  /// without markup.
   package static func payload(_ notification: Notification, _ shape: TelegramShape) -> JSON {
     let fitted = FittedNotification(
       notification, to: shape.limit, showsAddresses: shape.isPlain, cost: { $0.utf16.count }, cut: Cut.utf16)
@@ -109,7 +110,7 @@ extension Telegram {
 }
 
 extension Telegram {
-  /// What a description says in passing, in the order in which it is looked for.
+  /// Phrases in Telegram's descriptions, in the order in which they are searched for.
   private static let phrases: [(part: String, class: DeliveryOutcome.Class)] = [
     ("chat not found", .config), ("bot was blocked", .config), ("bot was kicked", .config),
     ("bot is not a member", .config), ("user is deactivated", .config), ("group chat was deleted", .config),
@@ -117,7 +118,7 @@ extension Telegram {
     ("message is too long", .permanent), ("message text is empty", .permanent),
   ]
 
-  /// The wait where Telegram names none.
+  /// The wait in seconds if Telegram requests none.
   private static let defaultPause = 30
 
   package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {

@@ -1,23 +1,23 @@
 import Wire
 
-/// The shape in which a message goes to Telegram, and which other shape follows from a refusal.
+/// The form in which a message is sent to Telegram, and which other form follows a refusal.
 package struct TelegramShape: Sendable, Equatable {
-  /// A refusal after which the same message may go through in another shape.
+  /// A change of form after which a refused message may be accepted.
   package enum Remedy: Sendable, Equatable {
-    /// The mark-up was not understood: the same text without any.
+    /// Telegram could not parse the markup: send the text without markup.
     case plain
-    /// Telegram counts more than we do: half as long.
+    /// Telegram counts more characters than Leadpipe: send half the length.
     case shorter
-    /// The group has become a supergroup with another number.
+    /// The group has become a supergroup with this number.
     case moved(Int)
 
-    /// For the operator.
+    /// The note for the operator.
     var sentence: String {
       switch self {
-      case .plain: "Telegram could not read the mark-up: it went out as plain text"
-      case .shorter: "Telegram found it too long: it went out cut shorter"
+      case .plain: "Telegram could not parse the markup: the message was sent as plain text"
+      case .shorter: "Telegram rejected the message as too long: it was shortened"
       case .moved(let chat):
-        "The group has become a supergroup and was reached under its new number: set TELEGRAM_CHAT_ID to \(chat)"
+        "The group has become a supergroup and was reached at its new number: set TELEGRAM_CHAT_ID to \(chat)"
       }
     }
 
@@ -36,12 +36,13 @@ package struct TelegramShape: Sendable, Equatable {
   package private(set) var chat: String
   package private(set) var isPlain = false
   package private(set) var limit = longest
-  /// What led here from the first shape, in order.
+  /// The changes from the first form to this one, in order.
   package private(set) var remedies: [Remedy] = []
 
   package init(chat: String) { self.chat = chat }
 
-  /// The shape to try next, in the same attempt; nil where the answer stands. The form changes once and the chat once.
+  /// Returns the form to try next in the same attempt. Nil if the reply is final. The markup or length changes at most
+  /// once, and the chat at most once.
   package func next(after answer: HTTPAnswer) -> TelegramShape? {
     guard let remedy = Self.remedy(for: answer), !remedies.contains(where: { $0.isMove == remedy.isMove }) else {
       return nil

@@ -27,23 +27,23 @@ import Wire
     #expect(sentence(["state": "sent", "sentAt": .string(Self.before)]) == "It was sent via slack at \(Self.past).")
     #expect(
       sentence(["state": "given-up", "tries": 1, "class": "permanent", "reason": "invalid_blocks"])
-        == "It was given up after 1 try (permanent: invalid_blocks): `leadpipe delivery retry d1` sends it again.")
+        == "It was given up after 1 attempt (permanent: invalid_blocks): `leadpipe delivery retry d1` sends it again.")
     #expect(
       sentence(["state": "parked"])
-        == "Whether it arrived is unknown, and it is parked: `leadpipe delivery retry d1` sends it again.")
+        == "It is unknown whether it arrived, so it is parked: `leadpipe delivery retry d1` sends it again.")
   }
 
   @Test("names the worker that holds a delivery") func held() {
     #expect(
       sentence(["state": "claimed", "leasedBy": "h:1", "leaseUntil": .string(Self.later)])
-        == "Worker h:1 has claimed it and sends it when its turn comes; should it not begin by \(Self.sometime), it waits "
-        + "for its turn again, at no cost.")
+        == "Worker h:1 has claimed it and will send it in turn; if it does not begin by \(Self.sometime), it returns to "
+        + "the queue without using an attempt.")
     #expect(
       sentence(["state": "sending", "leasedBy": "h:1", "leaseUntil": .string(Self.later)])
-        == "Worker h:1 is sending it now; if it says nothing by \(Self.sometime), the outcome is unknown.")
+        == "Worker h:1 is sending it now; if the worker does not report by \(Self.sometime), the outcome is unknown.")
     #expect(
       sentence(["state": "sending", "leasedBy": "h:1", "leaseUntil": .string(Self.before)]).hasSuffix(
-        "so whether it arrived is unknown; a claim settles that."))
+        "so it is unknown whether it arrived; the next claim settles that."))
   }
 
   @Test("explains why a channel is paused and when the pause ends") func paused() {
@@ -55,20 +55,20 @@ import Wire
     ]
     #expect(
       sentence(["state": "pending"], channel: config).hasPrefix(
-        "slack is set up wrongly (no_service): after \(Self.sometime) one"))
+        "slack is misconfigured (no_service): after \(Self.sometime) one"))
     #expect(
       sentence(["state": "waiting"], channel: throttled)
-        == "slack asked us to wait (HTTP 429): it is sent in its turn after \(Self.sometime); "
+        == "slack asked Leadpipe to wait (HTTP 429): this delivery is sent in turn after \(Self.sometime); "
         + "`leadpipe channel resume slack` ends the pause at once.")
     #expect(
       sentence(["state": "waiting", "nextAttemptAt": "2026-11-23T11:00:00.000Z"], channel: throttled)
-        .contains("it is sent in its turn after Mon 23 Nov 2026 15:00 (Asia/Dubai);"))
+        .contains("this delivery is sent in turn after Mon 23 Nov 2026 15:00 (Asia/Dubai);"))
     #expect(
       sentence(["state": "waiting", "reason": "This recipient is not configured; it waits."], channel: throttled)
         .hasPrefix("Its recipient is not configured"))
     #expect(
       sentence(["state": "pending"], channel: ["failStreak": 2, "probe": "d9"])
-        == "slack was set up wrongly: delivery d9 tries it out, and this one follows when that goes well.")
+        == "slack was misconfigured: delivery d9 tests it, and this one follows if it succeeds.")
     #expect(sentence(["state": "pending"], channel: ["failStreak": 2]).contains("its next claim takes one delivery"))
   }
 
@@ -76,20 +76,22 @@ import Wire
     let failed: JSON = ["state": "waiting", "tries": 2, "class": "retry", "reason": "HTTP 500"]
     #expect(
       sentence(failed.setting("nextAttemptAt", .string(Self.later)))
-        == "Try 2 failed (retry: HTTP 500); try 3 is due at \(Self.sometime).")
+        == "Attempt 2 failed (retry: HTTP 500); attempt 3 is due at \(Self.sometime).")
     #expect(
       sentence(failed.setting("nextAttemptAt", .string(Self.before)))
-        == "Try 2 failed (retry: HTTP 500); try 3 is due; those that were due before it come first.")
+        == "Attempt 2 failed (retry: HTTP 500); attempt 3 is due; deliveries that were due earlier are sent first.")
     let fresh: JSON = ["state": "pending", "createdAt": .string(Self.before)]
     #expect(
       sentence(fresh)
-        == "It has waited for its first try since \(Self.past); those that were due before it come first.")
-    #expect(sentence(fresh, seen: nil).hasSuffix("; no worker was ever seen: start `leadpipe worker`."))
+        == "It has waited for its first attempt since \(Self.past); deliveries that were due earlier are sent first.")
+    #expect(sentence(fresh, seen: nil).hasSuffix("; no worker has ever been seen: start `leadpipe worker`."))
     #expect(
-      sentence(fresh, seen: Self.before).hasSuffix("no worker was seen since \(Self.past): start `leadpipe worker`."))
+      sentence(fresh, seen: Self.before).hasSuffix(
+        "no worker has been seen since \(Self.past): start `leadpipe worker`."))
     #expect(
       sentence(["state": "waiting", "reason": "This recipient is not configured; it waits until it is."])
-        == "Its recipient is not configured: it waits until it is, or until slack has one recipient only.")
+        == "Its recipient is not configured: it waits until the recipient is configured, or until slack has only one "
+        + "recipient.")
   }
 
   @Test("explains where the deliveries of an event are") func events() {
@@ -102,13 +104,15 @@ import Wire
       ).sentence
     }
     #expect(
-      sentence(["type": "lead.updated", "notifies": false]) == "lead.updated notifies nobody, so it has no delivery.")
+      sentence(["type": "lead.updated", "notifies": false])
+        == "lead.updated sends no notification, so it has no delivery.")
     // A test message is planned when it is created.
     let planned: JSON = ["type": "channel.test", "notifies": false, "plannedAt": .string(Self.before)]
-    #expect(sentence(planned, ["d1"]) == "This is an event with 1 deliveries, ask for one of them: d1.")
-    #expect(sentence(["notifies": true]) == "Its deliveries are not planned yet; it waits for its turn.")
+    #expect(sentence(planned, ["d1"]) == "This is an event, not a delivery. Use the id of one of its deliveries: d1.")
+    #expect(sentence(["notifies": true]) == "Its deliveries are not planned yet; it is waiting for its turn.")
     #expect(sentence(["notifies": true, "plannedAt": .string(Self.before)]).hasPrefix("No channel was configured"))
     #expect(
-      sentence(["notifies": true, "plannedAt": .string(Self.before)], ["d1"]).hasSuffix("ask for one of them: d1."))
+      sentence(["notifies": true, "plannedAt": .string(Self.before)], ["d1"]).hasSuffix(
+        "Use the id of one of its deliveries: d1."))
   }
 }

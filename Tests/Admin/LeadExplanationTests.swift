@@ -38,12 +38,13 @@ private func explain(
     #expect(parts.compactMap { $0["of"]?.integer } == [30, 25, 15, 20, 10])
     #expect(
       parts.compactMap { $0["why"]?.string } == [
-        "AED 5,000,000 or more on the scale for sales", "wants to buy", "says that it is urgent",
-        "telephone number (10), mail address (7), full name (3)", "ten messages or more of the customer",
+        "AED 5,000,000 or more on the scale for sales", "wants to buy", "the customer says that it is urgent",
+        "phone number (10), email address (7), full name (3)", "at least ten messages from the customer",
       ])
-    #expect(explain().sentences.first == "The server counted 92 of 100 points.")
+    #expect(explain().sentences.first == "The server calculated 92 of 100 points.")
     #expect(explain().sentences.contains("budget: 25 of 30, AED 5,000,000 or more on the scale for sales."))
-    #expect(explain().sentences.contains("From 80 points a lead is hot, from 50 warm, else cold: this one is hot."))
+    #expect(
+      explain().sentences.contains("A lead is hot from 80 points, warm from 50, and otherwise cold: this one is hot."))
   }
 
   @Test("the maximums of all parts add up to 100") func maximum() { #expect(Score.parts.map(\.1).reduce(0, +) == 100) }
@@ -51,17 +52,17 @@ private func explain(
   @Test(
     "explains every number of points",
     arguments: [
-      ("budget", 0, "rent", "no amount of money was named"),
+      ("budget", 0, "rent", "no amount was given"),
       ("budget", 12, "rent", "AED 80,000 or more on the scale for yearly rent"),
       ("budget", 5, "invest", "less than AED 1,000,000 on the scale for investments"),
-      ("budget", 22, "buy", "the budget on the scale for what was wanted then"),
+      ("budget", 22, "buy", "the budget on the scale of an earlier intent"),
       ("intent", 25, "", "wants to invest"), ("intent", 5, "", "is looking around"),
-      ("intent", 0, "", "what is wanted was not said"),
-      ("urgency", 8, "", "says that it will be soon"),
-      ("urgency", 0, "", "nothing says that it is urgent, or something that it is not"),
-      ("contact", 10, "", "telephone number (10)"), ("contact", 13, "", "telephone number (10), full name (3)"),
-      ("contact", 0, "", "no way to answer"), ("contact", 1, "", "the ways to answer of that time"),
-      ("engagement", 2, "", "one message of the customer"), ("engagement", 0, "", "no message of the customer"),
+      ("intent", 0, "", "no intent was given"),
+      ("urgency", 8, "", "the customer says that it is soon"),
+      ("urgency", 0, "", "no sign of urgency, or a sign that it is not urgent"),
+      ("contact", 10, "", "phone number (10)"), ("contact", 13, "", "phone number (10), full name (3)"),
+      ("contact", 0, "", "no contact details"), ("contact", 1, "", "the contact details at the time"),
+      ("engagement", 2, "", "one message from the customer"), ("engagement", 0, "", "no messages from the customer"),
     ])
   func reasons(_ name: String, _ points: Int, _ intent: String, _ why: String) {
     let told = explain([
@@ -72,22 +73,25 @@ private func explain(
 
   @Test("explains ten points for contact without a phone number") func noPhoneNumber() {
     let told = explain(["customerPhone": nil, "leadScoreBreakdown": ["source": "server", "contact": 10]])
-    #expect(told.document["score"]?["parts"]?.array?.first?["why"] == "mail address (7), full name (3)")
+    #expect(told.document["score"]?["parts"]?.array?.first?["why"] == "email address (7), full name (3)")
   }
 
   @Test(
     "reports where a score comes from",
     arguments: [
-      (["source": "client", "mood": .number("7.5"), "why": "nice"], "client", "was sent by the client with the lead"),
+      (
+        ["source": "client", "mood": .number("7.5"), "why": "nice"], "client",
+        "The client sent the score of 92 with the lead"
+      ),
       (
         ["source": "agent", "by": "Omar", "before": ["source": "server", "budget": 25, "intent": 22]], "agent",
-        "The score of 92 was set by Omar; before that the server had counted 47."
+        "The score of 92 was set by Omar; before that, the server had calculated 47."
       ),
       (
         ["source": "server", "budget": 25], "server",
-        "The score is 92; the server had counted 25, so it was changed since."
+        "The score is 92, but the server had calculated 25: it was changed later."
       ),
-      (nil, "unknown", "nothing says what it was made of"), (["budget": 3], "unknown", "nothing says"),
+      (nil, "unknown", "there is no record of how it was calculated"), (["budget": 3], "unknown", "there is no record"),
     ] as [(JSON, String, String)])
   func sources(_ breakdown: JSON, _ source: String, _ sentence: String) {
     let told = explain(["leadScoreBreakdown": breakdown])
@@ -99,14 +103,14 @@ private func explain(
     let told = explain(["leadScoreBreakdown": ["source": "client", "mood": .number("7.5"), "why": "nice"]])
     #expect(
       told.document["score"]?["parts"]
-        == [["name": "mood", "points": .number("7.5"), "of": nil, "why": "as the client sent it"]])
+        == [["name": "mood", "points": .number("7.5"), "of": nil, "why": "sent by the client"]])
   }
 
   @Test("reports a rating that does not match the points") func rating() {
-    #expect(explain(["leadQuality": "cold"]).sentences.contains("92 points would make it hot; it was rated cold."))
+    #expect(explain(["leadQuality": "cold"]).sentences.contains("92 points would make it hot, but it was rated cold."))
     #expect(
       explain(["leadQuality": "warm", "leadScoreBreakdown": ["source": "server", "quality": "client", "budget": 92]])
-        .sentences.contains("92 points would make it hot; it was sent as warm."))
+        .sentences.contains("92 points would make it hot, but it was sent as warm."))
   }
 
   @Test("without office hours, counts one interval") func roundTheClock() {
@@ -121,8 +125,8 @@ private func explain(
         ])
     #expect(
       sla?["sentence"]?.string
-        == "A hot lead is answered within 15 minutes: from Fri 20 Nov 2026 18:20 on, so by Fri 20 Nov 2026 18:35 "
-        + "(Asia/Dubai). Nobody has answered yet.")
+        == "A hot lead must be answered within 15 minutes: counted from Fri 20 Nov 2026 18:20, the deadline is "
+        + "Fri 20 Nov 2026 18:35 (Asia/Dubai). No agent has responded yet.")
   }
 
   @Test("with office hours, counts interval by interval") func officeHours() {
@@ -135,26 +139,28 @@ private func explain(
       ])
     #expect(
       told.document["sla"]?["sentence"]?.string?.hasPrefix(
-        "A hot lead is answered within 15 minutes of office hours: Fri 20 Nov 2026 18:20 to 18:30 (10 minutes), "
-          + "Sat 21 Nov 2026 10:00 to 10:05 (5 minutes) counted, so by Sat 21 Nov 2026 10:05 (Asia/Dubai).") == true)
+        "A hot lead must be answered within 15 minutes of office hours: Fri 20 Nov 2026 18:20 to 18:30 (10 minutes), "
+          + "Sat 21 Nov 2026 10:00 to 10:05 (5 minutes) counted, so the deadline is Sat 21 Nov 2026 10:05 (Asia/Dubai)."
+      ) == true)
   }
 
   @Test("reports that the office hours have changed since the deadline was set") func otherHours() {
     for hours in [nil, agency] {
       let told = explain(["slaResponseDeadline": utc("2026-11-20T19:00:00+04:00")], hours: hours)
       #expect(told.document["sla"]?["intervals"] == [])
-      #expect(told.document["sla"]?["sentence"]?.string?.contains("are no longer the same") == true)
+      #expect(told.document["sla"]?["sentence"]?.string?.contains("have changed since it was set") == true)
     }
   }
 
   @Test("takes a later rating and later messages into account") func changed() {
     let rated = explain(["leadQuality": "cold"]).document["sla"]?["sentence"]?.string ?? ""
-    #expect(rated.hasPrefix("A hot lead, as it was rated then, is answered within 15 minutes: from"))
+    #expect(rated.hasPrefix("A hot lead (its quality at the time) must be answered within 15 minutes: counted from"))
     let later = explain(
       ["slaResponseDeadline": utc("2026-11-20T20:15:00+04:00")], additions: [utc("2026-11-20T20:00:00.500+04:00")])
     #expect(
       later.document["sla"]?["sentence"]?.string?.hasPrefix(
-        "A hot lead is answered within 15 minutes of when the customer went on: from Fri 20 Nov 2026 20:00 on") == true)
+        "A hot lead must be answered within 15 minutes after the customer continued the conversation: "
+          + "counted from Fri 20 Nov 2026 20:00") == true)
   }
 
   @Test(
@@ -162,17 +168,17 @@ private func explain(
     arguments: [
       (
         ["firstResponseAt": utc("2026-11-20T18:30:00+04:00"), "slaState": "met"],
-        "came at Fri 20 Nov 2026 18:30, 5 minutes before that."
+        "was sent at Fri 20 Nov 2026 18:30, 5 minutes before the deadline."
       ),
       (
         ["firstResponseAt": utc("2026-11-20T20:40:00+04:00"), "slaState": "breached"],
-        "came at Fri 20 Nov 2026 20:40, 2 hours 5 minutes late."
+        "was sent at Fri 20 Nov 2026 20:40, 2 hours 5 minutes late."
       ),
-      (["slaState": "warning"], "Nobody has answered, and a third of the time or less is left."),
-      (["slaState": "breached"], "Nobody has answered, and that time is past."),
-      (["slaState": "breached", "status": "lost"], "It was closed without an answer after that."),
-      (["status": "converted"], "It was closed without an answer, so nothing is due any more."),
-      (["slaResponseDeadline": nil], "No deadline was written for it, so nothing is measured."),
+      (["slaState": "warning"], "No agent has responded, and at most a third of the time is left."),
+      (["slaState": "breached"], "No agent has responded, and the deadline has passed."),
+      (["slaState": "breached", "status": "lost"], "It was closed without a response after the deadline."),
+      (["status": "converted"], "It was closed without a response, so no response is due."),
+      (["slaResponseDeadline": nil], "It has no deadline, so its response time is not measured."),
     ] as [(JSON, String)])
   func outcome(_ changes: JSON, _ end: String) {
     #expect(explain(changes).document["sla"]?["sentence"]?.string?.hasSuffix(end) == true)
@@ -181,14 +187,14 @@ private func explain(
   @Test(
     "reports what is due next",
     arguments: [
-      ([:], nil, "Next is a first answer, due by Fri 20 Nov 2026 18:35 (Asia/Dubai)."),
+      ([:], nil, "Next is the first response, due by Fri 20 Nov 2026 18:35 (Asia/Dubai)."),
       (
         ["slaResponseDeadline": utc("2026-11-20T18:20:00+04:00")], nil,
-        "Next is a first answer, overdue since Fri 20 Nov 2026 18:20 (Asia/Dubai)."
+        "Next is the first response, overdue since Fri 20 Nov 2026 18:20 (Asia/Dubai)."
       ),
       (
         [:], ["at": utc("2026-11-20T18:30:00+04:00"), "reminderType": "call"],
-        "Next is a follow-up by telephone, due by Fri 20 Nov 2026 18:30 (Asia/Dubai)."
+        "Next is a follow-up by phone, due by Fri 20 Nov 2026 18:30 (Asia/Dubai)."
       ),
       (["firstResponseAt": utc("2026-11-20T18:22:00+04:00")], nil, "Nothing is due."),
       (["status": "lost"], nil, "It is closed, and nothing is due."),

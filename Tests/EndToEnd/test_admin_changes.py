@@ -306,7 +306,7 @@ def test_a_lead_that_is_opened_again_stays_with_its_agent_though_he_is_full_and_
     assert [(entry["title"], entry["description"]) for entry in timeline(base, first)][1:] == [
         ("Lead lost", "bought elsewhere"), ("Status changed from lost to new", None)]
     why = desk.get(f"{first}/explain")
-    assert why["sla"]["sentence"].endswith("Nobody has answered yet.") and why["sentences"][-1].startswith("Next is a first answer, due by ")
+    assert why["sla"]["sentence"].endswith("No agent has responded yet.") and why["sentences"][-1].startswith("Next is the first response, due by ")
     desk.patch(first, {"status": "completed"})
     desk.patch(first, {"status": "in-progress", "outcome": "wants to see two more"})
     assert [entry["description"] for entry in timeline(base, first)][3:] == [None, "wants to see two more"]

@@ -63,9 +63,9 @@ def test_what_happened_to_a_conversation_reads_as_a_person_would_say_it(desk, le
     assert [m["messageText"] for m in desk.get(f"{base}/messages")["data"]] == ["a villa", "by the sea"]
     timeline = desk.get(f"{base}/timeline")["data"]
     assert timeline[-1] | {"id": "", "at": ""} == {
-        "id": "", "type": "created", "title": "New lead", "description": "By the chatbot", "actorType": "customer", "actorName": None,
+        "id": "", "type": "created", "title": "New lead", "description": "From the chatbot", "actorType": "customer", "actorName": None,
         "at": "", "metadata": {}}
-    assert {entry["title"] for entry in timeline[:-1]} == {f"The team was notified {way}" for way in ("on Slack", "on Telegram", "by mail")}
+    assert {entry["title"] for entry in timeline[:-1]} == {f"The team was notified {way}" for way in ("on Slack", "on Telegram", "by email")}
     notifications = desk.get(f"{base}/notifications")
     assert (notifications["total"], {n["state"] for n in notifications["data"]}) == (3, {"sent"})
     events = desk.get(f"{base}/events")["data"]
@@ -141,7 +141,7 @@ def test_what_was_given_up_is_tried_again_and_arrives(desk, base, sink, lead):
     until(lambda: base.count("notification_logs", f"id = '{one}' and status = 'sent'") == 1, 15, "the message")
     assert sink.counts["slack"]["taken"] == sent + 1
     assert desk.get(f"/api/admin/conversations/{lead}/timeline")["data"][1] | {"id": "", "at": "", "metadata": {}} == {
-        "id": "", "type": "notification_sent", "title": "Another try to notify the team on Slack", "description": None,
+        "id": "", "type": "notification_sent", "title": "Another attempt to notify the team on Slack", "description": None,
         "actorType": "agent", "actorName": "ADMIN_API_KEY", "at": "", "metadata": {}}
 
 
@@ -252,7 +252,7 @@ def test_the_terminal_lists_leads(base, lead, house):
 
 def test_the_terminal_shows_a_lead(base, lead):
     told = command(base, "lead", "show", lead)
-    for words in ("customerName          Test User", "a villa", "by the sea", "New lead", "The team was notified by mail"):
+    for words in ("customerName          Test User", "a villa", "by the sea", "New lead", "The team was notified by email"):
         assert words in told
     document = json.loads(command(base, "lead", "show", lead, "--json"))
     assert (document["id"], len(document["messages"]), document["timeline"][0]["title"]) == (lead, 2, "New lead")

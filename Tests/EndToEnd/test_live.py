@@ -227,7 +227,7 @@ def test_an_id_that_is_none_is_400(house, cursor):
 def test_who_comes_from_another_cluster_is_told_to_begin_anew(house):
     with Ear(house, "7000000000000000000.1/31:31:") as ear:
         event = ear.next()
-        assert (event.name, event.data) == ("reset", {"reason": "what has happened since is not known: load everything anew"})
+        assert (event.name, event.data) == ("reset", {"reason": "earlier events are not available: reload all data"})
         assert not event.id.startswith("7000000000000000000.1/")
 
 

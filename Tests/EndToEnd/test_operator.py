@@ -128,20 +128,20 @@ def test_every_state_is_explained(database):
     seen = "insert into workers (name, last_seen) values ('h:1', now()) on conflict (name) do update set last_seen = now()"
     database.run(f"insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead')")
     event = database.value(f"select emit_lead_event('lead.created', '{CONVERSATION}')")
-    assert "not planned yet; no worker was ever seen: start `leadpipe worker`." in command(database, "delivery", "explain", event)
+    assert "not planned yet; no worker has ever been seen: start `leadpipe worker`." in command(database, "delivery", "explain", event)
     database.run(seen)
-    assert "not planned yet; it waits for its turn." in command(database, "delivery", "explain", event)
+    assert "not planned yet; it is waiting for its turn." in command(database, "delivery", "explain", event)
     told = database.value(f"select emit_lead_event('lead.updated', '{CONVERSATION}')")
-    assert "lead.updated notifies nobody" in command(database, "delivery", "explain", told)
+    assert "lead.updated sends no notification" in command(database, "delivery", "explain", told)
     wanted = {
-        "It has waited for its first try since": deliver(database),
+        "It has waited for its first attempt since": deliver(database),
         "Worker h:7 has claimed it": deliver(database, lease_until="now() + interval '20 s'", leased_by="h:7"),
         "Worker h:7 is sending it now": deliver(database, "sending", lease_until="now() + interval '20 s'", leased_by="h:7"),
         "its lease ended at": deliver(database, "sending", lease_until="now() - interval '20 s'", leased_by="h:7"),
-        "Try 2 failed (retry: HTTP 500); try 3 is due at": deliver(
+        "Attempt 2 failed (retry: HTTP 500); attempt 3 is due at": deliver(
             database, "failed", outcome_class="retry", error_message="HTTP 500", retry_count="2", next_attempt_at="now() + interval '1 h'"),
         "parked: `leadpipe delivery retry": deliver(database, "failed", outcome_class="unknown", error_message="parked"),
-        "given up after 3 tries (permanent: too long)": deliver(
+        "given up after 3 attempts (permanent: too long)": deliver(
             database, "failed", outcome_class="permanent", error_message="too long", retry_count="3"),
         "Its recipient is not configured": deliver(
             database, "failed", outcome_class="config", next_attempt_at="now()",
@@ -152,12 +152,12 @@ def test_every_state_is_explained(database):
         sentence = command(database, "delivery", "explain", one)
         assert words in sentence and sentence.endswith(".\n") and sentence.count("\n") == 1, sentence
     first = next(iter(wanted.values()))
-    assert "(Europe/Berlin); those that were due before it come first." in command(database, "delivery", "explain", first, TIME_ZONE="Europe/Berlin")
+    assert "(Europe/Berlin); deliveries that were due earlier are sent first." in command(database, "delivery", "explain", first, TIME_ZONE="Europe/Berlin")
     database.run("""insert into notification_channels (channel, paused_until, pause_class, pause_reason)
                     values ('slack', now() + interval '1 h', 'throttled', 'HTTP 429')""")
-    assert "slack asked us to wait (HTTP 429)" in command(database, "delivery", "explain", first)
+    assert "slack asked Leadpipe to wait (HTTP 429)" in command(database, "delivery", "explain", first)
     database.run(f"update notification_channels set paused_until = null, fail_streak = 1, probe = '{first}'")
-    assert "its next claim takes one delivery to try it out" in command(database, "delivery", "explain", first)
+    assert "its next claim takes one delivery to test it" in command(database, "delivery", "explain", first)
     assert json.loads(command(database, "delivery", "explain", first, "--json"))["sentence"]
 
 

@@ -16,7 +16,7 @@ def test_a_pooler_that_takes_no_options_is_found_and_settings_go_with_each_call(
     assert done.returncode == 0, done.stderr
     assert [line["conversation"]["customerName"] for line in handlers.lines(done.stdout)] == names
     assert sorted(row["customer_name"] for row in database.rows("select customer_name from conversations")) == sorted(names)
-    assert done.stderr.decode().count("[INFO] A pooler that takes no start-up options") == 1
+    assert done.stderr.decode().count("[INFO] The pooler rejects start-up options") == 1
 
 
 def test_the_role_of_the_class_holds_behind_a_pooler_too(pooled):

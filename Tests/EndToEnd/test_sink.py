@@ -30,7 +30,7 @@ def test_a_lead_reaches_everybody_through_one_fault_of_each(start, database):
     with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as house:
         house.capture(TEST_USER)
         until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 25, "all three")
-        house.wait_log("note=Slack refused the blocks (invalid_blocks): it went out as plain text")
+        house.wait_log("note=Slack rejected the blocks (invalid_blocks): the message was sent as plain text")
         house.wait_log("set TELEGRAM_CHAT_ID to")
     slack, telegram, mail = (next(m for m in sink.messages if m["channel"] == name) for name in ("slack", "telegram", "email"))
     assert len(sink.messages) == 3

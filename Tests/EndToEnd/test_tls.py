@@ -42,7 +42,7 @@ def test_a_handshake_that_fails_is_tried_again(database, tmp_path):
             assert set(tries(database, channel).split(", ")) == {"retry curl 35"}
         waiting = database.rows("select channel, next_attempt_at, error_message from notification_logs where status = 'failed' order by channel")
         assert [row["channel"] for row in waiting] == ["slack", "telegram"]
-        assert all(row["next_attempt_at"] and "was not reached" in row["error_message"] for row in waiting)
+        assert all(row["next_attempt_at"] and "could not be reached" in row["error_message"] for row in waiting)
         message, = sink.messages
         assert message["channel"] == "email"
         assert sink.counts["email"] == {"taken": 1, "failed": {"tls": 1}}

@@ -198,7 +198,7 @@ def test_a_notify_that_hangs_holds_up_neither_the_reader_nor_the_end(cluster, da
         log = process.stderr.read().decode()
         assert (process.wait(10), "conversation" in json.loads(reply)) == (0, True)
         assert replied < 0.7 < time.monotonic() - began < 3
-        assert f"{UNSAID}: workers elsewhere poll reason=no answer in time" in log
+        assert f"{UNSAID}: workers elsewhere poll reason=no response in time" in log
     finally:
         database.run("alter role leadpipe_intake reset search_path")
 

@@ -97,7 +97,7 @@ struct StandInTests {
     let message = SinkMessage(time: Self.now, provider: .slack, recipient: "<i>", subject: nil, body: body, id: nil)
     let html = SinkPage.html([message], total: 700)
     #expect(html.contains("<p><bdi>a &lt;script&gt; &amp;amp; b</bdi></p>"))
-    #expect(html.contains("<bdi>&lt;i&gt;</bdi>") && html.contains("700 messages (the last 1 are shown)"))
+    #expect(html.contains("<bdi>&lt;i&gt;</bdi>") && html.contains("700 messages (showing the last 1)"))
     #expect(!html.contains("<script") && !html.contains("style="))
   }
 }

@@ -1,26 +1,26 @@
 import Leads
 import Wire
 
-/// How the deadline of a first answer came to be, and what became of it.
+/// Explains how the deadline of a first response was calculated, and whether it was met.
 struct DeadlineExplanation {
   /// ok, warning, breached or met.
   let state: String
   let deadline: Instant?
-  /// The times that counted towards it; empty where it was made by other rules than today's.
+  /// The intervals that counted towards it; empty if it was calculated by rules other than today's.
   let intervals: [Range<Instant>]
 
   private let lead: JSON
   private let hours: OfficeHours?
   private let clock: LocalClock
-  /// Which quality it was promised to, and whether from the beginning.
+  /// The quality that the deadline was calculated for, and whether it was set when the conversation was created.
   private let promise: (quality: String, isFirst: Bool)?
 
-  /// How long a request can be on its way until its row says that it is there, and how far two clocks may be apart.
+  /// Milliseconds: the longest time between a request and its row, and the largest difference between two clocks.
   private static let tolerance = 15_000
 
   /// - Parameters:
   ///   - lead: the ConversationDTO.
-  ///   - additions: when the conversation was added to: a lead that rises then is answered sooner.
+  ///   - additions: when the conversation was continued: if the lead's quality rises then, the deadline moves closer.
   init(_ lead: JSON, additions: [Instant], hours: OfficeHours?, clock: LocalClock) {
     self.lead = lead
     self.hours = hours
@@ -41,7 +41,8 @@ struct DeadlineExplanation {
     intervals = found?.intervals ?? []
   }
 
-  /// The times of a promise that was made at about this moment, if they end at the deadline; else none.
+  /// Returns the intervals of a deadline that was set at about this moment, if they end at the actual deadline;
+  /// otherwise none.
   private static func intervals(
     _ quality: String, around moment: Instant, until deadline: Instant, _ hours: OfficeHours?
   ) -> [Range<Instant>] {
@@ -52,7 +53,7 @@ struct DeadlineExplanation {
       let late = end.milliseconds - deadline.milliseconds
       if late == 0 { return intervals }
       guard late.magnitude <= tolerance else { return [] }
-      // The row is a little younger than the request that made it.
+      // The row is slightly newer than the request that created it.
       start = Instant(milliseconds: start.milliseconds - late)
     }
     return []
@@ -73,49 +74,49 @@ struct DeadlineExplanation {
   }
 
   var sentence: String {
-    guard let deadline else { return "No deadline was written for it, so nothing is measured." }
+    guard let deadline else { return "It has no deadline, so its response time is not measured." }
     return origin(deadline) + " " + outcome(deadline)
   }
 
   private func origin(_ deadline: Instant) -> String {
     let due = "\(clock.text(deadline)) (\(clock.zone))"
     guard let promise, let first = intervals.first else {
-      return "A first answer was promised by \(due), by office hours or a rating that are no longer the same: "
-        + "which times counted is not known."
+      return "The deadline for the first response is \(due). The office hours or the lead's quality have changed since "
+        + "it was set, so the times that counted are not known."
     }
     let quality = lead["leadQuality"]?.string ?? promise.quality
-    let changed = promise.quality == quality ? "" : ", as it was rated then,"
-    let since = promise.isFirst ? "" : " of when the customer went on"
+    let changed = promise.quality == quality ? "" : " (its quality at the time)"
+    let since = promise.isFirst ? "" : " after the customer continued the conversation"
     let span = Self.span(SLA.seconds(promise.quality))
     guard hours != nil else {
-      return "A \(promise.quality) lead\(changed) is answered within \(span)\(since): "
-        + "from \(clock.text(first.lowerBound)) on, so by \(due)."
+      return "A \(promise.quality) lead\(changed) must be answered within \(span)\(since): "
+        + "counted from \(clock.text(first.lowerBound)), the deadline is \(due)."
     }
     let told = intervals.prefix(5).map { interval in
       "\(clock.text(interval)) (\(Self.span(interval.upperBound.seconds(since: interval.lowerBound), isExact: true)))"
     }
-    let rest = intervals.count > told.count ? ", and \(intervals.count - told.count) more times" : ""
-    return "A \(promise.quality) lead\(changed) is answered within \(span) of office hours\(since): "
-      + "\(told.joined(separator: ", "))\(rest) counted, so by \(due)."
+    let rest = intervals.count > told.count ? ", and \(intervals.count - told.count) more intervals" : ""
+    return "A \(promise.quality) lead\(changed) must be answered within \(span) of office hours\(since): "
+      + "\(told.joined(separator: ", "))\(rest) counted, so the deadline is \(due)."
   }
 
   private func outcome(_ deadline: Instant) -> String {
     if let answered = lead["firstResponseAt"]?.string.flatMap(Instant.init(iso8601:)) {
       let distance = Self.span(Int(answered.seconds(since: deadline).magnitude))
-      return "The first answer came at \(clock.text(answered)), "
-        + (answered > deadline ? "\(distance) late." : "\(distance) before that.")
+      return "The first response was sent at \(clock.text(answered)), "
+        + (answered > deadline ? "\(distance) late." : "\(distance) before the deadline.")
     }
     let isClosed = ["completed", "lost", "converted"].contains(lead["status"]?.string ?? "")
     switch (state, isClosed) {
-    case ("breached", true): return "It was closed without an answer after that."
-    case (_, true): return "It was closed without an answer, so nothing is due any more."
-    case ("breached", false): return "Nobody has answered, and that time is past."
-    case ("warning", false): return "Nobody has answered, and a third of the time or less is left."
-    default: return "Nobody has answered yet."
+    case ("breached", true): return "It was closed without a response after the deadline."
+    case (_, true): return "It was closed without a response, so no response is due."
+    case ("breached", false): return "No agent has responded, and the deadline has passed."
+    case ("warning", false): return "No agent has responded, and at most a third of the time is left."
+    default: return "No agent has responded yet."
     }
   }
 
-  /// `15 minutes`, `1 hour 5 minutes`, `24 hours`; `12 minutes 14 seconds` where it is to be exact.
+  /// Returns `15 minutes`, `1 hour 5 minutes` or `24 hours`, and `12 minutes 14 seconds` if `isExact`.
   static func span(_ seconds: Int, isExact: Bool = false) -> String {
     func count(_ number: Int, _ unit: String) -> String? {
       number == 0 ? nil : "\(number) \(unit)\(number == 1 ? "" : "s")"

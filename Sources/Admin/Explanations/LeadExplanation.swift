@@ -1,8 +1,8 @@
 import Leads
 import Wire
 
-/// Why a conversation stands as it does: its score, its deadline, its notifications, and what is due next; of the facts that
-/// `explain_conversation` gives.
+/// Explains a conversation's score, deadline and notifications, and what is due next. The facts come from
+/// `explain_conversation`.
 package struct LeadExplanation {
   private let facts: JSON
   private let clock: LocalClock
@@ -10,7 +10,7 @@ package struct LeadExplanation {
   private let deadline: DeadlineExplanation
 
   /// - Parameters:
-  ///   - hours: as they are now; a deadline that was made by others is told as such.
+  ///   - hours: the current office hours. A deadline that was set by other hours is reported as such.
   package init(_ facts: JSON, hours: OfficeHours?, clock: LocalClock) {
     self.facts = facts
     self.clock = clock
@@ -28,7 +28,7 @@ package struct LeadExplanation {
     ]
   }
 
-  /// All of it, for people to read from the beginning to the end.
+  /// The whole explanation as sentences, in reading order.
   package var sentences: [String] {
     score.sentences + [deadline.sentence]
       + deliveries.map { delivery in
@@ -47,18 +47,18 @@ package struct LeadExplanation {
     }
   }
 
-  /// What somebody has to do next.
+  /// What is due next.
   private var next: String {
     let lead = facts["conversation"] ?? [:]
     let now = facts["now"]?.string.flatMap(Instant.init(iso8601:)) ?? .now
     var steps: [(what: String, at: Instant)] = []
     let isOpen = ["new", "in-progress"].contains(lead["status"]?.string ?? "")
     if isOpen, lead["firstResponseAt"]?.string == nil, let deadline = deadline.deadline {
-      steps.append(("a first answer", deadline))
+      steps.append(("the first response", deadline))
     }
     if let at = facts["followUp"]?["at"]?.string.flatMap(Instant.init(iso8601:)) {
       let type = facts["followUp"]?["reminderType"]?.string ?? ""
-      let way = ["call": "telephone", "email": "mail", "sms": "SMS", "whatsapp": "WhatsApp"][type] ?? type
+      let way = ["call": "phone", "email": "email", "sms": "SMS", "whatsapp": "WhatsApp"][type] ?? type
       steps.append(("a follow-up by \(way)", at))
     }
     guard let step = steps.min(by: { $0.at < $1.at }) else {
@@ -103,7 +103,7 @@ extension LeadExplanation {
               "properties": [
                 "from": ["type": "string", "format": "date-time"], "to": ["type": "string", "format": "date-time"],
                 "seconds": ["type": "integer"],
-                "local": ["type": "string", "description": "the same on the clock of TIME_ZONE"],
+                "local": ["type": "string", "description": "the interval in the time zone TIME_ZONE"],
               ],
             ],
           ],

@@ -1,20 +1,20 @@
 import Leads
 import Wire
 
-/// What the points of a lead come from: its parts in words, as far as it is known.
+/// Explains a lead's score part by part, as far as the parts are known.
 struct ScoreExplanation {
   struct Part {
     let name: String
-    /// As it is stored: what a client sends need not be whole.
+    /// As stored: points that a client sends can be fractions.
     let points: JSON
-    /// The most that it can be; nil where only the client knows.
+    /// The maximum; nil for a client's part, whose maximum is unknown.
     let most: Int?
     let why: String
   }
 
   let total: Int
   let quality: String
-  /// client, server or agent; unknown where nothing says so.
+  /// client, server or agent; unknown if the breakdown names none of them.
   let source: String
   let parts: [Part]
 
@@ -57,38 +57,38 @@ struct ScoreExplanation {
 
   private var origin: String {
     switch source {
-    case "client": return "The score of \(total) was sent by the client with the lead; the server did not count it."
+    case "client": return "The client sent the score of \(total) with the lead; the server did not calculate it."
     case "agent":
       let before = breakdown["before"] ?? .null
       let were = Score.parts.compactMap { before[$0.0]?.integer }.reduce(0, +)
-      let told = before["source"]?.string == "server" ? "; before that the server had counted \(were)" : ""
+      let told = before["source"]?.string == "server" ? "; before that, the server had calculated \(were)" : ""
       return "The score of \(total) was set by \(Self.actor(breakdown))\(told)."
     case "server":
       let sum = parts.compactMap(\.points.integer).reduce(0, +)
       return sum == total
-        ? "The server counted \(total) of 100 points."
-        : "The score is \(total); the server had counted \(sum), so it was changed since."
-    default: return "The score is \(total), and nothing says what it was made of."
+        ? "The server calculated \(total) of 100 points."
+        : "The score is \(total), but the server had calculated \(sum): it was changed later."
+    default: return "The score is \(total), and there is no record of how it was calculated."
     }
   }
 
   private var rating: String {
     let meant = Score.quality(of: total)
     guard meant != quality else {
-      return "From 80 points a lead is hot, from 50 warm, else cold: this one is \(quality)."
+      return "A lead is hot from 80 points, warm from 50, and otherwise cold: this one is \(quality)."
     }
     let who = breakdown["quality"]?.string == "client" || source == "client" ? "was sent as" : "was rated"
-    return "\(total) points would make it \(meant); it \(who) \(quality)."
+    return "\(total) points would make it \(meant), but it \(who) \(quality)."
   }
 
-  private static func actor(_ breakdown: JSON) -> String { breakdown["by"]?.string ?? "somebody" }
+  private static func actor(_ breakdown: JSON) -> String { breakdown["by"]?.string ?? "an agent" }
 
   // MARK: - Parts
 
   private static func sent(_ breakdown: JSON) -> [Part] {
     (breakdown.members ?? []).prefix(50).compactMap { member in
       guard case .number = member.value else { return nil }
-      return Part(name: member.key, points: member.value, most: nil, why: "as the client sent it")
+      return Part(name: member.key, points: member.value, most: nil, why: "sent by the client")
     }
   }
 
@@ -108,7 +108,7 @@ struct ScoreExplanation {
   }
 
   private static func budget(_ points: Int, intent: String?) -> String {
-    guard points > 0 else { return "no amount of money was named" }
+    guard points > 0 else { return "no amount was given" }
     let scale = Score.budgetScale(intent)
     let kind = ["rent": "yearly rent", "invest": "investments"][intent ?? ""] ?? "sales"
     if let step = scale.first(where: { $0.points == points }) {
@@ -117,7 +117,7 @@ struct ScoreExplanation {
     if points == 5, let lowest = scale.last {
       return "less than AED \(grouped(lowest.amount)) on the scale for \(kind)"
     }
-    return "the budget on the scale for what was wanted then"
+    return "the budget on the scale of an earlier intent"
   }
 
   private static func grouped(_ amount: Double) -> String {
@@ -135,30 +135,35 @@ struct ScoreExplanation {
       "invest": "wants to invest", "buy": "wants to buy", "sell": "wants to sell", "rent": "wants to rent",
       "browse": "is looking around",
     ]
-    return Score.intentPoints.first { $0.value == points }.flatMap { words[$0.key] } ?? "what is wanted was not said"
+    return Score.intentPoints.first { $0.value == points }.flatMap { words[$0.key] } ?? "no intent was given"
   }
 
   private static func urgency(_ points: Int) -> String {
     points >= 15
-      ? "says that it is urgent"
-      : points > 0 ? "says that it will be soon" : "nothing says that it is urgent, or something that it is not"
+      ? "the customer says that it is urgent"
+      : points > 0 ? "the customer says that it is soon" : "no sign of urgency, or a sign that it is not urgent"
   }
 
-  /// Which ways to answer make these points; 10 can be two things.
+  /// Returns the contact details that make these points. 10 points are a phone number, or an email address and a full
+  /// name.
   private static func contact(_ points: Int, hasPhone: Bool) -> String {
-    let ways = [("telephone number", 10), ("mail address", 7), ("full name", 3)]
+    let ways = [("phone number", 10), ("email address", 7), ("full name", 3)]
     var left = points
     let found = (hasPhone ? ways : Array(ways.dropFirst())).filter { way in
       guard way.1 <= left else { return false }
       left -= way.1
       return true
     }
-    guard left == 0, !found.isEmpty else { return points == 0 ? "no way to answer" : "the ways to answer of that time" }
+    guard left == 0, !found.isEmpty else {
+      return points == 0 ? "no contact details" : "the contact details at the time"
+    }
     return found.map { "\($0.0) (\($0.1))" }.joined(separator: ", ")
   }
 
   private static func engagement(_ points: Int) -> String {
-    let least = [10: "ten messages or more", 7: "five messages or more", 4: "two messages or more", 2: "one message"]
-    return least[points].map { "\($0) of the customer" } ?? "no message of the customer"
+    let least = [
+      10: "at least ten messages", 7: "at least five messages", 4: "at least two messages", 2: "one message",
+    ]
+    return least[points].map { "\($0) from the customer" } ?? "no messages from the customer"
   }
 }

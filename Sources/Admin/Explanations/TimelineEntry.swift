@@ -3,10 +3,10 @@ import Leads
 import Store
 import Wire
 
-/// An entry of the timeline in the words that a person would use: what the machinery writes down for itself is told anew, what people
-/// wrote stays as it is.
+/// A timeline entry worded for people. Entries that the system wrote are reworded; entries that people wrote stay as
+/// they are.
 package enum TimelineEntry {
-  /// - Parameter entry: as `list_timeline` gives it.
+  /// - Parameter entry: as `list_timeline` returns it.
   package static func told(_ entry: JSON) -> JSON {
     switch entry["type"]?.string {
     case "notification_sent": notification(entry)
@@ -17,8 +17,8 @@ package enum TimelineEntry {
   }
 
   private static let sources = [
-    "chatbot": "the chatbot", "contact_form": "the contact form", "property_inquiry": "an inquiry about a property",
-    "sell_submission": "a request for a valuation",
+    "chatbot": "the chatbot", "contact_form": "the contact form", "property_inquiry": "a property inquiry",
+    "sell_submission": "a valuation request",
   ]
 
   private static func arrival(_ entry: JSON) -> JSON {
@@ -26,16 +26,17 @@ package enum TimelineEntry {
     let told = entry.setting("title", "New lead").setting("actorType", "customer")
     guard let text = entry["description"]?.string, text.hasPrefix(prefix) else { return told }
     let source = String(text.dropFirst(prefix.count))
-    return told.setting("description", .string("By " + (sources[source] ?? source)))
+    return told.setting("description", .string("From " + (sources[source] ?? source)))
   }
 
   private static func addition(_ entry: JSON) -> JSON {
     let count = entry["metadata"]?["messagesAdded"]?.integer ?? 0
-    let words = count == 0 ? "No new message" : count == 1 ? "1 new message" : "\(count) new messages"
-    return entry.setting("title", "The customer went on").setting("description", .string(words))
+    let title = count == 0 ? "Customer updated the lead" : "Customer sent more messages"
+    let words = count == 0 ? "No new messages" : count == 1 ? "1 new message" : "\(count) new messages"
+    return entry.setting("title", .string(title)).setting("description", .string(words))
   }
 
-  /// How people call the channels.
+  /// Returns how people refer to a channel: `on Slack`.
   package static func ways(_ channel: String) -> String {
     ChannelKind.named(channel)?.way ?? "via \(channel)"
   }
@@ -44,7 +45,7 @@ package enum TimelineEntry {
     let title = entry["title"]?.string ?? ""
     guard let channel = entry["metadata"]?["channel"]?.string else { return entry }
     let way = ways(channel)
-    // Who asked for it is a person.
+    // An entry with a name was requested by a person.
     let actor: JSON = entry["actorName"]?.string == nil ? entry["actorType"] ?? "system" : "agent"
     let (words, description): (String, JSON) =
       if title.hasPrefix("Notification sent ") {
@@ -54,12 +55,12 @@ package enum TimelineEntry {
       } else if title.hasPrefix("Notification parked") {
         (
           "The team may not have been notified \(way)",
-          "Nobody knows whether the message arrived. It is not sent again until somebody asks for it."
+          "It is unknown whether the message arrived. It is not sent again unless someone requests it."
         )
       } else if title.hasPrefix("Notification to be tried again ") {
-        ("Another try to notify the team \(way)", entry["description"] ?? .null)
+        ("Another attempt to notify the team \(way)", entry["description"] ?? .null)
       } else if title.hasPrefix("Notification to be sent once more ") {
-        ("The team is to be notified once more \(way)", entry["description"] ?? .null)
+        ("The team will be notified once more \(way)", entry["description"] ?? .null)
       } else {
         (title, entry["description"] ?? .null)
       }

@@ -1,4 +1,4 @@
-// POST /api/admin/agents: somebody new who answers customers.
+// POST /api/admin/agents: adds an agent.
 import Admin
 import Contract
 import Store

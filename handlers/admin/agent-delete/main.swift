@@ -1,4 +1,5 @@
-// DELETE /api/admin/agents/{id}: an agent who has open conversations goes only by force, and they are nobody's then.
+// DELETE /api/admin/agents/{id}: deletes an agent. An agent with open conversations is deleted only with `force`; these
+// conversations are then unassigned.
 import Admin
 import Contract
 import Forms
@@ -6,7 +7,7 @@ import Store
 import Wire
 
 AdminEndpoint(
-  "agent-delete", "Removes an agent", .init("DELETE", "/api/admin/agents/{id}"),
+  "agent-delete", "Deletes an agent", .init("DELETE", "/api/admin/agents/{id}"),
   input: .init(query: Form([.optional("force", .boolean)])), output: .init(statuses: [204], problems: [409]),
   calls: .deleteAgent
 ).run()

@@ -1,11 +1,11 @@
-// GET /api/admin/agents: who answers customers, and how much each has to do.
+// GET /api/admin/agents: lists the agents and their workload.
 import Admin
 import Contract
 import Store
 import Wire
 
 AdminEndpoint(
-  "agent-list", "Lists the agents with their open conversations", .init("GET", "/api/admin/agents"),
+  "agent-list", "Lists agents with their open conversations", .init("GET", "/api/admin/agents"),
   input: .init(query: Agent.listForm),
   output: .init([
     "type": "object", "required": ["data", "total"],

@@ -1,4 +1,4 @@
-// GET /api/admin/analytics: what a span of time came to, on the agency's clock.
+// GET /api/admin/analytics: analytics for a period, in the agency's time zone.
 import Admin
 import Contract
 import Store
@@ -6,7 +6,7 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "analytics-report", "Counts what a span of time came to", .init("GET", "/api/admin/analytics"),
+  "analytics-report", "Returns analytics for a period", .init("GET", "/api/admin/analytics"),
   input: .init(query: ConversationSearch.reportForm), output: .init(ConversationSearch.report),
   environment: [.timeZone], calls: .analyticsReport, asking: ConversationSearch.locally
 ).run()

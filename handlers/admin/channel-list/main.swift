@@ -1,4 +1,4 @@
-// GET /api/admin/channels: how each channel stands, and why it is paused.
+// GET /api/admin/channels: the state of each channel, and why it is paused.
 import Admin
 import Contract
 import Deliveries
@@ -7,7 +7,7 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "channel-list", "How each channel stands, and why it is paused", .init("GET", "/api/admin/channels"),
+  "channel-list", "Lists channels with their state and the reason for a pause", .init("GET", "/api/admin/channels"),
   output: .init([
     "type": "object", "required": ["data"], "properties": ["data": ["type": "array", "items": ChannelState.schema]],
   ]), environment: [Recipient.setting(required: false)], calls: .listChannels, asking: ChannelState.asking

@@ -1,4 +1,4 @@
-// POST /api/admin/channels/{name}/resume: ends a channel's pause, whatever it is for.
+// POST /api/admin/channels/{name}/resume: ends a channel's pause, whatever its reason.
 import Admin
 import Contract
 import Deliveries

@@ -1,4 +1,5 @@
-// POST /api/admin/channels/{name}/test: a test message to each of a channel's recipients, on the way that leads take.
+// POST /api/admin/channels/{name}/test: sends a test message to each of a channel's recipients, through the same
+// pipeline as leads.
 import Admin
 import Contract
 import Deliveries
@@ -7,7 +8,8 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "channel-test", "Sends a test message to a channel's recipients", .init("POST", "/api/admin/channels/{name}/test"),
+  "channel-test", "Sends a test message to each recipient of a channel",
+  .init("POST", "/api/admin/channels/{name}/test"),
   output: .init(ChannelState.testedSchema, statuses: [202]), needs: [.wake],
   environment: [Recipient.setting(required: false)], calls: .testChannel, asking: ChannelState.asking
 ).run()

@@ -1,4 +1,4 @@
-// POST /api/admin/conversations/{id}/assign: gives a conversation to an agent.
+// POST /api/admin/conversations/{id}/assign: assigns a conversation to an agent.
 import Admin
 import Contract
 import Forms
@@ -7,7 +7,7 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "conversation-assign", "Gives a conversation to an agent", .init("POST", "/api/admin/conversations/{id}/assign"),
+  "conversation-assign", "Assigns a conversation to an agent", .init("POST", "/api/admin/conversations/{id}/assign"),
   input: .init(
     headers: Conversation.ifMatch,
     body: Form([

@@ -1,11 +1,12 @@
-// POST /api/admin/conversations/bulk: one change to many conversations, in one transaction, with a result for each.
+// POST /api/admin/conversations/bulk: applies one change to many conversations in one transaction. Returns a result for
+// each.
 import Admin
 import Contract
 import Store
 import Wire
 
 AdminEndpoint(
-  "conversation-bulk", "Makes one change to many conversations", .init("POST", "/api/admin/conversations/bulk"),
+  "conversation-bulk", "Applies one change to many conversations", .init("POST", "/api/admin/conversations/bulk"),
   input: .init(body: Change.formOfMany),
   output: .init(
     [

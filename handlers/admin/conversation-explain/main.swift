@@ -1,4 +1,4 @@
-// GET /api/admin/conversations/{id}/explain: why a conversation stands as it does.
+// GET /api/admin/conversations/{id}/explain: explains a conversation's score, deadline and notifications.
 import Admin
 import Contract
 import Leads
@@ -7,7 +7,7 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "conversation-explain", "Why a conversation has its score, its deadline and its notifications",
+  "conversation-explain", "Explains a conversation's score, deadline and notifications",
   .init("GET", "/api/admin/conversations/{id}/explain"), output: .init(LeadExplanation.schema), needs: [.officeHours],
   calls: .explainConversation,
   telling: { settings throws(Problem) in

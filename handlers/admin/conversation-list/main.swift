@@ -1,4 +1,4 @@
-// GET /api/admin/conversations: the list of the panel, filtered and sorted, by pages or by cursors.
+// GET /api/admin/conversations: the panel's list of conversations, filtered and sorted, paged by number or by cursor.
 import Admin
 import Contract
 import Store

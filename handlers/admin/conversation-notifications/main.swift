@@ -1,11 +1,12 @@
-// GET /api/admin/conversations/{id}/notifications: what was, is and will be sent about a conversation, newest first.
+// GET /api/admin/conversations/{id}/notifications: lists a conversation's sent, current and pending notifications,
+// newest first.
 import Admin
 import Contract
 import Store
 import Wire
 
 AdminEndpoint(
-  "conversation-notifications", "The notifications about a conversation, newest first",
+  "conversation-notifications", "Lists a conversation's notifications, newest first",
   .init("GET", "/api/admin/conversations/{id}/notifications"), input: .init(query: Page.form),
   output: .init(Page.schema(NotificationResource.schema)), calls: .listConversationDeliveries
 ).run()

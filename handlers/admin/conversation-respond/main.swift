@@ -1,4 +1,4 @@
-// POST /api/admin/conversations/{id}/respond: an agent has answered the customer.
+// POST /api/admin/conversations/{id}/respond: records that an agent has responded to the customer.
 import Admin
 import Contract
 import Forms
@@ -7,7 +7,7 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "conversation-respond", "Writes down that an agent has answered",
+  "conversation-respond", "Records an agent's response to the customer",
   .init("POST", "/api/admin/conversations/{id}/respond"),
   input: .init(
     headers: Conversation.ifMatch,

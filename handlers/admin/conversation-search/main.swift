@@ -1,4 +1,4 @@
-// GET /api/admin/search: conversations by what stands in them, newest first, and where it stands.
+// GET /api/admin/search: searches the content of conversations, newest first, and reports which fields matched.
 import Admin
 import Contract
 import Store
@@ -6,7 +6,8 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "conversation-search", "Searches names, numbers, mail, tags, notes and messages", .init("GET", "/api/admin/search"),
+  "conversation-search", "Searches names, phone numbers, email addresses, tags, notes and messages",
+  .init("GET", "/api/admin/search"),
   input: .init(query: ConversationSearch.searchForm),
   output: .init(
     ConversationSearch.page(

@@ -1,4 +1,4 @@
-// GET /api/admin/conversations/{id}: one conversation with its messages, and its ETag.
+// GET /api/admin/conversations/{id}: returns a conversation with its messages and its ETag.
 import Admin
 import Contract
 import Store
@@ -6,7 +6,7 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "conversation-show", "One conversation with its messages", .init("GET", "/api/admin/conversations/{id}"),
+  "conversation-show", "Returns a conversation with its messages", .init("GET", "/api/admin/conversations/{id}"),
   output: .init(Conversation.schema(withMessages: true), headers: Conversation.replyHeaders), needs: [.officeHours],
   calls: .showConversation, replying: Conversation.reply
 ).run()

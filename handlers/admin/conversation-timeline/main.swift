@@ -1,11 +1,11 @@
-// GET /api/admin/conversations/{id}/timeline: what happened to a conversation, newest first, in a person's words.
+// GET /api/admin/conversations/{id}/timeline: lists a conversation's history, newest first, worded for people.
 import Admin
 import Contract
 import Store
 import Wire
 
 AdminEndpoint(
-  "conversation-timeline", "What happened to a conversation, newest first",
+  "conversation-timeline", "Lists a conversation's history, newest first",
   .init("GET", "/api/admin/conversations/{id}/timeline"), input: .init(query: Page.form),
   output: .init(Page.schema(Timeline.schema)), calls: .listTimeline,
   telling: { _ in { Page.telling($0, TimelineEntry.told) } }

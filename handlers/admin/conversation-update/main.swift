@@ -1,4 +1,4 @@
-// PATCH /api/admin/conversations/{id}: changes a conversation. If-Match with its ETag guards against lost updates.
+// PATCH /api/admin/conversations/{id}: updates a conversation. If-Match with its ETag prevents lost updates.
 import Admin
 import Contract
 import Store
@@ -6,7 +6,7 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "conversation-update", "Changes status, quality, score, tags, notes, outcome or value of a conversation",
+  "conversation-update", "Updates a conversation's status, quality, score, tags, notes, outcome or value",
   .init("PATCH", "/api/admin/conversations/{id}"), input: .init(headers: Conversation.ifMatch, body: Change.form),
   output: .init(Conversation.schema(), headers: Conversation.replyHeaders, problems: [412]), needs: [.officeHours],
   calls: .updateConversation, asking: Change.ofOne, replying: Conversation.reply

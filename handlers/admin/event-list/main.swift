@@ -1,4 +1,4 @@
-// GET /api/admin/events: the event log, newest first.
+// GET /api/admin/events: lists the event log, newest first.
 import Admin
 import Contract
 import Store

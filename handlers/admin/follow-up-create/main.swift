@@ -1,4 +1,4 @@
-// POST /api/admin/conversations/{id}/follow-ups: promises a customer to come back to him.
+// POST /api/admin/conversations/{id}/follow-ups: schedules a follow-up with a customer.
 import Admin
 import Contract
 import Store

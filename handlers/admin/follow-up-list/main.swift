@@ -1,4 +1,4 @@
-// GET /api/admin/follow-ups: what was promised, soonest first.
+// GET /api/admin/follow-ups: lists follow-ups, soonest first.
 import Admin
 import Contract
 import Store

@@ -1,11 +1,12 @@
-// PATCH /api/admin/follow-ups/{id}: completes, cancels or moves a follow-up.
+// PATCH /api/admin/follow-ups/{id}: completes, cancels, reschedules or changes a follow-up.
 import Admin
 import Contract
 import Store
 import Wire
 
 AdminEndpoint(
-  "follow-up-update", "Completes, cancels, moves or changes a follow-up", .init("PATCH", "/api/admin/follow-ups/{id}"),
+  "follow-up-update", "Completes, cancels, reschedules or changes a follow-up",
+  .init("PATCH", "/api/admin/follow-ups/{id}"),
   input: .init(body: FollowUp.changeForm), output: .init(FollowUp.schema, problems: [409]), calls: .updateFollowUp,
   asking: FollowUp.check
 ).run()

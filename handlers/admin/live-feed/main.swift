@@ -1,4 +1,4 @@
-// What live-show's listeners hear: waits until something has happened since a cursor, for half a second at most.
+// The feed behind live-show: waits until there are events after a cursor, for at most half a second.
 import Admin
 import Contract
 import Forms
@@ -12,7 +12,7 @@ let form = Form([.required("after", .text(1...8000))])
 
 Handler(
   Description(
-    name: "live-feed", kind: .step, summary: "Tells what has happened since a cursor, for all who listen",
+    name: "live-feed", kind: .step, summary: "Returns the events after a cursor, for all clients of the live feed",
     environment: Database.settings + [.officeHours, .timeZone], input: .init(form.schema),
     output: .init([
       "type": "object", "required": ["events", "cursor"],
@@ -30,7 +30,7 @@ Handler(
       let answer = try database.call(.liveEvents, question, deadline: request.deadline ?? .now, log: log)
       if Live.isNews(answer) || .now >= end { return try Live.batch(answer) }
       if let cursor = answer["cursor"] { question = question.setting("after", cursor) }
-      // Asked anew twenty times a second: it works through every pooler, and costs an index a look.
+      // Polls twenty times a second: this works through every pooler and costs one index lookup.
       _ = poll(nil, 0, 50)
     }
   }

@@ -1,4 +1,5 @@
-// GET /api/admin/live: what happens to leads, told as it happens. This is what the client has missed; live-feed goes on.
+// GET /api/admin/live: streams changes to leads as they happen. This handler sends the events that the client has
+// missed; live-feed continues the stream.
 import Admin
 import Contract
 import Forms
@@ -10,7 +11,7 @@ let lastEventID = Field.optional("lastEventId", .text(1...8000))
 
 AdminEndpoint(
   // For clients that cannot send Last-Event-ID.
-  "live-show", "What happens to leads, as server-sent events: lead.created, lead.updated, delivery, sla, and reset",
+  "live-show", "Streams changes to leads as server-sent events: lead.created, lead.updated, delivery, sla and reset",
   .init("GET", "/api/admin/live"),
   input: .init(
     query: Form([lastEventID]),

@@ -1,4 +1,4 @@
-// GET /api/admin/notifications: the delivery log, newest first.
+// GET /api/admin/notifications: lists the delivery log, newest first.
 import Admin
 import Contract
 import Store

@@ -1,4 +1,4 @@
-// DELETE /api/admin/session: ends the session of the cookie, here and in the browser.
+// DELETE /api/admin/session: ends the session that the cookie names, and deletes the cookie in the browser.
 import Admin
 import Contract
 import Store
@@ -7,7 +7,7 @@ import Wire
 
 Handler(
   Description(
-    name: "session-close", kind: .endpoint, summary: "Ends a browser's session",
+    name: "session-close", kind: .endpoint, summary: "Ends a browser session",
     routes: [.init("DELETE", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
     environment: AdminDesk.settings, input: .init(["type": "object"]),
     output: .init(["type": "object"], statuses: [204], headers: AdminEndpoint.uncached(Session.replyHeaders)))

@@ -1,4 +1,5 @@
-// POST /api/admin/session: a key in, a cookie out. The browser's page never sees the token of the session, only what goes with it.
+// POST /api/admin/session: exchanges a key for a session cookie. Scripts in the page never see the session token, only
+// its CSRF token.
 import Admin
 import Contract
 import Forms
@@ -10,7 +11,7 @@ let form = Form([.optional("key", .text(1...200))])
 
 Handler(
   Description(
-    name: "session-open", kind: .endpoint, summary: "Opens a browser's session for a key",
+    name: "session-open", kind: .endpoint, summary: "Opens a browser session for a key",
     routes: [.init("POST", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
     environment: AdminDesk.settings, input: .init(form.schema),
     output: .init(Session.schema, statuses: [201], headers: AdminEndpoint.uncached(Session.replyHeaders)))
@@ -21,7 +22,7 @@ Handler(
     var asked = request
     asked.headers["cookie"] = nil
     if let key = try? request.json()["key"]?.string {
-      // One in a header beside it makes two, and two are none.
+      // A key in the body and one in a header make two keys, and a request with two keys is rejected.
       asked.headers["x-admin-api-key"] = asked.headers["x-admin-api-key"].map { "\($0),\(key)" } ?? key
     }
     let session = try desk.ask(.openSession, for: asked, log: log) { () throws(Problem) in

@@ -1,4 +1,5 @@
-// GET /api/admin/session: who asks, by which rights and until when. A page that was loaded anew gets its CSRF token here.
+// GET /api/admin/session: the caller's name, its rights and when the session expires. A reloaded page gets its CSRF
+// token here.
 import Admin
 import Contract
 import Store
@@ -7,7 +8,7 @@ import Wire
 
 Handler(
   Description(
-    name: "session-show", kind: .endpoint, summary: "Returns the name and the rights of the caller",
+    name: "session-show", kind: .endpoint, summary: "Returns the caller's name and rights",
     routes: [.init("GET", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
     environment: AdminDesk.settings, input: .init(["type": "object"]),
     output: .init(Session.schema, headers: AdminEndpoint.uncached()))

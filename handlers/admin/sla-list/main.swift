@@ -1,4 +1,4 @@
-// GET /api/admin/sla: who waits for a first answer that is late or due soon, soonest first.
+// GET /api/admin/sla: lists conversations whose first response is overdue or due soon, soonest first.
 import Admin
 import Contract
 import Store
@@ -6,7 +6,7 @@ import StoreAccess
 import Wire
 
 AdminEndpoint(
-  "sla-list", "Lists conversations whose first answer is late or due soon", .init("GET", "/api/admin/sla"),
+  "sla-list", "Lists conversations whose first response is overdue or due soon", .init("GET", "/api/admin/sla"),
   input: .init(query: ConversationSearch.slaForm),
   output: .init(
     ConversationSearch.page(

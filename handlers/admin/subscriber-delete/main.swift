@@ -1,10 +1,11 @@
-// DELETE /api/newsletter/subscribers/{id}: forgets an address, and what was still to be told of it.
+// DELETE /api/newsletter/subscribers/{id}: deletes a subscriber and the events that contain its address, with their
+// deliveries.
 import Admin
 import Contract
 import Store
 import Wire
 
 AdminEndpoint(
-  "subscriber-delete", "Forgets a subscriber of the newsletter", .init("DELETE", "/api/newsletter/subscribers/{id}"),
+  "subscriber-delete", "Deletes a newsletter subscriber", .init("DELETE", "/api/newsletter/subscribers/{id}"),
   output: .init(statuses: [204]), calls: .deleteSubscriber
 ).run()

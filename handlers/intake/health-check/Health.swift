@@ -1,14 +1,14 @@
 import Deliveries
 import Wire
 
-/// The state of the house. `report` is nil when the database did not answer; why has been logged.
+/// The health of this instance. `report` is nil if the database did not respond; the reason is in the log.
 struct Health {
   let report: JSON?
   let recipients: [Recipient]
   let port: Int
   let at: Instant
 
-  /// A database that could forget what it confirmed is no place for leads.
+  /// `not durable` counts as unhealthy: a database that can lose committed transactions must not store leads.
   var database: String { report == nil ? "away" : report?["durable"]?.bool == true ? "ok" : "not durable" }
   var isGood: Bool { database == "ok" }
 
@@ -24,7 +24,7 @@ struct Health {
       ])
   }
 
-  /// The member that says whether a channel is configured: `slackConfigured`.
+  /// The name of the member for whether a channel is configured: `slackConfigured`.
   private static func member(_ channel: ChannelKind) -> String { channel.name + "Configured" }
 
   static let schema: JSON = [
@@ -46,7 +46,7 @@ struct Health {
     ]
 
   private static let time: JSON = ["type": "string", "format": "date-time"]
-  /// Null where the value is unknown, or nothing waits.
+  /// Null if the value is unknown or nothing is waiting.
   private static let count = orNull(["type": "integer", "minimum": 0])
 
   private static func orNull(_ schema: JSON) -> JSON { ["anyOf": [schema, ["type": "null"]]] }

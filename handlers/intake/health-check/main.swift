@@ -1,4 +1,4 @@
-// GET /health: what is configured, whether the database answers, when a worker was last seen, what is waiting.
+// GET /health: reports the configured channels, the state of the database, when a worker was last seen, and the queue.
 import Contract
 import Deliveries
 import Store
@@ -7,7 +7,7 @@ import Wire
 
 Handler(
   Description(
-    name: "health-check", kind: .endpoint, summary: "Says whether leads are taken and notifications go out",
+    name: "health-check", kind: .endpoint, summary: "Reports the health of the database, the worker and the queue",
     routes: [.init("GET", "/health")], bodyLimit: 1024, timeLimitMs: 5000,
     environment: Database.settings + [Recipient.setting(required: false), .number("PORT", 0...65_535)],
     input: .init(["type": "object"]),
@@ -16,8 +16,8 @@ Handler(
 ) { settings throws(Problem) in
   let database = Database(settings)
   return { request, log throws(Problem) in
-    // A stranger who watched the figures move could tell what a request of his has set in motion: he is told of what is a
-    // minute old. Whoever starts the handler by hand is the operator.
+    // Public callers get figures that are a minute old: from current ones a client could see the effects of its own
+    // request. A bare request comes from the operator, who gets current figures.
     let asked: JSON = request.isBare ? [:] : ["olderThanSeconds": 60]
     let health = Health(
       report: try? database.call(.healthReport, asked, deadline: request.deadline ?? .now, log: log),

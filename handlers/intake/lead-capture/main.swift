@@ -1,4 +1,5 @@
-// POST /api/chatbot/leads: checks a lead of the chatbot, stores it with its event in one transaction, wakes the workers.
+// POST /api/chatbot/leads: validates a chatbot lead, stores it with its event in one transaction, and wakes the
+// workers.
 import Capture
 import Contract
 import Forms
@@ -10,7 +11,7 @@ let chatbot = ChatbotForm()
 
 Handler(
   Description(
-    name: "lead-capture", kind: .endpoint, summary: "Stores a lead of the chatbot, or continues its conversation",
+    name: "lead-capture", kind: .endpoint, summary: "Stores a chatbot lead, or continues its conversation",
     routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead", environment: LeadIntake.settings,
     input: .init(chatbot.form.schema, headers: LeadIntake.headers),
     output: .init(

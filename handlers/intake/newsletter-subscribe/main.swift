@@ -1,4 +1,4 @@
-// POST /api/newsletter/subscribe: adds a mail address to the newsletter. The answer does not tell whether it was new.
+// POST /api/newsletter/subscribe: subscribes an email address. The reply does not reveal whether the address was new.
 import Capture
 import Contract
 import Forms
@@ -9,7 +9,7 @@ import Wire
 
 Handler(
   Description(
-    name: "newsletter-subscribe", kind: .endpoint, summary: "Adds a mail address to the newsletter",
+    name: "newsletter-subscribe", kind: .endpoint, summary: "Subscribes an email address to the newsletter",
     routes: [.init("POST", "/api/newsletter/subscribe")], rateClass: "contact",
     environment: Database.settings + WakeCall.settings, input: .init(Subscription.form.schema),
     output: .init(

@@ -1,4 +1,5 @@
-// POST /api/newsletter/unsubscribe: ends a subscription. To an address alone the answer does not tell whether there was one.
+// POST /api/newsletter/unsubscribe: ends a subscription. For a request with an address, the reply does not reveal
+// whether there was a subscription.
 import Capture
 import Contract
 import Forms
@@ -9,7 +10,7 @@ import Wire
 
 Handler(
   Description(
-    name: "newsletter-unsubscribe", kind: .endpoint, summary: "Ends a subscription to the newsletter",
+    name: "newsletter-unsubscribe", kind: .endpoint, summary: "Ends a newsletter subscription",
     routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact", environment: Database.settings,
     input: .init(Unsubscription.form.schema),
     output: .init(

@@ -2,9 +2,9 @@ import Contract
 import Limits
 import Wire
 
-/// What has been counted so far, for each class and each limit that was named: as long as the process lives.
+/// The request counts of this process, for each rate class and for each limit given in a request.
 struct Counters {
-  /// Each limit has a table of its own, and a stream may name any.
+  /// The maximum number of limits. Each has its own table, and the requests of a stream may give any limit.
   private static let most = 64
   private let limits: [RateClass: RateLimit]
   private var limiters: [Question.Measure: ClientLimiter] = [:]
@@ -16,7 +16,7 @@ struct Counters {
       })
   }
 
-  /// Counts the request, and says what the gateway would say of it.
+  /// Counts the request and returns the verdict that the gateway would reach.
   mutating func answer(_ question: Question) throws(Problem) -> JSON {
     let limit: RateLimit?
     let name: String?

@@ -3,15 +3,15 @@ import Forms
 import Limits
 import Wire
 
-/// One request as it is asked about: whose, when, and by which limit.
+/// One request to rate: its client, its time and its limit.
 struct Question {
   enum Measure: Hashable {
     case rateClass(RateClass)
-    /// Nil is `off`.
+    /// Nil for `off`.
     case limit(RateLimit?)
   }
 
-  /// In the one writing of an address, where it is one.
+  /// The key; an IP address is in its canonical form.
   let text: String
   let key: RateKey
   let time: Instant
@@ -52,7 +52,7 @@ struct Question {
     "type": "object", "required": ["key"],
     "properties": [
       "key": ["type": "string", "minLength": 1, "maxLength": 200],
-      "time": ["type": ["string", "integer"], "description": "ISO 8601 or Unix milliseconds; now without it"],
+      "time": ["type": ["string", "integer"], "description": "ISO 8601 or Unix milliseconds; defaults to now"],
       "class": ["enum": .array(RateClass.allCases.map { .string($0.rawValue) })],
       "limit": [
         "type": "string",

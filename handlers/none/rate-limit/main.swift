@@ -1,10 +1,11 @@
-// The gateway's limiter as a filter: who asks and when comes in, whether it would be admitted goes out.
+// The gateway's rate limiter as a filter: reads a client key and a time, and returns whether the request would be
+// admitted.
 import Contract
 import Limits
 
 Handler(
   Description(
-    name: "rate-limit", kind: .step, summary: "Says of each request whether its client is within the limit",
+    name: "rate-limit", kind: .step, summary: "Reports for each request whether its client is within the limit",
     bodyLimit: 4096, timeLimitMs: 2000,
     environment: RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) },
     input: .init(Question.schema), output: .init(Counters.schema))

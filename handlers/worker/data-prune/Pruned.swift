@@ -1,14 +1,14 @@
 import Wire
 
-/// What several batches took away, together.
+/// The totals of several prune batches.
 struct Pruned {
   private static let kinds = ["events", "deliveries", "attempts", "idempotencyKeys"]
   private var counts = [Int](repeating: 0, count: kinds.count)
-  /// How many conversations have changed and are still found by what they were.
+  /// The number of changed conversations whose search index is out of date.
   var unindexed = 0
   private(set) var isPruned = false
 
-  /// Whether nothing is left to do.
+  /// True if nothing is left to do.
   var isComplete: Bool { isPruned && unindexed == 0 }
 
   var rows: Int { counts.reduce(0, +) }

@@ -1,5 +1,5 @@
-// Housekeeping, beside deliveries, batch after small batch: takes away what is finished and older than RETENTION_DAYS, and makes the
-// conversations that have changed findable.
+// Housekeeping in small batches, while deliveries continue: deletes finished rows that are older than RETENTION_DAYS,
+// and updates the search index of changed conversations.
 import Contract
 import Store
 import StoreAccess
@@ -7,14 +7,14 @@ import Wire
 
 Handler(
   Description(
-    name: "data-prune", kind: .step, summary: "Deletes what is finished and old, and keeps the search up to date",
+    name: "data-prune", kind: .step, summary: "Deletes old finished rows and updates the search index",
     environment: Database.settings + [Retention.setting], input: .init(["type": "object"]), output: .init(Pruned.schema)
   )
 ) { settings throws(Problem) in
   let database = Database(settings)
   let retention = Retention(settings)
   return { request, log throws(Problem) in
-    // Time for the last batch to end in.
+    // Leaves time for the last batch to finish.
     let end = min(request.deadline ?? .now, Instant.now.adding(seconds: 7))
     var pruned = Pruned()
     repeat {

@@ -1,4 +1,5 @@
-// The worker's second step: marks claimed deliveries as being sent. One whose lease has passed goes on as lost.
+// The worker's second step: marks claimed deliveries as being sent. A delivery whose lease has passed to another worker
+// is passed on as `lost`.
 import Contract
 import Deliveries
 import Store

@@ -4,8 +4,8 @@ import Store
 import StoreAccess
 import Wire
 
-/// Puts outcomes through the retry schedule and into the database. A delivery that no notifier touched was not sent: it
-/// stands as failed with that reason.
+/// Applies the retry schedule to outcomes and stores them. A delivery without an outcome was handled by no notifier, so
+/// it was not sent: it is stored as failed, with that reason.
 func record(
   _ deliveries: [Delivery], unknown: UnknownOutcome, at now: Instant, in database: Database, deadline: Instant,
   log: Log
@@ -33,8 +33,8 @@ func record(
   }
 }
 
-/// Writes the lines that operators search for: once no delivery of the event waits for its first attempt, and again when a
-/// later attempt changes the result.
+/// Writes the log lines that operators search for: when no delivery of the event is waiting for its first attempt, and
+/// again when a later attempt changes the result.
 func report(_ event: Recorded.Event, after deliveries: [Delivery], to log: Log) {
   let isNews = event.isClosed || deliveries.contains { $0.attempt == 1 || $0.outcomeClass == .delivered }
   guard event.isSettled, isNews else { return }

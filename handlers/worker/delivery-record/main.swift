@@ -1,4 +1,4 @@
-// The worker's last step: writes down what happened to deliveries and when they are tried again, and closes their events.
+// The worker's last step: records the outcomes of deliveries, schedules retries, and closes finished events.
 import Contract
 import Deliveries
 import Store

@@ -5,7 +5,7 @@ import Store
 import StoreAccess
 import Wire
 
-/// What a worker asks for: who it is, and how many deliveries of each channel it can take now.
+/// A worker's claim: the worker's name, and how many deliveries of each channel it can take now.
 struct Claim {
   private static let workerField = Field.optional("worker", .text(1...100))
   private static let limitField = Field.optional("limit", .integer(0...1000))
@@ -14,15 +14,16 @@ struct Claim {
   private static let fingerprintsField = Field.optional("fingerprints", .object(maxBytes: 4096))
   static let form = Form([workerField, limitField, limitsField, isCompleteField, fingerprintsField])
 
-  /// Tells an enveloped asker when the next delivery falls due.
+  /// The reply header with the time at which the next delivery is due; sent only for requests in an envelope.
   static let nextDueHeader = "x-next-due-at"
 
   let worker: String
-  /// Whether LEADPIPE_CHANNELS is all there is: what waits for another recipient is then taken care of.
+  /// True if LEADPIPE_CHANNELS lists every recipient. Deliveries that wait for a recipient outside the list are then
+  /// resolved as well.
   let isComplete: Bool
-  /// A text for each channel that changes with its settings; nil where the asker does not know them.
+  /// A fingerprint for each channel, which changes with the channel's settings; nil if the client does not have them.
   let fingerprints: JSON?
-  /// Each configured channel and recipient with how much may be claimed for it.
+  /// Each configured recipient with the maximum number of deliveries to claim for it.
   let entries: [(recipient: Recipient, limit: Int)]
 
   init(checking body: JSON, for recipients: [Recipient]) throws(Problem) {
@@ -49,7 +50,7 @@ struct Claim {
     }
   }
 
-  /// Plans and leases.
+  /// Plans the deliveries of new events and leases those that are due.
   func lease(
     from database: Database, leaseSeconds: Int, unknown: UnknownOutcome, deadline: Instant, log: Log
   ) throws(Problem) -> Claimed {
@@ -60,8 +61,8 @@ struct Claim {
     }
   }
 
-  /// What a channel can take is shared among its recipients; what is left over goes to some of them by chance, so that
-  /// none is always the last.
+  /// Divides a channel's limit among its recipients. The remainder goes to random recipients, so that no recipient is
+  /// always last.
   private static func share(_ limit: Int, among recipients: [Recipient]) -> [(recipient: Recipient, limit: Int)] {
     let (each, rest) = limit.quotientAndRemainder(dividingBy: recipients.count)
     return recipients.shuffled().enumerated().map { index, recipient in (recipient, each + (index < rest ? 1 : 0)) }

@@ -4,8 +4,8 @@ import Store
 import StoreAccess
 import Wire
 
-/// What a worker gives back: claims that it will not begin, at its end or when a channel wants no more now; and, at its
-/// start, what dead workers of its host held.
+/// Claims that a worker returns to the queue: at its end, or when a channel accepts no more messages now, those that it
+/// will not begin; at its start, those of dead workers on the same host.
 struct Release {
   private static let host = Field.optional("host", .text(1...100))
   private static let alive = Field.optional("alive", .texts(max: 4000, each: 1...100))
@@ -13,10 +13,10 @@ struct Release {
     .required("worker", .text(1...100)), .optional("ids", .texts(max: 1000, each: 36...36)), host, alive,
   ])
 
-  /// Whether a body asks for this instead of a claim.
+  /// True if the body requests a release instead of a claim.
   static func isAsked(by body: JSON) -> Bool { body["release"]?.bool == true }
 
-  /// As release_deliveries takes it.
+  /// The argument of `release_deliveries`.
   let question: JSON
 
   init(checking body: JSON) throws(Problem) {

@@ -1,4 +1,5 @@
-// The worker's first step: plans a delivery for each channel of each new event, and leases what is due, a line each.
+// The worker's first step: plans a delivery for each recipient of each new event, leases due deliveries, and writes one
+// line for each.
 import Contract
 import Deliveries
 import Forms

@@ -2,5 +2,5 @@ import Contract
 import Deliveries
 import Transports
 
-/// Mails the deliveries of the channel email to their recipients, over SMTP or Resend, and passes every other line on.
-Handler.notifier(.email, "Sends a delivery by mail.").run()
+/// Sends the deliveries of the channel email to their recipients, over SMTP or Resend, and passes every other line on.
+Handler.notifier(.email, "Sends a delivery by email").run()

@@ -3,4 +3,4 @@ import Deliveries
 import Transports
 
 /// Posts the deliveries of the channel slack to the incoming webhook and passes every other line on.
-Handler.notifier(.slack, "Sends a delivery to Slack's incoming webhook.").run()
+Handler.notifier(.slack, "Sends a delivery to Slack's incoming webhook").run()

@@ -3,4 +3,4 @@ import Deliveries
 import Transports
 
 /// Sends the deliveries of the channel telegram to their chats and passes every other line on.
-Handler.notifier(.telegram, "Sends a delivery to a chat of Telegram's.").run()
+Handler.notifier(.telegram, "Sends a delivery to a Telegram chat").run()

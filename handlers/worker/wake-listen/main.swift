@@ -1,4 +1,4 @@
-// The worker's ear, with WAKE=notify: waits until there may be something to claim, for ten seconds at most.
+// Listens for notifications with WAKE=notify: waits until there may be something to claim, for at most ten seconds.
 import Contract
 import Store
 import StoreAccess
@@ -7,7 +7,7 @@ import Wire
 Handler(
   Description(
     name: "wake-listen", kind: .step,
-    summary: "Waits until a capture, wherever it ran, says that it has stored something", timeLimitMs: 15_000,
+    summary: "Waits until a capture on any host reports that it has stored something", timeLimitMs: 15_000,
     environment: Database.settings, input: .init(["type": "object"]),
     output: .init([
       "type": "object", "required": ["isWoken", "isListening"],
