@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 from cluster import Cluster
-from parts import BIN
+from common import BIN
 from pooler import pooler
 from stubs import MailServer, Providers
 

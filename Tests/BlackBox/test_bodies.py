@@ -6,7 +6,7 @@ import random
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 
 FIELDS = [
     "customerName", "customerPhone", "customerEmail", "conversationId", "customerId", "intent", "budget", "propertyType", "preferredArea",

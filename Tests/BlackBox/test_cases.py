@@ -4,7 +4,7 @@ import pytest
 
 import case_run
 import cases
-from parts import HANDLERS
+from common import HANDLERS
 
 
 @pytest.fixture(scope="module")

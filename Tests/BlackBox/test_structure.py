@@ -6,7 +6,7 @@ import re
 import pytest
 
 import handlers
-from parts import BIN, HANDLERS, REPO
+from common import BIN, HANDLERS, REPO
 
 # Each module with the modules of ours that it may import, as Package.swift has them.
 ROOMS = {

@@ -8,8 +8,8 @@ import pytest
 
 import handlers
 import strict_json
-from captures import CAPTURES
-from parts import CASES
+from capture_handlers import CAPTURES
+from common import CASES
 
 LEAD = {"customerName": "Test User", "customerPhone": "+971501234567"}
 # handler, a good body, and which fields of it follow which table. A new handler is one line.
@@ -54,7 +54,7 @@ def rows(tables):
                 yield pytest.param(handler, name, row, id=f"{handler}-{name}-{label}")
 
 
-class Desk:
+class Intake:
     """Sends many bodies through one stream and finds what became of each."""
 
     def __init__(self, database):
@@ -84,21 +84,21 @@ def plain(value):
 
 
 @pytest.fixture(scope="module")
-def desk(cluster):
+def intake(cluster):
     database = cluster.migrated()
-    yield Desk(database)
+    yield Intake(database)
     cluster.drop(database)
 
 
 @pytest.fixture(scope="module")
-def fields(desk):
+def fields(intake):
     """What became of every row of the field tables: (reply, stored row) by handler, table and what was given."""
     outcomes = {}
     for handler, (body, names) in FORMS.items():
         given = [(name, row[0]) for name in names for row in (TAKES[name].values() if isinstance(TAKES[name], dict) else TAKES[name])]
         given += [(name, row) for name in names for row in (REFUSES[name].values() if isinstance(REFUSES[name], dict) else REFUSES[name])]
-        replies = desk.send(handler, [{**body, names[name]: value} for name, value in given])
-        kept = desk.stored()
+        replies = intake.send(handler, [{**body, names[name]: value} for name, value in given])
+        kept = intake.stored()
         for (name, value), reply in zip(given, replies, strict=True):
             outcomes[handler, name, json.dumps(value)] = reply, kept.get(reply.get("id"))
     return outcomes
@@ -127,9 +127,9 @@ def test_a_field_is_refused(fields, handler, name, row):
 
 @pytest.mark.parametrize("written, meant", [
     ("0971501234567", "+971501234567"), ("0 971 50 123 4567", "+971501234567"), ("1 415 555 2671", None), ("+97150123456789", None)])
-def test_a_number_at_home_is_as_long_as_numbers_there_are(desk, written, meant):
+def test_a_number_at_home_is_as_long_as_numbers_there_are(intake, written, meant):
     """Read as what was meant, or refused; never a number that cannot be."""
-    reply = desk.send("lead-capture", [{**LEAD, "customerPhone": written}])[0]
+    reply = intake.send("lead-capture", [{**LEAD, "customerPhone": written}])[0]
     if "problem" in reply:
         assert reply["problem"]["status"] == "400"
     else:
@@ -144,10 +144,10 @@ def with_raw(body, field, raw):
 
 
 @pytest.fixture(scope="module")
-def scores(desk):
+def scores(intake):
     given = [*NUMBERS["score"], *NUMBERS["score-refused"], *NUMBERS["score-no-json"]]
-    replies = desk.send("lead-capture", [with_raw(LEAD, "leadScore", raw) for raw in given])
-    kept = desk.stored("id, lead_score")
+    replies = intake.send("lead-capture", [with_raw(LEAD, "leadScore", raw) for raw in given])
+    kept = intake.stored("id, lead_score")
     return {raw: (reply, kept.get(reply.get("id"))) for raw, reply in zip(given, replies, strict=True)}
 
 
@@ -166,21 +166,21 @@ def test_a_score_is_refused(scores, raw):
     assert paths == ([] if raw in NUMBERS["score-no-json"] else ["leadScore"]), reply
 
 
-def test_numbers_in_metadata_keep_their_text(desk):
+def test_numbers_in_metadata_keep_their_text(intake):
     """To the reply as they were sent; into the database as the same number."""
     given = NUMBERS["metadata"]
-    reply = desk.send("lead-capture", [with_raw(LEAD, "metadata", '{"n": [' + ", ".join(given) + "]}")])[0]
+    reply = intake.send("lead-capture", [with_raw(LEAD, "metadata", '{"n": [' + ", ".join(given) + "]}")])[0]
     assert reply["conversation"]["metadata"]["n"] == given
-    sums = desk.database.text("select count(*) from conversations, jsonb_array_elements(metadata -> 'n') with ordinality as k (v, i)"
+    sums = intake.database.text("select count(*) from conversations, jsonb_array_elements(metadata -> 'n') with ordinality as k (v, i)"
                               f" where id = '{reply['id']}'"
                               f" and v::numeric = (array[{', '.join(given)}]::numeric[])[i]")
     assert sums == str(len(given))
 
 
 @pytest.fixture(scope="module")
-def budgets(desk):
+def budgets(intake):
     given = NUMBERS["budget"] + NUMBERS["budget-at-most"]
-    replies = desk.send("lead-capture", [{**LEAD, "intent": intent, "budget": text} for intent, text, _ in given])
+    replies = intake.send("lead-capture", [{**LEAD, "intent": intent, "budget": text} for intent, text, _ in given])
     return {(intent, text): reply for (intent, text, _), reply in zip(given, replies, strict=True)}
 
 
@@ -210,7 +210,7 @@ def inner(reply):
 
 
 @pytest.fixture(scope="module")
-def keyed(desk):
+def keyed(intake):
     """Each key twice, in a header and in a body: the replies."""
     outcomes = {}
     for handler, (body, _) in FORMS.items():
@@ -218,8 +218,8 @@ def keyed(desk):
             "header": [(name, handlers.envelope(body, path=PATHS[handler], headers={"idempotency-key": key})) for name, key, _ in KEY_ROWS],
             "body": [(name, {**body, "idempotencyKey": key}) for name, key, _ in KEY_ROWS + KEY_ROWS_OF_A_BODY]}
         for way, sent in ways.items():
-            desk.database.wipe()
-            replies = desk.send(handler, [given for _, given in sent for _ in range(2)])
+            intake.database.wipe()
+            replies = intake.send(handler, [given for _, given in sent for _ in range(2)])
             for n, (name, _) in enumerate(sent):
                 outcomes[handler, way, name] = [inner(reply) for reply in replies[2 * n:2 * n + 2]]
     return outcomes
@@ -240,7 +240,7 @@ def test_an_idempotency_key(keyed, handler, place, name, taken):
 
 # ── One Unicode form ──
 
-def test_every_character_comes_into_the_form_that_python_and_postgresql_know(desk):
+def test_every_character_comes_into_the_form_that_python_and_postgresql_know(intake):
     """Each assigned character alone, after a letter and among marks: the handler's NFC is Unicode's, and the database agrees."""
     samples = []
     for code in range(0xA0, 0x110000):
@@ -254,8 +254,8 @@ def test_every_character_comes_into_the_form_that_python_and_postgresql_know(des
     # Not U+11A7, which is no trailing consonant: PostgreSQL 15 takes it for one and loses it.
     samples += [f"\u1100{chr(0x1161 + n % 21)}{chr(0x11A8 + n % 27)} {chr(0xAC00 + 28 * n)}\u11a8" for n in range(399)]
     notes = ["x " + " | ".join(samples[n:n + 200]) + " x" for n in range(0, len(samples), 200)]
-    replies = desk.send("lead-capture", [{**LEAD, "notes": note} for note in notes])
-    stored = desk.stored("id, notes")
+    replies = intake.send("lead-capture", [{**LEAD, "notes": note} for note in notes])
+    stored = intake.stored("id, notes")
     for note, reply in zip(notes, replies, strict=True):
         expected = unicodedata.normalize("NFC", note)
         said = reply["conversation"]["notes"]

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from admin import KEY, Desk
-from house import House
-from parts import HANDLERS, REPO, clean_environment, until
+from admin import KEY, AdminClient
+from common import HANDLERS, REPO, clean_environment, until
+from instance import Instance
 
 DUBAI = ZoneInfo("Asia/Dubai")
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -117,7 +117,7 @@ def streams(cluster, base):
 
 
 @pytest.fixture(scope="module")
-def ask(streams):
+def list_page(streams):
     return streams["conversation-list"].good
 
 
@@ -220,43 +220,43 @@ def one_filter(dice, name):
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_every_order(ask, rows, sort):
-    answer = ask(sort=sort, limit=100)
+def test_every_order(list_page, rows, sort):
+    answer = list_page(sort=sort, limit=100)
     assert ids(answer) == expected(rows, {"sort": sort})[:100] and answer["total"] == len(rows) and not answer["totalIsEstimate"]
 
 
 @pytest.mark.parametrize("name", list(FILTERS))
-def test_every_filter_in_every_order(ask, rows, name):
+def test_every_filter_in_every_order(list_page, rows, name):
     dice = random.Random(name)
     for sort in SORTS:
         question = {name: one_filter(dice, name), "sort": sort}
         want = expected(rows, question)
         if name == "dateTo" and len(question[name]) > 10:
             want = expected([row for row in rows if row["created_at"] < day(question[name], 0)], {"sort": sort})
-        answer = ask(**question, limit=100)
+        answer = list_page(**question, limit=100)
         assert (ids(answer), answer["total"]) == (want[:100], len(want)), question
 
 
-def test_filters_together(ask, rows):
+def test_filters_together(list_page, rows):
     dice = random.Random(7)
     for _ in range(60):
         names = dice.sample([name for name in FILTERS if name != "dateTo"], dice.randint(2, 4))
         question = {name: one_filter(dice, name) for name in names} | {"sort": dice.choice(SORTS)}
         want = expected(rows, question)
-        answer = ask(**question, limit=100)
+        answer = list_page(**question, limit=100)
         assert (ids(answer), answer["total"]) == (want[:100], len(want)), question
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_pages_and_cursors_go_through_all_of_it(ask, rows, sort):
+def test_pages_and_cursors_go_through_all_of_it(list_page, rows, sort):
     want = expected(rows, {"sort": sort})
     by_page, by_cursor, cursor = [], [], {}
     for page in range(1, 15):
-        answer = ask(sort=sort, limit=30, page=page)
+        answer = list_page(sort=sort, limit=30, page=page)
         assert answer["page"] == page and answer["limit"] == 30
         by_page += ids(answer)
     while True:
-        answer = ask(sort=sort, limit=17, **cursor)
+        answer = list_page(sort=sort, limit=17, **cursor)
         by_cursor += ids(answer)
         if not answer["nextCursor"]:
             break
@@ -265,14 +265,14 @@ def test_pages_and_cursors_go_through_all_of_it(ask, rows, sort):
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_cursors_stay_right_while_rows_come_and_go(base, ask, rows, sort):
+def test_cursors_stay_right_while_rows_come_and_go(base, list_page, rows, sort):
     dice = random.Random(sort)
     fresh = [row(dice, 1000 + number) for number in range(40)]
     stay, gone = fresh[:20], fresh[20:]
     insert(base, fresh)
     seen, cursor = [], {}
     while True:
-        answer = ask(sort=sort, limit=20, **cursor)
+        answer = list_page(sort=sort, limit=20, **cursor)
         seen += ids(answer)
         newcomers = [row(dice, 2000 + number) for number in range(3)]
         insert(base, newcomers)
@@ -291,26 +291,26 @@ def test_cursors_stay_right_while_rows_come_and_go(base, ask, rows, sort):
 
 
 def test_a_cursor_of_another_order_or_none_at_all_is_refused(streams, rows):
-    ask = streams["conversation-list"]
-    cursor = ask(limit=1)["nextCursor"]
+    list_page = streams["conversation-list"]
+    cursor = list_page(limit=1)["nextCursor"]
     for question in ({"cursor": cursor, "sort": "hot"}, {"cursor": cursor[:-3]}, {"cursor": "W10"}, {"cursor": "a" * 400}, {"cursor": "e30"},
                      {"cursor": "WyJyZWNlbnQiLDEsbnVsbCwieCIsInkiXQ"}, {"cursor": "é"}, {"cursor": "a" * 401}):
-        problem = ask(**question)["problem"]
+        problem = list_page(**question)["problem"]
         assert problem["status"] == 400 and [detail["path"] for detail in problem["details"]] == ["cursor"], question
     problem = streams["sla-list"](cursor=cursor)["problem"]
     assert problem["status"] == 400 and problem["details"][0]["path"] == "cursor"
 
 
-def test_a_change_shows_in_what_is_found_at_once(base, ask, rows):
+def test_a_change_shows_in_what_is_found_at_once(base, list_page, rows):
     id = rows[0]["id"]
     base.run(f"update conversations set tags = '{{zebra crossing}}', notes = 'calls on Mondays', preferred_area = 'Hatta' where id = '{id}'")
     try:
         for question in ({"tags": ["zebra crossing"]}, {"query": "mondays"}, {"areas": ["Hatta"]}, {"query": "zebra", "areas": ["Hatta"]}):
-            assert ids(ask(**question)) == [id], question
+            assert ids(list_page(**question)) == [id], question
     finally:
         base.run(f"""update conversations set tags = {quoted(rows[0]['tags'])}, notes = null, preferred_area = {quoted(rows[0]['preferred_area'])}
                      where id = '{id}'""")
-    assert ids(ask(query="mondays")) == [] and ids(ask(areas=["Hatta"])) == []
+    assert ids(list_page(query="mondays")) == [] and ids(list_page(areas=["Hatta"])) == []
 
 
 # Search.
@@ -424,7 +424,7 @@ NONE_LAST = ("{0} is null, case when {0} is null then -1 else 1 end * {1} * coal
     ({"query": "gordon", "followUpStatus": ["overdue"]}, "customer_name like 'Gord%' and follow_up_date < now()"),
 ], ids=str)
 def test_whatever_way_a_search_takes_it_finds_all_of_it(many, question, condition, sort, order):
-    database, ask = many
+    database, list_page = many
     condition = condition.replace(
         "n_breached",
         "(first_response_at > sla_response_deadline or first_response_at is null and status = 'new' and sla_response_deadline < now())")
@@ -435,7 +435,7 @@ def test_whatever_way_a_search_takes_it_finds_all_of_it(many, question, conditio
     expected = database.text(f"select id from conversations where {condition} order by {order}").split()
     found, cursor = [], None
     while True:
-        page = ask(**question, sort=sort, limit=100, **({"cursor": cursor} if cursor else {}))
+        page = list_page(**question, sort=sort, limit=100, **({"cursor": cursor} if cursor else {}))
         found += [one["id"] for one in page["data"]]
         assert (page["total"], page["totalIsEstimate"]) == (len(expected), False)
         cursor = page["nextCursor"]
@@ -443,7 +443,7 @@ def test_whatever_way_a_search_takes_it_finds_all_of_it(many, question, conditio
             break
     assert found == expected
     for number in 1, 2, 5:
-        assert [one["id"] for one in ask(**question, sort=sort, page=number)["data"]] == expected[25 * number - 25:25 * number]
+        assert [one["id"] for one in list_page(**question, sort=sort, page=number)["data"]] == expected[25 * number - 25:25 * number]
 
 
 def test_hostile_text_is_only_text(base, streams, rows):
@@ -524,15 +524,15 @@ def test_whatever_strangers_send_the_panel_can_look_at_it(cluster):
           select (select id from conversations where customer_name = 'Fat 2'), 'customer',
             (select string_agg(left(encode(sha256((n * 1000 + m)::text::bytea), 'hex'), 20) || '@好' || m || '.example', ' ') from generate_series(1, 100) m)
           from generate_series(1, 100) n""")
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY) as house:
-        desk = Desk(house)
-        assert len(desk.get("/api/admin/conversations?limit=100")["data"]) == 100
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY) as instance:
+        admin = AdminClient(instance)
+        assert len(admin.get("/api/admin/conversations?limit=100")["data"]) == 100
         one = database.value("select id from conversations where customer_name = 'Fat 1'")
-        assert 100 < len(desk.get(f"/api/admin/conversations/{one}")["messages"]) < 1000
-        assert len(desk.get(f"/api/admin/conversations/{one}/messages?limit=200")["data"]) == 200
-        until(lambda: "unindexed" not in desk.get("/api/admin/search?query=fat&limit=100"), 20, "the words")
-        assert desk.get("/api/admin/search?query=fat&limit=100")["total"] == 100
+        assert 100 < len(admin.get(f"/api/admin/conversations/{one}")["messages"]) < 1000
+        assert len(admin.get(f"/api/admin/conversations/{one}/messages?limit=200")["data"]) == 200
+        until(lambda: "unindexed" not in admin.get("/api/admin/search?query=fat&limit=100"), 20, "the words")
+        assert admin.get("/api/admin/search?query=fat&limit=100")["total"] == 100
         # A word that nobody has said before, asked for at once.
         database.run("insert into conversations (customer_name) values ('Fatal'), ('Fat')")
-        assert desk.get("/api/admin/search?query=fat&limit=100")["total"] == 102
+        assert admin.get("/api/admin/search?query=fat&limit=100")["total"] == 102
     cluster.drop(database)

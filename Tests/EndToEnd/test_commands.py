@@ -8,7 +8,7 @@ import pytest
 
 import handlers
 from cluster import leadpipe
-from parts import HANDLERS, TEST_USER, clean_environment
+from common import HANDLERS, TEST_USER, clean_environment
 
 PIPELINE = ("event-claim | delivery-begin --stream | notify-slack --stream | notify-telegram --stream "
             "| notify-email --stream | delivery-record --stream")

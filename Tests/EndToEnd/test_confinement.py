@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import misbehaving
+from common import BIN, HANDLERS, REPO, TEST_USER, as_postgres, clean_environment, free_port, until
 from gateway import GatewayWith
 from handlers import envelope
-from parts import BIN, HANDLERS, REPO, TEST_USER, as_postgres, clean_environment, free_port, until
 
 HOSTILE = REPO / "Tests" / "Hostile"
 EXAMPLES = REPO / "Tests" / "Examples"
@@ -137,16 +137,16 @@ def test_an_intruder_touches_no_other_process(intruders, name):
 @pytest.mark.parametrize("name", CLASSES)
 def test_an_intruder_reaches_nobody_but_its_database(intruders, name, cluster):
     socket_path = f"{cluster.home}/.s.PGSQL.5432"
-    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_UNIX) as abstract, socket.socket(type=socket.SOCK_DGRAM) as ear:
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_UNIX) as abstract, socket.socket(type=socket.SOCK_DGRAM) as listener:
         abstract.bind(f"\0lpc-{os.getpid()}")
         abstract.listen()
-        ear.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         results = attempt(intruders, name, ["connect", "127.0.0.1", intruders.port], ["connect", "127.0.0.1", port], ["listen"],
                           ["abstract", f"lpc-{os.getpid()}"])
         assert refused(results), results
         # A name server is asked by UDP, which nothing holds: only who connects to a host may send so.
-        assert attempt(intruders, name, ["datagram", ear.getsockname()[1]]) == ["done" if name == "worker" else "EACCES"]
+        assert attempt(intruders, name, ["datagram", listener.getsockname()[1]]) == ["done" if name == "worker" else "EACCES"]
         # Who has no database gets to no socket. Who has one on this machine gets to its socket, and there it is for the server to know him.
         assert attempt(intruders, "none", ["database", socket_path, "leadpipe"]) == ["EACCES"]
 
@@ -174,7 +174,7 @@ def test_an_intruder_leaves_nobody_behind(intruders):
 
 def test_an_intruder_that_dies_leaves_no_core(intruders):
     before = set(os.listdir("/")) | set(os.listdir(intruders.handlers))
-    assert intruders.ask("POST", "/none", body=json.dumps([["core"]]))[0] == 502
+    assert intruders.request("POST", "/none", body=json.dumps([["core"]]))[0] == 502
     assert set(os.listdir("/")) | set(os.listdir(intruders.handlers)) == before
 
 

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 from cluster import Session
+from common import HANDLERS, TEST_USER, clean_environment, until
 from crash import FAULTS, Sweep, require_ptrace
-from house import House
-from parts import HANDLERS, TEST_USER, clean_environment, until
+from instance import Instance
 
 # A handler speaks to the world by these; the disk is the database's, so fsync is never its own.
 CALLS = {"write": 3, "sendto": 3, "connect": 1, "recvfrom": 2, "poll": 2, "fsync": 0, "sendmsg": 0}
@@ -111,7 +111,7 @@ def test_a_handler_that_cannot_read_its_request_is_no_200(cluster, tmp_path):
     (tmp_path / "lead-capture").write_text(f'#!/bin/sh\n[ "$1" = --describe ] || exec <&-\nexec {HANDLERS}/lead-capture "$@"\n')
     (tmp_path / "lead-capture").chmod(0o755)
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_PROCESS="oneshot") as house:
-        status, _, document = house.http("/api/chatbot/leads", TEST_USER)
+    with Instance(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_PROCESS="oneshot") as instance:
+        status, _, document = instance.http("/api/chatbot/leads", TEST_USER)
         assert database.count("conversations") == 0
         assert status >= 500, document

@@ -11,8 +11,8 @@ import pytest
 
 import handlers
 from cluster import leadpipe, migrate
-from house import House
-from parts import BIN, HANDLERS, REPO, TEST_USER, clean_environment, until
+from common import BIN, HANDLERS, REPO, TEST_USER, clean_environment, until
+from instance import Instance
 
 CHECKLIST_CLEANUP = """
 -- Only if you need to remove new tables
@@ -24,41 +24,41 @@ DROP TABLE IF EXISTS lead_events;
 
 
 def test_a_database_that_is_away_costs_503_and_nothing_else(cluster, database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as instance:
+        instance.capture(TEST_USER)
         until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
-        services = set(house.processes("leadpipe worker")) | set(house.processes("/gateway"))
+        services = set(instance.processes("leadpipe worker")) | set(instance.processes("/gateway"))
         assert len(services) == 2
         cluster.stop()
         try:
-            status, headers, problem = house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "While Away"})
+            status, headers, problem = instance.http("/api/chatbot/leads", {**TEST_USER, "customerName": "While Away"})
             assert status == 503
             assert int(headers["retry-after"]) >= 1
             assert headers["content-type"].startswith("application/problem+json")
             assert (problem["error"], problem["status"]) == ("Service unavailable", 503)
             assert problem["detail"] == "the database is away"
-            house.wait_log("[ERROR] Conversation insert error")
-            status, _, health = house.http("/health")
+            instance.wait_log("[ERROR] Conversation insert error")
+            status, _, health = instance.http("/health")
             assert (status, health["status"], health["database"]) == (503, "unavailable", "away")
         finally:
             cluster.start()
         # Nothing of ours is restarted, and nothing was half stored.
         assert database.count("conversations") == 1
         assert database.count("lead_events", "event_type = 'lead.created'") == 1
-        house.capture({**TEST_USER, "customerName": "Back Again"})
-        assert house.http("/health")[0] == 200
-        assert set(house.processes("leadpipe worker")) | set(house.processes("/gateway")) == services
+        instance.capture({**TEST_USER, "customerName": "Back Again"})
+        assert instance.http("/health")[0] == 200
+        assert set(instance.processes("leadpipe worker")) | set(instance.processes("/gateway")) == services
 
 
 def test_what_was_sent_while_the_database_was_away_is_recorded_afterwards_and_not_sent_again(cluster, database, providers):
     providers.answers["slack"] = "hold"
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: providers.of("slack"), 15, "the request")
         cluster.stop()
         del providers.answers["slack"]
         providers.release.set()
-        house.wait_log("slack delivery", 10)
+        instance.wait_log("slack delivery", 10)
         cluster.start()
         database.text("update notification_logs set lease_until = now() - interval '1 s'")  # it was away for longer than the lease
         until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the record")
@@ -68,23 +68,23 @@ def test_what_was_sent_while_the_database_was_away_is_recorded_afterwards_and_no
 
 
 def test_after_a_restart_of_the_database_the_next_lead_is_told_at_once(cluster, database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the first message")
         cluster.stop()
         cluster.start()
-        house.capture({**TEST_USER, "customerName": "Back Again"})
+        instance.capture({**TEST_USER, "customerName": "Back Again"})
         until(lambda: len(providers.of("slack")) == 2, 8, "the message after the restart")
 
 
 def test_a_private_database_that_dies_is_started_again(providers):
-    with House(SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
-        postmaster = int((house.cluster_home / "data" / "postmaster.pid").read_text().split()[0])
+    with Instance(SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
+        postmaster = int((instance.cluster_home / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
-        house.wait_log("[ERROR] PostgreSQL ended: starting it again", 20)
-        until(lambda: house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Back Again"})[0] == 201, 25, "a 201")
-        assert house.database.count("conversations", "customer_name = 'Test User'") == 1
+        instance.wait_log("[ERROR] PostgreSQL ended: starting it again", 20)
+        until(lambda: instance.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Back Again"})[0] == 201, 25, "a 201")
+        assert instance.database.count("conversations", "customer_name = 'Test User'") == 1
 
 
 def test_one_lead_is_captured_with_a_pipe_and_nothing_but_postgresql(database, tmp_path):
@@ -112,27 +112,27 @@ def test_many_leads_are_captured_with_a_stream_and_nothing_but_postgresql(databa
 
 
 def test_capture_goes_on_after_the_checklists_clean_up(database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
         database.run(CHECKLIST_CLEANUP)
-        status, _, reply = house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Without Events"})
+        status, _, reply = instance.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Without Events"})
         assert status == 201
         assert database.count("conversations", f"id = '{reply['id']}'") == 1
-        house.wait_log("[ERROR] Failed to emit lead.created event")
-        assert house.http("/health")[0] == 200
+        instance.wait_log("[ERROR] Failed to emit lead.created event")
+        assert instance.http("/health")[0] == 200
 
 
 def test_migrating_after_the_checklists_clean_up_brings_events_back(database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
         database.run(CHECKLIST_CLEANUP)
-        house.capture({**TEST_USER, "customerName": "Without Events"})
+        instance.capture({**TEST_USER, "customerName": "Without Events"})
         done = leadpipe("migrate", DATABASE_URL=database.url)
         assert done.returncode == 0, done.stderr
         assert database.text("select to_regclass('lead_events')") == "lead_events", done.stdout
-        house.capture({**TEST_USER, "customerName": "With Events"})
+        instance.capture({**TEST_USER, "customerName": "With Events"})
         until(lambda: len(providers.of("slack")) == 2, 20, "the message after the migration")
         assert database.count("conversations") == 3
 

@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from house import House
-from parts import BIN, REPO, clean_environment
+from common import BIN, REPO, clean_environment
+from instance import Instance
 
 DOCUMENTS = sorted([*REPO.glob("README.md"), *REPO.glob("docs/**/*.md"), *REPO.glob("Tests/README.md"), *REPO.glob("benchmarks/README.md")])
 FENCE = re.compile(r"^```([\w-]*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
@@ -27,10 +27,10 @@ def listed(paths):
 
 
 @pytest.fixture(scope="module")
-def house():
+def instance():
     """As `make run` starts it: private database, no channel, so that the sink is there."""
-    with House() as house:
-        yield house
+    with Instance() as instance:
+        yield instance
 
 
 @pytest.fixture
@@ -44,11 +44,11 @@ def root(tmp_path):
 
 
 @pytest.mark.parametrize("path", *listed(path for path in DOCUMENTS if blocks(path, "sh")))
-def test_the_commands_of_a_document_work(path, house, root):
+def test_the_commands_of_a_document_work(path, instance, root):
     script = "set -euo pipefail\n"
     for line, block in blocks(path, "sh"):
         script += f"echo '── {path.name}:{line}' >&2\n{block}"
-    settings = clean_environment(PORT=str(house.port), LEADPIPE_STATE=str(house.state), DATABASE_URL=house.database.url, HOME=str(root))
+    settings = clean_environment(PORT=str(instance.port), LEADPIPE_STATE=str(instance.state), DATABASE_URL=instance.database.url, HOME=str(root))
     for run in ("first", "second"):
         done = subprocess.run(["bash", "-c", script], env=settings, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50)
         assert done.returncode == 0, f"{run} run\n{done.stdout}\n{done.stderr}"

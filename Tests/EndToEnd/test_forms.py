@@ -8,8 +8,8 @@ import threading
 import pytest
 
 import handlers
-from house import House
-from parts import until
+from common import until
+from instance import Instance
 from stubs import MailServer, Providers
 
 PERSON = {"customerName": "سارة Ahmed <b>&", "customerEmail": "sara@example.com", "customerPhone": "050 123 4567"}
@@ -40,14 +40,14 @@ FORMS = {
 class Agency:
     """A house with all channels, a webhook of its own for the newsletter, and the means to see what arrived."""
 
-    def __init__(self, house, providers, mail):
-        self.house, self.providers, self.mail = house, providers, mail
+    def __init__(self, instance, providers, mail):
+        self.instance, self.providers, self.mail = instance, providers, mail
 
     def post(self, path, body, **headers):
-        return self.house.http(path, body, headers=headers)
+        return self.instance.http(path, body, headers=headers)
 
     def settled(self):
-        until(lambda: self.house.database.count("lead_events", "not processed") == 0, 20, "all events to be processed")
+        until(lambda: self.instance.database.count("lead_events", "not processed") == 0, 20, "all events to be processed")
 
     def forget(self):
         self.settled()
@@ -60,9 +60,9 @@ def agency():
     providers, mail = Providers(), MailServer()
     newsletter = f"http://127.0.0.1:{providers.port}/services/T0/B0/newsletter"
     try:
-        with House(**providers.settings, **mail.settings, FRONTEND_URL="https://truenester.com", RATE_LIMIT_CONTACT="off",
-                   SLACK_WEBHOOK_NEWSLETTER_URL=newsletter) as house:
-            yield Agency(house, providers, mail)
+        with Instance(**providers.settings, **mail.settings, FRONTEND_URL="https://truenester.com", RATE_LIMIT_CONTACT="off",
+                   SLACK_WEBHOOK_NEWSLETTER_URL=newsletter) as instance:
+            yield Agency(instance, providers, mail)
     finally:
         providers.close()
         mail.close()
@@ -88,9 +88,9 @@ def test_a_form_is_stored_evented_and_told_in_every_channel(agency, name):
 
     assert status == 201 and document["success"] is True and document["message"], document
     agency.settled()
-    row, = agency.house.database.rows(f"select * from conversations where id = '{document['id']}'")
+    row, = agency.instance.database.rows(f"select * from conversations where id = '{document['id']}'")
     assert (row["source"], row["customer_phone"], row["status"]) == (source, "+971501234567", "new")
-    statuses = agency.house.database.rows(
+    statuses = agency.instance.database.rows(
         f"select channel::text, status from notification_logs where conversation_id = '{document['id']}' order by 1")
     assert [(row["channel"], row["status"]) for row in statuses] == [(c, "sent") for c in ("email", "slack", "telegram")]
 
@@ -144,7 +144,7 @@ def test_health_does_not_tell_who_has_subscribed(agency):
     agency.forget()
 
     def seen():
-        _, _, document = agency.house.http("/health")
+        _, _, document = agency.instance.http("/health")
         assert document["worker"]["lastSeen"].endswith(":00.000Z")
         return document["queue"]
     before = seen()

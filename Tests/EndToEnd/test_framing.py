@@ -10,8 +10,8 @@ from random import Random
 import h11
 import pytest
 
+from common import until
 from gateway import Gateway, parse
-from parts import until
 
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 BODY = b'{"a":1}'
@@ -272,7 +272,7 @@ def test_half_a_request_starts_nothing_when_the_client_goes(gateway):
                 time.sleep(0.01)
                 if reset:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert gateway.ask()[0] == 200
+    assert gateway.request()[0] == 200
     assert gateway.processes == before + 1
 
 
@@ -313,7 +313,7 @@ def test_continue_is_said_only_to_what_will_be_read(gateway):
 def test_ipv6_is_served(tmp_path):
     with Gateway(tmp_path, LEADPIPE_HOST="::1", RATE_LIMIT_DEFAULT="2/60") as gateway:
         assert gateway.address.startswith("http://[::1]:")
-        answers = [gateway.ask(host="::1") for _ in range(3)]
+        answers = [gateway.request(host="::1") for _ in range(3)]
         assert [status for status, _ in answers] == [200, 200, 429]
         assert answers[0][1]["x-client"] == "::1"
         until(lambda: any("GET /form 429" in line for line in gateway.lines), 5)

@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 
 import handlers
-from parts import BIN, HANDLERS, clean_environment
+from common import BIN, HANDLERS, clean_environment
 
 LEADPIPE = str(BIN / "leadpipe")
 

@@ -9,7 +9,7 @@ import pytest
 
 import handlers
 from cluster import Session
-from parts import TEST_USER
+from common import TEST_USER
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from cluster import leadpipe
-from house import House
-from parts import HANDLERS, clean_environment, until
+from common import HANDLERS, clean_environment, until
+from instance import Instance
 from sink import Sink
 
 # What each form shows, beside its message.
@@ -46,7 +46,7 @@ def test_hostile_text_arrives_whole_in_all_three_channels(form, database, tmp_pa
     stream = leadpipe("generate", "--count", "120", "--hostile", "100", "--seed", "5", "--form", form).stdout
     with Sink(tmp_path) as sink:
         settings = {**sink.settings, "WORKER_POLL_SECONDS": "1", "WORKER_BATCH_SIZE": "100"}
-        with House(DATABASE_URL=database.url, **settings):
+        with Instance(DATABASE_URL=database.url, **settings):
             subprocess.run([str(HANDLERS / f"{form}-capture"), "--stream"], input=stream.encode(), capture_output=True, timeout=60,
                            env=clean_environment(DATABASE_URL=database.url, LOG_LEVEL="error"), cwd="/")
             stored = database.count("conversations")

@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 import handlers
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
 
 
 class LateServer:

@@ -9,8 +9,8 @@ import pytest
 
 import handlers
 import hostile
+from common import BIN, TIME, clean_environment, until
 from gateway import DESCRIPTION, GatewayWith, route
-from parts import BIN, TIME, clean_environment, until
 
 
 @pytest.mark.parametrize("log_format, count", [("text", 300), ("json", 150)])
@@ -46,7 +46,7 @@ def test_a_line_of_a_foreign_handler_is_quoted_under_its_name(tmp_path, log_form
     description = DESCRIPTION.replace("NAME", "stranger").replace("ROUTES", route("GET", "/x")).replace("ACCESS", "public").replace("CLASS", "default")
     script = f"#!/bin/sh\nif [ \"$1\" = --describe ]; then echo '[ERROR] forged' >&2; echo '{description}'; exit; fi\nread -r line\n{SAYS}\n{REPLY}\n"
     with GatewayWith(tmp_path, {"stranger": script}, LOG_FORMAT=log_format, LEADPIPE_PROCESS=f"stranger={mode}") as gateway:
-        gateway.ask(path="/x")
+        gateway.request(path="/x")
         until(lambda: "xxx" in gateway.log and "GET /x" in gateway.log, 10)
     if log_format == "text":
         quoted = [found for line in gateway.raw_lines if (found := re.fullmatch(TIME + "stranger: (.*)\n", line))]

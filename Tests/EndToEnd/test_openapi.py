@@ -7,11 +7,11 @@ import subprocess
 
 import pytest
 
-from ear import Ear
+from common import BIN, TEST_USER, clean_environment, until
 from gateway import GatewayWith
-from house import House
+from instance import Instance
+from listener import Listener
 from openapi import KEY, judge, something_happening, tool
-from parts import BIN, TEST_USER, clean_environment, until
 
 # A foreign handler whose description is JSON and little else.
 FOREIGN = r"""#!/bin/sh
@@ -26,15 +26,15 @@ echo '{"statusCode":200,"body":"{}"}'
 
 
 @pytest.fixture(scope="module")
-def house():
+def instance():
     # Each request of schemathesis is another client's (hooks.py): a guessed key is held up by address, whatever the limits.
-    with House(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as house:
-        yield house
+    with Instance(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as instance:
+        yield instance
 
 
 @pytest.fixture(scope="module")
-def document(house):
-    status, headers, document = house.http("/api/openapi.json")
+def document(instance):
+    status, headers, document = instance.http("/api/openapi.json")
     assert status == 200 and headers["content-type"] == "application/json"
     return document
 
@@ -59,7 +59,7 @@ def test_it_is_openapi(document):
     assert faults({**document, "paths": {"no-slash": {}}}) != []
 
 
-def test_the_command_and_the_gateway_say_the_same(house, document):
+def test_the_command_and_the_gateway_say_the_same(instance, document):
     told = subprocess.run([BIN / "leadpipe", "openapi"], env=clean_environment(), capture_output=True, text=True, timeout=30)
     assert told.returncode == 0 and told.stdout.count("\n") == 1
     assert json.loads(told.stdout) == document
@@ -103,12 +103,12 @@ def test_every_reference_leads_somewhere(document):
             place = place[word]
 
 
-def test_the_stream_tells_what_the_document_says(house, document):
+def test_the_stream_tells_what_the_document_says(instance, document):
     event = document["paths"]["/api/admin/live"]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
     schema = {**event["properties"]["data"]["contentSchema"], "components": document["components"], "unevaluatedProperties": False}
-    with Ear(house, key=KEY).beginning() as ear:
-        lead = house.capture({**TEST_USER, "customerPhone": "+971502345678", "leadScore": 90})
-        told = [ear.next(), *ear.until(lambda event: event.name == "delivery" and event.data["conversationId"] == lead)]
+    with Listener(instance, key=KEY).beginning() as listener:
+        lead = instance.capture({**TEST_USER, "customerPhone": "+971502345678", "leadScore": 90})
+        told = [listener.next(), *listener.until(lambda event: event.name == "delivery" and event.data["conversationId"] == lead)]
     assert {event.name for event in told} >= {"lead.created", "delivery"} and told[-1].data["status"] == "sent"
     assert {event.name for event in told} <= {*event["properties"]["event"]["enum"]}
     program = ("import json, sys; from jsonschema import Draft202012Validator as V; schema, values = json.load(sys.stdin); "
@@ -118,10 +118,10 @@ def test_the_stream_tells_what_the_document_says(house, document):
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
-def test_other_methods(house):
-    status, headers, _ = house.http("/api/openapi.json", method="HEAD")
+def test_other_methods(instance):
+    status, headers, _ = instance.http("/api/openapi.json", method="HEAD")
     assert status == 200 and int(headers["content-length"]) > 1000
-    status, headers, problem = house.http("/api/openapi.json", {})
+    status, headers, problem = instance.http("/api/openapi.json", {})
     assert status == 405 and headers["allow"] == "GET, HEAD, OPTIONS" and problem["status"] == 405
 
 
@@ -136,7 +136,7 @@ def test_a_foreign_description_breaks_nothing(tmp_path, schema):
         assert faults(document) == []
         assert dict(operations(document)).keys() == {"POST /foreign/{id}", "GET /api/openapi.json"}
         assert len(text) < 20_000
-        assert gateway.ask("POST", "/foreign/x", body="{}")[0] == 200
+        assert gateway.request("POST", "/foreign/x", body="{}")[0] == 200
 
 
 def test_it_follows_the_folder(tmp_path):
@@ -162,9 +162,9 @@ def test_no_handler_may_take_its_route(tmp_path):
 
 @pytest.mark.seconds(400)
 @pytest.mark.parametrize("key, phases", [(KEY, "coverage,fuzzing"), (None, "fuzzing")], ids=["with-key", "without-key"])
-def test_it_is_true(house, tmp_path, key, phases):
-    with something_happening(house):
-        assert judge(house, tmp_path, 5, key, phases=phases, seconds=390) > 50
-    assert house.process.poll() is None
-    unexpected = [line for line in house.log.splitlines() if "[ERROR]" in line]
+def test_it_is_true(instance, tmp_path, key, phases):
+    with something_happening(instance):
+        assert judge(instance, tmp_path, 5, key, phases=phases, seconds=390) > 50
+    assert instance.process.poll() is None
+    unexpected = [line for line in instance.log.splitlines() if "[ERROR]" in line]
     assert unexpected == []

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
+from common import BIN, clean_environment, until
 from gateway import DESCRIPTION, Gateway, parse, route
-from house import House
-from parts import BIN, clean_environment, until
+from instance import Instance
 
 OK = "cat > /dev/null; echo '{\"statusCode\":200,\"body\":\"ok\"}'"
 FLOW = """while read -r line; do
@@ -116,10 +116,10 @@ def test_it_tells_how_it_is_and_only_there(start):
         assert operate(gateway.operations, page)[0::2] == (200, text)
         assert operate(gateway.operations, page, "HEAD")[0::2] == (200, "")
         assert operate(gateway.operations, page, "POST")[0] == 405
-        assert gateway.ask(path=f"/-/{page}")[0] == 404
+        assert gateway.request(path=f"/-/{page}")[0] == 404
     assert operate(gateway.operations, "nothing")[0] == 404
     for page in ("metrics", "status"):
-        assert gateway.ask(path=f"/-/{page}")[0] == 404
+        assert gateway.request(path=f"/-/{page}")[0] == 404
     # A prober that says nothing, or that breaks off, holds nobody up.
     with socket.socket(socket.AF_UNIX) as silent:
         silent.connect(gateway.operations.removeprefix("unix:"))
@@ -150,13 +150,13 @@ def test_the_metrics_agree_with_what_was_sent(start):
     gateway = start({"dies": "cat > /dev/null; kill -9 $$", "babbles": "cat > /dev/null; echo hello"}, LEADPIPE_SLOW_MS="off")
     secrets = [f"customer-{number}" for number in range(7)]
     for secret in secrets[:5]:
-        assert gateway.ask(path=f"/form/{secret}?q={secret}")[0] == 200
+        assert gateway.request(path=f"/form/{secret}?q={secret}")[0] == 200
     for secret in secrets[5:]:
-        assert gateway.ask("POST", f"/form/{secret}", body="{}")[0] == 200
-    assert gateway.ask("DELETE", "/form/customer-9")[0] == 405
-    assert gateway.ask(path="/customer-nowhere")[0] == 404
-    assert [gateway.ask(path="/dies")[0] for _ in range(3)] == [502] * 3
-    assert gateway.ask(path="/babbles")[0] == 502
+        assert gateway.request("POST", f"/form/{secret}", body="{}")[0] == 200
+    assert gateway.request("DELETE", "/form/customer-9")[0] == 405
+    assert gateway.request(path="/customer-nowhere")[0] == 404
+    assert [gateway.request(path="/dies")[0] for _ in range(3)] == [502] * 3
+    assert gateway.request(path="/babbles")[0] == 502
     samples = metrics(gateway)
     requests = {tuple(dict(labels)[key] for key in ("route", "method", "status")): count
                 for (name, labels), count in samples.items() if name == "leadpipe_requests_total"}
@@ -186,7 +186,7 @@ def test_stream_processes_and_open_connections_are_counted(start):
     with gateway.connect():
         until(lambda: value(metrics(gateway), "leadpipe_connections") == 1)
     until(lambda: value(metrics(gateway), "leadpipe_connections") == 0)
-    assert [gateway.ask(path="/flow")[0] for _ in range(5)] == [200] * 5
+    assert [gateway.request(path="/flow")[0] for _ in range(5)] == [200] * 5
     samples = metrics(gateway)
     assert value(samples, "leadpipe_processes", handler="flow", state="serving") == 1
     assert value(samples, "leadpipe_process_starts_total", handler="flow") == 1
@@ -195,13 +195,13 @@ def test_stream_processes_and_open_connections_are_counted(start):
 
 def test_refusals_are_counted_by_class(start):
     gateway = start(RATE_LIMIT_DEFAULT="3/60")
-    assert [gateway.ask(path="/form/x")[0] for _ in range(8)] == [200] * 3 + [429] * 5
+    assert [gateway.request(path="/form/x")[0] for _ in range(8)] == [200] * 3 + [429] * 5
     assert value(metrics(gateway), "leadpipe_rate_limited_total", **{"class": "default"}) == 5
 
 
 def test_a_slow_request_is_said_with_where_its_time_went(start):
     gateway = start({"slow": "sleep 0.4; " + OK, "fast": OK}, LEADPIPE_SLOW_MS="300")
-    assert gateway.ask(path="/slow")[0] == gateway.ask(path="/fast")[0] == 200
+    assert gateway.request(path="/slow")[0] == gateway.request(path="/fast")[0] == 200
     line = until(lambda: next((line for line in gateway.lines if line.startswith("[WARN] Slow: GET /slow 200 took ")), None))
     assert re.search(r"handler=slow queueMs=\d+ startMs=\d+ runMs=[4-9]\d\d$", line.strip())
     assert not any("Slow: GET /fast" in line for line in gateway.lines)
@@ -209,10 +209,10 @@ def test_a_slow_request_is_said_with_where_its_time_went(start):
 
 # ── Under load and at the end ──
 
-def at_once(count, ask):
+def at_once(count, request):
     """What `count` threads were answered."""
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(ask())) for _ in range(count)]
+    threads = [threading.Thread(target=lambda: answers.append(request())) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -222,7 +222,7 @@ def at_once(count, ask):
 
 def test_each_503_has_its_reason(start):
     gateway = start({"slow": "sleep 1; " + OK}, LEADPIPE_CONCURRENCY="1", LEADPIPE_QUEUE="1", LEADPIPE_QUEUE_MS="300")
-    answers = at_once(4, lambda: gateway.ask(path="/slow"))
+    answers = at_once(4, lambda: gateway.request(path="/slow"))
     assert sorted(status for status, _ in answers) == [200, 503, 503, 503]
     assert all(headers["retry-after"] == "1" for status, headers in answers if status == 503)
     lines = until(lambda: [line for line in gateway.lines if line.startswith("[WARN] 503: ")][2:] and gateway.lines)
@@ -234,11 +234,11 @@ def test_under_overload_the_log_is_bounded_and_ready_says_so(start):
     gateway = start({"slow": "sleep 0.3; " + OK, "fast": OK}, LEADPIPE_CONCURRENCY="2", LEADPIPE_HANDLER_CONCURRENCY="1",
                     LEADPIPE_QUEUE="1", LEADPIPE_QUEUE_MS="100")
     began = time.monotonic()
-    answers = [status for _ in range(8) for status, _ in at_once(40, lambda: gateway.ask(path="/slow"))]
+    answers = [status for _ in range(8) for status, _ in at_once(40, lambda: gateway.request(path="/slow"))]
     assert operate(gateway.operations, "ready")[0::2] == (503, "overload\n")
     assert operate(gateway.operations, "live")[0] == 200
     # A handler that is overrun has no more than its own places.
-    assert gateway.ask(path="/fast")[0] == 200
+    assert gateway.request(path="/fast")[0] == 200
     seconds = int(time.monotonic() - began) + 2
     refused = answers.count(503)
     assert set(answers) == {200, 503} and refused > 200
@@ -258,7 +258,7 @@ def test_under_overload_the_log_is_bounded_and_ready_says_so(start):
 def test_while_it_drains_it_is_not_ready_and_loses_nothing(start):
     gateway = start({"slow": "sleep 1.5; " + OK})
     answers = []
-    thread = threading.Thread(target=lambda: answers.append(gateway.ask(path="/slow")[0]))
+    thread = threading.Thread(target=lambda: answers.append(gateway.request(path="/slow")[0]))
     thread.start()
     until(lambda: value(metrics(gateway), "leadpipe_requests_in_flight", handler="slow") == 1)
     gateway.process.send_signal(signal.SIGTERM)
@@ -288,7 +288,7 @@ def test_handlers_change_and_no_request_is_lost(start, mode):
 
     def client():
         for _ in range(50):
-            answers.append(gateway.ask(path="/flow")[0])
+            answers.append(gateway.request(path="/flow")[0])
             time.sleep(0.02)
     clients = [threading.Thread(target=client) for _ in range(4)]
     for thread in clients:
@@ -303,7 +303,7 @@ def test_handlers_change_and_no_request_is_lost(start, mode):
         else:
             extra.unlink()
         reload(gateway)
-        assert gateway.ask(path="/extra")[0] == (200 if turns % 2 else 404)
+        assert gateway.request(path="/extra")[0] == (200 if turns % 2 else 404)
     assert answers == [200] * 200, [line for line in gateway.lines if "50" in line][:8]
     if mode == "stream":
         # Those of former sets end with their last answer.
@@ -325,7 +325,7 @@ def children(pid):
 
 def test_a_request_whose_body_is_still_coming_is_answered_by_the_handler_that_it_found(start):
     gateway = start({"flow": FLOW}, LEADPIPE_PROCESS="oneshot,flow=stream")
-    assert gateway.ask(path="/flow")[0] == 200
+    assert gateway.request(path="/flow")[0] == 200
     with gateway.connect() as connection:
         connection.sendall(b"POST /flow HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{")
         time.sleep(0.2)
@@ -346,7 +346,7 @@ def test_a_faulty_set_changes_nothing(start, fault, said):
     reload(gateway, "refused")
     line = until(lambda: next((line for line in gateway.lines if "The handlers stay as they were" in line), None))
     assert said in line
-    assert gateway.ask(path="/other")[0] == 200 and gateway.ask(path="/new")[0] == 404
+    assert gateway.request(path="/other")[0] == 200 and gateway.request(path="/new")[0] == 404
 
 
 def test_the_trust_file_is_read_again(start, tmp_path):
@@ -368,15 +368,15 @@ def test_the_trust_file_is_read_again(start, tmp_path):
 # ── The whole house ──
 
 def test_up_has_a_socket_for_its_operator_in_the_state_folder(database):
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false") as house:
-        address = f"unix:{house.state}/operations.sock"
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false") as instance:
+        address = f"unix:{instance.state}/operations.sock"
         assert operate(address, "ready")[0] == 200
         status = json.loads(operate(address, "status")[2])
         assert {handler["name"] for handler in status["handlers"]} >= {"lead-capture", "health-check"}
         text = operate(address, "status")[2] + operate(address, "metrics")[2]
-        assert "postgresql://" not in text and house.state.joinpath("admin-key").read_text().strip() not in text
-        assert house.http("/-/status")[0] == 404
-        house.process.poll()
+        assert "postgresql://" not in text and instance.state.joinpath("admin-key").read_text().strip() not in text
+        assert instance.http("/-/status")[0] == 404
+        instance.process.poll()
         os.kill(status["pid"], signal.SIGHUP)
-        house.wait_log("[INFO] Handlers read again")
-        assert house.http("/health")[0] == 200
+        instance.wait_log("[INFO] Handlers read again")
+        assert instance.http("/health")[0] == 200

@@ -9,8 +9,8 @@ import pytest
 
 import handlers
 from cluster import leadpipe
-from house import House
-from parts import REPO, TEST_USER, until
+from common import REPO, TEST_USER, until
+from instance import Instance
 
 CONVERSATION = "00000000-0000-4000-8000-0000000000c1"
 
@@ -48,9 +48,9 @@ def event_of(database, delivery):
 
 def test_a_wrong_webhook_is_found_explained_and_resumed(database, providers):
     providers.answers["slack"] = (404, "no_service", {"Content-Type": "text/plain"})
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
         for name in ("First User", "Second User", "Third User"):
-            house.capture({**TEST_USER, "customerName": name})
+            instance.capture({**TEST_USER, "customerName": name})
         until(lambda: database.count("notification_channels", "paused_until > now()") == 1, 15, "the pause")
         until(lambda: database.count("notification_logs") == 3, 15, "the deliveries")
         assert len(providers.of("slack")) == 1, "what was claimed before the pause was sent all the same"
@@ -74,8 +74,8 @@ def test_a_wrong_webhook_is_found_explained_and_resumed(database, providers):
 
 def test_what_was_given_up_is_tried_again_and_the_timeline_says_who_did_it(database, providers):
     providers.answers["slack"] = (400, "invalid_payload", {"Content-Type": "text/plain"})
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: database.count("notification_logs", "status = 'failed' and next_attempt_at is null") == 1, 15, "the end")
         one = database.value("select id from notification_logs")
         assert "given up after" in command(database, "delivery", "explain", one)
@@ -94,8 +94,8 @@ def test_what_was_given_up_is_tried_again_and_the_timeline_says_who_did_it(datab
 
 
 def test_a_replay_reaches_the_channel_that_was_asked_for_and_no_other(database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as instance:
+        instance.capture(TEST_USER)
         until(lambda: database.count("notification_logs", "status = 'sent'") == 2, 15, "the first messages")
         event = event_of(database, database.value("select id from notification_logs limit 1"))
         assert "2 would be sent once more" in command(database, "event", "replay", "--id", event, "--dry-run")
@@ -276,8 +276,8 @@ def test_pruning_takes_turns_with_a_worker(database, providers):
         insert into lead_events (event_type, conversation_id, planned_at, processed, processed_at, created_at)
           select 'lead.created', '{CONVERSATION}', now(), true, now() - interval '100 days', now() - interval '100 days' from generate_series(1, 3000);
         insert into notification_logs (lead_event_id, channel, status) select id, 'slack', 'sent' from lead_events""")
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         done = leadpipe("invoke", "data-prune", input="{}", DATABASE_URL=database.url)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["events"] == 3000 and json.loads(done.stdout)["isComplete"] is True

@@ -5,7 +5,7 @@ import re
 
 import handlers
 from cluster import leadpipe
-from parts import TEST_USER
+from common import TEST_USER
 
 
 def test_a_pooler_that_takes_no_options_is_found_and_settings_go_with_each_call(pooled, database):

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
-from house import House, without_limits
-from parts import HANDLERS, TEST_USER, clean_environment
+from capture_handlers import CAPTURES, by_name
+from common import HANDLERS, TEST_USER, clean_environment
+from instance import Instance, without_limits
 
 COPIES = 50
 each_capture = pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
@@ -86,16 +86,16 @@ def test_copies_over_five_streams_are_one(capture, database):
 
 
 @pytest.fixture(scope="module")
-def house(shared):
-    with House(
-            DATABASE_URL=shared.url, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_CONCURRENCY=str(COPIES), **without_limits()) as house:
-        yield house
+def instance(shared):
+    with Instance(
+            DATABASE_URL=shared.url, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_CONCURRENCY=str(COPIES), **without_limits()) as instance:
+        yield instance
 
 
 @each_capture
-def test_copies_over_http_are_one(capture, database, house):
+def test_copies_over_http_are_one(capture, database, instance):
     def send(_):
-        status, headers, document = house.http(capture.path, capture.body, headers={"Idempotency-Key": "copy"}, seconds=40)
+        status, headers, document = instance.http(capture.path, capture.body, headers={"Idempotency-Key": "copy"}, seconds=40)
         replayed = {"idempotency-replayed": headers["idempotency-replayed"]} if "idempotency-replayed" in headers else {}
         return {"statusCode": status, "headers": replayed, "body": json.dumps(document)}
     judge_copies(at_once(send, range(COPIES)), capture, database)

@@ -3,18 +3,18 @@
 import time
 from collections import Counter
 
-from house import House
+from common import until
+from instance import Instance
 from ledger import Taken, lead
-from parts import until
 from sink import Sink
 
 
 def test_a_living_worker_sends_nothing_twice_while_outcomes_cannot_be_written(database, tmp_path):
-    with Sink(tmp_path) as sink, House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as house:
+    with Sink(tmp_path) as sink, Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as instance:
         database.run("alter function record_outcomes(jsonb) rename to record_outcomes_away")
         try:
             for number in range(1, 21):
-                house.capture(lead(number))
+                instance.capture(lead(number))
             until(lambda: database.count("notification_attempts") >= 3, 15, "a send in each channel")
             time.sleep(2)
             # A lease and what follows it are over, without waiting for them.

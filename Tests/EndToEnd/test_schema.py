@@ -10,7 +10,7 @@ import pytest
 import database as databases
 import migration
 import statements
-from parts import REPO
+from common import REPO
 
 # What the planner has to inline. Each consists of one query, and names everything with its schema.
 INLINED = {"event_notifies", "exact_term", "iso8601", "lead_fields", "lead_identifiers", "merge_text", "message_fields", "quote_lexeme", "sla_state", "to_nfc"}

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from cluster import leadpipe
-from parts import REPO, clean_environment
+from common import REPO, clean_environment
 from supabase_project import SITE, SITE_ROUTINES, SITE_TABLES, SITE_VERSIONS, SITE_VIEWS, Start, SupabaseCluster, files, migrate, push, run_files, schema
 
 SHIM = REPO / "supabase" / "shim.sql"

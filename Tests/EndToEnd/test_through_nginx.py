@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 from test_framing import BODY, CHUNKED, END, GOOD, LENGTH, POST, TABLE, get, mutated
 
+from common import until
 from gateway import Gateway
 from nginx import nginx
-from parts import until
 
 ANSWERED = re.compile(r"\[INFO\] \S+ \S+ (\d{3}) requestId=(\S+)")
 GOOD_POST = POST + LENGTH + b"\r\n" + BODY

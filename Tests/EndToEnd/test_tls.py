@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from house import House
-from parts import TEST_USER, until
+from common import TEST_USER, until
+from instance import Instance
 from sink import Sink
 from stubs import Providers
 
@@ -33,8 +33,8 @@ def test_a_handshake_that_fails_is_tried_again(database, tmp_path):
     with Sink(tmp_path, {"email": [{"fail": "tls"}]}) as sink:
         base = f"https://127.0.0.1:{sink.http}"
         settings = {**sink.settings, "SLACK_WEBHOOK_URL": f"{base}/services/T0/B0/x", "TELEGRAM_API_URL": base}
-        with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **settings) as house:
-            house.capture(TEST_USER)
+        with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **settings) as instance:
+            instance.capture(TEST_USER)
             until(lambda: database.count("notification_logs", "status = 'sent'"), 20, "the mail's second try")
             until(lambda: database.count("notification_attempts", "class = 'retry'") >= 3, 20, "a failed handshake each")
         assert tries(database, "email") == "retry curl 35, delivered 2.0.0"
@@ -51,8 +51,8 @@ def test_a_handshake_that_fails_is_tried_again(database, tmp_path):
 def test_a_certificate_that_nobody_vouches_for_pauses_the_channel(database, self_signed):
     providers = Providers(tls=self_signed)
     try:
-        with House(DATABASE_URL=database.url, **providers.settings) as house:
-            house.capture(TEST_USER)
+        with Instance(DATABASE_URL=database.url, **providers.settings) as instance:
+            instance.capture(TEST_USER)
             until(lambda: database.count("notification_attempts", "class is not null") == 2, 20, "a try each")
         assert tries(database, "slack") == tries(database, "telegram") == "config curl 60"
         assert database.count("notification_channels", "paused_until > now() + interval '4 minutes' and pause_class = 'config'") == 2

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 from cluster import Session
-from house import House
-from parts import HANDLERS, TEST_USER, clean_environment, until
+from common import HANDLERS, TEST_USER, clean_environment, until
+from instance import Instance
 from pooler import pooler
 
 LISTENS, DEAF = "[INFO] LISTEN works", "[WARN] LISTEN does not work here (a transaction pooler?): polling only"
@@ -25,14 +25,14 @@ SUBSCRIPTION = {"email": "sara@example.com", "source": "footer"}
 @contextmanager
 def worker(providers, said=LISTENS, **settings):
     """A worker by itself, once it has said how it stands."""
-    house = House(command=("worker",), SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"],
+    instance = Instance(command=("worker",), SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"],
                   **{"WORKER_POLL_SECONDS": "60", "WAKE": "notify", **settings})
     try:
-        house.start(ready=False)
-        house.wait_log(said)
-        yield house
+        instance.start(ready=False)
+        instance.wait_log(said)
+        yield instance
     finally:
-        house.__exit__()
+        instance.__exit__()
 
 
 def arrives(providers, count, seconds=1.5):
@@ -104,41 +104,41 @@ def test_without_notify_nobody_elsewhere_hears_of_a_capture(database, providers)
 
 def test_a_session_that_is_ended_is_made_again_and_what_nobody_said_meanwhile_is_found(cluster, database, providers):
     operator = cluster.database("postgres")
-    with worker(providers, DATABASE_URL=database.url) as house, Stream(DATABASE_URL=database.url) as silent:
+    with worker(providers, DATABASE_URL=database.url) as instance, Stream(DATABASE_URL=database.url) as silent:
         silent.capture()
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 2)
         operator.run(f"update pg_database set datallowconn = false where datname = '{database.name}'")
         operator.run(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database.name}' and query like '%listen leadpipe_wake'")
-        house.wait_log(GONE)
+        instance.wait_log(GONE)
         silent.capture()
         time.sleep(1)
         assert len(providers.of("slack")) == 2
         operator.run(f"update pg_database set datallowconn = true where datname = '{database.name}'")
         arrives(providers, 3, 8)
-        until(lambda: house.log.count(LISTENS) == 2)
+        until(lambda: instance.log.count(LISTENS) == 2)
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 4)
-        assert house.log.count(GONE) == 1
+        assert instance.log.count(GONE) == 1
 
 
 def test_a_restart_of_the_server_is_survived(cluster, database, providers):
-    with worker(providers, DATABASE_URL=database.url) as house:
+    with worker(providers, DATABASE_URL=database.url) as instance:
         cluster.stop()
-        house.wait_log(GONE)
+        instance.wait_log(GONE)
         cluster.start()
-        until(lambda: house.log.count(LISTENS) == 2)
+        until(lambda: instance.log.count(LISTENS) == 2)
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 1)
-        assert (house.log.count(GONE), DEAF in house.log) == (1, False)
+        assert (instance.log.count(GONE), DEAF in instance.log) == (1, False)
 
 
 def test_behind_a_pooler_of_transactions_the_worker_says_so_and_polls(database, pooled, providers):
-    with worker(providers, said=DEAF, DATABASE_URL=pooled, WORKER_POLL_SECONDS="2") as house, Session(pooled) as next_client:
+    with worker(providers, said=DEAF, DATABASE_URL=pooled, WORKER_POLL_SECONDS="2") as instance, Session(pooled) as next_client:
         assert next_client.text("select count(*) from pg_listening_channels()") == "0"
         assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=pooled, WAKE="notify").returncode == 0
         arrives(providers, 1, 5)
-        assert (house.log.count(DEAF), LISTENS in house.log) == (1, False)
+        assert (instance.log.count(DEAF), LISTENS in instance.log) == (1, False)
 
 
 def test_captures_behind_a_pooler_of_transactions_wake_a_worker_that_is_not(database, pooled, providers):
@@ -205,20 +205,20 @@ def test_a_notify_that_hangs_holds_up_neither_the_reader_nor_the_end(cluster, da
 
 def test_a_listener_that_hangs_or_dies_holds_up_no_delivery(database, providers, tmp_path):
     socket = {"DATABASE_URL": database.url, "LEADPIPE_WAKE": str(tmp_path / "wake")}
-    with worker(providers, **socket) as house:
-        ear = next(iter(house.processes("wake-listen")))
-        os.kill(ear, signal.SIGSTOP)
+    with worker(providers, **socket) as instance:
+        listener = next(iter(instance.processes("wake-listen")))
+        os.kill(listener, signal.SIGSTOP)
         handlers.run("lead-capture", TEST_USER, **socket)
         arrives(providers, 1)
-        os.kill(ear, signal.SIGKILL)
-        house.wait_log("[WARN] Listening failed reason=")
-        until(lambda: house.log.count(LISTENS) == 2)
+        os.kill(listener, signal.SIGKILL)
+        instance.wait_log("[WARN] Listening failed reason=")
+        until(lambda: instance.log.count(LISTENS) == 2)
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 2)
 
 
 def test_a_worker_that_stops_leaves_no_listener_behind(database, providers):
-    with worker(providers, DATABASE_URL=database.url) as house:
-        assert len(house.processes("wake-listen")) == 1
-        assert house.stop() == 0
-        assert not house.processes() and house.stopped_in < 2
+    with worker(providers, DATABASE_URL=database.url) as instance:
+        assert len(instance.processes("wake-listen")) == 1
+        assert instance.stop() == 0
+        assert not instance.processes() and instance.stopped_in < 2

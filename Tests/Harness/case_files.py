@@ -5,7 +5,7 @@ import re
 import tomllib
 from datetime import timedelta
 
-from parts import CASES
+from common import CASES
 
 # A time relative to the run: {now}, {now-90s}, {now+1h} as an instant, {today}, {today-3d} as a day, both in UTC.
 TIME = re.compile(r"\{(now|today)(?:([+-]\d+)([smhd]))?\}")

@@ -5,7 +5,7 @@ import json
 import re
 
 import handlers
-from parts import untimed
+from common import untimed
 
 PLACEHOLDERS = {
     "<uuid>": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",

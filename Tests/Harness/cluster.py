@@ -10,7 +10,7 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-from parts import BIN, as_postgres, clean_environment, is_root, postgres_binaries
+from common import BIN, as_postgres, clean_environment, is_root, postgres_binaries
 
 
 class Database:

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
-from captures import CAPTURES
+from capture_handlers import CAPTURES
 from cluster import Session
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
 
 KILL, ERRORS = "signal=KILL", ["error=ENOSPC", "error=EIO", "error=ENOMEM", "error=EINTR"]
 FAULTS = [KILL, *ERRORS]

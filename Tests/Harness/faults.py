@@ -7,9 +7,9 @@ from collections import Counter
 from itertools import chain
 
 from cluster import leadpipe
-from house import House
+from common import HANDLERS, clean_environment, until
+from instance import Instance
 from ledger import CHANNELS, Ledger, lead, none
-from parts import HANDLERS, clean_environment, until
 from sink import Sink
 
 # Each fault with the class of the try that meets it. None where the message is taken and the sender told in time; FORM where the
@@ -154,10 +154,10 @@ class Run:
         self.say(f"seed {self.seed}, {self.count} leads, {', '.join(CHANNELS)}")
         settings = {**self.sink.settings, "EMAIL_USER": "u", "EMAIL_PASS": "p", "WORKER_BATCH_SIZE": "50", "WORKER_POLL_SECONDS": "1",
                     "UNKNOWN_OUTCOME": "park" if self.parks else "resend"}
-        with House(DATABASE_URL=self.database.url, **settings) as house:
+        with Instance(DATABASE_URL=self.database.url, **settings) as instance:
             self.capture()
             self.say(f"captured after {time.monotonic() - began:.0f} s")
-            until(lambda: self.is_quiet(house), seconds, "the first part: nothing is due soon")
+            until(lambda: self.is_quiet(instance), seconds, "the first part: nothing is due soon")
             self.say(f"first part over after {time.monotonic() - began:.0f} s; ended pauses of config {dict(self.resumed)}")
             before = self.look("before the operator")
             self.heal()
@@ -180,9 +180,9 @@ class Run:
         assert done.returncode == 0, (words, done.stdout[-500:], done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines()] if "--json" in words else done.stdout
 
-    def is_quiet(self, house):
+    def is_quiet(self, instance):
         """Ends the pauses that wait for a person, and says whether nothing is due soon."""
-        assert house.process.poll() is None, house.log[-2000:]
+        assert instance.process.poll() is None, instance.log[-2000:]
         for row in self.operate("channel", "list", "--json"):
             if row["state"] == "paused" and row["class"] == "config":
                 self.operate("channel", "resume", row["name"])
@@ -195,7 +195,7 @@ class Run:
 
     def heal(self):
         """The providers are well again, and the operator says so."""
-        self.sink.ask("DELETE", "/behaviour")
+        self.sink.request("DELETE", "/behaviour")
         for channel in CHANNELS:
             self.operate("channel", "resume", channel)
             failed = self.database.count("notification_logs", f"channel = '{channel}' and status = 'failed'")

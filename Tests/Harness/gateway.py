@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 
-from parts import BIN, clean_environment, until, untimed
+from common import BIN, clean_environment, until, untimed
 
 DESCRIPTION = """{"name":"NAME","kind":"endpoint","summary":"s","routes":[ROUTES],"access":"ACCESS","rateClass":"CLASS",
   "bodyLimit":65536,"timeLimitMs":5000,"environment":[],"input":{"type":"object"},"output":{"type":"object"}}"""
@@ -78,7 +78,7 @@ class GatewayWith:
                 return False, answer
         return True, answer
 
-    def ask(self, method="GET", path="/form", headers=(), body=None, **where):
+    def request(self, method="GET", path="/form", headers=(), body=None, **where):
         """(status, headers with names in lower case); several of one name are joined with a comma."""
         return parse(self.answer(method, path, headers, body, **where))
 

@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
 
 
 def run(name, stdin=b"", *arguments, seconds=20, **environment):

@@ -9,8 +9,8 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
-from house import House, without_limits
-from parts import TIME, until, untimed
+from common import TIME, until, untimed
+from instance import Instance, without_limits
 from stubs import Providers
 
 LEADS = "/api/chatbot/leads"
@@ -256,12 +256,12 @@ def judge_log_of(count, seed, database, log_format):
         "TELEGRAM_BOT_TOKEN": SET["TELEGRAM_BOT_TOKEN"], "ADMIN_API_KEY": SET["ADMIN_API_KEY"]}
     requests = Hostile(seed).requests(count)
     try:
-        with House(DATABASE_URL=database.url, LOG_FORMAT=log_format, LOG_LEVEL="debug", **settings, **without_limits()) as house:
-            answers = send_all(house.port, requests)
+        with Instance(DATABASE_URL=database.url, LOG_FORMAT=log_format, LOG_LEVEL="debug", **settings, **without_limits()) as instance:
+            answers = send_all(instance.port, requests)
             until(lambda: providers.of("slack") and providers.of("telegram"), 15, "notifications")
-            assert house.http("/health")[0] == 200
-            house.stop()
-            log = house.log
+            assert instance.http("/health")[0] == 200
+            instance.stop()
+            log = instance.log
     finally:
         providers.close()
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cluster import Cluster, Session
-from house import House
+from common import BIN, session_processes, until, untimed
+from instance import Instance
 from ledger import CHANNELS, Ledger, lead, none, spread
-from parts import BIN, session_processes, until, untimed
 from sink import Sink
 
 # Of two hundred kills so many are of each kind.
@@ -127,19 +127,19 @@ class Run:
         try:
             self.database = self.cluster.migrated()
             with Sink(self.folder, behaviour) as sink, \
-                    House(DATABASE_URL=self.database.url, ENABLE_NOTIFICATION_WORKER="false", **sink.settings) as house:
-                return self.go(house, sink, patience)
+                    Instance(DATABASE_URL=self.database.url, ENABLE_NOTIFICATION_WORKER="false", **sink.settings) as instance:
+                return self.go(instance, sink, patience)
         finally:
             self.cluster.close()
 
-    def go(self, house, sink, patience):
+    def go(self, instance, sink, patience):
         # The first worker is tapped, the others poll.
-        environment = {**house.environment, "ENABLE_NOTIFICATION_WORKER": "true", "WORKER_POLL_SECONDS": "1" if self.hurries else str(POLL)}
-        wakes = [{"LEADPIPE_WAKE": str(house.state / "wake.sock")}] + [{}] * (self.worker_count - 1)
+        environment = {**instance.environment, "ENABLE_NOTIFICATION_WORKER": "true", "WORKER_POLL_SECONDS": "1" if self.hurries else str(POLL)}
+        wakes = [{"LEADPIPE_WAKE": str(instance.state / "wake.sock")}] + [{}] * (self.worker_count - 1)
         self.workers = [Worker(self.folder, f"worker-{n}", environment | wake) for n, wake in enumerate(wakes)]
         sampler = Sampler(self.database.url)
         began = time.time()
-        senders = [threading.Thread(target=self.send, args=(house, part, began)) for part in range(4)]
+        senders = [threading.Thread(target=self.send, args=(instance, part, began)) for part in range(4)]
         for thread in senders:
             thread.start()
         try:
@@ -182,7 +182,7 @@ class Run:
 
     # ── Leads ──
 
-    def send(self, house, part, began):
+    def send(self, instance, part, began):
         """Each of four clients sends its leads at their time, and each again until it is told that it is stored."""
         for number in range(part + 1, self.leads + 1, 4):
             wait = began + number * self.seconds / self.leads - time.time()
@@ -190,7 +190,7 @@ class Run:
                 return
             while number not in self.captured and not self.is_over.is_set():
                 try:
-                    status, _, document = house.http("/api/chatbot/leads", lead(number), seconds=15)
+                    status, _, document = instance.http("/api/chatbot/leads", lead(number), seconds=15)
                 except (OSError, ValueError) as error:
                     status, document = type(error).__name__, None
                 if status == 201:

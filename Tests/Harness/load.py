@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from house import House
-from parts import clean_environment, until
+from common import clean_environment, until
+from instance import Instance
 
 # More addresses than one client may use connections from.
 CLIENTS = ",".join(f"127.0.1.{number}" for number in range(1, 11))
@@ -26,7 +26,7 @@ def loader():
     return program
 
 
-class Loaded(House):
+class Loaded(Instance):
     """A house without a worker that refuses nobody for asking often, and its gateway."""
 
     def __init__(self, database, **settings):
@@ -93,12 +93,12 @@ SLOW = {
 
 
 @contextmanager
-def slow_connections(house, kind, count):
+def slow_connections(instance, kind, count):
     """As many slow connections as slowhttptest can hold open, from 127.0.0.1, while the block runs."""
     words = list(SLOW[kind])
     path = words.pop(words.index("-u") + 1) if "-u" in words else "/health"
     words = [word for word in words if word != "-u"]
-    command = ["slowhttptest", "-c", str(count), "-r", str(count), "-l", "60", "-u", f"http://127.0.0.1:{house.port}{path}", *words]
+    command = ["slowhttptest", "-c", str(count), "-r", str(count), "-l", "60", "-u", f"http://127.0.0.1:{instance.port}{path}", *words]
     process = subprocess.Popen(command, env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process
@@ -110,19 +110,19 @@ def slow_connections(house, kind, count):
 def judge_slow(database, kind, count, expected, rounds=3, seconds=4, **settings):
     """Good requests of one client while another holds `count` connections, of which `expected` are let in, and without; the
     median of the 99th percentiles of some rounds of both. Afterwards nothing is left of them."""
-    with Loaded(database, **settings) as house:
-        house.warm()
-        before, quiet, loud, memories = house.settled(), [], [], [house.memory]
+    with Loaded(database, **settings) as instance:
+        instance.warm()
+        before, quiet, loud, memories = instance.settled(), [], [], [instance.memory]
         for _ in range(rounds):
-            quiet.append(house.good(seconds))
-            with slow_connections(house, kind, count):
-                until(lambda: house.descriptors >= before + 0.98 * expected, 10, f"{expected} slow connections")
-                loud.append(house.good(seconds))
-                held = house.descriptors - before
-                memories.append(house.memory)
+            quiet.append(instance.good(seconds))
+            with slow_connections(instance, kind, count):
+                until(lambda: instance.descriptors >= before + 0.98 * expected, 10, f"{expected} slow connections")
+                loud.append(instance.good(seconds))
+                held = instance.descriptors - before
+                memories.append(instance.memory)
                 assert held >= 0.95 * expected, f"only {held} were still there at the end"
-            until(lambda: house.descriptors <= before + 20, 20, "an end of all slow connections")
-        memories.append(house.memory)
+            until(lambda: instance.descriptors <= before + 20, 20, "an end of all slow connections")
+        memories.append(instance.memory)
         print(f"{kind}, {count} connections: p99 {[one['p99'] for one in quiet]} ms without, {[one['p99'] for one in loud]} ms with; KiB {memories}")
         without, with_ = (statistics.median(one["p99"] for one in round_) for round_ in (quiet, loud))
         assert with_ <= 2 * without, (without, with_)
@@ -134,24 +134,24 @@ def judge_slow(database, kind, count, expected, rounds=3, seconds=4, **settings)
 def judge_overload(database, seconds, connections=1000, factor=4, **settings):
     """What the gateway can do for 64 connections that wait for their answers, and what it does for a crowd that offers it
     `factor` times that; what it was asked before and after gently."""
-    with Loaded(database, **settings) as house:
-        house.warm()
-        before = house.load(5, 50)
-        peak = house.load(10, 0, 64)
-        memory = [house.memory]
-        crowd = house.load(seconds, round(factor * rate(peak)), connections)
-        memory.append(house.memory)
-        after = house.load(5, 50)
-        memory.append(house.memory)
+    with Loaded(database, **settings) as instance:
+        instance.warm()
+        before = instance.load(5, 50)
+        peak = instance.load(10, 0, 64)
+        memory = [instance.memory]
+        overload = instance.load(seconds, round(factor * rate(peak)), connections)
+        memory.append(instance.memory)
+        after = instance.load(5, 50)
+        memory.append(instance.memory)
         # The machine is nobody's own: its peak is what it is before and after.
-        peak_after = house.load(10, 0, 64)
-        goodput = 2 * rate(crowd) / (rate(peak) + rate(peak_after))
+        peak_after = instance.load(10, 0, 64)
+        goodput = 2 * rate(overload) / (rate(peak) + rate(peak_after))
         print(f"peak {rate(peak):.0f}/s before, {rate(peak_after):.0f}/s after, p99 {peak['leads']['p99']} ms; "
-              f"offered {factor} times that: goodput {goodput:.2f}, p99 {crowd['sinceSent']['p99']} ms"
-              f" ({crowd['leads']['p99']} from when it was due), {crowd['statuses']}, {crowd['unsent']} found no connection;"
+              f"offered {factor} times that: goodput {goodput:.2f}, p99 {overload['sinceSent']['p99']} ms"
+              f" ({overload['leads']['p99']} from when it was due), {overload['statuses']}, {overload['unsent']} found no connection;"
               f" gentle p99 {before['leads']['p99']} before, {after['leads']['p99']} ms after; KiB {memory}")
         # Whoever is not served is told so, and when to come again; nobody is cut off.
-        assert not other_than(crowd, 201, 429, 503) and not crowd["resets"] and not crowd["unanswered"] and not crowd["withoutRetryAfter"], crowd
+        assert not other_than(overload, 201, 429, 503) and not overload["resets"] and not overload["unanswered"] and not overload["withoutRetryAfter"], overload
         assert not other_than(after, 201) and after["leads"]["p99"] <= max(2 * before["leads"]["p99"], 50), (before, after)
         assert memory[2] < memory[0] + 32_768, memory
-        return goodput, crowd
+        return goodput, overload

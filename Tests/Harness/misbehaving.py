@@ -5,8 +5,8 @@ import os
 import threading
 from pathlib import Path
 
+from common import until
 from gateway import DESCRIPTION, GatewayWith, route
-from parts import until
 
 # How long what they start would sleep: known by this number, which no other run has at the same time.
 SLEEP = str(1_000_000 + os.getpid())
@@ -76,26 +76,26 @@ def judge(folder, requests, clients=8, **environment):
         lock = threading.Lock()
         turns = iter(range(requests))
 
-        def ask():
+        def request():
             while True:
                 with lock:
                     turn = next(turns, None)
                 if turn is None:
                     return
                 name = names[turn % len(names)]
-                status = gateway.ask("POST", f"/{name}", body=BODY, seconds=30)[0]
+                status = gateway.request("POST", f"/{name}", body=BODY, seconds=30)[0]
                 with lock:
                     statuses[name, status] += 1
 
         def run(count):
-            threads = [threading.Thread(target=ask) for _ in range(count)]
+            threads = [threading.Thread(target=request) for _ in range(count)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
 
         descriptors = Path(f"/proc/{gateway.process.pid}/fd")
-        gateway.ask("POST", "/never-reads", body=BODY)
+        gateway.request("POST", "/never-reads", body=BODY)
         before = len(list(descriptors.iterdir()))
         run(clients)
         assert gateway.process.poll() is None, gateway.log[-2000:]

@@ -5,7 +5,7 @@ import socket
 import subprocess
 from contextlib import contextmanager
 
-from parts import free_port, is_root, until
+from common import free_port, is_root, until
 
 CONFIGURATION = """{user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 256; }}

@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 
-from parts import REPO, TEST_USER, clean_environment
+from common import REPO, TEST_USER, clean_environment
 
 VENV = REPO / ".build" / "test-venv"
 SETTINGS = REPO / "Tests" / "Schemathesis"
@@ -19,12 +19,12 @@ def tool(name):
     return str(path)
 
 
-def judge(house, folder, examples, key=None, seed=1, phases="coverage,fuzzing", seconds=600):
+def judge(instance, folder, examples, key=None, seed=1, phases="coverage,fuzzing", seconds=600):
     """Every check of schemathesis over every operation: no failure. How many requests it sent."""
     # One worker: Python 3.11.2 counts the depth of what it parses for all threads together (CPython's issue 106905), and gives up.
     command = [
-        tool("schemathesis"), "--config-file", str(SETTINGS / "schemathesis.toml"), "run", f"http://127.0.0.1:{house.port}/api/openapi.json",
-        "--url", f"http://127.0.0.1:{house.port}", "--checks", "all", "--max-examples", str(examples), "--seed", str(seed),
+        tool("schemathesis"), "--config-file", str(SETTINGS / "schemathesis.toml"), "run", f"http://127.0.0.1:{instance.port}/api/openapi.json",
+        "--url", f"http://127.0.0.1:{instance.port}", "--checks", "all", "--max-examples", str(examples), "--seed", str(seed),
         "--phases", phases, "--workers", "1", "--no-color",
         *([] if key is None else ["--header", f"x-admin-api-key: {key}"]),
     ]
@@ -39,10 +39,10 @@ def judge(house, folder, examples, key=None, seed=1, phases="coverage,fuzzing", 
 
 
 @contextlib.contextmanager
-def something_happening(house):
+def something_happening(instance):
     """An event every 30 ms: whoever listens to the live stream does not wait long for some."""
-    lead = house.capture(TEST_USER)
-    with subprocess.Popen(["psql", "-Xqo", "/dev/null", house.database.url], stdin=subprocess.PIPE, text=True) as psql:
+    lead = instance.capture(TEST_USER)
+    with subprocess.Popen(["psql", "-Xqo", "/dev/null", instance.database.url], stdin=subprocess.PIPE, text=True) as psql:
         psql.stdin.write(f"select public.emit_lead_event('lead.updated', '{lead}') \\watch 0.03\n")
         psql.stdin.flush()
         try:

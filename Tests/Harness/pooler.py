@@ -5,7 +5,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from parts import as_postgres, clean_environment, free_port, until
+from common import as_postgres, clean_environment, free_port, until
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import case_replies
 import case_run
 import cases
 from cluster import Cluster
-from parts import untimed
+from common import untimed
 
 UUID = re.compile(case_run.PLACEHOLDERS["<uuid>"])
 INSTANT = re.compile(case_run.PLACEHOLDERS["<time>"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import database as databases
 from cluster import Cluster, leadpipe
-from parts import REPO, clean_environment
+from common import REPO, clean_environment
 
 SCRIPTS = Path(__file__).parent / "supabase_project"
 MIGRATIONS = REPO / "supabase" / "migrations"

@@ -4,14 +4,14 @@ import json
 import math
 from collections import Counter
 
-from house import House
+from common import until
+from instance import Instance
 from kills import Worker
 from ledger import lead
-from parts import until
 from stubs import Providers
 
 
-class Door:
+class LimitedChannel:
     """A channel that shuts after every so many messages. Slack says for how long in a header, Telegram in its body. Who knocks
     meanwhile is told what is left of it."""
 
@@ -43,13 +43,13 @@ class Door:
 
 def judge(database, folder, leads, every, seconds, patience, workers):
     providers = Providers()
-    doors = {name: Door(name, every, seconds) for name in ("slack", "telegram")}
-    providers.answers = dict(doors)
+    channels = {name: LimitedChannel(name, every, seconds) for name in ("slack", "telegram")}
+    providers.answers = dict(channels)
     try:
-        with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as house:
+        with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as instance:
             for number in range(1, leads + 1):
-                house.capture(lead(number))
-            environment = {**house.environment, "ENABLE_NOTIFICATION_WORKER": "true", "WORKER_POLL_SECONDS": "1"}
+                instance.capture(lead(number))
+            environment = {**instance.environment, "ENABLE_NOTIFICATION_WORKER": "true", "WORKER_POLL_SECONDS": "1"}
             running = [Worker(folder, f"worker-{n}", environment) for n in range(workers)]
             try:
                 until(lambda: database.count("notification_logs", "status = 'sent'") == 2 * leads, patience, "everything to be sent")
@@ -58,11 +58,11 @@ def judge(database, folder, leads, every, seconds, patience, workers):
                     worker.close()
     finally:
         providers.close()
-    for name, door in doors.items():
-        knocks = [since for late in door.late for since in late]
-        print(f"{name}: {workers} workers, shut {len(door.late)} times for {seconds} s, {len(knocks)} knocked meanwhile, after {door.late} s")
-        assert len(door.late) == (leads - 1) // every and door.taken.total() == len(door.taken) == leads
-    for door in doors.values():
+    for name, channel in channels.items():
+        knocks = [since for late in channel.late for since in late]
+        print(f"{name}: {workers} workers, shut {len(channel.late)} times for {seconds} s, {len(knocks)} knocked meanwhile, after {channel.late} s")
+        assert len(channel.late) == (leads - 1) // every and channel.taken.total() == len(channel.taken) == leads
+    for channel in channels.values():
         # Another worker's request may be on its way when the first one is told; its own is answered then, and it stops too.
-        late = [late for late in door.late if len(late) >= workers]
-        assert not late, f"{door.name}: {workers} workers went on: {late}"
+        late = [late for late in channel.late if len(late) >= workers]
+        assert not late, f"{channel.name}: {workers} workers went on: {late}"

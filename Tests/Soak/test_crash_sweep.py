@@ -2,7 +2,7 @@
 
 import pytest
 
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 from crash import FAULTS, Sweep, require_ptrace
 
 # What ends or begins a process is nothing that fails under it.

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
 
 SAMPLES = 20_000
 RIGHT = "lp-0123456789abcdefghijklmnopqrstuvwxyz-the-right-key-of-this-test"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 
 sys.path.append(str(Path(__file__).parents[1] / "BlackBox"))
 import test_bodies as bodies  # noqa: E402

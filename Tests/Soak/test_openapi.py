@@ -2,14 +2,14 @@
 
 import pytest
 
-from house import House
+from instance import Instance
 from openapi import KEY, judge, something_happening
 
 
 @pytest.mark.seconds(3600)
 @pytest.mark.parametrize("key, seed", [(KEY, 2), (None, 3)], ids=["with-key", "without-key"])
 def test_the_document_is_true(tmp_path, key, seed):
-    with House(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as house, something_happening(house):
-        sent = judge(house, tmp_path, 1000, key, seed, "coverage,fuzzing", seconds=3500)
+    with Instance(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as instance, something_happening(instance):
+        sent = judge(instance, tmp_path, 1000, key, seed, "coverage,fuzzing", seconds=3500)
         print(f"{sent} requests of schemathesis, {'with' if key else 'without'} a key")
-        assert [line for line in house.log.splitlines() if "[ERROR]" in line] == []
+        assert [line for line in instance.log.splitlines() if "[ERROR]" in line] == []

@@ -8,9 +8,9 @@ import urllib.parse
 
 import pytest
 
-from house import House
+from common import BIN, TEST_USER, clean_environment
+from instance import Instance
 from openapi import KEY, tool
-from parts import BIN, TEST_USER, clean_environment
 
 # What `format` and a list of words do not say.
 WORDS = {"scoreRange": "10:90", "timeZone": "Asia/Dubai", "filters": '{"status":["new"]}', "dateFrom": "2026-01-01", "dateTo": "2026-12-31",
@@ -55,22 +55,22 @@ def sqlmap(url, folder, *options, seconds=600):
 
 
 @pytest.fixture(scope="module")
-def house():
-    with House(ADMIN_API_KEY=KEY) as house:
-        house.capture({**TEST_USER, "notes": "a villa by the sea", "tags": ["villa"]})
-        yield house
+def instance():
+    with Instance(ADMIN_API_KEY=KEY) as instance:
+        instance.capture({**TEST_USER, "notes": "a villa by the sea", "tags": ["villa"]})
+        yield instance
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_no_parameter_becomes_sql(house, tmp_path, path):
+def test_no_parameter_becomes_sql(instance, tmp_path, path):
     query = urllib.parse.urlencode(LISTS[path])
-    status, _, document = house.http(f"{path}?{query}", headers={"x-admin-api-key": KEY})
+    status, _, document = instance.http(f"{path}?{query}", headers={"x-admin-api-key": KEY})
     assert status == 200, document
-    said = sqlmap(f"http://127.0.0.1:{house.port}{path}?{query}", tmp_path, "--headers", f"x-admin-api-key: {KEY}", "--level", "3", "--risk", "2",
+    said = sqlmap(f"http://127.0.0.1:{instance.port}{path}?{query}", tmp_path, "--headers", f"x-admin-api-key: {KEY}", "--level", "3", "--risk", "2",
                   "--ignore-code", "400", "-p", ",".join(LISTS[path]))
     assert "all tested parameters do not appear to be injectable" in said, said[-5_000:]
     assert "identified the following injection point" not in said
-    refused = [line for line in house.log.splitlines() if "[ERROR]" in line]
+    refused = [line for line in instance.log.splitlines() if "[ERROR]" in line]
     assert refused == [], refused[:5]
     print(f"{path}: {len(LISTS[path])} parameters")
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import handlers
-from parts import TEST_USER
+from common import TEST_USER
 
 
 class Capture(NamedTuple):

@@ -12,12 +12,12 @@ from admin import KEY
 Event = namedtuple("Event", "name id data")
 
 
-class Ear:
+class Listener:
     """A client as a browser's EventSource is one: it keeps the id of the last event for when it comes again."""
 
-    def __init__(self, house, after=None, key=KEY, source=None, seconds=20, path="/api/admin/live", **headers):
+    def __init__(self, instance, after=None, key=KEY, source=None, seconds=20, path="/api/admin/live", **headers):
         self.id = after
-        self.connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=seconds, source_address=(source, 0) if source else None)
+        self.connection = http.client.HTTPConnection("127.0.0.1", instance.port, timeout=seconds, source_address=(source, 0) if source else None)
         shown = {"x-admin-api-key": key} if key else {}
         self.connection.request("GET", path, headers={**shown, **({"Last-Event-ID": after} if after else {}), **headers})
         self.answer = self.connection.getresponse()
@@ -66,34 +66,34 @@ class Ear:
         self.close()
 
 
-class Crowd:
+class Listeners:
     """Many who listen at once, on one thread. Each keeps what it has been sent."""
 
-    def __init__(self, house, count, key=KEY):
+    def __init__(self, instance, count, key=KEY):
         self.selector = selectors.DefaultSelector()
-        self.heard = []
+        self.received = []
         for number in range(count):
             # A client may have 256 connections.
-            connection = socket.create_connection(("127.0.0.1", house.port), 10, (f"127.0.1.{number // 200 + 1}", 0))
+            connection = socket.create_connection(("127.0.0.1", instance.port), 10, (f"127.0.1.{number // 200 + 1}", 0))
             self.selector.register(connection, selectors.EVENT_READ, number)
-            self.heard.append(bytearray())
+            self.received.append(bytearray())
         # All in the same instant, as after a restart.
         for one in self.selector.get_map().values():
             one.fileobj.sendall(f"GET /api/admin/live HTTP/1.1\r\nHost: localhost\r\nX-Admin-Api-Key: {key}\r\n\r\n".encode())
             one.fileobj.setblocking(False)
-        self.listen(lambda heard: all(heard))
-        assert {bytes(one[:12]) for one in self.heard} == {b"HTTP/1.1 200"}
-        self.listen(lambda heard: all(b"\nid: " in one for one in heard))
+        self.listen(lambda received: all(received))
+        assert {bytes(one[:12]) for one in self.received} == {b"HTTP/1.1 200"}
+        self.listen(lambda received: all(b"\nid: " in one for one in received))
 
     def listen(self, until, seconds=30):
         """Reads what comes for all of them until it is enough."""
         end = time.monotonic() + seconds
-        while not until(self.heard):
-            assert time.monotonic() < end, f"they heard {sorted({bytes(one)[-300:] for one in self.heard})}"[:2000]
+        while not until(self.received):
+            assert time.monotonic() < end, f"they heard {sorted({bytes(one)[-300:] for one in self.received})}"[:2000]
             for key, _ in self.selector.select(0.2):
                 chunk = key.fileobj.recv(262_144)
                 assert chunk, f"listener {key.data} was cut off"
-                self.heard[key.data] += chunk
+                self.received[key.data] += chunk
 
     def close(self):
         for key in list(self.selector.get_map().values()):

@@ -14,14 +14,14 @@ import urllib.request
 from pathlib import Path
 
 from cluster import Database
-from parts import BIN, clean_environment, free_port, session_processes, until
+from common import BIN, clean_environment, free_port, session_processes, until
 
 # Tests of other things send more than a client may. An empty value brings back what is in force by default.
 NO_LIMITS = {f"RATE_LIMIT_{name}": "off" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
 NO_LIMITS |= {"SLACK_PER_SECOND": "off", "TELEGRAM_PER_SECOND": "off"}
 
 
-class House:
+class Instance:
     """Used as a context: it is stopped, and looked over for what it left behind, at the end."""
 
     def __init__(self, state=None, port=None, command=("up",), **environment):
