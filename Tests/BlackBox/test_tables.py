@@ -1,4 +1,5 @@
-"""The tables in Cases/tables: each row is a field of a submission, and what is stored of it. One stream process takes a table."""
+"""The tables in Cases/tables: each row has a field of a submission and its stored value. One stream process runs a
+whole table."""
 
 import base64
 import json
@@ -12,7 +13,7 @@ from capture_handlers import CAPTURES
 from common import CASES
 
 LEAD = {"customerName": "Test User", "customerPhone": "+971501234567"}
-# handler, a good body, and which fields of it follow which table. A new handler is one line.
+# handler: (a valid body, the table for each field). Add a new handler here.
 PERSON = {"phones": "customerPhone", "mail": "customerEmail", "name": "customerName"}
 FORMS = {
     "lead-capture": (LEAD, {**PERSON, "long": "notes"}),
@@ -25,7 +26,7 @@ COLUMNS = {"customerPhone": "customer_phone", "customerEmail": "customer_email",
 
 
 def whole(value):
-    """A row as it is meant: what would be long to write stands as {before, of, times, after}."""
+    """A row with {before, of, times, after} expanded to a long string."""
     if isinstance(value, dict) and "times" in value:
         return value.get("before", "") + value["of"] * value["times"] + value.get("after", "")
     if isinstance(value, dict):
@@ -45,7 +46,7 @@ REFUSES = {"phones": PHONES["refuses"], "mail": MAIL["refuses"], "name": TEXT["n
 
 
 def rows(tables):
-    """(handler, table, name of the row, the row)."""
+    """(handler, table, name of the row, row)."""
     for handler, (_, fields) in FORMS.items():
         for name in fields:
             entries = tables[name].items() if isinstance(tables[name], dict) else enumerate(tables[name])
@@ -55,13 +56,13 @@ def rows(tables):
 
 
 class Intake:
-    """Sends many bodies through one stream and finds what became of each."""
+    """Sends many bodies through one stream and returns what was stored."""
 
     def __init__(self, database):
         self.database = database
 
     def send(self, handler, bodies):
-        """The replies to bodies; a text is sent as it stands."""
+        """The replies to bodies. A string is sent as it is."""
         lines = "".join((body if isinstance(body, str) else json.dumps(body)) + "\n" for body in bodies)
         done = handlers.run(handler, lines, "--stream", seconds=50, DATABASE_URL=self.database.url)
         replies = [strict_json.read(line) for line in done.stdout.splitlines()]
@@ -69,7 +70,7 @@ class Intake:
         return list(map(plain, replies))
 
     def stored(self, columns="*"):
-        """What is stored, by the conversation's id. In base 64: psql leaves out some characters."""
+        """The stored rows by conversation id. In base 64, because psql drops some characters."""
         text = self.database.text(
             f"""select encode(convert_to(coalesce(jsonb_object_agg(id, to_jsonb(c)), '{{}}')::text, 'UTF8'), 'base64')
                 from (select {columns} from conversations) c""")
@@ -77,7 +78,7 @@ class Intake:
 
 
 def plain(value):
-    """Objects as dictionaries; a number stays the text that it was."""
+    """Objects as dictionaries. Numbers stay strings."""
     if isinstance(value, strict_json.Members):
         return {key: plain(item) for key, item in value}
     return [plain(item) for item in value] if isinstance(value, list) else value
@@ -92,7 +93,7 @@ def intake(cluster):
 
 @pytest.fixture(scope="module")
 def fields(intake):
-    """What became of every row of the field tables: (reply, stored row) by handler, table and what was given."""
+    """The result of every row of the field tables: (reply, stored row) by handler, table and given value."""
     outcomes = {}
     for handler, (body, names) in FORMS.items():
         given = [(name, row[0]) for name in names for row in (TAKES[name].values() if isinstance(TAKES[name], dict) else TAKES[name])]
@@ -105,8 +106,8 @@ def fields(intake):
 
 
 @pytest.mark.parametrize("handler, name, row", rows(TAKES))
-def test_a_field_is_read(fields, handler, name, row):
-    """What is stored is the one form of it; and the reply says the same, where it says anything of it."""
+def test_accepts_a_field(fields, handler, name, row):
+    """The field is stored in its normal form. The reply has the same value if it contains the field."""
     given, expected = row
     field = FORMS[handler][1][name]
     reply, stored = fields[handler, name, json.dumps(given)]
@@ -117,8 +118,8 @@ def test_a_field_is_read(fields, handler, name, row):
 
 
 @pytest.mark.parametrize("handler, name, row", rows(REFUSES))
-def test_a_field_is_refused(fields, handler, name, row):
-    """By its name, alone, and nothing is stored."""
+def test_rejects_a_field(fields, handler, name, row):
+    """The only error names the field, and nothing is stored."""
     field = FORMS[handler][1][name]
     reply, stored = fields[handler, name, json.dumps(row)]
     assert "problem" in reply, f"stored {stored and stored[COLUMNS[field]]!r}"
@@ -127,8 +128,8 @@ def test_a_field_is_refused(fields, handler, name, row):
 
 @pytest.mark.parametrize("written, meant", [
     ("0971501234567", "+971501234567"), ("0 971 50 123 4567", "+971501234567"), ("1 415 555 2671", None), ("+97150123456789", None)])
-def test_a_number_at_home_is_as_long_as_numbers_there_are(intake, written, meant):
-    """Read as what was meant, or refused; never a number that cannot be."""
+def test_local_numbers_have_a_possible_length(intake, written, meant):
+    """A number is read as intended or rejected. An impossible number is never stored."""
     reply = intake.send("lead-capture", [{**LEAD, "customerPhone": written}])[0]
     if "problem" in reply:
         assert reply["problem"]["status"] == "400"
@@ -139,7 +140,7 @@ def test_a_number_at_home_is_as_long_as_numbers_there_are(intake, written, meant
 # ── Numbers: in the score, in metadata, in a budget ──
 
 def with_raw(body, field, raw):
-    """The body with one more field whose value is text of JSON, which Python could not write."""
+    """The body with one more field, whose value is JSON text that Python could not write."""
     return json.dumps(body)[:-1] + f', "{field}": {raw}}}'
 
 
@@ -152,14 +153,14 @@ def scores(intake):
 
 
 @pytest.mark.parametrize("raw", NUMBERS["score"])
-def test_a_score_is_read(scores, raw):
+def test_accepts_a_score(scores, raw):
     reply, stored = scores[raw]
     assert reply["conversation"]["leadScore"] == stored["lead_score"] == raw
 
 
 @pytest.mark.parametrize("raw", NUMBERS["score-refused"] + NUMBERS["score-no-json"], ids=lambda raw: raw[:30])
-def test_a_score_is_refused(scores, raw):
-    """Never rounded, cut or wrapped: the field is named, or the document is no JSON to us."""
+def test_rejects_a_score(scores, raw):
+    """A score is never rounded, cut or wrapped. The error names the field, or the document is invalid JSON."""
     reply, stored = scores[raw]
     assert reply.get("problem", {}).get("status") == "400" and stored is None, reply
     paths = [fault["path"] for fault in reply["problem"].get("details", [])]
@@ -167,7 +168,7 @@ def test_a_score_is_refused(scores, raw):
 
 
 def test_numbers_in_metadata_keep_their_text(intake):
-    """To the reply as they were sent; into the database as the same number."""
+    """The reply has the numbers as they were sent. The database has the same values."""
     given = NUMBERS["metadata"]
     reply = intake.send("lead-capture", [with_raw(LEAD, "metadata", '{"n": [' + ", ".join(given) + "]}")])[0]
     assert reply["conversation"]["metadata"]["n"] == given
@@ -185,14 +186,14 @@ def budgets(intake):
 
 
 @pytest.mark.parametrize("intent, text, points", NUMBERS["budget"], ids=lambda value: ascii(value)[:30])
-def test_a_budget_counts(budgets, intent, text, points):
-    """Points on the scale of what is wanted; a budget that cannot be read counts nothing, and is kept as it was typed."""
+def test_scores_a_budget(budgets, intent, text, points):
+    """Points on the scale of the intent. A budget that cannot be parsed scores nothing and is stored as it was sent."""
     conversation = budgets[intent, text]["conversation"]
     assert (conversation["leadScoreBreakdown"]["budget"], conversation["budget"]) == (str(points), text)
 
 
 @pytest.mark.parametrize("intent, text, points", NUMBERS["budget-at-most"], ids=lambda value: ascii(value)[:30])
-def test_what_is_no_amount_counts_little(budgets, intent, text, points):
+def test_scores_an_unclear_budget_low(budgets, intent, text, points):
     assert int(budgets[intent, text]["conversation"]["leadScoreBreakdown"]["budget"]) <= points
 
 
@@ -204,14 +205,14 @@ KEY_ROWS_OF_A_BODY = [(name, key, False) for name, key in KEYS["refuses-in-a-bod
 
 
 def inner(reply):
-    """What a reply says, be it enveloped or bare."""
+    """The content of a reply, enveloped or bare."""
     said = plain(strict_json.read(reply["body"].encode())) if "statusCode" in reply else reply
     return said.get("problem", said)
 
 
 @pytest.fixture(scope="module")
 def keyed(intake):
-    """Each key twice, in a header and in a body: the replies."""
+    """The replies to each key, sent twice in a header and twice in a body."""
     outcomes = {}
     for handler, (body, _) in FORMS.items():
         ways = {
@@ -228,8 +229,8 @@ def keyed(intake):
 @pytest.mark.parametrize("handler", FORMS)
 @pytest.mark.parametrize("place, name, taken", [
     *(("header", name, taken) for name, _, taken in KEY_ROWS), *(("body", name, taken) for name, _, taken in KEY_ROWS + KEY_ROWS_OF_A_BODY)])
-def test_an_idempotency_key(keyed, handler, place, name, taken):
-    """1 to 200 visible ASCII characters make the second the same as the first; anything else is refused by name."""
+def test_idempotency_key(keyed, handler, place, name, taken):
+    """With 1 to 200 visible ASCII characters, the second reply equals the first. Any other key is rejected by name."""
     if taken is False:
         for reply in keyed[handler, place, name]:
             assert [fault["path"] for fault in reply["details"]] == ["idempotencyKey"], reply
@@ -240,18 +241,19 @@ def test_an_idempotency_key(keyed, handler, place, name, taken):
 
 # ── One Unicode form ──
 
-def test_every_character_comes_into_the_form_that_python_and_postgresql_know(intake):
-    """Each assigned character alone, after a letter and among marks: the handler's NFC is Unicode's, and the database agrees."""
+def test_normalises_every_character_to_nfc(intake):
+    """Each assigned character alone, after a letter and between marks. The handler's NFC must equal Python's, and the
+    stored value too."""
     samples = []
     for code in range(0xA0, 0x110000):
         character = chr(code)
         category = unicodedata.category(character)
         if category in ("Cn", "Cs", "Co", "Cc") or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069:
             continue
-        # What never changes is taken by sample.
+        # Characters that never change are sampled.
         if unicodedata.decomposition(character) or unicodedata.combining(character) or category[0] == "M" or code % 97 == 0:
             samples.append(f"{character} a{character} {character}\u0323\u0301 \u1100{character}")
-    # Not U+11A7, which is no trailing consonant: PostgreSQL 15 takes it for one and loses it.
+    # Not U+11A7, which is not a trailing consonant: PostgreSQL 15 treats it as one and loses it.
     samples += [f"\u1100{chr(0x1161 + n % 21)}{chr(0x11A8 + n % 27)} {chr(0xAC00 + 28 * n)}\u11a8" for n in range(399)]
     notes = ["x " + " | ".join(samples[n:n + 200]) + " x" for n in range(0, len(samples), 200)]
     replies = intake.send("lead-capture", [{**LEAD, "notes": note} for note in notes])

@@ -194,7 +194,7 @@ def test_a_bomb_of_forks_is_bounded_and_cleared_away(folder):
 def test_a_thousand_bad_ends_leave_nothing(folder):
     home = folder / "thousand"
     home.mkdir()
-    misbehaving.judge(home, requests=1000)
+    misbehaving.check(home, requests=1000)
 
 
 # ── Our own ──

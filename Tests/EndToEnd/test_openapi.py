@@ -11,7 +11,7 @@ from common import BIN, TEST_USER, clean_environment, until
 from gateway import GatewayWith
 from instance import Instance
 from listener import Listener
-from openapi import KEY, judge, something_happening, tool
+from openapi import KEY, check, frequent_events, tool
 
 # A foreign handler whose description is JSON and little else.
 FOREIGN = r"""#!/bin/sh
@@ -163,8 +163,8 @@ def test_no_handler_may_take_its_route(tmp_path):
 @pytest.mark.seconds(400)
 @pytest.mark.parametrize("key, phases", [(KEY, "coverage,fuzzing"), (None, "fuzzing")], ids=["with-key", "without-key"])
 def test_it_is_true(instance, tmp_path, key, phases):
-    with something_happening(instance):
-        assert judge(instance, tmp_path, 5, key, phases=phases, seconds=390) > 50
+    with frequent_events(instance):
+        assert check(instance, tmp_path, 5, key, phases=phases, seconds=390) > 50
     assert instance.process.poll() is None
     unexpected = [line for line in instance.log.splitlines() if "[ERROR]" in line]
     assert unexpected == []

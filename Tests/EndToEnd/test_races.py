@@ -48,7 +48,7 @@ def streams(name, inputs, database):
 
 # ── Copies ──
 
-def judge_copies(envelopes, capture, database):
+def check_copies(envelopes, capture, database):
     """All say the same; all but one say that they repeat; one submission is stored."""
     assert {reply["statusCode"] for reply in envelopes} == {201}, envelopes
     assert len({reply["body"] for reply in envelopes}) == 1
@@ -63,7 +63,7 @@ def test_copies_in_as_many_processes_are_one(capture, database):
     done = at_once(
         lambda _: handlers.run(capture.handler, capture.envelope("copy"), seconds=40, DATABASE_URL=database.url), range(COPIES))
     assert {end.returncode for end in done} == {0}, [end.stderr for end in done if end.returncode]
-    judge_copies([json.loads(end.stdout) for end in done], capture, database)
+    check_copies([json.loads(end.stdout) for end in done], capture, database)
 
 
 @each_capture
@@ -82,7 +82,7 @@ def test_copies_over_five_streams_are_one(capture, database):
     assert [status for status, _ in ended] == [0] * 5
     replies = [json.loads(reply) for _, lines in ended for reply in lines]
     assert len(replies) == COPIES
-    judge_copies(replies, capture, database)
+    check_copies(replies, capture, database)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_copies_over_http_are_one(capture, database, instance):
         status, headers, document = instance.http(capture.path, capture.body, headers={"Idempotency-Key": "copy"}, seconds=40)
         replayed = {"idempotency-replayed": headers["idempotency-replayed"]} if "idempotency-replayed" in headers else {}
         return {"statusCode": status, "headers": replayed, "body": json.dumps(document)}
-    judge_copies(at_once(send, range(COPIES)), capture, database)
+    check_copies(at_once(send, range(COPIES)), capture, database)
 
 
 @each_capture
@@ -125,7 +125,7 @@ HISTORY = [
     {**TEST_USER, "conversationId": CHAT, "messages": MESSAGES[:2 * n + 1], "idempotencyKey": f"turn-{n}"} for n in range(5)]
 
 
-def judge_chat(database):
+def check_chat(database):
     assert database.text("select id from conversations") == CHAT
     assert database.text('select string_agg(message_text, \',\' order by "timestamp") from chat_messages') == ",".join(
         message["messageText"] for message in MESSAGES)
@@ -146,7 +146,7 @@ def test_five_submissions_of_one_chat_in_their_order(database):
     lines = "".join(json.dumps(body) + "\n" for body in HISTORY)
     done = handlers.run("lead-capture", lines, "--stream", DATABASE_URL=database.url)
     assert done.returncode == 0 and len(handlers.lines(done.stdout)) == 5, done.stderr
-    judge_chat(database)
+    check_chat(database)
 
 
 @pytest.mark.parametrize("keyed", [True, False], ids=["with-keys", "without-keys"])
@@ -156,13 +156,13 @@ def test_five_submissions_of_one_chat_at_once(database, keyed):
     done = at_once(lambda body: handlers.run("lead-capture", body, seconds=40, DATABASE_URL=database.url), bodies)
     assert {end.returncode for end in done} == {0}, [end.stderr for end in done if end.returncode]
     assert {json.loads(end.stdout)["id"] for end in done} == {CHAT}
-    judge_chat(database)
+    check_chat(database)
 
 
 def test_five_submissions_of_one_chat_over_five_streams_at_once(database):
     ended = streams("lead-capture", [json.dumps(body).encode() + b"\n" for body in reversed(HISTORY)], database)
     assert [status for status, _ in ended] == [0] * 5
-    judge_chat(database)
+    check_chat(database)
 
 
 def test_messages_of_one_id_in_many_conversations_at_once_are_all_kept(database):

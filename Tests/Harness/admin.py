@@ -1,4 +1,4 @@
-"""The admin interface of a running house, asked with a key."""
+"""A client of the admin interface of a running instance."""
 
 from cluster import leadpipe
 
@@ -31,7 +31,7 @@ class AdminClient:
 
 
 def with_key(instance, database, name, rights):
-    """A desk with a key of its own."""
+    """A client with a key of its own."""
     made = leadpipe("key", "create", name, "--rights", rights, DATABASE_URL=database.url)
     assert made.returncode == 0, made.stderr
     return AdminClient(instance, made.stdout.strip())

@@ -1,4 +1,4 @@
-"""Somebody who listens to GET /api/admin/live, one event after the other."""
+"""A client of GET /api/admin/live."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ Event = namedtuple("Event", "name id data")
 
 
 class Listener:
-    """A client as a browser's EventSource is one: it keeps the id of the last event for when it comes again."""
+    """Reads events like a browser's EventSource: it keeps the id of the last event for its next connection."""
 
     def __init__(self, instance, after=None, key=KEY, source=None, seconds=20, path="/api/admin/live", **headers):
         self.id = after
@@ -24,7 +24,7 @@ class Listener:
         self.status = self.answer.status
 
     def block(self):
-        """The fields of the next block; None at the end of the stream."""
+        """The fields of the next block, or None at the end of the stream."""
         fields = {}
         while line := self.answer.readline().decode():
             if line == "\n":
@@ -35,14 +35,14 @@ class Listener:
         return None
 
     def next(self):
-        """The next event; None at the end."""
+        """The next event, or None at the end."""
         while (block := self.block()) is not None:
             if "data" in block:
                 return Event(block["event"], self.id, json.loads(block["data"]))
         return None
 
     def until(self, wanted):
-        """The events up to the first that is wanted, which is the last."""
+        """The events up to and including the first that `wanted` accepts."""
         events = []
         while event := self.next():
             events.append(event)
@@ -51,7 +51,7 @@ class Listener:
         raise AssertionError(f"the stream ended after {events}")
 
     def beginning(self):
-        """Reads up to the first id: from then on nothing is missed."""
+        """Reads up to the first id. From then on no event is missed."""
         while not self.id and self.block() is not None:
             pass
         return self
@@ -67,7 +67,7 @@ class Listener:
 
 
 class Listeners:
-    """Many who listen at once, on one thread. Each keeps what it has been sent."""
+    """Many listeners at once, on one thread. Each keeps what it has received."""
 
     def __init__(self, instance, count, key=KEY):
         self.selector = selectors.DefaultSelector()
@@ -77,7 +77,7 @@ class Listeners:
             connection = socket.create_connection(("127.0.0.1", instance.port), 10, (f"127.0.1.{number // 200 + 1}", 0))
             self.selector.register(connection, selectors.EVENT_READ, number)
             self.received.append(bytearray())
-        # All in the same instant, as after a restart.
+        # All at the same moment, as after a restart.
         for one in self.selector.get_map().values():
             one.fileobj.sendall(f"GET /api/admin/live HTTP/1.1\r\nHost: localhost\r\nX-Admin-Api-Key: {key}\r\n\r\n".encode())
             one.fileobj.setblocking(False)
@@ -86,10 +86,10 @@ class Listeners:
         self.listen(lambda received: all(b"\nid: " in one for one in received))
 
     def listen(self, until, seconds=30):
-        """Reads what comes for all of them until it is enough."""
+        """Reads for all listeners until `until` is true."""
         end = time.monotonic() + seconds
         while not until(self.received):
-            assert time.monotonic() < end, f"they heard {sorted({bytes(one)[-300:] for one in self.received})}"[:2000]
+            assert time.monotonic() < end, f"they received {sorted({bytes(one)[-300:] for one in self.received})}"[:2000]
             for key, _ in self.selector.select(0.2):
                 chunk = key.fileobj.recv(262_144)
                 assert chunk, f"listener {key.data} was cut off"

@@ -1,4 +1,4 @@
-"""`leadpipe sink` as a program of its own, told how to fail."""
+"""`leadpipe sink` as a separate program, with configured faults."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from common import BIN, clean_environment, free_port, until
 
 
 class Sink:
-    """On free ports; what it takes is in a file of `folder`."""
+    """A sink on free ports. It writes the messages that it accepts to a file in `folder`."""
 
     def __init__(self, folder, behaviour=None):
         self.http, self.smtp, self.file = free_port(), free_port(), folder / "sink.ndjson"

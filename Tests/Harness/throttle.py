@@ -1,4 +1,5 @@
-"""Channels that ask to wait, and workers that send as fast as they can: who asks is left alone as long as it said."""
+"""Channels that request a pause, and workers that send as fast as they can. No worker sends to a channel during its
+pause."""
 
 import json
 import math
@@ -12,14 +13,14 @@ from stubs import Providers
 
 
 class LimitedChannel:
-    """A channel that shuts after every so many messages. Slack says for how long in a header, Telegram in its body. Who knocks
-    meanwhile is told what is left of it."""
+    """A channel that closes after every `every` messages for `seconds`. Slack sends the wait in a header, Telegram in
+    the body. A request during the pause gets the remaining time."""
 
     def __init__(self, name, every, seconds):
         self.name, self.every, self.seconds = name, every, seconds
         self.taken = Counter()
         self.shut_until, self.shut_at = 0, None
-        # For each time that it shut: how long after it somebody knocked.
+        # For each pause: how many seconds after its start each request arrived.
         self.late = []
 
     def __call__(self, message):
@@ -41,7 +42,7 @@ class LimitedChannel:
         return 429, json.dumps(body), {"Content-Type": "application/json"}
 
 
-def judge(database, folder, leads, every, seconds, patience, workers):
+def check(database, folder, leads, every, seconds, patience, workers):
     providers = Providers()
     channels = {name: LimitedChannel(name, every, seconds) for name in ("slack", "telegram")}
     providers.answers = dict(channels)
@@ -63,6 +64,7 @@ def judge(database, folder, leads, every, seconds, patience, workers):
         print(f"{name}: {workers} workers, shut {len(channel.late)} times for {seconds} s, {len(knocks)} knocked meanwhile, after {channel.late} s")
         assert len(channel.late) == (leads - 1) // every and channel.taken.total() == len(channel.taken) == leads
     for channel in channels.values():
-        # Another worker's request may be on its way when the first one is told; its own is answered then, and it stops too.
+        # Another worker's request may be on its way when the first worker receives the 429. That request is rejected
+        # too, and then its worker stops.
         late = [late for late in channel.late if len(late) >= workers]
-        assert not late, f"{channel.name}: {workers} workers went on: {late}"
+        assert not late, f"{channel.name}: {workers} workers kept sending: {late}"
