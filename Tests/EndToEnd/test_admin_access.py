@@ -1,4 +1,4 @@
-"""Who is let into the admin interface: every route, each wrong key, sessions, rights."""
+"""Access to the admin interface: every route, wrong keys, sessions, rights."""
 
 import json
 import re
@@ -16,7 +16,7 @@ NOBODY = "00000000-0000-4000-8000-00000000dead"
 
 
 def admin_routes():
-    """(method, path) of every route that wants a key."""
+    """(method, path) of every route that requires a key."""
     routes = []
     for path in sorted(HANDLERS.iterdir()):
         described = json.loads(subprocess.run([path, "--describe"], capture_output=True, check=True).stdout)
@@ -28,12 +28,12 @@ def admin_routes():
 ROUTES = admin_routes()
 WRONG = {
     "none": {}, "empty": {"x-admin-api-key": ""}, "blank": {"x-admin-api-key": " "}, "another": {"x-admin-api-key": "nobody's key"},
-    "its beginning": {"x-admin-api-key": KEY[:-1]}, "more than it": {"x-admin-api-key": KEY + "x"}, "doubled": {"x-admin-api-key": f"{KEY},{KEY}"},
+    "a prefix": {"x-admin-api-key": KEY[:-1]}, "a longer key": {"x-admin-api-key": KEY + "x"}, "doubled": {"x-admin-api-key": f"{KEY},{KEY}"},
     "upper case": {"x-admin-api-key": KEY.upper()}, "bare": {"authorization": KEY}, "basic": {"authorization": f"Basic {KEY}"},
-    "lower case": {"authorization": f"bearer {KEY}"}, "two blanks": {"authorization": f"Bearer  {KEY}"}, "nothing after it": {"authorization": "Bearer"},
+    "lower case": {"authorization": f"bearer {KEY}"}, "two spaces": {"authorization": f"Bearer  {KEY}"}, "no key": {"authorization": "Bearer"},
     "both": {"x-admin-api-key": KEY, "authorization": f"Bearer {KEY}"}, "long": {"x-admin-api-key": KEY * 300},
     "no session": {"cookie": "leadpipe_session=0123456789abcdef0123456789abcdef"},
-    "two sessions": {"cookie": "leadpipe_session=a; leadpipe_session=b"}, "a session that is none": {"cookie": "leadpipe_session="},
+    "two sessions": {"cookie": "leadpipe_session=a; leadpipe_session=b"}, "an empty session": {"cookie": "leadpipe_session="},
 }
 
 
@@ -45,7 +45,8 @@ def base(cluster):
 
 
 class ManyClients(Instance):
-    """A house whose every request comes from another client: no address may show more than 20 wrong keys a minute."""
+    """An instance that sees each request come from another client, because one address may send at most 20 wrong keys a
+    minute."""
 
     clients = count(1)
 
@@ -70,15 +71,15 @@ def concrete(path, value=NOBODY):
 
 
 def refused(answer):
-    """What a refusal says, without what differs by request."""
+    """A rejection without the parts that differ between requests."""
     status, headers, document = answer
     own = {name for name in headers if not name.startswith(("x-ratelimit", "ratelimit"))}
     return status, frozenset(own), {name: value for name, value in document.items() if name != "requestId"}
 
 
 @pytest.mark.parametrize("method, path", ROUTES, ids=lambda value: value.strip("/").replace("/", "-"))
-def test_every_route_refuses_who_shows_no_key(instance, method, path):
-    """Whatever else is wrong with the request: nothing is told to whoever may not ask."""
+def test_every_route_rejects_a_missing_key(instance, method, path):
+    """The key is checked first. Without one, no other error of the request is reported."""
     for body in (None, {}, b"{"):
         if body is not None and method in ("GET", "DELETE"):
             continue
@@ -90,14 +91,14 @@ def test_every_route_refuses_who_shows_no_key(instance, method, path):
 
 
 @pytest.mark.parametrize("method, path", ROUTES, ids=lambda value: value.strip("/").replace("/", "-"))
-def test_every_route_answers_other_methods_with_405(admin, method, path):
+def test_every_route_returns_405_for_other_methods(admin, method, path):
     status, headers, _ = admin.request("PUT", concrete(path), {})
     assert status == 405
     assert method in headers["allow"]
 
 
 @pytest.mark.parametrize("method, path", [route for route in ROUTES if "{id}" in route[1]], ids=lambda value: value.strip("/").replace("/", "-"))
-def test_an_id_that_is_no_uuid_is_400_and_one_that_nobody_has_404(admin, method, path):
+def test_invalid_id_returns_400_and_unknown_id_404(admin, method, path):
     status, _, document = admin.request(method, concrete(path, "no-uuid"), {} if method in ("POST", "PATCH") else None)
     assert status == 400
     assert {"path": "id", "message": "must be a UUID"} in document["details"]
@@ -115,8 +116,8 @@ def test_every_wrong_key_gets_the_same_401(instance):
     assert instance.http(f"/api/admin/agents?key={KEY}&x-admin-api-key={KEY}")[0] == 401
 
 
-def test_without_a_configured_key_nobody_is_let_in(base):
-    """Straight at the handler: `leadpipe up` makes a key where there is none."""
+def test_admin_handlers_return_503_without_a_configured_key(base):
+    """Runs the handlers directly, because `leadpipe up` creates a missing key."""
     envelope = {
         "version": "2.0", "headers": {"x-admin-api-key": KEY}, "rawPath": "/api/admin/agents",
         "requestContext": {"requestId": "r", "http": {"method": "GET", "path": "/api/admin/agents"}}}
@@ -130,14 +131,14 @@ def test_without_a_configured_key_nobody_is_let_in(base):
         assert json.loads(reply["body"])["detail"] == "admin access is not configured"
 
 
-@pytest.mark.parametrize("key", ["short", "with a blank in it, too", "x" * 201, "ключ-ключ-ключ-ключ"])
-def test_a_key_that_is_too_weak_is_no_setting(base, key):
+@pytest.mark.parametrize("key", ["short", "with a space in it, too", "x" * 201, "ключ-ключ-ключ-ключ"])
+def test_rejects_a_weak_key_as_a_setting(base, key):
     done = leadpipe("worker", "--check", DATABASE_URL=base.url, ADMIN_API_KEY=key)
     assert done.returncode == 78
     assert "ADMIN_API_KEY must have 16 to 200 visible ASCII characters" in done.stderr
 
 
-def test_whoever_starts_a_handler_by_hand_is_the_operator(base):
+def test_handler_started_by_hand_has_the_operators_rights(base):
     done = subprocess.run([HANDLERS / "agent-list"], input=b"{}", env=clean_environment(DATABASE_URL=base.url), capture_output=True)
     assert (done.returncode, json.loads(done.stdout)["total"]) == (0, 0)
 
@@ -145,7 +146,7 @@ def test_whoever_starts_a_handler_by_hand_is_the_operator(base):
 # ── Keys ──
 
 
-def test_keys_are_made_listed_and_revoked(instance, base):
+def test_creates_lists_and_revokes_keys(instance, base):
     reader = with_key(instance, base, "Panel reader", "read")
     assert reader.key.startswith("lp_") and len(reader.key) == 67
     assert base.count("admin_keys", f"encode(sha256, 'escape') like '%{reader.key}%'") == 0
@@ -161,7 +162,7 @@ def test_keys_are_made_listed_and_revoked(instance, base):
     with_key(instance, base, "Panel reader", "write").get("/api/admin/agents")
 
 
-def test_a_key_may_do_what_its_rights_say(instance, base):
+def test_key_is_limited_to_its_rights(instance, base):
     agent = AdminClient(instance).post("/api/admin/agents", {"name": "Rights Agent", "email": "rights@example.com"}, 201)["id"]
     for rights, changes_status, changes_name, adds in (("read", 403, 403, 403), ("write", 200, 403, 403), ("owner", 200, 200, 201)):
         own = with_key(instance, base, f"Key to {rights}", rights)
@@ -180,7 +181,7 @@ def log_in(instance, key=KEY):
     status, headers, document = instance.http("/api/admin/session", {"key": key})
     assert status == 201, document
     cookie = headers["set-cookie"]
-    # Most of these clients are somewhere else, as the trusted proxy says.
+    # Most of these clients are elsewhere, according to the trusted proxy.
     assert re.fullmatch(r"leadpipe_session=[0-9a-f]{32}; Path=/api; HttpOnly; SameSite=Strict; (Secure; )?Max-Age=43200", cookie), cookie
     return cookie.split(";")[0], document["csrfToken"]
 
@@ -189,7 +190,7 @@ def by_cookie(instance, method, path, cookie, csrf=None, body=None):
     return instance.http(path, body, method, {"cookie": cookie, **({"x-csrf-token": csrf} if csrf else {})})
 
 
-def test_a_session_begins_with_a_key_and_ends_with_log_out(instance, base):
+def test_session_starts_with_a_key_and_ends_with_logout(instance, base):
     cookie, csrf = log_in(instance)
     token = cookie.split("=")[1]
     assert token not in base.text("select * from admin_sessions")
@@ -202,7 +203,7 @@ def test_a_session_begins_with_a_key_and_ends_with_log_out(instance, base):
     assert by_cookie(instance, "DELETE", "/api/admin/session", cookie, csrf)[0] == 401
 
 
-def test_a_change_by_cookie_needs_its_own_csrf_token(instance):
+def test_change_with_a_cookie_requires_its_csrf_token(instance):
     cookie, csrf = log_in(instance)
     _, other = log_in(instance)
     body = {"name": "Forged Agent", "email": "forged@example.com"}
@@ -214,7 +215,7 @@ def test_a_change_by_cookie_needs_its_own_csrf_token(instance):
     assert by_cookie(instance, "POST", "/api/admin/agents", cookie, csrf, body)[0] == 201
 
 
-def test_a_session_ends_by_time_and_with_its_key(instance, base):
+def test_session_expires_and_ends_when_its_key_is_revoked(instance, base):
     cookie, _ = log_in(instance)
     base.run("update admin_sessions set expires_at = now() - interval '1 second'")
     assert by_cookie(instance, "GET", "/api/admin/agents", cookie)[0] == 401
@@ -226,7 +227,7 @@ def test_a_session_ends_by_time_and_with_its_key(instance, base):
     assert instance.http("/api/admin/session", {"key": key})[0] == 401
 
 
-def test_a_session_of_the_configured_key_ends_when_that_is_another(cluster):
+def test_session_of_the_configured_key_ends_when_the_key_changes(cluster):
     database = cluster.migrated()
     with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY) as instance:
         cookie, _ = log_in(instance)
@@ -236,8 +237,8 @@ def test_a_session_of_the_configured_key_ends_when_that_is_another(cluster):
     cluster.drop(database)
 
 
-def test_a_session_is_not_taken_over_from_the_request(instance):
-    """No fixation: what was in the cookie before does not become a session."""
+def test_session_fixation_is_impossible(instance):
+    """The value of a cookie from before the login does not become a session."""
     mine = "leadpipe_session=" + "a" * 32
     status, headers, _ = instance.http("/api/admin/session", {"key": KEY}, headers={"cookie": mine})
     assert status == 201
@@ -245,7 +246,7 @@ def test_a_session_is_not_taken_over_from_the_request(instance):
     assert by_cookie(instance, "GET", "/api/admin/agents", mine)[0] == 401
 
 
-def test_opening_a_session_wants_a_right_key_as_json(instance):
+def test_login_requires_a_valid_key_as_json(instance):
     for body in ({}, {"key": "wrong-key-of-somebody"}, {"key": None}, {"key": [KEY]}):
         assert instance.http("/api/admin/session", body)[0] == 401, body
     status, _, _ = instance.http("/api/admin/session", json.dumps({"key": KEY}).encode(), "POST", {"Content-Type": "text/plain"})
@@ -254,12 +255,12 @@ def test_opening_a_session_wants_a_right_key_as_json(instance):
     assert instance.http("/api/admin/session", {}, headers={"x-admin-api-key": KEY})[0] == 201
 
 
-def test_what_admins_are_shown_is_kept_in_no_cache(admin):
+def test_admin_replies_are_not_cached(admin):
     assert admin.request("GET", "/api/admin/agents")[1]["cache-control"] == "no-store"
     assert admin.request("GET", "/api/admin/session")[1]["cache-control"] == "no-store"
 
 
-def test_no_key_and_no_token_is_in_the_log(instance, base):
+def test_log_contains_no_key_and_no_token(instance, base):
     cookie, csrf = log_in(instance)
     by_cookie(instance, "POST", "/api/admin/agents", cookie, csrf, {})
     instance.http("/api/admin/agents", headers={"x-admin-api-key": "canary-key-0123456789"})

@@ -1,4 +1,4 @@
-"""What people do with leads over HTTP: change, answer, assign, follow up; each with its event and its entry in the timeline."""
+"""Changes to leads over HTTP: update, respond, assign, follow up. Each has its event and its timeline entry."""
 
 import json
 import subprocess
@@ -67,7 +67,7 @@ def soon(**ahead):
 # ── Changes ──
 
 
-def test_a_change_is_shown_evented_and_told_with_who_made_it(instance, base, lead):
+def test_change_has_an_event_and_a_timeline_entry_with_its_author(instance, base, lead):
     own = with_key(instance, base, f"Sara {uuid.uuid4().hex[:6]}", "write")
     changed = own.patch(lead, {"status": "in-progress", "tags": ["vip", "sea view", "vip"], "notes": "wants to see it on Friday"})
     assert (changed["status"], changed["tags"], changed["notes"]) == ("in-progress", ["vip", "sea view"], "wants to see it on Friday")
@@ -79,7 +79,7 @@ def test_a_change_is_shown_evented_and_told_with_who_made_it(instance, base, lea
     assert own.get(lead)["status"] == "in-progress"
 
 
-def test_notes_are_appended_or_replaced_and_what_is_null_is_emptied(admin, base, lead):
+def test_appends_replaces_and_clears_notes(admin, base, lead):
     assert admin.patch(lead, {"notes": "first"})["notes"] == "first"
     assert admin.patch(lead, {"notes": "second", "notesMode": "append"})["notes"] == "first\nsecond"
     assert admin.patch(lead, {"notes": "third", "outcome": "viewing", "conversionValue": 2500000.5})["conversionValue"] == 2500000.5
@@ -94,7 +94,7 @@ def test_notes_are_appended_or_replaced_and_what_is_null_is_emptied(admin, base,
     assert problem["details"] == [{"path": "notes", "message": "would have more than 20000 characters with this"}]
 
 
-def test_who_raises_the_quality_has_qualified_the_lead(admin, base, lead):
+def test_raising_the_quality_qualifies_the_lead(admin, base, lead):
     changed = admin.patch(lead, {"leadScore": 90})
     assert (changed["leadScore"], changed["leadQuality"]) == (90, "hot")
     assert changed["leadScoreBreakdown"]["source"] == "agent" and changed["leadScoreBreakdown"]["before"]["source"] == "server"
@@ -104,14 +104,14 @@ def test_who_raises_the_quality_has_qualified_the_lead(admin, base, lead):
 
 
 @pytest.mark.parametrize("status, event, title", [("converted", "lead.converted", "Lead converted"), ("lost", "lead.lost", "Lead lost")])
-def test_a_lead_that_is_won_or_lost_has_its_event(admin, base, lead, status, event, title):
+def test_won_or_lost_lead_has_its_event(admin, base, lead, status, event, title):
     admin.patch(lead, {"status": status, "outcome": "signed on Sunday"})
     assert events(base, lead) == [event]
     entry, = timeline(base, lead)
     assert (entry["title"], entry["description"]) == (title, "signed on Sunday")
 
 
-def test_what_changes_nothing_is_told_nowhere(admin, base, lead):
+def test_empty_change_has_no_event(admin, base, lead):
     before = admin.request("GET", lead)[1]["etag"]
     admin.patch(lead, {"status": "new", "tags": []})
     assert admin.request("GET", lead)[1]["etag"] == before
@@ -126,7 +126,7 @@ def test_what_changes_nothing_is_told_nowhere(admin, base, lead):
     ({"conversionValue": 1e3}, "conversionValue"), ({"conversionValue": 1.234}, "conversionValue"), ({"conversionValue": "1"}, "conversionValue"),
     ({"conversionValue": 10 ** 12}, "conversionValue"),
 ])
-def test_a_wrong_change_is_refused_by_its_field_and_changes_nothing(admin, base, lead, change, path):
+def test_rejects_an_invalid_change_by_its_field(admin, base, lead, change, path):
     before = admin.request("GET", lead)[1]["etag"]
     raw = json.dumps(change).replace("1000.0", "1e3").encode()
     status, _, problem = admin.request("PATCH", lead, raw)
@@ -136,7 +136,7 @@ def test_a_wrong_change_is_refused_by_its_field_and_changes_nothing(admin, base,
         assert admin.patch(lead, nothing, 400)["details"][0]["message"].startswith("must name one of status, ")
 
 
-def test_of_two_admins_who_change_the_same_the_second_loses_nothing(admin, base, lead):
+def test_rejects_a_change_with_an_outdated_etag(admin, base, lead):
     _, headers, shown = admin.request("GET", lead)
     tag = headers["etag"]
     status, after, _ = admin.request("PATCH", lead, {"notes": "of the first"}, if_match=tag)
@@ -153,7 +153,7 @@ def test_of_two_admins_who_change_the_same_the_second_loses_nothing(admin, base,
         assert admin.request("PATCH", lead, {"notes": "x"}, if_match=wrong)[0] in (400, 412), wrong
 
 
-def test_of_twenty_with_one_etag_one_is_heard(instance, base, lead):
+def test_one_of_twenty_changes_with_one_etag_succeeds(instance, base, lead):
     tag = AdminClient(instance).request("GET", lead)[1]["etag"]
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda n: AdminClient(instance).request("PATCH", lead, {"notes": f"note {n}"}, if_match=tag)[0], range(20)))
@@ -161,22 +161,22 @@ def test_of_twenty_with_one_etag_one_is_heard(instance, base, lead):
     assert len(timeline(base, lead)) == 1
 
 
-def test_notes_appended_at_once_are_all_kept(instance, base, lead):
+def test_keeps_all_notes_appended_at_once(instance, base, lead):
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(lambda n: AdminClient(instance).patch(lead, {"notes": f"note {n}", "notesMode": "append"}), range(20)))
     assert sorted(AdminClient(instance).get(lead)["notes"].split("\n")) == sorted(f"note {n}" for n in range(20))
 
 
-def test_a_customer_who_goes_on_changes_the_etag(admin, instance, lead):
+def test_new_message_of_the_customer_changes_the_etag(admin, instance, lead):
     tag = admin.request("GET", lead)[1]["etag"]
     instance.http("/api/chatbot/leads", {**TEST_USER, "conversationId": lead[-36:], "messages": [{"id": "2", "messageText": "still there?"}]})
     assert admin.request("PATCH", lead, {"status": "lost"}, if_match=tag)[0] == 412
 
 
-# ── Many at once ──
+# ── Bulk changes ──
 
 
-def test_one_change_to_many_says_of_each_what_became_of_it(admin, instance, base):
+def test_bulk_change_reports_the_result_of_each_lead(admin, instance, base):
     leads = [captured(instance) for _ in range(3)]
     ids = [lead[-36:] for lead in leads]
     admin.patch(leads[2], {"status": "lost"})
@@ -187,7 +187,7 @@ def test_one_change_to_many_says_of_each_what_became_of_it(admin, instance, base
     assert [events(base, lead) for lead in leads] == [["lead.lost"]] * 3
 
 
-def test_many_are_given_to_an_agent_until_he_is_full(admin, instance, base):
+def test_bulk_assignment_stops_at_the_agents_capacity(admin, instance, base):
     ids = sorted(captured(instance)[-36:] for _ in range(3))
     full = agent(admin, 2)
     done = admin.post("/api/admin/conversations/bulk", {"ids": ids, "change": {"agentId": full["id"]}})
@@ -204,13 +204,13 @@ def test_many_are_given_to_an_agent_until_he_is_full(admin, instance, base):
     ({"ids": [NOBODY] * 501, "change": {"status": "lost"}}, "ids"), ({"ids": [NOBODY], "change": {"status": "x"}}, "change.status"),
     ({"ids": NOBODY, "change": {"status": "lost"}}, "ids"),
 ])
-def test_a_wrong_bulk_is_refused_whole(admin, body, path):
+def test_rejects_an_invalid_bulk_change(admin, body, path):
     problem = admin.post("/api/admin/conversations/bulk", body, 400)
     assert path in [fault["path"] for fault in problem["details"]]
     admin.post("/api/admin/conversations/bulk", {"ids": [NOBODY], "change": {}}, 400)
 
 
-def test_five_hundred_at_once_from_two_sides_do_not_wait_for_each_other_forever(instance, base):
+def test_two_bulk_changes_of_500_do_not_deadlock(instance, base):
     base.run("""insert into conversations (customer_name, customer_phone) select 'Bulk', '+9715' || n from generate_series(1, 500) n""")
     ids = base.text("select id from conversations where customer_name = 'Bulk'").split("\n")
     with ThreadPoolExecutor(2) as pool:
@@ -221,10 +221,10 @@ def test_five_hundred_at_once_from_two_sides_do_not_wait_for_each_other_forever(
     assert first["changed"] == second["changed"] == 500
 
 
-# ── Answers ──
+# ── Responses ──
 
 
-def test_the_first_answer_keeps_the_promise_and_later_ones_do_not_move_it(admin, base, lead):
+def test_only_the_first_response_counts_for_the_sla(admin, base, lead):
     assert admin.get(lead)["unreadCount"] == 1
     answered = admin.post(f"{lead}/respond", {"channel": "call", "message": "called, viewing on Friday"})
     shown = answered["conversation"]
@@ -237,7 +237,7 @@ def test_the_first_answer_keeps_the_promise_and_later_ones_do_not_move_it(admin,
     assert timeline(base, lead)[0]["description"] == "called, viewing on Friday (first answer, in time)"
 
 
-def test_an_answer_after_the_deadline_has_broken_the_promise(admin, base, lead):
+def test_late_response_breaches_the_sla(admin, base, lead):
     base.run(f"update conversations set sla_response_deadline = now() - interval '1 minute' where id = '{lead[-36:]}'")
     assert admin.get(lead)["slaState"] == "breached"
     someone = agent(admin)
@@ -249,7 +249,7 @@ def test_an_answer_after_the_deadline_has_broken_the_promise(admin, base, lead):
     assert entry["description"] == "(first answer, late)"
 
 
-def test_a_lead_in_its_last_third_is_in_warning_and_one_that_was_closed_in_time_is_not_breached(admin, base, lead):
+def test_sla_warning_in_the_last_third_and_no_breach_after_closing_in_time(admin, base, lead):
     base.run(f"""update conversations set lead_quality = 'hot', sla_response_deadline = now() + interval '4 minutes' where id = '{lead[-36:]}'""")
     assert admin.get(lead)["slaState"] == "warning"
     admin.patch(lead, {"status": "lost"})
@@ -262,7 +262,7 @@ def test_a_lead_in_its_last_third_is_in_warning_and_one_that_was_closed_in_time_
 
 @pytest.mark.parametrize("body, path", [
     ({"channel": "pigeon"}, "channel"), ({"message": "x" * 5001}, "message"), ({"message": 1}, "message"), ({"agentId": "x"}, "agentId")])
-def test_a_wrong_answer_is_refused(admin, base, lead, body, path):
+def test_rejects_an_invalid_response(admin, base, lead, body, path):
     assert admin.post(f"{lead}/respond", body, 400)["details"][0]["path"] == path
     assert admin.post(f"{lead}/respond", {"agentId": NOBODY}, 404)["detail"] == "there is no such agent"
     assert admin.get(lead)["firstResponseAt"] is None
@@ -271,7 +271,7 @@ def test_a_wrong_answer_is_refused(admin, base, lead, body, path):
 # ── Assignment and agents ──
 
 
-def test_a_conversation_is_given_to_an_agent_and_to_another(admin, base, lead):
+def test_assigns_a_conversation_and_reassigns_it(admin, base, lead):
     one, other = agent(admin), agent(admin)
     given = admin.post(f"{lead}/assign", {"agentId": one["id"], "priority": "high", "notes": "speaks Arabic"})
     assert (given["status"], given["agentName"], given["conversation"]["assignedAgentName"]) == ("assigned", one["name"], one["name"])
@@ -285,7 +285,7 @@ def test_a_conversation_is_given_to_an_agent_and_to_another(admin, base, lead):
     assert (loads[one["id"]], loads[other["id"]]) == (0, 1)
 
 
-def test_an_agent_who_is_full_gets_no_more_but_by_force(admin, instance, base):
+def test_full_agent_gets_another_lead_only_by_force(admin, instance, base):
     leads = [captured(instance) for _ in range(3)]
     full = agent(admin, 1)
     admin.post(f"{leads[0]}/assign", {"agentId": full["id"]})
@@ -297,7 +297,7 @@ def test_an_agent_who_is_full_gets_no_more_but_by_force(admin, instance, base):
     admin.post(f"{leads[2]}/assign", {"agentId": full["id"]})
 
 
-def test_a_lead_that_is_opened_again_stays_with_its_agent_though_he_is_full_and_nothing_false_is_said(admin, instance, base):
+def test_reopened_lead_stays_with_its_full_agent(admin, instance, base):
     full, first, second = agent(admin, 1), captured(instance), captured(instance)
     admin.post(f"{first}/assign", {"agentId": full["id"]})
     admin.patch(first, {"status": "lost", "outcome": "bought elsewhere"})
@@ -314,7 +314,7 @@ def test_a_lead_that_is_opened_again_stays_with_its_agent_though_he_is_full_and_
     assert [entry["description"] for entry in timeline(base, first)][3:] == [None, "wants to see two more"]
 
 
-def test_what_a_lead_came_to_is_told_in_words(admin, instance, base):
+def test_timeline_shows_the_outcome_in_words(admin, instance, base):
     lead = captured(instance)
     for change in ({"conversionValue": 5_000_000}, {"conversionValue": 50.5}, {"status": "converted", "conversionValue": 70, "outcome": "sold"},
                    {"status": "lost"}, {"outcome": "fell through"}, {"conversionValue": None, "outcome": None}):
@@ -324,7 +324,7 @@ def test_what_a_lead_came_to_is_told_in_words(admin, instance, base):
         ("Lead lost", None), ("Outcome recorded", "fell through"), ("Outcome removed", "no outcome any more; worth nothing any more, 70 before")]
 
 
-def test_tags_that_cannot_be_seen_take_none_away(admin, instance):
+def test_rejects_blank_tags_and_keeps_the_others(admin, instance):
     lead = captured(instance)
     admin.patch(lead, {"tags": ["vip"]})
     for tags in ([""], ["family", " "]):
@@ -332,7 +332,7 @@ def test_tags_that_cannot_be_seen_take_none_away(admin, instance):
     assert admin.get(lead)["tags"] == ["vip"]
 
 
-def test_twenty_who_assign_at_once_do_not_overfill_an_agent(instance, base):
+def test_concurrent_assignments_do_not_overfill_an_agent(instance, base):
     leads = [captured(instance) for _ in range(12)]
     busy = agent(AdminClient(instance), 5)
     with ThreadPoolExecutor(12) as pool:
@@ -342,12 +342,12 @@ def test_twenty_who_assign_at_once_do_not_overfill_an_agent(instance, base):
 
 @pytest.mark.parametrize("body, path", [({}, "agentId"), ({"agentId": "x"}, "agentId"), ({"agentId": NOBODY, "notes": "x" * 501}, "notes"),
                                         ({"agentId": NOBODY, "priority": "now"}, "priority")])
-def test_a_wrong_assignment_is_refused(admin, lead, body, path):
+def test_rejects_an_invalid_assignment(admin, lead, body, path):
     assert admin.post(f"{lead}/assign", body, 400)["details"][0]["path"] == path
     assert admin.post(f"{lead}/assign", {"agentId": NOBODY}, 404)["detail"] == "there is no such agent"
 
 
-def test_agents_come_change_and_go(admin, instance, base):
+def test_creates_changes_and_deletes_agents(admin, instance, base):
     made = admin.post("/api/admin/agents", {"name": "  Layla Haddad ", "email": "Layla@Example.com", "phone": "050 765 4321", "department": "Sales"}, 201)
     assert (made["name"], made["email"], made["phone"], made["maxCapacity"], made["status"]) == (
         "Layla Haddad", "layla@example.com", "+971507654321", 15, "available")
@@ -378,7 +378,7 @@ def test_agents_come_change_and_go(admin, instance, base):
 # ── Follow-ups ──
 
 
-def test_a_follow_up_is_promised_moved_and_kept(admin, base, lead):
+def test_creates_moves_and_completes_a_follow_up(admin, base, lead):
     when, later = soon(days=1), soon(days=3)
     made = admin.post(f"{lead}/follow-ups", {"followUpDate": when, "reminderType": "call", "reminderText": "ask about the loan", "priority": "high"}, 201)
     assert (made["followUpDate"], made["status"], made["priority"], made["customerName"]) == (when, "scheduled", "high", TEST_USER["customerName"])
@@ -400,7 +400,7 @@ def test_a_follow_up_is_promised_moved_and_kept(admin, base, lead):
         "Follow-up by telephone completed", "Follow-up by WhatsApp cancelled"]
 
 
-def test_follow_ups_are_listed_soonest_first_by_state_and_agent(admin, instance, base):
+def test_lists_follow_ups_soonest_first_by_state_and_agent(admin, instance, base):
     base.run("delete from follow_up_tasks")
     lead, someone = captured(instance), agent(admin)
     dates = [soon(hours=hours) for hours in (5, 3, 4, 1, 2)]
@@ -428,7 +428,7 @@ def test_follow_ups_are_listed_soonest_first_by_state_and_agent(admin, instance,
     ({"followUpDate": "tomorrow"}, "followUpDate"), ({"followUpDate": "2020-01-01T00:00:00Z"}, "followUpDate"), ({"followUpDate": None}, "followUpDate"),
     ({"reminderType": "pigeon"}, "reminderType"), ({"reminderType": None}, "reminderType"), ({"reminderText": "x" * 501}, "reminderText"),
     ({"priority": "urgent"}, "priority"), ({"notifyCustomer": True}, "notifyCustomer"), ({"assignedAgentId": "x"}, "assignedAgentId")])
-def test_a_wrong_follow_up_is_refused(admin, base, lead, change, path):
+def test_rejects_an_invalid_follow_up(admin, base, lead, change, path):
     good = {"followUpDate": soon(days=1), "reminderType": "call", "notifyCustomer": False}
     assert [fault["path"] for fault in admin.post(f"{lead}/follow-ups", {**good, **change}, 400)["details"]] == [path]
     admin.post(f"{lead}/follow-ups", {**good, "assignedAgentId": NOBODY}, 404)
@@ -436,8 +436,8 @@ def test_a_wrong_follow_up_is_refused(admin, base, lead, change, path):
     assert events(base, lead) == []
 
 
-def test_an_agent_goes_while_others_work_with_his_leads_and_nobody_stands_in_the_way_of_another(instance, base, cluster):
-    """The rows are written slowly, so that whoever locks in an order of his own meets the others."""
+def test_deleting_an_agent_does_not_deadlock_with_other_changes(instance, base, cluster):
+    """Rows are written slowly, so that two transactions that lock in different orders would deadlock."""
     log = cluster.home / "log"
     before = log.stat().st_size
     base.run("""create function slowly() returns trigger language plpgsql as 'begin perform pg_sleep(0.03); return new; end';
@@ -466,11 +466,11 @@ def test_an_agent_goes_while_others_work_with_his_leads_and_nobody_stands_in_the
         assert "deadlock detected" not in log.read()
 
 
-# ── Together ──
+# ── Transactions ──
 
 
-def test_a_change_that_cannot_be_told_is_not_made(admin, instance, base):
-    """The event and the entry in the timeline are one transaction with their cause."""
+def test_change_is_rolled_back_when_its_event_fails(admin, instance, base):
+    """The event and the timeline entry are in one transaction with the change."""
     lead = captured(instance)
     base.run("alter table conversation_timeline rename to elsewhere")
     try:
@@ -483,7 +483,7 @@ def test_a_change_that_cannot_be_told_is_not_made(admin, instance, base):
     assert events(base, lead) == []
 
 
-def test_by_hand_it_is_the_operator_who_did_it(base, instance):
+def test_change_by_hand_is_recorded_as_the_operators(base, instance):
     lead = captured(instance)
     done = subprocess.run(
         [HANDLERS / "conversation-update"], input=json.dumps({"id": lead[-36:], "status": "lost"}).encode(),
@@ -492,7 +492,7 @@ def test_by_hand_it_is_the_operator_who_did_it(base, instance):
     assert timeline(base, lead)[0]["actor_name"] == "operator"
 
 
-def test_no_field_of_a_customer_is_in_the_log(instance, lead):
+def test_log_contains_no_customer_data(instance, lead):
     AdminClient(instance).patch(lead, {"notes": "c4n4ry note of a customer"})
     AdminClient(instance).post(f"{lead}/respond", {"message": "c4n4ry answer"})
     assert "c4n4ry" not in instance.log and TEST_USER["customerPhone"] not in instance.log

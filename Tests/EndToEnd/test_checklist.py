@@ -16,11 +16,11 @@ ADMIN_KEY = "TrueNester2025_AdminAPI_SecureKey_Dubai_Development_Production_v1"
 
 
 class Verification:
-    """One house, set as the checklist sets it, and one lead sent by the checklist's curl."""
+    """One instance, configured as in the checklist, and one lead sent with the checklist's curl command."""
 
     def __init__(self, instance, providers, mail):
         self.instance, self.providers, self.mail = instance, providers, mail
-        # The checklist's command, with this host in place of its own.
+        # The checklist's command with this host.
         done = subprocess.run(["bash", "-c", f"""
             curl -sS -w '\\n%{{http_code}}' -X POST http://127.0.0.1:{instance.port}/api/chatbot/leads \\
               -H "Content-Type: application/json" \\
@@ -52,7 +52,7 @@ def checked():
         mail.close()
 
 
-def test_the_tables_and_columns_of_the_checklist_exist(checked):
+def test_has_the_tables_and_columns_of_the_checklist(checked):
     tables = checked.instance.database.text(
         "select string_agg(to_regclass(t)::text, ',') from unnest(array['lead_events','conversation_timeline',"
         "'follow_up_tasks','notification_logs']) t")
@@ -62,7 +62,7 @@ def test_the_tables_and_columns_of_the_checklist_exist(checked):
     assert columns == 3
 
 
-def test_the_curl_is_answered_201_with_the_lead(checked):
+def test_curl_returns_201_with_the_lead(checked):
     assert checked.status == 201
     conversation = checked.reply["conversation"]
     assert conversation["id"] == checked.id
@@ -70,7 +70,7 @@ def test_the_curl_is_answered_201_with_the_lead(checked):
     assert {name: conversation[name] for name in TEST_USER} == TEST_USER
 
 
-def test_the_conversation_is_in_the_database(checked):
+def test_database_has_the_conversation(checked):
     row, = checked.instance.database.rows("select * from conversations")
     assert row["id"] == checked.id
     assert (row["customer_name"], row["customer_phone"], row["customer_email"], row["intent"]) == (
@@ -79,18 +79,18 @@ def test_the_conversation_is_in_the_database(checked):
     assert row["sla_response_deadline"] is not None
 
 
-def test_there_is_one_lead_created_event(checked):
+def test_database_has_one_lead_created_event(checked):
     row, = checked.instance.database.rows("select * from lead_events where event_type = 'lead.created'")
     assert row["conversation_id"] == checked.id
     assert row["processed"] is True
 
 
-def test_the_timeline_has_the_lead_created_entry(checked):
+def test_timeline_has_the_lead_created_entry(checked):
     row, = checked.instance.database.rows("select * from conversation_timeline where event_type = 'created'")
     assert (row["title"], row["conversation_id"], row["actor_type"]) == ("Lead Created", checked.id, "system")
 
 
-def test_the_notification_logs_have_a_sent_entry_for_each_channel(checked):
+def test_every_channel_has_a_sent_notification(checked):
     rows = checked.instance.database.rows(
         "select channel, recipient, status, sent_at is not null as at, retry_count, error_message from notification_logs order by channel::text")
     assert rows == [
@@ -118,7 +118,7 @@ def test_exactly_one_telegram_message_arrived(checked):
     assert "New Chatbot" in message["json"]["text"] and "Test User" in message["json"]["text"]
 
 
-def test_exactly_one_mail_arrived(checked):
+def test_exactly_one_email_arrived(checked):
     envelope, = checked.mail.envelopes
     assert envelope.rcpt_tos == ["agents@truenester.com"]
     assert envelope.mail_from == "notifications@truenester.com"
@@ -134,7 +134,7 @@ def test_exactly_one_mail_arrived(checked):
     assert all(word not in part for part in parts.values() for word in ("undefined", "nil", "Optional"))
 
 
-def test_health_answers_with_what_is_configured(checked):
+def test_health_reports_the_configuration(checked):
     status, headers, health = checked.instance.http("/health")
     assert status == 200
     assert (health["status"], health["database"]) == ("ok", "ok")
@@ -151,26 +151,26 @@ def test_health_answers_with_what_is_configured(checked):
     r"\[INFO\] Event emitted: lead\.created( |$)",
     r"\[INFO\] Notifications sent via: slack, email, telegram( |$)",
 ])
-def test_the_log_has_the_line_that_operators_watch_for(checked, line):
+def test_log_has_the_lines_that_operators_watch(checked, line):
     pattern = f"^{TIME}" + line.replace("{id}", checked.id)
     until(lambda: re.search(pattern, checked.instance.log, re.MULTILINE), 10, line)
     assert len(re.findall(pattern, checked.instance.log, re.MULTILINE)) == 1
 
 
-def test_the_log_holds_no_personal_data_and_no_secret(checked):
+def test_log_contains_no_personal_data_and_no_secret(checked):
     for canary in ("Test User", "Test", "971501234567", "501234567", "test@example.com", "secretwebhook", "secret-token",
                    ADMIN_KEY, "-100123456789", "agents@truenester.com"):
         assert canary not in checked.instance.log, canary
 
 
-def test_the_operators_queries_are_true(checked):
+def test_operators_queries_return_the_expected_rows(checked):
     database = checked.instance.database
     assert database.text("SELECT COUNT(*) FROM lead_events WHERE processed = FALSE") == "0"
     assert database.text("SELECT * FROM notification_logs WHERE status = 'failed' ORDER BY created_at DESC LIMIT 10") == ""
     assert database.text("SELECT * FROM conversations WHERE sla_breached = TRUE ORDER BY created_at DESC") == ""
 
 
-def test_row_level_security_is_on_for_every_table(checked):
+def test_every_table_has_row_level_security(checked):
     without = checked.instance.database.text(
         "select string_agg(relname, ',') from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace and not relrowsecurity")
     assert without == ""
