@@ -1,4 +1,4 @@
-"""HTTP as strangers speak it, through the gateway to real handlers. The gateway's own suite goes into the details."""
+"""HTTP requests of clients through the gateway to real handlers. The gateway's own suite tests the details."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ def instance(cluster):
 
 
 def talk(instance, *parts, seconds=8):
-    """Writes the parts as they are and reads what comes back, to the end."""
+    """Writes the parts as they are and reads the response to the end."""
     with socket.create_connection(("127.0.0.1", instance.port), timeout=seconds) as connection:
         try:
             for part in parts:
@@ -50,7 +50,7 @@ def status_of(answer):
     ("/api/../health", "GET", 400), ("/%68ealth", "GET", 404), ("/bin/sh", "GET", 404), ("/lead-capture", "POST", 404),
     ("/api/chatbot/leads", "GET", 405), ("/api/chatbot/leads", "DELETE", 405), ("/health", "POST", 405),
 ])
-def test_a_request_for_what_is_not_there(instance, path, method, status):
+def test_unknown_routes_and_methods(instance, path, method, status):
     body = {} if method == "POST" else None
     answered, headers, problem = instance.http(path, body, method=method)
     assert answered == status
@@ -60,7 +60,7 @@ def test_a_request_for_what_is_not_there(instance, path, method, status):
         assert "OPTIONS" in headers["allow"]
 
 
-def test_head_and_get_of_health(instance):
+def test_health_accepts_head_and_get(instance):
     assert instance.http("/health", method="HEAD")[::2] == (200, None)
     assert instance.http("/health?x=1")[0] == 200
 
@@ -70,7 +70,7 @@ def test_head_and_get_of_health(instance):
     (json.dumps(TEST_USER).encode(), {"Content-Encoding": "gzip"}, 415), (b"x" * 65_537, {}, 413), (b"[" * 60_000, {}, 400),
     (b'{"customerName": "\xff\xfe"}', {}, 400), (b'{"customerName": "a\\u0000b"}', {}, 400),
 ], ids=["broken", "empty", "text", "gzip", "too-large", "deep", "no-utf-8", "nul"])
-def test_a_bad_body_is_refused_and_nothing_is_stored(instance, body, headers, status):
+def test_rejects_a_bad_body_and_stores_nothing(instance, body, headers, status):
     before = instance.database.count("conversations")
     answered, replied, problem = instance.http("/api/chatbot/leads", body, headers=headers)
     assert (answered, problem["status"]) == (status, status)
@@ -78,19 +78,19 @@ def test_a_bad_body_is_refused_and_nothing_is_stored(instance, body, headers, st
     assert instance.database.count("conversations") == before
 
 
-def test_all_faults_come_at_once(instance):
+def test_reports_all_validation_errors(instance):
     status, _, problem = instance.http("/api/chatbot/leads", {"customerPhone": "x", "leadScore": 200})
     assert status == 400
     assert [fault["path"] for fault in problem["details"]] == ["customerName", "customerPhone", "leadScore"]
 
 
-def test_a_request_id_is_taken_on_and_logged(instance):
+def test_uses_and_logs_the_clients_request_id(instance):
     _, headers, _ = instance.http("/api/chatbot/leads", TEST_USER, headers={"X-Request-Id": "from-the-client-1"})
     assert headers["x-request-id"] == "from-the-client-1"
     instance.wait_log("requestId=from-the-client-1")
 
 
-def test_a_repeated_idempotency_key_is_answered_again(instance):
+def test_repeated_idempotency_key_gets_the_first_reply(instance):
     first = instance.http("/api/chatbot/leads", TEST_USER, headers={"Idempotency-Key": "http-1"})
     again = instance.http("/api/chatbot/leads", TEST_USER, headers={"Idempotency-Key": "http-1"})
     other = instance.http("/api/chatbot/leads", {**TEST_USER, "intent": "rent"}, headers={"Idempotency-Key": "http-1"})
@@ -115,17 +115,17 @@ HEAD = "POST /api/chatbot/leads HTTP/1.1\r\nContent-Type: application/json\r\n"
     f"{HEAD}Host : x\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}",
     f"{HEAD}Host: x\r\nX-A: a\x00b\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}",
 ], ids=["CL-and-TE", "two-CL", "plus-CL", "hex-CL", "unknown-TE", "plus-chunk", "no-host", "two-hosts", "space-before-colon", "NUL"])
-def test_malformed_framing_is_refused_and_the_connection_closed(instance, raw):
+def test_rejects_malformed_framing_and_closes_the_connection(instance, raw):
     before = instance.database.count("conversations")
     assert status_of(talk(instance, raw)) == 400
     assert instance.database.count("conversations") == before
 
 
-def test_headers_that_are_too_large_are_431(instance):
+def test_returns_431_for_large_headers(instance):
     assert status_of(talk(instance, f"GET /health HTTP/1.1\r\nHost: x\r\nX-Large: {'l' * 40_000}\r\n\r\n")) == 431
 
 
-def test_a_body_that_ends_too_early_stores_nothing(instance):
+def test_incomplete_body_stores_nothing(instance):
     before = instance.database.count("conversations")
     with socket.create_connection(("127.0.0.1", instance.port), timeout=5) as connection:
         connection.sendall(f"{HEAD}Host: x\r\nContent-Length: {len(BODY) + 9}\r\n\r\n{BODY}".encode())
@@ -133,7 +133,7 @@ def test_a_body_that_ends_too_early_stores_nothing(instance):
     assert instance.database.count("conversations") == before
 
 
-def test_two_requests_on_one_connection_get_their_own_answers(instance):
+def test_two_requests_on_one_connection_get_their_own_replies(instance):
     one = f"{HEAD}Host: x\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
     last = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     answer = talk(instance, one + last)
@@ -141,7 +141,7 @@ def test_two_requests_on_one_connection_get_their_own_answers(instance):
     assert answer.index("HTTP/1.1 201") < answer.index("HTTP/1.1 200")
 
 
-def test_a_header_becomes_no_environment_of_a_handler(instance):
+def test_headers_do_not_become_environment_variables(instance):
     status, _, _ = instance.http("/api/chatbot/leads", TEST_USER, headers={"Proxy": "http://127.0.0.1:1", "LOG_LEVEL": "debug", "DATABASE_URL": "x"})
     assert status == 201
 
@@ -157,8 +157,8 @@ BODY
 """
 
 
-def test_handlers_in_any_language_are_hosted_and_held_in_check(cluster, tmp_path, providers):
-    """One that shows its environment, one that dies, one that babbles, one that hangs: each costs its own request only."""
+def test_hosts_foreign_handlers_and_contains_their_failures(cluster, tmp_path, providers):
+    """Handlers that print their environment, die, write garbage or hang. Each fails only its own request."""
     folder = tmp_path / "handlers"
     folder.mkdir()
     for path in HANDLERS.iterdir():
@@ -183,10 +183,10 @@ def test_handlers_in_any_language_are_hosted_and_held_in_check(cluster, tmp_path
         began = time.monotonic()
         assert instance.http("/hangs")[0] == 504
         assert time.monotonic() - began < 8
-        until(lambda: not instance.processes("sleep 30"), 5, "the end of what it started")
+        until(lambda: not instance.processes("sleep 30"), 5, "the end of its child processes")
         instance.wait_log("504: ")
         assert instance.log.count("[ERROR] 502: ") == 4
-        # A stranger gets class none: no database, no secret, whatever it asks for.
+        # A foreign handler gets class none: no database and no secret, whatever it describes.
         raw = talk(instance, "GET /shows HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert status_of(raw) == 200
         names = set(raw.rpartition("\r\n\r\n")[2].split())
@@ -195,7 +195,7 @@ def test_handlers_in_any_language_are_hosted_and_held_in_check(cluster, tmp_path
     cluster.drop(database)
 
 
-def test_health_keeps_its_shape_when_the_database_takes_connections_and_says_nothing():
+def test_health_keeps_its_form_when_the_database_does_not_respond():
     with socket.create_server(("127.0.0.1", 0)) as hole:
         database = f"postgresql://x@127.0.0.1:{hole.getsockname()[1]}/x"
         port = free_port()
@@ -215,7 +215,7 @@ def test_health_keeps_its_shape_when_the_database_takes_connections_and_says_not
             gateway.stderr.close()
 
 
-def test_a_folder_with_one_route_twice_is_refused(cluster, tmp_path):
+def test_rejects_a_folder_with_one_route_twice(cluster, tmp_path):
     folder = tmp_path / "handlers"
     folder.mkdir()
     for path in HANDLERS.iterdir():

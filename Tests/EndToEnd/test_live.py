@@ -1,4 +1,5 @@
-"""GET /api/admin/live: what happens is told to all who listen, once, in order, whatever becomes of them and of the feed."""
+"""GET /api/admin/live: every listener receives every event once and in order, even if the listener or the feed is
+interrupted."""
 
 import json
 import os
@@ -51,7 +52,7 @@ def conversation(instance):
     return instance.capture(TEST_USER)
 
 
-def test_what_happens_is_told(instance, base):
+def test_sends_events(instance, base):
     with Listener(instance) as listener:
         assert listener.status == 200
         assert listener.answer.headers["content-type"] == "text/event-stream"
@@ -70,17 +71,17 @@ def test_what_happens_is_told(instance, base):
         assert listener.next().name == "sla"
 
 
-def test_it_is_told_through_nginx_at_once(instance, base, conversation, tmp_path):
+def test_sends_events_through_nginx_immediately(instance, base, conversation, tmp_path):
     with nginx(tmp_path / "nginx", instance.port) as port, Listener(SimpleNamespace(port=port)).beginning() as listener:
         for mark in range(5):
             before = time.monotonic()
             emit(base, conversation, mark)
             assert listener.next().data["conversationId"] == conversation and time.monotonic() - before < 5
-    # nginx may go on reading until the stream ends by itself.
-    until(lambda: metric(instance, "leadpipe_listeners") == 0, 70, "nginx to let go of it")
+    # nginx may continue reading until the stream ends.
+    until(lambda: metric(instance, "leadpipe_listeners") == 0, 70, "nginx to close its connection")
 
 
-def test_a_delivery_is_told(cluster, providers):
+def test_sends_delivery_events(cluster, providers):
     database = cluster.migrated()
     settings = {"DATABASE_URL": database.url, "ADMIN_API_KEY": KEY, "SLACK_WEBHOOK_URL": providers.settings["SLACK_WEBHOOK_URL"]}
     with Instance(**settings) as instance, Listener(instance).beginning() as listener:
@@ -90,7 +91,7 @@ def test_a_delivery_is_told(cluster, providers):
     cluster.drop(database)
 
 
-def test_whoever_comes_again_gets_what_was_missed(instance, base, conversation):
+def test_reconnecting_listener_gets_missed_events(instance, base, conversation):
     with Listener(instance).beginning() as listener:
         emit(base, conversation, 1)
         last = listener.next().id
@@ -103,8 +104,8 @@ def test_whoever_comes_again_gets_what_was_missed(instance, base, conversation):
         assert marks == ["2", "3"]
 
 
-def test_nothing_is_missed_or_told_twice_while_others_write(instance, base, conversation):
-    """Eight writers, transactions that commit in another order than they began, one that is held open all the while, and a
+def test_misses_and_repeats_nothing_while_others_write(instance, base, conversation):
+    """Eight writers, transactions that commit in another order than they began, one transaction that stays open, and a
     listener that is cut off again and again."""
     conversations = [instance.capture({**TEST_USER, "customerPhone": f"+97150200000{number}"}) for number in range(8)]
 
@@ -151,15 +152,16 @@ def test_nothing_is_missed_or_told_twice_while_others_write(instance, base, conv
     assert not thread.is_alive()
     expected = base.text(f"select id from lead_events where seq > {before} order by seq").split()
     received = [event.data["id"] for event in told]
-    # Whoever is cut off within what belongs together may get a part of it again.
-    assert len(received) - len(set(received)) < cuts, "none is told twice without a reason"
-    assert set(received) == set(expected), "none is missed, and none is told that was not committed"
+    # A listener that is cut off within a group of events may receive a part of the group again.
+    assert len(received) - len(set(received)) < cuts, "an event was sent twice without a reason"
+    assert set(received) == set(expected), "an event was missed, or sent without being committed"
     order = {id: number for number, id in enumerate(expected)}
     told = list({event.data["id"]: event for event in told}.values())
     for id in conversations:
         own = [order[event.data["id"]] for event in told if event.data["conversationId"] == id]
-        assert own == sorted(own), "what is one conversation's comes in the order in which it happened"
-    # Asked once more from the beginning, it is all of it again: too much for one reply, so that its client comes several times.
+        assert own == sorted(own), "the events of one conversation are out of order"
+    # Read again from the beginning, all events come again. They do not fit into one response, so the client connects
+    # several times.
     again, after = [], first
     while len(set(again)) < len(set(received)):
         with Listener(instance, after) as listener:
@@ -169,7 +171,7 @@ def test_nothing_is_missed_or_told_twice_while_others_write(instance, base, conv
     assert set(again) == set(received)
 
 
-def test_a_feed_that_is_killed_comes_again_and_loses_nothing(instance, base, conversation):
+def test_killed_feed_is_restarted_and_loses_nothing(instance, base, conversation):
     with Listener(instance).beginning() as listener:
         emit(base, conversation, "before")
         listener.next()
@@ -182,7 +184,7 @@ def test_a_feed_that_is_killed_comes_again_and_loses_nothing(instance, base, con
     instance.wait_log("[WARN] A feed is interrupted")
 
 
-def test_five_hundred_hear_the_same_from_one_process(instance, base, conversation):
+def test_500_listeners_share_one_process(instance, base, conversation):
     with Listeners(instance, 500) as listeners:
         for mark in range(5):
             emit(base, conversation, mark)
@@ -191,10 +193,10 @@ def test_five_hundred_hear_the_same_from_one_process(instance, base, conversatio
         assert metric(instance, "leadpipe_listeners") == 500
         blocks = {tuple(re.findall(rb"^data: (.*)$", one, re.M)) for one in listeners.received}
         assert len(blocks) == 1
-    until(lambda: metric(instance, "leadpipe_listeners") == 0, 10, "all to be gone")
+    until(lambda: metric(instance, "leadpipe_listeners") == 0, 10, "all listeners to be gone")
 
 
-def test_whoever_stops_reading_is_dropped_and_the_others_go_on(instance, base):
+def test_listener_that_stops_reading_is_dropped(instance, base):
     large = instance.capture({**TEST_USER, "customerPhone": "+971502222222", "metadata": {"referrer": "x" * 15_000}, "notes": "n" * 5000})
     before = metric(instance, "leadpipe_listeners_dropped_total")
     sleeper = socket.socket()
@@ -217,7 +219,7 @@ def test_whoever_stops_reading_is_dropped_and_the_others_go_on(instance, base):
 
 
 @pytest.mark.parametrize("cursor", ["7", "x", "1:1:", "7.1/1:1", "7.1/2:1:", "7.1/1:1:/2:2:", "7.1/1:1:/2:2:/x", "7.1/ 1:1:", "7.1/1:1:/", "'", "9" * 9000])
-def test_an_id_that_is_none_is_400(instance, cursor):
+def test_returns_400_for_an_invalid_event_id(instance, cursor):
     for shown in ({"last-event-id": cursor}, {}):
         status, _, document = instance.http(
             "/api/admin/live" + ("" if shown else "?lastEventId=" + urllib.request.quote(cursor[:4000])), headers={"x-admin-api-key": KEY, **shown})
@@ -226,14 +228,14 @@ def test_an_id_that_is_none_is_400(instance, cursor):
             break
 
 
-def test_who_comes_from_another_cluster_is_told_to_begin_anew(instance):
+def test_resets_a_listener_with_an_id_of_another_cluster(instance):
     with Listener(instance, "7000000000000000000.1/31:31:") as listener:
         event = listener.next()
         assert (event.name, event.data) == ("reset", {"reason": "what has happened since is not known: load everything anew"})
         assert not event.id.startswith("7000000000000000000.1/")
 
 
-def test_head_and_old_clients(instance, base, conversation):
+def test_head_request_and_http_1_0_client(instance, base, conversation):
     status, headers, document = instance.http("/api/admin/live", method="HEAD", headers={"x-admin-api-key": KEY})
     assert (status, headers["content-type"], document) == (200, "text/event-stream", None)
     with socket.create_connection(("127.0.0.1", instance.port), 20) as old:
@@ -246,7 +248,7 @@ def test_head_and_old_clients(instance, base, conversation):
         assert b"event: lead.updated\nid: " in old.recv(65_536)
 
 
-def test_by_hand_it_is_what_was_missed_and_an_end(instance, base, conversation):
+def test_handler_by_hand_prints_missed_events_and_ends(instance, base, conversation):
     def send(document):
         done = subprocess.run([HANDLERS / "live-show"], input=json.dumps(document), text=True, capture_output=True,
                               env=clean_environment(DATABASE_URL=base.url))
@@ -257,8 +259,8 @@ def test_by_hand_it_is_what_was_missed_and_an_end(instance, base, conversation):
     assert re.search(rf"^retry: 1\d+\nid: {first}\n\nevent: lead.updated\nid: \S+/\d+\ndata: {{.*}}\n\nid: \S+\n\n$", send({"lastEventId": first}))
 
 
-def test_a_key_that_is_revoked_is_let_in_no_more(instance, base):
-    """The stream of whoever had it ends with its minute."""
+def test_revoked_key_is_rejected(instance, base):
+    """A stream opened with the key ends after at most a minute."""
     admin = with_key(instance, base, "Listener", "read")
     with Listener(instance, key=admin.key, seconds=55) as listener:
         assert listener.status == 200
@@ -271,14 +273,14 @@ def test_a_key_that_is_revoked_is_let_in_no_more(instance, base):
         assert (wrong.status, wrong.answer.headers["content-type"]) == (401, "application/problem+json")
 
 
-def test_stopping_ends_streams_in_order(cluster):
+def test_stopping_ends_streams_cleanly(cluster):
     database = cluster.migrated()
     instance = Instance(DATABASE_URL=database.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false")
     with instance:
         listeners = [Listener(instance).beginning() for _ in range(20)]
         assert instance.stop() == 0
         for listener in listeners:
-            # An end that the protocol knows: half a reply would be an error.
+            # A complete end of the response. A partial response would be an error.
             assert listener.next() is None
             listener.close()
         assert instance.stopped_in < 10
