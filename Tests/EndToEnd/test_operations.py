@@ -1,4 +1,5 @@
-"""What the operator is told: the listener of /-/live, /-/ready, /-/metrics and /-/status, log lines under overload, SIGHUP."""
+"""What the gateway reports to its operator: /-/live, /-/ready, /-/metrics and /-/status, log lines under overload,
+SIGHUP."""
 
 import json
 import os
@@ -23,7 +24,7 @@ done"""
 
 
 def place(gateway, name, body, path=None, summary="s"):
-    """Puts a handler into the gateway's folder, whole from its first moment on."""
+    """Puts a handler into the gateway's folder in one step, so that it is never incomplete."""
     path = path or f"/{name}"
     description = (DESCRIPTION.replace("NAME", name).replace("ROUTES", ",".join(route(m, path) for m in ("GET", "POST")))
                    .replace("ACCESS", "public").replace("CLASS", "default").replace('"summary":"s"', f'"summary":"{summary}"'))
@@ -34,7 +35,7 @@ def place(gateway, name, body, path=None, summary="s"):
 
 
 def operate(address, page, method="GET"):
-    """(status, headers, text) of a page of the operator's."""
+    """(status, headers, text) of one of the operator's pages."""
     with socket.socket(socket.AF_UNIX if address.startswith("unix:") else socket.AF_INET) as connection:
         connection.settimeout(8)
         host = address.removeprefix("http://").rpartition(":")
@@ -48,7 +49,7 @@ def operate(address, page, method="GET"):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a gateway with handlers of its own beside `form`, and an address for its operator."""
+    """Starts a gateway with handlers besides `form`, and an address for its operator."""
     running = []
 
     def start(handlers=None, **settings):
@@ -67,14 +68,15 @@ def start(tmp_path):
         gateway.__exit__()
 
 
-# ── Prometheus' text, read strictly ──
+# ── Prometheus' text format, parsed strictly ──
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)+)\})? (\S+)')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 
 def read(text):
-    """{(name, frozenset of labels): value}; refuses what a scraper would, and histograms that do not add up."""
+    """{(name, frozenset of labels): value}. Fails on anything that a scraper would reject, and on histograms that do
+    not add up."""
     assert text.endswith("\n")
     kinds, samples = {}, {}
     for line in text.splitlines():
@@ -86,9 +88,9 @@ def read(text):
             found = SAMPLE.fullmatch(line)
             assert found, line
             family = re.sub(r"_(bucket|sum|count)$", "", found[1]) if found[1] not in kinds else found[1]
-            assert list(kinds)[-1] == family, f"{line} stands outside its family"
+            assert list(kinds)[-1] == family, f"{line} is outside its family"
             key = (found[1], frozenset(LABEL.findall(found[2] or "")))
-            assert key not in samples, f"{line} stands twice"
+            assert key not in samples, f"{line} occurs twice"
             samples[key] = float(found[3])
     for (name, labels), count in samples.items():
         if name.endswith("_count") and kinds.get(name.removesuffix("_count")) == "histogram":
@@ -110,7 +112,7 @@ def value(samples, name, **labels):
 
 # ── The pages ──
 
-def test_it_tells_how_it_is_and_only_there(start):
+def test_reports_its_state_on_the_operators_address_only(start):
     gateway = start()
     for page, text in [("live", "live\n"), ("ready", "ready\n")]:
         assert operate(gateway.operations, page)[0::2] == (200, text)
@@ -120,33 +122,33 @@ def test_it_tells_how_it_is_and_only_there(start):
     assert operate(gateway.operations, "nothing")[0] == 404
     for page in ("metrics", "status"):
         assert gateway.request(path=f"/-/{page}")[0] == 404
-    # A prober that says nothing, or that breaks off, holds nobody up.
+    # A client that sends nothing, or closes early, delays no other client.
     with socket.socket(socket.AF_UNIX) as silent:
         silent.connect(gateway.operations.removeprefix("unix:"))
         assert operate(gateway.operations, "live")[0] == 200
 
 
-def test_a_port_of_the_loopback_will_do(start):
+def test_accepts_a_loopback_port(start):
     gateway = start(LEADPIPE_OPERATIONS="127.0.0.1:0")
     assert gateway.operations.startswith("http://127.0.0.1:") and not gateway.operations.endswith(":0")
     assert operate(gateway.operations, "ready")[0] == 200
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9100", "192.0.2.1:9100", "localhost:9100", "127.0.0.1", "unix:relative", "[::]:1"])
-def test_an_address_that_others_can_reach_is_refused(address, tmp_path):
+def test_rejects_an_address_that_others_can_reach(address, tmp_path):
     done = subprocess.run([BIN / "gateway"], env=clean_environment(LEADPIPE_HANDLERS=str(tmp_path), LEADPIPE_OPERATIONS=address),
                           capture_output=True, text=True, timeout=20)
     assert done.returncode == 78 and "[ERROR] LEADPIPE_OPERATIONS must be" in done.stderr
 
 
-def test_an_address_that_is_taken_is_said(start, tmp_path):
+def test_reports_an_address_in_use(start, tmp_path):
     gateway = start()
     done = subprocess.run([BIN / "gateway"], env={**gateway.environment}, capture_output=True, text=True, timeout=20)
     assert done.returncode == 75 and f"{tmp_path}/o is in use" in done.stderr
     assert operate(gateway.operations, "live")[0] == 200
 
 
-def test_the_metrics_agree_with_what_was_sent(start):
+def test_metrics_agree_with_the_requests(start):
     gateway = start({"dies": "cat > /dev/null; kill -9 $$", "babbles": "cat > /dev/null; echo hello"}, LEADPIPE_SLOW_MS="off")
     secrets = [f"customer-{number}" for number in range(7)]
     for secret in secrets[:5]:
@@ -181,7 +183,7 @@ def test_the_metrics_agree_with_what_was_sent(start):
     assert status["pid"] == gateway.process.pid and status["settings"]["concurrency"] == 16
 
 
-def test_stream_processes_and_open_connections_are_counted(start):
+def test_counts_stream_processes_and_open_connections(start):
     gateway = start({"flow": FLOW}, LEADPIPE_PROCESS="oneshot,flow=stream")
     with gateway.connect():
         until(lambda: value(metrics(gateway), "leadpipe_connections") == 1)
@@ -193,13 +195,13 @@ def test_stream_processes_and_open_connections_are_counted(start):
     assert value(samples, "leadpipe_request_run_seconds_count", handler="flow") == 5
 
 
-def test_refusals_are_counted_by_class(start):
+def test_counts_rate_limited_requests_by_class(start):
     gateway = start(RATE_LIMIT_DEFAULT="3/60")
     assert [gateway.request(path="/form/x")[0] for _ in range(8)] == [200] * 3 + [429] * 5
     assert value(metrics(gateway), "leadpipe_rate_limited_total", **{"class": "default"}) == 5
 
 
-def test_a_slow_request_is_said_with_where_its_time_went(start):
+def test_logs_the_phases_of_a_slow_request(start):
     gateway = start({"slow": "sleep 0.4; " + OK, "fast": OK}, LEADPIPE_SLOW_MS="300")
     assert gateway.request(path="/slow")[0] == gateway.request(path="/fast")[0] == 200
     line = until(lambda: next((line for line in gateway.lines if line.startswith("[WARN] Slow: GET /slow 200 took ")), None))
@@ -207,10 +209,10 @@ def test_a_slow_request_is_said_with_where_its_time_went(start):
     assert not any("Slow: GET /fast" in line for line in gateway.lines)
 
 
-# ── Under load and at the end ──
+# ── Overload and shutdown ──
 
 def at_once(count, request):
-    """What `count` threads were answered."""
+    """The results of `count` concurrent requests."""
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(request())) for _ in range(count)]
     for thread in threads:
@@ -230,14 +232,14 @@ def test_each_503_has_its_reason(start):
     assert sum("503: no process was free within the longest wait" in line for line in lines) == 1
 
 
-def test_under_overload_the_log_is_bounded_and_ready_says_so(start):
+def test_overload_bounds_the_log_and_clears_ready(start):
     gateway = start({"slow": "sleep 0.3; " + OK, "fast": OK}, LEADPIPE_CONCURRENCY="2", LEADPIPE_HANDLER_CONCURRENCY="1",
                     LEADPIPE_QUEUE="1", LEADPIPE_QUEUE_MS="100")
     began = time.monotonic()
     answers = [status for _ in range(8) for status, _ in at_once(40, lambda: gateway.request(path="/slow"))]
     assert operate(gateway.operations, "ready")[0::2] == (503, "overload\n")
     assert operate(gateway.operations, "live")[0] == 200
-    # A handler that is overrun has no more than its own places.
+    # An overloaded handler uses only its own slots.
     assert gateway.request(path="/fast")[0] == 200
     seconds = int(time.monotonic() - began) + 2
     refused = answers.count(503)
@@ -248,14 +250,14 @@ def test_under_overload_the_log_is_bounded_and_ready_says_so(start):
         left_out = sum(int(found[1]) for line in said if (found := re.search(r"503: (\d+) more in the last second", line)))
         own = sum("handler=slow" in line for line in said)
         return said if own + left_out == refused else None
-    assert len(until(counted, 5, "a count of all")) <= 11 * seconds + 1
-    until(lambda: operate(gateway.operations, "ready")[0] == 200, 5, "an end of the overload")
+    assert len(until(counted, 5, "all 503s to be counted")) <= 11 * seconds + 1
+    until(lambda: operate(gateway.operations, "ready")[0] == 200, 5, "the end of the overload")
     samples = metrics(gateway)
     assert value(samples, "leadpipe_requests_total", route="/slow", method="GET", status="5xx") == refused
     assert value(samples, "leadpipe_requests_waiting", handler="slow") == 0
 
 
-def test_while_it_drains_it_is_not_ready_and_loses_nothing(start):
+def test_draining_gateway_is_not_ready_and_loses_no_request(start):
     gateway = start({"slow": "sleep 1.5; " + OK})
     answers = []
     thread = threading.Thread(target=lambda: answers.append(gateway.request(path="/slow")[0]))
@@ -282,7 +284,7 @@ def reload(gateway, result="taken"):
 
 
 @pytest.mark.parametrize("mode", ["oneshot", "stream"])
-def test_handlers_change_and_no_request_is_lost(start, mode):
+def test_changing_handlers_loses_no_request(start, mode):
     gateway = start({"flow": FLOW if mode == "stream" else OK}, LEADPIPE_PROCESS=f"oneshot,flow={mode}")
     answers = []
 
@@ -306,7 +308,7 @@ def test_handlers_change_and_no_request_is_lost(start, mode):
         assert gateway.request(path="/extra")[0] == (200 if turns % 2 else 404)
     assert answers == [200] * 200, [line for line in gateway.lines if "50" in line][:8]
     if mode == "stream":
-        # Those of former sets end with their last answer.
+        # Processes of earlier handlers end after their last reply.
         until(lambda: len(children(gateway.process.pid)) <= 2, 5, "the end of old processes")
 
 
@@ -323,7 +325,7 @@ def children(pid):
     return found
 
 
-def test_a_request_whose_body_is_still_coming_is_answered_by_the_handler_that_it_found(start):
+def test_request_in_progress_is_answered_by_its_handler(start):
     gateway = start({"flow": FLOW}, LEADPIPE_PROCESS="oneshot,flow=stream")
     assert gateway.request(path="/flow")[0] == 200
     with gateway.connect() as connection:
@@ -339,7 +341,7 @@ def test_a_request_whose_body_is_still_coming_is_answered_by_the_handler_that_it
     (lambda gateway: place(gateway, "broken", "exit", path="/form/{x}"), "the same route"),
     (lambda gateway: (gateway.folder / "handlers" / "form").write_text("#!/bin/sh\nexit 1\n"), "--describe failed"),
 ], ids=["a-route-twice", "no-description"])
-def test_a_faulty_set_changes_nothing(start, fault, said):
+def test_invalid_handlers_change_nothing(start, fault, said):
     gateway = start({"other": OK})
     fault(gateway)
     place(gateway, "new", OK)
@@ -349,7 +351,7 @@ def test_a_faulty_set_changes_nothing(start, fault, said):
     assert gateway.request(path="/other")[0] == 200 and gateway.request(path="/new")[0] == 404
 
 
-def test_the_trust_file_is_read_again(start, tmp_path):
+def test_rereads_the_trust_file(start, tmp_path):
     trust = tmp_path / "trust.json"
     trust.write_text('{"form": "none"}')
     gateway = start(LEADPIPE_TRUST=str(trust))
@@ -365,9 +367,9 @@ def test_the_trust_file_is_read_again(start, tmp_path):
     assert own_class() == "admin"
 
 
-# ── The whole house ──
+# ── leadpipe up ──
 
-def test_up_has_a_socket_for_its_operator_in_the_state_folder(database):
+def test_up_has_an_operations_socket_in_the_state_folder(database):
     with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false") as instance:
         address = f"unix:{instance.state}/operations.sock"
         assert operate(address, "ready")[0] == 200
