@@ -446,7 +446,7 @@ def test_python_example_is_served(examples):
     assert examples.answer("POST", "/greeting", body='{"name": "Ali"}').decode().endswith('{"greeting": "Hello, Ali!"}')
     answer = examples.answer("POST", "/greeting", body="{}").decode()
     assert answer.startswith("HTTP/1.1 400") and "application/problem+json" in answer and "A name is missing" in answer
-    until(lambda: "greeting: Greeted somebody requestId=" in examples.log, 5)
+    until(lambda: "greeting: Greeted a customer requestId=" in examples.log, 5)
 
 
 def test_shell_example_is_served(examples):
