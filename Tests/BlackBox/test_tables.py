@@ -39,10 +39,10 @@ def table(name):
 
 
 PHONES, MAIL, TEXT, NUMBERS, KEYS = map(table, ("phones", "mail", "text", "numbers", "keys"))
-TAKES = {
-    "phones": list(PHONES["reads"].items()), "mail": [*MAIL["reads"].items(), *((given, None) for given in MAIL["absent"])],
+ACCEPTED = {
+    "phones": list(PHONES["accepted"].items()), "mail": [*MAIL["accepted"].items(), *((given, None) for given in MAIL["absent"])],
     "name": TEXT["name"], "long": TEXT["long"]}
-REFUSES = {"phones": PHONES["refuses"], "mail": MAIL["refuses"], "name": TEXT["name-refused"], "long": TEXT["long-refused"]}
+REJECTED = {"phones": PHONES["rejected"], "mail": MAIL["rejected"], "name": TEXT["name-rejected"], "long": TEXT["long-rejected"]}
 
 
 def rows(tables):
@@ -96,8 +96,8 @@ def fields(intake):
     """The result of every row of the field tables: (reply, stored row) by handler, table and given value."""
     outcomes = {}
     for handler, (body, names) in FORMS.items():
-        given = [(name, row[0]) for name in names for row in (TAKES[name].values() if isinstance(TAKES[name], dict) else TAKES[name])]
-        given += [(name, row) for name in names for row in (REFUSES[name].values() if isinstance(REFUSES[name], dict) else REFUSES[name])]
+        given = [(name, row[0]) for name in names for row in (ACCEPTED[name].values() if isinstance(ACCEPTED[name], dict) else ACCEPTED[name])]
+        given += [(name, row) for name in names for row in (REJECTED[name].values() if isinstance(REJECTED[name], dict) else REJECTED[name])]
         replies = intake.send(handler, [{**body, names[name]: value} for name, value in given])
         kept = intake.stored()
         for (name, value), reply in zip(given, replies, strict=True):
@@ -105,7 +105,7 @@ def fields(intake):
     return outcomes
 
 
-@pytest.mark.parametrize("handler, name, row", rows(TAKES))
+@pytest.mark.parametrize("handler, name, row", rows(ACCEPTED))
 def test_accepts_a_field(fields, handler, name, row):
     """The field is stored in its normal form. The reply has the same value if it contains the field."""
     given, expected = row
@@ -117,7 +117,7 @@ def test_accepts_a_field(fields, handler, name, row):
         assert reply["conversation"].get(field) == expected
 
 
-@pytest.mark.parametrize("handler, name, row", rows(REFUSES))
+@pytest.mark.parametrize("handler, name, row", rows(REJECTED))
 def test_rejects_a_field(fields, handler, name, row):
     """The only error names the field, and nothing is stored."""
     field = FORMS[handler][1][name]
@@ -146,7 +146,7 @@ def with_raw(body, field, raw):
 
 @pytest.fixture(scope="module")
 def scores(intake):
-    given = [*NUMBERS["score"], *NUMBERS["score-refused"], *NUMBERS["score-no-json"]]
+    given = [*NUMBERS["score"], *NUMBERS["score-rejected"], *NUMBERS["score-invalid-json"]]
     replies = intake.send("lead-capture", [with_raw(LEAD, "leadScore", raw) for raw in given])
     kept = intake.stored("id, lead_score")
     return {raw: (reply, kept.get(reply.get("id"))) for raw, reply in zip(given, replies, strict=True)}
@@ -158,13 +158,13 @@ def test_accepts_a_score(scores, raw):
     assert reply["conversation"]["leadScore"] == stored["lead_score"] == raw
 
 
-@pytest.mark.parametrize("raw", NUMBERS["score-refused"] + NUMBERS["score-no-json"], ids=lambda raw: raw[:30])
+@pytest.mark.parametrize("raw", NUMBERS["score-rejected"] + NUMBERS["score-invalid-json"], ids=lambda raw: raw[:30])
 def test_rejects_a_score(scores, raw):
     """A score is never rounded, cut or wrapped. The error names the field, or the document is invalid JSON."""
     reply, stored = scores[raw]
     assert reply.get("problem", {}).get("status") == "400" and stored is None, reply
     paths = [fault["path"] for fault in reply["problem"].get("details", [])]
-    assert paths == ([] if raw in NUMBERS["score-no-json"] else ["leadScore"]), reply
+    assert paths == ([] if raw in NUMBERS["score-invalid-json"] else ["leadScore"]), reply
 
 
 def test_numbers_in_metadata_keep_their_text(intake):
@@ -199,8 +199,8 @@ def test_scores_an_unclear_budget_low(budgets, intent, text, points):
 
 # ── Idempotency keys ──
 
-KEY_ROWS = [(name, key, True) for name, key in KEYS["takes"].items()] + [(name, key, False) for name, key in KEYS["refuses"].items()]
-KEY_ROWS_OF_A_BODY = [(name, key, False) for name, key in KEYS["refuses-in-a-body"].items()] + [(name, key, None) for name,
+KEY_ROWS = [(name, key, True) for name, key in KEYS["accepted"].items()] + [(name, key, False) for name, key in KEYS["rejected"].items()]
+KEY_ROWS_OF_A_BODY = [(name, key, False) for name, key in KEYS["rejected-in-a-body"].items()] + [(name, key, None) for name,
     key in KEYS["absent-in-a-body"].items()]
 
 
@@ -227,16 +227,16 @@ def keyed(intake):
 
 
 @pytest.mark.parametrize("handler", FORMS)
-@pytest.mark.parametrize("place, name, taken", [
-    *(("header", name, taken) for name, _, taken in KEY_ROWS), *(("body", name, taken) for name, _, taken in KEY_ROWS + KEY_ROWS_OF_A_BODY)])
-def test_idempotency_key(keyed, handler, place, name, taken):
+@pytest.mark.parametrize("place, name, accepted", [
+    *(("header", name, accepted) for name, _, accepted in KEY_ROWS), *(("body", name, accepted) for name, _, accepted in KEY_ROWS + KEY_ROWS_OF_A_BODY)])
+def test_idempotency_key(keyed, handler, place, name, accepted):
     """With 1 to 200 visible ASCII characters, the second reply equals the first. Any other key is rejected by name."""
-    if taken is False:
+    if accepted is False:
         for reply in keyed[handler, place, name]:
             assert [fault["path"] for fault in reply["details"]] == ["idempotencyKey"], reply
     else:
         first, again = keyed[handler, place, name]
-        assert (first["id"] == again["id"]) == (taken is True)
+        assert (first["id"] == again["id"]) == (accepted is True)
 
 
 # ── One Unicode form ──

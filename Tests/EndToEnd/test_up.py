@@ -228,7 +228,7 @@ def test_reports_all_invalid_settings(settings, said, tmp_path):
     ({"LEADPIPE_PROCESS": "stream,nobody=warm"}, None, "nobody"),
     ({}, ["health-check", "lead-capture"], "event-claim"),
     ({}, ["health-check", "broken"], "broken --describe failed: no such thing"),
-], ids=["a-mode-of-nobody", "no-steps", "a-broken-handler"])
+], ids=["mode-of-an-unknown-handler", "no-steps", "broken-handler"])
 def test_reports_errors_of_gateway_and_worker_before_the_database_starts(settings, handlers, said, tmp_path):
     if handlers:
         settings["LEADPIPE_HANDLERS"] = str(tmp_path / "handlers")

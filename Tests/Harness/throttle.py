@@ -19,23 +19,23 @@ class LimitedChannel:
     def __init__(self, name, every, seconds):
         self.name, self.every, self.seconds = name, every, seconds
         self.taken = Counter()
-        self.shut_until, self.shut_at = 0, None
+        self.closed_until, self.closed_at = 0, None
         # For each pause: how many seconds after its start each request arrived.
         self.late = []
 
     def __call__(self, message):
         now = message["at"]
-        if now < self.shut_until:
-            self.late[-1].append(round(now - self.shut_at, 3))
-            return self.refuse(math.ceil(self.shut_until - now))
+        if now < self.closed_until:
+            self.late[-1].append(round(now - self.closed_at, 3))
+            return self.reject(math.ceil(self.closed_until - now))
         if self.taken.total() >= self.every * (len(self.late) + 1):
             self.late.append([])
-            self.shut_at, self.shut_until = now, now + self.seconds
-            return self.refuse(self.seconds)
+            self.closed_at, self.closed_until = now, now + self.seconds
+            return self.reject(self.seconds)
         self.taken[message["body"]] += 1
         return None
 
-    def refuse(self, seconds):
+    def reject(self, seconds):
         if self.name == "slack":
             return 429, "rate_limited", {"Retry-After": str(seconds)}
         body = {"ok": False, "error_code": 429, "description": f"Too Many Requests: retry after {seconds}", "parameters": {"retry_after": seconds}}
@@ -60,8 +60,8 @@ def check(database, folder, leads, every, seconds, patience, workers):
     finally:
         providers.close()
     for name, channel in channels.items():
-        knocks = [since for late in channel.late for since in late]
-        print(f"{name}: {workers} workers, shut {len(channel.late)} times for {seconds} s, {len(knocks)} knocked meanwhile, after {channel.late} s")
+        early = [since for late in channel.late for since in late]
+        print(f"{name}: {workers} workers, {len(channel.late)} pauses of {seconds} s, {len(early)} requests during them, after {channel.late} s")
         assert len(channel.late) == (leads - 1) // every and channel.taken.total() == len(channel.taken) == leads
     for channel in channels.values():
         # Another worker's request may be on its way when the first worker receives the 429. That request is rejected
