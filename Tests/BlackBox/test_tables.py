@@ -173,8 +173,8 @@ def test_numbers_in_metadata_keep_their_text(intake):
     reply = intake.send("lead-capture", [with_raw(LEAD, "metadata", '{"n": [' + ", ".join(given) + "]}")])[0]
     assert reply["conversation"]["metadata"]["n"] == given
     sums = intake.database.text("select count(*) from conversations, jsonb_array_elements(metadata -> 'n') with ordinality as k (v, i)"
-                              f" where id = '{reply['id']}'"
-                              f" and v::numeric = (array[{', '.join(given)}]::numeric[])[i]")
+                                f" where id = '{reply['id']}'"
+                                f" and v::numeric = (array[{', '.join(given)}]::numeric[])[i]")
     assert sums == str(len(given))
 
 

@@ -37,7 +37,7 @@ def http_from(port, source, path="/api/chatbot/leads", body=TEST_USER, method="P
 def instance(cluster):
     database = cluster.migrated()
     with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", FRONTEND_URL="https://good.com/app", RATE_LIMIT_LEAD="",
-               RATE_LIMIT_DEFAULT="") as instance:
+                  RATE_LIMIT_DEFAULT="") as instance:
         yield instance
     cluster.drop(database)
 
@@ -230,7 +230,7 @@ def test_allowed_origin_may_read_replies_and_errors(site, origin):
         assert answered == status and headers["access-control-allow-origin"] == origin and headers["vary"] == "Origin"
         assert "retry-after" in headers["access-control-expose-headers"] and "access-control-allow-credentials" not in headers
     status, headers = site.request("OPTIONS", headers=[f"Origin: {origin}", "Access-Control-Request-Method: POST",
-                                                   "Access-Control-Request-Headers: content-type,idempotency-key"])
+                                                       "Access-Control-Request-Headers: content-type,idempotency-key"])
     assert status == 204 and headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS, POST"
     assert "idempotency-key" in headers["access-control-allow-headers"] and headers["access-control-max-age"]
 
@@ -252,7 +252,7 @@ def test_two_origin_headers_get_no_cors_headers(site):
                                             ("POST", "content-type, x-admin-api-key"), ("POST", "*"), ("BREW", "")])
 def test_preflight_for_an_unsupported_method_or_header_gets_no_cors_headers(site, method, fields):
     status, headers = site.request("OPTIONS", headers=["Origin: https://good.com", f"Access-Control-Request-Method: {method}",
-                                                   f"Access-Control-Request-Headers: {fields}"])
+                                                       f"Access-Control-Request-Headers: {fields}"])
     assert status == 204 and not [name for name in headers if name.startswith("access-control")]
 
 
@@ -266,7 +266,7 @@ def test_credentials_are_allowed_for_admin_routes_only(tmp_path):
         _, headers = gateway.request(headers=["Origin: https://good.com"])
         assert headers["access-control-allow-credentials"] == "true" and headers["access-control-allow-origin"] == "https://good.com"
         _, headers = gateway.request("OPTIONS", headers=["Origin: https://good.com", "Access-Control-Request-Method: POST",
-                                                     "Access-Control-Request-Headers: x-admin-api-key"])
+                                                         "Access-Control-Request-Headers: x-admin-api-key"])
         assert headers["access-control-allow-credentials"] == "true"
         _, headers = gateway.request(headers=["Origin: https://evil.com"])
         assert not [name for name in headers if name.startswith("access-control")]

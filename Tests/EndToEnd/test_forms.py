@@ -61,7 +61,7 @@ def agency():
     newsletter = f"http://127.0.0.1:{providers.port}/services/T0/B0/newsletter"
     try:
         with Instance(**providers.settings, **mail.settings, FRONTEND_URL="https://truenester.com", RATE_LIMIT_CONTACT="off",
-                   SLACK_WEBHOOK_NEWSLETTER_URL=newsletter) as instance:
+                      SLACK_WEBHOOK_NEWSLETTER_URL=newsletter) as instance:
             yield Agency(instance, providers, mail)
     finally:
         providers.close()

@@ -112,7 +112,7 @@ def test_unreachable_mail_server_is_retried(database, providers):
 def test_customer_input_is_escaped_in_every_message(instance, database, providers, mail):
     hostile = "<!channel> <b>&\u2028</b> <http://evil|bank>"
     instance.capture({**TEST_USER, "customerName": hostile, "budget": "</b><a href='tg://x'>x</a>",
-                   "propertyType": "x\r\nBcc: victim@example.com"})
+                      "propertyType": "x\r\nBcc: victim@example.com"})
     until(lambda: providers.of("slack") and providers.of("telegram") and mail.envelopes, 15, "all three")
     slack = providers.of("slack")[0]["body"]
     assert "<!channel>" not in slack and "<http" not in slack and "&lt;!channel&gt;" in slack

@@ -346,7 +346,7 @@ SUBSCRIBER = "select to_jsonb(s) - 'updated_at' from newsletter_subscribers s wh
 def test_subscribing_reveals_and_changes_no_subscription(instance, victim, email):
     """The reply for a known address equals the reply for an unknown one, except for ids and the address."""
     instance.database.run("insert into newsletter_subscribers (email, source, ip_address, user_agent) values"
-                       " ('reader@example.org', 'source-canary', '192.0.2.77', 'agent-canary') on conflict do nothing")
+                          " ('reader@example.org', 'source-canary', '192.0.2.77', 'agent-canary') on conflict do nothing")
     before = instance.database.text(SUBSCRIBER)
     known, unknown = (instance.http("/api/newsletter/subscribe", {"email": one, "source": "stranger"}) for one in (email, "somebody-new@example.org"))
     assert known[0] == unknown[0] == 201

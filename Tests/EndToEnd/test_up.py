@@ -167,7 +167,7 @@ def test_restarts_a_killed_worker(database, providers):
 def test_worker_killed_while_sending_leaves_an_unknown_outcome_and_a_repeat(database, providers):
     providers.answers["slack"] = "hang"
     with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1",
-               SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+                  SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
         instance.capture(TEST_USER)
         until(lambda: providers.of("slack"), 15, "the request")
         worker, = instance.processes("leadpipe worker")

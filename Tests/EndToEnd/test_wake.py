@@ -26,7 +26,7 @@ SUBSCRIPTION = {"email": "sara@example.com", "source": "footer"}
 def worker(providers, said=LISTENS, **settings):
     """A worker alone, after it has logged whether LISTEN works."""
     instance = Instance(command=("worker",), SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"],
-                  **{"WORKER_POLL_SECONDS": "60", "WAKE": "notify", **settings})
+                        **{"WORKER_POLL_SECONDS": "60", "WAKE": "notify", **settings})
     try:
         instance.start(ready=False)
         instance.wait_log(said)
