@@ -1,4 +1,4 @@
-"""What every test gets: a time limit, the cluster, databases, the providers."""
+"""Fixtures of all tests: a time limit, the cluster, databases, the providers."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 from cluster import Cluster
-from parts import BIN
+from common import BIN
 from pooler import pooler
 from stubs import MailServer, Providers
 
@@ -19,7 +19,7 @@ TIME_LIMIT = int(os.environ.get("TEST_TIME_LIMIT", "60"))
 
 def pytest_configure(config):
     if not os.access(BIN / "leadpipe", os.X_OK):
-        raise pytest.UsageError(f"there is no {BIN}/leadpipe: run `make build`, or set LEADPIPE_BIN")
+        raise pytest.UsageError(f"{BIN}/leadpipe is missing: run `make build`, or set LEADPIPE_BIN")
     if not config.option.basetemp:
         config.option.basetemp = config.own_folder = tempfile.mkdtemp(prefix="lpp-", dir="/tmp")
 
@@ -30,7 +30,7 @@ def pytest_unconfigure(config):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item):
-    """No test, with its fixtures, takes longer, but those that say so: what hangs fails."""
+    """Fails a test that takes longer, with its fixtures, than TIME_LIMIT or its own mark `seconds`."""
     own = item.get_closest_marker("seconds")
     limit = max(TIME_LIMIT, own.args[0] if own else 0)
 
@@ -60,7 +60,7 @@ def database(cluster):
 
 @pytest.fixture
 def pooled(cluster, database):
-    """The URL of the database through a pooler of transactions."""
+    """The URL of the database through a transaction pooler."""
     with pooler(cluster, database) as url:
         yield url
 

@@ -1,7 +1,8 @@
-"""JSON documents by name, in the manner of JSONTestSuite: what must be read, what must be refused, and why."""
+"""JSON documents by name, in the manner of JSONTestSuite: documents that are accepted, and documents that are rejected
+for various reasons."""
 
 READ = {
-    # Structure and blanks
+    # Structure and whitespace
     "object_empty": b"{}", "array_empty": b"[]", "array_in_array": b"[[]]", "object_in_array": b"[{}]",
     "array_in_object": b'{"a":[]}', "array_of_all_kinds": b'[null,1,"1",{},[],true,false]', "array_nulls": b"[null,null]",
     "array_of_arrays": b"[[],[],[[]]]", "array_one_empty_string": b'[""]', "object_one": b'{"a":0}',
@@ -15,7 +16,7 @@ READ = {
     "object_names_are_words": b'{"null":null,"true":true,"false":false}', "object_with_line_feeds": b'{\n"a"\n:\n1\n}',
     "blanks_around": b" \t\r\n[1]\n\r\t ", "blanks_inside": b'[ \n1 ,\t2\r]', "blanks_around_colon": b'{"a" : 1}',
     "blank_in_empty_array": b"[ ]", "blank_in_empty_object": b"{ \n }", "array_long": b"[" + b",".join([b"0"] * 2000) + b"]",
-    # One value alone
+    # A single value
     "lone_null": b"null", "lone_true": b"true", "lone_false": b"false", "lone_number": b"42", "lone_negative": b"-42",
     "lone_fraction": b"-0.1", "lone_string": b'"asd"', "lone_empty_string": b'""', "lone_string_between_blanks": b' "a" ',
     # Depth
@@ -61,7 +62,7 @@ READ = {
     "string_unassigned": '["\U000e01ef"]'.encode(),
 }
 
-# What RFC 8259 lets pass, or leaves to the reader, and we refuse.
+# Allowed by RFC 8259, or left to the parser, and rejected here.
 STRICTER = {
     "bom_before": b"\xef\xbb\xbf{}", "bom_alone": b"\xef\xbb\xbf", "bom_before_blank": b"\xef\xbb\xbf []",
     "depth_33_arrays": b"[" * 33 + b"]" * 33, "depth_33_objects": b'{"a":' * 33 + b"1" + b"}" * 33,
@@ -122,14 +123,14 @@ BROKEN = {
     "lone_dot": b".", "lone_comma": b",", "lone_colon": b":", "lone_bracket_pair_wrong": b"][", "angle": b"<.>", "html": b"<html></html>",
     "xml": b"<?xml version='1.0'?><a/>", "form": b"a=1&b=2", "a_million_open": b"[" * 100_000,
     "ascii_word": b"hello", "equals": b"=", "paren": b"(1)", "at": b"@", "underscore": b"_", "dollar": b"$", "yaml": b"a: 1",
-    # Comments and relatives of JSON
+    # Comments and dialects of JSON
     "comment_block": b"[1/*a*/]", "comment_line": b"[1]//a", "comment_hash": b"#a\n[1]", "comment_before": b"/**/{}",
     "comment_in_object": b'{"a":/*b*/1}', "comment_after_open": b"{}/*", "comment_html": b"<!-- --> {}",
     "json5_hex": b"[0x1F]", "json5_plus": b"[+1]", "json5_apostrophes": b"['a']", "json5_backtick": b"[`a`]",
     "json5_line_continues": b'["a\\\nb"]', "json5_x_escape": b'["\\x41"]', "jsonp": b"f({})", "prefix_guard": b")]}',\n{}",
     "undefined": b"[undefined]", "nan": b"[NaN]", "nan_lower": b"[nan]", "minus_nan": b"[-NaN]", "infinity": b"[Infinity]",
     "minus_infinity": b"[-Infinity]", "plus_infinity": b"[+Infinity]", "inf": b"[Inf]", "lone_nan": b"NaN",
-    # Words
+    # Literals
     "word_nul": b"[nul]", "word_nulll": b"[nulll]", "word_True": b"[True]", "word_TRUE": b"[TRUE]", "word_tru": b"tru",
     "word_truee": b"truee", "word_fals": b"[fals]", "word_None": b"[None]", "word_nil": b"[nil]", "word_NULL": b"NULL",
     "word_true1": b"[true1]", "word_truefalse": b"[truefalse]", "word_t": b"t", "word_n": b"[n]", "word_full_width": "[ｔｒｕｅ]".encode(),
@@ -178,7 +179,7 @@ BROKEN = {
     "utf8_ideographic_blank": "[\u30001]".encode(), "half_bom": b"\xef\xbb{}",
     "utf16_le": '["é"]'.encode("utf-16-le"), "utf16_be": '["é"]'.encode("utf-16-be"), "utf16_with_bom": '{"a":1}'.encode("utf-16"),
     "utf32": b"[1]".decode().encode("utf-32-le"), "latin1_name": '{"é":1}'.encode("latin-1"), "utf7": b"+AHs-+AH0-",
-    # Bytes that are no blanks
+    # Bytes that are not whitespace
     "blank_form_feed": b"[\x0c]", "blank_vertical_tab": b"[\x0b]", "blank_nul": b"[\x00]", "nul_alone": b"\x00", "nul_after": b"{}\x00",
     "nul_before": b"\x00{}", "blank_del": b"[\x7f]", "blank_escape": b"[\x1b]", "blank_1c": b"\x1c[]", "blank_nel": "[\u0085]".encode(),
     "eof_mark": b"{}\x1a",

@@ -1,4 +1,5 @@
-"""Bodies that nobody thought of: whatever a field holds, the answer is that it is stored or what is wrong, never our own fault."""
+"""Random bodies. Whatever a field contains, the reply is that the lead is stored or what is wrong with it, never an
+internal error."""
 
 import json
 import random
@@ -6,7 +7,7 @@ import random
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 
 FIELDS = [
     "customerName", "customerPhone", "customerEmail", "conversationId", "customerId", "intent", "budget", "propertyType", "preferredArea",
@@ -48,7 +49,7 @@ def message(dice):
 
 
 def body(dice, good):
-    """A good body with a few fields that hold anything; kept good often enough that much of it is stored."""
+    """A valid body in which a few fields contain anything. Enough of the bodies stay valid for many to be stored."""
     out = dict(good)
     for _ in range(dice.choice((1, 1, 2, 4))):
         field = dice.choice(FIELDS)
@@ -62,7 +63,7 @@ def body(dice, good):
     return out
 
 
-def judge(capture, database, seed, count):
+def check(capture, database, seed, count):
     dice = random.Random(seed)
     bodies = [body(dice, capture.body) for _ in range(count)]
     lines = "".join(json.dumps(one, ensure_ascii=dice.random() < 0.5) + "\n" for one in bodies)
@@ -70,7 +71,7 @@ def judge(capture, database, seed, count):
     replies = handlers.lines(done.stdout)
     assert len(replies) == count, done.stderr[-1000:]
     wrong = [(one, reply["problem"]) for one, reply in zip(bodies, replies, strict=True) if "problem" in reply and reply["problem"]["status"] not in (400, 422)]
-    assert not wrong, f"{len(wrong)} of {count} are our own fault: {wrong[:3]}"
+    assert not wrong, f"{len(wrong)} of {count} caused an internal error: {wrong[:3]}"
     taken = sum("id" in reply for reply in replies)
     assert count / 10 < taken < count, taken
     assert database.count("conversations") <= taken
@@ -78,6 +79,6 @@ def judge(capture, database, seed, count):
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
-def test_no_body_is_our_own_fault(database, capture, seed=5, count=1500):
-    """Stored, or refused with what is wrong; no error of the database, no crash, no line of the log that says so."""
-    judge(capture, database, seed, count)
+def test_no_body_causes_an_internal_error(database, capture, seed=5, count=1500):
+    """Each body is stored or rejected with a reason. There is no database error, no crash and no error in the log."""
+    check(capture, database, seed, count)

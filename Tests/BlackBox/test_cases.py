@@ -1,10 +1,10 @@
-"""Every case of Tests/Cases/HANDLER.toml is one run of the real binary; Tests/README.md says what a case may hold."""
+"""Runs the real binary once for every case of Tests/Cases/HANDLER.toml. Tests/README.md describes the format."""
 
 import pytest
 
 import case_run
 import cases
-from parts import HANDLERS
+from common import HANDLERS
 
 
 @pytest.fixture(scope="module")

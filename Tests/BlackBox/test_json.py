@@ -1,4 +1,5 @@
-"""What a document is, is decided once: the real binary against a table, against an oracle of our own, against PostgreSQL."""
+"""How documents are parsed: the real binary is compared with a table, with a second parser in Python, and with
+PostgreSQL."""
 
 import base64
 import json
@@ -17,7 +18,8 @@ TABLE = {**READ, **STRICTER, **BROKEN}
 
 @pytest.fixture(scope="module")
 def replies():
-    """The product's replies to the table: each document as a body, as a bare line where it is one line, and inside a line."""
+    """The product's replies to the table: each document as a body, as a bare line if it has one line, and inside a
+    line."""
     lines = [name for name in NAMES if b"\n" not in TABLE[name] and TABLE[name].strip(b" \r")]
     shallow = [name for name in READ if strict_json.depth(strict_json.read(READ[name])) < strict_json.DEPTH]
     return {
@@ -27,13 +29,13 @@ def replies():
     }
 
 
-def test_the_table_is_as_large_as_it_says():
+def test_table_has_at_least_250_documents():
     assert len(READ) + len(STRICTER) + len(BROKEN) == len(TABLE) >= 250
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_document_of_the_table(replies, name):
-    """It is read or refused as the table says, in each way of coming, and what is read means what was written."""
+def test_parses_each_document_of_the_table(replies, name):
+    """A document is accepted or rejected as the table says, in each form of input, and keeps its meaning."""
     status, body = replies["body"][name]
     story = f"{TABLE[name][:80]!r}: {body[:300]!r}"
     assert echo.is_read(status, body) == (name in READ), story
@@ -46,7 +48,7 @@ def test_a_document_of_the_table(replies, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_oracle_of_the_property_agrees_with_the_table(name):
+def test_python_parser_agrees_with_the_table(name):
     try:
         strict_json.read(TABLE[name])
         assert name in READ
@@ -54,7 +56,7 @@ def test_the_oracle_of_the_property_agrees_with_the_table(name):
         assert name not in READ
 
 
-# ── The property ──
+# ── Random documents ──
 
 ALPHABET = [
     b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b" ", b"\n", b"\t", b"\r", b"0", b"1", b"9", b"-", b"+", b".", b"e", b"E", b"/",
@@ -67,7 +69,7 @@ CHARACTERS = list("aZ09 _-/\"\\{}[]:,é\u0301\u0645\u200d\u202e\u2028\ufeff\U000
 
 
 def text(dice):
-    """A string as somebody could write it: any character raw or escaped."""
+    """A string in any possible notation: each character raw or escaped."""
     out = []
     for _ in range(dice.choice((0, 1, 1, 2, 3, 8))):
         character = dice.choice(CHARACTERS)
@@ -104,13 +106,13 @@ def document(dice, depth=0):
 
 
 def deep(dice):
-    """Nested close to the limit, on either side of it."""
+    """Nesting close to the limit, on either side of it."""
     levels = [dice.choice([("[", "]"), ('{"a":', "}"), ('[0,{"b":', "}]")]) for _ in range(dice.randint(13, 34))]
     return "".join(a for a, _ in levels) + "1" + "".join(b for _, b in reversed(levels))
 
 
 def mutated(dice, one, other):
-    """A few changes at the level of bytes."""
+    """A document with a few bytes changed."""
     out = bytearray(one)
     for _ in range(dice.choice((1, 1, 1, 2, 4))):
         at, to = sorted((dice.randint(0, len(out)), dice.randint(0, len(out))))
@@ -136,7 +138,7 @@ def mutated(dice, one, other):
 
 
 def documents(seed, count):
-    """Valid ones, valid ones with a few bytes changed, heaps of tokens, and mutations of the table."""
+    """Valid documents, valid documents with a few bytes changed, sequences of tokens, and mutations of the table."""
     dice = random.Random(seed)
     table = list(TABLE.values())
     valid = [b"{}"]
@@ -165,14 +167,14 @@ def verdict(document):
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_reader_and_the_oracle_never_disagree(seed, count=10_000):
-    """Both read a document, as the same value, or both refuse it."""
+def test_agrees_with_the_python_parser(seed, count=10_000):
+    """Both parsers accept a document with the same value, or both reject it."""
     given = documents(seed, count)
     verdicts = [verdict(document) for document in given]
     wrong = [
         (document, reason, body[:200])
         for document, (_, reason), (status, body) in zip(given, verdicts, echo.bodies(given), strict=True) if echo.is_read(status, body) != (reason is None)]
-    assert not wrong, f"{len(wrong)} are judged otherwise: {wrong[:5]}"
+    assert not wrong, f"{len(wrong)} are parsed differently: {wrong[:5]}"
 
     taken = [(document, value) for document, (value, reason) in zip(given, verdicts, strict=True)
              if reason is None and strict_json.depth(value) < strict_json.DEPTH]
@@ -183,7 +185,7 @@ def test_the_reader_and_the_oracle_never_disagree(seed, count=10_000):
 
 
 def meaning(value):
-    """What jsonb keeps of a value: a number's worth, an object without order."""
+    """What jsonb keeps of a value: the value of a number, and an object without its order."""
     if isinstance(value, strict_json.Members):
         return {key: meaning(item) for key, item in value}
     if isinstance(value, list):
@@ -191,13 +193,14 @@ def meaning(value):
     return ("number", Decimal(value)) if isinstance(value, (strict_json.Number, Decimal)) else value
 
 
-def test_postgresql_reads_what_we_read_and_as_the_same(cluster):
-    """The database is the third reader of every body that is stored: it refuses none that we take, and understands it alike."""
+def test_postgresql_agrees_on_accepted_documents(cluster):
+    """PostgreSQL parses every stored body too. It must accept every document that the product accepts, with the same
+    meaning."""
     given = documents(4, 9_000) + list(READ.values())
     taken = [(text, value) for text, (value, reason) in zip(given, map(verdict, given), strict=True) if reason is None]
     texts = json.dumps([text.decode() for text, _ in taken])
     assert "$documents$" not in texts
-    # In base 64: psql leaves characters out that it takes for none, U+10FFFF for one.
+    # In base 64, because psql drops some characters, such as U+10FFFF.
     answer = cluster.database("postgres").text(
         "select encode(convert_to(jsonb_agg(t::jsonb order by n)::text, 'UTF8'), 'base64')"
         f" from json_array_elements_text($documents${texts}$documents$) with ordinality as sent (t, n)")

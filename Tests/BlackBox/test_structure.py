@@ -1,4 +1,4 @@
-"""The house keeps to its plan: imports go one way, and the four lists of handlers agree."""
+"""The structure of the source: modules import each other in one direction, and the four lists of handlers agree."""
 
 import json
 import re
@@ -6,10 +6,10 @@ import re
 import pytest
 
 import handlers
-from parts import BIN, HANDLERS, REPO
+from common import BIN, HANDLERS, REPO
 
-# Each module with the modules of ours that it may import, as Package.swift has them.
-ROOMS = {
+# Each module with the modules of this package that it may import, as in Package.swift.
+MODULES = {
     "Wire": set(),
     "Sandbox": {"CProcess"},
     "Contract": {"Wire", "Sandbox", "CProcess"},
@@ -34,15 +34,15 @@ ROOMS = {
         "Host", "Worker", "Sink", "Samples",
     },
 }
-# What a handler may link, by its trust class.
-HANDLER_ROOMS = {
+# The modules that a handler may link, by its trust class.
+HANDLER_MODULES = {
     "intake": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Capture"},
     "admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Admin"},
     "worker": {"Wire", "Contract", "Forms", "Deliveries", "Store", "StoreAccess", "Transports"},
     "none": {"Wire", "Contract", "Limits"},
 }
-C_ROOMS = {"CPostgres", "CCurl", "CProcess"}
-OURS = set(ROOMS) | C_ROOMS
+C_MODULES = {"CPostgres", "CCurl", "CProcess"}
+OURS = set(MODULES) | C_MODULES
 SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()",
                  re.IGNORECASE)
 
@@ -54,8 +54,8 @@ def sources(folder):
     return sorted((REPO / folder).rglob("*.swift"))
 
 
-def folder_of(room):
-    return "gateway" if room == "gateway" else f"Sources/{room}"
+def folder_of(module):
+    return "gateway" if module == "gateway" else f"Sources/{module}"
 
 
 def imports(path):
@@ -63,78 +63,78 @@ def imports(path):
 
 
 def code(path):
-    """The source without its comments."""
+    """The source without comments."""
     return "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("//"))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_imports_only_what_its_place_allows(room):
-    files = sources(folder_of(room))
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_import_only_what_they_may(module):
+    files = sources(folder_of(module))
     assert files
     for path in files:
-        assert imports(path) & OURS <= ROOMS[room], f"{path} imports {imports(path) & OURS - ROOMS[room]}"
+        assert imports(path) & OURS <= MODULES[module], f"{path} imports {imports(path) & OURS - MODULES[module]}"
 
 
-def test_there_is_no_room_that_this_test_does_not_know():
+def test_every_module_is_listed_here():
     assert {path.name for path in (REPO / "Sources").iterdir()} == OURS - {"gateway"}
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
-def test_a_handler_imports_the_rooms_and_never_foundation(name):
+def test_handlers_import_their_modules_and_not_foundation(name):
     for path in sources(f"handlers/{HANDLER_CLASS[name]}/{name}"):
-        assert imports(path) <= HANDLER_ROOMS[HANDLER_CLASS[name]] | {"FoundationEssentials", "Glibc"}, path
+        assert imports(path) <= HANDLER_MODULES[HANDLER_CLASS[name]] | {"FoundationEssentials", "Glibc"}, path
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
-def test_a_handlers_main_is_a_sentence(name):
+def test_main_of_a_handler_is_short(name):
     lines = (REPO / "handlers" / HANDLER_CLASS[name] / name / "main.swift").read_text().splitlines()
     assert len(lines) <= 40
     assert not any(line.startswith("var ") for line in lines)
 
 
-def test_only_rooms_for_whole_programs_import_foundation():
-    """It costs milliseconds at every start of a handler, so no room that a handler links may."""
-    for room in sorted(set().union(*HANDLER_ROOMS.values(), {"Sandbox"})):
-        for path in sources(folder_of(room)):
+def test_modules_that_handlers_link_do_not_import_foundation():
+    """Foundation costs milliseconds at every start of a handler. Modules that a handler links must not import it."""
+    for module in sorted(set().union(*HANDLER_MODULES.values(), {"Sandbox"})):
+        for path in sources(folder_of(module)):
             assert "Foundation" not in imports(path), path
 
 
-def test_only_the_store_says_sql():
-    for folder in ["handlers", *(folder_of(room) for room in ROOMS if room != "Store")]:
+def test_only_store_contains_sql():
+    for folder in ["handlers", *(folder_of(module) for module in MODULES if module != "Store")]:
         for path in sources(folder):
             if path.name == "HostileText.swift":
-                continue  # What strangers write in place of a name; nobody runs it.
+                continue  # Hostile names for tests. They are never executed.
             assert not SQL.search(code(path)), f"{path}: {SQL.search(code(path)).group()}"
 
 
-def test_the_search_for_sql_finds_sql():
+def test_sql_pattern_matches_sql():
     assert SQL.search("select count(*) from x") and SQL.search('"insert into t"') and SQL.search("PQexec(connection)") and SQL.search("listen leadpipe_wake")
     assert any(SQL.search(code(path)) for path in sources("Sources/Store"))
 
 
-def test_the_sandbox_knows_no_setting():
+def test_sandbox_names_no_setting():
     for path in sources("Sources/Sandbox"):
         assert not re.search(r'"[A-Z]+_[A-Z_]+"', code(path)), path
 
 
-def test_only_transports_say_curl():
-    for folder in ["handlers", *(folder_of(room) for room in ROOMS if room != "Transports")]:
+def test_only_transports_uses_curl():
+    for folder in ["handlers", *(folder_of(module) for module in MODULES if module != "Transports")]:
         for path in sources(folder):
             assert not re.search(r"\bcurl_easy|\bCURL[A-Z]*_|\bCCurl\b", code(path)), path
     assert any("CURLOPT_" in code(path) for path in sources("Sources/Transports"))
 
 
-def test_the_gateway_knows_no_lead():
+def test_gateway_contains_nothing_about_leads():
     for path in sources("gateway"):
         assert not re.search(r"\b(customerName|customerPhone|leadScore|conversation_id|lead_events)\b", code(path)), path
 
 
-# From the lowest folder of the gateway to the highest. A file may use the types of its own folder and of lower ones.
+# From the lowest folder of the gateway to the highest. A file may use types of its own folder and of lower folders.
 GATEWAY_FOLDERS = ["limits", "processes", "processes/oneshot", "processes/warm", "processes/stream", "live", "routing", "operations", "http", "."]
 DECLARATION = re.compile(r"^(?:final )?(?:struct|class|enum|actor|protocol) (\w+)", re.MULTILINE)
 
 
-def test_the_folders_of_the_gateway_use_each_other_one_way():
+def test_gateway_folders_depend_in_one_direction():
     folders = {path: path.parent.relative_to(REPO / "gateway").as_posix() for path in sources("gateway")}
     assert set(folders.values()) == set(GATEWAY_FOLDERS)
     homes = {name: folder for path, folder in folders.items() for name in DECLARATION.findall(path.read_text())}
@@ -145,13 +145,13 @@ def test_the_folders_of_the_gateway_use_each_other_one_way():
         assert not used, f"{path} uses {used}"
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_no_files_of_a_module_refer_to_each_other_in_a_circle(room):
-    files = {path: re.sub(r'"(?:\\.|[^"\\])*"', "", code(path)) for path in sources(folder_of(room))}
+@pytest.mark.parametrize("module", MODULES)
+def test_files_of_a_module_have_no_cycle(module):
+    files = {path: re.sub(r'"(?:\\.|[^"\\])*"', "", code(path)) for path in sources(folder_of(module))}
     homes = {name: path for path, text in files.items() for name in re.findall(
         r"^(?:package |public |final |indirect )*(?:struct|class|enum|actor|protocol) (\w+)", text, re.MULTILINE)}
     uses = {path: {homes[name] for name in re.findall(r"\b[A-Z]\w+", text) if name in homes} - {path} for path, text in files.items()}
-    # Files that use no other file go, one after the other; those of a circle are left.
+    # Remove files that use no remaining file, until none is left. Files of a cycle remain.
     while leaves := [path for path, others in uses.items() if not others & uses.keys()]:
         for leaf in leaves:
             del uses[leaf]
@@ -161,7 +161,7 @@ def test_no_files_of_a_module_refer_to_each_other_in_a_circle(room):
 # ── The folder handlers/, Package.swift, the trust table and --describe ──
 
 def package():
-    """The handlers of Package.swift with their trust class and the modules that they may use beside the contract."""
+    """The handlers in Package.swift with their trust class and the modules that they may use besides the contract."""
     text = (REPO / "Package.swift").read_text()
     groups = re.findall(r'handlers\(\s*"([a-z]+)", using: \[(.*?)\],\s*\[(.*?)\]\)', text, re.DOTALL)
     return {name: (trust_class, set(re.findall(r'"(\w+)"', uses))) for trust_class, uses, names in groups
@@ -172,7 +172,7 @@ CHANNELS = (REPO / "Sources" / "Deliveries" / "ChannelKind.swift").read_text()
 
 
 def trust():
-    """The trust table: what it names, and a notifier for each channel."""
+    """The trust table: the handlers it names, and a notifier for each channel."""
     text = (REPO / "Sources" / "Host" / "Trust.swift").read_text()
     table = text[text.index("private static let named"):]
     notifiers = {f"notify-{name}": "worker" for name in re.findall(r'ChannelKind\(\s*"([a-z]+)"', CHANNELS)}
@@ -181,7 +181,7 @@ def trust():
 
 
 def grants(trust_class):
-    """The settings of a class, read off the source."""
+    """The settings of a class, read from the source."""
     text = (REPO / "Sources" / "Host" / "Trust.swift").read_text()
     common = set(re.findall(r'"([A-Z_]+)"', re.search(r"let common.*?\]", text, re.DOTALL).group()))
     body = text[text.index("var grants"):text.index("var database")]
@@ -196,14 +196,14 @@ def describe(name):
     return json.loads(done.stdout)
 
 
-def test_folder_package_trust_table_and_binaries_list_the_same_handlers():
+def test_all_lists_of_handlers_agree():
     assert {name: trust_class for name, (trust_class, _) in package().items()} == HANDLER_CLASS
     assert trust() == HANDLER_CLASS
     assert sorted(path.name for path in HANDLERS.iterdir()) == HANDLER_NAMES
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
-def test_package_and_imports_agree(name):
+def test_handlers_import_only_declared_modules(name):
     """A handler imports no more than its group in Package.swift declares."""
     used = set().union(*(imports(path) for path in sources(f"handlers/{HANDLER_CLASS[name]}/{name}"))) & OURS
     assert used - {"Wire", "Contract"} <= package()[name][1]
@@ -213,14 +213,14 @@ SUITES = dict(re.findall(r'suite\(\s*"(\w+)",\s*\[(.*?)\]', (REPO / "Package.swi
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_a_suite_declares_what_it_imports(suite):
-    """An undeclared module is there or not by the order in which the build happens to run."""
+def test_suites_declare_their_imports(suite):
+    """Whether an undeclared module is found depends on the order of the build."""
     used = set().union(*(imports(path) for path in sources(f"Tests/{suite}"))) & OURS
     assert used <= set(re.findall(r'"([\w-]+)"', SUITES[suite]))
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
-def test_a_description_is_complete_and_agrees_with_the_trust_table(name):
+def test_descriptions_are_complete_and_match_the_trust_table(name):
     description = describe(name)
     assert description["name"] == name
     assert description["kind"] in ("endpoint", "step")
@@ -230,7 +230,7 @@ def test_a_description_is_complete_and_agrees_with_the_trust_table(name):
     assert 0 < description["bodyLimit"] <= 262_144 and 0 < description["timeLimitMs"] <= 15_000
     assert description["input"].get("type") == "object"
     assert description["output"].get("type") == "object"
-    # A step that is none of the worker's needs nothing of its; a feed is of its endpoint's class, as the gateway sees to.
+    # A step outside the worker has class none. A feed has the class of its endpoint; the gateway checks that.
     feeds = {describe(other).get("feed") for other in HANDLER_NAMES}
     assert (trust()[name] in ("worker", "none") or name in feeds) == (description["kind"] == "step")
     names = [setting["name"] for setting in description["environment"]]
@@ -238,24 +238,24 @@ def test_a_description_is_complete_and_agrees_with_the_trust_table(name):
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
-def test_what_a_handler_describes_its_class_may_have(name):
+def test_described_settings_are_granted_to_the_class(name):
     asked = {setting["name"] for setting in describe(name)["environment"]}
     assert asked <= grants(trust()[name])
 
 
-def test_no_endpoint_may_have_a_secret_of_the_worker():
+def test_endpoints_get_no_secrets_of_the_worker():
     secrets = {"SLACK_WEBHOOK_URL", "TELEGRAM_BOT_TOKEN", "EMAIL_PASS", "RESEND_API_KEY"}
     assert secrets <= grants("worker")
     assert not secrets & (grants("intake") | grants("admin") | grants("none"))
     assert "DATABASE_URL" not in grants("none") and "ADMIN_API_KEY" not in grants("intake") | grants("worker")
 
 
-def test_no_two_handlers_have_one_route():
+def test_routes_are_unique():
     routes = [(route["method"], route["path"]) for name in HANDLER_NAMES for route in describe(name)["routes"]]
     assert len(routes) == len(set(routes)) and ("POST", "/api/chatbot/leads") in routes
 
 
-def test_the_sql_beside_the_binaries_is_that_of_the_repository():
+def test_sql_in_bin_equals_the_repository():
     for path in (REPO / "supabase").rglob("*.sql"):
         inside = path.relative_to(REPO / "supabase")
         if inside.parts[0] not in ("tests", "schemas"):

@@ -1,4 +1,5 @@
-"""The tables in Cases/tables: each row is a field of a submission, and what is stored of it. One stream process takes a table."""
+"""The tables in Cases/tables: each row has a field of a submission and its stored value. One stream process runs a
+whole table."""
 
 import base64
 import json
@@ -8,11 +9,11 @@ import pytest
 
 import handlers
 import strict_json
-from captures import CAPTURES
-from parts import CASES
+from capture_handlers import CAPTURES
+from common import CASES
 
 LEAD = {"customerName": "Test User", "customerPhone": "+971501234567"}
-# handler, a good body, and which fields of it follow which table. A new handler is one line.
+# handler: (a valid body, the table for each field). Add a new handler here.
 PERSON = {"phones": "customerPhone", "mail": "customerEmail", "name": "customerName"}
 FORMS = {
     "lead-capture": (LEAD, {**PERSON, "long": "notes"}),
@@ -25,7 +26,7 @@ COLUMNS = {"customerPhone": "customer_phone", "customerEmail": "customer_email",
 
 
 def whole(value):
-    """A row as it is meant: what would be long to write stands as {before, of, times, after}."""
+    """A row with {before, of, times, after} expanded to a long string."""
     if isinstance(value, dict) and "times" in value:
         return value.get("before", "") + value["of"] * value["times"] + value.get("after", "")
     if isinstance(value, dict):
@@ -38,14 +39,14 @@ def table(name):
 
 
 PHONES, MAIL, TEXT, NUMBERS, KEYS = map(table, ("phones", "mail", "text", "numbers", "keys"))
-TAKES = {
-    "phones": list(PHONES["reads"].items()), "mail": [*MAIL["reads"].items(), *((given, None) for given in MAIL["absent"])],
+ACCEPTED = {
+    "phones": list(PHONES["accepted"].items()), "mail": [*MAIL["accepted"].items(), *((given, None) for given in MAIL["absent"])],
     "name": TEXT["name"], "long": TEXT["long"]}
-REFUSES = {"phones": PHONES["refuses"], "mail": MAIL["refuses"], "name": TEXT["name-refused"], "long": TEXT["long-refused"]}
+REJECTED = {"phones": PHONES["rejected"], "mail": MAIL["rejected"], "name": TEXT["name-rejected"], "long": TEXT["long-rejected"]}
 
 
 def rows(tables):
-    """(handler, table, name of the row, the row)."""
+    """(handler, table, name of the row, row)."""
     for handler, (_, fields) in FORMS.items():
         for name in fields:
             entries = tables[name].items() if isinstance(tables[name], dict) else enumerate(tables[name])
@@ -54,14 +55,14 @@ def rows(tables):
                 yield pytest.param(handler, name, row, id=f"{handler}-{name}-{label}")
 
 
-class Desk:
-    """Sends many bodies through one stream and finds what became of each."""
+class Intake:
+    """Sends many bodies through one stream and returns what was stored."""
 
     def __init__(self, database):
         self.database = database
 
     def send(self, handler, bodies):
-        """The replies to bodies; a text is sent as it stands."""
+        """The replies to bodies. A string is sent as it is."""
         lines = "".join((body if isinstance(body, str) else json.dumps(body)) + "\n" for body in bodies)
         done = handlers.run(handler, lines, "--stream", seconds=50, DATABASE_URL=self.database.url)
         replies = [strict_json.read(line) for line in done.stdout.splitlines()]
@@ -69,7 +70,7 @@ class Desk:
         return list(map(plain, replies))
 
     def stored(self, columns="*"):
-        """What is stored, by the conversation's id. In base 64: psql leaves out some characters."""
+        """The stored rows by conversation id. In base 64, because psql drops some characters."""
         text = self.database.text(
             f"""select encode(convert_to(coalesce(jsonb_object_agg(id, to_jsonb(c)), '{{}}')::text, 'UTF8'), 'base64')
                 from (select {columns} from conversations) c""")
@@ -77,36 +78,36 @@ class Desk:
 
 
 def plain(value):
-    """Objects as dictionaries; a number stays the text that it was."""
+    """Objects as dictionaries. Numbers stay strings."""
     if isinstance(value, strict_json.Members):
         return {key: plain(item) for key, item in value}
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(scope="module")
-def desk(cluster):
+def intake(cluster):
     database = cluster.migrated()
-    yield Desk(database)
+    yield Intake(database)
     cluster.drop(database)
 
 
 @pytest.fixture(scope="module")
-def fields(desk):
-    """What became of every row of the field tables: (reply, stored row) by handler, table and what was given."""
+def fields(intake):
+    """The result of every row of the field tables: (reply, stored row) by handler, table and given value."""
     outcomes = {}
     for handler, (body, names) in FORMS.items():
-        given = [(name, row[0]) for name in names for row in (TAKES[name].values() if isinstance(TAKES[name], dict) else TAKES[name])]
-        given += [(name, row) for name in names for row in (REFUSES[name].values() if isinstance(REFUSES[name], dict) else REFUSES[name])]
-        replies = desk.send(handler, [{**body, names[name]: value} for name, value in given])
-        kept = desk.stored()
+        given = [(name, row[0]) for name in names for row in (ACCEPTED[name].values() if isinstance(ACCEPTED[name], dict) else ACCEPTED[name])]
+        given += [(name, row) for name in names for row in (REJECTED[name].values() if isinstance(REJECTED[name], dict) else REJECTED[name])]
+        replies = intake.send(handler, [{**body, names[name]: value} for name, value in given])
+        kept = intake.stored()
         for (name, value), reply in zip(given, replies, strict=True):
             outcomes[handler, name, json.dumps(value)] = reply, kept.get(reply.get("id"))
     return outcomes
 
 
-@pytest.mark.parametrize("handler, name, row", rows(TAKES))
-def test_a_field_is_read(fields, handler, name, row):
-    """What is stored is the one form of it; and the reply says the same, where it says anything of it."""
+@pytest.mark.parametrize("handler, name, row", rows(ACCEPTED))
+def test_accepts_a_field(fields, handler, name, row):
+    """The field is stored in its normal form. The reply has the same value if it contains the field."""
     given, expected = row
     field = FORMS[handler][1][name]
     reply, stored = fields[handler, name, json.dumps(given)]
@@ -116,9 +117,9 @@ def test_a_field_is_read(fields, handler, name, row):
         assert reply["conversation"].get(field) == expected
 
 
-@pytest.mark.parametrize("handler, name, row", rows(REFUSES))
-def test_a_field_is_refused(fields, handler, name, row):
-    """By its name, alone, and nothing is stored."""
+@pytest.mark.parametrize("handler, name, row", rows(REJECTED))
+def test_rejects_a_field(fields, handler, name, row):
+    """The only error names the field, and nothing is stored."""
     field = FORMS[handler][1][name]
     reply, stored = fields[handler, name, json.dumps(row)]
     assert "problem" in reply, f"stored {stored and stored[COLUMNS[field]]!r}"
@@ -127,9 +128,9 @@ def test_a_field_is_refused(fields, handler, name, row):
 
 @pytest.mark.parametrize("written, meant", [
     ("0971501234567", "+971501234567"), ("0 971 50 123 4567", "+971501234567"), ("1 415 555 2671", None), ("+97150123456789", None)])
-def test_a_number_at_home_is_as_long_as_numbers_there_are(desk, written, meant):
-    """Read as what was meant, or refused; never a number that cannot be."""
-    reply = desk.send("lead-capture", [{**LEAD, "customerPhone": written}])[0]
+def test_local_numbers_have_a_possible_length(intake, written, meant):
+    """A number is read as intended or rejected. An impossible number is never stored."""
+    reply = intake.send("lead-capture", [{**LEAD, "customerPhone": written}])[0]
     if "problem" in reply:
         assert reply["problem"]["status"] == "400"
     else:
@@ -139,123 +140,124 @@ def test_a_number_at_home_is_as_long_as_numbers_there_are(desk, written, meant):
 # ── Numbers: in the score, in metadata, in a budget ──
 
 def with_raw(body, field, raw):
-    """The body with one more field whose value is text of JSON, which Python could not write."""
+    """The body with one more field, whose value is JSON text that Python could not write."""
     return json.dumps(body)[:-1] + f', "{field}": {raw}}}'
 
 
 @pytest.fixture(scope="module")
-def scores(desk):
-    given = [*NUMBERS["score"], *NUMBERS["score-refused"], *NUMBERS["score-no-json"]]
-    replies = desk.send("lead-capture", [with_raw(LEAD, "leadScore", raw) for raw in given])
-    kept = desk.stored("id, lead_score")
+def scores(intake):
+    given = [*NUMBERS["score"], *NUMBERS["score-rejected"], *NUMBERS["score-invalid-json"]]
+    replies = intake.send("lead-capture", [with_raw(LEAD, "leadScore", raw) for raw in given])
+    kept = intake.stored("id, lead_score")
     return {raw: (reply, kept.get(reply.get("id"))) for raw, reply in zip(given, replies, strict=True)}
 
 
 @pytest.mark.parametrize("raw", NUMBERS["score"])
-def test_a_score_is_read(scores, raw):
+def test_accepts_a_score(scores, raw):
     reply, stored = scores[raw]
     assert reply["conversation"]["leadScore"] == stored["lead_score"] == raw
 
 
-@pytest.mark.parametrize("raw", NUMBERS["score-refused"] + NUMBERS["score-no-json"], ids=lambda raw: raw[:30])
-def test_a_score_is_refused(scores, raw):
-    """Never rounded, cut or wrapped: the field is named, or the document is no JSON to us."""
+@pytest.mark.parametrize("raw", NUMBERS["score-rejected"] + NUMBERS["score-invalid-json"], ids=lambda raw: raw[:30])
+def test_rejects_a_score(scores, raw):
+    """A score is never rounded, cut or wrapped. The error names the field, or the document is invalid JSON."""
     reply, stored = scores[raw]
     assert reply.get("problem", {}).get("status") == "400" and stored is None, reply
     paths = [fault["path"] for fault in reply["problem"].get("details", [])]
-    assert paths == ([] if raw in NUMBERS["score-no-json"] else ["leadScore"]), reply
+    assert paths == ([] if raw in NUMBERS["score-invalid-json"] else ["leadScore"]), reply
 
 
-def test_numbers_in_metadata_keep_their_text(desk):
-    """To the reply as they were sent; into the database as the same number."""
+def test_numbers_in_metadata_keep_their_text(intake):
+    """The reply has the numbers as they were sent. The database has the same values."""
     given = NUMBERS["metadata"]
-    reply = desk.send("lead-capture", [with_raw(LEAD, "metadata", '{"n": [' + ", ".join(given) + "]}")])[0]
+    reply = intake.send("lead-capture", [with_raw(LEAD, "metadata", '{"n": [' + ", ".join(given) + "]}")])[0]
     assert reply["conversation"]["metadata"]["n"] == given
-    sums = desk.database.text("select count(*) from conversations, jsonb_array_elements(metadata -> 'n') with ordinality as k (v, i)"
-                              f" where id = '{reply['id']}'"
-                              f" and v::numeric = (array[{', '.join(given)}]::numeric[])[i]")
+    sums = intake.database.text("select count(*) from conversations, jsonb_array_elements(metadata -> 'n') with ordinality as k (v, i)"
+                                f" where id = '{reply['id']}'"
+                                f" and v::numeric = (array[{', '.join(given)}]::numeric[])[i]")
     assert sums == str(len(given))
 
 
 @pytest.fixture(scope="module")
-def budgets(desk):
+def budgets(intake):
     given = NUMBERS["budget"] + NUMBERS["budget-at-most"]
-    replies = desk.send("lead-capture", [{**LEAD, "intent": intent, "budget": text} for intent, text, _ in given])
+    replies = intake.send("lead-capture", [{**LEAD, "intent": intent, "budget": text} for intent, text, _ in given])
     return {(intent, text): reply for (intent, text, _), reply in zip(given, replies, strict=True)}
 
 
 @pytest.mark.parametrize("intent, text, points", NUMBERS["budget"], ids=lambda value: ascii(value)[:30])
-def test_a_budget_counts(budgets, intent, text, points):
-    """Points on the scale of what is wanted; a budget that cannot be read counts nothing, and is kept as it was typed."""
+def test_scores_a_budget(budgets, intent, text, points):
+    """Points on the scale of the intent. A budget that cannot be parsed scores nothing and is stored as it was sent."""
     conversation = budgets[intent, text]["conversation"]
     assert (conversation["leadScoreBreakdown"]["budget"], conversation["budget"]) == (str(points), text)
 
 
 @pytest.mark.parametrize("intent, text, points", NUMBERS["budget-at-most"], ids=lambda value: ascii(value)[:30])
-def test_what_is_no_amount_counts_little(budgets, intent, text, points):
+def test_scores_an_unclear_budget_low(budgets, intent, text, points):
     assert int(budgets[intent, text]["conversation"]["leadScoreBreakdown"]["budget"]) <= points
 
 
 # ── Idempotency keys ──
 
-KEY_ROWS = [(name, key, True) for name, key in KEYS["takes"].items()] + [(name, key, False) for name, key in KEYS["refuses"].items()]
-KEY_ROWS_OF_A_BODY = [(name, key, False) for name, key in KEYS["refuses-in-a-body"].items()] + [(name, key, None) for name,
+KEY_ROWS = [(name, key, True) for name, key in KEYS["accepted"].items()] + [(name, key, False) for name, key in KEYS["rejected"].items()]
+KEY_ROWS_OF_A_BODY = [(name, key, False) for name, key in KEYS["rejected-in-a-body"].items()] + [(name, key, None) for name,
     key in KEYS["absent-in-a-body"].items()]
 
 
 def inner(reply):
-    """What a reply says, be it enveloped or bare."""
+    """The content of a reply, enveloped or bare."""
     said = plain(strict_json.read(reply["body"].encode())) if "statusCode" in reply else reply
     return said.get("problem", said)
 
 
 @pytest.fixture(scope="module")
-def keyed(desk):
-    """Each key twice, in a header and in a body: the replies."""
+def keyed(intake):
+    """The replies to each key, sent twice in a header and twice in a body."""
     outcomes = {}
     for handler, (body, _) in FORMS.items():
         ways = {
             "header": [(name, handlers.envelope(body, path=PATHS[handler], headers={"idempotency-key": key})) for name, key, _ in KEY_ROWS],
             "body": [(name, {**body, "idempotencyKey": key}) for name, key, _ in KEY_ROWS + KEY_ROWS_OF_A_BODY]}
         for way, sent in ways.items():
-            desk.database.wipe()
-            replies = desk.send(handler, [given for _, given in sent for _ in range(2)])
+            intake.database.wipe()
+            replies = intake.send(handler, [given for _, given in sent for _ in range(2)])
             for n, (name, _) in enumerate(sent):
                 outcomes[handler, way, name] = [inner(reply) for reply in replies[2 * n:2 * n + 2]]
     return outcomes
 
 
 @pytest.mark.parametrize("handler", FORMS)
-@pytest.mark.parametrize("place, name, taken", [
-    *(("header", name, taken) for name, _, taken in KEY_ROWS), *(("body", name, taken) for name, _, taken in KEY_ROWS + KEY_ROWS_OF_A_BODY)])
-def test_an_idempotency_key(keyed, handler, place, name, taken):
-    """1 to 200 visible ASCII characters make the second the same as the first; anything else is refused by name."""
-    if taken is False:
+@pytest.mark.parametrize("place, name, accepted", [
+    *(("header", name, accepted) for name, _, accepted in KEY_ROWS), *(("body", name, accepted) for name, _, accepted in KEY_ROWS + KEY_ROWS_OF_A_BODY)])
+def test_idempotency_key(keyed, handler, place, name, accepted):
+    """With 1 to 200 visible ASCII characters, the second reply equals the first. Any other key is rejected by name."""
+    if accepted is False:
         for reply in keyed[handler, place, name]:
             assert [fault["path"] for fault in reply["details"]] == ["idempotencyKey"], reply
     else:
         first, again = keyed[handler, place, name]
-        assert (first["id"] == again["id"]) == (taken is True)
+        assert (first["id"] == again["id"]) == (accepted is True)
 
 
 # ── One Unicode form ──
 
-def test_every_character_comes_into_the_form_that_python_and_postgresql_know(desk):
-    """Each assigned character alone, after a letter and among marks: the handler's NFC is Unicode's, and the database agrees."""
+def test_normalises_every_character_to_nfc(intake):
+    """Each assigned character alone, after a letter and between marks. The handler's NFC must equal Python's, and the
+    stored value too."""
     samples = []
     for code in range(0xA0, 0x110000):
         character = chr(code)
         category = unicodedata.category(character)
         if category in ("Cn", "Cs", "Co", "Cc") or 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069:
             continue
-        # What never changes is taken by sample.
+        # Characters that never change are sampled.
         if unicodedata.decomposition(character) or unicodedata.combining(character) or category[0] == "M" or code % 97 == 0:
             samples.append(f"{character} a{character} {character}\u0323\u0301 \u1100{character}")
-    # Not U+11A7, which is no trailing consonant: PostgreSQL 15 takes it for one and loses it.
+    # Not U+11A7, which is not a trailing consonant: PostgreSQL 15 treats it as one and loses it.
     samples += [f"\u1100{chr(0x1161 + n % 21)}{chr(0x11A8 + n % 27)} {chr(0xAC00 + 28 * n)}\u11a8" for n in range(399)]
     notes = ["x " + " | ".join(samples[n:n + 200]) + " x" for n in range(0, len(samples), 200)]
-    replies = desk.send("lead-capture", [{**LEAD, "notes": note} for note in notes])
-    stored = desk.stored("id, notes")
+    replies = intake.send("lead-capture", [{**LEAD, "notes": note} for note in notes])
+    stored = intake.stored("id, notes")
     for note, reply in zip(notes, replies, strict=True):
         expected = unicodedata.normalize("NFC", note)
         said = reply["conversation"]["notes"]

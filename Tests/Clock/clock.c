@@ -1,11 +1,11 @@
-/* The wall clock, moved by OFFSET seconds for whatever loads this library. Clocks that only measure, CLOCK_MONOTONIC and the
- * like, stay as they are, and so does what the kernel keeps itself: the times of files and of processes. */
+/* Moves the wall clock by OFFSET seconds in every process that loads this library. CLOCK_MONOTONIC and other clocks that
+ * only measure intervals do not change. Times that the kernel keeps, of files and processes, do not change either. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <sys/time.h>
 #include <time.h>
 
-/* The C library's own function: it reads the clock without a system call, as a confined process must. */
+/* The C library's function. It reads the clock without a system call, as a confined process must. */
 static int (*read_clock)(clockid_t, struct timespec *);
 
 __attribute__((constructor)) static void find(void) {

@@ -1,4 +1,4 @@
-"""Who is let into the admin interface: every route, each wrong key, sessions, rights."""
+"""Access to the admin interface: every route, wrong keys, sessions, rights."""
 
 import json
 import re
@@ -7,16 +7,16 @@ from itertools import count
 
 import pytest
 
-from admin import KEY, Desk, with_key
+from admin import KEY, AdminClient, with_key
 from cluster import leadpipe
-from house import House
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
+from instance import Instance
 
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 
 
 def admin_routes():
-    """(method, path) of every route that wants a key."""
+    """(method, path) of every route that requires a key."""
     routes = []
     for path in sorted(HANDLERS.iterdir()):
         described = json.loads(subprocess.run([path, "--describe"], capture_output=True, check=True).stdout)
@@ -28,12 +28,12 @@ def admin_routes():
 ROUTES = admin_routes()
 WRONG = {
     "none": {}, "empty": {"x-admin-api-key": ""}, "blank": {"x-admin-api-key": " "}, "another": {"x-admin-api-key": "nobody's key"},
-    "its beginning": {"x-admin-api-key": KEY[:-1]}, "more than it": {"x-admin-api-key": KEY + "x"}, "doubled": {"x-admin-api-key": f"{KEY},{KEY}"},
+    "a prefix": {"x-admin-api-key": KEY[:-1]}, "a longer key": {"x-admin-api-key": KEY + "x"}, "doubled": {"x-admin-api-key": f"{KEY},{KEY}"},
     "upper case": {"x-admin-api-key": KEY.upper()}, "bare": {"authorization": KEY}, "basic": {"authorization": f"Basic {KEY}"},
-    "lower case": {"authorization": f"bearer {KEY}"}, "two blanks": {"authorization": f"Bearer  {KEY}"}, "nothing after it": {"authorization": "Bearer"},
+    "lower case": {"authorization": f"bearer {KEY}"}, "two spaces": {"authorization": f"Bearer  {KEY}"}, "no key": {"authorization": "Bearer"},
     "both": {"x-admin-api-key": KEY, "authorization": f"Bearer {KEY}"}, "long": {"x-admin-api-key": KEY * 300},
     "no session": {"cookie": "leadpipe_session=0123456789abcdef0123456789abcdef"},
-    "two sessions": {"cookie": "leadpipe_session=a; leadpipe_session=b"}, "a session that is none": {"cookie": "leadpipe_session="},
+    "two sessions": {"cookie": "leadpipe_session=a; leadpipe_session=b"}, "an empty session": {"cookie": "leadpipe_session="},
 }
 
 
@@ -44,8 +44,9 @@ def base(cluster):
     cluster.drop(database)
 
 
-class Crowd(House):
-    """A house whose every request comes from another client: no address may show more than 20 wrong keys a minute."""
+class ManyClients(Instance):
+    """An instance that sees each request come from another client, because one address may send at most 20 wrong keys a
+    minute."""
 
     clients = count(1)
 
@@ -55,14 +56,14 @@ class Crowd(House):
 
 
 @pytest.fixture(scope="module")
-def house(base):
-    with Crowd(DATABASE_URL=base.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as house:
-        yield house
+def instance(base):
+    with ManyClients(DATABASE_URL=base.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as instance:
+        yield instance
 
 
 @pytest.fixture
-def desk(house):
-    return Desk(house)
+def admin(instance):
+    return AdminClient(instance)
 
 
 def concrete(path, value=NOBODY):
@@ -70,53 +71,53 @@ def concrete(path, value=NOBODY):
 
 
 def refused(answer):
-    """What a refusal says, without what differs by request."""
+    """A rejection without the parts that differ between requests."""
     status, headers, document = answer
     own = {name for name in headers if not name.startswith(("x-ratelimit", "ratelimit"))}
     return status, frozenset(own), {name: value for name, value in document.items() if name != "requestId"}
 
 
 @pytest.mark.parametrize("method, path", ROUTES, ids=lambda value: value.strip("/").replace("/", "-"))
-def test_every_route_refuses_who_shows_no_key(house, method, path):
-    """Whatever else is wrong with the request: nothing is told to whoever may not ask."""
+def test_every_route_rejects_a_missing_key(instance, method, path):
+    """The key is checked first. Without one, no other error of the request is reported."""
     for body in (None, {}, b"{"):
         if body is not None and method in ("GET", "DELETE"):
             continue
-        status, headers, document = Desk(house, None).ask(method, concrete(path), body)
+        status, headers, document = AdminClient(instance, None).request(method, concrete(path), body)
         assert (status, document["error"]) == (401, "Unauthorized"), document
         assert headers["www-authenticate"] == 'Bearer realm="leadpipe"'
     for place in ({"x-admin-api-key": "wrong"}, {"cookie": f"leadpipe_session={'0' * 32}"}):
-        assert house.http(concrete(path, "no-uuid"), None, method, place)[0] == 401
+        assert instance.http(concrete(path, "no-uuid"), None, method, place)[0] == 401
 
 
 @pytest.mark.parametrize("method, path", ROUTES, ids=lambda value: value.strip("/").replace("/", "-"))
-def test_every_route_answers_other_methods_with_405(desk, method, path):
-    status, headers, _ = desk.ask("PUT", concrete(path), {})
+def test_every_route_returns_405_for_other_methods(admin, method, path):
+    status, headers, _ = admin.request("PUT", concrete(path), {})
     assert status == 405
     assert method in headers["allow"]
 
 
 @pytest.mark.parametrize("method, path", [route for route in ROUTES if "{id}" in route[1]], ids=lambda value: value.strip("/").replace("/", "-"))
-def test_an_id_that_is_no_uuid_is_400_and_one_that_nobody_has_404(desk, method, path):
-    status, _, document = desk.ask(method, concrete(path, "no-uuid"), {} if method in ("POST", "PATCH") else None)
+def test_invalid_id_returns_400_and_unknown_id_404(admin, method, path):
+    status, _, document = admin.request(method, concrete(path, "no-uuid"), {} if method in ("POST", "PATCH") else None)
     assert status == 400
     assert {"path": "id", "message": "must be a UUID"} in document["details"]
     good = {"status": "busy" if "agents" in path else "completed", "agentId": NOBODY, "followUpDate": "2099-01-01T10:00:00Z", "reminderType": "call"}
-    status, _, document = desk.ask(method, concrete(path), good if method in ("POST", "PATCH") else None)
+    status, _, document = admin.request(method, concrete(path), good if method in ("POST", "PATCH") else None)
     assert status == 404, document
 
 
-def test_every_wrong_key_gets_the_same_401(house):
-    said = {name: refused(house.http("/api/admin/agents", headers=headers)) for name, headers in WRONG.items()}
+def test_every_wrong_key_gets_the_same_401(instance):
+    said = {name: refused(instance.http("/api/admin/agents", headers=headers)) for name, headers in WRONG.items()}
     assert len({str(refusal) for refusal in said.values()}) == 1, said
     assert said["none"][0] == 401
     for good in ({"x-admin-api-key": KEY}, {"authorization": f"Bearer {KEY}"}):
-        assert house.http("/api/admin/agents", headers=good)[0] == 200
-    assert house.http(f"/api/admin/agents?key={KEY}&x-admin-api-key={KEY}")[0] == 401
+        assert instance.http("/api/admin/agents", headers=good)[0] == 200
+    assert instance.http(f"/api/admin/agents?key={KEY}&x-admin-api-key={KEY}")[0] == 401
 
 
-def test_without_a_configured_key_nobody_is_let_in(base):
-    """Straight at the handler: `leadpipe up` makes a key where there is none."""
+def test_admin_handlers_return_503_without_a_configured_key(base):
+    """Runs the handlers directly, because `leadpipe up` creates a missing key."""
     envelope = {
         "version": "2.0", "headers": {"x-admin-api-key": KEY}, "rawPath": "/api/admin/agents",
         "requestContext": {"requestId": "r", "http": {"method": "GET", "path": "/api/admin/agents"}}}
@@ -130,14 +131,14 @@ def test_without_a_configured_key_nobody_is_let_in(base):
         assert json.loads(reply["body"])["detail"] == "admin access is not configured"
 
 
-@pytest.mark.parametrize("key", ["short", "with a blank in it, too", "x" * 201, "ключ-ключ-ключ-ключ"])
-def test_a_key_that_is_too_weak_is_no_setting(base, key):
+@pytest.mark.parametrize("key", ["short", "with a space in it, too", "x" * 201, "ключ-ключ-ключ-ключ"])
+def test_rejects_a_weak_key_as_a_setting(base, key):
     done = leadpipe("worker", "--check", DATABASE_URL=base.url, ADMIN_API_KEY=key)
     assert done.returncode == 78
     assert "ADMIN_API_KEY must have 16 to 200 visible ASCII characters" in done.stderr
 
 
-def test_whoever_starts_a_handler_by_hand_is_the_operator(base):
+def test_handler_started_by_hand_has_the_operators_rights(base):
     done = subprocess.run([HANDLERS / "agent-list"], input=b"{}", env=clean_environment(DATABASE_URL=base.url), capture_output=True)
     assert (done.returncode, json.loads(done.stdout)["total"]) == (0, 0)
 
@@ -145,8 +146,8 @@ def test_whoever_starts_a_handler_by_hand_is_the_operator(base):
 # ── Keys ──
 
 
-def test_keys_are_made_listed_and_revoked(house, base):
-    reader = with_key(house, base, "Panel reader", "read")
+def test_creates_lists_and_revokes_keys(instance, base):
+    reader = with_key(instance, base, "Panel reader", "read")
     assert reader.key.startswith("lp_") and len(reader.key) == 67
     assert base.count("admin_keys", f"encode(sha256, 'escape') like '%{reader.key}%'") == 0
     reader.get("/api/admin/agents")
@@ -158,13 +159,13 @@ def test_keys_are_made_listed_and_revoked(house, base):
     assert leadpipe("key", "revoke", "Panel reader", DATABASE_URL=base.url).returncode == 0
     reader.get("/api/admin/agents", 401)
     assert leadpipe("key", "revoke", "Panel reader", DATABASE_URL=base.url).returncode == 65
-    with_key(house, base, "Panel reader", "write").get("/api/admin/agents")
+    with_key(instance, base, "Panel reader", "write").get("/api/admin/agents")
 
 
-def test_a_key_may_do_what_its_rights_say(house, base):
-    agent = Desk(house).post("/api/admin/agents", {"name": "Rights Agent", "email": "rights@example.com"}, 201)["id"]
+def test_key_is_limited_to_its_rights(instance, base):
+    agent = AdminClient(instance).post("/api/admin/agents", {"name": "Rights Agent", "email": "rights@example.com"}, 201)["id"]
     for rights, changes_status, changes_name, adds in (("read", 403, 403, 403), ("write", 200, 403, 403), ("owner", 200, 200, 201)):
-        own = with_key(house, base, f"Key to {rights}", rights)
+        own = with_key(instance, base, f"Key to {rights}", rights)
         own.get("/api/admin/agents")
         own.patch(f"/api/admin/agents/{agent}", {"status": "busy"}, changes_status)
         own.patch(f"/api/admin/agents/{agent}", {"name": "Renamed Agent"}, changes_name)
@@ -175,93 +176,93 @@ def test_a_key_may_do_what_its_rights_say(house, base):
 # ── Sessions ──
 
 
-def log_in(house, key=KEY):
+def log_in(instance, key=KEY):
     """The cookie and the CSRF token of a new session."""
-    status, headers, document = house.http("/api/admin/session", {"key": key})
+    status, headers, document = instance.http("/api/admin/session", {"key": key})
     assert status == 201, document
     cookie = headers["set-cookie"]
-    # Most of these clients are somewhere else, as the trusted proxy says.
+    # Most of these clients are elsewhere, according to the trusted proxy.
     assert re.fullmatch(r"leadpipe_session=[0-9a-f]{32}; Path=/api; HttpOnly; SameSite=Strict; (Secure; )?Max-Age=43200", cookie), cookie
     return cookie.split(";")[0], document["csrfToken"]
 
 
-def by_cookie(house, method, path, cookie, csrf=None, body=None):
-    return house.http(path, body, method, {"cookie": cookie, **({"x-csrf-token": csrf} if csrf else {})})
+def by_cookie(instance, method, path, cookie, csrf=None, body=None):
+    return instance.http(path, body, method, {"cookie": cookie, **({"x-csrf-token": csrf} if csrf else {})})
 
 
-def test_a_session_begins_with_a_key_and_ends_with_log_out(house, base):
-    cookie, csrf = log_in(house)
+def test_session_starts_with_a_key_and_ends_with_logout(instance, base):
+    cookie, csrf = log_in(instance)
     token = cookie.split("=")[1]
     assert token not in base.text("select * from admin_sessions")
-    status, _, document = by_cookie(house, "GET", "/api/admin/session", cookie)
+    status, _, document = by_cookie(instance, "GET", "/api/admin/session", cookie)
     assert (status, document["name"], document["csrfToken"]) == (200, "ADMIN_API_KEY", csrf)
-    assert by_cookie(house, "GET", "/api/admin/agents", cookie)[0] == 200
-    status, headers, _ = by_cookie(house, "DELETE", "/api/admin/session", cookie, csrf)
+    assert by_cookie(instance, "GET", "/api/admin/agents", cookie)[0] == 200
+    status, headers, _ = by_cookie(instance, "DELETE", "/api/admin/session", cookie, csrf)
     assert (status, "Max-Age=0" in headers["set-cookie"]) == (204, True)
-    assert by_cookie(house, "GET", "/api/admin/agents", cookie)[0] == 401
-    assert by_cookie(house, "DELETE", "/api/admin/session", cookie, csrf)[0] == 401
+    assert by_cookie(instance, "GET", "/api/admin/agents", cookie)[0] == 401
+    assert by_cookie(instance, "DELETE", "/api/admin/session", cookie, csrf)[0] == 401
 
 
-def test_a_change_by_cookie_needs_its_own_csrf_token(house):
-    cookie, csrf = log_in(house)
-    _, other = log_in(house)
+def test_change_with_a_cookie_requires_its_csrf_token(instance):
+    cookie, csrf = log_in(instance)
+    _, other = log_in(instance)
     body = {"name": "Forged Agent", "email": "forged@example.com"}
     for wrong in (None, "", "0" * 64, other, csrf[:-1]):
-        assert by_cookie(house, "POST", "/api/admin/agents", cookie, wrong, body)[0] == 403
+        assert by_cookie(instance, "POST", "/api/admin/agents", cookie, wrong, body)[0] == 403
     for forged in ({"content-type": "text/plain"}, {"origin": "https://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
-        status, _, _ = house.http("/api/admin/agents", json.dumps(body).encode(), "POST", {"cookie": cookie, **forged})
+        status, _, _ = instance.http("/api/admin/agents", json.dumps(body).encode(), "POST", {"cookie": cookie, **forged})
         assert status in (403, 415), forged
-    assert by_cookie(house, "POST", "/api/admin/agents", cookie, csrf, body)[0] == 201
+    assert by_cookie(instance, "POST", "/api/admin/agents", cookie, csrf, body)[0] == 201
 
 
-def test_a_session_ends_by_time_and_with_its_key(house, base):
-    cookie, _ = log_in(house)
+def test_session_expires_and_ends_when_its_key_is_revoked(instance, base):
+    cookie, _ = log_in(instance)
     base.run("update admin_sessions set expires_at = now() - interval '1 second'")
-    assert by_cookie(house, "GET", "/api/admin/agents", cookie)[0] == 401
-    key = with_key(house, base, "Leaving", "write").key
-    cookie, _ = log_in(house, key)
-    assert by_cookie(house, "GET", "/api/admin/session", cookie)[2]["name"] == "Leaving"
+    assert by_cookie(instance, "GET", "/api/admin/agents", cookie)[0] == 401
+    key = with_key(instance, base, "Leaving", "write").key
+    cookie, _ = log_in(instance, key)
+    assert by_cookie(instance, "GET", "/api/admin/session", cookie)[2]["name"] == "Leaving"
     leadpipe("key", "revoke", "Leaving", DATABASE_URL=base.url)
-    assert by_cookie(house, "GET", "/api/admin/agents", cookie)[0] == 401
-    assert house.http("/api/admin/session", {"key": key})[0] == 401
+    assert by_cookie(instance, "GET", "/api/admin/agents", cookie)[0] == 401
+    assert instance.http("/api/admin/session", {"key": key})[0] == 401
 
 
-def test_a_session_of_the_configured_key_ends_when_that_is_another(cluster):
+def test_session_of_the_configured_key_ends_when_the_key_changes(cluster):
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY) as house:
-        cookie, _ = log_in(house)
-        port = house.port
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY + "-2", port=port) as house:
-        assert by_cookie(house, "GET", "/api/admin/agents", cookie)[0] == 401
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY) as instance:
+        cookie, _ = log_in(instance)
+        port = instance.port
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY + "-2", port=port) as instance:
+        assert by_cookie(instance, "GET", "/api/admin/agents", cookie)[0] == 401
     cluster.drop(database)
 
 
-def test_a_session_is_not_taken_over_from_the_request(house):
-    """No fixation: what was in the cookie before does not become a session."""
+def test_session_fixation_is_impossible(instance):
+    """The value of a cookie from before the login does not become a session."""
     mine = "leadpipe_session=" + "a" * 32
-    status, headers, _ = house.http("/api/admin/session", {"key": KEY}, headers={"cookie": mine})
+    status, headers, _ = instance.http("/api/admin/session", {"key": KEY}, headers={"cookie": mine})
     assert status == 201
     assert headers["set-cookie"].split(";")[0] != mine
-    assert by_cookie(house, "GET", "/api/admin/agents", mine)[0] == 401
+    assert by_cookie(instance, "GET", "/api/admin/agents", mine)[0] == 401
 
 
-def test_opening_a_session_wants_a_right_key_as_json(house):
+def test_login_requires_a_valid_key_as_json(instance):
     for body in ({}, {"key": "wrong-key-of-somebody"}, {"key": None}, {"key": [KEY]}):
-        assert house.http("/api/admin/session", body)[0] == 401, body
-    status, _, _ = house.http("/api/admin/session", json.dumps({"key": KEY}).encode(), "POST", {"Content-Type": "text/plain"})
+        assert instance.http("/api/admin/session", body)[0] == 401, body
+    status, _, _ = instance.http("/api/admin/session", json.dumps({"key": KEY}).encode(), "POST", {"Content-Type": "text/plain"})
     assert status in (401, 415)
-    assert house.http("/api/admin/session", {"key": KEY}, headers={"x-admin-api-key": KEY})[0] == 401
-    assert house.http("/api/admin/session", {}, headers={"x-admin-api-key": KEY})[0] == 201
+    assert instance.http("/api/admin/session", {"key": KEY}, headers={"x-admin-api-key": KEY})[0] == 401
+    assert instance.http("/api/admin/session", {}, headers={"x-admin-api-key": KEY})[0] == 201
 
 
-def test_what_admins_are_shown_is_kept_in_no_cache(desk):
-    assert desk.ask("GET", "/api/admin/agents")[1]["cache-control"] == "no-store"
-    assert desk.ask("GET", "/api/admin/session")[1]["cache-control"] == "no-store"
+def test_admin_replies_are_not_cached(admin):
+    assert admin.request("GET", "/api/admin/agents")[1]["cache-control"] == "no-store"
+    assert admin.request("GET", "/api/admin/session")[1]["cache-control"] == "no-store"
 
 
-def test_no_key_and_no_token_is_in_the_log(house, base):
-    cookie, csrf = log_in(house)
-    by_cookie(house, "POST", "/api/admin/agents", cookie, csrf, {})
-    house.http("/api/admin/agents", headers={"x-admin-api-key": "canary-key-0123456789"})
+def test_log_contains_no_key_and_no_token(instance, base):
+    cookie, csrf = log_in(instance)
+    by_cookie(instance, "POST", "/api/admin/agents", cookie, csrf, {})
+    instance.http("/api/admin/agents", headers={"x-admin-api-key": "canary-key-0123456789"})
     for secret in (KEY, cookie.split("=")[1], csrf, "canary-key"):
-        assert secret not in house.log
+        assert secret not in instance.log

@@ -1,5 +1,5 @@
-"""The list of conversations, the search and the SLA list, each against an oracle in Python over random rows; cursors while rows come and go;
-text that means to be more than text."""
+"""The conversation list, the search and the SLA list, each compared with a second implementation in Python over random
+rows. Cursors while rows are added and deleted, and hostile text."""
 
 import json
 import random
@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from admin import KEY, Desk
-from house import House
-from parts import HANDLERS, REPO, clean_environment, until
+from admin import KEY, AdminClient
+from common import HANDLERS, REPO, clean_environment, until
+from instance import Instance
 
 DUBAI = ZoneInfo("Asia/Dubai")
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -30,7 +30,7 @@ HOSTILE = [
 
 
 class Stream:
-    """A handler as a stream, asked with bare documents."""
+    """A handler as a stream that is sent bare documents."""
 
     def __init__(self, name, url):
         environment = clean_environment(DATABASE_URL=url, ADMIN_API_KEY="the-admin-key-of-the-tests")
@@ -68,7 +68,7 @@ def quoted(value):
 
 
 def row(dice, number):
-    """A random conversation; many share a time, a score or an amount."""
+    """A random conversation. Many rows share a time, a score or an amount."""
     created = NOW - timedelta(minutes=dice.randrange(0, 60 * 24 * 8, 30))
     score = dice.choice([0, 10, 49, 50, 79, 80, 99])
     status = dice.choice(STATUSES)
@@ -91,7 +91,7 @@ def insert(base, rows):
 
 @pytest.fixture(scope="module")
 def base(cluster):
-    # All is seen from here, not from when these tests were gathered: deadlines pass.
+    # The time of the tests' start, not of their collection, because deadlines pass.
     global NOW
     NOW = datetime.now(UTC).replace(microsecond=0)
     database = cluster.migrated()
@@ -117,11 +117,11 @@ def streams(cluster, base):
 
 
 @pytest.fixture(scope="module")
-def ask(streams):
+def list_page(streams):
     return streams["conversation-list"].good
 
 
-# The oracle.
+# The second implementation.
 
 def sla_state(row, now):
     deadline, answered = row["sla_response_deadline"], row["first_response_at"]
@@ -154,7 +154,7 @@ FILTERS = {
     "intent": lambda row, value: row["intent"] in value, "areas": lambda row, value: row["preferred_area"] in value,
     "assignedAgentIds": lambda row, value: row["assigned_agent_id"] in value, "tags": lambda row, value: set(value) <= set(row["tags"]),
     "source": lambda row, value: row["source"] in value, "scoreRange": lambda row, value: value[0] <= row["lead_score"] <= value[1],
-    # By the moment of the question: deadlines pass, and midnight in Dubai, while these tests run.
+    # By the time of the query, because deadlines, and midnight in Dubai, pass while these tests run.
     "slaState": lambda row, value: sla_state(row, datetime.now(UTC)) in value,
     "followUpStatus": lambda row, value: follow_ups(row, datetime.now(UTC)) & set(value),
     "dateFrom": lambda row, value: row["created_at"] >= day(value, 0),
@@ -220,43 +220,43 @@ def one_filter(dice, name):
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_every_order(ask, rows, sort):
-    answer = ask(sort=sort, limit=100)
+def test_every_sort_order(list_page, rows, sort):
+    answer = list_page(sort=sort, limit=100)
     assert ids(answer) == expected(rows, {"sort": sort})[:100] and answer["total"] == len(rows) and not answer["totalIsEstimate"]
 
 
 @pytest.mark.parametrize("name", list(FILTERS))
-def test_every_filter_in_every_order(ask, rows, name):
+def test_every_filter_in_every_order(list_page, rows, name):
     dice = random.Random(name)
     for sort in SORTS:
         question = {name: one_filter(dice, name), "sort": sort}
         want = expected(rows, question)
         if name == "dateTo" and len(question[name]) > 10:
             want = expected([row for row in rows if row["created_at"] < day(question[name], 0)], {"sort": sort})
-        answer = ask(**question, limit=100)
+        answer = list_page(**question, limit=100)
         assert (ids(answer), answer["total"]) == (want[:100], len(want)), question
 
 
-def test_filters_together(ask, rows):
+def test_combined_filters(list_page, rows):
     dice = random.Random(7)
     for _ in range(60):
         names = dice.sample([name for name in FILTERS if name != "dateTo"], dice.randint(2, 4))
         question = {name: one_filter(dice, name) for name in names} | {"sort": dice.choice(SORTS)}
         want = expected(rows, question)
-        answer = ask(**question, limit=100)
+        answer = list_page(**question, limit=100)
         assert (ids(answer), answer["total"]) == (want[:100], len(want)), question
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_pages_and_cursors_go_through_all_of_it(ask, rows, sort):
+def test_pages_and_cursors_cover_the_whole_list(list_page, rows, sort):
     want = expected(rows, {"sort": sort})
     by_page, by_cursor, cursor = [], [], {}
     for page in range(1, 15):
-        answer = ask(sort=sort, limit=30, page=page)
+        answer = list_page(sort=sort, limit=30, page=page)
         assert answer["page"] == page and answer["limit"] == 30
         by_page += ids(answer)
     while True:
-        answer = ask(sort=sort, limit=17, **cursor)
+        answer = list_page(sort=sort, limit=17, **cursor)
         by_cursor += ids(answer)
         if not answer["nextCursor"]:
             break
@@ -265,14 +265,14 @@ def test_pages_and_cursors_go_through_all_of_it(ask, rows, sort):
 
 
 @pytest.mark.parametrize("sort", SORTS)
-def test_cursors_stay_right_while_rows_come_and_go(base, ask, rows, sort):
+def test_cursors_stay_correct_while_rows_are_added_and_deleted(base, list_page, rows, sort):
     dice = random.Random(sort)
     fresh = [row(dice, 1000 + number) for number in range(40)]
     stay, gone = fresh[:20], fresh[20:]
     insert(base, fresh)
     seen, cursor = [], {}
     while True:
-        answer = ask(sort=sort, limit=20, **cursor)
+        answer = list_page(sort=sort, limit=20, **cursor)
         seen += ids(answer)
         newcomers = [row(dice, 2000 + number) for number in range(3)]
         insert(base, newcomers)
@@ -290,27 +290,27 @@ def test_cursors_stay_right_while_rows_come_and_go(base, ask, rows, sort):
     base.run("".join(f"delete from conversations where id = '{each['id']}';" for each in stay + gone))
 
 
-def test_a_cursor_of_another_order_or_none_at_all_is_refused(streams, rows):
-    ask = streams["conversation-list"]
-    cursor = ask(limit=1)["nextCursor"]
+def test_rejects_a_cursor_of_another_order_and_an_invalid_one(streams, rows):
+    list_page = streams["conversation-list"]
+    cursor = list_page(limit=1)["nextCursor"]
     for question in ({"cursor": cursor, "sort": "hot"}, {"cursor": cursor[:-3]}, {"cursor": "W10"}, {"cursor": "a" * 400}, {"cursor": "e30"},
                      {"cursor": "WyJyZWNlbnQiLDEsbnVsbCwieCIsInkiXQ"}, {"cursor": "é"}, {"cursor": "a" * 401}):
-        problem = ask(**question)["problem"]
+        problem = list_page(**question)["problem"]
         assert problem["status"] == 400 and [detail["path"] for detail in problem["details"]] == ["cursor"], question
     problem = streams["sla-list"](cursor=cursor)["problem"]
     assert problem["status"] == 400 and problem["details"][0]["path"] == "cursor"
 
 
-def test_a_change_shows_in_what_is_found_at_once(base, ask, rows):
+def test_changes_are_found_immediately(base, list_page, rows):
     id = rows[0]["id"]
     base.run(f"update conversations set tags = '{{zebra crossing}}', notes = 'calls on Mondays', preferred_area = 'Hatta' where id = '{id}'")
     try:
         for question in ({"tags": ["zebra crossing"]}, {"query": "mondays"}, {"areas": ["Hatta"]}, {"query": "zebra", "areas": ["Hatta"]}):
-            assert ids(ask(**question)) == [id], question
+            assert ids(list_page(**question)) == [id], question
     finally:
         base.run(f"""update conversations set tags = {quoted(rows[0]['tags'])}, notes = null, preferred_area = {quoted(rows[0]['preferred_area'])}
                      where id = '{id}'""")
-    assert ids(ask(query="mondays")) == [] and ids(ask(areas=["Hatta"])) == []
+    assert ids(list_page(query="mondays")) == [] and ids(list_page(areas=["Hatta"])) == []
 
 
 # Search.
@@ -353,7 +353,7 @@ def people(base):
 
 
 @pytest.mark.parametrize("query", list(SEARCHES))
-def test_search_finds_people_as_they_are_typed(streams, people, query):
+def test_search_finds_people_as_typed(streams, people, query):
     answer = streams["conversation-search"].good(query=query)
     who = {id: name for name, id in people.items()}
     assert [who.get(id) for id in ids(answer)] == (SEARCHES[query] or "").split(), query
@@ -361,11 +361,11 @@ def test_search_finds_people_as_they_are_typed(streams, people, query):
 
 
 @pytest.mark.parametrize("query", list(REASONS))
-def test_search_says_where_it_found_it(streams, people, query):
+def test_search_reports_the_matching_fields(streams, people, query):
     assert streams["conversation-search"].good(query=query)["data"][0]["matchedIn"] == REASONS[query]
 
 
-def test_search_takes_the_filters_of_the_list(streams, rows):
+def test_search_accepts_the_filters_of_the_list(streams, rows):
     search = streams["conversation-search"]
     question = {"status": ["new", "lost"], "scoreRange": [10, 90]}
     want = expected(rows, question)
@@ -381,8 +381,9 @@ def test_search_takes_the_filters_of_the_list(streams, rows):
 
 @pytest.fixture(scope="module")
 def many(cluster):
-    """A database whose planner has something to go by: 20,000 conversations, one each minute. Of words that begin alike some are everywhere,
-    some only among the newest or the oldest; one only with those that have a small budget, or none."""
+    """A database with statistics for the planner: 20,000 conversations, one for each minute. Of the words with a common
+    prefix some are everywhere, some only among the newest or the oldest rows. One word occurs only with a small budget
+    or none."""
     database = cluster.migrated()
     database.run("""
       insert into conversations (customer_name, created_at, lead_score, lead_quality, budget, status, tags, follow_up_date, first_response_at,
@@ -423,19 +424,19 @@ NONE_LAST = ("{0} is null, case when {0} is null then -1 else 1 end * {1} * coal
     ({"slaState": ["breached"], "tags": ["vip"]}, "n_breached and 'vip' = any (tags)"),
     ({"query": "gordon", "followUpStatus": ["overdue"]}, "customer_name like 'Gord%' and follow_up_date < now()"),
 ], ids=str)
-def test_whatever_way_a_search_takes_it_finds_all_of_it(many, question, condition, sort, order):
-    database, ask = many
+def test_search_finds_everything_with_every_plan(many, question, condition, sort, order):
+    database, list_page = many
     condition = condition.replace(
         "n_breached",
         "(first_response_at > sla_response_deadline or first_response_at is null and status = 'new' and sla_response_deadline < now())")
     if "dateFrom" in question:
-        # A moment between two of them, however long this takes.
+        # A time between two rows, however long the test takes.
         since = database.text("select leadpipe.iso8601(created_at + interval '30 seconds') from conversations order by created_at desc limit 1 offset 5760")
         question, condition = {**question, "dateFrom": since}, f"customer_name like 'Gol%' and created_at >= '{since}'"
     expected = database.text(f"select id from conversations where {condition} order by {order}").split()
     found, cursor = [], None
     while True:
-        page = ask(**question, sort=sort, limit=100, **({"cursor": cursor} if cursor else {}))
+        page = list_page(**question, sort=sort, limit=100, **({"cursor": cursor} if cursor else {}))
         found += [one["id"] for one in page["data"]]
         assert (page["total"], page["totalIsEstimate"]) == (len(expected), False)
         cursor = page["nextCursor"]
@@ -443,10 +444,10 @@ def test_whatever_way_a_search_takes_it_finds_all_of_it(many, question, conditio
             break
     assert found == expected
     for number in 1, 2, 5:
-        assert [one["id"] for one in ask(**question, sort=sort, page=number)["data"]] == expected[25 * number - 25:25 * number]
+        assert [one["id"] for one in list_page(**question, sort=sort, page=number)["data"]] == expected[25 * number - 25:25 * number]
 
 
-def test_hostile_text_is_only_text(base, streams, rows):
+def test_hostile_text_is_treated_as_text(base, streams, rows):
     before = base.count("conversations")
     for text in HOSTILE:
         for question in ({"query": text}, {"query": text + " person"}, {"areas": [text]}, {"tags": [text]}, {"source": [text[:100]]},
@@ -463,8 +464,8 @@ def test_hostile_text_is_only_text(base, streams, rows):
     assert base.count("conversations") == before
 
 
-def test_text_that_was_stored_is_found_as_it_is(base, streams):
-    """Names, tags and areas of every hostile form can be filtered by, and break no words."""
+def test_finds_stored_hostile_text(base, streams):
+    """Names, tags and areas with hostile text can be used as filters."""
     texts = [text[:90].strip() for text in HOSTILE if "," not in text and text.strip("🙂\u0301") == text and unicodedata.normalize("NFC", text) == text
              and "\u202e" not in text]
     made = {}
@@ -480,7 +481,7 @@ def test_text_that_was_stored_is_found_as_it_is(base, streams):
     base.run("".join(f"delete from conversations where id = '{id}';" for id in made.values()))
 
 
-def test_the_sla_list_has_who_waits_soonest_first(streams, rows):
+def test_sla_list_is_sorted_by_deadline(streams, rows):
     now = datetime.now(UTC)
     waiting = [each for each in rows if each["status"] in OPEN and not each["first_response_at"] and sla_state(each, now) in ("warning", "breached")]
     want = [each["id"] for each in sorted(waiting, key=lambda each: (each["sla_response_deadline"], each["id"]))]
@@ -500,8 +501,8 @@ def test_the_sla_list_has_who_waits_soonest_first(streams, rows):
         assert left - 1.2 <= item["minutesRemaining"] <= left + 1 and item["slaState"] == ("breached" if left < 0 else "warning")
 
 
-def test_the_database_reads_a_budget_as_the_score_does(base):
-    """The table that Tests/Leads/ScoreTests.swift holds against Sources/Leads/Budget.swift."""
+def test_database_parses_budgets_like_the_score(base):
+    """The table with which Tests/Leads/ScoreTests.swift tests Sources/Leads/Budget.swift."""
     swift = (REPO / "Tests/Leads/ScoreTests.swift").read_text().split('@Suite("A budget")')[1]
     table = [(text, float(amount.replace("_", ""))) for text, amount in re.findall(r'\("([^"]+)", ([0-9_.e]+)\)', swift)]
     assert len(table) >= 40
@@ -511,8 +512,8 @@ def test_the_database_reads_a_budget_as_the_score_does(base):
         assert (float(got) if got else None) == amount, text
 
 
-def test_whatever_strangers_send_the_panel_can_look_at_it(cluster):
-    """Leads as large as they may be, a chat of a thousand long messages, and words by the hundred thousand."""
+def test_admin_lists_handle_the_largest_leads(cluster):
+    """Leads of the maximum size, a chat of a thousand long messages, and hundreds of thousands of words."""
     database = cluster.migrated()
     database.run("""
         insert into conversations (customer_name, customer_phone, notes, metadata, lead_score_breakdown)
@@ -524,15 +525,15 @@ def test_whatever_strangers_send_the_panel_can_look_at_it(cluster):
           select (select id from conversations where customer_name = 'Fat 2'), 'customer',
             (select string_agg(left(encode(sha256((n * 1000 + m)::text::bytea), 'hex'), 20) || '@好' || m || '.example', ' ') from generate_series(1, 100) m)
           from generate_series(1, 100) n""")
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY) as house:
-        desk = Desk(house)
-        assert len(desk.get("/api/admin/conversations?limit=100")["data"]) == 100
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", ADMIN_API_KEY=KEY) as instance:
+        admin = AdminClient(instance)
+        assert len(admin.get("/api/admin/conversations?limit=100")["data"]) == 100
         one = database.value("select id from conversations where customer_name = 'Fat 1'")
-        assert 100 < len(desk.get(f"/api/admin/conversations/{one}")["messages"]) < 1000
-        assert len(desk.get(f"/api/admin/conversations/{one}/messages?limit=200")["data"]) == 200
-        until(lambda: "unindexed" not in desk.get("/api/admin/search?query=fat&limit=100"), 20, "the words")
-        assert desk.get("/api/admin/search?query=fat&limit=100")["total"] == 100
-        # A word that nobody has said before, asked for at once.
+        assert 100 < len(admin.get(f"/api/admin/conversations/{one}")["messages"]) < 1000
+        assert len(admin.get(f"/api/admin/conversations/{one}/messages?limit=200")["data"]) == 200
+        until(lambda: "unindexed" not in admin.get("/api/admin/search?query=fat&limit=100"), 20, "the words")
+        assert admin.get("/api/admin/search?query=fat&limit=100")["total"] == 100
+        # A word that is not stored anywhere yet, searched for immediately.
         database.run("insert into conversations (customer_name) values ('Fatal'), ('Fat')")
-        assert desk.get("/api/admin/search?query=fat&limit=100")["total"] == 102
+        assert admin.get("/api/admin/search?query=fat&limit=100")["total"] == 102
     cluster.drop(database)

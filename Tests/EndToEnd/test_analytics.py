@@ -1,4 +1,5 @@
-"""A span's analytics against an oracle in Python, in zones with and without a change of clock."""
+"""Analytics of a time range compared with a second implementation in Python, in time zones with and without summer
+time."""
 
 import random
 import uuid
@@ -31,7 +32,7 @@ def rows(base):
     for start in (datetime(2025, 10, 19, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 3, 24, tzinfo=UTC)):
         for _ in range(250):
             created = start + timedelta(seconds=dice.randrange(15 * 86_400))
-            # What begins just before an hour belongs to the one that ends.
+            # Times just before an hour belong to the hour that ends.
             created = dice.choice([created, created.replace(minute=59, second=59, microsecond=700_000)])
             rows.append({
                 "id": str(uuid.UUID(int=dice.getrandbits(128), version=4)), "created_at": created, "status": dice.choice(STATUSES),
@@ -81,7 +82,7 @@ def is_breached(row):
 
 
 @pytest.mark.parametrize("zone, start, end", SPANS)
-def test_everything_is_counted_on_the_agency_s_clock(report, rows, zone, start, end):
+def test_counts_everything_in_the_agencys_time_zone(report, rows, zone, start, end):
     answer = report.good(**{"from": start, "to": end, "timeZone": zone})
     since, until = bounds(zone, start, end)
     found = [row for row in rows if since <= row["created_at"] < until]
@@ -118,7 +119,7 @@ def test_everything_is_counted_on_the_agency_s_clock(report, rows, zone, start, 
         assert close(item["averageResponseTime"], mean([second / 60 for second in seconds(own)]))
 
 
-def test_without_a_span_it_is_the_last_seven_days(report, rows):
+def test_range_defaults_to_the_last_seven_days(report, rows):
     answer = report.good()
     assert len(answer["conversationVolumeTrend"]) == 7 and answer["timeZone"] == "Asia/Dubai"
     assert len(report.good(**{"from": "2026-01-01", "to": "2026-01-01"})["conversationVolumeTrend"]) == 1
@@ -129,6 +130,6 @@ def test_without_a_span_it_is_the_last_seven_days(report, rows):
     ({"from": "2026-02-02", "to": "2026-02-01"}, "to"), ({"from": "1990-01-01"}, "from"), ({"from": "2026-02-30"}, "from"), ({"to": "now"}, "to"),
     ({"from": "2026-01-01T10:00:00"}, "from"),
 ])
-def test_what_is_no_span_is_refused_by_name(report, question, path):
+def test_rejects_an_invalid_range_by_name(report, question, path):
     problem = report(**question)["problem"]
     assert problem["status"] == 400 and [detail["path"] for detail in problem["details"]] == [path]

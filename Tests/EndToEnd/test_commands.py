@@ -1,4 +1,4 @@
-"""The worker as a shell line, and the small commands."""
+"""The worker as a shell pipeline, and the small commands."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 import handlers
 from cluster import leadpipe
-from parts import HANDLERS, TEST_USER, clean_environment
+from common import HANDLERS, TEST_USER, clean_environment
 
 PIPELINE = ("event-claim | delivery-begin --stream | notify-slack --stream | notify-telegram --stream "
             "| notify-email --stream | delivery-record --stream")
@@ -28,7 +28,7 @@ def round_of_the_pipeline(settings):
         capture_output=True, text=True, timeout=50)
 
 
-def test_the_pipeline_of_the_shell_does_one_round(settings, database, providers, mail):
+def test_shell_pipeline_does_one_round(settings, database, providers, mail):
     for name in ("First User", "Second User"):
         assert handlers.run("lead-capture", {**TEST_USER, "customerName": name}, DATABASE_URL=database.url).returncode == 0
     settings = {**settings, "SLACK_PER_SECOND": "off", "TELEGRAM_PER_SECOND": "off"}
@@ -48,7 +48,7 @@ def test_the_pipeline_of_the_shell_does_one_round(settings, database, providers,
     assert len(providers.of("slack")) == 2
 
 
-def test_a_round_of_the_pipeline_keeps_the_pace(settings, database, providers, mail):
+def test_shell_pipeline_respects_rate_limits(settings, database, providers, mail):
     for name in ("First User", "Second User"):
         assert handlers.run("lead-capture", {**TEST_USER, "customerName": name}, DATABASE_URL=database.url).returncode == 0
     for sent in (1, 2):
@@ -58,7 +58,7 @@ def test_a_round_of_the_pipeline_keeps_the_pace(settings, database, providers, m
     assert database.count("notification_logs", "status = 'sent' and retry_count = 1") == 6
 
 
-def test_a_channel_without_a_step_stands_as_failed(settings, database):
+def test_delivery_without_a_step_fails(settings, database):
     assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url).returncode == 0
     environment = clean_environment(LEADPIPE_CHANNELS='[{"channel":"email","recipient":"a@example.com"}]', **settings)
     environment["PATH"] = f"{HANDLERS}:{environment['PATH']}"
@@ -84,7 +84,7 @@ def test_channels_prints_names_and_no_secret(settings):
     ({"EMAIL_USER": "u@example.com", "EMAIL_PASS": "x", "EMAIL_FROM": "f@example.com"}, ["u@example.com"]),
     ({"EMAIL_USER": "login", "EMAIL_PASS": "x", "EMAIL_FROM": "TrueNester <f@example.com>"}, ["f@example.com"]),
 ], ids=["EMAIL_TO", "EMAIL_USER", "EMAIL_FROM"])
-def test_mail_goes_to_the_first_of_these_that_is_an_address(settings, recipients):
+def test_email_recipient_falls_back_to_user_and_sender(settings, recipients):
     done = leadpipe("channels", EMAIL_HOST="127.0.0.1", **settings)
     assert done.returncode == 0, done.stderr
     assert [entry["recipient"] for entry in json.loads(done.stdout)] == recipients
@@ -102,7 +102,7 @@ def test_routes_lists_every_handler_with_its_class():
     assert all(fields[:2] == ["worker", "(step)"] for name, fields in rows.items() if name == "event-claim" or name.startswith(("delivery-", "notify-")))
 
 
-def test_invoke_runs_a_handler_from_stdin_or_a_file_with_its_exit_status(settings, tmp_path, database):
+def test_invoke_reads_stdin_or_a_file_and_returns_the_exit_status(settings, tmp_path, database):
     done = leadpipe("invoke", "lead-capture", input=json.dumps(TEST_USER), **settings)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["conversation"]["customerName"] == "Test User"
@@ -115,12 +115,12 @@ def test_invoke_runs_a_handler_from_stdin_or_a_file_with_its_exit_status(setting
     assert database.count("conversations") == 1
 
 
-def test_invoke_gives_a_handler_its_role_and_no_secret(settings):
+def test_invoke_gives_a_handler_its_settings(settings):
     health = json.loads(leadpipe("invoke", "health-check", **settings).stdout)
     assert health["slackConfigured"] is True and health["status"] == "ok"
 
 
-def test_help_lists_the_commands_and_an_unknown_one_is_refused():
+def test_help_lists_the_commands_and_rejects_an_unknown_one():
     done = leadpipe("--help")
     assert done.returncode == 0
     assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "openapi", "channels", "sink",

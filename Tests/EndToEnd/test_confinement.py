@@ -1,4 +1,5 @@
-"""What a handler may touch: one that tries everything, our own at work, and handlers in other languages."""
+"""What a handler can access: an intruder that tries everything, the product's own handlers, and handlers in other
+languages."""
 
 import contextlib
 import json
@@ -15,9 +16,9 @@ from pathlib import Path
 import pytest
 
 import misbehaving
+from common import BIN, HANDLERS, REPO, TEST_USER, as_postgres, clean_environment, free_port, until
 from gateway import GatewayWith
 from handlers import envelope
-from parts import BIN, HANDLERS, REPO, TEST_USER, as_postgres, clean_environment, free_port, until
 
 HOSTILE = REPO / "Tests" / "Hostile"
 EXAMPLES = REPO / "Tests" / "Examples"
@@ -38,14 +39,14 @@ def explain(name, **environment):
 
 
 KERNEL = explain("rate-limit")[0]["kernel"][0]
-needs_landlock = pytest.mark.skipif("all of this is enforced" not in KERNEL, reason=f"this kernel does not enforce all of it: {KERNEL}")
+needs_landlock = pytest.mark.skipif("all of this is enforced" not in KERNEL, reason=f"this kernel does not enforce everything: {KERNEL}")
 
 
-# ── One that tries everything ──
+# ── An intruder that tries everything ──
 
 @pytest.fixture(scope="module")
 def folder():
-    """Open to every user, for a gateway may run as another."""
+    """A folder that every user can open, because a gateway may run as another user."""
     path = Path(tempfile.mkdtemp(prefix="lpc-", dir="/tmp"))
     path.chmod(0o755)
     yield path
@@ -54,7 +55,8 @@ def folder():
 
 @pytest.fixture(scope="module")
 def intruders(folder, cluster):
-    """A gateway with the intruder in each class, secrets around it, and things in its own environment that nobody must inherit."""
+    """A gateway with the intruder in each class, secrets around it, and values in its environment that no handler may
+    inherit."""
     home = folder / "each"
     home.mkdir()
     state = home / "state"
@@ -84,7 +86,7 @@ def refused(results):
 
 @needs_landlock
 @pytest.mark.parametrize("name", CLASSES)
-def test_an_intruder_reads_nothing_that_it_was_not_given(intruders, name):
+def test_intruder_cannot_read_anything_else(intruders, name):
     secret, gateway, own = intruders.state / "admin-key", intruders.process.pid, intruders.handlers / name
     paths = [secret, "/etc/shadow", "/etc/passwd", "/etc/ssl/private", "/etc/hostname", BIN / "gateway", intruders.folder / "trust.json",
              f"/proc/{gateway}/environ", f"/proc/{gateway}/mem",
@@ -93,7 +95,7 @@ def test_an_intruder_reads_nothing_that_it_was_not_given(intruders, name):
     results = attempt(intruders, name, *[["read", str(path)] for path in paths], ["change", "listdir", str(intruders.state)],
                       ["change", "listdir", "/proc"], ["change", "listdir", "/root"], ["shell", str(secret)])
     assert refused(results), list(zip(paths, results, strict=False))
-    # The folder of handlers holds programs and no secret; each may be replaced while it is started.
+    # The folder of handlers holds only programs and no secrets. A program may be replaced while it is started.
     other = intruders.handlers / ("admin" if name == "none" else "none")
     allowed = [own, other, "/usr/share/zoneinfo/Asia/Dubai"]
     assert attempt(intruders, name, *[["read", str(path)] for path in allowed]) == ["done: 100"] * 3
@@ -101,7 +103,7 @@ def test_an_intruder_reads_nothing_that_it_was_not_given(intruders, name):
 
 @needs_landlock
 @pytest.mark.parametrize("name", CLASSES)
-def test_an_intruder_changes_nothing(intruders, name):
+def test_intruder_cannot_change_anything(intruders, name):
     secret, own = str(intruders.state / "admin-key"), str(intruders.handlers / name)
     before = os.stat(secret), os.stat(own)
     new = [f"{place}/lpc-intruder" for place in (intruders.state, intruders.handlers, "/tmp", "/var/tmp", "/dev/shm", "/run", "/usr/local")]
@@ -119,7 +121,7 @@ def test_an_intruder_changes_nothing(intruders, name):
 
 @needs_landlock
 @pytest.mark.parametrize("name", CLASSES)
-def test_an_intruder_touches_no_other_process(intruders, name):
+def test_intruder_cannot_touch_other_processes(intruders, name):
     gateway = intruders.process.pid
     ptrace, unshare, mount, setns, keyctl, bpf, io_uring, userfaultfd, readv, personality = 101, 272, 165, 308, 250, 321, 425, 323, 310, 135
     results = attempt(
@@ -135,25 +137,27 @@ def test_an_intruder_touches_no_other_process(intruders, name):
 
 @needs_landlock
 @pytest.mark.parametrize("name", CLASSES)
-def test_an_intruder_reaches_nobody_but_its_database(intruders, name, cluster):
+def test_intruder_reaches_only_its_database(intruders, name, cluster):
     socket_path = f"{cluster.home}/.s.PGSQL.5432"
-    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_UNIX) as abstract, socket.socket(type=socket.SOCK_DGRAM) as ear:
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_UNIX) as abstract, socket.socket(type=socket.SOCK_DGRAM) as listener:
         abstract.bind(f"\0lpc-{os.getpid()}")
         abstract.listen()
-        ear.bind(("127.0.0.1", 0))
+        listener.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
         results = attempt(intruders, name, ["connect", "127.0.0.1", intruders.port], ["connect", "127.0.0.1", port], ["listen"],
                           ["abstract", f"lpc-{os.getpid()}"])
         assert refused(results), results
-        # A name server is asked by UDP, which nothing holds: only who connects to a host may send so.
-        assert attempt(intruders, name, ["datagram", ear.getsockname()[1]]) == ["done" if name == "worker" else "EACCES"]
-        # Who has no database gets to no socket. Who has one on this machine gets to its socket, and there it is for the server to know him.
+        # DNS uses UDP, which Landlock does not restrict. Only class worker, which connects to hosts, may send
+        # datagrams.
+        assert attempt(intruders, name, ["datagram", listener.getsockname()[1]]) == ["done" if name == "worker" else "EACCES"]
+        # A handler without a database reaches no socket. A handler with a database on this machine reaches its socket;
+        # the server authenticates it there.
         assert attempt(intruders, "none", ["database", socket_path, "leadpipe"]) == ["EACCES"]
 
 
 @needs_landlock
 @pytest.mark.parametrize("name", CLASSES)
-def test_an_intruder_inherits_nothing_and_cannot_have_more(intruders, name):
+def test_intruder_inherits_nothing_and_cannot_raise_its_limits(intruders, name):
     allowed = {"none": [], "intake": ["DATABASE_URL", "LEADPIPE_WAKE"], "worker": ["DATABASE_URL"],
                "admin": ["DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "ADMIN_API_KEY"]}[name]
     inherited = attempt(intruders, name, ["environment", "HOME", "LC_CTYPE", "SWIFT_BACKTRACE", "LEADPIPE_SUPERVISED", *allowed], ["descriptors"])
@@ -166,41 +170,42 @@ def test_an_intruder_inherits_nothing_and_cannot_have_more(intruders, name):
     assert results[5:] == [1, 2, signal.SIGTERM]
 
 
-def test_an_intruder_leaves_nobody_behind(intruders):
+def test_intruder_leaves_no_process_behind(intruders):
     for calls in ([], ["setsid"], ["setpgid"], ["fork", "setsid", "fork"]):
         assert attempt(intruders, "none", ["escape", misbehaving.SLEEP, *calls]) == ["done"]
-    until(lambda: not misbehaving.sleepers(misbehaving.SLEEP), 5, "the end of what it started")
+    until(lambda: not misbehaving.sleepers(misbehaving.SLEEP), 5, "the end of its child processes")
 
 
-def test_an_intruder_that_dies_leaves_no_core(intruders):
+def test_dying_intruder_leaves_no_core_file(intruders):
     before = set(os.listdir("/")) | set(os.listdir(intruders.handlers))
-    assert intruders.ask("POST", "/none", body=json.dumps([["core"]]))[0] == 502
+    assert intruders.request("POST", "/none", body=json.dumps([["core"]]))[0] == 502
     assert set(os.listdir("/")) | set(os.listdir(intruders.handlers)) == before
 
 
-def test_a_bomb_of_forks_is_bounded_and_cleared_away(folder):
-    """Root is bound by no such limit: then another user runs this gateway."""
+def test_fork_bomb_is_limited_and_cleared_away(folder):
+    """The process limit does not apply to root, so this gateway runs as another user."""
     home = folder / "bomb"
     home.mkdir()
     with GatewayWith(home, {"none": (HOSTILE / "intruder").read_text()}, user=as_postgres, RATE_LIMIT_DEFAULT="off") as gateway:
         children, = attempt(gateway, "none", ["forks", misbehaving.SLEEP, 900])
         assert 0 < children <= 512
-        until(lambda: not misbehaving.sleepers(misbehaving.SLEEP), 10, "the end of the bomb")
+        until(lambda: not misbehaving.sleepers(misbehaving.SLEEP), 10, "the end of the fork bomb")
         assert attempt(gateway, "none", ["descriptors"]) == ["none"]
 
 
 # ── Handlers that do not end as they should ──
 
-def test_a_thousand_bad_ends_leave_nothing(folder):
+def test_1000_failing_handlers_leave_nothing_behind(folder):
     home = folder / "thousand"
     home.mkdir()
-    misbehaving.judge(home, requests=1000)
+    misbehaving.check(home, requests=1000)
 
 
-# ── Our own ──
+# ── The product's handlers ──
 
-def run_held(name, stdin, *arguments, **environment):
-    """Starts a handler of ours and looks at it while it waits for its request: /proc/PID/status, limits, and the rest."""
+def run_confined(name, stdin, *arguments, **environment):
+    """Starts a handler and inspects it while it waits for its request. Returns /proc/PID/status, its limits and its
+    output."""
     process = subprocess.Popen([HANDLERS / name, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                env=clean_environment(**environment), cwd="/")
     status = until(lambda: (lambda text: text if "Seccomp:\t2" in text else None)(Path(f"/proc/{process.pid}/status").read_text()), 5, "confinement")
@@ -211,15 +216,15 @@ def run_held(name, stdin, *arguments, **environment):
 
 @needs_landlock
 @pytest.mark.parametrize("name", sorted(path.name for path in HANDLERS.iterdir()))
-def test_every_handler_of_ours_is_held_while_it_waits(name):
-    status, limits, _, _ = run_held(name, {}, LEADPIPE_SUPERVISED="1")
+def test_every_handler_is_confined_while_it_waits(name):
+    status, limits, _, _ = run_confined(name, {}, LEADPIPE_SUPERVISED="1")
     assert "NoNewPrivs:\t1" in status
     for name, value in {"core file size": 0, "file size": 0, "open files": 256, "data size": 512 << 20}.items():
         assert re.search(rf"^Max {name} +{value} +{value} ", limits, re.MULTILINE), limits
 
 
 def traced(words, stdin, inject=(), **environment):
-    """The system calls of a handler, some of them answered as strace is told."""
+    """The system calls of a handler. `inject` makes strace change the results of some."""
     told = [part for call in inject for part in ("-e", f"inject={call}")]
     with tempfile.NamedTemporaryFile(prefix="lpc-trace-", mode="r") as trace:
         done = subprocess.run(["strace", "-f", "-s", "200", *told, "-o", trace.name, *words], input=stdin, env=clean_environment(**environment), cwd="/",
@@ -228,35 +233,35 @@ def traced(words, stdin, inject=(), **environment):
 
 
 @needs_landlock
-def test_a_handler_of_ours_is_held_before_it_reads(database):
+def test_handler_is_confined_before_it_reads(database):
     done, calls = traced([HANDLERS / "lead-capture"], json.dumps(TEST_USER).encode(), DATABASE_URL=database.url)
     assert done.returncode == 0, done.stderr
     held, first_read = calls.index("seccomp("), re.search(r"read\(0,", calls).start()
     assert calls.index("landlock_restrict_self") < held < first_read
-    nothing_is_missing(calls)
+    check_nothing_is_denied(calls)
     assert not re.search(r"openat\(.*O_(WRONLY|RDWR|CREAT)|execve\(", calls[held:])
 
 
-def nothing_is_missing(calls):
-    """From when it is held, nothing that it needs is refused to it."""
+def check_nothing_is_denied(calls):
+    """Checks that after confinement no system call that the handler needs is denied."""
     wanted = [line for line in calls[calls.index("seccomp("):].splitlines() if re.search(r"= -1 (EACCES|EPERM|ENOSYS)", line)]
-    # The C library asks for clone3 first when it makes a thread, and takes clone then.
+    # The C library tries clone3 first to make a thread, and falls back to clone.
     assert [line for line in wanted if "clone3" not in line] == []
 
 
 @needs_landlock
-def test_a_database_by_name_and_port_is_reached(database, cluster):
+def test_connects_to_a_database_by_name_and_port(database, cluster):
     with relay(f"{cluster.home}/.s.PGSQL.5432") as port:
         url = f"postgresql://leadpipe@localhost:{port}/{database.name}"
         done, calls = traced([HANDLERS / "lead-capture"], json.dumps(TEST_USER).encode(), DATABASE_URL=url)
         assert done.returncode == 0, done.stderr
-        nothing_is_missing(calls)
+        check_nothing_is_denied(calls)
         assert database.count("conversations") == 1
 
 
 @contextlib.contextmanager
 def relay(path):
-    """A TCP port of this machine that leads to a unix socket."""
+    """A TCP port on this machine that forwards to a unix socket."""
     def pass_on(source, target):
         with contextlib.suppress(OSError):
             while chunk := source.recv(65_536):
@@ -289,8 +294,9 @@ def relay(path):
     (["landlock_create_ruleset:retval=99:when=1"], "0xc000|IOCTL_DEV", True, True),
     (["landlock_create_ruleset:retval=6:when=1", "landlock_create_ruleset:error=EINVAL:when=2"], "0xc000|IOCTL_DEV", True, False),
 ], ids=["no-landlock", "no-filters", "neither", "1", "2", "3", "4", "5", "later", "6-without-scopes"])
-def test_an_older_kernel_holds_what_it_can(database, kernel, rights, net, scoped):
-    """What a kernel answers that has less of it; the system calls then ask for what it has, and the handler works."""
+def test_older_kernel_enforces_what_it_supports(database, kernel, rights, net, scoped):
+    """Imitates the system call results of older kernels. The calls then request only what is supported, and the handler
+    works."""
     done, calls = traced([HANDLERS / "lead-capture"], json.dumps(TEST_USER).encode(), inject=kernel, DATABASE_URL=database.url)
     assert done.returncode == 0 and b"incomplete" not in done.stderr, done.stderr
     asked = re.findall(r"landlock_create_ruleset\(\{(.*?)\}.* = (-?\d+)", calls)
@@ -305,7 +311,7 @@ def test_an_older_kernel_holds_what_it_can(database, kernel, rights, net, scoped
     (["landlock_create_ruleset:retval=3"], "TCP ports, signals to other processes"),
     (["landlock_create_ruleset:retval=7", "seccomp:error=EINVAL"], "system calls and sockets"),
 ])
-def test_what_a_kernel_does_not_hold_is_said(calls, missing):
+def test_reports_what_the_kernel_does_not_enforce(calls, missing):
     words = [part for call in calls for part in ("-e", f"inject={call}")]
     done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", *words, BIN / "leadpipe", "routes", "--explain", "rate-limit"], env=clean_environment(),
                           capture_output=True, text=True, timeout=60)
@@ -322,15 +328,15 @@ def test_what_a_kernel_does_not_hold_is_said(calls, missing):
 
 
 def delivery(channel, recipient="default"):
-    """A line of the worker, as a notifier takes it."""
+    """A line of the worker as input of a notifier."""
     return {"id": "00000000-0000-4000-8000-0000000000d1", "fence": 1, "attempt": 1, "channel": channel, "recipient": recipient,
             "eventId": "00000000-0000-4000-8000-0000000000e1", "eventType": "lead.created", "eventAt": "2026-11-22T21:00:00.000Z",
             "conversationId": "00000000-0000-4000-8000-0000000000c1", "payload": {"customerName": "Canary Lead"}}
 
 
 @needs_landlock
-def test_a_provider_with_a_certificate_is_asked(tmp_path):
-    """One whose certificate nobody vouches for: to say so, the authorities' must have been read."""
+def test_notifier_checks_the_providers_certificate(tmp_path):
+    """The certificate is untrusted. To find that out, the handler must have read the system's CA certificates."""
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key", "-out", tmp_path / "certificate", "-days", "2",
                     "-subj", "/CN=localhost"], check=True, capture_output=True, timeout=30)
     port = free_port()
@@ -341,7 +347,7 @@ def test_a_provider_with_a_certificate_is_asked(tmp_path):
         done, calls = traced([HANDLERS / "notify-slack"], json.dumps(delivery("slack")).encode(), SLACK_WEBHOOK_URL=f"https://localhost:{port}/services/x")
         assert re.search(rb'"code":"[^"]*"|certificate', done.stdout), done
         assert "ca-certificates.crt" in calls[calls.index("seccomp("):]
-        nothing_is_missing(calls)
+        check_nothing_is_denied(calls)
     finally:
         server.kill()
         server.wait()
@@ -355,15 +361,15 @@ def answers(port):
 
 
 @needs_landlock
-def test_a_name_that_only_name_servers_know_is_asked_for():
+def test_confined_handler_can_resolve_names():
     done, calls = traced([HANDLERS / "notify-email"], json.dumps(delivery("email", "b@example.com")).encode(), EMAIL_HOST="mail.invalid",
                          EMAIL_FROM="a@example.com", EMAIL_TO="b@example.com")
     assert done.returncode == 0 and "/etc/resolv.conf" in calls, done
-    nothing_is_missing(calls)
+    check_nothing_is_denied(calls)
 
 
-def test_the_operators_limits_are_explained_too():
-    """Where they are less than what the handler describes; and of handlers that the gateway starts."""
+def test_explains_the_operators_limits():
+    """Limits below those in the handler's description, and limits of handlers that the gateway starts."""
     settings = {"LEADPIPE_HANDLER_MS": "7000", "LEADPIPE_BODY": "2000", "LEADPIPE_GRACE_MS": "300"}
     said = {name: [explain(name, **settings)[0][topic][0] for topic in ("time", "body")] for name in ("lead-capture", "health-check", "notify-email")}
     assert said["lead-capture"] == ["7000 ms, then TERM to its process group, KILL 300 ms later", "2000 bytes"]
@@ -372,8 +378,8 @@ def test_the_operators_limits_are_explained_too():
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in HANDLERS.iterdir()))
-def test_what_is_explained_is_what_is_done(name, cluster):
-    """The rules that strace sees are those that `routes --explain` tells."""
+def test_explained_rules_are_the_applied_rules(name, cluster):
+    """The rules that strace shows are those that `routes --explain` prints."""
     environment = {
         "DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "DATABASE_URL_INTAKE": cluster.url("postgres", "leadpipe_intake"),
         "SLACK_WEBHOOK_URL": "http://127.0.0.1:2/services/x",
@@ -402,7 +408,7 @@ def test_what_is_explained_is_what_is_done(name, cluster):
     assert numbers == [int(line.split()[0]) for line in topics["limits"]]
 
 
-def test_a_foreign_handler_is_explained_too(folder):
+def test_explains_a_foreign_handler(folder):
     home = folder / "explained"
     home.mkdir()
     (home / "handlers").mkdir()
@@ -435,20 +441,20 @@ def examples(folder):
         yield gateway
 
 
-def test_the_example_in_python_is_served(examples):
+def test_python_example_is_served(examples):
     assert examples.answer("GET", "/greeting/Zo%C3%AB").decode().endswith('{"greeting": "Hello, Zo\\u00eb!"}')
     assert examples.answer("POST", "/greeting", body='{"name": "Ali"}').decode().endswith('{"greeting": "Hello, Ali!"}')
     answer = examples.answer("POST", "/greeting", body="{}").decode()
     assert answer.startswith("HTTP/1.1 400") and "application/problem+json" in answer and "A name is missing" in answer
-    until(lambda: "greeting: Greeted somebody requestId=" in examples.log, 5)
+    until(lambda: "greeting: Greeted a customer requestId=" in examples.log, 5)
 
 
-def test_the_example_in_shell_is_served(examples):
+def test_shell_example_is_served(examples):
     assert re.search(r"\r\n\r\n\d\d:\d\d$", examples.answer("GET", "/clock").decode())
 
 
 @pytest.mark.parametrize("name, path", [("greeting", "/greeting"), ("clock", "/clock")])
-def test_the_examples_keep_the_contract_in_each_door(name, path):
+def test_examples_follow_the_contract_with_every_input(name, path):
     line = json.dumps(envelope({"name": "Ali"}, path=path))
     for arguments, given, replies in ([], line, 1), (["--stream"], f"{line}\n{line}\n{line}\n", 3), (["--stream"], "", 0):
         done = subprocess.run([EXAMPLES / name, *arguments], input=given, env={}, capture_output=True, text=True, timeout=20)
@@ -458,8 +464,8 @@ def test_the_examples_keep_the_contract_in_each_door(name, path):
         assert [json.loads(reply)["requestId"] for reply in done.stdout.splitlines()] == [said] * replies
 
 
-def test_the_examples_stream_where_all_do(folder):
-    """Whatever a client names its parameters and headers."""
+def test_examples_work_as_streams(folder):
+    """Parameters and headers with hostile names do not confuse them."""
     home = folder / "streaming"
     home.mkdir()
     with GatewayWith(home, {path.name: path.read_text() for path in EXAMPLES.iterdir()}, LEADPIPE_PROCESS="stream", RATE_LIMIT_DEFAULT="off") as gateway:

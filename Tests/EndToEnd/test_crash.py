@@ -1,5 +1,5 @@
-"""The short sweep of crashes over lead-capture, and database sessions that end in the middle of their work. `make soak` has
-the sweep over every system call."""
+"""The short crash sweep over lead-capture, and database sessions that end in the middle of a transaction. `make soak`
+sweeps every system call."""
 
 import json
 import random
@@ -10,24 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 from cluster import Session
+from common import HANDLERS, TEST_USER, clean_environment, until
 from crash import FAULTS, Sweep, require_ptrace
-from house import House
-from parts import HANDLERS, TEST_USER, clean_environment, until
+from instance import Instance
 
-# A handler speaks to the world by these; the disk is the database's, so fsync is never its own.
+# The calls with which a handler communicates. PostgreSQL writes to the disk, so a handler never calls fsync.
 CALLS = {"write": 3, "sendto": 3, "connect": 1, "recvfrom": 2, "poll": 2, "fsync": 0, "sendmsg": 0}
 
 
-def test_a_fault_at_any_call_to_the_outside_leaves_nothing_or_everything(database):
-    """kill -9, ENOSPC, EIO, ENOMEM and EINTR at each: no half lead, no false 201, no hang, and a repeat is one lead."""
+def test_fault_at_external_calls_stores_nothing_or_everything(database):
+    """kill -9, ENOSPC, EIO, ENOMEM and EINTR at each call: no half lead, no false 201, no hang, and a repeat stores one
+    lead."""
     require_ptrace()
     sweep = Sweep(database)
     try:
         met = sweep.over_all([(call, fault) for call in CALLS for fault in FAULTS])
         for (call, fault), times in met.items():
-            assert times >= CALLS[call] and (CALLS[call] or not times), f"{call} {fault} was met {times} times: is the sweep still about these calls?"
+            assert times >= CALLS[call] and (CALLS[call] or not times), f"{call} {fault} was injected {times} times: does the handler still make these calls?"
     finally:
         sweep.close()
 
@@ -44,8 +45,8 @@ def everything(database):
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_session_that_ends_before_a_table_is_written_leaves_nothing(database, table):
-    """The transaction is held up at each table in turn and its session is ended there."""
+def test_session_that_ends_before_a_write_stores_nothing(database, table):
+    """The transaction is blocked at each table in turn, and its session is ended there."""
     envelope = handlers.envelope(LEAD, headers={"idempotency-key": "ended"})
     with Session(database.url) as holder, Session(database.url) as operator:
         holder.text("begin")
@@ -71,8 +72,9 @@ def test_a_session_that_ends_before_a_table_is_written_leaves_nothing(database, 
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
-def test_sessions_that_end_at_random_cost_no_lead_that_was_promised(database, capture):
-    """Sixty submissions while sessions are ended as they come: what got its 201 is stored, the rest after one repeat."""
+def test_sessions_ended_at_random_lose_no_acknowledged_lead(database, capture):
+    """Sixty submissions while sessions are ended at random. Every lead with a 201 is stored; the others are after one
+    repeat."""
     dice = random.Random(7)
     envelopes = [capture.envelope(f"random-{n}", {**capture.body, "customerName": f"Random {n}"}) for n in range(60)]
     ended = threading.Event()
@@ -103,15 +105,15 @@ def test_sessions_that_end_at_random_cost_no_lead_that_was_promised(database, ca
     assert capture.stored(database) == (60, 60)
 
 
-def test_a_handler_that_cannot_read_its_request_is_no_200(cluster, tmp_path):
-    """A failing read of stdin stores nothing; through the gateway that must not look like success."""
+def test_unreadable_request_does_not_return_200(cluster, tmp_path):
+    """A failing read of stdin stores nothing. The gateway must not report success."""
     for path in HANDLERS.iterdir():
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "lead-capture").unlink()
     (tmp_path / "lead-capture").write_text(f'#!/bin/sh\n[ "$1" = --describe ] || exec <&-\nexec {HANDLERS}/lead-capture "$@"\n')
     (tmp_path / "lead-capture").chmod(0o755)
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_PROCESS="oneshot") as house:
-        status, _, document = house.http("/api/chatbot/leads", TEST_USER)
+    with Instance(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_PROCESS="oneshot") as instance:
+        status, _, document = instance.http("/api/chatbot/leads", TEST_USER)
         assert database.count("conversations") == 0
         assert status >= 500, document

@@ -1,4 +1,4 @@
-"""The database under the house: away and back, rolled back and migrated again, asked by many at once."""
+"""The database: unavailable and back, rolled back and migrated again, used by many processes at once."""
 
 import json
 import os
@@ -11,8 +11,8 @@ import pytest
 
 import handlers
 from cluster import leadpipe, migrate
-from house import House
-from parts import BIN, HANDLERS, REPO, TEST_USER, clean_environment, until
+from common import BIN, HANDLERS, REPO, TEST_USER, clean_environment, until
+from instance import Instance
 
 CHECKLIST_CLEANUP = """
 -- Only if you need to remove new tables
@@ -23,71 +23,71 @@ DROP TABLE IF EXISTS lead_events;
 """
 
 
-def test_a_database_that_is_away_costs_503_and_nothing_else(cluster, database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
-        house.capture(TEST_USER)
+def test_returns_503_while_the_database_is_unavailable(cluster, database, providers):
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as instance:
+        instance.capture(TEST_USER)
         until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
-        services = set(house.processes("leadpipe worker")) | set(house.processes("/gateway"))
+        services = set(instance.processes("leadpipe worker")) | set(instance.processes("/gateway"))
         assert len(services) == 2
         cluster.stop()
         try:
-            status, headers, problem = house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "While Away"})
+            status, headers, problem = instance.http("/api/chatbot/leads", {**TEST_USER, "customerName": "While Away"})
             assert status == 503
             assert int(headers["retry-after"]) >= 1
             assert headers["content-type"].startswith("application/problem+json")
             assert (problem["error"], problem["status"]) == ("Service unavailable", 503)
             assert problem["detail"] == "the database is away"
-            house.wait_log("[ERROR] Conversation insert error")
-            status, _, health = house.http("/health")
+            instance.wait_log("[ERROR] Conversation insert error")
+            status, _, health = instance.http("/health")
             assert (status, health["status"], health["database"]) == (503, "unavailable", "away")
         finally:
             cluster.start()
-        # Nothing of ours is restarted, and nothing was half stored.
+        # No service was restarted, and no lead was stored in part.
         assert database.count("conversations") == 1
         assert database.count("lead_events", "event_type = 'lead.created'") == 1
-        house.capture({**TEST_USER, "customerName": "Back Again"})
-        assert house.http("/health")[0] == 200
-        assert set(house.processes("leadpipe worker")) | set(house.processes("/gateway")) == services
+        instance.capture({**TEST_USER, "customerName": "Back Again"})
+        assert instance.http("/health")[0] == 200
+        assert set(instance.processes("leadpipe worker")) | set(instance.processes("/gateway")) == services
 
 
-def test_what_was_sent_while_the_database_was_away_is_recorded_afterwards_and_not_sent_again(cluster, database, providers):
+def test_records_outcomes_of_an_outage_afterwards_and_resends_nothing(cluster, database, providers):
     providers.answers["slack"] = "hold"
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: providers.of("slack"), 15, "the request")
         cluster.stop()
         del providers.answers["slack"]
         providers.release.set()
-        house.wait_log("slack delivery", 10)
+        instance.wait_log("slack delivery", 10)
         cluster.start()
-        database.text("update notification_logs set lease_until = now() - interval '1 s'")  # it was away for longer than the lease
+        database.text("update notification_logs set lease_until = now() - interval '1 s'")  # the outage was longer than the lease
         until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the record")
         assert database.count("lead_events", "processed and event_type = 'lead.created'") == 1
-        time.sleep(16)  # longer than what is unknown waits for a word
+        time.sleep(16)  # longer than the wait before an unknown outcome is retried
         assert len(providers.of("slack")) == 1
 
 
-def test_after_a_restart_of_the_database_the_next_lead_is_told_at_once(cluster, database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+def test_sends_the_next_lead_immediately_after_a_database_restart(cluster, database, providers):
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the first message")
         cluster.stop()
         cluster.start()
-        house.capture({**TEST_USER, "customerName": "Back Again"})
+        instance.capture({**TEST_USER, "customerName": "Back Again"})
         until(lambda: len(providers.of("slack")) == 2, 8, "the message after the restart")
 
 
-def test_a_private_database_that_dies_is_started_again(providers):
-    with House(SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
-        postmaster = int((house.cluster_home / "data" / "postmaster.pid").read_text().split()[0])
+def test_restarts_a_private_database_that_died(providers):
+    with Instance(SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
+        postmaster = int((instance.cluster_home / "data" / "postmaster.pid").read_text().split()[0])
         os.kill(postmaster, signal.SIGKILL)
-        house.wait_log("[ERROR] PostgreSQL ended: starting it again", 20)
-        until(lambda: house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Back Again"})[0] == 201, 25, "a 201")
-        assert house.database.count("conversations", "customer_name = 'Test User'") == 1
+        instance.wait_log("[ERROR] PostgreSQL ended: starting it again", 20)
+        until(lambda: instance.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Back Again"})[0] == 201, 25, "a 201")
+        assert instance.database.count("conversations", "customer_name = 'Test User'") == 1
 
 
-def test_one_lead_is_captured_with_a_pipe_and_nothing_but_postgresql(database, tmp_path):
+def test_captures_one_lead_with_a_pipe_and_only_postgresql(database, tmp_path):
     lead = tmp_path / "lead.json"
     lead.write_text(json.dumps(TEST_USER))
     done = subprocess.run(
@@ -99,7 +99,7 @@ def test_one_lead_is_captured_with_a_pipe_and_nothing_but_postgresql(database, t
     assert f"[INFO] Successfully created conversation {reply['id']}" in done.stderr
 
 
-def test_many_leads_are_captured_with_a_stream_and_nothing_but_postgresql(database, tmp_path):
+def test_captures_many_leads_with_a_stream_and_only_postgresql(database, tmp_path):
     leads = tmp_path / "leads.ndjson"
     leads.write_text("".join(json.dumps({**TEST_USER, "customerName": f"Lead {n}"}) + "\n" for n in range(200)))
     done = subprocess.run(
@@ -111,33 +111,33 @@ def test_many_leads_are_captured_with_a_stream_and_nothing_but_postgresql(databa
     assert database.count("conversations") == database.count("lead_events") == len({reply["id"] for reply in replies}) == 200
 
 
-def test_capture_goes_on_after_the_checklists_clean_up(database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+def test_capture_works_after_the_checklists_cleanup(database, providers):
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
         database.run(CHECKLIST_CLEANUP)
-        status, _, reply = house.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Without Events"})
+        status, _, reply = instance.http("/api/chatbot/leads", {**TEST_USER, "customerName": "Without Events"})
         assert status == 201
         assert database.count("conversations", f"id = '{reply['id']}'") == 1
-        house.wait_log("[ERROR] Failed to emit lead.created event")
-        assert house.http("/health")[0] == 200
+        instance.wait_log("[ERROR] Failed to emit lead.created event")
+        assert instance.http("/health")[0] == 200
 
 
-def test_migrating_after_the_checklists_clean_up_brings_events_back(database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+def test_migrate_restores_events_after_the_checklists_cleanup(database, providers):
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: len(providers.of("slack")) == 1, 15, "the first message")
         database.run(CHECKLIST_CLEANUP)
-        house.capture({**TEST_USER, "customerName": "Without Events"})
+        instance.capture({**TEST_USER, "customerName": "Without Events"})
         done = leadpipe("migrate", DATABASE_URL=database.url)
         assert done.returncode == 0, done.stderr
         assert database.text("select to_regclass('lead_events')") == "lead_events", done.stdout
-        house.capture({**TEST_USER, "customerName": "With Events"})
+        instance.capture({**TEST_USER, "customerName": "With Events"})
         until(lambda: len(providers.of("slack")) == 2, 20, "the message after the migration")
         assert database.count("conversations") == 3
 
 
-def test_our_rollback_takes_the_events_out_and_migrating_brings_them_back(database):
+def test_rollback_removes_events_and_migrate_restores_them(database):
     asked = leadpipe("rollback", DATABASE_URL=database.url)
     assert asked.returncode != 0 and "--yes" in asked.stderr
     assert database.text("select to_regclass('lead_events')") == "lead_events"
@@ -155,7 +155,7 @@ def test_our_rollback_takes_the_events_out_and_migrating_brings_them_back(databa
     assert database.count("lead_events") == 1
 
 
-def test_twenty_migrations_at_once_are_one(cluster):
+def test_twenty_concurrent_migrations_apply_once(cluster):
     database = cluster.empty()
     with ThreadPoolExecutor(20) as pool:
         ended = list(pool.map(lambda _: leadpipe("migrate", DATABASE_URL=database.url), range(20)))
@@ -166,7 +166,7 @@ def test_twenty_migrations_at_once_are_one(cluster):
     assert ledger.split(",") == versions
 
 
-def test_a_database_whose_migrations_were_pasted_by_hand_is_accepted(cluster):
+def test_accepts_migrations_that_were_pasted_by_hand(cluster):
     database = cluster.empty()
     for path in [BIN / "supabase" / "shim.sql", *sorted((BIN / "supabase" / "migrations").iterdir())]:
         database.run(path.read_text())
@@ -176,14 +176,14 @@ def test_a_database_whose_migrations_were_pasted_by_hand_is_accepted(cluster):
     assert "nothing to migrate" in migrate(database)
 
 
-def test_migrating_without_a_database_says_so():
+def test_migrate_reports_a_missing_database():
     done = leadpipe("migrate")
     assert done.returncode != 0 and "DATABASE_URL is missing" in done.stderr
     done = leadpipe("migrate", DATABASE_URL="postgresql://nobody@/none?host=/nonexistent")
     assert done.returncode != 0 and "the database is away" in done.stderr
 
 
-def test_twenty_claimers_get_twenty_different_deliveries(database):
+def test_twenty_claimers_get_different_deliveries(database):
     leads = "".join(json.dumps({**TEST_USER, "customerName": f"Lead {n}"}) + "\n" for n in range(40))
     assert handlers.run("lead-capture", leads, "--stream", DATABASE_URL=database.url).returncode == 0
     settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": '[{"channel":"slack","recipient":"default"}]'}
@@ -192,7 +192,7 @@ def test_twenty_claimers_get_twenty_different_deliveries(database):
     claimed = [line["id"] for done in ended for line in handlers.lines(done.stdout)]
     assert len(claimed) == len(set(claimed))
     assert database.count("notification_logs") == 40
-    # What a hurried claimer passed over is still there for the next.
+    # Deliveries that a concurrent claimer skipped are still there for the next.
     rest = handlers.lines(handlers.run("event-claim", {"worker": "last", "limit": 40}, **settings).stdout)
     assert len(claimed) + len(rest) == 40 and not {line["id"] for line in rest} & set(claimed)
 

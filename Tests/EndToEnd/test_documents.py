@@ -1,16 +1,17 @@
-"""Every command of the documents that is fenced as `sh` is run: a command that is not run is a bug.
+"""Runs every command in the documents that is fenced as `sh`: a command that is not run is a bug.
 
-The convention, as README.md states it: blocks fenced as sh are run in order, in one shell for each document, in the root
-of the repository, with bin/ built and a house running; PORT and LEADPIPE_STATE are that house's. They may run any number of
-times. Blocks fenced as console show commands that are not run: what installs, waits, or speaks to real providers."""
+The convention, as in README.md: blocks fenced as sh are run in order, in one shell for each document, in the root of the
+repository, with bin/ built and an instance running. PORT, LEADPIPE_STATE and DATABASE_URL are that instance's. The blocks
+may run any number of times. Blocks fenced as console show commands that are not run, because they install something, wait,
+or contact real providers."""
 
 import re
 import subprocess
 
 import pytest
 
-from house import House
-from parts import BIN, REPO, clean_environment
+from common import BIN, REPO, clean_environment
+from instance import Instance
 
 DOCUMENTS = sorted([*REPO.glob("*.md"), *REPO.glob("docs/**/*.md"), *REPO.glob("Tests/README.md"), *REPO.glob("benchmarks/README.md")])
 FENCE = re.compile(r"^```([\w-]*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
@@ -21,21 +22,21 @@ def blocks(path, language):
             for found in FENCE.finditer(path.read_text()) if found.group(1) == language]
 
 
-def listed(paths):
-    """The paths as pytest's parameters, named by where they lie."""
+def parameters_of(paths):
+    """The paths as pytest's parameters, with their path in the repository as the id."""
     return [[pytest.param(path, id=str(path.relative_to(REPO))) for path in paths]]
 
 
 @pytest.fixture(scope="module")
-def house():
-    """As `make run` starts it: private database, no channel, so that the sink is there."""
-    with House() as house:
-        yield house
+def instance():
+    """An instance as `make run` starts it: a private database, and no channel, so that the sink runs."""
+    with Instance() as instance:
+        yield instance
 
 
 @pytest.fixture
 def root(tmp_path):
-    """The repository with `bin` where the binaries are, wherever that is."""
+    """The repository, with `bin` as a link to the tested binaries."""
     for path in REPO.iterdir():
         if path.name not in ("bin", ".git", ".build"):
             (tmp_path / path.name).symlink_to(path)
@@ -43,12 +44,12 @@ def root(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("path", *listed(path for path in DOCUMENTS if blocks(path, "sh")))
-def test_the_commands_of_a_document_work(path, house, root):
+@pytest.mark.parametrize("path", *parameters_of(path for path in DOCUMENTS if blocks(path, "sh")))
+def test_commands_of_a_document_work(path, instance, root):
     script = "set -euo pipefail\n"
     for line, block in blocks(path, "sh"):
         script += f"echo '── {path.name}:{line}' >&2\n{block}"
-    settings = clean_environment(PORT=str(house.port), LEADPIPE_STATE=str(house.state), DATABASE_URL=house.database.url, HOME=str(root))
+    settings = clean_environment(PORT=str(instance.port), LEADPIPE_STATE=str(instance.state), DATABASE_URL=instance.database.url, HOME=str(root))
     for run in ("first", "second"):
         done = subprocess.run(["bash", "-c", script], env=settings, cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50)
         assert done.returncode == 0, f"{run} run\n{done.stdout}\n{done.stderr}"
@@ -62,34 +63,34 @@ EXAMPLES = {
     "supabase/schemas/newsletter/count_subscribers.sql"}
 
 
-@pytest.mark.parametrize("path", *listed(DOCUMENTS))
-def test_the_files_that_a_document_names_are_there(path):
+@pytest.mark.parametrize("path", *parameters_of(DOCUMENTS))
+def test_files_named_in_a_document_exist(path):
     named = {inside or path.parent.relative_to(REPO).joinpath(link).as_posix() for inside, link in PATH.findall(path.read_text())}
     assert not [name for name in named - EXAMPLES if not (REPO / name).exists()]
 
 
 @pytest.mark.parametrize("page", ["settings", "routes", "statuses", "errors", "trust-classes", "log-lines"])
-def test_a_reference_page_is_what_the_code_prints(page):
-    """`make reference` writes the pages anew."""
+def test_reference_page_equals_the_programs_output(page):
+    """`make reference` writes the pages again."""
     done = subprocess.run([BIN / "leadpipe", "reference", page], env=clean_environment(), capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     assert (REPO / "docs" / "reference" / f"{page}.md").read_text() == done.stdout
 
 
-def test_the_first_pages_send_a_lead():
+def test_the_first_pages_show_how_to_send_a_lead():
     for path in (REPO / "README.md", REPO / "docs" / "start.md"):
         assert "/api/chatbot/leads" in "".join(block for _, block in blocks(path, "sh"))
 
 
-@pytest.mark.parametrize("path", *listed(DOCUMENTS))
-def test_commands_are_fenced_so_that_it_is_known_whether_they_run(path):
+@pytest.mark.parametrize("path", *parameters_of(DOCUMENTS))
+def test_commands_are_fenced_as_sh_or_console(path):
     for found in FENCE.finditer(path.read_text()):
         if found.group(1) in ("bash", "shell", "zsh"):
             assert found.group(2).startswith("#!"), "fence commands as sh (run by the tests) or console (not run); bash is for scripts"
 
 
-@pytest.mark.parametrize("path", *listed(DOCUMENTS))
-def test_links_between_the_documents_lead_somewhere(path):
+@pytest.mark.parametrize("path", *parameters_of(DOCUMENTS))
+def test_links_between_documents_work(path):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
         if "://" not in target and not target.startswith("mailto:"):
             assert (path.parent / target).exists(), target

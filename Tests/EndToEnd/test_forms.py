@@ -1,4 +1,4 @@
-"""The forms of the website and the newsletter, from HTTP to every channel."""
+"""The website's forms and the newsletter, from HTTP to every channel."""
 
 import email
 import email.policy
@@ -8,20 +8,20 @@ import threading
 import pytest
 
 import handlers
-from house import House
-from parts import until
+from common import until
+from instance import Instance
 from stubs import MailServer, Providers
 
 PERSON = {"customerName": "سارة Ahmed <b>&", "customerEmail": "sara@example.com", "customerPhone": "050 123 4567"}
 PERSON_SAID = ["سارة Ahmed <b>&", "sara@example.com", "+971501234567"]
 
-# path, body, source, the header in Slack, the subject of the mail, what is said besides the person
+# path, body, source, Slack's header, the email's subject, and other content of the messages besides the person
 FORMS = {
     "contact": (
         "/api/contact", {"subject": "A viewing", "department": "Sales", "message": "Call me *today* <!channel>"},
         "contact_form", "📬 New Contact Form Message", "📬 New Contact Form Message",
         ["A viewing", "Sales", "Call me *today* <!channel>"]),
-    "contact, by its other path": (
+    "contact, by its second path": (
         "/api/submit-contact", {"message": "By the other path"}, "contact_form", "📬 New Contact Form Message",
         "📬 New Contact Form Message", ["By the other path"]),
     "inquiry": (
@@ -38,16 +38,16 @@ FORMS = {
 
 
 class Agency:
-    """A house with all channels, a webhook of its own for the newsletter, and the means to see what arrived."""
+    """An instance with all channels and a webhook for the newsletter, and the messages that arrived."""
 
-    def __init__(self, house, providers, mail):
-        self.house, self.providers, self.mail = house, providers, mail
+    def __init__(self, instance, providers, mail):
+        self.instance, self.providers, self.mail = instance, providers, mail
 
     def post(self, path, body, **headers):
-        return self.house.http(path, body, headers=headers)
+        return self.instance.http(path, body, headers=headers)
 
     def settled(self):
-        until(lambda: self.house.database.count("lead_events", "not processed") == 0, 20, "all events to be processed")
+        until(lambda: self.instance.database.count("lead_events", "not processed") == 0, 20, "all events to be processed")
 
     def forget(self):
         self.settled()
@@ -60,16 +60,16 @@ def agency():
     providers, mail = Providers(), MailServer()
     newsletter = f"http://127.0.0.1:{providers.port}/services/T0/B0/newsletter"
     try:
-        with House(**providers.settings, **mail.settings, FRONTEND_URL="https://truenester.com", RATE_LIMIT_CONTACT="off",
-                   SLACK_WEBHOOK_NEWSLETTER_URL=newsletter) as house:
-            yield Agency(house, providers, mail)
+        with Instance(**providers.settings, **mail.settings, FRONTEND_URL="https://truenester.com", RATE_LIMIT_CONTACT="off",
+                      SLACK_WEBHOOK_NEWSLETTER_URL=newsletter) as instance:
+            yield Agency(instance, providers, mail)
     finally:
         providers.close()
         mail.close()
 
 
 def texts(document):
-    """All texts of a document, as they are shown: Slack's three entities resolved."""
+    """All strings in a document as they are displayed, with Slack's entities resolved."""
     if isinstance(document, dict):
         return [text for value in document.values() for text in texts(value)]
     if isinstance(document, list):
@@ -80,7 +80,7 @@ def texts(document):
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_a_form_is_stored_evented_and_told_in_every_channel(agency, name):
+def test_form_is_stored_and_sent_to_every_channel(agency, name):
     path, body, source, header, subject, said = FORMS[name]
     agency.forget()
 
@@ -88,9 +88,9 @@ def test_a_form_is_stored_evented_and_told_in_every_channel(agency, name):
 
     assert status == 201 and document["success"] is True and document["message"], document
     agency.settled()
-    row, = agency.house.database.rows(f"select * from conversations where id = '{document['id']}'")
+    row, = agency.instance.database.rows(f"select * from conversations where id = '{document['id']}'")
     assert (row["source"], row["customer_phone"], row["status"]) == (source, "+971501234567", "new")
-    statuses = agency.house.database.rows(
+    statuses = agency.instance.database.rows(
         f"select channel::text, status from notification_logs where conversation_id = '{document['id']}' order by 1")
     assert [(row["channel"], row["status"]) for row in statuses] == [(c, "sent") for c in ("email", "slack", "telegram")]
 
@@ -114,7 +114,7 @@ def test_a_form_is_stored_evented_and_told_in_every_channel(agency, name):
         assert body["propertyUrl"] in shown
 
 
-def test_a_subscription_is_told_once_in_slack_alone_by_the_newsletters_webhook(agency):
+def test_subscription_is_sent_once_to_the_newsletters_slack_webhook(agency):
     agency.forget()
     replies = [agency.post("/api/newsletter/subscribe", {"email": "Reader@example.com", "source": "footer"}) for _ in range(3)]
     agency.settled()
@@ -127,7 +127,7 @@ def test_a_subscription_is_told_once_in_slack_alone_by_the_newsletters_webhook(a
     assert not agency.providers.of("telegram") and not agency.mail.envelopes
 
 
-def test_leaving_the_newsletter_tells_nobody_and_coming_back_does(agency):
+def test_unsubscribing_notifies_no_one_and_resubscribing_does(agency):
     agency.post("/api/newsletter/subscribe", {"email": "back@example.com"})
     agency.forget()
     left = [agency.post("/api/newsletter/unsubscribe", {"email": address}) for address in ("back@example.com", "never@example.com")]
@@ -136,15 +136,15 @@ def test_leaving_the_newsletter_tells_nobody_and_coming_back_does(agency):
     assert not agency.providers.received
     agency.post("/api/newsletter/subscribe", {"email": "back@example.com"})
     agency.settled()
-    until(lambda: len(agency.providers.of("slack")) == 1, 5, "the message about the one who came back")
+    until(lambda: len(agency.providers.of("slack")) == 1, 5, "the message about the new subscription")
 
 
-def test_health_does_not_tell_who_has_subscribed(agency):
-    """Neither the worker's time nor the queue moves for a stranger when an address is new."""
+def test_health_does_not_reveal_subscriptions(agency):
+    """For an anonymous client, the worker's time and the queue do not change when an address is new."""
     agency.forget()
 
     def seen():
-        _, _, document = agency.house.http("/health")
+        _, _, document = agency.instance.http("/health")
         assert document["worker"]["lastSeen"].endswith(":00.000Z")
         return document["queue"]
     before = seen()
@@ -154,7 +154,7 @@ def test_health_does_not_tell_who_has_subscribed(agency):
     agency.settled()
 
 
-def test_twenty_subscriptions_of_one_address_at_once_are_one(database):
+def test_twenty_concurrent_subscriptions_of_one_address_are_one(database):
     replies = []
 
     def subscribe(number):

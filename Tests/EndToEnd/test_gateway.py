@@ -1,4 +1,4 @@
-"""HTTP as strangers speak it, through the gateway to real handlers. The gateway's own suite goes into the details."""
+"""HTTP requests of clients through the gateway to real handlers. The gateway's own suite tests the details."""
 
 import http.client
 import json
@@ -8,21 +8,21 @@ import time
 
 import pytest
 
-from house import House
-from parts import BIN, HANDLERS, TEST_USER, clean_environment, free_port, until
+from common import BIN, HANDLERS, TEST_USER, clean_environment, free_port, until
+from instance import Instance
 
 
 @pytest.fixture(scope="module")
-def house(cluster):
+def instance(cluster):
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false") as house:
-        yield house
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false") as instance:
+        yield instance
     cluster.drop(database)
 
 
-def talk(house, *parts, seconds=8):
-    """Writes the parts as they are and reads what comes back, to the end."""
-    with socket.create_connection(("127.0.0.1", house.port), timeout=seconds) as connection:
+def talk(instance, *parts, seconds=8):
+    """Writes the parts as they are and reads the response to the end."""
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=seconds) as connection:
         try:
             for part in parts:
                 connection.sendall(part if isinstance(part, bytes) else part.encode())
@@ -50,9 +50,9 @@ def status_of(answer):
     ("/api/../health", "GET", 400), ("/%68ealth", "GET", 404), ("/bin/sh", "GET", 404), ("/lead-capture", "POST", 404),
     ("/api/chatbot/leads", "GET", 405), ("/api/chatbot/leads", "DELETE", 405), ("/health", "POST", 405),
 ])
-def test_a_request_for_what_is_not_there(house, path, method, status):
+def test_unknown_routes_and_methods(instance, path, method, status):
     body = {} if method == "POST" else None
-    answered, headers, problem = house.http(path, body, method=method)
+    answered, headers, problem = instance.http(path, body, method=method)
     assert answered == status
     assert problem["status"] == status and problem["error"] == problem["title"]
     assert problem["requestId"] == headers["x-request-id"]
@@ -60,9 +60,9 @@ def test_a_request_for_what_is_not_there(house, path, method, status):
         assert "OPTIONS" in headers["allow"]
 
 
-def test_head_and_get_of_health(house):
-    assert house.http("/health", method="HEAD")[::2] == (200, None)
-    assert house.http("/health?x=1")[0] == 200
+def test_health_accepts_head_and_get(instance):
+    assert instance.http("/health", method="HEAD")[::2] == (200, None)
+    assert instance.http("/health?x=1")[0] == 200
 
 
 @pytest.mark.parametrize("body, headers, status", [
@@ -70,30 +70,30 @@ def test_head_and_get_of_health(house):
     (json.dumps(TEST_USER).encode(), {"Content-Encoding": "gzip"}, 415), (b"x" * 65_537, {}, 413), (b"[" * 60_000, {}, 400),
     (b'{"customerName": "\xff\xfe"}', {}, 400), (b'{"customerName": "a\\u0000b"}', {}, 400),
 ], ids=["broken", "empty", "text", "gzip", "too-large", "deep", "no-utf-8", "nul"])
-def test_a_bad_body_is_refused_and_nothing_is_stored(house, body, headers, status):
-    before = house.database.count("conversations")
-    answered, replied, problem = house.http("/api/chatbot/leads", body, headers=headers)
+def test_rejects_a_bad_body_and_stores_nothing(instance, body, headers, status):
+    before = instance.database.count("conversations")
+    answered, replied, problem = instance.http("/api/chatbot/leads", body, headers=headers)
     assert (answered, problem["status"]) == (status, status)
     assert replied["content-type"].startswith("application/problem+json")
-    assert house.database.count("conversations") == before
+    assert instance.database.count("conversations") == before
 
 
-def test_all_faults_come_at_once(house):
-    status, _, problem = house.http("/api/chatbot/leads", {"customerPhone": "x", "leadScore": 200})
+def test_reports_all_validation_errors(instance):
+    status, _, problem = instance.http("/api/chatbot/leads", {"customerPhone": "x", "leadScore": 200})
     assert status == 400
     assert [fault["path"] for fault in problem["details"]] == ["customerName", "customerPhone", "leadScore"]
 
 
-def test_a_request_id_is_taken_on_and_logged(house):
-    _, headers, _ = house.http("/api/chatbot/leads", TEST_USER, headers={"X-Request-Id": "from-the-client-1"})
+def test_uses_and_logs_the_clients_request_id(instance):
+    _, headers, _ = instance.http("/api/chatbot/leads", TEST_USER, headers={"X-Request-Id": "from-the-client-1"})
     assert headers["x-request-id"] == "from-the-client-1"
-    house.wait_log("requestId=from-the-client-1")
+    instance.wait_log("requestId=from-the-client-1")
 
 
-def test_a_repeated_idempotency_key_is_answered_again(house):
-    first = house.http("/api/chatbot/leads", TEST_USER, headers={"Idempotency-Key": "http-1"})
-    again = house.http("/api/chatbot/leads", TEST_USER, headers={"Idempotency-Key": "http-1"})
-    other = house.http("/api/chatbot/leads", {**TEST_USER, "intent": "rent"}, headers={"Idempotency-Key": "http-1"})
+def test_repeated_idempotency_key_gets_the_first_reply(instance):
+    first = instance.http("/api/chatbot/leads", TEST_USER, headers={"Idempotency-Key": "http-1"})
+    again = instance.http("/api/chatbot/leads", TEST_USER, headers={"Idempotency-Key": "http-1"})
+    other = instance.http("/api/chatbot/leads", {**TEST_USER, "intent": "rent"}, headers={"Idempotency-Key": "http-1"})
     assert (first[0], again[0], other[0]) == (201, 201, 422)
     assert first[2]["id"] == again[2]["id"]
     assert "idempotency-replayed" not in first[1] and again[1]["idempotency-replayed"] == "true"
@@ -115,34 +115,34 @@ HEAD = "POST /api/chatbot/leads HTTP/1.1\r\nContent-Type: application/json\r\n"
     f"{HEAD}Host : x\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}",
     f"{HEAD}Host: x\r\nX-A: a\x00b\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}",
 ], ids=["CL-and-TE", "two-CL", "plus-CL", "hex-CL", "unknown-TE", "plus-chunk", "no-host", "two-hosts", "space-before-colon", "NUL"])
-def test_malformed_framing_is_refused_and_the_connection_closed(house, raw):
-    before = house.database.count("conversations")
-    assert status_of(talk(house, raw)) == 400
-    assert house.database.count("conversations") == before
+def test_rejects_malformed_framing_and_closes_the_connection(instance, raw):
+    before = instance.database.count("conversations")
+    assert status_of(talk(instance, raw)) == 400
+    assert instance.database.count("conversations") == before
 
 
-def test_headers_that_are_too_large_are_431(house):
-    assert status_of(talk(house, f"GET /health HTTP/1.1\r\nHost: x\r\nX-Large: {'l' * 40_000}\r\n\r\n")) == 431
+def test_returns_431_for_large_headers(instance):
+    assert status_of(talk(instance, f"GET /health HTTP/1.1\r\nHost: x\r\nX-Large: {'l' * 40_000}\r\n\r\n")) == 431
 
 
-def test_a_body_that_ends_too_early_stores_nothing(house):
-    before = house.database.count("conversations")
-    with socket.create_connection(("127.0.0.1", house.port), timeout=5) as connection:
+def test_incomplete_body_stores_nothing(instance):
+    before = instance.database.count("conversations")
+    with socket.create_connection(("127.0.0.1", instance.port), timeout=5) as connection:
         connection.sendall(f"{HEAD}Host: x\r\nContent-Length: {len(BODY) + 9}\r\n\r\n{BODY}".encode())
-    assert house.http("/health")[0] == 200
-    assert house.database.count("conversations") == before
+    assert instance.http("/health")[0] == 200
+    assert instance.database.count("conversations") == before
 
 
-def test_two_requests_on_one_connection_get_their_own_answers(house):
+def test_two_requests_on_one_connection_get_their_own_replies(instance):
     one = f"{HEAD}Host: x\r\nContent-Length: {len(BODY)}\r\n\r\n{BODY}"
     last = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    answer = talk(house, one + last)
+    answer = talk(instance, one + last)
     assert answer.count("HTTP/1.1 201") == 1 and answer.count("HTTP/1.1 200") == 1
     assert answer.index("HTTP/1.1 201") < answer.index("HTTP/1.1 200")
 
 
-def test_a_header_becomes_no_environment_of_a_handler(house):
-    status, _, _ = house.http("/api/chatbot/leads", TEST_USER, headers={"Proxy": "http://127.0.0.1:1", "LOG_LEVEL": "debug", "DATABASE_URL": "x"})
+def test_headers_do_not_become_environment_variables(instance):
+    status, _, _ = instance.http("/api/chatbot/leads", TEST_USER, headers={"Proxy": "http://127.0.0.1:1", "LOG_LEVEL": "debug", "DATABASE_URL": "x"})
     assert status == 201
 
 
@@ -157,8 +157,8 @@ BODY
 """
 
 
-def test_handlers_in_any_language_are_hosted_and_held_in_check(cluster, tmp_path, providers):
-    """One that shows its environment, one that dies, one that babbles, one that hangs: each costs its own request only."""
+def test_hosts_foreign_handlers_and_contains_their_failures(cluster, tmp_path, providers):
+    """Handlers that print their environment, die, write garbage or hang. Each fails only its own request."""
     folder = tmp_path / "handlers"
     folder.mkdir()
     for path in HANDLERS.iterdir():
@@ -174,28 +174,28 @@ def test_handlers_in_any_language_are_hosted_and_held_in_check(cluster, tmp_path
         path.write_text(SCRIPT.replace("NAME", name).replace("BODY", body))
         path.chmod(0o755)
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(folder), ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as house:
-        status, _, _ = house.http("/dies")
+    with Instance(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(folder), ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as instance:
+        status, _, _ = instance.http("/dies")
         assert status == 502
-        assert house.http("/babbles")[0] == 502
-        assert house.http("/splits")[0] == 502
-        assert house.http("/rings")[0] == 502
+        assert instance.http("/babbles")[0] == 502
+        assert instance.http("/splits")[0] == 502
+        assert instance.http("/rings")[0] == 502
         began = time.monotonic()
-        assert house.http("/hangs")[0] == 504
+        assert instance.http("/hangs")[0] == 504
         assert time.monotonic() - began < 8
-        until(lambda: not house.processes("sleep 30"), 5, "the end of what it started")
-        house.wait_log("504: ")
-        assert house.log.count("[ERROR] 502: ") == 4
-        # A stranger gets class none: no database, no secret, whatever it asks for.
-        raw = talk(house, "GET /shows HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        until(lambda: not instance.processes("sleep 30"), 5, "the end of its child processes")
+        instance.wait_log("504: ")
+        assert instance.log.count("[ERROR] 502: ") == 4
+        # A foreign handler gets class none: no database and no secret, whatever it describes.
+        raw = talk(instance, "GET /shows HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert status_of(raw) == 200
         names = set(raw.rpartition("\r\n\r\n")[2].split())
         assert not names & {"DATABASE_URL", "SLACK_WEBHOOK_URL", "ADMIN_API_KEY", "PATH_INFO"}, names
-        assert house.http("/api/chatbot/leads", TEST_USER)[0] == 201
+        assert instance.http("/api/chatbot/leads", TEST_USER)[0] == 201
     cluster.drop(database)
 
 
-def test_health_keeps_its_shape_when_the_database_takes_connections_and_says_nothing():
+def test_health_keeps_its_form_when_the_database_does_not_respond():
     with socket.create_server(("127.0.0.1", 0)) as hole:
         database = f"postgresql://x@127.0.0.1:{hole.getsockname()[1]}/x"
         port = free_port()
@@ -215,17 +215,17 @@ def test_health_keeps_its_shape_when_the_database_takes_connections_and_says_not
             gateway.stderr.close()
 
 
-def test_a_folder_with_one_route_twice_is_refused(cluster, tmp_path):
+def test_rejects_a_folder_with_one_route_twice(cluster, tmp_path):
     folder = tmp_path / "handlers"
     folder.mkdir()
     for path in HANDLERS.iterdir():
         (folder / path.name).symlink_to(path)
     (folder / "twin").write_text(SCRIPT.replace("/NAME", "/health").replace("NAME", "twin").replace("BODY", ""))
     (folder / "twin").chmod(0o755)
-    house = House(command=("gateway",), LEADPIPE_HANDLERS=str(folder), DATABASE_URL=cluster.url("postgres"))
+    instance = Instance(command=("gateway",), LEADPIPE_HANDLERS=str(folder), DATABASE_URL=cluster.url("postgres"))
     try:
-        house.start(ready=False)
-        assert house.process.wait(15) == 78
-        assert "GET /health is claimed by both health-check and twin" in house.log
+        instance.start(ready=False)
+        assert instance.process.wait(15) == 78
+        assert "GET /health is claimed by both health-check and twin" in instance.log
     finally:
-        house.__exit__()
+        instance.__exit__()

@@ -1,4 +1,4 @@
-"""`leadpipe generate`: test leads through a real pipe into a real database, and its manners at a terminal."""
+"""`leadpipe generate`: sample leads through a real pipe into a real database, and its progress line on a terminal."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 
 import handlers
-from parts import BIN, HANDLERS, clean_environment
+from common import BIN, HANDLERS, clean_environment
 
 LEADPIPE = str(BIN / "leadpipe")
 
@@ -37,7 +37,7 @@ def sample(lead):
 
 # ── Into the handler ──
 
-def test_every_lead_of_a_harmless_stream_is_stored(database):
+def test_stores_every_lead_of_a_valid_stream(database):
     done = shell("leadpipe generate --count 300 --seed 7 --hostile 0 | lead-capture --stream", DATABASE_URL=database.url)
     assert done.returncode == 0, done.stderr
     replies = handlers.lines(done.stdout)
@@ -47,15 +47,15 @@ def test_every_lead_of_a_harmless_stream_is_stored(database):
     assert {row["intent"] for row in database.rows("select distinct intent from conversations")} == {"buy", "rent", "invest", "sell", "browse"}
     leads = handlers.lines(generate("--count", "300", "--seed", "7", "--hostile", "0").stdout)
     assert database.count("chat_messages") == sum(len(lead.get("messages", [])) for lead in leads)
-    # Once more they are new leads: only --keys makes the same request of them.
+    # The second time they are new leads. Only --keys makes the requests identical.
     shell("leadpipe generate --count 10 --seed 7 --hostile 0 | lead-capture --stream", DATABASE_URL=database.url)
     assert database.count("conversations") == 310
-    # As docs/reference/commands.md says how to take them out again.
+    # The deletion in docs/reference/commands.md.
     database.run("delete from conversations where metadata ? 'sample'")
     assert [database.count(table) for table in ("conversations", "chat_messages", "lead_events")] == [0, 0, 0]
 
 
-def test_of_a_hostile_stream_just_what_is_meant_to_be_refused_is_refused(database):
+def test_rejects_exactly_the_invalid_leads_of_a_hostile_stream(database):
     made = generate("--count", "500", "--seed", "7", "--hostile", "80").stdout
     leads = handlers.lines(made)
     done = handlers.run("lead-capture", made, "--stream", DATABASE_URL=database.url, seconds=40)
@@ -80,7 +80,7 @@ def test_of_a_hostile_stream_just_what_is_meant_to_be_refused_is_refused(databas
     assert "Fatal" not in log and not re.search(r"example\.(com|org|net)|\+971|DROP TABLE", log)
 
 
-def test_with_keys_the_same_stream_is_the_same_requests(database):
+def test_keys_make_the_requests_of_two_runs_identical(database):
     line = "leadpipe generate --count 50 --seed 7 --hostile 0 --keys | lead-capture --stream"
     first, second = (handlers.lines(shell(line, DATABASE_URL=database.url).stdout) for _ in range(2))
     assert [reply["id"] for reply in first] == [reply["id"] for reply in second]
@@ -94,7 +94,7 @@ def test_with_keys_the_same_stream_is_the_same_requests(database):
     ("sell", {"customerName", "propertyType", "propertyAddress", "expectedPrice", "propertyDescription", "urgency", "sample"}),
     ("newsletter", {"email", "source", "sample"}),
 ])
-def test_a_form_has_its_fields(form, fields):
+def test_form_has_its_fields(form, fields):
     bodies = handlers.lines(generate("--form", form, "--count", "200", "--hostile", "0").stdout)
     assert len(bodies) == 200 and all(fields <= body.keys() for body in bodies)
     assert all(body.get("customerEmail") or body.get("customerPhone") or body.get("email") for body in bodies)
@@ -103,7 +103,7 @@ def test_a_form_has_its_fields(form, fields):
 @pytest.mark.parametrize("form, handler, table", [
     ("contact", "contact-capture", "conversations"), ("inquiry", "inquiry-capture", "conversations"),
     ("sell", "sell-capture", "conversations"), ("newsletter", "newsletter-subscribe", "newsletter_subscribers")])
-def test_of_a_hostile_form_just_what_is_meant_to_be_refused_is_refused(database, form, handler, table):
+def test_rejects_exactly_the_invalid_bodies_of_a_hostile_form(database, form, handler, table):
     made = generate("--form", form, "--count", "300", "--seed", "7", "--hostile", "60").stdout
     bodies = handlers.lines(made)
     replies = handlers.lines(handlers.run(handler, made, "--stream", DATABASE_URL=database.url, seconds=40).stdout)
@@ -118,7 +118,7 @@ def test_of_a_hostile_form_just_what_is_meant_to_be_refused_is_refused(database,
 
 # ── The stream ──
 
-def test_the_same_choices_give_the_same_bytes_and_fewer_are_the_beginning_of_more():
+def test_same_seed_gives_the_same_bytes():
     one = generate("--count", "1000", "--seed", "7")
     assert one.returncode == 0 and one.stderr == b""
     assert one.stdout.count(b"\n") == 1000 and one.stdout.endswith(b"\n")
@@ -130,14 +130,14 @@ def test_the_same_choices_give_the_same_bytes_and_fewer_are_the_beginning_of_mor
     assert b"2026-11-" in later and b"2026-01-2" not in later
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure():
+def test_closed_pipe_is_no_error():
     began = time.monotonic()
     done = shell("leadpipe generate --count 10000000 | head -1")
     assert (done.returncode, done.stderr) == (0, b"") and done.stdout.count(b"\n") == 1
     assert time.monotonic() - began < 10
 
 
-def test_a_full_disk_is_told():
+def test_reports_a_full_disk():
     done = shell("leadpipe generate > /dev/full")
     assert done.returncode == 1 and b"No space left on device" in done.stderr
 
@@ -156,15 +156,15 @@ def test_memory_does_not_grow_with_the_count():
     ("--count", "-1"), ("--count", "10000001"), ("--count", "many"), ("--hostile", "101"), ("--hostile", "-1"), ("--seed", "-1"),
     ("--seed", "18446744073709551616"), ("--form", "order"), ("--at", "yesterday"), ("--rate", "5"), ("more",),
 ])
-def test_a_choice_that_is_none_is_refused(words):
+def test_rejects_invalid_options(words):
     done = generate(*words)
     assert done.returncode == 64 and done.stdout == b"" and done.stderr
 
 
-# ── At a terminal ──
+# ── On a terminal ──
 
 class Terminal:
-    """The far end of a pseudo-terminal."""
+    """A pseudo-terminal."""
 
     def __init__(self, columns=80):
         self.ours, self.theirs = pty.openpty()
@@ -177,7 +177,7 @@ class Terminal:
         os.close(self.ours)
 
     def run(self, *words, stdout=subprocess.DEVNULL, reader=None):
-        """What appeared on it until the command ended."""
+        """The output on the terminal until the command ended."""
         process = subprocess.Popen([LEADPIPE, "generate", *words], env=clean_environment(TERM="xterm"), stdin=subprocess.DEVNULL,
                                    stdout=self.theirs if stdout == "terminal" else stdout, stderr=self.theirs)
         os.close(self.theirs)
@@ -196,7 +196,7 @@ class Terminal:
         return seen.decode()
 
 
-def test_progress_is_one_line_rewritten_a_few_times_a_second_and_ended():
+def test_progress_is_one_line_that_is_rewritten():
     with Terminal() as terminal:
         began = time.monotonic()
         seen = terminal.run("--count", "100000")
@@ -210,7 +210,7 @@ def test_progress_is_one_line_rewritten_a_few_times_a_second_and_ended():
     assert counts == sorted(counts)
 
 
-def test_a_short_work_has_only_the_last_line():
+def test_short_run_prints_only_the_last_line():
     with Terminal() as terminal:
         assert re.fullmatch(r"\r20 of 20 in 0.\d s, [\d,]+/s\r\n", terminal.run("--count", "20"))
 
@@ -221,13 +221,13 @@ def test_progress_fits_a_narrow_terminal():
     assert all(len(line) < 20 for line in seen.rstrip("\r\n").split("\r"))
 
 
-def test_where_leads_and_progress_would_share_the_terminal_there_is_no_progress():
+def test_no_progress_when_leads_go_to_the_terminal():
     with Terminal() as terminal:
         seen = terminal.run("--count", "20", stdout="terminal")
     assert seen.replace("\r\n", "\n").encode() == generate("--count", "20").stdout
 
 
-def test_progress_ends_its_line_when_the_reader_has_gone():
+def test_progress_ends_its_line_when_the_pipe_is_closed():
     def read_a_little(pipe):
         pipe.read(100_000)
         pipe.close()
@@ -237,5 +237,5 @@ def test_progress_ends_its_line_when_the_reader_has_gone():
     assert re.search(r"\r[\d,]+ of 1,000,000 in ", seen)
 
 
-def test_without_a_terminal_nothing_is_said():
+def test_no_progress_without_a_terminal():
     assert generate("--count", "20000").stderr == b""

@@ -1,4 +1,5 @@
-"""What waits for a capture handler together is stored together: one call, each by itself all the same, answered in order."""
+"""Leads that wait for a capture handler are stored together: one call, but each lead succeeds or fails on its own, and
+replies keep their order."""
 
 import json
 import socket
@@ -9,7 +10,7 @@ import pytest
 
 import handlers
 from cluster import Session
-from parts import TEST_USER
+from common import TEST_USER
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def database(cluster):
 
 
 def stream(database, leads, **environment):
-    """Feeds all at once; (replies, log lines)."""
+    """Sends all leads at once. Returns (replies, log lines)."""
     lines = "".join(json.dumps(lead) + "\n" for lead in leads)
     done = handlers.run("lead-capture", lines, "--stream", DATABASE_URL=database.url, **environment)
     return handlers.lines(done.stdout), done.stderr.decode().splitlines()
@@ -32,7 +33,7 @@ def person(number, **more):
 
 
 def broken(database, statement):
-    """Replaces capture_leads."""
+    """Replaces capture_leads with a function that runs `statement` first."""
     database.run(f"""create or replace function public.capture_leads(p jsonb) returns jsonb language plpgsql security definer as
                      $$ begin {statement} return (select jsonb_agg(public.capture_lead(l)) from jsonb_array_elements(p) l); end $$""")
 
@@ -61,7 +62,7 @@ def test_one_call_and_one_wake_for_all(database, tmp_path):
     assert sum("Event emitted: lead.created" in line for line in log) == 50
 
 
-def test_each_succeeds_or_fails_by_itself(database):
+def test_each_lead_succeeds_or_fails_on_its_own(database):
     leads = [
         person(1), handlers.envelope({"customerPhone": "x"}), handlers.envelope(TEST_USER, headers={"idempotency-key": "k"}),
         handlers.envelope("{"), handlers.envelope(TEST_USER, headers={"idempotency-key": "k"}),
@@ -75,7 +76,7 @@ def test_each_succeeds_or_fails_by_itself(database):
     assert database.count("conversations") == 4
 
 
-def test_what_cannot_be_stored_together_is_stored_one_by_one(database):
+def test_falls_back_to_storing_one_by_one(database):
     broken(database, "raise exception 'not together';")
     replies, log = stream(database, [person(n) for n in range(9)])
     assert [reply["statusCode"] for reply in replies] == [201] * 9
@@ -84,7 +85,7 @@ def test_what_cannot_be_stored_together_is_stored_one_by_one(database):
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "LPTRY"])
-def test_a_deadlock_is_tried_again(database, state):
+def test_retries_after_a_deadlock(database, state):
     database.run("create sequence public.tries; grant usage on public.tries to public")
     broken(database, f"if nextval('public.tries') < 3 then raise exception 'lost' using errcode = '{state}'; end if;")
     replies, log = stream(database, [person(n) for n in range(9)])
@@ -92,8 +93,8 @@ def test_a_deadlock_is_tried_again(database, state):
     assert database.count("conversations") == 9 and not any("ERROR" in line for line in log)
 
 
-def test_two_streams_that_want_the_same_customers_in_another_order(database):
-    """Both want all of them, in opposite orders: neither waits for the other in a ring."""
+def test_streams_with_the_same_customers_in_opposite_orders_do_not_deadlock(database):
+    """Both store leads of all customers, in opposite orders."""
     leads = [person(n) for n in range(60)] * 4
     with ThreadPoolExecutor(2) as pool:
         outcomes = list(pool.map(lambda order: stream(database, order), [leads, leads[::-1]]))
@@ -102,8 +103,8 @@ def test_two_streams_that_want_the_same_customers_in_another_order(database):
     assert not any("deadlock" in line for _, log in outcomes for line in log)
 
 
-def test_a_conversation_that_somebody_holds_holds_up_no_other(database):
-    """Those that need it are told to come again; the others are stored at once."""
+def test_locked_conversation_does_not_delay_other_leads(database):
+    """Leads for the locked conversation get 503 with Retry-After. The others are stored immediately."""
     held = "00000000-0000-4000-8000-00000000000a"
     first, _ = stream(database, [person(0, conversationId=held)])
     assert first[0]["statusCode"] in (200, 201)
@@ -117,7 +118,7 @@ def test_a_conversation_that_somebody_holds_holds_up_no_other(database):
     assert replies[0]["headers"]["retry-after"] == "1" and took < 8
 
 
-def test_a_database_without_the_function_stores_one_by_one(database):
+def test_stores_one_by_one_without_the_function(database):
     database.run("drop function public.capture_leads(jsonb)")
     replies, _ = stream(database, [person(n) for n in range(5)])
     assert [reply["statusCode"] for reply in replies] == [201] * 5

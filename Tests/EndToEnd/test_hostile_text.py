@@ -1,4 +1,4 @@
-"""What people type arrives whole in every channel, whatever it is, and nowhere else than where it is configured to go."""
+"""Hostile text arrives complete in every channel, and only at the configured recipients."""
 
 import html
 import json
@@ -9,11 +9,11 @@ from collections import Counter
 import pytest
 
 from cluster import leadpipe
-from house import House
-from parts import HANDLERS, clean_environment, until
+from common import HANDLERS, clean_environment, until
+from instance import Instance
 from sink import Sink
 
-# What each form shows, beside its message.
+# The fields that each form's message shows besides the customer's message.
 SHOWN = {"lead": ["customerName", "customerEmail", "customerPhone", "budget", "propertyType", "preferredArea"],
          "contact": ["customerName", "customerEmail", "customerPhone", "department", "subject"],
          "inquiry": ["customerName", "customerEmail", "customerPhone", "propertyTitle"],
@@ -22,13 +22,13 @@ LONG = {"contact": "message", "inquiry": "message", "sell": "propertyDescription
 
 
 def line(value):
-    """A value as a message may show it: on one line, with nothing in it that turns what follows."""
+    """A value as a message may show it: on one line, without characters that change the direction of text."""
     kept = re.sub(r"[\t\n\x85\u2028\u2029]", " ", value)
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", "", re.sub(r" +", " ", kept)).strip()
 
 
 def text(message):
-    """All that a person reads, without mark-up and without the isolating signs of ours."""
+    """The text that a person reads, without mark-up and without isolating characters."""
     body = message["body"]
     if message["channel"] == "slack":
         found = "\n".join(re.findall(r'"text": "((?:[^"\\]|\\.)*)"', json.dumps(body["blocks"])))
@@ -42,16 +42,16 @@ def text(message):
 
 
 @pytest.mark.parametrize("form", SHOWN)
-def test_hostile_text_arrives_whole_in_all_three_channels(form, database, tmp_path):
+def test_hostile_text_arrives_complete_in_all_channels(form, database, tmp_path):
     stream = leadpipe("generate", "--count", "120", "--hostile", "100", "--seed", "5", "--form", form).stdout
     with Sink(tmp_path) as sink:
         settings = {**sink.settings, "WORKER_POLL_SECONDS": "1", "WORKER_BATCH_SIZE": "100"}
-        with House(DATABASE_URL=database.url, **settings):
+        with Instance(DATABASE_URL=database.url, **settings):
             subprocess.run([str(HANDLERS / f"{form}-capture"), "--stream"], input=stream.encode(), capture_output=True, timeout=60,
                            env=clean_environment(DATABASE_URL=database.url, LOG_LEVEL="error"), cwd="/")
             stored = database.count("conversations")
             assert stored > 40
-            until(lambda: database.count("notification_logs", "status = 'sent'") == 3 * stored, 30, "all of them")
+            until(lambda: database.count("notification_logs", "status = 'sent'") == 3 * stored, 30, "all messages")
         assert sink.counts["slack"]["failed"] == sink.counts["telegram"]["failed"] == sink.counts["email"]["failed"] == {}
         messages = sink.messages
     assert Counter((m["channel"], m["recipient"]) for m in messages) == {

@@ -1,4 +1,4 @@
-"""A mail server that takes its time with a verdict: it is never taken for the verdict on another mail."""
+"""A mail server that replies late. Its reply is never taken for the reply to the next email."""
 
 import json
 import socket
@@ -10,11 +10,11 @@ import uuid
 import pytest
 
 import handlers
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
 
 
 class LateServer:
-    """Answers the end of the first mail after `seconds` with `verdict`, and nothing else before that; everything else at once."""
+    """Replies to the end of the first email after `seconds` with `verdict`, and immediately to everything else."""
 
     def __init__(self, verdict, seconds):
         self.verdict, self.seconds, self.taken, self.connections = verdict, seconds, [], 0
@@ -63,7 +63,7 @@ def envelope(id, seconds):
 
 
 @pytest.mark.parametrize("verdict", ["554 5.6.0 no", "535 5.7.8 no", "451 4.7.1 later", "250 2.0.0 queued as LATE"])
-def test_a_late_verdict_is_not_the_next_mails(verdict):
+def test_late_reply_is_not_used_for_the_next_email(verdict):
     server = LateServer(verdict, 2)
     environment = clean_environment(EMAIL_HOST="127.0.0.1", EMAIL_PORT=str(server.port), EMAIL_FROM="leads@example.com")
     first, second = str(uuid.uuid4()), str(uuid.uuid4())

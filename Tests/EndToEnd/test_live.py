@@ -1,4 +1,5 @@
-"""GET /api/admin/live: what happens is told to all who listen, once, in order, whatever becomes of them and of the feed."""
+"""GET /api/admin/live: every listener receives every event once and in order, even if the listener or the feed is
+interrupted."""
 
 import json
 import os
@@ -14,12 +15,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from admin import KEY, Desk, with_key
+from admin import KEY, AdminClient, with_key
 from cluster import Session, leadpipe
-from ear import Crowd, Ear
-from house import House
+from common import HANDLERS, TEST_USER, clean_environment, free_port, until
+from instance import Instance
+from listener import Listener, Listeners
 from nginx import nginx
-from parts import HANDLERS, TEST_USER, clean_environment, free_port, until
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +31,15 @@ def base(cluster):
 
 
 @pytest.fixture(scope="module")
-def house(base):
+def instance(base):
     operations = f"127.0.0.1:{free_port()}"
-    with House(DATABASE_URL=base.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_OPERATIONS=operations) as house:
-        house.operations = operations
-        yield house
+    with Instance(DATABASE_URL=base.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_OPERATIONS=operations) as instance:
+        instance.operations = operations
+        yield instance
 
 
-def metric(house, name):
-    with urllib.request.urlopen(f"http://{house.operations}/-/metrics", timeout=10) as answer:
+def metric(instance, name):
+    with urllib.request.urlopen(f"http://{instance.operations}/-/metrics", timeout=10) as answer:
         return int(re.search(rf'^{name}\{{handler="live-feed"\}} (\d+)$', answer.read().decode(), re.M)[1])
 
 
@@ -47,64 +48,66 @@ def emit(database, conversation, mark):
 
 
 @pytest.fixture(scope="module")
-def conversation(house):
-    return house.capture(TEST_USER)
+def conversation(instance):
+    return instance.capture(TEST_USER)
 
 
-def test_what_happens_is_told(house, base):
-    with Ear(house) as ear:
-        assert ear.status == 200
-        assert ear.answer.headers["content-type"] == "text/event-stream"
-        assert (ear.answer.headers["cache-control"], ear.answer.headers["x-accel-buffering"]) == ("no-store", "no")
-        assert not [name for name in ear.answer.headers if name.lower().startswith("feed-")]
-        ear.beginning()
-        lead = house.capture({**TEST_USER, "customerName": "Live Lead"})
-        event = ear.next()
+def test_sends_events(instance, base):
+    with Listener(instance) as listener:
+        assert listener.status == 200
+        assert listener.answer.headers["content-type"] == "text/event-stream"
+        assert (listener.answer.headers["cache-control"], listener.answer.headers["x-accel-buffering"]) == ("no-store", "no")
+        assert not [name for name in listener.answer.headers if name.lower().startswith("feed-")]
+        listener.beginning()
+        lead = instance.capture({**TEST_USER, "customerName": "Live Lead"})
+        event = listener.next()
         assert (event.name, event.data["type"], event.data["conversationId"]) == ("lead.created", "lead.created", lead)
-        assert event.data["conversation"] == {name: value for name, value in Desk(house).get(f"/api/admin/conversations/{lead}").items() if name != "messages"}
-        Desk(house).patch(f"/api/admin/conversations/{lead}", {"status": "converted"})
-        told = ear.until(lambda event: event.data["type"] == "lead.converted")[-1]
+        shown = AdminClient(instance).get(f"/api/admin/conversations/{lead}")
+        assert event.data["conversation"] == {name: value for name, value in shown.items() if name != "messages"}
+        AdminClient(instance).patch(f"/api/admin/conversations/{lead}", {"status": "converted"})
+        told = listener.until(lambda event: event.data["type"] == "lead.converted")[-1]
         assert (told.name, told.data["conversation"]["status"]) == ("lead.updated", "converted")
         base.run(f"select public.emit_lead_event('sla.warning', '{lead}')")
-        assert ear.next().name == "sla"
+        assert listener.next().name == "sla"
 
 
-def test_it_is_told_through_nginx_at_once(house, base, conversation, tmp_path):
-    with nginx(tmp_path / "nginx", house.port) as port, Ear(SimpleNamespace(port=port)).beginning() as ear:
+def test_sends_events_through_nginx_immediately(instance, base, conversation, tmp_path):
+    with nginx(tmp_path / "nginx", instance.port) as port, Listener(SimpleNamespace(port=port)).beginning() as listener:
         for mark in range(5):
             before = time.monotonic()
             emit(base, conversation, mark)
-            assert ear.next().data["conversationId"] == conversation and time.monotonic() - before < 5
-    # nginx may go on reading until the stream ends by itself.
-    until(lambda: metric(house, "leadpipe_listeners") == 0, 70, "nginx to let go of it")
+            assert listener.next().data["conversationId"] == conversation and time.monotonic() - before < 5
+    # nginx may continue reading until the stream ends.
+    until(lambda: metric(instance, "leadpipe_listeners") == 0, 70, "nginx to close its connection")
 
 
-def test_a_delivery_is_told(cluster, providers):
+def test_sends_delivery_events(cluster, providers):
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, ADMIN_API_KEY=KEY, SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house, Ear(house).beginning() as ear:
-        lead = house.capture(TEST_USER)
-        event = ear.until(lambda event: event.name == "delivery")[-1]
+    settings = {"DATABASE_URL": database.url, "ADMIN_API_KEY": KEY, "SLACK_WEBHOOK_URL": providers.settings["SLACK_WEBHOOK_URL"]}
+    with Instance(**settings) as instance, Listener(instance).beginning() as listener:
+        lead = instance.capture(TEST_USER)
+        event = listener.until(lambda event: event.name == "delivery")[-1]
         assert (event.data["conversationId"], event.data["channel"], event.data["status"], event.data["reason"]) == (lead, "slack", "sent", None)
     cluster.drop(database)
 
 
-def test_whoever_comes_again_gets_what_was_missed(house, base, conversation):
-    with Ear(house).beginning() as ear:
+def test_reconnecting_listener_gets_missed_events(instance, base, conversation):
+    with Listener(instance).beginning() as listener:
         emit(base, conversation, 1)
-        last = ear.next().id
+        last = listener.next().id
     for mark in (2, 3):
         emit(base, conversation, mark)
     for place in ({"after": last}, {"path": f"/api/admin/live?lastEventId={last}"}):
-        with Ear(house, **place) as ear:
-            told = [ear.next().data["id"] for _ in range(2)]
+        with Listener(instance, **place) as listener:
+            told = [listener.next().data["id"] for _ in range(2)]
         marks = base.text(f"select payload ->> 'mark' from lead_events where id = any ('{{{','.join(told)}}}') order by seq").split()
         assert marks == ["2", "3"]
 
 
-def test_nothing_is_missed_or_told_twice_while_others_write(house, base, conversation):
-    """Eight writers, transactions that commit in another order than they began, one that is held open all the while, and a
+def test_misses_and_repeats_nothing_while_others_write(instance, base, conversation):
+    """Eight writers, transactions that commit in another order than they began, one transaction that stays open, and a
     listener that is cut off again and again."""
-    conversations = [house.capture({**TEST_USER, "customerPhone": f"+97150200000{number}"}) for number in range(8)]
+    conversations = [instance.capture({**TEST_USER, "customerPhone": f"+97150200000{number}"}) for number in range(8)]
 
     def write(conversation, seed):
         chance = random.Random(seed)
@@ -118,8 +121,8 @@ def test_nothing_is_missed_or_told_twice_while_others_write(house, base, convers
     told, cuts = [], 0
     before = base.text("select max(seq) from lead_events")
     with Session(base.url) as holder:
-        ear = Ear(house).beginning()
-        first = ear.id
+        listener = Listener(instance).beginning()
+        first = listener.id
         holder.text("begin")
         holder.text(f"select public.emit_lead_event('lead.updated', '{conversation}', '{{\"mark\": \"held\"}}')")
         writers = [threading.Thread(target=write, args=(id, seed)) for seed, id in enumerate(conversations)]
@@ -127,114 +130,115 @@ def test_nothing_is_missed_or_told_twice_while_others_write(house, base, convers
             writer.start()
         chance = random.Random(7)
 
-        def hear():
-            nonlocal ear, cuts
+        def read():
+            nonlocal listener, cuts
             cuts += 1
             for _ in range(chance.randint(1, 40)):
-                told.append(ear.next())
+                told.append(listener.next())
                 if told[-1].data["type"] == "lead.lost":
                     return False
-            ear.close()
-            ear = Ear(house, ear.id)
+            listener.close()
+            listener = Listener(instance, listener.id)
             return True
 
-        listener = threading.Thread(target=lambda: all(iter(hear, False)))
-        listener.start()
+        thread = threading.Thread(target=lambda: all(iter(read, False)))
+        thread.start()
         for writer in writers:
             writer.join()
         holder.text("commit")
         base.run(f"select public.emit_lead_event('lead.lost', '{conversation}')")
-        listener.join(30)
-        ear.close()
-    assert not listener.is_alive()
+        thread.join(30)
+        listener.close()
+    assert not thread.is_alive()
     expected = base.text(f"select id from lead_events where seq > {before} order by seq").split()
-    heard = [event.data["id"] for event in told]
-    # Whoever is cut off within what belongs together may get a part of it again.
-    assert len(heard) - len(set(heard)) < cuts, "none is told twice without a reason"
-    assert set(heard) == set(expected), "none is missed, and none is told that was not committed"
+    received = [event.data["id"] for event in told]
+    # A listener that is cut off within a group of events may receive a part of the group again.
+    assert len(received) - len(set(received)) < cuts, "an event was sent twice without a reason"
+    assert set(received) == set(expected), "an event was missed, or sent without being committed"
     order = {id: number for number, id in enumerate(expected)}
     told = list({event.data["id"]: event for event in told}.values())
     for id in conversations:
         own = [order[event.data["id"]] for event in told if event.data["conversationId"] == id]
-        assert own == sorted(own), "what is one conversation's comes in the order in which it happened"
-    # Asked once more from the beginning, it is all of it again: too much for one reply, so that its client comes several times.
+        assert own == sorted(own), "the events of one conversation are out of order"
+    # Read again from the beginning, all events come again. They do not fit into one response, so the client connects
+    # several times.
     again, after = [], first
-    while len(set(again)) < len(set(heard)):
-        with Ear(house, after) as ear:
-            while len(set(again)) < len(set(heard)) and (event := ear.next()):
+    while len(set(again)) < len(set(received)):
+        with Listener(instance, after) as listener:
+            while len(set(again)) < len(set(received)) and (event := listener.next()):
                 again.append(event.data["id"])
-            after = ear.id
-    assert set(again) == set(heard)
+            after = listener.id
+    assert set(again) == set(received)
 
 
-def test_a_feed_that_is_killed_comes_again_and_loses_nothing(house, base, conversation):
-    with Ear(house).beginning() as ear:
+def test_killed_feed_is_restarted_and_loses_nothing(instance, base, conversation):
+    with Listener(instance).beginning() as listener:
         emit(base, conversation, "before")
-        ear.next()
+        listener.next()
         for mark in range(5):
-            for pid in until(lambda: house.processes("live-feed"), 10, "the feed"):
+            for pid in until(lambda: instance.processes("live-feed"), 10, "the feed"):
                 os.kill(pid, signal.SIGKILL)
             emit(base, conversation, f"killed {mark}")
-            event = ear.next()
+            event = listener.next()
             assert base.text(f"select payload ->> 'mark' from lead_events where id = '{event.data['id']}'") == f"killed {mark}"
-    house.wait_log("[WARN] A feed is interrupted")
+    instance.wait_log("[WARN] A feed is interrupted")
 
 
-def test_five_hundred_hear_the_same_from_one_process(house, base, conversation):
-    with Crowd(house, 500) as crowd:
+def test_500_listeners_share_one_process(instance, base, conversation):
+    with Listeners(instance, 500) as listeners:
         for mark in range(5):
             emit(base, conversation, mark)
-        crowd.listen(lambda heard: all(one.count(b"event: lead.updated") == 5 for one in heard))
-        assert len(house.processes("live-feed")) == 1
-        assert metric(house, "leadpipe_listeners") == 500
-        blocks = {tuple(re.findall(rb"^data: (.*)$", one, re.M)) for one in crowd.heard}
+        listeners.listen(lambda received: all(one.count(b"event: lead.updated") == 5 for one in received))
+        assert len(instance.processes("live-feed")) == 1
+        assert metric(instance, "leadpipe_listeners") == 500
+        blocks = {tuple(re.findall(rb"^data: (.*)$", one, re.M)) for one in listeners.received}
         assert len(blocks) == 1
-    until(lambda: metric(house, "leadpipe_listeners") == 0, 10, "all to be gone")
+    until(lambda: metric(instance, "leadpipe_listeners") == 0, 10, "all listeners to be gone")
 
 
-def test_whoever_stops_reading_is_dropped_and_the_others_go_on(house, base):
-    large = house.capture({**TEST_USER, "customerPhone": "+971502222222", "metadata": {"referrer": "x" * 15_000}, "notes": "n" * 5000})
-    before = metric(house, "leadpipe_listeners_dropped_total")
+def test_listener_that_stops_reading_is_dropped(instance, base):
+    large = instance.capture({**TEST_USER, "customerPhone": "+971502222222", "metadata": {"referrer": "x" * 15_000}, "notes": "n" * 5000})
+    before = metric(instance, "leadpipe_listeners_dropped_total")
     sleeper = socket.socket()
     sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sleeper.connect(("127.0.0.1", house.port))
+    sleeper.connect(("127.0.0.1", instance.port))
     sleeper.sendall(f"GET /api/admin/live HTTP/1.1\r\nHost: a\r\nX-Admin-Api-Key: {KEY}\r\n\r\n".encode())
-    with Ear(house).beginning() as ear:
-        until(lambda: metric(house, "leadpipe_listeners") == 2, 10, "both")
+    with Listener(instance).beginning() as listener:
+        until(lambda: metric(instance, "leadpipe_listeners") == 2, 10, "both")
         count = 0
-        while metric(house, "leadpipe_listeners_dropped_total") == before:
+        while metric(instance, "leadpipe_listeners_dropped_total") == before:
             assert count < 2000, "it was not dropped"
             base.run(f"select public.emit_lead_event('lead.updated', '{large}') from generate_series(1, 50)")
             for _ in range(50):
-                assert ear.next().data["conversationId"] == large
+                assert listener.next().data["conversationId"] == large
             count += 50
-        assert metric(house, "leadpipe_listeners") == 1
+        assert metric(instance, "leadpipe_listeners") == 1
         emit(base, large, "after")
-        assert ear.next() is not None
+        assert listener.next() is not None
     sleeper.close()
 
 
 @pytest.mark.parametrize("cursor", ["7", "x", "1:1:", "7.1/1:1", "7.1/2:1:", "7.1/1:1:/2:2:", "7.1/1:1:/2:2:/x", "7.1/ 1:1:", "7.1/1:1:/", "'", "9" * 9000])
-def test_an_id_that_is_none_is_400(house, cursor):
+def test_returns_400_for_an_invalid_event_id(instance, cursor):
     for shown in ({"last-event-id": cursor}, {}):
-        status, _, document = house.http(
+        status, _, document = instance.http(
             "/api/admin/live" + ("" if shown else "?lastEventId=" + urllib.request.quote(cursor[:4000])), headers={"x-admin-api-key": KEY, **shown})
         assert (status, [fault["path"] for fault in document["details"]]) == (400, ["lastEventId"]), document
         if len(cursor) > 4000:
             break
 
 
-def test_who_comes_from_another_cluster_is_told_to_begin_anew(house):
-    with Ear(house, "7000000000000000000.1/31:31:") as ear:
-        event = ear.next()
+def test_resets_a_listener_with_an_id_of_another_cluster(instance):
+    with Listener(instance, "7000000000000000000.1/31:31:") as listener:
+        event = listener.next()
         assert (event.name, event.data) == ("reset", {"reason": "earlier events are not available: reload all data"})
         assert not event.id.startswith("7000000000000000000.1/")
 
 
-def test_head_and_old_clients(house, base, conversation):
-    status, headers, document = house.http("/api/admin/live", method="HEAD", headers={"x-admin-api-key": KEY})
+def test_head_request_and_http_1_0_client(instance, base, conversation):
+    status, headers, document = instance.http("/api/admin/live", method="HEAD", headers={"x-admin-api-key": KEY})
     assert (status, headers["content-type"], document) == (200, "text/event-stream", None)
-    with socket.create_connection(("127.0.0.1", house.port), 20) as old:
+    with socket.create_connection(("127.0.0.1", instance.port), 20) as old:
         old.sendall(f"GET /api/admin/live HTTP/1.0\r\nX-Admin-Api-Key: {KEY}\r\n\r\n".encode())
         answer = b""
         while b"\nid: " not in answer:
@@ -244,41 +248,41 @@ def test_head_and_old_clients(house, base, conversation):
         assert b"event: lead.updated\nid: " in old.recv(65_536)
 
 
-def test_by_hand_it_is_what_was_missed_and_an_end(house, base, conversation):
-    def ask(document):
+def test_handler_by_hand_prints_missed_events_and_ends(instance, base, conversation):
+    def send(document):
         done = subprocess.run([HANDLERS / "live-show"], input=json.dumps(document), text=True, capture_output=True,
                               env=clean_environment(DATABASE_URL=base.url))
         assert done.returncode == 0, done
         return done.stdout
-    first = re.search(r"^retry: 1\d+\nid: (\S+)\n\nid: \1\n\n$", ask({}))[1]
+    first = re.search(r"^retry: 1\d+\nid: (\S+)\n\nid: \1\n\n$", send({}))[1]
     emit(base, conversation, "by hand")
-    assert re.search(rf"^retry: 1\d+\nid: {first}\n\nevent: lead.updated\nid: \S+/\d+\ndata: {{.*}}\n\nid: \S+\n\n$", ask({"lastEventId": first}))
+    assert re.search(rf"^retry: 1\d+\nid: {first}\n\nevent: lead.updated\nid: \S+/\d+\ndata: {{.*}}\n\nid: \S+\n\n$", send({"lastEventId": first}))
 
 
-def test_a_key_that_is_revoked_is_let_in_no_more(house, base):
-    """The stream of whoever had it ends with its minute."""
-    desk = with_key(house, base, "Listener", "read")
-    with Ear(house, key=desk.key, seconds=55) as ear:
-        assert ear.status == 200
+def test_revoked_key_is_rejected(instance, base):
+    """A stream opened with the key ends after at most a minute."""
+    admin = with_key(instance, base, "Listener", "read")
+    with Listener(instance, key=admin.key, seconds=55) as listener:
+        assert listener.status == 200
         assert leadpipe("key", "revoke", "Listener", DATABASE_URL=base.url).returncode == 0
-        while ear.block() is not None:
+        while listener.block() is not None:
             pass
-        with Ear(house, ear.id, key=desk.key) as again:
+        with Listener(instance, listener.id, key=admin.key) as again:
             assert again.status == 401
-    with Ear(house, key="wrong") as wrong:
+    with Listener(instance, key="wrong") as wrong:
         assert (wrong.status, wrong.answer.headers["content-type"]) == (401, "application/problem+json")
 
 
-def test_stopping_ends_streams_in_order(cluster):
+def test_stopping_ends_streams_cleanly(cluster):
     database = cluster.migrated()
-    house = House(DATABASE_URL=database.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false")
-    with house:
-        ears = [Ear(house).beginning() for _ in range(20)]
-        assert house.stop() == 0
-        for ear in ears:
-            # An end that the protocol knows: half a reply would be an error.
-            assert ear.next() is None
-            ear.close()
-        assert house.stopped_in < 10
-        assert "[ERROR]" not in house.log
+    instance = Instance(DATABASE_URL=database.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false")
+    with instance:
+        listeners = [Listener(instance).beginning() for _ in range(20)]
+        assert instance.stop() == 0
+        for listener in listeners:
+            # A complete end of the response. A partial response would be an error.
+            assert listener.next() is None
+            listener.close()
+        assert instance.stopped_in < 10
+        assert "[ERROR]" not in instance.log
     cluster.drop(database)

@@ -1,5 +1,5 @@
-"""The log of all services under hostile requests: none of what came in, one line for each request, every line whole.
-`make soak` sends 10,000. And what a line begins with, and whose it is."""
+"""The log of all services under hostile requests: it contains nothing of them, one access line for each request, and
+only complete lines. `make soak` sends 10,000. Also the beginning of a line, and the lines of foreign handlers."""
 
 import json
 import re
@@ -9,24 +9,25 @@ import pytest
 
 import handlers
 import hostile
+from common import BIN, TIME, clean_environment, until
 from gateway import DESCRIPTION, GatewayWith, route
-from parts import BIN, TIME, clean_environment, until
 
 
 @pytest.mark.parametrize("log_format, count", [("text", 300), ("json", 150)])
-def test_a_log_of_hostile_requests_holds_nothing_of_them(database, log_format, count):
-    """20 canaries in every place, services that fail and say them again: the log has none, and one access line a request."""
-    hostile.judge_log_of(count, 3, database, log_format)
+def test_log_contains_nothing_of_hostile_requests(database, log_format, count):
+    """20 canaries in every place, and providers that fail and repeat them. The log has none of them, and one access
+    line for each request."""
+    hostile.check_log_of(count, 3, database, log_format)
 
 
-def test_a_line_begins_with_its_time():
+def test_line_begins_with_its_time():
     for done in (handlers.run("event-claim", {}), handlers.run("lead-capture", {})):
         assert done.stderr and all(re.match(TIME + r"\[(WARN|ERROR)\] ", line) for line in done.stderr.decode().splitlines()), done.stderr
 
 
 @pytest.mark.parametrize("is_journal", [True, False])
-def test_the_journal_keeps_the_time_itself(tmp_path, is_journal):
-    """JOURNAL_STREAM names the journal's descriptor; a shell may have inherited it and led stderr elsewhere."""
+def test_journal_lines_have_no_time(tmp_path, is_journal):
+    """JOURNAL_STREAM names the journal's descriptor. A shell may have inherited it and redirected stderr."""
     with open(tmp_path / "log", "w") as log:
         status = (tmp_path / "log").stat()
         stream = f"{status.st_dev}:{status.st_ino + (0 if is_journal else 1)}"
@@ -42,11 +43,11 @@ REPLY = """echo '{"statusCode":200}'"""
 
 @pytest.mark.parametrize("mode", ["oneshot", "warm", "stream"])
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_a_line_of_a_foreign_handler_is_quoted_under_its_name(tmp_path, log_format, mode):
+def test_lines_of_a_foreign_handler_are_quoted_with_its_name(tmp_path, log_format, mode):
     description = DESCRIPTION.replace("NAME", "stranger").replace("ROUTES", route("GET", "/x")).replace("ACCESS", "public").replace("CLASS", "default")
     script = f"#!/bin/sh\nif [ \"$1\" = --describe ]; then echo '[ERROR] forged' >&2; echo '{description}'; exit; fi\nread -r line\n{SAYS}\n{REPLY}\n"
     with GatewayWith(tmp_path, {"stranger": script}, LOG_FORMAT=log_format, LEADPIPE_PROCESS=f"stranger={mode}") as gateway:
-        gateway.ask(path="/x")
+        gateway.request(path="/x")
         until(lambda: "xxx" in gateway.log and "GET /x" in gateway.log, 10)
     if log_format == "text":
         quoted = [found for line in gateway.raw_lines if (found := re.fullmatch(TIME + "stranger: (.*)\n", line))]

@@ -1,5 +1,5 @@
-"""The OpenAPI document: valid, whole, the same from both doors, and true. schemathesis asks a running house for all that it says and for
-much that it does not; Soak/test_openapi.py does the same for longer."""
+"""The OpenAPI document is valid and complete, equal from the command and the gateway, and accurate. schemathesis sends
+a running instance valid and invalid requests for everything in it. Soak/test_openapi.py does the same for longer."""
 
 import json
 import re
@@ -7,13 +7,13 @@ import subprocess
 
 import pytest
 
-from ear import Ear
+from common import BIN, TEST_USER, clean_environment, until
 from gateway import GatewayWith
-from house import House
-from openapi import KEY, judge, something_happening, tool
-from parts import BIN, TEST_USER, clean_environment, until
+from instance import Instance
+from listener import Listener
+from openapi import KEY, check, frequent_events, tool
 
-# A foreign handler whose description is JSON and little else.
+# A foreign handler with an almost empty description.
 FOREIGN = r"""#!/bin/sh
 if [ "$1" = --describe ]; then
   echo '{"name":"foreign","kind":"endpoint","summary":"<script>","routes":[{"method":"POST","path":"/foreign/{id}"}],"access":"public",
@@ -26,15 +26,15 @@ echo '{"statusCode":200,"body":"{}"}'
 
 
 @pytest.fixture(scope="module")
-def house():
-    # Each request of schemathesis is another client's (hooks.py): a guessed key is held up by address, whatever the limits.
-    with House(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as house:
-        yield house
+def instance():
+    # Each request of schemathesis comes from another client (hooks.py), because guessed keys are limited by address.
+    with Instance(ADMIN_API_KEY=KEY, TRUSTED_PROXIES="127.0.0.1") as instance:
+        yield instance
 
 
 @pytest.fixture(scope="module")
-def document(house):
-    status, headers, document = house.http("/api/openapi.json")
+def document(instance):
+    status, headers, document = instance.http("/api/openapi.json")
     assert status == 200 and headers["content-type"] == "application/json"
     return document
 
@@ -46,7 +46,7 @@ def operations(document):
 
 
 def faults(document):
-    """What the validator of the specification finds, in its own Python."""
+    """The errors that the specification's validator finds, in its own Python."""
     program = ("import json, sys; from openapi_spec_validator import OpenAPIV31SpecValidator as V; "
                "print(json.dumps([e.message for e in V(json.load(sys.stdin)).iter_errors()]))")
     done = subprocess.run([tool("python"), "-c", program], input=json.dumps(document), capture_output=True, text=True, timeout=60)
@@ -54,25 +54,25 @@ def faults(document):
     return json.loads(done.stdout)
 
 
-def test_it_is_openapi(document):
+def test_document_is_valid_openapi(document):
     assert document["openapi"] == "3.1.0" and faults(document) == []
     assert faults({**document, "paths": {"no-slash": {}}}) != []
 
 
-def test_the_command_and_the_gateway_say_the_same(house, document):
+def test_command_and_gateway_return_the_same_document(instance, document):
     told = subprocess.run([BIN / "leadpipe", "openapi"], env=clean_environment(), capture_output=True, text=True, timeout=30)
     assert told.returncode == 0 and told.stdout.count("\n") == 1
     assert json.loads(told.stdout) == document
 
 
-def test_every_route_is_in_it_and_nothing_else(document):
+def test_document_has_exactly_the_routes(document):
     told = subprocess.run([BIN / "leadpipe", "routes"], env=clean_environment(), capture_output=True, text=True, timeout=30).stdout
     routes = {route for line in told.splitlines() for route in line.split("\t")[2].split(", ") if route != "(step)"}
     assert {name for name, _ in operations(document)} == routes
     assert "GET /api/openapi.json" in routes and "POST /api/chatbot/leads" in routes
 
 
-def test_every_operation_says_all_that_a_client_needs(document):
+def test_operations_are_complete(document):
     ids = [operation["operationId"] for _, operation in operations(document)]
     assert len(ids) == len(set(ids))
     schemes = document["components"]["securitySchemes"]
@@ -96,19 +96,19 @@ def test_every_operation_says_all_that_a_client_needs(document):
             assert "requestBody" not in operation, name
 
 
-def test_every_reference_leads_somewhere(document):
+def test_references_resolve(document):
     for reference in set(re.findall(r'"\$ref": "([^"]*)"', json.dumps(document))):
         place = document
         for word in reference.removeprefix("#/").split("/"):
             place = place[word]
 
 
-def test_the_stream_tells_what_the_document_says(house, document):
+def test_live_stream_matches_the_document(instance, document):
     event = document["paths"]["/api/admin/live"]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
     schema = {**event["properties"]["data"]["contentSchema"], "components": document["components"], "unevaluatedProperties": False}
-    with Ear(house, key=KEY).beginning() as ear:
-        lead = house.capture({**TEST_USER, "customerPhone": "+971502345678", "leadScore": 90})
-        told = [ear.next(), *ear.until(lambda event: event.name == "delivery" and event.data["conversationId"] == lead)]
+    with Listener(instance, key=KEY).beginning() as listener:
+        lead = instance.capture({**TEST_USER, "customerPhone": "+971502345678", "leadScore": 90})
+        told = [listener.next(), *listener.until(lambda event: event.name == "delivery" and event.data["conversationId"] == lead)]
     assert {event.name for event in told} >= {"lead.created", "delivery"} and told[-1].data["status"] == "sent"
     assert {event.name for event in told} <= {*event["properties"]["event"]["enum"]}
     program = ("import json, sys; from jsonschema import Draft202012Validator as V; schema, values = json.load(sys.stdin); "
@@ -118,10 +118,10 @@ def test_the_stream_tells_what_the_document_says(house, document):
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
-def test_other_methods(house):
-    status, headers, _ = house.http("/api/openapi.json", method="HEAD")
+def test_openapi_route_accepts_get_and_head(instance):
+    status, headers, _ = instance.http("/api/openapi.json", method="HEAD")
     assert status == 200 and int(headers["content-length"]) > 1000
-    status, headers, problem = house.http("/api/openapi.json", {})
+    status, headers, problem = instance.http("/api/openapi.json", {})
     assert status == 405 and headers["allow"] == "GET, HEAD, OPTIONS" and problem["status"] == 405
 
 
@@ -129,17 +129,17 @@ def test_other_methods(house):
     '"text"', "5", "[]", '{"type":"nothing"}', '{"properties":5}', '{"$ref":"https://example.com/schema.json"}', '{"$ref":"#/nowhere"}',
     '{"allOf":[]}', '{"properties":{"a":{"minLength":-1}}}', '{"pattern":"("}', '{"description":"' + "a" * 70_000 + '"}',
 ])
-def test_a_foreign_description_breaks_nothing(tmp_path, schema):
+def test_foreign_description_does_not_break_the_document(tmp_path, schema):
     with GatewayWith(tmp_path, {"foreign": FOREIGN.replace("SCHEMA", schema)}) as gateway:
         text = gateway.answer("GET", "/api/openapi.json").decode().partition("\r\n\r\n")[2]
         document = json.loads(text)
         assert faults(document) == []
         assert dict(operations(document)).keys() == {"POST /foreign/{id}", "GET /api/openapi.json"}
         assert len(text) < 20_000
-        assert gateway.ask("POST", "/foreign/x", body="{}")[0] == 200
+        assert gateway.request("POST", "/foreign/x", body="{}")[0] == 200
 
 
-def test_it_follows_the_folder(tmp_path):
+def test_document_follows_the_folder_of_handlers(tmp_path):
     import signal
     with GatewayWith(tmp_path, {}) as gateway:
         def names():
@@ -151,7 +151,7 @@ def test_it_follows_the_folder(tmp_path):
         until(lambda: "POST /foreign/{id}" in names(), 10, "the new handler's route")
 
 
-def test_no_handler_may_take_its_route(tmp_path):
+def test_no_handler_may_take_the_route_of_the_document(tmp_path):
     thief = FOREIGN.replace("SCHEMA", "{}").replace('"POST","path":"/foreign/{id}"', '"GET","path":"/api/openapi.json"')
     (tmp_path / "foreign").write_text(thief)
     (tmp_path / "foreign").chmod(0o755)
@@ -162,9 +162,9 @@ def test_no_handler_may_take_its_route(tmp_path):
 
 @pytest.mark.seconds(400)
 @pytest.mark.parametrize("key, phases", [(KEY, "coverage,fuzzing"), (None, "fuzzing")], ids=["with-key", "without-key"])
-def test_it_is_true(house, tmp_path, key, phases):
-    with something_happening(house):
-        assert judge(house, tmp_path, 5, key, phases=phases, seconds=390) > 50
-    assert house.process.poll() is None
-    unexpected = [line for line in house.log.splitlines() if "[ERROR]" in line]
+def test_document_is_accurate(instance, tmp_path, key, phases):
+    with frequent_events(instance):
+        assert check(instance, tmp_path, 5, key, phases=phases, seconds=390) > 50
+    assert instance.process.poll() is None
+    unexpected = [line for line in instance.log.splitlines() if "[ERROR]" in line]
     assert unexpected == []

@@ -1,4 +1,5 @@
-"""What the operator is told: the listener of /-/live, /-/ready, /-/metrics and /-/status, log lines under overload, SIGHUP."""
+"""What the gateway reports to its operator: /-/live, /-/ready, /-/metrics and /-/status, log lines under overload,
+SIGHUP."""
 
 import json
 import os
@@ -11,9 +12,9 @@ import time
 
 import pytest
 
+from common import BIN, clean_environment, until
 from gateway import DESCRIPTION, Gateway, parse, route
-from house import House
-from parts import BIN, clean_environment, until
+from instance import Instance
 
 OK = "cat > /dev/null; echo '{\"statusCode\":200,\"body\":\"ok\"}'"
 FLOW = """while read -r line; do
@@ -23,7 +24,7 @@ done"""
 
 
 def place(gateway, name, body, path=None, summary="s"):
-    """Puts a handler into the gateway's folder, whole from its first moment on."""
+    """Puts a handler into the gateway's folder in one step, so that it is never incomplete."""
     path = path or f"/{name}"
     description = (DESCRIPTION.replace("NAME", name).replace("ROUTES", ",".join(route(m, path) for m in ("GET", "POST")))
                    .replace("ACCESS", "public").replace("CLASS", "default").replace('"summary":"s"', f'"summary":"{summary}"'))
@@ -34,7 +35,7 @@ def place(gateway, name, body, path=None, summary="s"):
 
 
 def operate(address, page, method="GET"):
-    """(status, headers, text) of a page of the operator's."""
+    """(status, headers, text) of one of the operator's pages."""
     with socket.socket(socket.AF_UNIX if address.startswith("unix:") else socket.AF_INET) as connection:
         connection.settimeout(8)
         host = address.removeprefix("http://").rpartition(":")
@@ -48,7 +49,7 @@ def operate(address, page, method="GET"):
 
 @pytest.fixture
 def start(tmp_path):
-    """Starts a gateway with handlers of its own beside `form`, and an address for its operator."""
+    """Starts a gateway with handlers besides `form`, and an address for its operator."""
     running = []
 
     def start(handlers=None, **settings):
@@ -67,14 +68,15 @@ def start(tmp_path):
         gateway.__exit__()
 
 
-# ── Prometheus' text, read strictly ──
+# ── Prometheus' text format, parsed strictly ──
 
 SAMPLE = re.compile(r'([a-z_]+)(?:\{((?:[a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)+)\})? (\S+)')
 LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
 
 
 def read(text):
-    """{(name, frozenset of labels): value}; refuses what a scraper would, and histograms that do not add up."""
+    """{(name, frozenset of labels): value}. Fails on anything that a scraper would reject, and on histograms that do
+    not add up."""
     assert text.endswith("\n")
     kinds, samples = {}, {}
     for line in text.splitlines():
@@ -86,9 +88,9 @@ def read(text):
             found = SAMPLE.fullmatch(line)
             assert found, line
             family = re.sub(r"_(bucket|sum|count)$", "", found[1]) if found[1] not in kinds else found[1]
-            assert list(kinds)[-1] == family, f"{line} stands outside its family"
+            assert list(kinds)[-1] == family, f"{line} is outside its family"
             key = (found[1], frozenset(LABEL.findall(found[2] or "")))
-            assert key not in samples, f"{line} stands twice"
+            assert key not in samples, f"{line} occurs twice"
             samples[key] = float(found[3])
     for (name, labels), count in samples.items():
         if name.endswith("_count") and kinds.get(name.removesuffix("_count")) == "histogram":
@@ -110,53 +112,53 @@ def value(samples, name, **labels):
 
 # ── The pages ──
 
-def test_it_tells_how_it_is_and_only_there(start):
+def test_reports_its_state_on_the_operators_address_only(start):
     gateway = start()
     for page, text in [("live", "live\n"), ("ready", "ready\n")]:
         assert operate(gateway.operations, page)[0::2] == (200, text)
         assert operate(gateway.operations, page, "HEAD")[0::2] == (200, "")
         assert operate(gateway.operations, page, "POST")[0] == 405
-        assert gateway.ask(path=f"/-/{page}")[0] == 404
+        assert gateway.request(path=f"/-/{page}")[0] == 404
     assert operate(gateway.operations, "nothing")[0] == 404
     for page in ("metrics", "status"):
-        assert gateway.ask(path=f"/-/{page}")[0] == 404
-    # A prober that says nothing, or that breaks off, holds nobody up.
+        assert gateway.request(path=f"/-/{page}")[0] == 404
+    # A client that sends nothing, or closes early, delays no other client.
     with socket.socket(socket.AF_UNIX) as silent:
         silent.connect(gateway.operations.removeprefix("unix:"))
         assert operate(gateway.operations, "live")[0] == 200
 
 
-def test_a_port_of_the_loopback_will_do(start):
+def test_accepts_a_loopback_port(start):
     gateway = start(LEADPIPE_OPERATIONS="127.0.0.1:0")
     assert gateway.operations.startswith("http://127.0.0.1:") and not gateway.operations.endswith(":0")
     assert operate(gateway.operations, "ready")[0] == 200
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:9100", "192.0.2.1:9100", "localhost:9100", "127.0.0.1", "unix:relative", "[::]:1"])
-def test_an_address_that_others_can_reach_is_refused(address, tmp_path):
+def test_rejects_an_address_that_others_can_reach(address, tmp_path):
     done = subprocess.run([BIN / "gateway"], env=clean_environment(LEADPIPE_HANDLERS=str(tmp_path), LEADPIPE_OPERATIONS=address),
                           capture_output=True, text=True, timeout=20)
     assert done.returncode == 78 and "[ERROR] LEADPIPE_OPERATIONS must be" in done.stderr
 
 
-def test_an_address_that_is_taken_is_said(start, tmp_path):
+def test_reports_an_address_in_use(start, tmp_path):
     gateway = start()
     done = subprocess.run([BIN / "gateway"], env={**gateway.environment}, capture_output=True, text=True, timeout=20)
     assert done.returncode == 75 and f"{tmp_path}/o is in use" in done.stderr
     assert operate(gateway.operations, "live")[0] == 200
 
 
-def test_the_metrics_agree_with_what_was_sent(start):
+def test_metrics_agree_with_the_requests(start):
     gateway = start({"dies": "cat > /dev/null; kill -9 $$", "babbles": "cat > /dev/null; echo hello"}, LEADPIPE_SLOW_MS="off")
     secrets = [f"customer-{number}" for number in range(7)]
     for secret in secrets[:5]:
-        assert gateway.ask(path=f"/form/{secret}?q={secret}")[0] == 200
+        assert gateway.request(path=f"/form/{secret}?q={secret}")[0] == 200
     for secret in secrets[5:]:
-        assert gateway.ask("POST", f"/form/{secret}", body="{}")[0] == 200
-    assert gateway.ask("DELETE", "/form/customer-9")[0] == 405
-    assert gateway.ask(path="/customer-nowhere")[0] == 404
-    assert [gateway.ask(path="/dies")[0] for _ in range(3)] == [502] * 3
-    assert gateway.ask(path="/babbles")[0] == 502
+        assert gateway.request("POST", f"/form/{secret}", body="{}")[0] == 200
+    assert gateway.request("DELETE", "/form/customer-9")[0] == 405
+    assert gateway.request(path="/customer-nowhere")[0] == 404
+    assert [gateway.request(path="/dies")[0] for _ in range(3)] == [502] * 3
+    assert gateway.request(path="/babbles")[0] == 502
     samples = metrics(gateway)
     requests = {tuple(dict(labels)[key] for key in ("route", "method", "status")): count
                 for (name, labels), count in samples.items() if name == "leadpipe_requests_total"}
@@ -181,38 +183,38 @@ def test_the_metrics_agree_with_what_was_sent(start):
     assert status["pid"] == gateway.process.pid and status["settings"]["concurrency"] == 16
 
 
-def test_stream_processes_and_open_connections_are_counted(start):
+def test_counts_stream_processes_and_open_connections(start):
     gateway = start({"flow": FLOW}, LEADPIPE_PROCESS="oneshot,flow=stream")
     with gateway.connect():
         until(lambda: value(metrics(gateway), "leadpipe_connections") == 1)
     until(lambda: value(metrics(gateway), "leadpipe_connections") == 0)
-    assert [gateway.ask(path="/flow")[0] for _ in range(5)] == [200] * 5
+    assert [gateway.request(path="/flow")[0] for _ in range(5)] == [200] * 5
     samples = metrics(gateway)
     assert value(samples, "leadpipe_processes", handler="flow", state="serving") == 1
     assert value(samples, "leadpipe_process_starts_total", handler="flow") == 1
     assert value(samples, "leadpipe_request_run_seconds_count", handler="flow") == 5
 
 
-def test_refusals_are_counted_by_class(start):
+def test_counts_rate_limited_requests_by_class(start):
     gateway = start(RATE_LIMIT_DEFAULT="3/60")
-    assert [gateway.ask(path="/form/x")[0] for _ in range(8)] == [200] * 3 + [429] * 5
+    assert [gateway.request(path="/form/x")[0] for _ in range(8)] == [200] * 3 + [429] * 5
     assert value(metrics(gateway), "leadpipe_rate_limited_total", **{"class": "default"}) == 5
 
 
-def test_a_slow_request_is_said_with_where_its_time_went(start):
+def test_logs_the_phases_of_a_slow_request(start):
     gateway = start({"slow": "sleep 0.4; " + OK, "fast": OK}, LEADPIPE_SLOW_MS="300")
-    assert gateway.ask(path="/slow")[0] == gateway.ask(path="/fast")[0] == 200
+    assert gateway.request(path="/slow")[0] == gateway.request(path="/fast")[0] == 200
     line = until(lambda: next((line for line in gateway.lines if line.startswith("[WARN] Slow: GET /slow 200 took ")), None))
     assert re.search(r"handler=slow queueMs=\d+ startMs=\d+ runMs=[4-9]\d\d$", line.strip())
     assert not any("Slow: GET /fast" in line for line in gateway.lines)
 
 
-# ── Under load and at the end ──
+# ── Overload and shutdown ──
 
-def at_once(count, ask):
-    """What `count` threads were answered."""
+def at_once(count, request):
+    """The results of `count` concurrent requests."""
     answers = []
-    threads = [threading.Thread(target=lambda: answers.append(ask())) for _ in range(count)]
+    threads = [threading.Thread(target=lambda: answers.append(request())) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -222,7 +224,7 @@ def at_once(count, ask):
 
 def test_each_503_has_its_reason(start):
     gateway = start({"slow": "sleep 1; " + OK}, LEADPIPE_CONCURRENCY="1", LEADPIPE_QUEUE="1", LEADPIPE_QUEUE_MS="300")
-    answers = at_once(4, lambda: gateway.ask(path="/slow"))
+    answers = at_once(4, lambda: gateway.request(path="/slow"))
     assert sorted(status for status, _ in answers) == [200, 503, 503, 503]
     assert all(headers["retry-after"] == "1" for status, headers in answers if status == 503)
     lines = until(lambda: [line for line in gateway.lines if line.startswith("[WARN] 503: ")][2:] and gateway.lines)
@@ -230,15 +232,15 @@ def test_each_503_has_its_reason(start):
     assert sum("503: no process was free within the longest wait" in line for line in lines) == 1
 
 
-def test_under_overload_the_log_is_bounded_and_ready_says_so(start):
+def test_overload_bounds_the_log_and_clears_ready(start):
     gateway = start({"slow": "sleep 0.3; " + OK, "fast": OK}, LEADPIPE_CONCURRENCY="2", LEADPIPE_HANDLER_CONCURRENCY="1",
                     LEADPIPE_QUEUE="1", LEADPIPE_QUEUE_MS="100")
     began = time.monotonic()
-    answers = [status for _ in range(8) for status, _ in at_once(40, lambda: gateway.ask(path="/slow"))]
+    answers = [status for _ in range(8) for status, _ in at_once(40, lambda: gateway.request(path="/slow"))]
     assert operate(gateway.operations, "ready")[0::2] == (503, "overload\n")
     assert operate(gateway.operations, "live")[0] == 200
-    # A handler that is overrun has no more than its own places.
-    assert gateway.ask(path="/fast")[0] == 200
+    # An overloaded handler uses only its own slots.
+    assert gateway.request(path="/fast")[0] == 200
     seconds = int(time.monotonic() - began) + 2
     refused = answers.count(503)
     assert set(answers) == {200, 503} and refused > 200
@@ -248,17 +250,17 @@ def test_under_overload_the_log_is_bounded_and_ready_says_so(start):
         left_out = sum(int(found[1]) for line in said if (found := re.search(r"503: (\d+) more in the last second", line)))
         own = sum("handler=slow" in line for line in said)
         return said if own + left_out == refused else None
-    assert len(until(counted, 5, "a count of all")) <= 11 * seconds + 1
-    until(lambda: operate(gateway.operations, "ready")[0] == 200, 5, "an end of the overload")
+    assert len(until(counted, 5, "all 503s to be counted")) <= 11 * seconds + 1
+    until(lambda: operate(gateway.operations, "ready")[0] == 200, 5, "the end of the overload")
     samples = metrics(gateway)
     assert value(samples, "leadpipe_requests_total", route="/slow", method="GET", status="5xx") == refused
     assert value(samples, "leadpipe_requests_waiting", handler="slow") == 0
 
 
-def test_while_it_drains_it_is_not_ready_and_loses_nothing(start):
+def test_draining_gateway_is_not_ready_and_loses_no_request(start):
     gateway = start({"slow": "sleep 1.5; " + OK})
     answers = []
-    thread = threading.Thread(target=lambda: answers.append(gateway.ask(path="/slow")[0]))
+    thread = threading.Thread(target=lambda: answers.append(gateway.request(path="/slow")[0]))
     thread.start()
     until(lambda: value(metrics(gateway), "leadpipe_requests_in_flight", handler="slow") == 1)
     gateway.process.send_signal(signal.SIGTERM)
@@ -282,13 +284,13 @@ def reload(gateway, result="taken"):
 
 
 @pytest.mark.parametrize("mode", ["oneshot", "stream"])
-def test_handlers_change_and_no_request_is_lost(start, mode):
+def test_changing_handlers_loses_no_request(start, mode):
     gateway = start({"flow": FLOW if mode == "stream" else OK}, LEADPIPE_PROCESS=f"oneshot,flow={mode}")
     answers = []
 
     def client():
         for _ in range(50):
-            answers.append(gateway.ask(path="/flow")[0])
+            answers.append(gateway.request(path="/flow")[0])
             time.sleep(0.02)
     clients = [threading.Thread(target=client) for _ in range(4)]
     for thread in clients:
@@ -303,10 +305,10 @@ def test_handlers_change_and_no_request_is_lost(start, mode):
         else:
             extra.unlink()
         reload(gateway)
-        assert gateway.ask(path="/extra")[0] == (200 if turns % 2 else 404)
+        assert gateway.request(path="/extra")[0] == (200 if turns % 2 else 404)
     assert answers == [200] * 200, [line for line in gateway.lines if "50" in line][:8]
     if mode == "stream":
-        # Those of former sets end with their last answer.
+        # Processes of earlier handlers end after their last reply.
         until(lambda: len(children(gateway.process.pid)) <= 2, 5, "the end of old processes")
 
 
@@ -323,9 +325,9 @@ def children(pid):
     return found
 
 
-def test_a_request_whose_body_is_still_coming_is_answered_by_the_handler_that_it_found(start):
+def test_request_in_progress_is_answered_by_its_handler(start):
     gateway = start({"flow": FLOW}, LEADPIPE_PROCESS="oneshot,flow=stream")
-    assert gateway.ask(path="/flow")[0] == 200
+    assert gateway.request(path="/flow")[0] == 200
     with gateway.connect() as connection:
         connection.sendall(b"POST /flow HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{")
         time.sleep(0.2)
@@ -339,17 +341,17 @@ def test_a_request_whose_body_is_still_coming_is_answered_by_the_handler_that_it
     (lambda gateway: place(gateway, "broken", "exit", path="/form/{x}"), "the same route"),
     (lambda gateway: (gateway.folder / "handlers" / "form").write_text("#!/bin/sh\nexit 1\n"), "--describe failed"),
 ], ids=["a-route-twice", "no-description"])
-def test_a_faulty_set_changes_nothing(start, fault, said):
+def test_invalid_handlers_change_nothing(start, fault, said):
     gateway = start({"other": OK})
     fault(gateway)
     place(gateway, "new", OK)
     reload(gateway, "refused")
     line = until(lambda: next((line for line in gateway.lines if "The handlers stay as they were" in line), None))
     assert said in line
-    assert gateway.ask(path="/other")[0] == 200 and gateway.ask(path="/new")[0] == 404
+    assert gateway.request(path="/other")[0] == 200 and gateway.request(path="/new")[0] == 404
 
 
-def test_the_trust_file_is_read_again(start, tmp_path):
+def test_rereads_the_trust_file(start, tmp_path):
     trust = tmp_path / "trust.json"
     trust.write_text('{"form": "none"}')
     gateway = start(LEADPIPE_TRUST=str(trust))
@@ -365,18 +367,18 @@ def test_the_trust_file_is_read_again(start, tmp_path):
     assert own_class() == "admin"
 
 
-# ── The whole house ──
+# ── leadpipe up ──
 
-def test_up_has_a_socket_for_its_operator_in_the_state_folder(database):
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false") as house:
-        address = f"unix:{house.state}/operations.sock"
+def test_up_has_an_operations_socket_in_the_state_folder(database):
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false") as instance:
+        address = f"unix:{instance.state}/operations.sock"
         assert operate(address, "ready")[0] == 200
         status = json.loads(operate(address, "status")[2])
         assert {handler["name"] for handler in status["handlers"]} >= {"lead-capture", "health-check"}
         text = operate(address, "status")[2] + operate(address, "metrics")[2]
-        assert "postgresql://" not in text and house.state.joinpath("admin-key").read_text().strip() not in text
-        assert house.http("/-/status")[0] == 404
-        house.process.poll()
+        assert "postgresql://" not in text and instance.state.joinpath("admin-key").read_text().strip() not in text
+        assert instance.http("/-/status")[0] == 404
+        instance.process.poll()
         os.kill(status["pid"], signal.SIGHUP)
-        house.wait_log("[INFO] Handlers read again")
-        assert house.http("/health")[0] == 200
+        instance.wait_log("[INFO] Handlers read again")
+        assert instance.http("/health")[0] == 200

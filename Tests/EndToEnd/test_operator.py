@@ -1,4 +1,5 @@
-"""What an operator does with deliveries, channels and events, on a running house and on rows made for it."""
+"""The operator's commands for deliveries, channels and events, on a running instance and on rows inserted for the
+test."""
 
 import json
 import re
@@ -9,14 +10,14 @@ import pytest
 
 import handlers
 from cluster import leadpipe
-from house import House
-from parts import REPO, TEST_USER, until
+from common import REPO, TEST_USER, until
+from instance import Instance
 
 CONVERSATION = "00000000-0000-4000-8000-0000000000c1"
 
 
 def command(database, *words, code=0, **environment):
-    """The command's output; its exit status must be `code`."""
+    """The command's output. Its exit status must be `code`."""
     done = leadpipe(*words, DATABASE_URL=database.url, **environment)
     assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout if code == 0 else done.stdout + done.stderr
@@ -27,7 +28,7 @@ def documents(text):
 
 
 def deliver(database, status="pending", channel="slack", recipient="default", **columns):
-    """An event with one delivery in a state, made at once; the delivery's id."""
+    """Inserts an event with one delivery in the given state. Returns the delivery's id."""
     event, delivery = str(uuid.uuid4()), str(uuid.uuid4())
     columns = {"status": status, "channel": channel, "recipient": recipient, **columns}
     names = ", ".join(columns)
@@ -46,14 +47,14 @@ def event_of(database, delivery):
     return database.value(f"select lead_event_id from notification_logs where id = '{delivery}'")
 
 
-def test_a_wrong_webhook_is_found_explained_and_resumed(database, providers):
+def test_explains_and_resumes_a_channel_with_a_wrong_webhook(database, providers):
     providers.answers["slack"] = (404, "no_service", {"Content-Type": "text/plain"})
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
         for name in ("First User", "Second User", "Third User"):
-            house.capture({**TEST_USER, "customerName": name})
+            instance.capture({**TEST_USER, "customerName": name})
         until(lambda: database.count("notification_channels", "paused_until > now()") == 1, 15, "the pause")
         until(lambda: database.count("notification_logs") == 3, 15, "the deliveries")
-        assert len(providers.of("slack")) == 1, "what was claimed before the pause was sent all the same"
+        assert len(providers.of("slack")) == 1, "a delivery claimed before the pause was sent"
         row, = documents(command(database, "channel", "list", "--json"))
         assert (row["name"], row["class"], row["state"], row["waiting"]) == ("slack", "config", "paused", 3)
         assert "paused (config)" in command(database, "channel", "list")
@@ -63,20 +64,20 @@ def test_a_wrong_webhook_is_found_explained_and_resumed(database, providers):
             sentence = command(database, "delivery", "explain", one)
             assert sentence.startswith("slack is set up wrongly (") and "`leadpipe channel resume slack`" in sentence
         providers.answers.clear()
-        # A worker that still holds some of the channel gives them back.
+        # Releases the channel's deliveries that the worker still holds.
         name = database.value("select name from workers")
         command(database, "invoke", "event-claim", input=json.dumps({"worker": name, "release": True}))
         assert "slack goes on; 1 that waited" in command(database, "channel", "resume", "slack")
-        until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 15, "all of them")
-        assert database.count("notification_logs", "retry_count > 1") == 0, "the wrong webhook has cost a try"
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 15, "all messages")
+        assert database.count("notification_logs", "retry_count > 1") == 0, "the wrong webhook was counted as an attempt"
         assert "slack was not paused" in command(database, "channel", "resume", "slack")
 
 
-def test_what_was_given_up_is_tried_again_and_the_timeline_says_who_did_it(database, providers):
+def test_retry_sends_a_failed_delivery_and_the_timeline_names_the_operator(database, providers):
     providers.answers["slack"] = (400, "invalid_payload", {"Content-Type": "text/plain"})
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
-        until(lambda: database.count("notification_logs", "status = 'failed' and next_attempt_at is null") == 1, 15, "the end")
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
+        until(lambda: database.count("notification_logs", "status = 'failed' and next_attempt_at is null") == 1, 15, "the failure")
         one = database.value("select id from notification_logs")
         assert "given up after" in command(database, "delivery", "explain", one)
         shown = command(database, "delivery", "show", one)
@@ -93,9 +94,9 @@ def test_what_was_given_up_is_tried_again_and_the_timeline_says_who_did_it(datab
         assert f"{one}: it is sent, there is nothing to try again" in said
 
 
-def test_a_replay_reaches_the_channel_that_was_asked_for_and_no_other(database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
-        house.capture(TEST_USER)
+def test_replay_reaches_only_the_requested_channel(database, providers):
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as instance:
+        instance.capture(TEST_USER)
         until(lambda: database.count("notification_logs", "status = 'sent'") == 2, 15, "the first messages")
         event = event_of(database, database.value("select id from notification_logs limit 1"))
         assert "2 would be sent once more" in command(database, "event", "replay", "--id", event, "--dry-run")
@@ -112,7 +113,7 @@ def test_a_replay_reaches_the_channel_that_was_asked_for_and_no_other(database, 
         assert database.count("conversation_timeline", "title = 'Notification to be sent once more via slack' and actor_name is not null") == 1
 
 
-def test_a_replay_of_many_takes_each_once(database):
+def test_replay_of_many_events_takes_each_once(database):
     database.run(f"""
         insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead');
         insert into lead_events (event_type, conversation_id, planned_at, processed, created_at)
@@ -124,7 +125,7 @@ def test_a_replay_of_many_takes_each_once(database):
     assert database.value("select count(*), count(distinct replay_of) from notification_logs where replay_of is not null") == "2300|2300"
 
 
-def test_every_state_is_explained(database):
+def test_explains_every_state(database):
     seen = "insert into workers (name, last_seen) values ('h:1', now()) on conflict (name) do update set last_seen = now()"
     database.run(f"insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead')")
     event = database.value(f"select emit_lead_event('lead.created', '{CONVERSATION}')")
@@ -161,7 +162,7 @@ def test_every_state_is_explained(database):
     assert json.loads(command(database, "delivery", "explain", first, "--json"))["sentence"]
 
 
-def test_tables_show_no_address_and_json_does(database):
+def test_tables_mask_addresses_and_json_does_not(database):
     deliver(database, "failed", "email", "secret.person@truenester.com", outcome_class="permanent", error_message="no\x1b[31m such user")
     for words in (["delivery", "list"], ["event", "replay", "--channel", "email", "--dry-run"], ["delivery", "retry", "--channel", "email", "--dry-run"]):
         table = command(database, *words)
@@ -171,7 +172,7 @@ def test_tables_show_no_address_and_json_does(database):
     assert "secret.person" in command(database, "delivery", "list", "--json")
 
 
-def test_lists_are_filtered_and_cut(database):
+def test_filters_and_limits_lists(database):
     for n in range(5):
         deliver(database, "failed", "slack", f"r{n}", outcome_class="permanent", created_at=f"now() - interval '{n} hours'")
     deliver(database, "sent", "telegram", "-1", outcome_class="delivered")
@@ -185,7 +186,7 @@ def test_lists_are_filtered_and_cut(database):
     assert len(done.stdout.splitlines()) == 3 and "there are more" in done.stderr
 
 
-def test_every_state_that_a_list_shows_is_explained_and_can_be_asked_for(database):
+def test_every_listed_state_is_documented_and_can_be_filtered(database):
     made = {
         "pending": deliver(database), "claimed": deliver(database, lease_until="now() + interval '1 minute'"),
         "sending": deliver(database, "sending"), "sent": deliver(database, "sent"), "delivered": deliver(database, "delivered"),
@@ -207,10 +208,10 @@ def test_every_state_that_a_list_shows_is_explained_and_can_be_asked_for(databas
         assert re.search(rf"^\| {word} \|", documented, re.MULTILINE), word
 
 
-def test_without_a_database_it_is_said_where_one_may_be():
+def test_missing_database_url_is_reported_with_a_hint():
     for words in (["delivery", "list"], ["channel", "list"], ["migrate"], ["worker"]):
         assert ". .leadpipe/env" in leadpipe(*words).stderr
-    assert ". /srv/house/env" in leadpipe("delivery", "list", LEADPIPE_STATE="/srv/house").stderr
+    assert ". /srv/leadpipe/env" in leadpipe("delivery", "list", LEADPIPE_STATE="/srv/leadpipe").stderr
 
 
 @pytest.mark.parametrize("words, code", [
@@ -223,18 +224,18 @@ def test_without_a_database_it_is_said_where_one_may_be():
     (f"delivery show {CONVERSATION}", 65), (f"delivery explain {CONVERSATION}", 65), (f"delivery retry {CONVERSATION}", 65),
     (f"event replay --id {CONVERSATION}", 65),
 ])
-def test_arguments_are_checked(database, words, code):
+def test_checks_arguments(database, words, code):
     said = command(database, *words.split(), code=code)
     assert said.strip()
 
 
-def test_a_missing_or_absent_database_is_told_by_the_exit_status(database):
+def test_exit_status_reports_a_missing_or_unavailable_database(database):
     assert leadpipe("delivery", "list").returncode == 78
     assert leadpipe("delivery", "list", DATABASE_URL="postgresql://nobody@/none?host=/nonexistent").returncode == 75
     assert leadpipe("delivery", "list", DATABASE_URL=database.url, UNKNOWN_OUTCOME="forget").returncode == 78
 
 
-def test_the_login_of_the_class_is_enough_and_that_of_intake_is_not(cluster, database):
+def test_admin_login_suffices_and_intake_login_does_not(cluster, database):
     deliver(database, "sent")
     own = cluster.url(database.name, "leadpipe_admin")
     assert len(leadpipe("delivery", "list", "--json", DATABASE_URL_ADMIN=own).stdout.splitlines()) == 1
@@ -242,8 +243,8 @@ def test_the_login_of_the_class_is_enough_and_that_of_intake_is_not(cluster, dat
     assert done.returncode == 75 and "may not call it" in done.stderr
 
 
-def test_the_claim_reads_partial_indexes_only_however_much_is_finished(database):
-    """200,000 finished and 20,000 future deliveries; the plans are those of the function itself."""
+def test_claim_uses_only_partial_indexes(database):
+    """With 200,000 finished and 20,000 future deliveries. The plans are those of the function itself."""
     database.run(f"""
         set synchronous_commit = off;
         insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead');
@@ -264,20 +265,20 @@ def test_the_claim_reads_partial_indexes_only_however_much_is_finished(database)
         assert "JIT:" not in done.stderr, "compiling takes longer than the claim"
         assert "notification_logs_due_idx" in done.stderr and "notification_logs_sending_idx" in done.stderr, done.stderr
         return done.stdout
-    assert "lead.created" in plans("before anything is known of the tables")
+    assert "lead.created" in plans("without statistics")
     database.run("analyze")
     plans("with statistics")
 
 
-def test_pruning_takes_turns_with_a_worker(database, providers):
-    """What is old and finished goes while new deliveries are made."""
+def test_pruning_runs_beside_a_worker(database, providers):
+    """Old finished rows are deleted while new deliveries are made."""
     database.run(f"""
         insert into conversations (id, customer_name) values ('{CONVERSATION}', 'Lead');
         insert into lead_events (event_type, conversation_id, planned_at, processed, processed_at, created_at)
           select 'lead.created', '{CONVERSATION}', now(), true, now() - interval '100 days', now() - interval '100 days' from generate_series(1, 3000);
         insert into notification_logs (lead_event_id, channel, status) select id, 'slack', 'sent' from lead_events""")
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         done = leadpipe("invoke", "data-prune", input="{}", DATABASE_URL=database.url)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["events"] == 3000 and json.loads(done.stdout)["isComplete"] is True
@@ -285,7 +286,7 @@ def test_pruning_takes_turns_with_a_worker(database, providers):
         assert re.search(r"\[INFO\] Pruned rows=6\d\d\d", done.stderr)
 
 
-def test_twenty_claimers_get_one_probe_of_a_channel_that_was_set_up_wrongly(database):
+def test_twenty_claimers_get_one_probe_of_a_misconfigured_channel(database):
     for _ in range(5):
         deliver(database)
     database.run("insert into notification_channels (channel, paused_until, pause_class, fail_streak) values ('slack', now() - interval '1 s', 'config', 1)")
@@ -296,7 +297,7 @@ def test_twenty_claimers_get_one_probe_of_a_channel_that_was_set_up_wrongly(data
     assert sum(len(handlers.lines(done.stdout)) for done in ended) == 1
 
 
-def test_a_worker_that_dies_gives_back_at_the_next_start_what_it_had_only_claimed(database):
+def test_claims_of_a_dead_worker_are_released_at_the_next_start(database):
     ids = {deliver(database) for _ in range(3)}
     settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": '[{"channel":"slack","recipient":"default"}]'}
     def claimed(worker):

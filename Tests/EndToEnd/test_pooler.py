@@ -1,14 +1,14 @@
-"""A pooler in transaction mode between the handlers and PostgreSQL, as Supabase and others put one there."""
+"""A pooler in transaction mode between the handlers and PostgreSQL, as with Supabase."""
 
 import json
 import re
 
 import handlers
 from cluster import leadpipe
-from parts import TEST_USER
+from common import TEST_USER
 
 
-def test_a_pooler_that_takes_no_options_is_found_and_settings_go_with_each_call(pooled, database):
+def test_pooler_without_startup_options_is_detected(pooled, database):
     names = ["O'Hara $1 \\ 'x'; drop table conversations; --", "سارة $$ 😀"]
     lines = [{**TEST_USER, "customerName": name} for name in names]
     text = "".join(json.dumps(line) + "\n" for line in lines)
@@ -19,7 +19,7 @@ def test_a_pooler_that_takes_no_options_is_found_and_settings_go_with_each_call(
     assert done.stderr.decode().count("[INFO] The pooler rejects start-up options") == 1
 
 
-def test_the_role_of_the_class_holds_behind_a_pooler_too(pooled):
+def test_role_of_the_class_applies_behind_a_pooler(pooled):
     done = handlers.run("event-claim", {}, DATABASE_URL=pooled, LEADPIPE_ROLE="leadpipe_intake", LEADPIPE_CHANNELS="[]")
     assert done.returncode == 75
     assert "sqlstate=42501" in done.stderr.decode()
@@ -27,13 +27,13 @@ def test_the_role_of_the_class_holds_behind_a_pooler_too(pooled):
     assert done.returncode == 0, done.stderr
 
 
-def test_migrations_refuse_a_pooler_for_their_lock_would_be_nobodys(pooled):
+def test_migrate_rejects_a_transaction_pooler(pooled):
     done = leadpipe("migrate", DATABASE_URL=pooled)
     assert done.returncode == 1
     assert "session connection" in done.stderr
 
 
-def test_the_live_stream_misses_nothing_behind_a_pooler(pooled, database):
+def test_live_stream_misses_nothing_behind_a_pooler(pooled, database):
     def answer(name, question, role="leadpipe_admin"):
         done = handlers.run(name, question, DATABASE_URL=pooled, LEADPIPE_ROLE=role)
         assert done.returncode == 0, done.stderr

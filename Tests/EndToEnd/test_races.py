@@ -1,4 +1,4 @@
-"""Many at once: one submission copied, one chat sent as it grows, one customer from many sides."""
+"""Concurrent requests: copies of one submission, one chat sent as it grows, many submissions of one customer."""
 
 import json
 import subprocess
@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
-from house import House, without_limits
-from parts import HANDLERS, TEST_USER, clean_environment
+from capture_handlers import CAPTURES, by_name
+from common import HANDLERS, TEST_USER, clean_environment
+from instance import Instance, without_limits
 
 COPIES = 50
 each_capture = pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
@@ -37,7 +37,7 @@ def at_once(work, items):
 
 
 def streams(name, inputs, database):
-    """Several processes that are all started before the first is fed. (exit status, lines) of each."""
+    """Several processes, all started before the first gets input. (exit status, lines) of each."""
     processes = [
         subprocess.Popen(
             [str(HANDLERS / name), "--stream"], env=clean_environment(DATABASE_URL=database.url), cwd="/",
@@ -48,8 +48,8 @@ def streams(name, inputs, database):
 
 # ── Copies ──
 
-def judge_copies(envelopes, capture, database):
-    """All say the same; all but one say that they repeat; one submission is stored."""
+def check_copies(envelopes, capture, database):
+    """All replies are equal, all but one are marked as replayed, and one submission is stored."""
     assert {reply["statusCode"] for reply in envelopes} == {201}, envelopes
     assert len({reply["body"] for reply in envelopes}) == 1
     said = [{name: value for name, value in reply["headers"].items() if name != "idempotency-replayed"} for reply in envelopes]
@@ -59,15 +59,15 @@ def judge_copies(envelopes, capture, database):
 
 
 @each_capture
-def test_copies_in_as_many_processes_are_one(capture, database):
+def test_copies_in_50_processes_are_stored_once(capture, database):
     done = at_once(
         lambda _: handlers.run(capture.handler, capture.envelope("copy"), seconds=40, DATABASE_URL=database.url), range(COPIES))
     assert {end.returncode for end in done} == {0}, [end.stderr for end in done if end.returncode]
-    judge_copies([json.loads(end.stdout) for end in done], capture, database)
+    check_copies([json.loads(end.stdout) for end in done], capture, database)
 
 
 @each_capture
-def test_bare_copies_get_the_same_bytes(capture, database):
+def test_bare_copies_get_identical_replies(capture, database):
     done = at_once(
         lambda _: handlers.run(capture.handler, capture.keyed("copy"), seconds=40, DATABASE_URL=database.url), range(COPIES))
     assert {end.returncode for end in done} == {0}, [end.stderr for end in done if end.returncode]
@@ -76,34 +76,34 @@ def test_bare_copies_get_the_same_bytes(capture, database):
 
 
 @each_capture
-def test_copies_over_five_streams_are_one(capture, database):
+def test_copies_over_five_streams_are_stored_once(capture, database):
     line = json.dumps(capture.envelope("copy")).encode() + b"\n"
     ended = streams(capture.handler, [line * (COPIES // 5)] * 5, database)
     assert [status for status, _ in ended] == [0] * 5
     replies = [json.loads(reply) for _, lines in ended for reply in lines]
     assert len(replies) == COPIES
-    judge_copies(replies, capture, database)
+    check_copies(replies, capture, database)
 
 
 @pytest.fixture(scope="module")
-def house(shared):
-    with House(
-            DATABASE_URL=shared.url, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_CONCURRENCY=str(COPIES), **without_limits()) as house:
-        yield house
+def instance(shared):
+    with Instance(
+            DATABASE_URL=shared.url, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_CONCURRENCY=str(COPIES), **without_limits()) as instance:
+        yield instance
 
 
 @each_capture
-def test_copies_over_http_are_one(capture, database, house):
+def test_copies_over_http_are_stored_once(capture, database, instance):
     def send(_):
-        status, headers, document = house.http(capture.path, capture.body, headers={"Idempotency-Key": "copy"}, seconds=40)
+        status, headers, document = instance.http(capture.path, capture.body, headers={"Idempotency-Key": "copy"}, seconds=40)
         replayed = {"idempotency-replayed": headers["idempotency-replayed"]} if "idempotency-replayed" in headers else {}
         return {"statusCode": status, "headers": replayed, "body": json.dumps(document)}
-    judge_copies(at_once(send, range(COPIES)), capture, database)
+    check_copies(at_once(send, range(COPIES)), capture, database)
 
 
 @each_capture
-def test_one_key_with_two_contents_at_once_is_one_of_them(capture, database):
-    """Who comes first has the key; the copies of the other content are all refused."""
+def test_one_key_with_two_contents_stores_the_first(capture, database):
+    """The first submission gets the key. All copies of the other content are rejected."""
     bodies = [capture.body, {**capture.body, "customerName": "Somebody Else"}]
     done = at_once(
         lambda n: (n % 2, handlers.run(capture.handler, capture.envelope("contested", bodies[n % 2]), seconds=40, DATABASE_URL=database.url)),
@@ -120,18 +120,18 @@ BEGUN = datetime.now(UTC) - timedelta(hours=1)
 MESSAGES = [
     {"id": str(uuid.UUID(int=n + (4 << 76))) if n % 2 else f"message-{n}", "sender": "user" if n % 2 else "bot",
      "messageText": f"Line {n} of the chat", "timestamp": (BEGUN + timedelta(seconds=n)).isoformat(timespec="milliseconds")} for n in range(1, 10)]
-# The browser sends its whole history each time.
+# The browser sends the whole history each time.
 HISTORY = [
     {**TEST_USER, "conversationId": CHAT, "messages": MESSAGES[:2 * n + 1], "idempotencyKey": f"turn-{n}"} for n in range(5)]
 
 
-def judge_chat(database):
+def check_chat(database):
     assert database.text("select id from conversations") == CHAT
     assert database.text('select string_agg(message_text, \',\' order by "timestamp") from chat_messages') == ",".join(
         message["messageText"] for message in MESSAGES)
     assert database.text("select event_type, count(*) from lead_events group by 1 order by 1") == "lead.created|1\nlead.updated|4"
     assert database.text("select event_type, count(*) from conversation_timeline group by 1 order by 1") == "created|1\nnote_added|4"
-    # One set of notifications: each channel is told once, and there is nothing more to plan.
+    # One set of notifications: each channel is notified once, and nothing more is planned.
     settings = {
         "DATABASE_URL": database.url,
         "LEADPIPE_CHANNELS": '[{"channel":"slack","recipient":"default"},{"channel":"email","recipient":"a@example.com"}]'}
@@ -142,31 +142,31 @@ def judge_chat(database):
     assert planned == "email|lead.created\nslack|lead.created"
 
 
-def test_five_submissions_of_one_chat_in_their_order(database):
+def test_five_submissions_of_one_chat_in_order(database):
     lines = "".join(json.dumps(body) + "\n" for body in HISTORY)
     done = handlers.run("lead-capture", lines, "--stream", DATABASE_URL=database.url)
     assert done.returncode == 0 and len(handlers.lines(done.stdout)) == 5, done.stderr
-    judge_chat(database)
+    check_chat(database)
 
 
 @pytest.mark.parametrize("keyed", [True, False], ids=["with-keys", "without-keys"])
-def test_five_submissions_of_one_chat_at_once(database, keyed):
-    """Five processes; and each submission twice where it has a key, as a browser that was impatient would."""
+def test_five_concurrent_submissions_of_one_chat(database, keyed):
+    """Five processes. With keys, each submission is sent twice, as by an impatient browser."""
     bodies = HISTORY * 2 if keyed else [{key: value for key, value in body.items() if key != "idempotencyKey"} for body in HISTORY]
     done = at_once(lambda body: handlers.run("lead-capture", body, seconds=40, DATABASE_URL=database.url), bodies)
     assert {end.returncode for end in done} == {0}, [end.stderr for end in done if end.returncode]
     assert {json.loads(end.stdout)["id"] for end in done} == {CHAT}
-    judge_chat(database)
+    check_chat(database)
 
 
-def test_five_submissions_of_one_chat_over_five_streams_at_once(database):
+def test_five_submissions_of_one_chat_over_five_streams(database):
     ended = streams("lead-capture", [json.dumps(body).encode() + b"\n" for body in reversed(HISTORY)], database)
     assert [status for status, _ in ended] == [0] * 5
-    judge_chat(database)
+    check_chat(database)
 
 
-def test_messages_of_one_id_in_many_conversations_at_once_are_all_kept(database):
-    """A message's id that another conversation has taken costs neither of them the message."""
+def test_keeps_messages_with_one_id_in_many_conversations(database):
+    """A message id that is taken in another conversation loses the message of neither."""
     bodies = [{**TEST_USER, "messages": [MESSAGES[0], MESSAGES[1], {**MESSAGES[0], "messageText": "again"}]} for _ in range(20)]
     done = at_once(lambda body: handlers.run("lead-capture", body, seconds=40, DATABASE_URL=database.url), bodies)
     assert {end.returncode for end in done} == {0}, [end.stderr for end in done if end.returncode]
@@ -185,8 +185,8 @@ PEOPLE = {
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_thirty_submissions_at_once_are_one_customer(database, person):
-    """The same phone, or failing that the same mail address, is the same customer, whoever comes first."""
+def test_thirty_concurrent_submissions_are_one_customer(database, person):
+    """The same phone number, or else the same email address, is the same customer in any order."""
     bodies = [{"customerName": "One Person", **PEOPLE[person](n)} for n in range(30)]
     done = at_once(lambda body: handlers.run("lead-capture", body, seconds=40, DATABASE_URL=database.url), bodies)
     assert {end.returncode for end in done} == {0}, [end.stderr for end in done if end.returncode]
@@ -195,7 +195,7 @@ def test_thirty_submissions_at_once_are_one_customer(database, person):
         "select count(distinct customer_id) from (select customer_id from conversations union select customer_id from customer_identities) c") == "1"
 
 
-def test_thirty_people_at_once_stay_thirty(database):
+def test_thirty_concurrent_customers_stay_separate(database):
     bodies = [{"customerName": "Own Person", "customerPhone": f"+9715033300{n:02}", "customerEmail": f"own{n}@example.com"} for n in range(30)]
     at_once(lambda body: handlers.run("lead-capture", body, seconds=40, DATABASE_URL=database.url), bodies)
     assert database.text("select count(*), count(distinct customer_id) from conversations") == "30|30"

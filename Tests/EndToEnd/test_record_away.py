@@ -1,23 +1,23 @@
-"""The step that writes outcomes down fails for longer than a lease, and everything else works."""
+"""The function that stores outcomes fails for longer than a lease, while everything else works."""
 
 import time
 from collections import Counter
 
-from house import House
+from common import until
+from instance import Instance
 from ledger import Taken, lead
-from parts import until
 from sink import Sink
 
 
-def test_a_living_worker_sends_nothing_twice_while_outcomes_cannot_be_written(database, tmp_path):
-    with Sink(tmp_path) as sink, House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as house:
+def test_running_worker_resends_nothing_while_outcomes_cannot_be_stored(database, tmp_path):
+    with Sink(tmp_path) as sink, Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as instance:
         database.run("alter function record_outcomes(jsonb) rename to record_outcomes_away")
         try:
             for number in range(1, 21):
-                house.capture(lead(number))
+                instance.capture(lead(number))
             until(lambda: database.count("notification_attempts") >= 3, 15, "a send in each channel")
             time.sleep(2)
-            # A lease and what follows it are over, without waiting for them.
+            # Ends the leases and the waits for a next attempt early.
             for column in ("lease_until", "next_attempt_at"):
                 database.run(f"update notification_logs set {column} = now() where {column} > now() and status in ('sending', 'failed')")
                 time.sleep(3)

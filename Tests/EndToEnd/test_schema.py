@@ -1,4 +1,5 @@
-"""The database's definition: schemas/ and the migrations make the same, and what both promise of every function."""
+"""The database's definition: schemas/ and the migrations make the same database, and every function follows the
+rules."""
 
 import re
 import shutil
@@ -10,16 +11,16 @@ import pytest
 import database as databases
 import migration
 import statements
-from parts import REPO
+from common import REPO
 
-# What the planner has to inline. Each consists of one query, and names everything with its schema.
+# Functions that the planner has to inline. Each is a single query and qualifies every name with its schema.
 INLINED = {"event_notifies", "exact_term", "iso8601", "lead_fields", "lead_identifiers", "merge_text", "message_fields", "quote_lexeme", "sla_state", "to_nfc"}
 NUMBERS = count(1)
 
 
 @pytest.fixture(scope="module")
 def make(cluster):
-    """Makes a database of files."""
+    """Creates a database from files."""
     return lambda files: databases.create(f"schema{next(NUMBERS)}", files, PGHOST=str(cluster.home), PGUSER="leadpipe")
 
 
@@ -28,13 +29,13 @@ def migrated(make):
     return make(migration.migrations())
 
 
-def test_the_migrations_and_schemas_make_the_same_database(make, migrated):
+def test_migrations_and_schemas_make_the_same_database(make, migrated):
     left = migration.unlike(migrated, make(statements.ordered()))
     assert not left, "`make migration NAME=…` writes what is missing:\n" + "\n".join(left)
 
 
-def test_the_migration_that_adopts_a_database_knows_each_table(migrated):
-    """A website's function or view over a table that it does not know would stay open."""
+def test_adopting_migration_lists_every_table(migrated):
+    """A website's function or view over a table that is not listed would keep its access."""
     adopt = next(path for path in migration.migrations() if path.stem.endswith("adopt_existing_database")).read_text()
     known = re.findall(r"create table leadpipe_adopt\.(\w+)", adopt) + re.findall(r"'(\w+)'", re.search(r"unnest\(array\[.*?]\)", adopt, re.S)[0])
     there = migrated.rows("select relname from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace")
@@ -57,9 +58,9 @@ def test_every_function_sets_its_search_path(migrated):
     assert without == INLINED
 
 
-def test_a_function_that_sets_no_search_path_names_everything_with_its_schema(migrated, tmp_path):
-    """A schema that a caller puts first in its path must not change what they do. PostgreSQL reads the body of an SQL function when
-    it is made."""
+def test_functions_without_search_path_qualify_every_name(migrated, tmp_path):
+    """A schema that the caller puts first in the path must not change what they do. PostgreSQL parses the body of an
+    SQL function when it is created."""
     made = migrated.rows(f"select pg_get_functiondef(oid) as text from pg_proc where proname = any ('{{{','.join(INLINED)}}}')")
     assert len(made) == len(INLINED)
     script = tmp_path / "inlined.sql"
@@ -67,7 +68,7 @@ def test_a_function_that_sets_no_search_path_names_everything_with_its_schema(mi
     migrated.load([script])
 
 
-def test_each_function_has_its_comment_above_and_its_grants_beneath_it():
+def test_each_function_has_a_comment_and_its_grants():
     for path in statements.SCHEMAS.rglob("*.sql"):
         there = statements.split(path.read_text())
         for number, each in enumerate(there):
@@ -79,7 +80,8 @@ def test_each_function_has_its_comment_above_and_its_grants_beneath_it():
 
 
 def unconditional(body):
-    """The UPDATE and DELETE of a function's body that have no WHERE of their own: the safeupdate extension refuses them."""
+    """The UPDATE and DELETE statements in a function's body without a WHERE of their own. The safeupdate extension
+    rejects them."""
     body = re.sub(r"--[^\n]*|'(?:[^']|'')*'", "''", body)
     for found in re.finditer(r"(?<!for )(?<!no key )(?<!do )\bupdate\s+(?=[\w.]+\s+(?:\w+\s+)?set\b)|\bdelete\s+from\b", body):
         depth, own = 0, ""
@@ -92,7 +94,7 @@ def unconditional(body):
             yield own
 
 
-def test_no_update_and_no_delete_lacks_its_condition(migrated):
+def test_every_update_and_delete_has_a_condition(migrated):
     assert list(unconditional("begin delete from a; update b set c = (select 1 where true); end")) != []
     assert len(list(unconditional("delete from a; update b set c = (select 1 where true);"))) == 2
     assert list(unconditional("delete from a where b in (select c) returning 1; select d for update; update e f set g = 1 where h;")) == []
@@ -101,8 +103,9 @@ def test_no_update_and_no_delete_lacks_its_condition(migrated):
 
 
 @pytest.mark.parametrize("path", migration.migrations(), ids=lambda path: path.stem)
-def test_a_migration_is_one_transaction_that_any_tool_can_run(path):
-    """The rules of `supabase db push` and of the dashboard's editor; supabase/tests/migrations.sh runs each again."""
+def test_migration_can_run_as_one_transaction(path):
+    """The rules of `supabase db push` and of the dashboard's editor. supabase/tests/migrations.sh runs each file
+    twice."""
     words = [each.text.lower() for each in statements.split(path.read_text())]
     assert not [text for text in words if re.match(r"begin\b|start transaction\b|commit\b|rollback\b|\\|vacuum\b|set local\b", text) or "concurrently" in text]
     added = {value for text in words for value in re.findall(r"add value if not exists ('[^']+')", text)}
@@ -144,7 +147,7 @@ def rolled_back(path):
 
 @pytest.fixture
 def edited(tmp_path):
-    """Copies of schemas/ and migrations/, and a function that replaces text in a file of the first."""
+    """Copies of schemas/ and migrations/, and a function that replaces text in a file of schemas/."""
     schemas, folder = tmp_path / "schemas", tmp_path / "migrations"
     shutil.copytree(statements.SCHEMAS, schemas)
     shutil.copytree(REPO / "supabase" / "migrations", folder)
@@ -158,7 +161,7 @@ def edited(tmp_path):
     return schemas, folder, edit
 
 
-def test_a_migration_that_is_written_brings_what_changed(make, edited):
+def test_make_migration_writes_all_changes(make, edited):
     schemas, folder, edit = edited
     edit("types.sql", "'channel.test'", "'channel.test', 'agent.visited'")
     edit("agents/tables.sql", "photo_url text,", "photo_url text,\n  rank integer not null default 1\n    constraint agents_rank_check check (rank > 0),")
@@ -179,7 +182,7 @@ def test_a_migration_that_is_written_brings_what_changed(make, edited):
     text = paths[1].read_text()
     assert "drop function if exists public.retry_delivery(jsonb);" in text and "capture_lead" not in text
     assert rolled_back(next((folder.parent / "rollback").iterdir())) == versions(folder)[2:]
-    # The chapters together with those before make the same from the beginning.
+    # The new migrations after the earlier ones make the same database from the beginning.
     assert migration.unlike(make(migration.migrations(folder)), make(statements.ordered(schemas))) == []
 
 
@@ -187,19 +190,19 @@ def test_a_migration_that_is_written_brings_what_changed(make, edited):
     ("agents/tables.sql", "  photo_url text,\n", "", "photo_url"),
     ("agents/tables.sql", "phone text,", "phone varchar(20),", "phone"),
     ("types.sql", "'whatsapp', ", "", "whatsapp")])
-def test_what_cannot_be_written_is_named(make, migrated, edited, name, old, new, named):
+def test_make_migration_names_what_it_cannot_write(make, migrated, edited, name, old, new, named):
     schemas, folder, edit = edited
     edit(name, old, new)
     _, left = migration.write("by_hand", make(migration.migrations(folder)), make(statements.ordered(schemas)), folder, schemas)
     assert named in "\n".join(left)
 
 
-def test_nothing_is_written_where_nothing_has_changed(make, migrated, edited):
+def test_make_migration_writes_nothing_without_changes(make, migrated, edited):
     schemas, folder, _ = edited
     assert migration.write("nothing", migrated, make(statements.ordered(schemas)), folder, schemas) == ([], [])
 
 
-def test_the_rollback_names_every_migration_that_brings_the_event_system_back():
-    """It leaves the rows of other projects' migrations alone; 20251219000001 may be one of these."""
+def test_rollback_names_every_migration_of_the_event_system():
+    """It leaves the ledger rows of other projects' migrations alone; 20251219000001 may be one of them."""
     rollback = REPO / "supabase" / "rollback" / "20251219000001_event_driven_lead_architecture.sql"
     assert rolled_back(rollback) == versions(REPO / "supabase" / "migrations")[2:]

@@ -1,5 +1,5 @@
-"""Where a database may stand before the first migration: plain PostgreSQL, a new Supabase project, a project with a website's
-own tables of the same names. All end in one schema with one set of rights, and no row is lost."""
+"""The states of a database before the first migration: plain PostgreSQL, a new Supabase project, and a project with a
+website's tables of the same names. All end with one schema and one set of rights, and no row is lost."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from cluster import leadpipe
-from parts import REPO, clean_environment
+from common import REPO, clean_environment
 from supabase_project import SITE, SITE_ROUTINES, SITE_TABLES, SITE_VERSIONS, SITE_VIEWS, Start, SupabaseCluster, files, migrate, push, run_files, schema
 
 SHIM = REPO / "supabase" / "shim.sql"
@@ -23,7 +23,7 @@ STARTS = [
           site=("site_roles", "site_chat", "site_events", "site_security")),
     Start("a website without events and sessions", site=("site_roles", "site_chat", "site_newsletter"), new_privileges=True),
 ]
-# The rows of the website have ids of this form; the last two digits say which.
+# The ids of the website's rows begin like this. The last two digits differ.
 OLD = "00000000-0000-4000-8000-0000000000"
 ADMIN, USER = f"{OLD}f1", f"{OLD}f2"
 
@@ -53,7 +53,7 @@ def before(supabase, start):
 
 @pytest.fixture(scope="module")
 def pushed(supabase, before):
-    """The start after `supabase db push`."""
+    """The database after `supabase db push`."""
     database = supabase.copy(before)
     push(database)
     return database
@@ -68,14 +68,14 @@ def as_user(role, statement, user=""):
     return f"set request.jwt.claims = '{{\"sub\": \"{user}\", \"role\": \"{role}\"}}'; set role {role}; {statement}"
 
 
-def test_plain_postgresql_ends_the_same_by_db_push(cluster, expected):
+def test_db_push_on_plain_postgresql_makes_the_same_schema(cluster, expected):
     database = cluster.empty()
     database.run(SHIM.read_text())
     assert push(database) == list(files())
     assert schema(database) == expected
 
 
-def test_the_third_file_changes_nothing_after_the_first_two(cluster):
+def test_third_migration_changes_nothing_after_the_first_two(cluster):
     database = cluster.empty()
     database.run(SHIM.read_text())
     scripts = [path.read_text() for path in files().values()][:3]
@@ -85,11 +85,11 @@ def test_the_third_file_changes_nothing_after_the_first_two(cluster):
     assert schema(database) == two
 
 
-def test_db_push_ends_in_the_one_schema(supabase, pushed, expected):
+def test_db_push_makes_the_same_schema(supabase, pushed, expected):
     assert schema(as_superuser(supabase, pushed)) == expected
 
 
-def test_leadpipe_migrate_ends_in_the_one_schema(supabase, start, before, expected):
+def test_leadpipe_migrate_makes_the_same_schema(supabase, start, before, expected):
     database = supabase.copy(before)
     foreign = [version for version in start.ledger if version not in files()]
     note = f"the ledger also has migrations of another project: {', '.join(foreign)}\n" if foreign else ""
@@ -106,7 +106,7 @@ def test_migrating_again_changes_nothing(supabase, pushed, expected):
     assert schema(as_superuser(supabase, pushed)) == expected
 
 
-def test_a_rollback_and_db_push_again_end_in_the_one_schema(supabase, start, pushed, expected):
+def test_rollback_and_db_push_make_the_same_schema(supabase, start, pushed, expected):
     database = supabase.copy(pushed)
     assert roll_back(database) == list(files())[2:]
     assert push(database) == list(files())[2:]
@@ -116,14 +116,14 @@ def test_a_rollback_and_db_push_again_end_in_the_one_schema(supabase, start, pus
     assert schema(as_superuser(supabase, database)) == expected
 
 
-def test_plain_postgresql_rolled_back_and_pushed_again_ends_the_same(cluster, expected):
+def test_rollback_and_db_push_on_plain_postgresql_make_the_same_schema(cluster, expected):
     database = cluster.migrated()
     assert roll_back(database) == push(database) == list(files())[2:]
     assert schema(database) == expected
 
 
 def roll_back(database):
-    """Returns the versions that the ledger has lost."""
+    """Rolls back. Returns the versions that are no longer in the ledger."""
     ledger = "select version from supabase_migrations.schema_migrations order by 1"
     before = database.text(ledger).split()
     done = leadpipe("rollback", "--yes", DATABASE_URL=database.url)
@@ -132,7 +132,7 @@ def roll_back(database):
     return [version for version in before if version not in after]
 
 
-def test_an_operators_policy_is_dropped_aloud_and_ours_is_made_again(supabase):
+def test_drops_an_operators_policy_with_a_notice_and_restores_its_own(supabase):
     database = supabase.project(Start("a new project"))
     push(database)
     database.run("""create policy "Everybody reads" on conversations for select using (true);
@@ -143,8 +143,9 @@ def test_an_operators_policy_is_dropped_aloud_and_ours_is_made_again(supabase):
         == "admin_reads|{authenticated}\nservice_role_all|{service_role}"
 
 
-def test_the_rights_tests_pass(supabase, start, pushed, tmp_path):
-    # The website's own objects are out of public for the time of the test, and the administrator that it inserts exists.
+def test_rights_tests_pass(supabase, start, pushed, tmp_path):
+    # Moves the website's objects out of schema public during the test, and inserts the administrator that the test
+    # uses.
     away = f"""
       begin; set client_min_messages = warning; create schema site;
       do $$ declare what text; begin
@@ -168,13 +169,14 @@ def test_the_rights_tests_pass(supabase, start, pushed, tmp_path):
     assert done.returncode == 0 and "Result: PASS" in done.stdout, done.stdout + done.stderr
 
 
-def test_anon_and_users_call_nothing_and_anon_reads_nothing(start, pushed):
+def test_anon_reads_nothing_and_calls_only_the_websites_functions(start, pushed):
     may_call = {role: set(pushed.text(f"""select p.oid::regprocedure from pg_proc p join pg_namespace n on n.oid = pronamespace
       where nspname in ('public', 'leadpipe') and (prosecdef or prorettype <> 'trigger'::regtype)
       and has_schema_privilege('{role}', n.oid, 'usage') and has_function_privilege('{role}', p.oid, 'execute')""").split())
       for role in ["anon", "authenticated"]}
     if start.site:
-        # Policies of blog_posts call has_role for both and is_editor for users. latest_lead has its caller's rights.
+        # Policies of blog_posts call has_role for both roles and is_editor for users. latest_lead runs with its
+        # caller's rights.
         both = {"has_role(uuid,app_role)", "latest_lead()", "may_edit()"}
         assert may_call == {"anon": both, "authenticated": {*both, "is_editor()"}}
     else:
@@ -185,7 +187,7 @@ def test_anon_and_users_call_nothing_and_anon_reads_nothing(start, pushed):
     assert set(may_use.split()) <= set(SITE_TABLES)
 
 
-def test_a_visitor_of_the_website_reads_its_pages_and_no_lead(start, pushed):
+def test_visitor_reads_the_websites_pages_and_no_lead(start, pushed):
     if not start.site:
         pytest.skip("there is no website")
     assert pushed.text(as_user("anon", "select title from blog_posts")) == "Moving to the Marina"
@@ -200,12 +202,12 @@ def test_a_visitor_of_the_website_reads_its_pages_and_no_lead(start, pushed):
             ("insert into newsletter_subscribers (email) values ('a@example.com')", True), ("select 1", False)]:
         for role in "anon", "authenticated":
             said = pushed.psql(as_user(role, statement, USER), check=False).stderr
-            # A logged-in user may ask for conversations, and gets none.
+            # A logged-in user may select from conversations, and gets no rows.
             if (role, statement) != ("authenticated", "select * from conversations"):
                 assert ("permission denied" in said) == is_denied, (role, statement, said)
 
 
-def test_a_user_reads_no_lead_and_an_administrator_reads_all(start, pushed):
+def test_user_reads_no_lead_and_administrator_reads_all(start, pushed):
     for table in ["conversations", "chat_messages", "lead_tags", "follow_up_tasks", "lead_events", "newsletter_subscribers",
                   "user_roles"]:
         count = f"select count(*) from {table}"
@@ -214,7 +216,7 @@ def test_a_user_reads_no_lead_and_an_administrator_reads_all(start, pushed):
             assert pushed.text(as_user("authenticated", count, ADMIN)) == pushed.text(count), table
 
 
-def test_the_rows_of_the_website_are_still_there(start, before, pushed):
+def test_keeps_the_websites_rows(start, before, pushed):
     if not start.site:
         pytest.skip("there is no website")
     for query in [
@@ -238,9 +240,9 @@ def test_the_rows_of_the_website_are_still_there(start, before, pushed):
         assert pushed.text(notified) == "slack|sent\nemail|pending"
 
 
-def test_of_the_website_only_a_new_lead_is_notified(start, pushed):
+def test_notifies_only_new_leads_of_the_website(start, pushed):
     if "site_events" not in start.site:
-        pytest.skip("it had no events")
+        pytest.skip("the website has no events")
     assert pushed.text("""begin; select id from lead_events where not processed;
       select claim_deliveries('{"worker": "w", "channels": [{"channel": "slack"}]}') is null;
       select lead_event_id from notification_logs; rollback""") == f"{OLD}e4\nf\n{OLD}e4"
@@ -253,7 +255,7 @@ def test_capture_works(pushed):
       join conversations c on c.id = e.conversation_id where customer_name = 'New Lead'; rollback""") == "created\nlead.created|f|t"
 
 
-def test_the_clean_up_of_the_checklist_runs(pushed):
+def test_checklists_cleanup_works(pushed):
     pushed.run("""begin; DROP TABLE IF EXISTS notification_logs; DROP TABLE IF EXISTS follow_up_tasks;
       DROP TABLE IF EXISTS conversation_timeline; DROP TABLE IF EXISTS lead_events; rollback""")
 
@@ -266,7 +268,7 @@ def test_the_clean_up_of_the_checklist_runs(pushed):
      "Rows of public.newsletter_subscribers break a rule of Leadpipe"),
     ("create view workers as select 'a' as name", "public.workers is no table, and Leadpipe needs the name. Rename it"),
 ], ids=["a value that the type lacks", "a number out of range", "two rows for one address", "a view of a table's name"])
-def test_a_row_that_cannot_be_kept_stops_the_migration(supabase, row, said):
+def test_migration_stops_at_a_row_that_cannot_be_kept(supabase, row, said):
     database = supabase.project(Start("website", site=("site_roles", "site_chat", "site_newsletter")))
     database.run(row)
     before = schema(as_superuser(supabase, database))
@@ -278,8 +280,8 @@ def test_a_row_that_cannot_be_kept_stops_the_migration(supabase, row, said):
     assert f"the database refused (LP409): This file changed nothing. {said}" in done.stderr
 
 
-def test_every_error_of_ours_has_a_code_that_postgrest_passes_on():
-    """PostgREST repeats what fails with 40001 without end, and PTnnn and PGRST are orders to it."""
+def test_no_error_code_has_a_special_meaning_for_postgrest():
+    """PostgREST retries 40001 without end, and treats PTnnn and PGRST as instructions."""
     codes = {}
     for path in [*files().values(), *(REPO / "supabase" / "schemas").rglob("*.sql")]:
         for raised in re.findall(r"\braise\s+(?!notice|warning|info|debug|log)[^;]*;", _code(path.read_text()), re.I):

@@ -1,5 +1,5 @@
-"""A lead is stored, and somebody else tries to read or change it: with its id, its key, its telephone number, its mail
-address, the messages' ids; over HTTP, by hand, and with the login of intake itself."""
+"""A lead is stored, and another client tries to read or change it: with its id, its key, its phone number, its email
+address, its messages' ids; over HTTP, by hand, and with the intake login."""
 
 import json
 import subprocess
@@ -7,16 +7,16 @@ import subprocess
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 from cluster import Session
-from house import House, without_limits
-from parts import clean_environment
+from common import clean_environment
+from instance import Instance, without_limits
 
 ID = "8a6e0804-2bd0-4672-b79d-d97027f9071a"
 MESSAGE = "5f0c6a54-5b1c-4a8e-9b53-0a4c1a3d7e11"
 KEY = "victim-key-1"
 PHONE, MAIL = "+971509876543", "zahra.alcanari@example.org"
-# What the customer said: each text occurs nowhere else.
+# The customer's data. Each value occurs nowhere else.
 VICTIM = {
     "customerName": "Zahra Alcanari", "customerPhone": PHONE, "customerEmail": MAIL, "conversationId": ID, "intent": "sell",
     "budget": "AED 7,654,321", "propertyType": "Penthouse-Canary", "preferredArea": "Palm-Canary", "leadScore": 87, "leadQuality": "hot",
@@ -24,7 +24,7 @@ VICTIM = {
     "leadScoreBreakdown": {"part": "breakdown-canary"}, "idempotencyKey": KEY,
     "messages": [{"id": MESSAGE, "messageText": "message-canary", "metadata": {"m": "meta-canary"}},
         {"id": "m2", "sender": "bot", "messageText": "bot-canary"}]}
-# And what we know beside it.
+# Internal data of the lead.
 AFTERWARDS = f"""
   update conversations set status = 'in-progress', conversation_summary = 'summary-canary', outcome = 'outcome-canary',
     conversion_value = 76543, follow_up_date = '2027-01-02T03:04:05Z', first_response_at = now() where id = '{ID}';
@@ -41,10 +41,10 @@ NOBODY = "00000000-0000-4000-8000-00000000dead"
 
 
 @pytest.fixture(scope="module")
-def house(cluster):
+def instance(cluster):
     database = cluster.migrated()
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", **without_limits()) as house:
-        yield house
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", **without_limits()) as instance:
+        yield instance
     cluster.drop(database)
 
 
@@ -60,23 +60,23 @@ STANDING = f"""
 
 
 class Victim:
-    """The lead as it is stored."""
+    """The stored lead."""
 
-    def __init__(self, house):
-        self.house = house
-        self.session = Session(house.environment["DATABASE_URL"])
+    def __init__(self, instance):
+        self.instance = instance
+        self.session = Session(instance.environment["DATABASE_URL"])
         self.before = None
 
     def look(self):
-        """(conversations in all, everything that is kept of this one)."""
+        """(number of conversations, everything that is stored of this one)."""
         count, _, standing = self.session.text(STANDING).partition("|")
         return int(count or 0), standing
 
     def store(self):
-        self.house.database.wipe()
-        status, _, document = self.house.http(LEADS, VICTIM)
+        self.instance.database.wipe()
+        status, _, document = self.instance.http(LEADS, VICTIM)
         assert status == 201, document
-        self.house.database.run(AFTERWARDS)
+        self.instance.database.run(AFTERWARDS)
         self.conversations, self.before = self.look()
 
     def is_unchanged(self):
@@ -84,15 +84,15 @@ class Victim:
 
 
 @pytest.fixture(scope="module")
-def stored(house):
-    victim = Victim(house)
+def stored(instance):
+    victim = Victim(instance)
     yield victim
     victim.session.close()
 
 
 @pytest.fixture
 def victim(stored):
-    """As it was stored; anew where a test before has changed it."""
+    """The lead as it was stored. It is stored again if an earlier test changed it."""
     stored.conversations, standing = stored.look()
     if standing != stored.before:
         stored.store()
@@ -100,11 +100,11 @@ def victim(stored):
 
 
 def shows(reply, request):
-    """The secrets in a reply that its own request did not say."""
+    """The secrets in a reply that were not in its own request."""
     return [secret for secret in SECRETS if secret in reply and secret not in request]
 
 
-# ── From outside: what is sent, which status answers, and whether the conversation may take a new message ──
+# ── From outside: the request and the status of its reply ──
 
 TRIES = {
     # By id
@@ -131,7 +131,7 @@ TRIES = {
     "id-and-the-number-almost": (LEADS, {**STRANGER, "customerPhone": PHONE[:-1] + "4", "conversationId": ID}, 200),
     "id-and-the-address-almost": (LEADS, {**STRANGER, "customerEmail": "x" + MAIL, "conversationId": ID}, 200),
     "id-and-a-fault": (LEADS, {"customerName": "Z", "customerPhone": "no", "conversationId": ID}, 400),
-    "id-with-blanks": (LEADS, {**STRANGER, "conversationId": f" {ID} "}, 400),
+    "id-with-spaces": (LEADS, {**STRANGER, "conversationId": f" {ID} "}, 400),
     "id-with-sql": (LEADS, {**STRANGER, "conversationId": ID + "' or '1'='1"}, 400),
     "id-as-a-list": (LEADS, {**STRANGER, "conversationId": [ID]}, 400),
     "id-in-the-query": (LEADS + f"?conversationId={ID}&id={ID}", STRANGER, 201),
@@ -146,14 +146,14 @@ TRIES = {
     "key-and-the-body-in-another-order": (LEADS, dict(reversed(VICTIM.items())), 201),
     "key-in-capitals": (LEADS, {**STRANGER, "idempotencyKey": KEY.upper()}, 201),
     "key-with-the-route-before-it": (LEADS, {**STRANGER, "idempotencyKey": f"lead-capture:{KEY}"}, 201),
-    # By number and address, without the id: a conversation of their own
+    # By phone number and email address, without the id: a new conversation
     "number": (LEADS, {"customerName": "Mallory Stranger", "customerPhone": PHONE}, 201),
     "number-in-another-writing": (LEADS, {"customerName": "Mallory Stranger", "customerPhone": "0509876543", "leadScore": 100, "notes": "mine"}, 201),
     "address": (LEADS, {**STRANGER, "customerEmail": MAIL}, 201),
     "address-in-capitals": (LEADS, {**STRANGER, "customerEmail": MAIL.upper()}, 201),
     "number-and-address": (LEADS, {**STRANGER, "customerPhone": PHONE, "customerEmail": MAIL}, 201),
     "number-and-another-chat": (LEADS, {**STRANGER, "customerPhone": PHONE, "conversationId": NOBODY}, 201),
-    # By the address of the resource
+    # By the URL of the resource
     "get": ("GET " + LEADS, None, 405), "get-with-query": (f"GET {LEADS}?id={ID}", None, 405), "get-one": (f"GET {LEADS}/{ID}", None, 404),
     "head": ("HEAD " + LEADS, None, 405), "put": (f"PUT {LEADS}/{ID}", STRANGER, 404), "patch": (f"PATCH {LEADS}", {"id": ID, "status": "lost"}, 405),
     "delete": (f"DELETE {LEADS}/{ID}", None, 404), "conversations": (f"GET /api/conversations/{ID}", None, 404),
@@ -162,11 +162,11 @@ TRIES = {
 
 
 @pytest.mark.parametrize("name", TRIES)
-def test_a_stranger_learns_nothing_and_changes_nothing(house, victim, name):
-    """A reply shows of what is stored no more than its own request said; and the lead stands as it stood."""
+def test_other_client_reads_nothing_and_changes_nothing(instance, victim, name):
+    """A reply contains no stored data beyond its own request's, and the lead is unchanged."""
     where, body, expected = TRIES[name]
     method, _, path = where.rpartition(" ")
-    status, headers, document = house.http(path, body, method=method or None)
+    status, headers, document = instance.http(path, body, method=method or None)
 
     assert status == expected, document
     said = json.dumps(document, ensure_ascii=False) + json.dumps(headers)
@@ -179,8 +179,8 @@ def test_a_stranger_learns_nothing_and_changes_nothing(house, victim, name):
 
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-Original-URL", "X-Rewrite-URL"])
-def test_no_header_leads_to_another_route(house, victim, header):
-    status, _, document = house.http("/api/nowhere", STRANGER, headers={header: "DELETE" if "Method" in header else LEADS + "/" + ID})
+def test_headers_do_not_override_the_route(instance, victim, header):
+    status, _, document = instance.http("/api/nowhere", STRANGER, headers={header: "DELETE" if "Method" in header else LEADS + "/" + ID})
     assert status == 404 and not shows(json.dumps(document), "") and victim.is_unchanged()
 
 
@@ -188,36 +188,37 @@ def test_no_header_leads_to_another_route(house, victim, header):
                                   "/api/admin/search?query=Zahra"])
 @pytest.mark.parametrize("headers", [{}, {"x-admin-api-key": ""}, {"Authorization": "Bearer "}, {"x-admin-api-key": "guess"}],
     ids=["none", "empty", "bearer", "guess"])
-def test_admin_routes_say_nothing_without_a_key(house, victim, path, headers):
-    status, _, document = house.http(path, headers=headers)
+def test_admin_routes_reveal_nothing_without_a_key(instance, victim, path, headers):
+    status, _, document = instance.http(path, headers=headers)
     assert status in (401, 404, 503) and not shows(json.dumps(document), path)
 
 
-def test_who_knows_id_and_number_may_change_it_and_still_reads_nothing(house, victim):
-    """A request that carries the stored phone or mail address may replace; what it left out stays, and stays unseen."""
+def test_id_and_phone_number_allow_changes_but_no_reading(instance, victim):
+    """A request with the stored phone number or email address may replace fields. Absent fields stay, and are not
+    shown."""
     body = {"customerName": "Zed New", "customerPhone": "050 987 6543", "conversationId": ID, "leadScore": 12}
-    status, headers, document = house.http(LEADS, body)
+    status, headers, document = instance.http(LEADS, body)
     assert status == 200 and not shows(json.dumps(document) + json.dumps(headers), json.dumps(body) + PHONE)
     assert not victim.is_unchanged()
-    assert house.database.text(
+    assert instance.database.text(
         "select customer_name, customer_email, lead_score, lead_quality, budget, notes, tags, metadata ->> 'utm'"
         f" from conversations where id = '{ID}'") == (
         f"Zed New|{MAIL}|87|hot|AED 7,654,321|note-canary|{{tag-canary}}|utm-canary")
 
 
-def test_a_number_left_with_somebody_elses_chat_proves_nothing_later(house, victim):
-    """Who has the id alone cannot first leave a number of their own there and then come back with it as proof."""
+def test_phone_number_added_by_another_client_proves_nothing(instance, victim):
+    """A client with only the id cannot add its own phone number and use it as proof later."""
     for body in ({**STRANGER, "conversationId": ID}, {**STRANGER, "conversationId": ID, "notes": "taken", "leadScore": 100}):
-        assert house.http(LEADS, body)[0] == 200
+        assert instance.http(LEADS, body)[0] == 200
     assert victim.is_unchanged()
 
 
-def test_the_key_of_one_route_opens_no_other(house, victim):
-    """The same key and body on another route is a submission of its own, and the stored one is not shown."""
+def test_idempotency_key_is_bound_to_its_route(instance, victim):
+    """The same key and body on another route is a new submission, and the stored one is not shown."""
     for capture in CAPTURES:
         if capture.path == LEADS:
             continue
-        status, headers, document = house.http(capture.path, {**capture.body, "idempotencyKey": KEY})
+        status, headers, document = instance.http(capture.path, {**capture.body, "idempotencyKey": KEY})
         assert status == 201 and "idempotency-replayed" not in headers
         assert not shows(json.dumps(document), json.dumps(capture.body))
     assert victim.is_unchanged()
@@ -226,29 +227,29 @@ def test_the_key_of_one_route_opens_no_other(house, victim):
 @pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
 @pytest.mark.parametrize("known", [{"customerPhone": PHONE}, {"customerEmail": MAIL}, {"customerPhone": PHONE, "customerEmail": MAIL}],
     ids=["number", "address", "both"])
-def test_the_customers_number_and_address_open_nothing(house, victim, capture, known):
-    """On every form it is a submission of its own: nothing stored is shown or changed, whoever the customer is."""
+def test_phone_number_and_email_address_reveal_nothing(instance, victim, capture, known):
+    """On every form it is a new submission. Nothing stored is shown or changed."""
     body = {**capture.body, **known}
-    status, headers, document = house.http(capture.path, body)
+    status, headers, document = instance.http(capture.path, body)
     assert status == 201 and document["id"] != ID
     assert not shows(json.dumps(document) + json.dumps(headers), json.dumps(body))
     assert victim.is_unchanged()
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
-def test_the_doors_by_hand_show_no_more(house, victim, capture):
-    """Pipe and stream, bare and enveloped: the same request, the same silence."""
+def test_handlers_by_hand_reveal_nothing_more(instance, victim, capture):
+    """Pipe and stream, bare and enveloped, with the same request."""
     body = {**capture.body, "conversationId": ID}
     for given in (body, handlers.envelope(body, path=capture.path)):
         for arguments in ((), ("--stream",)):
-            done = handlers.run(capture.handler, given, *arguments, DATABASE_URL=house.database.url)
+            done = handlers.run(capture.handler, given, *arguments, DATABASE_URL=instance.database.url)
             assert done.returncode == 0, done.stderr
             assert not shows(done.stdout.decode(), json.dumps(body))
             assert not shows(done.stderr.decode(), "")
     assert victim.is_unchanged()
 
 
-# ── With the login of intake: what a handler that was taken over could do ──
+# ── With the intake login: what a compromised handler could do ──
 
 INTAKE = {
     "tables": "select 1 from {table} limit 1", "counts": "select count(*) from {table}", "rows-out": "copy {table} to stdout",
@@ -280,9 +281,9 @@ BEYOND = {
 }
 
 
-def intake(house, statement):
-    """A statement with the login of intake: (whether it did something, what was said)."""
-    url = house.environment["DATABASE_URL"].replace("//leadpipe@", "//leadpipe_intake@")
+def intake(instance, statement):
+    """Runs a statement with the intake login. Returns (whether it succeeded, its output)."""
+    url = instance.environment["DATABASE_URL"].replace("//leadpipe@", "//leadpipe_intake@")
     done = subprocess.run(
         ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose", url], input=statement, text=True, env=clean_environment(),
         capture_output=True, timeout=30)
@@ -290,20 +291,20 @@ def intake(house, statement):
 
 
 @pytest.mark.parametrize("name", INTAKE)
-def test_the_login_of_intake_has_no_right_to_any_table(house, victim, name):
-    tables = house.database.text(
+def test_intake_login_has_no_right_to_any_table(instance, victim, name):
+    tables = instance.database.text(
         "select oid::regclass from pg_class where relkind in ('r', 'v', 'm', 'S') and relnamespace = 'public'::regnamespace").splitlines()
     assert len(tables) > 12
-    # All in one session: each in its own transaction, and each must fail.
+    # All in one session. Each is its own transaction, and each must fail.
     script = "\\set ON_ERROR_STOP off\n" + "".join(f"{INTAKE[name].format(table=table)};\n" for table in tables)
-    _, said = intake(house, script)
+    _, said = intake(instance, script)
     assert said.count("42501") + said.count("42809") + said.count("must be owner") >= len(tables), said
     assert not shows(said, script) and victim.is_unchanged()
 
 
 @pytest.mark.parametrize("name", BEYOND)
-def test_the_login_of_intake_can_do_nothing_beside_capture(house, victim, name):
-    worked, said = intake(house, BEYOND[name])
+def test_intake_login_can_do_nothing_but_capture(instance, victim, name):
+    worked, said = intake(instance, BEYOND[name])
     assert not worked or said.strip() == "", said
     assert not shows(said, BEYOND[name]) and victim.is_unchanged()
 
@@ -326,10 +327,10 @@ DIRECT = {
 
 
 @pytest.mark.parametrize("name", DIRECT)
-def test_capture_called_directly_answers_with_ids_and_times_only(house, victim, name):
-    """The one function that intake may call is as silent to somebody who calls it past the handler."""
+def test_capture_called_directly_returns_only_ids_and_times(instance, victim, name):
+    """The one function that intake may call reveals no more when it is called directly, without the handler."""
     argument = json.dumps({"source": "chatbot", "receivedAt": "2026-11-22T21:00:00Z", **DIRECT[name]})
-    worked, said = intake(house, f"select capture_lead($p${argument}$p$)")
+    worked, said = intake(instance, f"select capture_lead($p${argument}$p$)")
     assert not shows(said, argument), said
     if worked:
         assert json.loads(said).keys() == {"outcome", "created", "id", "status", "createdAt", "updatedAt", "eventId", "messagesAdded"}
@@ -342,19 +343,19 @@ SUBSCRIBER = "select to_jsonb(s) - 'updated_at' from newsletter_subscribers s wh
 
 
 @pytest.mark.parametrize("email", ["reader@example.org", "READER@Example.Org"])
-def test_who_is_subscribed_cannot_be_found_out_or_changed_by_subscribing(house, victim, email):
-    """The answer to an address that is known is that to one that is not, but for ids and the address itself."""
-    house.database.run("insert into newsletter_subscribers (email, source, ip_address, user_agent) values"
-                       " ('reader@example.org', 'source-canary', '192.0.2.77', 'agent-canary') on conflict do nothing")
-    before = house.database.text(SUBSCRIBER)
-    known, unknown = (house.http("/api/newsletter/subscribe", {"email": one, "source": "stranger"}) for one in (email, "somebody-new@example.org"))
+def test_subscribing_reveals_and_changes_no_subscription(instance, victim, email):
+    """The reply for a known address equals the reply for an unknown one, except for ids and the address."""
+    instance.database.run("insert into newsletter_subscribers (email, source, ip_address, user_agent) values"
+                          " ('reader@example.org', 'source-canary', '192.0.2.77', 'agent-canary') on conflict do nothing")
+    before = instance.database.text(SUBSCRIBER)
+    known, unknown = (instance.http("/api/newsletter/subscribe", {"email": one, "source": "stranger"}) for one in (email, "somebody-new@example.org"))
     assert known[0] == unknown[0] == 201
     assert known[2].keys() == unknown[2].keys() and known[2]["data"].keys() == unknown[2]["data"].keys() == {"id", "email", "status"}
     assert known[2]["data"]["status"] == unknown[2]["data"]["status"] == "active"
     said = json.dumps(known[2]) + json.dumps(known[1])
-    token = house.database.text("select unsubscribe_token from newsletter_subscribers where email = 'reader@example.org'")
+    token = instance.database.text("select unsubscribe_token from newsletter_subscribers where email = 'reader@example.org'")
     assert not [secret for secret in ("canary", "192.0.2.77", token) if secret in said]
-    assert house.database.text(SUBSCRIBER) == before
-    # The id is no token: with it nobody can end the subscription.
-    assert house.http("/api/newsletter/unsubscribe", {"token": known[2]["data"]["id"]})[0] == 404
-    assert house.database.text(SUBSCRIBER) == before
+    assert instance.database.text(SUBSCRIBER) == before
+    # The subscriber's id is not the token. It cannot end the subscription.
+    assert instance.http("/api/newsletter/unsubscribe", {"token": known[2]["data"]["id"]})[0] == 404
+    assert instance.database.text(SUBSCRIBER) == before

@@ -1,4 +1,4 @@
-"""Who asks to wait is left alone: no request comes before its time, but for what was on its way from another worker."""
+"""A channel that requests a pause gets no request before its end, except one that another worker has already sent."""
 
 import pytest
 
@@ -6,5 +6,5 @@ import throttle
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_channel_that_asks_to_wait_is_left_alone_by_all_workers(database, tmp_path, workers):
-    throttle.judge(database, tmp_path, leads=100, every=20, seconds=1, patience=40, workers=workers)
+def test_all_workers_respect_a_channels_pause(database, tmp_path, workers):
+    throttle.check(database, tmp_path, leads=100, every=20, seconds=1, patience=40, workers=workers)

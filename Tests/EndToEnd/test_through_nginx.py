@@ -1,4 +1,5 @@
-"""Whatever comes through nginx: to the gateway and its handlers it is the same requests that it was to nginx, none more, none less."""
+"""Requests through nginx: the gateway and its handlers see exactly the requests that nginx sends, no more and no
+fewer."""
 
 import contextlib
 import re
@@ -8,13 +9,13 @@ from collections import Counter
 import pytest
 from test_framing import BODY, CHUNKED, END, GOOD, LENGTH, POST, TABLE, get, mutated
 
+from common import until
 from gateway import Gateway
 from nginx import nginx
-from parts import until
 
 ANSWERED = re.compile(r"\[INFO\] \S+ \S+ (\d{3}) requestId=(\S+)")
 GOOD_POST = POST + LENGTH + b"\r\n" + BODY
-# Requests that end where one reader may think that they go on, with another behind them.
+# Requests whose end is ambiguous, with another request after them.
 HIDDEN = [POST + fields + b"\r\n" + body + get(b"X: hidden") for fields, body in [
     (b"Content-Length: 7\r\nTransfer-Encoding: chunked\r\n", END), (b"Transfer-Encoding: chunked\r\nContent-Length: 7\r\n", b"7\r\n" + BODY + b"\r\n" + END),
     (b"Content-Length: 0\r\nContent-Length: 7\r\n", BODY),
@@ -31,7 +32,7 @@ ALL = ([data for _, data, _ in TABLE if len(data) < 20_000] + [data for _, data 
 
 
 @pytest.mark.parametrize("buffering", ["on", "off"])
-def test_as_many_requests_reach_handlers_as_nginx_has_sent(tmp_path, buffering):
+def test_handlers_get_exactly_the_requests_that_nginx_sends(tmp_path, buffering):
     with Gateway(tmp_path, TRUSTED_PROXIES="127.0.0.1", RATE_LIMIT_DEFAULT="off") as gateway, nginx(tmp_path / "nginx", gateway.port,
                                                                                                     buffering=buffering) as port:
         for data in ALL:
@@ -43,7 +44,8 @@ def test_as_many_requests_reach_handlers_as_nginx_has_sent(tmp_path, buffering):
                         pass
                 except OSError:
                     pass
-        # nginx names each request that it sends on; where it has sent one, the third word says what the gateway answered.
+        # nginx gives each request an id. The third word of a line is the gateway's status if the request was sent to
+        # it.
         def sent():
             lines = [line.split() for line in (tmp_path / "nginx" / "access.log").read_text().splitlines()]
             return [(name, upstream) for name, _, upstream in lines if upstream != "-"]
@@ -54,13 +56,14 @@ def test_as_many_requests_reach_handlers_as_nginx_has_sent(tmp_path, buffering):
         def statuses(requests):
             return Counter(status for _, status in requests)
         def missing():
-            """What nginx sent on while its body came, and answered itself because the rest was malformed."""
+            """Requests that nginx started to send while the body arrived, and then answered itself because the rest was
+            malformed."""
             return statuses(answered()) - statuses(sent())
         with contextlib.suppress(AssertionError):
             until(lambda: statuses(sent()) == statuses(answered()), 10 if buffering == "on" else 3)
         assert not statuses(sent()) - statuses(answered())
         assert set(missing()) <= (set() if buffering == "on" else {"400", "408", "413"})
-        # What the gateway cannot read has no name there; all else is the very request, once.
+        # A request that the gateway cannot parse has no id there. Every other request is there once.
         served = sorted(name for name, status in sent() if status == "200")
         assert served == sorted(name for name, status in answered() if status == "200") and len(set(served)) == len(served)
         assert gateway.processes == len(served) > 150, len(served)

@@ -1,12 +1,12 @@
-"""Providers whose TLS is broken: no message goes out, and the reason is in the database."""
+"""Providers with broken TLS: no message is sent, and the reason is in the database."""
 
 import ssl
 import subprocess
 
 import pytest
 
-from house import House
-from parts import TEST_USER, until
+from common import TEST_USER, until
+from instance import Instance
 from sink import Sink
 from stubs import Providers
 
@@ -28,14 +28,14 @@ def tries(database, channel):
         f" join notification_logs d on d.id = a.delivery where d.channel = '{channel}'")
 
 
-def test_a_handshake_that_fails_is_tried_again(database, tmp_path):
-    """The sink's mail server offers STARTTLS and speaks none; its HTTP port speaks none either."""
+def test_failed_handshake_is_retried(database, tmp_path):
+    """The sink's mail server offers STARTTLS but does not support it, and its HTTP port has no TLS."""
     with Sink(tmp_path, {"email": [{"fail": "tls"}]}) as sink:
         base = f"https://127.0.0.1:{sink.http}"
         settings = {**sink.settings, "SLACK_WEBHOOK_URL": f"{base}/services/T0/B0/x", "TELEGRAM_API_URL": base}
-        with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **settings) as house:
-            house.capture(TEST_USER)
-            until(lambda: database.count("notification_logs", "status = 'sent'"), 20, "the mail's second try")
+        with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **settings) as instance:
+            instance.capture(TEST_USER)
+            until(lambda: database.count("notification_logs", "status = 'sent'"), 20, "the email's second attempt")
             until(lambda: database.count("notification_attempts", "class = 'retry'") >= 3, 20, "a failed handshake each")
         assert tries(database, "email") == "retry curl 35, delivered 2.0.0"
         for channel in ("slack", "telegram"):
@@ -48,12 +48,12 @@ def test_a_handshake_that_fails_is_tried_again(database, tmp_path):
         assert sink.counts["email"] == {"taken": 1, "failed": {"tls": 1}}
 
 
-def test_a_certificate_that_nobody_vouches_for_pauses_the_channel(database, self_signed):
+def test_untrusted_certificate_pauses_the_channel(database, self_signed):
     providers = Providers(tls=self_signed)
     try:
-        with House(DATABASE_URL=database.url, **providers.settings) as house:
-            house.capture(TEST_USER)
-            until(lambda: database.count("notification_attempts", "class is not null") == 2, 20, "a try each")
+        with Instance(DATABASE_URL=database.url, **providers.settings) as instance:
+            instance.capture(TEST_USER)
+            until(lambda: database.count("notification_attempts", "class is not null") == 2, 20, "an attempt each")
         assert tries(database, "slack") == tries(database, "telegram") == "config curl 60"
         assert database.count("notification_channels", "paused_until > now() + interval '4 minutes' and pause_class = 'config'") == 2
         assert database.count("notification_logs", "status = 'failed' and retry_count = 0 and next_attempt_at is not null") == 2

@@ -1,4 +1,4 @@
-"""`leadpipe up`: its start, its end, its settings, and what it does when a part dies."""
+"""`leadpipe up`: start, stop, settings, and what happens when a process dies."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from cluster import Database, leadpipe
-from house import House
-from parts import HANDLERS, TEST_USER, free_port, is_root, until
+from common import HANDLERS, TEST_USER, free_port, is_root, until
+from instance import Instance
 
 
 def is_listening(port):
@@ -21,7 +21,7 @@ def is_listening(port):
 
 
 def is_running(pid):
-    """Whether the process lives; one that has ended and that nobody has waited for does not."""
+    """True if the process runs. Zombies do not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -29,30 +29,30 @@ def is_running(pid):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_it_stops_in_order_and_the_next_start_is_quick_and_has_the_data(number, providers):
-    with House(**providers.settings) as house:
-        assert house.state.joinpath("lock").exists() and house.cluster_home.is_dir()
-        assert f"ready http://127.0.0.1:{house.port}" in house.out
-        lead = house.capture(TEST_USER)
-        until(lambda: house.database.count("lead_events", "event_type = 'lead.created' and processed"), 15, "the delivery")
-        postmaster = int((house.cluster_home / "data" / "postmaster.pid").read_text().split()[0])
+def test_stops_in_order_and_keeps_the_data_for_the_next_start(number, providers):
+    with Instance(**providers.settings) as instance:
+        assert instance.state.joinpath("lock").exists() and instance.cluster_home.is_dir()
+        assert f"ready http://127.0.0.1:{instance.port}" in instance.out
+        lead = instance.capture(TEST_USER)
+        until(lambda: instance.database.count("lead_events", "event_type = 'lead.created' and processed"), 15, "the delivery")
+        postmaster = int((instance.cluster_home / "data" / "postmaster.pid").read_text().split()[0])
 
-        assert house.stop(number) == 0
-        stages = [line.split()[0] for line in house.out]
+        assert instance.stop(number) == 0
+        stages = [line.split()[0] for line in instance.out]
         assert stages[-2:] == ["stopping", "stopped"]
         assert stages.index("database") < stages.index("migrate") < stages.index("gateway") < stages.index("worker") < stages.index("ready")
-        assert "Notification worker stopped" in house.log
-        assert "Killed" not in house.log
-        assert not is_listening(house.port) and not house.processes() and not is_running(postmaster)
-        assert house.stopped_in < 10
+        assert "Notification worker stopped" in instance.log
+        assert "Killed" not in instance.log
+        assert not is_listening(instance.port) and not instance.processes() and not is_running(postmaster)
+        assert instance.stopped_in < 10
 
         began = time.monotonic()
-        house.start()
+        instance.start()
         assert time.monotonic() - began < 10
-        assert "nothing to do" in house.wait_out("migrate")
-        assert house.database.count("conversations", f"id = '{lead}'") == 1
-        assert house.http("/health")[0] == 200
-        # Nothing of the first run is sent again.
+        assert "nothing to do" in instance.wait_out("migrate")
+        assert instance.database.count("conversations", f"id = '{lead}'") == 1
+        assert instance.http("/health")[0] == 200
+        # Nothing from the first run is sent again.
         assert len(providers.of("slack")) == 1
 
 
@@ -66,81 +66,81 @@ cat > /dev/null; sleep 3; echo '{"statusCode":200}'
 
 
 def test_gateway_and_worker_stop_at_the_same_time(database, providers, tmp_path):
-    """While the gateway still answers a slow request, the worker is already gone."""
+    """The worker ends while the gateway still answers a slow request."""
     for path in HANDLERS.iterdir():
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "slow").write_text(SLOW)
     (tmp_path / "slow").chmod(0o755)
-    with House(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), **providers.settings) as house:
-        house.wait_log("[INFO] Notification worker started")
+    with Instance(DATABASE_URL=database.url, LEADPIPE_HANDLERS=str(tmp_path), **providers.settings) as instance:
+        instance.wait_log("[INFO] Notification worker started")
         with ThreadPoolExecutor(1) as pool:
-            slow = pool.submit(house.http, "/slow")
-            until(lambda: house.processes("sleep 3"), 5, "the slow request")
-            assert house.stop() == 0
+            slow = pool.submit(instance.http, "/slow")
+            until(lambda: instance.processes("sleep 3"), 5, "the slow request")
+            assert instance.stop() == 0
             assert slow.result()[0] == 200
-        log = house.log
+        log = instance.log
         assert log.index("Notification worker stopped") < log.index("GET /slow 200") < log.index("Gateway stopped")
 
 
-def test_the_state_folder_lets_nobody_read_its_key(providers):
-    with House(**providers.settings) as house:
-        key = house.state / "admin-key"
+def test_admin_key_is_private_and_the_state_folder_is_locked(providers):
+    with Instance(**providers.settings) as instance:
+        key = instance.state / "admin-key"
         assert key.stat().st_mode & 0o777 == 0o600 and len(key.read_text().strip()) >= 32
-        assert key.read_text().strip() not in "\n".join(house.out) + house.log
-        second = leadpipe("up", PORT=str(free_port()), LEADPIPE_STATE=str(house.state), seconds=20)
+        assert key.read_text().strip() not in "\n".join(instance.out) + instance.log
+        second = leadpipe("up", PORT=str(free_port()), LEADPIPE_STATE=str(instance.state), seconds=20)
         assert second.returncode != 0 and "in use" in second.stderr + second.stdout
-        assert house.http("/health")[0] == 200
+        assert instance.http("/health")[0] == 200
 
 
-def test_killing_it_leaves_no_service_behind_and_the_next_start_works(providers):
-    with House(**providers.settings) as house:
-        lead = house.capture(TEST_USER)
-        house.process.kill()
-        house.process.wait(10)
-        until(lambda: not house.processes(), 15, "the services to follow")
-        until(lambda: not is_listening(house.port), 5, "the port to be free")
-        house.start()
-        assert house.database.count("conversations", f"id = '{lead}'") == 1
-        house.capture({**TEST_USER, "customerName": "After The Kill"})
+def test_killing_it_ends_all_services_and_the_next_start_works(providers):
+    with Instance(**providers.settings) as instance:
+        lead = instance.capture(TEST_USER)
+        instance.process.kill()
+        instance.process.wait(10)
+        until(lambda: not instance.processes(), 15, "the services to end")
+        until(lambda: not is_listening(instance.port), 5, "the port to be free")
+        instance.start()
+        assert instance.database.count("conversations", f"id = '{lead}'") == 1
+        instance.capture({**TEST_USER, "customerName": "After The Kill"})
 
 
-def test_port_and_database_url_are_honoured(database, providers):
+def test_uses_port_and_database_url(database, providers):
     port = free_port()
-    with House(port=port, DATABASE_URL=database.url, **providers.settings) as house:
+    with Instance(port=port, DATABASE_URL=database.url, **providers.settings) as instance:
         assert is_listening(port)
-        house.capture(TEST_USER)
+        instance.capture(TEST_USER)
         assert database.count("conversations") == 1
-        assert not house.cluster_home.exists()
-        assert house.http("/health")[2]["port"] == port
+        assert not instance.cluster_home.exists()
+        assert instance.http("/health")[2]["port"] == port
 
 
-def test_a_port_that_is_taken_is_said(database, providers):
+def test_reports_a_port_in_use(database, providers):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        house = House(port=port, DATABASE_URL=database.url, **providers.settings)
+        instance = Instance(port=port, DATABASE_URL=database.url, **providers.settings)
         try:
-            house.start(ready=False)
-            until(lambda: house.process.poll() is not None or any(line.startswith("ready") for line in house.out), 25, "its end")
-            assert not any(line.startswith("ready") for line in house.out)
-            assert house.process.wait(10) != 0
-            assert str(port) in house.log
-            assert not house.processes()
+            instance.start(ready=False)
+            until(lambda: instance.process.poll() is not None or any(line.startswith("ready") for line in instance.out), 25, "its end")
+            assert not any(line.startswith("ready") for line in instance.out)
+            assert instance.process.wait(10) != 0
+            assert str(port) in instance.log
+            assert not instance.processes()
         finally:
-            house.__exit__()
+            instance.__exit__()
 
 
-def test_without_the_worker_events_stay_queued_and_a_later_worker_delivers_them(database, providers):
-    with House(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as house:
-        house.wait_out("worker    not started")
-        house.capture(TEST_USER)
-        house.capture({**TEST_USER, "customerName": "Second User"})
+def test_queued_events_are_delivered_by_a_later_worker(database, providers):
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as instance:
+        instance.wait_out("worker    not started")
+        instance.capture(TEST_USER)
+        instance.capture({**TEST_USER, "customerName": "Second User"})
         assert database.text("SELECT count(*) FROM lead_events WHERE processed = FALSE") == "2"
-        assert not house.processes("leadpipe worker")
+        assert not instance.processes("leadpipe worker")
         assert database.count("notification_logs") == 0 and not providers.received
 
-        worker = House(command=("worker",), DATABASE_URL=database.url, **providers.settings)
+        worker = Instance(command=("worker",), DATABASE_URL=database.url, **providers.settings)
         try:
             worker.start(ready=False)
             until(lambda: database.text("SELECT count(*) FROM lead_events WHERE processed = FALSE") == "0", 20, "the deliveries")
@@ -151,45 +151,45 @@ def test_without_the_worker_events_stay_queued_and_a_later_worker_delivers_them(
     assert len(providers.of("slack")) == len(providers.of("telegram")) == 2
 
 
-def test_a_worker_that_is_killed_is_started_again_and_works_on(database, providers):
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as house:
-        house.wait_log("[INFO] Notification worker started")
-        worker, = house.processes("leadpipe worker")
+def test_restarts_a_killed_worker(database, providers):
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **providers.settings) as instance:
+        instance.wait_log("[INFO] Notification worker started")
+        worker, = instance.processes("leadpipe worker")
         os.kill(worker, signal.SIGKILL)
-        house.wait_log("[ERROR] A service ended service=worker how=signal 9", 10)
-        house.capture(TEST_USER)
+        instance.wait_log("[ERROR] A service ended service=worker how=signal 9", 10)
+        instance.capture(TEST_USER)
         until(lambda: providers.of("slack") and providers.of("telegram"), 20, "the delivery by the new worker")
-        again, = house.processes("leadpipe worker")
+        again, = instance.processes("leadpipe worker")
         assert again != worker
-        assert house.log.count("[INFO] Notification worker started") == 2
+        assert instance.log.count("[INFO] Notification worker started") == 2
 
 
-def test_a_worker_killed_while_it_sends_repeats_and_says_unknown(database, providers):
+def test_worker_killed_while_sending_leaves_an_unknown_outcome_and_a_repeat(database, providers):
     providers.answers["slack"] = "hang"
-    with House(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1",
-               SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as house:
-        house.capture(TEST_USER)
+    with Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1",
+                  SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"]) as instance:
+        instance.capture(TEST_USER)
         until(lambda: providers.of("slack"), 15, "the request")
-        worker, = house.processes("leadpipe worker")
-        for pid in (worker, *house.processes("notify-slack")):
+        worker, = instance.processes("leadpipe worker")
+        for pid in (worker, *instance.processes("notify-slack")):
             os.kill(pid, signal.SIGKILL)
         del providers.answers["slack"]
-        database.text("update notification_logs set lease_until = now()")  # the lease of 30 s has run out
+        database.text("update notification_logs set lease_until = now()")  # the lease of 30 s has expired
         until(lambda: database.count("notification_logs", "status = 'sent'"), 30, "the repeat")
         classes = database.text("select string_agg(class, ',' order by attempt) from notification_attempts")
         assert classes == "unknown,delivered"
         assert database.text("select retry_count from notification_logs") == "2"
 
 
-def test_a_gateway_that_is_killed_is_started_again(database, providers):
-    with House(DATABASE_URL=database.url, **providers.settings) as house:
-        gateway, = house.processes("bin/gateway") or house.processes("/gateway")
+def test_restarts_a_killed_gateway(database, providers):
+    with Instance(DATABASE_URL=database.url, **providers.settings) as instance:
+        gateway, = instance.processes("bin/gateway") or instance.processes("/gateway")
         os.kill(gateway, signal.SIGKILL)
-        house.wait_log("[ERROR] A service ended service=gateway how=signal 9", 10)
+        instance.wait_log("[ERROR] A service ended service=gateway how=signal 9", 10)
 
         def answers():
             try:
-                return house.http("/health")[0] == 200
+                return instance.http("/health")[0] == 200
             except OSError:
                 return False
         until(answers, 15, "the new gateway")
@@ -214,7 +214,7 @@ def test_a_gateway_that_is_killed_is_started_again(database, providers):
      ["PORT", "LEADPIPE_CONCURRENCY", "LEADPIPE_HANDLERS", "FRONTEND_URL", "LEADPIPE_LISTEN", "LEADPIPE_HOST", "DELIVERY_LEASE_SECONDS"]),
     ({"LEADPIPE_CHANNELS": '[{"channel":"pigeon","recipient":"x"}]'}, ["LEADPIPE_CHANNELS"]),
 ], ids=lambda value: "-".join(value) if isinstance(value, (dict, list)) else None)
-def test_a_wrong_setting_is_refused_and_all_are_named_at_once(settings, said, tmp_path):
+def test_reports_all_invalid_settings(settings, said, tmp_path):
     done = leadpipe("up", seconds=20, **{"LEADPIPE_STATE": str(tmp_path / "s"), "PORT": str(free_port()), **settings})
     assert done.returncode == 78
     assert all(name in done.stderr for name in said), done.stderr
@@ -228,8 +228,8 @@ def test_a_wrong_setting_is_refused_and_all_are_named_at_once(settings, said, tm
     ({"LEADPIPE_PROCESS": "stream,nobody=warm"}, None, "nobody"),
     ({}, ["health-check", "lead-capture"], "event-claim"),
     ({}, ["health-check", "broken"], "broken --describe failed: no such thing"),
-], ids=["a-mode-of-nobody", "no-steps", "a-broken-handler"])
-def test_what_gateway_and_worker_refuse_is_said_before_the_database_is_started(settings, handlers, said, tmp_path):
+], ids=["mode-of-an-unknown-handler", "no-steps", "broken-handler"])
+def test_reports_errors_of_gateway_and_worker_before_the_database_starts(settings, handlers, said, tmp_path):
     if handlers:
         settings["LEADPIPE_HANDLERS"] = str(tmp_path / "handlers")
         (tmp_path / "handlers").mkdir()
@@ -245,24 +245,24 @@ def test_what_gateway_and_worker_refuse_is_said_before_the_database_is_started(s
 
 
 @pytest.mark.parametrize("port", ["abc", "0", "65535", "-1"])
-def test_a_wrong_port_is_one_sentence(port, tmp_path):
+def test_invalid_port_is_reported_in_one_sentence(port, tmp_path):
     done = leadpipe("up", seconds=20, LEADPIPE_STATE=str(tmp_path / "s"), PORT=port)
     assert done.returncode == 78 and done.stderr == "PORT must be a whole number from 1 to 65000\n"
 
 
-def test_a_check_says_what_is_wrong_and_starts_nothing(database):
+def test_check_reports_errors_and_starts_nothing(database):
     for part in ("gateway", "worker"):
         done = leadpipe(part, "--check", DATABASE_URL=database.url)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
         assert leadpipe(part, "--check", DATABASE_URL=database.url, LOG_FORMAT="xml").returncode == 78
 
 
-def test_without_channels_the_sink_receives_the_notifications():
-    with House() as house:
-        where = house.wait_out("received")
-        file = house.state / "sink.ndjson"
+def test_sink_receives_notifications_without_channels():
+    with Instance() as instance:
+        where = instance.wait_out("received")
+        file = instance.state / "sink.ndjson"
         assert str(file) in where
-        house.capture(TEST_USER)
+        instance.capture(TEST_USER)
 
         def arrived():
             text = file.read_text() if file.exists() else ""
@@ -271,21 +271,21 @@ def test_without_channels_the_sink_receives_the_notifications():
         messages = until(arrived, 60, "three messages in the sink")
         assert len(messages) == 3
         assert all("Test User" in json.dumps(message, ensure_ascii=False) for message in messages)
-        until(lambda: house.database.count("lead_events", "event_type = 'lead.created' and processed"), 10, "the event to close")
-        statuses = house.database.text("select string_agg(channel || ':' || status, ',' order by channel::text) from notification_logs")
+        until(lambda: instance.database.count("lead_events", "event_type = 'lead.created' and processed"), 10, "the event to close")
+        statuses = instance.database.text("select string_agg(channel || ':' || status, ',' order by channel::text) from notification_logs")
         assert statuses == "email:sent,slack:sent,telegram:sent"
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can become nobody")
-def test_a_stranger_on_this_machine_cannot_reach_the_private_database(providers):
+def test_other_user_cannot_reach_the_private_database(providers):
     import subprocess
 
-    from parts import clean_environment
-    with House(**providers.settings) as house:
+    from common import clean_environment
+    with Instance(**providers.settings) as instance:
         done = subprocess.run(
-            ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "psql", "-X", house.database.url, "-c", "select 1"],
+            ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "psql", "-X", instance.database.url, "-c", "select 1"],
             env=clean_environment(), cwd="/", capture_output=True, text=True, timeout=20)
         assert done.returncode != 0
-        # The logins of the handlers are what they are: intake cannot read a lead.
-        intake = Database(house.database.url.replace("leadpipe@", "leadpipe_intake@"))
+        # The handlers' logins keep their rights: intake cannot read a lead.
+        intake = Database(instance.database.url.replace("leadpipe@", "leadpipe_intake@"))
         assert "permission denied" in intake.psql("select * from conversations", check=False).stderr

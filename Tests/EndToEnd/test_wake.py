@@ -1,4 +1,4 @@
-"""WAKE=notify: a capture anywhere wakes a worker that has no socket in common with it. The poll is a minute away."""
+"""WAKE=notify: a capture on another machine wakes a worker without a common socket. The next poll is a minute away."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import pytest
 
 import handlers
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 from cluster import Session
-from house import House
-from parts import HANDLERS, TEST_USER, clean_environment, until
+from common import HANDLERS, TEST_USER, clean_environment, until
+from instance import Instance
 from pooler import pooler
 
 LISTENS, DEAF = "[INFO] LISTEN works", "[WARN] LISTEN does not work here (a transaction pooler?): polling only"
@@ -24,24 +24,24 @@ SUBSCRIPTION = {"email": "sara@example.com", "source": "footer"}
 
 @contextmanager
 def worker(providers, said=LISTENS, **settings):
-    """A worker by itself, once it has said how it stands."""
-    house = House(command=("worker",), SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"],
-                  **{"WORKER_POLL_SECONDS": "60", "WAKE": "notify", **settings})
+    """A worker alone, after it has logged whether LISTEN works."""
+    instance = Instance(command=("worker",), SLACK_WEBHOOK_URL=providers.settings["SLACK_WEBHOOK_URL"],
+                        **{"WORKER_POLL_SECONDS": "60", "WAKE": "notify", **settings})
     try:
-        house.start(ready=False)
-        house.wait_log(said)
-        yield house
+        instance.start(ready=False)
+        instance.wait_log(said)
+        yield instance
     finally:
-        house.__exit__()
+        instance.__exit__()
 
 
 def arrives(providers, count, seconds=1.5):
-    """Waits until so many messages have arrived."""
+    """Waits until `count` messages have arrived."""
     until(lambda: len(providers.of("slack")) >= count, seconds, f"message {count}")
 
 
 class Stream:
-    """A stream of lead-capture that stays open between the leads."""
+    """A stream of lead-capture that stays open between leads."""
 
     def __init__(self, **settings):
         self.process = subprocess.Popen(
@@ -49,7 +49,7 @@ class Stream:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def capture(self, count=1):
-        # All at once, so it takes somebody who writes while we read.
+        # All at once, so a thread writes while this one reads.
         writer = threading.Thread(target=self._write, args=(f"{json.dumps(TEST_USER)}\n".encode() * count,))
         writer.start()
         for _ in range(count):
@@ -69,18 +69,18 @@ class Stream:
 
 
 class Bystander(Session):
-    """A session that listens too, and counts; proofs, which have a text, it passes over."""
+    """A session that also listens, and counts the notifications. Probes have a payload and are not counted."""
 
     def __enter__(self):
         self.text("listen leadpipe_wake")
         return self
 
-    def heard(self):
-        """How many notifications have come since the last time."""
+    def received(self):
+        """The number of notifications since the last call."""
         return self.text("select 1").count('"leadpipe_wake" received')
 
 
-def test_every_capture_wakes_a_worker_elsewhere_each_with_the_login_of_its_class(cluster, database, providers):
+def test_every_capture_handler_wakes_a_remote_worker(cluster, database, providers):
     intake = {"DATABASE_URL": cluster.url(database.name, "leadpipe_intake"), "WAKE": "notify"}
     with worker(providers, DATABASE_URL_WORKER=cluster.url(database.name, "leadpipe_worker")):
         bodies = [(capture.handler, capture.body) for capture in CAPTURES] + [("newsletter-subscribe", SUBSCRIPTION)]
@@ -94,85 +94,86 @@ def test_every_capture_wakes_a_worker_elsewhere_each_with_the_login_of_its_class
                 arrives(providers, count)
 
 
-def test_without_notify_nobody_elsewhere_hears_of_a_capture(database, providers):
+def test_without_notify_a_remote_worker_is_not_woken(database, providers):
     with worker(providers, DATABASE_URL=database.url), Bystander(database.url) as bystander:
         for settings in ({}, {"WAKE": "socket"}):
             assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, **settings).returncode == 0
         time.sleep(1)
-        assert bystander.heard() == 0 and not providers.of("slack")
+        assert bystander.received() == 0 and not providers.of("slack")
 
 
-def test_a_session_that_is_ended_is_made_again_and_what_nobody_said_meanwhile_is_found(cluster, database, providers):
+def test_ended_session_is_restored_and_missed_leads_are_found(cluster, database, providers):
     operator = cluster.database("postgres")
-    with worker(providers, DATABASE_URL=database.url) as house, Stream(DATABASE_URL=database.url) as silent:
+    with worker(providers, DATABASE_URL=database.url) as instance, Stream(DATABASE_URL=database.url) as silent:
         silent.capture()
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 2)
         operator.run(f"update pg_database set datallowconn = false where datname = '{database.name}'")
         operator.run(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database.name}' and query like '%listen leadpipe_wake'")
-        house.wait_log(GONE)
+        instance.wait_log(GONE)
         silent.capture()
         time.sleep(1)
         assert len(providers.of("slack")) == 2
         operator.run(f"update pg_database set datallowconn = true where datname = '{database.name}'")
         arrives(providers, 3, 8)
-        until(lambda: house.log.count(LISTENS) == 2)
+        until(lambda: instance.log.count(LISTENS) == 2)
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 4)
-        assert house.log.count(GONE) == 1
+        assert instance.log.count(GONE) == 1
 
 
-def test_a_restart_of_the_server_is_survived(cluster, database, providers):
-    with worker(providers, DATABASE_URL=database.url) as house:
+def test_survives_a_restart_of_the_server(cluster, database, providers):
+    with worker(providers, DATABASE_URL=database.url) as instance:
         cluster.stop()
-        house.wait_log(GONE)
+        instance.wait_log(GONE)
         cluster.start()
-        until(lambda: house.log.count(LISTENS) == 2)
+        until(lambda: instance.log.count(LISTENS) == 2)
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 1)
-        assert (house.log.count(GONE), DEAF in house.log) == (1, False)
+        assert (instance.log.count(GONE), DEAF in instance.log) == (1, False)
 
 
-def test_behind_a_pooler_of_transactions_the_worker_says_so_and_polls(database, pooled, providers):
-    with worker(providers, said=DEAF, DATABASE_URL=pooled, WORKER_POLL_SECONDS="2") as house, Session(pooled) as next_client:
+def test_worker_behind_a_transaction_pooler_polls(database, pooled, providers):
+    with worker(providers, said=DEAF, DATABASE_URL=pooled, WORKER_POLL_SECONDS="2") as instance, Session(pooled) as next_client:
         assert next_client.text("select count(*) from pg_listening_channels()") == "0"
         assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=pooled, WAKE="notify").returncode == 0
         arrives(providers, 1, 5)
-        assert (house.log.count(DEAF), LISTENS in house.log) == (1, False)
+        assert (instance.log.count(DEAF), LISTENS in instance.log) == (1, False)
 
 
-def test_captures_behind_a_pooler_of_transactions_wake_a_worker_that_is_not(database, pooled, providers):
+def test_captures_behind_a_transaction_pooler_wake_a_worker(database, pooled, providers):
     with worker(providers, DATABASE_URL=database.url):
         for count in range(1, 4):
             assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=pooled, LEADPIPE_ROLE="leadpipe_intake", WAKE="notify").returncode == 0
             arrives(providers, count)
 
 
-def test_a_pooler_of_sessions_lets_listen(cluster, database, providers):
+def test_worker_can_listen_through_a_session_pooler(cluster, database, providers):
     with pooler(cluster, database, "session", size=20) as url, worker(providers, DATABASE_URL=url):
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 1)
 
 
-def test_a_flood_is_said_seldom_and_its_end_is_not_lost(database, providers):
+def test_many_captures_cause_few_notifications_and_the_last_is_not_lost(database, providers):
     with worker(providers, DATABASE_URL=database.url), Bystander(database.url) as bystander, \
             Stream(DATABASE_URL=database.url, WAKE="notify") as stream:
         began = time.monotonic()
         stream.capture(1000)
         took = time.monotonic() - began
         time.sleep(0.1)
-        heard = bystander.heard()
-        assert 2 <= heard <= took * 100 + 2, f"{heard} in {took:.2f} s"
+        received = bystander.received()
+        assert 2 <= received <= took * 100 + 2, f"{received} in {took:.2f} s"
         arrives(providers, 1000, 30)
-        # Two at once: stored together they are one NOTIFY; else the second has its own, though no line follows.
+        # Two leads at once. Stored together they cause one NOTIFY. Otherwise each causes its own, although no line
+        # follows.
         stream.capture(2)
         time.sleep(0.1)
-        assert bystander.heard() in (1, 2)
+        assert bystander.received() in (1, 2)
         arrives(providers, 1002)
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
-def test_a_notify_that_is_refused_changes_neither_reply_nor_status(cluster, database, capture):
+def test_denied_notify_changes_no_reply_and_no_status(cluster, database, capture):
     database.run("revoke execute on function pg_notify(text, text) from public")
     intake = {"DATABASE_URL": cluster.url(database.name, "leadpipe_intake"), "WAKE": "notify"}
     done = handlers.run(capture.handler, capture.envelope("refused"), **intake)
@@ -183,7 +184,7 @@ def test_a_notify_that_is_refused_changes_neither_reply_nor_status(cluster, data
     assert done.stderr.decode().count("[WARN]") == 1, done.stderr
 
 
-def test_a_notify_that_hangs_holds_up_neither_the_reader_nor_the_end(cluster, database):
+def test_hanging_notify_delays_neither_reply_nor_exit(cluster, database):
     database.run("""create function public.pg_notify(text, text) returns void language sql as 'select pg_sleep(9)';
                     alter role leadpipe_intake set search_path = public, pg_catalog""")
     try:
@@ -203,22 +204,22 @@ def test_a_notify_that_hangs_holds_up_neither_the_reader_nor_the_end(cluster, da
         database.run("alter role leadpipe_intake reset search_path")
 
 
-def test_a_listener_that_hangs_or_dies_holds_up_no_delivery(database, providers, tmp_path):
+def test_hanging_or_dead_listener_delays_no_delivery(database, providers, tmp_path):
     socket = {"DATABASE_URL": database.url, "LEADPIPE_WAKE": str(tmp_path / "wake")}
-    with worker(providers, **socket) as house:
-        ear = next(iter(house.processes("wake-listen")))
-        os.kill(ear, signal.SIGSTOP)
+    with worker(providers, **socket) as instance:
+        listener = next(iter(instance.processes("wake-listen")))
+        os.kill(listener, signal.SIGSTOP)
         handlers.run("lead-capture", TEST_USER, **socket)
         arrives(providers, 1)
-        os.kill(ear, signal.SIGKILL)
-        house.wait_log("[WARN] Listening failed reason=")
-        until(lambda: house.log.count(LISTENS) == 2)
+        os.kill(listener, signal.SIGKILL)
+        instance.wait_log("[WARN] Listening failed reason=")
+        until(lambda: instance.log.count(LISTENS) == 2)
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 2)
 
 
-def test_a_worker_that_stops_leaves_no_listener_behind(database, providers):
-    with worker(providers, DATABASE_URL=database.url) as house:
-        assert len(house.processes("wake-listen")) == 1
-        assert house.stop() == 0
-        assert not house.processes() and house.stopped_in < 2
+def test_stopping_worker_leaves_no_listener_behind(database, providers):
+    with worker(providers, DATABASE_URL=database.url) as instance:
+        assert len(instance.processes("wake-listen")) == 1
+        assert instance.stop() == 0
+        assert not instance.processes() and instance.stopped_in < 2

@@ -1,15 +1,16 @@
-"""What `--describe` says: what every handler says, what those of its class say, and what is particular to it."""
+"""The expected output of `--describe`: the part common to all handlers, the part of the class, and the handler's own
+part."""
 
 import case_files
 
 
 def setting(text):
-    """A setting by its name; `!` after it says that it is required."""
+    """A setting by its name. `!` after the name marks it as required."""
     return {"name": text.removesuffix("!"), "required": text.endswith("!")}
 
 
 def expected(handler, own):
-    """The whole description of a handler. Members that are written out elsewhere are expected to be there: <any>."""
+    """The whole description of a handler. The content of members in `has` is not compared (<any>)."""
     every, groups = case_files.common("descriptions")["every"], case_files.common("descriptions")
     group = groups[own["class"]]
     made = {"name": handler, **{key: value for key, value in {**every, **group}.items() if key not in ("settings", "last_settings")}}

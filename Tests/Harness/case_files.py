@@ -1,15 +1,15 @@
-"""Reads Tests/Cases/HANDLER.toml; Tests/README.md has the table of what a case may say."""
+"""Reads Tests/Cases/HANDLER.toml. Tests/README.md describes the format of a case."""
 
 import functools
 import re
 import tomllib
 from datetime import timedelta
 
-from parts import CASES
+from common import CASES
 
-# A time relative to the run: {now}, {now-90s}, {now+1h} as an instant, {today}, {today-3d} as a day, both in UTC.
+# A time relative to the run: {now}, {now-90s}, {now+1h} are instants, {today}, {today-3d} are days, both in UTC.
 TIME = re.compile(r"\{(now|today)(?:([+-]\d+)([smhd]))?\}")
-# {times 500 y} is a letter written that often.
+# {times 500 y} is a letter repeated 500 times.
 REPEATED = re.compile(r"\{times (\d+) (.)\}")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -25,13 +25,13 @@ FILE = {"defaults", "refused", "setup", "queries", "case"}
 
 
 def handlers():
-    """The handlers that have a file of cases."""
+    """The handlers that have a case file."""
     return sorted(path.stem for path in CASES.glob("*.toml"))
 
 
 @functools.cache
 def file(handler):
-    """A file of cases as it stands. A word that has no meaning is an error, not a check that is never made."""
+    """The parsed case file. An unknown key is an error, because it would otherwise be a check that never runs."""
     path = CASES / f"{handler}.toml"
     document = tomllib.loads(path.read_text())
     known(document, FILE, path.name)
@@ -61,7 +61,7 @@ def known(table, words, where):
 
 
 def at(now, value):
-    """A value with its relative times and repeated letters written out."""
+    """A value with its relative times and repeated letters expanded."""
     if isinstance(value, dict):
         return {key: at(now, item) for key, item in value.items()}
     if isinstance(value, list):
@@ -84,11 +84,11 @@ def names():
 
 
 def facts(handler, name, now):
-    """What a case says on top of its file's defaults. Tables are joined, everything else is replaced."""
+    """The keys of a case, merged over the defaults of its file. Tables are merged; everything else is replaced."""
     document = at(now, file(handler))
     defaults, own = document.get("defaults", {}), document["case"][name]
     joined = {"handler": handler, **defaults, **own, "settings": {**defaults.get("settings", {}), **own.get("settings", {})}}
-    # Only a case that has a request sends an envelope; what the file says of requests is then part of it.
+    # Only a case with a request sends an envelope. The request defaults of the file are then part of it.
     if "request" in own or any("request" in line for line in own.get("stream", []) if isinstance(line, dict)):
         joined["request"] = {**defaults.get("request", {}), **own.get("request", {})}
     else:

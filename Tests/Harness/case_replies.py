@@ -1,4 +1,4 @@
-"""What a case expects on stdout, and the exit status that follows from it."""
+"""The expected stdout of a case and the exit status that follows from it."""
 
 import json
 from functools import reduce
@@ -14,7 +14,7 @@ REPLY = {"reply", "reply_with", "reply_without", "passes", "problem", "faults"}
 
 
 def exit_status(status):
-    """The exit status of a reply, by the table of the contract."""
+    """The exit status of a reply, from the table in the contract."""
     if status < 400:
         return 0
     if status in (401, 403):
@@ -25,7 +25,7 @@ def exit_status(status):
 
 
 def changed(document, changes, absent):
-    """A document with members set and others left out, each by its path: `conversation.leadScore`."""
+    """A document with some members set and others removed, each by its path: `conversation.leadScore`."""
     made = json.loads(json.dumps(document))
     for path, value in changes.items():
         *parents, member = path.split(".")
@@ -37,13 +37,13 @@ def changed(document, changes, absent):
 
 
 def fault(text):
-    """`path: message` as an entry of a problem's details."""
+    """An entry of a problem's details, from `path: message`."""
     path, _, message = text.partition(": ")
     return {"path": path, "message": message}
 
 
 def problem(reply, status, request_id):
-    """An RFC 9457 problem: what is wrong in one sentence, or a list of faults."""
+    """An RFC 9457 problem: one sentence, or a list of validation errors."""
     faults = [fault(text) for text in reply.get("faults", [])]
     detail = reply.get("problem") or ("the request has a fault" if len(faults) == 1 else f"the request has {len(faults)} faults")
     title = TITLES[status]
@@ -52,7 +52,7 @@ def problem(reply, status, request_id):
 
 
 def wrong_settings(texts):
-    """The problem of settings that are missing or wrong: all of them at once, by name."""
+    """The problem for missing or invalid settings. It reports all of them by name."""
     faults = [fault(text) for text in texts]
     detail = "; ".join(f"{each['path']} {each['message']}" for each in faults)
     title = "A setting is missing or wrong"
@@ -66,7 +66,7 @@ def is_problem(reply):
 
 
 def reply_of(case, own):
-    """What a case or a line of its stream says of its reply, on top of the default reply of the file."""
+    """The expected reply of a case or of a line of its stream, merged over the default reply of the file."""
     said = {word: own[word] for word in REPLY | {"status", "reply_headers"} if word in own}
     if is_problem(said):
         return {"status": 400, **said}
@@ -81,7 +81,7 @@ def body(reply, given, request_id):
     if is_problem(reply):
         return problem(reply, reply["status"], request_id)
     if not reply.keys() & {"passes", "reply"}:
-        raise ValueError("a case has to say what is written: writes, reply, passes, problem or faults")
+        raise ValueError("a case needs one of writes, reply, passes, problem or faults")
     made = {**json.loads(given), **json.loads(reply["passes"])} if "passes" in reply else json.loads(reply["reply"]) if reply["reply"] else ""
     return changed(made, json.loads(reply.get("reply_with", "{}")), reply.get("reply_without", []))
 
@@ -95,7 +95,7 @@ def ordinary_headers(status, problematic, empty, case):
 
 
 def line(reply, given, case):
-    """One line of stdout: the bare reply, or its envelope where an envelope was sent."""
+    """One line of stdout: the bare reply, or its envelope if an envelope was sent."""
     enveloped = is_envelope(given)
     made = body(reply, given, json.loads(given)["requestContext"]["requestId"] if enveloped else "<uuid>")
     if not enveloped:
@@ -113,7 +113,7 @@ def is_envelope(given):
 
 
 def expected(case, own):
-    """The lines of stdout and the exit status."""
+    """The expected lines of stdout and the exit status."""
     if "wrong_settings" in own:
         return [wrong_settings(own["wrong_settings"])], 78
     if "writes_program" in own:
@@ -124,7 +124,7 @@ def expected(case, own):
     if "replies" in own:
         replies = [{"reply": each} if isinstance(each, str) else each for each in own["replies"]]
         if len(replies) != len(given):
-            raise ValueError(f"{len(given)} lines are sent and {len(replies)} replies expected")
+            raise ValueError(f"{len(given)} lines are sent, but {len(replies)} replies are expected")
     else:
         replies = [own] * len(given)
     replies = [reply_of(case, each) for each in replies]

@@ -1,4 +1,4 @@
-"""What a case gives its handler on stdin."""
+"""The stdin of a case."""
 
 import base64
 import contextlib
@@ -13,12 +13,13 @@ ORDINARY_TIME = "2026-11-22T21:00:00Z"
 
 
 def is_admin(case):
-    """Whether the requests of a case need the admin key."""
+    """True if the requests of a case need the admin key."""
     return "/api/admin/" in case.get("route", "") or case.get("request", {}).get("key") is not None
 
 
 def document(line, case):
-    """The text of one input: as it is written, or the file's input on one line, with members changed or left out."""
+    """One input as a string: as written, or the input of the file's defaults on one line with members changed or left
+    out."""
     if "input" in line and not line.keys() & {"with", "without"}:
         return line["input"]
     if "input" not in case:
@@ -28,7 +29,7 @@ def document(line, case):
 
 
 def envelope(request, body, case):
-    """The API Gateway payload 2.0 as our gateway writes it, for the route of the case's file."""
+    """The envelope (API Gateway payload 2.0) as the gateway writes it, for the route of the case's file."""
     method, template = case["route"].split(" ")
     parameters = {**case.get("path", {}), **request.get("path", {})}
     path = re.sub(r"\{(\w+)\}", lambda found: parameters[found[1]], template)
@@ -61,7 +62,7 @@ def envelope(request, body, case):
 
 
 def written(line, case):
-    """One input as text: bare, or in the envelope of a request."""
+    """One input as a string: bare, or in the envelope of a request."""
     text = document(line, case)
     if "request" not in line:
         return text
@@ -69,7 +70,7 @@ def written(line, case):
 
 
 def lines(case):
-    """The inputs of a case as texts, one for each reply that is due."""
+    """The inputs of a case as strings, one for each expected reply."""
     if "stream" not in case:
         return [written(case, case)]
     common = {"request": case["request"]} if "request" in case else {}
@@ -83,7 +84,7 @@ def lines(case):
 
 
 def printed(program):
-    """What a Python program prints."""
+    """The output of a Python program."""
     with contextlib.redirect_stdout(io.StringIO()) as output:
         exec(program, {})
     return output.getvalue()
@@ -95,5 +96,5 @@ def stdin(case):
         return printed(case["program"]).encode()
     text = "\n".join(lines(case))
     given = (text + "\n").encode() if text else b""
-    # {byte ff} is a byte that text cannot hold.
+    # {byte ff} is a byte that TOML strings cannot hold.
     return re.sub(rb"\{byte ([0-9a-f]{2})\}", lambda found: bytes.fromhex(found[1].decode()), given)

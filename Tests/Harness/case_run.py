@@ -1,11 +1,11 @@
-"""Runs a case, and compares what happened with what it expects."""
+"""Runs a case and compares the result with its expectations."""
 
 import contextlib
 import json
 import re
 
 import handlers
-from parts import untimed
+from common import untimed
 
 PLACEHOLDERS = {
     "<uuid>": r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
@@ -15,12 +15,12 @@ PLACEHOLDERS = {
 
 
 def changes_the_schema(case):
-    """Whether the SQL of a case does more than add rows: it then needs a database of its own."""
+    """True if the SQL of a case does more than add rows. Such a case needs a database of its own."""
     return re.search(r"\b(drop|alter|create)\b", case.before, re.IGNORECASE) is not None
 
 
 def run(case, database):
-    """Runs the handler once; `database` is an empty migrated one, or None where the case has none."""
+    """Runs the handler once. `database` is an empty migrated database, or None if the case has none."""
     settings = dict(case.settings)
     if case.database:
         settings["DATABASE_URL"] = database.url
@@ -30,7 +30,7 @@ def run(case, database):
 
 
 def text_matches(expected, actual):
-    """Whether a text is as expected, where a placeholder stands for what differs from run to run."""
+    """True if the string matches. A placeholder stands for what differs from run to run."""
     pattern = re.escape(expected)
     for placeholder, meaning in PLACEHOLDERS.items():
         pattern = pattern.replace(re.escape(placeholder), meaning)
@@ -38,7 +38,7 @@ def text_matches(expected, actual):
 
 
 def matches(expected, actual):
-    """Whether a document is as expected. An object in place of a text is compared with the JSON that the text holds."""
+    """True if the document matches. An object in place of a string is compared with the JSON in that string."""
     if expected == "<any>":
         return True
     if isinstance(expected, dict) and isinstance(actual, str):
@@ -55,7 +55,8 @@ def matches(expected, actual):
 
 
 def check(case, done, database):
-    """Fails where the run is not as the case expects: exit status, stdout, log, rows. No log holds a name, number or address of stdin."""
+    """Compares exit status, stdout, log and rows with the case. Fails also if the log contains a name, phone number or
+    email address of stdin."""
     errors = done.stderr.decode()
     story = f"exit {done.returncode}\n{done.stdout.decode()}\n{errors}"
     assert done.returncode == case.exit, f"expected exit {case.exit}\n{story}"
@@ -74,7 +75,7 @@ def check(case, done, database):
 
 
 def canaries(given):
-    """The names, telephone numbers and mail addresses that stdin holds: the log must hold none of them."""
+    """The names, phone numbers and email addresses on stdin. The log must contain none of them."""
     found = set()
 
     def look(value):

@@ -1,4 +1,4 @@
-"""A case of Tests/Cases as the runner needs it: every default filled in, every relative time an instant."""
+"""A case of Tests/Cases in the form that the runner needs: defaults filled in, relative times expanded."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ handlers = case_files.handlers
 
 @dataclass
 class Case:
-    """One run of a handler and what is expected of it."""
+    """One run of a handler and its expected result."""
 
     handler: str
     arguments: list
@@ -30,7 +30,7 @@ class Case:
 
 
 def given(facts, document, now):
-    """A case as far as its run goes, with nothing expected."""
+    """The run of a case, without expectations."""
     if "describe" in facts:
         return Case(facts["handler"], ["--describe"], b"", {}, False, "")
     arguments = facts.get("arguments", ["--stream"] if "stream" in facts or "program" in facts else [])
@@ -58,24 +58,24 @@ def case(handler, name):
 
 
 def channels(texts):
-    """LEADPIPE_CHANNELS of `channel:recipient` pairs."""
+    """LEADPIPE_CHANNELS from `channel:recipient` pairs."""
     pairs = (text.partition(":") for text in texts)
     return "[" + ",".join(f'{{"channel":"{channel}","recipient":"{recipient}"}}' for channel, _, recipient in pairs) + "]"
 
 
 def before(facts, document, now):
-    """The SQL that is run first: pieces of the file, of all files, or of the case itself."""
+    """The SQL to run first: entries of the file's [setup], of common/setup.toml, or SQL of the case itself."""
     pieces = {**case_files.at(now, case_files.common("setup")), **document.get("setup", {})}
     return "\n".join(pieces.get(piece, piece).strip("\n") for piece in facts.get("before", []))
 
 
 def after(facts, own, document, made, status):
-    """What is checked in the database: what the case says, or what its file says of every refused request."""
+    """The database checks: those of the case, or those that the file has for every rejected request."""
     queries = document.get("queries", {})
     if "rows" in own:
         return [(queries.get(facts["query"], facts["query"]), own["rows"].strip("\n"))]
     if "query" in own:
-        raise ValueError("a query without rows checks nothing")
+        raise ValueError("`query` needs `rows`: without them it checks nothing")
     if status and made.database and "refused" in document:
         return [(document["refused"]["query"], document["refused"]["rows"])]
     return []

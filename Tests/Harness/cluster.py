@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, and databases in it that are cloned from a migrated template."""
+"""A PostgreSQL cluster for the tests, with databases cloned from a migrated template."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-from parts import BIN, as_postgres, clean_environment, is_root, postgres_binaries
+from common import BIN, as_postgres, clean_environment, is_root, postgres_binaries
 
 
 class Database:
@@ -29,7 +29,7 @@ class Database:
         self.psql(script)
 
     def text(self, query):
-        """What the query gives, a line for each row, columns parted by `|`."""
+        """The result of the query: one line for each row, columns separated by `|`."""
         done = self.psql(query, "-A", "-t", check=False)
         if done.returncode:
             raise AssertionError(f"{query}\n{done.stderr}")
@@ -43,7 +43,7 @@ class Database:
         return self.text(query)
 
     def wipe(self):
-        """Takes every row out, as if the database were fresh; quicker than a new clone."""
+        """Deletes all rows, as if the database were fresh. This is quicker than a new clone."""
         self.run("""do $$ declare t regclass; begin
           set local session_replication_role = replica;
           for t in select oid from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
@@ -54,9 +54,9 @@ class Database:
 
 
 class Session:
-    """A connection that stays open, for tests that ask often. Used as a context."""
+    """A connection that stays open, for tests with many queries. Used as a context."""
 
-    END = "-- end of the answer --"
+    END = "-- end of the result --"
 
     def __init__(self, url):
         self.process = subprocess.Popen(
@@ -64,7 +64,7 @@ class Session:
             stderr=subprocess.STDOUT, text=True)
 
     def send(self, statement):
-        """Starts a statement without waiting for it."""
+        """Starts a statement without waiting for its result."""
         self.process.stdin.write(f"{statement};\n\\echo '{self.END}'\n")
         self.process.stdin.flush()
 
@@ -96,7 +96,7 @@ class Session:
 
 
 class Cluster:
-    """initdb, start, clone, stop. Durable settings stay on: a health check asks for them."""
+    """initdb, start, clone, stop. Durable settings stay on because /health checks them."""
 
     superuser = "leadpipe"
     options = ""
@@ -142,7 +142,7 @@ class Cluster:
         return Database(self.url(name, user), name)
 
     def empty(self):
-        """A database without a table."""
+        """A database without tables."""
         name = f"d{next(self.numbers)}"
         self.database("postgres").run(f"create database {name}")
         return self.database(name)
@@ -157,7 +157,7 @@ class Cluster:
         self.database("postgres").psql(f"drop database if exists {database.name} with (force)", check=False)
 
     def prepare(self):
-        """What the new cluster gets: a migrated database, from which others are cloned."""
+        """Prepares the new cluster: creates the migrated database from which others are cloned."""
         database = self.empty()
         migrate(database)
         self.template = database.name
@@ -169,7 +169,7 @@ class Cluster:
 
 
 def leadpipe(*words, seconds=60, input=None, **environment):
-    """Runs the command to its end."""
+    """Runs the command and waits until it exits."""
     return subprocess.run(
         [str(BIN / "leadpipe"), *words], env=clean_environment(**environment), cwd="/", timeout=seconds, input=input,
         stdin=None if input is not None else subprocess.DEVNULL, capture_output=True, text=True)

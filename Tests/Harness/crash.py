@@ -1,5 +1,6 @@
-"""A fault at the N-th system call of a kind, in an unmodified binary: strace kills it there, or lets the call fail. Then:
-nothing or everything is stored, nobody was told otherwise, and the same request again leads to exactly one lead."""
+"""A fault at the N-th system call of a kind, in an unmodified binary: strace kills the process there or makes the call
+fail. Afterwards either nothing or everything is stored, the reply was not false, and repeating the request leads to
+exactly one lead."""
 
 import json
 import socket
@@ -11,21 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 
-from captures import CAPTURES
+from capture_handlers import CAPTURES
 from cluster import Session
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
 
 KILL, ERRORS = "signal=KILL", ["error=ENOSPC", "error=EIO", "error=ENOMEM", "error=EINTR"]
 FAULTS = [KILL, *ERRORS]
 NOTHING = "0|0|0|0|0|0"
 EXITS = {201: 0, 400: 65, 500: 70, 503: 75, 504: 75}
 UNWRITABLE = 74
-# A handler may wait for its own deadline, and no longer: the rest is for a machine that is busy.
+# A handler may wait until its own deadline and no longer. The rest is for a busy machine.
 DEADLINE, LIMIT = 2.0, 30.0
 
 
 def require_ptrace():
-    """Without it this evidence would be missing: that is a failure, not a reason to skip."""
+    """Fails, rather than skips, if ptrace is not permitted: the crash sweep would silently be missing."""
     try:
         done = subprocess.run(["strace", "-f", "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True, timeout=20)
     except FileNotFoundError:
@@ -34,7 +35,8 @@ def require_ptrace():
 
 
 class Sweep:
-    """Runs one handler again and again over one database. Several sweeps may go on at once: each run is a lead of its own."""
+    """Runs one handler again and again over one database. Several sweeps may run at once, because each run stores a
+    lead of its own."""
 
     numbers = count(1)
 
@@ -42,7 +44,7 @@ class Sweep:
         self.database = database
         self.capture = capture
         self.handler = capture.handler
-        # The lead of the chatbot has messages.
+        # Only the chatbot's lead has messages.
         self.everything = "1|2|1|1|2|1" if self.handler == "lead-capture" else "1|0|1|1|2|1"
         self.session = Session(database.url)
         self.lock = threading.Lock()
@@ -60,10 +62,10 @@ class Sweep:
             path.unlink()
         self.folder.rmdir()
 
-    # ── What is sent, and what became of it ──
+    # ── The request and its result ──
 
     def request(self, number, seconds):
-        """A lead that is told apart from every other by its key, number, address and texts."""
+        """A lead that differs from every other by its key, phone number, email address and messages."""
         lead = {
             **self.capture.body, "customerName": f"Crash Test {number}", "customerPhone": f"+97150{number:07}",
             "customerEmail": f"crash-{number}@example.com",
@@ -73,7 +75,7 @@ class Sweep:
         return json.dumps(envelope).encode()
 
     def state(self, number):
-        """How much of the lead there is: conversation, messages, event, timeline, identities, key. One snapshot."""
+        """How much of the lead is stored: conversation, messages, event, timeline, identities, key. One snapshot."""
         phone, mail = f"+97150{number:07}", f"crash-{number}@example.com"
         with self.lock:
             return self.session.text(f"""
@@ -85,7 +87,7 @@ class Sweep:
                 (select count(*) from idempotency_keys where key = 'crash-{number}')""")
 
     def drain(self):
-        """A wake socket that nobody empties would fill up."""
+        """Empties the wake socket. It would fill up otherwise."""
         try:
             while self.wake.recv(16):
                 pass
@@ -95,7 +97,7 @@ class Sweep:
     # ── One run ──
 
     def run(self, call, fault, at):
-        """Whether the fault came about; the run and what follows it are judged here."""
+        """Runs and checks one request. True if the fault was injected."""
         number = next(self.numbers)
         self.runs += 1
         trace = self.folder / f"trace-{number}"
@@ -112,17 +114,17 @@ class Sweep:
         state = self.state(number)
         story += f": exit {done.returncode} after {took:.1f} s, stored {state}\n{done.stdout.decode()}{done.stderr.decode()}{traced[-800:]}"
 
-        assert state in (NOTHING, self.everything), f"half a lead: {story}"
+        assert state in (NOTHING, self.everything), f"half a lead is stored: {story}"
         status = self.status(done.stdout)
         if status == 201:
             assert state == self.everything, f"a false 201: {story}"
         if injected and (fault == "error=EINTR" and call in ("write", "sendto", "recvfrom",
             "poll") or fault != KILL and "write(2" in self.hit(traced)):
-            assert status == 201, f"a signal, or a log that cannot be written, cost the lead: {story}"
+            assert status == 201, f"a signal or an unwritable log lost the lead: {story}"
         if not injected:
-            assert status == 201, f"an undisturbed run failed: {story}"
-        self.judge_exit(call, fault, injected, done, status, story)
-        self.judge_repeat(number, story)
+            assert status == 201, f"a run without a fault failed: {story}"
+        self.check_exit(call, fault, injected, done, status, story)
+        self.check_repeat(number, story)
         return injected
 
     @staticmethod
@@ -131,31 +133,31 @@ class Sweep:
 
     @staticmethod
     def status(stdout):
-        """The status of a whole reply; nil without one."""
+        """The status of a complete reply, or None without one."""
         try:
             reply = json.loads(stdout) if stdout.endswith(b"\n") else {}
         except ValueError:
             return None
-        # What is refused before it is known to be an envelope is answered bare.
+        # A request that fails before it is recognised as an envelope gets a bare reply.
         return reply.get("statusCode") or reply.get("problem", {}).get("status")
 
-    def judge_exit(self, call, fault, injected, done, status, story):
+    def check_exit(self, call, fault, injected, done, status, story):
         if injected and fault == KILL:
-            assert done.returncode == -9, f"killed, and went on: {story}"
+            assert done.returncode == -9, f"killed, but it did not end: {story}"
         elif status is not None:
-            assert done.returncode == EXITS.get(status), f"the exit status belongs to another reply: {story}"
+            assert done.returncode == EXITS.get(status), f"the exit status does not match the reply: {story}"
         elif injected and call == "write":
-            assert done.returncode == UNWRITABLE, f"no reply, and no word of it: {story}"
+            assert done.returncode == UNWRITABLE, f"no reply, and the exit status does not report it: {story}"
         else:
-            # Before a program runs its loader needs files and memory, and says so itself.
+            # The loader needs files and memory before the program starts, and reports its own errors.
             assert injected and self.may_fail_to_start(call) and done.returncode not in (0, None), f"no reply: {story}"
 
     @staticmethod
     def may_fail_to_start(call):
         return call not in ("write", "sendto", "sendmsg", "connect", "fsync", "recvfrom", "poll", "socket", "getsockopt", "fcntl")
 
-    def judge_repeat(self, number, story):
-        """The client tries again with its key: now there is exactly one lead."""
+    def check_repeat(self, number, story):
+        """The client repeats the request with its key. Afterwards there is exactly one lead."""
         again = subprocess.run(
             [str(HANDLERS / self.handler)], input=self.request(number, LIMIT), env=self.environment, cwd="/", capture_output=True, timeout=LIMIT)
         assert self.status(again.stdout) == 201, f"the repeat failed: {again.stdout} {again.stderr}\nafter {story}"
@@ -165,21 +167,22 @@ class Sweep:
     # ── Many runs ──
 
     def over(self, call, fault):
-        """N = 1, 2, … until a run is not met by the fault. How many were."""
+        """Runs with N = 1, 2, … until the fault is no longer injected. Returns the number of injected faults."""
         for at in count(1):
             if not self.run(call, fault, at):
                 return at - 1
 
     def over_all(self, pairs, at_once=4):
-        """Sweeps of several calls and faults at a time: most of their time is waiting. {(call, fault): how many were met}."""
+        """Sweeps several calls and faults at a time, because most of the time is spent waiting. Returns {(call, fault):
+        number of injected faults}."""
         pairs = list(pairs)
         with ThreadPoolExecutor(at_once) as pool:
             met = dict(zip(pairs, pool.map(lambda pair: self.over(*pair), pairs), strict=True))
-        self.look_back()
+        self.check_all()
         return met
 
     def calls(self):
-        """The system calls of an undisturbed run, with how often each is made."""
+        """The system calls of a run without faults, with the number of times that each is made."""
         number = next(self.numbers)
         counts = self.folder / "counts"
         done = subprocess.run(
@@ -190,8 +193,9 @@ class Sweep:
         counts.unlink()
         return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit() and row[0] != "total"}
 
-    def look_back(self):
-        """At the end, when no server process works for a dead client any more: every lead of every run is there once."""
+    def check_all(self):
+        """Checks at the end, when no server process works for a dead client any more, that every lead of every run is
+        stored once."""
         assert self.session.text(
             "select count(*) filter (where n <> 1) from (select count(c.id) as n from idempotency_keys k"
             " left join conversations c on c.idempotency_key = k.route || ':' || k.key group by k.key) leads") == "0"

@@ -1,5 +1,5 @@
-"""What the product's reader makes of a document: a notifier passes a delivery of another channel on untouched, with every
-member it does not know. So a document inside such a line comes back as it was understood; no database is needed."""
+"""How the product's JSON parser reads a document. A notifier passes a delivery of another channel through unchanged,
+with every unknown member, so that a document inside such a line comes back as it was parsed. No database is needed."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ HANDLER = "notify-slack"
 LINE = {
     "id": "00000000-0000-4000-8000-0000000000d1", "fence": 3, "attempt": 1, "channel": "email", "recipient": "default",
     "eventType": "lead.created", "eventAt": "2026-11-22T21:00:00.000Z", "payload": {}}
-# The line is one level of its own.
+# The line itself is one level of nesting.
 BEFORE, AFTER = json.dumps(LINE)[:-1].encode() + b',"document":', b"}"
 
 
@@ -19,7 +19,8 @@ def inside(document):
 
 
 def bodies(documents):
-    """The replies to documents as bodies of envelopes, in base 64: any bytes can be one. (status, body) of each."""
+    """The replies to documents as bodies of envelopes in base 64, so that any bytes can be sent. (status, body) of
+    each."""
     lines = (
         b'{"requestContext":{"http":{"method":"POST"}},"headers":{"content-type":"application/json"},'
         b'"isBase64Encoded":true,"body":"' + base64.b64encode(document) + b'"}\n' for document in documents)
@@ -38,5 +39,5 @@ def bare(documents):
 
 
 def is_read(status, body):
-    """Whether the reader took the document, whatever the notifier then thought of it."""
+    """True if the parser accepted the document, whatever the notifier then did with it."""
     return status == 200 or json.loads(body)["detail"] == "the body is no delivery"

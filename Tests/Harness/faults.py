@@ -1,4 +1,5 @@
-"""Thousands of leads while every fault in docs/reference/providers.md occurs, and what the operator does about it."""
+"""Thousands of leads while every fault in docs/reference/providers.md occurs, and the operator's work on the deliveries
+that failed."""
 
 import json
 import subprocess
@@ -7,13 +8,14 @@ from collections import Counter
 from itertools import chain
 
 from cluster import leadpipe
-from house import House
+from common import HANDLERS, clean_environment, until
+from instance import Instance
 from ledger import CHANNELS, Ledger, lead, none
-from parts import HANDLERS, clean_environment, until
 from sink import Sink
 
-# Each fault with the class of the try that meets it. None where the message is taken and the sender told in time; FORM where the
-# same try goes on in another form, once; UNSENT where it depends on how far the message had come: retry or unknown.
+# Each fault with the class of the attempt that meets it. None: the message is accepted and acknowledged in time. FORM:
+# the same attempt continues once in another form. UNSENT: retry or unknown, depending on how much of the message was
+# sent.
 RETRY, THROTTLED, CONFIG, PERMANENT, UNKNOWN, UNSENT, FORM = "retry", "throttled", "config", "permanent", "unknown", "unsent", "form"
 
 
@@ -63,13 +65,13 @@ ONCE = {
         *(({"fail": way, "taken": taken}, UNKNOWN) for way in ("drop", "reset") for taken in (False, True)),
         ({"fail": "slow", "milliseconds": 300}, None), ({"fail": "slow", "at": "rcpt", "milliseconds": 300}, None)],
 }
-# What takes the sender's whole patience of ten seconds.
+# Faults that use up the sender's whole time limit of ten seconds.
 HANGS = {
     "slack": [({"fail": "hang"}, UNKNOWN), ({"fail": "hang", "taken": True}, UNKNOWN)],
     "telegram": [({"fail": "hang"}, UNKNOWN), ({"fail": "hang", "taken": True}, UNKNOWN)],
     "email": [({"fail": "hang", "at": "rcpt"}, RETRY), ({"fail": "hang"}, UNKNOWN), ({"fail": "hang", "taken": True}, UNKNOWN)],
 }
-# Of a hundred requests so many meet each of these: twenty in all.
+# The percentage of requests that meet each of these faults: 20 % in all.
 OFTEN = {
     "slack": [(3, said("rollup_error", RETRY)), (3, status(503, RETRY)), (2, status(500, RETRY)), (2, BROKEN[0]), (2, BROKEN[1]),
               (1, BROKEN[5]), (1, BROKEN[3]), (1, BROKEN[6]), (1, BROKEN[9]), (1, ({"fail": "slow", "milliseconds": 30}, None)),
@@ -99,10 +101,10 @@ def kind(fault):
 
 
 class Plan:
-    """A behaviour of the sink, and what each of its faults must lead to."""
+    """A behaviour of the sink, and the expected outcome class of each of its faults."""
 
     def __init__(self, seed, every, hangs):
-        """`every` third, say, of the faults that come once."""
+        """`every` = 3 uses every third of the faults that occur once."""
         self.document = {"seed": seed}
         self.classes = {}
         for channel in CHANNELS:
@@ -112,12 +114,12 @@ class Plan:
             for fault, outcome in chain(once, (item for _, item in OFTEN[channel])):
                 known = self.classes.setdefault((channel, kind(fault)), set())
                 known.add(outcome)
-        assert all(len(known) == 1 for known in self.classes.values()), "two faults of one name must lead to one class"
+        assert all(len(known) == 1 for known in self.classes.values()), "two faults with the same name must lead to the same class"
         assert all(sum(share for share, _ in OFTEN[channel]) == 20 for channel in CHANNELS)
 
     @staticmethod
     def apart(faults):
-        """No refused form directly behind another: that would be the end of the same try."""
+        """Keeps rejected forms apart. Two in a row would end the same attempt."""
         forms = [fault for fault in faults if fault[1] == FORM]
         others = [fault for fault in faults if fault[1] != FORM]
         for n, fault in enumerate(forms):
@@ -125,18 +127,18 @@ class Plan:
         return others
 
     def expected(self, channel, counts):
-        """How many tries came to which class, by what the sink did."""
+        """The number of attempts in each class, from what the sink did."""
         expected = Counter({"delivered": counts["taken"]})
         for name, times in counts["failed"].items():
             outcome, = self.classes[channel, name]
-            # Who is refused at EHLO asks again with HELO.
+            # A client rejected at EHLO sends HELO next.
             times = (times + 1) // 2 if name == "550 at hello" else times
             expected[outcome] += times
         return expected
 
 
 class Run:
-    """One run over a fresh database. `horizon` seconds is how far ahead a next try may lie for the first part to be over."""
+    """One run over a fresh database. The first part ends when no next attempt is due within `horizon` seconds."""
 
     def __init__(self, database, folder, count, seed, horizon, every, hangs, parks):
         self.database, self.count, self.seed, self.horizon, self.parks = database, count, seed, horizon, parks
@@ -149,24 +151,24 @@ class Run:
         self.story.append(text)
         print(text, flush=True)
 
-    def judge(self, seconds):
+    def check(self, seconds):
         began = time.monotonic()
         self.say(f"seed {self.seed}, {self.count} leads, {', '.join(CHANNELS)}")
         settings = {**self.sink.settings, "EMAIL_USER": "u", "EMAIL_PASS": "p", "WORKER_BATCH_SIZE": "50", "WORKER_POLL_SECONDS": "1",
                     "UNKNOWN_OUTCOME": "park" if self.parks else "resend"}
-        with House(DATABASE_URL=self.database.url, **settings) as house:
+        with Instance(DATABASE_URL=self.database.url, **settings) as instance:
             self.capture()
             self.say(f"captured after {time.monotonic() - began:.0f} s")
-            until(lambda: self.is_quiet(house), seconds, "the first part: nothing is due soon")
-            self.say(f"first part over after {time.monotonic() - began:.0f} s; ended pauses of config {dict(self.resumed)}")
+            until(lambda: self.is_quiet(instance), seconds, "the first part: nothing is due soon")
+            self.say(f"first part over after {time.monotonic() - began:.0f} s; ended configuration pauses {dict(self.resumed)}")
             before = self.look("before the operator")
             self.heal()
             until(lambda: self.database.count("notification_logs", "status <> 'sent'") == 0, seconds, "everything to be sent")
             self.say(f"all sent after {time.monotonic() - began:.0f} s")
-            # Longer than a lease's check: nothing comes afterwards.
+            # Longer than the check of a lease, to see that nothing else is sent.
             time.sleep(1.5)
             after = self.look("after the operator")
-            self.judge_settled(after)
+            self.check_settled(after)
         return before, after
 
     def capture(self):
@@ -180,9 +182,9 @@ class Run:
         assert done.returncode == 0, (words, done.stdout[-500:], done.stderr)
         return [json.loads(line) for line in done.stdout.splitlines()] if "--json" in words else done.stdout
 
-    def is_quiet(self, house):
-        """Ends the pauses that wait for a person, and says whether nothing is due soon."""
-        assert house.process.poll() is None, house.log[-2000:]
+    def is_quiet(self, instance):
+        """Ends the pauses that need the operator. True if nothing is due soon."""
+        assert instance.process.poll() is None, instance.log[-2000:]
         for row in self.operate("channel", "list", "--json"):
             if row["state"] == "paused" and row["class"] == "config":
                 self.operate("channel", "resume", row["name"])
@@ -194,8 +196,9 @@ class Run:
           """) == "t"
 
     def heal(self):
-        """The providers are well again, and the operator says so."""
-        self.sink.ask("DELETE", "/behaviour")
+        """Ends the faults of the providers, and resumes the channels and retries the failed deliveries as an operator
+        would."""
+        self.sink.request("DELETE", "/behaviour")
         for channel in CHANNELS:
             self.operate("channel", "resume", channel)
             failed = self.database.count("notification_logs", f"channel = '{channel}' and status = 'failed'")
@@ -203,56 +206,56 @@ class Run:
                 told = self.operate("delivery", "retry", "--channel", channel)
                 assert f"{failed} will be tried again at once" in told, (failed, told[-300:])
 
-    # ── Judging ──
+    # ── Checks ──
 
     def look(self, when):
-        """Compares sink and database, delivery by delivery and in sum."""
+        """Compares the sink with the database, for each delivery and in total."""
         counts, ledger = self.sink.counts, Ledger(self.database, self.sink.messages)
         self.say(f"── {when}")
         for channel in CHANNELS:
             deliveries = ledger.of(channel)
             states = Counter(d.status if d.status != "failed" else "waiting" if d.next_at else "given up" for d in deliveries)
             self.say(f"{channel:<9}{dict(states)}; taken {counts[channel]['taken']}, of them acknowledged {ledger.acknowledged(channel)}; "
-                     f"faults {sum(counts[channel]['failed'].values())}; tries {dict(ledger.classes(channel))}")
-        none(ledger.unsettled(self.parks), "deliveries neither final nor waiting with a reason and a time")
-        none(ledger.repeats(), "repeats of what was acknowledged")
-        none(ledger.misjudged(), "tries judged otherwise than they went")
-        none(ledger.silent_repeats(), "repeats that do not say so")
-        none(ledger.marked_for_nothing(), "messages that call themselves a repeat for nothing")
+                     f"faults {sum(counts[channel]['failed'].values())}; attempts {dict(ledger.classes(channel))}")
+        none(ledger.unsettled(self.parks), "deliveries that are not final and not waiting with a reason and a time")
+        none(ledger.repeats(), "repeats of acknowledged messages")
+        none(ledger.wrong_outcomes(), "attempts with a wrong outcome")
+        none(ledger.unmarked_repeats(), "repeats that are not marked")
+        none(ledger.marked_without_reason(), "messages marked as a repeat without a reason")
         for channel in CHANNELS:
             deliveries = ledger.of(channel)
             assert len(deliveries) == self.count, (channel, len(deliveries))
             sent = sum(d.status == "sent" for d in deliveries)
             assert ledger.acknowledged(channel) == sent, (channel, ledger.acknowledged(channel), sent)
-            self.judge_classes(channel, counts[channel], ledger)
+            self.check_classes(channel, counts[channel], ledger)
         return ledger
 
-    def judge_classes(self, channel, counts, ledger):
-        """Every fault got the class that docs/reference/providers.md gives it: their numbers are equal."""
+    def check_classes(self, channel, counts, ledger):
+        """Checks that every fault got the class in docs/reference/providers.md, by comparing the totals."""
         found = ledger.classes(channel)
         expected = self.plan.expected(channel, counts)
         unsent, forms, _ = expected.pop(UNSENT, 0), expected.pop(FORM, 0), expected.pop(None, None)
-        # What was taken and not acknowledged is counted with its fault.
+        # A message that was accepted but not acknowledged is counted with its fault.
         expected["delivered"] = ledger.acknowledged(channel)
         for name in (RETRY, THROTTLED, CONFIG, PERMANENT, "delivered"):
-            # A form that is refused twice ends its try.
+            # A form that is rejected twice ends its attempt.
             room = unsent if name == RETRY else forms // 2 if name == PERMANENT else 0
             assert expected[name] <= found[name] <= expected[name] + room, (
                 channel, name, expected, found, counts["failed"], ledger.words(channel, name))
         assert expected[RETRY] + expected[UNKNOWN] + unsent == found[RETRY] + found[UNKNOWN], (channel, expected, found)
         assert set(found) <= {*expected, RETRY, UNKNOWN, "deferred"}, (channel, found)
 
-    def judge_settled(self, ledger):
+    def check_settled(self, ledger):
         assert self.database.count("lead_events", "not processed") == 0
         assert self.database.count("notification_logs", "lease_until is not null or next_attempt_at is not null") == 0
         none((d for d in ledger.deliveries.values() if len(d.acknowledged) != 1), "deliveries not acknowledged exactly once")
-        spent = Counter(attempt.kind not in (THROTTLED, CONFIG, "deferred") for d in ledger.deliveries.values() for attempt in d.tries)
-        assert sum(d.retries for d in ledger.deliveries.values()) == spent[True], "a try was burned that should not be, or the reverse"
+        spent = Counter(attempt.kind not in (THROTTLED, CONFIG, "deferred") for d in ledger.deliveries.values() for attempt in d.attempts)
+        assert sum(d.retries for d in ledger.deliveries.values()) == spent[True], "the number of counted attempts is wrong"
 
 
-def judge(database, folder, count, seed, horizon, seconds, every=1, hangs=True, parks=False):
+def check(database, folder, count, seed, horizon, seconds, every=1, hangs=True, parks=False):
     run = Run(database, folder, count, seed, horizon, every, hangs, parks)
     try:
-        return run.judge(seconds)
+        return run.check(seconds)
     finally:
         run.sink.close()

@@ -1,4 +1,4 @@
-"""The gateway alone, with handlers written in sh: no database, no worker."""
+"""The gateway alone, with handlers in shell. No database, no worker."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 
-from parts import BIN, clean_environment, until, untimed
+from common import BIN, clean_environment, until, untimed
 
 DESCRIPTION = """{"name":"NAME","kind":"endpoint","summary":"s","routes":[ROUTES],"access":"ACCESS","rateClass":"CLASS",
   "bodyLimit":65536,"timeLimitMs":5000,"environment":[],"input":{"type":"object"},"output":{"type":"object"}}"""
@@ -18,8 +18,8 @@ def route(method, path):
 
 
 class GatewayWith:
-    """Used as a context: a gateway with the handlers of a folder. `handlers` maps a name to the text of a program, `trust` a name to
-    what LEADPIPE_TRUST says of it; `user` puts words in front that make it another user's process."""
+    """A gateway with the handlers of a folder. Used as a context. `handlers` maps a name to a program's text, `trust` a
+    name to its entry in LEADPIPE_TRUST. `user` prefixes the command with words that run it as another user."""
 
     def __init__(self, folder, handlers, trust=None, user=list, **environment):
         self.folder = folder
@@ -64,7 +64,7 @@ class GatewayWith:
         return socket.create_connection((host, self.port), timeout=seconds, source_address=(source, 0) if source else None)
 
     def raw(self, data, source=None, host="127.0.0.1", port=None, seconds=8):
-        """Sends the bytes, and reads until the other side closes; (whether it did, what came)."""
+        """Sends the bytes and reads until the other side closes. Returns (whether it closed, the bytes received)."""
         answer = b""
         with self.connect(source, host, seconds) if port is None else socket.create_connection((host, port), timeout=seconds,
                                                                                                source_address=(source, 0) if source else None) as connection:
@@ -78,12 +78,12 @@ class GatewayWith:
                 return False, answer
         return True, answer
 
-    def ask(self, method="GET", path="/form", headers=(), body=None, **where):
-        """(status, headers with names in lower case); several of one name are joined with a comma."""
+    def request(self, method="GET", path="/form", headers=(), body=None, **where):
+        """(status, headers with names in lower case). Several headers with one name are joined with a comma."""
         return parse(self.answer(method, path, headers, body, **where))
 
     def answer(self, method, path, headers=(), body=None, **where):
-        """The whole answer as it came."""
+        """The whole response as received."""
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Connection: close", *headers]
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -91,7 +91,7 @@ class GatewayWith:
 
     @property
     def lines(self):
-        """What it has logged until now, without the times."""
+        """The log lines so far, without their times."""
         return [untimed(line) for line in self.raw_lines]
 
     @property
@@ -100,7 +100,7 @@ class GatewayWith:
 
 
 class Gateway(GatewayWith):
-    """Its one handler answers 200 with the client's address, and leaves a line for each process in a file."""
+    """Its one handler replies 200 with the client's address and adds a line to a file for each process."""
 
     def __init__(self, folder, access="public", rate_class="default", path="/form", **environment):
         self.spawned = folder / "spawned"
@@ -117,7 +117,7 @@ printf '{{"statusCode":200,"headers":{{"x-client":"%s"}},"body":"ok"}}' "$client
 
     @property
     def processes(self):
-        """How many handler processes there have been."""
+        """The number of handler processes so far."""
         return self.spawned.read_text().count("\n")
 
 

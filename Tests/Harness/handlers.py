@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
 
 
 def run(name, stdin=b"", *arguments, seconds=20, **environment):
@@ -17,12 +17,13 @@ def run(name, stdin=b"", *arguments, seconds=20, **environment):
 
 
 def lines(bytes_):
-    """The documents of NDJSON. Only a line feed parts them: a string may hold what Python too calls the end of a line."""
+    """The documents of NDJSON. Only a line feed separates them: strings may contain other characters that Python treats
+    as line ends."""
     return [json.loads(line) for line in bytes_.decode().split("\n") if line]
 
 
 def envelope(body, method="POST", path="/api/chatbot/leads", headers=None, **more):
-    """The API Gateway payload 2.0 as a gateway writes it."""
+    """The envelope (API Gateway payload 2.0) as a gateway writes it."""
     return {
         "version": "2.0", "routeKey": f"{method} {path}", "rawPath": path, "rawQueryString": "",
         "headers": {"content-type": "application/json", **(headers or {})},

@@ -1,4 +1,4 @@
-"""Hostile requests from a seed, each full of canaries: secrets and personal values that must not be in any log."""
+"""Hostile requests from a seed. Each is full of canaries: secrets and personal values that must not be in any log."""
 
 import contextlib
 import json
@@ -9,23 +9,23 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
-from house import House, without_limits
-from parts import TIME, until, untimed
+from common import TIME, until, untimed
+from instance import Instance, without_limits
 from stubs import Providers
 
 LEADS = "/api/chatbot/leads"
-# What strangers and customers send.
+# Values sent by clients.
 SENT = [
     "sk_live_c4n4ry51Gx7TqLm", "Bearer.c4n4ry.eyJhbGciOi", "c4n4ry-session-9f31a7", "c4n4ry+basic/QWxhZGRpbg", "hunter2-c4n4ry!",
     "AKIAC4N4RYEXAMPLE07",
     "ghp_c4n4ryTokenOfSomebody", "key c4n4ry of admin", "Zahra Alcanari", "محمد الكناري", "+971509876543", "050 987 6543",
     "zahra.alcanari@example.org",
     "Villa 77, Canary Frond", "passport N5512345 canary", "4111 1111 1111 1234", "IBAN AE07 0331 2345 c4n4ry", "Notiz-Kanarienvogel"]
-# What the operator has set.
+# Values set by the operator.
 SET = {
     "ADMIN_API_KEY": "c4n4ry-admin-key-0123456789abcdef", "SLACK": "c4n4ryWebhookPath", "TELEGRAM_BOT_TOKEN": "123456:c4n4ry-telegram-token"}
 CANARIES = SENT + list(SET.values())
-# What would forge a line, colour a terminal or turn a text round.
+# Characters that would forge a log line, colour a terminal or reverse the text.
 FORGERIES = ["\n[ERROR] forged c4n4ry", "\r\n[INFO] forged", "\x1b[31m", "\u2028[WARN] forged", "\u202e", "\u0085", "\x00", "\x7f",
     '{"level":"ERROR"}', "\u2066"]
 FIELDS = [
@@ -39,14 +39,14 @@ HEADERS = [
 
 
 class Hostile:
-    """One request after another, always the same ones for a seed."""
+    """A sequence of requests that is always the same for a seed."""
 
     def __init__(self, seed):
         self.dice = random.Random(seed)
         self.kinds = [getattr(self, name) for name in sorted(dir(type(self))) if name.startswith("as_")]
 
     def requests(self, count):
-        """As bytes; each on a connection of its own. Every kind comes again and again."""
+        """The requests as bytes, each for a connection of its own. The kinds take turns."""
         return [self.kinds[n % len(self.kinds)]() for n in range(count)]
 
     # ── Parts ──
@@ -55,7 +55,7 @@ class Hostile:
         return self.dice.choice(SENT)
 
     def text(self):
-        """A canary, or one with a forgery in front, behind or within."""
+        """A canary, or a canary with a forgery before, after or inside it."""
         canary = self.canary()
         if self.dice.random() < 0.6:
             return canary
@@ -71,7 +71,7 @@ class Hostile:
         return self.text() if kind < 0.9 else self.dice.choice([None, True, -1, 1e9])
 
     def lead(self):
-        """A good one."""
+        """A valid lead."""
         return {
             "customerName": self.dice.choice(["Zahra Alcanari", "محمد الكناري"]),
             "customerPhone": self.dice.choice(["+971509876543", "050 987 6543"]),
@@ -79,7 +79,7 @@ class Hostile:
             "messages": [{"id": "m1", "messageText": self.canary()}], "metadata": {"token": self.canary()}}
 
     def header(self, name=None):
-        """One header line in bytes, that the parser may or may not take."""
+        """One header line in bytes. It may or may not be valid."""
         value = self.text() if self.dice.random() < 0.4 else self.canary()
         return f"{name or self.dice.choice(HEADERS)}: {value}\r\n".encode()
 
@@ -157,7 +157,7 @@ class Hostile:
         return self.raw(self.lead(), headers=b"".join(self.header() for _ in range(4)))
 
     def as_a_request_id(self):
-        """One that may not be taken on; one that may would be in the log by design."""
+        """An invalid request id. A valid one would be in the log by design."""
         return self.raw(self.lead(), headers=b"X-Request-Id: " + self.dice.choice(["key c4n4ry of admin", "+971509876543",
             "zahra.alcanari@example.org", "\u202eZahra Alcanari"]).encode() + b"\r\n")
 
@@ -189,10 +189,11 @@ class Hostile:
         return self.raw(self.lead(), method=self.dice.choice(["GET", "PUT", "PATCH", "DELETE", "HEAD"]), headers=self.header("Authorization"))
 
 
-# ── Sending, and judging ──
+# ── Sending and checking ──
 
 def send(port, request, seconds=40):
-    """The reply to one request, to the end of its connection, or to its own end where the connection stays open."""
+    """The response to one request: everything up to the end of the connection, or up to the end of the response if the
+    connection stays open."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         with contextlib.suppress(OSError):
@@ -207,7 +208,7 @@ def send(port, request, seconds=40):
             except ConnectionResetError:
                 return answer
             except TimeoutError:
-                raise AssertionError(f"no whole answer within {seconds} s: {request[:300]!r} {answer[:300]!r}") from None
+                raise AssertionError(f"no complete response within {seconds} s: {request[:300]!r} {answer[:300]!r}") from None
             if not chunk:
                 return answer
             answer += chunk
@@ -228,7 +229,7 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def lines(log, as_json):
-    """The lines of a log as (message with its facts, request id of an access line or None); each must be well formed."""
+    """The lines of a log as (line, request id of an access line or None). Each line must be well formed."""
     out = []
     for line in log.split("\n")[:-1]:
         assert not UNPRINTABLE.search(line), ascii(line)
@@ -245,28 +246,28 @@ def lines(log, as_json):
     return out
 
 
-def judge_log_of(count, seed, database, log_format):
-    """Sends them to a house whose providers fail and repeat what they were told, and looks the log over."""
+def check_log_of(count, seed, database, log_format):
+    """Sends the requests to an instance whose providers fail and repeat what was sent to them, and checks the log."""
     assert len(CANARIES) >= 20
     providers = Providers()
-    # A provider that says what it was sent, and more; one that takes it.
+    # Slack rejects and repeats what it was sent, and more. Telegram accepts.
     providers.answers["slack"] = (500, f"no_service for {' '.join(SENT)}", {"Content-Type": "text/plain"})
     settings = {
         **providers.settings, "SLACK_WEBHOOK_URL": f"http://127.0.0.1:{providers.port}/services/T0/B0/{SET['SLACK']}",
         "TELEGRAM_BOT_TOKEN": SET["TELEGRAM_BOT_TOKEN"], "ADMIN_API_KEY": SET["ADMIN_API_KEY"]}
     requests = Hostile(seed).requests(count)
     try:
-        with House(DATABASE_URL=database.url, LOG_FORMAT=log_format, LOG_LEVEL="debug", **settings, **without_limits()) as house:
-            answers = send_all(house.port, requests)
+        with Instance(DATABASE_URL=database.url, LOG_FORMAT=log_format, LOG_LEVEL="debug", **settings, **without_limits()) as instance:
+            answers = send_all(instance.port, requests)
             until(lambda: providers.of("slack") and providers.of("telegram"), 15, "notifications")
-            assert house.http("/health")[0] == 200
-            house.stop()
-            log = house.log
+            assert instance.http("/health")[0] == 200
+            instance.stop()
+            log = instance.log
     finally:
         providers.close()
 
     silent = [request[:300] for request, answer in zip(requests, answers, strict=True) if not answer.startswith(b"HTTP/1.1 ")]
-    assert not silent, f"{len(silent)} got no answer: {silent[:3]}"
+    assert not silent, f"{len(silent)} got no response: {silent[:3]}"
     assert {int(answer[9:12]) for answer in answers} >= {200, 201, 400, 404, 405, 413, 414, 415, 422, 431}
     assert not [answer for answer in answers if answer[9:12] == b"500" or answer[9:12] == b"502"]
 
@@ -279,5 +280,5 @@ def judge_log_of(count, seed, database, log_format):
     assert None not in asked
     wrong = [(request[:200], accessed[identifier]) for request, identifier in zip(requests, asked, strict=True) if accessed[identifier] != 1]
     assert not wrong, wrong[:3]
-    # The one beside them is our own look at /health.
+    # The extra request is this test's own GET /health.
     assert sum(accessed.values()) == count + 1

@@ -1,5 +1,5 @@
-"""Leads come in over HTTP and go out through three channels while something is killed every now and then: a worker, one of its
-steps, a session of the database, the database. Nothing may be lost, and what comes twice must say so."""
+"""Leads come in over HTTP and go out through three channels while processes are killed at random: a worker, one of its
+steps, a database session, the postmaster. No lead may be lost, and a repeated message must be marked as a repeat."""
 
 import os
 import random
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cluster import Cluster, Session
-from house import House
+from common import BIN, session_processes, until, untimed
+from instance import Instance
 from ledger import CHANNELS, Ledger, lead, none, spread
-from parts import BIN, session_processes, until, untimed
 from sink import Sink
 
-# Of two hundred kills so many are of each kind.
+# The number of kills of each kind among 200.
 SHARES = {"worker": 45, "event-claim": 20, "delivery-begin": 20, "delivery-record": 20, "notify-slack": 15, "notify-telegram": 15,
           "notify-email": 15, "session ended": 25, "session killed": 15, "postmaster": 10}
 LEASE, POLL = 30, 5
@@ -27,11 +27,11 @@ LEASE, POLL = 30, 5
 class Kill(NamedTuple):
     at: float
     kind: str
-    # The worker whose it was; none for the database's.
+    # The worker it belonged to. None for processes of the database.
     worker: int
 
     def may_hit(self, channel, attempt):
-        """Whether it may be why nobody knows what came of a try."""
+        """True if this kill may be the reason for the attempt's unknown outcome."""
         if self.at < attempt.began - 0.05 or self.kind in ("event-claim", "delivery-record"):
             return False
         return self.worker is None or attempt.worker.endswith(f":{self.worker}") and (
@@ -39,7 +39,7 @@ class Kill(NamedTuple):
 
 
 class Worker:
-    """`leadpipe worker`, started again half a second after it ends."""
+    """`leadpipe worker`, restarted half a second after it ends."""
 
     def __init__(self, folder, name, environment):
         self.environment, self.log, self.is_over = environment, folder / f"{name}.log", False
@@ -72,7 +72,7 @@ class Worker:
 
 
 class Sampler:
-    """Looks twice a second at what is leased, and for how long each lease has stood as it stands."""
+    """Samples the leased deliveries twice a second, and how long each lease has kept its status."""
 
     QUERY = ("select id || ' ' || fence || ' ' || status from notification_logs where lease_until is not null"
              " union all select 'due ' || coalesce(max(extract(epoch from clock_timestamp() - due_at)), 0)::int"
@@ -106,7 +106,7 @@ class Sampler:
         self.thread.join(10)
 
     def spans(self, status):
-        """How long leases stood in a status, in seconds."""
+        """How long leases stayed in a status, in seconds."""
         return [last - first for line, (first, last) in self.seen.items() if line.endswith(status)]
 
 
@@ -120,26 +120,26 @@ class Run:
         self.kills, self.captured, self.refused = [], {}, Counter()
         self.is_over = threading.Event()
 
-    def judge(self, patience):
+    def check(self, patience):
         print(f"seed {self.seed}: {self.leads} leads, {len(self.kinds)} kills over {self.seconds} s, {self.worker_count} workers", flush=True)
         behaviour = {channel: [{"fail": "slow", "milliseconds": self.slow, "percent": 100}] for channel in CHANNELS}
         self.cluster = Cluster()
         try:
             self.database = self.cluster.migrated()
             with Sink(self.folder, behaviour) as sink, \
-                    House(DATABASE_URL=self.database.url, ENABLE_NOTIFICATION_WORKER="false", **sink.settings) as house:
-                return self.go(house, sink, patience)
+                    Instance(DATABASE_URL=self.database.url, ENABLE_NOTIFICATION_WORKER="false", **sink.settings) as instance:
+                return self.go(instance, sink, patience)
         finally:
             self.cluster.close()
 
-    def go(self, house, sink, patience):
-        # The first worker is tapped, the others poll.
-        environment = {**house.environment, "ENABLE_NOTIFICATION_WORKER": "true", "WORKER_POLL_SECONDS": "1" if self.hurries else str(POLL)}
-        wakes = [{"LEADPIPE_WAKE": str(house.state / "wake.sock")}] + [{}] * (self.worker_count - 1)
+    def go(self, instance, sink, patience):
+        # The first worker gets wakes, the others poll.
+        environment = {**instance.environment, "ENABLE_NOTIFICATION_WORKER": "true", "WORKER_POLL_SECONDS": "1" if self.hurries else str(POLL)}
+        wakes = [{"LEADPIPE_WAKE": str(instance.state / "wake.sock")}] + [{}] * (self.worker_count - 1)
         self.workers = [Worker(self.folder, f"worker-{n}", environment | wake) for n, wake in enumerate(wakes)]
         sampler = Sampler(self.database.url)
         began = time.time()
-        senders = [threading.Thread(target=self.send, args=(house, part, began)) for part in range(4)]
+        senders = [threading.Thread(target=self.send, args=(instance, part, began)) for part in range(4)]
         for thread in senders:
             thread.start()
         try:
@@ -169,8 +169,8 @@ class Run:
             if count != last[0]:
                 last = (count, time.monotonic())
             elif self.hurries and time.monotonic() > last[1] + 2:
-                # What a dead worker holds and what waits is moved on in the database: nobody is at work on it.
-                # The database may be on its way back.
+                # Expires leases of dead workers and makes waiting deliveries due, because no worker is busy with them.
+                # The database may still be starting.
                 self.database.psql("update notification_logs set lease_until = now() where lease_until > now();"
                                    "update notification_logs set next_attempt_at = now() where next_attempt_at > now()", check=False)
 
@@ -182,15 +182,15 @@ class Run:
 
     # ── Leads ──
 
-    def send(self, house, part, began):
-        """Each of four clients sends its leads at their time, and each again until it is told that it is stored."""
+    def send(self, instance, part, began):
+        """Each of four clients sends its leads at their times, and repeats each until the reply is 201."""
         for number in range(part + 1, self.leads + 1, 4):
             wait = began + number * self.seconds / self.leads - time.time()
             if self.is_over.wait(max(wait, 0)):
                 return
             while number not in self.captured and not self.is_over.is_set():
                 try:
-                    status, _, document = house.http("/api/chatbot/leads", lead(number), seconds=15)
+                    status, _, document = instance.http("/api/chatbot/leads", lead(number), seconds=15)
                 except (OSError, ValueError) as error:
                     status, document = type(error).__name__, None
                 if status == 201:
@@ -208,7 +208,7 @@ class Run:
             self.kill(kind)
 
     def kill(self, kind):
-        """Kills one of that kind, as soon as there is one."""
+        """Kills a process of that kind as soon as there is one."""
         end = time.monotonic() + 20
         while time.monotonic() < end:
             if kind == "postmaster":
@@ -216,7 +216,7 @@ class Run:
             victims = self.victims(kind)
             if victims:
                 victim = self.dice.choice(victims)
-                # Not at the moment of looking, which is a moment of its own.
+                # A random delay, because the moment right after the lookup is not random.
                 time.sleep(self.dice.uniform(0, 0.05))
                 if self.end(kind, *victim):
                     return
@@ -247,17 +247,17 @@ class Run:
     def kill_postmaster(self):
         pid = int((Path(self.cluster.data) / "postmaster.pid").read_text().split()[0])
         self.end("postmaster", pid, None)
-        until(self.start_database, 40, "the database to start again")
+        until(self.start_database, 40, "the database to restart")
 
     def start_database(self):
-        """Not before the last session has noticed that its postmaster is gone."""
+        """Fails until the last session has noticed that its postmaster is gone."""
         try:
             self.cluster.start()
             return True
         except AssertionError:
             time.sleep(0.2)
 
-    # ── Judging ──
+    # ── Checks ──
 
     def look(self, sink, sampler):
         ledger = Ledger(self.database, sink.messages, killed=True)
@@ -268,61 +268,61 @@ class Run:
         print(f"captured {len(self.captured)}, refused first {dict(self.refused)}; worker starts {[w.starts for w in self.workers]}")
         killers = {kill for kill, _ in hits}
         print(f"kills that left an outcome unknown: {len(killers)} of {len(self.kills)}, by kind {dict(Counter(k.kind for k in killers))}; "
-              f"sending stages hit {len(hits)}; unknown tries {sum(hits.values())}, most by one stage {max(hits.values(), default=0)}")
+              f"sending stages hit {len(hits)}; unknown attempts {sum(hits.values())}, most by one stage {max(hits.values(), default=0)}")
         print(f"repeats {len(repeats)} of {len(guilty)} stages, most of one {max(guilty.values(), default=0)}; by channel "
               f"{dict(Counter(d.channel for d, _ in repeats))}, by kind {dict(Counter(k.kind for k, _ in guilty.elements()))}")
-        print(f"marked though the first to arrive: {len(ledger.first_but_marked())}")
+        print(f"first messages marked as a repeat: {len(ledger.marked_first_messages())}")
         for channel in CHANNELS:
             print(f"{channel:<9}{dict(ledger.classes(channel))}")
         print(f"leases stood, in seconds: claimed {spread(sampler.spans('pending'))}; sending {spread(sampler.spans('sending'))}; "
-              f"oldest due and not claimed {sampler.oldest} ({sampler.samples} looks)")
+              f"oldest due and not claimed {sampler.oldest} ({sampler.samples} samples)")
         gaps = self.gaps(deliveries)
-        print(f"from the kill to the next try of what it left unknown: first tries {spread(gaps[1])}; later ones {spread(gaps[2])}")
+        print(f"from the kill to the next attempt after an unknown outcome: first {spread(gaps[1])}; later ones {spread(gaps[2])}")
         self.print_logs()
         self.print_kills(hits, guilty)
         self.promises(ledger, deliveries, sampler)
         return len(repeats), len(hits)
 
     def promises(self, ledger, deliveries, sampler):
-        # Nothing is lost, and nothing is there twice.
+        # Nothing is lost and nothing is stored twice.
         names = Counter((d.channel, d.name) for d in deliveries)
         missing = [(channel, number) for number in self.captured for channel in CHANNELS if names[channel, f"Lead {number:06}"] != 1]
         none(missing, "leads without exactly one delivery in a channel")
-        none((d for d in deliveries if d.status != "sent" or not d.taken), "deliveries that did not arrive")
+        none((d for d in deliveries if d.status != "sent" or not d.taken), "deliveries that were not received")
         assert self.database.count("conversations") == self.database.count("lead_events", "event_type = 'lead.created' and processed") == self.leads
         stored = set(self.database.text("select id from conversations").split())
         assert {id for _, id in self.captured.values()} == stored
-        # What comes twice comes after a try of which nobody knows, and says so.
-        none(ledger.misjudged(), "tries judged otherwise than they went")
-        none(ledger.silent_repeats(), "repeats that do not say so")
-        none(ledger.marked_for_nothing(), "messages that call themselves a repeat for nothing")
-        # It goes on in time: no lease stands longer than it may, and nothing that is due waits longer than that either. The sampler
-        # looks twice a second, and not while the database is away.
+        # A message that comes twice follows an attempt with an unknown outcome, and is marked as a repeat.
+        none(ledger.wrong_outcomes(), "attempts with a wrong outcome")
+        none(ledger.unmarked_repeats(), "repeats that are not marked")
+        none(ledger.marked_without_reason(), "messages marked as a repeat without a reason")
+        # The work continues in time: no lease lasts longer than its limit plus a poll, and nothing waits longer than
+        # that after it is due. The sampler reads twice a second, and not while the database is unavailable.
         worst = max([*sampler.spans("pending"), *sampler.spans("sending"), 0])
-        assert worst <= LEASE + POLL + 2, f"a lease stood for {worst:.1f} s"
-        assert sampler.oldest <= LEASE + POLL + 2, f"what was due was not claimed for {sampler.oldest} s"
+        assert worst <= LEASE + POLL + 2, f"a lease lasted {worst:.1f} s"
+        assert sampler.oldest <= LEASE + POLL + 2, f"a due delivery was not claimed for {sampler.oldest} s"
 
     def blame(self, deliveries):
-        """The sending stages that were hit, as kill and channel, with how many outcomes that left unknown."""
-        return Counter((self.culprit(d, attempt), d.channel) for d in deliveries for attempt in d.tries if attempt.kind == "unknown")
+        """The sending stages that were hit, as (kill, channel), with the number of unknown outcomes of each."""
+        return Counter((self.culprit(d, attempt), d.channel) for d in deliveries for attempt in d.attempts if attempt.kind == "unknown")
 
     def culprit(self, delivery, attempt):
-        """The first kill after a try began that may be why nobody knows what came of it."""
+        """The first kill after the attempt began that explains its unknown outcome."""
         guilty = next((kill for kill in self.kills if kill.may_hit(delivery.channel, attempt)), None)
         assert guilty, f"unknown without a kill: {attempt} of {delivery}"
         return guilty
 
     @staticmethod
     def lost_before(delivery, message):
-        """The try of which nobody knew what came of it, before this repeat."""
-        return [attempt for attempt in delivery.tries if attempt.began < message.at and attempt.kind == "unknown"][-1]
+        """The attempt with an unknown outcome before this repeat."""
+        return [attempt for attempt in delivery.attempts if attempt.began < message.at and attempt.kind == "unknown"][-1]
 
     def gaps(self, deliveries):
         gaps = defaultdict(list)
         for d in deliveries:
-            for n, (attempt, following) in enumerate(pairwise(d.tries)):
+            for n, (attempt, following) in enumerate(pairwise(d.attempts)):
                 if attempt.kind == "unknown":
-                    first = not any(earlier.kind == "unknown" for earlier in d.tries[:n])
+                    first = not any(earlier.kind == "unknown" for earlier in d.attempts[:n])
                     gaps[1 if first else 2].append(following.began - self.culprit(d, attempt).at)
         return gaps
 
@@ -332,7 +332,7 @@ class Run:
             for line in worker.log.read_text(errors="replace").splitlines():
                 if untimed(line).startswith(("[WARN]", "[ERROR]")):
                     kinds[" ".join(word for word in line.split() if "=" not in word and len(word) < 30)] += 1
-        print("what workers warned of: " + "; ".join(f"{times} × {kind}" for kind, times in kinds.most_common(14)))
+        print("warnings of the workers: " + "; ".join(f"{times} × {kind}" for kind, times in kinds.most_common(14)))
 
     def print_kills(self, hits, guilty):
         def of(kill, counts):
@@ -342,7 +342,7 @@ class Run:
             f"{kill.at - began:.1f} {kill.kind} {of(kill, hits)} {of(kill, guilty)}" for kill in self.kills))
 
 
-def judge(folder, leads, kills, seconds, seed, patience, workers=2, slow=20, hurries=False):
-    """How many messages came again, and how many sending stages were hit: a worker has one for each channel. `hurries` does not wait
-    for leases of the dead and for later tries."""
-    return Run(folder, leads, kills, seconds, seed, workers, slow, hurries).judge(patience)
+def check(folder, leads, kills, seconds, seed, patience, workers=2, slow=20, hurries=False):
+    """Returns the number of repeated messages and of sending stages that were hit. A worker has one stage for each
+    channel. `hurries` skips the wait for leases of dead workers and for later attempts."""
+    return Run(folder, leads, kills, seconds, seed, workers, slow, hurries).check(patience)

@@ -1,6 +1,6 @@
-"""What the providers' stand-in took, beside what the database says of it: every try of every delivery is accounted for.
-
-A lead is known by its name, `Lead 000123`; a mail by its Message-ID as well, which holds the delivery's id."""
+"""Compares the messages that the sink accepted with the database: every attempt of every delivery is accounted for. A
+lead is identified by its name, `Lead 000123`. An email is also identified by its Message-ID, which contains the
+delivery's id."""
 
 import json
 import re
@@ -11,12 +11,12 @@ from typing import NamedTuple
 NAME = re.compile(r"Lead \d{6}")
 MARK = "(possible repeat)"
 CHANNELS = ("slack", "telegram", "email")
-# The clocks are one, but the sink writes whole milliseconds.
+# Both use the same clock, but the sink writes whole milliseconds.
 TOLERANCE = 0.005
 
 
 def lead(number):
-    """A lead that is told apart from every other."""
+    """A lead that differs from every other."""
     return {"customerName": f"Lead {number:06}", "customerPhone": f"+97151{number:07}", "customerEmail": f"lead-{number}@example.com",
             "intent": "buy", "idempotencyKey": f"soak-{number}"}
 
@@ -26,12 +26,12 @@ def moment(text):
 
 
 class Taken(NamedTuple):
-    """A message that the sink took."""
+    """A message that the sink accepted."""
     at: float
     channel: str
     name: str
     marked: bool
-    # The fault that kept the answer from its sender: it was not acknowledged.
+    # The fault that kept the response from the sender: the message was not acknowledged.
     unanswered: str
     mail_id: str
 
@@ -44,13 +44,13 @@ class Taken(NamedTuple):
                    message.get("unanswered", ""), message.get("id", "") if message["channel"] == "email" else "")
 
 
-class Try(NamedTuple):
+class Attempt(NamedTuple):
     began: float
     ended: float
     kind: str
-    # What the provider said: its word and its status.
+    # The code and status of the provider's response.
     code: str
-    # The one that began it, as host:pid.
+    # The worker that began it, as host:pid.
     worker: str
 
 
@@ -58,37 +58,37 @@ class Delivery:
     def __init__(self, id, channel, name, status, kind, reason, next_at, retries):
         self.id, self.channel, self.name, self.status, self.kind, self.reason = id, channel, name, status, kind, reason
         self.next_at, self.retries = next_at, int(retries)
-        self.tries, self.taken = [], []
-        # The number of the try in which a message was taken.
+        self.attempts, self.taken = [], []
+        # The index of the attempt that sent each message.
         self.tried = {}
 
     def match(self, killed):
-        """What is taken between the begin and the end of a try is of that try; of one that ends unknown because its sender was killed
-        also what arrives a little later."""
+        """Matches messages with attempts. A message belongs to the attempt during which it was accepted. If the attempt
+        ended unknown because its sender was killed, the message may also arrive a little later."""
         self.taken.sort()
         for message in self.taken:
-            # One that was put back sends nothing: what is taken at its end is of the next.
-            begun = [n for n, attempt in enumerate(self.tries) if attempt.kind != "deferred" and attempt.began - TOLERANCE <= message.at]
+            # A deferred attempt sends nothing. A message accepted at its end belongs to the next attempt.
+            begun = [n for n, attempt in enumerate(self.attempts) if attempt.kind != "deferred" and attempt.began - TOLERANCE <= message.at]
             if begun:
-                attempt = self.tries[begun[-1]]
+                attempt = self.attempts[begun[-1]]
                 if message.at <= attempt.ended + (1 if killed and attempt.kind == "unknown" else TOLERANCE):
                     self.tried[message] = begun[-1]
 
     def unknown_before(self, message):
-        return any(attempt.kind == "unknown" for attempt in self.tries[:self.tried.get(message, 0)])
+        return any(attempt.kind == "unknown" for attempt in self.attempts[:self.tried.get(message, 0)])
 
     @property
     def acknowledged(self):
         return [message for message in self.taken if not message.unanswered]
 
     def __repr__(self):
-        return (f"{self.channel} {self.id} {self.name} {self.status} {self.kind} {self.reason!r}\n  tries "
-                + "\n        ".join(map(str, self.tries)) + "\n  taken " + "\n        ".join(map(str, self.taken)))
+        return (f"{self.channel} {self.id} {self.name} {self.status} {self.kind} {self.reason!r}\n  attempts "
+                + "\n        ".join(map(str, self.attempts)) + "\n  taken " + "\n        ".join(map(str, self.taken)))
 
 
 class Ledger:
     def __init__(self, database, messages, killed=False):
-        """`killed`: a sender may never read its answer."""
+        """`killed`: senders may be killed before they read the response."""
         self.deliveries, self.killed = {}, killed
         rows = self.table(database, """
           select d.id, d.channel, e.payload ->> 'customerName', d.status, coalesce(d.outcome_class, ''), coalesce(d.error_message, ''),
@@ -101,7 +101,7 @@ class Ledger:
             coalesce(class, 'open'), concat_ws(' ', provider_code, status_code), worker
           from notification_attempts order by delivery, fence""")
         for id, began, ended, *rest in rows:
-            self.deliveries[id].tries.append(Try(float(began), float(ended), *rest))
+            self.deliveries[id].attempts.append(Attempt(float(began), float(ended), *rest))
         by_name = {(delivery.channel, delivery.name): delivery for delivery in self.deliveries.values()}
         for message in map(Taken.read, messages):
             delivery = by_name[message.channel, message.name]
@@ -113,7 +113,7 @@ class Ledger:
 
     @staticmethod
     def table(database, query):
-        """Rows as lists of text; a tab parts the columns, which none of ours holds."""
+        """Rows as lists of strings. Columns are separated by tabs, which no value contains."""
         done = database.psql(query, "-A", "-t", "-F", "\t")
         return [line.split("\t") for line in done.stdout.splitlines()]
 
@@ -124,31 +124,33 @@ class Ledger:
         return sum(len(delivery.acknowledged) for delivery in self.of(channel))
 
     def classes(self, channel):
-        """How many tries came to which class."""
-        return Counter(attempt.kind for delivery in self.of(channel) for attempt in delivery.tries)
+        """The number of attempts in each class."""
+        return Counter(attempt.kind for delivery in self.of(channel) for attempt in delivery.attempts)
 
     def words(self, channel, kind):
-        """What the provider said where tries came to this class."""
-        return Counter(attempt.code for delivery in self.of(channel) for attempt in delivery.tries if attempt.kind == kind)
+        """The provider's responses to attempts of this class."""
+        return Counter(attempt.code for delivery in self.of(channel) for attempt in delivery.attempts if attempt.kind == kind)
 
     # ── What must be true ──
 
     def unsettled(self, parks=False):
-        """What is neither final nor waiting with a reason and a time. A message of which nobody knows is final where it is parked."""
+        """Deliveries that are not final and not waiting with a reason and a time. A parked message with an unknown
+        outcome is final."""
         return [d for d in self.deliveries.values() if not (
             d.status == "sent" and d.acknowledged or d.status == "failed" and d.reason and (
                 d.next_at or d.kind == "permanent" or parks and d.kind == "unknown" and d.channel != "email"))]
 
     def repeats(self):
-        """Deliveries of which a message was taken after one that was acknowledged."""
+        """Deliveries with a message that was accepted after an acknowledged one."""
         return [d for d in self.deliveries.values() if d.acknowledged and d.taken[-1].at > min(m.at for m in d.acknowledged)]
 
-    def misjudged(self):
-        """Tries whose class is not what happened in the sink while they lasted, and messages that belong to no try."""
+    def wrong_outcomes(self):
+        """Attempts whose class does not match what happened in the sink during them, and messages that belong to no
+        attempt."""
         unknown = ([], [True], [False]) if self.killed else ([], [True])
         wrong = []
         for d in self.deliveries.values():
-            for number, attempt in enumerate(d.tries):
+            for number, attempt in enumerate(d.attempts):
                 answers = [bool(message.unanswered) for message in d.taken if d.tried.get(message) == number]
                 fits = {"delivered": answers == [False], "unknown": answers in unknown}.get(attempt.kind, not answers)
                 if not fits:
@@ -156,28 +158,30 @@ class Ledger:
             wrong += [(message, d) for message in d.taken if message not in d.tried]
         return wrong
 
-    def silent_repeats(self):
-        """Messages to Slack and Telegram that come after another, or after an unknown try, and do not say so."""
+    def unmarked_repeats(self):
+        """Deliveries to Slack and Telegram with a message that follows another or an unknown attempt and is not marked
+        as a repeat."""
         return [d for d in self.deliveries.values() if d.channel != "email" and any(
             not message.marked and (n > 0 or d.unknown_before(message)) for n, message in enumerate(d.taken))]
 
-    def marked_for_nothing(self):
-        """Messages that say so though no try before them ended unknown."""
+    def marked_without_reason(self):
+        """Deliveries with a message that is marked as a repeat although no earlier attempt ended unknown."""
         return [d for d in self.deliveries.values() if any(message.marked and not d.unknown_before(message) for message in d.taken)]
 
-    def first_but_marked(self):
-        """Messages that say so and were the first: the try before them never came so far. Allowed, and a pity."""
+    def marked_first_messages(self):
+        """Deliveries whose first message is marked as a repeat, because the attempt before it did not reach the
+        provider. This is allowed."""
         return [d for d in self.deliveries.values() if d.taken and d.taken[0].marked]
 
 
 def none(items, what):
-    """Fails with the first few of what must not be there."""
+    """Fails with the first few items, if there are any."""
     items = list(items)
     assert not items, f"{len(items)} {what}, as\n" + "\n".join(str(item)[:1500] for item in items[:4])
 
 
 def spread(values):
-    """Median, 95th of a hundred, greatest."""
+    """Median, 95th percentile and maximum."""
     values = sorted(values)
     if not values:
         return "none"

@@ -1,12 +1,13 @@
-// Asks an HTTP server as often as it is told to, and says what it was answered.
+// Sends requests to an HTTP server at a fixed rate or as fast as it answers, and prints the results.
 //
 //   load PORT SECONDS RATE CONNECTIONS SOURCES HEALTH SEED
 //
-// RATE is how many requests a second it sends, whether or not the former ones have been answered, each on a connection that is
-// free; where none is, it goes as soon as one is, and its time counts from when it was due. 0 sends the next one on each
-// connection when the last one is answered. CONNECTIONS stay open, and are shared out over SOURCES, addresses of this machine with
-// commas. Every HEALTH-th request is GET /health, the others are leads of different customers; 0 sends leads only. Writes one JSON
-// document. One thread, for it shares the machine with what it measures.
+// RATE is the number of requests a second, sent whether or not earlier ones have been answered, each on a free
+// connection. If none is free, the request is sent when one is, and its time counts from when it was due. With a RATE
+// of 0, each connection sends its next request when the last one is answered. CONNECTIONS stay open and are distributed
+// over SOURCES, local addresses separated by commas. Every HEALTH-th request is GET /health; the others are leads of
+// different customers. With a HEALTH of 0, all are leads. Prints one JSON document. It has one thread, because it
+// shares the machine with the server that it measures.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -48,7 +49,7 @@ static void keep(double **list, size_t *used, size_t *room, double value) {
   (*list)[(*used)++] = value;
 }
 
-// Free connections are used in turn, so that none of them is idle for long.
+// Free connections are used in turn, so that none is idle for long.
 static void release(int index) { ring[(firstFree + freeCount++) % count] = index; }
 
 static int reserve(void) {
@@ -58,7 +59,7 @@ static int reserve(void) {
   return index;
 }
 
-// Begins to connect; the connection is free once it is open.
+// Starts to connect. The connection is free once it is open.
 static void dial(int index) {
   struct connection *c = &connections[index];
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -72,7 +73,7 @@ static void dial(int index) {
   epoll_ctl(epollFd, EPOLL_CTL_ADD, c->fd, &event);
 }
 
-// The other side has closed: a reset where it had something to answer.
+// The server has closed the connection. This counts as a reset if a reply was due.
 static void redial(int index) {
   struct connection *c = &connections[index];
   close(c->fd);
@@ -89,7 +90,7 @@ static void open_(int index) {
   release(index);
 }
 
-static void ask(int index, double due) {
+static void send_request(int index, double due) {
   struct connection *c = &connections[index];
   char text[1024], body[512];
   number++;
@@ -115,7 +116,7 @@ static void ask(int index, double due) {
   if (send(c->fd, text, length, MSG_NOSIGNAL) != length) redial(index);
 }
 
-// Whether the connection is free again.
+// Returns 1 if the connection is free again.
 static int take(int index) {
   struct connection *c = &connections[index];
   ssize_t got = recv(c->fd, c->buffer + c->have, BUFFER - 1 - c->have, 0);
@@ -157,7 +158,7 @@ static int less(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static void say(const char *name, double *list, size_t n) {
+static void print_times(const char *name, double *list, size_t n) {
   qsort(list, n, sizeof *list, less);
   printf("\"%s\":{\"count\":%zu,\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f},", name, n, n ? list[n / 2] * 1e3 : 0,
          n ? list[n - 1 - n / 100] * 1e3 : 0, n ? list[n - 1] * 1e3 : 0);
@@ -202,7 +203,7 @@ int main(int argc, char **argv) {
       while (freeCount && (rate == 0 || planned < (time - start) * rate)) {
         double due = rate == 0 ? time : start + planned / rate;
         planned++;
-        ask(reserve(), due);
+        send_request(reserve(), due);
       }
     }
     int n = epoll_wait(epollFd, events, 256, rate == 0 ? 100 : 1);
@@ -215,10 +216,10 @@ int main(int argc, char **argv) {
   getrusage(RUSAGE_SELF, &use);
   printf("{\"seconds\":%.1f,\"sent\":%lu,\"unsent\":%lu,\"unanswered\":%lu,\"resets\":%lu,\"unconnected\":%lu,\"withoutRetryAfter\":%lu,", seconds, sent,
          unsent, sent - answered - resets, resets, unconnected, withoutRetryAfter);
-  say("leads", times, timesCount);
-  say("sinceSent", sentTimes, sentCount);
-  say("all", allTimes, allCount);
-  say("health", healthTimes, healthCount);
+  print_times("leads", times, timesCount);
+  print_times("sinceSent", sentTimes, sentCount);
+  print_times("all", allTimes, allCount);
+  print_times("health", healthTimes, healthCount);
   printf("\"cpu\":%.1f,\"next\":%lu,\"statuses\":{", use.ru_utime.tv_sec + use.ru_stime.tv_sec + (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6,
          number);
   const char *comma = "";

@@ -1,17 +1,19 @@
-"""Handlers that do not end as they should, one way after the other, and what must be left of them: nothing."""
+"""Handlers that do not end as they should, one kind after the other. No process, zombie or descriptor of them may
+remain."""
 
 import collections
 import os
 import threading
 from pathlib import Path
 
+from common import until
 from gateway import DESCRIPTION, GatewayWith, route
-from parts import until
 
-# How long what they start would sleep: known by this number, which no other run has at the same time.
+# The number of seconds that their child processes sleep. It identifies them, because no other run uses it at the same
+# time.
 SLEEP = str(1_000_000 + os.getpid())
 REPLY = """echo '{"statusCode":201}'"""
-# A way, what the handler does, and what the gateway must make of it.
+# The kind, the handler's program, and the gateway's expected status.
 WAYS = {
     "crashes": ("kill -SEGV $$", 502),
     "hangs": (f"exec sleep {SLEEP}", 504),
@@ -33,7 +35,7 @@ BODY = "[" + "1," * 30_000 + "1]"
 
 
 def handlers():
-    """A handler for each way, with a time limit that makes the slow ones quick."""
+    """A handler of each kind, with a short time limit."""
     texts = {}
     for name, (lines, _) in WAYS.items():
         description = (DESCRIPTION.replace("NAME", name).replace("ROUTES", route("POST", "/" + name)).replace("ACCESS", "public")
@@ -43,7 +45,7 @@ def handlers():
 
 
 def sleepers(number):
-    """Processes that sleep for so long, whoever they belong to now."""
+    """Processes that sleep for so long, whatever their parent is now."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -56,7 +58,7 @@ def sleepers(number):
 
 
 def children(pid):
-    """Its children, zombies too."""
+    """The children of a process, including zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -68,41 +70,42 @@ def children(pid):
     return found
 
 
-def judge(folder, requests, clients=8, **environment):
-    """So many requests, the ways in turn: each gets its status, and afterwards there is neither process, zombie nor descriptor."""
+def check(folder, requests, clients=8, **environment):
+    """Sends the requests, with the kinds in turn. Each gets its status, and afterwards no process, zombie or descriptor
+    remains."""
     with GatewayWith(folder, handlers(), RATE_LIMIT_DEFAULT="off", LEADPIPE_CLIENT_CONNECTIONS="1024", **environment) as gateway:
         names = list(WAYS)
         statuses = collections.Counter()
         lock = threading.Lock()
         turns = iter(range(requests))
 
-        def ask():
+        def request():
             while True:
                 with lock:
                     turn = next(turns, None)
                 if turn is None:
                     return
                 name = names[turn % len(names)]
-                status = gateway.ask("POST", f"/{name}", body=BODY, seconds=30)[0]
+                status = gateway.request("POST", f"/{name}", body=BODY, seconds=30)[0]
                 with lock:
                     statuses[name, status] += 1
 
         def run(count):
-            threads = [threading.Thread(target=ask) for _ in range(count)]
+            threads = [threading.Thread(target=request) for _ in range(count)]
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
 
         descriptors = Path(f"/proc/{gateway.process.pid}/fd")
-        gateway.ask("POST", "/never-reads", body=BODY)
+        gateway.request("POST", "/never-reads", body=BODY)
         before = len(list(descriptors.iterdir()))
         run(clients)
         assert gateway.process.poll() is None, gateway.log[-2000:]
         wrong = {key: count for key, count in statuses.items() if WAYS[key[0]][1] != key[1]}
         assert not wrong and sum(statuses.values()) == requests, (wrong, gateway.log[-2000:])
         until(lambda: not children(gateway.process.pid), 5, "the end of all children")
-        until(lambda: not sleepers(SLEEP), 5, "the end of all that they started")
+        until(lambda: not sleepers(SLEEP), 5, "the end of all their child processes")
         # The runtime opens a timer when a request first waits in the queue, and keeps it.
         until(lambda: len(list(descriptors.iterdir())) <= before + 1, 5, "all descriptors to be closed")
     assert gateway.process.returncode == 0

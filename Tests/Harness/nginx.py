@@ -1,17 +1,17 @@
-"""nginx in front of a gateway, as docs/how-to/run-in-production.md says it should stand there."""
+"""nginx in front of a gateway, configured as in docs/how-to/run-in-production.md."""
 
 import os
 import socket
 import subprocess
 from contextlib import contextmanager
 
-from parts import free_port, is_root, until
+from common import free_port, is_root, until
 
 CONFIGURATION = """{user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 256; }}
 http {{
-  log_format told "$request_id $status $upstream_status";
-  access_log {folder}/access.log told;
+  log_format statuses "$request_id $status $upstream_status";
+  access_log {folder}/access.log statuses;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
   upstream gateway {{ server 127.0.0.1:{upstream}; keepalive 8; }}
   server {{
@@ -35,7 +35,8 @@ http {{
 
 @contextmanager
 def nginx(folder, upstream, forwarded="$remote_addr", buffering="on"):
-    """nginx's port, while it runs; `access.log` in the folder says of each request what it was answered, and by whom."""
+    """nginx's port while it runs. `access.log` in the folder has the request id, the status and the upstream status of
+    each request."""
     folder.mkdir()
     port = free_port()
     user = "user root; " if is_root() else ""

@@ -1,35 +1,36 @@
-"""schemathesis over the document that a running house gives."""
+"""Runs schemathesis against the OpenAPI document of a running instance."""
 
 import contextlib
 import re
 import shutil
 import subprocess
 
-from parts import REPO, TEST_USER, clean_environment
+from common import REPO, TEST_USER, clean_environment
 
 VENV = REPO / ".build" / "test-venv"
 SETTINGS = REPO / "Tests" / "Schemathesis"
-KEY = "the-key-of-the-house-for-schemathesis"
+KEY = "the-key-of-the-instance-for-schemathesis"
 
 
 def tool(name):
     """A program of the venv that `make test-packages` fills from Tests/requirements.txt."""
     path = VENV / "bin" / name
-    assert path.exists(), f"{path} is not there: make test-packages"
+    assert path.exists(), f"{path} is missing: run `make test-packages`"
     return str(path)
 
 
-def judge(house, folder, examples, key=None, seed=1, phases="coverage,fuzzing", seconds=600):
-    """Every check of schemathesis over every operation: no failure. How many requests it sent."""
-    # One worker: Python 3.11.2 counts the depth of what it parses for all threads together (CPython's issue 106905), and gives up.
+def check(instance, folder, examples, key=None, seed=1, phases="coverage,fuzzing", seconds=600):
+    """Runs every check of schemathesis over every operation. Fails on any failure. Returns the number of requests."""
+    # One worker: Python 3.11.2 counts the depth of what it parses for all threads together (CPython issue 106905), and
+    # fails.
     command = [
-        tool("schemathesis"), "--config-file", str(SETTINGS / "schemathesis.toml"), "run", f"http://127.0.0.1:{house.port}/api/openapi.json",
-        "--url", f"http://127.0.0.1:{house.port}", "--checks", "all", "--max-examples", str(examples), "--seed", str(seed),
+        tool("schemathesis"), "--config-file", str(SETTINGS / "schemathesis.toml"), "run", f"http://127.0.0.1:{instance.port}/api/openapi.json",
+        "--url", f"http://127.0.0.1:{instance.port}", "--checks", "all", "--max-examples", str(examples), "--seed", str(seed),
         "--phases", phases, "--workers", "1", "--no-color",
         *([] if key is None else ["--header", f"x-admin-api-key: {key}"]),
     ]
     environment = clean_environment(SCHEMATHESIS_HOOKS=str(SETTINGS / "hooks.py"), HOME=str(folder), PYTHONDONTWRITEBYTECODE="1")
-    # What it leaves behind (a replay file, hypothesis' own) stays in the folder.
+    # Files that it leaves (a replay file, hypothesis' own) stay in the folder.
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=seconds)
     shutil.rmtree(folder / ".hypothesis", ignore_errors=True)
     assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-4_000:]}"
@@ -39,10 +40,10 @@ def judge(house, folder, examples, key=None, seed=1, phases="coverage,fuzzing", 
 
 
 @contextlib.contextmanager
-def something_happening(house):
-    """An event every 30 ms: whoever listens to the live stream does not wait long for some."""
-    lead = house.capture(TEST_USER)
-    with subprocess.Popen(["psql", "-Xqo", "/dev/null", house.database.url], stdin=subprocess.PIPE, text=True) as psql:
+def frequent_events(instance):
+    """Emits an event every 30 ms, so that a client of the live feed does not wait long."""
+    lead = instance.capture(TEST_USER)
+    with subprocess.Popen(["psql", "-Xqo", "/dev/null", instance.database.url], stdin=subprocess.PIPE, text=True) as psql:
         psql.stdin.write(f"select public.emit_lead_event('lead.updated', '{lead}') \\watch 0.03\n")
         psql.stdin.flush()
         try:

@@ -1,16 +1,16 @@
-"""pgbouncer before a database."""
+"""pgbouncer in front of a database."""
 
 import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
-from parts import as_postgres, clean_environment, free_port, until
+from common import as_postgres, clean_environment, free_port, until
 
 
 @contextmanager
 def pooler(cluster, database, mode="transaction", size=2):
-    """The URL of the database through pgbouncer, which refuses start-up options and has few server connections."""
+    """The URL of the database through pgbouncer, which rejects startup options and has few server connections."""
     with tempfile.TemporaryDirectory(prefix="lpb-", dir="/tmp") as folder:
         home = Path(folder)
         home.chmod(0o777)

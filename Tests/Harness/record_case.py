@@ -1,7 +1,8 @@
-"""Runs one case and prints what it did, as the lines of a case: `record_case.py HANDLER/NAME`. A person checks it and puts it in the file.
+"""Runs one case and prints its result as the lines of a case: `record_case.py HANDLER/NAME`. Check the lines before you
+put them into the file.
 
-What differs from run to run, ids and times that the case did not give, is written as a placeholder. A case without expectations will do.
-"""
+Values that differ from run to run (ids and times that the case did not set) are printed as placeholders. The case needs
+no expectations."""
 
 import json
 import re
@@ -13,21 +14,21 @@ import case_replies
 import case_run
 import cases
 from cluster import Cluster
-from parts import untimed
+from common import untimed
 
 UUID = re.compile(case_run.PLACEHOLDERS["<uuid>"])
 INSTANT = re.compile(case_run.PLACEHOLDERS["<time>"])
 
 
 def placeheld(text, case):
-    """A text with placeholders for the ids and times that are not in what the case gave."""
+    """The text with placeholders for ids and times that the case did not set."""
     known = case.stdin.decode(errors="replace") + case.before
     text = UUID.sub(lambda found: found[0] if found[0] in known else "<uuid>", text)
     return INSTANT.sub(lambda found: found[0] if found[0] in known else "<time>", text)
 
 
 def quoted(text):
-    """A text as a literal of TOML."""
+    """The text as a TOML literal."""
     if "\n" in text:
         return f"'''\n{text}'''"
     return f"'{text}'" if "'" not in text else f"'''{text}'''"
@@ -43,7 +44,7 @@ def is_problem(body):
 
 
 def parsed(text):
-    """The JSON of a body, or a body of another kind as it is."""
+    """The JSON of a body, or the body itself if it is not JSON."""
     try:
         return json.loads(text)
     except ValueError:
@@ -51,7 +52,7 @@ def parsed(text):
 
 
 def reply(written, case):
-    """A line of stdout as words of a case."""
+    """A line of stdout as keys of a case."""
     if not (isinstance(written, dict) and "statusCode" in written):
         bare = written["problem"] if isinstance(written, dict) and list(written) == ["problem"] else written
         return problem(bare) if is_problem(bare) else {"reply": document(written)}
@@ -97,7 +98,7 @@ def record(handler, name, cluster):
 
 def main(arguments):
     if len(arguments) != 1 or tuple(arguments[0].split("/")) not in cases.names():
-        sys.exit("name one case, as HANDLER/NAME")
+        sys.exit("usage: record_case.py HANDLER/NAME")
     cluster = Cluster()
     try:
         print("\n".join(record(*arguments[0].split("/"), cluster)))

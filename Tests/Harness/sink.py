@@ -1,15 +1,15 @@
-"""`leadpipe sink` as a program of its own, told how to fail."""
+"""`leadpipe sink` as a separate program, with configured faults."""
 
 import json
 import subprocess
 import urllib.error
 import urllib.request
 
-from parts import BIN, clean_environment, free_port, until
+from common import BIN, clean_environment, free_port, until
 
 
 class Sink:
-    """On free ports; what it takes is in a file of `folder`."""
+    """A sink on free ports. It writes the messages that it accepts to a file in `folder`."""
 
     def __init__(self, folder, behaviour=None):
         self.http, self.smtp, self.file = free_port(), free_port(), folder / "sink.ndjson"
@@ -18,9 +18,9 @@ class Sink:
             (folder / "behaviour.json").write_text(json.dumps(behaviour))
             words += ["--fail", folder / "behaviour.json"]
         self.process = subprocess.Popen(words, env=clean_environment(), cwd=folder, stderr=subprocess.DEVNULL)
-        until(lambda: self.ask("GET", "/counts"), 10, "the sink")
+        until(lambda: self.request("GET", "/counts"), 10, "the sink")
 
-    def ask(self, method, path, document=None):
+    def request(self, method, path, document=None):
         body = document.encode() if isinstance(document, str) else None if document is None else json.dumps(document).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", body, method=method)
         try:
@@ -33,7 +33,7 @@ class Sink:
 
     @property
     def counts(self):
-        return self.ask("GET", "/counts")[1]
+        return self.request("GET", "/counts")[1]
 
     @property
     def messages(self):

@@ -1,4 +1,4 @@
-"""JSON as the product must read it, said a second time: Python's own reader with what we are stricter in on top of it."""
+"""A second implementation of the product's JSON rules: Python's own parser with stricter rules added."""
 
 import json
 
@@ -6,11 +6,11 @@ DEPTH = 32
 
 
 class Refused(ValueError):
-    """The document is none, or none that we take."""
+    """The document is invalid, or valid JSON that the product rejects."""
 
 
 class Number(str):
-    """A number by its own text: 1.0, 1.00 and 1e0 are three."""
+    """A number by its own text: 1.0, 1.00 and 1e0 are three different numbers."""
 
 
 class Members(tuple):
@@ -53,11 +53,11 @@ def _number(text):
 
 
 def _constant(text):
-    raise Refused(f"{text} is no JSON")
+    raise Refused(f"{text} is not JSON")
 
 
 def _look(value, level):
-    """What Python lets pass: depth, NUL, half a surrogate pair."""
+    """Checks what Python accepts: excessive depth, NUL, a lone surrogate."""
     if isinstance(value, (list, Members)):
         if level > DEPTH:
             raise Refused("nesting is too deep")
@@ -71,7 +71,7 @@ def _look(value, level):
 
 
 def same(one, other):
-    """Equal in kind, text and order. `True == 1` and `"1" == Number("1")` are not."""
+    """Equal in type, text and order. `True == 1` and `"1" == Number("1")` are not equal here."""
     if type(one) is not type(other):
         return False
     if isinstance(one, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Stand-ins for the providers, on loopback: they keep what they get and answer as they are told."""
+"""Stand-ins for the providers on loopback. They keep what they receive and reply as configured."""
 
 import json
 import threading
@@ -7,12 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from aiosmtpd.controller import Controller
 
-from parts import free_port
+from common import free_port
 
 
 class Providers:
-    """Slack's webhook and Telegram's interface. `answers` maps a name to (status, body, headers), to a function that gives one, to
-    "hang", or to "hold" until `release`. With `tls`, a server's context, they are spoken to by https."""
+    """Slack's webhook and Telegram's API. `answers` maps a name to (status, body, headers), to a function that returns
+    one, to "hang", or to "hold" until `release`. With `tls`, a server's SSL context, they use https."""
 
     def __init__(self, tls=None):
         self.scheme = "https" if tls else "http"

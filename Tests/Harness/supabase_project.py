@@ -1,7 +1,7 @@
-"""A cluster prepared like Supabase's, projects in it with and without a website's own tables, and `supabase db push`.
+"""A cluster prepared like Supabase's, projects in it with and without a website's tables, and `supabase db push`.
 
-The website's tables have the shapes of the project that the deployment checklist was written for. Not imitated: supautils,
-safeupdate, and PostgreSQL 16's rules for roles."""
+The website's tables have the shapes of the project that the deployment checklist was written for. Not imitated:
+supautils, safeupdate, and PostgreSQL 16's rules for roles."""
 
 import re
 import subprocess
@@ -11,19 +11,19 @@ from pathlib import Path
 
 import database as databases
 from cluster import Cluster, leadpipe
-from parts import REPO, clean_environment
+from common import REPO, clean_environment
 
 SCRIPTS = Path(__file__).parent / "supabase_project"
 MIGRATIONS = REPO / "supabase" / "migrations"
 
-# The versions in the website's ledger. Two of them are also ours, with other contents.
+# The versions in the website's ledger. Two of them are also Leadpipe's, with other contents.
 SITE_VERSIONS = ["20251122083039", "20251122090000", "202512100001", "20251218000000", "20251219000000", "20251219000001",
                  "20251222000000", "20260307000001"]
-# The website's files in the order in which they ran, and the rows that go into their tables.
+# The website's files in the order in which they ran, and the rows for their tables.
 SITE = {"site_roles": None, "site_chat": "site_data", "site_events": "site_event_data", "site_security": "site_security_data",
         "site_newsletter": "site_newsletter_data"}
 
-# What is the website's own and stays as it was. What had to make room is called NAME_before_leadpipe.
+# Objects of the website that stay as they are. Objects that were in the way are renamed to NAME_before_leadpipe.
 SITE_TABLES = ["admin_users", "blog_posts"]
 SITE_VIEWS = ["lead_names", "live_sessions", "open_leads"]
 SITE_ROUTINES = ["fetch_conversation_analytics", "greet_latest_lead", "is_editor", "latest_lead", "leads_report", "may_edit",
@@ -34,7 +34,7 @@ SITE_COLUMNS = {
     "conversation_summaries": ["summary_text", "total_messages", "actions_taken", "generated_at"],
     "conversation_timeline": ["actor_id_before_leadpipe"],
 }
-# A policy of blog_posts calls it for anon.
+# A policy of blog_posts calls the function as anon.
 SITE_GRANT = "GRANT ALL ON FUNCTION public.has_role(_user_id uuid, _role public.app_role) TO anon;"
 
 
@@ -57,10 +57,10 @@ class SupabaseCluster(Cluster):
         self.databases = count(1)
 
     def project(self, start):
-        """A database as the start says, for the role postgres."""
+        """A database prepared as `start` describes, for the role postgres."""
         name = f"project{next(self.databases)}"
         self.database("postgres").run(f"create database {name} owner postgres")
-        # A setting of the database holds for what connects from now on.
+        # A database setting applies to connections made from now on.
         self.database("postgres").run(f"alter database {name} set statement_timeout = '2min'")
         self.database(name).run((SCRIPTS / "database.sql").read_text())
         project = self.database(name, "postgres")
@@ -88,13 +88,13 @@ ROW = "insert into supabase_migrations.schema_migrations values ('{}', '{{}}', '
 
 
 def files():
-    """Our migrations by version, in the order in which both tools run them."""
+    """Leadpipe's migrations by version, in the order in which both tools run them."""
     return {path.name.split("_")[0]: path for path in sorted(MIGRATIONS.glob("*.sql"))}
 
 
 def run_files(database, scripts, role=None):
-    """Runs each file as one implicit transaction, as `supabase db push` and the dashboard's editor do: psql's -c sends all of
-    a file's text at once. `role` is what a login of db push without a password sets first."""
+    """Runs each file as one implicit transaction, as `supabase db push` and the dashboard's editor do: psql -c sends
+    the whole text of a file at once. `role` is set first, as by a login of db push without a password."""
     before = [f"set session role {role}"] if role else []
     words = [word for script in [*before, *scripts] for word in ("-c", script)]
     done = subprocess.run(
@@ -105,8 +105,8 @@ def run_files(database, scripts, role=None):
 
 
 def push(database, role=None):
-    """What `supabase db push` does from a folder that has the website's files and ours. Returns the versions that it ran.
-    The website's folder has files of its own for the two versions that are in its ledger too."""
+    """Does what `supabase db push` does from a folder with the website's files and Leadpipe's. Returns the versions
+    that it ran. For the two versions that are in the website's ledger too, the folder has the website's own files."""
     run_files(database, [LEDGER], role)
     before = f"set session role {role};" if role else ""
     known = set(database.text(f"{before} select version from supabase_migrations.schema_migrations").split())
@@ -117,7 +117,7 @@ def push(database, role=None):
 
 
 def migrate(database):
-    """`leadpipe migrate` as the role of the database's URL."""
+    """Runs `leadpipe migrate` as the role in the database's URL."""
     done = leadpipe("migrate", DATABASE_URL=database.url)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -128,7 +128,7 @@ PUBLISHED = """select prrelid::regclass || ' ' || concat_ws(' ', prattrs, prqual
 
 
 def schema(database):
-    """What pg_dump says of the schema without the website's part, and what Supabase's Realtime tells of."""
+    """The schema from pg_dump without the website's part, and the tables published to Supabase's Realtime."""
     done = subprocess.run(
         ["pg_dump", "--schema-only", "--no-owner", "-n", "public", "-n", "leadpipe", database.url], env=clean_environment(),
         capture_output=True, text=True, timeout=60, check=True)
@@ -137,13 +137,13 @@ def schema(database):
 
 
 def _ours(key, lines):
-    """The lines of an object without those that the website has put there."""
+    """The lines of an object without those that the website added."""
     site = SITE_COLUMNS.get(key.removeprefix("TABLE public."), ())
     return [line for line in lines if line != SITE_GRANT and line.split()[0].strip('"') not in site]
 
 
 def _is_site(key):
-    """Whether an entry of pg_dump is the website's, or the project's setting of schema public."""
+    """True if an entry of pg_dump belongs to the website, or is the project's setting of schema public."""
     if key.endswith("-.public") or "SCHEMA public" in key or key.startswith("DEFAULT ACL"):
         return True
     words = re.split(r"[ .(]+", key)

@@ -1,4 +1,5 @@
-"""What schemathesis must know of our schemas that JSON Schema has no words for. Runs in its own Python, not in pytest's."""
+"""What the schemas mean beyond JSON Schema's vocabulary, for schemathesis. Runs in schemathesis' Python, not in
+pytest's."""
 
 import datetime
 import itertools
@@ -8,13 +9,13 @@ import unicodedata
 import schemathesis
 from hypothesis import strategies as st
 
-# `format: phone`: the numbers of several countries as people write them.
+# `format: phone`: phone numbers of several countries in common notations.
 home = st.from_regex(r"(00971|\+971 ?|971|0|)5[0-9] ?[0-9]{3}[- ]?[0-9]{4}", fullmatch=True)
 abroad = st.from_regex(r"(\+|00|tel:\+)(44|49|91|1) ?[2-9][0-9]{2}([ ./-]?[0-9]{3}){2}[0-9]?", fullmatch=True)
 schemathesis.openapi.format("phone", home | abroad)
 
-# Spans, ranges and places: what of them is refused, no word of JSON Schema says. A cursor is its list's own; none is asked for with a
-# made-up one.
+# Formats of which JSON Schema cannot say which values are rejected. A cursor belongs to its list, so no invented cursor
+# is sent.
 days = st.dates(datetime.date(1971, 1, 1), datetime.date(2099, 12, 31)).map(str)
 moments = st.datetimes(datetime.datetime(1971, 1, 1), datetime.datetime(2099, 12, 31)).map(lambda moment: moment.isoformat(timespec="milliseconds") + "Z")
 schemathesis.openapi.format("day-or-time", days | moments)
@@ -28,20 +29,20 @@ schemathesis.openapi.format("json-filters", st.sampled_from(["{}", '{"status": [
 clients = itertools.count(1)
 
 REMOVED = {*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)} - {0x09, 0x0A}
-# Blanks by one of JSON Schema's regular expressions, Python's and Unicode's, not by all of them.
+# Whitespace for one of these only: JSON Schema's regular expressions, Python, Unicode.
 DISPUTED = {0x1C, 0x1D, 0x1E, 0x1F, 0x85, 0xFEFF}
 
 
 def is_plain(text):
-    """Whether cleaning leaves a text as it is, and any reader sees that something stands in it, or that nothing does."""
+    """True if cleaning leaves the string unchanged, and every parser agrees on whether it has visible content."""
     if any(ord(sign) in REMOVED | DISPUTED for sign in text) or unicodedata.normalize("NFC", text) != text:
         return False
-    # Marks, joiners, fillers: what stands there and cannot be seen.
+    # Marks, joiners and fillers alone are invisible.
     return not text or text == text.strip() and any(unicodedata.category(sign)[0] in "LNPS" for sign in text)
 
 
 def members(schema):
-    """The names of all members that a schema speaks of."""
+    """The names of all members in a schema."""
     if isinstance(schema, list):
         return set().union(*map(members, schema))
     if not isinstance(schema, dict):
@@ -50,45 +51,46 @@ def members(schema):
 
 
 def is_sayable(value, known, name=None):
-    """Whether JSON Schema's words say exactly what we take of this value, and of those within it; what stands under a name that the
-    schema does not speak of is read and passed over."""
+    """True if JSON Schema can express exactly which values are accepted here. Members outside the schema are
+    ignored."""
     match value:
         case dict():
             return all(is_sayable(item, known, key) for key, item in value.items())
         case list():
             return all(is_sayable(item, known, name) for item in value)
-        # What is promised is promised for a time to come.
+        # A follow-up date must be in the future.
         case str() if name == "followUpDate" and value[:4].isdigit() and int(value[:4]) <= datetime.datetime.now(datetime.UTC).year:
             return False
         case str():
             return name not in known or is_plain(value)
         case bool() | None:
             return True
-        # A whole number is written in digits: to JSON Schema 85.0 is one too.
+        # An integer is written in digits. For JSON Schema, 85.0 is an integer too.
         case float() if name in known and value.is_integer():
             return False
-        # Money has two digits behind the point at most, which no word of JSON Schema says of a binary fraction.
+        # Money has at most two decimal places, which JSON Schema cannot express for binary fractions.
         case float() if name in known and name == "conversionValue":
             return round(value, 2) == value and "e" not in repr(value)
-        # Our reader keeps the digits of a number, and refuses exponents of three digits (RFC 8259, section 9).
+        # The product keeps the digits of a number and rejects exponents of three digits (RFC 8259, section 9).
         case _:
             return value == 0 or math.isfinite(value) and 1e-90 < abs(value) < 1e90
 
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Keeps every failure but one kind: whether a request is taken or refused is not judged by its schema where the request
-    holds a text that cleaning changes (lengths count what is left), a number beyond what we read, a time that may be past, or
-    a cursor. Such requests are judged by BlackBox/test_tables.py, test_json.py, test_bodies.py and the Cases."""
+    """Drops failures about whether a request is accepted if the request contains a string that cleaning changes
+    (lengths count the cleaned string), a number beyond the supported range, a time that may be in the past, or a
+    cursor. BlackBox/test_tables.py, test_json.py, test_bodies.py and the Cases test such requests. All other failures
+    are kept."""
     if type(failure).__name__ not in ("AcceptedNegativeData", "RejectedPositiveData"):
         return True
-    # A cursor is what an earlier reply gave; nobody can make one up.
+    # Cursors come from earlier replies and cannot be invented.
     if type(failure).__name__ == "RejectedPositiveData" and {"cursor", "lastEventId", "Last-Event-ID"} & {*(case.query or {}), *(case.headers or {})}:
         return False
-    # Which of two moments is the later is chance.
+    # Which of two random times is later is chance.
     if type(failure).__name__ == "RejectedPositiveData" and {"since", "until"} <= {*(case.query or {})}:
         return False
-    # A search of nothing that can be seen is none.
+    # A search for invisible characters is an empty search.
     if type(failure).__name__ == "RejectedPositiveData" and not is_plain(str((case.query or {}).get("query", ""))):
         return False
     known = members(case.operation.definition.raw.get("requestBody", {}))
@@ -97,6 +99,7 @@ def filter_failure(context, failure, case, response):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Each request comes of another client, as the house's trusted proxy says: keys that are wrong are counted by address."""
+    """Each request comes from another client, according to the trusted proxy, because wrong keys are counted by
+    address."""
     number = next(clients)
     case.headers = {**(case.headers or {}), "X-Forwarded-For": f"203.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"}

@@ -1,11 +1,12 @@
-"""The whole sweep: every system call that lead-capture makes, from its loader's first to its last, under each fault."""
+"""The whole sweep: every system call that lead-capture makes, from the loader's first call to the last, under each
+fault."""
 
 import pytest
 
-from captures import CAPTURES, by_name
+from capture_handlers import CAPTURES, by_name
 from crash import FAULTS, Sweep, require_ptrace
 
-# What ends or begins a process is nothing that fails under it.
+# Calls that begin or end a process cannot fail in a useful way.
 NOT_SWEPT = {"execve", "exit_group", "rt_sigreturn", "restart_syscall"}
 
 
@@ -20,7 +21,7 @@ def sweep(cluster):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_at_any_call_at_all_leaves_nothing_or_everything(sweep, fault):
+def test_fault_at_any_call_stores_nothing_or_everything(sweep, fault):
     calls = sweep.calls().keys() - NOT_SWEPT | {"fsync", "sendmsg"}
     met = sweep.over_all([(call, fault) for call in sorted(calls)])
     print(f"{fault} at {sum(met.values())} calls of {len(met)} kinds")
@@ -28,7 +29,7 @@ def test_a_fault_at_any_call_at_all_leaves_nothing_or_everything(sweep, fault):
 
 
 @pytest.mark.parametrize("capture", CAPTURES[1:], ids=by_name)
-def test_the_other_forms_under_a_fault_at_any_call_to_the_outside(database, capture):
+def test_other_handlers_with_a_fault_at_external_calls(database, capture):
     require_ptrace()
     sweep = Sweep(database, capture)
     try:

@@ -1,10 +1,10 @@
-"""How long a wrong key takes to refuse tells nothing about the right one.
+"""The time that a wrong key takes to be rejected reveals nothing about the right key.
 
-Asked is the handler itself, as a stream, over its two pipes: between it and the key there is then no network, no event loop and no queue, so
-that a difference would show sooner than it could to any client. 2 x 20,000 requests, one of each kind in turn, and who of the two is
-asked first changes by chance. The statistic is Welch's t over the times below the 90th percentile of all 40,000 together (a fixed
-crop, the same for both kinds: what is above is the machine's doing), as dudect has it; |t| >= 4.5 would be a leak.
-"""
+The test sends requests to the handler itself, as a stream, over two pipes. Without a network, an event loop or a queue
+in between, a difference would show sooner than it could to any client. 2 x 20,000 requests, one of each kind in turn,
+in random order within each pair. The statistic is Welch's t over the times below the 90th percentile of all 40,000
+together (a fixed crop, the same for both kinds: longer times are noise of the machine), as in dudect. |t| >= 4.5 would
+be a leak."""
 
 import json
 import math
@@ -15,12 +15,13 @@ import time
 
 import pytest
 
-from parts import HANDLERS, clean_environment
+from common import HANDLERS, clean_environment
 
 SAMPLES = 20_000
 RIGHT = "lp-0123456789abcdefghijklmnopqrstuvwxyz-the-right-key-of-this-test"
 
-# Two kinds of wrong keys: if the time told how much of a key is right, or which keys there are, these would differ.
+# Two kinds of wrong keys. If the time depended on how much of a key is right, or on which keys exist, their times would
+# differ.
 KINDS = {
     "shares-all-but-the-last-sign": (lambda random: RIGHT[:-1] + random.choice("abcdefg"), lambda random: "#" * len(RIGHT)),
     "shares-half": (lambda random: RIGHT[:32] + "#" * (len(RIGHT) - 32), lambda random: "#" * len(RIGHT)),
@@ -34,7 +35,7 @@ def welch(left, right):
 
 
 def crop(left, right, share=0.90):
-    """Both without what is above the share's percentile of all."""
+    """Both lists without the values above the percentile of all values together."""
     limit = sorted(left + right)[int(share * (len(left) + len(right)))]
     return [time for time in left if time < limit], [time for time in right if time < limit]
 
@@ -67,7 +68,7 @@ class Asked:
 
 
 @pytest.mark.parametrize("kinds", KINDS.values(), ids=KINDS)
-def test_the_time_of_a_wrong_key_tells_nothing(database, kinds):
+def test_rejecting_a_wrong_key_takes_constant_time(database, kinds):
     chance = random.Random(7)
     asked = Asked(database.url)
     times = ([], [])
@@ -78,7 +79,7 @@ def test_the_time_of_a_wrong_key_tells_nothing(database, kinds):
             for kind in chance.sample((0, 1), 2):
                 taken, reply = asked.time(kinds[kind](chance))
                 assert b'"statusCode":401' in reply
-                # The first ones warm caches, of PostgreSQL too.
+                # The first requests warm caches, including PostgreSQL's.
                 if turn >= 500:
                     times[kind].append(taken)
     finally:
@@ -88,8 +89,9 @@ def test_the_time_of_a_wrong_key_tells_nothing(database, kinds):
     assert abs(t) < 4.5
 
 
-def test_a_difference_would_be_seen():
-    """The statistic itself: 100 ns in 100 µs of noise, as a comparison that stops at the first wrong sign would have."""
+def test_statistic_detects_a_difference():
+    """Tests the statistic itself: 100 ns in 100 µs of noise, as in a comparison that stops at the first wrong
+    character."""
     chance = random.Random(8)
     left = [chance.gammavariate(9, 300) + 60_000 for _ in range(SAMPLES)]
     right = [chance.gammavariate(9, 300) + 60_100 for _ in range(SAMPLES)]

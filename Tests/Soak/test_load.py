@@ -1,4 +1,5 @@
-"""What an overload and slow clients do to good requests. LOAD_SECONDS sets how long the overload lasts (60)."""
+"""The effect of an overload and of slow clients on good requests. LOAD_SECONDS sets how long the overload lasts
+(60)."""
 
 import os
 
@@ -10,14 +11,14 @@ SECONDS = int(os.environ.get("LOAD_SECONDS", "60"))
 
 
 @pytest.mark.parametrize("kind", load.SLOW)
-def test_a_thousand_slow_connections_do_no_harm(database, kind):
-    load.judge_slow(database, kind, 1000, 1000, LEADPIPE_CLIENT_CONNECTIONS="2000")
+def test_slow_connections_do_not_slow_other_clients(database, kind):
+    load.check_slow(database, kind, 1000, 1000, LEADPIPE_CLIENT_CONNECTIONS="2000")
 
 
-def test_a_client_with_a_thousand_slow_connections_has_256(database):
-    load.judge_slow(database, "headers", 1000, 256)
+def test_one_client_gets_at_most_256_connections(database):
+    load.check_slow(database, "headers", 1000, 256)
 
 
-def test_four_times_the_capacity_costs_little_of_it(database):
-    goodput, crowd = load.judge_overload(database, SECONDS)
-    assert goodput >= 0.9 and crowd["sinceSent"]["p99"] <= 250
+def test_overload_keeps_the_throughput(database):
+    goodput, overload = load.check_overload(database, SECONDS)
+    assert goodput >= 0.9 and overload["sinceSent"]["p99"] <= 250

@@ -3,6 +3,6 @@
 import kills
 
 
-def test_nothing_is_lost_to_200_kills_over_5000_leads(tmp_path):
-    repeats, stages = kills.judge(tmp_path, leads=5000, kills=200, seconds=420, seed=7, patience=240)
+def test_200_kills_over_5000_leads_lose_nothing(tmp_path):
+    repeats, stages = kills.check(tmp_path, leads=5000, kills=200, seconds=420, seed=7, patience=240)
     assert repeats <= stages

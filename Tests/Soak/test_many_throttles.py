@@ -1,4 +1,4 @@
-"""Two workers and channels that shut dozens of times, for one to three seconds."""
+"""Two workers, and channels that request a pause of one to three seconds dozens of times."""
 
 import pytest
 
@@ -6,5 +6,5 @@ import throttle
 
 
 @pytest.mark.parametrize("workers, seconds", [(1, 1), (2, 1), (2, 3)])
-def test_a_channel_that_shuts_again_and_again_is_left_alone(database, tmp_path, workers, seconds):
-    throttle.judge(database, tmp_path, leads=600, every=30, seconds=seconds, patience=200, workers=workers)
+def test_workers_respect_repeated_pauses(database, tmp_path, workers, seconds):
+    throttle.check(database, tmp_path, leads=600, every=30, seconds=seconds, patience=200, workers=workers)

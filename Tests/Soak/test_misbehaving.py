@@ -3,5 +3,5 @@
 import misbehaving
 
 
-def test_ten_thousand_bad_ends_leave_nothing(tmp_path):
-    misbehaving.judge(tmp_path, requests=10_000)
+def test_10000_failing_handlers_leave_nothing_behind(tmp_path):
+    misbehaving.check(tmp_path, requests=10_000)

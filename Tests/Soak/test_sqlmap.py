@@ -1,4 +1,5 @@
-"""sqlmap over search and the filters of every list: it finds nothing. That it would find something is shown beside it."""
+"""sqlmap over the search and the filters of every list: it finds nothing. A second test shows that it would find an
+injection."""
 
 import http.server
 import json
@@ -8,23 +9,23 @@ import urllib.parse
 
 import pytest
 
-from house import House
+from common import BIN, TEST_USER, clean_environment
+from instance import Instance
 from openapi import KEY, tool
-from parts import BIN, TEST_USER, clean_environment
 
-# What `format` and a list of words do not say.
+# Values for parameters whose `format` and enum do not give one.
 WORDS = {"scoreRange": "10:90", "timeZone": "Asia/Dubai", "filters": '{"status":["new"]}', "dateFrom": "2026-01-01", "dateTo": "2026-12-31",
          "from": "2026-01-01T00:00:00Z", "to": "2026-12-31T00:00:00Z", "since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"}
 
 
 def lists():
-    """The GET routes that take parameters, by the document: path and what a good request says of each."""
+    """The GET routes with parameters, from the OpenAPI document: the path and valid parameters of each."""
     told = subprocess.run([BIN / "leadpipe", "openapi"], env=clean_environment(), capture_output=True, text=True, timeout=30, check=True)
     for path, methods in json.loads(told.stdout)["paths"].items():
         asked = [parameter for parameter in methods.get("get", {}).get("parameters", []) if parameter["in"] == "query"]
-        # A stream has no page to compare; what its parameter may hold is a table of Cases/live-show and supabase/tests/live.sql.
+        # A stream has no page to compare. Its parameter is tested by Cases/live-show and supabase/tests/live.sql.
         if asked and "{" not in path and not path.endswith("/live"):
-            # A cursor is what an earlier reply gave.
+            # Cursors come from earlier replies.
             yield path, {parameter["name"]: example(parameter) for parameter in asked if parameter["name"] != "cursor"}
 
 
@@ -46,7 +47,7 @@ LISTS = dict(lists())
 
 
 def sqlmap(url, folder, *options, seconds=600):
-    """What sqlmap has to say. It refuses to go on where a page is no success, so good values must be given."""
+    """The output of sqlmap. It stops if the first reply is not a success, so the values must be valid."""
     done = subprocess.run(
         [tool("sqlmap"), "-u", url, "--batch", "--disable-coloring", "--output-dir", str(folder), "--flush-session", "--dbms", "PostgreSQL",
          "--ignore-proxy", "--timeout", "20", "--time-sec", "2", "--threads", "2", *options],
@@ -55,32 +56,32 @@ def sqlmap(url, folder, *options, seconds=600):
 
 
 @pytest.fixture(scope="module")
-def house():
-    with House(ADMIN_API_KEY=KEY) as house:
-        house.capture({**TEST_USER, "notes": "a villa by the sea", "tags": ["villa"]})
-        yield house
+def instance():
+    with Instance(ADMIN_API_KEY=KEY) as instance:
+        instance.capture({**TEST_USER, "notes": "a villa by the sea", "tags": ["villa"]})
+        yield instance
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_no_parameter_becomes_sql(house, tmp_path, path):
+def test_no_parameter_is_injectable(instance, tmp_path, path):
     query = urllib.parse.urlencode(LISTS[path])
-    status, _, document = house.http(f"{path}?{query}", headers={"x-admin-api-key": KEY})
+    status, _, document = instance.http(f"{path}?{query}", headers={"x-admin-api-key": KEY})
     assert status == 200, document
-    said = sqlmap(f"http://127.0.0.1:{house.port}{path}?{query}", tmp_path, "--headers", f"x-admin-api-key: {KEY}", "--level", "3", "--risk", "2",
+    said = sqlmap(f"http://127.0.0.1:{instance.port}{path}?{query}", tmp_path, "--headers", f"x-admin-api-key: {KEY}", "--level", "3", "--risk", "2",
                   "--ignore-code", "400", "-p", ",".join(LISTS[path]))
     assert "all tested parameters do not appear to be injectable" in said, said[-5_000:]
     assert "identified the following injection point" not in said
-    refused = [line for line in house.log.splitlines() if "[ERROR]" in line]
+    refused = [line for line in instance.log.splitlines() if "[ERROR]" in line]
     assert refused == [], refused[:5]
     print(f"{path}: {len(LISTS[path])} parameters")
 
 
-def test_search_and_the_list_are_among_them():
+def test_search_and_conversation_list_are_tested():
     assert {"/api/admin/search", "/api/admin/conversations"} <= LISTS.keys()
     assert {"query", "filters"} <= LISTS["/api/admin/search"].keys() and len(LISTS["/api/admin/conversations"]) >= 14
 
 
-def test_it_would_find_a_parameter_that_becomes_sql(database, tmp_path):
+def test_sqlmap_finds_an_injectable_parameter(database, tmp_path):
     class Careless(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             word = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query).get("query", [""])[0]

@@ -1,4 +1,4 @@
--- The roles of a new Supabase project, as far as migrations and requests meet them. Run by the superuser, once in a cluster.
+-- The roles of a new Supabase project that migrations and requests use. Run by the superuser, once in a cluster.
 create role postgres login createdb createrole replication bypassrls;
 create role anon nologin;
 create role authenticated nologin;
@@ -8,7 +8,7 @@ create role supabase_auth_admin login createrole noinherit;
 create role supabase_storage_admin login createrole noinherit;
 create role dashboard_user createdb createrole replication;
 create role pgbouncer login;
--- `supabase db push` without a password logs in like this.
+-- The login of `supabase db push` without a password.
 create role cli_login_postgres login noinherit in role postgres;
 
 grant anon, authenticated, service_role to authenticator, postgres;

@@ -85,7 +85,7 @@ create index conversations_created_idx on conversations (created_at);
 create index conversations_lead_score_idx on conversations (lead_score);
 create index chat_messages_conversation_idx on chat_messages (conversation_id);
 
--- agents has no row-level security at all.
+-- agents has no row-level security.
 alter table conversations enable row level security;
 alter table chat_messages enable row level security;
 alter table conversation_summaries enable row level security;
@@ -105,13 +105,13 @@ returns json language plpgsql security definer as
 -- A view reads with its owner's rights.
 create view open_leads as select customer_name, customer_phone from conversations where status = 'new';
 grant select on open_leads to anon;
--- Neither names a table.
+-- This function and this view name no table.
 create function leads_report() returns json language sql security definer as $$ select public.Fetch_Conversation_Analytics() $$;
 create view lead_names as select customer_name from open_leads;
 grant select (customer_name) on lead_names to anon, authenticated;
--- A definer function can also hide behind one that works with its caller's rights.
+-- A security definer function can read a table through a function that has its caller's rights.
 create function latest_lead() returns text language sql as $$ select customer_name from conversations order by created_at desc limit 1 $$;
 create function greet_latest_lead() returns text language sql security definer set search_path = public as $$ select 'Hello ' || latest_lead() $$;
--- This one only calls what a policy calls, and stays open.
+-- This one calls only what a policy calls. It stays open.
 create function may_edit() returns boolean language sql security definer set search_path = public as $$ select is_editor() $$;
 alter publication supabase_realtime add table chat_messages, conversations (id, status);

@@ -1,4 +1,4 @@
--- Rows of the website. Each kind has one that Leadpipe's columns take as it is and one that they do not.
+-- Rows of the website. Of each kind, one fits Leadpipe's columns and one does not.
 insert into auth.users values
   ('00000000-0000-4000-8000-0000000000f1', 'admin@example.com'),
   ('00000000-0000-4000-8000-0000000000f2', 'user@example.com');

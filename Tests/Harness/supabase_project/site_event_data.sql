@@ -1,4 +1,4 @@
--- Events of all kinds that matter: done, too old, of no interest, and new.
+-- Events of every kind: finished, too old, without notification, and new.
 insert into lead_events (id, event_type, conversation_id, processed, processed_at, created_at) values
   ('00000000-0000-4000-8000-0000000000e1', 'lead.created', '00000000-0000-4000-8000-0000000000d1',
    true, '2025-12-20 10:01+00', '2025-12-20 10:00+00'),

@@ -1,4 +1,4 @@
--- The website's own migration with the version 20251219000001: the same types and tables, other columns and functions.
+-- The website's migration with the version 20251219000001: the same types and tables, with other columns and functions.
 create type lead_event_type as enum (
   'lead.created', 'lead.updated', 'lead.qualified', 'lead.assigned', 'lead.contacted', 'lead.follow_up_scheduled',
   'lead.follow_up_completed', 'lead.converted', 'lead.lost', 'notification.sent', 'notification.failed',

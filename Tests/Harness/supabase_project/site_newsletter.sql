@@ -1,4 +1,4 @@
--- The website's newsletter, open to everybody.
+-- The website's newsletter, open to all roles.
 create table newsletter_subscribers (
   id uuid default gen_random_uuid() primary key,
   email text not null unique,

@@ -1,4 +1,4 @@
--- A website's project before Leadpipe: who is an administrator, and pages that anybody may read.
+-- A website's project before Leadpipe: its administrators, and pages that everyone may read.
 create type app_role as enum ('admin', 'user');
 create table user_roles (
   id uuid primary key default gen_random_uuid(),

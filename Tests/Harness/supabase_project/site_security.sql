@@ -1,4 +1,4 @@
--- The website's administrators with sessions of their own: admin_sessions has another shape than Leadpipe's.
+-- The website's administrators with their sessions. Its admin_sessions has other columns than Leadpipe's.
 create table admin_users (
   id uuid default gen_random_uuid() primary key,
   user_id uuid references auth.users (id) on delete cascade,

@@ -1,16 +1,17 @@
-"""The handlers that store what strangers send: what is true of each is tested of each. A new one is one line here."""
+"""The handlers that store submissions of visitors. Tests of what they have in common run for each of them. Add a new
+handler to `CAPTURES`."""
 
 from typing import NamedTuple
 
 import handlers
-from parts import TEST_USER
+from common import TEST_USER
 
 
 class Capture(NamedTuple):
     handler: str
     path: str
     body: dict
-    # Where a submission ends up, and the event it causes.
+    # The table that a submission is stored in, and the event that it causes.
     table: str = "conversations"
     event: str = "lead.created"
 
@@ -21,7 +22,7 @@ class Capture(NamedTuple):
         return handlers.envelope(body or self.body, path=self.path, headers={"idempotency-key": key}, **more)
 
     def stored(self, database):
-        """How many of it are stored, and how many events say so."""
+        """The number of stored submissions and of their events."""
         return database.count(self.table), database.count("lead_events", f"event_type = '{self.event}'")
 
 

@@ -1,4 +1,4 @@
-"""Where the parts lie, and small tools that every test uses."""
+"""Paths and small tools that all tests use."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ BIN = Path(os.environ.get("LEADPIPE_BIN") or REPO / "bin").resolve()
 HANDLERS = BIN / "handlers"
 CASES = REPO / "Tests" / "Cases"
 
-# The lead of the deployment checklist's own curl.
+# The lead in the deployment checklist's curl command.
 TEST_USER = {
     "customerName": "Test User",
     "customerPhone": "+971501234567",
@@ -22,7 +22,7 @@ TEST_USER = {
 
 
 def clean_environment(**more):
-    """An environment with nothing of the tester's in it."""
+    """An environment without any variables of the caller's."""
     return {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", **more}
 
 
@@ -33,7 +33,7 @@ def free_port():
 
 
 def until(condition, seconds=15, what="the condition"):
-    """The first true value of `condition()`; fails when there is none in time."""
+    """The first true value of `condition()`. Fails if there is none in time."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
@@ -44,12 +44,12 @@ def until(condition, seconds=15, what="the condition"):
         time.sleep(0.03)
 
 
-# What a line of the log begins with.
+# The beginning of a log line.
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z "
 
 
 def untimed(line):
-    """A line of a log without its time."""
+    """A log line without its time."""
     return re.sub(f"^{TIME}", "", line)
 
 
@@ -58,7 +58,7 @@ def is_root():
 
 
 def as_postgres(words):
-    """PostgreSQL refuses to run as root: for root it runs as the user postgres."""
+    """PostgreSQL refuses to run as root. Under root, the command runs as the user postgres."""
     if not is_root():
         return list(words)
     owner = pwd.getpwnam("postgres")
@@ -71,14 +71,14 @@ def postgres_binaries():
 
 
 def session_processes(session, forked=True):
-    """The processes of a session: command lines by process id. Without `forked`, a process that still has the command line of its parent
-    is left out: it was forked a moment ago and has not yet run its own program."""
+    """The processes of a session: command lines by process id. Without `forked`, a process that still has the command
+    line of its parent is left out: it was forked a moment ago and has not run its own program yet."""
     found, parents = {}, {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            # After the name in parentheses: state, parent, group, session.
+            # The fields after the name in parentheses: state, parent, group, session.
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             if int(fields[3]) == session and fields[0] != "Z":
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()

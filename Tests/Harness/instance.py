@@ -1,4 +1,4 @@
-"""`leadpipe up` and what it starts, on free ports and with a state folder of its own."""
+"""`leadpipe up` and the processes that it starts, on free ports and with a state folder of its own."""
 
 import contextlib
 import json
@@ -14,15 +14,15 @@ import urllib.request
 from pathlib import Path
 
 from cluster import Database
-from parts import BIN, clean_environment, free_port, session_processes, until
+from common import BIN, clean_environment, free_port, session_processes, until
 
-# Tests of other things send more than a client may. An empty value brings back what is in force by default.
+# Most tests send more than one client may. An empty value restores the default limit.
 NO_LIMITS = {f"RATE_LIMIT_{name}": "off" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
 NO_LIMITS |= {"SLACK_PER_SECOND": "off", "TELEGRAM_PER_SECOND": "off"}
 
 
-class House:
-    """Used as a context: it is stopped, and looked over for what it left behind, at the end."""
+class Instance:
+    """A running instance. Used as a context: at the end it is stopped and its remaining processes are killed."""
 
     def __init__(self, state=None, port=None, command=("up",), **environment):
         self.own_state = state is None
@@ -35,11 +35,11 @@ class House:
         self.errors = None
         self.stopped_in = None
 
-    # ── Life ──
+    # ── Start and stop ──
 
     def start(self, ready=True):
         self.out = []
-        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as the house runs
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - stays open while the instance runs
         self.process = subprocess.Popen(
             [str(BIN / "leadpipe"), *self.command], env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True)
@@ -56,7 +56,7 @@ class House:
                 lines.append(line.decode().rstrip("\n"))
 
     def stop(self, number=signal.SIGTERM, seconds=40):
-        """Asks it to end; its exit status."""
+        """Sends the signal and waits for the exit. Returns the exit status."""
         began = time.monotonic()
         self.process.send_signal(number)
         status = self.process.wait(seconds)
@@ -89,7 +89,7 @@ class House:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
-    # ── What it says ──
+    # ── Output ──
 
     @property
     def log(self):
@@ -110,7 +110,7 @@ class House:
         except AssertionError:
             raise AssertionError(f"no {text!r} in the log within {seconds} s:\n{self.log}") from None
 
-    # ── What it does ──
+    # ── Requests ──
 
     def http(self, path, body=None, method=None, headers=None, seconds=20):
         """(status, headers in lower case, document)."""
@@ -137,7 +137,7 @@ class House:
         assert status in (200, 201), (status, document, self.log)
         return document["id"]
 
-    # ── Its own cluster ──
+    # ── The instance's cluster ──
 
     @property
     def cluster_home(self):
@@ -154,6 +154,6 @@ class House:
 
 
 def without_limits():
-    """The settings that let one client ask as often as it likes; none for a gateway that does not know them."""
+    """The settings that turn rate limits off. Empty for a gateway without rate limits."""
     told = subprocess.run([str(BIN / "gateway"), "--help"], env=clean_environment(), capture_output=True, text=True, timeout=20).stdout
     return {f"RATE_LIMIT_{name}": "off" for name in ("LEAD", "CONTACT", "DEFAULT")} if "RATE_LIMIT" in told else {}
