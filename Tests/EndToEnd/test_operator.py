@@ -66,7 +66,7 @@ def test_a_wrong_webhook_is_found_explained_and_resumed(database, providers):
         # A worker that still holds some of the channel gives them back.
         name = database.value("select name from workers")
         command(database, "invoke", "event-claim", input=json.dumps({"worker": name, "release": True}))
-        assert "slack goes on; 1 that waited" in command(database, "channel", "resume", "slack")
+        assert "slack is resumed; 1 waiting delivery is due now" in command(database, "channel", "resume", "slack")
         until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 15, "all of them")
         assert database.count("notification_logs", "retry_count > 1") == 0, "the wrong webhook has cost a try"
         assert "slack was not paused" in command(database, "channel", "resume", "slack")
@@ -81,16 +81,16 @@ def test_what_was_given_up_is_tried_again_and_the_timeline_says_who_did_it(datab
         assert "given up after" in command(database, "delivery", "explain", one)
         shown = command(database, "delivery", "show", one)
         assert "permanent" in shown and "given-up" in shown and "lead.created at" in shown
-        assert "1 would be tried again" in command(database, "delivery", "retry", "--channel", "slack", "--class", "permanent", "--dry-run")
+        assert "1 would be retried" in command(database, "delivery", "retry", "--channel", "slack", "--class", "permanent", "--dry-run")
         assert database.count("lead_events", "not processed") == 0
         providers.answers.clear()
-        assert "1 will be tried again at once" in command(database, "delivery", "retry", one, "--by", "Night Shift")
+        assert "1 will be retried at once" in command(database, "delivery", "retry", one, "--by", "Night Shift")
         until(lambda: database.count("notification_logs", "status = 'sent'") == 1, 15, "the message")
         assert database.count("lead_events", "not processed") == 0
         assert database.count("conversation_timeline", "actor_name = 'Night Shift' and title like 'Notification to be tried again%'") == 1
         assert len(json.loads(command(database, "delivery", "show", one, "--json"))["attempts"]) >= 2
         said = command(database, "delivery", "retry", one, code=65)
-        assert f"{one}: it is sent, there is nothing to try again" in said
+        assert f"{one}: cannot be retried, because it is sent" in said
 
 
 def test_a_replay_reaches_the_channel_that_was_asked_for_and_no_other(database, providers):
@@ -98,9 +98,9 @@ def test_a_replay_reaches_the_channel_that_was_asked_for_and_no_other(database, 
         house.capture(TEST_USER)
         until(lambda: database.count("notification_logs", "status = 'sent'") == 2, 15, "the first messages")
         event = event_of(database, database.value("select id from notification_logs limit 1"))
-        assert "2 would be sent once more" in command(database, "event", "replay", "--id", event, "--dry-run")
-        assert "1 would be sent once more" in command(database, "event", "replay", "--from", "1h", "--channel", "slack", "--dry-run")
-        assert "0 would be sent once more" in command(database, "event", "replay", "--to", "1h", "--dry-run")
+        assert "2 would be sent again" in command(database, "event", "replay", "--id", event, "--dry-run")
+        assert "1 would be sent again" in command(database, "event", "replay", "--from", "1h", "--channel", "slack", "--dry-run")
+        assert "0 would be sent again" in command(database, "event", "replay", "--to", "1h", "--dry-run")
         assert len(providers.of("slack")) == 1
         made, = documents(command(database, "event", "replay", "--id", event, "--channel", "slack", "--json"))
         assert (made["channel"], made["wasStatus"]) == ("slack", "sent")
@@ -119,8 +119,8 @@ def test_a_replay_of_many_takes_each_once(database):
           select 'lead.created', '{CONVERSATION}', now(), true, now() - interval '1 hour' from generate_series(1, 2300);
         insert into notification_logs (lead_event_id, conversation_id, channel, status, created_at)
           select id, conversation_id, 'slack', 'sent', created_at from lead_events""")
-    assert "2300 would be sent once more" in command(database, "event", "replay", "--channel", "slack", "--dry-run")
-    assert "2300 will be sent once more" in command(database, "event", "replay", "--channel", "slack")
+    assert "2300 would be sent again" in command(database, "event", "replay", "--channel", "slack", "--dry-run")
+    assert "2300 will be sent again" in command(database, "event", "replay", "--channel", "slack")
     assert database.value("select count(*), count(distinct replay_of) from notification_logs where replay_of is not null") == "2300|2300"
 
 
@@ -182,7 +182,7 @@ def test_lists_are_filtered_and_cut(database):
     assert recipients("--class", "delivered") == ["-1"]
     assert recipients("--status", "parked") == []
     done = leadpipe("delivery", "list", "--limit", "2", DATABASE_URL=database.url)
-    assert len(done.stdout.splitlines()) == 3 and "there are more" in done.stderr
+    assert len(done.stdout.splitlines()) == 3 and "more deliveries match" in done.stderr
 
 
 def test_every_state_that_a_list_shows_is_explained_and_can_be_asked_for(database):
