@@ -72,7 +72,7 @@ package struct Lane: Sendable {
   package var isIdle: Bool { queue.isEmpty && begun.isEmpty && outcomes.isEmpty && heldCount == 0 }
   private var sending: Int { held[.send]?.count ?? 0 }
 
-  /// How many deliveries may be begun and not sent: as many as are sent in `ahead` milliseconds, or one if there is a pace.
+  /// How many deliveries may be begun and not sent: one if there is a pace, else as many as are sent in `ahead` ms.
   private var window: Int {
     interval > 0 ? 1 : min(max(Int(Self.ahead / max(meanSend, 0.1)), 1), Self.largestWindow)
   }
