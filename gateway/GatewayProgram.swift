@@ -10,9 +10,10 @@ import NIOPosix
 import ServiceLifecycle
 import UnixSignals
 
-/// The program: makes all parts of the gateway from its settings, and runs them until it is told to stop.
+/// The gateway program: creates all parts of the gateway from its settings, and runs them until it is stopped.
 enum GatewayProgram {
-  /// Returns the exit status: 0, 64 for wrong arguments, 75 when the address is taken, 78 for wrong settings.
+  /// Runs the gateway and returns the exit status: 0; 64 for wrong arguments; 70 if the server fails; 75 if an address
+  /// is in use; 78 for wrong settings or handlers.
   static func main(arguments: [String], environment: [String: String]) async -> Int32 {
     let words = Array(arguments.dropFirst())
     guard words.isEmpty || words == ["--check"] else {
@@ -41,7 +42,7 @@ enum GatewayProgram {
         return 0
       }
       reportConfinement(log)
-      if handlers.isEmpty { log.warn("No handler is an endpoint", ["folder": settings.handlers.folder]) }
+      if handlers.isEmpty { log.warn("The folder contains no endpoint", ["folder": settings.handlers.folder]) }
       processes.keep(endpoints)
       let status = await serve(settings, processes, CurrentEndpoints(endpoints), log)
       await processes.shutDown()
@@ -54,7 +55,7 @@ enum GatewayProgram {
     }
   }
 
-  /// Serves until told to stop. Returns the exit status.
+  /// Serves until the gateway is stopped. Returns the exit status.
   private static func serve(
     _ settings: GatewaySettings, _ processes: EndpointProcesses, _ endpoints: CurrentEndpoints, _ log: Log
   ) async -> Int32 {
@@ -79,7 +80,7 @@ enum GatewayProgram {
     let reloader = Reloader(
       signals: await UnixSignalsSequence(trapping: .sighup), source: settings.handlers, processes: processes,
       endpoints: endpoints, readiness: readiness, metrics: metrics, log: log)
-    // They are stopped from the last to the first, so that the operator's pages are there while the others stop.
+    // Services are stopped from the last to the first, so the operator's pages stay available while the others stop.
     var services = [
       ServiceGroupConfiguration.ServiceConfiguration(
         service: clients, successTerminationBehavior: .gracefullyShutdownGroup), .init(service: reloader),
@@ -108,7 +109,7 @@ enum GatewayProgram {
       log.error(error.reason)
       return ExitStatus.of(status: 503)
     } catch is CancellationError {
-      // The 15 seconds are over: requests that still run are cut off, and each is logged.
+      // The 15 seconds are over. Running requests are cut off, and each is logged.
     } catch {
       log.error("The server failed: \(error)")
       return ExitStatus.of(status: 500)
@@ -116,7 +117,8 @@ enum GatewayProgram {
     return 0
   }
 
-  /// Raises the limit of descriptors as far as the system allows. Returns how many are left for connections.
+  /// Raises the limit of open descriptors up to 16,384, as far as the system allows. Returns how many are left for
+  /// connections, at least 64.
   private static func raiseDescriptorLimit(reserved: Int) -> Int {
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     var limit = rlimit()

@@ -4,25 +4,25 @@ import Host
 import Limits
 import Wire
 
-/// The settings of the gateway, checked: all faults are reported together.
+/// The checked settings of the gateway. All errors are reported together.
 struct GatewaySettings: Sendable {
-  /// Where the gateway listens for clients.
+  /// The address on which the gateway serves clients.
   let address: ListeningAddress
-  /// Where it listens for the operator; nil where it does not.
+  /// The address of the operations interface; nil if there is none.
   let operations: ListeningAddress?
   let handlers: HandlerSource
   let trust: [String: Trusted]
-  /// The limits of processes that take one request.
+  /// The limits of processes that take a single request.
   let admission: AdmissionLimits
-  /// How many spare processes a warm handler has.
+  /// The number of spare processes of each warm handler.
   let spares: Int
   let stream: StreamLimits
-  /// The limits of the rate classes that have one.
+  /// The rate limits. A class without an entry has no limit.
   let limits: [RateClass: RateLimit]
   let proxies: TrustedProxies
   let clientConnections: Int
   let budgets: Budgets
-  /// A request that takes longer is logged as slow; nil where none is.
+  /// A request that takes longer is logged as slow; nil if none is logged.
   let slow: Duration?
   /// The origins of the pages that may read replies.
   let origins: [WebOrigin]
@@ -71,7 +71,7 @@ struct GatewaySettings: Sendable {
     origins = [site].compactMap { $0 } + (settings["ALLOWED_ORIGINS"].flatMap { WebOrigin.list($0) } ?? [])
   }
 
-  /// The settings for the operator, without secrets.
+  /// The settings for the status page, without secrets.
   var document: JSON {
     [
       "address": .string(address.text()), "operations": operations.map { .string($0.text()) } ?? .null,
@@ -107,7 +107,7 @@ struct GatewaySettings: Sendable {
     ] + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
 
-  /// The folder of this executable, whatever path or name started it.
+  /// The folder of this executable, regardless of the path or name that started it.
   private static var folderOfThisProgram: String {
     var buffer = [UInt8](repeating: UInt8(0), count: Int(PATH_MAX))
     let count = readlink("/proc/self/exe", &buffer, buffer.count)

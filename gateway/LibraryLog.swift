@@ -1,7 +1,7 @@
 import Contract
 import Logging
 
-/// Writes warnings and errors of the libraries to the gateway's log.
+/// Writes the warnings and errors of libraries to the gateway's log.
 struct LibraryLog: LogHandler {
   let log: Log
   var metadata: Logger.Metadata = [:]

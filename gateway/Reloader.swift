@@ -4,9 +4,9 @@ import NIOPosix
 import ServiceLifecycle
 import UnixSignals
 
-/// Reads the handlers again at SIGHUP. It is also the first service that learns of a stop.
+/// Reloads the handlers on SIGHUP. It is also the first service that is stopped.
 struct Reloader: Service {
-  /// SIGHUP, handled from before the first request.
+  /// Received SIGHUPs. They are handled before the first request is served.
   let signals: UnixSignalsSequence
   let source: HandlerSource
   let processes: EndpointProcesses
@@ -21,7 +21,7 @@ struct Reloader: Service {
     processes.closeFeeds()
   }
 
-  /// Replaces the endpoints at once for all new requests. Faulty handlers change nothing.
+  /// Replaces the endpoints at once for all new requests. If the handlers are faulty, nothing changes.
   private func reload() async {
     do {
       let set = try await NIOThreadPool.singleton.runIfActive {

@@ -1,65 +1,72 @@
 extension GatewayProgram {
-  /// What `gateway --help` prints: every setting that the gateway reads or gives to a handler, with its default in brackets.
+  /// The output of `gateway --help`: every setting that the gateway reads or passes to a handler, with its default in
+  /// parentheses.
   static let usage = """
     usage: gateway [--check]
 
-    Answers HTTP requests by the handlers in a folder. With --check it only says what is wrong with its settings and
-    handlers; the exit status is 0 where nothing is, else 78. Settings are environment variables:
-      PORT                          0 takes a free one (4000)
+    Answers HTTP requests with the handlers in a folder. With --check, it only checks its settings and handlers, and
+    exits with status 78 if anything is wrong. Settings are environment variables, with defaults in parentheses:
+      PORT                          the TCP port; 0 chooses a free one (4000)
       LEADPIPE_HOST                 the address to listen on (127.0.0.1)
-      LEADPIPE_LISTEN               unix:/path listens there instead (nowhere)
-      LEADPIPE_OPERATIONS           127.0.0.1:PORT, [::1]:PORT or unix:/path answers /-/live, /-/ready, /-/metrics and
-                                    /-/status (nowhere)
-      LEADPIPE_HANDLERS             the folder of handlers (handlers beside this program)
-      LEADPIPE_TRUST                a JSON file {"name": "intake|worker|admin|none"} for handlers that are not ours (none)
-      LEADPIPE_PROCESS              oneshot: a process for each request; warm: the same, started ahead; stream: a few that
-                                    take many, of foreign handlers those that describe it; for single handlers by their
-                                    names: stream,health-check=oneshot (our own handlers stream, others oneshot)
-      LEADPIPE_CONCURRENCY          how many processes that take one request run at a time (16)
-      LEADPIPE_HANDLER_CONCURRENCY  how many of these may be of one handler (as LEADPIPE_CONCURRENCY)
-      LEADPIPE_QUEUE                how many requests of a handler wait for one of these (256)
-      LEADPIPE_QUEUE_MS             how long a request waits for a process, of any mode (1000)
-      LEADPIPE_WARM_SPARES          how many processes wait for each warm handler that is in use (2)
-      LEADPIPE_STREAM_PROCESSES     how many stream processes a handler has (2)
-      LEADPIPE_STREAM_WINDOW        how many requests one of them has before it at a time (64)
-      LEADPIPE_STREAM_QUEUE         how many requests of a handler wait for a place there (256)
-      LEADPIPE_STREAM_REQUESTS      after how many requests one is replaced (100000)
-      LEADPIPE_STREAM_MINUTES       after how many minutes one is replaced (10)
-      LEADPIPE_SLOW_MS              requests that take longer are logged as slow; 0 or off: none (1000)
-      LEADPIPE_CLIENT_CONNECTIONS   how many connections a client may have open (256)
-      LEADPIPE_REQUEST_LINE         how many bytes a request line may have; more get 414 (8192)
-      LEADPIPE_HEADERS              how many bytes the headers of a request may have; more get 431 (16384)
-      LEADPIPE_HEADER_MS            how long a client may take for these, from the first byte on; then 408 (10000)
-      LEADPIPE_BODY_MS              how long it may take for the body; then 408 (15000)
-      LEADPIPE_BODY                 how many bytes a body may have, where its handler takes as many; more get 413 (262144)
-      LEADPIPE_HANDLER_MS           how long a handler may take at most; then 504 (what it describes)
-      LEADPIPE_GRACE_MS             how long it may take to end after TERM; then KILL (2000)
-      LEADPIPE_REPLY                how many bytes it may reply, 16 times as many to an admin; more are a 502 (1048576)
-      LEADPIPE_STDERR               how many bytes of its stderr are passed on for a request (65536)
-      RATE_LIMIT_LEAD               how many requests of a class a client may make in how many seconds, or off (10/60)
+      LEADPIPE_LISTEN               unix:/path, a socket to listen on instead (none)
+      LEADPIPE_OPERATIONS           the address that serves /-/live, /-/ready, /-/metrics and /-/status:
+                                    127.0.0.1:PORT, [::1]:PORT or unix:/path (none)
+      LEADPIPE_HANDLERS             the folder of handlers (the folder `handlers` beside this program)
+      LEADPIPE_TRUST                a JSON file {"name": "intake|worker|admin|none"} with the trust classes of foreign
+                                    handlers (none)
+      LEADPIPE_PROCESS              the process mode. oneshot: a new process for each request; warm: the same, but
+                                    started ahead of the request; stream: a few processes for many requests, for a
+                                    foreign handler only if its description has streams. Modes of single handlers
+                                    follow: stream,health-check=oneshot (stream for our handlers, oneshot for others)
+      LEADPIPE_CONCURRENCY          the number of processes that take a single request at the same time (16)
+      LEADPIPE_HANDLER_CONCURRENCY  the same for one handler (LEADPIPE_CONCURRENCY)
+      LEADPIPE_QUEUE                the number of requests for a handler that may wait for such a process (256)
+      LEADPIPE_QUEUE_MS             how long a request waits for a process of any mode (1000)
+      LEADPIPE_WARM_SPARES          the number of spare processes of each warm handler in use (2)
+      LEADPIPE_STREAM_PROCESSES     the number of stream processes of a handler (2)
+      LEADPIPE_STREAM_WINDOW        the number of unanswered requests of a stream process (64)
+      LEADPIPE_STREAM_QUEUE         the number of requests for a handler that may wait for a stream process (256)
+      LEADPIPE_STREAM_REQUESTS      the number of requests after which a stream process is replaced (100000)
+      LEADPIPE_STREAM_MINUTES       the number of minutes after which a stream process is replaced (10)
+      LEADPIPE_SLOW_MS              requests that take longer are logged as slow; 0 or off logs none (1000)
+      LEADPIPE_CLIENT_CONNECTIONS   the number of open connections of a client (256)
+      LEADPIPE_REQUEST_LINE         the maximum length of a request line in bytes; beyond it, 414 (8192)
+      LEADPIPE_HEADERS              the maximum size of a request's headers in bytes; beyond it, 431 (16384)
+      LEADPIPE_HEADER_MS            the time limit for request line and headers; after it, 408 (10000)
+      LEADPIPE_BODY_MS              the time limit for the body; after it, 408 (15000)
+      LEADPIPE_BODY                 the maximum size of a body in bytes, unless its handler accepts less; beyond it, 413
+                                    (262144)
+      LEADPIPE_HANDLER_MS           the time limit of a handler; after it, 504 (the handler's own limit)
+      LEADPIPE_GRACE_MS             the time between TERM and KILL for a handler (2000)
+      LEADPIPE_REPLY                the maximum size of a handler's reply in bytes, 16 times as much for admin routes;
+                                    beyond it, 502 (1048576)
+      LEADPIPE_STDERR               the number of bytes of a handler's stderr that are logged per request (65536)
+      RATE_LIMIT_LEAD               the number of requests of this rate class per client and period in seconds, or off
+                                    (10/60)
       RATE_LIMIT_CONTACT            the same (5/60)
       RATE_LIMIT_ADMIN              the same (120/60)
       RATE_LIMIT_EXPORT             the same (5/60)
       RATE_LIMIT_DEFAULT            the same (60/60)
-      RATE_LIMIT_STORE              where they are counted (memory)
-      TRUSTED_PROXIES               whose X-Forwarded-For counts: addresses, networks and unix, or hops:N (nobody's)
-      FRONTEND_URL                  the site: pages of its origin may read replies (none)
+      RATE_LIMIT_STORE              where requests are counted (memory)
+      TRUSTED_PROXIES               the proxies whose X-Forwarded-For is trusted: addresses, networks and unix, or
+                                    hops:N (none)
+      FRONTEND_URL                  the website; pages of its origin may read replies (none)
       ALLOWED_ORIGINS               further origins, separated by commas (none)
       LOG_LEVEL                     debug, info, warn, error (info)
       LOG_FORMAT                    text, json (text)
-    and for its handlers, each of which gets what its class may have:
-      DATABASE_URL                  the owner's login, for classes without one of their own (none)
-      DATABASE_URL_INTAKE           the login of class intake (DATABASE_URL, as role leadpipe_intake)
-      DATABASE_URL_ADMIN            the login of class admin (DATABASE_URL, as role leadpipe_admin)
-      LEADPIPE_CHANNELS             the channels that /health reports: what `leadpipe channels` prints (none)
-      LEADPIPE_WAKE                 the socket on which they tap the worker (none)
-      WAKE                          socket, or notify: they wake workers by way of the database too (socket)
-      BUSINESS_HOURS                when the office is open (round the clock)
-      TIME_ZONE                     the office's place (Asia/Dubai)
-      ADMIN_API_KEY                 the first key to the admin interface (none: nobody is let in)
-    SIGTERM and SIGINT end it when running requests are finished, at the latest after 15 seconds;
-    handlers that will not end then have 2 seconds and LEADPIPE_GRACE_MS more.
-    SIGHUP reads the handlers and LEADPIPE_TRUST again; where these are faulty all stays as it was.
+    These are for the handlers. Each handler receives those that its trust class allows:
+      DATABASE_URL                  the database owner's login, for classes without a login of their own (none)
+      DATABASE_URL_INTAKE           the login of class intake (DATABASE_URL as role leadpipe_intake)
+      DATABASE_URL_ADMIN            the login of class admin (DATABASE_URL as role leadpipe_admin)
+      LEADPIPE_CHANNELS             the channels that /health reports, as `leadpipe channels` prints them (none)
+      LEADPIPE_WAKE                 the socket on which handlers wake the worker (none)
+      WAKE                          socket; or notify, which wakes workers through the database too (socket)
+      BUSINESS_HOURS                the office hours (round the clock)
+      TIME_ZONE                     the office's time zone (Asia/Dubai)
+      ADMIN_API_KEY                 the first key to the admin interface; if it is not set, no key is accepted (none)
+    SIGTERM and SIGINT stop the gateway when its running requests have finished, after at most 15 seconds. Handlers that
+    still run then get 2 seconds and LEADPIPE_GRACE_MS to end.
+    SIGHUP reloads the handlers and LEADPIPE_TRUST. If they are faulty, nothing changes.
 
     """
 }

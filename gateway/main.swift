@@ -1,5 +1,5 @@
-/// The gateway: HTTP in, handler processes out. By default our own handlers run in long-lived processes, and others in a new
-/// process for each request.
+/// The gateway: serves HTTP with handler processes. By default, our own handlers run in long-lived processes, and
+/// foreign handlers in a new process for each request.
 import Contract
 import Glibc
 

@@ -4,7 +4,7 @@ import Glibc
 import Host
 import Wire
 
-/// A lane with the processes of its steps.
+/// The lane of a channel, with the processes of its steps.
 final class ChannelLane {
   let channel: String
   var lane: Lane
@@ -16,16 +16,16 @@ final class ChannelLane {
     self.steps = steps
   }
 
-  /// Does what the clock asks for: gives up a step that hangs, passes on what may go on.
+  /// Does what is due: stops steps that have timed out, and passes deliveries to the next steps.
   func advance(now: Instant, log: Log) {
     for stage in lane.overdue(now: now) {
       guard let step = steps[stage] else { continue }
-      heard(step.abandon("no answer in time"), of: stage, log: log)
+      heard(step.abandon("the step timed out"), of: stage, log: log)
     }
     obey(now: now, log: log)
   }
 
-  /// Goes on with the steps whose descriptors are ready; true when one of them answered.
+  /// Reads from and writes to the steps whose descriptors are ready. True if one of them replied or ended.
   func proceed(_ ready: [pollfd], log: Log) -> Bool {
     var hasAnswered = false
     for (stage, step) in steps {
@@ -37,7 +37,7 @@ final class ChannelLane {
     return hasAnswered
   }
 
-  /// Ends the steps that have had nothing to do for a while, and those that are old.
+  /// Ends idle steps and old ones, unless they hold deliveries.
   func rest(after seconds: Int, now: Instant) {
     for (stage, step) in steps where !lane.isHolding(stage) { step.rest(after: seconds, now: now) }
   }
@@ -54,7 +54,7 @@ final class ChannelLane {
   private func answered(_ reply: JSON, by stage: Lane.Stage, log: Log) {
     guard lane.isHolding(stage) else { return }
     let reply = StepReply(reply)
-    if reply == nil { warn(stage, "it answered a problem", log) }
+    if reply == nil { warn(stage, "the step replied with a problem", log) }
     report(lost: lane.answered(reply, by: stage, now: .now), to: log)
   }
 

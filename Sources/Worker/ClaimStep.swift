@@ -4,8 +4,8 @@ import Glibc
 import Host
 import Wire
 
-/// The step that claims deliveries and gives them back: one question at a time, in an envelope, so that the answer is one line
-/// however many deliveries it holds.
+/// The step that claims deliveries and releases claims. It gets one request at a time, in an envelope, so that each
+/// reply is one line, however many deliveries it holds.
 final class ClaimStep {
   private enum Question { case claim, release }
 
@@ -13,16 +13,18 @@ final class ClaimStep {
   private let options: WorkerOptions
   private let log: Log
   private var asked: (question: Question, at: Instant)?
-  /// What is to be given back: these questions go before the next claim.
+  /// Release requests that have not been sent. They are sent before the next claim.
   private var releases: [JSON] = []
   private var nextClaim = Instant.now
   private var failures = 0
-  /// A tap that came while a question was on its way: a claim may have looked too early.
+  /// True after a wake-up that arrived while a request was in progress. A claim in progress may have run too early to
+  /// see the new deliveries.
   private var wasWoken = false
-  /// When a claim last told the database which channels there are: the first does, and one a minute, for what a worker
-  /// before us left leased was not to be touched then.
+  /// When a claim last reported the complete list of channels to the database. The first claim does, and then one a
+  /// minute, because deliveries that an earlier worker had leased could not be changed at the first claim.
   private var toldAt: Instant?
 
+  /// The time limit of a request, in seconds.
   private static let patience = 15
 
   init(_ step: StepProcess, _ options: WorkerOptions, log: Log) {
@@ -32,31 +34,32 @@ final class ClaimStep {
   }
 
   var interests: [pollfd] { step.interests }
-  /// When the next claim is due; nil while a question is on its way.
+  /// When the next claim is due; nil while a request is in progress.
   var dueAt: Instant? { asked == nil ? nextClaim : nil }
-  /// Whether there is still something to give back.
+  /// True if a release request is waiting or in progress.
   var isReleasing: Bool { !releases.isEmpty || asked?.question == .release }
 
-  /// There may be something new.
+  /// Claims as soon as possible, because there may be new deliveries.
   func wake() {
     nextClaim = .now
     wasWoken = true
   }
 
-  /// A lane has become free: it may take what is still due.
+  /// Claims as soon as possible, because a lane has become idle and can take deliveries that are still due.
   func wakeForRoom() {
     nextClaim = min(nextClaim, .now)
     if asked != nil { wasWoken = true }
   }
 
-  /// Gives back what dead workers of this machine held.
+  /// Releases the claims of workers on this machine that no longer run.
   func releaseOfTheDead() {
     releases.append(["host": .string(options.host), "alive": .array(options.living().map(JSON.string))])
   }
 
-  /// Gives back all that this worker has claimed and not begun.
+  /// Releases all deliveries that this worker has claimed and not begun.
   func releaseAll() { releases.append([:]) }
 
+  /// Releases the claims of these deliveries, at most 1000 in each request.
   func release(_ deliveries: [Delivery]) {
     let ids = deliveries.map { JSON.string($0.id.text) }
     for start in stride(from: 0, to: ids.count, by: 1000) {
@@ -64,17 +67,17 @@ final class ClaimStep {
     }
   }
 
-  /// Gives up a question that has had its time, and asks the next release.
+  /// Abandons a request that has timed out, and sends the next release request.
   func advance(now: Instant) {
-    if let asked, asked.at.adding(seconds: Self.patience) <= now { failed("gave no answer in time") }
+    if let asked, asked.at.adding(seconds: Self.patience) <= now { failed("the step timed out") }
     if asked == nil, !releases.isEmpty { ask(.release, releases.removeFirst().setting("release", true), now) }
   }
 
-  /// Asks for as much as there is `room` for, and a batch at most for each channel.
+  /// Claims as many deliveries as there is `room` for, and at most one batch for each channel.
   func claim(_ room: [(channel: String, count: Int)], now: Instant) {
     let limits = room.map { JSON.Member($0.channel, JSON(min($0.count, options.batchSize))) }
     var body: JSON = ["limits": .object(limits), "isComplete": .bool(mustTell(now))]
-    // Once only: two workers with different settings would go on ending each other's pauses.
+    // Only once: two workers with different settings would otherwise keep ending each other's pauses.
     if toldAt == nil {
       let fingerprints = room.compactMap { lane in
         options.fingerprints[lane.channel].map { JSON.Member(lane.channel, .string($0)) }
@@ -85,7 +88,7 @@ final class ClaimStep {
     ask(.claim, body, now)
   }
 
-  /// Goes on where poll(2) found something to do; returns what has been claimed.
+  /// Reads and writes what poll(2) found ready. Returns the deliveries that have been claimed.
   func proceed(_ ready: [pollfd]) -> [Delivery] {
     let said = step.proceed(ready)
     var claimed: [Delivery] = []
@@ -117,7 +120,7 @@ final class ClaimStep {
     asked = nil
     let status = reply["statusCode"]?.integer ?? 0
     guard question == .claim else {
-      if status != 200 { log.warn("Claims could not be given back") }
+      if status != 200 { log.warn("Claims could not be released") }
       return []
     }
     guard status == 200 else {
@@ -129,18 +132,19 @@ final class ClaimStep {
     let lines = (reply["body"]?.string ?? "").utf8.split(separator: UInt8(ascii: "\n"))
     let claimed = lines.compactMap { line in (try? JSON(reading: Array(line))).flatMap(Delivery.init) }
     if claimed.count < lines.count {
-      log.error("What was claimed is no delivery", ["count": String(lines.count - claimed.count)])
+      log.error("A claim returned lines that are not deliveries", ["count": String(lines.count - claimed.count)])
     }
-    // There may be more: ask again at once after anything, else at the next poll.
+    // After a claim that returned deliveries there may be more, so the next claim follows at once. Otherwise it waits
+    // for the next due delivery or the poll.
     let poll = Instant.now.adding(seconds: options.pollSeconds)
     let due = reply["headers"]?["x-next-due-at"]?.string.flatMap(Instant.init(iso8601:)) ?? poll
-    // What falls due but is held by somebody else is not asked for without a pause.
+    // A delivery that is due may be claimed by another worker. The pause of 50 ms keeps this from becoming a busy loop.
     let later = max(min(due, poll), Instant(milliseconds: Instant.now.milliseconds + 50))
     nextClaim = claimed.isEmpty && !wasWoken ? later : .now
     return claimed
   }
 
-  /// Waits a little longer after each failure in a row, up to the poll.
+  /// Delays the next claim by one second more after each failure in a row, up to the poll interval.
   private func failed(_ reason: String) {
     asked = nil
     step.stop()

@@ -1,11 +1,12 @@
 import Deliveries
 import Wire
 
-/// The way of one channel's deliveries through its steps: begin, send, record. Begun and recorded in batches, sent in order and
-/// no faster than the channel's pace. A pure state machine; the loop around it moves the deliveries and reads the clock.
+/// The pipeline of one channel: deliveries pass through the steps begin, send and record. They are begun and recorded
+/// in batches, and sent in order, no faster than the channel's pace. A pure state machine: the loop around it moves the
+/// deliveries and reads the clock.
 ///
-/// No more is begun than can soon be sent: what is begun counts as sent when its worker dies. The facts of an event are for the
-/// notifier alone: the other two steps, which look up and write down, get the deliveries without them.
+/// A lane begins only deliveries that it can send soon, because a delivery that has begun counts as sent if its worker
+/// dies. Only the notifier gets the facts of an event. The other two steps get the deliveries without them.
 package struct Lane: Sendable {
   package enum Stage: Int, Sendable, CaseIterable {
     case begin, send, record
@@ -22,34 +23,35 @@ package struct Lane: Sendable {
     }
   }
 
-  /// How long a step may take to answer a delivery, in seconds. The send step bounds itself at 10 s; this is for one that hangs.
+  /// The time limit of a step for one delivery, in seconds. The send step limits itself to 10 s; this limit catches one
+  /// that hangs.
   private static let patience = [Stage.begin: 12, .send: 15, .record: 12]
-  /// How long a record that fails is tried again: a repeat of what was sent is worse than a late entry.
+  /// How long a failed record is retried, in seconds. A repeated message is worse than a late record.
   private static let recordPatience = 600
   private static let recordBatch = 100
   private static let largestWindow = 64
-  /// How much sending, in milliseconds, is begun ahead.
+  /// How many milliseconds of sending are begun ahead.
   private static let ahead = 50.0
 
   package let capacity: Int
-  /// The least time between two sends, in milliseconds; 0 for none.
+  /// The minimum time between two sends, in milliseconds; 0 for no limit.
   package let interval: Int
-  /// Claimed and not begun.
+  /// Deliveries that are claimed and not begun.
   package private(set) var queue: [Delivery] = []
   private var begun: [Delivery] = []
-  /// Claimed and given up: it can be claimed again, at no cost.
+  /// Claimed deliveries that this lane has given up. They can be claimed again, and no try is counted.
   private var givenUp: [Delivery] = []
-  /// With outcomes that are not written down yet.
+  /// Deliveries whose outcomes have not been recorded.
   private var outcomes: [Delivery] = []
-  /// The channel wants no more now, and not everybody knows it yet: nothing is begun meanwhile.
+  /// True if the channel refuses deliveries for now and this has not been recorded. Nothing is begun until it has.
   private var isRefused = false
-  /// What each step holds, in the order in which it will answer, and until when it must.
+  /// The deliveries that each step holds, in the order in which it will reply, and the deadline for its next reply.
   private var held: [Stage: [Delivery]] = [:]
   private var deadlines: [Stage: Instant] = [:]
-  /// Since when the send step is at the first of its deliveries.
+  /// When the send step began with the first of its deliveries.
   private var sendingSince: Instant?
   private var maySendAt = Instant(milliseconds: 0)
-  /// How long a send takes, in milliseconds: the last ones count most.
+  /// The moving average of the time that a send takes, in milliseconds.
   private var meanSend = 250.0
   private var recordAgainAt: Instant?
   private var recordFailingSince: Instant?
@@ -60,46 +62,47 @@ package struct Lane: Sendable {
   }
 
   private var heldCount: Int { held.values.reduce(0) { $0 + $1.count } }
-  /// How many more deliveries may be claimed for this lane.
-  /// None while outcomes cannot be written down: their leases may end meanwhile, and who claims them makes a late word void.
+  /// How many more deliveries may be claimed for this lane. It is 0 while outcomes cannot be recorded: their leases may
+  /// end, and a claim by another worker makes a late record void.
   package var room: Int {
     recordFailingSince != nil ? 0 : max(0, aim - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending)
   }
-  /// How many deliveries are held at most: no more than can be sent in half of the shortest lease.
+  /// The maximum number of deliveries that the lane holds: no more than can be sent in half of the shortest lease.
   package var aim: Int { interval > 0 ? capacity : min(capacity, max(1, Int(15_000 / max(meanSend, 1)))) }
   package var isIdle: Bool { queue.isEmpty && begun.isEmpty && outcomes.isEmpty && heldCount == 0 }
   private var sending: Int { held[.send]?.count ?? 0 }
 
-  /// How many deliveries may be begun and not sent: as many as go out in a twentieth of a second.
+  /// How many deliveries may be begun and not sent: one if there is a pace, else as many as are sent in `ahead` ms.
   private var window: Int {
     interval > 0 ? 1 : min(max(Int(Self.ahead / max(meanSend, 0.1)), 1), Self.largestWindow)
   }
 
-  /// Whether the step of a stage is waited for.
+  /// True if the step of a stage holds deliveries.
   package func isHolding(_ stage: Stage) -> Bool { held[stage]?.isEmpty == false }
 
+  /// Adds claimed deliveries.
   package mutating func add(_ deliveries: [Delivery]) { queue += deliveries }
 
-  /// Gives up what has not begun.
+  /// Gives up all deliveries that have not begun.
   package mutating func dropQueue() {
     givenUp += queue
     queue = []
   }
 
-  /// What has been given up since the last call: its leases can be given back.
+  /// Returns the deliveries that have been given up since the last call. The caller must release their claims.
   package mutating func takeGivenUp() -> [Delivery] {
     defer { givenUp = [] }
     return givenUp
   }
 
-  /// What the steps are to do now.
+  /// Returns the deliveries to pass to the steps now.
   package mutating func next(now: Instant) -> [Pass] {
     var passes: [Pass] = []
     if !isHolding(.record), !outcomes.isEmpty, recordAgainAt.map({ $0 <= now }) ?? true {
       recordAgainAt = nil
       passes.append(pass(Self.take(&outcomes, Self.recordBatch), to: .record, now: now))
     }
-    // Not before the begin step has answered too: it may not have known of the pause yet.
+    // The begin step must have replied too, because it may not have seen the pause yet.
     if outcomes.isEmpty, !isHolding(.record), !isHolding(.begin) { isRefused = false }
     if !begun.isEmpty {
       if !isHolding(.send) { sendingSince = now }
@@ -112,20 +115,21 @@ package struct Lane: Sendable {
     return passes
   }
 
-  /// What cannot be written down is sent again in the end: nothing more is begun then, nor where too much is waiting for it.
+  /// False, among other cases, while records fail, because unrecorded deliveries are sent again in the end, and while
+  /// too many outcomes wait to be recorded.
   private var mayBegin: Bool {
     !isHolding(.begin) && !isRefused && recordFailingSince == nil && outcomes.count < Self.recordBatch
   }
 
-  /// The next moment at which `next` has something to do that nobody's answer brings.
+  /// The next time at which `next` or `overdue` may have something to do without a reply of a step.
   package var wakesAt: Instant? {
     let pace = queue.isEmpty || !mayBegin || isHolding(.send) ? nil : maySendAt
     let again = outcomes.isEmpty ? nil : recordAgainAt
     return (Array(deadlines.values) + [pace, again].compactMap { $0 }).min()
   }
 
-  /// A step has answered the first of the deliveries that it holds: nil stands for a problem. Returns how many outcomes will
-  /// never be written down.
+  /// Takes the reply of a step about the first of the deliveries that it holds; nil stands for a problem. Returns how
+  /// many outcomes will never be recorded.
   @discardableResult
   package mutating func answered(_ reply: StepReply?, by stage: Stage, now: Instant) -> Int {
     guard isHolding(stage), let delivery = held[stage]?.removeFirst() else { return 0 }
@@ -133,9 +137,9 @@ package struct Lane: Sendable {
     switch (stage, reply) {
     case (.begin, nil): notBegun([delivery])
     case (.begin, let reply?): if reply.outcome == nil { begin(delivery, as: reply) }
-    case (.send, nil): sent(delivery, Self.unknown("its step answered a problem").document, now: now)
+    case (.send, nil): sent(delivery, Self.unknown("the step replied with a problem").document, now: now)
     case (.send, let reply?) where reply.id != delivery.id.text:
-      let outcome = DeliveryOutcome(.unknown, reason: "the notifier answered for another delivery")
+      let outcome = DeliveryOutcome(.unknown, reason: "the notifier replied about another delivery")
       sent(delivery, outcome.document, now: now)
     case (.send, let reply?): sent(delivery, reply.outcome, now: now)
     case (.record, nil): return recordFailed([delivery], now: now)
@@ -144,8 +148,9 @@ package struct Lane: Sendable {
     return 0
   }
 
-  /// The step of a stage died, hung or could not work. Before the send nothing is lost: what has begun goes back. A send without an
-  /// answer is unknown. Records are tried again. Returns how many outcomes will never be written down.
+  /// Handles a step that died, hung or could not be started. Before the send nothing is lost: the deliveries are
+  /// released. The outcome of a send without a reply is unknown. Records are retried. Returns how many outcomes will
+  /// never be recorded.
   package mutating func failed(_ stage: Stage, _ end: StepEnd, _ reason: String, now: Instant) -> Int {
     let deliveries = held[stage] ?? []
     held[stage] = []
@@ -169,10 +174,11 @@ package struct Lane: Sendable {
     }
   }
 
-  /// The stages whose steps have had their time.
+  /// The stages whose steps have exceeded their time limit.
   package func overdue(now: Instant) -> [Stage] { deadlines.filter { $0.value <= now }.map(\.key) }
 
-  /// Nobody knows whether the database marked them; nothing was sent. What it marked goes back, and what it did not as well.
+  /// Nothing was sent, but the database may have marked the deliveries as begun. Recording them as deferred undoes the
+  /// mark, and giving them up releases the others.
   private mutating func notBegun(_ deliveries: [Delivery]) {
     outcomes += deliveries.map { $0.ended(Self.deferred.document) }
     givenUp += deliveries
@@ -189,7 +195,7 @@ package struct Lane: Sendable {
     }
   }
 
-  /// `outcome` is nil where the notifier passed the delivery on without one: delivery-record says what that means.
+  /// `outcome` is nil if the notifier returned the delivery without one; delivery-record decides what that means.
   private mutating func sent(_ delivery: Delivery, _ outcome: JSON?, now: Instant) {
     outcomes.append(delivery.ended(outcome))
     let outcomeClass = outcome.flatMap(DeliveryOutcome.Class.init(of:))
@@ -197,7 +203,7 @@ package struct Lane: Sendable {
       meanSend = 0.8 * meanSend + 0.2 * Double(now.milliseconds - (sendingSince ?? now).milliseconds)
     }
     sendingSince = now
-    // The channel does not want any more now: what is claimed of it can be claimed again.
+    // The channel refuses deliveries for now, so the claimed ones are given up and can be claimed again.
     if outcomeClass?.isRefusal == true {
       isRefused = true
       dropQueue()
@@ -219,7 +225,7 @@ package struct Lane: Sendable {
   private mutating func pass(_ deliveries: [Delivery], to stage: Stage, now: Instant) -> Pass {
     if !isHolding(stage) { deadlines[stage] = now.adding(seconds: Self.patience[stage] ?? 12) }
     held[stage, default: []] += deliveries
-    // What is recorded has lost its facts already, in `ended`.
+    // For the record step, `ended` has already removed the facts.
     return Pass(stage == .begin ? deliveries.map(\.withoutFacts) : deliveries, to: stage)
   }
 
@@ -229,14 +235,14 @@ package struct Lane: Sendable {
   }
 
   private static func unknown(_ reason: String) -> DeliveryOutcome {
-    DeliveryOutcome(.unknown, reason: "the notifier gave no answer: \(reason)")
+    DeliveryOutcome(.unknown, reason: "the notifier did not reply: \(reason)")
   }
 
-  private static let deferred = DeliveryOutcome(.deferred, reason: "begun, and put back before it was sent")
+  private static let deferred = DeliveryOutcome(.deferred, reason: "begun, but not sent")
 }
 
 extension Delivery {
-  /// As it is recorded: without the facts of its event, with what happened to it.
+  /// The delivery as it is recorded: with its outcome, and without the facts of its event.
   fileprivate func ended(_ outcome: JSON?) -> Delivery {
     outcome.map { withoutFacts.adding("outcome", $0) } ?? withoutFacts
   }

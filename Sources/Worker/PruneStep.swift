@@ -3,8 +3,8 @@ import Glibc
 import Host
 import Wire
 
-/// The step that clears away what has been finished for long: a minute after the worker's start and every five minutes from
-/// then on; again after a second while something is left.
+/// The step that deletes what was finished long ago. It runs a minute after the worker's start and then every five
+/// minutes. While something is left to delete, it runs again after a second.
 final class PruneStep {
   private let step: StepProcess
   private let idleSeconds: Int
@@ -17,6 +17,7 @@ final class PruneStep {
 
   var interests: [pollfd] { step.interests }
 
+  /// Starts a run if one is due. Otherwise ends the process if it has been idle.
   func ask(now: Instant, log: Log) {
     guard next <= now else {
       if step.lastUsed.adding(seconds: idleSeconds) <= now { step.stop() }
@@ -26,7 +27,7 @@ final class PruneStep {
     do throws(Child.Failure) { try step.send([[:]]) } catch { log.warn("Pruning failed", ["reason": error.reason]) }
   }
 
-  /// Goes on where poll(2) found something to do.
+  /// Reads and writes what poll(2) found ready.
   func proceed(_ ready: [pollfd], log: Log) {
     for reply in step.proceed(ready).lines {
       if reply["problem"] != nil { log.warn("Pruning failed") }

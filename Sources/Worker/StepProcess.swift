@@ -3,18 +3,19 @@ import Glibc
 import Host
 import Wire
 
-/// How a step ended that still held lines.
+/// How a step that still held lines ended.
 package enum StepEnd: Sendable {
-  /// Its process is gone, and all that it said has been heard: it was at the first of its lines, and at no other.
+  /// Its process has ended, and all of its output has been read. It was working on the first of its lines and had not
+  /// begun any other.
   case died
-  /// It said what cannot be understood: what it did with its lines is anybody's guess.
+  /// Its output could not be parsed, so the state of its lines is unknown.
   case confused
-  /// There was no process to give them to.
+  /// Its process could not be started.
   case notStarted
 }
 
-/// A step kept running as a stream: for each line in, one line out. It is started when it is first needed, and again after
-/// it ended. Nothing here waits, but for the end of the process.
+/// A step that runs as a stream: it writes one line for each line that it reads. It is started when it is first needed,
+/// and again after it has ended. Nothing here blocks, except waiting for the process to end.
 final class StepProcess {
   private let handler: HostedHandler
   private let environment: [String: String]
@@ -25,7 +26,7 @@ final class StepProcess {
   private(set) var lastUsed = Instant.now
   private var startedAt = Instant.now
 
-  /// The largest reply line: a whole claim of the largest size.
+  /// The maximum length of a reply line in bytes. It fits the largest claim.
   private static let replyLimit = 64 * 1024 * 1024
 
   init(_ handler: HostedHandler, settings: [String: String]) {
@@ -35,14 +36,14 @@ final class StepProcess {
 
   deinit { stop() }
 
-  /// What poll(2) is to look for: that the step says something, and that it takes what it has not been given yet.
+  /// The descriptors for poll(2): the step's output, and its input while lines are unsent.
   var interests: [pollfd] {
     guard let child else { return [] }
     let output = pollfd(fd: child.output, events: Int16(POLLIN), revents: 0)
     return unsent.isEmpty ? [output] : [output, pollfd(fd: child.input, events: Int16(POLLOUT), revents: 0)]
   }
 
-  /// Gives lines to the step: as much as it takes now, the rest when it is ready for more.
+  /// Sends lines to the step, and starts it if needed. Writes as much as its input takes now, and the rest later.
   func send(_ lines: [JSON]) throws(Child.Failure) {
     lastUsed = .now
     if child == nil {
@@ -58,20 +59,20 @@ final class StepProcess {
     feed()
   }
 
-  /// What a step has said, and how it ended where it did.
+  /// The lines that a step has written and, if it has ended, how.
   struct Said {
     var lines: [JSON] = []
     var end: (kind: StepEnd, reason: String)?
   }
 
-  /// Goes on where poll(2) found something to do.
+  /// Reads and writes what poll(2) found ready.
   func proceed(_ ready: [pollfd]) -> Said {
     guard let child else { return Said() }
     if ready.contains(where: { $0.fd == child.input }) { feed() }
     return ready.contains { $0.fd == child.output } ? read(child) : Said()
   }
 
-  /// Kills a step that hangs. What it had said until then counts.
+  /// Kills a step that hangs. The replies that it had written before are returned.
   func abandon(_ reason: String) -> Said {
     guard let child else { return Said(end: (.died, reason)) }
     child.signalGroup(SIGKILL)
@@ -87,7 +88,7 @@ final class StepProcess {
     return said
   }
 
-  /// Writes what the step's input takes. One that takes no more is at its end, of which its output tells.
+  /// Writes as much as the step's input takes. If the input is closed, the step is ending; its output reports that.
   private func feed() {
     guard let child, !unsent.isEmpty else { return }
     let count = unsent.withUnsafeBytes { write(child.input, $0.baseAddress, $0.count) }
@@ -103,7 +104,7 @@ final class StepProcess {
     if count < 0, errno == EINTR { return Said() }
     guard count > 0 else {
       let end = stop()
-      return Said(end: (.died, end?.description ?? "closed its output"))
+      return Said(end: (.died, end?.description ?? "the step closed its output"))
     }
     lastUsed = .now
     let searched = received.count
@@ -111,13 +112,13 @@ final class StepProcess {
     guard let last = received[searched...].lastIndex(of: 0x0A) else {
       if received.count <= Self.replyLimit { return Said() }
       stop()
-      return Said(end: (.confused, "wrote a line without an end"))
+      return Said(end: (.confused, "the step wrote a line that is too long"))
     }
     var said = Said()
     for line in received[..<last].split(separator: 0x0A) {
       guard let json = try? JSON(reading: Array(line)) else {
         stop()
-        said.end = (.confused, "wrote no JSON")
+        said.end = (.confused, "the step wrote a line that is not JSON")
         return said
       }
       said.lines.append(json)
@@ -126,13 +127,13 @@ final class StepProcess {
     return said
   }
 
-  /// Ends a step that holds nothing when it has had nothing to do for `seconds`, or is ten minutes old: what it opened and read
-  /// at its start, the names of hosts and certificates, may have been replaced.
+  /// Ends a step that has been idle for `seconds` or is ten minutes old. What it read at its start, such as host names
+  /// and certificates, may have changed since. The caller must check that the step holds nothing.
   func rest(after seconds: Int, now: Instant) {
     if lastUsed.adding(seconds: seconds) <= now || startedAt.adding(seconds: 600) <= now { stop() }
   }
 
-  /// Ends the step: the end of its input is its sign to go; what does not is killed. Nothing of it is left.
+  /// Ends the step: closes its input, which asks it to end, and kills its process group if it still runs after 0.1 s.
   @discardableResult
   func stop() -> Termination? {
     guard let child else { return nil }

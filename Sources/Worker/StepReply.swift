@@ -1,14 +1,14 @@
 import Wire
 
-/// What a step says of a delivery. The lane goes by a few members and passes them on as they are; the rest of the delivery
-/// it has itself.
+/// The reply of a step about one delivery. It has only the members that the lane needs; the lane holds the rest of the
+/// delivery.
 package struct StepReply: Sendable, Equatable {
   package let id: String
   package let begunAt: JSON?
   package let sendBefore: JSON?
   package let outcome: JSON?
 
-  /// Nil for a problem, and for anything else that names no delivery.
+  /// Nil if the document is a problem or has no delivery id.
   package init?(_ document: JSON) {
     guard let id = document["id"]?.string else { return nil }
     self.id = id

@@ -1,12 +1,12 @@
 import Contract
 import Glibc
 
-/// The socket that handlers tap after a commit.
+/// The datagram socket on which handlers wake the worker after a commit.
 final class WakeSocket {
   let descriptor: Int32
   private let path: String
 
-  /// Binds the path anew: a socket left by a worker that was killed is no worker.
+  /// Binds the path, and replaces a socket that a killed worker left there. Nil if the path cannot be bound.
   init?(path: String) {
     descriptor = socket(
       AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
@@ -29,7 +29,7 @@ final class WakeSocket {
     unlink(path)
   }
 
-  /// Takes all the taps that have come: they mean one thing.
+  /// Reads all datagrams that have arrived. Several mean the same as one.
   func drain() {
     var buffer: [UInt8] = [0, 0]
     while recv(descriptor, &buffer, 2, 0) >= 0 {}

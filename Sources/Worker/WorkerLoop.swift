@@ -4,13 +4,15 @@ import Glibc
 import Host
 import Wire
 
-/// The loop that joins the steps: claims what is due, leads each channel's deliveries through their steps in a lane of
-/// its own, so that no channel waits for another, and sleeps until a tap, the poll or an answer. One thread, one poll(2).
+/// The worker's loop. It claims due deliveries and passes them through the steps. Each channel has a lane of its own,
+/// so that no channel waits for another. The loop sleeps until a wake-up, the next poll or a reply. It uses one thread
+/// and one poll(2).
 package final class WorkerLoop {
-  /// The handlers that a worker may need. It asks no other what it is: a broken endpoint stops no notification.
+  /// The handlers that a worker may need. It does not read the descriptions of others, so a broken endpoint cannot stop
+  /// notifications.
   package static let steps = Set(
     ["data-prune", "delivery-begin", "delivery-record", "event-claim"] + ChannelKind.all.map(\.notifier))
-  /// The one that a worker needs where it is to listen.
+  /// The handler that a worker also needs if it listens.
   package static let listening = "wake-listen"
 
   private let options: WorkerOptions
@@ -21,13 +23,13 @@ package final class WorkerLoop {
   private var lanes: [ChannelLane] = []
   private var isStopping = false
 
-  /// - Parameter settings: what the steps are given from, LEADPIPE_CHANNELS among it.
+  /// - Parameter settings: the settings from which each step receives its share, including LEADPIPE_CHANNELS.
   package init(
     _ options: WorkerOptions, recipients: [Recipient], folder: HandlerFolder, settings: [String: String], log: Log
   ) throws(HandlerFolder.Failure) {
     func step(_ name: String) throws(HandlerFolder.Failure) -> StepProcess {
       guard let handler = folder[name] else {
-        throw HandlerFolder.Failure(reason: "the step \(name) is not in the folder")
+        throw HandlerFolder.Failure(reason: "the handler folder lacks the step \(name)")
       }
       return StepProcess(handler, settings: settings)
     }
@@ -48,8 +50,8 @@ package final class WorkerLoop {
     lanes.sort { $0.channel < $1.channel }
   }
 
-  /// Runs until SIGTERM or SIGINT. What is being sent is finished and recorded first, for at most 20 s; what was only
-  /// claimed is given back.
+  /// Runs until SIGTERM or SIGINT. Deliveries that have begun are finished and recorded first, for at most 20 s.
+  /// Deliveries that were only claimed are released.
   package func run(signals: SignalPipe) {
     let wake = options.wakePath.flatMap(WakeSocket.init)
     if options.wakePath != nil, wake == nil { log.warn("The wake socket cannot be made: polling only") }
@@ -81,7 +83,7 @@ package final class WorkerLoop {
 
   private var isAtWork: Bool { lanes.contains { !$0.lane.isIdle } }
 
-  /// Whether a claim could bring anything: for a lane that is more than half full nothing is asked.
+  /// True if a claim is worthwhile: a lane is at most half full, or there are no lanes.
   private var wantsMore: Bool {
     lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room >= $0.lane.aim / 2 }
   }
@@ -92,8 +94,8 @@ package final class WorkerLoop {
       + lanes.flatMap { $0.steps.values.flatMap(\.interests) }
   }
 
-  /// Until the next thing that the clock brings: a claim, a time limit, a lane's pace. Never more than a second, so that no
-  /// forgotten clock holds anything up.
+  /// The time until the next claim, time limit or send is due. It is at most a second, so that a missed deadline cannot
+  /// stall the loop.
   private func sleepMilliseconds() -> Int {
     let claim = isStopping || !wantsMore ? nil : claimer.dueAt
     let next = (lanes.map(\.lane.wakesAt) + [claim]).compactMap { $0 }.min()
@@ -101,7 +103,7 @@ package final class WorkerLoop {
     return max(0, min(wait, claimer.dueAt == nil || isStopping ? 250 : 1000))
   }
 
-  /// Does what the clock asks for.
+  /// Does what is due.
   private func advance() {
     let now = Instant.now
     claimer.release(lanes.flatMap { $0.lane.takeGivenUp() })
@@ -120,10 +122,10 @@ package final class WorkerLoop {
     claimer.rest(now: now)
   }
 
-  /// Goes on with the steps that have said something or take more.
+  /// Handles the steps whose descriptors are ready.
   private func proceed(_ ready: [pollfd]) {
     let claimed = claimer.proceed(ready)
-    // What comes while the worker stops is given back with all the rest.
+    // Deliveries that are claimed while the worker stops are released with the others.
     if !claimed.isEmpty, !isStopping {
       for lane in lanes { lane.lane.add(claimed.filter { $0.channel == lane.channel }) }
     }

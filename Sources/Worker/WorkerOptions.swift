@@ -1,22 +1,22 @@
 import Glibc
 import Wire
 
-/// What the operator's settings make of the worker.
+/// The options of the worker, from the operator's settings.
 package struct WorkerOptions: Sendable {
   package var name: String
-  /// The name of this machine: what dead workers of it held is given back.
+  /// The name of this machine. The claims of its workers that no longer run are released at start.
   package var host: String
-  /// A text for each channel that changes with its settings: a change ends its pause.
+  /// For each channel a string that changes with its settings. A change ends the channel's pause.
   package var fingerprints: [String: String] = [:]
   package var pollSeconds: Int
   package var batchSize: Int
-  /// Where handlers tap; nil leaves the poll alone.
+  /// The path of the socket on which handlers wake the worker; nil if the worker only polls.
   package var wakePath: String?
-  /// Whether to listen for captures of other machines too.
+  /// True if the worker also listens for captures on other machines.
   package var listens = false
-  /// The least time between two messages of a channel, in milliseconds; none where a channel is not named.
+  /// The minimum time between two messages of a channel, in milliseconds. A channel without an entry has no limit.
   package var intervals: [String: Int] = [:]
-  /// Steps that have had nothing to do for this long end.
+  /// A step that has been idle for this long is ended.
   package var idleSeconds = 60
 
   package init(host: String, pollSeconds: Int, batchSize: Int, wakePath: String?) {
@@ -27,17 +27,17 @@ package struct WorkerOptions: Sendable {
     self.wakePath = wakePath
   }
 
-  /// How many deliveries of a channel are held at most.
+  /// The maximum number of deliveries of a channel that the worker holds.
   func capacity(of channel: String) -> Int {
     guard let interval = intervals[channel], interval > 0 else {
-      // A batch is claimed while the one before is sent.
+      // One batch is claimed while the previous one is sent.
       return 2 * batchSize
     }
-    // No more of a channel with a pace than it may send in ten seconds: a third of the shortest lease.
+    // At most as many as may be sent in ten seconds, which is a third of the shortest lease.
     return min(batchSize, max(1, 10_000 / interval))
   }
 
-  /// The workers of this machine that may live, as they name themselves.
+  /// The names of workers on this machine that may be running: all processes named `leadpipe`.
   func living() -> [String] {
     guard let folder = opendir("/proc") else { return [name] }
     defer { closedir(folder) }

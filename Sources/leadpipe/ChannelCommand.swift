@@ -3,16 +3,16 @@ import Deliveries
 import Store
 import Wire
 
-/// `leadpipe channel`: what concerns a channel as a whole.
+/// `leadpipe channel`: commands about a whole channel.
 struct ChannelCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "channel", abstract: "See channels and their pauses, end a pause, and send a test message.",
+    commandName: "channel", abstract: "List channels, end a channel's pause, and send a test message.",
     subcommands: [ChannelList.self, ChannelResume.self, ChannelTest.self])
 }
 
 struct ChannelList: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "List the channels that are known of: pause, what waits, what was given up.")
+    commandName: "list", abstract: "List the channels with their state and their unsent deliveries.")
 
   @OptionGroup var options: OperatorOptions
 
@@ -28,7 +28,7 @@ struct ChannelList: ParsableCommand {
       ])
   }
 
-  /// open; paused, with what for; probing where one delivery tries the channel out.
+  /// `open`; `paused` with its cause; or `probing` while one delivery tests the channel.
   @Sendable private static func state(_ row: JSON) -> String {
     let state = row["state"]?.string ?? ""
     return state == "paused" ? "paused (\(row["class"]?.string ?? "by hand"))" : state
@@ -37,7 +37,8 @@ struct ChannelList: ParsableCommand {
 
 struct ChannelResume: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "resume", abstract: "End a channel's pause, whatever it is for: what waited for its end goes at once.")
+    commandName: "resume",
+    abstract: "End a channel's pause, whatever its cause. Deliveries that waited for it are due at once.")
 
   @Argument(help: "The channel.") var channel: ChannelName
   @OptionGroup var options: OperatorOptions
@@ -49,6 +50,6 @@ struct ChannelResume: ParsableCommand {
     guard reply["wasPaused"]?.bool == true else { return Console.say("\(channel.name) was not paused\n") }
     let count = reply["broughtForward"]?.integer ?? 0
     Console.say(
-      "\(channel.name) goes on; \(count) that waited for the end of the pause \(count == 1 ? "is" : "are") due\n")
+      "\(channel.name) is resumed; \(count) waiting \(count == 1 ? "delivery is" : "deliveries are") due now\n")
   }
 }

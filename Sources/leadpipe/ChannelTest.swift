@@ -7,14 +7,15 @@ import Wire
 
 struct ChannelTest: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "test", abstract: "Send a test message to each recipient of a channel, on the way that leads take.",
+    commandName: "test", abstract: "Send a test message to each recipient of a channel, by the same path as leads.",
     discussion: """
-      The message is queued, and a worker sends it; a pause of the channel is waited for. With --wait the exit status is 0 when \
-      all have arrived, and 75 when the first try of one has failed, the channel is paused, or nothing is heard for a minute.
+      The messages are queued, and a worker sends them. If the channel is paused, they wait until the pause ends. With \
+      --wait, the exit status is 0 if all messages arrived. It is 75 if a first try failed, the channel is paused, or \
+      there is no result after a minute.
       """)
 
   @Argument(help: "The channel.") var channel: ChannelName
-  @Flag(help: "Wait until it is known whether it arrived, and say so.") var wait = false
+  @Flag(help: "Wait for the result of each message and print it.") var wait = false
   @OptionGroup var actor: ActorOptions
   @OptionGroup var options: OperatorOptions
 
@@ -29,7 +30,7 @@ struct ChannelTest: ParsableCommand {
     let ids = (queued["deliveries"]?.array ?? []).compactMap { $0["id"]?.string }
     guard wait else {
       if options.json { return Console.say(queued.text + "\n") }
-      for id in ids { Console.say("\(id) is queued: `leadpipe delivery explain \(id)` says how it stands\n") }
+      for id in ids { Console.say("\(id) is queued; run `leadpipe delivery explain \(id)` to see its state\n") }
       return
     }
     let standings = try ids.map { try outcome(of: $0, desk, until: Instant.now.adding(seconds: 60)) }
@@ -44,7 +45,7 @@ struct ChannelTest: ParsableCommand {
     if !standings.allSatisfy(Self.hasArrived) { throw ExitCode(75) }
   }
 
-  /// The facts of a delivery once its first try has ended, or nothing is to be expected soon.
+  /// Returns the facts of a delivery when its first try has ended, its channel is paused, or `end` has passed.
   private func outcome(of id: String, _ desk: OperatorDesk, until end: Instant) throws -> JSON {
     while true {
       let facts = try desk.ask(.showDelivery, ["id": .string(id)])

@@ -2,7 +2,8 @@ import ArgumentParser
 
 struct ChannelsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "channels", abstract: "Print the configured channels and recipients as JSON, for LEADPIPE_CHANNELS.")
+    commandName: "channels",
+    abstract: "Print the configured channels and recipients as JSON, as LEADPIPE_CHANNELS takes them.")
 
   func run() throws {
     let environment = KnownSettings.given()

@@ -1,4 +1,4 @@
-/// Ends a command with a sentence for the operator and exit status 1.
+/// Ends a command with an error message and exit status 1.
 struct CommandError: Error, CustomStringConvertible {
   let description: String
 

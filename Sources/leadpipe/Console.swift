@@ -1,15 +1,17 @@
 import Glibc
 
-/// What the command says to its user: at once, whatever stdout is. A reader that is gone stops nothing.
+/// Writes a command's output unbuffered, whatever stdout is. Write errors, such as a closed pipe, are ignored.
 enum Console {
+  /// Writes to stdout.
   static func say(_ text: String) { _ = write(text, to: 1) }
 
+  /// Writes to stderr.
   static func tell(_ text: String) { _ = write(text, to: 2) }
 
-  /// True when all of it was written.
+  /// True if all of the text was written.
   static func write(_ text: String, to descriptor: Int32) -> Bool { write(Array(text.utf8), to: descriptor) }
 
-  /// The same of bytes; on false errno says why.
+  /// True if all bytes were written; if not, errno holds the reason.
   static func write(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {

@@ -4,10 +4,10 @@ import Glibc
 import Store
 import Wire
 
-/// `leadpipe delivery`: what was, is and will be sent.
+/// `leadpipe delivery`: lists, explains and retries deliveries.
 struct DeliveryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "delivery", abstract: "See deliveries, why they wait, and try them again.",
+    commandName: "delivery", abstract: "List and explain deliveries, and retry failed ones.",
     subcommands: [DeliveryList.self, DeliveryShow.self, DeliveryExplain.self, DeliveryRetry.self])
 }
 
@@ -15,16 +15,16 @@ struct DeliveryList: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "List deliveries, newest first.",
     discussion: """
-      STATE is where a delivery stands, CLASS what its last try came to (nothing before the first); --status and --class \
-      below name them. TRIES are those that count, NEXT is when the next one is due.
+      STATE is the state of a delivery (see --status). CLASS is the outcome of its last try (see --class); it is empty \
+      before the first try. TRIES is the number of tries that count. NEXT is when the next try is due.
       """)
 
-  @Option(help: "Those in this state (column STATE).") var status: DeliveryState?
-  @Option(help: "Those of this channel.") var channel: ChannelName?
-  @Option(name: .customLong("class"), help: "Those whose last try came to this (column CLASS).")
+  @Option(help: "Only deliveries in this state (column STATE).") var status: DeliveryState?
+  @Option(help: "Only deliveries of this channel.") var channel: ChannelName?
+  @Option(name: .customLong("class"), help: "Only deliveries whose last try had this outcome (column CLASS).")
   var outcome: OutcomeClass?
-  @Option(help: "Those made since then: ISO 8601, or 90s, 30m, 2h, 7d.") var since: Moment?
-  @Option(help: "How many at most, 1 to 1000.") var limit = 50
+  @Option(help: "Only deliveries created since: ISO 8601, or an age such as 90s, 30m, 2h or 7d.") var since: Moment?
+  @Option(help: "The maximum number of deliveries, 1 to 1000.") var limit = 50
   @OptionGroup var options: OperatorOptions
 
   func validate() throws {
@@ -46,20 +46,22 @@ struct DeliveryList: ParsableCommand {
       cursor = page["nextCursor"] ?? .null
     } while deliveries.count < limit && !cursor.isNull
     Listing(isJSON: options.json).show(deliveries, Listing.deliveries)
-    if !cursor.isNull, !options.json { Console.tell("there are more: --limit, --since\n") }
+    if !cursor.isNull, !options.json {
+      Console.tell("more deliveries match; use --limit or --since to see them\n")
+    }
   }
 }
 
 struct DeliveryShow: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show", abstract: "Show a delivery with all its tries.")
+    commandName: "show", abstract: "Show a delivery and all its tries.")
 
   @Argument(help: "The delivery.") var id: UUIDText
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
     let facts = try OperatorDesk().ask(.showDelivery, ["id": .string(id.text)])
-    guard let delivery = facts["delivery"] else { throw OperatorDesk.refuse("there is no delivery \(id.text)") }
+    guard let delivery = facts["delivery"] else { throw OperatorDesk.refuse("no delivery has the id \(id.text)") }
     if options.json { return Console.say(facts.text + "\n") }
     for member in delivery.members ?? [] where !member.value.isNull {
       let text = member.key == "recipient" ? Listing.recipient(delivery) : Listing.member(member.key)(delivery)
@@ -74,17 +76,18 @@ struct DeliveryShow: ParsableCommand {
         ("TRY", Listing.member("attempt")), ("STARTED", Listing.member("startedAt")),
         ("FINISHED", Listing.member("finishedAt")), ("CLASS", Listing.member("class")),
         ("STATUS", Listing.member("statusCode")), ("CODE", Listing.member("providerCode")),
-        ("WORKER", Listing.member("worker")), ("ANSWER", Listing.member("excerpt")),
+        ("WORKER", Listing.member("worker")), ("RESPONSE", Listing.member("excerpt")),
       ])
   }
 }
 
 struct DeliveryExplain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "explain", abstract: "Say in one sentence why a delivery has not been sent, and when it will be.",
-    discussion: "Times are those of TIME_ZONE.")
+    commandName: "explain",
+    abstract: "Explain in one sentence why a delivery has not been sent and when it will be.",
+    discussion: "Times are shown in TIME_ZONE.")
 
-  @Argument(help: "The delivery, or an event.") var id: UUIDText
+  @Argument(help: "The id of a delivery or an event.") var id: UUIDText
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
@@ -92,7 +95,7 @@ struct DeliveryExplain: ParsableCommand {
     let clock = try desk.office().clock
     let facts = try desk.ask(.showDelivery, ["id": .string(id.text)])
     guard facts["kind"]?.string != "none" else {
-      throw OperatorDesk.refuse("there is no delivery and no event \(id.text)")
+      throw OperatorDesk.refuse("no delivery or event has the id \(id.text)")
     }
     let sentence = Listing.plain(DeliveryStanding(facts, clock: clock).sentence)
     Console.say((options.json ? JSON.object([.init("sentence", .string(sentence))]).text : sentence) + "\n")
@@ -101,21 +104,24 @@ struct DeliveryExplain: ParsableCommand {
 
 struct DeliveryRetry: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "retry", abstract: "Try failed deliveries again at once, given up or waiting.",
-    discussion: "Their 72 hours begin anew. A channel's pause is waited for: `leadpipe channel resume` ends it.")
+    commandName: "retry", abstract: "Retry failed deliveries at once, whether waiting, parked or given up.",
+    discussion: """
+      Their 72-hour retry period starts again. If a channel is paused, its deliveries wait until the pause ends; \
+      `leadpipe channel resume` ends it.
+      """)
 
-  @Argument(help: "The deliveries.") var ids: [UUIDText] = []
-  @Option(help: "Instead: all failed ones of this channel.") var channel: ChannelName?
-  @Option(name: .customLong("class"), help: "With --channel: those whose last try came to this.")
+  @Argument(help: "The ids of the deliveries.") var ids: [UUIDText] = []
+  @Option(help: "Retry all failed deliveries of this channel, instead of ids.") var channel: ChannelName?
+  @Option(name: .customLong("class"), help: "With --channel: only deliveries whose last try had this outcome.")
   var outcome: OutcomeClass?
-  @Flag(help: "Say which, and change nothing.") var dryRun = false
+  @Flag(help: "Print the deliveries that would be retried, without changing anything.") var dryRun = false
   @OptionGroup var actor: ActorOptions
   @OptionGroup var options: OperatorOptions
 
   func validate() throws {
-    guard ids.isEmpty != (channel == nil) else { throw ValidationError("Give either ids or --channel.") }
-    guard outcome == nil || channel != nil else { throw ValidationError("--class needs --channel.") }
-    guard ids.count <= 1000 else { throw ValidationError("No more than 1000 ids at a time.") }
+    guard ids.isEmpty != (channel == nil) else { throw ValidationError("Give either ids or --channel, but not both.") }
+    guard outcome == nil || channel != nil else { throw ValidationError("--class requires --channel.") }
+    guard ids.count <= 1000 else { throw ValidationError("At most 1000 ids can be given.") }
   }
 
   func run() throws {
@@ -127,15 +133,15 @@ struct DeliveryRetry: ParsableCommand {
       ])
     Listing(isJSON: options.json).show(deliveries, Listing.deliveries)
     if !options.json {
-      Console.say("\(deliveries.count) \(dryRun ? "would be" : "will be") tried again\(dryRun ? "" : " at once")\n")
+      Console.say("\(deliveries.count) \(dryRun ? "would be" : "will be") retried\(dryRun ? "" : " at once")\n")
     }
     for item in refused {
       let id = item["id"]?.string ?? ""
       let status = item["status"]?.string ?? "none"
       Console.tell(
         status == "none"
-          ? "\(id): there is no such delivery\n"
-          : "\(id): it is \(status == "failed" ? "due already" : status), there is nothing to try again\n")
+          ? "\(id): no such delivery\n"
+          : "\(id): cannot be retried, because it is \(status == "failed" ? "already due" : status)\n")
     }
     if !refused.isEmpty { throw ExitCode(65) }
   }

@@ -2,35 +2,36 @@ import ArgumentParser
 import Store
 import Wire
 
-/// `leadpipe event`: what is done with events as a whole.
+/// `leadpipe event`: commands about whole events.
 struct EventCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "event", abstract: "Send the notifications of events once more.", subcommands: [EventReplay.self])
+    commandName: "event", abstract: "Send the notifications of events again.", subcommands: [EventReplay.self])
 }
 
 struct EventReplay: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "replay", abstract: "Send once more what is finished: sent or given up.",
+    commandName: "replay", abstract: "Send finished deliveries again, whether they were sent or given up.",
     discussion: """
-      Each event's newest delivery to each recipient is repeated as a new one, marked as a possible repeat where the first \
-      may have arrived. What is not finished is left alone, and so is every channel that is not asked for.
+      For each event and recipient, the newest delivery is repeated as a new delivery. It is marked as a possible \
+      repeat if the first one may have arrived. Unfinished deliveries and other channels are not affected.
       """)
 
-  @Option(help: "This event; may be given again.") var id: [UUIDText] = []
-  @Option(help: "Deliveries of this channel only.") var channel: ChannelName?
-  @Option(name: .customLong("class"), help: "Deliveries whose last try came to this only.") var outcome: OutcomeClass?
-  @Option(help: "Events from then on: ISO 8601, or 90s, 30m, 2h, 7d ago.") var from: Moment?
-  @Option(help: "Events before then.") var to: Moment?
-  @Flag(help: "Say what would be sent, and change nothing.") var dryRun = false
+  @Option(help: "Only this event; may be repeated.") var id: [UUIDText] = []
+  @Option(help: "Only deliveries of this channel.") var channel: ChannelName?
+  @Option(name: .customLong("class"), help: "Only deliveries whose last try had this outcome.")
+  var outcome: OutcomeClass?
+  @Option(help: "Only events since: ISO 8601, or an age such as 90s, 30m, 2h or 7d.") var from: Moment?
+  @Option(help: "Only events before, in the same format.") var to: Moment?
+  @Flag(help: "Print what would be sent, without changing anything.") var dryRun = false
   @OptionGroup var actor: ActorOptions
   @OptionGroup var options: OperatorOptions
 
   func validate() throws {
     guard !id.isEmpty || channel != nil || outcome != nil || from != nil || to != nil else {
-      throw ValidationError("Say which: --id, --channel, --class, --from or --to.")
+      throw ValidationError("Give at least one of --id, --channel, --class, --from and --to.")
     }
     if let from, let to, from.instant >= to.instant { throw ValidationError("--from must be before --to.") }
-    guard id.count <= 1000 else { throw ValidationError("No more than 1000 ids at a time.") }
+    guard id.count <= 1000 else { throw ValidationError("At most 1000 ids can be given.") }
   }
 
   func run() throws {
@@ -45,9 +46,9 @@ struct EventReplay: ParsableCommand {
       [
         ("EVENT", Listing.member("eventId")), ("CHANNEL", Listing.member("channel")), ("RECIPIENT", Listing.recipient),
         ("WAS", Listing.member("wasStatus")), ("CLASS", Listing.member("wasClass")),
-        ("REPEATS", Listing.member("replayOf")), ("AS", Listing.member("id")),
+        ("REPEAT OF", Listing.member("replayOf")), ("NEW ID", Listing.member("id")),
       ])
-    if !options.json { Console.say("\(deliveries.count) \(dryRun ? "would be" : "will be") sent once more\n") }
+    if !options.json { Console.say("\(deliveries.count) \(dryRun ? "would be" : "will be") sent again\n") }
     if !id.isEmpty, deliveries.isEmpty { throw OperatorDesk.refuse("none of these events has a finished delivery") }
   }
 }

@@ -4,14 +4,14 @@ import Contract
 import Store
 import Wire
 
-/// `leadpipe explain`: why a lead stands as it does.
+/// `leadpipe explain`: explains the state of a lead.
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain",
-    abstract: "Say why a lead has its score, its deadline and its notifications, and what is next.",
-    discussion: "Times are those of TIME_ZONE. `leadpipe delivery explain` says it of a single notification.")
+    abstract: "Explain a lead's score, its response deadline, its notifications and what happens next.",
+    discussion: "Times are shown in TIME_ZONE. For a single notification, use `leadpipe delivery explain`.")
 
-  @Argument(help: "The conversation.") var id: UUIDText
+  @Argument(help: "The id of the conversation.") var id: UUIDText
   @OptionGroup var options: OperatorOptions
 
   func run() throws {

@@ -1,11 +1,11 @@
 import Glibc
 
-/// Ports of this machine.
+/// Finds free TCP ports on this machine.
 enum FreePort {
-  /// `port` or the next one that nobody listens on.
+  /// Returns the first of the 100 ports from `port` on that no program listens on; `port` if all are in use.
   static func near(_ port: Int) -> Int { (port..<port + 100).first { !isAnswering($0) } ?? port }
 
-  /// Whether somebody listens there; `host` is an IPv4 address.
+  /// True if a program listens on the port. `host` must be an IPv4 address.
   static func isAnswering(_ port: Int, host: String = "127.0.0.1") -> Bool {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
     defer { close(descriptor) }

@@ -3,9 +3,9 @@ import Glibc
 
 struct GatewayCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "gateway", abstract: "Serve HTTP: becomes bin/gateway.")
+    commandName: "gateway", abstract: "Serve HTTP. Replaces itself with bin/gateway.")
 
-  @Flag(help: "Only say what is wrong with settings and handlers; exit status 78 where something is.") var check = false
+  @Flag(help: "Only check settings and handlers; exits with status 78 if anything is wrong.") var check = false
 
   func run() throws {
     let environment = KnownSettings.given()

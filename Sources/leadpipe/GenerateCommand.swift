@@ -5,19 +5,19 @@ import Wire
 
 struct Generate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "generate", abstract: "Write test leads to stdout, one JSON document a line.",
+    commandName: "generate", abstract: "Write test leads to stdout, one JSON document per line.",
     discussion: """
-      The same seed and options give the same bytes everywhere. Mail addresses and telephone numbers lead to nobody. \
-      A lead says in metadata.sample what it is and whether it is meant to be refused.
+      The same seed and options give the same bytes on every machine. The email addresses and phone numbers belong to \
+      no real person. Each lead's metadata.sample describes it and states whether it must be refused.
         leadpipe generate --count 1000 --seed 7 | lead-capture --stream | jq
       """)
 
-  @Option(help: "How many, 0 to 10,000,000.") var count = 10
-  @Option(help: "Another seed, other leads.") var seed: UInt64 = 1
-  @Option(help: "Whose body.") var form: SampleForm = .lead
-  @Option(help: "How many in a hundred are hostile; half of these must be refused.") var hostile = 5
-  @Option(help: "The talks are of the thirty days before this moment (ISO 8601).") var at = Samples.defaultEnd
-  @Flag(help: "Give each an idempotencyKey.") var keys = false
+  @Option(help: "The number of leads, 0 to 10,000,000.") var count = 10
+  @Option(help: "Use another seed for different leads.") var seed: UInt64 = 1
+  @Option(help: "The form whose request bodies are written.") var form: SampleForm = .lead
+  @Option(help: "The percentage of hostile leads, 0 to 100; half of them must be refused.") var hostile = 5
+  @Option(help: "Conversations are dated within the 30 days before this time (ISO 8601).") var at = Samples.defaultEnd
+  @Flag(help: "Give each lead an idempotencyKey.") var keys = false
 
   func validate() throws {
     guard 0...10_000_000 ~= count else { throw ValidationError("--count must be 0 to 10000000.") }
@@ -42,30 +42,30 @@ struct Generate: ParsableCommand {
     }
   }
 
-  /// All of `bytes` to stdout; false when its reader has seen enough, as `head` has, which is no failure.
+  /// Writes all of `bytes` to stdout. False if the reader has closed the pipe, as `head` does; this is not an error.
   private static func write(_ bytes: [UInt8]) throws -> Bool {
     if Console.write(bytes, to: 1) { return true }
     let reason = errno
     if reason == EPIPE { return false }
-    throw CommandError("stdout cannot be written: \(String(cString: strerror(reason)))")
+    throw CommandError("cannot write to stdout: \(String(cString: strerror(reason)))")
   }
 }
 
 extension SampleForm: ExpressibleByArgument {}
 
 extension Instant: ExpressibleByArgument {
-  /// A moment as an option gives it.
+  /// Parses an ISO 8601 time from a command-line argument.
   public init?(argument: String) { self.init(iso8601: argument) }
 
-  /// A moment as the help shows it.
+  /// The time as the help shows a default.
   public var defaultValueDescription: String { iso8601 }
 }
 
-/// The progress of a command on its terminal.
+/// Shows the progress of a command on its terminal.
 struct ProgressMeter {
   private var progress: Progress
 
-  /// Nil unless stderr is a terminal and stdout is none: lines of both would mix.
+  /// Nil unless stderr is a terminal and stdout is not: on one terminal, the lines of both would mix.
   init?(total: Int) {
     guard isatty(2) == 1, isatty(1) == 0 else { return nil }
     progress = Progress(total: total, startMilliseconds: Self.now)
@@ -85,7 +85,7 @@ struct ProgressMeter {
     return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
   }
 
-  /// The terminal's width; 80 where it does not say.
+  /// The terminal's width in columns; 80 if it is unknown.
   private static var columns: Int {
     var size = winsize()
     return ioctl(2, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0 ? Int(size.ws_col) : 80

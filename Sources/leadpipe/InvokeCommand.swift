@@ -4,14 +4,14 @@ import Host
 
 struct InvokeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "invoke", abstract: "Run a handler once with what the gateway or worker would give it.",
-    discussion: "Reads one JSON document from the file or stdin, prints the reply, and exits as the handler does.")
+    commandName: "invoke", abstract: "Run a handler once, with the settings that the gateway or worker would give it.",
+    discussion: "Reads one JSON document from a file or stdin, prints the reply, and exits with the handler's status.")
 
   @Argument(help: "The handler's name.") var name: String
-  @Argument(help: "A file with the request; stdin without it.") var file: String?
+  @Argument(help: "A file with the request; defaults to stdin.") var file: String?
 
   func run() throws {
-    guard let handler = try Layout().folder()[name] else { throw CommandError("there is no handler \(name)") }
+    guard let handler = try Layout().folder()[name] else { throw CommandError("no handler is named \(name)") }
     if let file {
       let descriptor = open(file, O_RDONLY)
       guard descriptor >= 0 else { throw CommandError("\(file): \(String(cString: strerror(errno)))") }

@@ -3,36 +3,38 @@ import ArgumentParser
 import Store
 import Wire
 
-/// `leadpipe key`: who may use the admin interface beside ADMIN_API_KEY.
+/// `leadpipe key`: manages the keys to the admin interface other than ADMIN_API_KEY.
 struct KeyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "key", abstract: "Make, list and revoke keys to the admin interface.",
-    discussion:
-      "ADMIN_API_KEY is the first key, with all rights; without it nobody is let in, whatever keys there are.",
+    commandName: "key", abstract: "Create, list and revoke keys to the admin interface.",
+    discussion: "ADMIN_API_KEY is the first key and has all rights. If it is not set, no key is accepted.",
     subcommands: [KeyCreate.self, KeyList.self, KeyRevoke.self])
 }
 
-/// What a key may do; each may what those before it may.
+/// The rights of a key. Each includes those before it.
 enum Rights: String, CaseIterable, ExpressibleByArgument {
   case read, write, owner
 
   static var allValueDescriptions: [String: String] {
-    ["read": "look at everything", "write": "work with leads too", "owner": "agents, channels and replays too"]
+    [
+      "read": "read everything", "write": "also change leads",
+      "owner": "also manage agents and channels, and replay events",
+    ]
   }
 }
 
 struct KeyCreate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "create", abstract: "Make a key. It is printed once, on stdout, and kept nowhere.")
+    commandName: "create", abstract: "Create a key. It is printed once, on stdout, and is not stored.")
 
-  @Argument(help: "Whose it is: the timeline names it with each change.") var name: String
-  @Option(help: "What it may do.") var rights: Rights
+  @Argument(help: "The name of its owner; the timeline records it with each change.") var name: String
+  @Option(help: "The rights of the key.") var rights: Rights
   @OptionGroup var options: OperatorOptions
 
   func validate() throws {
     let isClean = name.unicodeScalars.allSatisfy { $0.value >= 0x20 && !$0.properties.isDefaultIgnorableCodePoint }
     guard 1...100 ~= name.unicodeScalars.count, isClean, name.first != " ", name.last != " " else {
-      throw ValidationError("A name has 1 to 100 visible characters.")
+      throw ValidationError("The name must have 1 to 100 visible characters, without spaces at its ends.")
     }
   }
 
@@ -47,7 +49,7 @@ struct KeyCreate: ParsableCommand {
 
 struct KeyList: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "list", abstract: "List the keys, also those that were revoked.")
+    commandName: "list", abstract: "List all keys, including revoked ones.")
 
   @OptionGroup var options: OperatorOptions
 
@@ -65,14 +67,14 @@ struct KeyList: ParsableCommand {
 
 struct KeyRevoke: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "revoke", abstract: "Revoke a key, and end the sessions that it has opened.",
-    discussion: "At once for every request; a live stream that is open ends within a minute.")
+    commandName: "revoke", abstract: "Revoke a key and end the sessions that it has opened.",
+    discussion: "New requests are refused at once. An open live stream ends within a minute.")
 
-  @Argument(help: "Its name.") var name: String
+  @Argument(help: "The name of the key.") var name: String
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
     let reply = try OperatorDesk().ask(.revokeAdminKey, ["name": .string(name)])
-    Console.say(options.json ? reply.text + "\n" : "the key \(Listing.plain(name)) opens nothing any more\n")
+    Console.say(options.json ? reply.text + "\n" : "key \"\(Listing.plain(name))\" is revoked\n")
   }
 }

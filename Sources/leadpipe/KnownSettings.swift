@@ -12,13 +12,13 @@ import StoreAccess
 import Transports
 import Wire
 
-/// The settings of the whole product, so that a wrong one is found at the start and all are named at once.
+/// The settings of the whole product. They are checked at start, and all errors are reported at once.
 enum KnownSettings {
-  /// The environment of this process: an empty value counts as absent.
+  /// Returns the environment of this process without empty values, which count as absent.
   static func given() -> [String: String] { processEnvironment().filter { !$0.value.isEmpty } }
 
-  /// Ends the command with the exit status for settings when one of them is wrong. What `more` says of a setting counts in
-  /// place of what we say of it.
+  /// Returns the checked settings. If any is wrong, reports all errors on stderr and ends the command with the exit
+  /// status for wrong settings. A setting in `more` overrides the declaration here.
   static func check(_ environment: [String: String], also more: [Setting] = []) throws -> Settings {
     let supabase = Setting("SUPABASE_URL") { _ in
       environment["DATABASE_URL"] == nil
@@ -34,17 +34,19 @@ enum KnownSettings {
     }
   }
 
-  /// The database that a command works on. Without one it ends with the exit status for settings.
+  /// Returns the URL of the database that a command works on. If DATABASE_URL is not set, ends the command with the
+  /// exit status for wrong settings.
   static func databaseURL() throws -> String {
     let environment = given()
     _ = try check(environment)
     if let url = environment["DATABASE_URL"] { return url }
     let file = (environment["LEADPIPE_STATE"] ?? ".leadpipe") + "/env"
-    Console.tell("DATABASE_URL is missing. A `leadpipe up` with a database of its own leaves it in a file: . \(file)\n")
+    Console.tell(
+      "DATABASE_URL is missing. To use the private database of `leadpipe up`, load its settings file: . \(file)\n")
     throw ExitCode(ExitStatus.misconfigured)
   }
 
-  /// Names that look like settings and are none: a limit that nobody counts would be thought to hold.
+  /// Refuses variables whose names look like settings but are not: the operator would rely on a limit without effect.
   private static func unknown(_ environment: [String: String]) -> [Setting] {
     let known = Set(all.map(\.name))
     return environment.keys.sorted().filter { name in

@@ -3,7 +3,7 @@ import FoundationEssentials
 import Glibc
 import Host
 
-/// The paths of the installed parts, which lie beside this executable.
+/// The paths of the installed parts, in the folder of this executable.
 struct Layout {
   let bin: String
 
@@ -16,10 +16,10 @@ struct Layout {
   var leadpipe: String { bin + "/leadpipe" }
   var gateway: String { bin + "/gateway" }
   var handlers: String { processEnvironment()["LEADPIPE_HANDLERS"] ?? bin + "/handlers" }
-  /// The SQL: shim, migrations, rollback.
+  /// The SQL files: shim, migrations and rollback.
   var supabase: String { bin + "/supabase" }
 
-  /// The handlers, with what the operator's LEADPIPE_TRUST says of those that are not ours.
+  /// Returns the handlers; LEADPIPE_TRUST sets the trust class of foreign handlers.
   func folder(only names: Set<String>? = nil) throws -> HandlerFolder {
     let settings = try KnownSettings.check(KnownSettings.given())
     do { return try HandlerFolder(path: handlers, trust: try TrustFile.entries(settings), only: names) } catch {

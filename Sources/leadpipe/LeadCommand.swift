@@ -3,18 +3,18 @@ import ArgumentParser
 import Store
 import Wire
 
-/// `leadpipe lead`: leads at the terminal. What people said of themselves goes to stdout, because it was asked for, and nowhere else.
+/// `leadpipe lead`: shows leads on the terminal. Personal data goes to stdout only, and never into the log.
 struct LeadCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "lead", abstract: "See leads: fields, messages and what happened.",
+    commandName: "lead", abstract: "List leads, and show a lead's fields, messages and timeline.",
     subcommands: [LeadList.self, LeadShow.self])
 }
 
 struct LeadShow: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "show", abstract: "Show a lead with its messages and what happened.")
+    commandName: "show", abstract: "Show a lead with its messages and timeline.")
 
-  @Argument(help: "The conversation.") var id: UUIDText
+  @Argument(help: "The id of the conversation.") var id: UUIDText
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
@@ -34,8 +34,8 @@ struct LeadShow: ParsableCommand {
     Listing(isJSON: false).show(
       lead["messages"]?.array ?? [],
       [
-        ("TIME", Listing.member("timestamp")), ("WHO", Listing.member("sender")),
-        ("SAID", Listing.member("messageText")),
+        ("TIME", Listing.member("timestamp")), ("SENDER", Listing.member("sender")),
+        ("MESSAGE", Listing.member("messageText")),
       ])
     Console.say("\n")
     Listing(isJSON: false).show(
@@ -43,7 +43,7 @@ struct LeadShow: ParsableCommand {
       [
         ("TIME", Listing.member("at")),
         ("BY", { Listing.member($0["actorName"]?.string == nil ? "actorType" : "actorName")($0) }),
-        ("WHAT HAPPENED", Listing.member("title")), ("MORE", Listing.member("description")),
+        ("EVENT", Listing.member("title")), ("DETAILS", Listing.member("description")),
       ])
   }
 

@@ -6,14 +6,14 @@ import Wire
 struct LeadList: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "List leads, newest first.",
-    discussion: "DUE is when a first answer is due. --status, --quality and --sla may be given again.")
+    discussion: "DUE is the deadline for the first response. --status, --quality, --sla and --agent may be repeated.")
 
-  @Option(help: "Those in this status.") var status: [LeadStatus] = []
-  @Option(help: "Those of this quality.") var quality: [LeadQuality] = []
-  @Option(help: "Those that stand so to the promised first answer.") var sla: [SLAState] = []
-  @Option(help: "Those of this agent, by id; may be given again.") var agent: [UUIDText] = []
-  @Option(help: "Those that came since then: ISO 8601, or 90s, 30m, 2h, 7d.") var since: Moment?
-  @Option(help: "How many at most, 1 to 1000.") var limit = 25
+  @Option(help: "Only leads with this status.") var status: [LeadStatus] = []
+  @Option(help: "Only leads of this quality.") var quality: [LeadQuality] = []
+  @Option(help: "Only leads in this SLA state.") var sla: [SLAState] = []
+  @Option(help: "Only leads of the agent with this id.") var agent: [UUIDText] = []
+  @Option(help: "Only leads created since: ISO 8601, or an age such as 90s, 30m, 2h or 7d.") var since: Moment?
+  @Option(help: "The maximum number of leads, 1 to 1000.") var limit = 25
   @OptionGroup var options: OperatorOptions
 
   func validate() throws {
@@ -32,12 +32,14 @@ struct LeadList: ParsableCommand {
     Listing(isJSON: options.json).show(
       reply["data"]?.array ?? [],
       [
-        ("ID", Listing.member("id")), ("CAME", Listing.member("createdAt")), ("STATUS", Listing.member("status")),
+        ("ID", Listing.member("id")), ("CREATED", Listing.member("createdAt")), ("STATUS", Listing.member("status")),
         ("QUALITY", Listing.member("leadQuality")), ("SCORE", Listing.member("leadScore")),
         ("SLA", Listing.member("slaState")), ("DUE", Listing.member("slaResponseDeadline")),
         ("AGENT", Listing.member("assignedAgentName")), ("NAME", Listing.member("customerName")),
       ])
-    if reply["nextCursor"]?.string != nil, !options.json { Console.tell("there are more: --limit, --since\n") }
+    if reply["nextCursor"]?.string != nil, !options.json {
+      Console.tell("more leads match; use --limit or --since to see them\n")
+    }
   }
 }
 
@@ -51,6 +53,6 @@ enum LeadQuality: String, CaseIterable, ExpressibleByArgument { case hot, warm, 
 enum SLAState: String, CaseIterable, ExpressibleByArgument { case ok, warning, breached, met }
 
 extension Array where Element: RawRepresentable<String> {
-  /// The words; nothing where there is none.
+  /// The values as a JSON array; null if there are none.
   fileprivate var document: JSON { isEmpty ? .null : .array(map { .string($0.rawValue) }) }
 }

@@ -1,12 +1,12 @@
 import ArgumentParser
 import Contract
 
-/// The `leadpipe` command: the list of its subcommands.
+/// The `leadpipe` command and its subcommands.
 @main
 struct Leadpipe: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "leadpipe", abstract: "Lead capture for a property agency: everything but the handlers themselves.",
-    discussion: "Settings come from the environment; docs/reference/settings.md lists them.", version: Build.version,
+    commandName: "leadpipe", abstract: "Lead capture for a property agency.",
+    discussion: "Settings are environment variables; docs/reference/settings.md lists them.", version: Build.version,
     subcommands: [
       Up.self, GatewayCommand.self, WorkerCommand.self, Migrate.self, Rollback.self, InvokeCommand.self, Routes.self,
       OpenAPICommand.self, ChannelsCommand.self, SinkCommand.self, Generate.self, DeliveryCommand.self,

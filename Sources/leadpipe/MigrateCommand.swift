@@ -7,42 +7,42 @@ import Wire
 
 struct Migrate: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Bring the database at DATABASE_URL to the newest migration.",
-    discussion: "Keeps the ledger of `supabase db push`. Any number may run at once.")
+    abstract: "Migrate the database at DATABASE_URL to the latest version.",
+    discussion: "Uses the same migration table as `supabase db push`. Several can run at the same time.")
 
   func run() throws {
     let url = try KnownSettings.databaseURL()
     let outcome = try Migrator(url: url).migrate()
     print(outcome.applied.isEmpty ? "nothing to migrate" : "applied \(outcome.applied.joined(separator: ", "))")
     if !outcome.foreign.isEmpty {
-      print("the ledger also has migrations of another project: \(outcome.foreign.joined(separator: ", "))")
+      print("the migration table also lists migrations of another project: \(outcome.foreign.joined(separator: ", "))")
     }
   }
 }
 
 struct Rollback: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Take the event system out of the database at DATABASE_URL; capture goes on.",
+    abstract: "Remove the event system from the database at DATABASE_URL. Lead capture still works.",
     discussion:
-      "Events, timeline, follow-ups and notification logs are deleted. `leadpipe migrate` brings empty ones back.")
+      "Deletes events, timelines, follow-ups and notification logs. `leadpipe migrate` creates them again, empty.")
 
-  @Flag(help: "Do it without asking.") var yes = false
+  @Flag(help: "Confirm the deletion.") var yes = false
 
   func run() throws {
     let url = try KnownSettings.databaseURL()
     guard yes else {
-      throw CommandError("this deletes all events, timelines and notification logs; say --yes to do it")
+      throw CommandError("this deletes all events, timelines and notification logs; use --yes to confirm")
     }
     try Migrator(url: url).rollback()
     print("rolled back to 20251219000000")
   }
 }
 
-/// The files of the folder `supabase`, applied through the ledger.
+/// Applies the SQL files of the folder `supabase` through the ledger.
 struct Migrator {
   let url: String
 
-  /// A migration over large tables may take its time.
+  /// Migrations of large tables may take long.
   private static let patienceSeconds = 3600
 
   func migrate() throws -> Ledger.Outcome {
@@ -71,16 +71,16 @@ struct Migrator {
       deadline: Instant.now.adding(seconds: Self.patienceSeconds))
     do throws(StoreFailure) { return try body(ledger) } catch {
       switch error {
-      case .away(let reason): throw CommandError("the database is away: \(reason)")
-      case .timedOut: throw CommandError("the database did not answer in time")
-      case .refused(let state, let message, _): throw CommandError("the database refused (\(state)): \(message)")
+      case .away(let reason): throw CommandError("the database is unavailable: \(reason)")
+      case .timedOut: throw CommandError("the database did not respond in time")
+      case .refused(let state, let message, _): throw CommandError("the database reported error \(state): \(message)")
       }
     }
   }
 
   private static func read(_ path: String) throws -> String {
     guard let data = FileManager.default.contents(atPath: path), let text = String(data: data, encoding: .utf8) else {
-      throw CommandError("\(path) cannot be read")
+      throw CommandError("cannot read \(path)")
     }
     return text
   }

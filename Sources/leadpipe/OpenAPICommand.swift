@@ -7,7 +7,7 @@ import Wire
 struct OpenAPICommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "openapi", abstract: "Print the HTTP interface as an OpenAPI 3.1 document.",
-    discussion: "Made from the handlers' own descriptions; the gateway serves the same under /api/openapi.json.")
+    discussion: "Generated from the handlers' descriptions. The gateway serves the same document at /api/openapi.json.")
 
   func run() throws {
     let handlers = try Layout().folder().handlers

@@ -4,14 +4,15 @@ import Forms
 import Glibc
 import Wire
 
-/// What `--json` means, and who asks, in every command of the operator.
+/// The options of every operator command.
 struct OperatorOptions: ParsableArguments {
-  @Flag(help: "A JSON document a line, whole: recipients, too, where there are some.") var json = false
+  @Flag(help: "Print one JSON document per line, with full recipients.") var json = false
 }
 
-/// Who changes something: the timeline says it.
+/// The options of commands that change something.
 struct ActorOptions: ParsableArguments {
-  @Option(help: "Who does it, for the timeline or the event (default: the user who runs this).") var by: String?
+  @Option(help: "The name that the timeline or the event records (default: the user that runs the command).")
+  var by: String?
 
   func validate() throws {
     if let by, !(1...100 ~= cleanText(by).unicodeScalars.count) {
@@ -22,7 +23,7 @@ struct ActorOptions: ParsableArguments {
   var name: JSON { .string(by.map(cleanText) ?? Account.current?.name ?? "operator") }
 }
 
-/// A moment: ISO 8601, or so long ago: 90s, 30m, 2h, 7d.
+/// A point in time: ISO 8601, or an age such as `90s`, `30m`, `2h` or `7d`.
 struct Moment: ExpressibleByArgument {
   let instant: Instant
 
@@ -40,7 +41,7 @@ struct Moment: ExpressibleByArgument {
   }
 }
 
-/// A channel that this version can send to.
+/// The name of a channel that this version supports.
 struct ChannelName: ExpressibleByArgument {
   let name: String
 
@@ -52,7 +53,7 @@ struct ChannelName: ExpressibleByArgument {
   static var allValueStrings: [String] { ChannelKind.names }
 }
 
-/// A state of a delivery as a list shows it and `--status` takes it; `failed` is three of them together.
+/// A state of a delivery, as lists show it and `--status` takes it. `failed` covers `waiting`, `parked` and `givenUp`.
 enum DeliveryState: String, ExpressibleByArgument, CaseIterable {
   case pending, claimed, sending, sent, delivered, failed, waiting, parked
   case givenUp = "given-up"
@@ -63,20 +64,20 @@ enum DeliveryState: String, ExpressibleByArgument, CaseIterable {
 
   private var meaning: String {
     switch self {
-    case .pending: "waits for its first try; --status pending lists those that are claimed too"
-    case .claimed: "a worker has it and will begin"
+    case .pending: "waits for its first try; --status pending includes claimed deliveries"
+    case .claimed: "claimed by a worker; no try has begun"
     case .sending: "a try has begun"
-    case .sent: "the provider has taken it"
-    case .delivered: "the provider has reported its arrival; no channel of this version does"
-    case .failed: "waiting, parked and given-up together"
-    case .waiting: "a try has failed; the next is at NEXT"
-    case .parked: "it may have arrived, nobody knows; `leadpipe delivery retry` sends it again"
-    case .givenUp: "it is not tried again, but by `leadpipe delivery retry`"
+    case .sent: "accepted by the provider"
+    case .delivered: "the provider has confirmed delivery; no channel of this version reports it"
+    case .failed: "waiting, parked or given-up"
+    case .waiting: "a try has failed; the next one is at NEXT"
+    case .parked: "may have arrived, the outcome is unknown; `leadpipe delivery retry` sends it again"
+    case .givenUp: "is not retried automatically; `leadpipe delivery retry` sends it again"
     }
   }
 }
 
-/// A class of outcome, but for `lost`, which is never written down.
+/// A class of outcome; all but `lost`, which is never recorded.
 struct OutcomeClass: ExpressibleByArgument {
   let name: String
 
@@ -95,25 +96,25 @@ struct OutcomeClass: ExpressibleByArgument {
 
   private static func meaning(of outcome: DeliveryOutcome.Class) -> String {
     switch outcome {
-    case .delivered: "the provider has it"
-    case .accepted: "the provider has it and will report later; no channel of this version does"
-    case .retry: "a passing fault: tried again"
-    case .throttled: "the channel asked us to wait; it is paused, and this cost no try"
-    case .permanent: "the provider will never take this message"
-    case .config: "the channel is set up wrongly; it is paused until somebody mends it"
-    case .unknown: "no usable answer came: it may have arrived"
+    case .delivered: "the provider accepted it"
+    case .accepted: "the provider accepted it and will report the result; no channel of this version does"
+    case .retry: "a temporary error; it is retried"
+    case .throttled: "the provider asked to wait; the channel is paused, and this does not count as a try"
+    case .permanent: "the provider will never accept this message"
+    case .config: "the channel is misconfigured; it is paused until its settings are corrected"
+    case .unknown: "no usable response; it may have arrived"
     case .lost: "its lease passed to another worker"
-    case .deferred: "it was begun and put back unsent"
+    case .deferred: "the try was begun but nothing was sent; the delivery is due again"
     }
   }
 }
 
 extension UUIDText: ExpressibleByArgument {
-  /// An id as an argument gives it.
+  /// Parses an id from a command-line argument.
   public init?(argument: String) { self.init(argument) }
 }
 
 extension Array where Element == UUIDText {
-  /// Nothing where there is none.
+  /// The ids as a JSON array; null if there are none.
   var document: JSON { isEmpty ? .null : .array(map { .string($0.text) }) }
 }

@@ -8,8 +8,8 @@ import Store
 import StoreAccess
 import Wire
 
-/// Where the operator's commands ask: the database with the rights of leadpipe_admin, by its own login where
-/// DATABASE_URL_ADMIN gives one.
+/// Database access for the operator's commands, with the rights of leadpipe_admin: through the login in
+/// DATABASE_URL_ADMIN if it is set, else through DATABASE_URL with that role.
 struct OperatorDesk {
   private let database: Database
   private let log: Log
@@ -27,7 +27,8 @@ struct OperatorDesk {
       }
   }
 
-  /// Calls a function; a failure ends the command with the exit status of its kind and a sentence.
+  /// Calls a database function, with a time limit of 15 seconds. An error ends the command with a message on stderr
+  /// and the exit status of its kind.
   func ask(_ function: Function, _ question: JSON) throws -> JSON {
     do throws(Problem) {
       return try database.call(
@@ -38,7 +39,7 @@ struct OperatorDesk {
     }
   }
 
-  /// The agency's hours and clock, and from which deadlines on a conversation is in warning by them.
+  /// Returns the office hours, the office clock and, for each lead quality, the latest deadline that means `warning`.
   func office() throws -> (hours: OfficeHours?, clock: LocalClock, warnBefore: JSON) {
     do throws(Problem) {
       let hours = try OfficeHours(settings)
@@ -49,14 +50,15 @@ struct OperatorDesk {
     }
   }
 
-  /// Wakes the workers, as far as their socket is known here; they poll too.
+  /// Wakes the workers if their socket is set in this environment. Otherwise they notice the change at their next poll.
   func wakeWorkers() {
     let afterwards = Afterwards()
     WakeCall(settings, over: database, afterwards).send()
     afterwards.finish(now: .now, log: log)
   }
 
-  /// Asks until the function says that nothing is left, from where the last answer ended; the deliveries of all answers.
+  /// Calls a batch function repeatedly, each time from where the last reply ended, until it reports completion.
+  /// Returns the deliveries of all replies, and what the last one refused.
   func askOn(_ function: Function, _ question: JSON) throws -> (deliveries: [JSON], refused: [JSON]) {
     var question = question
     var deliveries: [JSON] = []
@@ -68,18 +70,18 @@ struct OperatorDesk {
     }
   }
 
-  /// The sentence with which a command that found fault with what it was asked for ends (EX_DATAERR).
+  /// Prints an error about the command's input, and returns exit status 65 (EX_DATAERR) for the caller to throw.
   static func refuse(_ sentence: String) -> ExitCode {
     Console.tell(sentence + "\n")
     return ExitCode(65)
   }
 }
 
-/// Rows for people, or a JSON document a line for programs.
+/// Prints rows as a table, or as one JSON document per line.
 struct Listing {
   let isJSON: Bool
 
-  /// `columns` take a row apart; the last one may be as long as it likes.
+  /// Prints the rows; `columns` gives the title and the text of each table column. A table without rows prints nothing.
   func show(_ rows: [JSON], _ columns: [(title: String, text: @Sendable (JSON) -> String)]) {
     if isJSON { return rows.forEach { Console.say($0.text + "\n") } }
     guard !rows.isEmpty else { return }
@@ -94,25 +96,25 @@ struct Listing {
     }
   }
 
-  /// One line without control characters, however it came into the database; `-` where there is nothing.
+  /// Returns the text on one line without control characters, because stored text may contain any; `-` if it is empty.
   static func plain(_ text: String) -> String {
     let clean = cleanText(text).split(separator: "\n").joined(separator: " ")
     return clean.isEmpty ? "-" : clean
   }
 
-  /// A recipient as a table shows it: of a mail address the first letter and the domain.
+  /// The recipient as a table shows it. An email address is reduced to its first letter and its domain.
   @Sendable static func recipient(_ row: JSON) -> String {
     let text = row["recipient"]?.string ?? ""
     guard let at = text.lastIndex(of: "@"), row["channel"]?.string == "email" else { return text }
     return text.prefix(1) + "…" + text[at...]
   }
 
-  /// A member as text.
+  /// Returns a function that reads a member of a row as text; an empty string if the row has no such member.
   static func member(_ name: String) -> @Sendable (JSON) -> String {
     { row in row[name].flatMap { $0.string ?? $0.integer.map(String.init) } ?? "" }
   }
 
-  /// What every list of deliveries shows.
+  /// The columns of every list of deliveries.
   static let deliveries: [(title: String, text: @Sendable (JSON) -> String)] = [
     ("ID", member("id")), ("CREATED", member("createdAt")), ("CHANNEL", member("channel")), ("RECIPIENT", recipient),
     ("STATE", member("state")), ("CLASS", member("class")), ("TRIES", member("tries")),

@@ -6,15 +6,16 @@ import Sandbox
 
 struct Routes: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "List the handlers: their routes, class of trust and limits, from their own descriptions.",
-    discussion: "--explain NAME tells what a handler's process gets with these settings on this machine.")
+    abstract: "List the handlers with their routes, trust classes and limits.",
+    discussion: "--explain NAME shows what a handler's process receives with these settings on this machine.")
 
-  @Option(help: ArgumentHelp("Tell all that this handler gets.", valueName: "name")) var explain: String?
+  @Option(help: ArgumentHelp("Show everything that this handler's process receives.", valueName: "name"))
+  var explain: String?
 
   func run() throws {
     let folder = try Layout().folder()
     if let explain {
-      guard let handler = folder[explain] else { throw CommandError("there is no handler \(explain)") }
+      guard let handler = folder[explain] else { throw CommandError("no handler is named \(explain)") }
       var settings = KnownSettings.given()
       settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
       print(Explanation(handler, settings: settings, level: .here).text)

@@ -3,26 +3,26 @@ import Host
 import Transports
 import Wire
 
-/// What the services are started with.
+/// The environments that the services are started with.
 enum ServiceEnvironment {
-  /// LEADPIPE_CHANNELS as it is set, or made from the providers' settings.
+  /// Returns LEADPIPE_CHANNELS if it is set; otherwise builds it from the providers' settings.
   static func channels(_ environment: [String: String]) -> String {
     if let given = environment["LEADPIPE_CHANNELS"], !given.isEmpty { return given }
     return JSON.array(Providers.recipients(environment).map(\.document)).text
   }
 
-  /// The gateway's: all of ours but the worker's secrets, which no endpoint needs.
+  /// The environment of the gateway: ours without the worker's secrets, which no endpoint needs.
   static func gateway(_ environment: [String: String]) -> [String: String] {
     let secrets = TrustClass.worker.grants.subtracting(TrustClass.intake.grants).subtracting(TrustClass.admin.grants)
     return service(environment, logins: ["DATABASE_URL_INTAKE", "DATABASE_URL_ADMIN"], without: secrets)
   }
 
-  /// The worker's: all of ours but the key of the admin.
+  /// The environment of the worker: ours without the admin key.
   static func worker(_ environment: [String: String]) -> [String: String] {
     service(environment, logins: ["DATABASE_URL_WORKER"], without: ["ADMIN_API_KEY"])
   }
 
-  /// The owner's login goes along only where a class has none of its own.
+  /// Keeps the database owner's login only if one of `logins` is missing.
   private static func service(
     _ environment: [String: String], logins: Set<String>, without secrets: Set<String>
   ) -> [String: String] {

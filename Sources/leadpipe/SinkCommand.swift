@@ -7,14 +7,14 @@ import Sink
 
 struct SinkCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "sink", abstract: "Stand in for Slack, Telegram and a mail server on loopback, and keep what they get."
-  )
+    commandName: "sink",
+    abstract: "Stand in for Slack, Telegram, Resend and a mail server on loopback, and keep what they receive.")
 
-  @Option(help: "The port for Slack, Telegram and the page; 0 for any.") var httpPort = 4001
-  @Option(help: "The port for mail; 0 for any.") var smtpPort = 4002
-  @Option(help: "The file that receives a JSON line for each message.") var file = "sink.ndjson"
+  @Option(help: "The port for the HTTP providers and the web page; 0 chooses a free port.") var httpPort = 4001
+  @Option(help: "The port for SMTP; 0 chooses a free port.") var smtpPort = 4002
+  @Option(help: "The file to which a JSON line is appended for each message.") var file = "sink.ndjson"
 
-  @Option(help: "A file that says how to fail, as PUT /behaviour takes it.") var fail: String?
+  @Option(help: "A JSON file of faults to simulate, in the format of PUT /behaviour.") var fail: String?
 
   func run() async throws {
     let environment = KnownSettings.given()
@@ -31,7 +31,7 @@ struct SinkCommand: AsyncParsableCommand {
     guard descriptor >= 0 else { throw CommandError("\(path): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     guard let bytes = readUntilEnd(descriptor, limit: 262_144, milliseconds: 10_000) else {
-      throw CommandError("\(path): more than 256 KiB, or it cannot be read")
+      throw CommandError("\(path) cannot be read or is larger than 256 KiB")
     }
     do throws(Problem) { return try FaultPlan(reading: bytes) } catch {
       let reasons = error.fields.isEmpty ? [error.detail] : error.fields.map(\.message)

@@ -1,4 +1,4 @@
-/// Where `up` starts the sink, and the settings that lead the notifiers there.
+/// The ports and the file of the sink that `up` starts, and the settings that direct the notifiers to it.
 struct SinkPlace {
   let http: Int
   let smtp: Int

@@ -1,7 +1,8 @@
 import FoundationEssentials
 import Glibc
 
-/// The state folder: what one house keeps between its runs. Only its owner can look into it, and one house at a time uses it.
+/// The state folder: what one instance keeps between its runs. Only its owner can list it, and only one instance at a
+/// time can use it.
 struct StateFolder {
   let path: String
 
@@ -9,34 +10,35 @@ struct StateFolder {
     let here = FileManager.default.currentDirectoryPath
     let absolute = path.hasPrefix("/") ? path : here + "/" + path
     do { try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true) } catch {
-      throw CommandError("LEADPIPE_STATE \(absolute) cannot be made")
+      throw CommandError("cannot create the folder in LEADPIPE_STATE, \(absolute)")
     }
-    // The folder lets others through, for the database may run as another user; what is secret in it is closed by itself.
+    // Other users may pass through the folder, because the database may run as another user. Each secret file in it is
+    // readable by its owner only.
     chmod(absolute, 0o711)
     self.path = absolute
     let lock = open(absolute + "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
     guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       throw CommandError(
-        "\(absolute) is in use by another `leadpipe up`; give this one its own LEADPIPE_STATE and PORT")
+        "\(absolute) is in use by another `leadpipe up`; set LEADPIPE_STATE and PORT to other values for this one")
     }
     // The lock is held until this process ends.
   }
 
   var adminKeyFile: String { path + "/admin-key" }
 
-  /// Where handlers tap the worker.
+  /// The path of the socket on which handlers wake the worker.
   var wakeSocket: String { socket("wake") }
 
-  /// Where the gateway answers its operator.
+  /// The path of the socket of the gateway's operations interface.
   var operationsSocket: String { socket("operations") }
 
-  /// A socket's path has at most 107 bytes.
+  /// Returns the path of a socket in the folder, or under /tmp if that is longer than the 107 bytes of a socket's path.
   private func socket(_ name: String) -> String {
     let own = path + "/\(name).sock"
     return own.utf8.count <= 107 ? own : "/tmp/leadpipe-\(name)-\(PrivateCluster.mark(path)).sock"
   }
 
-  /// The key of the admin, made at the first start: 256 random bits.
+  /// Returns the admin key: 256 random bits, created at the first start.
   func adminKey() throws -> String {
     if let data = FileManager.default.contents(atPath: adminKeyFile), let text = String(data: data, encoding: .utf8) {
       let key = text.filter { !$0.isWhitespace }
@@ -50,13 +52,13 @@ struct StateFolder {
 
   var settingsFile: String { path + "/env" }
 
-  /// Leaves the settings of a running house for the shell: `. .leadpipe/env`.
+  /// Writes the settings of the running instance to a file that a shell can load: `. .leadpipe/env`.
   func write(settings: [String: String]) throws {
     let lines = settings.sorted { $0.key < $1.key }.map { "export \($0.key)=\(Self.quoted($0.value))\n" }
     try write(lines.joined(), to: settingsFile)
   }
 
-  /// The settings that the last run left, as far as their values hold no quote.
+  /// Reads the settings that the last run wrote. Values with a single quotation mark are not restored correctly.
   func settingsLeft() -> [String: String] {
     guard let data = FileManager.default.contents(atPath: settingsFile) else { return [:] }
     var left: [String: String] = [:]
@@ -67,18 +69,18 @@ struct StateFolder {
     return left
   }
 
-  /// One word of the shell, whatever stands in it.
+  /// Quotes any text as one word of the shell.
   private static func quoted(_ text: String) -> String {
     "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
   }
 
-  /// Only the owner can read the file, from its first byte on.
+  /// Writes a file that only the owner can read. It is never readable by others, even while it is written.
   private func write(_ text: String, to file: String) throws {
     let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw CommandError("\(file): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     guard fchmod(descriptor, 0o600) == 0, Console.write(text, to: descriptor) else {
-      throw CommandError("\(file) cannot be written")
+      throw CommandError("cannot write \(file)")
     }
   }
 }

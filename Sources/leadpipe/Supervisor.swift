@@ -3,8 +3,8 @@ import Glibc
 import Host
 import Wire
 
-/// Keeps services running: one that ends is started again, after a wait that doubles from half a second to 30 s and
-/// begins anew when it has run for a minute.
+/// Keeps services running. A service that ends is restarted after a delay, which doubles from half a second up to 30 s.
+/// The delay is reset after the service has run for a minute.
 struct Supervisor {
   private struct Service {
     let name: String
@@ -18,11 +18,11 @@ struct Supervisor {
   }
 
   private var services: [Service] = []
-  /// A service can never run with the settings that it was given.
+  /// True if a service has refused its settings, so that restarting it is useless.
   private(set) var isAskedToEnd = false
   private let signals: SignalPipe
   private let log: Log
-  /// Called about once a second, for what else must be kept alive.
+  /// Called about once a second, to keep other processes running.
   private let watch: () -> Void
 
   init(signals: SignalPipe, log: Log, watch: @escaping () -> Void) {
@@ -31,7 +31,7 @@ struct Supervisor {
     self.watch = watch
   }
 
-  /// Starts a service; it writes to our stderr.
+  /// Starts a service, which inherits our stderr.
   mutating func start(_ name: String, _ path: String, _ arguments: [String] = [], environment: [String: String]) throws
   {
     var service = Service(name: name, arguments: arguments, path: path, environment: environment)
@@ -39,7 +39,7 @@ struct Supervisor {
     services.append(service)
   }
 
-  /// Whether the service has not ended since its start.
+  /// True if the service is still running.
   mutating func isAlive(_ name: String) -> Bool {
     guard let index = services.firstIndex(where: { $0.name == name }), let child = services[index].child else {
       return false
@@ -49,7 +49,7 @@ struct Supervisor {
     return false
   }
 
-  /// Returns when a signal asks for the end.
+  /// Supervises the services. Returns after SIGTERM, SIGINT or SIGHUP, or when `isAskedToEnd` becomes true.
   mutating func run() {
     while true {
       var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
@@ -65,10 +65,10 @@ struct Supervisor {
     }
   }
 
-  /// Whether a signal asks for the end before `run` has begun.
+  /// True if a signal to stop has arrived; for use before `run`.
   func isAskedToStop() -> Bool { signals.take().contains { $0 != SIGCHLD } }
 
-  /// Ends the named ones, all at the same time: TERM, and KILL for those that are still there after `seconds`.
+  /// Stops the named services at the same time: sends TERM, and KILL to those that still run after `seconds`.
   mutating func stop(_ names: Set<String>, seconds: Int) {
     let running = services.indices.filter { names.contains(services[$0].name) && services[$0].child != nil }
     for index in running { if let child = services[index].child { kill(child.pid, SIGTERM) } }
@@ -77,7 +77,7 @@ struct Supervisor {
       guard let child = services[index].child else { continue }
       while child.poll() == nil {
         if Instant.now >= end {
-          log.warn("Killed, for it did not stop", ["service": services[index].name])
+          log.warn("Killed a service that did not stop in time", ["service": services[index].name])
           child.signalGroup(SIGKILL)
           _ = child.wait()
           break
@@ -93,7 +93,7 @@ struct Supervisor {
     if let child = service.child, let end = child.poll() {
       service.child = nil
       if service.startedAt.adding(seconds: 60) <= now { service.failures = 0 }
-      // At its first start: started again it would say the same. Later the settings are those it has run with.
+      // After the first start, a restart would fail too. Later, the service has already run with these settings.
       let isFirst = service.failures == 0 && service.startedAt.adding(seconds: 5) > now
       if isFirst, end == .exited(ExitStatus.misconfigured) {
         log.error("A service has wrong settings: stopping", ["service": service.name])

@@ -2,9 +2,10 @@ import Glibc
 import Host
 import Wire
 
-/// A program of the system, run to its end.
+/// Runs a program of the system to its end.
 enum Tool {
-  /// Returns what it wrote on stdout; a failure is told with it. `user` needs root: the program then runs as that user.
+  /// Runs the program and returns its stdout, up to 1 MiB. Throws a `CommandError` with that output if it fails or does
+  /// not end within `seconds`. If this process runs as root, the program runs as `user`; otherwise `user` is ignored.
   @discardableResult
   static func run(_ words: [String], as user: Account? = nil, environment: [String: String] = [:], seconds: Int) throws
     -> String
@@ -28,8 +29,8 @@ enum Tool {
     let end = child.wait(until: output == nil ? .now : Instant.now.adding(seconds: 5))
     let text = String(decoding: output ?? [], as: UTF8.self)
     guard end == .exited(0) else {
-      let how = output == nil ? "no end within \(seconds) s" : end.map(String.init(describing:)) ?? "no status"
-      throw CommandError("\(words.joined(separator: " ")) failed, \(how): \(text)")
+      let how = output == nil ? "timed out after \(seconds) s" : end.map(String.init(describing:)) ?? "no status"
+      throw CommandError("\(words.joined(separator: " ")) failed (\(how)): \(text)")
     }
     return text
   }
@@ -46,7 +47,7 @@ struct Account {
     self.init(entry)
   }
 
-  /// The user that this process runs as.
+  /// The user that this process runs as; nil if the user has no name.
   static var current: Account? { getpwuid(geteuid()).map(Account.init) }
 
   private init(_ entry: UnsafeMutablePointer<passwd>) {

@@ -7,13 +7,14 @@ import Wire
 
 struct Up: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Run all of it: database, gateway, worker, and a sink for notifications where no channel is configured.",
+    abstract: "Run everything: database, gateway, worker, and a sink for notifications if no channel is configured.",
     discussion: """
-      PORT (4000), LEADPIPE_STATE (.leadpipe) and DATABASE_URL are honoured; without DATABASE_URL a private PostgreSQL is \
-      kept in the state folder. Ctrl-C and SIGTERM stop all of it: what runs is finished first, for 25 seconds at most.
+      The main settings are PORT (default 4000), LEADPIPE_STATE (default .leadpipe) and DATABASE_URL. If DATABASE_URL \
+      is not set, a private PostgreSQL cluster is kept in the state folder. Ctrl-C and SIGTERM stop everything; work \
+      in progress gets up to 25 seconds to finish.
       """)
 
-  /// What this command wants of settings that others take more widely.
+  /// The settings for which this command is stricter than others.
   private static let own: [Setting] = [
     // The sink takes the next ports.
     .number("PORT", 1...65_000),
@@ -28,7 +29,7 @@ struct Up: ParsableCommand {
     var environment = KnownSettings.given()
     beginService(environment)
     let state = try StateFolder(environment["LEADPIPE_STATE"] ?? ".leadpipe")
-    // A shell that has taken the settings which an earlier run left behind says nothing new with them.
+    // A shell may have loaded the settings file of an earlier run. Its values are not settings of the operator.
     let left = state.settingsLeft()
     environment = environment.filter { left[$0.key] != $0.value }
     _ = try KnownSettings.check(environment, also: Self.own)
@@ -40,7 +41,7 @@ struct Up: ParsableCommand {
   }
 }
 
-/// Everything that runs, in the order in which it starts.
+/// All parts of an instance, in the order in which they start.
 struct Installation {
   private var environment: [String: String]
   private let given: [String: String]
@@ -49,7 +50,7 @@ struct Installation {
   private var supervisor: Supervisor
   private let cluster: PrivateCluster?
   private let port: Int
-  /// Where this machine reaches its own gateway.
+  /// The address at which this machine reaches its gateway.
   private let host: String
   private var isAsked = false
 
@@ -76,9 +77,9 @@ struct Installation {
     }
   }
 
-  /// Starts the parts one after the other, with a line for each.
+  /// Starts the parts one after the other, and prints a line for each.
   mutating func open() throws {
-    if FreePort.isAnswering(port, host: host) { throw CommandError("port \(port) is taken: set PORT to another") }
+    if FreePort.isAnswering(port, host: host) { throw CommandError("port \(port) is in use; set PORT to another") }
     let hasOwnKey = try addWhatIsMissing()
     let sink = addSink()
     try check()
@@ -109,7 +110,7 @@ struct Installation {
 
     try state.write(settings: own)
     Console.say("ready http://\(host):\(port)\n")
-    say("admin key", hasOwnKey ? "as ADMIN_API_KEY says" : state.adminKeyFile)
+    say("admin key", hasOwnKey ? "from ADMIN_API_KEY" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
     say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
     say("try", example)
@@ -117,7 +118,7 @@ struct Installation {
 
   private var hasWorker: Bool { environment["ENABLE_NOTIFICATION_WORKER"] != "false" }
 
-  /// Settings that were not given; whether the key of the admin was.
+  /// Adds settings that were not given. True if the admin key was given.
   private mutating func addWhatIsMissing() throws -> Bool {
     if let cluster {
       environment["DATABASE_URL"] = cluster.url(user: "leadpipe")
@@ -132,7 +133,7 @@ struct Installation {
     return hasOwnKey
   }
 
-  /// Gateway and worker say what they would refuse, before anything is started for them.
+  /// Checks settings and handlers with the gateway and the worker, before anything is started for them.
   private func check() throws {
     var parts = [(path: layout.gateway, words: ["--check"], environment: ServiceEnvironment.gateway(environment))]
     if hasWorker {
@@ -148,22 +149,22 @@ struct Installation {
     if !isRight { throw ExitCode(ExitStatus.misconfigured) }
   }
 
-  /// What this house set for itself, beyond what it was given: no secret of the user's is among it.
+  /// The settings that this instance added to the given ones. They contain no secret of the operator.
   private var own: [String: String] {
     var own = environment.filter { given[$0.key] != $0.value && $0.key != "ADMIN_API_KEY" }
     if given["LEADPIPE_CHANNELS"] == nil { own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment) }
     return own
   }
 
-  /// Runs until a signal asks for the end, or a service says that it can never run: then false.
+  /// Runs until a signal to stop arrives. False if it stops because a service refuses its settings.
   mutating func keep() -> Bool {
     if isAsked { return true }
     supervisor.run()
     return !supervisor.isAskedToEnd
   }
 
-  /// Stops all: at the same time what takes requests and what works them off, each of which finishes what it has begun; then
-  /// the sink, to which they may have been sending, and the database.
+  /// Stops everything. Gateway and worker stop at the same time, and each finishes what it has begun. Then the sink, to
+  /// which they may have been sending, stops, and then the database.
   mutating func close() {
     say("stopping", "")
     supervisor.stop(["gateway", "worker"], seconds: 25)
@@ -172,7 +173,7 @@ struct Installation {
     say("stopped", "")
   }
 
-  /// The settings of a stand-in for the providers, where none is configured; nil where one is.
+  /// Adds the settings of the sink if no channel is configured; nil if one is.
   private mutating func addSink() -> SinkPlace? {
     guard ServiceEnvironment.channels(environment) == "[]" else { return nil }
     let http = FreePort.near(port + 1)
@@ -181,12 +182,12 @@ struct Installation {
     return sink
   }
 
-  /// Until the port answers; a gateway that ends instead has said why.
+  /// Waits until the port accepts connections, for at most 20 s. A gateway that ends instead has logged the reason.
   private mutating func waitForGateway() throws {
     let end = Instant.now.adding(seconds: 20)
     while !FreePort.isAnswering(port, host: host) {
       guard supervisor.isAlive("gateway") else { throw CommandError("the gateway did not start") }
-      guard Instant.now < end else { throw CommandError("the gateway does not listen on port \(port)") }
+      guard Instant.now < end else { throw CommandError("the gateway does not listen on port \(port) after 20 s") }
       if supervisor.isAskedToStop() {
         isAsked = true
         return

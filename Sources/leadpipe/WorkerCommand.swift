@@ -9,10 +9,10 @@ import Worker
 
 struct WorkerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "worker", abstract: "Deliver the notifications of new events until told to stop.",
-    discussion: "ENABLE_NOTIFICATION_WORKER=false leaves events queued.")
+    commandName: "worker", abstract: "Deliver the notifications of new events until stopped.",
+    discussion: "With ENABLE_NOTIFICATION_WORKER=false, it exits at once and events stay queued.")
 
-  @Flag(help: "Only say what is wrong with settings and handlers; the exit status is then not 0.") var check = false
+  @Flag(help: "Only check settings and handlers; exits non-zero if anything is wrong.") var check = false
 
   /// The name of this machine, for the heartbeat.
   private static var host: String {

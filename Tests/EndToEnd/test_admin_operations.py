@@ -246,7 +246,7 @@ def test_command_line_lists_leads(base, lead, instance):
     assert cold in told and "Cold Caller" in told and "SLA" in told and lead not in told
     assert command(base, "lead", "list", "--agent", NOBODY) == "" and command(base, "lead", "list", "--since", "2099-01-01T00:00:00Z") == ""
     done = leadpipe("lead", "list", "--limit", "1", DATABASE_URL=base.url)
-    assert done.stdout.count("\n") == 2 and done.stderr == "there are more: --limit, --since\n"
+    assert done.stdout.count("\n") == 2 and done.stderr == "more leads match; use --limit or --since to see them\n"
     for wrong in (["--limit", "0"], ["--status", "odd"], ["--sla", "late"], ["--since", "yesterday"], ["--agent", "7"]):
         assert leadpipe("lead", "list", *wrong, DATABASE_URL=base.url).returncode == 64
 

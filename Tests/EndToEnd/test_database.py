@@ -180,7 +180,7 @@ def test_migrate_reports_a_missing_database():
     done = leadpipe("migrate")
     assert done.returncode != 0 and "DATABASE_URL is missing" in done.stderr
     done = leadpipe("migrate", DATABASE_URL="postgresql://nobody@/none?host=/nonexistent")
-    assert done.returncode != 0 and "the database is away" in done.stderr
+    assert done.returncode != 0 and "the database is unavailable" in done.stderr
 
 
 def test_twenty_claimers_get_different_deliveries(database):

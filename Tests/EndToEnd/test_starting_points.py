@@ -92,7 +92,7 @@ def test_db_push_makes_the_same_schema(supabase, pushed, expected):
 def test_leadpipe_migrate_makes_the_same_schema(supabase, start, before, expected):
     database = supabase.copy(before)
     foreign = [version for version in start.ledger if version not in files()]
-    note = f"the ledger also has migrations of another project: {', '.join(foreign)}\n" if foreign else ""
+    note = f"the migration table also lists migrations of another project: {', '.join(foreign)}\n" if foreign else ""
     assert migrate(database) == f"applied {', '.join(files())}\n{note}"
     assert schema(as_superuser(supabase, database)) == expected
     assert migrate(database) == f"nothing to migrate\n{note}"

@@ -204,7 +204,7 @@ class Run:
             failed = self.database.count("notification_logs", f"channel = '{channel}' and status = 'failed'")
             if failed:
                 told = self.operate("delivery", "retry", "--channel", channel)
-                assert f"{failed} will be tried again at once" in told, (failed, told[-300:])
+                assert f"{failed} will be retried at once" in told, (failed, told[-300:])
 
     # ── Checks ──
 

@@ -1,13 +1,14 @@
 import Contract
 import NIOHTTP1
 
-/// What a page of another origin may do (the Fetch standard's CORS protocol). An origin that is not on the list, byte for byte,
-/// gets no CORS header. This does not protect the server: all other checks are the same for every origin.
+/// Decides what pages of other origins may do (the CORS protocol of the Fetch standard). An origin gets CORS headers
+/// only if it equals an allowed origin byte for byte. This does not protect the server: all other checks are the same
+/// for every origin.
 struct CORSPolicy: Sendable {
   /// How long a browser may remember a preflight, in seconds.
   private static let maxAge = 600
   private static let requestHeaders: Set<String> = ["content-type", "idempotency-key", "traceparent", "x-request-id"]
-  /// On admin routes also the headers for keys, conditional changes, live streams and sessions.
+  /// Further headers on admin routes: for keys, conditional changes, live streams and sessions.
   private static let adminHeaders: Set<String> = [
     "authorization", "if-match", "last-event-id", "x-admin-api-key", "x-csrf-token",
   ]
@@ -20,14 +21,14 @@ struct CORSPolicy: Sendable {
 
   let origins: [WebOrigin]
 
-  /// The origin of a request, where it is named once and may read the reply.
+  /// Returns the origin of a request; nil unless there is exactly one and it may read the reply.
   func allowed(_ headers: HTTPHeaders) -> WebOrigin? {
     let named = headers["origin"]
     guard named.count == 1 else { return nil }
     return origins.first { $0.text.utf8.elementsEqual(named[0].utf8) }
   }
 
-  /// The headers of a reply to `origin`, beside `Vary: Origin`. Only admin routes take credentials.
+  /// Returns the headers of a reply to `origin`, except `Vary: Origin`. Only admin routes allow credentials.
   static func headers(for origin: WebOrigin, access: Description.Access) -> [(String, String)] {
     let isAdmin = access == .admin
     return [
@@ -36,13 +37,14 @@ struct CORSPolicy: Sendable {
     ] + (isAdmin ? [("access-control-allow-credentials", "true")] : [])
   }
 
-  /// The method that a preflight asks for; nil where the request is not a preflight.
+  /// Returns the method that a preflight requests; nil if the request is not a preflight.
   static func preflightMethod(_ head: RequestHead) -> String? {
     guard head.method == "OPTIONS", head.headers["origin"] != nil else { return nil }
     return head.headers["access-control-request-method"]
   }
 
-  /// The headers of the reply to a preflight whose origin and method are allowed; nil where it asks for a header that is not.
+  /// Returns the headers of the reply to a preflight whose origin and method are allowed; nil if it requests a header
+  /// that is not allowed.
   static func preflightHeaders(
     _ head: RequestHead, methods: [String], access: Description.Access
   ) -> [String: String]? {

@@ -1,10 +1,10 @@
 import NIOCore
 
-/// The time limit of what a connection does now. Setting it is cheap: a timer that checks early enough is left as it is, because
-/// cancelling one makes the event loop search all of its timers.
+/// The time limit of a connection's current activity. Setting it is cheap: a timer that checks early enough is kept,
+/// because cancelling a timer makes the event loop search all of its timers.
 final class DeadlineTimer {
   private let loop: NIOIsolatedEventLoop
-  /// The longest time between two checks.
+  /// The maximum time between two checks.
   private let interval: TimeAmount
   private let expired: () -> Void
   private var deadline: NIODeadline?

@@ -2,8 +2,8 @@ import Host
 import NIOCore
 import NIOHTTP1
 
-/// Runs `FramingScanner` before NIO's parser, which gets only bytes that the scanner accepts: request lines as a whole, the rest as
-/// it comes. Tells the connection when a request begins, and which rule one breaks.
+/// Runs `FramingScanner` before NIO's parser, which gets only bytes that the scanner accepts: whole request lines, and
+/// everything else as it arrives. Reports to the connection when a request begins, and which rule it breaks.
 final class FramingChannelHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer
@@ -12,12 +12,12 @@ final class FramingChannelHandler: ChannelInboundHandler {
   struct RequestBegan: Sendable {}
 
   private var scanner: FramingScanner
-  /// Bytes of a request line that is not complete.
+  /// Bytes of an incomplete request line.
   private var held = ByteBuffer()
 
   init(_ budgets: Budgets) { scanner = FramingScanner(budgets) }
 
-  /// Whether a head has begun and not ended.
+  /// True if a head has begun and not ended.
   var isInHead: Bool { scanner.isInHead }
   var violation: FramingScanner.Violation? { scanner.violation }
 
@@ -40,7 +40,7 @@ final class FramingChannelHandler: ChannelInboundHandler {
       }
       held.discardReadBytes()
     }
-    // An error of the parser's kind: NIO's pipelining holds it back until earlier requests have their replies.
+    // A parser error, because NIO's pipelining delays these until earlier requests have their replies.
     if scanner.violation != nil { context.fireErrorCaught(HTTPParserError.unknown) }
   }
 }

@@ -1,22 +1,24 @@
 import Contract
 import Host
 
-/// Checks the bytes of a connection before the parser gets them, and finds those that are not strict HTTP/1 (RFC 9112). The parser
-/// is tolerant, and two tolerant programs in a row can read the same bytes as different requests.
+/// Checks the bytes of a connection before the parser gets them, and reports those that are not strict HTTP/1
+/// (RFC 9112). The parser is tolerant, and two tolerant programs in a row can read the same bytes as different
+/// requests.
 ///
-/// The scanner knows where each message begins and ends, and so whether one has begun.
+/// The scanner tracks where each message begins and ends, and therefore whether one has begun.
 struct FramingScanner: Sendable {
-  /// The rule that a request breaks.
+  /// A rule that a request breaks.
   enum Violation: Sendable, Equatable {
     case malformed(String)
     case lineTooLong
     case headersTooLarge
-    /// A method that no route may have; the rest of the line is valid.
+    /// The method is one that no route may have. The rest of the line is valid.
     case unknownMethod(String, target: String)
   }
 
+  /// The maximum number of header fields.
   static let fieldLimit = 100
-  /// How many bytes may follow the size of a chunk in its line.
+  /// How many bytes may follow the size of a chunk on its line.
   private static let extensionLimit = 256
   private static let sizeDigits = 16
 
@@ -31,7 +33,7 @@ struct FramingScanner: Sendable {
   private var phase = Phase.requestLine
   private var line: [UInt8] = []
   private var hasCarriageReturn = false
-  /// Of the present message: the empty lines before it, and the size of its head or trailers so far.
+  /// For the current message: the empty lines before it, and the size of its head or trailers so far.
   private var emptyLines = 0
   private var headBytes = 0
   private var fields = 0
@@ -39,9 +41,9 @@ struct FramingScanner: Sendable {
   private var length: Int?
   private var isChunked = false
 
-  /// Set by the first wrong byte. Nothing is read after it.
+  /// The first violation. Nothing after it is read.
   private(set) var violation: Violation?
-  /// How many bytes of an incomplete request line have come, with an empty line before it.
+  /// How many bytes of an incomplete request line have arrived, including an empty line before it.
   private(set) var lineBytes = 0
 
   init(_ budgets: Budgets = Budgets()) {
@@ -49,10 +51,10 @@ struct FramingScanner: Sendable {
     headersLimit = budgets.headers
   }
 
-  /// Whether a head has begun and not ended.
+  /// True if a head has begun and not ended.
   var isInHead: Bool { phase == .requestLine ? lineBytes > 0 : phase == .field }
 
-  /// Reads the next bytes. Returns how many of them come before a violation, or their number where there is none.
+  /// Reads the next bytes. Returns how many of them come before a violation; all of them if there is none.
   mutating func feed(_ bytes: some RandomAccessCollection<UInt8>) -> Int {
     var rest = bytes[...]
     while violation == nil, let byte = rest.first {
@@ -110,7 +112,7 @@ struct FramingScanner: Sendable {
     switch phase {
     case .requestLine:
       guard line.isEmpty else { return requestLine(line) }
-      // RFC 9112 §2.2 allows one.
+      // RFC 9112 §2.2 allows one empty line.
       emptyLines += 1
       if emptyLines > 1 { refuse("empty lines stand before the request") }
     case .field: line.isEmpty ? endOfHead() : field(line)
@@ -155,7 +157,7 @@ struct FramingScanner: Sendable {
     }
     let name = String(decoding: line.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
     guard name.utf8.count < line.count, Header.isToken(name) else { return refuse("a header is malformed") }
-    // Of the headers that delimit the body or name the host, at most one blank may stand before the value.
+    // In headers that delimit the body or name the host, at most one space may precede the value.
     var value = line.dropFirst(name.utf8.count + 1)
     if value.first == 0x20 { value = value.dropFirst() }
     switch (name.lowercased(), phase) {
@@ -191,7 +193,7 @@ struct FramingScanner: Sendable {
     }
   }
 
-  /// Reads hexadecimal digits, and perhaps an extension after a semicolon.
+  /// Reads hexadecimal digits and an optional extension after a semicolon.
   private mutating func chunkSize(_ line: [UInt8]) {
     let digits = line.prefix { $0 != UInt8(ascii: ";") }
     var size = 0

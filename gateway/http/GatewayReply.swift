@@ -1,12 +1,12 @@
 import Contract
 
-/// A reply to a client, with what the connection and the logs need to know about it.
+/// A reply to a client, with what the connection and the logs need for it.
 struct GatewayReply: Sendable {
   var reply: Reply
-  /// Nil where no handler was asked.
+  /// Nil if no handler was called.
   var timing: RequestTiming?
-  /// The rate limit that refused the request, where it is not that of the request's class.
+  /// The rate limit that refused the request, if it is not that of the request's class.
   var quota: Quota?
-  /// The client's subscription, where the reply begins a live stream.
+  /// The client's subscription, if the reply begins a live stream.
   var subscription: LiveSubscription?
 }

@@ -5,19 +5,21 @@ import NIOCore
 import NIOHTTP1
 import Wire
 
-/// One connection of a client: reads a request to its end, has it answered, writes the reply, and goes on with the next request.
-/// Every step that a client can delay has a time limit.
+/// A connection of a client: reads a complete request, passes it to the dispatcher, writes the reply, and continues
+/// with the next request. Every step that a client can delay has a time limit.
 final class HTTPConnection: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
+  /// How long a connection without a request stays open.
   private static let idleTime = TimeAmount.seconds(75)
-  /// After the last reply, for the client to close. A client that is cut off while it sends may never see the reply.
+  /// How long the client has to close the connection after the last reply. A client that is cut off while it sends may
+  /// never see the reply.
   private static let lingerTime = TimeAmount.seconds(2)
-  /// Between two comments in a live stream.
+  /// The time between two comments in a live stream.
   private static let heartbeat = TimeAmount.seconds(15)
-  /// How long a live stream lasts, in seconds. Then the client must connect again and show its key again. It is random, so that
-  /// not all clients come back together.
+  /// How long a live stream lasts, in seconds. After it, the client must reconnect and present its key again. The time
+  /// is random, so that not all clients reconnect together.
   private static let streamTime: ClosedRange<Int64> = 40...50
 
   private enum State {
@@ -36,13 +38,13 @@ final class HTTPConnection: ChannelInboundHandler {
   private var state = State.waiting
   /// Nil before the connection begins and after it has ended.
   private var timer: DeadlineTimer?
-  /// The first bytes of a request have come.
+  /// The first bytes of a request have arrived.
   private var hasBegun = false
-  /// The rest of the head has not come in time.
+  /// The rest of the head has not arrived in time.
   private var isLate = false
   /// The client sends no more, but may still read.
   private var inputHasEnded = false
-  /// Read once: a connection that has ended has no address any more.
+  /// Read once, because a connection that has ended no longer has an address.
   private var peer = TrustedProxies.Peer.unknown
   private var isCounted = false
 
@@ -85,7 +87,7 @@ final class HTTPConnection: ChannelInboundHandler {
       guard request.request.message.body.count + part.readableBytes <= request.bodyLimit else {
         return refuse(RequestDispatcher.tooLarge(request.bodyLimit), exchange, context)
       }
-      // The state must not hold the body meanwhile, or appending would copy it.
+      // The state must not hold the body during the append, which would then copy the body.
       state = .answering
       request.request.message.body += part.readableBytesView
       state = .reading(exchange, request)
@@ -161,9 +163,9 @@ final class HTTPConnection: ChannelInboundHandler {
     end(exchange, context)
   }
 
-  /// Ends the reply that is being written.
+  /// Finishes the reply that is being written.
   private func end(_ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
-    // The next request may already wait in the pipeline: then it comes during this write.
+    // The next request may already wait in the pipeline. It then arrives during this write.
     state = exchange.keepsAlive ? .waiting : .closing
     hasBegun = framing.isInHead
     timer?.set(hasBegun ? headTime : Self.idleTime)
@@ -178,7 +180,7 @@ final class HTTPConnection: ChannelInboundHandler {
 
   // MARK: - Live streams
 
-  /// Writes the beginning of a live stream, and keeps it open for its events.
+  /// Writes the beginning of a live stream, and keeps the stream open for its events.
   private func stream(
     _ subscription: LiveSubscription, _ reply: Reply, _ exchange: HTTPExchange, _ context: ChannelHandlerContext
   ) {
@@ -225,7 +227,7 @@ final class HTTPConnection: ChannelInboundHandler {
     context.fireUserInboundEventTriggered(event)
   }
 
-  /// An error of the parser or the scanner is answered and ends the connection. An error of the socket only ends it.
+  /// Replies to an error of the parser or the scanner and ends the connection. An error of the socket only ends it.
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     guard error is HTTPParserError else {
       if case .closing = state { return }
@@ -257,7 +259,7 @@ final class HTTPConnection: ChannelInboundHandler {
   private func timeIsUp(_ context: ChannelHandlerContext) {
     switch state {
     case .waiting where hasBegun:
-      // NIO's pipelining passes no reply before a head, except after an error of the parser.
+      // NIO's pipelining lets no reply pass before a head, except after an error of the parser.
       isLate = true
       context.pipeline.syncOperations.fireErrorCaught(HTTPParserError.unknown)
     case .reading(let exchange, _): refuse(Problem(.bodyTimeout), exchange, context)

@@ -2,15 +2,15 @@ import Contract
 import NIOHTTP1
 import Wire
 
-/// One request and its reply on a connection: what the head of the reply and the access log need to know about the request.
+/// A request and its reply on a connection: what the head of the reply and the access log need from the request.
 struct HTTPExchange: Sendable {
   let method: String
   let requestID: String
-  /// Whether the client uses HTTP/1.0, where `keep-alive` must be stated.
+  /// True if the client uses HTTP/1.0, where `keep-alive` must be explicit.
   let isHTTP10: Bool
-  /// Whether another request may follow on the connection.
+  /// True if another request may follow on the connection.
   var keepsAlive: Bool
-  /// The path of the route. The path of the request may hold anything and is not logged.
+  /// The path of the route. The path of the request may contain anything, so it is not logged.
   var route = "-"
   var handler: String?
   /// The origin of the page that may read the reply, and the access of the route.
@@ -33,16 +33,16 @@ struct HTTPExchange: Sendable {
     keepsAlive = false
   }
 
-  /// For bytes that are no request.
+  /// An exchange for bytes that are not a request.
   static var unreadable: HTTPExchange { HTTPExchange() }
 
-  /// The status line and the headers. The gateway's own headers replace those of the handler.
-  /// - Parameter isOpen: whether the end of the body is not known yet.
+  /// Returns the status line and the headers. The gateway's own headers override those of the handler.
+  /// - Parameter isOpen: true if the end of the body is not known yet.
   func head(of reply: Reply, isOpen: Bool = false) -> HTTPResponseHead {
     var headers = HTTPHeaders()
     for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) { headers.add(name: name, value: value) }
     for cookie in reply.cookies { headers.add(name: "set-cookie", value: cookie) }
-    // A cache must know that another origin gets another reply.
+    // Tells caches that another origin gets another reply.
     let varying = headers[canonicalForm: "vary"].map { $0.lowercased() }
     if !varying.contains("origin"), !varying.contains("*") { headers.add(name: "vary", value: "Origin") }
     if let origin { headers.add(contentsOf: CORSPolicy.headers(for: origin, access: access)) }
@@ -54,17 +54,17 @@ struct HTTPExchange: Sendable {
     }
     if !keepsAlive { headers.replaceOrAdd(name: "connection", value: "close") }
     if keepsAlive && isHTTP10 { headers.replaceOrAdd(name: "connection", value: "keep-alive") }
-    // HTTP/1.0 has no chunks: there the end of the connection is the end of the body.
+    // HTTP/1.0 has no chunks, so the end of the connection is the end of the body.
     let version: HTTPVersion = isOpen && isHTTP10 ? .http1_0 : .http1_1
     return HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: reply.status), headers: headers)
   }
 
-  /// The bytes that follow the head.
+  /// Returns the bytes that follow the head.
   func body(of reply: Reply) -> [UInt8] { method == "HEAD" || Self.isBodiless(reply.status) ? [] : reply.body }
 
   private static func isBodiless(_ status: Int) -> Bool { status == 204 || status == 304 }
 
-  /// Writes one line to the access log, and another where the request took longer than `slow`.
+  /// Writes a line to the access log, and a second line if the request took longer than `slow`.
   func record(_ answer: GatewayReply, slow: Duration?, log: Log) {
     var log = log.with("requestId", requestID)
     if let handler { log = log.with("handler", handler) }

@@ -4,7 +4,8 @@ import Logging
 import NIOCore
 import NIOHTTP1
 
-/// Sets up each connection of Hummingbird's server: the framing scanner, NIO's HTTP/1 parser and pipelining, then `HTTPConnection`.
+/// Sets up each connection of Hummingbird's server: the framing scanner, NIO's HTTP/1 parser and pipelining, and
+/// `HTTPConnection`.
 struct HTTPListener: ServerChildChannel {
   struct Value: ServerChildChannelValue { let channel: any Channel }
 
@@ -23,7 +24,7 @@ struct HTTPListener: ServerChildChannel {
     }
   }
 
-  /// Returns when the connection has ended. A server that stops waits for this, and cancels it in the end.
+  /// Returns when the connection has ended. A server that stops waits for this, and cancels it at its time limit.
   func handle(value: Value, logger: Logger) async {
     await withTaskCancellationHandler {
       try? await value.channel.closeFuture.get()
@@ -32,8 +33,8 @@ struct HTTPListener: ServerChildChannel {
     }
   }
 
-  /// The parser counts the request target among the headers and counts no separators. So these limits are a little wider than
-  /// those of the scanner, which are exact.
+  /// Returns the parser's limits. The parser counts the request target as a header and does not count separators, so
+  /// its limits are a little wider than those of the scanner, which are exact.
   private static func limits(_ budgets: Budgets) -> NIOHTTPDecoderLimitConfiguration {
     var limits = NIOHTTPDecoderLimitConfiguration()
     limits.maxHeaderFieldSize = max(budgets.headers, budgets.requestLine)

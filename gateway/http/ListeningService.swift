@@ -17,7 +17,7 @@ enum ListeningAddress: Sendable, Equatable {
     }
   }
 
-  /// For the log; with a channel, the port is the one that the system chose.
+  /// The address as text for the log. If a channel is given, the port is the one that the system chose.
   func text(_ channel: (any Channel)? = nil) -> String {
     switch self {
     case .tcp(let host, let port):
@@ -30,14 +30,14 @@ enum ListeningAddress: Sendable, Equatable {
 /// Why the gateway cannot listen on an address.
 struct ListeningError: Error { let reason: String }
 
-/// Runs a listener. Throws `ListeningError` where it cannot listen on its address.
+/// Runs a listener. Throws `ListeningError` if it cannot listen on its address.
 struct ListeningService<Setup: ServerChildChannel>: Service {
   let address: ListeningAddress
   let setup: Setup
-  /// How many connections it takes at a time.
+  /// The maximum number of open connections.
   let connections: Int
   let logger: Logger
-  /// Called with the address when it listens.
+  /// Called with the address when the listener is ready.
   let whenListening: @Sendable (String) -> Void
 
   func run() async throws {
@@ -52,12 +52,12 @@ struct ListeningService<Setup: ServerChildChannel>: Service {
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
     do { try await server.run() } catch let error as IOError {
       throw ListeningError(
-        reason: "\(address.text()) cannot be listened on: \(String(cString: strerror(error.errnoCode)))")
+        reason: "cannot listen on \(address.text()): \(String(cString: strerror(error.errnoCode)))")
     }
     if case .unix(let path) = address { unlink(path) }
   }
 
-  /// Whether another program listens on a unix socket, whose path the server would otherwise take over.
+  /// True if another program listens on a unix socket. The server would otherwise take over its path.
   private static func isAnswered(_ path: String) async -> Bool {
     let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
     guard let channel = try? await bootstrap.connect(unixDomainSocketPath: path).get() else { return false }

@@ -4,9 +4,9 @@ import Limits
 import NIOCore
 import Wire
 
-/// Gives complete requests to handler processes, and makes the replies. `receive` in RequestIntake.swift comes before it.
+/// Passes complete requests to handler processes, and creates the replies. `receive` in RequestIntake.swift runs first.
 struct RequestDispatcher: Sendable {
-  /// Reply headers that only the gateway sets: a handler may not open its reply to other origins or report rate limits.
+  /// Prefixes of reply headers that only the gateway sets. A handler may not allow other origins or report rate limits.
   private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
 
   let endpoints: CurrentEndpoints
@@ -16,27 +16,29 @@ struct RequestDispatcher: Sendable {
   let budgets: Budgets
   let metrics: Metrics
   let readiness: Readiness
-  /// A request that takes longer is logged as slow; nil where none is.
+  /// A request that takes longer is logged as slow; nil if none is logged.
   let slow: Duration?
   let log: Log
   let overloadLog: OverloadLog
   let refusalDelay: RefusalDelay
 
-  /// The present routes. A reload does not affect a request that has found its route.
+  /// The current routes. A reload does not affect requests that have already found their route.
   var routes: RouteTable<Endpoint> { endpoints.set.routes }
 
   static func tooLarge(_ limit: Int) -> Problem { Problem(.bodyTooLarge, ["max": limit]) }
 
-  /// Has a complete request answered by a handler process. A client that is let in to a live stream gets a subscription.
+  /// Passes a complete request to a handler process and returns its reply. A client that the handler accepts for a live
+  /// stream gets a subscription.
   func answer(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
     guard let feed = request.endpoint.feed else { return ask(request, on: loop) }
     return subscribe(request, to: feed, on: loop)
   }
 
-  /// Each 502, 503 and 504 is explained by one log line. Under overload most lines about a 503 are only counted.
+  /// Calls the handler. Each 502, 503 and 504 is explained in one log line. Under overload, most lines about a 503 are
+  /// only counted.
   private func ask(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
     metrics.started(request.endpoint.handler.description.name)
-    // The process has the body: what waits for the reply need not keep it.
+    // The process has the body, so the request that waits for the reply need not keep it.
     var asked = request
     asked.request.message.body = []
     return request.endpoint.processes.run(request.request, on: loop).flatMap { result in
@@ -45,7 +47,8 @@ struct RequestDispatcher: Sendable {
     }.map { [asked] result in finish(asked, result) }
   }
 
-  /// - Parameter earlier: the body of the handler's earlier reply, from whose end it has been asked again.
+  /// Calls the handler, and subscribes the client to the feed if the reply begins a live stream.
+  /// - Parameter earlier: the body of the handler's earlier reply, if it is called again to continue from its end.
   private func subscribe(
     _ request: RoutedRequest, to feed: LiveFeed, on loop: any EventLoop, after earlier: [UInt8] = []
   ) -> EventLoopFuture<GatewayReply> {
@@ -53,7 +56,8 @@ struct RequestDispatcher: Sendable {
     return ask(request, on: loop).flatMap { answer in
       var answer = answer
       let position = FeedPosition(takenFrom: &answer.reply)
-      // Also where the stream ends with this reply: the client continues behind all of it. With another status it asks again.
+      // This is needed even if the stream ends with this reply, because the client continues after all of it. After
+      // another status, the client repeats its request.
       if answer.reply.status == 200 { answer.reply.body = earlier + answer.reply.body }
       guard let position, request.request.message.method != "HEAD" else {
         subscription.end()
@@ -76,7 +80,7 @@ struct RequestDispatcher: Sendable {
     Problem(code, retryAfter: 5).reply(requestID: request.id)
   }
 
-  /// Makes the reply of a result, and records the request in the log, the metrics and the rate limits.
+  /// Creates the reply from a result, and records the request in the log, the metrics and the rate limits.
   private func finish(_ request: RoutedRequest, _ result: HandlerResult) -> GatewayReply {
     let description = request.endpoint.handler.description
     let log = log.with("requestId", request.id).with("handler", description.name)
@@ -111,7 +115,7 @@ struct RequestDispatcher: Sendable {
     overloadLog.line { failure.isExpected ? log.warn(line) : log.error(line) }
   }
 
-  /// Records a request that was answered, by a handler or by the gateway itself, in the access log and the metrics.
+  /// Records a request in the access log and the metrics, whether a handler or the gateway itself answered it.
   func record(_ exchange: HTTPExchange, _ answer: GatewayReply) {
     exchange.record(answer, slow: slow, log: log)
     let quota = (answer.quota ?? exchange.quota).flatMap { $0.verdict.isAllowed ? nil : $0 }

@@ -2,18 +2,19 @@ import Contract
 import NIOHTTP1
 import Wire
 
-/// The head of a request, with the checks that need more than single bytes, which `FramingScanner` has checked before.
+/// The head of a request. Checks what cannot be checked byte by byte; `FramingScanner` has checked the bytes before.
 struct RequestHead: Sendable {
   let method: String
   let target: RequestTarget
-  /// Without the port.
+  /// The host without its port.
   let host: String
-  /// Names in lower case, the values of a repeated header joined with ","; without the headers of this connection only.
+  /// The headers for the handler, with names in lower case and the values of a repeated header joined with `,`. Headers
+  /// that concern only this connection are left out.
   let headers: [String: String]
-  /// The X-Forwarded-For fields in their order, even where `Connection` names them.
+  /// The X-Forwarded-For fields in their order, even if `Connection` lists them.
   let forwardedFor: [String]
   let hasBody: Bool
-  /// Nil where the body comes in chunks.
+  /// The length of the body in bytes; nil if the body is chunked.
   let bodyLength: Int?
   let expectsContinue: Bool
 
@@ -36,7 +37,8 @@ struct RequestHead: Sendable {
     headers = Self.passedOn(head.headers)
   }
 
-  /// Checks that there is exactly one Host in HTTP/1.1 and at most one in HTTP/1.0, and that it holds a host and perhaps a port.
+  /// Returns the host without its port. Throws unless there is exactly one Host in HTTP/1.1, or at most one in
+  /// HTTP/1.0, and it consists of a host and an optional port.
   private static func host(_ head: HTTPRequestHead, _ authority: String?) throws(Problem) -> String {
     let hosts = head.headers["host"]
     guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else {
@@ -78,7 +80,8 @@ struct RequestHead: Sendable {
     return head.version == .http1_1
   }
 
-  /// Without `Proxy`, which becomes HTTP_PROXY in a CGI program, and without names with `_`, which CGI confuses with `-`.
+  /// Returns the headers for the handler. `Proxy` is left out because it becomes HTTP_PROXY in a CGI program, and names
+  /// with `_` because CGI confuses it with `-`.
   private static func passedOn(_ headers: HTTPHeaders) -> [String: String] {
     let ofThisConnection = Set(headers[canonicalForm: "connection"].map { $0.lowercased() })
     var passed: [String: String] = [:]
@@ -93,7 +96,7 @@ struct RequestHead: Sendable {
 }
 
 extension Int {
-  /// A port in digits only, up to 65535.
+  /// Parses a port of at most five digits, up to 65535.
   fileprivate init?(strictPort text: Substring) {
     guard text.utf8.count <= 5, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let port = Int(text), port <= 65_535 else {
       return nil

@@ -3,15 +3,15 @@ import Host
 import Limits
 import Wire
 
-/// The intake of requests: from the head of a request to its route, or to an immediate reply.
+/// The intake of requests: finds the route for the head of a request, or replies at once.
 extension RequestDispatcher {
   enum IntakeResult: Sendable {
     case read(RoutedRequest)
     case answered(Reply)
   }
 
-  /// Finds the route of `head`, counts the request, and refuses what can be refused before its body, in this order: no route,
-  /// a wrong method, too many requests, too large a body, a wrong type of body.
+  /// Finds the route of `head`, counts the request, and refuses what can be refused before the body is read. The checks
+  /// are, in this order: route, method, rate limit, size of the body, content type.
   func receive(
     _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange
   ) throws(Problem) -> IntakeResult {
@@ -51,7 +51,7 @@ extension RequestDispatcher {
         expectsContinue: head.expectsContinue))
   }
 
-  /// The reply to a method that no route may have.
+  /// Returns the reply to a method that no route may have.
   func refuse(_ method: String, _ target: String, requestID: String) -> Reply {
     do throws(Problem) {
       switch routes.match(method, try RequestTarget(target).path) {
@@ -69,8 +69,8 @@ extension RequestDispatcher {
     return reply
   }
 
-  /// The reply to a preflight: what a page of another origin may send. It says nothing where the request that the page wants to
-  /// make is not allowed.
+  /// Returns the reply to a preflight: what a page of another origin may send. The reply has no CORS headers if the
+  /// intended request is not allowed.
   private func preflight(
     _ head: RequestHead, _ method: String, allow: [String], _ exchange: inout HTTPExchange
   ) -> Reply {

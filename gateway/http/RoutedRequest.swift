@@ -5,7 +5,7 @@ import Limits
 struct RoutedRequest: Sendable {
   var request: HandlerRequest
   let endpoint: Endpoint
-  /// Nil where its address is not known.
+  /// The client's address; nil if it is unknown.
   let client: ClientAddress?
   let hasBody: Bool
   let bodyLimit: Int

@@ -1,20 +1,20 @@
-/// How many requests may run in processes of their own at a time.
+/// The limits of requests that each run in a process of their own.
 struct AdmissionLimits: Sendable, Equatable {
-  /// Slots for all handlers together, and how many of them one handler may use.
+  /// The number of slots for all handlers together, and the number of slots that one handler may use.
   var slots = 16
   var slotsPerHandler = 16
-  /// How many requests of one handler may wait, and for how long.
+  /// How many requests for one handler may wait, and for how long.
   var queuePerHandler = 256
   var longestWait = Duration.seconds(1)
 }
 
-/// Why a request got no process.
+/// Why no process took a request.
 enum AdmissionRefusal: Sendable, Equatable {
   case queueIsFull
   case waitedTooLong
   case isStopping
 
-  /// For the log.
+  /// The reason for the log.
   var reason: String {
     switch self {
     case .queueIsFull: "too many requests wait for this handler"
@@ -24,11 +24,11 @@ enum AdmissionRefusal: Sendable, Equatable {
   }
 }
 
-/// Decides which request may start a handler process now, which one waits and which one is refused. It has no clock and no thread.
+/// Decides whether a request may start a handler process now, waits or is refused. It uses no clock and no thread.
 struct AdmissionQueue: Sendable {
   enum Admission: Sendable, Equatable {
     case admitted
-    /// The request waits until `leave` returns its number, or `giveUp` removes it.
+    /// The request waits until `leave` returns this number, or `giveUp` removes it.
     case queued(Int)
     case refused
   }
@@ -55,7 +55,8 @@ struct AdmissionQueue: Sendable {
     return .queued(lastNumber)
   }
 
-  /// A request has ended. Returns the number of the first waiting request that may run now; it takes the slot.
+  /// Frees the slot of a request that has ended. Returns the number of the first waiting request that may run now,
+  /// which takes the slot; nil if there is none.
   mutating func leave(_ handler: String, at now: ContinuousClock.Instant) -> Int? {
     running -= 1
     let left = runningByHandler[handler, default: 0] - 1
@@ -66,7 +67,7 @@ struct AdmissionQueue: Sendable {
     return next.number
   }
 
-  /// Removes a request that has waited long enough. False when it has been admitted meanwhile.
+  /// Removes a request that has waited too long. False if it has been admitted in the meantime.
   mutating func giveUp(_ number: Int, at now: ContinuousClock.Instant) -> Bool {
     guard let index = waiting.firstIndex(where: { $0.number == number }) else { return false }
     _ = remove(index, at: now)
@@ -96,7 +97,7 @@ struct AdmissionQueue: Sendable {
   }
 }
 
-/// The admission queue with the requests that wait in it.
+/// The admission queue and the tasks that wait in it.
 actor AdmissionController {
   private var queue: AdmissionQueue
   private let longestWait: Duration
@@ -109,7 +110,8 @@ actor AdmissionController {
 
   func waiting(for handler: String) -> Int { queue.waiting(for: handler) }
 
-  /// Waits for a slot. Nil when the request has one: then `release` must be called. Otherwise the reason for the refusal.
+  /// Waits for a slot. Nil if the request has one; then the caller must call `release`. Otherwise returns the reason
+  /// for the refusal.
   func acquire(_ handler: String) async -> AdmissionRefusal? {
     switch queue.arrive(handler, at: .now) {
     case .admitted: return nil

@@ -2,7 +2,7 @@ import Contract
 import Limits
 import Synchronization
 
-/// Finds the client of a request, and limits how many connections each client may have.
+/// Determines the client of a request, and limits the number of connections of each client.
 final class ClientConnections: Sendable {
   private let proxies: TrustedProxies
   private let log: Log
@@ -11,15 +11,16 @@ final class ClientConnections: Sendable {
   private let hasWarnedOfProxy = Atomic(false)
   private let hasWarnedOfLimit = Atomic(false)
 
-  /// - Parameter limit: how many connections a client may have open. It does not hold for a trusted proxy or for a peer without
-  ///   an address.
+  /// - Parameter limit: how many connections a client may have open. It does not apply to trusted proxies and to peers
+  ///   without an address.
   init(proxies: TrustedProxies, limit: Int, log: Log) {
     self.proxies = proxies
     self.limit = limit
     self.log = log
   }
 
-  /// Counts a connection that has been opened. False when its client has too many: then it must be closed and is not counted.
+  /// Counts a new connection. False if its client has too many; then the connection is not counted, and the caller must
+  /// close it.
   func connect(_ peer: TrustedProxies.Peer) -> Bool {
     guard let key = limitedKey(of: peer) else { return true }
     let isCounted = open.withLock { open in
@@ -28,12 +29,12 @@ final class ClientConnections: Sendable {
       return true
     }
     if !isCounted, !hasWarnedOfLimit.exchange(true, ordering: .relaxed) {
-      log.warn("A client has \(limit) connections open: it gets no more (said once)")
+      log.warn("A client has \(limit) connections open: further ones are refused (logged once)")
     }
     return isCounted
   }
 
-  /// A connection that was counted has ended.
+  /// Removes a counted connection that has ended.
   func disconnect(_ peer: TrustedProxies.Peer) {
     guard let key = limitedKey(of: peer) else { return }
     open.withLock { open in
@@ -47,7 +48,7 @@ final class ClientConnections: Sendable {
     return RateKey(address)
   }
 
-  /// The address of the client behind `peer`, by the X-Forwarded-For of its request; nil where it is not known.
+  /// Returns the address of the client behind `peer`, from the X-Forwarded-For of its request; nil if it is unknown.
   func address(peer: TrustedProxies.Peer, forwardedFor: [String]) -> ClientAddress? {
     if proxies == TrustedProxies(), !forwardedFor.isEmpty, Self.isLocal(peer),
       !hasWarnedOfProxy.exchange(true, ordering: .relaxed)

@@ -3,14 +3,15 @@ import Limits
 import Synchronization
 import Wire
 
-/// A rate limit as it stood when a request was counted, with the headers that report it.
+/// The state of a rate limit when a request was counted, and the headers that report it.
 struct Quota: Sendable {
   let name: String
   let verdict: RateVerdict
   let at = Instant.now
 
-  /// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), and the older X-RateLimit names;
-  /// X-RateLimit-Reset is in Unix seconds. Each says when the next request is allowed, not when the whole limit is free again.
+  /// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), and the older X-RateLimit headers.
+  /// X-RateLimit-Reset is in Unix seconds. The reset times tell when the next request is allowed, not when the whole
+  /// limit is available again.
   var headers: [(String, String)] {
     let resetsAt = (at.milliseconds + verdict.resetsIn + 999) / 1000
     return [
@@ -26,31 +27,31 @@ struct Quota: Sendable {
   }
 }
 
-/// The rate limits of all classes, shared by all connections: a lock and a clock around `ClientLimiter`.
+/// The rate limits of all classes, shared by all connections. It adds a lock and a clock to `ClientLimiter`.
 final class ClientRateLimits: Sendable {
   private struct State: Sendable {
     var classes: [RateClass: ClientLimiter]
     var refusedKeys = ClientLimiter(.refusedKeys)
-    /// Hashes of the keys that a handler has accepted. A key that was only presented is not among them.
+    /// Hashes of the keys that a handler has accepted. Keys that were only presented are not included.
     var acceptedKeys: Set<Int> = []
   }
 
-  /// Far more than the keys and sessions that an agency has at a time. Old sessions stay until others replace them.
+  /// Far more than an agency's keys and sessions at one time. Old sessions stay until others replace them.
   private static let acceptedKeysLimit = 1024
   private let state: Mutex<State>
   private let start = ContinuousClock.now
 
-  /// The requests of a class without a limit are not counted.
+  /// - Parameter limits: the limit of each class. The requests of a class without a limit are not counted.
   init(_ limits: [RateClass: RateLimit]) {
     state = Mutex(State(classes: limits.mapValues { ClientLimiter($0) }))
   }
 
-  /// Never goes back.
+  /// Milliseconds on a monotonic clock.
   private var now: Int { (ContinuousClock.now - start).milliseconds }
 
-  /// Counts a request with these headers, where its class has a limit. On admin routes each key that was accepted before is
-  /// counted by itself, and an address whose keys were refused too often is refused before its next key is checked. A key that
-  /// was accepted before is not affected: other clients at its address cannot lock it out.
+  /// Counts a request and returns its quota; nil if its class has no limit. On admin routes, each key that was accepted
+  /// before has a count of its own. An address whose keys were refused too often is refused before its next key is
+  /// checked. This does not affect keys that were accepted before, so other clients at an address cannot lock them out.
   func admit(_ headers: [String: String], of client: ClientAddress?, to description: Description) -> Quota? {
     let rateClass = RateClass(rawValue: description.rateClass) ?? .default
     let address = RateKey(client)
@@ -68,14 +69,15 @@ final class ClientRateLimits: Sendable {
     }
   }
 
-  /// Learns from the reply of an admin route: a key that was accepted is known from then on, and a 401 counts against its
-  /// address. The request must be refused with the quota that this returns: of several guesses that were sent at once, no more
-  /// are answered than the limit allows.
+  /// Records the reply of an admin route: an accepted key is known from then on, and a 401 counts against its address.
+  /// If this returns a quota, the caller must refuse the request with it. So if several guesses are sent at once, no
+  /// more of them are answered than the limit allows.
   func learn(_ status: Int, to headers: [String: String], of client: ClientAddress?) -> Quota? {
     let secret = Self.presentedKey(headers)
     return state.withLock { state in
       if 200..<400 ~= status, let secret, !state.acceptedKeys.contains(secret) {
-        // A random one is removed. Were it always the first of the set, keys with low hashes would only replace each other.
+        // A random key is removed. If it were always the first of the set, keys with low hashes would only replace
+        // each other.
         if state.acceptedKeys.count >= Self.acceptedKeysLimit, let other = state.acceptedKeys.randomElement() {
           state.acceptedKeys.remove(other)
         }
@@ -88,8 +90,8 @@ final class ClientRateLimits: Sendable {
     }
   }
 
-  /// A hash of the presented key, or else of the session; its seed differs in every process. Nil where two are presented: then
-  /// it is open which one the handler will check.
+  /// Returns a hash of the presented key, or of the session if there is no key. The seed of the hash differs in every
+  /// process. Nil if two are presented, because it is not known which one the handler will check.
   private static func presentedKey(_ headers: [String: String]) -> Int? {
     let authorization = headers["authorization"] ?? ""
     let bearer = authorization.prefix(7).lowercased() == "bearer " ? authorization.dropFirst(7) : nil
@@ -101,7 +103,7 @@ final class ClientRateLimits: Sendable {
     return hasher.finalize()
   }
 
-  /// The session cookies (RFC 6265 §4.2.1).
+  /// Returns the values of the session cookies (RFC 6265 §4.2.1).
   private static func sessions(_ cookies: String) -> [Substring] {
     cookies.split(separator: ";").map { $0.drop { $0 == " " } }
       .filter { $0.hasPrefix("leadpipe_session=") }.map { $0.dropFirst("leadpipe_session=".count) }

@@ -1,21 +1,22 @@
 import Contract
 import Wire
 
-/// An event of a live feed as its subscribers get it: a block of a `text/event-stream`.
+/// An event of a live feed as its subscribers receive it: a block of a `text/event-stream`.
 struct FeedEvent: Sendable, Equatable {
-  /// Unique in the feed; nil for an event that every subscriber gets, whatever it has seen.
+  /// The event's number, unique in the feed; nil for an event that every subscriber gets, whatever it has seen.
   let number: Int?
   let text: [UInt8]
 }
 
-/// The reply of a feed: `{"events": [{"seq": 7, "text": "event: …\n\n"}], "cursor": "…"}`. The cursor points behind these events.
+/// The reply of a feed: `{"events": [{"seq": 7, "text": "event: …\n\n"}], "cursor": "…"}`. The cursor points to the end
+/// of these events.
 struct FeedBatch: Sendable, Equatable {
   let events: [FeedEvent]
   let cursor: String
 }
 
 extension FeedBatch {
-  /// Nil where the body of a reply is no batch.
+  /// Parses the body of a reply. Nil if it is not a batch.
   init?(reading body: [UInt8]) {
     let document: JSON
     do { document = try JSON(reading: body) } catch { return nil }
@@ -28,8 +29,8 @@ extension FeedBatch {
   }
 }
 
-/// Where the feed continues after the reply of an endpoint's handler: the cursor, and the numbers of the events after the cursor
-/// that are in the reply already.
+/// The position at which the feed continues after the reply of an endpoint's handler: the cursor, and the numbers of
+/// the events after the cursor that are already in the reply.
 struct FeedPosition: Sendable, Equatable {
   let cursor: String
   let seen: Set<Int>
@@ -39,7 +40,8 @@ struct FeedPosition: Sendable, Equatable {
     self.seen = seen
   }
 
-  /// Removes the two headers that hold the position, which are not for the client. Nil where the reply begins no stream.
+  /// Reads and removes the two headers that hold the position, because they are not for the client. Nil if the reply
+  /// does not begin a stream.
   init?(takenFrom reply: inout Reply) {
     let cursor = reply.headers.removeValue(forKey: "feed-after")
     let seen = reply.headers.removeValue(forKey: "feed-seen") ?? ""

@@ -4,12 +4,12 @@ import NIOCore
 import Synchronization
 import Wire
 
-/// A live feed: one process of a step that is asked for new events again and again while an endpoint has subscribers.
+/// A live feed: repeatedly requests new events from one process of a step while an endpoint has subscribers.
 final class LiveFeed: Sendable {
   private struct State: Sendable {
     var subscribers = LiveSubscribers<any Channel>()
     var isAsking = false
-    /// How many questions in a row have failed.
+    /// How many requests in a row have failed.
     var failures = 0
   }
 
@@ -33,7 +33,7 @@ final class LiveFeed: Sendable {
 
   // MARK: - For connections
 
-  /// To be called before the handler of an endpoint is asked for a client that wants to subscribe.
+  /// Registers a client that requests a subscription. Must be called before the endpoint's handler is called for it.
   func register() -> LiveSubscription {
     LiveSubscription(feed: self, number: state.withLock { $0.subscribers.register() })
   }
@@ -57,14 +57,14 @@ final class LiveFeed: Sendable {
 
   fileprivate func remove(_ number: Int) { state.withLock { $0.subscribers.remove(number) } }
 
-  /// Ends all streams and accepts no subscriber from now on.
+  /// Ends all streams and accepts no further subscribers.
   func close() { for channel in state.withLock({ $0.subscribers.close() }) { Self.end(channel) } }
 
   private static func end(_ channel: any Channel) {
     channel.pipeline.fireUserInboundEventTriggered(LiveSubscription.Ended())
   }
 
-  // MARK: - Asking
+  // MARK: - Requests to the step
 
   private func ask() {
     let cursor = state.withLock { state in
@@ -84,15 +84,15 @@ final class LiveFeed: Sendable {
         publish(batch, after: cursor)
         return ask()
       }
-      // The same cursor would be refused again.
+      // The step would refuse the same cursor again.
       if 400..<500 ~= reply.status {
         for channel in state.withLock({ $0.subscribers.removeAll() }) { Self.end(channel) }
       }
-      pause("it answered \(reply.status)")
+      pause("the step replied with status \(reply.status)")
     } catch { pause(error.reason) }
   }
 
-  /// Asks again later. The subscribers stay, and the feed continues at the same cursor.
+  /// Repeats the request later. The subscribers stay, and the feed continues at the same cursor.
   private func pause(_ reason: String) {
     let failures = state.withLock { state in
       state.failures += 1
@@ -106,7 +106,7 @@ final class LiveFeed: Sendable {
   private func publish(_ batch: FeedBatch, after cursor: String) {
     let (pushes, dropped) = state.withLock { $0.subscribers.publish(batch, after: cursor) }
     for channel in dropped { channel.close(mode: .all, promise: nil) }
-    // Most subscribers get the same bytes: these are put together once.
+    // Most subscribers get the same bytes, so they are joined only once.
     let whole = ByteBuffer(bytes: batch.events.flatMap(\.text))
     for (_, group) in Dictionary(grouping: pushes, by: { ObjectIdentifier($0.output.eventLoop) }) {
       group[0].output.eventLoop.execute {
@@ -121,7 +121,7 @@ final class LiveFeed: Sendable {
   }
 }
 
-/// The subscription of one client to a feed, from before its handler is asked until its stream ends.
+/// The subscription of a client to a feed. It lasts from before the endpoint's handler is called until the stream ends.
 struct LiveSubscription: Sendable {
   /// Fired in the pipeline of a subscriber's connection: more events for this subscription.
   struct Events: Sendable {
@@ -129,21 +129,21 @@ struct LiveSubscription: Sendable {
     let bytes: ByteBuffer
   }
 
-  /// Fired there too: the stream must end.
+  /// Fired in the same pipeline: the stream must end.
   struct Ended: Sendable {}
 
   fileprivate let feed: LiveFeed
   let number: Int
 
-  /// The subscription stays registered only if it is accepted.
+  /// Accepts the subscription at a position of the feed. It stays registered only if the result is `accepted`.
   func accept(at position: FeedPosition) -> LiveSubscribers<any Channel>.Acceptance {
     feed.accept(number, at: position)
   }
 
-  /// The events that were held for it, to be written behind its reply. Nil where its stream must end with the reply.
+  /// Returns the events that were held for it, to be written after its reply. Nil if the stream must end with it.
   func start(_ channel: any Channel) -> [UInt8]? { feed.start(number, channel) }
 
-  /// The client has taken this number of bytes.
+  /// Records that this number of bytes has been written to the client.
   func sent(_ bytes: Int) { feed.sent(number, bytes) }
 
   func end() { feed.remove(number) }

@@ -1,26 +1,27 @@
-/// Decides which subscriber of a live feed gets which events. The time is given, and it has no socket.
+/// Decides which subscriber of a live feed gets which events. The caller passes the time; this type uses no sockets.
 ///
-/// A subscriber is registered before its handler is asked. Events that the feed publishes meanwhile are held for it, and those
-/// that the handler's reply contains already are left out. So no event is missing and none is sent twice.
+/// A subscriber is registered before the endpoint's handler is called. Events that the feed publishes during the call
+/// are held for it. Those that the handler's reply already contains are left out. So no event is missing and none is
+/// sent twice.
 struct LiveSubscribers<Output: Sendable>: Sendable {
   typealias Time = ContinuousClock.Instant
 
   enum Acceptance: Sendable, Equatable {
     case accepted
-    /// The feed may have started after the subscriber's cursor: its handler must be asked again, from there.
+    /// The feed may have started after the subscriber's cursor. Its handler must be called again, from that cursor.
     case askAgain
     case full
     case closed
   }
 
-  /// What one subscriber gets now.
+  /// The events that one subscriber gets now.
   struct Push: Sendable {
     let number: Int
     let output: Output
     let text: EventText
   }
 
-  /// Events, and a cursor behind them where the events alone do not say how far they go, because some were left out.
+  /// Events. If some were left out, so that the events do not show how far they reach, a cursor follows them.
   struct EventText: Sendable {
     let events: ArraySlice<FeedEvent>
     let cursor: [UInt8]
@@ -30,7 +31,7 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
   }
 
   private struct Registration: Sendable {
-    /// The run of the feed in which it was made; nil where the feed did not run.
+    /// The run of the feed in which it was created; nil if the feed was not running.
     let run: Int?
     var isAccepted = false
     /// Nil until its reply is written.
@@ -38,16 +39,16 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
     /// The numbers of the events that its handler's reply contains.
     var seen: Set<Int> = []
     var held: [FeedEvent] = []
-    /// Bytes that are held for it, or were sent and are not yet taken by its client.
+    /// The number of bytes that are held for it, or were sent and are not yet written to its client.
     var unsent = 0
     var isOverrun = false
   }
 
-  /// How many subscribers a feed has.
+  /// The maximum number of subscribers of a feed.
   static var capacity: Int { 1024 }
-  /// How many unsent bytes a subscriber may have.
+  /// The maximum number of unsent bytes of a subscriber.
   static var bufferLimit: Int { 1_048_576 }
-  /// How long the feed runs without a subscriber. Most clients come back at once.
+  /// How long the feed runs without a subscriber. Most clients reconnect at once.
   static var idleTime: Duration { .seconds(5) }
 
   private var registrations: [Int: Registration] = [:]
@@ -55,23 +56,23 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
   private(set) var accepted = 0
   private(set) var dropped = 0
   private var isClosed = false
-  /// The cursor behind the last published events; nil while the feed does not run.
+  /// The cursor after the last published events; nil while the feed is not running.
   private(set) var cursor: String?
-  /// The cursor at which the present run of the feed began, and the number of the run.
+  /// The cursor at which the current run of the feed began, and the number of the run.
   private var startCursor: String?
   private var run = 0
   private var idleSince: Time?
 
   // MARK: - Subscribers
 
-  /// Registers a subscriber whose handler is about to be asked. Returns its number.
+  /// Registers a subscriber before its handler is called. Returns its number.
   mutating func register() -> Int {
     lastNumber += 1
     registrations[lastNumber] = Registration(run: cursor == nil ? nil : run)
     return lastNumber
   }
 
-  /// The subscriber's handler has let it in. It stays registered only if it is accepted.
+  /// Accepts a subscriber that its handler has admitted. It stays registered only if the result is `accepted`.
   mutating func accept(_ number: Int, at position: FeedPosition) -> Acceptance {
     guard let registration = registrations[number] else { return isClosed ? .closed : .askAgain }
     let acceptance = judge(registration, position)
@@ -93,12 +94,12 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
   private func judge(_ registration: Registration, _ position: FeedPosition) -> Acceptance {
     if isClosed { return .closed }
     if accepted >= Self.capacity { return .full }
-    // It registered in the present run of the feed, or it starts the run: no event can be missing.
+    // If it registered in the current run of the feed, or starts the run, no event can be missing.
     return cursor == nil || registration.run == run || position.cursor == startCursor ? .accepted : .askAgain
   }
 
-  /// The subscriber's reply is being written: returns the events that were held for it. Nil where they were too many, so that
-  /// its client must connect again.
+  /// Returns the events that were held for the subscriber, when its reply is written. Nil if there were too many; its
+  /// client must then reconnect.
   mutating func start(_ number: Int, _ output: Output) -> EventText? {
     guard var registration = registrations.removeValue(forKey: number), !isClosed else { return nil }
     guard !registration.isOverrun else {
@@ -111,7 +112,7 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
     return text
   }
 
-  /// The subscriber's client has taken this number of bytes.
+  /// Records that this number of bytes has been written to the subscriber's client.
   mutating func sent(_ number: Int, _ bytes: Int) { registrations[number]?.unsent -= bytes }
 
   mutating func remove(_ number: Int) {
@@ -120,13 +121,14 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
 
   private mutating func removed(_ registration: Registration) { if registration.isAccepted { accepted -= 1 } }
 
-  /// Removes all subscribers and accepts none from now on. Returns their outputs.
+  /// Removes all subscribers and accepts no further ones. Returns their outputs.
   mutating func close() -> [Output] {
     isClosed = true
     return removeAll()
   }
 
-  /// Removes all subscribers, because the feed cannot continue for them. Their clients come back, each with its own cursor.
+  /// Removes all subscribers, because the feed cannot continue for them. Returns their outputs. Their clients
+  /// reconnect, each with its own cursor.
   mutating func removeAll() -> [Output] {
     defer {
       registrations.removeAll()
@@ -138,7 +140,8 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
 
   // MARK: - The feed
 
-  /// The cursor from which the feed must be asked now. Nil when there has been no subscriber for a while: then the feed stops.
+  /// Returns the cursor from which the next events must be requested. Nil if there has been no subscriber for the idle
+  /// time; the feed then stops.
   mutating func nextCursor(at now: Time) -> String? {
     if accepted > 0 {
       idleSince = nil
@@ -152,10 +155,10 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
 
   private mutating func stop() { (cursor, startCursor, idleSince) = (nil, nil, nil) }
 
-  /// The feed has answered, asked from `asked`. Returns what the subscribers get, and which of them are dropped because their
-  /// clients do not read.
+  /// Publishes the feed's reply to a request from the cursor `asked`. Returns what the subscribers get, and the outputs
+  /// of subscribers that are dropped because their clients do not read.
   mutating func publish(_ batch: FeedBatch, after asked: String) -> (pushes: [Push], dropped: [Output]) {
-    // All subscribers may have been removed meanwhile.
+    // All subscribers may have been removed in the meantime.
     guard cursor == asked else { return ([], []) }
     cursor = batch.cursor
     guard !batch.events.isEmpty else { return ([], []) }

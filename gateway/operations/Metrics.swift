@@ -1,12 +1,13 @@
 import Synchronization
 import Wire
 
-/// Counts what the gateway does. The sets of labels are bounded: the paths of routes, their methods, and the names of handlers.
+/// The counters of the gateway. The sets of labels are bounded: the paths of routes, their methods, and the names of
+/// handlers.
 final class Metrics: Sendable {
   struct RequestLabels: Sendable, Hashable, Comparable {
     let route: String
     let method: String
-    /// `2xx` and so on.
+    /// The class of the status, such as `2xx`.
     let statusClass: String
 
     static func < (left: Self, right: Self) -> Bool {
@@ -33,7 +34,7 @@ final class Metrics: Sendable {
   struct Snapshot: Sendable {
     var requests: [RequestLabels: Int] = [:]
     var handlers: [String: HandlerCounts] = [:]
-    /// Requests that a rate limit refused, by its class.
+    /// The number of requests refused by a rate limit, by its class.
     var rateLimited: [String: Int] = [:]
     var connections = 0
     var reloads = 0
@@ -55,10 +56,10 @@ final class Metrics: Sendable {
   func reloaded(_ isGood: Bool) { change { isGood ? ($0.reloads += 1) : ($0.failedReloads += 1) } }
   func dropped(logLines: Int) { change { $0.droppedLogLines += logLines } }
 
-  /// A complete request is given to the processes of its handler.
+  /// Counts a complete request that is passed to the processes of its handler.
   func started(_ handler: String) { change { $0.handlers[handler, default: HandlerCounts()].inFlight += 1 } }
 
-  /// The request has a reply, or none is coming.
+  /// Counts a request that has a reply or will get none.
   func ended(_ handler: String, _ timing: RequestTiming, _ failure: LastFailure?) {
     change { counts in
       var own = counts.handlers.removeValue(forKey: handler) ?? HandlerCounts()
@@ -71,10 +72,10 @@ final class Metrics: Sendable {
     }
   }
 
-  /// A request was answered, by its handler or by the gateway itself.
+  /// Counts a request that was answered, by its handler or by the gateway itself.
   /// - Parameters:
-  ///   - route: the path of its route; `-` where it has none.
-  ///   - rateClass: the class of the rate limit that refused it; nil where none did.
+  ///   - route: the path of its route; `-` if it has none.
+  ///   - rateClass: the class of the rate limit that refused it; nil if none did.
   func answered(method: String, route: String, handler: String?, status: Int, rateLimitedBy rateClass: String?) {
     let statusClass = "\(status / 100)xx"
     let labels = RequestLabels(route: route, method: method, statusClass: statusClass)

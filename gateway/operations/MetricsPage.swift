@@ -3,7 +3,7 @@ import Host
 import Wire
 
 extension OperationsPages {
-  /// The metrics page, in Prometheus' text format.
+  /// Returns the metrics page in Prometheus' text format.
   func metricsText() async -> String {
     let counts = metrics.snapshot
     var text = PrometheusText()
@@ -14,25 +14,25 @@ extension OperationsPages {
   }
 
   private func addGateway(_ counts: Metrics.Snapshot, to text: inout PrometheusText) {
-    text.begin("leadpipe_build_info", .gauge, "The version; the value is always 1.")
+    text.begin("leadpipe_build_info", .gauge, "The version of the gateway; the value is always 1.")
     text.add(1, ["version": Build.version])
-    text.begin("leadpipe_start_time_seconds", .gauge, "When the gateway was started, in Unix seconds.")
+    text.begin("leadpipe_start_time_seconds", .gauge, "The start time of the gateway in Unix seconds.")
     text.add(Double(metrics.startedAt.milliseconds) / 1000)
-    text.begin("leadpipe_uptime_seconds", .gauge, "How long it has run.")
+    text.begin("leadpipe_uptime_seconds", .gauge, "The time since the start of the gateway.")
     text.add(metrics.uptime.seconds)
-    text.begin("leadpipe_ready", .gauge, "1 where /-/ready answers 200.")
+    text.begin("leadpipe_ready", .gauge, "1 if /-/ready returns 200, else 0.")
     text.add(readiness.reason == nil ? 1 : 0)
-    text.begin("leadpipe_connections", .gauge, "Open connections of clients.")
+    text.begin("leadpipe_connections", .gauge, "Open client connections.")
     text.add(counts.connections)
-    text.begin("leadpipe_reloads_total", .counter, "SIGHUPs, by whether the new handlers were taken.")
+    text.begin("leadpipe_reloads_total", .counter, "Reloads, by result: the new handlers were taken or refused.")
     text.add(counts.reloads, ["result": "taken"])
     text.add(counts.failedReloads, ["result": "refused"])
-    text.begin("leadpipe_log_lines_left_out_total", .counter, "Lines about a 503 that were only counted.")
+    text.begin("leadpipe_log_lines_left_out_total", .counter, "Log lines about a 503 that were only counted.")
     text.add(counts.droppedLogLines)
   }
 
   private func addRequests(_ counts: Metrics.Snapshot, to text: inout PrometheusText) {
-    text.begin("leadpipe_requests_total", .counter, "Requests answered, by the pattern of their route (- for none).")
+    text.begin("leadpipe_requests_total", .counter, "Answered requests; the route is its pattern (- if there is none).")
     for (kind, count) in counts.requests.sorted(by: { $0.key < $1.key }) {
       text.add(count, ["route": kind.route, "method": kind.method, "status": kind.statusClass])
     }
@@ -41,13 +41,13 @@ extension OperationsPages {
       text.add(count, ["class": rateClass])
     }
     let handlers = counts.handlers.sorted { $0.key < $1.key }
-    text.begin("leadpipe_requests_in_flight", .gauge, "Complete requests that have no answer yet.")
+    text.begin("leadpipe_requests_in_flight", .gauge, "Complete requests that have no reply yet.")
     for (name, own) in handlers { text.add(own.inFlight, ["handler": name]) }
-    text.begin("leadpipe_request_queue_seconds", .histogram, "Until a process took the request.")
+    text.begin("leadpipe_request_queue_seconds", .histogram, "Time until a process took the request.")
     for (name, own) in handlers { text.add(own.queue, ["handler": name]) }
-    text.begin("leadpipe_request_start_seconds", .histogram, "Until the request's own process ran.")
+    text.begin("leadpipe_request_start_seconds", .histogram, "Time until the request's own process was running.")
     for (name, own) in handlers { text.add(own.start, ["handler": name]) }
-    text.begin("leadpipe_request_run_seconds", .histogram, "From there to the answer.")
+    text.begin("leadpipe_request_run_seconds", .histogram, "Time from then to the reply.")
     for (name, own) in handlers { text.add(own.run, ["handler": name]) }
   }
 
@@ -59,26 +59,26 @@ extension OperationsPages {
     }
     let feeds = endpoints.set.feeds.map { ($0.pool.handler.description.name, $0) }
     for (name, feed) in feeds { rows.append((name, await feed.pool.status(of: name), processes.statistics[name])) }
-    text.begin("leadpipe_requests_waiting", .gauge, "Requests that wait for a place in a process.")
+    text.begin("leadpipe_requests_waiting", .gauge, "Requests that wait for a process.")
     for (name, status, _) in rows { text.add(status.waiting, ["handler": name]) }
-    text.begin("leadpipe_processes", .gauge, "Processes by what they are doing.")
+    text.begin("leadpipe_processes", .gauge, "Processes by state.")
     for (name, status, _) in rows {
       for (state, count) in status.processes { text.add(count, ["handler": name, "state": state]) }
     }
-    text.begin("leadpipe_process_starts_total", .counter, "Processes started, or tried to be.")
+    text.begin("leadpipe_process_starts_total", .counter, "Attempts to start a process.")
     for (name, _, counts) in rows { text.add(counts.starts, ["handler": name]) }
     text.begin("leadpipe_process_start_failures_total", .counter, "Processes that could not be started.")
     for (name, _, counts) in rows { text.add(counts.failedStarts, ["handler": name]) }
-    text.begin(
-      "leadpipe_process_crashes_total", .counter, "Processes that ended by themselves, and not as they should.")
+    text.begin("leadpipe_process_crashes_total", .counter, "Processes that ended unexpectedly.")
     for (name, _, counts) in rows { text.add(counts.crashes, ["handler": name]) }
     text.begin(
-      "leadpipe_process_kills_total", .counter, "Processes ended for what they did: too slow, too much, no reply.")
+      "leadpipe_process_kills_total", .counter,
+      "Processes that the gateway ended: too slow, too large a reply, or no valid reply.")
     for (name, _, counts) in rows { text.add(counts.kills, ["handler": name]) }
-    text.begin("leadpipe_listeners", .gauge, "Clients that listen to a feed.")
+    text.begin("leadpipe_listeners", .gauge, "Clients that are subscribed to a feed.")
     for (name, feed) in feeds { text.add(feed.counts.subscribers, ["handler": name]) }
     text.begin(
-      "leadpipe_listeners_dropped_total", .counter, "Listeners that were cut off because they stopped reading.")
+      "leadpipe_listeners_dropped_total", .counter, "Subscribers that were disconnected because they stopped reading.")
     for (name, feed) in feeds { text.add(feed.counts.dropped, ["handler": name]) }
   }
 }

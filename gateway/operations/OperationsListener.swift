@@ -6,7 +6,7 @@ import NIOCore
 import NIOHTTP1
 import ServiceLifecycle
 
-/// The operator's listener, apart from that of the clients. A connection gets one reply.
+/// The listener for the operator, separate from the one for clients. Each connection gets one reply.
 struct OperationsListener: ServerChildChannel {
   struct Value: ServerChildChannelValue { let channel: any Channel }
 
@@ -30,12 +30,12 @@ struct OperationsListener: ServerChildChannel {
   }
 }
 
-/// A connection of the operator: one request and its reply.
+/// A connection of the operator, with one request and its reply.
 final class OperationsConnection: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
 
-  /// How long a connection may last.
+  /// The time limit of a connection.
   private static let time = TimeAmount.seconds(5)
   private let pages: OperationsPages
   private var head: HTTPRequestHead?

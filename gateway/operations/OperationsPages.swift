@@ -2,7 +2,7 @@ import Contract
 import Host
 import Wire
 
-/// The pages for the operator. They ask no handler and no database.
+/// The pages for the operator. They use no handler and no database.
 struct OperationsPages: Sendable {
   struct PageReply: Sendable {
     var status = 200
@@ -17,6 +17,7 @@ struct OperationsPages: Sendable {
   let metrics: Metrics
   let readiness: Readiness
 
+  /// Returns the page at `path`; a list of all pages with status 404 if there is none.
   func page(_ path: String) async -> PageReply {
     switch path {
     case "/-/live": return PageReply(text: "live\n")

@@ -3,7 +3,7 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Decides which log lines are written so that no more than `limit` are in a second, and counts the others. The second is given.
+/// Decides which log lines are written, at most `limit` a second, and counts the others. The caller passes the second.
 struct LogRateLimit: Sendable {
   let limit: Int
   private var second = Int.min
@@ -14,7 +14,7 @@ struct LogRateLimit: Sendable {
 
   enum Decision: Sendable, Equatable {
     case write
-    /// The first line that is dropped: the caller must call `takeDropped` when the second is over.
+    /// The line is the first to be dropped. The caller must call `takeDropped` when the second is over.
     case dropFirst
     case drop
   }
@@ -29,7 +29,7 @@ struct LogRateLimit: Sendable {
     return dropped == 1 ? .dropFirst : .drop
   }
 
-  /// How many lines have been dropped since the last call.
+  /// Returns how many lines have been dropped since the last call.
   mutating func takeDropped() -> Int {
     defer { dropped = 0 }
     return dropped
@@ -47,7 +47,7 @@ final class OverloadLog: Sendable {
     self.metrics = metrics
   }
 
-  /// Calls `write`, or counts the line as dropped.
+  /// Calls `write`, or counts the line as dropped if there are too many.
   func line(_ write: () -> Void) {
     switch rate.withLock({ $0.decide(at: Int(metrics.uptime.seconds)) }) {
     case .write: write()

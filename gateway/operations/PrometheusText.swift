@@ -1,4 +1,4 @@
-/// Writes Prometheus' text format, version 0.0.4: one family of samples after the other.
+/// Writes Prometheus' text format, version 0.0.4, one family of samples after the other.
 struct PrometheusText: Sendable {
   enum MetricType: String { case counter, gauge, histogram }
 
@@ -8,18 +8,18 @@ struct PrometheusText: Sendable {
   private(set) var text = ""
   private var family = ""
 
-  /// Begins a family; `help` is one line.
+  /// Begins a family. `help` must be one line.
   mutating func begin(_ name: String, _ type: MetricType, _ help: String) {
     family = name
     text += "# HELP \(name) \(help)\n# TYPE \(name) \(type.rawValue)\n"
   }
 
-  /// A sample of the family.
+  /// Adds a sample to the family.
   mutating func add(_ value: Int, _ labels: Labels = [:]) { add(String(value), labels.map { ($0.key, $0.value) }) }
 
   mutating func add(_ value: Double, _ labels: Labels = [:]) { add("\(value)", labels.map { ($0.key, $0.value) }) }
 
-  /// The samples of a histogram.
+  /// Adds the samples of a histogram to the family.
   mutating func add(_ histogram: Histogram, _ labels: Labels) {
     let labels = labels.map { ($0.key, $0.value) }
     for (bound, count) in zip(Histogram.bounds, histogram.cumulative) {

@@ -1,13 +1,14 @@
 import Synchronization
 
-/// Decides whether the gateway is overloaded: whether most requests of the last seconds were refused. The second is given.
+/// Decides whether the gateway is overloaded, which means that most requests of the last seconds were refused. The
+/// caller passes the second.
 struct OverloadWindow: Sendable {
   private struct Tally: Sendable {
     var all = 0
     var refused = 0
   }
 
-  /// Fewer refusals are no overload.
+  /// Fewer refusals do not count as overload.
   private static let leastRefused = 10
   private var second = 0
   private var current = Tally()
@@ -19,7 +20,7 @@ struct OverloadWindow: Sendable {
     if refused { current.refused += 1 }
   }
 
-  /// Whether at least half of the requests of this second and the one before were refused, and at least ten.
+  /// True if at least half of the requests in this second and the one before were refused, and at least ten.
   func isOverload(at second: Int) -> Bool {
     var window = self
     window.move(to: second)
@@ -35,7 +36,7 @@ struct OverloadWindow: Sendable {
   }
 }
 
-/// Whether the gateway should be sent requests.
+/// Tracks whether the gateway should be sent requests.
 final class Readiness: Sendable {
   enum Phase: String, Sendable { case starting, listening, draining }
 
@@ -54,13 +55,13 @@ final class Readiness: Sendable {
     set { state.withLock { $0.phase = newValue } }
   }
 
-  /// Records a request that a handler has answered, or that was refused because no process took it.
+  /// Records a request: `refused` is true if no process took it.
   func record(refused: Bool) {
     let second = second
     state.withLock { $0.window.record(refused: refused, at: second) }
   }
 
-  /// Why the gateway should be sent no requests; nil when it should. No process and no database is asked.
+  /// Why the gateway should not be sent requests; nil if it should. Reading it uses no process and no database.
   var reason: String? {
     let second = second
     return state.withLock { state in

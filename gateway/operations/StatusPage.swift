@@ -4,7 +4,7 @@ import Host
 import Wire
 
 extension OperationsPages {
-  /// The status page: what runs, with which settings, and what failed last.
+  /// Returns the status page: the version, the settings, and each handler with its processes and its last failure.
   func status() async -> JSON {
     let counts = metrics.snapshot
     var own: [JSON] = []

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Identifies a version of a file without reading it.
+/// Identifies a version of a file without reading it: by its device, inode, size and modification time.
 struct FileVersion: Sendable, Equatable {
   private let device: UInt
   private let number: UInt
@@ -8,7 +8,7 @@ struct FileVersion: Sendable, Equatable {
   private let seconds: Int
   private let nanoseconds: Int
 
-  /// Nil where there is no such file.
+  /// Nil if the file does not exist.
   init?(_ path: String) {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }

@@ -1,11 +1,11 @@
 import Contract
 import Host
 
-/// Why a request has no reply from its handler: what its client is told, and what the log says.
+/// Why a request has no valid reply from its handler: the problem for the client, and the reason for the log.
 struct HandlerFailure: Error, Sendable {
   let problem: Problem
   let reason: String
-  /// Overload or a stopping gateway is the cause, and not a fault.
+  /// True if the cause is overload or a stopping gateway, and not an error.
   var isExpected = false
 
   var status: Int { problem.kind.status }
@@ -23,7 +23,7 @@ struct HandlerFailure: Error, Sendable {
 }
 
 extension HandlerResult {
-  /// The reply; throws where there is none.
+  /// Returns the reply. Throws if there is none.
   func reply() throws(HandlerFailure) -> Reply {
     switch outcome {
     case .replied(let reply): return reply
@@ -46,7 +46,7 @@ extension HandlerResult {
     case .backingOff(let seconds):
       throw .unavailable(
         .handlerUnavailable, retryAfter: seconds,
-        reason: "the handler's processes end before they answer; none is started for \(seconds) s at most")
+        reason: "the handler's processes end before they answer; none is started for up to \(seconds) s")
     case .stopped:
       throw .unavailable(
         .stopping, reason: "the handler was still running when the gateway stopped", isExpected: true)

@@ -2,8 +2,8 @@ import Contract
 import Glibc
 import Host
 
-/// Writes the log of a handler into the gateway's. Lines of our own handlers pass as they are. Lines of foreign handlers are
-/// quoted under the handler's name, because they could imitate any line.
+/// Writes a handler's log lines into the gateway's log. Lines of our own handlers are written as they are. Lines of
+/// foreign handlers are quoted under the handler's name, because they could imitate any line.
 struct HandlerLog: Sendable {
   private let name: String
   private let isTrusted: Bool
@@ -19,7 +19,7 @@ struct HandlerLog: Sendable {
   func write(_ lines: [[UInt8]]) {
     for line in lines {
       if isTrusted {
-        // A control character could change what a terminal shows of the log.
+        // Control characters could change what a terminal shows of the log.
         let clean = line.dropLast().map { $0 < 0x20 && $0 != 0x09 || $0 == 0x7F ? UInt8(ascii: "?") : $0 } + [0x0A]
         _ = clean.withUnsafeBytes { Glibc.write(2, $0.baseAddress, $0.count) }
       } else {

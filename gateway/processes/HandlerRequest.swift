@@ -9,16 +9,16 @@ struct HandlerRequest: Sendable {
   let host: String
   var message: Request
 
-  /// The same request with an id that no other request has. Clients choose their ids, and two may choose the same one. The
-  /// new id begins with the client's.
+  /// The same request with a unique id. Clients choose request ids, and two may choose the same one. The new id begins
+  /// with up to 64 characters of the client's.
   var withUniqueID: HandlerRequest {
     var copy = self
     copy.message.requestID = String(message.requestID.prefix(64)) + "." + UUIDText.random().text
     return copy
   }
 
-  /// The envelope for the handler, made when a process takes the request. Its deadline comes a little before the gateway's:
-  /// the handler's own reply about a timeout says more than the gateway's.
+  /// Creates the envelope for the handler when a process takes the request. Its deadline is a little earlier than the
+  /// gateway's, because the handler's own reply about a timeout is more specific than the gateway's.
   func envelope() -> [UInt8] {
     var message = message
     let limit = handler.description.timeLimitMs

@@ -1,13 +1,13 @@
 import Contract
 import Host
 
-/// How a request to a handler process ended.
+/// The outcome of a request to a handler process.
 enum HandlerOutcome: Sendable, Equatable {
-  /// The process ended. What it wrote, if anything, is the output of the result.
+  /// The process ended. The result's `output` holds what it wrote.
   case ended(Termination?)
   /// The process wrote a reply and may still run.
   case replied(Reply)
-  /// Its output is no reply, or it can write none any more.
+  /// Its output is not a reply, or it can no longer write one.
   case badReply(reason: String)
   /// No process could be started.
   case notStarted(reason: String)
@@ -16,17 +16,17 @@ enum HandlerOutcome: Sendable, Equatable {
   case timedOut
   /// No process took the request.
   case refused(AdmissionRefusal)
-  /// The handler's processes end at their start, so none is started for a while.
+  /// The handler's processes end at their start, so none is started for this number of seconds.
   case backingOff(seconds: Int)
-  /// The gateway stops and no longer waits for the reply.
+  /// The gateway is stopping and no longer waits for the reply.
   case stopped
 }
 
-/// What a handler process made of a request.
+/// The result of a request to a handler process.
 struct HandlerResult: Sendable {
   let outcome: HandlerOutcome
   var output: [UInt8] = []
   var timing = RequestTiming()
-  /// Whether its stderr was longer than the gateway passes on.
+  /// True if its stderr exceeded the limit, and the rest was dropped.
   var stderrWasCut = false
 }

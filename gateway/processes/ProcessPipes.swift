@@ -2,11 +2,11 @@ import Glibc
 import Host
 
 extension Child {
-  /// How long a process that has closed its stdout may take to end.
+  /// How long a process may take to end after it has closed its stdout.
   static var exitTime: Duration { .seconds(1) }
 }
 
-/// The reading end of a pipe. It does not block.
+/// The reading end of a pipe, in non-blocking mode.
 struct PipeReader: Sendable {
   /// -1 once it is closed.
   private(set) var descriptor: Int32
@@ -18,7 +18,7 @@ struct PipeReader: Sendable {
 
   var isOpen: Bool { descriptor >= 0 }
 
-  /// Reads once into `buffer`. What was read is empty where nothing was there; at its end the pipe is closed.
+  /// Reads once into `buffer` and returns the bytes; none if nothing was available. Closes the pipe at its end.
   mutating func read(_ buffer: inout [UInt8]) -> ArraySlice<UInt8> {
     let count = buffer.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
     if count == 0 || count < 0 && errno != EAGAIN && errno != EINTR { close() }
@@ -31,8 +31,8 @@ struct PipeReader: Sendable {
   }
 }
 
-/// Waits until one of the descriptors is ready for what it is polled for, or for this time. Returns which of them are ready;
-/// a negative one never is.
+/// Waits until at least one of the descriptors is ready for its events, but at most for `time`. Returns for each
+/// descriptor whether it is ready. A negative descriptor is never ready.
 func waitUntilReady(_ descriptors: [(descriptor: Int32, events: Int32)], for time: Duration) -> [Bool] {
   var entries = descriptors.map { pollfd(fd: $0.descriptor, events: Int16($0.events), revents: 0) }
   guard poll(&entries, nfds_t(entries.count), Int32(time.milliseconds + 1)) > 0 else {

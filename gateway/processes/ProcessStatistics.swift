@@ -4,9 +4,9 @@ import Synchronization
 /// How a process ended.
 enum ProcessEnd: Sendable {
   case normal
-  /// By itself, and not as it should.
+  /// It ended on its own, by a signal or without a reply; a stream process, whenever it ended without being asked to.
   case crashed
-  /// The gateway ended it for what it did.
+  /// The gateway ended it because of its behaviour.
   case killed
   /// It could not be started.
   case notStarted
@@ -15,7 +15,7 @@ enum ProcessEnd: Sendable {
 /// Counts the processes of each handler and how they ended.
 final class ProcessStatistics: Sendable {
   struct Counts: Sendable, Equatable {
-    /// Attempts to start a process, and how many of them failed.
+    /// The number of attempts to start a process, and how many of them failed.
     var starts = 0
     var failedStarts = 0
     var crashes = 0
@@ -27,7 +27,7 @@ final class ProcessStatistics: Sendable {
 
   subscript(handler: String) -> Counts { counts.withLock { $0[handler] ?? Counts() } }
 
-  /// Counts the process of a single request.
+  /// Runs and counts the process of a single request.
   func counting(_ handler: String, _ run: () -> HandlerResult) -> HandlerResult {
     started(handler)
     let result = run()
@@ -42,7 +42,7 @@ final class ProcessStatistics: Sendable {
     }
   }
 
-  /// To be called once for each process that `started` counted.
+  /// Counts the end of a process. The caller must call it once for each process that `started` counted.
   func ended(_ handler: String, _ end: ProcessEnd) {
     counts.withLock {
       $0[handler, default: Counts()].running -= 1

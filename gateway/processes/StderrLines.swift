@@ -1,16 +1,16 @@
-/// Splits the stderr of a handler into whole lines, up to a number of bytes for each request.
+/// Splits the stderr of a handler into lines, up to a number of bytes for each request.
 struct StderrLines: Sendable {
   private let limit: Int
   private var pending: [UInt8] = []
   private var taken = 0
-  /// Whether anything was dropped.
+  /// True if anything was dropped.
   private(set) var isCut = false
-  /// Whether the beginning of the present line was dropped.
+  /// True if the beginning of the current line was dropped.
   private var isSkipping = false
 
   init(limit: Int) { self.limit = limit }
 
-  /// The lines that `bytes` complete, with their line feeds.
+  /// Returns the lines that `bytes` complete, with their line feeds.
   mutating func add(_ bytes: some BidirectionalCollection<UInt8>) -> [[UInt8]] {
     var lines: [[UInt8]] = []
     for byte in bytes {
@@ -35,13 +35,13 @@ struct StderrLines: Sendable {
     return lines
   }
 
-  /// Starts the limit of the next request.
+  /// Resets the limit for the next request.
   mutating func startRequest() {
     taken = 0
     isCut = false
   }
 
-  /// The last line, where it lacks only its line feed. A line that the limit has cut is dropped.
+  /// Returns the last line if it lacks only its line feed. A line that the limit has cut is dropped.
   mutating func finish() -> [[UInt8]] {
     defer { pending.removeAll() }
     return pending.isEmpty || isCut ? [] : [pending + [0x0A]]

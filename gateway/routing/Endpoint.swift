@@ -1,9 +1,9 @@
 import Host
 
-/// What a route leads to: a handler, its processes and its feed.
+/// The target of a route: a handler, its processes and its feed.
 struct Endpoint: Sendable {
   let handler: HostedHandler
   let processes: any HandlerProcesses
-  /// Sends more events to the clients that the handler has let in; nil where the reply is all.
+  /// Sends further events to the clients that the handler has accepted; nil if the endpoint has no live stream.
   var feed: LiveFeed?
 }

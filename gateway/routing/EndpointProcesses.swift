@@ -3,7 +3,7 @@ import Host
 import NIOPosix
 import Synchronization
 
-/// Gives each endpoint its processes and its feed, and keeps them when the handlers are reloaded.
+/// Gives each endpoint its processes and its feed. When the handlers are reloaded, unchanged handlers keep theirs.
 final class EndpointProcesses: Sendable {
   let statistics: ProcessStatistics
   private let modes: ProcessModes
@@ -11,7 +11,7 @@ final class EndpointProcesses: Sendable {
   private let warm: WarmProcesses
   private let streams: StreamPools
   private let context: ProcessContext
-  /// The feeds of the present endpoints.
+  /// The feeds of the current endpoints.
   private let feeds = Mutex<[LiveFeed]>([])
 
   init(
@@ -27,7 +27,7 @@ final class EndpointProcesses: Sendable {
 
   func mode(of handler: HostedHandler) -> ProcessMode { modes.mode(of: handler) }
 
-  /// The endpoints of these handlers. A handler that is the same as in the old set keeps its processes.
+  /// Returns the endpoints of these handlers. A handler that is unchanged since the old set keeps its processes.
   func endpoints(of handlers: [HostedHandler], after old: EndpointSet? = nil) throws(Problem) -> EndpointSet {
     let oldPools = old?.endpoints.compactMap { $0.processes as? StreamPool } ?? []
     let oldFeeds = old?.feeds ?? []
@@ -36,7 +36,7 @@ final class EndpointProcesses: Sendable {
       case .oneshot: oneShots
       case .warm: warm
       case .stream:
-        // After a restart all subscribers come back at the same time.
+        // After a restart, all subscribers reconnect at the same time.
         streams.pool(
           for: handler, among: oldPools,
           burst: handler.description.feed == nil ? nil : LiveSubscribers<Never>.capacity)
@@ -47,7 +47,7 @@ final class EndpointProcesses: Sendable {
     }
   }
 
-  /// Retires all processes that this set does not use; each ends after its last reply.
+  /// Retires all processes that this set does not use. Each ends after its last reply.
   func keep(_ set: EndpointSet) {
     warm.keep(set.endpoints.map(\.handler).filter { mode(of: $0) == .warm })
     let feeds = set.feeds
@@ -59,10 +59,10 @@ final class EndpointProcesses: Sendable {
     streams.keep(set.endpoints.compactMap { $0.processes as? StreamPool } + feeds.map(\.pool))
   }
 
-  /// Ends all live streams and accepts no more subscribers, so that a stop does not wait for them.
+  /// Ends all live streams and accepts no more subscribers, so that stopping does not wait for them.
   func closeFeeds() { for feed in feeds.withLock({ $0 }) { feed.close() } }
 
-  /// Tells all processes to stop. Returns when they are gone.
+  /// Stops all processes. Returns when they have ended.
   func shutDown() async {
     streams.stopStarting()
     context.stop.send()

@@ -3,7 +3,7 @@ import Host
 import Limits
 import Synchronization
 
-/// The endpoints and their routes, as the handlers were found at one time.
+/// The endpoints and their routes, from one reading of the handlers.
 struct EndpointSet: Sendable {
   let endpoints: [Endpoint]
   let routes: RouteTable<Endpoint>
@@ -15,7 +15,7 @@ struct EndpointSet: Sendable {
     return feeds
   }
 
-  /// Throws where a description asks for something that the gateway cannot do, and where two routes match the same requests.
+  /// Throws if a description requires something that the gateway cannot do, or if two routes match the same requests.
   init(
     _ handlers: [HostedHandler], processes: (HostedHandler) -> any HandlerProcesses,
     feed: (HostedHandler) -> LiveFeed
@@ -37,7 +37,8 @@ struct EndpointSet: Sendable {
     } catch { throw Problem.misconfigured(error.reason) }
   }
 
-  /// The step that feeds an endpoint. It must have the class of the endpoint, whose handler decides who may see its events.
+  /// Returns the step that feeds an endpoint. It must have the trust class of the endpoint, because the endpoint's
+  /// handler decides which clients may see its events.
   private static func feed(of handler: HostedHandler, among all: [HostedHandler]) throws(Problem) -> HostedHandler? {
     guard let name = handler.description.feed else { return nil }
     guard let step = all.first(where: { $0.description.name == name }), step.description.kind == .step,
@@ -63,7 +64,7 @@ struct EndpointSet: Sendable {
   }
 }
 
-/// The present endpoints, which a reload replaces.
+/// The current endpoints, which a reload replaces.
 final class CurrentEndpoints: Sendable {
   private let current: Mutex<EndpointSet>
 

@@ -1,15 +1,15 @@
 import Contract
 import Host
 
-/// Where the handlers of the gateway are found, and what is set for all of them.
+/// The folder of the gateway's handlers, and the settings for all of them.
 struct HandlerSource: Sendable {
   let folder: String
   let trustFile: String?
   let modes: ProcessModes
   let budgets: Budgets
 
-  /// Runs every handler of the folder for its description, and returns those that answer routes or feed them. This takes time
-  /// and blocks.
+  /// Runs every handler in the folder for its description, and returns the endpoints and the steps that feed them. This
+  /// takes time and blocks.
   func read(trust: [String: Trusted]) throws(Problem) -> [HostedHandler] {
     do throws(HandlerFolder.Failure) {
       let handlers = try HandlerFolder(path: folder, trust: trust).handlers
@@ -17,7 +17,8 @@ struct HandlerSource: Sendable {
       let strangers = modes.strangers(among: endpoints)
       guard strangers.isEmpty else {
         throw HandlerFolder.Failure(
-          reason: "LEADPIPE_PROCESS names what is no endpoint in \(folder): \(strangers.joined(separator: ", "))")
+          reason: "LEADPIPE_PROCESS names handlers that are not endpoints in \(folder): "
+            + strangers.joined(separator: ", "))
       }
       let feeds = Set(endpoints.compactMap(\.description.feed))
       return handlers.filter { $0.description.kind == .endpoint || feeds.contains($0.description.name) }
@@ -25,7 +26,7 @@ struct HandlerSource: Sendable {
     } catch { throw Problem.misconfigured(error.reason) }
   }
 
-  /// The same for a reload, with what the trust file says now.
+  /// Reads the handlers again for a reload, with the current contents of the trust file.
   func readAgain() throws(Problem) -> [HostedHandler] {
     let trust: [String: Trusted]
     do throws(Problem) {

@@ -4,8 +4,8 @@ import NIOCore
 import OpenAPI
 import Wire
 
-/// GET /api/openapi.json. No handler can answer it, because a handler may not ask the others for their descriptions. The gateway
-/// makes the reply when it reads the handlers.
+/// GET /api/openapi.json. No handler can serve it, because a handler may not run the others for their descriptions. The
+/// gateway creates the reply when it reads the handlers.
 struct OpenAPIEndpoint: HandlerProcesses {
   private let reply: Reply
 
@@ -13,7 +13,7 @@ struct OpenAPIEndpoint: HandlerProcesses {
     reply = Reply(OpenAPI.document(of: handlers.map(\.description), ours: TrustClass.ours))
   }
 
-  /// The routes of the document over these handlers.
+  /// Returns the routes of the OpenAPI document for these handlers.
   static func routes(over handlers: [HostedHandler]) -> [(Description.Route, Endpoint)] {
     let endpoint = Endpoint(handler: HostedHandler(ofGateway: OpenAPI.itself), processes: OpenAPIEndpoint(handlers))
     return OpenAPI.itself.routes.map { ($0, endpoint) }

@@ -1,12 +1,13 @@
 import Contract
 
-/// The path of a request, as it came and with each segment percent-decoded once.
+/// The path of a request, raw and with each segment percent-decoded once.
 struct RequestPath: Sendable {
   let raw: String
   let segments: [(raw: String, decoded: String)]
 
-  /// Refuses paths that two programs could read differently: with characters outside RFC 3986, broken escapes or text that is
-  /// not UTF-8, and with segments that hold a slash, a backslash or a control character, or are `.` or `..`.
+  /// Parses a path. Throws if two programs could read it differently: if it has characters that `Percent.isAllowed`
+  /// refuses, broken escapes or bytes that are not UTF-8, or a segment that is `.` or `..` or contains a slash, a
+  /// backslash or a control character.
   init(_ raw: String) throws(Problem) {
     guard raw.hasPrefix("/"), raw.utf8.allSatisfy(Percent.isAllowed), !raw.utf8.contains(UInt8(ascii: "?")) else {
       throw Problem(.malformedPath)
@@ -29,9 +30,9 @@ struct RequestPath: Sendable {
 struct RequestTarget: Sendable {
   let path: RequestPath
   let rawQuery: String
-  /// Decoded once. The values of a repeated name are joined with ",".
+  /// Decoded once. The values of a repeated name are joined with `,`.
   let query: [String: String]
-  /// The authority of an absolute form, which replaces Host.
+  /// The authority of a target in absolute form, which overrides Host; nil in origin form.
   let authority: String?
 
   init(_ text: String) throws(Problem) {
@@ -69,13 +70,13 @@ struct RequestTarget: Sendable {
 
 /// Percent encoding (RFC 3986 §2.1).
 enum Percent {
-  /// Whether a byte may occur in a target: visible ASCII without `"`, `#`, `<`, `>` and `\`. RFC 3986 allows fewer, but browsers
-  /// send `|`, `^` and brackets in a query.
+  /// True if a byte may occur in a target: visible ASCII without `"`, `#`, `<`, `>` and `\`. RFC 3986 allows fewer
+  /// characters, but browsers send `|`, `^` and brackets in queries.
   static func isAllowed(_ byte: UInt8) -> Bool {
     0x21...0x7E ~= byte && ![0x22, 0x23, 0x3C, 0x3E, 0x5C].contains(byte)
   }
 
-  /// The text with every `%XX` replaced by its byte, once; nil where an escape is broken or the result is not UTF-8.
+  /// Replaces every `%XX` with its byte, once. Nil if an escape is broken or the result is not UTF-8.
   static func decode(_ text: Substring, plusIsBlank: Bool = false) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]

@@ -3,10 +3,10 @@ import Contract
 /// The methods that a route may have.
 enum RouteMethods { static let all: Set<String> = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] }
 
-/// Why no table can be made of some routes.
+/// Why a list of routes is invalid.
 struct InvalidRoutes: Error { let reason: String }
 
-/// The fixed table of routes. A request's path is compared with it segment by segment and is used for nothing else.
+/// The fixed table of routes. A request's path is compared with it segment by segment, and has no other effect.
 struct RouteTable<Target: Sendable>: Sendable {
   /// The route of a request, with the values of the route's parameters.
   struct Match: Sendable {
@@ -17,7 +17,7 @@ struct RouteTable<Target: Sendable>: Sendable {
 
   enum Lookup: Sendable {
     case found(Match)
-    /// The path exists, with the methods of `allow`.
+    /// The path exists, but only with the methods of `allow`.
     case otherMethod(allow: [String])
     case none
   }
@@ -46,19 +46,19 @@ struct RouteTable<Target: Sendable>: Sendable {
 
   var count: Int { entries.count }
 
-  /// Takes all routes with their targets. Throws where a route is malformed, and where two match the same requests.
+  /// Creates a table of routes and their targets. Throws if a route is malformed or two routes match the same requests.
   init(_ routes: [(Description.Route, Target)]) throws(InvalidRoutes) {
     for (route, target) in routes {
       let parts = route.path.dropFirst().split(separator: "/", omittingEmptySubsequences: route.path == "/")
       let segments = parts.compactMap { Segment($0) }
-      guard segments.count == parts.count else { throw InvalidRoutes(reason: "\(route.key) is no route") }
+      guard segments.count == parts.count else { throw InvalidRoutes(reason: "\(route.key) is not a valid route") }
       let entry = RouteEntry(route: route, segments: segments, target: target)
       if let twin = entries.first(where: { $0.route.method == route.method && Self.shape($0) == Self.shape(entry) }) {
         throw InvalidRoutes(reason: "\(route.key) and \(twin.route.key) are the same route")
       }
       entries.append(entry)
     }
-    // An exact segment comes before a parameter in the same place.
+    // An exact segment sorts before a parameter in the same place.
     let rank = { (entry: RouteEntry) in entry.segments.map { $0.isParameter ? 1 : 0 } }
     entries.sort { rank($0).lexicographicallyPrecedes(rank($1)) }
   }
@@ -67,10 +67,10 @@ struct RouteTable<Target: Sendable>: Sendable {
     entry.segments.map { if case .exact(let text) = $0 { text } else { "{}" } }
   }
 
-  /// The route of a request. HEAD uses the route of GET where it has none of its own.
+  /// Finds the route of a request. HEAD uses the route of GET if it has none of its own.
   func match(_ method: String, _ path: RequestPath) -> Lookup {
     var fitting = entries.compactMap { entry in Self.parameters(of: path, in: entry.segments).map { (entry, $0) } }
-    // Only the most exact path counts: the methods of a less exact one are not used.
+    // Only the most exact path counts. The methods of less exact ones are ignored.
     if let shape = fitting.first.map({ Self.shape($0.0) }) { fitting.removeAll { Self.shape($0.0) != shape } }
     for wanted in method == "HEAD" ? ["HEAD", "GET"] : [method] {
       if let (entry, parameters) = fitting.first(where: { $0.0.route.method == wanted }) {

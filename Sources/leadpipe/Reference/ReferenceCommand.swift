@@ -3,12 +3,12 @@ import Contract
 import Host
 import OpenAPI
 
-/// Prints the reference pages of docs/reference/, which are made from the code.
+/// Prints the pages of docs/reference/ that are generated from the code.
 struct ReferenceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "reference", abstract: "Print a page of docs/reference/, made from the code.")
+    commandName: "reference", abstract: "Print a page of docs/reference/ that is generated from the code.")
 
-  /// A page, named as its file.
+  /// A page. The values are file names without their extension.
   enum Page: String, ExpressibleByArgument, CaseIterable {
     case settings, routes, statuses, errors
     case trustClasses = "trust-classes"

@@ -110,7 +110,7 @@ enum ReferencePages {
         OperatorLine.all.map { ["`[\($0.level.name)] \($0.text)`", $0.origin] }))
   }
 
-  /// The programs and handlers that read a setting; a class stands for all of its handlers that have a database.
+  /// The programs and handlers that read a setting. More than six handlers of one class are only counted.
   private static func readers(of entry: SettingEntry, among handlers: [HostedHandler]) -> String {
     let asking = handlers.filter { handler in
       handler.description.environment.contains { entry.names.contains($0.name) }

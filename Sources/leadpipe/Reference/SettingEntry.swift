@@ -1,9 +1,9 @@
-/// One row of the settings reference: settings that belong together, what they mean, and what holds without them.
+/// A row of the settings reference: settings that belong together, their meaning and their defaults.
 struct SettingEntry {
   let names: [String]
   let meaning: String
   let standard: String
-  /// The programs that read it, beside the handlers that describe it.
+  /// The programs that read it, other than the handlers that describe it.
   let programs: String
 
   init(_ names: String..., meaning: String, default standard: String = "none", programs: String = "") {

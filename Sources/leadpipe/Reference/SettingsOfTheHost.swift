@@ -27,10 +27,10 @@ extension SettingSection {
       SettingEntry(
         "SUPABASE_URL",
         meaning: """
-          Has no effect beside DATABASE_URL. Without DATABASE_URL it is refused: this version speaks PostgreSQL only.
+          Ignored if DATABASE_URL is set. Without DATABASE_URL it is refused: this version supports PostgreSQL only.
           """, programs: "all commands"),
       SettingEntry(
-        "SUPABASE_SERVICE_ROLE_KEY", meaning: "Has no effect in this version. No process receives it."),
+        "SUPABASE_SERVICE_ROLE_KEY", meaning: "Ignored by this version. No process receives it."),
     ])
 
   static let process = SettingSection(
@@ -69,8 +69,8 @@ extension SettingSection {
       SettingEntry(
         "LEADPIPE_QUEUE",
         meaning: """
-          The number of requests for one handler that may wait for such a process, 0 to 65536. Further requests get 503. \
-          While a queue persists, the limit is what is served in about 50 ms.
+          The number of requests for one handler that may wait for such a process, 0 to 65536. Further requests get \
+          503. While a queue persists, the limit shrinks to the number of requests served in about 50 ms.
           """, default: "256", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_QUEUE_MS",
@@ -88,8 +88,10 @@ extension SettingSection {
         default: "64", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_STREAM_QUEUE",
-        meaning:
-          "stream: the number of requests for a handler that may wait, 1 to 65536. The live stream has at least 1024.",
+        meaning: """
+          stream: the number of requests for a handler that may wait, 1 to 65536. For the live stream it is at least \
+          1024.
+          """,
         default: "256", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_STREAM_REQUESTS", "LEADPIPE_STREAM_MINUTES",
@@ -111,18 +113,18 @@ extension SettingSection {
         programs: "up, gateway"),
       SettingEntry(
         "LEADPIPE_LISTEN",
-        meaning: "`unix:/path`: listen on this socket instead. For a gateway of its own; `up` refuses it.",
+        meaning: "`unix:/path`: listen on this socket instead. For a separate gateway only; `up` refuses it.",
         programs: "gateway"),
       SettingEntry(
         "LEADPIPE_OPERATIONS",
         meaning: """
           The address of the [operations interface](metrics.md#the-operations-interface): `127.0.0.1:PORT`, \
-          `[::1]:PORT` or `unix:/path`. Addresses that other machines can reach are refused. Port 0 takes a free port.
+          `[::1]:PORT` or `unix:/path`. Addresses that other machines can reach are refused. Port 0 chooses a free port.
           """, default: "with `up` `operations.sock` in the state folder, else none", programs: "gateway"),
       SettingEntry(
         "TRUSTED_PROXIES",
         meaning: """
-          Whose X-Forwarded-For is believed \
+          The proxies whose X-Forwarded-For is trusted \
           ([client addresses](../how-to/run-in-production.md#client-addresses-behind-a-proxy)): addresses, networks and \
           the word `unix` (peers on a unix socket), separated by commas; or `hops:N`, 1 to 16.
           """, default: "none: the peer is the client", programs: "gateway"),
@@ -130,7 +132,7 @@ extension SettingSection {
         "FRONTEND_URL",
         meaning: """
           The address of the website. Pages of its origin may read replies, and the button "View in Admin Panel" in \
-          notifications leads there.
+          notifications links to it.
           """, default: "no origin, no button", programs: "gateway"),
       SettingEntry(
         "ALLOWED_ORIGINS",
@@ -145,7 +147,7 @@ extension SettingSection {
           1 to 1000 in 1 to 3600 s, or `off`.
           """, default: "10/60, 5/60, 120/60, 5/60, 60/60", programs: "gateway"),
       SettingEntry(
-        "RATE_LIMIT_STORE", meaning: "`memory`: each gateway counts for itself and starts anew when it is restarted.",
+        "RATE_LIMIT_STORE", meaning: "`memory`: each gateway counts separately, and a restart resets its counts.",
         default: "memory", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_CLIENT_CONNECTIONS",
@@ -153,37 +155,38 @@ extension SettingSection {
         programs: "gateway"),
       SettingEntry(
         "LEADPIPE_REQUEST_LINE",
-        meaning: "The largest request line in bytes, with its line end, 256 to 32768. A longer one gets 414.",
+        meaning: "The maximum length of a request line in bytes, with its line end, 256 to 32768; beyond it, 414.",
         default: "8192", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_HEADERS",
         meaning: """
-          The largest size of a request's headers, and of its trailers, in bytes, 1024 to 65536. Larger ones, and more \
-          than 100 fields, get 431. A handler may refuse headers far above the default \
+          The maximum size of a request's headers, and of its trailers, in bytes, 1024 to 65536; beyond it, or with \
+          more than 100 fields, 431. A handler may refuse headers far above the default \
           ([limits](../contract.md#limits)).
           """, default: "16384", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_HEADER_MS",
         meaning: """
-          How long the request line and the headers may take from their first byte, 100 to 600000; then 408. A new \
-          connection that sends nothing within this time is closed.
+          The time limit for the request line and the headers, from their first byte, 100 to 600000; after it, 408. A \
+          new connection that sends nothing within this time is closed.
           """, default: "10000", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_BODY_MS",
-        meaning:
-          "How long the body may take, 100 to 600000; then 408. No process is taken before the body is complete.",
-        default: "15000", programs: "gateway"),
+        meaning: """
+          The time limit for the body, 100 to 600000; after it, 408. A request uses no process until its body is \
+          complete.
+          """, default: "15000", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_BODY",
         meaning: """
-          The largest body in bytes, 1024 to 16777216. A larger one gets 413. The handler's `bodyLimit` applies too; the \
-          lower limit counts.
+          The maximum size of a body in bytes, 1024 to 16777216; beyond it, 413. The lower of this limit and the \
+          handler's `bodyLimit` applies.
           """, default: "262144", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_HANDLER_MS",
         meaning: """
-          How long a handler may take, 100 to 600000; then the client gets 504 and the handler's process group gets \
-          TERM. The handler's `timeLimitMs` applies too; the lower limit counts and is passed on as the deadline.
+          The time limit of a handler, 100 to 600000. After it, the client gets 504 and the handler's process group \
+          gets TERM. The lower of this limit and the handler's `timeLimitMs` applies and is passed on as the deadline.
           """, default: "the handler's timeLimitMs", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_GRACE_MS", meaning: "The time between TERM and KILL, 0 to 5000.", default: "2000", programs: "gateway"
@@ -191,20 +194,20 @@ extension SettingSection {
       SettingEntry(
         "LEADPIPE_REPLY",
         meaning: """
-          The largest reply of a handler in bytes, 1024 to 16777216; sixteen times as much for admin routes. A larger \
-          one is a 502.
+          The maximum size of a handler's reply in bytes, 1024 to 16777216; sixteen times as much for admin routes. \
+          Beyond it, the client gets 502.
           """, default: "1048576", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_STDERR",
         meaning: """
-          The number of bytes of a handler's stderr that are passed on per request, 0 to 16777216. The rest is read and \
+          The number of bytes of a handler's stderr that are logged per request, 0 to 16777216. The rest is read and \
           dropped, with one WARN line. Lines of our own handlers count too.
           """, default: "65536", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_SLOW_MS",
         meaning: """
-          A request whose queue time, start and run together take longer gets a WARN line, 0 to 3600000. 0 or `off`: \
-          none.
+          A request whose queue, start and run times together are longer is logged as WARN, 0 to 3600000. 0 or `off` \
+          disables it.
           """, default: "1000", programs: "gateway"),
     ])
 }

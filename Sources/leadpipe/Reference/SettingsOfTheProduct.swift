@@ -5,17 +5,17 @@ extension SettingSection {
       SettingEntry(
         "BUSINESS_HOURS",
         meaning: """
-          The office hours: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. The time to a first response runs only then. Write \
+          The office hours: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. Response deadlines count only these hours. Write \
           hours that pass midnight as two entries.
           """, default: "round the clock", programs: "lead, explain"),
       SettingEntry(
-        "TIME_ZONE", meaning: "The office's time zone, a name of the tz database (package tzdata).",
+        "TIME_ZONE", meaning: "The office's time zone, a name from the tz database (package tzdata).",
         default: "Asia/Dubai", programs: "lead, explain, delivery"),
       SettingEntry(
         "ADMIN_API_KEY",
         meaning: """
           The first key to the [admin interface](../admin.md), with all rights: 16 to 200 visible ASCII characters. \
-          Without it no key is accepted.
+          If it is not set, no key is accepted.
           """, default: "with `up` the file `admin-key` in the state folder"),
     ])
 
@@ -28,20 +28,20 @@ extension SettingSection {
       SettingEntry(
         "WORKER_POLL_SECONDS", meaning: "Seconds between polls, 1 to 3600.", default: "5", programs: "worker"),
       SettingEntry(
-        "WORKER_BATCH_SIZE", meaning: "The largest number of deliveries claimed at once for a channel, 1 to 1000.",
+        "WORKER_BATCH_SIZE", meaning: "The maximum number of deliveries claimed at once for a channel, 1 to 1000.",
         default: "10", programs: "worker"),
       SettingEntry(
         "SLACK_PER_SECOND", "TELEGRAM_PER_SECOND",
         meaning:
           "The number of notifications sent to the channel per second, by all workers together, 1 to 1000, or `off`.",
         default: "1", programs: "worker"),
-      SettingEntry("DELIVERY_LEASE_SECONDS", meaning: "How long a claim holds, 30 to 3600.", default: "30"),
+      SettingEntry("DELIVERY_LEASE_SECONDS", meaning: "How long a claim lasts, 30 to 3600.", default: "30"),
       SettingEntry(
         "UNKNOWN_OUTCOME",
         meaning: """
           What happens to a notification to Slack or Telegram whose outcome is unknown. `resend`: it is sent again, \
-          marked as a possible repeat. `park`: it is given up until an operator retries it. Mail is always sent again, \
-          with the same Message-ID.
+          marked as a possible repeat. `park`: it is given up until an operator retries it. Email is always sent \
+          again, with the same Message-ID.
           """, default: "resend"),
       SettingEntry(
         "RETENTION_DAYS",
@@ -50,8 +50,8 @@ extension SettingSection {
       SettingEntry(
         "LEADPIPE_WAKE",
         meaning: """
-          The unix socket on which handlers wake the worker: an absolute path of at most 107 bytes. Without it the \
-          worker polls.
+          The unix socket on which handlers wake the worker: an absolute path of at most 107 bytes. If there is none, \
+          the worker only polls.
           """, default: "with `up` a socket in the state folder, else none", programs: "worker"),
       SettingEntry(
         "WAKE",
@@ -63,7 +63,7 @@ extension SettingSection {
       SettingEntry(
         "LEADPIPE_CHANNELS",
         meaning: "The configured channels and recipients, a JSON list of `{channel, recipient}` without secrets.",
-        default: "made from the settings of the channels"),
+        default: "derived from the channel settings"),
     ])
 
   static let channels = SettingSection(
@@ -76,7 +76,8 @@ extension SettingSection {
         "TELEGRAM_BOT_TOKEN", "TELEGRAM_CHAT_ID",
         meaning: "The bot's token and the chat (a number or @name). Both together configure the channel telegram."),
       SettingEntry(
-        "TELEGRAM_API_URL", meaning: "A server with Telegram's interface.", default: "https://api.telegram.org"),
+        "TELEGRAM_API_URL", meaning: "The base URL of a server with Telegram's API.",
+        default: "https://api.telegram.org"),
       SettingEntry(
         "EMAIL_HOST", "EMAIL_PORT",
         meaning: """
@@ -93,10 +94,11 @@ extension SettingSection {
       SettingEntry(
         "RESEND_API_KEY",
         meaning: """
-          Sends mail through Resend's HTTP interface instead of a mail server, with EMAIL_FROM and EMAIL_TO. Refused \
-          together with EMAIL_HOST. Resend recognises a repeat by its key for 24 hours.
+          Sends email through Resend's HTTP API instead of a mail server, with EMAIL_FROM and EMAIL_TO. Refused \
+          together with EMAIL_HOST. Resend recognises a repeat by its idempotency key for 24 hours.
           """),
-      SettingEntry("RESEND_API_URL", meaning: "A server with Resend's interface.", default: "https://api.resend.com"),
+      SettingEntry(
+        "RESEND_API_URL", meaning: "The base URL of a server with Resend's API.", default: "https://api.resend.com"),
     ])
 
   static let refused = SettingSection(

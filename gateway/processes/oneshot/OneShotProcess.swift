@@ -3,8 +3,9 @@ import Contract
 import Glibc
 import Host
 
-/// Runs one handler process for one request, on the thread of the caller, from its start to its end. The process and its group
-/// are gone when `run` returns, at the latest the grace time after the time limit, whatever the process does.
+/// Runs a handler process for a single request, on the caller's thread, from its start to its end. When `run` returns,
+/// the process and its group have ended. `run` takes at most the time limit plus the grace time, whatever the process
+/// does.
 struct OneShotProcess {
   private let child: Child
   private let budgets: Budgets
@@ -20,7 +21,7 @@ struct OneShotProcess {
   private var lines: StderrLines
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
-  /// Starts a process for the request, or uses the one that was started ahead. Its stderr goes to the log line by line.
+  /// Starts a process for the request, or uses `started`, which was started ahead. Its stderr is logged line by line.
   static func run(
     _ request: HandlerRequest, environment: [String: String], started: Child? = nil, _ context: ProcessContext
   ) -> HandlerResult {
@@ -50,16 +51,16 @@ struct OneShotProcess {
     self.log = log
     exit = pidfd_open(child.pid, 0)
     input = child.input
-    // Only the gateway's end: the other end of the pipe has flags of its own.
+    // This sets only the gateway's end. The other end of the pipe has flags of its own.
     _ = fcntl(input, F_SETFL, O_NONBLOCK)
     (stdout, stderr) = (PipeReader(child.output), PipeReader(child.error))
     unsent = envelope[...]
   }
 
-  /// Serves the process until it ends, kills what is left of its group, waits for it, and closes all descriptors.
+  /// Serves the process until it ends, kills the rest of its group, waits for it, and closes all descriptors.
   private mutating func runToEnd(deadline: ContinuousClock.Instant) -> HandlerOutcome {
     let failure = serve(until: deadline)
-    // Until the process has been waited for, no other process group can have its number.
+    // Until the process has been waited for, no other process group can get its number.
     child.signalGroup(SIGKILL)
     let termination = child.wait()
     if failure == nil { drain() }
@@ -72,7 +73,7 @@ struct OneShotProcess {
 
   private var isTooLarge: Bool { received.count > budgets.reply }
 
-  /// Nil when the process has ended by itself or has closed its stdout; otherwise why it must be ended now.
+  /// Nil if the process has ended on its own or has closed its stdout. Otherwise the reason to end it now.
   private mutating func serve(until limit: ContinuousClock.Instant) -> HandlerOutcome? {
     guard exit >= 0 else { return .notStarted(reason: "pidfd_open: \(String(cString: strerror(errno)))") }
     var deadline = limit
@@ -81,7 +82,7 @@ struct OneShotProcess {
       let left = deadline - ContinuousClock.now
       guard left > .zero else {
         if isOverdue { return .timedOut }
-        // A process that has closed its stdout has replied, even where it does not end.
+        // A process that has closed its stdout has replied, even if it does not end.
         if !stdout.isOpen { return nil }
         child.signalGroup(SIGTERM)
         isOverdue = true
@@ -104,7 +105,7 @@ struct OneShotProcess {
     }
   }
 
-  /// Writes as much as the process's stdin takes now. A process that has closed its stdin gets no more.
+  /// Writes as much as the process's stdin takes now. If the process has closed its stdin, the rest is dropped.
   private mutating func sendInput() {
     let count = unsent.withUnsafeBytes { write(input, $0.baseAddress, $0.count) }
     if count > 0 { unsent = unsent.dropFirst(count) }
@@ -114,8 +115,8 @@ struct OneShotProcess {
     }
   }
 
-  /// Reads what is left in the pipes after the end of the process. A process that has left its group may hold them open and
-  /// write on, so it reads at most as much as the largest pipe holds.
+  /// Reads the rest of the pipes after the process has ended. A child process that has left the group may hold them
+  /// open and keep writing, so this reads at most as much as the largest pipe holds.
   private mutating func drain() {
     for _ in 0..<17 where stdout.isOpen || stderr.isOpen {
       if stdout.isOpen { received += stdout.read(&buffer) }

@@ -22,12 +22,13 @@ struct OneShotProcesses: HandlerProcesses {
     }
   }
 
-  /// Returns when all processes, which have been told to stop, are gone.
+  /// Returns when all processes have ended. The caller must have sent the stop signal.
   func shutDown() async { await runner.shutDown() }
 }
 
-/// Runs requests that have a process of their own: each waits for a slot and is then served on a thread. The thread starts the
-/// process, feeds it, ends it and waits for it, so that no event loop blocks and each process has one owner.
+/// Runs requests that each have a process of their own. A request waits for a slot and is then served on a thread. The
+/// thread starts the process, writes to it, ends it and waits for it, so that no event loop blocks and each process has
+/// one owner.
 struct SingleRequestRunner: Sendable {
   let context: ProcessContext
   let threads: NIOThreadPool
@@ -42,7 +43,7 @@ struct SingleRequestRunner: Sendable {
 
   func waiting(for handler: String) async -> Int { await admission.waiting(for: handler) }
 
-  /// Calls `serve` on a thread when the request has a slot. The future holds its result, or why there was no slot.
+  /// Calls `serve` on a thread when the request has a slot. The future holds its result, or the reason for a refusal.
   func run(
     _ request: HandlerRequest, on loop: any EventLoop, serve: @escaping @Sendable () -> HandlerResult
   ) -> EventLoopFuture<HandlerResult> {
@@ -53,7 +54,7 @@ struct SingleRequestRunner: Sendable {
       let queue = ContinuousClock.now - arrival
       var result = HandlerResult(outcome: .stopped)
       do { result = try await threads.runIfActive { context.statistics.counting(name, serve) } } catch {
-        // The threads have been shut down: the gateway stops.
+        // The threads have been shut down because the gateway is stopping.
       }
       await admission.release(name)
       result.timing.queue = queue
@@ -61,6 +62,6 @@ struct SingleRequestRunner: Sendable {
     }
   }
 
-  /// Returns when all processes, which have been told to stop, are gone.
+  /// Returns when all processes have ended. The caller must have sent the stop signal.
   func shutDown() async { try? await threads.shutdownGracefully() }
 }

@@ -2,8 +2,8 @@ import CProcess
 import Glibc
 import Synchronization
 
-/// Starts one thread for each stream process, and waits for the end of all of them. A process may ask the kernel to be ended
-/// with the thread that started it, so a thread lasts as long as its process.
+/// Starts a thread for each stream process, and waits for all of them to end. A process can request from the kernel to
+/// be ended with the thread that started it, so a thread lasts as long as its process.
 final class ProcessThreads: Sendable {
   private struct State: Sendable {
     var running = 0
@@ -19,7 +19,7 @@ final class ProcessThreads: Sendable {
   private static let stackSize = 524_288
   private let state = Mutex(State())
 
-  /// Runs `body` on a new thread. False where no more threads can be started.
+  /// Runs `body` on a new thread. False if no more threads can be started.
   func start(_ body: @escaping @Sendable () -> Void) -> Bool {
     state.withLock { $0.running += 1 }
     let work = Work { [self] in
@@ -54,7 +54,7 @@ final class ProcessThreads: Sendable {
     }?.resume()
   }
 
-  /// Returns when all threads have ended. To be called once.
+  /// Returns when all threads have ended. Must be called only once.
   func waitForAll() async {
     await withCheckedContinuation { continuation in
       let haveEnded = state.withLock { state in

@@ -3,13 +3,13 @@ struct StdoutLines: Sendable {
   private let limit: Int
   private var pending: [UInt8] = []
 
-  /// - Parameter limit: how many bytes a line may have.
+  /// - Parameter limit: the maximum length of a line in bytes.
   init(limit: Int) { self.limit = limit }
 
-  /// What has come after the last line feed.
+  /// The bytes after the last line feed.
   var rest: [UInt8] { pending }
 
-  /// The lines that `bytes` complete, without their line feeds and without blank lines; nil when one is too long.
+  /// Returns the lines that `bytes` complete, without line feeds and without blank lines; nil if a line is too long.
   mutating func add(_ bytes: ArraySlice<UInt8>) -> [[UInt8]]? {
     var lines: [[UInt8]] = []
     var rest = bytes

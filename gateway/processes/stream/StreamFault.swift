@@ -1,6 +1,6 @@
 import Host
 
-/// Why a stream process had to end, and what follows for the requests that it had.
+/// Why a stream process had to end, and the outcome of the requests that it had.
 enum StreamFault: Sendable {
   case notStarted(reason: String)
   case ended(Termination?)
@@ -9,12 +9,12 @@ enum StreamFault: Sendable {
   case replyTooLarge(limit: Int)
   /// Its first request was overdue.
   case timedOut
-  /// It has closed its stdin.
+  /// It closed its stdin.
   case stoppedReading
-  /// The gateway stops and no longer waits.
+  /// The gateway is stopping and no longer waits.
   case stopped
 
-  /// For the log.
+  /// The reason for the log.
   var reason: String {
     switch self {
     case .notStarted(let reason), .badReply(let reason): reason
@@ -22,11 +22,11 @@ enum StreamFault: Sendable {
     case .replyTooLarge: "its reply was too large"
     case .timedOut: "it was too slow"
     case .stoppedReading: "it stopped reading"
-    case .stopped: "the gateway stops"
+    case .stopped: "the gateway is stopping"
     }
   }
 
-  /// For the request that the process was working on.
+  /// The outcome of the request that the process was working on.
   var outcomeOfFirst: HandlerOutcome {
     switch self {
     case .notStarted(let reason): .notStarted(reason: reason)
@@ -39,12 +39,12 @@ enum StreamFault: Sendable {
     }
   }
 
-  /// For the requests behind it. The process may have begun some of them, so none is tried again.
+  /// The outcome of the requests after it. The process may have begun some of them, so none is retried.
   var outcomeOfOthers: HandlerOutcome {
     switch self {
     case .notStarted, .ended, .stopped: outcomeOfFirst
-    case .badReply, .replyTooLarge: .badReply(reason: "its process gave no valid reply to a request before it")
-    case .timedOut: .badReply(reason: "its process was ended over a request before it that took too long")
+    case .badReply, .replyTooLarge: .badReply(reason: "its process gave no valid reply to an earlier request")
+    case .timedOut: .badReply(reason: "its process was ended because an earlier request took too long")
     case .stoppedReading: .badReply(reason: "its process stopped reading")
     }
   }

@@ -1,31 +1,31 @@
 import Glibc
 import NIOCore
 
-/// Writes request lines to the stdin of a stream process: as much as the pipe takes now, and the rest later. It is used under
-/// the lock of its pool by every thread that has a line.
+/// Writes request lines to the stdin of a stream process: as much as the pipe takes now, and the rest later. Every
+/// thread that has a line uses it, under the lock of its pool.
 struct StreamInput: Sendable {
   private var descriptor: Int32
-  /// A byte written here wakes the thread of the process.
+  /// The descriptor of a pipe. A byte written to it wakes the thread of the process.
   private let wakeup: Int32
   private var unsent = CircularBuffer<[UInt8]>()
   /// How many bytes of the first line have been sent.
   private var sentOfFirst = 0
-  /// The process has closed its stdin before it was told to end.
+  /// True if the process has closed its stdin before it was asked to end.
   private(set) var isBroken = false
 
-  /// `close` closes `descriptor`; the caller closes `wakeup`.
+  /// `close` closes `descriptor`. The caller must close `wakeup`.
   init(descriptor: Int32, wakeup: Int32) {
     self.descriptor = descriptor
     self.wakeup = wakeup
   }
 
-  /// The descriptor to poll for writing; -1 when nothing waits or nothing can be written.
+  /// The descriptor to poll for writing; -1 if nothing waits or nothing can be written.
   var pollDescriptor: Int32 { unsent.isEmpty || isBroken ? -1 : descriptor }
 
-  /// How many lines have not been begun.
+  /// The number of lines of which no byte has been sent.
   var unsentLines: Int { unsent.count - (sentOfFirst > 0 ? 1 : 0) }
 
-  /// Sends a line after those that wait.
+  /// Sends a line after those that are waiting.
   mutating func send(_ line: [UInt8]) {
     let isFirst = unsent.isEmpty
     unsent.append(line)
@@ -49,7 +49,7 @@ struct StreamInput: Sendable {
     }
   }
 
-  /// Wakes the thread of the process, which then looks at the state of the pool.
+  /// Wakes the thread of the process, which then reads the state of the pool.
   func wake() {
     var byte: UInt8 = 0
     _ = write(wakeup, &byte, 1)

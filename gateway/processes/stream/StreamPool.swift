@@ -14,7 +14,8 @@ struct StreamRequest: Sendable {
   let deadline: ContinuousClock.Instant
   let promise: EventLoopPromise<HandlerResult>
 
-  /// - Parameter assigned: when a process got the request; nil where none did.
+  /// Completes the request with an outcome.
+  /// - Parameter assigned: when a process got the request; nil if none did.
   func end(_ outcome: HandlerOutcome, assigned: ContinuousClock.Instant? = nil, stderrWasCut: Bool = false) {
     let now = ContinuousClock.now
     promise.succeed(
@@ -24,9 +25,9 @@ struct StreamRequest: Sendable {
   }
 }
 
-/// The stream processes of one handler: the scheduler and the stdin of each process, shared by all event loops and by the
-/// threads of the processes. No event loop waits: it writes as much of a line as the pipe takes, and the thread of the process
-/// writes the rest.
+/// The stream processes of one handler: the scheduler and the stdin of each process. All event loops and the threads of
+/// the processes share it. No event loop blocks: it writes as much of a line as the pipe takes, and the thread of the
+/// process writes the rest.
 final class StreamPool: HandlerProcesses, StreamProcessDelegate {
   fileprivate struct State: Sendable {
     var scheduler: StreamScheduler<StreamRequest>
@@ -71,7 +72,7 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
 
   func run(_ request: HandlerRequest, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
     let now = ContinuousClock.now
-    // Under overload most requests are refused: this is done before their envelope is made.
+    // Under overload most requests are refused, so this happens before their envelope is created.
     if state.withLock({ $0.scheduler.isFull(at: now) }) {
       return loop.makeSucceededFuture(HandlerResult(outcome: .refused(.queueIsFull)))
     }
@@ -79,7 +80,7 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
     return run(request.message.requestID, request.envelope(), at: now, on: loop)
   }
 
-  /// Sends a body to a step, as a request of the gateway's own.
+  /// Sends a body to a step as a request of the gateway itself.
   func ask(_ body: JSON, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
     let name = handler.description.name
     var request = Request(
@@ -113,14 +114,14 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
     return request.promise.futureResult
   }
 
-  /// Refuses a waiting request after the longest wait.
+  /// Refuses the request when it has waited too long.
   private func limitWait(of number: Int, on loop: any EventLoop) {
     loop.scheduleTask(in: .milliseconds(Int64(longestWait.milliseconds))) { [self] in
       state.withLock { $0.scheduler.giveUp(number, at: .now) }?.end(.refused(.waitedTooLong))
     }
   }
 
-  /// Retires all processes when the handler's file has been replaced.
+  /// Retires all processes if the handler's file has been replaced.
   private static func checkFile(_ path: String, _ state: inout State, _ now: ContinuousClock.Instant) {
     if let last = state.lastCheck, now - last < checkInterval { return }
     state.lastCheck = now
@@ -133,14 +134,14 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
   private func start(_ process: Int) {
     statistics.started(handler.description.name)
     guard !threads.start({ StreamProcess.run(process, in: self) }) else { return }
-    ended(process, .notStarted(reason: "there can be no more threads"))
+    ended(process, .notStarted(reason: "no more threads can be started"))
   }
 
-  /// Retires the present processes. A later request gets a new one.
+  /// Retires the current processes. A later request gets a new process.
   func retireProcesses() { state.withLock { $0.retireAll() } }
 
-  /// Retires the pool, which another one has replaced: each process ends when it has no requests. Requests that still come are
-  /// served.
+  /// Retires a pool that another one has replaced. Each process ends when it has no requests. Requests that still
+  /// arrive are served.
   func retire() {
     state.withLock { state in
       state.scheduler.drain()
@@ -148,7 +149,7 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
     }
   }
 
-  /// No process is started from now on.
+  /// Prevents further processes from being started.
   func stopStarting() { state.withLock { $0.isStopping = true } }
 
   // MARK: - For the threads of the processes
@@ -207,10 +208,10 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
     }
     for (number, request) in ended.requeued { limitWait(of: number, on: request.promise.futureResult.eventLoop) }
     if let fault, ended.lost.isEmpty, ended.pause == nil {
-      log.warn("A process ended, and nobody waited for it", ["reason": fault.reason])
+      log.warn("A process ended unexpectedly while no request waited for it", ["reason": fault.reason])
     }
     if let pause = ended.newPause {
-      log.error("Its processes end before they answer: none is started for \(pause.milliseconds) ms")
+      log.error("The handler's processes end before they answer: none is started for \(pause.milliseconds) ms")
     }
     let backingOff = ended.pause.map { HandlerOutcome.backingOff(seconds: $0.milliseconds / 1000 + 1) }
     for request in ended.refused { request.end(backingOff ?? known.outcomeOfFirst) }
@@ -219,16 +220,16 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
 }
 
 extension StreamPool.State {
-  /// What follows from the end of a process.
+  /// The consequences of the end of a process.
   struct EndResult: Sendable {
     var lost: [StreamScheduler<StreamRequest>.Assignment]
     var requeued: [(number: Int, request: StreamRequest)]
     /// The waiting requests that no process will take.
     var refused: [StreamRequest]
     var pause: Duration?
-    /// The pause, where it begins with this end.
+    /// The pause, if it begins with this end.
     var newPause: Duration?
-    /// The process to start instead.
+    /// The process to start in its place.
     var replacement: Int?
   }
 
@@ -251,7 +252,7 @@ extension StreamPool.State {
     for input in inputs.values { input.wake() }
   }
 
-  /// Sends the process the waiting requests for which it has places.
+  /// Sends waiting requests to the process until its window is full.
   mutating func sendWaiting(to process: Int) {
     let now = ContinuousClock.now
     while let request = scheduler.next(for: process, at: now) { inputs[process]?.send(request.line) }

@@ -3,7 +3,7 @@ import Host
 import NIOCore
 import Synchronization
 
-/// The pools of all handlers whose processes are long-lived. Requests are sent to such a process without waiting for its earlier
+/// The pools of all handlers in mode stream. Requests are sent to a stream process without waiting for its earlier
 /// replies, so that the handler can work on several requests together.
 final class StreamPools: Sendable {
   private let limits: StreamLimits
@@ -17,9 +17,10 @@ final class StreamPools: Sendable {
     self.context = context
   }
 
-  /// The pool of a handler: the one among `old` where the handler has not changed, or a new one. A pool starts its first process
-  /// when a request comes.
-  /// - Parameter burst: how many requests may come at once and wait as long as a queue lasts; nil where the ordinary limits hold.
+  /// Returns the pool of a handler: the one among `old` if the handler has not changed, or a new one. A pool starts its
+  /// first process when a request arrives.
+  /// - Parameter burst: how many requests may arrive at once and wait, however long the queue lasts; nil for the
+  ///   ordinary limits.
   func pool(for handler: HostedHandler, among old: [StreamPool] = [], burst: Int? = nil) -> StreamPool {
     if let pool = old.first(where: { $0.handler == handler }) { return pool }
     var limits = limits
@@ -32,15 +33,15 @@ final class StreamPools: Sendable {
     return pool
   }
 
-  /// Retires all pools but these.
+  /// Retires all pools except these.
   func keep(_ current: [StreamPool]) {
     let others = pools.withLock { pools in pools.filter { pool in !current.contains { $0 === pool } } }
     for pool in others { pool.retire() }
   }
 
-  /// To be called before the processes are told to stop.
+  /// Prevents further processes from being started. Must be called before the stop signal is sent.
   func stopStarting() { for pool in pools.withLock({ $0 }) { pool.stopStarting() } }
 
-  /// Returns when all processes, which have been told to stop, are gone.
+  /// Returns when all processes have ended. The caller must have sent the stop signal.
   func shutDown() async { await threads.waitForAll() }
 }

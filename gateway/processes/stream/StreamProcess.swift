@@ -12,44 +12,45 @@ protocol StreamProcessDelegate: Sendable {
   var handlerLog: HandlerLog { get }
   var timeLimit: Duration { get }
 
-  /// The process has started. It gets the requests that wait.
+  /// Called when the process has started. The pool then sends it the waiting requests.
   func started(_ process: Int, _ input: StreamInput)
 
+  /// Returns what the thread has to wait for.
   func pending(_ process: Int) -> StreamProcess.Pending
 
   /// Writes as many request lines as the process takes now.
   func sendInput(_ process: Int)
 
-  /// The process has written replies. False when one of them does not answer the request whose turn it is: then it and the
-  /// replies behind it are dropped.
+  /// Called when the process has written replies. False if one of them does not belong to the request whose turn it is;
+  /// then it and the replies after it are dropped.
   func replied(_ process: Int, _ replies: [Reply], stderrWasCut: Bool) -> Bool
 
-  /// The process gets no more requests.
+  /// Sends no more requests to the process.
   func retire(_ process: Int)
 
-  /// The process has ended, or is about to. Its requests end with the outcome of the fault; those that never reached it wait for
-  /// another process. The fault is nil when the process has ended as it was told to.
+  /// Called when the process has ended or is about to. Its requests end with the outcome of the fault. Requests that
+  /// never reached it wait for another process. The fault is nil if the process has ended because it was asked to.
   func ended(_ process: Int, _ fault: StreamFault?)
 }
 
-/// Runs one stream process on a thread of its own: starts it, reads its replies and log lines, and ends it. The process and its
-/// group are gone a few seconds after they should be, whatever the process does.
+/// Runs a stream process on a thread of its own: starts it, reads its replies and log lines, and ends it. The process
+/// and its group end at most a few seconds after they should, whatever the process does.
 struct StreamProcess {
   /// What the thread has to wait for.
   struct Pending: Sendable {
-    /// The descriptor that has lines to be written; -1 where none has.
+    /// The descriptor to which lines wait to be written; -1 if there are none.
     let input: Int32
     let firstDeadline: ContinuousClock.Instant?
     let isBroken: Bool
-    /// The process has nothing left to do, and its stdin has been closed.
+    /// True if the process has nothing left to do, and its stdin has been closed.
     let isDone: Bool
   }
 
-  /// The pipe into the process holds the lines of a full window.
+  /// The size of the pipe into the process, in bytes. It holds the lines of a full window.
   private static let pipeSize: Int32 = 262_144
   /// F_SETPIPE_SZ of fcntl(2), which Swift's Glibc module lacks.
   private static let setPipeSize: Int32 = 1031
-  /// Between the end of its stdin and TERM.
+  /// The time between the end of its stdin and TERM.
   private static let endTime = Duration.seconds(2)
 
   private let pool: any StreamProcessDelegate
@@ -57,7 +58,7 @@ struct StreamProcess {
   private let child: Child
   /// Becomes readable when the process has ended.
   private let exit: Int32
-  /// A pipe: becomes readable when what the pool holds for this process has changed.
+  /// A pipe that becomes readable when the state of this process in the pool has changed.
   private var wakeup: PipeReader
   private let wakeupWriting: Int32
   private var stdout: PipeReader
@@ -66,7 +67,7 @@ struct StreamProcess {
   private var errors: StderrLines
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
-  /// Starts process `number` of the pool and serves it. Returns when it is gone.
+  /// Starts process `number` of the pool and serves it. Returns when it has ended.
   static func run(_ number: Int, in pool: any StreamProcessDelegate) {
     do throws(Child.Failure) {
       var process = try StreamProcess(number, pool)
@@ -102,7 +103,7 @@ struct StreamProcess {
     // The requests of a process that must end get their replies before it has ended.
     if let fault, !hasEnded { pool.ended(number, fault) }
     if !hasEnded { end(fault) }
-    // Until the process has been waited for, no other process group can have its number.
+    // Until the process has been waited for, no other process group can get its number.
     child.signalGroup(SIGKILL)
     let termination = child.wait()
     if hasEnded { pool.ended(number, lastFault(termination)) }
@@ -114,10 +115,10 @@ struct StreamProcess {
     for descriptor in [exit, wakeupWriting] where descriptor >= 0 { close(descriptor) }
   }
 
-  /// Nil when the process has nothing left to do and its stdin is closed; otherwise why it must end, or has ended.
+  /// Nil if the process has nothing left to do and its stdin is closed. Otherwise why it must end or has ended.
   private mutating func serve() -> StreamFault? {
     guard exit >= 0 else { return .notStarted(reason: "pidfd_open: \(String(cString: strerror(errno)))") }
-    // A process that has closed its stdin or stdout is probably ending: the way it ends is then the better reason.
+    // A process that has closed its stdin or stdout is probably ending. The way it ends is then the better reason.
     var exitDeadline: ContinuousClock.Instant?
     while true {
       let pending = pool.pending(number)
@@ -125,10 +126,10 @@ struct StreamProcess {
       let now = ContinuousClock.now
       if exitDeadline == nil, pending.isBroken || !stdout.isOpen { exitDeadline = now + Child.exitTime }
       if let exitDeadline, exitDeadline <= now {
-        return stdout.isOpen ? .stoppedReading : .badReply(reason: "it wrote no reply and closed its stdout")
+        return stdout.isOpen ? .stoppedReading : .badReply(reason: "it wrote no reply before it closed its stdout")
       }
       if let deadline = pending.firstDeadline, deadline <= now { return .timedOut }
-      // The deadline of a request that comes during the wait is at least a time limit away.
+      // The deadline of a request that arrives during the wait is at least one time limit away.
       let time = [pending.firstDeadline, exitDeadline].compactMap { $0.map { $0 - now } }.min() ?? pool.timeLimit
       let ready = waitUntilReady(
         [
@@ -154,7 +155,7 @@ struct StreamProcess {
     var good: [Reply] = []
     var fault: StreamFault?
     for line in lines {
-      // A JSON line may be meant for a log. Taken for a reply, it would shift all later replies by one.
+      // A JSON line may be meant for a log. If it were taken for a reply, all later replies would shift by one.
       do throws(InvalidReply) { good.append(try Self.reply(line)) } catch {
         fault = .badReply(reason: error.reason)
         break
@@ -164,7 +165,7 @@ struct StreamProcess {
     let wereAccepted = pool.replied(number, good, stderrWasCut: errors.isCut)
     errors.startRequest()
     return wereAccepted
-      ? fault : .badReply(reason: "the reply's requestId is not that of the request whose turn it was")
+      ? fault : .badReply(reason: "the requestId of the reply does not match the first unanswered request")
   }
 
   private static func reply(_ line: [UInt8]) throws(InvalidReply) -> Reply {
@@ -179,8 +180,8 @@ struct StreamProcess {
 
   // MARK: - Its end
 
-  /// Reads what is left in the pipes of a process that has ended. A process that has left its group may hold them open and write
-  /// on, so it reads at most as much as the largest pipe holds.
+  /// Reads the rest of the pipes after the process has ended. A child process that has left the group may hold them
+  /// open and keep writing, so this reads at most as much as the largest pipe holds.
   private mutating func drain() -> StreamFault? {
     for _ in 0..<17 where stdout.isOpen || stderr.isOpen {
       if stdout.isOpen, let fault = readReplies() { return fault }
@@ -189,7 +190,8 @@ struct StreamProcess {
     return nil
   }
 
-  /// How the process ended, for the request that it worked on. A last reply that lacks only its line feed counts.
+  /// Returns how the process ended, for the request that it was working on. A last reply that lacks only its line feed
+  /// is accepted.
   private mutating func lastFault(_ termination: Termination?) -> StreamFault {
     let rest = replies.rest
     guard !rest.isEmpty else { return .ended(termination) }
@@ -202,7 +204,8 @@ struct StreamProcess {
     }
   }
 
-  /// Waits for the end of the process, and sends TERM: at once after a fault, else when the end of its stdin was not enough.
+  /// Ends the process. After a fault it gets TERM at once. Otherwise it gets TERM if it does not end after its stdin
+  /// has been closed.
   private mutating func end(_ fault: StreamFault?) {
     switch fault {
     case nil, .stopped: if hasEnded(within: Self.endTime) { return }
@@ -218,7 +221,7 @@ struct StreamProcess {
       let left = limit - ContinuousClock.now
       guard left > .zero else { return false }
       let ready = waitUntilReady([(exit, POLLIN), (stdout.descriptor, POLLIN), (stderr.descriptor, POLLIN)], for: left)
-      // What it writes now answers no request.
+      // Its output now belongs to no request.
       if ready[1] { _ = stdout.read(&buffer) }
       if ready[2] { readErrors() }
       if ready[0] { return true }

@@ -2,34 +2,35 @@ import NIOCore
 
 /// The limits of the stream processes of a handler.
 struct StreamLimits: Sendable {
-  /// How many processes a handler has, and how many requests each of them is sent before it has replied.
+  /// How many processes a handler has, and how many unanswered requests each of them may have.
   var processes = 2
   var window = 64
-  /// How many requests of a handler wait for a place in a window, and for how long.
+  /// How many requests for a handler may wait for a place in a window, and for how long.
   var queue = 256
   var longestWait = Duration.seconds(1)
-  /// Whether the whole queue may be used as long as it lasts; otherwise overload shortens it.
+  /// True if the whole queue may always be used. Otherwise overload shortens it.
   var keepsQueue = false
-  /// After how many requests, and after what time, a process is replaced.
+  /// A process is replaced after this number of requests or this time.
   var requests = 100_000
   var age = Duration.seconds(600)
 }
 
-/// Decides which process of a handler gets a request, which requests wait, and when processes are started, retired and held back.
-/// The time is given, and it has no pipe and no thread. A process replies to its requests in their order.
+/// Decides which process of a handler gets a request, which requests wait, and when processes are started, retired or
+/// held back. The caller passes the time; the scheduler uses no pipe and no thread. A process replies to its requests
+/// in order.
 struct StreamScheduler<Request: Sendable>: Sendable {
   typealias Time = ContinuousClock.Instant
 
   enum Placement: Sendable {
     case assigned(to: Int)
-    /// The request waits until a process has a place for it, or until `giveUp` removes it by this number.
+    /// The request waits until a process has a place for it, or until `giveUp` is called with this number.
     case queued(Int)
     case refused
     /// There is no process, and none is started for this number of seconds.
     case backingOff(seconds: Int)
   }
 
-  /// A request that a process has been given, and when.
+  /// A request that has been assigned to a process, and the time of the assignment.
   struct Assignment: Sendable {
     let request: Request
     let since: Time
@@ -45,7 +46,8 @@ struct StreamScheduler<Request: Sendable>: Sendable {
     var hasReplied = false
   }
 
-  /// The pause before the next start, from the second process in a row that ended without a reply.
+  /// The pause before the next start after two processes in a row have ended without a reply. It doubles with each
+  /// further one, up to `longestPause`.
   private static var firstPause: Duration { .milliseconds(200) }
   private static var longestPause: Duration { .seconds(10) }
 
@@ -59,7 +61,7 @@ struct StreamScheduler<Request: Sendable>: Sendable {
   /// How many processes in a row have failed without a single reply.
   private var failedStarts = 0
   private var pauseEnds: Time?
-  /// Each process ends as soon as no request waits for it; this holds for processes started later, too.
+  /// True if each process ends as soon as no request waits, including processes that are started later.
   private var isDraining = false
 
   init(_ limits: StreamLimits) {
@@ -70,10 +72,10 @@ struct StreamScheduler<Request: Sendable>: Sendable {
 
   // MARK: - Requests
 
-  /// Whether a request that came now would be refused.
+  /// True if a request that arrived now would be refused.
   mutating func isFull(at now: Time) -> Bool { hasActive && leastLoaded == nil && !queueLimit.hasRoom(at: now) }
 
-  /// Of the processes that have a place, the one with the fewest requests.
+  /// The process with the fewest requests among those that have a place; nil if there is none.
   private var leastLoaded: Int? {
     let open = processes.lazy.filter { [limits] in
       $0.value.phase == .serving && $0.value.inFlight.count < limits.window
@@ -94,9 +96,9 @@ struct StreamScheduler<Request: Sendable>: Sendable {
     return .queued(lastInQueue)
   }
 
-  /// Removes a request that has waited long enough; nil when it has been assigned meanwhile.
+  /// Removes and returns a request that has waited too long; nil if it has been assigned in the meantime.
   mutating func giveUp(_ number: Int, at now: Time) -> Request? {
-    // The numbers rise along the queue, and this one has mostly left it.
+    // The numbers increase along the queue, and in most cases this one has left it.
     guard let head = waiting.first, head.number <= number,
       let index = waiting.firstIndex(where: { $0.number >= number }),
       waiting[index].number == number
@@ -105,7 +107,7 @@ struct StreamScheduler<Request: Sendable>: Sendable {
     return waiting.remove(at: index).request
   }
 
-  /// Assigns the next waiting request, where the process has a place for it.
+  /// Assigns and returns the next waiting request; nil if there is none or the process has no place.
   mutating func next(for process: Int, at now: Time) -> Request? {
     guard let state = processes[process], state.phase == .serving, state.inFlight.count < limits.window,
       let request = waiting.popFirst()?.request
@@ -115,7 +117,7 @@ struct StreamScheduler<Request: Sendable>: Sendable {
     return request
   }
 
-  /// The process has replied to its first request.
+  /// Removes and returns the first request of the process, which has replied to it.
   mutating func replied(_ process: Int) -> Assignment? {
     processes[process]?.hasReplied = true
     failedStarts = 0
@@ -123,7 +125,7 @@ struct StreamScheduler<Request: Sendable>: Sendable {
     return processes[process]?.inFlight.popFirst()
   }
 
-  /// The request that the process works on, before all others that it has.
+  /// Returns the oldest unanswered request of the process.
   func first(of process: Int) -> Request? { processes[process]?.inFlight.first?.request }
 
   private mutating func assign(_ request: Request, to process: Int, at now: Time) {
@@ -137,11 +139,11 @@ struct StreamScheduler<Request: Sendable>: Sendable {
 
   // MARK: - Processes
 
-  /// Whether there is a process that may get requests, or will soon.
+  /// True if there is a process that can be assigned requests now or soon.
   private var hasActive: Bool { processes.values.contains { $0.phase != .retiring } }
 
-  /// The number of a process to start now: where a request waits and there is no process, or where every process has more
-  /// than one request.
+  /// Returns the number of a process that the caller must start now; nil if none is needed. One is needed if a request
+  /// waits and there is no process, or if every process has more than one request.
   mutating func processToStart(at now: Time) -> Int? {
     let active = processes.values.filter { $0.phase != .retiring }
     let areBusy = active.allSatisfy { $0.phase == .serving && $0.inFlight.count > 1 }
@@ -152,18 +154,19 @@ struct StreamScheduler<Request: Sendable>: Sendable {
     return lastProcess
   }
 
-  /// The process has started and can be assigned requests.
+  /// Records that the process has started. It can then be assigned requests.
   mutating func started(_ process: Int, at now: Time) {
     guard processes[process]?.phase == .starting else { return }
     processes[process]?.phase = .serving
     queueLimit.capacityAdded(at: now)
   }
 
-  /// The process gets no more requests.
+  /// Assigns no more requests to the process. It ends when it has none left.
   mutating func retire(_ process: Int) { processes[process]?.phase = .retiring }
 
   mutating func retireAll() { for process in processes.keys { retire(process) } }
 
+  /// Lets each process end as soon as no request waits.
   mutating func drain() { isDraining = true }
 
   var status: ProcessStatus {
@@ -173,7 +176,7 @@ struct StreamScheduler<Request: Sendable>: Sendable {
       processes: ["starting": count(.starting), "serving": count(.serving), "retiring": count(.retiring)])
   }
 
-  /// Whether the process has no requests and will get none, because it is too old or has been retired.
+  /// True if the process has no requests and will get none, because it is too old or has been retired.
   mutating func isDone(_ process: Int, at now: Time) -> Bool {
     guard let state = processes[process] else { return true }
     let isIdle = state.inFlight.isEmpty && waiting.isEmpty
@@ -181,8 +184,8 @@ struct StreamScheduler<Request: Sendable>: Sendable {
     return processes[process]?.phase == .retiring && state.inFlight.isEmpty
   }
 
-  /// The process is gone. The last `unsent` of its requests never reached it: they are `requeued` before all others. The other
-  /// ones are `lost`: how far the process came with them is unknown.
+  /// Removes a process that has ended. The last `unsent` of its requests never reached it, so they are `requeued`
+  /// before all others. The rest are `lost`: it is unknown how much of them the process has done.
   mutating func ended(
     _ process: Int, unsent: Int, isFault: Bool, at now: Time
   ) -> (lost: [Assignment], requeued: [(number: Int, request: Request)]) {
@@ -205,14 +208,14 @@ struct StreamScheduler<Request: Sendable>: Sendable {
     pauseEnds = now + min(pause, Self.longestPause)
   }
 
-  /// How long no process is started because the last ones failed without a reply.
+  /// The remaining time in which no process is started, because the last ones ended without a reply; nil outside it.
   func pause(at now: Time) -> Duration? {
     guard let pauseEnds, now < pauseEnds else { return nil }
     return pauseEnds - now
   }
 
-  /// Removes all waiting requests where no process will take them: to be called when the last process has ended and none is
-  /// started.
+  /// Removes and returns all waiting requests if no process will take them. Must be called when a process has ended and
+  /// none is started.
   mutating func refuseWaiting(at now: Time) -> [Request] {
     guard !hasActive else { return [] }
     defer {

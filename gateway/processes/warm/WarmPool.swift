@@ -1,16 +1,16 @@
 import Glibc
 import Host
 
-/// A process that waits at stdin for its request.
+/// A process that waits for its request on stdin.
 struct SpareProcess: Sendable {
   let child: Child
   let since: ContinuousClock.Instant
 
-  /// Whether it still waits. One that has ended has been waited for.
+  /// True if the process is still waiting. If it has ended, this has reaped it.
   var isAlive: Bool { child.poll() == nil }
 
-  /// Ends the process. It has no request, so nothing is lost. It is killed, because it would take the mere end of its stdin
-  /// for a request.
+  /// Kills the process. It has no request, so nothing is lost. Closing its stdin is not enough: the process would take
+  /// that for an empty request.
   func end() {
     child.signalGroup(SIGKILL)
     _ = child.wait()
@@ -20,14 +20,14 @@ struct SpareProcess: Sendable {
   func closeAll() { for descriptor in [child.input, child.output, child.error] { close(descriptor) } }
 }
 
-/// The spare processes of one handler: decides which one a request gets, and whether more should be started. Processes that
-/// cannot be used any more are returned to the caller, which must end them.
+/// The spare processes of one handler. Decides which process a request gets, and whether more should be started. It
+/// returns processes that can no longer be used; the caller must end them.
 struct WarmPool: Sendable {
   typealias Time = ContinuousClock.Instant
 
-  /// How long a spare process waits.
+  /// How long a spare process may wait.
   static var longestIdle: Duration { .seconds(60) }
-  /// How long none is started after one has ended by itself.
+  /// How long no process is started after one has ended on its own or could not be started.
   private static var pause: Duration { .seconds(5) }
 
   let handler: HostedHandler
@@ -46,8 +46,8 @@ struct WarmPool: Sendable {
 
   var count: Int { processes.count }
 
-  /// The process that has waited longest, if there is one of the present file; and the processes that are of an older file or
-  /// have waited too long.
+  /// Returns the process that has waited longest; nil if there is none from the current version of the handler's file.
+  /// Also returns the processes that are from an older version or have waited too long.
   mutating func take(for handler: HostedHandler, at now: Time) -> (process: SpareProcess?, unusable: [SpareProcess]) {
     // A request may have found its route before the handlers were reloaded.
     guard handler == self.handler else { return (nil, []) }
@@ -71,20 +71,22 @@ struct WarmPool: Sendable {
     return idle
   }
 
-  /// Whether the caller must call `expire` after the longest idle time. True once, until `expire` says that it need not go on.
+  /// True if the caller must call `expire` after the longest idle time. It is true only once, until `expire` returns
+  /// that no further call is needed.
   mutating func startExpiry() -> Bool {
     defer { expires = true }
     return !expires
   }
 
-  /// The processes that have waited too long, and whether others are left, so that the caller must call again later.
+  /// Returns the processes that have waited too long. If `goesOn` is true, others are left and the caller must call
+  /// again later.
   mutating func expire(at now: Time) -> (idle: [SpareProcess], goesOn: Bool) {
     let idle = removeIdle(at: now)
     expires = !processes.isEmpty
     return (idle, expires)
   }
 
-  /// Whether the caller must start a process now, and then `add` it, or nil where the start failed.
+  /// True if the caller must start a process now. The caller must then `add` it, or nil if the start failed.
   mutating func startsMore(of handler: HostedHandler, at now: Time) -> Bool {
     guard handler == self.handler, processes.count < size, !isStarting, !isClosed, pauseEnds.map({ $0 <= now }) ?? true
     else { return false }
@@ -93,7 +95,7 @@ struct WarmPool: Sendable {
     return true
   }
 
-  /// Adds a new process. Returns it where the pool does not take it any more.
+  /// Adds a new process. Returns it if the pool no longer accepts it.
   mutating func add(_ child: Child?, of handler: HostedHandler, at now: Time) -> SpareProcess? {
     guard handler == self.handler else { return child.map { SpareProcess(child: $0, since: now) } }
     isStarting = false
@@ -107,7 +109,7 @@ struct WarmPool: Sendable {
     return nil
   }
 
-  /// All processes that are left. None is started from now on.
+  /// Removes and returns all processes. No process is started from now on.
   mutating func close() -> [SpareProcess] {
     isClosed = true
     defer { processes = [] }

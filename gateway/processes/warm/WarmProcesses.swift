@@ -4,20 +4,20 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Gives each request a process of its own that was started before the request came. Such a spare process waits at stdin,
-/// without a database connection. It is replaced when its request has been answered, so that no request waits for a start.
+/// Gives each request a process of its own that was started ahead. Such a spare process waits on stdin, without a
+/// database connection. It is replaced when its request has been answered, so that no request waits for a start.
 final class WarmProcesses: HandlerProcesses {
   private let runner: SingleRequestRunner
   private let spares: Int
   private let pools = Mutex<[String: WarmPool]>([:])
 
-  /// - Parameter spares: how many spare processes wait for each handler that is in use.
+  /// - Parameter spares: the number of spare processes of each handler in use.
   init(limits: AdmissionLimits, spares: Int, context: ProcessContext) {
     runner = SingleRequestRunner(limits: limits, context: context)
     self.spares = spares
   }
 
-  /// Sets the present handlers. Spare processes of handlers that have changed or are gone are ended.
+  /// Sets the current handlers. Ends the spare processes of handlers that have changed or been removed.
   func keep(_ handlers: [HostedHandler]) {
     let removed = pools.withLock { pools in
       let kept = handlers.map { handler in
@@ -56,7 +56,7 @@ final class WarmProcesses: HandlerProcesses {
       request, environment: environment(of: handler), started: spare?.child, runner.context)
   }
 
-  /// Ends the spare processes of a handler that gets no requests any more.
+  /// Schedules the end of the spare processes of a handler that no longer gets requests.
   private func scheduleExpiry(_ handler: HostedHandler, on loop: any EventLoop) {
     loop.scheduleTask(in: .seconds(Int64(WarmPool.longestIdle.components.seconds) + 1)) {
       self.runner.threads.submit { state in
@@ -68,7 +68,7 @@ final class WarmProcesses: HandlerProcesses {
     }
   }
 
-  /// Starts the spare processes that are missing, on a thread, so that no request waits for it.
+  /// Starts the missing spare processes on a thread, so that no request waits for their start.
   private func refill(_ handler: HostedHandler) {
     runner.threads.submit { state in
       guard case .active = state else { return }
@@ -88,7 +88,7 @@ final class WarmProcesses: HandlerProcesses {
     pools.withLock { body(&$0[handler.description.name, default: WarmPool(handler, size: 0)]) }
   }
 
-  /// Ends all spare processes, and returns when all processes, which have been told to stop, are gone.
+  /// Ends all spare processes. Returns when all processes have ended. The caller must have sent the stop signal.
   func shutDown() async {
     await runner.shutDown()
     for process in pools.withLock({ pools in pools.keys.flatMap { pools[$0]?.close() ?? [] } }) { process.end() }
