@@ -44,14 +44,14 @@ extension SettingSection {
         "LEADPIPE_TRUST",
         meaning: """
           A JSON file that gives foreign handlers their trust class and further grants \
-          ([contract](../contract.md#what-a-handler-is-given)).
+          ([contract](contract.md#what-a-handler-is-given)).
           """, programs: "gateway, worker, all commands"),
       SettingEntry(
         "LEADPIPE_PROCESS",
         meaning: """
           The [process mode](../operations.md#processes): `oneshot`, `warm` or `stream` for all handlers, optionally \
           followed by modes for single handlers: `stream,health-check=oneshot`, or `health-check=warm` alone. `stream` \
-          applies to a foreign handler only if it describes [`streams`](../contract.md#--describe).
+          applies to a foreign handler only if it describes [`streams`](contract.md#--describe).
           """, default: "stream for our own handlers, oneshot for others", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_CONCURRENCY",
@@ -158,7 +158,7 @@ extension SettingSection {
         meaning: """
           The largest size of a request's headers, and of its trailers, in bytes, 1024 to 65536. Larger ones, and more \
           than 100 fields, get 431. A handler may refuse headers far above the default \
-          ([limits](../contract.md#limits)).
+          ([limits](contract.md#limits)).
           """, default: "16384", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_HEADER_MS",
