@@ -44,7 +44,7 @@ extension SettingSection {
         "LEADPIPE_TRUST",
         meaning: """
           A JSON file that gives foreign handlers their trust class and further grants \
-          ([contract](contract.md#what-a-handler-is-given)).
+          ([contract](contract.md#environment-and-rights)).
           """, programs: "gateway, worker, all commands"),
       SettingEntry(
         "LEADPIPE_PROCESS",
