@@ -151,7 +151,7 @@ $$;
 revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public, anon, authenticated;
 
 -- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and
--- search have in common. docs/plans.md shows the plans.
+-- search have in common. docs/explanation/query-plans.md shows the plans.
 --
 -- Where few rows match, as the planner estimates, they are found by the index of words and sorted. Where many match,
 -- the order's index is read until the page is full. Either estimate can be wrong, so each way stops where it would take

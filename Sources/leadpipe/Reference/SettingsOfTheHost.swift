@@ -44,7 +44,7 @@ extension SettingSection {
         "LEADPIPE_TRUST",
         meaning: """
           A JSON file that gives foreign handlers their trust class and further grants \
-          ([contract](../contract.md#what-a-handler-is-given)).
+          ([contract](contract.md#environment-and-rights)).
           """, programs: "gateway, worker, all commands"),
       SettingEntry(
         "LEADPIPE_PROCESS",
@@ -52,7 +52,7 @@ extension SettingSection {
           The [process mode](../explanation/overload.md#process-modes): `oneshot`, `warm` or `stream` for all \
           handlers, optionally followed by modes for single handlers: `stream,health-check=oneshot`, or \
           `health-check=warm` alone. `stream` applies to a foreign handler only if it describes \
-          [`streams`](../contract.md#--describe).
+          [`streams`](contract.md#--describe).
           """, default: "stream for our own handlers, oneshot for others", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_CONCURRENCY",
@@ -162,7 +162,7 @@ extension SettingSection {
         meaning: """
           The maximum size of a request's headers, and of its trailers, in bytes, 1024 to 65536; beyond it, or with \
           more than 100 fields, 431. A handler may refuse headers far above the default \
-          ([limits](../contract.md#limits)).
+          ([limits](contract.md#limits)).
           """, default: "16384", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_HEADER_MS",

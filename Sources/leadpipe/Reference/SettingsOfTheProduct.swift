@@ -14,7 +14,7 @@ extension SettingSection {
       SettingEntry(
         "ADMIN_API_KEY",
         meaning: """
-          The first key to the [admin interface](../admin.md), with all rights: 16 to 200 visible ASCII characters. \
+          The first key to the [admin interface](admin.md), with all rights: 16 to 200 visible ASCII characters. \
           If it is not set, no key is accepted.
           """, default: "with `up` the file `admin-key` in the state folder"),
     ])
