@@ -88,7 +88,7 @@ import Wire
     #expect(
       sentence(fresh, seen: Self.before).hasSuffix("no worker was seen since \(Self.past): start `leadpipe worker`."))
     #expect(
-      sentence(["state": "waiting", "reason": "This recipient is not configured; it waits until it is."])
+      sentence(["state": "waiting", "reason": "This recipient is not configured; the delivery waits until it is."])
         == "Its recipient is not configured: it waits until it is, or until slack has one recipient only.")
   }
 

@@ -100,7 +100,7 @@ def test_who_raises_the_quality_has_qualified_the_lead(desk, base, lead):
     assert changed["leadScoreBreakdown"]["source"] == "agent" and changed["leadScoreBreakdown"]["before"]["source"] == "server"
     assert desk.patch(lead, {"leadQuality": "cold"})["leadScore"] == 90
     assert events(base, lead) == ["lead.qualified", "lead.updated"]
-    assert [entry["title"] for entry in timeline(base, lead)] == ["Lead qualified as hot", "Lead rated cold"]
+    assert [entry["title"] for entry in timeline(base, lead)] == ["Lead qualified as hot", "Lead quality lowered to cold"]
 
 
 @pytest.mark.parametrize("status, event, title", [("converted", "lead.converted", "Lead converted"), ("lost", "lead.lost", "Lead lost")])
@@ -231,8 +231,8 @@ def test_the_first_answer_keeps_the_promise_and_later_ones_do_not_move_it(desk, 
     again = desk.post(f"{lead}/respond", {})
     assert (again["isFirst"], again["conversation"]["firstResponseAt"]) == (False, shown["firstResponseAt"])
     assert events(base, lead) == ["lead.contacted"] * 2
-    assert [entry["title"] for entry in timeline(base, lead)] == ["Called the customer", "Status changed from new to in-progress", "Customer contacted"]
-    assert timeline(base, lead)[0]["description"] == "called, viewing on Friday (first answer, in time)"
+    assert [entry["title"] for entry in timeline(base, lead)] == ["Called the customer", "Status changed from new to in-progress", "Contacted the customer"]
+    assert timeline(base, lead)[0]["description"] == "called, viewing on Friday (first response, on time)"
 
 
 def test_an_answer_after_the_deadline_has_broken_the_promise(desk, base, lead):
@@ -243,8 +243,8 @@ def test_an_answer_after_the_deadline_has_broken_the_promise(desk, base, lead):
     assert (shown["slaState"], shown["slaBreached"]) == ("breached", True)
     assert base.count("conversations", f"id = '{lead[-36:]}' and sla_breached") == 1
     entry = timeline(base, lead)[0]
-    assert (entry["actor_name"], entry["title"]) == ("ADMIN_API_KEY", f"Customer answered by WhatsApp: {someone['name']}")
-    assert entry["description"] == "(first answer, late)"
+    assert (entry["actor_name"], entry["title"]) == ("ADMIN_API_KEY", f"Replied by WhatsApp: {someone['name']}")
+    assert entry["description"] == "(first response, late)"
 
 
 def test_a_lead_in_its_last_third_is_in_warning_and_one_that_was_closed_in_time_is_not_breached(desk, base, lead):
@@ -318,8 +318,8 @@ def test_what_a_lead_came_to_is_told_in_words(desk, house, base):
                    {"status": "lost"}, {"outcome": "fell through"}, {"conversionValue": None, "outcome": None}):
         desk.patch(lead, change)
     assert [(entry["title"], entry["description"]) for entry in timeline(base, lead)] == [
-        ("Value changed", "worth 5000000"), ("Value changed", "worth 50.5, 5000000 before"), ("Lead converted", "sold; worth 70, 50.5 before"),
-        ("Lead lost", None), ("Outcome recorded", "fell through"), ("Outcome removed", "no outcome any more; worth nothing any more, 70 before")]
+        ("Value changed", "value 5000000"), ("Value changed", "value 50.5 (was 5000000)"), ("Lead converted", "sold; value 70 (was 50.5)"),
+        ("Lead lost", None), ("Outcome recorded", "fell through"), ("Outcome removed", "outcome removed; value removed (was 70)")]
 
 
 def test_tags_that_cannot_be_seen_take_none_away(desk, house):
@@ -359,7 +359,7 @@ def test_agents_come_change_and_go(desk, house, base):
     assert "has 1 open conversations" in desk.document("DELETE", path, None, 409)["detail"]
     assert desk.ask("DELETE", f"{path}?force=true")[0] == 204
     assert desk.get(lead)["assignedAgentId"] is None
-    assert timeline(base, lead)[-1]["title"] == "Assigned to nobody"
+    assert timeline(base, lead)[-1]["title"] == "Unassigned"
     assert desk.ask("DELETE", path)[0] == 404
     made = desk.post("/api/admin/agents", {"name": "Omar\r\nof Sales", "email": "omar@example.com", "department": "Sales\tand rent"}, 201)
     assert (made["name"], made["department"]) == ("Omar of Sales", "Sales and rent")
@@ -394,8 +394,8 @@ def test_a_follow_up_is_promised_moved_and_kept(desk, base, lead):
     assert desk.get(lead)["followUpDate"] is None
     assert events(base, lead) == ["lead.follow_up_scheduled"] * 2 + ["lead.updated", "lead.follow_up_scheduled"] + ["lead.follow_up_completed", "lead.updated"]
     titles = [entry["title"] for entry in timeline(base, lead)]
-    assert titles[0] == f"Follow-up by telephone on {when[:10]} {when[11:16]} UTC" and titles[4:] == [
-        "Follow-up by telephone completed", "Follow-up by WhatsApp cancelled"]
+    assert titles[0] == f"Follow-up by phone on {when[:10]} {when[11:16]} UTC" and titles[4:] == [
+        "Follow-up by phone completed", "Follow-up by WhatsApp cancelled"]
 
 
 def test_follow_ups_are_listed_soonest_first_by_state_and_agent(desk, house, base):

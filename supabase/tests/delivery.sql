@@ -112,7 +112,7 @@ select is((select count(*) from public.notification_logs where due_at is not nul
 select is(pg_temp.claim('[{"channel": "email", "recipient": "new@b.c", "limit": 0}]') -> 'deliveries', '[]', 'a claim that may not know all moves nothing');
 select is((select count(*) from public.notification_logs where recipient = 'a@b.c'), 1::bigint, 'it waits on');
 select pg_temp.claim('[{"channel": "slack", "limit": 0}, {"channel": "email", "recipient": "x@b.c", "limit": 0}, {"channel": "email", "recipient": "y@b.c", "limit": 0}]', '{"isComplete": true}');
-select is((status, error_message, due_at is not null)::text, '(failed,"This recipient is not configured; it waits until it is.",t)', 'with several to choose from it stands as failed, and says why') from public.notification_logs where recipient = 'a@b.c';
+select is((status, error_message, due_at is not null)::text, '(failed,"This recipient is not configured; the delivery waits until it is.",t)', 'with several to choose from it stands as failed, and says why') from public.notification_logs where recipient = 'a@b.c';
 select pg_temp.claim('[{"channel": "slack", "limit": 0}, {"channel": "email", "recipient": "new@b.c", "limit": 0}]', '{"isComplete": true}');
 select is((select count(*) from public.notification_logs where recipient = 'new@b.c' and due_at is not null), 1::bigint, 'the only recipient of the channel gets it, once');
 rollback to moved;

@@ -197,7 +197,7 @@ select is((pg_temp.begin_all(r) #> '{lost}') = jsonb_build_array(r #> '{deliveri
 -- The event says what its deliveries say
 select pg_temp.fresh(1);
 select pg_temp.claim('[{"channel": "slack", "recipient": "x"}, {"channel": "slack", "recipient": "y"}]', '{"isComplete": true}');
-select is(last_error, 'slack: This recipient is not configured; it waits until it is.', 'the event says that a recipient is not configured') from public.lead_events where event_type = 'lead.created';
+select is(last_error, 'slack: This recipient is not configured; the delivery waits until it is.', 'the event says that a recipient is not configured') from public.lead_events where event_type = 'lead.created';
 select pg_temp.claim('[{"channel": "slack", "recipient": "new", "limit": 0}]', '{"isComplete": true}');
 select is((d.status, d.recipient, d.error_message, e.last_error)::text, '(pending,new,,)', 'and no longer when it has moved') from public.lead_events e join public.notification_logs d on d.lead_event_id = e.id;
 select * from finish();
