@@ -1,4 +1,5 @@
--- The checklist's clean-up: its four lines unchanged, capture before and after in one session, and the tables created again.
+-- The checklist's clean-up: its four lines unchanged, capture before and after in one session, and the tables created
+-- again.
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
