@@ -1,7 +1,7 @@
-"""What an admin asks of a year's leads: admin.py DATABASE_URL BIN
+"""Measures admin requests on a year's leads: admin.py DATABASE_URL BIN
 
-The handlers as streams, one request at a time, in a database that grown.sql has filled. For the list and the search, what a panel asks:
-each filter and order, words that many have and words that few have."""
+Runs the handlers as streams, one request at a time, in a database that grown.sql has filled. The list and the search get the requests of
+a panel: each filter and sort order, frequent and rare words."""
 
 import json
 import random
@@ -24,7 +24,7 @@ def psql(statement):
 
 
 class Handler:
-    """A handler as a stream, fed with bare requests."""
+    """A handler as a stream, which gets bare requests."""
 
     def __init__(self, name):
         settings = PLAIN | {"DATABASE_URL": URL.replace("//leadpipe@", "//leadpipe_admin@"), "ADMIN_API_KEY": "the-key-of-the-benchmark"}
@@ -32,14 +32,14 @@ class Handler:
                                         text=True)
 
     def ask(self, **question):
-        """The answer, and how long it took in milliseconds."""
+        """Returns the reply and the time it took, in milliseconds."""
         before = time.perf_counter()
         self.process.stdin.write(json.dumps(question, ensure_ascii=False) + "\n")
         self.process.stdin.flush()
         answer = json.loads(self.process.stdout.readline())
         taken = (time.perf_counter() - before) * 1000
         if "problem" in answer:
-            sys.exit(f"{question} was refused: {answer}")
+            sys.exit(f"{question} was rejected: {answer}")
         return answer, taken
 
     def end(self):
@@ -48,7 +48,7 @@ class Handler:
 
 
 def questions(dice, agents):
-    """What is asked in turn: a name, and how one is made."""
+    """Returns the kinds of requests to list and search: the name of each, and a function that creates a request."""
     lists = {"the default list": lambda: {}}
     for order in ("oldest", "hot", "warm", "cold", "highest-budget", "lowest-budget", "follow-up", "sla"):
         lists[f"sort={order}"] = lambda order=order: {"sort": order}
@@ -56,10 +56,10 @@ def questions(dice, agents):
         "status": lambda: {"status": [dice.choice(["new", "in-progress", "completed", "lost", "converted"])]},
         "leadQuality, hot first": lambda: {"leadQuality": ["hot"], "sort": "hot"},
         "a common area": lambda: {"areas": [dice.choice(AREAS)]},
-        "an area of few": lambda: {"areas": [dice.choice(RARE)]},
+        "a rare area": lambda: {"areas": [dice.choice(RARE)]},
         "an agent": lambda: {"assignedAgentIds": [dice.choice(agents)]},
         "a common tag": lambda: {"tags": ["family"]},
-        "a tag of few": lambda: {"tags": ["golden visa"]},
+        "a rare tag": lambda: {"tags": ["golden visa"]},
         "a source": lambda: {"source": [dice.choice(["chatbot", "contact_form", "sell_submission"])]},
         "three filters, hot first": lambda: {"status": ["converted"], "areas": [dice.choice(AREAS)], "intent": ["buy"], "sort": "hot"},
         "scoreRange": lambda: {"scoreRange": "90:95"},
@@ -71,23 +71,23 @@ def questions(dice, agents):
     words = {
         "a common word": lambda: {"query": dice.choice(["villa", "marina", "apartment", "welcome", "buy"])},
         "a given name": lambda: {"query": dice.choice(GIVEN)},
-        "a whole name": lambda: {"query": f"{dice.choice(GIVEN)} {dice.choice(FAMILY)}"},
-        "a name of few": lambda: {"query": dice.choice(NAMES)},
+        "a full name": lambda: {"query": f"{dice.choice(GIVEN)} {dice.choice(FAMILY)}"},
+        "a rare name": lambda: {"query": dice.choice(NAMES)},
         "the beginning of a name": lambda: {"query": dice.choice(NAMES)[:-2]},
-        "a word of few": lambda: {"query": dice.choice(WORDS)},
+        "a rare word": lambda: {"query": dice.choice(WORDS)},
         "two words": lambda: {"query": f"{dice.choice(GIVEN)} {dice.choice(['villa', 'apartment', 'townhouse'])}"},
-        "a number, in three writings": lambda: {"query": dice.choice(["+971 50 {0} {1}", "050{0}{1}", "00971-50-{0}-{1}"])
+        "a phone number, in three notations": lambda: {"query": dice.choice(["+971 50 {0} {1}", "050{0}{1}", "00971-50-{0}-{1}"])
                                                 .format(f"{dice.randrange(1000):03}", f"{dice.randrange(10000):04}")},
         "its last digits": lambda: {"query": f"{dice.randrange(10**6):06}"},
-        "a mail address": lambda: {"query": f"customer.{dice.randrange(1, COUNT)}@example.com"},
+        "an email address": lambda: {"query": f"customer.{dice.randrange(1, COUNT)}@example.com"},
         "a name and filters": lambda: {"query": dice.choice(GIVEN), "filters": {"status": ["new"], "leadQuality": ["hot"]}},
-        "what nobody said": lambda: {"query": f"xyzzy{dice.randrange(10**6)}"},
+        "a word without matches": lambda: {"query": f"xyzzy{dice.randrange(10**6)}"},
     }
     return lists, words
 
 
 def measure(handler, kinds):
-    """A table row for each kind; all of their times."""
+    """Prints a table row for each kind of request. Returns the times of all requests."""
     everything = []
     for name, make in kinds.items():
         handler.ask(**make())

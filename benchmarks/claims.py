@@ -1,7 +1,7 @@
-"""How long a claim takes among many deliveries that are not its business: claims.py DATABASE_URL FINISHED FUTURE
+"""Measures claims in tables with many deliveries that are not due: claims.py DATABASE_URL FINISHED FUTURE
 
-A table of p50 and p99 for claims that get ten deliveries, and for claims that get none. One session of psql; its own
-timing, so the round trip is in it."""
+Prints a table of p50 and p99 for claims that get ten deliveries and for claims that get none. Uses one session of psql and its
+timing, which includes the round trip."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def psql(script):
 
 
 def timed(rounds):
-    """The claims' milliseconds, and how many deliveries they got. The first claims of a session compile the function."""
+    """Returns the claims' times in milliseconds and the number of deliveries they got. Omits the first claims, which compile the function."""
     said = psql(ROUND * (rounds + 5))
     milliseconds = [float(ms) for ms in re.findall(r"^Time: ([\d.]+) ms", said, re.MULTILINE)][5:]
     return sorted(milliseconds), sum(map(int, re.findall(r"^\d+$", said, re.MULTILINE)))

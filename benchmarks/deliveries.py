@@ -1,9 +1,9 @@
-"""How fast notifications are delivered, side by side with two queues on the same PostgreSQL:
+"""Measures how fast notifications are delivered, side by side with two queues on the same PostgreSQL:
 
 deliveries.py BIN DATABASE_URL WORK
 
-BIN is the folder of our executables, DATABASE_URL the owner's login of a migrated database that no worker works on, WORK a
-folder for what is made meanwhile. Runs in a Python that has requirements.txt. Whatever the database held is deleted."""
+BIN is the folder of Leadpipe's executables, DATABASE_URL the owner's login of a migrated database without a running worker, WORK a
+folder for temporary files. Requires a Python with the packages of requirements.txt. All data in the database is deleted."""
 
 import contextlib
 import json
@@ -30,17 +30,17 @@ SAMPLES = setting("BENCH_SAMPLES", 200)
 HTTP = setting("BENCH_HTTP", 3000)
 EACH = setting("BENCH_EACH", 1000)
 ROUNDS = setting("BENCH_ROUNDS", 3)
-# All of it, and the longest that any one wait may take, in seconds.
+# The time for all measurements and the limit for any single wait, in seconds.
 SECONDS, LIMIT = setting("BENCH_SECONDS", 330), setting("BENCH_LIMIT", 60)
 STARTED = time.monotonic()
 BATCH = 100
-# Jobs that procrastinate has at work at a time.
+# The number of jobs that procrastinate runs at a time.
 CONCURRENCY = 20
 
 TRANSACTIONS, WAL = "transactions that write", "KiB of WAL"
 
 class Meter:
-    """What is spent from now on: CPU ms of PostgreSQL, a worker and a sink by the kind of process; and what is written."""
+    """Measures CPU time in ms of PostgreSQL, a worker and a sink by the kind of process, and the transactions and WAL written."""
 
     def __init__(self, connection, sink=None):
         self.connection, self.sink = connection, sink
@@ -73,18 +73,18 @@ class Meter:
 # Queues
 
 class Run:
-    """What one run came to: when each delivery was written down as done, and what it cost."""
+    """The results of one run: its rates and the cost of a delivery. `times` has when each delivery was recorded as done."""
 
     def __init__(self, began, times, spent):
         first, last = min(times), max(times)
-        # What was done with the first came in the same transaction.
+        # Deliveries with the time of the first are not counted: they were recorded in the same transaction.
         self.began, self.steady = began, sum(moment > first for moment in times) / (last - first)
         self.whole = len(times) / (last - began)
         self.spent = {name: figure / len(times) for name, figure in spent.items()}
 
 
 class Queue:
-    """A queue and its worker. `done` selects when jobs were written down as done, in seconds; `empty` takes them away."""
+    """A queue and its worker. `done` selects when jobs were recorded as done, in seconds; `empty` deletes them."""
 
     def __init__(self, name, url):
         self.name, self.url = name, url
@@ -97,7 +97,7 @@ class Queue:
         return self.connection.execute(f"select count(*) from ({self.done}) done").fetchone()[0]
 
     def drain(self, jobs, count=None, sink=None):
-        """Preloads jobs, starts the worker and waits until `count` are done, or all of them."""
+        """Loads jobs, starts the worker and waits until `count` jobs are done, or all of them by default."""
         self.connection.execute(self.empty)
         self.load(jobs)
         self.connection.execute("vacuum analyze")
@@ -111,7 +111,7 @@ class Queue:
 
 
 class Ours(Queue):
-    # What is older stays from run to run: tables in use are not empty.
+    # Older rows are kept between runs, because tables in use are not empty.
     since = 0
     worker = [BIN / "leadpipe", "worker"]
 
@@ -146,8 +146,8 @@ class Ours(Queue):
             truncate conversations, customer_identities, notification_attempts, notification_channels, workers cascade""")
 
     def prepare(self, count):
-        """Test leads as lead-capture stores them, whose events are kept for every run that follows; and a first run, to have
-        deliveries of before."""
+        """Stores test leads with lead-capture and keeps their events for all later runs. Does a first run, so that the tables have
+        older deliveries."""
         self.clear()
         leads = subprocess.Popen([BIN / "leadpipe", "generate", "--count", str(count), "--hostile", "0"], stdout=subprocess.PIPE)
         subprocess.run([BIN / "handlers/lead-capture", "--stream"], stdin=leads.stdout, stdout=subprocess.DEVNULL, check=True,
@@ -159,7 +159,7 @@ class Ours(Queue):
 
 
 class Peer(Queue):
-    """A queue of peers/queues.py in a database of its own; its jobs carry the payloads of our events."""
+    """A queue of peers/queues.py in its own database. Its jobs carry the payloads of Leadpipe's events."""
 
     environment = {}
     tables = {
@@ -194,7 +194,7 @@ def login(name):
 
 
 def handlers_without_slack():
-    """Our handlers, but notify-slack does nothing."""
+    """Returns a folder with Leadpipe's handlers, in which notify-slack does nothing."""
     folder = WORK / "handlers"
     folder.mkdir(exist_ok=True)
     for handler in (BIN / "handlers").iterdir():
@@ -218,7 +218,7 @@ PROFILES = {}
 
 
 def profile(name, runs):
-    """Keeps what a delivery cost, for the table at the end."""
+    """Stores the cost of a delivery for the table at the end."""
     kinds = {kind for run in runs for kind in run.spent}
     PROFILES[name] = {kind: statistics.mean(run.spent.get(kind, 0) for run in runs) for kind in kinds}
 
@@ -233,17 +233,17 @@ def print_profiles():
         row(kind, *(f"{profile[kind]:.2f}" for profile in PROFILES.values()))
 
 
-# What is measured
+# Measurements
 
 def turns(share):
-    """ROUNDS of them, or one at least and no further one after that share of the time."""
+    """Yields up to ROUNDS turns: at least one, and no further one after that share of the time."""
     for turn in range(ROUNDS):
         if turn == 0 or time.monotonic() < STARTED + share * SECONDS:
             yield turn
 
 
 def rates():
-    # Slow ones are given less: their rate does not depend on it.
+    # Slow queues get fewer jobs; their rate does not depend on the number.
     counts = {ours: DELIVERIES, pgqueuer: DELIVERIES, ours_by_default: DELIVERIES // 2, pgqueuer_by_default: DELIVERIES // 2,
               procrastinate: DELIVERIES // 10}
     runs = {queue: [] for queue in counts}
@@ -261,8 +261,8 @@ def rates():
 
 
 def latencies():
-    """One job at a time to each in turn, with pauses, while all three workers wait."""
-    count = SAMPLES + 5  # The first ones warm up.
+    """Gives each queue one job at a time in turn, with pauses, while all three workers wait."""
+    count = SAMPLES + 5  # The first five warm up.
     wake = {"LEADPIPE_WAKE": str(WORK / "wake.sock")}
     leads = subprocess.run([BIN / "leadpipe", "generate", "--count", str(count), "--hostile", "0", "--seed", "2"],
                            stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
@@ -321,7 +321,7 @@ def percentiles(moments, since):
 
 
 class Sink:
-    """`leadpipe sink`, and the settings that lead to it."""
+    """A running `leadpipe sink`, and the settings that send notifications to it."""
 
     def __init__(self, stack):
         log = WORK / "sink.log"
@@ -347,13 +347,13 @@ class Sink:
 def over_http():
     with contextlib.ExitStack() as stack:
         sink = Sink(stack)
-        # Bound and not listening: whoever connects is refused.
+        # Bound but not listening, so connections are refused.
         closed = stack.enter_context(socket.socket())
         closed.bind(("127.0.0.1", 0))
         refused = {"SLACK_WEBHOOK_URL": f"http://127.0.0.1:{closed.getsockname()[1]}/services/bench"}
         slack = Ours("Slack alone", sink.slack, "slack")
-        three = Ours("Slack, Telegram and mail", sink.slack | sink.others, "slack", "telegram", "email")
-        two = Ours("Telegram and mail", sink.slack | sink.others, "telegram", "email")
+        three = Ours("Slack, Telegram and email", sink.slack | sink.others, "slack", "telegram", "email")
+        two = Ours("Telegram and email", sink.slack | sink.others, "telegram", "email")
         cases = {
             "healthy": (sink.slack, {}),
             "not configured": ({}, {}),
@@ -372,13 +372,13 @@ def over_http():
                     runs[three].append(three.drain(EACH, 3 * EACH, sink.session))
                     runs[name].append(Run(runs[three][-1].began, two.times(), {}))
                 else:
-                    dead = Ours(f"Telegram and mail, Slack {name}", webhook | sink.others, "telegram", "email")
+                    dead = Ours(f"Telegram and email, Slack {name}", webhook | sink.others, "telegram", "email")
                     runs[name].append(dead.drain(EACH, 2 * EACH, sink.session))
     table("over HTTP and SMTP into the sink", "deliveries", "a second", "each run")
     for queue, count in (slack, HTTP), (three, 3 * EACH):
         row(queue.name, f"{count:,}", f"{median(runs[queue], 'steady'):,.0f}", each(runs[queue]))
         profile(queue.name, runs[queue])
-    table("Slack is", "Telegram and mail a second", "each run", "slower by")
+    table("Slack is", "Telegram and email a second", "each run", "slower by")
     for name in cases:
         slower = statistics.median(1 - dead.steady / well.steady for dead, well in zip(runs[name], runs["healthy"], strict=True))
         row(name, f"{median(runs[name], 'steady'):,.0f}", each(runs[name]), f"{100 * slower:.1f} %")

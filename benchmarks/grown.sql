@@ -1,10 +1,11 @@
--- A database as a year leaves it: :conversations conversations of two messages each, three events and two entries in the timeline for
--- each, all delivered, and their words. Rows of the kind that capture_lead writes, in bulk.
+-- Fills a database with a year's data: :conversations conversations with two messages, three events and two timeline
+-- entries each, all processed, and their words. The rows are like those that capture_lead writes, but are inserted in
+-- bulk.
 \set ON_ERROR_STOP on
 set synchronous_commit = off;
 set session_replication_role = replica;
 set client_min_messages = warning;
--- Names, wishes and words as unevenly spread as those of people: some that thousands share, many that few have.
+-- Names, areas and words are distributed unevenly, as in real data: a few are shared by thousands, many are rare.
 create function pg_temp.made_up(n bigint) returns text language sql immutable as $$
   select string_agg((array['ba', 'ri', 'zo', 'ne', 'mu', 'ka', 'le', 'shi', 'da', 'to'])[1 + n / (10 ^ place)::bigint % 10], '')
   from generate_series(0, 4) place
@@ -14,7 +15,7 @@ create temp table filled as
     dice[1] & 65535 as one, dice[1] >> 16 & 32767 as two, dice[2] & 65535 as three,
     (array['Nusrat', 'Omar', 'Sara', 'Ivan', 'Mei', 'محمد', 'فاطمة', 'أحمد', 'Zoë', 'Priya'])[1 + (dice[1] & 65535) % 10] as given,
     (array['villa', 'apartment', 'townhouse'])[1 + n % 3] as property, (array['buy', 'rent', 'sell'])[1 + n % 3] as intent,
-    -- Of a hundred, one wants to live where few others do.
+    -- One in a hundred has a rare area.
     case when n % 100 = 7 then 'Al ' || initcap(pg_temp.made_up(dice[2] & 1023))
       else (array['Al Furjan', 'Dubai Marina', 'Downtown', 'JVC', 'Business Bay', 'Palm Jumeirah'])[1 + (dice[2] & 65535) % 6] end as area
   from generate_series(1, :conversations) n, lateral (select array[hashint8(n), hashint8(n * 7)]) as thrown (dice);
@@ -46,7 +47,7 @@ from filled, generate_series(1, 2) m;
 insert into customer_identities (kind, value, customer_id)
 select 'phone', '+9715' || lpad(n::text, 8, '0'), customer from filled
 union all select 'email', 'customer.' || n || '@example.com', customer from filled;
--- They are kept for a week.
+-- Keys are kept for a week.
 insert into idempotency_keys (route, key, body_sha256, conversation_id, created_at)
 select 'lead-capture', 'filled-' || n, sha256(n::text::bytea), id, at from filled where at > now() - interval '7 days';
 insert into lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at, created_at, updated_at)
@@ -58,7 +59,7 @@ from filled, generate_series(1, 3) m;
 insert into conversation_timeline (conversation_id, event_type, title, description, created_at)
 select id, (array['created', 'note_added'])[m]::timeline_event_type, (array['Lead Created', 'Lead Updated'])[m], 'Captured from chatbot', at
 from filled, generate_series(1, 2) m;
--- What index_conversations would make, all at once, and before the indexes.
+-- The rows that index_conversations would write, all at once, before the indexes are created.
 create temp table word_indexes as
   select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition
   from pg_index where indrelid = 'conversation_words'::regclass and not indisprimary;

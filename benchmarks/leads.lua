@@ -1,5 +1,6 @@
--- For wrk: a new lead with each request, made of the template that is its first argument (# is the lead's number, twelve digits, of
--- which the second argument is the first four), and every answer counted that is not 201. Says at the end what came to pass, as JSON.
+-- A script for wrk: sends a new lead with each request and counts the responses other than 201. Prints the results as
+-- JSON at the end. The first argument is the file with the template of a lead, in which # stands for the lead's number
+-- of twelve digits. The second argument is the first four digits of the numbers.
 local threads = {}
 function setup(thread) table.insert(threads, thread) end
 

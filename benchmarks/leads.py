@@ -1,6 +1,6 @@
-"""POST /api/chatbot/leads, ours and its rivals', side by side: leads.py PART DATABASE_URL WORK
+"""Measures POST /api/chatbot/leads of Leadpipe and its peers, side by side: leads.py PART DATABASE_URL WORK
 
-DATABASE_URL is the owner's login of a migrated database whose leads may be deleted, WORK the folder that `run` has prepared. PART is
+DATABASE_URL is the owner's login of a migrated database whose leads are deleted. WORK is the folder that `run` has prepared. PART is
 one of http, gentle, bulk, idle, live, admin, growth."""
 
 import contextlib
@@ -34,7 +34,7 @@ PGBENCH = "pgbench -M prepared"
 
 
 def http() -> None:
-    """All of them in turn, round after round; each starts on empty tables."""
+    """Measures all variants in turn in each round. Each starts on empty tables."""
     servers = [gateway("stream"), gateway("warm"), gateway("oneshot"), *filter(Server.starts, rivals())]
     servers = [server for server in servers if any(word in server.name for word in os.environ.get("HTTP_ONLY", "").split(","))]
     names = [server.name for server in servers] + [PGBENCH]
@@ -66,12 +66,12 @@ def print_loads(name: str, loads: list[Load], express: list[Load] | None, pgbenc
     other, answers = sum(load.other + load.broken for load in loads), sum(load.answers for load in loads)
     row(name, f"{rate:,.0f}", ", ".join(f"{load.rate:,.0f}" for load in loads), f"{median(loads, 'p50'):.2f}", f"{median(loads, 'p99'):.2f}",
         f"{about}{median(loads, 'cpu'):.3f}", f"{median(loads, 'postgres'):.3f}", f"{median(loads, 'memory'):.0f}" if name != PGBENCH else "",
-        f"{other:,} of {answers:,}" if other else "0", f"{rate / median(express, 'rate'):.2f} ×" if express else "not there",
+        f"{other:,} of {answers:,}" if other else "0", f"{rate / median(express, 'rate'):.2f} ×" if express else "not available",
         f"{rate / median(pgbench, 'rate'):.2f} ×")
 
 
 def gentle() -> None:
-    """One connection that sends now and then, to each in turn."""
+    """Sends requests at a low rate on one connection, to each variant in turn."""
     servers = [gateway("stream"), gateway("warm"), gateway("oneshot"), *filter(Server.starts, [express()] if os.environ.get("NODE") else [])]
     times: dict[str, list[float]] = {server.name: [] for server in servers}
     other = dict.fromkeys(times, 0)
@@ -79,14 +79,14 @@ def gentle() -> None:
     with contextlib.ExitStack() as stack:
         ports = {server.name: stack.enter_context(server.up())[1] for server in servers}
         for name, port in list(ports.items()) * ROUNDS:
-            # Anew in each turn: a server closes a connection on which nothing comes.
+            # A new connection in each turn, because a server closes an idle connection.
             with Client(port) as client:
                 start = time.monotonic()
                 for tick in range(int(GENTLE_SECONDS * GENTLE_RATE)):
                     time.sleep(max(0, start + tick / GENTLE_RATE - time.monotonic()))
                     before = time.perf_counter()
                     status = client.post()
-                    # The first ones warm up.
+                    # The first requests warm up.
                     if tick >= 5:
                         times[name].append((time.perf_counter() - before) * 1000)
                         other[name] += status != 201
@@ -99,7 +99,7 @@ def gentle() -> None:
 
 
 def bulk() -> None:
-    """A file of leads through one process, against the function called by 16 clients with the same leads."""
+    """Stores a file of leads through one process, compared with 16 clients that call the function with the same leads."""
     few = WORK / "few.ndjson"
     few.write_text("".join(BODY.replace("#", f"{n + 10**11}") + "\n" for n in range(BULK_LEADS)))
     many = WORK / "many.ndjson"
@@ -108,7 +108,7 @@ def bulk() -> None:
     samples = [json.loads(line) for line in many.read_text().splitlines()[:1000]]
     average = round(statistics.mean(len(sample.get("messages", [])) for sample in samples))
     cases = {f"the leads of the tables above, {setting('BENCH_MESSAGES', 2)} messages": (few, ARGUMENT),
-             f"those of leadpipe generate, {average} messages on average": (many, argument(template(average)))}
+             f"leads of leadpipe generate, {average} messages on average": (many, argument(template(average)))}
     for name, (leads, call) in cases.items():
         ways = {"lead-capture --stream": lambda leads=leads: stream(leads), "two of them, fed by split": lambda leads=leads: stream(leads, 2),
                 "pgbench -M prepared -c 16": lambda call=call: pgbench(16, call=call)}
@@ -127,7 +127,7 @@ def bulk() -> None:
 
 
 def stream(leads: pathlib.Path, processes: int = 1) -> Load:
-    """From the start of the processes to their end, after the last reply."""
+    """Measures from the start of the processes to their end, which is after the last reply."""
     command = f"{BIN}/handlers/lead-capture --stream"
     if processes > 1:
         command = f"split -n r/{processes} --filter='{command}'"
@@ -146,7 +146,7 @@ def stream(leads: pathlib.Path, processes: int = 1) -> Load:
 
 
 def idle() -> None:
-    """The whole house, after some leads and then nothing for a while, in the default mode and in warm mode."""
+    """Measures the memory of a whole instance that has been idle after some leads, in the default mode and in warm mode."""
     sums = {}
     table(f"idle for {IDLE_SECONDS} s, after 20 leads", "processes", "PSS MB")
     for mode in "stream", "warm":
@@ -156,10 +156,10 @@ def idle() -> None:
         if mode != "stream":
             settings["LEADPIPE_PROCESS"] = mode
         with log.open("w") as out, running([BIN / "leadpipe", "up"], settings, stdout=out) as house:
-            until(lambda log=log: "\nready " in log.read_text(), "another house")
+            until(lambda log=log: "\nready " in log.read_text(), "another instance")
             with Client(port) as client:
                 if any(client.post() != 201 for _ in range(20)):
-                    sys.exit("a lead was not taken")
+                    sys.exit("a lead was not accepted")
             time.sleep(IDLE_SECONDS)
             server = int((state / "postgres/data/postmaster.pid").read_text().split()[0])
             database = {process.pid for process in tree(server)}
@@ -167,7 +167,7 @@ def idle() -> None:
             for process in tree(house.pid):
                 if process.pid not in database:
                     kinds.setdefault(kind(process.pid), []).append(process.pid)
-            kinds.pop("leadpipe sink", None)  # It stands in for the providers.
+            kinds.pop("leadpipe sink", None)  # It replaces the providers.
             for name, pids in sorted(kinds.items()):
                 row(f"{mode}: {name}", len(pids), f"{memory(pids):.1f}")
             sums[mode] = memory(pid for pids in kinds.values() for pid in pids)
@@ -178,7 +178,7 @@ def idle() -> None:
 
 
 def kind(pid: int) -> str:
-    """The program and its first word."""
+    """Returns the program of a process and its first argument."""
     with contextlib.suppress(OSError):
         words = pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         return " ".join([pathlib.Path(words[0]).name, *words[1:2]]).strip()
@@ -186,7 +186,7 @@ def kind(pid: int) -> str:
 
 
 def grown_database() -> str:
-    """A database as a year leaves it, made by the part that wants it first."""
+    """Returns the URL of a database with a year's data, which the first part that needs it creates."""
     grown = URL.replace("/leadpipe?", "/bench_grown?")
     if psql("select count(*) from pg_database where datname = 'bench_grown'") == "0":
         psql("create database bench_grown")
@@ -200,14 +200,14 @@ def grown_database() -> str:
 
 
 def admin() -> None:
-    """What the panel asks, in the grown database."""
+    """Measures the requests of the panel, in the grown database."""
     subprocess.run([sys.executable, HERE / "admin.py", grown_database(), BIN], check=True)
 
 
 def growth() -> None:
-    """The same capture, empty and grown, in turn."""
+    """Measures the same capture on empty and grown tables, in turn."""
     grown = grown_database()
-    # Its leads would all be planned by these claims: it comes first, and leaves nothing.
+    # Claims are measured first and leave no rows: afterwards they would plan the events of all captured leads.
     claims = subprocess.run([sys.executable, HERE / "claims.py", grown, str(CLAIM_FINISHED), str(CLAIM_FUTURE)], stdout=subprocess.PIPE, text=True,
                             check=True, env=os.environ | {"CLAIM_AMONG": f"{GROWTH_CONVERSATIONS:,} conversations, "}).stdout
     loads: dict[tuple[str, int, str], list[Load]] = {}

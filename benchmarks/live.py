@@ -1,4 +1,4 @@
-"""How soon after its commit a change is on the live stream, for one who listens and for 500."""
+"""Measures how soon after its commit a change is on the live feed, for 1 listener and for 500."""
 
 import random
 import selectors
@@ -16,13 +16,13 @@ CHANGES = setting("LIVE_CHANGES", 300)
 
 
 class Crowd:
-    """Listeners on one thread. What each has heard since it was last asked."""
+    """Listeners on one thread. `heard` has the bytes that each has received since the last call of `times_of`."""
 
     def __init__(self, port: int, count: int) -> None:
         self.selector = selectors.DefaultSelector()
         self.heard = [b""] * count
         for number in range(count):
-            # A client may have 256 connections.
+            # A client address can have at most 256 connections.
             connection = socket.create_connection(("127.0.0.1", port), 10, (f"127.0.1.{number // 200 + 1}", 0))
             self.selector.register(connection, selectors.EVENT_READ, number)
         for listener in self.selector.get_map().values():
@@ -30,13 +30,13 @@ class Crowd:
         self.times_of(b"\nid: ")
 
     def times_of(self, text: bytes) -> list[float]:
-        """When each has heard it."""
+        """Waits until every listener has received the text. Returns the times at which they received it, sorted."""
         self.heard = [b""] * len(self.heard)
         times: dict[int, float] = {}
         while len(times) < len(self.heard):
             for listener, _ in self.selector.select(10) or [(None, 0)]:
                 if not listener or not (more := listener.fileobj.recv(65_536)):
-                    raise SystemExit(f"a listener heard no more than {next(told for told in self.heard if text not in told)[-300:]}")
+                    raise SystemExit(f"a listener received only {next(told for told in self.heard if text not in told)[-300:]}")
                 self.heard[listener.data] += more
                 if text in self.heard[listener.data]:
                     times.setdefault(listener.data, time.perf_counter())
@@ -50,7 +50,7 @@ class Crowd:
 def live() -> None:
     server = gateway("stream")
     server.environment |= {"ADMIN_API_KEY": KEY, "DATABASE_URL_ADMIN": login(URL, "admin")}
-    table("from the answer to a commit to the line on the live stream", "p50 ms", "p99 ms", "the last of all, p50", "p99", "changes")
+    table("from the response to a commit to the line on the live feed", "p50 ms", "p99 ms", "the last listener, p50", "p99", "changes")
     kept = {}
     with server.up() as (_, port):
         with Client(port) as client:

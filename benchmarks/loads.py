@@ -1,5 +1,5 @@
-"""New leads sent to a server, or to the function behind it, and what that cost. For the programs that are called with a part, the
-owner's login of a database whose leads may be deleted, and a folder to work in."""
+"""Sends new leads to a server, or to the function behind it, and measures the cost. For programs with these arguments: a part, the
+owner's login of a database whose leads are deleted, and a work folder."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def psql(statement: str, url: str = URL) -> str:
 
 
 def template(messages: int) -> dict:
-    """A lead as `leadpipe generate` makes them; # stands for twelve digits that no other request has."""
+    """Returns a lead like those of `leadpipe generate`. # stands for twelve digits that are unique to each request."""
     talk = [("bot", "Welcome to TrueNester! How can I help you today?"), ("user", "hi, looking for villa in Al Furjan to buy"),
             ("bot", "What is your budget?"), ("user", "AED 3M - 3.5M, and it should be furnished")]
     return {
@@ -48,7 +48,7 @@ RUN = iter(range(1000, 10_000))
 
 
 class Client:
-    """One connection that is kept open."""
+    """A persistent connection."""
 
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), 10)
@@ -61,7 +61,7 @@ class Client:
         self.socket.close()
 
     def post(self) -> int:
-        """Sends a new lead; the status of the answer, when all of it is there."""
+        """Sends a new lead. Returns the status of the response after all of it has arrived."""
         self.number += 1
         body = BODY.replace("#", f"{self.run}{self.number:08}")
         self.socket.sendall((f"POST /api/chatbot/leads HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -86,20 +86,20 @@ def complete(answer: bytes) -> bool:
 
 @dataclass
 class Load:
-    """What a load came to."""
+    """The results of a load."""
     rate: float
     p50: float
     p99: float
-    cpu: float  # ms for an answer: the variant
-    postgres: float  # and PostgreSQL
-    memory: float  # MB, while it lasts
+    cpu: float  # ms per response, of the variant
+    postgres: float  # ms per response, of PostgreSQL
+    memory: float  # MB, during the load
     answers: int
     other: int = 0  # not 201
     broken: int = 0
 
     @property
     def wrong(self) -> float:
-        """The share that was not answered 201."""
+        """The proportion of requests without response 201."""
         return (self.other + self.broken) / max(1, self.answers + self.broken)
 
 
@@ -111,7 +111,7 @@ class Postgres:
         self.pid = int((home / "postmaster.pid").read_text().split()[0])
 
     def empty(self, url: str = URL) -> None:
-        """Takes all leads away, and pays what is due for them."""
+        """Deletes all leads, and runs the checkpoint for them."""
         psql("set client_min_messages = warning; truncate conversations, customer_identities, idempotency_keys cascade; checkpoint", url)
 
 
@@ -120,7 +120,7 @@ def spent(pid: int, reaps: bool = True) -> float:
 
 
 def wrk(connections: int, seconds: float, port: int, halfway: Callable[[], None] = lambda: None) -> tuple[dict, float]:
-    """What leads.lua says, and the CPU seconds of wrk."""
+    """Runs wrk. Returns the results of leads.lua and the CPU seconds of wrk."""
     before = os.times()
     with subprocess.Popen(
             ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency", "-s", HERE / "leads.lua",
@@ -137,7 +137,7 @@ def wrk(connections: int, seconds: float, port: int, halfway: Callable[[], None]
 
 
 def load(pid: int, port: int, connections: int, seconds: float = SECONDS, reaps: bool = True) -> Load:
-    """`reaps` says that the processes of the server are waited for: else their time is what the machine has spent beside the rest."""
+    """Measures a load. `reaps`: the server waits for its ended processes. If not, its CPU time is that of the machine minus the rest."""
     before, database = spent(pid, reaps), cpu(postgres.pid)
     shares: list[float] = []
     said, own = wrk(connections, seconds, port, lambda: shares.append(memory(process.pid for process in tree(pid))))
@@ -153,7 +153,7 @@ SCRIPT = "\\set n random(100000000000, 999999999999)\nselect public.capture_lead
 
 
 def pgbench(clients: int, seconds: float = SECONDS, url: str = URL, call: str | None = None) -> Load:
-    """The function alone: no HTTP, no JSON read, no check."""
+    """Measures the function alone: no HTTP, no JSON parsing, no validation."""
     (WORK / "capture.sql").write_text(SCRIPT)
     for old in WORK.glob("pgbench.*"):
         old.unlink()

@@ -1,4 +1,4 @@
-"""What the benchmarks share: processes and what they spend, tables, and the figures of the table that ends the page."""
+"""Shared by the benchmarks: processes and their resource use, tables, and the figures for the table at the end of the page."""
 
 import contextlib
 import glob
@@ -29,7 +29,7 @@ class Process(NamedTuple):
     parent: int
     session: int
     seconds: float  # of CPU time
-    reaped: float  # that of children that have ended and were waited for
+    reaped: float  # CPU seconds of ended children that were waited for
 
 
 def processes() -> Iterator[Process]:
@@ -43,7 +43,7 @@ def processes() -> Iterator[Process]:
 
 
 def tree(root: int) -> list[Process]:
-    """The process, its session, and all that descends from these."""
+    """Returns the process, the processes of its session, and all their descendants."""
     everything, found = list(processes()), {root}
     while True:
         more = {p.pid for p in everything if p.parent in found or p.session == root} - found
@@ -53,18 +53,18 @@ def tree(root: int) -> list[Process]:
 
 
 def cpu(root: int) -> float:
-    """CPU seconds of a process and its descendants, the ended ones among them."""
+    """Returns the CPU seconds of a process and its descendants, including ended ones."""
     return sum(process.seconds + process.reaped for process in tree(root))
 
 
 def busy() -> float:
-    """CPU seconds of the whole machine."""
+    """Returns the CPU seconds of the whole machine."""
     user, nice, system, _, _, interrupts, soft = map(int, pathlib.Path("/proc/stat").read_text().split()[1:8])
     return (user + nice + system + interrupts + soft) / TICKS
 
 
 def memory(pids: Iterable[int]) -> float:
-    """Their proportional share of the memory, in MB."""
+    """Returns the proportional set size (PSS) of the processes, in MB."""
     total = 0
     for pid in pids:
         with contextlib.suppress(OSError):
@@ -75,7 +75,7 @@ def memory(pids: Iterable[int]) -> float:
 
 @contextlib.contextmanager
 def running(command: list, environment: dict[str, str], **files) -> Iterator[subprocess.Popen]:
-    """A process and all that it starts: at the end nothing of its session is left."""
+    """Runs a process in a session of its own. At the end, all processes of the session are killed."""
     child = subprocess.Popen(command, env=PLAIN | environment, start_new_session=True,
                              **{"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL} | files)
     try:
@@ -95,7 +95,7 @@ def until(condition: Callable[[], object], what: str, seconds: float = setting("
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            sys.exit(f"not in {seconds} s: {what}")
+            sys.exit(f"timed out after {seconds} s: {what}")
         time.sleep(0.2)
 
 
@@ -110,7 +110,7 @@ def row(*cells: object) -> None:
 
 
 def keep(**figures: object) -> None:
-    """Keeps figures for the table that ends the page and for the plot."""
+    """Stores figures for the table at the end of the page and for the plot."""
     if path := os.environ.get("BENCH_FIGURES"):
         with open(path, "a") as file:
             file.write(json.dumps(figures) + "\n")

@@ -1,6 +1,6 @@
-"""Spawn to reply of one process per lead: our lead-capture against a C program with libpq and against node.
+"""Measures one process per lead, from spawn to reply: lead-capture, a C program with libpq, and node.
 
-All do the same insert through the same function, in turns, in one run; what counts is the ratio.
+All do the same insert through the same function, in turn, in one run. Only the ratio is comparable.
 """
 import json
 import os
@@ -30,7 +30,7 @@ def once(command, document, environment):
 
 
 def measure(programs, rounds, environment):
-    """Median and 90th percentile in milliseconds; the programs take turns, so that noise falls on all of them."""
+    """Returns the median and 90th percentile in milliseconds. The programs run in turn, so that noise affects all of them."""
     times = {name: [] for name in programs}
     for round_ in range(rounds + 5):
         for name, (command, document, share) in programs.items():

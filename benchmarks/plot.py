@@ -1,4 +1,4 @@
-"""The picture of a run as SVG, on stdout: leads a second, and how long one takes, by variant."""
+"""Prints the plot of a run as SVG: leads per second and response times, by variant."""
 
 import math
 from html import escape
@@ -33,8 +33,8 @@ def plot(http: dict[str, dict[str, dict[str, float]]]) -> str:
     def place(milliseconds: float) -> float:
         return right + BARS * (math.log10(milliseconds) - first) / (last - first)
 
-    parts = [text(NAMES, 24, "new leads a second", size=15, weight="bold"),
-             text(right, 24, "p50 to p99 of one, ms, logarithmic", size=15, weight="bold")]
+    parts = [text(NAMES, 24, "new leads per second", size=15, weight="bold"),
+             text(right, 24, "response time, p50 to p99, ms, logarithmic", size=15, weight="bold")]
     for decade in range(first, last + 1):
         x = place(10 ** decade)
         parts.append(f'<line x1="{x:.1f}" y1="56" x2="{x:.1f}" y2="{height - 20}" stroke="#ddd"/>')
@@ -47,7 +47,7 @@ def plot(http: dict[str, dict[str, dict[str, float]]]) -> str:
         for (connections, colour), y in zip(CONNECTIONS.items(), (top, top + 17), strict=True):
             figures = by[connections]
             length = BARS * figures["rate"] / most
-            wrong = f", and {100 * figures['wrong']:.0f} % were not answered 201" if figures["wrong"] else ""
+            wrong = f"; {100 * figures['wrong']:.0f} % of responses were not 201" if figures["wrong"] else ""
             parts += [bar(NAMES, y, length, colour), text(NAMES + length + 5, y + 12, f"{figures['rate']:,.0f}{wrong}", size=11)]
             if figures["p50"] > 0:
                 begin, end = place(figures["p50"]), place(figures["p99"])

@@ -1,4 +1,4 @@
-"""Who answers POST /api/chatbot/leads: ours and its rivals, each started on a database and stopped again."""
+"""The servers for POST /api/chatbot/leads: Leadpipe and its peers. Each is started on a database and stopped again."""
 
 import contextlib
 import os
@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from loads import URL, WORK, Client, login
 from measure import HERE, running, tree, until
 
-# A copy: its pages are shared with no other process of the same program, so that memory is not told too small.
+# A copy: its pages are not shared with other processes of the same program, which would make the measured memory too
+# small.
 BIN, PEERS = WORK / "bin", HERE / "peers"
 STREAM, EXPRESS = "leadpipe, stream", "Express, node-pg"
-# Database connections of a rival, and processes of fcgiwrap: as many as our gateway starts one-shot processes at a time.
+# Database connections of a peer, and processes of fcgiwrap: the number of one-shot processes that the gateway starts at
+# a time.
 POOL = 16
 
 
@@ -26,16 +28,16 @@ def free_port() -> int:
 
 @dataclass
 class Server:
-    """What answers POST /api/chatbot/leads: a command, whose {port} is filled in, and its settings."""
+    """A server for POST /api/chatbot/leads: a command, in which {port} is replaced, and its settings."""
     name: str
     command: list
     environment: dict[str, str] = field(default_factory=dict)
-    # Whether its parent waits for every process that has ended; else their time is told from the machine's.
+    # True if its parent waits for every ended process. Otherwise their CPU time is derived from that of the machine.
     reaps: bool = True
 
     @contextlib.contextmanager
     def up(self, url: str = URL) -> Iterator[tuple[int, int]]:
-        """Its process and its port, once it has answered 201."""
+        """Starts the server. Yields its process id and port after its first response 201."""
         port = free_port()
         command = [str(word).replace("{port}", str(port)) for word in self.command]
         settings = {"PORT": str(port), "POOL": str(POOL), "DATABASE_URL": login(url), "NODE_PATH": os.environ.get("NODE_PATH", "")}
@@ -50,22 +52,22 @@ class Server:
 
 
     def settle(self, pid: int) -> None:
-        """Waits for what the last load has left behind: fcgiwrap runs a program for each request that nobody waits for any more."""
+        """Waits for the programs of the last load: fcgiwrap runs a program for each request even if its client has gone."""
         for _ in range(200):
             running_now = tree(pid)
-            # They wait for requests; the first of them is their parent.
+            # The processes that wait for requests. The first fcgiwrap is their parent.
             wrappers = {process.pid for process in running_now if process.name == "fcgiwrap" and process.parent != pid}
             if self.reaps or not any(process.parent in wrappers for process in running_now):
                 return
             time.sleep(0.1)
 
     def starts(self) -> bool:
-        """Whether it is there; says so where it is not, and the rest goes on without it."""
+        """True if the server can be started. Otherwise prints the reason, and the rest is measured without it."""
         try:
             with self.up():
                 return True
         except SystemExit as reason:
-            print(f"\n{self.name} is not there: {reason}", flush=True)
+            print(f"\n{self.name} is not available: {reason}", flush=True)
             return False
 
 
@@ -86,10 +88,10 @@ def express(processes: int = 1) -> Server:
 
 
 def rivals() -> Iterator[Server]:
-    """Those that could be had."""
+    """Yields the peers that are available."""
     needed = {"Express": "NODE", "FastAPI": "PEERS_PYTHON", "fcgiwrap": "FCGIWRAP"}
     if missing := [name for name, variable in needed.items() if not os.environ.get(variable)]:
-        print(f"\nWhat could not be had: {', '.join(missing)}.", flush=True)
+        print(f"\nNot available: {', '.join(missing)}.", flush=True)
     if os.environ.get("NODE"):
         yield express()
         yield express(2)
@@ -106,11 +108,11 @@ def rivals() -> Iterator[Server]:
 
 
 def one_shots(language: str, *command: object) -> Server:
-    """A process for each request, behind nginx and fcgiwrap."""
+    """Returns a server that starts a process for each request, behind nginx and fcgiwrap."""
     script = WORK / f"{language}.cgi"
     script.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in command) + "\n")
     script.chmod(0o755)
-    # A program needs no shell around it.
+    # A single program needs no shell script.
     runs = command[0] if len(command) == 1 else script
     return Server(f"fcgiwrap, {language}", [HERE / "peers/fcgi", WORK / "nginx", "{port}", POOL, runs],
                   {"FCGIWRAP": os.environ["FCGIWRAP"], "LD_LIBRARY_PATH": os.environ["FCGIWRAP_LIBRARIES"]}, reaps=False)

@@ -1,7 +1,7 @@
-"""Two versions side by side, in one run: versions.py OTHER_TREE [ROUNDS]
+"""Compares two versions side by side, in one run: versions.py OTHER_TREE [ROUNDS]
 
 OTHER_TREE is another checkout of this repository with its bin/ built. In each round both trees run their own benchmarks/run in turn, each
-on a database of its own; the order changes from round to round. Prints medians and this tree's figure against the other's."""
+on its own database; the order changes from round to round. Prints medians and the ratio of this tree's figures to the other's."""
 
 import collections
 import os
@@ -16,7 +16,8 @@ TREES = {"other": pathlib.Path(sys.argv[1]).resolve(), "this": HERE.parent.resol
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 3
 SETTINGS = {"HTTP_ROUNDS": "1", "HTTP_ONLY": "stream", "ROUNDS": "200", "BENCH_ROUNDS": "1", "BENCH_SAMPLES": "20", "BENCH_HTTP": "200",
             "BENCH_EACH": "100", "BENCH_SECONDS": "100"}
-# A row of the tables that benchmarks/run prints: the title of its table, its name, the column, and whether more is better.
+# Rows of the tables that benchmarks/run prints: the title of the table, the name of the row, the column, and whether
+# more is better.
 FIGURES = {
     "capture, 1 connection, a second": ("POST /api/chatbot/leads, 1 connection", "leadpipe, stream", 1, True),
     "capture, 16 connections, a second": ("POST /api/chatbot/leads, 16 connections", "leadpipe, stream", 1, True),
@@ -29,7 +30,7 @@ FIGURES = {
 
 
 def rows(text: str) -> dict[tuple[str, str], list[str]]:
-    """The cells of each row, by the title of its table and its name."""
+    """Returns the cells of each row, by the title of its table and its name."""
     found, title = {}, ""
     for line in text.splitlines():
         if not line.startswith("|"):

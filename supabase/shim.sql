@@ -1,6 +1,6 @@
--- What Supabase has and plain PostgreSQL lacks, so that one set of migrations serves both.
--- Run first by `leadpipe migrate`, any number of times. On Supabase it finds everything and changes nothing: schema auth
--- belongs to somebody else there, so each step looks before it touches.
+-- Creates what Supabase has and plain PostgreSQL lacks, so that the same migrations work on both. `leadpipe migrate`
+-- runs it first, each time. On Supabase, schema auth belongs to another role, so each step first checks whether the
+-- object exists; there it changes nothing.
 
 do $shim$
 declare
@@ -10,9 +10,9 @@ begin
     continue when exists (select from pg_catalog.pg_roles where rolname = wanted);
     begin
       execute format('create role %I nologin noinherit', wanted);
-      -- An owner who is no superuser needs the membership to SET ROLE, as Supabase's own `postgres` has it.
+      -- An owner that is not a superuser needs the membership for SET ROLE. Supabase's `postgres` has it too.
       execute format('grant %I to current_user', wanted);
-    exception when duplicate_object or unique_violation then null;  -- another run was faster
+    exception when duplicate_object or unique_violation then null;  -- a concurrent run has created it
     end;
   end loop;
 end

@@ -89,7 +89,7 @@ import Wire
       sentence(fresh, seen: Self.before).hasSuffix(
         "no worker has been seen since \(Self.past): start `leadpipe worker`."))
     #expect(
-      sentence(["state": "waiting", "reason": "This recipient is not configured; it waits until it is."])
+      sentence(["state": "waiting", "reason": "This recipient is not configured; the delivery waits until it is."])
         == "Its recipient is not configured: it waits until the recipient is configured, or until slack has only one "
         + "recipient.")
   }

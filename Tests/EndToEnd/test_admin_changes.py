@@ -100,7 +100,7 @@ def test_raising_the_quality_qualifies_the_lead(admin, base, lead):
     assert changed["leadScoreBreakdown"]["source"] == "agent" and changed["leadScoreBreakdown"]["before"]["source"] == "server"
     assert admin.patch(lead, {"leadQuality": "cold"})["leadScore"] == 90
     assert events(base, lead) == ["lead.qualified", "lead.updated"]
-    assert [entry["title"] for entry in timeline(base, lead)] == ["Lead qualified as hot", "Lead rated cold"]
+    assert [entry["title"] for entry in timeline(base, lead)] == ["Lead qualified as hot", "Lead quality lowered to cold"]
 
 
 @pytest.mark.parametrize("status, event, title", [("converted", "lead.converted", "Lead converted"), ("lost", "lead.lost", "Lead lost")])
@@ -233,8 +233,8 @@ def test_only_the_first_response_counts_for_the_sla(admin, base, lead):
     again = admin.post(f"{lead}/respond", {})
     assert (again["isFirst"], again["conversation"]["firstResponseAt"]) == (False, shown["firstResponseAt"])
     assert events(base, lead) == ["lead.contacted"] * 2
-    assert [entry["title"] for entry in timeline(base, lead)] == ["Called the customer", "Status changed from new to in-progress", "Customer contacted"]
-    assert timeline(base, lead)[0]["description"] == "called, viewing on Friday (first answer, in time)"
+    assert [entry["title"] for entry in timeline(base, lead)] == ["Called the customer", "Status changed from new to in-progress", "Contacted the customer"]
+    assert timeline(base, lead)[0]["description"] == "called, viewing on Friday (first response, on time)"
 
 
 def test_late_response_breaches_the_sla(admin, base, lead):
@@ -245,8 +245,8 @@ def test_late_response_breaches_the_sla(admin, base, lead):
     assert (shown["slaState"], shown["slaBreached"]) == ("breached", True)
     assert base.count("conversations", f"id = '{lead[-36:]}' and sla_breached") == 1
     entry = timeline(base, lead)[0]
-    assert (entry["actor_name"], entry["title"]) == ("ADMIN_API_KEY", f"Customer answered by WhatsApp: {someone['name']}")
-    assert entry["description"] == "(first answer, late)"
+    assert (entry["actor_name"], entry["title"]) == ("ADMIN_API_KEY", f"Replied by WhatsApp: {someone['name']}")
+    assert entry["description"] == "(first response, late)"
 
 
 def test_sla_warning_in_the_last_third_and_no_breach_after_closing_in_time(admin, base, lead):
@@ -320,8 +320,8 @@ def test_timeline_shows_the_outcome_in_words(admin, instance, base):
                    {"status": "lost"}, {"outcome": "fell through"}, {"conversionValue": None, "outcome": None}):
         admin.patch(lead, change)
     assert [(entry["title"], entry["description"]) for entry in timeline(base, lead)] == [
-        ("Value changed", "worth 5000000"), ("Value changed", "worth 50.5, 5000000 before"), ("Lead converted", "sold; worth 70, 50.5 before"),
-        ("Lead lost", None), ("Outcome recorded", "fell through"), ("Outcome removed", "no outcome any more; worth nothing any more, 70 before")]
+        ("Value changed", "value 5000000"), ("Value changed", "value 50.5 (was 5000000)"), ("Lead converted", "sold; value 70 (was 50.5)"),
+        ("Lead lost", None), ("Outcome recorded", "fell through"), ("Outcome removed", "outcome removed; value removed (was 70)")]
 
 
 def test_rejects_blank_tags_and_keeps_the_others(admin, instance):
@@ -361,7 +361,7 @@ def test_creates_changes_and_deletes_agents(admin, instance, base):
     assert "has 1 open conversations" in admin.document("DELETE", path, None, 409)["detail"]
     assert admin.request("DELETE", f"{path}?force=true")[0] == 204
     assert admin.get(lead)["assignedAgentId"] is None
-    assert timeline(base, lead)[-1]["title"] == "Assigned to nobody"
+    assert timeline(base, lead)[-1]["title"] == "Unassigned"
     assert admin.request("DELETE", path)[0] == 404
     made = admin.post("/api/admin/agents", {"name": "Omar\r\nof Sales", "email": "omar@example.com", "department": "Sales\tand rent"}, 201)
     assert (made["name"], made["department"]) == ("Omar of Sales", "Sales and rent")
@@ -396,8 +396,8 @@ def test_creates_moves_and_completes_a_follow_up(admin, base, lead):
     assert admin.get(lead)["followUpDate"] is None
     assert events(base, lead) == ["lead.follow_up_scheduled"] * 2 + ["lead.updated", "lead.follow_up_scheduled"] + ["lead.follow_up_completed", "lead.updated"]
     titles = [entry["title"] for entry in timeline(base, lead)]
-    assert titles[0] == f"Follow-up by telephone on {when[:10]} {when[11:16]} UTC" and titles[4:] == [
-        "Follow-up by telephone completed", "Follow-up by WhatsApp cancelled"]
+    assert titles[0] == f"Follow-up by phone on {when[:10]} {when[11:16]} UTC" and titles[4:] == [
+        "Follow-up by phone completed", "Follow-up by WhatsApp cancelled"]
 
 
 def test_lists_follow_ups_soonest_first_by_state_and_agent(admin, instance, base):

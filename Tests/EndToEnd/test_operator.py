@@ -146,7 +146,7 @@ def test_explains_every_state(database):
             database, "failed", outcome_class="permanent", error_message="too long", retry_count="3"),
         "Its recipient is not configured": deliver(
             database, "failed", outcome_class="config", next_attempt_at="now()",
-            error_message="This recipient is not configured; it waits until it is."),
+            error_message="This recipient is not configured; the delivery waits until it is."),
         "It was sent via slack at": deliver(database, "sent", sent_at="now()"),
     }
     for words, one in wanted.items():

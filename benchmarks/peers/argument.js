@@ -1,4 +1,5 @@
-// The argument of capture_lead for a body. What lead-capture computes (score, deadline) is constant here: that is in the peers' favour.
+// Builds the argument of capture_lead for a body. The values that lead-capture computes (score, deadline) are constant
+// here, which favours the peers.
 module.exports = (body) => {
   const { idempotencyKey, messages = [], ...lead } = body;
   return JSON.stringify({

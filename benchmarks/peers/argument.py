@@ -1,4 +1,4 @@
-"""The argument of capture_lead for a body, as argument.js makes it."""
+"""Builds the argument of capture_lead for a body, like argument.js."""
 
 import datetime
 import json

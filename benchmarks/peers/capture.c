@@ -1,4 +1,4 @@
-// The floor: a C program with libpq that does nothing but the insert. Reads the argument of capture_lead on stdin.
+// The lower bound: a C program with libpq that only does the insert. Reads the argument of capture_lead from stdin.
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-// The same insert from node with node-pg. Reads the argument of capture_lead on stdin.
+// The same insert from node with node-pg. Reads the argument of capture_lead from stdin.
 const { Client } = require('pg');
 const chunks = [];
 process.stdin.on('data', (chunk) => chunks.push(chunk)).on('end', async () => {

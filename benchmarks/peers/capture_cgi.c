@@ -1,5 +1,5 @@
-// POST /api/chatbot/leads as a CGI program in C with libpq: the least that can be done. It reads no JSON; the database makes the
-// argument of capture_lead out of the body.
+// POST /api/chatbot/leads as a CGI program in C with libpq, with the minimum of work. It does not parse JSON; the
+// database builds the argument of capture_lead from the body.
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// POST /api/chatbot/leads as a CGI script of node.
+// POST /api/chatbot/leads as a CGI script in node.
 const { readFileSync } = require('fs');
 const { Client } = require('pg');
 const argument = require('./argument');

@@ -1,4 +1,4 @@
-"""POST /api/chatbot/leads as a CGI script of Python."""
+"""POST /api/chatbot/leads as a CGI script in Python."""
 
 import json
 import os

@@ -1,4 +1,5 @@
-// POST /api/chatbot/leads by Express and node-pg: PORT, DATABASE_URL, POOL; PROCESSES of them share the port.
+// POST /api/chatbot/leads with Express and node-pg. Settings: PORT, DATABASE_URL, POOL, and PROCESSES, which share the
+// port.
 const cluster = require('cluster');
 const express = require('express');
 const { Pool } = require('pg');

@@ -1,4 +1,4 @@
-"""POST /api/chatbot/leads by FastAPI and asyncpg, for `uvicorn fastapi_app:app`: DATABASE_URL, POOL."""
+"""POST /api/chatbot/leads with FastAPI and asyncpg, for `uvicorn fastapi_app:app`. Settings: DATABASE_URL, POOL."""
 
 import contextlib
 import json

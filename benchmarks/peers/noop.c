@@ -1,12 +1,12 @@
-// notify-slack without Slack: every delivery is delivered at once. The id of the message is the clock, in nanoseconds, at
-// which its line was read.
+// Replaces notify-slack: reports every delivery as delivered immediately. The id of a message is the time at which its
+// line was read, in nanoseconds.
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 static const char description[] =
-    "{\"name\":\"notify-slack\",\"kind\":\"step\",\"summary\":\"Delivers to nobody\",\"routes\":[],\"access\":\"public\","
+    "{\"name\":\"notify-slack\",\"kind\":\"step\",\"summary\":\"Does nothing\",\"routes\":[],\"access\":\"public\","
     "\"bodyLimit\":262144,\"timeLimitMs\":15000,\"environment\":[{\"name\":\"SLACK_WEBHOOK_URL\",\"required\":false},"
     "{\"name\":\"SLACK_WEBHOOK_NEWSLETTER_URL\",\"required\":false},{\"name\":\"FRONTEND_URL\",\"required\":false},"
     "{\"name\":\"LOG_LEVEL\",\"required\":false},{\"name\":\"LOG_FORMAT\",\"required\":false}]}";
@@ -22,7 +22,7 @@ int main(int count, char **arguments) {
     length += (size_t)more;
     char *line = lines, *end;
     while ((end = memchr(line, '\n', (size_t)(lines + length - line)))) {
-      // In place of the line's last brace.
+      // Replaces the last brace of the line.
       fwrite(line, 1, (size_t)(end - line) - 1, stdout);
       printf(",\"outcome\":{\"class\":\"delivered\",\"providerId\":\"%ld%09ld\"}}\n", (long)now.tv_sec, now.tv_nsec);
       line = end + 1;

@@ -1,10 +1,10 @@
 """The queues of deliveries.py, set up as their documentation recommends:
 
 queues.py pgqueuer|procrastinate install DATABASE_URL
-queues.py pgqueuer|procrastinate load DATABASE_URL < PAYLOADS     a job for each line, all at once
-queues.py pgqueuer|procrastinate produce DATABASE_URL             a job for each line of stdin, and a line for each job
-queues.py pgqueuer|procrastinate work DATABASE_URL CONCURRENCY    jobs that do nothing
-queues.py pgqueuer|procrastinate clock DATABASE_URL CONCURRENCY   jobs that say when they began, in nanoseconds
+queues.py pgqueuer|procrastinate load DATABASE_URL < PAYLOADS     adds a job for each line, all at once
+queues.py pgqueuer|procrastinate produce DATABASE_URL             adds a job for each line of stdin and prints a line for each
+queues.py pgqueuer|procrastinate work DATABASE_URL CONCURRENCY    runs jobs that do nothing
+queues.py pgqueuer|procrastinate clock DATABASE_URL CONCURRENCY   runs jobs that print their start time in nanoseconds
 """
 
 import asyncio
@@ -27,14 +27,14 @@ def began():
 
 
 async def each_line(enqueue):
-    """The loop that stands still while it waits for a line has nothing else to do."""
+    """Adds a job for each line. Waiting for a line blocks the event loop, which has nothing else to do."""
     for line in sys.stdin:
         await enqueue(line)
         print(flush=True)
 
 
 async def pgqueuer():
-    # One connection for a queue manager, as its page on tuning says; `pgq` runs on uvloop.
+    # One connection for each queue manager, as pgqueuer's page on tuning recommends; its command `pgq` runs on uvloop.
     driver = AsyncpgDriver(await asyncpg.connect(URL))
     queries = Queries(driver)
     match ACTION:

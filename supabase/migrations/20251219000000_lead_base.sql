@@ -1,8 +1,9 @@
--- The tables that existed before the event-driven lead architecture. On a database that has these tables this file adds
--- the columns that are missing, and sets rights, two policies and triggers. An existing column keeps its type and
--- constraints: 20261127000000_adopt_existing_database does the rest. This file can run again at any time.
+-- The tables that existed before the event-driven lead architecture. If a database already has these tables, this file
+-- adds missing columns and sets privileges, two policies and triggers. Existing columns keep their types and
+-- constraints; 20261127000000_adopt_existing_database does the rest. This file can run again at any time.
 
--- clock_timestamp(), not now(): a transaction that waited for a row lock must not set the row's clock back.
+-- Sets updated_at. Uses clock_timestamp(), not now(), because a transaction that waited for a row lock must not move
+-- updated_at backwards.
 create or replace function public.update_updated_at_column() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -28,8 +29,8 @@ alter table public.user_roles
   add column if not exists role public.app_role not null;
 create unique index if not exists user_roles_user_id_role_key on public.user_roles (user_id, role);
 
--- An existing has_role stays: its arguments may have other names. The comparison as text also serves a user_roles table
--- whose role column is text.
+-- An existing has_role is kept, because its arguments may have other names. Compares as text, because in some projects
+-- the column user_roles.role has type text.
 do $do$
 begin
   if to_regprocedure('public.has_role(uuid, public.app_role)') is null then
@@ -37,7 +38,7 @@ begin
     language sql stable security definer set search_path = pg_catalog, pg_temp as
       $$ select exists (select from public.user_roles where user_id = _user_id and role::text = _role::text) $$;
     revoke all on function public.has_role(uuid, public.app_role) from public, anon;
-    -- A policy is evaluated with the rights of the role that queries.
+    -- A policy runs with the privileges of the querying role.
     grant execute on function public.has_role(uuid, public.app_role) to authenticated, service_role;
   end if;
 end
@@ -142,8 +143,8 @@ alter table public.newsletter_subscribers
   add column if not exists updated_at timestamptz not null default now();
 create unique index if not exists newsletter_subscribers_email_key on public.newsletter_subscribers (lower(email));
 
--- Row-level security. service_role may do everything, an administrator may read, nobody else may do anything.
--- Supabase's old default privileges grant everything on new tables, hence the revoke. The sub-selects in the policy let
+-- Row-level security: service_role has full access, administrators can read, and all other roles have no access.
+-- Supabase's old default privileges grant all rights on new tables, hence the revoke. The sub-selects in the policy let
 -- the planner check the role once per query instead of once per row.
 do $$
 declare

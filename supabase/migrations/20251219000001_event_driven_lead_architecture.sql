@@ -1,5 +1,5 @@
--- Events, timeline, follow-ups and notifications: the deployment checklist's four tables and the columns that it adds
--- to conversations. Additive, and this file can run again at any time, also after the checklist's clean-up.
+-- Events, timeline, follow-ups and notifications: the deployment checklist's four tables, and the columns that it adds
+-- to conversations. This file only adds, and can run again at any time, including after the checklist's clean-up.
 
 do $$
 begin
@@ -120,7 +120,7 @@ alter table public.notification_logs
   add column if not exists retry_count integer not null default 0,
   add column if not exists created_at timestamptz not null default now();
 
--- Row-level security and clocks, as in 20251219000000_lead_base.sql.
+-- Row-level security and the updated_at triggers, as in 20251219000000_lead_base.sql.
 do $$
 declare
   v_table text;

@@ -1,28 +1,28 @@
--- Brings the tables of 20251219000000_lead_base and 20251219000001_event_driven_lead_architecture to one shape and to
--- the same rights, whatever stands in the database: nothing but these two files, a project that had tables of these
--- names before, or a project whose own migrations have these two version numbers. It looks at what is there, not at the
--- ledger. On a database that has these tables as the two files make them it changes nothing. It can run again at any
--- time, and makes the tables that a rollback has dropped.
+-- Brings the tables of 20251219000000_lead_base and 20251219000001_event_driven_lead_architecture to the same
+-- definitions and privileges, whatever the database contains: only these two files, a project that had tables with
+-- these names before, or a project whose own migrations have these two version numbers. It examines the database, not
+-- the ledger. It changes nothing if the tables are as the two files create them. It can run again at any time, and
+-- creates tables that a rollback has dropped.
 --
 -- No row is lost:
--- - A column changes its type when the new type can read every value. Where it cannot, a column that may be null keeps
---   its
---   old values in NAME_before_leadpipe, and any other column stops the migration.
--- - A column that the two files do not know stays. So does a foreign key to a table that they do not know.
+-- - The type of a column is changed if the new type can read every value. Otherwise, a nullable column keeps its old
+--   values in NAME_before_leadpipe, and any other column stops the migration.
+-- - A column that is not in the two files is kept. So is a foreign key to a table that is not in them.
 -- - A null in a column that must have a value becomes the column's default.
--- - A table whose name Leadpipe needs for something else is renamed to NAME_before_leadpipe, and nobody but its owner
---   may
---   read it. A notification_logs with rows is renamed too: its rows are no deliveries that a worker could go on with.
--- - An event that was processed, that notifies nobody, or that is older than 72 hours is not notified again. Everything
---   that gives others access to these tables goes: policies, grants, EXECUTE on definer functions, views, and
---   Supabase's Realtime except for the tables that 20261127120000_live publishes.
+-- - A table whose name Leadpipe needs for another table is renamed to NAME_before_leadpipe, and only its owner can read
+--   it. A notification_logs with rows is renamed too, because a worker cannot process its rows as deliveries.
+-- - An existing event causes no new notifications if it was processed, is older than 72 hours, or has a type that never
+--   causes any.
+--
+-- Everything that gives other roles access to these tables is removed: policies, grants, EXECUTE on SECURITY DEFINER
+-- functions, views, and Supabase Realtime except for the tables that 20261127120000_live publishes.
 
 set statement_timeout = '1h';
 
 drop schema if exists leadpipe_adopt cascade;
 create schema leadpipe_adopt;
 
--- The shape, in a schema of its own that this file drops again.
+-- The target definitions ("shape"), in a schema of their own that this file drops at its end.
 create type leadpipe_adopt.app_role as enum ('admin', 'moderator', 'user');
 create type leadpipe_adopt.lead_event_type as enum (
   'lead.created', 'lead.updated', 'lead.qualified', 'lead.assigned', 'lead.contacted', 'lead.follow_up_scheduled',
@@ -212,13 +212,13 @@ create table leadpipe_adopt.notification_logs (
   created_at timestamptz not null default now()
 );
 
--- The tables of the later files.
+-- The tables that later files create.
 create view leadpipe_adopt.later_tables as
   select unnest(array['admin_keys', 'admin_sessions', 'conversation_changes', 'conversation_words', 'customer_identities',
                       'idempotency_keys', 'known_words', 'notification_attempts', 'notification_channels', 'workers']) as table_name;
 
--- What stands in both schemas, in the words of `public`. The functions below have no schema in their search path, so
--- the catalog's texts name the schema of everything.
+-- The objects of both schemas, described as if they were in `public`. The functions below have none of our schemas in
+-- their search path, so the definitions from the catalog name the schema of every object.
 create view leadpipe_adopt.our_tables as
   select relname as table_name, oid as shape, to_regclass('public.' || quote_ident(relname)) as standing
   from pg_catalog.pg_class where relnamespace = 'leadpipe_adopt'::regnamespace and relkind = 'r';
@@ -241,7 +241,7 @@ create view leadpipe_adopt.indexes as
   from pg_catalog.pg_index join pg_catalog.pg_class on pg_class.oid = indexrelid
   where not exists (select from pg_catalog.pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'));
 
--- The functions that policies call, and the role that they are called for.
+-- The functions that policies call, and the roles for which the policies apply.
 create view leadpipe_adopt.called_by_policies as
   select refobjid as function, r.name as caller, min(polrelid::regclass::text) as guarded
   from pg_catalog.pg_policy join pg_catalog.pg_depend on classid = 'pg_catalog.pg_policy'::regclass and objid = pg_policy.oid
@@ -249,7 +249,8 @@ create view leadpipe_adopt.called_by_policies as
   where refclassid = 'pg_catalog.pg_proc'::regclass
   group by refobjid, r.name;
 
--- The routines and views of public. `is_definer` are those that work with their owner's rights, past the policies.
+-- The routines and views of public. `is_definer` is true for those that run with their owner's privileges, which bypass
+-- the policies.
 create view leadpipe_adopt.definitions as
   select p.oid, proname as name, prosecdef as is_definer, 'routine' as kind, p.oid::regprocedure::text as signature,
     case when prokind in ('f', 'p') then pg_catalog.pg_get_functiondef(p.oid) end as text
@@ -270,7 +271,7 @@ begin
 end
 $$;
 
--- Adds what an enum lacks, in its place.
+-- Adds missing values to an enum, at their positions.
 create function leadpipe_adopt.complete_enum(p_name text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -294,9 +295,9 @@ begin
 end
 $$;
 
--- Renames a table and its indexes, and takes everybody's rights to it. Of its foreign keys into our tables only those
--- into conversations stay: the checklist's clean-up can drop its four tables, and a deleted conversation takes all of
--- its rows along.
+-- Renames a table and its indexes, and revokes all privileges on it. Of its foreign keys to our tables, only those to
+-- conversations are kept: the checklist's clean-up can then drop its four tables, and deleting a conversation still
+-- deletes all of its rows.
 create function leadpipe_adopt.set_aside(p_table text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -319,7 +320,7 @@ begin
   execute format('alter table %s enable row level security', v_table);
   execute format('revoke all on table %s from public, anon, authenticated, service_role', v_table);
   execute format('alter table %s rename to %I', v_table, p_table || '_before_leadpipe');
-  raise notice 'public.% is now public.%_before_leadpipe; nobody but its owner may read it', p_table, p_table;
+  raise notice 'public.% is now public.%_before_leadpipe; only its owner can read it', p_table, p_table;
 end
 $$;
 
@@ -333,8 +334,8 @@ exception when others then
 end
 $$;
 
--- Gives a column the shape's type, default and nullability. ALTER … USING fires no trigger, and a time without zone is
--- in UTC.
+-- Gives a column the type, default and nullability of the shape. ALTER … USING fires no trigger. A time without a time
+-- zone is read as UTC.
 create function leadpipe_adopt.bring_column(p_table text, p_shape leadpipe_adopt.columns, p_found leadpipe_adopt.columns)
 returns void language plpgsql set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
@@ -353,7 +354,7 @@ begin
       execute format('alter table public.%I alter column %I type %s using %I',
                      p_table, p_shape.column_name || '_before_leadpipe', p_found.type, p_shape.column_name);
       v_read := format('case when leadpipe_adopt.is_readable(%I::text, %L) then %s end', p_shape.column_name, p_shape.type, v_read);
-      raise notice 'public.%.% has % values that are no %; its old values are in %_before_leadpipe', p_table, p_shape.column_name,
+      raise notice 'public.%.% has % values that are not valid as %; its old values are in %_before_leadpipe', p_table, p_shape.column_name,
         v_misfits, p_shape.type, p_shape.column_name;
     end if;
   end if;
@@ -394,7 +395,7 @@ begin
       perform leadpipe_adopt.bring_column(p_table, v_shape, v_found);
     end if;
   end loop;
-  -- A column that is not ours must not ask for a value that we do not give.
+  -- A column that is not ours must not require a value, because Leadpipe does not write it.
   for v_found in select * from leadpipe_adopt.columns
     where table_id = ('public.' || p_table)::regclass and is_required and fallback is null and column_name not in
       (select column_name from leadpipe_adopt.columns where table_id = ('leadpipe_adopt.' || p_table)::regclass) loop
@@ -403,7 +404,8 @@ begin
 end
 $$;
 
--- Takes what the shape does not have. Before the columns change, because their types hang on it.
+-- Drops policies, triggers, constraints and indexes that are not in the shape. Must run before the columns change,
+-- because these objects depend on the columns' types.
 create function leadpipe_adopt.clear(p_shape oid, p_found regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -435,7 +437,7 @@ begin
 end
 $$;
 
--- Adds the constraints and indexes that the shape has. Keys before foreign keys.
+-- Adds the constraints and indexes of the shape. Keys must be added before foreign keys.
 create function leadpipe_adopt.constrain(p_tables name[], p_kinds text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -461,7 +463,7 @@ begin
 end
 $$;
 
--- Where schema leadpipe is, the later files have run, and a table that stands has its shape and more.
+-- If schema leadpipe exists, the later files have run, and an existing table already has the shape.
 do $$
 declare
   v_is_first constant boolean := to_regnamespace('leadpipe') is null;
@@ -477,8 +479,8 @@ begin
     for v_name in select typname from pg_type where typnamespace = 'leadpipe_adopt'::regnamespace and typtype = 'e' loop
       perform leadpipe_adopt.complete_enum(v_name);
     end loop;
-    -- Before the columns change: a condition of the publication may hang on them. 20261127120000_live adds its three
-    -- tables whole.
+    -- Before the columns change, because a row filter of the publication may depend on them. 20261127120000_live adds
+    -- its three tables without column list or row filter.
     for v_name in
       select prrelid::regclass from pg_publication_rel join pg_publication p on p.oid = prpubid join pg_class c on c.oid = prrelid
       where pubname = 'supabase_realtime' and relnamespace = 'public'::regnamespace
@@ -501,7 +503,7 @@ begin
         perform leadpipe_adopt.set_aside('notification_logs');
       end if;
     end if;
-    -- The later files make these four anew: their arguments and results may be other ones.
+    -- Later files create these four again: existing ones may have other arguments or results.
     for v_name in select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace and proname in
       ('emit_lead_event', 'add_timeline_entry', 'update_overdue_follow_ups', 'get_sla_breach_candidates') loop
       execute format('drop function %s', v_name);
@@ -520,7 +522,7 @@ begin
   perform leadpipe_adopt.constrain(v_tables, 'pu');
   perform leadpipe_adopt.constrain(v_tables, 'cif');
 
-  -- planned_at belongs to a later file. The worker takes every event without it for a new one.
+  -- planned_at belongs to a later file. The worker treats every event without it as new.
   perform from public.lead_events limit 1;
   if found and v_is_first then
     alter table public.lead_events add column if not exists planned_at timestamptz;
@@ -548,7 +550,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as
 revoke all on function public.has_role(uuid, public.app_role) from public, anon;
 grant execute on function public.has_role(uuid, public.app_role) to authenticated, service_role;
 
--- Rights. These are set each time.
+-- Privileges and policies. These are set each time.
 do $$
 declare
   v_name text;
@@ -581,9 +583,9 @@ begin
     end if;
   end loop;
 
-  -- Definer functions and views read these tables with their owner's rights, past the policies; so do those that use
-  -- another one, in as many steps as there are. A function that a policy calls is left to its caller in any case (see
-  -- below).
+  -- SECURITY DEFINER functions and views read these tables with their owner's privileges, which bypass the policies. So
+  -- do those that use another one, directly or indirectly. A function that a policy calls keeps its caller's EXECUTE in
+  -- any case (see below).
   loop
     v_more := array(
       select distinct name::text from leadpipe_adopt.definitions d where text ~* v_readers and name <> all (v_found)
@@ -614,8 +616,8 @@ begin
     raise notice 'only service_role may now read %', v_name;
   end loop;
 
-  -- A policy is evaluated with the rights of the role that queries: without EXECUTE on what a policy of the project's
-  -- own tables calls, these tables would refuse the role.
+  -- A policy runs with the privileges of the querying role. Without EXECUTE on a function that a policy of one of the
+  -- project's own tables calls, the role could not query that table.
   for v_table in
     select signature, caller, guarded
     from leadpipe_adopt.called_by_policies join leadpipe_adopt.definitions d on kind = 'routine' and d.oid = function

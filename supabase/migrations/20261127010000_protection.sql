@@ -1,13 +1,13 @@
--- What every later file builds on: the handlers' roles, schema leadpipe, values of enums, and row-level security.
--- This file can run again at any time, and so can each of those that follow.
+-- Used by all later files: the handlers' roles, schema leadpipe, enum values, and row-level security. This file and all
+-- later ones can run again at any time.
 
--- Schema leadpipe holds the functions that only other functions call. Supabase exposes public over REST; leadpipe stays
--- out of its reach, and no role but the owner may use it. Functions in public run with their owner's rights.
+-- Schema leadpipe holds the functions that only other functions call. Supabase exposes schema public over REST, but not
+-- leadpipe, which only its owner may use. Functions in public run with their owner's privileges.
 create schema if not exists leadpipe;
 revoke all on schema leadpipe from public;
 
--- The handlers' roles. Each can log in once the operator has given it a password, and has no right on any table: only
--- functions.
+-- The handlers' roles. A role can log in after the operator sets its password. The roles have no privileges on tables
+-- and may only call functions.
 do $$
 declare
   v_role text;
@@ -22,18 +22,18 @@ begin
     begin
       execute format('grant %I to current_user', v_role);  -- so that one login can SET ROLE to each
     exception when insufficient_privilege then
-      raise notice '% cannot be granted to %: SET ROLE will not work, its own login does', v_role, current_user;
+      raise notice '% cannot be granted to %: SET ROLE to it will fail, but its own login works', v_role, current_user;
     end;
     execute format('grant usage on schema public to %I', v_role);
   end loop;
 end
 $$;
 
--- Nothing in this file uses them: a new value can be used after its transaction only.
+-- Nothing in this file uses these values: a new value can be used only after the transaction that adds it.
 alter type public.lead_event_type add value if not exists 'newsletter.subscribed';
 alter type public.lead_event_type add value if not exists 'channel.test';
 
--- A request for a list of conversations: its filters, the clock, and the row that the page follows.
+-- The parameters of a conversation list: filters, the current time, and the last row of the previous page.
 do $$
 begin
   create type leadpipe.conversation_search as (
@@ -46,13 +46,14 @@ exception when duplicate_object then null;
 end
 $$;
 
--- Turns row-level security on for a table: service_role may do everything, an administrator may read, nobody else may
--- do anything. The owner is not forced under the policies, because the functions reach the rows with its rights.
+-- Enables row-level security on a table: service_role has full access, administrators can read, and all other roles
+-- have no access. Row-level security is not forced on the owner, because the functions access the rows with the owner's
+-- privileges.
 create or replace function leadpipe.protect_table(p_table regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('alter table %s enable row level security', p_table);
-  -- Supabase's old default privileges grant everything on a new table.
+  -- Supabase's old default privileges grant all rights on a new table.
   execute format('revoke all on table %s from public, anon, authenticated, service_role', p_table);
   execute format('grant select on table %s to authenticated', p_table);
   execute format('grant select, insert, update, delete on table %s to service_role', p_table);

@@ -1,9 +1,9 @@
--- Keys and sessions of the admin interface. An admin function begins with `p := leadpipe.authorize(p, …)`, which looks
--- up the caller named in `auth` and checks its right. A call without `auth` comes from the operator, whose database
--- login is the proof. An error that a client may see has an SQLSTATE of ours: LP and the HTTP
--- status. Its message is the code of the error, and its detail holds the arguments of the error's text as JSON. With LP400
--- the argument `field` names the field of the request. The texts are in Sources/Contract/ProblemCode.swift and
--- Sources/Forms/FieldCode.swift.
+-- Keys and sessions of the admin interface. Every admin function begins with `p := leadpipe.authorize(p, …)`, which
+-- identifies the caller by `auth` and checks its rights. A call without `auth` comes from the operator, who is
+-- authenticated by the database login. An error meant for the client has an SQLSTATE that consists of LP and the HTTP
+-- status. Its message is the error's code, and its detail is a JSON object with the arguments of the error's text. For
+-- LP400 the argument `field` names the invalid field. Sources/Contract/ProblemCode.swift and Sources/Forms/FieldCode.swift
+-- have the texts.
 
 create table if not exists public.admin_keys (
   id uuid constraint admin_keys_pkey primary key default gen_random_uuid(),
@@ -15,12 +15,12 @@ create table if not exists public.admin_keys (
   last_used_at timestamptz,
   revoked_at timestamptz
 );
--- A name may be used again once its key is revoked: in a timeline, name and time together identify the key.
+-- The name of a revoked key can be reused: in a timeline, name and time together identify the key.
 create unique index if not exists admin_keys_name_key on public.admin_keys (name) where revoked_at is null;
 select leadpipe.protect_table('public.admin_keys');
--- Not even an administrator of the panel reads it.
+-- Panel administrators cannot read this table.
 revoke select on public.admin_keys from authenticated;
-comment on table public.admin_keys is 'Keys to the admin interface beside ADMIN_API_KEY. Only their SHA-256 is stored.';
+comment on table public.admin_keys is 'Keys to the admin interface, in addition to ADMIN_API_KEY. Only their SHA-256 is stored.';
 comment on column public.admin_keys.last_used_at is 'Updated at most once a minute.';
 
 create table if not exists public.admin_sessions (
@@ -32,16 +32,16 @@ create table if not exists public.admin_sessions (
 );
 create index if not exists admin_sessions_expires_at_idx on public.admin_sessions (expires_at);
 select leadpipe.protect_table('public.admin_sessions');
--- Not even an administrator of the panel reads it.
+-- Panel administrators cannot read this table.
 revoke select on public.admin_sessions from authenticated;
-comment on table public.admin_sessions is 'Sessions of browsers that have presented a key. A session ends with log-out, with its time, and with its key.';
-comment on column public.admin_sessions.sha256 is 'The SHA-256 of the token, which only the browser has.';
-comment on column public.admin_sessions.configured_sha256 is 'The SHA-256 of the ADMIN_API_KEY that opened it; null where key_id did.';
+comment on table public.admin_sessions is 'Sessions of browsers that have presented a key. A session ends at logout, at its expiry time, or when its key is revoked.';
+comment on column public.admin_sessions.sha256 is 'SHA-256 of the token. Only the browser has the token itself.';
+comment on column public.admin_sessions.configured_sha256 is 'SHA-256 of the ADMIN_API_KEY that opened the session; null if the key in key_id opened it.';
 
--- The caller: {name, rights, keyId, expiresAt}. LP401 where it is unknown. `auth` is one of
---   {"configured": "<sha256>"}                       ADMIN_API_KEY, which the handler has compared itself
---   {"key": "<sha256>"}                              a key of admin_keys
---   {"session": "<sha256>", "configured": "<sha256>"}   a session; configured is what ADMIN_API_KEY is now
+-- Returns the caller: {name, rights, keyId, expiresAt}. Raises LP401 if the caller is unknown. `auth` is one of
+--   {"configured": "<sha256>"}                          ADMIN_API_KEY, already verified by the handler
+--   {"key": "<sha256>"}                                 a key in admin_keys
+--   {"session": "<sha256>", "configured": "<sha256>"}   a session; configured is the hash of the current ADMIN_API_KEY
 create or replace function leadpipe.admin_identity(p_auth jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -65,7 +65,7 @@ begin
     raise exception using errcode = 'LP401', message = 'key_required';
   end if;
   if v_key is not null then
-    -- A transaction that has the row locked stores the same: nobody waits.
+    -- Skips a locked row instead of waiting: the transaction that holds the lock stores the same value.
     update public.admin_keys set last_used_at = now()
     where id = (select id from public.admin_keys
                 where id = v_key and (last_used_at is null or last_used_at < now() - interval '1 minute') for no key update skip locked);
@@ -75,8 +75,9 @@ end
 $$;
 revoke all on function leadpipe.admin_identity(jsonb) from public, anon, authenticated;
 
--- The argument of an admin function without `auth` and with `by`, the caller's name. LP401 for an unknown caller, LP403
--- without the right.
+-- Checks that the caller has `p_right`. Returns the argument of an admin function with `auth` replaced by `by`, the
+-- caller's name. Raises LP401 if the caller is unknown, LP403 if it lacks the right. Without `auth`, the caller is the
+-- operator.
 create or replace function leadpipe.authorize(p jsonb, p_right text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -95,7 +96,7 @@ end
 $$;
 revoke all on function leadpipe.authorize(jsonb, text) from public, anon, authenticated;
 
--- A key as the operator sees it.
+-- Returns a key as shown to the operator.
 create or replace function leadpipe.admin_key_document(k public.admin_keys) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('name', k.name, 'rights', k.rights, 'createdAt', leadpipe.iso8601(k.created_at),
@@ -103,7 +104,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.admin_key_document(public.admin_keys) from public, anon, authenticated;
 
--- Stores a key by its SHA-256. LP409 where the name is taken or reserved.
+-- Creates a key. Only its SHA-256 is stored. Raises LP409 if the name is in use or reserved.
 create or replace function public.create_admin_key(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -122,7 +123,7 @@ $$;
 revoke all on function public.create_admin_key(jsonb) from public, anon, authenticated;
 grant execute on function public.create_admin_key(jsonb) to leadpipe_admin, service_role;
 
--- All keys, also the revoked ones.
+-- Lists all keys, including revoked ones.
 create or replace function public.list_admin_keys(p jsonb default '{}') returns jsonb
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('keys', coalesce(jsonb_agg(leadpipe.admin_key_document(k) order by k.created_at, k.id), '[]'))
@@ -131,7 +132,7 @@ $$;
 revoke all on function public.list_admin_keys(jsonb) from public, anon, authenticated;
 grant execute on function public.list_admin_keys(jsonb) to leadpipe_admin, service_role;
 
--- Revokes a key and ends its sessions. LP404 where no key has this name.
+-- Revokes a key and ends its sessions. Raises LP404 if no active key has this name.
 create or replace function public.revoke_admin_key(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -148,7 +149,7 @@ $$;
 revoke all on function public.revoke_admin_key(jsonb) from public, anon, authenticated;
 grant execute on function public.revoke_admin_key(jsonb) to leadpipe_admin, service_role;
 
--- Who calls: name, rights and, for a session, when it expires.
+-- Returns the caller's name, its rights and, for a session, the expiry time.
 create or replace function public.show_session(p jsonb) returns jsonb
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   select case when p ? 'auth' then leadpipe.admin_identity(p -> 'auth') - 'keyId' else '{"name": "operator", "rights": "owner"}' end
@@ -156,8 +157,8 @@ $$;
 revoke all on function public.show_session(jsonb) from public, anon, authenticated;
 grant execute on function public.show_session(jsonb) to leadpipe_admin, service_role;
 
--- Opens a session for the key in `auth`. `token` is the SHA-256 of the token that the browser gets. Expired sessions
--- are deleted.
+-- Opens a session for the key in `auth`. `token` is the SHA-256 of the token that the browser receives. Also deletes up
+-- to 100 expired sessions.
 create or replace function public.open_session(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

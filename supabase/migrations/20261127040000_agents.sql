@@ -1,11 +1,11 @@
--- How many open conversations an agent has.
+-- Returns the number of open conversations of an agent.
 create or replace function leadpipe.open_conversation_count(p_id uuid) returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select count(*) from public.conversations c where c.assigned_agent_id = p_id and c.status in ('new', 'in-progress')
 $$;
 revoke all on function leadpipe.open_conversation_count(uuid) from public, anon, authenticated;
 
--- An agent as the admin interface shows it.
+-- Returns an agent as shown in the admin interface.
 create or replace function leadpipe.agent_document(a public.agents) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', a.id, 'name', a.name, 'email', a.email, 'phone', a.phone, 'department', a.department,
@@ -14,7 +14,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.agent_document(public.agents) from public, anon, authenticated;
 
--- Adds an agent. LP409 where another has the mail address.
+-- Adds an agent. Raises LP409 if the email address is in use.
 create or replace function public.create_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -33,8 +33,8 @@ $$;
 revoke all on function public.create_agent(jsonb) from public, anon, authenticated;
 grant execute on function public.create_agent(jsonb) to leadpipe_admin, service_role;
 
--- Deletes an agent. With open conversations LP409, unless `force`: then nobody is assigned, and the timeline records
--- it.
+-- Deletes an agent. Raises LP404 if it does not exist, and LP409 if it has open conversations unless `force` is true.
+-- With `force` these conversations become unassigned, which their timelines record.
 create or replace function public.delete_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -46,18 +46,18 @@ begin
   if not found then
     raise exception using errcode = 'LP404', message = 'agent_not_found';
   end if;
-  -- Closed conversations are locked too, because the delete changes them.
+  -- Closed conversations are locked too, because deleting the agent also updates them.
   select array_agg(id) filter (where status in ('new', 'in-progress')) into v_open from (
     select c.id, c.status from public.conversations c where c.assigned_agent_id = a.id order by c.id for no key update) held;
   if v_open is not null and not coalesce((p ->> 'force')::boolean, false) then
     raise exception using errcode = 'LP409', message = 'agent_has_conversations', detail = jsonb_build_object('count', cardinality(v_open));
   end if;
-  -- After the clean-up there are no follow-ups.
+  -- The clean-up drops this table.
   if to_regclass('public.follow_up_tasks') is not null then
     perform from public.follow_up_tasks f where f.assigned_agent_id = a.id order by f.id for no key update;
   end if;
   delete from public.agents where id = a.id;
-  perform leadpipe.record_activity(id, p ->> 'by', 'assigned', 'Assigned to nobody', a.name || ' is no agent any more', 'lead.updated',
+  perform leadpipe.record_activity(id, p ->> 'by', 'assigned', 'Unassigned', 'Agent ' || a.name || ' was deleted', 'lead.updated',
     jsonb_build_object('agentIdBefore', a.id))
   from unnest(v_open) as id;
   return '{}';
@@ -66,7 +66,7 @@ $$;
 revoke all on function public.delete_agent(jsonb) from public, anon, authenticated;
 grant execute on function public.delete_agent(jsonb) to leadpipe_admin, service_role;
 
--- The agents by name, all or those of some `status`.
+-- Lists agents by name, optionally only those with one of the values in `status`.
 create or replace function public.list_agents(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -79,7 +79,7 @@ $$;
 revoke all on function public.list_agents(jsonb) from public, anon, authenticated;
 grant execute on function public.list_agents(jsonb) to leadpipe_admin, service_role;
 
--- The agent `p_id`, locked until the transaction ends. LP404 where there is none.
+-- Returns the agent `p_id`, locked until the transaction ends. Raises LP404 if it does not exist.
 create or replace function leadpipe.lock_agent(p_id uuid) returns public.agents
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -94,13 +94,14 @@ end
 $$;
 revoke all on function leadpipe.lock_agent(uuid) from public, anon, authenticated;
 
--- Changes an agent; `clear` lists the fields to empty.
+-- Updates an agent. `clear` lists the fields to set to null. Raises LP404 if the agent does not exist, LP409 if the
+-- email address is in use.
 create or replace function public.update_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   a public.agents;
 begin
-  -- An agent's availability changes all day; everything else is for an owner.
+  -- An agent's status changes during the day, so write access is enough for it. All other fields require an owner.
   p := leadpipe.authorize(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'clear'] then 'owner' else 'write' end);
   a := leadpipe.lock_agent((p ->> 'id')::uuid);
   update public.agents s set

@@ -1,4 +1,4 @@
--- Conversations with their messages, tags, summaries and history.
+-- Conversations with their messages, tags, summaries and timelines.
 
 create index if not exists conversations_created_at_idx on public.conversations (created_at desc);
 create index if not exists conversations_customer_id_idx on public.conversations (customer_id);
@@ -7,24 +7,25 @@ create index if not exists conversations_assigned_agent_id_idx on public.convers
 create index if not exists conversations_sla_open_idx on public.conversations (sla_response_deadline)
   where first_response_at is null and status not in ('completed', 'lost', 'converted');
 create index if not exists conversations_sla_breached_idx on public.conversations (created_at desc) where sla_breached;
--- By score: hot, warm and cold first. Follow-ups: few conversations have one.
+-- The index by score is for the sort orders hot, warm and cold. The one by follow-up date is partial, because few
+-- conversations have a follow-up.
 create index if not exists conversations_lead_score_idx on public.conversations (lead_score, created_at);
 create index if not exists conversations_follow_up_date_idx on public.conversations (follow_up_date) where follow_up_date is not null;
-comment on column public.conversations.idempotency_key is 'route:key of the request that made the row.';
+comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 alter table public.chat_messages
   add column if not exists client_id text;
--- A browser that sends its whole history again adds new messages only.
+-- If a browser sends its whole history again, only new messages are added.
 create unique index if not exists chat_messages_conversation_id_client_id_key
   on public.chat_messages (conversation_id, client_id);
 create index if not exists chat_messages_conversation_id_timestamp_idx
   on public.chat_messages (conversation_id, "timestamp", created_at);
 comment on column public.chat_messages.client_id is
-  'The id that the client gave the message, unique within its conversation; null where the server wrote it.';
+  'The id that the client gave the message, unique within its conversation; null if the server created the message.';
 create index if not exists conversation_summaries_conversation_id_idx on public.conversation_summaries (conversation_id);
 create index if not exists conversation_timeline_conversation_id_idx
   on public.conversation_timeline (conversation_id, created_at desc);
-comment on table public.conversation_timeline is 'One conversation''s history, as people read it.';
+comment on table public.conversation_timeline is 'The history of each conversation in human-readable form.';
 
 -- Adds an entry to a conversation's timeline, and returns its id.
 create or replace function public.add_timeline_entry(
@@ -45,18 +46,19 @@ $$;
 revoke all on function public.add_timeline_entry(uuid, public.timeline_event_type, text, text, text, uuid, text, jsonb) from public, anon, authenticated;
 grant execute on function public.add_timeline_entry(uuid, public.timeline_event_type, text, text, text, uuid, text, jsonb) to service_role;
 
--- Changes a locked conversation and returns whether anything changed: `status`, `leadScore`, `leadQuality`, `tags`,
--- `notes` (appended where `notesMode` is append), `outcome`, `conversionValue`; `clear` lists the fields to empty.
+-- Updates a locked conversation. Returns true if anything changed. `p_change` can contain `status`, `leadScore`,
+-- `leadQuality`, `tags`, `notes` (appended if `notesMode` is append), `outcome` and `conversionValue`. `clear` lists
+-- the fields to set to null.
 create or replace function leadpipe.apply_changes(c public.conversations, p_change jsonb, p_by text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  n public.conversations := c;  -- as it will be
+  n public.conversations := c;  -- the new state
   v_clear text[] := array(select jsonb_array_elements_text(p_change -> 'clear'));
   v_note text := leadpipe.to_nfc(p_change ->> 'notes');
   v_ranks constant text[] := '{cold,warm,hot}';
   v_closed constant text[] := '{completed,lost,converted}';
   v_event text;
-  v_worth text;  -- what is new about what it came to
+  v_worth text;  -- describes the changes of outcome and value
 begin
   n.status := coalesce(p_change ->> 'status', c.status);
   n.lead_score := coalesce((p_change ->> 'leadScore')::integer, c.lead_score);
@@ -81,7 +83,7 @@ begin
     n.lead_score_breakdown := jsonb_build_object('source', 'agent', 'by', p_by, 'before',
       coalesce(c.lead_score_breakdown -> 'before', c.lead_score_breakdown));
   end if;
-  -- Closed without an answer, after one was due.
+  -- Closed without a first response, after its deadline.
   n.sla_breached := c.sla_breached
     or (n.status = any (v_closed) and c.first_response_at is null and coalesce(c.sla_response_deadline <= now(), false));
   if n is not distinct from c then
@@ -89,9 +91,9 @@ begin
   end if;
 
   v_worth := nullif(concat_ws('; ',
-    case when n.outcome is distinct from c.outcome then coalesce(n.outcome, 'no outcome any more') end,
+    case when n.outcome is distinct from c.outcome then coalesce(n.outcome, 'outcome removed') end,
     case when n.conversion_value is distinct from c.conversion_value then
-      coalesce('worth ' || trim_scale(n.conversion_value), 'worth nothing any more') || coalesce(', ' || trim_scale(c.conversion_value) || ' before', '')
+      coalesce('value ' || trim_scale(n.conversion_value), 'value removed') || coalesce(' (was ' || trim_scale(c.conversion_value) || ')', '')
     end), '');
 
   update public.conversations s set
@@ -104,16 +106,16 @@ begin
     perform leadpipe.record_activity(c.id, p_by, 'status_changed',
       case n.status when 'converted' then 'Lead converted' when 'lost' then 'Lead lost'
         else format('Status changed from %s to %s', c.status, n.status) end,
-      -- A former outcome does not belong to this change.
+      -- Describes this change only, not an earlier outcome.
       v_worth, v_event, jsonb_build_object('from', c.status, 'to', n.status)
         || jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value)));
   end if;
   if n.lead_quality <> c.lead_quality or n.lead_score <> c.lead_score then
     perform leadpipe.record_activity(c.id, p_by, 'status_changed',
       case when array_position(v_ranks, n.lead_quality) > array_position(v_ranks, c.lead_quality) then 'Lead qualified as ' || n.lead_quality
-        when n.lead_quality <> c.lead_quality then 'Lead rated ' || n.lead_quality
+        when n.lead_quality <> c.lead_quality then 'Lead quality lowered to ' || n.lead_quality
         else 'Lead score changed' end,
-      format('%s (%s) before, %s (%s) now', c.lead_score, c.lead_quality, n.lead_score, n.lead_quality),
+      format('Score %s (%s), was %s (%s)', n.lead_score, n.lead_quality, c.lead_score, c.lead_quality),
       case when array_position(v_ranks, n.lead_quality) > array_position(v_ranks, c.lead_quality) then 'lead.qualified' else 'lead.updated' end,
       jsonb_build_object('score', n.lead_score, 'quality', n.lead_quality, 'scoreBefore', c.lead_score, 'qualityBefore', c.lead_quality));
     v_event := 'lead.updated';
@@ -133,7 +135,7 @@ begin
         when n.outcome is distinct from c.outcome then 'Outcome recorded' else 'Value changed' end,
       v_worth, null, jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value, 'conversionValueBefore', c.conversion_value)));
   end if;
-  -- Listeners learn of every change.
+  -- Every change emits an event for the listeners of the live feed.
   if v_event is null then
     perform public.emit_lead_event('lead.updated', c.id, jsonb_build_object('by', p_by));
   end if;
@@ -142,8 +144,8 @@ end
 $$;
 revoke all on function leadpipe.apply_changes(public.conversations, jsonb, text) from public, anon, authenticated;
 
--- Assigns a locked conversation to a locked agent, and returns whether that changed anything. LP409 where the agent is
--- at capacity, unless `p_force`.
+-- Assigns a locked conversation to a locked agent. Returns true if anything changed. Raises LP409 if the conversation
+-- is open and the agent is at capacity, unless `p_force` is true.
 create or replace function leadpipe.assign_to_agent(
   c public.conversations, a public.agents, p_by text, p_force boolean, p_notes text default null, p_priority text default null) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -180,8 +182,8 @@ $$;
 revoke all on function public.assign_conversation(jsonb) from public, anon, authenticated;
 grant execute on function public.assign_conversation(jsonb) to leadpipe_admin, service_role;
 
--- Applies one change to many conversations: `ids`, `change` as update_conversation takes it, and in it `agentId`. A
--- failure for one conversation is reported in its result and does not stop the others.
+-- Applies `change` to the conversations in `ids`. `change` has the fields of update_conversation and can also have
+-- `agentId` and `force`. A failure for one conversation is reported in its result and does not stop the others.
 create or replace function public.change_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -216,7 +218,7 @@ begin
   return jsonb_build_object(
     'changed', (select count(*) from jsonb_each(v_results) r where (r.value ->> 'changed')::boolean),
     'failed', (select count(*) from jsonb_each(v_results) r where r.value ->> 'status' <> '200'),
-    -- In the order in which they were asked for.
+    -- In the order of the request.
     'results', (select jsonb_agg(v_results -> value order by first)
                 from (select value, min(i) as first from jsonb_array_elements_text(p -> 'ids') with ordinality as asked (value, i)
                       group by value) asked));
@@ -225,10 +227,10 @@ $$;
 revoke all on function public.change_conversations(jsonb) from public, anon, authenticated;
 grant execute on function public.change_conversations(jsonb) to leadpipe_admin, service_role;
 
--- How a conversation meets its promised response time: met, breached, warning or ok. `p -> warnBefore` has for each
--- quality a time; a deadline at or before it is near. A conversation that was closed unanswered is breached only if its
--- deadline passed before.
--- It has no SET clause, so that the planner can inline it.
+-- Returns the SLA state of a conversation: met, breached, warning or ok. `p -> warnBefore` has a time for each quality;
+-- a deadline at or before this time is in state warning. A conversation that was closed without a response is breached
+-- only if its deadline had passed before.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.sla_state(c public.conversations, p jsonb) returns text
 language sql stable as $$
   select case
@@ -241,7 +243,7 @@ language sql stable as $$
 $$;
 revoke all on function leadpipe.sla_state(public.conversations, jsonb) from public, anon, authenticated;
 
--- A conversation as the admin interface shows it, without its messages.
+-- Returns a conversation as shown in the admin interface, without its messages.
 create or replace function leadpipe.conversation_document(c public.conversations, p jsonb default '{}') returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object(
@@ -268,14 +270,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.conversation_document(public.conversations, jsonb) from public, anon, authenticated;
 
--- The value of a conversation's ETag: it changes with each change of the row.
+-- Returns the value of a conversation's ETag. It changes with each change of the row.
 create or replace function leadpipe.conversation_version(c public.conversations) returns text
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select to_hex((extract(epoch from c.updated_at) * 1000000)::bigint)
 $$;
 revoke all on function leadpipe.conversation_version(public.conversations) from public, anon, authenticated;
 
--- The reply to every change: the conversation as it is now, and its version.
+-- Returns the reply to every change: the current conversation and its version.
 create or replace function leadpipe.conversation_reply(p_id uuid, p jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('version', leadpipe.conversation_version(c), 'conversation', leadpipe.conversation_document(c, p))
@@ -283,8 +285,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.conversation_reply(uuid, jsonb) from public, anon, authenticated;
 
--- The facts that explain a conversation's state: the conversation, the times at which it was added to, its newest
--- deliveries as show_delivery gives them, and its next follow-up.
+-- Returns the facts that explain a conversation's state: the conversation, the times of its first 200 lead.updated
+-- events, its newest 50 deliveries as returned by show_delivery, and its next follow-up.
 create or replace function public.explain_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -312,8 +314,8 @@ $$;
 revoke all on function public.explain_conversation(jsonb) from public, anon, authenticated;
 grant execute on function public.explain_conversation(jsonb) to leadpipe_admin, service_role;
 
--- Open conversations without a response whose deadline is past or near, soonest first. minutes_remaining is negative
--- after the deadline.
+-- Returns open conversations without a first response whose deadline has passed or is near, earliest deadline first.
+-- minutes_remaining is negative after the deadline.
 create or replace function public.get_sla_breach_candidates(p_warning_minutes integer default 30)
 returns table (
   conversation_id uuid, customer_name text, customer_phone text, lead_score integer, lead_quality text,
@@ -330,7 +332,7 @@ $$;
 revoke all on function public.get_sla_breach_candidates(integer) from public, anon, authenticated;
 grant execute on function public.get_sla_breach_candidates(integer) to service_role;
 
--- A conversation's messages, oldest first.
+-- Lists the messages of a conversation, oldest first.
 create or replace function public.list_messages(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -345,7 +347,7 @@ begin
   select * into v_page from leadpipe.page_bounds(p);
   v_place := leadpipe.cursor_position('messages ' || c.id, p ->> 'cursor');
   if v_place is not null then
-    -- Messages of one moment stand in the order in which they came, which the cursor does not say.
+    -- Messages with the same timestamp are ordered by created_at, which the cursor does not contain.
     select * into v_last from public.chat_messages m
     where m.id = (v_place ->> 'id')::uuid and m.conversation_id = c.id and m."timestamp" = (v_place ->> 'at')::timestamptz;
     if not found then
@@ -369,13 +371,13 @@ $$;
 revoke all on function public.list_messages(jsonb) from public, anon, authenticated;
 grant execute on function public.list_messages(jsonb) to leadpipe_admin, service_role;
 
--- GET /api/admin/sla: conversations whose first response is late or due soon, soonest deadline first.
+-- GET /api/admin/sla: conversations whose first response is late or due soon, earliest deadline first.
 create or replace function public.list_sla(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   c_exact constant integer := 10000;
-  -- The first conditions are those of the partial index on open deadlines.
+  -- The first conditions match the partial index on open deadlines.
   c_waiting constant text := 'from public.conversations t where t.first_response_at is null '
     'and t.status not in (''completed'', ''lost'', ''converted'') and t.sla_response_deadline <= greatest(($1).now, ($1).warn_hot, ($1).warn_warm, '
     '($1).warn_cold) and (t.sla_response_deadline <= ($1).now or t.sla_response_deadline <= case t.lead_quality when ''hot'' then ($1).warn_hot '
@@ -417,8 +419,8 @@ $$;
 revoke all on function public.list_sla(jsonb) from public, anon, authenticated;
 grant execute on function public.list_sla(jsonb) to leadpipe_admin, service_role;
 
--- A timeline entry as the admin interface shows it. It takes the row as jsonb, because a parameter of the table's type
--- would keep the table from being dropped.
+-- Returns a timeline entry as shown in the admin interface. Takes the row as jsonb, because a parameter of the table's
+-- row type would prevent the table from being dropped.
 create or replace function leadpipe.timeline_document(t jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', t -> 'id', 'type', t -> 'event_type', 'title', t -> 'title', 'description', t -> 'description',
@@ -427,7 +429,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.timeline_document(jsonb) from public, anon, authenticated;
 
--- A conversation's timeline, newest first.
+-- Lists the timeline of a conversation, newest first.
 create or replace function public.list_timeline(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -457,8 +459,8 @@ $$;
 revoke all on function public.list_timeline(jsonb) from public, anon, authenticated;
 grant execute on function public.list_timeline(jsonb) to leadpipe_admin, service_role;
 
--- The conversation `id`, locked until the transaction ends. LP404 where there is none; LP412 where it has changed since
--- the client saw `version`.
+-- Returns the conversation `id`, locked until the transaction ends. Raises LP404 if it does not exist, LP412 if it has
+-- changed since the client read `version`.
 create or replace function leadpipe.lock_conversation(p jsonb) returns public.conversations
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -475,7 +477,7 @@ end
 $$;
 revoke all on function leadpipe.lock_conversation(jsonb) from public, anon, authenticated;
 
--- A message as the admin interface shows it.
+-- Returns a message as shown in the admin interface.
 create or replace function leadpipe.message_document(m public.chat_messages) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', m.id, 'sender', m.sender, 'messageText', m.message_text, 'messageType', m.message_type,
@@ -483,7 +485,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.message_document(public.chat_messages) from public, anon, authenticated;
 
--- Adds an entry to a conversation's timeline and, where `p_event` names one, emits an event.
+-- Adds an entry to a conversation's timeline and, if `p_event` is not null, emits this event.
 create or replace function leadpipe.record_activity(
   p_conversation uuid, p_by text, p_entry text, p_title text, p_description text default null, p_event text default null,
   p_facts jsonb default '{}') returns void
@@ -498,7 +500,7 @@ end
 $$;
 revoke all on function leadpipe.record_activity(uuid, text, text, text, text, text, jsonb) from public, anon, authenticated;
 
--- The conversation `id`. LP404 where there is none.
+-- Returns the conversation `id`. Raises LP404 if it does not exist.
 create or replace function leadpipe.require_conversation(p jsonb) returns public.conversations
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -513,8 +515,8 @@ end
 $$;
 revoke all on function leadpipe.require_conversation(jsonb) from public, anon, authenticated;
 
--- Records that an agent has answered the customer: `channel`, `message` (stored as the agent's) and `agentId`. The
--- first response decides whether the deadline was met.
+-- Records that an agent has replied to the customer: `channel`, `message` (stored as a message of the agent) and
+-- `agentId`. Only the first response determines whether the deadline was met.
 create or replace function public.respond_to_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -548,11 +550,11 @@ begin
   end if;
   perform leadpipe.record_activity(c.id, p ->> 'by',
     case v_channel when 'call' then 'call_logged' when 'email' then 'email_sent' else 'customer_contacted' end,
-    case v_channel when 'call' then 'Called the customer' when 'email' then 'Customer answered by e-mail'
-      when 'whatsapp' then 'Customer answered by WhatsApp' when 'sms' then 'Customer answered by SMS' else 'Customer contacted' end
+    case v_channel when 'call' then 'Called the customer' when 'email' then 'Replied by email'
+      when 'whatsapp' then 'Replied by WhatsApp' when 'sms' then 'Replied by SMS' else 'Contacted the customer' end
       || coalesce(': ' || a.name, ''),
     concat_ws(' ', p ->> 'message', case when v_is_first and c.sla_response_deadline is not null then
-      case when v_is_met then '(first answer, in time)' else '(first answer, late)' end end),
+      case when v_is_met then '(first response, on time)' else '(first response, late)' end end),
     'lead.contacted', jsonb_strip_nulls(jsonb_build_object(
       'channel', v_channel, 'agentId', a.id, 'isFirst', v_is_first, 'isInTime', case when v_is_first then v_is_met end)));
   if c.status = 'new' then
@@ -565,7 +567,7 @@ $$;
 revoke all on function public.respond_to_conversation(jsonb) from public, anon, authenticated;
 grant execute on function public.respond_to_conversation(jsonb) to leadpipe_admin, service_role;
 
--- One conversation with its version and its newest messages, at most 1,000 and 400 kB of them.
+-- Returns a conversation with its version and its newest messages, at most 1,000 messages and 400 kB.
 create or replace function public.show_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan as $$
@@ -588,7 +590,7 @@ $$;
 revoke all on function public.show_conversation(jsonb) from public, anon, authenticated;
 grant execute on function public.show_conversation(jsonb) to leadpipe_admin, service_role;
 
--- Changes one conversation. LP412 where `version` is no longer current.
+-- Updates a conversation. Raises LP404 if it does not exist, LP412 if `version` is no longer current.
 create or replace function public.update_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

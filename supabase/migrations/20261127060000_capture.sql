@@ -1,4 +1,5 @@
--- What makes capture repeatable: who a telephone number or mail address belongs to, and which requests were answered.
+-- Tables that make capture idempotent: the customers of phone numbers and email addresses, and the requests that were
+-- answered.
 
 create table if not exists public.customer_identities (
   kind text not null constraint customer_identities_kind_check check (kind in ('phone', 'email')),
@@ -9,10 +10,10 @@ create table if not exists public.customer_identities (
 create index if not exists customer_identities_customer_id_idx on public.customer_identities (customer_id);
 select leadpipe.protect_table('public.customer_identities');
 comment on table public.customer_identities is
-  'Which customer a phone number (E.164) or mail address (lower case) belongs to. A phone wins over a mail address.';
+  'The customer of each phone number (E.164) and email address (lower case). A phone number takes precedence over an email address.';
 
--- conversation_id has no foreign key: the key is taken before its conversation exists, and a key whose conversation was
--- deleted counts as absent.
+-- conversation_id has no foreign key: the key is stored before its conversation exists, and a key whose conversation
+-- was deleted counts as unused.
 create table if not exists public.idempotency_keys (
   route text not null,
   key text not null,
@@ -25,8 +26,8 @@ create table if not exists public.idempotency_keys (
 create index if not exists idempotency_keys_created_at_idx on public.idempotency_keys (created_at);
 select leadpipe.protect_table('public.idempotency_keys');
 comment on table public.idempotency_keys is
-  'Requests that were answered. A repeat with the same body gets the same answer, another body is refused. Valid for 7 days.';
-comment on column public.idempotency_keys.body_sha256 is 'SHA-256 of the body as jsonb text, without the key itself.';
+  'Requests that were answered. A repeat with the same body gets the same reply; a different body is rejected. Valid for 7 days.';
+comment on column public.idempotency_keys.body_sha256 is 'SHA-256 of the body as jsonb text, without the key.';
 
 -- Adds the messages that the conversation does not have yet, and returns their number. A client id that is a UUID
 -- becomes the row's id unless another row has it.
@@ -44,21 +45,21 @@ begin
     select
       case when kept then uuid else gen_random_uuid() end, p_conversation, client_id, sender, text, type, "timestamp",
       metadata || case when kept then '{}' else jsonb_build_object('clientId', client_id) end,
-      -- Messages of one request often have the same time; this keeps their order.
+      -- Messages of one request often have the same time; the microseconds keep their order.
       now() + "position" * interval '1 microsecond'
     from (
       select m.*, uuid is not null and taken_by is null as kept, taken_by
       from leadpipe.message_fields(p_messages, p_received) as m,
-           -- A sub-select and not a join: only the index can answer it, whatever sizes the planner expects.
+           -- A sub-select, not a join: it always uses the index, whatever row counts the planner expects.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
     ) fresh
     where taken_by is distinct from p_conversation and (v_first or given)
-    -- No conflict target: both the id and the client's id may be taken.
+    -- No conflict target: the id or the client id may be in use.
     on conflict do nothing;
     get diagnostics v_count = row_count;
     v_added := v_added + v_count;
-    -- What was skipped is a repeat, or its id was taken by another conversation since the statement began: a second
-    -- pass stores those under an id of their own, and ends here when there are none.
+    -- A skipped message is a repeat, or another conversation has taken its id since the statement began. A second pass
+    -- stores messages of the latter kind under new ids. If it adds none, the loop ends.
     exit when v_count = 0 or v_added >= v_wanted;
     v_first := false;
   end loop;
@@ -67,8 +68,8 @@ end
 $$;
 revoke all on function leadpipe.add_messages(uuid, jsonb, timestamptz) from public, anon, authenticated;
 
--- Handles a lead whose idempotency key or conversation is known: repeats the answer of the key's first use, or adds to
--- the conversation. Null where neither is known any more, so that the lead is new.
+-- Handles a lead whose idempotency key or conversation exists: repeats the reply to the key's first use, or adds to the
+-- conversation. Returns null if neither exists any more; the lead is then new.
 create or replace function leadpipe.capture_known_lead(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -91,7 +92,7 @@ begin
     from public.idempotency_keys k left join public.conversations s on s.id = k.conversation_id
     where k.route = v_route and k.key = v_key;
 
-    if found and (c.expired or c.id is null) then  -- as if it had never been used
+    if found and (c.expired or c.id is null) then  -- treat the key as unused
       update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
       delete from public.idempotency_keys k
       where k.route = v_route and k.key = v_key
@@ -107,22 +108,22 @@ begin
         'eventId', null, 'messagesAdded', 0);
     end if;
     if not exists (select from public.conversations s where s.id = v_id) then
-      return null;  -- the key was known a moment ago
+      return null;  -- the key existed a moment ago
     end if;
-    -- A conversation with this key has it from a request that has expired since.
+    -- A conversation that still has this key got it from a request that has expired.
     update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
-    -- Waits for a concurrent copy of the request, and makes later copies wait.
+    -- Waits for a concurrent copy of this request, and makes later copies wait.
     insert into public.idempotency_keys (route, key, body_sha256, conversation_id) values (v_route, v_key, v_hash, v_id);
   end if;
 
   select * into l from leadpipe.lead_fields(p -> 'lead');
-  -- 'phone' sorts after 'email': it wins.
+  -- 'phone' sorts after 'email', so the phone number takes precedence.
   select customer_id into v_customer from public.customer_identities
   where (kind = 'phone' and value = l.phone) or (kind = 'email' and value = lower(l.email))
   order by kind desc limit 1;
   v_customer := coalesce(v_customer, gen_random_uuid());
 
-  -- NO KEY: events and timeline entries that others write refer to the row and need not wait.
+  -- NO KEY: concurrent inserts of events and timeline entries, which reference the row, need not wait.
   select s.customer_phone, s.customer_email, s.lead_score into c from public.conversations s where s.id = v_id for no key update;
   if not found then
     raise exception using errcode = 'LPTRY', message = 'write_conflict';
@@ -132,13 +133,14 @@ begin
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
 
   update public.conversations s set
-    -- A row without a customer gets the customer of its own phone or mail address, not a stranger's.
+    -- A row without a customer gets the customer of its stored phone number or email address, not of an unproven one.
     customer_id = coalesce(s.customer_id, case when v_proven or not v_reachable then v_customer end,
       (select i.customer_id from public.customer_identities i
        where (i.kind = 'phone' and i.value = s.customer_phone) or (i.kind = 'email' and i.value = lower(s.customer_email))
        order by i.kind desc limit 1), gen_random_uuid()),
     customer_name = leadpipe.merge_text(s.customer_name, l.name, v_proven),
-    -- Only a row without phone and mail takes an unproven one: it would prove the next request.
+    -- An unproven phone number or email address is stored only if the row has neither, because it would prove the next
+    -- request.
     customer_phone = leadpipe.merge_text(s.customer_phone, case when v_proven or not v_reachable then l.phone end, v_proven),
     customer_email = leadpipe.merge_text(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
     intent = leadpipe.merge_text(s.intent, l.intent, v_proven),
@@ -171,7 +173,7 @@ begin
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then
-    -- note_added: the customer added something. customer_contacted would say that an agent did.
+    -- note_added, because the customer added something. customer_contacted is for contact by an agent.
     perform public.add_timeline_entry(v_id, 'note_added', 'Lead Updated', null, 'customer', null, null,
       jsonb_build_object('messagesAdded', v_added, 'proven', v_proven));
   end if;
@@ -184,17 +186,18 @@ end
 $$;
 revoke all on function leadpipe.capture_known_lead(jsonb) from public, anon, authenticated;
 
--- Stores a lead (conversation, messages, customer, event and timeline entry) or nothing. Whether it is new is looked up
--- without a lock; if that changes meanwhile, it is looked up again.
+-- Stores a lead (conversation, messages, customer, event and timeline entry) or nothing. Whether the lead is new is
+-- checked without a lock. If a concurrent call changes that, it is checked again, up to 5 times.
 --
--- The caller has validated the fields and chosen score, deadline and wording. The functions keep the invariants: one
--- conversation per idempotency key, one customer per phone number or mail address, and a stranger who knows an id
--- changes nothing. A known conversation is locked in one order: key, conversation, phone, mail, messages. New rows are
--- written in the order that PostgreSQL chooses; a deadlock is detected, and the caller repeats the call.
+-- The caller has validated the fields and chosen the score, deadline and texts. The functions enforce the invariants:
+-- one conversation per idempotency key, one customer per phone number or email address, and a request that only has a
+-- conversation's id does not overwrite its values. An existing conversation and its rows are locked in this order: key,
+-- conversation, phone number, email address, messages. New rows are written in the order that PostgreSQL chooses.
+-- PostgreSQL detects a deadlock, and the caller retries the call.
 --
--- After the clean-up that drops the event tables capture goes on without them, hence to_regclass at each call.
--- enable_seqscan is off, and sub-selects replace joins, because a plan that was kept from when a table was small must
--- not read all of it later. plan_cache_mode: planning costs more than any of these statements.
+-- Capture still works after the clean-up has dropped the event tables, hence to_regclass in each call. enable_seqscan
+-- is off and sub-selects replace joins, because a plan that was cached while a table was small must not scan the table
+-- once it has grown. plan_cache_mode: planning costs more than running any of these statements.
 create or replace function public.capture_lead(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -205,7 +208,7 @@ begin
     begin
       v_reply := coalesce(leadpipe.capture_new_leads(jsonb_build_array(p), attempt > 1) -> '1', leadpipe.capture_known_lead(p));
     exception when unique_violation then
-      -- A concurrent call stored the same lead, or a conversation has a key that was pruned since.
+      -- A concurrent call stored the same lead, or a conversation still has a key that has been pruned.
       v_reply := null;
       update public.conversations set idempotency_key = null
       where idempotency_key = (p ->> 'route') || ':' || (p #>> '{idempotency,key}')
@@ -221,12 +224,13 @@ $$;
 revoke all on function public.capture_lead(jsonb) from public, anon, authenticated;
 grant execute on function public.capture_lead(jsonb) to leadpipe_intake, service_role;
 
--- Stores several leads as capture_lead would one by one, or none of them where one cannot be stored: the caller then
--- repeats each by itself. `p` is an array of capture_lead's arguments; the replies have the same order.
+-- Stores several leads with the same result as one call of capture_lead for each. If one of them cannot be stored, none
+-- is stored, and the caller must retry each lead separately. `p` is an array of arguments of capture_lead; the replies
+-- have the same order.
 --
--- First it locks everything that two calls could both need, in one order: keys, conversations, phone numbers and mail
--- addresses. A single capture_lead takes no such lock: a deadlock with it is rare, is detected, and the caller repeats
--- the call.
+-- It first takes advisory locks, in a fixed order, on everything that two calls could both need: keys, conversations,
+-- phone numbers and email addresses. capture_lead takes no such locks. A deadlock with it is rare and is detected, and
+-- the caller retries the call.
 create or replace function public.capture_leads(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -234,7 +238,7 @@ declare
   v_new jsonb := '{}';
   v_replies jsonb[] := '{}';
 begin
-  -- Where another transaction holds what one lead needs, the others do not wait for it.
+  -- In milliseconds. If another transaction holds a lock that one lead needs, the other leads must not wait for it.
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)
   from (
@@ -246,7 +250,7 @@ begin
   begin
     v_new := leadpipe.capture_new_leads(p);
   exception when unique_violation then
-    null;  -- somebody else stored one of them at this moment: they go one by one
+    null;  -- a concurrent call has just stored one of them, so capture them one by one
   end;
 
   for n in 1 .. jsonb_array_length(p) loop
@@ -258,10 +262,10 @@ $$;
 revoke all on function public.capture_leads(jsonb) from public, anon, authenticated;
 grant execute on function public.capture_leads(jsonb) to leadpipe_intake, service_role;
 
--- Stores the new leads of an array of capture_lead's arguments. A lead is new if its idempotency key and its
--- conversation are unknown and no earlier lead of the array has the same key, conversation, phone number or mail
--- address. Returns the replies by position in the array, counted from 1. Raises unique_violation where a concurrent
--- call stores the same lead, and, unless `p_careful`, where another conversation has the id of a message.
+-- Stores the new leads of an array of arguments of capture_lead. A lead is new if neither its idempotency key nor its
+-- conversation exists and no earlier lead of the array has the same key, conversation, phone number or email address.
+-- Returns the replies by position in the array, counted from 1. Raises unique_violation if a concurrent call stores the
+-- same lead and, unless `p_careful` is true, if another conversation has the id of a message.
 create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -271,7 +275,7 @@ declare
   v_wanted integer;  -- messages
   v_added integer := 0;
 begin
-  -- A statement that is not needed is not run: a new connection would have to plan it.
+  -- Skipped for a single lead, because a new connection would have to plan the statement.
   if jsonb_array_length(p) > 1 then
     select coalesce(array_agg(n), '{}') into v_repeats from (
       select s.n, row_number() over (partition by name order by s.n) as use
@@ -284,7 +288,7 @@ begin
     select s.n, s.lead, s.lead ->> 'route' as route, nullif(s.lead #>> '{idempotency,key}', '') as key,
       coalesce((s.lead ->> 'receivedAt')::timestamptz, now()) as received,
       coalesce((s.lead ->> 'conversationId')::uuid, gen_random_uuid()) as id, f.*,
-      -- The phone decides before the mail address.
+      -- The phone number takes precedence over the email address.
       phone_of, email_of, coalesce(phone_of, email_of, gen_random_uuid()) as customer
     from jsonb_array_elements(p) with ordinality as s (lead, n), lateral leadpipe.lead_fields(s.lead -> 'lead') as f, lateral (
       select (select k.key from public.idempotency_keys k where k.route = s.lead ->> 'route' and k.key = s.lead #>> '{idempotency,key}'),
@@ -363,8 +367,8 @@ end
 $$;
 revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public, anon, authenticated;
 
--- The fields of a lead, from capture_lead's argument, in the form in which they are stored.
--- It has no SET clause, so that the planner can inline it.
+-- Returns the fields of a lead, from the argument of capture_lead, in the form in which they are stored.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.lead_fields(p jsonb)
 returns table (
   name text, phone text, email text, intent text, budget text, property_type text, preferred_area text, notes text, tags text[],
@@ -389,8 +393,8 @@ language sql stable as $$
 $$;
 revoke all on function leadpipe.lead_fields(jsonb) from public, anon, authenticated;
 
--- What two leads can have in common: idempotency key, conversation, phone number and mail address.
--- It has no SET clause, so that the planner can inline it.
+-- Returns the identifiers that two leads can share: idempotency key, conversation, phone number and email address.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.lead_identifiers(p jsonb) returns table (name text)
 language sql stable as $$
   select value
@@ -400,16 +404,17 @@ language sql stable as $$
 $$;
 revoke all on function leadpipe.lead_identifiers(jsonb) from public, anon, authenticated;
 
--- The value to keep. An absent value never clears a stored one. A request that has proved to know the customer replaces
--- it; any other only fills an empty one.
--- It has no SET clause, so that the planner can inline it.
+-- Returns the value to keep. A missing value never clears a stored one. A proven request, which has the customer's
+-- phone number or email address, replaces a stored value; any other request only fills an empty one.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.merge_text(p_stored text, p_sent text, p_proven boolean) returns text language sql immutable as
   $$ select case when p_proven then coalesce(nullif(p_sent, ''), p_stored) else coalesce(nullif(p_stored, ''), p_sent) end $$;
 revoke all on function leadpipe.merge_text(text, text, boolean) from public, anon, authenticated;
 
--- The fields of messages in the form in which they are stored; of several with the same client id, the first. `uuid` is
--- the client id where it is a UUID. `given` is false where the client sent no id and one was made.
--- It has no SET clause, so that the planner can inline it.
+-- Returns the fields of messages in the form in which they are stored. Of several messages with the same client id,
+-- only the first is returned. `uuid` is the client id if that is a UUID. `given` is false if the client sent no id and
+-- one was generated.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.message_fields(p jsonb, p_received timestamptz)
 returns table (
   client_id text, uuid uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb, "position" bigint,
@@ -422,7 +427,7 @@ language sql stable as $$
     select m.*, m.id is not null as given, is_uuid, case when is_uuid then lower(named) else named end as client_id
     from rows from (jsonb_to_recordset(p) as (id text, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb))
          with ordinality as m (id, sender, text, type, "timestamp", metadata, "position"),
-         -- `offset 0`: evaluated once, not at each use.
+         -- `offset 0`: evaluated once, not for each use.
          lateral (select coalesce(m.id, gen_random_uuid()::text) offset 0) as id (named),
          lateral (select lower(named collate "C") ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' offset 0) as shape (is_uuid)
   ) sent
@@ -430,9 +435,9 @@ language sql stable as $$
 $$;
 revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public, anon, authenticated;
 
--- Stores that a phone number and a mail address belong to a customer, and returns the customer that they belong to: a
--- concurrent request may have stored the same person first. The phone comes before the mail address, so that two
--- requests cannot deadlock.
+-- Stores that a phone number and an email address belong to a customer. Returns the customer to whom they belong, who
+-- may be another one if a concurrent request stored the same person first. The phone number is stored before the email
+-- address, so that two requests cannot deadlock.
 create or replace function leadpipe.remember_customer(p_phone text, p_email text, p_customer uuid) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -451,7 +456,7 @@ begin
   if p_email is not null then
     insert into public.customer_identities (kind, value, customer_id) values ('email', p_email, v_customer)
     on conflict do nothing;
-    -- The mail address is known. It decides unless an older phone number does.
+    -- The email address exists already. Its customer is used unless the phone number existed already too.
     if not found and (p_phone is null or v_new_phone) then
       select customer_id into v_customer from public.customer_identities where kind = 'email' and value = p_email;
       update public.customer_identities set customer_id = v_customer

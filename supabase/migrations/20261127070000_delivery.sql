@@ -1,12 +1,13 @@
--- Deliveries: one row in notification_logs for each event, channel and recipient, with its attempts; channels and
+-- Deliveries (one row in notification_logs for each event, channel and recipient), their attempts, channels and
 -- workers.
 --
 --   pending ──claim: lease, fence──▶ pending ──begin──▶ sending ──record──▶ sent (▶ delivered)
 --      ▲                                                   │
 --      └── due again ── failed, next_attempt_at ◀──────────┴──▶ failed, no next_attempt_at: given up
 --
--- No foreign key of ours refers to lead_events, conversation_timeline, follow_up_tasks or notification_logs, but for
--- notification_logs → lead_events: the checklist's clean-up drops the four in this order without CASCADE.
+-- The only foreign key that references lead_events, conversation_timeline, follow_up_tasks or notification_logs is
+-- notification_logs → lead_events. The checklist's clean-up drops these four tables without CASCADE, notification_logs
+-- first.
 
 alter table public.notification_logs
   add column if not exists next_attempt_at timestamptz,
@@ -25,7 +26,7 @@ update public.notification_logs set recipient = 'default' where recipient is nul
 alter table public.notification_logs
   alter column recipient set default 'default',
   alter column recipient set not null;
--- A delivery is updated three times within seconds: the storage settings are chosen as for lead_events.
+-- A delivery is updated three times within seconds, so the storage parameters are chosen as for lead_events.
 alter table public.notification_logs set (
   fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
@@ -35,27 +36,27 @@ create index if not exists notification_logs_lead_event_id_idx on public.notific
 create index if not exists notification_logs_conversation_id_idx on public.notification_logs (conversation_id);
 create index if not exists notification_logs_due_idx on public.notification_logs (channel, recipient, due_at)
   where due_at is not null;
--- Few rows are being sent, so that no order is needed. No index has lease_until, so that a claim is a HOT update.
+-- Few rows are being sent at a time, so they need no order. No index contains lease_until, so a claim is a HOT update.
 create index if not exists notification_logs_sending_idx on public.notification_logs (lead_event_id) where status = 'sending';
 create index if not exists notification_logs_failed_idx on public.notification_logs (created_at desc) where status = 'failed';
 -- For list_deliveries, which would otherwise sort the whole table.
 create index if not exists notification_logs_created_at_idx on public.notification_logs (created_at, id);
--- Successful deliveries, which are most, are left out.
+-- Excludes successful deliveries, which are the majority.
 create index if not exists notification_logs_class_idx on public.notification_logs (outcome_class, created_at, id)
   where outcome_class not in ('delivered', 'accepted');
 create or replace trigger notification_logs_updated_at before update on public.notification_logs
   for each row when (old.updated_at = new.updated_at) execute function public.update_updated_at_column();
 comment on table public.notification_logs is 'Deliveries: one row per event, channel and recipient.';
-comment on column public.notification_logs.recipient is 'The address or chat id; `default` where the channel has one place only.';
-comment on column public.notification_logs.retry_count is 'The number of attempts that were used up.';
-comment on column public.notification_logs.next_attempt_at is 'A failed row with it waits for its next attempt; a failed row without it is given up.';
-comment on column public.notification_logs.lease_until is 'Until then the row belongs to leased_by.';
-comment on column public.notification_logs.fence is 'Goes up with each claim; a result is taken only under the current number.';
+comment on column public.notification_logs.recipient is 'The email address or chat id; `default` if the channel has only one destination.';
+comment on column public.notification_logs.retry_count is 'The number of attempts used.';
+comment on column public.notification_logs.next_attempt_at is 'When the next attempt is due. A failed delivery without it is given up or parked.';
+comment on column public.notification_logs.lease_until is 'When the lease of leased_by expires.';
+comment on column public.notification_logs.fence is 'Increases with each claim. An outcome is recorded only under the current fence.';
 comment on column public.notification_logs.outcome_class is 'delivered, accepted, retry, throttled, permanent, config or unknown.';
 comment on column public.notification_logs.replay_of is 'The delivery that this one repeats at an operator''s request.';
-comment on column public.notification_logs.due_at is 'When it may be claimed, apart from its lease; null while it is being sent and when it is final.';
-comment on column public.notification_logs.retried_at is 'When an operator last asked for a retry; the time for attempts counts from then.';
-comment on column public.notification_logs.paused_before is 'For how many seconds its channel had been paused in total when its time for attempts began.';
+comment on column public.notification_logs.due_at is 'When the delivery can be claimed, regardless of its lease; null while it is being sent and once it is final.';
+comment on column public.notification_logs.retried_at is 'When an operator last requested a retry. The time limit for attempts counts from then.';
+comment on column public.notification_logs.paused_before is 'For how many seconds the channel had been paused in total when the time limit for attempts began.';
 
 create table if not exists public.notification_attempts (
   delivery uuid not null,
@@ -69,7 +70,7 @@ create table if not exists public.notification_attempts (
   retry_after_seconds double precision,
   excerpt text,
   worker text,
-  -- By fence: a try that uses up no attempt leaves its attempt number to the next.
+  -- The fence, not the attempt, is in the key: a try that uses up no attempt leaves its attempt number to the next try.
   constraint notification_attempts_pkey primary key (delivery, fence)
 ) with (
   fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
@@ -78,7 +79,7 @@ create index if not exists notification_attempts_started_at_idx on public.notifi
 select leadpipe.protect_table('public.notification_attempts');
 comment on table public.notification_attempts is
   'Every attempt, append-only: a row is added when sending begins and completed once. delivery is notification_logs.id, without a foreign key.';
-comment on column public.notification_attempts.excerpt is 'An excerpt of the provider''s answer, without secrets and personal data.';
+comment on column public.notification_attempts.excerpt is 'An excerpt of the provider''s response, without secrets and personal data.';
 
 create table if not exists public.notification_channels (
   channel public.notification_channel constraint notification_channels_pkey primary key,
@@ -97,14 +98,14 @@ create or replace trigger notification_channels_updated_at before update on publ
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.notification_channels');
 comment on table public.notification_channels is 'The state of a channel as a whole. A channel without a row is open.';
-comment on column public.notification_channels.paused_until is 'Nothing of this channel is claimed before this time.';
-comment on column public.notification_channels.pause_class is 'throttled or config: the reason of the latest pause.';
-comment on column public.notification_channels.paused_since is 'When the latest pause began; it stays when the pause is extended.';
-comment on column public.notification_channels.paused_seconds is 'The length of all earlier pauses together.';
-comment on column public.notification_channels.fail_streak is 'The number of outcomes of class config since the last other one. Above 0, one delivery at a time is claimed.';
-comment on column public.notification_channels.probe is 'The delivery that tries the channel out while fail_streak is above 0.';
+comment on column public.notification_channels.paused_until is 'No delivery of this channel is claimed before this time.';
+comment on column public.notification_channels.pause_class is 'The class that caused the latest pause: throttled or config.';
+comment on column public.notification_channels.paused_since is 'When the latest pause began; unchanged when the pause is extended.';
+comment on column public.notification_channels.paused_seconds is 'The total length of all earlier pauses.';
+comment on column public.notification_channels.fail_streak is 'The number of consecutive outcomes of class config. While it is above 0, one delivery at a time is claimed.';
+comment on column public.notification_channels.probe is 'The delivery that tests the channel while fail_streak is above 0.';
 comment on column public.notification_channels.send_budget is
-  '{"nextAt": …}: when the next message of a channel with a pace may begin, whichever worker has it.';
+  '{"nextAt": …}: when the next message of a channel with a pace can begin, across all workers.';
 
 create table if not exists public.workers (
   name text constraint workers_pkey primary key,
@@ -113,12 +114,12 @@ create table if not exists public.workers (
   version text
 );
 select leadpipe.protect_table('public.workers');
-comment on table public.workers is 'The heartbeat that /health reports.';
+comment on table public.workers is 'The heartbeats of workers. /health reports the latest.';
 
--- Marks deliveries as being sent. A `lost` one (its lease ran out, or another worker has claimed it since) must not be
--- sent. A `paused` one was claimed before its channel was paused; it is given back and must not be sent either. `paces`
--- has for a channel the shortest time between two messages, in milliseconds: the oldest of its deliveries begins when
--- its turn has come, the others are given back, `early`, and are due at their turn.
+-- Marks deliveries as being sent. The worker must send only those in `begun`. A delivery in `lost` has an expired
+-- lease, or another worker has claimed it. A delivery in `paused` was claimed before its channel was paused, and is
+-- released. `paces` has the minimum time between two messages of a channel, in milliseconds: if the channel's turn has
+-- come, its oldest delivery begins. The others are in `early`; they are released and due at their turns.
 create or replace function public.begin_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -145,7 +146,7 @@ begin
     select (n.send_budget ->> 'nextAt')::timestamptz into v_next from public.notification_channels n
     where n.channel = v_pace.channel for no key update;
     v_now := clock_timestamp();
-    -- A turn further ahead than one gap is of another pace, or the clock was changed.
+    -- A turn more than one gap ahead was set with another pace, or the clock has changed.
     v_next := least(coalesce(v_next, v_now), v_now + v_pace.gap);
     if v_next <= v_now then
       v_next := v_now + v_pace.gap;
@@ -165,7 +166,7 @@ begin
     where d.id = any (v_ids) and d.id <> all (v_early) and d.status = 'pending' and d.lease_until > v_now
     order by d.id for no key update of d
   ), shut as (
-    -- Claimed before its channel was paused, or before another became the probe.
+    -- Claimed before the channel was paused, or before another delivery became the probe.
     select held.id from held join public.notification_channels n on n.channel = held.channel
     where n.paused_until > v_now or (n.fail_streak > 0 and n.probe is distinct from held.id)
   ), given_back as (
@@ -192,13 +193,13 @@ $$;
 revoke all on function public.begin_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.begin_deliveries(jsonb) to leadpipe_worker, service_role;
 
--- Plans new events, takes back deliveries whose worker has died, and leases what is due: for each channel and recipient
--- no more than its entry asks for, and nothing of a paused channel.
+-- Plans new events, reclaims deliveries whose worker has died, and leases due deliveries: for each entry of `channels`
+-- at most `limit` (default 10), and none of a paused channel.
 --
--- All functions of this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
--- what is locked. They name the rows that they change by id (`= any`), and turn off the plans that read whole tables: a
--- long-lived session keeps a plan that was made while a table was empty, until the next analyze. jit is off because the
--- planner does not know how few rows the limits leave, and would compile for 25 ms what runs for one.
+-- All functions in this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
+-- locked rows. They select the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived
+-- session keeps a plan that was made while a table was empty until the next analyze. jit is off because the planner
+-- cannot estimate how few rows the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -215,7 +216,8 @@ declare
   v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
   v_probing public.notification_channel[];
 begin
-  -- A claim that a crash of the server loses is made again. What follows from it is flushed, and this with it.
+  -- A claim that is lost in a crash of the server is made again. The next steps of a delivery commit synchronously,
+  -- which also flushes the claim.
   perform set_config('synchronous_commit', 'off', true);
   if p -> 'fingerprints' is not null then
     perform leadpipe.update_fingerprints(p -> 'fingerprints');
@@ -229,8 +231,9 @@ begin
 
   v_lapses := leadpipe.expire_leases(v_parks, v_horizon, v_now);
 
-  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call
-  -- that locks the channel's row may claim it; for all others the channel is closed meanwhile.
+  -- A misconfigured channel gets one delivery at a time, the probe, until an outcome of a class other than config is
+  -- recorded. Only the call that locks the channel's row can claim the probe; for all other calls the channel is
+  -- closed.
   select array_agg(n.channel) into v_probing from (
     select channel, probe from public.notification_channels
     where fail_streak > 0 and (paused_until is null or paused_until <= v_now)
@@ -288,7 +291,7 @@ begin
     v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
   end if;
 
-  -- Last, so that workers of one name block each other as briefly as possible.
+  -- Last, so that workers with the same name block each other as briefly as possible.
   insert into public.workers as w (name, version, started_at, last_seen)
   values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
   on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version;
@@ -300,10 +303,10 @@ $$;
 revoke all on function public.claim_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.claim_deliveries(jsonb) to leadpipe_worker, service_role;
 
--- Deliveries, newest first, by `conversationId`, `status` (also one of the states), `channel`, `class`, `since`; `id`
--- is the conversation whose list this is. A filter without an index of its own, such as a channel, searches the next
--- `within` (100,000) rows only: the page may then have fewer rows than its size, or none, and its cursor continues
--- after them.
+-- Lists deliveries, newest first, filtered by `conversationId`, `status` (a status or a state), `channel`, `class` and
+-- `since`. `id` is the conversation whose list is requested. A filter without an index of its own, such as a channel,
+-- searches only the next `within` rows (default 100,000). The page can then have fewer rows than its size, or none, and
+-- its cursor continues after the searched rows.
 create or replace function leadpipe.deliveries_page(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
@@ -328,7 +331,7 @@ begin
     when v_state = 'claimed' then 'pending'
     when v_state in ('waiting', 'parked', 'given-up') then 'failed'
     else v_state end;
-  -- Frequent values are found among a few rows.
+  -- A small range first: it is enough for frequent values.
   foreach v_within in array array[least(2000, v_most), v_most] loop
     select d.created_at, d.id into v_end from public.notification_logs d
     where v_conversation is null and coalesce(v_channel::text, v_class, v_state) is not null
@@ -340,7 +343,7 @@ begin
       select d.id from public.notification_logs d
       where (v_conversation is null or d.conversation_id = v_conversation)
         and (v_status is null or d.status = v_status)
-        -- Redundant, but it lets the planner use their index.
+        -- Redundant, but lets the planner use the partial index on due_at.
         and (v_status is distinct from 'pending' or d.due_at is not null)
         and (v_state is distinct from 'claimed' or d.lease_until > now())
         and (v_state is distinct from 'waiting' or d.next_attempt_at is not null)
@@ -370,9 +373,9 @@ end
 $$;
 revoke all on function leadpipe.deliveries_page(jsonb) from public, anon, authenticated;
 
--- A delivery as the operator sees it. It takes the row as jsonb, because a parameter of the table's type would keep the
--- table from being dropped. `state` tells apart what `status` keeps together. Nothing in it repeats what a lead says; a
--- recipient may be a mail address.
+-- Returns a delivery as shown to the operator. Takes the row as jsonb, because a parameter of the table's row type
+-- would prevent the table from being dropped. `state` is more specific than `status`. The document contains no data of
+-- the lead, but the recipient can be an email address.
 create or replace function leadpipe.delivery_document(d jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object(
@@ -393,8 +396,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.delivery_document(jsonb) from public, anon, authenticated;
 
--- Ends a channel's pause, whatever its reason, makes the deliveries due that waited for its end, and returns their
--- number. The paused time is kept: it does not count against any delivery.
+-- Ends a channel's pause, whatever its reason. Makes the deliveries due that waited for its end, and returns their
+-- number. The paused time is kept, so that it does not count against the time limit of any delivery.
 create or replace function leadpipe.end_pause(p_channel public.notification_channel) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$
@@ -414,10 +417,11 @@ end
 $$;
 revoke all on function leadpipe.end_pause(public.notification_channel) from public, anon, authenticated;
 
--- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is
--- used up, so that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has
--- passed, or with `p_parks` parked: a recipient recognises a repeated mail by its Message-ID, but cannot recognise a
--- repeated message. Returns when the next lease of a delivery that is being sent ends.
+-- Reclaims deliveries whose worker stopped while sending. Their outcome is unknown. An attempt is used up, so that a
+-- delivery that crashes its worker is not sent forever. The deliveries are sent again until `p_horizon` has passed.
+-- With `p_parks`, those of channels other than email are parked instead: a repeated email is recognised by its
+-- Message-ID, but a repeated message of another channel is not. Returns when the next lease of a delivery that is being
+-- sent expires.
 create or replace function leadpipe.expire_leases(p_parks boolean, p_horizon interval, p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -433,13 +437,13 @@ begin
     ), lapsed as (
       update public.notification_logs d set
         status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
-        -- A worker that is alive but could not record the outcome repeats that every second.
+        -- 3 seconds, because a live worker that could not record the outcome tries that again every second.
         next_attempt_at = case when not fate.parked and not fate.over then p_now + interval '3 seconds' end,
         lease_until = null, leased_by = null,
         error_message = case
           when fate.parked then 'Whether this arrived is unknown; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
-          when fate.over then 'The worker stopped while it was sending; whether this arrived is unknown. Its time for tries is over.'
-          else 'The worker stopped while it was sending; whether this arrived is unknown. It is sent again.' end
+          when fate.over then 'The worker stopped while sending. Whether this arrived is unknown. The time limit for attempts has passed.'
+          else 'The worker stopped while sending. Whether this arrived is unknown. It will be sent again.' end
       from mine join public.notification_logs o on o.lead_event_id = mine.id cross join lateral (
         select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, mine.created_at) + p_horizon
           + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over
@@ -471,8 +475,8 @@ end
 $$;
 revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public, anon, authenticated;
 
--- Whether the recipient may have received this event before: an earlier attempt ended unknown, or another delivery of
--- the same event was sent.
+-- True if the recipient may have received this event before: an earlier attempt has outcome unknown, or another
+-- delivery of the same event was sent or has outcome unknown.
 create or replace function leadpipe.is_possible_repeat(p_id uuid, p_event uuid, p_channel public.notification_channel, p_recipient text)
 returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from public.notification_attempts a where a.delivery = p_id and a.class = 'unknown')
@@ -482,8 +486,9 @@ returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.is_possible_repeat(uuid, uuid, public.notification_channel, text) from public, anon, authenticated;
 
--- The channels of `configured`, a list of {channel, recipient}, and every other channel that has a row or a delivery:
--- the state of each, and how many deliveries wait.
+-- Lists the channels in `configured`, a list of {channel, recipient}, and every other channel that has a row, or
+-- deliveries that are waiting, being sent or given up. Returns the state of each channel and the numbers of these
+-- deliveries.
 create or replace function public.list_channels(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -497,7 +502,7 @@ begin
         'state', case when pause.is_on then 'paused' when n.fail_streak > 0 then 'probing' else 'open' end,
         'pausedUntil', leadpipe.iso8601(case when pause.is_on then n.paused_until end), 'waiting', waiting.count,
         'sending', sending.count, 'givenUp', given_up.count, 'oldestDueAt', leadpipe.iso8601(waiting.oldest),
-        -- The reason of a pause is shown while it lasts.
+        -- The reason is shown only while the channel is paused or probing.
         'class', case when pause.is_on or n.fail_streak > 0 then n.pause_class end,
         'reason', case when pause.is_on or n.fail_streak > 0 then n.pause_reason end)
       order by c.channel::text), '[]')
@@ -518,7 +523,7 @@ $$;
 revoke all on function public.list_channels(jsonb) from public, anon, authenticated;
 grant execute on function public.list_channels(jsonb) to leadpipe_admin, service_role;
 
--- Deliveries, newest first, as deliveries_page describes.
+-- Lists deliveries, newest first; see deliveries_page.
 create or replace function public.list_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -528,7 +533,7 @@ $$;
 revoke all on function public.list_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.list_deliveries(jsonb) to leadpipe_admin, service_role;
 
--- The deliveries of one conversation, newest first.
+-- Lists the deliveries of one conversation, newest first.
 create or replace function public.list_conversation_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -539,15 +544,16 @@ $$;
 revoke all on function public.list_conversation_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.list_conversation_deliveries(jsonb) to leadpipe_admin, service_role;
 
--- When the next delivery for an entry of `p_channels` is due; null where none waits. `p_probing` are the channels of
--- which this call may claim a probe. An entry with limit 0 is left out: its worker knows when it may send again.
+-- Returns when the next delivery for an entry of `p_channels` is due. Null if none is waiting. `p_probing` lists the
+-- channels whose probe this call may claim. An entry with limit 0 is ignored, because its worker has a timer for when
+-- it can send again.
 create or replace function leadpipe.next_due_at(
   p_channels jsonb, p_probing public.notification_channel[], p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select min(greatest(first.due_at, n.paused_until,
-      -- While a probe is being sent nothing else is due, until its lease ends or another probe is chosen.
+      -- While a probe is being sent, nothing else is due until its lease expires or another probe is chosen.
       case when n.fail_streak > 0 then coalesce(
         (select d.lease_until from public.notification_logs d where d.id = n.probe and d.lease_until > p_now),
         case when n.channel <> all (coalesce(p_probing, '{}')) then p_now + interval '1 second' end) end))
@@ -564,7 +570,8 @@ end
 $$;
 revoke all on function leadpipe.next_due_at(jsonb, public.notification_channel[], timestamptz) from public, anon, authenticated;
 
--- For how many seconds a channel has been paused in total, at a time that is not before the start of its latest pause.
+-- Returns for how many seconds a channel had been paused in total at `p_at`, which must not be before the start of the
+-- channel's latest pause.
 create or replace function leadpipe.paused_seconds(p_channel public.notification_channel, p_at timestamptz) returns double precision
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce((select n.paused_seconds
@@ -573,8 +580,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public, anon, authenticated;
 
--- Makes the deliveries of at most `p_most` new events: one for each entry of `p_channels` that wants them. Returns how
--- many events have deliveries, and how many need none and are processed.
+-- Creates the deliveries of at most `p_most` new events: one for each entry of `p_channels` that includes the event's
+-- type. Returns how many events have deliveries (`planned`), and how many need none and are marked as processed
+-- (`unrouted`).
 create or replace function leadpipe.plan_events(
   p_channels jsonb, p_most integer, p_now timestamptz, out planned integer, out unrouted integer)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -607,9 +615,9 @@ end
 $$;
 revoke all on function leadpipe.plan_events(jsonb, integer, timestamptz) from public, anon, authenticated;
 
--- Records the outcome of deliveries under the fence that was claimed. `lost` are those that another worker has decided
--- meanwhile. With status pending a delivery that was begun and not sent returns to its former state, and its channel
--- too.
+-- Records the outcomes of deliveries, each under the fence of its claim. `lost` lists deliveries that another worker
+-- has claimed or finished since. Status pending is for a delivery that was begun but not sent: the delivery returns to
+-- its former state, and the state of its channel does not change.
 create or replace function public.record_outcomes(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -619,8 +627,7 @@ declare
   v_recorded uuid[];
   v_events uuid[];
 begin
-  -- Events are locked first: of two calls that finish an event's last two deliveries, the second sees what the first
-  -- wrote.
+  -- Lock events first: if two calls finish the last two deliveries of an event, the second sees what the first wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
   order by e.id for no key update;
@@ -637,7 +644,7 @@ begin
     update public.notification_logs d set
       status = o.status,
       outcome_class = case o.status when 'pending' then d.outcome_class else o.class end,
-      -- After the lease has run out the attempt is counted already.
+      -- If the lease has expired, the attempt is already counted.
       retry_count = case when d.status = 'sending' then d.retry_count + coalesce(o.burned, false)::integer
         else greatest(d.retry_count - (not coalesce(o.burned, false))::integer, 0) end,
       error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
@@ -661,7 +668,7 @@ begin
   ), final as (
     select * from changed where status = 'sent' or (status = 'failed' and next_attempt_at is null)
   ), evented as (
-    -- As emit_lead_event would, in one statement.
+    -- Has the effect of emit_lead_event, in one statement.
     insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
     select (case status when 'sent' then 'notification.sent' else 'notification.failed' end)::public.lead_event_type,
       conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class), true, v_now, v_now
@@ -673,7 +680,7 @@ begin
       error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class)
     from final where conversation_id is not null
   ), paused as (
-    -- These two classes concern the channel: it sends nothing else until then either.
+    -- These two classes affect the whole channel: it is paused until the next attempt.
     insert into public.notification_channels as n (channel, paused_since, paused_until, pause_reason, pause_class, fail_streak)
     select channel, v_now, max(next_attempt_at), min(error_message),
       case when bool_or(class = 'config') then 'config' else 'throttled' end, bool_or(class = 'config')::integer
@@ -690,7 +697,8 @@ begin
       probe = null
     returning n.channel
   ), opened as (
-    -- Any class but config shows that the channel is configured well: what waits behind a probe may be sent.
+    -- An outcome of any other class shows that the channel is configured correctly, so the deliveries that wait for the
+    -- probe can be sent.
     update public.notification_channels n set fail_streak = 0, probe = null
     from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') heard
     where n.channel = heard.channel and n.fail_streak > 0
@@ -710,9 +718,10 @@ $$;
 revoke all on function public.record_outcomes(jsonb) from public, anon, authenticated;
 grant execute on function public.record_outcomes(jsonb) to leadpipe_worker, service_role;
 
--- Gives back deliveries that were claimed and not begun; they are due again at once, and no attempt is used up. Those
--- of `worker`, or of these only `ids`; with `host` and `alive` also those of other workers of that host, named
--- host:pid, that are not alive. If one of them lives after all, it cannot begin what it has lost.
+-- Releases deliveries that were claimed but not begun. They are due again immediately, and no attempt is used up.
+-- Releases the deliveries of `worker`, or only those in `ids`. With `host` and `alive`, it also releases those of other
+-- workers on this host (named host:pid) that are not in `alive`. If such a worker is alive after all, it cannot begin
+-- the deliveries that it has lost.
 create or replace function public.release_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$
@@ -736,8 +745,8 @@ $$;
 revoke all on function public.release_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.release_deliveries(jsonb) to leadpipe_worker, service_role;
 
--- Sends an event's finished notifications once more, as new rows that are linked to the first. LP409 where none is
--- finished.
+-- Sends the finished notifications of an event once more, as new rows that are linked to the first. Raises LP404 if the
+-- event does not exist, LP409 if none of its notifications is finished.
 create or replace function public.replay_event(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -759,11 +768,11 @@ $$;
 revoke all on function public.replay_event(jsonb) from public, anon, authenticated;
 grant execute on function public.replay_event(jsonb) to leadpipe_admin, service_role;
 
--- Sends finished notifications once more: it makes a new delivery for the newest one of each event, channel and
--- recipient, linked by replay_of, and the event is open again. `ids`, `from` and `to` (the event's time), `channel` and
--- `class` select. What is unfinished or was made since `asOf` is left out, so that two calls do not replay the same
--- delivery twice. At most a thousand per call, oldest first; the next call continues at `after`. `dryRun` changes
--- nothing.
+-- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
+-- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
+-- and `class` select the deliveries. Deliveries that are unfinished or were created since `asOf` are skipped, so that
+-- two calls do not replay the same delivery. Each call replays at most 1,000 deliveries, oldest first; the next call
+-- continues at `after`. With `dryRun`, nothing is changed.
 create or replace function public.replay_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -797,7 +806,7 @@ begin
     from public.notification_logs d where d.id = v_chosen[1000];
   end if;
   if not v_is_dry then
-    -- Events are locked first, as everywhere.
+    -- Lock events first, as in all functions.
     perform from public.lead_events e
     where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_chosen)) order by e.id for no key update;
   end if;
@@ -828,14 +837,14 @@ $$;
 revoke all on function public.replay_events(jsonb) from public, anon, authenticated;
 grant execute on function public.replay_events(jsonb) to leadpipe_admin, service_role;
 
--- Reroutes deliveries whose recipient is no longer configured: to the only recipient that their channel has now, else
--- they fail with that reason until their recipient is configured again. A worker that knows all configured channels
--- asks for it now and then.
+-- Reroutes deliveries whose recipient is no longer configured. If their channel has exactly one recipient, they are
+-- sent to it. Otherwise they fail with this reason until their recipient is configured again. Workers that have the
+-- complete list of configured channels request this from time to time.
 create or replace function leadpipe.reroute_deliveries(p_channels jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := clock_timestamp();
-  v_reason constant text := 'This recipient is not configured; it waits until it is.';
+  v_reason constant text := 'This recipient is not configured; the delivery waits until it is.';
   v_events uuid[];
 begin
   with entry as (
@@ -890,8 +899,8 @@ end
 $$;
 revoke all on function leadpipe.reroute_deliveries(jsonb) from public, anon, authenticated;
 
--- Ends the pause of the channel `name`, also one that a provider asked for. LP404 where the channel is neither in
--- `configured` nor has a row.
+-- Ends the pause of the channel `name`, even one that the provider requested. Raises LP404 if the channel is not in
+-- `configured` and has no row.
 create or replace function public.resume_channel(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -914,9 +923,9 @@ $$;
 revoke all on function public.resume_channel(jsonb) from public, anon, authenticated;
 grant execute on function public.resume_channel(jsonb) to leadpipe_admin, service_role;
 
--- Makes failed deliveries due at once, given up or waiting: those of `ids`, or those of a `channel` and optionally a
--- `class`. At most a thousand per call, oldest first, and none that was retried since `asOf`; `isComplete` is false
--- while more are left. `dryRun` changes nothing. `by` names the operator.
+-- Makes failed deliveries due immediately, whether given up or waiting: those in `ids`, or those of a `channel` and
+-- optionally a `class`. Each call retries at most 1,000 deliveries, oldest first, and skips those retried since `asOf`.
+-- `isComplete` is false while more are left. With `dryRun`, nothing is changed. `by` is the name of the operator.
 create or replace function public.retry_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -941,7 +950,7 @@ begin
       and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
     order by d.created_at, d.id limit 1000) found;
   if not v_is_dry and v_ids is not null then
-    -- Events are locked first, as everywhere.
+    -- Lock events first, as in all functions.
     perform from public.lead_events e
     where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)) order by e.id for no key update;
     with changed as (
@@ -962,7 +971,7 @@ begin
   from public.notification_logs d where d.id = any (v_ids);
   return jsonb_build_object(
     'deliveries', v_documents, 'asOf', v_as_of, 'isComplete', v_is_dry or v_count < 1000,
-    -- Why each id that was given was not taken.
+    -- The requested ids that were not retried, with their status.
     'refused', (select coalesce(jsonb_agg(jsonb_build_object('id', asked.id, 'status', coalesce(d.status, 'none'))), '[]')
       from jsonb_array_elements_text(coalesce(p -> 'ids', '[]')) as asked (id)
       left join public.notification_logs d on d.id = asked.id::uuid
@@ -972,7 +981,7 @@ $$;
 revoke all on function public.retry_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.retry_deliveries(jsonb) to leadpipe_admin, service_role;
 
--- Makes one failed delivery due at once. LP409 where there is nothing to retry.
+-- Makes one failed delivery due immediately. Raises LP404 if it does not exist, LP409 if there is nothing to retry.
 create or replace function public.retry_delivery(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -997,8 +1006,8 @@ $$;
 revoke all on function public.retry_delivery(jsonb) from public, anon, authenticated;
 grant execute on function public.retry_delivery(jsonb) to leadpipe_admin, service_role;
 
--- Updates events from their deliveries, and returns their state: settled when no delivery is about to be sent, closed
--- when every delivery is final.
+-- Updates events from their deliveries, and returns their state. `settled`: no delivery is pending or being sent.
+-- `closed`: every delivery is final.
 create or replace function leadpipe.settle_events(p_events uuid[])
 returns table (event_id uuid, settled boolean, closed boolean, sent text[], failed text[])
 language plpgsql set search_path = pg_catalog, pg_temp
@@ -1032,7 +1041,7 @@ end
 $$;
 revoke all on function leadpipe.settle_events(uuid[]) from public, anon, authenticated;
 
--- Everything that is known of one delivery, or of an event: `kind` is delivery, event or none.
+-- Returns all data about a delivery or an event. `kind` is delivery, event or none.
 create or replace function public.show_delivery(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -1078,9 +1087,9 @@ $$;
 revoke all on function public.show_delivery(jsonb) from public, anon, authenticated;
 grant execute on function public.show_delivery(jsonb) to leadpipe_admin, service_role;
 
--- Queues a test message to each configured recipient of the channel `name`: an event that is planned already, with one
--- delivery for each. The deliveries are sent like all others, after a pause where there is one. LP404 where the channel
--- is not configured.
+-- Queues a test message to each configured recipient of the channel `name`: an event that is already planned, with one
+-- delivery for each recipient. The deliveries are sent like all others; if the channel is paused, they wait for the end
+-- of the pause. Raises LP404 if the channel is not configured.
 create or replace function public.test_channel(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -1112,8 +1121,8 @@ $$;
 revoke all on function public.test_channel(jsonb) from public, anon, authenticated;
 grant execute on function public.test_channel(jsonb) to leadpipe_admin, service_role;
 
--- Stores a fingerprint of each channel's settings, as a worker reports them at its start. A changed fingerprint ends a
--- pause that the old settings caused, but not one that a provider asked for.
+-- Stores a fingerprint of each channel's settings, which a worker reports when it starts. A changed fingerprint ends a
+-- pause that the old settings caused, but not one that a provider requested.
 create or replace function leadpipe.update_fingerprints(p_fingerprints jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

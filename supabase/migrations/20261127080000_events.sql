@@ -1,9 +1,9 @@
--- What happened to leads.
+-- Events: what happened to leads.
 --
 --   planned_at null ──plan──▶ planned ──all deliveries final──▶ processed
 
--- Without a default at first, so that no row is rewritten. Rows that are there have neither, and no listener waits for
--- them.
+-- The columns are added without a default, so that no row is rewritten. Existing rows have neither, and no listener
+-- waits for them.
 alter table public.lead_events
   add column if not exists planned_at timestamptz,
   add column if not exists seq bigint,
@@ -12,37 +12,37 @@ create sequence if not exists public.lead_events_seq as bigint;
 alter table public.lead_events
   alter column seq set default nextval('public.lead_events_seq'),
   alter column xact set default pg_current_xact_id();
--- An event that notifies is updated twice soon after its insert: the free space on its page lets pruning remove the old
--- versions without a vacuum. Vacuum runs after a number of rows and not after a share of the table, because the partial
--- indexes must stay short however many rows are finished.
+-- An event that causes notifications is updated twice soon after its insert. The free space on its page lets pruning
+-- remove the old versions without a vacuum. Vacuum runs after a number of rows, not after a share of the table, because
+-- the partial indexes must stay small however many rows are finished.
 alter table public.lead_events set (
   fillfactor = 85, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
 alter sequence public.lead_events_seq owned by public.lead_events.seq;
 revoke all on sequence public.lead_events_seq from public, anon, authenticated, service_role;
--- A role that inserts must be able to take a number.
+-- A role that inserts events needs numbers of the sequence.
 grant usage on sequence public.lead_events_seq to service_role;
 create index if not exists lead_events_conversation_id_idx on public.lead_events (conversation_id, created_at);
 create index if not exists lead_events_unprocessed_idx on public.lead_events (created_at) where processed = false;
 create index if not exists lead_events_unplanned_idx on public.lead_events (created_at, id) where planned_at is null;
 create index if not exists lead_events_processed_at_idx on public.lead_events (processed_at) where processed;
--- Values rise, so that a new entry goes to the last page, which is in memory.
+-- Values increase, so new entries go to the last page of the index, which is in memory.
 create index if not exists lead_events_xact_idx on public.lead_events (xact) where xact is not null;
--- For the event log, newest first, of all types or some: the list of all is merged from the types.
+-- For the event log, newest first, of all or some types: the log of all types is merged from those of each type.
 create index if not exists lead_events_type_idx on public.lead_events (event_type, created_at, id);
--- The functions that write most of its rows set the time themselves: the trigger serves everybody else.
+-- The functions that write most rows set updated_at themselves. The trigger is for all other writers.
 create or replace trigger lead_events_updated_at before update on public.lead_events
   for each row when (old.updated_at = new.updated_at) execute function public.update_updated_at_column();
-comment on table public.lead_events is 'What happened to leads. processed = false is the backlog.';
-comment on column public.lead_events.planned_at is 'When its deliveries were made; null while there are none.';
-comment on column public.lead_events.conversation_id is 'Null for newsletter.subscribed.';
-comment on column public.lead_events.retry_count is 'The largest number of attempts that one of its deliveries has used.';
-comment on column public.lead_events.max_retries is 'Kept from the checklist. The worker decides how long a delivery is tried.';
-comment on column public.lead_events.seq is 'The order in which events were written; those of one conversation are in the order in which they happened.';
+comment on table public.lead_events is 'Events: what happened to leads. Rows with processed = false are the backlog.';
+comment on column public.lead_events.planned_at is 'When the deliveries of the event were created; null until then.';
+comment on column public.lead_events.conversation_id is 'Null for an event without a conversation, such as newsletter.subscribed.';
+comment on column public.lead_events.retry_count is 'The highest number of attempts used by a failed delivery of the event.';
+comment on column public.lead_events.max_retries is 'Unused; the deployment checklist requires it. The worker decides how long a delivery is retried.';
+comment on column public.lead_events.seq is 'The order in which events were written. Events of one conversation are in the order in which they happened.';
 comment on column public.lead_events.xact is
-  'The transaction that wrote it. It has no meaning in another cluster: after restoring a dump there, set it to null in all rows.';
+  'The id of the transaction that wrote the event. Transaction ids are cluster-specific: after restoring a dump into another cluster, set this column to null in all rows.';
 
--- Adds an event and returns its id. Where the idempotency key was used before, it returns the id of the first event.
+-- Adds an event and returns its id. If the idempotency key was used before, returns the id of the first event.
 create or replace function public.emit_lead_event(
   p_event_type public.lead_event_type, p_conversation_id uuid, p_payload jsonb default '{}', p_idempotency_key text default null)
 returns uuid
@@ -65,7 +65,7 @@ $$;
 revoke all on function public.emit_lead_event(public.lead_event_type, uuid, jsonb, text) from public, anon, authenticated;
 grant execute on function public.emit_lead_event(public.lead_event_type, uuid, jsonb, text) to service_role;
 
--- An event with its deliveries, as the admin interface shows it. It takes the row as jsonb, see delivery_document.
+-- Returns an event with its deliveries, as shown in the admin interface. Takes the row as jsonb; see delivery_document.
 create or replace function leadpipe.event_document(e jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', e -> 'id', 'type', e -> 'event_type', 'conversationId', e -> 'conversation_id',
@@ -79,14 +79,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.event_document(jsonb) from public, anon, authenticated;
 
--- Whether an event of this type causes notifications. Every other event is processed from the start.
--- It has no SET clause, so that the planner can inline it.
+-- True if events of this type cause notifications. All other events are marked as processed when they are added.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.event_notifies(p_event_type public.lead_event_type) returns boolean language sql stable as
   $$ select p_event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached') $$;
 revoke all on function leadpipe.event_notifies(public.lead_event_type) from public, anon, authenticated;
 
--- Events, newest first, by `conversationId`, `type` (a list), `processed`, `since` and `until`; `id` is the
--- conversation whose list this is.
+-- Lists events, newest first, filtered by `conversationId`, `type` (a list), `processed`, `since` and `until`. `id` is
+-- the conversation whose list is requested.
 create or replace function leadpipe.events_page(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
@@ -140,7 +140,7 @@ end
 $$;
 revoke all on function leadpipe.events_page(jsonb) from public, anon, authenticated;
 
--- Events, newest first, as events_page describes.
+-- Lists events, newest first; see events_page.
 create or replace function public.list_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -150,7 +150,7 @@ $$;
 revoke all on function public.list_events(jsonb) from public, anon, authenticated;
 grant execute on function public.list_events(jsonb) to leadpipe_admin, service_role;
 
--- The events of one conversation, newest first.
+-- Lists the events of one conversation, newest first.
 create or replace function public.list_conversation_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -161,7 +161,7 @@ $$;
 revoke all on function public.list_conversation_events(jsonb) from public, anon, authenticated;
 grant execute on function public.list_conversation_events(jsonb) to leadpipe_admin, service_role;
 
--- Events from before this file need no deliveries where they are processed or of a type that notifies nobody.
+-- Events from before this file need no deliveries if they are processed or of a type that causes no notifications.
 update public.lead_events set
   planned_at = coalesce(processed_at, created_at), processed = true, processed_at = coalesce(processed_at, created_at)
 where planned_at is null and (processed or not leadpipe.event_notifies(event_type));

@@ -7,10 +7,10 @@ create index if not exists follow_up_tasks_open_idx on public.follow_up_tasks (f
 create index if not exists follow_up_tasks_date_idx on public.follow_up_tasks (follow_up_date, id);
 comment on table public.follow_up_tasks is 'Follow-ups that an agent has promised a customer.';
 
--- Schedules a follow-up. Without `assignedAgentId` it is assigned to the conversation's agent.
+-- Schedules a follow-up. Without `assignedAgentId`, it is assigned to the conversation's agent.
 --
 -- All functions that work with leads take locks in one order: the agent, then conversations by id, then follow-ups by
--- id. A row that refers to an agent locks the agent's row too.
+-- id. Writing a row that references an agent also locks the agent's row.
 create or replace function public.create_follow_up(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -22,7 +22,7 @@ begin
   if p ? 'assignedAgentId' then
     v_agent := (leadpipe.lock_agent((p ->> 'assignedAgentId')::uuid)).id;
   else
-    -- The conversation's agent at this moment; none where the agent is deleted meanwhile.
+    -- The conversation's current agent; null if the agent is deleted at the same time.
     select a.id into v_agent from public.agents a
     where a.id = (select s.assigned_agent_id from public.conversations s where s.id = (p ->> 'id')::uuid) for key share;
   end if;
@@ -41,16 +41,16 @@ $$;
 revoke all on function public.create_follow_up(jsonb) from public, anon, authenticated;
 grant execute on function public.create_follow_up(jsonb) to leadpipe_admin, service_role;
 
--- The title of a follow-up in the timeline.
+-- Returns the title of a follow-up in the timeline.
 create or replace function leadpipe.follow_up_title(p_type text, p_date timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select format('Follow-up by %s', case p_type when 'call' then 'telephone' when 'email' then 'e-mail' when 'sms' then 'SMS' else 'WhatsApp' end)
+  select format('Follow-up by %s', case p_type when 'call' then 'phone' when 'email' then 'email' when 'sms' then 'SMS' else 'WhatsApp' end)
     || coalesce(' on ' || to_char(p_date at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), '')
 $$;
 revoke all on function leadpipe.follow_up_title(text, timestamptz) from public, anon, authenticated;
 
--- A follow-up as the admin interface shows it. It takes the row as jsonb, see delivery_document. An open one whose time
--- has passed is shown as overdue, whether or not its row says so.
+-- Returns a follow-up as shown in the admin interface. Takes the row as jsonb; see delivery_document. An open follow-up
+-- whose time has passed is shown as overdue, whatever the status in its row.
 create or replace function leadpipe.follow_up_document(f jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', f -> 'id', 'conversationId', f -> 'conversation_id',
@@ -66,7 +66,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.follow_up_document(jsonb) from public, anon, authenticated;
 
--- Follow-ups, soonest first, by `status`, `assignedAgentId`, `conversationId`, `from` and `to` (when they are due).
+-- Lists follow-ups, earliest first, filtered by `status`, `assignedAgentId`, `conversationId`, `from` and `to` (the due
+-- time).
 create or replace function public.list_follow_ups(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -99,7 +100,8 @@ $$;
 revoke all on function public.list_follow_ups(jsonb) from public, anon, authenticated;
 grant execute on function public.list_follow_ups(jsonb) to leadpipe_admin, service_role;
 
--- Changes, completes or cancels a follow-up. LP409 where it is completed or cancelled already.
+-- Updates, completes or cancels a follow-up. Raises LP404 if it does not exist, LP409 if it is already completed or
+-- cancelled.
 create or replace function public.update_follow_up(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -142,7 +144,7 @@ begin
       leadpipe.follow_up_title(n.reminder_type, null) || ' cancelled', n.notes,
       'lead.updated', jsonb_build_object('followUpId', n.id));
   elsif n.follow_up_date <> f.follow_up_date then
-    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_scheduled', 'Moved: ' || leadpipe.follow_up_title(n.reminder_type, n.follow_up_date),
+    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_scheduled', 'Rescheduled: ' || leadpipe.follow_up_title(n.reminder_type, n.follow_up_date),
       n.notes, 'lead.follow_up_scheduled', jsonb_build_object('followUpId', n.id, 'followUpDate', leadpipe.iso8601(n.follow_up_date),
         'before', leadpipe.iso8601(f.follow_up_date)));
   elsif (n.status, n.reminder_type, n.reminder_text, n.priority, n.assigned_agent_id, n.notes)
@@ -167,7 +169,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.update_next_follow_up(uuid) from public, anon, authenticated;
 
--- Marks overdue follow-ups, and returns their number.
+-- Marks open follow-ups whose time has passed as overdue, and returns their number.
 create or replace function public.update_overdue_follow_ups() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

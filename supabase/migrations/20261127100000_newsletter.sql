@@ -6,10 +6,11 @@ alter table public.newsletter_subscribers
   add column if not exists unsubscribed_at timestamptz;
 create index if not exists newsletter_subscribers_subscribed_at_idx on public.newsletter_subscribers (subscribed_at, id);
 comment on column public.newsletter_subscribers.unsubscribe_token is
-  'Part of the links in newsletters to this subscriber: whoever has it may end the subscription.';
+  'Part of the unsubscribe links sent to this subscriber. Anyone who has it can end the subscription.';
 
--- Deletes a subscriber and the events that contain the address, with their deliveries. What has not been sent is never
--- sent. The address can be subscribed again later, as a new one.
+-- Deletes a subscriber and the events that contain the address, with their deliveries. Deliveries that have not been
+-- sent are never sent. The address can be subscribed again later, as a new subscriber. Raises LP404 if the subscriber
+-- does not exist.
 create or replace function public.delete_subscriber(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,9 +22,9 @@ begin
   if not found then
     raise exception using errcode = 'LP404', message = 'subscriber_not_found';
   end if;
-  -- After the clean-up there are no events.
+  -- The clean-up drops this table.
   if to_regclass('public.lead_events') is not null then
-    -- Events are locked first, as everywhere, and their deliveries with them.
+    -- Lock events first, as in all functions. FOR UPDATE also keeps new deliveries from being added to them.
     select array_agg(id) into v_events from (
       select e.id from public.lead_events e
       where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = v_email order by e.id for update) held;
@@ -35,7 +36,7 @@ $$;
 revoke all on function public.delete_subscriber(jsonb) from public, anon, authenticated;
 grant execute on function public.delete_subscriber(jsonb) to leadpipe_admin, service_role;
 
--- A subscriber as the admin interface shows it.
+-- Returns a subscriber as shown in the admin interface.
 create or replace function leadpipe.subscriber_document(s public.newsletter_subscribers) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', s.id, 'email', s.email, 'status', s.status, 'source', s.source,
@@ -43,7 +44,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.subscriber_document(public.newsletter_subscribers) from public, anon, authenticated;
 
--- Subscribers, newest first, by `status` and `query`, a part of the address.
+-- Lists subscribers, newest first, filtered by `status` and `query`, a part of the address.
 create or replace function public.list_subscribers(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare
@@ -78,8 +79,8 @@ $$;
 revoke all on function public.list_subscribers(jsonb) from public, anon, authenticated;
 grant execute on function public.list_subscribers(jsonb) to leadpipe_admin, service_role;
 
--- Subscribes an address. An active subscriber stays as it is and causes no event; an unsubscribed one is subscribed
--- anew. Every call writes its row, so that the response time does not show whether the address was subscribed.
+-- Subscribes an address. An active subscriber is unchanged and causes no event; an unsubscribed one is subscribed
+-- again. Every call writes the row, so that the response time does not reveal whether the address was subscribed.
 create or replace function public.subscribe_newsletter(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off as $$
@@ -119,8 +120,8 @@ $$;
 revoke all on function public.subscribe_newsletter(jsonb) from public, anon, authenticated;
 grant execute on function public.subscribe_newsletter(jsonb) to leadpipe_intake, service_role;
 
--- Ends the subscription of a token or, without one, of an address. Without a match the id is null, and a message in the
--- write-ahead log takes the time that a row would have taken.
+-- Ends the subscription of a token or, without a token, of an address. If nothing matches, the id is null, and a
+-- message is written to the write-ahead log, which takes as long as updating a row.
 create or replace function public.unsubscribe_newsletter(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off as $$

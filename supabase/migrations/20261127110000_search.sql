@@ -1,17 +1,17 @@
--- What conversations are searched and sorted by beyond their own columns: one row in conversation_words for each. A
--- capture does not write it, because making the words costs several times what storing a short lead does. Triggers note
--- which conversations have changed, and index_conversations brings the words up to date: in housekeeping, and before a
--- read.
+-- The word index: data for searching and sorting conversations beyond their own columns, one row in conversation_words
+-- for each conversation. Capture does not write it, because extracting the words costs several times as much as storing
+-- a short lead. Triggers record which conversations have changed, and index_conversations updates the words during
+-- housekeeping and before a read.
 --
 --   conversations, chat_messages ──trigger──▶ conversation_changes ──index_conversations──▶ conversation_words
 
--- No key and no order: rows are added at one end and removed soon. An id may occur more than once, also after its
+-- No key and no order: rows are appended and soon removed. An id can occur more than once, and can remain after its
 -- conversation was deleted.
 create table if not exists public.conversation_changes (
   conversation_id uuid not null
 );
 select leadpipe.protect_table('public.conversation_changes');
-comment on table public.conversation_changes is 'Which conversations have changed since conversation_words was written.';
+comment on table public.conversation_changes is 'Conversations that have changed since their row in conversation_words was written.';
 
 create table if not exists public.conversation_words (
   conversation_id uuid constraint conversation_words_pkey primary key
@@ -21,7 +21,7 @@ create table if not exists public.conversation_words (
   amount double precision,
   words tsvector not null
 );
--- The planner must know four thousand words: it estimates all others as rarer than these.
+-- Statistics on 4,000 words: the planner estimates all other words as rarer than these.
 alter table public.conversation_words alter column words set statistics 400;
 create index if not exists conversation_words_words_idx on public.conversation_words using gin (words);
 create index if not exists conversation_words_created_at_idx on public.conversation_words (created_at, conversation_id);
@@ -31,26 +31,26 @@ create index if not exists conversation_words_no_amount_idx on public.conversati
   where amount is null;
 select leadpipe.protect_table('public.conversation_words');
 comment on table public.conversation_words is
-  'The words by which conversations are found, made from them and their messages. Rows for conversations in conversation_changes are out of date.';
-comment on column public.conversation_words.amount is 'The largest amount of the budget, in dirhams; null where it names none.';
+  'The word index: words and exact terms of conversations and their messages. Rows of conversations in conversation_changes are out of date.';
+comment on column public.conversation_words.amount is 'The largest amount in the budget, in dirhams; null if it contains none.';
 comment on column public.conversation_words.words is
-  'Words of name (A), mail (B), tags and notes (C) and messages. And exact terms: e= mail addresses, p= the telephone number and
-r= the same from its end, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first answer, t= tags.';
+  'Words of the name (weight A), email address (B), tags and notes (C) and messages (D). Exact terms: e= email addresses,
+p= phone number, r= phone number reversed, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first response, t= tags.';
 
--- Every word there is, so that a search for the beginning of a word can look up the words that it may mean: that costs
--- a tenth of a prefix search.
+-- All indexed words. A search for the beginning of a word looks up the words that begin with it here, which costs a
+-- tenth of a prefix search.
 create table if not exists public.known_words (
   word text collate "C" constraint known_words_pkey primary key
 );
 select leadpipe.protect_table('public.known_words');
-comment on table public.known_words is 'The words of conversation_words except numbers. None is removed: a word that no longer occurs finds nothing.';
+comment on table public.known_words is 'The words in conversation_words, except numbers. Words are never removed: one that no longer occurs matches nothing.';
 
--- The largest amount in a budget, in dirhams; null where it has none. Sources/Leads/Budget.swift states the rule; a
--- test compares the two.
+-- Returns the largest amount in a budget, in dirhams. Null if it contains none. Sources/Leads/Budget.swift defines the
+-- rule; a test compares the two implementations.
 create or replace function leadpipe.budget_amount(p text) returns double precision
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
-  -- The first digit of each script that has ten in a row.
+  -- The code point of the digit zero in each script whose ten digits are consecutive.
   c_scripts constant integer[] :=
     '{1632,1776,1984,2406,2534,2662,2790,2918,3046,3174,3302,3430,3558,3664,3792,3872,4160,4240,6112,6160,6470,65296}';
   v_rest text := lower(p);
@@ -93,7 +93,7 @@ begin
       or position(v_last in left(v_marks, -1)) > 0 then
       v_decimals := 0;
     end if;
-    -- A number too large for a double does not count.
+    -- A number that is too large for a double is ignored.
     if length(v_digits) <= 290 and (v_factor is not null or v_rest !~ '^[[:alpha:]]') then
       v_value := (left(v_digits, length(v_digits) - v_decimals) || '.' || right(v_digits, v_decimals))::double precision;
       v_most := greatest(v_most, v_value * coalesce(v_factor, 1));
@@ -104,9 +104,9 @@ end
 $$;
 revoke all on function leadpipe.budget_amount(text) from public, anon, authenticated;
 
--- The words of a conversation and its exact terms. A long conversation is indexed by its latest 50,000 characters and a
--- long message by its first 20,000, because a tsvector holds no more than a megabyte. Where that is still too much, the
--- exact terms alone are indexed.
+-- Returns the words and exact terms of a conversation. Only the latest 50,000 characters of a conversation and the
+-- first 20,000 of a message are indexed, because a tsvector holds at most 1 MB. If this is still too much, only the
+-- exact terms are indexed.
 create or replace function leadpipe.conversation_terms(c public.conversations, p_said text) returns tsvector
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -114,7 +114,7 @@ declare
   v_phone text := nullif(left(leadpipe.phone_digits(c.customer_phone), 30), '');
   v_whole text[] := array['s=' || c.status, 'q=' || c.lead_quality, leadpipe.exact_term('i=', c.intent), leadpipe.exact_term('a=', c.preferred_area),
     'g=' || c.assigned_agent_id, leadpipe.exact_term('o=', c.source),
-    -- The state of the first response, as far as it does not change with time.
+    -- The SLA state, as far as it does not change with time.
     'l=' || case
       when c.first_response_at > c.sla_response_deadline then 'late'
       when c.first_response_at is not null then 'met'
@@ -138,7 +138,7 @@ end
 $$;
 revoke all on function leadpipe.conversation_terms(public.conversations, text) from public, anon, authenticated;
 
--- How many rows the planner expects of a query on a search.
+-- Returns the number of rows that the planner estimates for a query on a search.
 create or replace function leadpipe.estimate_rows(p_query text, f leadpipe.conversation_search) returns double precision
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -150,13 +150,13 @@ end
 $$;
 revoke all on function leadpipe.estimate_rows(text, leadpipe.conversation_search) from public, anon, authenticated;
 
--- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and
--- search have in common. docs/explanation/query-plans.md shows the plans.
+-- Returns the ids of a page of conversations, their total number, and the cursor of the next page, for both list and
+-- search. docs/explanation/query-plans.md shows the plans.
 --
--- Where few rows match, as the planner estimates, they are found by the index of words and sorted. Where many match,
--- the order's index is read until the page is full. Either estimate can be wrong, so each way stops where it would take
--- long, and the next one is tried. conversation_words also has a row's time, score and amount: where that is all a
--- search needs, no other table is read.
+-- If the planner estimates that few rows match, they are found by the word index and sorted. If it estimates that many
+-- match, the index of the sort order is read until the page is full. Either estimate can be wrong, so each strategy
+-- stops before it takes long, and the next one is tried. conversation_words also has the time, score and amount of each
+-- row: if a search needs nothing else, no other table is read.
 create or replace function leadpipe.find_conversations(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
@@ -166,7 +166,7 @@ declare
   v_limit integer := coalesce((p ->> 'limit')::integer, 25);
   v_skip integer := 0;
   f leadpipe.conversation_search;
-  -- As search_order describes them.
+  -- See search_order.
   v_rows text[];
   v_orders text[];
   v_afters text[];
@@ -197,7 +197,7 @@ declare
   v_edge timestamptz;
 begin
   f := leadpipe.read_search(p);
-  -- A query and an order by amount need an index of words that is up to date.
+  -- A query, or a sort by amount, needs an up-to-date word index.
   if p ->> 'query' is not null or v_sort in ('highest-budget', 'lowest-budget') then
     v_behind := leadpipe.index_conversations();
   end if;
@@ -221,7 +221,7 @@ begin
     v_skip := (coalesce((p ->> 'page')::integer, 1) - 1) * v_limit;
   end if;
 
-  -- A list without a query works without words too, so that it waits for a few changes only.
+  -- A list without a query also works without the word index, so it waits for indexing only if few rows have changed.
   if f.wanted is null and v_key <> 't.amount' and f.terms is not null then
     v_behind := (select count(*) from (select from public.conversation_changes limit 101) waiting);
     if v_behind between 1 and 100 then
@@ -249,7 +249,7 @@ begin
       case when v_sort in ('recent', 'oldest') or v_key = 't.amount' then 'w' else 'c' end) end;
   v_where := case when v_words_alone then v_known
     else v_conditions || case when f.wanted is not null then ' and t.words @@ ($1).wanted' else '' end end;
-  -- Rows in the order of time lie together and are read quickly; those of other orders are spread over the table.
+  -- Rows in order of time are stored together and read quickly. Rows in other orders are spread over the table.
   v_walk := case when v_sort not in ('recent', 'oldest') then 4000 when v_words_alone then 15000 else 6000 end;
 
   v_ways := leadpipe.search_ways(f, v_answers_alone, v_behind, v_expected, v_rows_known, v_skip + v_limit + 1, v_walk, c_exact);
@@ -257,7 +257,7 @@ begin
   <<ways>>
   foreach v_way in array v_ways loop
     if v_way = 'latest' then
-      -- The first twentieth of the rows in the order of time.
+      -- The time that separates the first 5% of the rows in order of time.
       v_edge := (select (histogram_bounds::text::timestamptz[])[ceil(cardinality(histogram_bounds::text::timestamptz[])
           * case v_sort when 'recent' then 0.95 when 'oldest' then 0.05 end)]
         from pg_stats where schemaname = 'public' and tablename = 'conversation_words' and attname = 'created_at');
@@ -295,7 +295,7 @@ begin
         v_cursor := jsonb_build_array(v_sort, segment) || v_more_cursor;
       end if;
       v_ids := v_ids || coalesce(v_more, '{}');
-      -- The next segment must not follow one that was not read to its end.
+      -- Do not continue with the next segment if this one was not read to its end.
       exit when v_way = 'stroll' or cardinality(v_ids) > v_skip + v_limit;
     end loop;
     exit when v_way = 'set' or cardinality(v_ids) > v_skip + v_limit;
@@ -310,18 +310,18 @@ begin
     'total', v_total,
     'totalIsEstimate', v_is_estimate,
     'nextCursor', case when v_is_full then leadpipe.encode_cursor(v_cursor) end,
-    -- How many changed conversations the query could not see yet.
+    -- The number of changed conversations that were not indexed yet.
     'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
 end
 $$;
 revoke all on function leadpipe.find_conversations(jsonb) from public, anon, authenticated;
 
--- A text as it is compared: lower case; without accents, marks, vowel signs, tatweel and invisible characters; with one
--- form of alef, ya, ha, kaf and of each digit; and with a blank for each punctuation mark, so that none has a meaning
--- to the parser of words.
+-- Normalises a string for comparison: lower case; without accents, marks, vowel signs, tatweel and invisible
+-- characters; with one form of alef, ya, ha, kaf and each digit; and with a space in place of each punctuation mark, so
+-- that none has a meaning to the text search parser.
 --
--- The functions on words are PL/pgSQL even where SQL would do: an SQL function that cannot be inlined costs twenty
--- times as much.
+-- The functions on words are written in PL/pgSQL even where SQL would do, because an SQL function that cannot be
+-- inlined costs twenty times as much.
 create or replace function leadpipe.fold_text(p text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -339,8 +339,8 @@ end
 $$;
 revoke all on function leadpipe.fold_text(text) from public, anon, authenticated;
 
--- Indexes the words of conversations that have changed, at most `p_most` of them and for at most `p_milliseconds`, and
--- returns how many are left, counted up to 100,000. One call at a time: a second one goes on with the index as it is.
+-- Indexes the words of changed conversations, at most about `p_most` of them and for at most about `p_milliseconds`.
+-- Returns how many are left, counted up to 100,000. Only one call at a time indexes; a concurrent call skips indexing.
 create or replace function leadpipe.index_conversations(p_most integer default 2000, p_milliseconds integer default 300) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -363,7 +363,7 @@ begin
       select array_agg(distinct conversation_id), count(*) into v_changed, v_count from taken;
       v_done := v_done + v_count;
 
-      -- The lock keeps the conversations from being deleted meanwhile.
+      -- The lock keeps the conversations from being deleted before their words are stored.
       with changed as materialized (
         select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
       ), made as (
@@ -386,7 +386,8 @@ end
 $$;
 revoke all on function leadpipe.index_conversations(integer, integer) from public, anon, authenticated;
 
--- Indexes the words of at most `most` (1,000) conversations that have changed, and returns how many are `left`.
+-- Indexes the words of at most about `most` changed conversations (default and maximum 1,000), and returns how many are
+-- `left`.
 create or replace function public.index_words(p jsonb default '{}') returns jsonb
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('left', leadpipe.index_conversations(least(coalesce((p ->> 'most')::integer, 1000), 1000), 1000))
@@ -394,7 +395,7 @@ $$;
 revoke all on function public.index_words(jsonb) from public, anon, authenticated;
 grant execute on function public.index_words(jsonb) to leadpipe_worker, service_role;
 
--- GET /api/admin/conversations.
+-- GET /api/admin/conversations: a page of conversations that match the filters.
 create or replace function public.list_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -413,8 +414,8 @@ $$;
 revoke all on function public.list_conversations(jsonb) from public, anon, authenticated;
 grant execute on function public.list_conversations(jsonb) to leadpipe_admin, service_role;
 
--- Notes which conversations have changed. These run with the rights of the role that writes, which may insert into
--- conversation_changes.
+-- Records new conversations in conversation_changes. This trigger function and those below run with the privileges of
+-- the writing role, which may insert into that table.
 create or replace function leadpipe.mark_new_conversations() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -424,7 +425,7 @@ end
 $$;
 revoke all on function leadpipe.mark_new_conversations() from public, anon, authenticated;
 
--- The same for messages that are new or gone.
+-- Records the conversations of messages that were added or deleted.
 create or replace function leadpipe.mark_changed_messages() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -434,7 +435,7 @@ end
 $$;
 revoke all on function leadpipe.mark_changed_messages() from public, anon, authenticated;
 
--- The same for a message that has changed.
+-- Records the conversation of a message that has changed.
 create or replace function leadpipe.mark_changed_message() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -444,7 +445,7 @@ end
 $$;
 revoke all on function leadpipe.mark_changed_message() from public, anon, authenticated;
 
--- The same for a conversation that has changed.
+-- Records a conversation that has changed.
 create or replace function leadpipe.mark_changed_conversation() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -475,7 +476,7 @@ create or replace trigger chat_messages_changed_words after update of message_te
 create or replace trigger chat_messages_gone_words after delete on public.chat_messages
   referencing old table as changed for each statement execute function leadpipe.mark_changed_messages();
 
--- The fields of a conversation in which a part of the query was found.
+-- Returns the fields of a conversation that match a part of the query.
 create or replace function leadpipe.matched_fields(c public.conversations, p_words tsvector, p_asked record) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -492,9 +493,10 @@ end
 $$;
 revoke all on function leadpipe.matched_fields(public.conversations, tsvector, record) from public, anon, authenticated;
 
--- A search text as queries on words: `wanted` for all of it, and the parts that may match words, mail addresses and
--- phone numbers. The text becomes lexemes only, so that no operator in it has a meaning. A word matches by its
--- beginning; a number by its end in any notation, or by its beginning where that is long enough.
+-- Parses a search string into queries on words: `wanted` for the whole string, and the parts that can match words,
+-- email addresses and phone numbers. The string is converted to lexemes only, so operators in it have no meaning. A
+-- word matches by its beginning. A phone number matches by its end in any notation or, if it has at least 8 digits, by
+-- its beginning.
 create or replace function leadpipe.parse_query(p text, out wanted tsquery, out words tsquery, out mails tsquery, out phones tsquery)
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -537,7 +539,7 @@ end
 $$;
 revoke all on function leadpipe.parse_query(text) from public, anon, authenticated;
 
--- The digits of a phone number in E.164: without 00, and with the country code in place of a trunk 0.
+-- Returns the digits of a phone number in E.164: without 00, and with country code 971 in place of a trunk 0.
 create or replace function leadpipe.phone_digits(p text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -552,8 +554,8 @@ end
 $$;
 revoke all on function leadpipe.phone_digits(text) from public, anon, authenticated;
 
--- The position of a cursor in a list of `p_segments` segments: its segment, and in `search` the row that the page
--- follows. LP400 where the cursor is not of this list and order.
+-- Returns the position of a cursor in a list of `p_segments` segments: its segment and, in `search`, the last row of
+-- the previous page. Raises LP400 if the cursor does not belong to this list and sort order.
 create or replace function leadpipe.read_cursor(
   p_cursor text, p_sort text, p_key text, p_segments integer, inout search leadpipe.conversation_search, out segment integer)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -578,7 +580,7 @@ end
 $$;
 revoke all on function leadpipe.read_cursor(text, text, text, integer, leadpipe.conversation_search) from public, anon, authenticated;
 
--- The filters and the clock of a search, from its request. LP400 where dateTo is not after dateFrom.
+-- Returns the filters and the current time of a search, from its request. Raises LP400 if dateTo is not after dateFrom.
 create or replace function leadpipe.read_search(p jsonb) returns leadpipe.conversation_search
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -612,8 +614,8 @@ end
 $$;
 revoke all on function leadpipe.read_search(jsonb) from public, anon, authenticated;
 
--- The conditions of a search on a row `t` of conversations, as SQL; $1 is the search itself. The result consists of
--- constant texts only.
+-- Returns the conditions of a search on a row `t` of conversations, as SQL; $1 is the search. The SQL is made of
+-- constant strings only.
 create or replace function leadpipe.search_conditions(f leadpipe.conversation_search) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -635,7 +637,7 @@ begin
        when 'due-today' then 't.follow_up_date >= ($1).today and t.follow_up_date < ($1).tomorrow'
        when 'overdue' then 't.follow_up_date < ($1).now'
        when 'scheduled' then 't.follow_up_date >= ($1).now' end, ' or ') || ')' from unnest(f.follow_ups) as state),
-    -- The same rule as in sla_state.
+    -- Same rule as in sla_state.
     (select '(' || string_agg(case state
        when 'met' then 't.first_response_at is not null and (t.first_response_at > t.sla_response_deadline) is not true'
        when 'breached' then 't.first_response_at > t.sla_response_deadline or t.first_response_at is null and '
@@ -651,7 +653,7 @@ end
 $$;
 revoke all on function leadpipe.search_conditions(leadpipe.conversation_search) from public, anon, authenticated;
 
--- GET /api/admin/search: the list with a query, newest first, and the fields that matched.
+-- GET /api/admin/search: a page of conversations that match a query, newest first, with the fields that matched.
 create or replace function public.search_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -673,9 +675,10 @@ $$;
 revoke all on function public.search_conversations(jsonb) from public, anon, authenticated;
 grant execute on function public.search_conversations(jsonb) to leadpipe_admin, service_role;
 
--- The order of a list. It has one segment or two, the second for the rows without a value to order by (no follow-up, no
--- amount). By segment: which rows belong to it, their order, and which rows follow a cursor's; `key` is what the order
--- needs of a row in a cursor beside time and id. All of it is SQL on a row `t`, with the search as $1.
+-- Returns the sort order of a list. It has one or two segments; the second has the rows that come last, such as those
+-- without a value to sort by (no follow-up, no amount). For each segment: the rows that belong to it, their order, and
+-- the rows that follow a cursor. `key` is the value that a cursor needs in addition to time and id. All are SQL on a
+-- row `t`, with the search as $1.
 create or replace function leadpipe.search_order(p_sort text, out key text, out rows text[], out orders text[], out afters text[])
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -724,8 +727,8 @@ end
 $$;
 revoke all on function leadpipe.search_order(text) from public, anon, authenticated;
 
--- What the index of words knows of a search: its words and exact terms, all of them together; null where it has none.
--- Of the state of the first response the index has what does not change with time.
+-- Returns the part of a search that the word index can answer: its words and exact terms, combined. Null if there are
+-- none. Of the SLA state, the index contains only what does not change with time.
 create or replace function leadpipe.search_terms(f leadpipe.conversation_search) returns tsquery
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -741,9 +744,9 @@ end
 $$;
 revoke all on function leadpipe.search_terms(leadpipe.conversation_search) from public, anon, authenticated;
 
--- How many conversations match: counted up to p_exact where that is quick, else about p_expected. find_conversations
--- came to the end of the way p_way with p_found rows, up to the page's end and one more, and counted p_total rows where
--- it read all.
+-- Returns how many conversations match: an exact count up to p_exact if that is quick, otherwise an estimate near
+-- p_expected. find_conversations finished with strategy p_way and found p_found rows, up to one more than the page. If
+-- it read all matching rows, p_total is their count.
 create or replace function leadpipe.search_total(
   f leadpipe.conversation_search, p_way text, p_found integer, p_total bigint, p_is_page_full boolean, p_expected double precision,
   p_rows double precision, p_walk integer, p_exact integer, p_from text, out total bigint, out is_estimate boolean)
@@ -751,13 +754,13 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   total := p_total;
   if p_way = 'latest' then
-    -- The planner estimates several words as more frequent than they are; the latest rows may have more of them than
+    -- The planner overestimates how often several words occur together. The latest rows may contain more matches than
     -- others.
     p_expected := greatest(p_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
       then least(p_expected, 20 * p_total) else p_expected end);
     total := null;
   elsif p_way = 'stroll' and f.wanted is not null and num_nonnulls(f.since, f.until) = 0 then
-    -- At least the share that was found among the rows that were read.
+    -- At least the proportion that was found among the rows that were read.
     p_expected := greatest(p_expected, p_rows * p_found / p_walk);
   end if;
   if f.after_id is null and not p_is_page_full then
@@ -778,9 +781,10 @@ revoke all on function leadpipe.search_total(
   leadpipe.conversation_search, text, integer, bigint, boolean, double precision, double precision, integer, integer, text)
   from public, anon, authenticated;
 
--- The ways in which find_conversations looks for a page, in their order: all rows that the index of words gives (set),
--- the latest of them (latest), the order's index for p_walk rows (stroll), and the same to the end (walk). `p_expected`
--- of the `p_rows` rows that there are match, as the planner estimates, and `p_wanted` of them are asked for.
+-- Returns the strategies by which find_conversations looks for a page, in order: all rows found by the word index
+-- (set), only the latest of these (latest), p_walk rows of the index of the sort order (stroll), and that index to its
+-- end (walk). The planner estimates that `p_expected` of the existing `p_rows` rows match; `p_wanted` of them are
+-- requested.
 create or replace function leadpipe.search_ways(
   f leadpipe.conversation_search, p_answers_alone boolean, p_behind bigint, p_expected double precision, p_rows double precision, p_wanted integer,
   p_walk integer, p_exact integer)
@@ -793,12 +797,12 @@ begin
     when num_nonnulls(f.since, f.until) > 0 and leadpipe.estimate_rows(
       'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
       'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * p_exact then '{walk}'
-    -- The index of words would leave too many rows, and the planner has indexes for the other conditions.
+    -- The word index would find too many rows, and the planner has indexes for the other conditions.
     when f.wanted is null and not p_answers_alone
       and leadpipe.estimate_rows('select from public.conversation_words t where t.words @@ ($1).terms', f) > p_exact / 2 then '{walk}'
-    -- Few conversations have the same mail address or number.
+    -- Few conversations have the same email address or phone number.
     when f.wanted::text ~ '''[epr]=' then '{set,stroll,walk}'
-    -- The planner cannot estimate the beginnings of words, and estimates rare words as far more frequent than they are.
+    -- The planner cannot estimate prefixes of words, and overestimates rare words by far.
     when f.wanted::text ~ '''[^''=0-9][^''=][^'']*'':\*' then '{stroll,set,walk}'
     when f.wanted::text like '%|%' and p_expected < p_rows / 10 then '{latest,set,walk}'
     when p_expected * p_walk >= p_wanted * p_rows then '{stroll,set,walk}'
@@ -809,7 +813,7 @@ $$;
 revoke all on function leadpipe.search_ways(
   leadpipe.conversation_search, boolean, bigint, double precision, double precision, integer, integer, integer) from public, anon, authenticated;
 
--- The words of a text.
+-- Returns the words of a string, up to its first 200,000 characters.
 create or replace function leadpipe.text_words(p text) returns tsvector
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
@@ -818,21 +822,22 @@ end
 $$;
 revoke all on function leadpipe.text_words(text) from public, anon, authenticated;
 
--- A term that is compared as a whole, such as a status, an area or a tag. No word contains `=`.
--- It has no SET clause, so that the planner can inline it.
+-- Returns a term that is compared as a whole, such as a status, an area or a tag. Terms contain `=`, which words do
+-- not.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.exact_term(p_kind text, p_value text) returns text
 language sql immutable parallel safe as
   $$ select p_kind || case when length(p_value) > 100 then md5(p_value) else p_value end $$;
 revoke all on function leadpipe.exact_term(text, text) from public, anon, authenticated;
 
--- A text quoted for tsvector and tsquery.
--- It has no SET clause, so that the planner can inline it.
+-- Quotes a string for tsvector and tsquery.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.quote_lexeme(p text) returns text
 language sql immutable parallel safe as
   $$ select '''' || replace(replace(p, '\', '\\'), '''', '''''') || '''' $$;
 revoke all on function leadpipe.quote_lexeme(text) from public, anon, authenticated;
 
--- The mail addresses in a text, as exact terms with a weight.
+-- Returns the email addresses in a string, at most 200, as exact terms with a weight.
 create or replace function leadpipe.mail_terms(p text, p_weight text) returns tsvector
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
@@ -847,7 +852,7 @@ end
 $$;
 revoke all on function leadpipe.mail_terms(text, text) from public, anon, authenticated;
 
--- A query for any of some values; null where there are none.
+-- Returns a query for any of the values, or for all of them if `p_operator` is `&`. Null if there are none.
 create or replace function leadpipe.any_exact_term(p_kind text, p_values text[], p_operator text default '|') returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
@@ -856,8 +861,8 @@ end
 $$;
 revoke all on function leadpipe.any_exact_term(text, text[], text) from public, anon, authenticated;
 
--- The words of a text as a query for all of them, or for any; null where it has none. A single letter and a short
--- number match whole words only, because too many words begin with them.
+-- Returns a query for all words of a string, or for any if `p_operator` is `|`. Null if it has no words. A single
+-- character and a number of up to 3 digits match whole words only, because too many words begin with them.
 create or replace function leadpipe.word_query(p text, p_operator text) returns text
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
@@ -883,7 +888,7 @@ end
 $$;
 revoke all on function leadpipe.word_query(text, text) from public, anon, authenticated;
 
--- Conversations that were there before become findable by housekeeping, and by the next search.
+-- Existing conversations are indexed by housekeeping and by the next search.
 insert into public.conversation_changes
 select c.id from public.conversations c
 where not exists (select from public.conversation_words w where w.conversation_id = c.id)

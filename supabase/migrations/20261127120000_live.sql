@@ -1,4 +1,5 @@
--- What listeners receive of an event beside its id and time: its kind, and the current facts.
+-- Returns what listeners of the live feed receive about an event, apart from its id and time: its kind and the current
+-- data.
 create or replace function leadpipe.live_event_document(p_type text, p_conversation uuid, p_payload jsonb, p jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case
@@ -12,18 +13,18 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.live_event_document(text, uuid, jsonb, jsonb) from public, anon, authenticated;
 
--- The events since the cursor `after`, at most about 500 events or 256 KiB. Without `after` it returns no events, only
--- the cursor to begin with. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete",
--- "isReset"}. An event's `id` is the cursor after this event and all before it, `cursor` the one after all, `from` the
--- one before the first. Where isComplete is false, more events follow `cursor`. isReset means that `after` is of
--- another cluster, of another time line, or of the future: events may have been missed, and the feed begins anew. With
--- `recent` the result also has the numbers of the latest events that `cursor` covers, so that a listener can skip those
--- that a slower feed sends again.
+-- Returns the events since the cursor `after`, at most about 500 events or 256 KiB. Without `after`, returns no events,
+-- only the cursor to start from. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor",
+-- "isComplete", "isReset"}. The `id` of an event is the cursor that covers this event and all before it; `cursor`
+-- covers all events of the result, and `from` none of them. If isComplete is false, more events follow `cursor`. If
+-- isReset is true, `after` belongs to another cluster, to another timeline or to the future: events may have been
+-- missed, and the feed starts over. With `recent`, the result also has the numbers of the latest events that `cursor`
+-- covers, so that a listener can skip those that a slower feed sends again.
 --
--- A cursor is `cluster/seen` or `cluster/seen/seeing/number`: everything that the snapshot `seen` covers, and of what
--- the snapshot `seeing` covers the events up to the number. Event numbers and times are assigned before a transaction
--- commits, so that a later one may become visible first; comparing snapshots misses nothing, and a long transaction
--- holds nothing up.
+-- A cursor is `cluster/seen` or `cluster/seen/seeing/number`. It covers all events that are visible in the snapshot
+-- `seen` and, of those visible in the snapshot `seeing`, the events up to the number. Event numbers and times are
+-- assigned before a transaction commits, so a later event can become visible first. Comparing snapshots misses no
+-- event, and a long transaction does not delay others.
 create or replace function public.live_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -69,15 +70,15 @@ begin
     return v_recent || jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', true);
   end if;
 
-  -- First the rest of `seeing`, then what has come since.
+  -- First the rest of the events in `seeing`, then those added since.
   for round in case when v_seeing is null then 2 else 1 end .. 2 loop
     if round = 2 then
       v_from := coalesce(v_seeing, v_from);
       v_seeing := v_to;
       v_number := 0;
     end if;
-    -- A snapshot does not cover the transactions that it lists and those from its end on. An old transaction that is
-    -- still open therefore costs one more look-up, and not a scan of everything since it began.
+    -- A snapshot does not cover the transactions in its list and those from its xmax on. An old transaction that is
+    -- still open therefore costs one more lookup, not a scan of all events since it began.
     for v_event in
       select e.* from (
         select * from public.lead_events where xact >= pg_snapshot_xmax(v_from) and xact < pg_snapshot_xmax(v_seeing)
@@ -108,11 +109,11 @@ $$;
 revoke all on function public.live_events(jsonb) from public, anon, authenticated;
 grant execute on function public.live_events(jsonb) to leadpipe_admin, service_role;
 
--- A snapshot from a cursor; null where the text is no snapshot.
+-- Parses a snapshot from a cursor. Returns null if the string is not a snapshot.
 create or replace function leadpipe.parse_snapshot(p text) returns pg_snapshot
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- The type's own input function accepts blanks and signs.
+  -- The input function of the type accepts spaces and signs.
   return case when p ~ '^[0-9]+:[0-9]+:([0-9]+(,[0-9]+)*)?$' then p::pg_snapshot end;
 exception when data_exception then
   return null;
@@ -120,7 +121,7 @@ end
 $$;
 revoke all on function leadpipe.parse_snapshot(text) from public, anon, authenticated;
 
--- For panels that subscribe to changes by Supabase Realtime; row-level security holds there too.
+-- For panels that subscribe to changes through Supabase Realtime, where row-level security applies too.
 do $$
 declare
   v_table regclass;
@@ -134,6 +135,6 @@ begin
     end loop;
   end if;
 exception when insufficient_privilege then
-  raise notice 'supabase_realtime belongs to another role and was left alone';
+  raise notice 'supabase_realtime belongs to another role and was not changed';
 end
 $$;

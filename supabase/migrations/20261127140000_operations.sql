@@ -1,6 +1,6 @@
--- What /health reports; nulls where the event tables are gone. It reads partial indexes only. With `olderThanSeconds`
--- it counts only what is at least that old, and rounds the worker's time down to it: strangers must not see the effect
--- of their own requests.
+-- Returns the data for /health. A value is null if its table does not exist. Reads partial indexes only. With
+-- `olderThanSeconds`, counts only rows that are at least that old and rounds the worker's time down to a multiple of
+-- it, so that unauthenticated callers cannot see the effect of their own requests.
 create or replace function public.health_report(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -33,10 +33,11 @@ $$;
 revoke all on function public.health_report(jsonb) from public, anon, authenticated;
 grant execute on function public.health_report(jsonb) to leadpipe_admin, leadpipe_intake, leadpipe_worker, service_role;
 
--- Deletes what is finished and older than `days`, in one small batch: events with their deliveries and attempts,
--- attempts without a delivery, and workers that are gone; and idempotency keys older than 7 days, which have no effect
--- any more. Without `days` only the keys. Unfinished rows stay, however old. At most `batch` (1,000) rows per call, in
--- statements that take milliseconds; `isComplete` is true when nothing is left. Locked rows are left for another call.
+-- Deletes finished rows older than `days`, in one small batch: events with their deliveries and attempts, attempts
+-- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, which no longer
+-- have any effect. Without `days`, deletes only these keys. Unfinished rows are kept, however old. Deletes at most
+-- about `batch` rows per call (default and maximum 1,000), in statements that take milliseconds. `isComplete` is true
+-- when nothing is left. Locked rows are left for another call.
 create or replace function public.prune(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -67,7 +68,7 @@ begin
                         where d.lead_event_id = e.id and (d.due_at is not null or d.status = 'sending'))
       order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
     if v_old is not null then
-      -- By ids: for a join the planner might read all attempts.
+      -- By ids: with a join, the planner might scan all attempts.
       select array_agg(d.id) into v_gone from public.notification_logs d where d.lead_event_id = any (v_old);
       delete from public.notification_attempts a where a.delivery = any (v_gone);
       get diagnostics v_attempts = row_count;
@@ -76,7 +77,7 @@ begin
       delete from public.lead_events e where e.id = any (v_old);
       get diagnostics v_events = row_count;
     end if;
-    -- Their deliveries went with a conversation that was deleted.
+    -- Attempts whose deliveries were deleted with their conversation.
     delete from public.notification_attempts a where (a.delivery, a.fence) in (
       select o.delivery, o.fence from public.notification_attempts o
       where o.started_at < v_before and not exists (select from public.notification_logs d where d.id = o.delivery)

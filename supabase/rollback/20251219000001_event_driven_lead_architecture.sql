@@ -1,7 +1,7 @@
--- The checklist's clean-up, and the tables of ours that serve the same purpose. Stop the worker first. Conversations
--- and messages stay, and capture goes on storing them: the columns on conversations, the types and the functions stay
--- too. Capture and /health ask which tables there are; a call that needs one of these tables fails. `leadpipe migrate`
--- or `supabase db push` afterwards brings the event system back, empty.
+-- The checklist's clean-up, extended to Leadpipe's own tables for events and notifications. Stop the worker first.
+-- Conversations and messages are kept, and capture continues to store them. The columns on conversations, the types and
+-- the functions are kept too. Capture and /health check which tables exist; any other call that needs one of the
+-- dropped tables fails. Afterwards, `leadpipe migrate` or `supabase db push` creates the event system again, empty.
 
 drop table if exists public.notification_logs;
 drop table if exists public.follow_up_tasks;
@@ -14,8 +14,8 @@ drop table if exists public.workers;
 do $$
 begin
   if to_regclass('supabase_migrations.schema_migrations') is not null then
-    -- Only our migrations are to run again: the ledger may hold another project's, and 20251219000001 may be one of
-    -- these.
+    -- Only Leadpipe's migrations must run again. The ledger can also contain those of another project, and
+    -- 20251219000001 can be one of them.
     delete from supabase_migrations.schema_migrations where version in (
       '20261127000000', '20261127010000', '20261127020000', '20261127030000', '20261127040000',
       '20261127050000', '20261127060000', '20261127070000', '20261127080000', '20261127090000', '20261127100000',

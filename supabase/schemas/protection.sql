@@ -1,6 +1,7 @@
--- What every table has: row-level security, and a trigger that sets updated_at.
+-- Common to all tables: row-level security, and a trigger that sets updated_at.
 
--- clock_timestamp(), not now(): a transaction that waited for a row lock must not set the row's clock back.
+-- Sets updated_at. Uses clock_timestamp(), not now(), because a transaction that waited for a row lock must not move
+-- updated_at backwards.
 create or replace function public.update_updated_at_column() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -18,21 +19,22 @@ create table public.user_roles (
 );
 create unique index user_roles_user_id_role_key on public.user_roles (user_id, role);
 
--- The comparison as text also serves a user_roles table whose role column is text.
+-- True if the user has the role. Compares as text, because in some projects the column user_roles.role has type text.
 create or replace function public.has_role(_user_id uuid, _role public.app_role) returns boolean
 language sql stable security definer set search_path = pg_catalog, pg_temp as
   $$ select exists (select from public.user_roles where user_id = _user_id and role::text = _role::text) $$;
 revoke all on function public.has_role(uuid, public.app_role) from public, anon;
--- A policy is evaluated with the rights of the role that queries.
+-- A policy runs with the privileges of the querying role.
 grant execute on function public.has_role(uuid, public.app_role) to authenticated, service_role;
 
--- Turns row-level security on for a table: service_role may do everything, an administrator may read, nobody else may
--- do anything. The owner is not forced under the policies, because the functions reach the rows with its rights.
+-- Enables row-level security on a table: service_role has full access, administrators can read, and all other roles
+-- have no access. Row-level security is not forced on the owner, because the functions access the rows with the owner's
+-- privileges.
 create or replace function leadpipe.protect_table(p_table regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('alter table %s enable row level security', p_table);
-  -- Supabase's old default privileges grant everything on a new table.
+  -- Supabase's old default privileges grant all rights on a new table.
   execute format('revoke all on table %s from public, anon, authenticated, service_role', p_table);
   execute format('grant select on table %s to authenticated', p_table);
   execute format('grant select, insert, update, delete on table %s to service_role', p_table);

@@ -1,10 +1,10 @@
--- Schema leadpipe holds the functions that only other functions call. Supabase exposes public over REST; leadpipe stays
--- out of its reach, and no role but the owner may use it. Functions in public run with their owner's rights.
+-- Schema leadpipe holds the functions that only other functions call. Supabase exposes schema public over REST, but not
+-- leadpipe, which only its owner may use. Functions in public run with their owner's privileges.
 create schema if not exists leadpipe;
 revoke all on schema leadpipe from public;
 
--- The handlers' roles. Each can log in once the operator has given it a password, and has no right on any table: only
--- functions.
+-- The handlers' roles. A role can log in after the operator sets its password. The roles have no privileges on tables
+-- and may only call functions.
 do $$
 declare
   v_role text;
@@ -19,7 +19,7 @@ begin
     begin
       execute format('grant %I to current_user', v_role);  -- so that one login can SET ROLE to each
     exception when insufficient_privilege then
-      raise notice '% cannot be granted to %: SET ROLE will not work, its own login does', v_role, current_user;
+      raise notice '% cannot be granted to %: SET ROLE to it will fail, but its own login works', v_role, current_user;
     end;
     execute format('grant usage on schema public to %I', v_role);
   end loop;

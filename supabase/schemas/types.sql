@@ -14,7 +14,7 @@ create type public.timeline_event_type as enum (
 
 create type public.follow_up_status as enum ('scheduled', 'in_progress', 'completed', 'cancelled', 'overdue');
 
--- A request for a list of conversations: its filters, the clock, and the row that the page follows.
+-- The parameters of a conversation list: filters, the current time, and the last row of the previous page.
 create type leadpipe.conversation_search as (
   statuses text[], qualities text[], intents text[], areas text[], agents uuid[], tags text[], sources text[], follow_ups text[],
   sla_states text[], least_score integer, most_score integer, since timestamptz, until timestamptz,

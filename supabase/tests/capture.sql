@@ -1,4 +1,4 @@
--- capture_lead: what is stored, repeated, continued and refused.
+-- capture_lead: leads that are stored, repeated, continued and rejected.
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
@@ -23,82 +23,82 @@ insert into reply values ('new', pg_temp.capture(
                  {"id": "AAAAAAAA-0000-4000-8000-000000000001", "text": "e\u0301", "timestamp": "2026-11-22T21:00:00Z"}],
     "event": {"type": "lead.created", "payload": {"name": "x"}}, "timeline": {"title": "Lead Created", "description": "From chat"}}'));
 select is(r ->> 'outcome', 'created', 'a new lead is created') from reply where name = 'new';
-select is(r ->> 'id', '10000000-0000-4000-8000-000000000001', 'under the id that was asked for') from reply where name = 'new';
+select is(r ->> 'id', '10000000-0000-4000-8000-000000000001', 'a new conversation gets the requested id') from reply where name = 'new';
 select matches(r ->> 'createdAt', '^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$', 'times are ISO 8601 UTC with milliseconds') from reply where name = 'new';
 select is(r -> 'messagesAdded', '3', 'repeated message ids are stored once') from reply where name = 'new';
 create temp view lead as select * from public.conversations where id = '10000000-0000-4000-8000-000000000001';
-select is(customer_name, U&'Jos\00E9', 'text is kept in NFC') from lead;
-select is(metadata ->> 'utm', U&'Jose\0301', 'metadata is kept as sent') from lead;
-select is(tags, '{b,a}'::text[], 'tags are unique and in order') from lead;
-select is(start_time, '2026-11-22T21:00:00Z', 'start_time is the time of receipt where none is sent') from lead;
+select is(customer_name, U&'Jos\00E9', 'text is stored in NFC') from lead;
+select is(metadata ->> 'utm', U&'Jose\0301', 'metadata is stored as sent') from lead;
+select is(tags, '{b,a}'::text[], 'tags are unique and in the order sent') from lead;
+select is(start_time, '2026-11-22T21:00:00Z', 'start_time defaults to the time of receipt') from lead;
 select is((select string_agg(message_text, ',' order by "timestamp", created_at) from public.chat_messages where conversation_id = lead.id),
-          U&'one,two,\00E9', 'messages of one time stay in the order in which they were sent') from lead;
+          U&'one,two,\00E9', 'messages with the same time stay in the order sent') from lead;
 select is((select metadata from public.chat_messages where client_id = 'm1' and conversation_id = lead.id), '{"k": 1, "clientId": "m1"}',
-          'an id that is no UUID is kept in the metadata') from lead;
-select is((select conversation_id from public.chat_messages where id = 'aaaaaaaa-0000-4000-8000-000000000001'), lead.id, 'a UUID becomes the id') from lead;
+          'a message id that is not a UUID is stored in the metadata') from lead;
+select is((select conversation_id from public.chat_messages where id = 'aaaaaaaa-0000-4000-8000-000000000001'), lead.id, 'a message id that is a UUID becomes the id of the row') from lead;
 select results_eq($$ select event_type::text, payload, processed, planned_at is null from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000001' $$,
-  $$ values ('lead.created', '{"name": "x"}'::jsonb, false, true) $$, 'its event waits to be planned');
+  $$ values ('lead.created', '{"name": "x"}'::jsonb, false, true) $$, 'its event is not planned yet');
 select results_eq($$ select event_type::text, title, description from public.conversation_timeline where conversation_id = '10000000-0000-4000-8000-000000000001' $$,
-  $$ values ('created', 'Lead Created', 'From chat') $$, 'its timeline begins');
-select is((select count(*) from public.customer_identities i where i.customer_id = lead.customer_id), 2::bigint, 'phone and mail lead to the customer') from lead;
+  $$ values ('created', 'Lead Created', 'From chat') $$, 'its timeline has an entry');
+select is((select count(*) from public.customer_identities i where i.customer_id = lead.customer_id), 2::bigint, 'phone number and email address identify the customer') from lead;
 
--- Continued by whoever knows the phone or the mail address
+-- Continued by a request that has the phone number or email address
 insert into reply values ('mail', pg_temp.capture(
   '{"customerName": "Joe", "customerPhone": "+971500000002", "customerEmail": "jose@example.COM", "leadScore": 50, "leadQuality": "hot",
     "tags": ["c", "a"], "notes": "", "metadata": {"more": 1}, "slaDeadline": "2026-11-22T23:00:00Z", "durationMinutes": 3, "endTime": "2026-11-22T20:00:00Z"}',
   '{"conversationId": "10000000-0000-4000-8000-000000000001", "messages": [{"id": "m1", "text": "x"}, {"id": "m3", "text": "y"}, {"id": "aaaaaaaa-0000-4000-8000-000000000001", "text": "z"}]}'));
-select is(r ->> 'outcome', 'continued', 'an id that exists is continued') from reply where name = 'mail';
-select is(r -> 'messagesAdded', '1', 'and only new messages are added') from reply where name = 'mail';
-select is(customer_name, 'Joe', 'a name is replaced with proof') from lead;
-select is(customer_phone, '+971500000002', 'a phone is replaced with proof by mail, whatever its case') from lead;
-select is(lead_score, 60, 'the score does not fall') from lead;
-select is(lead_quality, 'warm', 'quality follows the score that stands') from lead;
+select is(r ->> 'outcome', 'continued', 'an existing conversation is continued') from reply where name = 'mail';
+select is(r -> 'messagesAdded', '1', 'only new messages are added') from reply where name = 'mail';
+select is(customer_name, 'Joe', 'a proven request replaces the name') from lead;
+select is(customer_phone, '+971500000002', 'an email address proves a new phone number, regardless of case') from lead;
+select is(lead_score, 60, 'the score does not decrease') from lead;
+select is(lead_quality, 'warm', 'the quality stays with the score') from lead;
 select is(sla_response_deadline, '2026-11-22T22:00:00Z', 'the deadline does not move later') from lead;
-select is(tags, '{b,a,c}'::text[], 'tags are united in order') from lead;
-select is(notes, 'first', 'absent never clears') from lead;
+select is(tags, '{b,a,c}'::text[], 'new tags are appended') from lead;
+select is(notes, 'first', 'a missing value does not clear a stored one') from lead;
 select is(metadata ->> 'more', '1', 'metadata is merged') from lead;
-select is(duration_minutes, 5, 'the duration does not shrink') from lead;
-select is(end_time, '2026-11-22T21:00:00Z', 'the end does not move back') from lead;
+select is(duration_minutes, 5, 'the duration does not decrease') from lead;
+select is(end_time, '2026-11-22T21:00:00Z', 'the end does not move earlier') from lead;
 select results_eq($$ select event_type::text, payload, processed from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000001' and event_type <> 'lead.created' $$,
-  $$ values ('lead.updated', '{"messagesAdded": 1, "proven": true}'::jsonb, true) $$, 'lead.updated is born processed');
-select is((select count(*) from public.conversation_timeline where title = 'Lead Updated' and conversation_id = lead.id), 1::bigint, 'and stands in the timeline') from lead;
-select is((select i.customer_id from public.customer_identities i where value = '+971500000002'), lead.customer_id, 'the new phone is the same customer''s') from lead;
+  $$ values ('lead.updated', '{"messagesAdded": 1, "proven": true}'::jsonb, true) $$, 'lead.updated is processed from the start');
+select is((select count(*) from public.conversation_timeline where title = 'Lead Updated' and conversation_id = lead.id), 1::bigint, 'the update is in the timeline') from lead;
+select is((select i.customer_id from public.customer_identities i where value = '+971500000002'), lead.customer_id, 'the new phone number belongs to the same customer') from lead;
 
 select lives_ok($$ select pg_temp.capture('{"customerName": "Joe", "customerPhone": "+971500000002", "leadScore": 90, "leadQuality": "hot", "leadScoreBreakdown": {"b": 1}, "slaDeadline": "2026-11-22T21:15:00Z"}',
-  '{"conversationId": "10000000-0000-4000-8000-000000000001"}') $$, 'continued with a better score');
-select is((lead_score, lead_quality, lead_score_breakdown)::text, '(90,hot,"{""b"": 1}")', 'score, quality and breakdown rise together') from lead;
+  '{"conversationId": "10000000-0000-4000-8000-000000000001"}') $$, 'a request with a higher score continues');
+select is((lead_score, lead_quality, lead_score_breakdown)::text, '(90,hot,"{""b"": 1}")', 'score, quality and breakdown change together') from lead;
 select is(sla_response_deadline, '2026-11-22T21:15:00Z', 'the deadline moves earlier') from lead;
 
--- Continued by a stranger
+-- Continued by an unproven request
 create temp table before as select * from lead;
 select lives_ok($$ select pg_temp.capture('{"customerName": "Mallory", "customerPhone": "+15550000000", "customerEmail": "m@evil.com", "leadScore": 100, "leadQuality": "hot",
     "intent": "rent", "tags": ["evil"], "notes": "evil", "metadata": {"evil": 1}, "slaDeadline": "2020-01-01T00:00:00Z", "durationMinutes": 999, "endTime": "2099-01-01T00:00:00Z"}',
-  '{"conversationId": "10000000-0000-4000-8000-000000000001", "messages": [{"id": "evil", "text": "hello"}]}') $$, 'a stranger may add messages');
-select is(to_jsonb(lead) - 'updated_at', to_jsonb(before) - 'updated_at' || '{"intent": "rent"}', 'and fill what is empty, and nothing else') from lead, before;
-select is((select count(*) from public.chat_messages where client_id = 'evil'), 1::bigint, 'the stranger''s message is stored');
-select is((select count(*) from public.customer_identities where value in ('+15550000000', 'm@evil.com')), 0::bigint, 'the stranger''s phone and mail are not made this customer''s');
+  '{"conversationId": "10000000-0000-4000-8000-000000000001", "messages": [{"id": "evil", "text": "hello"}]}') $$, 'an unproven request can add messages');
+select is(to_jsonb(lead) - 'updated_at', to_jsonb(before) - 'updated_at' || '{"intent": "rent"}', 'an unproven request fills empty fields and changes no others') from lead, before;
+select is((select count(*) from public.chat_messages where client_id = 'evil'), 1::bigint, 'the message of an unproven request is stored');
+select is((select count(*) from public.customer_identities where value in ('+15550000000', 'm@evil.com')), 0::bigint, 'an unproven phone number and email address do not become the customer''s');
 
--- A stranger cannot leave an address of his own in order to prove it the next time
+-- An unproven request cannot store an email address that would prove the next request
 select lives_ok($$ select pg_temp.capture('{"customerName": "No Mail", "customerPhone": "+971500000055"}', '{"conversationId": "10000000-0000-4000-8000-000000000055"}'),
   pg_temp.capture('{"customerName": "Mallory", "customerPhone": "+15550000055", "customerEmail": "m@evil.com"}', '{"conversationId": "10000000-0000-4000-8000-000000000055"}'),
   pg_temp.capture('{"customerName": "Mallory", "customerPhone": "+15550000055", "customerEmail": "m@evil.com"}', '{"conversationId": "10000000-0000-4000-8000-000000000055"}') $$,
-  'a stranger tries twice');
-select is((customer_name, customer_phone, customer_email)::text, '("No Mail",+971500000055,)', 'the first try is no proof for the second')
+  'an unproven request is sent twice');
+select is((customer_name, customer_phone, customer_email)::text, '("No Mail",+971500000055,)', 'the first request does not prove the second')
   from public.conversations where id = '10000000-0000-4000-8000-000000000055';
-select is((select count(*) from public.customer_identities where value = 'm@evil.com'), 0::bigint, 'and no identity is taken');
+select is((select count(*) from public.customer_identities where value = 'm@evil.com'), 0::bigint, 'no identity is stored for an unproven request');
 
--- A row from before customers were told apart
+-- A row from before the column customer_id
 insert into public.conversations (id, customer_name, customer_phone) values ('10000000-0000-4000-8000-000000000066', 'Old Row', '+971500000066');
-select lives_ok($$ select pg_temp.capture('{"customerName": "Mallory", "customerPhone": "+15550000066"}', '{"conversationId": "10000000-0000-4000-8000-000000000066"}') $$, 'a stranger continues an old row');
+select lives_ok($$ select pg_temp.capture('{"customerName": "Mallory", "customerPhone": "+15550000066"}', '{"conversationId": "10000000-0000-4000-8000-000000000066"}') $$, 'an unproven request continues an old row');
 select isnt((select customer_id from public.customer_identities where value = '+971500000066'),
-            (select customer_id from public.customer_identities where value = '+15550000066'), 'and is not taken for its customer');
+            (select customer_id from public.customer_identities where value = '+15550000066'), 'the old row does not get the customer of the unproven request');
 
 -- A message id of another conversation
 insert into reply values ('taken', pg_temp.capture('{"customerName": "Other"}', '{"messages": [{"id": "aaaaaaaa-0000-4000-8000-000000000001", "text": "mine"}]}'));
-select is(r -> 'messagesAdded', '1', 'a message id that another conversation has does not fail') from reply where name = 'taken';
-select is((select message_text from public.chat_messages where id = 'aaaaaaaa-0000-4000-8000-000000000001'), U&'\00E9', 'and does not touch it');
+select is(r -> 'messagesAdded', '1', 'a message id of another conversation does not fail') from reply where name = 'taken';
+select is((select message_text from public.chat_messages where id = 'aaaaaaaa-0000-4000-8000-000000000001'), U&'\00E9', 'the message of the other conversation is unchanged');
 select is((select metadata ->> 'clientId' from public.chat_messages where conversation_id = (r ->> 'id')::uuid), 'aaaaaaaa-0000-4000-8000-000000000001',
-          'it is kept in the metadata') from reply where name = 'taken';
+          'the duplicate id is stored in the metadata') from reply where name = 'taken';
 
 -- The same customer
 insert into reply values ('phone', pg_temp.capture('{"customerName": "B", "customerPhone": "+971500000001", "customerEmail": "b@example.com"}')),
@@ -107,37 +107,37 @@ insert into reply values ('phone', pg_temp.capture('{"customerName": "B", "custo
                          ('wins', pg_temp.capture('{"customerName": "B", "customerPhone": "+971500000001", "customerEmail": "c@example.com"}'));
 select is(c.customer_id, lead.customer_id, 'the same customer by ' || name)
 from lead, reply join public.conversations c on c.id = (r ->> 'id')::uuid where name in ('phone', 'email', 'wins') order by name;
-select isnt(c.customer_id, lead.customer_id, 'another phone and mail: another customer')
+select isnt(c.customer_id, lead.customer_id, 'another phone number and email address: another customer')
 from lead, reply join public.conversations c on c.id = (r ->> 'id')::uuid where name = 'both';
 
 -- Idempotency
 insert into reply values ('k1', pg_temp.keyed('k', '{"a": 1}'));
 insert into reply values ('k2', pg_temp.keyed('k', '{"a": 1}'));
 insert into reply values ('k3', pg_temp.keyed('k', '{"a": 2}'));
-select is(k2.r, k1.r || '{"outcome": "replayed", "eventId": null}', 'a repeat gets the stored row''s values') from reply k1, reply k2 where k1.name = 'k1' and k2.name = 'k2';
+select is(k2.r, k1.r || '{"outcome": "replayed", "eventId": null}', 'a repeat returns the values of the stored row') from reply k1, reply k2 where k1.name = 'k1' and k2.name = 'k2';
 select is(r, '{"outcome": "mismatch", "created": false, "id": null, "status": null, "createdAt": null, "updatedAt": null, "eventId": null, "messagesAdded": 0}',
-          'another body is refused') from reply where name = 'k3';
-select is((select count(*) from public.conversations where customer_name = 'Keyed'), 1::bigint, 'and nothing is stored for either');
-select is(idempotency_key, 'lead-capture:k', 'the row remembers its key') from public.conversations where customer_name = 'Keyed';
+          'a different body is rejected') from reply where name = 'k3';
+select is((select count(*) from public.conversations where customer_name = 'Keyed'), 1::bigint, 'neither the repeat nor the different body is stored');
+select is(idempotency_key, 'lead-capture:k', 'the row stores its key') from public.conversations where customer_name = 'Keyed';
 update public.idempotency_keys set created_at = now() - interval '8 days' where key = 'k';
 insert into reply values ('k4', pg_temp.keyed('k', '{"a": 2}'));
-select is(r ->> 'outcome', 'created', 'after 7 days a key counts as absent') from reply where name = 'k4';
+select is(r ->> 'outcome', 'created', 'after 7 days a key counts as unused') from reply where name = 'k4';
 delete from public.idempotency_keys where key = 'k';
-select is(pg_temp.keyed('k', '{"a": 3}') ->> 'outcome', 'created', 'also when the old key was pruned and its conversation is still there');
+select is(pg_temp.keyed('k', '{"a": 3}') ->> 'outcome', 'created', 'a pruned key counts as unused even if its conversation exists');
 delete from public.conversations where customer_name = 'Keyed';
-select is(pg_temp.keyed('k', '{"a": 4}') ->> 'outcome', 'created', 'a key whose conversation was deleted counts as absent');
-select is(pg_temp.capture('{"customerName": "Keyed"}', '{"route": "contact-capture", "idempotency": {"key": "k", "content": {"a": 4}}}') ->> 'outcome', 'created', 'a key belongs to its route');
+select is(pg_temp.keyed('k', '{"a": 4}') ->> 'outcome', 'created', 'a key whose conversation was deleted counts as unused');
+select is(pg_temp.capture('{"customerName": "Keyed"}', '{"route": "contact-capture", "idempotency": {"key": "k", "content": {"a": 4}}}') ->> 'outcome', 'created', 'a key is valid for its route only');
 insert into reply values ('k5', pg_temp.capture('{"customerName": "J", "customerPhone": "+971500000002"}', '{"conversationId": "10000000-0000-4000-8000-000000000001", "idempotency": {"key": "c", "content": {}}}'));
 insert into reply values ('k6', pg_temp.capture('{"customerName": "J", "customerPhone": "+971500000002"}', '{"conversationId": "10000000-0000-4000-8000-000000000001", "idempotency": {"key": "c", "content": {}}}'));
-select is(r ->> 'created', 'false', 'a continuation, replayed, is still none that created') from reply where name = 'k6';
+select is(r ->> 'created', 'false', 'a replayed continuation still reports created: false') from reply where name = 'k6';
 
--- As little as possible
+-- The minimum
 select is(pg_temp.capture('{"customerName": "Bare"}') ->> 'outcome', 'created', 'a name is enough');
-select is((status, lead_score, lead_quality, tags, source)::text, '(new,0,cold,{},chatbot)', 'the rest has defaults') from public.conversations where customer_name = 'Bare';
+select is((status, lead_score, lead_quality, tags, source)::text, '(new,0,cold,{},chatbot)', 'the other fields have defaults') from public.conversations where customer_name = 'Bare';
 select is(public.capture_lead('{"route": "r", "receivedAt": "2026-11-22T21:00:00Z", "conversationId": null, "source": "s", "idempotency": null, "messages": null, "event": null, "timeline": null,
-  "lead": {"customerName": "Nulls", "customerPhone": null, "tags": null, "metadata": null, "deviceInfo": null, "leadScoreBreakdown": null, "leadScore": null}}') ->> 'outcome', 'created', 'null is absent');
-select is((metadata, device_info, lead_score_breakdown)::text, '(,,)', 'also for objects') from public.conversations where customer_name = 'Nulls';
-select is(count(*), 0::bigint, 'nobody was notified inside the transaction') from pg_listening_channels();
+  "lead": {"customerName": "Nulls", "customerPhone": null, "tags": null, "metadata": null, "deviceInfo": null, "leadScoreBreakdown": null, "leadScore": null}}') ->> 'outcome', 'created', 'null counts as missing');
+select is((metadata, device_info, lead_score_breakdown)::text, '(,,)', 'null counts as missing for objects too') from public.conversations where customer_name = 'Nulls';
+select is(count(*), 0::bigint, 'the transaction does not listen for notifications') from pg_listening_channels();
 
 select * from finish();
 rollback;

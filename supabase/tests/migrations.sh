@@ -1,6 +1,6 @@
 #!/bin/bash
-# The migrations as a whole, on a database of their own: run twice, after the checklist's four DROP TABLEs, after our rollback,
-# by an owner who is no superuser, and by twenty at once. Each time the schema must come out the same.
+# Tests the migrations as a whole, on a separate database: run twice, after the checklist's four DROP TABLEs, after our
+# rollback, by an owner that is not a superuser, and twenty times at once. The schema must be the same each time.
 # Usage: migrations.sh        (PGHOST, PGUSER as for psql; needs CREATEDB and CREATEROLE)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -9,7 +9,7 @@ owner=leadpipe_owner_$$
 trap 'psql -Xqd postgres -c "drop database if exists $db" -c "drop owned by $owner" -c "drop role $owner" >/dev/null 2>&1 || true' EXIT
 fail() { echo "not ok - $1"; exit 1; }
 sql() { PGOPTIONS='-c client_min_messages=error' psql -Xq -v ON_ERROR_STOP=1 -d "$db" "$@"; }
-# Each file as one simple query, the way the dashboard's editor sends it, as an owner without superuser rights.
+# Sends each file as one simple query, like the dashboard's SQL editor, as an owner without superuser rights.
 run() { for f in "$@"; do sql -c "set role $owner" -c "$(cat "$f")" >/dev/null; done; }
 schema() { pg_dump -s -d "$db" --no-comments | grep -v -e '^--' -e '^\\' -e '^GRANT' -e '^REVOKE' | sort; }
 rights() { sql -Atc "select relname, a::text from pg_class, unnest(relacl) a where relnamespace = 'public'::regnamespace union all
@@ -38,7 +38,7 @@ sql -c 'drop schema supabase_migrations cascade';                    same 'after
 sql -Atc "select capture_lead('{\"route\":\"r\",\"source\":\"s\",\"lead\":{\"customerName\":\"A\"}}') ->> 'eventId' is not null" | grep -qx t || fail 'events are back'
 echo 'ok - events are back'
 
-# The caller's advisory lock, as `leadpipe migrate` takes it.
+# With an advisory lock, as `leadpipe migrate` takes it.
 for i in $(seq 20); do
   files=(); for f in migrations/*.sql; do files+=(-c "$(cat "$f")"); done
   sql -c 'select pg_advisory_lock(7031)' -c "set role $owner" -c "$(cat shim.sql)" "${files[@]}" >/dev/null &

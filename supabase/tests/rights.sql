@@ -1,5 +1,5 @@
--- Who may do what: every table, and every function in public, from each role. A table or function that is in no list
--- fails the first tests. Nobody but the owner may use schema leadpipe, and nobody may execute its functions.
+-- The privileges of each role on every table and every function in public. A table or function that is not in the lists
+-- fails the first tests. Only the owner may use schema leadpipe and execute its functions.
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
@@ -99,11 +99,11 @@ insert into functions values
   ('update_overdue_follow_ups()', '{service_role}'),
   ('update_updated_at_column()', '{service_role}');
 
--- Whatever a handler's role may run works with its owner's rights, and so do those that the checklist names.
+-- Functions that a handler's role may run use their owner's privileges, and so do those that the checklist names.
 create temp view definers as select signature from functions
 where may_run && '{leadpipe_intake,leadpipe_worker,leadpipe_admin}' or signature like any ('{emit_lead%,add_time%,get_sla%,update_over%,has_role%}');
 
--- Runs a statement as somebody and takes it back: 'denied', 'no rows', 'rows', or the error.
+-- Runs a statement as a role and rolls it back. Returns 'denied', 'no rows', 'rows' or the error.
 create function pg_temp.outcome(p_role text, p_user text, p_sql text) returns text language plpgsql as $$
 declare
   v_rows bigint;
@@ -136,11 +136,11 @@ select is_empty(
   $$ select oid::regprocedure from pg_proc where pronamespace = 'leadpipe'::regnamespace
      and oid not in (select objid from pg_depend where deptype = 'e')
      and exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) where grantee <> proowner) $$,
-  'nobody but the owner may execute a function of schema leadpipe');
+  'only the owner may execute a function of schema leadpipe');
 select ok(relrowsecurity, 'row-level security is on for ' || name)
 from tables join pg_class on pg_class.oid = ('public.' || name)::regclass order by position;
 
--- What service_role may insert is inserted first, so that the others have rows to see.
+-- Inserts a row into each table first, so that there are rows to read.
 do $$
 declare
   t record;
@@ -161,7 +161,7 @@ select is(
   case
     when roles.name = 'service_role' and verb = 'insert'
       and tables.name not in ('chat_messages', 'conversation_summaries', 'conversation_timeline', 'follow_up_tasks', 'notification_attempts')
-      then 'no rows'  -- the row is there already
+      then 'no rows'  -- the row exists already
     when roles.name = 'service_role' then 'rows'
     when tables.name like 'admin_%' then 'denied'
     when verb = 'select' and roles.name = 'an admin' then 'rows'
@@ -175,13 +175,13 @@ select is(has_function_privilege(as_role, ('public.' || signature)::regprocedure
           format('%s: execute %s', roles.name, signature))
 from functions, roles order by signature, roles.name;
 
-select ok(prosecdef and proconfig::text like '%search_path=pg_catalog, pg_temp%', signature || ' is a definer with a fixed search_path')
+select ok(prosecdef and proconfig::text like '%search_path=pg_catalog, pg_temp%', signature || ' is SECURITY DEFINER with a fixed search_path')
 from definers join pg_proc on pg_proc.oid = ('public.' || signature)::regprocedure order by signature;
 
 select is(pg_temp.outcome('leadpipe_intake', '', $$ select public.capture_lead('{"route": "r", "source": "s", "lead": {"customerName": "A"}}') $$),
-          'rows', 'leadpipe_intake captures, though it can read no table');
+          'rows', 'leadpipe_intake captures although it cannot read any table');
 select is(pg_temp.outcome('leadpipe_worker', '', $$ select public.claim_deliveries('{"worker": "w", "channels": [{"channel": "slack"}]}') $$),
-          'rows', 'leadpipe_worker claims, though it can read no table');
+          'rows', 'leadpipe_worker claims although it cannot read any table');
 
 select * from finish();
 rollback;

@@ -1,4 +1,4 @@
-"""Databases to compare: made from the migrations, and made from schemas/."""
+"""Databases to compare: one built from the migrations, one built from schemas/."""
 
 import json
 import os
@@ -14,7 +14,7 @@ SUPABASE = Path(__file__).resolve().parent.parent
 
 
 class Database:
-    """A database of a server that PGHOST and the like name."""
+    """A database on the server that PGHOST and the other PG* variables select."""
 
     def __init__(self, name, **environment):
         self.name = name
@@ -33,17 +33,17 @@ class Database:
         return self
 
     def rows(self, query):
-        """Without a search path, so that PostgreSQL writes names with their schema."""
+        """Returns the rows of a query. The search path is empty, so that PostgreSQL writes names with their schema."""
         return json.loads(self._run(
             "psql", "-XAtq", "-c", "set search_path = ''", "-c", f"select coalesce(json_agg(q), '[]') from ({query}) q"))
 
     def dump(self):
-        """The lines of each object of the schema."""
+        """Returns the lines of each object of the schema."""
         return entries(self._run("pg_dump", "--schema-only", "--no-owner"))
 
 
 def entries(dump):
-    """What pg_dump says: the lines of each object by its kind, schema and name. Columns and rights have no order."""
+    """Parses the output of pg_dump: the lines of each object by its kind, schema and name. Lines of tables and privileges are sorted."""
     found = {}
     for name, kind, schema, body in re.findall(
             r"^-- Name: (.*?); Type: (.*?); Schema: (.*?); Owner: .*?\n--\n(.*?)(?=^--\n-- (?:Name|PostgreSQL)|\Z)", dump, re.S | re.M):
@@ -54,7 +54,7 @@ def entries(dump):
 
 @contextmanager
 def server():
-    """The settings of a server of its own, which is gone afterwards."""
+    """Starts a temporary server and yields its settings. The server and its data are removed afterwards."""
     home = Path(tempfile.mkdtemp(prefix="leadpipe-schema-", dir="/tmp"))
     owner = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     if owner:
@@ -76,6 +76,6 @@ def server():
 
 
 def create(name, files, **environment):
-    """An empty database with what Supabase has, and these files."""
+    """Creates an empty database and loads shim.sql and these files."""
     Database("postgres", **environment)._run("psql", "-Xqc", f"create database {name}")
     return Database(name, **environment).load([SUPABASE / "shim.sql", *files])

@@ -1,6 +1,6 @@
-"""What has to be done to a database so that it becomes like another: statements that can run again."""
+"""The statements that make one database equal to another. They can run again."""
 
-# Each query gives the name of an object and what it is; `relation` and `part` where the object belongs to a table.
+# Each query returns the name and definition of an object, and `relation` and `part` if the object belongs to a table.
 TABLES = """select c.oid::regclass::text as name, coalesce(array_to_string(c.reloptions, ', '), '') as is
   from pg_class c where relkind = 'r' and relnamespace in ('public'::regnamespace, 'leadpipe'::regnamespace)"""
 COLUMNS = """select attrelid::regclass || '.' || quote_ident(attname) as name, attrelid::regclass::text as relation, quote_ident(attname) as part,
@@ -38,15 +38,15 @@ COMMENTS = """select 'table ' || objoid::regclass as name, description as is
 
 
 class Differences:
-    """Between a database as it is and one as it is wanted. `source` are the statements of schemas/: new tables and changed
-    functions are taken from there as they stand."""
+    """The differences between the current database and the wanted one. `source` contains the statements of schemas/: new tables
+    and changed functions are copied from there."""
 
     def __init__(self, now, wanted, source):
         self.now, self.wanted, self.source = now, wanted, source
         self.found = []
 
     def statements(self):
-        """All but new values of enums, in an order in which they can run."""
+        """Returns all statements except those for new enum values, in an order in which they can run."""
         self.tables()
         self.columns()
         self.constraints()
@@ -60,7 +60,7 @@ class Differences:
         return self.found
 
     def values(self):
-        """New values of enums: a value can be used after the transaction that adds it only."""
+        """Returns the statements for new enum values: a value can be used only after the transaction that adds it."""
         now = self._rows(self.now, ENUMS)
         return [
             f"alter type {name} add value if not exists {value};"
@@ -76,8 +76,8 @@ class Differences:
         return [(name, now.get(name), wanted.get(name)) for name in sorted(now | wanted)]
 
     def simple(self, query, drop, make, replaced=False):
-        """Objects that are made by one statement and dropped by another; `replaced` are those that have to be dropped before
-        they can be made anew. What belongs to a new table comes with it."""
+        """Adds statements for objects that one statement creates and another drops. With `replaced`, an object must be dropped
+        before it can be created again. Objects of a new table are created with the table."""
         for name, now, wanted in self._pairs(query):
             row = wanted or now
             if row.get("relation") in self.new_tables or now == wanted or self._comes(name):
@@ -88,7 +88,7 @@ class Differences:
                 self.found.append(make(wanted))
 
     def _comes(self, name):
-        """Whether it is a comment on a new table or on a column of it."""
+        """True if it is a comment on a new table or on a column of one."""
         return any(f"{name}.".startswith(f"{kind} {table}.") for kind in ("table", "column") for table in self.new_tables)
 
     def tables(self):
@@ -125,7 +125,7 @@ class Differences:
                 self.found.append(f"alter table {row['relation']} add constraint {row['part']} {row['is']};")
 
     def functions(self):
-        """Those that are gone first: a function may come back with other arguments."""
+        """Removed functions come first, because a function can be created again with other arguments."""
         pairs = self._pairs(FUNCTIONS)
         self.found += [f"drop function if exists {name};" for name, _, wanted in pairs if wanted is None]
         changed = {wanted["plain"] for _, now, wanted in pairs if wanted and now != wanted and (now is None or now["shape"] == wanted["shape"])}
@@ -133,12 +133,12 @@ class Differences:
 
 
 def once(statement, kind):
-    """CREATE … that does nothing where the object is there."""
+    """Returns a CREATE statement that does nothing if the object exists."""
     return statement.replace(f"{kind} ", f"{kind} IF NOT EXISTS ", 1)
 
 
 def repeatable(statement):
-    """A statement of schemas/ that may run again."""
+    """Returns a statement of schemas/ that can run again."""
     for kind in ("table", "index", "unique index", "statistics", "sequence"):
         statement = statement.replace(f"create {kind} ", f"create {kind} if not exists ", 1)
     return statement

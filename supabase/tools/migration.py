@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the next migration: what brings a database made from migrations/ to what schemas/ says.
+"""Writes the next migration: the statements that make a database built from migrations/ equal to one built from schemas/.
 Usage: migration.py NAME"""
 
 import difflib
@@ -20,12 +20,12 @@ def migrations(folder=SUPABASE / "migrations"):
 
 
 def source(folder=statements.SCHEMAS):
-    """The statements of schemas/, in an order in which they can run."""
+    """Returns the statements of schemas/, in an order in which they can run."""
     return [each for path in statements.ordered(folder) for each in statements.split(path.read_text())]
 
 
 def unlike(now, wanted):
-    """The lines in which two dumps differ, by object; empty where the databases are the same."""
+    """Returns the lines in which two dumps differ, by object. Empty if the databases are equal."""
     now, wanted = now.dump(), wanted.dump()
     return [
         f"{name}\n" + "\n".join(difflib.unified_diff(now.get(name, []), wanted.get(name, []), "migrations", "schemas", lineterm="", n=0))
@@ -33,14 +33,14 @@ def unlike(now, wanted):
 
 
 def next_versions(count, existing):
-    """Numbers of the present second, or the next after the last migration."""
+    """Returns version numbers from the current time, or from the last migration if that is later."""
     first = max(int(datetime.now(UTC).strftime("%Y%m%d%H%M%S")), *(int(path.name.split("_")[0]) + 1 for path in existing))
     return range(first, first + count)
 
 
 def write(name, now, wanted, folder=SUPABASE / "migrations", schemas=statements.SCHEMAS):
-    """Writes the chapters and adds their versions to the rollback, runs each twice on `now`, and returns their paths and what
-    they leave different."""
+    """Writes the migrations, adds their versions to the rollback and runs each migration twice on `now`. Returns their paths and the
+    differences that remain."""
     difference = Differences(now, wanted, source(schemas))
     chapters = []
     if values := difference.values():
@@ -50,7 +50,7 @@ def write(name, now, wanted, folder=SUPABASE / "migrations", schemas=statements.
     paths = []
     for version, (title, changes) in zip(next_versions(len(chapters), migrations(folder)), chapters, strict=False):
         path = folder / f"{version}_{title}.sql"
-        path.write_text("-- Made from schemas/ by `make migration`. This file can run again at any time.\n\n" + "\n\n".join(changes) + "\n")
+        path.write_text("-- Generated from schemas/ by `make migration`. This file can run again at any time.\n\n" + "\n\n".join(changes) + "\n")
         paths.append(path)
         for rollback in (folder.parent / "rollback").iterdir():
             rollback.write_text(re.sub(r"('\d{14}')\);", rf"\1,\n      '{version}');", rollback.read_text()))
@@ -68,7 +68,7 @@ def main():
     for path in paths:
         print(f"migration {path.relative_to(SUPABASE.parent)}")
     if left:
-        sys.exit("\n".join(["This cannot be written by itself. Complete the migration by hand:", *left]))
+        sys.exit("\n".join(["These differences remain; complete the migration by hand:", *left]))
     if not paths:
         print("migration nothing has changed")
 

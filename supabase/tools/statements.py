@@ -1,4 +1,4 @@
-"""The files of schemas/ as statements, and the order in which they can run."""
+"""Splits the files of schemas/ into statements, and finds the order in which the files can run."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 
-# A comment, a string, an identifier in quotes, a body between dollars, the end of a statement.
+# A comment, a string, a quoted identifier, a dollar-quoted body, the end of a statement.
 TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\"[^\"]*\"|(\$[a-z_]*\$).*?\1|;", re.S)
 FUNCTION = re.compile(r"create or replace function ([\w.]+)\s*\(")
 DEFINED = re.compile(r"create (?:or replace )?(?:table|type|function|sequence|schema)(?: if not exists)? ([\w.]+)")
@@ -23,7 +23,7 @@ class Statement:
 
     @property
     def function(self):
-        """The name of the function that it defines."""
+        """The name of the function that the statement defines, or None."""
         found = FUNCTION.match(self.text)
         return found and found[1]
 
@@ -33,13 +33,13 @@ class Statement:
 
     @property
     def target(self):
-        """The name of what it makes, changes, or says who may use."""
+        """The name of the object that the statement creates, changes or grants privileges on, or None."""
         found = TARGET.search(self.text)
         return found and found[1]
 
 
 def split(text):
-    """The statements of a script."""
+    """Returns the statements of a script."""
     found, start = [], 0
     for token in TOKEN.finditer(text):
         if token[0] == ";":
@@ -58,17 +58,17 @@ def _statement(text):
 
 
 def ordered(folder=SCHEMAS):
-    """The files of schemas/ so that each comes after those that define what it names. The body of a function in PL/pgSQL
-    is not looked into: PostgreSQL reads it at the first call."""
+    """Returns the files of schemas/, each after those that define what it refers to. Bodies of PL/pgSQL functions are not
+    examined, because PostgreSQL reads them at the first call."""
     texts = {path: path.read_text() for path in sorted(folder.rglob("*.sql"))}
-    # Grants name roles, which have no schema: roles.sql comes first.
+    # roles.sql comes first: grants refer to roles, which have no schema.
     needed = {path: re.sub(r"--[^\n]*", "", PLPGSQL_BODY.sub("", text)) for path, text in texts.items()}
     home = {name: path for path, text in texts.items() for name in DEFINED.findall(text) if "." in name}
     done = [folder / "roles.sql"] if folder / "roles.sql" in texts else []
 
     def visit(path, above=()):
         if path in above:
-            raise SystemExit(f"{' and '.join(p.name for p in above[above.index(path):])} need each other")
+            raise SystemExit(f"{' and '.join(p.name for p in above[above.index(path):])} depend on each other")
         if path not in done:
             for name in re.findall(r"\b(?:public|leadpipe)\.\w+", needed[path]):
                 if home.get(name, path) != path:

@@ -1,7 +1,7 @@
--- The caller: {name, rights, keyId, expiresAt}. LP401 where it is unknown. `auth` is one of
---   {"configured": "<sha256>"}                       ADMIN_API_KEY, which the handler has compared itself
---   {"key": "<sha256>"}                              a key of admin_keys
---   {"session": "<sha256>", "configured": "<sha256>"}   a session; configured is what ADMIN_API_KEY is now
+-- Returns the caller: {name, rights, keyId, expiresAt}. Raises LP401 if the caller is unknown. `auth` is one of
+--   {"configured": "<sha256>"}                          ADMIN_API_KEY, already verified by the handler
+--   {"key": "<sha256>"}                                 a key in admin_keys
+--   {"session": "<sha256>", "configured": "<sha256>"}   a session; configured is the hash of the current ADMIN_API_KEY
 create or replace function leadpipe.admin_identity(p_auth jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -25,7 +25,7 @@ begin
     raise exception using errcode = 'LP401', message = 'key_required';
   end if;
   if v_key is not null then
-    -- A transaction that has the row locked stores the same: nobody waits.
+    -- Skips a locked row instead of waiting: the transaction that holds the lock stores the same value.
     update public.admin_keys set last_used_at = now()
     where id = (select id from public.admin_keys
                 where id = v_key and (last_used_at is null or last_used_at < now() - interval '1 minute') for no key update skip locked);

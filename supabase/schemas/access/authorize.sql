@@ -1,5 +1,6 @@
--- The argument of an admin function without `auth` and with `by`, the caller's name. LP401 for an unknown caller, LP403
--- without the right.
+-- Checks that the caller has `p_right`. Returns the argument of an admin function with `auth` replaced by `by`, the
+-- caller's name. Raises LP401 if the caller is unknown, LP403 if it lacks the right. Without `auth`, the caller is the
+-- operator.
 create or replace function leadpipe.authorize(p jsonb, p_right text) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,4 @@
--- A key as the operator sees it.
+-- Returns a key as shown to the operator.
 create or replace function leadpipe.admin_key_document(k public.admin_keys) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('name', k.name, 'rights', k.rights, 'createdAt', leadpipe.iso8601(k.created_at),
@@ -6,7 +6,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.admin_key_document(public.admin_keys) from public, anon, authenticated;
 
--- Stores a key by its SHA-256. LP409 where the name is taken or reserved.
+-- Creates a key. Only its SHA-256 is stored. Raises LP409 if the name is in use or reserved.
 create or replace function public.create_admin_key(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -25,7 +25,7 @@ $$;
 revoke all on function public.create_admin_key(jsonb) from public, anon, authenticated;
 grant execute on function public.create_admin_key(jsonb) to leadpipe_admin, service_role;
 
--- All keys, also the revoked ones.
+-- Lists all keys, including revoked ones.
 create or replace function public.list_admin_keys(p jsonb default '{}') returns jsonb
 language sql stable security definer set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('keys', coalesce(jsonb_agg(leadpipe.admin_key_document(k) order by k.created_at, k.id), '[]'))
@@ -34,7 +34,7 @@ $$;
 revoke all on function public.list_admin_keys(jsonb) from public, anon, authenticated;
 grant execute on function public.list_admin_keys(jsonb) to leadpipe_admin, service_role;
 
--- Revokes a key and ends its sessions. LP404 where no key has this name.
+-- Revokes a key and ends its sessions. Raises LP404 if no active key has this name.
 create or replace function public.revoke_admin_key(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,4 @@
--- Who calls: name, rights and, for a session, when it expires.
+-- Returns the caller's name, its rights and, for a session, the expiry time.
 create or replace function public.show_session(p jsonb) returns jsonb
 language sql security definer set search_path = pg_catalog, pg_temp as $$
   select case when p ? 'auth' then leadpipe.admin_identity(p -> 'auth') - 'keyId' else '{"name": "operator", "rights": "owner"}' end
@@ -6,8 +6,8 @@ $$;
 revoke all on function public.show_session(jsonb) from public, anon, authenticated;
 grant execute on function public.show_session(jsonb) to leadpipe_admin, service_role;
 
--- Opens a session for the key in `auth`. `token` is the SHA-256 of the token that the browser gets. Expired sessions
--- are deleted.
+-- Opens a session for the key in `auth`. `token` is the SHA-256 of the token that the browser receives. Also deletes up
+-- to 100 expired sessions.
 create or replace function public.open_session(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

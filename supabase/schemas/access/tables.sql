@@ -1,9 +1,9 @@
--- Keys and sessions of the admin interface. An admin function begins with `p := leadpipe.authorize(p, …)`, which looks
--- up the caller named in `auth` and checks its right. A call without `auth` comes from the operator, whose database
--- login is the proof. An error that a client may see has an SQLSTATE of ours: LP and the HTTP
--- status. Its message is the code of the error, and its detail holds the arguments of the error's text as JSON. With LP400
--- the argument `field` names the field of the request. The texts are in Sources/Contract/ProblemCode.swift and
--- Sources/Forms/FieldCode.swift.
+-- Keys and sessions of the admin interface. Every admin function begins with `p := leadpipe.authorize(p, …)`, which
+-- identifies the caller by `auth` and checks its rights. A call without `auth` comes from the operator, who is
+-- authenticated by the database login. An error meant for the client has an SQLSTATE that consists of LP and the HTTP
+-- status. Its message is the error's code, and its detail is a JSON object with the arguments of the error's text. For
+-- LP400 the argument `field` names the invalid field. Sources/Contract/ProblemCode.swift and Sources/Forms/FieldCode.swift
+-- have the texts.
 
 create table public.admin_keys (
   id uuid constraint admin_keys_pkey primary key default gen_random_uuid(),
@@ -15,12 +15,12 @@ create table public.admin_keys (
   last_used_at timestamptz,
   revoked_at timestamptz
 );
--- A name may be used again once its key is revoked: in a timeline, name and time together identify the key.
+-- The name of a revoked key can be reused: in a timeline, name and time together identify the key.
 create unique index admin_keys_name_key on public.admin_keys (name) where revoked_at is null;
 select leadpipe.protect_table('public.admin_keys');
--- Not even an administrator of the panel reads it.
+-- Panel administrators cannot read this table.
 revoke select on public.admin_keys from authenticated;
-comment on table public.admin_keys is 'Keys to the admin interface beside ADMIN_API_KEY. Only their SHA-256 is stored.';
+comment on table public.admin_keys is 'Keys to the admin interface, in addition to ADMIN_API_KEY. Only their SHA-256 is stored.';
 comment on column public.admin_keys.last_used_at is 'Updated at most once a minute.';
 
 create table public.admin_sessions (
@@ -32,8 +32,8 @@ create table public.admin_sessions (
 );
 create index admin_sessions_expires_at_idx on public.admin_sessions (expires_at);
 select leadpipe.protect_table('public.admin_sessions');
--- Not even an administrator of the panel reads it.
+-- Panel administrators cannot read this table.
 revoke select on public.admin_sessions from authenticated;
-comment on table public.admin_sessions is 'Sessions of browsers that have presented a key. A session ends with log-out, with its time, and with its key.';
-comment on column public.admin_sessions.sha256 is 'The SHA-256 of the token, which only the browser has.';
-comment on column public.admin_sessions.configured_sha256 is 'The SHA-256 of the ADMIN_API_KEY that opened it; null where key_id did.';
+comment on table public.admin_sessions is 'Sessions of browsers that have presented a key. A session ends at logout, at its expiry time, or when its key is revoked.';
+comment on column public.admin_sessions.sha256 is 'SHA-256 of the token. Only the browser has the token itself.';
+comment on column public.admin_sessions.configured_sha256 is 'SHA-256 of the ADMIN_API_KEY that opened the session; null if the key in key_id opened it.';

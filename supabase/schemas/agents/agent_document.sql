@@ -1,11 +1,11 @@
--- How many open conversations an agent has.
+-- Returns the number of open conversations of an agent.
 create or replace function leadpipe.open_conversation_count(p_id uuid) returns bigint
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select count(*) from public.conversations c where c.assigned_agent_id = p_id and c.status in ('new', 'in-progress')
 $$;
 revoke all on function leadpipe.open_conversation_count(uuid) from public, anon, authenticated;
 
--- An agent as the admin interface shows it.
+-- Returns an agent as shown in the admin interface.
 create or replace function leadpipe.agent_document(a public.agents) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', a.id, 'name', a.name, 'email', a.email, 'phone', a.phone, 'department', a.department,

@@ -1,4 +1,4 @@
--- Adds an agent. LP409 where another has the mail address.
+-- Adds an agent. Raises LP409 if the email address is in use.
 create or replace function public.create_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- Deletes an agent. With open conversations LP409, unless `force`: then nobody is assigned, and the timeline records
--- it.
+-- Deletes an agent. Raises LP404 if it does not exist, and LP409 if it has open conversations unless `force` is true.
+-- With `force` these conversations become unassigned, which their timelines record.
 create or replace function public.delete_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -11,18 +11,18 @@ begin
   if not found then
     raise exception using errcode = 'LP404', message = 'agent_not_found';
   end if;
-  -- Closed conversations are locked too, because the delete changes them.
+  -- Closed conversations are locked too, because deleting the agent also updates them.
   select array_agg(id) filter (where status in ('new', 'in-progress')) into v_open from (
     select c.id, c.status from public.conversations c where c.assigned_agent_id = a.id order by c.id for no key update) held;
   if v_open is not null and not coalesce((p ->> 'force')::boolean, false) then
     raise exception using errcode = 'LP409', message = 'agent_has_conversations', detail = jsonb_build_object('count', cardinality(v_open));
   end if;
-  -- After the clean-up there are no follow-ups.
+  -- The clean-up drops this table.
   if to_regclass('public.follow_up_tasks') is not null then
     perform from public.follow_up_tasks f where f.assigned_agent_id = a.id order by f.id for no key update;
   end if;
   delete from public.agents where id = a.id;
-  perform leadpipe.record_activity(id, p ->> 'by', 'assigned', 'Assigned to nobody', a.name || ' is no agent any more', 'lead.updated',
+  perform leadpipe.record_activity(id, p ->> 'by', 'assigned', 'Unassigned', 'Agent ' || a.name || ' was deleted', 'lead.updated',
     jsonb_build_object('agentIdBefore', a.id))
   from unnest(v_open) as id;
   return '{}';

@@ -1,4 +1,4 @@
--- The agents by name, all or those of some `status`.
+-- Lists agents by name, optionally only those with one of the values in `status`.
 create or replace function public.list_agents(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

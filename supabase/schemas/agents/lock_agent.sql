@@ -1,4 +1,4 @@
--- The agent `p_id`, locked until the transaction ends. LP404 where there is none.
+-- Returns the agent `p_id`, locked until the transaction ends. Raises LP404 if it does not exist.
 create or replace function leadpipe.lock_agent(p_id uuid) returns public.agents
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

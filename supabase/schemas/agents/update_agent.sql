@@ -1,10 +1,11 @@
--- Changes an agent; `clear` lists the fields to empty.
+-- Updates an agent. `clear` lists the fields to set to null. Raises LP404 if the agent does not exist, LP409 if the
+-- email address is in use.
 create or replace function public.update_agent(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   a public.agents;
 begin
-  -- An agent's availability changes all day; everything else is for an owner.
+  -- An agent's status changes during the day, so write access is enough for it. All other fields require an owner.
   p := leadpipe.authorize(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'clear'] then 'owner' else 'write' end);
   a := leadpipe.lock_agent((p ->> 'id')::uuid);
   update public.agents s set

@@ -1,8 +1,8 @@
--- GET /api/admin/analytics: figures of the conversations that began in a period, in the agency's time zone. Three
--- passes: one over the period's rows for everything that is counted by quality, status, source and agent; one over the
--- index of times for days and hours (time zones differ by quarters of an hour); one for the median response time. The
--- query is dynamic, because only then does the planner know how long the period is; and it returns one row into a
--- variable through EXECUTE, because PL/pgSQL does not run a plain SELECT INTO in parallel.
+-- GET /api/admin/analytics: figures of the conversations that began in a period, in the agency's time zone. The query
+-- makes three passes: one over the rows of the period for all counts by quality, status, source and agent; one over the
+-- index of creation times for days and hours (in quarters of an hour, because time zones differ by these); one for the
+-- median response time. The query is dynamic so that the planner can estimate the length of the period. It uses EXECUTE
+-- … INTO because PL/pgSQL does not run a plain SELECT INTO in parallel.
 create or replace function public.analytics_report(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set enable_sort = off set parallel_tuple_cost = 0 set work_mem = '64MB' as $$

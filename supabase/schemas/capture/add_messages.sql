@@ -14,21 +14,21 @@ begin
     select
       case when kept then uuid else gen_random_uuid() end, p_conversation, client_id, sender, text, type, "timestamp",
       metadata || case when kept then '{}' else jsonb_build_object('clientId', client_id) end,
-      -- Messages of one request often have the same time; this keeps their order.
+      -- Messages of one request often have the same time; the microseconds keep their order.
       now() + "position" * interval '1 microsecond'
     from (
       select m.*, uuid is not null and taken_by is null as kept, taken_by
       from leadpipe.message_fields(p_messages, p_received) as m,
-           -- A sub-select and not a join: only the index can answer it, whatever sizes the planner expects.
+           -- A sub-select, not a join: it always uses the index, whatever row counts the planner expects.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
     ) fresh
     where taken_by is distinct from p_conversation and (v_first or given)
-    -- No conflict target: both the id and the client's id may be taken.
+    -- No conflict target: the id or the client id may be in use.
     on conflict do nothing;
     get diagnostics v_count = row_count;
     v_added := v_added + v_count;
-    -- What was skipped is a repeat, or its id was taken by another conversation since the statement began: a second
-    -- pass stores those under an id of their own, and ends here when there are none.
+    -- A skipped message is a repeat, or another conversation has taken its id since the statement began. A second pass
+    -- stores messages of the latter kind under new ids. If it adds none, the loop ends.
     exit when v_count = 0 or v_added >= v_wanted;
     v_first := false;
   end loop;

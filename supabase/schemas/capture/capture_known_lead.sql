@@ -1,5 +1,5 @@
--- Handles a lead whose idempotency key or conversation is known: repeats the answer of the key's first use, or adds to
--- the conversation. Null where neither is known any more, so that the lead is new.
+-- Handles a lead whose idempotency key or conversation exists: repeats the reply to the key's first use, or adds to the
+-- conversation. Returns null if neither exists any more; the lead is then new.
 create or replace function leadpipe.capture_known_lead(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -22,7 +22,7 @@ begin
     from public.idempotency_keys k left join public.conversations s on s.id = k.conversation_id
     where k.route = v_route and k.key = v_key;
 
-    if found and (c.expired or c.id is null) then  -- as if it had never been used
+    if found and (c.expired or c.id is null) then  -- treat the key as unused
       update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
       delete from public.idempotency_keys k
       where k.route = v_route and k.key = v_key
@@ -38,22 +38,22 @@ begin
         'eventId', null, 'messagesAdded', 0);
     end if;
     if not exists (select from public.conversations s where s.id = v_id) then
-      return null;  -- the key was known a moment ago
+      return null;  -- the key existed a moment ago
     end if;
-    -- A conversation with this key has it from a request that has expired since.
+    -- A conversation that still has this key got it from a request that has expired.
     update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
-    -- Waits for a concurrent copy of the request, and makes later copies wait.
+    -- Waits for a concurrent copy of this request, and makes later copies wait.
     insert into public.idempotency_keys (route, key, body_sha256, conversation_id) values (v_route, v_key, v_hash, v_id);
   end if;
 
   select * into l from leadpipe.lead_fields(p -> 'lead');
-  -- 'phone' sorts after 'email': it wins.
+  -- 'phone' sorts after 'email', so the phone number takes precedence.
   select customer_id into v_customer from public.customer_identities
   where (kind = 'phone' and value = l.phone) or (kind = 'email' and value = lower(l.email))
   order by kind desc limit 1;
   v_customer := coalesce(v_customer, gen_random_uuid());
 
-  -- NO KEY: events and timeline entries that others write refer to the row and need not wait.
+  -- NO KEY: concurrent inserts of events and timeline entries, which reference the row, need not wait.
   select s.customer_phone, s.customer_email, s.lead_score into c from public.conversations s where s.id = v_id for no key update;
   if not found then
     raise exception using errcode = 'LPTRY', message = 'write_conflict';
@@ -63,13 +63,14 @@ begin
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
 
   update public.conversations s set
-    -- A row without a customer gets the customer of its own phone or mail address, not a stranger's.
+    -- A row without a customer gets the customer of its stored phone number or email address, not of an unproven one.
     customer_id = coalesce(s.customer_id, case when v_proven or not v_reachable then v_customer end,
       (select i.customer_id from public.customer_identities i
        where (i.kind = 'phone' and i.value = s.customer_phone) or (i.kind = 'email' and i.value = lower(s.customer_email))
        order by i.kind desc limit 1), gen_random_uuid()),
     customer_name = leadpipe.merge_text(s.customer_name, l.name, v_proven),
-    -- Only a row without phone and mail takes an unproven one: it would prove the next request.
+    -- An unproven phone number or email address is stored only if the row has neither, because it would prove the next
+    -- request.
     customer_phone = leadpipe.merge_text(s.customer_phone, case when v_proven or not v_reachable then l.phone end, v_proven),
     customer_email = leadpipe.merge_text(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
     intent = leadpipe.merge_text(s.intent, l.intent, v_proven),
@@ -102,7 +103,7 @@ begin
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then
-    -- note_added: the customer added something. customer_contacted would say that an agent did.
+    -- note_added, because the customer added something. customer_contacted is for contact by an agent.
     perform public.add_timeline_entry(v_id, 'note_added', 'Lead Updated', null, 'customer', null, null,
       jsonb_build_object('messagesAdded', v_added, 'proven', v_proven));
   end if;

@@ -1,14 +1,15 @@
--- Stores a lead (conversation, messages, customer, event and timeline entry) or nothing. Whether it is new is looked up
--- without a lock; if that changes meanwhile, it is looked up again.
+-- Stores a lead (conversation, messages, customer, event and timeline entry) or nothing. Whether the lead is new is
+-- checked without a lock. If a concurrent call changes that, it is checked again, up to 5 times.
 --
--- The caller has validated the fields and chosen score, deadline and wording. The functions keep the invariants: one
--- conversation per idempotency key, one customer per phone number or mail address, and a stranger who knows an id
--- changes nothing. A known conversation is locked in one order: key, conversation, phone, mail, messages. New rows are
--- written in the order that PostgreSQL chooses; a deadlock is detected, and the caller repeats the call.
+-- The caller has validated the fields and chosen the score, deadline and texts. The functions enforce the invariants:
+-- one conversation per idempotency key, one customer per phone number or email address, and a request that only has a
+-- conversation's id does not overwrite its values. An existing conversation and its rows are locked in this order: key,
+-- conversation, phone number, email address, messages. New rows are written in the order that PostgreSQL chooses.
+-- PostgreSQL detects a deadlock, and the caller retries the call.
 --
--- After the clean-up that drops the event tables capture goes on without them, hence to_regclass at each call.
--- enable_seqscan is off, and sub-selects replace joins, because a plan that was kept from when a table was small must
--- not read all of it later. plan_cache_mode: planning costs more than any of these statements.
+-- Capture still works after the clean-up has dropped the event tables, hence to_regclass in each call. enable_seqscan
+-- is off and sub-selects replace joins, because a plan that was cached while a table was small must not scan the table
+-- once it has grown. plan_cache_mode: planning costs more than running any of these statements.
 create or replace function public.capture_lead(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -19,7 +20,7 @@ begin
     begin
       v_reply := coalesce(leadpipe.capture_new_leads(jsonb_build_array(p), attempt > 1) -> '1', leadpipe.capture_known_lead(p));
     exception when unique_violation then
-      -- A concurrent call stored the same lead, or a conversation has a key that was pruned since.
+      -- A concurrent call stored the same lead, or a conversation still has a key that has been pruned.
       v_reply := null;
       update public.conversations set idempotency_key = null
       where idempotency_key = (p ->> 'route') || ':' || (p #>> '{idempotency,key}')

@@ -1,9 +1,10 @@
--- Stores several leads as capture_lead would one by one, or none of them where one cannot be stored: the caller then
--- repeats each by itself. `p` is an array of capture_lead's arguments; the replies have the same order.
+-- Stores several leads with the same result as one call of capture_lead for each. If one of them cannot be stored, none
+-- is stored, and the caller must retry each lead separately. `p` is an array of arguments of capture_lead; the replies
+-- have the same order.
 --
--- First it locks everything that two calls could both need, in one order: keys, conversations, phone numbers and mail
--- addresses. A single capture_lead takes no such lock: a deadlock with it is rare, is detected, and the caller repeats
--- the call.
+-- It first takes advisory locks, in a fixed order, on everything that two calls could both need: keys, conversations,
+-- phone numbers and email addresses. capture_lead takes no such locks. A deadlock with it is rare and is detected, and
+-- the caller retries the call.
 create or replace function public.capture_leads(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
@@ -11,7 +12,7 @@ declare
   v_new jsonb := '{}';
   v_replies jsonb[] := '{}';
 begin
-  -- Where another transaction holds what one lead needs, the others do not wait for it.
+  -- In milliseconds. If another transaction holds a lock that one lead needs, the other leads must not wait for it.
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)
   from (
@@ -23,7 +24,7 @@ begin
   begin
     v_new := leadpipe.capture_new_leads(p);
   exception when unique_violation then
-    null;  -- somebody else stored one of them at this moment: they go one by one
+    null;  -- a concurrent call has just stored one of them, so capture them one by one
   end;
 
   for n in 1 .. jsonb_array_length(p) loop

@@ -1,7 +1,7 @@
--- Stores the new leads of an array of capture_lead's arguments. A lead is new if its idempotency key and its
--- conversation are unknown and no earlier lead of the array has the same key, conversation, phone number or mail
--- address. Returns the replies by position in the array, counted from 1. Raises unique_violation where a concurrent
--- call stores the same lead, and, unless `p_careful`, where another conversation has the id of a message.
+-- Stores the new leads of an array of arguments of capture_lead. A lead is new if neither its idempotency key nor its
+-- conversation exists and no earlier lead of the array has the same key, conversation, phone number or email address.
+-- Returns the replies by position in the array, counted from 1. Raises unique_violation if a concurrent call stores the
+-- same lead and, unless `p_careful` is true, if another conversation has the id of a message.
 create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -11,7 +11,7 @@ declare
   v_wanted integer;  -- messages
   v_added integer := 0;
 begin
-  -- A statement that is not needed is not run: a new connection would have to plan it.
+  -- Skipped for a single lead, because a new connection would have to plan the statement.
   if jsonb_array_length(p) > 1 then
     select coalesce(array_agg(n), '{}') into v_repeats from (
       select s.n, row_number() over (partition by name order by s.n) as use
@@ -24,7 +24,7 @@ begin
     select s.n, s.lead, s.lead ->> 'route' as route, nullif(s.lead #>> '{idempotency,key}', '') as key,
       coalesce((s.lead ->> 'receivedAt')::timestamptz, now()) as received,
       coalesce((s.lead ->> 'conversationId')::uuid, gen_random_uuid()) as id, f.*,
-      -- The phone decides before the mail address.
+      -- The phone number takes precedence over the email address.
       phone_of, email_of, coalesce(phone_of, email_of, gen_random_uuid()) as customer
     from jsonb_array_elements(p) with ordinality as s (lead, n), lateral leadpipe.lead_fields(s.lead -> 'lead') as f, lateral (
       select (select k.key from public.idempotency_keys k where k.route = s.lead ->> 'route' and k.key = s.lead #>> '{idempotency,key}'),

@@ -1,5 +1,5 @@
--- The fields of a lead, from capture_lead's argument, in the form in which they are stored.
--- It has no SET clause, so that the planner can inline it.
+-- Returns the fields of a lead, from the argument of capture_lead, in the form in which they are stored.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.lead_fields(p jsonb)
 returns table (
   name text, phone text, email text, intent text, budget text, property_type text, preferred_area text, notes text, tags text[],

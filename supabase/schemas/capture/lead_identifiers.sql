@@ -1,5 +1,5 @@
--- What two leads can have in common: idempotency key, conversation, phone number and mail address.
--- It has no SET clause, so that the planner can inline it.
+-- Returns the identifiers that two leads can share: idempotency key, conversation, phone number and email address.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.lead_identifiers(p jsonb) returns table (name text)
 language sql stable as $$
   select value

@@ -1,4 +1,5 @@
--- What makes capture repeatable: who a telephone number or mail address belongs to, and which requests were answered.
+-- Tables that make capture idempotent: the customers of phone numbers and email addresses, and the requests that were
+-- answered.
 
 create table public.customer_identities (
   kind text not null constraint customer_identities_kind_check check (kind in ('phone', 'email')),
@@ -9,10 +10,10 @@ create table public.customer_identities (
 create index customer_identities_customer_id_idx on public.customer_identities (customer_id);
 select leadpipe.protect_table('public.customer_identities');
 comment on table public.customer_identities is
-  'Which customer a phone number (E.164) or mail address (lower case) belongs to. A phone wins over a mail address.';
+  'The customer of each phone number (E.164) and email address (lower case). A phone number takes precedence over an email address.';
 
--- conversation_id has no foreign key: the key is taken before its conversation exists, and a key whose conversation was
--- deleted counts as absent.
+-- conversation_id has no foreign key: the key is stored before its conversation exists, and a key whose conversation
+-- was deleted counts as unused.
 create table public.idempotency_keys (
   route text not null,
   key text not null,
@@ -25,5 +26,5 @@ create table public.idempotency_keys (
 create index idempotency_keys_created_at_idx on public.idempotency_keys (created_at);
 select leadpipe.protect_table('public.idempotency_keys');
 comment on table public.idempotency_keys is
-  'Requests that were answered. A repeat with the same body gets the same answer, another body is refused. Valid for 7 days.';
-comment on column public.idempotency_keys.body_sha256 is 'SHA-256 of the body as jsonb text, without the key itself.';
+  'Requests that were answered. A repeat with the same body gets the same reply; a different body is rejected. Valid for 7 days.';
+comment on column public.idempotency_keys.body_sha256 is 'SHA-256 of the body as jsonb text, without the key.';

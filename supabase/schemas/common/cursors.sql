@@ -1,4 +1,4 @@
--- A position in a list as the client keeps it: JSON in base64url, opaque to the client.
+-- Encodes a position in a list as a cursor: JSON in base64url, opaque to the client.
 create or replace function leadpipe.encode_cursor(p jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -7,7 +7,8 @@ end
 $$;
 revoke all on function leadpipe.encode_cursor(jsonb) from public, anon, authenticated;
 
--- What encode_cursor was given. LP400 where the cursor is of another list or order, or has another number of parts.
+-- Decodes a cursor. Raises LP400 if it is malformed, belongs to another list or sort order, or has a different number
+-- of parts.
 create or replace function leadpipe.decode_cursor(p text, p_order text, p_parts integer) returns jsonb
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -26,14 +27,14 @@ end
 $$;
 revoke all on function leadpipe.decode_cursor(text, text, integer) from public, anon, authenticated;
 
--- The cursor of a row in a list that is ordered by time and id; null for no row.
+-- Returns the cursor of a row in a list that is ordered by time and id. Null if there is no row.
 create or replace function leadpipe.row_cursor(p_list text, p_at timestamptz, p_id uuid) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select leadpipe.encode_cursor(jsonb_build_array(p_list, p_at, p_id)) where p_id is not null
 $$;
 revoke all on function leadpipe.row_cursor(text, timestamptz, uuid) from public, anon, authenticated;
 
--- The position {at, id} that a cursor names; null for no cursor.
+-- Returns the position {at, id} of a cursor. Null if there is no cursor.
 create or replace function leadpipe.cursor_position(p_list text, p_cursor text) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,4 @@
--- The size of a page, and the number of rows before it. With a cursor none are skipped.
+-- Returns the size of a page and the number of rows to skip before it. With a cursor, no rows are skipped.
 create or replace function leadpipe.page_bounds(p jsonb, out size integer, out skip bigint)
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select size, case when p ->> 'cursor' is null then (greatest(coalesce((p ->> 'page')::bigint, 1), 1) - 1) * size else 0 end
@@ -6,7 +6,8 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.page_bounds(jsonb) from public, anon, authenticated;
 
--- What a page says beside its rows. `p_total` is counted for page numbers only.
+-- Returns the metadata of a page. If `p_total` is null, as for a page requested by cursor, the metadata has no page
+-- number and no total.
 create or replace function leadpipe.page_info(p jsonb, p_total bigint, p_next text) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('limit', (leadpipe.page_bounds(p)).size, 'nextCursor', p_next)

@@ -1,15 +1,16 @@
--- Changes a locked conversation and returns whether anything changed: `status`, `leadScore`, `leadQuality`, `tags`,
--- `notes` (appended where `notesMode` is append), `outcome`, `conversionValue`; `clear` lists the fields to empty.
+-- Updates a locked conversation. Returns true if anything changed. `p_change` can contain `status`, `leadScore`,
+-- `leadQuality`, `tags`, `notes` (appended if `notesMode` is append), `outcome` and `conversionValue`. `clear` lists
+-- the fields to set to null.
 create or replace function leadpipe.apply_changes(c public.conversations, p_change jsonb, p_by text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  n public.conversations := c;  -- as it will be
+  n public.conversations := c;  -- the new state
   v_clear text[] := array(select jsonb_array_elements_text(p_change -> 'clear'));
   v_note text := leadpipe.to_nfc(p_change ->> 'notes');
   v_ranks constant text[] := '{cold,warm,hot}';
   v_closed constant text[] := '{completed,lost,converted}';
   v_event text;
-  v_worth text;  -- what is new about what it came to
+  v_worth text;  -- describes the changes of outcome and value
 begin
   n.status := coalesce(p_change ->> 'status', c.status);
   n.lead_score := coalesce((p_change ->> 'leadScore')::integer, c.lead_score);
@@ -34,7 +35,7 @@ begin
     n.lead_score_breakdown := jsonb_build_object('source', 'agent', 'by', p_by, 'before',
       coalesce(c.lead_score_breakdown -> 'before', c.lead_score_breakdown));
   end if;
-  -- Closed without an answer, after one was due.
+  -- Closed without a first response, after its deadline.
   n.sla_breached := c.sla_breached
     or (n.status = any (v_closed) and c.first_response_at is null and coalesce(c.sla_response_deadline <= now(), false));
   if n is not distinct from c then
@@ -42,9 +43,9 @@ begin
   end if;
 
   v_worth := nullif(concat_ws('; ',
-    case when n.outcome is distinct from c.outcome then coalesce(n.outcome, 'no outcome any more') end,
+    case when n.outcome is distinct from c.outcome then coalesce(n.outcome, 'outcome removed') end,
     case when n.conversion_value is distinct from c.conversion_value then
-      coalesce('worth ' || trim_scale(n.conversion_value), 'worth nothing any more') || coalesce(', ' || trim_scale(c.conversion_value) || ' before', '')
+      coalesce('value ' || trim_scale(n.conversion_value), 'value removed') || coalesce(' (was ' || trim_scale(c.conversion_value) || ')', '')
     end), '');
 
   update public.conversations s set
@@ -57,16 +58,16 @@ begin
     perform leadpipe.record_activity(c.id, p_by, 'status_changed',
       case n.status when 'converted' then 'Lead converted' when 'lost' then 'Lead lost'
         else format('Status changed from %s to %s', c.status, n.status) end,
-      -- A former outcome does not belong to this change.
+      -- Describes this change only, not an earlier outcome.
       v_worth, v_event, jsonb_build_object('from', c.status, 'to', n.status)
         || jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value)));
   end if;
   if n.lead_quality <> c.lead_quality or n.lead_score <> c.lead_score then
     perform leadpipe.record_activity(c.id, p_by, 'status_changed',
       case when array_position(v_ranks, n.lead_quality) > array_position(v_ranks, c.lead_quality) then 'Lead qualified as ' || n.lead_quality
-        when n.lead_quality <> c.lead_quality then 'Lead rated ' || n.lead_quality
+        when n.lead_quality <> c.lead_quality then 'Lead quality lowered to ' || n.lead_quality
         else 'Lead score changed' end,
-      format('%s (%s) before, %s (%s) now', c.lead_score, c.lead_quality, n.lead_score, n.lead_quality),
+      format('Score %s (%s), was %s (%s)', n.lead_score, n.lead_quality, c.lead_score, c.lead_quality),
       case when array_position(v_ranks, n.lead_quality) > array_position(v_ranks, c.lead_quality) then 'lead.qualified' else 'lead.updated' end,
       jsonb_build_object('score', n.lead_score, 'quality', n.lead_quality, 'scoreBefore', c.lead_score, 'qualityBefore', c.lead_quality));
     v_event := 'lead.updated';
@@ -86,7 +87,7 @@ begin
         when n.outcome is distinct from c.outcome then 'Outcome recorded' else 'Value changed' end,
       v_worth, null, jsonb_strip_nulls(jsonb_build_object('conversionValue', n.conversion_value, 'conversionValueBefore', c.conversion_value)));
   end if;
-  -- Listeners learn of every change.
+  -- Every change emits an event for the listeners of the live feed.
   if v_event is null then
     perform public.emit_lead_event('lead.updated', c.id, jsonb_build_object('by', p_by));
   end if;

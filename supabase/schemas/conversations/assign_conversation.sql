@@ -1,5 +1,5 @@
--- Assigns a locked conversation to a locked agent, and returns whether that changed anything. LP409 where the agent is
--- at capacity, unless `p_force`.
+-- Assigns a locked conversation to a locked agent. Returns true if anything changed. Raises LP409 if the conversation
+-- is open and the agent is at capacity, unless `p_force` is true.
 create or replace function leadpipe.assign_to_agent(
   c public.conversations, a public.agents, p_by text, p_force boolean, p_notes text default null, p_priority text default null) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -1,5 +1,5 @@
--- Applies one change to many conversations: `ids`, `change` as update_conversation takes it, and in it `agentId`. A
--- failure for one conversation is reported in its result and does not stop the others.
+-- Applies `change` to the conversations in `ids`. `change` has the fields of update_conversation and can also have
+-- `agentId` and `force`. A failure for one conversation is reported in its result and does not stop the others.
 create or replace function public.change_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -34,7 +34,7 @@ begin
   return jsonb_build_object(
     'changed', (select count(*) from jsonb_each(v_results) r where (r.value ->> 'changed')::boolean),
     'failed', (select count(*) from jsonb_each(v_results) r where r.value ->> 'status' <> '200'),
-    -- In the order in which they were asked for.
+    -- In the order of the request.
     'results', (select jsonb_agg(v_results -> value order by first)
                 from (select value, min(i) as first from jsonb_array_elements_text(p -> 'ids') with ordinality as asked (value, i)
                       group by value) asked));

@@ -1,4 +1,4 @@
--- A conversation as the admin interface shows it, without its messages.
+-- Returns a conversation as shown in the admin interface, without its messages.
 create or replace function leadpipe.conversation_document(c public.conversations, p jsonb default '{}') returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object(

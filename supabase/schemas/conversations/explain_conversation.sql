@@ -1,5 +1,5 @@
--- The facts that explain a conversation's state: the conversation, the times at which it was added to, its newest
--- deliveries as show_delivery gives them, and its next follow-up.
+-- Returns the facts that explain a conversation's state: the conversation, the times of its first 200 lead.updated
+-- events, its newest 50 deliveries as returned by show_delivery, and its next follow-up.
 create or replace function public.explain_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- Open conversations without a response whose deadline is past or near, soonest first. minutes_remaining is negative
--- after the deadline.
+-- Returns open conversations without a first response whose deadline has passed or is near, earliest deadline first.
+-- minutes_remaining is negative after the deadline.
 create or replace function public.get_sla_breach_candidates(p_warning_minutes integer default 30)
 returns table (
   conversation_id uuid, customer_name text, customer_phone text, lead_score integer, lead_quality text,

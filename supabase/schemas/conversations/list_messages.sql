@@ -1,4 +1,4 @@
--- A conversation's messages, oldest first.
+-- Lists the messages of a conversation, oldest first.
 create or replace function public.list_messages(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -13,7 +13,7 @@ begin
   select * into v_page from leadpipe.page_bounds(p);
   v_place := leadpipe.cursor_position('messages ' || c.id, p ->> 'cursor');
   if v_place is not null then
-    -- Messages of one moment stand in the order in which they came, which the cursor does not say.
+    -- Messages with the same timestamp are ordered by created_at, which the cursor does not contain.
     select * into v_last from public.chat_messages m
     where m.id = (v_place ->> 'id')::uuid and m.conversation_id = c.id and m."timestamp" = (v_place ->> 'at')::timestamptz;
     if not found then

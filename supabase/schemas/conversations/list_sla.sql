@@ -1,10 +1,10 @@
--- GET /api/admin/sla: conversations whose first response is late or due soon, soonest deadline first.
+-- GET /api/admin/sla: conversations whose first response is late or due soon, earliest deadline first.
 create or replace function public.list_sla(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
 declare
   c_exact constant integer := 10000;
-  -- The first conditions are those of the partial index on open deadlines.
+  -- The first conditions match the partial index on open deadlines.
   c_waiting constant text := 'from public.conversations t where t.first_response_at is null '
     'and t.status not in (''completed'', ''lost'', ''converted'') and t.sla_response_deadline <= greatest(($1).now, ($1).warn_hot, ($1).warn_warm, '
     '($1).warn_cold) and (t.sla_response_deadline <= ($1).now or t.sla_response_deadline <= case t.lead_quality when ''hot'' then ($1).warn_hot '

@@ -1,5 +1,5 @@
--- A timeline entry as the admin interface shows it. It takes the row as jsonb, because a parameter of the table's type
--- would keep the table from being dropped.
+-- Returns a timeline entry as shown in the admin interface. Takes the row as jsonb, because a parameter of the table's
+-- row type would prevent the table from being dropped.
 create or replace function leadpipe.timeline_document(t jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', t -> 'id', 'type', t -> 'event_type', 'title', t -> 'title', 'description', t -> 'description',
@@ -8,7 +8,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.timeline_document(jsonb) from public, anon, authenticated;
 
--- A conversation's timeline, newest first.
+-- Lists the timeline of a conversation, newest first.
 create or replace function public.list_timeline(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

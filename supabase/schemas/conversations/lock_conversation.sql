@@ -1,5 +1,5 @@
--- The conversation `id`, locked until the transaction ends. LP404 where there is none; LP412 where it has changed since
--- the client saw `version`.
+-- Returns the conversation `id`, locked until the transaction ends. Raises LP404 if it does not exist, LP412 if it has
+-- changed since the client read `version`.
 create or replace function leadpipe.lock_conversation(p jsonb) returns public.conversations
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,4 @@
--- Adds an entry to a conversation's timeline and, where `p_event` names one, emits an event.
+-- Adds an entry to a conversation's timeline and, if `p_event` is not null, emits this event.
 create or replace function leadpipe.record_activity(
   p_conversation uuid, p_by text, p_entry text, p_title text, p_description text default null, p_event text default null,
   p_facts jsonb default '{}') returns void

@@ -1,4 +1,4 @@
--- The conversation `id`. LP404 where there is none.
+-- Returns the conversation `id`. Raises LP404 if it does not exist.
 create or replace function leadpipe.require_conversation(p jsonb) returns public.conversations
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

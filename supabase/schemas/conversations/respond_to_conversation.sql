@@ -1,5 +1,5 @@
--- Records that an agent has answered the customer: `channel`, `message` (stored as the agent's) and `agentId`. The
--- first response decides whether the deadline was met.
+-- Records that an agent has replied to the customer: `channel`, `message` (stored as a message of the agent) and
+-- `agentId`. Only the first response determines whether the deadline was met.
 create or replace function public.respond_to_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -33,11 +33,11 @@ begin
   end if;
   perform leadpipe.record_activity(c.id, p ->> 'by',
     case v_channel when 'call' then 'call_logged' when 'email' then 'email_sent' else 'customer_contacted' end,
-    case v_channel when 'call' then 'Called the customer' when 'email' then 'Customer answered by e-mail'
-      when 'whatsapp' then 'Customer answered by WhatsApp' when 'sms' then 'Customer answered by SMS' else 'Customer contacted' end
+    case v_channel when 'call' then 'Called the customer' when 'email' then 'Replied by email'
+      when 'whatsapp' then 'Replied by WhatsApp' when 'sms' then 'Replied by SMS' else 'Contacted the customer' end
       || coalesce(': ' || a.name, ''),
     concat_ws(' ', p ->> 'message', case when v_is_first and c.sla_response_deadline is not null then
-      case when v_is_met then '(first answer, in time)' else '(first answer, late)' end end),
+      case when v_is_met then '(first response, on time)' else '(first response, late)' end end),
     'lead.contacted', jsonb_strip_nulls(jsonb_build_object(
       'channel', v_channel, 'agentId', a.id, 'isFirst', v_is_first, 'isInTime', case when v_is_first then v_is_met end)));
   if c.status = 'new' then

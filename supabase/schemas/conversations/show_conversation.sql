@@ -1,4 +1,4 @@
--- One conversation with its version and its newest messages, at most 1,000 and 400 kB of them.
+-- Returns a conversation with its version and its newest messages, at most 1,000 messages and 400 kB.
 create or replace function public.show_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan as $$

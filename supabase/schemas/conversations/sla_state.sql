@@ -1,7 +1,7 @@
--- How a conversation meets its promised response time: met, breached, warning or ok. `p -> warnBefore` has for each
--- quality a time; a deadline at or before it is near. A conversation that was closed unanswered is breached only if its
--- deadline passed before.
--- It has no SET clause, so that the planner can inline it.
+-- Returns the SLA state of a conversation: met, breached, warning or ok. `p -> warnBefore` has a time for each quality;
+-- a deadline at or before this time is in state warning. A conversation that was closed without a response is breached
+-- only if its deadline had passed before.
+-- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.sla_state(c public.conversations, p jsonb) returns text
 language sql stable as $$
   select case

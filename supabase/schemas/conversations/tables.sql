@@ -1,4 +1,4 @@
--- Conversations with their messages, tags, summaries and history.
+-- Conversations with their messages, tags, summaries and timelines.
 
 create table public.conversations (
   id uuid constraint conversations_pkey primary key default gen_random_uuid(),
@@ -45,13 +45,14 @@ create index conversations_assigned_agent_id_idx on public.conversations (assign
 create index conversations_sla_open_idx on public.conversations (sla_response_deadline)
   where first_response_at is null and status not in ('completed', 'lost', 'converted');
 create index conversations_sla_breached_idx on public.conversations (created_at desc) where sla_breached;
--- By score: hot, warm and cold first. Follow-ups: few conversations have one.
+-- The index by score is for the sort orders hot, warm and cold. The one by follow-up date is partial, because few
+-- conversations have a follow-up.
 create index conversations_lead_score_idx on public.conversations (lead_score, created_at);
 create index conversations_follow_up_date_idx on public.conversations (follow_up_date) where follow_up_date is not null;
 create or replace trigger conversations_updated_at before update on public.conversations
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.conversations');
-comment on column public.conversations.idempotency_key is 'route:key of the request that made the row.';
+comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 create table public.chat_messages (
   id uuid constraint chat_messages_pkey primary key default gen_random_uuid(),
@@ -68,7 +69,7 @@ create table public.chat_messages (
   updated_at timestamptz not null default now(),
   client_id text
 );
--- A browser that sends its whole history again adds new messages only.
+-- If a browser sends its whole history again, only new messages are added.
 create unique index chat_messages_conversation_id_client_id_key
   on public.chat_messages (conversation_id, client_id);
 create index chat_messages_conversation_id_timestamp_idx
@@ -77,7 +78,7 @@ create or replace trigger chat_messages_updated_at before update on public.chat_
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.chat_messages');
 comment on column public.chat_messages.client_id is
-  'The id that the client gave the message, unique within its conversation; null where the server wrote it.';
+  'The id that the client gave the message, unique within its conversation; null if the server created the message.';
 
 create table public.lead_tags (
   id uuid constraint lead_tags_pkey primary key default gen_random_uuid(),
@@ -120,4 +121,4 @@ create table public.conversation_timeline (
 create index conversation_timeline_conversation_id_idx
   on public.conversation_timeline (conversation_id, created_at desc);
 select leadpipe.protect_table('public.conversation_timeline');
-comment on table public.conversation_timeline is 'One conversation''s history, as people read it.';
+comment on table public.conversation_timeline is 'The history of each conversation in human-readable form.';

@@ -1,4 +1,4 @@
--- Changes one conversation. LP412 where `version` is no longer current.
+-- Updates a conversation. Raises LP404 if it does not exist, LP412 if `version` is no longer current.
 create or replace function public.update_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,7 +1,7 @@
--- Marks deliveries as being sent. A `lost` one (its lease ran out, or another worker has claimed it since) must not be
--- sent. A `paused` one was claimed before its channel was paused; it is given back and must not be sent either. `paces`
--- has for a channel the shortest time between two messages, in milliseconds: the oldest of its deliveries begins when
--- its turn has come, the others are given back, `early`, and are due at their turn.
+-- Marks deliveries as being sent. The worker must send only those in `begun`. A delivery in `lost` has an expired
+-- lease, or another worker has claimed it. A delivery in `paused` was claimed before its channel was paused, and is
+-- released. `paces` has the minimum time between two messages of a channel, in milliseconds: if the channel's turn has
+-- come, its oldest delivery begins. The others are in `early`; they are released and due at their turns.
 create or replace function public.begin_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -28,7 +28,7 @@ begin
     select (n.send_budget ->> 'nextAt')::timestamptz into v_next from public.notification_channels n
     where n.channel = v_pace.channel for no key update;
     v_now := clock_timestamp();
-    -- A turn further ahead than one gap is of another pace, or the clock was changed.
+    -- A turn more than one gap ahead was set with another pace, or the clock has changed.
     v_next := least(coalesce(v_next, v_now), v_now + v_pace.gap);
     if v_next <= v_now then
       v_next := v_now + v_pace.gap;
@@ -48,7 +48,7 @@ begin
     where d.id = any (v_ids) and d.id <> all (v_early) and d.status = 'pending' and d.lease_until > v_now
     order by d.id for no key update of d
   ), shut as (
-    -- Claimed before its channel was paused, or before another became the probe.
+    -- Claimed before the channel was paused, or before another delivery became the probe.
     select held.id from held join public.notification_channels n on n.channel = held.channel
     where n.paused_until > v_now or (n.fail_streak > 0 and n.probe is distinct from held.id)
   ), given_back as (

@@ -1,10 +1,10 @@
--- Plans new events, takes back deliveries whose worker has died, and leases what is due: for each channel and recipient
--- no more than its entry asks for, and nothing of a paused channel.
+-- Plans new events, reclaims deliveries whose worker has died, and leases due deliveries: for each entry of `channels`
+-- at most `limit` (default 10), and none of a paused channel.
 --
--- All functions of this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
--- what is locked. They name the rows that they change by id (`= any`), and turn off the plans that read whole tables: a
--- long-lived session keeps a plan that was made while a table was empty, until the next analyze. jit is off because the
--- planner does not know how few rows the limits leave, and would compile for 25 ms what runs for one.
+-- All functions in this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
+-- locked rows. They select the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived
+-- session keeps a plan that was made while a table was empty until the next analyze. jit is off because the planner
+-- cannot estimate how few rows the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -21,7 +21,8 @@ declare
   v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
   v_probing public.notification_channel[];
 begin
-  -- A claim that a crash of the server loses is made again. What follows from it is flushed, and this with it.
+  -- A claim that is lost in a crash of the server is made again. The next steps of a delivery commit synchronously,
+  -- which also flushes the claim.
   perform set_config('synchronous_commit', 'off', true);
   if p -> 'fingerprints' is not null then
     perform leadpipe.update_fingerprints(p -> 'fingerprints');
@@ -35,8 +36,9 @@ begin
 
   v_lapses := leadpipe.expire_leases(v_parks, v_horizon, v_now);
 
-  -- A wrongly configured channel gets one delivery, the probe, until an outcome other than config arrives. The call
-  -- that locks the channel's row may claim it; for all others the channel is closed meanwhile.
+  -- A misconfigured channel gets one delivery at a time, the probe, until an outcome of a class other than config is
+  -- recorded. Only the call that locks the channel's row can claim the probe; for all other calls the channel is
+  -- closed.
   select array_agg(n.channel) into v_probing from (
     select channel, probe from public.notification_channels
     where fail_streak > 0 and (paused_until is null or paused_until <= v_now)
@@ -94,7 +96,7 @@ begin
     v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
   end if;
 
-  -- Last, so that workers of one name block each other as briefly as possible.
+  -- Last, so that workers with the same name block each other as briefly as possible.
   insert into public.workers as w (name, version, started_at, last_seen)
   values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
   on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version;

@@ -1,7 +1,7 @@
--- Deliveries, newest first, by `conversationId`, `status` (also one of the states), `channel`, `class`, `since`; `id`
--- is the conversation whose list this is. A filter without an index of its own, such as a channel, searches the next
--- `within` (100,000) rows only: the page may then have fewer rows than its size, or none, and its cursor continues
--- after them.
+-- Lists deliveries, newest first, filtered by `conversationId`, `status` (a status or a state), `channel`, `class` and
+-- `since`. `id` is the conversation whose list is requested. A filter without an index of its own, such as a channel,
+-- searches only the next `within` rows (default 100,000). The page can then have fewer rows than its size, or none, and
+-- its cursor continues after the searched rows.
 create or replace function leadpipe.deliveries_page(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
@@ -26,7 +26,7 @@ begin
     when v_state = 'claimed' then 'pending'
     when v_state in ('waiting', 'parked', 'given-up') then 'failed'
     else v_state end;
-  -- Frequent values are found among a few rows.
+  -- A small range first: it is enough for frequent values.
   foreach v_within in array array[least(2000, v_most), v_most] loop
     select d.created_at, d.id into v_end from public.notification_logs d
     where v_conversation is null and coalesce(v_channel::text, v_class, v_state) is not null
@@ -38,7 +38,7 @@ begin
       select d.id from public.notification_logs d
       where (v_conversation is null or d.conversation_id = v_conversation)
         and (v_status is null or d.status = v_status)
-        -- Redundant, but it lets the planner use their index.
+        -- Redundant, but lets the planner use the partial index on due_at.
         and (v_status is distinct from 'pending' or d.due_at is not null)
         and (v_state is distinct from 'claimed' or d.lease_until > now())
         and (v_state is distinct from 'waiting' or d.next_attempt_at is not null)

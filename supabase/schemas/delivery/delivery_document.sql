@@ -1,6 +1,6 @@
--- A delivery as the operator sees it. It takes the row as jsonb, because a parameter of the table's type would keep the
--- table from being dropped. `state` tells apart what `status` keeps together. Nothing in it repeats what a lead says; a
--- recipient may be a mail address.
+-- Returns a delivery as shown to the operator. Takes the row as jsonb, because a parameter of the table's row type
+-- would prevent the table from being dropped. `state` is more specific than `status`. The document contains no data of
+-- the lead, but the recipient can be an email address.
 create or replace function leadpipe.delivery_document(d jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object(

@@ -1,7 +1,8 @@
--- Takes back deliveries whose worker stopped while it was sending. Whether they arrived is unknown, and an attempt is
--- used up, so that a delivery that kills its worker is not sent for ever. They are sent again until `p_horizon` has
--- passed, or with `p_parks` parked: a recipient recognises a repeated mail by its Message-ID, but cannot recognise a
--- repeated message. Returns when the next lease of a delivery that is being sent ends.
+-- Reclaims deliveries whose worker stopped while sending. Their outcome is unknown. An attempt is used up, so that a
+-- delivery that crashes its worker is not sent forever. The deliveries are sent again until `p_horizon` has passed.
+-- With `p_parks`, those of channels other than email are parked instead: a repeated email is recognised by its
+-- Message-ID, but a repeated message of another channel is not. Returns when the next lease of a delivery that is being
+-- sent expires.
 create or replace function leadpipe.expire_leases(p_parks boolean, p_horizon interval, p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -17,13 +18,13 @@ begin
     ), lapsed as (
       update public.notification_logs d set
         status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
-        -- A worker that is alive but could not record the outcome repeats that every second.
+        -- 3 seconds, because a live worker that could not record the outcome tries that again every second.
         next_attempt_at = case when not fate.parked and not fate.over then p_now + interval '3 seconds' end,
         lease_until = null, leased_by = null,
         error_message = case
           when fate.parked then 'Whether this arrived is unknown; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
-          when fate.over then 'The worker stopped while it was sending; whether this arrived is unknown. Its time for tries is over.'
-          else 'The worker stopped while it was sending; whether this arrived is unknown. It is sent again.' end
+          when fate.over then 'The worker stopped while sending. Whether this arrived is unknown. The time limit for attempts has passed.'
+          else 'The worker stopped while sending. Whether this arrived is unknown. It will be sent again.' end
       from mine join public.notification_logs o on o.lead_event_id = mine.id cross join lateral (
         select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, mine.created_at) + p_horizon
           + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over

@@ -1,5 +1,5 @@
--- Whether the recipient may have received this event before: an earlier attempt ended unknown, or another delivery of
--- the same event was sent.
+-- True if the recipient may have received this event before: an earlier attempt has outcome unknown, or another
+-- delivery of the same event was sent or has outcome unknown.
 create or replace function leadpipe.is_possible_repeat(p_id uuid, p_event uuid, p_channel public.notification_channel, p_recipient text)
 returns boolean language sql stable set search_path = pg_catalog, pg_temp as $$
   select exists (select from public.notification_attempts a where a.delivery = p_id and a.class = 'unknown')

@@ -1,5 +1,6 @@
--- The channels of `configured`, a list of {channel, recipient}, and every other channel that has a row or a delivery:
--- the state of each, and how many deliveries wait.
+-- Lists the channels in `configured`, a list of {channel, recipient}, and every other channel that has a row, or
+-- deliveries that are waiting, being sent or given up. Returns the state of each channel and the numbers of these
+-- deliveries.
 create or replace function public.list_channels(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -13,7 +14,7 @@ begin
         'state', case when pause.is_on then 'paused' when n.fail_streak > 0 then 'probing' else 'open' end,
         'pausedUntil', leadpipe.iso8601(case when pause.is_on then n.paused_until end), 'waiting', waiting.count,
         'sending', sending.count, 'givenUp', given_up.count, 'oldestDueAt', leadpipe.iso8601(waiting.oldest),
-        -- The reason of a pause is shown while it lasts.
+        -- The reason is shown only while the channel is paused or probing.
         'class', case when pause.is_on or n.fail_streak > 0 then n.pause_class end,
         'reason', case when pause.is_on or n.fail_streak > 0 then n.pause_reason end)
       order by c.channel::text), '[]')

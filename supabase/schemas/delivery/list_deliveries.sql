@@ -1,4 +1,4 @@
--- Deliveries, newest first, as deliveries_page describes.
+-- Lists deliveries, newest first; see deliveries_page.
 create or replace function public.list_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -8,7 +8,7 @@ $$;
 revoke all on function public.list_deliveries(jsonb) from public, anon, authenticated;
 grant execute on function public.list_deliveries(jsonb) to leadpipe_admin, service_role;
 
--- The deliveries of one conversation, newest first.
+-- Lists the deliveries of one conversation, newest first.
 create or replace function public.list_conversation_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

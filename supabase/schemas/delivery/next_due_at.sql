@@ -1,12 +1,13 @@
--- When the next delivery for an entry of `p_channels` is due; null where none waits. `p_probing` are the channels of
--- which this call may claim a probe. An entry with limit 0 is left out: its worker knows when it may send again.
+-- Returns when the next delivery for an entry of `p_channels` is due. Null if none is waiting. `p_probing` lists the
+-- channels whose probe this call may claim. An entry with limit 0 is ignored, because its worker has a timer for when
+-- it can send again.
 create or replace function leadpipe.next_due_at(
   p_channels jsonb, p_probing public.notification_channel[], p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   return (
     select min(greatest(first.due_at, n.paused_until,
-      -- While a probe is being sent nothing else is due, until its lease ends or another probe is chosen.
+      -- While a probe is being sent, nothing else is due until its lease expires or another probe is chosen.
       case when n.fail_streak > 0 then coalesce(
         (select d.lease_until from public.notification_logs d where d.id = n.probe and d.lease_until > p_now),
         case when n.channel <> all (coalesce(p_probing, '{}')) then p_now + interval '1 second' end) end))

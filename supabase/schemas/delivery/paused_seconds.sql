@@ -1,4 +1,5 @@
--- For how many seconds a channel has been paused in total, at a time that is not before the start of its latest pause.
+-- Returns for how many seconds a channel had been paused in total at `p_at`, which must not be before the start of the
+-- channel's latest pause.
 create or replace function leadpipe.paused_seconds(p_channel public.notification_channel, p_at timestamptz) returns double precision
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce((select n.paused_seconds

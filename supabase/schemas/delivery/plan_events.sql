@@ -1,5 +1,6 @@
--- Makes the deliveries of at most `p_most` new events: one for each entry of `p_channels` that wants them. Returns how
--- many events have deliveries, and how many need none and are processed.
+-- Creates the deliveries of at most `p_most` new events: one for each entry of `p_channels` that includes the event's
+-- type. Returns how many events have deliveries (`planned`), and how many need none and are marked as processed
+-- (`unrouted`).
 create or replace function leadpipe.plan_events(
   p_channels jsonb, p_most integer, p_now timestamptz, out planned integer, out unrouted integer)
 language plpgsql set search_path = pg_catalog, pg_temp as $$

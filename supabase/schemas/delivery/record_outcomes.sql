@@ -1,6 +1,6 @@
--- Records the outcome of deliveries under the fence that was claimed. `lost` are those that another worker has decided
--- meanwhile. With status pending a delivery that was begun and not sent returns to its former state, and its channel
--- too.
+-- Records the outcomes of deliveries, each under the fence of its claim. `lost` lists deliveries that another worker
+-- has claimed or finished since. Status pending is for a delivery that was begun but not sent: the delivery returns to
+-- its former state, and the state of its channel does not change.
 create or replace function public.record_outcomes(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -10,8 +10,7 @@ declare
   v_recorded uuid[];
   v_events uuid[];
 begin
-  -- Events are locked first: of two calls that finish an event's last two deliveries, the second sees what the first
-  -- wrote.
+  -- Lock events first: if two calls finish the last two deliveries of an event, the second sees what the first wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
   order by e.id for no key update;
@@ -28,7 +27,7 @@ begin
     update public.notification_logs d set
       status = o.status,
       outcome_class = case o.status when 'pending' then d.outcome_class else o.class end,
-      -- After the lease has run out the attempt is counted already.
+      -- If the lease has expired, the attempt is already counted.
       retry_count = case when d.status = 'sending' then d.retry_count + coalesce(o.burned, false)::integer
         else greatest(d.retry_count - (not coalesce(o.burned, false))::integer, 0) end,
       error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
@@ -52,7 +51,7 @@ begin
   ), final as (
     select * from changed where status = 'sent' or (status = 'failed' and next_attempt_at is null)
   ), evented as (
-    -- As emit_lead_event would, in one statement.
+    -- Has the effect of emit_lead_event, in one statement.
     insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
     select (case status when 'sent' then 'notification.sent' else 'notification.failed' end)::public.lead_event_type,
       conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class), true, v_now, v_now
@@ -64,7 +63,7 @@ begin
       error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class)
     from final where conversation_id is not null
   ), paused as (
-    -- These two classes concern the channel: it sends nothing else until then either.
+    -- These two classes affect the whole channel: it is paused until the next attempt.
     insert into public.notification_channels as n (channel, paused_since, paused_until, pause_reason, pause_class, fail_streak)
     select channel, v_now, max(next_attempt_at), min(error_message),
       case when bool_or(class = 'config') then 'config' else 'throttled' end, bool_or(class = 'config')::integer
@@ -81,7 +80,8 @@ begin
       probe = null
     returning n.channel
   ), opened as (
-    -- Any class but config shows that the channel is configured well: what waits behind a probe may be sent.
+    -- An outcome of any other class shows that the channel is configured correctly, so the deliveries that wait for the
+    -- probe can be sent.
     update public.notification_channels n set fail_streak = 0, probe = null
     from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') heard
     where n.channel = heard.channel and n.fail_streak > 0

@@ -1,6 +1,7 @@
--- Gives back deliveries that were claimed and not begun; they are due again at once, and no attempt is used up. Those
--- of `worker`, or of these only `ids`; with `host` and `alive` also those of other workers of that host, named
--- host:pid, that are not alive. If one of them lives after all, it cannot begin what it has lost.
+-- Releases deliveries that were claimed but not begun. They are due again immediately, and no attempt is used up.
+-- Releases the deliveries of `worker`, or only those in `ids`. With `host` and `alive`, it also releases those of other
+-- workers on this host (named host:pid) that are not in `alive`. If such a worker is alive after all, it cannot begin
+-- the deliveries that it has lost.
 create or replace function public.release_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$

@@ -1,5 +1,5 @@
--- Sends an event's finished notifications once more, as new rows that are linked to the first. LP409 where none is
--- finished.
+-- Sends the finished notifications of an event once more, as new rows that are linked to the first. Raises LP404 if the
+-- event does not exist, LP409 if none of its notifications is finished.
 create or replace function public.replay_event(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

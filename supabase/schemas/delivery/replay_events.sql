@@ -1,8 +1,8 @@
--- Sends finished notifications once more: it makes a new delivery for the newest one of each event, channel and
--- recipient, linked by replay_of, and the event is open again. `ids`, `from` and `to` (the event's time), `channel` and
--- `class` select. What is unfinished or was made since `asOf` is left out, so that two calls do not replay the same
--- delivery twice. At most a thousand per call, oldest first; the next call continues at `after`. `dryRun` changes
--- nothing.
+-- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
+-- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
+-- and `class` select the deliveries. Deliveries that are unfinished or were created since `asOf` are skipped, so that
+-- two calls do not replay the same delivery. Each call replays at most 1,000 deliveries, oldest first; the next call
+-- continues at `after`. With `dryRun`, nothing is changed.
 create or replace function public.replay_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -36,7 +36,7 @@ begin
     from public.notification_logs d where d.id = v_chosen[1000];
   end if;
   if not v_is_dry then
-    -- Events are locked first, as everywhere.
+    -- Lock events first, as in all functions.
     perform from public.lead_events e
     where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_chosen)) order by e.id for no key update;
   end if;

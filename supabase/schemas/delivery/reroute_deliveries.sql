@@ -1,11 +1,11 @@
--- Reroutes deliveries whose recipient is no longer configured: to the only recipient that their channel has now, else
--- they fail with that reason until their recipient is configured again. A worker that knows all configured channels
--- asks for it now and then.
+-- Reroutes deliveries whose recipient is no longer configured. If their channel has exactly one recipient, they are
+-- sent to it. Otherwise they fail with this reason until their recipient is configured again. Workers that have the
+-- complete list of configured channels request this from time to time.
 create or replace function leadpipe.reroute_deliveries(p_channels jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := clock_timestamp();
-  v_reason constant text := 'This recipient is not configured; it waits until it is.';
+  v_reason constant text := 'This recipient is not configured; the delivery waits until it is.';
   v_events uuid[];
 begin
   with entry as (

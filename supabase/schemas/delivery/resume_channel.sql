@@ -1,5 +1,5 @@
--- Ends the pause of the channel `name`, also one that a provider asked for. LP404 where the channel is neither in
--- `configured` nor has a row.
+-- Ends the pause of the channel `name`, even one that the provider requested. Raises LP404 if the channel is not in
+-- `configured` and has no row.
 create or replace function public.resume_channel(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

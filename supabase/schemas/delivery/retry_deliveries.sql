@@ -1,6 +1,6 @@
--- Makes failed deliveries due at once, given up or waiting: those of `ids`, or those of a `channel` and optionally a
--- `class`. At most a thousand per call, oldest first, and none that was retried since `asOf`; `isComplete` is false
--- while more are left. `dryRun` changes nothing. `by` names the operator.
+-- Makes failed deliveries due immediately, whether given up or waiting: those in `ids`, or those of a `channel` and
+-- optionally a `class`. Each call retries at most 1,000 deliveries, oldest first, and skips those retried since `asOf`.
+-- `isComplete` is false while more are left. With `dryRun`, nothing is changed. `by` is the name of the operator.
 create or replace function public.retry_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -25,7 +25,7 @@ begin
       and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
     order by d.created_at, d.id limit 1000) found;
   if not v_is_dry and v_ids is not null then
-    -- Events are locked first, as everywhere.
+    -- Lock events first, as in all functions.
     perform from public.lead_events e
     where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)) order by e.id for no key update;
     with changed as (
@@ -46,7 +46,7 @@ begin
   from public.notification_logs d where d.id = any (v_ids);
   return jsonb_build_object(
     'deliveries', v_documents, 'asOf', v_as_of, 'isComplete', v_is_dry or v_count < 1000,
-    -- Why each id that was given was not taken.
+    -- The requested ids that were not retried, with their status.
     'refused', (select coalesce(jsonb_agg(jsonb_build_object('id', asked.id, 'status', coalesce(d.status, 'none'))), '[]')
       from jsonb_array_elements_text(coalesce(p -> 'ids', '[]')) as asked (id)
       left join public.notification_logs d on d.id = asked.id::uuid

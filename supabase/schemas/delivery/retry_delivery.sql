@@ -1,4 +1,4 @@
--- Makes one failed delivery due at once. LP409 where there is nothing to retry.
+-- Makes one failed delivery due immediately. Raises LP404 if it does not exist, LP409 if there is nothing to retry.
 create or replace function public.retry_delivery(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- Updates events from their deliveries, and returns their state: settled when no delivery is about to be sent, closed
--- when every delivery is final.
+-- Updates events from their deliveries, and returns their state. `settled`: no delivery is pending or being sent.
+-- `closed`: every delivery is final.
 create or replace function leadpipe.settle_events(p_events uuid[])
 returns table (event_id uuid, settled boolean, closed boolean, sent text[], failed text[])
 language plpgsql set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- Everything that is known of one delivery, or of an event: `kind` is delivery, event or none.
+-- Returns all data about a delivery or an event. `kind` is delivery, event or none.
 create or replace function public.show_delivery(p jsonb) returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,14 +1,15 @@
--- Deliveries: one row in notification_logs for each event, channel and recipient, with its attempts; channels and
+-- Deliveries (one row in notification_logs for each event, channel and recipient), their attempts, channels and
 -- workers.
 --
 --   pending ──claim: lease, fence──▶ pending ──begin──▶ sending ──record──▶ sent (▶ delivered)
 --      ▲                                                   │
 --      └── due again ── failed, next_attempt_at ◀──────────┴──▶ failed, no next_attempt_at: given up
 --
--- No foreign key of ours refers to lead_events, conversation_timeline, follow_up_tasks or notification_logs, but for
--- notification_logs → lead_events: the checklist's clean-up drops the four in this order without CASCADE.
+-- The only foreign key that references lead_events, conversation_timeline, follow_up_tasks or notification_logs is
+-- notification_logs → lead_events. The checklist's clean-up drops these four tables without CASCADE, notification_logs
+-- first.
 
--- A delivery is updated three times within seconds: the storage settings are chosen as for lead_events.
+-- A delivery is updated three times within seconds, so the storage parameters are chosen as for lead_events.
 create table public.notification_logs (
   id uuid constraint notification_logs_pkey primary key default gen_random_uuid(),
   lead_event_id uuid not null
@@ -47,28 +48,28 @@ create index notification_logs_lead_event_id_idx on public.notification_logs (le
 create index notification_logs_conversation_id_idx on public.notification_logs (conversation_id);
 create index notification_logs_due_idx on public.notification_logs (channel, recipient, due_at)
   where due_at is not null;
--- Few rows are being sent, so that no order is needed. No index has lease_until, so that a claim is a HOT update.
+-- Few rows are being sent at a time, so they need no order. No index contains lease_until, so a claim is a HOT update.
 create index notification_logs_sending_idx on public.notification_logs (lead_event_id) where status = 'sending';
 create index notification_logs_failed_idx on public.notification_logs (created_at desc) where status = 'failed';
 -- For list_deliveries, which would otherwise sort the whole table.
 create index notification_logs_created_at_idx on public.notification_logs (created_at, id);
--- Successful deliveries, which are most, are left out.
+-- Excludes successful deliveries, which are the majority.
 create index notification_logs_class_idx on public.notification_logs (outcome_class, created_at, id)
   where outcome_class not in ('delivered', 'accepted');
 create or replace trigger notification_logs_updated_at before update on public.notification_logs
   for each row when (old.updated_at = new.updated_at) execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.notification_logs');
 comment on table public.notification_logs is 'Deliveries: one row per event, channel and recipient.';
-comment on column public.notification_logs.recipient is 'The address or chat id; `default` where the channel has one place only.';
-comment on column public.notification_logs.retry_count is 'The number of attempts that were used up.';
-comment on column public.notification_logs.next_attempt_at is 'A failed row with it waits for its next attempt; a failed row without it is given up.';
-comment on column public.notification_logs.lease_until is 'Until then the row belongs to leased_by.';
-comment on column public.notification_logs.fence is 'Goes up with each claim; a result is taken only under the current number.';
+comment on column public.notification_logs.recipient is 'The email address or chat id; `default` if the channel has only one destination.';
+comment on column public.notification_logs.retry_count is 'The number of attempts used.';
+comment on column public.notification_logs.next_attempt_at is 'When the next attempt is due. A failed delivery without it is given up or parked.';
+comment on column public.notification_logs.lease_until is 'When the lease of leased_by expires.';
+comment on column public.notification_logs.fence is 'Increases with each claim. An outcome is recorded only under the current fence.';
 comment on column public.notification_logs.outcome_class is 'delivered, accepted, retry, throttled, permanent, config or unknown.';
 comment on column public.notification_logs.replay_of is 'The delivery that this one repeats at an operator''s request.';
-comment on column public.notification_logs.due_at is 'When it may be claimed, apart from its lease; null while it is being sent and when it is final.';
-comment on column public.notification_logs.retried_at is 'When an operator last asked for a retry; the time for attempts counts from then.';
-comment on column public.notification_logs.paused_before is 'For how many seconds its channel had been paused in total when its time for attempts began.';
+comment on column public.notification_logs.due_at is 'When the delivery can be claimed, regardless of its lease; null while it is being sent and once it is final.';
+comment on column public.notification_logs.retried_at is 'When an operator last requested a retry. The time limit for attempts counts from then.';
+comment on column public.notification_logs.paused_before is 'For how many seconds the channel had been paused in total when the time limit for attempts began.';
 
 create table public.notification_attempts (
   delivery uuid not null,
@@ -82,7 +83,7 @@ create table public.notification_attempts (
   retry_after_seconds double precision,
   excerpt text,
   worker text,
-  -- By fence: a try that uses up no attempt leaves its attempt number to the next.
+  -- The fence, not the attempt, is in the key: a try that uses up no attempt leaves its attempt number to the next try.
   constraint notification_attempts_pkey primary key (delivery, fence)
 ) with (
   fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
@@ -91,7 +92,7 @@ create index notification_attempts_started_at_idx on public.notification_attempt
 select leadpipe.protect_table('public.notification_attempts');
 comment on table public.notification_attempts is
   'Every attempt, append-only: a row is added when sending begins and completed once. delivery is notification_logs.id, without a foreign key.';
-comment on column public.notification_attempts.excerpt is 'An excerpt of the provider''s answer, without secrets and personal data.';
+comment on column public.notification_attempts.excerpt is 'An excerpt of the provider''s response, without secrets and personal data.';
 
 create table public.notification_channels (
   channel public.notification_channel constraint notification_channels_pkey primary key,
@@ -110,14 +111,14 @@ create or replace trigger notification_channels_updated_at before update on publ
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.notification_channels');
 comment on table public.notification_channels is 'The state of a channel as a whole. A channel without a row is open.';
-comment on column public.notification_channels.paused_until is 'Nothing of this channel is claimed before this time.';
-comment on column public.notification_channels.pause_class is 'throttled or config: the reason of the latest pause.';
-comment on column public.notification_channels.paused_since is 'When the latest pause began; it stays when the pause is extended.';
-comment on column public.notification_channels.paused_seconds is 'The length of all earlier pauses together.';
-comment on column public.notification_channels.fail_streak is 'The number of outcomes of class config since the last other one. Above 0, one delivery at a time is claimed.';
-comment on column public.notification_channels.probe is 'The delivery that tries the channel out while fail_streak is above 0.';
+comment on column public.notification_channels.paused_until is 'No delivery of this channel is claimed before this time.';
+comment on column public.notification_channels.pause_class is 'The class that caused the latest pause: throttled or config.';
+comment on column public.notification_channels.paused_since is 'When the latest pause began; unchanged when the pause is extended.';
+comment on column public.notification_channels.paused_seconds is 'The total length of all earlier pauses.';
+comment on column public.notification_channels.fail_streak is 'The number of consecutive outcomes of class config. While it is above 0, one delivery at a time is claimed.';
+comment on column public.notification_channels.probe is 'The delivery that tests the channel while fail_streak is above 0.';
 comment on column public.notification_channels.send_budget is
-  '{"nextAt": …}: when the next message of a channel with a pace may begin, whichever worker has it.';
+  '{"nextAt": …}: when the next message of a channel with a pace can begin, across all workers.';
 
 create table public.workers (
   name text constraint workers_pkey primary key,
@@ -126,4 +127,4 @@ create table public.workers (
   version text
 );
 select leadpipe.protect_table('public.workers');
-comment on table public.workers is 'The heartbeat that /health reports.';
+comment on table public.workers is 'The heartbeats of workers. /health reports the latest.';

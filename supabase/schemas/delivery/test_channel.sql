@@ -1,6 +1,6 @@
--- Queues a test message to each configured recipient of the channel `name`: an event that is planned already, with one
--- delivery for each. The deliveries are sent like all others, after a pause where there is one. LP404 where the channel
--- is not configured.
+-- Queues a test message to each configured recipient of the channel `name`: an event that is already planned, with one
+-- delivery for each recipient. The deliveries are sent like all others; if the channel is paused, they wait for the end
+-- of the pause. Raises LP404 if the channel is not configured.
 create or replace function public.test_channel(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

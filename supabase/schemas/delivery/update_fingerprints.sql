@@ -1,5 +1,5 @@
--- Stores a fingerprint of each channel's settings, as a worker reports them at its start. A changed fingerprint ends a
--- pause that the old settings caused, but not one that a provider asked for.
+-- Stores a fingerprint of each channel's settings, which a worker reports when it starts. A changed fingerprint ends a
+-- pause that the old settings caused, but not one that a provider requested.
 create or replace function leadpipe.update_fingerprints(p_fingerprints jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,4 +1,4 @@
--- Adds an event and returns its id. Where the idempotency key was used before, it returns the id of the first event.
+-- Adds an event and returns its id. If the idempotency key was used before, returns the id of the first event.
 create or replace function public.emit_lead_event(
   p_event_type public.lead_event_type, p_conversation_id uuid, p_payload jsonb default '{}', p_idempotency_key text default null)
 returns uuid

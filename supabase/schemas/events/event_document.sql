@@ -1,4 +1,4 @@
--- An event with its deliveries, as the admin interface shows it. It takes the row as jsonb, see delivery_document.
+-- Returns an event with its deliveries, as shown in the admin interface. Takes the row as jsonb; see delivery_document.
 create or replace function leadpipe.event_document(e jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', e -> 'id', 'type', e -> 'event_type', 'conversationId', e -> 'conversation_id',

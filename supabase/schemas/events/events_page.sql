@@ -1,5 +1,5 @@
--- Events, newest first, by `conversationId`, `type` (a list), `processed`, `since` and `until`; `id` is the
--- conversation whose list this is.
+-- Lists events, newest first, filtered by `conversationId`, `type` (a list), `processed`, `since` and `until`. `id` is
+-- the conversation whose list is requested.
 create or replace function leadpipe.events_page(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan set jit = off as $$
 declare

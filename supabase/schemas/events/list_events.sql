@@ -1,4 +1,4 @@
--- Events, newest first, as events_page describes.
+-- Lists events, newest first; see events_page.
 create or replace function public.list_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
@@ -8,7 +8,7 @@ $$;
 revoke all on function public.list_events(jsonb) from public, anon, authenticated;
 grant execute on function public.list_events(jsonb) to leadpipe_admin, service_role;
 
--- The events of one conversation, newest first.
+-- Lists the events of one conversation, newest first.
 create or replace function public.list_conversation_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,11 +1,11 @@
--- What happened to leads.
+-- Events: what happened to leads.
 --
 --   planned_at null ──plan──▶ planned ──all deliveries final──▶ processed
 
 create sequence public.lead_events_seq as bigint;
--- An event that notifies is updated twice soon after its insert: the free space on its page lets pruning remove the old
--- versions without a vacuum. Vacuum runs after a number of rows and not after a share of the table, because the partial
--- indexes must stay short however many rows are finished.
+-- An event that causes notifications is updated twice soon after its insert. The free space on its page lets pruning
+-- remove the old versions without a vacuum. Vacuum runs after a number of rows, not after a share of the table, because
+-- the partial indexes must stay small however many rows are finished.
 create table public.lead_events (
   id uuid constraint lead_events_pkey primary key default gen_random_uuid(),
   event_type public.lead_event_type not null,
@@ -28,25 +28,25 @@ create table public.lead_events (
   autovacuum_analyze_scale_factor = 0.02);
 alter sequence public.lead_events_seq owned by public.lead_events.seq;
 revoke all on sequence public.lead_events_seq from public, anon, authenticated, service_role;
--- A role that inserts must be able to take a number.
+-- A role that inserts events needs numbers of the sequence.
 grant usage on sequence public.lead_events_seq to service_role;
 create index lead_events_conversation_id_idx on public.lead_events (conversation_id, created_at);
 create index lead_events_unprocessed_idx on public.lead_events (created_at) where processed = false;
 create index lead_events_unplanned_idx on public.lead_events (created_at, id) where planned_at is null;
 create index lead_events_processed_at_idx on public.lead_events (processed_at) where processed;
--- Values rise, so that a new entry goes to the last page, which is in memory.
+-- Values increase, so new entries go to the last page of the index, which is in memory.
 create index lead_events_xact_idx on public.lead_events (xact) where xact is not null;
--- For the event log, newest first, of all types or some: the list of all is merged from the types.
+-- For the event log, newest first, of all or some types: the log of all types is merged from those of each type.
 create index lead_events_type_idx on public.lead_events (event_type, created_at, id);
--- The functions that write most of its rows set the time themselves: the trigger serves everybody else.
+-- The functions that write most rows set updated_at themselves. The trigger is for all other writers.
 create or replace trigger lead_events_updated_at before update on public.lead_events
   for each row when (old.updated_at = new.updated_at) execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.lead_events');
-comment on table public.lead_events is 'What happened to leads. processed = false is the backlog.';
-comment on column public.lead_events.planned_at is 'When its deliveries were made; null while there are none.';
-comment on column public.lead_events.conversation_id is 'Null for newsletter.subscribed.';
-comment on column public.lead_events.retry_count is 'The largest number of attempts that one of its deliveries has used.';
-comment on column public.lead_events.max_retries is 'Kept from the checklist. The worker decides how long a delivery is tried.';
-comment on column public.lead_events.seq is 'The order in which events were written; those of one conversation are in the order in which they happened.';
+comment on table public.lead_events is 'Events: what happened to leads. Rows with processed = false are the backlog.';
+comment on column public.lead_events.planned_at is 'When the deliveries of the event were created; null until then.';
+comment on column public.lead_events.conversation_id is 'Null for an event without a conversation, such as newsletter.subscribed.';
+comment on column public.lead_events.retry_count is 'The highest number of attempts used by a failed delivery of the event.';
+comment on column public.lead_events.max_retries is 'Unused; the deployment checklist requires it. The worker decides how long a delivery is retried.';
+comment on column public.lead_events.seq is 'The order in which events were written. Events of one conversation are in the order in which they happened.';
 comment on column public.lead_events.xact is
-  'The transaction that wrote it. It has no meaning in another cluster: after restoring a dump there, set it to null in all rows.';
+  'The id of the transaction that wrote the event. Transaction ids are cluster-specific: after restoring a dump into another cluster, set this column to null in all rows.';

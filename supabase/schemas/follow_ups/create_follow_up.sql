@@ -1,7 +1,7 @@
--- Schedules a follow-up. Without `assignedAgentId` it is assigned to the conversation's agent.
+-- Schedules a follow-up. Without `assignedAgentId`, it is assigned to the conversation's agent.
 --
 -- All functions that work with leads take locks in one order: the agent, then conversations by id, then follow-ups by
--- id. A row that refers to an agent locks the agent's row too.
+-- id. Writing a row that references an agent also locks the agent's row.
 create or replace function public.create_follow_up(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -13,7 +13,7 @@ begin
   if p ? 'assignedAgentId' then
     v_agent := (leadpipe.lock_agent((p ->> 'assignedAgentId')::uuid)).id;
   else
-    -- The conversation's agent at this moment; none where the agent is deleted meanwhile.
+    -- The conversation's current agent; null if the agent is deleted at the same time.
     select a.id into v_agent from public.agents a
     where a.id = (select s.assigned_agent_id from public.conversations s where s.id = (p ->> 'id')::uuid) for key share;
   end if;

@@ -1,13 +1,13 @@
--- The title of a follow-up in the timeline.
+-- Returns the title of a follow-up in the timeline.
 create or replace function leadpipe.follow_up_title(p_type text, p_date timestamptz) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select format('Follow-up by %s', case p_type when 'call' then 'telephone' when 'email' then 'e-mail' when 'sms' then 'SMS' else 'WhatsApp' end)
+  select format('Follow-up by %s', case p_type when 'call' then 'phone' when 'email' then 'email' when 'sms' then 'SMS' else 'WhatsApp' end)
     || coalesce(' on ' || to_char(p_date at time zone 'UTC', 'YYYY-MM-DD HH24:MI "UTC"'), '')
 $$;
 revoke all on function leadpipe.follow_up_title(text, timestamptz) from public, anon, authenticated;
 
--- A follow-up as the admin interface shows it. It takes the row as jsonb, see delivery_document. An open one whose time
--- has passed is shown as overdue, whether or not its row says so.
+-- Returns a follow-up as shown in the admin interface. Takes the row as jsonb; see delivery_document. An open follow-up
+-- whose time has passed is shown as overdue, whatever the status in its row.
 create or replace function leadpipe.follow_up_document(f jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', f -> 'id', 'conversationId', f -> 'conversation_id',

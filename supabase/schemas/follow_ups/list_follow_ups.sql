@@ -1,4 +1,5 @@
--- Follow-ups, soonest first, by `status`, `assignedAgentId`, `conversationId`, `from` and `to` (when they are due).
+-- Lists follow-ups, earliest first, filtered by `status`, `assignedAgentId`, `conversationId`, `from` and `to` (the due
+-- time).
 create or replace function public.list_follow_ups(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

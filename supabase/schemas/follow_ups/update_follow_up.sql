@@ -1,4 +1,5 @@
--- Changes, completes or cancels a follow-up. LP409 where it is completed or cancelled already.
+-- Updates, completes or cancels a follow-up. Raises LP404 if it does not exist, LP409 if it is already completed or
+-- cancelled.
 create or replace function public.update_follow_up(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -41,7 +42,7 @@ begin
       leadpipe.follow_up_title(n.reminder_type, null) || ' cancelled', n.notes,
       'lead.updated', jsonb_build_object('followUpId', n.id));
   elsif n.follow_up_date <> f.follow_up_date then
-    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_scheduled', 'Moved: ' || leadpipe.follow_up_title(n.reminder_type, n.follow_up_date),
+    perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_scheduled', 'Rescheduled: ' || leadpipe.follow_up_title(n.reminder_type, n.follow_up_date),
       n.notes, 'lead.follow_up_scheduled', jsonb_build_object('followUpId', n.id, 'followUpDate', leadpipe.iso8601(n.follow_up_date),
         'before', leadpipe.iso8601(f.follow_up_date)));
   elsif (n.status, n.reminder_type, n.reminder_text, n.priority, n.assigned_agent_id, n.notes)

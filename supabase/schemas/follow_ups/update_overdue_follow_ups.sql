@@ -1,4 +1,4 @@
--- Marks overdue follow-ups, and returns their number.
+-- Marks open follow-ups whose time has passed as overdue, and returns their number.
 create or replace function public.update_overdue_follow_ups() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

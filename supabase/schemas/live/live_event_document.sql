@@ -1,4 +1,5 @@
--- What listeners receive of an event beside its id and time: its kind, and the current facts.
+-- Returns what listeners of the live feed receive about an event, apart from its id and time: its kind and the current
+-- data.
 create or replace function leadpipe.live_event_document(p_type text, p_conversation uuid, p_payload jsonb, p jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select case

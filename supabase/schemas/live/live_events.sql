@@ -1,15 +1,15 @@
--- The events since the cursor `after`, at most about 500 events or 256 KiB. Without `after` it returns no events, only
--- the cursor to begin with. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete",
--- "isReset"}. An event's `id` is the cursor after this event and all before it, `cursor` the one after all, `from` the
--- one before the first. Where isComplete is false, more events follow `cursor`. isReset means that `after` is of
--- another cluster, of another time line, or of the future: events may have been missed, and the feed begins anew. With
--- `recent` the result also has the numbers of the latest events that `cursor` covers, so that a listener can skip those
--- that a slower feed sends again.
+-- Returns the events since the cursor `after`, at most about 500 events or 256 KiB. Without `after`, returns no events,
+-- only the cursor to start from. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor",
+-- "isComplete", "isReset"}. The `id` of an event is the cursor that covers this event and all before it; `cursor`
+-- covers all events of the result, and `from` none of them. If isComplete is false, more events follow `cursor`. If
+-- isReset is true, `after` belongs to another cluster, to another timeline or to the future: events may have been
+-- missed, and the feed starts over. With `recent`, the result also has the numbers of the latest events that `cursor`
+-- covers, so that a listener can skip those that a slower feed sends again.
 --
--- A cursor is `cluster/seen` or `cluster/seen/seeing/number`: everything that the snapshot `seen` covers, and of what
--- the snapshot `seeing` covers the events up to the number. Event numbers and times are assigned before a transaction
--- commits, so that a later one may become visible first; comparing snapshots misses nothing, and a long transaction
--- holds nothing up.
+-- A cursor is `cluster/seen` or `cluster/seen/seeing/number`. It covers all events that are visible in the snapshot
+-- `seen` and, of those visible in the snapshot `seeing`, the events up to the number. Event numbers and times are
+-- assigned before a transaction commits, so a later event can become visible first. Comparing snapshots misses no
+-- event, and a long transaction does not delay others.
 create or replace function public.live_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -55,15 +55,15 @@ begin
     return v_recent || jsonb_build_object('from', v_cursor, 'events', '[]'::jsonb, 'cursor', v_cursor, 'isComplete', true, 'isReset', true);
   end if;
 
-  -- First the rest of `seeing`, then what has come since.
+  -- First the rest of the events in `seeing`, then those added since.
   for round in case when v_seeing is null then 2 else 1 end .. 2 loop
     if round = 2 then
       v_from := coalesce(v_seeing, v_from);
       v_seeing := v_to;
       v_number := 0;
     end if;
-    -- A snapshot does not cover the transactions that it lists and those from its end on. An old transaction that is
-    -- still open therefore costs one more look-up, and not a scan of everything since it began.
+    -- A snapshot does not cover the transactions in its list and those from its xmax on. An old transaction that is
+    -- still open therefore costs one more lookup, not a scan of all events since it began.
     for v_event in
       select e.* from (
         select * from public.lead_events where xact >= pg_snapshot_xmax(v_from) and xact < pg_snapshot_xmax(v_seeing)

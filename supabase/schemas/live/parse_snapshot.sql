@@ -1,8 +1,8 @@
--- A snapshot from a cursor; null where the text is no snapshot.
+-- Parses a snapshot from a cursor. Returns null if the string is not a snapshot.
 create or replace function leadpipe.parse_snapshot(p text) returns pg_snapshot
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- The type's own input function accepts blanks and signs.
+  -- The input function of the type accepts spaces and signs.
   return case when p ~ '^[0-9]+:[0-9]+:([0-9]+(,[0-9]+)*)?$' then p::pg_snapshot end;
 exception when data_exception then
   return null;

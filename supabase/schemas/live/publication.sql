@@ -1,4 +1,4 @@
--- For panels that subscribe to changes by Supabase Realtime; row-level security holds there too.
+-- For panels that subscribe to changes through Supabase Realtime, where row-level security applies too.
 do $$
 declare
   v_table regclass;
@@ -12,6 +12,6 @@ begin
     end loop;
   end if;
 exception when insufficient_privilege then
-  raise notice 'supabase_realtime belongs to another role and was left alone';
+  raise notice 'supabase_realtime belongs to another role and was not changed';
 end
 $$;

@@ -1,5 +1,6 @@
--- Deletes a subscriber and the events that contain the address, with their deliveries. What has not been sent is never
--- sent. The address can be subscribed again later, as a new one.
+-- Deletes a subscriber and the events that contain the address, with their deliveries. Deliveries that have not been
+-- sent are never sent. The address can be subscribed again later, as a new subscriber. Raises LP404 if the subscriber
+-- does not exist.
 create or replace function public.delete_subscriber(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -11,9 +12,9 @@ begin
   if not found then
     raise exception using errcode = 'LP404', message = 'subscriber_not_found';
   end if;
-  -- After the clean-up there are no events.
+  -- The clean-up drops this table.
   if to_regclass('public.lead_events') is not null then
-    -- Events are locked first, as everywhere, and their deliveries with them.
+    -- Lock events first, as in all functions. FOR UPDATE also keeps new deliveries from being added to them.
     select array_agg(id) into v_events from (
       select e.id from public.lead_events e
       where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = v_email order by e.id for update) held;

@@ -1,4 +1,4 @@
--- A subscriber as the admin interface shows it.
+-- Returns a subscriber as shown in the admin interface.
 create or replace function leadpipe.subscriber_document(s public.newsletter_subscribers) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', s.id, 'email', s.email, 'status', s.status, 'source', s.source,
@@ -6,7 +6,7 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.subscriber_document(public.newsletter_subscribers) from public, anon, authenticated;
 
--- Subscribers, newest first, by `status` and `query`, a part of the address.
+-- Lists subscribers, newest first, filtered by `status` and `query`, a part of the address.
 create or replace function public.list_subscribers(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
 declare

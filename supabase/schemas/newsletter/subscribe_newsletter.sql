@@ -1,5 +1,5 @@
--- Subscribes an address. An active subscriber stays as it is and causes no event; an unsubscribed one is subscribed
--- anew. Every call writes its row, so that the response time does not show whether the address was subscribed.
+-- Subscribes an address. An active subscriber is unchanged and causes no event; an unsubscribed one is subscribed
+-- again. Every call writes the row, so that the response time does not reveal whether the address was subscribed.
 create or replace function public.subscribe_newsletter(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off as $$

@@ -21,4 +21,4 @@ create or replace trigger newsletter_subscribers_updated_at before update on pub
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.newsletter_subscribers');
 comment on column public.newsletter_subscribers.unsubscribe_token is
-  'Part of the links in newsletters to this subscriber: whoever has it may end the subscription.';
+  'Part of the unsubscribe links sent to this subscriber. Anyone who has it can end the subscription.';

@@ -1,5 +1,5 @@
--- Ends the subscription of a token or, without one, of an address. Without a match the id is null, and a message in the
--- write-ahead log takes the time that a row would have taken.
+-- Ends the subscription of a token or, without a token, of an address. If nothing matches, the id is null, and a
+-- message is written to the write-ahead log, which takes as long as updating a row.
 create or replace function public.unsubscribe_newsletter(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off as $$

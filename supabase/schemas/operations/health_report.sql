@@ -1,6 +1,6 @@
--- What /health reports; nulls where the event tables are gone. It reads partial indexes only. With `olderThanSeconds`
--- it counts only what is at least that old, and rounds the worker's time down to it: strangers must not see the effect
--- of their own requests.
+-- Returns the data for /health. A value is null if its table does not exist. Reads partial indexes only. With
+-- `olderThanSeconds`, counts only rows that are at least that old and rounds the worker's time down to a multiple of
+-- it, so that unauthenticated callers cannot see the effect of their own requests.
 create or replace function public.health_report(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,9 +1,9 @@
--- The largest amount in a budget, in dirhams; null where it has none. Sources/Leads/Budget.swift states the rule; a
--- test compares the two.
+-- Returns the largest amount in a budget, in dirhams. Null if it contains none. Sources/Leads/Budget.swift defines the
+-- rule; a test compares the two implementations.
 create or replace function leadpipe.budget_amount(p text) returns double precision
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
-  -- The first digit of each script that has ten in a row.
+  -- The code point of the digit zero in each script whose ten digits are consecutive.
   c_scripts constant integer[] :=
     '{1632,1776,1984,2406,2534,2662,2790,2918,3046,3174,3302,3430,3558,3664,3792,3872,4160,4240,6112,6160,6470,65296}';
   v_rest text := lower(p);
@@ -46,7 +46,7 @@ begin
       or position(v_last in left(v_marks, -1)) > 0 then
       v_decimals := 0;
     end if;
-    -- A number too large for a double does not count.
+    -- A number that is too large for a double is ignored.
     if length(v_digits) <= 290 and (v_factor is not null or v_rest !~ '^[[:alpha:]]') then
       v_value := (left(v_digits, length(v_digits) - v_decimals) || '.' || right(v_digits, v_decimals))::double precision;
       v_most := greatest(v_most, v_value * coalesce(v_factor, 1));

@@ -1,6 +1,6 @@
--- The words of a conversation and its exact terms. A long conversation is indexed by its latest 50,000 characters and a
--- long message by its first 20,000, because a tsvector holds no more than a megabyte. Where that is still too much, the
--- exact terms alone are indexed.
+-- Returns the words and exact terms of a conversation. Only the latest 50,000 characters of a conversation and the
+-- first 20,000 of a message are indexed, because a tsvector holds at most 1 MB. If this is still too much, only the
+-- exact terms are indexed.
 create or replace function leadpipe.conversation_terms(c public.conversations, p_said text) returns tsvector
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -8,7 +8,7 @@ declare
   v_phone text := nullif(left(leadpipe.phone_digits(c.customer_phone), 30), '');
   v_whole text[] := array['s=' || c.status, 'q=' || c.lead_quality, leadpipe.exact_term('i=', c.intent), leadpipe.exact_term('a=', c.preferred_area),
     'g=' || c.assigned_agent_id, leadpipe.exact_term('o=', c.source),
-    -- The state of the first response, as far as it does not change with time.
+    -- The SLA state, as far as it does not change with time.
     'l=' || case
       when c.first_response_at > c.sla_response_deadline then 'late'
       when c.first_response_at is not null then 'met'

@@ -1,4 +1,4 @@
--- How many rows the planner expects of a query on a search.
+-- Returns the number of rows that the planner estimates for a query on a search.
 create or replace function leadpipe.estimate_rows(p_query text, f leadpipe.conversation_search) returns double precision
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

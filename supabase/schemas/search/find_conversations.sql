@@ -1,10 +1,10 @@
--- The ids of a page of conversations, how many there are in total, and the cursor of the next page: what list and
--- search have in common. docs/explanation/query-plans.md shows the plans.
+-- Returns the ids of a page of conversations, their total number, and the cursor of the next page, for both list and
+-- search. docs/explanation/query-plans.md shows the plans.
 --
--- Where few rows match, as the planner estimates, they are found by the index of words and sorted. Where many match,
--- the order's index is read until the page is full. Either estimate can be wrong, so each way stops where it would take
--- long, and the next one is tried. conversation_words also has a row's time, score and amount: where that is all a
--- search needs, no other table is read.
+-- If the planner estimates that few rows match, they are found by the word index and sorted. If it estimates that many
+-- match, the index of the sort order is read until the page is full. Either estimate can be wrong, so each strategy
+-- stops before it takes long, and the next one is tried. conversation_words also has the time, score and amount of each
+-- row: if a search needs nothing else, no other table is read.
 create or replace function leadpipe.find_conversations(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
@@ -14,7 +14,7 @@ declare
   v_limit integer := coalesce((p ->> 'limit')::integer, 25);
   v_skip integer := 0;
   f leadpipe.conversation_search;
-  -- As search_order describes them.
+  -- See search_order.
   v_rows text[];
   v_orders text[];
   v_afters text[];
@@ -45,7 +45,7 @@ declare
   v_edge timestamptz;
 begin
   f := leadpipe.read_search(p);
-  -- A query and an order by amount need an index of words that is up to date.
+  -- A query, or a sort by amount, needs an up-to-date word index.
   if p ->> 'query' is not null or v_sort in ('highest-budget', 'lowest-budget') then
     v_behind := leadpipe.index_conversations();
   end if;
@@ -69,7 +69,7 @@ begin
     v_skip := (coalesce((p ->> 'page')::integer, 1) - 1) * v_limit;
   end if;
 
-  -- A list without a query works without words too, so that it waits for a few changes only.
+  -- A list without a query also works without the word index, so it waits for indexing only if few rows have changed.
   if f.wanted is null and v_key <> 't.amount' and f.terms is not null then
     v_behind := (select count(*) from (select from public.conversation_changes limit 101) waiting);
     if v_behind between 1 and 100 then
@@ -97,7 +97,7 @@ begin
       case when v_sort in ('recent', 'oldest') or v_key = 't.amount' then 'w' else 'c' end) end;
   v_where := case when v_words_alone then v_known
     else v_conditions || case when f.wanted is not null then ' and t.words @@ ($1).wanted' else '' end end;
-  -- Rows in the order of time lie together and are read quickly; those of other orders are spread over the table.
+  -- Rows in order of time are stored together and read quickly. Rows in other orders are spread over the table.
   v_walk := case when v_sort not in ('recent', 'oldest') then 4000 when v_words_alone then 15000 else 6000 end;
 
   v_ways := leadpipe.search_ways(f, v_answers_alone, v_behind, v_expected, v_rows_known, v_skip + v_limit + 1, v_walk, c_exact);
@@ -105,7 +105,7 @@ begin
   <<ways>>
   foreach v_way in array v_ways loop
     if v_way = 'latest' then
-      -- The first twentieth of the rows in the order of time.
+      -- The time that separates the first 5% of the rows in order of time.
       v_edge := (select (histogram_bounds::text::timestamptz[])[ceil(cardinality(histogram_bounds::text::timestamptz[])
           * case v_sort when 'recent' then 0.95 when 'oldest' then 0.05 end)]
         from pg_stats where schemaname = 'public' and tablename = 'conversation_words' and attname = 'created_at');
@@ -143,7 +143,7 @@ begin
         v_cursor := jsonb_build_array(v_sort, segment) || v_more_cursor;
       end if;
       v_ids := v_ids || coalesce(v_more, '{}');
-      -- The next segment must not follow one that was not read to its end.
+      -- Do not continue with the next segment if this one was not read to its end.
       exit when v_way = 'stroll' or cardinality(v_ids) > v_skip + v_limit;
     end loop;
     exit when v_way = 'set' or cardinality(v_ids) > v_skip + v_limit;
@@ -158,7 +158,7 @@ begin
     'total', v_total,
     'totalIsEstimate', v_is_estimate,
     'nextCursor', case when v_is_full then leadpipe.encode_cursor(v_cursor) end,
-    -- How many changed conversations the query could not see yet.
+    -- The number of changed conversations that were not indexed yet.
     'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
 end
 $$;

@@ -1,9 +1,9 @@
--- A text as it is compared: lower case; without accents, marks, vowel signs, tatweel and invisible characters; with one
--- form of alef, ya, ha, kaf and of each digit; and with a blank for each punctuation mark, so that none has a meaning
--- to the parser of words.
+-- Normalises a string for comparison: lower case; without accents, marks, vowel signs, tatweel and invisible
+-- characters; with one form of alef, ya, ha, kaf and each digit; and with a space in place of each punctuation mark, so
+-- that none has a meaning to the text search parser.
 --
--- The functions on words are PL/pgSQL even where SQL would do: an SQL function that cannot be inlined costs twenty
--- times as much.
+-- The functions on words are written in PL/pgSQL even where SQL would do, because an SQL function that cannot be
+-- inlined costs twenty times as much.
 create or replace function leadpipe.fold_text(p text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- Indexes the words of conversations that have changed, at most `p_most` of them and for at most `p_milliseconds`, and
--- returns how many are left, counted up to 100,000. One call at a time: a second one goes on with the index as it is.
+-- Indexes the words of changed conversations, at most about `p_most` of them and for at most about `p_milliseconds`.
+-- Returns how many are left, counted up to 100,000. Only one call at a time indexes; a concurrent call skips indexing.
 create or replace function leadpipe.index_conversations(p_most integer default 2000, p_milliseconds integer default 300) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -22,7 +22,7 @@ begin
       select array_agg(distinct conversation_id), count(*) into v_changed, v_count from taken;
       v_done := v_done + v_count;
 
-      -- The lock keeps the conversations from being deleted meanwhile.
+      -- The lock keeps the conversations from being deleted before their words are stored.
       with changed as materialized (
         select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
       ), made as (

@@ -1,4 +1,4 @@
--- GET /api/admin/conversations.
+-- GET /api/admin/conversations: a page of conversations that match the filters.
 create or replace function public.list_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- Notes which conversations have changed. These run with the rights of the role that writes, which may insert into
--- conversation_changes.
+-- Records new conversations in conversation_changes. This trigger function and those below run with the privileges of
+-- the writing role, which may insert into that table.
 create or replace function leadpipe.mark_new_conversations() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -9,7 +9,7 @@ end
 $$;
 revoke all on function leadpipe.mark_new_conversations() from public, anon, authenticated;
 
--- The same for messages that are new or gone.
+-- Records the conversations of messages that were added or deleted.
 create or replace function leadpipe.mark_changed_messages() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -19,7 +19,7 @@ end
 $$;
 revoke all on function leadpipe.mark_changed_messages() from public, anon, authenticated;
 
--- The same for a message that has changed.
+-- Records the conversation of a message that has changed.
 create or replace function leadpipe.mark_changed_message() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -29,7 +29,7 @@ end
 $$;
 revoke all on function leadpipe.mark_changed_message() from public, anon, authenticated;
 
--- The same for a conversation that has changed.
+-- Records a conversation that has changed.
 create or replace function leadpipe.mark_changed_conversation() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

@@ -1,4 +1,4 @@
--- The fields of a conversation in which a part of the query was found.
+-- Returns the fields of a conversation that match a part of the query.
 create or replace function leadpipe.matched_fields(c public.conversations, p_words tsvector, p_asked record) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,6 +1,7 @@
--- A search text as queries on words: `wanted` for all of it, and the parts that may match words, mail addresses and
--- phone numbers. The text becomes lexemes only, so that no operator in it has a meaning. A word matches by its
--- beginning; a number by its end in any notation, or by its beginning where that is long enough.
+-- Parses a search string into queries on words: `wanted` for the whole string, and the parts that can match words,
+-- email addresses and phone numbers. The string is converted to lexemes only, so operators in it have no meaning. A
+-- word matches by its beginning. A phone number matches by its end in any notation or, if it has at least 8 digits, by
+-- its beginning.
 create or replace function leadpipe.parse_query(p text, out wanted tsquery, out words tsquery, out mails tsquery, out phones tsquery)
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare

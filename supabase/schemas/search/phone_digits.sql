@@ -1,4 +1,4 @@
--- The digits of a phone number in E.164: without 00, and with the country code in place of a trunk 0.
+-- Returns the digits of a phone number in E.164: without 00, and with country code 971 in place of a trunk 0.
 create or replace function leadpipe.phone_digits(p text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare

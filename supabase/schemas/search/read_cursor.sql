@@ -1,5 +1,5 @@
--- The position of a cursor in a list of `p_segments` segments: its segment, and in `search` the row that the page
--- follows. LP400 where the cursor is not of this list and order.
+-- Returns the position of a cursor in a list of `p_segments` segments: its segment and, in `search`, the last row of
+-- the previous page. Raises LP400 if the cursor does not belong to this list and sort order.
 create or replace function leadpipe.read_cursor(
   p_cursor text, p_sort text, p_key text, p_segments integer, inout search leadpipe.conversation_search, out segment integer)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

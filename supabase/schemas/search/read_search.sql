@@ -1,4 +1,4 @@
--- The filters and the clock of a search, from its request. LP400 where dateTo is not after dateFrom.
+-- Returns the filters and the current time of a search, from its request. Raises LP400 if dateTo is not after dateFrom.
 create or replace function leadpipe.read_search(p jsonb) returns leadpipe.conversation_search
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- The conditions of a search on a row `t` of conversations, as SQL; $1 is the search itself. The result consists of
--- constant texts only.
+-- Returns the conditions of a search on a row `t` of conversations, as SQL; $1 is the search. The SQL is made of
+-- constant strings only.
 create or replace function leadpipe.search_conditions(f leadpipe.conversation_search) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,7 +21,7 @@ begin
        when 'due-today' then 't.follow_up_date >= ($1).today and t.follow_up_date < ($1).tomorrow'
        when 'overdue' then 't.follow_up_date < ($1).now'
        when 'scheduled' then 't.follow_up_date >= ($1).now' end, ' or ') || ')' from unnest(f.follow_ups) as state),
-    -- The same rule as in sla_state.
+    -- Same rule as in sla_state.
     (select '(' || string_agg(case state
        when 'met' then 't.first_response_at is not null and (t.first_response_at > t.sla_response_deadline) is not true'
        when 'breached' then 't.first_response_at > t.sla_response_deadline or t.first_response_at is null and '

@@ -1,4 +1,4 @@
--- GET /api/admin/search: the list with a query, newest first, and the fields that matched.
+-- GET /api/admin/search: a page of conversations that match a query, newest first, with the fields that matched.
 create or replace function public.search_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,6 +1,7 @@
--- The order of a list. It has one segment or two, the second for the rows without a value to order by (no follow-up, no
--- amount). By segment: which rows belong to it, their order, and which rows follow a cursor's; `key` is what the order
--- needs of a row in a cursor beside time and id. All of it is SQL on a row `t`, with the search as $1.
+-- Returns the sort order of a list. It has one or two segments; the second has the rows that come last, such as those
+-- without a value to sort by (no follow-up, no amount). For each segment: the rows that belong to it, their order, and
+-- the rows that follow a cursor. `key` is the value that a cursor needs in addition to time and id. All are SQL on a
+-- row `t`, with the search as $1.
 create or replace function leadpipe.search_order(p_sort text, out key text, out rows text[], out orders text[], out afters text[])
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,5 +1,5 @@
--- What the index of words knows of a search: its words and exact terms, all of them together; null where it has none.
--- Of the state of the first response the index has what does not change with time.
+-- Returns the part of a search that the word index can answer: its words and exact terms, combined. Null if there are
+-- none. Of the SLA state, the index contains only what does not change with time.
 create or replace function leadpipe.search_terms(f leadpipe.conversation_search) returns tsquery
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin

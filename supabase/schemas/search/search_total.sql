@@ -1,6 +1,6 @@
--- How many conversations match: counted up to p_exact where that is quick, else about p_expected. find_conversations
--- came to the end of the way p_way with p_found rows, up to the page's end and one more, and counted p_total rows where
--- it read all.
+-- Returns how many conversations match: an exact count up to p_exact if that is quick, otherwise an estimate near
+-- p_expected. find_conversations finished with strategy p_way and found p_found rows, up to one more than the page. If
+-- it read all matching rows, p_total is their count.
 create or replace function leadpipe.search_total(
   f leadpipe.conversation_search, p_way text, p_found integer, p_total bigint, p_is_page_full boolean, p_expected double precision,
   p_rows double precision, p_walk integer, p_exact integer, p_from text, out total bigint, out is_estimate boolean)
@@ -8,13 +8,13 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   total := p_total;
   if p_way = 'latest' then
-    -- The planner estimates several words as more frequent than they are; the latest rows may have more of them than
+    -- The planner overestimates how often several words occur together. The latest rows may contain more matches than
     -- others.
     p_expected := greatest(p_total, case when f.wanted::text like '%|%' and num_nonnulls(f.since, f.until) = 0
       then least(p_expected, 20 * p_total) else p_expected end);
     total := null;
   elsif p_way = 'stroll' and f.wanted is not null and num_nonnulls(f.since, f.until) = 0 then
-    -- At least the share that was found among the rows that were read.
+    -- At least the proportion that was found among the rows that were read.
     p_expected := greatest(p_expected, p_rows * p_found / p_walk);
   end if;
   if f.after_id is null and not p_is_page_full then

@@ -1,6 +1,7 @@
--- The ways in which find_conversations looks for a page, in their order: all rows that the index of words gives (set),
--- the latest of them (latest), the order's index for p_walk rows (stroll), and the same to the end (walk). `p_expected`
--- of the `p_rows` rows that there are match, as the planner estimates, and `p_wanted` of them are asked for.
+-- Returns the strategies by which find_conversations looks for a page, in order: all rows found by the word index
+-- (set), only the latest of these (latest), p_walk rows of the index of the sort order (stroll), and that index to its
+-- end (walk). The planner estimates that `p_expected` of the existing `p_rows` rows match; `p_wanted` of them are
+-- requested.
 create or replace function leadpipe.search_ways(
   f leadpipe.conversation_search, p_answers_alone boolean, p_behind bigint, p_expected double precision, p_rows double precision, p_wanted integer,
   p_walk integer, p_exact integer)
@@ -13,12 +14,12 @@ begin
     when num_nonnulls(f.since, f.until) > 0 and leadpipe.estimate_rows(
       'select from public.conversations t where t.created_at >= coalesce(($1).since, ''-infinity'') '
       'and t.created_at < coalesce(($1).until, ''infinity'')', f) <= 2 * p_exact then '{walk}'
-    -- The index of words would leave too many rows, and the planner has indexes for the other conditions.
+    -- The word index would find too many rows, and the planner has indexes for the other conditions.
     when f.wanted is null and not p_answers_alone
       and leadpipe.estimate_rows('select from public.conversation_words t where t.words @@ ($1).terms', f) > p_exact / 2 then '{walk}'
-    -- Few conversations have the same mail address or number.
+    -- Few conversations have the same email address or phone number.
     when f.wanted::text ~ '''[epr]=' then '{set,stroll,walk}'
-    -- The planner cannot estimate the beginnings of words, and estimates rare words as far more frequent than they are.
+    -- The planner cannot estimate prefixes of words, and overestimates rare words by far.
     when f.wanted::text ~ '''[^''=0-9][^''=][^'']*'':\*' then '{stroll,set,walk}'
     when f.wanted::text like '%|%' and p_expected < p_rows / 10 then '{latest,set,walk}'
     when p_expected * p_walk >= p_wanted * p_rows then '{stroll,set,walk}'

@@ -1,5 +1,5 @@
--- The words of a text as a query for all of them, or for any; null where it has none. A single letter and a short
--- number match whole words only, because too many words begin with them.
+-- Returns a query for all words of a string, or for any if `p_operator` is `|`. Null if it has no words. A single
+-- character and a number of up to 3 digits match whole words only, because too many words begin with them.
 create or replace function leadpipe.word_query(p text, p_operator text) returns text
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
