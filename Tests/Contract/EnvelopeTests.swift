@@ -95,7 +95,7 @@ import Wire
       try Settings(declared, from: ["A": "", "B": "secret", "C": "z", "D": "d"])
     } throws: { error in
       guard let problem = error as? Problem else { return false }
-      return problem.kind == .misconfigured && problem.details.map(\.path) == ["A", "B", "C"]
+      return problem.kind == .misconfigured && problem.fields.map(\.path) == ["A", "B", "C"]
         && !problem.detail.contains("secret")
     }
   }

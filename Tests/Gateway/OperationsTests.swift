@@ -64,7 +64,7 @@ import Testing
       "LEADPIPE_HANDLER_CONCURRENCY": "0", "LEADPIPE_OPERATIONS": "0.0.0.0:1",
     ]
     let problem = #expect(throws: Problem.self) { try GatewaySettings(environment) }
-    #expect(Set(problem?.details.map(\.path) ?? []) == Set(environment.keys))
+    #expect(Set(problem?.fields.map(\.path) ?? []) == Set(environment.keys))
   }
 
   @Test func reportsOverloadIfHalfOfTheRequestsAreRefused() {

@@ -15,7 +15,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 REQUEST = {"key", "headers", "path", "query", "at", "client", "user_agent", "base64", "deadline_ms"}
 LINE = {"input", "with", "without", "request"}
-REPLY = {"status", "reply", "reply_with", "reply_without", "passes", "problem", "faults", "reply_headers"}
+REPLY = {"status", "reply", "reply_with", "reply_without", "passes", "problem", "errors", "reply_headers"}
 SETTINGS = {"settings", "channels", "database"}
 CASE = LINE | REPLY | SETTINGS | {
     "arguments", "before", "stream", "program", "replies", "writes", "writes_program", "wrong_settings", "exit", "log", "query", "rows",

@@ -10,7 +10,7 @@ TITLES = {
     415: "Unsupported media type", 422: "Idempotency key reused", 500: "Internal server error", 503: "Service unavailable",
     504: "Gateway timeout"}
 PROBLEM_HEADERS = {401: {"www-authenticate": 'Bearer realm="leadpipe"'}, 503: {"retry-after": "2"}}
-REPLY = {"reply", "reply_with", "reply_without", "passes", "problem", "faults"}
+REPLY = {"reply", "reply_with", "reply_without", "passes", "problem", "errors"}
 
 
 def exit_status(status):
@@ -36,33 +36,31 @@ def changed(document, changes, absent):
     return made
 
 
-def fault(text):
-    """An entry of a problem's details, from `path: message`."""
-    path, _, message = text.partition(": ")
-    return {"path": path, "message": message}
+def field_error(text):
+    """`path: code` as an entry of a problem's details."""
+    path, _, code = text.rpartition(": ")
+    return {"path": path, "code": code, "message": "<any>"}
+
+
+def problem_document(code, title, status, errors, request_id):
+    """An RFC 9457 problem. Its texts may be reworded; the unit tests compare them with the catalogue."""
+    made = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": "<any>", "requestId": request_id, "error": title}
+    return {**made, "details": [field_error(text) for text in errors]} if errors else made
 
 
 def problem(reply, status, request_id):
-    """An RFC 9457 problem: one sentence, or a list of validation errors."""
-    faults = [fault(text) for text in reply.get("faults", [])]
-    detail = reply.get("problem") or ("the request has a fault" if len(faults) == 1 else f"the request has {len(faults)} faults")
-    title = TITLES[status]
-    made = {"type": "about:blank", "title": title, "status": status, "detail": detail, "requestId": request_id, "error": title}
-    return {**made, "details": faults} if faults else made
+    """The expected problem: a code, or the errors of single fields."""
+    errors = reply.get("errors", [])
+    return problem_document("invalid_fields" if errors else reply["problem"], TITLES[status], status, errors, request_id)
 
 
 def wrong_settings(texts):
-    """The problem for missing or invalid settings. It reports all of them by name."""
-    faults = [fault(text) for text in texts]
-    detail = "; ".join(f"{each['path']} {each['message']}" for each in faults)
-    title = "A setting is missing or wrong"
-    return {"problem": {
-        "type": "about:blank", "title": title, "status": 500, "detail": "<any>" if "<any>" in detail else detail,
-        "requestId": "<uuid>", "error": title, "details": faults}}
+    """The problem of settings that are missing or wrong: all of them at once, by name."""
+    return {"problem": problem_document("misconfigured", "A setting is missing or wrong", 500, texts, "<uuid>")}
 
 
 def is_problem(reply):
-    return "problem" in reply or "faults" in reply
+    return "problem" in reply or "errors" in reply
 
 
 def reply_of(case, own):
@@ -81,7 +79,7 @@ def body(reply, given, request_id):
     if is_problem(reply):
         return problem(reply, reply["status"], request_id)
     if not reply.keys() & {"passes", "reply"}:
-        raise ValueError("a case needs one of writes, reply, passes, problem or faults")
+        raise ValueError("a case needs one of writes, reply, passes, problem or errors")
     made = {**json.loads(given), **json.loads(reply["passes"])} if "passes" in reply else json.loads(reply["reply"]) if reply["reply"] else ""
     return changed(made, json.loads(reply.get("reply_with", "{}")), reply.get("reply_without", []))
 

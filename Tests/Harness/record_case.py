@@ -40,7 +40,7 @@ def document(value):
 
 
 def is_problem(body):
-    return isinstance(body, dict) and {"title", "status", "detail"} <= body.keys()
+    return isinstance(body, dict) and {"title", "status", "code"} <= body.keys()
 
 
 def parsed(text):
@@ -67,9 +67,9 @@ def reply(written, case):
 def problem(body):
     words = {"status": str(body["status"])}
     if "details" not in body:
-        return words | {"problem": quoted(body["detail"])}
-    faults = json.dumps([f"{each['path']}: {each['message']}" for each in body["details"]], ensure_ascii=False)
-    return words | {"faults": faults} if body["status"] < 500 else {"wrong_settings": faults}
+        return words | {"problem": quoted(body["code"])}
+    errors = json.dumps([f"{each['path']}: {each['code']}" for each in body["details"]], ensure_ascii=False)
+    return words | {"errors": errors} if body["status"] < 500 else {"wrong_settings": errors}
 
 
 def record(handler, name, cluster):

@@ -12,14 +12,14 @@ struct FaultPlanTests {
       _ = try FaultPlan(reading: Array(text.utf8))
       return []
     } catch {
-      return error.details.isEmpty ? [error.detail] : error.details.map { "\($0.path) \($0.message)" }
+      return error.fields.isEmpty ? [error.detail] : error.fields.map(\.message)
     }
   }
 
   @Test(
     "names what is wrong with a plan",
     arguments: [
-      ("", "the behaviour is no JSON: "), ("[]", "the behaviour must be an object"),
+      ("", "the fault plan is invalid: it is not valid JSON"), ("[]", "the fault plan is invalid: it must be an object"),
       (#"{"fax":[]}"#, "fax is not known"), (#"{"seed":"x"}"#, "seed must be a whole number"),
       (#"{"slack":{}}"#, "slack must be a list"), (#"{"slack":[{}]}"#, "slack[0] must be an object whose fail is"),
       (#"{"slack":[{"fail":"burn"}]}"#, "slack[0] must be an object whose fail is"),
