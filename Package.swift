@@ -111,7 +111,7 @@ let package = Package(
     .executableTarget(
       name: "gateway",
       dependencies: [
-        "Wire", "Contract", "Sandbox", "Host", "OpenAPI", "Limits",
+        "Wire", "Contract", "Forms", "Sandbox", "Host", "OpenAPI", "Limits",
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -128,26 +128,26 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
-    suite("Contract", ["Wire", "Contract"]),
+    suite("Contract", ["Wire", "Forms", "Contract"]),
     suite("Sandbox", ["Sandbox"]),
     suite("Forms", ["Wire", "Forms"]),
     suite("Leads", ["Wire", "Forms", "Leads"]),
     suite("Deliveries", ["Wire", "Deliveries"]),
     suite("Limits", ["Limits"]),
     suite("Store", ["Wire", "Store"]),
-    suite("StoreAccess", ["Contract", "Store", "StoreAccess"]),
+    suite("StoreAccess", ["Contract", "Forms", "Store", "StoreAccess"]),
     suite("Admin", ["Wire", "Contract", "Leads", "Deliveries", "Admin"]),
     suite("OpenAPI", ["Wire", "Contract", "OpenAPI"]),
     suite("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "Host", "confine"]),
     suite("Worker", ["Wire", "Deliveries", "Worker"]),
-    suite("Gateway", ["gateway", "Contract", "Wire", "Host", "Limits", nioPosix, nioHTTP1]),
+    suite("Gateway", ["gateway", "Contract", "Forms", "Wire", "Host", "Limits", nioPosix, nioHTTP1]),
     suite(
       "Transports",
       [
         "Wire", "Contract", "Forms", "Deliveries", "Transports", "Sink", "notify-slack", "notify-telegram",
         "notify-email",
       ]),
-    suite("Sink", ["Wire", "Contract", "Sink"]),
+    suite("Sink", ["Wire", "Contract", "Forms", "Sink"]),
     suite("Samples", ["Wire", "Forms", "Leads", "Samples"]),
   ]
 )

@@ -3,13 +3,6 @@ import Wire
 
 /// Why a request failed: an RFC 9457 problem with its code, its HTTP status and its exit status.
 package struct Problem: Error, Sendable, Equatable {
-  /// The kinds of failure; each has one status and one title, in `table`.
-  package enum Kind: Sendable, CaseIterable {
-    case badInput, unauthorized, forbidden, notFound, methodNotAllowed, timeout, conflict, preconditionFailed, tooLarge
-    case targetTooLong, unsupportedMediaType, expectationFailed, keyReused, tooManyRequests, headersTooLarge
-    case internalError, misconfigured, notAvailable, badGateway, unavailable, busy, notMigrated, tooSlow
-  }
-
   package let code: ProblemCode
   package let detail: String
   /// The errors of single fields.
@@ -17,7 +10,7 @@ package struct Problem: Error, Sendable, Equatable {
   /// Seconds after which the same request may succeed.
   package let retryAfter: Int?
 
-  package var kind: Kind { code.kind }
+  package var kind: ProblemKind { code.kind }
 
   package init(_ code: ProblemCode, _ arguments: MessageArguments = [:], retryAfter: Int? = nil) {
     self.code = code
@@ -52,38 +45,6 @@ package struct Problem: Error, Sendable, Equatable {
 /// Runs a check; a form's error becomes a problem.
 package func checking<Value>(_ check: () throws(FormError) -> Value) throws(Problem) -> Value {
   do throws(FormError) { return try check() } catch { throw Problem(error) }
-}
-
-extension Problem.Kind {
-  /// The HTTP status and the title, the one table.
-  private var table: (status: Int, title: String) {
-    switch self {
-    case .badInput: (400, "Invalid request")
-    case .unauthorized: (401, "Unauthorized")
-    case .forbidden: (403, "Forbidden")
-    case .notFound: (404, "Not found")
-    case .methodNotAllowed: (405, "Method not allowed")
-    case .timeout: (408, "Request timeout")
-    case .conflict: (409, "Conflict")
-    case .preconditionFailed: (412, "Precondition failed")
-    case .tooLarge: (413, "Request too large")
-    case .targetTooLong: (414, "Request target too long")
-    case .unsupportedMediaType: (415, "Unsupported media type")
-    case .expectationFailed: (417, "Expectation failed")
-    case .keyReused: (422, "Idempotency key reused")
-    case .tooManyRequests: (429, "Too many requests")
-    case .headersTooLarge: (431, "Request headers too large")
-    case .internalError: (500, "Internal server error")
-    case .misconfigured: (500, "A setting is missing or wrong")
-    case .notAvailable: (501, "Not available")
-    case .badGateway: (502, "Bad gateway")
-    case .unavailable, .busy, .notMigrated: (503, "Service unavailable")
-    case .tooSlow: (504, "Gateway timeout")
-    }
-  }
-
-  package var status: Int { table.status }
-  package var title: String { table.title }
 }
 
 extension Problem {

@@ -85,7 +85,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
 
 extension ProblemCode {
   /// The kind, and the text with its arguments in braces: the one table.
-  private var entry: (kind: Problem.Kind, text: String) {
+  private var entry: (kind: ProblemKind, text: String) {
     switch self {
     case .malformedRequest: (.badInput, "the request is not valid HTTP: {reason}")
     case .malformedPath: (.badInput, "the path is malformed")
@@ -168,6 +168,6 @@ extension ProblemCode {
     }
   }
 
-  package var kind: Problem.Kind { entry.kind }
+  package var kind: ProblemKind { entry.kind }
   package var template: String { entry.text }
 }

@@ -35,7 +35,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
   case customerNotificationsUnsupported = "customer_notifications_unsupported"
   case conflictingFields = "conflicting_fields"
   case invalidRateLimit = "invalid_rate_limit"
-  case invalidFaultPlan = "invalid_fault_plan"
+  case invalidFault = "invalid_fault"
   case missingSetting = "missing_setting"
   case invalidSetting = "invalid_setting"
 
@@ -78,7 +78,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
     case .conflictingFields: "{field} must not be combined with {other}"
     case .invalidRateLimit:
       "{field} must be off, or a number of requests and of seconds such as 10/60 (1 to 1000 in 1 to 3600)"
-    case .invalidFaultPlan, .invalidSetting: "{field} {reason}"
+    case .invalidFault, .invalidSetting: "{field} {reason}"
     case .missingSetting: "{field} is missing"
     }
   }

@@ -54,7 +54,7 @@ enum OpenAPIComponents {
   /// A reply for each status that a problem can have.
   private static var responses: [JSON.Member] {
     var titles: [Int: String] = [:]
-    for kind in Problem.Kind.allCases where kind != .misconfigured { titles[kind.status] = kind.title }
+    for kind in ProblemKind.allCases where kind != .misconfigured { titles[kind.status] = kind.title }
     return titles.sorted { $0.key < $1.key }.map { status, title in
       var headers = everyReply
       let retry: JSON = ["$ref": "#/components/headers/Retry-After"]

@@ -36,7 +36,7 @@ private struct FaultReader {
   private(set) var errors = FormError()
 
   mutating func fault(_ path: String, _ reason: String) {
-    errors.add(.invalidFaultPlan, at: path, ["reason": reason])
+    errors.add(.invalidFault, at: path, ["reason": reason])
   }
 
   mutating func list(_ json: JSON, _ provider: SinkProvider) -> [FaultPlan.Item] {

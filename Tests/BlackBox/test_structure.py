@@ -12,7 +12,7 @@ from common import BIN, HANDLERS, REPO
 MODULES = {
     "Wire": set(),
     "Sandbox": {"CProcess"},
-    "Contract": {"Wire", "Sandbox", "CProcess"},
+    "Contract": {"Wire", "Forms", "Sandbox", "CProcess"},
     "Forms": {"Wire"},
     "Leads": {"Wire", "Forms"},
     "Deliveries": {"Wire"},
@@ -26,9 +26,9 @@ MODULES = {
     "Host": {"Wire", "Contract", "Sandbox", "Deliveries", "CProcess"},
     "Worker": {"Wire", "Contract", "Deliveries", "Host"},
     "confine": {"Host"},
-    "Sink": {"Wire", "Contract"},
+    "Sink": {"Wire", "Contract", "Forms"},
     "Samples": {"Wire"},
-    "gateway": {"Wire", "Contract", "Sandbox", "Host", "OpenAPI", "Limits", "CProcess"},
+    "gateway": {"Wire", "Contract", "Forms", "Sandbox", "Host", "OpenAPI", "Limits", "CProcess"},
     "leadpipe": {
         "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "StoreAccess", "Transports", "Admin", "OpenAPI",
         "Host", "Worker", "Sink", "Samples",
@@ -39,7 +39,7 @@ HANDLER_MODULES = {
     "intake": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Capture"},
     "admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Admin"},
     "worker": {"Wire", "Contract", "Forms", "Deliveries", "Store", "StoreAccess", "Transports"},
-    "none": {"Wire", "Contract", "Limits"},
+    "none": {"Wire", "Contract", "Forms", "Limits"},
 }
 C_MODULES = {"CPostgres", "CCurl", "CProcess"}
 OURS = set(MODULES) | C_MODULES
@@ -260,3 +260,29 @@ def test_sql_in_bin_equals_the_repository():
         inside = path.relative_to(REPO / "supabase")
         if inside.parts[0] not in ("tests", "schemas"):
             assert (BIN / "supabase" / inside).read_bytes() == path.read_bytes(), f"{inside} differs: run `make build`"
+
+
+def catalogue(path):
+    """The cases of an enumeration of codes: names by code."""
+    cases = re.findall(r"^  case (\w+)(?: = \"(\w+)\")?$", (REPO / path).read_text(), re.MULTILINE)
+    return {code or name: name for name, code in cases}
+
+
+PROBLEMS, FIELD_ERRORS = catalogue("Sources/Contract/ProblemCode.swift"), catalogue("Sources/Forms/FieldCode.swift")
+SCHEMA_TEXT = "\n".join(path.read_text() for path in sorted((REPO / "supabase" / "schemas").rglob("*.sql")))
+
+
+def test_sql_functions_raise_codes_of_the_catalogue():
+    # An LP400 without a message does not leave its function.
+    raised = re.findall(r"errcode = 'LP\w{3}', message = (.*?)(?:, detail|;)", SCHEMA_TEXT, re.DOTALL)
+    codes = {code for part in raised for code in re.findall(r"'([^']*)'", re.sub(r"when .*? then", "", part, flags=re.DOTALL))}
+    assert len(raised) > 30 and codes <= PROBLEMS.keys() | FIELD_ERRORS.keys(), codes - PROBLEMS.keys() - FIELD_ERRORS.keys()
+
+
+def test_every_code_of_the_catalogue_is_used():
+    source = "\n".join(path.read_text() for folder in ("Sources", "gateway", "handlers") for path in (REPO / folder).rglob("*.swift")
+                       if path.name not in ("ProblemCode.swift", "FieldCode.swift"))
+    assert len(PROBLEMS) > 50 and len(FIELD_ERRORS) > 30
+    unused = [code for code, name in (PROBLEMS | FIELD_ERRORS).items()
+              if not re.search(rf"\.{name}\b", source) and f"'{code}'" not in SCHEMA_TEXT]
+    assert not unused

@@ -101,7 +101,7 @@ def test_every_route_returns_405_for_other_methods(admin, method, path):
 def test_invalid_id_returns_400_and_unknown_id_404(admin, method, path):
     status, _, document = admin.request(method, concrete(path, "no-uuid"), {} if method in ("POST", "PATCH") else None)
     assert status == 400
-    assert {"path": "id", "message": "must be a UUID"} in document["details"]
+    assert {"path": "id", "code": "invalid_uuid", "message": "id must be a UUID"} in document["details"]
     good = {"status": "busy" if "agents" in path else "completed", "agentId": NOBODY, "followUpDate": "2099-01-01T10:00:00Z", "reminderType": "call"}
     status, _, document = admin.request(method, concrete(path), good if method in ("POST", "PATCH") else None)
     assert status == 404, document
@@ -128,7 +128,7 @@ def test_admin_handlers_return_503_without_a_configured_key(base):
         done = subprocess.run([path], input=json.dumps(envelope).encode(), env=clean_environment(DATABASE_URL=base.url), capture_output=True)
         reply = json.loads(done.stdout)
         assert (reply["statusCode"], done.returncode) == (503, 75), (path.name, reply)
-        assert json.loads(reply["body"])["detail"] == "admin access is not configured"
+        assert json.loads(reply["body"])["code"] == "admin_not_configured"
 
 
 @pytest.mark.parametrize("key", ["short", "with a space in it, too", "x" * 201, "ключ-ключ-ключ-ключ"])

@@ -134,7 +134,7 @@ def test_changes_require_their_right(instance, base, method, path, right):
 def test_retry_sends_a_delivery_that_was_given_up(admin, base, sink, lead):
     one = base.value(f"select id from notification_logs where conversation_id = '{lead}' and channel = 'slack' order by created_at limit 1")
     status, _, document = admin.request("POST", f"/api/admin/notifications/{one}/retry")
-    assert (status, document["detail"]) == (409, "it has been sent: a replay of its event sends it once more")
+    assert (status, document["code"]) == (409, "notification_sent")
     base.run(f"update notification_logs set status = 'failed', outcome_class = 'permanent', error_message = 'refused', sent_at = null where id = '{one}'")
     assert [row["id"] for row in admin.get("/api/admin/notifications?status=given-up&channel=slack")["data"]] == [one]
     sent = sink.counts["slack"]["taken"]
@@ -156,7 +156,7 @@ def test_replay_sends_an_event_again(admin, base, sink, lead):
     assert all(sink.counts[channel]["taken"] > before[channel]["taken"] for channel in ("slack", "telegram", "email"))
     assert base.count("notification_logs", f"id in ({', '.join(repr(row['id']) for row in made)}) and replay_of is not null") == 3
     quiet = base.value("select id from lead_events where event_type = 'notification.sent' limit 1")
-    assert admin.request("POST", f"/api/admin/events/{quiet}/replay")[2]["detail"] == "it has no notification that could be sent once more"
+    assert admin.request("POST", f"/api/admin/events/{quiet}/replay")[2]["code"] == "event_without_notifications"
 
 
 def test_lists_events_of_every_type(admin, base):

@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Glibc
 import Host
 import NIOCore

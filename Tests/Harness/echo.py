@@ -40,4 +40,4 @@ def bare(documents):
 
 def is_read(status, body):
     """True if the parser accepted the document, whatever the notifier then did with it."""
-    return status == 200 or json.loads(body)["detail"] == "the body is no delivery"
+    return status == 200 or json.loads(body)["code"] == "invalid_delivery"

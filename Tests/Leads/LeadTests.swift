@@ -79,7 +79,7 @@ private func body(_ more: JSON = [:]) -> JSON {
 
   @Test("rejects an invisible name", arguments: ["\u{200B}\u{200B}", "\u{3164}\u{3164}", "\u{2060} \u{FEFF}"])
   func invisible(_ name: String) {
-    #expect(throws: FormError(fields: [.init(path: "customerName", message: "is required")])) {
+    #expect(throws: FormError(fields: [.init(.required, at: "customerName")])) {
       try lead(body(["customerName": .string(name)]))
     }
   }

@@ -45,8 +45,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
   @Test("rejects a request without a way to contact the customer", arguments: [SiteForm.inquiry, .sell])
   func unreachable(_ form: SiteForm) {
     for body: JSON in [["customerName": "Sara"], ["customerName": "Sara", "customerEmail": "", "customerPhone": nil]] {
-      let error = FieldError(
-        path: "customerEmail", message: "or customerPhone is required: without either nobody could answer")
+      let error = FieldError(.oneRequired, at: "customerEmail", ["fields": "customerEmail or customerPhone"])
       #expect(errors { _ = try form.lead(checking: body, receivedAt: received) } == [error])
     }
   }
@@ -55,7 +54,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     let body: JSON = ["customerName": "Sara", "customerPhone": "call me"]
     #expect(
       errors { _ = try SiteForm.sell.lead(checking: body, receivedAt: received) }
-        == [.init(path: "customerPhone", message: "must be a telephone number")])
+        == [.init(.invalidPhone, at: "customerPhone")])
   }
 
   @Test("reports all errors at once") func allErrors() {
@@ -95,6 +94,9 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     let token = try #require(UUIDText("0f3e8f7c-6f0e-4d57-8a26-2f1f2e3d4c5b"))
     #expect(try Unsubscription(checking: ["token": .string(token.text), "email": "a@b.com"]) == .token(token))
     #expect(try Unsubscription(checking: ["email": "a@b.com"]) == .email(try #require(EmailAddress("a@b.com"))))
-    #expect(errors { _ = try Unsubscription(checking: [:]) } == [.init(path: "email", message: "or token is required")])
+    #expect(
+      errors { _ = try Unsubscription(checking: [:]) } == [
+        .init(.oneRequired, at: "email", ["fields": "email or token"])
+      ])
   }
 }

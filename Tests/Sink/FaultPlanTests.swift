@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Testing
 import Wire
 

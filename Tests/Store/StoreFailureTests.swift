@@ -1,5 +1,6 @@
 import Store
 import Testing
+import Wire
 
 @Suite("Failures of the store") struct StoreFailureTests {
   @Test(
@@ -14,8 +15,8 @@ import Testing
   }
 
   @Test("carries the message and the field of our own SQL functions") func answered() {
-    let failure = StoreFailure.refused(sqlState: "LP409", message: "taken", field: "email")
-    #expect(failure.kind == .answered(sqlState: "LP409", message: "taken", field: "email"))
+    let failure = StoreFailure.refused(sqlState: "LP409", message: "agent_at_capacity", detail: #"{"count": 3}"#)
+    #expect(failure.kind == .answered(code: "agent_at_capacity", arguments: ["count": 3]))
     #expect(StoreFailure.away("gone").kind == .unavailable && StoreFailure.timedOut.kind == .tooSlow)
   }
 

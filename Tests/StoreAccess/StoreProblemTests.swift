@@ -1,4 +1,5 @@
 import Contract
+import Forms
 import Store
 import StoreAccess
 import Testing
@@ -6,22 +7,34 @@ import Testing
 @Suite("Store failures as problems") struct StoreProblemTests {
   private let log = Log(["LOG_LEVEL": "error", "LOG_FORMAT": "json"])
 
-  private func problem(_ state: String, field: String = "") -> Problem {
-    Problem(.refused(sqlState: state, message: "words", field: field), in: .createAgent, log: log)
+  private func problem(_ state: String, _ message: String = "words", _ detail: String = "") -> Problem {
+    Problem(.refused(sqlState: state, message: message, detail: detail), in: .createAgent, log: log)
   }
 
   @Test(
-    "maps each SQLSTATE to a status",
+    "maps each SQLSTATE of PostgreSQL to a code",
     arguments: [
-      ("LP400", 400), ("LP401", 401), ("LP403", 403), ("LP404", 404), ("LP409", 409), ("LP412", 412), ("LP503", 503),
-      ("LPTRY", 503), ("LP999", 500), ("57014", 504), ("55P03", 503), ("42883", 503), ("08006", 503), ("23505", 500),
-    ])
-  func statuses(_ state: String, _ status: Int) { #expect(problem(state).kind.status == status) }
+      ("57014", .databaseTimeout), ("55P03", .databaseBusy), ("42883", .databaseNotMigrated),
+      ("08006", .databaseUnavailable), ("23505", .internalError),
+    ] as [(String, ProblemCode)])
+  func codes(_ state: String, _ code: ProblemCode) {
+    #expect(problem(state).code == code && !problem(state).detail.contains("words"))
+  }
 
-  @Test("reports messages of our own functions, never those of PostgreSQL") func messages() {
-    #expect(problem("LP404").detail == "words" && problem("LP404").details.isEmpty)
-    #expect(problem("LP409", field: "email").details == [.init(path: "email", message: "words")])
-    #expect(!problem("23505").detail.contains("words"))
+  @Test("takes the code of our own functions, and fills in the arguments") func ownCodes() {
+    #expect(problem("LP404", "agent_not_found") == Problem(.agentNotFound))
+    #expect(problem("LP409", "agent_at_capacity", #"{"count": 3}"#) == Problem(.agentAtCapacity, ["count": 3]))
+    #expect(problem("LPTRY", "write_conflict").retryAfter == 1)
+  }
+
+  @Test("reports a code of a field as an error of this field") func fieldCodes() {
+    let error = FieldError(.notAfter, at: "to", ["other": "from"])
+    #expect(
+      problem("LP400", "not_after", #"{"field": "to", "other": "from"}"#).fields.map(\.message) == [error.message])
+  }
+
+  @Test("treats a code that it does not have as an internal error") func unknownCode() {
+    #expect(problem("LP409", "from_the_future").code == .internalError)
   }
 
   @Test("sets retryAfter if a retry may help") func retry() {

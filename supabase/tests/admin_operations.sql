@@ -31,13 +31,13 @@ end
 $$;
 create function pg_temp.error(p_sql text) returns text language plpgsql as $$
 declare
-  v_column text;
+  v_detail text;
 begin
   execute p_sql;
   return 'none';
 exception when others then
-  get stacked diagnostics v_column = column_name;
-  return concat_ws(' ', sqlstate, nullif(v_column, ''), sqlerrm);
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return concat_ws(' ', sqlstate, nullif(v_detail, '')::jsonb ->> 'field', sqlerrm);
 end
 $$;
 
@@ -103,13 +103,13 @@ select is((e -> 'type', e -> 'deliveries' -> 0 -> 'state')::text, '("""lead.crea
 from (select public.list_events('{"since": "1970-01-01T00:00:00Z", "type": ["lead.updated"]}') -> 'data' -> 1 || '{"type": "lead.created"}') x (e);
 
 -- Rejected requests
-select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 7))), 'LP404 there is no such conversation', f || ' of no conversation')
+select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 7))), 'LP404 conversation_not_found', f || ' of no conversation')
 from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events,explain_conversation}'::text[]) f;
-select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 1, jsonb_build_object('cursor', cursor)))), 'LP400 cursor is no cursor of this list', f || ' with ' || cursor)
+select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 1, jsonb_build_object('cursor', cursor)))), 'LP400 cursor invalid_cursor', f || ' with ' || cursor)
 from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events,list_deliveries,list_events,list_subscribers}'::text[]) f,
   unnest(array['x', 'bnVsbA', '*', leadpipe.row_cursor('other', now(), pg_temp.uuid('a', 1))]) cursor;
 select is(pg_temp.error(format('select public.list_messages(%L)', pg_temp.of('c', 1, jsonb_build_object('cursor', leadpipe.row_cursor('messages ' || pg_temp.uuid('c', 1), now(), pg_temp.uuid('a', 9)))))),
-  'LP400 cursor is no cursor of this list', 'a cursor with an unknown message is rejected');
+  'LP400 cursor invalid_cursor', 'a cursor with an unknown message is rejected');
 
 -- Returns the cursor of the second page of the first conversation's list.
 create function pg_temp.cursor(p_function text) returns text language plpgsql as $$
@@ -120,22 +120,22 @@ begin
   return v_reply ->> 'nextCursor';
 end
 $$;
-select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 2, jsonb_build_object('cursor', pg_temp.cursor(f))))), 'LP400 cursor is no cursor of this list', f || ' with another conversation''s cursor')
+select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 2, jsonb_build_object('cursor', pg_temp.cursor(f))))), 'LP400 cursor invalid_cursor', f || ' with another conversation''s cursor')
 from unnest('{list_messages,list_timeline,list_conversation_deliveries,list_conversation_events}'::text[]) f;
 
 -- Retrying
 select is(pg_temp.error(format('select public.retry_delivery(%L)', pg_temp.of('d', n))), want, 'retry of ' || n) from (values
-  (9, 'LP404 there is no such notification'), (1, 'LP409 it has been sent: a replay of its event sends it once more'),
-  (5, 'LP409 it waits for its first try, and is sent without this')) v (n, want);
+  (9, 'LP404 notification_not_found'), (1, 'LP409 notification_sent'),
+  (5, 'LP409 notification_due')) v (n, want);
 select is((r ->> 'state', (r ->> 'nextAttemptAt')::timestamptz <= clock_timestamp())::text, '(waiting,t)', 'a delivery that was given up is due') from (select public.retry_delivery(pg_temp.of('d', 2, '{"by": "op"}'))) x (r);
-select is(pg_temp.error(format('select public.retry_delivery(%L)', pg_temp.of('d', 2))), 'LP409 it is due already, and is tried again without this', 'a delivery that is due cannot be retried');
+select is(pg_temp.error(format('select public.retry_delivery(%L)', pg_temp.of('d', 2))), 'LP409 notification_due', 'a delivery that is due cannot be retried');
 select is(count(*), 1::bigint, 'the timeline has the name of the operator') from public.conversation_timeline where title like 'Notification to be tried again%' and actor_name = 'op';
 
 -- Replaying
 select is(pg_temp.error(format('select public.replay_event(%L)', pg_temp.of('e', n))), want, 'replay of ' || n) from (values
-  (9, 'LP404 there is no such event'), (5, 'LP409 its notifications are not finished: they are sent without this')) v (n, want);
+  (9, 'LP404 event_not_found'), (5, 'LP409 event_not_finished')) v (n, want);
 insert into public.lead_events (id, event_type, processed, planned_at) values (pg_temp.uuid('e', 7), 'lead.lost', true, now());
-select is(pg_temp.error(format('select public.replay_event(%L)', pg_temp.of('e', 7))), 'LP409 it has no notification that could be sent once more', 'an event without notifications cannot be replayed');
+select is(pg_temp.error(format('select public.replay_event(%L)', pg_temp.of('e', 7))), 'LP409 event_without_notifications', 'an event without notifications cannot be replayed');
 select is((r #> '{deliveries,0,replayOf}', jsonb_array_length(r -> 'deliveries'))::text, format('("""%s""",1)', pg_temp.uuid('d', 1)), 'a replay is a new row, linked to the first') from (select public.replay_event(pg_temp.of('e', 1))) x (r);
 
 -- Channels
@@ -146,11 +146,11 @@ select is(array_agg(name order by name), '{email,slack,telegram}', 'configured c
 select is((c -> 'isConfigured', c -> 'recipients', c ->> 'state', c -> 'waiting')::text, '(true,"[""a@x"", ""b@x""]",open,0)', 'a configured channel without a row is open') from listed where name = 'email';
 select is((c -> 'isConfigured', c ->> 'state', c ->> 'class', c ->> 'reason', c -> 'waiting')::text, '(false,paused,throttled,"HTTP 429",1)', 'a paused channel has its reason') from listed where name = 'telegram';
 select is(public.list_channels('{}') #> '{data,0,isConfigured}', 'false', 'without a configuration no channel is configured');
-select is(pg_temp.error($$ select public.resume_channel('{"name": "fax"}') $$), 'LP404 there is no such channel', 'an unknown channel cannot be resumed');
-select is(pg_temp.error($$ select public.resume_channel('{"name": "email"}') $$), 'LP404 there is no such channel', 'a channel that is not configured and has no row cannot be resumed');
+select is(pg_temp.error($$ select public.resume_channel('{"name": "fax"}') $$), 'LP404 channel_not_found', 'an unknown channel cannot be resumed');
+select is(pg_temp.error($$ select public.resume_channel('{"name": "email"}') $$), 'LP404 channel_not_found', 'a channel that is not configured and has no row cannot be resumed');
 select is((public.resume_channel('{"name": "telegram"}') -> 'wasPaused')::text, 'true', 'resuming ends a pause');
 select is((public.resume_channel('{"name": "email", "configured": [{"channel": "email", "recipient": "a@x"}]}') -> 'wasPaused')::text, 'false', 'resuming a channel that is not paused succeeds');
-select is(pg_temp.error($$ select public.test_channel('{"name": "slack", "configured": [{"channel": "email", "recipient": "a@x"}]}') $$), 'LP404 this channel is not configured', 'a channel that is not configured cannot be tested');
+select is(pg_temp.error($$ select public.test_channel('{"name": "slack", "configured": [{"channel": "email", "recipient": "a@x"}]}') $$), 'LP404 channel_not_configured', 'a channel that is not configured cannot be tested');
 create temp table tested as select public.test_channel('{"name": "email", "by": "op", "configured": [{"channel": "email", "recipient": "a@x"}, {"channel": "slack", "recipient": "default"}, {"channel": "email", "recipient": "b@x"}]}') r;
 select is((select array_agg(d ->> 'recipient') from jsonb_array_elements(r -> 'deliveries') d), '{a@x,b@x}', 'a test goes to each recipient') from tested;
 select is((e.event_type, e.processed, e.planned_at is not null, e.payload ->> 'by')::text, '(channel.test,f,t,op)', 'a test is an event') from public.lead_events e, tested where e.id = (r ->> 'eventId')::uuid;
@@ -158,7 +158,7 @@ select is(jsonb_array_length(public.claim_deliveries('{"isComplete": true, "chan
   'the next claim takes the tests to these recipients only (and the delivery due on telegram)');
 
 -- Subscribers
-select is(pg_temp.error(format('select public.delete_subscriber(%L)', pg_temp.of('f', 9))), 'LP404 there is no such subscriber', 'an unknown subscriber cannot be deleted');
+select is(pg_temp.error(format('select public.delete_subscriber(%L)', pg_temp.of('f', 9))), 'LP404 subscriber_not_found', 'an unknown subscriber cannot be deleted');
 create temp table subscribed as select public.subscribe_newsletter('{"email": "New@Example.com", "payload": {"email": "New@Example.com"}}') r;
 select public.claim_deliveries('{"channels": [{"channel": "slack", "limit": 0}]}');
 select is(count(*), 1::bigint, 'a subscription has a delivery') from public.notification_logs d, subscribed where d.lead_event_id = (r ->> 'eventId')::uuid;
@@ -173,9 +173,9 @@ select is((jsonb_array_length(r -> 'deliveries'), jsonb_array_length(r -> 'addit
 -- Rights: the right that each function requires.
 insert into public.admin_keys (name, rights, sha256) values ('reader', 'read', '\x01'), ('writer', 'write', '\x02');
 select is(pg_temp.error(format('select public.%I(%L)', f, pg_temp.of('c', 1, format('{"auth": {"key": "%s"}}', key)::jsonb))), want, f || ' by ' || key) from (values
-  ('list_messages', '01', 'none'), ('list_messages', '03', 'LP401 a valid key or session is needed'), ('list_channels', '01', 'none'), ('explain_conversation', '01', 'none'),
-  ('retry_delivery', '01', 'LP403 this key may read only'), ('retry_delivery', '02', 'LP404 there is no such notification'),
-  ('replay_event', '02', 'LP403 this key may work with leads only'), ('test_channel', '02', 'LP403 this key may work with leads only'),
-  ('resume_channel', '02', 'LP403 this key may work with leads only'), ('delete_subscriber', '02', 'LP403 this key may work with leads only')) v (f, key, want);
+  ('list_messages', '01', 'none'), ('list_messages', '03', 'LP401 key_required'), ('list_channels', '01', 'none'), ('explain_conversation', '01', 'none'),
+  ('retry_delivery', '01', 'LP403 insufficient_rights'), ('retry_delivery', '02', 'LP404 notification_not_found'),
+  ('replay_event', '02', 'LP403 insufficient_rights'), ('test_channel', '02', 'LP403 insufficient_rights'),
+  ('resume_channel', '02', 'LP403 insufficient_rights'), ('delete_subscriber', '02', 'LP403 insufficient_rights')) v (f, key, want);
 select * from finish();
 rollback;

@@ -11,13 +11,13 @@ create function pg_temp.numbers(p jsonb) returns text language sql as
   $$ select coalesce(string_agg(e ->> 'seq', ' ' order by n), '') from jsonb_array_elements(p -> 'events') with ordinality x (e, n) $$;
 create function pg_temp.problem(p_cursor text) returns text language plpgsql as $$
 declare
-  v_field text;
+  v_detail text;
 begin
   perform pg_temp.after(p_cursor);
   return 'none';
 exception when others then
-  get stacked diagnostics v_field = column_name;
-  return sqlstate || ' ' || v_field;
+  get stacked diagnostics v_detail = pg_exception_detail;
+  return sqlstate || ' ' || (v_detail::jsonb ->> 'field');
 end
 $$;
 create temp table cluster as select split_part(public.live_events('{}') ->> 'cursor', '/', 1) || '/' as name;

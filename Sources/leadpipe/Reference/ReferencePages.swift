@@ -59,7 +59,7 @@ enum ReferencePages {
   }
 
   static var statuses: String {
-    let problems = Dictionary(grouping: Problem.Kind.allCases, by: \.status).sorted { $0.key < $1.key }.map {
+    let problems = Dictionary(grouping: ProblemKind.allCases, by: \.status).sorted { $0.key < $1.key }.map {
       ["\($0.key)", Set($0.value.map(\.title)).sorted().joined(separator: "; ")]
     }
     return page(
