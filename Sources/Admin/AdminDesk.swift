@@ -54,6 +54,6 @@ extension Setting {
   /// ADMIN_API_KEY: grants all rights.
   package static let adminKey = Setting("ADMIN_API_KEY") { key in
     16...200 ~= key.utf8.count && key.utf8.allSatisfy { 0x21...0x7E ~= $0 }
-      ? nil : "must have 16 to 200 visible ASCII characters, without blanks"
+      ? nil : "must have 16 to 200 visible ASCII characters, without spaces"
   }
 }

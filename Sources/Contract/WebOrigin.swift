@@ -76,12 +76,12 @@ extension Setting {
   /// Origins, in addition to that of FRONTEND_URL, that may read replies in a browser.
   package static let allowedOrigins = Setting("ALLOWED_ORIGINS") { list in
     WebOrigin.list(list) == nil
-      ? "must be origins like https://example.com in lower case, separated by commas, without a path and without the "
+      ? "must be origins such as https://example.com in lower case, separated by commas, without a path and without the "
         + "scheme's own port" : nil
   }
 
   /// The address of the website.
   package static let frontendURL = Setting("FRONTEND_URL") { address in
-    WebOrigin(ofAddress: address) == nil ? "must be an http or https address" : nil
+    WebOrigin(ofAddress: address) == nil ? "must be an http or https URL" : nil
   }
 }

@@ -29,7 +29,8 @@ package struct ProcessModes: Sendable, Equatable {
 
   private static let setting = Setting("LEADPIPE_PROCESS") { text in
     ProcessModes(text) != nil
-      ? nil : "must be oneshot, warm or stream, and perhaps others for single handlers: stream,health-check=oneshot"
+      ? nil
+      : "must be oneshot, warm or stream, optionally followed by modes for single handlers: stream,health-check=oneshot"
   }
 
   /// The operator's settings for processes.

@@ -70,8 +70,8 @@ package struct TrustFile: Sendable {
     for member in members {
       guard let trusted = Trusted(member.value) else {
         throw Problem.misconfigured(
-          "names a file that gives \(member.key) no class of intake, worker, admin or none, or something beside it that is "
-            + "no list of absolute paths (read, write) or ports (connect)")
+          "names a file in which \(member.key) is invalid: class must be intake, worker, admin or none, and read and write must "
+            + "be lists of absolute paths, connect a list of ports")
       }
       entries[member.key] = trusted
     }

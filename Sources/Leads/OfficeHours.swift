@@ -18,7 +18,7 @@ package struct OfficeHours: Sendable {
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
       let words = part.split(separator: " ")
       guard words.count == 2, let days = Self.days(words[0]), let opening = Self.opening(words[1]) else {
-        throw OfficeHoursError(reason: "must be like `Mon-Fri 09:00-18:30, Sat 10:00-15:00`")
+        throw OfficeHoursError(reason: "must have the form `Mon-Fri 09:00-18:30, Sat 10:00-15:00`")
       }
       for day in days {
         guard !week[day].contains(where: opening.overlaps) else {
@@ -28,7 +28,7 @@ package struct OfficeHours: Sendable {
       }
     }
     guard week.joined().reduce(0, { $0 + $1.count }) >= 60 else {
-      throw OfficeHoursError(reason: "must make at least an hour a week")
+      throw OfficeHoursError(reason: "must cover at least one hour per week")
     }
     self.week = week.map { $0.sorted { $0.lowerBound < $1.lowerBound } }
     self.offset = offset

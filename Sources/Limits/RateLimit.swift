@@ -57,14 +57,14 @@ package enum RateClass: String, Sendable, CaseIterable {
   /// name. Nil for a valid value.
   package static func fault(_ value: String) -> String? {
     value == "off" || RateLimit(value) != nil
-      ? nil : "must be off, or a number of requests and of seconds like 10/60 (1 to 1000 in 1 to 3600)"
+      ? nil : "must be off, or a number of requests and of seconds such as 10/60 (1 to 1000 in 1 to 3600)"
   }
 
   /// Describes what is wrong with a value of RATE_LIMIT_STORE. Nil for a valid value.
   package static func storeFault(_ value: String) -> String? {
     switch value {
     case "memory": nil
-    case "postgres": "must be memory: this version has no counters that several gateways share"
+    case "postgres": "must be memory: this version cannot share counters among gateways"
     default: "must be memory"
     }
   }

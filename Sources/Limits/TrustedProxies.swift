@@ -47,7 +47,7 @@ package struct TrustedProxies: Sendable, Equatable {
   /// for a valid value.
   package static func fault(_ value: String) -> String? {
     TrustedProxies(value) == nil
-      ? "must be addresses, networks like 10.0.0.0/8 (no bit behind the width, no width of 0) or unix, separated by commas; or hops: and a number from 1 to 16"
+      ? "must be addresses, networks such as 10.0.0.0/8 (no bits set after the prefix, no prefix of 0) or unix, separated by commas; or hops:N with N from 1 to 16"
       : nil
   }
 

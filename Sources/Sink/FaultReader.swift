@@ -15,7 +15,7 @@ extension FaultPlan {
     var items: [SinkProvider: [Item]] = [:]
     for member in members where member.key != "seed" {
       guard let provider = SinkProvider(rawValue: member.key) else {
-        reader.fault(member.key, "is not known: seed, slack, telegram, email or resend")
+        reader.fault(member.key, "must be one of seed, slack, telegram, email and resend")
         continue
       }
       items[provider] = reader.list(member.value, provider)
@@ -46,7 +46,7 @@ private struct FaultReader {
     }
     let items = list.enumerated().compactMap { item($1, provider, "\(provider.rawValue)[\($0)]") }
     let shares = items.reduce(0) { if case .percent(let share) = $1.share { $0 + share } else { $0 } }
-    if shares > 100 { fault(provider.rawValue, "shares out \(shares) in a hundred") }
+    if shares > 100 { fault(provider.rawValue, "has percentages that add up to \(shares)") }
     return items
   }
 
@@ -58,10 +58,10 @@ private struct FaultReader {
     }
     let known = Self.members(of: way, on: provider)
     for member in members where !known.contains(member.key) {
-      fault("\(path).\(member.key)", "does not go with \(name) on \(provider.rawValue)")
+      fault("\(path).\(member.key)", "cannot be combined with \(name) on \(provider.rawValue)")
     }
     if (provider == .email ? Self.webOnly : Self.mailOnly).contains(way) {
-      fault(path, "\(name) is no fault of \(provider.rawValue)")
+      fault(path, "cannot be \(name) on \(provider.rawValue)")
     }
     var result = SinkFault(way: way)
     result.stage = stage(json, way, provider, path)
@@ -71,7 +71,9 @@ private struct FaultReader {
     if way == .slow, json["milliseconds"] == nil { fault("\(path).milliseconds", "is missing") }
     if let taken = json["taken"] {
       if taken.bool == nil { fault("\(path).taken", "must be true or false") }
-      if result.stage != .body { fault("\(path).taken", "needs the stage body: before it nothing has come") }
+      if result.stage != .body {
+        fault("\(path).taken", "requires the stage body, because nothing is received before it")
+      }
       result.isTaken = taken.bool == true
     }
     if way == .refuse { words(json, &result, provider, path) }
@@ -113,7 +115,7 @@ private struct FaultReader {
 
   private mutating func share(_ json: JSON, _ path: String) -> FaultPlan.Share? {
     if json["times"] != nil, json["percent"] != nil {
-      fault(path, "has times and percent: one of them")
+      fault(path, "must have either times or percent, not both")
       return nil
     }
     if json["percent"] != nil { return number(json, "percent", 1...100, path).map { .percent($0) } }
@@ -134,12 +136,12 @@ private struct FaultReader {
       let isReply =
         5...200 ~= said.count && [0x34, 0x35].contains(said[0]) && 0x30...0x39 ~= said[1] && 0x30...0x39 ~= said[2]
         && said[3] == 0x20
-      if !isReply { fault("\(path).say", "must be a reply of 4xx or 5xx with words, like 550 5.1.1 no such user") }
+      if !isReply { fault("\(path).say", "must be a 4xx or 5xx reply with a text, such as 550 5.1.1 no such user") }
       return
     }
     result.status = number(json, "status", 300...599, path)
     guard json["status"] == nil else { return }
     result.status = result.said.flatMap { Sayings.table(provider)[$0] }
-    if result.status == nil { fault(path, "needs a status, or in say one of the words that \(provider.rawValue) has") }
+    if result.status == nil { fault(path, "must have a status, or a known error of \(provider.rawValue) in say") }
   }
 }

@@ -14,7 +14,7 @@ extension Setting {
 
   /// TIME_ZONE: the agency's time zone, by its name in the tz database.
   package static let timeZone = Setting("TIME_ZONE") { name in
-    Zone.isKnown(name) ? nil : "must be a zone that this system knows, such as Asia/Dubai"
+    Zone.isKnown(name) ? nil : "must be a time zone of this system, such as Asia/Dubai"
   }
 }
 

@@ -10,7 +10,7 @@ package enum Pace {
   private static func setting(_ name: String) -> Setting {
     Setting(name) { value in
       let isRate = Int(strict: value).map((1...1000).contains) == true
-      return value == "off" || isRate ? nil : "must be off, or a number of messages a second from 1 to 1000"
+      return value == "off" || isRate ? nil : "must be off, or a number of messages per second from 1 to 1000"
     }
   }
 

@@ -6,13 +6,13 @@ import Wire
 /// The settings that SMTP and Resend share: the sender and the recipients.
 enum EmailSettings {
   static let from = Setting.of(.email, "EMAIL_FROM", required: true) { from in
-    Mailbox(from) == nil ? "must be a mail address, alone or as Name <address>" : nil
+    Mailbox(from) == nil ? "must be an email address, alone or as Name <address>" : nil
   }
 
   /// Every recipient must be an address. Without this check, anything else would be ignored.
   static let to = Setting.of(.email, "EMAIL_TO") { list in
     let parts = list.split(separator: ",", omittingEmptySubsequences: false)
-    return parts.count == addresses(list).count ? nil : "must be a list of mail addresses, separated by commas"
+    return parts.count == addresses(list).count ? nil : "must be a list of email addresses, separated by commas"
   }
 
   /// Returns the recipients: those in EMAIL_TO, otherwise EMAIL_USER if it is an address, otherwise the address in

@@ -39,7 +39,7 @@ extension Setting {
     of(channel, name, required: required) { text in
       let address = WebAddress(text)
       return address.map { $0.isSecure || $0.isLoopback } == true
-        ? nil : "must be an https address (http only on this machine)"
+        ? nil : "must be an https URL (http is allowed on this machine only)"
     }
   }
 
@@ -49,6 +49,6 @@ extension Setting {
   /// A setting that is invalid if `name` is set and one of `others` is not.
   static func needing(_ others: String..., for name: String, in environment: [String: String]) -> Setting {
     let missing = others.filter { environment[$0] == nil }
-    return Setting(name) { _ in missing.isEmpty ? nil : "needs \(missing.joined(separator: " and ")) beside it" }
+    return Setting(name) { _ in missing.isEmpty ? nil : "requires \(missing.joined(separator: " and "))" }
   }
 }

@@ -32,7 +32,7 @@ extension Provider {
 package struct Resend: Sendable {
   /// Visible ASCII, because it is sent in a header.
   fileprivate static let key = Setting.of(.email, "RESEND_API_KEY", required: true) { key in
-    1...200 ~= key.utf8.count && key.utf8.allSatisfy { 0x21...0x7E ~= $0 } ? nil : "must be a key of Resend's: re_…"
+    1...200 ~= key.utf8.count && key.utf8.allSatisfy { 0x21...0x7E ~= $0 } ? nil : "must be a Resend API key: re_…"
   }
 
   private static let keptSeconds = 24 * 3600

@@ -36,7 +36,7 @@ extension Provider {
 /// Email over SMTP.
 package struct SMTP: Sendable {
   @Sendable fileprivate static func controlFault(_ text: String) -> String? {
-    text.utf8.contains { $0 < 0x20 || $0 == 0x7F } ? "must not hold control characters" : nil
+    text.utf8.contains { $0 < 0x20 || $0 == 0x7F } ? "must not contain control characters" : nil
   }
 
   private let server: MailServer

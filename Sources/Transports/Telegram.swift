@@ -35,7 +35,7 @@ package struct Telegram: Sendable {
   }
 
   fileprivate static let chat = Setting.of(.telegram, "TELEGRAM_CHAT_ID") { chat in
-    isChat(chat) ? nil : "must be a chat's number or an @name"
+    isChat(chat) ? nil : "must be a chat id or an @name"
   }
 
   private let address: WebAddress

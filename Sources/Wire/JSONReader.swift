@@ -19,7 +19,7 @@ extension JSON {
     reader.skipBlanks()
     self = try reader.value(depth: 1)
     reader.skipBlanks()
-    if reader.at != bytes.count { throw reader.fault("text after the document") }
+    if reader.at != bytes.count { throw reader.fault("unexpected text after the document") }
   }
 
   package init(reading text: String) throws(JSONFault) {
@@ -51,20 +51,20 @@ private struct JSONReader {
   mutating func value(depth: Int) throws(JSONFault) -> JSON {
     switch next {
     case UInt8(ascii: "{"), UInt8(ascii: "["):
-      guard depth <= JSON.depthLimit else { throw fault("nesting is deeper than \(JSON.depthLimit)") }
+      guard depth <= JSON.depthLimit else { throw fault("nesting deeper than \(JSON.depthLimit)") }
       return bytes[at] == UInt8(ascii: "{") ? try object(depth: depth) : try array(depth: depth)
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "t"): return try word("true", .bool(true))
     case UInt8(ascii: "f"): return try word("false", .bool(false))
     case UInt8(ascii: "n"): return try word("null", .null)
     case .some(let byte) where byte == UInt8(ascii: "-") || 0x30...0x39 ~= byte: return .number(try number())
-    case .none: throw fault("the document ends too early")
-    default: throw fault("a value was expected")
+    case .none: throw fault("unexpected end of input")
+    default: throw fault("expected a value")
     }
   }
 
   mutating func word(_ text: String, _ value: JSON) throws(JSONFault) -> JSON {
-    guard bytes[at...].starts(with: text.utf8) else { throw fault("a value was expected") }
+    guard bytes[at...].starts(with: text.utf8) else { throw fault("expected a value") }
     at += text.utf8.count
     return value
   }
@@ -77,19 +77,19 @@ private struct JSONReader {
     if take("}") { return .object([]) }
     repeat {
       skipBlanks()
-      guard next == UInt8(ascii: "\"") else { throw fault("a member name was expected") }
+      guard next == UInt8(ascii: "\"") else { throw fault("expected a member name") }
       let start = at
       let key = try string()
       guard names.insert(key) else {
         throw JSONFault(offset: start, reason: "a member name occurs twice in one object")
       }
       skipBlanks()
-      guard take(":") else { throw fault("':' was expected") }
+      guard take(":") else { throw fault("expected ':'") }
       skipBlanks()
       members.append(JSON.Member(key, try value(depth: depth + 1)))
       skipBlanks()
     } while take(",")
-    guard take("}") else { throw fault("',' or '}' was expected") }
+    guard take("}") else { throw fault("expected ',' or '}'") }
     return .object(members)
   }
 
@@ -103,7 +103,7 @@ private struct JSONReader {
       items.append(try value(depth: depth + 1))
       skipBlanks()
     } while take(",")
-    guard take("]") else { throw fault("',' or ']' was expected") }
+    guard take("]") else { throw fault("expected ',' or ']'") }
     return .array(items)
   }
 
@@ -115,8 +115,8 @@ private struct JSONReader {
     while true {
       text += run
       if take("\"") { return String(decoding: text, as: UTF8.self) }
-      guard let byte = next else { throw fault("a string does not end") }
-      guard byte >= 0x20 else { throw fault("a control character stands in a string") }
+      guard let byte = next else { throw fault("unterminated string") }
+      guard byte >= 0x20 else { throw fault("unescaped control character in a string") }
       try escape(into: &text)
       run = plainRun()
     }
@@ -132,7 +132,7 @@ private struct JSONReader {
   /// Reads an escape, which begins at its backslash, and appends the escaped character in UTF-8.
   mutating func escape(into text: inout [UInt8]) throws(JSONFault) {
     at += 1
-    guard let byte = next else { throw fault("a string does not end") }
+    guard let byte = next else { throw fault("unterminated string") }
     at += 1
     switch byte {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
@@ -142,28 +142,28 @@ private struct JSONReader {
     case UInt8(ascii: "r"): text.append(0x0D)
     case UInt8(ascii: "t"): text.append(0x09)
     case UInt8(ascii: "u"): text.append(contentsOf: String(Character(try scalar())).utf8)
-    default: throw fault("an unknown escape stands in a string")
+    default: throw fault("invalid escape in a string")
     }
   }
 
   mutating func scalar() throws(JSONFault) -> Unicode.Scalar {
     let unit = try hexUnit()
-    if unit == 0 { throw fault("a NUL stands in a string") }
+    if unit == 0 { throw fault("NUL in a string") }
     if let scalar = Unicode.Scalar(UInt32(unit)) { return scalar }
-    guard 0xD800...0xDBFF ~= unit, take("\\"), take("u") else { throw fault("a lone surrogate stands in a string") }
+    guard 0xD800...0xDBFF ~= unit, take("\\"), take("u") else { throw fault("unpaired surrogate in a string") }
     let trail = try hexUnit()
-    guard 0xDC00...0xDFFF ~= trail else { throw fault("a lone surrogate stands in a string") }
+    guard 0xDC00...0xDFFF ~= trail else { throw fault("unpaired surrogate in a string") }
     let pair = 0x10000 + (UInt32(unit) - 0xD800) << 10 + (UInt32(trail) - 0xDC00)
-    guard let scalar = Unicode.Scalar(pair) else { throw fault("a lone surrogate stands in a string") }
+    guard let scalar = Unicode.Scalar(pair) else { throw fault("unpaired surrogate in a string") }
     return scalar
   }
 
   mutating func hexUnit() throws(JSONFault) -> UInt16 {
-    guard at + 4 <= bytes.count else { throw fault("four hexadecimal digits were expected") }
+    guard at + 4 <= bytes.count else { throw fault("expected four hexadecimal digits") }
     var unit: UInt16 = 0
     for byte in bytes[at..<at + 4] {
       guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else {
-        throw fault("four hexadecimal digits were expected")
+        throw fault("expected four hexadecimal digits")
       }
       unit = unit << 4 | UInt16(digit)
     }
@@ -183,16 +183,16 @@ private struct JSONReader {
       let exponent = at
       try digits()
       // PostgreSQL writes the number out in full. That longer form must still be accepted when it is read back.
-      guard at - exponent <= 2, at - start <= 40 else { throw fault("a number is out of range") }
+      guard at - exponent <= 2, at - start <= 40 else { throw fault("number out of range") }
     }
-    guard at - start <= 150 else { throw fault("a number has too many digits") }
+    guard at - start <= 150 else { throw fault("number with too many digits") }
     return String(decoding: bytes[start..<at], as: UTF8.self)
   }
 
   mutating func digits() throws(JSONFault) {
     let start = at
     while let byte = next, 0x30...0x39 ~= byte { at += 1 }
-    if at == start { throw fault("a digit was expected") }
+    if at == start { throw fault("expected a digit") }
   }
 }
 

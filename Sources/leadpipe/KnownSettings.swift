@@ -22,7 +22,7 @@ enum KnownSettings {
   static func check(_ environment: [String: String], also more: [Setting] = []) throws -> Settings {
     let supabase = Setting("SUPABASE_URL") { _ in
       environment["DATABASE_URL"] == nil
-        ? "is set, but this version speaks PostgreSQL only: set DATABASE_URL to the project's connection string" : nil
+        ? "is not supported by this version: set DATABASE_URL to the project's connection string" : nil
     }
     let own = Set(more.map(\.name))
     let declared =
@@ -82,7 +82,7 @@ enum KnownSettings {
     }
 
   private static let frontend = Setting("FRONTEND_URL") { address in
-    WebAddress(address) == nil ? "must be an http or https address" : Setting.frontendURL.fault(address)
+    WebAddress(address) == nil ? "must be an http or https URL" : Setting.frontendURL.fault(address)
   }
 
   @Sendable private static func folderFault(_ path: String) -> String? {

@@ -18,7 +18,7 @@ struct Up: ParsableCommand {
   private static let own: [Setting] = [
     // The sink takes the next ports.
     .number("PORT", 1...65_000),
-    Setting("LEADPIPE_LISTEN") { _ in "is for a gateway of its own; `leadpipe up` listens on LEADPIPE_HOST and PORT" },
+    Setting("LEADPIPE_LISTEN") { _ in "is not supported by `leadpipe up`, which listens on LEADPIPE_HOST and PORT" },
     Setting("LEADPIPE_HOST") { host in
       var address = in_addr()
       return inet_pton(AF_INET, host, &address) == 1 ? nil : "must be an IPv4 address for `leadpipe up`"

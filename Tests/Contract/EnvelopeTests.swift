@@ -118,6 +118,6 @@ import Wire
     ] as [(String, JSON)])
   func listsOfADescription(_ member: String, _ value: JSON) {
     let description = Description(name: "a", kind: .endpoint, summary: "s", input: .init([:]), output: .init([:]))
-    #expect(throws: Problem.self) { try Description(reading: description.document.setting(member, value)) }
+    #expect(throws: InvalidDescription.self) { try Description(reading: description.document.setting(member, value)) }
   }
 }

@@ -75,7 +75,7 @@ def test_sets_shows_and_ends_a_behaviour(start):
 
 
 @pytest.mark.parametrize("text, said", [
-    ("{", "is not valid JSON"), ('{"slack":[{"fail":"refuse"}],"fax":[]}', "slack[0] needs a status"), (None, "No such file")])
+    ("{", "is not valid JSON"), ('{"slack":[{"fail":"refuse"}],"fax":[]}', "slack[0] must have a status"), (None, "No such file")])
 def test_rejects_an_invalid_file_and_starts_nothing(tmp_path, text, said):
     file = tmp_path / "wrong.json"
     if text is not None:

@@ -96,7 +96,7 @@ struct NotifierTests {
     let environment = ["SLACK_WEBHOOK_URL": "http://sEcReT.example/x"]
     let run = try await Run("notify-slack", input: Sample.line("slack").text, environment: environment)
     let reason = try run.lines.first?["outcome"]?["reason"]
-    #expect(reason == "SLACK_WEBHOOK_URL must be an https address (http only on this machine)")
+    #expect(reason == "SLACK_WEBHOOK_URL must be an https URL (http is allowed on this machine only)")
     #expect(!(run.log + run.output).contains("sEcReT"))
   }
 

@@ -82,11 +82,11 @@ struct FramingScanner: Sendable {
   private mutating func take(_ byte: UInt8) {
     switch byte {
     case _ where hasCarriageReturn:
-      guard byte == 0x0A else { return refuse("a CR stands alone") }
+      guard byte == 0x0A else { return refuse("a CR without LF") }
       hasCarriageReturn = false
-    case 0x0A: return refuse("a LF stands alone")
+    case 0x0A: return refuse("a LF without CR")
     case 0x0D: hasCarriageReturn = true
-    case 0x00..<0x09, 0x0B..<0x20, 0x7F: return refuse("a control character is in the head or in a chunk's frame")
+    case 0x00..<0x09, 0x0B..<0x20, 0x7F: return refuse("a control character in the head or in the framing of a chunk")
     default: line.append(byte)
     }
     check(length: line.count)
@@ -114,7 +114,7 @@ struct FramingScanner: Sendable {
       guard line.isEmpty else { return requestLine(line) }
       // RFC 9112 §2.2 allows one empty line.
       emptyLines += 1
-      if emptyLines > 1 { refuse("empty lines stand before the request") }
+      if emptyLines > 1 { refuse("more than one empty line before the request") }
     case .field: line.isEmpty ? endOfHead() : field(line)
     case .trailer: line.isEmpty ? beginMessage() : field(line)
     case .chunkSize: chunkSize(line)
@@ -163,19 +163,19 @@ struct FramingScanner: Sendable {
     switch (name.lowercased(), phase) {
     case ("host", .field):
       let ends = [value.first, value.last].compactMap { $0 }
-      if ends.contains(0x20) || ends.contains(0x09) { refuse("the Host is malformed") }
+      if ends.contains(0x20) || ends.contains(0x09) { refuse("the Host header is malformed") }
     case ("content-length", .trailer), ("transfer-encoding", .trailer), ("host", .trailer):
       refuse("a trailer is malformed")
     case ("content-length", _):
-      guard length == nil, !isChunked else { return refuse("the body is delimited twice") }
+      guard length == nil, !isChunked else { return refuse("the body has more than one length") }
       guard 1...18 ~= value.count, value.allSatisfy({ 0x30...0x39 ~= $0 }) else {
         return refuse("Content-Length is malformed")
       }
       length = value.reduce(0) { $0 * 10 + Int($1) - 0x30 }
     case ("transfer-encoding", _):
-      guard length == nil, !isChunked else { return refuse("the body is delimited twice") }
+      guard length == nil, !isChunked else { return refuse("the body has more than one length") }
       guard !isHTTP10, value.map({ $0 | 0x20 }) == Array("chunked".utf8) else {
-        return refuse("Transfer-Encoding may only be chunked")
+        return refuse("Transfer-Encoding must be chunked")
       }
       isChunked = true
     default: break
