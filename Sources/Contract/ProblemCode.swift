@@ -1,7 +1,7 @@
-/// The catalogue of problems: every reason for which a request can fail as a whole. A code never changes its meaning, so
-/// clients may translate it. The text is for people, and may be reworded.
+/// The catalogue of problems, each a reason for which a request can fail as a whole. A code never changes its meaning, so
+/// clients may translate it. The text is for people and may be reworded.
 package enum ProblemCode: String, Sendable, CaseIterable {
-  // The request as HTTP.
+  // HTTP: syntax, limits and routing.
   case malformedRequest = "malformed_request"
   case malformedPath = "malformed_path"
   case malformedQuery = "malformed_query"
@@ -21,7 +21,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case expectationFailed = "expectation_failed"
   case rateLimited = "rate_limited"
 
-  // The request as a handler reads it.
+  // The content of the request.
   case malformedJSON = "malformed_json"
   case malformedEnvelope = "malformed_envelope"
   case documentTooLarge = "document_too_large"
@@ -32,12 +32,12 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case invalidFaultPlan = "invalid_fault_plan"
   case idempotencyKeyReused = "idempotency_key_reused"
 
-  // Who sends it.
+  // Authentication and rights.
   case keyRequired = "key_required"
   case csrfTokenRequired = "csrf_token_required"
   case insufficientRights = "insufficient_rights"
 
-  // What it names.
+  // Resources that do not exist.
   case conversationNotFound = "conversation_not_found"
   case agentNotFound = "agent_not_found"
   case followUpNotFound = "follow_up_not_found"
@@ -49,7 +49,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case subscriberNotFound = "subscriber_not_found"
   case subscriptionNotFound = "subscription_not_found"
 
-  // The state of what it names.
+  // Conflicts with the state of a resource.
   case agentAtCapacity = "agent_at_capacity"
   case agentHasConversations = "agent_has_conversations"
   case agentEmailTaken = "agent_email_taken"
@@ -63,7 +63,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case eventWithoutNotifications = "event_without_notifications"
   case conversationChanged = "conversation_changed"
 
-  // The service.
+  // The state of the service.
   case adminNotConfigured = "admin_not_configured"
   case databaseUnavailable = "database_unavailable"
   case databaseBusy = "database_busy"
@@ -84,7 +84,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
 }
 
 extension ProblemCode {
-  /// The kind, and the text with its arguments in braces: the one table.
+  /// The kind, and the text with its arguments in braces. This is the only such table.
   private var entry: (kind: ProblemKind, text: String) {
     switch self {
     case .malformedRequest: (.badInput, "the request is not valid HTTP: {reason}")

@@ -14,7 +14,7 @@ extension Rule where Value == EmailAddress {
 }
 
 extension Rule where Value == WebAddress {
-  /// http or https, as every reader reads it alike.
+  /// An http or https URL in a form that all URL parsers read in the same way.
   package static var webAddress: Rule {
     let inner = "([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
     let octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -30,7 +30,8 @@ extension Rule where Value == WebAddress {
 }
 
 extension Rule {
-  /// An address, with the blanks at its ends that keyboards add. Nothing else is removed: it could make another address of it.
+  /// An address. Spaces at its ends, which keyboards add, are removed. Removing anything else could turn it into a
+  /// different address.
   fileprivate static func address(
     _ schema: JSON, else code: FieldCode, parse: @escaping @Sendable (String) -> Value?
   ) -> Rule {

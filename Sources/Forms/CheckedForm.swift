@@ -1,31 +1,31 @@
 import Wire
 
-/// What a request said in the fields of a form: each value with its type, all errors excluded.
+/// The validated fields of a request, as typed values.
 package struct CheckedForm: FormValue {
   private var values: [(name: String, value: any FormValue)] = []
 
   package init() {}
 
-  /// With room for the values of so many fields.
+  /// Reserves memory for this many values.
   init(capacity: Int) { values.reserveCapacity(capacity) }
 
-  /// The value of a field. Nil where an optional field was absent, or is none of this form.
+  /// The value of a field. Nil if an optional field is absent or does not belong to the form.
   package subscript<Value>(field: Field<Value>) -> Value {
     let index = values.firstIndex { $0.name == field.name }
     guard let value = field.value(index.map { values[$0].value }) else {
-      // A form that has the field does not pass its check without it.
+      // A form with this required field fails its check if the field is absent.
       preconditionFailure("the form has no required field \(field.name) of this type")
     }
     return value
   }
 
-  /// Whether a field was there.
+  /// True if the field is present.
   package func has(_ field: any FormField) -> Bool { values.contains { $0.name == field.name } }
 
-  /// An object with the values that were there, normalised, in the order of the form.
+  /// An object of the present values, normalised, in the order of the form.
   package var document: JSON { .object(values.map { JSON.Member($0.name, $0.value.document) }) }
 
-  /// The same with these fields only.
+  /// `document`, limited to these fields.
   package func document(of fields: [any FormField]) -> JSON {
     .object(
       values.filter { value in fields.contains { $0.name == value.name } }
@@ -34,6 +34,6 @@ package struct CheckedForm: FormValue {
 
   mutating func set(_ name: String, _ value: any FormValue) { values.append((name, value)) }
 
-  /// Adds what another form said.
+  /// Adds the values of another form.
   package mutating func add(_ other: CheckedForm) { values += other.values }
 }

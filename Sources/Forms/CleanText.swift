@@ -1,9 +1,10 @@
 @_spi(_Unicode) import Swift
 
-/// Text that people typed, made harmless and kept whole: control characters other than line feed and tab, and overrides
-/// of the writing direction, are removed; CRLF and CR become LF; blanks at both ends go; what is left is in NFC.
+/// Cleans text that people typed without losing any of its words. Removes control characters other than line feed and
+/// tab, and bidirectional control characters; converts CRLF and CR to LF; trims whitespace at both ends; normalises the
+/// rest to NFC.
 package func cleanText(_ text: String) -> String {
-  // Most texts are clean: printing ASCII without a blank at an end.
+  // Most texts are clean: printable ASCII without a space at either end.
   let utf8 = text.utf8
   if utf8.allSatisfy({ 0x20..<0x7F ~= $0 }), utf8.first != 0x20, utf8.last != 0x20 { return text }
   var scalars = String.UnicodeScalarView()
@@ -25,13 +26,14 @@ package func cleanText(_ text: String) -> String {
   return trimmed.utf8.allSatisfy { $0 < 0x80 } ? trimmed : composed(trimmed)
 }
 
-/// The same on one line: what ends a line, and tabs, become one blank with those around them.
+/// Cleans text as `cleanText` does and puts it on one line: line ends and tabs, with the whitespace around them, become
+/// one space.
 package func cleanLine(_ text: String) -> String {
   cleanText(text).unicodeScalars.split { [0x09, 0x0A, 0x2028, 0x2029].contains($0.value) }
     .map { cleanText(String($0)) }.filter { !$0.isEmpty }.joined(separator: " ")
 }
 
-/// The text in Unicode's form NFC. The standard library compares strings by this very code, but has no public name for it.
+/// Returns the text in NFC. The standard library compares strings with this code but has no public function for it.
 private func composed(_ text: String) -> String {
   var scalars = String.UnicodeScalarView()
   for scalar in text._nfc { scalars.append(scalar) }

@@ -1,11 +1,11 @@
 import Wire
 
-/// A field of a form. A checked form gives its value with this type: optional for a field that may be absent.
+/// A field of a form. A checked form returns its value with this type, which is optional if the field may be absent.
 package struct Field<Value: Sendable>: FormField {
   package let name: String
   package let isRequired: Bool
   package let rule: any FieldRule
-  /// The field's value out of what the rule has made, which is nil where the field was absent. Nil where there is no such value.
+  /// Converts the rule's result, which is nil if the field was absent, into the field's value. Nil if it is not one.
   let value: @Sendable ((any FormValue)?) -> Value?
 
   package static func required(_ name: String, _ rule: Rule<Value>) -> Field where Value: FormValue {
@@ -17,7 +17,7 @@ package struct Field<Value: Sendable>: FormField {
   }
 }
 
-/// A field, whatever its value is.
+/// A field with a value of any type.
 package protocol FormField: Sendable {
   var name: String { get }
   var isRequired: Bool { get }
@@ -25,10 +25,10 @@ package protocol FormField: Sendable {
 }
 
 extension FormField {
-  /// JSON Schema of the field in a body.
+  /// The JSON Schema of the field in a body.
   var schema: JSON { isRequired ? rule.schema : rule.optionalSchema }
 
-  /// The value out of an object. Nil with an error added where it is wrong or missing.
+  /// Reads the field from an object. Nil if it is absent, invalid or missing; the last two add an error.
   func read(_ object: JSON, _ error: inout FormError) -> (any FormValue)? {
     let count = error.fields.count
     if let json = object[name], !json.isNull,
@@ -41,7 +41,7 @@ extension FormField {
   }
 }
 
-/// So that the fields of a form can be written `.required("id", .uuid)` where nothing else needs them.
+/// Shorthand for a field that is used only in its form: `.required("id", .uuid)`.
 extension FormField {
   package static func required<Value>(_ name: String, _ rule: Rule<Value>) -> Field<Value> where Self == Field<Value> {
     Field.required(name, rule)

@@ -1,5 +1,5 @@
-/// The catalogue of validation errors: everything that can be wrong with one field of a request. A code never changes its
-/// meaning, so clients may translate it. The message is for people, and may be reworded.
+/// The catalogue of validation errors, each an error in one field of a request. A code never changes its meaning, so
+/// clients may translate it. The message is for people and may be reworded.
 package enum FieldCode: String, Sendable, CaseIterable {
   case required
   case oneRequired = "one_required"
@@ -39,7 +39,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
   case missingSetting = "missing_setting"
   case invalidSetting = "invalid_setting"
 
-  /// The message. `{field}` is the path of the field, and the other names in braces are arguments.
+  /// The message. `{field}` is replaced by the field's path, other names in braces by the error's arguments.
   package var template: String {
     switch self {
     case .required: "{field} is required"

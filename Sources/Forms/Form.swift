@@ -1,12 +1,12 @@
 import Wire
 
-/// A form: the fields that a request may have, in one table. The check, the typed values and the JSON Schema all come from it,
-/// so that what is documented is what is enforced.
+/// A form: the fields that a request may have. The check, the typed values and the JSON Schema are all derived from it,
+/// so the documentation matches what is enforced.
 package struct Form: Sendable {
   package let fields: [any FormField]
-  /// At least one of these fields must be there; empty where there is no such rule.
+  /// At least one of these fields must be present. Empty if the form has no such rule.
   private let alternatives: [any FormField]
-  /// Whether one of the fields must be named, if only to be emptied: without any the request would change nothing.
+  /// True if at least one field must be named, even with null to clear it: the request would otherwise change nothing.
   private let isChange: Bool
 
   package init(
@@ -17,14 +17,15 @@ package struct Form: Sendable {
     self.isChange = isChange
   }
 
-  /// The values of the fields that are there. Fields that the form does not have, nulls and blank optional texts are left out.
+  /// Returns the values of the present fields. Unknown fields, nulls and blank optional strings are ignored. Throws all
+  /// errors at once.
   package func check(_ json: JSON) throws(FormError) -> CheckedForm {
     var error = FormError()
     guard let checked = read(json, &error), error.isEmpty else { throw error }
     return checked
   }
 
-  /// The same for a form within another value: nil with an error added where it is no object.
+  /// Checks a form within another value. Nil, with an error added, if it is not an object.
   func read(_ json: JSON, _ error: inout FormError) -> CheckedForm? {
     guard case .object = json else { return error.refuse(.notAnObject) }
     if isChange, !fields.contains(where: { json[$0.name] != nil }) {
@@ -35,11 +36,11 @@ package struct Form: Sendable {
     for field in fields {
       if let value = field.read(json, &error) { checked.set(field.name, value) }
     }
-    // A field that is there and wrong has its own error.
-    let isAnswered = alternatives.contains { field in
+    // An invalid field has its own error.
+    let isPresent = alternatives.contains { field in
       checked.has(field) || error.fields[count...].contains { $0.path == field.name }
     }
-    if let first = alternatives.first, !isAnswered {
+    if let first = alternatives.first, !isPresent {
       error.add(.oneRequired, at: first.name, ["fields": alternatives.map(\.name).joined(separator: " or ")])
     }
     return checked
@@ -47,7 +48,7 @@ package struct Form: Sendable {
 }
 
 extension Form {
-  /// The form as JSON Schema 2020-12.
+  /// The JSON Schema 2020-12 of the form.
   package var schema: JSON {
     let schema: JSON = [
       "type": "object", "properties": .object(fields.map { JSON.Member($0.name, $0.schema) }),
@@ -61,7 +62,7 @@ extension Form {
     return schema.setting("anyOf", .array(choices))
   }
 
-  /// The parameters of a query as JSON Schema 2020-12. An empty parameter counts as absent.
+  /// The JSON Schema 2020-12 of the query parameters. An empty parameter counts as absent.
   package var querySchema: JSON {
     [
       "type": "object", "properties": .object(fields.map { JSON.Member($0.name, $0.rule.parameterSchema) }),
@@ -73,7 +74,7 @@ extension Form {
 }
 
 extension Form {
-  /// The parameters of a query as `check` takes them.
+  /// Converts query parameters to an object for `check`.
   package func document(query: [String: String]) -> JSON {
     .object(
       fields.compactMap { field in
@@ -81,7 +82,7 @@ extension Form {
       })
   }
 
-  /// An error for each parameter that the form does not have.
+  /// Returns an error for each parameter that the form does not have.
   package func unknownParameters(in query: [String: String]) -> FormError {
     let known = Set(fields.map(\.name))
     return FormError(

@@ -1,6 +1,6 @@
-/// One error of a request: the field, and what is wrong with it.
+/// An error in one field of a request.
 package struct FieldError: Sendable, Equatable {
-  /// The field: `messages[3].id`. Empty for the request as a whole.
+  /// The path of the field: `messages[3].id`. Empty for the request as a whole.
   package fileprivate(set) var path: String
   package let code: FieldCode
   private let arguments: [String: String]
@@ -17,7 +17,7 @@ package struct FieldError: Sendable, Equatable {
   }
 }
 
-/// Everything that is wrong with a request, at once. Rules collect it, and a form throws it.
+/// All errors of a request. Rules add to it; a form throws it.
 package struct FormError: Error, Sendable, Equatable {
   package private(set) var fields: [FieldError]
 
@@ -25,20 +25,21 @@ package struct FormError: Error, Sendable, Equatable {
 
   package var isEmpty: Bool { fields.isEmpty }
 
-  /// Adds an error of the value that is being read, or of the field at `path` in it.
+  /// Adds an error in the value that is being read, or in its field at `path`.
   package mutating func add(_ code: FieldCode, at path: String = "", _ arguments: MessageArguments = [:]) {
     fields.append(FieldError(code, at: path, arguments))
   }
 
   package mutating func add(_ other: FormError) { fields += other.fields }
 
-  /// Adds an error of the value that is being read. The result is nil, for the rule to return.
+  /// Adds an error in the value that is being read. Returns nil, for the rule to return.
   package mutating func refuse<Value>(_ code: FieldCode, _ arguments: MessageArguments = [:]) -> Value? {
     add(code, arguments)
     return nil
   }
 
-  /// Reads a part of a value: a field, or the item `[3]` of a list. Errors of the part get its name in front of their paths.
+  /// Reads a part of a value: a field, or the item `[3]` of a list. The part's name is prepended to the paths of its
+  /// errors.
   mutating func within<Value>(_ part: @autoclosure () -> String, read: (inout FormError) -> Value?) -> Value? {
     let count = fields.count
     let value = read(&self)

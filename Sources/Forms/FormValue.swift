@@ -1,6 +1,6 @@
 import Wire
 
-/// A value that a field of a form may have. It can be written as JSON in one normal way, as functions of the database take it.
+/// The value of a form field. Its `document` is its normalised JSON, as the database functions expect it.
 package protocol FormValue: Sendable {
   var document: JSON { get }
 }
@@ -17,5 +17,5 @@ extension ClosedRange: FormValue where Bound == Int {
 }
 extension Array: FormValue where Element: FormValue { package var document: JSON { .array(map(\.document)) } }
 
-/// A document that only the database, or nobody, reads: it is kept as it came.
+/// A document that Swift code does not interpret. It is kept as received.
 extension JSON: FormValue { package var document: JSON { self } }

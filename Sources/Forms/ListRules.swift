@@ -1,10 +1,10 @@
 import Wire
 
 extension Rule {
-  /// A list whose items are read by one rule.
+  /// A list of items that follow one rule.
   /// - Parameters:
-  ///   - items: what the items are, in the plural, for the message that rejects anything else.
-  ///   - allowsBlank: whether an item that counts as absent is left out, or rejected.
+  ///   - items: the plural name of the items, for the error message.
+  ///   - allowsBlank: true if items that count as absent are ignored, false if they are rejected.
   static func list<Item>(
     of item: Rule<Item>, _ count: ClosedRange<Int>, _ schema: JSON, parameterSchema: JSON? = nil, items name: String,
     allowsBlank: Bool = true
@@ -28,7 +28,7 @@ extension Rule {
     }
   }
 
-  /// A list as a parameter writes it, with commas. A parameter that is repeated comes joined with commas.
+  /// Parses a comma-separated parameter. Repeated parameters have already been joined with commas.
   static var listParameter: @Sendable (String) -> JSON {
     { text in text.isEmpty ? .null : .array(text.split(separator: ",").map { .string(String($0)) }) }
   }
@@ -57,7 +57,7 @@ extension Rule where Value == CheckedForm {
     Rule(form.schema, parameter: documentParameter) { json, error in form.read(json, &error) }
   }
 
-  /// A form that is written as JSON into one text, as a query's parameter is.
+  /// A form written as JSON in one string, as in a query parameter.
   package static func document(_ form: Form) -> Rule {
     let schema: JSON = [
       "type": "string", "format": "json-filters", "contentMediaType": "application/json", "contentSchema": form.schema,
@@ -71,7 +71,7 @@ extension Rule where Value == CheckedForm {
 }
 
 extension Rule where Value == JSON {
-  /// Any object, at most so many bytes as JSON.
+  /// Any object of at most `maxBytes` bytes as JSON.
   package static func object(maxBytes: Int) -> Rule {
     let schema: JSON = ["type": "object", "description": .string("at most \(maxBytes) bytes as JSON")]
     return Rule(schema, parameter: documentParameter) { json, error in
@@ -82,7 +82,7 @@ extension Rule where Value == JSON {
 }
 
 extension Rule {
-  /// JSON that stands in a parameter.
+  /// Parses JSON in a parameter. Invalid JSON becomes a string.
   fileprivate static var documentParameter: @Sendable (String) -> JSON {
     { text in (try? JSON(reading: text)) ?? .string(text) }
   }

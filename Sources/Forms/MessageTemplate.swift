@@ -1,9 +1,9 @@
-/// The values for the names in braces of a message template.
+/// The values that replace the names in braces in a message template.
 package typealias MessageArguments = [String: any CustomStringConvertible & Sendable]
 
 /// The messages of a catalogue are templates: `{field} is required`.
 package enum MessageTemplate {
-  /// The message with its arguments in place of their names. A name without an argument stays as it is.
+  /// Returns the message with its arguments in place of their names. A name without an argument is left as it is.
   package static func fill(_ template: String, _ arguments: MessageArguments) -> String {
     var message = ""
     var rest = template[...]

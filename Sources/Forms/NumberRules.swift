@@ -45,13 +45,13 @@ extension Rule where Value == ClosedRange<Int> {
 }
 
 extension Rule where Value == JSON {
-  /// Money: up to twelve digits, and two behind the point. It stays a JSON number, so that nothing is rounded on its way to
-  /// the database.
+  /// An amount of money: at most twelve digits before the decimal point and two after it. It remains a JSON number, so
+  /// it reaches the database without rounding.
   package static var amount: Rule {
-    // A multipleOf 0.01 is computed in binary fractions by many programs, and wrongly.
+    // Many validators compute multipleOf 0.01 in binary floating point, with wrong results.
     let schema: JSON = [
       "type": "number", "minimum": 0, "maximum": 999_999_999_999,
-      "description": "two digits behind the point at most",
+      "description": "at most two digits after the decimal point",
     ]
     return Rule(schema) { json, error in
       guard case .number(let text) = json, isAmount(text) else {

@@ -1,27 +1,28 @@
 import Wire
 
-/// What the value of a field must be: its JSON Schema, and the function that reads it. Whoever owns a type of value can make
-/// rules for it.
+/// How the value of a field is validated: its JSON Schema and the function that reads it. Any module can add rules for
+/// its own types.
 package struct Rule<Value: FormValue>: Sendable {
-  /// Makes a value out of JSON. Nil with an error added where the JSON is wrong, nil without one where it counts as absent.
+  /// Reads a value from JSON. Nil with an error added if the JSON is invalid; nil without one if it counts as absent.
   package typealias Reader = @Sendable (JSON, inout FormError) -> Value?
 
-  /// JSON Schema 2020-12 of a value that must be there. What it allows is accepted, and what it does not allow is refused.
-  /// It cannot say two things: lengths count what is left of a text after cleaning, and not every text is a telephone number.
+  /// The JSON Schema 2020-12 of a required value. Values that match it are accepted, others are rejected, with two
+  /// exceptions that a schema cannot express: lengths are measured after cleaning, and a string may be no phone number.
   package let schema: JSON
   private let ownOptionalSchema: JSON?
   private let ownParameterSchema: JSON?
-  /// Whether a text of blanks counts as absent, as null always does: forms send it for what was not filled in.
+  /// True if a string of whitespace counts as absent: forms send one for a field that was not filled in. Null always
+  /// counts as absent.
   private let allowsBlank: Bool
   private let parameter: @Sendable (String) -> JSON
   private let reader: Reader
 
   /// - Parameters:
-  ///   - optionalSchema: `schema`, or null or a text of blanks, without it.
-  ///   - parameterSchema: `schema` without it.
-  ///   - allowsBlank: false where a blank text is an error, not an absent value.
-  ///   - parameter: turns the text of a query's parameter into the JSON that `reader` takes. What it cannot turn stays a text,
-  ///     and `reader` refuses it.
+  ///   - optionalSchema: defaults to `schema`, null or a string of whitespace.
+  ///   - parameterSchema: defaults to `schema`.
+  ///   - allowsBlank: false if a string of whitespace is an error, not an absent value.
+  ///   - parameter: converts the text of a query parameter to the JSON that `reader` expects. Text that it cannot
+  ///     convert becomes a string, which `reader` rejects.
   package init(
     _ schema: JSON, optionalSchema: JSON? = nil, parameterSchema: JSON? = nil, allowsBlank: Bool = true,
     parameter: @escaping @Sendable (String) -> JSON = { .string($0) }, reader: @escaping Reader
@@ -34,15 +35,15 @@ package struct Rule<Value: FormValue>: Sendable {
     self.reader = reader
   }
 
-  /// JSON Schema of a value that may be absent.
+  /// The JSON Schema of a value that may be absent.
   package var optionalSchema: JSON {
     ownOptionalSchema ?? ["anyOf": [schema, ["type": ["string", "null"], "pattern": "^\\s*$"]]]
   }
 
-  /// JSON Schema of a query's parameter.
+  /// The JSON Schema of a query parameter.
   package var parameterSchema: JSON { ownParameterSchema ?? schema }
 
-  /// A rule for texts that `parse` can read. What it cannot read, and what is no text, is refused with `code`.
+  /// A rule for strings that `parse` can read. Any other value is rejected with `code`.
   package init(
     _ schema: JSON, else code: FieldCode, _ arguments: MessageArguments = [:],
     parse: @escaping @Sendable (String) -> Value?
@@ -53,14 +54,15 @@ package struct Rule<Value: FormValue>: Sendable {
   package func read(_ json: JSON, _ error: inout FormError) -> Value? { reader(json, &error) }
 }
 
-/// The rule of a field, whatever its values are.
+/// A rule for values of any type.
 package protocol FieldRule: Sendable {
   var schema: JSON { get }
   var optionalSchema: JSON { get }
   var parameterSchema: JSON { get }
-  /// The JSON that is meant by the text of a query's parameter.
+  /// Converts the text of a query parameter to JSON.
   func json(parameter text: String) -> JSON
-  /// Reads the value of a field, which is not null; nil also where it counts as absent.
+  /// Reads the value of a field, which must not be null. Nil with an error added if it is invalid; nil without one if it
+  /// counts as absent.
   func readField(_ json: JSON, _ error: inout FormError) -> (any FormValue)?
 }
 

@@ -1,10 +1,10 @@
 import Wire
 
 extension Rule where Value == String {
-  /// Cleaned text; the length in Unicode scalars.
+  /// Cleaned text. Its length is in Unicode scalars.
   package static func text(_ length: ClosedRange<Int>) -> Rule { text(length, cleaned: cleanText) }
 
-  /// The same on one line, as notifications write a customer's name: line ends and tabs become a blank.
+  /// Cleaned text on one line, as notifications show a customer's name: line ends and tabs become a space.
   package static func line(_ length: ClosedRange<Int>) -> Rule { text(length, cleaned: cleanLine) }
 
   private static func text(_ length: ClosedRange<Int>, cleaned: @escaping @Sendable (String) -> String) -> Rule {
@@ -13,7 +13,7 @@ extension Rule where Value == String {
       "type": "string", "minLength": JSON(length.lowerBound), "maxLength": JSON(length.upperBound),
       "pattern": isShort ? "\\S" : "\\S[\\s\\S]*\\S",
     ]
-    // Where one character is enough, maxLength alone allows blank texts too.
+    // If one character is enough, maxLength alone also allows blank strings.
     let optional: JSON? = isShort ? .some(["type": ["string", "null"], "maxLength": JSON(length.upperBound)]) : .none
     return Rule(schema, optionalSchema: optional) { json, error in
       guard let raw = json.string else { return error.refuse(.notAString) }
@@ -26,7 +26,7 @@ extension Rule where Value == String {
     }
   }
 
-  /// A text without such a character counts as blank.
+  /// True for a visible character. Text without one counts as blank.
   private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
     !scalar.properties.isWhitespace && !scalar.properties.isDefaultIgnorableCodePoint
   }
@@ -44,7 +44,8 @@ extension Rule where Value == String {
     ["type": "string", "enum": .array(words.map(JSON.string))]
   }
 
-  /// 1 to 200 visible ASCII characters (the Idempotency-Key draft). A blank key is refused: it would protect nothing.
+  /// 1 to 200 visible ASCII characters (the Idempotency-Key draft). A blank key is rejected because it would protect
+  /// nothing.
   package static var key: Rule {
     let schema: JSON = ["type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"]
     return Rule(schema, optionalSchema: schema.setting("type", ["string", "null"]), allowsBlank: false) { json, error in
@@ -55,7 +56,7 @@ extension Rule where Value == String {
     }
   }
 
-  /// Where a list was left, as its last reply said. Only the list itself knows what it means.
+  /// The `nextCursor` of a list's previous reply. Only that list can interpret it.
   package static var cursor: Rule {
     let isCursorByte = { @Sendable (byte: UInt8) in
       0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte || byte == 0x2D || byte == 0x5F
@@ -78,17 +79,17 @@ extension Rule where Value == [String] {
     }
   }
 
-  /// A list of cleaned texts. Blank ones are left out.
+  /// A list of cleaned texts. Blank ones are ignored.
   package static func texts(max: Int, each: ClosedRange<Int>) -> Rule {
     let item: JSON = ["type": "string", "maxLength": JSON(each.upperBound)]
     let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": item]
-    // A comma parts the items of a parameter.
+    // Commas separate the items of a parameter.
     let parameterSchema = schema.setting("items", item.setting("pattern", "^[^,]*$"))
     return list(
       of: .text(each), 0...max, schema, parameterSchema: parameterSchema, items: "strings")
   }
 
-  /// A list of lines that replaces another list. Blank ones are refused: each was meant to be something.
+  /// A list of lines that replaces a stored list. Blank ones are rejected because they are probably mistakes.
   package static func lines(max: Int, each: ClosedRange<Int>) -> Rule {
     let line = Rule<String>.line(each)
     let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": line.schema]
