@@ -9,7 +9,7 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-func room(_ name: String, _ uses: [Target.Dependency] = [], path: String? = nil) -> Target {
+func module(_ name: String, _ uses: [Target.Dependency] = [], path: String? = nil) -> Target {
   .target(name: name, dependencies: uses, path: path ?? "Sources/\(name)", swiftSettings: settings)
 }
 
@@ -85,28 +85,28 @@ let package = Package(
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CProcess"),
-    room("Wire"),
-    room("Sandbox", ["CProcess"]),
-    room("Contract", ["Wire", "Forms", "Sandbox", "CProcess"]),
-    room("Forms", ["Wire"]),
-    room("Leads", ["Wire", "Forms"]),
-    room("Deliveries", ["Wire"]),
-    room("Limits"),
-    room("Store", ["Wire", "Leads", "Deliveries", "CPostgres"]),
-    room("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"]),
-    room("Capture", ["Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"]),
-    room("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),
-    room(
+    module("Wire"),
+    module("Sandbox", ["CProcess"]),
+    module("Contract", ["Wire", "Forms", "Sandbox", "CProcess"]),
+    module("Forms", ["Wire"]),
+    module("Leads", ["Wire", "Forms"]),
+    module("Deliveries", ["Wire"]),
+    module("Limits"),
+    module("Store", ["Wire", "Leads", "Deliveries", "CPostgres"]),
+    module("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"]),
+    module("Capture", ["Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"]),
+    module("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),
+    module(
       "Admin",
       [
         "Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess",
         .product(name: "Crypto", package: "swift-crypto"),
       ]),
-    room("OpenAPI", ["Wire", "Contract"]),
-    room("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "CProcess"]),
-    room("Worker", ["Wire", "Contract", "Deliveries", "Host"]),
-    room("Sink", ["Wire", "Contract", "Forms", hummingbird, nio, nioPosix]),
-    room("Samples", ["Wire"]),
+    module("OpenAPI", ["Wire", "Contract"]),
+    module("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "CProcess"]),
+    module("Worker", ["Wire", "Contract", "Deliveries", "Host"]),
+    module("Sink", ["Wire", "Contract", "Forms", hummingbird, nio, nioPosix]),
+    module("Samples", ["Wire"]),
     .executableTarget(name: "confine", dependencies: ["Host"], path: "Sources/confine", swiftSettings: settings),
     .executableTarget(
       name: "gateway",

@@ -102,10 +102,10 @@ struct GatewaySettings: Sendable {
       },
       Setting("LEADPIPE_HANDLERS"),
       TrustFile.setting,
-      .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
-      Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault), .logLevel, .logFormat,
+      .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
+      Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore), .logLevel, .logFormat,
     ] + ProcessModes.settings + GatewayLimits.settings
-    + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
+    + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
 
   /// The folder of this executable, regardless of the path or name that started it.
   private static var folderOfThisProgram: String {

@@ -8,7 +8,7 @@ import Wire
 /// An admin route: its input, its output, and the database function behind it.
 package struct AdminEndpoint {
   /// A request whose parameters and body have been validated.
-  package struct Question {
+  package struct CheckedRequest {
     /// The values of the path, the query and the body.
     package let values: CheckedForm
     package let request: Request
@@ -18,20 +18,22 @@ package struct AdminEndpoint {
     package var document: JSON { values.document }
   }
 
-  package typealias Asking = @Sendable (Question) throws(Problem) -> JSON
+  /// Makes the function's argument from a request.
+  package typealias ArgumentMaker = @Sendable (CheckedRequest) throws(Problem) -> JSON
   /// Makes the formatter of the function's results from the settings, once per process.
-  package typealias Telling = @Sendable (Settings) throws(Problem) -> @Sendable (JSON) -> JSON
-  package typealias Replying = @Sendable (JSON, Request) throws(Problem) -> Reply
+  package typealias Presentation = @Sendable (Settings) throws(Problem) -> @Sendable (JSON) -> JSON
+  /// Makes the reply from the function's formatted result.
+  package typealias ReplyMaker = @Sendable (JSON, Request) throws(Problem) -> Reply
 
   /// The input of a route.
   package struct Input {
     /// The query parameters.
     let query: Form?
-    /// The JSON Schema of the request headers that `asking` reads.
+    /// The JSON Schema of the request headers that the argument is made from.
     let headers: JSON?
     /// The JSON body; nil if the route reads none.
     let body: Form?
-    /// The JSON Schema of the body, if `asking` requires more than the form.
+    /// The JSON Schema of the body, if making the argument requires more than the form.
     let bodySchema: JSON?
 
     package init(query: Form? = nil, headers: JSON? = nil, body: Form? = nil, bodySchema: JSON? = nil) {
@@ -65,23 +67,23 @@ package struct AdminEndpoint {
   private let input: Input
   private let needs: Needs
   private let function: Function
-  private let asking: Asking
-  private let telling: Telling?
-  private let replying: Replying
+  private let makeArgument: ArgumentMaker
+  private let presentation: Presentation?
+  private let makeReply: ReplyMaker
 
   /// - Parameters:
   ///   - output: the first of its statuses is that of a successful reply. Its problems exclude 400, 401 and 403, which
   ///     are always added, and 404, which is added if the path has parameters.
   ///   - feed: the step that continues the stream, if the reply is the beginning of one.
-  ///   - asking: makes the function's argument; defaults to the checked values.
-  ///   - telling: formats the function's result; defaults to the result unchanged.
-  ///   - replying: makes the reply; defaults to the result with the first status.
+  ///   - argument: makes the function's argument; defaults to the checked values.
+  ///   - presentation: formats the function's result; defaults to the result unchanged.
+  ///   - reply: makes the reply; defaults to the result with the first status.
   package init(
     _ name: String, _ summary: String, _ route: Description.Route, input: Input = Input(),
     output: Description.Output = .init(), needs: Needs = [], feed: String? = nil, environment: [Setting] = [],
     calls function: Function,
-    asking: @escaping Asking = { question throws(Problem) in question.document }, telling: Telling? = nil,
-    replying: Replying? = nil
+    argument: @escaping ArgumentMaker = { checked throws(Problem) in checked.document },
+    presentation: Presentation? = nil, reply: ReplyMaker? = nil
   ) {
     let status = output.statuses[0]
     var described = output
@@ -89,32 +91,33 @@ package struct AdminEndpoint {
     description = Description(
       name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: "admin",
       bodyLimit: input.body == nil ? 1024 : 65_536, feed: feed,
-      environment: AdminDesk.settings + needs.settings + environment, input: input.described, output: described)
+      environment: AdminDatabase.settings + needs.settings + environment, input: input.described, output: described)
     self.input = input
     self.needs = needs
     self.function = function
-    self.asking = asking
-    self.telling = telling
-    self.replying =
-      replying ?? { answer, _ in
-        status == 204 ? Reply(status: 204, headers: [:], body: []) : Reply(status: status, answer)
+    makeArgument = argument
+    self.presentation = presentation
+    makeReply =
+      reply ?? { result, _ in
+        status == 204 ? Reply(status: 204, headers: [:], body: []) : Reply(status: status, result)
       }
   }
 
   package var handler: Handler {
     Handler(description) { settings, afterwards throws(Problem) in
-      let desk = AdminDesk(settings)
-      let knowsHours = needs.contains(.officeHours)
-      let hours = knowsHours ? try OfficeHours(settings) : nil
-      let wake = needs.contains(.wake) ? desk.wakeCall(settings, afterwards) : nil
-      let tell = try telling?(settings)
+      let database = AdminDatabase(settings)
+      let needsHours = needs.contains(.officeHours)
+      let hours = needsHours ? try OfficeHours(settings) : nil
+      let wake = needs.contains(.wake) ? database.wakeCall(settings, afterwards) : nil
+      let present = try presentation?(settings)
       return { request, log throws(Problem) in
-        let answer = try desk.ask(function, for: request, log: log) { () throws(Problem) in
-          let argument = try asking(Question(values: try read(request), request: request, settings: settings))
-          return knowsHours ? argument.setting("warnBefore", Self.warnBefore(request.receivedAt, hours)) : argument
+        let result = try database.call(function, for: request, log: log) { () throws(Problem) in
+          let checked = CheckedRequest(values: try read(request), request: request, settings: settings)
+          let argument = try makeArgument(checked)
+          return needsHours ? argument.setting("warnBefore", Self.warnBefore(request.receivedAt, hours)) : argument
         }
         wake?.send()
-        var reply = try replying(tell?(answer) ?? answer, request)
+        var reply = try makeReply(present?(result) ?? result, request)
         // Caches must not store admin data.
         reply.headers["cache-control"] = "no-store"
         return reply

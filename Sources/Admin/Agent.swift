@@ -17,8 +17,8 @@ package enum Agent {
   package static let changeForm = Form(
     [.optional("name", .line(2...200)), .optional("email", .email)] + details, isChange: true)
   /// Returns the argument of `update_agent`, with the fields to clear.
-  package static func change(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    question.document.clearing(question.values.emptied([phone, department], in: try question.request.json()))
+  package static func change(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
+    checked.document.clearing(checked.values.emptied([phone, department], in: try checked.request.json()))
   }
 
   package static let listForm = Form([.optional("status", .choices(statuses))])

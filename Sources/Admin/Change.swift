@@ -25,15 +25,15 @@ package enum Change {
     "change", .form(Form(fields + [.optional("agentId", .uuid), .optional("force", .boolean)], isChange: true)))
 
   /// Returns the argument of `update_conversation`, with the version that the client has seen.
-  package static func ofOne(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    complete(try Conversation.guarded(question), question.values, as: try question.request.json())
+  package static func ofOne(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
+    complete(try Conversation.guarded(checked), checked.values, as: try checked.request.json())
   }
 
   /// Returns the argument of `change_conversations`.
-  package static func ofMany(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    let values = question.values[change]
-    let sent = try question.request.json()[change.name] ?? [:]
-    return question.document.setting(change.name, complete(values.document, values, as: sent))
+  package static func ofMany(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
+    let values = checked.values[change]
+    let sent = try checked.request.json()[change.name] ?? [:]
+    return checked.document.setting(change.name, complete(values.document, values, as: sent))
   }
 
   /// The result of `change_conversations` with the text of each error.

@@ -7,8 +7,8 @@ import Wire
 /// The state of a channel: whether it is configured, whether it is paused, and how many deliveries are waiting.
 package enum ChannelState {
   /// Adds the configured recipients to the function's argument, because the database does not store them.
-  package static func asking(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    question.document.setting("configured", .array(Recipient.configured(question.settings).map(\.document)))
+  package static func withConfiguredRecipients(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
+    checked.document.setting("configured", .array(Recipient.configured(checked.settings).map(\.document)))
   }
 
   package static let schema: JSON = [

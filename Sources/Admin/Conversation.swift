@@ -5,23 +5,24 @@ import Wire
 /// A conversation as admin routes return it: the ConversationDTO and its ETag.
 package enum Conversation {
   /// Returns the reply for a function that returns `{conversation, version}`.
-  package static func reply(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
-    guard let conversation = answer["conversation"], let version = answer["version"]?.string else {
+  package static func reply(_ result: JSON, _ request: Request) throws(Problem) -> Reply {
+    guard let conversation = result["conversation"], let version = result["version"]?.string else {
       throw Problem.internalError("the database returned no conversation")
     }
     return Reply(conversation, headers: ["etag": "\"\(version)\""])
   }
 
   /// Returns the reply for a function that also returns other members.
-  package static func answer(_ answer: JSON, _ request: Request) throws(Problem) -> Reply {
-    guard let version = answer["version"]?.string else {
+  package static func fullReply(_ result: JSON, _ request: Request) throws(Problem) -> Reply {
+    guard let version = result["version"]?.string else {
       throw Problem.internalError("the database returned no conversation")
     }
-    return Reply(answer.removing("version"), headers: ["etag": "\"\(version)\""])
+    return Reply(result.removing("version"), headers: ["etag": "\"\(version)\""])
   }
 
-  package static func answerSchema(_ beside: JSON) -> JSON {
-    let properties = (beside.members ?? []) + [JSON.Member("conversation", schema())]
+  /// The JSON Schema of such a reply, with the schemas of its other members.
+  package static func fullReplySchema(_ others: JSON) -> JSON {
+    let properties = (others.members ?? []) + [JSON.Member("conversation", schema())]
     return [
       "type": "object", "properties": .object(properties), "required": .array(properties.map { .string($0.key) }),
     ]
@@ -38,9 +39,9 @@ package enum Conversation {
   private static let etag: JSON = ["type": "string", "pattern": "^\"[!#-~]+\"$"]
 
   /// Returns the function's argument with the version that the client has seen.
-  package static func guarded(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    guard let version = try version(question.request) else { return question.document }
-    return question.document.setting("version", .string(version))
+  package static func guarded(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
+    guard let version = try version(checked.request) else { return checked.document }
+    return checked.document.setting("version", .string(version))
   }
 
   /// Returns the version in If-Match. Nil if the header is absent or matches any version (`*`).

@@ -50,16 +50,16 @@ package enum ConversationSearch {
 
   /// Returns the function's argument with the time zone in which days begin. Filters that came as an object become
   /// members of the argument.
-  @Sendable package static func locally(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
-    var document = question.document
-    if let filters = question.values[filterDocument] {
+  @Sendable package static func withTimeZone(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
+    var document = checked.document
+    if let filters = checked.values[filterDocument] {
       let members = filters.document.removing(dateRange.name).members ?? []
       document = .object((document.removing(filterDocument.name).members ?? []) + members)
       let range = filters[dateRange]
       if let day = filters[dateFrom] ?? range?[rangeStart] { document = document.setting(dateFrom.name, .string(day)) }
       if let day = filters[dateTo] ?? range?[rangeEnd] { document = document.setting(dateTo.name, .string(day)) }
     }
-    let zone = question.values[timeZone] ?? question.settings["TIME_ZONE"] ?? "Asia/Dubai"
+    let zone = checked.values[timeZone] ?? checked.settings["TIME_ZONE"] ?? "Asia/Dubai"
     return document.setting(timeZone.name, .string(zone))
   }
 

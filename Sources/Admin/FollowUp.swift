@@ -40,16 +40,16 @@ package enum FollowUp {
 
   /// Rejects a date more than 60 seconds in the past, and a notification to the customer, which this version cannot
   /// send.
-  package static func check(_ question: AdminEndpoint.Question) throws(Problem) -> JSON {
+  package static func check(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
     var errors = FormError()
-    if let date = question.values[date], date < question.request.receivedAt.adding(seconds: -60) {
+    if let date = checked.values[date], date < checked.request.receivedAt.adding(seconds: -60) {
       errors.add(.inThePast, at: Self.date.name)
     }
-    if question.values[notifyCustomer] == true {
+    if checked.values[notifyCustomer] == true {
       errors.add(.customerNotificationsUnsupported, at: notifyCustomer.name)
     }
     guard errors.isEmpty else { throw Problem(errors) }
-    return question.document
+    return checked.document
   }
 
   package static let schema: JSON = [

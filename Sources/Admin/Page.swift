@@ -26,7 +26,7 @@ package enum Page {
   }
 
   /// Returns the page with `row` applied to each row.
-  package static func telling(_ page: JSON, _ row: (JSON) -> JSON) -> JSON {
+  package static func mapRows(_ page: JSON, _ row: (JSON) -> JSON) -> JSON {
     page.setting("data", .array((page["data"]?.array ?? []).map(row)))
   }
 }

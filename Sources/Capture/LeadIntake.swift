@@ -92,10 +92,10 @@ package struct LeadIntake {
   ) throws(Problem) -> Captured {
     let captured: Captured
     do throws(StoreFailure) { captured = try outcome.get() } catch {
-      let problem = error == refused?.failure ? refused?.problem : nil
-      let told = problem ?? Problem(error, in: .captureLead, log: log)
-      log.write(.conversationInsertError, facts: ["status": String(told.kind.status)])
-      throw told
+      let logged = error == refused?.failure ? refused?.problem : nil
+      let problem = logged ?? Problem(error, in: .captureLead, log: log)
+      log.write(.conversationInsertError, facts: ["status": String(problem.kind.status)])
+      throw problem
     }
     switch captured.outcome {
     case .mismatch: throw Problem(.idempotencyKeyReused)

@@ -8,19 +8,19 @@ package final class Afterwards {
   package typealias Work = (Log) -> Int
 
   private var work: Work?
-  private var isAsked = false
-  private var restsUntil = Instant(milliseconds: 0)
+  private var isRequested = false
+  private var notBefore = Instant(milliseconds: 0)
 
   package init() {}
 
-  /// Sets the work. Call it once, while the handler opens. Without it, `ask` has no effect.
+  /// Sets the work. Call it once, while the handler opens. Without it, `request` has no effect.
   package func set(_ work: @escaping Work) { self.work = work }
 
   /// Requests the work after the current reply.
-  package func ask() { isAsked = work != nil }
+  package func request() { isRequested = work != nil }
 
   /// When the work is due. Nil if it has not been requested.
-  package var dueAt: Instant? { isAsked ? restsUntil : nil }
+  package var dueAt: Instant? { isRequested ? notBefore : nil }
 
   /// Does the work if it is due. For use while a stream runs.
   package func proceed(now: Instant, log: Log) {
@@ -30,8 +30,8 @@ package final class Afterwards {
 
   /// Does the work if it has been requested, even if it is not yet due. For use at the end of the process.
   package func finish(now: Instant, log: Log) {
-    guard isAsked, let work else { return }
-    isAsked = false
-    restsUntil = Instant(milliseconds: now.milliseconds + work(log))
+    guard isRequested, let work else { return }
+    isRequested = false
+    notBefore = Instant(milliseconds: now.milliseconds + work(log))
   }
 }

@@ -11,16 +11,16 @@ package struct Setting: Sendable, Equatable {
   package let leadsTo: Destination?
   /// Describes what is wrong with a value, as the end of a sentence that begins with the name. Nil for a valid value.
   /// It never includes the value, which may be a secret.
-  package let fault: @Sendable (String) -> String?
+  package let validate: @Sendable (String) -> String?
 
   package init(
     _ name: String, required: Bool = false, leadsTo destination: Destination? = nil,
-    fault: @escaping @Sendable (String) -> String? = { _ in nil }
+    validate: @escaping @Sendable (String) -> String? = { _ in nil }
   ) {
     self.name = name
     self.isRequired = required
     leadsTo = destination
-    self.fault = fault
+    self.validate = validate
   }
 
   package static func == (left: Self, right: Self) -> Bool {
@@ -54,8 +54,8 @@ package struct Settings: Sendable {
     var errors = FormError()
     for setting in declared {
       if let value = environment[setting.name], !value.isEmpty {
-        if let fault = setting.fault(value) {
-          errors.add(.invalidSetting, at: setting.name, ["reason": fault])
+        if let reason = setting.validate(value) {
+          errors.add(.invalidSetting, at: setting.name, ["reason": reason])
         } else {
           values[setting.name] = value
         }

@@ -3,8 +3,8 @@ import Contract
 import Glibc
 import Wire
 
-/// A child process. It has its own process group, only the given environment (plus `told`), and no inherited
-/// descriptors except its three. The owner of a Child must close the descriptors and wait for the process.
+/// A child process. It has its own process group, only the given environment (plus `commonEnvironment`), and no
+/// inherited descriptors except its three. The owner of a Child must close the descriptors and wait for the process.
 package struct Child: Sendable {
   package let pid: pid_t
   /// Our end of its stdin, for writing.
@@ -30,7 +30,7 @@ package struct Child: Sendable {
   /// Environment variables of every child. Swift's crash reports are disabled because they can hang a dying process.
   /// LEADPIPE_SUPERVISED marks our own programs as supervised. LEADPIPE_JOURNAL is set if our log, and so the child's,
   /// goes to systemd's journal.
-  package static let told = ["SWIFT_BACKTRACE": "enable=no", "LEADPIPE_SUPERVISED": "1"].merging(
+  package static let commonEnvironment = ["SWIFT_BACKTRACE": "enable=no", "LEADPIPE_SUPERVISED": "1"].merging(
     Log.goesToJournal(processEnvironment()) ? ["LEADPIPE_JOURNAL": "1"] : [:]
   ) { $1 }
 
@@ -100,7 +100,7 @@ package struct Child: Sendable {
     posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 
-    let words = environment.merging(told) { given, _ in given }
+    let words = environment.merging(commonEnvironment) { given, _ in given }
       .map { "\($0.key)=\($0.value)" }.sorted()
     var pid: pid_t = 0
     let code = withCStrings([path] + arguments) { argv in

@@ -75,7 +75,8 @@ package struct Explanation: Sendable {
     let names = Set(given.map(\.name))
     let asked = handler.description.environment.map(\.name).filter { !names.contains($0) }.sorted()
     return given.map { "\($0.name), from \($0.source)" }
-      + Child.told.keys.sorted().map { "\($0), as in every child process" } + ["HOME, a path that does not exist"]
+      + Child.commonEnvironment.keys.sorted().map { "\($0), as in every child process" }
+      + ["HOME, a path that does not exist"]
       + asked.map {
         "(not \($0): "
           + (handler.trust.grants.contains($0) ? "not set)" : "not allowed for class \(handler.trust.rawValue))")

@@ -94,7 +94,7 @@ package struct HandlerFolder: Sendable {
       throw Failure(reason: "\(file) --describe failed\(last ?? "")")
     }
     let document: JSON
-    do throws(JSONFault) { document = try JSON(reading: output) } catch {
+    do throws(JSONError) { document = try JSON(reading: output) } catch {
       throw Failure(reason: "\(file) --describe did not print JSON: \(error.reason)")
     }
     do throws(InvalidDescription) { return try Description(reading: document) } catch {

@@ -29,14 +29,14 @@ package enum Budget {
   /// Returns the factor that the word after a number stands for. `m` for metres is not millions: `120 m2`, `50 m from
   /// the metro`.
   private static func unit(_ rest: ArraySlice<Unicode.Scalar>) -> Double? {
-    let blanks = rest.prefix { $0 == " " || $0 == "\u{A0}" }
-    let word = rest.dropFirst(blanks.count).prefix { $0.properties.isAlphabetic }
-    let behind = rest.dropFirst(blanks.count + word.count)
+    let spaces = rest.prefix { $0 == " " || $0 == "\u{A0}" }
+    let word = rest.dropFirst(spaces.count).prefix { $0.properties.isAlphabetic }
+    let behind = rest.dropFirst(spaces.count + word.count)
     let name = String(String.UnicodeScalarView(word))
     if name == "m" {
       if let next = behind.first, digit(next) != nil || next == "\u{B2}" { return nil }
       let following = behind.drop { $0 == " " }.prefix { $0.properties.isAlphabetic }
-      if !blanks.isEmpty,
+      if !spaces.isEmpty,
         ["from", "away", "walk", "sq", "square"].contains(String(String.UnicodeScalarView(following)))
       {
         return nil

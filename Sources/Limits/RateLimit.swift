@@ -55,13 +55,13 @@ package enum RateClass: String, Sendable, CaseIterable {
 
   /// Describes what is wrong with a value of that setting, as the end of a sentence that begins with the setting's
   /// name. Nil for a valid value.
-  package static func fault(_ value: String) -> String? {
+  package static func validate(_ value: String) -> String? {
     value == "off" || RateLimit(value) != nil
       ? nil : "must be off, or a number of requests and of seconds such as 10/60 (1 to 1000 in 1 to 3600)"
   }
 
   /// Describes what is wrong with a value of RATE_LIMIT_STORE. Nil for a valid value.
-  package static func storeFault(_ value: String) -> String? {
+  package static func validateStore(_ value: String) -> String? {
     switch value {
     case "memory": nil
     case "postgres": "must be memory: this version cannot share counters among gateways"

@@ -56,14 +56,14 @@ package struct RateLimiter<Key: Hashable & Sendable>: Sendable {
   /// Returns the verdict that `admit` would give, without counting the request.
   package func judge(_ key: Key, at now: Int) -> RateVerdict {
     let time = max(now, latest)
-    return (places[key].map { entries[$0].ring } ?? overflow).judge(limit, at: time, told: now)
+    return (places[key].map { entries[$0].ring } ?? overflow).judge(limit, at: time, callerTime: now)
   }
 
   /// Counts the request if it is within the limit.
   package mutating func admit(_ key: Key, at now: Int) -> RateVerdict {
     latest = max(now, latest)
     if let place = places[key] {
-      let verdict = entries[place].ring.admit(limit, at: latest, told: now)
+      let verdict = entries[place].ring.admit(limit, at: latest, callerTime: now)
       if verdict.isAllowed {
         unlink(place)
         append(place)
@@ -73,10 +73,10 @@ package struct RateLimiter<Key: Hashable & Sendable>: Sendable {
     // Each call adds at most one entry, so removing up to two keeps up with any flood at a constant cost.
     for _ in 0..<2 where isOver(oldest, at: latest) { removeOldest() }
     if let last = overflow.last, latest - last >= limit.milliseconds { overflow = AdmissionRing() }
-    guard places.count < capacity else { return overflow.admit(limit, at: latest, told: now) }
+    guard places.count < capacity else { return overflow.admit(limit, at: latest, callerTime: now) }
     // All admissions in the shared entry may have been this key's, so its history starts with them.
     var ring = overflow
-    let verdict = ring.admit(limit, at: latest, told: now)
+    let verdict = ring.admit(limit, at: latest, callerTime: now)
     guard verdict.isAllowed else { return verdict }
     let place = free.popLast() ?? entries.count
     if place == entries.count { entries.append(Entry()) }
@@ -134,17 +134,17 @@ private struct AdmissionRing: Sendable {
     return low
   }
 
-  /// `told` is the time on the caller's clock; `resetsIn` is relative to it.
-  func judge(_ limit: RateLimit, at now: Int, told: Int) -> RateVerdict {
+  /// `callerTime` is the time on the caller's clock; `resetsIn` is relative to it.
+  func judge(_ limit: RateLimit, at now: Int, callerTime: Int) -> RateVerdict {
     let gone = gone(limit, at: now)
     let used = times.count - gone
-    let resetsIn = used == 0 ? limit.milliseconds : time(gone) + limit.milliseconds - told
+    let resetsIn = used == 0 ? limit.milliseconds : time(gone) + limit.milliseconds - callerTime
     return RateVerdict(
       isAllowed: used < limit.count, limit: limit, remaining: limit.count - used, resetsIn: resetsIn)
   }
 
-  mutating func admit(_ limit: RateLimit, at now: Int, told: Int) -> RateVerdict {
-    let before = judge(limit, at: now, told: told)
+  mutating func admit(_ limit: RateLimit, at now: Int, callerTime: Int) -> RateVerdict {
+    let before = judge(limit, at: now, callerTime: callerTime)
     guard before.isAllowed else { return before }
     if times.count < limit.count {
       times.append(now)
@@ -153,7 +153,7 @@ private struct AdmissionRing: Sendable {
       start = (start + 1) % times.count
     }
     // If no admission was active before, this one is the next to expire, one whole period from now.
-    let resetsIn = before.remaining == limit.count ? now + limit.milliseconds - told : before.resetsIn
+    let resetsIn = before.remaining == limit.count ? now + limit.milliseconds - callerTime : before.resetsIn
     return RateVerdict(isAllowed: true, limit: limit, remaining: before.remaining - 1, resetsIn: resetsIn)
   }
 }

@@ -45,7 +45,7 @@ package struct TrustedProxies: Sendable, Equatable {
 
   /// Describes what is wrong with a value of TRUSTED_PROXIES, as the end of a sentence that begins with its name. Nil
   /// for a valid value.
-  package static func fault(_ value: String) -> String? {
+  package static func validate(_ value: String) -> String? {
     TrustedProxies(value) == nil
       ? "must be addresses, networks such as 10.0.0.0/8 (no bits set after the prefix, no prefix of 0) or unix, separated by commas; or hops:N with N from 1 to 16"
       : nil

@@ -11,7 +11,7 @@ struct Trick: Sendable {
 
   /// Returns a random trick for `form`: half of them are texts, half are errors.
   static func draw(for form: SampleForm, _ random: inout SplitMix64) -> Trick {
-    random.pick((random.chance(50) ? texts : faults).filter { $0.forms.contains(form) })
+    random.pick((random.chance(50) ? texts : errors).filter { $0.forms.contains(form) })
   }
 }
 
@@ -34,19 +34,19 @@ extension Trick {
   }
 
   /// Errors that the handler must reject with 400.
-  static let faults: [Trick] = [
-    fault("missing", in: SampleForm.allCases) { body, form, _ in body.removing(form.requiredField) },
-    fault("unreachable", in: [.lead, .contact, .inquiry, .sell]) { body, _, _ in
+  static let errors: [Trick] = [
+    error("missing", in: SampleForm.allCases) { body, form, _ in body.removing(form.requiredField) },
+    error("unreachable", in: [.lead, .contact, .inquiry, .sell]) { body, _, _ in
       body.removing("customerPhone").removing("customerEmail")
     },
-    fault("blank-name", in: named) { body, _, random in
+    error("blank-name", in: named) { body, _, random in
       body.setting(
         "customerName", .string(random.pick(["", " \t\n ", "\u{200B}\u{2060}\u{FEFF}", "\u{202E}\u{202C}"])))
     },
-    fault("long-name", in: named) { body, _, random in
+    error("long-name", in: named) { body, _, random in
       body.setting("customerName", .string(String(repeating: random.pick(["A", "ن", "🏠"]), count: 201)))
     },
-    fault("bad-phone", in: named) { body, _, random in
+    error("bad-phone", in: named) { body, _, random in
       let phones = [
         "call me", "050-CALL-NOW", "0570000000 ext 5", "++971570000000", "1234567890123456", "+97157\r\n0000000",
         "+0570000000",
@@ -54,7 +54,7 @@ extension Trick {
       ]
       return body.setting("customerPhone", .string(random.pick(phones)))
     },
-    fault("header-in-mail", in: SampleForm.allCases) { body, form, random in
+    error("header-in-mail", in: SampleForm.allCases) { body, form, random in
       let mails = [
         "sara@example.com\r\nBcc: all@example.org", "sara@example.com\nSubject: You won",
         "sara@example.com\r\n\r\nHello",
@@ -65,42 +65,42 @@ extension Trick {
       ]
       return body.setting(form.mailField, .string(random.pick(mails)))
     },
-    fault("wrong-type", in: SampleForm.allCases) { body, form, random in
+    error("wrong-type", in: SampleForm.allCases) { body, form, random in
       body.setting(form.requiredField, random.pick([42, true, ["Sara"], ["first": "Sara"]]))
     },
-    fault("too-deep", in: SampleForm.allCases) { body, _, _ in
+    error("too-deep", in: SampleForm.allCases) { body, _, _ in
       body.setting("deep", (1...40).reduce(1) { nested, _ in .array([nested]) })
     },
-    fault("repeated-key", in: SampleForm.allCases) { body, form, _ in
+    error("repeated-key", in: SampleForm.allCases) { body, form, _ in
       .object((body.members ?? []) + [JSON.Member(form.requiredField, "Somebody Else")])
     },
-    fault("nul", in: SampleForm.allCases) { body, form, _ in
+    error("nul", in: SampleForm.allCases) { body, form, _ in
       body.setting(form.freeTexts[0], "before\u{0}after")
     },
-    fault("huge-number", in: SampleForm.allCases) { body, _, random in
+    error("huge-number", in: SampleForm.allCases) { body, _, random in
       body.setting("age", .number(random.pick(["1e999", "-1e400", String(repeating: "9", count: 400)])))
     },
-    fault("bad-score", in: [.lead]) { body, _, random in
+    error("bad-score", in: [.lead]) { body, _, random in
       body.setting(
         "leadScore", random.pick([101, -1, .number("70.5"), .number("1e2"), "90", .number("9223372036854775808")]))
     },
-    fault("unknown-choice", in: [.lead]) { body, _, random in
+    error("unknown-choice", in: [.lead]) { body, _, random in
       random.chance(50) ? body.setting("intent", "steal") : body.setting("leadQuality", "lukewarm")
     },
-    fault("bad-id", in: [.lead]) { body, _, random in
+    error("bad-id", in: [.lead]) { body, _, random in
       body.setting(
         "conversationId", .string(random.pick(["1", "' OR 1=1 --", "00000000-0000-0000-0000-00000000000g"])))
     },
-    fault("bad-message", in: [.lead]) { body, _, random in
+    error("bad-message", in: [.lead]) { body, _, random in
       let message: JSON = random.pick([
         ["id": "1", "sender": "alien", "messageText": "Hello"], ["sender": "user", "messageText": "Hello"],
         ["id": "1", "messageText": ""], "Hello",
       ])
       return body.setting("messages", .array((body["messages"]?.array ?? []) + [message]))
     },
-    fault("many-tags", in: [.lead]) { body, _, _ in body.setting("tags", .array((1...51).map { .string("tag \($0)") }))
+    error("many-tags", in: [.lead]) { body, _, _ in body.setting("tags", .array((1...51).map { .string("tag \($0)") }))
     },
-    fault("large-metadata", in: [.lead]) { body, _, _ in
+    error("large-metadata", in: [.lead]) { body, _, _ in
       let metadata = body["metadata"] ?? [:]
       return body.setting("metadata", metadata.setting("padding", .string(String(repeating: "x", count: 17_000))))
     },
@@ -108,7 +108,7 @@ extension Trick {
 
   private static let named: [SampleForm] = [.lead, .contact, .inquiry, .sell]
 
-  private static func fault(
+  private static func error(
     _ name: String, in forms: [SampleForm], _ spoil: @escaping @Sendable (JSON, SampleForm, inout SplitMix64) -> JSON
   ) -> Trick { Trick(name: name, isRefused: true, forms: forms, spoil: spoil) }
 }

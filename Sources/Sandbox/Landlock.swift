@@ -59,11 +59,11 @@ extension Confinement {
     setenv("HOME", "/nonexistent", 1)
     for limit in limits { limit.apply() }
     let version = Int(leadpipe_landlock_version())
-    var faults: [String] = []
-    if version > 0, !enterLandlock(version) { faults.append("landlock: \(String(cString: strerror(errno)))") }
+    var errors: [String] = []
+    if version > 0, !enterLandlock(version) { errors.append("landlock: \(String(cString: strerror(errno)))") }
     let refused = leadpipe_refuse_calls(program == .ours ? 0 : 1, hasLocalSockets ? 1 : 0, hasInternetSockets ? 1 : 0)
-    if refused != 0, errno != ENOSYS, errno != EINVAL { faults.append("seccomp: \(String(cString: strerror(errno)))") }
-    return faults.isEmpty ? nil : faults.joined(separator: "; ")
+    if refused != 0, errno != ENOSYS, errno != EINVAL { errors.append("seccomp: \(String(cString: strerror(errno)))") }
+    return errors.isEmpty ? nil : errors.joined(separator: "; ")
   }
 
   private func enterLandlock(_ version: Int) -> Bool {

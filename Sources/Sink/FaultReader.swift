@@ -7,7 +7,7 @@ extension FaultPlan {
   /// optional. Throws `badInput` with every invalid member. Unknown members are errors.
   package init(reading bytes: [UInt8]) throws(Problem) {
     let document: JSON
-    do throws(JSONFault) { document = try JSON(reading: bytes) } catch {
+    do throws(JSONError) { document = try JSON(reading: bytes) } catch {
       throw Problem(.invalidFaultPlan, ["reason": "it is not valid JSON: \(error.reason) at byte \(error.offset)"])
     }
     guard let members = document.members else { throw Problem(.invalidFaultPlan, ["reason": "it must be an object"]) }
@@ -98,16 +98,16 @@ private struct FaultReader {
   private mutating func stage(
     _ json: JSON, _ way: SinkFault.Way, _ provider: SinkProvider, _ path: String
   ) -> SinkFault.Stage {
-    guard let told = json["at"] else { return way.usualStage }
+    guard let given = json["at"] else { return way.usualStage }
     let allowed = way == .greylist ? [.rcpt, .body] : provider == .email ? SinkFault.Stage.smtp : SinkFault.Stage.http
-    if let stage = told.string.flatMap(SinkFault.Stage.init), allowed.contains(stage) { return stage }
+    if let stage = given.string.flatMap(SinkFault.Stage.init), allowed.contains(stage) { return stage }
     fault("\(path).at", "must be one of \(allowed.map(\.rawValue).joined(separator: ", "))")
     return .body
   }
 
   private mutating func number(_ json: JSON, _ name: String, _ range: ClosedRange<Int>, _ path: String) -> Int? {
-    guard let told = json[name] else { return nil }
-    if let number = told.integer, range.contains(number) { return number }
+    guard let given = json[name] else { return nil }
+    if let number = given.integer, range.contains(number) { return number }
     let bounds = range.lowerBound == Int.min ? "" : " from \(range.lowerBound) to \(range.upperBound)"
     fault("\(path).\(name)", "must be a whole number\(bounds)")
     return nil
@@ -141,7 +141,7 @@ private struct FaultReader {
     }
     result.status = number(json, "status", 300...599, path)
     guard json["status"] == nil else { return }
-    result.status = result.said.flatMap { Sayings.table(provider)[$0] }
+    result.status = result.said.flatMap { ProviderErrors.table(provider)[$0] }
     if result.status == nil { fault(path, "must have a status, or a known error of \(provider.rawValue) in say") }
   }
 }

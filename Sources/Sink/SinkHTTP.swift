@@ -82,10 +82,10 @@ struct SinkHTTP: Sendable {
     switch fault.way {
     case .slow:
       try? await Task.sleep(for: .milliseconds(fault.milliseconds ?? 0))
-      return Self.response(reply ?? Sayings.garbled)
-    case .refuse, .greylist, .tls: return Self.response(Sayings.refusal(fault, on: provider))
-    case .garble: return Self.response(Sayings.garbled)
-    case .cut: return Self.cut(reply ?? Sayings.garbled)
+      return Self.response(reply ?? ProviderErrors.garbled)
+    case .refuse, .greylist, .tls: return Self.response(ProviderErrors.refusal(fault, on: provider))
+    case .garble: return Self.response(ProviderErrors.garbled)
+    case .cut: return Self.cut(reply ?? ProviderErrors.garbled)
     case .hang, .drop, .reset: return await Self.leave(connection, fault.way)
     }
   }

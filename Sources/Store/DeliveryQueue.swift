@@ -38,21 +38,21 @@ extension Database {
     recipients: [(recipient: Recipient, limit: Int)], deadline: Instant
   ) throws(StoreFailure) -> Claimed {
     let entries = recipients.map { $0.recipient.document.setting("limit", JSON($0.limit)) }
-    let question: JSON = [
+    let argument: JSON = [
       "worker": .string(worker), "isComplete": .bool(isComplete), "version": .string(version),
       "leaseSeconds": JSON(leaseSeconds), "unknownOutcome": .string(unknown.rawValue), "channels": .array(entries),
       "fingerprints": fingerprints ?? .null, "horizonSeconds": JSON(RetrySchedule.horizon),
     ]
-    let reply = try call(.claimDeliveries, question.withoutNulls, deadline: deadline)
+    let reply = try call(.claimDeliveries, argument.withoutNulls, deadline: deadline)
     return Claimed(
       deliveries: reply["deliveries"]?.array ?? [], unroutedEvents: reply["unrouted"]?.integer ?? 0,
       nextDueAt: reply["nextDueAt"]?.string)
   }
 
-  /// Returns claimed deliveries that were not begun to the queue. `question` is the argument of `release_deliveries`.
+  /// Returns claimed deliveries that were not begun to the queue. `argument` is the argument of `release_deliveries`.
   /// - Returns: the number of deliveries.
-  package func release(_ question: JSON, deadline: Instant) throws(StoreFailure) -> Int {
-    try call(.releaseDeliveries, question, deadline: deadline)["released"]?.integer ?? 0
+  package func release(_ argument: JSON, deadline: Instant) throws(StoreFailure) -> Int {
+    try call(.releaseDeliveries, argument, deadline: deadline)["released"]?.integer ?? 0
   }
 
   /// The result of beginning a delivery.
@@ -73,12 +73,12 @@ extension Database {
   ) throws(StoreFailure) -> [Beginning] {
     let claims = deliveries.map { ["id": .string($0.id.text), "fence": JSON($0.fence)] as JSON }
     let concerned = paces.filter { channel, _ in deliveries.contains { $0.channel == channel } }
-    let question: JSON = [
+    let argument: JSON = [
       "leaseSeconds": JSON(leaseSeconds), "deliveries": .array(claims),
       "paces": concerned.isEmpty
         ? .null : .object(concerned.sorted { $0.key < $1.key }.map { .init($0.key, JSON($0.value)) }),
     ]
-    let reply = try call(.beginDeliveries, question.withoutNulls, deadline: deadline)
+    let reply = try call(.beginDeliveries, argument.withoutNulls, deadline: deadline)
     var begun = Set((reply["begun"]?.array ?? []).compactMap { $0["id"]?.string })
     let paused = Set((reply["paused"]?.array ?? []).compactMap(\.string))
     let early = Set((reply["early"]?.array ?? []).compactMap(\.string))

@@ -8,12 +8,12 @@ import Wire
 /// arrive in time.
 package struct ListenerState {
   /// The next action.
-  package enum Duty: Equatable { case connect, prove, giveUp, wait }
+  package enum Action: Equatable { case connect, prove, giveUp, wait }
 
   /// The state to report to the operator: `away` if the session is lost, `deaf` if notifications do not arrive.
-  package enum Standing: Equatable { case unknown, proved, away, deaf }
+  package enum Status: Equatable { case unknown, proved, away, deaf }
 
-  package private(set) var standing = Standing.unknown
+  package private(set) var status = Status.unknown
 
   private enum State {
     case apart(until: Instant)
@@ -23,16 +23,16 @@ package struct ListenerState {
 
   private var state: State
   /// True if this session has received a proof.
-  private var hasHeard = false
+  private var hasReceivedProof = false
   /// The number of consecutive sessions that were lost before they received a proof.
   private var losses = 0
 
   /// Seconds.
   private static let betweenProofs = 30
   private static let proofTakes = 5
-  private static let betweenTries = 60
+  private static let betweenAttempts = 60
   /// Milliseconds from a loss to the next attempt; doubled with each loss.
-  private static let rests = 250...30_000
+  private static let delays = 250...30_000
   /// The prefix of a proof. Any other payload means that there is work.
   private static let mark = "proof "
 
@@ -47,7 +47,7 @@ package struct ListenerState {
     }
   }
 
-  package func duty(now: Instant) -> Duty {
+  package func action(now: Instant) -> Action {
     guard dueAt <= now else { return .wait }
     switch state {
     case .apart: return .connect
@@ -59,7 +59,7 @@ package struct ListenerState {
   /// The session is listening; a proof is due at once.
   package mutating func connected(now: Instant) {
     state = .listening(proveAt: now)
-    hasHeard = false
+    hasReceivedProof = false
   }
 
   /// Returns the payload of a proof. It must be unique, because every listener receives the proofs of all.
@@ -70,14 +70,16 @@ package struct ListenerState {
   }
 
   /// The proof could not be sent, which shows nothing about this session.
-  package mutating func unsaid(now: Instant) { state = .listening(proveAt: now.adding(seconds: Self.betweenProofs)) }
+  package mutating func proofNotSent(now: Instant) {
+    state = .listening(proveAt: now.adding(seconds: Self.betweenProofs))
+  }
 
   /// Handles a received payload. Returns true if it means that there is work.
-  package mutating func heard(_ text: String, now: Instant) -> Bool {
+  package mutating func received(_ text: String, now: Instant) -> Bool {
     if case .proving(text, _) = state {
       state = .listening(proveAt: now.adding(seconds: Self.betweenProofs))
-      standing = .proved
-      hasHeard = true
+      status = .proved
+      hasReceivedProof = true
       losses = 0
     }
     return !text.hasPrefix(Self.mark)
@@ -85,18 +87,18 @@ package struct ListenerState {
 
   /// The session broke or could not be opened. The next attempt follows after a delay that doubles each time.
   package mutating func lost(now: Instant) {
-    let rest = min(Self.rests.lowerBound << min(losses, 10), Self.rests.upperBound)
+    let delay = min(Self.delays.lowerBound << min(losses, 10), Self.delays.upperBound)
     losses += 1
-    state = .apart(until: Instant(milliseconds: now.milliseconds + rest))
-    standing = .away
+    state = .apart(until: Instant(milliseconds: now.milliseconds + delay))
+    status = .away
   }
 
   /// The proof did not arrive in time. A session that has received a proof before is lost; any other never worked.
-  package mutating func unheard(now: Instant) { if hasHeard { lost(now: now) } else { deaf(now: now) } }
+  package mutating func proofTimedOut(now: Instant) { if hasReceivedProof { lost(now: now) } else { deaf(now: now) } }
 
   /// Notifications do not work with this database. The next attempt follows after a minute.
   package mutating func deaf(now: Instant) {
-    state = .apart(until: now.adding(seconds: Self.betweenTries))
-    standing = .deaf
+    state = .apart(until: now.adding(seconds: Self.betweenAttempts))
+    status = .deaf
   }
 }

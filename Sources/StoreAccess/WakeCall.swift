@@ -13,7 +13,7 @@ package struct WakeCall {
   /// Milliseconds. The time limit of a NOTIFY is shorter than the gateway's for a process that has sent its reply.
   private static let rest = 10
   private static let restAfterFailure = 10_000
-  private static let patience = 800
+  private static let timeLimit = 800
 
   private let wake: Wake
   private let afterwards: Afterwards
@@ -27,7 +27,7 @@ package struct WakeCall {
     var hasFailed = false
     afterwards.set { log in
       do throws(StoreFailure) {
-        try database.notify("", deadline: Instant(milliseconds: Instant.now.milliseconds + Self.patience))
+        try database.notify("", deadline: Instant(milliseconds: Instant.now.milliseconds + Self.timeLimit))
         hasFailed = false
         return Self.rest
       } catch {
@@ -41,6 +41,6 @@ package struct WakeCall {
   /// Wakes the workers. The caller must call it after the commit.
   package func send() {
     wake.send()
-    afterwards.ask()
+    afterwards.request()
   }
 }

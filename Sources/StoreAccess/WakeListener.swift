@@ -6,29 +6,29 @@ import Wire
 /// A session that receives the notifications that captures on any host send after their commit. It reconnects
 /// automatically, and logs a line only when it starts or stops working. Not thread-safe.
 package final class WakeListener {
-  private let ear: Database
+  private let listening: Database
   /// Sends the proofs in a second session: through a pooler, a session may receive its own notifications and no others.
-  private let voice: Database
-  private var hearing = ListenerState(now: .now)
+  private let proving: Database
+  private var state = ListenerState(now: .now)
   private var failure = ""
 
   /// The time limit of a database call, in seconds.
-  private static let patience = 3
+  private static let timeout = 3
 
   package init(_ settings: Settings) {
-    ear = Database(settings)
-    voice = Database(settings)
+    listening = Database(settings)
+    proving = Database(settings)
   }
 
   /// True if a proof has arrived: notifications work.
-  package var isProved: Bool { hearing.standing == .proved }
+  package var isProved: Bool { state.status == .proved }
 
   /// Waits until there may be something to claim: a notification arrived, or may have been sent before this session
   /// listened. Returns false at the deadline, or at most three seconds later if the database is slow.
   package func wait(until deadline: Instant, log: Log) -> Bool {
     while .now < deadline {
-      let before = hearing.standing
-      defer { if hearing.standing != before { tell(log) } }
+      let before = state.status
+      defer { if state.status != before { report(log) } }
       do throws(StoreFailure) {
         if try proceed(until: deadline) { return true }
       } catch { fail(error) }
@@ -40,26 +40,26 @@ package final class WakeListener {
   /// something to claim.
   private func proceed(until deadline: Instant) throws(StoreFailure) -> Bool {
     let now = Instant.now
-    switch hearing.duty(now: now) {
+    switch state.action(now: now) {
     case .connect:
-      try ear.listen(deadline: now.adding(seconds: Self.patience))
-      hearing.connected(now: .now)
+      try listening.listen(deadline: now.adding(seconds: Self.timeout))
+      state.connected(now: .now)
       return true
     case .prove: prove()
     case .giveUp: giveUp()
-    case .wait where hearing.isListening:
-      let texts = try ear.notifications(until: min(deadline, hearing.dueAt))
-      return texts.map { hearing.heard($0, now: .now) }.contains(true)
-    case .wait: pause(until: min(deadline, hearing.dueAt))
+    case .wait where state.isListening:
+      let texts = try listening.notifications(until: min(deadline, state.dueAt))
+      return texts.map { state.received($0, now: .now) }.contains(true)
+    case .wait: pause(until: min(deadline, state.dueAt))
     }
     return false
   }
 
   private func prove() {
-    let text = hearing.proof(UUIDText.random().text, now: .now)
-    defer { voice.close() }
-    do throws(StoreFailure) { try voice.notify(text, deadline: Instant.now.adding(seconds: Self.patience)) } catch {
-      hearing.unsaid(now: .now)
+    let text = state.proof(UUIDText.random().text, now: .now)
+    defer { proving.close() }
+    do throws(StoreFailure) { try proving.notify(text, deadline: Instant.now.adding(seconds: Self.timeout)) } catch {
+      state.proofNotSent(now: .now)
     }
   }
 
@@ -67,15 +67,15 @@ package final class WakeListener {
     failure = "a test notification did not arrive"
     // Behind a pooler the session stays open and would listen for its next client. If the session is dead, this fails
     // without harm.
-    do throws(StoreFailure) { try ear.unlisten(deadline: Instant.now.adding(seconds: 1)) } catch {}
-    ear.close()
-    hearing.unheard(now: .now)
+    do throws(StoreFailure) { try listening.unlisten(deadline: Instant.now.adding(seconds: 1)) } catch {}
+    listening.close()
+    state.proofTimedOut(now: .now)
   }
 
   private func fail(_ error: StoreFailure) {
     failure = error.brief
-    ear.close()
-    if case .refused = error { hearing.deaf(now: .now) } else { hearing.lost(now: .now) }
+    listening.close()
+    if case .refused = error { state.deaf(now: .now) } else { state.lost(now: .now) }
   }
 
   private func pause(until end: Instant) {
@@ -83,8 +83,8 @@ package final class WakeListener {
     _ = poll(nil, 0, Int32(max(0, min(left, 60_000))))
   }
 
-  private func tell(_ log: Log) {
-    switch hearing.standing {
+  private func report(_ log: Log) {
+    switch state.status {
     case .unknown: break
     case .proved: log.info("LISTEN works: captures elsewhere wake this worker")
     case .away: log.warn("The session that listens is gone: polling only", ["reason": failure])

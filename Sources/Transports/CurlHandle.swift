@@ -2,11 +2,11 @@ import CCurl
 import Glibc
 
 /// A libcurl error, by its code (libcurl-errors(3)).
-struct CurlFault: Error, Equatable {
+struct CurlError: Error, Equatable {
   let code: Int
 
   /// Returns libcurl's message for a code. The messages are constant and contain no address or secret.
-  static func words(for code: Int) -> String {
+  static func message(for code: Int) -> String {
     String(cString: curl_easy_strerror(CURLcode(rawValue: UInt32(truncatingIfNeeded: code))))
   }
 }
@@ -37,19 +37,19 @@ struct CurlHandle: ~Copyable {
   /// Resets all options. Keeps open connections, TLS sessions and resolved names.
   func reset() { curl_easy_reset(raw) }
 
-  func set(_ option: CURLoption, _ value: Int) throws(CurlFault) {
+  func set(_ option: CURLoption, _ value: Int) throws(CurlError) {
     try check(leadpipe_curl_set_long(raw, option, value))
   }
 
-  func set(_ option: CURLoption, size: Int) throws(CurlFault) {
+  func set(_ option: CURLoption, size: Int) throws(CurlError) {
     try check(leadpipe_curl_set_size(raw, option, curl_off_t(size)))
   }
 
-  func set(_ option: CURLoption, _ value: String) throws(CurlFault) {
+  func set(_ option: CURLoption, _ value: String) throws(CurlError) {
     try check(leadpipe_curl_set_text(raw, option, value))
   }
 
-  func set(_ option: CURLoption, _ list: borrowing CurlList) throws(CurlFault) {
+  func set(_ option: CURLoption, _ list: borrowing CurlList) throws(CurlError) {
     try check(leadpipe_curl_set_list(raw, option, list.first))
   }
 
@@ -57,7 +57,7 @@ struct CurlHandle: ~Copyable {
   /// protocols, and peers verified against the system's certificates.
   ///
   /// `connect` limits the time until the peer is ready; for SMTP, this includes the login.
-  func setLimits(milliseconds: Int, connect: Int, protocols: String) throws(CurlFault) {
+  func setLimits(milliseconds: Int, connect: Int, protocols: String) throws(CurlError) {
     try set(CURLOPT_NOSIGNAL, 1)
     try set(CURLOPT_TIMEOUT_MS, milliseconds)
     try set(CURLOPT_CONNECTTIMEOUT_MS, min(milliseconds, connect))
@@ -69,7 +69,7 @@ struct CurlHandle: ~Copyable {
   }
 
   /// Runs the transfer, with `traffic` as the source and destination of its data.
-  func perform(_ traffic: CurlTraffic) throws(CurlFault) {
+  func perform(_ traffic: CurlTraffic) throws(CurlError) {
     let context = Unmanaged.passUnretained(traffic).toOpaque()
     try check(leadpipe_curl_set_callback(raw, CURLOPT_WRITEFUNCTION, receiveBody))
     try check(leadpipe_curl_set_pointer(raw, CURLOPT_WRITEDATA, context))
@@ -92,8 +92,8 @@ struct CurlHandle: ~Copyable {
   /// The number of bytes of the message that were sent.
   var uploaded: Int { Int(leadpipe_curl_get_size(raw, CURLINFO_SIZE_UPLOAD_T)) }
 
-  private func check(_ code: CURLcode) throws(CurlFault) {
-    if code != CURLE_OK { throw CurlFault(code: Int(code.rawValue)) }
+  private func check(_ code: CURLcode) throws(CurlError) {
+    if code != CURLE_OK { throw CurlError(code: Int(code.rawValue)) }
   }
 }
 
@@ -101,10 +101,10 @@ struct CurlHandle: ~Copyable {
 struct CurlList: ~Copyable {
   fileprivate var first: UnsafeMutablePointer<curl_slist>?
 
-  init(_ lines: [String]) throws(CurlFault) {
+  init(_ lines: [String]) throws(CurlError) {
     for line in lines {
       guard let list = curl_slist_append(first, line) else {
-        throw CurlFault(code: Int(CURLE_OUT_OF_MEMORY.rawValue))
+        throw CurlError(code: Int(CURLE_OUT_OF_MEMORY.rawValue))
       }
       first = list
     }

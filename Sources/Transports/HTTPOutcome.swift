@@ -2,21 +2,21 @@ import Deliveries
 import Wire
 
 /// The classification rules for all HTTP providers. A provider's own table takes precedence.
-extension HTTPAnswer {
+extension HTTPResult {
   /// Returns the outcome of a transfer without a complete reply. Nil if the reply is complete or its status is an
   /// error, so that the provider's table decides.
   package func transportOutcome(_ provider: String) -> DeliveryOutcome? {
     guard curlCode != 0, status < 300 else { return nil }
     let code = "curl \(curlCode)"
-    let words = CurlFault.words(for: curlCode)
+    let message = CurlError.message(for: curlCode)
     if uploaded > 0 || status > 0 {
       return DeliveryOutcome(
         .unknown, statusCode: status > 0 ? status : nil, providerCode: code,
-        reason: "\(provider) gave no usable response after the message was sent: \(words) (\(code))")
+        reason: "\(provider) gave no usable response after the message was sent: \(message) (\(code))")
     }
     return DeliveryOutcome(
       CurlClass.isConfig(curlCode) ? .config : .retry, providerCode: code,
-      reason: "\(provider) could not be reached: \(words) (\(code))")
+      reason: "\(provider) could not be reached: \(message) (\(code))")
   }
 
   /// Returns the class of a status that is not in the provider's table.

@@ -3,7 +3,7 @@ import Contract
 import Wire
 
 /// The result of one HTTP request, from which its outcome is classified.
-package struct HTTPAnswer: Sendable, Equatable {
+package struct HTTPResult: Sendable, Equatable {
   /// libcurl's error code (libcurl-errors(3)); 0 if a complete reply arrived.
   package var curlCode: Int
   /// The HTTP status; 0 if no reply began.
@@ -48,10 +48,10 @@ package struct HTTPTransfer: ~Copyable {
   /// checked them, because libcurl passes line feeds through.
   package func post(
     _ document: JSON, to address: WebAddress, headers: [String] = [], isRepeatable: Bool = false, by deadline: Instant
-  ) -> HTTPAnswer {
+  ) -> HTTPResult {
     let milliseconds = TimeBudget.milliseconds(until: deadline, longest: Self.longest)
     let traffic = CurlTraffic(milliseconds: milliseconds)
-    do throws(CurlFault) {
+    do throws(CurlError) {
       try send(
         document, to: address, headers: headers, isRepeatable: isRepeatable, milliseconds: milliseconds, traffic)
       return answer(0, traffic)
@@ -63,7 +63,7 @@ package struct HTTPTransfer: ~Copyable {
   private func send(
     _ document: JSON, to address: WebAddress, headers: [String], isRepeatable: Bool, milliseconds: Int,
     _ traffic: CurlTraffic
-  ) throws(CurlFault) {
+  ) throws(CurlError) {
     let body = document.bytes
     curl.reset()
     try curl.setLimits(
@@ -84,12 +84,12 @@ package struct HTTPTransfer: ~Copyable {
     try curl.perform(traffic)
   }
 
-  private func answer(_ code: Int, _ traffic: CurlTraffic) -> HTTPAnswer {
+  private func answer(_ code: Int, _ traffic: CurlTraffic) -> HTTPResult {
     func header(_ name: String) -> String? {
       let line = traffic.lines.last { $0.prefix(name.count).lowercased() == name }
       return line.map { String($0.dropFirst(name.count)) }
     }
-    return HTTPAnswer(
+    return HTTPResult(
       curlCode: code, status: curl.status, uploaded: curl.uploaded,
       retryAfter: header("retry-after:"), rateLimitReset: header("ratelimit-reset:"), body: traffic.body)
   }

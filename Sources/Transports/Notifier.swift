@@ -61,7 +61,7 @@ private func answer(_ channel: String, _ opened: Result<Provider.Send, Problem>)
     if outcome.class.isRefusal { refusedAt = .now }
     outcome.reason = outcome.reason.map { Cut.scalars($0, to: 200) }
     let milliseconds = Instant.now.milliseconds - start.milliseconds
-    report(outcome, code: opened.fault, of: delivery, milliseconds: milliseconds, to: log)
+    report(outcome, code: opened.settingsError, of: delivery, milliseconds: milliseconds, to: log)
     delivery.outcome = outcome
     return Reply(delivery.document)
   }
@@ -102,7 +102,7 @@ private func report(_ outcome: DeliveryOutcome, code: String?, of delivery: Deli
 }
 
 extension Result where Failure == Problem {
-  fileprivate var fault: String? {
+  fileprivate var settingsError: String? {
     if case .failure(let problem) = self { return problem.detail }
     return nil
   }

@@ -17,7 +17,7 @@ package struct Provider: Sendable {
   package var otherSettings: [Setting] = []
   /// Errors in combinations of settings that are each valid. Without them, a partly configured channel would be
   /// ignored.
-  package let faults: @Sendable (_ environment: [String: String]) -> [Setting]
+  package let combinationErrors: @Sendable (_ environment: [String: String]) -> [Setting]
   /// The addresses of the recipients that the settings name.
   package let recipients: @Sendable (_ environment: [String: String]) -> [String]
   /// Opens what all deliveries of a process share. The settings have been checked. Throws `misconfigured`, or
@@ -29,9 +29,9 @@ extension Setting {
   /// A setting of a channel, with the network destination that the channel declares for it.
   static func of(
     _ channel: ChannelKind, _ name: String, required: Bool = false,
-    fault: @escaping @Sendable (String) -> String? = { _ in nil }
+    validate: @escaping @Sendable (String) -> String? = { _ in nil }
   ) -> Setting {
-    Setting(name, required: required, leadsTo: channel.destinations[name], fault: fault)
+    Setting(name, required: required, leadsTo: channel.destinations[name], validate: validate)
   }
 
   /// A setting with a provider's web address.

@@ -33,8 +33,10 @@ package enum Providers {
     ChannelKind.all.flatMap { channel in
       (settings(of: channel) + all.filter { $0.channel == channel }.flatMap(\.otherSettings))
         .filter { channel.settings.contains($0.name) }
-    }.map { Setting($0.name, leadsTo: $0.leadsTo, fault: $0.fault) }
+    }.map { Setting($0.name, leadsTo: $0.leadsTo, validate: $0.validate) }
 
   /// Returns the errors in combinations of settings that are each valid.
-  package static func faults(_ environment: [String: String]) -> [Setting] { all.flatMap { $0.faults(environment) } }
+  package static func combinationErrors(_ environment: [String: String]) -> [Setting] {
+    all.flatMap { $0.combinationErrors(environment) }
+  }
 }

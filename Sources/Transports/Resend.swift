@@ -6,7 +6,7 @@ extension Provider {
   package static let resend = Provider(
     channel: .email, chosenBy: "RESEND_API_KEY",
     settings: [Resend.key, .webAddress(of: .email, "RESEND_API_URL"), EmailSettings.from, .frontend],
-    faults: { given in
+    combinationErrors: { given in
       [
         .needing("RESEND_API_KEY", for: "RESEND_API_URL", in: given),
         .needing("EMAIL_FROM", for: "RESEND_API_KEY", in: given),
@@ -99,7 +99,7 @@ extension Resend {
   private static let defaultPause = 30
   private static let quotaPause = 3600
 
-  package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
+  package static func outcome(of answer: HTTPResult, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
     if let outcome = answer.transportOutcome("Resend") { return outcome }
     let status = answer.status
     let reply = try? JSON(reading: answer.body)
@@ -111,7 +111,7 @@ extension Resend {
       return DeliveryOutcome(.delivered, statusCode: status, providerID: isPlain ? id : nil)
     }
     let word = reply?["name"]?.string.flatMap(Excerpt.token)
-    let `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPAnswer.genericClass(status: status)
+    let `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPResult.genericClass(status: status)
     let wait =
       RetryAfter.seconds(answer.retryAfter, now: now) ?? RetryAfter.seconds(answer.rateLimitReset, now: now)
     let pause = word?.hasSuffix("_quota_exceeded") == true ? quotaPause : defaultPause

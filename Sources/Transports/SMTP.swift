@@ -7,11 +7,11 @@ extension Provider {
     channel: .email, chosenBy: "EMAIL_HOST",
     settings: [
       .of(.email, "EMAIL_HOST", required: true) { WebAddress.isHost($0) ? nil : "must be a host name or an address" },
-      .number("EMAIL_PORT", 1...65_535), .of(.email, "EMAIL_USER", fault: SMTP.controlFault),
-      .of(.email, "EMAIL_PASS", fault: SMTP.controlFault), EmailSettings.from, .frontend,
+      .number("EMAIL_PORT", 1...65_535), .of(.email, "EMAIL_USER", validate: SMTP.validateControls),
+      .of(.email, "EMAIL_PASS", validate: SMTP.validateControls), EmailSettings.from, .frontend,
     ],
     otherSettings: [EmailSettings.to],
-    faults: { given in
+    combinationErrors: { given in
       [
         .needing("EMAIL_PASS", for: "EMAIL_USER", in: given), .needing("EMAIL_USER", for: "EMAIL_PASS", in: given),
         given["RESEND_API_KEY"] == nil ? .needing("EMAIL_HOST", for: "EMAIL_TO", in: given) : Setting("EMAIL_TO"),
@@ -35,7 +35,7 @@ extension Provider {
 
 /// Email over SMTP.
 package struct SMTP: Sendable {
-  @Sendable fileprivate static func controlFault(_ text: String) -> String? {
+  @Sendable fileprivate static func validateControls(_ text: String) -> String? {
     text.utf8.contains { $0 < 0x20 || $0 == 0x7F } ? "must not contain control characters" : nil
   }
 
@@ -80,23 +80,23 @@ extension SMTP {
   /// Enhanced codes (RFC 3463) of 550 and 554 that are about policy or the sender, not about this message.
   private static let configPrefixes = ["5.7.", "5.1.7", "5.1.8"]
 
-  package static func outcome(of answer: SMTPAnswer, hiding secrets: [String]) -> DeliveryOutcome {
+  package static func outcome(of answer: SMTPResult, hiding secrets: [String]) -> DeliveryOutcome {
     let status = answer.status
-    let words = SMTPWords(answer.lines, status: status, curlCode: answer.curlCode)
-    var outcome = DeliveryOutcome(.retry, statusCode: status > 0 ? status : nil, providerCode: words.enhanced)
-    let said = Excerpt.clean(words.text, hiding: secrets)
+    let reply = SMTPReply(answer.lines, status: status, curlCode: answer.curlCode)
+    var outcome = DeliveryOutcome(.retry, statusCode: status > 0 ? status : nil, providerCode: reply.enhanced)
+    let said = Excerpt.clean(reply.text, hiding: secrets)
     outcome.reason = "The mail server answered \(status)" + (said.isEmpty ? "" : ": \(said)")
     switch status {
     case 200..<300 where answer.curlCode == 0:
       outcome.class = .delivered
-      outcome.providerID = words.queueID
+      outcome.providerID = reply.queueID
       outcome.reason = nil
     case 400..<500: outcome.class = .retry
     case _ where configCodes.contains(status): outcome.class = .config
     // A refusal of the greeting, or of the name in EHLO and HELO (libcurl's code 9), concerns every message.
-    case 500..<600 where words.isGreeting || answer.curlCode == 9: outcome.class = .config
+    case 500..<600 where reply.isGreeting || answer.curlCode == 9: outcome.class = .config
     case 550, 554:
-      let isPolicy = configPrefixes.contains { words.enhanced?.hasPrefix($0) == true }
+      let isPolicy = configPrefixes.contains { reply.enhanced?.hasPrefix($0) == true }
       outcome.class = isPolicy ? .config : .permanent
     case 500..<600: outcome.class = .permanent
     default: return interrupted(answer)
@@ -105,24 +105,25 @@ extension SMTP {
   }
 
   /// Returns the outcome of a transfer that ended without the server's verdict.
-  private static func interrupted(_ answer: SMTPAnswer) -> DeliveryOutcome {
+  private static func interrupted(_ answer: SMTPResult) -> DeliveryOutcome {
     let code = "curl \(answer.curlCode)"
-    let words = "\(CurlFault.words(for: answer.curlCode)) (\(code))"
+    let message = "\(CurlError.message(for: answer.curlCode)) (\(code))"
     let status = answer.status > 0 ? answer.status : nil
     if answer.status == 354 {
       return DeliveryOutcome(
         .unknown, statusCode: status, providerCode: code,
-        reason: "The mail server gave no reply after the message was sent: \(words)")
+        reason: "The mail server gave no reply after the message was sent: \(message)")
     }
     // 67: the server offers no login method that libcurl supports.
     let isConfig = answer.curlCode == 67 || CurlClass.isConfig(answer.curlCode)
     return DeliveryOutcome(
-      isConfig ? .config : .retry, statusCode: status, providerCode: code, reason: "The message was not sent: \(words)")
+      isConfig ? .config : .retry, statusCode: status, providerCode: code,
+      reason: "The message was not sent: \(message)")
   }
 }
 
 /// What the server's last reply says besides its code.
-struct SMTPWords {
+struct SMTPReply {
   /// `5.1.1` (RFC 3463).
   private(set) var enhanced: String?
   /// From `250 2.0.0 Ok: queued as 4F1A2B3C`.

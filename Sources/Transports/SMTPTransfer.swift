@@ -3,7 +3,7 @@ import Contract
 import Wire
 
 /// The result of sending one email over SMTP, from which its outcome is classified.
-package struct SMTPAnswer: Sendable, Equatable {
+package struct SMTPResult: Sendable, Equatable {
   /// libcurl's error code. It is not specific: a refused recipient and a broken connection have the same code.
   package var curlCode: Int
   /// The server's last reply code; 354 means that the message was being sent.
@@ -66,11 +66,11 @@ package struct SMTPTransfer: ~Copyable {
   /// feeds through.
   package func send(
     _ message: [UInt8], from: String, to: String, hello: String, server: MailServer, by deadline: Instant
-  ) -> SMTPAnswer {
+  ) -> SMTPResult {
     // One second is reserved: libcurl checks only once a second whether its wait for the reply to QUIT is over.
     let milliseconds = max(1, TimeBudget.milliseconds(until: deadline, longest: Self.longest) - 1000)
     let traffic = CurlTraffic(sending: message, milliseconds: milliseconds)
-    do throws(CurlFault) {
+    do throws(CurlError) {
       try prepare(server, hello: hello, milliseconds: milliseconds)
       try curl.set(CURLOPT_MAIL_FROM, "<\(from)>")
       let recipients = try CurlList(["<\(to)>"])
@@ -78,9 +78,9 @@ package struct SMTPTransfer: ~Copyable {
       try curl.set(CURLOPT_UPLOAD, 1)
       try curl.set(CURLOPT_INFILESIZE_LARGE, size: message.count)
       try curl.perform(traffic)
-      return SMTPAnswer(curlCode: 0, status: curl.status, lines: traffic.lines)
+      return SMTPResult(curlCode: 0, status: curl.status, lines: traffic.lines)
     } catch {
-      let answer = SMTPAnswer(curlCode: error.code, status: curl.status, lines: traffic.lines)
+      let answer = SMTPResult(curlCode: error.code, status: curl.status, lines: traffic.lines)
       // libcurl keeps a connection on which the server did not reply in time to the end of a message. A late reply
       // would be taken for the reply to the next message.
       curl.hangUp()
@@ -88,7 +88,7 @@ package struct SMTPTransfer: ~Copyable {
     }
   }
 
-  private func prepare(_ server: MailServer, hello: String, milliseconds: Int) throws(CurlFault) {
+  private func prepare(_ server: MailServer, hello: String, milliseconds: Int) throws(CurlError) {
     let scheme = server.isImplicitTLS ? "smtps" : "smtp"
     let host = server.host.utf8.contains(UInt8(ascii: ":")) ? "[\(server.host)]" : server.host
     curl.reset()

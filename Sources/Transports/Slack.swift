@@ -9,7 +9,7 @@ extension Provider {
       .webAddress(of: .slack, "SLACK_WEBHOOK_URL", required: true),
       .webAddress(of: .slack, "SLACK_WEBHOOK_NEWSLETTER_URL"), .frontend,
     ],
-    faults: { [.needing("SLACK_WEBHOOK_URL", for: "SLACK_WEBHOOK_NEWSLETTER_URL", in: $0)] },
+    combinationErrors: { [.needing("SLACK_WEBHOOK_URL", for: "SLACK_WEBHOOK_NEWSLETTER_URL", in: $0)] },
     // The webhook's address determines the recipient.
     recipients: { _ in ["default"] }
   ) { settings throws(Problem) in
@@ -119,7 +119,7 @@ extension Slack {
   /// The wait in seconds if Slack requests none: Slack may disable a webhook that continues after a 429.
   private static let defaultPause = 30
 
-  package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
+  package static func outcome(of answer: HTTPResult, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
     if let outcome = answer.transportOutcome("Slack") { return outcome }
     let text = String(decoding: answer.body.prefix(4096), as: UTF8.self)
     let bare = text.split(whereSeparator: \.isWhitespace).joined(separator: " ")
@@ -134,7 +134,7 @@ extension Slack {
       }
       return DeliveryOutcome(.delivered, statusCode: status)
     }
-    let `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPAnswer.genericClass(status: status)
+    let `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPResult.genericClass(status: status)
     let wait =
       RetryAfter.seconds(answer.retryAfter, now: now) ?? json?["retry_after"]?.integer.map { min(max($0, 1), 86_400) }
     let said = word ?? Excerpt.clean(text, hiding: secrets)

@@ -6,7 +6,7 @@ extension Provider {
   package static let telegram = Provider(
     channel: .telegram, chosenBy: "TELEGRAM_BOT_TOKEN",
     settings: [Telegram.token, Telegram.chat, .webAddress(of: .telegram, "TELEGRAM_API_URL"), .frontend],
-    faults: { given in
+    combinationErrors: { given in
       [
         .needing("TELEGRAM_CHAT_ID", for: "TELEGRAM_BOT_TOKEN", in: given),
         .needing("TELEGRAM_BOT_TOKEN", for: "TELEGRAM_CHAT_ID", in: given),
@@ -121,11 +121,11 @@ extension Telegram {
   /// The wait in seconds if Telegram requests none.
   private static let defaultPause = 30
 
-  package static func outcome(of answer: HTTPAnswer, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
+  package static func outcome(of answer: HTTPResult, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
     if let outcome = answer.transportOutcome("Telegram") { return outcome }
     let status = answer.status
     guard let reply = try? JSON(reading: answer.body), let isOK = reply["ok"]?.bool else {
-      let `class` = 200..<300 ~= status ? .unknown : HTTPAnswer.genericClass(status: status)
+      let `class` = 200..<300 ~= status ? .unknown : HTTPResult.genericClass(status: status)
       let said = Excerpt.clean(String(decoding: answer.body.prefix(4096), as: UTF8.self), hiding: secrets)
       return outcome(`class`, status, said, wait: RetryAfter.seconds(answer.retryAfter, now: now))
     }
@@ -142,7 +142,7 @@ extension Telegram {
         reason: "The group has become a supergroup: set TELEGRAM_CHAT_ID to \(chat)")
     }
     let known = phrases.first { description.lowercased().contains($0.part) }
-    let generic = 200..<300 ~= code ? .unknown : HTTPAnswer.genericClass(status: code)
+    let generic = 200..<300 ~= code ? .unknown : HTTPResult.genericClass(status: code)
     let wait =
       parameters?["retry_after"]?.integer.map { min(max($0, 1), 86_400) }
       ?? RetryAfter.seconds(answer.retryAfter, now: now)

@@ -43,7 +43,7 @@ package struct TelegramShape: Sendable, Equatable {
 
   /// Returns the form to try next in the same attempt. Nil if the reply is final. The markup or length changes at most
   /// once, and the chat at most once.
-  package func next(after answer: HTTPAnswer) -> TelegramShape? {
+  package func next(after answer: HTTPResult) -> TelegramShape? {
     guard let remedy = Self.remedy(for: answer), !remedies.contains(where: { $0.isMove == remedy.isMove }) else {
       return nil
     }
@@ -57,7 +57,7 @@ package struct TelegramShape: Sendable, Equatable {
     return shape
   }
 
-  private static func remedy(for answer: HTTPAnswer) -> Remedy? {
+  private static func remedy(for answer: HTTPResult) -> Remedy? {
     guard answer.curlCode == 0, let reply = try? JSON(reading: answer.body), reply["ok"]?.bool == false,
       (reply["error_code"]?.integer ?? answer.status) == 400
     else { return nil }

@@ -1,5 +1,5 @@
 /// An error in a document: the reason and the byte offset.
-package struct JSONFault: Error, Equatable {
+package struct JSONError: Error, Equatable {
   package let offset: Int
   package let reason: String
 }
@@ -11,18 +11,18 @@ extension JSON {
   /// Reads exactly one RFC 8259 document, more strictly than common decoders. It rejects invalid UTF-8, a byte order
   /// mark, a duplicate name in an object, a lone surrogate, NUL (PostgreSQL's text type cannot hold it), nesting deeper
   /// than 32, and numbers that no column can store exactly. Nothing is repaired.
-  package init(reading bytes: [UInt8]) throws(JSONFault) {
+  package init(reading bytes: [UInt8]) throws(JSONError) {
     guard String(validating: bytes, as: UTF8.self) != nil else {
-      throw JSONFault(offset: 0, reason: "the text is not valid UTF-8")
+      throw JSONError(offset: 0, reason: "the text is not valid UTF-8")
     }
     var reader = JSONReader(bytes: bytes)
     reader.skipBlanks()
     self = try reader.value(depth: 1)
     reader.skipBlanks()
-    if reader.at != bytes.count { throw reader.fault("unexpected text after the document") }
+    if reader.at != bytes.count { throw reader.error("unexpected text after the document") }
   }
 
-  package init(reading text: String) throws(JSONFault) {
+  package init(reading text: String) throws(JSONError) {
     try self.init(reading: Array(text.utf8))
   }
 }
@@ -34,7 +34,7 @@ private struct JSONReader {
 
   init(bytes: [UInt8]) { self.bytes = bytes }
 
-  func fault(_ reason: String) -> JSONFault { JSONFault(offset: at, reason: reason) }
+  func error(_ reason: String) -> JSONError { JSONError(offset: at, reason: reason) }
 
   var next: UInt8? { at < bytes.count ? bytes[at] : nil }
 
@@ -48,28 +48,28 @@ private struct JSONReader {
     return true
   }
 
-  mutating func value(depth: Int) throws(JSONFault) -> JSON {
+  mutating func value(depth: Int) throws(JSONError) -> JSON {
     switch next {
     case UInt8(ascii: "{"), UInt8(ascii: "["):
-      guard depth <= JSON.depthLimit else { throw fault("nesting deeper than \(JSON.depthLimit)") }
+      guard depth <= JSON.depthLimit else { throw error("nesting deeper than \(JSON.depthLimit)") }
       return bytes[at] == UInt8(ascii: "{") ? try object(depth: depth) : try array(depth: depth)
     case UInt8(ascii: "\""): return .string(try string())
     case UInt8(ascii: "t"): return try word("true", .bool(true))
     case UInt8(ascii: "f"): return try word("false", .bool(false))
     case UInt8(ascii: "n"): return try word("null", .null)
     case .some(let byte) where byte == UInt8(ascii: "-") || 0x30...0x39 ~= byte: return .number(try number())
-    case .none: throw fault("unexpected end of input")
-    default: throw fault("expected a value")
+    case .none: throw error("unexpected end of input")
+    default: throw error("expected a value")
     }
   }
 
-  mutating func word(_ text: String, _ value: JSON) throws(JSONFault) -> JSON {
-    guard bytes[at...].starts(with: text.utf8) else { throw fault("expected a value") }
+  mutating func word(_ text: String, _ value: JSON) throws(JSONError) -> JSON {
+    guard bytes[at...].starts(with: text.utf8) else { throw error("expected a value") }
     at += text.utf8.count
     return value
   }
 
-  mutating func object(depth: Int) throws(JSONFault) -> JSON {
+  mutating func object(depth: Int) throws(JSONError) -> JSON {
     at += 1
     var members: [JSON.Member] = []
     var names = Names()
@@ -77,23 +77,23 @@ private struct JSONReader {
     if take("}") { return .object([]) }
     repeat {
       skipBlanks()
-      guard next == UInt8(ascii: "\"") else { throw fault("expected a member name") }
+      guard next == UInt8(ascii: "\"") else { throw error("expected a member name") }
       let start = at
       let key = try string()
       guard names.insert(key) else {
-        throw JSONFault(offset: start, reason: "a member name occurs twice in one object")
+        throw JSONError(offset: start, reason: "a member name occurs twice in one object")
       }
       skipBlanks()
-      guard take(":") else { throw fault("expected ':'") }
+      guard take(":") else { throw error("expected ':'") }
       skipBlanks()
       members.append(JSON.Member(key, try value(depth: depth + 1)))
       skipBlanks()
     } while take(",")
-    guard take("}") else { throw fault("expected ',' or '}'") }
+    guard take("}") else { throw error("expected ',' or '}'") }
     return .object(members)
   }
 
-  mutating func array(depth: Int) throws(JSONFault) -> JSON {
+  mutating func array(depth: Int) throws(JSONError) -> JSON {
     at += 1
     var items: [JSON] = []
     skipBlanks()
@@ -103,11 +103,11 @@ private struct JSONReader {
       items.append(try value(depth: depth + 1))
       skipBlanks()
     } while take(",")
-    guard take("]") else { throw fault("expected ',' or ']'") }
+    guard take("]") else { throw error("expected ',' or ']'") }
     return .array(items)
   }
 
-  mutating func string() throws(JSONFault) -> String {
+  mutating func string() throws(JSONError) -> String {
     at += 1
     var run = plainRun()
     if take("\"") { return String(decoding: run, as: UTF8.self) }
@@ -115,8 +115,8 @@ private struct JSONReader {
     while true {
       text += run
       if take("\"") { return String(decoding: text, as: UTF8.self) }
-      guard let byte = next else { throw fault("unterminated string") }
-      guard byte >= 0x20 else { throw fault("unescaped control character in a string") }
+      guard let byte = next else { throw error("unterminated string") }
+      guard byte >= 0x20 else { throw error("unescaped control character in a string") }
       try escape(into: &text)
       run = plainRun()
     }
@@ -130,9 +130,9 @@ private struct JSONReader {
   }
 
   /// Reads an escape, which begins at its backslash, and appends the escaped character in UTF-8.
-  mutating func escape(into text: inout [UInt8]) throws(JSONFault) {
+  mutating func escape(into text: inout [UInt8]) throws(JSONError) {
     at += 1
-    guard let byte = next else { throw fault("unterminated string") }
+    guard let byte = next else { throw error("unterminated string") }
     at += 1
     switch byte {
     case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): text.append(byte)
@@ -142,28 +142,28 @@ private struct JSONReader {
     case UInt8(ascii: "r"): text.append(0x0D)
     case UInt8(ascii: "t"): text.append(0x09)
     case UInt8(ascii: "u"): text.append(contentsOf: String(Character(try scalar())).utf8)
-    default: throw fault("invalid escape in a string")
+    default: throw error("invalid escape in a string")
     }
   }
 
-  mutating func scalar() throws(JSONFault) -> Unicode.Scalar {
+  mutating func scalar() throws(JSONError) -> Unicode.Scalar {
     let unit = try hexUnit()
-    if unit == 0 { throw fault("NUL in a string") }
+    if unit == 0 { throw error("NUL in a string") }
     if let scalar = Unicode.Scalar(UInt32(unit)) { return scalar }
-    guard 0xD800...0xDBFF ~= unit, take("\\"), take("u") else { throw fault("unpaired surrogate in a string") }
+    guard 0xD800...0xDBFF ~= unit, take("\\"), take("u") else { throw error("unpaired surrogate in a string") }
     let trail = try hexUnit()
-    guard 0xDC00...0xDFFF ~= trail else { throw fault("unpaired surrogate in a string") }
+    guard 0xDC00...0xDFFF ~= trail else { throw error("unpaired surrogate in a string") }
     let pair = 0x10000 + (UInt32(unit) - 0xD800) << 10 + (UInt32(trail) - 0xDC00)
-    guard let scalar = Unicode.Scalar(pair) else { throw fault("unpaired surrogate in a string") }
+    guard let scalar = Unicode.Scalar(pair) else { throw error("unpaired surrogate in a string") }
     return scalar
   }
 
-  mutating func hexUnit() throws(JSONFault) -> UInt16 {
-    guard at + 4 <= bytes.count else { throw fault("expected four hexadecimal digits") }
+  mutating func hexUnit() throws(JSONError) -> UInt16 {
+    guard at + 4 <= bytes.count else { throw error("expected four hexadecimal digits") }
     var unit: UInt16 = 0
     for byte in bytes[at..<at + 4] {
       guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else {
-        throw fault("expected four hexadecimal digits")
+        throw error("expected four hexadecimal digits")
       }
       unit = unit << 4 | UInt16(digit)
     }
@@ -173,7 +173,7 @@ private struct JSONReader {
 
   /// Reads a number as defined by RFC 8259 §6, at most 150 bytes long. The limits keep numbers cheap to store in a
   /// numeric column.
-  mutating func number() throws(JSONFault) -> String {
+  mutating func number() throws(JSONError) -> String {
     let start = at
     _ = take("-")
     if !take("0") { try digits() }
@@ -183,16 +183,16 @@ private struct JSONReader {
       let exponent = at
       try digits()
       // PostgreSQL writes the number out in full. That longer form must still be accepted when it is read back.
-      guard at - exponent <= 2, at - start <= 40 else { throw fault("number out of range") }
+      guard at - exponent <= 2, at - start <= 40 else { throw error("number out of range") }
     }
-    guard at - start <= 150 else { throw fault("number with too many digits") }
+    guard at - start <= 150 else { throw error("number with too many digits") }
     return String(decoding: bytes[start..<at], as: UTF8.self)
   }
 
-  mutating func digits() throws(JSONFault) {
+  mutating func digits() throws(JSONError) {
     let start = at
     while let byte = next, 0x30...0x39 ~= byte { at += 1 }
-    if at == start { throw fault("expected a digit") }
+    if at == start { throw error("expected a digit") }
   }
 }
 

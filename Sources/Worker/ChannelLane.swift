@@ -38,8 +38,8 @@ final class ChannelLane {
   }
 
   /// Ends idle steps and old ones, unless they hold deliveries.
-  func rest(after seconds: Int, now: Instant) {
-    for (stage, step) in steps where !lane.isHolding(stage) { step.rest(after: seconds, now: now) }
+  func endIfIdle(after seconds: Int, now: Instant) {
+    for (stage, step) in steps where !lane.isHolding(stage) { step.endIfIdle(after: seconds, now: now) }
   }
 
   func stop() {

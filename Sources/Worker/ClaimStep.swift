@@ -7,12 +7,12 @@ import Wire
 /// The step that claims deliveries and releases claims. It gets one request at a time, in an envelope, so that each
 /// reply is one line, however many deliveries it holds.
 final class ClaimStep {
-  private enum Question { case claim, release }
+  private enum Operation { case claim, release }
 
   private let step: StepProcess
   private let options: WorkerOptions
   private let log: Log
-  private var asked: (question: Question, at: Instant)?
+  private var pending: (operation: Operation, at: Instant)?
   /// Release requests that have not been sent. They are sent before the next claim.
   private var releases: [JSON] = []
   private var nextClaim = Instant.now
@@ -22,10 +22,10 @@ final class ClaimStep {
   private var wasWoken = false
   /// When a claim last reported the complete list of channels to the database. The first claim does, and then one a
   /// minute, because deliveries that an earlier worker had leased could not be changed at the first claim.
-  private var toldAt: Instant?
+  private var reportedAt: Instant?
 
   /// The time limit of a request, in seconds.
-  private static let patience = 15
+  private static let timeLimit = 15
 
   init(_ step: StepProcess, _ options: WorkerOptions, log: Log) {
     self.step = step
@@ -35,9 +35,9 @@ final class ClaimStep {
 
   var interests: [pollfd] { step.interests }
   /// When the next claim is due; nil while a request is in progress.
-  var dueAt: Instant? { asked == nil ? nextClaim : nil }
+  var dueAt: Instant? { pending == nil ? nextClaim : nil }
   /// True if a release request is waiting or in progress.
-  var isReleasing: Bool { !releases.isEmpty || asked?.question == .release }
+  var isReleasing: Bool { !releases.isEmpty || pending?.operation == .release }
 
   /// Claims as soon as possible, because there may be new deliveries.
   func wake() {
@@ -48,7 +48,7 @@ final class ClaimStep {
   /// Claims as soon as possible, because a lane has become idle and can take deliveries that are still due.
   func wakeForRoom() {
     nextClaim = min(nextClaim, .now)
-    if asked != nil { wasWoken = true }
+    if pending != nil { wasWoken = true }
   }
 
   /// Releases the claims of workers on this machine that no longer run.
@@ -69,23 +69,23 @@ final class ClaimStep {
 
   /// Abandons a request that has timed out, and sends the next release request.
   func advance(now: Instant) {
-    if let asked, asked.at.adding(seconds: Self.patience) <= now { failed("the step timed out") }
-    if asked == nil, !releases.isEmpty { ask(.release, releases.removeFirst().setting("release", true), now) }
+    if let pending, pending.at.adding(seconds: Self.timeLimit) <= now { failed("the step timed out") }
+    if pending == nil, !releases.isEmpty { request(.release, releases.removeFirst().setting("release", true), now) }
   }
 
-  /// Claims as many deliveries as there is `room` for, and at most one batch for each channel.
-  func claim(_ room: [(channel: String, count: Int)], now: Instant) {
-    let limits = room.map { JSON.Member($0.channel, JSON(min($0.count, options.batchSize))) }
-    var body: JSON = ["limits": .object(limits), "isComplete": .bool(mustTell(now))]
+  /// Claims at most `count` deliveries and at most one batch for each channel.
+  func claim(_ free: [(channel: String, count: Int)], now: Instant) {
+    let limits = free.map { JSON.Member($0.channel, JSON(min($0.count, options.batchSize))) }
+    var body: JSON = ["limits": .object(limits), "isComplete": .bool(mustReportChannels(now))]
     // Only once: two workers with different settings would otherwise keep ending each other's pauses.
-    if toldAt == nil {
-      let fingerprints = room.compactMap { lane in
+    if reportedAt == nil {
+      let fingerprints = free.compactMap { lane in
         options.fingerprints[lane.channel].map { JSON.Member(lane.channel, .string($0)) }
       }
       body = body.setting("fingerprints", .object(fingerprints))
     }
     wasWoken = false
-    ask(.claim, body, now)
+    request(.claim, body, now)
   }
 
   /// Reads and writes what poll(2) found ready. Returns the deliveries that have been claimed.
@@ -93,33 +93,33 @@ final class ClaimStep {
     let said = step.proceed(ready)
     var claimed: [Delivery] = []
     for reply in said.lines {
-      guard let question = asked?.question else { break }
-      claimed += answered(reply, to: question)
+      guard let operation = pending?.operation else { break }
+      claimed += answered(reply, to: operation)
     }
-    if let end = said.end, asked != nil { failed(end.reason) }
+    if let end = said.end, pending != nil { failed(end.reason) }
     return claimed
   }
 
-  func rest(now: Instant) { if asked == nil { step.rest(after: options.idleSeconds, now: now) } }
+  func endIfIdle(now: Instant) { if pending == nil { step.endIfIdle(after: options.idleSeconds, now: now) } }
 
   func stop() { step.stop() }
 
-  private func mustTell(_ now: Instant) -> Bool { toldAt.map { $0.adding(seconds: 60) <= now } ?? true }
+  private func mustReportChannels(_ now: Instant) -> Bool { reportedAt.map { $0.adding(seconds: 60) <= now } ?? true }
 
-  private func ask(_ question: Question, _ body: JSON, _ now: Instant) {
+  private func request(_ operation: Operation, _ body: JSON, _ now: Instant) {
     let body = body.setting("worker", .string(options.name))
     let envelope: JSON = [
       "headers": ["content-type": "application/json"], "body": .string(body.text),
       "requestContext": ["http": ["method": "POST"], "timeEpoch": JSON(now.milliseconds)],
     ]
-    asked = (question, now)
+    pending = (operation, now)
     do throws(Child.Failure) { try step.send([envelope]) } catch { failed(error.reason) }
   }
 
-  private func answered(_ reply: JSON, to question: Question) -> [Delivery] {
-    asked = nil
+  private func answered(_ reply: JSON, to operation: Operation) -> [Delivery] {
+    pending = nil
     let status = reply["statusCode"]?.integer ?? 0
-    guard question == .claim else {
+    guard operation == .claim else {
       if status != 200 { log.warn("Claims could not be released") }
       return []
     }
@@ -128,7 +128,7 @@ final class ClaimStep {
       return []
     }
     failures = 0
-    if mustTell(.now) { toldAt = .now }
+    if mustReportChannels(.now) { reportedAt = .now }
     let lines = (reply["body"]?.string ?? "").utf8.split(separator: UInt8(ascii: "\n"))
     let claimed = lines.compactMap { line in (try? JSON(reading: Array(line))).flatMap(Delivery.init) }
     if claimed.count < lines.count {
@@ -146,7 +146,7 @@ final class ClaimStep {
 
   /// Delays the next claim by one second more after each failure in a row, up to the poll interval.
   private func failed(_ reason: String) {
-    asked = nil
+    pending = nil
     step.stop()
     failures += 1
     log.warn("Claiming failed", ["reason": reason])

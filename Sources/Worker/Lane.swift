@@ -25,7 +25,7 @@ package struct Lane: Sendable {
 
   /// The time limit of a step for one delivery, in seconds. The send step limits itself to 10 s; this limit catches one
   /// that hangs.
-  private static let patience = [Stage.begin: 12, .send: 15, .record: 12]
+  private static let timeLimits = [Stage.begin: 12, .send: 15, .record: 12]
   /// How long a failed record is retried, in seconds. A repeated message is worse than a late record.
   private static let recordPatience = 600
   private static let recordBatch = 100
@@ -64,7 +64,7 @@ package struct Lane: Sendable {
   private var heldCount: Int { held.values.reduce(0) { $0 + $1.count } }
   /// How many more deliveries may be claimed for this lane. It is 0 while outcomes cannot be recorded: their leases may
   /// end, and a claim by another worker makes a late record void.
-  package var room: Int {
+  package var freeCapacity: Int {
     recordFailingSince != nil ? 0 : max(0, aim - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending)
   }
   /// The maximum number of deliveries that the lane holds: no more than can be sent in half of the shortest lease.
@@ -133,7 +133,7 @@ package struct Lane: Sendable {
   @discardableResult
   package mutating func answered(_ reply: StepReply?, by stage: Stage, now: Instant) -> Int {
     guard isHolding(stage), let delivery = held[stage]?.removeFirst() else { return 0 }
-    deadlines[stage] = isHolding(stage) ? now.adding(seconds: Self.patience[stage] ?? 12) : nil
+    deadlines[stage] = isHolding(stage) ? now.adding(seconds: Self.timeLimits[stage] ?? 12) : nil
     switch (stage, reply) {
     case (.begin, nil): notBegun([delivery])
     case (.begin, let reply?): if reply.outcome == nil { begin(delivery, as: reply) }
@@ -223,7 +223,7 @@ package struct Lane: Sendable {
   }
 
   private mutating func pass(_ deliveries: [Delivery], to stage: Stage, now: Instant) -> Pass {
-    if !isHolding(stage) { deadlines[stage] = now.adding(seconds: Self.patience[stage] ?? 12) }
+    if !isHolding(stage) { deadlines[stage] = now.adding(seconds: Self.timeLimits[stage] ?? 12) }
     held[stage, default: []] += deliveries
     // For the record step, `ended` has already removed the facts.
     return Pass(stage == .begin ? deliveries.map(\.withoutFacts) : deliveries, to: stage)

@@ -18,7 +18,7 @@ final class PruneStep {
   var interests: [pollfd] { step.interests }
 
   /// Starts a run if one is due. Otherwise ends the process if it has been idle.
-  func ask(now: Instant, log: Log) {
+  func requestIfDue(now: Instant, log: Log) {
     guard next <= now else {
       if step.lastUsed.adding(seconds: idleSeconds) <= now { step.stop() }
       return

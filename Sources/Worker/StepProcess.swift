@@ -129,7 +129,7 @@ final class StepProcess {
 
   /// Ends a step that has been idle for `seconds` or is ten minutes old. What it read at its start, such as host names
   /// and certificates, may have changed since. The caller must check that the step holds nothing.
-  func rest(after seconds: Int, now: Instant) {
+  func endIfIdle(after seconds: Int, now: Instant) {
     if lastUsed.adding(seconds: seconds) <= now || startedAt.adding(seconds: 600) <= now { stop() }
   }
 

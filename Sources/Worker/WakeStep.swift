@@ -7,25 +7,25 @@ import Wire
 /// worker's loop never waits for a name server or the database.
 final class WakeStep {
   private let step: StepProcess
-  private var askedAt: Instant?
-  private var nextAsk = Instant.now
+  private var requestedAt: Instant?
+  private var nextRequest = Instant.now
 
   /// The time limit for a reply, in seconds. The step replies earlier unless a name server delays it.
-  private static let patience = 120
+  private static let timeLimit = 120
   /// The delay after a failure, in seconds.
-  private static let rest = 5
+  private static let delay = 5
 
   init(_ step: StepProcess) { self.step = step }
 
   var interests: [pollfd] { step.interests }
 
   /// Keeps the step listening: sends the next request when the last one has been answered.
-  func ask(now: Instant, log: Log) {
-    if let askedAt, askedAt.adding(seconds: Self.patience) <= now {
+  func requestIfDue(now: Instant, log: Log) {
+    if let requestedAt, requestedAt.adding(seconds: Self.timeLimit) <= now {
       failed("the step timed out", now: now, log: log)
     }
-    guard askedAt == nil, nextAsk <= now else { return }
-    askedAt = now
+    guard requestedAt == nil, nextRequest <= now else { return }
+    requestedAt = now
     do throws(Child.Failure) { try step.send([[:]]) } catch { failed(error.reason, now: now, log: log) }
   }
 
@@ -33,7 +33,7 @@ final class WakeStep {
   func proceed(_ ready: [pollfd], now: Instant, log: Log) -> Bool {
     let said = step.proceed(ready)
     for reply in said.lines {
-      askedAt = nil
+      requestedAt = nil
       if reply["isWoken"]?.bool == nil { failed("the step replied with a problem", now: now, log: log) }
     }
     if let end = said.end { failed(end.reason, now: now, log: log) }
@@ -45,7 +45,7 @@ final class WakeStep {
   private func failed(_ reason: String, now: Instant, log: Log) {
     log.warn("Listening failed", ["reason": reason])
     step.stop()
-    askedAt = nil
-    nextAsk = now.adding(seconds: Self.rest)
+    requestedAt = nil
+    nextRequest = now.adding(seconds: Self.delay)
   }
 }

@@ -85,7 +85,7 @@ package final class WorkerLoop {
 
   /// True if a claim is worthwhile: a lane is at most half full, or there are no lanes.
   private var wantsMore: Bool {
-    lanes.isEmpty || lanes.contains { $0.lane.room > 0 && $0.lane.room >= $0.lane.aim / 2 }
+    lanes.isEmpty || lanes.contains { $0.lane.freeCapacity > 0 && $0.lane.freeCapacity >= $0.lane.aim / 2 }
   }
 
   private func interests(_ signals: SignalPipe, _ wake: WakeSocket?) -> [pollfd] {
@@ -109,17 +109,17 @@ package final class WorkerLoop {
     claimer.release(lanes.flatMap { $0.lane.takeGivenUp() })
     claimer.advance(now: now)
     if !isStopping {
-      pruner.ask(now: now, log: log)
-      listener?.ask(now: now, log: log)
+      pruner.requestIfDue(now: now, log: log)
+      listener?.requestIfDue(now: now, log: log)
       if let due = claimer.dueAt, due <= now, wantsMore {
-        claimer.claim(lanes.map { ($0.channel, $0.lane.room) }, now: now)
+        claimer.claim(lanes.map { ($0.channel, $0.lane.freeCapacity) }, now: now)
       }
     }
     for lane in lanes {
       lane.advance(now: now, log: log)
-      lane.rest(after: options.idleSeconds, now: now)
+      lane.endIfIdle(after: options.idleSeconds, now: now)
     }
-    claimer.rest(now: now)
+    claimer.endIfIdle(now: now)
   }
 
   /// Handles the steps whose descriptors are ready.

@@ -18,7 +18,7 @@ struct ChannelList: ParsableCommand {
 
   func run() throws {
     let configured = Recipient.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
-    let reply = try OperatorDesk().ask(.listChannels, ["configured": .array(configured.map(\.document))])
+    let reply = try OperatorDatabase().call(.listChannels, ["configured": .array(configured.map(\.document))])
     Listing(isJSON: options.json).show(
       reply["data"]?.array ?? [],
       [
@@ -44,12 +44,12 @@ struct ChannelResume: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let reply = try OperatorDesk().ask(
+    let reply = try OperatorDatabase().call(
       .resumeChannel, ["name": .string(channel.name), "configured": [["channel": .string(channel.name)]]])
-    if options.json { return Console.say(reply.text + "\n") }
-    guard reply["wasPaused"]?.bool == true else { return Console.say("\(channel.name) was not paused\n") }
+    if options.json { return Console.print(reply.text + "\n") }
+    guard reply["wasPaused"]?.bool == true else { return Console.print("\(channel.name) was not paused\n") }
     let count = reply["broughtForward"]?.integer ?? 0
-    Console.say(
+    Console.print(
       "\(channel.name) is resumed; \(count) waiting \(count == 1 ? "delivery is" : "deliveries are") due now\n")
   }
 }

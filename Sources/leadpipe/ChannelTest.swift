@@ -20,35 +20,35 @@ struct ChannelTest: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let desk = try OperatorDesk()
-    let clock = try desk.office().clock
+    let database = try OperatorDatabase()
+    let clock = try database.office().clock
     let configured = Recipient.list(ServiceEnvironment.channels(KnownSettings.given())) ?? []
-    let queued = try desk.ask(
+    let queued = try database.call(
       .testChannel,
       ["name": .string(channel.name), "configured": .array(configured.map(\.document)), "by": actor.name])
-    desk.wakeWorkers()
+    database.wakeWorkers()
     let ids = (queued["deliveries"]?.array ?? []).compactMap { $0["id"]?.string }
     guard wait else {
-      if options.json { return Console.say(queued.text + "\n") }
-      for id in ids { Console.say("\(id) is queued; run `leadpipe delivery explain \(id)` to see its state\n") }
+      if options.json { return Console.print(queued.text + "\n") }
+      for id in ids { Console.print("\(id) is queued; run `leadpipe delivery explain \(id)` to see its state\n") }
       return
     }
-    let standings = try ids.map { try outcome(of: $0, desk, until: Instant.now.adding(seconds: 60)) }
-    for facts in standings {
-      let sentence = Listing.plain(DeliveryStanding(facts, clock: clock).sentence)
+    let outcomes = try ids.map { try outcome(of: $0, database, until: Instant.now.adding(seconds: 60)) }
+    for facts in outcomes {
+      let sentence = Listing.plain(DeliveryExplanation(facts, clock: clock).sentence)
       let id = facts["delivery"]?["id"] ?? .null
       let state = facts["delivery"]?["state"] ?? .null
-      Console.say(
+      Console.print(
         options.json
           ? (["id": id, "state": state, "sentence": .string(sentence)] as JSON).text + "\n" : sentence + "\n")
     }
-    if !standings.allSatisfy(Self.hasArrived) { throw ExitCode(75) }
+    if !outcomes.allSatisfy(Self.hasArrived) { throw ExitCode(75) }
   }
 
   /// Returns the facts of a delivery when its first try has ended, its channel is paused, or `end` has passed.
-  private func outcome(of id: String, _ desk: OperatorDesk, until end: Instant) throws -> JSON {
+  private func outcome(of id: String, _ database: OperatorDatabase, until end: Instant) throws -> JSON {
     while true {
-      let facts = try desk.ask(.showDelivery, ["id": .string(id)])
+      let facts = try database.call(.showDelivery, ["id": .string(id)])
       let isPaused = facts["channel"]?["isPaused"]?.bool == true
       if facts["delivery"]?["class"]?.string != nil || isPaused || .now >= end { return facts }
       usleep(200_000)

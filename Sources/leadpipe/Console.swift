@@ -3,10 +3,10 @@ import Glibc
 /// Writes a command's output unbuffered, whatever stdout is. Write errors, such as a closed pipe, are ignored.
 enum Console {
   /// Writes to stdout.
-  static func say(_ text: String) { _ = write(text, to: 1) }
+  static func print(_ text: String) { _ = write(text, to: 1) }
 
   /// Writes to stderr.
-  static func tell(_ text: String) { _ = write(text, to: 2) }
+  static func printError(_ text: String) { _ = write(text, to: 2) }
 
   /// True if all of the text was written.
   static func write(_ text: String, to descriptor: Int32) -> Bool { write(Array(text.utf8), to: descriptor) }

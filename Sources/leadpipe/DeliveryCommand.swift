@@ -32,11 +32,11 @@ struct DeliveryList: ParsableCommand {
   }
 
   func run() throws {
-    let desk = try OperatorDesk()
+    let database = try OperatorDatabase()
     var deliveries: [JSON] = []
     var cursor = JSON.null
     repeat {
-      let page = try desk.ask(
+      let page = try database.call(
         .listDeliveries,
         [
           "status": JSON(status?.rawValue), "channel": JSON(channel?.name), "class": JSON(outcome?.name),
@@ -47,7 +47,7 @@ struct DeliveryList: ParsableCommand {
     } while deliveries.count < limit && !cursor.isNull
     Listing(isJSON: options.json).show(deliveries, Listing.deliveries)
     if !cursor.isNull, !options.json {
-      Console.tell("more deliveries match; use --limit or --since to see them\n")
+      Console.printError("more deliveries match; use --limit or --since to see them\n")
     }
   }
 }
@@ -60,16 +60,16 @@ struct DeliveryShow: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let facts = try OperatorDesk().ask(.showDelivery, ["id": .string(id.text)])
-    guard let delivery = facts["delivery"] else { throw OperatorDesk.refuse("no delivery has the id \(id.text)") }
-    if options.json { return Console.say(facts.text + "\n") }
+    let facts = try OperatorDatabase().call(.showDelivery, ["id": .string(id.text)])
+    guard let delivery = facts["delivery"] else { throw OperatorDatabase.refuse("no delivery has the id \(id.text)") }
+    if options.json { return Console.print(facts.text + "\n") }
     for member in delivery.members ?? [] where !member.value.isNull {
       let text = member.key == "recipient" ? Listing.recipient(delivery) : Listing.member(member.key)(delivery)
-      Console.say(member.key + String(repeating: " ", count: max(1, 16 - member.key.utf8.count)))
-      Console.say(Listing.plain(text) + "\n")
+      Console.print(member.key + String(repeating: " ", count: max(1, 16 - member.key.utf8.count)))
+      Console.print(Listing.plain(text) + "\n")
     }
     let type = facts["event"]?["type"]?.string ?? ""
-    Console.say("event           \(type) at \(facts["event"]?["at"]?.string ?? "")\n\n")
+    Console.print("event           \(type) at \(facts["event"]?["at"]?.string ?? "")\n\n")
     Listing(isJSON: false).show(
       facts["attempts"]?.array ?? [],
       [
@@ -91,14 +91,14 @@ struct DeliveryExplain: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let desk = try OperatorDesk()
-    let clock = try desk.office().clock
-    let facts = try desk.ask(.showDelivery, ["id": .string(id.text)])
+    let database = try OperatorDatabase()
+    let clock = try database.office().clock
+    let facts = try database.call(.showDelivery, ["id": .string(id.text)])
     guard facts["kind"]?.string != "none" else {
-      throw OperatorDesk.refuse("no delivery or event has the id \(id.text)")
+      throw OperatorDatabase.refuse("no delivery or event has the id \(id.text)")
     }
-    let sentence = Listing.plain(DeliveryStanding(facts, clock: clock).sentence)
-    Console.say((options.json ? JSON.object([.init("sentence", .string(sentence))]).text : sentence) + "\n")
+    let sentence = Listing.plain(DeliveryExplanation(facts, clock: clock).sentence)
+    Console.print((options.json ? JSON.object([.init("sentence", .string(sentence))]).text : sentence) + "\n")
   }
 }
 
@@ -125,7 +125,7 @@ struct DeliveryRetry: ParsableCommand {
   }
 
   func run() throws {
-    let (deliveries, refused) = try OperatorDesk().askOn(
+    let (deliveries, refused) = try OperatorDatabase().callInBatches(
       .retryDeliveries,
       [
         "ids": ids.document, "channel": JSON(channel?.name), "class": JSON(outcome?.name), "dryRun": .bool(dryRun),
@@ -133,12 +133,12 @@ struct DeliveryRetry: ParsableCommand {
       ])
     Listing(isJSON: options.json).show(deliveries, Listing.deliveries)
     if !options.json {
-      Console.say("\(deliveries.count) \(dryRun ? "would be" : "will be") retried\(dryRun ? "" : " at once")\n")
+      Console.print("\(deliveries.count) \(dryRun ? "would be" : "will be") retried\(dryRun ? "" : " at once")\n")
     }
     for item in refused {
       let id = item["id"]?.string ?? ""
       let status = item["status"]?.string ?? "none"
-      Console.tell(
+      Console.printError(
         status == "none"
           ? "\(id): no such delivery\n"
           : "\(id): cannot be retried, because it is \(status == "failed" ? "already due" : status)\n")

@@ -35,7 +35,7 @@ struct EventReplay: ParsableCommand {
   }
 
   func run() throws {
-    let (deliveries, _) = try OperatorDesk().askOn(
+    let (deliveries, _) = try OperatorDatabase().callInBatches(
       .replayEvents,
       [
         "ids": id.document, "channel": JSON(channel?.name), "class": JSON(outcome?.name),
@@ -48,7 +48,7 @@ struct EventReplay: ParsableCommand {
         ("WAS", Listing.member("wasStatus")), ("CLASS", Listing.member("wasClass")),
         ("REPEAT OF", Listing.member("replayOf")), ("NEW ID", Listing.member("id")),
       ])
-    if !options.json { Console.say("\(deliveries.count) \(dryRun ? "would be" : "will be") sent again\n") }
-    if !id.isEmpty, deliveries.isEmpty { throw OperatorDesk.refuse("none of these events has a finished delivery") }
+    if !options.json { Console.print("\(deliveries.count) \(dryRun ? "would be" : "will be") sent again\n") }
+    if !id.isEmpty, deliveries.isEmpty { throw OperatorDatabase.refuse("none of these events has a finished delivery") }
   }
 }

@@ -15,12 +15,12 @@ struct ExplainCommand: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let desk = try OperatorDesk()
-    let office = try desk.office()
-    let facts = try desk.ask(
+    let database = try OperatorDatabase()
+    let office = try database.office()
+    let facts = try database.call(
       .explainConversation, ["id": .string(id.text), "warnBefore": office.warnBefore])
     let explanation = LeadExplanation(facts, hours: office.hours, clock: office.clock)
-    if options.json { return Console.say(explanation.document.text + "\n") }
-    for sentence in explanation.sentences { Console.say(Listing.plain(sentence) + "\n") }
+    if options.json { return Console.print(explanation.document.text + "\n") }
+    for sentence in explanation.sentences { Console.print(Listing.plain(sentence) + "\n") }
   }
 }

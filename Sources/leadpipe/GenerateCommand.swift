@@ -72,11 +72,13 @@ struct ProgressMeter {
   }
 
   mutating func show(done: Int) {
-    if let line = progress.line(done: done, atMilliseconds: Self.now, columns: Self.columns) { Console.tell(line) }
+    if let line = progress.line(done: done, atMilliseconds: Self.now, columns: Self.columns) {
+      Console.printError(line)
+    }
   }
 
   mutating func end(done: Int) {
-    Console.tell(progress.end(done: done, atMilliseconds: Self.now, columns: Self.columns))
+    Console.printError(progress.end(done: done, atMilliseconds: Self.now, columns: Self.columns))
   }
 
   private static var now: Int {

@@ -40,10 +40,10 @@ struct KeyCreate: ParsableCommand {
 
   func run() throws {
     let key = Secret.key()
-    let made = try OperatorDesk().ask(
+    let made = try OperatorDatabase().call(
       .createAdminKey,
       ["name": .string(name), "rights": .string(rights.rawValue), "sha256": .string(Secret.sha256(key))])
-    Console.say((options.json ? made.setting("key", .string(key)).text : key) + "\n")
+    Console.print((options.json ? made.setting("key", .string(key)).text : key) + "\n")
   }
 }
 
@@ -54,7 +54,7 @@ struct KeyList: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let reply = try OperatorDesk().ask(.listAdminKeys, [:])
+    let reply = try OperatorDatabase().call(.listAdminKeys, [:])
     Listing(isJSON: options.json).show(
       reply["keys"]?.array ?? [],
       [
@@ -74,7 +74,7 @@ struct KeyRevoke: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let reply = try OperatorDesk().ask(.revokeAdminKey, ["name": .string(name)])
-    Console.say(options.json ? reply.text + "\n" : "key \"\(Listing.plain(name))\" is revoked\n")
+    let reply = try OperatorDatabase().call(.revokeAdminKey, ["name": .string(name)])
+    Console.print(options.json ? reply.text + "\n" : "key \"\(Listing.plain(name))\" is revoked\n")
   }
 }

@@ -26,10 +26,11 @@ enum KnownSettings {
     }
     let own = Set(more.map(\.name))
     let declared =
-      all.filter { !own.contains($0.name) } + Providers.faults(environment) + unknown(environment) + [supabase] + more
+      all.filter { !own.contains($0.name) } + Providers.combinationErrors(environment) + unknown(environment)
+      + [supabase] + more
     do throws(Problem) { return try Settings(declared, from: environment) } catch {
       let lines = error.fields.map { "\($0.message)\n" }.joined()
-      Console.tell(lines)
+      Console.printError(lines)
       throw ExitCode(ExitStatus.misconfigured)
     }
   }
@@ -41,7 +42,7 @@ enum KnownSettings {
     _ = try check(environment)
     if let url = environment["DATABASE_URL"] { return url }
     let file = (environment["LEADPIPE_STATE"] ?? ".leadpipe") + "/env"
-    Console.tell(
+    Console.printError(
       "DATABASE_URL is missing. To use the private database of `leadpipe up`, load its settings file: . \(file)\n")
     throw ExitCode(ExitStatus.misconfigured)
   }
@@ -64,13 +65,13 @@ enum KnownSettings {
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       Delivery.leaseSetting,
-      Setting("LEADPIPE_HANDLERS", fault: folderFault),
+      Setting("LEADPIPE_HANDLERS", validate: validateFolder),
       Delivery.unknownSetting, Retention.setting, .officeHours, .timeZone, .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
-      Setting("TRUSTED_PROXIES", fault: TrustedProxies.fault),
-      Setting("RATE_LIMIT_STORE", fault: RateClass.storeFault),
+      Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
+      Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore),
     ] + ProcessModes.settings + GatewayLimits.settings
-    + RateClass.allCases.map { Setting($0.settingName, fault: RateClass.fault) }
+    + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
     + Pace.settings + Providers.known + [frontend]
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
@@ -82,14 +83,14 @@ enum KnownSettings {
     }
 
   private static let frontend = Setting("FRONTEND_URL") { address in
-    WebAddress(address) == nil ? "must be an http or https URL" : Setting.frontendURL.fault(address)
+    WebAddress(address) == nil ? "must be an http or https URL" : Setting.frontendURL.validate(address)
   }
 
-  @Sendable private static func folderFault(_ path: String) -> String? {
+  @Sendable private static func validateFolder(_ path: String) -> String? {
     guard let folder = opendir(path) else { return "must be a folder that can be read" }
     closedir(folder)
     return nil
   }
 
-  private static func database(_ name: String) -> Setting { Setting(name, fault: Database.url.fault) }
+  private static func database(_ name: String) -> Setting { Setting(name, validate: Database.url.validate) }
 }

@@ -18,28 +18,28 @@ struct LeadShow: ParsableCommand {
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let desk = try OperatorDesk()
-    let question: JSON = ["id": .string(id.text)]
-    let shown = try desk.ask(.showConversation, question.setting("warnBefore", try desk.office().warnBefore))
+    let database = try OperatorDatabase()
+    let argument: JSON = ["id": .string(id.text)]
+    let shown = try database.call(.showConversation, argument.setting("warnBefore", try database.office().warnBefore))
     let lead = shown["conversation"] ?? [:]
-    let timeline = try desk.ask(.listTimeline, question.setting("limit", 200))["data"]?.array ?? []
-    let told = Array(timeline.map(TimelineEntry.told).reversed())
-    if options.json { return Console.say(lead.setting("timeline", .array(told)).text + "\n") }
+    let timeline = try database.call(.listTimeline, argument.setting("limit", 200))["data"]?.array ?? []
+    let entries = Array(timeline.map(TimelineEntry.presented).reversed())
+    if options.json { return Console.print(lead.setting("timeline", .array(entries)).text + "\n") }
 
     for member in lead.members ?? [] where member.key != "messages" && !member.value.isNull {
-      Console.say(member.key + String(repeating: " ", count: max(1, 22 - member.key.utf8.count)))
-      Console.say(Listing.plain(Self.text(member.value)) + "\n")
+      Console.print(member.key + String(repeating: " ", count: max(1, 22 - member.key.utf8.count)))
+      Console.print(Listing.plain(Self.text(member.value)) + "\n")
     }
-    Console.say("\n")
+    Console.print("\n")
     Listing(isJSON: false).show(
       lead["messages"]?.array ?? [],
       [
         ("TIME", Listing.member("timestamp")), ("SENDER", Listing.member("sender")),
         ("MESSAGE", Listing.member("messageText")),
       ])
-    Console.say("\n")
+    Console.print("\n")
     Listing(isJSON: false).show(
-      told,
+      entries,
       [
         ("TIME", Listing.member("at")),
         ("BY", { Listing.member($0["actorName"]?.string == nil ? "actorType" : "actorName")($0) }),

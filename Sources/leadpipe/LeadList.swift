@@ -21,13 +21,13 @@ struct LeadList: ParsableCommand {
   }
 
   func run() throws {
-    let desk = try OperatorDesk()
-    let reply = try desk.ask(
+    let database = try OperatorDatabase()
+    let reply = try database.call(
       .listConversations,
       [
         "status": status.document, "leadQuality": quality.document, "slaState": sla.document,
         "assignedAgentIds": agent.document, "dateFrom": JSON(since?.instant.iso8601), "limit": JSON(limit),
-        "sort": "recent", "warnBefore": try desk.office().warnBefore,
+        "sort": "recent", "warnBefore": try database.office().warnBefore,
       ])
     Listing(isJSON: options.json).show(
       reply["data"]?.array ?? [],
@@ -38,7 +38,7 @@ struct LeadList: ParsableCommand {
         ("AGENT", Listing.member("assignedAgentName")), ("NAME", Listing.member("customerName")),
       ])
     if reply["nextCursor"]?.string != nil, !options.json {
-      Console.tell("more leads match; use --limit or --since to see them\n")
+      Console.printError("more leads match; use --limit or --since to see them\n")
     }
   }
 }

@@ -43,7 +43,7 @@ struct Migrator {
   let url: String
 
   /// Migrations of large tables may take long.
-  private static let patienceSeconds = 3600
+  private static let timeoutSeconds = 3600
 
   func migrate() throws -> Ledger.Outcome {
     let folder = Layout().supabase
@@ -57,18 +57,18 @@ struct Migrator {
         script: try Self.read(folder + "/migrations/" + file))
     }
     let shim = try Self.read(folder + "/shim.sql")
-    return try tell { ledger throws(StoreFailure) in try ledger.migrate(shim: shim, migrations) }
+    return try withLedger { ledger throws(StoreFailure) in try ledger.migrate(shim: shim, migrations) }
   }
 
   func rollback() throws {
     let script = try Self.read(Layout().supabase + "/rollback/20251219000001_event_driven_lead_architecture.sql")
-    try tell { ledger throws(StoreFailure) in try ledger.rollback(script: script) }
+    try withLedger { ledger throws(StoreFailure) in try ledger.rollback(script: script) }
   }
 
-  private func tell<R>(_ body: (Ledger) throws(StoreFailure) -> R) throws -> R {
+  private func withLedger<R>(_ body: (Ledger) throws(StoreFailure) -> R) throws -> R {
     let ledger = Ledger(
-      Database(url: url, statementSeconds: Self.patienceSeconds),
-      deadline: Instant.now.adding(seconds: Self.patienceSeconds))
+      Database(url: url, statementSeconds: Self.timeoutSeconds),
+      deadline: Instant.now.adding(seconds: Self.timeoutSeconds))
     do throws(StoreFailure) { return try body(ledger) } catch {
       switch error {
       case .away(let reason): throw CommandError("the database is unavailable: \(reason)")

@@ -109,7 +109,7 @@ struct Installation {
     }
 
     try state.write(settings: own)
-    Console.say("ready http://\(host):\(port)\n")
+    Console.print("ready http://\(host):\(port)\n")
     say("admin key", hasOwnKey ? "from ADMIN_API_KEY" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
     say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
@@ -169,7 +169,7 @@ struct Installation {
     say("stopping", "")
     supervisor.stop(["gateway", "worker"], seconds: 25)
     supervisor.stop(["sink"], seconds: 5)
-    do { try cluster?.stop() } catch { Console.tell("\(error)\n") }
+    do { try cluster?.stop() } catch { Console.printError("\(error)\n") }
     say("stopped", "")
   }
 
@@ -197,7 +197,7 @@ struct Installation {
   }
 
   private func say(_ stage: String, _ text: String) {
-    Console.say(stage + String(repeating: " ", count: max(0, 10 - stage.count)) + text + "\n")
+    Console.print(stage + String(repeating: " ", count: max(0, 10 - stage.count)) + text + "\n")
   }
 
   private var example: String {

@@ -20,9 +20,9 @@ import Wire
       "type": "notification_sent", "title": .string(title), "description": nil, "actorType": "system", "actorName": nil,
       "metadata": ["channel": .string(channel)],
     ]
-    #expect(TimelineEntry.told(entry)["title"]?.string == words)
-    #expect(TimelineEntry.told(entry)["actorType"] == "system")
-    #expect(TimelineEntry.told(entry.setting("actorName", "Omar"))["actorType"] == "agent")
+    #expect(TimelineEntry.presented(entry)["title"]?.string == words)
+    #expect(TimelineEntry.presented(entry)["actorType"] == "system")
+    #expect(TimelineEntry.presented(entry.setting("actorName", "Omar"))["actorType"] == "agent")
   }
 
   @Test("keeps the reason of a failure and removes commands for operators") func descriptions() {
@@ -30,10 +30,10 @@ import Wire
       "type": "notification_sent", "title": "Notification failed via slack", "description": "HTTP 400 invalid_payload",
       "metadata": ["channel": "slack"],
     ]
-    #expect(TimelineEntry.told(failed)["description"] == "HTTP 400 invalid_payload")
+    #expect(TimelineEntry.presented(failed)["description"] == "HTTP 400 invalid_payload")
     let parked = failed.setting("title", "Notification parked: slack").setting(
       "description", "`leadpipe delivery retry x`")
-    #expect(TimelineEntry.told(parked)["description"]?.string?.contains("leadpipe") == false)
+    #expect(TimelineEntry.presented(parked)["description"]?.string?.contains("leadpipe") == false)
   }
 
   @Test(
@@ -43,8 +43,10 @@ import Wire
       ("Captured from elsewhere", "From elsewhere"), ("Met at a fair", "Met at a fair"),
     ])
   func arrivals(_ description: String, _ words: String) {
-    let told = TimelineEntry.told(["type": "created", "title": "Lead Created", "description": .string(description)])
-    #expect(told["title"] == "New lead" && told["description"]?.string == words && told["actorType"] == "customer")
+    let entry = TimelineEntry.presented([
+      "type": "created", "title": "Lead Created", "description": .string(description),
+    ])
+    #expect(entry["title"] == "New lead" && entry["description"]?.string == words && entry["actorType"] == "customer")
   }
 
   @Test(
@@ -54,10 +56,10 @@ import Wire
       (3, "Customer sent more messages", "3 new messages"),
     ])
   func additions(_ count: Int, _ title: String, _ words: String) {
-    let told = TimelineEntry.told([
+    let presented = TimelineEntry.presented([
       "type": "note_added", "title": "Lead Updated", "metadata": ["messagesAdded": JSON(count), "proven": true],
     ])
-    #expect(told["title"]?.string == title && told["description"]?.string == words)
+    #expect(presented["title"]?.string == title && presented["description"]?.string == words)
   }
 
   @Test("leaves entries that people wrote unchanged") func people() {
@@ -65,6 +67,6 @@ import Wire
       ["type": "note_added", "title": "Note added", "description": "Lead Updated"],
       ["type": "created", "title": "Created by hand"],
       ["type": "notification_sent", "title": "Notification sent via slack"],
-    ] { #expect(TimelineEntry.told(entry) == entry) }
+    ] { #expect(TimelineEntry.presented(entry) == entry) }
   }
 }

@@ -9,7 +9,7 @@ import Wire
 
   @Test("is never due without work or without a request") func notRequested() {
     let nothing = Afterwards()
-    nothing.ask()
+    nothing.request()
     #expect(nothing.dueAt == nil)
     let afterwards = Afterwards()
     var times = 0
@@ -32,7 +32,7 @@ import Wire
     }
     for millisecond in 0..<35 {
       now = millisecond
-      if now < 23 { afterwards.ask() }
+      if now < 23 { afterwards.request() }
       afterwards.proceed(now: at(now), log: log)
     }
     #expect(done == [0, 10, 20, 30])
@@ -46,9 +46,9 @@ import Wire
       times += 1
       return 10_000
     }
-    afterwards.ask()
+    afterwards.request()
     afterwards.proceed(now: at(0), log: log)
-    afterwards.ask()
+    afterwards.request()
     #expect(afterwards.dueAt == at(10_000))
     afterwards.proceed(now: at(9_999), log: log)
     #expect(times == 1)

@@ -130,7 +130,7 @@ import Testing
     ])
   func noOrigins(_ text: String) {
     #expect(WebOrigin(text) == nil)
-    #expect(Setting.allowedOrigins.fault("https://fine.com,\(text)") != nil)
+    #expect(Setting.allowedOrigins.validate("https://fine.com,\(text)") != nil)
   }
 
   @Test(

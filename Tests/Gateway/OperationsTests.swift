@@ -47,7 +47,7 @@ import Testing
     "::1:9100", "127.0.0.1:65536", "127.0.0.1:+1", "127.1:9100", "unix:relative", "unix:",
     "unix:/" + String(repeating: "x", count: 107),
   ]) func noOtherAddressIsAccepted(_ text: String) {
-    #expect(OperationsAddress(text) == nil && OperationsAddress.setting.fault(text) != nil)
+    #expect(OperationsAddress(text) == nil && OperationsAddress.setting.validate(text) != nil)
   }
 
   @Test(
@@ -120,7 +120,7 @@ import Testing
     _ = scheduler.replied(first)
     let isDone = scheduler.isDone(first, at: now)
     #expect(waited == "b" && isDone)
-    _ = scheduler.ended(first, unsent: 0, isFault: false, at: now)
+    _ = scheduler.ended(first, unsent: 0, isFailure: false, at: now)
     _ = scheduler.arrive("late", at: now)
     let second = scheduler.processToStart(at: now)
     #expect(second != nil, "a request that was routed before draining is served")

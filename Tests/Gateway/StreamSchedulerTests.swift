@@ -71,7 +71,7 @@ import Testing
   @Test func requestsThatNeverReachedTheirProcessAreRequeuedFirst() {
     var scheduler = serving("a", "b", window: 4)
     for name in ["c", "d"] { _ = scheduler.arrive(name, at: now) }
-    let (lost, requeued) = scheduler.ended(1, unsent: 2, isFault: true, at: now)
+    let (lost, requeued) = scheduler.ended(1, unsent: 2, isFailure: true, at: now)
     #expect(lost.map(\.request) == ["a", "b"])
     #expect(requeued.map(\.request) == ["c", "d"])
     let next = scheduler.processToStart(at: now)
@@ -111,7 +111,7 @@ import Testing
       #expect(started == number)
       scheduler.started(number, at: now)
       _ = scheduler.next(for: number, at: time)
-      _ = scheduler.ended(number, unsent: 0, isFault: true, at: time)
+      _ = scheduler.ended(number, unsent: 0, isFailure: true, at: time)
       let pause = scheduler.pause(at: time) ?? .zero
       pauses.append(pause.milliseconds)
       if pause > .zero {

@@ -25,8 +25,9 @@ import Testing
     #expect(RateClass.allCases.map(\.settingName).sorted().first == "RATE_LIMIT_ADMIN")
     #expect(RateClass.lead.limit(nil) == ten && RateClass.lead.limit("off") == nil)
     #expect(RateClass.export.limit("3/2") == RateLimit("3/2"))
-    #expect(RateClass.fault("off") == nil && RateClass.fault("10") != nil)
-    #expect(RateClass.storeFault("memory") == nil && RateClass.storeFault("postgres")?.contains("this version") == true)
+    #expect(RateClass.validate("off") == nil && RateClass.validate("10") != nil)
+    #expect(RateClass.validateStore("memory") == nil)
+    #expect(RateClass.validateStore("postgres")?.contains("this version") == true)
   }
 
   @Test("admits the eleventh request once the first no longer counts") func eleventh() {

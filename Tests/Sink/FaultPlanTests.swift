@@ -75,7 +75,7 @@ struct FaultPlanTests {
     #expect(plan.next(.email) == nil)
     #expect(plan.document["slack"] == [] && plan.document["telegram"]?.array?.count == 1)
     let fault = plan.next(.telegram)
-    let reply = Sayings.refusal(try #require(fault), on: .telegram)
+    let reply = ProviderErrors.refusal(try #require(fault), on: .telegram)
     let body = try JSON(reading: reply.body)
     #expect(reply.status == 429 && reply.retryAfter == 3 && body["parameters"]?["retry_after"] == 3)
     #expect(body["description"] == "Too Many Requests: retry after 3")

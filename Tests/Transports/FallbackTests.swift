@@ -118,7 +118,7 @@ struct FallbackTests {
       #expect(RenderingTests.entitiesAreWhole(slack))
       #expect(Slack.textPayload(notification)["mrkdwn"] == false)
       let refusal: JSON = ["ok": false, "error_code": 400, "description": "Bad Request: can't parse entities: x"]
-      let shape = try #require(TelegramShape(chat: "-1001").next(after: HTTPAnswer(status: 400, body: refusal.bytes)))
+      let shape = try #require(TelegramShape(chat: "-1001").next(after: HTTPResult(status: 400, body: refusal.bytes)))
       let telegram = Telegram.payload(notification, shape)
       #expect(telegram["parse_mode"] == nil)
       let plain = try #require(telegram["text"]?.string)

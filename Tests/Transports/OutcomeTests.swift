@@ -29,7 +29,7 @@ struct OutcomeTests {
       (500, "no_service", .config),
     ] as [(Int, String, Class)])
   func slack(status: Int, body: String, expected: Class) {
-    let outcome = Slack.outcome(of: HTTPAnswer(status: status, body: Array(body.utf8)), hiding: [], now: Self.now)
+    let outcome = Slack.outcome(of: HTTPResult(status: status, body: Array(body.utf8)), hiding: [], now: Self.now)
     #expect(outcome.class == expected)
     #expect(outcome.statusCode == status)
     #expect(outcome.retryAfterSeconds == (expected == .throttled ? 30 : nil))
@@ -44,9 +44,9 @@ struct OutcomeTests {
       (nil, #"{"retry_after":-1}"#, 1),
     ] as [(String?, String, Int)])
   func slackWait(header: String?, body: String, expected: Int) {
-    let answer = HTTPAnswer(status: 429, retryAfter: header, body: Array(body.utf8))
+    let answer = HTTPResult(status: 429, retryAfter: header, body: Array(body.utf8))
     #expect(Slack.outcome(of: answer, hiding: [], now: Self.now).retryAfterSeconds == expected)
-    let later = HTTPAnswer(status: 503, retryAfter: header, body: Array(body.utf8))
+    let later = HTTPResult(status: 503, retryAfter: header, body: Array(body.utf8))
     let wait = Slack.outcome(of: later, hiding: [], now: Self.now)
     #expect(wait.class == .retry && wait.retryAfterSeconds == (expected == 30 && header == "soon" ? nil : expected))
   }
@@ -54,7 +54,7 @@ struct OutcomeTests {
   @Test("the reason is one line without secrets, addresses or control characters")
   func slackReason() {
     let outcome = { (body: String) in
-      Slack.outcome(of: HTTPAnswer(status: 500, body: Array(body.utf8)), hiding: ["hunter2"], now: Self.now).reason
+      Slack.outcome(of: HTTPResult(status: 500, body: Array(body.utf8)), hiding: ["hunter2"], now: Self.now).reason
     }
     #expect(outcome("rollup_error") == "Slack answered 500: rollup_error")
     #expect(outcome("") == "Slack answered 500")
@@ -87,7 +87,7 @@ struct OutcomeTests {
     var reply: JSON = ["ok": false, "error_code": JSON(code), "description": .string(description)]
     if let parameters { reply = reply.setting("parameters", (try? JSON(reading: parameters)) ?? .null) }
     for status in [code, 200] {
-      let outcome = Telegram.outcome(of: HTTPAnswer(status: status, body: reply.bytes), hiding: [], now: Self.now)
+      let outcome = Telegram.outcome(of: HTTPResult(status: status, body: reply.bytes), hiding: [], now: Self.now)
       #expect(outcome.class == expected, "the body decides, whatever the HTTP status")
       #expect(outcome.retryAfterSeconds == (expected == .throttled ? 17 : nil))
       #expect(outcome.statusCode == status && outcome.reason?.hasPrefix("T") == true)
@@ -106,7 +106,7 @@ struct OutcomeTests {
       (400, "<html>", nil, .permanent, nil),
     ] as [(Int, String, String?, Class, Int?)])
   func telegram(status: Int, body: String, header: String?, expected: Class, wait: Int?) {
-    let answer = HTTPAnswer(status: status, retryAfter: header, body: Array(body.utf8))
+    let answer = HTTPResult(status: status, retryAfter: header, body: Array(body.utf8))
     let outcome = Telegram.outcome(of: answer, hiding: [], now: Self.now)
     #expect(outcome.class == expected)
     #expect(outcome.retryAfterSeconds == wait)
@@ -131,7 +131,7 @@ struct OutcomeTests {
       (9, 421, "421 busy", .retry),
     ] as [(Int, Int, String, Class)])
   func mail(code: Int, status: Int, line: String, expected: Class) {
-    let answer = SMTPAnswer(curlCode: code, status: status, lines: ["220 hello", line, "221 bye"])
+    let answer = SMTPResult(curlCode: code, status: status, lines: ["220 hello", line, "221 bye"])
     let outcome = SMTP.outcome(of: answer, hiding: [])
     #expect(outcome.class == expected)
     if expected == .delivered { #expect(outcome.providerID == "ABC" && outcome.reason == nil) }
@@ -139,7 +139,7 @@ struct OutcomeTests {
 
   @Test("a refusal in the greeting is a configuration error, not an error of the email")
   func mailGreeting() {
-    let answer = SMTPAnswer(curlCode: 8, status: 554, lines: ["554 no service here", "221 bye"])
+    let answer = SMTPResult(curlCode: 8, status: 554, lines: ["554 no service here", "221 bye"])
     #expect(SMTP.outcome(of: answer, hiding: []).class == .config)
   }
 
@@ -153,7 +153,7 @@ struct OutcomeTests {
       (0, 200, 512, nil),
     ] as [(Int, Int, Int, Class?)])
   func transport(code: Int, status: Int, uploaded: Int, expected: Class?) {
-    let answer = HTTPAnswer(curlCode: code, status: status, uploaded: uploaded)
+    let answer = HTTPResult(curlCode: code, status: status, uploaded: uploaded)
     #expect(answer.transportOutcome("Slack")?.class == expected)
   }
 

@@ -80,7 +80,7 @@ final class Stub {
       let text = try folder.text("out")
       if text.contains("\n") { port = Int(text.prefix { $0 != "\n" }) }
     }
-    guard let port else { throw StubFault(log: try folder.text("log")) }
+    guard let port else { throw StubError(log: try folder.text("log")) }
     self.port = port
   }
 
@@ -92,4 +92,4 @@ final class Stub {
   }
 }
 
-struct StubFault: Error { let log: String }
+struct StubError: Error { let log: String }

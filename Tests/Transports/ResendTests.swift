@@ -21,7 +21,7 @@ struct ResendTests {
       (302, "", .config),
     ] as [(Int, String, DeliveryOutcome.Class)])
   func replies(status: Int, body: String, expected: DeliveryOutcome.Class) {
-    var answer = HTTPAnswer(status: status, body: Array(body.utf8))
+    var answer = HTTPResult(status: status, body: Array(body.utf8))
     let outcome = Resend.outcome(of: answer, hiding: [], now: .now)
     #expect(outcome.class == expected)
     #expect((outcome.retryAfterSeconds != nil) == (expected == .throttled))

@@ -33,18 +33,18 @@ import Wire
       #""\u0000""#, "1e999", "1e-999", String(repeating: "9", count: 400),
     ])
   func rejects(_ text: String) {
-    #expect(throws: JSONFault.self) { try JSON(reading: text) }
+    #expect(throws: JSONError.self) { try JSON(reading: text) }
   }
 
   @Test(
     "rejects bytes that are not UTF-8",
     arguments: [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xE2, 0x82], [0xF5, 0x80, 0x80, 0x80]] as [[UInt8]])
   func rejectsBytes(_ bytes: [UInt8]) {
-    #expect(throws: JSONFault.self) { try JSON(reading: [0x22] + bytes + [0x22]) }
+    #expect(throws: JSONError.self) { try JSON(reading: [0x22] + bytes + [0x22]) }
   }
 
   @Test("rejects a raw NUL") func rejectsNUL() {
-    #expect(throws: JSONFault.self) { try JSON(reading: [0x22, 0, 0x22]) }
+    #expect(throws: JSONError.self) { try JSON(reading: [0x22, 0, 0x22]) }
   }
 
   @Test("accepts 32 levels, rejects 33, and rejects a million without a stack overflow")
@@ -53,9 +53,9 @@ import Wire
       String(repeating: "[", count: levels) + String(repeating: "]", count: levels)
     }
     _ = try JSON(reading: nested(32))
-    #expect(throws: JSONFault.self) { try JSON(reading: nested(33)) }
+    #expect(throws: JSONError.self) { try JSON(reading: nested(33)) }
     _ = try JSON(reading: String(repeating: #"{"a":"#, count: 32) + "1" + String(repeating: "}", count: 32))
-    #expect(throws: JSONFault.self) { try JSON(reading: String(repeating: "[", count: 1_000_000)) }
+    #expect(throws: JSONError.self) { try JSON(reading: String(repeating: "[", count: 1_000_000)) }
   }
 
   @Test("distinguishes keys that differ only in their Unicode form") func unicodeForms() throws {

@@ -45,7 +45,7 @@ import Worker
   @Test("takes a delivery through begin, send and record, and begins the next while one is recorded") func allSteps() {
     var lane = Lane(capacity: 2)
     lane.add([delivery(1), delivery(2)])
-    #expect(lane.room == 0)
+    #expect(lane.freeCapacity == 0)
     #expect(lane.next(now: start) == [Lane.Pass([bare(1)], to: .begin)])
     #expect(lane.next(now: start) == [])
     var (begun, marked) = (delivery(1), bare(1))
@@ -54,7 +54,7 @@ import Worker
     lane.answered(reply(marked), by: .begin, now: start)
     #expect(lane.next(now: start) == [Lane.Pass([begun], to: .send)])
     lane.answered(reply(sent(1)), by: .send, now: start)
-    #expect(lane.room == 1)
+    #expect(lane.freeCapacity == 1)
     let passes = lane.next(now: start)
     #expect(passes.map(\.stage) == [.record, .begin] && passes[1].deliveries == [bare(2)])
     #expect(passes[0].deliveries == [marked.ended(.delivered)])
@@ -244,7 +244,7 @@ import Worker
     #expect(lane.failed(.record, .died, "gone", now: start.adding(seconds: 599)) == 0)
     #expect(lane.next(now: start.adding(seconds: 600)) == [Lane.Pass([sent(1)], to: .record)])
     #expect(lane.failed(.record, .died, "gone", now: start.adding(seconds: 601)) == 1)
-    #expect(lane.isIdle && lane.room == 2)
+    #expect(lane.isIdle && lane.freeCapacity == 2)
   }
 
   @Test("while recording fails nothing more is begun or claimed, because it would be sent again")
@@ -258,13 +258,13 @@ import Worker
     #expect(lane.next(now: start).map(\.stage) == [.record, .begin])
     _ = lane.failed(.record, .died, "gone", now: start)
     lane.answered(reply(delivery(2)), by: .begin, now: start)
-    #expect(lane.next(now: start).map(\.stage) == [.send] && lane.room == 0)
+    #expect(lane.next(now: start).map(\.stage) == [.send] && lane.freeCapacity == 0)
     lane.add([delivery(3)])
     lane.answered(reply(sent(2)), by: .send, now: start)
     let again = start.adding(seconds: 1)
     #expect(lane.next(now: again) == [Lane.Pass([sent(1), sent(2)], to: .record)])
     for id in 1...2 { lane.answered(reply(sent(id)), by: .record, now: again) }
-    #expect(lane.next(now: again).map(\.stage) == [.begin] && lane.room == 9)
+    #expect(lane.next(now: again).map(\.stage) == [.begin] && lane.freeCapacity == 9)
   }
 
   @Test("a step that hangs becomes overdue after 15 seconds") func hangs() {

@@ -29,8 +29,8 @@ extension HandlerResult {
     case .replied(let reply): return reply
     case .ended(let termination):
       do throws(InvalidReply) { return try Reply(reading: output, needsStatus: termination != .exited(0)) } catch {
-        let fault = output.isEmpty ? "it wrote no reply" : error.reason
-        throw .badReply("\(fault) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
+        let reason = output.isEmpty ? "it wrote no reply" : error.reason
+        throw .badReply("\(reason) (\(termination.map(String.init(describing:)) ?? "no exit status"))")
       }
     case .badReply(let reason): throw .badReply(reason)
     case .replyTooLarge(let limit): throw .badReply("the reply is larger than \(limit) bytes")

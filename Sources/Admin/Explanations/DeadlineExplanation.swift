@@ -92,12 +92,12 @@ struct DeadlineExplanation {
       return "A \(promise.quality) lead\(changed) must be answered within \(span)\(since): "
         + "counted from \(clock.text(first.lowerBound)), the deadline is \(due)."
     }
-    let told = intervals.prefix(5).map { interval in
+    let listed = intervals.prefix(5).map { interval in
       "\(clock.text(interval)) (\(Self.span(interval.upperBound.seconds(since: interval.lowerBound), isExact: true)))"
     }
-    let rest = intervals.count > told.count ? ", and \(intervals.count - told.count) more intervals" : ""
+    let rest = intervals.count > listed.count ? ", and \(intervals.count - listed.count) more intervals" : ""
     return "A \(promise.quality) lead\(changed) must be answered within \(span) of office hours\(since): "
-      + "\(told.joined(separator: ", "))\(rest) counted, so the deadline is \(due)."
+      + "\(listed.joined(separator: ", "))\(rest) counted, so the deadline is \(due)."
   }
 
   private func outcome(_ deadline: Instant) -> String {

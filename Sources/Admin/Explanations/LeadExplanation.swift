@@ -41,7 +41,7 @@ package struct LeadExplanation {
     (facts["deliveries"]?.array ?? []).map { standing in
       let delivery = (standing["delivery"] ?? [:])
         .setting("eventType", standing["event"]?["type"] ?? .null)
-        .setting("sentence", .string(DeliveryStanding(standing, clock: clock).sentence))
+        .setting("sentence", .string(DeliveryExplanation(standing, clock: clock).sentence))
       return .object(
         ["id", "eventType", "channel", "status", "state", "sentence"].map { JSON.Member($0, delivery[$0] ?? .null) })
     }

@@ -61,8 +61,8 @@ struct ScoreExplanation {
     case "agent":
       let before = breakdown["before"] ?? .null
       let were = Score.parts.compactMap { before[$0.0]?.integer }.reduce(0, +)
-      let told = before["source"]?.string == "server" ? "; before that, the server had calculated \(were)" : ""
-      return "The score of \(total) was set by \(Self.actor(breakdown))\(told)."
+      let earlier = before["source"]?.string == "server" ? "; before that, the server had calculated \(were)" : ""
+      return "The score of \(total) was set by \(Self.actor(breakdown))\(earlier)."
     case "server":
       let sum = parts.compactMap(\.points.integer).reduce(0, +)
       return sum == total
@@ -77,8 +77,8 @@ struct ScoreExplanation {
     guard meant != quality else {
       return "A lead is hot from 80 points, warm from 50, and otherwise cold: this one is \(quality)."
     }
-    let who = breakdown["quality"]?.string == "client" || source == "client" ? "was sent as" : "was rated"
-    return "\(total) points would make it \(meant), but it \(who) \(quality)."
+    let verb = breakdown["quality"]?.string == "client" || source == "client" ? "was sent as" : "was rated"
+    return "\(total) points would make it \(meant), but it \(verb) \(quality)."
   }
 
   private static func actor(_ breakdown: JSON) -> String { breakdown["by"]?.string ?? "an agent" }

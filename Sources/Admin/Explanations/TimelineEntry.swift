@@ -6,8 +6,9 @@ import Wire
 /// A timeline entry worded for people. Entries that the system wrote are reworded; entries that people wrote stay as
 /// they are.
 package enum TimelineEntry {
+  /// Returns the entry in its wording for people.
   /// - Parameter entry: as `list_timeline` returns it.
-  package static func told(_ entry: JSON) -> JSON {
+  package static func presented(_ entry: JSON) -> JSON {
     switch entry["type"]?.string {
     case "notification_sent": notification(entry)
     case "created" where entry["title"]?.string == "Lead Created": arrival(entry)
@@ -23,10 +24,10 @@ package enum TimelineEntry {
 
   private static func arrival(_ entry: JSON) -> JSON {
     let prefix = "Captured from "
-    let told = entry.setting("title", "New lead").setting("actorType", "customer")
-    guard let text = entry["description"]?.string, text.hasPrefix(prefix) else { return told }
+    let presented = entry.setting("title", "New lead").setting("actorType", "customer")
+    guard let text = entry["description"]?.string, text.hasPrefix(prefix) else { return presented }
     let source = String(text.dropFirst(prefix.count))
-    return told.setting("description", .string("From " + (sources[source] ?? source)))
+    return presented.setting("description", .string("From " + (sources[source] ?? source)))
   }
 
   private static func addition(_ entry: JSON) -> JSON {

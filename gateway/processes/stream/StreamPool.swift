@@ -196,19 +196,19 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
     return answered.count == replies.count
   }
 
-  func ended(_ process: Int, _ fault: StreamFault?) {
+  func ended(_ process: Int, _ failure: StreamFailure?) {
     let now = ContinuousClock.now
-    statistics.ended(handler.description.name, fault?.processEnd ?? .normal)
-    let ended = state.withLock { state in state.ended(process, isFault: fault != nil, at: now) }
-    let known = fault ?? .ended(nil)
+    statistics.ended(handler.description.name, failure?.processEnd ?? .normal)
+    let ended = state.withLock { state in state.ended(process, isFailure: failure != nil, at: now) }
+    let known = failure ?? .ended(nil)
     for (index, assignment) in ended.lost.enumerated() {
       let isOverdue = index > 0 && assignment.request.deadline <= now
       let outcome = isOverdue ? .timedOut : index == 0 ? known.outcomeOfFirst : known.outcomeOfOthers
       assignment.request.end(outcome, assigned: assignment.since)
     }
     for (number, request) in ended.requeued { limitWait(of: number, on: request.promise.futureResult.eventLoop) }
-    if let fault, ended.lost.isEmpty, ended.pause == nil {
-      log.warn("A process ended unexpectedly while no request waited for it", ["reason": fault.reason])
+    if let failure, ended.lost.isEmpty, ended.pause == nil {
+      log.warn("A process ended unexpectedly while no request waited for it", ["reason": failure.reason])
     }
     if let pause = ended.newPause {
       log.error("The handler's processes end before they answer: none is started for \(pause.milliseconds) ms")
@@ -233,11 +233,11 @@ extension StreamPool.State {
     var replacement: Int?
   }
 
-  mutating func ended(_ process: Int, isFault: Bool, at now: ContinuousClock.Instant) -> EndResult {
+  mutating func ended(_ process: Int, isFailure: Bool, at now: ContinuousClock.Instant) -> EndResult {
     let wasPausing = scheduler.pause(at: now) != nil || isStopping
     var input = inputs.removeValue(forKey: process)
     let (lost, requeued) = scheduler.ended(
-      process, unsent: input?.unsentLines ?? 0, isFault: isFault && !isStopping, at: now)
+      process, unsent: input?.unsentLines ?? 0, isFailure: isFailure && !isStopping, at: now)
     input?.close()
     for process in inputs.keys { sendWaiting(to: process) }
     let replacement = isStopping ? nil : scheduler.processToStart(at: now)

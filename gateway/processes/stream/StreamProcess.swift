@@ -28,9 +28,9 @@ protocol StreamProcessDelegate: Sendable {
   /// Sends no more requests to the process.
   func retire(_ process: Int)
 
-  /// Called when the process has ended or is about to. Its requests end with the outcome of the fault. Requests that
-  /// never reached it wait for another process. The fault is nil if the process has ended because it was asked to.
-  func ended(_ process: Int, _ fault: StreamFault?)
+  /// Called when the process has ended or is about to. Its requests end with the outcome of the failure. Requests that
+  /// never reached it wait for another process. The failure is nil if the process has ended because it was asked to.
+  func ended(_ process: Int, _ failure: StreamFailure?)
 }
 
 /// Runs a stream process on a thread of its own: starts it, reads its replies and log lines, and ends it. The process
@@ -97,17 +97,17 @@ struct StreamProcess {
 
   private mutating func runToEnd() {
     pool.started(number, StreamInput(descriptor: child.input, wakeup: wakeupWriting))
-    let fault = serve()
+    let failure = serve()
     var hasEnded = false
-    if case .ended? = fault { hasEnded = true }
+    if case .ended? = failure { hasEnded = true }
     // The requests of a process that must end get their replies before it has ended.
-    if let fault, !hasEnded { pool.ended(number, fault) }
-    if !hasEnded { end(fault) }
+    if let failure, !hasEnded { pool.ended(number, failure) }
+    if !hasEnded { end(failure) }
     // Until the process has been waited for, no other process group can get its number.
     child.signalGroup(SIGKILL)
     let termination = child.wait()
-    if hasEnded { pool.ended(number, lastFault(termination)) }
-    if fault == nil { pool.ended(number, nil) }
+    if hasEnded { pool.ended(number, lastFailure(termination)) }
+    if failure == nil { pool.ended(number, nil) }
     pool.handlerLog.write(errors.finish())
     stdout.close()
     stderr.close()
@@ -116,7 +116,7 @@ struct StreamProcess {
   }
 
   /// Nil if the process has nothing left to do and its stdin is closed. Otherwise why it must end or has ended.
-  private mutating func serve() -> StreamFault? {
+  private mutating func serve() -> StreamFailure? {
     guard exit >= 0 else { return .notStarted(reason: "pidfd_open: \(String(cString: strerror(errno)))") }
     // A process that has closed its stdin or stdout is probably ending. The way it ends is then the better reason.
     var exitDeadline: ContinuousClock.Instant?
@@ -141,7 +141,7 @@ struct StreamProcess {
       if ready[4] { _ = wakeup.read(&buffer) }
       if canWrite { pool.sendInput(number) }
       if hasStderr { readErrors() }
-      if hasStdout, let fault = readReplies() { return fault }
+      if hasStdout, let failure = readReplies() { return failure }
       if !stdout.isOpen { pool.retire(number) }
       if hasEnded { return drain() ?? .ended(nil) }
     }
@@ -150,22 +150,22 @@ struct StreamProcess {
   // MARK: - Its output
 
   /// Reads stdout once, and passes complete replies to the pool.
-  private mutating func readReplies() -> StreamFault? {
+  private mutating func readReplies() -> StreamFailure? {
     guard let lines = replies.add(stdout.read(&buffer)) else { return .replyTooLarge(limit: pool.budgets.reply) }
     var good: [Reply] = []
-    var fault: StreamFault?
+    var failure: StreamFailure?
     for line in lines {
       // A JSON line may be meant for a log. If it were taken for a reply, all later replies would shift by one.
       do throws(InvalidReply) { good.append(try Self.reply(line)) } catch {
-        fault = .badReply(reason: error.reason)
+        failure = .badReply(reason: error.reason)
         break
       }
     }
-    guard !good.isEmpty else { return fault }
+    guard !good.isEmpty else { return failure }
     let wereAccepted = pool.replied(number, good, stderrWasCut: errors.isCut)
     errors.startRequest()
     return wereAccepted
-      ? fault : .badReply(reason: "the requestId of the reply does not match the first unanswered request")
+      ? failure : .badReply(reason: "the requestId of the reply does not match the first unanswered request")
   }
 
   private static func reply(_ line: [UInt8]) throws(InvalidReply) -> Reply {
@@ -182,9 +182,9 @@ struct StreamProcess {
 
   /// Reads the rest of the pipes after the process has ended. A child process that has left the group may hold them
   /// open and keep writing, so this reads at most as much as the largest pipe holds.
-  private mutating func drain() -> StreamFault? {
+  private mutating func drain() -> StreamFailure? {
     for _ in 0..<17 where stdout.isOpen || stderr.isOpen {
-      if stdout.isOpen, let fault = readReplies() { return fault }
+      if stdout.isOpen, let failure = readReplies() { return failure }
       if stderr.isOpen { readErrors() }
     }
     return nil
@@ -192,7 +192,7 @@ struct StreamProcess {
 
   /// Returns how the process ended, for the request that it was working on. A last reply that lacks only its line feed
   /// is accepted.
-  private mutating func lastFault(_ termination: Termination?) -> StreamFault {
+  private mutating func lastFailure(_ termination: Termination?) -> StreamFailure {
     let rest = replies.rest
     guard !rest.isEmpty else { return .ended(termination) }
     do throws(InvalidReply) {
@@ -204,10 +204,10 @@ struct StreamProcess {
     }
   }
 
-  /// Ends the process. After a fault it gets TERM at once. Otherwise it gets TERM if it does not end after its stdin
+  /// Ends the process. After a failure it gets TERM at once. Otherwise it gets TERM if it does not end after its stdin
   /// has been closed.
-  private mutating func end(_ fault: StreamFault?) {
-    switch fault {
+  private mutating func end(_ failure: StreamFailure?) {
+    switch failure {
     case nil, .stopped: if hasEnded(within: Self.endTime) { return }
     default: break
     }

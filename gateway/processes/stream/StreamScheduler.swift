@@ -187,7 +187,7 @@ struct StreamScheduler<Request: Sendable>: Sendable {
   /// Removes a process that has ended. The last `unsent` of its requests never reached it, so they are `requeued`
   /// before all others. The rest are `lost`: it is unknown how much of them the process has done.
   mutating func ended(
-    _ process: Int, unsent: Int, isFault: Bool, at now: Time
+    _ process: Int, unsent: Int, isFailure: Bool, at now: Time
   ) -> (lost: [Assignment], requeued: [(number: Int, request: Request)]) {
     guard let state = processes.removeValue(forKey: process) else { return ([], []) }
     let lost = state.inFlight.count - min(unsent, state.inFlight.count)
@@ -197,7 +197,7 @@ struct StreamScheduler<Request: Sendable>: Sendable {
       queueLimit.rejoin(at: now)
     }
     let requeued = Array(waiting.prefix(state.inFlight.count - lost))
-    if isFault, !state.hasReplied { startFailed(at: now) }
+    if isFailure, !state.hasReplied { startFailed(at: now) }
     return (Array(state.inFlight.prefix(lost)), requeued)
   }
 

@@ -6,5 +6,5 @@ import Wire
 
 AdminEndpoint(
   "agent-update", "Updates an agent", .init("PATCH", "/api/admin/agents/{id}"), input: .init(body: Agent.changeForm),
-  output: .init(Agent.schema, problems: [409]), calls: .updateAgent, asking: Agent.change
+  output: .init(Agent.schema, problems: [409]), calls: .updateAgent, argument: Agent.change
 ).run()

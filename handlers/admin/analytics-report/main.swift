@@ -8,5 +8,5 @@ import Wire
 AdminEndpoint(
   "analytics-report", "Returns analytics for a period", .init("GET", "/api/admin/analytics"),
   input: .init(query: ConversationSearch.reportForm), output: .init(ConversationSearch.report),
-  environment: [.timeZone], calls: .analyticsReport, asking: ConversationSearch.locally
+  environment: [.timeZone], calls: .analyticsReport, argument: ConversationSearch.withTimeZone
 ).run()

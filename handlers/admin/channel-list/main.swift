@@ -10,5 +10,6 @@ AdminEndpoint(
   "channel-list", "Lists channels with their state and the reason for a pause", .init("GET", "/api/admin/channels"),
   output: .init([
     "type": "object", "required": ["data"], "properties": ["data": ["type": "array", "items": ChannelState.schema]],
-  ]), environment: [Recipient.setting(required: false)], calls: .listChannels, asking: ChannelState.asking
+  ]), environment: [Recipient.setting(required: false)], calls: .listChannels,
+  argument: ChannelState.withConfiguredRecipients
 ).run()

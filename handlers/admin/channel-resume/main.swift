@@ -9,5 +9,5 @@ import Wire
 AdminEndpoint(
   "channel-resume", "Ends a channel's pause", .init("POST", "/api/admin/channels/{name}/resume"),
   output: .init(ChannelState.resumedSchema), needs: [.wake], environment: [Recipient.setting(required: false)],
-  calls: .resumeChannel, asking: ChannelState.asking
+  calls: .resumeChannel, argument: ChannelState.withConfiguredRecipients
 ).run()

@@ -11,5 +11,6 @@ AdminEndpoint(
   "channel-test", "Sends a test message to each recipient of a channel",
   .init("POST", "/api/admin/channels/{name}/test"),
   output: .init(ChannelState.testedSchema, statuses: [202]), needs: [.wake],
-  environment: [Recipient.setting(required: false)], calls: .testChannel, asking: ChannelState.asking
+  environment: [Recipient.setting(required: false)], calls: .testChannel,
+  argument: ChannelState.withConfiguredRecipients
 ).run()

@@ -15,8 +15,8 @@ AdminEndpoint(
       .optional("notes", .text(1...500)), .optional("force", .boolean),
     ])),
   output: .init(
-    Conversation.answerSchema([
+    Conversation.fullReplySchema([
       "status": ["const": "assigned"], "agentId": ["type": "string", "format": "uuid"], "agentName": ["type": "string"],
     ]), headers: Conversation.replyHeaders, problems: [409, 412]), needs: [.officeHours], calls: .assignConversation,
-  asking: Conversation.guarded, replying: Conversation.answer
+  argument: Conversation.guarded, reply: Conversation.fullReply
 ).run()

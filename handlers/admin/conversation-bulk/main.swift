@@ -25,5 +25,5 @@ AdminEndpoint(
           ],
         ],
       ],
-    ], problems: [404]), calls: .changeConversations, asking: Change.ofMany, telling: { _ in Change.results }
+    ], problems: [404]), calls: .changeConversations, argument: Change.ofMany, presentation: { _ in Change.results }
 ).run()

@@ -10,7 +10,7 @@ AdminEndpoint(
   "conversation-explain", "Explains a conversation's score, deadline and notifications",
   .init("GET", "/api/admin/conversations/{id}/explain"), output: .init(LeadExplanation.schema), needs: [.officeHours],
   calls: .explainConversation,
-  telling: { settings throws(Problem) in
+  presentation: { settings throws(Problem) in
     let hours = try OfficeHours(settings)
     let clock = try LocalClock(settings)
     return { LeadExplanation($0, hours: hours, clock: clock).document }

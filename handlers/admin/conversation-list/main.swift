@@ -9,5 +9,5 @@ AdminEndpoint(
   "conversation-list", "Lists conversations", .init("GET", "/api/admin/conversations"),
   input: .init(query: ConversationSearch.listForm),
   output: .init(ConversationSearch.page(of: Conversation.schema(), [.init("page", ["type": "integer"])])),
-  needs: [.officeHours], calls: .listConversations, asking: ConversationSearch.locally
+  needs: [.officeHours], calls: .listConversations, argument: ConversationSearch.withTimeZone
 ).run()

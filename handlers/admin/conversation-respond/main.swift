@@ -17,7 +17,7 @@ AdminEndpoint(
       .optional("message", .text(1...5000)),
     ])),
   output: .init(
-    Conversation.answerSchema(["status": ["const": "contacted"], "isFirst": ["type": "boolean"]]),
+    Conversation.fullReplySchema(["status": ["const": "contacted"], "isFirst": ["type": "boolean"]]),
     headers: Conversation.replyHeaders, problems: [412]), needs: [.officeHours], calls: .respondToConversation,
-  asking: Conversation.guarded, replying: Conversation.answer
+  argument: Conversation.guarded, reply: Conversation.fullReply
 ).run()

@@ -15,5 +15,5 @@ AdminEndpoint(
         with: "matchedIn",
         ["type": "array", "items": ["enum": ["name", "phone", "email", "tags", "notes", "message"]]]),
       [.init("query", ["type": "string"])])), needs: [.officeHours], calls: .searchConversations,
-  asking: ConversationSearch.locally
+  argument: ConversationSearch.withTimeZone
 ).run()

@@ -8,5 +8,5 @@ import Wire
 AdminEndpoint(
   "conversation-show", "Returns a conversation with its messages", .init("GET", "/api/admin/conversations/{id}"),
   output: .init(Conversation.schema(withMessages: true), headers: Conversation.replyHeaders), needs: [.officeHours],
-  calls: .showConversation, replying: Conversation.reply
+  calls: .showConversation, reply: Conversation.reply
 ).run()

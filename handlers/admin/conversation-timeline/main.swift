@@ -8,5 +8,5 @@ AdminEndpoint(
   "conversation-timeline", "Lists a conversation's history, newest first",
   .init("GET", "/api/admin/conversations/{id}/timeline"), input: .init(query: Page.form),
   output: .init(Page.schema(Timeline.schema)), calls: .listTimeline,
-  telling: { _ in { Page.telling($0, TimelineEntry.told) } }
+  presentation: { _ in { Page.mapRows($0, TimelineEntry.presented) } }
 ).run()

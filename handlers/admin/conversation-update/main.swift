@@ -9,5 +9,5 @@ AdminEndpoint(
   "conversation-update", "Updates a conversation's status, quality, score, tags, notes, outcome or value",
   .init("PATCH", "/api/admin/conversations/{id}"), input: .init(headers: Conversation.ifMatch, body: Change.form),
   output: .init(Conversation.schema(), headers: Conversation.replyHeaders, problems: [412]), needs: [.officeHours],
-  calls: .updateConversation, asking: Change.ofOne, replying: Conversation.reply
+  calls: .updateConversation, argument: Change.ofOne, reply: Conversation.reply
 ).run()

@@ -7,5 +7,5 @@ import Wire
 AdminEndpoint(
   "follow-up-create", "Schedules a follow-up", .init("POST", "/api/admin/conversations/{id}/follow-ups"),
   input: .init(body: FollowUp.newForm, bodySchema: FollowUp.newSchema), output: .init(FollowUp.schema, statuses: [201]),
-  calls: .createFollowUp, asking: FollowUp.check
+  calls: .createFollowUp, argument: FollowUp.check
 ).run()

@@ -8,5 +8,5 @@ AdminEndpoint(
   "follow-up-update", "Completes, cancels, reschedules or changes a follow-up",
   .init("PATCH", "/api/admin/follow-ups/{id}"),
   input: .init(body: FollowUp.changeForm), output: .init(FollowUp.schema, problems: [409]), calls: .updateFollowUp,
-  asking: FollowUp.check
+  argument: FollowUp.check
 ).run()

@@ -23,13 +23,13 @@ Handler(
   let hours = try OfficeHours(settings)
   return { request, log throws(Problem) in
     let body = try request.json()
-    var question = try checking { () throws(FormError) in try form.check(body).document }
-    question = question.setting("warnBefore", AdminEndpoint.warnBefore(.now, hours))
+    var argument = try checking { () throws(FormError) in try form.check(body).document }
+    argument = argument.setting("warnBefore", AdminEndpoint.warnBefore(.now, hours))
     let end = Instant(milliseconds: Instant.now.milliseconds + 500)
     while true {
-      let answer = try database.call(.liveEvents, question, deadline: request.deadline ?? .now, log: log)
+      let answer = try database.call(.liveEvents, argument, deadline: request.deadline ?? .now, log: log)
       if Live.isNews(answer) || .now >= end { return try Live.batch(answer) }
-      if let cursor = answer["cursor"] { question = question.setting("after", cursor) }
+      if let cursor = answer["cursor"] { argument = argument.setting("after", cursor) }
       // Polls twenty times a second: this works through every pooler and costs one index lookup.
       _ = poll(nil, 0, 50)
     }

@@ -18,9 +18,9 @@ AdminEndpoint(
     headers: ["type": "object", "properties": ["Last-Event-ID": ["type": "string", "maxLength": 8000]]]),
   output: .init(Live.event, types: ["text/event-stream"], problems: [503]), needs: [.officeHours], feed: "live-feed",
   calls: .liveEvents,
-  asking: { question throws(Problem) in
-    let header = question.request.headers["last-event-id"].flatMap { $0.isEmpty ? nil : $0 }
-    let after = header ?? question.values[lastEventID]
+  argument: { checked throws(Problem) in
+    let header = checked.request.headers["last-event-id"].flatMap { $0.isEmpty ? nil : $0 }
+    let after = header ?? checked.values[lastEventID]
     return after.map { ["after": .string($0), "recent": true] } ?? ["recent": true]
-  }, replying: Live.beginning
+  }, reply: Live.beginning
 ).run()

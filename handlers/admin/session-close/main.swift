@@ -9,12 +9,12 @@ Handler(
   Description(
     name: "session-close", kind: .endpoint, summary: "Ends a browser session",
     routes: [.init("DELETE", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
-    environment: AdminDesk.settings, input: .init(["type": "object"]),
+    environment: AdminDatabase.settings, input: .init(["type": "object"]),
     output: .init(["type": "object"], statuses: [204], headers: AdminEndpoint.uncached(Session.replyHeaders)))
 ) { settings throws(Problem) in
-  let desk = AdminDesk(settings)
+  let database = AdminDatabase(settings)
   return { request, log throws(Problem) in
-    _ = try desk.ask(.closeSession, for: request, log: log) { [:] }
+    _ = try database.call(.closeSession, for: request, log: log) { [:] }
     return Reply(
       status: 204, headers: ["cache-control": "no-store"], cookies: [Session.cookie(nil, for: request)], body: [])
   }

@@ -13,10 +13,10 @@ Handler(
   Description(
     name: "session-open", kind: .endpoint, summary: "Opens a browser session for a key",
     routes: [.init("POST", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
-    environment: AdminDesk.settings, input: .init(form.schema),
+    environment: AdminDatabase.settings, input: .init(form.schema),
     output: .init(Session.schema, statuses: [201], headers: AdminEndpoint.uncached(Session.replyHeaders)))
 ) { settings throws(Problem) in
-  let desk = AdminDesk(settings)
+  let database = AdminDatabase(settings)
   return { request, log throws(Problem) in
     let token = Secret.token()
     var asked = request
@@ -25,7 +25,7 @@ Handler(
       // A key in the body and one in a header make two keys, and a request with two keys is rejected.
       asked.headers["x-admin-api-key"] = asked.headers["x-admin-api-key"].map { "\($0),\(key)" } ?? key
     }
-    let session = try desk.ask(.openSession, for: asked, log: log) { () throws(Problem) in
+    let session = try database.call(.openSession, for: asked, log: log) { () throws(Problem) in
       let body = try request.json()
       _ = try checking { () throws(FormError) in try form.check(body) }
       return ["token": .string(Secret.sha256(token))]

@@ -10,13 +10,13 @@ Handler(
   Description(
     name: "session-show", kind: .endpoint, summary: "Returns the caller's name and rights",
     routes: [.init("GET", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
-    environment: AdminDesk.settings, input: .init(["type": "object"]),
+    environment: AdminDatabase.settings, input: .init(["type": "object"]),
     output: .init(Session.schema, headers: AdminEndpoint.uncached()))
 ) { settings throws(Problem) in
-  let desk = AdminDesk(settings)
+  let database = AdminDatabase(settings)
   return { request, log throws(Problem) in
-    var session = try desk.ask(.showSession, for: request, log: log) { [:] }
-    if let token = try desk.sessionToken(of: request) {
+    var session = try database.call(.showSession, for: request, log: log) { [:] }
+    if let token = try database.sessionToken(of: request) {
       session = session.setting("csrfToken", .string(Secret.csrfToken(of: token)))
     }
     return Reply(session, headers: ["cache-control": "no-store"])

@@ -17,13 +17,13 @@ struct Release {
   static func isAsked(by body: JSON) -> Bool { body["release"]?.bool == true }
 
   /// The argument of `release_deliveries`.
-  let question: JSON
+  let argument: JSON
 
   init(checking body: JSON) throws(Problem) {
     let form = try checking { () throws(FormError) in try Self.form.check(body) }
     guard form[Self.host] == nil || form[Self.alive] != nil else {
       throw Problem(.invalidClaim, ["reason": "host requires alive, the names of its running workers"])
     }
-    question = form.document
+    argument = form.document
   }
 }

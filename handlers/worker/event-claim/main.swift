@@ -21,9 +21,9 @@ Handler(
   return { request, log throws(Problem) in
     let body = try request.json()
     if Release.isAsked(by: body) {
-      let question = try Release(checking: body).question
+      let argument = try Release(checking: body).argument
       let released = try database.attempt(.releaseDeliveries, log: log) { () throws(StoreFailure) in
-        try database.release(question, deadline: request.deadline ?? .now)
+        try database.release(argument, deadline: request.deadline ?? .now)
       }
       return Reply(["released": JSON(released)])
     }

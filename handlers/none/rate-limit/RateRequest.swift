@@ -4,7 +4,7 @@ import Limits
 import Wire
 
 /// One request to rate: its client, its time and its limit.
-struct Question {
+struct RateRequest {
   enum Measure: Hashable {
     case rateClass(RateClass)
     /// Nil for `off`.
@@ -32,7 +32,7 @@ struct Question {
       errors.add(.invalidChoice, at: "class", ["choices": RateClass.allCases.map(\.rawValue).joined(separator: ", ")])
     }
     measure = body["limit"].map { .limit($0.string.flatMap { RateLimit($0) }) } ?? .rateClass(rateClass ?? .default)
-    if let limit = body["limit"], RateClass.fault(limit.string ?? "") != nil {
+    if let limit = body["limit"], RateClass.validate(limit.string ?? "") != nil {
       errors.add(.invalidRateLimit, at: "limit")
     }
     if body["limit"] != nil, body["class"] != nil { errors.add(.conflictingFields, at: "limit", ["other": "class"]) }

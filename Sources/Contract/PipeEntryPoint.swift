@@ -2,7 +2,7 @@ import Glibc
 import Wire
 
 /// Reads one document from stdin, writes one line to stdout, and exits.
-struct PipeDoor {
+struct PipeEntryPoint {
   let handler: Handler
   let environment: [String: String]
   let log: Log
@@ -37,7 +37,7 @@ struct PipeDoor {
     case .unreadable(let reason): return AnsweredRequest(refusing: .internalError(reason))
     case .bytes(let bytes):
       // A handler that needs no body also accepts an empty stdin.
-      let bytes = bytes.isEmpty && handler.description.takesNothing ? Array("{}".utf8) : bytes
+      let bytes = bytes.isEmpty && handler.description.acceptsEmptyInput ? Array("{}".utf8) : bytes
       let answer = opened ?? handler.opened(environment, afterwards: afterwards, log: log)
       let exchanges = handler.answer([bytes], by: answer, log: log)
       return exchanges.first ?? AnsweredRequest(refusing: .internalError("the handler made no reply"))
@@ -47,5 +47,5 @@ struct PipeDoor {
 
 extension Description {
   /// True if an empty stdin is a valid request: the input schema requires no member.
-  var takesNothing: Bool { (input.body["required"]?.array ?? []).isEmpty }
+  var acceptsEmptyInput: Bool { (input.body["required"]?.array ?? []).isEmpty }
 }

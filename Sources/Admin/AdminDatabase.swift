@@ -5,7 +5,7 @@ import Wire
 
 /// Authenticates admin requests and forwards them to the database, which checks the credential in the same call that
 /// does the work.
-package struct AdminDesk {
+package struct AdminDatabase {
   package static let settings = Database.settings + [.adminKey]
 
   private let database: Database
@@ -18,7 +18,7 @@ package struct AdminDesk {
 
   /// Calls a function with the credential of the request. `reading` makes the function's argument from the request; if
   /// it fails, only authorised callers get the reason.
-  package func ask(
+  package func call(
     _ function: Function, for request: Request, log: Log, reading: () throws(Problem) -> JSON
   ) throws(Problem) -> JSON {
     let credential = try Credential(request, configured: configured)

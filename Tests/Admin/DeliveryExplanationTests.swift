@@ -3,7 +3,7 @@ import Leads
 import Testing
 import Wire
 
-@Suite("Why a delivery has not been sent") struct DeliveryStandingTests {
+@Suite("Why a delivery has not been sent") struct DeliveryExplanationTests {
   private static let now = "2026-11-23T10:00:00.000Z"
   private static let later = "2026-11-23T10:05:00.000Z"
   private static let before = "2026-11-23T09:00:00.000Z"
@@ -15,7 +15,7 @@ import Wire
     let named = (delivery.members ?? []).reduce(["id": "d1", "channel": "slack"] as JSON) {
       $0.setting($1.key, $1.value)
     }
-    return DeliveryStanding(
+    return DeliveryExplanation(
       [
         "kind": "delivery", "now": .string(Self.now), "delivery": named, "channel": channel,
         "workerLastSeen": JSON(seen),
@@ -96,7 +96,7 @@ import Wire
 
   @Test("explains where the deliveries of an event are") func events() {
     func sentence(_ event: JSON, _ deliveries: JSON = []) -> String {
-      DeliveryStanding(
+      DeliveryExplanation(
         [
           "kind": "event", "now": .string(Self.now), "event": event, "deliveries": deliveries,
           "workerLastSeen": .string(Self.now),

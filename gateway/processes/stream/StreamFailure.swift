@@ -1,7 +1,7 @@
 import Host
 
 /// Why a stream process had to end, and the outcome of the requests that it had.
-enum StreamFault: Sendable {
+enum StreamFailure: Sendable {
   case notStarted(reason: String)
   case ended(Termination?)
   case badReply(reason: String)

@@ -4,20 +4,20 @@ import Sandbox
 import Wire
 
 /// How a request reaches this process.
-enum Door: Equatable {
+enum EntryPoint: Equatable {
   case pipe, stream, describe
   /// An entry point that this version does not support, or invalid arguments.
-  case closed(String)
+  case unsupported(String)
 
   init(arguments: [String], environment: [String: String]) {
     switch Array(arguments.dropFirst()) {
     case ["--describe"]: self = .describe
     case ["--stream"]: self = .stream
-    case [] where environment["GATEWAY_INTERFACE"] != nil: self = .closed("the CGI door is not part of this version")
+    case [] where environment["GATEWAY_INTERFACE"] != nil: self = .unsupported("this version does not support CGI")
     case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil:
-      self = .closed("the Lambda door is not part of this version")
+      self = .unsupported("this version does not support AWS Lambda")
     case []: self = .pipe
-    default: self = .closed("usage: one JSON request on stdin; --stream for one a line; --describe")
+    default: self = .unsupported("usage: one JSON request on stdin; --stream for one request per line; --describe")
     }
   }
 }
@@ -27,15 +27,15 @@ extension Handler {
   /// contract. The process drops its rights before it reads any outside input.
   package func run() -> Never {
     let environment = processEnvironment()
-    let door = Door(arguments: CommandLine.arguments, environment: environment)
+    let entryPoint = EntryPoint(arguments: CommandLine.arguments, environment: environment)
     let log = Log(environment)
-    confine(environment, door, log)
-    switch door {
+    confine(environment, entryPoint, log)
+    switch entryPoint {
     case .describe:
       exit(StandardOutput.write(description.document.bytes + [0x0A]) ? 0 : ExitStatus.unwritable)
-    case .pipe: exit(PipeDoor(handler: self, environment: environment, log: log).serve())
-    case .stream: exit(StreamDoor(handler: self, environment: environment, log: log).serve())
-    case .closed(let reason):
+    case .pipe: exit(PipeEntryPoint(handler: self, environment: environment, log: log).serve())
+    case .stream: exit(StreamEntryPoint(handler: self, environment: environment, log: log).serve())
+    case .unsupported(let reason):
       log.error(reason)
       _ = StandardOutput.write(
         Problem(.notAvailable, ["reason": reason]).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
@@ -46,13 +46,13 @@ extension Handler {
   /// Drops the rights that this process does not need before it reads outside input. Writing to a broken pipe then
   /// returns an error; it does not end the process. Disabling core dumps keeps customer data out of core files and
   /// stops other processes of the same user from tracing this one.
-  private func confine(_ environment: [String: String], _ door: Door, _ log: Log) {
+  private func confine(_ environment: [String: String], _ entryPoint: EntryPoint, _ log: Log) {
     _ = leadpipe_not_dumpable()
     if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
     signal(SIGPIPE, SIG_IGN)
     let confinement = Confinement(
       .ours, reach: Reach(description.destinations, environment),
-      seconds: door == .stream ? nil : description.processorSeconds)
+      seconds: entryPoint == .stream ? nil : description.processorSeconds)
     if let refusal = confinement.apply() { log.warn("Confinement is incomplete", ["reason": refusal]) }
   }
 }

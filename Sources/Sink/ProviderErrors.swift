@@ -1,7 +1,7 @@
 import Wire
 
 /// The providers' error messages, each with its status.
-enum Sayings {
+enum ProviderErrors {
   static let slack: [String: Int] = [
     "invalid_payload": 400, "no_text": 400, "too_many_attachments": 400, "invalid_blocks": 400,
     "invalid_blocks_format": 400, "msg_blocks_too_long": 400, "user_not_found": 400, "action_prohibited": 403,
@@ -52,8 +52,8 @@ enum Sayings {
       let parameters: JSON = ["migrate_to_chat_id": JSON(fault.migrateTo), "retry_after": JSON(wait)]
       let description = status == 429 ? "Too Many Requests: retry after \(wait ?? 1)" : said
       let body: JSON = ["ok": false, "error_code": JSON(status), "description": .string(description)]
-      let told = parameters.withoutNulls
-      let document = told.members?.isEmpty == false ? body.setting("parameters", told) : body
+      let given = parameters.withoutNulls
+      let document = given.members?.isEmpty == false ? body.setting("parameters", given) : body
       reply = SinkReply(status, "application/json", document.bytes)
     case (.resend, let said?): reply = ResendStandIn.fault(status, said)
     case (_, let said?): reply = SinkReply(status, "text/plain; charset=utf-8", Array(said.utf8))

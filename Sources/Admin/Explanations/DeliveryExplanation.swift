@@ -3,7 +3,7 @@ import Wire
 
 /// Explains in one sentence for the operator why a delivery has not been sent and when it will be. The facts come from
 /// `show_delivery`. The sentence names no recipient.
-package struct DeliveryStanding: Sendable {
+package struct DeliveryExplanation: Sendable {
   private let facts: JSON
   private let clock: LocalClock
 

@@ -10,7 +10,7 @@ import Wire
 
 /// Database access for the operator's commands, with the rights of leadpipe_admin: through the login in
 /// DATABASE_URL_ADMIN if it is set, else through DATABASE_URL with that role.
-struct OperatorDesk {
+struct OperatorDatabase {
   private let database: Database
   private let log: Log
   private let settings: Settings
@@ -29,12 +29,12 @@ struct OperatorDesk {
 
   /// Calls a database function, with a time limit of 15 seconds. An error ends the command with a message on stderr
   /// and the exit status of its kind.
-  func ask(_ function: Function, _ question: JSON) throws -> JSON {
+  func call(_ function: Function, _ argument: JSON) throws -> JSON {
     do throws(Problem) {
       return try database.call(
-        function, question.withoutNulls, deadline: Instant.now.adding(seconds: 15), log: log)
+        function, argument.withoutNulls, deadline: Instant.now.adding(seconds: 15), log: log)
     } catch {
-      Console.tell("\(error.detail)\n")
+      Console.printError("\(error.detail)\n")
       throw ExitCode(ExitStatus.of(status: error.kind.status))
     }
   }
@@ -45,7 +45,7 @@ struct OperatorDesk {
       let hours = try OfficeHours(settings)
       return (hours, try LocalClock(settings), AdminEndpoint.warnBefore(.now, hours))
     } catch {
-      Console.tell("\(error.detail)\n")
+      Console.printError("\(error.detail)\n")
       throw ExitCode(ExitStatus.misconfigured)
     }
   }
@@ -59,20 +59,20 @@ struct OperatorDesk {
 
   /// Calls a batch function repeatedly, each time from where the last reply ended, until it reports completion.
   /// Returns the deliveries of all replies, and what the last one refused.
-  func askOn(_ function: Function, _ question: JSON) throws -> (deliveries: [JSON], refused: [JSON]) {
-    var question = question
+  func callInBatches(_ function: Function, _ argument: JSON) throws -> (deliveries: [JSON], refused: [JSON]) {
+    var argument = argument
     var deliveries: [JSON] = []
     while true {
-      let reply = try ask(function, question)
+      let reply = try call(function, argument)
       deliveries += reply["deliveries"]?.array ?? []
       guard reply["isComplete"]?.bool == false else { return (deliveries, reply["refused"]?.array ?? []) }
-      question = question.setting("asOf", reply["asOf"] ?? .null).setting("after", reply["after"] ?? .null)
+      argument = argument.setting("asOf", reply["asOf"] ?? .null).setting("after", reply["after"] ?? .null)
     }
   }
 
   /// Prints an error about the command's input, and returns exit status 65 (EX_DATAERR) for the caller to throw.
   static func refuse(_ sentence: String) -> ExitCode {
-    Console.tell(sentence + "\n")
+    Console.printError(sentence + "\n")
     return ExitCode(65)
   }
 }
@@ -83,7 +83,7 @@ struct Listing {
 
   /// Prints the rows; `columns` gives the title and the text of each table column. A table without rows prints nothing.
   func show(_ rows: [JSON], _ columns: [(title: String, text: @Sendable (JSON) -> String)]) {
-    if isJSON { return rows.forEach { Console.say($0.text + "\n") } }
+    if isJSON { return rows.forEach { Console.print($0.text + "\n") } }
     guard !rows.isEmpty else { return }
     let cells = [columns.map(\.title)] + rows.map { row in columns.map { Self.plain($0.text(row)) } }
     let widths = columns.indices.map { column in cells.map { $0[column].unicodeScalars.count }.max() ?? 0 }
@@ -92,7 +92,7 @@ struct Listing {
         cell + String(repeating: " ", count: width - cell.unicodeScalars.count)
       }
       let text = padded.joined(separator: "  ")
-      Console.say(String(text.reversed().drop { $0 == " " }.reversed()) + "\n")
+      Console.print(String(text.reversed().drop { $0 == " " }.reversed()) + "\n")
     }
   }
 

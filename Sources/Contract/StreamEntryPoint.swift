@@ -3,7 +3,7 @@ import Wire
 
 /// Reads and writes NDJSON: one reply line per request line, in order. An invalid line gets an error line, and the
 /// stream continues. The exit status is that of the first failure.
-struct StreamDoor {
+struct StreamEntryPoint {
   let handler: Handler
   let environment: [String: String]
   let log: Log
@@ -14,7 +14,7 @@ struct StreamDoor {
     var lines = LineReader(limit: StandardInput.limit(forBody: handler.description.bodyLimit))
     var firstFailure: Int32 = 0
     let answer = handler.opened(environment, afterwards: afterwards, log: log)
-    while case let batch = lines.next(atMost: handler.batchSize, beforeWaiting: rest), !batch.isEmpty {
+    while case let batch = lines.next(atMost: handler.batchSize, beforeWaiting: doPendingWork), !batch.isEmpty {
       let exchanges = exchange(batch, by: answer)
       if firstFailure == 0, let failed = exchanges.first(where: { $0.exitStatus != 0 }) {
         firstFailure = failed.exitStatus
@@ -26,7 +26,7 @@ struct StreamDoor {
   }
 
   /// Does pending work when it is due, unless the next line arrives first.
-  private func rest() {
+  private func doPendingWork() {
     while let due = afterwards.dueAt, !StandardInput.isReady(until: due) { afterwards.proceed(now: .now, log: log) }
   }
 
