@@ -21,7 +21,7 @@ struct Reloader: Service {
     processes.closeFeeds()
   }
 
-  /// Replaces the endpoints at once for all new requests. If the handlers are faulty, nothing changes.
+  /// Replaces the endpoints at once for all new requests. If any handler is invalid, nothing changes.
   private func reload() async {
     do {
       let set = try await NIOThreadPool.singleton.runIfActive {
@@ -30,10 +30,10 @@ struct Reloader: Service {
       processes.keep(set)
       endpoints.set = set
       metrics.reloaded(true)
-      log.info("Handlers read again", ["handlers": String(set.endpoints.count), "routes": String(set.routes.count)])
+      log.info("Handlers reloaded", ["handlers": String(set.endpoints.count), "routes": String(set.routes.count)])
     } catch {
       metrics.reloaded(false)
-      log.error("The handlers stay as they were: \((error as? Problem)?.detail ?? "\(error)")")
+      log.error("The handlers were not reloaded: \((error as? Problem)?.detail ?? "\(error)")")
     }
   }
 }

@@ -11,7 +11,7 @@ extension GatewayProgram {
       LEADPIPE_LISTEN               unix:/path, a socket to listen on instead (none)
       LEADPIPE_OPERATIONS           the address that serves /-/live, /-/ready, /-/metrics and /-/status:
                                     127.0.0.1:PORT, [::1]:PORT or unix:/path (none)
-      LEADPIPE_HANDLERS             the folder of handlers (the folder `handlers` beside this program)
+      LEADPIPE_HANDLERS             the folder of handlers (`handlers` in the folder of this program)
       LEADPIPE_TRUST                a JSON file {"name": "intake|worker|admin|none"} with the trust classes of foreign
                                     handlers (none)
       LEADPIPE_PROCESS              the process mode. oneshot: a new process for each request; warm: the same, but
@@ -66,7 +66,7 @@ extension GatewayProgram {
       ADMIN_API_KEY                 the first key to the admin interface; if it is not set, no key is accepted (none)
     SIGTERM and SIGINT stop the gateway when its running requests have finished, after at most 15 seconds. Handlers that
     still run then get 2 seconds and LEADPIPE_GRACE_MS to end.
-    SIGHUP reloads the handlers and LEADPIPE_TRUST. If they are faulty, nothing changes.
+    SIGHUP reloads the handlers and LEADPIPE_TRUST. If any is invalid, nothing changes.
 
     """
 }

@@ -9,6 +9,6 @@ package enum UnknownOutcome: String, Sendable, CaseIterable {
 
   /// The reason of a parked delivery, with the command that sends it again.
   package static func reason(parked id: String) -> String {
-    "Whether this arrived is unknown; it is parked: `leadpipe delivery retry \(id)` sends it again"
+    "It is unknown whether this arrived; it is parked: `leadpipe delivery retry \(id)` sends it again"
   }
 }

@@ -3,8 +3,8 @@ import Glibc
 /// What a handler's process may access in addition to its three descriptors, as enforced by the kernel. The code that
 /// applies it and the code that explains it compute it from the same facts, so they always agree.
 package struct Confinement: Sendable, Equatable {
-  /// Whose program it is. A foreign program needs an interpreter and libraries and may start other programs of the
-  /// system. Those inherit all restrictions.
+  /// The origin of the program. A foreign program needs an interpreter and libraries and may start other programs of
+  /// the system. Those inherit all restrictions.
   package enum Program: Sendable, Equatable {
     case ours
     case foreign(path: String)
@@ -35,7 +35,8 @@ package struct Confinement: Sendable, Equatable {
   package let writable: [String]
   /// TCP ports that the process can connect to, sorted. It cannot listen on any.
   package let ports: [Int]
-  /// Whether the process may create Unix sockets, and internet sockets. With neither, it has no network access.
+  /// True if the process may create Unix sockets or internet sockets, respectively. If both are false, it has no
+  /// network access.
   package let hasLocalSockets: Bool
   package let hasInternetSockets: Bool
 

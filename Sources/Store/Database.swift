@@ -70,7 +70,7 @@ package final class Database {
   /// Returns the payloads of the notifications that this session has received. If there are none, waits until the
   /// deadline. The session must be listening.
   package func notifications(until deadline: Instant) throws(StoreFailure) -> [String] {
-    guard let connection else { throw .away("no session") }
+    guard let connection else { throw .unavailable("no session") }
     let texts = Self.notifications(connection)
     guard texts.isEmpty, isReady(PQsocket(connection), POLLIN, until: deadline) else { return texts }
     if PQconsumeInput(connection) == 0 { throw broken(connection) }
@@ -107,7 +107,7 @@ package final class Database {
     while true {
       guard isReady(PQsocket(connection), events, until: deadline) else {
         close()
-        throw .away("the connection timed out")
+        throw .unavailable("the connection timed out")
       }
       switch PQconnectPoll(connection) {
       case PGRES_POLLING_READING: events = POLLIN
@@ -174,7 +174,7 @@ package final class Database {
   private func broken(_ connection: OpaquePointer?) -> StoreFailure {
     let message = connection.map { String(cString: PQerrorMessage($0)) } ?? "out of memory"
     close()
-    return .away(message.split(separator: "\n").first.map(String.init) ?? "the connection broke")
+    return .unavailable(message.split(separator: "\n").first.map(String.init) ?? "the connection broke")
   }
 
   // MARK: - Results

@@ -10,8 +10,9 @@ package struct ListenerState {
   /// The next action.
   package enum Action: Equatable { case connect, prove, giveUp, wait }
 
-  /// The state to report to the operator: `away` if the session is lost, `deaf` if notifications do not arrive.
-  package enum Status: Equatable { case unknown, proved, away, deaf }
+  /// The state to report to the operator: `disconnected` if the session is lost, `notReceiving` if notifications do not
+  /// arrive.
+  package enum Status: Equatable { case unknown, proved, disconnected, notReceiving }
 
   package private(set) var status = Status.unknown
 
@@ -90,15 +91,17 @@ package struct ListenerState {
     let delay = min(Self.delays.lowerBound << min(losses, 10), Self.delays.upperBound)
     losses += 1
     state = .apart(until: Instant(milliseconds: now.milliseconds + delay))
-    status = .away
+    status = .disconnected
   }
 
   /// The proof did not arrive in time. A session that has received a proof before is lost; any other never worked.
-  package mutating func proofTimedOut(now: Instant) { if hasReceivedProof { lost(now: now) } else { deaf(now: now) } }
+  package mutating func proofTimedOut(now: Instant) {
+    if hasReceivedProof { lost(now: now) } else { notReceiving(now: now) }
+  }
 
   /// Notifications do not work with this database. The next attempt follows after a minute.
-  package mutating func deaf(now: Instant) {
+  package mutating func notReceiving(now: Instant) {
     state = .apart(until: now.adding(seconds: Self.betweenAttempts))
-    status = .deaf
+    status = .notReceiving
   }
 }

@@ -3,7 +3,7 @@ import Wire
 /// Why a database call returned no result.
 package enum StoreFailure: Error, Sendable, Equatable {
   /// There is no connection, or it broke. The value is libpq's message, which contains nothing of the statement.
-  case away(String)
+  case unavailable(String)
   case timedOut
   /// The server refused the statement. The message and its detail may contain data of the statement: they are for the
   /// operator's own commands, not for logs and replies.
@@ -16,7 +16,7 @@ package enum StoreFailure: Error, Sendable, Equatable {
   /// A description of the failure that is safe to log.
   package var brief: String {
     switch self {
-    case .away(let reason): reason
+    case .unavailable(let reason): reason
     case .timedOut: "no response in time"
     case .refused(let state, _, _): "sqlstate=\(state)"
     }
@@ -38,7 +38,7 @@ package enum StoreFailure: Error, Sendable, Equatable {
 
   package var kind: Kind {
     switch self {
-    case .away: .unavailable
+    case .unavailable: .unavailable
     case .timedOut, .refused("57014", _, _): .tooSlow
     case .refused(let state, let code, let arguments) where state.hasPrefix("LP"):
       .answered(code: code, arguments: (try? JSON(reading: arguments)) ?? [:])

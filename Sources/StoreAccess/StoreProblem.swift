@@ -34,10 +34,10 @@ extension Problem {
   /// Converts a database failure to a problem and logs it. This is the only such conversion.
   package init(_ failure: StoreFailure, in function: Function, log: Log) {
     switch failure {
-    case .away(let reason): log.error("Database away", ["function": function.rawValue, "reason": reason])
-    case .timedOut: log.error("Database too slow", ["function": function.rawValue])
+    case .unavailable(let reason): log.error("Database unavailable", ["function": function.rawValue, "reason": reason])
+    case .timedOut: log.error("Database timed out", ["function": function.rawValue])
     case .refused(let state, _, _) where !state.hasPrefix("LP"):
-      log.error("Database refused", ["function": function.rawValue, "sqlstate": state])
+      log.error("Database refused the call", ["function": function.rawValue, "sqlstate": state])
     case .refused: break
     }
     switch failure.kind {

@@ -31,7 +31,7 @@ package struct WakeCall {
         hasFailed = false
         return Self.rest
       } catch {
-        if !hasFailed { log.warn("NOTIFY failed: workers elsewhere poll", ["reason": error.brief]) }
+        if !hasFailed { log.warn("NOTIFY failed: workers on other machines poll", ["reason": error.brief]) }
         hasFailed = true
         return Self.restAfterFailure
       }

@@ -75,7 +75,7 @@ package final class WakeListener {
   private func fail(_ error: StoreFailure) {
     failure = error.brief
     listening.close()
-    if case .refused = error { state.deaf(now: .now) } else { state.lost(now: .now) }
+    if case .refused = error { state.notReceiving(now: .now) } else { state.lost(now: .now) }
   }
 
   private func pause(until end: Instant) {
@@ -86,9 +86,9 @@ package final class WakeListener {
   private func report(_ log: Log) {
     switch state.status {
     case .unknown: break
-    case .proved: log.info("LISTEN works: captures elsewhere wake this worker")
-    case .away: log.warn("The session that listens is gone: polling only", ["reason": failure])
-    case .deaf:
+    case .proved: log.info("LISTEN works: captures on other machines wake this worker")
+    case .disconnected: log.warn("The listening session was lost: polling only", ["reason": failure])
+    case .notReceiving:
       log.warn("LISTEN does not work here (a transaction pooler?): polling only", ["reason": failure])
     }
   }

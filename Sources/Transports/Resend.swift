@@ -11,10 +11,10 @@ extension Provider {
         .needing("RESEND_API_KEY", for: "RESEND_API_URL", in: given),
         .needing("EMAIL_FROM", for: "RESEND_API_KEY", in: given),
         Setting("RESEND_API_KEY") { _ in
-          if given["EMAIL_HOST"] != nil { return "has EMAIL_HOST beside it: mail goes over one of them" }
+          if given["EMAIL_HOST"] != nil { return "must not be combined with EMAIL_HOST: unset one of them" }
           // Without this error, a key that configures no channel would be ignored.
           let hasRecipient = !EmailSettings.recipients(given).isEmpty || given["LEADPIPE_CHANNELS"] != nil
-          return hasRecipient ? nil : "makes no channel: set EMAIL_TO"
+          return hasRecipient ? nil : "configures no channel: set EMAIL_TO"
         },
       ]
     },

@@ -122,7 +122,7 @@ extension SMTP {
   }
 }
 
-/// What the server's last reply says besides its code.
+/// The contents of the server's last reply, apart from its code.
 struct SMTPReply {
   /// `5.1.1` (RFC 3463).
   private(set) var enhanced: String?

@@ -54,7 +54,7 @@ package final class WorkerLoop {
   /// Deliveries that were only claimed are released.
   package func run(signals: SignalPipe) {
     let wake = options.wakePath.flatMap(WakeSocket.init)
-    if options.wakePath != nil, wake == nil { log.warn("The wake socket cannot be made: polling only") }
+    if options.wakePath != nil, wake == nil { log.warn("The wake socket cannot be created: polling only") }
     log.write(.workerStarted, facts: ["channels": lanes.map(\.channel).joined(separator: ",")])
     claimer.releaseOfTheDead()
     var stopBy = Instant.now

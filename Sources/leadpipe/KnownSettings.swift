@@ -75,7 +75,7 @@ enum KnownSettings {
     + Pace.settings + Providers.known + [frontend]
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
-        value == "false" ? nil : "asks for an integration that this version does not have: set it to false"
+        value == "false" ? nil : "is not supported by this version: set it to false"
       }
     }
     + ["DIRECT_NOTIFICATIONS", "SLA_AUTOMATION"].map { name in

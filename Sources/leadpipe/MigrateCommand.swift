@@ -71,7 +71,7 @@ struct Migrator {
       deadline: Instant.now.adding(seconds: Self.timeoutSeconds))
     do throws(StoreFailure) { return try body(ledger) } catch {
       switch error {
-      case .away(let reason): throw CommandError("the database is unavailable: \(reason)")
+      case .unavailable(let reason): throw CommandError("the database is unavailable: \(reason)")
       case .timedOut: throw CommandError("the database did not respond in time")
       case .refused(let state, let message, _): throw CommandError("the database reported error \(state): \(message)")
       }

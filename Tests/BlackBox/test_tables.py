@@ -123,7 +123,7 @@ def test_rejects_a_field(fields, handler, name, row):
     field = FORMS[handler][1][name]
     reply, stored = fields[handler, name, json.dumps(row)]
     assert "problem" in reply, f"stored {stored and stored[COLUMNS[field]]!r}"
-    assert reply["problem"]["status"] == "400" and [fault["path"] for fault in reply["problem"]["details"]] == [field], reply
+    assert reply["problem"]["status"] == "400" and [error["path"] for error in reply["problem"]["details"]] == [field], reply
 
 
 @pytest.mark.parametrize("written, meant", [
@@ -163,7 +163,7 @@ def test_rejects_a_score(scores, raw):
     """A score is never rounded, cut or wrapped. The error names the field, or the document is invalid JSON."""
     reply, stored = scores[raw]
     assert reply.get("problem", {}).get("status") == "400" and stored is None, reply
-    paths = [fault["path"] for fault in reply["problem"].get("details", [])]
+    paths = [error["path"] for error in reply["problem"].get("details", [])]
     assert paths == ([] if raw in NUMBERS["score-invalid-json"] else ["leadScore"]), reply
 
 
@@ -233,7 +233,7 @@ def test_idempotency_key(keyed, handler, place, name, accepted):
     """With 1 to 200 visible ASCII characters, the second reply equals the first. Any other key is rejected by name."""
     if accepted is False:
         for reply in keyed[handler, place, name]:
-            assert [fault["path"] for fault in reply["details"]] == ["idempotencyKey"], reply
+            assert [error["path"] for error in reply["details"]] == ["idempotencyKey"], reply
     else:
         first, again = keyed[handler, place, name]
         assert (first["id"] == again["id"]) == (accepted is True)

@@ -130,7 +130,7 @@ def test_rejects_an_invalid_change_by_its_field(admin, base, lead, change, path)
     before = admin.request("GET", lead)[1]["etag"]
     raw = json.dumps(change).replace("1000.0", "1e3").encode()
     status, _, problem = admin.request("PATCH", lead, raw)
-    assert (status, [fault["path"] for fault in problem["details"]]) == (400, [path])
+    assert (status, [error["path"] for error in problem["details"]]) == (400, [path])
     assert admin.request("GET", lead)[1]["etag"] == before
     for nothing in ({}, {"id": NOBODY}, {"customerName": "Somebody"}):
         assert admin.patch(lead, nothing, 400)["details"][0]["code"] == "no_change"
@@ -206,7 +206,7 @@ def test_bulk_assignment_stops_at_the_agents_capacity(admin, instance, base):
 ])
 def test_rejects_an_invalid_bulk_change(admin, body, path):
     problem = admin.post("/api/admin/conversations/bulk", body, 400)
-    assert path in [fault["path"] for fault in problem["details"]]
+    assert path in [error["path"] for error in problem["details"]]
     admin.post("/api/admin/conversations/bulk", {"ids": [NOBODY], "change": {}}, 400)
 
 
@@ -328,7 +328,7 @@ def test_rejects_blank_tags_and_keeps_the_others(admin, instance):
     lead = captured(instance)
     admin.patch(lead, {"tags": ["vip"]})
     for tags in ([""], ["family", " "]):
-        assert [fault["path"] for fault in admin.patch(lead, {"tags": tags}, 400)["details"]] == ["tags"]
+        assert [error["path"] for error in admin.patch(lead, {"tags": tags}, 400)["details"]] == ["tags"]
     assert admin.get(lead)["tags"] == ["vip"]
 
 
@@ -371,7 +371,7 @@ def test_creates_changes_and_deletes_agents(admin, instance, base):
     for body, field in (({}, "name"), ({"name": "A", "email": "a@b.ae"}, "name"), ({"name": "Abc", "email": "no address"}, "email"),
                         ({"name": "Abc", "email": "a@b.ae", "maxCapacity": -1}, "maxCapacity"),
                         ({"name": "Abc", "email": "a@b.ae", "status": "asleep"}, "status")):
-        assert field in [fault["path"] for fault in admin.post("/api/admin/agents", body, 400)["details"]]
+        assert field in [error["path"] for error in admin.post("/api/admin/agents", body, 400)["details"]]
     assert admin.document("GET", "/api/admin/agents?status=asleep", None, 400)["details"][0]["path"] == "status"
 
 
@@ -421,7 +421,7 @@ def test_lists_follow_ups_soonest_first_by_state_and_agent(admin, instance, base
     for query, field in (("limit=0", "limit"), ("limit=201", "limit"), ("limit=+5", "limit"), ("limit=abc", "limit"), ("cursor=x", "cursor"),
                          ("from=today", "from"),
                          ("status=late", "status"), ("assignedAgentId=x", "assignedAgentId"), (f"cursor={'A' * 44}", "cursor")):
-        assert [fault["path"] for fault in admin.get(f"/api/admin/follow-ups?{query}", 400)["details"]] == [field], query
+        assert [error["path"] for error in admin.get(f"/api/admin/follow-ups?{query}", 400)["details"]] == [field], query
 
 
 @pytest.mark.parametrize("change, path", [
@@ -430,7 +430,7 @@ def test_lists_follow_ups_soonest_first_by_state_and_agent(admin, instance, base
     ({"priority": "urgent"}, "priority"), ({"notifyCustomer": True}, "notifyCustomer"), ({"assignedAgentId": "x"}, "assignedAgentId")])
 def test_rejects_an_invalid_follow_up(admin, base, lead, change, path):
     good = {"followUpDate": soon(days=1), "reminderType": "call", "notifyCustomer": False}
-    assert [fault["path"] for fault in admin.post(f"{lead}/follow-ups", {**good, **change}, 400)["details"]] == [path]
+    assert [error["path"] for error in admin.post(f"{lead}/follow-ups", {**good, **change}, 400)["details"]] == [path]
     admin.post(f"{lead}/follow-ups", {**good, "assignedAgentId": NOBODY}, 404)
     assert base.count("follow_up_tasks", f"conversation_id = '{lead[-36:]}'") == 0
     assert events(base, lead) == []

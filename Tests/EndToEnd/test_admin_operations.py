@@ -105,7 +105,7 @@ def test_names_invalid_query_parameters(admin, lead, path):
                          ("cursor=WyJ4Il0", "cursor"), ("cursor=%27%3B--", "cursor"), ("cursor=" + "A" * 500, "cursor"), ("limti=5", "limti"),
                          ("status[]=new", "status[]")):
         status, _, document = admin.request("GET", f"{path}?{query}")
-        assert (status, [fault["path"] for fault in document["details"]]) == (400, [field]), (query, document)
+        assert (status, [error["path"] for error in document["details"]]) == (400, [field]), (query, document)
 
 
 @pytest.mark.parametrize("path, field", [
@@ -115,7 +115,7 @@ def test_names_invalid_query_parameters(admin, lead, path):
     ("agents?statu=busy", "statu"), ("channels?x=1", "x")])
 def test_rejects_misleading_query_parameters(admin, path, field):
     status, _, document = admin.request("GET", f"/api/admin/{path}")
-    assert (status, [fault["path"] for fault in document["details"]]) == (400, [field]), document
+    assert (status, [error["path"] for error in document["details"]]) == (400, [field]), document
 
 
 @pytest.mark.parametrize("method, path, right", WRITES)

@@ -285,7 +285,7 @@ def behind_nginx(request, tmp_path):
 def test_behind_nginx_each_client_is_counted(behind_nginx):
     gateway, port = behind_nginx
     for client in ("127.0.0.2", "127.0.0.3"):
-        # An address that the client sends stands left of the one that nginx adds.
+        # An address that the client sends is to the left of the one that nginx adds.
         answers = [gateway.request("POST", body="{}", source=client, port=port, headers=forwarded(f"203.0.113.{n}")) for n in range(6)]
         assert [status for status, _ in answers] == [200] * 5 + [429]
         assert {headers["x-client"] for status, headers in answers if status == 200} == {client}

@@ -81,7 +81,7 @@ def test_rejects_a_bad_body_and_stores_nothing(instance, body, headers, status):
 def test_reports_all_validation_errors(instance):
     status, _, problem = instance.http("/api/chatbot/leads", {"customerPhone": "x", "leadScore": 200})
     assert status == 400
-    assert [fault["path"] for fault in problem["details"]] == ["customerName", "customerPhone", "leadScore"]
+    assert [error["path"] for error in problem["details"]] == ["customerName", "customerPhone", "leadScore"]
 
 
 def test_uses_and_logs_the_clients_request_id(instance):

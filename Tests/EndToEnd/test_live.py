@@ -223,7 +223,7 @@ def test_returns_400_for_an_invalid_event_id(instance, cursor):
     for shown in ({"last-event-id": cursor}, {}):
         status, _, document = instance.http(
             "/api/admin/live" + ("" if shown else "?lastEventId=" + urllib.request.quote(cursor[:4000])), headers={"x-admin-api-key": KEY, **shown})
-        assert (status, [fault["path"] for fault in document["details"]]) == (400, ["lastEventId"]), document
+        assert (status, [error["path"] for error in document["details"]]) == (400, ["lastEventId"]), document
         if len(cursor) > 4000:
             break
 

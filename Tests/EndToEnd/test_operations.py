@@ -337,17 +337,17 @@ def test_request_in_progress_is_answered_by_its_handler(start):
         assert b" 200 " in connection.recv(1000)
 
 
-@pytest.mark.parametrize("fault, said", [
+@pytest.mark.parametrize("spoil, message", [
     (lambda gateway: place(gateway, "broken", "exit", path="/form/{x}"), "the same route"),
     (lambda gateway: (gateway.folder / "handlers" / "form").write_text("#!/bin/sh\nexit 1\n"), "--describe failed"),
 ], ids=["a-route-twice", "no-description"])
-def test_invalid_handlers_change_nothing(start, fault, said):
+def test_invalid_handlers_change_nothing(start, spoil, message):
     gateway = start({"other": OK})
-    fault(gateway)
+    spoil(gateway)
     place(gateway, "new", OK)
     reload(gateway, "refused")
-    line = until(lambda: next((line for line in gateway.lines if "The handlers stay as they were" in line), None))
-    assert said in line
+    line = until(lambda: next((line for line in gateway.lines if "The handlers were not reloaded" in line), None))
+    assert message in line
     assert gateway.request(path="/other")[0] == 200 and gateway.request(path="/new")[0] == 404
 
 
@@ -380,5 +380,5 @@ def test_up_has_an_operations_socket_in_the_state_folder(database):
         assert instance.http("/-/status")[0] == 404
         instance.process.poll()
         os.kill(status["pid"], signal.SIGHUP)
-        instance.wait_log("[INFO] Handlers read again")
+        instance.wait_log("[INFO] Handlers reloaded")
         assert instance.http("/health")[0] == 200

@@ -266,7 +266,7 @@ def test_checklists_cleanup_works(pushed):
     ("update conversations set lead_score = 140", "Rows of public.conversations break a rule of Leadpipe"),
     ("insert into newsletter_subscribers (email) values ('READER@example.com')",
      "Rows of public.newsletter_subscribers break a rule of Leadpipe"),
-    ("create view workers as select 'a' as name", "public.workers is no table, and Leadpipe needs the name. Rename it"),
+    ("create view workers as select 'a' as name", "public.workers is not a table, and Leadpipe needs the name. Rename it"),
 ], ids=["a value that the type lacks", "a number out of range", "two rows for one address", "a view of a table's name"])
 def test_migration_stops_at_a_row_that_cannot_be_kept(supabase, row, said):
     database = supabase.project(Start("website", site=("site_roles", "site_chat", "site_newsletter")))

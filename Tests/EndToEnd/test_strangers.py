@@ -130,7 +130,7 @@ TRIES = {
     "id-and-another-mail-only": (LEADS, {"customerName": "Zz", "customerPhone": "+4930901820", "conversationId": ID}, 200),
     "id-and-the-number-almost": (LEADS, {**STRANGER, "customerPhone": PHONE[:-1] + "4", "conversationId": ID}, 200),
     "id-and-the-address-almost": (LEADS, {**STRANGER, "customerEmail": "x" + MAIL, "conversationId": ID}, 200),
-    "id-and-a-fault": (LEADS, {"customerName": "Z", "customerPhone": "no", "conversationId": ID}, 400),
+    "id-and-an-invalid-field": (LEADS, {"customerName": "Z", "customerPhone": "no", "conversationId": ID}, 400),
     "id-with-spaces": (LEADS, {**STRANGER, "conversationId": f" {ID} "}, 400),
     "id-with-sql": (LEADS, {**STRANGER, "conversationId": ID + "' or '1'='1"}, 400),
     "id-as-a-list": (LEADS, {**STRANGER, "conversationId": [ID]}, 400),
@@ -139,7 +139,7 @@ TRIES = {
     # By key
     "key-and-another-body": (LEADS, {**STRANGER, "idempotencyKey": KEY}, 422),
     "key-and-the-id": (LEADS, {**STRANGER, "idempotencyKey": KEY, "conversationId": ID}, 422),
-    "key-and-a-faulty-body": (LEADS, {"idempotencyKey": KEY}, 400),
+    "key-and-an-invalid-body": (LEADS, {"idempotencyKey": KEY}, 400),
     "key-and-nearly-the-body": (LEADS, {**VICTIM, "notes": "note-canary "}, 422),
     "key-and-the-body-in-a-chat-of-ones-own": (LEADS, {key: value for key, value in VICTIM.items() if key != "conversationId"}, 422),
     "key-and-the-very-body": (LEADS, VICTIM, 201),

@@ -18,7 +18,7 @@ from instance import Instance
 from pooler import pooler
 
 LISTENS, DEAF = "[INFO] LISTEN works", "[WARN] LISTEN does not work here (a transaction pooler?): polling only"
-GONE, UNSAID = "[WARN] The session that listens is gone", "[WARN] NOTIFY failed"
+LOST, NOT_SENT = "[WARN] The listening session was lost", "[WARN] NOTIFY failed"
 SUBSCRIPTION = {"email": "sara@example.com", "source": "footer"}
 
 
@@ -110,7 +110,7 @@ def test_ended_session_is_restored_and_missed_leads_are_found(cluster, database,
         arrives(providers, 2)
         operator.run(f"update pg_database set datallowconn = false where datname = '{database.name}'")
         operator.run(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database.name}' and query like '%listen leadpipe_wake'")
-        instance.wait_log(GONE)
+        instance.wait_log(LOST)
         silent.capture()
         time.sleep(1)
         assert len(providers.of("slack")) == 2
@@ -119,18 +119,18 @@ def test_ended_session_is_restored_and_missed_leads_are_found(cluster, database,
         until(lambda: instance.log.count(LISTENS) == 2)
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 4)
-        assert instance.log.count(GONE) == 1
+        assert instance.log.count(LOST) == 1
 
 
 def test_survives_a_restart_of_the_server(cluster, database, providers):
     with worker(providers, DATABASE_URL=database.url) as instance:
         cluster.stop()
-        instance.wait_log(GONE)
+        instance.wait_log(LOST)
         cluster.start()
         until(lambda: instance.log.count(LISTENS) == 2)
         handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url, WAKE="notify")
         arrives(providers, 1)
-        assert (instance.log.count(GONE), DEAF in instance.log) == (1, False)
+        assert (instance.log.count(LOST), DEAF in instance.log) == (1, False)
 
 
 def test_worker_behind_a_transaction_pooler_polls(database, pooled, providers):
@@ -178,7 +178,7 @@ def test_denied_notify_changes_no_reply_and_no_status(cluster, database, capture
     intake = {"DATABASE_URL": cluster.url(database.name, "leadpipe_intake"), "WAKE": "notify"}
     done = handlers.run(capture.handler, capture.envelope("refused"), **intake)
     assert (done.returncode, json.loads(done.stdout)["statusCode"]) == (0, 201)
-    assert done.stderr.decode().count(UNSAID) == 1 and "sqlstate=42501" in done.stderr.decode()
+    assert done.stderr.decode().count(NOT_SENT) == 1 and "sqlstate=42501" in done.stderr.decode()
     done = handlers.run(capture.handler, f"{json.dumps(capture.body)}\n" * 20, "--stream", **intake)
     assert (done.returncode, len(handlers.lines(done.stdout))) == (0, 20)
     assert done.stderr.decode().count("[WARN]") == 1, done.stderr
@@ -199,7 +199,7 @@ def test_hanging_notify_delays_neither_reply_nor_exit(cluster, database):
         log = process.stderr.read().decode()
         assert (process.wait(10), "conversation" in json.loads(reply)) == (0, True)
         assert replied < 0.7 < time.monotonic() - began < 3
-        assert f"{UNSAID}: workers elsewhere poll reason=no response in time" in log
+        assert f"{NOT_SENT}: workers on other machines poll reason=no response in time" in log
     finally:
         database.run("alter role leadpipe_intake reset search_path")
 

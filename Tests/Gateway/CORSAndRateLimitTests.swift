@@ -240,7 +240,7 @@ import Testing
     let statuses = await withTaskGroup(of: Int.self) { group in
       for guess in 0..<40 {
         group.addTask {
-          // Forty requests exceed the number of slots: one that is refused for that is sent again.
+          // Forty requests exceed the number of slots: a request that is refused for this reason is sent again.
           while true {
             let status = await gateway.ask("GET", "/admin", ["X-Admin-Api-Key: wrong-\(guess)"]).status
             if status != 503 { return status }
@@ -281,11 +281,11 @@ import Testing
     var script = Self.guarded("one", rateClass: "vip")
     script.write(to: folder)
     let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": folder])
-    #expect(end == .exited(78) && text.contains("one describes a rate class that is none"))
+    #expect(end == .exited(78) && text.contains("one describes an unknown rate class"))
     script = Script("one", ("BREW", "/pot"), run: "exit")
     script.write(to: folder)
     let (_, reason) = try await refusedStart(["LEADPIPE_HANDLERS": folder])
-    #expect(reason.contains("one describes a route with a method that is none of DELETE, GET, HEAD, PATCH, POST, PUT"))
+    #expect(reason.contains("describes a route with a method that is not one of DELETE, GET, HEAD, PATCH, POST, PUT"))
     Script("one", ("OPTIONS", "/pot"), run: "exit").write(to: folder)
     #expect(try await refusedStart(["LEADPIPE_HANDLERS": folder]).1.contains("one describes a route with a method"))
   }

@@ -207,7 +207,7 @@ extension Script {
     writeFile(folder + "/trust.json", #"{"news-feed": "admin"}"#, mode: 0o600)
     let settings = ["LEADPIPE_HANDLERS": folder + "/handlers", "LEADPIPE_TRUST": folder + "/trust.json"]
     let (end, text) = try await refusedStart(settings)
-    #expect(end == .exited(78) && text.contains("describes the feed news-feed, which is no step of class none"))
+    #expect(end == .exited(78) && text.contains("describes the feed news-feed, which is not a step of class none"))
     #expect(unlink(folder + "/handlers/news-feed") == 0)
     #expect(try await refusedStart(settings).0 == .exited(78))
   }

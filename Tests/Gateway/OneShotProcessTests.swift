@@ -35,7 +35,7 @@ import Wire
   @Test(arguments: [
     (Script("crash", run: "kill -SEGV $$"), 502, "signal 11"),
     (Script("silent", run: "exit 70"), 502, "it wrote no reply (exit status 70)"),
-    (Script("half", run: #"printf '{"statusCode":200,"bo'"#), 502, "the reply is no JSON document"),
+    (Script("half", run: #"printf '{"statusCode":200,"bo'"#), 502, "the reply is not a JSON document"),
     (Script("bad-header", run: #"printf '%s' '{"statusCode":200,"headers":{"x":"a\r\nb: c"}}'"#), 502, "header"),
     (Script("bad-status", run: #"echo '{"statusCode":100}'"#), 502, "statusCode"),
     (Script("flood", run: "exec cat /dev/zero"), 502, "larger than 1048576 bytes"),

@@ -71,8 +71,8 @@ extension Script {
   @Test(arguments: [
     (Script.streaming("crash", for: "kill -SEGV $$"), 502, "signal 11"),
     (Script.streaming("silent", for: "exit 70"), 502, "it wrote no reply (exit status 70)"),
-    (Script.streaming("half", for: #"printf '{"statusCode":200,"bo'; exit"#), 502, "the reply is no JSON document"),
-    (Script.streaming("no-json", for: "echo hello"), 502, "the reply is no JSON document"),
+    (Script.streaming("half", for: #"printf '{"statusCode":200,"bo'; exit"#), 502, "the reply is not a JSON document"),
+    (Script.streaming("no-json", for: "echo hello"), 502, "the reply is not a JSON document"),
     (Script.streaming("bad-status", for: #"echo '{"statusCode":100}'"#), 502, "statusCode"),
     (Script.streaming("no-request-id", for: #"echo '{"statusCode":200}'"#), 502, "lacks requestId"),
     (Script.streaming("wrong-request-id", for: "id=other; " + Script.reply(#""statusCode":200"#)), 502, "requestId"),

@@ -25,8 +25,8 @@ def read(document):
             raise Refused("a byte order mark")
         value = json.loads(text, object_pairs_hook=_members, parse_int=_number, parse_float=_number, parse_constant=_constant)
         _look(value, 1)
-    except (ValueError, RecursionError) as fault:
-        raise Refused(str(fault)) from None
+    except (ValueError, RecursionError) as error:
+        raise Refused(str(error)) from None
     return value
 
 

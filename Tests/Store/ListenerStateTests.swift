@@ -34,7 +34,8 @@ import Wire
     #expect(calls == [true, true, false, false])
   }
 
-  @Test("a session that never receives its own proof is deaf, and reconnects a minute later") func deaf() {
+  @Test("a session that never receives its own proof is given up, and reconnects a minute later")
+  func notReceiving() {
     var listener = ListenerState(now: at(0))
     listener.connected(now: at(0))
     _ = listener.proof("mine", now: at(0))
@@ -42,10 +43,10 @@ import Wire
     _ = listener.received("", now: at(20))
     #expect(listener.action(now: at(5000)) == .giveUp)
     listener.proofTimedOut(now: at(5000))
-    #expect(listener.status == .deaf && !listener.isListening)
+    #expect(listener.status == .notReceiving && !listener.isListening)
     #expect(listener.action(now: at(64_999)) == .wait && listener.action(now: at(65_000)) == .connect)
     listener.connected(now: at(65_000))
-    #expect(listener.status == .deaf, "the new session has not received its proof yet")
+    #expect(listener.status == .notReceiving, "the new session has not received its proof yet")
   }
 
   @Test("a session that stops receiving its proofs is lost, and reconnects after 250 ms") func dead() {
@@ -53,12 +54,12 @@ import Wire
     _ = listener.proof("mine", now: at(30_010))
     #expect(listener.action(now: at(35_010)) == .giveUp)
     listener.proofTimedOut(now: at(35_010))
-    #expect(listener.status == .away && listener.action(now: at(35_260)) == .connect)
+    #expect(listener.status == .disconnected && listener.action(now: at(35_260)) == .connect)
     // The proofs of this session do not count for the next one.
     listener.connected(now: at(35_260))
     _ = listener.proof("mine", now: at(35_260))
     listener.proofTimedOut(now: at(40_260))
-    #expect(listener.status == .deaf)
+    #expect(listener.status == .notReceiving)
   }
 
   @Test("a proof that could not be sent changes no state and is retried 30 seconds later") func unsentProof() {
@@ -77,7 +78,7 @@ import Wire
       listener.lost(now: now)
       rests.append(listener.dueAt.milliseconds - now.milliseconds)
       now = listener.dueAt
-      #expect(listener.action(now: now) == .connect && listener.status == .away)
+      #expect(listener.action(now: now) == .connect && listener.status == .disconnected)
     }
     #expect(rests == [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000])
     listener.connected(now: now)

@@ -17,7 +17,7 @@ import Wire
   @Test("carries the message and the field of our own SQL functions") func answered() {
     let failure = StoreFailure.refused(sqlState: "LP409", message: "agent_at_capacity", detail: #"{"count": 3}"#)
     #expect(failure.kind == .answered(code: "agent_at_capacity", arguments: ["count": 3]))
-    #expect(StoreFailure.away("gone").kind == .unavailable && StoreFailure.timedOut.kind == .tooSlow)
+    #expect(StoreFailure.unavailable("gone").kind == .unavailable && StoreFailure.timedOut.kind == .tooSlow)
   }
 
   @Test("logs the SQLSTATE and never the message") func brief() {

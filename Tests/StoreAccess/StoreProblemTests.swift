@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test("sets retryAfter if a retry may help") func retry() {
-    #expect(Problem(.away("gone"), in: .createAgent, log: log).retryAfter == 2)
+    #expect(Problem(.unavailable("gone"), in: .createAgent, log: log).retryAfter == 2)
     #expect(problem("55P03").retryAfter == 1 && problem("42883").retryAfter == 60 && problem("23505").retryAfter == nil)
   }
 }

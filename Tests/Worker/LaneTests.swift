@@ -151,7 +151,7 @@ import Worker
     #expect(lane.isIdle && lane.next(now: start) == [])
   }
 
-  @Test("if begin fails, its deliveries are given back without an attempt") func beginFails() {
+  @Test("if begin fails, its deliveries return to the queue without an attempt") func beginFails() {
     for problem in [false, true] {
       var lane = Lane(capacity: 2)
       lane.add([delivery(1)])
@@ -184,7 +184,7 @@ import Worker
   }
 
   @Test(
-    "after a refusal nothing is begun until it is recorded; claimed deliveries are given up, begun ones given back",
+    "after a refusal nothing is begun until it is recorded; claimed and begun deliveries return to the queue",
     arguments: [DeliveryOutcome.Class.throttled, .config])
   func refused(_ outcome: DeliveryOutcome.Class) {
     var lane = fastLane(200)
@@ -210,7 +210,7 @@ import Worker
     #expect(lane.next(now: start) == [Lane.Pass([bare(900)], to: .begin)])
   }
 
-  @Test("a delivery that was begun before the refusal is given back, even if the refusal has been recorded by then")
+  @Test("a delivery that was begun before a refusal returns to the queue, even if the refusal is already recorded")
   func lateBegin() {
     var lane = fastLane(100)
     lane.add([delivery(900)])

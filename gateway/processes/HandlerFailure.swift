@@ -46,7 +46,7 @@ extension HandlerResult {
     case .backingOff(let seconds):
       throw .unavailable(
         .handlerUnavailable, retryAfter: seconds,
-        reason: "the handler's processes end before they answer; none is started for up to \(seconds) s")
+        reason: "the handler's processes end before they reply; none is started for up to \(seconds) s")
     case .stopped:
       throw .unavailable(
         .stopping, reason: "the handler was still running when the gateway stopped", isExpected: true)

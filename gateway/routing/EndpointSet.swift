@@ -44,8 +44,9 @@ struct EndpointSet: Sendable {
     guard let step = all.first(where: { $0.description.name == name }), step.description.kind == .step,
       step.trust == handler.trust
     else {
+      let description = handler.description.name
       throw Problem.misconfigured(
-        "\(handler.description.name) describes the feed \(name), which is no step of class \(handler.trust.rawValue)")
+        "\(description) describes the feed \(name), which is not a step of class \(handler.trust.rawValue)")
     }
     return step
   }
@@ -53,13 +54,13 @@ struct EndpointSet: Sendable {
   private static func check(_ description: Description) throws(Problem) {
     guard RateClass(rawValue: description.rateClass) != nil else {
       throw Problem.misconfigured(
-        "\(description.name) describes a rate class that is none: lead, contact, admin, export, default")
+        "\(description.name) describes an unknown rate class; use lead, contact, admin, export or default")
     }
     // The gateway itself answers OPTIONS.
     let methods = RouteMethods.all.subtracting(["OPTIONS"])
     guard description.routes.allSatisfy({ methods.contains($0.method) }) else {
       let list = methods.sorted().joined(separator: ", ")
-      throw Problem.misconfigured("\(description.name) describes a route with a method that is none of \(list)")
+      throw Problem.misconfigured("\(description.name) describes a route with a method that is not one of \(list)")
     }
   }
 }

@@ -305,7 +305,7 @@ declare
   v_name text;
 begin
   if (select relkind not in ('r', 'p') from pg_class where oid = v_table) then
-    perform leadpipe_adopt.stop(format('public.%I is no table, and Leadpipe needs the name. Rename it, then migrate again.', p_table));
+    perform leadpipe_adopt.stop(format('public.%I is not a table, and Leadpipe needs the name. Rename it, then migrate again.', p_table));
   end if;
   for v_name in select polname from pg_policy where polrelid = v_table loop
     execute format('drop policy %I on %s', v_name, v_table);

@@ -441,9 +441,9 @@ begin
         next_attempt_at = case when not fate.parked and not fate.over then p_now + interval '3 seconds' end,
         lease_until = null, leased_by = null,
         error_message = case
-          when fate.parked then 'Whether this arrived is unknown; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
-          when fate.over then 'The worker stopped while sending. Whether this arrived is unknown. The time limit for attempts has passed.'
-          else 'The worker stopped while sending. Whether this arrived is unknown. It will be sent again.' end
+          when fate.parked then 'It is unknown whether this arrived; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
+          when fate.over then 'The worker stopped while sending. It is unknown whether this arrived. The time limit for attempts has passed.'
+          else 'The worker stopped while sending. It is unknown whether this arrived. It will be sent again.' end
       from mine join public.notification_logs o on o.lead_event_id = mine.id cross join lateral (
         select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, mine.created_at) + p_horizon
           + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over
@@ -458,7 +458,7 @@ begin
       select 'notification.failed', conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown'),
         true, p_now, p_now
       from lapsed where next_attempt_at is null
-    ), told as (
+    ), logged as (
       insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
       select conversation_id, 'notification_sent',
         case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel,
@@ -673,7 +673,7 @@ begin
     select (case status when 'sent' then 'notification.sent' else 'notification.failed' end)::public.lead_event_type,
       conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class), true, v_now, v_now
     from final
-  ), told as (
+  ), logged as (
     insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
     select conversation_id, 'notification_sent',
       case status when 'sent' then 'Notification sent via ' else 'Notification failed via ' end || channel,
@@ -700,8 +700,8 @@ begin
     -- An outcome of any other class shows that the channel is configured correctly, so the deliveries that wait for the
     -- probe can be sent.
     update public.notification_channels n set fail_streak = 0, probe = null
-    from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') heard
-    where n.channel = heard.channel and n.fail_streak > 0
+    from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') reached
+    where n.channel = reached.channel and n.fail_streak > 0
       and n.channel not in (select channel from changed where class in ('throttled', 'config') and next_attempt_at is not null)
   )
   select array_agg(id order by id), array_agg(distinct lead_event_id) into v_recorded, v_events from changed;
@@ -818,7 +818,7 @@ begin
       id, lead_event_id, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
     select new_id, lead_event_id, conversation_id, channel, recipient, v_now, id, v_now, leadpipe.paused_seconds(channel, v_now)
     from chosen where not v_is_dry
-  ), told as (
+  ), logged as (
     insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
     select conversation_id, 'notification_sent', 'Notification to be sent once more via ' || channel, p ->> 'by',
       jsonb_build_object('deliveryId', new_id, 'replayOf', id, 'channel', channel, 'by', p ->> 'by')
@@ -958,7 +958,7 @@ begin
         next_attempt_at = v_now, retried_at = v_now, paused_before = leadpipe.paused_seconds(d.channel, v_now)
       where d.id = any (v_ids) and d.status = 'failed'
       returning d.id, d.lead_event_id, d.conversation_id, d.channel
-    ), told as (
+    ), logged as (
       insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
       select conversation_id, 'notification_sent', 'Notification to be tried again via ' || channel, p ->> 'by',
         jsonb_build_object('deliveryId', id, 'channel', channel, 'by', p ->> 'by')

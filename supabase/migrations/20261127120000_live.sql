@@ -37,7 +37,7 @@ declare
   v_seeing pg_snapshot;
   v_number bigint := 0;
   v_event record;
-  v_told jsonb;
+  v_document jsonb;
   v_events jsonb[] := '{}';
   v_bytes integer := 0;
 begin
@@ -93,13 +93,13 @@ begin
           'from', p -> 'after', 'events', to_jsonb(v_events), 'cursor', v_events[cardinality(v_events)] -> 'id',
           'isComplete', false, 'isReset', false);
       end if;
-      v_told := leadpipe.live_event_document(v_event.event_type::text, v_event.conversation_id, v_event.payload, p);
-      v_bytes := v_bytes + octet_length(v_told::text);
+      v_document := leadpipe.live_event_document(v_event.event_type::text, v_event.conversation_id, v_event.payload, p);
+      v_bytes := v_bytes + octet_length(v_document::text);
       v_events := v_events || jsonb_build_object(
-        'seq', v_event.seq, 'id', concat_ws('/', v_cluster, v_from, v_seeing, v_event.seq), 'event', v_told -> 'event',
+        'seq', v_event.seq, 'id', concat_ws('/', v_cluster, v_from, v_seeing, v_event.seq), 'event', v_document -> 'event',
         'data', jsonb_build_object(
           'id', v_event.id, 'type', v_event.event_type, 'at', leadpipe.iso8601(v_event.created_at),
-          'conversationId', v_event.conversation_id) || (v_told -> 'data'));
+          'conversationId', v_event.conversation_id) || (v_document -> 'data'));
     end loop;
   end loop;
   return v_recent || jsonb_build_object(

@@ -75,10 +75,10 @@ enum ReferencePages {
     return page(
       "Errors",
       """
-      A failed request gets a problem (RFC 9457). Its `code` says what is wrong; `detail` is the same for people. A problem
-      with the code `invalid_fields` has `details`: one object `{path, code, message}` for each invalid field, all at once.
-      Codes do not change their meaning, so a website can show a text of its own for each. Messages may be reworded. Names
-      in braces stand for values, and `{field}` for the path of the field.
+      A failed request gets a problem (RFC 9457). Its `code` says what is wrong; `detail` is a message for people. A
+      problem with the code `invalid_fields` has `details`: one object `{path, code, message}` for each invalid field,
+      all at once. Codes do not change their meaning, so a website can show its own text for each. Messages may be
+      reworded. Names in braces stand for values, and `{field}` for the path of the field.
       """,
       "## Errors of a request\n\n" + table(["code", "status", "detail"], problems)
         + "\n## Errors of a field\n\n" + table(["code", "message"], fields))

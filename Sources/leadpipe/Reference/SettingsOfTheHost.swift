@@ -38,7 +38,7 @@ extension SettingSection {
     entries: [
       SettingEntry("LEADPIPE_STATE", meaning: "The state folder.", default: ".leadpipe", programs: "up"),
       SettingEntry(
-        "LEADPIPE_HANDLERS", meaning: "The folder of handlers.", default: "`handlers` beside the program",
+        "LEADPIPE_HANDLERS", meaning: "The folder of handlers.", default: "`handlers` in the program's folder",
         programs: "gateway, worker, invoke, routes"),
       SettingEntry(
         "LEADPIPE_TRUST",

@@ -211,7 +211,7 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
       log.warn("A process ended unexpectedly while no request waited for it", ["reason": failure.reason])
     }
     if let pause = ended.newPause {
-      log.error("The handler's processes end before they answer: none is started for \(pause.milliseconds) ms")
+      log.error("The handler's processes end before they reply: none is started for \(pause.milliseconds) ms")
     }
     let backingOff = ended.pause.map { HandlerOutcome.backingOff(seconds: $0.milliseconds / 1000 + 1) }
     for request in ended.refused { request.end(backingOff ?? known.outcomeOfFirst) }

@@ -11,13 +11,13 @@ extension Delivery {
     switch beginning {
     case .begun: delivery.begin(at: time, sendBefore: time.adding(seconds: leaseSeconds - Self.longestSend))
     case .paused:
-      log.info("Delivery \(id.text) was given back: its channel is paused")
+      log.info("Delivery \(id.text) was returned to the queue: its channel is paused")
       delivery.outcome = DeliveryOutcome(.lost, reason: "its channel was paused; it was returned to the queue")
     case .early:
       delivery.outcome = DeliveryOutcome(
         .lost, reason: "its channel's next message is due later; it was returned to the queue")
     case .lost:
-      log.warn("Delivery \(id.text) was lost to another worker")
+      log.warn("Delivery \(id.text) has passed to another worker")
       delivery.outcome = DeliveryOutcome(.lost)
     }
     return delivery

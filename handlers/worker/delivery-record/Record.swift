@@ -28,7 +28,9 @@ func record(
   for event in recorded.events { report(event, after: byEvent[event.id] ?? [], to: log) }
   return deliveries.map { delivery in
     let isRecorded = recorded.deliveries.contains(delivery.id.text)
-    if !isRecorded { log.warn("Delivery \(delivery.id.text) came back too late to be recorded: another worker has it") }
+    if !isRecorded {
+      log.warn("The outcome of delivery \(delivery.id.text) was not recorded: another worker has claimed it")
+    }
     return delivery.document.setting("recorded", .bool(isRecorded))
   }
 }

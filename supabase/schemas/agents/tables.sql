@@ -1,4 +1,4 @@
--- The people who answer leads.
+-- The agency's employees who respond to leads.
 
 create table public.agents (
   id uuid constraint agents_pkey primary key default gen_random_uuid(),

@@ -22,9 +22,9 @@ begin
         next_attempt_at = case when not fate.parked and not fate.over then p_now + interval '3 seconds' end,
         lease_until = null, leased_by = null,
         error_message = case
-          when fate.parked then 'Whether this arrived is unknown; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
-          when fate.over then 'The worker stopped while sending. Whether this arrived is unknown. The time limit for attempts has passed.'
-          else 'The worker stopped while sending. Whether this arrived is unknown. It will be sent again.' end
+          when fate.parked then 'It is unknown whether this arrived; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
+          when fate.over then 'The worker stopped while sending. It is unknown whether this arrived. The time limit for attempts has passed.'
+          else 'The worker stopped while sending. It is unknown whether this arrived. It will be sent again.' end
       from mine join public.notification_logs o on o.lead_event_id = mine.id cross join lateral (
         select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, mine.created_at) + p_horizon
           + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over
@@ -39,7 +39,7 @@ begin
       select 'notification.failed', conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown'),
         true, p_now, p_now
       from lapsed where next_attempt_at is null
-    ), told as (
+    ), logged as (
       insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
       select conversation_id, 'notification_sent',
         case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel,

@@ -56,7 +56,7 @@ begin
     select (case status when 'sent' then 'notification.sent' else 'notification.failed' end)::public.lead_event_type,
       conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class), true, v_now, v_now
     from final
-  ), told as (
+  ), logged as (
     insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
     select conversation_id, 'notification_sent',
       case status when 'sent' then 'Notification sent via ' else 'Notification failed via ' end || channel,
@@ -83,8 +83,8 @@ begin
     -- An outcome of any other class shows that the channel is configured correctly, so the deliveries that wait for the
     -- probe can be sent.
     update public.notification_channels n set fail_streak = 0, probe = null
-    from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') heard
-    where n.channel = heard.channel and n.fail_streak > 0
+    from (select distinct channel from changed where class not in ('throttled', 'config') and status <> 'pending') reached
+    where n.channel = reached.channel and n.fail_streak > 0
       and n.channel not in (select channel from changed where class in ('throttled', 'config') and next_attempt_at is not null)
   )
   select array_agg(id order by id), array_agg(distinct lead_event_id) into v_recorded, v_events from changed;

@@ -48,7 +48,7 @@ begin
       id, lead_event_id, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
     select new_id, lead_event_id, conversation_id, channel, recipient, v_now, id, v_now, leadpipe.paused_seconds(channel, v_now)
     from chosen where not v_is_dry
-  ), told as (
+  ), logged as (
     insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
     select conversation_id, 'notification_sent', 'Notification to be sent once more via ' || channel, p ->> 'by',
       jsonb_build_object('deliveryId', new_id, 'replayOf', id, 'channel', channel, 'by', p ->> 'by')

@@ -33,7 +33,7 @@ begin
         next_attempt_at = v_now, retried_at = v_now, paused_before = leadpipe.paused_seconds(d.channel, v_now)
       where d.id = any (v_ids) and d.status = 'failed'
       returning d.id, d.lead_event_id, d.conversation_id, d.channel
-    ), told as (
+    ), logged as (
       insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
       select conversation_id, 'notification_sent', 'Notification to be tried again via ' || channel, p ->> 'by',
         jsonb_build_object('deliveryId', id, 'channel', channel, 'by', p ->> 'by')
