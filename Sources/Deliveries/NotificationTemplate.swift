@@ -69,7 +69,7 @@ struct NotificationTemplate: Sendable {
     header: "🔧 Test Message", subject: "Test message from Leadpipe",
     rows: [
       Row("Message") { _ in "This channel works: new leads arrive here." }, Row("Asked for by", "by"),
-      Row("Asked for at", moment("askedAt")),
+      Row("Requested at", moment("askedAt")),
     ], adminLabel: nil)
 
   private static func sla(_ header: String) -> NotificationTemplate {

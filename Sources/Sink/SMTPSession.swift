@@ -115,10 +115,10 @@ struct SMTPSession: Sendable {
     let rest = String(text.dropFirst(verb.count).drop { $0 == " " })
     if verb == "MAIL", !isDrawn { draw() }
     let failure = Self.stages[verb].map { fail(at: $0, rest) } ?? (actions: [], stops: false)
-    return failure.actions + (failure.stops ? [] : obey(verb, rest))
+    return failure.actions + (failure.stops ? [] : execute(verb, rest))
   }
 
-  private mutating func obey(_ verb: String, _ rest: String) -> [Action] {
+  private mutating func execute(_ verb: String, _ rest: String) -> [Action] {
     switch verb {
     case "EHLO":
       reset()

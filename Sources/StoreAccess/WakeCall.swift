@@ -12,7 +12,7 @@ package struct WakeCall {
 
   /// Milliseconds. The time limit of a NOTIFY is shorter than the gateway's for a process that has sent its reply.
   private static let rest = 10
-  private static let restAfterFailure = 10_000
+  private static let delayAfterFailure = 10_000
   private static let timeLimit = 800
 
   private let wake: Wake
@@ -33,7 +33,7 @@ package struct WakeCall {
       } catch {
         if !hasFailed { log.warn("NOTIFY failed: workers on other machines poll", ["reason": error.brief]) }
         hasFailed = true
-        return Self.restAfterFailure
+        return Self.delayAfterFailure
       }
     }
   }

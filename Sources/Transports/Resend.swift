@@ -115,10 +115,10 @@ extension Resend {
     let wait =
       RetryAfter.seconds(answer.retryAfter, now: now) ?? RetryAfter.seconds(answer.rateLimitReset, now: now)
     let pause = word?.hasSuffix("_quota_exceeded") == true ? quotaPause : defaultPause
-    let said = word ?? Excerpt.clean(String(decoding: answer.body.prefix(4096), as: UTF8.self), hiding: secrets)
+    let excerpt = word ?? Excerpt.clean(String(decoding: answer.body.prefix(4096), as: UTF8.self), hiding: secrets)
     return DeliveryOutcome(
       `class`, statusCode: status, providerCode: word,
       retryAfterSeconds: `class` == .throttled ? wait ?? pause : `class` == .retry ? wait : nil,
-      reason: "Resend answered \(status)" + (said.isEmpty ? "" : ": \(said)"))
+      reason: "Resend answered \(status)" + (excerpt.isEmpty ? "" : ": \(excerpt)"))
   }
 }

@@ -84,8 +84,8 @@ extension SMTP {
     let status = answer.status
     let reply = SMTPReply(answer.lines, status: status, curlCode: answer.curlCode)
     var outcome = DeliveryOutcome(.retry, statusCode: status > 0 ? status : nil, providerCode: reply.enhanced)
-    let said = Excerpt.clean(reply.text, hiding: secrets)
-    outcome.reason = "The mail server answered \(status)" + (said.isEmpty ? "" : ": \(said)")
+    let excerpt = Excerpt.clean(reply.text, hiding: secrets)
+    outcome.reason = "The mail server answered \(status)" + (excerpt.isEmpty ? "" : ": \(excerpt)")
     switch status {
     case 200..<300 where answer.curlCode == 0:
       outcome.class = .delivered

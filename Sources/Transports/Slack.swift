@@ -41,7 +41,7 @@ package struct Slack: Sendable {
     let address = delivery.eventType == "newsletter.subscribed" ? newsletterWebhook ?? webhook : webhook
     let answer = transfer.post(Self.payload(notification), to: address, by: deadline)
     var outcome = Self.outcome(of: answer, hiding: [address.text], now: .now)
-    if Self.asksForText(outcome) {
+    if Self.requiresPlainText(outcome) {
       let word = outcome.providerCode ?? ""
       let second = transfer.post(Self.textPayload(notification), to: address, by: deadline)
       outcome = Self.outcome(of: second, hiding: [address.text], now: .now)
@@ -108,12 +108,12 @@ extension Slack {
   ]
 
   /// Slack's error codes for rejected blocks. Without blocks, the message may be accepted.
-  private static let wordsOnBlocks: Set<String> = [
+  private static let blockErrors: Set<String> = [
     "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "too_many_attachments",
   ]
 
-  package static func asksForText(_ outcome: DeliveryOutcome) -> Bool {
-    outcome.class == .permanent && outcome.providerCode.map(wordsOnBlocks.contains) == true
+  package static func requiresPlainText(_ outcome: DeliveryOutcome) -> Bool {
+    outcome.class == .permanent && outcome.providerCode.map(blockErrors.contains) == true
   }
 
   /// The wait in seconds if Slack requests none: Slack may disable a webhook that continues after a 429.
@@ -137,10 +137,10 @@ extension Slack {
     let `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPResult.genericClass(status: status)
     let wait =
       RetryAfter.seconds(answer.retryAfter, now: now) ?? json?["retry_after"]?.integer.map { min(max($0, 1), 86_400) }
-    let said = word ?? Excerpt.clean(text, hiding: secrets)
+    let excerpt = word ?? Excerpt.clean(text, hiding: secrets)
     return DeliveryOutcome(
       `class`, statusCode: status, providerCode: word,
       retryAfterSeconds: `class` == .throttled ? wait ?? defaultPause : `class` == .retry ? wait : nil,
-      reason: "Slack answered \(status)" + (said.isEmpty ? "" : ": \(said)"))
+      reason: "Slack answered \(status)" + (excerpt.isEmpty ? "" : ": \(excerpt)"))
   }
 }

@@ -126,8 +126,8 @@ extension Telegram {
     let status = answer.status
     guard let reply = try? JSON(reading: answer.body), let isOK = reply["ok"]?.bool else {
       let `class` = 200..<300 ~= status ? .unknown : HTTPResult.genericClass(status: status)
-      let said = Excerpt.clean(String(decoding: answer.body.prefix(4096), as: UTF8.self), hiding: secrets)
-      return outcome(`class`, status, said, wait: RetryAfter.seconds(answer.retryAfter, now: now))
+      let excerpt = Excerpt.clean(String(decoding: answer.body.prefix(4096), as: UTF8.self), hiding: secrets)
+      return outcome(`class`, status, excerpt, wait: RetryAfter.seconds(answer.retryAfter, now: now))
     }
     if isOK, 200..<300 ~= status {
       let id = reply["result"]?["message_id"]?.integer
@@ -152,11 +152,11 @@ extension Telegram {
   }
 
   private static func outcome(
-    _ class: DeliveryOutcome.Class, _ status: Int, _ said: String, wait: Int?
+    _ class: DeliveryOutcome.Class, _ status: Int, _ excerpt: String, wait: Int?
   ) -> DeliveryOutcome {
     DeliveryOutcome(
       status == 429 ? .throttled : `class`, statusCode: status,
       retryAfterSeconds: `class` == .throttled || status == 429 ? wait ?? defaultPause : `class` == .retry ? wait : nil,
-      reason: "Telegram answered \(status)" + (said.isEmpty ? "" : ": \(said)"))
+      reason: "Telegram answered \(status)" + (excerpt.isEmpty ? "" : ": \(excerpt)"))
   }
 }

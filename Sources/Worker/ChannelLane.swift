@@ -20,20 +20,20 @@ final class ChannelLane {
   func advance(now: Instant, log: Log) {
     for stage in lane.overdue(now: now) {
       guard let step = steps[stage] else { continue }
-      heard(step.abandon("the step timed out"), of: stage, log: log)
+      handle(step.abandon("the step timed out"), of: stage, log: log)
     }
-    obey(now: now, log: log)
+    perform(now: now, log: log)
   }
 
   /// Reads from and writes to the steps whose descriptors are ready. True if one of them replied or ended.
   func proceed(_ ready: [pollfd], log: Log) -> Bool {
     var hasAnswered = false
     for (stage, step) in steps {
-      let said = step.proceed(ready)
-      heard(said, of: stage, log: log)
-      hasAnswered = hasAnswered || !said.lines.isEmpty || said.end != nil
+      let output = step.proceed(ready)
+      handle(output, of: stage, log: log)
+      hasAnswered = hasAnswered || !output.lines.isEmpty || output.end != nil
     }
-    if hasAnswered { obey(now: .now, log: log) }
+    if hasAnswered { perform(now: .now, log: log) }
     return hasAnswered
   }
 
@@ -46,9 +46,9 @@ final class ChannelLane {
     for step in steps.values { step.stop() }
   }
 
-  private func heard(_ said: StepProcess.Said, of stage: Lane.Stage, log: Log) {
-    for reply in said.lines { answered(reply, by: stage, log: log) }
-    if let end = said.end { fail(stage, end.kind, end.reason, now: .now, log: log) }
+  private func handle(_ output: StepProcess.Output, of stage: Lane.Stage, log: Log) {
+    for reply in output.lines { answered(reply, by: stage, log: log) }
+    if let end = output.end { fail(stage, end.kind, end.reason, now: .now, log: log) }
   }
 
   private func answered(_ reply: JSON, by stage: Lane.Stage, log: Log) {
@@ -72,7 +72,7 @@ final class ChannelLane {
     log.warn("A step failed", ["channel": channel, "stage": "\(stage)", "reason": reason])
   }
 
-  private func obey(now: Instant, log: Log) {
+  private func perform(now: Instant, log: Log) {
     for pass in lane.next(now: now) {
       guard let step = steps[pass.stage] else { continue }
       do throws(Child.Failure) { try step.send(pass.deliveries.map(\.document)) } catch {

@@ -46,7 +46,7 @@ final class ClaimStep {
   }
 
   /// Claims as soon as possible, because a lane has become idle and can take deliveries that are still due.
-  func wakeForRoom() {
+  func wakeForCapacity() {
     nextClaim = min(nextClaim, .now)
     if pending != nil { wasWoken = true }
   }
@@ -90,13 +90,13 @@ final class ClaimStep {
 
   /// Reads and writes what poll(2) found ready. Returns the deliveries that have been claimed.
   func proceed(_ ready: [pollfd]) -> [Delivery] {
-    let said = step.proceed(ready)
+    let output = step.proceed(ready)
     var claimed: [Delivery] = []
-    for reply in said.lines {
+    for reply in output.lines {
       guard let operation = pending?.operation else { break }
       claimed += answered(reply, to: operation)
     }
-    if let end = said.end, pending != nil { failed(end.reason) }
+    if let end = output.end, pending != nil { failed(end.reason) }
     return claimed
   }
 

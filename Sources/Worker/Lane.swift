@@ -27,7 +27,7 @@ package struct Lane: Sendable {
   /// that hangs.
   private static let timeLimits = [Stage.begin: 12, .send: 15, .record: 12]
   /// How long a failed record is retried, in seconds. A repeated message is worse than a late record.
-  private static let recordPatience = 600
+  private static let recordRetrySeconds = 600
   private static let recordBatch = 100
   private static let largestWindow = 64
   /// How many milliseconds of sending are begun ahead.
@@ -213,7 +213,7 @@ package struct Lane: Sendable {
   private mutating func recordFailed(_ deliveries: [Delivery], now: Instant) -> Int {
     let since = recordFailingSince ?? now
     recordFailingSince = since
-    guard now < since.adding(seconds: Self.recordPatience) else {
+    guard now < since.adding(seconds: Self.recordRetrySeconds) else {
       recordFailingSince = nil
       return deliveries.count
     }

@@ -60,32 +60,32 @@ final class StepProcess {
   }
 
   /// The lines that a step has written and, if it has ended, how.
-  struct Said {
+  struct Output {
     var lines: [JSON] = []
     var end: (kind: StepEnd, reason: String)?
   }
 
   /// Reads and writes what poll(2) found ready.
-  func proceed(_ ready: [pollfd]) -> Said {
-    guard let child else { return Said() }
+  func proceed(_ ready: [pollfd]) -> Output {
+    guard let child else { return Output() }
     if ready.contains(where: { $0.fd == child.input }) { feed() }
-    return ready.contains { $0.fd == child.output } ? read(child) : Said()
+    return ready.contains { $0.fd == child.output } ? read(child) : Output()
   }
 
   /// Kills a step that hangs. The replies that it had written before are returned.
-  func abandon(_ reason: String) -> Said {
-    guard let child else { return Said(end: (.died, reason)) }
+  func abandon(_ reason: String) -> Output {
+    guard let child else { return Output(end: (.died, reason)) }
     child.signalGroup(SIGKILL)
     child.awaitEnd()
     _ = fcntl(child.output, F_SETFL, O_NONBLOCK)
-    var said = Said()
+    var output = Output()
     repeat {
       let more = read(child)
-      said.lines += more.lines
-      said.end = more.end
-    } while said.end == nil
-    if said.end?.kind == .died { said.end?.reason = reason }
-    return said
+      output.lines += more.lines
+      output.end = more.end
+    } while output.end == nil
+    if output.end?.kind == .died { output.end?.reason = reason }
+    return output
   }
 
   /// Writes as much as the step's input takes. If the input is closed, the step is ending; its output reports that.
@@ -99,32 +99,32 @@ final class StepProcess {
     }
   }
 
-  private func read(_ child: Child) -> Said {
+  private func read(_ child: Child) -> Output {
     let count = buffer.withUnsafeMutableBytes { Glibc.read(child.output, $0.baseAddress, $0.count) }
-    if count < 0, errno == EINTR { return Said() }
+    if count < 0, errno == EINTR { return Output() }
     guard count > 0 else {
       let end = stop()
-      return Said(end: (.died, end?.description ?? "the step closed its output"))
+      return Output(end: (.died, end?.description ?? "the step closed its output"))
     }
     lastUsed = .now
     let searched = received.count
     received += buffer[..<count]
     guard let last = received[searched...].lastIndex(of: 0x0A) else {
-      if received.count <= Self.replyLimit { return Said() }
+      if received.count <= Self.replyLimit { return Output() }
       stop()
-      return Said(end: (.confused, "the step wrote a line that is too long"))
+      return Output(end: (.confused, "the step wrote a line that is too long"))
     }
-    var said = Said()
+    var output = Output()
     for line in received[..<last].split(separator: 0x0A) {
       guard let json = try? JSON(reading: Array(line)) else {
         stop()
-        said.end = (.confused, "the step wrote a line that is not JSON")
-        return said
+        output.end = (.confused, "the step wrote a line that is not JSON")
+        return output
       }
-      said.lines.append(json)
+      output.lines.append(json)
     }
     received.removeSubrange(...last)
-    return said
+    return output
   }
 
   /// Ends a step that has been idle for `seconds` or is ten minutes old. What it read at its start, such as host names

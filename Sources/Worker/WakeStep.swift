@@ -31,13 +31,13 @@ final class WakeStep {
 
   /// Reads and writes what poll(2) found ready. True if there may be something to claim.
   func proceed(_ ready: [pollfd], now: Instant, log: Log) -> Bool {
-    let said = step.proceed(ready)
-    for reply in said.lines {
+    let output = step.proceed(ready)
+    for reply in output.lines {
       requestedAt = nil
       if reply["isWoken"]?.bool == nil { failed("the step replied with a problem", now: now, log: log) }
     }
-    if let end = said.end { failed(end.reason, now: now, log: log) }
-    return said.lines.contains { $0["isWoken"] == true }
+    if let end = output.end { failed(end.reason, now: now, log: log) }
+    return output.lines.contains { $0["isWoken"] == true }
   }
 
   func stop() { step.stop() }

@@ -131,6 +131,6 @@ package final class WorkerLoop {
     }
     pruner.proceed(ready, log: log)
     if let listener, listener.proceed(ready, now: .now, log: log) { claimer.wake() }
-    for lane in lanes where lane.proceed(ready, log: log) && lane.lane.isIdle { claimer.wakeForRoom() }
+    for lane in lanes where lane.proceed(ready, log: log) && lane.lane.isIdle { claimer.wakeForCapacity() }
   }
 }

@@ -19,7 +19,7 @@ struct Supervisor {
 
   private var services: [Service] = []
   /// True if a service has refused its settings, so that restarting it is useless.
-  private(set) var isAskedToEnd = false
+  private(set) var mustEnd = false
   private let signals: SignalPipe
   private let log: Log
   /// Called about once a second, to keep other processes running.
@@ -49,7 +49,7 @@ struct Supervisor {
     return false
   }
 
-  /// Supervises the services. Returns after SIGTERM, SIGINT or SIGHUP, or when `isAskedToEnd` becomes true.
+  /// Supervises the services. Returns after SIGTERM, SIGINT or SIGHUP, or when `mustEnd` becomes true.
   mutating func run() {
     while true {
       var entry = pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0)
@@ -60,13 +60,13 @@ struct Supervisor {
         tend(&service)
         services[index] = service
       }
-      if isAskedToEnd { return }
+      if mustEnd { return }
       watch()
     }
   }
 
   /// True if a signal to stop has arrived; for use before `run`.
-  func isAskedToStop() -> Bool { signals.take().contains { $0 != SIGCHLD } }
+  func hasStopSignal() -> Bool { signals.take().contains { $0 != SIGCHLD } }
 
   /// Stops the named services at the same time: sends TERM, and KILL to those that still run after `seconds`.
   mutating func stop(_ names: Set<String>, seconds: Int) {
@@ -97,7 +97,7 @@ struct Supervisor {
       let isFirst = service.failures == 0 && service.startedAt.adding(seconds: 5) > now
       if isFirst, end == .exited(ExitStatus.misconfigured) {
         log.error("A service has wrong settings: stopping", ["service": service.name])
-        isAskedToEnd = true
+        mustEnd = true
         return
       }
       let wait = min(500 << min(service.failures, 10), 30_000)

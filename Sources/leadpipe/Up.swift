@@ -52,7 +52,7 @@ struct Installation {
   private let port: Int
   /// The address at which this machine reaches its gateway.
   private let host: String
-  private var isAsked = false
+  private var mustStop = false
 
   init(_ environment: [String: String], _ state: StateFolder) throws {
     self.environment = environment
@@ -158,9 +158,9 @@ struct Installation {
 
   /// Runs until a signal to stop arrives. False if it stops because a service refuses its settings.
   mutating func keep() -> Bool {
-    if isAsked { return true }
+    if mustStop { return true }
     supervisor.run()
-    return !supervisor.isAskedToEnd
+    return !supervisor.mustEnd
   }
 
   /// Stops everything. Gateway and worker stop at the same time, and each finishes what it has begun. Then the sink, to
@@ -188,8 +188,8 @@ struct Installation {
     while !FreePort.isAnswering(port, host: host) {
       guard supervisor.isAlive("gateway") else { throw CommandError("the gateway did not start") }
       guard Instant.now < end else { throw CommandError("the gateway does not listen on port \(port) after 20 s") }
-      if supervisor.isAskedToStop() {
-        isAsked = true
+      if supervisor.hasStopSignal() {
+        mustStop = true
         return
       }
       usleep(20_000)

@@ -262,10 +262,10 @@ def test_checklists_cleanup_works(pushed):
 
 @pytest.mark.parametrize("row, said", [
     ("insert into follow_up_tasks (conversation_id, follow_up_date, status) select id, now(), 'some day' from conversations",
-     "public.follow_up_tasks.status has 1 values that are no public.follow_up_status. Change them"),
-    ("update conversations set lead_score = 140", "Rows of public.conversations break a rule of Leadpipe"),
+     "public.follow_up_tasks.status has 1 values that are not valid as public.follow_up_status. Change them"),
+    ("update conversations set lead_score = 140", "Rows of public.conversations violate a constraint of Leadpipe"),
     ("insert into newsletter_subscribers (email) values ('READER@example.com')",
-     "Rows of public.newsletter_subscribers break a rule of Leadpipe"),
+     "Rows of public.newsletter_subscribers violate a constraint of Leadpipe"),
     ("create view workers as select 'a' as name", "public.workers is not a table, and Leadpipe needs the name. Rename it"),
 ], ids=["a value that the type lacks", "a number out of range", "two rows for one address", "a view of a table's name"])
 def test_migration_stops_at_a_row_that_cannot_be_kept(supabase, row, said):

@@ -30,13 +30,13 @@ struct RequestDispatcher: Sendable {
   /// Passes a complete request to a handler process and returns its reply. A client that the handler accepts for a live
   /// stream gets a subscription.
   func answer(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
-    guard let feed = request.endpoint.feed else { return ask(request, on: loop) }
+    guard let feed = request.endpoint.feed else { return callHandler(request, on: loop) }
     return subscribe(request, to: feed, on: loop)
   }
 
   /// Calls the handler. Each 502, 503 and 504 is explained in one log line. Under overload, most lines about a 503 are
   /// only counted.
-  private func ask(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
+  private func callHandler(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
     metrics.started(request.endpoint.handler.description.name)
     // The process has the body, so the request that waits for the reply need not keep it.
     var asked = request
@@ -53,7 +53,7 @@ struct RequestDispatcher: Sendable {
     _ request: RoutedRequest, to feed: LiveFeed, on loop: any EventLoop, after earlier: [UInt8] = []
   ) -> EventLoopFuture<GatewayReply> {
     let subscription = feed.register()
-    return ask(request, on: loop).flatMap { answer in
+    return callHandler(request, on: loop).flatMap { answer in
       var answer = answer
       let position = FeedPosition(takenFrom: &answer.reply)
       // This is needed even if the stream ends with this reply, because the client continues after all of it. After
@@ -67,7 +67,7 @@ struct RequestDispatcher: Sendable {
       case .accepted: answer.subscription = subscription
       case .full: answer.reply = unavailable(.tooManyListeners, request)
       case .closed: answer.reply = unavailable(.stopping, request)
-      case .askAgain:
+      case .repeatCall:
         var request = request
         request.request.message.headers["last-event-id"] = position.cursor
         return subscribe(request, to: feed, on: loop, after: answer.reply.body)

@@ -8,7 +8,7 @@ import Wire
 final class LiveFeed: Sendable {
   private struct State: Sendable {
     var subscribers = LiveSubscribers<any Channel>()
-    var isAsking = false
+    var isRequesting = false
     /// How many requests in a row have failed.
     var failures = 0
   }
@@ -39,13 +39,13 @@ final class LiveFeed: Sendable {
   }
 
   fileprivate func accept(_ number: Int, at position: FeedPosition) -> LiveSubscribers<any Channel>.Acceptance {
-    let (acceptance, mustAsk) = state.withLock { state in
+    let (acceptance, mustRequest) = state.withLock { state in
       let acceptance = state.subscribers.accept(number, at: position)
-      let mustAsk = acceptance == .accepted && !state.isAsking
-      if mustAsk { state.isAsking = true }
-      return (acceptance, mustAsk)
+      let mustRequest = acceptance == .accepted && !state.isRequesting
+      if mustRequest { state.isRequesting = true }
+      return (acceptance, mustRequest)
     }
-    if mustAsk { loop.execute { self.ask() } }
+    if mustRequest { loop.execute { self.requestEvents() } }
     return acceptance
   }
 
@@ -66,14 +66,14 @@ final class LiveFeed: Sendable {
 
   // MARK: - Requests to the step
 
-  private func ask() {
+  private func requestEvents() {
     let cursor = state.withLock { state in
       let cursor = state.subscribers.nextCursor(at: .now)
-      state.isAsking = cursor != nil
+      state.isRequesting = cursor != nil
       return cursor
     }
     guard let cursor else { return pool.retireProcesses() }
-    pool.ask(["after": .string(cursor)], on: loop).whenSuccess { self.take($0, after: cursor) }
+    pool.send(["after": .string(cursor)], on: loop).whenSuccess { self.take($0, after: cursor) }
   }
 
   private func take(_ result: HandlerResult, after cursor: String) {
@@ -82,7 +82,7 @@ final class LiveFeed: Sendable {
       if reply.status == 200, let batch = FeedBatch(reading: reply.body) {
         state.withLock { $0.failures = 0 }
         publish(batch, after: cursor)
-        return ask()
+        return requestEvents()
       }
       // The step would refuse the same cursor again.
       if 400..<500 ~= reply.status {
@@ -100,7 +100,7 @@ final class LiveFeed: Sendable {
     }
     if failures == 1 { log.warn("A feed is interrupted", ["reason": reason]) }
     let pause = min(Self.firstPause * (1 << min(failures - 1, 10)), Self.longestPause)
-    loop.scheduleTask(in: .milliseconds(Int64(pause.milliseconds))) { self.ask() }
+    loop.scheduleTask(in: .milliseconds(Int64(pause.milliseconds))) { self.requestEvents() }
   }
 
   private func publish(_ batch: FeedBatch, after cursor: String) {

@@ -9,7 +9,7 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
   enum Acceptance: Sendable, Equatable {
     case accepted
     /// The feed may have started after the subscriber's cursor. Its handler must be called again, from that cursor.
-    case askAgain
+    case repeatCall
     case full
     case closed
   }
@@ -74,7 +74,7 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
 
   /// Accepts a subscriber that its handler has admitted. It stays registered only if the result is `accepted`.
   mutating func accept(_ number: Int, at position: FeedPosition) -> Acceptance {
-    guard let registration = registrations[number] else { return isClosed ? .closed : .askAgain }
+    guard let registration = registrations[number] else { return isClosed ? .closed : .repeatCall }
     let acceptance = judge(registration, position)
     guard acceptance == .accepted else {
       registrations[number] = nil
@@ -95,7 +95,7 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
     if isClosed { return .closed }
     if accepted >= Self.capacity { return .full }
     // If it registered in the current run of the feed, or starts the run, no event can be missing.
-    return cursor == nil || registration.run == run || position.cursor == startCursor ? .accepted : .askAgain
+    return cursor == nil || registration.run == run || position.cursor == startCursor ? .accepted : .repeatCall
   }
 
   /// Returns the events that were held for the subscriber, when its reply is written. Nil if there were too many; its

@@ -347,7 +347,7 @@ begin
     execute format('select count(*) from (select distinct %I::text as value from public.%I where %1$I is not null) v
                     where not leadpipe_adopt.is_readable(value, %3$L)', p_shape.column_name, p_table, p_shape.type) into v_misfits;
     if v_misfits > 0 and p_shape.is_required then
-      perform leadpipe_adopt.stop(format('public.%I.%I has %s values that are no %s. Change them, then migrate again.',
+      perform leadpipe_adopt.stop(format('public.%I.%I has %s values that are not valid as %s. Change them, then migrate again.',
                                          p_table, p_shape.column_name, v_misfits, p_shape.type));
     elsif v_misfits > 0 then
       execute format('alter table public.%I add column %I %s', p_table, p_shape.column_name || '_before_leadpipe', p_found.type);
@@ -456,7 +456,7 @@ begin
     begin
       execute v_what.statement;
     exception when check_violation or foreign_key_violation or unique_violation then
-      perform leadpipe_adopt.stop(format('Rows of public.%I break a rule of Leadpipe (%s). Change them, then migrate again: %s',
+      perform leadpipe_adopt.stop(format('Rows of public.%I violate a constraint of Leadpipe (%s). Change them, then migrate again: %s',
                                          v_what.table_name, sqlerrm, v_what.statement));
     end;
   end loop;

@@ -112,11 +112,11 @@ enum ReferencePages {
 
   /// The programs and handlers that read a setting. More than six handlers of one class are only counted.
   private static func readers(of entry: SettingEntry, among handlers: [HostedHandler]) -> String {
-    let asking = handlers.filter { handler in
+    let readers = handlers.filter { handler in
       handler.description.environment.contains { entry.names.contains($0.name) }
     }
-    if asking.count == handlers.count { return "all" }
-    let byClass = Dictionary(grouping: asking, by: \.trust).sorted { $0.key.rawValue < $1.key.rawValue }
+    if readers.count == handlers.count { return "all" }
+    let byClass = Dictionary(grouping: readers, by: \.trust).sorted { $0.key.rawValue < $1.key.rawValue }
     let names = byClass.map { trust, group in
       group.count > 6
         ? "\(group.count) handlers of class \(trust.rawValue)"

@@ -81,7 +81,7 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
   }
 
   /// Sends a body to a step as a request of the gateway itself.
-  func ask(_ body: JSON, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
+  func send(_ body: JSON, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
     let name = handler.description.name
     var request = Request(
       method: "POST", path: "/" + name, requestID: UUIDText.random().text, receivedAt: Instant.now)

@@ -14,7 +14,7 @@ struct Release {
   ])
 
   /// True if the body requests a release instead of a claim.
-  static func isAsked(by body: JSON) -> Bool { body["release"]?.bool == true }
+  static func isRequested(by body: JSON) -> Bool { body["release"]?.bool == true }
 
   /// The argument of `release_deliveries`.
   let argument: JSON

@@ -20,7 +20,7 @@ Handler(
   let unknown = Delivery.unknownOutcome(settings)
   return { request, log throws(Problem) in
     let body = try request.json()
-    if Release.isAsked(by: body) {
+    if Release.isRequested(by: body) {
       let argument = try Release(checking: body).argument
       let released = try database.attempt(.releaseDeliveries, log: log) { () throws(StoreFailure) in
         try database.release(argument, deadline: request.deadline ?? .now)

@@ -14,7 +14,7 @@ declare
   v_found jsonb;
 begin
   if p -> 'ids' is null and p ->> 'from' is null and p ->> 'to' is null and p ->> 'channel' is null and p ->> 'class' is null then
-    raise exception 'ids, from, to, channel or class is needed' using errcode = '22023';
+    raise exception 'ids, from, to, channel or class is required' using errcode = '22023';
   end if;
   select array_agg(id order by created_at, id) into v_chosen from (
     select d.id, d.created_at from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id

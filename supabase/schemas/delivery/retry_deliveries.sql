@@ -13,7 +13,7 @@ declare
   v_events uuid[];
 begin
   if p -> 'ids' is null and p ->> 'channel' is null then
-    raise exception 'ids or channel is needed' using errcode = '22023';
+    raise exception 'ids or channel is required' using errcode = '22023';
   end if;
   select array_agg(id), count(*) into v_ids, v_count from (
     select d.id from public.notification_logs d
