@@ -155,7 +155,7 @@ def test_creates_lists_and_revokes_keys(instance, base):
     assert (row["name"], row["rights"], row["revokedAt"]) == ("Panel reader", "read", None)
     assert row["lastUsedAt"] is not None
     again = leadpipe("key", "create", "Panel reader", "--rights", "read", DATABASE_URL=base.url)
-    assert (again.returncode, again.stderr.strip()) == (65, "there is a key of this name")
+    assert (again.returncode, again.stderr.strip()) == (65, "there is already a key with this name")
     assert leadpipe("key", "revoke", "Panel reader", DATABASE_URL=base.url).returncode == 0
     reader.get("/api/admin/agents", 401)
     assert leadpipe("key", "revoke", "Panel reader", DATABASE_URL=base.url).returncode == 65

@@ -327,8 +327,9 @@ def test_timeline_shows_the_outcome_in_words(admin, instance, base):
 def test_rejects_blank_tags_and_keeps_the_others(admin, instance):
     lead = captured(instance)
     admin.patch(lead, {"tags": ["vip"]})
-    for tags in ([""], ["family", " "]):
-        assert [error["path"] for error in admin.patch(lead, {"tags": tags}, 400)["details"]] == ["tags"]
+    for tags, path in (([""], "tags[0]"), (["family", " "], "tags[1]")):
+        details = admin.patch(lead, {"tags": tags}, 400)["details"]
+        assert [(error["path"], error["code"]) for error in details] == [(path, "blank")]
     assert admin.get(lead)["tags"] == ["vip"]
 
 

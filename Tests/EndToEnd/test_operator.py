@@ -62,7 +62,7 @@ def test_explains_and_resumes_a_channel_with_a_wrong_webhook(database, providers
         other = next(d["id"] for d in documents(command(database, "delivery", "list", "--json")) if d["id"] != failed["id"])
         for one in (failed["id"], other):
             sentence = command(database, "delivery", "explain", one)
-            assert sentence.startswith("slack is set up wrongly (") and "`leadpipe channel resume slack`" in sentence
+            assert sentence.startswith("slack is misconfigured (") and "`leadpipe channel resume slack`" in sentence
         providers.answers.clear()
         # Releases the channel's deliveries that the worker still holds.
         name = database.value("select name from workers")
@@ -240,7 +240,7 @@ def test_admin_login_suffices_and_intake_login_does_not(cluster, database):
     own = cluster.url(database.name, "leadpipe_admin")
     assert len(leadpipe("delivery", "list", "--json", DATABASE_URL_ADMIN=own).stdout.splitlines()) == 1
     done = leadpipe("delivery", "list", DATABASE_URL_ADMIN=cluster.url(database.name, "leadpipe_intake"))
-    assert done.returncode == 75 and "may not call it" in done.stderr
+    assert done.returncode == 75 and "may not call the function" in done.stderr
 
 
 def test_claim_uses_only_partial_indexes(database):
