@@ -4,8 +4,6 @@ import Host
 
 /// The reference pages as Markdown.
 enum ReferencePages {
-  private static let origin = "`leadpipe reference` prints this page from the code; `make reference` writes it."
-
   static func settings(_ handlers: [HostedHandler]) throws -> String {
     let described = Set(SettingSection.all.flatMap(\.entries).flatMap(\.names))
     let read = Set(KnownSettings.names + handlers.flatMap(\.description.environment).map(\.name))
@@ -23,7 +21,7 @@ enum ReferencePages {
       return "## \(section.title)\n\n" + table(["setting", "meaning", "default", "read by"], rows)
     }
     return page(
-      "Settings",
+      .settings, "Settings",
       """
       Settings are environment variables, read once at start. An empty value counts as absent. All errors are reported
       at once, with exit status 78. A handler's process receives only the settings that it is listed for. Addresses of
@@ -51,7 +49,7 @@ enum ReferencePages {
       ]
     }
     return page(
-      "Routes and steps",
+      .routes, "Routes and steps",
       "Each route is answered by one handler. `leadpipe openapi` prints parameters, bodies and replies.",
       table(["route", "handler", "access", "rate class", "body limit in bytes", "time limit in ms", "purpose"], rows)
         + "\n## Steps\n\nSteps have no route: the worker and the gateway start them.\n\n"
@@ -63,7 +61,8 @@ enum ReferencePages {
       ["\($0.key)", Set($0.value.map(\.title)).sorted().joined(separator: "; ")]
     }
     return page(
-      "Statuses", "A failing handler writes a problem (RFC 9457) and ends with an exit status of sysexits.h.",
+      .statuses, "Statuses",
+      "A failing handler writes a problem (RFC 9457) and ends with an exit status of sysexits.h.",
       "## Exit statuses\n\n"
         + table(["exit status", "meaning"], ExitStatus.meanings.map { ["\($0.status)", $0.meaning] })
         + "\n## Problems\n\n" + table(["HTTP status", "title"], problems))
@@ -73,12 +72,12 @@ enum ReferencePages {
     let problems = ProblemCode.allCases.map { ["`\($0.rawValue)`", "\($0.kind.status)", $0.template] }
     let fields = FieldCode.allCases.map { ["`\($0.rawValue)`", $0.template] }
     return page(
-      "Errors",
+      .errors, "Errors",
       """
-      A failed request gets a problem (RFC 9457). Its `code` says what is wrong; `detail` is a message for people. A
-      problem with the code `invalid_fields` has `details`: one object `{path, code, message}` for each invalid field,
-      all at once. Codes do not change their meaning, so a website can show its own text for each. Messages may be
-      reworded. Names in braces stand for values, and `{field}` for the path of the field.
+      A failed request gets a problem (RFC 9457). Its `code` identifies the error; `detail` explains it in English. A
+      problem with the code `invalid_fields` has `details`: one object `{path, code, message}` for each invalid field.
+      Codes do not change their meaning, so a website can show its own text for each. Messages may be reworded. Words
+      in braces are placeholders; `{field}` is the field's path.
       """,
       "## Errors of a request\n\n" + table(["code", "status", "detail"], problems)
         + "\n## Errors of a field\n\n" + table(["code", "message"], fields))
@@ -93,17 +92,17 @@ enum ReferencePages {
       return [trust.rawValue, own.isEmpty ? "nothing more" : own, login, handlers]
     }
     return page(
-      "Trust classes",
+      .trustClasses, "Trust classes",
       """
       The trust class of a handler decides which of the settings that it describes it receives. Every class may have
       \(common.sorted().map { "`\($0)`" }.joined(separator: ", ")).
       A foreign handler has class none until LEADPIPE_TRUST gives it another.
-      """, table(["class", "may also have", "database login", "our handlers"], rows))
+      """, table(["class", "may also have", "database login", "built-in handlers"], rows))
   }
 
   static var logLines: String {
     page(
-      "Log lines",
+      .logLines, "Log lines",
       "Operators may search for these lines; their text does not change. Facts such as `requestId=…` follow the text.",
       table(
         ["line", "written by"],
@@ -125,8 +124,12 @@ enum ReferencePages {
     return ([entry.programs] + names).filter { !$0.isEmpty }.joined(separator: ", ")
   }
 
-  private static func page(_ title: String, _ introduction: String, _ body: String) -> String {
-    "# \(title)\n\n\(introduction)\n\n\(body)\n\(origin)"
+  private static func page(
+    _ page: ReferenceCommand.Page, _ title: String, _ introduction: String, _ body: String
+  ) -> String {
+    let command = "leadpipe reference \(page.rawValue)"
+    let origin = "Generated from the code. `\(command)` prints it; `make reference` rewrites it."
+    return "# \(title)\n\n\(introduction)\n\n\(body)\n\(origin)"
   }
 
   private static func table(_ heads: [String], _ rows: [[String]]) -> String {

@@ -6,7 +6,7 @@ extension SettingSection {
         "DATABASE_URL",
         meaning: """
           The `postgresql://` URL of the database owner, for `up`, `migrate` and `rollback`, and for each trust class \
-          without a login of its own. Inside a handler's process it is the login of the handler's class.
+          without a separate login. Inside a handler's process it is the login of the handler's class.
           """, default: "a private cluster with `up`", programs: "up, gateway, worker, migrate, rollback"),
       SettingEntry(
         "DATABASE_URL_INTAKE", meaning: "The login of class intake.", default: "DATABASE_URL as role leadpipe_intake",
@@ -53,7 +53,7 @@ extension SettingSection {
           handlers, optionally followed by modes for single handlers: `stream,health-check=oneshot`, or \
           `health-check=warm` alone. `stream` applies to a foreign handler only if it describes \
           [`streams`](contract.md#--describe).
-          """, default: "stream for our own handlers, oneshot for others", programs: "gateway"),
+          """, default: "stream for built-in handlers, oneshot for others", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_CONCURRENCY",
         meaning: """
@@ -201,7 +201,7 @@ extension SettingSection {
         "LEADPIPE_STDERR",
         meaning: """
           The number of bytes of a handler's stderr that are logged per request, 0 to 16777216. The rest is read and \
-          dropped, with one WARN line. Lines of our own handlers count too.
+          dropped, with one WARN line. Lines of built-in handlers count too.
           """, default: "65536", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_SLOW_MS",

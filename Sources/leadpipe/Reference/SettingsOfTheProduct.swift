@@ -40,8 +40,8 @@ extension SettingSection {
         "UNKNOWN_OUTCOME",
         meaning: """
           What happens to a notification to Slack or Telegram whose outcome is unknown. `resend`: it is sent again, \
-          marked as a possible repeat. `park`: it is given up until an operator retries it. Email is always sent \
-          again, with the same Message-ID.
+          marked as a possible repeat. `park`: it has no next attempt until an operator retries it. Email is always \
+          sent again, with the same Message-ID.
           """, default: "resend"),
       SettingEntry(
         "RETENTION_DAYS",
@@ -56,7 +56,7 @@ extension SettingSection {
       SettingEntry(
         "WAKE",
         meaning: """
-          `socket`: handlers wake the workers of their own machine. `notify`: they also send a NOTIFY to the database \
+          `socket`: handlers wake the workers on their machine. `notify`: they also send a NOTIFY to the database \
           after the reply, and workers LISTEN \
           ([workers on other machines](../how-to/run-in-production.md#workers-on-other-machines)).
           """, default: "socket", programs: "worker"),
@@ -89,7 +89,7 @@ extension SettingSection {
         "EMAIL_FROM",
         meaning: "The sender: an address, or `Name <address>`. Required with EMAIL_HOST and RESEND_API_KEY."),
       SettingEntry(
-        "EMAIL_TO", meaning: "The recipients, separated by commas. Each gets a delivery of its own.",
+        "EMAIL_TO", meaning: "The recipients, separated by commas. Each gets a separate delivery.",
         default: "EMAIL_USER if it is an address, else the address in EMAIL_FROM", programs: "worker"),
       SettingEntry(
         "RESEND_API_KEY",
