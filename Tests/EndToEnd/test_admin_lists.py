@@ -503,7 +503,7 @@ def test_sla_list_is_sorted_by_deadline(streams, rows):
 
 def test_database_parses_budgets_like_the_score(base):
     """The table with which Tests/Leads/ScoreTests.swift tests Sources/Leads/Budget.swift."""
-    swift = (REPO / "Tests/Leads/ScoreTests.swift").read_text().split('@Suite("A budget")')[1]
+    swift = (REPO / "Tests/Leads/ScoreTests.swift").read_text().split('@Suite("Budgets")')[1]
     table = [(text, float(amount.replace("_", ""))) for text, amount in re.findall(r'\("([^"]+)", ([0-9_.e]+)\)', swift)]
     assert len(table) >= 40
     table += [(text, None) for text in ("", "flexible", "AED", "..,", "3br", "1500sqft", "9" * 400)]

@@ -89,8 +89,23 @@ def test_commands_are_fenced_as_sh_or_console(path):
             assert found.group(2).startswith("#!"), "fence commands as sh (run by the tests) or console (not run); bash is for scripts"
 
 
+def anchors(path):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", path.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", heading).lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("path", *parameters_of(DOCUMENTS))
 def test_links_between_documents_work(path):
-    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text()):
-        if "://" not in target and not target.startswith("mailto:"):
-            assert (path.parent / target).exists(), target
+    for target, fragment in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", FENCE.sub("", path.read_text())):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        page = path.parent / target if target else path
+        assert page.exists(), target
+        assert not fragment or fragment in anchors(page), f"{target}#{fragment}"
+
+
+@pytest.mark.parametrize("path", *parameters_of(path for path in DOCUMENTS if "20" not in path.name[:2]))
+def test_prose_is_wrapped_at_120_columns(path):
+    long = [line for line in FENCE.sub("", path.read_text()).splitlines() if len(line) > 120 and not line.startswith(("|", "<!--"))]
+    assert not long

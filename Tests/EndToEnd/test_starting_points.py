@@ -277,7 +277,7 @@ def test_migration_stops_at_a_row_that_cannot_be_kept(supabase, row, said):
     assert schema(as_superuser(supabase, database)) == before
     done = leadpipe("migrate", DATABASE_URL=database.url)
     assert done.returncode != 0
-    assert f"the database refused (LP409): This file changed nothing. {said}" in done.stderr
+    assert f"the database reported error LP409: This file changed nothing. {said}" in done.stderr
 
 
 def test_no_error_code_has_a_special_meaning_for_postgrest():

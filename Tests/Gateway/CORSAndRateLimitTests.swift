@@ -272,7 +272,7 @@ import Testing
     let (end, text) = try await refusedStart(settings)
     #expect(end == .exited(78))
     for name in settings.keys { #expect(text.contains("[ERROR] \(name) must be ")) }
-    #expect(text.contains("this version has no counters that several gateways share"))
+    #expect(text.contains("this version cannot share counters among gateways"))
   }
 
   @Test func refusesUnknownRateClassesAndMethods() async throws {

@@ -8,14 +8,7 @@ struct ReferenceCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "reference", abstract: "Print a page of docs/reference/ that is generated from the code.")
 
-  /// A page. The values are file names without their extension.
-  enum Page: String, ExpressibleByArgument, CaseIterable {
-    case settings, routes, statuses, errors
-    case trustClasses = "trust-classes"
-    case logLines = "log-lines"
-  }
-
-  @Argument(help: "The page.") var page: Page
+  @Argument(help: "The page.") var page: ReferencePage
 
   func run() throws {
     switch page {

@@ -85,19 +85,19 @@ enum ReferencePages {
 
   static var trustClasses: String {
     let common = TrustClass.none.grants
+    func list(_ settings: Set<String>) -> String { settings.sorted().map { "`\($0)`" }.joined(separator: ", ") }
     let rows = TrustClass.allCases.map { trust in
-      let own = trust.grants.subtracting(common).sorted().map { "`\($0)`" }.joined(separator: ", ")
+      let settings = trust == .none ? list(common) : "as none, and \(list(trust.grants.subtracting(common)))"
       let login = trust.database.map { "`\($0.setting)`, or `DATABASE_URL` as role `\($0.role)`" } ?? "none"
       let handlers = TrustClass.table.filter { $0.value == trust }.keys.sorted().joined(separator: ", ")
-      return [trust.rawValue, own.isEmpty ? "nothing more" : own, login, handlers]
+      return [trust.rawValue, settings, login, handlers]
     }
     return page(
       .trustClasses, "Trust classes",
       """
-      The trust class of a handler decides which of the settings that it describes it receives. Every class may have
-      \(common.sorted().map { "`\($0)`" }.joined(separator: ", ")).
-      A foreign handler has class none until LEADPIPE_TRUST gives it another.
-      """, table(["class", "may also have", "database login", "built-in handlers"], rows))
+      A handler receives a setting only if it describes the setting and its trust class may have it. A foreign handler
+      has class none until LEADPIPE_TRUST gives it another.
+      """, table(["class", "may have", "database login", "built-in handlers"], rows))
   }
 
   static var logLines: String {
@@ -125,7 +125,7 @@ enum ReferencePages {
   }
 
   private static func page(
-    _ page: ReferenceCommand.Page, _ title: String, _ introduction: String, _ body: String
+    _ page: ReferencePage, _ title: String, _ introduction: String, _ body: String
   ) -> String {
     let command = "leadpipe reference \(page.rawValue)"
     let origin = "Generated from the code. `\(command)` prints it; `make reference` rewrites it."
