@@ -17,8 +17,8 @@ struct AnsweredRequest {
     // Only the operator may see which setting is wrong. A request through a gateway can come from anyone, so its reply
     // is general; the log has the details.
     let isPrivate = problem.kind == .misconfigured && !request.isBare
-    let told = isPrivate ? Problem(.serviceNotConfigured) : problem
-    reply = told.reply(requestID: request.requestID)
+    let shown = isPrivate ? Problem(.serviceNotConfigured) : problem
+    reply = shown.reply(requestID: request.requestID)
     exitStatus = problem.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: problem.kind.status)
   }
 

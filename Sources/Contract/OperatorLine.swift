@@ -17,7 +17,8 @@ package struct OperatorLine: Sendable {
     level: .error, text: "Failed to emit <event> event",
     origin: "The same handlers. The request was stored, but the event tables do not exist.")
   package static let conversationInsertError = OperatorLine(
-    level: .error, text: "Conversation insert error", origin: "A capture handler. Nothing was stored.")
+    level: .error, text: "Conversation insert error",
+    origin: "A capture handler. The lead was not stored, or the connection to the database broke during the call.")
   package static let notificationsSent = OperatorLine(
     level: .info, text: "Notifications sent via: <channels>",
     origin: """
