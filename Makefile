@@ -108,4 +108,5 @@ soak-packages: packages
 	$(call install-missing,$(SOAK_PACKAGES))
 
 reference: build ## regenerate docs/reference/ from the code
-	@for page in settings routes statuses errors trust-classes log-lines; do bin/leadpipe reference $$page > docs/reference/$$page.md; done
+	@set -e; for page in settings routes statuses errors trust-classes log-lines; do \
+	bin/leadpipe reference $$page > bin/$$page.md; mv bin/$$page.md docs/reference/$$page.md; done
