@@ -32,8 +32,8 @@ private struct Money: Equatable {
 @Suite("The corpus of phrases") struct CorpusTests {
   private static func rows(_ corpus: String) -> [(phrase: String, meaning: String)] {
     corpus.split(separator: "\n").compactMap { line in
-      guard let mark = line.ranges(of: " => ").last else { return nil }
-      return (String(line[..<mark.lowerBound]), String(line[mark.upperBound...]))
+      let parts = line.split(separator: " => ")
+      return parts.count == 2 ? (String(parts[0]), String(parts[1])) : nil
     }
   }
 
@@ -42,8 +42,8 @@ private struct Money: Equatable {
     var words = meaning.split(separator: " ").map(String.init)
     let amount = words.removeFirst()
     guard amount != "none" else { return (nil, nil, nil) }
-    let limits =
-      amount.contains("..") ? amount.split(separator: "..", omittingEmptySubsequences: false) : [Substring(amount)]
+    let parts = amount.contains("..") ? amount.split(separator: "..", omittingEmptySubsequences: false) : []
+    let limits = parts.isEmpty ? [amount] : parts.map { String($0) }
     let period = words.last.flatMap(Amount.Period.init)
     return (
       Money(min: Double(limits[0]), max: Double(limits.last ?? "")), words.first { $0.count == 3 && $0 != "day" },
