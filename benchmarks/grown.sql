@@ -23,14 +23,14 @@ insert into agents (name, email)
   select 'Agent ' || n, 'agent.' || n || '@example.com' from generate_series(1, 15) n on conflict do nothing;
 insert into conversations (
   id, customer_id, customer_name, customer_phone, customer_email, start_time, end_time, duration_minutes, status, lead_score, lead_quality,
-  lead_score_breakdown, budget, property_type, preferred_area, intent, assigned_agent_id, tags, metadata, source, first_response_at,
+  lead_score_breakdown, budget, budget_amount, property_type, preferred_area, intent, assigned_agent_id, tags, metadata, source, first_response_at,
   sla_response_deadline, sla_breached, follow_up_date, device_info, created_at, updated_at)
 select filled.id, customer,
   given || ' ' || case when one % 2 = 0 then (array['Reddy', 'Khan', 'Ahmed', 'Haddad', 'الهاشمي', 'المنصوري'])[1 + two % 6] else initcap(pg_temp.made_up(two)) end,
   '+9715' || lpad(n::text, 8, '0'), 'customer.' || n || '@example.com', at, at + interval '4 minutes', 4,
   case when n % 5 = 0 and at < now() - interval '14 days' then 'lost' else (array['new', 'in-progress', 'completed', 'lost', 'converted'])[1 + n % 5] end, n % 101, case when n % 101 >= 80 then 'hot' when n % 101 >= 50 then 'warm' else 'cold' end,
   '{"source": "server", "budget": 20, "intent": 22, "urgency": 0, "contact": 20, "engagement": 2}',
-  case when n % 4 > 0 then format('AED %sM - %s.5M', 1 + two % 9, 1 + two % 9) end, property, area, intent,
+  case when n % 4 > 0 then format('AED %sM - %s.5M', 1 + two % 9, 1 + two % 9) end, case when n % 4 > 0 then 1e6 * (1.5 + two % 9) end, property, area, intent,
   case when n % 7 > 0 then agent.id end,
   case when n % 10 = 0 then array['family'] when n % 1000 = 1 then array['golden visa', 'مستثمر'] else '{}' end,
   '{"device": "mobile", "utm": {"source": "bayut", "medium": "cpc", "campaign": "brand"}, "referrer": "https://bayut.example/"}',
@@ -65,7 +65,7 @@ create temp table word_indexes as
   from pg_index where indrelid = 'conversation_words'::regclass and not indisprimary;
 select 'drop index ' || name from word_indexes \gexec
 insert into conversation_words (conversation_id, created_at, lead_score, amount, words)
-  select c.id, c.created_at, c.lead_score, leadpipe.budget_amount(c.budget), leadpipe.conversation_terms(c, said.text)
+  select c.id, c.created_at, c.lead_score, c.budget_amount, leadpipe.conversation_terms(c, said.text)
   from conversations c left join lateral (
     select string_agg(message_text, ' ' order by timestamp) from chat_messages where conversation_id = c.id) as said (text) on true;
 select definition from word_indexes \gexec

@@ -50,6 +50,7 @@ extension Lead {
     messages = (form[ChatbotField.messages] ?? []).map { Message($0, receivedAt: receivedAt) }
     conversationID = form[ChatbotField.conversationID]
     intent = form[ChatbotField.intent]
+    readAmount(in: budget)
     tags = (form[ChatbotField.tags] ?? []).reduce(into: []) { unique, tag in
       if !unique.contains(tag) { unique.append(tag) }
     }

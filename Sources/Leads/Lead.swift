@@ -21,6 +21,8 @@ package struct Lead: Sendable, Equatable {
   package var conversationID: UUIDText?
   package var intent: String?
   package var budget: String?
+  /// What was read in the budget, or in the price that an owner expects.
+  package var amount: Amount?
   package var propertyType: String?
   package var preferredArea: String?
   package var tags: [String] = []
@@ -68,6 +70,11 @@ extension Lead {
     preferredArea = form[LeadField.preferredArea]
     idempotencyKey = form[LeadField.idempotencyKey]
   }
+
+  /// The amount by which leads are scored and sorted, in dirhams: of a rent the amount for a year.
+  package var budgetValue: Double? { amount?.value(perYear: intent == "rent") }
+
+  mutating func readAmount(in text: String?) { amount = text.flatMap { Amount.read($0, perYear: intent == "rent") } }
 
   /// Returns when the first response is due.
   package func responseDeadline(within hours: OfficeHours?) -> Instant {

@@ -5,7 +5,8 @@ package struct Score: Sendable, Equatable {
   package let points: Int
   /// hot, warm or cold.
   package let quality: String
-  /// `source` (client or server) and, for points counted here, the points of each part.
+  /// `source` (client or server) and, for points counted here, the points of each part, and in `counted` the words of
+  /// the customer that made them.
   package let breakdown: JSON
 
   init(points: Int, quality: String, breakdown: JSON) {

@@ -66,6 +66,7 @@ extension Lead {
   fileprivate init(_ site: SiteForm, _ form: CheckedForm, receivedAt: Instant) {
     self.init(form, source: site.source, receivedAt: receivedAt)
     intent = site.intent
+    readAmount(in: budget ?? form[SiteForm.price])
     details = form.document(of: site.details)
     if details.members?.isEmpty == false { metadata = details }
     if let words = form[site.message] {
@@ -75,7 +76,6 @@ extension Lead {
           id: site.message.name, sender: "customer", text: words, type: "text", time: receivedAt, metadata: nil)
       ]
     }
-    score = Score(
-      of: self, price: form[SiteForm.price], written: [form[SiteForm.subject], form[SiteForm.urgency]])
+    score = Score(of: self, written: [form[SiteForm.subject], form[SiteForm.urgency]])
   }
 }

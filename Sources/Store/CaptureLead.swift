@@ -111,6 +111,10 @@ extension CaptureRequest {
   }
 }
 
+private func number(_ value: Double?) -> JSON {
+  value.flatMap { $0.isFinite ? .number("\($0)") : nil } ?? .null
+}
+
 extension Lead {
   /// Returns the argument of `capture_lead`.
   fileprivate func argument(route: String, content: JSON, due: Instant) -> JSON {
@@ -128,7 +132,9 @@ extension Lead {
         "tags": .array(tags.map(JSON.string)), "notes": JSON(notes), "metadata": metadata ?? .null,
         "deviceInfo": metadata?["device"] ?? .null, "startTime": JSON(messages.map(\.time).min()?.iso8601),
         "endTime": JSON(messages.map(\.time).max()?.iso8601), "durationMinutes": JSON(durationMinutes),
-        "slaDeadline": .string(due.iso8601),
+        "slaDeadline": .string(due.iso8601), "budgetAmount": number(budgetValue), "budgetMin": number(amount?.min),
+        "budgetMax": number(amount?.max), "budgetCurrency": JSON(amount?.currency),
+        "budgetPeriod": JSON(amount?.period?.rawValue),
       ],
       "messages": .array(
         messages.map {

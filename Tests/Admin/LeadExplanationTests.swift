@@ -71,6 +71,20 @@ private func explain(
     #expect(told.document["score"]?["parts"]?.array?.first?["why"]?.string == why)
   }
 
+  @Test("quotes the words that counted") func quotes() {
+    let told = explain([
+      "intent": "rent",
+      "leadScoreBreakdown": [
+        "source": "server", "budget": 20, "urgency": 0, "counted": ["budget": "12,500 pcm", "urgency": "not\nurgent"],
+      ],
+    ])
+    #expect(
+      told.document["score"]?["parts"]?.array?.compactMap { $0["why"]?.string } == [
+        "AED 150,000 or more on the scale for yearly rent (“12,500 pcm”)",
+        "no sign of urgency, or a sign that it is not urgent (“not urgent”)",
+      ])
+  }
+
   @Test("explains ten points for contact without a phone number") func noPhoneNumber() {
     let told = explain(["customerPhone": nil, "leadScoreBreakdown": ["source": "server", "contact": 10]])
     #expect(told.document["score"]?["parts"]?.array?.first?["why"] == "email address (7), full name (3)")

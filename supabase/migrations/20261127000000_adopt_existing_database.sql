@@ -90,7 +90,12 @@ create table leadpipe_adopt.conversations (
   first_response_at timestamptz,
   sla_response_deadline timestamptz,
   sla_breached boolean not null default false,
-  device_info jsonb
+  device_info jsonb,
+  budget_amount double precision,
+  budget_min double precision,
+  budget_max double precision,
+  budget_currency text,
+  budget_period text
 );
 
 create table leadpipe_adopt.chat_messages (

@@ -1,5 +1,11 @@
 -- Conversations with their messages, tags, summaries and timelines.
 
+alter table public.conversations
+  add column if not exists budget_amount double precision,
+  add column if not exists budget_min double precision,
+  add column if not exists budget_max double precision,
+  add column if not exists budget_currency text,
+  add column if not exists budget_period text;
 create index if not exists conversations_created_at_idx on public.conversations (created_at desc);
 create index if not exists conversations_customer_id_idx on public.conversations (customer_id);
 create index if not exists conversations_assigned_agent_id_idx on public.conversations (assigned_agent_id)
@@ -11,6 +17,8 @@ create index if not exists conversations_sla_breached_idx on public.conversation
 -- conversations have a follow-up.
 create index if not exists conversations_lead_score_idx on public.conversations (lead_score, created_at);
 create index if not exists conversations_follow_up_date_idx on public.conversations (follow_up_date) where follow_up_date is not null;
+comment on column public.conversations.budget_amount is
+  'The amount by which the budget is scored and sorted, in dirhams: of a rent the amount for a year; null if the budget contains none.';
 comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 alter table public.chat_messages

@@ -81,6 +81,7 @@ declare
   v_proven boolean;
   v_reachable boolean;
   v_rises boolean;
+  v_rebudgets boolean;
   v_added integer := 0;
   v_event uuid;
   l record;  -- the lead as sent
@@ -124,12 +125,14 @@ begin
   v_customer := coalesce(v_customer, gen_random_uuid());
 
   -- NO KEY: concurrent inserts of events and timeline entries, which reference the row, need not wait.
-  select s.customer_phone, s.customer_email, s.lead_score into c from public.conversations s where s.id = v_id for no key update;
+  select s.customer_phone, s.customer_email, s.lead_score, s.budget into c from public.conversations s where s.id = v_id for no key update;
   if not found then
     raise exception using errcode = 'LPTRY', message = 'write_conflict';
   end if;
   v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
   v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
+  -- What was read in the budget is stored with it.
+  v_rebudgets := l.budget is not null and (v_proven or nullif(c.budget, '') is null);
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
 
   update public.conversations s set
@@ -145,6 +148,11 @@ begin
     customer_email = leadpipe.merge_text(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
     intent = leadpipe.merge_text(s.intent, l.intent, v_proven),
     budget = leadpipe.merge_text(s.budget, l.budget, v_proven),
+    budget_amount = case when v_rebudgets then l.budget_amount else s.budget_amount end,
+    budget_min = case when v_rebudgets then l.budget_min else s.budget_min end,
+    budget_max = case when v_rebudgets then l.budget_max else s.budget_max end,
+    budget_currency = case when v_rebudgets then l.budget_currency else s.budget_currency end,
+    budget_period = case when v_rebudgets then l.budget_period else s.budget_period end,
     property_type = leadpipe.merge_text(s.property_type, l.property_type, v_proven),
     preferred_area = leadpipe.merge_text(s.preferred_area, l.preferred_area, v_proven),
     start_time = coalesce(s.start_time, l.start_time),
@@ -305,11 +313,13 @@ begin
     insert into public.conversations (
       id, customer_id, customer_name, customer_phone, customer_email, start_time, end_time, duration_minutes, status,
       lead_score, lead_quality, lead_score_breakdown, budget, property_type, preferred_area, intent, tags, notes,
-      metadata, device_info, source, sla_response_deadline, idempotency_key, created_at, updated_at)
+      metadata, device_info, source, sla_response_deadline, idempotency_key, budget_amount, budget_min, budget_max, budget_currency,
+      budget_period, created_at, updated_at)
     select
       id, customer, name, phone, email, coalesce(start_time, received), end_time, duration, 'new',
       coalesce(score, 0), coalesce(quality, 'cold'), breakdown, budget, property_type, preferred_area, intent, tags, notes,
-      metadata, device_info, lead ->> 'source', deadline, route || ':' || key, now(), now()
+      metadata, device_info, lead ->> 'source', deadline, route || ':' || key, budget_amount, budget_min, budget_max, budget_currency,
+      budget_period, now(), now()
     from new
   ), identities as (
     insert into public.customer_identities (kind, value, customer_id)
@@ -373,7 +383,8 @@ create or replace function leadpipe.lead_fields(p jsonb)
 returns table (
   name text, phone text, email text, intent text, budget text, property_type text, preferred_area text, notes text, tags text[],
   score integer, quality text, breakdown jsonb, metadata jsonb, device_info jsonb, start_time timestamptz, end_time timestamptz,
-  duration integer, deadline timestamptz)
+  duration integer, deadline timestamptz, budget_amount double precision, budget_min double precision, budget_max double precision,
+  budget_currency text, budget_period text)
 language sql stable as $$
   select
     nullif(leadpipe.to_nfc("customerName"), ''), nullif(leadpipe.to_nfc("customerPhone"), ''), nullif(leadpipe.to_nfc("customerEmail"), ''),
@@ -384,12 +395,13 @@ language sql stable as $$
        from (select leadpipe.to_nfc(t) as tag, min(n) as first
              from unnest(sent.tags) with ordinality as each (t, n) where t is not null group by 1) unique_tags) end,
     "leadScore", "leadQuality", "leadScoreBreakdown", sent.metadata, "deviceInfo", "startTime", "endTime", "durationMinutes",
-    "slaDeadline"
+    "slaDeadline", "budgetAmount", "budgetMin", "budgetMax", "budgetCurrency", "budgetPeriod"
   from jsonb_to_record(p) as sent (
     "customerName" text, "customerPhone" text, "customerEmail" text, intent text, budget text, "propertyType" text,
     "preferredArea" text, "leadScore" integer, "leadQuality" text, "leadScoreBreakdown" jsonb, tags text[], notes text,
     metadata jsonb, "deviceInfo" jsonb, "startTime" timestamptz, "endTime" timestamptz, "durationMinutes" integer,
-    "slaDeadline" timestamptz)
+    "slaDeadline" timestamptz, "budgetAmount" double precision, "budgetMin" double precision, "budgetMax" double precision,
+    "budgetCurrency" text, "budgetPeriod" text)
 $$;
 revoke all on function leadpipe.lead_fields(jsonb) from public, anon, authenticated;
 

@@ -32,7 +32,7 @@ create index if not exists conversation_words_no_amount_idx on public.conversati
 select leadpipe.protect_table('public.conversation_words');
 comment on table public.conversation_words is
   'The word index: words and exact terms of conversations and their messages. Rows of conversations in conversation_changes are out of date.';
-comment on column public.conversation_words.amount is 'The largest amount in the budget, in dirhams; null if it contains none.';
+comment on column public.conversation_words.amount is 'conversations.budget_amount.';
 comment on column public.conversation_words.words is
   'Words of the name (weight A), email address (B), tags and notes (C) and messages (D). Exact terms: e= email addresses,
 p= phone number, r= phone number reversed, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first response, t= tags.';
@@ -44,65 +44,6 @@ create table if not exists public.known_words (
 );
 select leadpipe.protect_table('public.known_words');
 comment on table public.known_words is 'The words in conversation_words, except numbers. Words are never removed: one that no longer occurs matches nothing.';
-
--- Returns the largest amount in a budget, in dirhams. Null if it contains none. Sources/Leads/Budget.swift defines the
--- rule; a test compares the two implementations.
-create or replace function leadpipe.budget_amount(p text) returns double precision
-language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-declare
-  -- The code point of the digit zero in each script whose ten digits are consecutive.
-  c_scripts constant integer[] :=
-    '{1632,1776,1984,2406,2534,2662,2790,2918,3046,3174,3302,3430,3558,3664,3792,3872,4160,4240,6112,6160,6470,65296}';
-  v_rest text := lower(p);
-  v_most double precision;
-  v_token text[];
-  v_behind text[];
-  v_factor double precision;
-  v_marks text;
-  v_last text;
-  v_digits text;
-  v_decimals integer;
-  v_value double precision;
-begin
-  if octet_length(p) > length(p) then
-    v_rest := translate(v_rest,
-      (select string_agg(chr(zero + digit), '' order by zero, digit) from unnest(c_scripts) as zero, generate_series(0, 9) as digit),
-      repeat('0123456789', cardinality(c_scripts)));
-  end if;
-  loop
-    v_token := regexp_match(v_rest, '((?:(?<!\S)\.(?=[0-9])|[0-9])[0-9,.''٫٬]*)(.*)$');
-    exit when v_token is null;
-    v_rest := v_token[2];
-
-    v_behind := regexp_match(v_rest, '^([ \u00a0]*)([[:alpha:]]*)(.?) *([[:alpha:]]*)');
-    v_factor := case
-      when v_behind[2] = 'm' and (v_behind[3] ~ '[0-9²]' or v_behind[1] <> '' and v_behind[3] in ('', ' ')
-        and v_behind[4] in ('from', 'away', 'walk', 'sq', 'square')) then null
-      when v_behind[2] in ('k', 'thousand', 'thousands', 'ألف', 'الف', 'آلاف') then 1e3
-      when v_behind[2] in ('lakh', 'lakhs', 'lac') then 1e5
-      when v_behind[2] in ('m', 'mn', 'mil', 'mln', 'mio', 'million', 'millions', 'مليون', 'ملايين') then 1e6
-      when v_behind[2] in ('cr', 'crore', 'crores') then 1e7
-      when v_behind[2] in ('b', 'bn', 'billion', 'مليار') then 1e9 end;
-
-    v_token[1] := regexp_replace(v_token[1], '[,.''٫٬]+$', '');
-    v_digits := regexp_replace(v_token[1], '[^0-9]', '', 'g');
-    v_marks := regexp_replace(v_token[1], '[0-9]', '', 'g');
-    v_last := right(v_marks, 1);
-    v_decimals := length(substring(v_token[1] from '[0-9]*$'));
-    if v_marks = '' or (length(v_marks) = 1 and v_decimals = 3 and not (v_last in ('.', '٫') and v_factor is not null))
-      or position(v_last in left(v_marks, -1)) > 0 then
-      v_decimals := 0;
-    end if;
-    -- A number that is too large for a double is ignored.
-    if length(v_digits) <= 290 and (v_factor is not null or v_rest !~ '^[[:alpha:]]') then
-      v_value := (left(v_digits, length(v_digits) - v_decimals) || '.' || right(v_digits, v_decimals))::double precision;
-      v_most := greatest(v_most, v_value * coalesce(v_factor, 1));
-    end if;
-  end loop;
-  return v_most;
-end
-$$;
-revoke all on function leadpipe.budget_amount(text) from public, anon, authenticated;
 
 -- Returns the words and exact terms of a conversation. Only the latest 50,000 characters of a conversation and the
 -- first 20,000 of a message are indexed, because a tsvector holds at most 1 MB. If this is still too much, only the
@@ -368,7 +309,7 @@ begin
         select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
       ), made as (
         insert into public.conversation_words as w (conversation_id, created_at, lead_score, amount, words)
-        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), leadpipe.budget_amount((c).budget),
+        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), (c).budget_amount,
           leadpipe.conversation_terms(c, said.text)
         from changed, lateral (
           select left(string_agg(left(m.message_text, 20000), ' ' order by m."timestamp" desc, m.created_at desc), 50000)
@@ -458,14 +399,14 @@ revoke all on function leadpipe.mark_changed_conversation() from public, anon, a
 create or replace trigger conversations_new_words after insert on public.conversations
   referencing new table as changed for each statement execute function leadpipe.mark_new_conversations();
 create or replace trigger conversations_changed_words
-  after update of customer_name, customer_phone, customer_email, tags, notes, status, lead_score, lead_quality, budget, preferred_area, intent,
+  after update of customer_name, customer_phone, customer_email, tags, notes, status, lead_score, lead_quality, budget_amount, preferred_area, intent,
     assigned_agent_id, source, first_response_at, sla_response_deadline, sla_breached, created_at on public.conversations
   for each row when (
-    (old.customer_name, old.customer_phone, old.customer_email, old.tags, old.notes, old.status, old.lead_score, old.lead_quality, old.budget,
+    (old.customer_name, old.customer_phone, old.customer_email, old.tags, old.notes, old.status, old.lead_score, old.lead_quality, old.budget_amount,
      old.preferred_area, old.intent, old.assigned_agent_id, old.source, old.first_response_at, old.sla_response_deadline, old.sla_breached,
      old.created_at)
     is distinct from
-    (new.customer_name, new.customer_phone, new.customer_email, new.tags, new.notes, new.status, new.lead_score, new.lead_quality, new.budget,
+    (new.customer_name, new.customer_phone, new.customer_email, new.tags, new.notes, new.status, new.lead_score, new.lead_quality, new.budget_amount,
      new.preferred_area, new.intent, new.assigned_agent_id, new.source, new.first_response_at, new.sla_response_deadline, new.sla_breached,
      new.created_at))
   execute function leadpipe.mark_changed_conversation();

@@ -95,7 +95,7 @@ struct ScoreExplanation {
   private static func counted(_ breakdown: JSON, _ lead: JSON) -> [Part] {
     Score.parts.compactMap { name, most in
       guard let points = breakdown[name]?.integer else { return nil }
-      let why =
+      let reason =
         switch name {
         case "budget": budget(points, intent: lead["intent"]?.string)
         case "intent": intent(points)
@@ -103,8 +103,14 @@ struct ScoreExplanation {
         case "contact": contact(points, hasPhone: lead["customerPhone"]?.string != nil)
         default: engagement(points)
         }
-      return Part(name: name, points: JSON(points), most: most, why: why)
+      let quote = breakdown["counted"]?[name]?.string.map { " (\u{201C}\(oneLine($0))\u{201D})" } ?? ""
+      return Part(name: name, points: JSON(points), most: most, why: reason + quote)
     }
+  }
+
+  /// Returns the customer's words without line breaks.
+  private static func oneLine(_ text: String) -> String {
+    text.split { $0.isNewline }.joined(separator: " ")
   }
 
   private static func budget(_ points: Int, intent: String?) -> String {

@@ -11,6 +11,7 @@ declare
   v_proven boolean;
   v_reachable boolean;
   v_rises boolean;
+  v_rebudgets boolean;
   v_added integer := 0;
   v_event uuid;
   l record;  -- the lead as sent
@@ -54,12 +55,14 @@ begin
   v_customer := coalesce(v_customer, gen_random_uuid());
 
   -- NO KEY: concurrent inserts of events and timeline entries, which reference the row, need not wait.
-  select s.customer_phone, s.customer_email, s.lead_score into c from public.conversations s where s.id = v_id for no key update;
+  select s.customer_phone, s.customer_email, s.lead_score, s.budget into c from public.conversations s where s.id = v_id for no key update;
   if not found then
     raise exception using errcode = 'LPTRY', message = 'write_conflict';
   end if;
   v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
   v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
+  -- What was read in the budget is stored with it.
+  v_rebudgets := l.budget is not null and (v_proven or nullif(c.budget, '') is null);
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
 
   update public.conversations s set
@@ -75,6 +78,11 @@ begin
     customer_email = leadpipe.merge_text(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
     intent = leadpipe.merge_text(s.intent, l.intent, v_proven),
     budget = leadpipe.merge_text(s.budget, l.budget, v_proven),
+    budget_amount = case when v_rebudgets then l.budget_amount else s.budget_amount end,
+    budget_min = case when v_rebudgets then l.budget_min else s.budget_min end,
+    budget_max = case when v_rebudgets then l.budget_max else s.budget_max end,
+    budget_currency = case when v_rebudgets then l.budget_currency else s.budget_currency end,
+    budget_period = case when v_rebudgets then l.budget_period else s.budget_period end,
     property_type = leadpipe.merge_text(s.property_type, l.property_type, v_proven),
     preferred_area = leadpipe.merge_text(s.preferred_area, l.preferred_area, v_proven),
     start_time = coalesce(s.start_time, l.start_time),

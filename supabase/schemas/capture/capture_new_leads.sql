@@ -41,11 +41,13 @@ begin
     insert into public.conversations (
       id, customer_id, customer_name, customer_phone, customer_email, start_time, end_time, duration_minutes, status,
       lead_score, lead_quality, lead_score_breakdown, budget, property_type, preferred_area, intent, tags, notes,
-      metadata, device_info, source, sla_response_deadline, idempotency_key, created_at, updated_at)
+      metadata, device_info, source, sla_response_deadline, idempotency_key, budget_amount, budget_min, budget_max, budget_currency,
+      budget_period, created_at, updated_at)
     select
       id, customer, name, phone, email, coalesce(start_time, received), end_time, duration, 'new',
       coalesce(score, 0), coalesce(quality, 'cold'), breakdown, budget, property_type, preferred_area, intent, tags, notes,
-      metadata, device_info, lead ->> 'source', deadline, route || ':' || key, now(), now()
+      metadata, device_info, lead ->> 'source', deadline, route || ':' || key, budget_amount, budget_min, budget_max, budget_currency,
+      budget_period, now(), now()
     from new
   ), identities as (
     insert into public.customer_identities (kind, value, customer_id)

@@ -36,7 +36,12 @@ create table public.conversations (
   first_response_at timestamptz,
   sla_response_deadline timestamptz,
   sla_breached boolean not null default false,
-  device_info jsonb
+  device_info jsonb,
+  budget_amount double precision,
+  budget_min double precision,
+  budget_max double precision,
+  budget_currency text,
+  budget_period text
 );
 create index conversations_created_at_idx on public.conversations (created_at desc);
 create index conversations_customer_id_idx on public.conversations (customer_id);
@@ -52,6 +57,8 @@ create index conversations_follow_up_date_idx on public.conversations (follow_up
 create or replace trigger conversations_updated_at before update on public.conversations
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.conversations');
+comment on column public.conversations.budget_amount is
+  'The amount by which the budget is scored and sorted, in dirhams: of a rent the amount for a year; null if the budget contains none.';
 comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 create table public.chat_messages (

@@ -27,7 +27,7 @@ begin
         select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
       ), made as (
         insert into public.conversation_words as w (conversation_id, created_at, lead_score, amount, words)
-        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), leadpipe.budget_amount((c).budget),
+        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), (c).budget_amount,
           leadpipe.conversation_terms(c, said.text)
         from changed, lateral (
           select left(string_agg(left(m.message_text, 20000), ' ' order by m."timestamp" desc, m.created_at desc), 50000)

@@ -42,14 +42,14 @@ revoke all on function leadpipe.mark_changed_conversation() from public, anon, a
 create or replace trigger conversations_new_words after insert on public.conversations
   referencing new table as changed for each statement execute function leadpipe.mark_new_conversations();
 create or replace trigger conversations_changed_words
-  after update of customer_name, customer_phone, customer_email, tags, notes, status, lead_score, lead_quality, budget, preferred_area, intent,
+  after update of customer_name, customer_phone, customer_email, tags, notes, status, lead_score, lead_quality, budget_amount, preferred_area, intent,
     assigned_agent_id, source, first_response_at, sla_response_deadline, sla_breached, created_at on public.conversations
   for each row when (
-    (old.customer_name, old.customer_phone, old.customer_email, old.tags, old.notes, old.status, old.lead_score, old.lead_quality, old.budget,
+    (old.customer_name, old.customer_phone, old.customer_email, old.tags, old.notes, old.status, old.lead_score, old.lead_quality, old.budget_amount,
      old.preferred_area, old.intent, old.assigned_agent_id, old.source, old.first_response_at, old.sla_response_deadline, old.sla_breached,
      old.created_at)
     is distinct from
-    (new.customer_name, new.customer_phone, new.customer_email, new.tags, new.notes, new.status, new.lead_score, new.lead_quality, new.budget,
+    (new.customer_name, new.customer_phone, new.customer_email, new.tags, new.notes, new.status, new.lead_score, new.lead_quality, new.budget_amount,
      new.preferred_area, new.intent, new.assigned_agent_id, new.source, new.first_response_at, new.sla_response_deadline, new.sla_breached,
      new.created_at))
   execute function leadpipe.mark_changed_conversation();

@@ -32,7 +32,7 @@ create index conversation_words_no_amount_idx on public.conversation_words (crea
 select leadpipe.protect_table('public.conversation_words');
 comment on table public.conversation_words is
   'The word index: words and exact terms of conversations and their messages. Rows of conversations in conversation_changes are out of date.';
-comment on column public.conversation_words.amount is 'The largest amount in the budget, in dirhams; null if it contains none.';
+comment on column public.conversation_words.amount is 'conversations.budget_amount.';
 comment on column public.conversation_words.words is
   'Words of the name (weight A), email address (B), tags and notes (C) and messages (D). Exact terms: e= email addresses,
 p= phone number, r= phone number reversed, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first response, t= tags.';
