@@ -60,6 +60,13 @@ package enum Conversation {
     ]
   }
 
+  /// The JSON Schema of the ConversationDTO in a list, which has the messages only if they were asked for.
+  package static let listed: JSON = {
+    let dto = schema()
+    return dto.setting(
+      "properties", (dto["properties"] ?? [:]).setting("messages", ["type": "array", "items": message]))
+  }()
+
   package static let message: JSON = [
     "type": "object", "required": ["id", "sender", "messageText", "messageType", "timestamp", "isRead"],
     "properties": [

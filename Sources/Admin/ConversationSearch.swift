@@ -27,7 +27,10 @@ package enum ConversationSearch {
   ]
 
   package static let listForm = Form(
-    filters + [.optional("query", query), .optional("sort", sort), .optional("page", .integer(1...400))] + place)
+    filters + [
+      .optional("query", query), .optional("sort", sort), .optional("page", .integer(1...400)),
+      .optional("include", .choices(["messages"])),
+    ] + place)
 
   package static let searchForm = Form(
     [.required("query", query), filterDocument] + place)
