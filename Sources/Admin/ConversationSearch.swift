@@ -51,8 +51,8 @@ package enum ConversationSearch {
   private static let rangeStart = Field.optional("from", .day())
   private static let rangeEnd = Field.optional("to", .day())
 
-  /// Returns the function's argument with the time zone in which days begin. Filters that came as an object become
-  /// members of the argument.
+  /// Returns the function's argument with the time zone in which days begin and the phone numbers in the query. Filters
+  /// that came as an object become members of the argument.
   @Sendable package static func withTimeZone(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
     var document = checked.document
     if let filters = checked.values[filterDocument] {
@@ -61,6 +61,9 @@ package enum ConversationSearch {
       let range = filters[dateRange]
       if let day = filters[dateFrom] ?? range?[rangeStart] { document = document.setting(dateFrom.name, .string(day)) }
       if let day = filters[dateTo] ?? range?[rangeEnd] { document = document.setting(dateTo.name, .string(day)) }
+    }
+    if let query = document["query"]?.string {
+      document = document.setting("numbers", QueryNumbers.found(in: query))
     }
     let zone = checked.values[timeZone] ?? checked.settings["TIME_ZONE"] ?? "Asia/Dubai"
     return document.setting(timeZone.name, .string(zone))
