@@ -58,6 +58,30 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
+  @Test func eachBlockedOriginIsNamedOnce() async throws {
+    let gateway = try await RunningGateway.start([Self.script], Self.settings)
+    for origin in [
+      "https://new.example", "https://new.example", "null", "https://good.com", "https://GOOD.com\u{202E}", "x",
+    ] { _ = await gateway.ask("GET", "/form", ["Origin: \(origin)"]) }
+    #expect(try await gateway.stop() == .exited(0))
+    let end = " is not allowed: its pages cannot read replies"
+    #expect(
+      gateway.lines.filter { $0.contains(end) } == [
+        "[WARN] The origin https://new.example\(end); if it is one of yours, add it to ALLOWED_ORIGINS",
+        "[WARN] The origin null\(end)", "[WARN] An origin that no browser sends\(end)",
+      ])
+  }
+
+  @Test(
+    "a path without a route is logged as far as it cannot contain a secret",
+    arguments: [
+      ("/api/chatbot/lead", "/api/chatbot/lead"), ("/API/contact?token=secret#x", "/…/contact"), ("/", "/"),
+      ("/wp-login.php", "/wp-login.php"), ("/api/contact/zahra%40example.org", "/api/contact/…"),
+      ("/k/ghp_c4n4ryTokenOfSomebody", "/k/…"), ("/p/971501234567", "/p/…"), ("/v2/a_b", "/v2/a_b"),
+      ("/1/2/3/4/5/6/7/8/9", "/1/2/3/4/5/6/7/…"), ("/" + String(repeating: "a", count: 25), "/…"), ("*", "…"),
+    ])
+  func words(_ target: String, _ words: String) { #expect(HTTPExchange.words(of: target) == words) }
+
   @Test func listedOriginsMayReadProblemsToo() async throws {
     let gateway = try await RunningGateway.start(
       [Self.script], Self.settings.merging(["RATE_LIMIT_DEFAULT": "2/60"]) { $1 })

@@ -99,6 +99,7 @@ final class HTTPConnection: ChannelInboundHandler {
   private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     var exchange = HTTPExchange(head)
     exchange.origin = dispatcher.cors.allowed(head.headers)
+    if exchange.origin == nil { dispatcher.blockedOrigins.report(head.headers) }
     let keepsAlive = head.isKeepAlive && !head.headers.contains(name: "upgrade")
     do throws(Problem) {
       let checked = try RequestHead(head)

@@ -13,6 +13,7 @@ struct RequestDispatcher: Sendable {
   let connections: ClientConnections
   let rateLimits: ClientRateLimits
   let cors: CORSPolicy
+  let blockedOrigins: BlockedOrigins
   let budgets: Budgets
   let metrics: Metrics
   let readiness: Readiness
