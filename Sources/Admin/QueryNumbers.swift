@@ -43,7 +43,8 @@ enum QueryNumbers {
 
   /// True for a scalar that may be inside a number.
   private static func isPart(_ scalar: Unicode.Scalar) -> Bool {
-    isDigit(scalar) || scalar.properties.generalCategory == .format || scalar.properties.generalCategory == .spaceSeparator
-      || scalar.properties.generalCategory == .dashPunctuation || "+＋()./".unicodeScalars.contains(scalar)
+    let categories: [Unicode.GeneralCategory] = [.format, .spaceSeparator, .dashPunctuation]
+    return isDigit(scalar) || categories.contains(scalar.properties.generalCategory)
+      || "+＋()./".unicodeScalars.contains(scalar)
   }
 }

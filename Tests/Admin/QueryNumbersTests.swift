@@ -31,7 +31,8 @@ import Wire
   @Test(
     "anything else is left to the search of words and parts",
     arguments: [
-      "", "sara", "4567", "a0501234567", "0501234567b", "0501234567@example.com", "x_0501234567", "villa 3", "+", "(", "- -",
+      "", "sara", "4567", "a0501234567", "0501234567b", "0501234567@example.com", "x_0501234567", "villa 3", "+", "(",
+      "- -",
       "050 123 4567 055 987 6543", "😀 1",
     ])
   func nothing(_ query: String) { #expect(found(query) == []) }

@@ -146,8 +146,10 @@ struct OutcomeTests {
           "535 5.7.8  https://support.google.com/mail/?p=BadCredentials ab12-20020a05", "221 bye",
         ], "Username and Password not accepted. For more information, go to …", "5.7.8"
       ),
-      (["535-5.7.139 Authentication unsuccessful,", "535-the account is locked", "535"],
-        "Authentication unsuccessful, the account is locked", "5.7.139"),
+      (
+        ["535-5.7.139 Authentication unsuccessful,", "535-the account is locked", "535"],
+        "Authentication unsuccessful, the account is locked", "5.7.139"
+      ),
       (["535-5.7.8 an earlier reply", "535 5.7.8 of another attempt", "535 5.7.9 no"], "no", "5.7.9"),
       (["535-one", "535-two", "535 5.7.8 three"], "one two three", "5.7.8"), (["535"], "", nil),
     ] as [([String], String, String?)])
