@@ -13,8 +13,12 @@ enum SimilarSettings {
         .filter { $0.distance <= ($0.name.utf8.count < 8 ? 1 : 2) }
         .min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name
       // EMAIL_PASSWORD begins with the name of a setting.
-      let longer = known.filter { $0.utf8.count >= 10 && name.hasPrefix($0) && name.utf8.count <= $0.utf8.count + 6 }
-      if let near = near ?? longer.max() { return (name, "\(name) is not a setting and has no effect; did you mean \(near)?") }
+      let longer = known.filter {
+        $0.utf8.count >= 10 && name.hasPrefix($0) && name.utf8.count <= $0.utf8.count + 6
+      }
+      if let near = near ?? longer.max() {
+        return (name, "\(name) is not a setting and has no effect; did you mean \(near)?")
+      }
       // Container platforms set LEADPIPE_PORT_… and LEADPIPE_SERVICE_… for a service of this name.
       guard name.hasPrefix("LEADPIPE_"), !name.hasPrefix("LEADPIPE_PORT"), !name.hasPrefix("LEADPIPE_SERVICE_") else {
         return nil
