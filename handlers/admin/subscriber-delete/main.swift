@@ -9,6 +9,7 @@ AdminEndpoint(
   "subscriber-delete", "Deletes a newsletter subscriber", .init("DELETE", "/api/newsletter/subscribers/{id}"),
   // A body, because the original panel reads one.
   output: .init([
-    "type": "object", "required": ["success", "id"], "properties": ["success": ["const": true], "id": Schema.uuid],
+    "type": "object", "required": ["success", "id"],
+    "properties": ["success": ["const": true], "id": ["type": "string", "format": "uuid"]],
   ]), calls: .deleteSubscriber
 ).run()
