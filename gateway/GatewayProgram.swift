@@ -68,6 +68,7 @@ enum GatewayProgram {
       endpoints: endpoints,
       connections: ClientConnections(proxies: settings.proxies, limit: settings.clientConnections, log: log),
       rateLimits: ClientRateLimits(settings.limits), cors: CORSPolicy(origins: settings.origins),
+      blockedOrigins: BlockedOrigins(log: log),
       budgets: settings.budgets, metrics: metrics, readiness: readiness, slow: settings.slow, log: log,
       overloadLog: OverloadLog(log: log, metrics: metrics),
       refusalDelay: RefusalDelay(time: settings.stream.longestWait))

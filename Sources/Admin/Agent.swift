@@ -15,7 +15,8 @@ package enum Agent {
   package static let newForm = Form(
     [.required("name", .line(2...200)), .required("email", .email)] + details)
   package static let changeForm = Form(
-    [.optional("name", .line(2...200)), .optional("email", .email)] + details, isChange: true)
+    changing: [.optional("name", .line(2...200)), .optional("email", .email)] + details,
+    clearable: [phone, department])
   /// Returns the argument of `update_agent`, with the fields to clear.
   package static func change(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
     checked.document.clearing(checked.values.emptied([phone, department], in: try checked.request.json()))

@@ -18,11 +18,16 @@ package enum Change {
   private static let outcome = Field.optional("outcome", .text(1...500))
   private static let value = Field.optional("conversionValue", .amount)
 
-  package static let form = Form(fields, isChange: true)
+  private static let clearable: [any FormField] = [notes, outcome, value]
+
+  package static let form = Form(changing: fields, clearable: clearable)
   /// The form of a bulk change, which can also assign the conversations to an agent.
   package static let formOfMany = Form([.required("ids", .uuids(max: 500)), change])
   private static let change = Field.required(
-    "change", .form(Form(fields + [.optional("agentId", .uuid), .optional("force", .boolean)], isChange: true)))
+    "change",
+    .form(
+      Form(
+        changing: fields + [.optional("agentId", .uuid), .optional("force", .boolean)], clearable: clearable)))
 
   /// Returns the argument of `update_conversation`, with the version that the client has seen.
   package static func ofOne(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {

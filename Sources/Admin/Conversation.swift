@@ -33,26 +33,23 @@ package enum Conversation {
   /// The JSON Schema of a request's If-Match header.
   package static let ifMatch: JSON = [
     "properties": [
-      "If-Match": ["type": "string", "pattern": "^(\\*|(W/)?\"[!#-~]+\")$", "description": "the last ETag seen"]
+      "If-Match": [
+        "type": "string",
+        "pattern": "^(\\*|(W/)?\"[!#-~]+\"([ \\t]*,[ \\t]*(W/)?\"[!#-~]+\")*)$",
+        "description": "the last ETag seen, or a list of ETags",
+      ]
     ]
   ]
   private static let etag: JSON = ["type": "string", "pattern": "^\"[!#-~]+\"$"]
 
-  /// Returns the function's argument with the version that the client has seen.
+  /// Returns the function's argument with the versions that the client accepts.
   package static func guarded(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
-    guard let version = try version(checked.request) else { return checked.document }
-    return checked.document.setting("version", .string(version))
-  }
-
-  /// Returns the version in If-Match. Nil if the header is absent or matches any version (`*`).
-  package static func version(_ request: Request) throws(Problem) -> String? {
-    guard var header = request.headers["if-match"], header != "*" else { return nil }
-    // A proxy that compresses turns the ETag into a weak one; it is still the same version.
-    if header.hasPrefix("W/") { header = String(header.dropFirst(2)) }
-    guard header.utf8.count >= 3, header.hasPrefix("\""), header.hasSuffix("\"") else {
+    guard let header = checked.request.headers["if-match"] else { return checked.document }
+    guard let versions = ETagList(header) else {
       throw Problem(FormError(fields: [FieldError(.invalidETag, at: "If-Match")]))
     }
-    return String(header.dropFirst().dropLast())
+    guard case .versions(let accepted) = versions else { return checked.document }
+    return checked.document.setting("versions", .array(accepted.map(JSON.string)))
   }
 
   /// The JSON Schema of the ConversationDTO, with the messages if it is returned alone.
@@ -62,6 +59,13 @@ package enum Conversation {
       "type": "object", "properties": .object(properties), "required": .array(properties.map { .string($0.key) }),
     ]
   }
+
+  /// The JSON Schema of the ConversationDTO in a list, which has the messages only if they were asked for.
+  package static let listed: JSON = {
+    let dto = schema()
+    return dto.setting(
+      "properties", (dto["properties"] ?? [:]).setting("messages", ["type": "array", "items": message]))
+  }()
 
   package static let message: JSON = [
     "type": "object", "required": ["id", "sender", "messageText", "messageType", "timestamp", "isRead"],

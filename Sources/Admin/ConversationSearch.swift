@@ -9,7 +9,7 @@ package enum ConversationSearch {
     .optional("status", .choices(["new", "in-progress", "completed", "lost", "converted"])),
     .optional("leadQuality", .choices(["hot", "warm", "cold"])),
     .optional("intent", .choices(["buy", "rent", "sell", "invest", "browse"])),
-    .optional("areas", .texts(max: 50, each: 1...200)), .optional("assignedAgentIds", .uuids(max: 50)),
+    .optional("areas", .texts(max: 50, each: 1...200)), .optional("assignedAgentIds", .anyUUIDs(max: 50)),
     .optional("tags", .texts(max: 50, each: 1...100)), .optional("source", .texts(max: 20, each: 1...100)),
     .optional("followUpStatus", .choices(["due-today", "overdue", "scheduled"])),
     .optional("slaState", .choices(["ok", "warning", "breached", "met"])), .optional("scoreRange", .range(0...100)),
@@ -23,11 +23,14 @@ package enum ConversationSearch {
     "recent", "oldest", "hot", "warm", "cold", "highest-budget", "lowest-budget", "follow-up", "sla",
   ])
   private static let place: [any FormField] = [
-    .optional("limit", .integer(1...100)), .optional("cursor", .cursor),
+    .optional("limit", .pageSize(max: 100)), .optional("cursor", .cursor),
   ]
 
   package static let listForm = Form(
-    filters + [.optional("query", query), .optional("sort", sort), .optional("page", .integer(1...400))] + place)
+    filters + [
+      .optional("query", query), .optional("sort", sort), .optional("page", .integer(1...400)),
+      .optional("include", .choices(["messages"])),
+    ] + place)
 
   package static let searchForm = Form(
     [.required("query", query), filterDocument] + place)
@@ -48,8 +51,8 @@ package enum ConversationSearch {
   private static let rangeStart = Field.optional("from", .day())
   private static let rangeEnd = Field.optional("to", .day())
 
-  /// Returns the function's argument with the time zone in which days begin. Filters that came as an object become
-  /// members of the argument.
+  /// Returns the function's argument with the time zone in which days begin and the phone numbers in the query. Filters
+  /// that came as an object become members of the argument.
   @Sendable package static func withTimeZone(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
     var document = checked.document
     if let filters = checked.values[filterDocument] {
@@ -58,6 +61,9 @@ package enum ConversationSearch {
       let range = filters[dateRange]
       if let day = filters[dateFrom] ?? range?[rangeStart] { document = document.setting(dateFrom.name, .string(day)) }
       if let day = filters[dateTo] ?? range?[rangeEnd] { document = document.setting(dateTo.name, .string(day)) }
+    }
+    if let query = document["query"]?.string {
+      document = document.setting("numbers", QueryNumbers.found(in: query))
     }
     let zone = checked.values[timeZone] ?? checked.settings["TIME_ZONE"] ?? "Asia/Dubai"
     return document.setting(timeZone.name, .string(zone))

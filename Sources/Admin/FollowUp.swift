@@ -27,15 +27,15 @@ package enum FollowUp {
       "notifyCustomer", ["anyOf": [["const": false], ["type": ["string", "null"], "pattern": "^\\s*$"]]]))
 
   package static let changeForm = Form(
-    [
+    changing: [
       .optional("status", .choice(["scheduled", "in_progress", "completed", "cancelled"])),
       date, .optional("reminderType", types), .optional("notes", .text(1...2000)),
-    ] + common, isChange: true)
+    ] + common, clearable: [])
 
   package static let listForm = Form([
     .optional("status", .choices(["scheduled", "in_progress", "completed", "cancelled", "overdue"])),
     .optional("assignedAgentId", .uuid), .optional("conversationId", .uuid), .optional("from", .instant),
-    .optional("to", .instant), .optional("limit", .integer(1...200)), .optional("cursor", .cursor),
+    .optional("to", .instant), .optional("limit", .pageSize(max: 200)), .optional("cursor", .cursor),
   ])
 
   /// Rejects a date more than 60 seconds in the past, and a notification to the customer, which this version cannot

@@ -5,7 +5,7 @@ import Wire
 package enum Page {
   /// The fields of lists that have cursors only.
   package static let onward: [any FormField] = [
-    .optional("limit", .integer(1...200)), .optional("cursor", .cursor),
+    .optional("limit", .pageSize(max: 200)), .optional("cursor", .cursor),
   ]
   /// A cursor overrides a page number.
   package static let fields: [any FormField] = [.optional("page", .integer(1...1_000_000))] + onward

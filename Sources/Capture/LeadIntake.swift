@@ -101,7 +101,12 @@ package struct LeadIntake {
     case .mismatch: throw Problem(.idempotencyKeyReused)
     case .replayed: log.info("Repeated the reply for conversation \(captured.id)")
     case .created: log.write(.conversationCreated, captured.id)
-    case .continued: log.info("Continued conversation \(captured.id)")
+    case .continued:
+      log.info("Continued conversation \(captured.id)")
+      if let rise = captured.rise { log.info("The score of conversation \(captured.id) rose from \(rise)") }
+      if let status = captured.reopenedFrom {
+        log.info("Reopened conversation \(captured.id): it was \(status), and the customer wrote again")
+      }
     }
     if captured.outcome == .created { log.emitted("lead.created", captured.eventID) }
     return captured

@@ -50,10 +50,12 @@ package func checking<Value>(_ check: () throws(FormError) -> Value) throws(Prob
 extension Problem {
   /// The `application/problem+json` document. Clients of the original backend read `error` and `details`.
   package func document(requestID: String) -> JSON {
-    let document: JSON = [
+    var document: JSON = [
       "type": "about:blank", "title": .string(kind.title), "status": JSON(kind.status), "code": .string(code.rawValue),
       "detail": .string(detail), "requestId": .string(requestID), "error": .string(kind.title),
     ]
+    // Scripts on other pages cannot always read the Retry-After header.
+    if let retryAfter { document = document.setting("retryAfterSeconds", JSON(retryAfter)) }
     if fields.isEmpty { return document }
     return document.setting("details", .array(fields.map(\.document)))
   }

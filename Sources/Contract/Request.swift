@@ -132,14 +132,15 @@ extension Request {
     }
   }
 
-  /// Requires `application/json`, optionally with charset utf-8, and no content coding; otherwise throws a problem with
-  /// status 415. Any other type would let a form on another site post here without a preflight request.
+  /// Requires `application/json`, optionally with charset utf-8 or utf8, and no content coding; otherwise throws a
+  /// problem with status 415. Any other type would let a form on another site post here without a preflight request.
   package func requireJSONBody() throws(Problem) {
     if headers["content-type"] == "application/json", headers["content-encoding"] == nil { return }
     let parts = (headers["content-type"] ?? "").lowercased().split(separator: ";")
       .map { String($0.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " || $0 == "\t" }.reversed()) }
     let charset = parts.dropFirst().filter { $0.hasPrefix("charset=") }
-    guard parts.first == "application/json", charset.allSatisfy({ $0 == "charset=utf-8" || $0 == "charset=\"utf-8\"" })
+    let isUTF8 = { ["utf-8", "\"utf-8\"", "utf8", "\"utf8\""].contains($0) }
+    guard parts.first == "application/json", charset.allSatisfy({ isUTF8(String($0.dropFirst("charset=".count))) })
     else { throw Problem(.unsupportedMediaType) }
     guard ["", "identity"].contains((headers["content-encoding"] ?? "").lowercased()) else {
       throw Problem(.unsupportedContentEncoding)

@@ -18,8 +18,8 @@ extension NotificationTemplate {
     }
 
     /// A row whose value keeps its line feeds.
-    static func long(_ label: String, _ key: String) -> Row {
-      var row = Row(label) { payload in text(payload[key], keepsLines: true) }
+    static func long(_ label: String, _ key: String, mayBeAbsent: Bool = false) -> Row {
+      var row = Row(label, mayBeAbsent: mayBeAbsent) { payload in text(payload[key], keepsLines: true) }
       row.isLong = true
       return row
     }

@@ -15,6 +15,7 @@ struct NotificationTemplate: Sendable {
     case ("sla.breached", _): sla("🚨 SLA BREACHED")
     case ("newsletter.subscribed", _): newsletter
     case ("channel.test", _): channelTest
+    case ("lead.updated", _): reopened
     case ("lead.created", "chatbot"): chatbot
     case ("lead.created", "contact_form"): contactForm
     case ("lead.created", "property_inquiry"): propertyInquiry
@@ -56,6 +57,14 @@ struct NotificationTemplate: Sendable {
     rows: person + [
       Row("Type", "propertyType"), Row("Address", "propertyAddress"), Row("Expected Price", "expectedPrice"),
       .long("Description", "propertyDescription"), Row("Urgency", "urgency"),
+    ])
+
+  /// Of the events `lead.updated`, only that of a reopened conversation notifies.
+  private static let reopened = NotificationTemplate(
+    header: "🔁 Customer Wrote Again", subject: "🔁 Customer Wrote Again",
+    rows: person + [
+      Row("Was", mayBeAbsent: true, line("reopenedFrom")), Row("Lead Score", score),
+      .long("Message", "message", mayBeAbsent: true),
     ])
 
   private static let newsletter = NotificationTemplate(

@@ -13,6 +13,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
   case invalidChoice = "invalid_choice"
   case invalidList = "invalid_list"
   case invalidInteger = "invalid_integer"
+  case limitTooLarge = "limit_too_large"
   case invalidBoolean = "invalid_boolean"
   case invalidRange = "invalid_range"
   case invalidAmount = "invalid_amount"
@@ -54,6 +55,8 @@ package enum FieldCode: String, Sendable, CaseIterable {
     case .invalidChoice: "{field} must be one of {choices}"
     case .invalidList: "{field} must be a list of {count} {items}"
     case .invalidInteger: "{field} must be a whole number from {min} to {max}"
+    case .limitTooLarge:
+      "{field} must be at most {max}; follow nextCursor to read all rows, as this version has no export"
     case .invalidBoolean: "{field} must be true or false"
     case .invalidRange: "{field} must be min:max, two whole numbers from {min} to {max} in ascending order"
     case .invalidAmount:
@@ -70,7 +73,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
     case .notAfter: "{field} must be after {other}"
     case .spanTooLong: "{field} must be at most ten years before {other}"
     case .invalidKey: "{field} must have 1 to 200 visible ASCII characters"
-    case .invalidETag: "{field} must be one ETag in quotes"
+    case .invalidETag: "{field} must be * or a list of ETags in quotes"
     case .invalidCursor: "{field} must be a nextCursor of this list"
     case .unknownEventID: "{field} is not an event id of this stream"
     case .notesTooLong: "{field} must have at most {max} characters in total"

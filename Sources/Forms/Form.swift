@@ -6,15 +6,22 @@ package struct Form: Sendable {
   package let fields: [any FormField]
   /// At least one of these fields must be present. Empty if the form has no such rule.
   private let alternatives: [any FormField]
-  /// True if at least one field must be named, even with null to clear it: the request would otherwise change nothing.
-  private let isChange: Bool
+  /// The fields of a change that null or a blank string clears; nil if the form is not a change. At least one field of a
+  /// change must be named, because the request would otherwise change nothing. Null for any other field is an error: if
+  /// it were ignored, the reply would report success for a change that was not made.
+  private let clearable: Set<String>?
 
-  package init(
-    _ fields: [any FormField], atLeastOne alternatives: [any FormField] = [], isChange: Bool = false
-  ) {
+  package init(_ fields: [any FormField], atLeastOne alternatives: [any FormField] = []) {
     self.fields = fields
     self.alternatives = alternatives
-    self.isChange = isChange
+    clearable = nil
+  }
+
+  /// A form that changes a resource.
+  package init(changing fields: [any FormField], clearable: [any FormField]) {
+    self.fields = fields
+    alternatives = []
+    self.clearable = Set(clearable.map(\.name))
   }
 
   /// Returns the values of the present fields. Unknown fields, nulls and blank optional strings are ignored. Throws all
@@ -28,13 +35,18 @@ package struct Form: Sendable {
   /// Checks a form within another value. Nil, with an error added, if it is not an object.
   func read(_ json: JSON, _ error: inout FormError) -> CheckedForm? {
     guard case .object = json else { return error.refuse(.notAnObject) }
-    if isChange, !fields.contains(where: { json[$0.name] != nil }) {
+    if clearable != nil, !fields.contains(where: { json[$0.name] != nil }) {
       error.add(.noChange, ["fields": fields.map(\.name).joined(separator: ", ")])
     }
     let count = error.fields.count
     var checked = CheckedForm(capacity: fields.count)
     for field in fields {
-      if let value = field.read(json, &error) { checked.set(field.name, value) }
+      let before = error.fields.count
+      if let value = field.read(json, &error) {
+        checked.set(field.name, value)
+      } else if let clearable, !clearable.contains(field.name), json[field.name] != nil, error.fields.count == before {
+        error.add(.blank, at: field.name)
+      }
     }
     // An invalid field has its own error.
     let isPresent = alternatives.contains { field in
@@ -51,10 +63,10 @@ extension Form {
   /// The JSON Schema 2020-12 of the form.
   package var schema: JSON {
     let schema: JSON = [
-      "type": "object", "properties": .object(fields.map { JSON.Member($0.name, $0.schema) }),
+      "type": "object", "properties": .object(fields.map { JSON.Member($0.name, bodySchema(of: $0)) }),
       "required": requiredNames,
     ]
-    if isChange { return schema.setting("anyOf", .array(fields.map { ["required": [.string($0.name)]] })) }
+    if clearable != nil { return schema.setting("anyOf", .array(fields.map { ["required": [.string($0.name)]] })) }
     if alternatives.isEmpty { return schema }
     let choices = alternatives.map { field -> JSON in
       ["required": [.string(field.name)], "properties": .object([.init(field.name, field.rule.schema)])]
@@ -68,6 +80,10 @@ extension Form {
       "type": "object", "properties": .object(fields.map { JSON.Member($0.name, $0.rule.parameterSchema) }),
       "required": requiredNames,
     ]
+  }
+
+  private func bodySchema(of field: any FormField) -> JSON {
+    clearable?.contains(field.name) == false ? field.rule.schema : field.schema
   }
 
   private var requiredNames: JSON { .array(fields.filter(\.isRequired).map { .string($0.name) }) }

@@ -41,6 +41,16 @@ extension Rule where Value == [UUIDText] {
     let schema: JSON = ["type": "array", "items": id.schema, "minItems": 1, "maxItems": JSON(max)]
     return list(of: id, 1...max, schema, items: "UUIDs")
   }
+
+  /// A filter by ids. An empty list counts as absent.
+  package static func anyUUIDs(max: Int) -> Rule {
+    let id = Rule<UUIDText>.uuid
+    let schema: JSON = ["type": "array", "items": id.schema, "maxItems": JSON(max)]
+    let ids = list(of: id, 0...max, schema, items: "UUIDs")
+    return Rule(schema, parameter: listParameter) { json, error in
+      ids.read(json, &error).flatMap { $0.isEmpty ? nil : $0 }
+    }
+  }
 }
 
 extension Rule where Value == [CheckedForm] {
@@ -65,7 +75,7 @@ extension Rule where Value == CheckedForm {
     return Rule(schema) { json, error in
       guard let text = json.string else { return form.read(json, &error) }
       guard let json = try? JSON(reading: text) else { return error.refuse(.notAnObject) }
-      return form.read(json, &error)
+      return json.isNull ? nil : form.read(json, &error)
     }
   }
 }

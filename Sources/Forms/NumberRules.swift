@@ -14,6 +14,18 @@ extension Rule where Value == Int {
   }
 }
 
+extension Rule where Value == Int {
+  /// The number of rows on a page of a list: 1 to `max`. A client that asks for more wants all rows, so the error says
+  /// how to get them.
+  package static func pageSize(max: Int) -> Rule {
+    let size = Rule.integer(1...max)
+    return Rule(size.schema, parameter: size.json) { json, error in
+      if let number = json.integer, number > max { return error.refuse(.limitTooLarge, ["max": max]) }
+      return size.read(json, &error)
+    }
+  }
+}
+
 extension Rule where Value == Bool {
   package static var boolean: Rule {
     let words: [String: JSON] = ["true": true, "false": false]
@@ -24,13 +36,14 @@ extension Rule where Value == Bool {
 }
 
 extension Rule where Value == ClosedRange<Int> {
-  /// Two whole numbers, `60:100` or [60, 100].
+  /// Two whole numbers, `60:100` or [60, 100]. An empty list counts as absent.
   package static func range(_ limits: ClosedRange<Int>) -> Rule {
     let schema: JSON = [
       "type": "string", "format": "range", "pattern": "^[0-9]+:[0-9]+$",
       "description": .string("min:max, from \(limits.lowerBound) to \(limits.upperBound)"),
     ]
     return Rule(schema) { json, error in
+      if json.array?.isEmpty == true { return nil }
       let ends = json.array?.map(\.integer) ?? json.string.map(ends) ?? []
       guard ends.count == 2, let min = ends[0], let max = ends[1], min <= max, limits ~= min, limits ~= max else {
         return error.refuse(.invalidRange, ["min": limits.lowerBound, "max": limits.upperBound])

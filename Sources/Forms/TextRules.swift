@@ -68,14 +68,14 @@ extension Rule where Value == String {
 }
 
 extension Rule where Value == [String] {
-  /// A list of one or more of these words.
+  /// A list of these words. An empty list counts as absent, as a panel sends one for a filter without a choice.
   package static func choices(_ words: [String]) -> Rule {
-    let schema: JSON = ["type": "array", "items": Rule<String>.wordSchema(words), "minItems": 1]
+    let schema: JSON = ["type": "array", "items": Rule<String>.wordSchema(words)]
     return Rule(schema, parameter: listParameter) { json, error in
-      let items = json.array ?? []
+      guard let items = json.array else { return error.refuse(.invalidChoice, Rule<String>.choices(of: words)) }
       let chosen = items.compactMap(\.string).filter(words.contains)
-      return items.isEmpty || chosen.count < items.count
-        ? error.refuse(.invalidChoice, Rule<String>.choices(of: words)) : chosen
+      if chosen.count < items.count { return error.refuse(.invalidChoice, Rule<String>.choices(of: words)) }
+      return chosen.isEmpty ? nil : chosen
     }
   }
 

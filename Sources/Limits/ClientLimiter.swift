@@ -46,6 +46,15 @@ package struct ClientLimiter: Sendable {
     return network.remaining < own.remaining ? network : own
   }
 
+  /// Gives back an admission, whole or by half, and returns the remaining allowance: the verdict of the tighter limit.
+  package mutating func giveBack(_ key: RateKey, countedAt time: Int, half: Bool, at now: Int) -> RateVerdict {
+    clients.giveBack(key, countedAt: time, half: half)
+    guard case .v6(let upper) = key else { return clients.judge(key, at: now) }
+    networks.giveBack(upper >> 16, countedAt: time, half: half)
+    let (own, network) = (clients.judge(key, at: now), networks.judge(upper >> 16, at: now))
+    return network.remaining < own.remaining ? network : own
+  }
+
   /// Returns the verdict that `admit` would give, without counting the request. If both limits refuse it, the longer
   /// refusal is returned.
   package func judge(_ key: RateKey, at now: Int) -> RateVerdict {

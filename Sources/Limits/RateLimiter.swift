@@ -6,6 +6,8 @@ package struct RateVerdict: Sendable, Equatable {
   package let remaining: Int
   /// Milliseconds until the next admission expires, or the whole period if none is in use.
   package let resetsIn: Int
+  /// The time under which the request was counted, which `giveBack` requires.
+  package let countedAt: Int
 
   /// `resetsIn` in whole seconds, rounded up. A refused client that retries after this time is admitted.
   package var resetsInSeconds: Int { (resetsIn + 999) / 1000 }
@@ -14,7 +16,7 @@ package struct RateVerdict: Sendable, Equatable {
 /// Admits at most `limit.count` requests per key in any `limit.seconds`. It stores the time of every admission within
 /// the period: a token bucket would admit up to twice as many requests in one period.
 ///
-/// Refused requests are not counted. Times are milliseconds of the caller's clock. A clock that goes back admits no
+/// Refused requests are not counted. An admission can be given back after the fact, whole or by half. Times are milliseconds of the caller's clock. A clock that goes back admits no
 /// extra requests.
 ///
 /// **Memory.** At most `capacity` keys, with at most `limit.count` times of 8 bytes each. The standard capacity is
@@ -87,8 +89,20 @@ package struct RateLimiter<Key: Hashable & Sendable>: Sendable {
     return verdict
   }
 
+  /// Gives back the admission that was counted at `time`. By half, two such admissions together count as one. Does
+  /// nothing if the admission has expired.
+  package mutating func giveBack(_ key: Key, countedAt time: Int, half: Bool) {
+    if let place = places[key] {
+      entries[place].ring.giveBack(time, half: half, limit)
+    } else {
+      overflow.giveBack(time, half: half, limit)
+    }
+  }
+
   private func isOver(_ place: Int?, at time: Int) -> Bool {
-    guard let place, let last = entries[place].ring.last else { return false }
+    guard let place else { return false }
+    // An entry whose admissions were all given back is empty.
+    guard let last = entries[place].ring.last else { return true }
     return time - last >= limit.milliseconds
   }
 
@@ -119,8 +133,10 @@ private struct AdmissionRing: Sendable {
   private var times: [Int] = []
   /// The index of the oldest time once the ring is full.
   private var start = 0
+  /// The time of an admission of which half was given back. It counts once there is a second one.
+  private var half: Int?
 
-  var last: Int? { times.isEmpty ? nil : times[(start + times.count - 1) % times.count] }
+  var last: Int? { [times.isEmpty ? nil : time(times.count - 1), half].compactMap { $0 }.max() }
 
   private func time(_ index: Int) -> Int { times[(start + index) % times.count] }
 
@@ -140,7 +156,7 @@ private struct AdmissionRing: Sendable {
     let used = times.count - gone
     let resetsIn = used == 0 ? limit.milliseconds : time(gone) + limit.milliseconds - callerTime
     return RateVerdict(
-      isAllowed: used < limit.count, limit: limit, remaining: limit.count - used, resetsIn: resetsIn)
+      isAllowed: used < limit.count, limit: limit, remaining: limit.count - used, resetsIn: resetsIn, countedAt: now)
   }
 
   mutating func admit(_ limit: RateLimit, at now: Int, callerTime: Int) -> RateVerdict {
@@ -154,6 +170,22 @@ private struct AdmissionRing: Sendable {
     }
     // If no admission was active before, this one is the next to expire, one whole period from now.
     let resetsIn = before.remaining == limit.count ? now + limit.milliseconds - callerTime : before.resetsIn
-    return RateVerdict(isAllowed: true, limit: limit, remaining: before.remaining - 1, resetsIn: resetsIn)
+    return RateVerdict(
+      isAllowed: true, limit: limit, remaining: before.remaining - 1, resetsIn: resetsIn, countedAt: now)
+  }
+
+  mutating func giveBack(_ time: Int, half isHalf: Bool, _ limit: RateLimit) {
+    guard let index = times.indices.last(where: { self.time($0) == time }) else { return }
+    if isHalf {
+      // With this half, an earlier one makes a whole admission.
+      if let half, time - half < limit.milliseconds {
+        self.half = nil
+        return
+      }
+      half = time
+    }
+    times = times.indices.map { self.time($0) }
+    start = 0
+    times.remove(at: index)
   }
 }

@@ -41,6 +41,7 @@ enum OpenAPIComponents {
       "status": ["type": "integer", "minimum": 400, "maximum": 599], "code": code,
       "detail": ["type": "string"], "requestId": ["type": "string"],
       "error": ["type": "string", "description": "Same as title"],
+      "retryAfterSeconds": ["type": "integer", "minimum": 0, "description": "Same as the header Retry-After"],
       "details": [
         "type": "array", "minItems": 1, "description": "All errors of the request's fields",
         "items": [

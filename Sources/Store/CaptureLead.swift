@@ -18,6 +18,10 @@ package struct Captured: Sendable, Equatable {
   package let updatedAt: String
   /// Nil if the event tables do not exist, or if the request causes no event.
   package let eventID: String?
+  /// The old and the new score of a continued conversation whose score has risen: `30 (cold) to 95 (hot)`.
+  package let rise: String?
+  /// The status of a closed conversation that this request has reopened.
+  package let reopenedFrom: String?
 }
 
 /// A lead with what is needed to store it.
@@ -93,7 +97,13 @@ extension Captured {
     self.init(
       outcome: outcome, isNew: reply["created"]?.bool == true, id: reply["id"]?.string ?? "",
       status: reply["status"]?.string ?? "", createdAt: reply["createdAt"]?.string ?? "",
-      updatedAt: reply["updatedAt"]?.string ?? "", eventID: reply["eventId"]?.string)
+      updatedAt: reply["updatedAt"]?.string ?? "", eventID: reply["eventId"]?.string,
+      rise: reply["rise"].map { rise in
+        let text = { (score: String, quality: String) in
+          "\(rise[score]?.integer ?? 0) (\(rise[quality]?.string ?? ""))"
+        }
+        return "\(text("scoreBefore", "qualityBefore")) to \(text("score", "quality"))"
+      }, reopenedFrom: reply["reopenedFrom"]?.string)
   }
 }
 

@@ -174,7 +174,17 @@ package final class Database {
   private func broken(_ connection: OpaquePointer?) -> StoreFailure {
     let message = connection.map { String(cString: PQerrorMessage($0)) } ?? "out of memory"
     close()
-    return .unavailable(message.split(separator: "\n").first.map(String.init) ?? "the connection broke")
+    return .unavailable(
+      message.split(separator: "\n").first.map { Self.causeFirst(String($0)) } ?? "the connection broke")
+  }
+
+  /// Moves the cause in a message of libpq to its beginning: `database "x" does not exist (connection to server on socket
+  /// "…")`.
+  static func causeFirst(_ message: String) -> String {
+    let parts = message.split(separator: " failed: ", maxSplits: 1)
+    guard parts.count == 2, parts[0].hasPrefix("connection to server") else { return message }
+    let cause = parts[1].hasPrefix("FATAL:") ? parts[1].dropFirst("FATAL:".count).drop { $0 == " " } : parts[1]
+    return "\(cause) (\(parts[0]))"
   }
 
   // MARK: - Results

@@ -24,9 +24,19 @@ package struct Recorded: Sendable {
     package let sent: [String]
   }
 
+  /// A pause of a channel that these outcomes have begun.
+  package struct Pause: Sendable {
+    package let channel: String
+    package let until: String
+    package let reason: String?
+    /// True if a setting is the cause, false if the provider asked to wait.
+    package let isConfig: Bool
+  }
+
   /// The ids of the deliveries whose fence was still current; only these were recorded.
   package let deliveries: Set<String>
   package let events: [Event]
+  package let pauses: [Pause]
 }
 
 extension Database {
@@ -130,6 +140,12 @@ extension Database {
         id: event["eventId"]?.string ?? "", isSettled: event["settled"]?.bool == true,
         isClosed: event["closed"]?.bool == true, sent: (event["sent"]?.array ?? []).compactMap(\.string))
     }
-    return Recorded(deliveries: Set((reply["recorded"]?.array ?? []).compactMap(\.string)), events: events)
+    let pauses = (reply["pauses"]?.array ?? []).map { pause in
+      Recorded.Pause(
+        channel: pause["channel"]?.string ?? "", until: pause["until"]?.string ?? "", reason: pause["reason"]?.string,
+        isConfig: pause["class"]?.string == "config")
+    }
+    return Recorded(
+      deliveries: Set((reply["recorded"]?.array ?? []).compactMap(\.string)), events: events, pauses: pauses)
   }
 }

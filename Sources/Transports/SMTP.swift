@@ -128,19 +128,27 @@ struct SMTPReply {
   private(set) var enhanced: String?
   /// From `250 2.0.0 Ok: queued as 4F1A2B3C`.
   private(set) var queueID: String?
+  /// The text of all lines of the reply, without the enhanced code.
   private(set) var text = ""
   /// True if the connection began with this refusal. libcurl's code is also needed to decide: on a kept connection, the
   /// first line is the reply to MAIL FROM.
   let isGreeting: Bool
 
-  /// Reads the last of the lines with `status`; the 221 in reply to QUIT may follow it.
+  /// Reads the last reply with `status`, which can have several lines (RFC 5321 §4.2.1); the 221 in reply to QUIT may
+  /// follow it.
   init(_ lines: [String], status: Int, curlCode: Int) {
     isGreeting = curlCode == 8 && lines.first?.hasPrefix("\(status)") == true
-    guard let line = lines.last(where: { $0.hasPrefix("\(status) ") }) else { return }
-    var words = line.dropFirst(4).split(separator: " ").map(String.init)
-    if let first = words.first, Self.isEnhanced(first) {
-      enhanced = first
-      words.removeFirst()
+    guard let end = lines.lastIndex(where: { $0.hasPrefix("\(status) ") || $0 == "\(status)" }) else { return }
+    let start = lines[..<end].lastIndex { !$0.hasPrefix("\(status)-") }.map { $0 + 1 } ?? 0
+    var words: [String] = []
+    // Each line repeats the enhanced code (RFC 2034 §4).
+    for line in lines[start...end] {
+      var own = line.dropFirst(4).split(separator: " ").map(String.init)
+      if let first = own.first, Self.isEnhanced(first) {
+        enhanced = enhanced ?? first
+        own.removeFirst()
+      }
+      words += own
     }
     text = words.joined(separator: " ")
     if let at = words.firstIndex(of: "as"), at > 0, words[at - 1] == "queued", words.count > at + 1 {

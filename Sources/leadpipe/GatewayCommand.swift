@@ -1,4 +1,5 @@
 import ArgumentParser
+import Contract
 import Glibc
 
 struct GatewayCommand: ParsableCommand {
@@ -8,8 +9,9 @@ struct GatewayCommand: ParsableCommand {
   @Flag(help: "Only check settings and handlers; exits with status 78 if anything is wrong.") var check = false
 
   func run() throws {
-    let environment = KnownSettings.given()
+    var environment = KnownSettings.given()
     _ = try KnownSettings.check(environment)
+    environment = KnownSettings.warningAboutSimilar(environment, Log(environment))
     let words = ServiceEnvironment.gateway(environment).map { "\($0.key)=\($0.value)" }
     let path = Layout().gateway
     let arguments = [path] + (check ? ["--check"] : [])

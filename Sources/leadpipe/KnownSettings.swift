@@ -55,6 +55,18 @@ enum KnownSettings {
     }.map { Setting($0) { _ in "is not a setting: see docs/reference/settings.md" } }
   }
 
+  /// Logs a warning for each variable that is probably a misspelt setting. Returns the environment without these, so that
+  /// the services that it is given to do not warn again.
+  static func warningAboutSimilar(_ environment: [String: String], _ log: Log) -> [String: String] {
+    let known = Set(names + SettingSection.all.flatMap(\.entries).flatMap(\.names))
+    var environment = environment
+    for warning in SimilarSettings.warnings(environment.keys, known: known) {
+      log.warn(warning.text)
+      environment[warning.name] = nil
+    }
+    return environment
+  }
+
   /// The names of all settings that are checked.
   static var names: [String] { all.map(\.name) }
 

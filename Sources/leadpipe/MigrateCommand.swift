@@ -71,11 +71,32 @@ struct Migrator {
       deadline: Instant.now.adding(seconds: Self.timeoutSeconds))
     do throws(StoreFailure) { return try body(ledger) } catch {
       switch error {
+      case .unavailable(let reason) where reason.hasPrefix("database \""):
+        throw CommandError("\(reason): create it, or correct DATABASE_URL")
       case .unavailable(let reason): throw CommandError("the database is unavailable: \(reason)")
       case .timedOut: throw CommandError("the database did not respond in time")
+      case .refused("42501", let message, _):
+        throw CommandError(Self.missingRight(message, user: ClassLogins.user(url) ?? "USER"))
       case .refused(let state, let message, _): throw CommandError("the database reported error \(state): \(message)")
       }
     }
+  }
+
+  /// Returns what a login lacks for the migrations, with the statement that grants it.
+  static func missingRight(_ message: String, user: String) -> String {
+    let name = ClassLogins.quoted(user)
+    let statement: String? =
+      if message.contains("create role") {
+        "ALTER ROLE \(name) CREATEROLE;"
+      } else if message.contains("for schema public") {
+        "GRANT ALL ON SCHEMA public TO \(name);"
+      } else if message.contains("for database") {
+        "GRANT CREATE ON DATABASE \(message.split(separator: " ").last ?? "") TO \(name);"
+      } else {
+        nil
+      }
+    let advice = statement.map { "run as a superuser: \($0)" } ?? "migrate with the login of the database's owner"
+    return "\(user), the login in DATABASE_URL, lacks a right for the migrations (\(message)); \(advice)"
   }
 
   private static func read(_ path: String) throws -> String {

@@ -10,18 +10,46 @@ struct StateFolder {
     let here = FileManager.default.currentDirectoryPath
     let absolute = path.hasPrefix("/") ? path : here + "/" + path
     do { try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true) } catch {
-      throw CommandError("cannot create the folder in LEADPIPE_STATE, \(absolute)")
+      throw CommandError("cannot create the state folder \(absolute): \(Self.obstacle(absolute)); \(Self.advice)")
+    }
+    var status = stat()
+    if stat(absolute, &status) == 0, status.st_uid != geteuid(), geteuid() != 0 {
+      throw CommandError("the state folder \(absolute) belongs to \(Self.name(status.st_uid)); \(Self.advice)")
     }
     // Other users may pass through the folder, because the database may run as another user. Each secret file in it is
     // readable by its owner only.
     chmod(absolute, 0o711)
     self.path = absolute
     let lock = open(absolute + "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
-    guard lock >= 0, flock(lock, LOCK_EX | LOCK_NB) == 0 else {
+    guard lock >= 0 else {
+      let reason = String(cString: strerror(errno))
+      throw CommandError("cannot write to the state folder \(absolute): \(reason); \(Self.advice)")
+    }
+    guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
       throw CommandError(
         "\(absolute) is in use by another `leadpipe up`; set LEADPIPE_STATE and PORT to other values for this one")
     }
     // The lock is held until this process ends.
+  }
+
+  private static let advice = "set LEADPIPE_STATE to a folder that you may write to"
+
+  /// Returns why a folder cannot be created: the nearest folder on the path that exists, and what is wrong with it.
+  private static func obstacle(_ path: String) -> String {
+    var parent = path
+    var status = stat()
+    while parent.count > 1, stat(parent, &status) != 0, errno == ENOENT || errno == ENOTDIR {
+      let end = parent.utf8.lastIndex(of: UInt8(ascii: "/")) ?? parent.startIndex
+      parent = end == parent.startIndex ? "/" : String(parent[..<end])
+    }
+    guard stat(parent, &status) == 0 else { return "\(parent): \(String(cString: strerror(errno)))" }
+    if status.st_mode & S_IFMT != S_IFDIR { return "\(parent) is not a folder" }
+    guard access(parent, W_OK | X_OK) == 0 else { return "\(parent): \(String(cString: strerror(errno)))" }
+    return "it cannot be created in \(parent)"
+  }
+
+  private static func name(_ user: uid_t) -> String {
+    getpwuid(user).map { "the user " + String(cString: $0.pointee.pw_name) } ?? "the user with the id \(user)"
   }
 
   var adminKeyFile: String { path + "/admin-key" }

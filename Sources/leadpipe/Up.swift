@@ -33,6 +33,7 @@ struct Up: ParsableCommand {
     let left = state.settingsLeft()
     environment = environment.filter { left[$0.key] != $0.value }
     _ = try KnownSettings.check(environment, also: Self.own)
+    environment = KnownSettings.warningAboutSimilar(environment, Log(environment))
     signal(SIGPIPE, SIG_IGN)
     var installation = try Installation(environment, state)
     defer { installation.close() }
@@ -91,6 +92,11 @@ struct Installation {
     }
     let applied = try Migrator(url: environment["DATABASE_URL"] ?? "").migrate().applied
     say("migrate", applied.isEmpty ? "nothing to do" : "applied \(applied.joined(separator: ", "))")
+    let errors = ClassLogins.errors(environment, of: hasWorker ? [.intake, .worker, .admin] : [.intake, .admin])
+    if !errors.isEmpty {
+      Console.printError(errors.map { $0 + "\n" }.joined())
+      throw ExitCode(ExitStatus.misconfigured)
+    }
 
     if let sink {
       say("sink", "no channel is configured: notifications go to \(sink.file)")

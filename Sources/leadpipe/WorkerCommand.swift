@@ -27,6 +27,7 @@ struct WorkerCommand: ParsableCommand {
     let checked = try KnownSettings.check(settings)
     if settings["DATABASE_URL"] == nil, settings["DATABASE_URL_WORKER"] == nil { _ = try KnownSettings.databaseURL() }
     let log = Log(settings)
+    settings = KnownSettings.warningAboutSimilar(settings, log)
     if checked["ENABLE_NOTIFICATION_WORKER"] == "false" {
       log.warn("Notification worker disabled: events stay queued")
       return

@@ -65,7 +65,9 @@ import Wire
     "accepts only JSON in UTF-8 as a body",
     arguments: [
       ("application/json", true), ("application/json; charset=utf-8", true),
-      ("Application/JSON;charset=\"UTF-8\"", true),
+      ("Application/JSON;charset=\"UTF-8\"", true), ("application/json; charset=utf8", true),
+      ("application/json;charset=\"UTF8\"", true), ("application/json; charset=utf8; charset=utf-16", false),
+      ("application/json; charset=utf-8\"", false), ("application/json; charset=utf", false),
       ("", false), ("text/plain", false), ("application/json; charset=utf-16", false), ("application/jsonp", false),
       ("application/x-www-form-urlencoded", false), ("text/plain; application/json", false),
     ])

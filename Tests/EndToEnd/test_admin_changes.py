@@ -125,6 +125,8 @@ def test_empty_change_has_no_event(admin, base, lead):
     ({"notes": "x", "notesMode": "prepend"}, "notesMode"), ({"outcome": "x" * 501}, "outcome"), ({"conversionValue": -1}, "conversionValue"),
     ({"conversionValue": 1e3}, "conversionValue"), ({"conversionValue": 1.234}, "conversionValue"), ({"conversionValue": "1"}, "conversionValue"),
     ({"conversionValue": 10 ** 12}, "conversionValue"),
+    ({"status": None}, "status"), ({"status": ""}, "status"), ({"leadScore": None}, "leadScore"), ({"leadQuality": " "}, "leadQuality"),
+    ({"tags": None}, "tags"), ({"notes": "kept", "status": None}, "status"),
 ])
 def test_rejects_an_invalid_change_by_its_field(admin, base, lead, change, path):
     before = admin.request("GET", lead)[1]["etag"]
@@ -146,6 +148,12 @@ def test_rejects_a_change_with_an_outdated_etag(admin, base, lead):
     assert (admin.get(lead)["notes"], admin.get(lead)["status"]) == ("of the first", "new")
     assert admin.request("PATCH", lead, {"notes": "of the second"}, if_match=after["etag"])[0] == 200
     assert admin.request("PATCH", lead, {"notes": "of the third"}, if_match="*")[0] == 200
+    now = admin.request("GET", lead)[1]["etag"]
+    assert admin.request("PATCH", lead, {"notes": "of the fourth"}, if_match=f'"other", {tag}')[0] == 412
+    assert admin.request("PATCH", lead, {"notes": "of the fourth"}, if_match=f'"other", W/{now}')[0] == 200
+    for malformed in ("other", f"{now} {now}", f"{now}, *", '""'):
+        status, _, problem = admin.request("PATCH", lead, {"notes": "of the fifth"}, if_match=malformed)
+        assert (status, problem["details"][0]["code"]) == (400, "invalid_etag"), malformed
     assert admin.request("POST", f"{lead}/respond", {}, if_match=tag)[0] == 412
     assert admin.request("POST", f"{lead}/assign", {"agentId": agent(admin)["id"]}, if_match=tag)[0] == 412
     assert admin.request("PATCH", lead, {"tags": ["x"]}, if_match="W/" + admin.request("GET", lead)[1]["etag"])[0] == 200

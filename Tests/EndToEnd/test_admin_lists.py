@@ -318,6 +318,7 @@ PEOPLE = {
     "sara": ("Sára Al-Mansoori", "+971501234567", "sara.m@example.com", [], None, "I look for a villa near the café"),
     "ahmad": ("أَحْمَد الهاشمي", "+971559876543", "ahmad@mail.test", ["مستأجر"], "يفضل الاتصال مساءً", "أبحث عن شقّة في دبي مارينا"),
     "fatima": ("فاطمة خوري", "+442079460958", None, ["Blue Card"], "O'Brien's friend; write to fatima.k@other.test", "مرحبا"),
+    "odysseas": ("Οδυσσέας Weiß", "+4916012345678", None, [], None, "Καλημέρα"),
     "moaz": ("Møaz Straße", None, "MOAZ@Example.COM", ["Cash-Buyer"], None, "My old number was 04 555 1234, 3 bedrooms"),
 }
 SEARCHES = {
@@ -328,9 +329,12 @@ SEARCHES = {
     "احمد": "ahmad", "أحمد": "ahmad", "آحمد": "ahmad", "احـمـد": "ahmad", "أَحْمَد": "ahmad", "الهاشمى": "ahmad", "الهاش": "ahmad", "مستاجر": "ahmad",
     "شقه": "ahmad",
     "دبي مارينا": "ahmad", "مساء": "ahmad", "احمد mail.test": "ahmad", "فاطمه": "fatima", "فاطمة": "fatima", "card": "fatima", "blue fatima.k": "fatima",
-    "020 7946 0958": "fatima", "+44 20 7946 0958": "fatima", "o'brien": "fatima", "fatima.k@other.test": "fatima", "moaz": "moaz", "strasse": None,
+    "020 7946 0958": "fatima", "+44 20 7946 0958": "fatima", "o'brien": "fatima", "fatima.k@other.test": "fatima", "moaz": "moaz", "strasse": "moaz", "STRASSE": "moaz",
     "straße": "moaz",
     "cash-buyer": "moaz", "moaz@example.com": "moaz", "04 555 1234": "moaz", "bedrooms 3": "moaz", "example.com": "sara moaz", "sara khoury": None,
+    "ΟΔΥΣΣΕΑΣ": "odysseas", "ΟΔΥΣΣΕΑΣ WEISS": "odysseas", "οδυσσεας weiß": "odysseas", "WEIẞ": "odysseas", "ΚΑΛΗΜΈΡΑ": "odysseas",
+    "+44 (0)20 7946 0958": "fatima", "tel:+44-20-7946-0958": "fatima", "TEL:+442079460958": "fatima", "0044 (0) 20 7946 0958": "fatima",
+    "fatima.k tel:+442079460958": "fatima", "+49 (0)160 12345678": "odysseas", "tel:0501234567 sara": "sara", "tel:+971501234567, villa": "sara",
     "ara": None, "mail@nowhere": None, "villa -sara": "sara", "or": None,
 }
 REASONS = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Database, leadpipe
+from cluster import Cluster, Database, leadpipe
 from common import HANDLERS, TEST_USER, free_port, is_root, until
 from instance import Instance
 
@@ -222,6 +222,92 @@ def test_reports_all_invalid_settings(settings, said, tmp_path):
     for value in settings.values():
         if len(value) > 6:
             assert value not in done.stderr, "the value may be a secret"
+
+
+def refused_start(tmp_path, **settings):
+    """The error lines of an `up` that must not become ready, and its exit status."""
+    done = leadpipe("up", seconds=40, **{"LEADPIPE_STATE": str(tmp_path / "s"), "PORT": str(free_port()), **settings})
+    assert done.returncode != 0 and "ready" not in done.stdout, done.stdout
+    return done.stderr, done.returncode
+
+
+def test_tests_each_login_before_it_is_ready(cluster, database, tmp_path):
+    """A login without the rights of its class would make every request a 503. The line has the statement that helps."""
+    database.run("drop role if exists weak; create role weak login")
+    weak = cluster.url(database.name, "weak")
+    try:
+        errors, status = refused_start(tmp_path, DATABASE_URL=database.url, DATABASE_URL_INTAKE=weak, DATABASE_URL_ADMIN=weak)
+        assert status == 78
+        for trust in ("intake", "admin"):
+            assert f'weak, the login in DATABASE_URL_{trust.upper()}, lacks the rights of class {trust}; run as a superuser or the role\'s owner: ' \
+                f'GRANT leadpipe_{trust} TO "weak";' in errors.splitlines()
+        assert "DATABASE_URL_WORKER" not in errors and "leadpipe_worker" not in errors
+        database.run("grant leadpipe_intake, leadpipe_admin to weak")
+        with Instance(DATABASE_URL=database.url, DATABASE_URL_INTAKE=weak, DATABASE_URL_ADMIN=weak) as instance:
+            instance.capture(TEST_USER)
+    finally:
+        database.run("drop role weak")
+
+
+def test_names_a_login_that_cannot_connect(cluster, database, tmp_path):
+    errors, status = refused_start(tmp_path, DATABASE_URL=database.url, DATABASE_URL_WORKER=cluster.url(database.name, "nobody_here"))
+    assert status == 78 and 'DATABASE_URL_WORKER: role "nobody_here" does not exist' in errors
+
+
+def test_names_a_missing_database_and_a_missing_right(tmp_path):
+    class Bare(Cluster):
+        def prepare(self):
+            self.database("postgres").run("create role poor login; create database poor owner poor")
+    bare = Bare()
+    try:
+        errors, _ = refused_start(tmp_path / "1", DATABASE_URL=bare.url("nowhere"))
+        assert 'database "nowhere" does not exist (connection to server' in errors and "create it, or correct DATABASE_URL" in errors
+        errors, _ = refused_start(tmp_path / "2", DATABASE_URL=bare.url("poor", "poor"))
+        assert 'permission denied to create role); run as a superuser: ALTER ROLE "poor" CREATEROLE;' in errors
+    finally:
+        bare.close()
+
+
+def test_says_why_a_state_folder_cannot_be_used(tmp_path):
+    (tmp_path / "file").write_text("")
+    errors, _ = refused_start(tmp_path, LEADPIPE_STATE=str(tmp_path / "file" / "state"))
+    assert f"cannot create the state folder {tmp_path}/file/state: {tmp_path}/file is not a folder; set LEADPIPE_STATE" in errors
+    (tmp_path / "taken" / "lock").mkdir(parents=True)
+    errors, _ = refused_start(tmp_path, LEADPIPE_STATE=str(tmp_path / "taken"))
+    assert f"cannot write to the state folder {tmp_path}/taken: Is a directory; set LEADPIPE_STATE" in errors
+
+
+@pytest.mark.skipif(not is_root(), reason="only root can become nobody")
+def test_a_state_folder_of_another_user_is_refused_by_name(tmp_path):
+    import subprocess
+
+    from common import BIN, clean_environment
+    for parent in (tmp_path, *tmp_path.parents[:-2]):
+        parent.chmod(0o755)
+    (tmp_path / "own").mkdir()
+    as_nobody = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+    if subprocess.run([*as_nobody, "test", "-x", BIN / "leadpipe"], cwd="/").returncode:
+        pytest.skip("nobody cannot run the program in this folder")
+    said = {}
+    for name in ("own", "own/new"):
+        done = subprocess.run(
+            [*as_nobody, BIN / "leadpipe", "up"], cwd="/", capture_output=True, text=True,
+            env=clean_environment(LEADPIPE_STATE=str(tmp_path / name), PORT=str(free_port())), timeout=30)
+        said[name] = done.stderr
+    assert f"the state folder {tmp_path}/own belongs to the user root; set LEADPIPE_STATE" in said["own"]
+    assert f"cannot create the state folder {tmp_path}/own/new: {tmp_path}/own: Permission denied; set LEADPIPE_STATE" in said["own/new"]
+
+
+def test_warns_about_variables_that_resemble_settings(database, providers):
+    wrong = {"SLACK_WEBHOK_URL": "https://hooks.example.com/secret", "EMAIL_PASSWORD": "secret", "LEADPIPE_STAET": "/x", "TIMEZONE": "UTC",
+             "LEADPIPE_COLOUR": "blue", "LEADPIPE_SERVICE_HOST": "10.0.0.1", "EDITOR": "vi"}
+    with Instance(DATABASE_URL=database.url, **providers.settings, **wrong) as instance:
+        instance.wait_log("[INFO] Notification worker started")
+        for name, meant in (("SLACK_WEBHOK_URL", "SLACK_WEBHOOK_URL"), ("EMAIL_PASSWORD", "EMAIL_PASS"), ("LEADPIPE_STAET", "LEADPIPE_STATE"),
+                            ("TIMEZONE", "TIME_ZONE")):
+            assert instance.log.count(f"[WARN] {name} is not a setting and has no effect; did you mean {meant}?") == 1
+        assert "[WARN] LEADPIPE_COLOUR is not a setting and has no effect; docs/reference/settings.md lists all settings" in instance.log
+        assert not any(text in instance.log for text in ("LEADPIPE_SERVICE_HOST", "EDITOR", "hooks.example.com/secret"))
 
 
 @pytest.mark.parametrize("settings, handlers, said", [

@@ -114,6 +114,51 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     }
   }
 
+  @Test("a change rejects null and blanks for a field that cannot be cleared, and its schema does too")
+  func change() throws {
+    let (status, notes) = (Field.optional("status", .choice(["new", "lost"])), Field.optional("notes", .text(1...9)))
+    let form = Form(changing: [status, notes], clearable: [notes])
+    for blank in [.null, "", " \n"] as [JSON] {
+      #expect(throws: FormError(fields: [.init(.blank, at: "status")])) {
+        try form.check(["status": blank, "notes": "x"])
+      }
+      #expect(try form.check(["status": "lost", "notes": blank]).document == ["status": "lost"])
+    }
+    #expect(throws: FormError(fields: [.init(.noChange, ["fields": "status, notes"])])) { try form.check(["other": 1]) }
+    #expect(form.schema["properties"]?["status"] == status.rule.schema)
+    #expect(form.schema["properties"]?["notes"] == notes.rule.optionalSchema)
+  }
+
+  @Test("an empty filter counts as absent, in JSON and as a parameter")
+  func emptyFilters() throws {
+    let form = Form([
+      .optional("words", .choices(["a"])), .optional("ids", .anyUUIDs(max: 2)), .optional("range", .range(0...9)),
+      .optional("texts", .texts(max: 2, each: 1...3)),
+    ])
+    let empty: JSON = ["words": [], "ids": [], "range": []]
+    #expect(try form.check(empty).document == [:])
+    for text in ["", ","] {
+      let query = form.document(query: ["words": text, "ids": text, "texts": text])
+      let checked = try form.check(query)
+      #expect(checked.document.members?.allSatisfy { $0.value == [] } == true)
+      #expect(!checked.has(form.fields[0]) && !checked.has(form.fields[1]))
+    }
+    #expect(try checked(.document(form), "null") == nil && refusal(.choices(["a"]), ["a", ""]) != nil)
+  }
+
+  @Test("a page that is too large names the way to all rows, and its code differs from that of other errors")
+  func pageSize() throws {
+    #expect(try checked(.pageSize(max: 100), 100) == 100)
+    for (limit, code) in [(101, .limitTooLarge), (10_000, .limitTooLarge), (0, .invalidInteger), (-5, .invalidInteger)]
+      as [(JSON, FieldCode)]
+    {
+      let form = Form([.optional("limit", .pageSize(max: 100))])
+      let error = #expect(throws: FormError.self) { try form.check(["limit": limit]) }
+      #expect(error?.fields.map(\.code) == [code])
+    }
+    #expect(refusal(.pageSize(max: 100), 10_000)?.contains("export") == true)
+  }
+
   @Test("the schema of an optional field allows null and whitespace", arguments: [1, 2])
   func optionalSchema(_ least: Int) {
     let schema = Form([.optional("field", .text(least...9))]).schema["properties"]?["field"]

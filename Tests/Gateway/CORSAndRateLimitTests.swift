@@ -3,6 +3,7 @@ import Host
 import Limits
 import NIOHTTP1
 import Testing
+import Wire
 
 @testable import gateway
 
@@ -57,12 +58,37 @@ import Testing
     #expect(try await gateway.stop() == .exited(0))
   }
 
+  @Test func eachBlockedOriginIsNamedOnce() async throws {
+    let gateway = try await RunningGateway.start([Self.script], Self.settings)
+    for origin in [
+      "https://new.example", "https://new.example", "null", "https://good.com", "https://GOOD.com\u{202E}", "x",
+    ] { _ = await gateway.ask("GET", "/form", ["Origin: \(origin)"]) }
+    #expect(try await gateway.stop() == .exited(0))
+    let end = " is not allowed: its pages cannot read replies"
+    #expect(
+      gateway.lines.filter { $0.contains(end) } == [
+        "[WARN] The origin https://new.example\(end); if it is one of yours, add it to ALLOWED_ORIGINS",
+        "[WARN] The origin null\(end)", "[WARN] An origin that no browser sends\(end)",
+      ])
+  }
+
+  @Test(
+    "a path without a route is logged as far as it cannot contain a secret",
+    arguments: [
+      ("/api/chatbot/lead", "/api/chatbot/lead"), ("/API/contact?token=secret#x", "/…/contact"), ("/", "/"),
+      ("/wp-login.php", "/wp-login.php"), ("/api/contact/zahra%40example.org", "/api/contact/…"),
+      ("/k/ghp_c4n4ryTokenOfSomebody", "/k/…"), ("/p/971501234567", "/p/…"), ("/v2/a_b", "/v2/a_b"),
+      ("/1/2/3/4/5/6/7/8/9", "/1/2/3/4/5/6/7/…"), ("/" + String(repeating: "a", count: 25), "/…"), ("*", "…"),
+    ])
+  func words(_ target: String, _ words: String) { #expect(HTTPExchange.words(of: target) == words) }
+
   @Test func listedOriginsMayReadProblemsToo() async throws {
     let gateway = try await RunningGateway.start(
-      [Self.script], Self.settings.merging(["RATE_LIMIT_DEFAULT": "3/60"]) { $1 })
+      [Self.script], Self.settings.merging(["RATE_LIMIT_DEFAULT": "2/60"]) { $1 })
     let origin = ["Origin: https://good.com"]
     let notFound = await gateway.ask("GET", "/nothing", origin)
     let method = await gateway.ask("PUT", "/form", origin)
+    // Together, these two requests that must be corrected count as one.
     let type = await gateway.ask("POST", "/form", origin + ["Content-Type: text/plain"], body: "x")
     let size = await gateway.ask("POST", "/form", origin + ["Content-Length: 300001"])
     let malformed = await gateway.ask("GET", "/%", origin)
@@ -162,10 +188,10 @@ import Testing
     var script = Script.echo
     script.rateClass = "lead"
     let gateway = try await RunningGateway.start([script], ["RATE_LIMIT_LEAD": "4/60"])
-    for remaining in [3, 2, 1, 0] {
+    for (number, remaining) in [3, 3, 2, 1, 0].enumerated() {
       let answer = await gateway.ask(
-        "POST", "/echo/1", remaining == 2 ? ["Content-Type: text/plain"] : [], body: remaining == 1 ? nil : "{}")
-      #expect(answer.status == (remaining == 2 ? 415 : 200))
+        "POST", "/echo/1", number == 1 ? ["Content-Type: text/plain"] : [], body: number == 2 ? nil : "{}")
+      #expect(answer.status == (number == 1 ? 415 : 200))
       #expect(answer["ratelimit-policy"] == "\"lead\";q=4;w=60")
       #expect(answer["ratelimit"]?.hasPrefix("\"lead\";r=\(remaining);t=") == true)
       #expect(answer["x-ratelimit-limit"] == "4" && answer["x-ratelimit-remaining"] == String(remaining))
@@ -174,9 +200,31 @@ import Testing
     let wait = refused["retry-after"].flatMap { Int($0) } ?? 0
     #expect(refused.status == 429 && 50...60 ~= wait && refused["ratelimit"] == "\"lead\";r=0;t=\(wait)")
     #expect(refused.body.contains("\"Too many requests\"") && refused["content-type"] == "application/problem+json")
+    #expect(try JSON(reading: Array(refused.body.utf8))["retryAfterSeconds"]?.integer == wait)
     // The body of a refused request is not read. A request without a route is not limited.
     #expect(refused["connection"] == "close")
     #expect(await gateway.ask("GET", "/nothing")["ratelimit"] == nil)
+    #expect(try await gateway.stop() == .exited(0))
+  }
+
+  @Test(
+    "a failure of the service costs the client nothing, an error of its own costs half",
+    arguments: [(500, nil), (503, nil), (504, nil), (400, 2), (422, 2), (404, 1), (409, 1), (201, 1)] as [(Int, Int?)])
+  func cost(_ status: Int, _ number: Int?) async throws {
+    // Two requests are admitted; `number` is how many requests with this status cost as much as one of them.
+    let script = Script(
+      "ask", ("GET", "/ask"), ("GET", "/fine"),
+      run:
+        #"if grep -q '"rawPath":"/ask"'; then echo '{"statusCode":\#(status)}'; else echo '{"statusCode":200}'; fi"#)
+    let gateway = try await RunningGateway.start([script], ["RATE_LIMIT_DEFAULT": "2/60"])
+    for sent in 1...8 where number.map({ sent <= $0 }) ?? true {
+      let answer = await gateway.ask("GET", "/ask")
+      #expect(answer.status == status)
+      #expect(answer["x-ratelimit-remaining"] == (sent == number ? "1" : "2"))
+    }
+    var statuses: [Int] = []
+    for _ in 0..<3 { statuses.append(await gateway.ask("GET", "/fine").status) }
+    #expect(statuses == (number == nil ? [200, 200, 429] : [200, 429, 429]))
     #expect(try await gateway.stop() == .exited(0))
   }
 

@@ -51,7 +51,10 @@ def problem_document(code, title, status, errors, request_id):
 def problem(reply, status, request_id):
     """The expected problem: a code, or the errors of single fields."""
     errors = reply.get("errors", [])
-    return problem_document("invalid_fields" if errors else reply["problem"], TITLES[status], status, errors, request_id)
+    made = problem_document("invalid_fields" if errors else reply["problem"], TITLES[status], status, errors, request_id)
+    # Same as the header retry-after.
+    is_retried = status == 503 and reply["problem"] != "admin_not_configured"
+    return {**made, "retryAfterSeconds": "<any>"} if is_retried else made
 
 
 def wrong_settings(texts):

@@ -97,6 +97,64 @@ import Testing
     }
   }
 
+  @Test("what is given back can be used again, and two halves count as one admission") func giveBack() {
+    var limiter = RateLimiter<Int>(RateLimit("2/60")!)
+    for time in 0..<5 {
+      let verdict = limiter.admit(1, at: time)
+      #expect(verdict.isAllowed && verdict.remaining == 1)
+      limiter.giveBack(1, countedAt: verdict.countedAt, half: false)
+    }
+    for (time, remaining) in [(10, 2), (20, 1), (30, 1), (40, 0)] {
+      let verdict = limiter.admit(1, at: time)
+      #expect(verdict.isAllowed)
+      limiter.giveBack(1, countedAt: verdict.countedAt, half: true)
+      #expect(limiter.judge(1, at: time).remaining == remaining)
+    }
+    let refused = limiter.admit(1, at: 50)
+    #expect(!refused.isAllowed && refused.resetsIn == 59_970)
+    // An admission that has expired, or was given back before, changes nothing.
+    limiter.giveBack(1, countedAt: 10, half: false)
+    #expect(!limiter.judge(1, at: 50).isAllowed && limiter.judge(1, at: 60_020).remaining == 1)
+  }
+
+  @Test("keys whose admissions were given back leave the table") func emptyEntries() {
+    var limiter = RateLimiter<Int>(RateLimit("2/60")!, capacity: 4)
+    for key in 0..<100 {
+      let verdict = limiter.admit(key, at: key)
+      #expect(verdict.isAllowed)
+      limiter.giveBack(key, countedAt: verdict.countedAt, half: false)
+    }
+    #expect(limiter.count <= 2)
+  }
+
+  @Test(
+    "never admits more in a period than the limit, whatever is given back", arguments: 0..<20)
+  func giveBackAtRandom(seed: Int) {
+    var random = Seeded(seed)
+    let limit = RateLimit(count: .random(in: 1...5, using: &random), seconds: 2)!
+    var limiter = RateLimiter<Int>(limit, capacity: seed % 2 == 0 ? 2 : 100)
+    // The admissions by key: whole ones, and halves.
+    var whole: [Int: [Int]] = [:]
+    var halves: [Int: [Int]] = [:]
+    var now = 0
+    for _ in 0..<2000 {
+      now += [0, 1, 13, 250, 999].randomElement(using: &random)!
+      let key = Int.random(in: 0..<6, using: &random)
+      let verdict = limiter.admit(key, at: now)
+      guard verdict.isAllowed else { continue }
+      let recent = { (times: [Int]?) in (times ?? []).count { now - $0 < 2000 } }
+      #expect(recent(whole[key]) + recent(halves[key]) / 2 < limit.count)
+      switch Int.random(in: 0..<3, using: &random) {
+      case 0: limiter.giveBack(key, countedAt: verdict.countedAt, half: false)
+      case 1:
+        limiter.giveBack(key, countedAt: verdict.countedAt, half: true)
+        halves[key, default: []].append(now)
+      default: whole[key, default: []].append(now)
+      }
+      #expect(recent(whole[key]) <= limit.count)
+    }
+  }
+
   @Test("a million keys stay within the capacity, and keys from before are remembered") func aMillionKeys() {
     var limiter = RateLimiter<Int>(ten)
     for _ in 0..<10 { _ = limiter.admit(-1, at: 0) }

@@ -44,11 +44,25 @@ struct NotificationTests {
       ("lead.created", "sell_submission", "🏷️ New Valuation Request"),
       ("newsletter.subscribed", "newsletter", "📧 New Newsletter Subscription"),
       ("sla.warning", "chatbot", "⚠️ SLA Warning"), ("sla.breached", "chatbot", "🚨 SLA BREACHED"),
+      ("lead.updated", "chatbot", "🔁 Customer Wrote Again"),
       ("channel.test", "", "🔧 Test Message"), ("lead.created", "somewhere", "🔔 New Lead"),
       ("lead.odd", "chatbot", "🔔 Event lead.odd"),
     ])
   func sources(eventType: String, source: String, header: String) {
     #expect(Sample.notification(["source": .string(source)], eventType: eventType).header == header)
+  }
+
+  @Test("the notification of a reopened conversation says who wrote and how it was closed")
+  func reopened() {
+    let payload: JSON = [
+      "source": "chatbot", "customerName": "Sara Ahmed", "customerPhone": "+971501234567", "reopenedFrom": "lost",
+      "leadScore": 95, "leadQuality": "hot", "messagesAdded": 1,
+    ]
+    let notification = Sample.notification(payload, eventType: "lead.updated")
+    #expect(notification.subject == "🔁 Customer Wrote Again: Sara Ahmed")
+    #expect(notification.fallback == notification.subject)
+    #expect(notification.fields.map(\.label) == ["Name", "Email", "Phone", "Was", "Lead Score"])
+    #expect(notification.fields.map(\.value) == ["Sara Ahmed", "N/A", "+971501234567", "lost", "95/100 (hot)"])
   }
 
   @Test(

@@ -137,6 +137,28 @@ struct OutcomeTests {
     if expected == .delivered { #expect(outcome.providerID == "ABC" && outcome.reason == nil) }
   }
 
+  @Test(
+    "joins the lines of a reply",
+    arguments: [
+      (
+        [
+          "235-x", "535-5.7.8 Username and Password not accepted. For more information, go to",
+          "535 5.7.8  https://support.google.com/mail/?p=BadCredentials ab12-20020a05", "221 bye",
+        ], "Username and Password not accepted. For more information, go to …", "5.7.8"
+      ),
+      (
+        ["535-5.7.139 Authentication unsuccessful,", "535-the account is locked", "535"],
+        "Authentication unsuccessful, the account is locked", "5.7.139"
+      ),
+      (["535-5.7.8 an earlier reply", "535 5.7.8 of another attempt", "535 5.7.9 no"], "no", "5.7.9"),
+      (["535-one", "535-two", "535 5.7.8 three"], "one two three", "5.7.8"), (["535"], "", nil),
+    ] as [([String], String, String?)])
+  func mailLines(lines: [String], text: String, code: String?) {
+    let outcome = SMTP.outcome(of: SMTPResult(curlCode: 67, status: 535, lines: lines), hiding: [])
+    #expect(outcome.class == .config && outcome.providerCode == code)
+    #expect(outcome.reason == "The mail server answered 535" + (text.isEmpty ? "" : ": \(text)"))
+  }
+
   @Test("a refusal in the greeting is a configuration error, not an error of the email")
   func mailGreeting() {
     let answer = SMTPResult(curlCode: 8, status: 554, lines: ["554 no service here", "221 bye"])

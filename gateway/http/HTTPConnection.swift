@@ -99,6 +99,7 @@ final class HTTPConnection: ChannelInboundHandler {
   private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     var exchange = HTTPExchange(head)
     exchange.origin = dispatcher.cors.allowed(head.headers)
+    if exchange.origin == nil { dispatcher.blockedOrigins.report(head.headers) }
     let keepsAlive = head.isKeepAlive && !head.headers.contains(name: "upgrade")
     do throws(Problem) {
       let checked = try RequestHead(head)
@@ -146,12 +147,13 @@ final class HTTPConnection: ChannelInboundHandler {
 
   /// Writes the reply, then waits for the next request or closes.
   private func write(_ answer: GatewayReply, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    var exchange = exchange
+    exchange.quota = exchange.quota.map { dispatcher.rateLimits.settle($0, answer.reply.status) }
     dispatcher.record(exchange, answer)
     guard context.channel.isActive else {
       answer.subscription?.end()
       return
     }
-    var exchange = exchange
     if let quota = answer.quota { exchange.quota = quota }
     if let subscription = answer.subscription { return stream(subscription, answer.reply, exchange, context) }
     if inputHasEnded { exchange.keepsAlive = false }

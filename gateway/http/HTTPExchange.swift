@@ -10,8 +10,10 @@ struct HTTPExchange: Sendable {
   let isHTTP10: Bool
   /// True if another request may follow on the connection.
   var keepsAlive: Bool
-  /// The path of the route. The path of the request may contain anything, so it is not logged.
+  /// The path of the route. The path of the request may contain anything, so it is not logged as it is.
   var route = "-"
+  /// The path of the request as it may be logged if no route matches.
+  private let path: String
   var handler: String?
   /// The origin of the page that may read the reply, and the access of the route.
   var origin: WebOrigin?
@@ -21,6 +23,7 @@ struct HTTPExchange: Sendable {
 
   init(_ head: HTTPRequestHead) {
     method = head.method.rawValue
+    path = Self.words(of: head.uri)
     requestID = head.headers.first(name: "x-request-id").flatMap(Request.cleanID) ?? UUIDText.random().text
     isHTTP10 = head.version == .http1_0
     keepsAlive = false
@@ -28,9 +31,24 @@ struct HTTPExchange: Sendable {
 
   private init() {
     method = "-"
+    path = ""
     requestID = UUIDText.random().text
     isHTTP10 = false
     keepsAlive = false
+  }
+
+  /// Returns the first segments of a path, with `…` for each that may contain a secret or personal data: the names in a
+  /// misspelt route are short words in lower case.
+  static func words(of target: String) -> String {
+    let isWord = { (segment: Substring) in
+      let bytes = segment.utf8
+      return bytes.count <= 24 && bytes.count { 0x30...0x39 ~= $0 } <= 3
+        && bytes.allSatisfy { 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 || "-._".utf8.contains($0) }
+    }
+    let path = target.prefix(1000).prefix { $0 != "?" && $0 != "#" }
+    let segments = path.split(separator: "/", omittingEmptySubsequences: false)
+    let shown = segments.prefix(8).map { isWord($0) ? String($0) : "…" }
+    return (shown + (segments.count > 8 ? ["…"] : [])).joined(separator: "/")
   }
 
   /// An exchange for bytes that are not a request.
@@ -69,6 +87,7 @@ struct HTTPExchange: Sendable {
     var log = log.with("requestId", requestID)
     if let handler { log = log.with("handler", handler) }
     for field in answer.timing?.logFields ?? [] { log = log.with(field.key, field.value) }
+    if answer.reply.status == 404, route == "-" { log = log.with("path", path) }
     let line = "\(method) \(route) \(answer.reply.status)"
     log.with("bytes", String(body(of: answer.reply).count)).info(line)
     if let slow, let timing = answer.timing, timing.total > slow {

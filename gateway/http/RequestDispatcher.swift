@@ -13,6 +13,7 @@ struct RequestDispatcher: Sendable {
   let connections: ClientConnections
   let rateLimits: ClientRateLimits
   let cors: CORSPolicy
+  let blockedOrigins: BlockedOrigins
   let budgets: Budgets
   let metrics: Metrics
   let readiness: Readiness
@@ -118,7 +119,7 @@ struct RequestDispatcher: Sendable {
   /// Records a request in the access log and the metrics, whether a handler or the gateway itself answered it.
   func record(_ exchange: HTTPExchange, _ answer: GatewayReply) {
     exchange.record(answer, slow: slow, log: log)
-    let quota = (answer.quota ?? exchange.quota).flatMap { $0.verdict.isAllowed ? nil : $0 }
+    let quota = (answer.quota ?? exchange.quota).flatMap { $0.isAllowed ? nil : $0 }
     metrics.answered(
       method: exchange.method, route: exchange.route, handler: exchange.handler, status: answer.reply.status,
       rateLimitedBy: quota?.name)

@@ -7,6 +7,11 @@ import Wire
 struct Quota: Sendable {
   let name: String
   let verdict: RateVerdict
+  /// The key under which the request was counted; nil if nothing of it can be given back.
+  var key: RateKey?
+  /// True if the request was admitted.
+  var isAllowed: Bool { verdict.isAllowed || wasAdmitted }
+  fileprivate(set) var wasAdmitted = false
   let at = Instant.now
 
   /// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), and the older X-RateLimit headers.
@@ -65,7 +70,23 @@ final class ClientRateLimits: Sendable {
         if !verdict.isAllowed { return Quota(name: "refused-keys", verdict: verdict) }
       }
       guard let verdict = state.classes[rateClass]?.admit(known ?? address, at: now) else { return nil }
-      return Quota(name: rateClass.rawValue, verdict: verdict)
+      return Quota(name: rateClass.rawValue, verdict: verdict, key: known ?? address)
+    }
+  }
+
+  /// Returns the quota after a reply with this status. A failure of the service costs the client nothing, and a request
+  /// that it must correct costs half, so that two typing errors do not lock a visitor out. Until the reply, every
+  /// request counts, so a client never has more requests in progress than its limit allows.
+  func settle(_ quota: Quota, _ status: Int) -> Quota {
+    guard quota.verdict.isAllowed, let key = quota.key, let rateClass = RateClass(rawValue: quota.name) else {
+      return quota
+    }
+    let isFailure = status >= 500
+    guard isFailure || [400, 413, 415, 422].contains(status) else { return quota }
+    return state.withLock { state in
+      let verdict = state.classes[rateClass]?.giveBack(
+        key, countedAt: quota.verdict.countedAt, half: !isFailure, at: now)
+      return verdict.map { Quota(name: quota.name, verdict: $0, wasAdmitted: true) } ?? quota
     }
   }
 

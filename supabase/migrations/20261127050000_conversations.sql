@@ -468,7 +468,7 @@ revoke all on function public.list_timeline(jsonb) from public, anon, authentica
 grant execute on function public.list_timeline(jsonb) to leadpipe_admin, service_role;
 
 -- Returns the conversation `id`, locked until the transaction ends. Raises LP404 if it does not exist, LP412 if it has
--- changed since the client read `version`.
+-- changed since the client read one of `versions`.
 create or replace function leadpipe.lock_conversation(p jsonb) returns public.conversations
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -477,7 +477,7 @@ begin
   select * into c from public.conversations where id = (p ->> 'id')::uuid for no key update;
   if not found then
     raise exception using errcode = 'LP404', message = 'conversation_not_found';
-  elsif p ->> 'version' <> leadpipe.conversation_version(c) then
+  elsif not (p -> 'versions') ? leadpipe.conversation_version(c) then
     raise exception using errcode = 'LP412', message = 'conversation_changed';
   end if;
   return c;
@@ -492,6 +492,18 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'timestamp', leadpipe.iso8601(m."timestamp"), 'isRead', m.is_read, 'metadata', m.metadata)
 $$;
 revoke all on function leadpipe.message_document(public.chat_messages) from public, anon, authenticated;
+
+-- Returns the newest messages of a conversation, oldest first: at most `p_most` messages and `p_bytes` bytes.
+create or replace function leadpipe.newest_messages(p_conversation uuid, p_most integer, p_bytes integer) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_agg(leadpipe.message_document(m) order by (m)."timestamp", (m).created_at), '[]')
+  from (select m, sum(octet_length((m).message_text) + octet_length(coalesce((m).metadata::text, '')))
+                  over (order by (m)."timestamp" desc, (m).created_at desc rows unbounded preceding) as bytes
+        from (select m from public.chat_messages m where m.conversation_id = p_conversation
+              order by m."timestamp" desc, m.created_at desc limit p_most) newest) sized
+  where bytes <= p_bytes
+$$;
+revoke all on function leadpipe.newest_messages(uuid, integer, integer) from public, anon, authenticated;
 
 -- Adds an entry to a conversation's timeline and, if `p_event` is not null, emits this event.
 create or replace function leadpipe.record_activity(
@@ -586,13 +598,8 @@ begin
   c := leadpipe.require_conversation(p);
   return jsonb_build_object(
     'version', leadpipe.conversation_version(c),
-    'conversation', leadpipe.conversation_document(c, p) || jsonb_build_object('messages', (
-      select coalesce(jsonb_agg(leadpipe.message_document(m) order by (m)."timestamp", (m).created_at), '[]')
-      from (select m, sum(octet_length((m).message_text) + octet_length(coalesce((m).metadata::text, '')))
-                      over (order by (m)."timestamp" desc, (m).created_at desc rows unbounded preceding) as bytes
-            from (select m from public.chat_messages m where m.conversation_id = c.id
-                  order by m."timestamp" desc, m.created_at desc limit 1000) newest) sized
-      where bytes <= 400000)));
+    'conversation', leadpipe.conversation_document(c, p) || jsonb_build_object(
+      'messages', leadpipe.newest_messages(c.id, 1000, 400000)));
 end
 $$;
 revoke all on function public.show_conversation(jsonb) from public, anon, authenticated;

@@ -82,6 +82,10 @@ declare
   v_reachable boolean;
   v_rises boolean;
   v_rebudgets boolean;
+  v_before record;  -- status, score and quality as stored
+  v_closed boolean;
+  v_reopens boolean;
+  v_facts jsonb;
   v_added integer := 0;
   v_event uuid;
   l record;  -- the lead as sent
@@ -125,7 +129,8 @@ begin
   v_customer := coalesce(v_customer, gen_random_uuid());
 
   -- NO KEY: concurrent inserts of events and timeline entries, which reference the row, need not wait.
-  select s.customer_phone, s.customer_email, s.lead_score, s.budget into c from public.conversations s where s.id = v_id for no key update;
+  select s.customer_phone, s.customer_email, s.lead_score, s.lead_quality, s.status, s.budget into c
+  from public.conversations s where s.id = v_id for no key update;
   if not found then
     raise exception using errcode = 'LPTRY', message = 'write_conflict';
   end if;
@@ -134,6 +139,8 @@ begin
   -- What was read in the budget is stored with it.
   v_rebudgets := l.budget is not null and (v_proven or nullif(c.budget, '') is null);
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
+  v_closed := c.status in ('completed', 'lost');
+  v_before := c;
 
   update public.conversations s set
     -- A row without a customer gets the customer of its stored phone number or email address, not of an unproven one.
@@ -168,7 +175,8 @@ begin
     notes = case when v_proven then coalesce(l.notes, s.notes) else s.notes end,
     metadata = case when v_proven then coalesce(s.metadata, '{}') || coalesce(l.metadata, '{}') else s.metadata end
   where s.id = v_id
-  returning s.customer_id, s.customer_phone, s.customer_email, s.status, s.created_at, s.updated_at into c;
+  returning s.customer_id, s.customer_name, s.customer_phone, s.customer_email, s.status, s.lead_score, s.lead_quality,
+    s.first_response_at, s.created_at, s.updated_at into c;
 
   perform leadpipe.remember_customer(nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')), c.customer_id);
 
@@ -176,11 +184,42 @@ begin
     v_added := leadpipe.add_messages(v_id, p -> 'messages', coalesce((p ->> 'receivedAt')::timestamptz, now()));
   end if;
 
+  -- A chat that only repeats its stored messages is not a customer who writes again.
+  v_reopens := v_closed and (v_added > 0 or coalesce(jsonb_array_length(nullif(p -> 'messages', 'null')), 0) = 0);
+  if v_reopens then
+    update public.conversations s set
+      status = case when s.first_response_at is null then 'new' else 'in-progress' end,
+      -- Who has not been answered yet waits from now on.
+      sla_response_deadline = case when s.first_response_at is null then l.deadline else s.sla_response_deadline end,
+      sla_breached = s.first_response_at is not null and s.sla_breached
+    where s.id = v_id
+    returning s.status, s.updated_at into c.status, c.updated_at;
+  end if;
+
+  v_facts := jsonb_build_object('messagesAdded', v_added, 'proven', v_proven)
+    || case when v_rises then jsonb_build_object('score', c.lead_score, 'quality', c.lead_quality,
+         'scoreBefore', v_before.lead_score, 'qualityBefore', v_before.lead_quality) else '{}' end;
   if to_regclass('public.lead_events') is not null then
-    v_event := public.emit_lead_event('lead.updated', v_id, jsonb_build_object('messagesAdded', v_added, 'proven', v_proven));
+    -- The event of a reopened conversation notifies, so it has the facts of a new lead. The customer is the stored one,
+    -- because an unproven request may name another.
+    v_event := public.emit_lead_event('lead.updated', v_id, v_facts || case when v_reopens then
+      coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
+        'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
+        'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality)) else '{}' end);
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then
+    if v_reopens then
+      perform public.add_timeline_entry(v_id, 'status_changed', 'Reopened: the customer wrote again',
+        format('Status %s, was %s', c.status, v_before.status), 'system', null, null,
+        jsonb_build_object('from', v_before.status, 'to', c.status));
+    end if;
+    if v_rises then
+      perform public.add_timeline_entry(v_id, 'status_changed',
+        case when c.lead_quality <> v_before.lead_quality then 'Lead qualified as ' || c.lead_quality else 'Lead score rose' end,
+        format('Score %s (%s), was %s (%s)', c.lead_score, c.lead_quality, v_before.lead_score, v_before.lead_quality),
+        'system', null, null, v_facts - '{messagesAdded,proven}'::text[]);
+    end if;
     -- note_added, because the customer added something. customer_contacted is for contact by an agent.
     perform public.add_timeline_entry(v_id, 'note_added', 'Lead Updated', null, 'customer', null, null,
       jsonb_build_object('messagesAdded', v_added, 'proven', v_proven));
@@ -189,7 +228,9 @@ begin
   return jsonb_build_object(
     'outcome', 'continued', 'created', false, 'id', v_id, 'status', c.status,
     'createdAt', leadpipe.iso8601(c.created_at), 'updatedAt', leadpipe.iso8601(c.updated_at),
-    'eventId', v_event, 'messagesAdded', v_added);
+    'eventId', v_event, 'messagesAdded', v_added)
+    || case when v_rises then jsonb_build_object('rise', v_facts - '{messagesAdded,proven}'::text[]) else '{}' end
+    || case when v_reopens then jsonb_build_object('reopenedFrom', v_before.status) else '{}' end;
 end
 $$;
 revoke all on function leadpipe.capture_known_lead(jsonb) from public, anon, authenticated;
@@ -357,7 +398,7 @@ begin
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, event uuid),
          lateral (select p -> (n - 1)) as sent (lead),
          lateral (select coalesce(lead #>> '{event,type}', 'lead.created')::public.lead_event_type) as named (type),
-         lateral (select case when not leadpipe.event_notifies(type) then now() end) as quiet (done);
+         lateral (select case when not leadpipe.event_notifies(type, '{}') then now() end) as quiet (done);
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then

@@ -294,7 +294,9 @@ begin
   -- Last, so that workers with the same name block each other as briefly as possible.
   insert into public.workers as w (name, version, started_at, last_seen)
   values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
-  on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version;
+  on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version,
+    -- A worker sends the fingerprints with its first claim. In a container, a new worker can have the name of the old one.
+    started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then excluded.started_at else w.started_at end;
 
   return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
     'nextDueAt', leadpipe.iso8601(v_next));
@@ -622,6 +624,7 @@ create or replace function public.record_outcomes(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
 declare
+  v_pauses jsonb;  -- of the channels that these outcomes have paused
   v_now timestamptz := clock_timestamp();
   v_ids constant uuid[] := array(select o.id from jsonb_to_recordset(p -> 'outcomes') as o (id uuid));
   v_recorded uuid[];
@@ -695,7 +698,7 @@ begin
       pause_class = case when n.paused_until > excluded.paused_until then n.pause_class else excluded.pause_class end,
       fail_streak = case excluded.fail_streak when 0 then 0 else n.fail_streak + 1 end,
       probe = null
-    returning n.channel
+    returning n.channel, n.paused_until, n.pause_reason, n.pause_class, n.paused_since = v_now as is_new
   ), opened as (
     -- An outcome of any other class shows that the channel is configured correctly, so the deliveries that wait for the
     -- probe can be sent.
@@ -704,9 +707,13 @@ begin
     where n.channel = reached.channel and n.fail_streak > 0
       and n.channel not in (select channel from changed where class in ('throttled', 'config') and next_attempt_at is not null)
   )
-  select array_agg(id order by id), array_agg(distinct lead_event_id) into v_recorded, v_events from changed;
+  select array_agg(id order by id), array_agg(distinct lead_event_id),
+    (select jsonb_agg(jsonb_build_object('channel', channel, 'until', leadpipe.iso8601(paused_until), 'reason', pause_reason,
+       'class', pause_class) order by channel) from paused where is_new)
+  into v_recorded, v_events, v_pauses from changed;
 
   return jsonb_build_object(
+    'pauses', coalesce(v_pauses, '[]'),
     'recorded', to_jsonb(coalesce(v_recorded, '{}')),
     'lost', (select coalesce(jsonb_agg(distinct asked.id), '[]') from unnest(v_ids) as asked (id)
              where asked.id <> all (coalesce(v_recorded, '{}'))),
@@ -1074,7 +1081,7 @@ begin
     select jsonb_build_object(
       'kind', 'event', 'now', leadpipe.iso8601(v_now),
       'event', jsonb_build_object('id', e.id, 'type', e.event_type, 'at', leadpipe.iso8601(e.created_at), 'processed', e.processed,
-        'plannedAt', leadpipe.iso8601(e.planned_at), 'notifies', leadpipe.event_notifies(e.event_type)),
+        'plannedAt', leadpipe.iso8601(e.planned_at), 'notifies', leadpipe.event_notifies(e.event_type, e.payload)),
       'deliveries', (select coalesce(jsonb_agg(d.id order by d.created_at, d.id), '[]')
                      from public.notification_logs d where d.lead_event_id = e.id),
       'workerLastSeen', (select leadpipe.iso8601(max(last_seen)) from public.workers))

@@ -48,7 +48,7 @@ create or replace function public.emit_lead_event(
 returns uuid
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_done timestamptz := case when not leadpipe.event_notifies(p_event_type) then now() end;
+  v_done timestamptz := case when not leadpipe.event_notifies(p_event_type, p_payload) then now() end;
   v_id uuid;
 begin
   insert into public.lead_events (event_type, conversation_id, payload, idempotency_key, processed, processed_at, planned_at)
@@ -79,11 +79,13 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
 $$;
 revoke all on function leadpipe.event_document(jsonb) from public, anon, authenticated;
 
--- True if events of this type cause notifications. All other events are marked as processed when they are added.
+-- True if an event causes notifications: a new lead, a reopened conversation, a subscription, or a deadline. All other
+-- events are marked as processed when they are added.
 -- Has no SET clause, so that the planner can inline it.
-create or replace function leadpipe.event_notifies(p_event_type public.lead_event_type) returns boolean language sql stable as
-  $$ select p_event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached') $$;
-revoke all on function leadpipe.event_notifies(public.lead_event_type) from public, anon, authenticated;
+create or replace function leadpipe.event_notifies(p_event_type public.lead_event_type, p_payload jsonb) returns boolean language sql stable as
+  $$ select p_event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached')
+       or p_event_type::text = 'lead.updated' and p_payload ? 'reopenedFrom' $$;
+revoke all on function leadpipe.event_notifies(public.lead_event_type, jsonb) from public, anon, authenticated;
 
 -- Lists events, newest first, filtered by `conversationId`, `type` (a list), `processed`, `since` and `until`. `id` is
 -- the conversation whose list is requested.
@@ -164,4 +166,4 @@ grant execute on function public.list_conversation_events(jsonb) to leadpipe_adm
 -- Events from before this file need no deliveries if they are processed or of a type that causes no notifications.
 update public.lead_events set
   planned_at = coalesce(processed_at, created_at), processed = true, processed_at = coalesce(processed_at, created_at)
-where planned_at is null and (processed or not leadpipe.event_notifies(event_type));
+where planned_at is null and (processed or not leadpipe.event_notifies(event_type, payload));

@@ -143,7 +143,7 @@ begin
     v_behind := leadpipe.index_conversations();
   end if;
   if p ->> 'query' is not null then
-    select wanted into f.wanted from leadpipe.parse_query(p ->> 'query');
+    select wanted into f.wanted from leadpipe.parse_query(p ->> 'query', p -> 'numbers');
     -- The query contains nothing that can match.
     if f.wanted is null then
       return '{"ids": [], "total": 0, "totalIsEstimate": false}';
@@ -257,9 +257,9 @@ end
 $$;
 revoke all on function leadpipe.find_conversations(jsonb) from public, anon, authenticated;
 
--- Normalises a string for comparison: lower case; without accents, marks, vowel signs, tatweel and invisible
--- characters; with one form of alef, ya, ha, kaf and each digit; and with a space in place of each punctuation mark, so
--- that none has a meaning to the text search parser.
+-- Normalises a string for comparison: case folded, so that WEISS equals Weiß and a final sigma equals any other;
+-- without accents, marks, vowel signs, tatweel and invisible characters; with one form of alef, ya, ha, kaf and each
+-- digit; and with a space in place of each punctuation mark, so that none has a meaning to the text search parser.
 --
 -- The functions on words are written in PL/pgSQL even where SQL would do, because an SQL function that cannot be
 -- inlined costs twenty times as much.
@@ -272,8 +272,9 @@ begin
     v_text := regexp_replace(lower(regexp_replace(normalize(p, nfkd), '[\u0300-\u036f]', '', 'g')),
       '[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]', '', 'g');
     v_text := translate(v_text,
-      'ٱىیةەہکøłđðıßæœ٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९‘’“”«»،؛؟٫٬…–—·•',
-      'اييهههكolddisao012345678901234567890123456789                ');
+      'ٱىیةەہکøłđðıςæœ٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९‘’“”«»،؛؟٫٬…–—·•',
+      'اييهههكolddiσao012345678901234567890123456789                ');
+    v_text := replace(v_text, 'ß', 'ss');
   end if;
   return translate(lower(v_text), E'!"#$%&''()*+,-./:;<=>?@[\\]^_`{|}~', '                                ');
 end
@@ -336,7 +337,8 @@ $$;
 revoke all on function public.index_words(jsonb) from public, anon, authenticated;
 grant execute on function public.index_words(jsonb) to leadpipe_worker, service_role;
 
--- GET /api/admin/conversations: a page of conversations that match the filters.
+-- GET /api/admin/conversations: a page of conversations that match the filters. With `include` of messages, each has
+-- its newest messages, at most 200 and 100 kB, so that a page of 100 stays below the size limit of a reply.
 create or replace function public.list_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -345,7 +347,8 @@ begin
   p := leadpipe.authorize(p, 'read');
   v_found := leadpipe.find_conversations(p);
   return jsonb_build_object(
-      'data', (select coalesce(jsonb_agg(leadpipe.conversation_document(c, p) order by n), '[]')
+      'data', (select coalesce(jsonb_agg(leadpipe.conversation_document(c, p) || case when p -> 'include' ? 'messages'
+                 then jsonb_build_object('messages', leadpipe.newest_messages(c.id, 200, 100000)) else '{}' end order by n), '[]')
                from jsonb_array_elements_text(v_found -> 'ids') with ordinality as found (id, n)
                join public.conversations c on c.id = found.id::uuid),
       'page', coalesce((p ->> 'page')::integer, 1), 'limit', coalesce((p ->> 'limit')::integer, 25), 'nextCursor', v_found -> 'nextCursor')
@@ -437,16 +440,17 @@ revoke all on function leadpipe.matched_fields(public.conversations, tsvector, r
 -- Parses a search string into queries on words: `wanted` for the whole string, and the parts that can match words,
 -- email addresses and phone numbers. The string is converted to lexemes only, so operators in it have no meaning. A
 -- word matches by its beginning. A phone number matches by its end in any notation or, if it has at least 8 digits, by
--- its beginning.
-create or replace function leadpipe.parse_query(p text, out wanted tsquery, out words tsquery, out mails tsquery, out phones tsquery)
+-- its beginning. `p_numbers` lists the whole numbers in the string, [{"text", "digits"}], as the code that reads them in
+-- leads has read them; other runs of digits can be parts of numbers.
+create or replace function leadpipe.parse_query(
+  p text, p_numbers jsonb, out wanted tsquery, out words tsquery, out mails tsquery, out phones tsquery)
 language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
   c_address constant text := '[^[:space:]<>"''(),;:@]+@[^[:space:]<>"''(),;:@]*[^[:space:]<>"''(),;:@.]';
   c_number constant text := '(?<![[:alnum:]])\+?\(?[0-9](?:[ ().\-/\u2010-\u2013]*[0-9]){3,}(?![[:alnum:]])';
-  v_rest text := translate(
-    regexp_replace(normalize(p, nfkc), '[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]', '', 'g'),
-    '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९', '012345678901234567890123456789');
+  v_rest text := p;
   v_part text;
+  v_digits text;  -- of a whole number
   v_number text;
   v_phone text;
   v_all text[];
@@ -454,17 +458,29 @@ declare
   v_mails text[];
   v_phones text[];
 begin
+  for v_part in select n ->> 'text' from jsonb_array_elements(p_numbers) as n loop
+    v_rest := replace(v_rest, v_part, ' ');
+  end loop;
+  v_rest := translate(
+    regexp_replace(normalize(v_rest, nfkc), '[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]', '', 'g'),
+    '٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹०१२३४५६७८९', '012345678901234567890123456789');
   for v_part in select distinct lower(m[1]) from regexp_matches(v_rest, '(' || c_address || ')', 'g') as m loop
     v_mails := v_mails || (leadpipe.quote_lexeme('e=' || left(v_part, 300)) || ':*');
   end loop;
   v_all := v_mails;
   v_rest := regexp_replace(v_rest, c_address, ' ', 'g');
 
-  for v_part in select distinct m[1] from regexp_matches(v_rest, '(' || c_number || ')', 'g') as m loop
+  for v_part, v_digits in
+    select n ->> 'text', n ->> 'digits' from jsonb_array_elements(p_numbers) as n
+    union select m[1], null from regexp_matches(v_rest, '(' || c_number || ')', 'g') as m
+  loop
     v_number := left(leadpipe.phone_digits(v_part), 30);
     v_phone := leadpipe.quote_lexeme('r=' || reverse(case when v_part ~ '^\(?0[^0]' then substr(v_number, 4) else v_number end)) || ':*';
     if length(v_number) >= 8 then
       v_phone := v_phone || '|' || leadpipe.quote_lexeme('p=' || v_number) || ':*';
+    end if;
+    if v_digits is not null then
+      v_phone := v_phone || '|' || leadpipe.quote_lexeme('r=' || reverse(v_digits)) || ':*|' || leadpipe.quote_lexeme('p=' || v_digits) || ':*';
     end if;
     v_phones := v_phones || v_phone;
     v_words := v_words || leadpipe.word_query(v_part, '&');
@@ -478,7 +494,7 @@ begin
   phones := array_to_string(v_phones, '|');
 end
 $$;
-revoke all on function leadpipe.parse_query(text) from public, anon, authenticated;
+revoke all on function leadpipe.parse_query(text, jsonb) from public, anon, authenticated;
 
 -- Returns the digits of a phone number in E.164: without 00, and with country code 971 in place of a trunk 0.
 create or replace function leadpipe.phone_digits(p text) returns text
@@ -603,7 +619,7 @@ declare
 begin
   p := leadpipe.authorize(p, 'read');
   v_found := leadpipe.find_conversations(p);
-  select * into v_asked from leadpipe.parse_query(p ->> 'query');
+  select * into v_asked from leadpipe.parse_query(p ->> 'query', p -> 'numbers');
   return jsonb_build_object(
       'data', (select coalesce(jsonb_agg(
                  leadpipe.conversation_document(c, p) || jsonb_build_object('matchedIn', leadpipe.matched_fields(c, w.words, v_asked)) order by n), '[]')

@@ -162,7 +162,7 @@ select is(pg_temp.error(format('select public.delete_subscriber(%L)', pg_temp.of
 create temp table subscribed as select public.subscribe_newsletter('{"email": "New@Example.com", "payload": {"email": "New@Example.com"}}') r;
 select public.claim_deliveries('{"channels": [{"channel": "slack", "limit": 0}]}');
 select is(count(*), 1::bigint, 'a subscription has a delivery') from public.notification_logs d, subscribed where d.lead_event_id = (r ->> 'eventId')::uuid;
-select is(public.delete_subscriber(jsonb_build_object('id', r -> 'id')), '{}', 'a subscriber is deleted') from subscribed;
+select is(public.delete_subscriber(jsonb_build_object('id', r -> 'id')), jsonb_build_object('success', true, 'id', r -> 'id'), 'a subscriber is deleted') from subscribed;
 select is((select count(*) from public.lead_events where payload::text ilike '%new@example.com%') + (select count(*) from public.notification_logs d, subscribed where d.lead_event_id = (r ->> 'eventId')::uuid), 0::bigint, 'the events and deliveries of a deleted subscriber are deleted');
 select is((public.subscribe_newsletter('{"email": "new@example.com", "payload": {"email": "new@example.com"}}') -> 'isNew')::text, 'true', 'a deleted subscriber can subscribe again');
 

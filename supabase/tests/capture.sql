@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
-select plan(62);
+select plan(70);
 
 create function pg_temp.capture(p_lead jsonb, p_more jsonb default '{}') returns jsonb language sql as
   $$ select public.capture_lead(jsonb_build_object('route', 'lead-capture', 'receivedAt', '2026-11-22T21:00:00.000Z',
@@ -68,6 +68,33 @@ select lives_ok($$ select pg_temp.capture('{"customerName": "Joe", "customerPhon
   '{"conversationId": "10000000-0000-4000-8000-000000000001"}') $$, 'a request with a higher score continues');
 select is((lead_score, lead_quality, lead_score_breakdown)::text, '(90,hot,"{""b"": 1}")', 'score, quality and breakdown change together') from lead;
 select is(sla_response_deadline, '2026-11-22T21:15:00Z', 'the deadline moves earlier') from lead;
+select results_eq($$ select title, description, actor_type from public.conversation_timeline where event_type = 'status_changed' and conversation_id = '10000000-0000-4000-8000-000000000001' $$,
+  $$ values ('Lead qualified as hot', 'Score 90 (hot), was 60 (warm)', 'system') $$, 'the rise is in the timeline with both values');
+
+-- A closed conversation whose customer writes again
+insert into reply values ('closed', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 10, "leadQuality": "cold", "slaDeadline": "2026-11-22T22:00:00Z"}',
+  '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "m1", "text": "one"}]}'));
+update public.conversations set status = 'lost', sla_breached = true where id = '10000000-0000-4000-8000-000000000077';
+insert into reply values ('same', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077"}',
+  '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "m1", "text": "one"}]}'));
+select is((r ->> 'status', r -> 'reopenedFrom')::text, '(lost,)', 'a repeated chat does not reopen a conversation') from reply where name = 'same';
+insert into reply values ('again', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077", "slaDeadline": "2099-11-22T22:00:00Z"}',
+  '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "m1", "text": "one"}, {"id": "m2", "text": "two"}], "event": {"payload": {"budget": "5M", "customerEmail": "other@example.com"}}}'));
+select is((r ->> 'status', r ->> 'reopenedFrom')::text, '(new,lost)', 'a new message reopens a lost conversation') from reply where name = 'again';
+select is((status, sla_response_deadline, sla_breached)::text, ('new'::text, '2099-11-22T22:00:00Z'::timestamptz, false)::text, 'a customer without an answer waits from then on')
+  from public.conversations where id = '10000000-0000-4000-8000-000000000077';
+select results_eq($$ select title, description from public.conversation_timeline where event_type = 'status_changed' and conversation_id = '10000000-0000-4000-8000-000000000077' $$,
+  $$ values ('Reopened: the customer wrote again', 'Status new, was lost') $$, 'the reopening is in the timeline');
+select results_eq($$ select payload - 'messagesAdded' - 'proven', processed, planned_at is null from public.lead_events
+    where conversation_id = '10000000-0000-4000-8000-000000000077' and payload ? 'reopenedFrom' $$,
+  $$ values ('{"budget": "5M", "reopenedFrom": "lost", "customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 10, "leadQuality": "cold"}'::jsonb, false, true) $$,
+  'the event of a reopening notifies, with the stored customer');
+update public.conversations set status = 'completed', first_response_at = '2026-11-22T21:30:00Z' where id = '10000000-0000-4000-8000-000000000077';
+insert into reply values ('form', pg_temp.capture('{"customerName": "Stranger", "customerPhone": "+15550000077"}', '{"conversationId": "10000000-0000-4000-8000-000000000077"}'));
+select is((r ->> 'status', r ->> 'reopenedFrom')::text, '(in-progress,completed)', 'a form without messages reopens a conversation, in progress if it was answered') from reply where name = 'form';
+update public.conversations set status = 'converted' where id = '10000000-0000-4000-8000-000000000077';
+insert into reply values ('sold', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077"}', '{"conversationId": "10000000-0000-4000-8000-000000000077"}'));
+select is((r ->> 'status', r -> 'reopenedFrom')::text, '(converted,)', 'a converted lead stays converted') from reply where name = 'sold';
 
 -- Continued by an unproven request
 create temp table before as select * from lead;

@@ -8,6 +8,6 @@ import Wire
 AdminEndpoint(
   "conversation-list", "Lists conversations", .init("GET", "/api/admin/conversations"),
   input: .init(query: ConversationSearch.listForm),
-  output: .init(ConversationSearch.page(of: Conversation.schema(), [.init("page", ["type": "integer"])])),
+  output: .init(ConversationSearch.page(of: Conversation.listed, [.init("page", ["type": "integer"])])),
   needs: [.officeHours], calls: .listConversations, argument: ConversationSearch.withTimeZone
 ).run()

@@ -7,5 +7,9 @@ import Wire
 
 AdminEndpoint(
   "subscriber-delete", "Deletes a newsletter subscriber", .init("DELETE", "/api/newsletter/subscribers/{id}"),
-  output: .init(statuses: [204]), calls: .deleteSubscriber
+  // A body, because the original panel reads one.
+  output: .init([
+    "type": "object", "required": ["success", "id"],
+    "properties": ["success": ["const": true], "id": ["type": "string", "format": "uuid"]],
+  ]), calls: .deleteSubscriber
 ).run()

@@ -10,7 +10,32 @@ struct Health {
 
   /// `not durable` counts as unhealthy: a database that can lose committed transactions must not store leads.
   var database: String { report == nil ? "away" : report?["durable"]?.bool == true ? "ok" : "not durable" }
+  /// True if leads can be stored.
   var isGood: Bool { database == "ok" }
+
+  /// What is wrong, each in a sentence for the operator; empty if the status is `ok`.
+  var reasons: [String] {
+    guard let report else { return ["the database cannot be reached"] }
+    if !isGood { return ["the database could lose stored leads: fsync or synchronous_commit is off"] }
+    var reasons: [String] = []
+    if report["workerIsSilent"]?.bool == true {
+      let since = report["workerLastSeen"]?.string.map { " since \($0)" } ?? ""
+      reasons.append("no worker has asked for deliveries\(since)")
+    }
+    let count = report["unprocessed"]?.integer ?? 0
+    if let age = report["oldestSeconds"]?.integer, age >= Self.longestWait {
+      reasons.append("\(count == 1 ? "1 event is" : "\(count) events are") not finished, the oldest for \(age) s")
+    }
+    for channel in report["pausedChannels"]?.array?.compactMap(\.string) ?? [] {
+      reasons.append("the channel \(channel) is paused; `leadpipe channel list` shows why")
+    }
+    return reasons
+  }
+
+  /// How long an event may be unfinished, in seconds: longer than the first attempts take.
+  private static let longestWait = 300
+
+  private var status: JSON { isGood ? reasons.isEmpty ? "ok" : "degraded" : "unavailable" }
 
   var document: JSON {
     let states = ChannelKind.all.map { channel in
@@ -18,7 +43,10 @@ struct Health {
     }
     let queue = ["unprocessed", "oldestSeconds", "failed"].map { JSON.Member($0, report?[$0] ?? .null) }
     return .object(
-      [.init("status", isGood ? "ok" : "unavailable"), .init("timestamp", .string(at.iso8601))] + states + [
+      [
+        .init("status", status), .init("reasons", .array(reasons.map(JSON.string))),
+        .init("timestamp", .string(at.iso8601)),
+      ] + states + [
         .init("port", JSON(port)), .init("database", .string(database)),
         .init("worker", ["lastSeen": report?["workerLastSeen"] ?? .null]), .init("queue", .object(queue)),
       ])
@@ -32,7 +60,10 @@ struct Health {
   ]
 
   private static let properties: [JSON.Member] =
-    [.init("status", ["enum": ["ok", "unavailable"]]), .init("timestamp", time)]
+    [
+      .init("status", ["enum": ["ok", "degraded", "unavailable"]]),
+      .init("reasons", ["type": "array", "items": ["type": "string"]]), .init("timestamp", time),
+    ]
     + ChannelKind.all.map { .init(member($0), ["type": "boolean"]) } + [
       .init("port", ["type": "integer"]), .init("database", ["enum": ["ok", "not durable", "away"]]),
       .init(

@@ -25,6 +25,11 @@ func record(
     try database.record(records, deadline: deadline)
   }
   let byEvent = Dictionary(grouping: deliveries) { $0.document["eventId"]?.string ?? "" }
+  for pause in recorded.pauses {
+    let cause = pause.reason ?? "no reason was recorded"
+    let advice = pause.isConfig ? "; after correcting the setting: leadpipe channel resume \(pause.channel)" : ""
+    log.warn("The channel \(pause.channel) is paused until \(pause.until): \(cause)\(advice)")
+  }
   for event in recorded.events { report(event, after: byEvent[event.id] ?? [], to: log) }
   return deliveries.map { delivery in
     let isRecorded = recorded.deliveries.contains(delivery.id.text)

@@ -85,7 +85,7 @@ begin
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, event uuid),
          lateral (select p -> (n - 1)) as sent (lead),
          lateral (select coalesce(lead #>> '{event,type}', 'lead.created')::public.lead_event_type) as named (type),
-         lateral (select case when not leadpipe.event_notifies(type) then now() end) as quiet (done);
+         lateral (select case when not leadpipe.event_notifies(type, '{}') then now() end) as quiet (done);
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then

@@ -99,7 +99,9 @@ begin
   -- Last, so that workers with the same name block each other as briefly as possible.
   insert into public.workers as w (name, version, started_at, last_seen)
   values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
-  on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version;
+  on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version,
+    -- A worker sends the fingerprints with its first claim. In a container, a new worker can have the name of the old one.
+    started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then excluded.started_at else w.started_at end;
 
   return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
     'nextDueAt', leadpipe.iso8601(v_next));

@@ -31,7 +31,7 @@ begin
     select jsonb_build_object(
       'kind', 'event', 'now', leadpipe.iso8601(v_now),
       'event', jsonb_build_object('id', e.id, 'type', e.event_type, 'at', leadpipe.iso8601(e.created_at), 'processed', e.processed,
-        'plannedAt', leadpipe.iso8601(e.planned_at), 'notifies', leadpipe.event_notifies(e.event_type)),
+        'plannedAt', leadpipe.iso8601(e.planned_at), 'notifies', leadpipe.event_notifies(e.event_type, e.payload)),
       'deliveries', (select coalesce(jsonb_agg(d.id order by d.created_at, d.id), '[]')
                      from public.notification_logs d where d.lead_event_id = e.id),
       'workerLastSeen', (select leadpipe.iso8601(max(last_seen)) from public.workers))

@@ -4,7 +4,7 @@ create or replace function public.emit_lead_event(
 returns uuid
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_done timestamptz := case when not leadpipe.event_notifies(p_event_type) then now() end;
+  v_done timestamptz := case when not leadpipe.event_notifies(p_event_type, p_payload) then now() end;
   v_id uuid;
 begin
   insert into public.lead_events (event_type, conversation_id, payload, idempotency_key, processed, processed_at, planned_at)

@@ -1,5 +1,7 @@
--- True if events of this type cause notifications. All other events are marked as processed when they are added.
+-- True if an event causes notifications: a new lead, a reopened conversation, a subscription, or a deadline. All other
+-- events are marked as processed when they are added.
 -- Has no SET clause, so that the planner can inline it.
-create or replace function leadpipe.event_notifies(p_event_type public.lead_event_type) returns boolean language sql stable as
-  $$ select p_event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached') $$;
-revoke all on function leadpipe.event_notifies(public.lead_event_type) from public, anon, authenticated;
+create or replace function leadpipe.event_notifies(p_event_type public.lead_event_type, p_payload jsonb) returns boolean language sql stable as
+  $$ select p_event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached')
+       or p_event_type::text = 'lead.updated' and p_payload ? 'reopenedFrom' $$;
+revoke all on function leadpipe.event_notifies(public.lead_event_type, jsonb) from public, anon, authenticated;

@@ -50,7 +50,7 @@ begin
     v_behind := leadpipe.index_conversations();
   end if;
   if p ->> 'query' is not null then
-    select wanted into f.wanted from leadpipe.parse_query(p ->> 'query');
+    select wanted into f.wanted from leadpipe.parse_query(p ->> 'query', p -> 'numbers');
     -- The query contains nothing that can match.
     if f.wanted is null then
       return '{"ids": [], "total": 0, "totalIsEstimate": false}';

@@ -7,7 +7,7 @@ declare
 begin
   p := leadpipe.authorize(p, 'read');
   v_found := leadpipe.find_conversations(p);
-  select * into v_asked from leadpipe.parse_query(p ->> 'query');
+  select * into v_asked from leadpipe.parse_query(p ->> 'query', p -> 'numbers');
   return jsonb_build_object(
       'data', (select coalesce(jsonb_agg(
                  leadpipe.conversation_document(c, p) || jsonb_build_object('matchedIn', leadpipe.matched_fields(c, w.words, v_asked)) order by n), '[]')

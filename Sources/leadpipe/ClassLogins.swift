@@ -1,0 +1,58 @@
+import Host
+import Store
+import Wire
+
+/// The database logins of the trust classes, tested before an instance reports that it is ready.
+enum ClassLogins {
+  /// A function that each class calls.
+  private static let functions: [(trust: TrustClass, function: String)] = [
+    (.intake, "public.capture_lead(jsonb)"), (.worker, "public.claim_deliveries(jsonb)"),
+    (.admin, "public.list_conversations(jsonb)"),
+  ]
+
+  /// Returns what is wrong with the logins, one line each with the statement that corrects it. Empty if every class can
+  /// call its functions.
+  static func errors(_ environment: [String: String], of classes: [TrustClass]) -> [String] {
+    functions.compactMap { trust, function in
+      guard classes.contains(trust), let login = trust.database else { return nil }
+      let own = environment[login.setting]
+      let setting = own == nil ? "DATABASE_URL" : login.setting
+      let url = own ?? environment["DATABASE_URL"] ?? ""
+      let database = Database(url: url, role: own == nil ? login.role : nil)
+      do throws(StoreFailure) {
+        let rows = try database.query(
+          "select has_function_privilege('\(function)', 'execute')", deadline: Instant.now.adding(seconds: 10))
+        return rows.first?.first == "t" ? nil : grant(login.role, to: user(url), setting, trust)
+      } catch {
+        switch error {
+        case .unavailable(let reason): return "\(setting): \(reason)"
+        case .timedOut: return "\(setting): the database did not respond in time"
+        // SET ROLE is refused, or the role does not exist.
+        case .refused("42501", _, _), .refused("22023", _, _), .refused("42704", _, _):
+          return grant(login.role, to: user(url), setting, trust)
+        case .refused(let state, let message, _): return "\(setting): the database reported error \(state): \(message)"
+        }
+      }
+    }
+  }
+
+  private static func grant(_ role: String, to user: String?, _ setting: String, _ trust: TrustClass) -> String {
+    let name = user ?? "USER"
+    return """
+      \(name), the login in \(setting), lacks the rights of class \(trust.rawValue); run as a superuser or the role's \
+      owner: GRANT \(role) TO \(quoted(name));
+      """
+  }
+
+  /// Returns the name of the login; nil if it cannot be determined.
+  static func user(_ url: String) -> String? {
+    let database = Database(url: url)
+    let rows = try? database.query("select session_user", deadline: Instant.now.adding(seconds: 10))
+    return rows?.first?.first ?? nil
+  }
+
+  /// Quotes a name as an SQL identifier.
+  static func quoted(_ name: String) -> String {
+    "\"" + name.split(separator: "\"", omittingEmptySubsequences: false).joined(separator: "\"\"") + "\""
+  }
+}
