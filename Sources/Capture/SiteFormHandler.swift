@@ -10,7 +10,8 @@ extension Handler {
     self.init(
       Description(
         name: name, kind: .endpoint, summary: summary, routes: paths.map { .init("POST", $0) }, rateClass: "contact",
-        repairsText: true, environment: LeadIntake.settings, input: .init(form.form.schema, headers: LeadIntake.headers),
+        repairsText: true, environment: LeadIntake.settings,
+        input: .init(form.form.schema, headers: LeadIntake.headers),
         output: .init(
           [
             "type": "object", "required": ["success", "id", "message"],

@@ -27,7 +27,8 @@ package func cleanText(_ text: String) -> String {
 /// control characters, zero-width spaces, byte order marks and direction marks. Every kind of field is trimmed so.
 package func trimmed(_ text: String) -> String {
   let scalars = text.unicodeScalars
-  guard let first = scalars.firstIndex(where: { !isTrimmed($0) }), let last = scalars.lastIndex(where: { !isTrimmed($0) })
+  guard let first = scalars.firstIndex(where: { !isTrimmed($0) }),
+    let last = scalars.lastIndex(where: { !isTrimmed($0) })
   else { return "" }
   return String(scalars[first...last])
 }

@@ -58,7 +58,8 @@ extension Rule where Value == String {
   package static var key: Rule {
     let schema: JSON = ["type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"]
     return Rule(schema, optionalSchema: schema.setting("type", ["string", "null"]), allowsBlank: false) { json, error in
-      guard let key = json.string.map(trimmed), 1...200 ~= key.utf8.count, key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+      guard let key = json.string.map(trimmed), 1...200 ~= key.utf8.count, key.utf8.allSatisfy({ 0x21...0x7E ~= $0 })
+      else {
         return error.refuse(.invalidKey)
       }
       return key

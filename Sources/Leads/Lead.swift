@@ -44,8 +44,8 @@ package protocol LeadForm: Sendable {
   func lead(checking body: JSON, receivedAt: Instant) throws(FormError) -> Lead
 }
 
-/// Fields that several lead forms share. What identifies the customer or the request is strict; an unusable value of any
-/// other optional field must not lose a lead, so those are lenient.
+/// Fields that several lead forms share. What identifies the customer or the request is strict. An unusable value of
+/// any other optional field must not lose a lead, so those are lenient.
 enum LeadField {
   static let name = Field.required("customerName", .text(2...200))
   static let phone = Field.optional("customerPhone", .phone)

@@ -17,8 +17,8 @@ package struct PhoneNumber: Sendable, Hashable {
   private static let internationalLength = 12...15
 
   /// Reads a number in any common format: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, `919812345678`,
-  /// `04 123 4567 ext. 12`, digits of any script. A trunk prefix and a repeated country code are dropped. Nil for letters
-  /// and numbers of ambiguous country (`1 415 555 2671` without its plus may be American or Chinese).
+  /// `04 123 4567 ext. 12`, digits of any script. A trunk prefix and a repeated country code are dropped. Nil for
+  /// letters and numbers of ambiguous country (`1 415 555 2671` without its plus may be American or Chinese).
   package init?(_ text: String) {
     var rest = text.unicodeScalars[...]
     if text.prefix(4).lowercased() == "tel:" { rest = rest.dropFirst(4) }

@@ -45,8 +45,8 @@ extension Instant {
     }
   }
 
-  /// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]](Z|±HH:MM|±HHMM|±HH)` within the years 1970 to 9999. Nil for anything else. Fraction
-  /// digits after the third are dropped.
+  /// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]](Z|±HH:MM|±HHMM|±HH)` within the years 1970 to 9999. Nil for
+  /// anything else. Fraction digits after the third are dropped.
   package init?(iso8601 text: String) {
     let bytes = Array(text.utf8)
     func number(_ range: Range<Int>, _ limits: ClosedRange<Int>) -> Int? {

@@ -11,8 +11,8 @@ extension JSON {
   /// Reads exactly one RFC 8259 document, more strictly than common decoders. It rejects invalid UTF-8, a byte order
   /// mark, a duplicate name in an object, a lone surrogate, NUL (PostgreSQL's text type cannot hold it), nesting deeper
   /// than 32, and numbers that no column can store exactly.
-  /// - Parameter repairing: true if U+FFFD replaces what is broken in a string: invalid UTF-8, a lone surrogate, NUL. In
-  ///   a member's name these are still errors. Nothing else is repaired.
+  /// - Parameter repairing: true if U+FFFD replaces what is broken in a string: invalid UTF-8, a lone surrogate, NUL.
+  ///   In a member's name these are still errors. Nothing else is repaired.
   package init(reading bytes: [UInt8], repairing: Bool = false) throws(JSONError) {
     let isValid = String(validating: bytes, as: UTF8.self) != nil
     guard isValid || repairing else { throw JSONError(offset: 0, reason: "the text is not valid UTF-8") }
@@ -169,8 +169,11 @@ private struct JSONReader {
     let end = at
     if 0xD800...0xDBFF ~= unit, take("\\"), take("u") {
       let trail = try hexUnit()
-      let pair = 0x10000 + (UInt32(unit) - 0xD800) << 10 + (UInt32(trail) &- 0xDC00)
-      if 0xDC00...0xDFFF ~= trail, let scalar = Unicode.Scalar(pair) { return scalar }
+      if 0xDC00...0xDFFF ~= trail,
+        let scalar = Unicode.Scalar(0x10000 + (UInt32(unit) - 0xD800) << 10 + (UInt32(trail) - 0xDC00))
+      {
+        return scalar
+      }
     }
     guard repairs else { throw error("unpaired surrogate in a string") }
     // What follows the surrogate is read by itself.

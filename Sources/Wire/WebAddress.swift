@@ -33,8 +33,8 @@ package struct WebAddress: Sendable, Equatable {
     self.host = host
   }
 
-  /// Reads what a browser reports or a person copies, as the WHATWG URL standard does: line feeds and tabs are removed, and
-  /// characters that a URL must not contain are percent-encoded after the host (`?utm_campaign=Dubai|Villas`). A
+  /// Reads what a browser reports or a person copies, as the WHATWG URL standard does: line feeds and tabs are removed,
+  /// and characters that a URL must not contain are percent-encoded after the host (`?utm_campaign=Dubai|Villas`). A
   /// backslash in the path becomes a slash. The scheme and the host stay strict.
   package static func encoding(_ text: String) -> WebAddress? {
     let bytes = text.utf8.filter { ![0x09, 0x0A, 0x0D].contains($0) }

@@ -141,20 +141,25 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
   @Test("sets aside what a lenient field cannot use, and only the items of a list that it cannot use")
   func lenient() throws {
     let item = Form([Field.required("id", .uuid).identifying, Field.optional("count", .integer(0...9)).lenient])
-    let (kind, rows) = (Field.optional("kind", .choice(["a"])).lenient, Field.optional("rows", .forms(item, max: 3)).lenient)
+    let (kind, rows) = (
+      Field.optional("kind", .choice(["a"])).lenient, Field.optional("rows", .forms(item, max: 3)).lenient
+    )
     let tags = Field.optional("tags", .texts(max: 3, each: 1...3)).lenient
     let id = "00000000-0000-4000-8000-00000000000a"
     let checked = try Form([kind, rows, tags]).check([
       "kind": 5, "rows": [["id": .string(id), "count": "x"], 7], "tags": ["abc", "abcd"],
     ])
-    #expect(checked.aside == ["kind": 5, "rows[0].count": "x", "rows[1]": 7, "tags[1]": "abcd"])
+    #expect(checked.aside == ["rows[0].count": "x", "kind": 5, "rows[1]": 7, "tags[1]": "abcd"])
     #expect(checked.warnings.map(\.path) == ["kind", "rows[0].count", "rows[1]", "tags[1]"])
     #expect(checked[kind] == nil && checked[rows]?.count == 1 && checked[tags] == ["abc"])
   }
 
-  @Test("an error that identifies something refuses the request, and the warnings are listed with it") func identifying() {
+  @Test("an error that identifies something refuses the request, and the warnings are listed with it")
+  func identifying() {
     let item = Form([Field.required("id", .uuid).identifying])
-    let form = Form([Field.optional("kind", .choice(["a"])).lenient, Field.optional("rows", .forms(item, max: 3)).lenient])
+    let form = Form([
+      Field.optional("kind", .choice(["a"])).lenient, Field.optional("rows", .forms(item, max: 3)).lenient,
+    ])
     #expect {
       try form.check(["kind": 5, "rows": [["id": "x"]]])
     } throws: { ($0 as? FormError)?.fields.map(\.path) == ["kind", "rows[0].id"] }

@@ -37,7 +37,8 @@ import Wire
     "keep what looks like a prefix and is part of the number",
     arguments: [
       ("+39 06 698 12345", "+390669812345"), ("+39 (0)6 698 12345", "+390669812345"),
-      ("+225 07 12 34 56 78", "+2250712345678"), ("+81 0077 123456", "+810077123456"), ("+7 800 123 45 67", "+78001234567"),
+      ("+225 07 12 34 56 78", "+2250712345678"), ("+81 0077 123456", "+810077123456"),
+      ("+7 800 123 45 67", "+78001234567"),
       ("+49 4930 901820", "+494930901820"), ("+91 91987 65432", "+919198765432"),
     ])
   func noTrunkPrefix(_ text: String, _ e164: String) { #expect(PhoneNumber(text)?.e164 == e164) }
@@ -56,7 +57,8 @@ import Wire
 
   /// Written by tools/country_codes.py from the data of libphonenumber.
   @Test("of every region and kind are read in national, international and RFC 3966 notation") func examples() throws {
-    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../Cases/tables/phone-examples.json")
+    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
+      path: "../Cases/tables/phone-examples.json")
     let rows = try JSON(reading: [UInt8](Data(contentsOf: file))).array ?? []
     #expect(rows.count > 900)
     for row in rows {
