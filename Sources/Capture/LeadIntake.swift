@@ -61,6 +61,7 @@ package struct LeadIntake {
         let lead = try checked.get().lead
         let log = log.with("requestId", request.requestID)
         let captured = try report(outcomes.next() ?? .failure(.noAnswer), refused: refused, log)
+        if !lead.warnings.isEmpty { log.info("Set aside \(lead.warnings.map(\.path).joined(separator: ", "))") }
         if captured.eventID != nil { wakes = true }
         return (lead, captured)
       }
@@ -82,7 +83,8 @@ package struct LeadIntake {
     let deadline = request.deadline ?? .now
     guard deadline > .now else { throw Problem(.deadlineExceeded) }
     return CaptureRequest(
-      lead, content: content, responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
+      lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP,
+      responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
   }
 
   /// Logs the result for one lead, in the lines that operators search for. `refused` is the failure of all leads in one
@@ -111,6 +113,23 @@ package struct LeadIntake {
     if captured.outcome == .created { log.emitted("lead.created", captured.eventID) }
     return captured
   }
+}
+
+extension Lead {
+  /// The member `warnings` of the reply: the values that were set aside. Empty if there are none.
+  var warningMembers: [JSON.Member] {
+    warnings.isEmpty ? [] : [.init("warnings", .array(warnings.map(\.document)))]
+  }
+
+  /// The JSON Schema of `warnings`.
+  static let warningsSchema: JSON = [
+    "type": "array", "minItems": 1,
+    "description": "values that could not be used; they are stored in metadata.setAside",
+    "items": [
+      "type": "object", "required": ["path", "code", "message"],
+      "properties": ["path": ["type": "string"], "code": ["type": "string"], "message": ["type": "string"]],
+    ],
+  ]
 }
 
 extension Captured {

@@ -12,7 +12,10 @@ package struct LeadReply {
 
   package static let schema: JSON = [
     "type": "object", "required": ["id", "conversation"],
-    "properties": ["id": ["type": "string", "format": "uuid"], "conversation": Lead.conversationSchema],
+    "properties": [
+      "id": ["type": "string", "format": "uuid"], "conversation": Lead.conversationSchema,
+      "warnings": Lead.warningsSchema,
+    ],
   ]
 
   package var reply: Reply {
@@ -21,8 +24,8 @@ package struct LeadReply {
       .init("createdAt", .string(captured.createdAt)), .init("updatedAt", .string(captured.updatedAt)),
     ]
     let conversation = JSON.object(stored + (lead.facts.members ?? []))
+    let members: [JSON.Member] = [.init("id", .string(captured.id)), .init("conversation", conversation)]
     return Reply(
-      status: captured.isNew ? 201 : 200, ["id": .string(captured.id), "conversation": conversation],
-      headers: captured.replayHeader)
+      status: captured.isNew ? 201 : 200, .object(members + lead.warningMembers), headers: captured.replayHeader)
   }
 }

@@ -10,13 +10,14 @@ extension Handler {
     self.init(
       Description(
         name: name, kind: .endpoint, summary: summary, routes: paths.map { .init("POST", $0) }, rateClass: "contact",
-        environment: LeadIntake.settings, input: .init(form.form.schema, headers: LeadIntake.headers),
+        repairsText: true, environment: LeadIntake.settings,
+        input: .init(form.form.schema, headers: LeadIntake.headers),
         output: .init(
           [
             "type": "object", "required": ["success", "id", "message"],
             "properties": [
               "success": ["const": true], "id": ["type": "string", "format": "uuid"],
-              "message": ["const": .string(message)],
+              "message": ["const": .string(message)], "warnings": Lead.warningsSchema,
             ],
           ], statuses: [201], headers: LeadIntake.replyHeaders, problems: LeadIntake.problems)),
       batchSize: LeadIntake.batchSize
@@ -24,10 +25,11 @@ extension Handler {
       let intake = try LeadIntake(of: form, settings, handler: name, afterwards)
       return { requests, log in
         intake.capture(requests, log: log).map { stored in
-          stored.map { _, captured in
-            Reply(
-              status: 201, ["success": true, "id": .string(captured.id), "message": .string(message)],
-              headers: captured.replayHeader)
+          stored.map { lead, captured in
+            let members: [JSON.Member] = [
+              .init("success", true), .init("id", .string(captured.id)), .init("message", .string(message)),
+            ]
+            return Reply(status: 201, .object(members + lead.warningMembers), headers: captured.replayHeader)
           }
         }
       }

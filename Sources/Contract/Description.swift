@@ -30,6 +30,8 @@ package struct Description: Sendable, Equatable {
   /// The largest body in bytes.
   package var bodyLimit = 65_536
   package var timeLimitMs = 10_000
+  /// True if broken characters in the strings of a body are replaced by U+FFFD. Otherwise they refuse the request.
+  package var repairsText = false
   /// True if it supports `--stream`, with replies that include the id of their request.
   package var streams = true
   /// The name of the step that supplies the events after the reply, if the reply starts a `text/event-stream`. Nil
@@ -81,7 +83,8 @@ package struct Description: Sendable, Equatable {
 
   package init(
     name: String, kind: Kind, summary: String, routes: [Route] = [], access: Access = .public,
-    rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, streams: Bool = true,
+    rateClass: String = "default", bodyLimit: Int = 65_536, timeLimitMs: Int = 10_000, repairsText: Bool = false,
+    streams: Bool = true,
     feed: String? = nil, environment: [Setting] = [], input: Input = Input(), output: Output = Output()
   ) {
     self.name = name
@@ -92,6 +95,7 @@ package struct Description: Sendable, Equatable {
     self.rateClass = rateClass
     self.bodyLimit = bodyLimit
     self.timeLimitMs = timeLimitMs
+    self.repairsText = repairsText
     self.streams = streams
     self.feed = feed
     self.environment = environment

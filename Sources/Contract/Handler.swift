@@ -92,12 +92,13 @@ extension Handler {
     request.body = bytes
     do throws(Problem) {
       let json: JSON
-      do { json = try JSON(reading: bytes) } catch {
+      do { json = try JSON(reading: bytes, repairing: description.repairsText) } catch {
         throw Problem(.malformedJSON, ["reason": error.reason, "offset": error.offset])
       }
       if json["requestContext"] != nil {
         request.isBare = false
         request = try Request(envelope: json)
+        request.repairsText = description.repairsText
       } else {
         request.document = json
       }

@@ -62,7 +62,8 @@ extension Problem {
 }
 
 extension FieldError {
-  fileprivate var document: JSON {
+  /// An item of `details` in a problem, and of `warnings` in a reply.
+  package var document: JSON {
     ["path": .string(path), "code": .string(code.rawValue), "message": .string(message)]
   }
 }

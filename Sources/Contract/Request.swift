@@ -22,6 +22,8 @@ package struct Request: Sendable {
   package var isBare = false
   /// The parsed body of a bare request.
   var document: JSON?
+  /// True if `json` replaces broken characters.
+  var repairsText = false
 
   package init(method: String, path: String, requestID: String, receivedAt: Instant) {
     self.method = method
@@ -127,7 +129,7 @@ extension Request {
   package func json() throws(Problem) -> JSON {
     if let document { return document }
     if !isBare { try requireJSONBody() }
-    do { return try JSON(reading: body) } catch {
+    do { return try JSON(reading: body, repairing: repairsText) } catch {
       throw Problem(.malformedJSON, ["reason": error.reason, "offset": error.offset])
     }
   }

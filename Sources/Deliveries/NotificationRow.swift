@@ -37,6 +37,11 @@ extension NotificationTemplate {
     return "\(score)/100" + (quality.map { " (\($0))" } ?? "")
   }
 
+  /// `+97141234567 ext. 12`.
+  static let phone: @Sendable (JSON) -> String? = { payload in
+    line("customerPhone")(payload).map { $0 + (line("customerPhoneExtension")(payload).map { " ext. \($0)" } ?? "") }
+  }
+
   /// The host of the property's URL, which the button would hide.
   static let propertyHost: @Sendable (JSON) -> String? = { payload in
     payload["propertyUrl"]?.string.flatMap(WebAddress.init)?.host

@@ -26,14 +26,14 @@ struct NotificationTemplate: Sendable {
   }
 
   private static let person: [Row] = [
-    Row("Name", "customerName"), Row("Email", "customerEmail"), Row("Phone", "customerPhone"),
+    Row("Name", "customerName"), Row("Email", "customerEmail"), Row("Phone", phone),
   ]
 
   private static let chatbot = NotificationTemplate(
     header: "🤖 New Chatbot Conversation", subject: "🤖 New Chatbot Lead",
     rows: [
       Row("Name", "customerName"), Row("Intent", "intent"), Row("Email", "customerEmail"),
-      Row("Phone", "customerPhone"), Row("Budget", "budget"), Row("Property Type", "propertyType"),
+      Row("Phone", phone), Row("Budget", "budget"), Row("Property Type", "propertyType"),
       Row("Area", "preferredArea"), Row("Lead Score", score), Row("Duration", mayBeAbsent: true, duration),
     ])
 
@@ -41,7 +41,7 @@ struct NotificationTemplate: Sendable {
     header: "📬 New Contact Form Message", subject: "📬 New Contact Form Message",
     rows: [
       Row("Name", "customerName"), Row("Department", "department"), Row("Email", "customerEmail"),
-      Row("Phone", "customerPhone"), Row("Subject", "subject"), .long("Message", "message"),
+      Row("Phone", phone), Row("Subject", "subject"), .long("Message", "message"),
     ])
 
   private static let propertyInquiry = NotificationTemplate(
@@ -49,7 +49,7 @@ struct NotificationTemplate: Sendable {
     rows: [
       Row("Name", "customerName"), Row("Property", "propertyTitle"),
       Row("Property at", mayBeAbsent: true, propertyHost),
-      Row("Email", "customerEmail"), Row("Phone", "customerPhone"), .long("Message", "message"),
+      Row("Email", "customerEmail"), Row("Phone", phone), .long("Message", "message"),
     ], adminLabel: "View in Admin", showsProperty: true)
 
   private static let sellSubmission = NotificationTemplate(
@@ -85,7 +85,7 @@ struct NotificationTemplate: Sendable {
     NotificationTemplate(
       header: header, subject: header,
       rows: [
-        Row("Name", "customerName"), Row("Phone", "customerPhone"), Row("Score", score),
+        Row("Name", "customerName"), Row("Phone", phone), Row("Score", score),
         Row("Deadline", moment("slaResponseDeadline")), Row("Time", mayBeAbsent: true, remaining),
         Row("Agent", "assignedAgentName"),
       ])

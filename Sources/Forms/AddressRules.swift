@@ -14,24 +14,24 @@ extension Rule where Value == EmailAddress {
 }
 
 extension Rule where Value == WebAddress {
-  /// An http or https URL in a form that all URL parsers read in the same way.
+  /// An http or https URL with a host that all URL parsers read in the same way. Other characters that a URL must not
+  /// contain are percent-encoded.
   package static var webAddress: Rule {
     let inner = "([0-9A-Za-z_-]{0,61}[0-9A-Za-z_])?"
     let octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
     let name = "([0-9A-Za-z_]\(inner)\\.)*[A-Za-z_]\(inner)"
     let host = "(\(name)|(\(octet)\\.){3}\(octet)|\\[[0-9A-Fa-f.:]{0,22}:[0-9A-Fa-f.:]{1,22}\\])"
     let port = "[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
-    let rest = "[/?#][^\\u0000- \"<>\\\\^`{|}\\u007f]*"
+    let rest = "[/?#][\\s\\S]*"
     let pattern = "^ *[Hh][Tt][Tt][Pp][Ss]?://\(host)(:(\(port)))?(\(rest))? *$"
     return address(
       ["type": "string", "maxLength": 2000, "pattern": .string(pattern)], else: .invalidURL,
-      parse: WebAddress.init)
+      parse: WebAddress.encoding)
   }
 }
 
 extension Rule {
-  /// An address. Spaces at its ends, which keyboards add, are removed. Removing anything else could turn it into a
-  /// different address.
+  /// An address, trimmed. Removing anything inside it could turn it into a different address.
   fileprivate static func address(
     _ schema: JSON, else code: FieldCode, parse: @escaping @Sendable (String) -> Value?
   ) -> Rule {
@@ -39,10 +39,5 @@ extension Rule {
       guard let text = json.string else { return error.refuse(.notAString) }
       return parse(trimmed(text)) ?? error.refuse(code)
     }
-  }
-
-  private static func trimmed(_ text: String) -> String {
-    guard text.utf8.first == 0x20 || text.utf8.last == 0x20 else { return text }
-    return String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
   }
 }

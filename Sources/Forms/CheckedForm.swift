@@ -3,6 +3,10 @@ import Wire
 /// The validated fields of a request, as typed values.
 package struct CheckedForm: FormValue {
   private var values: [(name: String, value: any FormValue)] = []
+  /// An error for each value that was set aside.
+  package internal(set) var warnings: [FieldError] = []
+  /// The values that were set aside, as sent, by their paths: `{"propertyUrl": "/p/7"}`.
+  package internal(set) var aside: JSON = [:]
 
   package init() {}
 

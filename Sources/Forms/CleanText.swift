@@ -1,8 +1,8 @@
 @_spi(_Unicode) import Swift
 
 /// Cleans text that people typed without losing any of its words. Removes control characters other than line feed and
-/// tab, and bidirectional control characters; converts CRLF and CR to LF; trims whitespace at both ends; normalises the
-/// rest to NFC.
+/// tab, and bidirectional control characters; converts CRLF and CR to LF; trims both ends as `trimmed` does; normalises
+/// the rest to NFC.
 package func cleanText(_ text: String) -> String {
   // Most texts are clean: printable ASCII without a space at either end.
   let utf8 = text.utf8
@@ -19,11 +19,26 @@ package func cleanText(_ text: String) -> String {
     }
     previous = scalar
   }
-  let isBlank = { (scalar: Unicode.Scalar) in scalar.properties.isWhitespace }
-  guard let first = scalars.firstIndex(where: { !isBlank($0) }), let last = scalars.lastIndex(where: { !isBlank($0) })
+  let text = trimmed(String(scalars))
+  return text.utf8.allSatisfy { $0 < 0x80 } ? text : composed(text)
+}
+
+/// Returns the text without what keyboards, spreadsheets and web pages add at both ends and nobody sees: whitespace,
+/// control characters, zero-width spaces, byte order marks and direction marks. Every kind of field is trimmed so.
+package func trimmed(_ text: String) -> String {
+  let scalars = text.unicodeScalars
+  guard let first = scalars.firstIndex(where: { !isTrimmed($0) }),
+    let last = scalars.lastIndex(where: { !isTrimmed($0) })
   else { return "" }
-  let trimmed = String(scalars[first...last])
-  return trimmed.utf8.allSatisfy { $0 < 0x80 } ? trimmed : composed(trimmed)
+  return String(scalars[first...last])
+}
+
+private func isTrimmed(_ scalar: Unicode.Scalar) -> Bool {
+  switch scalar.value {
+  case 0...0x20, 0x7F...0xA0, 0x61C, 0x200B, 0x200E, 0x200F, 0x202A...0x202E, 0x2060, 0x2066...0x2069, 0xFEFF: true
+  case ..<0x80: false
+  default: scalar.properties.isWhitespace
+  }
 }
 
 /// Cleans text as `cleanText` does and puts it on one line: line ends and tabs, with the whitespace around them, become

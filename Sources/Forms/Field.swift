@@ -5,6 +5,7 @@ package struct Field<Value: Sendable>: FormField {
   package let name: String
   package let isRequired: Bool
   package let rule: any FieldRule
+  package private(set) var strictness = Strictness.strict
   /// Converts the rule's result, which is nil if the field was absent, into the field's value. Nil if it is not one.
   let value: @Sendable ((any FormValue)?) -> Value?
 
@@ -17,16 +18,45 @@ package struct Field<Value: Sendable>: FormField {
   }
 }
 
+extension Field {
+  /// A copy whose unusable value is set aside with a warning, so that the request is stored without it.
+  package var lenient: Field { with(.lenient) }
+
+  /// A copy that is lenient in a request with a valid field `other`, and strict in any other request.
+  package func lenient(beside other: any FormField) -> Field { with(.lenientBeside(other.name)) }
+
+  /// A copy whose error refuses the request, even inside a lenient field.
+  package var identifying: Field { with(.identifying) }
+
+  private func with(_ strictness: Strictness) -> Field {
+    var field = self
+    field.strictness = strictness
+    return field
+  }
+}
+
+/// What an unusable value of a field does to the request.
+package enum Strictness: Sendable, Equatable {
+  case strict, lenient, lenientBeside(String), identifying
+}
+
 /// A field with a value of any type.
 package protocol FormField: Sendable {
   var name: String { get }
   var isRequired: Bool { get }
   var rule: any FieldRule { get }
+  var strictness: Strictness { get }
 }
 
 extension FormField {
   /// The JSON Schema of the field in a body.
-  var schema: JSON { isRequired ? rule.schema : rule.optionalSchema }
+  var schema: JSON {
+    let schema = isRequired ? rule.schema : rule.optionalSchema
+    switch strictness {
+    case .strict, .identifying: return schema
+    case .lenient, .lenientBeside: return ["anyOf": [schema, rule.asideSchema]]
+    }
+  }
 
   /// Reads the field from an object. Nil if it is absent, invalid or missing; the last two add an error.
   func read(_ object: JSON, _ error: inout FormError) -> (any FormValue)? {

@@ -8,6 +8,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
   case notAnObject = "not_an_object"
   case notAString = "not_a_string"
   case blank
+  case brokenText = "broken_text"
   case invalidLength = "invalid_length"
   case tooLarge = "too_large"
   case invalidChoice = "invalid_choice"
@@ -50,6 +51,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
     case .notAnObject: "{field} must be an object"
     case .notAString: "{field} must be a string"
     case .blank: "{field} must not be blank"
+    case .brokenText: "{field} contains broken characters (U+FFFD)"
     case .invalidLength: "{field} must have {min} to {max} characters"
     case .tooLarge: "{field} must have at most {max} bytes as JSON"
     case .invalidChoice: "{field} must be one of {choices}"

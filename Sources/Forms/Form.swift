@@ -24,11 +24,13 @@ package struct Form: Sendable {
     self.clearable = Set(clearable.map(\.name))
   }
 
-  /// Returns the values of the present fields. Unknown fields, nulls and blank optional strings are ignored. Throws all
-  /// errors at once.
+  /// Returns the values of the present fields. Unknown fields, nulls and blank optional strings are ignored. An unusable
+  /// value of a lenient field is set aside. Throws all errors at once.
   package func check(_ json: JSON) throws(FormError) -> CheckedForm {
     var error = FormError()
-    guard let checked = read(json, &error), error.isEmpty else { throw error }
+    guard var checked = read(json, &error), !error.refuses else { throw error.thrown }
+    checked.warnings = error.fields
+    checked.aside = .object(error.aside)
     return checked
   }
 
@@ -40,12 +42,24 @@ package struct Form: Sendable {
     }
     let count = error.fields.count
     var checked = CheckedForm(capacity: fields.count)
+    var wrong: [(field: any FormField, errors: Range<Int>)] = []
     for field in fields {
       let before = error.fields.count
       if let value = field.read(json, &error) {
         checked.set(field.name, value)
       } else if let clearable, !clearable.contains(field.name), json[field.name] != nil, error.fields.count == before {
         error.add(.blank, at: field.name)
+      }
+      if error.fields.count > before { wrong.append((field, before..<error.fields.count)) }
+    }
+    for (field, errors) in wrong {
+      switch field.strictness {
+      case .strict: continue
+      case .identifying: error.confirm(errors)
+      case .lenient: error.setAside(errors, of: field.name, json[field.name] ?? .null)
+      case .lenientBeside(let other):
+        guard fields.contains(where: { $0.name == other && checked.has($0) }) else { continue }
+        error.setAside(errors, of: field.name, json[field.name] ?? .null)
       }
     }
     // An invalid field has its own error.

@@ -1,9 +1,22 @@
+import Wire
+
 /// An error in one field of a request.
 package struct FieldError: Sendable, Equatable {
   /// The path of the field: `messages[3].id`. Empty for the request as a whole.
   package fileprivate(set) var path: String
   package let code: FieldCode
   private let arguments: [String: String]
+  /// What the error does to the request.
+  fileprivate var weight = Weight.error
+
+  enum Weight: Sendable {
+    /// The request is refused, unless the field around it is lenient.
+    case error
+    /// The request is refused in any case.
+    case firm
+    /// The value was set aside.
+    case warning
+  }
 
   package init(_ code: FieldCode, at path: String = "", _ arguments: MessageArguments = [:]) {
     self.path = path
@@ -20,10 +33,28 @@ package struct FieldError: Sendable, Equatable {
 /// All errors of a request. Rules add to it; a form throws it.
 package struct FormError: Error, Sendable, Equatable {
   package private(set) var fields: [FieldError]
+  /// The values that were set aside, by their paths.
+  private(set) var aside: [JSON.Member] = []
 
   package init(fields: [FieldError] = []) { self.fields = fields }
 
   package var isEmpty: Bool { fields.isEmpty }
+
+  /// True if the request is to be refused.
+  var refuses: Bool { refuses(since: 0) }
+
+  /// True if an error that was added after the first `count` refuses the request.
+  func refuses(since count: Int) -> Bool { fields[count...].contains { $0.weight != .warning } }
+
+  /// The error that is thrown: warnings are listed too, because the client has to correct the request anyway.
+  var thrown: FormError {
+    FormError(
+      fields: fields.map { field in
+        var field = field
+        field.weight = .error
+        return field
+      })
+  }
 
   /// Adds an error in the value that is being read, or in its field at `path`.
   package mutating func add(_ code: FieldCode, at path: String = "", _ arguments: MessageArguments = [:]) {
@@ -41,14 +72,34 @@ package struct FormError: Error, Sendable, Equatable {
   /// Reads a part of a value: a field, or the item `[3]` of a list. The part's name is prepended to the paths of its
   /// errors.
   mutating func within<Value>(_ part: @autoclosure () -> String, read: (inout FormError) -> Value?) -> Value? {
-    let count = fields.count
+    let (count, asideCount) = (fields.count, aside.count)
     let value = read(&self)
     if fields.count == count { return value }
     let part = part()
-    for index in count..<fields.count {
-      let rest = fields[index].path
-      fields[index].path = rest.isEmpty || rest.hasPrefix("[") ? part + rest : "\(part).\(rest)"
-    }
+    let path = { (rest: String) in rest.isEmpty || rest.hasPrefix("[") ? part + rest : "\(part).\(rest)" }
+    for index in count..<fields.count { fields[index].path = path(fields[index].path) }
+    for index in asideCount..<aside.count { aside[index].key = path(aside[index].key) }
     return value
+  }
+
+  /// Makes the errors among `range` refuse the request whatever is around them.
+  mutating func confirm(_ range: Range<Int>) {
+    for index in range where fields[index].weight == .error { fields[index].weight = .firm }
+  }
+
+  /// Turns the errors among `range`, all of them in the field `name` with this value, into warnings, and sets the value
+  /// aside: of a list only the items with errors.
+  mutating func setAside(_ range: Range<Int>, of name: String, _ value: JSON) {
+    for index in range where fields[index].weight == .error {
+      fields[index].weight = .warning
+      var (path, unusable) = (name, value)
+      let rest = fields[index].path.dropFirst(name.count)
+      if rest.first == "[", let end = rest.firstIndex(of: "]"), let item = Int(strict: rest[..<end].dropFirst()),
+        let items = value.array, items.indices ~= item
+      {
+        (path, unusable) = ("\(name)[\(item)]", items[item])
+      }
+      if !aside.contains(where: { $0.key == path }) { aside.append(JSON.Member(path, unusable)) }
+    }
   }
 }

@@ -57,14 +57,30 @@ extension Rule where Value == [CheckedForm] {
   package static func forms(_ form: Form, max: Int) -> Rule {
     let item = Rule<CheckedForm>.form(form)
     let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": item.schema]
-    return list(of: item, 0...max, schema, items: "objects")
+    return list(of: item, 0...max, schema, items: "objects").settingAside(asideSchema(of: form))
+  }
+}
+
+extension Rule where Value == [CheckedForm] {
+  /// Any value, but an object in a list needs the identifying fields of the form.
+  private static func asideSchema(of form: Form) -> JSON {
+    let fields = form.fields.filter { $0.strictness == .identifying }
+    let item: JSON = [
+      "required": .array(fields.map { .string($0.name) }),
+      "properties": .object(fields.map { JSON.Member($0.name, $0.rule.schema) }),
+    ]
+    return ["description": "any other value is set aside, with a warning", "items": item]
   }
 }
 
 extension Rule where Value == CheckedForm {
   /// A form within a form.
   package static func form(_ form: Form) -> Rule {
-    Rule(form.schema, parameter: documentParameter) { json, error in form.read(json, &error) }
+    Rule(form.schema, parameter: documentParameter) { json, error in
+      let count = error.fields.count
+      let checked = form.read(json, &error)
+      return error.refuses(since: count) ? nil : checked
+    }
   }
 
   /// A form written as JSON in one string, as in a query parameter.

@@ -4,6 +4,15 @@ extension Rule where Value == String {
   /// Cleaned text. Its length is in Unicode scalars.
   package static func text(_ length: ClosedRange<Int>) -> Rule { text(length, cleaned: cleanText) }
 
+  /// Cleaned text that identifies something. Text with U+FFFD is rejected: two broken identifiers could become equal.
+  package static func identifier(_ length: ClosedRange<Int>) -> Rule {
+    let text = Rule.text(length)
+    return Rule(text.schema.setting("pattern", "^[^\\uFFFD]*\\S[^\\uFFFD]*$")) { json, error in
+      guard let value = text.read(json, &error) else { return nil }
+      return value.unicodeScalars.contains("\u{FFFD}") ? error.refuse(.brokenText) : value
+    }
+  }
+
   /// Cleaned text on one line, as notifications show a customer's name: line ends and tabs become a space.
   package static func line(_ length: ClosedRange<Int>) -> Rule { text(length, cleaned: cleanLine) }
 
@@ -49,7 +58,8 @@ extension Rule where Value == String {
   package static var key: Rule {
     let schema: JSON = ["type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"]
     return Rule(schema, optionalSchema: schema.setting("type", ["string", "null"]), allowsBlank: false) { json, error in
-      guard let key = json.string, 1...200 ~= key.utf8.count, key.utf8.allSatisfy({ 0x21...0x7E ~= $0 }) else {
+      guard let key = json.string.map(trimmed), 1...200 ~= key.utf8.count, key.utf8.allSatisfy({ 0x21...0x7E ~= $0 })
+      else {
         return error.refuse(.invalidKey)
       }
       return key

@@ -4,25 +4,28 @@ import Wire
 /// Fields that only the chatbot sends.
 private enum ChatbotField {
   static let conversationID = Field.optional("conversationId", .uuid)
-  static let intent = Field.optional("intent", .choice(["buy", "rent", "sell", "invest", "browse"]))
-  static let score = Field.optional("leadScore", .integer(0...100))
-  static let quality = Field.optional("leadQuality", .choice(Lead.qualities))
-  static let breakdown = Field.optional("leadScoreBreakdown", .object(maxBytes: 16_384))
-  static let tags = Field.optional("tags", .texts(max: 50, each: 1...100))
-  static let notes = Field.optional("notes", .text(1...5000))
-  static let metadata = Field.optional("metadata", .object(maxBytes: 16_384))
+  static let intent = Field.optional("intent", .choice(["buy", "rent", "sell", "invest", "browse"])).lenient
+  static let score = Field.optional("leadScore", .integer(0...100)).lenient
+  static let quality = Field.optional("leadQuality", .choice(Lead.qualities)).lenient
+  static let breakdown = Field.optional("leadScoreBreakdown", .object(maxBytes: 16_384)).lenient
+  static let tags = Field.optional("tags", .texts(max: 50, each: 1...100)).lenient
+  static let notes = Field.optional("notes", .text(1...5000)).lenient
+  static let metadata = Field.optional("metadata", .object(maxBytes: 16_384)).lenient
   static let consent = Field.optional(
-    "consent", .form(Form([.optional("marketing", .boolean), .optional("policyVersion", .text(1...64))])))
-  static let messages = Field.optional("messages", .forms(MessageField.form, max: 500))
+    "consent", .form(Form([.optional("marketing", .boolean), .optional("policyVersion", .text(1...64))]))
+  ).lenient
+  /// A message that cannot be used is set aside, one without a usable id refuses the request: a repeat of the request
+  /// would add it again.
+  static let messages = Field.optional("messages", .forms(MessageField.form, max: 500)).lenient
 }
 
 private enum MessageField {
-  static let id = Field.required("id", .text(1...200))
-  static let sender = Field.optional("sender", .choice(["bot", "user", "customer", "agent"]))
+  static let id = Field.required("id", .identifier(1...200)).identifying
+  static let sender = Field.optional("sender", .choice(["bot", "user", "customer", "agent"])).lenient
   static let text = Field.required("messageText", .text(1...5000))
-  static let type = Field.optional("messageType", .text(1...50))
-  static let time = Field.optional("timestamp", .time)
-  static let metadata = Field.optional("metadata", .object(maxBytes: 16_384))
+  static let type = Field.optional("messageType", .text(1...50)).lenient
+  static let time = Field.optional("timestamp", .instant).lenient
+  static let metadata = Field.optional("metadata", .object(maxBytes: 16_384)).lenient
 
   static let form = Form([id, sender, text, type, time, metadata])
 }
@@ -30,8 +33,8 @@ private enum MessageField {
 /// The body of POST /api/chatbot/leads.
 package struct ChatbotForm: LeadForm {
   package let form = Form([
-    LeadField.name, .required(LeadField.phone.name, .phone), LeadField.email, ChatbotField.conversationID,
-    .optional("customerId", .uuid), ChatbotField.intent, LeadField.budget, LeadField.propertyType,
+    LeadField.name, Field.required(LeadField.phone.name, .phone), LeadField.email, ChatbotField.conversationID,
+    Field.optional("customerId", .uuid).lenient, ChatbotField.intent, LeadField.budget, LeadField.propertyType,
     LeadField.preferredArea, ChatbotField.score, ChatbotField.quality, ChatbotField.tags, ChatbotField.notes,
     ChatbotField.breakdown, ChatbotField.metadata, LeadField.idempotencyKey, ChatbotField.consent,
     ChatbotField.messages,
@@ -59,6 +62,7 @@ extension Lead {
     if let consent = form[ChatbotField.consent] {
       metadata = (metadata ?? [:]).setting("consent", consent.document.setting("at", .string(receivedAt.iso8601)))
     }
+    keepAside(form)
     score = Score(
       of: self, clientPoints: form[ChatbotField.score], clientQuality: form[ChatbotField.quality],
       clientBreakdown: form[ChatbotField.breakdown])

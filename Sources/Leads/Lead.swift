@@ -32,6 +32,8 @@ package struct Lead: Sendable, Equatable {
   package var idempotencyKey: String?
   /// Fields that only one form has, by name.
   package var details: JSON = [:]
+  /// An error for each value that could not be used.
+  package var warnings: [FieldError] = []
   package var score = Score(points: 0, quality: "cold", breakdown: [:])
   package var receivedAt: Instant
 }
@@ -44,14 +46,15 @@ package protocol LeadForm: Sendable {
   func lead(checking body: JSON, receivedAt: Instant) throws(FormError) -> Lead
 }
 
-/// Fields that several lead forms share.
+/// Fields that several lead forms share. What identifies the customer or the request is strict. An unusable value of
+/// any other optional field must not lose a lead, so those are lenient.
 enum LeadField {
   static let name = Field.required("customerName", .text(2...200))
   static let phone = Field.optional("customerPhone", .phone)
-  static let email = Field.optional("customerEmail", .email)
-  static let budget = Field.optional("budget", .text(1...200))
-  static let propertyType = Field.optional("propertyType", .text(1...200))
-  static let preferredArea = Field.optional("preferredArea", .text(1...200))
+  static let email = Field.optional("customerEmail", .email).lenient(beside: phone)
+  static let budget = Field.optional("budget", .text(1...200)).lenient
+  static let propertyType = Field.optional("propertyType", .text(1...200)).lenient
+  static let preferredArea = Field.optional("preferredArea", .text(1...200)).lenient
   static let idempotencyKey = Field.optional("idempotencyKey", .key)
 }
 
@@ -76,6 +79,15 @@ extension Lead {
 
   mutating func readAmount(in text: String?) { amount = text.flatMap { Amount.read($0, perYear: intent == "rent") } }
 
+  /// Adds to the metadata what no column holds: the values that could not be used, and the phone number's extension.
+  mutating func keepAside(_ form: CheckedForm) {
+    warnings = form.warnings
+    if let kept = customerPhone?.phoneExtension {
+      metadata = (metadata ?? [:]).setting("customerPhoneExtension", .string(kept))
+    }
+    if form.aside.members?.isEmpty == false { metadata = (metadata ?? [:]).setting("setAside", form.aside) }
+  }
+
   /// Returns when the first response is due.
   package func responseDeadline(within hours: OfficeHours?) -> Instant {
     SLA.deadline(quality: score.quality, receivedAt: receivedAt, within: hours)
@@ -91,9 +103,10 @@ extension Lead {
   package var eventPayload: JSON {
     let facts: JSON = [
       "source": .string(source), "customerName": .string(customerName), "customerPhone": JSON(customerPhone?.e164),
-      "customerEmail": JSON(customerEmail?.text), "intent": JSON(intent), "budget": JSON(budget),
-      "propertyType": JSON(propertyType), "preferredArea": JSON(preferredArea), "leadScore": JSON(score.points),
-      "leadQuality": .string(score.quality), "durationMinutes": JSON(durationMinutes),
+      "customerPhoneExtension": JSON(customerPhone?.phoneExtension), "customerEmail": JSON(customerEmail?.text),
+      "intent": JSON(intent), "budget": JSON(budget), "propertyType": JSON(propertyType),
+      "preferredArea": JSON(preferredArea), "leadScore": JSON(score.points), "leadQuality": .string(score.quality),
+      "durationMinutes": JSON(durationMinutes),
     ]
     return .object((facts.withoutNulls.members ?? []) + (details.members ?? []))
   }

@@ -1,9 +1,12 @@
 import Forms
 import Wire
 
-/// A phone number in E.164 form: `+`, a country code, at most 15 digits.
+/// A phone number in E.164 form: `+`, a country code, at most 15 digits. An extension is kept beside it: it cannot be
+/// dialled as part of the number and does not identify the customer.
 package struct PhoneNumber: Sendable, Hashable {
   package let e164: String
+  /// At most seven digits. Nil if there is none.
+  package let phoneExtension: String?
 
   /// The country code assumed for numbers without one: the United Arab Emirates.
   package static let homeCountry = "971"
@@ -13,15 +16,16 @@ package struct PhoneNumber: Sendable, Hashable {
   /// A number of this length without a plus must begin with a country code, because no national number is that long.
   private static let internationalLength = 12...15
 
-  /// Reads a number in any common format: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, `919812345678`, digits of any
-  /// script. A trunk 0 is dropped. Nil for letters, extensions, and numbers of ambiguous country (`1 415 555 2671`
-  /// without its plus may be American or Chinese).
+  /// Reads a number in any common format: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, `919812345678`,
+  /// `04 123 4567 ext. 12`, digits of any script. A trunk prefix and a repeated country code are dropped. Nil for
+  /// letters and numbers of ambiguous country (`1 415 555 2671` without its plus may be American or Chinese).
   package init?(_ text: String) {
     var rest = text.unicodeScalars[...]
     if text.prefix(4).lowercased() == "tel:" { rest = rest.dropFirst(4) }
+    (rest, phoneExtension) = Self.withoutExtension(rest)
     var digits = ""
     var isInternational = false
-    for scalar in Self.withoutTrunkZero(rest) {
+    for scalar in rest {
       if let digit = Self.digit(scalar) {
         digits += String(digit)
       } else if scalar == "+" || scalar == "\u{FF0B}" {
@@ -31,7 +35,8 @@ package struct PhoneNumber: Sendable, Hashable {
         return nil
       }
     }
-    if !isInternational, digits.hasPrefix("00") {
+    // Some people write both: `+00971 50…`.
+    if digits.hasPrefix("00") {
       digits.removeFirst(2)
       isInternational = true
     }
@@ -44,25 +49,42 @@ package struct PhoneNumber: Sendable, Hashable {
         return nil
       }
     }
-    if digits.hasPrefix(Self.homeCountry) {
-      let home = digits.dropFirst(Self.homeCountry.count)
-      let number = home.hasPrefix("0") ? home.dropFirst() : home
-      guard Self.homeLength ~= number.count else { return nil }
-      digits = Self.homeCountry + number
+    if let country = CountryCode(of: digits) {
+      let number = country.nationalNumber(digits.dropFirst(country.code.count))
+      guard country.code != Self.homeCountry || Self.homeLength ~= number.count else { return nil }
+      digits = String(country.code + number)
     }
     guard 7...15 ~= digits.count, digits.first != "0" else { return nil }
     e164 = "+" + digits
   }
 
-  /// Removes a 0 in parentheses, as in `+44 (0)20`. It is dialled only within the country.
-  private static func withoutTrunkZero(_ text: String.UnicodeScalarView.SubSequence) -> [Unicode.Scalar] {
-    var scalars = Array(text)
-    guard scalars.contains("+") || scalars.contains("\u{FF0B}") || scalars.starts(with: ["0", "0"]),
-      let open = scalars.firstIndex(of: "("), let close = scalars.firstIndex(of: ")"), open < close,
-      scalars[open...close].compactMap(digit) == [0]
-    else { return scalars }
-    scalars.removeSubrange(open...close)
-    return scalars
+  /// What people write before an extension. `;ext=` is that of RFC 3966, a comma a pause in dialling.
+  private static let extensionMarks = [
+    ";ext=", "extension", "extn", "ext", "x", "#", ",", "int", "доб", "تحويلة", "داخلي",
+  ]
+
+  /// Splits `04 123 4567 ext. 12` into the number and the extension.
+  private static func withoutExtension(
+    _ text: String.UnicodeScalarView.SubSequence
+  ) -> (String.UnicodeScalarView.SubSequence, String?) {
+    let isFiller = { (scalar: Unicode.Scalar) in isSeparator(scalar) || scalar == ":" }
+    let end = text.lastIndex { !isSeparator($0) }.map { text.index(after: $0) } ?? text.endIndex
+    let number = text[..<end]
+    let digits = number.reversed().prefix { digit($0) != nil }
+    var rest = number.dropLast(digits.count)
+    let hasFiller = rest.last.map(isFiller) == true
+    while let last = rest.last, isFiller(last) { rest.removeLast() }
+    let written = String(rest).lowercased()
+    guard 1...7 ~= digits.count, let mark = extensionMarks.first(where: { written.hasSuffix($0) }),
+      // `050,1234567` is not a number with an extension, `050,,12` is: only an extension follows a pause.
+      mark != "," || (!hasFiller && written.hasSuffix(",,")),
+      // A letter before the mark makes it part of a word.
+      let before = written.dropLast(mark.count).last(where: { $0 != "," && $0 != " " && $0 != "." }),
+      !before.isLetter, before != ";"
+    else { return (text, nil) }
+    var kept = String.UnicodeScalarView(rest.dropLast(mark.unicodeScalars.count))
+    while let last = kept.last, last == "," || last == "." || isSeparator(last) { kept.removeLast() }
+    return (kept[...], String(digits.reversed().compactMap { digit($0).map { Character(String($0)) } }))
   }
 
   /// Returns the value of a decimal digit of any script. People also type Arabic-Indic and full-width digits.
@@ -91,9 +113,9 @@ extension PhoneNumber: FormValue {
 extension Rule where Value == PhoneNumber {
   /// A phone number in any common format.
   package static var phone: Rule {
-    let text = Rule<String>.text(5...32)
+    let text = Rule<String>.text(5...50)
     let schema: JSON = [
-      "type": "string", "minLength": 5, "maxLength": 32, "format": "phone",
+      "type": "string", "minLength": 5, "maxLength": 50, "format": "phone",
       "description": "Phone number in any common format",
     ]
     return Rule(schema) { json, error in

@@ -13,11 +13,11 @@ package struct SiteForm: LeadForm {
   /// Fields without a column in conversations. They are stored in its metadata under these names.
   let details: [any FormField]
 
-  fileprivate static let subject = Field.optional("subject", .text(1...200))
-  fileprivate static let price = Field.optional("expectedPrice", .text(1...200))
-  fileprivate static let urgency = Field.optional("urgency", .text(1...200))
-  private static let message = Field.optional("message", .text(1...5000))
-  private static let description = Field.optional("propertyDescription", .text(1...5000))
+  fileprivate static let subject = Field.optional("subject", .text(1...200)).lenient
+  fileprivate static let price = Field.optional("expectedPrice", .text(1...200)).lenient
+  fileprivate static let urgency = Field.optional("urgency", .text(1...200)).lenient
+  private static let message = Field.optional("message", .text(1...5000)).lenient
+  private static let description = Field.optional("propertyDescription", .text(1...5000)).lenient
 
   private init(
     source: String, _ fields: [any FormField], intent: String?, message: Field<String?>, details: [any FormField]
@@ -33,7 +33,7 @@ package struct SiteForm: LeadForm {
 
   /// POST /api/contact.
   package static let contact = {
-    let details: [any FormField] = [subject, .optional("department", .text(1...200))]
+    let details: [any FormField] = [subject, Field.optional("department", .text(1...200)).lenient]
     return SiteForm(
       source: "contact_form", [.required(message.name, .text(1...5000))] + details, intent: nil, message: message,
       details: details)
@@ -41,7 +41,9 @@ package struct SiteForm: LeadForm {
 
   /// POST /api/property-inquiry.
   package static let inquiry = {
-    let details: [any FormField] = [.optional("propertyTitle", .text(1...300)), .optional("propertyUrl", .webAddress)]
+    let details: [any FormField] = [
+      Field.optional("propertyTitle", .text(1...300)).lenient, Field.optional("propertyUrl", .webAddress).lenient,
+    ]
     return SiteForm(
       source: "property_inquiry", details + [message, LeadField.budget, LeadField.propertyType], intent: nil,
       message: message, details: details)
@@ -49,7 +51,7 @@ package struct SiteForm: LeadForm {
 
   /// POST /api/sell-submission.
   package static let sell = {
-    let address = Field.optional("propertyAddress", .text(1...500))
+    let address = Field.optional("propertyAddress", .text(1...500)).lenient
     return SiteForm(
       source: "sell_submission", [LeadField.propertyType, address, price, description, urgency], intent: "sell",
       message: description, details: [address, price, urgency])
@@ -76,6 +78,7 @@ extension Lead {
           id: site.message.name, sender: "customer", text: words, type: "text", time: receivedAt, metadata: nil)
       ]
     }
+    keepAside(form)
     score = Score(of: self, written: [form[SiteForm.subject], form[SiteForm.urgency]])
   }
 }

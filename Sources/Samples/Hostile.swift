@@ -48,7 +48,7 @@ extension Trick {
     },
     error("bad-phone", in: named) { body, _, random in
       let phones = [
-        "call me", "050-CALL-NOW", "0570000000 ext 5", "++971570000000", "1234567890123456", "+97157\r\n0000000",
+        "call me", "050-CALL-NOW", "0570000000 next 5", "++971570000000", "1234567890123456", "+97157\r\n0000000",
         "+0570000000",
         "0570000000'--", "=0570000000",
       ]
@@ -63,7 +63,8 @@ extension Trick {
         "=?utf-8?q?sara?=@example.com", "sara@example.com, omar@example.org",
         "sara@example.com\u{2028}Bcc: all@example.org",
       ]
-      return body.setting(form.mailField, .string(random.pick(mails)))
+      // Beside a phone number an unusable email address would be set aside.
+      return body.removing("customerPhone").setting(form.mailField, .string(random.pick(mails)))
     },
     error("wrong-type", in: SampleForm.allCases) { body, form, random in
       body.setting(form.requiredField, random.pick([42, true, ["Sara"], ["first": "Sara"]]))
@@ -74,18 +75,13 @@ extension Trick {
     error("repeated-key", in: SampleForm.allCases) { body, form, _ in
       .object((body.members ?? []) + [JSON.Member(form.requiredField, "Somebody Else")])
     },
-    error("nul", in: SampleForm.allCases) { body, form, _ in
-      body.setting(form.freeTexts[0], "before\u{0}after")
-    },
+    error("nul", in: SampleForm.allCases) { body, _, _ in body.setting("before\u{0}after", 1) },
     error("huge-number", in: SampleForm.allCases) { body, _, random in
       body.setting("age", .number(random.pick(["1e999", "-1e400", String(repeating: "9", count: 400)])))
     },
-    error("bad-score", in: [.lead]) { body, _, random in
-      body.setting(
-        "leadScore", random.pick([101, -1, .number("70.5"), .number("1e2"), "90", .number("9223372036854775808")]))
-    },
-    error("unknown-choice", in: [.lead]) { body, _, random in
-      random.chance(50) ? body.setting("intent", "steal") : body.setting("leadQuality", "lukewarm")
+    error("phone-number-as-a-number", in: [.lead]) { body, _, _ in body.setting("customerPhone", 971_570_000_000) },
+    error("id-of-a-wrong-type", in: [.lead]) { body, _, random in
+      body.setting("conversationId", random.pick([1, true, [], [:]]))
     },
     error("bad-id", in: [.lead]) { body, _, random in
       body.setting(
@@ -93,16 +89,18 @@ extension Trick {
     },
     error("bad-message", in: [.lead]) { body, _, random in
       let message: JSON = random.pick([
-        ["id": "1", "sender": "alien", "messageText": "Hello"], ["sender": "user", "messageText": "Hello"],
-        ["id": "1", "messageText": ""], "Hello",
+        ["sender": "user", "messageText": "Hello"], ["id": " ", "messageText": "Hello"],
+        ["id": 1, "messageText": "Hello"],
       ])
       return body.setting("messages", .array((body["messages"]?.array ?? []) + [message]))
     },
-    error("many-tags", in: [.lead]) { body, _, _ in body.setting("tags", .array((1...51).map { .string("tag \($0)") }))
+    error("broken-message-id", in: [.lead]) { body, _, _ in
+      let message: JSON = ["id": "broken \u{FFFD}", "messageText": "Hello"]
+      return body.setting("messages", .array((body["messages"]?.array ?? []) + [message]))
     },
-    error("large-metadata", in: [.lead]) { body, _, _ in
-      let metadata = body["metadata"] ?? [:]
-      return body.setting("metadata", metadata.setting("padding", .string(String(repeating: "x", count: 17_000))))
+    error("long-message-id", in: [.lead]) { body, _, _ in
+      let message: JSON = ["id": .string(String(repeating: "i", count: 201)), "messageText": "Hello"]
+      return body.setting("messages", .array((body["messages"]?.array ?? []) + [message]))
     },
   ]
 

@@ -33,10 +33,14 @@ package struct CaptureRequest: Sendable {
   let responseDeadline: Instant
   /// When the client stops waiting for the reply.
   let deadline: Instant
+  /// The client's address. Identical content from one client within 30 seconds is a repeat. Nil if it is unknown; then
+  /// only an idempotency key identifies a repeat.
+  let client: String?
 
-  package init(_ lead: Lead, content: JSON, responseDeadline: Instant, deadline: Instant) {
+  package init(_ lead: Lead, content: JSON, client: String?, responseDeadline: Instant, deadline: Instant) {
     self.lead = lead
     self.content = content
+    self.client = client
     self.responseDeadline = responseDeadline
     self.deadline = deadline
   }
@@ -117,7 +121,7 @@ extension CaptureRequest {
   }
 
   fileprivate func argument(route: String) -> JSON {
-    lead.argument(route: route, content: content, due: responseDeadline)
+    lead.argument(route: route, content: content, client: client, due: responseDeadline)
   }
 }
 
@@ -127,10 +131,9 @@ private func number(_ value: Double?) -> JSON {
 
 extension Lead {
   /// Returns the argument of `capture_lead`.
-  fileprivate func argument(route: String, content: JSON, due: Instant) -> JSON {
-    let idempotency: JSON? = idempotencyKey.map {
-      ["key": .string($0), "content": content.removing("idempotencyKey")]
-    }
+  fileprivate func argument(route: String, content: JSON, client: String?, due: Instant) -> JSON {
+    let name = idempotencyKey.map { JSON.Member("key", .string($0)) } ?? client.map { .init("client", .string($0)) }
+    let idempotency = name.map { JSON.object([$0, .init("content", content.removing("idempotencyKey"))]) }
     return [
       "route": .string(route), "receivedAt": .string(receivedAt.iso8601), "conversationId": JSON(conversationID?.text),
       "source": .string(source), "idempotency": idempotency ?? .null,

@@ -45,8 +45,8 @@ extension Instant {
     }
   }
 
-  /// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]](Z|±HH:MM)` within the years 1970 to 9999. Nil for anything else. Fraction
-  /// digits after the third are dropped.
+  /// Reads `YYYY-MM-DDTHH:MM[:SS[.fraction]](Z|±HH:MM|±HHMM|±HH)` within the years 1970 to 9999. Nil for
+  /// anything else. Fraction digits after the third are dropped.
   package init?(iso8601 text: String) {
     let bytes = Array(text.utf8)
     func number(_ range: Range<Int>, _ limits: ClosedRange<Int>) -> Int? {
@@ -79,11 +79,17 @@ extension Instant {
     if at(index, "Zz") {
       index += 1
     } else if at(index, "+-") {
-      guard let hours = number(index + 1..<index + 3, 0...14), at(index + 3, ":"),
-        let minutes = number(index + 4..<index + 6, 0...59)
-      else { return nil }
-      offset = (hours * 60 + minutes) * (bytes[index] == UInt8(ascii: "-") ? -1 : 1)
-      index += 6
+      guard let hours = number(index + 1..<index + 3, 0...14) else { return nil }
+      let sign = bytes[index] == UInt8(ascii: "-") ? -1 : 1
+      index += 3
+      var minutes = 0
+      if index < bytes.count {
+        if at(index, ":") { index += 1 }
+        guard let value = number(index..<index + 2, 0...59) else { return nil }
+        minutes = value
+        index += 2
+      }
+      offset = (hours * 60 + minutes) * sign
     } else {
       return nil
     }

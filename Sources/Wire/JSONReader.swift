@@ -10,12 +10,14 @@ extension JSON {
 
   /// Reads exactly one RFC 8259 document, more strictly than common decoders. It rejects invalid UTF-8, a byte order
   /// mark, a duplicate name in an object, a lone surrogate, NUL (PostgreSQL's text type cannot hold it), nesting deeper
-  /// than 32, and numbers that no column can store exactly. Nothing is repaired.
-  package init(reading bytes: [UInt8]) throws(JSONError) {
-    guard String(validating: bytes, as: UTF8.self) != nil else {
-      throw JSONError(offset: 0, reason: "the text is not valid UTF-8")
-    }
-    var reader = JSONReader(bytes: bytes)
+  /// than 32, and numbers that no column can store exactly.
+  /// - Parameter repairing: true if U+FFFD replaces what is broken in a string: invalid UTF-8, a lone surrogate, NUL.
+  ///   In a member's name these are still errors. Nothing else is repaired.
+  package init(reading bytes: [UInt8], repairing: Bool = false) throws(JSONError) {
+    let isValid = String(validating: bytes, as: UTF8.self) != nil
+    guard isValid || repairing else { throw JSONError(offset: 0, reason: "the text is not valid UTF-8") }
+    let bytes = isValid ? bytes : Array(String(decoding: bytes, as: UTF8.self).utf8)
+    var reader = JSONReader(bytes: bytes, repairs: repairing, isRepaired: !isValid)
     reader.skipBlanks()
     self = try reader.value(depth: 1)
     reader.skipBlanks()
@@ -30,9 +32,17 @@ extension JSON {
 /// A recursive-descent reader over validated UTF-8. `at` is the index of the next byte.
 private struct JSONReader {
   let bytes: [UInt8]
+  /// True if a broken escape in a string becomes U+FFFD.
+  let repairs: Bool
+  /// True if U+FFFD may already stand for invalid UTF-8.
+  let isRepaired: Bool
   var at = 0
 
-  init(bytes: [UInt8]) { self.bytes = bytes }
+  init(bytes: [UInt8], repairs: Bool, isRepaired: Bool) {
+    self.bytes = bytes
+    self.repairs = repairs
+    self.isRepaired = isRepaired
+  }
 
   func error(_ reason: String) -> JSONError { JSONError(offset: at, reason: reason) }
 
@@ -53,7 +63,7 @@ private struct JSONReader {
     case UInt8(ascii: "{"), UInt8(ascii: "["):
       guard depth <= JSON.depthLimit else { throw error("nesting deeper than \(JSON.depthLimit)") }
       return bytes[at] == UInt8(ascii: "{") ? try object(depth: depth) : try array(depth: depth)
-    case UInt8(ascii: "\""): return .string(try string())
+    case UInt8(ascii: "\""): return .string(try string(repairs: repairs))
     case UInt8(ascii: "t"): return try word("true", .bool(true))
     case UInt8(ascii: "f"): return try word("false", .bool(false))
     case UInt8(ascii: "n"): return try word("null", .null)
@@ -79,7 +89,10 @@ private struct JSONReader {
       skipBlanks()
       guard next == UInt8(ascii: "\"") else { throw error("expected a member name") }
       let start = at
-      let key = try string()
+      let key = try string(repairs: false)
+      if isRepaired, key.unicodeScalars.contains("\u{FFFD}") {
+        throw JSONError(offset: start, reason: "a member name is not valid UTF-8")
+      }
       guard names.insert(key) else {
         throw JSONError(offset: start, reason: "a member name occurs twice in one object")
       }
@@ -107,7 +120,7 @@ private struct JSONReader {
     return .array(items)
   }
 
-  mutating func string() throws(JSONError) -> String {
+  mutating func string(repairs: Bool) throws(JSONError) -> String {
     at += 1
     var run = plainRun()
     if take("\"") { return String(decoding: run, as: UTF8.self) }
@@ -117,7 +130,7 @@ private struct JSONReader {
       if take("\"") { return String(decoding: text, as: UTF8.self) }
       guard let byte = next else { throw error("unterminated string") }
       guard byte >= 0x20 else { throw error("unescaped control character in a string") }
-      try escape(into: &text)
+      try escape(into: &text, repairs: repairs)
       run = plainRun()
     }
   }
@@ -130,7 +143,7 @@ private struct JSONReader {
   }
 
   /// Reads an escape, which begins at its backslash, and appends the escaped character in UTF-8.
-  mutating func escape(into text: inout [UInt8]) throws(JSONError) {
+  mutating func escape(into text: inout [UInt8], repairs: Bool) throws(JSONError) {
     at += 1
     guard let byte = next else { throw error("unterminated string") }
     at += 1
@@ -141,21 +154,31 @@ private struct JSONReader {
     case UInt8(ascii: "n"): text.append(0x0A)
     case UInt8(ascii: "r"): text.append(0x0D)
     case UInt8(ascii: "t"): text.append(0x09)
-    case UInt8(ascii: "u"): text.append(contentsOf: String(Character(try scalar())).utf8)
+    case UInt8(ascii: "u"): text.append(contentsOf: String(Character(try scalar(repairs: repairs))).utf8)
     default: throw error("invalid escape in a string")
     }
   }
 
-  mutating func scalar() throws(JSONError) -> Unicode.Scalar {
+  mutating func scalar(repairs: Bool) throws(JSONError) -> Unicode.Scalar {
     let unit = try hexUnit()
-    if unit == 0 { throw error("NUL in a string") }
+    if unit == 0 {
+      if repairs { return "\u{FFFD}" }
+      throw error("NUL in a string")
+    }
     if let scalar = Unicode.Scalar(UInt32(unit)) { return scalar }
-    guard 0xD800...0xDBFF ~= unit, take("\\"), take("u") else { throw error("unpaired surrogate in a string") }
-    let trail = try hexUnit()
-    guard 0xDC00...0xDFFF ~= trail else { throw error("unpaired surrogate in a string") }
-    let pair = 0x10000 + (UInt32(unit) - 0xD800) << 10 + (UInt32(trail) - 0xDC00)
-    guard let scalar = Unicode.Scalar(pair) else { throw error("unpaired surrogate in a string") }
-    return scalar
+    let end = at
+    if 0xD800...0xDBFF ~= unit, take("\\"), take("u") {
+      let trail = try hexUnit()
+      if 0xDC00...0xDFFF ~= trail,
+        let scalar = Unicode.Scalar(0x10000 + (UInt32(unit) - 0xD800) << 10 + (UInt32(trail) - 0xDC00))
+      {
+        return scalar
+      }
+    }
+    guard repairs else { throw error("unpaired surrogate in a string") }
+    // What follows the surrogate is read by itself.
+    at = end
+    return "\u{FFFD}"
   }
 
   mutating func hexUnit() throws(JSONError) -> UInt16 {

@@ -7,10 +7,12 @@ package struct WebAddress: Sendable, Equatable {
   /// In lower case. An IPv6 address has no brackets.
   package let host: String
 
-  package init?(_ text: String) {
+  package init?(_ text: String) { self.init(text, maxBytes: 2000) }
+
+  private init?(_ text: String, maxBytes: Int) {
     let bytes = Array(text.utf8)
     let scheme = text.prefix { $0 != ":" }.lowercased()
-    guard scheme == "http" || scheme == "https", bytes.count <= 2000,
+    guard scheme == "http" || scheme == "https", bytes.count <= maxBytes,
       bytes.dropFirst(scheme.utf8.count).starts(with: "://".utf8)
     else { return nil }
     let rest = bytes.dropFirst(scheme.utf8.count + 3)
@@ -29,6 +31,32 @@ package struct WebAddress: Sendable, Equatable {
     self.text = String(decoding: encoded, as: UTF8.self)
     isSecure = scheme == "https"
     self.host = host
+  }
+
+  /// Reads what a browser reports or a person copies, as the WHATWG URL standard does: line feeds and tabs are removed,
+  /// and characters that a URL must not contain are percent-encoded after the host (`?utm_campaign=Dubai|Villas`). A
+  /// backslash in the path becomes a slash. The scheme and the host stay strict.
+  package static func encoding(_ text: String) -> WebAddress? {
+    let bytes = text.utf8.filter { ![0x09, 0x0A, 0x0D].contains($0) }
+    let isEnd = { (byte: UInt8) in "/?#".utf8.contains(byte) }
+    guard let scheme = bytes.firstIndex(of: UInt8(ascii: ":")), bytes.count <= 2000,
+      bytes[(scheme + 1)...].starts(with: "//".utf8)
+    else { return nil }
+    let host = bytes[(scheme + 3)...].prefix { !isEnd($0) }
+    var encoded = Array(bytes[..<host.endIndex])
+    var isInPath = true
+    for byte in bytes[host.endIndex...] {
+      switch byte {
+      case UInt8(ascii: "\\") where isInPath: encoded.append(UInt8(ascii: "/"))
+      case 0...0x20, 0x7F, UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "\\"),
+        UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
+        encoded += "%\(byte < 16 ? "0" : "")\(String(byte, radix: 16, uppercase: true))".utf8
+      default:
+        if byte == UInt8(ascii: "?") || byte == UInt8(ascii: "#") { isInPath = false }
+        encoded.append(byte)
+      }
+    }
+    return WebAddress(String(decoding: encoded, as: UTF8.self), maxBytes: 6000)
   }
 
   /// True if the host is this machine (127.0.0.0/8 in full dotted form, ::1, localhost): requests never leave it.

@@ -40,9 +40,8 @@ def lead(instance):
 
 def captured(instance, **more):
     """The path of a new conversation."""
-    status, _, document = instance.http("/api/chatbot/leads", {**TEST_USER, "messages": [{"id": "1", "messageText": "hello"}], **more})
-    assert status == 201, document
-    return f"/api/admin/conversations/{document['id']}"
+    lead = instance.capture({**TEST_USER, "messages": [{"id": "1", "messageText": "hello"}], **more})
+    return f"/api/admin/conversations/{lead}"
 
 
 def agent(admin, capacity=15):
@@ -375,7 +374,7 @@ def test_creates_changes_and_deletes_agents(admin, instance, base):
     made = admin.post("/api/admin/agents", {"name": "Omar\r\nof Sales", "email": "omar@example.com", "department": "Sales\tand rent"}, 201)
     assert (made["name"], made["department"]) == ("Omar of Sales", "Sales and rent")
     assert admin.patch(lead, {"tags": ["sea\nview", "sea view"]})["tags"] == ["sea view"]
-    for field, text in (("email", "omar\n@example.com"), ("email", "omar@example.com\r\n"), ("email", "omar@\texample.com"), ("phone", "050\t765\n4321")):
+    for field, text in (("email", "omar\n@example.com"), ("email", "omar@\texample.com"), ("phone", "050\t765\n4321")):
         assert admin.patch(f"/api/admin/agents/{made['id']}", {field: text}, 400)["details"][0]["path"] == field
     for body, field in (({}, "name"), ({"name": "A", "email": "a@b.ae"}, "name"), ({"name": "Abc", "email": "no address"}, "email"),
                         ({"name": "Abc", "email": "a@b.ae", "maxCapacity": -1}, "maxCapacity"),

@@ -131,7 +131,7 @@ TRIES = {
     "id-and-the-number-almost": (LEADS, {**STRANGER, "customerPhone": PHONE[:-1] + "4", "conversationId": ID}, 200),
     "id-and-the-address-almost": (LEADS, {**STRANGER, "customerEmail": "x" + MAIL, "conversationId": ID}, 200),
     "id-and-an-invalid-field": (LEADS, {"customerName": "Z", "customerPhone": "no", "conversationId": ID}, 400),
-    "id-with-spaces": (LEADS, {**STRANGER, "conversationId": f" {ID} "}, 400),
+    "id-with-spaces": (LEADS, {**STRANGER, "conversationId": f" {ID} "}, 200),
     "id-with-sql": (LEADS, {**STRANGER, "conversationId": ID + "' or '1'='1"}, 400),
     "id-as-a-list": (LEADS, {**STRANGER, "conversationId": [ID]}, 400),
     "id-in-the-query": (LEADS + f"?conversationId={ID}&id={ID}", STRANGER, 201),

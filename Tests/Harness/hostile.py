@@ -131,7 +131,7 @@ class Hostile:
         return self.raw(self.lead(), content_type=self.canary().encode("ascii", "ignore").decode() or "x")
 
     def as_too_large(self):
-        return self.raw((self.canary() + " ").encode() * 4000)
+        return self.raw((self.canary() + " ").encode() * 16_000)
 
     def as_a_false_length(self):
         return self.raw(self.lead(), length=10**9)

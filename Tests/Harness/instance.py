@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 
 from cluster import Database
@@ -133,7 +134,8 @@ class Instance:
         return status, headers, json.loads(text) if text else None
 
     def capture(self, lead, **headers):
-        status, _, document = self.http("/api/chatbot/leads", lead, headers=headers)
+        """The id of a new lead, even if an identical one has just been captured."""
+        status, _, document = self.http("/api/chatbot/leads", lead, headers={"Idempotency-Key": str(uuid.uuid4()), **headers})
         assert status in (200, 201), (status, document, self.log)
         return document["id"]
 

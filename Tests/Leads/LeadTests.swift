@@ -38,10 +38,30 @@ private func body(_ more: JSON = [:]) -> JSON {
   }
 
   @Test(
-    "rejects a score that is not a whole number from 0 to 100",
+    "sets aside a score that is not a whole number from 0 to 100",
     arguments: ["-1", "101", "1.0", "1e1", "-0", "9223372036854775808", "10000000000000000999"])
-  func scores(_ number: String) {
-    #expect(throws: FormError.self) { try lead(body(["leadScore": .number(number)])) }
+  func scores(_ number: String) throws {
+    let lead = try lead(body(["leadScore": .number(number)]))
+    #expect(lead.warnings.map(\.path) == ["leadScore"] && lead.score.breakdown["source"] == "server")
+    #expect(lead.metadata == ["setAside": ["leadScore": .number(number)]])
+  }
+
+  @Test("an unusable email address beside a phone number is set aside, and what identifies the customer is strict")
+  func unusable() throws {
+    let kept = try lead(body(["customerEmail": "sara@", "metadata": ["utm": "x"]]))
+    #expect(kept.customerEmail == nil && kept.metadata == ["utm": "x", "setAside": ["customerEmail": "sara@"]])
+    for wrong: JSON in [
+      ["customerName": "S"], ["customerPhone": "call me"], ["conversationId": "5"], ["idempotencyKey": "a b"],
+      ["messages": [["messageText": "x"]]], ["messages": [["id": "a\u{FFFD}", "messageText": "x"]]],
+    ] {
+      #expect(throws: FormError.self) { try lead(body(wrong)) }
+    }
+  }
+
+  @Test("an extension is kept beside the phone number") func extensions() throws {
+    let lead = try lead(body(["customerPhone": "04 123 4567 ext 12"]))
+    #expect(lead.customerPhone?.e164 == "+97141234567" && lead.metadata == ["customerPhoneExtension": "12"])
+    #expect(lead.eventPayload["customerPhoneExtension"] == "12")
   }
 
   @Test("treats nulls and blank strings as absent, and ignores unknown fields") func absent() throws {

@@ -1,5 +1,7 @@
+import Foundation
 import Leads
 import Testing
+import Wire
 
 @Suite("Phone numbers") struct PhoneNumberTests {
   @Test(
@@ -18,10 +20,58 @@ import Testing
   func reads(_ text: String, _ e164: String) { #expect(PhoneNumber(text)?.e164 == e164) }
 
   @Test(
+    "have no trunk prefix after the country code, and the country code once",
+    arguments: [
+      ("+44 0161 496 0000", "+441614960000"), ("+44 07911123456", "+447911123456"),
+      ("4407911123456", "+447911123456"), ("+966 0501234567", "+966501234567"), ("+91 09876543210", "+919876543210"),
+      ("+20 01001234567", "+201001234567"), ("+7 8 495 123 45 67", "+74951234567"),
+      ("+375 8 029 491 19 11", "+375294911911"), ("+36 06 20 123 4567", "+36201234567"),
+      ("+1 1 415 555 2671", "+14155552671"), ("+81 090 1234 5678", "+819012345678"),
+      ("+34 (0) 912345678", "+34912345678"), ("+971 971501234567", "+971501234567"),
+      ("+00971 50 123 4567", "+971501234567"), ("+971 00971 50 123 4567", "+971501234567"),
+      ("+44 44 20 7946 0958", "+442079460958"), ("+91 91 98765 43210", "+919876543210"),
+    ])
+  func trunkPrefix(_ text: String, _ e164: String) { #expect(PhoneNumber(text)?.e164 == e164) }
+
+  @Test(
+    "keep what looks like a prefix and is part of the number",
+    arguments: [
+      ("+39 06 698 12345", "+390669812345"), ("+39 (0)6 698 12345", "+390669812345"),
+      ("+225 07 12 34 56 78", "+2250712345678"), ("+81 0077 123456", "+810077123456"),
+      ("+7 800 123 45 67", "+78001234567"),
+      ("+49 4930 901820", "+494930901820"), ("+91 91987 65432", "+919198765432"),
+    ])
+  func noTrunkPrefix(_ text: String, _ e164: String) { #expect(PhoneNumber(text)?.e164 == e164) }
+
+  @Test(
+    "keep an extension beside the number",
+    arguments: [
+      ("04 123 4567 ext 12", "12"), ("04 123 4567 Ext. 12", "12"), ("041234567;ext=12", "12"), ("04 123 4567x12", "12"),
+      ("tel:+971-4-123-4567;ext=0012", "0012"), ("04 123 4567 #12", "12"), ("04 123 4567,,12", "12"),
+      ("04 123 4567 extension: 1234567", "1234567"), ("٠٤ ١٢٣ ٤٥٦٧ تحويلة ١٢", "12"),
+    ])
+  func extensions(_ text: String, _ kept: String) {
+    let number = PhoneNumber(text)
+    #expect(number?.e164 == "+97141234567" && number?.phoneExtension == kept)
+  }
+
+  /// Written by tools/country_codes.py from the data of libphonenumber.
+  @Test("of every region and kind are read in national, international and RFC 3966 notation") func examples() throws {
+    let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
+      path: "../Cases/tables/phone-examples.json")
+    let rows = try JSON(reading: [UInt8](Data(contentsOf: file))).array ?? []
+    #expect(rows.count > 900)
+    for row in rows {
+      let texts = row.array?.map(\.string) ?? []
+      for text in texts.dropFirst().compactMap({ $0 }) { #expect(PhoneNumber(text)?.e164 == texts[0], "\(text)") }
+    }
+  }
+
+  @Test(
     "are rejected if invalid",
     arguments: [
-      "", "+", "00", "12", "+0123456789", "call me", "050-CALL-NOW", "0501234567 ext 5", "0501234567x5",
-      "++971501234567",
+      "", "+", "00", "12", "+0123456789", "call me", "050-CALL-NOW", "0501234567 next 5", "0501234567 ext",
+      "0501234567 ext 12345678", "0501234567,5", "0501234567 ext 1 ext 2", "++971501234567",
       "+971+501234567", "1234567890123456", "1 415 555 2671", "9812345678", "079460958000", "+97150123456789", "+97150",
       "0919812345678", "+97150\r\n1234567", "050;1234567",
     ])

@@ -65,16 +65,34 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
   }
 
   @Test(
-    "rejects a property URL that is not a web address",
+    "sets aside a property URL that is not a web address",
     arguments: [
       "javascript:alert(1)", "data:text/html,x", "/p/7", "https://a b.com", "https://user@example.com", "//x.com",
       "https://ex\u{202E}ample.com/", "http://ban\u{212A}.com/x", "https://2130706433/", "https://0x7f.1/",
       "https://127.1/",
     ])
-  func address(_ text: String) {
+  func address(_ text: String) throws {
     let body = person.setting("propertyUrl", .string(text))
-    #expect(
-      errors { _ = try SiteForm.inquiry.lead(checking: body, receivedAt: received) }.map(\.path) == ["propertyUrl"])
+    let lead = try SiteForm.inquiry.lead(checking: body, receivedAt: received)
+    #expect(lead.warnings.map(\.code) == [.invalidURL] && lead.warnings.map(\.path) == ["propertyUrl"])
+    #expect(lead.details["propertyUrl"] == nil && lead.metadata == ["setAside": ["propertyUrl": .string(text)]])
+  }
+
+  @Test(
+    "percent-encodes a property URL as browsers do",
+    arguments: [
+      ("https://a.com/p/1?utm_campaign=Dubai|Villas", "https://a.com/p/1?utm_campaign=Dubai%7CVillas"),
+      ("https://a.com/?x={{ad.name}}", "https://a.com/?x=%7B%7Bad.name%7D%7D"),
+      ("https://a.com/a b?c=\"d\"#e f", "https://a.com/a%20b?c=%22d%22#e%20f"),
+      ("https://a.com/a\\b?c=d\\e", "https://a.com/a/b?c=d%5Ce"), ("https://a.com/a\n\tb\r", "https://a.com/ab"),
+      ("HTTPS://A.com/%7B{", "https://A.com/%7B%7B"),
+      ("https://a.com/<^`>\u{1}\u{7F}x", "https://a.com/%3C%5E%60%3E%01%7Fx"),
+      ("\u{200B}https://a.com\u{A0}", "https://a.com"),
+      ("https://a.com/فيلا", "https://a.com/%D9%81%D9%8A%D9%84%D8%A7"),
+    ])
+  func encodes(_ text: String, _ encoded: String) throws {
+    let lead = try SiteForm.inquiry.lead(checking: person.setting("propertyUrl", .string(text)), receivedAt: received)
+    #expect(lead.metadata == ["propertyUrl": .string(encoded)] && lead.warnings.isEmpty)
   }
 }
 
@@ -85,7 +103,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
 
   @Test(
     "rejects an invalid email address",
-    arguments: ["", "   ", "x", "\tsara@example.com", "sara@example.com\n", "sara@ example.com"])
+    arguments: ["", "   ", "x", "sara\t@example.com", "sara@example.com\nx", "sara@ example.com"])
   func rejects(_ text: String) {
     #expect(errors { _ = try Subscription(checking: ["email": .string(text)]) }.map(\.path) == ["email"])
   }

@@ -36,6 +36,11 @@ struct NotificationTests {
     for word in ["nil", "Optional", "undefined", "null"] { #expect(!all.contains(word)) }
   }
 
+  @Test("shows an extension behind the phone number") func extensions() {
+    let payload: JSON = ["source": "chatbot", "customerPhone": "+97141234567", "customerPhoneExtension": "12"]
+    #expect(Sample.notification(payload).fields.first { $0.label == "Phone" }?.value == "+97141234567 ext. 12")
+  }
+
   @Test(
     "has a header for each source",
     arguments: [

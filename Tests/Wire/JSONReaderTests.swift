@@ -43,6 +43,28 @@ import Wire
     #expect(throws: JSONError.self) { try JSON(reading: [0x22] + bytes + [0x22]) }
   }
 
+  @Test(
+    "replaces broken characters in strings when asked to",
+    arguments: [
+      (Array(#""a\ud800""#.utf8), "a\u{FFFD}"), (Array(#""\udc00b""#.utf8), "\u{FFFD}b"),
+      (Array(#""\ud83dx""#.utf8), "\u{FFFD}x"), (Array(#""\ud83d\u0041""#.utf8), "\u{FFFD}A"),
+      (Array(#""\ud83d\ud83d\ude00""#.utf8), "\u{FFFD}\u{1F600}"), (Array(#""\ud83d\n""#.utf8), "\u{FFFD}\n"),
+      (Array(#""a\u0000b""#.utf8), "a\u{FFFD}b"), ([0x22, 0x61, 0xFF, 0x22], "a\u{FFFD}"),
+      ([0x22, 0xC0, 0x80, 0x22], "\u{FFFD}\u{FFFD}"), (Array(#""\ud83d\ude00""#.utf8), "\u{1F600}"),
+    ] as [([UInt8], String)])
+  func repairs(_ bytes: [UInt8], _ text: String) throws {
+    #expect(try JSON(reading: bytes, repairing: true) == .string(text))
+  }
+
+  @Test("never repairs a member's name or the syntax") func neverRepairs() {
+    for text in [#"{"a\ud800":1}"#, #"{"\u0000":1}"#, #""\ud83d\u12""#, #""\x41""#, "\"\u{1}\"", "\u{FEFF}{}", "[1,]"] {
+      #expect(throws: JSONError.self) { try JSON(reading: Array(text.utf8), repairing: true) }
+    }
+    #expect(throws: JSONError.self) {
+      try JSON(reading: Array(#"{"a"#.utf8) + [0xFF] + Array(#"":1}"#.utf8), repairing: true)
+    }
+  }
+
   @Test("rejects a raw NUL") func rejectsNUL() {
     #expect(throws: JSONError.self) { try JSON(reading: [0x22, 0, 0x22]) }
   }

@@ -24,9 +24,10 @@ create table if not exists public.idempotency_keys (
 ) with (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 create index if not exists idempotency_keys_created_at_idx on public.idempotency_keys (created_at);
+create index if not exists idempotency_keys_repeat_idx on public.idempotency_keys (created_at) where starts_with(key, 'repeat ');
 select leadpipe.protect_table('public.idempotency_keys');
 comment on table public.idempotency_keys is
-  'Requests that were answered. A repeat with the same body gets the same reply; a different body is rejected. Valid for 7 days.';
+  'Requests that were answered. A repeat with the same body gets the same reply; a different body is rejected. Valid for 7 days, and for 30 seconds if the key was made from the content.';
 comment on column public.idempotency_keys.body_sha256 is 'SHA-256 of the body as jsonb text, without the key.';
 
 -- Adds the messages that the conversation does not have yet, and returns their number. A client id that is a UUID
@@ -76,6 +77,7 @@ declare
   v_id uuid := (p ->> 'conversationId')::uuid;
   v_route text := p ->> 'route';
   v_key text := nullif(p #>> '{idempotency,key}', '');
+  v_lifetime interval := case when p #>> '{idempotency,client}' is null then '7 days' else '30 seconds' end;
   v_hash bytea := sha256(convert_to(coalesce(p #>> '{idempotency,content}', ''), 'UTF8'));
   v_customer uuid;
   v_proven boolean;
@@ -92,7 +94,7 @@ declare
   c record;  -- the conversation as stored
 begin
   if v_key is not null then
-    select k.body_sha256, k.created_at < now() - interval '7 days' as expired, s.id, s.status, s.created_at, s.updated_at, s.idempotency_key
+    select k.body_sha256, k.created_at < now() - v_lifetime as expired, s.id, s.status, s.created_at, s.updated_at, s.idempotency_key
     into c
     from public.idempotency_keys k left join public.conversations s on s.id = k.conversation_id
     where k.route = v_route and k.key = v_key;
@@ -101,7 +103,7 @@ begin
       update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
       delete from public.idempotency_keys k
       where k.route = v_route and k.key = v_key
-        and (k.created_at < now() - interval '7 days' or not exists (select from public.conversations s where s.id = k.conversation_id));
+        and (k.created_at < now() - v_lifetime or not exists (select from public.conversations s where s.id = k.conversation_id));
       return null;
     elsif found and c.body_sha256 <> v_hash then
       return jsonb_build_object('outcome', 'mismatch', 'created', false, 'id', null, 'status', null,
@@ -253,6 +255,7 @@ set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_reply jsonb;
 begin
+  p := leadpipe.name_repeat(p);
   for attempt in 1 .. 5 loop
     begin
       v_reply := coalesce(leadpipe.capture_new_leads(jsonb_build_array(p), attempt > 1) -> '1', leadpipe.capture_known_lead(p));
@@ -287,6 +290,8 @@ declare
   v_new jsonb := '{}';
   v_replies jsonb[] := '{}';
 begin
+  p := (select coalesce(jsonb_agg(leadpipe.name_repeat(sent.lead) order by n), '[]')
+        from jsonb_array_elements(p) with ordinality as sent (lead, n));
   -- In milliseconds. If another transaction holds a lock that one lead needs, the other leads must not wait for it.
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)
@@ -487,6 +492,18 @@ language sql stable as $$
   order by client_id, sent."position"
 $$;
 revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public, anon, authenticated;
+
+-- Returns the argument of capture_lead with a key for a request that has none. The key names its content and its client,
+-- so that a request that a browser sends again is a repeat. A client's own key has no space.
+create or replace function leadpipe.name_repeat(p jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select case
+    when p #>> '{idempotency,client}' is null or p #>> '{idempotency,key}' is not null then p
+    else jsonb_set(p, '{idempotency,key}', to_jsonb('repeat ' || encode(sha256(convert_to(
+      (p #>> '{idempotency,client}') || ' ' || coalesce(p #>> '{idempotency,content}', ''), 'UTF8')), 'hex')))
+  end
+$$;
+revoke all on function leadpipe.name_repeat(jsonb) from public, anon, authenticated;
 
 -- Stores that a phone number and an email address belong to a customer. Returns the customer to whom they belong, who
 -- may be another one if a concurrent request stored the same person first. The phone number is stored before the email

@@ -43,8 +43,8 @@ revoke all on function public.health_report(jsonb) from public, anon, authentica
 grant execute on function public.health_report(jsonb) to leadpipe_admin, leadpipe_intake, leadpipe_worker, service_role;
 
 -- Deletes finished rows older than `days`, in one small batch: events with their deliveries and attempts, attempts
--- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, which no longer
--- have any effect. Without `days`, deletes only these keys. Unfinished rows are kept, however old. Deletes at most
+-- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, and those made from
+-- the content after an hour: they no longer have any effect. Without `days`, deletes only these keys. Unfinished rows are kept, however old. Deletes at most
 -- about `batch` rows per call (default and maximum 1,000), in statements that take milliseconds. `isComplete` is true
 -- when nothing is left. Locked rows are left for another call.
 create or replace function public.prune(p jsonb default '{}') returns jsonb
@@ -64,9 +64,16 @@ begin
   with old as (
     delete from public.idempotency_keys where (route, key) in (
       select route, key from public.idempotency_keys where created_at < clock_timestamp() - interval '7 days'
-      order by created_at limit v_batch / 4 for update skip locked)
+      order by created_at limit v_batch / 8 for update skip locked)
+    returning 1),
+  repeats as (
+    delete from public.idempotency_keys where (route, key) in (
+      select route, key from public.idempotency_keys
+      where starts_with(key, 'repeat ') and created_at < clock_timestamp() - interval '1 hour'
+        and created_at >= clock_timestamp() - interval '7 days'
+      order by created_at limit v_batch / 8 for update skip locked)
     returning 1)
-  select count(*) into v_keys from old;
+  select (select count(*) from old) + (select count(*) from repeats) into v_keys;
 
   if v_before is not null then
     -- An event has about three deliveries with their attempts.
@@ -96,7 +103,7 @@ begin
   end if;
   return jsonb_build_object('events', v_events, 'deliveries', v_deliveries, 'attempts', v_attempts + v_orphans,
     'idempotencyKeys', v_keys,
-    'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_keys < v_batch / 4);
+    'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_keys < v_batch / 8);
 end
 $$;
 revoke all on function public.prune(jsonb) from public, anon, authenticated;

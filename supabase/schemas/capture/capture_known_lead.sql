@@ -6,6 +6,7 @@ declare
   v_id uuid := (p ->> 'conversationId')::uuid;
   v_route text := p ->> 'route';
   v_key text := nullif(p #>> '{idempotency,key}', '');
+  v_lifetime interval := case when p #>> '{idempotency,client}' is null then '7 days' else '30 seconds' end;
   v_hash bytea := sha256(convert_to(coalesce(p #>> '{idempotency,content}', ''), 'UTF8'));
   v_customer uuid;
   v_proven boolean;
@@ -22,7 +23,7 @@ declare
   c record;  -- the conversation as stored
 begin
   if v_key is not null then
-    select k.body_sha256, k.created_at < now() - interval '7 days' as expired, s.id, s.status, s.created_at, s.updated_at, s.idempotency_key
+    select k.body_sha256, k.created_at < now() - v_lifetime as expired, s.id, s.status, s.created_at, s.updated_at, s.idempotency_key
     into c
     from public.idempotency_keys k left join public.conversations s on s.id = k.conversation_id
     where k.route = v_route and k.key = v_key;
@@ -31,7 +32,7 @@ begin
       update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
       delete from public.idempotency_keys k
       where k.route = v_route and k.key = v_key
-        and (k.created_at < now() - interval '7 days' or not exists (select from public.conversations s where s.id = k.conversation_id));
+        and (k.created_at < now() - v_lifetime or not exists (select from public.conversations s where s.id = k.conversation_id));
       return null;
     elsif found and c.body_sha256 <> v_hash then
       return jsonb_build_object('outcome', 'mismatch', 'created', false, 'id', null, 'status', null,

@@ -16,6 +16,7 @@ set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_reply jsonb;
 begin
+  p := leadpipe.name_repeat(p);
   for attempt in 1 .. 5 loop
     begin
       v_reply := coalesce(leadpipe.capture_new_leads(jsonb_build_array(p), attempt > 1) -> '1', leadpipe.capture_known_lead(p));

@@ -12,6 +12,8 @@ declare
   v_new jsonb := '{}';
   v_replies jsonb[] := '{}';
 begin
+  p := (select coalesce(jsonb_agg(leadpipe.name_repeat(sent.lead) order by n), '[]')
+        from jsonb_array_elements(p) with ordinality as sent (lead, n));
   -- In milliseconds. If another transaction holds a lock that one lead needs, the other leads must not wait for it.
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)

@@ -24,7 +24,8 @@ create table public.idempotency_keys (
 ) with (
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
 create index idempotency_keys_created_at_idx on public.idempotency_keys (created_at);
+create index idempotency_keys_repeat_idx on public.idempotency_keys (created_at) where starts_with(key, 'repeat ');
 select leadpipe.protect_table('public.idempotency_keys');
 comment on table public.idempotency_keys is
-  'Requests that were answered. A repeat with the same body gets the same reply; a different body is rejected. Valid for 7 days.';
+  'Requests that were answered. A repeat with the same body gets the same reply; a different body is rejected. Valid for 7 days, and for 30 seconds if the key was made from the content.';
 comment on column public.idempotency_keys.body_sha256 is 'SHA-256 of the body as jsonb text, without the key.';
