@@ -82,7 +82,8 @@ package struct LeadIntake {
     let deadline = request.deadline ?? .now
     guard deadline > .now else { throw Problem(.deadlineExceeded) }
     return CaptureRequest(
-      lead, content: content, responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
+      lead, content: content, requestID: request.requestID, responseDeadline: lead.responseDeadline(within: hours),
+      deadline: deadline)
   }
 
   /// Logs the result for one lead, in the lines that operators search for. `refused` is the failure of all leads in one

@@ -100,6 +100,10 @@ extension Handler {
         request = try Request(envelope: json)
       } else {
         request.document = json
+        // A delivery names the request that caused it, so that the log lines of a lead can be found by one id.
+        if description.kind == .step, let id = json["requestId"]?.string.flatMap(Request.cleanID) {
+          request.requestID = id
+        }
       }
       guard request.body.count <= description.bodyLimit else {
         throw Problem(.bodyTooLarge, ["max": description.bodyLimit])

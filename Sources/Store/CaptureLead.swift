@@ -25,14 +25,17 @@ package struct CaptureRequest: Sendable {
   package let lead: Lead
   /// The body as sent. It must be the same in all requests with one idempotency key.
   let content: JSON
+  /// The id of the request, for the log lines of its notifications.
+  let requestID: String
   /// When the first response is due.
   let responseDeadline: Instant
   /// When the client stops waiting for the reply.
   let deadline: Instant
 
-  package init(_ lead: Lead, content: JSON, responseDeadline: Instant, deadline: Instant) {
+  package init(_ lead: Lead, content: JSON, requestID: String, responseDeadline: Instant, deadline: Instant) {
     self.lead = lead
     self.content = content
+    self.requestID = requestID
     self.responseDeadline = responseDeadline
     self.deadline = deadline
   }
@@ -107,7 +110,7 @@ extension CaptureRequest {
   }
 
   fileprivate func argument(route: String) -> JSON {
-    lead.argument(route: route, content: content, due: responseDeadline)
+    lead.argument(route: route, content: content, due: responseDeadline).setting("requestId", .string(requestID))
   }
 }
 
