@@ -13,9 +13,12 @@ class Terminal:
     """A program with a terminal as stdin, stdout and stderr. Used as a context: at the end it is killed."""
 
     def __init__(self, *words, **environment):
+        words, environment = [str(word) for word in words], clean_environment(**{"TERM": "xterm", **environment})
         self.process, self.descriptor = pty.fork()
         if self.process == 0:
-            os.execve(words[0], [str(word) for word in words], clean_environment(TERM="xterm", **environment))
+            with contextlib.suppress(OSError):
+                os.execve(words[0], words, environment)
+            os._exit(127)
         self.seen = ""
         self.status = None
 
