@@ -4,8 +4,8 @@ import Wire
 /// Reads and writes NDJSON: one reply line per request line, in order. An invalid line gets an error line, and the
 /// stream continues. The exit status is that of the first failure.
 ///
-/// A stream that a person started reports what happened in one line at its end. An endpoint then logs no other
-/// information, unless LOG_LEVEL is set.
+/// A stream of bare bodies that a person started reports what happened in one line at its end. An endpoint then logs no
+/// other information, unless LOG_LEVEL is set.
 struct StreamEntryPoint {
   let handler: Handler
   let environment: [String: String]
@@ -17,7 +17,7 @@ struct StreamEntryPoint {
     var summary = StreamSummary(stores: handler.description.output.statuses.contains(201))
     let status = serve(counting: &summary)
     afterwards.finish(now: .now, log: log)
-    if isStartedByHand(environment) {
+    if isStartedByHand(environment), !summary.hasEnvelopes {
       let isStep = handler.description.kind == .step
       // Steps run in pipelines, so each summary names its step.
       let log = isStep ? log.with("handler", handler.description.name) : log
@@ -38,6 +38,7 @@ struct StreamEntryPoint {
       var output: [UInt8] = []
       for (line, exchange) in zip(batch, exchanges) {
         summary.add(status: exchange.reply.status, line: line.number)
+        if !exchange.request.isBare { summary.hasEnvelopes = true }
         output += exchange.line(line.number)
       }
       guard StandardOutput.write(output) else { return ExitStatus.unwritable }
@@ -46,8 +47,8 @@ struct StreamEntryPoint {
     return firstFailure
   }
 
-  /// The log of single requests.
-  private var requestLog: Log {
+  /// The log of bare requests.
+  private var bareLog: Log {
     let isSet = environment["LOG_LEVEL"].map { !$0.isEmpty } ?? false
     let isQuiet = isStartedByHand(environment) && handler.description.kind == .endpoint && !isSet
     return isQuiet ? log.raised(to: .warn) : log
@@ -63,7 +64,7 @@ struct StreamEntryPoint {
     _ lines: [StandardInput.Document], by answer: Result<Handler.BatchAnswer, Problem>
   ) -> [AnsweredRequest] {
     let documents = lines.compactMap { if case .bytes(let bytes) = $0 { bytes } else { nil } }
-    var answered = handler.answer(documents, by: answer, log: requestLog).makeIterator()
+    var answered = handler.answer(documents, by: answer, log: log, bareLog: bareLog).makeIterator()
     return lines.compactMap { line in
       switch line {
       case .bytes: answered.next()

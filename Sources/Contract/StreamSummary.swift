@@ -22,6 +22,8 @@ package struct StreamSummary: Sendable {
   /// What has happened to a line with a reply of 2xx or 3xx.
   private let success: String
   private var succeeded = 0
+  /// True if another program has sent requests: envelopes.
+  package var hasEnvelopes = false
   private var refused = Lines()
   private var failed = Lines()
 

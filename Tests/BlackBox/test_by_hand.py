@@ -87,6 +87,11 @@ def test_log_level_restores_the_lines_of_a_stream(database):
     assert any("Successfully created conversation" in line for line in said) and not any("read," in line for line in said)
 
 
+def test_stream_of_another_program_keeps_its_log(database):
+    _, said = stream([json.dumps(handlers.envelope(TEST_USER))], DATABASE_URL=database.url)
+    assert any("Successfully created conversation" in line for line in said) and not any("read," in line for line in said)
+
+
 def test_unavailable_database_is_a_failure():
     _, said = stream([json.dumps(TEST_USER), "{}"], DATABASE_URL="postgresql://nobody@/none?host=/nonexistent")
     assert said[-1] == "[WARN] 2 read, 0 stored, 1 refused: line 2; 1 failed: line 1"
