@@ -10,6 +10,8 @@ SWIFT ?= swift
 LINKED = $(CURDIR)/.build/linked
 RELEASE = --configuration release --static-swift-stdlib -Xlinker -L$(LINKED) -Xlinker -s -Xlinker --gc-sections \
 	-Xlinker --as-needed
+# Leaves out SwiftPM's warnings about files of other packages: nothing here can mend them.
+OWN_WARNINGS = awk '/^warning: \047/ { hide = $$2 != "\047leadpipe\047:" } !/^(warning: \047|    )/ { hide = 0 } !hide'
 HANDLERS = $(notdir $(wildcard handlers/*/*))
 
 # Packages for the product and the commands in its documentation, and additional packages for its tests.
@@ -31,8 +33,8 @@ build: packages ## build release executables into bin/
 	@clang=$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/clang; \
 	archive=$$("$$clang" -print-file-name=libstdc++.a || true); \
 	if [ -f "$$archive" ]; then ln -sf "$$archive" $(LINKED)/; fi
-	@$(SWIFT) build $(RELEASE)
-	@out=$$($(SWIFT) build $(RELEASE) --show-bin-path); \
+	@{ $(SWIFT) build $(RELEASE) 2>&1 1>&3 | $(OWN_WARNINGS) >&2; } 3>&1
+	@out=$$($(SWIFT) build $(RELEASE) --show-bin-path 2>/dev/null); \
 	install -m 755 "$$out/leadpipe" "$$out/gateway" "$$out/confine" bin/; \
 	for name in $(HANDLERS); do install -m 755 "$$out/$$name" bin/handlers/; done; \
 	for old in $$(cat bin/.handlers 2>/dev/null); do case " $(HANDLERS) " in *" $$old "*) ;; *) rm -f "bin/handlers/$$old" ;; esac; done; \

@@ -107,6 +107,7 @@ let package = Package(
     module("Worker", ["Wire", "Contract", "Deliveries", "Host"]),
     module("Sink", ["Wire", "Contract", "Forms", hummingbird, nio, nioPosix]),
     module("Samples", ["Wire"]),
+    module("Terminal"),
     .executableTarget(name: "confine", dependencies: ["Host"], path: "Sources/confine", swiftSettings: settings),
     .executableTarget(
       name: "gateway",
@@ -124,7 +125,7 @@ let package = Package(
         "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "StoreAccess", "Transports",
         "Admin",
         "OpenAPI",
-        "Host", "Worker", "Sink", "Samples",
+        "Host", "Worker", "Sink", "Samples", "Terminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
@@ -149,5 +150,6 @@ let package = Package(
       ]),
     suite("Sink", ["Wire", "Contract", "Forms", "Sink"]),
     suite("Samples", ["Wire", "Forms", "Leads", "Samples"]),
+    suite("Terminal", ["Terminal"]),
   ]
 )

@@ -17,10 +17,11 @@ enum GatewayProgram {
   static func main(arguments: [String], environment: [String: String]) async -> Int32 {
     let words = Array(arguments.dropFirst())
     guard words.isEmpty || words == ["--check"] else {
-      let isHelp = words == ["--help"]
-      let text = Array(usage.utf8)
-      _ = write(isHelp ? 1 : 2, text, text.count)
-      return isHelp ? 0 : 64
+      let isVersion = words == ["--version"]
+      let isAsked = isVersion || words == ["--help"] || words == ["-h"]
+      let text = Array((isVersion ? "gateway \(Build.version)\n" : usage).utf8)
+      _ = write(isAsked ? 1 : 2, text, text.count)
+      return isAsked ? 0 : 64
     }
     beginService(environment)
     let log = Log(environment)

@@ -2,7 +2,7 @@ extension GatewayProgram {
   /// The output of `gateway --help`: every setting that the gateway reads or passes to a handler, with its default in
   /// parentheses.
   static let usage = """
-    usage: gateway [--check]
+    usage: gateway [--check | --version | --help]
 
     Answers HTTP requests with the handlers in a folder. With --check, it only checks its settings and handlers, and
     exits with status 78 if anything is wrong. Settings are environment variables, with defaults in parentheses:

@@ -83,7 +83,7 @@ package struct LeadIntake {
     let deadline = request.deadline ?? .now
     guard deadline > .now else { throw Problem(.deadlineExceeded) }
     return CaptureRequest(
-      lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP,
+      lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
       responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
   }
 

@@ -24,7 +24,7 @@ package struct NewsletterIntake {
     let subscribed = try database.attempt(.subscribe, log: log) { () throws(StoreFailure) in
       try database.subscribe(
         subscription, receivedAt: request.receivedAt, ipAddress: request.sourceIP, userAgent: agent,
-        deadline: request.deadline ?? .now)
+        requestID: request.requestID, deadline: request.deadline ?? .now)
     }
     log.info("Subscribed to the newsletter", ["subscriber": subscribed.id])
     if subscribed.isNew { log.emitted("newsletter.subscribed", subscribed.eventID) }

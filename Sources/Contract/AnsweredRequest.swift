@@ -1,3 +1,4 @@
+import Forms
 import Wire
 
 /// A request with its reply, and the output format of both.
@@ -5,10 +6,13 @@ struct AnsweredRequest {
   let request: Request
   let reply: Reply
   let exitStatus: Int32
+  /// The problem that the reply shows; nil if the request was answered.
+  private let problem: Problem?
 
   init(request: Request, reply: Reply) {
     self.request = request
     self.reply = reply
+    problem = nil
     exitStatus = ExitStatus.of(status: reply.status)
   }
 
@@ -18,6 +22,7 @@ struct AnsweredRequest {
     // is general; the log has the details.
     let isPrivate = problem.kind == .misconfigured && !request.isBare
     let shown = isPrivate ? Problem(.serviceNotConfigured) : problem
+    self.problem = shown
     reply = shown.reply(requestID: request.requestID)
     exitStatus = problem.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: problem.kind.status)
   }
@@ -36,9 +41,20 @@ struct AnsweredRequest {
     return bareOutput
   }
 
-  /// The output in a stream, where an envelope includes the id of the request that it answers.
-  var line: [UInt8] {
-    guard !request.isBare else { return bareOutput }
+  /// Why the request was refused with 4xx, as text for the log; nil for every other reply.
+  var refusal: String? {
+    guard let problem, 400..<500 ~= reply.status else { return nil }
+    return problem.fields.isEmpty ? problem.detail : problem.fields.map(\.message).joined(separator: "; ")
+  }
+
+  /// The output in a stream, where an envelope includes the id of the request that it answers. The problem of a bare
+  /// request includes the number of its line.
+  func line(_ number: Int) -> [UInt8] {
+    guard !request.isBare else {
+      guard let problem else { return bareOutput }
+      let document = problem.document(requestID: request.requestID).setting("line", JSON(number))
+      return JSON.object([.init("problem", document)]).bytes + [0x0A]
+    }
     var reply = reply
     reply.requestID = request.requestID
     return reply.envelope.bytes + [0x0A]

@@ -5,7 +5,7 @@ import Wire
 
 /// How a request reaches this process.
 enum EntryPoint: Equatable {
-  case pipe, stream, describe
+  case pipe, stream, describe, help, version
   /// An entry point that this version does not support, or invalid arguments.
   case unsupported(String)
 
@@ -13,14 +13,20 @@ enum EntryPoint: Equatable {
     switch Array(arguments.dropFirst()) {
     case ["--describe"]: self = .describe
     case ["--stream"]: self = .stream
+    case ["--help"], ["-h"]: self = .help
+    case ["--version"]: self = .version
     case [] where environment["GATEWAY_INTERFACE"] != nil: self = .unsupported("this version does not support CGI")
     case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil:
       self = .unsupported("this version does not support AWS Lambda")
     case []: self = .pipe
-    default: self = .unsupported("usage: one JSON request on stdin; --stream for one request per line; --describe")
+    default:
+      self = .unsupported("usage: one JSON request on stdin; --stream for one request per line; --describe; --help")
     }
   }
 }
+
+/// True if neither the gateway nor the worker started this process.
+func isStartedByHand(_ environment: [String: String]) -> Bool { environment["LEADPIPE_SUPERVISED"] == nil }
 
 extension Handler {
   /// Serves requests in the way that the arguments or the environment select, then exits with the exit status of the
@@ -33,6 +39,9 @@ extension Handler {
     switch entryPoint {
     case .describe:
       exit(StandardOutput.write(description.document.bytes + [0x0A]) ? 0 : ExitStatus.unwritable)
+    case .help: exit(StandardOutput.write(Array(description.usage.utf8)) ? 0 : ExitStatus.unwritable)
+    case .version:
+      exit(StandardOutput.write(Array("\(description.name) \(Build.version)\n".utf8)) ? 0 : ExitStatus.unwritable)
     case .pipe: exit(PipeEntryPoint(handler: self, environment: environment, log: log).serve())
     case .stream: exit(StreamEntryPoint(handler: self, environment: environment, log: log).serve())
     case .unsupported(let reason):

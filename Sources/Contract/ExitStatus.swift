@@ -1,5 +1,7 @@
 /// The exit statuses of a handler, from sysexits.h.
 package enum ExitStatus {
+  /// The program was started in the wrong way (EX_USAGE).
+  package static let usage: Int32 = 64
   /// A setting is missing or wrong (EX_CONFIG).
   package static let misconfigured: Int32 = 78
   /// The reply could not be written (EX_IOERR).
@@ -8,6 +10,7 @@ package enum ExitStatus {
   /// Every exit status with its meaning, for the reference pages.
   package static let meanings: [(status: Int32, meaning: String)] = [
     (0, "The reply has a status of 2xx or 3xx."),
+    (usage, "No input: stdin is a terminal, and the handler needs a document. Its usage is on stderr."),
     (65, "Bad input: any other 4xx."),
     (70, "Server error: any other 5xx."),
     (unwritable, "The reply could not be written."),

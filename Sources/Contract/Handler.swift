@@ -58,8 +58,11 @@ extension Handler {
     }
   }
 
-  /// Answers a batch of documents. A document with `requestContext` is an envelope; any other is a bare body.
-  func answer(_ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log) -> [AnsweredRequest] {
+  /// Answers a batch of documents. A document with `requestContext` is an envelope; any other is a bare body. A batch
+  /// that contains only bare bodies uses `bareLog` if it is given.
+  func answer(
+    _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, bareLog: Log? = nil
+  ) -> [AnsweredRequest] {
     var requests: [Request] = []
     var problems: [Problem?] = []
     for bytes in documents {
@@ -68,6 +71,7 @@ extension Handler {
       problems.append(problem)
     }
     let good = requests.indices.filter { problems[$0] == nil }
+    let log = requests.allSatisfy(\.isBare) ? bareLog ?? log : log
     var replies: [Result<Reply, Problem>] = []
     switch answer {
     case .success(let answer): replies = good.isEmpty ? [] : answer(good.map { requests[$0] }, log)
@@ -101,6 +105,10 @@ extension Handler {
         request.repairsText = description.repairsText
       } else {
         request.document = json
+        // A delivery names the request that caused it, so that the log lines of a lead can be found by one id.
+        if description.kind == .step, let id = json["requestId"]?.string.flatMap(Request.cleanID) {
+          request.requestID = id
+        }
       }
       guard request.body.count <= description.bodyLimit else {
         throw Problem(.bodyTooLarge, ["max": description.bodyLimit])

@@ -16,7 +16,7 @@ package struct Log: Sendable {
     }
   }
 
-  private let level: Level
+  private var level: Level
   private let isJSON: Bool
   private let isTimed: Bool
   /// Appended to every line: the handler and the request, for example.
@@ -38,6 +38,13 @@ package struct Log: Sendable {
     guard let stream = environment["JOURNAL_STREAM"] else { return false }
     var status = stat()
     return fstat(2, &status) == 0 && stream == "\(status.st_dev):\(status.st_ino)"
+  }
+
+  /// Returns a log that leaves out lines below `level`.
+  package func raised(to level: Level) -> Log {
+    var log = self
+    if log.level.rawValue < level.rawValue { log.level = level }
+    return log
   }
 
   /// Returns a log that appends one more key and value to each line.

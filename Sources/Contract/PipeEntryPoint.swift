@@ -13,13 +13,20 @@ struct PipeEntryPoint {
   ///
   /// A process that is started ahead of its request (LEADPIPE_SPARE=1) opens its resources first and then waits for
   /// input without a limit. The process that started it must end it.
+  ///
+  /// If a person started it at a terminal without input, it prints its usage, unless it needs no input.
   func serve() -> Int32 {
+    if StandardInput.isTerminal, !handler.description.acceptsEmptyInput {
+      _ = StandardError.write(handler.description.usage)
+      return ExitStatus.usage
+    }
     let isSpare = environment["LEADPIPE_SPARE"] == "1"
     let opened = isSpare ? handler.opened(environment, afterwards: afterwards, log: log) : nil
     if isSpare { StandardInput.wait() }
     alarm(UInt32(handler.description.processorSeconds))
     let input = StandardInput.readAll(limit: StandardInput.limit(forBody: handler.description.bodyLimit))
     let exchange = answer(input, by: opened)
+    if isStartedByHand(environment), let refusal = exchange.refusal { log.warn("Refused: \(refusal)") }
     let status = StandardOutput.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
     if afterwards.dueAt != nil {
       // A client that reads to end of file has the reply now.

@@ -13,9 +13,11 @@ enum StandardInput {
   /// escapes of up to six bytes per byte; 128 KiB are added for the rest.
   static func limit(forBody bodyLimit: Int) -> Int { bodyLimit * 6 + 131_072 }
 
+  static var isTerminal: Bool { isatty(0) == 1 }
+
   /// Reads all of stdin. If stdin is a terminal, returns an empty document without waiting for input.
   static func readAll(limit: Int) -> Document {
-    if isatty(0) == 1 { return .bytes([]) }
+    if isTerminal { return .bytes([]) }
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 65_536)
     var tooLarge = false
@@ -56,7 +58,15 @@ enum StandardInput {
 
 /// Reads the non-blank lines of stdin. A line longer than `limit` bytes is skipped and reported once.
 struct LineReader {
+  /// A line and its number in stdin, from 1; blank lines count too.
+  struct Line {
+    let number: Int
+    let document: StandardInput.Document
+  }
+
   private let limit: Int
+  /// The number of lines that have been taken.
+  private var taken = 0
   private var pending: [UInt8] = []
   /// The start of the next line, and the position up to which its end has been searched for.
   private var start = 0
@@ -71,8 +81,8 @@ struct LineReader {
 
   /// Waits for the next line and returns it with the lines that have already arrived, at most `count`, without their
   /// line feeds. Returns none at the end of stdin. Calls `beforeWaiting` before each wait for the first line.
-  mutating func next(atMost count: Int, beforeWaiting: () -> Void = {}) -> [StandardInput.Document] {
-    var lines: [StandardInput.Document] = []
+  mutating func next(atMost count: Int, beforeWaiting: () -> Void = {}) -> [Line] {
+    var lines: [Line] = []
     while lines.count < count {
       if let line = takeLine() {
         lines.append(line)
@@ -87,15 +97,16 @@ struct LineReader {
   }
 
   /// Returns a complete line from the buffer. The last line before the end of stdin needs no line feed.
-  private mutating func takeLine() -> StandardInput.Document? {
+  private mutating func takeLine() -> Line? {
     while let end = pending[scanned...].firstIndex(of: 0x0A) {
       let line = pending[start..<end]
       (start, scanned) = (end + 1, end + 1)
+      taken += 1
       if isSkipping || line.count > limit {
         isSkipping = false
-        return .tooLarge
+        return Line(number: taken, document: .tooLarge)
       }
-      if !Self.isBlank(line) { return .bytes(Array(line)) }
+      if !Self.isBlank(line) { return Line(number: taken, document: .bytes(Array(line))) }
     }
     scanned = pending.count
     if pending.count - start > limit {
@@ -105,15 +116,19 @@ struct LineReader {
     return isAtEnd ? takeRest() : nil
   }
 
-  private mutating func takeRest() -> StandardInput.Document? {
+  private mutating func takeRest() -> Line? {
     let rest = pending[start...]
     defer { (start, isSkipping, failure) = (pending.count, false, nil) }
-    if let failure { return .unreadable(failure) }
-    if isSkipping { return .tooLarge }
-    return Self.isBlank(rest) ? nil : .bytes(Array(rest))
+    let number = taken + 1
+    if let failure { return Line(number: number, document: .unreadable(failure)) }
+    if isSkipping { return Line(number: number, document: .tooLarge) }
+    return Self.isBlank(rest) ? nil : Line(number: number, document: .bytes(Array(rest)))
   }
 
-  private static func isBlank(_ line: ArraySlice<UInt8>) -> Bool { line.allSatisfy { $0 == 0x20 || $0 == 0x0D } }
+  /// True if the line contains only white space of JSON.
+  private static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
+    line.allSatisfy { [0x20, 0x09, 0x0D].contains($0) }
+  }
 
   private mutating func fill() {
     pending.removeSubrange(..<start)
@@ -130,16 +145,23 @@ struct LineReader {
 
 /// Writes to stdout: either all bytes, or false on an error.
 enum StandardOutput {
-  static func write(_ bytes: [UInt8]) -> Bool {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { Glibc.write(1, $0.baseAddress, $0.count) }
-      if count > 0 {
-        rest = rest.dropFirst(count)
-      } else if errno != EINTR {
-        return false
-      }
+  static func write(_ bytes: [UInt8]) -> Bool { writeAll(bytes, to: 1) }
+}
+
+enum StandardError {
+  static func write(_ text: String) -> Bool { writeAll(Array(text.utf8), to: 2) }
+}
+
+/// Writes all bytes. False on an error.
+private func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {
+  var rest = bytes[...]
+  while !rest.isEmpty {
+    let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    if count > 0 {
+      rest = rest.dropFirst(count)
+    } else if errno != EINTR {
+      return false
     }
-    return true
   }
+  return true
 }

@@ -36,6 +36,8 @@ package struct Delivery: Sendable, Equatable {
     self.isPossibleRepeat = isPossibleRepeat
   }
 
+  /// The id of the request that caused the event, for log lines; nil if there was none.
+  package var requestID: String? { document["requestId"]?.string }
   package var conversationID: UUIDText? { document["conversationId"]?.string.flatMap(UUIDText.init) }
   /// The facts of the event, which the notification contains.
   package var payload: JSON { document["payload"] ?? [:] }
@@ -88,7 +90,7 @@ extension Delivery {
       "eventType": ["type": "string"], "eventAt": ["type": "string", "format": "date-time"],
       "conversationId": ["type": ["string", "null"]], "payload": ["type": "object"],
       "retryFrom": ["type": "string", "format": "date-time"],
-      "possibleRepeat": ["type": "boolean", "default": false],
+      "requestId": ["type": "string"], "possibleRepeat": ["type": "boolean", "default": false],
       "begunAt": ["type": "string", "format": "date-time"], "sendBefore": ["type": "string", "format": "date-time"],
       "outcome": [
         "type": "object", "required": ["class"],

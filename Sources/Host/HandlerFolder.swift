@@ -22,7 +22,7 @@ package struct HandlerFolder: Sendable {
     launcher: String = Launch.path
   ) throws(Failure) {
     var handlers: [HostedHandler] = []
-    for name in try Self.executables(in: path) where names?.contains(name) ?? true {
+    for name in try Self.names(in: path) where names?.contains(name) ?? true {
       let file = path + "/" + name
       let ours = TrustClass.table[name]
       let trusted = ours.map { Trusted($0) } ?? trust[name] ?? Trusted(.none)
@@ -49,7 +49,8 @@ package struct HandlerFolder: Sendable {
 
   package subscript(name: String) -> HostedHandler? { handlers.first { $0.description.name == name } }
 
-  private static func executables(in path: String) throws(Failure) -> [String] {
+  /// Returns the names of the executables in a folder, in alphabetical order.
+  package static func names(in path: String) throws(Failure) -> [String] {
     guard let folder = opendir(path) else {
       throw Failure(reason: "the handler folder \(path) cannot be read: \(String(cString: strerror(errno)))")
     }

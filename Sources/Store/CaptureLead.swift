@@ -29,6 +29,8 @@ package struct CaptureRequest: Sendable {
   package let lead: Lead
   /// The body as sent. It must be the same in all requests with one idempotency key.
   let content: JSON
+  /// The id of the request, for the log lines of its notifications.
+  let requestID: String
   /// When the first response is due.
   let responseDeadline: Instant
   /// When the client stops waiting for the reply.
@@ -37,10 +39,13 @@ package struct CaptureRequest: Sendable {
   /// only an idempotency key identifies a repeat.
   let client: String?
 
-  package init(_ lead: Lead, content: JSON, client: String?, responseDeadline: Instant, deadline: Instant) {
+  package init(
+    _ lead: Lead, content: JSON, client: String?, requestID: String, responseDeadline: Instant, deadline: Instant
+  ) {
     self.lead = lead
     self.content = content
     self.client = client
+    self.requestID = requestID
     self.responseDeadline = responseDeadline
     self.deadline = deadline
   }
@@ -122,6 +127,7 @@ extension CaptureRequest {
 
   fileprivate func argument(route: String) -> JSON {
     lead.argument(route: route, content: content, client: client, due: responseDeadline)
+      .setting("requestId", .string(requestID))
   }
 }
 

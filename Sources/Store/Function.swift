@@ -16,6 +16,7 @@ package enum Function: String, Sendable, CaseIterable {
   case deleteAgent = "delete_agent"
   case deleteSubscriber = "delete_subscriber"
   case explainConversation = "explain_conversation"
+  case findIDs = "find_ids"
   case healthReport = "health_report"
   case indexWords = "index_words"
   case listAdminKeys = "list_admin_keys"

@@ -13,12 +13,14 @@ package struct Subscribed: Sendable {
 extension Database {
   /// Adds a subscriber, with a record of the consent: IP address, user agent, source and time.
   package func subscribe(
-    _ subscription: Subscription, receivedAt: Instant, ipAddress: String, userAgent: String?, deadline: Instant
+    _ subscription: Subscription, receivedAt: Instant, ipAddress: String, userAgent: String?, requestID: String,
+    deadline: Instant
   ) throws(StoreFailure) -> Subscribed {
     let facts: JSON = ["email": .string(subscription.email.text), "source": JSON(subscription.source)]
     let payload = facts.setting("subscribedAt", .string(receivedAt.iso8601))
     let argument = facts.setting("receivedAt", .string(receivedAt.iso8601)).setting("ipAddress", .string(ipAddress))
       .setting("userAgent", JSON(userAgent)).setting("payload", payload)
+      .setting("requestId", .string(requestID))
     let reply = try call(.subscribe, argument, deadline: deadline)
     guard let id = reply["id"]?.string else { throw .noAnswer }
     return Subscribed(id: id, isNew: reply["isNew"]?.bool == true, eventID: reply["eventId"]?.string)

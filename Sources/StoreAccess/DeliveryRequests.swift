@@ -21,6 +21,9 @@ extension Delivery {
     settings["UNKNOWN_OUTCOME"].flatMap(UnknownOutcome.init) ?? .resend
   }
 
+  /// Returns a log whose lines carry the id of the request that caused the delivery.
+  package func log(_ log: Log) -> Log { requestID.map { log.with("requestId", $0) } ?? log }
+
   /// Reads the delivery in the request of a step.
   package init(of request: Request) throws(Problem) {
     guard let line = Delivery(try request.json()) else {

@@ -22,7 +22,7 @@ struct ChannelList: ParsableCommand {
     Listing(isJSON: options.json).show(
       reply["data"]?.array ?? [],
       [
-        ("CHANNEL", Listing.member("name")), ("STATE", Self.state), ("UNTIL", Listing.member("pausedUntil")),
+        ("CHANNEL", Listing.member("name")), ("STATE", Self.state), ("UNTIL", Listing.time("pausedUntil")),
         ("WAITING", Listing.member("waiting")), ("SENDING", Listing.member("sending")),
         ("GIVEN UP", Listing.member("givenUp")), ("REASON", Listing.member("reason")),
       ])

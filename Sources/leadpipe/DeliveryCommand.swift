@@ -16,7 +16,8 @@ struct DeliveryList: ParsableCommand {
     commandName: "list", abstract: "List deliveries, newest first.",
     discussion: """
       STATE is the state of a delivery (see --status). CLASS is the outcome of its last try (see --class); it is empty \
-      before the first try. TRIES is the number of tries that count. NEXT is when the next try is due.
+      before the first try. TRIES is the number of tries that count. NEXT is when the next try is due. Times are UTC. \
+      The digits in ID are the beginning of the id; all commands accept them.
       """)
 
   @Option(help: "Only deliveries in this state (column STATE).") var status: DeliveryState?
@@ -56,28 +57,39 @@ struct DeliveryShow: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Show a delivery and all its tries.")
 
-  @Argument(help: "The delivery.") var id: UUIDText
+  @Argument(help: "The id of the delivery, or its first digits.") var id: RowID
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let facts = try OperatorDatabase().call(.showDelivery, ["id": .string(id.text)])
+    let database = try OperatorDatabase()
+    let facts = try database.call(.showDelivery, ["id": .string(try database.id(id, of: .delivery))])
     guard let delivery = facts["delivery"] else { throw OperatorDatabase.refuse("no delivery has the id \(id.text)") }
     if options.json { return Console.print(facts.text + "\n") }
-    for member in delivery.members ?? [] where !member.value.isNull {
-      let text = member.key == "recipient" ? Listing.recipient(delivery) : Listing.member(member.key)(delivery)
-      Console.print(member.key + String(repeating: " ", count: max(1, 16 - member.key.utf8.count)))
-      Console.print(Listing.plain(text) + "\n")
-    }
+    let members = (delivery.members ?? []).filter { !$0.value.isNull }
     let type = facts["event"]?["type"]?.string ?? ""
-    Console.print("event           \(type) at \(facts["event"]?["at"]?.string ?? "")\n\n")
+    Listing.fields(
+      members.map {
+        ($0.key, $0.key == "recipient" ? Listing.recipient(delivery) : Listing.member($0.key)(delivery))
+      } + [("event", "\(type) at \(facts["event"]?["at"]?.string ?? "")")])
+    Console.print("\n")
     Listing(isJSON: false).show(
       facts["attempts"]?.array ?? [],
       [
         ("TRY", Listing.member("attempt")), ("STARTED", Listing.member("startedAt")),
-        ("FINISHED", Listing.member("finishedAt")), ("CLASS", Listing.member("class")),
+        ("MS", Self.milliseconds), ("CLASS", Listing.member("class")),
         ("STATUS", Listing.member("statusCode")), ("CODE", Listing.member("providerCode")),
         ("WORKER", Listing.member("worker")), ("RESPONSE", Listing.member("excerpt")),
       ])
+  }
+}
+
+extension DeliveryShow {
+  /// How long a try took, in milliseconds.
+  @Sendable private static func milliseconds(_ attempt: JSON) -> String {
+    guard let start = attempt["startedAt"]?.string.flatMap(Instant.init(iso8601:)),
+      let end = attempt["finishedAt"]?.string.flatMap(Instant.init(iso8601:))
+    else { return "" }
+    return String(end.milliseconds - start.milliseconds)
   }
 }
 
@@ -87,13 +99,13 @@ struct DeliveryExplain: ParsableCommand {
     abstract: "Explain in one sentence why a delivery has not been sent and when it will be.",
     discussion: "Times are shown in TIME_ZONE.")
 
-  @Argument(help: "The id of a delivery or an event.") var id: UUIDText
+  @Argument(help: "The id of a delivery or an event, or its first digits.") var id: RowID
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
     let database = try OperatorDatabase()
     let clock = try database.office().clock
-    let facts = try database.call(.showDelivery, ["id": .string(id.text)])
+    let facts = try database.call(.showDelivery, ["id": .string(try database.id(id, of: .delivery, .event))])
     guard facts["kind"]?.string != "none" else {
       throw OperatorDatabase.refuse("no delivery or event has the id \(id.text)")
     }
@@ -110,7 +122,7 @@ struct DeliveryRetry: ParsableCommand {
       `leadpipe channel resume` ends it.
       """)
 
-  @Argument(help: "The ids of the deliveries.") var ids: [UUIDText] = []
+  @Argument(help: "The ids of the deliveries, or their first digits.") var ids: [RowID] = []
   @Option(help: "Retry all failed deliveries of this channel, instead of ids.") var channel: ChannelName?
   @Option(name: .customLong("class"), help: "With --channel: only deliveries whose last try had this outcome.")
   var outcome: OutcomeClass?
@@ -125,13 +137,15 @@ struct DeliveryRetry: ParsableCommand {
   }
 
   func run() throws {
-    let (deliveries, refused) = try OperatorDatabase().callInBatches(
+    let database = try OperatorDatabase()
+    let (deliveries, refused) = try database.callInBatches(
       .retryDeliveries,
       [
-        "ids": ids.document, "channel": JSON(channel?.name), "class": JSON(outcome?.name), "dryRun": .bool(dryRun),
+        "ids": try database.ids(ids, of: .delivery), "channel": JSON(channel?.name), "class": JSON(outcome?.name),
+        "dryRun": .bool(dryRun),
         "by": actor.name,
       ])
-    Listing(isJSON: options.json).show(deliveries, Listing.deliveries)
+    if options.json || !deliveries.isEmpty { Listing(isJSON: options.json).show(deliveries, Listing.deliveries) }
     if !options.json {
       Console.print("\(deliveries.count) \(dryRun ? "would be" : "will be") retried\(dryRun ? "" : " at once")\n")
     }

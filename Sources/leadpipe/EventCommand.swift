@@ -16,7 +16,7 @@ struct EventReplay: ParsableCommand {
       repeat if the first one may have arrived. Unfinished deliveries and other channels are not affected.
       """)
 
-  @Option(help: "Only this event; may be repeated.") var id: [UUIDText] = []
+  @Option(help: "Only this event; may be repeated.") var id: [RowID] = []
   @Option(help: "Only deliveries of this channel.") var channel: ChannelName?
   @Option(name: .customLong("class"), help: "Only deliveries whose last try had this outcome.")
   var outcome: OutcomeClass?
@@ -35,20 +35,25 @@ struct EventReplay: ParsableCommand {
   }
 
   func run() throws {
-    let (deliveries, _) = try OperatorDatabase().callInBatches(
+    let database = try OperatorDatabase()
+    let (deliveries, _) = try database.callInBatches(
       .replayEvents,
       [
-        "ids": id.document, "channel": JSON(channel?.name), "class": JSON(outcome?.name),
+        "ids": try database.ids(id, of: .event), "channel": JSON(channel?.name), "class": JSON(outcome?.name),
         "from": JSON(from?.instant.iso8601), "to": JSON(to?.instant.iso8601), "dryRun": .bool(dryRun), "by": actor.name,
       ])
+    if options.json || !deliveries.isEmpty { show(deliveries) }
+    if !options.json { Console.print("\(deliveries.count) \(dryRun ? "would be" : "will be") sent again\n") }
+    if !id.isEmpty, deliveries.isEmpty { throw OperatorDatabase.refuse("none of these events has a finished delivery") }
+  }
+
+  private func show(_ deliveries: [JSON]) {
     Listing(isJSON: options.json).show(
       deliveries,
       [
-        ("EVENT", Listing.member("eventId")), ("CHANNEL", Listing.member("channel")), ("RECIPIENT", Listing.recipient),
+        ("EVENT", Listing.id("eventId")), ("CHANNEL", Listing.member("channel")), ("RECIPIENT", Listing.recipient),
         ("WAS", Listing.member("wasStatus")), ("CLASS", Listing.member("wasClass")),
-        ("REPEAT OF", Listing.member("replayOf")), ("NEW ID", Listing.member("id")),
+        ("REPEAT OF", Listing.id("replayOf")), ("NEW ID", Listing.id()),
       ])
-    if !options.json { Console.print("\(deliveries.count) \(dryRun ? "would be" : "will be") sent again\n") }
-    if !id.isEmpty, deliveries.isEmpty { throw OperatorDatabase.refuse("none of these events has a finished delivery") }
   }
 }

@@ -7,11 +7,11 @@ struct InvokeCommand: ParsableCommand {
     commandName: "invoke", abstract: "Run a handler once, with the settings that the gateway or worker would give it.",
     discussion: "Reads one JSON document from a file or stdin, prints the reply, and exits with the handler's status.")
 
-  @Argument(help: "The handler's name.") var name: String
-  @Argument(help: "A file with the request; defaults to stdin.") var file: String?
+  @Argument(help: "The handler's name.", completion: HandlerName.completion) var name: String
+  @Argument(help: "A file with the request; defaults to stdin.", completion: .file()) var file: String?
 
   func run() throws {
-    guard let handler = try Layout().folder()[name] else { throw CommandError("no handler is named \(name)") }
+    let handler = try HandlerName.find(name, in: try Layout().folder())
     if let file {
       let descriptor = open(file, O_RDONLY)
       guard descriptor >= 0 else { throw CommandError("\(file): \(String(cString: strerror(errno)))") }

@@ -58,8 +58,8 @@ struct KeyList: ParsableCommand {
     Listing(isJSON: options.json).show(
       reply["keys"]?.array ?? [],
       [
-        ("RIGHTS", Listing.member("rights")), ("CREATED", Listing.member("createdAt")),
-        ("LAST USED", Listing.member("lastUsedAt")), ("REVOKED", Listing.member("revokedAt")),
+        ("RIGHTS", Listing.member("rights")), ("CREATED", Listing.time("createdAt")),
+        ("LAST USED", Listing.time("lastUsedAt")), ("REVOKED", Listing.time("revokedAt")),
         ("NAME", Listing.member("name")),
       ])
   }

@@ -14,34 +14,39 @@ struct LeadShow: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Show a lead with its messages and timeline.")
 
-  @Argument(help: "The id of the conversation.") var id: UUIDText
+  @Argument(help: "The id of the conversation, or its first digits.") var id: RowID
+
+  /// What a person looks for first.
+  private static let first = ["customerName", "customerPhone", "customerEmail"]
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
     let database = try OperatorDatabase()
-    let argument: JSON = ["id": .string(id.text)]
+    let argument: JSON = ["id": .string(try database.id(id, of: .conversation))]
     let shown = try database.call(.showConversation, argument.setting("warnBefore", try database.office().warnBefore))
     let lead = shown["conversation"] ?? [:]
     let timeline = try database.call(.listTimeline, argument.setting("limit", 200))["data"]?.array ?? []
     let entries = Array(timeline.map(TimelineEntry.presented).reversed())
     if options.json { return Console.print(lead.setting("timeline", .array(entries)).text + "\n") }
 
-    for member in lead.members ?? [] where member.key != "messages" && !member.value.isNull {
-      Console.print(member.key + String(repeating: " ", count: max(1, 22 - member.key.utf8.count)))
-      Console.print(Listing.plain(Self.text(member.value)) + "\n")
+    let members = (lead.members ?? []).filter { $0.key != "messages" && !$0.value.isNull }
+    let rest = members.filter { !Self.first.contains($0.key) }
+    let head = Self.first.compactMap { name in members.first { $0.key == name } }
+    Listing.fields((head + rest).map { ($0.key, Self.text($0.value)) })
+    Console.print("\n")
+    if let messages = lead["messages"]?.array, !messages.isEmpty {
+      Listing(isJSON: false).show(
+        messages,
+        [
+          ("TIME", Listing.time("timestamp")), ("SENDER", Listing.member("sender")),
+          ("MESSAGE", Listing.member("messageText")),
+        ])
+      Console.print("\n")
     }
-    Console.print("\n")
-    Listing(isJSON: false).show(
-      lead["messages"]?.array ?? [],
-      [
-        ("TIME", Listing.member("timestamp")), ("SENDER", Listing.member("sender")),
-        ("MESSAGE", Listing.member("messageText")),
-      ])
-    Console.print("\n")
     Listing(isJSON: false).show(
       entries,
       [
-        ("TIME", Listing.member("at")),
+        ("TIME", Listing.time("at")),
         ("BY", { Listing.member($0["actorName"]?.string == nil ? "actorType" : "actorName")($0) }),
         ("EVENT", Listing.member("title")), ("DETAILS", Listing.member("description")),
       ])

@@ -6,12 +6,15 @@ import Wire
 struct LeadList: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "List leads, newest first.",
-    discussion: "DUE is the deadline for the first response. --status, --quality, --sla and --agent may be repeated.")
+    discussion: """
+      DUE is the deadline for the first response. Times are UTC. The digits in ID are the beginning of the id; all \
+      commands accept them. --status, --quality, --sla and --agent may be repeated.
+      """)
 
   @Option(help: "Only leads with this status.") var status: [LeadStatus] = []
   @Option(help: "Only leads of this quality.") var quality: [LeadQuality] = []
   @Option(help: "Only leads in this SLA state.") var sla: [SLAState] = []
-  @Option(help: "Only leads of the agent with this id.") var agent: [UUIDText] = []
+  @Option(help: "Only leads of the agent with this id, or its first digits.") var agent: [RowID] = []
   @Option(help: "Only leads created since: ISO 8601, or an age such as 90s, 30m, 2h or 7d.") var since: Moment?
   @Option(help: "The maximum number of leads, 1 to 1000.") var limit = 25
   @OptionGroup var options: OperatorOptions
@@ -26,15 +29,16 @@ struct LeadList: ParsableCommand {
       .listConversations,
       [
         "status": status.document, "leadQuality": quality.document, "slaState": sla.document,
-        "assignedAgentIds": agent.document, "dateFrom": JSON(since?.instant.iso8601), "limit": JSON(limit),
+        "assignedAgentIds": try database.ids(agent, of: .agent), "dateFrom": JSON(since?.instant.iso8601),
+        "limit": JSON(limit),
         "sort": "recent", "warnBefore": try database.office().warnBefore,
       ])
     Listing(isJSON: options.json).show(
       reply["data"]?.array ?? [],
       [
-        ("ID", Listing.member("id")), ("CREATED", Listing.member("createdAt")), ("STATUS", Listing.member("status")),
+        ("ID", Listing.id()), ("CREATED", Listing.time("createdAt")), ("STATUS", Listing.member("status")),
         ("QUALITY", Listing.member("leadQuality")), ("SCORE", Listing.member("leadScore")),
-        ("SLA", Listing.member("slaState")), ("DUE", Listing.member("slaResponseDeadline")),
+        ("SLA", Listing.member("slaState")), ("DUE", Listing.time("slaResponseDeadline")),
         ("AGENT", Listing.member("assignedAgentName")), ("NAME", Listing.member("customerName")),
       ])
     if reply["nextCursor"]?.string != nil, !options.json {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Contract
+import Glibc
 
 /// The `leadpipe` command and its subcommands.
 @main
@@ -12,5 +13,14 @@ struct Leadpipe: AsyncParsableCommand {
       OpenAPICommand.self, ChannelsCommand.self, SinkCommand.self, Generate.self, DeliveryCommand.self,
       ChannelCommand.self,
       EventCommand.self, KeyCommand.self, LeadCommand.self, ExplainCommand.self, ReferenceCommand.self,
+      LeadLinesCommand.self,
     ])
+
+  static func main() async {
+    if let error = MisspeltCommand.error(in: Array(CommandLine.arguments.dropFirst()), of: Self.self) {
+      Console.printError(error)
+      Glibc.exit(64)
+    }
+    await main(nil)
+  }
 }

@@ -2,6 +2,7 @@ import ArgumentParser
 import Deliveries
 import Forms
 import Glibc
+import Terminal
 import Wire
 
 /// The options of every operator command.
@@ -51,6 +52,7 @@ struct ChannelName: ExpressibleByArgument {
   }
 
   static var allValueStrings: [String] { ChannelKind.names }
+  static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
 }
 
 /// A state of a delivery, as lists show it and `--status` takes it. `failed` covers `waiting`, `parked` and `givenUp`.
@@ -86,6 +88,8 @@ struct OutcomeClass: ExpressibleByArgument {
     name = argument
   }
 
+  static var defaultCompletionKind: CompletionKind { .list(allValueStrings) }
+
   static var allValueStrings: [String] {
     DeliveryOutcome.Class.allCases.filter { $0 != .lost }.map(\.rawValue)
   }
@@ -109,12 +113,15 @@ struct OutcomeClass: ExpressibleByArgument {
   }
 }
 
-extension UUIDText: ExpressibleByArgument {
-  /// Parses an id from a command-line argument.
-  public init?(argument: String) { self.init(argument) }
-}
+/// An id as an argument: whole, or its beginning.
+struct RowID: ExpressibleByArgument {
+  let prefix: IDPrefix
+  /// As it was typed.
+  let text: String
 
-extension Array where Element == UUIDText {
-  /// The ids as a JSON array; null if there are none.
-  var document: JSON { isEmpty ? .null : .array(map { .string($0.text) }) }
+  init?(argument: String) {
+    guard let prefix = IDPrefix(argument) else { return nil }
+    self.prefix = prefix
+    text = argument
+  }
 }

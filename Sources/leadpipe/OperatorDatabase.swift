@@ -1,11 +1,11 @@
 import Admin
 import ArgumentParser
 import Contract
-import Forms
 import Glibc
 import Leads
 import Store
 import StoreAccess
+import Terminal
 import Wire
 
 /// Database access for the operator's commands, with the rights of leadpipe_admin: through the login in
@@ -70,54 +70,32 @@ struct OperatorDatabase {
     }
   }
 
+  /// The tables whose rows have ids that a person may type.
+  enum Kind: String { case conversation, delivery, event, agent }
+
+  /// Returns the whole id of a row. If its beginning was given, exactly one row of these tables must have it; otherwise
+  /// the command ends with an error.
+  func id(_ given: RowID, of kinds: Kind...) throws -> String {
+    if let whole = given.prefix.id { return whole }
+    let reply = try call(
+      .findIDs, ["prefix": .string(given.prefix.digits), "kinds": .array(kinds.map { .string($0.rawValue) })])
+    let ids = (reply["ids"]?.array ?? []).compactMap(\.string)
+    let names = kinds.map(\.rawValue).joined(separator: " or ")
+    guard let id = ids.first else { throw Self.refuse("no \(names) has an id that begins with \(given.text)") }
+    guard ids.count == 1 else {
+      throw Self.refuse("\(given.text) is ambiguous: \(ids.joined(separator: ", "))\(ids.count == 5 ? ", …" : "")")
+    }
+    return id
+  }
+
+  /// Returns the whole ids as a JSON array; null if there are none.
+  func ids(_ given: [RowID], of kind: Kind) throws -> JSON {
+    given.isEmpty ? .null : .array(try given.map { .string(try id($0, of: kind)) })
+  }
+
   /// Prints an error about the command's input, and returns exit status 65 (EX_DATAERR) for the caller to throw.
   static func refuse(_ sentence: String) -> ExitCode {
     Console.printError(sentence + "\n")
     return ExitCode(65)
   }
-}
-
-/// Prints rows as a table, or as one JSON document per line.
-struct Listing {
-  let isJSON: Bool
-
-  /// Prints the rows; `columns` gives the title and the text of each table column. A table without rows prints nothing.
-  func show(_ rows: [JSON], _ columns: [(title: String, text: @Sendable (JSON) -> String)]) {
-    if isJSON { return rows.forEach { Console.print($0.text + "\n") } }
-    guard !rows.isEmpty else { return }
-    let cells = [columns.map(\.title)] + rows.map { row in columns.map { Self.plain($0.text(row)) } }
-    let widths = columns.indices.map { column in cells.map { $0[column].unicodeScalars.count }.max() ?? 0 }
-    for line in cells {
-      let padded = zip(line, widths).map { cell, width in
-        cell + String(repeating: " ", count: width - cell.unicodeScalars.count)
-      }
-      let text = padded.joined(separator: "  ")
-      Console.print(String(text.reversed().drop { $0 == " " }.reversed()) + "\n")
-    }
-  }
-
-  /// Returns the text on one line without control characters, because stored text may contain any; `-` if it is empty.
-  static func plain(_ text: String) -> String {
-    let clean = cleanText(text).split(separator: "\n").joined(separator: " ")
-    return clean.isEmpty ? "-" : clean
-  }
-
-  /// The recipient as a table shows it. An email address is reduced to its first letter and its domain.
-  @Sendable static func recipient(_ row: JSON) -> String {
-    let text = row["recipient"]?.string ?? ""
-    guard let at = text.lastIndex(of: "@"), row["channel"]?.string == "email" else { return text }
-    return text.prefix(1) + "…" + text[at...]
-  }
-
-  /// Returns a function that reads a member of a row as text; an empty string if the row has no such member.
-  static func member(_ name: String) -> @Sendable (JSON) -> String {
-    { row in row[name].flatMap { $0.string ?? $0.integer.map(String.init) } ?? "" }
-  }
-
-  /// The columns of every list of deliveries.
-  static let deliveries: [(title: String, text: @Sendable (JSON) -> String)] = [
-    ("ID", member("id")), ("CREATED", member("createdAt")), ("CHANNEL", member("channel")), ("RECIPIENT", recipient),
-    ("STATE", member("state")), ("CLASS", member("class")), ("TRIES", member("tries")),
-    ("NEXT", member("nextAttemptAt")), ("REASON", member("reason")),
-  ]
 }

@@ -11,7 +11,8 @@ struct Up: ParsableCommand {
     discussion: """
       The main settings are PORT (default 4000), LEADPIPE_STATE (default .leadpipe) and DATABASE_URL. If DATABASE_URL \
       is not set, a private PostgreSQL cluster is kept in the state folder. Ctrl-C and SIGTERM stop everything; work \
-      in progress gets up to 25 seconds to finish.
+      in progress gets up to 25 seconds to finish. On a terminal, the log is shortened to one line for each lead, unless \
+      LOG_LEVEL or LOG_FORMAT is set.
       """)
 
   /// The settings for which this command is stricter than others.
@@ -29,13 +30,16 @@ struct Up: ParsableCommand {
     var environment = KnownSettings.given()
     beginService(environment)
     let state = try StateFolder(environment["LEADPIPE_STATE"] ?? ".leadpipe")
-    // A shell may have loaded the settings file of an earlier run. Its values are not settings of the operator.
+    // A shell may have loaded the settings file of an earlier run. Its values are not settings of the operator, except
+    // those that identify the instance.
     let left = state.settingsLeft()
-    environment = environment.filter { left[$0.key] != $0.value }
+    environment = environment.filter { ["PORT", "LEADPIPE_STATE"].contains($0.key) || left[$0.key] != $0.value }
     _ = try KnownSettings.check(environment, also: Self.own)
     environment = KnownSettings.warningAboutSimilar(environment, Log(environment))
     signal(SIGPIPE, SIG_IGN)
-    var installation = try Installation(environment, state)
+    let shortLog = try ShortLog(environment, leadpipe: Layout().leadpipe)
+    defer { shortLog?.close() }
+    var installation = try Installation(environment, state, isShort: shortLog != nil)
     defer { installation.close() }
     try installation.open()
     if !installation.keep() { throw ExitCode(ExitStatus.misconfigured) }
@@ -54,8 +58,11 @@ struct Installation {
   /// The address at which this machine reaches its gateway.
   private let host: String
   private var mustStop = false
+  /// True if the log is shortened.
+  private let isShort: Bool
 
-  init(_ environment: [String: String], _ state: StateFolder) throws {
+  init(_ environment: [String: String], _ state: StateFolder, isShort: Bool) throws {
+    self.isShort = isShort
     self.environment = environment
     given = environment
     port = environment["PORT"].flatMap { Int($0) } ?? 4000
@@ -85,13 +92,13 @@ struct Installation {
     let sink = addSink()
     try check()
     if let cluster {
-      say("database", "starting PostgreSQL in \(cluster.home)")
+      say("database", "PostgreSQL in \(cluster.home)")
       try cluster.start()
     } else {
       say("database", "using DATABASE_URL")
     }
     let applied = try Migrator(url: environment["DATABASE_URL"] ?? "").migrate().applied
-    say("migrate", applied.isEmpty ? "nothing to do" : "applied \(applied.joined(separator: ", "))")
+    say("migrate", applied.last.map { "applied \(applied.count) migrations, the last is \($0)" } ?? "nothing to do")
     let errors = ClassLogins.errors(environment, of: hasWorker ? [.intake, .worker, .admin] : [.intake, .admin])
     if !errors.isEmpty {
       Console.printError(errors.map { $0 + "\n" }.joined())
@@ -99,26 +106,27 @@ struct Installation {
     }
 
     if let sink {
-      say("sink", "no channel is configured: notifications go to \(sink.file)")
+      say("sink", "no channel is configured: notifications go to \(sink.page)")
       try supervisor.start(
         "sink", layout.leadpipe, sink.words,
         environment: environment.filter { ["LOG_LEVEL", "LOG_FORMAT", "JOURNAL_STREAM"].contains($0.key) })
     }
-    say("gateway", "starting on port \(port)")
+    say("gateway", "on port \(port)")
     try supervisor.start("gateway", layout.gateway, environment: ServiceEnvironment.gateway(environment))
     try waitForGateway()
     if !hasWorker {
       say("worker", "not started: ENABLE_NOTIFICATION_WORKER=false, events stay queued")
     } else {
-      say("worker", "starting")
+      say("worker", "delivers notifications")
       try supervisor.start("worker", layout.leadpipe, ["worker"], environment: ServiceEnvironment.worker(environment))
     }
 
     try state.write(settings: own)
-    Console.print("ready http://\(host):\(port)\n")
+    say("ready", "http://\(host):\(port)")
     say("admin key", hasOwnKey ? "from ADMIN_API_KEY" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
     say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
+    if isShort { say("log", "one line for each lead; LOG_LEVEL=info shows every line") }
     say("try", example)
   }
 
@@ -155,9 +163,11 @@ struct Installation {
     if !isRight { throw ExitCode(ExitStatus.misconfigured) }
   }
 
-  /// The settings that this instance added to the given ones. They contain no secret of the operator.
+  /// The settings that this instance added to the given ones, and those that identify it. They contain no secret of the operator.
   private var own: [String: String] {
     var own = environment.filter { given[$0.key] != $0.value && $0.key != "ADMIN_API_KEY" }
+    own["PORT"] = String(port)
+    own["LEADPIPE_STATE"] = state.path
     if given["LEADPIPE_CHANNELS"] == nil { own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment) }
     return own
   }
@@ -172,11 +182,11 @@ struct Installation {
   /// Stops everything. Gateway and worker stop at the same time, and each finishes what it has begun. Then the sink, to
   /// which they may have been sending, stops, and then the database.
   mutating func close() {
-    say("stopping", "")
+    Console.print("stopping\n")
     supervisor.stop(["gateway", "worker"], seconds: 25)
     supervisor.stop(["sink"], seconds: 5)
     do { try cluster?.stop() } catch { Console.printError("\(error)\n") }
-    say("stopped", "")
+    Console.print("stopped\n")
   }
 
   /// Adds the settings of the sink if no channel is configured; nil if one is.
@@ -202,14 +212,18 @@ struct Installation {
     }
   }
 
+  /// Prints a line of the block: its name, and in the next column the text. A text of several lines is aligned.
   private func say(_ stage: String, _ text: String) {
-    Console.print(stage + String(repeating: " ", count: max(0, 10 - stage.count)) + text + "\n")
+    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+    let margin = "\n" + String(repeating: " ", count: 10)
+    Console.print(
+      stage + String(repeating: " ", count: max(0, 10 - stage.count)) + lines.joined(separator: margin) + "\n")
   }
 
   private var example: String {
     """
-    curl -X POST http://\(host):\(port)/api/chatbot/leads -H 'Content-Type: application/json' -d \
-    '{"customerName":"Test User","customerPhone":"+971501234567","customerEmail":"test@example.com","intent":"buy"}'
+    curl http://\(host):\(port)/api/chatbot/leads -H 'Content-Type: application/json' -d \\
+    '{"customerName":"Test User","customerPhone":"+971501234567","intent":"buy"}'
     """
   }
 }

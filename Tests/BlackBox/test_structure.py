@@ -28,10 +28,11 @@ MODULES = {
     "confine": {"Host"},
     "Sink": {"Wire", "Contract", "Forms"},
     "Samples": {"Wire"},
+    "Terminal": set(),
     "gateway": {"Wire", "Contract", "Forms", "Sandbox", "Host", "OpenAPI", "Limits", "CProcess"},
     "leadpipe": {
         "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "StoreAccess", "Transports", "Admin", "OpenAPI",
-        "Host", "Worker", "Sink", "Samples",
+        "Host", "Worker", "Sink", "Samples", "Terminal",
     },
 }
 # The modules that a handler may link, by its trust class.

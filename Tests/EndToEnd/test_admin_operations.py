@@ -244,8 +244,8 @@ def test_command_line_lists_leads(base, lead, instance):
     listed = [json.loads(line) for line in command(base, "lead", "list", "--json").splitlines()]
     assert [row["id"] for row in listed] == [cold, lead]
     told = command(base, "lead", "list", "--quality", "cold", "--status", "new", "--status", "in-progress", "--sla", "ok", "--since", "1h")
-    assert cold in told and "Cold Caller" in told and "SLA" in told and lead not in told
-    assert command(base, "lead", "list", "--agent", NOBODY) == "" and command(base, "lead", "list", "--since", "2099-01-01T00:00:00Z") == ""
+    assert cold[:8] in told and "Cold Caller" in told and "SLA" in told and lead[:8] not in told
+    assert command(base, "lead", "list", "--agent", NOBODY) == "none\n" and command(base, "lead", "list", "--since", "2099-01-01T00:00:00Z") == "none\n"
     done = leadpipe("lead", "list", "--limit", "1", DATABASE_URL=base.url)
     assert done.stdout.count("\n") == 2 and done.stderr == "more leads match; use --limit or --since to see them\n"
     for wrong in (["--limit", "0"], ["--status", "odd"], ["--sla", "late"], ["--since", "yesterday"], ["--agent", "7"]):

@@ -1,6 +1,7 @@
 """The worker as a shell pipeline, and the small commands."""
 
 import json
+import re
 import subprocess
 import time
 
@@ -93,7 +94,13 @@ def test_email_recipient_falls_back_to_user_and_sender(settings, recipients):
 def test_routes_lists_every_handler_with_its_class():
     done = leadpipe("routes")
     assert done.returncode == 0, done.stderr
-    rows = {fields[0]: fields[1:] for fields in (line.split("\t") for line in done.stdout.splitlines())}
+    title, *lines = done.stdout.splitlines()
+    assert title.split() == ["HANDLER", "CLASS", "BYTES", "MS", "ROUTES"]
+    assert {len(line[:title.index("CLASS")].rstrip()) > 0 for line in lines} == {True} and max(map(len, lines)) <= 100
+    rows = {}
+    for line in lines:
+        name, trust, _, _, routes = re.split(" {2,}", line, maxsplit=4)
+        rows[name] = [trust, routes]
     assert rows.keys() == {path.name for path in HANDLERS.iterdir()} | {"openapi-show"}
     assert rows["openapi-show"][:2] == ["gateway", "GET /api/openapi.json"]
     assert rows["lead-capture"][:2] == ["intake", "POST /api/chatbot/leads"]
@@ -126,3 +133,31 @@ def test_help_lists_the_commands_and_rejects_an_unknown_one():
     assert all(word in done.stdout for word in ("up", "gateway", "worker", "migrate", "rollback", "invoke", "routes", "openapi", "channels", "sink",
                                                 "generate"))
     assert leadpipe("fly").returncode == 64
+
+
+@pytest.mark.parametrize("words, said", [
+    ("led", "leadpipe has no command led; did you mean lead?"), ("delivry list", "did you mean delivery?"),
+    ("lead shwo", "leadpipe lead has no command shwo; did you mean show?"), ("channel tset slack", "did you mean test?"),
+    ("fly", "leadpipe has no command fly\n"), ("delivery fly", "leadpipe delivery has no command fly\n"),
+])
+def test_misspelt_command_gets_a_suggestion(words, said):
+    done = leadpipe(*words.split())
+    assert (done.returncode, done.stdout) == (64, "") and said in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("words", [["invoke", "lead-captur"], ["invoke", "laed-capture"], ["routes", "--explain", "Lead-Capture"]], ids=" ".join)
+def test_misspelt_handler_gets_a_suggestion(words):
+    done = leadpipe(*words, input="{}")
+    assert done.returncode == 1 and "did you mean lead-capture?" in done.stderr
+    assert "did you mean" not in leadpipe("invoke", "zebra", input="{}").stderr
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_commands_and_channels(shell):
+    script = leadpipe("--generate-completion-script", shell).stdout
+    assert all(word in script for word in ("delivery", "slack", "telegram", "given-up")) and "lead-lines" not in script
+
+
+def test_completion_lists_the_handlers():
+    done = leadpipe("---completion", "invoke", "--", "positional@0", "2", "0", SAP_SHELL="bash")
+    assert {path.name for path in HANDLERS.iterdir()} <= set(done.stdout.split()), done.stdout + done.stderr

@@ -12,7 +12,7 @@ def test_pooler_without_startup_options_is_detected(pooled, database):
     names = ["O'Hara $1 \\ 'x'; drop table conversations; --", "سارة $$ 😀"]
     lines = [{**TEST_USER, "customerName": name} for name in names]
     text = "".join(json.dumps(line) + "\n" for line in lines)
-    done = handlers.run("lead-capture", text, "--stream", DATABASE_URL=pooled, LEADPIPE_ROLE="leadpipe_intake")
+    done = handlers.run("lead-capture", text, "--stream", DATABASE_URL=pooled, LEADPIPE_ROLE="leadpipe_intake", LOG_LEVEL="info")
     assert done.returncode == 0, done.stderr
     assert [line["conversation"]["customerName"] for line in handlers.lines(done.stdout)] == names
     assert sorted(row["customer_name"] for row in database.rows("select customer_name from conversations")) == sorted(names)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -32,7 +33,9 @@ def is_running(pid):
 def test_stops_in_order_and_keeps_the_data_for_the_next_start(number, providers):
     with Instance(**providers.settings) as instance:
         assert instance.state.joinpath("lock").exists() and instance.cluster_home.is_dir()
-        assert f"ready http://127.0.0.1:{instance.port}" in instance.out
+        assert f"ready     http://127.0.0.1:{instance.port}" in instance.out
+        block = instance.out[:]
+        assert all(re.match(r"[a-z ]{9} \S|         ", line) for line in block), "one aligned block"
         lead = instance.capture(TEST_USER)
         until(lambda: instance.database.count("lead_events", "event_type = 'lead.created' and processed"), 15, "the delivery")
         postmaster = int((instance.cluster_home / "data" / "postmaster.pid").read_text().split()[0])
@@ -42,6 +45,7 @@ def test_stops_in_order_and_keeps_the_data_for_the_next_start(number, providers)
         assert stages[-2:] == ["stopping", "stopped"]
         assert stages.index("database") < stages.index("migrate") < stages.index("gateway") < stages.index("worker") < stages.index("ready")
         assert "Notification worker stopped" in instance.log
+        assert "[WARN]" not in instance.log, "a normal stop"
         assert "Killed" not in instance.log
         assert not is_listening(instance.port) and not instance.processes() and not is_running(postmaster)
         assert instance.stopped_in < 10

@@ -99,8 +99,11 @@ def line(reply, given, case):
     """One line of stdout: the bare reply, or its envelope if an envelope was sent."""
     enveloped = is_envelope(given)
     made = body(reply, given, json.loads(given)["requestContext"]["requestId"] if enveloped else "<uuid>")
+    if not enveloped and is_problem(reply):
+        # In a stream, the problem of a bare line has the line's number.
+        return {"problem": {**made, "line": "<any>"} if "stream" in case else made}
     if not enveloped:
-        return {"problem": made} if is_problem(reply) else made
+        return made
     headers = {**ordinary_headers(reply["status"], is_problem(reply), made == "", case), **reply.get("reply_headers", {})}
     envelope = {"statusCode": reply["status"], "headers": headers, "body": made, "isBase64Encoded": False}
     return {**envelope, "requestId": "<any>"} if "stream" in case else envelope

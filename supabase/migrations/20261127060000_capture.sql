@@ -398,8 +398,8 @@ begin
   end if;
 
   if v_has_events then
-    insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at)
-    select event, type, id, coalesce(lead #> '{event,payload}', '{}'), done is not null, done, done
+    insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at, request_id)
+    select event, type, id, coalesce(lead #> '{event,payload}', '{}'), done is not null, done, done, lead ->> 'requestId'
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, event uuid),
          lateral (select p -> (n - 1)) as sent (lead),
          lateral (select coalesce(lead #>> '{event,type}', 'lead.created')::public.lead_event_type) as named (type),

@@ -276,6 +276,7 @@ begin
       || case when (d.outcome_class is not null or d.replay_of is not null)
              and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
            then '{"possibleRepeat": true}'::jsonb else '{}' end
+      || case when e.request_id is not null then jsonb_build_object('requestId', e.request_id) else '{}' end
       order by d.due_at, d.id)
   into v_deliveries
   from claimed d join public.lead_events e on e.id = d.lead_event_id and e.id = any (array(select lead_event_id from claimed))

@@ -7,7 +7,8 @@
 alter table public.lead_events
   add column if not exists planned_at timestamptz,
   add column if not exists seq bigint,
-  add column if not exists xact xid8;
+  add column if not exists xact xid8,
+  add column if not exists request_id text;
 create sequence if not exists public.lead_events_seq as bigint;
 alter table public.lead_events
   alter column seq set default nextval('public.lead_events_seq'),
@@ -41,6 +42,7 @@ comment on column public.lead_events.max_retries is 'Unused; the deployment chec
 comment on column public.lead_events.seq is 'The order in which events were written. Events of one conversation are in the order in which they happened.';
 comment on column public.lead_events.xact is
   'The id of the transaction that wrote the event. Transaction ids are cluster-specific: after restoring a dump into another cluster, set this column to null in all rows.';
+comment on column public.lead_events.request_id is 'The id of the request that caused the event, for log lines; null if there was none.';
 
 -- Adds an event and returns its id. If the idempotency key was used before, returns the id of the first event.
 create or replace function public.emit_lead_event(

@@ -31,7 +31,7 @@ select is((public.capture_lead(jsonb_build_object('route', 'r', 'source', 's', '
 
 -- The tables as the migration creates them, without indexes.
 create table public.lead_events (id uuid primary key default gen_random_uuid(), event_type public.lead_event_type not null, conversation_id uuid,
-  payload jsonb not null default '{}', processed boolean default false, processed_at timestamptz, idempotency_key text unique, planned_at timestamptz, created_at timestamptz default now());
+  payload jsonb not null default '{}', processed boolean default false, processed_at timestamptz, idempotency_key text unique, planned_at timestamptz, request_id text, created_at timestamptz default now());
 create table public.conversation_timeline (id uuid primary key default gen_random_uuid(), conversation_id uuid, event_type public.timeline_event_type, title text,
   description text, actor_type text, actor_id uuid, actor_name text, metadata jsonb, created_at timestamptz default now());
 select is(count(r ->> 'eventId'), 12::bigint, 'the same session uses the new tables') from (select pg_temp.capture() as r from generate_series(1, 12)) x;

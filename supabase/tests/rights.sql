@@ -59,6 +59,7 @@ insert into functions values
   ('explain_conversation(jsonb)', '{leadpipe_admin,service_role}'),
   ('get_sla_breach_candidates(integer)', '{service_role}'),
   ('has_role(uuid, app_role)', '{authenticated,service_role}'),
+  ('find_ids(jsonb)', '{leadpipe_admin,service_role}'),
   ('health_report(jsonb)', '{leadpipe_admin,leadpipe_intake,leadpipe_worker,service_role}'),
   ('index_words(jsonb)', '{leadpipe_worker,service_role}'),
   ('list_admin_keys(jsonb)', '{leadpipe_admin,service_role}'),

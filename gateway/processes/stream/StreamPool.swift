@@ -207,7 +207,7 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
       assignment.request.end(outcome, assigned: assignment.since)
     }
     for (number, request) in ended.requeued { limitWait(of: number, on: request.promise.futureResult.eventLoop) }
-    if let failure, ended.lost.isEmpty, ended.pause == nil {
+    if let failure, failure.processEnd != .normal, ended.lost.isEmpty, ended.pause == nil {
       log.warn("A process ended unexpectedly while no request waited for it", ["reason": failure.reason])
     }
     if let pause = ended.newPause {

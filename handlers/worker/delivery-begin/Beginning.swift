@@ -8,6 +8,7 @@ extension Delivery {
   /// Returns the delivery for the next step: with the time before which it must be sent, or with the outcome `lost`.
   func after(_ beginning: Database.Beginning, at time: Instant, leaseSeconds: Int, log: Log) -> Delivery {
     var delivery = self
+    let log = self.log(log)
     switch beginning {
     case .begun: delivery.begin(at: time, sendBefore: time.adding(seconds: leaseSeconds - Self.longestSend))
     case .paused:

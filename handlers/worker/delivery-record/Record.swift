@@ -34,7 +34,8 @@ func record(
   return deliveries.map { delivery in
     let isRecorded = recorded.deliveries.contains(delivery.id.text)
     if !isRecorded {
-      log.warn("The outcome of delivery \(delivery.id.text) was not recorded: another worker has claimed it")
+      delivery.log(log).warn(
+        "The outcome of delivery \(delivery.id.text) was not recorded: another worker has claimed it")
     }
     return delivery.document.setting("recorded", .bool(isRecorded))
   }
@@ -45,7 +46,8 @@ func record(
 func report(_ event: Recorded.Event, after deliveries: [Delivery], to log: Log) {
   let isNews = event.isClosed || deliveries.contains { $0.attempt == 1 || $0.outcomeClass == .delivered }
   guard event.isSettled, isNews else { return }
-  let log = log.with("event", event.id)
+  let about = log.with("event", event.id)
+  let log = deliveries.first?.log(about) ?? about
   if event.sent.isEmpty {
     log.write(.allChannelsFailed)
   } else {

@@ -22,7 +22,8 @@ create table public.lead_events (
   updated_at timestamptz not null default now(),
   planned_at timestamptz,
   seq bigint default nextval('public.lead_events_seq'),
-  xact xid8 default pg_current_xact_id()
+  xact xid8 default pg_current_xact_id(),
+  request_id text
 ) with (
   fillfactor = 85, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
@@ -50,3 +51,4 @@ comment on column public.lead_events.max_retries is 'Unused; the deployment chec
 comment on column public.lead_events.seq is 'The order in which events were written. Events of one conversation are in the order in which they happened.';
 comment on column public.lead_events.xact is
   'The id of the transaction that wrote the event. Transaction ids are cluster-specific: after restoring a dump into another cluster, set this column to null in all rows.';
+comment on column public.lead_events.request_id is 'The id of the request that caused the event, for log lines; null if there was none.';

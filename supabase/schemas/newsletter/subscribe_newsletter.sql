@@ -32,6 +32,7 @@ begin
 
   if not v_was_active and to_regclass('public.lead_events') is not null then
     v_event := public.emit_lead_event('newsletter.subscribed', null, jsonb_strip_nulls(p -> 'payload'));
+    update public.lead_events set request_id = p ->> 'requestId' where id = v_event and p ? 'requestId';
   end if;
   return jsonb_build_object('id', v_id, 'isNew', not v_was_active, 'eventId', v_event);
 end

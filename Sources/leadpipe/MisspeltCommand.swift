@@ -1,0 +1,19 @@
+import ArgumentParser
+import Terminal
+
+/// Finds a command that does not exist, because the argument parser calls it an unexpected argument and suggests
+/// nothing.
+enum MisspeltCommand {
+  /// Returns the error message, or nil if every command in `arguments` exists.
+  static func error(in arguments: [String], of command: any ParsableCommand.Type) -> String? {
+    let known = command.configuration.subcommands
+    guard !known.isEmpty, let word = arguments.first, !word.hasPrefix("-"), word != "help" else { return nil }
+    if let next = known.first(where: { $0._commandName == word }) {
+      return error(in: Array(arguments.dropFirst()), of: next)
+    }
+    let name = command == Leadpipe.self ? "leadpipe" : "leadpipe \(command._commandName)"
+    let shown = known.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
+    let hint = Spelling.hint(word, among: shown)
+    return "\(name) has no command \(Listing.plain(word))\(hint)\nSee `\(name) --help` for its commands.\n"
+  }
+}
