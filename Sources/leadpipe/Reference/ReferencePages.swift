@@ -9,7 +9,8 @@ enum ReferencePages {
     let read = Set(KnownSettings.names + handlers.flatMap(\.description.environment).map(\.name))
     let missing = read.subtracting(described).sorted()
     guard missing.isEmpty else {
-      throw CommandError("the reference lacks \(missing.joined(separator: ", ")); add an entry in Sources/leadpipe/Reference/")
+      throw CommandError(
+        "the reference lacks \(missing.joined(separator: ", ")); add an entry in Sources/leadpipe/Reference/")
     }
     let sections = SettingSection.all.map { section in
       let rows = section.entries.map { entry in
