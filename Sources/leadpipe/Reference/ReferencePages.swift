@@ -77,8 +77,8 @@ enum ReferencePages {
       """
       A failed request gets a problem (RFC 9457). Its `code` identifies the error; `detail` explains it in English. A
       problem with the code `invalid_fields` has `details`: one object `{path, code, message}` for each invalid field.
-      Codes do not change their meaning, so a website can show its own text for each. Messages may be reworded. Words
-      in braces are placeholders; `{field}` is the field's path.
+      Codes do not change their meaning, so a website can show its own text for each. Messages may be reworded. Each
+      name in braces stands for a value; `{field}` stands for the field's path.
       """,
       "## Errors of a request\n\n" + table(["code", "status", "detail"], problems)
         + "\n## Errors of a field\n\n" + table(["code", "message"], fields))
