@@ -30,7 +30,8 @@ def psql(script):
 
 
 def timed(rounds):
-    """Returns the claims' times in milliseconds and the number of deliveries they got. Omits the first claims, which compile the function."""
+    """Returns the claims' times in milliseconds and the number of deliveries they got. Omits the first claims,
+    which compile the function."""
     said = psql(ROUND * (rounds + 5))
     milliseconds = [float(ms) for ms in re.findall(r"^Time: ([\d.]+) ms", said, re.MULTILINE)][5:]
     return sorted(milliseconds), sum(map(int, re.findall(r"^\d+$", said, re.MULTILINE)))

@@ -40,7 +40,8 @@ CONCURRENCY = 20
 TRANSACTIONS, WAL = "transactions that write", "KiB of WAL"
 
 class Meter:
-    """Measures CPU time in ms of PostgreSQL, a worker and a sink by the kind of process, and the transactions and WAL written."""
+    """Measures CPU time in ms of PostgreSQL, a worker and a sink by the kind of process, and the transactions and
+    WAL written."""
 
     def __init__(self, connection, sink=None):
         self.connection, self.sink = connection, sink
@@ -73,7 +74,8 @@ class Meter:
 # Queues
 
 class Run:
-    """The results of one run: its rates and the cost of a delivery. `times` has when each delivery was recorded as done."""
+    """The results of one run: its rates and the cost of a delivery. `times` has when each delivery was recorded as
+    done."""
 
     def __init__(self, began, times, spent):
         first, last = min(times), max(times)
@@ -146,8 +148,8 @@ class Ours(Queue):
             truncate conversations, customer_identities, notification_attempts, notification_channels, workers cascade""")
 
     def prepare(self, count):
-        """Stores test leads with lead-capture and keeps their events for all later runs. Does a first run, so that the tables have
-        older deliveries."""
+        """Stores test leads with lead-capture and keeps their events for all later runs. Does a first run, so that
+        the tables have older deliveries."""
         self.clear()
         leads = subprocess.Popen([BIN / "leadpipe", "generate", "--count", str(count), "--hostile", "0"], stdout=subprocess.PIPE)
         subprocess.run([BIN / "handlers/lead-capture", "--stream"], stdin=leads.stdout, stdout=subprocess.DEVNULL, check=True,

@@ -99,7 +99,8 @@ def gentle() -> None:
 
 
 def bulk() -> None:
-    """Stores a file of leads through one process, compared with 16 clients that call the function with the same leads."""
+    """Stores a file of leads through one process, compared with 16 clients that call the function with the same
+    leads."""
     few = WORK / "few.ndjson"
     few.write_text("".join(BODY.replace("#", f"{n + 10**11}") + "\n" for n in range(BULK_LEADS)))
     many = WORK / "many.ndjson"
@@ -146,7 +147,8 @@ def stream(leads: pathlib.Path, processes: int = 1) -> Load:
 
 
 def idle() -> None:
-    """Measures the memory of a whole instance that has been idle after some leads, in the default mode and in warm mode."""
+    """Measures the memory of a whole instance that has been idle after some leads, in the default mode and in warm
+    mode."""
     sums = {}
     table(f"idle for {IDLE_SECONDS} s, after 20 leads", "processes", "PSS MB")
     for mode in "stream", "warm":

@@ -1,5 +1,5 @@
-"""Sends new leads to a server, or to the function behind it, and measures the cost. For programs with these arguments: a part, the
-owner's login of a database whose leads are deleted, and a work folder."""
+"""Sends new leads to a server, or to the function behind it, and measures the cost. For programs with these
+arguments: a part, the owner's login of a database whose leads are deleted, and a work folder."""
 
 import json
 import os
@@ -137,7 +137,8 @@ def wrk(connections: int, seconds: float, port: int, halfway: Callable[[], None]
 
 
 def load(pid: int, port: int, connections: int, seconds: float = SECONDS, reaps: bool = True) -> Load:
-    """Measures a load. `reaps`: the server waits for its ended processes. If not, its CPU time is that of the machine minus the rest."""
+    """Measures a load. `reaps`: the server waits for its ended processes. If not, its CPU time is that of the
+    machine minus the rest."""
     before, database = spent(pid, reaps), cpu(postgres.pid)
     shares: list[float] = []
     said, own = wrk(connections, seconds, port, lambda: shares.append(memory(process.pid for process in tree(pid))))

@@ -1,4 +1,5 @@
-"""Shared by the benchmarks: processes and their resource use, tables, and the figures for the table at the end of the page."""
+"""Shared by the benchmarks: processes and their resource use, tables, and the figures for the table at the end of
+the page."""
 
 import contextlib
 import glob

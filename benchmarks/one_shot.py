@@ -30,7 +30,8 @@ def once(command, document, environment):
 
 
 def measure(programs, rounds, environment):
-    """Returns the median and 90th percentile in milliseconds. The programs run in turn, so that noise affects all of them."""
+    """Returns the median and 90th percentile in milliseconds. The programs run in turn, so that noise affects all
+    of them."""
     times = {name: [] for name in programs}
     for round_ in range(rounds + 5):
         for name, (command, document, share) in programs.items():

@@ -52,7 +52,8 @@ class Server:
 
 
     def settle(self, pid: int) -> None:
-        """Waits for the programs of the last load: fcgiwrap runs a program for each request even if its client has gone."""
+        """Waits for the programs of the last load: fcgiwrap runs a program for each request even if its client has
+        gone."""
         for _ in range(200):
             running_now = tree(pid)
             # The processes that wait for requests. The first fcgiwrap is their parent.

@@ -1,4 +1,5 @@
-"""Prints the table at the end of the page: the targets of the design and the figures of this run. Reads the figures that the parts stored."""
+"""Prints the table at the end of the page: the targets of the design and the figures of this run. Reads the figures
+that the parts stored."""
 
 from collections.abc import Callable
 from typing import Any

@@ -31,7 +31,10 @@ enum GatewayProgram {
     do throws(Problem) {
       let settings = try GatewaySettings(environment)
       let handlers = try settings.handlers.read(trust: settings.trust)
-      guard let stop = StopSignal() else { throw Problem.internalError("there are no file descriptors left") }
+      guard let stop = StopSignal() else {
+        log.error("There are no file descriptors left")
+        return ExitStatus.of(status: 503)
+      }
       let processes = EndpointProcesses(
         modes: settings.handlers.modes, admission: settings.admission, spares: settings.spares,
         stream: settings.stream,

@@ -1,7 +1,7 @@
 /// The log lines that operators search for. Their text is part of the contract; pairs such as `requestId=…` follow it.
 package struct OperatorLine: Sendable {
   package let level: Log.Level
-  /// The line, with its variable part as a placeholder in angle brackets.
+  /// The line. Its variable part is in angle brackets.
   package let text: String
   /// Which program writes the line, and when.
   package let origin: String
@@ -34,7 +34,7 @@ package struct OperatorLine: Sendable {
     allChannelsFailed,
   ]
 
-  /// Returns the text with its placeholder replaced by `value`.
+  /// Returns the text with `value` in place of the part in angle brackets.
   package func text(with value: String) -> String {
     guard let start = text.utf8.firstIndex(of: UInt8(ascii: "<")), let end = text.utf8.firstIndex(of: UInt8(ascii: ">"))
     else { return text }
@@ -43,7 +43,8 @@ package struct OperatorLine: Sendable {
 }
 
 extension Log {
-  /// Writes one of the lines that operators search for. `value` replaces its placeholder.
+  /// Writes one of the lines that operators search for. `value` replaces the part in
+  /// angle brackets.
   package func write(_ line: OperatorLine, _ value: String = "", facts: KeyValuePairs<String, String> = [:]) {
     write(line.level, line.text(with: value), facts)
   }

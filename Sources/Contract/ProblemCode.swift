@@ -1,5 +1,5 @@
-/// The catalogue of problems, each a reason for which a request can fail as a whole. A code never changes its meaning, so
-/// clients may translate it. The text is for people and may be reworded.
+/// The catalogue of problems, each a reason for which a request can fail as a whole. A code never changes its meaning,
+/// so clients may translate it. The text is for people and may be reworded.
 package enum ProblemCode: String, Sendable, CaseIterable {
   // HTTP: syntax, limits and routing.
   case malformedRequest = "malformed_request"

@@ -71,8 +71,8 @@ package protocol FieldRule: Sendable {
   var asideSchema: JSON { get }
   /// Converts the text of a query parameter to JSON.
   func json(parameter text: String) -> JSON
-  /// Reads the value of a field, which must not be null. Nil with an error added if it is invalid; nil without one if it
-  /// counts as absent.
+  /// Reads the value of a field, which must not be null. Nil with an error added if it is invalid; nil without one if
+  /// it counts as absent.
   func readField(_ json: JSON, _ error: inout FormError) -> (any FormValue)?
 }
 

@@ -34,8 +34,8 @@ struct SinkCommand: AsyncParsableCommand {
       throw CommandError("\(path) cannot be read or is larger than 256 KiB")
     }
     do throws(Problem) { return try FaultPlan(reading: bytes) } catch {
-      let reasons = error.fields.isEmpty ? [error.detail] : error.fields.map(\.message)
-      throw CommandError(([path + ": the fault plan is invalid"] + reasons).joined(separator: "\n"))
+      let lines = error.fields.isEmpty ? [error.detail] : error.fields.map(\.message)
+      throw CommandError(lines.map { "\(path): \($0)" }.joined(separator: "\n"))
     }
   }
 }

@@ -277,6 +277,9 @@ def test_sql_functions_raise_codes_of_the_catalogue():
     # An LP400 without a message does not leave its function.
     raised = re.findall(r"errcode = 'LP\w{3}', message = (.*?)(?:, detail|;)", SCHEMA_TEXT, re.DOTALL)
     codes = {code for part in raised for code in re.findall(r"'([^']*)'", re.sub(r"when .*? then", "", part, flags=re.DOTALL))}
+    statuses = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", (REPO / "docs/reference/errors.md").read_text(), re.MULTILINE))
+    for status, code in re.findall(r"errcode = 'LP(\d{3})', message = '(\w+)'", SCHEMA_TEXT):
+        assert statuses.get(code, "400") == status, f"{code} has another status than LP{status}"
     assert len(raised) > 30 and codes <= PROBLEMS.keys() | FIELD_ERRORS.keys(), codes - PROBLEMS.keys() - FIELD_ERRORS.keys()
 
 

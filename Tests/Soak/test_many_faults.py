@@ -1,4 +1,5 @@
-"""Thousands of leads through three channels while one request in five fails, in every way that docs/reference/providers.md lists."""
+"""Thousands of leads through three channels while one request in five fails, in every way that
+docs/reference/providers.md lists."""
 
 import faults
 

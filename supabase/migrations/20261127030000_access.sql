@@ -2,8 +2,8 @@
 -- identifies the caller by `auth` and checks its rights. A call without `auth` comes from the operator, who is
 -- authenticated by the database login. An error meant for the client has an SQLSTATE that consists of LP and the HTTP
 -- status. Its message is the error's code, and its detail is a JSON object with the arguments of the error's text. For
--- LP400 the argument `field` names the invalid field. Sources/Contract/ProblemCode.swift and Sources/Forms/FieldCode.swift
--- have the texts.
+-- LP400 the argument `field` names the invalid field. The texts are in Sources/Contract/ProblemCode.swift and
+-- Sources/Forms/FieldCode.swift.
 
 create table if not exists public.admin_keys (
   id uuid constraint admin_keys_pkey primary key default gen_random_uuid(),

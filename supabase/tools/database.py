@@ -43,7 +43,8 @@ class Database:
 
 
 def entries(dump):
-    """Parses the output of pg_dump: the lines of each object by its kind, schema and name. Lines of tables and privileges are sorted."""
+    """Parses the output of pg_dump: the lines of each object by its kind, schema and name. Lines of tables and
+    privileges are sorted."""
     found = {}
     for name, kind, schema, body in re.findall(
             r"^-- Name: (.*?); Type: (.*?); Schema: (.*?); Owner: .*?\n--\n(.*?)(?=^--\n-- (?:Name|PostgreSQL)|\Z)", dump, re.S | re.M):

@@ -38,8 +38,8 @@ COMMENTS = """select 'table ' || objoid::regclass as name, description as is
 
 
 class Differences:
-    """The differences between the current database and the wanted one. `source` contains the statements of schemas/: new tables
-    and changed functions are copied from there."""
+    """The differences between the current database and the wanted one. `source` contains the statements of
+    schemas/: new tables and changed functions are copied from there."""
 
     def __init__(self, now, wanted, source):
         self.now, self.wanted, self.source = now, wanted, source
@@ -76,8 +76,8 @@ class Differences:
         return [(name, now.get(name), wanted.get(name)) for name in sorted(now | wanted)]
 
     def simple(self, query, drop, make, replaced=False):
-        """Adds statements for objects that one statement creates and another drops. With `replaced`, an object must be dropped
-        before it can be created again. Objects of a new table are created with the table."""
+        """Adds statements for objects that one statement creates and another drops. With `replaced`, an object must
+        be dropped before it can be created again. Objects of a new table are created with the table."""
         for name, now, wanted in self._pairs(query):
             row = wanted or now
             if row.get("relation") in self.new_tables or now == wanted or self._comes(name):

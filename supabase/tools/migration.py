@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the next migration: the statements that make a database built from migrations/ equal to one built from schemas/.
-Usage: migration.py NAME"""
+"""Writes the next migration: the statements that make a database built from migrations/ equal to one built from
+schemas/. Usage: migration.py NAME"""
 
 import difflib
 import re
@@ -39,8 +39,8 @@ def next_versions(count, existing):
 
 
 def write(name, now, wanted, folder=SUPABASE / "migrations", schemas=statements.SCHEMAS):
-    """Writes the migrations, adds their versions to the rollback and runs each migration twice on `now`. Returns their paths and the
-    differences that remain."""
+    """Writes the migrations, adds their versions to the rollback and runs each migration twice on `now`. Returns
+    their paths and the differences that remain."""
     difference = Differences(now, wanted, source(schemas))
     chapters = []
     if values := difference.values():

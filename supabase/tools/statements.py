@@ -58,8 +58,8 @@ def _statement(text):
 
 
 def ordered(folder=SCHEMAS):
-    """Returns the files of schemas/, each after those that define what it refers to. Bodies of PL/pgSQL functions are not
-    examined, because PostgreSQL reads them at the first call."""
+    """Returns the files of schemas/, each after those that define what it refers to. Bodies of PL/pgSQL functions
+    are not examined, because PostgreSQL reads them at the first call."""
     texts = {path: path.read_text() for path in sorted(folder.rglob("*.sql"))}
     # roles.sql comes first: grants refer to roles, which have no schema.
     needed = {path: re.sub(r"--[^\n]*", "", PLPGSQL_BODY.sub("", text)) for path, text in texts.items()}

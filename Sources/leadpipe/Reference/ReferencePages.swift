@@ -9,7 +9,8 @@ enum ReferencePages {
     let read = Set(KnownSettings.names + handlers.flatMap(\.description.environment).map(\.name))
     let missing = read.subtracting(described).sorted()
     guard missing.isEmpty else {
-      throw CommandError("the reference lacks \(missing.joined(separator: ", ")); add an entry in Sources/leadpipe/Reference/")
+      throw CommandError(
+        "the reference lacks \(missing.joined(separator: ", ")); add an entry in Sources/leadpipe/Reference/")
     }
     let sections = SettingSection.all.map { section in
       let rows = section.entries.map { entry in
@@ -76,8 +77,8 @@ enum ReferencePages {
       """
       A failed request gets a problem (RFC 9457). Its `code` identifies the error; `detail` explains it in English. A
       problem with the code `invalid_fields` has `details`: one object `{path, code, message}` for each invalid field.
-      Codes do not change their meaning, so a website can show its own text for each. Messages may be reworded. Words
-      in braces are placeholders; `{field}` is the field's path.
+      Codes do not change their meaning, so a website can show its own text for each. Messages may be reworded. Each
+      name in braces stands for a value; `{field}` stands for the field's path.
       """,
       "## Errors of a request\n\n" + table(["code", "status", "detail"], problems)
         + "\n## Errors of a field\n\n" + table(["code", "message"], fields))
