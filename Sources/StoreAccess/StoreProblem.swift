@@ -57,7 +57,8 @@ extension Problem {
     if let code = FieldCode(rawValue: code) {
       self.init(FormError(fields: [FieldError(code, at: texts["field"] ?? "", texts)]))
     } else if let code = ProblemCode(rawValue: code) {
-      self.init(code, texts, retryAfter: code.kind == .unavailable ? 1 : nil)
+      let retryAfter: [ProblemKind: Int] = [.unavailable: 1, .notMigrated: 60]
+      self.init(code, texts, retryAfter: retryAfter[code.kind])
     } else {
       self = .internalError("the database reported an error that this version does not have: \(code)")
     }

@@ -39,6 +39,8 @@ final class FailingSink {
       "SLACK_WEBHOOK_URL": base + "/services/T0/B0/cAnArYsEcReT", "TELEGRAM_API_URL": base,
       "TELEGRAM_BOT_TOKEN": "1:cAnArYsEcReT", "TELEGRAM_CHAT_ID": "-100123", "EMAIL_HOST": "127.0.0.1",
       "EMAIL_PORT": "\(smtpPort)", "EMAIL_FROM": "leads@agency.example", "EMAIL_USER": "u", "EMAIL_PASS": "p",
+      // As started by the worker: a person who starts a stream gets a summary in the log.
+      "LEADPIPE_SUPERVISED": "1",
     ]
     if isResend { environment.merge(["RESEND_API_KEY": "re_cAnArYsEcReT", "RESEND_API_URL": base]) { $1 } }
     let input = lines.map { line -> String in

@@ -144,7 +144,7 @@ struct OutcomeTests {
         [
           "235-x", "535-5.7.8 Username and Password not accepted. For more information, go to",
           "535 5.7.8  https://support.google.com/mail/?p=BadCredentials ab12-20020a05", "221 bye",
-        ], "Username and Password not accepted. For more information, go to …", "5.7.8"
+        ], "Username and Password not accepted. For more information, go to … ab12-20020a05", "5.7.8"
       ),
       (
         ["535-5.7.139 Authentication unsuccessful,", "535-the account is locked", "535"],
