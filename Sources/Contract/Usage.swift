@@ -18,7 +18,7 @@ extension Description {
         -h, --help  print this text
 
       \(Self.wrapped("Settings are environment variables: \(settings)."))
-      `leadpipe invoke \(name)` runs it with those that the gateway or the worker would give it.
+      \(Self.wrapped("`leadpipe invoke \(name)` runs it with those that the gateway or the worker would give it."))
 
       """
   }

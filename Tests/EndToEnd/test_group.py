@@ -112,7 +112,8 @@ def test_locked_conversation_does_not_delay_other_leads(database):
         holder.text("begin")
         holder.text(f"select from conversations where id = '{held}' for update")
         began = time.monotonic()
-        replies, _ = stream(database, [person(0 if n % 3 == 0 else n, **({"conversationId": held} if n % 3 == 0 else {})) for n in range(12)])
+        replies, _ = stream(database, [person(0 if n % 3 == 0 else n, notes=f"Note {n}", **({"conversationId": held} if n % 3 == 0 else {}))
+                                       for n in range(12)])
         took = time.monotonic() - began
     assert [reply["statusCode"] for reply in replies] == [503 if n % 3 == 0 else 201 for n in range(12)]
     assert replies[0]["headers"]["retry-after"] == "1" and took < 8

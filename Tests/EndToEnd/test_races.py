@@ -130,7 +130,9 @@ def check_chat(database):
     assert database.text('select string_agg(message_text, \',\' order by "timestamp") from chat_messages') == ",".join(
         message["messageText"] for message in MESSAGES)
     assert database.text("select event_type, count(*) from lead_events group by 1 order by 1") == "lead.created|1\nlead.updated|4"
-    assert database.text("select event_type, count(*) from conversation_timeline group by 1 order by 1") == "created|1\nnote_added|4"
+    # How often the score rises depends on the order of the submissions.
+    assert database.text(
+        "select event_type, count(*) from conversation_timeline where title <> 'Lead score rose' group by 1 order by 1") == "created|1\nnote_added|4"
     # One set of notifications: each channel is notified once, and nothing more is planned.
     settings = {
         "DATABASE_URL": database.url,

@@ -183,7 +183,8 @@ class Hostile:
 
     def as_a_preflight(self):
         return self.raw(method="OPTIONS",
-            headers=b"Origin: https://c4n4ry.example\r\nAccess-Control-Request-Method: POST\r\n" + self.header("Access-Control-Request-Headers"))
+            # The log names a blocked origin, so it has no canary.
+            headers=b"Origin: https://stranger.example\r\nAccess-Control-Request-Method: POST\r\n" + self.header("Access-Control-Request-Headers"))
 
     def as_other_methods(self):
         return self.raw(self.lead(), method=self.dice.choice(["GET", "PUT", "PATCH", "DELETE", "HEAD"]), headers=self.header("Authorization"))
