@@ -4,6 +4,22 @@ extension Rule where Value == String {
   /// Cleaned text. Its length is in Unicode scalars.
   package static func text(_ length: ClosedRange<Int>) -> Rule { text(length, cleaned: cleanText) }
 
+  /// Cleaned text, or a number, which counts as its text: programs send a budget as either. A whole number is written
+  /// in full: `2e6` is 2000000.
+  package static func textOrNumber(_ length: ClosedRange<Int>) -> Rule {
+    let text = Rule.text(length)
+    return Rule(
+      text.schema.setting("type", ["string", "number"]).setting("minimum", 0),
+      optionalSchema: text.optionalSchema.setting("type", ["string", "number", "null"]).setting("minimum", 0)
+    ) { json, error in
+      guard case .number(let digits) = json else { return text.read(json, &error) }
+      guard let value = Double(digits), value >= 0, value.isFinite else { return error.refuse(.notAString) }
+      let isShort = digits.utf8.allSatisfy { 0x30...0x39 ~= $0 }
+      let isWhole = value < 1e15 && value.rounded() == value
+      return text.read(.string(!isShort && isWhole ? String(Int(value)) : digits), &error)
+    }
+  }
+
   /// Cleaned text that identifies something. Text with U+FFFD is rejected: two broken identifiers could become equal.
   package static func identifier(_ length: ClosedRange<Int>) -> Rule {
     let text = Rule.text(length)

@@ -30,16 +30,12 @@ package struct Amount: Sendable, Equatable {
   /// The part of the text that was read.
   package var text: String
 
-  /// Returns the largest amount of the range, for a year if `perYear` is true and a period is written. It is taken as
-  /// dirhams, whatever the currency.
-  package func value(perYear: Bool) -> Double {
-    (max ?? min ?? 0) * (perYear ? period?.timesInYear ?? 1 : 1)
-  }
+  /// The largest amount of the range, for a year if a period is written. It is taken as dirhams, whatever the currency.
+  package var value: Double { (max ?? min ?? 0) * (period?.timesInYear ?? 1) }
 
   /// Reads the amount in a text. Of several, it is the one with the largest value. Nil if there is none.
-  package static func read(_ text: String, perYear: Bool = false) -> Amount? {
-    let reader = AmountReader(WrittenText(text))
-    return reader.amounts().max { $0.value(perYear: perYear) < $1.value(perYear: perYear) }
+  package static func read(_ text: String) -> Amount? {
+    AmountReader(WrittenText(text)).amounts().max { $0.value < $1.value }
   }
 }
 
@@ -131,16 +127,16 @@ private struct AmountReader {
     }
     let word = tokens[start].text
     guard
-      let (factor, end) = AmountRules.unitsWithNumber.match(tokens, at: start, first: word)
+      let (unit, end) = AmountRules.unitsWithNumber.match(tokens, at: start, first: word)
         ?? withoutPrefix(word).flatMap({ AmountRules.unitsWithNumber.match(tokens, at: start, first: $0) })
     else { return nil }
-    var candidate = Candidate(value: 1, factor: factor, core: start..<end, whole: start..<end)
+    var candidate = Candidate(value: unit.number, factor: unit.factor, core: start..<end, whole: start..<end)
     addFraction(&candidate)
     let bareEnd = candidate.core.upperBound
     addSmallerPart(&candidate)
     addCurrency(&candidate, after: last)
     // `ألف شكر` is a thousand thanks.
-    if factor < 1e6, candidate.currency == nil, candidate.core.upperBound == bareEnd { return nil }
+    if unit.factor < 1e6, candidate.currency == nil, candidate.core.upperBound == bareEnd { return nil }
     addPeriod(&candidate)
     return candidate
   }
@@ -168,8 +164,9 @@ private struct AmountReader {
       addSmallerPart(&candidate)
     }
     addCurrency(&candidate, after: last)
-    if candidate.whole.lowerBound > last, isReference(candidate) { return nil }
     candidate.isCount = isCount(candidate)
+    if candidate.period == nil, !candidate.isCount { addPeriod(&candidate) }
+    if candidate.whole.lowerBound > last, isReference(candidate) { return nil }
     if !candidate.isCount {
       // Letters that are glued to the number and are none of the above: `3xyz`.
       let behind = candidate.whole.upperBound
@@ -179,7 +176,6 @@ private struct AmountReader {
       {
         return nil
       }
-      if candidate.period == nil { addPeriod(&candidate) }
       candidate.isYear = isYear(candidate)
     }
     return candidate
@@ -190,7 +186,9 @@ private struct AmountReader {
   private func number(_ start: Int) -> (read: (Bool) -> Double?, end: Int)? {
     var text = tokens[start].text
     var end = start + 1
-    if Self.isDigits(text), 1...3 ~= text.utf8.count, text.first != "0" {
+    if let (groups, after) = spacedGroups(start) {
+      (text, end) = (groups, after)
+    } else if Self.isDigits(text), 1...3 ~= text.utf8.count, text.first != "0" {
       while end < tokens.count, tokens[end].kind == .number, tokens[end].gap == 1 {
         let next = tokens[end].text
         let head = next.prefix { $0.isNumber }
@@ -204,6 +202,19 @@ private struct AmountReader {
     }
     guard Self.value(text, hasUnit: true) != nil else { return nil }
     return ({ Self.value(text, hasUnit: $0) }, end)
+  }
+
+  /// Joins groups with a comma and a blank between them, if the last is 000: `1, 500, 000`.
+  private func spacedGroups(_ start: Int) -> (text: String, end: Int)? {
+    var (text, end) = (tokens[start].text, start + 1)
+    guard Self.isDigits(text), text.utf8.count <= 3 else { return nil }
+    while end + 1 < tokens.count, tokens[end].text == ",", tokens[end].gap == 0, tokens[end + 1].gap == 1,
+      tokens[end + 1].text.utf8.count == 3, Self.isDigits(tokens[end + 1].text)
+    {
+      text += tokens[end + 1].text
+      end += 2
+    }
+    return end > start + 1 && tokens[end - 1].text == "000" ? (text, end) : nil
   }
 
   private static func isDigits(_ text: String) -> Bool { text.utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 } }
@@ -251,8 +262,17 @@ private struct AmountReader {
           ?? withoutPrefix(tokens[next].text).flatMap({ AmountRules.numerals.match(tokens, at: next, first: $0) }),
         more >= 2
       else { break }
-      value = value < more ? value * more : value + more
+      // `five hundred` is a product; `خمسة وتسعين` (five and ninety) is a sum, as is `twenty five`.
+      value = value < more && more >= 100 ? value * more : value + more
       end = after
+    }
+    if end < tokens.count, tokens[end].text == "point" {
+      var place = 0.1
+      while let (digit, after) = AmountRules.numerals.match(tokens, at: place == 0.1 ? end + 1 : end), 1...9 ~= digit {
+        value += digit * place
+        place /= 10
+        end = after
+      }
     }
     return (value, end)
   }
@@ -265,6 +285,7 @@ private struct AmountReader {
     let word = tokens[at].text
     if let factor = AmountRules.units[word] {
       if word == "m" || word == "mm" || word == "mil", isMetres(at) { return nil }
+      if word == "b", isBedrooms(at) { return nil }
       return (factor, nil, nil)
     }
     for length in (1...8).reversed() where word.count > length + 1 {
@@ -282,6 +303,13 @@ private struct AmountReader {
     let next = tokens[at + 1]
     if next.gap == 0 && (next.kind == .number || next.text == "²") { return true }
     return next.gap > 0 && AmountRules.distance.contains(next.text)
+  }
+
+  /// `b` is bedrooms in `3b/r` and `2b villa`.
+  private func isBedrooms(_ at: Int) -> Bool {
+    guard at + 1 < tokens.count else { return false }
+    let next = tokens[at + 1]
+    return next.text == "/" || next.kind != .mark && AmountRules.currencies.match(tokens, at: at + 1) == nil
   }
 
   /// Adds the half of `مليون ونصف` and `2 million and a half`.
@@ -318,8 +346,9 @@ private struct AmountReader {
 
   private func addCurrency(_ candidate: inout Candidate, after last: Int) {
     var (start, end) = (candidate.whole.lowerBound, candidate.whole.upperBound)
-    // `5,000,000/-`
-    if end + 1 < tokens.count, tokens[end].text == "/", tokens[end].gap == 0, ["-", "="].contains(tokens[end + 1].text)
+    // `5,000,000/-`, `55.000,-`
+    if end + 1 < tokens.count, ["/", ",", "."].contains(tokens[end].text), tokens[end].gap == 0,
+      tokens[end + 1].gap == 0, ["-", "="].contains(tokens[end + 1].text)
     {
       end += 2
     }
@@ -345,6 +374,7 @@ private struct AmountReader {
 
   private func isGluedPrefix(_ start: Int) -> Bool {
     let word = tokens[start - 1].text
+    if AmountRules.measures.contains(word) { return false }  // `85 م2`
     return currencyBefore(start) != nil || AmountRules.limitsBefore.contains(word)
       || AmountRules.rangeMarks.contains(word)
       || word.unicodeScalars.first.map { $0.value > 0x5FF && $0.value < 0x700 } == true
@@ -415,7 +445,33 @@ private struct AmountReader {
 
   /// Returns the end of a telephone number, date or time that begins at a token.
   private func endOfOtherNumber(_ start: Int) -> Int? {
-    endOfTime(start) ?? endOfTelephoneNumber(start)
+    endOfAddress(start) ?? endOfTime(start) ?? endOfSerialNumber(start) ?? endOfTelephoneNumber(start)
+  }
+
+  /// Returns the end of a web address or mail address that has a number: `example.com/p/2500000`.
+  private func endOfAddress(_ start: Int) -> Int? {
+    var (first, end) = (start, start + 1)
+    while first > 0, tokens[first].gap == 0 { first -= 1 }
+    while end < tokens.count, tokens[end].gap == 0 { end += 1 }
+    let run = tokens[first..<end]
+    let isAddress =
+      run.indices.dropLast(2).contains {
+        tokens[$0].text == ":" && tokens[$0 + 1].text == "/" && tokens[$0 + 2].text == "/"
+      }
+      || run.contains { $0.text == "@" } && run.contains { $0.text == "." }
+    return isAddress ? end : nil
+  }
+
+  /// Returns the end of at least nine digits in three or more parts with dashes: `784-1990-1234567-1`.
+  private func endOfSerialNumber(_ start: Int) -> Int? {
+    var (end, digits) = (start + 1, tokens[start].text.count)
+    while end + 1 < tokens.count, tokens[end].text == "-", tokens[end].gap == 0, tokens[end + 1].gap == 0,
+      Self.isDigits(tokens[end + 1].text)
+    {
+      digits += tokens[end + 1].text.count
+      end += 2
+    }
+    return end >= start + 5 && digits >= 9 && Self.isDigits(tokens[start].text) ? end : nil
   }
 
   private func endOfTime(_ start: Int) -> Int? {
@@ -434,7 +490,10 @@ private struct AmountReader {
     {
       return start + 5
     }
-    return mark == "/" && first <= 31 && second <= 31 && unit(start + 3) == nil ? start + 3 : nil
+    guard mark == "/", unit(start + 3) == nil else { return nil }
+    // A day and a month, a month and a year, or the parts of a payment plan: `60/40`.
+    let isOther = first <= 31 && (second <= 31 || 1990...2059 ~= second) || first + second == 100
+    return isOther ? start + 3 : nil
   }
 
   /// A telephone number begins with `+`, `0` or 971, or stands behind a word such as `call`, or has 9 to 15 digits
@@ -479,7 +538,15 @@ private struct AmountReader {
 
   private func isReference(_ candidate: Candidate) -> Bool {
     let start = candidate.whole.lowerBound
-    guard candidate.isBare, candidate.amount < 10_000 || tokens[start - 1].text == "#" else { return false }
+    guard candidate.isBare, candidate.period == nil else { return false }
+    if Self.isDigits(tokens[start].text), AmountRules.identifiers.match(tokens, before: start) != nil { return true }
+    // `TN-12345`
+    if start > 1, tokens[start - 1].text == "-", tokens[start].gap == 0, tokens[start - 1].gap == 0,
+      tokens[start - 2].kind == .word, tokens[start - 2].text.count <= 3, !isGluedPrefix(start - 1)
+    {
+      return true
+    }
+    guard candidate.amount < 10_000 || tokens[start - 1].text == "#" else { return false }
     return AmountRules.references.match(tokens, before: start) != nil
   }
 
@@ -502,8 +569,8 @@ private struct AmountReader {
     guard candidate.isBare, tokens[at].text != "\n" else { return false }
     if AmountRules.counts.match(tokens, at: next) != nil {
       // `12,500 p.m.` is a rent, `5 p.m.` is a time.
-      guard AmountRules.adverbs.match(tokens, at: at) != nil else { return true }
-      return candidate.amount <= 12
+      let limit = AmountRules.adverbs.match(tokens, at: at) != nil ? 13.0 : 1000
+      return candidate.amount < limit || isYear(candidate)  // `2,000,000 villa` is no count
     }
     guard candidate.amount < 1000, tokens[at].kind == .word else { return false }
     return AmountRules.fillers.match(tokens, at: at) == nil && AmountRules.adverbs.match(tokens, at: at) == nil
@@ -533,7 +600,7 @@ private struct AmountReader {
     where found[index + 1].isCount && found[index].isBare && areLinked(found[index], found[index + 1]) {
       found[index].isCount = true  // `2 to 3 bedrooms`
     }
-    var amounts: [Amount] = []
+    var amounts: [(amount: Amount, place: Range<Int>)] = []
     var index = 0
     while index < found.count {
       if !found[index].isCount, index + 1 < found.count, !found[index + 1].isCount,
@@ -546,7 +613,31 @@ private struct AmountReader {
         index += 1
       }
     }
-    return amounts
+    // `min 700k, max 900k` are the limits of one amount.
+    for index in amounts.indices.dropLast() {
+      let (low, high) = (amounts[index], amounts[index + 1])
+      let isLinked = tokens[low.place.upperBound..<high.place.lowerBound].allSatisfy {
+        [",", "and", "-"].contains($0.text)
+      }
+      guard isLinked, let least = low.amount.min, low.amount.max == nil, let most = high.amount.max,
+        high.amount.min == nil, least <= most
+      else { continue }
+      amounts[index + 1].amount.min = least
+      amounts[index + 1].amount.text = written.text(of: low.place.lowerBound..<high.place.upperBound)
+      amounts[index + 1].amount.currency = high.amount.currency ?? low.amount.currency
+    }
+    return amounts.map(\.amount)
+  }
+
+  /// Returns the limit before an amount, and where it begins: `max`, `maximum of`, `my max is`.
+  private func limit(before end: Int) -> (limit: AmountRules.Limit, start: Int)? {
+    var at = end
+    for _ in 0..<4 {
+      if let (limit, start) = AmountRules.limitsBefore.match(tokens, before: at) { return (limit, start) }
+      guard let (_, next) = AmountRules.limitFillers.match(tokens, before: at) else { return nil }
+      at = next
+    }
+    return nil
   }
 
   private func areLinked(_ first: Candidate, _ second: Candidate) -> Bool {
@@ -560,12 +651,15 @@ private struct AmountReader {
       return isBetween || !["and", "&", "و"].contains(word)
     }
     guard let (_, end) = AmountRules.tightRangeMarks.match(tokens, at: between) else { return false }
-    return end == second.whole.lowerBound && first.isBare && second.factor != nil
+    return end == second.whole.lowerBound && (first.isBare || first.factor != nil) && second.factor != nil
   }
 
   /// Joins two amounts to a range. In `2-3M` the first has the unit of the second, in `900-1.2M` the next smaller one.
-  private func range(_ first: Candidate, _ second: Candidate) -> Amount? {
-    guard areLinked(first, second), first.period == nil || second.period == nil || first.period == second.period else {
+  private func range(_ first: Candidate, _ second: Candidate) -> (amount: Amount, place: Range<Int>)? {
+    guard areLinked(first, second),
+      first.currency == nil || second.currency == nil || first.currency == second.currency,
+      first.period == nil || second.period == nil || first.period == second.period
+    else {
       return nil
     }
     var (low, high) = (first.amount, second.amount)
@@ -574,27 +668,35 @@ private struct AmountReader {
     } else if second.factor == nil, let factor = first.factor, second.value < 1000 {
       high = second.value * factor
     }
+    if low > high, first.isBare == second.isBare { (low, high) = (high, low) }
     guard low <= high, low > 0, high.isFinite else { return nil }
     var whole = first.whole.lowerBound..<second.whole.upperBound
-    if let (_, start) = AmountRules.limitsBefore.match(tokens, before: first.start) {
+    if let (_, start) = limit(before: first.start) {
       whole = min(start, whole.lowerBound)..<whole.upperBound
     }
-    return Amount(
+    let amount = Amount(
       min: low, max: high, currency: second.currency ?? first.currency, period: second.period ?? first.period,
       text: written.text(of: whole))
+    return (amount, whole)
   }
 
-  private func single(_ candidate: Candidate) -> Amount {
+  private func single(_ candidate: Candidate) -> (amount: Amount, place: Range<Int>) {
     var whole = candidate.whole
     var (min, max): (Double?, Double?) = (candidate.amount, candidate.amount)
-    if let (limit, start) = AmountRules.limitsBefore.match(tokens, before: candidate.start) {
+    var currency = candidate.currency
+    if let (limit, start) = limit(before: candidate.start) {
       whole = Swift.min(start, whole.lowerBound)..<whole.upperBound
       if limit == .most { min = nil } else { max = nil }
     } else if let (limit, end) = AmountRules.limitsAfter.match(tokens, at: whole.upperBound) {
       whole = whole.lowerBound..<end
       if limit == .most { min = nil } else { max = nil }
+      if currency == nil, let (named, after) = AmountRules.currencies.match(tokens, at: end) {  // `20M+ AED`
+        currency = named
+        whole = whole.lowerBound..<after
+      }
     }
-    return Amount(
-      min: min, max: max, currency: candidate.currency, period: candidate.period, text: written.text(of: whole))
+    let amount = Amount(
+      min: min, max: max, currency: currency, period: candidate.period, text: written.text(of: whole))
+    return (amount, whole)
   }
 }

@@ -3,23 +3,33 @@
 enum AmountRules {
   /// Words after a number that multiply it.
   static let units = PhraseTable<Double>([
-    (1e3, ["k", "thousand", "thousands", "thou", "grand", "ألف", "ألفا", "آلاف", "الاف", "هزار"]),
-    (1e5, ["lakh", "lakhs", "lac", "lacs"]),
+    (
+      1e3,
+      [
+        "k", "thousand", "thousands", "thou", "grand", "ألف", "ألفا", "آلاف", "الاف", "هزار", "alf", "alaf",
+        "hazar", "hazaar", "тыс", "тысяч", "тысячи",
+      ]
+    ),
+    (1e4, ["万"]),
+    (1e5, ["lakh", "lakhs", "lac", "lacs", "l"]),
     (
       1e6,
       [
-        "m", "mm", "mn", "mil", "mill", "mln", "mio", "million", "millions", "مليون", "مليونا", "ملايين", "ملیون",
+        "m", "mm", "mn", "mil", "mill", "mln", "mio", "million", "millions", "milion", "milions", "milyon", "miliyon",
+        "malyon", "malyoon", "melyon", "mlion", "millones", "millionen", "млн", "миллион", "миллиона", "миллионов",
+        "百万", "مليون", "مليونا", "ملايين", "ملیون",
         "میلیون",
       ]
     ),
-    (1e7, ["cr", "crore", "crores"]),
-    (1e9, ["b", "bn", "billion", "billions", "مليار", "مليارات", "بليون"]),
+    (1e7, ["cr", "crore", "crores", "千万"]), (1e8, ["亿"]),
+    (1e9, ["b", "bn", "billion", "billions", "مليار", "مليارات", "بليون", "млрд", "میلیارد"]),
   ])
 
   /// Units that are an amount without a number: `مليون درهم`, `ألفين درهم`.
-  static let unitsWithNumber = PhraseTable<Double>([
-    (1e6, ["مليون", "مليونا"]), (2e6, ["مليونين", "مليونان"]), (2e3, ["ألفين", "ألفان"]), (1e3, ["ألف"]),
-    (2e9, ["مليارين", "ملياران"]), (1e9, ["مليار"]),
+  static let unitsWithNumber = PhraseTable<(number: Double, factor: Double)>([
+    ((1, 1e6), ["مليون", "مليونا", "بمليون", "لمليون"]),
+    ((2, 1e6), ["مليونين", "مليونان", "بمليونين", "لمليونين"]), ((2, 1e3), ["ألفين", "ألفان", "بألفين"]),
+    ((1, 1e3), ["ألف", "بألف"]), ((2, 1e9), ["مليارين", "ملياران"]), ((1, 1e9), ["مليار", "بمليار"]),
   ])
 
   /// Numbers in words. They are read only before a unit: `two million`, `خمسة ملايين`.
@@ -29,7 +39,9 @@ enum AmountRules {
     (2, ["two", "اثنين", "اثنان"]), (3, ["three", "ثلاثة", "ثلاث", "تلاتة"]), (4, ["four", "أربعة", "أربع"]),
     (5, ["five", "خمسة", "خمس"]), (6, ["six", "ستة", "ست"]), (7, ["seven", "سبعة", "سبع"]),
     (8, ["eight", "ثمانية", "ثماني", "ثمان"]), (9, ["nine", "تسعة", "تسع"]), (10, ["ten", "عشرة", "عشر"]),
-    (11, ["eleven"]), (12, ["twelve"]), (15, ["fifteen"]), (20, ["twenty", "عشرين", "عشرون"]),
+    (11, ["eleven", "أحد عشر"]), (12, ["twelve", "اثنا عشر", "اثني عشر"]), (13, ["thirteen"]), (14, ["fourteen"]),
+    (15, ["fifteen"]), (16, ["sixteen"]), (17, ["seventeen"]), (18, ["eighteen"]), (19, ["nineteen"]),
+    (20, ["twenty", "عشرين", "عشرون"]),
     (25, ["twenty five"]), (30, ["thirty", "ثلاثين", "ثلاثون"]), (40, ["forty", "أربعين", "أربعون"]),
     (50, ["fifty", "خمسين", "خمسون"]), (60, ["sixty", "ستين", "ستون"]), (70, ["seventy", "سبعين", "سبعون"]),
     (80, ["eighty", "ثمانين", "ثمانون"]), (90, ["ninety", "تسعين", "تسعون"]),
@@ -52,12 +64,19 @@ enum AmountRules {
     (
       "AED",
       [
-        "aed", "aeds", "dh", "dhs", "dhm", "dhms", "dirham", "dirhams", "dirhems", "derham", "derhams", "uae dirham",
+        "aed", "aeds", "dh", "dhs", "dhr", "dhrs", "dhm", "dhms", "\u{20C3}", "дирхам", "дирхама", "дирхамов", "迪拉姆",
+        "dirham", "dirhams", "dirhems", "derham", "derhams", "uae dirham",
         "uae dirhams", "emirati dirham", "د.إ", "د.ا", "د إ", "درهم", "درهما", "دراهم", "درهم إماراتي", "الدرهم",
       ]
     ),
-    ("USD", ["usd", "us$", "us $", "$", "dollar", "dollars", "us dollar", "us dollars", "دولار", "دولارات"]),
-    ("EUR", ["eur", "euro", "euros", "€", "يورو"]),
+    (
+      "USD",
+      [
+        "usd", "us$", "us $", "$", "dollar", "dollars", "us dollar", "us dollars", "دولار", "دولارات", "долларов",
+        "доллара", "美元",
+      ]
+    ),
+    ("EUR", ["eur", "euro", "euros", "€", "يورو", "евро"]),
     ("GBP", ["gbp", "£", "pound", "pounds", "sterling", "pounds sterling", "جنيه استرليني", "جنيه إسترليني"]),
     ("INR", ["inr", "₹", "rs", "rs.", "rupee", "rupees", "روبية"]),
     ("PKR", ["pkr"]),
@@ -66,7 +85,8 @@ enum AmountRules {
     ("KWD", ["kwd", "kd", "kuwaiti dinar", "دينار كويتي", "د.ك"]),
     ("BHD", ["bhd", "دينار بحريني"]), ("OMR", ["omr", "ريال عماني"]), ("JOD", ["jod", "دينار أردني"]),
     ("EGP", ["egp", "egyptian pounds", "جنيه", "جنيه مصري"]),
-    ("RUB", ["rub", "₽", "rubles", "roubles"]), ("CNY", ["cny", "rmb", "¥", "yuan"]), ("CHF", ["chf", "francs"]),
+    ("RUB", ["rub", "₽", "rubles", "roubles", "рублей", "руб"]), ("CNY", ["cny", "rmb", "¥", "yuan"]),
+    ("CHF", ["chf", "francs"]),
     ("CAD", ["cad"]), ("AUD", ["aud"]), ("SGD", ["sgd"]), ("TRY", ["₺"]), ("IRR", ["irr", "تومان", "toman"]),
   ])
 
@@ -74,8 +94,21 @@ enum AmountRules {
 
   /// Words that are a period alone: `80,000 yearly`, `monthly 12,500`.
   static let adverbs = PhraseTable<Amount.Period>([
-    (.month, ["monthly", "pcm", "p.c.m", "pm", "p.m", "ppm", "شهريا", "شهري", "الشهري", "الشهرية", "شهرية", "ماهانه"]),
-    (.year, ["yearly", "annually", "annual", "pa", "p.a", "سنويا", "سنوي", "السنوي", "السنوية", "سنوية", "سالانه"]),
+    (
+      .month,
+      [
+        "monthly", "montly", "monthy", "pcm", "p.c.m", "pm", "p.m", "ppm", "شهريا", "شهري", "الشهري", "الشهرية",
+        "شهرية", "ماهانه",
+        "shahri", "shahriyan", "sharhi", "bil shahr", "bel shahr", "в месяц", "每月",
+      ]
+    ),
+    (
+      .year,
+      [
+        "yearly", "annually", "anually", "annual", "pa", "p.a", "سنويا", "سنوي", "السنوي", "السنوية", "سنوية", "سالانه",
+        "sanawi", "sanawiyan", "bil sana", "bel sana", "в год", "每年",
+      ]
+    ),
     (.week, ["weekly", "pw", "p.w", "أسبوعيا", "أسبوعي", "الأسبوعي", "أسبوعية"]),
     (.day, ["daily", "nightly", "pn", "يوميا", "يومي", "اليومي", "يومية", "اليومية"]),
     (.quarter, ["quarterly", "pq"]),
@@ -95,7 +128,13 @@ enum AmountRules {
   /// Names of periods after `per`, `a`, `/` and the like.
   static let nouns = PhraseTable<Amount.Period>([
     (.month, ["month", "mo", "mth", "mnth", "mon", "months", "m", "calendar month", "شهر", "الشهر", "ماه"]),
-    (.year, ["year", "yr", "years", "yrs", "y", "annum", "anum", "12 months", "سنة", "السنة", "عام", "العام", "سال"]),
+    (
+      .year,
+      [
+        "year", "yr", "years", "yrs", "y", "annum", "anum", "12 months", "12 شهر", "12 شهرا", "سنة", "السنة", "عام",
+        "العام", "سال",
+      ]
+    ),
     (.week, ["week", "wk", "w", "weeks", "أسبوع", "الأسبوع"]),
     (.day, ["day", "night", "d", "يوم", "اليوم", "ليلة", "الليلة"]),
     (.quarter, ["quarter", "3 months"]), (.halfYear, ["half year", "half-year", "6 months", "six months"]),
@@ -106,7 +145,7 @@ enum AmountRules {
   static let per = PhraseTable<Void>([
     "per", "p/", "/", "a", "an", "each", "every", "for a", "for one", "for 1", "in a", "for the", "by the", "for", "x",
     "*", "في",
-    "كل", "لكل", "per each", "/ per", "/1", "/ 1", "@", "\\", "|", "دفعة", "in one", "over", "during a", "لمدة",
+    "كل", "لكل", "per each", "/ per", "/1", "/ 1", "@", "\\", "|", "دفعة", "in one", "over", "during a", "لمدة", "على",
   ])
 
   /// Words that may stand between an amount and its period.
@@ -122,7 +161,8 @@ enum AmountRules {
     "-", "=",
     "max", "maximum", "roughly", "my", "the", "are", "under", "below", "from", "between", "price", "installment",
     "installments", "instalments", "(", ")", "~", "not", "more", "than", "would", "be", "will", "payments",
-    "حوالي", "هو", "هي", "الميزانية", "ميزانية", "بحدود", "من", "حتى", "بين", "تقريبا", "لا", "يتجاوز", "تتجاوز",
+    "i", "we", "can", "pay", "afford", "حوالي", "هو", "هي", "الميزانية", "ميزانية", "بحدود", "من", "حتى", "بين",
+    "تقريبا", "لا", "يتجاوز", "تتجاوز",
     "إيجار", "الإيجار",
   ])
 
@@ -131,9 +171,9 @@ enum AmountRules {
   static let rangeMarks = PhraseTable<Void>([
     "-", "--", "~", "to", "till", "until", "upto", "up to", "..", "...", "->", "to around", "to about", "or", "إلى",
     "الى", "لـ", "ل", "حتى",
-    "لغاية", "تا", "أو", "and", "&", "و",
+    "لغاية", "تا", "до", "bis", "أو", "and", "&", "و",
   ])
-  /// Marks that separate numbers written together, if a unit follows: `80/90k`.
+  /// Marks between numbers of which the second has a unit: `80/90k`, `2M/3M`.
   static let tightRangeMarks = PhraseTable<Void>(["/"])
 
   enum Limit { case most, least }
@@ -144,10 +184,11 @@ enum AmountRules {
       [
         "under", "below", "max", "maximum", "max.", "up to", "upto", "less than", "no more than", "not more than",
         "not over",
-        "not exceeding", "at most", "within", "<", "<=", "≤", "not above", "cap", "capped at", "no higher than",
+        "not exceeding", "cant exceed", "cannot exceed", "not exceed", "dont exceed", "wont exceed", "at most",
+        "within", "<", "<=", "≤", "not above", "cap", "capped at", "no higher than",
         "أقل من", "حتى", "بحد أقصى", "كحد أقصى", "لا يتجاوز", "لا تتجاوز", "لا يزيد عن", "لا تزيد عن", "ما يزيد عن",
         "ليس أكثر من",
-        "لغاية", "تحت", "أقصى حد", "الحد الأقصى",
+        "لغاية", "تحت", "أقصى حد", "حد أقصى", "الحد الأقصى", "до",
       ]
     ),
     (
@@ -156,10 +197,17 @@ enum AmountRules {
         "from", "min", "minimum", "min.", "over", "above", "more than", "at least", "starting", "starting at",
         "starting from",
         "not less than", "no less than", ">", ">=", "≥", "أكثر من", "على الأقل", "لا يقل عن", "لا تقل عن", "ابتداء من",
-        "فوق", "من",
+        "فوق", "من", "от", "الحد الأدنى", "حد أدنى",
       ]
     ),
   ])
+  /// Words between a limit and its amount: `maximum of 2M`, `my max is 2M`.
+  static let limitFillers = PhraseTable<Void>([
+    "of", "is", "my", "the", "a", "budget", "price", "rent", "about", "around", ":", "-", "هو", "هي", "ميزانية",
+    "الميزانية",
+    "الميزانية هي", "للميزانية",
+  ])
+
   static let limitsAfter = PhraseTable<Limit>([
     (
       .most,
@@ -171,7 +219,8 @@ enum AmountRules {
     (
       .least,
       [
-        "+", "plus", "or more", "and above", "or above", "and up", "minimum", "at least", "على الأقل", "كحد أدنى",
+        "+", "plus", "or more", "and above", "or above", "and up", "min", "minimum", "at least", "على الأقل",
+        "كحد أدنى",
         "فأكثر", "أو أكثر", "فما فوق",
         "وما فوق",
       ]
@@ -211,6 +260,12 @@ enum AmountRules {
     "شخص", "أشخاص", "أفراد", "أطفال", "موقف", "مواقف", "وحدة", "وحدات", "صالة", "مطبخ",
   ])
 
+  /// Words before digits without currency or unit, of whatever length, that make them a reference.
+  static let identifiers = PhraseTable<Void>([
+    "ref", "ref.", "ref:", "ref #", "ref no", "reference", "reference:", "id", "id:", "listing", "permit", "passport",
+    "trakheesi", "rera", "brn", "orn", "po box",
+  ])
+
   /// Words before a number without currency or unit that make it a name or a reference.
   static let references = PhraseTable<Void>([
     "#", "no.", "ref", "ref.", "ref:", "ref #", "reference", "reference:", "id", "id:", "unit", "unit no", "tower",
@@ -219,7 +274,7 @@ enum AmountRules {
     "flat no", "villa no",
     "villa", "cluster", "gate", "option", "type", "level", "zone", "district", "po box", "box", "page", "item", "رقم",
     "برج", "شقة رقم", "بناية",
-    "مبنى", "طابق", "شارع", "مرحلة", "plan", "sector", "exit", "line",
+    "مبنى", "طابق", "شارع", "مرحلة", "plan", "sector", "exit", "line", "family of", "party of", "group of",
   ])
 
   /// Words before a number that make it a telephone number.

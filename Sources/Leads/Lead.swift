@@ -21,7 +21,7 @@ package struct Lead: Sendable, Equatable {
   package var conversationID: UUIDText?
   package var intent: String?
   package var budget: String?
-  /// What was read in the budget, or in the price that an owner expects.
+  /// What was read in the budget, or in the price that an owner expects. Leads are scored and sorted by its value.
   package var amount: Amount?
   package var propertyType: String?
   package var preferredArea: String?
@@ -52,7 +52,7 @@ enum LeadField {
   static let name = Field.required("customerName", .text(2...200))
   static let phone = Field.optional("customerPhone", .phone)
   static let email = Field.optional("customerEmail", .email).lenient(beside: phone)
-  static let budget = Field.optional("budget", .text(1...200)).lenient
+  static let budget = Field.optional("budget", .textOrNumber(1...200)).lenient
   static let propertyType = Field.optional("propertyType", .text(1...200)).lenient
   static let preferredArea = Field.optional("preferredArea", .text(1...200)).lenient
   static let idempotencyKey = Field.optional("idempotencyKey", .key)
@@ -74,10 +74,7 @@ extension Lead {
     idempotencyKey = form[LeadField.idempotencyKey]
   }
 
-  /// The amount by which leads are scored and sorted, in dirhams: of a rent the amount for a year.
-  package var budgetValue: Double? { amount?.value(perYear: intent == "rent") }
-
-  mutating func readAmount(in text: String?) { amount = text.flatMap { Amount.read($0, perYear: intent == "rent") } }
+  mutating func readAmount(in text: String?) { amount = text.flatMap(Amount.read) }
 
   /// Adds to the metadata what no column holds: the values that could not be used, and the phone number's extension.
   mutating func keepAside(_ form: CheckedForm) {

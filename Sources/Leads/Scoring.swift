@@ -39,7 +39,7 @@ extension Score {
 
   /// Up to 30 points. Sale, yearly rent and investment have separate scales (AED).
   private static func budgetPoints(_ lead: Lead) -> Int {
-    guard let value = lead.budgetValue, value > 0 else { return 0 }
+    guard let value = lead.amount?.value, value > 0 else { return 0 }
     return budgetScale(lead.intent).first { value >= $0.amount }?.points ?? 5
   }
 

@@ -14,7 +14,7 @@ package struct SiteForm: LeadForm {
   let details: [any FormField]
 
   fileprivate static let subject = Field.optional("subject", .text(1...200)).lenient
-  fileprivate static let price = Field.optional("expectedPrice", .text(1...200)).lenient
+  fileprivate static let price = Field.optional("expectedPrice", .textOrNumber(1...200)).lenient
   fileprivate static let urgency = Field.optional("urgency", .text(1...200)).lenient
   private static let message = Field.optional("message", .text(1...5000)).lenient
   private static let description = Field.optional("propertyDescription", .text(1...5000)).lenient

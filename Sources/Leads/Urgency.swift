@@ -39,8 +39,8 @@ package struct Urgency: Sendable, Equatable {
 
   /// Matches whole words. An Arabic word may have a prefix: `والعاجل`.
   private static func match(_ tokens: [WrittenText.Token], _ at: Int) -> (value: UrgencyRules.Rule, end: Int)? {
-    guard tokens[at].kind == .word else { return nil }
-    if let found = UrgencyRules.words.match(tokens, at: at) { return found }
+    guard tokens[at].kind != .mark else { return nil }
+    if let found = UrgencyRules.words.match(tokens, at: at) ?? span(tokens, at) { return found }
     let word = tokens[at].text
     if let rest = withoutPrefix(word), let found = UrgencyRules.words.match(tokens, at: at, first: rest) {
       return found
@@ -50,6 +50,19 @@ package struct Urgency: Sendable, Equatable {
       if let found = UrgencyRules.words.match(tokens, at: at, first: rest), found.value.takesArticle { return found }
     }
     return nil
+  }
+
+  /// Matches a span of time: `within 2 weeks`. A week or less is now, a month or less is soon.
+  private static func span(_ tokens: [WrittenText.Token], _ at: Int) -> (value: UrgencyRules.Rule, end: Int)? {
+    guard var (_, end) = UrgencyRules.within.match(tokens, at: at), end < tokens.count else { return nil }
+    var count = 1.0
+    if tokens[end].kind == .number, let number = Double(tokens[end].text) {
+      (count, end) = (number, end + 1)
+    } else if let (number, after) = UrgencyRules.counts.match(tokens, at: end) {
+      (count, end) = (number, after)
+    }
+    guard let (days, after) = UrgencyRules.spans.match(tokens, at: end), count * days <= 31 else { return nil }
+    return (UrgencyRules.Rule(meaning: count * days <= 7 ? .now : .soon), after)
   }
 
   /// `قريبا من المترو` is near the metro, and the immediate vicinity is not urgent.

@@ -26,6 +26,9 @@ enum UrgencyRules {
         "urgent", "urgently", "asap", "a.s.a.p", "as soon as possible", "as early as possible",
         "as quickly as possible", "emergency",
         "in a hurry", "in hurry", "hurry", "in a rush", "rushing", "cant wait", "cannot wait", "top priority",
+        "as soon as you can", "as soon as we can", "sooner the better", "mosta3jel", "mosta3jil", "mosta3jela",
+        "mosta3jleen", "mesta3jel", "mesta3jil", "msta3jel", "msta3jil", "musta3jil", "mosta3gel", "mesta3gel",
+        "mosta3gela", "3ajel", "3ajil", "3agel", "daroori", "darori", "dharoori", "zaroori", "jaldi",
         "time sensitive",
       ]
     ),
@@ -39,23 +42,21 @@ enum UrgencyRules {
       [
         "immediately", "today", "tonight", "tomorrow", "this week", "this weekend", "right away", "straight away",
         "right now",
-        "within days", "within a week", "in a few days", "few days", "at the earliest", "earliest possible",
+        "within days", "at the earliest", "earliest possible", "move now", "move in now", "need it now", "ready now",
       ]
     ),
     (
       Rule(meaning: .soon),
       [
-        "soon", "very soon", "this month", "next week", "next month", "within a month", "within the month",
-        "within one month",
-        "in two weeks", "within two weeks", "in a few weeks", "in a month", "end of the month", "end of month",
-        "coming weeks",
+        "soon", "very soon", "this month", "next week", "next month", "within the month", "end of the month",
+        "end of month", "coming weeks",
       ]
     ),
     (
       Rule(meaning: .later),
       [
         "no rush", "no hurry", "no urgency", "no need to rush", "not rushing", "nonurgent", "nothing urgent",
-        "take your time",
+        "take your time", "mo mosta3jel", "mo mosta3jil", "mu mosta3jil", "mob mosta3jel", "mo 3ajel",
         "whenever convenient", "whenever you can", "just browsing", "just exploring", "لا داعي للعجلة",
         "لا داعي للاستعجال", "بدون استعجال",
         "بلا استعجال", "لا يوجد استعجال", "ما في استعجال", "مافي استعجال", "ليس هناك استعجال", "على مهلكم", "على مهلك",
@@ -66,7 +67,8 @@ enum UrgencyRules {
     (
       Rule(meaning: .none),
       [
-        "as soon as", "too soon", "في اليوم", "اليوم الواحد", "اليوم التالي", "per day", "every day", "rush hour",
+        "as soon as", "too soon", "urgent care", "عاجلا أم آجلا", "عاجلا أو آجلا", "في اليوم", "اليوم الواحد",
+        "اليوم التالي", "per day", "every day", "rush hour",
         "الإيجار اليوم", "today market",
         "nowadays", "these days",
       ]
@@ -82,13 +84,14 @@ enum UrgencyRules {
       Rule(meaning: .urgent),
       [
         "بسرعة", "بأسرع وقت", "أسرع وقت", "أسرع ما يمكن", "بأسرع ما يمكن", "أقرب وقت", "أقرب فرصة", "بأقرب وقت",
+        "بأقرب فرصة", "على الفور",
         "على وجه السرعة", "وجه السرعة",
       ]
     ),
     (
       Rule(meaning: .now),
       [
-        "فورا", "فوري", "فورية", "الفوري", "اليوم", "الليلة", "هذا الأسبوع", "هالأسبوع", "خلال أسبوع", "خلال أيام",
+        "فورا", "فوري", "فورية", "الفوري", "اليوم", "الليلة", "هذا الأسبوع", "هالأسبوع", "خلال أيام", "باجر",
         "الآن", "حالا", "في الحال",
         "غدا", "بكرة", "بكرا", "الحين", "دلوقتي",
       ]
@@ -99,17 +102,35 @@ enum UrgencyRules {
       [
         "هذا الشهر", "هالشهر", "الشهر القادم", "الشهر المقبل", "الشهر الجاي", "الشهر الياي", "الأسبوع القادم",
         "الأسبوع المقبل",
-        "الأسبوع الجاي", "الأسبوع الياي", "نهاية الشهر", "آخر الشهر", "خلال شهر", "خلال أسبوعين", "خلال هذا الشهر",
+        "الأسبوع الجاي", "الأسبوع الياي", "نهاية الشهر", "آخر الشهر", "خلال هذا الشهر",
         "عن قريب", "في القريب العاجل",
       ]
     ),
   ])
 
+  /// Words before a span of time: `within 2 weeks`, `in the next few days`, `خلال يومين`.
+  static let within = PhraseTable<Void>([
+    "in", "within", "in the next", "within the next", "over the next", "in next", "the next", "خلال", "في خلال",
+    "في غضون",
+  ])
+  static let counts = PhraseTable<Double>([
+    (1, ["a", "an", "one"]), (2, ["two", "couple of", "a couple of"]), (3, ["few", "a few", "three", "ثلاثة", "ثلاث"]),
+  ])
+  /// Spans of time in days.
+  static let spans = PhraseTable<Double>([
+    (1.0 / 24, ["hour", "hours", "hrs", "ساعة", "ساعات"]), (1, ["day", "days", "يوم", "أيام", "يوما"]), (2, ["يومين"]),
+    (7, ["week", "weeks", "أسبوع", "أسابيع"]), (14, ["أسبوعين"]), (30, ["month", "شهر"]),
+  ])
+
   static let negations = PhraseTable<Void>([
     "not", "no", "non", "isnt", "arent", "wasnt", "aint", "never", "nothing", "dont", "doesnt", "didnt", "without",
     "nor", "neither", "hardly",
-    "less", "wont", "cannot", "غير", "ليس", "ليست", "لست", "لسنا", "ليسوا", "مو", "مش", "مب", "موب", "مهو", "ماهو",
-    "مانه", "لا", "ما", "بدون", "بلا",
+    "less", "wont", "cannot", "cant", "couldnt", "wouldnt", "shouldnt", "hasnt", "havent", "by no means", "no longer",
+    "far from", "dont think its", "dont think it is", "dont think this is", "wouldnt say its", "wouldnt say it is",
+    "wouldnt call it", "not that im", "not that i am", "not that were", "not that we are", "mish", "mesh", "mosh",
+    "mush", "msh", "mub", "ghair", "laysa", "ma", "la", "غير", "ليس", "ليست", "لست", "لسنا", "ليسوا", "مو", "مش", "مب",
+    "موب", "مهو", "ماهو",
+    "مانه", "موش", "مهوب", "ماهوب", "ماني", "مهي", "ماهي", "مانا", "لا", "ما", "بدون", "بلا",
     "دون", "لم", "لن", "ولا", "مافي", "مافيه",
   ])
 
@@ -121,10 +142,12 @@ enum UrgencyRules {
     "required", "looking", "for",
     "move", "moving", "buy", "buying", "rent", "renting", "want", "much", "of", "my", "matter", "-", "have", "planning",
     "do", "available",
-    "me", "necessary", "before",
+    "me", "necessary", "before", "ready", "able", "going", "yet", "anymore", "call", "contact", "come", "start",
     "هو", "هي", "هناك", "شيء", "أمر", "الأمر", "أمرا", "الموضوع", "موضوع", "طلب", "الطلب", "جدا", "بشكل", "في", "من",
     "على", "لدي", "عندي", "كتير",
-    "كثيرا", "أي", "أنا", "بالضرورة", "بالأمر", "بحاجة", "أريد", "أريده", "أحتاج", "أحتاجه", "أحتاجها", "يوجد", "شي",
+    "كثيرا", "أي", "أنا", "بالضرورة", "بالأمر", "بحاجة", "أريد", "أريده", "أحتاج", "أحتاجه", "أحتاجها", "أريدها",
+    "نريد", "نريدها", "نحتاج", "نحتاجه", "نحتاجها", "أنتقل", "ننتقل", "تتصل", "تتصلوا",
+    "لازم", "يعد", "تعد", "عاد", "عندنا", "يوجد", "شي",
     "أبدا", "بهذا", "حاجة", "إلى",
     "عجلة", "شقة", "فيلا", "سكن", "منزل",
   ])

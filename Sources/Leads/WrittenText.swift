@@ -78,14 +78,20 @@ struct WrittenText {
     return text
   }
 
-  /// Reads letters with their marks. An apostrophe inside a word is dropped: `don't` is `dont`.
+  /// Reads letters with their marks. A letter that is repeated for emphasis counts once: `urgenttt`. An apostrophe inside a word is dropped: `don't` is `dont`.
   private static func word(_ source: [Unicode.Scalar], _ at: inout Int) -> String {
     var text = String.UnicodeScalarView()
+    var last: Unicode.Scalar?
+    var repeats = 0
     while at < source.count {
       let scalar = source[at]
       if isLetter(scalar) {
+        let letter = folded(scalar)
+        repeats = letter == last ? repeats + 1 : 1
+        last = letter
+        if repeats == 3, text.last == letter { text.removeLast() }
         // No table has words of more than 32 letters.
-        if text.count < 33 { text.append(folded(scalar)) }
+        if repeats < 3, text.count < 33 { text.append(letter) }
       } else if scalar == "'" || scalar == "\u{2019}" {
         guard at + 1 < source.count, isLetter(source[at + 1]) else { break }
       } else if !isInvisible(scalar) && !isMark(scalar) {
@@ -111,7 +117,8 @@ struct WrittenText {
   // MARK: - Scalars
 
   private static let separators: [Unicode.Scalar: String] = [
-    ",": ",", ".": ".", "'": "'", "\u{2019}": "'", "\u{66B}": ".", "\u{66C}": ",", "\u{60C}": ",",
+    ",": ",", ".": ".", "'": "'", "\u{2018}": "'", "\u{2019}": "'", "\u{2BC}": "'", "`": "'", "\u{B4}": "'", "_": "'",
+    "\u{66B}": ".", "\u{66C}": ",", "\u{60C}": ",", "\u{FF0C}": ",", "\u{FF0E}": ".",
   ]
   private static let fractions: [Unicode.Scalar: String] = ["\u{BC}": ".25", "\u{BD}": ".5", "\u{BE}": ".75"]
 

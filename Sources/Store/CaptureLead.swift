@@ -151,7 +151,7 @@ extension Lead {
         "tags": .array(tags.map(JSON.string)), "notes": JSON(notes), "metadata": metadata ?? .null,
         "deviceInfo": metadata?["device"] ?? .null, "startTime": JSON(messages.map(\.time).min()?.iso8601),
         "endTime": JSON(messages.map(\.time).max()?.iso8601), "durationMinutes": JSON(durationMinutes),
-        "slaDeadline": .string(due.iso8601), "budgetAmount": number(budgetValue), "budgetMin": number(amount?.min),
+        "slaDeadline": .string(due.iso8601), "budgetAmount": number(amount?.value), "budgetMin": number(amount?.min),
         "budgetMax": number(amount?.max), "budgetCurrency": JSON(amount?.currency),
         "budgetPeriod": JSON(amount?.period?.rawValue),
       ],

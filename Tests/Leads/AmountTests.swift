@@ -89,18 +89,19 @@ private struct Money: Equatable {
     #expect(try #require(Amount.read("We pay AED 80,000 yearly, from May")).text == "AED 80,000 yearly")
     #expect(try #require(Amount.read("الميزانية ٢ مليون درهم تقريبا")).text == "٢ مليون درهم")
     #expect(try #require(Amount.read("3BR for up to 2-3M.")).text == "up to 2-3M")
+    #expect(try #require(Amount.read("2BR, min 700k, max 900k AED")).text == "min 700k, max 900k AED")
   }
 
-  @Test("a rent counts for a year", arguments: [("12,500 pcm", 150_000.0), ("3,000 pw", 156_000), ("95k", 95_000)])
+  @Test(
+    "an amount with a period counts for a year",
+    arguments: [("12,500 pcm", 150_000.0), ("3,000 pw", 156_000), ("95k", 95_000)])
   func perYear(_ text: String, _ value: Double) throws {
-    #expect(try #require(Amount.read(text, perYear: true)).value(perYear: true) == value)
+    #expect(try #require(Amount.read(text)).value == value)
   }
 
-  @Test("of several amounts the largest counts; of rents the largest for a year") func largest() throws {
+  @Test("of several amounts the one that is largest for a year counts") func largest() throws {
     #expect(try #require(Amount.read("1M or 2M, deposit 50k")).max == 2_000_000)
-    let text = "10k/month or 110k/yr"
-    #expect(try #require(Amount.read(text)).value(perYear: false) == 110_000)
-    #expect(try #require(Amount.read(text, perYear: true)).value(perYear: true) == 120_000)
+    #expect(try #require(Amount.read("10k/month or 110k/yr")).value == 120_000)
   }
 
   @Test("the words that say that nothing is urgent are kept") func negation() {

@@ -82,6 +82,21 @@ private func score(_ more: JSON = [:]) throws -> Score {
     #expect(try score(["budget": "2M", "leadScore": 5]).breakdown["counted"] == nil)
   }
 
+  @Test(
+    "a budget may be a number",
+    arguments: [("2000000", "2000000", 20), ("1500000.0", "1500000", 15), ("3e6", "3000000", 20), ("0.5", "0.5", 5)])
+  func numbers(_ sent: String, _ stored: String, _ points: Int) throws {
+    let body: JSON = [
+      "customerName": "Sara Ahmed", "customerPhone": "0501234567", "intent": "buy", "budget": .number(sent),
+    ]
+    let lead = try ChatbotForm().lead(checking: body, receivedAt: Instant(milliseconds: 1_795_381_200_000))
+    #expect(lead.budget == stored && lead.warnings.isEmpty)
+    #expect(lead.score.breakdown["budget"] == JSON(points))
+    let aside = try ChatbotForm().lead(
+      checking: body.setting("budget", -5), receivedAt: Instant(milliseconds: 1_795_381_200_000))
+    #expect(aside.budget == nil && aside.warnings.map(\.path) == ["budget"])
+  }
+
   @Test(arguments: [(0, 0), (1, 2), (2, 4), (4, 4), (5, 7), (9, 7), (10, 10)])
   func engagement(_ count: Int, _ points: Int) throws {
     let messages = (0..<count).map { ["id": .string("\($0)"), "messageText": "hi"] as JSON }

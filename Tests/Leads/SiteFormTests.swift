@@ -39,6 +39,7 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     let lead = try SiteForm.sell.lead(checking: body, receivedAt: received)
     #expect(lead.intent == "sell" && lead.budget == nil && lead.messages.map(\.text) == ["Five rooms"])
     #expect(lead.score.breakdown["budget"] == 25 && lead.score.breakdown["urgency"] == 15)
+    #expect(lead.score.breakdown["counted"] == ["budget": "AED 5M", "urgency": "Immediately"])
     #expect(lead.metadata == ["propertyAddress": "Palm 1", "expectedPrice": "AED 5M", "urgency": "Immediately"])
   }
 

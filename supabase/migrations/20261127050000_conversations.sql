@@ -18,7 +18,7 @@ create index if not exists conversations_sla_breached_idx on public.conversation
 create index if not exists conversations_lead_score_idx on public.conversations (lead_score, created_at);
 create index if not exists conversations_follow_up_date_idx on public.conversations (follow_up_date) where follow_up_date is not null;
 comment on column public.conversations.budget_amount is
-  'The amount by which the budget is scored and sorted, in dirhams: of a rent the amount for a year; null if the budget contains none.';
+  'The amount by which the budget is scored and sorted, in dirhams, for a year if a period is written; null if the budget contains none.';
 comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 alter table public.chat_messages

@@ -58,7 +58,7 @@ create or replace trigger conversations_updated_at before update on public.conve
   for each row execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.conversations');
 comment on column public.conversations.budget_amount is
-  'The amount by which the budget is scored and sorted, in dirhams: of a rent the amount for a year; null if the budget contains none.';
+  'The amount by which the budget is scored and sorted, in dirhams, for a year if a period is written; null if the budget contains none.';
 comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 create table public.chat_messages (
