@@ -36,6 +36,24 @@ import Testing
     }
   }
 
+  @Test(
+    "counts the columns of a terminal, not characters",
+    arguments: [
+      ("José", 4), ("Jose\u{301}", 4), ("王小明", 6), ("محمد", 4), ("مُحَمَّد", 4), ("🏡", 2), ("🇦🇪", 2), ("한국", 4), ("ﾊﾝ", 2),
+      ("ハン", 4), ("a\u{200B}b\u{200F}", 2), ("", 0),
+    ])
+  func wide(text: String, right: Int) { #expect(columns(text) == right) }
+
+  @Test("aligns and wraps wide characters") func alignsWide() {
+    let rows = [["王小明", "x"], ["Jose\u{301}", "y"], ["🏡🏡", "z"]]
+    #expect(Table(["AGENT", "NAME"], rows).lines() == ["AGENT   NAME", "王小明  x", "José    y", "🏡🏡    z"])
+    let long = String(repeating: "王", count: 120)
+    let lines = Table(["AGENT", "N", "NAME"], [[long, "1", long], ["a", "2", "b"]]).lines()
+    #expect(lines.allSatisfy { columns($0) <= 100 }, "\(lines)")
+    #expect(lines.joined().filter { $0 == "王" }.count >= 120)
+    #expect(wrapped(long, to: 25).map(columns) == Array(repeating: 24, count: 10))
+  }
+
   @Test("colours do not change the layout") func painted() {
     let rows = [["1", "waiting"], ["2", "given-up"]]
     let plain = Table(["ID", "STATE"], rows).lines()
