@@ -23,7 +23,15 @@ package struct LeadLines {
   /// Takes a line of the log and returns the lines to show now. `now` is in milliseconds.
   package mutating func take(_ line: String, now: Int) -> [String] {
     var shown = due(now: now)
-    guard let (time, message) = Self.information(line) else { return shown + [line] }
+    guard let (time, message) = Self.information(line) else {
+      // A warning about a lead follows the line of the lead.
+      let request = Self.fact("requestId", of: line[...])
+      if let index = waiting.firstIndex(where: { $0.request == request }) {
+        let lead = waiting.remove(at: index)
+        shown.append("\(lead.time)  \(lead.text)")
+      }
+      return shown + [line]
+    }
     let request = Self.fact("requestId", of: message)
     if let subject = Self.subject(message) {
       guard let request else { return shown + ["\(time)  \(subject)"] }

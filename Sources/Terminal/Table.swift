@@ -37,6 +37,11 @@ package struct Table {
         lines.append(Self.trimmed(line + paint(row[last], titles[last], index == 0)))
         continue
       }
+      // A line of its own is not worth an empty value.
+      if isBelow, row[last] == "-" {
+        lines.append(Self.trimmed(line))
+        continue
+      }
       let margin = String(repeating: " ", count: isBelow ? Self.indent : start)
       for (number, part) in wrapped(row[last], to: isBelow ? Self.width - Self.indent : room).enumerated() {
         if isBelow, number == 0 { lines.append(Self.trimmed(line)) }

@@ -34,6 +34,16 @@ import Testing
     #expect(lines.take(newsletter, now: 0) == ["23:38:28  notifications sent via slack"])
   }
 
+  @Test("a warning follows the line of its lead") func warning() {
+    var lines = LeadLines()
+    let warning = "2026-11-27T23:38:28.200Z [WARN] slack delivery 00961169-885b retry status=none requestId=r1"
+    let other = "2026-11-27T23:38:28.200Z [WARN] slack delivery 00961169-885b retry status=none requestId=r2"
+    #expect(lines.take(created, now: 0).isEmpty)
+    #expect(lines.take(other, now: 0) == [other])
+    #expect(lines.take(warning, now: 0) == ["23:38:28  lead e211e4c8 stored", warning])
+    #expect(lines.take(sent, now: 9000) == ["23:38:28  lead e211e4c8 sent via slack, email, telegram"])
+  }
+
   @Test("several leads do not mix") func several() {
     var lines = LeadLines()
     let other = "2026-11-27T23:38:29.000Z [INFO] Continued conversation aaaaaaaa-6fae requestId=r2"

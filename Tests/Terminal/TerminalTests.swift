@@ -22,6 +22,8 @@ import Testing
     let lines = Table(["ID", "REASON"], [[String(repeating: "x", count: 90), "a longer reason"], ["y", "r"]]).lines()
     #expect(lines.count == 4 && lines[2] == "    a longer reason")
     #expect(lines[3].hasPrefix("y ") && lines[3].hasSuffix(" r"))
+    let full = Table(["ID", "REASON"], [[String(repeating: "x", count: 100), "a reason"], ["y", "-"]]).lines()
+    #expect(full.suffix(2) == ["    a reason", "y"])
   }
 
   @Test("never exceeds 100 columns and keeps the whole last column", arguments: [1, 3, 8, 12])
