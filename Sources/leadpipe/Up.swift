@@ -32,7 +32,7 @@ struct Up: ParsableCommand {
     let state = try StateFolder(environment["LEADPIPE_STATE"] ?? ".leadpipe")
     // A shell may have loaded the settings file of an earlier run. Its values are not settings of the operator, except
     // those that identify the instance.
-    let left = state.settingsLeft()
+    let left = state.settingsLeft(loadedIn: environment)
     environment = environment.filter { ["PORT", "LEADPIPE_STATE"].contains($0.key) || left[$0.key] != $0.value }
     _ = try KnownSettings.check(environment, also: Self.own)
     environment = KnownSettings.warningAboutSimilar(environment, Log(environment))

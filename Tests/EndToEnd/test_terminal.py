@@ -193,6 +193,18 @@ def test_settings_file_names_the_instance(database, providers):
         assert instance.http("/health")[2]["port"] == instance.port
 
 
+def test_settings_file_of_an_earlier_run_hides_no_setting(settings, database):
+    without_channels = {name: settings[name] for name in ("DATABASE_URL", "PORT", "LEADPIPE_STATE")}
+    # The first run uses the sink, whose mail server is 127.0.0.1 too.
+    mail = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(free_port()), "EMAIL_FROM": "a@example.com", "EMAIL_TO": "b@example.com"}
+    for channels in ({}, mail):
+        with Terminal(str(BIN / "leadpipe"), "up", **without_channels, **channels) as terminal:
+            terminal.wait_for("}'\n", 40)
+            os.kill(terminal.process, signal.SIGTERM)
+            assert terminal.end() == 0
+        assert ("no channel is configured" in terminal.seen) == (not channels), terminal.seen
+
+
 @pytest.mark.parametrize("path, body", [
     ("/api/chatbot/leads", TEST_USER), ("/api/contact", {"customerName": "Test User", "customerEmail": "test@example.com", "message": "Please call me back"}),
     ("/api/newsletter/subscribe", {"email": "reader@example.com"}),
