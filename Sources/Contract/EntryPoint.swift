@@ -6,23 +6,28 @@ import Wire
 /// How a request reaches this process.
 enum EntryPoint: Equatable {
   case pipe, stream, describe, help, version
-  /// An entry point that this version does not support, or invalid arguments.
+  /// An entry point that this version does not support.
   case unsupported(String)
+  /// An argument that no entry point has.
+  case unexpected(String)
 
   init(arguments: [String], environment: [String: String]) {
-    switch Array(arguments.dropFirst()) {
+    let words = Array(arguments.dropFirst())
+    switch words {
     case ["--describe"]: self = .describe
     case ["--stream"]: self = .stream
-    case ["--help"], ["-h"]: self = .help
+    case _ where words.contains("--help") || words.contains("-h"): self = .help
     case ["--version"]: self = .version
     case [] where environment["GATEWAY_INTERFACE"] != nil: self = .unsupported("this version does not support CGI")
     case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil:
       self = .unsupported("this version does not support AWS Lambda")
     case []: self = .pipe
-    default:
-      self = .unsupported("usage: one JSON request on stdin; --stream for one request per line; --describe; --help")
+    default: self = .unexpected(words.first { !Self.arguments.contains($0) } ?? words[1])
     }
   }
+
+  /// The arguments that select an entry point, one at a time.
+  private static let arguments = ["--describe", "--stream", "--version"]
 }
 
 /// True if neither the gateway nor the worker started this process.
@@ -44,6 +49,9 @@ extension Handler {
       exit(StandardOutput.write(Array("\(description.name) \(Build.version)\n".utf8)) ? 0 : ExitStatus.unwritable)
     case .pipe: exit(PipeEntryPoint(handler: self, environment: environment, log: log).serve())
     case .stream: exit(StreamEntryPoint(handler: self, environment: environment, log: log).serve())
+    case .unexpected(let word):
+      _ = StandardError.write(description.complaint(about: word))
+      exit(ExitStatus.usage)
     case .unsupported(let reason):
       log.error(reason)
       _ = StandardOutput.write(

@@ -10,7 +10,7 @@ package enum ExitStatus {
   /// Every exit status with its meaning, for the reference pages.
   package static let meanings: [(status: Int32, meaning: String)] = [
     (0, "The reply has a status of 2xx or 3xx."),
-    (usage, "No input: stdin is a terminal, and the handler needs a document. Its usage is on stderr."),
+    (usage, "Wrong arguments, or no input from a terminal although the handler needs some. stderr has its usage."),
     (65, "Bad input: any other 4xx."),
     (70, "Server error: any other 5xx."),
     (unwritable, "The reply could not be written."),

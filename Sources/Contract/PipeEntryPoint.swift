@@ -16,7 +16,7 @@ struct PipeEntryPoint {
   ///
   /// If a person started it at a terminal without input, it prints its usage, unless it needs no input.
   func serve() -> Int32 {
-    if StandardInput.isTerminal, !handler.description.acceptsEmptyInput {
+    if StandardInput.isTerminal, handler.description.needsInput {
       _ = StandardError.write(handler.description.usage)
       return ExitStatus.usage
     }
@@ -54,5 +54,15 @@ struct PipeEntryPoint {
 
 extension Description {
   /// True if an empty stdin is a valid request: the input schema requires no member.
-  var acceptsEmptyInput: Bool { (input.body["required"]?.array ?? []).isEmpty }
+  var acceptsEmptyInput: Bool { Self.requires(input.body).isEmpty }
+
+  /// True if no request without members can be valid: the body or the query requires one, or every route has a
+  /// parameter.
+  var needsInput: Bool {
+    let hasChoices = !(input.body["anyOf"]?.array ?? []).isEmpty
+    let isAlwaysNamed = !routes.isEmpty && routes.allSatisfy { $0.path.contains("{") }
+    return !acceptsEmptyInput || hasChoices || isAlwaysNamed || !Self.requires(input.query ?? [:]).isEmpty
+  }
+
+  private static func requires(_ schema: JSON) -> [JSON] { schema["required"]?.array ?? [] }
 }

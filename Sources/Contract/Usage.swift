@@ -1,3 +1,5 @@
+import Forms
+
 extension Description {
   /// The text of `--help`, at most 100 columns wide.
   var usage: String {
@@ -5,7 +7,7 @@ extension Description {
       routes.isEmpty ? "\(summary). A step." : "\(summary). Answers \(routes.map(\.key).joined(separator: ", "))."
     let settings = environment.map { $0.isRequired ? "\($0.name) (required)" : $0.name }.joined(separator: ", ")
     return """
-      usage: \(name) [--stream | --describe | --version | --help]
+      \(synopsis)
 
       \(Self.wrapped(purpose))
 
@@ -22,6 +24,18 @@ extension Description {
 
       """
   }
+
+  /// The message about an argument that it does not have.
+  func complaint(about word: String) -> String {
+    """
+    \(name): unexpected argument \(cleanLine(word)); the document is read from stdin
+    \(synopsis)
+
+    """
+  }
+
+  /// The first line of the usage.
+  var synopsis: String { "usage: \(name) [--stream | --describe | --version | --help]" }
 
   /// Breaks the text between words, so that no line is wider than 100 columns.
   private static func wrapped(_ text: String) -> String {

@@ -17,27 +17,32 @@ package struct LeadLines {
 
   /// Lines that wait for the notifications of their request.
   private var waiting: [(request: String, time: Substring, text: String, since: Int)] = []
-  /// The newest subjects, for notifications that arrive late.
-  private var known: [(request: String, text: String)] = []
 
   package init() {}
 
   /// Takes a line of the log and returns the lines to show now. `now` is in milliseconds.
   package mutating func take(_ line: String, now: Int) -> [String] {
     var shown = due(now: now)
-    guard let (time, message) = Self.information(line) else { return shown + [line] }
+    guard let (time, message) = Self.information(line) else {
+      // A warning about a lead follows the line of the lead.
+      let request = Self.fact("requestId", of: line[...])
+      if let index = waiting.firstIndex(where: { $0.request == request }) {
+        let lead = waiting.remove(at: index)
+        shown.append("\(lead.time)  \(lead.text)")
+      }
+      return shown + [line]
+    }
     let request = Self.fact("requestId", of: message)
     if let subject = Self.subject(message) {
       guard let request else { return shown + ["\(time)  \(subject)"] }
       waiting.append((request, time, subject, now))
-      known = known.suffix(255) + [(request, subject)]
     } else if let channels = Self.channels(message) {
       if let index = waiting.firstIndex(where: { $0.request == request }) {
         let line = waiting.remove(at: index)
         shown.append("\(line.time)  \(line.text), sent via \(channels)")
       } else {
-        let subject = known.last { $0.request == request }?.text
-        shown.append("\(time)  \(subject.map { $0 + ", now" } ?? "notifications") sent via \(channels)")
+        let lead = Self.fact("conversation", of: message).map { "lead \($0.prefix(8))" }
+        shown.append("\(time)  \(lead ?? "notifications") sent via \(channels)")
       }
     } else if let text = Self.request(message) {
       if !text.isEmpty { shown.append("\(time)  \(text)") }
@@ -83,13 +88,14 @@ package struct LeadLines {
   }
 
   /// The request of an access line that failed, such as `POST /api/contact 400`; empty if it succeeded; nil for any
-  /// other message.
+  /// other message. A path without a route is in `path=`, and `-` is in its place.
   private static func request(_ message: Substring) -> String? {
     let words = message.split(separator: " ")
-    guard words.count >= 3, words[0].utf8.allSatisfy({ 0x41...0x5A ~= $0 }), words[1].hasPrefix("/"),
+    guard words.count >= 3, words[0].utf8.allSatisfy({ 0x41...0x5A ~= $0 }), words[1].hasPrefix("/") || words[1] == "-",
       let status = Int(words[2])
     else { return nil }
-    return status < 400 ? "" : words.prefix(3).joined(separator: " ")
+    let path = words[1] == "-" ? fact("path", of: message) ?? "-" : String(words[1])
+    return status < 400 ? "" : "\(words[0]) \(path) \(status)"
   }
 
   private static func isRoutine(_ message: Substring) -> Bool {

@@ -23,18 +23,23 @@ package struct Table {
     let widths = fittedWidths()
     let start = widths.dropLast().reduce(0) { $0 + $1 + Self.gap }
     let room = Self.width - start
-    let needed = cells.map { $0[last].unicodeScalars.count }.max() ?? 0
+    let needed = cells.map { Terminal.columns($0[last]) }.max() ?? 0
     let isBelow = needed > room && room < Self.leastRoom
     var lines: [String] = []
     for (index, row) in cells.enumerated() {
       var line = ""
       for column in 0..<last {
         let text = Self.cut(row[column], to: widths[column])
-        let padding = String(repeating: " ", count: widths[column] - text.unicodeScalars.count + Self.gap)
+        let padding = String(repeating: " ", count: widths[column] - Terminal.columns(text) + Self.gap)
         line += paint(text, titles[column], index == 0) + padding
       }
-      if row[last].unicodeScalars.count <= max(room, 0) {
+      if Terminal.columns(row[last]) <= max(room, 0) {
         lines.append(Self.trimmed(line + paint(row[last], titles[last], index == 0)))
+        continue
+      }
+      // A line of its own is not worth an empty value.
+      if isBelow, row[last] == "-" {
+        lines.append(Self.trimmed(line))
         continue
       }
       let margin = String(repeating: " ", count: isBelow ? Self.indent : start)
@@ -48,7 +53,7 @@ package struct Table {
 
   /// The widths of all columns. If all but the last do not fit together, the widest of them become narrower.
   private func fittedWidths() -> [Int] {
-    var widths = titles.indices.map { column in cells.map { $0[column].unicodeScalars.count }.max() ?? 0 }
+    var widths = titles.indices.map { column in cells.map { Terminal.columns($0[column]) }.max() ?? 0 }
     let fixed = titles.count - 1
     while widths.dropLast().reduce(0, +) + fixed * Self.gap > Self.width,
       let widest = (0..<fixed).max(by: { widths[$0] < widths[$1] }), widths[widest] > 1
@@ -59,8 +64,7 @@ package struct Table {
   }
 
   private static func cut(_ text: String, to width: Int) -> String {
-    text.unicodeScalars.count <= width
-      ? text : String(String.UnicodeScalarView(text.unicodeScalars.prefix(width - 1))) + "…"
+    Terminal.columns(text) <= width ? text : string(Array(text.unicodeScalars).prefix(columns: width - 1)) + "…"
   }
 
   private static func trimmed(_ line: String) -> String {
@@ -68,23 +72,38 @@ package struct Table {
   }
 }
 
-/// Breaks a text into lines of at most `width` characters, between words if possible.
+/// Breaks a text into lines of at most `width` columns, between words if possible.
 package func wrapped(_ text: String, to width: Int) -> [String] {
   var lines: [String] = []
   var line: [Unicode.Scalar] = []
   for word in text.unicodeScalars.split(separator: " ") {
-    var word = Array(word)
-    if !line.isEmpty, line.count + 1 + word.count > width {
-      lines.append(string(line))
+    var word = Array(word)[...]
+    if !line.isEmpty, line.columns + 1 + word.columns > width {
+      lines.append(string(line[...]))
       line = []
     }
-    while word.count > width {
-      lines.append(string(Array(word[..<width])))
-      word.removeFirst(width)
+    while word.columns > width {
+      let part = word.prefix(columns: max(width, 2))
+      lines.append(string(part))
+      word = word.dropFirst(part.count)
     }
     line += (line.isEmpty ? [] : [" "]) + word
   }
-  return line.isEmpty && !lines.isEmpty ? lines : lines + [string(line)]
+  return line.isEmpty && !lines.isEmpty ? lines : lines + [string(line[...])]
 }
 
-private func string(_ scalars: [Unicode.Scalar]) -> String { String(String.UnicodeScalarView(scalars)) }
+extension RandomAccessCollection<Unicode.Scalar> where Index == Int {
+  fileprivate var columns: Int { reduce(0) { $0 + $1.columns } }
+
+  /// The longest beginning that takes at most this number of columns.
+  fileprivate func prefix(columns limit: Int) -> SubSequence {
+    var used = 0
+    let end = firstIndex { scalar in
+      used += scalar.columns
+      return used > limit
+    }
+    return self[..<(end ?? endIndex)]
+  }
+}
+
+private func string(_ scalars: ArraySlice<Unicode.Scalar>) -> String { String(String.UnicodeScalarView(scalars)) }

@@ -57,7 +57,7 @@ struct DeliveryShow: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Show a delivery and all its tries.")
 
-  @Argument(help: "The id of the delivery, or its first digits.") var id: RowID
+  @Argument(help: "The id of the delivery, or its first digits, at least four.") var id: RowID
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
@@ -99,7 +99,7 @@ struct DeliveryExplain: ParsableCommand {
     abstract: "Explain in one sentence why a delivery has not been sent and when it will be.",
     discussion: "Times are shown in TIME_ZONE.")
 
-  @Argument(help: "The id of a delivery or an event, or its first digits.") var id: RowID
+  @Argument(help: "The id of a delivery or an event, or its first digits, at least four.") var id: RowID
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
@@ -122,7 +122,7 @@ struct DeliveryRetry: ParsableCommand {
       `leadpipe channel resume` ends it.
       """)
 
-  @Argument(help: "The ids of the deliveries, or their first digits.") var ids: [RowID] = []
+  @Argument(help: "The ids of the deliveries, or their first digits, at least four each.") var ids: [RowID] = []
   @Option(help: "Retry all failed deliveries of this channel, instead of ids.") var channel: ChannelName?
   @Option(name: .customLong("class"), help: "With --channel: only deliveries whose last try had this outcome.")
   var outcome: OutcomeClass?

@@ -16,7 +16,8 @@ struct EventReplay: ParsableCommand {
       repeat if the first one may have arrived. Unfinished deliveries and other channels are not affected.
       """)
 
-  @Option(help: "Only this event; may be repeated.") var id: [RowID] = []
+  @Option(help: "Only the event with this id, or its first digits, at least four; may be repeated.")
+  var id: [RowID] = []
   @Option(help: "Only deliveries of this channel.") var channel: ChannelName?
   @Option(name: .customLong("class"), help: "Only deliveries whose last try had this outcome.")
   var outcome: OutcomeClass?

@@ -11,7 +11,7 @@ struct ExplainCommand: ParsableCommand {
     abstract: "Explain a lead's score, its response deadline, its notifications and what happens next.",
     discussion: "Times are shown in TIME_ZONE. For a single notification, use `leadpipe delivery explain`.")
 
-  @Argument(help: "The id of the conversation, or its first digits.") var id: RowID
+  @Argument(help: "The id of the conversation, or its first digits, at least four.") var id: RowID
   @OptionGroup var options: OperatorOptions
 
   func run() throws {

@@ -14,11 +14,16 @@ struct LeadShow: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Show a lead with its messages and timeline.")
 
-  @Argument(help: "The id of the conversation, or its first digits.") var id: RowID
+  @Argument(help: "The id of the conversation, or its first digits, at least four.") var id: RowID
 
-  /// What a person looks for first.
-  private static let first = ["customerName", "customerPhone", "customerEmail"]
   @OptionGroup var options: OperatorOptions
+
+  /// The order of the fields: what a person looks for first. The members that are not listed follow.
+  private static let order = [
+    "customerName", "customerPhone", "customerEmail", "id", "status", "leadQuality", "leadScore", "intent", "budget",
+    "propertyType", "preferredArea", "notes", "tags", "source", "assignedAgentName", "slaState", "slaResponseDeadline",
+    "firstResponseAt", "followUpDate", "outcome", "conversionValue", "createdAt", "updatedAt",
+  ]
 
   func run() throws {
     let database = try OperatorDatabase()
@@ -30,8 +35,8 @@ struct LeadShow: ParsableCommand {
     if options.json { return Console.print(lead.setting("timeline", .array(entries)).text + "\n") }
 
     let members = (lead.members ?? []).filter { $0.key != "messages" && !$0.value.isNull }
-    let rest = members.filter { !Self.first.contains($0.key) }
-    let head = Self.first.compactMap { name in members.first { $0.key == name } }
+    let rest = members.filter { !Self.order.contains($0.key) }
+    let head = Self.order.compactMap { name in members.first { $0.key == name } }
     Listing.fields((head + rest).map { ($0.key, Self.text($0.value)) })
     Console.print("\n")
     if let messages = lead["messages"]?.array, !messages.isEmpty {

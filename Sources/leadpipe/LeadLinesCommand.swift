@@ -41,10 +41,11 @@ struct LeadLinesCommand: ParsableCommand {
 
 /// The short log of `leadpipe up` on a terminal: while it is open, stderr of this process, and so of its services, goes
 /// through `leadpipe lead-lines`.
-struct ShortLog {
+final class ShortLog {
   private let filter: Child
   /// The terminal.
   private let terminal: Int32
+  private var isOpen = true
 
   /// Nil if stderr is not a terminal, or if LOG_LEVEL or LOG_FORMAT selects what is logged.
   init?(_ environment: [String: String], leadpipe: String) throws {
@@ -60,6 +61,8 @@ struct ShortLog {
 
   /// Writes what is left, and gives stderr back to the terminal. All services must have ended.
   func close() {
+    guard isOpen else { return }
+    isOpen = false
     dup2(terminal, 2)
     Glibc.close(terminal)
     _ = filter.wait(until: Instant.now.adding(seconds: 3))

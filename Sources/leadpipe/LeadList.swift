@@ -14,7 +14,7 @@ struct LeadList: ParsableCommand {
   @Option(help: "Only leads with this status.") var status: [LeadStatus] = []
   @Option(help: "Only leads of this quality.") var quality: [LeadQuality] = []
   @Option(help: "Only leads in this SLA state.") var sla: [SLAState] = []
-  @Option(help: "Only leads of the agent with this id, or its first digits.") var agent: [RowID] = []
+  @Option(help: "Only leads of the agent with this id, or its first digits, at least four.") var agent: [RowID] = []
   @Option(help: "Only leads created since: ISO 8601, or an age such as 90s, 30m, 2h or 7d.") var since: Moment?
   @Option(help: "The maximum number of leads, 1 to 1000.") var limit = 25
   @OptionGroup var options: OperatorOptions

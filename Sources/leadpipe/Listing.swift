@@ -34,20 +34,21 @@ struct Listing {
 
   /// Prints members with their names, one below the other. Long values continue under themselves.
   static func fields(_ fields: [(name: String, value: String)]) {
-    let width = max(fields.map { $0.name.unicodeScalars.count + 2 }.max() ?? 0, 22)
+    let width = max(fields.map { columns($0.name) + 2 }.max() ?? 0, 22)
     let paint = Paint(processEnvironment())
     for (name, value) in fields {
       for (number, line) in wrapped(plain(value), to: Table.width - width).enumerated() {
         let label = number == 0 ? name : ""
-        let padding = String(repeating: " ", count: width - label.unicodeScalars.count)
+        let padding = String(repeating: " ", count: width - columns(label))
         Console.print((number == 0 ? paint.bold(label) : label) + padding + line + "\n")
       }
     }
   }
 
-  /// Returns the text on one line without control characters, because stored text may contain any; `-` if it is empty.
+  /// Returns the text on one line without tabs and control characters, because stored text may contain any; `-` if it is
+  /// empty.
   static func plain(_ text: String) -> String {
-    let clean = cleanText(text).split(separator: "\n").joined(separator: " ")
+    let clean = cleanLine(text)
     return clean.isEmpty ? "-" : clean
   }
 

@@ -7,13 +7,16 @@ enum MisspeltCommand {
   /// Returns the error message, or nil if every command in `arguments` exists.
   static func error(in arguments: [String], of command: any ParsableCommand.Type) -> String? {
     let known = command.configuration.subcommands
-    guard !known.isEmpty, let word = arguments.first, !word.hasPrefix("-"), word != "help" else { return nil }
+    guard !known.isEmpty, let word = arguments.first, !word.hasPrefix("-") else { return nil }
+    // `leadpipe help lead list` is the help of `leadpipe lead list`.
+    if word == "help" { return error(in: Array(arguments.dropFirst()), of: command) }
     if let next = known.first(where: { $0._commandName == word }) {
       return error(in: Array(arguments.dropFirst()), of: next)
     }
     let name = command == Leadpipe.self ? "leadpipe" : "leadpipe \(command._commandName)"
     let shown = known.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
-    let hint = Spelling.hint(word, among: shown)
+    let options = command == Leadpipe.self ? ["--version", "--help"] : ["--help"]
+    let hint = Spelling.hint(word, among: shown + ["help"] + options)
     return "\(name) has no command \(Listing.plain(word))\(hint)\nSee `\(name) --help` for its commands.\n"
   }
 }

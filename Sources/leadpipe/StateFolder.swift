@@ -86,8 +86,17 @@ struct StateFolder {
     try write(lines.joined(), to: settingsFile)
   }
 
-  /// Reads the settings that the last run wrote. Values with a single quotation mark are not restored correctly.
-  func settingsLeft() -> [String: String] {
+  /// Reads the settings that the last run wrote, if a shell has loaded them into `environment`; otherwise a value that
+  /// is equal by chance, such as EMAIL_HOST=127.0.0.1, is the operator's. Values with a single quotation mark are not
+  /// restored correctly.
+  func settingsLeft(loadedIn environment: [String: String]) -> [String: String] {
+    let left = settingsLeft()
+    // The values of these names belong to one instance.
+    let marks = ["LEADPIPE_WAKE", "LEADPIPE_OPERATIONS", "LEADPIPE_CHANNELS"].filter { left[$0] != nil }
+    return marks.contains { left[$0] == environment[$0] } ? left : [:]
+  }
+
+  private func settingsLeft() -> [String: String] {
     guard let data = FileManager.default.contents(atPath: settingsFile) else { return [:] }
     var left: [String: String] = [:]
     for line in String(decoding: data, as: UTF8.self).split(separator: "\n") {

@@ -32,7 +32,7 @@ struct Up: ParsableCommand {
     let state = try StateFolder(environment["LEADPIPE_STATE"] ?? ".leadpipe")
     // A shell may have loaded the settings file of an earlier run. Its values are not settings of the operator, except
     // those that identify the instance.
-    let left = state.settingsLeft()
+    let left = state.settingsLeft(loadedIn: environment)
     environment = environment.filter { ["PORT", "LEADPIPE_STATE"].contains($0.key) || left[$0.key] != $0.value }
     _ = try KnownSettings.check(environment, also: Self.own)
     environment = KnownSettings.warningAboutSimilar(environment, Log(environment))
@@ -40,7 +40,12 @@ struct Up: ParsableCommand {
     let shortLog = try ShortLog(environment, leadpipe: Layout().leadpipe)
     defer { shortLog?.close() }
     var installation = try Installation(environment, state, isShort: shortLog != nil)
-    defer { installation.close() }
+    defer {
+      installation.close()
+      // The log ends before this line.
+      shortLog?.close()
+      Console.print("stopped\n")
+    }
     try installation.open()
     if !installation.keep() { throw ExitCode(ExitStatus.misconfigured) }
   }
@@ -186,7 +191,6 @@ struct Installation {
     supervisor.stop(["gateway", "worker"], seconds: 25)
     supervisor.stop(["sink"], seconds: 5)
     do { try cluster?.stop() } catch { Console.printError("\(error)\n") }
-    Console.print("stopped\n")
   }
 
   /// Adds the settings of the sink if no channel is configured; nil if one is.

@@ -32,8 +32,29 @@ def test_prints_usage_on_a_terminal_if_it_needs_input(name):
     with Terminal(str(HANDLERS / name)) as terminal:
         status = terminal.end()
     assert "ends too early" not in terminal.seen
-    needs_input = bool(described(name)["input"].get("required"))
+    description = described(name)
+    required = any(schema.get("required") or schema.get("anyOf") for schema in (description["input"], description.get("query", {})))
+    named = bool(description["routes"]) and all("{" in route["path"] for route in description["routes"])
+    needs_input = required or named
     assert (status == 64) == needs_input == terminal.seen.startswith(f"usage: {name} "), terminal.seen
+
+
+@pytest.mark.parametrize("words, word", [
+    (["--strem"], "--strem"), (["lead.json"], "lead.json"), (["version"], "version"), (["--stream", "lead.json"], "lead.json"),
+    (["--stream", "--describe"], "--describe"), (["-"], "-"), (["a\x1b[31m\tb"], "a[31m b"),
+], ids=str)
+def test_unexpected_argument_is_named(words, word):
+    done = handlers.run("lead-capture", TEST_USER, *words)
+    assert (done.returncode, done.stdout) == (64, b"")
+    assert done.stderr.decode().splitlines() == [
+        f"lead-capture: unexpected argument {word}; the document is read from stdin",
+        "usage: lead-capture [--stream | --describe | --version | --help]"]
+
+
+def test_help_wins_over_other_arguments():
+    for words in (["--stream", "--help"], ["lead.json", "-h"]):
+        done = handlers.run("lead-capture", b"", *words)
+        assert done.returncode == 0 and done.stdout.startswith(b"usage: lead-capture ")
 
 
 @pytest.mark.parametrize("document, said", [

@@ -9,6 +9,7 @@ import urllib.request
 
 import pytest
 
+import handlers
 from cluster import leadpipe
 from common import BIN, TEST_USER, free_port, until
 from instance import NO_LIMITS, Instance
@@ -48,7 +49,8 @@ def test_lead_is_found_by_the_beginning_of_its_id(leads, words):
     assert "2180db52 is ambiguous" in said and LEADS[0] in said and LEADS[1] in said
     assert "no conversation has an id that begins with 0bad" in command(leads, *words, "0bad", code=65)
     for wrong in ("97a", "97abz", "97ab cdef", "", "e7ab…"):
-        assert leadpipe(*words, wrong, DATABASE_URL=leads.url).returncode == 64
+        done = leadpipe(*words, wrong, DATABASE_URL=leads.url)
+        assert done.returncode == 64 and "first digits, at least four" in done.stderr
 
 
 def test_deliveries_and_events_are_found_by_the_beginning_of_their_ids(leads):
@@ -88,6 +90,14 @@ def test_empty_table_says_none(database, words):
 def test_lead_begins_with_name_and_phone_number(leads):
     lines = [line for line in command(leads, "lead", "show", "97ab").splitlines() if not line.startswith(" ")]
     assert lines[0].startswith("customerName ") and lines[1].split() == ["customerPhone", "+971501234567"]
+    fields = [line.split()[0] for line in lines if re.match("[a-z][A-Za-z]+ ", line)]
+    assert fields[2:6] == ["id", "status", "leadQuality", "leadScore"], fields
+
+
+def test_tabs_and_wide_characters_do_not_break_a_table(leads):
+    leads.run(f"update conversations set customer_name = E'Tab\\tName' where id = '{LEADS[2]}'")
+    assert re.search(r"^97abcdef .*  Tab Name$", command(leads, "lead", "list"), re.MULTILINE)
+    assert "Tab Name" in command(leads, "lead", "show", "97ab")
 
 
 def test_colours_need_a_terminal(leads):
@@ -137,6 +147,25 @@ def test_up_on_a_terminal_shows_one_line_for_each_lead(settings):
     assert lines[2].endswith("POST /api/chatbot/leads 400") and lines[3:] == ["stopping", "stopped"], log
 
 
+def test_stopped_is_the_last_line_of_up_on_a_terminal(settings):
+    with Terminal(str(BIN / "leadpipe"), "up", **{**settings, "ENABLE_NOTIFICATION_WORKER": "false"}) as terminal:
+        terminal.wait_for("}'\n", 40)
+        lead = send(settings["PORT"], TEST_USER)
+        os.kill(terminal.process, signal.SIGTERM)
+        assert terminal.end() == 0
+    assert re.search(rf"lead {lead[:8]} stored\n(.*\n)?stopped\n$", terminal.seen), terminal.seen
+
+
+def test_up_on_a_terminal_names_a_lead_that_another_program_stored(settings, database):
+    with Terminal(str(BIN / "leadpipe"), "up", **settings) as terminal:
+        terminal.wait_for("}'\n", 40)
+        done = handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url)
+        lead = json.loads(done.stdout)["id"]
+        terminal.wait_for(f"lead {lead[:8]} sent via slack, telegram\n", 15)
+        os.kill(terminal.process, signal.SIGTERM)
+        assert terminal.end() == 0
+
+
 def test_log_level_shows_every_line_on_a_terminal(settings):
     with Terminal(str(BIN / "leadpipe"), "up", LOG_LEVEL="info", **settings) as terminal:
         terminal.wait_for("[INFO] Notification worker started", 40)
@@ -162,6 +191,18 @@ def test_settings_file_names_the_instance(database, providers):
         # A shell that has loaded the file starts the same instance again.
         instance.start()
         assert instance.http("/health")[2]["port"] == instance.port
+
+
+def test_settings_file_of_an_earlier_run_hides_no_setting(settings, database):
+    without_channels = {name: settings[name] for name in ("DATABASE_URL", "PORT", "LEADPIPE_STATE")}
+    # The first run uses the sink, whose mail server is 127.0.0.1 too.
+    mail = {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(free_port()), "EMAIL_FROM": "a@example.com", "EMAIL_TO": "b@example.com"}
+    for channels in ({}, mail):
+        with Terminal(str(BIN / "leadpipe"), "up", **without_channels, **channels) as terminal:
+            terminal.wait_for("}'\n", 40)
+            os.kill(terminal.process, signal.SIGTERM)
+            assert terminal.end() == 0
+        assert ("no channel is configured" in terminal.seen) == (not channels), terminal.seen
 
 
 @pytest.mark.parametrize("path, body", [

@@ -5,7 +5,7 @@ import Testing
   private let created =
     "2026-11-27T23:38:28.077Z [INFO] Successfully created conversation e211e4c8-6fae-4aa4-a6c5-8209e1e38327 requestId=r1"
   private let sent =
-    "2026-11-27T23:38:28.314Z [INFO] Notifications sent via: slack, email, telegram event=4a249d8f requestId=r1"
+    "2026-11-27T23:38:28.314Z [INFO] Notifications sent via: slack, email, telegram event=4a249d8f conversation=e211e4c8-6fae requestId=r1"
 
   @Test("a lead with its notifications is one line") func one() {
     var lines = LeadLines()
@@ -24,7 +24,24 @@ import Testing
     #expect(lines.due(now: 2999).isEmpty)
     #expect(lines.due(now: 3000) == ["23:38:28  lead e211e4c8 stored"])
     #expect(!lines.isWaiting)
-    #expect(lines.take(sent, now: 9000) == ["23:38:28  lead e211e4c8 stored, now sent via slack, email, telegram"])
+    #expect(lines.take(sent, now: 9000) == ["23:38:28  lead e211e4c8 sent via slack, email, telegram"])
+  }
+
+  @Test("a lead that another program stored is named too") func elsewhere() {
+    var lines = LeadLines()
+    #expect(lines.take(sent, now: 0) == ["23:38:28  lead e211e4c8 sent via slack, email, telegram"])
+    let newsletter = "2026-11-27T23:38:28.314Z [INFO] Notifications sent via: slack event=4a249d8f requestId=r2"
+    #expect(lines.take(newsletter, now: 0) == ["23:38:28  notifications sent via slack"])
+  }
+
+  @Test("a warning follows the line of its lead") func warning() {
+    var lines = LeadLines()
+    let warning = "2026-11-27T23:38:28.200Z [WARN] slack delivery 00961169-885b retry status=none requestId=r1"
+    let other = "2026-11-27T23:38:28.200Z [WARN] slack delivery 00961169-885b retry status=none requestId=r2"
+    #expect(lines.take(created, now: 0).isEmpty)
+    #expect(lines.take(other, now: 0) == [other])
+    #expect(lines.take(warning, now: 0) == ["23:38:28  lead e211e4c8 stored", warning])
+    #expect(lines.take(sent, now: 9000) == ["23:38:28  lead e211e4c8 sent via slack, email, telegram"])
   }
 
   @Test("several leads do not mix") func several() {
@@ -52,6 +69,10 @@ import Testing
     #expect(
       lines.take("2026-11-27T23:38:35.197Z [INFO] POST /api/contact 400 requestId=r bytes=1", now: 0) == [
         "23:38:35  POST /api/contact 400"
+      ])
+    #expect(
+      lines.take("2026-11-27T23:38:35.197Z [INFO] POST - 404 requestId=r path=/api/lead bytes=185", now: 0) == [
+        "23:38:35  POST /api/lead 404"
       ])
     #expect(lines.take("2026-11-27T23:38:35.197Z [INFO] GET /health 200 requestId=r bytes=1", now: 0).isEmpty)
     #expect(

@@ -22,6 +22,8 @@ import Testing
     let lines = Table(["ID", "REASON"], [[String(repeating: "x", count: 90), "a longer reason"], ["y", "r"]]).lines()
     #expect(lines.count == 4 && lines[2] == "    a longer reason")
     #expect(lines[3].hasPrefix("y ") && lines[3].hasSuffix(" r"))
+    let full = Table(["ID", "REASON"], [[String(repeating: "x", count: 100), "a reason"], ["y", "-"]]).lines()
+    #expect(full.suffix(2) == ["    a reason", "y"])
   }
 
   @Test("never exceeds 100 columns and keeps the whole last column", arguments: [1, 3, 8, 12])
@@ -34,6 +36,24 @@ import Testing
       #expect(lines.allSatisfy { $0.unicodeScalars.count <= 100 }, "\(lines)")
       #expect(lines.joined().filter { $0 == "ж" }.count >= text.filter { $0 == "ж" }.count)
     }
+  }
+
+  @Test(
+    "counts the columns of a terminal, not characters",
+    arguments: [
+      ("José", 4), ("Jose\u{301}", 4), ("王小明", 6), ("محمد", 4), ("مُحَمَّد", 4), ("🏡", 2), ("🇦🇪", 2), ("한국", 4), ("ﾊﾝ", 2),
+      ("ハン", 4), ("a\u{200B}b\u{200F}", 2), ("", 0),
+    ])
+  func wide(text: String, right: Int) { #expect(columns(text) == right) }
+
+  @Test("aligns and wraps wide characters") func alignsWide() {
+    let rows = [["王小明", "x"], ["Jose\u{301}", "y"], ["🏡🏡", "z"]]
+    #expect(Table(["AGENT", "NAME"], rows).lines() == ["AGENT   NAME", "王小明  x", "José    y", "🏡🏡    z"])
+    let long = String(repeating: "王", count: 120)
+    let lines = Table(["AGENT", "N", "NAME"], [[long, "1", long], ["a", "2", "b"]]).lines()
+    #expect(lines.allSatisfy { columns($0) <= 100 }, "\(lines)")
+    #expect(lines.joined().filter { $0 == "王" }.count >= 120)
+    #expect(wrapped(long, to: 25).map(columns) == Array(repeating: 24, count: 10))
   }
 
   @Test("colours do not change the layout") func painted() {

@@ -46,7 +46,9 @@ func record(
 func report(_ event: Recorded.Event, after deliveries: [Delivery], to log: Log) {
   let isNews = event.isClosed || deliveries.contains { $0.attempt == 1 || $0.outcomeClass == .delivered }
   guard event.isSettled, isNews else { return }
-  let about = log.with("event", event.id)
+  let conversation = deliveries.lazy.compactMap(\.conversationID).first
+  let ofEvent = log.with("event", event.id)
+  let about = conversation.map { ofEvent.with("conversation", $0.text) } ?? ofEvent
   let log = deliveries.first?.log(about) ?? about
   if event.sent.isEmpty {
     log.write(.allChannelsFailed)
