@@ -2,31 +2,13 @@ import Wire
 
 /// An amount of money or a range, as a customer wrote it. AmountRules has the words.
 package struct Amount: Sendable, Equatable {
-  package enum Period: String, Sendable {
-    case day, week, month, quarter
-    case halfYear = "half-year"
-    case year
-
-    /// How often the period is in a year.
-    package var timesInYear: Double {
-      switch self {
-      case .day: 365
-      case .week: 52
-      case .month: 12
-      case .quarter: 4
-      case .halfYear: 2
-      case .year: 1
-      }
-    }
-  }
-
   /// The lower and the upper limit. They are equal for a single amount; `up to 2M` has no minimum.
   package var min: Double?
   package var max: Double?
   /// The ISO 4217 code of the currency. Nil if none is written.
   package var currency: String?
   /// What the amount is for. Nil if no period stands at it.
-  package var period: Period?
+  package var period: AmountPeriod?
   /// The part of the text that was read.
   package var text: String
 
@@ -46,7 +28,7 @@ private struct AmountReader {
     /// The factor of the unit; nil without one.
     var factor: Double?
     var currency: String?
-    var period: Amount.Period?
+    var period: AmountPeriod?
     /// The tokens of the number and its unit.
     var core: Range<Int>
     /// The tokens of the amount with currency and period.
@@ -61,7 +43,7 @@ private struct AmountReader {
     var amount: Double { value * (factor ?? 1) }
     var isBare: Bool { factor == nil && currency == nil }
 
-    mutating func setPeriod(_ named: Amount.Period, from begin: Int) {
+    mutating func setPeriod(_ named: AmountPeriod, from begin: Int) {
       period = named
       amountStart = whole.lowerBound
       whole = begin..<whole.upperBound
@@ -149,7 +131,7 @@ private struct AmountReader {
       half = part
       end = after
     }
-    var suffix: (currency: String?, period: Amount.Period?) = (nil, nil)
+    var suffix: (currency: String?, period: AmountPeriod?) = (nil, nil)
     if let unit = unit(end) {
       factor = unit.factor
       suffix = (unit.currency, unit.period)
@@ -280,7 +262,7 @@ private struct AmountReader {
   // MARK: - Unit and currency
 
   /// Reads the unit at a token, with a currency or period that is glued to it: `5MAED`, `12kpcm`.
-  private func unit(_ at: Int) -> (factor: Double, currency: String?, period: Amount.Period?)? {
+  private func unit(_ at: Int) -> (factor: Double, currency: String?, period: AmountPeriod?)? {
     guard at < tokens.count, tokens[at].kind == .word, tokens[at].gap <= 1 else { return nil }
     let word = tokens[at].text
     if let factor = AmountRules.units[word] {
@@ -396,7 +378,7 @@ private struct AmountReader {
     }
   }
 
-  private func period(_ at: Int) -> (Amount.Period, Int)? {
+  private func period(_ at: Int) -> (AmountPeriod, Int)? {
     guard at < tokens.count else { return nil }
     if let (period, end) = AmountRules.adverbs.match(tokens, at: at) {
       let isNoun = AmountRules.nouns[tokens[at].text] != nil

@@ -93,7 +93,7 @@ enum AmountRules {
   // MARK: - Periods
 
   /// Words that are a period alone: `80,000 yearly`, `monthly 12,500`.
-  static let adverbs = PhraseTable<Amount.Period>([
+  static let adverbs = PhraseTable<AmountPeriod>([
     (
       .month,
       [
@@ -126,7 +126,7 @@ enum AmountRules {
   ])
 
   /// Names of periods after `per`, `a`, `/` and the like.
-  static let nouns = PhraseTable<Amount.Period>([
+  static let nouns = PhraseTable<AmountPeriod>([
     (.month, ["month", "mo", "mth", "mnth", "mon", "months", "m", "calendar month", "شهر", "الشهر", "ماه"]),
     (
       .year,

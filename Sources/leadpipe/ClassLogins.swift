@@ -5,9 +5,8 @@ import Wire
 /// The database logins of the trust classes, tested before an instance reports that it is ready.
 enum ClassLogins {
   /// A function that each class calls.
-  private static let functions: [(trust: TrustClass, function: String)] = [
-    (.intake, "public.capture_lead(jsonb)"), (.worker, "public.claim_deliveries(jsonb)"),
-    (.admin, "public.list_conversations(jsonb)"),
+  private static let functions: [(trust: TrustClass, function: Function)] = [
+    (.intake, .captureLead), (.worker, .claimDeliveries), (.admin, .listConversations),
   ]
 
   /// Returns what is wrong with the logins, one line each with the statement that corrects it. Empty if every class can
@@ -20,9 +19,8 @@ enum ClassLogins {
       let url = own ?? environment["DATABASE_URL"] ?? ""
       let database = Database(url: url, role: own == nil ? login.role : nil)
       do throws(StoreFailure) {
-        let rows = try database.query(
-          "select has_function_privilege('\(function)', 'execute')", deadline: Instant.now.adding(seconds: 10))
-        return rows.first?.first == "t" ? nil : grant(login.role, to: user(url), setting, trust)
+        let isAllowed = try database.mayExecute(function, deadline: Instant.now.adding(seconds: 10))
+        return isAllowed ? nil : grant(login.role, to: user(url), setting, trust)
       } catch {
         switch error {
         case .unavailable(let reason): return "\(setting): \(reason)"
@@ -46,9 +44,7 @@ enum ClassLogins {
 
   /// Returns the name of the login; nil if it cannot be determined.
   static func user(_ url: String) -> String? {
-    let database = Database(url: url)
-    let rows = try? database.query("select session_user", deadline: Instant.now.adding(seconds: 10))
-    return rows?.first?.first ?? nil
+    (try? Database(url: url).loginName(deadline: Instant.now.adding(seconds: 10))) ?? nil
   }
 
   /// Quotes a name as an SQL identifier.

@@ -13,9 +13,10 @@ enum MisspeltCommand {
     if let next = known.first(where: { $0._commandName == word }) {
       return error(in: Array(arguments.dropFirst()), of: next)
     }
-    let name = command == Leadpipe.self ? "leadpipe" : "leadpipe \(command._commandName)"
+    let isRoot = command._commandName == "leadpipe"
+    let name = isRoot ? "leadpipe" : "leadpipe \(command._commandName)"
     let shown = known.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
-    let options = command == Leadpipe.self ? ["--version", "--help"] : ["--help"]
+    let options = isRoot ? ["--version", "--help"] : ["--help"]
     let hint = Spelling.hint(word, among: shown + ["help"] + options)
     return "\(name) has no command \(Listing.plain(word))\(hint)\nSee `\(name) --help` for its commands.\n"
   }

@@ -139,7 +139,8 @@ def test_help_lists_the_commands_and_rejects_an_unknown_one():
     ("led", "leadpipe has no command led; did you mean lead?"), ("delivry list", "did you mean delivery?"),
     ("lead shwo", "leadpipe lead has no command shwo; did you mean show?"), ("channel tset slack", "did you mean test?"),
     ("hlep", "did you mean help?"), ("version", "did you mean --version?"), ("help led", "did you mean lead?"),
-    ("help lead shwo", "leadpipe lead has no command shwo; did you mean show?"), ("fly", "leadpipe has no command fly\n"), ("delivery fly", "leadpipe delivery has no command fly\n"),
+    ("help lead shwo", "leadpipe lead has no command shwo; did you mean show?"),
+    ("fly", "leadpipe has no command fly\n"), ("delivery fly", "leadpipe delivery has no command fly\n"),
 ])
 def test_misspelt_command_gets_a_suggestion(words, said):
     done = leadpipe(*words.split())

@@ -38,13 +38,13 @@ private struct Money: Equatable {
   }
 
   /// Parses `1000..2000 AED month`.
-  private static func parse(_ meaning: String) -> (money: Money?, currency: String?, period: Amount.Period?) {
+  private static func parse(_ meaning: String) -> (money: Money?, currency: String?, period: AmountPeriod?) {
     var words = meaning.split(separator: " ").map(String.init)
     let amount = words.removeFirst()
     guard amount != "none" else { return (nil, nil, nil) }
     let parts = amount.contains("..") ? amount.split(separator: "..", omittingEmptySubsequences: false) : []
     let limits = parts.isEmpty ? [amount] : parts.map { String($0) }
-    let period = words.last.flatMap(Amount.Period.init)
+    let period = words.last.flatMap(AmountPeriod.init)
     return (
       Money(min: Double(limits[0]), max: Double(limits.last ?? "")), words.first { $0.count == 3 && $0 != "day" },
       period

@@ -1,3 +1,4 @@
+import Forms
 import Leads
 import Testing
 import Wire

@@ -1,0 +1,15 @@
+import Wire
+
+extension Database {
+  /// Returns true if the login, in the role of this database, may execute the function.
+  package func mayExecute(_ function: Function, deadline: Instant) throws(StoreFailure) -> Bool {
+    let rows = try query(
+      "select has_function_privilege($1, 'execute')", ["public.\(function.rawValue)(jsonb)"], deadline: deadline)
+    return rows.first?.first == "t"
+  }
+
+  /// Returns the name of the login.
+  package func loginName(deadline: Instant) throws(StoreFailure) -> String? {
+    try query("select session_user", deadline: deadline).first?.first ?? nil
+  }
+}
