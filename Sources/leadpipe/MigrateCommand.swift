@@ -90,8 +90,8 @@ struct Migrator {
         "ALTER ROLE \(name) CREATEROLE;"
       } else if message.contains("for schema public") {
         "GRANT ALL ON SCHEMA public TO \(name);"
-      } else if message.contains("for database") {
-        "GRANT CREATE ON DATABASE \(message.split(separator: " ").last ?? "") TO \(name);"
+      } else if let start = message.firstRange(of: "for database ")?.upperBound {
+        "GRANT CREATE ON DATABASE \(ClassLogins.quoted(String(message[start...]))) TO \(name);"
       } else {
         nil
       }

@@ -41,7 +41,11 @@ struct Up: ParsableCommand {
     defer { shortLog?.close() }
     var installation = try Installation(environment, state, isShort: shortLog != nil)
     defer { installation.close() }
-    try installation.open()
+    do { try installation.open() } catch let error as CommandError {
+      // The reason comes before the lines about stopping.
+      Console.printError("Error: \(error)\n")
+      throw ExitCode.failure
+    }
     if !installation.keep() { throw ExitCode(ExitStatus.misconfigured) }
   }
 }
@@ -58,6 +62,8 @@ struct Installation {
   /// The address at which this machine reaches its gateway.
   private let host: String
   private var mustStop = false
+  /// True if anything has been started that must be stopped.
+  private var hasStarted = false
   /// True if the log is shortened.
   private let isShort: Bool
 
@@ -93,6 +99,7 @@ struct Installation {
     try check()
     if let cluster {
       say("database", "PostgreSQL in \(cluster.home)")
+      hasStarted = true
       try cluster.start()
     } else {
       say("database", "using DATABASE_URL")
@@ -105,6 +112,7 @@ struct Installation {
       throw ExitCode(ExitStatus.misconfigured)
     }
 
+    hasStarted = true
     if let sink {
       say("sink", "no channel is configured: notifications go to \(sink.page)")
       try supervisor.start(
@@ -182,6 +190,7 @@ struct Installation {
   /// Stops everything. Gateway and worker stop at the same time, and each finishes what it has begun. Then the sink, to
   /// which they may have been sending, stops, and then the database.
   mutating func close() {
+    guard hasStarted else { return }
     Console.print("stopping\n")
     supervisor.stop(["gateway", "worker"], seconds: 25)
     supervisor.stop(["sink"], seconds: 5)

@@ -1,3 +1,4 @@
+import Contract
 import Testing
 import Wire
 
@@ -7,7 +8,8 @@ import Wire
   @Test(
     "recognises the preference among others",
     arguments: [
-      "list=array", "List=Array", #"list="array""#, "list = array", "respond-async, list=array", "list=array;x=1, wait=5",
+      "list=array", "List=Array", #"list="array""#, "list = array", "respond-async, list=array",
+      "list=array;x=1, wait=5",
     ])
   func requested(_ header: String) { #expect(ArrayReply.isRequested(header)) }
 

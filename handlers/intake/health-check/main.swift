@@ -23,7 +23,8 @@ Handler(
       try database.call(.healthReport, asked, deadline: request.deadline ?? .now, log: log)
     }
     let health = Health(
-      result: result, recipients: Recipient.configured(settings), port: settings.number("PORT", default: 4000), at: request.receivedAt)
+      result: result, recipients: Recipient.configured(settings), port: settings.number("PORT", default: 4000),
+      at: request.receivedAt)
     return Reply(status: health.isGood ? 200 : 503, health.document, headers: ["cache-control": "no-store"])
   }
 }.run()
