@@ -70,6 +70,7 @@ package struct AdminEndpoint {
   private let makeArgument: ArgumentMaker
   private let presentation: Presentation?
   private let makeReply: ReplyMaker
+  private let isList: Bool
 
   /// - Parameters:
   ///   - output: the first of its statuses is that of a successful reply. Its problems exclude 400, 401 and 403, which
@@ -86,12 +87,14 @@ package struct AdminEndpoint {
     presentation: Presentation? = nil, reply: ReplyMaker? = nil
   ) {
     let status = output.statuses[0]
-    var described = output
-    described.headers = Self.uncached(output.headers)
+    isList = ArrayReply.isList(output.body)
+    var described = isList ? ArrayReply.described(output) : output
+    described.headers = Self.uncached(described.headers)
+    let describedInput = isList ? ArrayReply.described(input.described) : input.described
     description = Description(
       name: name, kind: .endpoint, summary: summary, routes: [route], access: .admin, rateClass: "admin",
       bodyLimit: input.body == nil ? 1024 : 65_536, feed: feed,
-      environment: AdminDatabase.settings + needs.settings + environment, input: input.described, output: described)
+      environment: AdminDatabase.settings + needs.settings + environment, input: describedInput, output: described)
     self.input = input
     self.needs = needs
     self.function = function
@@ -117,7 +120,9 @@ package struct AdminEndpoint {
           return needsHours ? argument.setting("warnBefore", Self.warnBefore(request.receivedAt, hours)) : argument
         }
         wake?.send()
-        var reply = try makeReply(present?(result) ?? result, request)
+        let shown = present?(result) ?? result
+        let wantsArray = isList && ArrayReply.isRequested(request.headers["prefer"])
+        var reply = wantsArray ? ArrayReply.reply(shown) : try makeReply(shown, request)
         // Caches must not store admin data.
         reply.headers["cache-control"] = "no-store"
         return reply

@@ -84,7 +84,7 @@ package struct LeadIntake {
     guard deadline > .now else { throw Problem(.deadlineExceeded) }
     return CaptureRequest(
       lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
-      responseDeadline: lead.responseDeadline(within: hours), deadline: deadline)
+      responseDeadlines: lead.responseDeadlines(within: hours), deadline: deadline)
   }
 
   /// Logs the result for one lead, in the lines that operators search for. `refused` is the failure of all leads in one

@@ -83,16 +83,27 @@ extension Rule where Value == CheckedForm {
     }
   }
 
-  /// A form written as JSON in one string, as in a query parameter.
+  /// A form of filters written as JSON in one string, as in a query parameter. A list without a value counts as absent,
+  /// whatever the filter: panels send one for a filter without a choice.
   package static func document(_ form: Form) -> Rule {
     let schema: JSON = [
       "type": "string", "format": "json-filters", "contentMediaType": "application/json", "contentSchema": form.schema,
     ]
     return Rule(schema) { json, error in
-      guard let text = json.string else { return form.read(json, &error) }
+      guard let text = json.string else { return form.read(withoutEmptyLists(json), &error) }
       guard let json = try? JSON(reading: text) else { return error.refuse(.notAnObject) }
-      return json.isNull ? nil : form.read(json, &error)
+      return json.isNull ? nil : form.read(withoutEmptyLists(json), &error)
     }
+  }
+
+  /// Returns an object without the lists whose items are all null or blank.
+  private static func withoutEmptyLists(_ json: JSON) -> JSON {
+    guard let members = json.members else { return json }
+    return .object(
+      members.filter { member in
+        let isBlank = { (item: JSON) in item.isNull || item.string.map { trimmed($0).isEmpty } == true }
+        return member.value.array.map { !$0.allSatisfy(isBlank) } ?? true
+      })
   }
 }
 

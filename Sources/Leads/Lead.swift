@@ -85,9 +85,12 @@ extension Lead {
     if form.aside.members?.isEmpty == false { metadata = (metadata ?? [:]).setting("setAside", form.aside) }
   }
 
-  /// Returns when the first response is due.
-  package func responseDeadline(within hours: OfficeHours?) -> Instant {
-    SLA.deadline(quality: score.quality, receivedAt: receivedAt, within: hours)
+  /// Returns when the first response is due, for the lead's quality. For a lead that continues a conversation, also for
+  /// all others, because the stored quality decides when the conversation is reopened.
+  package func responseDeadlines(within hours: OfficeHours?) -> [String: Instant] {
+    let qualities = conversationID == nil ? [score.quality] : Self.qualities
+    return Dictionary(
+      uniqueKeysWithValues: qualities.map { ($0, SLA.deadline(quality: $0, receivedAt: receivedAt, within: hours)) })
   }
 
   /// The time from the first message to the last, in whole minutes. Nil without messages.

@@ -31,8 +31,8 @@ package struct CaptureRequest: Sendable {
   let content: JSON
   /// The id of the request, for the log lines of its notifications.
   let requestID: String
-  /// When the first response is due.
-  let responseDeadline: Instant
+  /// When the first response is due, by quality.
+  let responseDeadlines: [String: Instant]
   /// When the client stops waiting for the reply.
   let deadline: Instant
   /// The client's address. Identical content from one client within 30 seconds is a repeat. Nil if it is unknown; then
@@ -40,13 +40,14 @@ package struct CaptureRequest: Sendable {
   let client: String?
 
   package init(
-    _ lead: Lead, content: JSON, client: String?, requestID: String, responseDeadline: Instant, deadline: Instant
+    _ lead: Lead, content: JSON, client: String?, requestID: String, responseDeadlines: [String: Instant],
+    deadline: Instant
   ) {
     self.lead = lead
     self.content = content
     self.client = client
     self.requestID = requestID
-    self.responseDeadline = responseDeadline
+    self.responseDeadlines = responseDeadlines
     self.deadline = deadline
   }
 }
@@ -126,7 +127,7 @@ extension CaptureRequest {
   }
 
   fileprivate func argument(route: String) -> JSON {
-    lead.argument(route: route, content: content, client: client, due: responseDeadline)
+    lead.argument(route: route, content: content, client: client, due: responseDeadlines)
       .setting("requestId", .string(requestID))
   }
 }
@@ -137,7 +138,7 @@ private func number(_ value: Double?) -> JSON {
 
 extension Lead {
   /// Returns the argument of `capture_lead`.
-  fileprivate func argument(route: String, content: JSON, client: String?, due: Instant) -> JSON {
+  fileprivate func argument(route: String, content: JSON, client: String?, due: [String: Instant]) -> JSON {
     let name = idempotencyKey.map { JSON.Member("key", .string($0)) } ?? client.map { .init("client", .string($0)) }
     let idempotency = name.map { JSON.object([$0, .init("content", content.removing("idempotencyKey"))]) }
     return [
@@ -151,7 +152,9 @@ extension Lead {
         "tags": .array(tags.map(JSON.string)), "notes": JSON(notes), "metadata": metadata ?? .null,
         "deviceInfo": metadata?["device"] ?? .null, "startTime": JSON(messages.map(\.time).min()?.iso8601),
         "endTime": JSON(messages.map(\.time).max()?.iso8601), "durationMinutes": JSON(durationMinutes),
-        "slaDeadline": .string(due.iso8601), "budgetAmount": number(amount?.value), "budgetMin": number(amount?.min),
+        "slaDeadline": JSON(due[score.quality]?.iso8601),
+        "slaDeadlines": .object(due.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value.iso8601)) }),
+        "budgetAmount": number(amount?.value), "budgetMin": number(amount?.min),
         "budgetMax": number(amount?.max), "budgetCurrency": JSON(amount?.currency),
         "budgetPeriod": JSON(amount?.period?.rawValue),
       ],

@@ -86,12 +86,12 @@ struct Migrator {
   static func missingRight(_ message: String, user: String) -> String {
     let name = ClassLogins.quoted(user)
     let statement: String? =
-      if message.contains("create role") {
+      if message.hasSuffix(" role") {
         "ALTER ROLE \(name) CREATEROLE;"
       } else if message.contains("for schema public") {
         "GRANT ALL ON SCHEMA public TO \(name);"
-      } else if message.contains("for database") {
-        "GRANT CREATE ON DATABASE \(message.split(separator: " ").last ?? "") TO \(name);"
+      } else if let start = message.firstRange(of: "for database ")?.upperBound {
+        "GRANT CREATE ON DATABASE \(ClassLogins.quoted(String(message[start...]))) TO \(name);"
       } else {
         nil
       }

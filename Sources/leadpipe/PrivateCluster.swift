@@ -49,11 +49,17 @@ struct PrivateCluster {
   }
 
   private var isReallyRunning: Bool {
-    (try? Tool.run([binaries + "/pg_ctl", "status", "-D", data], as: owner, seconds: 10)) != nil
+    isRunning && (try? Tool.run([binaries + "/pg_ctl", "status", "-D", data], as: owner, seconds: 10)) != nil
   }
 
   /// Creates the cluster if it does not exist, and starts it unless it is running.
   func start() throws {
+    var status = stat()
+    if stat(data, &status) == 0, status.st_uid != owner.uid {
+      throw CommandError(
+        "the database in \(home) belongs to \(Account.name(of: status.st_uid)), but would run as \(owner.name); run "
+          + "`leadpipe up` as the user who made it, or set LEADPIPE_STATE to another folder")
+    }
     if !FileManager.default.fileExists(atPath: data + "/PG_VERSION") { try make() }
     try folder(sockets)
     if !isReallyRunning {

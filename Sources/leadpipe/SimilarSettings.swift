@@ -8,7 +8,7 @@ enum SimilarSettings {
 
   /// Returns a warning for each variable that is not in `known` but resembles one of them.
   static func warnings(_ names: some Sequence<String>, known: Set<String>) -> [(name: String, text: String)] {
-    names.filter { !known.contains($0) && !others.contains($0) }.sorted().compactMap { name in
+    names.filter { !known.contains($0) && !others.contains($0) && !isOfPlatform($0) }.sorted().compactMap { name in
       let near = known.map { (name: $0, distance: distance(name, $0)) }
         .filter { $0.distance <= ($0.name.utf8.count < 8 ? 1 : 2) }
         .min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name
@@ -16,15 +16,28 @@ enum SimilarSettings {
       let longer = known.filter {
         $0.utf8.count >= 10 && name.hasPrefix($0) && name.utf8.count <= $0.utf8.count + 6
       }
-      if let near = near ?? longer.max() {
+      // SLACK_URL and TELEGRAM_TOKEN leave out a word.
+      let fuller = known.filter { leavesOutWords(name, of: $0) }
+      if let near = near ?? longer.max() ?? fuller.min(by: { ($0.utf8.count, $0) < ($1.utf8.count, $1) }) {
         return (name, "\(name) is not a setting and has no effect; did you mean \(near)?")
       }
-      // Container platforms set LEADPIPE_PORT_… and LEADPIPE_SERVICE_… for a service of this name.
-      guard name.hasPrefix("LEADPIPE_"), !name.hasPrefix("LEADPIPE_PORT"), !name.hasPrefix("LEADPIPE_SERVICE_") else {
-        return nil
-      }
+      guard name.hasPrefix("LEADPIPE_") else { return nil }
       return (name, "\(name) is not a setting and has no effect; docs/reference/settings.md lists all settings")
     }
+  }
+
+  /// Container platforms set LEADPIPE_PORT, LEADPIPE_PORT_… and LEADPIPE_SERVICE_… for a service of this name.
+  private static func isOfPlatform(_ name: String) -> Bool {
+    name == "LEADPIPE_PORT" || name.hasPrefix("LEADPIPE_PORT_") || name.hasPrefix("LEADPIPE_SERVICE_")
+  }
+
+  /// True if `name` has at least two words, among them the first, of a longer setting, in their order.
+  private static func leavesOutWords(_ name: String, of setting: String) -> Bool {
+    let (given, all) = (name.uppercased().split(separator: "_"), setting.split(separator: "_"))
+    guard given.count >= 2, given.count < all.count, given.first == all.first else { return false }
+    var rest = given[...]
+    for word in all where word == rest.first { rest.removeFirst() }
+    return rest.isEmpty
   }
 
   /// Returns the number of characters to insert, delete, replace or swap with the next one (optimal string alignment).

@@ -21,9 +21,16 @@ struct SinkCommand: AsyncParsableCommand {
     beginService(environment)
     let log = Log(environment)
     let plan = try fail.map(Self.plan) ?? FaultPlan()
-    try await Sink(httpPort: httpPort, smtpPort: smtpPort, file: file, plan: plan).run { http, smtp in
-      log.info("Sink listening", ["page": "http://127.0.0.1:\(http)", "smtp": "127.0.0.1:\(smtp)", "file": file])
+    for (port, option) in [(httpPort, "--http-port"), (smtpPort, "--smtp-port")]
+    where port != 0 && FreePort.isAnswering(port) {
+      throw CommandError("port \(port) is in use; set \(option) to another")
     }
+    let file = file
+    do throws(Problem) {
+      try await Sink(httpPort: httpPort, smtpPort: smtpPort, file: file, plan: plan).run { http, smtp in
+        log.info("Sink listening", ["page": "http://127.0.0.1:\(http)", "smtp": "127.0.0.1:\(smtp)", "file": file])
+      }
+    } catch { throw CommandError(error.detail) }
   }
 
   private static func plan(_ path: String) throws -> FaultPlan {

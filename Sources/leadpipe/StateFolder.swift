@@ -16,6 +16,11 @@ struct StateFolder {
     if stat(absolute, &status) == 0, status.st_uid != geteuid(), geteuid() != 0 {
       throw CommandError("the state folder \(absolute) belongs to \(Self.name(status.st_uid)); \(Self.advice)")
     }
+    if let entry = Self.foreignEntry(in: absolute) {
+      throw CommandError(
+        "the state folder \(absolute) is used by something else: it contains \(entry); set LEADPIPE_STATE to an empty or "
+          + "a new folder")
+    }
     // Other users may pass through the folder, because the database may run as another user. Each secret file in it is
     // readable by its owner only.
     chmod(absolute, 0o711)
@@ -30,6 +35,18 @@ struct StateFolder {
         "\(absolute) is in use by another `leadpipe up`; set LEADPIPE_STATE and PORT to other values for this one")
     }
     // The lock is held until this process ends.
+  }
+
+  /// What a state folder contains before its lock is made.
+  private static let ownEntries: Set<String> = ["lock", "admin-key", "env", "postgres", "sink.ndjson", "lost+found"]
+
+  /// Returns the name of an entry that no `leadpipe up` has made; nil for an empty folder and for one that was used
+  /// before. The permissions of the folder are changed, which must not happen to /tmp or a home folder.
+  private static func foreignEntry(in path: String) -> String? {
+    var status = stat()
+    if lstat(path + "/lock", &status) == 0, status.st_mode & S_IFMT == S_IFREG { return nil }
+    let entries = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return entries.filter { !ownEntries.contains($0) }.min()
   }
 
   private static let advice = "set LEADPIPE_STATE to a folder that you may write to"
@@ -49,7 +66,7 @@ struct StateFolder {
   }
 
   private static func name(_ user: uid_t) -> String {
-    getpwuid(user).map { "the user " + String(cString: $0.pointee.pw_name) } ?? "the user with the id \(user)"
+    Account.name(of: user)
   }
 
   var adminKeyFile: String { path + "/admin-key" }

@@ -50,6 +50,11 @@ struct Account {
   /// The user that this process runs as; nil if the user has no name.
   static var current: Account? { getpwuid(geteuid()).map(Account.init) }
 
+  /// Returns `the user NAME`, or the id of a user without a name.
+  static func name(of uid: uid_t) -> String {
+    getpwuid(uid).map { "the user " + String(cString: $0.pointee.pw_name) } ?? "the user with the id \(uid)"
+  }
+
   private init(_ entry: UnsafeMutablePointer<passwd>) {
     name = String(cString: entry.pointee.pw_name)
     uid = entry.pointee.pw_uid

@@ -41,12 +41,16 @@ struct Up: ParsableCommand {
     defer { shortLog?.close() }
     var installation = try Installation(environment, state, isShort: shortLog != nil)
     defer {
-      installation.close()
+      let wasRunning = installation.close()
       // The log ends before this line.
       shortLog?.close()
-      Console.print("stopped\n")
+      if wasRunning { Console.print("stopped\n") }
     }
-    try installation.open()
+    do { try installation.open() } catch let error as CommandError {
+      // The reason comes before the lines about stopping.
+      Console.printError("Error: \(error)\n")
+      throw ExitCode.failure
+    }
     if !installation.keep() { throw ExitCode(ExitStatus.misconfigured) }
   }
 }
@@ -63,6 +67,8 @@ struct Installation {
   /// The address at which this machine reaches its gateway.
   private let host: String
   private var mustStop = false
+  /// True if anything has been started that must be stopped.
+  private var hasStarted = false
   /// True if the log is shortened.
   private let isShort: Bool
 
@@ -98,6 +104,7 @@ struct Installation {
     try check()
     if let cluster {
       say("database", "PostgreSQL in \(cluster.home)")
+      hasStarted = true
       try cluster.start()
     } else {
       say("database", "using DATABASE_URL")
@@ -110,6 +117,7 @@ struct Installation {
       throw ExitCode(ExitStatus.misconfigured)
     }
 
+    hasStarted = true
     if let sink {
       say("sink", "no channel is configured: notifications go to \(sink.page)")
       try supervisor.start(
@@ -185,12 +193,14 @@ struct Installation {
   }
 
   /// Stops everything. Gateway and worker stop at the same time, and each finishes what it has begun. Then the sink, to
-  /// which they may have been sending, stops, and then the database.
-  mutating func close() {
+  /// which they may have been sending, stops, and then the database. False if nothing was started.
+  mutating func close() -> Bool {
+    guard hasStarted else { return false }
     Console.print("stopping\n")
     supervisor.stop(["gateway", "worker"], seconds: 25)
     supervisor.stop(["sink"], seconds: 5)
     do { try cluster?.stop() } catch { Console.printError("\(error)\n") }
+    return true
   }
 
   /// Adds the settings of the sink if no channel is configured; nil if one is.

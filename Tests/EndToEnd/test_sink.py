@@ -1,9 +1,11 @@
 """The sink as a program: faults configured by a file and over loopback, and how the whole path handles them."""
 
+import socket
 import subprocess
 
 import pytest
 
+from cluster import leadpipe
 from common import BIN, TEST_USER, clean_environment, until
 from instance import Instance
 from sink import Sink
@@ -44,6 +46,15 @@ def test_lead_reaches_every_channel_through_one_fault_each(start, database):
     assert status == 200 and counts["slack"] == {"taken": 1, "failed": {"invalid_blocks": 1}}
     assert counts["telegram"]["taken"] == 1 and sum(counts["telegram"]["failed"].values()) == 2
     assert counts["email"] == {"taken": 1, "failed": {"greylist at body": 1}}
+
+
+@pytest.mark.parametrize("option", ["--http-port", "--smtp-port"])
+def test_names_a_port_that_is_in_use(option, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ports = {"--http-port": "0", "--smtp-port": "0", option: str(port)}
+        done = leadpipe("sink", *(word for pair in ports.items() for word in pair), "--file", str(tmp_path / "sink.ndjson"))
+    assert (done.returncode, done.stderr) == (1, f"Error: port {port} is in use; set {option} to another\n")
 
 
 def test_resend_email_is_not_sent_twice_when_the_reply_is_lost(start, database):

@@ -268,6 +268,16 @@ def test_names_a_missing_database_and_a_missing_right(tmp_path):
         assert 'database "nowhere" does not exist (connection to server' in errors and "create it, or correct DATABASE_URL" in errors
         errors, _ = refused_start(tmp_path / "2", DATABASE_URL=bare.url("poor", "poor"))
         assert 'permission denied to create role); run as a superuser: ALTER ROLE "poor" CREATEROLE;' in errors
+        # Each statement that is printed helps, also for names that must be quoted.
+        bare.database("postgres").run('create role "we-ird""N" login createrole; create database "my-db"')
+        url = bare.url("my-db", "we-ird%22N")
+        for _ in range(4):
+            done = leadpipe("migrate", seconds=40, DATABASE_URL=url)
+            statements = re.findall(r"(?:GRANT|ALTER) .*;$", done.stderr, re.M)
+            if not statements:
+                break
+            bare.database("my-db").run("".join(statements))
+        assert done.returncode == 0, done.stderr
     finally:
         bare.close()
 
@@ -279,6 +289,32 @@ def test_says_why_a_state_folder_cannot_be_used(tmp_path):
     (tmp_path / "taken" / "lock").mkdir(parents=True)
     errors, _ = refused_start(tmp_path, LEADPIPE_STATE=str(tmp_path / "taken"))
     assert f"cannot write to the state folder {tmp_path}/taken: Is a directory; set LEADPIPE_STATE" in errors
+
+
+def test_a_folder_of_another_program_does_not_become_a_state_folder(tmp_path):
+    home = tmp_path / "home"
+    (home / "lock").mkdir(parents=True)
+    (home / "notes.txt").write_text("mine")
+    home.chmod(0o755)
+    errors, _ = refused_start(tmp_path, LEADPIPE_STATE=str(home))
+    assert errors == f"Error: the state folder {home} is used by something else: it contains notes.txt; set LEADPIPE_STATE to an empty or a new folder\n"
+    assert home.stat().st_mode & 0o777 == 0o755 and sorted(each.name for each in home.iterdir()) == ["lock", "notes.txt"]
+
+
+def test_a_port_in_use_is_the_only_line(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = leadpipe("up", seconds=20, LEADPIPE_STATE=str(tmp_path / "s"), PORT=str(port))
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"Error: port {port} is in use; set PORT to another\n")
+
+
+@pytest.mark.skipif(not is_root(), reason="only root runs the database as another user")
+def test_names_the_user_whose_database_is_in_the_state_folder(tmp_path):
+    for parent in (tmp_path, *tmp_path.parents[:-2]):
+        parent.chmod(0o755)
+    (tmp_path / "s" / "postgres" / "data").mkdir(parents=True)
+    errors, _ = refused_start(tmp_path)
+    assert errors.startswith("Error: the database in ") and " belongs to the user root, but would run as postgres; run " in errors
 
 
 @pytest.mark.skipif(not is_root(), reason="only root can become nobody")
@@ -304,14 +340,16 @@ def test_a_state_folder_of_another_user_is_refused_by_name(tmp_path):
 
 def test_warns_about_variables_that_resemble_settings(database, providers):
     wrong = {"SLACK_WEBHOK_URL": "https://hooks.example.com/secret", "EMAIL_PASSWORD": "secret", "LEADPIPE_STAET": "/x", "TIMEZONE": "UTC",
-             "LEADPIPE_COLOUR": "blue", "LEADPIPE_SERVICE_HOST": "10.0.0.1", "EDITOR": "vi"}
+             "TELEGRAM_TOKEN": "secret", "ADMIN_KEY": "secret", "SLACK_URL": "secret",
+             "LEADPIPE_PORT": "tcp://10.0.0.1:80", "LEADPIPE_COLOUR": "blue", "LEADPIPE_SERVICE_HOST": "10.0.0.1", "EDITOR": "vi"}
     with Instance(DATABASE_URL=database.url, **providers.settings, **wrong) as instance:
         instance.wait_log("[INFO] Notification worker started")
         for name, meant in (("SLACK_WEBHOK_URL", "SLACK_WEBHOOK_URL"), ("EMAIL_PASSWORD", "EMAIL_PASS"), ("LEADPIPE_STAET", "LEADPIPE_STATE"),
-                            ("TIMEZONE", "TIME_ZONE")):
+                            ("TIMEZONE", "TIME_ZONE"), ("TELEGRAM_TOKEN", "TELEGRAM_BOT_TOKEN"), ("ADMIN_KEY", "ADMIN_API_KEY"),
+                            ("SLACK_URL", "SLACK_WEBHOOK_URL")):
             assert instance.log.count(f"[WARN] {name} is not a setting and has no effect; did you mean {meant}?") == 1
         assert "[WARN] LEADPIPE_COLOUR is not a setting and has no effect; docs/reference/settings.md lists all settings" in instance.log
-        assert not any(text in instance.log for text in ("LEADPIPE_SERVICE_HOST", "EDITOR", "hooks.example.com/secret"))
+        assert not any(text in instance.log for text in ("LEADPIPE_SERVICE_HOST", "LEADPIPE_PORT", "EDITOR", "hooks.example.com/secret"))
 
 
 @pytest.mark.parametrize("settings, handlers, said", [

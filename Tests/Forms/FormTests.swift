@@ -143,6 +143,13 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
       #expect(checked.document.members?.allSatisfy { $0.value == [] } == true)
       #expect(!checked.has(form.fields[0]) && !checked.has(form.fields[1]))
     }
+    let dates = Form([.optional("day", .day()), .optional("sort", .choice(["a"])), .optional("words", .choices(["a"]))])
+    for list in ["[]", #"[""]"#, "[null]", #"[" ", null]"#] {
+      let filters: JSON = .string(#"{"day":\#(list),"sort":\#(list),"words":\#(list)}"#)
+      #expect(try checked(.document(dates), filters)?.document == [:], "\(list)")
+    }
+    #expect(refusal(.document(dates), #"{"day":["x"]}"#) != nil)
+    #expect(refusal(.document(dates), #"{"words":["a",""]}"#) != nil)
     #expect(try checked(.document(form), "null") == nil && refusal(.choices(["a"]), ["a", ""]) != nil)
   }
 

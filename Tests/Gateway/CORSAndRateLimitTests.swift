@@ -118,7 +118,7 @@ import Wire
     #expect(good["access-control-max-age"] == "600" && good["access-control-allow-credentials"] == nil)
     let admin = await preflight(
       "/admin/7", "https://good.com", "PATCH",
-      "if-match, last-event-id, x-admin-api-key, authorization, x-csrf-token, content-type")
+      "if-match, last-event-id, prefer, x-admin-api-key, authorization, x-csrf-token, content-type")
     #expect(admin.status == 204 && admin["access-control-allow-credentials"] == "true")
     #expect(admin["access-control-allow-headers"]?.contains("x-admin-api-key") == true)
     for (path, origin, method, headers) in [

@@ -38,10 +38,10 @@ def text_matches(expected, actual):
 
 
 def matches(expected, actual):
-    """True if the document matches. An object in place of a string is compared with the JSON in that string."""
+    """True if the document matches. An object or a list in place of a string is compared with the JSON in that string."""
     if expected == "<any>":
         return True
-    if isinstance(expected, dict) and isinstance(actual, str):
+    if isinstance(expected, dict | list) and isinstance(actual, str):
         with contextlib.suppress(ValueError):
             return matches(expected, json.loads(actual))
         return False

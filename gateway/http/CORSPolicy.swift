@@ -8,16 +8,18 @@ struct CORSPolicy: Sendable {
   /// How long a browser may remember a preflight, in seconds.
   private static let maxAge = 600
   private static let requestHeaders: Set<String> = ["content-type", "idempotency-key", "traceparent", "x-request-id"]
-  /// Further headers on admin routes: for keys, conditional changes, live streams and sessions.
+  /// Further headers on admin routes: for keys, conditional changes, live streams, lists as arrays and sessions.
   private static let adminHeaders: Set<String> = [
-    "authorization", "if-match", "last-event-id", "x-admin-api-key", "x-csrf-token",
+    "authorization", "if-match", "last-event-id", "prefer", "x-admin-api-key", "x-csrf-token",
   ]
   private static let exposed = [
     "idempotency-replayed", "ratelimit", "ratelimit-policy", "retry-after", "x-ratelimit-limit",
     "x-ratelimit-remaining",
     "x-ratelimit-reset", "x-request-id",
   ]
-  private static let adminExposed = ["content-disposition", "etag"]
+  private static let adminExposed = [
+    "content-disposition", "etag", "preference-applied", "x-next-cursor", "x-total-count",
+  ]
 
   let origins: [WebOrigin]
 

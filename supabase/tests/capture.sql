@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
-select plan(70);
+select plan(71);
 
 create function pg_temp.capture(p_lead jsonb, p_more jsonb default '{}') returns jsonb language sql as
   $$ select public.capture_lead(jsonb_build_object('route', 'lead-capture', 'receivedAt', '2026-11-22T21:00:00.000Z',
@@ -78,17 +78,20 @@ update public.conversations set status = 'lost', sla_breached = true where id = 
 insert into reply values ('same', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077"}',
   '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "m1", "text": "one"}]}'));
 select is((r ->> 'status', r -> 'reopenedFrom')::text, '(lost,)', 'a repeated chat does not reopen a conversation') from reply where name = 'same';
-insert into reply values ('again', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077", "slaDeadline": "2099-11-22T22:00:00Z"}',
+insert into reply values ('bot', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077"}',
+  '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "b1", "sender": "bot", "text": "bye"}]}'));
+select is((r ->> 'status', r -> 'reopenedFrom')::text, '(lost,)', 'a message of the bot does not reopen a conversation') from reply where name = 'bot';
+insert into reply values ('again', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 5, "leadQuality": "warm", "slaDeadline": "2098-11-22T22:00:00Z", "slaDeadlines": {"cold": "2099-11-22T22:00:00Z"}}',
   '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "m1", "text": "one"}, {"id": "m2", "text": "two"}], "event": {"payload": {"budget": "5M", "customerEmail": "other@example.com"}}}'));
 select is((r ->> 'status', r ->> 'reopenedFrom')::text, '(new,lost)', 'a new message reopens a lost conversation') from reply where name = 'again';
-select is((status, sla_response_deadline, sla_breached)::text, ('new'::text, '2099-11-22T22:00:00Z'::timestamptz, false)::text, 'a customer without an answer waits from then on')
+select is((status, sla_response_deadline, sla_breached)::text, ('new'::text, '2099-11-22T22:00:00Z'::timestamptz, false)::text, 'a customer without an answer waits from then on, as long as the stored quality says')
   from public.conversations where id = '10000000-0000-4000-8000-000000000077';
 select results_eq($$ select title, description from public.conversation_timeline where event_type = 'status_changed' and conversation_id = '10000000-0000-4000-8000-000000000077' $$,
   $$ values ('Reopened: the customer wrote again', 'Status new, was lost') $$, 'the reopening is in the timeline');
 select results_eq($$ select payload - 'messagesAdded' - 'proven', processed, planned_at is null from public.lead_events
     where conversation_id = '10000000-0000-4000-8000-000000000077' and payload ? 'reopenedFrom' $$,
-  $$ values ('{"budget": "5M", "reopenedFrom": "lost", "customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 10, "leadQuality": "cold"}'::jsonb, false, true) $$,
-  'the event of a reopening notifies, with the stored customer');
+  $$ values ('{"budget": "5M", "message": "two", "reopenedFrom": "lost", "customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 10, "leadQuality": "cold"}'::jsonb, false, true) $$,
+  'the event of a reopening notifies, with the stored customer and the latest message');
 update public.conversations set status = 'completed', first_response_at = '2026-11-22T21:30:00Z' where id = '10000000-0000-4000-8000-000000000077';
 insert into reply values ('form', pg_temp.capture('{"customerName": "Stranger", "customerPhone": "+15550000077"}', '{"conversationId": "10000000-0000-4000-8000-000000000077"}'));
 select is((r ->> 'status', r ->> 'reopenedFrom')::text, '(in-progress,completed)', 'a form without messages reopens a conversation, in progress if it was answered') from reply where name = 'form';

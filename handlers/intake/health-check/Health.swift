@@ -1,12 +1,16 @@
+import Contract
 import Deliveries
 import Wire
 
-/// The health of this instance. `report` is nil if the database did not respond; the reason is in the log.
+/// The health of this instance.
 struct Health {
-  let report: JSON?
+  /// The database's report, or why there is none.
+  let result: Result<JSON, Problem>
   let recipients: [Recipient]
   let port: Int
   let at: Instant
+
+  private var report: JSON? { try? result.get() }
 
   /// `not durable` counts as unhealthy: a database that can lose committed transactions must not store leads.
   var database: String { report == nil ? "away" : report?["durable"]?.bool == true ? "ok" : "not durable" }
@@ -15,7 +19,11 @@ struct Health {
 
   /// What is wrong, each in a sentence for the operator; empty if the status is `ok`.
   var reasons: [String] {
-    guard let report else { return ["the database cannot be reached"] }
+    let report: JSON
+    switch result {
+    case .success(let document): report = document
+    case .failure(let problem): return [Self.reason(problem)]
+    }
     if !isGood { return ["the database could lose stored leads: fsync or synchronous_commit is off"] }
     var reasons: [String] = []
     if report["workerIsSilent"]?.bool == true {
@@ -30,6 +38,15 @@ struct Health {
       reasons.append("the channel \(channel) is paused; `leadpipe channel list` shows why")
     }
     return reasons
+  }
+
+  private static func reason(_ problem: Problem) -> String {
+    switch problem.code {
+    case .databaseUnavailable: "the database cannot be reached"
+    case .databaseNotMigrated:
+      "the database is not migrated, or its login lacks a role; `leadpipe migrate` and `leadpipe up` say what is missing"
+    default: problem.detail
+    }
   }
 
   /// How long an event may be unfinished, in seconds: longer than the first attempts take.

@@ -15,6 +15,7 @@ declare
   v_rebudgets boolean;
   v_before record;  -- status, score and quality as stored
   v_closed boolean;
+  v_said bigint;  -- the customer's stored messages
   v_reopens boolean;
   v_facts jsonb;
   v_added integer := 0;
@@ -111,17 +112,24 @@ begin
 
   perform leadpipe.remember_customer(nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')), c.customer_id);
 
+  if v_closed then
+    select count(*) into v_said from public.chat_messages where conversation_id = v_id and sender = 'customer';
+  end if;
   if jsonb_typeof(p -> 'messages') = 'array' then
     v_added := leadpipe.add_messages(v_id, p -> 'messages', coalesce((p ->> 'receivedAt')::timestamptz, now()));
   end if;
 
-  -- A chat that only repeats its stored messages is not a customer who writes again.
-  v_reopens := v_closed and (v_added > 0 or coalesce(jsonb_array_length(nullif(p -> 'messages', 'null')), 0) = 0);
+  -- The customer writes again with a new message, or with a request without messages. A chat that only repeats its
+  -- stored messages, or adds a message of the bot or an agent, does not reopen a conversation.
+  v_reopens := v_closed and (coalesce(jsonb_array_length(nullif(p -> 'messages', 'null')), 0) = 0
+    or v_added > 0 and v_said < (select count(*) from public.chat_messages where conversation_id = v_id and sender = 'customer'));
   if v_reopens then
     update public.conversations s set
       status = case when s.first_response_at is null then 'new' else 'in-progress' end,
-      -- Who has not been answered yet waits from now on.
-      sla_response_deadline = case when s.first_response_at is null then l.deadline else s.sla_response_deadline end,
+      -- Who has not been answered yet waits from now on, for as long as the stored quality says. The request alone may
+      -- have a lower one.
+      sla_response_deadline = case when s.first_response_at is null
+        then coalesce((p #>> array['lead', 'slaDeadlines', s.lead_quality])::timestamptz, l.deadline) else s.sla_response_deadline end,
       sla_breached = s.first_response_at is not null and s.sla_breached
     where s.id = v_id
     returning s.status, s.updated_at into c.status, c.updated_at;
@@ -131,10 +139,13 @@ begin
     || case when v_rises then jsonb_build_object('score', c.lead_score, 'quality', c.lead_quality,
          'scoreBefore', v_before.lead_score, 'qualityBefore', v_before.lead_quality) else '{}' end;
   if to_regclass('public.lead_events') is not null then
-    -- The event of a reopened conversation notifies, so it has the facts of a new lead. The customer is the stored one,
-    -- because an unproven request may name another.
+    -- The event of a reopened conversation notifies, so it has the facts of a new lead and the customer's latest
+    -- message. The customer is the stored one, because an unproven request may name another.
     v_event := public.emit_lead_event('lead.updated', v_id, v_facts || case when v_reopens then
-      coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
+      jsonb_strip_nulls(jsonb_build_object('message', (
+        select m.text from leadpipe.message_fields(case when v_added > 0 then p -> 'messages' end, now()) as m
+        where m.sender = 'customer' order by m."position" desc limit 1)))
+      || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
         'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
         'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality)) else '{}' end);
   end if;
