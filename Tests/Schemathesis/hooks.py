@@ -4,6 +4,7 @@ pytest's."""
 import datetime
 import itertools
 import math
+import re
 import unicodedata
 
 import schemathesis
@@ -76,6 +77,11 @@ def is_sayable(value, known, name=None):
             return value == 0 or math.isfinite(value) and 1e-90 < abs(value) < 1e90
 
 
+def accepts_any_length(schema):
+    """True if one branch of an anyOf does not limit the list: a list that is too long is set aside, with a warning."""
+    return any(branch.keys() <= {"description", "items"} for branch in schema.get("anyOf", []))
+
+
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
     """Drops failures about whether a request is accepted if the request contains a string that cleaning changes
@@ -93,7 +99,12 @@ def filter_failure(context, failure, case, response):
     # A search for invisible characters is an empty search.
     if type(failure).__name__ == "RejectedPositiveData" and not is_plain(str((case.query or {}).get("query", ""))):
         return False
-    known = members(case.operation.definition.raw.get("requestBody", {}))
+    request_body = case.operation.definition.raw.get("requestBody", {})
+    # The coverage phase breaks one branch of an anyOf, although the other branch accepts a list of any length.
+    named = re.search(r"in body - (\w+): Array with more items", str(failure.message))
+    if named and accepts_any_length(request_body["content"]["application/json"]["schema"].get("properties", {}).get(named[1], {})):
+        return False
+    known = members(request_body)
     return not isinstance(case.body, dict) or is_sayable(case.body, known)
 
 
