@@ -24,7 +24,7 @@ package func cleanText(_ text: String) -> String {
 }
 
 /// Returns the text without what keyboards, spreadsheets and web pages add at both ends and nobody sees: whitespace,
-/// control characters, zero-width spaces, byte order marks and direction marks. Every kind of field is trimmed so.
+/// control characters, soft hyphens, zero-width characters, byte order marks and direction marks. Every kind of field is trimmed so.
 package func trimmed(_ text: String) -> String {
   let scalars = text.unicodeScalars
   guard let first = scalars.firstIndex(where: { !isTrimmed($0) }),
@@ -35,7 +35,7 @@ package func trimmed(_ text: String) -> String {
 
 private func isTrimmed(_ scalar: Unicode.Scalar) -> Bool {
   switch scalar.value {
-  case 0...0x20, 0x7F...0xA0, 0x61C, 0x200B, 0x200E, 0x200F, 0x202A...0x202E, 0x2060, 0x2066...0x2069, 0xFEFF: true
+  case 0...0x20, 0x7F...0xA0, 0xAD, 0x61C, 0x200B...0x200F, 0x202A...0x202E, 0x2060, 0x2066...0x2069, 0xFEFF: true
   case ..<0x80: false
   default: scalar.properties.isWhitespace
   }

@@ -20,8 +20,9 @@ package struct PhoneNumber: Sendable, Hashable {
   /// `04 123 4567 ext. 12`, digits of any script. A trunk prefix and a repeated country code are dropped. Nil for
   /// letters and numbers of ambiguous country (`1 415 555 2671` without its plus may be American or Chinese).
   package init?(_ text: String) {
-    var rest = text.unicodeScalars[...]
-    if text.prefix(4).lowercased() == "tel:" { rest = rest.dropFirst(4) }
+    let isURI = text.prefix(4).lowercased() == "tel:"
+    let plain = isURI ? Self.withoutParameters(String(text.dropFirst(4))) : text
+    var rest = plain.unicodeScalars[...]
     (rest, phoneExtension) = Self.withoutExtension(rest)
     var digits = ""
     var isInternational = false
@@ -56,6 +57,15 @@ package struct PhoneNumber: Sendable, Hashable {
     }
     guard 7...15 ~= digits.count, digits.first != "0" else { return nil }
     e164 = "+" + digits
+  }
+
+  /// Returns the number of a tel URI (RFC 3966): a local number follows the country code in its `;phone-context=`, `;ext=`
+  /// stays, and other parameters are left out.
+  private static func withoutParameters(_ text: String) -> String {
+    let parts = text.split(separator: ";")
+    let context = parts.first { $0.lowercased().hasPrefix("phone-context=+") }?.dropFirst("phone-context=".count) ?? ""
+    let kept = parts.dropFirst().filter { $0.lowercased().hasPrefix("ext=") }.map { ";" + $0 }
+    return context + (parts.first ?? "") + kept.joined()
   }
 
   /// What people write before an extension. `;ext=` is that of RFC 3966, a comma a pause in dialling.

@@ -37,7 +37,9 @@ struct LeadShow: ParsableCommand {
     let members = (lead.members ?? []).filter { $0.key != "messages" && !$0.value.isNull }
     let rest = members.filter { !Self.order.contains($0.key) }
     let head = Self.order.compactMap { name in members.first { $0.key == name } }
-    Listing.fields((head + rest).map { ($0.key, Self.text($0.value)) })
+    let phoneExtension = lead["metadata"]?["customerPhoneExtension"]?.string.map { " ext. \($0)" } ?? ""
+    Listing.fields(
+      (head + rest).map { ($0.key, Self.text($0.value) + ($0.key == "customerPhone" ? phoneExtension : "")) })
     Console.print("\n")
     if let messages = lead["messages"]?.array, !messages.isEmpty {
       Listing(isJSON: false).show(

@@ -88,8 +88,9 @@ def test_empty_table_says_none(database, words):
 
 
 def test_lead_begins_with_name_and_phone_number(leads):
+    leads.run("""update conversations set metadata = '{"customerPhoneExtension": "12"}'""")
     lines = [line for line in command(leads, "lead", "show", "97ab").splitlines() if not line.startswith(" ")]
-    assert lines[0].startswith("customerName ") and lines[1].split() == ["customerPhone", "+971501234567"]
+    assert lines[0].startswith("customerName ") and lines[1].split() == ["customerPhone", "+971501234567", "ext.", "12"]
     fields = [line.split()[0] for line in lines if re.match("[a-z][A-Za-z]+ ", line)]
     assert fields[2:6] == ["id", "status", "leadQuality", "leadScore"], fields
 

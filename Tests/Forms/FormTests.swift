@@ -178,7 +178,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
 
   @Test(
     "trims every kind of value alike",
-    arguments: [" ", "\r", "\n", "\t", "\u{A0}", "\u{200B}", "\u{FEFF}", "\u{2028}", "\u{200F}", "\u{202C}"])
+    arguments: [" ", "\r", "\n", "\t", "\u{A0}", "\u{200B}", "\u{FEFF}", "\u{2028}", "\u{200F}", "\u{202C}", "\u{AD}"])
   func trims(_ edge: String) throws {
     func around(_ text: String) -> JSON { .string(edge + text + edge) }
     let id = "00000000-0000-4000-8000-00000000000a"
