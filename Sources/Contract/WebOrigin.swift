@@ -43,14 +43,16 @@ package struct WebOrigin: Sendable, Equatable {
 
   /// Parses a comma-separated list of origins. Nil if any item is invalid.
   package static func list(_ text: String) -> [WebOrigin]? {
-    var origins: [WebOrigin] = []
-    for item in text.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let origin = WebOrigin(String(item.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())) else {
-        return nil
-      }
-      origins.append(origin)
+    let items = items(text)
+    let origins = items.compactMap { $0 }
+    return origins.count == items.count ? origins : nil
+  }
+
+  /// Parses each item of a list. Nil for an invalid one.
+  fileprivate static func items(_ text: String) -> [WebOrigin?] {
+    text.split(separator: ",", omittingEmptySubsequences: false).map { item in
+      WebOrigin(String(item.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()))
     }
-    return origins
   }
 
   private static func isLabel(_ byte: UInt8) -> Bool {
@@ -75,9 +77,10 @@ package struct WebOrigin: Sendable, Equatable {
 extension Setting {
   /// Origins, in addition to that of FRONTEND_URL, that may read replies in a browser.
   package static let allowedOrigins = Setting("ALLOWED_ORIGINS") { list in
-    WebOrigin.list(list) == nil
-      ? "must be origins such as https://example.com in lower case, separated by commas, without a path and without the "
-        + "scheme's own port" : nil
+    WebOrigin.items(list).firstIndex(of: nil).map { index in
+      "has a wrong entry, number \(index + 1): each must be an origin such as https://example.com in lower case, without a "
+        + "path, a slash at the end and the scheme's own port; separate them with commas"
+    }
   }
 
   /// The address of the website.

@@ -3,7 +3,7 @@ struct NotificationTemplate: Sendable {
   let header: String
   /// The email's subject, without the name that follows it.
   let subject: String
-  let rows: [Row]
+  var rows: [Row]
   /// The label of the button to the conversation; nil for events without a conversation.
   var adminLabel: String? = "View in Admin Panel"
   var showsProperty = false
@@ -15,14 +15,21 @@ struct NotificationTemplate: Sendable {
     case ("sla.breached", _): sla("🚨 SLA BREACHED")
     case ("newsletter.subscribed", _): newsletter
     case ("channel.test", _): channelTest
-    case ("lead.updated", _): reopened
-    case ("lead.created", "chatbot"): chatbot
-    case ("lead.created", "contact_form"): contactForm
-    case ("lead.created", "property_inquiry"): propertyInquiry
-    case ("lead.created", "sell_submission"): sellSubmission
+    case ("lead.updated", _): reopened.withSetAside
+    case ("lead.created", "chatbot"): chatbot.withSetAside
+    case ("lead.created", "contact_form"): contactForm.withSetAside
+    case ("lead.created", "property_inquiry"): propertyInquiry.withSetAside
+    case ("lead.created", "sell_submission"): sellSubmission.withSetAside
     case ("lead.created", _): plain("🔔 New Lead")
     default: plain("🔔 Event \(eventType)")
     }
+  }
+
+  /// A copy that also shows the values that could not be used, so that an agent can still use them.
+  private var withSetAside: NotificationTemplate {
+    var template = self
+    template.rows.append(.long("Could Not Be Used", "setAside", mayBeAbsent: true))
+    return template
   }
 
   private static let person: [Row] = [

@@ -25,7 +25,7 @@ extension Field {
   /// A copy that is lenient in a request with a valid field `other`, and strict in any other request.
   package func lenient(beside other: any FormField) -> Field { with(.lenientBeside(other.name)) }
 
-  /// A copy whose error refuses the request, even inside a lenient field.
+  /// A copy of which an invalid value refuses the request, even inside a lenient field. An absent value does not.
   package var identifying: Field { with(.identifying) }
 
   private func with(_ strictness: Strictness) -> Field {

@@ -55,7 +55,8 @@ package struct Form: Sendable {
     for (field, errors) in wrong {
       switch field.strictness {
       case .strict: continue
-      case .identifying: error.confirm(errors)
+      case .identifying where json[field.name].map { !$0.isNull } == true: error.confirm(errors)
+      case .identifying: continue
       case .lenient: error.setAside(errors, of: field.name, json[field.name] ?? .null)
       case .lenientBeside(let other):
         guard fields.contains(where: { $0.name == other && checked.has($0) }) else { continue }

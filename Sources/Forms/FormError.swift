@@ -14,7 +14,7 @@ package struct FieldError: Sendable, Equatable {
     case error
     /// The request is refused in any case.
     case firm
-    /// The value was set aside.
+    /// The request is stored, without a value or a part of one.
     case warning
   }
 
@@ -33,7 +33,7 @@ package struct FieldError: Sendable, Equatable {
 /// All errors of a request. Rules add to it; a form throws it.
 package struct FormError: Error, Sendable, Equatable {
   package private(set) var fields: [FieldError]
-  /// The values that were set aside, by their paths.
+  /// The values that were set aside, by their paths. A path is empty for the value that is being read.
   private(set) var aside: [JSON.Member] = []
 
   package init(fields: [FieldError] = []) { self.fields = fields }
@@ -59,6 +59,14 @@ package struct FormError: Error, Sendable, Equatable {
   /// Adds an error in the value that is being read, or in its field at `path`.
   package mutating func add(_ code: FieldCode, at path: String = "", _ arguments: MessageArguments = [:]) {
     fields.append(FieldError(code, at: path, arguments))
+  }
+
+  /// Adds a warning about the value that is being read, which is used nevertheless. `aside` is what could not be used.
+  package mutating func warn(_ code: FieldCode, _ arguments: MessageArguments = [:], aside: JSON? = nil) {
+    var warning = FieldError(code, arguments)
+    warning.weight = .warning
+    fields.append(warning)
+    if let aside { self.aside.append(JSON.Member("", aside)) }
   }
 
   package mutating func add(_ other: FormError) { fields += other.fields }

@@ -5,18 +5,20 @@ extension Rule {
   /// - Parameters:
   ///   - items: the plural name of the items, for the error message.
   ///   - allowsBlank: true if items that count as absent are ignored, false if they are rejected.
+  ///   - keepsLast: true if only the last items of a longer list are read, with a warning; false if it is rejected.
   static func list<Item>(
     of item: Rule<Item>, _ count: ClosedRange<Int>, _ schema: JSON, parameterSchema: JSON? = nil, items name: String,
-    allowsBlank: Bool = true
+    allowsBlank: Bool = true, keepsLast: Bool = false
   ) -> Rule where Value == [Item] {
     Rule(schema, parameterSchema: parameterSchema, parameter: listParameter) { json, error in
-      guard let items = json.array, count ~= items.count else {
+      guard let items = json.array, count ~= items.count || keepsLast && items.count > count.upperBound else {
         let size = count.lowerBound == 0 ? "at most \(count.upperBound)" : "\(count.lowerBound) to \(count.upperBound)"
         return error.refuse(.invalidList, ["count": size, "items": name])
       }
       var values: [Item] = []
-      values.reserveCapacity(items.count)
-      for (index, json) in items.enumerated() {
+      values.reserveCapacity(min(items.count, count.upperBound))
+      if items.count > count.upperBound { error.warn(.listCut, ["max": count.upperBound]) }
+      for (index, json) in items.enumerated().suffix(count.upperBound) {
         let count = error.fields.count
         if let value = error.within("[\(index)]", read: { error in item.read(json, &error) }) {
           values.append(value)
@@ -54,22 +56,20 @@ extension Rule where Value == [UUIDText] {
 }
 
 extension Rule where Value == [CheckedForm] {
-  package static func forms(_ form: Form, max: Int) -> Rule {
+  /// The last `max` forms of a list.
+  package static func lastForms(_ form: Form, max: Int) -> Rule {
     let item = Rule<CheckedForm>.form(form)
     let schema: JSON = ["type": "array", "maxItems": JSON(max), "items": item.schema]
-    return list(of: item, 0...max, schema, items: "objects").settingAside(asideSchema(of: form))
+    return list(of: item, 0...max, schema, items: "objects", keepsLast: true).settingAside(asideSchema(of: form))
   }
-}
 
-extension Rule where Value == [CheckedForm] {
-  /// Any value, but an object in a list needs the identifying fields of the form.
+  /// Any value, but an identifying field of an object in the list must be valid or absent.
   private static func asideSchema(of form: Form) -> JSON {
     let fields = form.fields.filter { $0.strictness == .identifying }
-    let item: JSON = [
-      "required": .array(fields.map { .string($0.name) }),
-      "properties": .object(fields.map { JSON.Member($0.name, $0.rule.schema) }),
+    let properties = fields.map { JSON.Member($0.name, ["anyOf": [$0.rule.schema, ["type": "null"]]]) }
+    return [
+      "description": "any other value is set aside, with a warning", "items": ["properties": .object(properties)],
     ]
-    return ["description": "any other value is set aside, with a warning", "items": item]
   }
 }
 

@@ -20,11 +20,13 @@ extension Rule where Value == String {
     }
   }
 
-  /// Cleaned text that identifies something. Text with U+FFFD is rejected: two broken identifiers could become equal.
+  /// Cleaned text that identifies something, or a whole number, which counts as its text. Text with U+FFFD is rejected:
+  /// two broken identifiers could become equal.
   package static func identifier(_ length: ClosedRange<Int>) -> Rule {
     let text = Rule.text(length)
-    return Rule(text.schema.setting("pattern", "^[^\\uFFFD]*\\S[^\\uFFFD]*$")) { json, error in
-      guard let value = text.read(json, &error) else { return nil }
+    let schema = text.schema.setting("pattern", "^[^\\uFFFD]*\\S[^\\uFFFD]*$").setting("type", ["string", "integer"])
+    return Rule(schema) { json, error in
+      guard let value = text.read(json.integer.map { .string(String($0)) } ?? json, &error) else { return nil }
       return value.unicodeScalars.contains("\u{FFFD}") ? error.refuse(.brokenText) : value
     }
   }
@@ -59,6 +61,14 @@ extension Rule where Value == String {
   /// One of these words.
   package static func choice(_ words: [String]) -> Rule {
     Rule(wordSchema(words), else: .invalidChoice, choices(of: words)) { words.contains($0) ? $0 : nil }
+  }
+
+  /// One of these words in upper or lower case, or another name of one: `names` has these in lower case.
+  package static func word(_ words: [String], names: [String: [String]] = [:]) -> Rule {
+    Rule(wordSchema(words), else: .invalidChoice, choices(of: words)) { text in
+      let text = text.lowercased()
+      return words.contains(text) ? text : names.first { $0.value.contains(text) }?.key
+    }
   }
 
   fileprivate static func choices(of words: [String]) -> MessageArguments {

@@ -4,9 +4,9 @@ import Wire
 /// Fields that only the chatbot sends.
 private enum ChatbotField {
   static let conversationID = Field.optional("conversationId", .uuid)
-  static let intent = Field.optional("intent", .choice(["buy", "rent", "sell", "invest", "browse"])).lenient
+  static let intent = Field.optional("intent", .word(Lead.intents, names: Lead.intentNames)).lenient
   static let score = Field.optional("leadScore", .integer(0...100)).lenient
-  static let quality = Field.optional("leadQuality", .choice(Lead.qualities)).lenient
+  static let quality = Field.optional("leadQuality", .word(Lead.qualities)).lenient
   static let breakdown = Field.optional("leadScoreBreakdown", .object(maxBytes: 16_384)).lenient
   static let tags = Field.optional("tags", .texts(max: 50, each: 1...100)).lenient
   static let notes = Field.optional("notes", .text(1...5000)).lenient
@@ -14,20 +14,25 @@ private enum ChatbotField {
   static let consent = Field.optional(
     "consent", .form(Form([.optional("marketing", .boolean), .optional("policyVersion", .text(1...64))]))
   ).lenient
-  /// A message that cannot be used is set aside, one without a usable id refuses the request: a repeat of the request
-  /// would add it again.
-  static let messages = Field.optional("messages", .forms(MessageField.form, max: 500)).lenient
+  /// A message that cannot be used is set aside. Only a broken id refuses the request, because two could become equal.
+  static let messages = Field.optional("messages", .lastForms(MessageField.form, max: 500)).lenient
 }
 
 private enum MessageField {
   static let id = Field.required("id", .identifier(1...200)).identifying
-  static let sender = Field.optional("sender", .choice(["bot", "user", "customer", "agent"])).lenient
+  static let sender = Field.optional("sender", .word(senders, names: senderNames)).lenient
   static let text = Field.required("messageText", .text(1...5000))
   static let type = Field.optional("messageType", .text(1...50)).lenient
   static let time = Field.optional("timestamp", .instant).lenient
   static let metadata = Field.optional("metadata", .object(maxBytes: 16_384)).lenient
 
   static let form = Form([id, sender, text, type, time, metadata])
+
+  private static let senders = ["bot", "user", "customer", "agent"]
+  private static let senderNames = [
+    "bot": ["assistant", "chatbot", "system"], "customer": ["client", "guest", "human", "visitor"],
+    "agent": ["admin", "operator", "staff"],
+  ]
 }
 
 /// The body of POST /api/chatbot/leads.
@@ -50,7 +55,16 @@ package struct ChatbotForm: LeadForm {
 extension Lead {
   fileprivate init(_ form: CheckedForm, receivedAt: Instant) {
     self.init(form, source: "chatbot", receivedAt: receivedAt)
-    messages = (form[ChatbotField.messages] ?? []).map { Message($0, receivedAt: receivedAt) }
+    let messages = (form[ChatbotField.messages] ?? []).map { Message($0, receivedAt: receivedAt) }
+    var texts: [String: String] = [:]
+    for message in messages {
+      if let text = texts[message.id] {
+        if text != message.text { setAside(message) }
+      } else {
+        texts[message.id] = message.text
+        self.messages.append(message)
+      }
+    }
     conversationID = form[ChatbotField.conversationID]
     intent = form[ChatbotField.intent]
     readAmount(in: budget)
@@ -66,6 +80,14 @@ extension Lead {
     score = Score(
       of: self, clientPoints: form[ChatbotField.score], clientQuality: form[ChatbotField.quality],
       clientBreakdown: form[ChatbotField.breakdown])
+  }
+}
+
+extension Lead {
+  /// Sets aside a message whose id an earlier one of the request has.
+  private mutating func setAside(_ message: Message) {
+    warnings.append(FieldError(.repeatedID, at: "messages", ["id": message.id]))
+    aside = aside.setting("messages.\(message.id)", .string(message.text))
   }
 }
 

@@ -34,6 +34,8 @@ package struct Lead: Sendable, Equatable {
   package var details: JSON = [:]
   /// An error for each value that could not be used.
   package var warnings: [FieldError] = []
+  /// The values that could not be used, by their paths.
+  var aside: JSON = [:]
   package var score = Score(points: 0, quality: "cold", breakdown: [:])
   package var receivedAt: Instant
 }
@@ -60,6 +62,12 @@ enum LeadField {
 
 extension Lead {
   package static let qualities = ["hot", "warm", "cold"]
+  static let intents = ["buy", "rent", "sell", "invest", "browse"]
+  /// Other names of intents, which chatbots send as the customer chose or wrote them.
+  static let intentNames = [
+    "buy": ["buying", "purchase", "شراء"], "rent": ["renting", "rental", "lease", "إيجار", "ايجار"],
+    "sell": ["selling", "بيع"], "invest": ["investing", "investment", "استثمار"], "browse": ["browsing"],
+  ]
 
   /// Sets the fields that all forms share. Each form adds the rest.
   init(_ form: CheckedForm, source: String, receivedAt: Instant) {
@@ -78,11 +86,12 @@ extension Lead {
 
   /// Adds to the metadata what no column holds: the values that could not be used, and the phone number's extension.
   mutating func keepAside(_ form: CheckedForm) {
-    warnings = form.warnings
+    warnings = form.warnings + warnings
+    aside = .object((form.aside.members ?? []) + (aside.members ?? []))
     if let kept = customerPhone?.phoneExtension {
       metadata = (metadata ?? [:]).setting("customerPhoneExtension", .string(kept))
     }
-    if form.aside.members?.isEmpty == false { metadata = (metadata ?? [:]).setting("setAside", form.aside) }
+    if aside.members?.isEmpty == false { metadata = (metadata ?? [:]).setting("setAside", aside) }
   }
 
   /// Returns when the first response is due, for the lead's quality. For a lead that continues a conversation, also for
@@ -99,6 +108,16 @@ extension Lead {
     return last.seconds(since: first) / 60
   }
 
+  /// The values that were set aside, for people: one in a line, each at most 200 characters long, of at most ten values.
+  /// Nil if there are none.
+  private var asideText: String? {
+    let lines = (aside.members ?? []).prefix(10).map { member in
+      let text = cleanLine(member.value.string ?? member.value.text)
+      return "\(member.key): " + String(text.unicodeScalars.prefix(200))
+    }
+    return lines.isEmpty ? nil : lines.joined(separator: "\n")
+  }
+
   /// The data for a notification. Absent values are left out.
   package var eventPayload: JSON {
     let facts: JSON = [
@@ -106,7 +125,7 @@ extension Lead {
       "customerPhoneExtension": JSON(customerPhone?.phoneExtension), "customerEmail": JSON(customerEmail?.text),
       "intent": JSON(intent), "budget": JSON(budget), "propertyType": JSON(propertyType),
       "preferredArea": JSON(preferredArea), "leadScore": JSON(score.points), "leadQuality": .string(score.quality),
-      "durationMinutes": JSON(durationMinutes),
+      "durationMinutes": JSON(durationMinutes), "setAside": JSON(asideText),
     ]
     return .object((facts.withoutNulls.members ?? []) + (details.members ?? []))
   }

@@ -16,13 +16,25 @@ package struct PhoneNumber: Sendable, Hashable {
   /// A number of this length without a plus must begin with a country code, because no national number is that long.
   private static let internationalLength = 12...15
 
+  /// Why a text is no phone number.
+  enum Failure: String, Error {
+    case noDigits = "it has no digits"
+    case otherSigns = "it has letters or signs that are not part of a number"
+    case tooShort = "it has too few digits"
+    case tooLong = "it has too many digits"
+    case unknownCountry = "without a country code, such as +44, its country is unknown"
+  }
+
+  /// Nil for a text that `init(reading:)` rejects.
+  package init?(_ text: String) { try? self.init(reading: text) }
+
   /// Reads a number in any common format: `050 123 4567`, `00971-50…`, `tel:+971(0)50…`, `919812345678`,
-  /// `04 123 4567 ext. 12`, digits of any script. A trunk prefix and a repeated country code are dropped. Nil for
-  /// letters and numbers of ambiguous country (`1 415 555 2671` without its plus may be American or Chinese).
-  package init?(_ text: String) {
+  /// `04 123 4567 ext. 12`, `WhatsApp: 050…`, digits of any script. A trunk prefix and a repeated country code are
+  /// dropped. Rejects other letters and numbers of ambiguous country (`1 415 555 2671` without its plus may be American
+  /// or Chinese).
+  init(reading text: String) throws(Failure) {
     let isURI = text.prefix(4).lowercased() == "tel:"
-    let plain = isURI ? Self.withoutParameters(String(text.dropFirst(4))) : text
-    var rest = plain.unicodeScalars[...]
+    var rest = Self.withoutLabels(isURI ? Self.withoutParameters(String(text.dropFirst(4))) : text)
     (rest, phoneExtension) = Self.withoutExtension(rest)
     var digits = ""
     var isInternational = false
@@ -30,12 +42,13 @@ package struct PhoneNumber: Sendable, Hashable {
       if let digit = Self.digit(scalar) {
         digits += String(digit)
       } else if scalar == "+" || scalar == "\u{FF0B}" {
-        guard digits.isEmpty, !isInternational else { return nil }
+        guard digits.isEmpty, !isInternational else { throw .otherSigns }
         isInternational = true
       } else if !Self.isSeparator(scalar) {
-        return nil
+        throw .otherSigns
       }
     }
+    if digits.isEmpty { throw .noDigits }
     // Some people write both: `+00971 50…`.
     if digits.hasPrefix("00") {
       digits.removeFirst(2)
@@ -47,16 +60,60 @@ package struct PhoneNumber: Sendable, Hashable {
       if Self.homeLength ~= digits.count {
         digits = Self.homeCountry + digits
       } else if !digits.hasPrefix(Self.homeCountry), hasTrunkZero || !(Self.internationalLength ~= digits.count) {
-        return nil
+        throw digits.count < Self.homeLength.lowerBound ? .tooShort : digits.count > 15 ? .tooLong : .unknownCountry
       }
     }
     if let country = CountryCode(of: digits) {
       let number = country.nationalNumber(digits.dropFirst(country.code.count))
-      guard country.code != Self.homeCountry || Self.homeLength ~= number.count else { return nil }
+      if country.code == Self.homeCountry {
+        if number.count < Self.homeLength.lowerBound { throw .tooShort }
+        if number.count > Self.homeLength.upperBound { throw .tooLong }
+      }
       digits = String(country.code + number)
     }
-    guard 7...15 ~= digits.count, digits.first != "0" else { return nil }
+    if digits.first == "0" { throw .unknownCountry }
+    if digits.count < 7 { throw .tooShort }
+    if digits.count > 15 { throw .tooLong }
     e164 = "+" + digits
+  }
+
+  /// The words that people write beside a number.
+  private static let labels: Set<String> = [
+    "cell", "contact", "fon", "gsm", "handy", "home", "m", "mob", "mobile", "my", "no", "number", "ph",
+    "phone", "tel", "telefon", "telephone", "wa", "whatsapp", "work", "اتصال", "الجوال", "الهاتف", "تلفون",
+    "جوال", "رقم", "رقمي", "محمول", "موبايل", "هاتف", "هاتفي", "واتس", "واتساب", "тел", "телефон",
+  ]
+
+  /// Returns the text without labels, quotes, emoji and other signs before and after the number: `📞 Mobile: "050…"`.
+  private static func withoutLabels(_ text: String) -> String.UnicodeScalarView.SubSequence {
+    var rest = text.unicodeScalars[...]
+    while let first = rest.first, digit(first) == nil, first != "+", first != "\u{FF0B}" {
+      let word = rest.prefix { $0.properties.isAlphabetic }
+      guard word.isEmpty || isLabel(word) else { break }
+      rest = rest.dropFirst(max(word.count, 1))
+    }
+    while let last = rest.last, digit(last) == nil {
+      let word = rest.reversed().prefix { $0.properties.isAlphabetic }
+      guard word.isEmpty || isLabel(word.reversed()) else { break }
+      rest = rest.dropLast(max(word.count, 1))
+    }
+    return rest
+  }
+
+  private static func isLabel(_ word: some Sequence<Unicode.Scalar>) -> Bool {
+    labels.contains(String(String.UnicodeScalarView(word)).lowercased())
+  }
+
+  /// The marks between several numbers.
+  private static let betweenNumbers: Set<Unicode.Scalar> = ["/", ",", ";", "|", "&", "\n", "\u{60C}", "\u{61B}"]
+  private static let wordsBetweenNumbers: Set<String> = ["and", "or", "أو", "او", "و"]
+
+  /// Returns the first of several numbers, each complete: `050 123 4567 / 055 765 4321`. Nil for one number.
+  static func first(ofSeveral text: String) -> PhoneNumber? {
+    let words = text.split(separator: " ").map { wordsBetweenNumbers.contains($0.lowercased()) ? ";" : $0 }
+    let parts = words.joined(separator: " ").unicodeScalars.split(whereSeparator: betweenNumbers.contains)
+    let numbers = parts.compactMap { PhoneNumber(String($0)) }
+    return numbers.count > 1 && numbers.count == parts.count ? numbers.first : nil
   }
 
   /// Returns the number of a tel URI (RFC 3966): a local number follows the country code in its `;phone-context=`, `;ext=`
@@ -108,7 +165,9 @@ package struct PhoneNumber: Sendable, Hashable {
 
   private static func isSeparator(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar {
-    case " ", "\u{A0}", "\u{202F}", "-", "\u{2010}", "\u{2011}", "\u{2013}", "(", ")", ".", "/": true
+    case " ", "\t", "\r", "\n", "\u{A0}", "\u{202F}", "-", "\u{2010}", "\u{2011}", "\u{2013}", "(", ")", ".", "/": true
+    // The marks that make emoji of digits: 5️⃣.
+    case "\u{FE0F}", "\u{20E3}": true
     // Direction marks in copied Arabic numbers, and invisible spaces.
     case "\u{200B}"..."\u{200F}", "\u{202A}", "\u{202C}", "\u{2060}", "\u{2066}", "\u{2069}", "\u{FEFF}": true
     default: false
@@ -121,16 +180,22 @@ extension PhoneNumber: FormValue {
 }
 
 extension Rule where Value == PhoneNumber {
-  /// A phone number in any common format.
+  /// A phone number in any common format, as a string or a whole number. Of several numbers the first is used.
   package static var phone: Rule {
     let text = Rule<String>.text(5...50)
     let schema: JSON = [
-      "type": "string", "minLength": 5, "maxLength": 50, "format": "phone",
+      "type": ["string", "integer"], "minLength": 5, "maxLength": 50, "format": "phone",
       "description": "Phone number in any common format",
     ]
-    return Rule(schema) { json, error in
-      guard let text = text.read(json, &error) else { return nil }
-      return PhoneNumber(text) ?? error.refuse(.invalidPhone)
+    return Rule(schema) { json, errors in
+      guard let text = text.read(json.integer.map { .string(String($0)) } ?? json, &errors) else { return nil }
+      do throws(PhoneNumber.Failure) { return try PhoneNumber(reading: text) } catch {
+        guard let first = PhoneNumber.first(ofSeveral: text) else {
+          return errors.refuse(.invalidPhone, ["reason": error.rawValue])
+        }
+        errors.warn(.severalPhones, aside: .string(text))
+        return first
+      }
     }
   }
 }

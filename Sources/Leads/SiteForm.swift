@@ -16,6 +16,7 @@ package struct SiteForm: LeadForm {
   fileprivate static let subject = Field.optional("subject", .text(1...200)).lenient
   fileprivate static let price = Field.optional("expectedPrice", .textOrNumber(1...200)).lenient
   fileprivate static let urgency = Field.optional("urgency", .text(1...200)).lenient
+  private static let phone = LeadField.phone.lenient(beside: LeadField.email)
   private static let message = Field.optional("message", .text(1...5000)).lenient
   private static let description = Field.optional("propertyDescription", .text(1...5000)).lenient
 
@@ -24,8 +25,8 @@ package struct SiteForm: LeadForm {
   ) {
     self.source = source
     form = Form(
-      [LeadField.name, LeadField.email, LeadField.phone, LeadField.idempotencyKey] + fields,
-      atLeastOne: [LeadField.email, LeadField.phone])
+      [LeadField.name, LeadField.email, Self.phone, LeadField.idempotencyKey] + fields,
+      atLeastOne: [LeadField.email, Self.phone])
     self.intent = intent
     self.message = message
     self.details = details

@@ -48,11 +48,11 @@ extension Trick {
     },
     error("bad-phone", in: named) { body, _, random in
       let phones = [
-        "call me", "050-CALL-NOW", "0570000000 next 5", "++971570000000", "1234567890123456", "+97157\r\n0000000",
-        "+0570000000",
-        "0570000000'--", "=0570000000",
+        "call me", "050-CALL-NOW", "0570000000 next 5", "++971570000000", "1234567890123456", "+0570000000",
+        "0570000000\r\nBcc: all@example.org", "0570000000' or '1'='1", "=CALL(0570000000)",
       ]
-      return body.setting("customerPhone", .string(random.pick(phones)))
+      // Beside an email address an unusable phone number would be set aside.
+      return body.removing("customerEmail").setting("customerPhone", .string(random.pick(phones)))
     },
     error("header-in-mail", in: SampleForm.allCases) { body, form, random in
       let mails = [
@@ -79,7 +79,9 @@ extension Trick {
     error("huge-number", in: SampleForm.allCases) { body, _, random in
       body.setting("age", .number(random.pick(["1e999", "-1e400", String(repeating: "9", count: 400)])))
     },
-    error("phone-number-as-a-number", in: [.lead]) { body, _, _ in body.setting("customerPhone", 971_570_000_000) },
+    error("phone-number-of-a-wrong-type", in: [.lead]) { body, _, random in
+      body.setting("customerPhone", random.pick([true, .number("57.5"), ["0570000000"]]))
+    },
     error("id-of-a-wrong-type", in: [.lead]) { body, _, random in
       body.setting("conversationId", random.pick([1, true, [], [:]]))
     },
@@ -89,8 +91,7 @@ extension Trick {
     },
     error("bad-message", in: [.lead]) { body, _, random in
       let message: JSON = random.pick([
-        ["sender": "user", "messageText": "Hello"], ["id": " ", "messageText": "Hello"],
-        ["id": 1, "messageText": "Hello"],
+        ["id": " ", "messageText": "Hello"], ["id": true, "messageText": "Hello"], ["id": [1], "messageText": "Hello"],
       ])
       return body.setting("messages", .array((body["messages"]?.array ?? []) + [message]))
     },

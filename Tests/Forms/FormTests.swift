@@ -101,7 +101,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
   func errors() throws {
     let row = Form([.required("id", .uuid), .optional("tags", .lines(max: 2, each: 1...3))])
     let form = Form([
-      .required("name", .text(1...9)), .required("rows", .forms(row, max: 3)), .required("row", .form(row)),
+      .required("name", .text(1...9)), .required("rows", .lastForms(row, max: 3)), .required("row", .form(row)),
     ])
     let body: JSON = ["name": " ", "rows": [["id": 1], 5, ["tags": ["abcd", " "]]], "row": [:]]
     #expect {
@@ -194,7 +194,7 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
   func lenient() throws {
     let item = Form([Field.required("id", .uuid).identifying, Field.optional("count", .integer(0...9)).lenient])
     let (kind, rows) = (
-      Field.optional("kind", .choice(["a"])).lenient, Field.optional("rows", .forms(item, max: 3)).lenient
+      Field.optional("kind", .choice(["a"])).lenient, Field.optional("rows", .lastForms(item, max: 3)).lenient
     )
     let tags = Field.optional("tags", .texts(max: 3, each: 1...3)).lenient
     let id = "00000000-0000-4000-8000-00000000000a"
@@ -210,11 +210,32 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
   func identifying() {
     let item = Form([Field.required("id", .uuid).identifying])
     let form = Form([
-      Field.optional("kind", .choice(["a"])).lenient, Field.optional("rows", .forms(item, max: 3)).lenient,
+      Field.optional("kind", .choice(["a"])).lenient, Field.optional("rows", .lastForms(item, max: 3)).lenient,
     ])
     #expect {
       try form.check(["kind": 5, "rows": [["id": "x"]]])
     } throws: { ($0 as? FormError)?.fields.map(\.path) == ["kind", "rows[0].id"] }
+  }
+
+  @Test("an item without its identifying field is set aside") func noIdentity() throws {
+    let item = Form([Field.required("id", .identifier(1...9)).identifying])
+    let rows = Field.optional("rows", .lastForms(item, max: 3)).lenient
+    let checked = try Form([rows]).check(["rows": [[:], ["id": nil], ["id": 7]]])
+    #expect(checked.aside == ["rows[0]": [:], "rows[1]": ["id": nil]])
+    #expect(checked[rows]?.map(\.document) == [["id": "7"]])
+  }
+
+  @Test("of a long list only the last items are read, with a warning") func lastItems() throws {
+    let rows = Field.optional("rows", .lastForms(Form([Field.required("n", .integer(0...9))]), max: 2)).lenient
+    let checked = try Form([rows]).check(["rows": [["n": 1], ["n": 2], ["n": 3]]])
+    #expect(checked[rows]?.map(\.document) == [["n": 2], ["n": 3]])
+    #expect(checked.warnings.map(\.code) == [.listCut] && checked.warnings.map(\.path) == ["rows"] && checked.aside == [:])
+  }
+
+  @Test("a word may be in upper case or another name of one") func words() throws {
+    let rule = Rule.word(["buy", "rent"], names: ["rent": ["lease", "إيجار"]])
+    #expect(try checked(rule, "Buy") == "buy" && checked(rule, " LEASE ") == "rent" && checked(rule, "إيجار") == "rent")
+    #expect(throws: FormError.self) { try checked(rule, "own") }
   }
 
   @Test("a field may be lenient only beside a valid field") func lenientBeside() throws {

@@ -52,10 +52,52 @@ private func body(_ more: JSON = [:]) -> JSON {
     #expect(kept.customerEmail == nil && kept.metadata == ["utm": "x", "setAside": ["customerEmail": "sara@"]])
     for wrong: JSON in [
       ["customerName": "S"], ["customerPhone": "call me"], ["conversationId": "5"], ["idempotencyKey": "a b"],
-      ["messages": [["messageText": "x"]]], ["messages": [["id": "a\u{FFFD}", "messageText": "x"]]],
+      ["messages": [["id": "a\u{FFFD}", "messageText": "x"]]],
     ] {
       #expect(throws: FormError.self) { try lead(body(wrong)) }
     }
+  }
+
+  @Test("messages with ids that are numbers are stored; without an id or with one that repeats they are set aside")
+  func messageIDs() throws {
+    let lead = try lead(
+      body([
+        "messages": [
+          ["id": 1, "messageText": "a"], ["messageText": "b"], ["id": "1", "messageText": "c"],
+          ["id": "1", "messageText": "a"],
+        ]
+      ]))
+    #expect(lead.messages.map(\.id) == ["1"] && lead.messages.map(\.text) == ["a"])
+    #expect(lead.warnings.map(\.code) == [.required, .repeatedID])
+    #expect(lead.metadata == ["setAside": ["messages[1]": ["messageText": "b"], "messages.1": "c"]])
+    #expect(lead.eventPayload["setAside"] == "messages[1]: {\"messageText\":\"b\"}\nmessages.1: c")
+  }
+
+  @Test("of more than 500 messages the last are stored") func manyMessages() throws {
+    let messages = (1...600).map { n -> JSON in ["id": JSON(n), "messageText": "x"] }
+    let lead = try lead(body(["messages": .array(messages)]))
+    #expect(lead.messages.map(\.id) == (101...600).map(String.init) && lead.warnings.map(\.code) == [.listCut])
+  }
+
+  @Test("intent, quality and sender may be in upper case or have another name") func otherNames() throws {
+    let lead = try lead(
+      body([
+        "intent": "Renting", "leadQuality": "HOT", "leadScore": 90,
+        "messages": [["id": "1", "messageText": "a", "sender": "Assistant"], ["id": "2", "messageText": "b", "sender": "USER"]],
+      ]))
+    #expect(lead.intent == "rent" && lead.score.quality == "hot" && lead.warnings.isEmpty)
+    #expect(lead.messages.map(\.sender) == ["bot", "customer"])
+  }
+
+  @Test("of several phone numbers the first is used, and the text is set aside") func severalPhones() throws {
+    let text: JSON = "050 123 4567 / 055 765 4321"
+    let lead = try lead(body(["customerPhone": text]))
+    #expect(lead.customerPhone?.e164 == "+971501234567" && lead.warnings.map(\.code) == [.severalPhones])
+    #expect(lead.metadata == ["setAside": ["customerPhone": text]])
+  }
+
+  @Test("a phone number may be a JSON number") func numericPhone() throws {
+    #expect(try lead(body(["customerPhone": 501_234_567])).customerPhone?.e164 == "+971501234567")
   }
 
   @Test("an extension is kept beside the phone number") func extensions() throws {

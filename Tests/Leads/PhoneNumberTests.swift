@@ -1,5 +1,5 @@
 import Foundation
-import Leads
+@testable import Leads
 import Testing
 import Wire
 
@@ -77,7 +77,40 @@ import Wire
       "", "+", "00", "12", "+0123456789", "call me", "050-CALL-NOW", "0501234567 next 5", "0501234567 ext",
       "0501234567 ext 12345678", "0501234567,5", "0501234567 ext 1 ext 2", "++971501234567",
       "+971+501234567", "1234567890123456", "1 415 555 2671", "9812345678", "079460958000", "+97150123456789", "+97150",
-      "0919812345678", "+97150\r\n1234567", "050;1234567",
+      "0919812345678", "050;1234567", "Villa 12 0501234567", "0501234567 CALL", "tel", "📞",
     ])
   func rejects(_ text: String) { #expect(PhoneNumber(text) == nil) }
+
+  @Test(
+    "are read without what people write around them",
+    arguments: [
+      "Tel: 050 123 4567", "📞 050 123 4567", "WhatsApp 0501234567", "\"050 123 4567\"", "'0501234567", "=+971501234567",
+      "Mob.: +971 50 123 4567", "0501234567 (WhatsApp)", "0501234567.", "<0501234567>", "my number: 050-123-4567",
+      "Phone number 050 123 4567", "رقمي ٠٥٠١٢٣٤٥٦٧", "هاتف: 0501234567", "🇦🇪 +971 50 123 4567", "050\t123\t4567",
+      "+97150\r\n1234567", "tel: 050 123 4567", "0️⃣501234567",
+    ])
+  func labels(_ text: String) { #expect(PhoneNumber(text)?.e164 == "+971501234567") }
+
+  @Test(
+    "of which several are given: the first",
+    arguments: [
+      "050 123 4567 / 055 765 4321", "0501234567, 0557654321", "0501234567;0557654321", "0501234567\n0557654321",
+      "Mobile: 050 123 4567 & Home: 04 123 4567", "050 123 4567 or 055 765 4321", "٠٥٠١٢٣٤٥٦٧ أو ٠٥٥٧٦٥٤٣٢١",
+    ])
+  func several(_ text: String) {
+    #expect(PhoneNumber(text) == nil && PhoneNumber.first(ofSeveral: text)?.e164 == "+971501234567")
+  }
+
+  @Test("are not several if one of them is incomplete", arguments: ["0501234567", "0501234567,5", "0501234567 / Villa"])
+  func notSeveral(_ text: String) { #expect(PhoneNumber.first(ofSeveral: text) == nil) }
+
+  @Test(
+    "are rejected with a reason",
+    arguments: [
+      ("call me", PhoneNumber.Failure.otherSigns), ("---", .noDigits), ("1 415 555 2671", .unknownCountry),
+      ("050", .tooShort), ("+97150", .tooShort), ("+97150123456789", .tooLong), ("1234567890123456", .tooLong),
+    ])
+  func reasons(_ text: String, _ failure: PhoneNumber.Failure) {
+    #expect(throws: failure) { try PhoneNumber(reading: text) }
+  }
 }

@@ -55,7 +55,22 @@ private func errors(_ body: () throws -> Void) -> [FieldError] {
     let body: JSON = ["customerName": "Sara", "customerPhone": "call me"]
     #expect(
       errors { _ = try SiteForm.sell.lead(checking: body, receivedAt: received) }
-        == [.init(.invalidPhone, at: "customerPhone")])
+        == [
+          .init(
+            .invalidPhone, at: "customerPhone",
+            ["reason": "it has letters or signs that are not part of a number"])
+        ])
+  }
+
+  @Test("an unusable phone number or email address beside a good one of the other kind is set aside")
+  func oneContact() throws {
+    let lead = try SiteForm.sell.lead(
+      checking: person.setting("customerPhone", "call me"), receivedAt: received)
+    #expect(lead.customerPhone == nil && lead.metadata == ["setAside": ["customerPhone": "call me"]])
+    let other = try SiteForm.sell.lead(
+      checking: ["customerName": "Sara", "customerPhone": "0501234567", "customerEmail": "sara@"],
+      receivedAt: received)
+    #expect(other.customerEmail == nil && other.warnings.map(\.path) == ["customerEmail"])
   }
 
   @Test("reports all errors at once") func allErrors() {

@@ -41,6 +41,12 @@ struct NotificationTests {
     #expect(Sample.notification(payload).fields.first { $0.label == "Phone" }?.value == "+97141234567 ext. 12")
   }
 
+  @Test("shows what was set aside, so that an agent can use it") func setAside() {
+    let payload: JSON = ["source": "sell_submission", "setAside": "customerPhone: call me\npropertyUrl: /p/7"]
+    let last = Sample.notification(payload).fields.last
+    #expect(last == .init("Could Not Be Used", "customerPhone: call me\npropertyUrl: /p/7", isLong: true))
+  }
+
   @Test(
     "has a header for each source",
     arguments: [
