@@ -87,12 +87,12 @@ package struct PhoneNumber: Sendable, Hashable {
   /// Returns the text without labels, quotes, emoji and other signs before and after the number: `📞 Mobile: "050…"`.
   private static func withoutLabels(_ text: String) -> String.UnicodeScalarView.SubSequence {
     var rest = text.unicodeScalars[...]
-    while let first = rest.first, digit(first) == nil, first != "+", first != "\u{FF0B}" {
+    while let first = rest.first, first != "+", first != "\u{FF0B}", first.properties.numericType == nil {
       let word = rest.prefix { $0.properties.isAlphabetic }
       guard word.isEmpty || isLabel(word) else { break }
       rest = rest.dropFirst(max(word.count, 1))
     }
-    while let last = rest.last, digit(last) == nil {
+    while let last = rest.last, last.properties.numericType == nil {
       let word = rest.reversed().prefix { $0.properties.isAlphabetic }
       guard word.isEmpty || isLabel(word.reversed()) else { break }
       rest = rest.dropLast(max(word.count, 1))
@@ -180,15 +180,21 @@ extension PhoneNumber: FormValue {
 }
 
 extension Rule where Value == PhoneNumber {
-  /// A phone number in any common format, as a string or a whole number. Of several numbers the first is used.
+  /// A phone number in any common format. Of several numbers the first is used. It may be a JSON number of a length that
+  /// needs neither a plus nor a leading 0.
   package static var phone: Rule {
-    let text = Rule<String>.text(5...50)
-    let schema: JSON = [
-      "type": ["string", "integer"], "minLength": 5, "maxLength": 50, "format": "phone",
+    let text = Rule<String>.text(5...100)
+    let numbers = [10_000...999_999_999, 100_000_000_000...999_999_999_999]
+    let string: JSON = [
+      "type": "string", "minLength": 5, "maxLength": 100, "format": "phone",
       "description": "Phone number in any common format",
     ]
-    return Rule(schema) { json, errors in
-      guard let text = text.read(json.integer.map { .string(String($0)) } ?? json, &errors) else { return nil }
+    let integers = numbers.map { range -> JSON in
+      ["type": "integer", "minimum": JSON(range.lowerBound), "maximum": JSON(range.upperBound)]
+    }
+    return Rule(["anyOf": .array([string] + integers)]) { json, errors in
+      let number = json.integer.flatMap { number in numbers.contains { $0 ~= number } ? String(number) : nil }
+      guard let text = text.read(number.map(JSON.string) ?? json, &errors) else { return nil }
       do throws(PhoneNumber.Failure) { return try PhoneNumber(reading: text) } catch {
         guard let first = PhoneNumber.first(ofSeveral: text) else {
           return errors.refuse(.invalidPhone, ["reason": error.rawValue])
