@@ -62,6 +62,13 @@ import Wire
     #expect(presented["title"]?.string == title && presented["description"]?.string == words)
   }
 
+  @Test("shows what an unproven request said and was not stored") func notStored() {
+    let presented = TimelineEntry.presented([
+      "type": "note_added", "title": "Lead Updated", "description": "Not stored:\nnotes: Call me", "metadata": [:],
+    ])
+    #expect(presented["description"] == "No new messages\nNot stored:\nnotes: Call me")
+  }
+
   @Test("leaves entries that people wrote unchanged") func people() {
     for entry: JSON in [
       ["type": "note_added", "title": "Note added", "description": "Lead Updated"],

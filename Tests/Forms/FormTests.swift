@@ -229,7 +229,8 @@ private func checked<Value>(_ rule: Rule<Value>, _ value: JSON) throws -> Value?
     let rows = Field.optional("rows", .lastForms(Form([Field.required("n", .integer(0...9))]), max: 2)).lenient
     let checked = try Form([rows]).check(["rows": [["n": 1], ["n": 2], ["n": 3]]])
     #expect(checked[rows]?.map(\.document) == [["n": 2], ["n": 3]])
-    #expect(checked.warnings.map(\.code) == [.listCut] && checked.warnings.map(\.path) == ["rows"] && checked.aside == [:])
+    #expect(checked.warnings.map(\.code) == [.listCut] && checked.warnings.map(\.path) == ["rows"])
+    #expect(checked.aside == [:])
   }
 
   @Test("a word may be in upper case or another name of one") func words() throws {

@@ -83,7 +83,9 @@ private func body(_ more: JSON = [:]) -> JSON {
     let lead = try lead(
       body([
         "intent": "Renting", "leadQuality": "HOT", "leadScore": 90,
-        "messages": [["id": "1", "messageText": "a", "sender": "Assistant"], ["id": "2", "messageText": "b", "sender": "USER"]],
+        "messages": [
+          ["id": "1", "messageText": "a", "sender": "Assistant"], ["id": "2", "messageText": "b", "sender": "USER"],
+        ],
       ]))
     #expect(lead.intent == "rent" && lead.score.quality == "hot" && lead.warnings.isEmpty)
     #expect(lead.messages.map(\.sender) == ["bot", "customer"])

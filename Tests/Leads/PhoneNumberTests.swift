@@ -1,7 +1,8 @@
 import Foundation
-@testable import Leads
 import Testing
 import Wire
+
+@testable import Leads
 
 @Suite("Phone numbers") struct PhoneNumberTests {
   @Test(
@@ -101,7 +102,8 @@ import Wire
     #expect(PhoneNumber(text) == nil && PhoneNumber.first(ofSeveral: text)?.e164 == "+971501234567")
   }
 
-  @Test("are not several if one of them is incomplete", arguments: ["0501234567", "0501234567,5", "0501234567 / Villa"])
+  @Test(
+    "are not several if one of them is incomplete", arguments: ["0501234567", "0501234567,5", "0501234567 / Villa"])
   func notSeveral(_ text: String) { #expect(PhoneNumber.first(ofSeveral: text) == nil) }
 
   @Test(

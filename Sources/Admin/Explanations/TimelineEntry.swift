@@ -34,7 +34,8 @@ package enum TimelineEntry {
     let count = entry["metadata"]?["messagesAdded"]?.integer ?? 0
     let title = count == 0 ? "Customer updated the lead" : "Customer sent more messages"
     let words = count == 0 ? "No new messages" : count == 1 ? "1 new message" : "\(count) new messages"
-    return entry.setting("title", .string(title)).setting("description", .string(words))
+    let lines = [words, entry["description"]?.string].compactMap { $0 }
+    return entry.setting("title", .string(title)).setting("description", .string(lines.joined(separator: "\n")))
   }
 
   /// Returns how people refer to a channel: `on Slack`.

@@ -19,6 +19,7 @@ declare
   v_reopens boolean;
   v_facts jsonb;
   v_added integer := 0;
+  v_unstored jsonb;  -- what an unproven request says about the customer; only the timeline has it
   v_event uuid;
   l record;  -- the lead as sent
   c record;  -- the conversation as stored
@@ -108,7 +109,7 @@ begin
     metadata = case when v_proven then coalesce(s.metadata, '{}') || coalesce(l.metadata, '{}') else s.metadata end
   where s.id = v_id
   returning s.customer_id, s.customer_name, s.customer_phone, s.customer_email, s.status, s.lead_score, s.lead_quality,
-    s.first_response_at, s.created_at, s.updated_at into c;
+    s.intent, s.budget, s.property_type, s.preferred_area, s.first_response_at, s.created_at, s.updated_at into c;
 
   perform leadpipe.remember_customer(nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')), c.customer_id);
 
@@ -162,9 +163,19 @@ begin
         format('Score %s (%s), was %s (%s)', c.lead_score, c.lead_quality, v_before.lead_score, v_before.lead_quality),
         'system', null, null, v_facts - '{messagesAdded,proven}'::text[]);
     end if;
+    if not v_proven then
+      v_unstored := nullif(jsonb_strip_nulls(jsonb_build_object(
+        'customerName', nullif(l.name, c.customer_name), 'customerPhone', nullif(l.phone, c.customer_phone),
+        'customerEmail', nullif(lower(l.email), lower(c.customer_email)), 'intent', nullif(l.intent, c.intent),
+        'budget', nullif(l.budget, c.budget), 'propertyType', nullif(l.property_type, c.property_type),
+        'preferredArea', nullif(l.preferred_area, c.preferred_area), 'notes', l.notes, 'setAside', l.metadata -> 'setAside')), '{}');
+    end if;
     -- note_added, because the customer added something. customer_contacted is for contact by an agent.
-    perform public.add_timeline_entry(v_id, 'note_added', 'Lead Updated', null, 'customer', null, null,
-      jsonb_build_object('messagesAdded', v_added, 'proven', v_proven));
+    perform public.add_timeline_entry(v_id, 'note_added', 'Lead Updated',
+      (select E'Not stored, because the sender may be another person:\n' || string_agg(d.key || ': ' || d.value, E'\n')
+       from jsonb_each_text(v_unstored) d),
+      'customer', null, null, jsonb_build_object('messagesAdded', v_added, 'proven', v_proven)
+        || case when v_unstored is null then '{}' else jsonb_build_object('notStored', v_unstored) end);
   end if;
 
   return jsonb_build_object(
