@@ -52,11 +52,12 @@ package enum Conversation {
     return checked.document.setting("versions", .array(accepted.map(JSON.string)))
   }
 
-  /// The JSON Schema of the ConversationDTO, with the messages if it is returned alone.
+  /// The JSON Schema of the ConversationDTO, with the messages if it is returned alone. Lists leave the metadata out.
   package static func schema(withMessages: Bool = false) -> JSON {
     let properties = withMessages ? dto + [JSON.Member("messages", ["type": "array", "items": message])] : dto
+    let required = properties.map(\.key).filter { $0 != "metadata" }
     return [
-      "type": "object", "properties": .object(properties), "required": .array(properties.map { .string($0.key) }),
+      "type": "object", "properties": .object(properties), "required": .array(required.map(JSON.string)),
     ]
   }
 

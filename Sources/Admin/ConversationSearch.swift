@@ -29,7 +29,7 @@ package enum ConversationSearch {
   package static let listForm = Form(
     filters + [
       .optional("query", query), .optional("sort", sort), .optional("page", .integer(1...400)),
-      .optional("include", .choices(["messages"])),
+      .optional("include", .choices(["messages", "metadata"])),
     ] + place)
 
   package static let searchForm = Form(

@@ -58,9 +58,10 @@ package struct LeadIntake {
     var wakes = false
     let stored = zip(requests, checked).map { request, checked in
       Result { () throws(Problem) -> Stored in
-        let lead = try checked.get().lead
+        var lead = try checked.get().lead
         let log = log.with("requestId", request.requestID)
         let captured = try report(outcomes.next() ?? .failure(.noAnswer), refused: refused, log)
+        lead.warnings += captured.full.map { FieldError(.conversationFull, at: $0) }
         if !lead.warnings.isEmpty { log.info("Set aside \(lead.warnings.map(\.path).joined(separator: ", "))") }
         if captured.eventID != nil { wakes = true }
         return (lead, captured)

@@ -53,7 +53,7 @@ extension Reply {
   /// transport computes them. The error describes what is wrong with the reply.
   package init(reading output: [UInt8], needsStatus: Bool = false) throws(InvalidReply) {
     let document: JSON
-    do { document = try JSON(reading: output) } catch {
+    do { document = try JSON(readingReply: output) } catch {
       throw InvalidReply(reason: "the reply is not a JSON document: \(error.reason) at byte \(error.offset)")
     }
     guard let statusCode = document["statusCode"] else {

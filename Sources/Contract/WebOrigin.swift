@@ -78,8 +78,8 @@ extension Setting {
   /// Origins, in addition to that of FRONTEND_URL, that may read replies in a browser.
   package static let allowedOrigins = Setting("ALLOWED_ORIGINS") { list in
     WebOrigin.items(list).firstIndex(of: nil).map { index in
-      "has a wrong entry, number \(index + 1): each must be an origin such as https://example.com in lower case, without a "
-        + "path, a slash at the end and the scheme's own port; separate them with commas"
+      "must be origins such as https://example.com in lower case, separated by commas, without a path, a slash at the end "
+        + "and the scheme's own port; number \(index + 1) in the list is not one"
     }
   }
 

@@ -107,7 +107,14 @@ package struct FormError: Error, Sendable, Equatable {
       {
         (path, unusable) = ("\(name)[\(item)]", items[item])
       }
-      if !aside.contains(where: { $0.key == path }) { aside.append(JSON.Member(path, unusable)) }
+      if !aside.contains(where: { $0.key == path }) { aside.append(JSON.Member(path, Self.kept(unusable))) }
     }
+  }
+
+  /// Returns a value as it is set aside: a large or nested one as the beginning of its text, because it is shown to
+  /// people only.
+  private static func kept(_ json: JSON) -> JSON {
+    if json.depth <= 2, json.bytes.count <= 2000 { return json }
+    return .string(String((json.string ?? json.text).unicodeScalars.prefix(2000)))
   }
 }

@@ -108,11 +108,15 @@ extension Rule where Value == CheckedForm {
 }
 
 extension Rule where Value == JSON {
-  /// Any object of at most `maxBytes` bytes as JSON.
+  /// Any object of at most `maxBytes` bytes as JSON and 8 levels, so that it can be stored and shown within others.
   package static func object(maxBytes: Int) -> Rule {
-    let schema: JSON = ["type": "object", "description": .string("at most \(maxBytes) bytes as JSON")]
+    let maxDepth = 8
+    let schema: JSON = [
+      "type": "object", "description": .string("at most \(maxBytes) bytes as JSON, nested at most \(maxDepth) levels deep"),
+    ]
     return Rule(schema, parameter: documentParameter) { json, error in
       guard case .object = json else { return error.refuse(.notAnObject) }
+      guard json.depth <= maxDepth else { return error.refuse(.tooDeep, ["max": maxDepth]) }
       return json.bytes.count <= maxBytes ? json : error.refuse(.tooLarge, ["max": maxBytes])
     }
   }

@@ -87,7 +87,13 @@ extension Lead {
   /// Adds to the metadata what no column holds: the values that could not be used, and the phone number's extension.
   mutating func keepAside(_ form: CheckedForm) {
     warnings = form.warnings + warnings
-    aside = .object((form.aside.members ?? []) + (aside.members ?? []))
+    // At most 50 values and 16 KiB; each has its warning nevertheless.
+    var bytes = 0
+    aside = .object(
+      ((form.aside.members ?? []) + (aside.members ?? [])).prefix(50).filter { member in
+        bytes += member.key.utf8.count + member.value.bytes.count
+        return bytes <= 16_384
+      })
     if let kept = customerPhone?.phoneExtension {
       metadata = (metadata ?? [:]).setting("customerPhoneExtension", .string(kept))
     }

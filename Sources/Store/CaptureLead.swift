@@ -22,6 +22,8 @@ package struct Captured: Sendable, Equatable {
   package let rise: String?
   /// The status of a closed conversation that this request has reopened.
   package let reopenedFrom: String?
+  /// The fields of which not all was stored, because the conversation has as much as it can hold.
+  package let full: [String]
 }
 
 /// A lead with what is needed to store it.
@@ -113,7 +115,8 @@ extension Captured {
           "\(rise[score]?.integer ?? 0) (\(rise[quality]?.string ?? ""))"
         }
         return "\(text("scoreBefore", "qualityBefore")) to \(text("score", "quality"))"
-      }, reopenedFrom: reply["reopenedFrom"]?.string)
+      }, reopenedFrom: reply["reopenedFrom"]?.string,
+      full: (reply["full"]?.array ?? []).compactMap(\.string))
   }
 }
 

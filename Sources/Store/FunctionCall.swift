@@ -13,7 +13,7 @@ extension Database {
         guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {
           throw .noAnswer
         }
-        do { return try JSON(reading: text) } catch { throw .noAnswer }
+        do { return try JSON(readingReply: Array(text.utf8)) } catch { throw .noAnswer }
       } catch {
         if case .refused(let state, _, _) = error, Self.repeated.contains(state), .now < deadline { continue }
         throw error

@@ -27,6 +27,32 @@ extension JSON {
   package init(reading text: String) throws(JSONError) {
     try self.init(reading: Array(text.utf8))
   }
+
+  /// Reads JSON that this product has made: the result of a function of the database, the reply of a handler. It may be
+  /// nested four times as deep as a request, and its numbers are not limited, so that nothing that was stored makes a
+  /// reply unreadable.
+  package init(readingReply bytes: [UInt8]) throws(JSONError) {
+    guard String(validating: bytes, as: UTF8.self) != nil else {
+      throw JSONError(offset: 0, reason: "the text is not valid UTF-8")
+    }
+    var reader = JSONReader(bytes: bytes, repairs: false, isRepaired: false)
+    // A reply wraps what was stored in a few levels.
+    reader.depthLimit = 4 * Self.depthLimit
+    reader.limitsNumbers = false
+    reader.skipBlanks()
+    self = try reader.value(depth: 1)
+    reader.skipBlanks()
+    if reader.at != bytes.count { throw reader.error("unexpected text after the document") }
+  }
+
+  /// The number of levels of objects and arrays: 0 for a string, 1 for a list of strings.
+  package var depth: Int {
+    switch self {
+    case .array(let items): 1 + (items.map(\.depth).max() ?? 0)
+    case .object(let members): 1 + (members.map(\.value.depth).max() ?? 0)
+    default: 0
+    }
+  }
 }
 
 /// A recursive-descent reader over validated UTF-8. `at` is the index of the next byte.
@@ -37,6 +63,8 @@ private struct JSONReader {
   /// True if U+FFFD may already stand for invalid UTF-8.
   let isRepaired: Bool
   var at = 0
+  var depthLimit = JSON.depthLimit
+  var limitsNumbers = true
 
   init(bytes: [UInt8], repairs: Bool, isRepaired: Bool) {
     self.bytes = bytes
@@ -61,7 +89,7 @@ private struct JSONReader {
   mutating func value(depth: Int) throws(JSONError) -> JSON {
     switch next {
     case UInt8(ascii: "{"), UInt8(ascii: "["):
-      guard depth <= JSON.depthLimit else { throw error("nesting deeper than \(JSON.depthLimit)") }
+      guard depth <= depthLimit else { throw error("nesting deeper than \(depthLimit)") }
       return bytes[at] == UInt8(ascii: "{") ? try object(depth: depth) : try array(depth: depth)
     case UInt8(ascii: "\""): return .string(try string(repairs: repairs))
     case UInt8(ascii: "t"): return try word("true", .bool(true))
@@ -206,9 +234,9 @@ private struct JSONReader {
       let exponent = at
       try digits()
       // PostgreSQL writes the number out in full. That longer form must still be accepted when it is read back.
-      guard at - exponent <= 2, at - start <= 40 else { throw error("number out of range") }
+      guard !limitsNumbers || at - exponent <= 2 && at - start <= 40 else { throw error("number out of range") }
     }
-    guard at - start <= 150 else { throw error("number with too many digits") }
+    guard !limitsNumbers || at - start <= 150 else { throw error("number with too many digits") }
     return String(decoding: bytes[start..<at], as: UTF8.self)
   }
 

@@ -130,7 +130,7 @@ final class ClaimStep {
     failures = 0
     if mustReportChannels(.now) { reportedAt = .now }
     let lines = (reply["body"]?.string ?? "").utf8.split(separator: UInt8(ascii: "\n"))
-    let claimed = lines.compactMap { line in (try? JSON(reading: Array(line))).flatMap(Delivery.init) }
+    let claimed = lines.compactMap { line in (try? JSON(readingReply: Array(line))).flatMap(Delivery.init) }
     if claimed.count < lines.count {
       log.error("A claim returned lines that are not deliveries", ["count": String(lines.count - claimed.count)])
     }

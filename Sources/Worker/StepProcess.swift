@@ -116,7 +116,7 @@ final class StepProcess {
     }
     var output = Output()
     for line in received[..<last].split(separator: 0x0A) {
-      guard let json = try? JSON(reading: Array(line)) else {
+      guard let json = try? JSON(readingReply: Array(line)) else {
         stop()
         output.end = (.confused, "the step wrote a line that is not JSON")
         return output

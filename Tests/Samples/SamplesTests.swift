@@ -22,8 +22,8 @@ import Wire
   @Test(
     "the first thousand are the same on every machine and compiler; change these fingerprints only on purpose",
     arguments: [
-      (SampleForm.lead, 0x0BAE_09BC_1568_B147 as UInt64), (.contact, 0x32F7_9609_26D4_EE7E),
-      (.inquiry, 0x5D06_9975_6871_A62C), (.sell, 0xCD1E_77F8_8969_945B), (.newsletter, 0x1700_7124_A571_6FA6),
+      (SampleForm.lead, 0x8E3A_DA96_4C6C_760E as UInt64), (.contact, 0x6A96_F669_31F3_AA5F),
+      (.inquiry, 0x5D06_9975_6871_A62C), (.sell, 0x7415_CA20_5251_507C), (.newsletter, 0x1700_7124_A571_6FA6),
     ])
   func frozen(_ form: SampleForm, _ expected: UInt64) {
     #expect(fingerprint(lines(samples(1000, of: Samples(form: form, seed: 7)))) == expected)

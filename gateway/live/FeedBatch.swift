@@ -19,7 +19,7 @@ extension FeedBatch {
   /// Parses the body of a reply. Nil if it is not a batch.
   init?(reading body: [UInt8]) {
     let document: JSON
-    do { document = try JSON(reading: body) } catch { return nil }
+    do { document = try JSON(readingReply: body) } catch { return nil }
     guard let cursor = document["cursor"]?.string, let events = document["events"]?.array else { return nil }
     self.cursor = cursor
     self.events = events.compactMap { event in

@@ -103,13 +103,14 @@ begin
     lead_quality = case when v_rises then coalesce(l.quality, s.lead_quality) else s.lead_quality end,
     lead_score_breakdown = case when v_rises then coalesce(l.breakdown, s.lead_score_breakdown) else s.lead_score_breakdown end,
     sla_response_deadline = case when v_proven then least(s.sla_response_deadline, l.deadline) else s.sla_response_deadline end,
-    tags = case when v_proven then s.tags || array(select t from unnest(l.tags) with ordinality as sent (t, n)
-                                                   where t <> all (s.tags) order by n) else s.tags end,
+    -- At most 50 tags, as in one request; the oldest are kept.
+    tags = case when v_proven then (s.tags || array(select t from unnest(l.tags) with ordinality as sent (t, n)
+                                                    where t <> all (s.tags) order by n))[:greatest(50, cardinality(s.tags))] else s.tags end,
     notes = case when v_proven then coalesce(l.notes, s.notes) else s.notes end,
-    metadata = case when v_proven then coalesce(s.metadata, '{}') || coalesce(l.metadata, '{}') else s.metadata end
+    metadata = case when v_proven then leadpipe.merge_metadata(s.metadata, l.metadata) else s.metadata end
   where s.id = v_id
   returning s.customer_id, s.customer_name, s.customer_phone, s.customer_email, s.status, s.lead_score, s.lead_quality,
-    s.intent, s.budget, s.property_type, s.preferred_area, s.first_response_at, s.created_at, s.updated_at into c;
+    s.intent, s.budget, s.property_type, s.preferred_area, s.tags, s.metadata, s.first_response_at, s.created_at, s.updated_at into c;
 
   perform leadpipe.remember_customer(nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')), c.customer_id);
 
@@ -183,7 +184,11 @@ begin
     'createdAt', leadpipe.iso8601(c.created_at), 'updatedAt', leadpipe.iso8601(c.updated_at),
     'eventId', v_event, 'messagesAdded', v_added)
     || case when v_rises then jsonb_build_object('rise', v_facts - '{messagesAdded,proven}'::text[]) else '{}' end
-    || case when v_reopens then jsonb_build_object('reopenedFrom', v_before.status) else '{}' end;
+    || case when v_reopens then jsonb_build_object('reopenedFrom', v_before.status) else '{}' end
+    -- The fields whose values were not stored, because the conversation has as many as it can hold.
+    || jsonb_build_object('full', array_remove(array[
+         case when v_proven and not l.tags <@ c.tags then 'tags' end,
+         case when v_proven and not coalesce(l.metadata <@ c.metadata, l.metadata is null) then 'metadata' end], null));
 end
 $$;
 revoke all on function leadpipe.capture_known_lead(jsonb) from public, anon, authenticated;

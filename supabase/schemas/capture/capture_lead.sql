@@ -16,6 +16,7 @@ set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
   v_reply jsonb;
 begin
+  perform leadpipe.check_lead(p);
   p := leadpipe.name_repeat(p);
   for attempt in 1 .. 5 loop
     begin

@@ -12,6 +12,7 @@ declare
   v_new jsonb := '{}';
   v_replies jsonb[] := '{}';
 begin
+  perform leadpipe.check_lead(sent.lead) from jsonb_array_elements(p) as sent (lead);
   p := (select coalesce(jsonb_agg(leadpipe.name_repeat(sent.lead) order by n), '[]')
         from jsonb_array_elements(p) with ordinality as sent (lead, n));
   -- In milliseconds. If another transaction holds a lock that one lead needs, the other leads must not wait for it.

@@ -1,4 +1,5 @@
--- Returns a conversation as shown in the admin interface, without its messages.
+-- Returns a conversation as shown in the admin interface, without its messages and its metadata. Lists show many
+-- conversations, and the metadata may be large; show_conversation adds it.
 create or replace function leadpipe.conversation_document(c public.conversations, p jsonb default '{}') returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object(
@@ -8,10 +9,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       'budget', c.budget, 'propertyType', c.property_type, 'preferredArea', c.preferred_area, 'intent', c.intent,
       'assignedAgentId', c.assigned_agent_id,
       'assignedAgentName', (select a.name from public.agents a where a.id = c.assigned_agent_id),
-      'tags', to_jsonb(c.tags), 'notes', c.notes)
+      'tags', to_jsonb(c.tags[:100]), 'notes', c.notes)
     || jsonb_build_object(
       'followUpDate', leadpipe.iso8601(c.follow_up_date), 'outcome', c.outcome, 'conversionValue', c.conversion_value,
-      'leadScoreBreakdown', c.lead_score_breakdown, 'source', c.source, 'metadata', c.metadata,
+      'leadScoreBreakdown', leadpipe.shown(c.lead_score_breakdown), 'source', c.source,
       'firstResponseAt', leadpipe.iso8601(c.first_response_at),
       'slaResponseDeadline', leadpipe.iso8601(c.sla_response_deadline), 'slaBreached', state = 'breached', 'slaState', state,
       'lastMessageSnippet', left(last.message_text, 120), 'lastMessageAt', leadpipe.iso8601(last."timestamp"),

@@ -9,7 +9,7 @@ begin
   c := leadpipe.require_conversation(p);
   return jsonb_build_object(
     'now', leadpipe.iso8601(clock_timestamp()),
-    'conversation', leadpipe.conversation_document(c, p),
+    'conversation', leadpipe.conversation_document(c, p) || jsonb_build_object('metadata', leadpipe.shown(c.metadata)),
     'additions', (
       select coalesce(jsonb_agg(leadpipe.iso8601(e.created_at) order by e.created_at), '[]')
       from (select e.created_at from public.lead_events e where e.conversation_id = c.id and e.event_type = 'lead.updated'

@@ -4,7 +4,7 @@ create or replace function leadpipe.timeline_document(t jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', t -> 'id', 'type', t -> 'event_type', 'title', t -> 'title', 'description', t -> 'description',
     'actorType', t -> 'actor_type', 'actorName', t -> 'actor_name', 'at', leadpipe.iso8601((t ->> 'created_at')::timestamptz),
-    'metadata', t -> 'metadata')
+    'metadata', leadpipe.shown(t -> 'metadata'))
 $$;
 revoke all on function leadpipe.timeline_document(jsonb) from public, anon, authenticated;
 

@@ -10,7 +10,7 @@ begin
   return jsonb_build_object(
     'version', leadpipe.conversation_version(c),
     'conversation', leadpipe.conversation_document(c, p) || jsonb_build_object(
-      'messages', leadpipe.newest_messages(c.id, 1000, 400000)));
+      'metadata', leadpipe.shown(c.metadata), 'messages', leadpipe.newest_messages(c.id, 1000, 400000)));
 end
 $$;
 revoke all on function public.show_conversation(jsonb) from public, anon, authenticated;

@@ -76,7 +76,7 @@ begin
   select jsonb_agg(jsonb_build_object(
       'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
       'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
-      'conversationId', d.conversation_id, 'payload', e.payload)
+      'conversationId', d.conversation_id, 'payload', leadpipe.shown(e.payload))
       || case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
       || case when (d.outcome_class is not null or d.replay_of is not null)
              and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)

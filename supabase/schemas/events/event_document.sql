@@ -2,7 +2,7 @@
 create or replace function leadpipe.event_document(e jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
   select jsonb_build_object('id', e -> 'id', 'type', e -> 'event_type', 'conversationId', e -> 'conversation_id',
-    'payload', e -> 'payload', 'processed', e -> 'processed', 'retryCount', e -> 'retry_count', 'lastError', e -> 'last_error',
+    'payload', leadpipe.shown(e -> 'payload'), 'processed', e -> 'processed', 'retryCount', e -> 'retry_count', 'lastError', e -> 'last_error',
     'createdAt', leadpipe.iso8601((e ->> 'created_at')::timestamptz), 'plannedAt', leadpipe.iso8601((e ->> 'planned_at')::timestamptz),
     'processedAt', leadpipe.iso8601((e ->> 'processed_at')::timestamptz),
     'deliveries', (

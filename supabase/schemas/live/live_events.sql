@@ -1,4 +1,5 @@
--- Returns the events since the cursor `after`, at most about 500 events or 256 KiB. Without `after`, returns no events,
+-- Returns the events since the cursor `after`, at most 500 events or 512 KiB as the feed sends them. An event that alone
+-- is larger has only the id of its conversation. Without `after`, returns no events,
 -- only the cursor to start from. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor",
 -- "isComplete", "isReset"}. The `id` of an event is the cursor that covers this event and all before it; `cursor`
 -- covers all events of the result, and `from` none of them. If isComplete is false, more events follow `cursor`. If
@@ -24,6 +25,8 @@ declare
   v_event record;
   v_document jsonb;
   v_events jsonb[] := '{}';
+  v_most constant integer := 524288;
+  v_size integer;
   v_bytes integer := 0;
 begin
   p := leadpipe.authorize(p, 'read');
@@ -73,13 +76,19 @@ begin
       where pg_visible_in_snapshot(e.xact, v_seeing) and e.seq > v_number and e.event_type::text not in ('newsletter.subscribed', 'channel.test')
       order by e.seq limit 501
     loop
-      if cardinality(v_events) = 500 or v_bytes > 262144 then
+      v_document := leadpipe.live_event_document(v_event.event_type::text, v_event.conversation_id, v_event.payload, p);
+      -- The feed sends the document as a string within a string, so quotes are escaped twice.
+      v_size := octet_length(to_jsonb(to_jsonb(v_document::text)::text)::text);
+      if v_size > v_most then
+        v_document := jsonb_set(v_document, '{data}', '{"reason": "the conversation is too large for the feed; read it by its id"}');
+        v_size := 0;
+      end if;
+      if cardinality(v_events) = 500 or v_bytes + v_size > v_most then
         return jsonb_build_object(
           'from', p -> 'after', 'events', to_jsonb(v_events), 'cursor', v_events[cardinality(v_events)] -> 'id',
           'isComplete', false, 'isReset', false);
       end if;
-      v_document := leadpipe.live_event_document(v_event.event_type::text, v_event.conversation_id, v_event.payload, p);
-      v_bytes := v_bytes + octet_length(v_document::text);
+      v_bytes := v_bytes + v_size;
       v_events := v_events || jsonb_build_object(
         'seq', v_event.seq, 'id', concat_ws('/', v_cluster, v_from, v_seeing, v_event.seq), 'event', v_document -> 'event',
         'data', jsonb_build_object(
