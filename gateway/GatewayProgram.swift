@@ -23,7 +23,6 @@ enum GatewayProgram {
       _ = write(isAsked ? 1 : 2, text, text.count)
       return isAsked ? 0 : 64
     }
-    beginService(environment)
     let log = Log(environment)
     signal(SIGPIPE, SIG_IGN)
     // Ignored until `Reloader` handles it.

@@ -33,10 +33,10 @@ enum Credential {
     }
   }
 
-  /// Returns the key after `Bearer `, which is case-sensitive.
+  /// Returns the key after `Bearer `. The name of the scheme may be in any case (RFC 9110 §11.1).
   private static func bearer(_ request: Request) throws(Problem) -> String? {
     guard let header = request.headers["authorization"] else { return nil }
-    guard header.hasPrefix("Bearer ") else { throw .unknownKey }
+    guard header.prefix(7).lowercased() == "bearer " else { throw .unknownKey }
     return String(header.dropFirst(7))
   }
 

@@ -55,7 +55,9 @@ package struct Settings: Sendable {
     for setting in declared {
       if let value = environment[setting.name], !value.isEmpty {
         if let reason = setting.validate(value) {
-          errors.add(.invalidSetting, at: setting.name, ["reason": reason])
+          let isQuoted = value.count > 1 && value.first == value.last && "\"'".contains(value.first ?? " ")
+          errors.add(
+            .invalidSetting, at: setting.name, ["reason": reason + (isQuoted ? "; the value is in quotes" : "")])
         } else {
           values[setting.name] = value
         }

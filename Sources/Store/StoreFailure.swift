@@ -44,6 +44,8 @@ package enum StoreFailure: Error, Sendable, Equatable {
       .answered(code: code, arguments: (try? JSON(reading: arguments)) ?? [:])
     case .refused("55P03", _, _): .locked
     case .refused("42883", _, _), .refused("42501", _, _), .refused("42P01", _, _): .notMigrated
+    // The role of the class does not exist.
+    case .refused("22023", let message, _) where message.hasPrefix("role "): .notMigrated
     // Connection exception, insufficient resources, operator intervention, system error, read-only standby.
     case .refused(let state, _, _): ["08", "53", "57", "58", "25"].contains(state.prefix(2)) ? .unavailable : .refused
     }

@@ -5,7 +5,10 @@ import Wire
 extension Database {
   /// The URL with the login for the handler's function calls.
   package static let url = Setting("DATABASE_URL", required: true, leadsTo: .database) { url in
-    ["postgres://", "postgresql://"].contains { url.hasPrefix($0) } ? nil : "must be a postgresql:// URL"
+    guard ["postgres://", "postgresql://"].contains(where: url.hasPrefix) else { return "must be a postgresql:// URL" }
+    let login = url.utf8.drop { $0 != UInt8(ascii: ":") }.dropFirst(3).prefix { !"/?".utf8.contains($0) }
+    return login.count(where: { $0 == UInt8(ascii: "@") }) > 1
+      ? "must have every @ in the user name and the password encoded as %40" : nil
   }
   /// The role to set after the login, for hosts with one login for all.
   package static let role = Setting("LEADPIPE_ROLE") { role in

@@ -36,6 +36,10 @@ extension Problem {
     switch failure {
     case .unavailable(let reason): log.error("Database unavailable", ["function": function.rawValue, "reason": reason])
     case .timedOut: log.error("Database timed out", ["function": function.rawValue])
+    case .refused(let state, _, _) where failure.kind == .notMigrated:
+      log.error(
+        "The database is not migrated, or the login lacks the rights of its class: run `leadpipe migrate`",
+        ["function": function.rawValue, "sqlstate": state])
     case .refused(let state, _, _) where !state.hasPrefix("LP"):
       log.error("Database refused the call", ["function": function.rawValue, "sqlstate": state])
     case .refused: break

@@ -127,6 +127,7 @@ final class ClaimStep {
       failed("status \(status)")
       return []
     }
+    if failures > 0 { log.info("Claiming works again") }
     failures = 0
     if mustReportChannels(.now) { reportedAt = .now }
     let lines = (reply["body"]?.string ?? "").utf8.split(separator: UInt8(ascii: "\n"))

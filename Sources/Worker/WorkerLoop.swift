@@ -54,7 +54,10 @@ package final class WorkerLoop {
   /// Deliveries that were only claimed are released.
   package func run(signals: SignalPipe) {
     let wake = options.wakePath.flatMap(WakeSocket.init)
-    if options.wakePath != nil, wake == nil { log.warn("The wake socket cannot be created: polling only") }
+    if let path = options.wakePath, wake == nil {
+      let reason = String(cString: strerror(errno))
+      log.warn("The wake socket cannot be created: polling only", ["path": path, "reason": reason])
+    }
     log.write(.workerStarted, facts: ["channels": lanes.map(\.channel).joined(separator: ",")])
     claimer.releaseOfTheDead()
     var stopBy = Instant.now

@@ -1,3 +1,5 @@
+import ArgumentParser
+import Contract
 import Host
 import Store
 import Wire
@@ -25,13 +27,29 @@ enum ClassLogins {
         switch error {
         case .unavailable(let reason): return "\(setting): \(reason)"
         case .timedOut: return "\(setting): the database did not respond in time"
-        // SET ROLE is refused, or the role does not exist.
-        case .refused("42501", _, _), .refused("22023", _, _), .refused("42704", _, _):
+        // The role or the function does not exist.
+        case .refused("22023", _, _), .refused("42704", _, _), .refused("42883", _, _):
+          return "\(setting): the database is not migrated; run `leadpipe migrate`"
+        // SET ROLE is refused.
+        case .refused("42501", _, _):
           return grant(login.role, to: user(url), setting, trust)
         case .refused(let state, let message, _): return "\(setting): the database reported error \(state): \(message)"
         }
       }
     }
+  }
+
+  /// Ends the command with the exit status for wrong settings if a login is wrong.
+  static func require(_ classes: [TrustClass], in environment: [String: String]) throws {
+    let errors = errors(environment, of: classes)
+    if errors.isEmpty { return }
+    Console.printError(errors.map { $0 + "\n" }.joined())
+    throw ExitCode(ExitStatus.misconfigured)
+  }
+
+  /// Logs what is wrong with the logins. The service starts nevertheless, because the database may come later.
+  static func report(_ classes: [TrustClass], in environment: [String: String], _ log: Log) {
+    for error in errors(environment, of: classes) { log.error(error) }
   }
 
   private static func grant(_ role: String, to user: String?, _ setting: String, _ trust: TrustClass) -> String {

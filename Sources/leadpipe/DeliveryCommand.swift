@@ -138,7 +138,7 @@ struct DeliveryRetry: ParsableCommand {
 
   func run() throws {
     let database = try OperatorDatabase()
-    let (deliveries, refused) = try database.callInBatches(
+    let (deliveries, refused, _) = try database.callInBatches(
       .retryDeliveries,
       [
         "ids": try database.ids(ids, of: .delivery), "channel": JSON(channel?.name), "class": JSON(outcome?.name),

@@ -13,7 +13,8 @@ struct EventReplay: ParsableCommand {
     commandName: "replay", abstract: "Send finished deliveries again, whether they were sent or given up.",
     discussion: """
       For each event and recipient, the newest delivery is repeated as a new delivery. It is marked as a possible \
-      repeat if the first one may have arrived. Unfinished deliveries and other channels are not affected.
+      repeat if the first one may have arrived. Unfinished deliveries and other channels are not affected. An event that \
+      was planned while no channel was configured for it is planned again, unless a channel or class is given.
       """)
 
   @Option(help: "Only the event with this id, or its first digits, at least four; may be repeated.")
@@ -37,7 +38,7 @@ struct EventReplay: ParsableCommand {
 
   func run() throws {
     let database = try OperatorDatabase()
-    let (deliveries, _) = try database.callInBatches(
+    let (deliveries, _, events) = try database.callInBatches(
       .replayEvents,
       [
         "ids": try database.ids(id, of: .event), "channel": JSON(channel?.name), "class": JSON(outcome?.name),
@@ -45,7 +46,11 @@ struct EventReplay: ParsableCommand {
       ])
     if options.json || !deliveries.isEmpty { show(deliveries) }
     if !options.json { Console.print("\(deliveries.count) \(dryRun ? "would be" : "will be") sent again\n") }
-    if !id.isEmpty, deliveries.isEmpty { throw OperatorDatabase.refuse("none of these events has a finished delivery") }
+    if !options.json, !events.isEmpty {
+      let count = events.count == 1 ? "1 event" : "\(events.count) events"
+      Console.print("\(count) without notifications \(dryRun ? "would be" : "will be") planned again\n")
+    }
+    if !id.isEmpty, deliveries.isEmpty, events.isEmpty { throw OperatorDatabase.refuse("none of these events has a finished delivery") }
   }
 
   private func show(_ deliveries: [JSON]) {

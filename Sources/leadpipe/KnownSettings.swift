@@ -52,7 +52,10 @@ enum KnownSettings {
     let known = Set(all.map(\.name))
     return environment.keys.sorted().filter { name in
       ["RATE_LIMIT", "TRUSTED_PROX", "ALLOWED_ORIGIN"].contains(where: name.hasPrefix) && !known.contains(name)
-    }.map { Setting($0) { _ in "is not a setting: see docs/reference/settings.md" } }
+    }.map { name in
+      let similar = SimilarSettings.nearest(to: name, among: known).map { "; did you mean \($0)?" }
+      return Setting(name) { _ in "is not a setting" + (similar ?? ": see docs/reference/settings.md") }
+    }
   }
 
   /// Logs a warning for each variable that is probably a misspelt setting. Returns the environment without these, so that

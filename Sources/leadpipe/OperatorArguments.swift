@@ -34,7 +34,7 @@ struct Moment: ExpressibleByArgument {
       0...100_000 ~= count
     {
       instant = Instant.now.adding(seconds: -count * unit)
-    } else if let instant = Instant(iso8601: argument) {
+    } else if let instant = Instant(iso8601: argument) ?? Instant(iso8601: argument + "T00:00:00Z") {
       self.instant = instant
     } else {
       return nil

@@ -59,13 +59,16 @@ struct OperatorDatabase {
 
   /// Calls a batch function repeatedly, each time from where the last reply ended, until it reports completion.
   /// Returns the deliveries of all replies, and what the last one refused.
-  func callInBatches(_ function: Function, _ argument: JSON) throws -> (deliveries: [JSON], refused: [JSON]) {
+  func callInBatches(
+    _ function: Function, _ argument: JSON
+  ) throws -> (deliveries: [JSON], refused: [JSON], events: [JSON]) {
     var argument = argument
-    var deliveries: [JSON] = []
+    var (deliveries, events): ([JSON], [JSON]) = ([], [])
     while true {
       let reply = try call(function, argument)
       deliveries += reply["deliveries"]?.array ?? []
-      guard reply["isComplete"]?.bool == false else { return (deliveries, reply["refused"]?.array ?? []) }
+      events += reply["events"]?.array ?? []
+      guard reply["isComplete"]?.bool == false else { return (deliveries, reply["refused"]?.array ?? [], events) }
       argument = argument.setting("asOf", reply["asOf"] ?? .null).setting("after", reply["after"] ?? .null)
     }
   }

@@ -9,21 +9,32 @@ enum SimilarSettings {
   /// Returns a warning for each variable that is not in `known` but resembles one of them.
   static func warnings(_ names: some Sequence<String>, known: Set<String>) -> [(name: String, text: String)] {
     names.filter { !known.contains($0) && !others.contains($0) && !isOfPlatform($0) }.sorted().compactMap { name in
-      let near = known.map { (name: $0, distance: distance(name, $0)) }
-        .filter { $0.distance <= ($0.name.utf8.count < 8 ? 1 : 2) }
-        .min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name
-      // EMAIL_PASSWORD begins with the name of a setting.
-      let longer = known.filter {
-        $0.utf8.count >= 10 && name.hasPrefix($0) && name.utf8.count <= $0.utf8.count + 6
-      }
-      // SLACK_URL and TELEGRAM_TOKEN leave out a word.
-      let fuller = known.filter { leavesOutWords(name, of: $0) }
-      if let near = near ?? longer.max() ?? fuller.min(by: { ($0.utf8.count, $0) < ($1.utf8.count, $1) }) {
+      if let near = nearest(to: name, among: known) {
         return (name, "\(name) is not a setting and has no effect; did you mean \(near)?")
       }
       guard name.hasPrefix("LEADPIPE_") else { return nil }
       return (name, "\(name) is not a setting and has no effect; docs/reference/settings.md lists all settings")
     }
+  }
+
+  /// Names that other programs give to settings.
+  private static let otherNames = [
+    "SMTP_HOST": "EMAIL_HOST", "SMTP_PORT": "EMAIL_PORT", "SMTP_USER": "EMAIL_USER", "SMTP_PASS": "EMAIL_PASS",
+    "SMTP_PASSWORD": "EMAIL_PASS", "CORS_ORIGINS": "ALLOWED_ORIGINS", "DATABASE_URI": "DATABASE_URL",
+    "POSTGRES_URL": "DATABASE_URL",
+  ]
+
+  /// Returns the setting that a name resembles. Nil if there is none.
+  static func nearest(to name: String, among known: Set<String>) -> String? {
+    if let other = otherNames[name.uppercased()] { return other }
+    let near = known.map { (name: $0, distance: distance(name, $0)) }
+      .filter { $0.distance <= ($0.name.utf8.count < 8 ? 1 : 2) }
+      .min { ($0.distance, $0.name) < ($1.distance, $1.name) }?.name
+    // EMAIL_PASSWORD begins with the name of a setting.
+    let longer = known.filter { $0.utf8.count >= 10 && name.hasPrefix($0) && name.utf8.count <= $0.utf8.count + 6 }
+    // SLACK_URL and TELEGRAM_TOKEN leave out a word.
+    let fuller = known.filter { leavesOutWords(name, of: $0) }
+    return near ?? longer.max() ?? fuller.min { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
   }
 
   /// Container platforms set LEADPIPE_PORT, LEADPIPE_PORT_… and LEADPIPE_SERVICE_… for a service of this name.

@@ -34,8 +34,8 @@ struct Up: ParsableCommand {
     // those that identify the instance.
     let left = state.settingsLeft(loadedIn: environment)
     environment = environment.filter { ["PORT", "LEADPIPE_STATE"].contains($0.key) || left[$0.key] != $0.value }
-    _ = try KnownSettings.check(environment, also: Self.own)
     environment = KnownSettings.warningAboutSimilar(environment, Log(environment))
+    _ = try KnownSettings.check(environment, also: Self.own)
     signal(SIGPIPE, SIG_IGN)
     let shortLog = try ShortLog(environment, leadpipe: Layout().leadpipe)
     defer { shortLog?.close() }

@@ -13,6 +13,7 @@ struct WorkerCommand: ParsableCommand {
     discussion: "With ENABLE_NOTIFICATION_WORKER=false, it exits at once and events stay queued.")
 
   @Flag(help: "Only check settings and handlers; exits non-zero if anything is wrong.") var check = false
+  @Flag(help: "With --check, also test the database login.") var database = false
 
   /// The name of this machine, for the heartbeat.
   private static var host: String {
@@ -33,6 +34,13 @@ struct WorkerCommand: ParsableCommand {
       return
     }
     settings["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(settings)
+    let recipients = Recipient.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? []
+    if recipients.isEmpty {
+      Console.printError(
+        "no channel is configured: set SLACK_WEBHOOK_URL, TELEGRAM_BOT_TOKEN or EMAIL_HOST with what belongs to it, or "
+          + "LEADPIPE_CHANNELS (docs/reference/settings.md); until then events stay queued\n")
+      throw ExitCode(ExitStatus.misconfigured)
+    }
     var options = WorkerOptions(
       host: Self.host,
       pollSeconds: checked.number("WORKER_POLL_SECONDS", default: 5),
@@ -44,10 +52,14 @@ struct WorkerCommand: ParsableCommand {
     do {
       let signals = try SignalPipe([SIGTERM, SIGINT])
       let loop = try WorkerLoop(
-        options, recipients: Recipient.list(settings["LEADPIPE_CHANNELS"] ?? "") ?? [],
+        options, recipients: recipients,
         folder: try Layout().folder(only: WorkerLoop.steps.union(options.listens ? [WorkerLoop.listening] : [])),
         settings: settings, log: log)
-      if check { return }
+      if check {
+        if database { try ClassLogins.require([.worker], in: settings) }
+        return
+      }
+      ClassLogins.report([.worker], in: settings, log)
       reportConfinement(log)
       loop.run(signals: signals)
     } catch let failure as HandlerFolder.Failure {

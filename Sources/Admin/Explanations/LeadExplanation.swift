@@ -34,7 +34,14 @@ package struct LeadExplanation {
       + deliveries.map { delivery in
         let id = delivery["id"]?.string ?? ""
         return "Notification \(id) via \(delivery["channel"]?.string ?? ""): \(delivery["sentence"]?.string ?? "")"
-      } + [next]
+      } + undelivered + [next]
+  }
+
+  /// Explains each event that should have notified the team and has no delivery.
+  private var undelivered: [String] {
+    (facts["undelivered"]?.array ?? []).map { facts in
+      "Event \(facts["event"]?["id"]?.string ?? ""): \(DeliveryExplanation(facts, clock: clock).sentence)"
+    }
   }
 
   private var deliveries: [JSON] {

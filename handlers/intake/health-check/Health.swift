@@ -6,6 +6,8 @@ import Wire
 struct Health {
   /// The database's report, or why there is none.
   let result: Result<JSON, Problem>
+  /// True for a request to the gateway, whose login must be able to store leads. The operator may use another login.
+  let isPublic: Bool
   let recipients: [Recipient]
   let port: Int
   let at: Instant
@@ -15,7 +17,8 @@ struct Health {
   /// `not durable` counts as unhealthy: a database that can lose committed transactions must not store leads.
   var database: String { report == nil ? "away" : report?["durable"]?.bool == true ? "ok" : "not durable" }
   /// True if leads can be stored.
-  var isGood: Bool { database == "ok" }
+  var isGood: Bool { database == "ok" && mayCapture }
+  private var mayCapture: Bool { !isPublic || report?["mayCapture"]?.bool != false }
 
   /// What is wrong, each in a sentence for the operator; empty if the status is `ok`.
   var reasons: [String] {
@@ -24,11 +27,20 @@ struct Health {
     case .success(let document): report = document
     case .failure(let problem): return [Self.reason(problem)]
     }
+    if !mayCapture {
+      return [
+        "the login of class intake may not store leads; `leadpipe gateway --check --database` says what is missing"
+      ]
+    }
     if !isGood { return ["the database could lose stored leads: fsync or synchronous_commit is off"] }
     var reasons: [String] = []
     if report["workerIsSilent"]?.bool == true {
       let since = report["workerLastSeen"]?.string.map { " since \($0)" } ?? ""
       reasons.append("no worker has asked for deliveries\(since)")
+    }
+    if report["unprocessed"]?.isNull == true {
+      reasons.append(
+        "the tables of events do not exist: leads are stored without notifications; run `leadpipe migrate`")
     }
     let count = report["unprocessed"]?.integer ?? 0
     if let age = report["oldestSeconds"]?.integer, age >= Self.longestWait {

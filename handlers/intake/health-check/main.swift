@@ -18,12 +18,15 @@ Handler(
   return { request, log throws(Problem) in
     // Public callers get figures that are a minute old: from current ones a client could see the effects of its own
     // request. A bare request comes from the operator, who gets current figures.
+    // A new connection each time shows whether capture could connect now.
+    defer { database.close() }
     let asked: JSON = request.isBare ? [:] : ["olderThanSeconds": 60]
     let result = Result { () throws(Problem) in
       try database.call(.healthReport, asked, deadline: request.deadline ?? .now, log: log)
     }
     let health = Health(
-      result: result, recipients: Recipient.configured(settings), port: settings.number("PORT", default: 4000),
+      result: result, isPublic: !request.isBare, recipients: Recipient.configured(settings),
+      port: settings.number("PORT", default: 4000),
       at: request.receivedAt)
     return Reply(status: health.isGood ? 200 : 503, health.document, headers: ["cache-control": "no-store"])
   }

@@ -1,5 +1,6 @@
 -- Returns the facts that explain a conversation's state: the conversation, the times of its first 200 lead.updated
--- events, its newest 50 deliveries as returned by show_delivery, and its next follow-up.
+-- events, its newest 50 deliveries and its newest 20 events that have none but should, both as returned by show_delivery,
+-- and its next follow-up.
 create or replace function public.explain_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -18,6 +19,12 @@ begin
       select coalesce(jsonb_agg(public.show_delivery(jsonb_build_object('id', d.id)) order by d.created_at, d.id), '[]')
       from (select d.id, d.created_at from public.notification_logs d where d.conversation_id = c.id
             order by d.created_at desc, d.id desc limit 50) d),
+    'undelivered', (
+      select coalesce(jsonb_agg(public.show_delivery(jsonb_build_object('id', e.id)) order by e.created_at, e.id), '[]')
+      from (select e.id, e.created_at from public.lead_events e
+            where e.conversation_id = c.id and leadpipe.event_notifies(e.event_type, e.payload)
+              and not exists (select from public.notification_logs d where d.lead_event_id = e.id)
+            order by e.created_at desc, e.id desc limit 20) e),
     'followUp', (
       select jsonb_build_object('id', f.id, 'at', leadpipe.iso8601(f.follow_up_date), 'reminderType', f.reminder_type)
       from public.follow_up_tasks f where f.conversation_id = c.id and f.status not in ('completed', 'cancelled')

@@ -10,7 +10,7 @@ begin
     raise exception using errcode = 'LP404', message = 'event_not_found';
   end if;
   v_done := public.replay_events(jsonb_build_object('ids', jsonb_build_array(p -> 'id'), 'by', p -> 'by'));
-  if v_done -> 'deliveries' = '[]' then
+  if v_done -> 'deliveries' = '[]' and v_done -> 'events' = '[]' then
     raise exception using errcode = 'LP409', message = case
       when exists (select from public.notification_logs d where d.lead_event_id = (p ->> 'id')::uuid)
       then 'event_not_finished' else 'event_without_notifications' end;

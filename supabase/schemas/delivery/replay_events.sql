@@ -1,7 +1,8 @@
 -- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
 -- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
 -- and `class` select the deliveries. Deliveries that are unfinished or were created since `asOf` are skipped, so that
--- two calls do not replay the same delivery. Each call replays at most 1,000 deliveries, oldest first; the next call
+-- two calls do not replay the same delivery. Events that were planned while no channel was configured for them are planned
+-- again, unless a channel or class is given; their ids are in `events`. Each call replays at most 1,000 deliveries, oldest first; the next call
 -- continues at `after`. With `dryRun`, nothing is changed.
 create or replace function public.replay_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -11,6 +12,7 @@ declare
   v_is_dry boolean := coalesce((p ->> 'dryRun')::boolean, false);
   v_chosen uuid[];
   v_after jsonb;
+  v_unrouted uuid[];
   v_found jsonb;
 begin
   if p -> 'ids' is null and p ->> 'from' is null and p ->> 'to' is null and p ->> 'channel' is null and p ->> 'class' is null then
@@ -41,6 +43,19 @@ begin
     where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_chosen)) order by e.id for no key update;
   end if;
 
+  if p -> 'after' is null and p ->> 'channel' is null and p ->> 'class' is null then
+    v_unrouted := array(
+      select e.id from public.lead_events e
+      where e.planned_at is not null and e.created_at < v_as_of and leadpipe.event_notifies(e.event_type, e.payload)
+        and (p -> 'ids' is null or e.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
+        and (p ->> 'from' is null or e.created_at >= (p ->> 'from')::timestamptz)
+        and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)
+        and not exists (select from public.notification_logs d where d.lead_event_id = e.id)
+      order by e.id limit 10000 for no key update);
+    update public.lead_events e set planned_at = null, processed = false, processed_at = null, updated_at = v_now
+    where e.id = any (v_unrouted) and not v_is_dry;
+  end if;
+
   with chosen as materialized (
     select d.*, gen_random_uuid() as new_id from public.notification_logs d where d.id = any (v_chosen)
   ), made as (
@@ -61,7 +76,7 @@ begin
   if not v_is_dry then
     perform leadpipe.settle_events((select array_agg(distinct (d ->> 'eventId')::uuid) from jsonb_array_elements(v_found) d));
   end if;
-  return jsonb_build_object('deliveries', v_found, 'asOf', v_as_of, 'after', v_after, 'isComplete', v_after is null);
+  return jsonb_build_object('deliveries', v_found, 'events', coalesce(to_jsonb(v_unrouted), '[]'), 'asOf', v_as_of, 'after', v_after, 'isComplete', v_after is null);
 end
 $$;
 revoke all on function public.replay_events(jsonb) from public, anon, authenticated;

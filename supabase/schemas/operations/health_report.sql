@@ -1,4 +1,4 @@
--- Returns the data for /health. A value is null if its table does not exist. Reads partial indexes only. With
+-- Returns the data for /health. `mayCapture`: the login may store leads. A value is null if its table does not exist. Reads partial indexes only. With
 -- `olderThanSeconds`, counts only rows that are at least that old and rounds the worker's time down to a multiple of
 -- it, but not to before the worker's start, so that unauthenticated callers cannot see the effect of their own requests.
 -- A worker is silent if it has not claimed for a minute while events wait, or for ten minutes.
@@ -32,6 +32,7 @@ begin
     where paused_until > clock_timestamp() and coalesce(paused_since, updated_at) <= v_before;
   end if;
   return jsonb_build_object(
+    'mayCapture', has_function_privilege(coalesce(nullif(current_setting('role'), 'none'), session_user), 'public.capture_lead(jsonb)', 'execute'),
     'workerIsSilent', v_has_workers and case when v_unprocessed > 0 then coalesce(v_claimed, '-infinity') < clock_timestamp() - interval '1 minute'
       else v_claimed < clock_timestamp() - interval '10 minutes' end,
     'pausedChannels', v_paused, 'workerLastSeen', leadpipe.iso8601(v_seen), 'unprocessed', v_unprocessed,
