@@ -128,7 +128,8 @@ extension ProblemCode {
     case .notificationNotFound: (.notFound, "there is no such notification")
     case .eventNotFound: (.notFound, "there is no such event")
     case .channelNotFound: (.notFound, "there is no such channel")
-    case .channelNotConfigured: (.notFound, "this channel is not configured; LEADPIPE_CHANNELS of this process does not name it")
+    case .channelNotConfigured:
+      (.notFound, "this channel is not configured; LEADPIPE_CHANNELS of this process does not name it")
     case .keyNotFound: (.notFound, "there is no key with this name")
     case .subscriberNotFound: (.notFound, "there is no such subscriber")
     case .subscriptionNotFound: (.notFound, "there is no subscription with this token")

@@ -112,7 +112,8 @@ extension Rule where Value == JSON {
   package static func object(maxBytes: Int) -> Rule {
     let maxDepth = 8
     let schema: JSON = [
-      "type": "object", "description": .string("at most \(maxBytes) bytes as JSON, nested at most \(maxDepth) levels deep"),
+      "type": "object",
+      "description": .string("at most \(maxBytes) bytes as JSON, nested at most \(maxDepth) levels deep"),
     ]
     return Rule(schema, parameter: documentParameter) { json, error in
       guard case .object = json else { return error.refuse(.notAnObject) }

@@ -73,8 +73,9 @@ extension Database {
       return (results, nil)
     } catch {
       // Only for a refusal is it certain that nothing was stored.
-      guard [.refused, .locked, .notMigrated].contains(error.kind) else {
-        return (requests.map { _ in .failure(error) }, error)
+      switch error.kind {
+      case .refused, .locked, .notMigrated, .answered: break
+      case .unavailable, .tooSlow: return (requests.map { _ in .failure(error) }, error)
       }
       return (captureOneByOne(requests, route: route), error)
     }

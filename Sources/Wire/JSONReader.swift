@@ -97,7 +97,9 @@ private struct JSONReader {
     case UInt8(ascii: "n"): return try word("null", .null)
     case .some(let byte) where byte == UInt8(ascii: "-") || 0x30...0x39 ~= byte: return .number(try number())
     case .none: throw error("unexpected end of input")
-    default: throw error(at == 0 && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? "unexpected byte order mark" : "expected a value")
+    default:
+      throw error(
+        at == 0 && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? "unexpected byte order mark" : "expected a value")
     }
   }
 

@@ -50,7 +50,9 @@ struct EventReplay: ParsableCommand {
       let count = events.count == 1 ? "1 event" : "\(events.count) events"
       Console.print("\(count) without notifications \(dryRun ? "would be" : "will be") planned again\n")
     }
-    if !id.isEmpty, deliveries.isEmpty, events.isEmpty { throw OperatorDatabase.refuse("none of these events has a finished delivery") }
+    if !id.isEmpty, deliveries.isEmpty, events.isEmpty {
+      throw OperatorDatabase.refuse("none of these events has a finished delivery")
+    }
   }
 
   private func show(_ deliveries: [JSON]) {

@@ -87,7 +87,9 @@ def test_a_continued_conversation_keeps_the_limits_of_one_request(instance, admi
         assert status in (200, 201)
         warnings |= {(one["path"], one["code"]) for one in document.get("warnings", [])}
     assert {("metadata", "conversation_full"), ("tags", "conversation_full")} <= warnings
-    row = base.text(f"select octet_length(metadata::text), cardinality(tags), metadata ? 'key-0', 'tag-0-0' = any (tags) from conversations where id = '{ID.format(4)}'")
+    row = base.text(
+        "select octet_length(metadata::text), cardinality(tags), metadata ? 'key-0', 'tag-0-0' = any (tags) from conversations"
+        f" where id = '{ID.format(4)}'")
     size, tags, first_key, first_tag = row.split("|")
     assert int(size) <= 49_152 and tags == "50" and (first_key, first_tag) == ("t", "t")
     check_pages(admin, ID.format(4))
@@ -135,7 +137,8 @@ def test_rows_that_the_owner_stored_are_shown_as_unreadable(instance, admin, bas
             update conversations set metadata = '{{"a": {deep}}}', lead_score_breakdown = jsonb_build_object('a', repeat('x', 2000000)),
               tags = array(select 'tag' || n from generate_series(1, 10000) n), start_time = 'infinity', end_time = '-infinity',
               notes = repeat('"', 600000) where id = '{ID.format(30)}';
-            insert into chat_messages (conversation_id, sender, message_text, metadata) values ('{ID.format(30)}', 'customer', 'x', '{{"n": 1e1000, "a": {deep}}}');
+            insert into chat_messages (conversation_id, sender, message_text, metadata)
+              values ('{ID.format(30)}', 'customer', 'x', '{{"n": 1e1000, "a": {deep}}}');
             select emit_lead_event('lead.updated', '{ID.format(30)}', jsonb_build_object('x', repeat('y', 1000000)));
             select emit_lead_event('lead.updated', '{ID.format(6)}')""")
         found = {event.data["conversationId"]: event.data for event in listener.until(lambda event: event.data["conversationId"] == ID.format(6))}

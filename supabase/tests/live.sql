@@ -98,7 +98,7 @@ end
 $$;
 select is(pg_temp.rest(pg_temp.cursor('40:40:')), 700::bigint, 'the other events follow, each once');
 update public.conversations set notes = repeat('n', 100000) where id = '50000000-0000-4000-8000-000000000001';
-select cmp_ok(octet_length((pg_temp.after(pg_temp.cursor('40:40:')) -> 'events')::text), '<', 450000, 'a reply has a limited size in bytes');
+select cmp_ok(octet_length((pg_temp.after(pg_temp.cursor('40:40:')) -> 'events')::text), '<', 600000, 'a reply has a limited size in bytes');
 
 -- After the clean-up
 drop table public.notification_logs, public.follow_up_tasks, public.conversation_timeline, public.lead_events;

@@ -30,7 +30,8 @@ package struct DeliveryExplanation: Sendable {
       return "Its deliveries are not planned yet; \(claimer("it is waiting for its turn"))."
     }
     if deliveries.isEmpty {
-      return "No channel was configured for \(type) when it was planned, so it has no delivery; `leadpipe event replay --id "
+      return
+        "No channel was configured for \(type) when it was planned, so it has no delivery; `leadpipe event replay --id "
         + "\(text(event, "id") ?? "ID")` plans it again."
     }
     return "This is an event, not a delivery. Use the id of one of its deliveries: \(list(deliveries))."

@@ -186,9 +186,10 @@ begin
     || case when v_rises then jsonb_build_object('rise', v_facts - '{messagesAdded,proven}'::text[]) else '{}' end
     || case when v_reopens then jsonb_build_object('reopenedFrom', v_before.status) else '{}' end
     -- The fields whose values were not stored, because the conversation has as many as it can hold.
-    || jsonb_build_object('full', array_remove(array[
+    || coalesce((select jsonb_build_object('full', jsonb_agg(field)) from unnest(array[
          case when v_proven and not l.tags <@ c.tags then 'tags' end,
-         case when v_proven and not coalesce(l.metadata <@ c.metadata, l.metadata is null) then 'metadata' end], null));
+         case when v_proven and not coalesce(l.metadata <@ c.metadata, l.metadata is null) then 'metadata' end]) as field
+       where field is not null having count(*) > 0), '{}');
 end
 $$;
 revoke all on function leadpipe.capture_known_lead(jsonb) from public, anon, authenticated;

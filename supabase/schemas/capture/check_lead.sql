@@ -1,6 +1,6 @@
 -- Raises lead_too_large if an argument of capture_lead exceeds what can be shown later. Its handlers have checked it with
 -- lower limits; this is for a caller that has only stolen their login. Times must be from 1970 to 9999, numbers at most
--- 1e100, and nesting at most 16 levels.
+-- 1e200, and nesting at most 16 levels.
 create or replace function leadpipe.check_lead(p jsonb) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -9,7 +9,7 @@ declare
   v_messages constant jsonb := case when jsonb_typeof(p -> 'messages') = 'array' then p -> 'messages' else '[]' end;
 begin
   if octet_length(p::text) > 2097152 or v_sent @? 'strict $.**{17}'
-    or v_sent @? '$.** ? (@.type() == "number" && (@ > 1e100 || @ < -1e100))'
+    or v_sent @? '$.** ? (@.type() == "number" && (@ > 1e200 || @ < -1e200))'
     or exists (
       select from jsonb_each(v_lead) as field where octet_length(value::text) > case
         when jsonb_typeof(value) = 'object' then 65536 when key = 'notes' then 80000 when key = 'tags' then 40000 else 4000 end)
