@@ -30,8 +30,8 @@ package struct Ledger {
   private let deadline: Instant
 
   /// How long a statement of a migration waits for a lock, and how long a run waits for another one.
-  private static let lockSeconds = 10
-  private static let turnSeconds = 120
+  private static let lockSeconds = 5
+  private static let turnSeconds = 60
 
   /// - Parameter seconds: the time limit of a run.
   package init(url: String, seconds: Int) {

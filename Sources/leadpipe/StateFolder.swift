@@ -76,8 +76,10 @@ final class StateFolder {
     return true
   }
 
-  /// What a state folder contains before its lock is made.
-  private static let ownEntries: Set<String> = ["lock", "admin-key", "env", "postgres", "sink.ndjson", "lost+found"]
+  /// What a state folder contains before its lock is made. A gateway and a worker that restart make their sockets.
+  private static let ownEntries: Set<String> = [
+    "lock", "admin-key", "env", "postgres", "sink.ndjson", "lost+found", "operations.sock", "wake.sock",
+  ]
 
   /// Returns the name of an entry that no `leadpipe up` has made; nil for an empty folder and for one that was used
   /// before. The permissions of the folder are changed, which must not happen to /tmp or a home folder.
