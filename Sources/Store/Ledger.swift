@@ -151,7 +151,9 @@ package struct Ledger {
         group by l.pid, a.usename, a.application_name, a.xact_start order by a.xact_start limit 3
         """, deadline: deadline
       ).compactMap { $0.first ?? nil }
-      throw .refused(sqlState: "55P03", message: holders.isEmpty
+      throw .refused(
+        sqlState: "55P03",
+        message: holders.isEmpty
           ? "another session held a lock for too long and has released it; try again"
           : "another session holds a lock: \(holders.joined(separator: "; ")); try again when it has ended its transaction, or "
             + "end it with SELECT pg_terminate_backend(pid);")

@@ -95,7 +95,9 @@ struct Installation {
         if try state.restore() { log.warn("The state folder was deleted: it was made again", ["folder": state.path]) }
         complaint = nil
       } catch {
-        if complaint != "\(error)" { log.error("The state folder was deleted and cannot be made again", ["reason": "\(error)"]) }
+        if complaint != "\(error)" {
+          log.error("The state folder was deleted and cannot be made again", ["reason": "\(error)"])
+        }
         complaint = "\(error)"
       }
       guard ticks % 5 == 0, let cluster, !cluster.isRunning else { return }

@@ -26,7 +26,8 @@ import Wire
 
   @Test("reads a class, or a class with grants, from the trust file") func trustFile() throws {
     let file = try TemporaryFile(
-      #"{"a":"intake","b":{"class":"none","read":["/r"],"write":["/w"],"connect":[443]},"c":{"class":"admin","addressSpace":16384}}"#)
+      #"{"a":"intake","b":{"class":"none","read":["/r"],"write":["/w"],"connect":[443]},"c":{"class":"admin","addressSpace":16384}}"#
+    )
     let entries = try TrustFile(path: file.path).entries
     #expect(entries["a"] == Trusted(.intake))
     #expect(entries["b"] == Trusted(.none, grants: .init(read: ["/r"], write: ["/w"], connect: [443])))
