@@ -216,8 +216,10 @@ def test_intruder_inherits_nothing_and_cannot_raise_its_limits(intruders, name):
     inherited = attempt(intruders, name, ["environment", "HOME", "LC_CTYPE", "SWIFT_BACKTRACE", "LEADPIPE_SUPERVISED", *allowed], ["descriptors"])
     assert inherited == ["none", "none"]
     limits, *results = attempt(intruders, name, ["limits"], ["memory", 700], ["files"], ["limit", "RLIMIT_CORE", -1], ["limit", "RLIMIT_DATA", -1],
-                               ["limit", "RLIMIT_AS", -1], ["limit", "RLIMIT_CPU", 1000], ["status", "no_new_privs"], ["status", "seccomp"], ["status", "parent death signal"])
-    assert limits == {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 256, "RLIMIT_DATA": 512 << 20, "RLIMIT_AS": 4 << 30, "RLIMIT_NPROC": 512, "RLIMIT_CPU": 10, "RLIMIT_FSIZE": 0}
+                               ["limit", "RLIMIT_AS", -1], ["limit", "RLIMIT_CPU", 1000],
+                               ["status", "no_new_privs"], ["status", "seccomp"], ["status", "parent death signal"])
+    assert limits == {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 256, "RLIMIT_DATA": 512 << 20, "RLIMIT_AS": 4 << 30,
+                      "RLIMIT_NPROC": 512, "RLIMIT_CPU": 10, "RLIMIT_FSIZE": 0}
     assert results[0] == "MemoryError" and results[1] == "EMFILE", results
     assert [result.startswith("done") for result in results[2:6]] == [False] * 4, results
     assert results[6:] == [1, 2, signal.SIGTERM]

@@ -92,7 +92,8 @@ def test_strangers_cannot_go_around_row_level_security(cluster, database):
             cluster, database, role, f"set request.jwt.claims = '{NOBODY}'", leak, operator,
             "select 1 from public.conversations where pg_temp.leak(customer_name)", "select 1 from public.conversations c where pg_temp.leak(c)",
             "select 1 from public.conversations where operator(pg_temp.<~~) customer_name", "explain (analyze, verbose) select * from public.conversations",
-            "select 1 from public.conversations order by pg_temp.leak(customer_name)", "select 1 from public.conversations group by pg_temp.leak(customer_name)",
+            "select 1 from public.conversations order by pg_temp.leak(customer_name)",
+            "select 1 from public.conversations group by pg_temp.leak(customer_name)",
             "create temp view v with (security_invoker = false) as select * from public.conversations", "table v",
             "create temp view b with (security_barrier = false) as select * from public.conversations where pg_temp.leak(customer_name)", "table b",
             "create temp table copy as table public.conversations", "table copy", "prepare p as table public.conversations", "execute p",
@@ -108,12 +109,14 @@ def test_strangers_cannot_go_around_row_level_security(cluster, database):
             "select stavalues1 from pg_statistic", "select * from pg_stats_ext", "select query from pg_stat_activity", "select * from pg_prepared_statements",
             "select * from pg_largeobject", "select lo_import('/etc/passwd')", "select lo_export(1, '/tmp/leadpipe-lo')", "select pg_read_file('PG_VERSION')",
             "select pg_ls_dir('.')", "copy public.conversations to program 'cat'", "copy (select 1) to '/tmp/leadpipe-copy'", "load 'plpgsql'",
-            "select database_to_xml(true, false, '')", "select schema_to_xml('public', true, false, '')", "select table_to_xml('public.conversations', true, false, '')",
+            "select database_to_xml(true, false, '')", "select schema_to_xml('public', true, false, '')",
+            "select table_to_xml('public.conversations', true, false, '')",
             "select cursor_to_xml('c', 1, true, false, '')", "select * from pg_logical_slot_peek_changes('x', null, null)",
             "create publication p for table public.conversations", "create cast (public.conversations as text) with inout",
             "create trigger t after insert on public.conversations for each row execute function public.update_updated_at_column()",
             "create rule r as on insert to public.conversations do nothing", "create index on public.conversations (id)",
-            "create table public.mine (like public.conversations)", "create function public.mine() returns int language sql as 'select 1'", "create schema mine",
+            "create table public.mine (like public.conversations)", "create function public.mine() returns int language sql as 'select 1'",
+            "create schema mine",
             "create extension dblink", "create foreign data wrapper f", "create event trigger e on ddl_command_start execute function x()",
             "listen leadpipe", f"select '{CANARY[:3]}' || 'x'")
         assert CANARY not in said and LEAD not in said, [line for line in said.splitlines() if CANARY in line or LEAD in line][:5]
@@ -161,9 +164,9 @@ def test_every_definer_searches_the_temporary_schema_last(functions):
 
 # One argument for all functions.
 ARGUMENT = f"""{{"route": "lead-capture", "source": "chatbot", "id": "{LEAD}", "ids": ["{LEAD}"], "agentId": "{AGENT}", "conversationId": "{LEAD}",
-  "lead": {{"customerName": "Ada", "customerPhone": "+971500000001"}}, "messages": [{{"id": "m2", "text": "hello"}}], "idempotency": {{"key": "k", "content": {{}}}},
-  "worker": "w", "channels": [{{"channel": "slack", "limit": 5}}], "deliveries": [], "outcomes": [], "days": 1, "most": 10, "name": "n", "email": "a@example.org",
-  "rights": "read", "sha256": "00", "query": "canary", "limit": 5, "prefix": "5f0c", "from": "2026-01-01", "until": "2026-12-31", "changes": {{"notes": "x"}},
+  "lead": {{"customerName": "Ada", "customerPhone": "+971500000001"}}, "messages": [{{"id": "m2", "text": "hello"}}],
+  "idempotency": {{"key": "k", "content": {{}}}}, "worker": "w", "channels": [{{"channel": "slack", "limit": 5}}], "deliveries": [], "outcomes": [], "days": 1, "most": 10, "name": "n",
+  "email": "a@example.org", "rights": "read", "sha256": "00", "query": "canary", "limit": 5, "prefix": "5f0c", "from": "2026-01-01", "until": "2026-12-31", "changes": {{"notes": "x"}},
   "notes": "x", "channel": "slack", "force": true, "followUpDate": "2030-01-01T00:00:00Z", "status": "in-progress", "maxCapacity": 3, "token": "t"}}"""
 # Settings that change how text is read and written, and how a statement is planned and run. Without
 # standard_conforming_strings: a session that turns it off only makes its own searches fail.

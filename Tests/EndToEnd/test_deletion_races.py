@@ -106,6 +106,7 @@ def test_deleting_agents_under_load(database, instance):
     """Leads are captured, continued, assigned and given follow-ups while the agents are deleted and made again."""
     before = database.text(DEADLOCKS)
     admin = AdminClient(instance)
+    soon = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() + 864_000))
     leads = [instance.capture({**TEST_USER, "customerName": f"Lead {n}", "customerPhone": f"+97150{n:07}"}) for n in range(12)]
     agents = [admin.post("/api/admin/agents", {"name": f"Agent {n}", "email": f"{n}@example.com"}, 201)["id"] for n in range(4)]
 
@@ -117,19 +118,20 @@ def test_deleting_agents_under_load(database, instance):
                                        headers={"Idempotency-Key": str(uuid.uuid4())})[0]
         if kind == "continue":
             n = leads.index(lead)
-            return kind, instance.http("/api/chatbot/leads", {**TEST_USER, "conversationId": lead, "customerName": f"Lead {n}", "customerPhone": f"+97150{n:07}",
-                                                              "messages": [{"id": f"{number}-{count}", "messageText": "more"}]})[0]
+            body = {**TEST_USER, "conversationId": lead, "customerName": f"Lead {n}", "customerPhone": f"+97150{n:07}"}
+            return kind, instance.http("/api/chatbot/leads", {**body, "messages": [{"id": f"{number}-{count}", "messageText": "more"}]})[0]
         if kind == "assign":
             return kind, admin.request("POST", f"/api/admin/conversations/{lead}/assign", {"agentId": agent, "force": True})[0]
         if kind == "bulk":
             return kind, admin.request("POST", "/api/admin/conversations/bulk", {"ids": leads, "change": {"agentId": agent, "force": True}})[0]
         if kind == "follow-up":
-            return kind, admin.request("POST", f"/api/admin/conversations/{lead}/follow-ups", {"followUpDate": time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() + 864_000)), "reminderType": "call"})[0]
+            return kind, admin.request("POST", f"/api/admin/conversations/{lead}/follow-ups", {"followUpDate": soon, "reminderType": "call"})[0]
         if kind == "update":
             return kind, admin.request("PATCH", f"/api/admin/conversations/{lead}", {"notes": f"{number} {count}", "status": "in-progress"})[0]
         status, _, _ = admin.request("DELETE", f"/api/admin/agents/{agent}?force=true")
         if status in (200, 204):
-            agents[(number + count) % len(agents)] = admin.post("/api/admin/agents", {"name": f"Agent {number} {count}", "email": f"{number}.{count}@example.com"}, 201)["id"]
+            new = {"name": f"Agent {number} {count}", "email": f"{number}.{count}@example.com"}
+            agents[(number + count) % len(agents)] = admin.post("/api/admin/agents", new, 201)["id"]
         return kind, status
     done = for_a_while(work)
     statuses = {kind: sorted({status for each, status in done if each == kind}) for kind, _ in done}

@@ -6,10 +6,10 @@ import signal
 import subprocess
 
 import pytest
+from test_operations import operate
 
 from common import TEST_USER, is_root, until
 from instance import Instance
-from test_operations import operate
 
 RESTORED = "[WARN] The state folder was deleted: it was made again"
 NOT_RESTORED = "[ERROR] The state folder was deleted and cannot be made again"
