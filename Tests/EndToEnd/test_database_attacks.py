@@ -165,8 +165,11 @@ def test_every_definer_searches_the_temporary_schema_last(functions):
 # One argument for all functions.
 ARGUMENT = f"""{{"route": "lead-capture", "source": "chatbot", "id": "{LEAD}", "ids": ["{LEAD}"], "agentId": "{AGENT}", "conversationId": "{LEAD}",
   "lead": {{"customerName": "Ada", "customerPhone": "+971500000001"}}, "messages": [{{"id": "m2", "text": "hello"}}],
-  "idempotency": {{"key": "k", "content": {{}}}}, "worker": "w", "channels": [{{"channel": "slack", "limit": 5}}], "deliveries": [], "outcomes": [], "days": 1, "most": 10, "name": "n",
-  "email": "a@example.org", "rights": "read", "sha256": "00", "query": "canary", "limit": 5, "prefix": "5f0c", "from": "2026-01-01", "until": "2026-12-31", "changes": {{"notes": "x"}},
+  "idempotency": {{"key": "k", "content": {{}}}}, "worker": "w", "channels": [{{"channel": "slack", "limit": 5}}], "deliveries": [], "outcomes": [],
+  "days": 1, "most": 10,
+  "name": "n",
+  "email": "a@example.org", "rights": "read", "sha256": "00", "query": "canary", "limit": 5, "prefix": "5f0c", "from": "2026-01-01", "until": "2026-12-31",
+  "changes": {{"notes": "x"}},
   "notes": "x", "channel": "slack", "force": true, "followUpDate": "2030-01-01T00:00:00Z", "status": "in-progress", "maxCapacity": 3, "token": "t"}}"""
 # Settings that change how text is read and written, and how a statement is planned and run. Without
 # standard_conforming_strings: a session that turns it off only makes its own searches fail.
@@ -207,6 +210,7 @@ def normal(text):
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID", text)
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)", "TIME", text)
     text = re.sub(r'"(seq|cursor|from|oldestSeconds|xact|elapsedMs|sha256|version)": ?("[^"]*"|\d+)', r'"\1": N', text)
+    text = re.sub(r'"(\w*(Seconds|Minutes|IsSilent)\w*)": ?[\w.-]+', r'"\1": N', text)
     return re.sub(r"(?<![\w.])\d{5,}(\.\d+)?", "N", text)
 
 
