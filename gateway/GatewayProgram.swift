@@ -96,7 +96,7 @@ enum GatewayProgram {
       let service = ListeningService(
         address: address, setup: OperationsListener(pages: pages), connections: 64, logger: logger
       ) { address in log.info("Operations listening", ["address": address]) }
-      services.insert(.init(service: service), at: 0)
+      services.insert(.init(service: OptionalService(service: service, name: "operations", log: log)), at: 0)
     }
     return await run(services, log, logger)
   }

@@ -5,7 +5,7 @@ import Sandbox
 
 /// The command line that starts a foreign handler. `bin/confine` gives up the rights that the handler must not have and
 /// then becomes it with exec. This type both writes and reads the command line:
-/// `confine [--seconds N] [--read PATH]… [--write PATH]… [--connect PORT]… -- PROGRAM ARGUMENTS…`.
+/// `confine [--seconds N] [--address-space MIB] [--read PATH]… [--write PATH]… [--connect PORT]… -- PROGRAM ARGUMENTS…`.
 package struct Launch: Sendable, Equatable {
   package var program: String
   package var arguments: [String]
@@ -31,6 +31,7 @@ package struct Launch: Sendable, Equatable {
   /// The launcher's arguments.
   package var words: [String] {
     var words = seconds.map { ["--seconds", String($0)] } ?? []
+    if let size = grants.addressSpace { words += ["--address-space", String(size)] }
     for path in grants.read { words += ["--read", path] }
     for path in grants.write { words += ["--write", path] }
     for port in grants.connect { words += ["--connect", String(port)] }
@@ -45,6 +46,7 @@ package struct Launch: Sendable, Equatable {
       let value = words[at + 1]
       switch (words[at], Int(value)) {
       case ("--seconds", let number?): seconds = number
+      case ("--address-space", let number?): grants.addressSpace = number
       case ("--connect", let number?): grants.connect.append(number)
       case ("--read", _): grants.read.append(value)
       case ("--write", _): grants.write.append(value)
@@ -64,7 +66,9 @@ package struct Launch: Sendable, Equatable {
     let environment = processEnvironment()
     let log = Log(environment)
     guard let launch = Launch(Array(arguments.dropFirst())) else {
-      log.error("usage: confine [--seconds N] [--read PATH] [--write PATH] [--connect PORT] -- PROGRAM ARGUMENTS")
+      log.error(
+        "usage: confine [--seconds N] [--address-space MIB] [--read PATH] [--write PATH] [--connect PORT] -- PROGRAM "
+          + "ARGUMENTS")
       return 64
     }
     if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }

@@ -25,6 +25,10 @@ package struct Trusted: Sendable, Equatable {
     }
     var grants = Confinement.Grants()
     for member in members where member.key != "class" {
+      if member.key == "addressSpace", let size = member.value.integer, 64...1_048_576 ~= size {
+        grants.addressSpace = Int(size)
+        continue
+      }
       guard let values = member.value.array else { return nil }
       let paths = values.compactMap(\.string).filter { $0.hasPrefix("/") }
       let ports = values.compactMap(\.integer).filter { 1...65_535 ~= $0 }
@@ -40,7 +44,7 @@ package struct Trusted: Sendable, Equatable {
 }
 
 /// The operator's trust table: `{"name": "intake|worker|admin|none"}`. The class may be replaced by an object:
-/// `{"class": …, "read": [path], "write": [path], "connect": [port]}`.
+/// `{"class": …, "read": [path], "write": [path], "connect": [port], "addressSpace": MiB}`.
 package struct TrustFile: Sendable {
   package let entries: [String: Trusted]
 
@@ -71,7 +75,7 @@ package struct TrustFile: Sendable {
       guard let trusted = Trusted(member.value) else {
         throw Problem.misconfigured(
           "names a file in which \(member.key) is invalid: class must be intake, worker, admin or none, and read and write must "
-            + "be lists of absolute paths, connect a list of ports")
+            + "be lists of absolute paths, connect a list of ports, addressSpace a number of MiB from 64 to 1048576")
       }
       entries[member.key] = trusted
     }

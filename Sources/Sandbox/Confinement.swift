@@ -17,11 +17,14 @@ package struct Confinement: Sendable, Equatable {
     package var write: [String] = []
     /// TCP ports, on any host.
     package var connect: [Int] = []
+    /// In MiB. Nil for the default.
+    package var addressSpace: Int?
 
-    package init(read: [String] = [], write: [String] = [], connect: [Int] = []) {
+    package init(read: [String] = [], write: [String] = [], connect: [Int] = [], addressSpace: Int? = nil) {
       self.read = read
       self.write = write
       self.connect = connect
+      self.addressSpace = addressSpace
     }
   }
 
@@ -47,7 +50,8 @@ package struct Confinement: Sendable, Equatable {
     ports = Set(reach.ports + grants.connect).sorted()
     hasLocalSockets = reach.hasLocalSockets
     hasInternetSockets = !ports.isEmpty
-    limits = ResourceLimit.all(isOurs: isOurs, seconds: seconds, writesFiles: !grants.write.isEmpty)
+    limits = ResourceLimit.all(
+      isOurs: isOurs, seconds: seconds, writesFiles: !grants.write.isEmpty, addressSpace: grants.addressSpace)
     readable =
       SystemFiles.time + reach.files + grants.read + (hasInternetSockets ? SystemFiles.names : [])
       + (hasInternetSockets || !isOurs ? SystemFiles.certificates : [])

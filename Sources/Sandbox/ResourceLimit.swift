@@ -13,12 +13,16 @@ package struct ResourceLimit: Sendable, Equatable {
   }
 
   /// Returns the limits for one of our own handlers, or for a foreign one, which may start processes. `seconds` limits
-  /// the CPU time of a process that takes one request.
-  static func all(isOurs: Bool, seconds: Int?, writesFiles: Bool) -> [ResourceLimit] {
+  /// the CPU time of a process that takes one request, `addressSpace` is in MiB.
+  ///
+  /// Memory that is made unwritable after use does not count as private memory, so the address space is limited too. It
+  /// must be larger, because runtimes reserve more than they use: our handlers 40 MiB, Node.js 0.7 GiB, Java 3 GiB.
+  static func all(isOurs: Bool, seconds: Int?, writesFiles: Bool, addressSpace: Int?) -> [ResourceLimit] {
     var limits = [
       ResourceLimit("bytes of core dump", RLIMIT_CORE, 0),
       ResourceLimit("open files", RLIMIT_NOFILE, 256),
       ResourceLimit("bytes of private memory", RLIMIT_DATA, 512 << 20),
+      ResourceLimit("bytes of address space", RLIMIT_AS, UInt64(addressSpace ?? (isOurs ? 1024 : 4096)) << 20),
     ]
     // Counts all processes and threads of the user. It does not apply to root.
     if !isOurs { limits.append(ResourceLimit("processes of the user", __RLIMIT_NPROC, 512)) }

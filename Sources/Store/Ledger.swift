@@ -25,11 +25,19 @@ package struct Ledger {
   }
 
   private let database: Database
+  /// Holds the lock.
+  private let turn: Database
   private let deadline: Instant
 
-  package init(_ database: Database, deadline: Instant) {
-    self.database = database
-    self.deadline = deadline
+  /// How long a statement of a migration waits for a lock, and how long a run waits for another one.
+  private static let lockSeconds = 5
+  private static let turnSeconds = 60
+
+  /// - Parameter seconds: the time limit of a run.
+  package init(url: String, seconds: Int) {
+    database = Database(url: url, statementSeconds: seconds, lockMilliseconds: Self.lockSeconds * 1000)
+    turn = Database(url: url, statementSeconds: seconds, lockMilliseconds: Self.turnSeconds * 1000)
+    deadline = Instant.now.adding(seconds: seconds)
   }
 
   /// Applies all missing migrations. Concurrent calls wait for each other. The ledger may be empty although the files
@@ -38,7 +46,6 @@ package struct Ledger {
   package func migrate(shim: String, _ migrations: [Migration]) throws(StoreFailure) -> Outcome {
     try locked { () throws(StoreFailure) in
       try database.run(script: shim, deadline: deadline)
-      try database.run(script: Self.table, deadline: deadline)
       let ledger = try database.query(
         "select version from supabase_migrations.schema_migrations order by version", deadline: deadline)
       let known = Set(try database.query(Self.known, deadline: deadline).compactMap { $0.first ?? nil })
@@ -83,16 +90,74 @@ package struct Ledger {
       (version text primary key, statements text[], name text);
     """
 
-  /// Runs `body` under an advisory lock of this database, which is released when the connection closes.
+  /// Runs `body` while another connection keeps the ledger locked, so that one run waits for the other. Unlike an
+  /// advisory lock, only a login that may migrate can hold this lock.
   private func locked<R>(_ body: () throws(StoreFailure) -> R) throws(StoreFailure) -> R {
     _ = try database.query("select 1", deadline: deadline)
     if database.isPooled {
       throw .refused(
         sqlState: "0A000", message: "migrations need a direct or session connection, not a transaction pooler")
     }
-    _ = try database.query("select pg_advisory_lock(hashtext('leadpipe migrate'))::text", deadline: deadline)
-    defer { database.close() }
-    return try body()
+    defer {
+      database.close()
+      turn.close()
+    }
+    try createTable()
+    try namingHolder(of: Self.ofAnotherRun) { () throws(StoreFailure) in
+      try turn.run(
+        script: """
+          begin;
+          set local idle_in_transaction_session_timeout = 0;
+          lock table supabase_migrations.schema_migrations in share update exclusive mode;
+          """, deadline: deadline)
+    }
+    return try namingHolder(of: Self.ofLongTransactions, body)
+  }
+
+  /// This lock conflicts with itself, but not with reads and inserts.
+  private static let ofAnotherRun = """
+    l.relation = 'supabase_migrations.schema_migrations'::regclass and l.mode = 'ShareUpdateExclusiveLock'
+    """
+
+  /// The locks that other transactions hold on our tables for longer than a statement of ours waits.
+  private static let ofLongTransactions = """
+    l.relation in (select oid from pg_class where relnamespace::regnamespace::text in ('public', 'leadpipe'))
+    and coalesce(a.xact_start < clock_timestamp() - interval '\(lockSeconds)s', true)
+    """
+
+  /// Creates the ledger. Several calls can run at the same time: one that finds it half created tries again.
+  private func createTable() throws(StoreFailure) {
+    for _ in 0..<20 {
+      do throws(StoreFailure) { return try database.run(script: Self.table, deadline: deadline) } catch {
+        guard case .refused(let state, _, _) = error, ["23505", "42P06", "42P07"].contains(state) else { throw error }
+      }
+    }
+    try database.run(script: Self.table, deadline: deadline)
+  }
+
+  /// Runs `body`. If a lock does not become free in time, the message of the failure names the sessions that hold the
+  /// locks in `condition`.
+  private func namingHolder<R>(of condition: String, _ body: () throws(StoreFailure) -> R) throws(StoreFailure) -> R {
+    do throws(StoreFailure) { return try body() } catch {
+      guard error.kind == .locked else { throw error }
+      database.close()
+      let holders = try database.query(
+        """
+        select format('pid %s, role %s, application_name %s, in a transaction since %s', l.pid, a.usename,
+          quote_literal(left(a.application_name, 60)), coalesce(to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS TZ'), 'an unknown time'))
+        from pg_locks l join pg_stat_activity a on a.pid = l.pid
+        where l.granted and l.locktype = 'relation' and l.pid <> pg_backend_pid()
+          and l.database = (select oid from pg_database where datname = current_database()) and \(condition)
+        group by l.pid, a.usename, a.application_name, a.xact_start order by a.xact_start limit 3
+        """, deadline: deadline
+      ).compactMap { $0.first ?? nil }
+      throw .refused(
+        sqlState: "55P03",
+        message: holders.isEmpty
+          ? "another session held a lock for too long and has released it; try again"
+          : "another session holds a lock: \(holders.joined(separator: "; ")); try again when it has ended its transaction, or "
+            + "end it with SELECT pg_terminate_backend(pid);")
+    }
   }
 
   private func transaction(_ body: () throws(StoreFailure) -> Void) throws(StoreFailure) {

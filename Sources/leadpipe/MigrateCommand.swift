@@ -66,9 +66,7 @@ struct Migrator {
   }
 
   private func withLedger<R>(_ body: (Ledger) throws(StoreFailure) -> R) throws -> R {
-    let ledger = Ledger(
-      Database(url: url, statementSeconds: Self.timeoutSeconds),
-      deadline: Instant.now.adding(seconds: Self.timeoutSeconds))
+    let ledger = Ledger(url: url, seconds: Self.timeoutSeconds)
     do throws(StoreFailure) { return try body(ledger) } catch {
       switch error {
       case .unavailable(let reason) where reason.hasPrefix("database \""):
@@ -77,6 +75,7 @@ struct Migrator {
       case .timedOut: throw CommandError("the database did not respond in time")
       case .refused("42501", let message, _):
         throw CommandError(Self.missingRight(message, user: ClassLogins.user(url) ?? "USER"))
+      case .refused("55P03", let message, _): throw CommandError(message)
       case .refused(let state, let message, _): throw CommandError("the database reported error \(state): \(message)")
       }
     }

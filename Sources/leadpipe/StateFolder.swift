@@ -3,8 +3,12 @@ import Glibc
 
 /// The state folder: what one instance keeps between its runs. Only its owner can list it, and only one instance at a
 /// time can use it.
-struct StateFolder {
+final class StateFolder {
   let path: String
+  /// The open lock file. Its lock is held until this process ends.
+  private var lock: Int32
+  /// The contents of the files that this process needs, by path.
+  private var files: [String: String] = [:]
 
   init(_ path: String) throws {
     let here = FileManager.default.currentDirectoryPath
@@ -25,7 +29,7 @@ struct StateFolder {
     // readable by its owner only.
     chmod(absolute, 0o711)
     self.path = absolute
-    let lock = open(absolute + "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
+    lock = open(absolute + "/lock", O_CREAT | O_RDWR | O_CLOEXEC, 0o600)
     guard lock >= 0 else {
       let reason = String(cString: strerror(errno))
       throw CommandError("cannot write to the state folder \(absolute): \(reason); \(Self.advice)")
@@ -34,11 +38,48 @@ struct StateFolder {
       throw CommandError(
         "\(absolute) is in use by another `leadpipe up`; set LEADPIPE_STATE and PORT to other values for this one")
     }
-    // The lock is held until this process ends.
   }
 
-  /// What a state folder contains before its lock is made.
-  private static let ownEntries: Set<String> = ["lock", "admin-key", "env", "postgres", "sink.ndjson", "lost+found"]
+  /// Makes the folder and its files again if they were deleted. Returns false if there was nothing to do. Never writes
+  /// into a folder that something else has put in its place.
+  func restore() throws -> Bool {
+    var own = stat()
+    var current = stat()
+    if fstat(lock, &own) == 0, stat(path + "/lock", &current) == 0, own.st_ino == current.st_ino,
+      own.st_dev == current.st_dev
+    {
+      return false
+    }
+    if lstat(path, &current) == 0 {
+      guard current.st_mode & S_IFMT == S_IFDIR, current.st_uid == geteuid() else {
+        throw CommandError("\(path) is no longer the state folder")
+      }
+      if let entry = Self.foreignEntry(in: path) { throw CommandError("\(path) contains \(entry)") }
+    } else {
+      do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
+        throw CommandError(Self.obstacle(path))
+      }
+    }
+    chmod(path, 0o711)
+    let new = open(path + "/lock", O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR | O_CLOEXEC, 0o600)
+    guard new >= 0 else { throw CommandError("\(path)/lock: \(String(cString: strerror(errno)))") }
+    do {
+      guard flock(new, LOCK_EX | LOCK_NB) == 0 else { throw CommandError("another `leadpipe up` uses \(path)") }
+      for (file, text) in files { try write(text, to: file) }
+    } catch {
+      close(new)
+      unlink(path + "/lock")
+      throw error
+    }
+    close(lock)
+    lock = new
+    return true
+  }
+
+  /// What a state folder contains before its lock is made. A gateway and a worker that restart make their sockets.
+  private static let ownEntries: Set<String> = [
+    "lock", "admin-key", "env", "postgres", "sink.ndjson", "lost+found", "operations.sock", "wake.sock",
+  ]
 
   /// Returns the name of an entry that no `leadpipe up` has made; nil for an empty folder and for one that was used
   /// before. The permissions of the folder are changed, which must not happen to /tmp or a home folder.
@@ -87,7 +128,10 @@ struct StateFolder {
   func adminKey() throws -> String {
     if let data = FileManager.default.contents(atPath: adminKeyFile), let text = String(data: data, encoding: .utf8) {
       let key = text.filter { !$0.isWhitespace }
-      if key.count >= 32 { return key }
+      if key.count >= 32 {
+        files[adminKeyFile] = text
+        return key
+      }
     }
     let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
       .joined()
@@ -130,7 +174,8 @@ struct StateFolder {
 
   /// Writes a file that only the owner can read. It is never readable by others, even while it is written.
   private func write(_ text: String, to file: String) throws {
-    let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    files[file] = text
+    let descriptor = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw CommandError("\(file): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     guard fchmod(descriptor, 0o600) == 0, Console.write(text, to: descriptor) else {

@@ -88,8 +88,18 @@ struct Installation {
     do throws(Child.Failure) { signals = try SignalPipe([SIGTERM, SIGINT, SIGHUP, SIGCHLD]) } catch {
       throw CommandError(error.reason)
     }
+    var complaint: String?
     supervisor = Supervisor(signals: signals, log: log) {
       ticks += 1
+      do {
+        if try state.restore() { log.warn("The state folder was deleted: it was made again", ["folder": state.path]) }
+        complaint = nil
+      } catch {
+        if complaint != "\(error)" {
+          log.error("The state folder was deleted and cannot be made again", ["reason": "\(error)"])
+        }
+        complaint = "\(error)"
+      }
       guard ticks % 5 == 0, let cluster, !cluster.isRunning else { return }
       log.error("PostgreSQL ended: starting it again")
       do { try cluster.start() } catch { log.error("PostgreSQL cannot be started", ["reason": "\(error)"]) }

@@ -135,6 +135,59 @@ def test_intruder_cannot_touch_other_processes(intruders, name):
     assert intruders.process.poll() is None
 
 
+# Numbers of calls (x86_64) and arguments.
+SCHEDULING = [("setpriority", 141, 0, "gateway", 19), ("setpriority of the group", 141, 1, 0, 19), ("setpriority of the user", 141, 2, 0, 19),
+              ("sched_setparam", 142, "gateway", 0), ("sched_setscheduler", 144, "gateway", 5, 0), ("sched_setaffinity", 203, "gateway", 0, 0),
+              ("sched_setattr", 314, "gateway", 0, 0), ("ioprio_set", 251, 1, "gateway", 3 << 13)]
+OUTLIVING = [("shmget", 29, 0, 4096, 0o1600), ("shmat", 30, 0, 0, 0), ("shmctl", 31, 0, 0, 0), ("semget", 64, 0, 1, 0o1600), ("semctl", 66, 0, 0, 0),
+             ("semop", 65, 0, 0, 0), ("semtimedop", 220, 0, 0, 0, 0), ("msgget", 68, 0, 0o1600), ("msgsnd", 69, 0, 0, 0, 0), ("msgrcv", 70, 0, 0, 0, 0, 0),
+             ("msgctl", 71, 0, 0, 0), ("mq_open", 240, 0, 0o102, 0o600, 0), ("mq_unlink", 241, 0)]
+KERNEL_WIDE = [("fanotify_init", 300, 0, 0), ("fanotify_mark", 301, 0, 1, 0, 0, 0), ("inotify_init", 253), ("inotify_init1", 294, 0),
+               ("inotify_add_watch", 254, 0, 0, 0), ("adjtimex", 159, 0), ("clock_adjtime", 305, 0, 0), ("syslog", 103, 3, 0, 0), ("vhangup", 153),
+               ("kexec_file_load", 320, 0, 0, 0, 0, 0), ("quotactl_fd", 443, 0, 0, 0, 0), ("modify_ldt", 154, 0, 0, 0), ("memfd_create", 319, 0, 0),
+               ("memfd_secret", 447, 0), ("process_madvise", 440, 0, 0, 0, 0, 0), ("process_mrelease", 448, 0, 0), ("migrate_pages", 256, "gateway", 0, 0, 0),
+               ("move_pages", 279, "gateway", 0, 0, 0, 0, 0), ("open_tree_attr", 467, 0, 0, 0, 0, 0), ("setxattrat", 463, 0, 0, 0, 0, 0, 0),
+               ("removexattrat", 466, 0, 0, 0, 0), ("file_setattr", 469, 0, 0, 0, 0, 0)]
+
+
+@needs_landlock
+@pytest.mark.parametrize("name", CLASSES)
+def test_intruder_cannot_reschedule_others_or_leave_objects_in_the_kernel(intruders, name):
+    gateway = intruders.process.pid
+    before = (os.getpriority(os.PRIO_PROCESS, gateway), os.sched_getaffinity(gateway), os.sched_getscheduler(gateway),
+              [Path(f"/proc/sysvipc/{kind}").read_text().count("\n") for kind in ("shm", "sem", "msg")])
+    calls = [*SCHEDULING, *OUTLIVING, *KERNEL_WIDE]
+    results = attempt(intruders, name, *[["call", number, *[gateway if word == "gateway" else word for word in words]] for _, number, *words in calls])
+    assert results == ["EPERM"] * len(calls), [(call[0], result) for call, result in zip(calls, results, strict=True) if result != "EPERM"]
+    assert before == (os.getpriority(os.PRIO_PROCESS, gateway), os.sched_getaffinity(gateway), os.sched_getscheduler(gateway),
+                      [Path(f"/proc/sysvipc/{kind}").read_text().count("\n") for kind in ("shm", "sem", "msg")])
+
+
+@needs_landlock
+@pytest.mark.parametrize("name", CLASSES)
+def test_intruder_cannot_clone_into_namespaces(intruders, name):
+    """Nor into a child of the gateway, which would stay as a zombie because the gateway does not expect it."""
+    flags = [0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000, 0x8000]
+    results = attempt(intruders, name, *[["clone", flag] for flag in flags], ["call", 435, 0, 0])
+    assert results == ["EPERM"] * len(flags) + ["ENOSYS"]
+    assert attempt(intruders, name, ["clone", 0], ["clone", 0x4000]) == ["done"] * 2
+    assert "Z" not in [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in misbehaving.children(intruders.process.pid)]
+
+
+@needs_landlock
+def test_intruder_cannot_get_memory_that_no_limit_counts(folder):
+    """Shared memory, stacks, pipes, and private memory that is made unwritable after use."""
+    home = folder / "memory"
+    home.mkdir()
+    with GatewayWith(home, {"none": (HOSTILE / "intruder").read_text()}, {"none": {"class": "none", "addressSpace": 300}},
+                     RATE_LIMIT_DEFAULT="off") as gateway:
+        # MAP_SHARED, MAP_SHARED_VALIDATE, MAP_GROWSDOWN; each anonymous.
+        results = attempt(gateway, "none", ["share", 1, 0x21], ["share", 1, 0x23], ["share", 1, 0x122], ["share", 1, 0x22], ["share_zeros", 400],
+                          ["share_zeros", 1], ["pipe", 16], ["hide", 1000])
+        assert results[:7] == ["ENOMEM", "ENOMEM", "ENOMEM", "done", "ENOMEM", "done", "EPERM"] and 0 < results[7] < 300, results
+        assert attempt(gateway, "none", ["limits"])[0]["RLIMIT_AS"] == 300 << 20
+
+
 @needs_landlock
 @pytest.mark.parametrize("name", CLASSES)
 def test_intruder_reaches_only_its_database(intruders, name, cluster):
@@ -163,11 +216,13 @@ def test_intruder_inherits_nothing_and_cannot_raise_its_limits(intruders, name):
     inherited = attempt(intruders, name, ["environment", "HOME", "LC_CTYPE", "SWIFT_BACKTRACE", "LEADPIPE_SUPERVISED", *allowed], ["descriptors"])
     assert inherited == ["none", "none"]
     limits, *results = attempt(intruders, name, ["limits"], ["memory", 700], ["files"], ["limit", "RLIMIT_CORE", -1], ["limit", "RLIMIT_DATA", -1],
-                               ["limit", "RLIMIT_CPU", 1000], ["status", "no_new_privs"], ["status", "seccomp"], ["status", "parent death signal"])
-    assert limits == {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 256, "RLIMIT_DATA": 512 << 20, "RLIMIT_NPROC": 512, "RLIMIT_CPU": 10, "RLIMIT_FSIZE": 0}
+                               ["limit", "RLIMIT_AS", -1], ["limit", "RLIMIT_CPU", 1000],
+                               ["status", "no_new_privs"], ["status", "seccomp"], ["status", "parent death signal"])
+    assert limits == {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 256, "RLIMIT_DATA": 512 << 20, "RLIMIT_AS": 4 << 30,
+                      "RLIMIT_NPROC": 512, "RLIMIT_CPU": 10, "RLIMIT_FSIZE": 0}
     assert results[0] == "MemoryError" and results[1] == "EMFILE", results
-    assert [result.startswith("done") for result in results[2:5]] == [False] * 3, results
-    assert results[5:] == [1, 2, signal.SIGTERM]
+    assert [result.startswith("done") for result in results[2:6]] == [False] * 4, results
+    assert results[6:] == [1, 2, signal.SIGTERM]
 
 
 def test_intruder_leaves_no_process_behind(intruders):
@@ -219,7 +274,7 @@ def run_confined(name, stdin, *arguments, **environment):
 def test_every_handler_is_confined_while_it_waits(name):
     status, limits, _, _ = run_confined(name, {}, LEADPIPE_SUPERVISED="1")
     assert "NoNewPrivs:\t1" in status
-    for name, value in {"core file size": 0, "file size": 0, "open files": 256, "data size": 512 << 20}.items():
+    for name, value in {"core file size": 0, "file size": 0, "open files": 256, "data size": 512 << 20, "address space": 1 << 30}.items():
         assert re.search(rf"^Max {name} +{value} +{value} ", limits, re.MULTILINE), limits
 
 

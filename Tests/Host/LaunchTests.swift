@@ -12,7 +12,7 @@ import Wire
       Launch(program: "/h/x", arguments: []), Launch(program: "/h/x", arguments: ["--stream"]),
       Launch(
         program: "/h/a b", arguments: ["--", "--read"],
-        grants: .init(read: ["/r", "/r 2"], write: ["/w"], connect: [1, 65_535]), seconds: 15),
+        grants: .init(read: ["/r", "/r 2"], write: ["/w"], connect: [1, 65_535], addressSpace: 16_384), seconds: 15),
     ])
   func roundTrip(_ launch: Launch) { #expect(Launch(launch.words) == launch) }
 
@@ -26,11 +26,12 @@ import Wire
 
   @Test("reads a class, or a class with grants, from the trust file") func trustFile() throws {
     let file = try TemporaryFile(
-      #"{"a":"intake","b":{"class":"none","read":["/r"],"write":["/w"],"connect":[443]},"c":{"class":"admin"}}"#)
+      #"{"a":"intake","b":{"class":"none","read":["/r"],"write":["/w"],"connect":[443]},"c":{"class":"admin","addressSpace":16384}}"#
+    )
     let entries = try TrustFile(path: file.path).entries
     #expect(entries["a"] == Trusted(.intake))
     #expect(entries["b"] == Trusted(.none, grants: .init(read: ["/r"], write: ["/w"], connect: [443])))
-    #expect(entries["c"] == Trusted(.admin))
+    #expect(entries["c"] == Trusted(.admin, grants: .init(addressSpace: 16_384)))
   }
 
   @Test(
@@ -38,7 +39,8 @@ import Wire
     arguments: [
       #"{"a":"root"}"#, #"{"a":{}}"#, #"{"a":{"class":"none","read":"/r"}}"#, #"{"a":{"class":"none","read":["r"]}}"#,
       #"{"a":{"class":"none","connect":["443"]}}"#, #"{"a":{"class":"none","connect":[0]}}"#,
-      #"{"a":{"class":"none","run":["/x"]}}"#, #"["a"]"#, "",
+      #"{"a":{"class":"none","run":["/x"]}}"#, #"{"a":{"class":"none","addressSpace":63}}"#,
+      #"{"a":{"class":"none","addressSpace":"512"}}"#, #"["a"]"#, "",
     ])
   func invalidTrustFiles(_ text: String) throws {
     let file = try TemporaryFile(text)

@@ -1,3 +1,4 @@
+import Contract
 import Glibc
 import HummingbirdCore
 import Logging
@@ -29,6 +30,28 @@ enum ListeningAddress: Sendable, Equatable {
 
 /// Why the gateway cannot listen on an address.
 struct ListeningError: Error { let reason: String }
+
+/// Runs a listener that the gateway can do without. If it cannot listen, it logs the reason once and tries again every
+/// two seconds: a folder may have been deleted, and may be made again.
+struct OptionalService<Listener: Service>: Service {
+  let service: Listener
+  let name: String
+  let log: Log
+
+  func run() async throws {
+    var reported: String?
+    while !Task.isShuttingDownGracefully, !Task.isCancelled {
+      do { return try await service.run() } catch {
+        let reason = (error as? ListeningError)?.reason ?? "\(error)"
+        if reason != reported {
+          log.error("A listener is left out, all others work", ["listener": name, "reason": reason])
+        }
+        reported = reason
+      }
+      try? await cancelWhenGracefulShutdown { try await Task.sleep(for: .seconds(2)) }
+    }
+  }
+}
 
 /// Runs a listener. Throws `ListeningError` if it cannot listen on its address.
 struct ListeningService<Setup: ServerChildChannel>: Service {

@@ -8,11 +8,17 @@ declare
   v_changed uuid[];
   v_count integer;
   v_done integer := 0;
+  v_is_turn boolean := false;
 begin
   if not exists (select from public.conversation_changes) then
     return 0;
   end if;
-  if not current_setting('transaction_read_only')::boolean and pg_try_advisory_xact_lock(hashtext('conversation_words')) then
+  if not current_setting('transaction_read_only')::boolean then
+    insert into leadpipe.index_lock default values on conflict do nothing;
+    perform from leadpipe.index_lock for update skip locked;
+    v_is_turn := found;
+  end if;
+  if v_is_turn then
     loop
       with taken as (
         delete from public.conversation_changes
