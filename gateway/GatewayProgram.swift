@@ -24,6 +24,7 @@ enum GatewayProgram {
       return isAsked ? 0 : 64
     }
     beginService(environment)
+    ProcessMemory.returnLargeBlocks()
     let log = Log(environment)
     signal(SIGPIPE, SIG_IGN)
     // Ignored until `Reloader` handles it.
@@ -89,6 +90,7 @@ enum GatewayProgram {
     var services = [
       ServiceGroupConfiguration.ServiceConfiguration(
         service: clients, successTerminationBehavior: .gracefullyShutdownGroup), .init(service: reloader),
+      .init(service: MemoryReturn(), successTerminationBehavior: .ignore),
     ]
     if let address = settings.operations {
       let pages = OperationsPages(
