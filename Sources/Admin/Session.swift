@@ -35,9 +35,10 @@ package enum Session {
 
   /// Returns the value of `Set-Cookie` that opens a session, or ends it if `token` is nil.
   package static func cookie(_ token: String?, for request: Request) -> String {
-    let isHere = isOnThisMachine(request)
-    return "\(isHere ? plainName : secureName)=\(token ?? ""); Path=/; HttpOnly; SameSite=Strict"
-      + (isHere ? "" : "; Secure") + "; Max-Age=\(token == nil ? 0 : 43_200)"
+    let lifetime = "HttpOnly; SameSite=Strict; Max-Age=\(token == nil ? 0 : 43_200)"
+    let value = token ?? ""
+    return isOnThisMachine(request)
+      ? "\(plainName)=\(value); Path=/api; \(lifetime)" : "\(secureName)=\(value); Path=/; Secure; \(lifetime)"
   }
 
   /// True if both the Host header and the client's address are of this machine: a proxy that replaces the Host header

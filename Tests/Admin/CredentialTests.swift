@@ -84,7 +84,7 @@ import Wire
 
   @Test("the cookie is HttpOnly and SameSite=Strict, and Secure unless the client is on this machine") func cookie() {
     let remote = Session.cookie("t", for: request(["host": "leads.example.com"]))
-    #expect(remote == "__Host-leadpipe_session=t; Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=43200")
+    #expect(remote == "__Host-leadpipe_session=t; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=43200")
     var proxied = request(["host": "localhost:4000"])
     proxied.sourceIP = "203.0.113.5"
     #expect(Session.cookie("t", for: proxied).contains("Secure"))
