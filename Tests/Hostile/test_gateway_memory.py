@@ -10,7 +10,7 @@ import threading
 import time
 
 from admin import KEY, AdminClient
-from common import until
+from common import TEST_USER, until
 from gateway import Gateway
 from instance import Instance
 from unread import GET, MIB, ask, dropped, large_lists, offer, resident
@@ -122,7 +122,7 @@ def test_listeners_that_do_not_read(database):
     with Instance(DATABASE_URL=database.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_CLIENT_CONNECTIONS="2000") as instance:
         gateway = next(pid for pid in instance.processes() if os.readlink(f"/proc/{pid}/exe").endswith("/gateway"))
         admin = AdminClient(instance)
-        leads = [instance.capture({"customerName": f"Lead {number}", "customerEmail": f"a{number}@example.com", "message": "x" * 4000}) for number in range(20)]
+        leads = [instance.capture({**TEST_USER, "customerPhone": f"+9715012345{number}", "customerEmail": f"a{number}@example.com"}) for number in range(10, 30)]
         head = f"GET /api/admin/live HTTP/1.1\r\nHost: a\r\nx-admin-api-key: {KEY}\r\n".encode()
         with watched(gateway):
             end, listeners, events = time.monotonic() + SECONDS, [], 0
