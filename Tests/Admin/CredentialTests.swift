@@ -41,8 +41,10 @@ import Wire
       (["cookie": "a=b; __Host-leadpipe_session=abc"], "session abc"),
       (["cookie": "x__Host-leadpipe_session=abc"], "401"), (["cookie": "__host-leadpipe_session=abc"], "401"),
       // Over https, any host of the domain can set a cookie without the prefix.
-      (["cookie": "leadpipe_session=abc"], "401"), (["cookie": "leadpipe_session=abc", "host": "localhost"], "session abc"),
-      (["cookie": "__Host-leadpipe_session=a; __Host-leadpipe_session=b; __Host-leadpipe_session=a"], "session a, session b"),
+      (["cookie": "leadpipe_session=abc"], "401"),
+      (["cookie": "leadpipe_session=abc", "host": "localhost"], "session abc"),
+      (["cookie": "__Host-leadpipe_session=a; __Host-leadpipe_session=b"], "session a, session b"),
+      (["cookie": "__Host-leadpipe_session=a; __Host-leadpipe_session=a"], "session a"),
       (["cookie": "__Host-leadpipe_session=abc", "x-admin-api-key": key], "configured"),
     ] as [([String: String], String)])
   func oneCredential(_ headers: [String: String], _ expected: String) {

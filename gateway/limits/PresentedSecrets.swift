@@ -17,7 +17,9 @@ struct PresentedSecrets: Sendable {
   }
 
   /// The sessions that a reply opens.
-  init(openedBy reply: Reply) { hashes = reply.cookies.compactMap { Self.session($0.prefix { $0 != ";" }) }.map(Self.hash) }
+  init(openedBy reply: Reply) {
+    hashes = reply.cookies.compactMap { cookie in Self.session(cookie.prefix { $0 != ";" }) }.map(Self.hash)
+  }
 
   /// Returns the value of a session cookie (RFC 6265 §4.2.1); nil for any other cookie and if it is empty.
   private static func session(_ pair: Substring) -> Substring? {
