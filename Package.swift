@@ -141,7 +141,7 @@ let package = Package(
     suite("OpenAPI", ["Wire", "Contract", "OpenAPI"]),
     suite("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "Host", "confine"]),
     suite("Worker", ["Wire", "Deliveries", "Worker"]),
-    suite("Gateway", ["gateway", "Contract", "Forms", "Wire", "Host", "Limits", nioPosix, nioHTTP1]),
+    suite("Gateway", ["gateway", "Contract", "Forms", "Wire", "Host", "Limits", nio, nioPosix, nioHTTP1]),
     suite(
       "Transports",
       [

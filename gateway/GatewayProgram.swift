@@ -23,6 +23,7 @@ enum GatewayProgram {
       _ = write(isAsked ? 1 : 2, text, text.count)
       return isAsked ? 0 : 64
     }
+    ProcessMemory.returnLargeBlocks()
     let log = Log(environment)
     signal(SIGPIPE, SIG_IGN)
     // Ignored until `Reloader` handles it.
@@ -88,6 +89,7 @@ enum GatewayProgram {
     var services = [
       ServiceGroupConfiguration.ServiceConfiguration(
         service: clients, successTerminationBehavior: .gracefullyShutdownGroup), .init(service: reloader),
+      .init(service: MemoryReturn(), successTerminationBehavior: .ignore),
     ]
     if let address = settings.operations {
       let pages = OperationsPages(

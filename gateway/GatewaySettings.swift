@@ -82,7 +82,7 @@ struct GatewaySettings: Sendable {
       "streamQueue": JSON(stream.queue), "slowMs": JSON(slow?.milliseconds ?? 0),
       "clientConnections": JSON(clientConnections), "requestLine": JSON(budgets.requestLine),
       "headers": JSON(budgets.headers), "headerMs": JSON(budgets.headerMs),
-      "bodyMs": JSON(budgets.bodyMs), "body": JSON(budgets.body),
+      "bodyMs": JSON(budgets.bodyMs), "writeMs": JSON(budgets.writeMs), "body": JSON(budgets.body),
       "handlerMs": budgets.handlerMs.map { JSON($0) } ?? .null, "reply": JSON(budgets.reply),
       "stderr": JSON(budgets.errors), "graceMs": JSON(budgets.graceMs),
       "rateLimits": .object(

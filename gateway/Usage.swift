@@ -34,6 +34,8 @@ extension GatewayProgram {
       LEADPIPE_HEADERS              the maximum size of a request's headers in bytes; beyond it, 431 (16384)
       LEADPIPE_HEADER_MS            the time limit for request line and headers; after it, 408 (10000)
       LEADPIPE_BODY_MS              the time limit for the body; after it, 408 (15000)
+      LEADPIPE_WRITE_MS             how long a client may read nothing of its reply; after it, the connection is
+                                    closed (30000)
       LEADPIPE_BODY                 the maximum size of a body in bytes, unless its handler accepts less; beyond it, 413
                                     (262144)
       LEADPIPE_HANDLER_MS           the time limit of a handler; after it, 504 (the handler's own limit)

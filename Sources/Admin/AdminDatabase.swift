@@ -21,7 +21,38 @@ package struct AdminDatabase {
   package func call(
     _ function: Function, for request: Request, log: Log, reading: () throws(Problem) -> JSON
   ) throws(Problem) -> JSON {
-    let credential = try Credential(request, configured: configured)
+    try authorized(request) { credential throws(Problem) in
+      try call(function, as: credential, for: request, log: log, reading: reading)
+    }
+  }
+
+  /// Returns the caller, with the CSRF token if it uses a session.
+  package func caller(of request: Request, log: Log) throws(Problem) -> JSON {
+    try authorized(request) { credential throws(Problem) in
+      let caller = try call(.showSession, as: credential, for: request, log: log) { [:] }
+      guard case .session(let token) = credential else { return caller }
+      return caller.setting("csrfToken", .string(Secret.csrfToken(of: token)))
+    }
+  }
+
+  /// Tries the credentials of a request in turn: a browser may send an old session beside the valid one.
+  private func authorized(
+    _ request: Request, _ work: (Credential) throws(Problem) -> JSON
+  ) throws(Problem) -> JSON {
+    var credentials = try Credential.all(of: request, configured: configured)
+    let last = credentials.removeLast()
+    for credential in credentials {
+      do throws(Problem) { return try work(credential) } catch {
+        guard error.code == .keyRequired || error.code == .csrfTokenRequired else { throw error }
+      }
+    }
+    return try work(last)
+  }
+
+  private func call(
+    _ function: Function, as credential: Credential, for request: Request, log: Log,
+    reading: () throws(Problem) -> JSON
+  ) throws(Problem) -> JSON {
     let auth = credential.document(configured: configured)
     let deadline = request.deadline ?? .now
     let argument: JSON
@@ -41,12 +72,6 @@ package struct AdminDatabase {
   /// Returns the call that wakes the workers after a function has queued work for them.
   func wakeCall(_ settings: Settings, _ afterwards: Afterwards) -> WakeCall {
     WakeCall(settings, over: database, afterwards)
-  }
-
-  /// Returns the session token of a request. Nil if the request uses a key or is bare.
-  package func sessionToken(of request: Request) throws(Problem) -> String? {
-    guard case .session(let token) = try Credential(request, configured: configured) else { return nil }
-    return token
   }
 }
 

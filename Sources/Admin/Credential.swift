@@ -1,7 +1,8 @@
 import Contract
 import Wire
 
-/// The credential of an admin request. A request with two keys is rejected.
+/// The credential of an admin request. A request with two keys is rejected. One with several sessions is authorised by
+/// the one that is valid.
 enum Credential {
   /// A bare request: the caller already has the handler's database login.
   case byHand
@@ -12,25 +13,23 @@ enum Credential {
   /// The token of a session.
   case session(String)
 
-  static let cookie = "leadpipe_session"
+  /// How many sessions of a request are tried.
+  private static let sessionLimit = 4
 
+  /// Returns the credential of a request; several if it has several sessions. Never empty.
   /// - Parameter configured: ADMIN_API_KEY; if it is not set, every key and session is rejected.
-  init(_ request: Request, configured: String?) throws(Problem) {
-    if request.isBare {
-      self = .byHand
-      return
-    }
+  static func all(of request: Request, configured: String?) throws(Problem) -> [Credential] {
+    if request.isBare { return [.byHand] }
     guard let configured else { throw Problem(.adminNotConfigured) }
-    let keys = [request.headers["x-admin-api-key"], try Self.bearer(request)].compactMap { $0 }
+    let keys = [request.headers["x-admin-api-key"], try bearer(request)].compactMap { $0 }
     guard keys.count <= 1 else { throw .unknownKey }
     if let key = keys.first {
       // Every key takes the same path, so that timing reveals nothing about it.
-      self = Secret.isSame(key, configured) ? .configured : .key(key)
-    } else if let token = try Self.token(request) {
-      self = .session(token)
-    } else {
-      throw .unknownKey
+      return [Secret.isSame(key, configured) ? .configured : .key(key)]
     }
+    let tokens = Session.tokens(of: request)
+    guard !tokens.isEmpty else { throw .unknownKey }
+    return tokens.prefix(sessionLimit).map { .session($0) }
   }
 
   /// Returns the key after `Bearer `. The name of the scheme may be in any case (RFC 9110 §11.1).
@@ -38,13 +37,6 @@ enum Credential {
     guard let header = request.headers["authorization"] else { return nil }
     guard header.prefix(7).lowercased() == "bearer " else { throw .unknownKey }
     return String(header.dropFirst(7))
-  }
-
-  private static func token(_ request: Request) throws(Problem) -> String? {
-    let pairs = (request.headers["cookie"] ?? "").split(separator: ";").map { $0.drop { $0 == " " } }
-    let tokens = pairs.filter { $0.hasPrefix(cookie + "=") }.map { String($0.dropFirst(cookie.count + 1)) }
-    guard tokens.count <= 1 else { throw .unknownKey }
-    return tokens.first
   }
 
   /// Returns the `auth` argument of the database's admin functions. Nil for a bare request.

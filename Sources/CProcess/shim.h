@@ -13,6 +13,9 @@ static inline int leadpipe_not_dumpable(void) { return prctl(PR_SET_DUMPABLE, 0,
 // This process gets `signal` when the thread that started it ends (PR_SET_PDEATHSIG).
 static inline int leadpipe_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0); }
 
+// Returns freed memory to the system (malloc_trim(3)).
+#include <malloc.h>
+
 // GNU extensions, declared here because the overlay compiles the headers without _GNU_SOURCE.
 #include <spawn.h>
 extern int pipe2(int descriptors[2], int flags);

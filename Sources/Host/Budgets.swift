@@ -6,9 +6,11 @@ package struct Budgets: Sendable, Equatable {
   /// In bytes: the request line with its line end, and the header or trailer fields with theirs.
   package var requestLine = 8192
   package var headers = 16_384
-  /// In milliseconds: for the rest of a request head after its first byte, and for a body.
+  /// In milliseconds: for the rest of a request head after its first byte, for a body, and for a client that does not
+  /// read its reply.
   package var headerMs = 10_000
   package var bodyMs = 15_000
+  package var writeMs = 30_000
   /// In bytes. No body may be larger than this, whatever a description allows.
   package var body = 262_144
   /// The maximum time of a handler in milliseconds, whatever its description allows. If nil, only the description's
@@ -37,6 +39,7 @@ package struct Budgets: Sendable, Equatable {
     headers = number("LEADPIPE_HEADERS") ?? headers
     headerMs = number("LEADPIPE_HEADER_MS") ?? headerMs
     bodyMs = number("LEADPIPE_BODY_MS") ?? bodyMs
+    writeMs = number("LEADPIPE_WRITE_MS") ?? writeMs
     body = number("LEADPIPE_BODY") ?? body
     handlerMs = number("LEADPIPE_HANDLER_MS")
     reply = number("LEADPIPE_REPLY") ?? reply
@@ -50,6 +53,7 @@ package struct Budgets: Sendable, Equatable {
   package static let settings: [Setting] = [
     .number("LEADPIPE_REQUEST_LINE", 256...32_768), .number("LEADPIPE_HEADERS", 1024...65_536),
     .number("LEADPIPE_HEADER_MS", 100...600_000), .number("LEADPIPE_BODY_MS", 100...600_000),
+    .number("LEADPIPE_WRITE_MS", 100...600_000),
     .number("LEADPIPE_BODY", 1024...16_777_216), .number("LEADPIPE_HANDLER_MS", 100...600_000),
     .number("LEADPIPE_REPLY", 1024...16_777_216), .number("LEADPIPE_STDERR", 0...16_777_216),
     .number("LEADPIPE_GRACE_MS", 0...5000),

@@ -18,6 +18,12 @@ package enum RateKey: Sendable, Hashable {
     }
   }
 
+  /// The /48 around an IPv6 address, as the key of its first /64; any other key is unchanged.
+  package var network: RateKey {
+    guard case .v6(let upper) = self else { return self }
+    return .v6(upper & ~0xFFFF)
+  }
+
   package init(name: String) { self = .name(Array(name.utf8)) }
 }
 

@@ -5,9 +5,15 @@ import Glibc
 struct CurlError: Error, Equatable {
   let code: Int
 
-  /// Returns libcurl's message for a code. The messages are constant and contain no address or secret.
+  /// The server sent more than `CurlTraffic` accepts. libcurl itself never reports this code, because it gets no such
+  /// limit.
+  static let tooLong = CurlError(code: Int(CURLE_FILESIZE_EXCEEDED.rawValue))
+
+  /// Returns libcurl's message for a code, or ours for `tooLong`. The messages are constant and contain no address or
+  /// secret.
   static func message(for code: Int) -> String {
-    String(cString: curl_easy_strerror(CURLcode(rawValue: UInt32(truncatingIfNeeded: code))))
+    if code == tooLong.code { return "more than \(CurlTraffic.totalLimit / 1024) KiB were received" }
+    return String(cString: curl_easy_strerror(CURLcode(rawValue: UInt32(truncatingIfNeeded: code))))
   }
 }
 
@@ -68,7 +74,8 @@ struct CurlHandle: ~Copyable {
     try set(CURLOPT_SSL_VERIFYHOST, 2)
   }
 
-  /// Runs the transfer, with `traffic` as the source and destination of its data.
+  /// Runs the transfer, with `traffic` as the source and destination of its data. Throws `tooLong` if the server sent
+  /// more than `traffic` accepts.
   func perform(_ traffic: CurlTraffic) throws(CurlError) {
     let context = Unmanaged.passUnretained(traffic).toOpaque()
     try check(leadpipe_curl_set_callback(raw, CURLOPT_WRITEFUNCTION, receiveBody))
@@ -81,8 +88,7 @@ struct CurlHandle: ~Copyable {
     try check(leadpipe_curl_set_pointer(raw, CURLOPT_XFERINFODATA, context))
     try set(CURLOPT_NOPROGRESS, 0)
     let code = withExtendedLifetime(traffic) { curl_easy_perform(raw) }
-    // `traffic` ended the transfer because the reply exceeded its limit. The part that matters has arrived.
-    if code == CURLE_WRITE_ERROR && traffic.isCut { return }
+    if traffic.isCut && code != CURLE_OK { throw .tooLong }
     try check(code)
   }
 

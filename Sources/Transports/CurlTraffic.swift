@@ -4,6 +4,9 @@ import Wire
 final class CurlTraffic {
   /// Bytes. Longer replies are cut; no provider sends that much.
   static let bodyLimit = 65_536
+  /// Bytes. The limit of everything a server may send in one transfer: header lines, trailers and interim replies, the
+  /// lines of a mail server, the body. libcurl keeps each header and trailer, and by itself it limits only headers.
+  static let totalLimit = 262_144
   private static let lineLimit = 64
 
   /// The bytes that are still to be sent.
@@ -11,7 +14,13 @@ final class CurlTraffic {
   private(set) var body: [UInt8] = []
   /// HTTP header lines or SMTP reply lines, without line ends: the last 64, each at most 512 bytes.
   private(set) var lines: [String] = []
+  /// True if the transfer was ended because the server sent too much.
   private(set) var isCut = false
+  private var received = 0
+  /// True if the headers of an HTTP reply, possibly an interim one, have arrived to their end.
+  private(set) var hasHead = false
+  /// The code of the last complete reply of a mail server; 0 if there is none.
+  private(set) var replyCode = 0
 
   private let end: Instant
 
@@ -28,15 +37,25 @@ final class CurlTraffic {
   fileprivate func receive(body bytes: UnsafeRawBufferPointer) -> Int {
     let room = Self.bodyLimit - body.count
     body += bytes.prefix(room)
-    if bytes.count <= room { return bytes.count }
-    isCut = true
-    return 0
+    return accept(bytes.count, isCut: bytes.count > room)
   }
 
-  fileprivate func receive(line bytes: UnsafeRawBufferPointer) {
+  fileprivate func receive(line bytes: UnsafeRawBufferPointer) -> Int {
     let text = bytes.prefix(512).filter { $0 != 0x0D && $0 != 0x0A }
     if lines.count == Self.lineLimit { lines.removeFirst() }
     lines.append(String(decoding: text, as: UTF8.self))
+    if text.count == 3 || text.dropFirst(3).first == 0x20 {
+      replyCode = Int(strict: String(decoding: text.prefix(3), as: UTF8.self)) ?? replyCode
+    }
+    hasHead = text.isEmpty || hasHead && !text.starts(with: "HTTP/".utf8)
+    return accept(bytes.count)
+  }
+
+  /// Counts received bytes. Returns their number, or 0 at a limit, which ends the transfer.
+  private func accept(_ count: Int, isCut isBodyCut: Bool = false) -> Int {
+    received += count
+    isCut = isCut || isBodyCut || received > Self.totalLimit
+    return isCut ? 0 : count
   }
 
   fileprivate func send(into buffer: UnsafeMutableRawBufferPointer) -> Int {
@@ -62,9 +81,7 @@ func receiveBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: In
 func receiveLine(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?)
   -> Int
 {
-  guard let traffic = traffic(context) else { return 0 }
-  traffic.receive(line: UnsafeRawBufferPointer(start: bytes, count: size * count))
-  return size * count
+  traffic(context)?.receive(line: UnsafeRawBufferPointer(start: bytes, count: size * count)) ?? 0
 }
 
 func sendBody(_ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?)

@@ -56,7 +56,9 @@ package struct HTTPTransfer: ~Copyable {
         document, to: address, headers: headers, isRepeatable: isRepeatable, milliseconds: milliseconds, traffic)
       return answer(0, traffic)
     } catch {
-      return answer(error.code, traffic)
+      // The part of a long reply that matters, its status and the beginning of its body, has arrived.
+      let isComplete = error == .tooLong && traffic.hasHead && curl.status >= 200
+      return answer(isComplete ? 0 : error.code, traffic)
     }
   }
 

@@ -80,7 +80,9 @@ package struct SMTPTransfer: ~Copyable {
       try curl.perform(traffic)
       return SMTPResult(curlCode: 0, status: curl.status, lines: traffic.lines)
     } catch {
-      let answer = SMTPResult(curlCode: error.code, status: curl.status, lines: traffic.lines)
+      // libcurl forgets the code of the last reply when the next one has begun.
+      let status = curl.status > 0 ? curl.status : traffic.replyCode
+      let answer = SMTPResult(curlCode: error.code, status: status, lines: traffic.lines)
       // libcurl keeps a connection on which the server did not reply in time to the end of a message. A late reply
       // would be taken for the reply to the next message.
       curl.hangUp()

@@ -16,12 +16,14 @@ import Wire
   /// Returns the kind of credential that is accepted, or the status with which the request is rejected.
   private func accepted(_ headers: [String: String], configured: String? = key) -> String {
     do throws(Problem) {
-      switch try Credential(request(headers), configured: configured) {
-      case .byHand: return "by hand"
-      case .configured: return "configured"
-      case .key(let key): return "key \(key)"
-      case .session(let token): return "session \(token)"
-      }
+      return try Credential.all(of: request(headers), configured: configured).map { credential in
+        switch credential {
+        case .byHand: "by hand"
+        case .configured: "configured"
+        case .key(let key): "key \(key)"
+        case .session(let token): "session \(token)"
+        }
+      }.joined(separator: ", ")
     } catch { return String(error.kind.status) }
   }
 
@@ -36,9 +38,14 @@ import Wire
       (["authorization": "bearer \(key)"], "401"), (["authorization": key], "401"),
       (["authorization": "Basic x"], "401"),
       (["x-admin-api-key": key, "authorization": "Bearer \(key)"], "401"), ([:], "401"),
-      (["cookie": "a=b; leadpipe_session=abc"], "session abc"), (["cookie": "xleadpipe_session=abc"], "401"),
-      (["cookie": "leadpipe_session=a; leadpipe_session=b"], "401"),
-      (["cookie": "leadpipe_session=abc", "x-admin-api-key": key], "configured"),
+      (["cookie": "a=b; __Host-leadpipe_session=abc"], "session abc"),
+      (["cookie": "x__Host-leadpipe_session=abc"], "401"), (["cookie": "__host-leadpipe_session=abc"], "401"),
+      // Over https, any host of the domain can set a cookie without the prefix.
+      (["cookie": "leadpipe_session=abc"], "401"),
+      (["cookie": "leadpipe_session=abc", "host": "localhost"], "session abc"),
+      (["cookie": "__Host-leadpipe_session=a; __Host-leadpipe_session=b"], "session a, session b"),
+      (["cookie": "__Host-leadpipe_session=a; __Host-leadpipe_session=a"], "session a"),
+      (["cookie": "__Host-leadpipe_session=abc", "x-admin-api-key": key], "configured"),
     ] as [([String: String], String)])
   func oneCredential(_ headers: [String: String], _ expected: String) {
     #expect(accepted(headers) == expected)
@@ -46,14 +53,14 @@ import Wire
 
   @Test("without ADMIN_API_KEY, accepts only a bare request on the command line") func notConfigured() {
     #expect(accepted(["x-admin-api-key": Self.key], configured: nil) == "503")
-    #expect(accepted(["cookie": "leadpipe_session=abc"], configured: nil) == "503")
+    #expect(accepted(["cookie": "__Host-leadpipe_session=abc"], configured: nil) == "503")
     var byHand = request([:])
     byHand.isBare = true
-    #expect(throws: Never.self) { try Credential(byHand, configured: nil) }
+    #expect(throws: Never.self) { try Credential.all(of: byHand, configured: nil) }
   }
 
   @Test("a change by session requires the session's CSRF token; a change by key does not") func crossSite() throws {
-    let cookie = ["cookie": "leadpipe_session=abc"]
+    let cookie = ["cookie": "__Host-leadpipe_session=abc"]
     let right = cookie.merging(["x-csrf-token": Secret.csrfToken(of: "abc")]) { $1 }
     let wrong = cookie.merging(["x-csrf-token": Secret.csrfToken(of: "abd")]) { $1 }
     for (headers, method, isGood) in [
@@ -61,7 +68,7 @@ import Wire
       (["x-admin-api-key": Self.key], "POST", true),
     ] {
       let request = request(headers, method: method)
-      let credential = try Credential(request, configured: Self.key)
+      let credential = try #require(Credential.all(of: request, configured: Self.key).first)
       do throws(Problem) {
         try credential.checkOrigin(of: request)
         #expect(isGood)
@@ -79,7 +86,7 @@ import Wire
 
   @Test("the cookie is HttpOnly and SameSite=Strict, and Secure unless the client is on this machine") func cookie() {
     let remote = Session.cookie("t", for: request(["host": "leads.example.com"]))
-    #expect(remote == "leadpipe_session=t; Path=/api; HttpOnly; SameSite=Strict; Secure; Max-Age=43200")
+    #expect(remote == "__Host-leadpipe_session=t; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=43200")
     var proxied = request(["host": "localhost:4000"])
     proxied.sourceIP = "203.0.113.5"
     #expect(Session.cookie("t", for: proxied).contains("Secure"))

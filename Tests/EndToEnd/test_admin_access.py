@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
@@ -32,8 +34,8 @@ WRONG = {
     "upper case": {"x-admin-api-key": KEY.upper()}, "bare": {"authorization": KEY}, "basic": {"authorization": f"Basic {KEY}"},
     "lower case": {"authorization": f"bearer {KEY}"}, "two spaces": {"authorization": f"Bearer  {KEY}"}, "no key": {"authorization": "Bearer"},
     "both": {"x-admin-api-key": KEY, "authorization": f"Bearer {KEY}"}, "long": {"x-admin-api-key": KEY * 300},
-    "no session": {"cookie": "leadpipe_session=0123456789abcdef0123456789abcdef"},
-    "two sessions": {"cookie": "leadpipe_session=a; leadpipe_session=b"}, "an empty session": {"cookie": "leadpipe_session="},
+    "no session": {"cookie": "__Host-leadpipe_session=0123456789abcdef0123456789abcdef"},
+    "two sessions": {"cookie": "__Host-leadpipe_session=a; __Host-leadpipe_session=b"}, "an empty session": {"cookie": "__Host-leadpipe_session="},
 }
 
 
@@ -86,7 +88,7 @@ def test_every_route_rejects_a_missing_key(instance, method, path):
         status, headers, document = AdminClient(instance, None).request(method, concrete(path), body)
         assert (status, document["error"]) == (401, "Unauthorized"), document
         assert headers["www-authenticate"] == 'Bearer realm="leadpipe"'
-    for place in ({"x-admin-api-key": "wrong"}, {"cookie": f"leadpipe_session={'0' * 32}"}):
+    for place in ({"x-admin-api-key": "wrong"}, {"cookie": f"__Host-leadpipe_session={'0' * 32}"}):
         assert instance.http(concrete(path, "no-uuid"), None, method, place)[0] == 401
 
 
@@ -181,8 +183,9 @@ def log_in(instance, key=KEY):
     status, headers, document = instance.http("/api/admin/session", {"key": key})
     assert status == 201, document
     cookie = headers["set-cookie"]
-    # Most of these clients are elsewhere, according to the trusted proxy.
-    assert re.fullmatch(r"leadpipe_session=[0-9a-f]{32}; Path=/api; HttpOnly; SameSite=Strict; (Secure; )?Max-Age=43200", cookie), cookie
+    # The clients are elsewhere if a trusted proxy says so.
+    name, place = ("__Host-leadpipe_session", "Path=/; Secure") if isinstance(instance, ManyClients) else ("leadpipe_session", "Path=/api")
+    assert re.fullmatch(rf"{name}=[0-9a-f]{{32}}; {place}; HttpOnly; SameSite=Strict; Max-Age=43200", cookie), cookie
     return cookie.split(";")[0], document["csrfToken"]
 
 
@@ -239,11 +242,54 @@ def test_session_of_the_configured_key_ends_when_the_key_changes(cluster):
 
 def test_session_fixation_is_impossible(instance):
     """The value of a cookie from before the login does not become a session."""
-    mine = "leadpipe_session=" + "a" * 32
+    mine = "__Host-leadpipe_session=" + "a" * 32
     status, headers, _ = instance.http("/api/admin/session", {"key": KEY}, headers={"cookie": mine})
     assert status == 201
     assert headers["set-cookie"].split(";")[0] != mine
     assert by_cookie(instance, "GET", "/api/admin/agents", mine)[0] == 401
+
+
+def test_of_several_sessions_the_valid_one_counts(instance):
+    cookie, csrf = log_in(instance)
+    another, _ = log_in(instance)
+    old = "__Host-leadpipe_session=" + "0" * 32
+    body = {"name": "Agent of Several Sessions", "email": "several@example.com"}
+    for cookies in (f"{old}; {cookie}", f"{cookie}; {old}", f"{old}1; {old}2; {old}3; {cookie}", f"{cookie}; {cookie}"):
+        status, _, document = by_cookie(instance, "GET", "/api/admin/session", cookies)
+        assert (status, document["csrfToken"]) == (200, csrf)
+        assert by_cookie(instance, "POST", "/api/admin/agents", cookies, "0" * 64, body)[0] in (401, 403)
+    # A change is authorised by the session whose CSRF token it has.
+    assert by_cookie(instance, "POST", "/api/admin/agents", f"{old}; {another}; {cookie}", csrf, body)[0] == 201
+    # Another host of the domain can set a cookie of the plain name, but not one with the prefix.
+    plain = cookie.removeprefix("__Host-")
+    assert by_cookie(instance, "GET", "/api/admin/session", plain)[0] == 401
+    assert by_cookie(instance, "GET", "/api/admin/session", f"{old}; {old}1; {old}2; {old}3; {cookie}")[0] == 401
+
+
+def test_a_right_key_opens_whatever_the_neighbours_do(base):
+    """They share an address, and have used up its wrong keys and its requests."""
+    neighbours = {"x-forwarded-for": "198.51.100.7"}
+    settings = {"ENABLE_NOTIFICATION_WORKER": "false", "ADMIN_API_KEY": KEY, "TRUSTED_PROXIES": "127.0.0.1", "RATE_LIMIT_ADMIN": "40/60"}
+    with Instance(DATABASE_URL=base.url, **settings) as instance:
+        with ThreadPoolExecutor(30) as pool:
+            guesses = [{"x-admin-api-key": f"a-wrong-key-{number}"} for number in range(60)]
+            statuses = list(pool.map(lambda key: instance.http("/api/admin/agents", headers={**neighbours, **key})[0], guesses))
+            # All have been counted before any was tested.
+            assert (statuses.count(401), statuses.count(429)) == (20, 40), statuses
+            # In the body and in a header, while others guess on.
+            more = [pool.submit(instance.http, "/api/admin/session", {"key": f"another-{number}"}, None, neighbours) for number in range(20)]
+            status, headers, document = instance.http("/api/admin/session", {"key": KEY}, None, neighbours)
+            assert status == 201, document
+            assert instance.http("/api/admin/agents", headers={**neighbours, "authorization": f"Bearer {KEY}"})[0] == 200
+            assert {answer.result()[0] for answer in more} == {429}
+        # The session is known from its reply on, so it does not wait.
+        begin = time.monotonic()
+        for _ in range(20):
+            assert instance.http("/api/admin/agents", headers={**neighbours, "cookie": headers["set-cookie"].split(";")[0]})[0] == 200
+        assert instance.http("/api/admin/agents", headers={**neighbours, "x-admin-api-key": KEY})[0] == 200
+        assert time.monotonic() - begin < 5, "some requests waited"
+        # Without any key there is nothing to test.
+        assert instance.http("/api/admin/agents", headers=neighbours)[0] == 429
 
 
 def test_login_requires_a_valid_key_as_json(instance):

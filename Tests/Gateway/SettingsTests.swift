@@ -136,7 +136,8 @@ import Wire
   @Test func namesEveryInvalidValue() async throws {
     let wrong = [
       "LEADPIPE_REQUEST_LINE": "255", "LEADPIPE_HEADERS": "65537", "LEADPIPE_HEADER_MS": "10s",
-      "LEADPIPE_BODY_MS": "-1", "LEADPIPE_BODY": "256K", "LEADPIPE_HANDLER_MS": "0", "LEADPIPE_REPLY": "1e6",
+      "LEADPIPE_BODY_MS": "-1", "LEADPIPE_WRITE_MS": "99",
+      "LEADPIPE_BODY": "256K", "LEADPIPE_HANDLER_MS": "0", "LEADPIPE_REPLY": "1e6",
       "LEADPIPE_STDERR": "16777217", "LEADPIPE_GRACE_MS": "5001",
     ]
     #expect(Set(wrong.keys) == Set(Budgets.settings.map(\.name)))
@@ -153,6 +154,7 @@ import Wire
     let document = settings.document
     #expect(document["requestLine"] == 8192 && document["headers"] == 16_384 && document["body"] == 262_144)
     #expect(document["headerMs"] == 10_000 && document["bodyMs"] == 15_000 && document["graceMs"] == 2000)
+    #expect(document["writeMs"] == 30_000)
     #expect(document["reply"] == 1_048_576 && document["stderr"] == 65_536 && document["handlerMs"] == .null)
   }
 }

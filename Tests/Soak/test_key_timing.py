@@ -18,6 +18,8 @@ import pytest
 from common import HANDLERS, clean_environment
 
 SAMPLES = 20_000
+# A session of this test, which is valid.
+SESSION = "0123456789abcdef0123456789abcdef"
 RIGHT = "lp-0123456789abcdefghijklmnopqrstuvwxyz-the-right-key-of-this-test"
 
 # Two kinds of wrong keys. If the time depended on how much of a key is right, or on which keys exist, their times would
@@ -25,6 +27,7 @@ RIGHT = "lp-0123456789abcdefghijklmnopqrstuvwxyz-the-right-key-of-this-test"
 KINDS = {
     "shares-all-but-the-last-sign": (lambda random: RIGHT[:-1] + random.choice("abcdefg"), lambda random: "#" * len(RIGHT)),
     "shares-half": (lambda random: RIGHT[:32] + "#" * (len(RIGHT) - 32), lambda random: "#" * len(RIGHT)),
+    "a-session-but-the-last-sign": (lambda random: cookie(SESSION[:-1] + random.choice("0123456789abcde")), lambda random: cookie("#" * 32)),
     "looks-like-a-named-key": (lambda random: f"lp_{random.getrandbits(256):064x}", lambda random: f"xq_{random.getrandbits(256):064x}"),
 }
 
@@ -40,6 +43,10 @@ def crop(left, right, share=0.90):
     return [time for time in left if time < limit], [time for time in right if time < limit]
 
 
+def cookie(token):
+    return {"cookie": f"__Host-leadpipe_session={token}"}
+
+
 class Asked:
     """session-show as the gateway runs it, one request at a time."""
 
@@ -49,9 +56,10 @@ class Asked:
                                         stdout=subprocess.PIPE, bufsize=0)
 
     def time(self, key):
-        """(nanoseconds, status)."""
+        """(nanoseconds, reply) of a request with this key, or with these headers."""
+        headers = key if isinstance(key, dict) else {"x-admin-api-key": key}
         line = (json.dumps({
-            "version": "2.0", "rawPath": "/api/admin/session", "rawQueryString": "", "headers": {"x-admin-api-key": key}, "isBase64Encoded": False,
+            "version": "2.0", "rawPath": "/api/admin/session", "rawQueryString": "", "headers": headers, "isBase64Encoded": False,
             "requestContext": {"requestId": "timing", "timeEpoch": 1_795_381_200_000, "http": {"method": "GET", "path": "/api/admin/session"}},
         }) + "\n").encode()
         began = time.perf_counter_ns()
@@ -73,8 +81,9 @@ def test_rejecting_a_wrong_key_takes_constant_time(database, kinds):
     asked = Asked(database.url)
     times = ([], [])
     try:
-        _, reply = asked.time(RIGHT)
-        assert json.loads(reply)["statusCode"] == 200
+        database.run(f"insert into admin_sessions (sha256, configured_sha256) values (sha256('{SESSION}'), sha256('{RIGHT}'))")
+        for right in (RIGHT, cookie(SESSION)):
+            assert json.loads(asked.time(right)[1])["statusCode"] == 200
         for turn in range(SAMPLES + 500):
             for kind in chance.sample((0, 1), 2):
                 taken, reply = asked.time(kinds[kind](chance))

@@ -45,6 +45,8 @@ struct FramingScanner: Sendable {
   private(set) var violation: Violation?
   /// How many bytes of an incomplete request line have arrived, including an empty line before it.
   private(set) var lineBytes = 0
+  /// True if the bytes of the last `feed` went to the end of a message.
+  private(set) var hasEnded = false
 
   init(_ budgets: Budgets = Budgets()) {
     lineLimit = budgets.requestLine
@@ -54,15 +56,17 @@ struct FramingScanner: Sendable {
   /// True if a head has begun and not ended.
   var isInHead: Bool { phase == .requestLine ? lineBytes > 0 : phase == .field }
 
-  /// Reads the next bytes. Returns how many of them come before a violation; all of them if there is none.
+  /// Reads the next bytes, at most to the end of a message. Returns how many it has read; those from a violation on are
+  /// not included.
   mutating func feed(_ bytes: some RandomAccessCollection<UInt8>) -> Int {
     var rest = bytes[...]
-    while violation == nil, let byte = rest.first {
+    hasEnded = false
+    while violation == nil, !hasEnded, let byte = rest.first {
       switch phase {
       case .body(let left):
         let count = min(left, rest.count)
         rest = rest.dropFirst(count)
-        phase = count == left ? .requestLine : .body(left: left - count)
+        if count == left { endMessage() } else { phase = .body(left: left - count) }
       case .chunk(let left):
         let count = min(left, rest.count)
         rest = rest.dropFirst(count)
@@ -116,7 +120,7 @@ struct FramingScanner: Sendable {
       emptyLines += 1
       if emptyLines > 1 { refuse("more than one empty line before the request") }
     case .field: line.isEmpty ? endOfHead() : field(line)
-    case .trailer: line.isEmpty ? beginMessage() : field(line)
+    case .trailer: line.isEmpty ? endMessage() : field(line)
     case .chunkSize: chunkSize(line)
     case .chunkEnd: phase = .chunkSize
     case .body, .chunk: break
@@ -189,8 +193,13 @@ struct FramingScanner: Sendable {
       beginMessage()
       phase = .body(left: length)
     } else {
-      beginMessage()
+      endMessage()
     }
+  }
+
+  private mutating func endMessage() {
+    beginMessage()
+    hasEnded = true
   }
 
   /// Reads hexadecimal digits and an optional extension after a semicolon.

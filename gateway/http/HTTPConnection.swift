@@ -1,4 +1,5 @@
 import Contract
+import Glibc
 import Host
 import Limits
 import NIOCore
@@ -6,7 +7,7 @@ import NIOHTTP1
 import Wire
 
 /// A connection of a client: reads a complete request, passes it to the dispatcher, writes the reply, and continues
-/// with the next request. Every step that a client can delay has a time limit.
+/// with the next request when the client has taken the reply. Every step that a client can delay has a time limit.
 final class HTTPConnection: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
@@ -16,6 +17,8 @@ final class HTTPConnection: ChannelInboundHandler {
   /// How long the client has to close the connection after the last reply. A client that is cut off while it sends may
   /// never see the reply.
   private static let lingerTime = TimeAmount.seconds(2)
+  /// The time between two looks at how much of a reply the client has taken.
+  private static let lookTime = TimeAmount.seconds(1)
   /// The time between two comments in a live stream.
   private static let heartbeat = TimeAmount.seconds(15)
   /// How long a live stream lasts, in seconds. After it, the client must reconnect and present its key again. The time
@@ -28,12 +31,15 @@ final class HTTPConnection: ChannelInboundHandler {
     case reading(HTTPExchange, RoutedRequest)
     case answering
     case streaming(LiveSubscription, HTTPExchange, until: NIODeadline)
+    /// The client has not taken the whole reply yet.
+    case sending(stalledSince: NIODeadline)
     case closing
   }
 
   private let dispatcher: RequestDispatcher
   private let headTime: TimeAmount
   private let bodyTime: TimeAmount
+  private let writeTime: TimeAmount
   private let framing: FramingChannelHandler
   private var state = State.waiting
   /// Nil before the connection begins and after it has ended.
@@ -47,11 +53,14 @@ final class HTTPConnection: ChannelInboundHandler {
   /// Read once, because a connection that has ended no longer has an address.
   private var peer = TrustedProxies.Peer.unknown
   private var isCounted = false
+  /// The bytes of replies that the client had not taken when it was last asked.
+  private var unsent = 0
 
   init(dispatcher: RequestDispatcher, framing: FramingChannelHandler) {
     self.dispatcher = dispatcher
     headTime = .milliseconds(Int64(dispatcher.budgets.headerMs))
     bodyTime = .milliseconds(Int64(dispatcher.budgets.bodyMs))
+    writeTime = .milliseconds(Int64(dispatcher.budgets.writeMs))
     self.framing = framing
   }
 
@@ -77,6 +86,7 @@ final class HTTPConnection: ChannelInboundHandler {
     timer = nil
     if case .streaming(let subscription, _, _) = state { subscription.end() }
     state = .closing
+    _ = dispatcher.unsent.change(from: &unsent, to: 0)
     context.fireChannelInactive()
   }
 
@@ -132,7 +142,9 @@ final class HTTPConnection: ChannelInboundHandler {
   private func answer(_ request: RoutedRequest, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
     state = .answering
     timer?.clear()
-    dispatcher.answer(request, on: context.eventLoop).assumeIsolated().whenSuccess { answer in
+    let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+    let isGone: @Sendable () -> Bool = { connection.value.inputHasEnded || connection.value.timer == nil }
+    dispatcher.answer(request, on: context.eventLoop, isGone: isGone).assumeIsolated().whenSuccess { answer in
       self.write(answer, exchange, context)
     }
   }
@@ -167,17 +179,57 @@ final class HTTPConnection: ChannelInboundHandler {
 
   /// Finishes the reply that is being written.
   private func end(_ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
-    // The next request may already wait in the pipeline. It then arrives during this write.
-    state = exchange.keepsAlive ? .waiting : .closing
-    hasBegun = framing.isInHead
-    timer?.set(hasBegun ? headTime : Self.idleTime)
+    state = .sending(stalledSince: .now())
+    if !exchange.keepsAlive { framing.discard() }
     let written = context.writeAndFlush(Self.wrapOutboundOut(.end(nil)))
     written.assumeIsolated().whenComplete { result in
       guard case .success = result else { return context.close(promise: nil) }
-      guard !exchange.keepsAlive else { return }
-      self.timer?.set(Self.lingerTime)
-      context.close(mode: self.inputHasEnded ? .all : .output, promise: nil)
+      self.sent(exchange, context)
     }
+    guard case .sending = state else { return }
+    timer?.set(min(Self.lookTime, writeTime))
+    if !countUnsent(context) { abort(context) }
+  }
+
+  /// The system has taken the whole reply: waits for the next request or closes.
+  private func sent(_ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    _ = dispatcher.unsent.change(from: &unsent, to: 0)
+    guard exchange.keepsAlive, !inputHasEnded else {
+      state = .closing
+      timer?.set(Self.lingerTime)
+      return context.close(mode: inputHasEnded ? .all : .output, promise: nil)
+    }
+    state = .waiting
+    hasBegun = false
+    timer?.set(Self.idleTime)
+    framing.next()
+  }
+
+  /// Counts the bytes that the system has not taken for the client. False if the connection must be closed.
+  private func countUnsent(_ context: ChannelHandlerContext) -> Bool {
+    let left: Int
+    do { left = try context.channel.syncOptions?.getOption(.bufferedWritableBytes) ?? 0 } catch { left = 0 }
+    return dispatcher.unsent.change(from: &unsent, to: left)
+  }
+
+  /// Continues to send while the client reads, however slowly. Closes the connection when it has not read for too long,
+  /// which is one look if all clients together leave too much unread.
+  private func look(_ stalledSince: NIODeadline, _ context: ChannelHandlerContext) {
+    let before = unsent
+    guard countUnsent(context) else { return abort(context) }
+    if unsent < before {
+      state = .sending(stalledSince: .now())
+    } else if dispatcher.unsent.isHigh || .now() - stalledSince >= writeTime {
+      return abort(context)
+    }
+    timer?.set(min(Self.lookTime, writeTime))
+  }
+
+  /// Closes the connection and drops the bytes that the system has for it.
+  private func abort(_ context: ChannelHandlerContext) {
+    dispatcher.metrics.droppedReader()
+    _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+    context.close(promise: nil)
   }
 
   // MARK: - Live streams
@@ -195,13 +247,16 @@ final class HTTPConnection: ChannelInboundHandler {
     state = .streaming(subscription, exchange, until: end)
     timer?.set(min(Self.heartbeat, end - .now()))
     if inputHasEnded { return context.close(promise: nil) }
+    guard countUnsent(context) else { return abort(context) }
     if !held.isEmpty { send(ByteBuffer(bytes: held), subscription, context) }
   }
 
   private func send(_ bytes: ByteBuffer, _ subscription: LiveSubscription, _ context: ChannelHandlerContext) {
-    context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(bytes)))).whenComplete { _ in
+    context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(bytes)))).assumeIsolated().whenComplete { _ in
       subscription.sent(bytes.readableBytes)
+      if self.unsent > 0 { _ = self.countUnsent(context) }
     }
+    if !countUnsent(context) { abort(context) }
   }
 
   private func endStream(
@@ -222,7 +277,7 @@ final class HTTPConnection: ChannelInboundHandler {
     case (is FramingChannelHandler.RequestBegan, .waiting):
       hasBegun = true
       timer?.set(headTime)
-    case (ChannelEvent.inputClosed, .answering): inputHasEnded = true
+    case (ChannelEvent.inputClosed, .answering), (ChannelEvent.inputClosed, .sending): inputHasEnded = true
     case (ChannelEvent.inputClosed, _): context.close(promise: nil)
     default: break
     }
@@ -239,7 +294,7 @@ final class HTTPConnection: ChannelInboundHandler {
     switch state {
     case .waiting: exchange = .unreadable
     case .reading(let current, _): exchange = current
-    case .answering, .streaming, .closing: return
+    case .answering, .streaming, .sending, .closing: return
     }
     switch framing.violation {
     case _ where isLate: refuse(Problem(.headTimeout), exchange, context)
@@ -271,6 +326,7 @@ final class HTTPConnection: ChannelInboundHandler {
     case .streaming(_, _, let end):
       context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: ":\n\n")))), promise: nil)
       timer?.set(min(Self.heartbeat, end - .now()))
+    case .sending(let stalledSince): look(stalledSince, context)
     case .answering: break
     }
   }

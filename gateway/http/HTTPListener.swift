@@ -14,6 +14,10 @@ struct HTTPListener: ServerChildChannel {
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
       let framing = FramingChannelHandler(dispatcher.budgets)
+      // The most that a connection holds of requests whose turn has not come.
+      try channel.syncOptions?.setOption(
+        .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 2048, maximum: 16_384))
+      try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
       let pipeline = channel.pipeline.syncOperations
       try pipeline.addHandler(framing)
       try pipeline.configureHTTPServerPipeline(

@@ -22,6 +22,8 @@ struct RequestDispatcher: Sendable {
   let log: Log
   let overloadLog: OverloadLog
   let refusalDelay: RefusalDelay
+  let unsent = UnsentBytes()
+  let turns = TurnQueue()
 
   /// The current routes. A reload does not affect requests that have already found their route.
   var routes: RouteTable<Endpoint> { endpoints.set.routes }
@@ -30,9 +32,49 @@ struct RequestDispatcher: Sendable {
 
   /// Passes a complete request to a handler process and returns its reply. A client that the handler accepts for a live
   /// stream gets a subscription.
-  func answer(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
+  /// - Parameter isGone: asked on the loop when a request has waited; true if its client expects no reply.
+  func answer(
+    _ request: RoutedRequest, on loop: any EventLoop, isGone: @escaping @Sendable () -> Bool
+  ) -> EventLoopFuture<GatewayReply> {
+    guard request.endpoint.handler.description.access == .admin else { return serve(request, on: loop) }
+    let test = rateLimits.beginTest(request.request.message.headers, of: request.client, request.quota)
+    guard case .inTurn(let key) = test else {
+      return serve(request, on: loop).map { answer in judged(answer, test, request) }
+    }
+    guard let turn = turns.turn(of: key, on: loop) else {
+      return loop.makeSucceededFuture(refused(request, by: rateLimits.noTurn(of: request.client)))
+    }
+    return turn.flatMap {
+      if isGone() {
+        turns.end(key, wasTested: false, on: loop)
+        return loop.makeSucceededFuture(refused(request, by: rateLimits.noTurn(of: request.client)))
+      }
+      return serve(request, on: loop).map { answer in
+        turns.end(key, wasTested: true, on: loop)
+        return judged(answer, test, request)
+      }
+    }
+  }
+
+  private func serve(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
     guard let feed = request.endpoint.feed else { return callHandler(request, on: loop) }
     return subscribe(request, to: feed, on: loop)
+  }
+
+  /// Records whether the key of an admin request was accepted.
+  private func judged(_ answer: GatewayReply, _ test: ClientRateLimits.KeyTest, _ request: RoutedRequest)
+    -> GatewayReply
+  {
+    let headers = request.request.message.headers
+    let quota = rateLimits.endTest(test, answer.reply, to: headers, of: request.client, request.quota)
+    guard let quota else { return answer }
+    var refusal = refused(request, by: quota)
+    refusal.timing = answer.timing
+    return refusal
+  }
+
+  private func refused(_ request: RoutedRequest, by quota: Quota) -> GatewayReply {
+    GatewayReply(reply: quota.problem.reply(requestID: request.id), quota: quota)
   }
 
   /// Calls the handler. Each 502, 503 and 504 is explained in one log line. Under overload, most lines about a 503 are
@@ -81,7 +123,7 @@ struct RequestDispatcher: Sendable {
     Problem(code, retryAfter: 5).reply(requestID: request.id)
   }
 
-  /// Creates the reply from a result, and records the request in the log, the metrics and the rate limits.
+  /// Creates the reply from a result, and records the request in the log and the metrics.
   private func finish(_ request: RoutedRequest, _ result: HandlerResult) -> GatewayReply {
     let description = request.endpoint.handler.description
     let log = log.with("requestId", request.id).with("handler", description.name)
@@ -92,14 +134,7 @@ struct RequestDispatcher: Sendable {
       description.name, result.timing,
       failure.map { Metrics.LastFailure(at: .now, status: $0.status, reason: $0.reason) })
     if case .refused = result.outcome { readiness.record(refused: true) } else { readiness.record(refused: false) }
-    var answer = GatewayReply(reply: reply, timing: result.timing)
-    if description.access == .admin,
-      let quota = rateLimits.learn(reply.status, to: request.request.message.headers, of: request.client)
-    {
-      answer.reply = quota.problem.reply(requestID: request.id)
-      answer.quota = quota
-    }
-    return answer
+    return GatewayReply(reply: reply, timing: result.timing)
   }
 
   private func reply(to request: RoutedRequest, _ result: HandlerResult) -> (Reply, HandlerFailure?) {

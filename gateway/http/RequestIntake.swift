@@ -31,8 +31,8 @@ extension RequestDispatcher {
     exchange.handler = description.name
     exchange.access = description.access
     let client = connections.address(peer: peer, forwardedFor: head.forwardedFor)
-    exchange.quota = rateLimits.admit(head.headers, of: client, to: description)
-    if let quota = exchange.quota, !quota.verdict.isAllowed { throw quota.problem }
+    exchange.quota = rateLimits.admit(head.headers, hasBody: head.hasBody, of: client, to: description)
+    if let quota = exchange.quota, !quota.isAllowed { throw quota.problem }
     var message = Request(
       method: head.method, path: head.target.path.raw, requestID: exchange.requestID, receivedAt: .now)
     message.rawQuery = head.target.rawQuery
@@ -48,7 +48,7 @@ extension RequestDispatcher {
       RoutedRequest(
         request: HandlerRequest(handler: handler, route: match.route, host: head.host, message: message),
         endpoint: match.target, client: client, hasBody: head.hasBody, bodyLimit: limit,
-        expectsContinue: head.expectsContinue))
+        expectsContinue: head.expectsContinue, quota: exchange.quota))
   }
 
   /// Returns the reply to a method that no route may have.

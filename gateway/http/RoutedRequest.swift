@@ -10,6 +10,8 @@ struct RoutedRequest: Sendable {
   let hasBody: Bool
   let bodyLimit: Int
   let expectsContinue: Bool
+  /// The rate limit for which the request was counted.
+  let quota: Quota?
 
   var id: String { request.message.requestID }
 }

@@ -9,7 +9,7 @@ struct Quota: Sendable {
   let verdict: RateVerdict
   /// The key under which the request was counted; nil if nothing of it can be given back.
   var key: RateKey?
-  /// True if the request was admitted.
+  /// True if the request was admitted, or may be tried in turn although the limit is used up.
   var isAllowed: Bool { verdict.isAllowed || wasAdmitted }
   fileprivate(set) var wasAdmitted = false
   let at = Instant.now
@@ -39,6 +39,17 @@ final class ClientRateLimits: Sendable {
     var refusedKeys = ClientLimiter(.refusedKeys)
     /// Hashes of the keys that a handler has accepted. Keys that were only presented are not included.
     var acceptedKeys: Set<Int> = []
+
+    /// A random key makes room. If it were always the first of the set, keys with low hashes would only replace each
+    /// other.
+    mutating func remember(_ secret: Int) {
+      if acceptedKeys.count >= ClientRateLimits.acceptedKeysLimit, !acceptedKeys.contains(secret),
+        let other = acceptedKeys.randomElement()
+      {
+        acceptedKeys.remove(other)
+      }
+      acceptedKeys.insert(secret)
+    }
   }
 
   /// Far more than an agency's keys and sessions at one time. Old sessions stay until others replace them.
@@ -55,23 +66,76 @@ final class ClientRateLimits: Sendable {
   private var now: Int { (ContinuousClock.now - start).milliseconds }
 
   /// Counts a request and returns its quota; nil if its class has no limit. On admin routes, each key that was accepted
-  /// before has a count of its own. An address whose keys were refused too often is refused before its next key is
-  /// checked. This does not affect keys that were accepted before, so other clients at an address cannot lock them out.
-  func admit(_ headers: [String: String], of client: ClientAddress?, to description: Description) -> Quota? {
+  /// before has a count of its own, so that other clients at its address cannot use it up. Another key, which may be in
+  /// the body, is never refused unseen: beyond the limit it is tested in turn.
+  func admit(
+    _ headers: [String: String], hasBody: Bool, of client: ClientAddress?, to description: Description
+  ) -> Quota? {
     let rateClass = RateClass(rawValue: description.rateClass) ?? .default
-    let address = RateKey(client)
     let isAdmin = description.access == .admin
-    let secret = isAdmin ? Self.presentedKey(headers) : nil
+    let secrets = isAdmin ? PresentedSecrets(headers) : PresentedSecrets()
     return state.withLock { state in
-      let now = self.now
-      let known = secret.flatMap { state.acceptedKeys.contains($0) ? RateKey.secret($0) : nil }
-      if isAdmin, known == nil {
-        let verdict = state.refusedKeys.judge(address, at: now)
-        if !verdict.isAllowed { return Quota(name: "refused-keys", verdict: verdict) }
-      }
-      guard let verdict = state.classes[rateClass]?.admit(known ?? address, at: now) else { return nil }
-      return Quota(name: rateClass.rawValue, verdict: verdict, key: known ?? address)
+      let known = secrets.hashes.first { state.acceptedKeys.contains($0) }.map { RateKey.secret($0) }
+      let key = known ?? RateKey(client)
+      guard let verdict = state.classes[rateClass]?.admit(key, at: now) else { return nil }
+      var quota = Quota(name: rateClass.rawValue, verdict: verdict, key: key)
+      quota.wasAdmitted = !verdict.isAllowed && isAdmin && known == nil && (hasBody || !secrets.hashes.isEmpty)
+      return quota
     }
+  }
+
+  /// How the key of an admin request is tested.
+  enum KeyTest: Sendable {
+    /// It was accepted before.
+    case free
+    /// It is one of the guesses that its address has. Counted before the test, so that parallel guesses gain nothing.
+    case counted(RateKey, at: Int)
+    /// The address has used up its guesses: its keys are tested one after another.
+    case inTurn(RateKey)
+  }
+
+  /// Called when a request is complete, before its handler is called.
+  func beginTest(_ headers: [String: String], of client: ClientAddress?, _ quota: Quota?) -> KeyTest {
+    let secrets = PresentedSecrets(headers)
+    let address = RateKey(client)
+    return state.withLock { state in
+      if secrets.hashes.contains(where: { state.acceptedKeys.contains($0) }) { return .free }
+      if let quota, !quota.verdict.isAllowed { return .inTurn(address.network) }
+      let verdict = state.refusedKeys.admit(address, at: now)
+      return verdict.isAllowed ? .counted(address, at: verdict.countedAt) : .inTurn(address.network)
+    }
+  }
+
+  /// Records the reply of an admin route. An accepted key, or the session that the reply opens, is known from then on;
+  /// only a 401 uses up a guess. If this returns a quota, the caller must refuse the request with it: a wrong key that
+  /// was tested in turn.
+  func endTest(
+    _ test: KeyTest, _ reply: Reply, to headers: [String: String], of client: ClientAddress?, _ quota: Quota?
+  ) -> Quota? {
+    let secrets = PresentedSecrets(headers)
+    return state.withLock { state in
+      if 200..<400 ~= reply.status {
+        // With several sessions, it is not known which one is valid.
+        let accepted = (secrets.hashes.count == 1 ? secrets.hashes : []) + PresentedSecrets(openedBy: reply).hashes
+        for secret in accepted { state.remember(secret) }
+      }
+      guard reply.status == 401 else {
+        if case .counted(let key, let time) = test {
+          _ = state.refusedKeys.giveBack(key, countedAt: time, half: false, at: now)
+        }
+        return nil
+      }
+      for secret in secrets.hashes { state.acceptedKeys.remove(secret) }
+      if case .free = test { _ = state.refusedKeys.admit(RateKey(client), at: now) }
+      guard case .inTurn = test else { return nil }
+      if let quota, !quota.verdict.isAllowed { return Quota(name: quota.name, verdict: quota.verdict) }
+      return Quota(name: "refused-keys", verdict: state.refusedKeys.judge(RateKey(client), at: now))
+    }
+  }
+
+  /// The quota that refuses a request because too many of its address wait for their turn.
+  func noTurn(of client: ClientAddress?) -> Quota {
+    state.withLock { Quota(name: "refused-keys", verdict: $0.refusedKeys.judge(RateKey(client), at: now)) }
   }
 
   /// Returns the quota after a reply with this status. A failure of the service costs the client nothing, and a request
@@ -88,45 +152,5 @@ final class ClientRateLimits: Sendable {
         key, countedAt: quota.verdict.countedAt, half: !isFailure, at: now)
       return verdict.map { Quota(name: quota.name, verdict: $0, wasAdmitted: true) } ?? quota
     }
-  }
-
-  /// Records the reply of an admin route: an accepted key is known from then on, and a 401 counts against its address.
-  /// If this returns a quota, the caller must refuse the request with it. So if several guesses are sent at once, no
-  /// more of them are answered than the limit allows.
-  func learn(_ status: Int, to headers: [String: String], of client: ClientAddress?) -> Quota? {
-    let secret = Self.presentedKey(headers)
-    return state.withLock { state in
-      if 200..<400 ~= status, let secret, !state.acceptedKeys.contains(secret) {
-        // A random key is removed. If it were always the first of the set, keys with low hashes would only replace
-        // each other.
-        if state.acceptedKeys.count >= Self.acceptedKeysLimit, let other = state.acceptedKeys.randomElement() {
-          state.acceptedKeys.remove(other)
-        }
-        state.acceptedKeys.insert(secret)
-      }
-      guard status == 401 else { return nil }
-      if let secret { state.acceptedKeys.remove(secret) }
-      let verdict = state.refusedKeys.admit(RateKey(client), at: now)
-      return verdict.isAllowed ? nil : Quota(name: "refused-keys", verdict: verdict)
-    }
-  }
-
-  /// Returns a hash of the presented key, or of the session if there is no key. The seed of the hash differs in every
-  /// process. Nil if two are presented, because it is not known which one the handler will check.
-  private static func presentedKey(_ headers: [String: String]) -> Int? {
-    let authorization = headers["authorization"] ?? ""
-    let bearer = authorization.prefix(7).lowercased() == "bearer " ? authorization.dropFirst(7) : nil
-    var keys = [headers["x-admin-api-key"].map { $0[...] }, bearer].compactMap { $0 }
-    if keys.isEmpty { keys = sessions(headers["cookie"] ?? "") }
-    guard keys.count == 1, headers["authorization"] == nil || bearer != nil else { return nil }
-    var hasher = Hasher()
-    for byte in keys[0].utf8 where byte != 0x20 && byte != 0x09 { hasher.combine(byte) }
-    return hasher.finalize()
-  }
-
-  /// Returns the values of the session cookies (RFC 6265 §4.2.1).
-  private static func sessions(_ cookies: String) -> [Substring] {
-    cookies.split(separator: ";").map { $0.drop { $0 == " " } }
-      .filter { $0.hasPrefix("leadpipe_session=") }.map { $0.dropFirst("leadpipe_session=".count) }
   }
 }

@@ -40,6 +40,8 @@ final class Metrics: Sendable {
     var reloads = 0
     var failedReloads = 0
     var droppedLogLines = 0
+    /// The number of connections that were closed because their clients did not read their replies.
+    var droppedReaders = 0
   }
 
   private let state = Mutex(Snapshot())
@@ -55,6 +57,7 @@ final class Metrics: Sendable {
   func disconnected() { change { $0.connections -= 1 } }
   func reloaded(_ isGood: Bool) { change { isGood ? ($0.reloads += 1) : ($0.failedReloads += 1) } }
   func dropped(logLines: Int) { change { $0.droppedLogLines += logLines } }
+  func droppedReader() { change { $0.droppedReaders += 1 } }
 
   /// Counts a complete request that is passed to the processes of its handler.
   func started(_ handler: String) { change { $0.handlers[handler, default: HandlerCounts()].inFlight += 1 } }

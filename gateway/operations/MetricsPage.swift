@@ -24,6 +24,8 @@ extension OperationsPages {
     text.add(readiness.reason == nil ? 1 : 0)
     text.begin("leadpipe_connections", .gauge, "Open client connections.")
     text.add(counts.connections)
+    text.begin("leadpipe_readers_dropped_total", .counter, "Connections closed because their clients did not read.")
+    text.add(counts.droppedReaders)
     text.begin("leadpipe_reloads_total", .counter, "Reloads, by result: the new handlers were taken or refused.")
     text.add(counts.reloads, ["result": "taken"])
     text.add(counts.failedReloads, ["result": "refused"])

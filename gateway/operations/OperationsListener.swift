@@ -39,6 +39,7 @@ final class OperationsConnection: ChannelInboundHandler {
   private static let time = TimeAmount.seconds(5)
   private let pages: OperationsPages
   private var head: HTTPRequestHead?
+  private var isAnswered = false
   private var timer: Scheduled<Void>?
 
   init(pages: OperationsPages) { self.pages = pages }
@@ -52,7 +53,9 @@ final class OperationsConnection: ChannelInboundHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     switch Self.unwrapInboundIn(data) {
     case .head(let head) where self.head == nil: self.head = head
-    case .end: if let head { answer(head, context) }
+    case .end where !isAnswered:
+      isAnswered = true
+      if let head { answer(head, context) }
     default: break
     }
   }

@@ -177,6 +177,11 @@ extension SettingSection {
           complete.
           """, default: "15000", programs: "gateway"),
       SettingEntry(
+        "LEADPIPE_WRITE_MS",
+        meaning: """
+          How long a client may read nothing of its reply, 100 to 600000; after it, its connection is closed.
+          """, default: "30000", programs: "gateway"),
+      SettingEntry(
         "LEADPIPE_BODY",
         meaning: """
           The maximum size of a body in bytes, 1024 to 16777216; beyond it, 413. The lower of this limit and the \

@@ -15,10 +15,6 @@ Handler(
 ) { settings throws(Problem) in
   let database = AdminDatabase(settings)
   return { request, log throws(Problem) in
-    var session = try database.call(.showSession, for: request, log: log) { [:] }
-    if let token = try database.sessionToken(of: request) {
-      session = session.setting("csrfToken", .string(Secret.csrfToken(of: token)))
-    }
-    return Reply(session, headers: ["cache-control": "no-store"])
+    Reply(try database.caller(of: request, log: log), headers: ["cache-control": "no-store"])
   }
 }.run()
