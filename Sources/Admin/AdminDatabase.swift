@@ -23,7 +23,7 @@ package struct AdminDatabase {
   ) throws(Problem) -> JSON {
     let credential = try Credential(request, configured: configured)
     let auth = credential.document(configured: configured)
-    let deadline = request.deadline ?? .now
+    let deadline = request.deadline ?? .steady
     let argument: JSON
     do throws(Problem) {
       try credential.checkOrigin(of: request)

@@ -68,7 +68,7 @@ struct Migrator {
   private func withLedger<R>(_ body: (Ledger) throws(StoreFailure) -> R) throws -> R {
     let ledger = Ledger(
       Database(url: url, statementSeconds: Self.timeoutSeconds),
-      deadline: Instant.now.adding(seconds: Self.timeoutSeconds))
+      deadline: Instant.steady.adding(seconds: Self.timeoutSeconds))
     do throws(StoreFailure) { return try body(ledger) } catch {
       switch error {
       case .unavailable(let reason) where reason.hasPrefix("database \""):

@@ -267,6 +267,29 @@ import Worker
     #expect(lane.next(now: again).map(\.stage) == [.begin] && lane.freeCapacity == 9)
   }
 
+  @Test("an outcome whose row another session has locked delays no other delivery, and is given up after ten minutes")
+  func lockedRow() {
+    var lane = Lane(capacity: 10)
+    lane.add([delivery(1), delivery(2)])
+    _ = lane.next(now: start)
+    lane.answered(reply(delivery(1)), by: .begin, now: start)
+    _ = lane.next(now: start)
+    lane.answered(reply(sent(1)), by: .send, now: start)
+    #expect(lane.next(now: start).map(\.stage) == [.record, .begin])
+    #expect(lane.answered(nil, isBusy: true, by: .record, now: start) == 0 && lane.freeCapacity == 9)
+    lane.answered(reply(delivery(2)), by: .begin, now: start)
+    #expect(lane.next(now: start).map(\.stage) == [.send])
+    lane.answered(reply(sent(2)), by: .send, now: start)
+    lane.add([delivery(3)])
+    let again = start.adding(seconds: 1)
+    #expect(lane.next(now: again) == [Lane.Pass([sent(1), sent(2)], to: .record), Lane.Pass([bare(3)], to: .begin)])
+    lane.answered(nil, isBusy: true, by: .record, now: again)
+    lane.answered(reply(sent(2)), by: .record, now: again)
+    let end = start.adding(seconds: 600)
+    #expect(lane.next(now: end) == [Lane.Pass([sent(1)], to: .record)])
+    #expect(lane.answered(nil, isBusy: true, by: .record, now: end) == 1)
+  }
+
   @Test("a step that hangs becomes overdue after 15 seconds") func hangs() {
     var lane = Lane(capacity: 2)
     lane.add([delivery(1)])

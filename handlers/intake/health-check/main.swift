@@ -20,7 +20,7 @@ Handler(
     // request. A bare request comes from the operator, who gets current figures.
     let asked: JSON = request.isBare ? [:] : ["olderThanSeconds": 60]
     let result = Result { () throws(Problem) in
-      try database.call(.healthReport, asked, deadline: request.deadline ?? .now, log: log)
+      try database.call(.healthReport, asked, deadline: request.deadline ?? .steady, log: log)
     }
     let health = Health(
       result: result, recipients: Recipient.configured(settings), port: settings.number("PORT", default: 4000),
