@@ -139,7 +139,7 @@ package struct Lane: Sendable {
     guard isHolding(stage), let delivery = held[stage]?.removeFirst() else { return 0 }
     deadlines[stage] = isHolding(stage) ? now.adding(seconds: Self.timeLimits[stage] ?? 12) : nil
     switch (stage, reply) {
-    case (.begin, nil): notBegun([delivery])
+    case (.begin, nil): notBegun([delivery], now: now)
     case (.begin, let reply?): if reply.outcome == nil { begin(delivery, as: reply) }
     case (.send, nil): sent(delivery, Self.unknown("the step replied with a problem").document, now: now)
     case (.send, let reply?) where reply.id != delivery.id.text:
@@ -166,7 +166,7 @@ package struct Lane: Sendable {
     deadlines[stage] = nil
     switch stage {
     case .begin:
-      notBegun(deliveries)
+      notBegun(deliveries, now: now)
       return 0
     case .send:
       for (index, delivery) in deliveries.enumerated() {
@@ -190,8 +190,10 @@ package struct Lane: Sendable {
   package func overdue(now: Instant) -> [Stage] { deadlines.filter { $0.value <= now }.map(\.key) }
 
   /// Nothing was sent, but the database may have marked the deliveries as begun. Recording them as deferred undoes the
-  /// mark, and giving them up releases the others.
-  private mutating func notBegun(_ deliveries: [Delivery]) {
+  /// mark, and giving them up releases the others. Nothing is begun for a second, so that a database that refuses, such
+  /// as one whose disk is full, is not asked hundreds of times a second.
+  private mutating func notBegun(_ deliveries: [Delivery], now: Instant) {
+    maySendAt = max(maySendAt, now.adding(seconds: 1))
     outcomes += deliveries.map { $0.ended(Self.deferred.document) }
     givenUp += deliveries
   }

@@ -7,22 +7,18 @@ from collections import Counter
 from common import until
 from ledger import CHANNELS, Ledger, lead, none
 
-# In every channel, how many deliveries of each lead are not final.
-OPEN = ("select (select count(*) from lead_events where planned_at is null)"
-        " + (select count(*) from notification_logs where status <> 'sent')")
-
 
 class Traffic:
-    """Sends a lead every `pause` seconds from a thread, until the end of the context."""
+    """Sends a lead every `pause` seconds from a thread, until the end of the context or until there are `most`."""
 
-    def __init__(self, instance, pause=0.1):
-        self.instance, self.pause = instance, pause
+    def __init__(self, instance, pause=0.1, most=None):
+        self.instance, self.pause, self.most = instance, pause, most
         self.captured, self.refused, self.number = {}, Counter(), 0
         self.is_over = threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
 
     def _run(self):
-        while not self.is_over.wait(self.pause):
+        while self.number != self.most and not self.is_over.wait(self.pause):
             self.number += 1
             self.send(self.number)
 
