@@ -54,7 +54,8 @@ def test_refuses_leads_while_the_disk_is_full_and_continues_when_it_has_space(sm
 
             def refused():
                 fill(filler)  # what a checkpoint or a vacuum has freed
-                status, headers, problem = instance.http("/api/chatbot/leads", {**lead(900_000), "idempotencyKey": os.urandom(8).hex(), "notes": os.urandom(2_000).hex()})
+                new = {**lead(900_000), "idempotencyKey": os.urandom(8).hex(), "notes": os.urandom(2_000).hex()}
+                status, headers, problem = instance.http("/api/chatbot/leads", new)
                 return status != 201 and (status, problem["code"], "retry-after" in headers)
             assert until(refused, 60, "a refusal") in [(503, code, True) for code in ("database_unavailable", "database_timeout")]
 

@@ -163,6 +163,9 @@ import Worker
       }
       #expect(lane.takeGivenUp() == [delivery(1)])
       #expect(lane.next(now: start) == [Lane.Pass([sent(1, .deferred)], to: .record)] || lane.isHolding(.record))
+      lane.add([delivery(2)])
+      #expect(lane.next(now: later(999)) == [], "a database that refuses is asked once a second")
+      #expect(lane.next(now: later(1000)) == [Lane.Pass([bare(2)], to: .begin)])
     }
   }
 
