@@ -62,6 +62,7 @@ def one(cluster, folder, seed):
                                       " where status <> 'sent' group by 1, 2, 3, 4, 5 limit 20")
                 raise AssertionError(f"seed {seed}: {error}\n{open_}\n{instance.log[-6000:]}") from None
             seconds = time.monotonic() - began
+            print(f"seed {seed}: sent {seconds:.1f} s after the last lead", flush=True)
             traffic.check(database, sink, repeats=True)
             return seconds
     finally:
