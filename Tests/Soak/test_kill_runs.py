@@ -62,14 +62,14 @@ def one(cluster, folder, seed):
                                       " where status <> 'sent' group by 1, 2, 3, 4, 5 limit 20")
                 raise AssertionError(f"seed {seed}: {error}\n{open_}\n{instance.log[-6000:]}") from None
             seconds = time.monotonic() - began
-            print(f"seed {seed}: sent {seconds:.1f} s after the last lead", flush=True)
             traffic.check(database, sink, repeats=True)
+            print(f"seed {seed}: sent {seconds:.1f} s after the last lead", flush=True)
             return seconds
     finally:
         cluster.drop(database)
 
 
-@pytest.mark.seconds(60 + RUNS * 60 // AT_ONCE)
+@pytest.mark.seconds(300 + RUNS * 150 // AT_ONCE)
 def test_every_run_ends_with_all_deliveries_sent(cluster, tmp_path):
     load = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(LOAD)]
     try:
