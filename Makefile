@@ -48,7 +48,7 @@ test: test-packages build ## run all tests: modules, black-box cases, database r
 test-quick: test-packages build ## run the tests for daily work (three minutes): modules, black-box cases, database rights, deployment checklist
 	@Tests/run quick
 
-soak: test-packages soak-packages build ## run the tests that take an hour: thousands of faults and kills, hostile requests, schemathesis, sqlmap
+soak: test-packages soak-packages build ## run the tests that take hours: thousands of faults and kills, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
 
 lint: lint-packages ## check the format of Swift and Python code

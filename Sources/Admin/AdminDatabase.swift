@@ -54,7 +54,7 @@ package struct AdminDatabase {
     reading: () throws(Problem) -> JSON
   ) throws(Problem) -> JSON {
     let auth = credential.document(configured: configured)
-    let deadline = request.deadline ?? .now
+    let deadline = request.deadline ?? .steady
     let argument: JSON
     do throws(Problem) {
       try credential.checkOrigin(of: request)

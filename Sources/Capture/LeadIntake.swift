@@ -81,8 +81,8 @@ package struct LeadIntake {
       }
       return try form.lead(checking: content, receivedAt: request.receivedAt)
     }
-    let deadline = request.deadline ?? .now
-    guard deadline > .now else { throw Problem(.deadlineExceeded) }
+    let deadline = request.deadline ?? .steady
+    guard deadline > .steady else { throw Problem(.deadlineExceeded) }
     return CaptureRequest(
       lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
       responseDeadlines: lead.responseDeadlines(within: hours), deadline: deadline)

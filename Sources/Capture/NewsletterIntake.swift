@@ -24,7 +24,7 @@ package struct NewsletterIntake {
     let subscribed = try database.attempt(.subscribe, log: log) { () throws(StoreFailure) in
       try database.subscribe(
         subscription, receivedAt: request.receivedAt, ipAddress: request.sourceIP, userAgent: agent,
-        requestID: request.requestID, deadline: request.deadline ?? .now)
+        requestID: request.requestID, deadline: request.deadline ?? .steady)
     }
     log.info("Subscribed to the newsletter", ["subscriber": subscribed.id])
     if subscribed.isNew { log.emitted("newsletter.subscribed", subscribed.eventID) }
@@ -37,7 +37,7 @@ package struct NewsletterIntake {
     _ unsubscription: Unsubscription, asked request: Request, log: Log
   ) throws(Problem) -> Bool {
     let id = try database.attempt(.unsubscribe, log: log) { () throws(StoreFailure) in
-      try database.unsubscribe(unsubscription, deadline: request.deadline ?? .now)
+      try database.unsubscribe(unsubscription, deadline: request.deadline ?? .steady)
     }
     if let id { log.info("Unsubscribed from the newsletter", ["subscriber": id]) }
     return id != nil

@@ -113,9 +113,9 @@ extension Handler {
       guard request.body.count <= description.bodyLimit else {
         throw Problem(.bodyTooLarge, ["max": description.bodyLimit])
       }
-      let own = Instant(milliseconds: Instant.now.milliseconds + description.timeLimitMs)
+      let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
       request.deadline = request.deadline.map { min($0, own) } ?? own
-      guard request.deadline.map({ $0 > .now }) == true else { throw Problem(.deadlineExceeded) }
+      guard request.deadline.map({ $0 > .steady }) == true else { throw Problem(.deadlineExceeded) }
     } catch { return (request, error) }
     return (request, nil)
   }

@@ -31,7 +31,7 @@ struct PipeEntryPoint {
     if afterwards.dueAt != nil {
       // A client that reads to end of file has the reply now.
       close(1)
-      afterwards.finish(now: .now, log: log)
+      afterwards.finish(now: .steady, log: log)
     }
     return status
   }

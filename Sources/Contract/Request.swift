@@ -15,7 +15,8 @@ package struct Request: Sendable {
   package var receivedAt: Instant
   /// The client's address as determined by the gateway. Empty for a bare request.
   package var sourceIP = ""
-  /// When the reply is no longer useful. If nil, only the handler's own time limit applies.
+  /// When the reply is no longer useful, on the steady clock. In an envelope it is a time of the wall clock, which is
+  /// converted when the envelope is written and read. If nil, only the handler's own time limit applies.
   package var deadline: Instant?
   /// True for a request passed directly, without an envelope. Its sender already has the handler's database login, so
   /// no key is required. The reply has no envelope either.
@@ -53,7 +54,7 @@ extension Request {
       headers["cookie"] = cookies.compactMap(\.string).joined(separator: "; ")
     }
     sourceIP = http["sourceIp"]?.string ?? ""
-    deadline = try Self.instant(context["x"]?["deadlineMs"])
+    deadline = try Self.instant(context["x"]?["deadlineMs"])?.onSteadyClock
     let text = envelope["body"]?.string ?? ""
     guard envelope["isBase64Encoded"]?.bool == true else {
       body = Array(text.utf8)
@@ -81,7 +82,7 @@ extension Request {
     if !body.isEmpty { envelope = envelope.setting("body", .string(text ?? Base64.encode(body))) }
     envelope = envelope.setting("isBase64Encoded", .bool(text == nil))
     var own: JSON = [:]
-    if let deadline { own = own.setting("deadlineMs", JSON(deadline.milliseconds)) }
+    if let deadline { own = own.setting("deadlineMs", JSON(deadline.onWallClock.milliseconds)) }
     return envelope.setting(
       "requestContext",
       [

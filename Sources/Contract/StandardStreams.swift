@@ -42,7 +42,7 @@ enum StandardInput {
   /// arrives.
   static func isReady(until deadline: Instant) -> Bool {
     var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
-    let left = deadline.milliseconds - Instant.now.milliseconds
+    let left = deadline.milliseconds - Instant.steady.milliseconds
     return poll(&entry, 1, Int32(max(0, min(left, 60_000)))) == 1
   }
 
@@ -86,7 +86,7 @@ struct LineReader {
     while lines.count < count {
       if let line = takeLine() {
         lines.append(line)
-      } else if isAtEnd || (!lines.isEmpty && !StandardInput.isReady(until: .now)) {
+      } else if isAtEnd || (!lines.isEmpty && !StandardInput.isReady(until: .steady)) {
         break
       } else {
         if lines.isEmpty { beforeWaiting() }

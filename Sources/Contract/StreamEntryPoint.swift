@@ -16,7 +16,7 @@ struct StreamEntryPoint {
   func serve() -> Int32 {
     var summary = StreamSummary(stores: handler.description.output.statuses.contains(201))
     let status = serve(counting: &summary)
-    afterwards.finish(now: .now, log: log)
+    afterwards.finish(now: .steady, log: log)
     if isStartedByHand(environment), !summary.hasEnvelopes {
       let isStep = handler.description.kind == .step
       // Steps run in pipelines, so each summary names its step.
@@ -42,7 +42,7 @@ struct StreamEntryPoint {
         output += exchange.line(line.number)
       }
       guard StandardOutput.write(output) else { return ExitStatus.unwritable }
-      afterwards.proceed(now: .now, log: log)
+      afterwards.proceed(now: .steady, log: log)
     }
     return firstFailure
   }
@@ -56,7 +56,7 @@ struct StreamEntryPoint {
 
   /// Does pending work when it is due, unless the next line arrives first.
   private func doPendingWork() {
-    while let due = afterwards.dueAt, !StandardInput.isReady(until: due) { afterwards.proceed(now: .now, log: log) }
+    while let due = afterwards.dueAt, !StandardInput.isReady(until: due) { afterwards.proceed(now: .steady, log: log) }
   }
 
   /// Answers a batch of lines. An invalid line does not affect the others.

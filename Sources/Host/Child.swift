@@ -128,7 +128,7 @@ package struct Child: Sendable {
 
   /// Waits for the end until `deadline`, then kills the whole group.
   package func wait(until deadline: Instant) -> Termination? {
-    while Instant.now < deadline {
+    while Instant.steady < deadline {
       if let end = poll() { return end }
       usleep(2000)
     }

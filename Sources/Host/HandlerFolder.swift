@@ -70,7 +70,7 @@ package struct HandlerFolder: Sendable {
     return names.sorted()
   }
 
-  /// Runs `FILE --describe` with an empty environment. It must finish within two seconds and print at most 1 MiB. A
+  /// Runs `FILE --describe` with an empty environment. It must finish within ten seconds and print at most 1 MiB. A
   /// foreign file runs with at most the rights that it is granted for its work.
   private static func describe(
     _ file: String, _ grants: Confinement.Grants?, _ launcher: String
@@ -83,9 +83,9 @@ package struct HandlerFolder: Sendable {
         launch == nil ? file : launcher, launch?.words ?? words, environment: [:], pipesError: true)
     } catch { throw Failure(reason: error.reason) }
     close(child.input)
-    let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: 2000)
+    let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: 10_000)
     close(child.output)
-    let end = child.wait(until: output == nil ? .now : Instant.now.adding(seconds: 1))
+    let end = child.wait(until: output == nil ? .steady : Instant.steady.adding(seconds: 1))
     // Its stderr is not logged. Only the last line is reported, if it fails.
     let said = readUntilEnd(child.error, limit: 65_536, milliseconds: 100) ?? []
     close(child.error)

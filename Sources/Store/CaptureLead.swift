@@ -63,7 +63,7 @@ extension Database {
     _ requests: [CaptureRequest], route: String
   ) -> (results: [Result<Captured, StoreFailure>], refusal: StoreFailure?) {
     guard requests.count > 1 else { return (requests.map { captureAlone($0, route: route) }, nil) }
-    let deadline = requests.map(\.deadline).min() ?? .now
+    let deadline = requests.map(\.deadline).min() ?? .steady
     do throws(StoreFailure) {
       let arguments = requests.map { $0.argument(route: route) }
       let replies = try call(.captureLeads, .array(arguments), deadline: deadline).array ?? []

@@ -88,7 +88,7 @@ package final class Database {
   private func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
     if let connection {
       // An idle connection has nothing to read. If it does, the server has closed it or sent its last message.
-      if !isReady(PQsocket(connection), POLLIN, until: .now) { return connection }
+      if !isReady(PQsocket(connection), POLLIN, until: .steady) { return connection }
       close()
     }
     let options = "-c statement_timeout=\(statementSeconds)s -c lock_timeout=\(lockMilliseconds)"
@@ -164,7 +164,7 @@ package final class Database {
   private func isReady(_ descriptor: Int32, _ events: Int32, until deadline: Instant) -> Bool {
     var entry = pollfd(fd: descriptor, events: Int16(events), revents: 0)
     while true {
-      let left = max(deadline.milliseconds - Instant.now.milliseconds, 0)
+      let left = max(deadline.milliseconds - Instant.steady.milliseconds, 0)
       let count = poll(&entry, 1, Int32(min(left, 3_600_000)))
       if count > 0 { return true }
       if count == 0 || errno != EINTR { return false }

@@ -7,8 +7,8 @@ package struct Claimed: Sendable {
   package let deliveries: [JSON]
   /// The number of events for which no channel is configured.
   package let unroutedEvents: Int
-  /// When the next delivery is due, in ISO 8601; nil if none is.
-  package let nextDueAt: String?
+  /// The time until the next delivery is due, in milliseconds; nil if none is.
+  package let nextDueInMs: Int?
 }
 
 /// The result of recording outcomes.
@@ -56,7 +56,7 @@ extension Database {
     let reply = try call(.claimDeliveries, argument.withoutNulls, deadline: deadline)
     return Claimed(
       deliveries: reply["deliveries"]?.array ?? [], unroutedEvents: reply["unrouted"]?.integer ?? 0,
-      nextDueAt: reply["nextDueAt"]?.string)
+      nextDueInMs: reply["nextDueInMs"]?.integer)
   }
 
   /// Returns claimed deliveries that were not begun to the queue. `argument` is the argument of `release_deliveries`.

@@ -15,7 +15,7 @@ extension Database {
         }
         do { return try JSON(readingReply: Array(text.utf8)) } catch { throw .noAnswer }
       } catch {
-        if case .refused(let state, _, _) = error, Self.repeated.contains(state), .now < deadline { continue }
+        if case .refused(let state, _, _) = error, Self.repeated.contains(state), .steady < deadline { continue }
         throw error
       }
     }

@@ -16,7 +16,9 @@ extension Database {
   }
   package static let settings = [url, role]
 
-  package convenience init(_ settings: Settings, lockMilliseconds: Int = 0) {
+  /// - Parameter lockMilliseconds: less than a step's time limit, so that a session that holds a lock makes a call fail
+  ///   instead of the step.
+  package convenience init(_ settings: Settings, lockMilliseconds: Int = 2000) {
     self.init(
       url: settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"], lockMilliseconds: lockMilliseconds)
   }

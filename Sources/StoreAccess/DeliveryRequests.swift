@@ -45,7 +45,7 @@ extension Delivery {
       }
     }
     let concerned = lines.compactMap { try? $0.get() }.filter(\.isConcerned).map(\.delivery)
-    let deadline = requests.compactMap(\.deadline).min() ?? .now
+    let deadline = requests.compactMap(\.deadline).min() ?? .steady
     var answers = together(concerned, deadline, work).makeIterator()
     return lines.map { line in
       switch line {
@@ -56,8 +56,8 @@ extension Delivery {
     }
   }
 
-  /// Runs `work` on all deliveries together. If it fails with an internal error, one of them may be the cause: each is
-  /// then done alone, so that it does not block the others.
+  /// Runs `work` on all deliveries together. If it fails with an internal error or on a lock, one of them may be the
+  /// cause: each is then done alone, so that it does not block the others.
   private static func together(
     _ deliveries: [Delivery], _ deadline: Instant, _ work: ([Delivery], Instant) throws(Problem) -> [JSON]
   ) -> [Result<JSON, Problem>] {
@@ -65,7 +65,8 @@ extension Delivery {
     do throws(Problem) {
       return try work(deliveries, deadline).map { .success($0) }
     } catch {
-      guard error.kind == .internalError, deliveries.count > 1 else { return deliveries.map { _ in .failure(error) } }
+      let mayBeOne = error.kind == .internalError || error.code == .databaseBusy
+      guard mayBeOne, deliveries.count > 1 else { return deliveries.map { _ in .failure(error) } }
       return deliveries.flatMap { together([$0], deadline, work) }
     }
   }

@@ -27,7 +27,7 @@ package struct WakeCall {
     var hasFailed = false
     afterwards.set { log in
       do throws(StoreFailure) {
-        try database.notify("", deadline: Instant(milliseconds: Instant.now.milliseconds + Self.timeLimit))
+        try database.notify("", deadline: Instant(milliseconds: Instant.steady.milliseconds + Self.timeLimit))
         hasFailed = false
         return Self.rest
       } catch {

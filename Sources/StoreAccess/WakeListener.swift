@@ -9,7 +9,7 @@ package final class WakeListener {
   private let listening: Database
   /// Sends the proofs in a second session: through a pooler, a session may receive its own notifications and no others.
   private let proving: Database
-  private var state = ListenerState(now: .now)
+  private var state = ListenerState(now: .steady)
   private var failure = ""
 
   /// The time limit of a database call, in seconds.
@@ -26,7 +26,7 @@ package final class WakeListener {
   /// Waits until there may be something to claim: a notification arrived, or may have been sent before this session
   /// listened. Returns false at the deadline, or at most three seconds later if the database is slow.
   package func wait(until deadline: Instant, log: Log) -> Bool {
-    while .now < deadline {
+    while .steady < deadline {
       let before = state.status
       defer { if state.status != before { report(log) } }
       do throws(StoreFailure) {
@@ -39,27 +39,27 @@ package final class WakeListener {
   /// Performs the next action, or waits for a notification or the time of the action. Returns true if there may be
   /// something to claim.
   private func proceed(until deadline: Instant) throws(StoreFailure) -> Bool {
-    let now = Instant.now
+    let now = Instant.steady
     switch state.action(now: now) {
     case .connect:
       try listening.listen(deadline: now.adding(seconds: Self.timeout))
-      state.connected(now: .now)
+      state.connected(now: .steady)
       return true
     case .prove: prove()
     case .giveUp: giveUp()
     case .wait where state.isListening:
       let texts = try listening.notifications(until: min(deadline, state.dueAt))
-      return texts.map { state.received($0, now: .now) }.contains(true)
+      return texts.map { state.received($0, now: .steady) }.contains(true)
     case .wait: pause(until: min(deadline, state.dueAt))
     }
     return false
   }
 
   private func prove() {
-    let text = state.proof(UUIDText.random().text, now: .now)
+    let text = state.proof(UUIDText.random().text, now: .steady)
     defer { proving.close() }
-    do throws(StoreFailure) { try proving.notify(text, deadline: Instant.now.adding(seconds: Self.timeout)) } catch {
-      state.proofNotSent(now: .now)
+    do throws(StoreFailure) { try proving.notify(text, deadline: Instant.steady.adding(seconds: Self.timeout)) } catch {
+      state.proofNotSent(now: .steady)
     }
   }
 
@@ -67,19 +67,19 @@ package final class WakeListener {
     failure = "a test notification did not arrive"
     // Behind a pooler the session stays open and would listen for its next client. If the session is dead, this fails
     // without harm.
-    do throws(StoreFailure) { try listening.unlisten(deadline: Instant.now.adding(seconds: 1)) } catch {}
+    do throws(StoreFailure) { try listening.unlisten(deadline: Instant.steady.adding(seconds: 1)) } catch {}
     listening.close()
-    state.proofTimedOut(now: .now)
+    state.proofTimedOut(now: .steady)
   }
 
   private func fail(_ error: StoreFailure) {
     failure = error.brief
     listening.close()
-    if case .refused = error { state.notReceiving(now: .now) } else { state.lost(now: .now) }
+    if case .refused = error { state.notReceiving(now: .steady) } else { state.lost(now: .steady) }
   }
 
   private func pause(until end: Instant) {
-    let left = end.milliseconds - Instant.now.milliseconds
+    let left = end.milliseconds - Instant.steady.milliseconds
     _ = poll(nil, 0, Int32(max(0, min(left, 60_000))))
   }
 

@@ -28,11 +28,11 @@ final class CurlTraffic {
   /// server's reply to QUIT after a refused message: then the progress callback ends the wait.
   init(sending outgoing: [UInt8] = [], milliseconds: Int) {
     self.outgoing = outgoing[...]
-    end = Instant(milliseconds: Instant.now.milliseconds + milliseconds)
+    end = Instant(milliseconds: Instant.steady.milliseconds + milliseconds)
   }
 
   /// Later than libcurl's own limit, whose error code is more specific.
-  fileprivate var isOverdue: Bool { Instant.now.milliseconds > end.milliseconds + 100 }
+  fileprivate var isOverdue: Bool { Instant.steady.milliseconds > end.milliseconds + 100 }
 
   fileprivate func receive(body bytes: UnsafeRawBufferPointer) -> Int {
     let room = Self.bodyLimit - body.count

@@ -104,6 +104,6 @@ enum TimeBudget {
 
   /// Returns the time limit in milliseconds: at least 1, because libcurl treats 0 as no limit.
   static func milliseconds(until deadline: Instant, longest: Int) -> Int {
-    max(1, min(longest, deadline.milliseconds - Instant.now.milliseconds - reserve))
+    max(1, min(longest, deadline.milliseconds - Instant.steady.milliseconds - reserve))
   }
 }

@@ -46,8 +46,8 @@ private func answer(_ channel: String, _ opened: Result<Provider.Send, Problem>)
       throw Problem(.invalidDelivery)
     }
     guard delivery.channel == channel, !delivery.hasOutcome else { return Reply(delivery.document) }
-    let start = Instant.now
-    if let reason = delivery.reasonNotToSend(at: start, refusedAt: refusedAt) {
+    let start = Instant.steady
+    if let reason = delivery.reasonNotToSend(at: .now, refusedAt: refusedAt) {
       delivery.outcome = DeliveryOutcome(.deferred, reason: reason)
       return Reply(delivery.document)
     }
@@ -60,7 +60,7 @@ private func answer(_ channel: String, _ opened: Result<Provider.Send, Problem>)
     }
     if outcome.class.isRefusal { refusedAt = .now }
     outcome.reason = outcome.reason.map { Cut.scalars($0, to: 200) }
-    let milliseconds = Instant.now.milliseconds - start.milliseconds
+    let milliseconds = Instant.steady.milliseconds - start.milliseconds
     report(outcome, code: opened.settingsError, of: delivery, milliseconds: milliseconds, to: log)
     delivery.outcome = outcome
     return Reply(delivery.document)
@@ -70,10 +70,13 @@ private func answer(_ channel: String, _ opened: Result<Provider.Send, Problem>)
 extension Delivery {
   /// Returns why the delivery must return to the queue unsent. Nil if it can be sent.
   fileprivate func reasonNotToSend(at now: Instant, refusedAt: Instant?) -> String? {
+    // Its lease may have ended, and the wall clock can no longer show it.
+    if let begunAt, begunAt > now {
+      return "the clock was set back after it had begun; it was returned to the queue"
+    }
     if let sendBefore, sendBefore < now {
       return "it could not be sent before its lease ends; it was returned to the queue"
     }
-    // A refusal in the future was recorded before the clock was set back, and is ignored.
     if let begunAt, let refusedAt, begunAt <= refusedAt, refusedAt <= now {
       return "its channel accepts no more messages now; it was returned to the queue"
     }

@@ -1,6 +1,7 @@
 import Glibc
 
-/// A moment in milliseconds since 1970-01-01T00:00:00Z. All our documents use this unit.
+/// A moment in milliseconds since 1970-01-01T00:00:00Z. All our documents use this unit. Waits and deadlines inside a
+/// process use moments of the steady clock instead, which no change of the time of day moves.
 package struct Instant: Sendable, Hashable, Comparable {
   package let milliseconds: Int
 
@@ -11,6 +12,24 @@ package struct Instant: Sendable, Hashable, Comparable {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     return Instant(milliseconds: time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
+  }
+
+  /// The current time of the steady clock, in milliseconds since the machine's start. Compare it only with other
+  /// moments of this clock.
+  package static var steady: Instant {
+    var time = timespec()
+    clock_gettime(CLOCK_BOOTTIME, &time)
+    return Instant(milliseconds: time.tv_sec * 1000 + time.tv_nsec / 1_000_000)
+  }
+
+  /// The moment on the steady clock that is as far from its present as this one is from the wall clock's.
+  package var onSteadyClock: Instant {
+    Instant(milliseconds: milliseconds - Self.now.milliseconds + Self.steady.milliseconds)
+  }
+
+  /// The moment on the wall clock that is as far from its present as this one is from the steady clock's.
+  package var onWallClock: Instant {
+    Instant(milliseconds: milliseconds - Self.steady.milliseconds + Self.now.milliseconds)
   }
 
   package static func < (left: Self, right: Self) -> Bool { left.milliseconds < right.milliseconds }

@@ -33,7 +33,7 @@ final class ChannelLane {
       handle(output, of: stage, log: log)
       hasAnswered = hasAnswered || !output.lines.isEmpty || output.end != nil
     }
-    if hasAnswered { perform(now: .now, log: log) }
+    if hasAnswered { perform(now: .steady, log: log) }
     return hasAnswered
   }
 
@@ -48,14 +48,15 @@ final class ChannelLane {
 
   private func handle(_ output: StepProcess.Output, of stage: Lane.Stage, log: Log) {
     for reply in output.lines { answered(reply, by: stage, log: log) }
-    if let end = output.end { fail(stage, end.kind, end.reason, now: .now, log: log) }
+    if let end = output.end { fail(stage, end.kind, end.reason, now: .steady, log: log) }
   }
 
   private func answered(_ reply: JSON, by stage: Lane.Stage, log: Log) {
     guard lane.isHolding(stage) else { return }
+    let isBusy = reply["problem"]?["code"]?.string == ProblemCode.databaseBusy.rawValue
     let reply = StepReply(reply)
     if reply == nil { warn(stage, "the step replied with a problem", log) }
-    report(lost: lane.answered(reply, by: stage, now: .now), to: log)
+    report(lost: lane.answered(reply, isBusy: isBusy, by: stage, now: .steady), to: log)
   }
 
   private func fail(_ stage: Lane.Stage, _ end: StepEnd, _ reason: String, now: Instant, log: Log) {

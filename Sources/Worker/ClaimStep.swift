@@ -15,7 +15,7 @@ final class ClaimStep {
   private var pending: (operation: Operation, at: Instant)?
   /// Release requests that have not been sent. They are sent before the next claim.
   private var releases: [JSON] = []
-  private var nextClaim = Instant.now
+  private var nextClaim = Instant.steady
   private var failures = 0
   /// True after a wake-up that arrived while a request was in progress. A claim in progress may have run too early to
   /// see the new deliveries.
@@ -41,13 +41,13 @@ final class ClaimStep {
 
   /// Claims as soon as possible, because there may be new deliveries.
   func wake() {
-    nextClaim = .now
+    nextClaim = .steady
     wasWoken = true
   }
 
   /// Claims as soon as possible, because a lane has become idle and can take deliveries that are still due.
   func wakeForCapacity() {
-    nextClaim = min(nextClaim, .now)
+    nextClaim = min(nextClaim, .steady)
     if pending != nil { wasWoken = true }
   }
 
@@ -110,7 +110,7 @@ final class ClaimStep {
     let body = body.setting("worker", .string(options.name))
     let envelope: JSON = [
       "headers": ["content-type": "application/json"], "body": .string(body.text),
-      "requestContext": ["http": ["method": "POST"], "timeEpoch": JSON(now.milliseconds)],
+      "requestContext": ["http": ["method": "POST"], "timeEpoch": JSON(Instant.now.milliseconds)],
     ]
     pending = (operation, now)
     do throws(Child.Failure) { try step.send([envelope]) } catch { failed(error.reason) }
@@ -129,7 +129,7 @@ final class ClaimStep {
     }
     if failures > 0 { log.info("Claiming works again") }
     failures = 0
-    if mustReportChannels(.now) { reportedAt = .now }
+    if mustReportChannels(.steady) { reportedAt = .steady }
     let lines = (reply["body"]?.string ?? "").utf8.split(separator: UInt8(ascii: "\n"))
     let claimed = lines.compactMap { line in (try? JSON(readingReply: Array(line))).flatMap(Delivery.init) }
     if claimed.count < lines.count {
@@ -137,11 +137,12 @@ final class ClaimStep {
     }
     // After a claim that returned deliveries there may be more, so the next claim follows at once. Otherwise it waits
     // for the next due delivery or the poll.
-    let poll = Instant.now.adding(seconds: options.pollSeconds)
-    let due = reply["headers"]?["x-next-due-at"]?.string.flatMap(Instant.init(iso8601:)) ?? poll
+    let poll = Instant.steady.adding(seconds: options.pollSeconds)
+    let wait = reply["headers"]?["x-next-due-in-ms"]?.string.flatMap { Int($0) }
+    let due = wait.map { Instant(milliseconds: Instant.steady.milliseconds + $0) } ?? poll
     // A delivery that is due may be claimed by another worker. The pause of 50 ms keeps this from becoming a busy loop.
-    let later = max(min(due, poll), Instant(milliseconds: Instant.now.milliseconds + 50))
-    nextClaim = claimed.isEmpty && !wasWoken ? later : .now
+    let later = max(min(due, poll), Instant(milliseconds: Instant.steady.milliseconds + 50))
+    nextClaim = claimed.isEmpty && !wasWoken ? later : .steady
     return claimed
   }
 
@@ -151,6 +152,6 @@ final class ClaimStep {
     step.stop()
     failures += 1
     log.warn("Claiming failed", ["reason": reason])
-    nextClaim = Instant.now.adding(seconds: min(failures, max(options.pollSeconds, 1)))
+    nextClaim = Instant.steady.adding(seconds: min(failures, max(options.pollSeconds, 1)))
   }
 }

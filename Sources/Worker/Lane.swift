@@ -54,7 +54,10 @@ package struct Lane: Sendable {
   /// The moving average of the time that a send takes, in milliseconds.
   private var meanSend = 250.0
   private var recordAgainAt: Instant?
-  private var recordFailingSince: Instant?
+  /// True if records fail, except for rows that another session has locked: such rows cannot be claimed again either.
+  private var isRecordFailing = false
+  /// When the record of an outcome first failed, by delivery.
+  private var failedSince: [UUIDText: Instant] = [:]
 
   package init(capacity: Int, interval: Int = 0) {
     self.capacity = capacity
@@ -65,7 +68,7 @@ package struct Lane: Sendable {
   /// How many more deliveries may be claimed for this lane. It is 0 while outcomes cannot be recorded: their leases may
   /// end, and a claim by another worker makes a late record void.
   package var freeCapacity: Int {
-    recordFailingSince != nil ? 0 : max(0, aim - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending)
+    isRecordFailing ? 0 : max(0, aim - queue.count - begun.count - (held[.begin]?.count ?? 0) - sending)
   }
   /// The maximum number of deliveries that the lane holds: no more than can be sent in half of the shortest lease.
   package var aim: Int { interval > 0 ? capacity : min(capacity, max(1, Int(15_000 / max(meanSend, 1)))) }
@@ -103,7 +106,8 @@ package struct Lane: Sendable {
       passes.append(pass(Self.take(&outcomes, Self.recordBatch), to: .record, now: now))
     }
     // The begin step must have replied too, because it may not have seen the pause yet.
-    if outcomes.isEmpty, !isHolding(.record), !isHolding(.begin) { isRefused = false }
+    let isRecorded = outcomes.allSatisfy { failedSince[$0.id] != nil }
+    if isRecorded, !isHolding(.record), !isHolding(.begin) { isRefused = false }
     if !begun.isEmpty {
       if !isHolding(.send) { sendingSince = now }
       maySendAt = Instant(milliseconds: now.milliseconds + interval)
@@ -118,7 +122,7 @@ package struct Lane: Sendable {
   /// False, among other cases, while records fail, because unrecorded deliveries are sent again in the end, and while
   /// too many outcomes wait to be recorded.
   private var mayBegin: Bool {
-    !isHolding(.begin) && !isRefused && recordFailingSince == nil && outcomes.count < Self.recordBatch
+    !isHolding(.begin) && !isRefused && !isRecordFailing && outcomes.count < Self.recordBatch
   }
 
   /// The next time at which `next` or `overdue` may have something to do without a reply of a step.
@@ -128,22 +132,27 @@ package struct Lane: Sendable {
     return (Array(deadlines.values) + [pace, again].compactMap { $0 }).min()
   }
 
-  /// Takes the reply of a step about the first of the deliveries that it holds; nil stands for a problem. Returns how
-  /// many outcomes will never be recorded.
+  /// Takes the reply of a step about the first of the deliveries that it holds; nil stands for a problem. `isBusy` is
+  /// true if the problem is a lock of another session. Returns how many outcomes will never be recorded.
   @discardableResult
-  package mutating func answered(_ reply: StepReply?, by stage: Stage, now: Instant) -> Int {
+  package mutating func answered(_ reply: StepReply?, isBusy: Bool = false, by stage: Stage, now: Instant) -> Int {
     guard isHolding(stage), let delivery = held[stage]?.removeFirst() else { return 0 }
     deadlines[stage] = isHolding(stage) ? now.adding(seconds: Self.timeLimits[stage] ?? 12) : nil
     switch (stage, reply) {
-    case (.begin, nil): notBegun([delivery])
+    case (.begin, nil): notBegun([delivery], now: now)
     case (.begin, let reply?): if reply.outcome == nil { begin(delivery, as: reply) }
     case (.send, nil): sent(delivery, Self.unknown("the step replied with a problem").document, now: now)
     case (.send, let reply?) where reply.id != delivery.id.text:
       let outcome = DeliveryOutcome(.unknown, reason: "the notifier replied about another delivery")
       sent(delivery, outcome.document, now: now)
     case (.send, let reply?): sent(delivery, reply.outcome, now: now)
-    case (.record, nil): return recordFailed([delivery], now: now)
-    case (.record, _?): recordFailingSince = nil
+    case (.record, nil):
+      let lost = recordFailed([delivery], now: now)
+      isRecordFailing = lost == 0 && !isBusy
+      return lost
+    case (.record, _?):
+      failedSince[delivery.id] = nil
+      isRecordFailing = false
     }
     return 0
   }
@@ -157,7 +166,7 @@ package struct Lane: Sendable {
     deadlines[stage] = nil
     switch stage {
     case .begin:
-      notBegun(deliveries)
+      notBegun(deliveries, now: now)
       return 0
     case .send:
       for (index, delivery) in deliveries.enumerated() {
@@ -170,7 +179,10 @@ package struct Lane: Sendable {
         }
       }
       return 0
-    case .record: return recordFailed(deliveries, now: now)
+    case .record:
+      let lost = recordFailed(deliveries, now: now)
+      isRecordFailing = !failedSince.isEmpty
+      return lost
     }
   }
 
@@ -178,8 +190,10 @@ package struct Lane: Sendable {
   package func overdue(now: Instant) -> [Stage] { deadlines.filter { $0.value <= now }.map(\.key) }
 
   /// Nothing was sent, but the database may have marked the deliveries as begun. Recording them as deferred undoes the
-  /// mark, and giving them up releases the others.
-  private mutating func notBegun(_ deliveries: [Delivery]) {
+  /// mark, and giving them up releases the others. Nothing is begun for a second, so that a database that refuses, such
+  /// as one whose disk is full, is not asked hundreds of times a second.
+  private mutating func notBegun(_ deliveries: [Delivery], now: Instant) {
+    maySendAt = max(maySendAt, now.adding(seconds: 1))
     outcomes += deliveries.map { $0.ended(Self.deferred.document) }
     givenUp += deliveries
   }
@@ -211,15 +225,13 @@ package struct Lane: Sendable {
   }
 
   private mutating func recordFailed(_ deliveries: [Delivery], now: Instant) -> Int {
-    let since = recordFailingSince ?? now
-    recordFailingSince = since
-    guard now < since.adding(seconds: Self.recordRetrySeconds) else {
-      recordFailingSince = nil
-      return deliveries.count
-    }
-    outcomes = deliveries + outcomes
-    recordAgainAt = now.adding(seconds: 1)
-    return 0
+    for delivery in deliveries where failedSince[delivery.id] == nil { failedSince[delivery.id] = now }
+    let kept = deliveries.filter { now < (failedSince[$0.id] ?? now).adding(seconds: Self.recordRetrySeconds) }
+    let keptIDs = Set(kept.map(\.id))
+    for delivery in deliveries where !keptIDs.contains(delivery.id) { failedSince[delivery.id] = nil }
+    outcomes = kept + outcomes
+    recordAgainAt = kept.isEmpty ? recordAgainAt : now.adding(seconds: 1)
+    return deliveries.count - kept.count
   }
 
   private mutating func pass(_ deliveries: [Delivery], to stage: Stage, now: Instant) -> Pass {

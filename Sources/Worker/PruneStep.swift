@@ -8,7 +8,7 @@ import Wire
 final class PruneStep {
   private let step: StepProcess
   private let idleSeconds: Int
-  private var next = Instant.now.adding(seconds: 60)
+  private var next = Instant.steady.adding(seconds: 60)
 
   init(_ step: StepProcess, idleSeconds: Int) {
     self.step = step
@@ -31,7 +31,7 @@ final class PruneStep {
   func proceed(_ ready: [pollfd], log: Log) {
     for reply in step.proceed(ready).lines {
       if reply["problem"] != nil { log.warn("Pruning failed") }
-      if reply["isComplete"] == false { next = Instant.now.adding(seconds: 1) }
+      if reply["isComplete"] == false { next = Instant.steady.adding(seconds: 1) }
     }
   }
 

@@ -23,8 +23,8 @@ final class StepProcess {
   private var unsent: [UInt8] = []
   private var received: [UInt8] = []
   private var buffer = [UInt8](repeating: 0, count: 65_536)
-  private(set) var lastUsed = Instant.now
-  private var startedAt = Instant.now
+  private(set) var lastUsed = Instant.steady
+  private var startedAt = Instant.steady
 
   /// The maximum length of a reply line in bytes. It fits the largest claim.
   private static let replyLimit = 64 * 1024 * 1024
@@ -45,12 +45,12 @@ final class StepProcess {
 
   /// Sends lines to the step, and starts it if needed. Writes as much as its input takes now, and the rest later.
   func send(_ lines: [JSON]) throws(Child.Failure) {
-    lastUsed = .now
+    lastUsed = .steady
     if child == nil {
       let child = try Child.spawn(handler, ["--stream"], environment: environment, pipesError: false)
       _ = fcntl(child.input, F_SETFL, O_NONBLOCK)
       self.child = child
-      startedAt = .now
+      startedAt = .steady
     }
     for line in lines {
       unsent += line.bytes
@@ -106,7 +106,7 @@ final class StepProcess {
       let end = stop()
       return Output(end: (.died, end?.description ?? "the step closed its output"))
     }
-    lastUsed = .now
+    lastUsed = .steady
     let searched = received.count
     received += buffer[..<count]
     guard let last = received[searched...].lastIndex(of: 0x0A) else {

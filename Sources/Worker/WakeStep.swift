@@ -8,7 +8,7 @@ import Wire
 final class WakeStep {
   private let step: StepProcess
   private var requestedAt: Instant?
-  private var nextRequest = Instant.now
+  private var nextRequest = Instant.steady
 
   /// The time limit for a reply, in seconds. The step replies earlier unless a name server delays it.
   private static let timeLimit = 120

@@ -60,14 +60,14 @@ package final class WorkerLoop {
     }
     log.write(.workerStarted, facts: ["channels": lanes.map(\.channel).joined(separator: ",")])
     claimer.releaseOfTheDead()
-    var stopBy = Instant.now
-    while !isStopping || ((isAtWork || claimer.isReleasing) && .now < stopBy) {
+    var stopBy = Instant.steady
+    while !isStopping || ((isAtWork || claimer.isReleasing) && .steady < stopBy) {
       advance()
       var entries = interests(signals, wake)
       _ = poll(&entries, nfds_t(entries.count), Int32(sleepMilliseconds()))
       if !signals.take().isEmpty, !isStopping {
         isStopping = true
-        stopBy = Instant.now.adding(seconds: 20)
+        stopBy = Instant.steady.adding(seconds: 20)
         listener?.stop()
         for lane in lanes { lane.lane.dropQueue() }
         claimer.releaseAll()
@@ -102,13 +102,13 @@ package final class WorkerLoop {
   private func sleepMilliseconds() -> Int {
     let claim = isStopping || !wantsMore ? nil : claimer.dueAt
     let next = (lanes.map(\.lane.wakesAt) + [claim]).compactMap { $0 }.min()
-    let wait = next.map { $0.milliseconds - Instant.now.milliseconds } ?? 1000
+    let wait = next.map { $0.milliseconds - Instant.steady.milliseconds } ?? 1000
     return max(0, min(wait, claimer.dueAt == nil || isStopping ? 250 : 1000))
   }
 
   /// Does what is due.
   private func advance() {
-    let now = Instant.now
+    let now = Instant.steady
     claimer.release(lanes.flatMap { $0.lane.takeGivenUp() })
     claimer.advance(now: now)
     if !isStopping {
@@ -133,7 +133,7 @@ package final class WorkerLoop {
       for lane in lanes { lane.lane.add(claimed.filter { $0.channel == lane.channel }) }
     }
     pruner.proceed(ready, log: log)
-    if let listener, listener.proceed(ready, now: .now, log: log) { claimer.wake() }
+    if let listener, listener.proceed(ready, now: .steady, log: log) { claimer.wake() }
     for lane in lanes where lane.proceed(ready, log: log) && lane.lane.isIdle { claimer.wakeForCapacity() }
   }
 }

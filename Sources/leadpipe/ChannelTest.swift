@@ -33,7 +33,7 @@ struct ChannelTest: ParsableCommand {
       for id in ids { Console.print("\(id) is queued; run `leadpipe delivery explain \(id)` to see its state\n") }
       return
     }
-    let outcomes = try ids.map { try outcome(of: $0, database, until: Instant.now.adding(seconds: 60)) }
+    let outcomes = try ids.map { try outcome(of: $0, database, until: Instant.steady.adding(seconds: 60)) }
     for facts in outcomes {
       let sentence = Listing.plain(DeliveryExplanation(facts, clock: clock).sentence)
       let id = facts["delivery"]?["id"] ?? .null
@@ -50,7 +50,7 @@ struct ChannelTest: ParsableCommand {
     while true {
       let facts = try database.call(.showDelivery, ["id": .string(id)])
       let isPaused = facts["channel"]?["isPaused"]?.bool == true
-      if facts["delivery"]?["class"]?.string != nil || isPaused || .now >= end { return facts }
+      if facts["delivery"]?["class"]?.string != nil || isPaused || .steady >= end { return facts }
       usleep(200_000)
     }
   }

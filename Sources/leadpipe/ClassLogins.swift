@@ -21,7 +21,7 @@ enum ClassLogins {
       let url = own ?? environment["DATABASE_URL"] ?? ""
       let database = Database(url: url, role: own == nil ? login.role : nil)
       do throws(StoreFailure) {
-        let isAllowed = try database.mayExecute(function, deadline: Instant.now.adding(seconds: 10))
+        let isAllowed = try database.mayExecute(function, deadline: Instant.steady.adding(seconds: 10))
         return isAllowed ? nil : grant(login.role, to: user(url), setting, trust)
       } catch {
         switch error {
@@ -62,7 +62,7 @@ enum ClassLogins {
 
   /// Returns the name of the login; nil if it cannot be determined.
   static func user(_ url: String) -> String? {
-    (try? Database(url: url).loginName(deadline: Instant.now.adding(seconds: 10))) ?? nil
+    (try? Database(url: url).loginName(deadline: Instant.steady.adding(seconds: 10))) ?? nil
   }
 
   /// Quotes a name as an SQL identifier.

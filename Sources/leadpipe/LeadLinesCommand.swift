@@ -25,11 +25,11 @@ struct LeadLinesCommand: ParsableCommand {
         guard count > 0 else { break }
         unfinished += buffer[..<count]
         while let end = unfinished.firstIndex(of: 0x0A) {
-          show(lines.take(String(decoding: unfinished[..<end], as: UTF8.self), now: Instant.now.milliseconds))
+          show(lines.take(String(decoding: unfinished[..<end], as: UTF8.self), now: Instant.steady.milliseconds))
           unfinished.removeSubrange(...end)
         }
       }
-      show(lines.due(now: Instant.now.milliseconds))
+      show(lines.due(now: Instant.steady.milliseconds))
     }
     show(lines.end() + (unfinished.isEmpty ? [] : [String(decoding: unfinished, as: UTF8.self)]))
   }
@@ -65,6 +65,6 @@ final class ShortLog {
     isOpen = false
     dup2(terminal, 2)
     Glibc.close(terminal)
-    _ = filter.wait(until: Instant.now.adding(seconds: 3))
+    _ = filter.wait(until: Instant.steady.adding(seconds: 3))
   }
 }

@@ -32,7 +32,7 @@ struct OperatorDatabase {
   func call(_ function: Function, _ argument: JSON) throws -> JSON {
     do throws(Problem) {
       return try database.call(
-        function, argument.withoutNulls, deadline: Instant.now.adding(seconds: 15), log: log)
+        function, argument.withoutNulls, deadline: Instant.steady.adding(seconds: 15), log: log)
     } catch {
       Console.printError("\(error.detail)\n")
       throw ExitCode(ExitStatus.of(status: error.kind.status))
@@ -54,7 +54,7 @@ struct OperatorDatabase {
   func wakeWorkers() {
     let afterwards = Afterwards()
     WakeCall(settings, over: database, afterwards).send()
-    afterwards.finish(now: .now, log: log)
+    afterwards.finish(now: .steady, log: log)
   }
 
   /// Calls a batch function repeatedly, each time from where the last reply ended, until it reports completion.

@@ -70,7 +70,7 @@ struct PrivateCluster {
         ], as: owner, seconds: 70)
     }
     let database = Database(url: url(user: "leadpipe", database: "postgres"))
-    do { try database.create(named: "leadpipe", deadline: Instant.now.adding(seconds: 30)) } catch {
+    do { try database.create(named: "leadpipe", deadline: Instant.steady.adding(seconds: 30)) } catch {
       throw CommandError("the private PostgreSQL cluster does not respond: \(error); see its log \(log)")
     }
   }

@@ -3,8 +3,8 @@ import Glibc
 import Host
 import Wire
 
-/// Keeps services running. A service that ends is restarted after a delay, which doubles from half a second up to 30 s.
-/// The delay is reset after the service has run for a minute.
+/// Keeps services running. A service that ends is restarted after a delay, which doubles from half a second up to 8 s.
+/// The delay is reset after the service has run for ten seconds, so that the kills of a healthy one do not add up.
 struct Supervisor {
   private struct Service {
     let name: String
@@ -12,9 +12,9 @@ struct Supervisor {
     let path: String
     let environment: [String: String]
     var child: Child?
-    var startedAt = Instant.now
+    var startedAt = Instant.steady
     var failures = 0
-    var startAt = Instant.now
+    var startAt = Instant.steady
   }
 
   private var services: [Service] = []
@@ -72,11 +72,11 @@ struct Supervisor {
   mutating func stop(_ names: Set<String>, seconds: Int) {
     let running = services.indices.filter { names.contains(services[$0].name) && services[$0].child != nil }
     for index in running { if let child = services[index].child { kill(child.pid, SIGTERM) } }
-    let end = Instant.now.adding(seconds: seconds)
+    let end = Instant.steady.adding(seconds: seconds)
     for index in running {
       guard let child = services[index].child else { continue }
       while child.poll() == nil {
-        if Instant.now >= end {
+        if Instant.steady >= end {
           log.warn("Killed a service that did not stop in time", ["service": services[index].name])
           child.signalGroup(SIGKILL)
           _ = child.wait()
@@ -89,10 +89,10 @@ struct Supervisor {
   }
 
   private mutating func tend(_ service: inout Service) {
-    let now = Instant.now
+    let now = Instant.steady
     if let child = service.child, let end = child.poll() {
       service.child = nil
-      if service.startedAt.adding(seconds: 60) <= now { service.failures = 0 }
+      if service.startedAt.adding(seconds: 10) <= now { service.failures = 0 }
       // After the first start, a restart would fail too. Later, the service has already run with these settings.
       let isFirst = service.failures == 0 && service.startedAt.adding(seconds: 5) > now
       if isFirst, end == .exited(ExitStatus.misconfigured) {
@@ -100,7 +100,7 @@ struct Supervisor {
         mustEnd = true
         return
       }
-      let wait = min(500 << min(service.failures, 10), 30_000)
+      let wait = min(500 << min(service.failures, 4), 8000)
       service.failures += 1
       service.startAt = Instant(milliseconds: now.milliseconds + wait)
       log.error("A service ended", ["service": service.name, "how": end.description, "againInMs": String(wait)])
@@ -114,6 +114,6 @@ struct Supervisor {
 
   private static func start(_ service: inout Service) throws(Child.Failure) {
     service.child = try Child.service(service.path, service.arguments, environment: service.environment)
-    service.startedAt = .now
+    service.startedAt = .steady
   }
 }

@@ -26,7 +26,7 @@ enum Tool {
     close(child.input)
     let output = readUntilEnd(child.output, limit: 1_048_576, milliseconds: seconds * 1000)
     close(child.output)
-    let end = child.wait(until: output == nil ? .now : Instant.now.adding(seconds: 5))
+    let end = child.wait(until: output == nil ? .steady : Instant.steady.adding(seconds: 5))
     let text = String(decoding: output ?? [], as: UTF8.self)
     guard end == .exited(0) else {
       let how = output == nil ? "timed out after \(seconds) s" : end.map(String.init(describing:)) ?? "no status"

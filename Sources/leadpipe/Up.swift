@@ -224,10 +224,10 @@ struct Installation {
 
   /// Waits until the port accepts connections, for at most 20 s. A gateway that ends instead has logged the reason.
   private mutating func waitForGateway() throws {
-    let end = Instant.now.adding(seconds: 20)
+    let end = Instant.steady.adding(seconds: 20)
     while !FreePort.isAnswering(port, host: host) {
       guard supervisor.isAlive("gateway") else { throw CommandError("the gateway did not start") }
-      guard Instant.now < end else { throw CommandError("the gateway does not listen on port \(port) after 20 s") }
+      guard Instant.steady < end else { throw CommandError("the gateway does not listen on port \(port) after 20 s") }
       if supervisor.hasStopSignal() {
         mustStop = true
         return

@@ -25,12 +25,13 @@ NO_LIMITS |= {"SLACK_PER_SECOND": "off", "TELEGRAM_PER_SECOND": "off"}
 class Instance:
     """A running instance. Used as a context: at the end it is stopped and its remaining processes are killed."""
 
-    def __init__(self, state=None, port=None, command=("up",), **environment):
+    def __init__(self, state=None, port=None, command=("up",), prefix=(), **environment):
+        """`prefix`: words before the command, of a program that execs it."""
         self.own_state = state is None
         self.state = Path(state or tempfile.mkdtemp(prefix="lph-", dir="/tmp"))
         self.port = port or free_port()
         self.environment = clean_environment(PORT=str(self.port), LEADPIPE_STATE=str(self.state), **{**NO_LIMITS, **environment})
-        self.command = command
+        self.command, self.prefix = command, prefix
         self.process = None
         self.out = []
         self.errors = None
@@ -42,7 +43,7 @@ class Instance:
         self.out = []
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - stays open while the instance runs
         self.process = subprocess.Popen(
-            [str(BIN / "leadpipe"), *self.command], env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
+            [*self.prefix, str(BIN / "leadpipe"), *self.command], env=self.environment, cwd="/", stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True)
         self.reader = threading.Thread(target=self._read, args=(self.process.stdout, self.out), daemon=True)
         self.reader.start()

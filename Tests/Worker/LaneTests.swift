@@ -163,6 +163,9 @@ import Worker
       }
       #expect(lane.takeGivenUp() == [delivery(1)])
       #expect(lane.next(now: start) == [Lane.Pass([sent(1, .deferred)], to: .record)] || lane.isHolding(.record))
+      lane.add([delivery(2)])
+      #expect(lane.next(now: later(999)) == [], "a database that refuses is asked once a second")
+      #expect(lane.next(now: later(1000)) == [Lane.Pass([bare(2)], to: .begin)])
     }
   }
 
@@ -265,6 +268,29 @@ import Worker
     #expect(lane.next(now: again) == [Lane.Pass([sent(1), sent(2)], to: .record)])
     for id in 1...2 { lane.answered(reply(sent(id)), by: .record, now: again) }
     #expect(lane.next(now: again).map(\.stage) == [.begin] && lane.freeCapacity == 9)
+  }
+
+  @Test("an outcome whose row another session has locked delays no other delivery, and is given up after ten minutes")
+  func lockedRow() {
+    var lane = Lane(capacity: 10)
+    lane.add([delivery(1), delivery(2)])
+    _ = lane.next(now: start)
+    lane.answered(reply(delivery(1)), by: .begin, now: start)
+    _ = lane.next(now: start)
+    lane.answered(reply(sent(1)), by: .send, now: start)
+    #expect(lane.next(now: start).map(\.stage) == [.record, .begin])
+    #expect(lane.answered(nil, isBusy: true, by: .record, now: start) == 0 && lane.freeCapacity == 9)
+    lane.answered(reply(delivery(2)), by: .begin, now: start)
+    #expect(lane.next(now: start).map(\.stage) == [.send])
+    lane.answered(reply(sent(2)), by: .send, now: start)
+    lane.add([delivery(3)])
+    let again = start.adding(seconds: 1)
+    #expect(lane.next(now: again) == [Lane.Pass([sent(1), sent(2)], to: .record), Lane.Pass([bare(3)], to: .begin)])
+    lane.answered(nil, isBusy: true, by: .record, now: again)
+    lane.answered(reply(sent(2)), by: .record, now: again)
+    let end = start.adding(seconds: 600)
+    #expect(lane.next(now: end) == [Lane.Pass([sent(1)], to: .record)])
+    #expect(lane.answered(nil, isBusy: true, by: .record, now: end) == 1)
   }
 
   @Test("a step that hangs becomes overdue after 15 seconds") func hangs() {

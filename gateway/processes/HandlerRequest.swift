@@ -22,7 +22,7 @@ struct HandlerRequest: Sendable {
   func envelope() -> [UInt8] {
     var message = message
     let limit = handler.description.timeLimitMs
-    message.deadline = Instant(milliseconds: Instant.now.milliseconds + limit - min(500, limit / 10))
+    message.deadline = Instant(milliseconds: Instant.steady.milliseconds + limit - min(500, limit / 10))
     return message.envelope(routeKey: route.key, userAgent: message.headers["user-agent"] ?? "", host: host).bytes
   }
 }

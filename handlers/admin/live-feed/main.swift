@@ -25,10 +25,10 @@ Handler(
     let body = try request.json()
     var argument = try checking { () throws(FormError) in try form.check(body).document }
     argument = argument.setting("warnBefore", AdminEndpoint.warnBefore(.now, hours))
-    let end = Instant(milliseconds: Instant.now.milliseconds + 500)
+    let end = Instant(milliseconds: Instant.steady.milliseconds + 500)
     while true {
-      let answer = try database.call(.liveEvents, argument, deadline: request.deadline ?? .now, log: log)
-      if Live.isNews(answer) || .now >= end { return try Live.batch(answer) }
+      let answer = try database.call(.liveEvents, argument, deadline: request.deadline ?? .steady, log: log)
+      if Live.isNews(answer) || .steady >= end { return try Live.batch(answer) }
       if let cursor = answer["cursor"] { argument = argument.setting("after", cursor) }
       // Polls twenty times a second: this works through every pooler and costs one index lookup.
       _ = poll(nil, 0, 50)

@@ -15,7 +15,11 @@ struct Health {
   private var report: JSON? { try? result.get() }
 
   /// `not durable` counts as unhealthy: a database that can lose committed transactions must not store leads.
-  var database: String { report == nil ? "away" : report?["durable"]?.bool == true ? "ok" : "not durable" }
+  var database: String {
+    guard let report else { return "away" }
+    if report["hasRoom"]?.bool == false { return "full" }
+    return report["durable"]?.bool == true ? "ok" : "not durable"
+  }
   /// True if leads can be stored.
   var isGood: Bool { database == "ok" && mayCapture }
   private var mayCapture: Bool { !isPublic || report?["mayCapture"]?.bool != false }
@@ -32,6 +36,7 @@ struct Health {
         "the login of class intake may not store leads; `leadpipe gateway --check --database` says what is missing"
       ]
     }
+    if database == "full" { return ["the database's disk is full"] }
     if !isGood { return ["the database could lose stored leads: fsync or synchronous_commit is off"] }
     var reasons: [String] = []
     if report["workerIsSilent"]?.bool == true {
@@ -94,7 +99,7 @@ struct Health {
       .init("reasons", ["type": "array", "items": ["type": "string"]]), .init("timestamp", time),
     ]
     + ChannelKind.all.map { .init(member($0), ["type": "boolean"]) } + [
-      .init("port", ["type": "integer"]), .init("database", ["enum": ["ok", "not durable", "away"]]),
+      .init("port", ["type": "integer"]), .init("database", ["enum": ["ok", "full", "not durable", "away"]]),
       .init(
         "worker", ["type": "object", "required": ["lastSeen"], "properties": ["lastSeen": orNull(time)]]),
       .init(

@@ -22,7 +22,7 @@ Handler(
     defer { database.close() }
     let asked: JSON = request.isBare ? [:] : ["olderThanSeconds": 60]
     let result = Result { () throws(Problem) in
-      try database.call(.healthReport, asked, deadline: request.deadline ?? .now, log: log)
+      try database.call(.healthReport, asked, deadline: request.deadline ?? .steady, log: log)
     }
     let health = Health(
       result: result, isPublic: !request.isBare, recipients: Recipient.configured(settings),

@@ -15,21 +15,21 @@ Handler(
   let retention = Retention(settings)
   return { request, log throws(Problem) in
     // Leaves time for the last batch to finish.
-    let end = min(request.deadline ?? .now, Instant.now.adding(seconds: 7))
+    let end = min(request.deadline ?? .steady, Instant.steady.adding(seconds: 7))
     var pruned = Pruned()
     repeat {
       pruned.add(
         try database.attempt(.prune, log: log) { () throws(StoreFailure) in
-          try database.prune(olderThan: retention.days, deadline: request.deadline ?? .now)
+          try database.prune(olderThan: retention.days, deadline: request.deadline ?? .steady)
         })
-    } while !pruned.isPruned && Instant.now.adding(seconds: 2) < end
+    } while !pruned.isPruned && Instant.steady.adding(seconds: 2) < end
     var before: Int
     repeat {
       before = pruned.unindexed
       pruned.unindexed = try database.attempt(.indexWords, log: log) { () throws(StoreFailure) in
-        try database.indexWords(deadline: request.deadline ?? .now)
+        try database.indexWords(deadline: request.deadline ?? .steady)
       }
-    } while pruned.unindexed > 0 && pruned.unindexed != before && Instant.now.adding(seconds: 2) < end
+    } while pruned.unindexed > 0 && pruned.unindexed != before && Instant.steady.adding(seconds: 2) < end
     if pruned.rows > 0 { log.info("Pruned", ["rows": String(pruned.rows), "isComplete": String(pruned.isComplete)]) }
     return Reply(pruned.document)
   }

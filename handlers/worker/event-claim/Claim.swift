@@ -14,8 +14,9 @@ struct Claim {
   private static let fingerprintsField = Field.optional("fingerprints", .object(maxBytes: 4096))
   static let form = Form([workerField, limitField, limitsField, isCompleteField, fingerprintsField])
 
-  /// The reply header with the time at which the next delivery is due; sent only for requests in an envelope.
-  static let nextDueHeader = "x-next-due-at"
+  /// The reply header with the time in milliseconds until the next delivery is due; sent only for requests in an
+  /// envelope.
+  static let nextDueHeader = "x-next-due-in-ms"
 
   let worker: String
   /// True if LEADPIPE_CHANNELS lists every recipient. Deliveries that wait for a recipient outside the list are then

@@ -23,17 +23,17 @@ Handler(
     if Release.isRequested(by: body) {
       let argument = try Release(checking: body).argument
       let released = try database.attempt(.releaseDeliveries, log: log) { () throws(StoreFailure) in
-        try database.release(argument, deadline: request.deadline ?? .now)
+        try database.release(argument, deadline: request.deadline ?? .steady)
       }
       return Reply(["released": JSON(released)])
     }
     let claimed = try Claim(checking: body, for: recipients).lease(
-      from: database, leaseSeconds: leaseSeconds, unknown: unknown, deadline: request.deadline ?? .now, log: log)
+      from: database, leaseSeconds: leaseSeconds, unknown: unknown, deadline: request.deadline ?? .steady, log: log)
     if claimed.unroutedEvents > 0 {
       log.warn("Events without a configured channel", ["count": String(claimed.unroutedEvents)])
     }
     var lines = Reply(lines: claimed.deliveries)
-    lines.headers[Claim.nextDueHeader] = claimed.nextDueAt
+    lines.headers[Claim.nextDueHeader] = claimed.nextDueInMs.map { String($0) }
     return lines
   }
 }.run()

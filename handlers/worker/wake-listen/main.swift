@@ -16,7 +16,7 @@ Handler(
 ) { settings throws(Problem) in
   let listener = WakeListener(settings)
   return { _, log throws(Problem) in
-    let isWoken = listener.wait(until: Instant.now.adding(seconds: 10), log: log)
+    let isWoken = listener.wait(until: Instant.steady.adding(seconds: 10), log: log)
     return Reply(["isWoken": .bool(isWoken), "isListening": .bool(listener.isProved)])
   }
 }.run()

@@ -1,8 +1,8 @@
 -- Plans new events, reclaims deliveries whose worker has died, and leases due deliveries: for each entry of `channels`
 -- at most `limit` (default 10), and none of a paused channel.
 --
--- All functions in this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
--- locked rows. They select the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived
+-- All functions in this folder take locks in one order: events by id, then deliveries, then channels. A claim waits for
+-- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived
 -- session keeps a plan that was made while a table was empty until the next analyze. jit is off because the planner
 -- cannot estimate how few rows the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
@@ -20,6 +20,7 @@ declare
   v_horizon constant interval := make_interval(secs => coalesce((p ->> 'horizonSeconds')::double precision, 72 * 3600));
   v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
   v_probing public.notification_channel[];
+  v_worker constant text := coalesce(p ->> 'worker', 'worker');
 begin
   -- A claim that is lost in a crash of the server is made again. The next steps of a delivery commit synchronously,
   -- which also flushes the claim.
@@ -97,15 +98,20 @@ begin
     v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
   end if;
 
-  -- Last, so that workers with the same name block each other as briefly as possible.
-  insert into public.workers as w (name, version, started_at, last_seen)
-  values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
-  on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version,
+  -- Workers with the same name do not wait for each other.
+  update public.workers w set last_seen = v_now, version = p ->> 'version',
     -- A worker sends the fingerprints with its first claim. In a container, a new worker can have the name of the old one.
-    started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then excluded.started_at else w.started_at end;
+    started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then v_now else w.started_at end
+  where w.name = (select o.name from public.workers o where o.name = v_worker for no key update skip locked);
+  if not found then
+    insert into public.workers (name, version, started_at, last_seen) select v_worker, p ->> 'version', v_now, v_now
+    where not exists (select from public.workers o where o.name = v_worker) on conflict do nothing;
+  end if;
 
   return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
-    'nextDueAt', leadpipe.iso8601(v_next));
+    'nextDueAt', leadpipe.iso8601(v_next),
+    -- The worker's clock may differ from the database's.
+    'nextDueInMs', ceil(extract(epoch from v_next - clock_timestamp()) * 1000));
 end
 $$;
 revoke all on function public.claim_deliveries(jsonb) from public, anon, authenticated;

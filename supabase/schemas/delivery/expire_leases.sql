@@ -1,8 +1,8 @@
 -- Reclaims deliveries whose worker stopped while sending. Their outcome is unknown. An attempt is used up, so that a
 -- delivery that crashes its worker is not sent forever. The deliveries are sent again until `p_horizon` has passed.
 -- With `p_parks`, those of channels other than email are parked instead: a repeated email is recognised by its
--- Message-ID, but a repeated message of another channel is not. Returns when the next lease of a delivery that is being
--- sent expires.
+-- Message-ID, but a repeated message of another channel is not. Rows that another session has locked are left for a
+-- later call. Returns when the next lease of a delivery that is being sent expires.
 create or replace function leadpipe.expire_leases(p_parks boolean, p_horizon interval, p_now timestamptz) returns timestamptz
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -15,6 +15,15 @@ begin
       select e.id, e.created_at from public.lead_events e
       where e.id in (select d.lead_event_id from public.notification_logs d where d.status = 'sending' and d.lease_until <= p_now)
       order by e.id for no key update skip locked
+    ), free as materialized (
+      select unnest(leadpipe.hold_conversations(array(
+        select o.conversation_id from mine join public.notification_logs o on o.lead_event_id = mine.id))) as id
+    ), held as materialized (
+      select o.id, o.channel, o.paused_before, o.retried_at, mine.created_at
+      from mine join public.notification_logs o on o.lead_event_id = mine.id
+      where o.status = 'sending' and o.lease_until <= p_now
+        and (o.conversation_id is null or o.conversation_id in (select id from free))
+      order by o.id for no key update of o skip locked
     ), lapsed as (
       update public.notification_logs d set
         status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
@@ -25,11 +34,11 @@ begin
           when fate.parked then 'It is unknown whether this arrived; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
           when fate.over then 'The worker stopped while sending. It is unknown whether this arrived. The time limit for attempts has passed.'
           else 'The worker stopped while sending. It is unknown whether this arrived. It will be sent again.' end
-      from mine join public.notification_logs o on o.lead_event_id = mine.id cross join lateral (
-        select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, mine.created_at) + p_horizon
+      from held o cross join lateral (
+        select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, o.created_at) + p_horizon
           + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over
       ) fate
-      where d.id = o.id and o.status = 'sending' and d.status = 'sending' and d.lease_until <= p_now
+      where d.id = o.id and d.status = 'sending' and d.lease_until <= p_now
       returning d.id, d.fence, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message
     ), attempt_closed as (
       update public.notification_attempts a set finished_at = p_now, class = 'unknown'

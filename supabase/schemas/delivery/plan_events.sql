@@ -1,6 +1,6 @@
 -- Creates the deliveries of at most `p_most` new events: one for each entry of `p_channels` that includes the event's
 -- type. Returns how many events have deliveries (`planned`), and how many need none and are marked as processed
--- (`unrouted`).
+-- (`unrouted`). Events and conversations that another session has locked are left for a later call.
 create or replace function leadpipe.plan_events(
   p_channels jsonb, p_most integer, p_now timestamptz, out planned integer, out unrouted integer)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -9,9 +9,13 @@ begin
     select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events,
       leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
     from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[])
-  ), fresh as materialized (
+  ), oldest as materialized (
     select e.id, e.event_type, e.conversation_id from public.lead_events e
     where e.planned_at is null order by e.created_at, e.id limit p_most for no key update skip locked
+  ), free as materialized (
+    select unnest(leadpipe.hold_conversations(array(select conversation_id from oldest))) as id
+  ), fresh as materialized (
+    select * from oldest where conversation_id is null or conversation_id in (select id from free)
   ), route as (
     select fresh.id, fresh.conversation_id, entry.channel, entry.recipient, entry.paused
     from fresh join entry on (entry.events is null or fresh.event_type::text = any (entry.events))

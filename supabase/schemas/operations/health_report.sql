@@ -1,4 +1,5 @@
--- Returns the data for /health. `mayCapture`: the login may store leads. A value is null if its table does not exist. Reads partial indexes only. With
+-- Returns the data for /health. `mayCapture`: the login may store leads. A value is null if its table does not exist. Reads partial indexes only, and writes a
+-- temporary file of 100 kB to see whether the disk is full. With
 -- `olderThanSeconds`, counts only rows that are at least that old and rounds the worker's time down to a multiple of
 -- it, but not to before the worker's start, so that unauthenticated callers cannot see the effect of their own requests.
 -- A worker is silent if it has not claimed for a minute while events wait, or for ten minutes.
@@ -37,6 +38,7 @@ begin
       else v_claimed < clock_timestamp() - interval '10 minutes' end,
     'pausedChannels', v_paused, 'workerLastSeen', leadpipe.iso8601(v_seen), 'unprocessed', v_unprocessed,
     'oldestSeconds', floor(extract(epoch from clock_timestamp() - v_oldest)), 'failed', v_failed,
+    'hasRoom', leadpipe.disk_has_room(),
     'durable', current_setting('fsync')::boolean and current_setting('synchronous_commit') <> 'off');
 end
 $$;

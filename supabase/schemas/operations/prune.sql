@@ -55,7 +55,8 @@ begin
       where o.started_at < v_before and not exists (select from public.notification_logs d where d.id = o.delivery)
       order by o.started_at limit v_batch / 4 for update skip locked);
     get diagnostics v_orphans = row_count;
-    delete from public.workers where last_seen < v_before;
+    delete from public.workers where name in (
+      select w.name from public.workers w where w.last_seen < v_before order by w.name for update skip locked);
   end if;
   return jsonb_build_object('events', v_events, 'deliveries', v_deliveries, 'attempts', v_attempts + v_orphans,
     'idempotencyKeys', v_keys,

@@ -1,5 +1,13 @@
 -- Generated from schemas/ by `make migration`. This file can run again at any time.
 
+-- One row, added by index_conversations and locked while it runs. An advisory lock could also be held by a login that has no
+-- rights on tables.
+create table if not exists leadpipe.index_lock (
+  only_row boolean constraint index_lock_pkey primary key default true constraint index_lock_only_row check (only_row)
+);
+
+revoke all on table leadpipe.index_lock from public, anon, authenticated, service_role;
+
 -- Formats a time as in the API: UTC, with milliseconds. Null for a time that ISO 8601 cannot express: infinity, a year
 -- before 1 or after 9999.
 -- Has no SET clause, so that the planner can inline it.
@@ -477,8 +485,8 @@ grant execute on function public.show_conversation(jsonb) to leadpipe_admin, ser
 -- Plans new events, reclaims deliveries whose worker has died, and leases due deliveries: for each entry of `channels`
 -- at most `limit` (default 10), and none of a paused channel.
 --
--- All functions in this folder take locks in one order: events by id, then deliveries, then channels; a claim skips
--- locked rows. They select the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived
+-- All functions in this folder take locks in one order: events by id, then deliveries, then channels. A claim waits for
+-- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived
 -- session keeps a plan that was made while a table was empty until the next analyze. jit is off because the planner
 -- cannot estimate how few rows the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
@@ -496,6 +504,7 @@ declare
   v_horizon constant interval := make_interval(secs => coalesce((p ->> 'horizonSeconds')::double precision, 72 * 3600));
   v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
   v_probing public.notification_channel[];
+  v_worker constant text := coalesce(p ->> 'worker', 'worker');
 begin
   -- A claim that is lost in a crash of the server is made again. The next steps of a delivery commit synchronously,
   -- which also flushes the claim.
@@ -573,21 +582,169 @@ begin
     v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
   end if;
 
-  -- Last, so that workers with the same name block each other as briefly as possible.
-  insert into public.workers as w (name, version, started_at, last_seen)
-  values (coalesce(p ->> 'worker', 'worker'), p ->> 'version', v_now, v_now)
-  on conflict (name) do update set last_seen = excluded.last_seen, version = excluded.version,
+  -- Workers with the same name do not wait for each other.
+  update public.workers w set last_seen = v_now, version = p ->> 'version',
     -- A worker sends the fingerprints with its first claim. In a container, a new worker can have the name of the old one.
-    started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then excluded.started_at else w.started_at end;
+    started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then v_now else w.started_at end
+  where w.name = (select o.name from public.workers o where o.name = v_worker for no key update skip locked);
+  if not found then
+    insert into public.workers (name, version, started_at, last_seen) select v_worker, p ->> 'version', v_now, v_now
+    where not exists (select from public.workers o where o.name = v_worker) on conflict do nothing;
+  end if;
 
   return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
-    'nextDueAt', leadpipe.iso8601(v_next));
+    'nextDueAt', leadpipe.iso8601(v_next),
+    -- The worker's clock may differ from the database's.
+    'nextDueInMs', ceil(extract(epoch from v_next - clock_timestamp()) * 1000));
 end
 $$;
 
 revoke all on function public.claim_deliveries(jsonb) from public, anon, authenticated;
 
 grant execute on function public.claim_deliveries(jsonb) to leadpipe_worker, service_role;
+
+-- Ends a channel's pause, whatever its reason. Makes the deliveries due that waited for its end, and returns their
+-- number; those that another session has locked keep their time. The paused time is kept, so that it does not count against the time limit of any delivery.
+create or replace function leadpipe.end_pause(p_channel public.notification_channel) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set jit = off as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_count integer;
+begin
+  update public.notification_logs d set next_attempt_at = v_now
+  where d.id = any (array(
+    select w.id from public.notification_logs w
+    where w.channel = p_channel and w.due_at > v_now and w.status = 'failed' and w.outcome_class in ('throttled', 'config')
+    order by w.id for no key update skip locked));
+  get diagnostics v_count = row_count;
+  update public.notification_channels n set
+    paused_seconds = leadpipe.paused_seconds(n.channel, v_now), paused_since = null, paused_until = null, pause_class = null,
+    pause_reason = null, fail_streak = 0, probe = null
+  where n.channel = p_channel;
+  return v_count;
+end
+$$;
+
+revoke all on function leadpipe.end_pause(public.notification_channel) from public, anon, authenticated;
+
+-- Reclaims deliveries whose worker stopped while sending. Their outcome is unknown. An attempt is used up, so that a
+-- delivery that crashes its worker is not sent forever. The deliveries are sent again until `p_horizon` has passed.
+-- With `p_parks`, those of channels other than email are parked instead: a repeated email is recognised by its
+-- Message-ID, but a repeated message of another channel is not. Rows that another session has locked are left for a
+-- later call. Returns when the next lease of a delivery that is being sent expires.
+create or replace function leadpipe.expire_leases(p_parks boolean, p_horizon interval, p_now timestamptz) returns timestamptz
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_earliest timestamptz;
+  v_events uuid[];
+begin
+  select min(d.lease_until) into v_earliest from public.notification_logs d where d.status = 'sending';
+  if v_earliest <= p_now then
+    with mine as materialized (
+      select e.id, e.created_at from public.lead_events e
+      where e.id in (select d.lead_event_id from public.notification_logs d where d.status = 'sending' and d.lease_until <= p_now)
+      order by e.id for no key update skip locked
+    ), free as materialized (
+      select unnest(leadpipe.hold_conversations(array(
+        select o.conversation_id from mine join public.notification_logs o on o.lead_event_id = mine.id))) as id
+    ), held as materialized (
+      select o.id, o.channel, o.paused_before, o.retried_at, mine.created_at
+      from mine join public.notification_logs o on o.lead_event_id = mine.id
+      where o.status = 'sending' and o.lease_until <= p_now
+        and (o.conversation_id is null or o.conversation_id in (select id from free))
+      order by o.id for no key update of o skip locked
+    ), lapsed as (
+      update public.notification_logs d set
+        status = 'failed', outcome_class = 'unknown', retry_count = d.retry_count + 1,
+        -- 3 seconds, because a live worker that could not record the outcome tries that again every second.
+        next_attempt_at = case when not fate.parked and not fate.over then p_now + interval '3 seconds' end,
+        lease_until = null, leased_by = null,
+        error_message = case
+          when fate.parked then 'It is unknown whether this arrived; it is parked: `leadpipe delivery retry ' || d.id || '` sends it again'
+          when fate.over then 'The worker stopped while sending. It is unknown whether this arrived. The time limit for attempts has passed.'
+          else 'The worker stopped while sending. It is unknown whether this arrived. It will be sent again.' end
+      from held o cross join lateral (
+        select p_parks and o.channel <> 'email' as parked, p_now > coalesce(o.retried_at, o.created_at) + p_horizon
+          + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over
+      ) fate
+      where d.id = o.id and d.status = 'sending' and d.lease_until <= p_now
+      returning d.id, d.fence, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message
+    ), attempt_closed as (
+      update public.notification_attempts a set finished_at = p_now, class = 'unknown'
+      from lapsed where a.delivery = lapsed.id and a.fence = lapsed.fence and a.finished_at is null
+    ), evented as (
+      insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
+      select 'notification.failed', conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown'),
+        true, p_now, p_now
+      from lapsed where next_attempt_at is null
+    ), logged as (
+      insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
+      select conversation_id, 'notification_sent',
+        case when p_parks and channel <> 'email' then 'Notification parked: ' else 'Notification failed via ' end || channel,
+        error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown')
+      from lapsed where next_attempt_at is null and conversation_id is not null
+    )
+    select array_agg(distinct lead_event_id) into v_events from lapsed;
+    if v_events is not null then
+      perform leadpipe.settle_events(v_events);
+    end if;
+  end if;
+  return case when v_earliest > p_now then v_earliest end;
+end
+$$;
+
+revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public, anon, authenticated;
+
+-- Returns those of the conversations that still exist and that no other session has locked against new rows that
+-- reference them. They are locked so until the transaction ends, as the foreign keys would, but without waiting.
+create or replace function leadpipe.hold_conversations(p_ids uuid[]) returns uuid[]
+language sql set search_path = pg_catalog, pg_temp as $$
+  select coalesce(array_agg(id), '{}') from (
+    select c.id from public.conversations c where c.id = any (p_ids) order by c.id for key share skip locked) held
+$$;
+
+revoke all on function leadpipe.hold_conversations(uuid[]) from public, anon, authenticated;
+
+-- Creates the deliveries of at most `p_most` new events: one for each entry of `p_channels` that includes the event's
+-- type. Returns how many events have deliveries (`planned`), and how many need none and are marked as processed
+-- (`unrouted`). Events and conversations that another session has locked are left for a later call.
+create or replace function leadpipe.plan_events(
+  p_channels jsonb, p_most integer, p_now timestamptz, out planned integer, out unrouted integer)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  with entry as materialized (
+    select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events,
+      leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
+    from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[])
+  ), oldest as materialized (
+    select e.id, e.event_type, e.conversation_id from public.lead_events e
+    where e.planned_at is null order by e.created_at, e.id limit p_most for no key update skip locked
+  ), free as materialized (
+    select unnest(leadpipe.hold_conversations(array(select conversation_id from oldest))) as id
+  ), fresh as materialized (
+    select * from oldest where conversation_id is null or conversation_id in (select id from free)
+  ), route as (
+    select fresh.id, fresh.conversation_id, entry.channel, entry.recipient, entry.paused
+    from fresh join entry on (entry.events is null or fresh.event_type::text = any (entry.events))
+      and (fresh.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
+  ), made as (
+    insert into public.notification_logs (lead_event_id, conversation_id, channel, recipient, paused_before)
+    select id, conversation_id, channel, recipient, paused from route
+    on conflict (lead_event_id, channel, recipient) where replay_of is null do nothing
+  ), planned_events as (
+    update public.lead_events e set
+      planned_at = p_now, updated_at = p_now,
+      processed = e.id <> all (array(select id from route)),
+      processed_at = case when e.id <> all (array(select id from route)) then p_now end
+    where e.id = any (array(select id from fresh))
+    returning e.processed
+  )
+  select count(*) filter (where not processed), count(*) filter (where processed) into planned, unrouted from planned_events;
+end
+$$;
+
+revoke all on function leadpipe.plan_events(jsonb, integer, timestamptz) from public, anon, authenticated;
 
 -- Sends the finished notifications of an event once more, as new rows that are linked to the first. Raises LP404 if the
 -- event does not exist, LP409 if none of its notifications is finished.
@@ -699,6 +856,35 @@ $$;
 revoke all on function public.replay_events(jsonb) from public, anon, authenticated;
 
 grant execute on function public.replay_events(jsonb) to leadpipe_admin, service_role;
+
+-- Stores a fingerprint of each channel's settings, which a worker reports when it starts. A changed fingerprint ends a
+-- pause that the old settings caused, but not one that a provider requested. A channel that another session has locked
+-- keeps its old fingerprint, and its pause, until the next worker starts.
+create or replace function leadpipe.update_fingerprints(p_fingerprints jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_channel public.notification_channel;
+  v_held public.notification_channel[];
+begin
+  select coalesce(array_agg(channel), '{}') into v_held from (
+    select n.channel from public.notification_channels n where p_fingerprints ? n.channel::text
+    order by n.channel for no key update skip locked) n;
+  for v_channel in
+    select n.channel from public.notification_channels n join jsonb_each_text(p_fingerprints) f on f.key = n.channel::text
+    where n.channel = any (v_held) and n.settings_fingerprint <> f.value and n.fail_streak > 0 order by n.channel
+  loop
+    perform leadpipe.end_pause(v_channel);
+  end loop;
+  update public.notification_channels n set settings_fingerprint = f.value from jsonb_each_text(p_fingerprints) f
+  where n.channel = any (v_held) and f.key = n.channel::text and n.settings_fingerprint is distinct from f.value;
+  insert into public.notification_channels (channel, settings_fingerprint)
+  select f.key::public.notification_channel, f.value from jsonb_each_text(p_fingerprints) f
+  where not exists (select from public.notification_channels n where n.channel::text = f.key)
+  order by 1 on conflict do nothing;
+end
+$$;
+
+revoke all on function leadpipe.update_fingerprints(jsonb) from public, anon, authenticated;
 
 -- Returns an event with its deliveries, as shown in the admin interface. Takes the row as jsonb; see delivery_document.
 create or replace function leadpipe.event_document(e jsonb) returns jsonb
@@ -822,7 +1008,21 @@ revoke all on function public.live_events(jsonb) from public, anon, authenticate
 
 grant execute on function public.live_events(jsonb) to leadpipe_admin, service_role;
 
--- Returns the data for /health. `mayCapture`: the login may store leads. A value is null if its table does not exist. Reads partial indexes only. With
+-- Returns false if the database's disk is full: a set that does not fit into work_mem is written to a temporary file.
+create or replace function leadpipe.disk_has_room() returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp set work_mem = '64kB' as $$
+begin
+  perform count(*) from generate_series(1, 4000);
+  return true;
+exception when disk_full then
+  return false;
+end
+$$;
+
+revoke all on function leadpipe.disk_has_room() from public, anon, authenticated;
+
+-- Returns the data for /health. `mayCapture`: the login may store leads. A value is null if its table does not exist. Reads partial indexes only, and writes a
+-- temporary file of 100 kB to see whether the disk is full. With
 -- `olderThanSeconds`, counts only rows that are at least that old and rounds the worker's time down to a multiple of
 -- it, but not to before the worker's start, so that unauthenticated callers cannot see the effect of their own requests.
 -- A worker is silent if it has not claimed for a minute while events wait, or for ten minutes.
@@ -861,6 +1061,7 @@ begin
       else v_claimed < clock_timestamp() - interval '10 minutes' end,
     'pausedChannels', v_paused, 'workerLastSeen', leadpipe.iso8601(v_seen), 'unprocessed', v_unprocessed,
     'oldestSeconds', floor(extract(epoch from clock_timestamp() - v_oldest)), 'failed', v_failed,
+    'hasRoom', leadpipe.disk_has_room(),
     'durable', current_setting('fsync')::boolean and current_setting('synchronous_commit') <> 'off');
 end
 $$;
@@ -868,6 +1069,130 @@ $$;
 revoke all on function public.health_report(jsonb) from public, anon, authenticated;
 
 grant execute on function public.health_report(jsonb) to leadpipe_admin, leadpipe_intake, leadpipe_worker, service_role;
+
+-- Deletes finished rows older than `days`, in one small batch: events with their deliveries and attempts, attempts
+-- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, and those made from
+-- the content after an hour: they no longer have any effect. Without `days`, deletes only these keys. Unfinished rows are kept, however old. Deletes at most
+-- about `batch` rows per call (default and maximum 1,000), in statements that take milliseconds. `isComplete` is true
+-- when nothing is left. Locked rows are left for another call.
+create or replace function public.prune(p jsonb default '{}') returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  v_batch integer := least(greatest(coalesce((p ->> 'batch')::integer, 1000), 10), 1000);
+  v_before timestamptz := clock_timestamp() - make_interval(days => (p ->> 'days')::integer);
+  v_old uuid[];
+  v_gone uuid[];
+  v_events integer := 0;
+  v_deliveries integer := 0;
+  v_attempts integer := 0;
+  v_orphans integer := 0;
+  v_keys integer;
+begin
+  with old as (
+    delete from public.idempotency_keys where (route, key) in (
+      select route, key from public.idempotency_keys where created_at < clock_timestamp() - interval '7 days'
+      order by created_at limit v_batch / 8 for update skip locked)
+    returning 1),
+  repeats as (
+    delete from public.idempotency_keys where (route, key) in (
+      select route, key from public.idempotency_keys
+      where starts_with(key, 'repeat ') and created_at < clock_timestamp() - interval '1 hour'
+        and created_at >= clock_timestamp() - interval '7 days'
+      order by created_at limit v_batch / 8 for update skip locked)
+    returning 1)
+  select (select count(*) from old) + (select count(*) from repeats) into v_keys;
+
+  if v_before is not null then
+    -- An event has about three deliveries with their attempts.
+    select array_agg(id) into v_old from (
+      select e.id from public.lead_events e
+      where e.processed and e.processed_at < v_before
+        and not exists (select from public.notification_logs d
+                        where d.lead_event_id = e.id and (d.due_at is not null or d.status = 'sending'))
+      order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
+    if v_old is not null then
+      -- By ids: with a join, the planner might scan all attempts.
+      select array_agg(d.id) into v_gone from public.notification_logs d where d.lead_event_id = any (v_old);
+      delete from public.notification_attempts a where a.delivery = any (v_gone);
+      get diagnostics v_attempts = row_count;
+      delete from public.notification_logs d where d.lead_event_id = any (v_old);
+      get diagnostics v_deliveries = row_count;
+      delete from public.lead_events e where e.id = any (v_old);
+      get diagnostics v_events = row_count;
+    end if;
+    -- Attempts whose deliveries were deleted with their conversation.
+    delete from public.notification_attempts a where (a.delivery, a.fence) in (
+      select o.delivery, o.fence from public.notification_attempts o
+      where o.started_at < v_before and not exists (select from public.notification_logs d where d.id = o.delivery)
+      order by o.started_at limit v_batch / 4 for update skip locked);
+    get diagnostics v_orphans = row_count;
+    delete from public.workers where name in (
+      select w.name from public.workers w where w.last_seen < v_before order by w.name for update skip locked);
+  end if;
+  return jsonb_build_object('events', v_events, 'deliveries', v_deliveries, 'attempts', v_attempts + v_orphans,
+    'idempotencyKeys', v_keys,
+    'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_keys < v_batch / 8);
+end
+$$;
+
+revoke all on function public.prune(jsonb) from public, anon, authenticated;
+
+grant execute on function public.prune(jsonb) to leadpipe_worker, service_role;
+
+-- Indexes the words of changed conversations, at most about `p_most` of them and for at most about `p_milliseconds`.
+-- Returns how many are left, counted up to 100,000. Only one call at a time indexes; a concurrent call skips indexing.
+create or replace function leadpipe.index_conversations(p_most integer default 2000, p_milliseconds integer default 300) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  c_slice constant integer := 10;
+  v_end timestamptz := clock_timestamp() + p_milliseconds * interval '1 millisecond';
+  v_changed uuid[];
+  v_count integer;
+  v_done integer := 0;
+  v_is_turn boolean := false;
+begin
+  if not exists (select from public.conversation_changes) then
+    return 0;
+  end if;
+  if not current_setting('transaction_read_only')::boolean then
+    insert into leadpipe.index_lock default values on conflict do nothing;
+    perform from leadpipe.index_lock for update skip locked;
+    v_is_turn := found;
+  end if;
+  if v_is_turn then
+    loop
+      with taken as (
+        delete from public.conversation_changes
+        where ctid = any (array(select ctid from public.conversation_changes limit c_slice))
+        returning conversation_id
+      )
+      select array_agg(distinct conversation_id), count(*) into v_changed, v_count from taken;
+      v_done := v_done + v_count;
+
+      -- The lock keeps the conversations from being deleted before their words are stored.
+      with changed as materialized (
+        select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
+      ), made as (
+        insert into public.conversation_words as w (conversation_id, created_at, lead_score, amount, words)
+        select (c).id, coalesce((c).created_at, now()), coalesce((c).lead_score, 0), (c).budget_amount,
+          leadpipe.conversation_terms(c, said.text)
+        from changed, lateral (
+          select left(string_agg(left(m.message_text, 20000), ' ' order by m."timestamp" desc, m.created_at desc), 50000)
+          from public.chat_messages m where m.conversation_id = (c).id) as said (text)
+        on conflict (conversation_id) do update set
+          created_at = excluded.created_at, lead_score = excluded.lead_score, amount = excluded.amount, words = excluded.words
+        returning w.words
+      )
+      insert into public.known_words select distinct lexeme from made, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing;
+      exit when v_count < c_slice or v_done >= p_most or clock_timestamp() > v_end;
+    end loop;
+  end if;
+  return (select count(*) from (select from public.conversation_changes limit 100000) waiting);
+end
+$$;
+
+revoke all on function leadpipe.index_conversations(integer, integer) from public, anon, authenticated;
 
 -- GET /api/admin/conversations: a page of conversations that match the filters. With `include` of metadata, each has its
 -- metadata; with messages, its newest messages, at most 200 and 100 kB, so that a page of 100 stays below the size limit

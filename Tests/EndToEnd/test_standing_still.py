@@ -1,0 +1,87 @@
+"""A session that hangs with locked rows, and services that are killed often, stop only what they hold."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from cluster import Session
+from common import until
+from instance import Instance
+from ledger import lead
+from sink import Sink
+from traffic import Traffic
+
+# What a session of an operator or a website may hold in an open transaction.
+HELD = {
+    "events": "select from lead_events where conversation_id in ({leads}) for update",
+    "deliveries": "select from notification_logs where conversation_id in ({leads}) for update",
+    "conversations": "select from conversations where id in ({leads}) for update",
+    "channels": "select from notification_channels for update",
+    "workers": "select from workers for update",
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+def test_rows_that_a_session_holds_delay_no_other_lead(database, tmp_path, held):
+    with Sink(tmp_path) as sink, Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as instance:
+        sending = instance.capture(lead(900_001))
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 15, "the first lead")
+        # A lead that a dead worker was sending, and one that is not planned yet.
+        worker, = instance.processes("leadpipe worker")
+        os.kill(worker, signal.SIGSTOP)
+        unplanned = instance.capture(lead(900_002))
+        database.run("update notification_logs set status = 'sending', lease_until = now() - interval '1 second'")
+        leads = f"'{sending}', '{unplanned}'"
+        with Session(database.url) as session:
+            session.text("begin")
+            session.text(HELD[held].format(leads=leads))
+            # A worker that starts also reports its settings. The changed setting makes it store them.
+            database.psql("set lock_timeout = '200ms'; update notification_channels set settings_fingerprint = 'other'", check=False)
+            os.kill(worker, signal.SIGKILL)
+            with Traffic(instance, pause=0.05) as traffic:
+                traffic.captures_more(20, count=20)
+            seconds = traffic.wait_until_sent(database, 20)
+            print(f"{held}: {len(traffic.captured)} leads sent {seconds:.1f} s after the last was captured")
+            session.text("rollback")
+        until(lambda: database.count("notification_logs", f"status = 'sent' and conversation_id in ({leads})") == 6, 30, "the leads whose rows were held")
+
+
+def test_an_outcome_whose_event_is_held_delays_no_other_lead(database, tmp_path):
+    with Sink(tmp_path) as sink, Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as instance:
+        instance.capture(lead(900_001))
+        until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 15, "the first lead")
+        recorders = until(lambda: len(found := instance.processes("delivery-record")) == 3 and found, 10, "the steps that record")
+        for pid in recorders:
+            os.kill(pid, signal.SIGSTOP)
+        held = instance.capture(lead(900_002))
+        until(lambda: len(sink.messages) == 6, 10, "its messages")
+        with Session(database.url) as session:
+            session.text("begin")
+            session.text(HELD["events"].format(leads=f"'{held}'"))
+            for pid in recorders:
+                os.kill(pid, signal.SIGCONT)
+            with Traffic(instance, pause=0.05) as traffic:
+                traffic.captures_more(20, count=20)
+            seconds = traffic.wait_until_sent(database, 30)
+            print(f"{len(traffic.captured)} leads sent {seconds:.1f} s after the last was captured")
+            session.text("rollback")
+        until(lambda: database.count("notification_logs", "status <> 'sent'") == 0, 20, "the outcome of the lead whose event was held")
+        assert len(sink.messages) == 3 * (len(traffic.captured) + 2)
+
+
+@pytest.mark.seconds(120)
+def test_twelve_kills_of_a_worker_stop_no_delivery_for_long(database, tmp_path):
+    """The wait before a restart must not add up over the kills of a healthy worker."""
+    with Sink(tmp_path) as sink, Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **sink.settings) as instance:
+        with Traffic(instance) as traffic:
+            traffic.captures_more(20)
+            for _ in range(12):
+                workers = until(lambda: instance.processes("leadpipe worker"), 10, "a worker")
+                for pid in workers:
+                    os.kill(pid, signal.SIGKILL)
+                time.sleep(0.5)
+        # At most one wait, and the lease of what the last worker was sending.
+        print(f"sent {traffic.wait_until_sent(database, 8 + 35):.1f} s after the last kill")
+        traffic.check(database, sink, repeats=True)
