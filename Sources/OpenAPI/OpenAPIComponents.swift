@@ -25,7 +25,9 @@ enum OpenAPIComponents {
     "securitySchemes": [
       "adminKey": ["type": "apiKey", "in": "header", "name": "x-admin-api-key"],
       "bearer": ["type": "http", "scheme": "bearer", "description": "The same key as a bearer token"],
-      "session": ["type": "apiKey", "in": "cookie", "name": "__Host-leadpipe_session", "description": "A browser session"],
+      "session": [
+        "type": "apiKey", "in": "cookie", "name": "__Host-leadpipe_session", "description": "A browser session",
+      ],
       "csrf": ["type": "apiKey", "in": "header", "name": "x-csrf-token", "description": "The session's CSRF token"],
     ],
   ]

@@ -37,7 +37,7 @@ package struct Ledger {
   package init(url: String, seconds: Int) {
     database = Database(url: url, statementSeconds: seconds, lockMilliseconds: Self.lockSeconds * 1000)
     turn = Database(url: url, statementSeconds: seconds, lockMilliseconds: Self.turnSeconds * 1000)
-    deadline = Instant.now.adding(seconds: seconds)
+    deadline = Instant.steady.adding(seconds: seconds)
   }
 
   /// Applies all missing migrations. Concurrent calls wait for each other. The ledger may be empty although the files

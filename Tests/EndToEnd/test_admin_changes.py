@@ -374,7 +374,7 @@ def test_creates_changes_and_deletes_agents(admin, instance, base):
     made = admin.post("/api/admin/agents", {"name": "Omar\r\nof Sales", "email": "omar@example.com", "department": "Sales\tand rent"}, 201)
     assert (made["name"], made["department"]) == ("Omar of Sales", "Sales and rent")
     assert admin.patch(lead, {"tags": ["sea\nview", "sea view"]})["tags"] == ["sea view"]
-    for field, text in (("email", "omar\n@example.com"), ("email", "omar@\texample.com"), ("phone", "050\t765\n4321")):
+    for field, text in (("email", "omar\n@example.com"), ("email", "omar@\texample.com"), ("phone", "050\t765\nroom")):
         assert admin.patch(f"/api/admin/agents/{made['id']}", {field: text}, 400)["details"][0]["path"] == field
     for body, field in (({}, "name"), ({"name": "A", "email": "a@b.ae"}, "name"), ({"name": "Abc", "email": "no address"}, "email"),
                         ({"name": "Abc", "email": "a@b.ae", "maxCapacity": -1}, "maxCapacity"),
