@@ -35,7 +35,7 @@ import Wire
       (["x-admin-api-key": String(key.dropLast())], "key \(key.dropLast())"),
       (["x-admin-api-key": key + "\u{0}"], "key \(key)\u{0}"),
       (["x-admin-api-key": "\(key),\(key)"], "key \(key),\(key)"), (["authorization": "Bearer  \(key)"], "key  \(key)"),
-      (["authorization": "bearer \(key)"], "401"), (["authorization": key], "401"),
+      (["authorization": "bearer \(key)"], "configured"), (["authorization": key], "401"),
       (["authorization": "Basic x"], "401"),
       (["x-admin-api-key": key, "authorization": "Bearer \(key)"], "401"), ([:], "401"),
       (["cookie": "a=b; __Host-leadpipe_session=abc"], "session abc"),

@@ -157,7 +157,13 @@ final class RunningGateway: Sendable {
     }.map { pid_t($0) }
   }
 
-  var descriptors: Int { numbered("/proc/\(child.pid)/fd").count }
+  /// The number of open descriptors without those of timers, which the runtime opens when it first needs them.
+  var descriptors: Int {
+    numbered("/proc/\(child.pid)/fd").count { number in
+      var buffer = [CChar](repeating: 0, count: 64)
+      return readlink("/proc/\(child.pid)/fd/\(number)", &buffer, 63) > 0 && strcmp(buffer, "anon_inode:[timerfd]") != 0
+    }
+  }
 
   private func parent(of pid: Int) throws -> Int32? {
     let fields = readFile("/proc/\(pid)/stat").split(separator: ")").last?.split(separator: " ")

@@ -108,13 +108,12 @@ def test_many_requests_on_one_connection_that_reads(tmp_path):
 def test_a_thousand_slow_readers_of_large_lists(tmp_path):
     # Few at a time, because each list that is being made has its own memory.
     settings = {"LEADPIPE_CONCURRENCY": "2", "LEADPIPE_QUEUE": "2000", "LEADPIPE_QUEUE_MS": "60000"}
-    with large_lists(tmp_path, 2 * MIB, **settings) as gateway:
-        with watched(gateway.process.pid):
-            connections = [ask(gateway.port, LIST, source) for source in sources(20) for _ in range(50)]
-            time.sleep(20)
-            print(f"{dropped(tmp_path)} were cut off")
-            for connection in connections:
-                connection.close()
+    with large_lists(tmp_path, 2 * MIB, **settings) as gateway, watched(gateway.process.pid):
+        connections = [ask(gateway.port, LIST, source) for source in sources(20) for _ in range(50)]
+        time.sleep(20)
+        print(f"{dropped(tmp_path)} were cut off")
+        for connection in connections:
+            connection.close()
 
 
 def test_listeners_that_do_not_read(database):
@@ -122,7 +121,9 @@ def test_listeners_that_do_not_read(database):
     with Instance(DATABASE_URL=database.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false", LEADPIPE_CLIENT_CONNECTIONS="2000") as instance:
         gateway = next(pid for pid in instance.processes() if os.readlink(f"/proc/{pid}/exe").endswith("/gateway"))
         admin = AdminClient(instance)
-        leads = [instance.capture({**TEST_USER, "customerPhone": f"+9715012345{number}", "customerEmail": f"a{number}@example.com"}) for number in range(10, 30)]
+        leads = [
+            instance.capture({**TEST_USER, "customerPhone": f"+9715012345{number}", "customerEmail": f"a{number}@example.com"})
+            for number in range(10, 30)]
         head = f"GET /api/admin/live HTTP/1.1\r\nHost: a\r\nx-admin-api-key: {KEY}\r\n".encode()
         with watched(gateway):
             end, listeners, events = time.monotonic() + SECONDS, [], 0
