@@ -188,7 +188,7 @@ def test_command_line_tests_a_channel_and_waits_for_the_result(base, sink, insta
     assert row["state"] == "sent"
     assert "is queued" in command(base, "channel", "test", "telegram", **settings)
     done = leadpipe("channel", "test", "slack", DATABASE_URL=base.url)
-    assert (done.returncode, done.stderr) == (65, "this channel is not configured\n")
+    assert (done.returncode, done.stderr) == (65, "this channel is not configured; LEADPIPE_CHANNELS of this process does not name it\n")
 
 
 def test_shows_and_ends_a_pause(admin, base):

@@ -313,7 +313,7 @@ begin
     or v_sent @? '$.** ? (@.type() == "number" && (@ > 1e200 || @ < -1e200))'
     or exists (
       select from jsonb_each(v_lead) as field where octet_length(value::text) > case
-        when jsonb_typeof(value) = 'object' then 65536 when key = 'notes' then 80000 when key = 'tags' then 40000 else 4000 end)
+        when jsonb_typeof(value) = 'object' or key = 'deviceInfo' then 65536 when key = 'notes' then 80000 when key = 'tags' then 40000 else 4000 end)
     or exists (
       select from jsonb_each(v_lead) as field where key like 'budget_%' and jsonb_typeof(value) not in ('number', 'null')
         and key not in ('budgetCurrency', 'budgetPeriod'))
