@@ -144,10 +144,10 @@ def test_rejects_an_address_that_others_can_reach(address, tmp_path):
 def test_leaves_out_the_listener_if_its_address_is_in_use(start, tmp_path):
     gateway = start()
     second = subprocess.Popen([BIN / "gateway"], env={**gateway.environment}, stderr=subprocess.PIPE, text=True)
-    lines = [second.stderr.readline()]
-    while "Gateway listening" not in lines[-1] or not any("[ERROR]" in line for line in lines):
-        assert lines[-1], lines
+    lines = []
+    while not all(any(word in line for line in lines) for word in ("Gateway listening", "[ERROR]")):
         lines.append(second.stderr.readline())
+        assert lines[-1], lines
     second.terminate()
     second.communicate(timeout=20)
     errors = [line for line in lines if "[ERROR]" in line]
