@@ -93,8 +93,8 @@ static const int leadpipe_refused_calls[] = {
 #endif
 };
 
-// Refuses the listed calls, using a bitmap. The filter has a third of the instructions that one comparison per call would need; the
-// kernel translates them at every start.
+// Refuses the listed calls, using a bitmap. The filter has a third of the instructions that one comparison per call
+// would need; the kernel translates them at every start.
 static inline void leadpipe_filter_refuse_list(struct leadpipe_filter *filter) {
   uint32_t map[16] = {0};
   unsigned words = 0;

@@ -55,8 +55,7 @@ package struct Form: Sendable {
     for (field, errors) in wrong {
       switch field.strictness {
       case .strict: continue
-      case .identifying where json[field.name].map { !$0.isNull } == true: error.confirm(errors)
-      case .identifying: continue
+      case .identifying: if json[field.name]?.isNull == false { error.confirm(errors) }
       case .lenient: error.setAside(errors, of: field.name, json[field.name] ?? .null)
       case .lenientBeside(let other):
         guard fields.contains(where: { $0.name == other && checked.has($0) }) else { continue }

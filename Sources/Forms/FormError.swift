@@ -114,7 +114,7 @@ package struct FormError: Error, Sendable, Equatable {
   /// Returns a value as it is set aside: a large or nested one as the beginning of its text, because it is shown to
   /// people only.
   private static func kept(_ json: JSON) -> JSON {
-    if json.depth <= 2, json.bytes.count <= 2000 { return json }
+    if json.depth <= 2, json.storedSize <= 2000 { return json }
     return .string(String((json.string ?? json.text).unicodeScalars.prefix(2000)))
   }
 }

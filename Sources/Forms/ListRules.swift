@@ -118,7 +118,7 @@ extension Rule where Value == JSON {
     return Rule(schema, parameter: documentParameter) { json, error in
       guard case .object = json else { return error.refuse(.notAnObject) }
       guard json.depth <= maxDepth else { return error.refuse(.tooDeep, ["max": maxDepth]) }
-      return json.bytes.count <= maxBytes ? json : error.refuse(.tooLarge, ["max": maxBytes])
+      return json.storedSize <= maxBytes ? json : error.refuse(.tooLarge, ["max": maxBytes])
     }
   }
 }

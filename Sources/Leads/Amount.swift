@@ -1,6 +1,7 @@
 import Wire
 
-/// An amount of money or a range, as a customer wrote it. AmountRules has the words.
+/// An amount of money or a range, as a customer wrote it. AmountRules has the words. The reader is one file of
+/// more than 300 lines because its parts share private types that nothing else needs.
 package struct Amount: Sendable, Equatable {
   /// The lower and the upper limit. They are equal for a single amount; `up to 2M` has no minimum.
   package var min: Double?

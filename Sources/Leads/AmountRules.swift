@@ -1,5 +1,6 @@
 /// The words and marks by which amounts of money are read. English and Arabic, and what people in Dubai write of
 /// other languages. Arabic words are compared without vowel signs and with one form of alef, ya and ta marbuta.
+/// It is one file of more than 300 lines because the tables belong together.
 enum AmountRules {
   /// Words after a number that multiply it.
   static let units = PhraseTable<Double>([

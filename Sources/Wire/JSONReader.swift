@@ -53,6 +53,23 @@ extension JSON {
     default: 0
     }
   }
+
+  /// The number of bytes with numbers written out, as the database stores them: `1e99` has a hundred.
+  package var storedSize: Int {
+    func expansion(_ json: JSON) -> Int {
+      switch json {
+      case .number(let text):
+        guard let mark = text.firstIndex(where: { $0 == "e" || $0 == "E" }) else { return 0 }
+        return text[text.index(after: mark)...].split(whereSeparator: { $0 == "+" || $0 == "-" }).first.flatMap {
+          Int($0)
+        } ?? 0
+      case .array(let items): return items.reduce(0) { $0 + expansion($1) }
+      case .object(let members): return members.reduce(0) { $0 + expansion($1.value) }
+      default: return 0
+      }
+    }
+    return bytes.count + expansion(self)
+  }
 }
 
 /// A recursive-descent reader over validated UTF-8. `at` is the index of the next byte.

@@ -13,7 +13,8 @@ enum ClassLogins {
 
   /// Returns what is wrong with the logins, one line each with the statement that corrects it. Empty if every class can
   /// call its functions.
-  static func errors(_ environment: [String: String], of classes: [TrustClass]) -> [String] {
+  /// - Parameter seconds: how long each login may take.
+  static func errors(_ environment: [String: String], of classes: [TrustClass], seconds: Int = 10) -> [String] {
     functions.compactMap { trust, function in
       guard classes.contains(trust), let login = trust.database else { return nil }
       let own = environment[login.setting]
@@ -21,7 +22,7 @@ enum ClassLogins {
       let url = own ?? environment["DATABASE_URL"] ?? ""
       let database = Database(url: url, role: own == nil ? login.role : nil)
       do throws(StoreFailure) {
-        let isAllowed = try database.mayExecute(function, deadline: Instant.steady.adding(seconds: 10))
+        let isAllowed = try database.mayExecute(function, deadline: Instant.steady.adding(seconds: seconds))
         return isAllowed ? nil : grant(login.role, to: user(url), setting, trust)
       } catch {
         switch error {
@@ -49,7 +50,7 @@ enum ClassLogins {
 
   /// Logs what is wrong with the logins. The service starts nevertheless, because the database may come later.
   static func report(_ classes: [TrustClass], in environment: [String: String], _ log: Log) {
-    for error in errors(environment, of: classes) { log.error(error) }
+    for error in errors(environment, of: classes, seconds: 3) { log.error(error) }
   }
 
   private static func grant(_ role: String, to user: String?, _ setting: String, _ trust: TrustClass) -> String {

@@ -17,11 +17,7 @@ struct GatewayCommand: ParsableCommand {
     _ = try KnownSettings.check(environment)
     // A folder of foreign handlers may need no database.
     if environment["LEADPIPE_HANDLERS"] == nil {
-      if environment["DATABASE_URL"] == nil,
-        environment["DATABASE_URL_INTAKE"] == nil || environment["DATABASE_URL_ADMIN"] == nil
-      {
-        _ = try KnownSettings.databaseURL()
-      }
+      try KnownSettings.requireDatabase(["DATABASE_URL_INTAKE", "DATABASE_URL_ADMIN"], in: environment)
       if !check {
         ClassLogins.report([.intake, .admin], in: environment, log)
       } else if database {

@@ -35,6 +35,11 @@ enum KnownSettings {
     }
   }
 
+  /// Ends the command with the exit status for wrong settings if neither DATABASE_URL nor all of these are set.
+  static func requireDatabase(_ logins: [String], in environment: [String: String]) throws {
+    if environment["DATABASE_URL"] == nil, logins.contains(where: { environment[$0] == nil }) { _ = try databaseURL() }
+  }
+
   /// Returns the URL of the database that a command works on. If DATABASE_URL is not set, ends the command with the
   /// exit status for wrong settings.
   static func databaseURL() throws -> String {

@@ -26,7 +26,7 @@ struct WorkerCommand: ParsableCommand {
     var settings = KnownSettings.given()
     beginService(settings)
     let checked = try KnownSettings.check(settings)
-    if settings["DATABASE_URL"] == nil, settings["DATABASE_URL_WORKER"] == nil { _ = try KnownSettings.databaseURL() }
+    try KnownSettings.requireDatabase(["DATABASE_URL_WORKER"], in: settings)
     let log = Log(settings)
     settings = KnownSettings.warningAboutSimilar(settings, log)
     if checked["ENABLE_NOTIFICATION_WORKER"] == "false" {

@@ -151,6 +151,22 @@ def test_rows_that_the_owner_stored_are_shown_as_unreadable(instance, admin, bas
     check_pages(admin, ID.format(30))
 
 
+def test_a_page_of_hostile_leads_has_room_in_a_reply(instance, admin, base):
+    quotes = '"' * 5000
+    for number in range(100):
+        status, document = send(instance, {
+            **TEST_USER, "customerPhone": f"+9715071{number:05d}", "notes": quotes, "leadScore": 90, "leadScoreBreakdown": {"q": '"' * 8000},
+            "metadata": {"q": '"' * 6000 if number % 2 else "1e99,"}, "tags": ['"' * 90 + str(each) for each in range(50)],
+            "messages": [{"id": str(each), "messageText": quotes} for each in range(12)]})
+        assert status == 201, document
+    page = admin.get("/api/admin/conversations?limit=100&include=messages,metadata")["data"]
+    assert len(page) == 100 and all(one["messages"] for one in page)
+    numbers = [1] * 200
+    text = json.dumps({**TEST_USER, "customerPhone": "+971507299999", "metadata": {"n": numbers}}).replace("1,", "1e99,").encode()
+    status, _, document = instance.http("/api/chatbot/leads", text)
+    assert (status, document["warnings"][0]["code"]) == (201, "too_large")
+
+
 def intake(instance, statement):
     url = instance.environment["DATABASE_URL"].replace("//leadpipe@", "//leadpipe_intake@")
     done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url], input=statement, env=clean_environment(),

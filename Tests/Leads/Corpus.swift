@@ -1,6 +1,6 @@
 import Leads
 
-/// Phrases as people write them, with what they mean.
+/// Phrases as people write them, with what they mean. The file is long because it is data.
 enum Corpus {
   /// `phrase => amount [currency] [period]`. An amount is a number, a range `1000..2000`, a limit `..2000` or `1000..`,
   /// or none.

@@ -98,6 +98,13 @@ private func body(_ more: JSON = [:]) -> JSON {
     #expect(lead.metadata == ["setAside": ["customerPhone": text]])
   }
 
+  @Test("numbers with exponents count as long as they are stored") func exponents() throws {
+    let numbers = JSON.array(Array(repeating: .number("1e99"), count: 200))
+    let lead = try lead(body(["metadata": ["a": numbers]]))
+    #expect(lead.warnings.map(\.code) == [.tooLarge] && lead.metadata?["setAside"]?["metadata"]?.string != nil)
+    #expect(JSON.number("-1.5E-20").storedSize == 28 && JSON.number("12").storedSize == 2)
+  }
+
   @Test("a phone number may be a JSON number") func numericPhone() throws {
     #expect(try lead(body(["customerPhone": 501_234_567])).customerPhone?.e164 == "+971501234567")
   }

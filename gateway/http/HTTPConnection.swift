@@ -7,7 +7,8 @@ import NIOHTTP1
 import Wire
 
 /// A connection of a client: reads a complete request, passes it to the dispatcher, writes the reply, and continues
-/// with the next request when the client has taken the reply. Every step that a client can delay has a time limit.
+/// with the next request when the client has taken the reply. Every step that a client can delay has a time limit. It is
+/// one file of more than 300 lines because all of it changes one private state.
 final class HTTPConnection: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart

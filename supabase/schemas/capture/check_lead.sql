@@ -1,6 +1,6 @@
--- Raises lead_too_large if an argument of capture_lead exceeds what can be shown later. Its handlers have checked it with
--- lower limits; this is for a caller that has only stolen their login. Times must be from 1970 to 9999, numbers at most
--- 1e200, and nesting at most 16 levels.
+-- Raises lead_too_large if an argument of capture_lead exceeds what can be shown later. Its handlers have checked it
+-- with lower limits; this is for a caller that has only stolen their login. Times must be from 1970 to 9999, numbers at
+-- most 1e200, and nesting at most 16 levels.
 create or replace function leadpipe.check_lead(p jsonb) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare

@@ -1,6 +1,6 @@
 -- Returns the facts that explain a conversation's state: the conversation, the times of its first 200 lead.updated
--- events, its newest 50 deliveries and its newest 20 events that have none but should, both as returned by show_delivery,
--- and its next follow-up.
+-- events, its newest 50 deliveries and its newest 20 events that have none but should, both as returned by
+-- show_delivery, and its next follow-up.
 create or replace function public.explain_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

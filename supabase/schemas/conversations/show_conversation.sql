@@ -1,4 +1,4 @@
--- Returns a conversation with its version and its newest messages, at most 1,000 messages and 400 kB.
+-- Returns a conversation with its version and its newest messages, at most 1,000 messages and 700 kB.
 create or replace function public.show_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan as $$
@@ -10,7 +10,7 @@ begin
   return jsonb_build_object(
     'version', leadpipe.conversation_version(c),
     'conversation', leadpipe.conversation_document(c, p) || jsonb_build_object(
-      'metadata', leadpipe.shown(c.metadata), 'messages', leadpipe.newest_messages(c.id, 1000, 400000)));
+      'metadata', leadpipe.shown(c.metadata), 'messages', leadpipe.newest_messages(c.id, 1000, 700000)));
 end
 $$;
 revoke all on function public.show_conversation(jsonb) from public, anon, authenticated;

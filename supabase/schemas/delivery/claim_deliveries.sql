@@ -2,9 +2,10 @@
 -- at most `limit` (default 10), and none of a paused channel.
 --
 -- All functions in this folder take locks in one order: events by id, then deliveries, then channels. A claim waits for
--- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived
--- session keeps a plan that was made while a table was empty until the next analyze. jit is off because the planner
--- cannot estimate how few rows the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
+-- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
+-- the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived session keeps a plan that
+-- was made while a table was empty until the next analyze. jit is off because the planner cannot estimate how few rows
+-- the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$

@@ -1,5 +1,6 @@
 -- Ends a channel's pause, whatever its reason. Makes the deliveries due that waited for its end, and returns their
--- number; those that another session has locked keep their time. The paused time is kept, so that it does not count against the time limit of any delivery.
+-- number; those that another session has locked keep their time. The paused time is kept, so that it does not count
+-- against the time limit of any delivery.
 create or replace function leadpipe.end_pause(p_channel public.notification_channel) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$

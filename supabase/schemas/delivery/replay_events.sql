@@ -1,9 +1,9 @@
 -- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
 -- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
 -- and `class` select the deliveries. Deliveries that are unfinished or were created since `asOf` are skipped, so that
--- two calls do not replay the same delivery. Events that were planned while no channel was configured for them are planned
--- again, unless a channel or class is given; their ids are in `events`. Each call replays at most 1,000 deliveries, oldest first; the next call
--- continues at `after`. With `dryRun`, nothing is changed.
+-- two calls do not replay the same delivery. Events that were planned while no channel was configured for them are
+-- planned again, unless a channel or class is given; their ids are in `events`. Each call replays at most 1,000
+-- deliveries, oldest first; the next call continues at `after`. With `dryRun`, nothing is changed.
 create or replace function public.replay_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

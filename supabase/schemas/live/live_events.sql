@@ -1,11 +1,11 @@
--- Returns the events since the cursor `after`, at most 500 events or 512 KiB as the feed sends them. An event that alone
--- is larger has only the id of its conversation. Without `after`, returns no events,
--- only the cursor to start from. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor",
--- "isComplete", "isReset"}. The `id` of an event is the cursor that covers this event and all before it; `cursor`
--- covers all events of the result, and `from` none of them. If isComplete is false, more events follow `cursor`. If
--- isReset is true, `after` belongs to another cluster, to another timeline or to the future: events may have been
--- missed, and the feed starts over. With `recent`, the result also has the numbers of the latest events that `cursor`
--- covers, so that a listener can skip those that a slower feed sends again.
+-- Returns the events since the cursor `after`, at most 500 events or 512 KiB as the feed sends them. An event that
+-- alone is larger has only the id of its conversation. Without `after`, returns no events, only the cursor to start
+-- from. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete", "isReset"}. The `id`
+-- of an event is the cursor that covers this event and all before it; `cursor` covers all events of the result, and
+-- `from` none of them. If isComplete is false, more events follow `cursor`. If isReset is true, `after` belongs to
+-- another cluster, to another timeline or to the future: events may have been missed, and the feed starts over. With
+-- `recent`, the result also has the numbers of the latest events that `cursor` covers, so that a listener can skip
+-- those that a slower feed sends again.
 --
 -- A cursor is `cluster/seen` or `cluster/seen/seeing/number`. It covers all events that are visible in the snapshot
 -- `seen` and, of those visible in the snapshot `seeing`, the events up to the number. Event numbers and times are

@@ -1,8 +1,8 @@
 -- Returns the data for /health. `mayCapture`: the login may store leads. A value is null if its table does not exist.
 -- Reads partial indexes only, and writes a temporary file of 100 kB to see whether the disk is full. With
 -- `olderThanSeconds`, counts only rows that are at least that old and rounds the worker's time down to a multiple of
--- it, but not to before the worker's start, so that unauthenticated callers cannot see the effect of their own requests.
--- A worker is silent if it has not claimed for a minute while events wait, or for ten minutes.
+-- it, but not to before the worker's start, so that unauthenticated callers cannot see the effect of their own
+-- requests. A worker is silent if it has not claimed for a minute while events wait, or for ten minutes.
 create or replace function public.health_report(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare

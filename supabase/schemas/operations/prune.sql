@@ -1,8 +1,8 @@
 -- Deletes finished rows older than `days`, in one small batch: events with their deliveries and attempts, attempts
--- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, and those made from
--- the content after an hour: they no longer have any effect. Without `days`, deletes only these keys. Unfinished rows are kept, however old. Deletes at most
--- about `batch` rows per call (default and maximum 1,000), in statements that take milliseconds. `isComplete` is true
--- when nothing is left. Locked rows are left for another call.
+-- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, and those made
+-- from the content after an hour: they no longer have any effect. Without `days`, deletes only these keys. Unfinished
+-- rows are kept, however old. Deletes at most about `batch` rows per call (default and maximum 1,000), in statements
+-- that take milliseconds. `isComplete` is true when nothing is left. Locked rows are left for another call.
 create or replace function public.prune(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$

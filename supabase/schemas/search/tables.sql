@@ -37,8 +37,8 @@ comment on column public.conversation_words.words is
   'Words of the name (weight A), email address (B), tags and notes (C) and messages (D). Exact terms: e= email addresses,
 p= phone number, r= phone number reversed, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first response, t= tags.';
 
--- One row, added by index_conversations and locked while it runs. An advisory lock could also be held by a login that has no
--- rights on tables.
+-- One row, added by index_conversations and locked while it runs. An advisory lock could also be held by a login that
+-- has no rights on tables.
 create table leadpipe.index_lock (
   only_row boolean constraint index_lock_pkey primary key default true constraint index_lock_only_row check (only_row)
 );

@@ -1,7 +1,7 @@
 -- Generated from schemas/ by `make migration`. This file can run again at any time.
 
--- One row, added by index_conversations and locked while it runs. An advisory lock could also be held by a login that has no
--- rights on tables.
+-- One row, added by index_conversations and locked while it runs. An advisory lock could also be held by a login that
+-- has no rights on tables.
 create table if not exists leadpipe.index_lock (
   only_row boolean constraint index_lock_pkey primary key default true constraint index_lock_only_row check (only_row)
 );
@@ -299,9 +299,9 @@ revoke all on function public.capture_leads(jsonb) from public, anon, authentica
 
 grant execute on function public.capture_leads(jsonb) to leadpipe_intake, service_role;
 
--- Raises lead_too_large if an argument of capture_lead exceeds what can be shown later. Its handlers have checked it with
--- lower limits; this is for a caller that has only stolen their login. Times must be from 1970 to 9999, numbers at most
--- 1e200, and nesting at most 16 levels.
+-- Raises lead_too_large if an argument of capture_lead exceeds what can be shown later. Its handlers have checked it
+-- with lower limits; this is for a caller that has only stolen their login. Times must be from 1970 to 9999, numbers at
+-- most 1e200, and nesting at most 16 levels.
 create or replace function leadpipe.check_lead(p jsonb) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -354,16 +354,16 @@ $$;
 revoke all on function leadpipe.merge_metadata(jsonb, jsonb) from public, anon, authenticated;
 
 -- Returns stored JSON as it is put into a reply. A value that readers of the reply could not handle is replaced by
--- {"unreadable": reason}, so that one row never fails a page, a feed or a claim.
-create or replace function leadpipe.shown(p jsonb) returns jsonb
+-- {"unreadable": reason}, so that one row never fails a page, a feed or a claim. It may have `p_most` bytes.
+create or replace function leadpipe.shown(p jsonb, p_most integer default 65536) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp as $$
   select case
-    when octet_length(p::text) > 65536 then '{"unreadable": "it is larger than 64 KiB"}'
+    when octet_length(p::text) > p_most then jsonb_build_object('unreadable', format('it is larger than %s KiB', p_most / 1024))
     when p @? 'strict $.**{17}' then '{"unreadable": "it is nested deeper than 16 levels"}'
     else p end
 $$;
 
-revoke all on function leadpipe.shown(jsonb) from public, anon, authenticated;
+revoke all on function leadpipe.shown(jsonb, integer) from public, anon, authenticated;
 
 -- Returns a conversation as shown in the admin interface, without its messages and its metadata. Lists show many
 -- conversations, and the metadata may be large; show_conversation adds it.
@@ -405,8 +405,8 @@ $$;
 revoke all on function leadpipe.conversation_reply(uuid, jsonb) from public, anon, authenticated;
 
 -- Returns the facts that explain a conversation's state: the conversation, the times of its first 200 lead.updated
--- events, its newest 50 deliveries and its newest 20 events that have none but should, both as returned by show_delivery,
--- and its next follow-up.
+-- events, its newest 50 deliveries and its newest 20 events that have none but should, both as returned by
+-- show_delivery, and its next follow-up.
 create or replace function public.explain_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -462,7 +462,22 @@ $$;
 
 revoke all on function leadpipe.message_document(public.chat_messages) from public, anon, authenticated;
 
--- Returns a conversation with its version and its newest messages, at most 1,000 messages and 400 kB.
+-- Returns the newest messages of a conversation, oldest first: at most `p_most` messages, and `p_bytes` bytes as they are
+-- sent. A reply is a string in the handler's output, so quotes are escaped twice.
+create or replace function leadpipe.newest_messages(p_conversation uuid, p_most integer, p_bytes integer) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select coalesce(jsonb_agg(document order by "timestamp", created_at), '[]')
+  from (select document, "timestamp", created_at, sum(octet_length(to_jsonb(document::text)::text))
+                  over (order by "timestamp" desc, created_at desc rows unbounded preceding) as bytes
+        from (select leadpipe.message_document(m) as document, m."timestamp", m.created_at
+              from public.chat_messages m where m.conversation_id = p_conversation
+              order by m."timestamp" desc, m.created_at desc limit p_most) newest) sized
+  where bytes <= p_bytes
+$$;
+
+revoke all on function leadpipe.newest_messages(uuid, integer, integer) from public, anon, authenticated;
+
+-- Returns a conversation with its version and its newest messages, at most 1,000 messages and 700 kB.
 create or replace function public.show_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan as $$
@@ -474,7 +489,7 @@ begin
   return jsonb_build_object(
     'version', leadpipe.conversation_version(c),
     'conversation', leadpipe.conversation_document(c, p) || jsonb_build_object(
-      'metadata', leadpipe.shown(c.metadata), 'messages', leadpipe.newest_messages(c.id, 1000, 400000)));
+      'metadata', leadpipe.shown(c.metadata), 'messages', leadpipe.newest_messages(c.id, 1000, 700000)));
 end
 $$;
 
@@ -486,9 +501,10 @@ grant execute on function public.show_conversation(jsonb) to leadpipe_admin, ser
 -- at most `limit` (default 10), and none of a paused channel.
 --
 -- All functions in this folder take locks in one order: events by id, then deliveries, then channels. A claim waits for
--- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived
--- session keeps a plan that was made while a table was empty until the next analyze. jit is off because the planner
--- cannot estimate how few rows the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
+-- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
+-- the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived session keeps a plan that
+-- was made while a table was empty until the next analyze. jit is off because the planner cannot estimate how few rows
+-- the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -604,7 +620,8 @@ revoke all on function public.claim_deliveries(jsonb) from public, anon, authent
 grant execute on function public.claim_deliveries(jsonb) to leadpipe_worker, service_role;
 
 -- Ends a channel's pause, whatever its reason. Makes the deliveries due that waited for its end, and returns their
--- number; those that another session has locked keep their time. The paused time is kept, so that it does not count against the time limit of any delivery.
+-- number; those that another session has locked keep their time. The paused time is kept, so that it does not count
+-- against the time limit of any delivery.
 create or replace function leadpipe.end_pause(p_channel public.notification_channel) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set jit = off as $$
@@ -774,9 +791,9 @@ grant execute on function public.replay_event(jsonb) to leadpipe_admin, service_
 -- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
 -- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
 -- and `class` select the deliveries. Deliveries that are unfinished or were created since `asOf` are skipped, so that
--- two calls do not replay the same delivery. Events that were planned while no channel was configured for them are planned
--- again, unless a channel or class is given; their ids are in `events`. Each call replays at most 1,000 deliveries, oldest first; the next call
--- continues at `after`. With `dryRun`, nothing is changed.
+-- two calls do not replay the same delivery. Events that were planned while no channel was configured for them are
+-- planned again, unless a channel or class is given; their ids are in `events`. Each call replays at most 1,000
+-- deliveries, oldest first; the next call continues at `after`. With `dryRun`, nothing is changed.
 create or replace function public.replay_events(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -901,14 +918,14 @@ $$;
 
 revoke all on function leadpipe.event_document(jsonb) from public, anon, authenticated;
 
--- Returns the events since the cursor `after`, at most 500 events or 512 KiB as the feed sends them. An event that alone
--- is larger has only the id of its conversation. Without `after`, returns no events,
--- only the cursor to start from. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor",
--- "isComplete", "isReset"}. The `id` of an event is the cursor that covers this event and all before it; `cursor`
--- covers all events of the result, and `from` none of them. If isComplete is false, more events follow `cursor`. If
--- isReset is true, `after` belongs to another cluster, to another timeline or to the future: events may have been
--- missed, and the feed starts over. With `recent`, the result also has the numbers of the latest events that `cursor`
--- covers, so that a listener can skip those that a slower feed sends again.
+-- Returns the events since the cursor `after`, at most 500 events or 512 KiB as the feed sends them. An event that
+-- alone is larger has only the id of its conversation. Without `after`, returns no events, only the cursor to start
+-- from. The result is {"from", "events": [{"seq", "id", "event", "data"}], "cursor", "isComplete", "isReset"}. The `id`
+-- of an event is the cursor that covers this event and all before it; `cursor` covers all events of the result, and
+-- `from` none of them. If isComplete is false, more events follow `cursor`. If isReset is true, `after` belongs to
+-- another cluster, to another timeline or to the future: events may have been missed, and the feed starts over. With
+-- `recent`, the result also has the numbers of the latest events that `cursor` covers, so that a listener can skip
+-- those that a slower feed sends again.
 --
 -- A cursor is `cluster/seen` or `cluster/seen/seeing/number`. It covers all events that are visible in the snapshot
 -- `seen` and, of those visible in the snapshot `seeing`, the events up to the number. Event numbers and times are
@@ -1024,8 +1041,8 @@ revoke all on function leadpipe.disk_has_room() from public, anon, authenticated
 -- Returns the data for /health. `mayCapture`: the login may store leads. A value is null if its table does not exist.
 -- Reads partial indexes only, and writes a temporary file of 100 kB to see whether the disk is full. With
 -- `olderThanSeconds`, counts only rows that are at least that old and rounds the worker's time down to a multiple of
--- it, but not to before the worker's start, so that unauthenticated callers cannot see the effect of their own requests.
--- A worker is silent if it has not claimed for a minute while events wait, or for ten minutes.
+-- it, but not to before the worker's start, so that unauthenticated callers cannot see the effect of their own
+-- requests. A worker is silent if it has not claimed for a minute while events wait, or for ten minutes.
 create or replace function public.health_report(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -1071,10 +1088,10 @@ revoke all on function public.health_report(jsonb) from public, anon, authentica
 grant execute on function public.health_report(jsonb) to leadpipe_admin, leadpipe_intake, leadpipe_worker, service_role;
 
 -- Deletes finished rows older than `days`, in one small batch: events with their deliveries and attempts, attempts
--- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, and those made from
--- the content after an hour: they no longer have any effect. Without `days`, deletes only these keys. Unfinished rows are kept, however old. Deletes at most
--- about `batch` rows per call (default and maximum 1,000), in statements that take milliseconds. `isComplete` is true
--- when nothing is left. Locked rows are left for another call.
+-- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, and those made
+-- from the content after an hour: they no longer have any effect. Without `days`, deletes only these keys. Unfinished
+-- rows are kept, however old. Deletes at most about `batch` rows per call (default and maximum 1,000), in statements
+-- that take milliseconds. `isComplete` is true when nothing is left. Locked rows are left for another call.
 create or replace function public.prune(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -1195,8 +1212,8 @@ $$;
 revoke all on function leadpipe.index_conversations(integer, integer) from public, anon, authenticated;
 
 -- GET /api/admin/conversations: a page of conversations that match the filters. With `include` of metadata, each has its
--- metadata; with messages, its newest messages, at most 200 and 100 kB, so that a page of 100 stays below the size limit
--- of a reply.
+-- metadata up to 12 KiB; with messages, its newest messages, at most 200 and 60 kB. So a page of 100 stays below the size
+-- limit of a reply, whatever visitors have sent.
 create or replace function public.list_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -1205,10 +1222,10 @@ begin
   p := leadpipe.authorize(p, 'read');
   v_found := leadpipe.find_conversations(p);
   return jsonb_build_object(
-      'data', (select coalesce(jsonb_agg(leadpipe.conversation_document(c, p) 
-                 || case when p -> 'include' ? 'metadata' then jsonb_build_object('metadata', leadpipe.shown(c.metadata)) else '{}' end
+      'data', (select coalesce(jsonb_agg(leadpipe.conversation_document(c, p)
+                 || case when p -> 'include' ? 'metadata' then jsonb_build_object('metadata', leadpipe.shown(c.metadata, 12288)) else '{}' end
                  || case when p -> 'include' ? 'messages'
-                 then jsonb_build_object('messages', leadpipe.newest_messages(c.id, 200, 100000)) else '{}' end order by n), '[]')
+                 then jsonb_build_object('messages', leadpipe.newest_messages(c.id, 200, 60000)) else '{}' end order by n), '[]')
                from jsonb_array_elements_text(v_found -> 'ids') with ordinality as found (id, n)
                join public.conversations c on c.id = found.id::uuid),
       'page', coalesce((p ->> 'page')::integer, 1), 'limit', coalesce((p ->> 'limit')::integer, 25), 'nextCursor', v_found -> 'nextCursor')
