@@ -87,7 +87,7 @@ extension Reply {
       }
       body = decoded
     }
-    if headers["content-type"] == nil { headers["content-type"] = "application/json" }
+    if headers["content-type"] == nil, !body.isEmpty { headers["content-type"] = "application/json" }
     self.init(status: status, headers: headers, cookies: cookies, body: body)
     requestID = document["requestId"]?.string
   }

@@ -147,10 +147,10 @@ class Cluster:
         self.database("postgres").run(f"create database {name}")
         return self.database(name)
 
-    def migrated(self):
-        """A database as `leadpipe migrate` leaves it."""
+    def migrated(self, template=None):
+        """A database as `leadpipe migrate` leaves it, or a clone of the database `template`."""
         name = f"d{next(self.numbers)}"
-        self.database("postgres").run(f"create database {name} template {self.template}")
+        self.database("postgres").run(f"create database {name} template {template or self.template}")
         return self.database(name)
 
     def drop(self, database):

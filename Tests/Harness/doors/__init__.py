@@ -1,0 +1,7 @@
+"""The ways into the product, called doors: each takes a request as HTTP has it and returns the reply."""
+
+from doors.gateway import GatewayDoor
+from doors.pipe import PipeDoor, StreamDoor
+
+# The first one is the reference.
+DOORS = [GatewayDoor, PipeDoor, StreamDoor]
