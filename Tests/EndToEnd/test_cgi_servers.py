@@ -4,17 +4,24 @@ The program is a stand-in that replies with its arguments, environment and body.
 the product."""
 
 import json
+import socket
+import struct
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
 
 from cgi_servers import SERVERS
+from common import until
 from doors.http_client import exchange
 from doors.messages import Request
 
 PROGRAM = """#!/usr/bin/python3
-import json, os, sys
+import json, os, sys, time
+if os.environ["REQUEST_URI"].startswith("/slow"):
+    time.sleep(1)
+    open(os.path.join(os.path.dirname(sys.argv[0]), "written", "by-" + os.environ["REQUEST_URI"][6:]), "w").close()
 body = sys.stdin.buffer.read(int(os.environ.get("CONTENT_LENGTH") or 0))
 text = json.dumps({"arguments": sys.argv[1:], "variables": dict(os.environ), "body": len(body)})
 print("Status: 201 Created\\r\\nContent-Type: application/json\\r\\nX-Accel-Redirect: /etc/passwd\\r\\nX-Sendfile: /etc/passwd\\r\\n\\r\\n" + text)
@@ -26,15 +33,17 @@ SETTINGS = {
 
 @pytest.fixture(scope="module", params=SERVERS)
 def server(request):
-    """(name, port). Apache runs as another user, who must be able to read the folder."""
+    """(name, port, a folder that the program writes to). Apache runs as another user, who must be able to read the folder."""
     with tempfile.TemporaryDirectory(prefix="lpc-", dir="/tmp") as name:
         folder = Path(name)
         folder.chmod(0o755)
+        (folder / "written").mkdir()
+        (folder / "written").chmod(0o777)
         program = folder / "program"
         program.write_text(PROGRAM)
         program.chmod(0o755)
         with SERVERS[request.param](folder, SETTINGS, program) as port:
-            yield request.param, port
+            yield request.param, port, folder / "written"
 
 
 def ask(server, method, target, *headers, body=b""):
@@ -92,6 +101,17 @@ def test_replies_cannot_give_orders(server):
     """A file that a reply names is not sent."""
     reply = ask(server, "GET", "/health")
     assert reply.status == 201 and b"root:" not in reply.body and json.loads(reply.body)["arguments"] == []
+
+
+@pytest.mark.parametrize("how", ["closes", "resets"])
+def test_a_client_that_leaves_stops_no_program(server, how):
+    """A lead is stored even if its client does not wait for the reply."""
+    with socket.create_connection(("127.0.0.1", server[1]), timeout=5) as connection:
+        connection.sendall(f"POST /slow/{how} HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+        time.sleep(0.5)
+        if how == "resets":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until((server[2] / f"by-{how}").exists, 5, "the program's file")
 
 
 def test_a_body_that_no_route_accepts_is_refused_by_the_server(server):
