@@ -21,6 +21,8 @@ class Door(ExitStack):
     limits = True
     # Whether CORS, Vary and X-Request-Id are added.
     adds_headers = True
+    # Whether a server in front gives each request an id, in place of the client's.
+    gives_ids = False
     # The name of the program of others in front, as entries of the file name it.
     outer = None
 

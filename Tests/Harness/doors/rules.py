@@ -24,7 +24,7 @@ def connection(reply, _):
 
 
 def request_id(reply, sent):
-    """An id that the door made: the client sent none that can be taken."""
+    """An id that was made: the client sent none that can be taken, or the server in front gives its own."""
     document = reply.document if isinstance(reply.document, dict) else {}
     own = reply.header("x-request-id") or document.get("requestId")
     return reply if not own or own in sent else replaced(reply, lambda text: text.replace(own, "<request-id>"))
@@ -78,7 +78,7 @@ def replaced(reply, change):
 
 def comparable(reply, request, door):
     """What a reply of `door` and one of the reference must have in common."""
-    sent = [value for name, value in request.headers if name.lower() == "x-request-id"]
+    sent = [value for name, value in request.headers if name.lower() == "x-request-id" and not door.gives_ids]
     for rule in RULES:
         reply = rule(reply, sent)
     hidden = ADDED if not door.adds_headers else None if door.limits else LIMITS
