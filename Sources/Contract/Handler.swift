@@ -58,27 +58,30 @@ extension Handler {
     }
   }
 
+  /// A request that was read, and the problem if it cannot be answered.
+  typealias ReadRequest = (request: Request, problem: Problem?)
+
   /// Answers a batch of documents. A document with `requestContext` is an envelope; any other is a bare body. A batch
   /// that contains only bare bodies uses `bareLog` if it is given.
   func answer(
     _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, bareLog: Log? = nil
   ) -> [AnsweredRequest] {
-    var requests: [Request] = []
-    var problems: [Problem?] = []
-    for bytes in documents {
-      let (request, problem) = read(bytes)
-      requests.append(request)
-      problems.append(problem)
-    }
-    let good = requests.indices.filter { problems[$0] == nil }
-    let log = requests.allSatisfy(\.isBare) ? bareLog ?? log : log
+    let requests = documents.map(read)
+    let log = requests.allSatisfy(\.request.isBare) ? bareLog ?? log : log
+    return self.answer(requests, by: answer, log: log)
+  }
+
+  /// Answers a batch of requests, in their order.
+  func answer(_ requests: [ReadRequest], by answer: Result<BatchAnswer, Problem>, log: Log) -> [AnsweredRequest] {
+    var problems = requests.map(\.problem)
+    let good = requests.filter { $0.problem == nil }.map(\.request)
     var replies: [Result<Reply, Problem>] = []
     switch answer {
-    case .success(let answer): replies = good.isEmpty ? [] : answer(good.map { requests[$0] }, log)
+    case .success(let answer): replies = good.isEmpty ? [] : answer(good, log)
     case .failure(let problem): problems = problems.map { _ in problem }
     }
     var next = replies.makeIterator()
-    return zip(requests, problems).map { request, problem in
+    return zip(requests.map(\.request), problems).map { request, problem in
       if let problem { return AnsweredRequest(request: request, problem: problem) }
       switch next.next() {
       case .success(let reply): return AnsweredRequest(request: request, reply: reply)
@@ -89,7 +92,7 @@ extension Handler {
   }
 
   /// Reads the request in a document. The problem is set if the request cannot be answered.
-  private func read(_ bytes: [UInt8]) -> (Request, Problem?) {
+  private func read(_ bytes: [UInt8]) -> ReadRequest {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
     var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)
     request.isBare = true
@@ -102,7 +105,6 @@ extension Handler {
       if json["requestContext"] != nil {
         request.isBare = false
         request = try Request(envelope: json)
-        request.repairsText = description.repairsText
       } else {
         request.document = json
         // A delivery names the request that caused it, so that the log lines of a lead can be found by one id.
@@ -110,13 +112,17 @@ extension Handler {
           request.requestID = id
         }
       }
-      guard request.body.count <= description.bodyLimit else {
-        throw Problem(.bodyTooLarge, ["max": description.bodyLimit])
-      }
-      let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
-      request.deadline = request.deadline.map { min($0, own) } ?? own
-      guard request.deadline.map({ $0 > .steady }) == true else { throw Problem(.deadlineExceeded) }
+      try prepare(&request)
     } catch { return (request, error) }
     return (request, nil)
+  }
+
+  /// Applies the handler's own limits to a request that was read.
+  func prepare(_ request: inout Request) throws(Problem) {
+    request.repairsText = description.repairsText
+    guard request.body.count <= description.bodyLimit else { throw .tooLarge(description.bodyLimit) }
+    let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
+    request.deadline = request.deadline.map { min($0, own) } ?? own
+    guard request.deadline.map({ $0 > .steady }) == true else { throw Problem(.deadlineExceeded) }
   }
 }
