@@ -18,7 +18,7 @@ WORDS = {
     # The reply
     "status", "code", "errors", "reply", "has", "absent", "empty", "save", "like",
     # The doors
-    "needs", "nginx", "lighttpd", "apache"}
+    "needs", "nginx", "lighttpd", "apache", "cgi-nginx", "cgi-apache"}
 
 
 @dataclass
@@ -65,9 +65,9 @@ class Entry:
             text = text.replace(found[0], "x" * (int(found[1]) - rest))
         return text.encode()
 
-    def answered_by(self, outer):
-        """The status with which a program in front answers by itself; None if it passes the request on."""
-        text = self.words.get(outer) if outer else None
+    def answered_by(self, door):
+        """The status that a program in front causes; None if the reply must be that of the reference."""
+        text = self.words.get(door.name) or self.words.get(door.outer)
         return int(text.split(":")[0]) if text else None
 
     def saves(self, reply):

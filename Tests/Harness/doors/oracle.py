@@ -68,10 +68,10 @@ def member(document, path):
 
 def differences(entry, door, asked, reference, given):
     """What the reply of a door has other than the reference, a line for each."""
-    own = entry.answered_by(door.outer)
+    own = entry.answered_by(door)
     if own is not None:
         if given.status != own:
-            yield f"status {given.status}, but {door.outer} answers by itself with {own}"
+            yield f"status {given.status}, expected {own} because of {door.outer}"
         return
     if given.status != reference.status:
         yield f"status {given.status}, the reference has {reference.status}: {given.body[:300]!r}"
