@@ -4,7 +4,7 @@ or the one in bin/."""
 import os
 import socket
 import subprocess
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from common import BIN, REPO, clean_environment, free_port, is_root, session_processes, until
@@ -61,7 +61,8 @@ def running(command, folder, environment, port=None, path=None):
         process.terminate()
         for pid in session_processes(process.pid):
             if pid != process.pid:
-                os.kill(pid, 15)
+                with suppress(ProcessLookupError):
+                    os.kill(pid, 15)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
