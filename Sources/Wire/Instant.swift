@@ -34,6 +34,8 @@ package struct Instant: Sendable, Hashable, Comparable {
 
   package static func < (left: Self, right: Self) -> Bool { left.milliseconds < right.milliseconds }
 
+  package func adding(milliseconds count: Int) -> Instant { Instant(milliseconds: milliseconds + count) }
+
   package func adding(seconds: Int) -> Instant { Instant(milliseconds: milliseconds + seconds * 1000) }
 
   /// Whole seconds from `start` to this moment; negative when `start` is later.

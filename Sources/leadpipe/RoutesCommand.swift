@@ -26,10 +26,11 @@ struct Routes: ParsableCommand {
     let folder = try layout.folder()
     if write {
       let path = layout.handlers + "/" + RouteFile.name
-      do { try Data(RouteFile(folder).document.bytes + [0x0A]).write(to: URL(filePath: path), options: .atomic) } catch
-      {
-        throw CommandError("\(path) cannot be written: \(error)")
-      }
+      do {
+        try Data(RouteFile(folder).document.bytes + [0x0A]).write(to: URL(filePath: path), options: .atomic)
+        // The users of CGI servers read it.
+        try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: path)
+      } catch { throw CommandError("\(path) cannot be written: \(error)") }
       return
     }
     if let explain {

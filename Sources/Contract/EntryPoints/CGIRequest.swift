@@ -4,7 +4,7 @@ import Wire
 /// A request as a CGI server passes it: in environment variables and on stdin (RFC 3875).
 package struct CGIRequest {
   private let head: MessageHead
-  /// The head with the path of PATH_INFO instead of REQUEST_URI; nil if PATH_INFO is empty.
+  /// The head with the target below SCRIPT_NAME; nil if the target is not below it.
   private let mounted: MessageHead?
   package let peer: TrustedProxies.Peer
   /// The length of the body in bytes; nil without a body.
@@ -26,17 +26,19 @@ package struct CGIRequest {
     let isHTTP10 = environment["SERVER_PROTOCOL"] == "HTTP/1.0"
     let fields = Self.fields(environment, bodyLength)
     let query = environment["QUERY_STRING"].flatMap { $0.isEmpty ? nil : "?" + $0 } ?? ""
-    let pathInfo = environment["PATH_INFO"].flatMap { $0.isEmpty ? nil : Percent.encode(path: $0) + query }
     let scriptName = Percent.encode(path: environment["SCRIPT_NAME"] ?? "")
-    let target = environment["REQUEST_URI"].flatMap { $0.isEmpty ? nil : $0 }
+    let pathInfo = Percent.encode(path: environment["PATH_INFO"] ?? "")
+    let target = environment["REQUEST_URI"].flatMap { $0.isEmpty ? nil : $0 } ?? scriptName + pathInfo + query
     let made = { MessageHead(method: method, target: $0, isHTTP10: isHTTP10, fields: fields) }
-    head = made(target ?? scriptName + (pathInfo ?? query))
-    mounted = pathInfo.map(made)
+    head = made(target)
+    let isMounted = !scriptName.isEmpty && target.hasPrefix(scriptName + "/")
+    mounted = isMounted ? made(String(target.dropFirst(scriptName.count))) : nil
     peer = environment["REMOTE_ADDR"].flatMap { ClientAddress($0) }.map { .address($0) } ?? .unknown
   }
 
-  /// Returns the head of the request. A server that mounts a program below a path of its own, such as
-  /// /cgi-bin/lead-capture/api/chatbot/leads, has the path of the route in PATH_INFO.
+  /// Returns the head of the request. A server may mount a program below a path of its own, such as
+  /// /cgi-bin/lead-capture/api/chatbot/leads; the path of the route is what follows. It is taken from the target, because
+  /// servers decode and normalise PATH_INFO.
   /// - Parameter hasRoute: true if the path of a head has a route.
   package func head(where hasRoute: (MessageHead) -> Bool) -> MessageHead {
     mounted.flatMap { !hasRoute(head) && hasRoute($0) ? $0 : nil } ?? head

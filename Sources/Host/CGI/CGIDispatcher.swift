@@ -57,7 +57,8 @@ package enum CGIDispatcher {
     let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.random().text
     var origin = cors.allowed(message)
     func answer(_ reply: Reply, _ access: Description.Access) -> Decision {
-      .answer(ServedReply(reply, to: message.method, requestID: requestID, origin: origin, access: access))
+      CGIBody(of: request).discard()
+      return .answer(ServedReply(reply, to: message.method, requestID: requestID, origin: origin, access: access))
     }
     do throws(Problem) {
       try EndpointServer.check(message)

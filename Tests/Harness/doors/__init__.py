@@ -1,7 +1,8 @@
 """The ways into the product, called doors: each takes a request as HTTP has it and returns the reply."""
 
+from doors.cgi import ApacheCGIDoor, LighttpdCGIDoor, NginxCGIDoor
 from doors.gateway import GatewayDoor
 from doors.pipe import PipeDoor, StreamDoor
 
 # The first one is the reference.
-DOORS = [GatewayDoor, PipeDoor, StreamDoor]
+DOORS = [GatewayDoor, PipeDoor, StreamDoor, NginxCGIDoor, LighttpdCGIDoor, ApacheCGIDoor]

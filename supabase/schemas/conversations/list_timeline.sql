@@ -1,10 +1,12 @@
--- Returns a timeline entry as shown in the admin interface. Takes the row as jsonb, because a parameter of the table's
+-- Returns a timeline entry as shown in the admin interface. Its description may have 8,000 characters and its metadata
+-- 8 KiB, so that 200 entries fit into a reply. Takes the row as jsonb, because a parameter of the table's
 -- row type would prevent the table from being dropped.
 create or replace function leadpipe.timeline_document(t jsonb) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
-  select jsonb_build_object('id', t -> 'id', 'type', t -> 'event_type', 'title', t -> 'title', 'description', t -> 'description',
+  select jsonb_build_object('id', t -> 'id', 'type', t -> 'event_type', 'title', t -> 'title', 'description', case
+      when length(t ->> 'description') > 8000 then left(t ->> 'description', 7999) || '…' else t ->> 'description' end,
     'actorType', t -> 'actor_type', 'actorName', t -> 'actor_name', 'at', leadpipe.iso8601((t ->> 'created_at')::timestamptz),
-    'metadata', leadpipe.shown(t -> 'metadata'))
+    'metadata', leadpipe.shown(t -> 'metadata', 8192))
 $$;
 revoke all on function leadpipe.timeline_document(jsonb) from public, anon, authenticated;
 

@@ -21,8 +21,9 @@ declare
   v_horizon constant interval := make_interval(secs => coalesce((p ->> 'horizonSeconds')::double precision, 72 * 3600));
   v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
   v_probing public.notification_channel[];
-  v_worker constant text := coalesce(p ->> 'worker', 'worker');
+  v_worker constant text := coalesce(left(p ->> 'worker', 200), 'worker');
 begin
+  perform leadpipe.check_size(p, 262144);
   -- A claim that is lost in a crash of the server is made again. The next steps of a delivery commit synchronously,
   -- which also flushes the claim.
   perform set_config('synchronous_commit', 'off', true);
@@ -68,7 +69,7 @@ begin
     select id from (select distinct on (channel) id from due where channel = any (v_probing) order by channel, due_at, id) probe
   ), claimed as (
     update public.notification_logs d set
-      status = 'pending', lease_until = v_now + v_lease, leased_by = p ->> 'worker', fence = d.fence + 1, updated_at = v_now
+      status = 'pending', lease_until = v_now + v_lease, leased_by = left(p ->> 'worker', 200), fence = d.fence + 1, updated_at = v_now
     where d.id = any (array(select id from chosen))
     returning d.*
   ), probed as (
@@ -100,12 +101,12 @@ begin
   end if;
 
   -- Workers with the same name do not wait for each other.
-  update public.workers w set last_seen = v_now, version = p ->> 'version',
+  update public.workers w set last_seen = v_now, version = left(p ->> 'version', 100),
     -- A worker sends the fingerprints with its first claim. In a container, a new worker can have the name of the old one.
     started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then v_now else w.started_at end
   where w.name = (select o.name from public.workers o where o.name = v_worker for no key update skip locked);
   if not found then
-    insert into public.workers (name, version, started_at, last_seen) select v_worker, p ->> 'version', v_now, v_now
+    insert into public.workers (name, version, started_at, last_seen) select v_worker, left(p ->> 'version', 100), v_now, v_now
     where not exists (select from public.workers o where o.name = v_worker) on conflict do nothing;
   end if;
 

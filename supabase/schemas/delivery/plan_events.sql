@@ -9,6 +9,7 @@ begin
     select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events,
       leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
     from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[])
+    where octet_length(coalesce(recipient, '')) <= 1000
   ), oldest as materialized (
     select e.id, e.event_type, e.conversation_id from public.lead_events e
     where e.planned_at is null order by e.created_at, e.id limit p_most for no key update skip locked

@@ -17,7 +17,11 @@ begin
   order by e.id for no key update;
 
   with outcome as (
-    select distinct on (o.id, o.fence) o.*
+    -- Texts are cut to what lists can show, so that no outcome is refused for its size.
+    select distinct on (o.id, o.fence) o.id, o.fence, left(o.class, 50) as class, o.status, o.burned, o."retryInSeconds",
+      o."statusCode", left(o."providerCode", 200) as "providerCode", o."retryAfterSeconds", left(o.reason, 500) as reason,
+      left(o.excerpt, 2000) as excerpt, left(o."providerId", 500) as "providerId", left(o.subject, 500) as subject,
+      least(greatest(o."finishedAt", '1970-01-01 00:00Z'), v_now + interval '1 day') as "finishedAt"
     from jsonb_to_recordset(p -> 'outcomes') as o (
       id uuid, fence bigint, class text, status text, burned boolean, "retryInSeconds" double precision,
       "statusCode" integer, "providerCode" text, "retryAfterSeconds" double precision, reason text, excerpt text,

@@ -12,14 +12,14 @@ begin
     order by n.channel for no key update skip locked) n;
   for v_channel in
     select n.channel from public.notification_channels n join jsonb_each_text(p_fingerprints) f on f.key = n.channel::text
-    where n.channel = any (v_held) and n.settings_fingerprint <> f.value and n.fail_streak > 0 order by n.channel
+    where n.channel = any (v_held) and n.settings_fingerprint <> left(f.value, 200) and n.fail_streak > 0 order by n.channel
   loop
     perform leadpipe.end_pause(v_channel);
   end loop;
-  update public.notification_channels n set settings_fingerprint = f.value from jsonb_each_text(p_fingerprints) f
-  where n.channel = any (v_held) and f.key = n.channel::text and n.settings_fingerprint is distinct from f.value;
+  update public.notification_channels n set settings_fingerprint = left(f.value, 200) from jsonb_each_text(p_fingerprints) f
+  where n.channel = any (v_held) and f.key = n.channel::text and n.settings_fingerprint is distinct from left(f.value, 200);
   insert into public.notification_channels (channel, settings_fingerprint)
-  select f.key::public.notification_channel, f.value from jsonb_each_text(p_fingerprints) f
+  select f.key::public.notification_channel, left(f.value, 200) from jsonb_each_text(p_fingerprints) f
   where not exists (select from public.notification_channels n where n.channel::text = f.key)
   order by 1 on conflict do nothing;
 end

@@ -4,11 +4,13 @@ create or replace function public.subscribe_newsletter(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off as $$
 declare
-  v_received timestamptz := coalesce((p ->> 'receivedAt')::timestamptz, now());
+  v_received timestamptz;
   v_id uuid;
   v_was_active boolean := false;
   v_event uuid;
 begin
+  perform leadpipe.check_size(p, 16384);
+  v_received := least(greatest(coalesce((p ->> 'receivedAt')::timestamptz, now()), '1970-01-01 00:00Z'), '9999-12-31 23:59Z');
   insert into public.newsletter_subscribers (email, source, ip_address, user_agent, subscribed_at)
   values (p ->> 'email', nullif(p ->> 'source', ''), nullif(p ->> 'ipAddress', ''), nullif(p ->> 'userAgent', ''), v_received)
   on conflict (lower(email)) do nothing
@@ -32,7 +34,7 @@ begin
 
   if not v_was_active and to_regclass('public.lead_events') is not null then
     v_event := public.emit_lead_event('newsletter.subscribed', null, jsonb_strip_nulls(p -> 'payload'));
-    update public.lead_events set request_id = p ->> 'requestId' where id = v_event and p ? 'requestId';
+    update public.lead_events set request_id = left(p ->> 'requestId', 200) where id = v_event and p ? 'requestId';
   end if;
   return jsonb_build_object('id', v_id, 'isNew', not v_was_active, 'eventId', v_event);
 end
