@@ -9,6 +9,8 @@ extension GatewayProgram {
       PORT                          the TCP port; 0 chooses a free one (4000)
       LEADPIPE_HOST                 the address to listen on (127.0.0.1)
       LEADPIPE_LISTEN               unix:/path, a socket to listen on instead (none)
+      LEADPIPE_SCGI                 the address that serves web servers by SCGI, beside HTTP: 127.0.0.1:PORT or
+                                    unix:/path. The web server names the client; nobody else may reach it (none)
       LEADPIPE_OPERATIONS           the address that serves /-/live, /-/ready, /-/metrics and /-/status:
                                     127.0.0.1:PORT, [::1]:PORT or unix:/path (none)
       LEADPIPE_HANDLERS             the folder of handlers (`handlers` in the folder of this program)
