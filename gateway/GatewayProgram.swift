@@ -16,7 +16,7 @@ enum GatewayProgram {
   /// is in use; 78 for wrong settings or handlers.
   static func main(arguments: [String], environment: [String: String]) async -> Int32 {
     let words = Array(arguments.dropFirst())
-    guard words.isEmpty || words == ["--check"] else {
+    guard let options = GatewayArguments(words) else {
       let isVersion = words == ["--version"]
       let isAsked = isVersion || words == ["--help"] || words == ["-h"]
       let text = Array((isVersion ? "gateway \(Build.version)\n" : usage).utf8)
@@ -29,7 +29,7 @@ enum GatewayProgram {
     // Ignored until `Reloader` handles it.
     signal(SIGHUP, SIG_IGN)
     do throws(Problem) {
-      let settings = try GatewaySettings(environment)
+      let settings = try GatewaySettings(environment, only: options.only)
       let handlers = try settings.handlers.read(trust: settings.trust)
       guard let stop = StopSignal() else {
         log.error("There are no file descriptors left")
@@ -41,7 +41,7 @@ enum GatewayProgram {
         context: ProcessContext(
           budgets: settings.budgets, environment: environment, stop: stop, statistics: ProcessStatistics(), log: log))
       let endpoints = try processes.endpoints(of: handlers)
-      if words == ["--check"] {
+      if options.isCheck {
         await processes.shutDown()
         return 0
       }

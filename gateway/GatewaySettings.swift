@@ -29,7 +29,8 @@ struct GatewaySettings: Sendable {
   /// The origins of the pages that may read replies.
   let origins: [WebOrigin]
 
-  init(_ environment: [String: String]) throws(Problem) {
+  /// - Parameter only: the names of the handlers to serve; nil for all.
+  init(_ environment: [String: String], only: [String]? = nil) throws(Problem) {
     let settings = try Settings(Self.declared, from: environment)
     if let listen = settings["LEADPIPE_LISTEN"] {
       address = .unix(path: String(listen.dropFirst("unix:".count)))
@@ -40,7 +41,7 @@ struct GatewaySettings: Sendable {
     handlers = HandlerSource(
       folder: settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers",
       trustFile: settings["LEADPIPE_TRUST"],
-      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets)
+      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets, only: only)
     trust = try TrustFile.entries(settings)
     spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(

@@ -29,7 +29,7 @@ MODULES = {
     "Sink": {"Wire", "Contract", "Forms"},
     "Samples": {"Wire"},
     "Terminal": set(),
-    "gateway": {"Wire", "Contract", "Forms", "Sandbox", "Host", "OpenAPI", "Limits", "CProcess"},
+    "gateway": {"Wire", "Contract", "Forms", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal", "CProcess"},
     "leadpipe": {
         "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "StoreAccess", "Transports", "Admin", "OpenAPI",
         "Host", "Worker", "Sink", "Samples", "Terminal",
