@@ -16,7 +16,7 @@ enum GatewayProgram {
   /// is in use; 78 for wrong settings or handlers.
   static func main(arguments: [String], environment: [String: String]) async -> Int32 {
     let words = Array(arguments.dropFirst())
-    guard words.isEmpty || words == ["--check"] else {
+    guard let options = GatewayArguments(words) else {
       let isVersion = words == ["--version"]
       let isAsked = isVersion || words == ["--help"] || words == ["-h"]
       let text = Array((isVersion ? "gateway \(Build.version)\n" : usage).utf8)
@@ -29,7 +29,7 @@ enum GatewayProgram {
     // Ignored until `Reloader` handles it.
     signal(SIGHUP, SIG_IGN)
     do throws(Problem) {
-      let settings = try GatewaySettings(environment)
+      let settings = try GatewaySettings(environment, only: options.only)
       let handlers = try settings.handlers.read(trust: settings.trust)
       guard let stop = StopSignal() else {
         log.error("There are no file descriptors left")
@@ -41,11 +41,14 @@ enum GatewayProgram {
         context: ProcessContext(
           budgets: settings.budgets, environment: environment, stop: stop, statistics: ProcessStatistics(), log: log))
       let endpoints = try processes.endpoints(of: handlers)
-      if words == ["--check"] {
+      if options.isCheck {
         await processes.shutDown()
         return 0
       }
       reportConfinement(log)
+      if case .tcp(let host, let port) = settings.scgi, !SCGIAddress.tcp(host: host, port: port).isLocal {
+        log.warn("Other machines can reach LEADPIPE_SCGI: whoever does chooses the client's address")
+      }
       if handlers.isEmpty { log.warn("The folder contains no endpoint", ["folder": settings.handlers.folder]) }
       processes.keep(endpoints)
       let status = await serve(settings, processes, CurrentEndpoints(endpoints), log)
@@ -67,7 +70,9 @@ enum GatewayProgram {
     let readiness = Readiness()
     let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
     let pooled = 6 * settings.stream.processes + 3 * settings.spares
-    let connections = raiseDescriptorLimit(reserved: 64 + 8 * settings.admission.slots + 16 * pooled)
+    // Each listener has a limit of its own.
+    let connections =
+      raiseDescriptorLimit(reserved: 64 + 8 * settings.admission.slots + 16 * pooled) / (settings.scgi == nil ? 1 : 2)
     let dispatcher = RequestDispatcher(
       endpoints: endpoints,
       connections: ClientConnections(proxies: settings.proxies, limit: settings.clientConnections, log: log),
@@ -91,6 +96,13 @@ enum GatewayProgram {
         service: clients, successTerminationBehavior: .gracefullyShutdownGroup), .init(service: reloader),
       .init(service: MemoryReturn(), successTerminationBehavior: .ignore),
     ]
+    if let address = settings.scgi {
+      let service = ListeningService(
+        address: address, scheme: "scgi", setup: SCGIListener(dispatcher: dispatcher), connections: connections,
+        logger: logger
+      ) { address in log.info("SCGI listening", ["address": address]) }
+      services.insert(.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup), at: 1)
+    }
     if let address = settings.operations {
       let pages = OperationsPages(
         settings: settings.document, endpoints: endpoints, processes: processes, metrics: metrics,

@@ -8,6 +8,8 @@ import Wire
 struct GatewaySettings: Sendable {
   /// The address on which the gateway serves clients.
   let address: ListeningAddress
+  /// The address on which the gateway serves web servers by SCGI; nil if there is none.
+  let scgi: ListeningAddress?
   /// The address of the operations interface; nil if there is none.
   let operations: ListeningAddress?
   let handlers: HandlerSource
@@ -27,7 +29,8 @@ struct GatewaySettings: Sendable {
   /// What pages of other origins may do.
   let cors: CORSPolicy
 
-  init(_ environment: [String: String]) throws(Problem) {
+  /// - Parameter only: the names of the handlers to serve; nil for all.
+  init(_ environment: [String: String], only: [String]? = nil) throws(Problem) {
     let settings = try Settings(Self.declared, from: environment)
     if let listen = settings["LEADPIPE_LISTEN"] {
       address = .unix(path: String(listen.dropFirst("unix:".count)))
@@ -38,7 +41,7 @@ struct GatewaySettings: Sendable {
     handlers = HandlerSource(
       folder: settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers",
       trustFile: settings["LEADPIPE_TRUST"],
-      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets)
+      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets, only: only)
     trust = try TrustFile.entries(settings)
     spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(
@@ -53,6 +56,12 @@ struct GatewaySettings: Sendable {
       slots: concurrency, slotsPerHandler: settings.number("LEADPIPE_HANDLER_CONCURRENCY", default: concurrency),
       queuePerHandler: settings.number("LEADPIPE_QUEUE", default: 256),
       longestWait: .milliseconds(settings.number("LEADPIPE_QUEUE_MS", default: 1000)))
+    scgi = settings["LEADPIPE_SCGI"].flatMap { SCGIAddress($0) }.map { address in
+      switch address {
+      case .tcp(let host, let port): .tcp(host: host, port: port)
+      case .unix(let path): .unix(path: path)
+      }
+    }
     operations = settings["LEADPIPE_OPERATIONS"].flatMap { OperationsAddress($0) }.map { address in
       switch address {
       case .tcp(let host, let port): .tcp(host: host, port: port)
@@ -73,7 +82,8 @@ struct GatewaySettings: Sendable {
   /// The settings for the status page, without secrets.
   var document: JSON {
     [
-      "address": .string(address.text()), "operations": operations.map { .string($0.text()) } ?? .null,
+      "address": .string(address.text()), "scgi": scgi.map { .string($0.text(scheme: "scgi")) } ?? .null,
+      "operations": operations.map { .string($0.text()) } ?? .null,
       "handlers": .string(handlers.folder), "trust": handlers.trustFile.map { .string($0) } ?? .null,
       "concurrency": JSON(admission.slots), "handlerConcurrency": JSON(admission.slotsPerHandler),
       "queue": JSON(admission.queuePerHandler), "queueMs": JSON(admission.longestWait.milliseconds),

@@ -2,13 +2,17 @@ extension GatewayProgram {
   /// The output of `gateway --help`: every setting that the gateway reads or passes to a handler, with its default in
   /// parentheses.
   static let usage = """
-    usage: gateway [--check | --version | --help]
+    usage: gateway [--only NAME,NAME…] [--check]
+           gateway --version | --help
 
     Answers HTTP requests with the handlers in a folder. With --check, it only checks its settings and handlers, and
-    exits with status 78 if anything is wrong. Settings are environment variables, with defaults in parentheses:
+    exits with status 78 if anything is wrong. With --only, it serves the endpoints of these handlers and no others. A
+    name that is not in the folder is an error, also at SIGHUP. Settings are environment variables, with defaults in parentheses:
       PORT                          the TCP port; 0 chooses a free one (4000)
       LEADPIPE_HOST                 the address to listen on (127.0.0.1)
       LEADPIPE_LISTEN               unix:/path, a socket to listen on instead (none)
+      LEADPIPE_SCGI                 the address that serves web servers by SCGI, beside HTTP: 127.0.0.1:PORT or
+                                    unix:/path. The web server names the client; nobody else may reach it (none)
       LEADPIPE_OPERATIONS           the address that serves /-/live, /-/ready, /-/metrics and /-/status:
                                     127.0.0.1:PORT, [::1]:PORT or unix:/path (none)
       LEADPIPE_HANDLERS             the folder of handlers (`handlers` in the folder of this program)

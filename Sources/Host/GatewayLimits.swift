@@ -10,7 +10,7 @@ package enum GatewayLimits {
 
   package static let settings =
     [
-      slow, OperationsAddress.setting, .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
+      slow, OperationsAddress.setting, SCGIAddress.setting, .number("LEADPIPE_CLIENT_CONNECTIONS", 1...16_384),
       .number("LEADPIPE_HANDLER_CONCURRENCY", 1...1024), .number("LEADPIPE_QUEUE", 0...65_536),
       .number("LEADPIPE_QUEUE_MS", 0...60_000),
     ] + Budgets.settings

@@ -12,9 +12,12 @@ enum ServiceEnvironment {
   }
 
   /// The environment of the gateway: ours without the worker's secrets, which no endpoint needs.
-  static func gateway(_ environment: [String: String]) -> [String: String] {
+  /// - Parameter classes: the classes of the handlers that it serves. Those that are not in it get no login.
+  static func gateway(
+    _ environment: [String: String], _ classes: [TrustClass] = [.intake, .admin]
+  ) -> [String: String] {
     let secrets = TrustClass.worker.grants.subtracting(TrustClass.intake.grants).subtracting(TrustClass.admin.grants)
-    return service(environment, logins: ["DATABASE_URL_INTAKE", "DATABASE_URL_ADMIN"], without: secrets)
+    return service(environment, logins: Set(classes.compactMap(\.database?.setting)), without: secrets)
   }
 
   /// The environment of the worker: ours without the admin key.

@@ -1,4 +1,5 @@
 import Host
+import Limits
 import NIOCore
 import NIOHTTP1
 
@@ -7,13 +8,10 @@ import NIOHTTP1
 ///
 /// It passes on one request at a time. Until the connection has sent the reply and calls `next`, the bytes of further
 /// requests wait here as they are, and no more are read. So a client that does not read its replies gets no others.
-final class FramingChannelHandler: ChannelDuplexHandler {
+final class FramingChannelHandler: ChannelDuplexHandler, RequestFraming {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer
   typealias OutboundIn = ByteBuffer
-
-  /// Fired in the pipeline at the first byte of a request.
-  struct RequestBegan: Sendable {}
 
   /// What happens to the bytes that arrive.
   private enum Gate { case open, closed, discarding }
@@ -37,19 +35,17 @@ final class FramingChannelHandler: ChannelDuplexHandler {
   init(_ budgets: Budgets) { scanner = FramingScanner(budgets) }
 
   var violation: FramingScanner.Violation? { scanner.violation }
+  var client: TrustedProxies.Peer? { nil }
 
   func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
   func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
 
-  /// The reply to the last request has been sent: the next request may come.
   func next() {
     gate = .open
     resume()
   }
 
-  /// Nothing that the client sends from now on matters. It is read, because a client may read only after it has sent
-  /// everything.
   func discard() {
     gate = .discarding
     waiting = ByteBuffer()

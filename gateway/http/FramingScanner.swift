@@ -8,7 +8,7 @@ import Host
 /// The scanner tracks where each message begins and ends, and therefore whether one has begun.
 struct FramingScanner: Sendable {
   /// A rule that a request breaks.
-  enum Violation: Sendable, Equatable {
+  enum Violation: Error, Equatable {
     case malformed(String)
     case lineTooLong
     case headersTooLarge

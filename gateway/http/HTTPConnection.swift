@@ -41,7 +41,7 @@ final class HTTPConnection: ChannelInboundHandler {
   private let headTime: TimeAmount
   private let bodyTime: TimeAmount
   private let writeTime: TimeAmount
-  private let framing: FramingChannelHandler
+  private let framing: any RequestFraming
   private var state = State.waiting
   /// Nil before the connection begins and after it has ended.
   private var timer: DeadlineTimer?
@@ -57,7 +57,7 @@ final class HTTPConnection: ChannelInboundHandler {
   /// The bytes of replies that the client had not taken when it was last asked.
   private var unsent = 0
 
-  init(dispatcher: RequestDispatcher, framing: FramingChannelHandler) {
+  init(dispatcher: RequestDispatcher, framing: any RequestFraming) {
     self.dispatcher = dispatcher
     headTime = .milliseconds(Int64(dispatcher.budgets.headerMs))
     bodyTime = .milliseconds(Int64(dispatcher.budgets.bodyMs))
@@ -66,7 +66,7 @@ final class HTTPConnection: ChannelInboundHandler {
   }
 
   func channelActive(context: ChannelHandlerContext) {
-    peer = Self.peer(of: context)
+    peer = framing.client ?? Self.peer(of: context)
     isCounted = dispatcher.connections.connect(peer)
     guard isCounted else {
       state = .closing
@@ -116,7 +116,7 @@ final class HTTPConnection: ChannelInboundHandler {
     do throws(Problem) {
       let checked = try RequestHead(message)
       exchange.keepsAlive = keepsAlive && !checked.hasBody
-      switch try dispatcher.receive(checked, from: peer, &exchange) {
+      switch try dispatcher.receive(checked, from: framing.client ?? peer, &exchange) {
       case .answered(let reply): write(GatewayReply(reply: reply), exchange, context)
       case .read(let request):
         exchange.keepsAlive = keepsAlive
@@ -276,7 +276,7 @@ final class HTTPConnection: ChannelInboundHandler {
       if events.number == subscription.number { send(events.bytes, subscription, context) }
     case (is LiveSubscription.Ended, .streaming(let subscription, let exchange, _)):
       endStream(subscription, exchange, context)
-    case (is FramingChannelHandler.RequestBegan, .waiting):
+    case (is RequestBegan, .waiting):
       hasBegun = true
       timer?.set(headTime)
     case (ChannelEvent.inputClosed, .answering), (ChannelEvent.inputClosed, .sending): inputHasEnded = true

@@ -19,10 +19,10 @@ enum ListeningAddress: Sendable, Equatable {
   }
 
   /// The address as text for the log. If a channel is given, the port is the one that the system chose.
-  func text(_ channel: (any Channel)? = nil) -> String {
+  func text(scheme: String = "http", _ channel: (any Channel)? = nil) -> String {
     switch self {
     case .tcp(let host, let port):
-      "http://\(host.contains(":") ? "[\(host)]" : host):\(channel?.localAddress?.port ?? port)"
+      "\(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(channel?.localAddress?.port ?? port)"
     case .unix(let path): "unix:\(path)"
     }
   }
@@ -56,6 +56,7 @@ struct OptionalService<Listener: Service>: Service {
 /// Runs a listener. Throws `ListeningError` if it cannot listen on its address.
 struct ListeningService<Setup: ServerChildChannel>: Service {
   let address: ListeningAddress
+  var scheme = "http"
   let setup: Setup
   /// The maximum number of open connections.
   let connections: Int
@@ -71,11 +72,11 @@ struct ListeningService<Setup: ServerChildChannel>: Service {
       childChannelSetup: setup,
       configuration: ServerConfiguration(
         address: address.bound, availableConnectionsDelegate: .maximum(connections, logger: logger)),
-      onServerRunning: { channel in whenListening(address.text(channel)) },
+      onServerRunning: { channel in whenListening(address.text(scheme: scheme, channel)) },
       eventLoopGroup: MultiThreadedEventLoopGroup.singleton, logger: logger)
     do { try await server.run() } catch let error as IOError {
       throw ListeningError(
-        reason: "cannot listen on \(address.text()): \(String(cString: strerror(error.errnoCode)))")
+        reason: "cannot listen on \(address.text(scheme: scheme)): \(String(cString: strerror(error.errnoCode)))")
     }
     if case .unix(let path) = address { unlink(path) }
   }

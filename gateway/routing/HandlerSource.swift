@@ -1,5 +1,6 @@
 import Contract
 import Host
+import Terminal
 
 /// The folder of the gateway's handlers, and the settings for all of them.
 struct HandlerSource: Sendable {
@@ -7,6 +8,8 @@ struct HandlerSource: Sendable {
   let trustFile: String?
   let modes: ProcessModes
   let budgets: Budgets
+  /// The names of the endpoints to serve; nil for all.
+  var only: [String]?
 
   /// Runs every handler in the folder for its description, and returns the endpoints and the steps that feed them. This
   /// takes time and blocks.
@@ -20,10 +23,23 @@ struct HandlerSource: Sendable {
           reason: "LEADPIPE_PROCESS names handlers that are not endpoints in \(folder): "
             + strangers.joined(separator: ", "))
       }
-      let feeds = Set(endpoints.compactMap(\.description.feed))
-      return handlers.filter { $0.description.kind == .endpoint || feeds.contains($0.description.name) }
+      let served = try named(among: endpoints)
+      let feeds = Set(served.compactMap(\.description.feed))
+      return (served + handlers.filter { $0.description.kind != .endpoint && feeds.contains($0.description.name) })
         .map { $0.held(to: budgets) }
     } catch { throw Problem.misconfigured(error.reason) }
+  }
+
+  /// Returns the endpoints of `only`. Throws with similar names if it names others.
+  private func named(among endpoints: [HostedHandler]) throws(HandlerFolder.Failure) -> [HostedHandler] {
+    guard let only else { return endpoints }
+    let names = endpoints.map(\.description.name)
+    let unknown = only.filter { !names.contains($0) }.map { $0 + Spelling.hint($0, among: names) }
+    guard unknown.isEmpty else {
+      throw HandlerFolder.Failure(
+        reason: "--only names handlers that are not endpoints in \(folder): \(unknown.joined(separator: ", "))")
+    }
+    return endpoints.filter { only.contains($0.description.name) }
   }
 
   /// Reads the handlers again for a reload, with the current contents of the trust file.

@@ -116,6 +116,13 @@ extension SettingSection {
         meaning: "`unix:/path`: listen on this socket instead. For a separate gateway only; `up` refuses it.",
         programs: "gateway"),
       SettingEntry(
+        "LEADPIPE_SCGI",
+        meaning: """
+          `127.0.0.1:PORT`, `[::1]:PORT` or `unix:/path`: serve [web servers by \
+          SCGI](../how-to/run-behind-nginx-with-scgi.md) too. Other addresses of this machine are accepted with a \
+          warning, because whoever reaches the listener chooses the client's address. Port 0 chooses a free port.
+          """, default: "none: HTTP only", programs: "gateway"),
+      SettingEntry(
         "LEADPIPE_OPERATIONS",
         meaning: """
           The address of the [operations interface](metrics.md#the-operations-interface): `127.0.0.1:PORT`, \
