@@ -3,6 +3,8 @@
 from doors.cgi import ApacheCGIDoor, LighttpdCGIDoor, NginxCGIDoor
 from doors.gateway import GatewayDoor
 from doors.pipe import PipeDoor, StreamDoor
+from doors.proxy import ProxyDoor
+from doors.scgi import SCGIDoor
 
 # The first one is the reference.
-DOORS = [GatewayDoor, PipeDoor, StreamDoor, NginxCGIDoor, LighttpdCGIDoor, ApacheCGIDoor]
+DOORS = [GatewayDoor, PipeDoor, StreamDoor, ProxyDoor, SCGIDoor, NginxCGIDoor, LighttpdCGIDoor, ApacheCGIDoor]
