@@ -37,7 +37,8 @@ def build(tmp_path):
     (tmp_path / "tools/archives").mkdir(parents=True)
     (tmp_path / "tools/archives/prepare").write_text("#!/bin/sh\n")
     (tmp_path / "tools/archives/prepare").chmod(0o755)
-    for name in ("leadpipe", "gateway", "confine", "hello"):
+    (tmp_path / "handlers/none.swift").write_text('    serve(["hello": { hello.handler }])\n')
+    for name in ("leadpipe", "gateway", "confine", "handlers-none"):
         (tmp_path / "out" / name).touch()
 
     def run(status):
@@ -48,9 +49,10 @@ def build(tmp_path):
     return run
 
 
-def test_warnings_about_other_packages_are_not_shown(build):
+def test_warnings_about_other_packages_are_not_shown(build, tmp_path):
     done = build(0)
     assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "bin/handlers").iterdir()] == ["hello"]
     assert "[1/2] Compiling" in done.stdout
     assert done.stderr.splitlines() == [
         "warning: 'leadpipe': found 1 file(s) which are unhandled; explicitly declare them as resources", "    /here/Sources/notes.txt",

@@ -1,6 +1,6 @@
-// Answers for LDAP. libpq calls these if a connection service file (service=NAME) leads to an LDAP server; Leadpipe never
-// lets libcurl use ldap://. A lookup gets as far as its search, because an earlier failure would make libpq try the next
-// line of the file without a message.
+// Answers for LDAP. libpq calls these if a connection service file (service=NAME) leads to an LDAP server; Leadpipe
+// never lets libcurl use ldap://. A lookup gets as far as its search, because an earlier failure would make libpq try
+// the next line of the file without a message.
 #include <stddef.h>
 
 static char reason[] = "this executable has no LDAP; write the parameters into the service file or into the address";
