@@ -18,7 +18,8 @@ func module(_ name: String, _ uses: [Target.Dependency] = [], path: String? = ni
 func handlers(
   _ executable: String, of trustClass: String, _ groups: (using: [String], names: [String])...
 ) -> [Target] {
-  groups.flatMap { group in
+  let executables = ["admin", "intake", "none", "notifiers", "worker"]
+  return groups.flatMap { group in
     group.names.map { name in
       module(
         name, (["Contract", "Wire"] + group.using).map { .byName(name: $0) }, path: "handlers/\(trustClass)/\(name)")
@@ -27,7 +28,9 @@ func handlers(
     .executableTarget(
       name: "handlers-\(executable)",
       dependencies: (["Contract"] + groups.flatMap(\.names)).map { .byName(name: $0) },
-      path: "handlers", sources: ["\(executable).swift"], swiftSettings: settings)
+      path: "handlers",
+      exclude: ["admin", "intake", "none", "worker"] + executables.filter { $0 != executable }.map { $0 + ".swift" },
+      sources: ["\(executable).swift"], swiftSettings: settings)
   ]
 }
 
