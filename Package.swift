@@ -13,12 +13,25 @@ func module(_ name: String, _ uses: [Target.Dependency] = [], path: String? = ni
   .target(name: name, dependencies: uses, path: path ?? "Sources/\(name)", swiftSettings: settings)
 }
 
-func handlers(_ trustClass: String, using modules: [String], _ names: [String]) -> [Target] {
-  names.map { name in
+/// The handlers of one executable, each a module of its own: `handlers/EXECUTABLE.swift` lists them, and `make build`
+/// links the executable under the name of each.
+func handlers(
+  _ executable: String, of trustClass: String, _ groups: (using: [String], names: [String])...
+) -> [Target] {
+  let executables = ["admin", "intake", "none", "notifiers", "worker"]
+  return groups.flatMap { group in
+    group.names.map { name in
+      module(
+        name, (["Contract", "Wire"] + group.using).map { .byName(name: $0) }, path: "handlers/\(trustClass)/\(name)")
+    }
+  } + [
     .executableTarget(
-      name: name, dependencies: (["Contract", "Wire"] + modules).map { .byName(name: $0) },
-      path: "handlers/\(trustClass)/\(name)", swiftSettings: settings)
-  }
+      name: "handlers-\(executable)",
+      dependencies: (["Contract"] + groups.flatMap(\.names)).map { .byName(name: $0) },
+      path: "handlers",
+      exclude: ["admin", "intake", "none", "worker"] + executables.filter { $0 != executable }.map { $0 + ".swift" },
+      sources: ["\(executable).swift"], swiftSettings: settings)
+  ]
 }
 
 func suite(_ name: String, _ uses: [Target.Dependency]) -> Target {
@@ -30,52 +43,53 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let hummingbird: Target.Dependency = .product(name: "Hummingbird", package: "hummingbird")
 
-/// The handlers by folder, which is their trust class, with the modules that they may use in addition to the contract.
+/// The handlers by executable and folder, which is their trust class, with the modules that they may use in addition to
+/// the contract.
 let handlerTargets: [Target] =
   handlers(
-    "intake", using: ["Capture", "Forms", "Leads", "Store", "StoreAccess"],
-    [
-      "contact-capture", "inquiry-capture", "lead-capture", "newsletter-subscribe", "newsletter-unsubscribe",
-      "sell-capture",
-    ])
+    "intake", of: "intake",
+    (
+      using: ["Capture", "Forms", "Leads", "Store", "StoreAccess"],
+      names: [
+        "contact-capture", "inquiry-capture", "lead-capture", "newsletter-subscribe", "newsletter-unsubscribe",
+        "sell-capture",
+      ]
+    ),
+    (using: ["Deliveries", "Store", "StoreAccess"], names: ["health-check"])
+  )
   + handlers(
-    "intake", using: ["Deliveries", "Store", "StoreAccess"],
-    [
-      "health-check"
-    ])
+    "admin", of: "admin",
+    (
+      using: ["Admin", "Deliveries", "Forms", "Leads", "Store", "StoreAccess"],
+      names: [
+        "agent-create", "agent-delete", "agent-list", "agent-update", "analytics-report", "channel-list",
+        "channel-resume", "channel-test", "conversation-assign", "conversation-bulk", "conversation-events",
+        "conversation-explain", "conversation-list", "conversation-messages", "conversation-notifications",
+        "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",
+        "conversation-update", "event-list", "event-replay", "follow-up-create", "follow-up-list", "follow-up-update",
+        "live-feed", "live-show", "notification-list", "notification-retry", "session-close", "session-open",
+        "session-show", "sla-list", "subscriber-delete", "subscriber-list",
+      ]
+    )
+  )
   + handlers(
-    "admin", using: ["Admin", "Deliveries", "Forms", "Leads", "Store", "StoreAccess"],
-    [
-      "agent-create", "agent-delete", "agent-list", "agent-update", "analytics-report", "channel-list",
-      "channel-resume", "channel-test", "conversation-assign", "conversation-bulk", "conversation-events",
-      "conversation-explain", "conversation-list", "conversation-messages", "conversation-notifications",
-      "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",
-      "conversation-update", "event-list", "event-replay", "follow-up-create", "follow-up-list", "follow-up-update",
-      "live-feed", "live-show", "notification-list", "notification-retry", "session-close", "session-open",
-      "session-show", "sla-list", "subscriber-delete", "subscriber-list",
-    ])
+    "worker", of: "worker",
+    (
+      using: ["Deliveries", "Forms", "Store", "StoreAccess"],
+      names: ["data-prune", "delivery-begin", "delivery-record", "event-claim", "wake-listen"]
+    )
+  )
   + handlers(
-    "worker", using: ["Deliveries", "Forms", "Store", "StoreAccess"],
-    [
-      "data-prune", "delivery-begin", "delivery-record", "event-claim", "wake-listen",
-    ])
-  + handlers(
-    "worker", using: ["Deliveries", "Transports"],
-    [
-      "notify-email", "notify-slack", "notify-telegram",
-    ])
-  + handlers(
-    "none", using: ["Forms", "Limits"],
-    [
-      "rate-limit"
-    ])
+    "notifiers", of: "worker",
+    (using: ["Deliveries", "Transports"], names: ["notify-email", "notify-slack", "notify-telegram"])
+  )
+  + handlers("none", of: "none", (using: ["Forms", "Limits"], names: ["rate-limit"]))
 
 let package = Package(
   name: "leadpipe",
   platforms: [.macOS(.v15)],
   dependencies: [
     .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
-    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
     .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
@@ -84,6 +98,7 @@ let package = Package(
   targets: handlerTargets + [
     .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CProcess"),
     module("Wire"),
     module("Sandbox", ["CProcess"]),
@@ -97,11 +112,7 @@ let package = Package(
     module("Capture", ["Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"]),
     module("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),
     module(
-      "Admin",
-      [
-        "Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess",
-        .product(name: "Crypto", package: "swift-crypto"),
-      ]),
+      "Admin", ["Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "CCrypto"]),
     module("OpenAPI", ["Wire", "Contract"]),
     module("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "CProcess"]),
     module("Worker", ["Wire", "Contract", "Deliveries", "Host"]),
@@ -147,8 +158,7 @@ let package = Package(
     suite(
       "Transports",
       [
-        "Wire", "Contract", "Forms", "Deliveries", "Transports", "Sink", "notify-slack", "notify-telegram",
-        "notify-email",
+        "Wire", "Contract", "Forms", "Deliveries", "Transports", "Sink", "handlers-notifiers",
       ]),
     suite("Sink", ["Wire", "Contract", "Forms", "Sink"]),
     suite("Samples", ["Wire", "Forms", "Leads", "Samples"]),

@@ -12,6 +12,7 @@ from cluster import Cluster
 from common import BIN
 from pooler import pooler
 from stubs import MailServer, Providers
+from tls_cluster import TLSCluster
 
 sys.dont_write_bytecode = True
 TIME_LIMIT = int(os.environ.get("TEST_TIME_LIMIT", "60"))
@@ -46,6 +47,13 @@ def pytest_runtest_protocol(item):
 @pytest.fixture(scope="session")
 def cluster():
     cluster = Cluster()
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="session")
+def tls_server():
+    cluster = TLSCluster()
     yield cluster
     cluster.close()
 

@@ -130,8 +130,6 @@ package struct AdminEndpoint {
     }
   }
 
-  package func run() -> Never { handler.run() }
-
   /// Returns the JSON Schema of a reply's headers, with `Cache-Control: no-store` added.
   package static func uncached(_ headers: JSON? = nil) -> JSON {
     let properties = (headers?["properties"] ?? [:]).setting("Cache-Control", ["const": "no-store"])

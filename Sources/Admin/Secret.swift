@@ -1,4 +1,4 @@
-import Crypto
+import CCrypto
 import Wire
 
 /// Secrets of the admin interface. They are generated here; only their SHA-256 is stored.
@@ -12,7 +12,15 @@ package enum Secret {
   /// Returns the SHA-256 in hexadecimal, the form that the database functions take.
   package static func sha256(_ text: String) -> String { hex(digest(text)) }
 
-  static func digest(_ text: String) -> SHA256.Digest { SHA256.hash(data: Array(text.utf8)) }
+  static func digest(_ text: String) -> [UInt8] {
+    var text = text
+    return text.withUTF8 { bytes in
+      [UInt8](unsafeUninitializedCapacity: Int(SHA256_DIGEST_LENGTH)) { digest, count in
+        leadpipe_sha256(bytes.baseAddress, bytes.count, digest.baseAddress)
+        count = Int(SHA256_DIGEST_LENGTH)
+      }
+    }
+  }
 
   /// Returns the CSRF token, which a page must send with each change that its cookie authenticates. It is derived from
   /// the session token, which no other page can read.

@@ -117,7 +117,7 @@ package final class Database {
         return connection
       default:
         let refusesOptions = String(cString: PQerrorMessage(connection)).contains("unsupported startup parameter")
-        guard refusesOptions, !isPooled else { throw broken(connection) }
+        guard refusesOptions, !isPooled else { throw Self.impossible(connection) ?? broken(connection) }
         close()
         isPooled = true
         return try open(deadline: deadline)
@@ -176,6 +176,21 @@ package final class Database {
     close()
     return .unavailable(
       message.split(separator: "\n").first.map { Self.causeFirst(String($0)) } ?? "the connection broke")
+  }
+
+  /// The reason if the address requires GSSAPI and the linked libpq does not have it. Its own message would advise to look
+  /// for credentials.
+  private static func impossible(_ connection: OpaquePointer) -> StoreFailure? {
+    guard let reason = leadpipe_pq_lacks(), let options = PQconninfo(connection) else { return nil }
+    defer { PQconninfoFree(options) }
+    var option = options
+    while let keyword = option.pointee.keyword {
+      if strcmp(keyword, "gssencmode") == 0, let value = option.pointee.val, strcmp(value, "require") == 0 {
+        return .unavailable("gssencmode=require is not possible: \(String(cString: reason))")
+      }
+      option += 1
+    }
+    return nil
   }
 
   /// Moves the cause in a message of libpq to its beginning: `database "x" does not exist (connection to server on socket

@@ -1,4 +1,4 @@
-"""The structure of the source: modules import each other in one direction, and the four lists of handlers agree."""
+"""The structure of the source: modules import each other in one direction, and the five lists of handlers agree."""
 
 import json
 import re
@@ -21,7 +21,7 @@ MODULES = {
     "StoreAccess": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"},
     "Capture": {"Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"},
     "Transports": {"Wire", "Contract", "Forms", "Deliveries", "CCurl"},
-    "Admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess"},
+    "Admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "CCrypto"},
     "OpenAPI": {"Wire", "Contract"},
     "Host": {"Wire", "Contract", "Sandbox", "Deliveries", "CProcess"},
     "Worker": {"Wire", "Contract", "Deliveries", "Host"},
@@ -43,7 +43,7 @@ HANDLER_MODULES = {
     "worker": {"Wire", "Contract", "Forms", "Deliveries", "Store", "StoreAccess", "Transports"},
     "none": {"Wire", "Contract", "Forms", "Limits"},
 }
-C_MODULES = {"CPostgres", "CCurl", "CProcess"}
+C_MODULES = {"CPostgres", "CCurl", "CCrypto", "CProcess"}
 OURS = set(MODULES) | C_MODULES
 SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()",
                  re.IGNORECASE)
@@ -88,9 +88,10 @@ def test_handlers_import_their_modules_and_not_foundation(name):
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)
-def test_main_of_a_handler_is_short(name):
-    lines = (REPO / "handlers" / HANDLER_CLASS[name] / name / "main.swift").read_text().splitlines()
+def test_handler_is_short(name):
+    lines = (REPO / "handlers" / HANDLER_CLASS[name] / name / "handler.swift").read_text().splitlines()
     assert len(lines) <= 40
+    assert sum(line.startswith("package let handler = ") for line in lines) == 1
     assert not any(line.startswith("var ") for line in lines)
 
 
@@ -160,14 +161,21 @@ def test_files_of_a_module_have_no_cycle(module):
     assert not uses
 
 
-# ── The folder handlers/, Package.swift, the trust table and --describe ──
+# ── The folder handlers/, Package.swift, the executables, the trust table and --describe ──
 
 def package():
-    """The handlers in Package.swift with their trust class and the modules that they may use besides the contract."""
+    """The handlers in Package.swift with their executable, their trust class, and the modules that they may use besides
+    the contract."""
     text = (REPO / "Package.swift").read_text()
-    groups = re.findall(r'handlers\(\s*"([a-z]+)", using: \[(.*?)\],\s*\[(.*?)\]\)', text, re.DOTALL)
-    return {name: (trust_class, set(re.findall(r'"(\w+)"', uses))) for trust_class, uses, names in groups
+    parts = re.findall(r'handlers\(\s*"([a-z]+)", of: "([a-z]+)",(.*?)(?=\n  \+ handlers|\n\n)', text, re.DOTALL)
+    return {name: (executable, trust_class, set(re.findall(r'"(\w+)"', uses))) for executable, trust_class, groups in parts
+            for uses, names in re.findall(r"using: \[(.*?)\],\s*names: \[(.*?)\]", groups, re.DOTALL)
             for name in re.findall(r'"([a-z-]+)"', names)}
+
+
+# The handlers of each executable with their modules, from the file that lists them.
+LISTS = {path.stem: re.findall(r'^ *(?:serve\(\[)?"([a-z-]+)": \{ (\w+)\.handler \}', path.read_text(), re.MULTILINE)
+         for path in (REPO / "handlers").glob("*.swift")}
 
 
 CHANNELS = (REPO / "Sources" / "Deliveries" / "ChannelKind.swift").read_text()
@@ -199,7 +207,9 @@ def describe(name):
 
 
 def test_all_lists_of_handlers_agree():
-    assert {name: trust_class for name, (trust_class, _) in package().items()} == HANDLER_CLASS
+    assert {name: trust_class for name, (_, trust_class, _) in package().items()} == HANDLER_CLASS
+    assert {name: executable for name, (executable, _, _) in package().items()} == {
+        name: executable for executable, names in LISTS.items() for name, _ in names}
     assert trust() == HANDLER_CLASS
     assert sorted(path.name for path in HANDLERS.iterdir()) == HANDLER_NAMES
 
@@ -208,7 +218,20 @@ def test_all_lists_of_handlers_agree():
 def test_handlers_import_only_declared_modules(name):
     """A handler imports no more than its group in Package.swift declares."""
     used = set().union(*(imports(path) for path in sources(f"handlers/{HANDLER_CLASS[name]}/{name}"))) & OURS
-    assert used - {"Wire", "Contract"} <= package()[name][1]
+    assert used - {"Wire", "Contract"} <= package()[name][2]
+
+
+@pytest.mark.parametrize("executable", LISTS)
+def test_executable_contains_handlers_of_one_class_under_their_names(executable):
+    names = LISTS[executable]
+    assert names and all(module == name.replace("-", "_") for name, module in names)
+    assert len({HANDLER_CLASS[name] for name, _ in names}) == 1
+
+
+def test_database_and_libcurl_are_in_different_executables():
+    uses = {executable: set().union(*(package()[name][2] for name, _ in names)) for executable, names in LISTS.items()}
+    assert any("Transports" in each for each in uses.values())
+    assert not [executable for executable, each in uses.items() if {"Store", "Transports"} <= each]
 
 
 SUITES = dict(re.findall(r'suite\(\s*"(\w+)",\s*\[(.*?)\]', (REPO / "Package.swift").read_text(), re.DOTALL))

@@ -41,7 +41,7 @@ def by_install(name, old, new):
 def copies(tmp_path):
     """Two copies of bin/, and a link to the first."""
     for version in ("one", "two"):
-        subprocess.run(["cp", "-r", "--reflink=auto", BIN, tmp_path / version], check=True)
+        subprocess.run(["cp", "-a", "--reflink=auto", BIN, tmp_path / version], check=True)
     link = tmp_path / "current"
     link.symlink_to("one")
     yield tmp_path

@@ -59,7 +59,7 @@ PATH = re.compile(r"`((?:Sources|gateway|handlers|supabase|Tests|docs|benchmarks
 # Files that a page asks the reader to write.
 EXAMPLES = {
     "Sources/Transports/Pager.swift", "Tests/Cases/notify-pager.toml", "Tests/Cases/subscriber-count.toml",
-    "handlers/admin/subscriber-count/main.swift", "handlers/worker/notify-pager/main.swift",
+    "handlers/admin/subscriber-count/handler.swift", "handlers/worker/notify-pager/handler.swift",
     "supabase/schemas/newsletter/count_subscribers.sql"}
 
 

@@ -1,5 +1,8 @@
-"""`make build` with a compiler that only talks: what reaches the terminal, and whether a failure is reported."""
+"""`make build` with a compiler that only talks: what reaches the terminal, and whether a failure is reported. And what
+it says where an archive cannot be had."""
 
+import os
+import shutil
 import subprocess
 
 import pytest
@@ -31,7 +34,11 @@ def build(tmp_path):
     (tmp_path / "supabase/shim.sql").touch()
     (tmp_path / "clang").write_text("#!/bin/sh\n")
     (tmp_path / "clang").chmod(0o755)
-    for name in ("leadpipe", "gateway", "confine", "hello"):
+    (tmp_path / "tools/archives").mkdir(parents=True)
+    (tmp_path / "tools/archives/prepare").write_text("#!/bin/sh\n")
+    (tmp_path / "tools/archives/prepare").chmod(0o755)
+    (tmp_path / "handlers/none.swift").write_text('    serve(["hello": { hello.handler }])\n')
+    for name in ("leadpipe", "gateway", "confine", "handlers-none"):
         (tmp_path / "out" / name).touch()
 
     def run(status):
@@ -42,9 +49,10 @@ def build(tmp_path):
     return run
 
 
-def test_warnings_about_other_packages_are_not_shown(build):
+def test_warnings_about_other_packages_are_not_shown(build, tmp_path):
     done = build(0)
     assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "bin/handlers").iterdir()] == ["hello"]
     assert "[1/2] Compiling" in done.stdout
     assert done.stderr.splitlines() == [
         "warning: 'leadpipe': found 1 file(s) which are unhandled; explicitly declare them as resources", "    /here/Sources/notes.txt",
@@ -53,3 +61,31 @@ def test_warnings_about_other_packages_are_not_shown(build):
 
 def test_failed_build_stops_make(build):
     assert build(1).returncode != 0
+
+
+# A clang with which every link works, and an apt-get without a network.
+TOOLS = {
+    "clang": """#!/bin/sh
+case "$1" in -print-file-name=*) for place in unpacked system; do [ ! -f "$PLACE/$place/${1#*=}" ] || { echo "$PLACE/$place/${1#*=}"; exit; }; done
+  echo "${1#*=}" ;; esac
+""",
+    "llvm-ar": "#!/bin/sh\n", "apt-get": "#!/bin/sh\necho called >> $PLACE/apt-get.log\nexit 100\n", "dpkg-query": "#!/bin/sh\nprintf 15.1\n",
+    "pkg-config": "#!/bin/sh\necho -I/headers\n",
+}
+
+
+def test_build_without_archives_says_once_that_a_library_stays_shared(tmp_path):
+    for name, text in TOOLS.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    shutil.copytree(REPO / "tools/archives", tmp_path / "archives")
+    settings = clean_environment(PLACE=str(tmp_path))
+    settings["PATH"] = f"{tmp_path}{os.pathsep}{settings['PATH']}"
+    linked = tmp_path / "linked"
+    done = subprocess.run([tmp_path / "archives/prepare", linked, tmp_path / "clang"], env=settings, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    shared = "stays shared and must be installed where the executables run: "
+    postgres, curl = [line for line in done.stdout.splitlines() if "curl" in line or "libpq" in line]
+    assert postgres == f"build     libpq {shared}postgresql-server-dev-15 15.1 cannot be downloaded"
+    assert curl.startswith(f"build     libcurl {shared}libnghttp2-dev") and curl.endswith("cannot be downloaded")
+    assert not list((linked / "pkgconfig").iterdir())

@@ -36,7 +36,7 @@ struct Run {
   {
     let folder = try Folder()
     let process = Process()
-    process.executableURL = program.hasPrefix("/") ? URL(filePath: program) : Self.products.appending(path: program)
+    process.executableURL = program.hasPrefix("/") ? URL(filePath: program) : try Self.notifier(program, in: folder)
     process.arguments = arguments
     process.environment = environment
     process.standardInput = try folder.file("in", input)
@@ -51,8 +51,14 @@ struct Run {
     status = process.terminationStatus
   }
 
-  /// The build folder: the test bundle is beside the programs that it tests.
-  static var products: URL { URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent() }
+  /// Links the executable of the notifiers under the name of one. It is beside the test bundle in the build folder.
+  private static func notifier(_ name: String, in folder: Folder) throws -> URL {
+    let products = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
+    let link = folder.url.appending(path: name)
+    try FileManager.default.createSymbolicLink(
+      at: link, withDestinationURL: products.appending(path: "handlers-notifiers"))
+    return link
+  }
 
   var lines: [JSON] {
     get throws { try output.split(separator: "\n").map { try JSON(reading: String($0)) } }

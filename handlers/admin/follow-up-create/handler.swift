@@ -1,0 +1,11 @@
+// POST /api/admin/conversations/{id}/follow-ups: schedules a follow-up with a customer.
+import Admin
+import Contract
+import Store
+import Wire
+
+package let handler = AdminEndpoint(
+  "follow-up-create", "Schedules a follow-up", .init("POST", "/api/admin/conversations/{id}/follow-ups"),
+  input: .init(body: FollowUp.newForm, bodySchema: FollowUp.newSchema), output: .init(FollowUp.schema, statuses: [201]),
+  calls: .createFollowUp, argument: FollowUp.check
+).handler

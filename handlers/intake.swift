@@ -1,0 +1,24 @@
+// The endpoints of the trust class intake in one executable, which has a link with the name of each.
+import Contract
+import contact_capture
+import health_check
+import inquiry_capture
+import lead_capture
+import newsletter_subscribe
+import newsletter_unsubscribe
+import sell_capture
+
+@main
+enum Executable {
+  static func main() {
+    serve([
+      "contact-capture": { contact_capture.handler },
+      "health-check": { health_check.handler },
+      "inquiry-capture": { inquiry_capture.handler },
+      "lead-capture": { lead_capture.handler },
+      "newsletter-subscribe": { newsletter_subscribe.handler },
+      "newsletter-unsubscribe": { newsletter_unsubscribe.handler },
+      "sell-capture": { sell_capture.handler },
+    ])
+  }
+}

@@ -1,9 +1,0 @@
-// POST /api/contact: stores a contact form message as a lead, with its event, in one transaction.
-import Capture
-import Contract
-import Leads
-
-Handler(
-  storing: SiteForm.contact, name: "contact-capture", summary: "Stores a contact form message as a lead",
-  paths: ["/api/contact", "/api/submit-contact"], message: "Contact form submitted successfully"
-).run()

@@ -1,0 +1,20 @@
+// The worker's steps that use the database in one executable, which has a link with the name of each.
+import Contract
+import data_prune
+import delivery_begin
+import delivery_record
+import event_claim
+import wake_listen
+
+@main
+enum Executable {
+  static func main() {
+    serve([
+      "data-prune": { data_prune.handler },
+      "delivery-begin": { delivery_begin.handler },
+      "delivery-record": { delivery_record.handler },
+      "event-claim": { event_claim.handler },
+      "wake-listen": { wake_listen.handler },
+    ])
+  }
+}

@@ -1,0 +1,36 @@
+// Housekeeping in small batches, while deliveries continue: deletes finished rows that are older than RETENTION_DAYS,
+// and updates the search index of changed conversations.
+import Contract
+import Store
+import StoreAccess
+import Wire
+
+package let handler = Handler(
+  Description(
+    name: "data-prune", kind: .step, summary: "Deletes old finished rows and updates the search index",
+    environment: Database.settings + [Retention.setting], input: .init(["type": "object"]), output: .init(Pruned.schema)
+  )
+) { settings throws(Problem) in
+  let database = Database(settings)
+  let retention = Retention(settings)
+  return { request, log throws(Problem) in
+    // Leaves time for the last batch to finish.
+    let end = min(request.deadline ?? .steady, Instant.steady.adding(seconds: 7))
+    var pruned = Pruned()
+    repeat {
+      pruned.add(
+        try database.attempt(.prune, log: log) { () throws(StoreFailure) in
+          try database.prune(olderThan: retention.days, deadline: request.deadline ?? .steady)
+        })
+    } while !pruned.isPruned && Instant.steady.adding(seconds: 2) < end
+    var before: Int
+    repeat {
+      before = pruned.unindexed
+      pruned.unindexed = try database.attempt(.indexWords, log: log) { () throws(StoreFailure) in
+        try database.indexWords(deadline: request.deadline ?? .steady)
+      }
+    } while pruned.unindexed > 0 && pruned.unindexed != before && Instant.steady.adding(seconds: 2) < end
+    if pruned.rows > 0 { log.info("Pruned", ["rows": String(pruned.rows), "isComplete": String(pruned.isComplete)]) }
+    return Reply(pruned.document)
+  }
+}

@@ -1,6 +1,0 @@
-import Contract
-import Deliveries
-import Transports
-
-/// Posts the deliveries of the channel slack to the incoming webhook and passes every other line on.
-Handler.notifier(.slack, "Sends a delivery to Slack's incoming webhook").run()
