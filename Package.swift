@@ -18,20 +18,19 @@ func module(_ name: String, _ uses: [Target.Dependency] = [], path: String? = ni
 func handlers(
   _ executable: String, of trustClass: String, _ groups: (using: [String], names: [String])...
 ) -> [Target] {
-  let executables = ["admin", "intake", "none", "notifiers", "worker"]
-  return groups.flatMap { group in
-    group.names.map { name in
-      module(
-        name, (["Contract", "Wire"] + group.using).map { .byName(name: $0) }, path: "handlers/\(trustClass)/\(name)")
-    }
-  } + [
+  var targets: [Target] = []
+  for group in groups {
+    let uses: [Target.Dependency] = (["Contract", "Wire"] + group.using).map { .byName(name: $0) }
+    for name in group.names { targets.append(module(name, uses, path: "handlers/\(trustClass)/\(name)")) }
+  }
+  let others: [String] = ["admin", "intake", "none", "notifiers", "worker"].filter { $0 != executable }
+  let linked: [Target.Dependency] = (["Contract"] + targets.map(\.name)).map { .byName(name: $0) }
+  targets.append(
     .executableTarget(
-      name: "handlers-\(executable)",
-      dependencies: (["Contract"] + groups.flatMap(\.names)).map { .byName(name: $0) },
-      path: "handlers",
-      exclude: ["admin", "intake", "none", "worker"] + executables.filter { $0 != executable }.map { $0 + ".swift" },
-      sources: ["\(executable).swift"], swiftSettings: settings)
-  ]
+      name: "handlers-\(executable)", dependencies: linked, path: "handlers",
+      exclude: ["admin", "intake", "none", "worker"] + others.map { $0 + ".swift" }, sources: ["\(executable).swift"],
+      swiftSettings: settings))
+  return targets
 }
 
 func suite(_ name: String, _ uses: [Target.Dependency]) -> Target {
