@@ -7,7 +7,8 @@ extension GatewayProgram {
 
     Answers HTTP requests with the handlers in a folder. With --check, it only checks its settings and handlers, and
     exits with status 78 if anything is wrong. With --only, it serves the endpoints of these handlers and no others. A
-    name that is not in the folder is an error, also at SIGHUP. Settings are environment variables, with defaults in parentheses:
+    name that is not in the folder is an error, also at SIGHUP. Settings are environment variables, with defaults in
+    parentheses:
       PORT                          the TCP port; 0 chooses a free one (4000)
       LEADPIPE_HOST                 the address to listen on (127.0.0.1)
       LEADPIPE_LISTEN               unix:/path, a socket to listen on instead (none)

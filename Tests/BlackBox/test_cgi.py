@@ -68,10 +68,13 @@ def test_a_lead_is_stored(database):
 
 
 def test_the_client_is_the_peer_or_what_a_trusted_proxy_says(database):
-    forwarded = POST | {"HTTP_X_FORWARDED_FOR": "203.0.113.9"}
+    body = json.dumps({"email": "reader@example.com"}).encode()
+    variables = POST | {"REQUEST_URI": "/api/newsletter/subscribe", "HTTP_X_FORWARDED_FOR": "203.0.113.9"}
     for settings, address in [({}, "192.0.2.1"), ({"TRUSTED_PROXIES": "192.0.2.1"}, "203.0.113.9")]:
-        reply = capture(database, LEAD, forwarded, **settings)
-        assert reply.status == 201, reply.log
+        database.run("delete from newsletter_subscribers")
+        reply = cgi("newsletter-subscribe", variables, body, DATABASE_URL=login(database, "leadpipe_intake"), **settings)
+        assert reply.status in (200, 201, 202), reply.body
+        assert database.value("select ip_address from newsletter_subscribers") == address
 
 
 @pytest.mark.parametrize("variables, status", [

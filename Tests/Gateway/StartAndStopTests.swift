@@ -90,7 +90,8 @@ import Testing
     let classes = [TrustClass.intake, .admin, .none]
     let given = classes.flatMap { Array($0.grants) } + classes.compactMap { $0.database?.setting }
     var entries: [String] = []
-    for line in GatewayProgram.usage.split(separator: "\n") where line.hasPrefix("  ") {
+    for line in GatewayProgram.usage.split(separator: "\n").drop(while: { !$0.hasPrefix("  PORT ") }) {
+      guard line.hasPrefix("  ") else { break }
       let isNew = !line.hasPrefix("   ")
       if isNew { entries.append(String(line)) } else { entries[entries.count - 1] += line }
     }
