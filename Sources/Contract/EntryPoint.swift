@@ -5,7 +5,7 @@ import Wire
 
 /// How a request reaches this process.
 enum EntryPoint: Equatable {
-  case pipe, stream, describe, help, version
+  case pipe, stream, lambda, describe, help, version
   /// An entry point that this version does not support.
   case unsupported(String)
   /// An argument that no entry point has.
@@ -19,8 +19,7 @@ enum EntryPoint: Equatable {
     case _ where words.contains("--help") || words.contains("-h"): self = .help
     case ["--version"]: self = .version
     case [] where environment["GATEWAY_INTERFACE"] != nil: self = .unsupported("this version does not support CGI")
-    case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil:
-      self = .unsupported("this version does not support AWS Lambda")
+    case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil: self = .lambda
     case []: self = .pipe
     default: self = .unexpected(words.first { !Self.arguments.contains($0) } ?? words[1])
     }
@@ -49,6 +48,7 @@ extension Handler {
       exit(StandardOutput.write(Array("\(description.name) \(Build.version)\n".utf8)) ? 0 : ExitStatus.unwritable)
     case .pipe: exit(PipeEntryPoint(handler: self, environment: environment, log: log).serve())
     case .stream: exit(StreamEntryPoint(handler: self, environment: environment, log: log).serve())
+    case .lambda: exit(LambdaEntryPoint(handler: self, environment: environment, log: log).serve())
     case .unexpected(let word):
       _ = StandardError.write(description.complaint(about: word))
       exit(ExitStatus.usage)
@@ -67,9 +67,10 @@ extension Handler {
     _ = leadpipe_not_dumpable()
     if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
     signal(SIGPIPE, SIG_IGN)
-    let confinement = Confinement(
-      .ours, reach: Reach(description.destinations, environment),
-      seconds: entryPoint == .stream ? nil : description.processorSeconds)
+    var reach = Reach(description.destinations, environment)
+    if entryPoint == .lambda, let api = LambdaEntryPoint.address(in: environment) { reach.ports.append(api.port) }
+    let isLongLived = entryPoint == .stream || entryPoint == .lambda
+    let confinement = Confinement(.ours, reach: reach, seconds: isLongLived ? nil : description.processorSeconds)
     if let refusal = confinement.apply() { log.warn("Confinement is incomplete", ["reason": refusal]) }
   }
 }

@@ -59,14 +59,16 @@ extension Handler {
   }
 
   /// Answers a batch of documents. A document with `requestContext` is an envelope; any other is a bare body. A batch
-  /// that contains only bare bodies uses `bareLog` if it is given.
+  /// that contains only bare bodies uses `bareLog` if it is given. `deadline` limits what the requests may take, on the
+  /// steady clock.
   func answer(
-    _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, bareLog: Log? = nil
+    _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, bareLog: Log? = nil,
+    deadline: Instant? = nil
   ) -> [AnsweredRequest] {
     var requests: [Request] = []
     var problems: [Problem?] = []
     for bytes in documents {
-      let (request, problem) = read(bytes)
+      let (request, problem) = read(bytes, deadline)
       requests.append(request)
       problems.append(problem)
     }
@@ -89,7 +91,7 @@ extension Handler {
   }
 
   /// Reads the request in a document. The problem is set if the request cannot be answered.
-  private func read(_ bytes: [UInt8]) -> (Request, Problem?) {
+  private func read(_ bytes: [UInt8], _ deadline: Instant?) -> (Request, Problem?) {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
     var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)
     request.isBare = true
@@ -114,8 +116,9 @@ extension Handler {
         throw Problem(.bodyTooLarge, ["max": description.bodyLimit])
       }
       let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
-      request.deadline = request.deadline.map { min($0, own) } ?? own
-      guard request.deadline.map({ $0 > .steady }) == true else { throw Problem(.deadlineExceeded) }
+      let end = [request.deadline, deadline].compactMap(\.self).reduce(own, min)
+      request.deadline = end
+      guard end > .steady else { throw Problem(.deadlineExceeded) }
     } catch { return (request, error) }
     return (request, nil)
   }
