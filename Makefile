@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages
+.PHONY: help run build test test-quick soak lint format bench lambda reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # libstdc++ is linked statically if the toolchain has it as an archive. Loading it dynamically would add half a
@@ -66,6 +66,9 @@ bench: bench-packages build ## run benchmarks against similar software; writes b
 migration: packages ## write the next migration from changes in supabase/schemas: make migration NAME=what_changes
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 supabase/tools/migration.py '$(NAME)'
 
+lambda: lambda-packages build ## build a zip for each handler and the worker, for AWS Lambda: .build/lambda/
+	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 deploy/aws/build.py $(NAMES)
+
 clean: ## remove build output; data in .leadpipe/ stays
 	@rm -rf .build bin
 
@@ -104,6 +107,9 @@ $(TEST_VENV)/requirements.txt: Tests/requirements.txt
 	@$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@cp $< $@
 
+lambda-packages: packages
+	$(call install-missing,binutils)
+
 SOAK_PACKAGES = gcc libc6-dev slowhttptest
 
 soak-packages: packages
@@ -111,4 +117,5 @@ soak-packages: packages
 
 reference: build ## regenerate docs/reference/ from the code
 	@set -e; for page in settings routes statuses errors trust-classes log-lines; do \
-	bin/leadpipe reference $$page > bin/$$page.md; mv bin/$$page.md docs/reference/$$page.md; done
+	bin/leadpipe reference $$page > bin/$$page.md; mv bin/$$page.md docs/reference/$$page.md; done; \
+	bin/leadpipe lambda-template > bin/template.yaml; mv bin/template.yaml deploy/aws/template.yaml

@@ -319,3 +319,41 @@ def test_process_is_confined_as_a_long_lived_one(database):
         assert "Seccomp:\t2" in status
         assert api.invoke(envelope(TEST_USER)).reply["statusCode"] == 201
         assert "Confinement is incomplete" not in started.close()
+
+
+# ── The worker ──
+
+def test_worker_works_from_each_event_until_shortly_before_the_deadline(database, providers):
+    """A shift ends 22 s before Lambda would end the process. Frozen in between, the worker goes on with the next event."""
+    slack = {"SLACK_WEBHOOK_URL": providers.settings["SLACK_WEBHOOK_URL"]}
+    with function("lead-capture", DATABASE_URL=database.url) as (leads, _), \
+            function("worker", DATABASE_URL=database.url, WORKER_POLL_SECONDS="1", **slack) as (api, started):
+        for number in range(2):
+            lead = {**TEST_USER, "customerEmail": f"{number}@example.com", "customerPhone": f"+97150123456{number}"}
+            assert leads.invoke(envelope(lead)).reply["statusCode"] == 201
+            begun = time.monotonic()
+            api.put({"source": "aws.events"}, milliseconds=25_500)
+            until(lambda number=number: len(providers.of("slack")) == number + 1, 3, "the message")
+            result = api.results.get(timeout=10)
+            assert (result.kind, result.json) == ("response", {"seconds": 3})
+            assert 2.5 < time.monotonic() - begun < 5
+            # No step is left that the freeze could stop while it holds something.
+            assert not Path(f"/proc/{started.process.pid}/task/{started.process.pid}/children").read_text().strip()
+            os.kill(started.process.pid, signal.SIGSTOP)
+            time.sleep(0.2)
+            os.kill(started.process.pid, signal.SIGCONT)
+        assert database.value("select count(*) from notification_logs where status = 'sent'") == "2"
+        # Too little time for a shift.
+        assert api.invoke({}, milliseconds=20_000).json == {"seconds": 0}
+
+
+def test_worker_reports_wrong_settings(database):
+    api = RuntimeAPI()
+    try:
+        code, log = Function(api, "worker", DATABASE_URL=database.url, WORKER_POLL_SECONDS="0", SLACK_WEBHOOK_URL="https://hooks.slack.com/x").wait()
+        assert code == 78
+        assert "WORKER_POLL_SECONDS" in log
+        assert [report.json["errorType"] for report in api.init_errors] == ["Runtime.InvalidSettings"]
+        assert api.asked == 0
+    finally:
+        api.close()

@@ -8,7 +8,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from common import HANDLERS, clean_environment, until
+from common import BIN, HANDLERS, clean_environment, until
 
 BASE = "/2018-06-01/runtime/"
 
@@ -146,14 +146,15 @@ class RuntimeAPI:
 
 
 class Function:
-    """A handler's executable as Lambda starts it."""
+    """A handler's executable as Lambda starts it, or `worker` as the bootstrap of its package does."""
 
     def __init__(self, api, handler, **settings):
+        command = [str(BIN / "leadpipe"), "worker"] if handler == "worker" else [str(HANDLERS / handler)]
         self.process = subprocess.Popen(
-            [str(HANDLERS / handler)], cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            command, cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=clean_environment(
                 AWS_LAMBDA_RUNTIME_API=api.address, AWS_LAMBDA_FUNCTION_NAME=handler, LAMBDA_TASK_ROOT="/var/task",
-                _HANDLER="bootstrap", **settings))
+                _HANDLER=handler, **settings))
 
     def wait(self, seconds=15):
         """The exit status, with everything on stderr."""
