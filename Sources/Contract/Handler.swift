@@ -90,6 +90,32 @@ extension Handler {
     }
   }
 
+  /// Answers a request that the entry point has read from an envelope itself.
+  func answer(
+    _ request: Request, by answer: BatchAnswer, log: Log, deadline: Instant?
+  ) -> AnsweredRequest {
+    var request = request
+    request.repairsText = description.repairsText
+    do throws(Problem) {
+      try limit(&request, deadline)
+      guard let result = answer([request], log).first else {
+        throw .internalError("the handler made no reply")
+      }
+      return AnsweredRequest(request: request, reply: try result.get())
+    } catch { return AnsweredRequest(request: request, problem: error) }
+  }
+
+  /// Checks the size of the body, and sets the deadline to the earliest that applies.
+  private func limit(_ request: inout Request, _ deadline: Instant?) throws(Problem) {
+    guard request.body.count <= description.bodyLimit else {
+      throw Problem(.bodyTooLarge, ["max": description.bodyLimit])
+    }
+    let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
+    let end = [request.deadline, deadline].compactMap(\.self).reduce(own, min)
+    request.deadline = end
+    guard end > .steady else { throw Problem(.deadlineExceeded) }
+  }
+
   /// Reads the request in a document. The problem is set if the request cannot be answered.
   private func read(_ bytes: [UInt8], _ deadline: Instant?) -> (Request, Problem?) {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
@@ -112,13 +138,7 @@ extension Handler {
           request.requestID = id
         }
       }
-      guard request.body.count <= description.bodyLimit else {
-        throw Problem(.bodyTooLarge, ["max": description.bodyLimit])
-      }
-      let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
-      let end = [request.deadline, deadline].compactMap(\.self).reduce(own, min)
-      request.deadline = end
-      guard end > .steady else { throw Problem(.deadlineExceeded) }
+      try limit(&request, deadline)
     } catch { return (request, error) }
     return (request, nil)
   }

@@ -32,8 +32,10 @@ import Testing
   @Test("are read wherever the bytes are split", arguments: replies)
   func everySplit(_ wire: String, _ status: Int, _ body: String, _ isKeptAlive: Bool) throws {
     let bytes = Array(wire.utf8)
-    let splits = (1..<bytes.count).map { [bytes[..<$0], bytes[$0...]] }
-    for pieces in splits + [[bytes[...]], bytes.indices.map { bytes[$0...$0] }] {
+    var splits: [[ArraySlice<UInt8>]] = (1..<bytes.count).map { [bytes[..<$0], bytes[$0...]] }
+    splits.append([bytes[...]])
+    splits.append(bytes.indices.map { bytes[$0...$0] })
+    for pieces in splits {
       let reply = try #require(try read(pieces))
       #expect(reply.status == status && reply.body == Array(body.utf8) && reply.isKeptAlive == isKeptAlive)
     }

@@ -60,10 +60,49 @@ def test_problems_are_replies(database):
 
 
 def test_body_with_nul_is_the_clients_error(database):
+    """Lambda's event quotes the body: the body is malformed, not the event. A capture handler repairs it."""
     with function("agent-create", DATABASE_URL=database.url, **ADMIN) as (api, _):
-        event = envelope('{"name": "a\0"}', path="/api/admin/agents", headers={"authorization": "Bearer " + ADMIN["ADMIN_API_KEY"]})
-        result = api.invoke(event)
+        key = {"authorization": "Bearer " + ADMIN["ADMIN_API_KEY"]}
+        result = api.invoke(envelope('{"name": "a\0"}', path="/api/admin/agents", headers=key))
         assert (result.reply["statusCode"], result.problem["code"]) == (400, "malformed_json")
+        result = api.invoke(envelope('{"name": "a\\u0000"}', path="/api/admin/agents", headers=key))
+        assert (result.reply["statusCode"], result.problem["code"]) == (400, "malformed_json")
+    with function("lead-capture", DATABASE_URL=database.url) as (api, _):
+        body = json.dumps({**TEST_USER, "customerName": "Test\0User"})
+        assert api.invoke(envelope(body)).reply["statusCode"] == 201
+
+
+def test_methods_and_paths_without_a_route(database):
+    """An HTTP API also sends what none of its routes fits."""
+    key = {"authorization": "Bearer " + ADMIN["ADMIN_API_KEY"]}
+    with function("agent-list", DATABASE_URL=database.url, **ADMIN) as (api, _):
+        def ask(method, path="/api/admin/agents"):
+            return api.invoke(envelope("", method, path, key))
+        for method in ("POST", "DELETE", "get", "TRACE"):
+            result = ask(method)
+            assert (result.reply["statusCode"], result.problem["code"]) == (405, "method_not_allowed")
+            assert result.reply["headers"]["allow"] == "GET, HEAD, OPTIONS"
+        assert ask("OPTIONS").reply["statusCode"] == 204
+        for path in ("/", "/api/admin/agents/", "//api/admin/agents", "/api/admin/agents/x", "/API/admin/agents", ""):
+            result = ask("GET", path)
+            assert (result.reply["statusCode"], result.problem["code"]) == (404, "route_not_found")
+        head, get = ask("HEAD").reply, ask("GET").reply
+        assert (head["statusCode"], head["body"]) == (200, "")
+        assert get["body"]
+        assert get["headers"]["x-request-id"] == "req-1"
+        result = api.invoke(envelope("", "GET", "/api/admin/agents", {**key, "x-request-id": "mine"}))
+        assert result.reply["headers"]["x-request-id"] == "mine"
+
+
+def test_path_parameters_of_a_function_url(database):
+    """Its events have none: they are read from the path."""
+    with function("lead-capture", DATABASE_URL=database.url) as (api, _):
+        lead = json.loads(api.invoke(envelope(TEST_USER)).reply["body"])["id"]
+    with function("conversation-show", DATABASE_URL=database.url, **ADMIN) as (api, _):
+        path, key = f"/api/admin/conversations/{lead}", {"authorization": "Bearer " + ADMIN["ADMIN_API_KEY"]}
+        assert json.loads(api.invoke(envelope("", "GET", path, key)).reply["body"])["id"] == lead
+        event = {**envelope("", "GET", path, key), "pathParameters": {"id": lead}}
+        assert json.loads(api.invoke(event).reply["body"])["id"] == lead
 
 
 def test_admin_key_is_required(database):

@@ -13,13 +13,13 @@ enum LambdaAnswer {
     _ event: LambdaEvent, deadline: Instant?, handler: Handler, by answer: @escaping Handler.BatchAnswer, log: Log
   ) {
     let end = deadline.map { Instant(milliseconds: $0.milliseconds - Self.marginMs).onSteadyClock }
-    func exchange(_ document: [UInt8]) -> AnsweredRequest {
-      handler.answer([document], by: .success(answer), log: log, deadline: end).first
-        ?? AnsweredRequest(refusing: .internalError("the handler made no reply"))
-    }
     switch event {
-    case .http(let event, _): self = .result(exchange(event.bytes).reply.envelope.bytes)
-    case .document(let document): self.init(toStep: exchange(document))
+    case .http(let event):
+      let endpoint = HTTPEventAnswer(handler: handler, answer: answer, deadline: end, log: log)
+      self = .result(endpoint.reply(to: event).envelope.bytes)
+    case .document(let document):
+      let exchange = handler.answer([document], by: .success(answer), log: log, deadline: end).first
+      self.init(toStep: exchange ?? AnsweredRequest(refusing: .internalError("the handler made no reply")))
     case .invalid(let reason): self = .failure(.invalidEvent(reason))
     }
   }
