@@ -129,11 +129,12 @@ def test_endpoint_takes_nothing_but_http_events(database, event):
 
 
 def test_steps_take_documents_and_answer_with_one(database):
-    channels = json.dumps([{"channel": "slack"}])
+    channels = json.dumps([{"channel": "slack", "recipient": "default"}])
     settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": channels}
     with function("lead-capture", DATABASE_URL=database.url) as (api, _):
-        for _ in range(2):
-            assert api.invoke(envelope(TEST_USER)).reply["statusCode"] == 201
+        for number in range(2):
+            lead = {**TEST_USER, "customerEmail": f"{number}@example.com", "customerPhone": f"+97150123456{number}"}
+            assert api.invoke(envelope(lead)).reply["statusCode"] == 201
     with function("event-claim", **settings) as (api, _):
         claimed = api.invoke({"limits": {"slack": 5}})
         assert claimed.kind == "response"

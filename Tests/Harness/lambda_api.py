@@ -176,6 +176,7 @@ def function(handler, api=None, **settings):
     started = Function(api, handler, **settings)
     try:
         until(lambda: api.asked or started.process.poll() is not None, what="the first GET next")
+        assert api.asked, started.close()
         yield api, started
     finally:
         started.close()

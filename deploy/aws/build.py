@@ -8,7 +8,6 @@ import datetime
 import hashlib
 import json
 import os
-import platform
 import re
 import stat
 import statistics
@@ -45,19 +44,14 @@ def description(handler):
 
 
 def obstacles(executable):
-    """Why the executable does not start on provided.al2023, as readelf reports it. Empty if nothing is in the way."""
+    """What the executable needs and provided.al2023 does not have, as readelf reports it."""
     def readelf(*options):
         return subprocess.run(["readelf", "--wide", *options, str(executable)], env=clean_environment(), capture_output=True,
                               text=True, check=True).stdout
     versions = [tuple(map(int, version.split("."))) for version in re.findall(r"Name: GLIBC_([0-9.]+)", readelf("--version-info"))]
-    found = []
-    if versions and max(versions) > GLIBC:
-        found.append(f"needs glibc {'.'.join(map(str, max(versions)))}, and there is {'.'.join(map(str, GLIBC))}")
+    found = {f"glibc {'.'.join(map(str, max(versions)))}"} if versions and max(versions) > GLIBC else set()
     needed = re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("--dynamic"))
-    missing = [name for name in needed if not LIBRARIES.fullmatch(name)]
-    if missing:
-        found.append(f"needs {', '.join(missing)}")
-    return found
+    return found | {name for name in needed if not LIBRARIES.fullmatch(name)}
 
 
 def machine(executable):
@@ -154,9 +148,9 @@ def main():
             files, programs, zones = {"bootstrap": (HANDLERS / name).read_bytes()}, [HANDLERS / name], "TIME_ZONE" in read
             settings = {key: value for key, value in SETTINGS.items() if key in read}
         package = pack(name, files, zones)
-        reasons = sorted({reason for program in programs for reason in obstacles(program)})
+        reasons = set().union(*map(obstacles, programs))
         if reasons:
-            stopped.setdefault("; ".join(reasons), []).append(name)
+            stopped.setdefault(", ".join(sorted(reasons)), []).append(name)
         unpacked = sum(info.file_size for info in zipfile.ZipFile(package).infolist())
         rows.append((name, package.stat().st_size / 1e6, unpacked / 1e6, start_milliseconds(package, settings),
                      "no" if reasons else "yes"))
@@ -164,23 +158,25 @@ def main():
     built = {machine(HANDLERS / name) for name in everything}
     for reasons, names in stopped.items():
         which = "all packages" if len(names) == len(rows) else ", ".join(names)
-        print(f"lambda    WARNING: these do not start on provided.al2023 ({reasons}): {which}", flush=True)
+        print(f"lambda    WARNING: these do not start on provided.al2023 (they need {reasons}; it has glibc {'.'.join(map(str, GLIBC))}): {which}", flush=True)
     if not arguments.names and not arguments.no_page:
         PAGE.write_text(page(rows, stopped, built))
     print(f"lambda    done: {OUT.relative_to(REPO)}/ for {', '.join(sorted(built))}")
 
 
 def page(rows, stopped, built):
-    verdict = "All of these executables start with what provided.al2023 has, as far as readelf shows it." if not stopped else (
-        "**Executables marked `no` do not start on provided.al2023**, as readelf shows: "
-        + "; ".join(dict.fromkeys(reasons for reasons in stopped)) + ".")
+    lacks = sorted({reason for reasons in stopped for reason in reasons.split(", ")})
+    verdict = ("All of these executables start with what provided.al2023 has, as far as readelf shows it." if not lacks else
+               "**Packages marked `no` do not start on provided.al2023.** As readelf shows, they need " + ", ".join(lacks)
+               + f";\nthe image has glibc {'.'.join(map(str, GLIBC))} and none of these libraries.")
+    busy = f"the load average was {os.getloadavg()[1]:.1f}"
     table = "".join(f"| {name} | {packed:.1f} | {unpacked:.1f} | {ms:.1f} | {starts} |\n" for name, packed, unpacked, ms, starts in rows)
     return f"""# Packages for AWS Lambda
 
-Written by `make lambda` on {datetime.date.today().isoformat()}, on {os.cpu_count()} cores of {platform.machine()}, for \
-{', '.join(sorted(built))}. The start is the median of
-{STARTS}: from the start of the process to its first request to the runtime API, against the stand-in of the tests. On AWS
-the sandbox, the login at the database and a slower processor come on top; that was not measured.
+Written by `make lambda` on {datetime.date.today().isoformat()}, on {os.cpu_count()} cores, for {', '.join(sorted(built))}; {busy}.
+The start is the median of {STARTS}: from the start of the process to its first request to the runtime API, against the
+stand-in of the tests. On AWS the sandbox, the login at the database and a slower processor come on top; that was not
+measured.
 
 {verdict}
 
