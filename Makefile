@@ -35,12 +35,13 @@ build: packages ## build release executables into bin/
 	if [ -f "$$archive" ]; then ln -sf "$$archive" $(LINKED)/; fi
 	@{ $(SWIFT) build $(RELEASE) 2>&1 1>&3 | $(OWN_WARNINGS) >&2; } 3>&1
 	@out=$$($(SWIFT) build $(RELEASE) --show-bin-path 2>/dev/null); \
-	install -m 755 "$$out/leadpipe" "$$out/gateway" "$$out/confine" bin/; \
+	install -m 755 "$$out/leadpipe" "$$out/gateway" "$$out/confine" "$$out/leadpipe-cgi" bin/; \
 	for name in $(HANDLERS); do install -m 755 "$$out/$$name" bin/handlers/; done; \
 	for old in $$(cat bin/.handlers 2>/dev/null); do case " $(HANDLERS) " in *" $$old "*) ;; *) rm -f "bin/handlers/$$old" ;; esac; done; \
 	echo $(HANDLERS) > bin/.handlers; \
+	bin/leadpipe routes --write; \
 	rm -rf bin/supabase; mkdir bin/supabase; cp -r supabase/shim.sql supabase/migrations supabase/rollback bin/supabase
-	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/handlers/'
+	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/leadpipe-cgi bin/handlers/'
 
 test: test-packages build ## run all tests: modules, black-box cases, database rights, end to end
 	@Tests/run

@@ -87,7 +87,7 @@ let package = Package(
     .systemLibrary(name: "CProcess"),
     module("Wire"),
     module("Sandbox", ["CProcess"]),
-    module("Contract", ["Wire", "Forms", "Sandbox", "CProcess"]),
+    module("Contract", ["Wire", "Forms", "Limits", "Sandbox", "CProcess"]),
     module("Forms", ["Wire"]),
     module("Leads", ["Wire", "Forms"]),
     module("Deliveries", ["Wire"]),
@@ -110,6 +110,8 @@ let package = Package(
     module("Terminal"),
     .executableTarget(name: "confine", dependencies: ["Host"], path: "Sources/confine", swiftSettings: settings),
     .executableTarget(
+      name: "leadpipe-cgi", dependencies: ["Contract", "Host"], path: "Sources/leadpipe-cgi", swiftSettings: settings),
+    .executableTarget(
       name: "gateway",
       dependencies: [
         "Wire", "Contract", "Forms", "Sandbox", "Host", "OpenAPI", "Limits",
@@ -129,7 +131,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
-    suite("Contract", ["Wire", "Forms", "Contract"]),
+    suite("Contract", ["Wire", "Forms", "Limits", "Contract"]),
     suite("Sandbox", ["Sandbox"]),
     suite("Forms", ["Wire", "Forms"]),
     suite("Leads", ["Wire", "Forms", "Leads"]),

@@ -71,7 +71,7 @@ enum GatewayProgram {
     let dispatcher = RequestDispatcher(
       endpoints: endpoints,
       connections: ClientConnections(proxies: settings.proxies, limit: settings.clientConnections, log: log),
-      rateLimits: ClientRateLimits(settings.limits), cors: CORSPolicy(origins: settings.origins),
+      rateLimits: ClientRateLimits(settings.limits), cors: settings.cors,
       blockedOrigins: BlockedOrigins(log: log),
       budgets: settings.budgets, metrics: metrics, readiness: readiness, slow: settings.slow, log: log,
       overloadLog: OverloadLog(log: log, metrics: metrics),

@@ -24,8 +24,8 @@ struct GatewaySettings: Sendable {
   let budgets: Budgets
   /// A request that takes longer is logged as slow; nil if none is logged.
   let slow: Duration?
-  /// The origins of the pages that may read replies.
-  let origins: [WebOrigin]
+  /// What pages of other origins may do.
+  let cors: CORSPolicy
 
   init(_ environment: [String: String]) throws(Problem) {
     let settings = try Settings(Self.declared, from: environment)
@@ -67,8 +67,7 @@ struct GatewaySettings: Sendable {
         rateClass.limit(settings[rateClass.settingName]).map { (rateClass, $0) }
       })
     proxies = settings["TRUSTED_PROXIES"].flatMap { TrustedProxies($0) } ?? TrustedProxies()
-    let site = settings["FRONTEND_URL"].flatMap { WebOrigin(ofAddress: $0) }
-    origins = [site].compactMap { $0 } + (settings["ALLOWED_ORIGINS"].flatMap { WebOrigin.list($0) } ?? [])
+    cors = CORSPolicy(settings)
   }
 
   /// The settings for the status page, without secrets.

@@ -58,6 +58,9 @@ extension Handler {
     }
   }
 
+  /// A request that was read, and the problem if it cannot be answered.
+  typealias ReadRequest = (request: Request, problem: Problem?)
+
   /// Answers a batch of documents. A document with `requestContext` is an envelope; any other is a bare body. A batch
   /// that contains only bare bodies uses `bareLog` if it is given. `deadline` limits what the requests may take, on the
   /// steady clock.
@@ -65,22 +68,22 @@ extension Handler {
     _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, bareLog: Log? = nil,
     deadline: Instant? = nil
   ) -> [AnsweredRequest] {
-    var requests: [Request] = []
-    var problems: [Problem?] = []
-    for bytes in documents {
-      let (request, problem) = read(bytes, deadline)
-      requests.append(request)
-      problems.append(problem)
-    }
-    let good = requests.indices.filter { problems[$0] == nil }
-    let log = requests.allSatisfy(\.isBare) ? bareLog ?? log : log
+    let requests = documents.map { read($0, deadline) }
+    let log = requests.allSatisfy(\.request.isBare) ? bareLog ?? log : log
+    return self.answer(requests, by: answer, log: log)
+  }
+
+  /// Answers a batch of requests, in their order.
+  func answer(_ requests: [ReadRequest], by answer: Result<BatchAnswer, Problem>, log: Log) -> [AnsweredRequest] {
+    var problems = requests.map(\.problem)
+    let good = requests.filter { $0.problem == nil }.map(\.request)
     var replies: [Result<Reply, Problem>] = []
     switch answer {
-    case .success(let answer): replies = good.isEmpty ? [] : answer(good.map { requests[$0] }, log)
+    case .success(let answer): replies = good.isEmpty ? [] : answer(good, log)
     case .failure(let problem): problems = problems.map { _ in problem }
     }
     var next = replies.makeIterator()
-    return zip(requests, problems).map { request, problem in
+    return zip(requests.map(\.request), problems).map { request, problem in
       if let problem { return AnsweredRequest(request: request, problem: problem) }
       switch next.next() {
       case .success(let reply): return AnsweredRequest(request: request, reply: reply)
@@ -90,34 +93,8 @@ extension Handler {
     }
   }
 
-  /// Answers a request that the entry point has read from an envelope itself.
-  func answer(
-    _ request: Request, by answer: BatchAnswer, log: Log, deadline: Instant?
-  ) -> AnsweredRequest {
-    var request = request
-    request.repairsText = description.repairsText
-    do throws(Problem) {
-      try limit(&request, deadline)
-      guard let result = answer([request], log).first else {
-        throw .internalError("the handler made no reply")
-      }
-      return AnsweredRequest(request: request, reply: try result.get())
-    } catch { return AnsweredRequest(request: request, problem: error) }
-  }
-
-  /// Checks the size of the body, and sets the deadline to the earliest that applies.
-  private func limit(_ request: inout Request, _ deadline: Instant?) throws(Problem) {
-    guard request.body.count <= description.bodyLimit else {
-      throw Problem(.bodyTooLarge, ["max": description.bodyLimit])
-    }
-    let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
-    let end = [request.deadline, deadline].compactMap(\.self).reduce(own, min)
-    request.deadline = end
-    guard end > .steady else { throw Problem(.deadlineExceeded) }
-  }
-
   /// Reads the request in a document. The problem is set if the request cannot be answered.
-  private func read(_ bytes: [UInt8], _ deadline: Instant?) -> (Request, Problem?) {
+  private func read(_ bytes: [UInt8], _ deadline: Instant?) -> ReadRequest {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
     var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)
     request.isBare = true
@@ -130,7 +107,6 @@ extension Handler {
       if json["requestContext"] != nil {
         request.isBare = false
         request = try Request(envelope: json)
-        request.repairsText = description.repairsText
       } else {
         request.document = json
         // A delivery names the request that caused it, so that the log lines of a lead can be found by one id.
@@ -138,8 +114,18 @@ extension Handler {
           request.requestID = id
         }
       }
-      try limit(&request, deadline)
+      if let deadline { request.deadline = request.deadline.map { min($0, deadline) } ?? deadline }
+      try prepare(&request)
     } catch { return (request, error) }
     return (request, nil)
+  }
+
+  /// Applies the handler's own limits to a request that was read.
+  func prepare(_ request: inout Request) throws(Problem) {
+    request.repairsText = description.repairsText
+    guard request.body.count <= description.bodyLimit else { throw .tooLarge(description.bodyLimit) }
+    let own = Instant(milliseconds: Instant.steady.milliseconds + description.timeLimitMs)
+    request.deadline = request.deadline.map { min($0, own) } ?? own
+    guard request.deadline.map({ $0 > .steady }) == true else { throw Problem(.deadlineExceeded) }
   }
 }

@@ -32,6 +32,30 @@ enum StandardInput {
     }
   }
 
+  enum Exact {
+    case bytes([UInt8])
+    /// Stdin ended before all bytes arrived.
+    case short
+    /// The deadline passed.
+    case late
+    case unreadable(String)
+  }
+
+  /// Reads exactly `count` bytes and nothing after them.
+  static func read(exactly count: Int, until deadline: Instant) -> Exact {
+    var bytes: [UInt8] = []
+    while bytes.count < count {
+      guard isReady(until: deadline) else { return .late }
+      var buffer = [UInt8](repeating: 0, count: min(count - bytes.count, 65_536))
+      switch read(into: &buffer) {
+      case .some(0): return .short
+      case .some(let read): bytes += buffer[..<read]
+      case .none: return .unreadable("stdin cannot be read: \(String(cString: strerror(errno)))")
+      }
+    }
+    return .bytes(bytes)
+  }
+
   /// Waits until stdin has input or is at its end.
   static func wait() {
     var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
@@ -144,8 +168,8 @@ struct LineReader {
 }
 
 /// Writes to stdout: either all bytes, or false on an error.
-enum StandardOutput {
-  static func write(_ bytes: [UInt8]) -> Bool { writeAll(bytes, to: 1) }
+package enum StandardOutput {
+  package static func write(_ bytes: [UInt8]) -> Bool { writeAll(bytes, to: 1) }
 }
 
 enum StandardError {

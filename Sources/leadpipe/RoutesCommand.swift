@@ -1,8 +1,10 @@
 import ArgumentParser
 import Contract
+import FoundationEssentials
 import Host
 import OpenAPI
 import Sandbox
+import Wire
 
 struct Routes: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -16,8 +18,20 @@ struct Routes: ParsableCommand {
     completion: HandlerName.completion)
   var explain: String?
 
+  @Flag(help: "Write the routes into the folder of the handlers, where leadpipe-cgi reads them.")
+  var write = false
+
   func run() throws {
-    let folder = try Layout().folder()
+    let layout = Layout()
+    let folder = try layout.folder()
+    if write {
+      let path = layout.handlers + "/" + RouteFile.name
+      do { try Data(RouteFile(folder).document.bytes + [0x0A]).write(to: URL(filePath: path), options: .atomic) } catch
+      {
+        throw CommandError("\(path) cannot be written: \(error)")
+      }
+      return
+    }
     if let explain {
       let handler = try HandlerName.find(explain, in: folder)
       var settings = KnownSettings.given()

@@ -12,7 +12,7 @@ from common import BIN, HANDLERS, REPO
 MODULES = {
     "Wire": set(),
     "Sandbox": {"CProcess"},
-    "Contract": {"Wire", "Forms", "Sandbox", "CProcess"},
+    "Contract": {"Wire", "Forms", "Limits", "Sandbox", "CProcess"},
     "Forms": {"Wire"},
     "Leads": {"Wire", "Forms"},
     "Deliveries": {"Wire"},
@@ -26,6 +26,7 @@ MODULES = {
     "Host": {"Wire", "Contract", "Sandbox", "Deliveries", "CProcess"},
     "Worker": {"Wire", "Contract", "Deliveries", "Host"},
     "confine": {"Host"},
+    "leadpipe-cgi": {"Contract", "Host"},
     "Sink": {"Wire", "Contract", "Forms"},
     "Samples": {"Wire"},
     "Terminal": set(),

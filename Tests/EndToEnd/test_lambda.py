@@ -83,15 +83,30 @@ def test_methods_and_paths_without_a_route(database):
             assert (result.reply["statusCode"], result.problem["code"]) == (405, "method_not_allowed")
             assert result.reply["headers"]["allow"] == "GET, HEAD, OPTIONS"
         assert ask("OPTIONS").reply["statusCode"] == 204
-        for path in ("/", "/api/admin/agents/", "//api/admin/agents", "/api/admin/agents/x", "/API/admin/agents", ""):
+        for path in ("/", "/api/admin/agents/", "/api/admin/agents/x", "/API/admin/agents"):
             result = ask("GET", path)
             assert (result.reply["statusCode"], result.problem["code"]) == (404, "route_not_found")
+        for path in ("//api/admin/agents", "", "x"):
+            assert ask("GET", path).reply["statusCode"] in (400, 404)
         head, get = ask("HEAD").reply, ask("GET").reply
         assert (head["statusCode"], head["body"]) == (200, "")
         assert get["body"]
         assert get["headers"]["x-request-id"] == "req-1"
         result = api.invoke(envelope("", "GET", "/api/admin/agents", {**key, "x-request-id": "mine"}))
         assert result.reply["headers"]["x-request-id"] == "mine"
+
+
+def test_pages_of_other_origins(database):
+    """The gateway's code decides: an allowed origin gets CORS headers and a preflight, another gets none."""
+    with function("lead-capture", DATABASE_URL=database.url, ALLOWED_ORIGINS="https://good.example") as (api, _):
+        for origin, allowed in (("https://good.example", "https://good.example"), ("https://evil.example", None)):
+            reply = api.invoke(envelope(TEST_USER, headers={"origin": origin})).reply
+            assert reply["statusCode"] in (200, 201)
+            assert reply["headers"].get("access-control-allow-origin") == allowed
+            assert "Origin" in reply["headers"]["vary"]
+            ask = {"origin": origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+            reply = api.invoke(envelope("", "OPTIONS", headers=ask)).reply
+            assert (reply["statusCode"], reply["headers"].get("access-control-allow-origin")) == (204, allowed)
 
 
 def test_path_parameters_of_a_function_url(database):

@@ -136,7 +136,8 @@ def test_functions_have_the_settings_that_they_describe_and_no_others(template, 
         if name == "worker":
             continue
         described = {setting["name"] for setting in descriptions[name]["environment"]}
-        assert set(function["Environment"]["Variables"]) == described - {"LEADPIPE_WAKE", "PORT"}
+        assert set(function["Environment"]["Variables"]) == (
+            described - {"LEADPIPE_WAKE", "PORT"} | {"ALLOWED_ORIGINS", "FRONTEND_URL", "TRUSTED_PROXIES"})
 
 
 def test_secrets_are_references(template):

@@ -1,7 +1,6 @@
 import Contract
 import Limits
 import NIOCore
-import NIOHTTP1
 import NIOPosix
 import Testing
 import Wire
@@ -22,8 +21,10 @@ import Wire
   private func ask(
     _ session: String, _ status: Int, opens: String? = nil
   ) throws -> (refusedBy: String?, waits: Bool, remaining: Int) {
-    let fields = HTTPHeaders([("Host", "a"), ("Cookie", "__Host-leadpipe_session=\(session)")])
-    let head = try RequestHead(HTTPRequestHead(version: .http1_1, method: .GET, uri: "/admin", headers: fields))
+    let head = try RequestHead(
+      MessageHead(
+        method: "GET", target: "/admin", isHTTP10: false,
+        fields: [("Host", "a"), ("Cookie", "__Host-leadpipe_session=\(session)")]))
     let quota = limits.admit(head.headers, hasBody: false, of: Self.address, to: endpoint)
     if let quota, !quota.isAllowed { return (quota.name, false, 0) }
     let test = limits.beginTest(head.headers, of: Self.address, quota)

@@ -96,7 +96,7 @@ final class HTTPConnection: ChannelInboundHandler {
     case (.head(let head), .waiting): begin(head, context)
     case (.body(let part), .reading(let exchange, var request)):
       guard request.request.message.body.count + part.readableBytes <= request.bodyLimit else {
-        return refuse(RequestDispatcher.tooLarge(request.bodyLimit), exchange, context)
+        return refuse(.tooLarge(request.bodyLimit), exchange, context)
       }
       // The state must not hold the body during the append, which would then copy the body.
       state = .answering
@@ -109,11 +109,12 @@ final class HTTPConnection: ChannelInboundHandler {
 
   private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
     var exchange = HTTPExchange(head)
-    exchange.origin = dispatcher.cors.allowed(head.headers)
+    let message = MessageHead(head)
+    exchange.origin = dispatcher.cors.allowed(message)
     if exchange.origin == nil { dispatcher.blockedOrigins.report(head.headers) }
     let keepsAlive = head.isKeepAlive && !head.headers.contains(name: "upgrade")
     do throws(Problem) {
-      let checked = try RequestHead(head)
+      let checked = try RequestHead(message)
       exchange.keepsAlive = keepsAlive && !checked.hasBody
       switch try dispatcher.receive(checked, from: peer, &exchange) {
       case .answered(let reply): write(GatewayReply(reply: reply), exchange, context)

@@ -57,17 +57,10 @@ struct HTTPExchange: Sendable {
   /// Returns the status line and the headers. The gateway's own headers override those of the handler.
   /// - Parameter isOpen: true if the end of the body is not known yet.
   func head(of reply: Reply, isOpen: Bool = false) -> HTTPResponseHead {
-    var headers = HTTPHeaders()
-    for (name, value) in reply.headers.sorted(by: { $0.key < $1.key }) { headers.add(name: name, value: value) }
-    for cookie in reply.cookies { headers.add(name: "set-cookie", value: cookie) }
-    // Tells caches that another origin gets another reply.
-    let varying = headers[canonicalForm: "vary"].map { $0.lowercased() }
-    if !varying.contains("origin"), !varying.contains("*") { headers.add(name: "vary", value: "Origin") }
-    if let origin { headers.add(contentsOf: CORSPolicy.headers(for: origin, access: access)) }
-    if let quota { headers.add(contentsOf: quota.headers) }
-    headers.replaceOrAdd(name: "x-request-id", value: requestID)
+    var headers = HTTPHeaders(
+      ReplyHeaders.all(of: reply, requestID: requestID, origin: origin, access: access, quota: quota?.headers ?? []))
     headers.replaceOrAdd(name: "date", value: Instant.now.httpDate)
-    if !isOpen, !Self.isBodiless(reply.status) {
+    if !isOpen, !ReplyHeaders.isBodiless(reply.status) {
       headers.replaceOrAdd(name: "content-length", value: String(reply.body.count))
     }
     if !keepsAlive { headers.replaceOrAdd(name: "connection", value: "close") }
@@ -78,9 +71,7 @@ struct HTTPExchange: Sendable {
   }
 
   /// Returns the bytes that follow the head.
-  func body(of reply: Reply) -> [UInt8] { method == "HEAD" || Self.isBodiless(reply.status) ? [] : reply.body }
-
-  private static func isBodiless(_ status: Int) -> Bool { status == 204 || status == 304 }
+  func body(of reply: Reply) -> [UInt8] { method == "HEAD" || ReplyHeaders.isBodiless(reply.status) ? [] : reply.body }
 
   /// Writes a line to the access log, and a second line if the request took longer than `slow`.
   func record(_ answer: GatewayReply, slow: Duration?, log: Log) {
@@ -105,5 +96,13 @@ extension Instant {
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     let time = iso8601.dropFirst("2026-11-22T".count).prefix("21:00:00".count)
     return "\(weekdays[days % 7]), \(day < 10 ? "0" : "")\(day) \(months[month - 1]) \(year) \(time) GMT"
+  }
+}
+
+extension MessageHead {
+  init(_ head: HTTPRequestHead) {
+    self.init(
+      method: head.method.rawValue, target: head.uri, isHTTP10: head.version == .http1_0,
+      fields: head.headers.map { ($0.name, $0.value) })
   }
 }

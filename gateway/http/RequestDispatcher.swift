@@ -6,9 +6,6 @@ import Wire
 
 /// Passes complete requests to handler processes, and creates the replies. `receive` in RequestIntake.swift runs first.
 struct RequestDispatcher: Sendable {
-  /// Prefixes of reply headers that only the gateway sets. A handler may not allow other origins or report rate limits.
-  private static let ownHeaders = ["access-control-", "ratelimit", "x-ratelimit-"]
-
   let endpoints: CurrentEndpoints
   let connections: ClientConnections
   let rateLimits: ClientRateLimits
@@ -27,8 +24,6 @@ struct RequestDispatcher: Sendable {
 
   /// The current routes. A reload does not affect requests that have already found their route.
   var routes: RouteTable<Endpoint> { endpoints.set.routes }
-
-  static func tooLarge(_ limit: Int) -> Problem { Problem(.bodyTooLarge, ["max": limit]) }
 
   /// Passes a complete request to a handler process and returns its reply. A client that the handler accepts for a live
   /// stream gets a subscription.
@@ -139,9 +134,7 @@ struct RequestDispatcher: Sendable {
 
   private func reply(to request: RoutedRequest, _ result: HandlerResult) -> (Reply, HandlerFailure?) {
     do throws(HandlerFailure) {
-      var reply = try result.reply()
-      reply.headers = reply.headers.filter { name, _ in !Self.ownHeaders.contains { name.hasPrefix($0) } }
-      return (reply, nil)
+      return (ReplyHeaders.withoutReserved(try result.reply()), nil)
     } catch { return (error.problem.reply(requestID: request.id), error) }
   }
 

@@ -16,14 +16,15 @@ extension RequestDispatcher {
     _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange
   ) throws(Problem) -> IntakeResult {
     let match: RouteTable<Endpoint>.Match
-    switch routes.match(head.method, head.target.path) {
+    let access: (Endpoint) -> Description.Access = { $0.handler.description.access }
+    switch try Routing(
+      head, in: routes, requestID: exchange.requestID, isAllowedOrigin: exchange.origin != nil, access: access)
+    {
     case .found(let found): match = found
-    case .none: throw Problem(.routeNotFound)
-    case .otherMethod(let allow):
-      if let method = CORSPolicy.preflightMethod(head) {
-        return .answered(preflight(head, method, allow: allow, &exchange))
-      }
-      return .answered(Self.otherMethod(head.method, allow: allow, requestID: exchange.requestID))
+    case .answered(let reply, let preflight):
+      if CORSPolicy.preflightMethod(head) != nil, preflight == nil { exchange.origin = nil }
+      exchange.access = preflight ?? exchange.access
+      return .answered(reply)
     }
     let handler = match.target.handler
     let description = handler.description
@@ -33,17 +34,10 @@ extension RequestDispatcher {
     let client = connections.address(peer: peer, forwardedFor: head.forwardedFor)
     exchange.quota = rateLimits.admit(head.headers, hasBody: head.hasBody, of: client, to: description)
     if let quota = exchange.quota, !quota.isAllowed { throw quota.problem }
-    var message = Request(
-      method: head.method, path: head.target.path.raw, requestID: exchange.requestID, receivedAt: .now)
-    message.rawQuery = head.target.rawQuery
-    message.query = head.target.query
-    message.headers = head.headers
-    message.headers["x-request-id"] = exchange.requestID
-    message.pathParameters = match.parameters
-    message.sourceIP = client?.text ?? ""
+    let message = Request(
+      head, requestID: exchange.requestID, parameters: match.parameters, sourceIP: client?.text ?? "", receivedAt: .now)
     let limit = description.bodyLimit
-    if let length = head.bodyLength, length > limit { throw Self.tooLarge(limit) }
-    if head.hasBody { try message.requireJSONBody() }
+    try message.checkBody(head, limit: limit)
     return .read(
       RoutedRequest(
         request: HandlerRequest(handler: handler, route: match.route, host: head.host, message: message),
@@ -55,32 +49,9 @@ extension RequestDispatcher {
   func refuse(_ method: String, _ target: String, requestID: String) -> Reply {
     do throws(Problem) {
       switch routes.match(method, try RequestTarget(target).path) {
-      case .otherMethod(let allow): return Self.otherMethod(method, allow: allow, requestID: requestID)
+      case .otherMethod(let allow): return Reply.otherMethod(method, allow: allow, requestID: requestID)
       case .found, .none: throw Problem(.routeNotFound)
       }
     } catch { return error.reply(requestID: requestID) }
-  }
-
-  private static func otherMethod(_ method: String, allow: [String], requestID: String) -> Reply {
-    let allow = ["allow": allow.joined(separator: ", ")]
-    if method == "OPTIONS" { return Reply(status: 204, headers: allow, body: []) }
-    var reply = Problem(.methodNotAllowed, ["method": method]).reply(requestID: requestID)
-    reply.headers.merge(allow) { $1 }
-    return reply
-  }
-
-  /// Returns the reply to a preflight: what a page of another origin may send. The reply has no CORS headers if the
-  /// intended request is not allowed.
-  private func preflight(
-    _ head: RequestHead, _ method: String, allow: [String], _ exchange: inout HTTPExchange
-  ) -> Reply {
-    if exchange.origin != nil, case .found(let match) = routes.match(method, head.target.path) {
-      exchange.access = match.target.handler.description.access
-      if let headers = CORSPolicy.preflightHeaders(head, methods: allow, access: exchange.access) {
-        return Reply(status: 204, headers: headers, body: [])
-      }
-    }
-    exchange.origin = nil
-    return Reply(status: 204, headers: [:], body: [])
   }
 }

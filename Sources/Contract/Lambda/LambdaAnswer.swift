@@ -9,18 +9,20 @@ enum LambdaAnswer {
   private static let marginMs = 500
 
   /// - Parameter deadline: when Lambda ends the process, on the wall clock.
-  init(
-    _ event: LambdaEvent, deadline: Instant?, handler: Handler, by answer: @escaping Handler.BatchAnswer, log: Log
-  ) {
+  init(_ event: LambdaEvent, deadline: Instant?, by door: LambdaDoor, log: Log) {
     let end = deadline.map { Instant(milliseconds: $0.milliseconds - Self.marginMs).onSteadyClock }
-    switch event {
-    case .http(let event):
-      let endpoint = HTTPEventAnswer(handler: handler, answer: answer, deadline: end, log: log)
-      self = .result(endpoint.reply(to: event).envelope.bytes)
-    case .document(let document):
+    switch (event, door) {
+    case (.http(let event), .endpoint(let server)):
+      let served = server.answer(event.head, from: event.peer, deadline: end, log: log) { _ throws(Problem) in
+        try event.body()
+      }
+      self = .result(served.envelope.bytes)
+    case (.document(let document), .step(let handler, let answer)):
       let exchange = handler.answer([document], by: .success(answer), log: log, deadline: end).first
       self.init(toStep: exchange ?? AnsweredRequest(refusing: .internalError("the handler made no reply")))
-    case .invalid(let reason): self = .failure(.invalidEvent(reason))
+    case (.invalid(let reason), _): self = .failure(.invalidEvent(reason))
+    case (.http, .step), (.document, .endpoint):
+      self = .failure(.invalidEvent("the event is not one that this function takes"))
     }
   }
 

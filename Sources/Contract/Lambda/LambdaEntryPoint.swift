@@ -22,19 +22,21 @@ struct LambdaEntryPoint {
     }
     let api = RuntimeAPI(at: address)
     do throws(RuntimeFailure) {
-      switch handler.opened(environment, afterwards: afterwards, log: log) {
-      case .success(let answer): while true { try serveNext(of: api, by: answer) }
-      case .failure(let problem):
-        _ = try api.failInit(RuntimeAPI.Report(type: "Runtime.InvalidSettings", message: problem.detail))
-        return problem.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: problem.kind.status)
+      let door: LambdaDoor
+      do throws(Problem) {
+        door = try LambdaDoor(handler, environment, afterwards: afterwards, log)
+      } catch {
+        _ = try api.failInit(RuntimeAPI.Report(type: "Runtime.InvalidSettings", message: error.detail))
+        return error.kind == .misconfigured ? ExitStatus.misconfigured : ExitStatus.of(status: error.kind.status)
       }
+      while true { try serveNext(of: api, by: door) }
     } catch {
       log.error("The Lambda runtime API failed", ["reason": error.reason])
       return ExitStatus.unwritable
     }
   }
 
-  private func serveNext(of api: RuntimeAPI, by answer: @escaping Handler.BatchAnswer) throws(RuntimeFailure) {
+  private func serveNext(of api: RuntimeAPI, by door: LambdaDoor) throws(RuntimeFailure) {
     let invocation = try api.next()
     var log = log.with("invocationId", invocation.id)
     if let traceID = invocation.traceID {
@@ -45,7 +47,7 @@ struct LambdaEntryPoint {
     }
     let event = LambdaEvent(invocation.event, to: handler.description)
     let status: Int
-    switch LambdaAnswer(event, deadline: invocation.deadline, handler: handler, by: answer, log: log) {
+    switch LambdaAnswer(event, deadline: invocation.deadline, by: door, log: log) {
     case .result(let result):
       let posted = try api.respond(to: invocation.id, result)
       status = posted == 413 ? try api.fail(invocation.id, .replyTooLarge(result.count)) : posted

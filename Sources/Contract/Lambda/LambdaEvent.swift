@@ -4,7 +4,7 @@ import Wire
 /// not thereby get past the admin key. A step takes bare documents alone, so that no URL can lead to it by mistake.
 enum LambdaEvent {
   /// An event of an HTTP API or of a function URL, payload format 2.0.
-  case http(JSON)
+  case http(HTTPEvent)
   case document([UInt8])
   case invalid(String)
 
@@ -16,9 +16,10 @@ enum LambdaEvent {
       return
     }
     switch description.kind {
-    case .endpoint where event["requestContext"]?["http"]?["method"]?.string != nil: self = .http(event)
     case .endpoint:
-      self = .invalid("an endpoint takes events of an HTTP API or of a function URL, payload format 2.0")
+      self =
+        HTTPEvent(event).map { .http($0) }
+        ?? .invalid("an endpoint takes events of an HTTP API or of a function URL, payload format 2.0")
     case .step where event["requestContext"] == nil: self = .document(bytes)
     case .step: self = .invalid("a step takes a bare JSON document, not an HTTP event")
     }

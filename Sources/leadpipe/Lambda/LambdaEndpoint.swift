@@ -15,8 +15,9 @@ struct LambdaEndpoint {
 
   var description: Description { handler.description }
   /// The name of its resource: `LeadCapture`.
-  var resource: String { LambdaTemplate.capitalized(description.name) }
-  var settings: [String] { description.environment.map(\.name) }
+  var resource: String { LambdaNames.capitalized(description.name) }
+  /// Its own settings, and those that a gateway would have for it.
+  var settings: [String] { (description.environment + EndpointServer.settings).map(\.name) }
 
   init(_ handler: HostedHandler) { self.handler = handler }
 
@@ -31,8 +32,8 @@ struct LambdaEndpoint {
         "Description": .string(description.summary),
         "CodeUri": .string("../../.build/lambda/\(description.name).zip"),
         "MemorySize": JSON(Self.memory), "Timeout": JSON(min(seconds, Self.longestRequest)),
-        "Role": ["Fn::GetAtt": [.string(LambdaTemplate.role(of: handler.trust)), "Arn"]],
-        "LoggingConfig": ["LogGroup": ["Ref": .string(LambdaTemplate.logs(of: handler.trust))]],
+        "Role": ["Fn::GetAtt": [.string(LambdaNames.role(of: handler.trust)), "Arn"]],
+        "LoggingConfig": ["LogGroup": ["Ref": .string(LambdaNames.logs(of: handler.trust))]],
         "Environment": ["Variables": LambdaSettings.environment(settings, of: handler.trust)],
         "Events": events,
       ],

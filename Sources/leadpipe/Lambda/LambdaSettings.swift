@@ -22,7 +22,7 @@ enum LambdaSettings {
 
   private static func value(of name: String, _ trust: TrustClass) -> JSON {
     if name == "LEADPIPE_ROLE" { return .string(trust.database?.role ?? "") }
-    guard secrets.contains(name) else { return ["Ref": .string(LambdaTemplate.capitalized(name))] }
+    guard secrets.contains(name) else { return ["Ref": .string(LambdaNames.capitalized(name))] }
     return ["Fn::Sub": .string("{{resolve:secretsmanager:${SecretPrefix}/\(trust.rawValue):SecretString:\(name)}}")]
   }
 
@@ -54,7 +54,7 @@ enum LambdaSettings {
     ]
     let ofSettings = names.subtracting(secrets).subtracting(meaningless).subtracting(["LEADPIPE_ROLE"]).sorted().map {
       JSON.Member(
-        LambdaTemplate.capitalized($0),
+        LambdaNames.capitalized($0),
         [
           "Type": "String", "Default": .string(defaults[$0] ?? ""),
           "Description": .string("The setting \($0); see docs/reference/settings.md"),

@@ -20,8 +20,8 @@ enum LambdaTemplate {
     let settings = Set(endpoints.flatMap(\.settings) + worker.settings)
     var resources: [JSON.Member] = [JSON.Member("Api", api)]
     for trust in classes {
-      resources.append(JSON.Member(logs(of: trust), logGroup(of: trust)))
-      resources.append(JSON.Member(role(of: trust), executionRole(of: trust)))
+      resources.append(JSON.Member(LambdaNames.logs(of: trust), logGroup(of: trust)))
+      resources.append(JSON.Member(LambdaNames.role(of: trust), executionRole(of: trust)))
     }
     let paths = LambdaRoutes(endpoints)
     resources += endpoints.map { JSON.Member($0.resource, $0.function(paths.events(of: $0))) }
@@ -59,9 +59,6 @@ enum LambdaTemplate {
 
   // MARK: - Per class
 
-  static func logs(of trust: TrustClass) -> String { capitalized(trust.rawValue) + "Logs" }
-  static func role(of trust: TrustClass) -> String { capitalized(trust.rawValue) + "Role" }
-
   private static func logGroup(of trust: TrustClass) -> JSON {
     [
       "Type": "AWS::Logs::LogGroup", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete",
@@ -91,7 +88,7 @@ enum LambdaTemplate {
               "Statement": [
                 [
                   "Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-                  "Resource": ["Fn::GetAtt": [.string(logs(of: trust)), "Arn"]],
+                  "Resource": ["Fn::GetAtt": [.string(LambdaNames.logs(of: trust)), "Arn"]],
                 ]
               ],
             ],
@@ -99,10 +96,5 @@ enum LambdaTemplate {
         ],
       ],
     ]
-  }
-
-  /// `lead-capture` becomes `LeadCapture`, and `BUSINESS_HOURS` becomes `BusinessHours`.
-  static func capitalized(_ name: String) -> String {
-    name.split { $0 == "-" || $0 == "_" }.map { $0.prefix(1).uppercased() + $0.dropFirst().lowercased() }.joined()
   }
 }

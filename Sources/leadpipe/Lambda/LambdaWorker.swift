@@ -31,8 +31,8 @@ struct LambdaWorker {
         "Description": "Delivers the notifications of new events",
         "CodeUri": "../../.build/lambda/worker.zip",
         "MemorySize": 256, "Timeout": JSON(Self.shift + LambdaShift.closingSeconds),
-        "Role": ["Fn::GetAtt": [.string(LambdaTemplate.role(of: .worker)), "Arn"]],
-        "LoggingConfig": ["LogGroup": ["Ref": .string(LambdaTemplate.logs(of: .worker))]],
+        "Role": ["Fn::GetAtt": [.string(LambdaNames.role(of: .worker)), "Arn"]],
+        "LoggingConfig": ["LogGroup": ["Ref": .string(LambdaNames.logs(of: .worker))]],
         "Environment": ["Variables": own],
         // A shift that failed is not repeated: the next one begins within a minute.
         "EventInvokeConfig": ["MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60],

@@ -1,14 +1,13 @@
-import Contract
-import NIOHTTP1
 import Testing
 
-@testable import gateway
+@testable import Contract
 
 @Suite struct RequestHeadTests {
   private func head(
-    _ fields: [(String, String)], uri: String = "/", version: HTTPVersion = .http1_1
+    _ fields: [(String, String)], uri: String = "/", isHTTP10: Bool = false
   ) throws -> RequestHead {
-    try RequestHead(HTTPRequestHead(version: version, method: .POST, uri: uri, headers: HTTPHeaders(fields)))
+    try RequestHead(
+      MessageHead(method: "POST", target: uri, isHTTP10: isHTTP10, fields: fields.map { (name: $0.0, value: $0.1) }))
   }
 
   @Test(arguments: [
@@ -43,7 +42,7 @@ import Testing
     #expect(head.host == "example.com")
     #expect(head.bodyLength == 3)
     #expect(head.forwardedFor == ["1.2.3.4", "5.6.7.8, 9.9.9.9"])
-    #expect(try self.head([], version: .http1_0).host == "")
+    #expect(try self.head([], isHTTP10: true).host == "")
     #expect(try self.head([("host", "[::1]:80")]).host == "[::1]")
   }
 }

@@ -5,20 +5,20 @@ import Wire
 
 /// How a request reaches this process.
 enum EntryPoint: Equatable {
-  case pipe, stream, lambda, describe, help, version
-  /// An entry point that this version does not support.
-  case unsupported(String)
+  case pipe, stream, cgi, watchdog, lambda, describe, help, version
   /// An argument that no entry point has.
   case unexpected(String)
 
   init(arguments: [String], environment: [String: String]) {
     let words = Array(arguments.dropFirst())
     switch words {
+    // A server may pass a query string as arguments (RFC 3875 §4.4), so arguments of a CGI program mean nothing.
+    case _ where environment["GATEWAY_INTERFACE"] != nil: self = .cgi
     case ["--describe"]: self = .describe
     case ["--stream"]: self = .stream
     case _ where words.contains("--help") || words.contains("-h"): self = .help
     case ["--version"]: self = .version
-    case [] where environment["GATEWAY_INTERFACE"] != nil: self = .unsupported("this version does not support CGI")
+    case [] where WatchdogEntryPoint.isChosen(by: environment): self = .watchdog
     case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil: self = .lambda
     case []: self = .pipe
     default: self = .unexpected(words.first { !Self.arguments.contains($0) } ?? words[1])
@@ -48,15 +48,12 @@ extension Handler {
       exit(StandardOutput.write(Array("\(description.name) \(Build.version)\n".utf8)) ? 0 : ExitStatus.unwritable)
     case .pipe: exit(PipeEntryPoint(handler: self, environment: environment, log: log).serve())
     case .stream: exit(StreamEntryPoint(handler: self, environment: environment, log: log).serve())
+    case .cgi: exit(CGIEntryPoint(handler: self, environment: environment, log: log).serve())
+    case .watchdog: exit(WatchdogEntryPoint(handler: self, environment: environment, log: log).serve())
     case .lambda: exit(LambdaEntryPoint(handler: self, environment: environment, log: log).serve())
     case .unexpected(let word):
       _ = StandardError.write(description.complaint(about: word))
       exit(ExitStatus.usage)
-    case .unsupported(let reason):
-      log.error(reason)
-      _ = StandardOutput.write(
-        Problem(.notAvailable, ["reason": reason]).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
-      exit(ExitStatus.of(status: 501))
     }
   }
 

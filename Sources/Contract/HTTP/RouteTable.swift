@@ -1,21 +1,21 @@
-import Contract
-
 /// The methods that a route may have.
-enum RouteMethods { static let all: Set<String> = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"] }
+package enum RouteMethods {
+  package static let all: Set<String> = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+}
 
 /// Why a list of routes is invalid.
-struct InvalidRoutes: Error { let reason: String }
+package struct InvalidRoutes: Error { package let reason: String }
 
 /// The fixed table of routes. A request's path is compared with it segment by segment, and has no other effect.
-struct RouteTable<Target: Sendable>: Sendable {
+package struct RouteTable<Target: Sendable>: Sendable {
   /// The route of a request, with the values of the route's parameters.
-  struct Match: Sendable {
-    let route: Description.Route
-    let target: Target
-    let parameters: [String: String]
+  package struct Match: Sendable {
+    package let route: Description.Route
+    package let target: Target
+    package let parameters: [String: String]
   }
 
-  enum Lookup: Sendable {
+  package enum Lookup: Sendable {
     case found(Match)
     /// The path exists, but only with the methods of `allow`.
     case otherMethod(allow: [String])
@@ -44,10 +44,10 @@ struct RouteTable<Target: Sendable>: Sendable {
 
   private var entries: [RouteEntry] = []
 
-  var count: Int { entries.count }
+  package var count: Int { entries.count }
 
   /// Creates a table of routes and their targets. Throws if a route is malformed or two routes match the same requests.
-  init(_ routes: [(Description.Route, Target)]) throws(InvalidRoutes) {
+  package init(_ routes: [(Description.Route, Target)]) throws(InvalidRoutes) {
     for (route, target) in routes {
       let parts = route.path.dropFirst().split(separator: "/", omittingEmptySubsequences: route.path == "/")
       let segments = parts.compactMap { Segment($0) }
@@ -68,7 +68,7 @@ struct RouteTable<Target: Sendable>: Sendable {
   }
 
   /// Finds the route of a request. HEAD uses the route of GET if it has none of its own.
-  func match(_ method: String, _ path: RequestPath) -> Lookup {
+  package func match(_ method: String, _ path: RequestPath) -> Lookup {
     var fitting = entries.compactMap { entry in Self.parameters(of: path, in: entry.segments).map { (entry, $0) } }
     // Only the most exact path counts. The methods of less exact ones are ignored.
     if let shape = fitting.first.map({ Self.shape($0.0) }) { fitting.removeAll { Self.shape($0.0) != shape } }

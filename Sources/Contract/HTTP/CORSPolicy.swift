@@ -1,10 +1,7 @@
-import Contract
-import NIOHTTP1
-
 /// Decides what pages of other origins may do (the CORS protocol of the Fetch standard). An origin gets CORS headers
 /// only if it equals an allowed origin byte for byte. This does not protect the server: all other checks are the same
 /// for every origin.
-struct CORSPolicy: Sendable {
+package struct CORSPolicy: Sendable {
   /// How long a browser may remember a preflight, in seconds.
   private static let maxAge = 600
   private static let requestHeaders: Set<String> = ["content-type", "idempotency-key", "traceparent", "x-request-id"]
@@ -21,17 +18,25 @@ struct CORSPolicy: Sendable {
     "content-disposition", "etag", "preference-applied", "x-next-cursor", "x-total-count",
   ]
 
-  let origins: [WebOrigin]
+  private let origins: [WebOrigin]
+
+  package init(origins: [WebOrigin]) { self.origins = origins }
+
+  /// Allows the origins of FRONTEND_URL and ALLOWED_ORIGINS.
+  package init(_ settings: Settings) {
+    let site = settings["FRONTEND_URL"].flatMap { WebOrigin(ofAddress: $0) }
+    origins = [site].compactMap { $0 } + (settings["ALLOWED_ORIGINS"].flatMap { WebOrigin.list($0) } ?? [])
+  }
 
   /// Returns the origin of a request; nil unless there is exactly one and it may read the reply.
-  func allowed(_ headers: HTTPHeaders) -> WebOrigin? {
-    let named = headers["origin"]
+  package func allowed(_ head: MessageHead) -> WebOrigin? {
+    let named = head["origin"]
     guard named.count == 1 else { return nil }
     return origins.first { $0.text.utf8.elementsEqual(named[0].utf8) }
   }
 
   /// Returns the headers of a reply to `origin`, except `Vary: Origin`. Only admin routes allow credentials.
-  static func headers(for origin: WebOrigin, access: Description.Access) -> [(String, String)] {
+  package static func headers(for origin: WebOrigin, access: Description.Access) -> [(String, String)] {
     let isAdmin = access == .admin
     return [
       ("access-control-allow-origin", origin.text),
@@ -40,14 +45,14 @@ struct CORSPolicy: Sendable {
   }
 
   /// Returns the method that a preflight requests; nil if the request is not a preflight.
-  static func preflightMethod(_ head: RequestHead) -> String? {
+  package static func preflightMethod(_ head: RequestHead) -> String? {
     guard head.method == "OPTIONS", head.headers["origin"] != nil else { return nil }
     return head.headers["access-control-request-method"]
   }
 
   /// Returns the headers of the reply to a preflight whose origin and method are allowed; nil if it requests a header
   /// that is not allowed.
-  static func preflightHeaders(
+  package static func preflightHeaders(
     _ head: RequestHead, methods: [String], access: Description.Access
   ) -> [String: String]? {
     let headers = access == .admin ? requestHeaders.union(adminHeaders) : requestHeaders

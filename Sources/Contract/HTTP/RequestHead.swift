@@ -1,47 +1,45 @@
-import Contract
-import NIOHTTP1
 import Wire
 
-/// The head of a request. Checks what cannot be checked byte by byte; `FramingScanner` has checked the bytes before.
-struct RequestHead: Sendable {
-  let method: String
-  let target: RequestTarget
+/// A checked head of a request. The server that received the request has already checked its bytes.
+package struct RequestHead: Sendable {
+  package let method: String
+  package let target: RequestTarget
   /// The host without its port.
-  let host: String
+  package let host: String
   /// The headers for the handler, with names in lower case and the values of a repeated header joined with `,`. Headers
   /// that concern only this connection are left out.
-  let headers: [String: String]
+  package let headers: [String: String]
   /// The X-Forwarded-For fields in their order, even if `Connection` lists them.
-  let forwardedFor: [String]
-  let hasBody: Bool
+  package let forwardedFor: [String]
+  package let hasBody: Bool
   /// The length of the body in bytes; nil if the body is chunked.
-  let bodyLength: Int?
-  let expectsContinue: Bool
+  package let bodyLength: Int?
+  package let expectsContinue: Bool
 
-  init(_ head: HTTPRequestHead) throws(Problem) {
-    method = head.method.rawValue
-    // The parser replaces bytes that are not UTF-8 with U+FFFD.
-    guard head.headers.allSatisfy({ !$0.value.unicodeScalars.contains("\u{FFFD}") }) else {
+  package init(_ head: MessageHead) throws(Problem) {
+    method = head.method
+    // Parsers replace bytes that are not UTF-8 with U+FFFD.
+    guard head.fields.allSatisfy({ !$0.value.unicodeScalars.contains("\u{FFFD}") }) else {
       throw Problem(.malformedHeader)
     }
-    guard head.headers["idempotency-key"].count <= 1 else {
+    guard head["idempotency-key"].count <= 1 else {
       throw Problem(.severalIdempotencyKeys)
     }
-    target = try RequestTarget(head.uri)
+    target = try RequestTarget(head.target)
     host = try Self.host(head, target.authority)
-    let length = head.headers.first(name: "content-length").map { Int(strict: $0.drop { $0 == "0" }) ?? 0 }
-    bodyLength = head.headers.contains(name: "transfer-encoding") ? nil : length ?? 0
+    let length = head["content-length"].first.map { Int(strict: $0.drop { $0 == "0" }) ?? 0 }
+    bodyLength = head["transfer-encoding"].isEmpty ? length ?? 0 : nil
     hasBody = bodyLength != 0
     expectsContinue = try Self.expectsContinue(head)
-    forwardedFor = head.headers["x-forwarded-for"]
-    headers = Self.passedOn(head.headers)
+    forwardedFor = head["x-forwarded-for"]
+    headers = Self.passedOn(head)
   }
 
   /// Returns the host without its port. Throws unless there is exactly one Host in HTTP/1.1, or at most one in
   /// HTTP/1.0, and it consists of a host and an optional port.
-  private static func host(_ head: HTTPRequestHead, _ authority: String?) throws(Problem) -> String {
-    let hosts = head.headers["host"]
-    guard hosts.count == 1 || (hosts.isEmpty && head.version == .http1_0) else {
+  private static func host(_ head: MessageHead, _ authority: String?) throws(Problem) -> String {
+    let hosts = head["host"]
+    guard hosts.count == 1 || (hosts.isEmpty && head.isHTTP10) else {
       throw Problem(.hostRequired)
     }
     for text in hosts + [authority].compactMap({ $0 }) {
@@ -71,21 +69,21 @@ struct RequestHead: Sendable {
     0x30...0x39 ~= byte || 0x41...0x46 ~= byte || 0x61...0x66 ~= byte
   }
 
-  private static func expectsContinue(_ head: HTTPRequestHead) throws(Problem) -> Bool {
-    let expectations = head.headers["expect"]
+  private static func expectsContinue(_ head: MessageHead) throws(Problem) -> Bool {
+    let expectations = head["expect"]
     if expectations.isEmpty { return false }
     guard expectations.count == 1, expectations[0].lowercased() == "100-continue" else {
       throw Problem(.expectationFailed)
     }
-    return head.version == .http1_1
+    return !head.isHTTP10
   }
 
   /// Returns the headers for the handler. `Proxy` is left out because it becomes HTTP_PROXY in a CGI program, and names
   /// with `_` because CGI confuses it with `-`.
-  private static func passedOn(_ headers: HTTPHeaders) -> [String: String] {
-    let ofThisConnection = Set(headers[canonicalForm: "connection"].map { $0.lowercased() })
+  private static func passedOn(_ head: MessageHead) -> [String: String] {
+    let ofThisConnection = Set(head.list("connection"))
     var passed: [String: String] = [:]
-    for (name, value) in headers {
+    for (name, value) in head.fields {
       let name = name.lowercased()
       if name == "proxy" || name == "expect" || name.utf8.contains(UInt8(ascii: "_")) { continue }
       if name != "content-length", Header.hopByHop.contains(name) || ofThisConnection.contains(name) { continue }

@@ -1,14 +1,12 @@
-import Contract
-
 /// The path of a request, raw and with each segment percent-decoded once.
-struct RequestPath: Sendable {
-  let raw: String
-  let segments: [(raw: String, decoded: String)]
+package struct RequestPath: Sendable {
+  package let raw: String
+  package let segments: [(raw: String, decoded: String)]
 
   /// Parses a path. Throws if two programs could read it differently: if it has characters that `Percent.isAllowed`
   /// refuses, broken escapes or bytes that are not UTF-8, or a segment that is `.` or `..` or contains a slash, a
   /// backslash or a control character.
-  init(_ raw: String) throws(Problem) {
+  package init(_ raw: String) throws(Problem) {
     guard raw.hasPrefix("/"), raw.utf8.allSatisfy(Percent.isAllowed), !raw.utf8.contains(UInt8(ascii: "?")) else {
       throw Problem(.malformedPath)
     }
@@ -27,15 +25,15 @@ struct RequestPath: Sendable {
 }
 
 /// A request target in origin form or absolute form (RFC 9112 §3.2).
-struct RequestTarget: Sendable {
-  let path: RequestPath
-  let rawQuery: String
+package struct RequestTarget: Sendable {
+  package let path: RequestPath
+  package let rawQuery: String
   /// Decoded once. The values of a repeated name are joined with `,`.
-  let query: [String: String]
+  package let query: [String: String]
   /// The authority of a target in absolute form, which overrides Host; nil in origin form.
-  let authority: String?
+  package let authority: String?
 
-  init(_ text: String) throws(Problem) {
+  package init(_ text: String) throws(Problem) {
     var rest = text[...]
     var authority: String?
     for scheme in ["http://", "https://"] where text.lowercased().hasPrefix(scheme) {
@@ -69,15 +67,15 @@ struct RequestTarget: Sendable {
 }
 
 /// Percent encoding (RFC 3986 §2.1).
-enum Percent {
+package enum Percent {
   /// True if a byte may occur in a target: visible ASCII without `"`, `#`, `<`, `>` and `\`. RFC 3986 allows fewer
   /// characters, but browsers send `|`, `^` and brackets in queries.
-  static func isAllowed(_ byte: UInt8) -> Bool {
+  package static func isAllowed(_ byte: UInt8) -> Bool {
     0x21...0x7E ~= byte && ![0x22, 0x23, 0x3C, 0x3E, 0x5C].contains(byte)
   }
 
   /// Replaces every `%XX` with its byte, once. Nil if an escape is broken or the result is not UTF-8.
-  static func decode(_ text: Substring, plusIsBlank: Bool = false) -> String? {
+  package static func decode(_ text: Substring, plusIsBlank: Bool = false) -> String? {
     var bytes: [UInt8] = []
     var rest = text.utf8[...]
     while let byte = rest.popFirst() {

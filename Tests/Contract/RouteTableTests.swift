@@ -1,7 +1,6 @@
-import Contract
 import Testing
 
-@testable import gateway
+@testable import Contract
 
 @Suite struct RouteTableTests {
   private let table: RouteTable<String>

@@ -1,0 +1,97 @@
+import Limits
+import Wire
+
+/// A request as a CGI server passes it: in environment variables and on stdin (RFC 3875).
+package struct CGIRequest {
+  private let head: MessageHead
+  /// The head with the path of PATH_INFO instead of REQUEST_URI; nil if PATH_INFO is empty.
+  private let mounted: MessageHead?
+  package let peer: TrustedProxies.Peer
+  /// The length of the body in bytes; nil without a body.
+  package let bodyLength: Int?
+
+  /// Throws if the variables do not describe a request.
+  package init(_ environment: [String: String]) throws(Problem) {
+    let method = environment["REQUEST_METHOD"] ?? ""
+    guard Header.isToken(method), method == method.uppercased() else {
+      throw Problem(.malformedRequest, ["reason": "REQUEST_METHOD is missing or malformed"])
+    }
+    let length = environment["CONTENT_LENGTH"].flatMap { $0.isEmpty ? nil : $0 }
+    bodyLength = try length.map { text throws(Problem) in
+      guard 1...18 ~= text.utf8.count, text.utf8.allSatisfy({ 0x30...0x39 ~= $0 }), let number = Int(text) else {
+        throw Problem(.malformedRequest, ["reason": "Content-Length is malformed"])
+      }
+      return number
+    }
+    let isHTTP10 = environment["SERVER_PROTOCOL"] == "HTTP/1.0"
+    let fields = Self.fields(environment, bodyLength)
+    let query = environment["QUERY_STRING"].flatMap { $0.isEmpty ? nil : "?" + $0 } ?? ""
+    let pathInfo = environment["PATH_INFO"].flatMap { $0.isEmpty ? nil : Percent.encode(path: $0) + query }
+    let scriptName = Percent.encode(path: environment["SCRIPT_NAME"] ?? "")
+    let target = environment["REQUEST_URI"].flatMap { $0.isEmpty ? nil : $0 }
+    let made = { MessageHead(method: method, target: $0, isHTTP10: isHTTP10, fields: fields) }
+    head = made(target ?? scriptName + (pathInfo ?? query))
+    mounted = pathInfo.map(made)
+    peer = environment["REMOTE_ADDR"].flatMap { ClientAddress($0) }.map { .address($0) } ?? .unknown
+  }
+
+  /// Returns the head of the request. A server that mounts a program below a path of its own, such as
+  /// /cgi-bin/lead-capture/api/chatbot/leads, has the path of the route in PATH_INFO.
+  /// - Parameter hasRoute: true if the path of a head has a route.
+  package func head(where hasRoute: (MessageHead) -> Bool) -> MessageHead {
+    mounted.flatMap { !hasRoute(head) && hasRoute($0) ? $0 : nil } ?? head
+  }
+
+  /// Returns the header fields. The server has joined repeated fields and replaced `-` in names by `_`.
+  ///
+  /// HTTP_PROXY is left out: programs take it for their own proxy (https://httpoxy.org). Headers about the body are
+  /// those that the server has applied, CONTENT_LENGTH and CONTENT_TYPE.
+  private static func fields(_ environment: [String: String], _ bodyLength: Int?) -> [(name: String, value: String)] {
+    let ignored: Set = [
+      "HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_TRANSFER_ENCODING", "HTTP_CONNECTION",
+      "HTTP_EXPECT",
+    ]
+    var fields: [(name: String, value: String)] = []
+    for (name, value) in environment.sorted(by: { $0.key < $1.key })
+    where name.hasPrefix("HTTP_") && !ignored.contains(name) {
+      let words = name.dropFirst("HTTP_".count).split(separator: "_", omittingEmptySubsequences: false)
+      fields.append((name: words.joined(separator: "-").lowercased(), value: value))
+    }
+    // fcgiwrap passes empty variables of headers that the client has not sent.
+    fields.removeAll { $0.value.isEmpty }
+    if let type = environment["CONTENT_TYPE"], !type.isEmpty { fields.append((name: "content-type", value: type)) }
+    if let bodyLength { fields.append((name: "content-length", value: String(bodyLength))) }
+    if !fields.contains(where: { $0.name == "host" }), let server = environment["SERVER_NAME"] {
+      fields.append((name: "host", value: server))
+    }
+    return fields
+  }
+}
+
+extension CGIRequest {
+  private static let names: Set<String> = [
+    "GATEWAY_INTERFACE", "SERVER_PROTOCOL", "SERVER_NAME", "REQUEST_METHOD", "REQUEST_URI", "SCRIPT_NAME", "PATH_INFO",
+    "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH", "REMOTE_ADDR",
+  ]
+
+  /// True for the environment variables that describe a request to a handler.
+  package static func isVariable(_ name: String) -> Bool {
+    names.contains(name) || name.hasPrefix("HTTP_") && name != "HTTP_PROXY"
+  }
+}
+
+extension Percent {
+  /// Encodes the bytes of a decoded path that a target may not contain, and `%` and `?`.
+  static func encode(path: String) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    var bytes: [UInt8] = []
+    for byte in path.utf8 {
+      if isAllowed(byte), byte != UInt8(ascii: "%"), byte != UInt8(ascii: "?") {
+        bytes.append(byte)
+      } else {
+        bytes += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+}

@@ -1,0 +1,135 @@
+import Limits
+import Wire
+
+/// Serves the HTTP requests of one handler without a gateway. Routing, CORS, limits and headers are decided by the code
+/// that the gateway uses, so the replies are the same.
+package final class EndpointServer {
+  /// The limits of a request head, in bytes and fields. The gateway's are the same by default.
+  private static let targetLimit = 8192
+  private static let headersLimit = 16_384
+  private static let fieldLimit = 100
+
+  /// Headers that tell the gateway where a live stream continues.
+  private static let feedHeaders = ["feed-after", "feed-seen"]
+
+  /// The settings that the gateway has for its handlers.
+  package static let settings: [Setting] = [
+    .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
+  ]
+
+  private let handler: Handler
+  private let environment: [String: String]
+  private let log: Log
+  private let afterwards: Afterwards
+  /// Nil if a setting is wrong, which has been logged.
+  private let proxies: TrustedProxies?
+  private let cors: CORSPolicy
+  private lazy var opened = handler.opened(environment, afterwards: afterwards, log: log)
+
+  init(_ handler: Handler, _ environment: [String: String], afterwards: Afterwards, _ log: Log) {
+    self.handler = handler
+    self.environment = environment
+    self.afterwards = afterwards
+    self.log = log
+    do throws(Problem) {
+      let settings = try Settings(Self.settings, from: environment)
+      proxies = settings["TRUSTED_PROXIES"].flatMap { TrustedProxies($0) } ?? TrustedProxies()
+      cors = CORSPolicy(settings)
+    } catch {
+      log.error(error.detail)
+      proxies = nil
+      cors = CORSPolicy(origins: [])
+    }
+  }
+
+  /// Opens the handler now instead of at the first request. Returns the problem of wrong settings, which has been logged.
+  func open() -> Problem? {
+    if case .failure(let problem) = opened { return problem }
+    return proxies == nil ? Problem(.serviceNotConfigured) : nil
+  }
+
+  /// Answers one request.
+  /// - Parameters:
+  ///   - peer: the client of the server that received the request.
+  ///   - deadline: when the reply is no longer useful, on the steady clock. The handler's own time limit applies too.
+  ///   - log: nil for the log of the process.
+  ///   - body: reads the body if the request may have one. It receives the largest size in bytes.
+  func answer(
+    _ message: MessageHead, from peer: TrustedProxies.Peer, deadline: Instant? = nil, log: Log? = nil,
+    body: (Int) throws(Problem) -> [UInt8]
+  ) -> ServedReply {
+    let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.random().text
+    var origin = cors.allowed(message)
+    let answered: AnsweredRequest
+    var request = Request(method: message.method, path: message.target, requestID: requestID, receivedAt: .now)
+    do throws(Problem) {
+      guard let proxies else { throw Problem(.serviceNotConfigured) }
+      try Self.check(message)
+      let head = try RequestHead(message)
+      switch try route(head, requestID, isAllowedOrigin: origin != nil) {
+      case .answered(let reply, let preflight):
+        if CORSPolicy.preflightMethod(head) != nil, preflight == nil { origin = nil }
+        return ServedReply(
+          reply, to: head.method, requestID: requestID, origin: origin, access: handler.description.access)
+      case .found(let match):
+        let client = proxies.client(peer: peer, forwarded: head.forwardedFor)
+        request = Request(
+          head, requestID: requestID, parameters: match.parameters, sourceIP: client?.text ?? "", receivedAt: .now)
+        try request.checkBody(head, limit: handler.description.bodyLimit)
+        if head.hasBody { request.body = try body(handler.description.bodyLimit) }
+        request.deadline = deadline
+        try handler.prepare(&request)
+        answered = call(request, log ?? self.log)
+      }
+    } catch { answered = AnsweredRequest(request: request, problem: error) }
+    return served(answered, origin)
+  }
+
+  /// True if the handler has a route for the path of a head, with any method.
+  func hasRoute(for message: MessageHead) -> Bool {
+    do throws(Problem) {
+      _ = try route(try RequestHead(message), "", isAllowedOrigin: false)
+      return true
+    } catch { return false }
+  }
+
+  /// The reply to a request of which not even the head could be read.
+  func refusal(_ problem: Problem) -> ServedReply {
+    served(AnsweredRequest(refusing: problem), nil)
+  }
+
+  /// Refuses a head that is larger than any client needs.
+  package static func check(_ message: MessageHead) throws(Problem) {
+    guard message.target.utf8.count <= targetLimit else { throw Problem(.targetTooLong, ["max": targetLimit]) }
+    let size = message.fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
+    guard size <= headersLimit, message.fields.count <= fieldLimit else {
+      throw Problem(.headersTooLarge, ["fields": fieldLimit, "max": headersLimit])
+    }
+    guard message.fields.allSatisfy({ Header.isToken($0.name) && Header.isClean($0.value) }) else {
+      throw Problem(.malformedHeader)
+    }
+  }
+
+  private func route(_ head: RequestHead, _ requestID: String, isAllowedOrigin: Bool) throws(Problem) -> Routing<Void> {
+    let routes: RouteTable<Void>
+    do throws(InvalidRoutes) { routes = try RouteTable(handler.description.routes.map { ($0, ()) }) } catch {
+      throw .internalError(error.reason)
+    }
+    let access = handler.description.access
+    return try Routing(head, in: routes, requestID: requestID, isAllowedOrigin: isAllowedOrigin) { access }
+  }
+
+  private func call(_ request: Request, _ log: Log) -> AnsweredRequest {
+    let answered = handler.answer([(request, nil)], by: opened, log: log)
+    return answered.first ?? AnsweredRequest(request: request, problem: .internalError("the handler made no reply"))
+  }
+
+  private func served(_ answered: AnsweredRequest, _ origin: WebOrigin?) -> ServedReply {
+    var reply = ReplyHeaders.withoutReserved(answered.reply)
+    // Only a gateway can continue a live stream. Without one, the client reconnects and receives the next events.
+    for name in Self.feedHeaders { reply.headers[name] = nil }
+    return ServedReply(
+      reply, to: answered.request.method, requestID: answered.request.requestID, origin: origin,
+      access: handler.description.access, exitStatus: answered.exitStatus)
+  }
+}
