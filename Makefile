@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages
+.PHONY: help run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -81,6 +81,9 @@ bench: bench-packages build ## run benchmarks against similar software; writes b
 migration: packages ## write the next migration from changes in supabase/schemas: make migration NAME=what_changes
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 supabase/tools/migration.py '$(NAME)'
 
+lambda: lambda-packages build ## build a zip for each handler and the worker, for AWS Lambda: .build/lambda/
+	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 deploy/aws/build.py $(NAMES)
+
 clean: ## remove build output; data in .leadpipe/ stays
 	@rm -rf .build bin
 
@@ -119,6 +122,9 @@ $(TEST_VENV)/requirements.txt: Tests/requirements.txt
 	@$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@cp $< $@
 
+lambda-packages: packages
+	$(call install-missing,binutils)
+
 SOAK_PACKAGES = gcc libc6-dev slowhttptest
 
 soak-packages: packages
@@ -126,4 +132,5 @@ soak-packages: packages
 
 reference: build ## regenerate docs/reference/ from the code
 	@set -e; for page in settings routes statuses errors trust-classes log-lines; do \
-	bin/leadpipe reference $$page > bin/$$page.md; mv bin/$$page.md docs/reference/$$page.md; done
+	bin/leadpipe reference $$page > bin/$$page.md; mv bin/$$page.md docs/reference/$$page.md; done; \
+	bin/leadpipe lambda-template > bin/template.yaml; mv bin/template.yaml deploy/aws/template.yaml

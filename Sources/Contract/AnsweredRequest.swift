@@ -7,7 +7,7 @@ struct AnsweredRequest {
   let reply: Reply
   let exitStatus: Int32
   /// The problem that the reply shows; nil if the request was answered.
-  private let problem: Problem?
+  let problem: Problem?
 
   init(request: Request, reply: Reply) {
     self.request = request

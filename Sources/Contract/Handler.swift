@@ -62,11 +62,13 @@ extension Handler {
   typealias ReadRequest = (request: Request, problem: Problem?)
 
   /// Answers a batch of documents. A document with `requestContext` is an envelope; any other is a bare body. A batch
-  /// that contains only bare bodies uses `bareLog` if it is given.
+  /// that contains only bare bodies uses `bareLog` if it is given. `deadline` limits what the requests may take, on the
+  /// steady clock.
   func answer(
-    _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, bareLog: Log? = nil
+    _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, bareLog: Log? = nil,
+    deadline: Instant? = nil
   ) -> [AnsweredRequest] {
-    let requests = documents.map(read)
+    let requests = documents.map { read($0, deadline) }
     let log = requests.allSatisfy(\.request.isBare) ? bareLog ?? log : log
     return self.answer(requests, by: answer, log: log)
   }
@@ -92,7 +94,7 @@ extension Handler {
   }
 
   /// Reads the request in a document. The problem is set if the request cannot be answered.
-  private func read(_ bytes: [UInt8]) -> ReadRequest {
+  private func read(_ bytes: [UInt8], _ deadline: Instant?) -> ReadRequest {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
     var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)
     request.isBare = true
@@ -112,6 +114,7 @@ extension Handler {
           request.requestID = id
         }
       }
+      if let deadline { request.deadline = request.deadline.map { min($0, deadline) } ?? deadline }
       try prepare(&request)
     } catch { return (request, error) }
     return (request, nil)

@@ -71,7 +71,7 @@ package struct Confinement: Sendable, Equatable {
 
 /// System files that programs need. None of them is secret.
 private enum SystemFiles {
-  static let time = ["/usr/share/zoneinfo", "/etc/localtime"]
+  static let time = ["/usr/share/zoneinfo", "/etc/localtime", "/var/task/zoneinfo"]
   /// To resolve host names.
   static let names = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf"]
   /// To verify a peer: certificates of authorities, and OpenSSL's settings. Does not include /etc/ssl/private.

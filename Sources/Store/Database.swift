@@ -10,9 +10,18 @@ package final class Database {
   private let statementSeconds: Int
   private let lockMilliseconds: Int
   private var connection: OpaquePointer?
+  /// When the connection was last known to work, on both clocks: the steady clock stands still while Lambda has frozen
+  /// the machine, and the wall clock may be set back.
+  private var workedAt = (steady: Instant.steady, wall: Instant.now)
   /// True if there is a transaction pooler in front of the server that rejects start-up options. The settings that the
   /// options would contain are then sent with each call.
   package private(set) var isPooled = false
+
+  /// A connection that was idle for longer is asked for a sign of life before it is used: routers forget idle
+  /// connections without a word, and a frozen process does not notice that its peer has gone.
+  private static let idleSeconds = 30
+  /// How long that may take, in milliseconds.
+  private static let probeMilliseconds = 1000
 
   /// - Parameters:
   ///   - statementSeconds: the server's time limit for a statement.
@@ -88,7 +97,7 @@ package final class Database {
   private func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
     if let connection {
       // An idle connection has nothing to read. If it does, the server has closed it or sent its last message.
-      if !isReady(PQsocket(connection), POLLIN, until: .steady) { return connection }
+      if !isReady(PQsocket(connection), POLLIN, until: .steady), isAlive(connection, deadline) { return connection }
       close()
     }
     let options = "-c statement_timeout=\(statementSeconds)s -c lock_timeout=\(lockMilliseconds)"
@@ -114,6 +123,7 @@ package final class Database {
       case PGRES_POLLING_WRITING: events = POLLOUT
       case PGRES_POLLING_OK:
         PQsetnonblocking(connection, 1)
+        workedAt = (.steady, .now)
         return connection
       default:
         let refusesOptions = String(cString: PQerrorMessage(connection)).contains("unsupported startup parameter")
@@ -123,6 +133,16 @@ package final class Database {
         return try open(deadline: deadline)
       }
     }
+  }
+
+  /// True if the connection has worked a moment ago or answers now. If it does not, nothing of the caller's has been
+  /// sent, so a new connection can be used instead.
+  private func isAlive(_ connection: OpaquePointer, _ deadline: Instant) -> Bool {
+    let idle = max(Instant.steady.seconds(since: workedAt.steady), Instant.now.seconds(since: workedAt.wall))
+    guard idle >= Self.idleSeconds else { return true }
+    let limit = min(deadline, Instant(milliseconds: Instant.steady.milliseconds + Self.probeMilliseconds))
+    guard PQsendQuery(connection, "select 1") == 1 else { return false }
+    return (try? results(of: connection, deadline: limit)) != nil
   }
 
   private func results(of connection: OpaquePointer, deadline: Instant) throws(StoreFailure) -> [[String?]] {
@@ -145,6 +165,7 @@ package final class Database {
       }
     }
     if PQstatus(connection) != CONNECTION_OK { throw broken(connection) }
+    workedAt = (.steady, .now)
     // A pooler may assign a session that still listens for another client: discard notifications, so that none
     // accumulate.
     _ = Self.notifications(connection)

@@ -59,6 +59,12 @@ struct CurlHandle: ~Copyable {
     try check(leadpipe_curl_set_list(raw, option, list.first))
   }
 
+  /// The certificates of the authorities that peers are verified against, where this system does not have them at the
+  /// path that Debian's libcurl reads: Amazon Linux and Fedora, Alpine. Nil if libcurl finds them itself.
+  private static let certificates: String? =
+    access("/etc/ssl/certs/ca-certificates.crt", R_OK) == 0
+    ? nil : ["/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"].first { access($0, R_OK) == 0 }
+
   /// Sets the limits of every transfer: time limit, no proxy from the environment, no signals, no redirects, only these
   /// protocols, and peers verified against the system's certificates.
   ///
@@ -72,6 +78,7 @@ struct CurlHandle: ~Copyable {
     try set(CURLOPT_FOLLOWLOCATION, 0)
     try set(CURLOPT_SSL_VERIFYPEER, 1)
     try set(CURLOPT_SSL_VERIFYHOST, 2)
+    if let certificates = Self.certificates { try set(CURLOPT_CAINFO, certificates) }
   }
 
   /// Runs the transfer, with `traffic` as the source and destination of its data. Throws `tooLong` if the server sent

@@ -45,6 +45,20 @@ extension JSON {
     if reader.at != bytes.count { throw reader.error("unexpected text after the document") }
   }
 
+  /// Reads a document in which another program quotes what a client has sent: NUL is allowed in strings, so that the
+  /// client gets an error for it and not the program. All else is as strict as in a request.
+  package init(readingEvent bytes: [UInt8]) throws(JSONError) {
+    guard String(validating: bytes, as: UTF8.self) != nil else {
+      throw JSONError(offset: 0, reason: "the text is not valid UTF-8")
+    }
+    var reader = JSONReader(bytes: bytes, repairs: false, isRepaired: false)
+    reader.allowsNUL = true
+    reader.skipBlanks()
+    self = try reader.value(depth: 1)
+    reader.skipBlanks()
+    if reader.at != bytes.count { throw reader.error("unexpected text after the document") }
+  }
+
   /// The number of levels of objects and arrays: 0 for a string, 1 for a list of strings.
   package var depth: Int {
     switch self {
@@ -82,6 +96,7 @@ private struct JSONReader {
   var at = 0
   var depthLimit = JSON.depthLimit
   var limitsNumbers = true
+  var allowsNUL = false
 
   init(bytes: [UInt8], repairs: Bool, isRepaired: Bool) {
     self.bytes = bytes
@@ -208,7 +223,7 @@ private struct JSONReader {
 
   mutating func scalar(repairs: Bool) throws(JSONError) -> Unicode.Scalar {
     let unit = try hexUnit()
-    if unit == 0 {
+    if unit == 0, !allowsNUL {
       if repairs { return "\u{FFFD}" }
       throw error("NUL in a string")
     }

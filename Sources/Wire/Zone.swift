@@ -3,12 +3,15 @@ import Glibc
 /// The local clock of a time zone, from the system's zone data through the C library. The C library has one zone per
 /// process: the zone created last applies to all.
 package struct Zone: Sendable {
-  private static let folder = "/usr/share/zoneinfo/"
+  /// The system's data, and that of a package for AWS Lambda, whose image may have none.
+  private static let folders = ["/usr/share/zoneinfo/", "/var/task/zoneinfo/"]
 
   /// True if the system has data for a name such as `Asia/Dubai`. False for `localtime`, which is the machine's own
   /// zone.
-  package static func isKnown(_ name: String) -> Bool {
-    if ["localtime", "posixrules"].contains(name) { return false }
+  package static func isKnown(_ name: String) -> Bool { file(of: name) != nil }
+
+  private static func file(of name: String) -> String? {
+    if ["localtime", "posixrules"].contains(name) { return nil }
     let parts = name.split(separator: "/", omittingEmptySubsequences: false)
     let isName = parts.allSatisfy { part in
       !part.isEmpty
@@ -16,7 +19,11 @@ package struct Zone: Sendable {
           0x30...0x39 ~= $0 || 0x41...0x5A ~= $0 || 0x61...0x7A ~= $0 || "_+-".utf8.contains($0)
         }
     }
-    guard isName, let file = fopen(folder + name, "re") else { return false }
+    return isName ? folders.map { $0 + name }.first(where: isZoneFile) : nil
+  }
+
+  private static func isZoneFile(_ path: String) -> Bool {
+    guard let file = fopen(path, "re") else { return false }
     defer { fclose(file) }
     var magic = [UInt8](repeating: 0, count: 4)
     return fread(&magic, 1, 4, file) == 4 && magic == Array("TZif".utf8)
@@ -24,7 +31,7 @@ package struct Zone: Sendable {
 
   /// Nil if the system has no data for the zone. Call it before any thread starts: it changes the environment.
   package init?(_ name: String) {
-    guard Self.isKnown(name), setenv("TZ", ":" + Self.folder + name, 1) == 0 else { return nil }
+    guard let file = Self.file(of: name), setenv("TZ", ":" + file, 1) == 0 else { return nil }
     tzset()
   }
 

@@ -13,7 +13,7 @@ struct Leadpipe: AsyncParsableCommand {
       OpenAPICommand.self, ChannelsCommand.self, SinkCommand.self, Generate.self, DeliveryCommand.self,
       ChannelCommand.self,
       EventCommand.self, KeyCommand.self, LeadCommand.self, ExplainCommand.self, ReferenceCommand.self,
-      LeadLinesCommand.self,
+      LambdaTemplateCommand.self, LeadLinesCommand.self,
     ])
 
   static func main() async {

@@ -5,12 +5,16 @@ import Glibc
 import Host
 import Store
 import StoreAccess
+import Wire
 import Worker
 
 struct WorkerCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "worker", abstract: "Deliver the notifications of new events until stopped.",
-    discussion: "With ENABLE_NOTIFICATION_WORKER=false, it exits at once and events stay queued.")
+    discussion: """
+      With ENABLE_NOTIFICATION_WORKER=false, it exits at once and events stay queued. Started by AWS Lambda, it works from
+      each event until shortly before the function's time limit.
+      """)
 
   @Flag(help: "Only check settings and handlers; exits non-zero if anything is wrong.") var check = false
   @Flag(help: "With --check, also test the database login.") var database = false
@@ -23,6 +27,18 @@ struct WorkerCommand: ParsableCommand {
   }
 
   func run() throws {
+    let lambda = check ? nil : LambdaLoop(processEnvironment())
+    do { try work(lambda) } catch let failure as RuntimeFailure {
+      throw CommandError("the Lambda runtime API failed: \(failure.reason)")
+    } catch {
+      // The failure itself is on stderr already, or is thrown on.
+      _ = try? lambda?.failInit("the worker cannot start: see its log")
+      throw error
+    }
+  }
+
+  /// - Parameter lambda: the events that begin the worker's shifts. Nil if it works until it is stopped.
+  private func work(_ lambda: LambdaLoop?) throws {
     var settings = KnownSettings.given()
     beginService(settings)
     let checked = try KnownSettings.check(settings)
@@ -50,18 +66,29 @@ struct WorkerCommand: ParsableCommand {
     options.fingerprints = Dictionary(uniqueKeysWithValues: ChannelKind.all.map { ($0.name, $0.fingerprint(settings)) })
     signal(SIGPIPE, SIG_IGN)
     do {
-      let signals = try SignalPipe([SIGTERM, SIGINT])
-      let loop = try WorkerLoop(
-        options, recipients: recipients,
-        folder: try Layout().folder(only: WorkerLoop.steps.union(options.listens ? [WorkerLoop.listening] : [])),
-        settings: settings, log: log)
+      let signals = try SignalPipe([SIGTERM, SIGINT, SIGALRM])
+      let folder = try Layout().folder(only: WorkerLoop.steps.union(options.listens ? [WorkerLoop.listening] : []))
+      let makeLoop = { () throws(HandlerFolder.Failure) in
+        try WorkerLoop(options, recipients: recipients, folder: folder, settings: settings, log: log)
+      }
+      let loop = try makeLoop()
       if check {
         if database { try ClassLogins.require([.worker], in: settings) }
         return
       }
       ClassLogins.report([.worker], in: settings, log)
       reportConfinement(log)
-      loop.run(signals: signals)
+      guard let lambda else { return loop.run(signals: signals) }
+      try lambda.serve { deadline in
+        let shift = LambdaShift(until: deadline)
+        guard shift.seconds > 0, let loop = try? makeLoop() else { return ["seconds": 0] }
+        // A signal of an earlier shift must not end this one.
+        _ = signals.take()
+        alarm(UInt32(shift.seconds))
+        loop.run(signals: signals)
+        alarm(0)
+        return ["seconds": JSON(shift.seconds)]
+      }
     } catch let failure as HandlerFolder.Failure {
       throw CommandError(failure.reason)
     } catch let failure as Child.Failure {

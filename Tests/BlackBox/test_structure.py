@@ -211,7 +211,7 @@ def test_all_lists_of_handlers_agree():
     assert {name: executable for name, (executable, _, _) in package().items()} == {
         name: executable for executable, names in LISTS.items() for name, _ in names}
     assert trust() == HANDLER_CLASS
-    assert sorted(path.name for path in HANDLERS.iterdir() if not path.name.startswith(".")) == HANDLER_NAMES
+    assert sorted(path.name for path in HANDLERS.glob("[!.]*")) == HANDLER_NAMES
 
 
 @pytest.mark.parametrize("name", HANDLER_NAMES)

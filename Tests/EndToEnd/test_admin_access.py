@@ -20,7 +20,7 @@ NOBODY = "00000000-0000-4000-8000-00000000dead"
 def admin_routes():
     """(method, path) of every route that requires a key."""
     routes = []
-    for path in sorted(HANDLERS.iterdir()):
+    for path in sorted(HANDLERS.glob("[!.]*")):
         described = json.loads(subprocess.run([path, "--describe"], capture_output=True, check=True).stdout)
         if described["access"] == "admin":
             routes += [(route["method"], route["path"]) for route in described["routes"]]
@@ -123,7 +123,7 @@ def test_admin_handlers_return_503_without_a_configured_key(base):
     envelope = {
         "version": "2.0", "headers": {"x-admin-api-key": KEY}, "rawPath": "/api/admin/agents",
         "requestContext": {"requestId": "r", "http": {"method": "GET", "path": "/api/admin/agents"}}}
-    for path in sorted(HANDLERS.iterdir()):
+    for path in sorted(HANDLERS.glob("[!.]*")):
         described = json.loads(subprocess.run([path, "--describe"], capture_output=True, check=True).stdout)
         if described["access"] != "admin":
             continue

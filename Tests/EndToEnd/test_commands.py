@@ -101,7 +101,7 @@ def test_routes_lists_every_handler_with_its_class():
     for line in lines:
         name, trust, _, _, routes = re.split(" {2,}", line, maxsplit=4)
         rows[name] = [trust, routes]
-    assert rows.keys() == {path.name for path in HANDLERS.iterdir()} | {"openapi-show"}
+    assert rows.keys() == {path.name for path in HANDLERS.glob("[!.]*")} | {"openapi-show"}
     assert rows["openapi-show"][:2] == ["gateway", "GET /api/openapi.json"]
     assert rows["lead-capture"][:2] == ["intake", "POST /api/chatbot/leads"]
     assert rows["health-check"][:2] == ["intake", "GET /health"]
@@ -162,4 +162,4 @@ def test_completion_knows_commands_and_channels(shell):
 
 def test_completion_lists_the_handlers():
     done = leadpipe("---completion", "invoke", "--", "positional@0", "2", "0", SAP_SHELL="bash")
-    assert {path.name for path in HANDLERS.iterdir()} <= set(done.stdout.split()), done.stdout + done.stderr
+    assert {path.name for path in HANDLERS.glob("[!.]*")} <= set(done.stdout.split()), done.stdout + done.stderr

@@ -107,7 +107,7 @@ def test_sessions_ended_at_random_lose_no_acknowledged_lead(database, capture):
 
 def test_unreadable_request_does_not_return_200(cluster, tmp_path):
     """A failing read of stdin stores nothing. The gateway must not report success."""
-    for path in HANDLERS.iterdir():
+    for path in HANDLERS.glob("[!.]*"):
         (tmp_path / path.name).symlink_to(path)
     (tmp_path / "lead-capture").unlink()
     (tmp_path / "lead-capture").write_text(f'#!/bin/sh\n[ "$1" = --describe ] || exec <&-\nexec {HANDLERS}/lead-capture "$@"\n')

@@ -161,7 +161,7 @@ def test_hosts_foreign_handlers_and_contains_their_failures(cluster, tmp_path, p
     """Handlers that print their environment, die, write garbage or hang. Each fails only its own request."""
     folder = tmp_path / "handlers"
     folder.mkdir()
-    for path in HANDLERS.iterdir():
+    for path in HANDLERS.glob("[!.]*"):
         (folder / path.name).symlink_to(path)
     strangers = {
         "shows": """cat >/dev/null; printf '{"statusCode":200,"body":"%s"}' "$(env | cut -d= -f1 | sort | tr '\\n' ' ')" """,
@@ -218,7 +218,7 @@ def test_health_keeps_its_form_when_the_database_does_not_respond():
 def test_rejects_a_folder_with_one_route_twice(cluster, tmp_path):
     folder = tmp_path / "handlers"
     folder.mkdir()
-    for path in HANDLERS.iterdir():
+    for path in HANDLERS.glob("[!.]*"):
         (folder / path.name).symlink_to(path)
     (folder / "twin").write_text(SCRIPT.replace("/NAME", "/health").replace("NAME", "twin").replace("BODY", ""))
     (folder / "twin").chmod(0o755)

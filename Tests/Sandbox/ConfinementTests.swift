@@ -13,7 +13,7 @@ import Testing
     let confinement = Confinement(.ours)
     #expect(confinement.ports.isEmpty)
     #expect(!confinement.hasLocalSockets && !confinement.hasInternetSockets)
-    #expect(confinement.readable == ["/usr/share/zoneinfo", "/etc/localtime"])
+    #expect(confinement.readable == ["/usr/share/zoneinfo", "/etc/localtime", "/var/task/zoneinfo"])
     #expect(confinement.executable.isEmpty && confinement.writable.isEmpty)
   }
 

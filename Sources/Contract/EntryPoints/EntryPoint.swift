@@ -5,9 +5,7 @@ import Wire
 
 /// How a request reaches this process.
 enum EntryPoint: Equatable {
-  case pipe, stream, cgi, watchdog, describe, help, version
-  /// An entry point that this version does not support.
-  case unsupported(String)
+  case pipe, stream, cgi, watchdog, lambda, describe, help, version
   /// An argument that no entry point has.
   case unexpected(String)
 
@@ -21,8 +19,7 @@ enum EntryPoint: Equatable {
     case _ where words.contains("--help") || words.contains("-h"): self = .help
     case ["--version"]: self = .version
     case [] where WatchdogEntryPoint.isChosen(by: environment): self = .watchdog
-    case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil:
-      self = .unsupported("this version does not support AWS Lambda")
+    case [] where environment["AWS_LAMBDA_RUNTIME_API"] != nil: self = .lambda
     case []: self = .pipe
     default: self = .unexpected(words.first { !Self.arguments.contains($0) } ?? words[1])
     }
@@ -53,14 +50,10 @@ extension Handler {
     case .stream: exit(StreamEntryPoint(handler: self, environment: environment, log: log).serve())
     case .cgi: exit(CGIEntryPoint(handler: self, environment: environment, log: log).serve())
     case .watchdog: exit(WatchdogEntryPoint(handler: self, environment: environment, log: log).serve())
+    case .lambda: exit(LambdaEntryPoint(handler: self, environment: environment, log: log).serve())
     case .unexpected(let word):
       _ = StandardError.write(description.complaint(about: word))
       exit(ExitStatus.usage)
-    case .unsupported(let reason):
-      log.error(reason)
-      _ = StandardOutput.write(
-        Problem(.notAvailable, ["reason": reason]).reply(requestID: UUIDText.random().text).envelope.bytes + [0x0A])
-      exit(ExitStatus.of(status: 501))
     }
   }
 
@@ -71,9 +64,10 @@ extension Handler {
     _ = leadpipe_not_dumpable()
     if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
     signal(SIGPIPE, SIG_IGN)
-    let confinement = Confinement(
-      .ours, reach: Reach(description.destinations, environment),
-      seconds: entryPoint == .stream ? nil : description.processorSeconds)
+    var reach = Reach(description.destinations, environment)
+    if entryPoint == .lambda, let api = LambdaEntryPoint.address(in: environment) { reach.ports.append(api.port) }
+    let isLongLived = entryPoint == .stream || entryPoint == .lambda
+    let confinement = Confinement(.ours, reach: reach, seconds: isLongLived ? nil : description.processorSeconds)
     if let refusal = confinement.apply() { log.warn("Confinement is incomplete", ["reason": refusal]) }
   }
 }

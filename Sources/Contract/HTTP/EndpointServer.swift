@@ -42,12 +42,21 @@ package final class EndpointServer {
     }
   }
 
+  /// Opens the handler now instead of at the first request. Returns the problem of wrong settings, which has been logged.
+  func open() -> Problem? {
+    if case .failure(let problem) = opened { return problem }
+    return proxies == nil ? Problem(.serviceNotConfigured) : nil
+  }
+
   /// Answers one request.
   /// - Parameters:
   ///   - peer: the client of the server that received the request.
+  ///   - deadline: when the reply is no longer useful, on the steady clock. The handler's own time limit applies too.
+  ///   - log: nil for the log of the process.
   ///   - body: reads the body if the request may have one. It receives the largest size in bytes.
   func answer(
-    _ message: MessageHead, from peer: TrustedProxies.Peer, body: (Int) throws(Problem) -> [UInt8]
+    _ message: MessageHead, from peer: TrustedProxies.Peer, deadline: Instant? = nil, log: Log? = nil,
+    body: (Int) throws(Problem) -> [UInt8]
   ) -> ServedReply {
     let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.random().text
     var origin = cors.allowed(message)
@@ -68,8 +77,9 @@ package final class EndpointServer {
           head, requestID: requestID, parameters: match.parameters, sourceIP: client?.text ?? "", receivedAt: .now)
         try request.checkBody(head, limit: handler.description.bodyLimit)
         if head.hasBody { request.body = try body(handler.description.bodyLimit) }
+        request.deadline = deadline
         try handler.prepare(&request)
-        answered = call(request)
+        answered = call(request, log ?? self.log)
       }
     } catch { answered = AnsweredRequest(request: request, problem: error) }
     return served(answered, origin)
@@ -109,7 +119,7 @@ package final class EndpointServer {
     return try Routing(head, in: routes, requestID: requestID, isAllowedOrigin: isAllowedOrigin) { access }
   }
 
-  private func call(_ request: Request) -> AnsweredRequest {
+  private func call(_ request: Request, _ log: Log) -> AnsweredRequest {
     let answered = handler.answer([(request, nil)], by: opened, log: log)
     return answered.first ?? AnsweredRequest(request: request, problem: .internalError("the handler made no reply"))
   }
