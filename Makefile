@@ -15,8 +15,8 @@ OWN_WARNINGS = awk '/^warning: \047/ { hide = $$2 != "\047leadpipe\047:" } !/^(w
 HANDLERS = $(notdir $(wildcard handlers/*/*))
 
 # Packages for the product and the commands in its documentation, and additional packages for its tests.
-PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql tzdata ca-certificates curl jq
-TEST_PACKAGES = pgbouncer libtap-parser-sourcehandler-pgtap-perl nginx-light openssl postgresql-15-pgtap procps \
+PACKAGES = libpq-dev libcurl4-openssl-dev pkg-config postgresql pgbouncer tzdata ca-certificates curl jq
+TEST_PACKAGES = libtap-parser-sourcehandler-pgtap-perl nginx-light openssl postgresql-15-pgtap procps \
 	python3-aiosmtpd python3-h11 python3-pytest python3-venv strace
 # Packages from PyPI: schemathesis, sqlmap and ruff. They have a Python environment of their own.
 TEST_VENV = .build/test-venv
