@@ -32,7 +32,12 @@ enum OwnedFolder {
   }
 
   /// The place for what belongs to a state folder that the owner cannot reach.
-  static func elsewhere(_ state: String) -> String { "/var/lib/leadpipe/" + PrivateCluster.mark(state) }
+  static func elsewhere(_ state: String) -> String { "/var/lib/leadpipe/" + OwnedFolder.mark(state) }
+
+  /// Returns a short name for a path, made from its 64-bit FNV-1a hash.
+  static func mark(_ path: String) -> String {
+    String(path.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 36)
+  }
 
   /// Encodes a path for a URL.
   static func encoded(_ path: String) -> String {

@@ -24,7 +24,7 @@ final class Pooler {
     owner = try Account.ofDatabase()
     home = OwnedFolder.isReachable(state, by: owner) ? state + "/pooler" : OwnedFolder.elsewhere(state) + "-pooler"
     // `/.s.PGSQL.6432` follows, and a socket's path has at most 107 bytes.
-    sockets = home.utf8.count <= 90 ? home : "/tmp/leadpipe-pooler-" + PrivateCluster.mark(state)
+    sockets = home.utf8.count <= 90 ? home : "/tmp/leadpipe-pooler-" + OwnedFolder.mark(state)
     // The secrets stay the same, so that a shell that has loaded the settings of an earlier run can go on.
     secrets = Self.secrets(in: home + "/users", of: owner)
     settings = PoolerSettings(pools: [], home: home, sockets: sockets)

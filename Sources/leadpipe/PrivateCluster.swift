@@ -21,7 +21,7 @@ struct PrivateCluster {
     binaries = try Self.newestBinaries()
     home = OwnedFolder.isReachable(state, by: owner) ? state + "/postgres" : OwnedFolder.elsewhere(state)
     // A socket's path has at most 107 bytes.
-    sockets = home.utf8.count <= 80 ? home + "/run" : "/tmp/leadpipe-" + Self.mark(state)
+    sockets = home.utf8.count <= 80 ? home + "/run" : "/tmp/leadpipe-" + OwnedFolder.mark(state)
   }
 
   /// Returns the URL for a login. PostgreSQL checks the peer's user against a map, so there are no passwords.
@@ -119,10 +119,5 @@ struct PrivateCluster {
         "PostgreSQL 15 or later is not installed: run `apt-get install postgresql`, or set DATABASE_URL")
     }
     return "\(root)/\(newest)/bin"
-  }
-
-  /// Returns a short name for a path, made from its 64-bit FNV-1a hash.
-  static func mark(_ path: String) -> String {
-    String(path.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 36)
   }
 }

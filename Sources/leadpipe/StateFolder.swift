@@ -124,7 +124,7 @@ final class StateFolder {
   /// Returns the path of a socket in the folder, or under /tmp if that is longer than the 107 bytes of a socket's path.
   private func socket(_ name: String) -> String {
     let own = path + "/\(name).sock"
-    return own.utf8.count <= 107 ? own : "/tmp/leadpipe-\(name)-\(PrivateCluster.mark(path)).sock"
+    return own.utf8.count <= 107 ? own : "/tmp/leadpipe-\(name)-\(OwnedFolder.mark(path)).sock"
   }
 
   /// Returns the admin key: 256 random bits, created at the first start.
