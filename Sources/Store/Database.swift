@@ -267,7 +267,8 @@ package final class Database {
   /// Returns the message with which a server or a pooler ends the connection; nil for any other error. Unlike the
   /// message of an error, it has nothing of the statement.
   private static func lastWords(_ result: OpaquePointer) -> String? {
-    field("V", result) == "FATAL" ? field("M", result) : nil
+    // pgbouncer sends only the severity that servers translate.
+    [field("V", result), field("S", result)].contains("FATAL") ? field("M", result) : nil
   }
 
   private static func field(_ code: Unicode.Scalar, _ result: OpaquePointer) -> String {

@@ -79,8 +79,8 @@ struct PoolerSettings {
     ;; No handler keeps a transaction open between two statements.
     idle_transaction_timeout = 15
     server_connect_timeout = 5
-    ;; After a restart of the database, leads are stored again within a second.
-    server_login_retry = 1
+    ;; So soon after a restart of the database, leads are stored again. No session is opened more often than that.
+    server_login_retry = 0.2
     server_idle_timeout = 600
     server_lifetime = 3600
     \(tls.map { "\($0.key) = \($0.value)" }.sorted().joined(separator: "\n"))
