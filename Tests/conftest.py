@@ -74,6 +74,13 @@ def pooled(cluster, database):
 
 
 @pytest.fixture
+def dropping(cluster, database):
+    """The same, but the pooler drops startup options silently."""
+    with pooler(cluster, database, ignored="options") as url:
+        yield url
+
+
+@pytest.fixture
 def providers():
     providers = Providers()
     yield providers

@@ -22,11 +22,12 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .intake:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
-        "TIME_ZONE",
+        "TIME_ZONE", "POOLER",
       ])
     case .worker:
       Self.common.union([
-        "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS", "UNKNOWN_OUTCOME",
+        "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
+        "UNKNOWN_OUTCOME",
         "RETENTION_DAYS", "FRONTEND_URL",
       ]).union(Self.channels)
     case .admin:
@@ -50,7 +51,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
 
   /// The destinations of all settings that a class can grant. A handler's own description need not be trusted for them.
   package static let destinations: [String: Destination] = ChannelKind.all.reduce(
-    into: ["DATABASE_URL": .database, "LEADPIPE_WAKE": .unixSocket]
+    into: ["DATABASE_URL": .database, "DATABASE_URL_LISTEN": .database, "LEADPIPE_WAKE": .unixSocket]
   ) { all, channel in all.merge(channel.destinations) { $1 } }
 
   /// The names of our own handlers.

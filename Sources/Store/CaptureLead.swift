@@ -75,7 +75,7 @@ extension Database {
       // Only for a refusal is it certain that nothing was stored.
       switch error.kind {
       case .refused, .locked, .notMigrated, .answered: break
-      case .unavailable, .tooSlow: return (requests.map { _ in .failure(error) }, error)
+      case .unavailable, .noFreeSession, .tooSlow: return (requests.map { _ in .failure(error) }, error)
       }
       return (captureOneByOne(requests, route: route), error)
     }

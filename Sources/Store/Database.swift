@@ -13,9 +13,15 @@ package final class Database {
   /// When the connection was last known to work, on both clocks: the steady clock stands still while Lambda has frozen
   /// the machine, and the wall clock may be set back.
   private var workedAt = (steady: Instant.steady, wall: Instant.now)
-  /// True if there is a transaction pooler in front of the server that rejects start-up options. The settings that the
+  /// What became of the start-up options. Until the first call has asked the server, they count as accepted.
+  package private(set) var options: StartUpOptions
+  /// True if there is a pooler in front of the server that does not pass start-up options on. The settings that the
   /// options would contain are then sent with each call.
-  package private(set) var isPooled = false
+  package var isPooled: Bool { options != .accepted }
+  /// True if the last attempt to connect got a reply, from the server or from a pooler in front of it.
+  package private(set) var hasReply = false
+  /// True if the server has the options of this connection, so that no call needs to send settings.
+  private var hasOptions = false
 
   /// A connection that was idle for longer is asked for a sign of life before it is used: routers forget idle
   /// connections without a word, and a frozen process does not notice that its peer has gone.
@@ -23,6 +29,8 @@ package final class Database {
   /// How long that may take, in milliseconds.
   private static let probeMilliseconds = 1000
 
+  /// Opens nothing yet. If the URL has a value for `options`, even an empty one, it leads to a pooler: no other options
+  /// are sent, and the first connection does not have to find that out.
   /// - Parameters:
   ///   - statementSeconds: the server's time limit for a statement.
   ///   - lockMilliseconds: how long a statement waits for a lock; 0 for no limit.
@@ -31,6 +39,7 @@ package final class Database {
     self.role = role
     self.statementSeconds = statementSeconds
     self.lockMilliseconds = lockMilliseconds
+    options = url.contains("options") && ConnectionString(url)?["options"] != nil ? .notSent : .accepted
   }
 
   deinit { close() }
@@ -40,19 +49,21 @@ package final class Database {
     _ statement: String, _ parameters: [String] = [], deadline: Instant
   ) throws(StoreFailure) -> [[String?]] {
     let connection = try open(deadline: deadline)
-    if isPooled || role != nil { return try queryWithSettings(statement, parameters, connection, deadline) }
+    if !hasOptions || role != nil { return try queryWithSettings(statement, parameters, connection, deadline) }
     let values = parameters.map { strdup($0) }
     defer { values.forEach { free($0) } }
     let pointers = values.map { UnsafePointer($0) }
     guard PQsendQueryParams(connection, statement, Int32(pointers.count), nil, pointers, nil, nil, 0) == 1 else {
       throw broken(connection)
     }
-    return try results(of: connection, deadline: deadline)
+    let (tables, failure) = try results(of: connection, deadline: deadline)
+    if let failure { throw failure }
+    return tables.last ?? []
   }
 
   /// Runs the statement with its settings as one simple query, which is one transaction: the settings are local to it,
-  /// and there is no extra round trip. A role is always set in this way, because some poolers accept start-up options
-  /// and then lose them.
+  /// and there is no extra round trip. A role is always set in this way. The first call on a connection is sent in this
+  /// way too, and asks whether the server received the options: some poolers accept them and drop them.
   private func queryWithSettings(
     _ statement: String, _ parameters: [String], _ connection: OpaquePointer, _ deadline: Instant
   ) throws(StoreFailure) -> [[String?]] {
@@ -63,17 +74,40 @@ package final class Database {
       script = script.split(separator: "$\(index + 1)", maxSplits: 1, omittingEmptySubsequences: false)
         .joined(separator: String(cString: literal))
     }
+    // The mode of a transaction can only be set before its first query.
+    let mode = "set local transaction_read_only = off; set local synchronous_commit = on; "
     let settings = role.map { "set local role \($0); " } ?? ""
     let limits = "set local statement_timeout = '\(statementSeconds)s'; set local lock_timeout = \(lockMilliseconds); "
-    guard PQsendQuery(connection, settings + limits + script) == 1 else { throw broken(connection) }
-    return try results(of: connection, deadline: deadline)
+    let asks = !hasOptions && options == .accepted
+    let question = asks ? "select current_setting('\(Self.mark)', true); " : ""
+    guard PQsendQuery(connection, mode + question + settings + limits + script) == 1 else { throw broken(connection) }
+    let outcome = try results(of: connection, deadline: deadline)
+    var tables = outcome.tables
+    if asks, !tables.isEmpty {
+      hasOptions = tables.removeFirst().first?.first == "on"
+      if !hasOptions { options = .dropped }
+    }
+    if let failure = outcome.failure { throw failure }
+    return tables.last ?? []
   }
 
   /// Runs a script of several statements as one simple query: one transaction, unless the script controls transactions.
   package func run(script: String, deadline: Instant) throws(StoreFailure) {
     let connection = try open(deadline: deadline)
     guard PQsendQuery(connection, script) == 1 else { throw broken(connection) }
-    _ = try results(of: connection, deadline: deadline)
+    if let failure = try results(of: connection, deadline: deadline).failure { throw failure }
+  }
+
+  /// Sets for the whole session what the start-up options would have set: for a pooler in session mode.
+  package func setLimitsOfSession(deadline: Instant) throws(StoreFailure) {
+    try run(
+      script: "set statement_timeout = '\(statementSeconds)s'; set lock_timeout = \(lockMilliseconds)",
+      deadline: deadline)
+  }
+
+  /// Undoes `setLimitsOfSession`, because a pooler passes the session on.
+  package func resetLimitsOfSession(deadline: Instant) throws(StoreFailure) {
+    try run(script: "reset statement_timeout; reset lock_timeout", deadline: deadline)
   }
 
   /// Returns the payloads of the notifications that this session has received. If there are none, waits until the
@@ -100,10 +134,14 @@ package final class Database {
       if !isReady(PQsocket(connection), POLLIN, until: .steady), isAlive(connection, deadline) { return connection }
       close()
     }
-    let options = "-c statement_timeout=\(statementSeconds)s -c lock_timeout=\(lockMilliseconds)"
+    hasOptions = false
+    hasReply = false
+    let limits =
+      "-c statement_timeout=\(statementSeconds)s -c lock_timeout=\(lockMilliseconds) -c \(Self.mark)=on"
+      + " -c default_transaction_read_only=off -c synchronous_commit=on -c idle_session_timeout=0"
     let words =
       [("dbname", url), ("application_name", "leadpipe"), ("client_encoding", "UTF8")]
-      + (isPooled ? [] : [("options", options)])
+      + (isPooled ? [] : [("options", limits)])
     let keys = words.map { strdup($0.0) }
     let values = words.map { strdup($0.1) }
     defer { (keys + values).forEach { free($0) } }
@@ -122,14 +160,19 @@ package final class Database {
       case PGRES_POLLING_READING: events = POLLIN
       case PGRES_POLLING_WRITING: events = POLLOUT
       case PGRES_POLLING_OK:
+        hasReply = true
         PQsetnonblocking(connection, 1)
         workedAt = (.steady, .now)
         return connection
       default:
-        let refusesOptions = String(cString: PQerrorMessage(connection)).contains("unsupported startup parameter")
-        guard refusesOptions, !isPooled else { throw Self.impossible(connection) ?? broken(connection) }
+        let message = String(cString: PQerrorMessage(connection))
+        // Only a reply has a severity.
+        hasReply = message.contains("FATAL:") || message.contains("ERROR:")
+        guard message.contains("unsupported startup parameter"), !isPooled else {
+          throw Self.impossible(connection) ?? broken(connection)
+        }
         close()
-        isPooled = true
+        options = .refused
         return try open(deadline: deadline)
       }
     }
@@ -145,32 +188,47 @@ package final class Database {
     return (try? results(of: connection, deadline: limit)) != nil
   }
 
-  private func results(of connection: OpaquePointer, deadline: Instant) throws(StoreFailure) -> [[String?]] {
+  /// The custom setting that shows whether the server received the start-up options.
+  private static let mark = "leadpipe.options"
+
+  /// Returns the rows of each statement that returns rows, and the first error.
+  private func results(
+    of connection: OpaquePointer, deadline: Instant
+  ) throws(StoreFailure) -> (tables: [[[String?]]], failure: StoreFailure?) {
     while true {
       let flushed = PQflush(connection)
       if flushed < 0 { throw broken(connection) }
       if flushed == 0 { break }
       try wait(connection, POLLIN | POLLOUT, deadline)
     }
-    var rows: [[String?]] = []
+    var tables: [[[String?]]] = []
     var failure: StoreFailure?
+    var lastWords: String?
     while true {
-      while PQisBusy(connection) == 1 { try wait(connection, POLLIN, deadline) }
+      while PQisBusy(connection) == 1 {
+        do throws(StoreFailure) { try wait(connection, POLLIN, deadline) } catch {
+          throw lastWords.map { StoreFailure.unavailable($0) } ?? error
+        }
+      }
       guard let result = PQgetResult(connection) else { break }
       defer { PQclear(result) }
       switch PQresultStatus(result) {
-      case PGRES_TUPLES_OK: rows = Self.rows(result)
+      case PGRES_TUPLES_OK: tables.append(Self.rows(result))
       case PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: break
-      default: failure = failure ?? Self.refusal(result)
+      default:
+        failure = failure ?? Self.refusal(result)
+        lastWords = lastWords ?? Self.lastWords(result)
       }
     }
-    if PQstatus(connection) != CONNECTION_OK { throw broken(connection) }
+    if PQstatus(connection) != CONNECTION_OK {
+      let error = broken(connection)
+      throw lastWords.map { StoreFailure.unavailable($0) } ?? error
+    }
     workedAt = (.steady, .now)
     // A pooler may assign a session that still listens for another client: discard notifications, so that none
     // accumulate.
     _ = Self.notifications(connection)
-    if let failure { throw failure }
-    return rows
+    return (tables, failure)
   }
 
   private func wait(_ connection: OpaquePointer, _ events: Int32, _ deadline: Instant) throws(StoreFailure) {
@@ -214,8 +272,8 @@ package final class Database {
     return nil
   }
 
-  /// Moves the cause in a message of libpq to its beginning: `database "x" does not exist (connection to server on socket
-  /// "…")`.
+  /// Moves the cause in a message of libpq to its beginning: `database "x" does not exist (connection to server on
+  /// socket "…")`.
   static func causeFirst(_ message: String) -> String {
     let parts = message.split(separator: " failed: ", maxSplits: 1)
     guard parts.count == 2, parts[0].hasPrefix("connection to server") else { return message }
@@ -245,9 +303,17 @@ package final class Database {
   }
 
   private static func refusal(_ result: OpaquePointer) -> StoreFailure {
-    func field(_ code: Unicode.Scalar) -> String {
-      PQresultErrorField(result, Int32(code.value)).map { String(cString: $0) } ?? ""
-    }
-    return .refused(sqlState: field("C"), message: field("M"), detail: field("D"))
+    .refused(sqlState: field("C", result), message: field("M", result), detail: field("D", result))
+  }
+
+  /// Returns the message with which a server or a pooler ends the connection; nil for any other error. Unlike the
+  /// message of an error, it has nothing of the statement.
+  private static func lastWords(_ result: OpaquePointer) -> String? {
+    // pgbouncer sends only the severity that servers translate.
+    [field("V", result), field("S", result)].contains("FATAL") ? field("M", result) : nil
+  }
+
+  private static func field(_ code: Unicode.Scalar, _ result: OpaquePointer) -> String {
+    PQresultErrorField(result, Int32(code.value)).map { String(cString: $0) } ?? ""
   }
 }

@@ -12,4 +12,10 @@ extension Database {
   package func loginName(deadline: Instant) throws(StoreFailure) -> String? {
     try query("select session_user", deadline: deadline).first?.first ?? nil
   }
+
+  /// Returns true if there is a pooler in front of the server that does not pass start-up options on.
+  package func leadsToPooler(deadline: Instant) throws(StoreFailure) -> Bool {
+    _ = try query("select 1", deadline: deadline)
+    return isPooled
+  }
 }

@@ -26,6 +26,8 @@ package enum StoreFailure: Error, Sendable, Equatable {
   package enum Kind: Sendable, Equatable {
     /// The database is unavailable, shutting down or out of resources.
     case unavailable
+    /// All sessions of a pooler were in use for as long as it lets a statement wait. The statement did not run.
+    case noFreeSession
     case tooSlow
     /// Another transaction held a lock for too long.
     case locked
@@ -38,6 +40,7 @@ package enum StoreFailure: Error, Sendable, Equatable {
 
   package var kind: Kind {
     switch self {
+    case .unavailable(let reason) where Self.waits.contains { reason.contains($0) }: .noFreeSession
     case .unavailable: .unavailable
     case .timedOut, .refused("57014", _, _): .tooSlow
     case .refused(let state, let code, let arguments) where state.hasPrefix("LP"):
@@ -50,4 +53,7 @@ package enum StoreFailure: Error, Sendable, Equatable {
     case .refused(let state, _, _): ["08", "53", "57", "58", "25"].contains(state.prefix(2)) ? .unavailable : .refused
     }
   }
+
+  /// What pgbouncer and Supavisor say when no session became free.
+  private static let waits = ["query_wait_timeout", "ECHECKOUTTIMEOUT", "EMAXCONN", "no more connections allowed"]
 }

@@ -15,11 +15,17 @@ extension Database {
     role.utf8.allSatisfy { 0x61...0x7A ~= $0 || $0 == UInt8(ascii: "_") } ? nil : "must be the name of a role"
   }
   package static let settings = [url, role]
+  /// The URL of the session that listens, if DATABASE_URL leads to a transaction pooler.
+  package static let listening = Setting("DATABASE_URL_LISTEN", leadsTo: .database, validate: url.validate)
+  /// Whether the database is reached through the pooler of `leadpipe up`.
+  package static let pooler = Setting.choice("POOLER", ["on", "off"])
 
-  /// - Parameter lockMilliseconds: less than a step's time limit, so that a session that holds a lock makes a call fail
-  ///   instead of the step.
-  package convenience init(_ settings: Settings, lockMilliseconds: Int = 2000) {
+  /// - Parameters:
+  ///   - url: overrides the one in the settings.
+  ///   - lockMilliseconds: less than a step's time limit, so that a session that holds a lock makes a call fail
+  ///     instead of the step.
+  package convenience init(_ settings: Settings, url: String? = nil, lockMilliseconds: Int = 2000) {
     self.init(
-      url: settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"], lockMilliseconds: lockMilliseconds)
+      url: url ?? settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"], lockMilliseconds: lockMilliseconds)
   }
 }

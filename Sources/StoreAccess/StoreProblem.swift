@@ -24,7 +24,10 @@ extension Database {
   {
     let wasPooled = isPooled
     defer {
-      if isPooled, !wasPooled { log.info("The pooler rejects start-up options: settings are sent with each call") }
+      if isPooled, !wasPooled {
+        let does = options == .dropped ? "drops" : "rejects"
+        log.info("The pooler \(does) start-up options: settings are sent with each call")
+      }
     }
     return try body()
   }
@@ -46,6 +49,7 @@ extension Problem {
     }
     switch failure.kind {
     case .unavailable: self.init(.databaseUnavailable, retryAfter: 2)
+    case .noFreeSession: self.init(.tooManyRequestsWaiting, retryAfter: 1)
     case .tooSlow: self.init(.databaseTimeout, retryAfter: 2)
     case .locked: self.init(.databaseBusy, retryAfter: 1)
     case .notMigrated: self.init(.databaseNotMigrated, retryAfter: 60)

@@ -16,7 +16,7 @@ package final class WakeListener {
   private static let timeout = 3
 
   package init(_ settings: Settings) {
-    listening = Database(settings)
+    listening = Database(settings, url: settings["DATABASE_URL_LISTEN"])
     proving = Database(settings)
   }
 

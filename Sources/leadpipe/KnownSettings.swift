@@ -52,6 +52,20 @@ enum KnownSettings {
     throw ExitCode(ExitStatus.misconfigured)
   }
 
+  /// Returns the URL of the database that a command migrates. Ends the command as `databaseURL` does.
+  static func ownerURL() throws -> String {
+    let environment = given()
+    if environment["DATABASE_URL_DIRECT"] == nil { return try databaseURL() }
+    _ = try check(environment)
+    return ownerURL(environment) ?? ""
+  }
+
+  /// Returns the URL for what needs a session, such as migrations: DATABASE_URL, unless it leads to a transaction pooler
+  /// and DATABASE_URL_DIRECT is set.
+  static func ownerURL(_ environment: [String: String]) -> String? {
+    environment["DATABASE_URL_DIRECT"] ?? environment["DATABASE_URL"]
+  }
+
   /// Refuses variables whose names look like settings but are not: the operator would rely on a limit without effect.
   private static func unknown(_ environment: [String: String]) -> [Setting] {
     let known = Set(all.map(\.name))
@@ -81,7 +95,8 @@ enum KnownSettings {
   private static let all: [Setting] =
     [
       database("DATABASE_URL"), database("DATABASE_URL_INTAKE"), database("DATABASE_URL_WORKER"),
-      database("DATABASE_URL_ADMIN"), .number("PORT", 0...65_535),
+      database("DATABASE_URL_ADMIN"), database("DATABASE_URL_DIRECT"), Database.listening, Database.pooler,
+      .number("PORT", 0...65_535),
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       Delivery.leaseSetting,

@@ -11,7 +11,7 @@ struct Migrate: ParsableCommand {
     discussion: "Uses the same migration table as `supabase db push`. Several can run at the same time.")
 
   func run() throws {
-    let url = try KnownSettings.databaseURL()
+    let url = try KnownSettings.ownerURL()
     let outcome = try Migrator(url: url).migrate()
     print(outcome.applied.isEmpty ? "nothing to migrate" : "applied \(outcome.applied.joined(separator: ", "))")
     if !outcome.foreign.isEmpty {
@@ -29,7 +29,7 @@ struct Rollback: ParsableCommand {
   @Flag(help: "Confirm the deletion.") var yes = false
 
   func run() throws {
-    let url = try KnownSettings.databaseURL()
+    let url = try KnownSettings.ownerURL()
     guard yes else {
       throw CommandError("this deletes all events, timelines and notification logs; use --yes to confirm")
     }

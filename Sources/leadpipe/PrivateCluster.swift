@@ -17,26 +17,16 @@ struct PrivateCluster {
   private var log: String { home + "/postgres.log" }
 
   init(state: String) throws {
-    guard let current = Account.current else { throw CommandError("the user that runs this process has no name") }
-    if current.uid == 0 {
-      guard let postgres = Account(named: "postgres") else {
-        throw CommandError("the user postgres, which runs PostgreSQL, does not exist: install the package postgresql")
-      }
-      owner = postgres
-    } else {
-      owner = current
-    }
+    owner = try Account.ofDatabase()
     binaries = try Self.newestBinaries()
-    home = Self.isReachable(state, by: owner) ? state + "/postgres" : "/var/lib/leadpipe/" + Self.mark(state)
+    home = OwnedFolder.isReachable(state, by: owner) ? state + "/postgres" : OwnedFolder.elsewhere(state)
     // A socket's path has at most 107 bytes.
-    sockets = home.utf8.count <= 80 ? home + "/run" : "/tmp/leadpipe-" + Self.mark(state)
+    sockets = home.utf8.count <= 80 ? home + "/run" : "/tmp/leadpipe-" + OwnedFolder.mark(state)
   }
 
   /// Returns the URL for a login. PostgreSQL checks the peer's user against a map, so there are no passwords.
   func url(user: String, database: String = "leadpipe") -> String {
-    let isPlain = { (byte: UInt8) in 0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte }
-    let host = sockets.utf8.map { isPlain($0) ? String(Unicode.Scalar($0)) : "%" + String($0, radix: 16) }
-    return "postgresql://\(user)@/\(database)?host=\(host.joined())"
+    "postgresql://\(user)@/\(database)?host=\(OwnedFolder.encoded(sockets))"
   }
 
   /// True if the process in the cluster's PID file exists. This starts no program, so it can be called often.
@@ -61,8 +51,13 @@ struct PrivateCluster {
           + "`leadpipe up` as the user who made it, or set LEADPIPE_STATE to another folder")
     }
     if !FileManager.default.fileExists(atPath: data + "/PG_VERSION") { try make() }
-    try folder(sockets)
-    if !isReallyRunning {
+    try OwnedFolder.make(sockets, for: owner)
+    let isRunning = isReallyRunning
+    // A cluster of an earlier version does not know the pooler. PostgreSQL reads this file at its start.
+    if try writeMap(), isRunning {
+      try Tool.run([binaries + "/pg_ctl", "reload", "-D", data, "-s"], as: owner, seconds: 10)
+    }
+    if !isRunning {
       try Tool.run(
         [
           binaries + "/pg_ctl", "start", "-D", data, "-l", log, "-w", "-t", "60", "-s", "-o",
@@ -82,7 +77,7 @@ struct PrivateCluster {
   }
 
   private func make() throws {
-    try folder(home)
+    try OwnedFolder.make(home, for: owner)
     // Without PG_VERSION the folder is left over from an interrupted first start. It holds no cluster yet.
     try? FileManager.default.removeItem(atPath: data)
     try Tool.run(
@@ -90,20 +85,22 @@ struct PrivateCluster {
         binaries + "/initdb", "-D", data, "-U", "leadpipe", "-E", "UTF8", "--locale=C.UTF-8", "--data-checksums",
         "--auth-local=peer", "--auth-host=reject",
       ], as: owner, seconds: 120)
-    let user = Account.current?.name ?? ""
-    let logins = ["leadpipe", "leadpipe_intake", "leadpipe_worker", "leadpipe_admin", "service_role"]
     try write("local all all peer map=leadpipe\n", to: data + "/pg_hba.conf")
     // ALTER SYSTEM writes to this file too. The limit allows two connections for each handler in use.
     try write("max_connections = 200\n", to: data + "/postgresql.auto.conf")
-    try write(logins.map { "leadpipe \(user) \($0)\n" }.joined(), to: data + "/pg_ident.conf")
   }
 
-  /// Creates a folder that belongs to the cluster's owner and is closed to others.
-  private func folder(_ path: String) throws {
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    guard chmod(path, 0o700) == 0, geteuid() != 0 || chown(path, owner.uid, owner.gid) == 0 else {
-      throw CommandError("\(path): \(String(cString: strerror(errno)))")
-    }
+  /// Writes which logins a user of the system has: ours all, and the pooler's user those of the classes. Returns false if
+  /// the file had that already.
+  private func writeMap() throws -> Bool {
+    let classes = ["leadpipe_intake", "leadpipe_worker", "leadpipe_admin"]
+    let user = Account.current?.name ?? ""
+    var lines = (["leadpipe"] + classes + ["service_role"]).map { "leadpipe \(user) \($0)\n" }
+    if owner.name != user { lines += classes.map { "leadpipe \(owner.name) \($0)\n" } }
+    let file = data + "/pg_ident.conf"
+    if FileManager.default.contents(atPath: file) == Data(lines.joined().utf8) { return false }
+    try write(lines.joined(), to: file)
+    return true
   }
 
   private func write(_ text: String, to path: String) throws {
@@ -111,12 +108,6 @@ struct PrivateCluster {
     guard descriptor >= 0 else { throw CommandError("\(path): \(String(cString: strerror(errno)))") }
     defer { close(descriptor) }
     guard Console.write(text, to: descriptor) else { throw CommandError("cannot write \(path)") }
-  }
-
-  /// True if the owner may enter every folder on the path. Root's home, for example, is closed to `postgres`.
-  private static func isReachable(_ path: String, by owner: Account) -> Bool {
-    guard geteuid() == 0 else { return true }
-    return (try? Tool.run(["/usr/bin/test", "-x", path], as: owner, seconds: 5)) != nil
   }
 
   private static func newestBinaries() throws -> String {
@@ -128,10 +119,5 @@ struct PrivateCluster {
         "PostgreSQL 15 or later is not installed: run `apt-get install postgresql`, or set DATABASE_URL")
     }
     return "\(root)/\(newest)/bin"
-  }
-
-  /// Returns a short name for a path, made from its 64-bit FNV-1a hash.
-  static func mark(_ path: String) -> String {
-    String(path.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }, radix: 36)
   }
 }

@@ -22,15 +22,16 @@ enum ServiceEnvironment {
 
   /// The environment of the worker: ours without the admin key.
   static func worker(_ environment: [String: String]) -> [String: String] {
-    service(environment, logins: ["DATABASE_URL_WORKER"], without: ["ADMIN_API_KEY"])
+    service(
+      environment, logins: ["DATABASE_URL_WORKER"], also: ["DATABASE_URL_LISTEN"], without: ["ADMIN_API_KEY"])
   }
 
   /// Keeps the database owner's login only if one of `logins` is missing.
   private static func service(
-    _ environment: [String: String], logins: Set<String>, without secrets: Set<String>
+    _ environment: [String: String], logins: Set<String>, also more: Set<String> = [], without secrets: Set<String>
   ) -> [String: String] {
     let hasAll = logins.allSatisfy { environment[$0] != nil }
-    let allowed = hasAll ? logins : logins.union(["DATABASE_URL"])
+    let allowed = logins.union(more).union(hasAll ? [] : ["DATABASE_URL"])
     var result = environment.filter { name, _ in
       name.hasPrefix("DATABASE_URL")
         ? allowed.contains(name) : !secrets.contains(name) && name != "SUPABASE_SERVICE_ROLE_KEY"

@@ -40,16 +40,19 @@ final class StateFolder {
     }
   }
 
+  /// True if nothing else has taken the folder's place.
+  var isIntact: Bool {
+    var own = stat()
+    var current = stat()
+    return fstat(lock, &own) == 0 && stat(path + "/lock", &current) == 0 && own.st_ino == current.st_ino
+      && own.st_dev == current.st_dev
+  }
+
   /// Makes the folder and its files again if they were deleted. Returns false if there was nothing to do. Never writes
   /// into a folder that something else has put in its place.
   func restore() throws -> Bool {
-    var own = stat()
+    if isIntact { return false }
     var current = stat()
-    if fstat(lock, &own) == 0, stat(path + "/lock", &current) == 0, own.st_ino == current.st_ino,
-      own.st_dev == current.st_dev
-    {
-      return false
-    }
     if lstat(path, &current) == 0 {
       guard current.st_mode & S_IFMT == S_IFDIR, current.st_uid == geteuid() else {
         throw CommandError("\(path) is no longer the state folder")
@@ -78,7 +81,7 @@ final class StateFolder {
 
   /// What a state folder contains before its lock is made. A gateway and a worker that restart make their sockets.
   private static let ownEntries: Set<String> = [
-    "lock", "admin-key", "env", "postgres", "sink.ndjson", "lost+found", "operations.sock", "wake.sock",
+    "lock", "admin-key", "env", "pooler", "postgres", "sink.ndjson", "lost+found", "operations.sock", "wake.sock",
   ]
 
   /// Returns the name of an entry that no `leadpipe up` has made; nil for an empty folder and for one that was used
@@ -121,7 +124,7 @@ final class StateFolder {
   /// Returns the path of a socket in the folder, or under /tmp if that is longer than the 107 bytes of a socket's path.
   private func socket(_ name: String) -> String {
     let own = path + "/\(name).sock"
-    return own.utf8.count <= 107 ? own : "/tmp/leadpipe-\(name)-\(PrivateCluster.mark(path)).sock"
+    return own.utf8.count <= 107 ? own : "/tmp/leadpipe-\(name)-\(OwnedFolder.mark(path)).sock"
   }
 
   /// Returns the admin key: 256 random bits, created at the first start.
@@ -133,10 +136,14 @@ final class StateFolder {
         return key
       }
     }
-    let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-      .joined()
+    let key = Self.randomSecret()
     try write(key + "\n", to: adminKeyFile)
     return key
+  }
+
+  /// Returns 256 random bits in 64 hexadecimal digits.
+  static func randomSecret() -> String {
+    (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
   }
 
   var settingsFile: String { path + "/env" }

@@ -10,7 +10,9 @@ struct Supervisor {
     let name: String
     let arguments: [String]
     let path: String
-    let environment: [String: String]
+    let environment: () -> [String: String]
+    /// Called before each start.
+    let prepare: () throws -> Void
     var child: Child?
     var startedAt = Instant.steady
     var failures = 0
@@ -22,20 +24,22 @@ struct Supervisor {
   private(set) var mustEnd = false
   private let signals: SignalPipe
   private let log: Log
-  /// Called about once a second, to keep other processes running.
-  private let watch: () -> Void
+  /// Called about once a second, to keep other processes running. Returns the names of services to restart.
+  private let watch: () -> [String]
 
-  init(signals: SignalPipe, log: Log, watch: @escaping () -> Void) {
+  init(signals: SignalPipe, log: Log, watch: @escaping () -> [String]) {
     self.signals = signals
     self.log = log
     self.watch = watch
   }
 
-  /// Starts a service, which inherits our stderr.
-  mutating func start(_ name: String, _ path: String, _ arguments: [String] = [], environment: [String: String]) throws
-  {
-    var service = Service(name: name, arguments: arguments, path: path, environment: environment)
-    do throws(Child.Failure) { try Self.start(&service) } catch { throw CommandError(error.reason) }
+  /// Starts a service, which inherits our stderr. `prepare` runs before each start, and then `environment`.
+  mutating func start(
+    _ name: String, _ path: String, _ arguments: [String] = [], environment: @escaping () -> [String: String],
+    prepare: @escaping () throws -> Void = {}
+  ) throws {
+    var service = Service(name: name, arguments: arguments, path: path, environment: environment, prepare: prepare)
+    try Self.start(&service)
     services.append(service)
   }
 
@@ -61,14 +65,14 @@ struct Supervisor {
         services[index] = service
       }
       if mustEnd { return }
-      watch()
+      for name in watch() { services.first { $0.name == name }?.child?.signalGroup(SIGTERM) }
     }
   }
 
   /// True if a signal to stop has arrived; for use before `run`.
   func hasStopSignal() -> Bool { signals.take().contains { $0 != SIGCHLD } }
 
-  /// Stops the named services at the same time: sends TERM, and KILL to those that still run after `seconds`.
+  /// Stops the named services for good and at the same time: sends TERM, and KILL to those that still run after `seconds`.
   mutating func stop(_ names: Set<String>, seconds: Int) {
     let running = services.indices.filter { names.contains(services[$0].name) && services[$0].child != nil }
     for index in running { if let child = services[index].child { kill(child.pid, SIGTERM) } }
@@ -84,8 +88,8 @@ struct Supervisor {
         }
         usleep(20_000)
       }
-      services[index].child = nil
     }
+    services.removeAll { names.contains($0.name) }
   }
 
   private mutating func tend(_ service: inout Service) {
@@ -106,14 +110,17 @@ struct Supervisor {
       log.error("A service ended", ["service": service.name, "how": end.description, "againInMs": String(wait)])
     }
     guard service.child == nil, service.startAt <= now else { return }
-    do throws(Child.Failure) { try Self.start(&service) } catch {
+    do { try Self.start(&service) } catch {
       service.startAt = now.adding(seconds: 5)
-      log.error("A service cannot be started", ["service": service.name, "reason": error.reason])
+      log.error("A service cannot be started", ["service": service.name, "reason": "\(error)"])
     }
   }
 
-  private static func start(_ service: inout Service) throws(Child.Failure) {
-    service.child = try Child.service(service.path, service.arguments, environment: service.environment)
+  private static func start(_ service: inout Service) throws {
+    try service.prepare()
+    do throws(Child.Failure) {
+      service.child = try Child.service(service.path, service.arguments, environment: service.environment())
+    } catch { throw CommandError(error.reason) }
     service.startedAt = .steady
   }
 }

@@ -55,6 +55,12 @@ struct Up: ParsableCommand {
   }
 }
 
+/// How the services reach the database.
+private final class Route {
+  /// True if they go through the pooler.
+  var isPooled = false
+}
+
 /// All parts of an instance, in the order in which they start.
 struct Installation {
   private var environment: [String: String]
@@ -63,6 +69,11 @@ struct Installation {
   private let layout = Layout()
   private var supervisor: Supervisor
   private let cluster: PrivateCluster?
+  /// Nil with POOLER=off.
+  private let pooler: Pooler?
+  /// The settings with which the services reach the database through the pooler.
+  private var pooled: [String: String] = [:]
+  private let route = Route()
   private let port: Int
   /// The address at which this machine reaches its gateway.
   private let host: String
@@ -71,6 +82,7 @@ struct Installation {
   private var hasStarted = false
   /// True if the log is shortened.
   private let isShort: Bool
+  private let log: Log
 
   init(_ environment: [String: String], _ state: StateFolder, isShort: Bool) throws {
     self.isShort = isShort
@@ -81,8 +93,12 @@ struct Installation {
     host = environment["LEADPIPE_HOST"].flatMap { $0 == "0.0.0.0" ? nil : $0 } ?? "127.0.0.1"
     self.state = state
     let log = Log(environment)
+    self.log = log
     let cluster = environment["DATABASE_URL"] == nil ? try PrivateCluster(state: state.path) : nil
     self.cluster = cluster
+    let pooler = environment["POOLER"] != "off" ? try Pooler(state: state.path) : nil
+    self.pooler = pooler
+    let route = self.route
     var ticks = 0
     let signals: SignalPipe
     do throws(Child.Failure) { signals = try SignalPipe([SIGTERM, SIGINT, SIGHUP, SIGCHLD]) } catch {
@@ -100,9 +116,21 @@ struct Installation {
         }
         complaint = "\(error)"
       }
-      guard ticks % 5 == 0, let cluster, !cluster.isRunning else { return }
+      var restarts: [String] = []
+      if route.isPooled, pooler?.hasLostSocket == true {
+        if complaint == nil {
+          // It writes new files.
+          restarts = ["pooler"]
+        } else {
+          log.error("The pooler has lost its folder: connecting directly to the database")
+          route.isPooled = false
+          restarts = ["gateway", "worker"]
+        }
+      }
+      guard ticks % 5 == 0, let cluster, !cluster.isRunning else { return restarts }
       log.error("PostgreSQL ended: starting it again")
       do { try cluster.start() } catch { log.error("PostgreSQL cannot be started", ["reason": "\(error)"]) }
+      return restarts
     }
   }
 
@@ -119,29 +147,27 @@ struct Installation {
     } else {
       say("database", "using DATABASE_URL")
     }
-    let applied = try Migrator(url: environment["DATABASE_URL"] ?? "").migrate().applied
+    let applied = try Migrator(url: KnownSettings.ownerURL(environment) ?? "").migrate().applied
     say("migrate", applied.last.map { "applied \(applied.count) migrations, the last is \($0)" } ?? "nothing to do")
-    let errors = ClassLogins.errors(environment, of: hasWorker ? [.intake, .worker, .admin] : [.intake, .admin])
-    if !errors.isEmpty {
-      Console.printError(errors.map { $0 + "\n" }.joined())
-      throw ExitCode(ExitStatus.misconfigured)
-    }
-
+    try requireLogins(environment)
     hasStarted = true
+    try startPooler()
     if let sink {
       say("sink", "no channel is configured: notifications go to \(sink.page)")
       try supervisor.start(
         "sink", layout.leadpipe, sink.words,
-        environment: environment.filter { ["LOG_LEVEL", "LOG_FORMAT", "JOURNAL_STREAM"].contains($0.key) })
+        environment: { [environment] in
+          environment.filter { ["LOG_LEVEL", "LOG_FORMAT", "JOURNAL_STREAM"].contains($0.key) }
+        })
     }
     say("gateway", "on port \(port)")
-    try supervisor.start("gateway", layout.gateway, environment: ServiceEnvironment.gateway(environment))
+    try supervisor.start("gateway", layout.gateway, environment: forService(ServiceEnvironment.gateway))
     try waitForGateway()
     if !hasWorker {
       say("worker", "not started: ENABLE_NOTIFICATION_WORKER=false, events stay queued")
     } else {
       say("worker", "delivers notifications")
-      try supervisor.start("worker", layout.leadpipe, ["worker"], environment: ServiceEnvironment.worker(environment))
+      try supervisor.start("worker", layout.leadpipe, ["worker"], environment: forService(ServiceEnvironment.worker))
     }
 
     try state.write(settings: own)
@@ -154,6 +180,64 @@ struct Installation {
   }
 
   private var hasWorker: Bool { environment["ENABLE_NOTIFICATION_WORKER"] != "false" }
+
+  /// Returns what makes the environment of a service at each of its starts: with the pooler while it can be used.
+  private func forService(_ make: @escaping ([String: String]) -> [String: String]) -> () -> [String: String] {
+    let pooled = environment.merging(pooled) { $1 }
+    let direct = environment.merging(["POOLER": "off"]) { $1 }
+    return { [route] in make(route.isPooled ? pooled : direct) }
+  }
+
+  private var classes: [TrustClass] { hasWorker ? [.intake, .worker, .admin] : [.intake, .admin] }
+
+  /// Ends the command with the exit status for wrong settings if a class cannot call its functions.
+  private func requireLogins(_ environment: [String: String]) throws {
+    let errors = ClassLogins.errors(environment, of: classes)
+    if errors.isEmpty { return }
+    Console.printError(errors.map { $0 + "\n" }.joined())
+    throw ExitCode(ExitStatus.misconfigured)
+  }
+
+  /// Starts the pooler between the services and the database, unless it is off or there is one already. Where it cannot
+  /// reach an external database as the services can, they connect directly.
+  private mutating func startPooler() throws {
+    pooled = ["POOLER": "off"]
+    guard let pooler else { return say("pooler", "off: POOLER=off") }
+    let urls = try PoolerChoice.direct(environment)
+    if urls.isEmpty { return say("pooler", "off: there is a pooler in front of the database already") }
+    do {
+      let settings = try PoolerChoice.settings(urls, of: pooler, environment)
+      let command = pooler.command
+      try supervisor.start("pooler", command.path, command.arguments, environment: { [:] }) { [state] in
+        guard state.isIntact else { throw CommandError("\(state.path) is no longer the state folder") }
+        try pooler.prepare()
+      }
+      try waitForPooler(pooler)
+      let errors = ClassLogins.errors(environment.merging(settings) { $1 }, of: classes)
+      if let error = errors.first { throw PoolerServer.Obstacle(reason: error) }
+      pooled = settings
+      route.isPooled = true
+      say("pooler", "pgbouncer, at most \(pooler.settings.sessions) connections to the database")
+    } catch let obstacle as PoolerServer.Obstacle {
+      supervisor.stop(["pooler"], seconds: 5)
+      guard cluster == nil else {
+        throw CommandError("the pooler does not work: \(obstacle.reason); see \(pooler.log)")
+      }
+      log.warn("The database cannot be reached through a pooler: connecting directly", ["reason": obstacle.reason])
+      say("pooler", "off")
+    }
+  }
+
+  /// Waits until the pooler accepts connections, for at most 10 s.
+  private mutating func waitForPooler(_ pooler: Pooler) throws {
+    let end = Instant.steady.adding(seconds: 10)
+    while !pooler.isListening {
+      guard supervisor.isAlive("pooler"), Instant.steady < end else {
+        throw CommandError("the pooler did not start; see its log \(pooler.log)")
+      }
+      usleep(10_000)
+    }
+  }
 
   /// Adds settings that were not given. True if the admin key was given.
   private mutating func addWhatIsMissing() throws -> Bool {
@@ -188,7 +272,10 @@ struct Installation {
 
   /// The settings that this instance added to the given ones, and those that identify it. They contain no secret of the operator.
   private var own: [String: String] {
-    var own = environment.filter { given[$0.key] != $0.value && $0.key != "ADMIN_API_KEY" }
+    // psql and `leadpipe migrate` need the database itself.
+    let settings = environment.merging(pooled.filter { $0.key != "DATABASE_URL" }) { $1 }
+    let logins = Set(given.filter { $0.key.hasPrefix("DATABASE_URL") }.values)
+    var own = settings.filter { given[$0.key] != $0.value && $0.key != "ADMIN_API_KEY" && !logins.contains($0.value) }
     own["PORT"] = String(port)
     own["LEADPIPE_STATE"] = state.path
     if given["LEADPIPE_CHANNELS"] == nil { own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment) }
@@ -203,12 +290,12 @@ struct Installation {
   }
 
   /// Stops everything. Gateway and worker stop at the same time, and each finishes what it has begun. Then the sink, to
-  /// which they may have been sending, stops, and then the database. False if nothing was started.
+  /// which they may have been sending, and the pooler stop, and then the database. False if nothing was started.
   mutating func close() -> Bool {
     guard hasStarted else { return false }
     Console.print("stopping\n")
     supervisor.stop(["gateway", "worker"], seconds: 25)
-    supervisor.stop(["sink"], seconds: 5)
+    supervisor.stop(["sink", "pooler"], seconds: 5)
     do { try cluster?.stop() } catch { Console.printError("\(error)\n") }
     return true
   }

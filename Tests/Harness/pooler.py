@@ -9,8 +9,9 @@ from common import as_postgres, clean_environment, free_port, until
 
 
 @contextmanager
-def pooler(cluster, database, mode="transaction", size=2):
-    """The URL of the database through pgbouncer, which rejects startup options and has few server connections."""
+def pooler(cluster, database, mode="transaction", size=2, ignored="", more=""):
+    """The URL of the database through pgbouncer, which has few server connections. It rejects startup options; with
+    `ignored="options"` it drops them silently, as Supavisor does."""
     with tempfile.TemporaryDirectory(prefix="lpb-", dir="/tmp") as folder:
         home = Path(folder)
         home.chmod(0o777)
@@ -24,6 +25,8 @@ unix_socket_dir =
 auth_type = any
 pool_mode = {mode}
 default_pool_size = {size}
+ignore_startup_parameters = {ignored}
+{more}
 """)
         (home / "ini").chmod(0o644)
         with open(home / "log", "w", encoding="utf8") as log:

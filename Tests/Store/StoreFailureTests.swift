@@ -20,6 +20,16 @@ import Wire
     #expect(StoreFailure.unavailable("gone").kind == .unavailable && StoreFailure.timedOut.kind == .tooSlow)
   }
 
+  @Test(
+    "recognises that all sessions of a pooler are in use",
+    arguments: [
+      "query_wait_timeout", "(ECHECKOUTTIMEOUT) unable to check out connection from the pool after 15000ms",
+      "no more connections allowed (max_client_conn)",
+    ])
+  func noFreeSession(_ reason: String) {
+    #expect(StoreFailure.unavailable(reason).kind == .noFreeSession)
+  }
+
   @Test("logs the SQLSTATE and never the message") func brief() {
     #expect(StoreFailure.refused(sqlState: "23505", message: "Key (email)=(a@b.c)").brief == "sqlstate=23505")
   }

@@ -19,6 +19,25 @@ extension SettingSection {
         meaning: "The login of class admin, and of the commands `delivery`, `channel`, `event`, `lead` and `key`.",
         default: "DATABASE_URL as role leadpipe_admin", programs: "gateway"),
       SettingEntry(
+        "DATABASE_URL_DIRECT",
+        meaning: """
+          The login of the database owner past a transaction pooler, for migrations, if DATABASE_URL leads to such a \
+          pooler. No service receives it.
+          """, default: "DATABASE_URL", programs: "up, migrate, rollback"),
+      SettingEntry(
+        "DATABASE_URL_LISTEN",
+        meaning: """
+          The login of class worker past a transaction pooler, for the session with which wake-listen waits for \
+          notifications (WAKE=notify). `up` sets it if it runs a pooler.
+          """, default: "DATABASE_URL_WORKER", programs: "worker"),
+      SettingEntry(
+        "POOLER",
+        meaning: """
+          `on`: `up` runs pgbouncer between the services and the database, unless the URL leads to a pooler already \
+          ([sizes](../how-to/run-in-production.md#the-pooler)). `off`: the services connect directly. `up` passes on what \
+          it did.
+          """, default: "on", programs: "up"),
+      SettingEntry(
         "LEADPIPE_ROLE",
         meaning: """
           The role that a handler takes when it connects. The gateway and the worker set it; set it yourself only to \

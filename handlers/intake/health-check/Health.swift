@@ -6,6 +6,7 @@ import Wire
 struct Health {
   /// The database's report, or why there is none.
   let result: Result<JSON, Problem>
+  let pooler: PoolerState
   /// True for a request to the gateway, whose login must be able to store leads. The operator may use another login.
   let isPublic: Bool
   let recipients: [Recipient]
@@ -29,7 +30,8 @@ struct Health {
     let report: JSON
     switch result {
     case .success(let document): report = document
-    case .failure(let problem): return [Self.reason(problem)]
+    case .failure(let problem):
+      return [pooler == .away ? "the pooler in front of the database cannot be reached" : Self.reason(problem)]
     }
     if !mayCapture {
       return [
@@ -82,7 +84,8 @@ struct Health {
         .init("timestamp", .string(at.iso8601)),
       ] + states + [
         .init("port", JSON(port)), .init("database", .string(database)),
-        .init("worker", ["lastSeen": report?["workerLastSeen"] ?? .null]), .init("queue", .object(queue)),
+        .init("pooler", .string(pooler.rawValue)), .init("worker", ["lastSeen": report?["workerLastSeen"] ?? .null]),
+        .init("queue", .object(queue)),
       ])
   }
 
@@ -100,6 +103,7 @@ struct Health {
     ]
     + ChannelKind.all.map { .init(member($0), ["type": "boolean"]) } + [
       .init("port", ["type": "integer"]), .init("database", ["enum": ["ok", "full", "not durable", "away"]]),
+      .init("pooler", ["enum": .array(PoolerState.allCases.map { .string($0.rawValue) })]),
       .init(
         "worker", ["type": "object", "required": ["lastSeen"], "properties": ["lastSeen": orNull(time)]]),
       .init(

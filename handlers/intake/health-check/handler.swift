@@ -9,7 +9,9 @@ package let handler = Handler(
   Description(
     name: "health-check", kind: .endpoint, summary: "Reports the health of the database, the worker and the queue",
     routes: [.init("GET", "/health")], bodyLimit: 1024, timeLimitMs: 5000,
-    environment: Database.settings + [Recipient.setting(required: false), .number("PORT", 0...65_535)],
+    environment: Database.settings + [
+      Recipient.setting(required: false), .number("PORT", 0...65_535), Database.pooler,
+    ],
     input: .init(["type": "object"]),
     output: .init(
       Health.schema, statuses: [200, 503], headers: ["properties": ["Cache-Control": ["const": "no-store"]]]))
@@ -25,7 +27,8 @@ package let handler = Handler(
       try database.call(.healthReport, asked, deadline: request.deadline ?? .steady, log: log)
     }
     let health = Health(
-      result: result, isPublic: !request.isBare, recipients: Recipient.configured(settings),
+      result: result, pooler: PoolerState(settings, database), isPublic: !request.isBare,
+      recipients: Recipient.configured(settings),
       port: settings.number("PORT", default: 4000),
       at: request.receivedAt)
     return Reply(status: health.isGood ? 200 : 503, health.document, headers: ["cache-control": "no-store"])

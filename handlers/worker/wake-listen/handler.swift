@@ -8,7 +8,7 @@ package let handler = Handler(
   Description(
     name: "wake-listen", kind: .step,
     summary: "Waits until a capture on any host reports that it has stored something", timeLimitMs: 15_000,
-    environment: Database.settings, input: .init(["type": "object"]),
+    environment: Database.settings + [Database.listening], input: .init(["type": "object"]),
     output: .init([
       "type": "object", "required": ["isWoken", "isListening"],
       "properties": ["isWoken": ["type": "boolean"], "isListening": ["type": "boolean"]],
