@@ -1,17 +1,8 @@
--- Returns the bucket of a key, 0 to 1023. The hash has a random seed, in a row of its own, so that no client can choose
--- addresses that fill the bucket of another.
+-- Returns the bucket of a key, 0 to 1023. The hash depends on the cluster's identifier, which no client can see, so that
+-- none can choose addresses that fill the bucket of another. A stored seed would have to be added by the first call,
+-- for which all others would wait.
 create or replace function leadpipe.rate_bucket(p_rate text, p_key text) returns smallint
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_seed bigint;
-begin
-  loop
-    select half into v_seed from leadpipe.rate_counts where rate = '' and key = 'seed';
-    exit when found;
-    insert into leadpipe.rate_counts (rate, key, bucket, half, ends)
-    values ('', 'seed', 0, hashtextextended(gen_random_uuid()::text, 0), 9223372036854775807) on conflict (rate, key) do nothing;
-  end loop;
-  return hashtextextended(p_rate || ' ' || p_key, v_seed) & 1023;
-end
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select (hashtextextended(p_rate || ' ' || p_key, (select system_identifier from pg_control_system())) & 1023)::smallint
 $$;
 revoke all on function leadpipe.rate_bucket(text, text) from public, anon, authenticated;

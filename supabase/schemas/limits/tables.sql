@@ -4,7 +4,7 @@
 -- One row for each client of a limit. Only the bucket and the key are indexed, so that an update changes no index.
 create unlogged table leadpipe.rate_counts (
   rate text not null constraint rate_counts_rate_check check (rate in (
-    '', 'accepted', 'lead', 'lead/48', 'contact', 'contact/48', 'admin', 'admin/48', 'export', 'export/48', 'default',
+    'accepted', 'lead', 'lead/48', 'contact', 'contact/48', 'admin', 'admin/48', 'export', 'export/48', 'default',
     'default/48', 'refused-keys', 'refused-keys/48', 'turns')),
   key text not null constraint rate_counts_key_check check (octet_length(key) <= 80),
   bucket smallint not null,
