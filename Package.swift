@@ -44,6 +44,11 @@ let handlerTargets: [Target] =
       "health-check"
     ])
   + handlers(
+    "intake", using: ["Forms", "Store", "StoreAccess"],
+    [
+      "rate-count"
+    ])
+  + handlers(
     "admin", using: ["Admin", "Deliveries", "Forms", "Leads", "Store", "StoreAccess"],
     [
       "agent-create", "agent-delete", "agent-list", "agent-update", "analytics-report", "channel-list",
@@ -87,13 +92,13 @@ let package = Package(
     .systemLibrary(name: "CProcess"),
     module("Wire"),
     module("Sandbox", ["CProcess"]),
-    module("Contract", ["Wire", "Forms", "Sandbox", "CProcess"]),
+    module("Contract", ["Wire", "Forms", "Limits", "Sandbox", "CProcess"]),
     module("Forms", ["Wire"]),
     module("Leads", ["Wire", "Forms"]),
     module("Deliveries", ["Wire"]),
     module("Limits"),
     module("Store", ["Wire", "Leads", "Deliveries", "CPostgres"]),
-    module("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"]),
+    module("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"]),
     module("Capture", ["Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"]),
     module("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),
     module(
@@ -129,14 +134,14 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
     suite("Wire", ["Wire"]),
-    suite("Contract", ["Wire", "Forms", "Contract"]),
+    suite("Contract", ["Wire", "Forms", "Limits", "Contract"]),
     suite("Sandbox", ["Sandbox"]),
     suite("Forms", ["Wire", "Forms"]),
     suite("Leads", ["Wire", "Forms", "Leads"]),
     suite("Deliveries", ["Wire", "Deliveries"]),
     suite("Limits", ["Limits"]),
     suite("Store", ["Wire", "Store"]),
-    suite("StoreAccess", ["Contract", "Forms", "Store", "StoreAccess"]),
+    suite("StoreAccess", ["Wire", "Contract", "Forms", "Limits", "Store", "StoreAccess"]),
     suite("Admin", ["Wire", "Contract", "Leads", "Deliveries", "Admin"]),
     suite("OpenAPI", ["Wire", "Contract", "OpenAPI"]),
     suite("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "Host", "confine"]),

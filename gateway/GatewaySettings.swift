@@ -19,6 +19,8 @@ struct GatewaySettings: Sendable {
   let stream: StreamLimits
   /// The rate limits. A class without an entry has no limit.
   let limits: [RateClass: RateLimit]
+  /// True if the requests are counted in the database, for all gateways together.
+  var sharesLimits: Bool { handlers.sharesLimits }
   let proxies: TrustedProxies
   let clientConnections: Int
   let budgets: Budgets
@@ -38,7 +40,8 @@ struct GatewaySettings: Sendable {
     handlers = HandlerSource(
       folder: settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers",
       trustFile: settings["LEADPIPE_TRUST"],
-      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets)
+      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets,
+      sharesLimits: settings["RATE_LIMIT_STORE"] == "postgres")
     trust = try TrustFile.entries(settings)
     spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(
@@ -85,6 +88,7 @@ struct GatewaySettings: Sendable {
       "bodyMs": JSON(budgets.bodyMs), "writeMs": JSON(budgets.writeMs), "body": JSON(budgets.body),
       "handlerMs": budgets.handlerMs.map { JSON($0) } ?? .null, "reply": JSON(budgets.reply),
       "stderr": JSON(budgets.errors), "graceMs": JSON(budgets.graceMs),
+      "rateLimitStore": .string(sharesLimits ? "postgres" : "memory"),
       "rateLimits": .object(
         RateClass.allCases.map { rateClass in
           .init(rateClass.rawValue, .string(limits[rateClass].map { "\($0.count)/\($0.seconds)" } ?? "off"))

@@ -7,9 +7,13 @@ struct HandlerSource: Sendable {
   let trustFile: String?
   let modes: ProcessModes
   let budgets: Budgets
+  /// True if a step counts the requests in the database.
+  var sharesLimits = false
+  /// The name of that step.
+  static let counter = "rate-count"
 
-  /// Runs every handler in the folder for its description, and returns the endpoints and the steps that feed them. This
-  /// takes time and blocks.
+  /// Runs every handler in the folder for its description, and returns the endpoints and the steps that the gateway
+  /// calls for them. This takes time and blocks.
   func read(trust: [String: Trusted]) throws(Problem) -> [HostedHandler] {
     do throws(HandlerFolder.Failure) {
       let handlers = try HandlerFolder(path: folder, trust: trust).handlers
@@ -20,8 +24,8 @@ struct HandlerSource: Sendable {
           reason: "LEADPIPE_PROCESS names handlers that are not endpoints in \(folder): "
             + strangers.joined(separator: ", "))
       }
-      let feeds = Set(endpoints.compactMap(\.description.feed))
-      return handlers.filter { $0.description.kind == .endpoint || feeds.contains($0.description.name) }
+      let steps = Set(endpoints.compactMap(\.description.feed) + (sharesLimits ? [Self.counter] : []))
+      return handlers.filter { $0.description.kind == .endpoint || steps.contains($0.description.name) }
         .map { $0.held(to: budgets) }
     } catch { throw Problem.misconfigured(error.reason) }
   }
