@@ -54,7 +54,8 @@ let handlerTargets: [Target] =
         "sell-capture",
       ]
     ),
-    (using: ["Deliveries", "Store", "StoreAccess"], names: ["health-check"])
+    (using: ["Deliveries", "Store", "StoreAccess"], names: ["health-check"]),
+    (using: ["Forms", "Store", "StoreAccess"], names: ["rate-count"])
   )
   + handlers(
     "admin", of: "admin",
@@ -107,7 +108,7 @@ let package = Package(
     module("Deliveries", ["Wire"]),
     module("Limits"),
     module("Store", ["Wire", "Leads", "Deliveries", "CPostgres"]),
-    module("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"]),
+    module("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"]),
     module("Capture", ["Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"]),
     module("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),
     module(
@@ -148,7 +149,7 @@ let package = Package(
     suite("Deliveries", ["Wire", "Deliveries"]),
     suite("Limits", ["Limits"]),
     suite("Store", ["Wire", "Store"]),
-    suite("StoreAccess", ["Contract", "Forms", "Store", "StoreAccess"]),
+    suite("StoreAccess", ["Wire", "Contract", "Forms", "Limits", "Store", "StoreAccess"]),
     suite("Admin", ["Wire", "Contract", "Leads", "Deliveries", "Admin"]),
     suite("OpenAPI", ["Wire", "Contract", "OpenAPI"]),
     suite("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "Host", "confine"]),

@@ -36,7 +36,8 @@ enum GatewayProgram {
         return ExitStatus.of(status: 503)
       }
       let processes = EndpointProcesses(
-        modes: settings.handlers.modes, admission: settings.admission, spares: settings.spares,
+        modes: settings.handlers.modes, sharesLimits: settings.sharesLimits, admission: settings.admission,
+        spares: settings.spares,
         stream: settings.stream,
         context: ProcessContext(
           budgets: settings.budgets, environment: environment, stop: stop, statistics: ProcessStatistics(), log: log))
@@ -76,7 +77,10 @@ enum GatewayProgram {
     let dispatcher = RequestDispatcher(
       endpoints: endpoints,
       connections: ClientConnections(proxies: settings.proxies, limit: settings.clientConnections, log: log),
-      rateLimits: ClientRateLimits(settings.limits), cors: settings.cors,
+      rateLimits: ClientRateLimits(settings.limits),
+      sharedLimits: settings.sharesLimits
+        ? SharedLimiter(rules: SharedRateLimits(settings.limits), ask: endpoints.askCounter) : nil,
+      cors: settings.cors,
       blockedOrigins: BlockedOrigins(log: log),
       budgets: settings.budgets, metrics: metrics, readiness: readiness, slow: settings.slow, log: log,
       overloadLog: OverloadLog(log: log, metrics: metrics),

@@ -21,6 +21,8 @@ struct GatewaySettings: Sendable {
   let stream: StreamLimits
   /// The rate limits. A class without an entry has no limit.
   let limits: [RateClass: RateLimit]
+  /// True if the requests are counted in the database, for all gateways together.
+  var sharesLimits: Bool { handlers.sharesLimits }
   let proxies: TrustedProxies
   let clientConnections: Int
   let budgets: Budgets
@@ -41,7 +43,8 @@ struct GatewaySettings: Sendable {
     handlers = HandlerSource(
       folder: settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers",
       trustFile: settings["LEADPIPE_TRUST"],
-      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets, only: only)
+      modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets, only: only,
+      sharesLimits: settings["RATE_LIMIT_STORE"] == "postgres")
     trust = try TrustFile.entries(settings)
     spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(
@@ -94,6 +97,7 @@ struct GatewaySettings: Sendable {
       "bodyMs": JSON(budgets.bodyMs), "writeMs": JSON(budgets.writeMs), "body": JSON(budgets.body),
       "handlerMs": budgets.handlerMs.map { JSON($0) } ?? .null, "reply": JSON(budgets.reply),
       "stderr": JSON(budgets.errors), "graceMs": JSON(budgets.graceMs),
+      "rateLimitStore": .string(sharesLimits ? "postgres" : "memory"),
       "rateLimits": .object(
         RateClass.allCases.map { rateClass in
           .init(rateClass.rawValue, .string(limits[rateClass].map { "\($0.count)/\($0.seconds)" } ?? "off"))

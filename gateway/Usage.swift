@@ -54,7 +54,7 @@ extension GatewayProgram {
       RATE_LIMIT_ADMIN              the same (120/60)
       RATE_LIMIT_EXPORT             the same (5/60)
       RATE_LIMIT_DEFAULT            the same (60/60)
-      RATE_LIMIT_STORE              where requests are counted (memory)
+      RATE_LIMIT_STORE              where requests are counted: memory, or postgres for several gateways (memory)
       TRUSTED_PROXIES               the proxies whose X-Forwarded-For is trusted: addresses, networks and unix, or
                                     hops:N (none)
       FRONTEND_URL                  the website; pages of its origin may read replies (none)

@@ -6,6 +6,7 @@ import inquiry_capture
 import lead_capture
 import newsletter_subscribe
 import newsletter_unsubscribe
+import rate_count
 import sell_capture
 
 @main
@@ -18,6 +19,7 @@ enum Executable {
       "lead-capture": { lead_capture.handler },
       "newsletter-subscribe": { newsletter_subscribe.handler },
       "newsletter-unsubscribe": { newsletter_unsubscribe.handler },
+      "rate-count": { rate_count.handler },
       "sell-capture": { sell_capture.handler },
     ])
   }

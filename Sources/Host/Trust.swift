@@ -101,6 +101,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "newsletter-unsubscribe": .intake,
     "notification-list": .admin,
     "notification-retry": .admin,
+    "rate-count": .intake,
     "rate-limit": .none,
     "sell-capture": .intake,
     "session-close": .admin,

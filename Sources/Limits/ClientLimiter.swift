@@ -30,7 +30,7 @@ package enum RateKey: Sendable, Hashable {
 /// The rate limiter of one class. It limits each client. For IPv6 it also limits the surrounding /48, at eight times
 /// the client's limit: a site usually gets a /48, which holds 65,536 clients. A request must be within both limits.
 package struct ClientLimiter: Sendable {
-  private static let networkFactor = 8
+  static let networkFactor = 8
   private var clients: RateLimiter<RateKey>
   private var networks: RateLimiter<UInt64>
 

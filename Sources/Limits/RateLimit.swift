@@ -34,6 +34,8 @@ package struct RateLimit: Sendable, Hashable {
   /// How many 401 replies one address may get. This slows down key guessing without blocking someone who mistypes a
   /// key.
   package static let refusedKeys = RateLimit(20, per: 60)
+  /// How many keys of an address that has used up `refusedKeys` are tested, in processes without a gateway.
+  package static let testsOfSuspiciousKeys = RateLimit(20, per: 1)
 }
 
 /// A group of routes that are rate-limited together. A handler's description names its class.
@@ -62,11 +64,7 @@ package enum RateClass: String, Sendable, CaseIterable {
 
   /// Describes what is wrong with a value of RATE_LIMIT_STORE. Nil for a valid value.
   package static func validateStore(_ value: String) -> String? {
-    switch value {
-    case "memory": nil
-    case "postgres": "must be memory: this version cannot share counters among gateways"
-    default: "must be memory"
-    }
+    ["memory", "postgres"].contains(value) ? nil : "must be memory or postgres"
   }
 
   /// Returns this class's limit for a checked setting, or the standard limit without one. Nil for `off`.

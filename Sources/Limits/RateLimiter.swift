@@ -9,6 +9,14 @@ package struct RateVerdict: Sendable, Equatable {
   /// The time under which the request was counted, which `giveBack` requires.
   package let countedAt: Int
 
+  package init(isAllowed: Bool, limit: RateLimit, remaining: Int, resetsIn: Int, countedAt: Int) {
+    self.isAllowed = isAllowed
+    self.limit = limit
+    self.remaining = remaining
+    self.resetsIn = resetsIn
+    self.countedAt = countedAt
+  }
+
   /// `resetsIn` in whole seconds, rounded up. A refused client that retries after this time is admitted.
   package var resetsInSeconds: Int { (resetsIn + 999) / 1000 }
 }

@@ -2,6 +2,7 @@ import Wire
 
 /// The database functions that handlers call. Each call is one transaction, with jsonb as argument and result.
 package enum Function: String, Sendable, CaseIterable {
+  case admitRequest = "admit_request"
   case analyticsReport = "analytics_report"
   case assignConversation = "assign_conversation"
   case beginDeliveries = "begin_deliveries"
@@ -45,6 +46,7 @@ package enum Function: String, Sendable, CaseIterable {
   case retryDelivery = "retry_delivery"
   case revokeAdminKey = "revoke_admin_key"
   case searchConversations = "search_conversations"
+  case settleRequest = "settle_request"
   case showConversation = "show_conversation"
   case showDelivery = "show_delivery"
   case showSession = "show_session"

@@ -18,7 +18,7 @@ MODULES = {
     "Deliveries": {"Wire"},
     "Limits": set(),
     "Store": {"Wire", "Leads", "Deliveries", "CPostgres"},
-    "StoreAccess": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store"},
+    "StoreAccess": {"Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"},
     "Capture": {"Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"},
     "Transports": {"Wire", "Contract", "Forms", "Deliveries", "CCurl"},
     "Admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "CCrypto"},

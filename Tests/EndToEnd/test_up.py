@@ -208,7 +208,7 @@ def test_restarts_a_killed_gateway(database, providers):
     ({"SUPABASE_URL": "https://x.supabase.co"}, ["DATABASE_URL", "SUPABASE_URL"]),
     ({"SLACK_WEBHOOK_URL": "http://hooks.example.com/x"}, ["SLACK_WEBHOOK_URL"]),
     ({"ENABLE_NOTIFICATION_WORKER": "maybe"}, ["ENABLE_NOTIFICATION_WORKER"]),
-    ({"RATE_LIMIT_LEAD": "ten", "RATE_LIMIT_STORE": "postgres", "TRUSTED_PROXIES": "10.0.0.1/8", "ALLOWED_ORIGINS": "https://Example.com"},
+    ({"RATE_LIMIT_LEAD": "ten", "RATE_LIMIT_STORE": "database", "TRUSTED_PROXIES": "10.0.0.1/8", "ALLOWED_ORIGINS": "https://Example.com"},
      ["RATE_LIMIT_LEAD", "RATE_LIMIT_STORE", "TRUSTED_PROXIES", "ALLOWED_ORIGINS"]),
     ({"FRONTEND_URL": "example.com"}, ["FRONTEND_URL"]), ({"WAKE": "shout"}, ["WAKE"]),
     ({"EMAIL_HOST": "smtp.example.com"}, ["EMAIL_HOST", "EMAIL_FROM"]),

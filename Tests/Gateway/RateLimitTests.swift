@@ -157,13 +157,13 @@ import Wire
     let settings = [
       "RATE_LIMIT_LEAD": "+10/60", "RATE_LIMIT_CONTACT": "10", "RATE_LIMIT_ADMIN": "0/60", "RATE_LIMIT_EXPORT": "on",
       "RATE_LIMIT_DEFAULT": "10/0",
-      "RATE_LIMIT_STORE": "postgres", "TRUSTED_PROXIES": "10.0.0.1/8", "ALLOWED_ORIGINS": "https://Good.com",
+      "RATE_LIMIT_STORE": "redis", "TRUSTED_PROXIES": "10.0.0.1/8", "ALLOWED_ORIGINS": "https://Good.com",
       "FRONTEND_URL": "good.com",
     ]
     let (end, text) = try await refusedStart(settings)
     #expect(end == .exited(78))
     for name in settings.keys { #expect(text.contains("[ERROR] \(name) must be ")) }
-    #expect(text.contains("this version cannot share counters among gateways"))
+    #expect(text.contains("RATE_LIMIT_STORE must be memory or postgres"))
   }
 
   @Test func refusesUnknownRateClassesAndMethods() async throws {

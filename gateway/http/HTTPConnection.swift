@@ -116,7 +116,7 @@ final class HTTPConnection: ChannelInboundHandler {
     do throws(Problem) {
       let checked = try RequestHead(message)
       exchange.keepsAlive = keepsAlive && !checked.hasBody
-      switch try dispatcher.receive(checked, from: framing.client ?? peer, &exchange) {
+      switch try dispatcher.receive(checked, from: framing.client ?? peer, &exchange, on: context.eventLoop) {
       case .answered(let reply): write(GatewayReply(reply: reply), exchange, context)
       case .read(let request):
         exchange.keepsAlive = keepsAlive
@@ -145,9 +145,13 @@ final class HTTPConnection: ChannelInboundHandler {
     state = .answering
     timer?.clear()
     let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+    var exchange = exchange
+    // The dispatcher settles the reply.
+    exchange.admission = nil
+    let answered = exchange
     let isGone: @Sendable () -> Bool = { connection.value.inputHasEnded || connection.value.timer == nil }
     dispatcher.answer(request, on: context.eventLoop, isGone: isGone).assumeIsolated().whenSuccess { answer in
-      self.write(answer, exchange, context)
+      self.write(answer, answered, context)
     }
   }
 
@@ -162,6 +166,16 @@ final class HTTPConnection: ChannelInboundHandler {
   /// Writes the reply, then waits for the next request or closes.
   private func write(_ answer: GatewayReply, _ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
     var exchange = exchange
+    if let admission = exchange.admission {
+      // The request is refused before its handler is called.
+      exchange.admission = nil
+      let settled = exchange
+      state = .answering
+      timer?.clear()
+      return dispatcher.settled(answer, settled, admission, on: context.eventLoop).assumeIsolated().whenSuccess {
+        self.write($0, settled, context)
+      }
+    }
     exchange.quota = exchange.quota.map { dispatcher.rateLimits.settle($0, answer.reply.status) }
     dispatcher.record(exchange, answer)
     guard context.channel.isActive else {

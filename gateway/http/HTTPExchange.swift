@@ -1,4 +1,5 @@
 import Contract
+import NIOCore
 import NIOHTTP1
 import Wire
 
@@ -20,6 +21,8 @@ struct HTTPExchange: Sendable {
   var access = Description.Access.public
   /// The rate limit for which the request was counted.
   var quota: Quota?
+  /// The decision of the limits that gateways share, until the reply has been settled with them.
+  var admission: EventLoopFuture<SharedLimiter.Admission>?
 
   init(_ head: HTTPRequestHead) {
     method = head.method.rawValue

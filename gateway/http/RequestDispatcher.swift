@@ -9,6 +9,8 @@ struct RequestDispatcher: Sendable {
   let endpoints: CurrentEndpoints
   let connections: ClientConnections
   let rateLimits: ClientRateLimits
+  /// The limits that gateways share, with RATE_LIMIT_STORE=postgres; nil if this gateway counts in its memory.
+  var sharedLimits: SharedLimiter?
   let cors: CORSPolicy
   let blockedOrigins: BlockedOrigins
   let budgets: Budgets
@@ -31,6 +33,9 @@ struct RequestDispatcher: Sendable {
   func answer(
     _ request: RoutedRequest, on loop: any EventLoop, isGone: @escaping @Sendable () -> Bool
   ) -> EventLoopFuture<GatewayReply> {
+    if let sharedLimits, let admission = request.admission {
+      return admission.flatMap { answer(request, $0, of: sharedLimits, on: loop, isGone: isGone) }
+    }
     guard request.endpoint.handler.description.access == .admin else { return serve(request, on: loop) }
     let test = rateLimits.beginTest(request.request.message.headers, of: request.client, request.quota)
     guard case .inTurn(let key) = test else {
@@ -51,7 +56,7 @@ struct RequestDispatcher: Sendable {
     }
   }
 
-  private func serve(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
+  func serve(_ request: RoutedRequest, on loop: any EventLoop) -> EventLoopFuture<GatewayReply> {
     guard let feed = request.endpoint.feed else { return callHandler(request, on: loop) }
     return subscribe(request, to: feed, on: loop)
   }
@@ -68,7 +73,7 @@ struct RequestDispatcher: Sendable {
     return refusal
   }
 
-  private func refused(_ request: RoutedRequest, by quota: Quota) -> GatewayReply {
+  func refused(_ request: RoutedRequest, by quota: Quota) -> GatewayReply {
     GatewayReply(reply: quota.problem.reply(requestID: request.id), quota: quota)
   }
 

@@ -1,6 +1,7 @@
 import Contract
 import Host
 import Limits
+import NIOCore
 import Wire
 
 /// The intake of requests: finds the route for the head of a request, or replies at once.
@@ -12,8 +13,10 @@ extension RequestDispatcher {
 
   /// Finds the route of `head`, counts the request, and refuses what can be refused before the body is read. The checks
   /// are, in this order: route, method, rate limit, size of the body, content type.
+  ///
+  /// Limits that gateways share are asked meanwhile: `answer` and `settled` wait for their decision.
   func receive(
-    _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange
+    _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange, on loop: any EventLoop
   ) throws(Problem) -> IntakeResult {
     let match: RouteTable<Endpoint>.Match
     let access: (Endpoint) -> Description.Access = { $0.handler.description.access }
@@ -32,7 +35,12 @@ extension RequestDispatcher {
     exchange.handler = description.name
     exchange.access = description.access
     let client = connections.address(peer: peer, forwardedFor: head.forwardedFor)
-    exchange.quota = rateLimits.admit(head.headers, hasBody: head.hasBody, of: client, to: description)
+    if let sharedLimits {
+      exchange.admission = sharedLimits.admit(
+        head.headers, hasBody: head.hasBody, of: client, to: description, on: loop)
+    } else {
+      exchange.quota = rateLimits.admit(head.headers, hasBody: head.hasBody, of: client, to: description)
+    }
     if let quota = exchange.quota, !quota.isAllowed { throw quota.problem }
     let message = Request(
       head, requestID: exchange.requestID, parameters: match.parameters, sourceIP: client?.text ?? "", receivedAt: .now)
@@ -42,7 +50,7 @@ extension RequestDispatcher {
       RoutedRequest(
         request: HandlerRequest(handler: handler, route: match.route, host: head.host, message: message),
         endpoint: match.target, client: client, hasBody: head.hasBody, bodyLimit: limit,
-        expectsContinue: head.expectsContinue, quota: exchange.quota))
+        expectsContinue: head.expectsContinue, quota: exchange.quota, admission: exchange.admission))
   }
 
   /// Returns the reply to a method that no route may have.

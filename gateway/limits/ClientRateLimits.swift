@@ -1,36 +1,6 @@
 import Contract
 import Limits
 import Synchronization
-import Wire
-
-/// The state of a rate limit when a request was counted, and the headers that report it.
-struct Quota: Sendable {
-  let name: String
-  let verdict: RateVerdict
-  /// The key under which the request was counted; nil if nothing of it can be given back.
-  var key: RateKey?
-  /// True if the request was admitted, or may be tried in turn although the limit is used up.
-  var isAllowed: Bool { verdict.isAllowed || wasAdmitted }
-  fileprivate(set) var wasAdmitted = false
-  let at = Instant.now
-
-  /// RateLimit and RateLimit-Policy (draft-ietf-httpapi-ratelimit-headers), and the older X-RateLimit headers.
-  /// X-RateLimit-Reset is in Unix seconds. The reset times tell when the next request is allowed, not when the whole
-  /// limit is available again.
-  var headers: [(String, String)] {
-    let resetsAt = (at.milliseconds + verdict.resetsIn + 999) / 1000
-    return [
-      ("ratelimit-policy", "\"\(name)\";q=\(verdict.limit.count);w=\(verdict.limit.seconds)"),
-      ("ratelimit", "\"\(name)\";r=\(verdict.remaining);t=\(verdict.resetsInSeconds)"),
-      ("x-ratelimit-limit", String(verdict.limit.count)), ("x-ratelimit-remaining", String(verdict.remaining)),
-      ("x-ratelimit-reset", String(resetsAt)),
-    ]
-  }
-
-  var problem: Problem {
-    Problem(.rateLimited, retryAfter: verdict.resetsInSeconds)
-  }
-}
 
 /// The rate limits of all classes, shared by all connections. It adds a lock and a clock to `ClientLimiter`.
 final class ClientRateLimits: Sendable {
@@ -138,18 +108,14 @@ final class ClientRateLimits: Sendable {
     state.withLock { Quota(name: "refused-keys", verdict: $0.refusedKeys.judge(RateKey(client), at: now)) }
   }
 
-  /// Returns the quota after a reply with this status. A failure of the service costs the client nothing, and a request
-  /// that it must correct costs half, so that two typing errors do not lock a visitor out. Until the reply, every
-  /// request counts, so a client never has more requests in progress than its limit allows.
+  /// Returns the quota after a reply with this status, which may give the admission back.
   func settle(_ quota: Quota, _ status: Int) -> Quota {
-    guard quota.verdict.isAllowed, let key = quota.key, let rateClass = RateClass(rawValue: quota.name) else {
-      return quota
-    }
-    let isFailure = status >= 500
-    guard isFailure || [400, 413, 415, 422].contains(status) else { return quota }
+    guard quota.verdict.isAllowed, let key = quota.key, let rateClass = RateClass(rawValue: quota.name),
+      let giveBack = Quota.GiveBack(after: status)
+    else { return quota }
     return state.withLock { state in
       let verdict = state.classes[rateClass]?.giveBack(
-        key, countedAt: quota.verdict.countedAt, half: !isFailure, at: now)
+        key, countedAt: quota.verdict.countedAt, half: giveBack == .half, at: now)
       return verdict.map { Quota(name: quota.name, verdict: $0, wasAdmitted: true) } ?? quota
     }
   }

@@ -7,6 +7,7 @@ import Synchronization
 final class EndpointProcesses: Sendable {
   let statistics: ProcessStatistics
   private let modes: ProcessModes
+  private let sharesLimits: Bool
   private let oneShots: OneShotProcesses
   private let warm: WarmProcesses
   private let streams: StreamPools
@@ -14,10 +15,13 @@ final class EndpointProcesses: Sendable {
   /// The feeds of the current endpoints.
   private let feeds = Mutex<[LiveFeed]>([])
 
+  /// - Parameter sharesLimits: true if a step counts the requests in the database.
   init(
-    modes: ProcessModes, admission: AdmissionLimits, spares: Int, stream: StreamLimits, context: ProcessContext
+    modes: ProcessModes, sharesLimits: Bool = false, admission: AdmissionLimits, spares: Int, stream: StreamLimits,
+    context: ProcessContext
   ) {
     self.modes = modes
+    self.sharesLimits = sharesLimits
     self.context = context
     statistics = context.statistics
     oneShots = OneShotProcesses(limits: admission, context: context)
@@ -31,7 +35,7 @@ final class EndpointProcesses: Sendable {
   func endpoints(of handlers: [HostedHandler], after old: EndpointSet? = nil) throws(Problem) -> EndpointSet {
     let oldPools = old?.endpoints.compactMap { $0.processes as? StreamPool } ?? []
     let oldFeeds = old?.feeds ?? []
-    return try EndpointSet(handlers) { handler in
+    var set = try EndpointSet(handlers) { handler in
       switch mode(of: handler) {
       case .oneshot: oneShots
       case .warm: warm
@@ -45,6 +49,23 @@ final class EndpointProcesses: Sendable {
       oldFeeds.first { $0.pool.handler == step }
         ?? LiveFeed(streams.pool(for: step), on: MultiThreadedEventLoopGroup.singleton.next(), log: context.log)
     }
+    if sharesLimits {
+      set.counter = streams.pool(for: try counter(among: handlers), among: [old?.counter].compactMap(\.self))
+    }
+    return set
+  }
+
+  private func counter(among handlers: [HostedHandler]) throws(Problem) -> HostedHandler {
+    guard
+      let step = handlers.first(where: { $0.description.name == HandlerSource.counter && $0.description.kind == .step }
+      ),
+      step.trust == .intake
+    else {
+      throw Problem.misconfigured(
+        "RATE_LIMIT_STORE is postgres, and the folder of the handlers has no step \(HandlerSource.counter) of class intake"
+      )
+    }
+    return step
   }
 
   /// Retires all processes that this set does not use. Each ends after its last reply.
@@ -56,7 +77,8 @@ final class EndpointProcesses: Sendable {
       return known.filter { feed in !feeds.contains { $0 === feed } }
     }
     for feed in removed { feed.close() }
-    streams.keep(set.endpoints.compactMap { $0.processes as? StreamPool } + feeds.map(\.pool))
+    streams.keep(
+      set.endpoints.compactMap { $0.processes as? StreamPool } + feeds.map(\.pool) + [set.counter].compactMap(\.self))
   }
 
   /// Ends all live streams and accepts no more subscribers, so that stopping does not wait for them.

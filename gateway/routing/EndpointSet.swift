@@ -1,12 +1,16 @@
 import Contract
 import Host
 import Limits
+import NIOCore
 import Synchronization
+import Wire
 
 /// The endpoints and their routes, from one reading of the handlers.
 struct EndpointSet: Sendable {
   let endpoints: [Endpoint]
   let routes: RouteTable<Endpoint>
+  /// The processes of the step that counts requests for all gateways; nil if this gateway counts in its memory.
+  var counter: StreamPool?
 
   /// The feeds of all endpoints, each once.
   var feeds: [LiveFeed] {
@@ -74,5 +78,26 @@ final class CurrentEndpoints: Sendable {
   var set: EndpointSet {
     get { current.withLock { $0 } }
     set { current.withLock { $0 = newValue } }
+  }
+}
+
+extension CurrentEndpoints {
+  /// Sends a request to the step that counts requests for all gateways.
+  func askCounter(_ body: JSON, on loop: any EventLoop) -> EventLoopFuture<SharedLimiter.Answer> {
+    guard let counter = set.counter else {
+      return loop.makeSucceededFuture(.failure(SharedLimiter.Unanswered(reason: "there is no such step")))
+    }
+    return counter.send(body, on: loop).map { result -> SharedLimiter.Answer in
+      do throws(HandlerFailure) {
+        let reply = try result.reply()
+        if reply.status == 200, let answer = try? JSON(readingReply: reply.body) { return .success(answer) }
+        return .failure(SharedLimiter.Unanswered(reason: "the step replied with status \(reply.status)"))
+      } catch {
+        var unanswered = SharedLimiter.Unanswered(reason: error.reason)
+        if error.status == 503 { unanswered.problem = error.problem }
+        unanswered.isExpected = error.isExpected
+        return .failure(unanswered)
+      }
+    }
   }
 }

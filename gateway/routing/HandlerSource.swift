@@ -10,9 +10,13 @@ struct HandlerSource: Sendable {
   let budgets: Budgets
   /// The names of the endpoints to serve; nil for all.
   var only: [String]?
+  /// True if a step counts the requests in the database.
+  var sharesLimits = false
+  /// The name of that step.
+  static let counter = "rate-count"
 
-  /// Runs every handler in the folder for its description, and returns the endpoints and the steps that feed them. This
-  /// takes time and blocks.
+  /// Runs every handler in the folder for its description, and returns the endpoints and the steps that the gateway
+  /// calls for them. This takes time and blocks.
   func read(trust: [String: Trusted]) throws(Problem) -> [HostedHandler] {
     do throws(HandlerFolder.Failure) {
       let handlers = try HandlerFolder(path: folder, trust: trust).handlers
@@ -24,8 +28,8 @@ struct HandlerSource: Sendable {
             + strangers.joined(separator: ", "))
       }
       let served = try named(among: endpoints)
-      let feeds = Set(served.compactMap(\.description.feed))
-      return (served + handlers.filter { $0.description.kind != .endpoint && feeds.contains($0.description.name) })
+      let steps = Set(served.compactMap(\.description.feed) + (sharesLimits ? [Self.counter] : []))
+      return (served + handlers.filter { $0.description.kind != .endpoint && steps.contains($0.description.name) })
         .map { $0.held(to: budgets) }
     } catch { throw Problem.misconfigured(error.reason) }
   }

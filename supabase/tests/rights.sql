@@ -42,6 +42,7 @@ insert into roles values
 create temp table functions (signature text, may_run text[]);
 insert into functions values
   ('add_timeline_entry(uuid, timeline_event_type, text, text, text, uuid, text, jsonb)', '{service_role}'),
+  ('admit_request(jsonb)', '{leadpipe_admin,leadpipe_intake,service_role}'),
   ('analytics_report(jsonb)', '{leadpipe_admin,service_role}'),
   ('assign_conversation(jsonb)', '{leadpipe_admin,service_role}'),
   ('begin_deliveries(jsonb)', '{leadpipe_worker,service_role}'),
@@ -88,6 +89,7 @@ insert into functions values
   ('retry_delivery(jsonb)', '{leadpipe_admin,service_role}'),
   ('revoke_admin_key(jsonb)', '{leadpipe_admin,service_role}'),
   ('search_conversations(jsonb)', '{leadpipe_admin,service_role}'),
+  ('settle_request(jsonb)', '{leadpipe_admin,leadpipe_intake,service_role}'),
   ('show_conversation(jsonb)', '{leadpipe_admin,service_role}'),
   ('show_delivery(jsonb)', '{leadpipe_admin,service_role}'),
   ('show_session(jsonb)', '{leadpipe_admin,service_role}'),

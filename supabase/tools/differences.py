@@ -139,7 +139,7 @@ def once(statement, kind):
 
 def repeatable(statement):
     """Returns a statement of schemas/ that can run again."""
-    for kind in ("table", "index", "unique index", "statistics", "sequence"):
+    for kind in ("table", "unlogged table", "index", "unique index", "statistics", "sequence"):
         statement = statement.replace(f"create {kind} ", f"create {kind} if not exists ", 1)
     return statement
 

@@ -9,8 +9,10 @@ SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
 # A comment, a string, a quoted identifier, a dollar-quoted body, the end of a statement.
 TOKEN = re.compile(r"--[^\n]*|'(?:[^']|'')*'|\"[^\"]*\"|(\$[a-z_]*\$).*?\1|;", re.S)
 FUNCTION = re.compile(r"create or replace function ([\w.]+)\s*\(")
-DEFINED = re.compile(r"create (?:or replace )?(?:table|type|function|sequence|schema)(?: if not exists)? ([\w.]+)")
+DEFINED = re.compile(r"create (?:or replace |unlogged )?(?:table|type|function|sequence|schema)(?: if not exists)? ([\w.]+)")
 TARGET = re.compile(r"(?:\b(?:table|function|sequence|type|column|on|from)\s+|protect_table\(')((?:public|leadpipe)\.\w+)")
+# The type of a variable, which PostgreSQL looks up when the function is created.
+DECLARED = re.compile(r"^  \w+ ((?:public|leadpipe)\.\w+)(?:\[\])?(?: :=.*)?;$", re.M)
 PLPGSQL_BODY = re.compile(r"language plpgsql.*?\$\$.*?\$\$", re.S)
 
 
@@ -58,11 +60,11 @@ def _statement(text):
 
 
 def ordered(folder=SCHEMAS):
-    """Returns the files of schemas/, each after those that define what it refers to. Bodies of PL/pgSQL functions
-    are not examined, because PostgreSQL reads them at the first call."""
+    """Returns the files of schemas/, each after those that define what it refers to. Of the bodies of
+    PL/pgSQL functions only the types of variables are examined, because PostgreSQL reads the rest at the first call."""
     texts = {path: path.read_text() for path in sorted(folder.rglob("*.sql"))}
     # roles.sql comes first: grants refer to roles, which have no schema.
-    needed = {path: re.sub(r"--[^\n]*", "", PLPGSQL_BODY.sub("", text)) for path, text in texts.items()}
+    needed = {path: re.sub(r"--[^\n]*", "", PLPGSQL_BODY.sub(lambda body: " ".join(DECLARED.findall(body[0])), text)) for path, text in texts.items()}
     home = {name: path for path, text in texts.items() for name in DEFINED.findall(text) if "." in name}
     done = [folder / "roles.sql"] if folder / "roles.sql" in texts else []
 

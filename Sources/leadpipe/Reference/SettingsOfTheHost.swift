@@ -173,7 +173,11 @@ extension SettingSection {
           1 to 1000 in 1 to 3600 s, or `off`.
           """, default: "10/60, 5/60, 120/60, 5/60, 60/60", programs: "gateway"),
       SettingEntry(
-        "RATE_LIMIT_STORE", meaning: "`memory`: each gateway counts separately, and a restart resets its counts.",
+        "RATE_LIMIT_STORE",
+        meaning: """
+          `memory`: each gateway counts separately, and a restart resets its counts. `postgres`: all gateways count \
+          together in the database; they need the same `RATE_LIMIT_…` settings.
+          """,
         default: "memory", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_CLIENT_CONNECTIONS",

@@ -1,8 +1,9 @@
 -- Deletes finished rows older than `days`, in one small batch: events with their deliveries and attempts, attempts
--- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, and those made
--- from the content after an hour: they no longer have any effect. Without `days`, deletes only these keys. Unfinished
--- rows are kept, however old. Deletes at most about `batch` rows per call (default and maximum 1,000), in statements
--- that take milliseconds. `isComplete` is true when nothing is left. Locked rows are left for another call.
+-- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, those made from
+-- the content after an hour, and expired rate counts: they no longer have any effect. Without `days`, deletes only
+-- these. Unfinished rows are kept, however old. Deletes at most about `batch` rows per call (default and maximum 1,000)
+-- and 10,000 rate counts, in statements that take milliseconds. `isComplete` is true when nothing is left. Locked rows
+-- are left for another call.
 create or replace function public.prune(p jsonb default '{}') returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
@@ -30,6 +31,10 @@ begin
       order by created_at limit v_batch / 8 for update skip locked)
     returning 1)
   select (select count(*) from old) + (select count(*) from repeats) into v_keys;
+
+  -- Expired rows also make room when new clients arrive. These are of a limit that nobody uses any more.
+  delete from leadpipe.rate_counts where (rate, key) in (
+    select c.rate, c.key from leadpipe.rate_counts c where c.ends < leadpipe.unix_milliseconds() limit 10000 for update skip locked);
 
   if v_before is not null then
     -- An event has about three deliveries with their attempts.
