@@ -24,7 +24,9 @@ func handlers(
     for name in group.names { targets.append(module(name, uses, path: "handlers/\(trustClass)/\(name)")) }
   }
   let others: [String] = ["admin", "intake", "none", "notifiers", "worker"].filter { $0 != executable }
-  let linked: [Target.Dependency] = (["Contract"] + targets.map(\.name)).map { .byName(name: $0) }
+  // The executable itself uses StoreAccess, where its handlers do.
+  let shared = groups.contains { $0.using.contains("StoreAccess") } ? ["Contract", "StoreAccess"] : ["Contract"]
+  let linked: [Target.Dependency] = (shared + targets.map(\.name)).map { .byName(name: $0) }
   targets.append(
     .executableTarget(
       name: "handlers-\(executable)", dependencies: linked, path: "handlers",

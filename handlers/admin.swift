@@ -1,5 +1,6 @@
 // The endpoints of the trust class admin in one executable, which has a link with the name of each.
 import Contract
+import StoreAccess
 import agent_create
 import agent_delete
 import agent_list
@@ -39,42 +40,43 @@ import subscriber_list
 @main
 enum Executable {
   static func main() {
-    serve([
-      "agent-create": { agent_create.handler },
-      "agent-delete": { agent_delete.handler },
-      "agent-list": { agent_list.handler },
-      "agent-update": { agent_update.handler },
-      "analytics-report": { analytics_report.handler },
-      "channel-list": { channel_list.handler },
-      "channel-resume": { channel_resume.handler },
-      "channel-test": { channel_test.handler },
-      "conversation-assign": { conversation_assign.handler },
-      "conversation-bulk": { conversation_bulk.handler },
-      "conversation-events": { conversation_events.handler },
-      "conversation-explain": { conversation_explain.handler },
-      "conversation-list": { conversation_list.handler },
-      "conversation-messages": { conversation_messages.handler },
-      "conversation-notifications": { conversation_notifications.handler },
-      "conversation-respond": { conversation_respond.handler },
-      "conversation-search": { conversation_search.handler },
-      "conversation-show": { conversation_show.handler },
-      "conversation-timeline": { conversation_timeline.handler },
-      "conversation-update": { conversation_update.handler },
-      "event-list": { event_list.handler },
-      "event-replay": { event_replay.handler },
-      "follow-up-create": { follow_up_create.handler },
-      "follow-up-list": { follow_up_list.handler },
-      "follow-up-update": { follow_up_update.handler },
-      "live-feed": { live_feed.handler },
-      "live-show": { live_show.handler },
-      "notification-list": { notification_list.handler },
-      "notification-retry": { notification_retry.handler },
-      "session-close": { session_close.handler },
-      "session-open": { session_open.handler },
-      "session-show": { session_show.handler },
-      "sla-list": { sla_list.handler },
-      "subscriber-delete": { subscriber_delete.handler },
-      "subscriber-list": { subscriber_list.handler },
-    ])
+    serve(
+      [
+        "agent-create": { agent_create.handler },
+        "agent-delete": { agent_delete.handler },
+        "agent-list": { agent_list.handler },
+        "agent-update": { agent_update.handler },
+        "analytics-report": { analytics_report.handler },
+        "channel-list": { channel_list.handler },
+        "channel-resume": { channel_resume.handler },
+        "channel-test": { channel_test.handler },
+        "conversation-assign": { conversation_assign.handler },
+        "conversation-bulk": { conversation_bulk.handler },
+        "conversation-events": { conversation_events.handler },
+        "conversation-explain": { conversation_explain.handler },
+        "conversation-list": { conversation_list.handler },
+        "conversation-messages": { conversation_messages.handler },
+        "conversation-notifications": { conversation_notifications.handler },
+        "conversation-respond": { conversation_respond.handler },
+        "conversation-search": { conversation_search.handler },
+        "conversation-show": { conversation_show.handler },
+        "conversation-timeline": { conversation_timeline.handler },
+        "conversation-update": { conversation_update.handler },
+        "event-list": { event_list.handler },
+        "event-replay": { event_replay.handler },
+        "follow-up-create": { follow_up_create.handler },
+        "follow-up-list": { follow_up_list.handler },
+        "follow-up-update": { follow_up_update.handler },
+        "live-feed": { live_feed.handler },
+        "live-show": { live_show.handler },
+        "notification-list": { notification_list.handler },
+        "notification-retry": { notification_retry.handler },
+        "session-close": { session_close.handler },
+        "session-open": { session_open.handler },
+        "session-show": { session_show.handler },
+        "sla-list": { sla_list.handler },
+        "subscriber-delete": { subscriber_delete.handler },
+        "subscriber-list": { subscriber_list.handler },
+      ], counter: { SharedRateLimiter($0) })
   }
 }

@@ -1,5 +1,6 @@
 // The endpoints of the trust class intake in one executable, which has a link with the name of each.
 import Contract
+import StoreAccess
 import contact_capture
 import health_check
 import inquiry_capture
@@ -12,15 +13,16 @@ import sell_capture
 @main
 enum Executable {
   static func main() {
-    serve([
-      "contact-capture": { contact_capture.handler },
-      "health-check": { health_check.handler },
-      "inquiry-capture": { inquiry_capture.handler },
-      "lead-capture": { lead_capture.handler },
-      "newsletter-subscribe": { newsletter_subscribe.handler },
-      "newsletter-unsubscribe": { newsletter_unsubscribe.handler },
-      "rate-count": { rate_count.handler },
-      "sell-capture": { sell_capture.handler },
-    ])
+    serve(
+      [
+        "contact-capture": { contact_capture.handler },
+        "health-check": { health_check.handler },
+        "inquiry-capture": { inquiry_capture.handler },
+        "lead-capture": { lead_capture.handler },
+        "newsletter-subscribe": { newsletter_subscribe.handler },
+        "newsletter-unsubscribe": { newsletter_unsubscribe.handler },
+        "rate-count": { rate_count.handler },
+        "sell-capture": { sell_capture.handler },
+      ], counter: { SharedRateLimiter($0) })
   }
 }

@@ -14,6 +14,10 @@ package struct Handler: Sendable {
   /// Called once per process, after the settings are checked. Opens the resources that all requests share.
   let open: @Sendable (Settings, Afterwards) throws(Problem) -> BatchAnswer
 
+  /// Makes the counter of requests for entry points without a gateway; nil if this handler has no database. Set by
+  /// `serve`.
+  var counter: (@Sendable (Settings) -> (any RequestCounter)?)?
+
   /// Creates a handler that answers requests one by one.
   package init(_ description: Description, open: @escaping @Sendable (Settings) throws(Problem) -> Answer) {
     self.init(description) { settings, _ throws(Problem) in try open(settings) }

@@ -105,6 +105,27 @@ package struct SharedRateLimits: Sendable {
   }
 }
 
+extension SharedRateLimits {
+  /// The settings of the limits and of the place where requests are counted.
+  package static let settings =
+    [Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore)]
+    + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
+}
+
+/// Counts requests for a server that cannot count them in memory, because each process serves one request or one of many
+/// instances.
+package protocol RequestCounter {
+  /// Counts a request before its handler is called; nil if no limit applies. The caller must refuse the request if the
+  /// admission has a `refusal`. Throws if the request cannot be counted: then no handler may be called.
+  func admit(
+    _ request: Request, hasBody: Bool, from client: ClientAddress?, to description: Description, log: Log
+  ) throws(Problem) -> RequestAdmission?
+
+  /// Corrects the counts after the reply. Returns the quota to report; if it is not allowed, the caller must refuse the
+  /// request with it.
+  func settle(_ admission: RequestAdmission, _ reply: Reply, log: Log) -> Quota?
+}
+
 extension SharedRate {
   /// The limit as the database functions take it.
   package var document: JSON {

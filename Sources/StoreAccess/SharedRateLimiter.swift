@@ -3,14 +3,9 @@ import Limits
 import Store
 import Wire
 
-/// Counts requests in the database (RATE_LIMIT_STORE=postgres), for entry points without a gateway. Call `admit` before
+/// Counts requests in the database, for entry points without a gateway. Call `admit` before
 /// the handler and `settle` with its reply. Not thread-safe.
-package final class SharedRateLimiter {
-  /// The settings that it reads besides those of the database.
-  package static let settings =
-    [Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore)]
-    + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
-
+package final class SharedRateLimiter: RequestCounter {
   /// How long a call waits for a client's row. Calls hold it for less than a millisecond, so a longer lock is a fault,
   /// and the client of the row must not delay others.
   package static let lockMilliseconds = 200
@@ -18,9 +13,9 @@ package final class SharedRateLimiter {
   private let rules: SharedRateLimits
   private let database: Database
 
-  /// Nil unless the limits are shared. Each process then limits nothing: without a gateway it has no memory.
+  /// Nil with RATE_LIMIT_STORE=memory: a process that serves one request has no memory, so nothing is limited.
   package init?(_ settings: Settings) {
-    guard settings["RATE_LIMIT_STORE"] == "postgres" else { return nil }
+    guard settings["RATE_LIMIT_STORE"] != "memory" else { return nil }
     rules = SharedRateLimits(settings)
     database = Database(settings, lockMilliseconds: Self.lockMilliseconds)
   }

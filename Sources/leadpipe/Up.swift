@@ -161,7 +161,7 @@ struct Installation {
         })
     }
     say("gateway", "on port \(port)")
-    try supervisor.start("gateway", layout.gateway, environment: forService(ServiceEnvironment.gateway))
+    try supervisor.start("gateway", layout.gateway, environment: forService { ServiceEnvironment.gateway($0) })
     try waitForGateway()
     if !hasWorker {
       say("worker", "not started: ENABLE_NOTIFICATION_WORKER=false, events stay queued")

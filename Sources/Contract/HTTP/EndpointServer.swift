@@ -13,9 +13,10 @@ package final class EndpointServer {
   private static let feedHeaders = ["feed-after", "feed-seen"]
 
   /// The settings that the gateway has for its handlers.
-  package static let settings: [Setting] = [
-    .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
-  ]
+  package static let settings: [Setting] =
+    [
+      .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
+    ] + SharedRateLimits.settings
 
   private let handler: Handler
   private let environment: [String: String]
@@ -25,6 +26,7 @@ package final class EndpointServer {
   private let proxies: TrustedProxies?
   private let cors: CORSPolicy
   private lazy var opened = handler.opened(environment, afterwards: afterwards, log: log)
+  private lazy var counter = makeCounter()
 
   init(_ handler: Handler, _ environment: [String: String], afterwards: Afterwards, _ log: Log) {
     self.handler = handler
@@ -60,8 +62,7 @@ package final class EndpointServer {
   ) -> ServedReply {
     let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.random().text
     var origin = cors.allowed(message)
-    let answered: AnsweredRequest
-    var request = Request(method: message.method, path: message.target, requestID: requestID, receivedAt: .now)
+    let request = Request(method: message.method, path: message.target, requestID: requestID, receivedAt: .now)
     do throws(Problem) {
       guard let proxies else { throw Problem(.serviceNotConfigured) }
       try Self.check(message)
@@ -73,16 +74,50 @@ package final class EndpointServer {
           reply, to: head.method, requestID: requestID, origin: origin, access: handler.description.access)
       case .found(let match):
         let client = proxies.client(peer: peer, forwarded: head.forwardedFor)
-        request = Request(
+        var request = Request(
           head, requestID: requestID, parameters: match.parameters, sourceIP: client?.text ?? "", receivedAt: .now)
-        try request.checkBody(head, limit: handler.description.bodyLimit)
-        if head.hasBody { request.body = try body(handler.description.bodyLimit) }
         request.deadline = deadline
-        try handler.prepare(&request)
-        answered = call(request, log ?? self.log)
+        let (answered, quota) = answer(request, head, from: client, log ?? self.log, body: body)
+        return served(answered, origin, quota)
       }
+    } catch { return served(AnsweredRequest(request: request, problem: error), origin) }
+  }
+
+  /// Counts a request, reads its body and calls the handler, unless the request is refused before. Returns the state of
+  /// the rate limit with the reply.
+  private func answer(
+    _ request: Request, _ head: RequestHead, from client: ClientAddress?, _ log: Log,
+    body: (Int) throws(Problem) -> [UInt8]
+  ) -> (AnsweredRequest, Quota?) {
+    var request = request
+    let counter: (any RequestCounter)?
+    let admission: RequestAdmission?
+    do throws(Problem) {
+      counter = try self.counter.get()
+      admission = try counter?.admit(request, hasBody: head.hasBody, from: client, to: handler.description, log: log)
+    } catch { return (AnsweredRequest(request: request, problem: error), nil) }
+    if let refusal = admission?.refusal {
+      return (AnsweredRequest(request: request, problem: refusal.problem), refusal)
+    }
+    let answered: AnsweredRequest
+    do throws(Problem) {
+      try request.checkBody(head, limit: handler.description.bodyLimit)
+      if head.hasBody { request.body = try body(handler.description.bodyLimit) }
+      try handler.prepare(&request)
+      answered = call(request, log)
     } catch { answered = AnsweredRequest(request: request, problem: error) }
-    return served(answered, origin)
+    guard let counter, let admission else { return (answered, nil) }
+    let quota = counter.settle(admission, answered.reply, log: log)
+    guard let quota, !quota.isAllowed else { return (answered, quota) }
+    return (AnsweredRequest(request: request, problem: quota.problem), quota)
+  }
+
+  /// Makes the counter of requests from the settings of the handler and the server.
+  private func makeCounter() -> Result<(any RequestCounter)?, Problem> {
+    Result { () throws(Problem) in
+      guard let make = handler.counter else { return nil }
+      return make(try Settings(Self.settings + handler.description.environment, from: environment))
+    }
   }
 
   /// True if the handler has a route for the path of a head, with any method.
@@ -124,12 +159,12 @@ package final class EndpointServer {
     return answered.first ?? AnsweredRequest(request: request, problem: .internalError("the handler made no reply"))
   }
 
-  private func served(_ answered: AnsweredRequest, _ origin: WebOrigin?) -> ServedReply {
+  private func served(_ answered: AnsweredRequest, _ origin: WebOrigin?, _ quota: Quota? = nil) -> ServedReply {
     var reply = ReplyHeaders.withoutReserved(answered.reply)
     // Only a gateway can continue a live stream. Without one, the client reconnects and receives the next events.
     for name in Self.feedHeaders { reply.headers[name] = nil }
     return ServedReply(
       reply, to: answered.request.method, requestID: answered.request.requestID, origin: origin,
-      access: handler.description.access, exitStatus: answered.exitStatus)
+      access: handler.description.access, quota: quota?.headers ?? [], exitStatus: answered.exitStatus)
   }
 }
