@@ -117,7 +117,7 @@ def test_what_is_refused(variables, status):
     ({"CONTENT_LENGTH": "262145"}, b"{}", 413),
 ])
 def test_bodies_that_are_refused(variables, body, status):
-    reply = cgi("lead-capture", POST | variables, body, DATABASE_URL="postgresql://nowhere.invalid/x")
+    reply = cgi("lead-capture", POST | variables, body, DATABASE_URL="postgresql://nowhere.invalid/x", RATE_LIMIT_STORE="memory")
     assert reply.status == status, reply.body
 
 
@@ -130,12 +130,12 @@ def test_exactly_the_length_is_read(database):
 def test_a_body_that_ends_early_is_refused_at_once():
     begin = time.monotonic()
     result = subprocess.run([HANDLERS / "lead-capture"], input=b"{", capture_output=True, timeout=20,
-                            env=POST | {"CONTENT_LENGTH": "100", "DATABASE_URL": "postgresql://nowhere.invalid/x"})
+                            env=POST | {"CONTENT_LENGTH": "100", "DATABASE_URL": "postgresql://nowhere.invalid/x", "RATE_LIMIT_STORE": "memory"})
     assert Reply(result).status == 400 and time.monotonic() - begin < 5
 
 
 def test_a_body_that_never_comes_is_408():
-    reply = cgi("lead-capture", POST | {"CONTENT_LENGTH": "5"}, DATABASE_URL="postgresql://nowhere.invalid/x")
+    reply = cgi("lead-capture", POST | {"CONTENT_LENGTH": "5"}, DATABASE_URL="postgresql://nowhere.invalid/x", RATE_LIMIT_STORE="memory")
     assert reply.status == 408
 
 
@@ -144,7 +144,7 @@ def test_arguments_are_ignored():
 
 
 def test_head_has_the_length_of_get_and_no_body():
-    get, head = (cgi("health-check", HEALTH | {"REQUEST_METHOD": method}, DATABASE_URL="postgresql://nowhere.invalid/x") for method in ("GET", "HEAD"))
+    get, head = (cgi("health-check", HEALTH | {"REQUEST_METHOD": method}, DATABASE_URL="postgresql://nowhere.invalid/x", RATE_LIMIT_STORE="memory") for method in ("GET", "HEAD"))
     assert (get.status, head.status, head.body) == (503, 503, b"")
     assert int(get.headers["content-length"]) == len(get.body) and int(head.headers["content-length"]) > 0
 
@@ -161,6 +161,20 @@ def test_the_path_may_be_in_path_info(database):
     assert capture(database, LEAD, mounted).status == 201
     bare = POST | {"REQUEST_URI": "", "SCRIPT_NAME": "/api/chatbot/leads"}
     assert capture(database, LEAD, bare).status == 201
+
+
+def test_requests_are_counted_in_the_database(database):
+    replies = [capture(database, LEAD | {"customerName": f"Test {number}"}, RATE_LIMIT_LEAD="2/60") for number in range(3)]
+    assert [reply.status for reply in replies] == [201, 201, 429]
+    assert [reply.headers["ratelimit"].split(";")[1] for reply in replies] == ["r=1", "r=0", "r=0"]
+    assert 0 < int(replies[2].headers["retry-after"]) <= 60 and replies[2].exit == 75
+    other = capture(database, LEAD, POST | {"REMOTE_ADDR": "192.0.2.2"}, RATE_LIMIT_LEAD="2/60")
+    assert other.status == 201
+    # A request that its sender must correct costs half.
+    wrong = [capture(database, {}, POST | {"REMOTE_ADDR": "192.0.2.3"}, RATE_LIMIT_LEAD="2/60").status for _ in range(5)]
+    assert wrong == [400, 400, 400, 400, 429]
+    free = capture(database, LEAD, RATE_LIMIT_LEAD="2/60", RATE_LIMIT_STORE="memory")
+    assert free.status in (200, 201) and "ratelimit" not in free.headers
 
 
 # ── leadpipe-cgi, the program for all routes ──

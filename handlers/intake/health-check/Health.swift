@@ -53,6 +53,11 @@ struct Health {
     if let age = report["oldestSeconds"]?.integer, age >= Self.longestWait {
       reasons.append("\(count == 1 ? "1 event is" : "\(count) events are") not finished, the oldest for \(age) s")
     }
+    for login in report["changedLogins"]?.array?.compactMap(\.string) ?? [] {
+      reasons.append(
+        "the login \(login) has changed defaults; if you have not set them, its password is known to others: change it, "
+          + "and run ALTER ROLE \(login) RESET ALL")
+    }
     for channel in report["pausedChannels"]?.array?.compactMap(\.string) ?? [] {
       reasons.append("the channel \(channel) is paused; `leadpipe channel list` shows why")
     }

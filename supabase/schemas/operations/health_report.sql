@@ -1,5 +1,6 @@
 -- Returns the data for /health. `mayCapture`: the login may store leads. A value is null if its table does not exist.
--- Reads partial indexes only, and writes a temporary file of 100 kB to see whether the disk is full. With
+-- `changedLogins`: the logins of handlers with changed defaults that Leadpipe's calls override, which only a stolen login
+-- or a mistake sets. Reads partial indexes only, and writes a temporary file of 100 kB to see whether the disk is full. With
 -- `olderThanSeconds`, counts only rows that are at least that old and rounds the worker's time down to a multiple of
 -- it, but not to before the worker's start, so that unauthenticated callers cannot see the effect of their own
 -- requests. A worker is silent if it has not claimed for a minute while events wait, or for ten minutes.
@@ -36,6 +37,11 @@ begin
     'mayCapture', has_function_privilege(coalesce(nullif(current_setting('role'), 'none'), session_user), 'public.capture_lead(jsonb)', 'execute'),
     'workerIsSilent', v_has_workers and case when v_unprocessed > 0 then coalesce(v_claimed, '-infinity') < clock_timestamp() - interval '1 minute'
       else v_claimed < clock_timestamp() - interval '10 minutes' end,
+    'changedLogins', (
+      select coalesce(jsonb_agg(distinct r.rolname order by r.rolname), '[]')
+      from pg_db_role_setting s join pg_roles r on r.oid = s.setrole, unnest(s.setconfig) as setting
+      where r.rolname in ('leadpipe_intake', 'leadpipe_worker', 'leadpipe_admin')
+        and split_part(setting, '=', 1) in ('default_transaction_read_only', 'synchronous_commit', 'idle_session_timeout')),
     'pausedChannels', v_paused, 'workerLastSeen', leadpipe.iso8601(v_seen), 'unprocessed', v_unprocessed,
     'oldestSeconds', floor(extract(epoch from clock_timestamp() - v_oldest)), 'failed', v_failed,
     'hasRoom', leadpipe.disk_has_room(),
