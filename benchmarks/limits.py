@@ -21,7 +21,7 @@ from measure import cpu  # noqa: E402
 
 SECONDS = int(os.environ.get("BENCH_SECONDS", "5"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
-ADMIT = """select public.admit_request('{"limits":[{"rate":"lead","key":"10.0.0.:client","count":%d,"seconds":60}]}');"""
+ADMIT = """select public.admit_request(('{"limits":[{"rate":"lead","key":"10.0.' || :client::text || '","count":%d,"seconds":60}]}')::jsonb);"""
 SCRIPTS = {
     "admitted, 5,000 clients": "\\set client random(1, 5000)\n" + ADMIT % 1000,
     "admitted, new clients": "\\set client random(1, 1000000000)\n" + ADMIT % 10,

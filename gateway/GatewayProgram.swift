@@ -84,7 +84,7 @@ enum GatewayProgram {
       blockedOrigins: BlockedOrigins(log: log),
       budgets: settings.budgets, metrics: metrics, readiness: readiness, slow: settings.slow, log: log,
       overloadLog: OverloadLog(log: log, metrics: metrics),
-      refusalDelay: RefusalDelay(time: settings.stream.longestWait))
+      refusalDelay: RefusalDelay(time: settings.stream.longestWait), idle: IdleConnections(limit: connections))
     let clients = ListeningService(
       address: settings.address, setup: HTTPListener(dispatcher: dispatcher), connections: connections, logger: logger
     ) { address in

@@ -144,7 +144,8 @@ def test_arguments_are_ignored():
 
 
 def test_head_has_the_length_of_get_and_no_body():
-    get, head = (cgi("health-check", HEALTH | {"REQUEST_METHOD": method}, DATABASE_URL="postgresql://nowhere.invalid/x", RATE_LIMIT_STORE="memory") for method in ("GET", "HEAD"))
+    settings = {"DATABASE_URL": "postgresql://nowhere.invalid/x", "RATE_LIMIT_STORE": "memory"}
+    get, head = (cgi("health-check", HEALTH | {"REQUEST_METHOD": method}, **settings) for method in ("GET", "HEAD"))
     assert (get.status, head.status, head.body) == (503, 503, b"")
     assert int(get.headers["content-length"]) == len(get.body) and int(head.headers["content-length"]) > 0
 

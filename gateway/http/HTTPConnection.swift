@@ -54,6 +54,8 @@ final class HTTPConnection: ChannelInboundHandler {
   /// Read once, because a connection that has ended no longer has an address.
   private var peer = TrustedProxies.Peer.unknown
   private var isCounted = false
+  /// Set while the connection waits for a request and may be closed for another.
+  private var idleTicket: IdleConnections.Ticket?
   /// The bytes of replies that the client had not taken when it was last asked.
   private var unsent = 0
 
@@ -73,6 +75,8 @@ final class HTTPConnection: ChannelInboundHandler {
       return context.close(promise: nil)
     }
     dispatcher.metrics.connected()
+    dispatcher.idle.connected()
+    waitIdle(context)
     timer = DeadlineTimer(context.eventLoop.assumeIsolated(), interval: headTime) { self.timeIsUp(context) }
     timer?.set(headTime)
     context.fireChannelActive()
@@ -82,6 +86,8 @@ final class HTTPConnection: ChannelInboundHandler {
     if isCounted {
       dispatcher.connections.disconnect(peer)
       dispatcher.metrics.disconnected()
+      dispatcher.idle.disconnected()
+      endIdle()
     }
     timer?.cancel()
     timer = nil
@@ -105,6 +111,17 @@ final class HTTPConnection: ChannelInboundHandler {
     case (.end, .reading(let exchange, let request)): answer(request, exchange, context)
     default: break
     }
+  }
+
+  /// Lets the connection be closed for another while it waits for a request, unless it is a proxy's.
+  private func waitIdle(_ context: ChannelHandlerContext) {
+    guard dispatcher.connections.limits(peer) else { return }
+    idleTicket = dispatcher.idle.wait(context.channel)
+  }
+
+  private func endIdle() {
+    dispatcher.idle.end(idleTicket)
+    idleTicket = nil
   }
 
   private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
@@ -217,6 +234,7 @@ final class HTTPConnection: ChannelInboundHandler {
     }
     state = .waiting
     hasBegun = false
+    waitIdle(context)
     timer?.set(Self.idleTime)
     framing.next()
   }
@@ -292,6 +310,7 @@ final class HTTPConnection: ChannelInboundHandler {
       endStream(subscription, exchange, context)
     case (is RequestBegan, .waiting):
       hasBegun = true
+      endIdle()
       timer?.set(headTime)
     case (ChannelEvent.inputClosed, .answering), (ChannelEvent.inputClosed, .sending): inputHasEnded = true
     case (ChannelEvent.inputClosed, _): context.close(promise: nil)

@@ -22,6 +22,7 @@ struct RequestDispatcher: Sendable {
   let overloadLog: OverloadLog
   let refusalDelay: RefusalDelay
   let unsent = UnsentBytes()
+  let idle: IdleConnections
   let turns = TurnQueue()
 
   /// The current routes. A reload does not affect requests that have already found their route.

@@ -34,6 +34,9 @@ final class ClientConnections: Sendable {
     return isCounted
   }
 
+  /// True if the number of the peer's connections is limited.
+  func limits(_ peer: TrustedProxies.Peer) -> Bool { limitedKey(of: peer) != nil }
+
   /// Removes a counted connection that has ended.
   func disconnect(_ peer: TrustedProxies.Peer) {
     guard let key = limitedKey(of: peer) else { return }
