@@ -340,6 +340,43 @@ def test_one_client_cannot_take_all_connections(cluster):
     cluster.drop(database)
 
 
+def test_idle_connections_of_many_clients_make_room(cluster):
+    """More connections than the gateway may have, from many addresses. Each sends one request and then waits."""
+    database = cluster.migrated()
+    prefix = ("/bin/sh", "-c", 'ulimit -n 700; exec "$@"', "sh")
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false", prefix=prefix) as instance:
+        held = []
+        try:
+            for number in range(500):
+                connection = socket.create_connection(("127.0.0.1", instance.port), timeout=10, source_address=(f"127.0.1.{number % 50 + 1}", 0))
+                held.append(connection)
+                connection.sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+                assert connection.recv(65536).startswith(b"HTTP/1.1 404")
+            assert http_from(instance.port, "127.0.0.31")[0] == 201, "another client was not served"
+            # Those that have waited longest were closed, those that came last were not.
+            held[-1].sendall(b"GET /nowhere HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert held[-1].recv(65536).startswith(b"HTTP/1.1 404")
+            ended = sum(is_closed(connection) for connection in held)
+            assert 20 <= ended <= 480, ended
+        finally:
+            for connection in held:
+                connection.close()
+    cluster.drop(database)
+
+
+def is_closed(connection):
+    """True if the other side has ended the connection. Drops what has arrived."""
+    connection.setblocking(False)
+    try:
+        while connection.recv(65536):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
 def accepted(port, source):
     try:
         return http_from(port, source)[0] == 201
