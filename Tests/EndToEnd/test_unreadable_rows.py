@@ -167,6 +167,20 @@ def test_a_page_of_hostile_leads_has_room_in_a_reply(instance, admin, base):
     assert (status, document["warnings"][0]["code"]) == (201, "too_large")
 
 
+def test_a_timeline_full_of_values_that_were_not_stored_fits_into_a_reply(instance, admin):
+    send(instance, lead(90))
+    quotes = '"' * 9000
+    for number in range(205):
+        status, _ = send(instance, {
+            "conversationId": ID.format(90), "customerName": "Mallory " + quotes[:100], "customerPhone": f"+9715012{number:05d}", "notes": quotes[:5000],
+            "propertyType": quotes[:100], "budget": quotes[:100], "leadScore": quotes[:8000], "leadScoreBreakdown": quotes[:8000], "intent": quotes[:8000]})
+        assert status == 200
+    entries = admin.get(f"/api/admin/conversations/{ID.format(90)}/timeline?limit=200")["data"]
+    assert len(entries) == 200, sorted({len(entry["description"] or "") for entry in entries})
+    assert max(len(entry["description"] or "") for entry in entries) <= 8200  # with labels for people
+    assert any(entry["description"].endswith("…") and "notes: " in entry["description"] for entry in entries)
+
+
 def intake(instance, statement):
     url = instance.environment["DATABASE_URL"].replace("//leadpipe@", "//leadpipe_intake@")
     done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", url], input=statement, env=clean_environment(),
