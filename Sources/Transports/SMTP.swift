@@ -109,10 +109,12 @@ extension SMTP {
     let code = "curl \(answer.curlCode)"
     let message = "\(CurlError.message(for: answer.curlCode)) (\(code))"
     let status = answer.status > 0 ? answer.status : nil
-    if answer.status == 354 {
+    // After 354 the message was sent, at least in part. No reply, or one that is no verdict, such as 150 or 999, tells
+    // nothing about it.
+    if answer.status == 354 || answer.lines.contains(where: { $0.hasPrefix("354") }) {
       return DeliveryOutcome(
         .unknown, statusCode: status, providerCode: code,
-        reason: "The mail server gave no reply after the message was sent: \(message)")
+        reason: "The mail server gave no clear reply after the message was sent: \(message)")
     }
     // 67: the server offers no login method that libcurl supports.
     let isConfig = answer.curlCode == 67 || CurlClass.isConfig(answer.curlCode)

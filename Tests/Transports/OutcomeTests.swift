@@ -159,6 +159,15 @@ struct OutcomeTests {
     #expect(outcome.reason == "The mail server answered 535" + (text.isEmpty ? "" : ": \(text)"))
   }
 
+  @Test(arguments: [0, 150, 354, 999], [8, 28, 56, 0])
+  func mailWithoutAVerdictIsUnknown(status: Int, code: Int) {
+    let lines = ["220 hello", "250 ok", "354 go ahead"] + (status > 0 ? ["\(status) perhaps"] : [])
+    let answer = SMTPResult(curlCode: code, status: status, lines: lines)
+    #expect(SMTP.outcome(of: answer, hiding: []).class == .unknown)
+    let early = SMTPResult(curlCode: code, status: status == 354 ? 150 : status, lines: ["220 hello", "150 perhaps"])
+    #expect(SMTP.outcome(of: early, hiding: []).class == .retry)
+  }
+
   @Test("a refusal in the greeting is a configuration error, not an error of the email")
   func mailGreeting() {
     let answer = SMTPResult(curlCode: 8, status: 554, lines: ["554 no service here", "221 bye"])
