@@ -70,6 +70,8 @@ extension GatewayProgram {
       WAKE                          socket; or notify, which wakes workers through the database too (socket)
       BUSINESS_HOURS                the office hours (round the clock)
       TIME_ZONE                     the office's time zone (Asia/Dubai)
+      POOLER                        on if a pooler of `leadpipe up` is between handlers and database; /health tells
+                                    whether it runs (none)
       ADMIN_API_KEY                 the first key to the admin interface; if it is not set, no key is accepted (none)
     SIGTERM and SIGINT stop the gateway when its running requests have finished, after at most 15 seconds. Handlers that
     still run then get 2 seconds and LEADPIPE_GRACE_MS to end.

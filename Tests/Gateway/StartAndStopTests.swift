@@ -91,7 +91,7 @@ import Testing
     let given = classes.flatMap { Array($0.grants) } + classes.compactMap { $0.database?.setting }
     var entries: [String] = []
     for line in GatewayProgram.usage.split(separator: "\n").drop(while: { !$0.hasPrefix("  PORT ") }) {
-      guard line.hasPrefix("  ") else { break }
+      guard line.hasPrefix("  ") else { continue }
       let isNew = !line.hasPrefix("   ")
       if isNew { entries.append(String(line)) } else { entries[entries.count - 1] += line }
     }
