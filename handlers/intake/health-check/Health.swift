@@ -39,7 +39,7 @@ struct Health {
       ]
     }
     if database == "full" { return ["the database's disk is full"] }
-    if !isGood { return ["the database could lose stored leads: fsync or synchronous_commit is off"] }
+    if !isGood { return ["the database could lose stored leads: fsync is off"] }
     var reasons: [String] = []
     if report["workerIsSilent"]?.bool == true {
       let since = report["workerLastSeen"]?.string.map { " since \($0)" } ?? ""
