@@ -1,5 +1,6 @@
 // The endpoints of the trust class admin in one executable, which has a link with the name of each.
 import Contract
+import Store
 import StoreAccess
 import agent_create
 import agent_delete
@@ -77,6 +78,6 @@ enum Executable {
         "sla-list": { sla_list.handler },
         "subscriber-delete": { subscriber_delete.handler },
         "subscriber-list": { subscriber_list.handler },
-      ], counter: { SharedRateLimiter($0) })
+      ], counter: { SharedRateLimiter($0, over: .ofProcess($0)) })
   }
 }

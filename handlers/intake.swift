@@ -1,5 +1,6 @@
 // The endpoints of the trust class intake in one executable, which has a link with the name of each.
 import Contract
+import Store
 import StoreAccess
 import contact_capture
 import health_check
@@ -23,6 +24,6 @@ enum Executable {
         "newsletter-unsubscribe": { newsletter_unsubscribe.handler },
         "rate-count": { rate_count.handler },
         "sell-capture": { sell_capture.handler },
-      ], counter: { SharedRateLimiter($0) })
+      ], counter: { SharedRateLimiter($0, over: .ofProcess($0)) })
   }
 }

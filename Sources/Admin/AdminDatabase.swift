@@ -12,7 +12,7 @@ package struct AdminDatabase {
   private let configured: String?
 
   package init(_ settings: Settings) {
-    database = Database(settings, lockMilliseconds: 5000)
+    database = Database.ofProcess(settings, lockMilliseconds: 5000)
     configured = settings["ADMIN_API_KEY"]
   }
 

@@ -22,7 +22,7 @@ package struct LeadIntake {
     self.form = form
     self.handler = handler
     // Other requests wait behind this one in a stream process, so one locked conversation must not block them for long.
-    database = Database(settings, lockMilliseconds: 1000)
+    database = Database.ofProcess(settings, lockMilliseconds: 1000)
     wake = WakeCall(settings, over: database, afterwards)
     hours = try OfficeHours(settings)
   }

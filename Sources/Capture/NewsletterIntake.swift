@@ -11,7 +11,7 @@ package struct NewsletterIntake {
   private let wake: WakeCall
 
   package init(_ settings: Settings, _ afterwards: Afterwards = Afterwards()) {
-    database = Database(settings)
+    database = Database.ofProcess(settings)
     wake = WakeCall(settings, over: database, afterwards)
   }
 

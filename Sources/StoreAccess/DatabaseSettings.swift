@@ -28,4 +28,16 @@ extension Database {
     self.init(
       url: url ?? settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"], lockMilliseconds: lockMilliseconds)
   }
+
+  /// The database of this process: one connection for the handler and for the counter of its requests. Made from the
+  /// settings of the first call. Only for handlers, which have one thread.
+  package static func ofProcess(_ settings: Settings, lockMilliseconds: Int = 2000) -> Database {
+    if let shared { return shared }
+    let made = Database(settings, lockMilliseconds: lockMilliseconds)
+    shared = made
+    return made
+  }
+
+  /// Unsafe only in a process with several threads, which no handler is.
+  nonisolated(unsafe) private static var shared: Database?
 }

@@ -14,10 +14,10 @@ package final class SharedRateLimiter: RequestCounter {
   private let database: Database
 
   /// Nil with RATE_LIMIT_STORE=memory: a process that serves one request has no memory, so nothing is limited.
-  package init?(_ settings: Settings) {
+  package init?(_ settings: Settings, over database: Database) {
     guard settings["RATE_LIMIT_STORE"] != "memory" else { return nil }
     rules = SharedRateLimits(settings)
-    database = Database(settings, lockMilliseconds: Self.lockMilliseconds)
+    self.database = database
   }
 
   /// Counts a request before its handler is called. The caller must refuse it if the admission has a `refusal`. Throws

@@ -8,7 +8,8 @@ import Wire
 /// The limiter of entry points without a gateway. What the database counts is tested in EndToEnd.
 @Suite struct SharedRateLimiterTests {
   private func limiter(_ values: [String: String]) throws -> SharedRateLimiter? {
-    SharedRateLimiter(try Settings(SharedRateLimits.settings + Database.settings, from: values))
+    let settings = try Settings(SharedRateLimits.settings + Database.settings, from: values)
+    return SharedRateLimiter(settings, over: Database(settings))
   }
 
   @Test func existsUnlessRequestsAreCountedInMemory() throws {

@@ -93,6 +93,9 @@ package final class EndpointServer {
     let counter: (any RequestCounter)?
     let admission: RequestAdmission?
     do throws(Problem) {
+      // Handler and counter share a connection, with the handler's limits.
+      _ = opened
+      if let deadline = request.deadline, deadline <= .steady { throw Problem(.deadlineExceeded) }
       counter = try self.counter.get()
       admission = try counter?.admit(request, hasBody: head.hasBody, from: client, to: handler.description, log: log)
     } catch { return (AnsweredRequest(request: request, problem: error), nil) }

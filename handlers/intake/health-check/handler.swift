@@ -16,7 +16,7 @@ package let handler = Handler(
     output: .init(
       Health.schema, statuses: [200, 503], headers: ["properties": ["Cache-Control": ["const": "no-store"]]]))
 ) { settings throws(Problem) in
-  let database = Database(settings)
+  let database = Database.ofProcess(settings)
   return { request, log throws(Problem) in
     // Public callers get figures that are a minute old: from current ones a client could see the effects of its own
     // request. A bare request comes from the operator, who gets current figures.
