@@ -38,7 +38,7 @@ def build(tmp_path):
     (tmp_path / "tools/archives/prepare").write_text("#!/bin/sh\n")
     (tmp_path / "tools/archives/prepare").chmod(0o755)
     (tmp_path / "handlers/none.swift").write_text('    serve(["hello": { hello.handler }])\n')
-    for name in ("leadpipe", "gateway", "confine", "handlers-none"):
+    for name in ("leadpipe", "gateway", "confine", "leadpipe-cgi", "handlers-none"):
         (tmp_path / "out" / name).touch()
 
     def run(status):
