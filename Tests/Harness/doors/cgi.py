@@ -9,9 +9,6 @@ from doors.http_client import exchange
 
 
 class CGIDoor(Door):
-    # A process per request has no memory of other requests.
-    limits = False
-
     def open(self):
         # Apache runs programs as another user, who must be able to reach its files.
         self.folder = Path(self.enter_context(tempfile.TemporaryDirectory(prefix="lpc-", dir="/tmp")))
