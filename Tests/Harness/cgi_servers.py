@@ -15,6 +15,13 @@ PROGRAM = "/opt/leadpipe/bin/leadpipe-cgi"
 ADMIN_ONLY = {"DATABASE_URL_ADMIN", "ADMIN_API_KEY"}
 INTAKE_ONLY = {"DATABASE_URL_INTAKE"}
 
+
+def limits(settings):
+    """The names of the given limits, which lighttpd and Apache pass on only if they are named."""
+    return [name for name in settings if name.startswith("RATE_LIMIT_")]
+
+
+
 NGINX = """{user}daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 256; }}
 http {{
@@ -95,7 +102,8 @@ def lighttpd(folder: Path, settings, program=BIN / "leadpipe-cgi"):
     changed("lighttpd/lighttpd.conf", folder, {
         "server.port = 80": f"server.port = {port}", '"0.0.0.0"': '"127.0.0.1"', 'server.username = "www-data"': "",
         'server.groupname = "www-data"': "", "/run/lighttpd.pid": f"{folder}/pid", "/var/log/lighttpd/": f"{folder}/",
-        "/var/cache/lighttpd/uploads": f"{folder}/uploads", PROGRAM: str(program)})
+        "/var/cache/lighttpd/uploads": f"{folder}/uploads", PROGRAM: str(program),
+        '"LOG_LEVEL" => env.LOG_LEVEL': ", ".join(f'"{name}" => env.{name}' for name in ["LOG_LEVEL", *limits(settings)])})
     with running(["lighttpd", "-D", "-f", str(folder / "leadpipe.conf")], folder, clean_environment(**settings), port):
         yield port
 
@@ -104,7 +112,9 @@ def lighttpd(folder: Path, settings, program=BIN / "leadpipe-cgi"):
 def apache(folder: Path, settings, program=BIN / "leadpipe-cgi"):
     """Apache's port."""
     port = free_port()
-    changed("apache/leadpipe.conf", folder, {"<VirtualHost *:80>": f"<VirtualHost 127.0.0.1:{port}>", PROGRAM: str(program)})
+    changed("apache/leadpipe.conf", folder, {
+        "<VirtualHost *:80>": f"<VirtualHost 127.0.0.1:{port}>", PROGRAM: str(program),
+        "FRONTEND_URL LOG_LEVEL": " ".join(["FRONTEND_URL LOG_LEVEL", *limits(settings)])})
     modules = "\n".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in APACHE_MODULES)
     user = "User www-data\nGroup www-data\n" if is_root() else ""
     (folder / "conf").write_text(APACHE.format(folder=folder, port=port, modules=modules, user=user))
