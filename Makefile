@@ -81,7 +81,7 @@ bench: bench-packages build ## run benchmarks against similar software; writes b
 migration: packages ## write the next migration from changes in supabase/schemas: make migration NAME=what_changes
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 supabase/tools/migration.py '$(NAME)'
 
-lambda: lambda-packages build ## build a zip for each handler and the worker, for AWS Lambda: .build/lambda/
+lambda: lambda-packages lambda-executables ## build a zip for each handler and the worker, for AWS Lambda: .build/lambda/
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 deploy/aws/build.py $(NAMES)
 
 clean: ## remove build output; data in .leadpipe/ stays

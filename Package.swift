@@ -25,7 +25,8 @@ func handlers(
   }
   let others: [String] = ["admin", "intake", "none", "notifiers", "worker"].filter { $0 != executable }
   // The executable itself uses StoreAccess, where its handlers do.
-  let shared = groups.contains { $0.using.contains("StoreAccess") } ? ["Contract", "Store", "StoreAccess"] : ["Contract"]
+  let shared =
+    groups.contains { $0.using.contains("StoreAccess") } ? ["Contract", "Store", "StoreAccess"] : ["Contract"]
   let linked: [Target.Dependency] = (shared + targets.map(\.name)).map { .byName(name: $0) }
   targets.append(
     .executableTarget(

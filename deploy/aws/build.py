@@ -1,4 +1,6 @@
-"""Builds the packages for AWS Lambda from bin/: a zip for each handler, and one for the worker. `make lambda` runs it.
+"""Builds the packages for AWS Lambda: a zip for each handler, and one for the worker. `make lambda` runs it, after
+`make lambda-executables` has linked executables that need no shared library into .build/lambda/. Without those it packs
+the ones in bin/.
 
 Writes .build/lambda/NAME.zip and deploy/aws/packages.md, which has their sizes and the time from the start of the
 process to its first request to the runtime API, against the stand-in of the tests."""
@@ -41,6 +43,12 @@ STARTS = 11
 
 def description(handler):
     return json.loads(subprocess.run([HANDLERS / handler, "--describe"], env=clean_environment(), capture_output=True, check=True).stdout)
+
+
+def linked(path):
+    """The executable without shared libraries, or else the one in bin/."""
+    alone = OUT / path.name
+    return alone if alone.exists() else path
 
 
 def obstacles(executable):
@@ -139,13 +147,13 @@ def main():
     for name in arguments.names or [*everything, "worker"]:
         if name == "worker":
             # The command finds its handlers beside itself.
-            files = {"bootstrap": b'#!/bin/sh\nexec "${0%/*}/leadpipe" worker\n', "leadpipe": (BIN / "leadpipe").read_bytes(),
+            files = {"bootstrap": b'#!/bin/sh\nexec "${0%/*}/leadpipe" worker\n', "leadpipe": linked(BIN / "leadpipe").read_bytes(),
                      "confine": (BIN / "confine").read_bytes()}
-            files.update({f"handlers/{step}": (HANDLERS / step).read_bytes() for step in STEPS})
-            programs, zones, settings = [BIN / "leadpipe", *(HANDLERS / step for step in STEPS)], True, WORKER_SETTINGS
+            files.update({f"handlers/{step}": linked(HANDLERS / step).read_bytes() for step in STEPS})
+            programs, zones, settings = [linked(BIN / "leadpipe"), *(linked(HANDLERS / step) for step in STEPS)], True, WORKER_SETTINGS
         else:
             read = {setting["name"] for setting in description(name)["environment"]}
-            files, programs, zones = {"bootstrap": (HANDLERS / name).read_bytes()}, [HANDLERS / name], "TIME_ZONE" in read
+            files, programs, zones = {"bootstrap": linked(HANDLERS / name).read_bytes()}, [linked(HANDLERS / name)], "TIME_ZONE" in read
             settings = {key: value for key, value in SETTINGS.items() if key in read}
         package = pack(name, files, zones)
         reasons = set().union(*map(obstacles, programs))
