@@ -37,6 +37,8 @@ package struct Description: Sendable, Equatable {
   /// The name of the step that supplies the events after the reply, if the reply starts a `text/event-stream`. Nil
   /// otherwise.
   package var feed: String?
+  /// True if cookies are not passed to the handler, and do not count as presented keys.
+  package var ignoresCookies = false
   package var environment: [Setting]
   package var input: Input
   package var output: Output
@@ -108,6 +110,13 @@ extension Description {
   /// The CPU time that one request may take, in seconds: its time limit plus 5 seconds to exit.
   package var processorSeconds: Int { timeLimitMs / 1000 + 5 }
 
+  /// The same description of a handler to which cookies are not passed.
+  package var ignoringCookies: Description {
+    var copy = self
+    copy.ignoresCookies = true
+    return copy
+  }
+
   /// The destinations of its settings. Empty for a description read from JSON, which does not contain them.
   package var destinations: [String: Destination] {
     Dictionary(environment.compactMap { setting in setting.leadsTo.map { (setting.name, $0) } }) { $1 }
@@ -123,6 +132,7 @@ extension Description {
       "statuses": .array(output.statuses.map { JSON($0) }), "input": input.body, "output": output.body,
     ]
     if let feed { document = document.setting("feed", .string(feed)) }
+    if ignoresCookies { document = document.setting("ignoresCookies", true) }
     for (name, schema) in [("query", input.query), ("headers", input.headers), ("replyHeaders", output.headers)] {
       if let schema { document = document.setting(name, schema) }
     }
@@ -180,6 +190,7 @@ extension Description {
       output: Output(
         document["output"] ?? [:], statuses: try statuses("statuses", 200...599, without: [200]), types: types,
         headers: document["replyHeaders"], problems: try statuses("problems", 400...599, without: [])))
+    ignoresCookies = document["ignoresCookies"]?.bool == true
   }
 }
 

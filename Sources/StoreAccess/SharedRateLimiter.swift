@@ -30,12 +30,17 @@ package final class SharedRateLimiter: RequestCounter {
   ) throws(Problem) -> RequestAdmission? {
     let question = rules.question(request.headers, hasBody: hasBody, of: client, to: description)
     guard let argument = question.argument else { return nil }
-    let deadline = request.deadline ?? Instant.steady.adding(seconds: 2)
+    let longest = Instant.steady.adding(seconds: 2)
+    let deadline = min(request.deadline ?? longest, longest)
     let answer = try database.call(.admitRequest, argument, deadline: deadline, log: log)
     guard let admission = rules.admission(question, answer) else { throw Problem(.databaseNotMigrated, retryAfter: 60) }
     guard admission.refusal == nil, admission.test == .inTurn else { return admission }
     let turns: JSON = ["limits": [SharedRate.turns(of: client).document]]
-    let turn = try database.call(.admitRequest, turns, deadline: deadline, log: log)
+    let turn: JSON
+    do throws(Problem) { turn = try database.call(.admitRequest, turns, deadline: deadline, log: log) } catch {
+      _ = settle(admission, error.reply(requestID: request.requestID), log: log)
+      throw error
+    }
     return turn["request"]?["allowed"]?.bool == true ? admission : admission.withoutTurn
   }
 

@@ -18,9 +18,6 @@ final class Pooler {
 
   /// - Parameter state: the state folder.
   init(state: String) throws {
-    guard FileManager.default.isExecutableFile(atPath: Self.program) else {
-      throw CommandError("\(Self.program) is missing: run `apt-get install pgbouncer`, or set POOLER=off")
-    }
     owner = try Account.ofDatabase()
     home = OwnedFolder.isReachable(state, by: owner) ? state + "/pooler" : OwnedFolder.elsewhere(state) + "-pooler"
     // `/.s.PGSQL.6432` follows, and a socket's path has at most 107 bytes.
@@ -28,6 +25,13 @@ final class Pooler {
     // The secrets stay the same, so that a shell that has loaded the settings of an earlier run can go on.
     secrets = Self.secrets(in: home + "/users", of: owner)
     settings = PoolerSettings(pools: [], home: home, sockets: sockets)
+  }
+
+  /// Throws if pgbouncer is not installed.
+  static func requireProgram() throws {
+    guard FileManager.default.isExecutableFile(atPath: program) else {
+      throw CommandError("\(program) is missing: run `apt-get install pgbouncer`, or set POOLER=off")
+    }
   }
 
   /// Makes a pool for each of the URLs. The keys are the names of the pools.

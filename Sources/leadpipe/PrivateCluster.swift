@@ -99,7 +99,7 @@ struct PrivateCluster {
     if owner.name != user { lines += classes.map { "leadpipe \(owner.name) \($0)\n" } }
     let file = data + "/pg_ident.conf"
     if FileManager.default.contents(atPath: file) == Data(lines.joined().utf8) { return false }
-    try write(lines.joined(), to: file)
+    try OwnedFolder.write(lines.joined(), to: file, for: owner)
     return true
   }
 

@@ -205,6 +205,7 @@ struct Installation {
     guard let pooler else { return say("pooler", "off: POOLER=off") }
     let urls = try PoolerChoice.direct(environment)
     if urls.isEmpty { return say("pooler", "off: there is a pooler in front of the database already") }
+    try Pooler.requireProgram()
     do {
       let settings = try PoolerChoice.settings(urls, of: pooler, environment)
       let command = pooler.command
@@ -233,7 +234,7 @@ struct Installation {
     let end = Instant.steady.adding(seconds: 10)
     while !pooler.isListening {
       guard supervisor.isAlive("pooler"), Instant.steady < end else {
-        throw CommandError("the pooler did not start; see its log \(pooler.log)")
+        throw PoolerServer.Obstacle(reason: "pgbouncer did not start; see its log \(pooler.log)")
       }
       usleep(10_000)
     }

@@ -216,6 +216,16 @@ def test_the_dispatcher_is_no_program_for_a_shell():
     assert subprocess.run([BIN / "leadpipe-cgi"], env={}, capture_output=True, timeout=20).returncode == 64
 
 
+@pytest.mark.parametrize("variables, status", [
+    ({"REQUEST_METHOD": "GET", "REQUEST_URI": "/api/admin/conversations"}, 401),
+    ({"SERVER_PROTOCOL": "HTTP/1.1"}, 400),
+])
+def test_a_request_without_all_variables_is_not_the_operator_s(database, variables, status):
+    """A bare document of the operator needs no key."""
+    reply = cgi("conversation-list", variables | {"HTTP_HOST": "localhost"}, DATABASE_URL=login(database, "leadpipe_admin"), ADMIN_API_KEY="k" * 40)
+    assert reply.status == status, reply.body
+
+
 # ── OpenFaaS's classic watchdog ──
 
 
@@ -231,3 +241,9 @@ def test_the_watchdog_gets_the_body_alone_and_exit_0(database):
                                     ({"Http_Method": "GET"}, b"", 405), ({}, b" " * 300_000, 413)]:
         result = watchdog("lead-capture", variables, body, DATABASE_URL=login(database, "leadpipe_intake"))
         assert result.returncode == 0 and json.loads(result.stdout)["status"] == status
+
+
+def test_a_watchdog_that_passes_no_head_gets_a_problem(database):
+    result = subprocess.run([HANDLERS / "conversation-list"], input=b"{}", capture_output=True, timeout=20,
+                            env={"fprocess": "./conversation-list", "DATABASE_URL": login(database, "leadpipe_admin"), "ADMIN_API_KEY": "k" * 40})
+    assert result.returncode == 0 and json.loads(result.stdout)["status"] == 405

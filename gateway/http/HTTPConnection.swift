@@ -75,7 +75,7 @@ final class HTTPConnection: ChannelInboundHandler {
       return context.close(promise: nil)
     }
     dispatcher.metrics.connected()
-    dispatcher.idle.connected()
+    if dispatcher.connections.limits(peer) { dispatcher.idle.connected() }
     waitIdle(context)
     timer = DeadlineTimer(context.eventLoop.assumeIsolated(), interval: headTime) { self.timeIsUp(context) }
     timer?.set(headTime)
@@ -86,12 +86,13 @@ final class HTTPConnection: ChannelInboundHandler {
     if isCounted {
       dispatcher.connections.disconnect(peer)
       dispatcher.metrics.disconnected()
-      dispatcher.idle.disconnected()
+      if dispatcher.connections.limits(peer) { dispatcher.idle.disconnected() }
       endIdle()
     }
     timer?.cancel()
     timer = nil
     if case .streaming(let subscription, _, _) = state { subscription.end() }
+    if case .reading(let exchange, _) = state { giveBack(exchange, context) }
     state = .closing
     _ = dispatcher.unsent.change(from: &unsent, to: 0)
     context.fireChannelInactive()
@@ -111,6 +112,13 @@ final class HTTPConnection: ChannelInboundHandler {
     case (.end, .reading(let exchange, let request)): answer(request, exchange, context)
     default: break
     }
+  }
+
+  /// Corrects the shared counts of a request whose body did not arrive: its key was not tested.
+  private func giveBack(_ exchange: HTTPExchange, _ context: ChannelHandlerContext) {
+    guard let admission = exchange.admission else { return }
+    let reply = GatewayReply(reply: Problem(.bodyTimeout).reply(requestID: exchange.requestID))
+    _ = dispatcher.settled(reply, exchange, admission, on: context.eventLoop)
   }
 
   /// Lets the connection be closed for another while it waits for a request, unless it is a proxy's.

@@ -35,15 +35,16 @@ extension RequestDispatcher {
     exchange.handler = description.name
     exchange.access = description.access
     let client = connections.address(peer: peer, forwardedFor: head.forwardedFor)
+    let message = Request(
+      head, to: description, requestID: exchange.requestID, parameters: match.parameters, sourceIP: client?.text ?? "",
+      receivedAt: .now)
     if let sharedLimits {
       exchange.admission = sharedLimits.admit(
-        head.headers, hasBody: head.hasBody, of: client, to: description, on: loop)
+        message.headers, hasBody: head.hasBody, of: client, to: description, on: loop)
     } else {
-      exchange.quota = rateLimits.admit(head.headers, hasBody: head.hasBody, of: client, to: description)
+      exchange.quota = rateLimits.admit(message.headers, hasBody: head.hasBody, of: client, to: description)
     }
     if let quota = exchange.quota, !quota.isAllowed { throw quota.problem }
-    let message = Request(
-      head, requestID: exchange.requestID, parameters: match.parameters, sourceIP: client?.text ?? "", receivedAt: .now)
     let limit = description.bodyLimit
     try message.checkBody(head, limit: limit)
     return .read(

@@ -11,7 +11,8 @@ struct CGIEntryPoint {
   /// Reads the request, writes the reply, and returns the exit status. CGI servers have no time limit of their own or a
   /// long one, so an alarm ends a process that hangs.
   func serve() -> Int32 {
-    alarm(UInt32(handler.description.processorSeconds + CGIBody.milliseconds / 1000))
+    // The body, the handler, and the calls that count the request.
+    alarm(UInt32(handler.description.processorSeconds + CGIBody.milliseconds / 1000 + 10))
     let server = EndpointServer(handler, environment, afterwards: afterwards, log)
     let served: ServedReply
     do throws(Problem) {

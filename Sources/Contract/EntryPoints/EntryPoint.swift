@@ -13,7 +13,9 @@ enum EntryPoint: Equatable {
     let words = Array(arguments.dropFirst())
     switch words {
     // A server may pass a query string as arguments (RFC 3875 §4.4), so arguments of a CGI program mean nothing.
-    case _ where environment["GATEWAY_INTERFACE"] != nil: self = .cgi
+    // One of these variables is enough: a request must never count as the operator's, which needs no key.
+    case _ where ["GATEWAY_INTERFACE", "REQUEST_METHOD", "SERVER_PROTOCOL"].contains { environment[$0] != nil }:
+      self = .cgi
     case ["--describe"]: self = .describe
     case ["--stream"]: self = .stream
     case _ where words.contains("--help") || words.contains("-h"): self = .help

@@ -14,10 +14,9 @@ struct WatchdogEntryPoint {
   let log: Log
   private let afterwards = Afterwards()
 
-  /// True if the watchdog started this process. It passes on its own setting `fprocess`.
-  static func isChosen(by environment: [String: String]) -> Bool {
-    environment["fprocess"] != nil && environment["Http_Method"] != nil
-  }
+  /// True if the watchdog started this process. It passes on its own setting `fprocess`. Without `cgi_headers` it passes
+  /// no head; such a request gets a 405, for it must not count as the operator's.
+  static func isChosen(by environment: [String: String]) -> Bool { environment["fprocess"] != nil }
 
   func serve() -> Int32 {
     alarm(UInt32(handler.description.processorSeconds))

@@ -75,7 +75,8 @@ package final class EndpointServer {
       case .found(let match):
         let client = proxies.client(peer: peer, forwarded: head.forwardedFor)
         var request = Request(
-          head, requestID: requestID, parameters: match.parameters, sourceIP: client?.text ?? "", receivedAt: .now)
+          head, to: handler.description, requestID: requestID, parameters: match.parameters,
+          sourceIP: client?.text ?? "", receivedAt: .now)
         request.deadline = deadline
         let (answered, quota) = answer(request, head, from: client, log ?? self.log, body: body)
         return served(answered, origin, quota)

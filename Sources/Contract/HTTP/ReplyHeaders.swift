@@ -1,12 +1,17 @@
 /// The headers of a reply to a client, whichever server sends them.
 package enum ReplyHeaders {
-  /// Prefixes of headers that a handler may not set: a handler cannot allow other origins or report rate limits.
-  private static let reserved = ["access-control-", "ratelimit", "x-ratelimit-"]
+  /// Prefixes of headers that a handler may not set: a handler cannot allow other origins, report rate limits, or order
+  /// the web server in front to send a file.
+  private static let reserved = [
+    "access-control-", "ratelimit", "x-ratelimit-", "x-accel-", "x-sendfile", "x-lighttpd-",
+  ]
 
   /// Returns a handler's reply without the headers that only the server sets.
   package static func withoutReserved(_ reply: Reply) -> Reply {
     var reply = reply
-    reply.headers = reply.headers.filter { name, _ in !reserved.contains { name.hasPrefix($0) } }
+    reply.headers = reply.headers.filter { name, _ in
+      name == "x-accel-buffering" || !reserved.contains { name.hasPrefix($0) }
+    }
     return reply
   }
 

@@ -49,13 +49,15 @@ extension Reply {
 extension Request {
   /// Creates the request for a handler from a head whose route is known. The body follows later.
   package init(
-    _ head: RequestHead, requestID: String, parameters: [String: String], sourceIP: String, receivedAt: Instant
+    _ head: RequestHead, to description: Description, requestID: String, parameters: [String: String],
+    sourceIP: String, receivedAt: Instant
   ) {
     self.init(method: head.method, path: head.target.path.raw, requestID: requestID, receivedAt: receivedAt)
     rawQuery = head.target.rawQuery
     query = head.target.query
     headers = head.headers
     headers["x-request-id"] = requestID
+    if description.ignoresCookies { headers["cookie"] = nil }
     pathParameters = parameters
     self.sourceIP = sourceIP
   }

@@ -14,7 +14,8 @@ package let handler = Handler(
     name: "session-open", kind: .endpoint, summary: "Opens a browser session for a key",
     routes: [.init("POST", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
     environment: AdminDatabase.settings, input: .init(form.schema),
-    output: .init(Session.schema, statuses: [201], headers: AdminEndpoint.uncached(Session.replyHeaders)))
+    output: .init(Session.schema, statuses: [201], headers: AdminEndpoint.uncached(Session.replyHeaders))
+  ).ignoringCookies
 ) { settings throws(Problem) in
   let database = AdminDatabase(settings)
   return { request, log throws(Problem) in

@@ -818,6 +818,7 @@ declare
   v_attempts integer := 0;
   v_orphans integer := 0;
   v_keys integer;
+  v_now constant bigint := leadpipe.unix_milliseconds();
 begin
   with old as (
     delete from public.idempotency_keys where (route, key) in (
@@ -832,10 +833,6 @@ begin
       order by created_at limit v_batch / 8 for update skip locked)
     returning 1)
   select (select count(*) from old) + (select count(*) from repeats) into v_keys;
-
-  -- Expired rows also make room when new clients arrive. These are of a limit that nobody uses any more.
-  delete from leadpipe.rate_counts where (rate, key) in (
-    select c.rate, c.key from leadpipe.rate_counts c where c.ends < leadpipe.unix_milliseconds() limit 10000 for update skip locked);
 
   if v_before is not null then
     -- An event has about three deliveries with their attempts.
@@ -864,6 +861,9 @@ begin
     delete from public.workers where name in (
       select w.name from public.workers w where w.last_seen < v_before order by w.name for update skip locked);
   end if;
+  -- Last, because a returning client waits for the lock of its row. Expired rows also make room when new clients arrive. These are of a limit that nobody uses any more.
+  delete from leadpipe.rate_counts where (rate, key) in (
+    select c.rate, c.key from leadpipe.rate_counts c where c.ends < v_now limit 10000 for update skip locked);
   return jsonb_build_object('events', v_events, 'deliveries', v_deliveries, 'attempts', v_attempts + v_orphans,
     'idempotencyKeys', v_keys,
     'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_keys < v_batch / 8);
