@@ -105,7 +105,8 @@ def test_what_replaced_the_folder_stays_untouched(instance, tmp_path, how):
         instance.wait_log(RESTORED)
         until(lambda: instance.state.joinpath("operations.sock").exists(), 10, "the operations socket")
     else:
-        assert {path.name for path in instance.state.iterdir()} <= {"operations.sock", "notes"}
+        # The sink appends the messages that it receives to its file.
+        assert {path.name for path in instance.state.iterdir()} <= {"operations.sock", "sink.ndjson", "notes"}
 
 
 @pytest.mark.parametrize("how", ["read-only", "full"])
