@@ -4,7 +4,7 @@ import Contract
 import Glibc
 import Host
 
-// On the main thread: the kernel keeps the signal at the supervisor's end, and the ban on new privileges, by thread, and
-// the runtime ends its other threads when they are idle.
+// On the main thread: the kernel keeps the signal at the supervisor's end, and the ban on new privileges, by thread,
+// and the runtime ends its other threads when they are idle.
 beginService(processEnvironment())
 exit(await GatewayProgram.main(arguments: CommandLine.arguments, environment: processEnvironment()))

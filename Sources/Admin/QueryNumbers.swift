@@ -3,8 +3,8 @@ import Wire
 
 /// The phone numbers in a search query, read by the same code as those of captured leads.
 enum QueryNumbers {
-  /// Returns each number as it stands in the query, with its digits in E.164: an argument of the search functions. These
-  /// also find the parts of numbers, so a run of digits that is not a whole number needs no entry.
+  /// Returns each number as it stands in the query, with its digits in E.164: an argument of the search functions.
+  /// These also find the parts of numbers, so a run of digits that is not a whole number needs no entry.
   static func found(in query: String) -> JSON {
     if let number = PhoneNumber(query) { return [entry(query, number)] }
     let scalars = Array(query.unicodeScalars)

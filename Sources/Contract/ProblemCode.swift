@@ -78,7 +78,6 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case handlerTimeout = "handler_timeout"
   case deadlineExceeded = "deadline_exceeded"
   case invalidHandlerReply = "invalid_handler_reply"
-  case notAvailable = "not_available"
   case misconfigured
   case serviceNotConfigured = "service_not_configured"
   case internalError = "internal_error"
@@ -164,7 +163,6 @@ extension ProblemCode {
     case .handlerTimeout: (.tooSlow, "the handler did not reply in time")
     case .deadlineExceeded: (.tooSlow, "the deadline has passed")
     case .invalidHandlerReply: (.badGateway, "the handler did not write a valid reply")
-    case .notAvailable: (.notAvailable, "{reason}")
     case .misconfigured: (.misconfigured, "{reason}")
     case .serviceNotConfigured: (.misconfigured, "the service is not configured; see its log")
     case .internalError: (.internalError, "{reason}")

@@ -2,7 +2,7 @@
 package enum ProblemKind: Sendable, CaseIterable {
   case badInput, unauthorized, forbidden, notFound, methodNotAllowed, timeout, conflict, preconditionFailed, tooLarge
   case targetTooLong, unsupportedMediaType, expectationFailed, keyReused, tooManyRequests, headersTooLarge
-  case internalError, misconfigured, notAvailable, badGateway, unavailable, busy, notMigrated, tooSlow
+  case internalError, misconfigured, badGateway, unavailable, busy, notMigrated, tooSlow
 }
 
 extension ProblemKind {
@@ -26,7 +26,6 @@ extension ProblemKind {
     case .headersTooLarge: (431, "Request headers too large")
     case .internalError: (500, "Internal server error")
     case .misconfigured: (500, "A setting is missing or wrong")
-    case .notAvailable: (501, "Not available")
     case .badGateway: (502, "Bad gateway")
     case .unavailable, .busy, .notMigrated: (503, "Service unavailable")
     case .tooSlow: (504, "Gateway timeout")

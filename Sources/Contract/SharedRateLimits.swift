@@ -1,9 +1,9 @@
 import Limits
 import Wire
 
-/// The rules of the rate limits that the database counts (RATE_LIMIT_STORE=postgres), without the calls of the database:
-/// what to ask `admit_request`, what its answer means, and what to tell `settle_request`. The gateway and the entry
-/// points without a gateway use the same rules.
+/// The rules of the rate limits that the database counts (RATE_LIMIT_STORE=postgres), without the calls of the
+/// database: what to ask `admit_request`, what its answer means, and what to tell `settle_request`. The gateway and the
+/// entry points without a gateway use the same rules.
 package struct SharedRateLimits: Sendable {
   /// The limits of the classes. The requests of a class without a limit are not counted.
   private let limits: [RateClass: RateLimit]
@@ -112,8 +112,8 @@ extension SharedRateLimits {
     + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
 }
 
-/// Counts requests for a server that cannot count them in memory, because each process serves one request or one of many
-/// instances.
+/// Counts requests for a server that cannot count them in memory, because each process serves one request or one of
+/// many instances.
 package protocol RequestCounter {
   /// Counts a request before its handler is called; nil if no limit applies. The caller must refuse the request if the
   /// admission has a `refusal`. Throws if the request cannot be counted: then no handler may be called.

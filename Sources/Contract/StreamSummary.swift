@@ -41,7 +41,8 @@ package struct StreamSummary: Sendable {
 
   package var isClean: Bool { refused.count + failed.count == 0 }
 
-  /// `5 read, 3 stored, 2 refused: lines 3, 4`. At most ten numbers are listed. Failures (5xx) follow after a semicolon.
+  /// `5 read, 3 stored, 2 refused: lines 3, 4`. At most ten numbers are listed. Failures (5xx) follow after a
+  /// semicolon.
   package var text: String {
     let read = succeeded + refused.count + failed.count
     let bad = [refused.text("refused"), failed.text("failed")].compactMap { $0 }.joined(separator: "; ")

@@ -24,7 +24,8 @@ package func cleanText(_ text: String) -> String {
 }
 
 /// Returns the text without what keyboards, spreadsheets and web pages add at both ends and nobody sees: whitespace,
-/// control characters, soft hyphens, zero-width characters, byte order marks and direction marks. Every kind of field is trimmed so.
+/// control characters, soft hyphens, zero-width characters, byte order marks and direction marks. Every kind of field
+/// is trimmed so.
 package func trimmed(_ text: String) -> String {
   let scalars = text.unicodeScalars
   guard let first = scalars.firstIndex(where: { !isTrimmed($0) }),

@@ -6,9 +6,9 @@ package struct Form: Sendable {
   package let fields: [any FormField]
   /// At least one of these fields must be present. Empty if the form has no such rule.
   private let alternatives: [any FormField]
-  /// The fields of a change that null or a blank string clears; nil if the form is not a change. At least one field of a
-  /// change must be named, because the request would otherwise change nothing. Null for any other field is an error: if
-  /// it were ignored, the reply would report success for a change that was not made.
+  /// The fields of a change that null or a blank string clears; nil if the form is not a change. At least one field of
+  /// a change must be named, because the request would otherwise change nothing. Null for any other field is an error:
+  /// if it were ignored, the reply would report success for a change that was not made.
   private let clearable: Set<String>?
 
   package init(_ fields: [any FormField], atLeastOne alternatives: [any FormField] = []) {
@@ -24,8 +24,8 @@ package struct Form: Sendable {
     self.clearable = Set(clearable.map(\.name))
   }
 
-  /// Returns the values of the present fields. Unknown fields, nulls and blank optional strings are ignored. An unusable
-  /// value of a lenient field is set aside. Throws all errors at once.
+  /// Returns the values of the present fields. Unknown fields, nulls and blank optional strings are ignored. An
+  /// unusable value of a lenient field is set aside. Throws all errors at once.
   package func check(_ json: JSON) throws(FormError) -> CheckedForm {
     var error = FormError()
     guard var checked = read(json, &error), !error.refuses else { throw error.thrown }

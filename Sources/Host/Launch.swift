@@ -5,7 +5,8 @@ import Sandbox
 
 /// The command line that starts a foreign handler. `bin/confine` gives up the rights that the handler must not have and
 /// then becomes it with exec. This type both writes and reads the command line:
-/// `confine [--seconds N] [--address-space MIB] [--read PATH]… [--write PATH]… [--connect PORT]… -- PROGRAM ARGUMENTS…`.
+/// `confine [--seconds N] [--address-space MIB] [--read PATH]… [--write PATH]… [--connect PORT]… -- PROGRAM
+/// ARGUMENTS…`.
 package struct Launch: Sendable, Equatable {
   package var program: String
   package var arguments: [String]

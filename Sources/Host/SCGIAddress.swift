@@ -8,8 +8,8 @@ package enum SCGIAddress: Sendable, Equatable {
   case tcp(host: String, port: Int)
   case unix(path: String)
 
-  /// Reads `ADDRESS:PORT`, `[ADDRESS]:PORT` or `unix:/path`. Nil for anything else. An address is one of IPv4 or IPv6; a
-  /// socket path has at most 107 bytes.
+  /// Reads `ADDRESS:PORT`, `[ADDRESS]:PORT` or `unix:/path`. Nil for anything else. An address is one of IPv4 or IPv6;
+  /// a socket path has at most 107 bytes.
   package init?(_ text: String) {
     if text.hasPrefix("unix:/"), text.utf8.count <= "unix:".count + 107 {
       self = .unix(path: String(text.dropFirst("unix:".count)))

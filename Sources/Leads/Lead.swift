@@ -114,8 +114,8 @@ extension Lead {
     return last.seconds(since: first) / 60
   }
 
-  /// The values that were set aside, for people: one in a line, each at most 200 characters long, of at most ten values.
-  /// Nil if there are none.
+  /// The values that were set aside, for people: one in a line, each at most 200 characters long, of at most ten
+  /// values. Nil if there are none.
   private var asideText: String? {
     let lines = (aside.members ?? []).prefix(10).map { member in
       let text = cleanLine(member.value.string ?? member.value.text)

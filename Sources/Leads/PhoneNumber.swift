@@ -116,8 +116,8 @@ package struct PhoneNumber: Sendable, Hashable {
     return numbers.count > 1 && numbers.count == parts.count ? numbers.first : nil
   }
 
-  /// Returns the number of a tel URI (RFC 3966): a local number follows the country code in its `;phone-context=`, `;ext=`
-  /// stays, and other parameters are left out.
+  /// Returns the number of a tel URI (RFC 3966): a local number follows the country code in its `;phone-context=`,
+  /// `;ext=` stays, and other parameters are left out.
   private static func withoutParameters(_ text: String) -> String {
     let parts = text.split(separator: ";")
     let context = parts.first { $0.lowercased().hasPrefix("phone-context=+") }?.dropFirst("phone-context=".count) ?? ""
@@ -180,8 +180,8 @@ extension PhoneNumber: FormValue {
 }
 
 extension Rule where Value == PhoneNumber {
-  /// A phone number in any common format. Of several numbers the first is used. It may be a JSON number of a length that
-  /// needs neither a plus nor a leading 0.
+  /// A phone number in any common format. Of several numbers the first is used. It may be a JSON number of a length
+  /// that needs neither a plus nor a leading 0.
   package static var phone: Rule {
     let text = Rule<String>.text(5...100)
     let numbers = [10_000...999_999_999, 100_000_000_000...999_999_999_999]

@@ -7,8 +7,8 @@ package struct Urgency: Sendable, Equatable {
   /// The part of the text that decided. Nil if nothing is said.
   package var text: String?
 
-  /// Reads texts of a customer. A statement that nothing is urgent overrides all others, otherwise the most urgent words
-  /// count. A negated word (`not today`) does not count.
+  /// Reads texts of a customer. A statement that nothing is urgent overrides all others, otherwise the most urgent
+  /// words count. A negated word (`not today`) does not count.
   package static func read(_ text: String) -> Urgency {
     let written = WrittenText(text)
     var found = Urgency()

@@ -78,7 +78,8 @@ struct WrittenText {
     return text
   }
 
-  /// Reads letters with their marks. A letter that is repeated for emphasis counts once: `urgenttt`. An apostrophe inside a word is dropped: `don't` is `dont`.
+  /// Reads letters with their marks. A letter that is repeated for emphasis counts once: `urgenttt`. An apostrophe
+  /// inside a word is dropped: `don't` is `dont`.
   private static func word(_ source: [Unicode.Scalar], _ at: inout Int) -> String {
     var text = String.UnicodeScalarView()
     var last: Unicode.Scalar?

@@ -24,8 +24,8 @@ package struct RateVerdict: Sendable, Equatable {
 /// Admits at most `limit.count` requests per key in any `limit.seconds`. It stores the time of every admission within
 /// the period: a token bucket would admit up to twice as many requests in one period.
 ///
-/// Refused requests are not counted. An admission can be given back after the fact, whole or by half. Times are milliseconds of the caller's clock. A clock that goes back admits no
-/// extra requests.
+/// Refused requests are not counted. An admission can be given back after the fact, whole or by half. Times are
+/// milliseconds of the caller's clock. A clock that goes back admits no extra requests.
 ///
 /// **Memory.** At most `capacity` keys, with at most `limit.count` times of 8 bytes each. The standard capacity is
 /// 65,536 keys or 4,194,304 times, whichever is less: 32 MiB of times (up to twice that, because growing arrays reserve

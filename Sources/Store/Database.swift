@@ -114,10 +114,10 @@ package final class Database {
   /// deadline. The session must be listening.
   package func notifications(until deadline: Instant) throws(StoreFailure) -> [String] {
     guard let connection else { throw .unavailable("no session") }
-    let texts = Self.notifications(connection)
+    let texts = QueryResult.notifications(connection)
     guard texts.isEmpty, isReady(PQsocket(connection), POLLIN, until: deadline) else { return texts }
     if PQconsumeInput(connection) == 0 { throw broken(connection) }
-    return Self.notifications(connection)
+    return QueryResult.notifications(connection)
   }
 
   /// Ends the connection; the next statement opens another.
@@ -169,7 +169,7 @@ package final class Database {
         // Only a reply has a severity.
         hasReply = message.contains("FATAL:") || message.contains("ERROR:")
         guard message.contains("unsupported startup parameter"), !isPooled else {
-          throw Self.impossible(connection) ?? broken(connection)
+          throw ConnectionFailure.impossible(connection) ?? broken(connection)
         }
         close()
         options = .refused
@@ -213,11 +213,11 @@ package final class Database {
       guard let result = PQgetResult(connection) else { break }
       defer { PQclear(result) }
       switch PQresultStatus(result) {
-      case PGRES_TUPLES_OK: tables.append(Self.rows(result))
+      case PGRES_TUPLES_OK: tables.append(QueryResult.rows(result))
       case PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: break
       default:
-        failure = failure ?? Self.refusal(result)
-        lastWords = lastWords ?? Self.lastWords(result)
+        failure = failure ?? QueryResult.refusal(result)
+        lastWords = lastWords ?? QueryResult.lastWords(result)
       }
     }
     if PQstatus(connection) != CONNECTION_OK {
@@ -227,7 +227,7 @@ package final class Database {
     workedAt = (.steady, .now)
     // A pooler may assign a session that still listens for another client: discard notifications, so that none
     // accumulate.
-    _ = Self.notifications(connection)
+    _ = QueryResult.notifications(connection)
     return (tables, failure)
   }
 
@@ -254,66 +254,6 @@ package final class Database {
     let message = connection.map { String(cString: PQerrorMessage($0)) } ?? "out of memory"
     close()
     return .unavailable(
-      message.split(separator: "\n").first.map { Self.causeFirst(String($0)) } ?? "the connection broke")
-  }
-
-  /// The reason if the address requires GSSAPI and the linked libpq does not have it. Its own message would advise to look
-  /// for credentials.
-  private static func impossible(_ connection: OpaquePointer) -> StoreFailure? {
-    guard let reason = leadpipe_pq_lacks(), let options = PQconninfo(connection) else { return nil }
-    defer { PQconninfoFree(options) }
-    var option = options
-    while let keyword = option.pointee.keyword {
-      if strcmp(keyword, "gssencmode") == 0, let value = option.pointee.val, strcmp(value, "require") == 0 {
-        return .unavailable("gssencmode=require is not possible: \(String(cString: reason))")
-      }
-      option += 1
-    }
-    return nil
-  }
-
-  /// Moves the cause in a message of libpq to its beginning: `database "x" does not exist (connection to server on
-  /// socket "…")`.
-  static func causeFirst(_ message: String) -> String {
-    let parts = message.split(separator: " failed: ", maxSplits: 1)
-    guard parts.count == 2, parts[0].hasPrefix("connection to server") else { return message }
-    let cause = parts[1].hasPrefix("FATAL:") ? parts[1].dropFirst("FATAL:".count).drop { $0 == " " } : parts[1]
-    return "\(cause) (\(parts[0]))"
-  }
-
-  // MARK: - Results
-
-  private static func rows(_ result: OpaquePointer) -> [[String?]] {
-    let columns = PQnfields(result)
-    return (0..<PQntuples(result)).map { row in
-      (0..<columns).map { column in
-        PQgetisnull(result, row, column) == 1 ? nil : String(cString: PQgetvalue(result, row, column))
-      }
-    }
-  }
-
-  /// Returns the notifications that have already been read from the socket.
-  private static func notifications(_ connection: OpaquePointer) -> [String] {
-    var texts: [String] = []
-    while let notification = PQnotifies(connection) {
-      texts.append(String(cString: notification.pointee.extra))
-      PQfreemem(notification)
-    }
-    return texts
-  }
-
-  private static func refusal(_ result: OpaquePointer) -> StoreFailure {
-    .refused(sqlState: field("C", result), message: field("M", result), detail: field("D", result))
-  }
-
-  /// Returns the message with which a server or a pooler ends the connection; nil for any other error. Unlike the
-  /// message of an error, it has nothing of the statement.
-  private static func lastWords(_ result: OpaquePointer) -> String? {
-    // pgbouncer sends only the severity that servers translate.
-    [field("V", result), field("S", result)].contains("FATAL") ? field("M", result) : nil
-  }
-
-  private static func field(_ code: Unicode.Scalar, _ result: OpaquePointer) -> String {
-    PQresultErrorField(result, Int32(code.value)).map { String(cString: $0) } ?? ""
+      message.split(separator: "\n").first.map { ConnectionFailure.causeFirst(String($0)) } ?? "the connection broke")
   }
 }

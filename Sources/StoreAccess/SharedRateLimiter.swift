@@ -6,10 +6,6 @@ import Wire
 /// Counts requests in the database, for entry points without a gateway. Call `admit` before
 /// the handler and `settle` with its reply. Not thread-safe.
 package final class SharedRateLimiter: RequestCounter {
-  /// How long a call waits for a client's row. Calls hold it for less than a millisecond, so a longer lock is a fault,
-  /// and the client of the row must not delay others.
-  package static let lockMilliseconds = 200
-
   private let rules: SharedRateLimits
   private let database: Database
 

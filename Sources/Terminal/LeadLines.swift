@@ -1,6 +1,6 @@
 /// Turns the log of all services into what a person at a terminal wants to see: one short line for each lead, with the
-/// channels that it was sent to. Warnings, errors and lines that are not log lines stay as they are. Routine lines, such
-/// as requests that succeeded, are left out.
+/// channels that it was sent to. Warnings, errors and lines that are not log lines stay as they are. Routine lines,
+/// such as requests that succeeded, are left out.
 package struct LeadLines {
   /// How long a line about a lead waits for its notifications, in milliseconds.
   private static let patience = 3000

@@ -1,7 +1,7 @@
 /// Suggestions for misspelt words.
 package enum Spelling {
-  /// Returns the word that is most similar to a misspelt one; nil if none is similar. The first of equally similar words
-  /// is returned.
+  /// Returns the word that is most similar to a misspelt one; nil if none is similar. The first of equally similar
+  /// words is returned.
   package static func nearest(_ word: String, among words: [String]) -> String? {
     let word = word.lowercased()
     let limit = max(1, word.count / 3)

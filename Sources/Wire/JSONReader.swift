@@ -1,4 +1,5 @@
-/// An error in a document: the reason and the byte offset.
+/// An error in a document: the reason and the byte offset. The reader is one file of more than 300 lines because all of
+/// it works on one position in the bytes.
 package struct JSONError: Error, Equatable {
   package let offset: Int
   package let reason: String

@@ -60,8 +60,8 @@ enum KnownSettings {
     return ownerURL(environment) ?? ""
   }
 
-  /// Returns the URL for what needs a session, such as migrations: DATABASE_URL, unless it leads to a transaction pooler
-  /// and DATABASE_URL_DIRECT is set.
+  /// Returns the URL for what needs a session, such as migrations: DATABASE_URL, unless it leads to a transaction
+  /// pooler and DATABASE_URL_DIRECT is set.
   static func ownerURL(_ environment: [String: String]) -> String? {
     environment["DATABASE_URL_DIRECT"] ?? environment["DATABASE_URL"]
   }
@@ -77,8 +77,8 @@ enum KnownSettings {
     }
   }
 
-  /// Logs a warning for each variable that is probably a misspelt setting. Returns the environment without these, so that
-  /// the services that it is given to do not warn again.
+  /// Logs a warning for each variable that is probably a misspelt setting. Returns the environment without these, so
+  /// that the services that it is given to do not warn again.
   static func warningAboutSimilar(_ environment: [String: String], _ log: Log) -> [String: String] {
     let known = Set(names + SettingSection.all.flatMap(\.entries).flatMap(\.names))
     var environment = environment

@@ -5,7 +5,8 @@ import Host
 import Terminal
 import Wire
 
-/// `leadpipe lead-lines`: the filter through which `leadpipe up` sends the log of all services if it runs on a terminal.
+/// `leadpipe lead-lines`: the filter through which `leadpipe up` sends the log of all services if it runs on a
+/// terminal.
 struct LeadLinesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "lead-lines", abstract: "Shorten a log on stdin to one line for each lead, on stderr.",

@@ -45,8 +45,8 @@ struct Listing {
     }
   }
 
-  /// Returns the text on one line without tabs and control characters, because stored text may contain any; `-` if it is
-  /// empty.
+  /// Returns the text on one line without tabs and control characters, because stored text may contain any; `-` if it
+  /// is empty.
   static func plain(_ text: String) -> String {
     let clean = cleanLine(text)
     return clean.isEmpty ? "-" : clean

@@ -3,8 +3,8 @@ import Glibc
 import Wire
 
 /// pgbouncer between the services and the database. It listens on a Unix socket in the state folder, and runs as the
-/// user that also runs the private PostgreSQL, because it refuses to run as root. A service logs in to the pooler with a
-/// secret of its class; the passwords of the database are known to the pooler only.
+/// user that also runs the private PostgreSQL, because it refuses to run as root. A service logs in to the pooler with
+/// a secret of its class; the passwords of the database are known to the pooler only.
 final class Pooler {
   let owner: Account
   private let home: String
@@ -49,8 +49,8 @@ final class Pooler {
     settings = PoolerSettings(pools: pools, home: home, sockets: sockets)
   }
 
-  /// Returns the URL of a pool. Its empty `options` tell a process that there is a pooler, which it would otherwise find
-  /// out with a second connection.
+  /// Returns the URL of a pool. Its empty `options` tell a process that there is a pooler, which it would otherwise
+  /// find out with a second connection.
   func url(_ name: String) -> String {
     let place = "host=\(OwnedFolder.encoded(sockets))&port=\(PoolerSettings.port)"
     return "postgresql://\(name):\(secret(name))@/\(name)?\(place)&options="

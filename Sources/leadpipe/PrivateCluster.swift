@@ -90,8 +90,8 @@ struct PrivateCluster {
     try write("max_connections = 200\n", to: data + "/postgresql.auto.conf")
   }
 
-  /// Writes which logins a user of the system has: ours all, and the pooler's user those of the classes. Returns false if
-  /// the file had that already.
+  /// Writes which logins a user of the system has: ours all, and the pooler's user those of the classes. Returns false
+  /// if the file had that already.
   private func writeMap() throws -> Bool {
     let classes = ["leadpipe_intake", "leadpipe_worker", "leadpipe_admin"]
     let user = Account.current?.name ?? ""

@@ -72,7 +72,8 @@ struct Supervisor {
   /// True if a signal to stop has arrived; for use before `run`.
   func hasStopSignal() -> Bool { signals.take().contains { $0 != SIGCHLD } }
 
-  /// Stops the named services for good and at the same time: sends TERM, and KILL to those that still run after `seconds`.
+  /// Stops the named services for good and at the same time: sends TERM, and KILL to those that still run after
+  /// `seconds`.
   mutating func stop(_ names: Set<String>, seconds: Int) {
     let running = services.indices.filter { names.contains(services[$0].name) && services[$0].child != nil }
     for index in running { if let child = services[index].child { kill(child.pid, SIGTERM) } }

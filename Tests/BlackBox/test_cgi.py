@@ -155,6 +155,11 @@ def test_a_page_of_an_allowed_origin_may_read_the_reply():
     assert "access-control-allow-origin" not in cgi("health-check", variables).headers
     reply = cgi("health-check", variables, ALLOWED_ORIGINS="https://example.com")
     assert reply.headers["access-control-allow-origin"] == "https://example.com"
+    # As in the gateway: what no admin handler has answered allows no credentials.
+    for uri in ("/api/admin/conversations", "/nowhere"):
+        reply = cgi("conversation-list", variables | {"REQUEST_URI": uri}, ALLOWED_ORIGINS="https://example.com")
+        assert reply.status in (404, 405) and reply.headers["access-control-allow-origin"] == "https://example.com"
+        assert "access-control-allow-credentials" not in reply.headers
 
 
 def test_the_path_may_be_in_path_info(database):

@@ -35,7 +35,8 @@ enum SCGI {
   }
 }
 
-/// Tests of the decoder without a channel. Every text is also fed byte by byte and in pieces of 7, with the same result.
+/// Tests of the decoder without a channel. Every text is also fed byte by byte and in pieces of 7, with the same
+/// result.
 @Suite("Strict SCGI") struct SCGIDecoderTests {
   private struct Result: Equatable {
     var head: SCGIHead?

@@ -3,6 +3,7 @@ import Testing
 import Wire
 import Worker
 
+/// One file of more than 300 lines: the tests share a lane and its deliveries.
 @Suite("The lane of a channel") struct LaneTests {
   private let start = Instant(milliseconds: 1_000_000)
 

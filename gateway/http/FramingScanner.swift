@@ -16,8 +16,6 @@ struct FramingScanner: Sendable {
     case unknownMethod(String, target: String)
   }
 
-  /// The maximum number of header fields.
-  static let fieldLimit = 100
   /// How many bytes may follow the size of a chunk on its line.
   private static let extensionLimit = 256
   private static let sizeDigits = 16
@@ -155,7 +153,7 @@ struct FramingScanner: Sendable {
   private mutating func field(_ line: [UInt8]) {
     headBytes += line.count + 2
     fields += 1
-    guard fields <= Self.fieldLimit else {
+    guard fields <= MessageHead.fieldLimit else {
       violation = .headersTooLarge
       return
     }

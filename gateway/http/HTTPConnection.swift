@@ -7,8 +7,8 @@ import NIOHTTP1
 import Wire
 
 /// A connection of a client: reads a complete request, passes it to the dispatcher, writes the reply, and continues
-/// with the next request when the client has taken the reply. Every step that a client can delay has a time limit. It is
-/// one file of more than 300 lines because all of it changes one private state.
+/// with the next request when the client has taken the reply. Every step that a client can delay has a time limit. It
+/// is one file of more than 300 lines because all of it changes one private state.
 final class HTTPConnection: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias OutboundOut = HTTPServerResponsePart
@@ -346,7 +346,7 @@ final class HTTPConnection: ChannelInboundHandler {
       let limit = dispatcher.budgets.requestLine
       refuse(Problem(.targetTooLong, ["max": limit]), exchange, context)
     case .headersTooLarge:
-      let (fields, limit) = (FramingScanner.fieldLimit, dispatcher.budgets.headers)
+      let (fields, limit) = (MessageHead.fieldLimit, dispatcher.budgets.headers)
       let problem = Problem(.headersTooLarge, ["fields": fields, "max": limit])
       refuse(problem, exchange, context)
     case .unknownMethod(let method, let target):

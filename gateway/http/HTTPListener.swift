@@ -1,3 +1,4 @@
+import Contract
 import Host
 import HummingbirdCore
 import Logging
@@ -43,7 +44,7 @@ struct HTTPListener: ServerChildChannel {
     var limits = NIOHTTPDecoderLimitConfiguration()
     limits.maxHeaderFieldSize = max(budgets.headers, budgets.requestLine)
     limits.maxHeaderListSize = budgets.headers + budgets.requestLine
-    limits.maxHeaderFieldCount = FramingScanner.fieldLimit
+    limits.maxHeaderFieldCount = MessageHead.fieldLimit
     return limits
   }
 }

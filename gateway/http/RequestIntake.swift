@@ -20,13 +20,10 @@ extension RequestDispatcher {
   ) throws(Problem) -> IntakeResult {
     let match: RouteTable<Endpoint>.Match
     let access: (Endpoint) -> Description.Access = { $0.handler.description.access }
-    switch try Routing(
-      head, in: routes, requestID: exchange.requestID, isAllowedOrigin: exchange.origin != nil, access: access)
-    {
+    switch try Routing(head, in: routes, requestID: exchange.requestID, origin: exchange.origin, access: access) {
     case .found(let found): match = found
-    case .answered(let reply, let preflight):
-      if CORSPolicy.preflightMethod(head) != nil, preflight == nil { exchange.origin = nil }
-      exchange.access = preflight ?? exchange.access
+    case .answered(let reply, let origin, let access):
+      (exchange.origin, exchange.access) = (origin, access)
       return .answered(reply)
     }
     let handler = match.target.handler

@@ -40,8 +40,8 @@ extension RequestDispatcher {
     }
   }
 
-  /// Returns what to send instead of an answer of the gateway itself to a request that was counted, such as a 413: a 429
-  /// if the limit refuses the request, and otherwise the answer with the state of the limit.
+  /// Returns what to send instead of an answer of the gateway itself to a request that was counted, such as a 413: a
+  /// 429 if the limit refuses the request, and otherwise the answer with the state of the limit.
   func settled(
     _ answer: GatewayReply, _ exchange: HTTPExchange, _ decision: EventLoopFuture<SharedLimiter.Admission>,
     on loop: any EventLoop

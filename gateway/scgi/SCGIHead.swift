@@ -40,7 +40,7 @@ struct SCGIHead: Sendable, Equatable {
     if let type = variables[.contentType], !type.isEmpty {
       add("content-type", try Self.value(of: "content-type", type, &left))
     }
-    guard variables.headers.count <= FramingScanner.fieldLimit else { throw .headersTooLarge }
+    guard variables.headers.count <= MessageHead.fieldLimit else { throw .headersTooLarge }
     for (name, bytes) in variables.headers {
       let name = String(decoding: name.utf8.map { $0 == UInt8(ascii: "_") ? UInt8(ascii: "-") : $0 }, as: UTF8.self)
         .lowercased()
@@ -109,8 +109,8 @@ struct SCGIHead: Sendable, Equatable {
     }
   }
 
-  /// The peer of the web server. nginx writes `unix:` for a client on a unix socket. All clients without a valid address
-  /// share one rate limit.
+  /// The peer of the web server. nginx writes `unix:` for a client on a unix socket. All clients without a valid
+  /// address share one rate limit.
   private static func client(_ text: [UInt8]) -> TrustedProxies.Peer {
     if text == Array("unix:".utf8) { return .unixSocket }
     return ClientAddress(String(decoding: text, as: UTF8.self)).map { .address($0) } ?? .unknown

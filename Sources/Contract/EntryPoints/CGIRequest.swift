@@ -37,30 +37,16 @@ package struct CGIRequest {
   }
 
   /// Returns the head of the request. A server may mount a program below a path of its own, such as
-  /// /cgi-bin/lead-capture/api/chatbot/leads; the path of the route is what follows. It is taken from the target, because
-  /// servers decode and normalise PATH_INFO.
+  /// /cgi-bin/lead-capture/api/chatbot/leads; the path of the route is what follows. It is taken from the target,
+  /// because servers decode and normalise PATH_INFO.
   /// - Parameter hasRoute: true if the path of a head has a route.
   package func head(where hasRoute: (MessageHead) -> Bool) -> MessageHead {
     mounted.flatMap { !hasRoute(head) && hasRoute($0) ? $0 : nil } ?? head
   }
 
-  /// Returns the header fields. The server has joined repeated fields and replaced `-` in names by `_`.
-  ///
-  /// HTTP_PROXY is left out: programs take it for their own proxy (https://httpoxy.org). Headers about the body are
-  /// those that the server has applied, CONTENT_LENGTH and CONTENT_TYPE.
+  /// Returns the header fields. The type and the length of the body have variables of their own.
   private static func fields(_ environment: [String: String], _ bodyLength: Int?) -> [(name: String, value: String)] {
-    let ignored: Set = [
-      "HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_TRANSFER_ENCODING", "HTTP_CONNECTION",
-      "HTTP_EXPECT",
-    ]
-    var fields: [(name: String, value: String)] = []
-    for (name, value) in environment.sorted(by: { $0.key < $1.key })
-    where name.hasPrefix("HTTP_") && !ignored.contains(name) {
-      let words = name.dropFirst("HTTP_".count).split(separator: "_", omittingEmptySubsequences: false)
-      fields.append((name: words.joined(separator: "-").lowercased(), value: value))
-    }
-    // fcgiwrap passes empty variables of headers that the client has not sent.
-    fields.removeAll { $0.value.isEmpty }
+    var fields = MessageHead.fields(in: environment, prefix: "HTTP_", without: ["content-type"])
     if let type = environment["CONTENT_TYPE"], !type.isEmpty { fields.append((name: "content-type", value: type)) }
     if let bodyLength { fields.append((name: "content-length", value: String(bodyLength))) }
     if !fields.contains(where: { $0.name == "host" }), let server = environment["SERVER_NAME"] {

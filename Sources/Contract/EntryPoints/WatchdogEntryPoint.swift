@@ -14,8 +14,8 @@ struct WatchdogEntryPoint {
   let log: Log
   private let afterwards = Afterwards()
 
-  /// True if the watchdog started this process. It passes on its own setting `fprocess`. Without `cgi_headers` it passes
-  /// no head; such a request gets a 405, for it must not count as the operator's.
+  /// True if the watchdog started this process. It passes on its own setting `fprocess`. Without `cgi_headers` it
+  /// passes no head; such a request gets a 405, for it must not count as the operator's.
   static func isChosen(by environment: [String: String]) -> Bool { environment["fprocess"] != nil }
 
   func serve() -> Int32 {
@@ -35,16 +35,9 @@ struct WatchdogEntryPoint {
   }
 
   private func head(bodyLength: Int) -> MessageHead {
-    let ignored: Set = [
-      "Http_Method", "Http_Path", "Http_Query", "Http_Content_Length", "Http_Transfer_Encoding", "Http_Connection",
-      "Http_Expect", "Http_Proxy", "Http_ContentLength",
-    ]
-    var fields: [(name: String, value: String)] = []
-    for (name, value) in environment.sorted(by: { $0.key < $1.key })
-    where name.hasPrefix("Http_") && !ignored.contains(name) && !value.isEmpty {
-      let words = name.dropFirst("Http_".count).split(separator: "_", omittingEmptySubsequences: false)
-      fields.append((name: words.joined(separator: "-").lowercased(), value: value))
-    }
+    // Names of the watchdog's own variables, which are no headers.
+    var fields = MessageHead.fields(
+      in: environment, prefix: "Http_", without: ["method", "path", "query", "contentlength"])
     if bodyLength > 0 { fields.append((name: "content-length", value: String(bodyLength))) }
     if !fields.contains(where: { $0.name == "host" }) { fields.append((name: "host", value: handler.description.name)) }
     let query = environment["Http_Query"].flatMap { $0.isEmpty ? nil : "?" + $0 } ?? ""

@@ -4,10 +4,9 @@ import Wire
 /// Serves the HTTP requests of one handler without a gateway. Routing, CORS, limits and headers are decided by the code
 /// that the gateway uses, so the replies are the same.
 package final class EndpointServer {
-  /// The limits of a request head, in bytes and fields. The gateway's are the same by default.
+  /// The limits of a request head in bytes. The gateway's are the same by default.
   private static let targetLimit = 8192
   private static let headersLimit = 16_384
-  private static let fieldLimit = 100
 
   /// Headers that tell the gateway where a live stream continues.
   private static let feedHeaders = ["feed-after", "feed-seen"]
@@ -44,7 +43,8 @@ package final class EndpointServer {
     }
   }
 
-  /// Opens the handler now instead of at the first request. Returns the problem of wrong settings, which has been logged.
+  /// Opens the handler now instead of at the first request. Returns the problem of wrong settings, which has been
+  /// logged.
   func open() -> Problem? {
     if case .failure(let problem) = opened { return problem }
     return proxies == nil ? Problem(.serviceNotConfigured) : nil
@@ -61,17 +61,15 @@ package final class EndpointServer {
     body: (Int) throws(Problem) -> [UInt8]
   ) -> ServedReply {
     let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.random().text
-    var origin = cors.allowed(message)
+    let origin = cors.allowed(message)
     let request = Request(method: message.method, path: message.target, requestID: requestID, receivedAt: .now)
     do throws(Problem) {
       guard let proxies else { throw Problem(.serviceNotConfigured) }
       try Self.check(message)
       let head = try RequestHead(message)
-      switch try route(head, requestID, isAllowedOrigin: origin != nil) {
-      case .answered(let reply, let preflight):
-        if CORSPolicy.preflightMethod(head) != nil, preflight == nil { origin = nil }
-        return ServedReply(
-          reply, to: head.method, requestID: requestID, origin: origin, access: handler.description.access)
+      switch try route(head, requestID, origin) {
+      case .answered(let reply, let origin, let access):
+        return ServedReply(reply, to: head.method, requestID: requestID, origin: origin, access: access)
       case .found(let match):
         let client = proxies.client(peer: peer, forwarded: head.forwardedFor)
         var request = Request(
@@ -79,7 +77,7 @@ package final class EndpointServer {
           sourceIP: client?.text ?? "", receivedAt: .now)
         request.deadline = deadline
         let (answered, quota) = answer(request, head, from: client, log ?? self.log, body: body)
-        return served(answered, origin, quota)
+        return served(answered, origin, handler.description.access, quota)
       }
     } catch { return served(AnsweredRequest(request: request, problem: error), origin) }
   }
@@ -127,7 +125,7 @@ package final class EndpointServer {
   /// True if the handler has a route for the path of a head, with any method.
   func hasRoute(for message: MessageHead) -> Bool {
     do throws(Problem) {
-      _ = try route(try RequestHead(message), "", isAllowedOrigin: false)
+      _ = try route(try RequestHead(message), "", nil)
       return true
     } catch { return false }
   }
@@ -141,21 +139,21 @@ package final class EndpointServer {
   package static func check(_ message: MessageHead) throws(Problem) {
     guard message.target.utf8.count <= targetLimit else { throw Problem(.targetTooLong, ["max": targetLimit]) }
     let size = message.fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
-    guard size <= headersLimit, message.fields.count <= fieldLimit else {
-      throw Problem(.headersTooLarge, ["fields": fieldLimit, "max": headersLimit])
+    guard size <= headersLimit, message.fields.count <= MessageHead.fieldLimit else {
+      throw Problem(.headersTooLarge, ["fields": MessageHead.fieldLimit, "max": headersLimit])
     }
     guard message.fields.allSatisfy({ Header.isToken($0.name) && Header.isClean($0.value) }) else {
       throw Problem(.malformedHeader)
     }
   }
 
-  private func route(_ head: RequestHead, _ requestID: String, isAllowedOrigin: Bool) throws(Problem) -> Routing<Void> {
+  private func route(_ head: RequestHead, _ requestID: String, _ origin: WebOrigin?) throws(Problem) -> Routing<Void> {
     let routes: RouteTable<Void>
     do throws(InvalidRoutes) { routes = try RouteTable(handler.description.routes.map { ($0, ()) }) } catch {
       throw .internalError(error.reason)
     }
     let access = handler.description.access
-    return try Routing(head, in: routes, requestID: requestID, isAllowedOrigin: isAllowedOrigin) { access }
+    return try Routing(head, in: routes, requestID: requestID, origin: origin) { access }
   }
 
   private func call(_ request: Request, _ log: Log) -> AnsweredRequest {
@@ -163,12 +161,14 @@ package final class EndpointServer {
     return answered.first ?? AnsweredRequest(request: request, problem: .internalError("the handler made no reply"))
   }
 
-  private func served(_ answered: AnsweredRequest, _ origin: WebOrigin?, _ quota: Quota? = nil) -> ServedReply {
+  private func served(
+    _ answered: AnsweredRequest, _ origin: WebOrigin?, _ access: Description.Access = .public, _ quota: Quota? = nil
+  ) -> ServedReply {
     var reply = ReplyHeaders.withoutReserved(answered.reply)
     // Only a gateway can continue a live stream. Without one, the client reconnects and receives the next events.
     for name in Self.feedHeaders { reply.headers[name] = nil }
     return ServedReply(
       reply, to: answered.request.method, requestID: answered.request.requestID, origin: origin,
-      access: handler.description.access, quota: quota?.headers ?? [], exitStatus: answered.exitStatus)
+      access: access, quota: quota?.headers ?? [], exitStatus: answered.exitStatus)
   }
 }

@@ -4,15 +4,17 @@ import Wire
 /// needs no handler.
 package enum Routing<Target: Sendable>: Sendable {
   case found(RouteTable<Target>.Match)
-  /// - Parameter access: the access of the route that a preflight asks about; nil if the reply has no CORS headers.
-  case answered(Reply, preflight: Description.Access?)
+  /// - Parameters:
+  ///   - origin: the origin of the page that may read the reply; nil if there is none.
+  ///   - access: the access of the route that a preflight asks about.
+  case answered(Reply, origin: WebOrigin?, access: Description.Access)
 }
 
 extension Routing {
   /// Finds the route of `head`. Throws if the path has no route.
-  /// - Parameter isAllowedOrigin: true if the request comes from a page that may read replies.
+  /// - Parameter origin: the origin of the page that sent the request, if it may read replies.
   package init(
-    _ head: RequestHead, in routes: RouteTable<Target>, requestID: String, isAllowedOrigin: Bool,
+    _ head: RequestHead, in routes: RouteTable<Target>, requestID: String, origin: WebOrigin?,
     access: (Target) -> Description.Access
   ) throws(Problem) {
     switch routes.match(head.method, head.target.path) {
@@ -20,17 +22,18 @@ extension Routing {
     case .none: throw Problem(.routeNotFound)
     case .otherMethod(let allow):
       guard let method = CORSPolicy.preflightMethod(head) else {
-        self = .answered(Reply.otherMethod(head.method, allow: allow, requestID: requestID), preflight: nil)
+        self = .answered(
+          Reply.otherMethod(head.method, allow: allow, requestID: requestID), origin: origin, access: .public)
         return
       }
-      if isAllowedOrigin, case .found(let match) = routes.match(method, head.target.path) {
+      if let origin, case .found(let match) = routes.match(method, head.target.path) {
         let access = access(match.target)
         if let headers = CORSPolicy.preflightHeaders(head, methods: allow, access: access) {
-          self = .answered(Reply(status: 204, headers: headers, body: []), preflight: access)
+          self = .answered(Reply(status: 204, headers: headers, body: []), origin: origin, access: access)
           return
         }
       }
-      self = .answered(Reply(status: 204, headers: [:], body: []), preflight: nil)
+      self = .answered(Reply(status: 204, headers: [:], body: []), origin: nil, access: .public)
     }
   }
 }

@@ -55,24 +55,20 @@ package enum CGIDispatcher {
       } catch { return false }
     }
     let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.random().text
-    var origin = cors.allowed(message)
-    func answer(_ reply: Reply, _ access: Description.Access) -> Decision {
+    let origin = cors.allowed(message)
+    func answer(_ reply: Reply, _ origin: WebOrigin?, _ access: Description.Access) -> Decision {
       CGIBody(of: request).discard()
       return .answer(ServedReply(reply, to: message.method, requestID: requestID, origin: origin, access: access))
     }
     do throws(Problem) {
       try EndpointServer.check(message)
       let head = try RequestHead(message)
-      let routing = try Routing(head, in: routes, requestID: requestID, isAllowedOrigin: origin != nil) { target in
-        target.description.access
-      }
+      let routing = try Routing(head, in: routes, requestID: requestID, origin: origin) { $0.description.access }
       switch routing {
       case .found(let match): return .exec(match.target)
-      case .answered(let reply, let preflight):
-        if CORSPolicy.preflightMethod(head) != nil, preflight == nil { origin = nil }
-        return answer(reply, preflight ?? .public)
+      case .answered(let reply, let origin, let access): return answer(reply, origin, access)
       }
-    } catch { return answer(error.reply(requestID: requestID), .public) }
+    } catch { return answer(error.reply(requestID: requestID), origin, .public) }
   }
 
   /// Becomes the handler. Returns only if that fails.

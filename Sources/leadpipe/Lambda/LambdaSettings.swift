@@ -9,8 +9,8 @@ enum LambdaSettings {
     "DATABASE_URL", "ADMIN_API_KEY", "SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_NEWSLETTER_URL", "TELEGRAM_BOT_TOKEN",
     "EMAIL_PASS", "RESEND_API_KEY",
   ]
-  /// Settings that have no meaning on Lambda: a Unix socket, the gateway's port and pooler. DATABASE_URL_LISTEN would be
-  /// a secret that may be absent, which a reference to a secret cannot be.
+  /// Settings that have no meaning on Lambda: a Unix socket, the gateway's port and pooler. DATABASE_URL_LISTEN would
+  /// be a secret that may be absent, which a reference to a secret cannot be.
   private static let meaningless: Set<String> = ["LEADPIPE_WAKE", "PORT", "POOLER", "DATABASE_URL_LISTEN"]
   /// Values that differ from the product's own defaults.
   private static let defaults = ["LOG_FORMAT": "json", "LOG_LEVEL": "info", "WAKE": "notify"]

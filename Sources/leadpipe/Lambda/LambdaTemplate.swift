@@ -69,7 +69,8 @@ enum LambdaTemplate {
     ]
   }
 
-  /// A role that may write the logs of its class, and nothing else. The database's rights are those of the class's login.
+  /// A role that may write the logs of its class, and nothing else. The database's rights are those of the class's
+  /// login.
   private static func executionRole(of trust: TrustClass) -> JSON {
     [
       "Type": "AWS::IAM::Role",
