@@ -7,19 +7,19 @@ package struct MessageHead: Sendable {
   /// The request target, not decoded.
   package let target: String
   package let isHTTP10: Bool
-  /// The header fields in their order, names as received.
+  /// The header fields in their order, names in lower case.
   package let fields: [(name: String, value: String)]
 
   package init(method: String, target: String, isHTTP10: Bool, fields: [(name: String, value: String)]) {
     self.method = method
     self.target = target
     self.isHTTP10 = isHTTP10
-    self.fields = fields
+    self.fields = fields.map { (name: $0.name.lowercased(), value: $0.value) }
   }
 
   /// Returns the values of a header in their order. The name must be in lower case.
   package subscript(name: String) -> [String] {
-    fields.compactMap { field in field.name.lowercased() == name ? field.value : nil }
+    fields.compactMap { field in field.name == name ? field.value : nil }
   }
 
   /// Returns the members of a header that is a list separated by commas, in lower case and without empty ones.

@@ -84,7 +84,6 @@ package struct RequestHead: Sendable {
     let ofThisConnection = Set(head.list("connection"))
     var passed: [String: String] = [:]
     for (name, value) in head.fields {
-      let name = name.lowercased()
       if name == "proxy" || name == "expect" || name.utf8.contains(UInt8(ascii: "_")) { continue }
       if name != "content-length", Header.hopByHop.contains(name) || ofThisConnection.contains(name) { continue }
       passed[name] = passed[name].map { "\($0),\(value)" } ?? value
