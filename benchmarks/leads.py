@@ -35,7 +35,7 @@ PGBENCH = "pgbench -M prepared"
 
 def http() -> None:
     """Measures all variants in turn in each round. Each starts on empty tables."""
-    servers = [gateway("stream"), gateway("warm"), gateway("oneshot"), *filter(Server.starts, rivals())]
+    servers = [gateway("stream"), gateway("stream", pooled=False), gateway("warm"), gateway("oneshot"), gateway("oneshot", pooled=False), *filter(Server.starts, rivals())]
     servers = [server for server in servers if any(word in server.name for word in os.environ.get("HTTP_ONLY", "").split(","))]
     names = [server.name for server in servers] + [PGBENCH]
     loads: dict[tuple[str, int], list[Load]] = {(name, c): [] for name in names for c in CONNECTIONS}
@@ -72,7 +72,7 @@ def print_loads(name: str, loads: list[Load], express: list[Load] | None, pgbenc
 
 def gentle() -> None:
     """Sends requests at a low rate on one connection, to each variant in turn."""
-    servers = [gateway("stream"), gateway("warm"), gateway("oneshot"), *filter(Server.starts, [express()] if os.environ.get("NODE") else [])]
+    servers = [gateway("stream"), gateway("stream", pooled=False), gateway("warm"), gateway("warm", pooled=False), gateway("oneshot"), gateway("oneshot", pooled=False), *filter(Server.starts, [express()] if os.environ.get("NODE") else [])]
     times: dict[str, list[float]] = {server.name: [] for server in servers}
     other = dict.fromkeys(times, 0)
     postgres.empty()

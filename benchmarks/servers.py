@@ -78,9 +78,15 @@ def first(port: int) -> int:
     return 0
 
 
-def gateway(mode: str) -> Server:
-    limits = {f"RATE_LIMIT_{name}": "off" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
-    return Server(f"leadpipe, {mode}", [BIN / "gateway"], limits | {"LEADPIPE_PROCESS": mode})
+UNLIMITED = {f"RATE_LIMIT_{name}": "off" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
+# The pooler that `leadpipe up` runs in front of the database.
+POOLED = {"DATABASE_URL": os.environ["POOLED_URL"]}
+
+
+def gateway(mode: str, pooled: bool = True) -> Server:
+    """The gateway, through the pooler as `leadpipe up` runs it, or with direct connections."""
+    way = "" if pooled else ", direct"
+    return Server(f"leadpipe, {mode}{way}", [BIN / "gateway"], UNLIMITED | {"LEADPIPE_PROCESS": mode} | (POOLED if pooled else {}))
 
 
 def express(processes: int = 1) -> Server:

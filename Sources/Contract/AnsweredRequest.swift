@@ -29,7 +29,7 @@ struct AnsweredRequest {
 
   /// A reply to input that could not be read as a request.
   init(refusing problem: Problem) {
-    var request = Request(method: "", path: "", requestID: UUIDText.random().text, receivedAt: .now)
+    var request = Request(method: "", path: "", requestID: UUIDText.ordered().text, receivedAt: .now)
     request.isBare = true
     self.init(request: request, problem: problem)
   }

@@ -100,7 +100,7 @@ extension Handler {
   /// Reads the request in a document. The problem is set if the request cannot be answered.
   private func read(_ bytes: [UInt8], _ deadline: Instant?) -> ReadRequest {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
-    var request = Request(method: route.method, path: route.path, requestID: UUIDText.random().text, receivedAt: .now)
+    var request = Request(method: route.method, path: route.path, requestID: UUIDText.ordered().text, receivedAt: .now)
     request.isBare = true
     request.body = bytes
     do throws(Problem) {

@@ -43,7 +43,7 @@ extension Request {
     }
     self.init(
       method: method, path: envelope["rawPath"]?.string ?? http["path"]?.string ?? "/",
-      requestID: context["requestId"]?.string.flatMap(Self.cleanID) ?? UUIDText.random().text,
+      requestID: context["requestId"]?.string.flatMap(Self.cleanID) ?? UUIDText.ordered().text,
       receivedAt: try Self.instant(context["timeEpoch"]) ?? .now)
     rawQuery = envelope["rawQueryString"]?.string ?? ""
     for (name, value) in Self.pairs(envelope["headers"]) { headers[name.lowercased()] = value }

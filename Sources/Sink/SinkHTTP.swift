@@ -119,7 +119,7 @@ struct SinkHTTP: Sendable {
     case (.get, "/behaviour"): return Self.json(200, book.document)
     case (.put, "/behaviour"):
       do throws(Problem) { book.follow(try FaultPlan(reading: body)) } catch {
-        return Self.json(400, error.document(requestID: UUIDText.random().text))
+        return Self.json(400, error.document(requestID: UUIDText.ordered().text))
       }
       return Self.json(200, book.document)
     case (.delete, "/behaviour"):

@@ -136,6 +136,11 @@ extension CaptureRequest {
   }
 }
 
+extension JSON {
+  /// A new id of a row, if the lead turns out to be new.
+  fileprivate static var newID: JSON { .string(UUIDText.ordered().text) }
+}
+
 private func number(_ value: Double?) -> JSON {
   value.flatMap { $0.isFinite ? .number("\($0)") : nil } ?? .null
 }
@@ -147,6 +152,7 @@ extension Lead {
     let idempotency = name.map { JSON.object([$0, .init("content", content.removing("idempotencyKey"))]) }
     return [
       "route": .string(route), "receivedAt": .string(receivedAt.iso8601), "conversationId": JSON(conversationID?.text),
+      "ids": ["conversation": .newID, "customer": .newID, "event": .newID, "timeline": .newID],
       "source": .string(source), "idempotency": idempotency ?? .null,
       "lead": [
         "customerName": .string(customerName), "customerPhone": JSON(customerPhone?.e164),
@@ -165,7 +171,8 @@ extension Lead {
       "messages": .array(
         messages.map {
           [
-            "id": .string($0.id), "sender": .string($0.sender), "text": .string($0.text), "type": .string($0.type),
+            "id": .string($0.id), "rowId": .string(UUIDText($0.id)?.text ?? UUIDText.ordered().text),
+            "sender": .string($0.sender), "text": .string($0.text), "type": .string($0.type),
             "timestamp": .string($0.time.iso8601), "metadata": $0.metadata ?? .null,
           ]
         }),

@@ -1,3 +1,6 @@
+import Glibc
+import Synchronization
+
 /// A UUID in canonical lower-case form (RFC 9562 §4). This is the only form that Leadpipe emits.
 package struct UUIDText: Sendable, Hashable {
   package let text: String
@@ -17,20 +20,43 @@ package struct UUIDText: Sendable, Hashable {
     self.text = bytes.contains { 0x41...0x46 ~= $0 } ? text.lowercased() : text
   }
 
-  /// Returns a random UUID, version 4.
-  package static func random() -> UUIDText {
-    let high = UInt64.random(in: .min ... .max) & 0xFFFF_FFFF_FFFF_0FFF | 0x4000
-    let low = UInt64.random(in: .min ... .max) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
-    let digits = StaticString("0123456789abcdef").utf8Start
-    var text: [UInt8] = []
-    text.reserveCapacity(36)
-    for index in 0..<32 {
-      if index == 8 || index == 12 || index == 16 || index == 20 { text.append(UInt8(ascii: "-")) }
-      let half = index < 16 ? high : low
-      text.append(digits[Int(half >> (60 - 4 * UInt64(index % 16)) & 0xF)])
+  /// Returns a random UUID, version 4 (RFC 9562 §5.4), for what must not be guessed or show its time.
+  package static func random() -> UUIDText { UUIDText(high: randomBits() & ~0xF000 | 0x4000) }
+
+  /// Returns a UUID of version 7 (RFC 9562 §5.7): the time in milliseconds, a fraction of 1/4096 ms, and 62 random bits.
+  /// Each is greater than all that this process has made before. It shows when it was made.
+  package static func ordered() -> UUIDText {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    let (seconds, nanoseconds) = (UInt64(max(time.tv_sec, 0)), UInt64(time.tv_nsec))
+    let now = (seconds * 1000 + nanoseconds / 1_000_000) << 12 | (nanoseconds % 1_000_000) * 4096 / 1_000_000
+    let tick = lastTick.withLock { last in
+      last = max(now, last &+ 1)
+      return last
     }
-    return UUIDText(unchecked: String(decoding: text, as: UTF8.self))
+    return UUIDText(high: (tick >> 12) << 16 | 0x7000 | tick & 0xFFF)
   }
 
-  private init(unchecked text: String) { self.text = text }
+  private static let lastTick = Mutex<UInt64>(0)
+
+  private static func randomBits() -> UInt64 { .random(in: .min ... .max) }
+
+  /// - Parameter high: the first 64 bits. The others are the variant and random bits.
+  private init(high: UInt64) {
+    let low = Self.randomBits() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+    let digits = StaticString("0123456789abcdef").utf8Start
+    text = String(unsafeUninitializedCapacity: 36) { bytes in
+      var place = 0
+      for index in 0..<32 {
+        if index == 8 || index == 12 || index == 16 || index == 20 {
+          bytes[place] = UInt8(ascii: "-")
+          place += 1
+        }
+        let half = index < 16 ? high : low
+        bytes[place] = digits[Int(half >> (60 - 4 * UInt64(index % 16)) & 0xF)]
+        place += 1
+      }
+      return 36
+    }
+  }
 }

@@ -44,6 +44,7 @@ class Differences:
     def __init__(self, now, wanted, source):
         self.now, self.wanted, self.source = now, wanted, source
         self.found = []
+        self.defaults = []
 
     def statements(self):
         """Returns all statements except those for new enum values, in an order in which they can run."""
@@ -51,6 +52,8 @@ class Differences:
         self.columns()
         self.constraints()
         self.functions()
+        # A default can call a new function.
+        self.found += self.defaults
         self.simple(INDEXES, "drop index if exists {name};", lambda row: f"{once(row['is'], 'INDEX')};", replaced=True)
         self.simple(TRIGGERS, "drop trigger if exists {part} on {relation};",
                     lambda row: row["is"].replace("CREATE TRIGGER", "create or replace trigger", 1) + ";")
@@ -111,7 +114,7 @@ class Differences:
                     + (f" default {wanted['default']}" if wanted["default"] else "") + (" not null" if wanted["required"] else "") + ";")
                 continue
             if now["default"] != wanted["default"]:
-                self.found.append(f"{alter} alter column {column} " + (f"set default {wanted['default']};" if wanted["default"] else "drop default;"))
+                self.defaults.append(f"{alter} alter column {column} " + (f"set default {wanted['default']};" if wanted["default"] else "drop default;"))
             if now["required"] and not wanted["required"]:
                 self.found.append(f"{alter} alter column {column} drop not null;")
 

@@ -60,7 +60,7 @@ package final class EndpointServer {
     _ message: MessageHead, from peer: TrustedProxies.Peer, deadline: Instant? = nil, log: Log? = nil,
     body: (Int) throws(Problem) -> [UInt8]
   ) -> ServedReply {
-    let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.random().text
+    let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.ordered().text
     let origin = cors.allowed(message)
     let request = Request(method: message.method, path: message.target, requestID: requestID, receivedAt: .now)
     do throws(Problem) {

@@ -24,7 +24,7 @@ package enum CGIDispatcher {
         throw Problem(.handlerUnavailable, retryAfter: 1)
       }
     } catch {
-      let requestID = UUIDText.random().text
+      let requestID = UUIDText.ordered().text
       let reply = error.reply(requestID: requestID)
       served = ServedReply(reply, to: "", requestID: requestID, origin: nil, access: .public)
     }
@@ -54,7 +54,7 @@ package enum CGIDispatcher {
         return true
       } catch { return false }
     }
-    let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.random().text
+    let requestID = message["x-request-id"].first.flatMap(Request.cleanID) ?? UUIDText.ordered().text
     let origin = cors.allowed(message)
     func answer(_ reply: Reply, _ origin: WebOrigin?, _ access: Description.Access) -> Decision {
       CGIBody(of: request).discard()

@@ -6,7 +6,7 @@
 -- Sources/Forms/FieldCode.swift.
 
 create table public.admin_keys (
-  id uuid constraint admin_keys_pkey primary key default gen_random_uuid(),
+  id uuid constraint admin_keys_pkey primary key default leadpipe.uuid_v7(),
   name text not null,
   rights text not null
     constraint admin_keys_rights_check check (rights in ('read', 'write', 'owner')),

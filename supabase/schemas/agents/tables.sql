@@ -1,7 +1,7 @@
 -- The agency's employees who respond to leads.
 
 create table public.agents (
-  id uuid constraint agents_pkey primary key default gen_random_uuid(),
+  id uuid constraint agents_pkey primary key default leadpipe.uuid_v7(),
   name text not null,
   email text constraint agents_email_key unique,
   phone text,

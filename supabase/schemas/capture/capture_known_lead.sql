@@ -59,7 +59,7 @@ begin
   select customer_id into v_customer from public.customer_identities
   where (kind = 'phone' and value = l.phone) or (kind = 'email' and value = lower(l.email))
   order by kind desc limit 1;
-  v_customer := coalesce(v_customer, gen_random_uuid());
+  v_customer := coalesce(v_customer, (p #>> '{ids,customer}')::uuid, leadpipe.uuid_v7());
 
   -- NO KEY: concurrent inserts of events and timeline entries, which reference the row, need not wait.
   select s.customer_phone, s.customer_email, s.lead_score, s.lead_quality, s.status, s.budget into c
@@ -80,7 +80,7 @@ begin
     customer_id = coalesce(s.customer_id, case when v_proven or not v_reachable then v_customer end,
       (select i.customer_id from public.customer_identities i
        where (i.kind = 'phone' and i.value = s.customer_phone) or (i.kind = 'email' and i.value = lower(s.customer_email))
-       order by i.kind desc limit 1), gen_random_uuid()),
+       order by i.kind desc limit 1), v_customer),
     customer_name = leadpipe.merge_text(s.customer_name, l.name, v_proven),
     -- An unproven phone number or email address is stored only if the row has neither, because it would prove the next
     -- request.

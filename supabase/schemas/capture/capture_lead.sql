@@ -17,10 +17,12 @@ declare
   v_reply jsonb;
 begin
   perform leadpipe.check_lead(p);
-  p := leadpipe.name_repeat(p);
+  if p #>> '{idempotency,client}' is not null then
+    p := leadpipe.name_repeat(p);
+  end if;
   for attempt in 1 .. 5 loop
     begin
-      v_reply := coalesce(leadpipe.capture_new_leads(jsonb_build_array(p), attempt > 1) -> '1', leadpipe.capture_known_lead(p));
+      v_reply := coalesce(leadpipe.capture_new_lead(p, attempt > 1), leadpipe.capture_known_lead(p));
     exception when unique_violation then
       -- A concurrent call stored the same lead, or a conversation still has a key that has been pruned.
       v_reply := null;

@@ -1,31 +1,26 @@
 -- Stores the new leads of an array of arguments of capture_lead. A lead is new if neither its idempotency key nor its
 -- conversation exists and no earlier lead of the array has the same key, conversation, phone number or email address.
 -- Returns the replies by position in the array, counted from 1. Raises unique_violation if a concurrent call stores the
--- same lead and, unless `p_careful` is true, if another conversation has the id of a message.
-create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
+-- same lead, if two messages of a lead have the same id, and if another conversation has it.
+create or replace function leadpipe.capture_new_leads(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_has_events boolean := to_regclass('public.lead_events') is not null;
   v_repeats bigint[] := '{}';
   v_stored jsonb;
-  v_wanted integer;  -- messages
-  v_added integer := 0;
 begin
-  -- Skipped for a single lead, because a new connection would have to plan the statement.
-  if jsonb_array_length(p) > 1 then
-    select coalesce(array_agg(n), '{}') into v_repeats from (
-      select s.n, row_number() over (partition by name order by s.n) as use
-      from jsonb_array_elements(p) with ordinality as s (lead, n),
-           lateral leadpipe.lead_identifiers(lead) as name
-    ) used where use > 1;
-  end if;
+  select coalesce(array_agg(n), '{}') into v_repeats from (
+    select s.n, row_number() over (partition by name order by s.n) as use
+    from jsonb_array_elements(p) with ordinality as s (lead, n),
+         lateral leadpipe.lead_identifiers(lead) as name
+  ) used where use > 1;
 
   with new as materialized (
     select s.n, s.lead, s.lead ->> 'route' as route, nullif(s.lead #>> '{idempotency,key}', '') as key,
       coalesce((s.lead ->> 'receivedAt')::timestamptz, now()) as received,
-      coalesce((s.lead ->> 'conversationId')::uuid, gen_random_uuid()) as id, f.*,
+      coalesce((s.lead ->> 'conversationId')::uuid, (s.lead #>> '{ids,conversation}')::uuid, leadpipe.uuid_v7()) as id, f.*,
       -- The phone number takes precedence over the email address.
-      phone_of, email_of, coalesce(phone_of, email_of, gen_random_uuid()) as customer
+      phone_of, email_of, coalesce(phone_of, email_of, (s.lead #>> '{ids,customer}')::uuid, leadpipe.uuid_v7()) as customer
     from jsonb_array_elements(p) with ordinality as s (lead, n), lateral leadpipe.lead_fields(s.lead -> 'lead') as f, lateral (
       select (select k.key from public.idempotency_keys k where k.route = s.lead ->> 'route' and k.key = s.lead #>> '{idempotency,key}'),
              (select c.id from public.conversations c where c.id = (s.lead ->> 'conversationId')::uuid),
@@ -55,29 +50,23 @@ begin
     from new, lateral (values ('phone', phone, phone_of), ('email', lower(email), email_of)) as name (kind, value, known)
     where name.value is not null and name.known is null
   )
-  select jsonb_agg(jsonb_build_object('n', n, 'id', id, 'received', received, 'messages', messages, 'event', event)), sum(messages)
-  into v_stored, v_wanted
+  select jsonb_agg(jsonb_build_object('n', n, 'id', id, 'received', received, 'messages', messages, 'event', event))
+  into v_stored
   from (
-    select new.*, case when v_has_events then gen_random_uuid() end as event,
+    select new.*, case when v_has_events then coalesce((lead #>> '{ids,event}')::uuid, leadpipe.uuid_v7()) end as event,
       case when jsonb_typeof(lead -> 'messages') = 'array' then jsonb_array_length(lead -> 'messages') else 0 end as messages
     from new
   ) facts;
 
-  if p_careful then
-    perform leadpipe.add_messages(id, p -> (n - 1) -> 'messages', received)
-    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer) where messages > 0;
-  elsif v_wanted > 0 then
-    insert into public.chat_messages
-      (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
-    select
-      coalesce(m.uuid, gen_random_uuid()), s.id, m.client_id, m.sender, m.text, m.type, m."timestamp",
-      m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
-      now() + m."position" * interval '1 microsecond'
-    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
-         lateral leadpipe.message_fields(p -> (n - 1) -> 'messages', received) as m
-    where s.messages > 0;
-    get diagnostics v_added = row_count;
-  end if;
+  insert into public.chat_messages
+    (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
+  select
+    m.id, s.id, m.client_id, m.sender, m.text, m.type, m."timestamp",
+    m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
+    now() + m."position" * interval '1 microsecond'
+  from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
+       lateral leadpipe.message_fields(p -> (n - 1) -> 'messages', received) as m
+  where s.messages > 0;
 
   if v_has_events then
     insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at, request_id)
@@ -89,18 +78,16 @@ begin
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then
-    insert into public.conversation_timeline (conversation_id, event_type, title, description)
-    select id, 'created', coalesce(leadpipe.to_nfc(lead #>> '{timeline,title}'), 'Lead Created'), leadpipe.to_nfc(lead #>> '{timeline,description}')
+    insert into public.conversation_timeline (id, conversation_id, event_type, title, description)
+    select coalesce((lead #>> '{ids,timeline}')::uuid, leadpipe.uuid_v7()), id, 'created', coalesce(leadpipe.to_nfc(lead #>> '{timeline,title}'), 'Lead Created'), leadpipe.to_nfc(lead #>> '{timeline,description}')
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid), lateral (select p -> (n - 1)) as sent (lead);
   end if;
 
   return (
     select jsonb_object_agg(n, jsonb_build_object(
       'outcome', 'created', 'created', true, 'id', id, 'status', 'new',
-      'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', event,
-      'messagesAdded',
-        case when v_added < v_wanted then (select count(*) from public.chat_messages m where m.conversation_id = s.id) else messages end))
+      'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', event, 'messagesAdded', messages))
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid));
 end
 $$;
-revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public, anon, authenticated;
+revoke all on function leadpipe.capture_new_leads(jsonb) from public, anon, authenticated;

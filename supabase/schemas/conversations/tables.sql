@@ -1,7 +1,7 @@
 -- Conversations with their messages, tags, summaries and timelines.
 
 create table public.conversations (
-  id uuid constraint conversations_pkey primary key default gen_random_uuid(),
+  id uuid constraint conversations_pkey primary key default leadpipe.uuid_v7(),
   customer_id uuid,
   customer_name text,
   customer_phone text,
@@ -62,7 +62,7 @@ comment on column public.conversations.budget_amount is
 comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 create table public.chat_messages (
-  id uuid constraint chat_messages_pkey primary key default gen_random_uuid(),
+  id uuid constraint chat_messages_pkey primary key default leadpipe.uuid_v7(),
   conversation_id uuid not null
     constraint chat_messages_conversation_id_fkey references public.conversations (id) on delete cascade,
   sender text not null
@@ -88,7 +88,7 @@ comment on column public.chat_messages.client_id is
   'The id that the client gave the message, unique within its conversation; null if the server created the message.';
 
 create table public.lead_tags (
-  id uuid constraint lead_tags_pkey primary key default gen_random_uuid(),
+  id uuid constraint lead_tags_pkey primary key default leadpipe.uuid_v7(),
   conversation_id uuid not null
     constraint lead_tags_conversation_id_fkey references public.conversations (id) on delete cascade,
   tag_name text not null,
@@ -99,7 +99,7 @@ create unique index lead_tags_conversation_id_tag_name_key on public.lead_tags (
 select leadpipe.protect_table('public.lead_tags');
 
 create table public.conversation_summaries (
-  id uuid constraint conversation_summaries_pkey primary key default gen_random_uuid(),
+  id uuid constraint conversation_summaries_pkey primary key default leadpipe.uuid_v7(),
   conversation_id uuid not null
     constraint conversation_summaries_conversation_id_fkey references public.conversations (id) on delete cascade,
   summary text,
@@ -112,7 +112,7 @@ create or replace trigger conversation_summaries_updated_at before update on pub
 select leadpipe.protect_table('public.conversation_summaries');
 
 create table public.conversation_timeline (
-  id uuid constraint conversation_timeline_pkey primary key default gen_random_uuid(),
+  id uuid constraint conversation_timeline_pkey primary key default leadpipe.uuid_v7(),
   conversation_id uuid not null
     constraint conversation_timeline_conversation_id_fkey references public.conversations (id) on delete cascade,
   event_type public.timeline_event_type not null,

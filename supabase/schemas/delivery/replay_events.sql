@@ -57,7 +57,7 @@ begin
   end if;
 
   with chosen as materialized (
-    select d.*, gen_random_uuid() as new_id from public.notification_logs d where d.id = any (v_chosen)
+    select d.*, leadpipe.uuid_v7() as new_id from public.notification_logs d where d.id = any (v_chosen)
   ), made as (
     insert into public.notification_logs (
       id, lead_event_id, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)

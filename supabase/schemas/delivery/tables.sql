@@ -11,7 +11,7 @@
 
 -- A delivery is updated three times within seconds, so the storage parameters are chosen as for lead_events.
 create table public.notification_logs (
-  id uuid constraint notification_logs_pkey primary key default gen_random_uuid(),
+  id uuid constraint notification_logs_pkey primary key default leadpipe.uuid_v7(),
   lead_event_id uuid not null
     constraint notification_logs_lead_event_id_fkey references public.lead_events (id) on delete cascade,
   conversation_id uuid

@@ -5,7 +5,7 @@ create or replace function public.test_channel(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_now timestamptz := clock_timestamp();
-  v_event uuid := gen_random_uuid();
+  v_event uuid := leadpipe.uuid_v7();
   v_channel public.notification_channel;
   v_deliveries jsonb;
 begin

@@ -7,7 +7,7 @@ create sequence public.lead_events_seq as bigint;
 -- remove the old versions without a vacuum. Vacuum runs after a number of rows, not after a share of the table, because
 -- the partial indexes must stay small however many rows are finished.
 create table public.lead_events (
-  id uuid constraint lead_events_pkey primary key default gen_random_uuid(),
+  id uuid constraint lead_events_pkey primary key default leadpipe.uuid_v7(),
   event_type public.lead_event_type not null,
   conversation_id uuid
     constraint lead_events_conversation_id_fkey references public.conversations (id) on delete cascade,

@@ -1,7 +1,7 @@
 -- Follow-ups that an agent has promised a customer.
 
 create table public.follow_up_tasks (
-  id uuid constraint follow_up_tasks_pkey primary key default gen_random_uuid(),
+  id uuid constraint follow_up_tasks_pkey primary key default leadpipe.uuid_v7(),
   conversation_id uuid not null
     constraint follow_up_tasks_conversation_id_fkey references public.conversations (id) on delete cascade,
   assigned_agent_id uuid

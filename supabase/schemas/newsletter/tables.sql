@@ -1,7 +1,7 @@
 -- The newsletter's subscribers.
 
 create table public.newsletter_subscribers (
-  id uuid constraint newsletter_subscribers_pkey primary key default gen_random_uuid(),
+  id uuid constraint newsletter_subscribers_pkey primary key default leadpipe.uuid_v7(),
   email text not null,
   subscribed_at timestamptz not null default now(),
   status text not null default 'active'
