@@ -1,7 +1,7 @@
 """Measures POST /api/chatbot/leads of Leadpipe and its peers, side by side: leads.py PART DATABASE_URL WORK
 
 DATABASE_URL is the owner's login of a migrated database whose leads are deleted. WORK is the folder that `run` has prepared. PART is
-one of http, gentle, bulk, idle, live, admin, growth."""
+one of http, processes, gentle, bulk, idle, live, admin, growth."""
 
 import contextlib
 import json
@@ -21,7 +21,7 @@ from argument import argument
 from live import live
 from loads import ARGUMENT, BODY, URL, WORK, Client, Load, load, login, median, pgbench, postgres, psql, template, wrk
 from measure import HERE, PLAIN, cpu, keep, memory, row, running, setting, table, tree, until
-from servers import BIN, EXPRESS, STREAM, Server, express, free_port, gateway, rivals
+from servers import BIN, C_CGI, EXPRESS, STREAM, Server, cgi, express, free_port, gateway, rivals
 
 ROUNDS = setting("HTTP_ROUNDS", 3)
 GENTLE_RATE, GENTLE_SECONDS = setting("GENTLE_RATE", 20), setting("GENTLE_SECONDS", 10)
@@ -35,7 +35,7 @@ PGBENCH = "pgbench -M prepared"
 
 def http() -> None:
     """Measures all variants in turn in each round. Each starts on empty tables."""
-    servers = [gateway("stream"), gateway("stream", pooled=False), gateway("warm"), gateway("oneshot"), gateway("oneshot", pooled=False), *filter(Server.starts, rivals())]
+    servers = [gateway("stream"), gateway("stream", pooled=False), gateway("oneshot"), *filter(Server.starts, rivals())]
     servers = [server for server in servers if any(word in server.name for word in os.environ.get("HTTP_ONLY", "").split(","))]
     names = [server.name for server in servers] + [PGBENCH]
     loads: dict[tuple[str, int], list[Load]] = {(name, c): [] for name in names for c in CONNECTIONS}
@@ -70,9 +70,34 @@ def print_loads(name: str, loads: list[Load], express: list[Load] | None, pgbenc
         f"{rate / median(pgbench, 'rate'):.2f} ×")
 
 
+def processes() -> None:
+    """Measures the ways that start a process for each request, in turn in each round."""
+    servers = list(filter(Server.starts, cgi()))
+    loads: dict[tuple[str, int], list[Load]] = {}
+    for _ in range(ROUNDS):
+        for server in servers:
+            postgres.empty()
+            with server.up() as (pid, port):
+                wrk(16, 1, port)
+                for connections in 1, 4, 16:
+                    server.settle(pid)
+                    loads.setdefault((server.name, connections), []).append(load(pid, port, connections, reaps=server.reaps))
+    for connections in 1, 4, 16:
+        table(f"a process for each request, {connections} connection{'s' * (connections > 1)}", "201s a second", "each run", "p50 ms", "p99 ms",
+              "PostgreSQL's CPU ms", "not 201", "against C")
+        peer = loads.get((C_CGI, connections))
+        for server in servers:
+            runs = loads[server.name, connections]
+            row(server.name, f"{median(runs, 'rate'):,.0f}", ", ".join(f"{run.rate:,.0f}" for run in runs), f"{median(runs, 'p50'):.2f}",
+                f"{median(runs, 'p99'):.2f}", f"{median(runs, 'postgres'):.3f}", sum(run.other + run.broken for run in runs),
+                f"{median(runs, 'rate') / median(peer, 'rate'):.2f} ×" if peer else "not available")
+    keep(processes={server.name: {c: {figure: median(loads[server.name, c], figure) for figure in ("rate", "p50")} for c in (1, 4, 16)}
+                    for server in servers})
+
+
 def gentle() -> None:
     """Sends requests at a low rate on one connection, to each variant in turn."""
-    servers = [gateway("stream"), gateway("stream", pooled=False), gateway("warm"), gateway("warm", pooled=False), gateway("oneshot"), gateway("oneshot", pooled=False), *filter(Server.starts, [express()] if os.environ.get("NODE") else [])]
+    servers = [gateway("stream"), gateway("stream", pooled=False), gateway("oneshot"), gateway("oneshot", pooled=False), *filter(Server.starts, [express()] if os.environ.get("NODE") else [])]
     times: dict[str, list[float]] = {server.name: [] for server in servers}
     other = dict.fromkeys(times, 0)
     postgres.empty()
@@ -147,36 +172,31 @@ def stream(leads: pathlib.Path, processes: int = 1) -> Load:
 
 
 def idle() -> None:
-    """Measures the memory of a whole instance that has been idle after some leads, in the default mode and in warm
-    mode."""
-    sums = {}
+    """Measures the memory of a whole instance that has been idle after some leads."""
+    state, port = WORK / "house", free_port()
+    settings = {"LEADPIPE_STATE": str(state), "PORT": str(port), "RATE_LIMIT_LEAD": "off"}
+    log = WORK / "house.log"
     table(f"idle for {IDLE_SECONDS} s, after 20 leads", "processes", "PSS MB")
-    for mode in "stream", "warm":
-        state, port = WORK / f"house-{mode}", free_port()
-        settings = {"LEADPIPE_STATE": str(state), "PORT": str(port), "RATE_LIMIT_LEAD": "off"}
-        log = WORK / "house.log"
-        if mode != "stream":
-            settings["LEADPIPE_PROCESS"] = mode
-        with log.open("w") as out, running([BIN / "leadpipe", "up"], settings, stdout=out) as house:
-            until(lambda log=log: "\nready " in log.read_text(), "another instance")
-            with Client(port) as client:
-                if any(client.post() != 201 for _ in range(20)):
-                    sys.exit("a lead was not accepted")
-            time.sleep(IDLE_SECONDS)
-            server = int((state / "postgres/data/postmaster.pid").read_text().split()[0])
-            database = {process.pid for process in tree(server)}
-            kinds: dict[str, list[int]] = {}
-            for process in tree(house.pid):
-                if process.pid not in database:
-                    kinds.setdefault(kind(process.pid), []).append(process.pid)
-            kinds.pop("leadpipe sink", None)  # It replaces the providers.
-            for name, pids in sorted(kinds.items()):
-                row(f"{mode}: {name}", len(pids), f"{memory(pids):.1f}")
-            sums[mode] = memory(pid for pids in kinds.values() for pid in pids)
-            row(f"{mode}: all of these", sum(map(len, kinds.values())), f"{sums[mode]:.1f}")
-            house.terminate()
-            house.wait(20)
-    keep(idle=sums)
+    with log.open("w") as out, running([BIN / "leadpipe", "up"], settings, stdout=out) as house:
+        until(lambda: "\nready " in log.read_text(), "another instance")
+        with Client(port) as client:
+            if any(client.post() != 201 for _ in range(20)):
+                sys.exit("a lead was not accepted")
+        time.sleep(IDLE_SECONDS)
+        server = int((state / "postgres/data/postmaster.pid").read_text().split()[0])
+        database = {process.pid for process in tree(server)}
+        kinds: dict[str, list[int]] = {}
+        for process in tree(house.pid):
+            if process.pid not in database:
+                kinds.setdefault(kind(process.pid), []).append(process.pid)
+        kinds.pop("leadpipe sink", None)  # It replaces the providers.
+        for name, pids in sorted(kinds.items()):
+            row(name, len(pids), f"{memory(pids):.1f}")
+        total = memory(pid for pids in kinds.values() for pid in pids)
+        row("all of these", sum(map(len, kinds.values())), f"{total:.1f}")
+        house.terminate()
+        house.wait(20)
+    keep(idle=total)
 
 
 def kind(pid: int) -> str:
@@ -242,6 +262,6 @@ def growth() -> None:
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 shutil.copytree(HERE.parent / "bin", BIN, dirs_exist_ok=True)
 (WORK / "lead.json").write_text(BODY)
-PARTS: dict[str, Callable[[], None]] = {"http": http, "gentle": gentle, "bulk": bulk, "idle": idle, "live": live, "admin": admin, "growth": growth}
+PARTS: dict[str, Callable[[], None]] = {"http": http, "processes": processes, "gentle": gentle, "bulk": bulk, "idle": idle, "live": live, "admin": admin, "growth": growth}
 if __name__ == "__main__":
     PARTS[sys.argv[1]]()

@@ -14,7 +14,7 @@ from measure import HERE, running, tree, until
 # A copy: its pages are not shared with other processes of the same program, which would make the measured memory too
 # small.
 BIN, PEERS = WORK / "bin", HERE / "peers"
-STREAM, EXPRESS = "leadpipe, stream", "Express, node-pg"
+STREAM, EXPRESS, STATEMENTS, C_CGI = "leadpipe, stream", "Express, node-pg", "Express, own statements", "fcgiwrap, C"
 # Database connections of a peer, and processes of fcgiwrap: the number of one-shot processes that the gateway starts at
 # a time.
 POOL = 16
@@ -94,6 +94,11 @@ def express(processes: int = 1) -> Server:
     return Server(name, [os.environ["NODE"], PEERS / "express.js"], {"NODE_ENV": "production", "PROCESSES": str(processes)})
 
 
+def statements() -> Server:
+    """Express with statements of its own instead of the function."""
+    return Server(STATEMENTS, [os.environ["NODE"], PEERS / "express_statements.js"], {"NODE_ENV": "production", "OWNER_URL": URL})
+
+
 def rivals() -> Iterator[Server]:
     """Yields the peers that are available."""
     needed = {"Express": "NODE", "FastAPI": "PEERS_PYTHON", "fcgiwrap": "FCGIWRAP"}
@@ -102,6 +107,7 @@ def rivals() -> Iterator[Server]:
     if os.environ.get("NODE"):
         yield express()
         yield express(2)
+        yield statements()
     if python := os.environ.get("PEERS_PYTHON"):
         yield Server("FastAPI, uvicorn, asyncpg", [
             python, "-m", "uvicorn", "--app-dir", PEERS, "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop", "--http", "httptools",
@@ -120,6 +126,19 @@ def one_shots(language: str, *command: object) -> Server:
     script.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in command) + "\n")
     script.chmod(0o755)
     # A single program needs no shell script.
-    runs = command[0] if len(command) == 1 else script
-    return Server(f"fcgiwrap, {language}", [HERE / "peers/fcgi", WORK / "nginx", "{port}", POOL, runs],
-                  {"FCGIWRAP": os.environ["FCGIWRAP"], "LD_LIBRARY_PATH": os.environ["FCGIWRAP_LIBRARIES"]}, reaps=False)
+    return fcgiwrap(language, command[0] if len(command) == 1 else script, {})
+
+
+def fcgiwrap(name: str, program: object, settings: dict[str, str]) -> Server:
+    own = {"FCGIWRAP": os.environ["FCGIWRAP"], "LD_LIBRARY_PATH": os.environ["FCGIWRAP_LIBRARIES"]}
+    return Server(f"fcgiwrap, {name}", [HERE / "peers/fcgi", WORK / "nginx", "{port}", POOL, program], settings | own, reaps=False)
+
+
+def cgi() -> list[Server]:
+    """Returns the servers with a process for each request: Leadpipe with its pooler and without, and C."""
+    if not os.environ.get("FCGIWRAP"):
+        print("\nNot available: fcgiwrap.", flush=True)
+        return []
+    program = BIN / "leadpipe-cgi"
+    return [fcgiwrap("leadpipe-cgi", program, UNLIMITED | POOLED), fcgiwrap("leadpipe-cgi with rate limits", program, {"RATE_LIMIT_LEAD": "1000/1"} | POOLED),
+            fcgiwrap("leadpipe-cgi, direct", program, UNLIMITED), one_shots("C", WORK / "capture_cgi"), gateway("oneshot"), gateway("oneshot", pooled=False)]
