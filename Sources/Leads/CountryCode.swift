@@ -10,20 +10,32 @@ struct CountryCode {
 
   /// The country code at the beginning of `digits`. Nil if there is none.
   init?(of digits: String) {
-    // No country code begins with another one.
-    for line in Self.table.split(separator: "\n") {
-      let fields = line.split(separator: " ")
-      guard digits.hasPrefix(fields[0]) else { continue }
-      code = fields[0]
-      lengths = Self.bits(fields[1])
-      trunk = fields[2]
-      kept = fields[3...].map { field in
-        let parts = field.split(separator: ":")
-        return (parts[0], Self.bits(parts[1]))
-      }
-      return
+    guard let fields = Self.line(of: digits)?.split(separator: " ") else { return nil }
+    code = fields[0]
+    lengths = Self.bits(fields[1])
+    trunk = fields[2]
+    kept = fields[3...].map { field in
+      let parts = field.split(separator: ":")
+      return (parts[0], Self.bits(parts[1]))
     }
-    return nil
+  }
+
+  /// Returns the line of the code at the beginning of `digits`. No country code begins with another one. Compares bytes
+  /// in place, because this runs for every lead.
+  private static func line(of digits: String) -> Substring? {
+    let range = table.utf8.withContiguousStorageIfAvailable { bytes -> Range<Int>? in
+      var start = 0
+      while start < bytes.count {
+        let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count
+        if digits.utf8.starts(with: bytes[start..<end].prefix { $0 != UInt8(ascii: " ") }) { return start..<end }
+        start = end + 1
+      }
+      return nil
+    }
+    guard let range = range ?? nil else { return nil }
+    let utf8 = table.utf8
+    let first = utf8.index(utf8.startIndex, offsetBy: range.lowerBound)
+    return table[first..<utf8.index(first, offsetBy: range.count)]
   }
 
   /// Returns the national number in `digits`, which follow the country code, without what people write before it and
