@@ -19,7 +19,7 @@ begin
     from (
       -- Of several messages with the same client id, the first.
       select distinct on (client_id) m.*, uuid is not null and taken_by is null as kept, taken_by
-      from leadpipe.message_fields(p_messages, p_received) as m,
+      from leadpipe.message_rows(p_messages, p_received) as m,
            -- A sub-select, not a join: it always uses the index, whatever row counts the planner expects.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
       order by client_id, m."position"

@@ -13,8 +13,9 @@ declare
   v_replies jsonb[] := '{}';
 begin
   perform leadpipe.check_lead(sent.lead) from jsonb_array_elements(p) as sent (lead);
-  p := (select coalesce(jsonb_agg(case when sent.lead #>> '{idempotency,client}' is null then sent.lead else leadpipe.name_repeat(sent.lead) end order by n), '[]')
-        from jsonb_array_elements(p) with ordinality as sent (lead, n));
+  if p @? '$[*].idempotency.client' then
+    p := (select jsonb_agg(leadpipe.name_repeat(sent.lead) order by n) from jsonb_array_elements(p) with ordinality as sent (lead, n));
+  end if;
   -- In milliseconds. If another transaction holds a lock that one lead needs, the other leads must not wait for it.
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)

@@ -70,7 +70,7 @@ begin
       m.id, v_id, m.client_id, m.sender, m.text, m.type, m."timestamp",
       m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
       now() + m."position" * interval '1 microsecond'
-    from leadpipe.message_fields(p -> 'messages', v_received) as m;
+    from leadpipe.message_rows(p -> 'messages', v_received) as m;
     get diagnostics v_added = row_count;
   end if;
 

@@ -65,7 +65,7 @@ begin
     m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
     now() + m."position" * interval '1 microsecond'
   from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
-       lateral leadpipe.message_fields(p -> (n - 1) -> 'messages', received) as m
+       lateral leadpipe.message_rows(p -> (n - 1) -> 'messages', received) as m
   where s.messages > 0;
 
   if v_has_events then

@@ -2,7 +2,7 @@
 
 drop function if exists leadpipe.capture_new_leads(jsonb,boolean);
 
-drop function if exists leadpipe.message_fields(jsonb, timestamptz);
+drop function if exists leadpipe.message_fields(jsonb,timestamp with time zone);
 
 -- Returns a new UUID of version 7 (RFC 9562): 48 bits of time in milliseconds, then random bits. Rows that are inserted
 -- together get neighbouring ids, so an insert changes few pages of an index. The id shows when it was made.
@@ -21,31 +21,6 @@ revoke all on function leadpipe.uuid_v7() from public, anon, authenticated;
 
 -- A role that inserts rows needs the default of their ids.
 grant execute on function leadpipe.uuid_v7() to service_role;
-
--- Returns the fields of messages in the form in which they are stored. `id` is the id of the row: the client id if that
--- is a UUID, otherwise a new one. `uuid` is the client id if that is a UUID. `given` is false if the client sent no id and
--- one was generated. The caller may send the row's id as rowId; comparing it is cheaper than looking for a UUID.
--- Has no SET clause, so that the planner can inline it.
-create or replace function leadpipe.message_fields(p jsonb, p_received timestamptz)
-returns table (
-  id uuid, client_id text, uuid uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb, "position" bigint,
-  given boolean)
-language sql stable as $$
-  select
-    case when "rowId" is not null then "rowId" when is_uuid then named::uuid else leadpipe.uuid_v7() end,
-    case when is_uuid then lower(named) else named end, case when is_uuid then named::uuid end,
-    coalesce(m.sender, 'customer'), leadpipe.to_nfc(coalesce(m.text, '')), coalesce(m.type, 'text'), coalesce(m."timestamp", p_received),
-    coalesce(m.metadata, '{}'), m."position", m.id is not null
-  from rows from (
-         jsonb_to_recordset(p) as (id text, "rowId" uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb))
-       with ordinality as m (id, "rowId", sender, text, type, "timestamp", metadata, "position"),
-       -- `offset 0`: evaluated once, not for each use.
-       lateral (select coalesce(m.id, leadpipe.uuid_v7()::text) offset 0) as id (named),
-       lateral (select case when "rowId" is not null then "rowId"::text = lower(named)
-         else lower(named collate "C") ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' end offset 0) as shape (is_uuid)
-$$;
-
-revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public, anon, authenticated;
 
 -- Adds the messages that the conversation does not have yet, and returns their number. A client id that is a UUID
 -- becomes the row's id unless another row has it.
@@ -68,7 +43,7 @@ begin
     from (
       -- Of several messages with the same client id, the first.
       select distinct on (client_id) m.*, uuid is not null and taken_by is null as kept, taken_by
-      from leadpipe.message_fields(p_messages, p_received) as m,
+      from leadpipe.message_rows(p_messages, p_received) as m,
            -- A sub-select, not a join: it always uses the index, whatever row counts the planner expects.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
       order by client_id, m."position"
@@ -236,7 +211,7 @@ begin
     -- message. The customer is the stored one, because an unproven request may name another.
     v_event := public.emit_lead_event('lead.updated', v_id, v_facts || case when v_reopens then
       jsonb_strip_nulls(jsonb_build_object('message', (
-        select m.text from leadpipe.message_fields(case when v_added > 0 then p -> 'messages' end, now()) as m
+        select m.text from leadpipe.message_rows(case when v_added > 0 then p -> 'messages' end, now()) as m
         where m.sender = 'customer' order by m."position" desc limit 1)))
       || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
         'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
@@ -345,8 +320,9 @@ declare
   v_replies jsonb[] := '{}';
 begin
   perform leadpipe.check_lead(sent.lead) from jsonb_array_elements(p) as sent (lead);
-  p := (select coalesce(jsonb_agg(case when sent.lead #>> '{idempotency,client}' is null then sent.lead else leadpipe.name_repeat(sent.lead) end order by n), '[]')
-        from jsonb_array_elements(p) with ordinality as sent (lead, n));
+  if p @? '$[*].idempotency.client' then
+    p := (select jsonb_agg(leadpipe.name_repeat(sent.lead) order by n) from jsonb_array_elements(p) with ordinality as sent (lead, n));
+  end if;
   -- In milliseconds. If another transaction holds a lock that one lead needs, the other leads must not wait for it.
   perform set_config('lock_timeout', '250', true);
   perform pg_advisory_xact_lock(wanted.lock)
@@ -445,7 +421,7 @@ begin
       m.id, v_id, m.client_id, m.sender, m.text, m.type, m."timestamp",
       m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
       now() + m."position" * interval '1 microsecond'
-    from leadpipe.message_fields(p -> 'messages', v_received) as m;
+    from leadpipe.message_rows(p -> 'messages', v_received) as m;
     get diagnostics v_added = row_count;
   end if;
 
@@ -539,7 +515,7 @@ begin
     m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
     now() + m."position" * interval '1 microsecond'
   from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
-       lateral leadpipe.message_fields(p -> (n - 1) -> 'messages', received) as m
+       lateral leadpipe.message_rows(p -> (n - 1) -> 'messages', received) as m
   where s.messages > 0;
 
   if v_has_events then
@@ -610,6 +586,31 @@ end
 $$;
 
 revoke all on function leadpipe.check_lead(jsonb) from public, anon, authenticated;
+
+-- Returns messages in the form in which they are stored. `id` is the id of the row: the client id if that is a UUID,
+-- otherwise a new one. `uuid` is the client id if that is a UUID. `given` is false if the client sent no id and
+-- one was generated. The caller may send the row's id as rowId; comparing it is cheaper than looking for a UUID.
+-- Has no SET clause, so that the planner can inline it.
+create or replace function leadpipe.message_rows(p jsonb, p_received timestamptz)
+returns table (
+  id uuid, client_id text, uuid uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb, "position" bigint,
+  given boolean)
+language sql stable as $$
+  select
+    case when "rowId" is not null then "rowId" when is_uuid then named::uuid else leadpipe.uuid_v7() end,
+    case when is_uuid then lower(named) else named end, case when is_uuid then named::uuid end,
+    coalesce(m.sender, 'customer'), leadpipe.to_nfc(coalesce(m.text, '')), coalesce(m.type, 'text'), coalesce(m."timestamp", p_received),
+    coalesce(m.metadata, '{}'), m."position", m.id is not null
+  from rows from (
+         jsonb_to_recordset(p) as (id text, "rowId" uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb))
+       with ordinality as m (id, "rowId", sender, text, type, "timestamp", metadata, "position"),
+       -- `offset 0`: evaluated once, not for each use.
+       lateral (select coalesce(m.id, leadpipe.uuid_v7()::text) offset 0) as id (named),
+       lateral (select case when "rowId" is not null then "rowId"::text = lower(named)
+         else lower(named collate "C") ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' end offset 0) as shape (is_uuid)
+$$;
+
+revoke all on function leadpipe.message_rows(jsonb, timestamptz) from public, anon, authenticated;
 
 -- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
 -- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
@@ -754,3 +755,5 @@ alter table public.lead_tags alter column id set default leadpipe.uuid_v7();
 alter table public.newsletter_subscribers alter column id set default leadpipe.uuid_v7();
 
 alter table public.notification_logs alter column id set default leadpipe.uuid_v7();
+
+drop index if exists public.customer_identities_customer_id_idx;

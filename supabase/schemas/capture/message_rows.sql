@@ -1,8 +1,8 @@
--- Returns the fields of messages in the form in which they are stored. `id` is the id of the row: the client id if that
--- is a UUID, otherwise a new one. `uuid` is the client id if that is a UUID. `given` is false if the client sent no id and
+-- Returns messages in the form in which they are stored. `id` is the id of the row: the client id if that is a UUID,
+-- otherwise a new one. `uuid` is the client id if that is a UUID. `given` is false if the client sent no id and
 -- one was generated. The caller may send the row's id as rowId; comparing it is cheaper than looking for a UUID.
 -- Has no SET clause, so that the planner can inline it.
-create or replace function leadpipe.message_fields(p jsonb, p_received timestamptz)
+create or replace function leadpipe.message_rows(p jsonb, p_received timestamptz)
 returns table (
   id uuid, client_id text, uuid uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb, "position" bigint,
   given boolean)
@@ -20,4 +20,4 @@ language sql stable as $$
        lateral (select case when "rowId" is not null then "rowId"::text = lower(named)
          else lower(named collate "C") ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' end offset 0) as shape (is_uuid)
 $$;
-revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public, anon, authenticated;
+revoke all on function leadpipe.message_rows(jsonb, timestamptz) from public, anon, authenticated;
