@@ -7,7 +7,7 @@ from typing import Any
 from measure import kept, row, table
 
 figures: dict[str, Any] = kept()
-STREAM, EXPRESS, PGBENCH = "leadpipe, stream", "Express, node-pg", "pgbench -M prepared"
+STREAM, EXPRESS, STATEMENTS, PGBENCH = "leadpipe, stream", "Express, node-pg", "Express, own statements", "pgbench -M prepared"
 
 
 def http(name: str, connections: int, figure: str = "rate") -> float:
@@ -43,23 +43,33 @@ def queue(name: str) -> float:
     return figures["deliveries"]["leadpipe"] / figures["deliveries"][name]
 
 
+def process(name: str, connections: int, figure: str = "rate") -> float:
+    return figures["processes"][name][str(connections)][figure]
+
+
 table("what", "target", "measured", "")
-line("POST /api/chatbot/leads in stream mode against Express, 16 and 64 connections", "≥ 4 ×",
-     at_least(4, lambda: http(STREAM, 16) / http(EXPRESS, 16), lambda: http(STREAM, 64) / http(EXPRESS, 64)))
-line("the same against pgbench -M prepared -c 16", "≥ 1.2 ×",
+line("POST /api/chatbot/leads in stream mode against Express with its own statements, 16 and 64 connections", "≥ 4 ×",
+     at_least(4, lambda: http(STREAM, 16) / http(STATEMENTS, 16), lambda: http(STREAM, 64) / http(STATEMENTS, 64)))
+line("against Express that calls the same function", "≥ 3 ×",
+     at_least(3, lambda: http(STREAM, 16) / http(EXPRESS, 16), lambda: http(STREAM, 64) / http(EXPRESS, 64)))
+line("against pgbench -M prepared -c 16", "≥ 1.2 ×",
      at_least(1.2, lambda: http(STREAM, 16) / http(PGBENCH, 16), lambda: http(STREAM, 64) / http(PGBENCH, 16)))
-line("one connection, p50 against Express", "≤ 0.6 ×", at_most(0.6, lambda: http(STREAM, 1, "p50") / http(EXPRESS, 1, "p50")))
-line("warm mode at a low rate, p50", "≤ 2 ms", at_most(2, lambda: figures["gentle"]["leadpipe, warm"], " ms"))
-line("one process from spawn to reply against C with libpq", "≤ 1.2 ×",
-     at_most(1.2, lambda: figures["one_shot"]["lead-capture"] / figures["one_shot"]["C with libpq"]))
+line("one connection, p50 against Express", "≤ 0.7 ×", at_most(0.7, lambda: http(STREAM, 1, "p50") / http(EXPRESS, 1, "p50")))
+line("stream mode at a low rate, p50", "≤ 2.5 ms", at_most(2.5, lambda: figures["gentle"][STREAM], " ms"))
+line("a process for each request behind the gateway, p50", "≤ 5 ms", at_most(5, lambda: process("leadpipe, oneshot", 1, "p50"), " ms"))
+line("the same with 16 connections against direct connections, as on 23 November", "≥ 4 ×",
+     at_least(4, lambda: process("leadpipe, oneshot", 16) / process("leadpipe, oneshot, direct", 16)))
+line("CGI behind nginx and fcgiwrap against C, 4 and 16 connections", "≥ 2 ×",
+     at_least(2, *(lambda c=c: process("fcgiwrap, leadpipe-cgi", c) / process("fcgiwrap, C", c) for c in (4, 16))))
+line("one process from spawn to reply against C with libpq and a direct connection", "≤ 0.4 ×",
+     at_most(0.4, lambda: figures["one_shot"]["lead-capture"] / figures["one_shot"]["C with libpq"]))
 line("the same against node", "≥ 8 × faster", at_least(8, lambda: figures["one_shot"]["node with node-pg"] / figures["one_shot"]["lead-capture"]))
 line("lead-capture --stream against pgbench -c 16, short and long conversations", "≥ 2 ×",
      at_least(2, lambda: figures["bulk few"], lambda: figures["bulk many"]))
 line("commit to the start of a delivery, p50 and p99", "≤ 5 and 25 ms", commit_to_start)
-line("deliveries that do nothing against pgqueuer", "≥ 1 ×", at_least(1, lambda: queue("pgqueuer")))
+line("deliveries that do nothing against pgqueuer", "≥ 0.6 ×", at_least(0.6, lambda: queue("pgqueuer")))
 line("the same against procrastinate", "≥ 10 ×", at_least(10, lambda: queue("procrastinate")))
-line("idle, gateway, worker and handlers, in the default mode", "≤ 60 MB", at_most(60, lambda: figures["idle"]["stream"], " MB"))
-line("the same in warm mode, with its spare processes", "≤ 60 MB", at_most(60, lambda: figures["idle"]["warm"], " MB"))
+line("idle, all of `up` without PostgreSQL and the sink", "≤ 40 MB", at_most(40, lambda: figures["idle"], " MB"))
 line("capture among a year's leads against empty tables, 16 and 64 connections", "≥ 0.9 ×",
      at_least(0.9, lambda: figures["growth"][f"{STREAM}, 16"], lambda: figures["growth"][f"{STREAM}, 64"]))
 line("a claim among them, p99", "≤ 20 ms", at_most(20, lambda: figures["claim"], " ms"))
