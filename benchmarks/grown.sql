@@ -10,15 +10,20 @@ create function pg_temp.made_up(n bigint) returns text language sql immutable as
   select string_agg((array['ba', 'ri', 'zo', 'ne', 'mu', 'ka', 'le', 'shi', 'da', 'to'])[1 + n / (10 ^ place)::bigint % 10], '')
   from generate_series(0, 4) place
 $$;
+-- An id as leadpipe.uuid_v7 would have made it then.
+create function pg_temp.id_of(at timestamptz) returns uuid language sql volatile as $$
+  select encode(overlay(uuid_send(leadpipe.uuid_v7()) placing substring(int8send((extract(epoch from at) * 1000)::bigint) from 3) from 1 for 6), 'hex')::uuid
+$$;
 create temp table filled as
-  select n, gen_random_uuid() as id, gen_random_uuid() as customer, now() - interval '365 days' * (1 - n / :conversations::float8) as at,
+  select n, pg_temp.id_of(at) as id, pg_temp.id_of(at) as customer, at,
     dice[1] & 65535 as one, dice[1] >> 16 & 32767 as two, dice[2] & 65535 as three,
     (array['Nusrat', 'Omar', 'Sara', 'Ivan', 'Mei', 'محمد', 'فاطمة', 'أحمد', 'Zoë', 'Priya'])[1 + (dice[1] & 65535) % 10] as given,
     (array['villa', 'apartment', 'townhouse'])[1 + n % 3] as property, (array['buy', 'rent', 'sell'])[1 + n % 3] as intent,
     -- One in a hundred has a rare area.
     case when n % 100 = 7 then 'Al ' || initcap(pg_temp.made_up(dice[2] & 1023))
       else (array['Al Furjan', 'Dubai Marina', 'Downtown', 'JVC', 'Business Bay', 'Palm Jumeirah'])[1 + (dice[2] & 65535) % 6] end as area
-  from generate_series(1, :conversations) n, lateral (select array[hashint8(n), hashint8(n * 7)]) as thrown (dice);
+  from generate_series(1, :conversations) n, lateral (select now() - interval '365 days' * (1 - n / :conversations::float8)) as made (at),
+    lateral (select array[hashint8(n), hashint8(n * 7)]) as thrown (dice);
 insert into agents (name, email)
   select 'Agent ' || n, 'agent.' || n || '@example.com' from generate_series(1, 15) n on conflict do nothing;
 insert into conversations (

@@ -226,6 +226,10 @@ def admin() -> None:
     subprocess.run([sys.executable, HERE / "admin.py", grown_database(), BIN], check=True)
 
 
+def log_position(url: str) -> int:
+    return int(psql("select (pg_current_wal_insert_lsn() - '0/0')::bigint", url))
+
+
 def growth() -> None:
     """Measures the same capture on empty and grown tables, in turn."""
     grown = grown_database()
@@ -233,6 +237,7 @@ def growth() -> None:
     claims = subprocess.run([sys.executable, HERE / "claims.py", grown, str(CLAIM_FINISHED), str(CLAIM_FUTURE)], stdout=subprocess.PIPE, text=True,
                             check=True, env=os.environ | {"CLAIM_AMONG": f"{GROWTH_CONVERSATIONS:,} conversations, "}).stdout
     loads: dict[tuple[str, int, str], list[Load]] = {}
+    logged: dict[tuple[int, str], list[float]] = {}
     for _ in range(ROUNDS):
         for state, url in ("empty", URL), ("grown", grown):
             if state == "empty":
@@ -241,7 +246,9 @@ def growth() -> None:
             with gateway("stream").up(url) as (pid, port):
                 wrk(16, 2, port)
                 for connections in 16, 64:
-                    loads.setdefault((STREAM, connections, state), []).append(load(pid, port, connections))
+                    before = log_position(url)
+                    loads.setdefault((STREAM, connections, state), []).append(run := load(pid, port, connections))
+                    logged.setdefault((connections, state), []).append((log_position(url) - before) / 1024 / run.answers)
             for connections in 16, 64:
                 loads.setdefault((PGBENCH, connections, state), []).append(pgbench(connections, url=url))
     table("capture, empty and grown", "empty, a second", "grown", "p99 ms, empty", "grown", "PostgreSQL's CPU ms, empty", "grown",
@@ -254,7 +261,10 @@ def growth() -> None:
             row(f"{name}, {connections} connections", f"{median(empty, 'rate'):,.0f}", f"{median(full, 'rate'):,.0f}", f"{median(empty, 'p99'):.2f}",
                 f"{median(full, 'p99'):.2f}", f"{median(empty, 'postgres'):.3f}", f"{median(full, 'postgres'):.3f}",
                 sum(each.other + each.broken for each in empty + full), f"{ratio:.2f} ×")
-    keep(growth=kept)
+    log = {connections: statistics.median(logged[connections, "grown"]) for connections in (16, 64)}
+    print("\nPostgreSQL's log, KiB per lead on the grown tables, right after a checkpoint: " +
+          ", ".join(f"{size:.1f} with {connections} connections" for connections, size in log.items()) + ".", flush=True)
+    keep(growth=kept, log=log)
     print(f"\n{claims}", end="", flush=True)
     psql("drop database bench_grown")
 

@@ -72,6 +72,7 @@ line("the same against procrastinate", "≥ 10 ×", at_least(10, lambda: queue("
 line("idle, all of `up` without PostgreSQL and the sink", "≤ 40 MB", at_most(40, lambda: figures["idle"], " MB"))
 line("capture among a year's leads against empty tables, 16 and 64 connections", "≥ 0.9 ×",
      at_least(0.9, lambda: figures["growth"][f"{STREAM}, 16"], lambda: figures["growth"][f"{STREAM}, 64"]))
+line("PostgreSQL's log per lead among them", "≤ 5 KiB", at_most(5, lambda: max(figures["log"].values()), " KiB"))
 line("a claim among them, p99", "≤ 20 ms", at_most(20, lambda: figures["claim"], " ms"))
 for name, what in {"list": "the list of conversations", "search": "search", "conversation-show": "a single view", "sla-list": "the SLA list"}.items():
     line(f"{what} among them, p99", "≤ 20 ms", at_most(20, lambda name=name: figures["admin"][name][1], " ms"))
