@@ -20,6 +20,8 @@ FAULTS = {
 }
 # The time limits in seconds of a call of the database, a handler and a supervisor's longest wait, together.
 RECOVERY = 20
+# When the database asks the peer of an idle session for a sign of life, and when it ends the session of one that is gone.
+KEEPALIVE, GONE = 120, 180
 
 
 class Senders(Traffic):
@@ -95,6 +97,8 @@ class Run:
     def __init__(self, site, seed, faults, longest, pause):
         self.site, self.seed, self.dice = site, seed, random.Random(seed)
         self.plan, self.longest, self.pause = plan(self.dice, faults), longest, pause
+        # Sessions of hosts that have lost their power.
+        self.left_behind = set()
 
     def check(self, patience, hurries):
         site = self.site
@@ -123,6 +127,8 @@ class Run:
         begin, end = FAULTS[fault]
         seconds = self.dice.uniform(1, self.longest)
         before = Counter(senders.by_entry)
+        if fault == "powered off" and kind != "database":
+            self.left_behind |= site.cluster.sessions_of(machine.host)
         begin(machine)
         try:
             time.sleep(seconds)
@@ -141,11 +147,19 @@ class Run:
         until(lambda: all(senders.by_entry[entry] >= before[entry] + 2 for entry in entries), seconds,
               f"two more leads at each host; {senders.by_entry}, refused {dict(senders.refused)}")
 
+    def wait_until_forgotten(self):
+        """Waits until the database has ended the sessions of hosts that lost their power."""
+        def remaining():
+            return self.left_behind & set().union(*(self.site.cluster.sessions_of(machine.host) for machine in [*self.site.entries, *self.site.workers]))
+        began, count = time.monotonic(), len(remaining())
+        until(lambda: not remaining(), GONE + 10, f"the end of {count} sessions of hosts that have lost their power")
+        print(f"{count} sessions that were left behind ended {time.monotonic() - began:.0f} s later", flush=True)
+
     # ── Checks ──
 
     def look(self, senders):
         site = self.site
-        ledger = senders.check(site.database, site.sink, repeats=True)
+        ledger = senders.check(site.database, site.sink, repeats=True, late=True)
         deliveries = ledger.deliveries.values()
         stored = site.database.count("conversations")
         assert stored == site.database.count("lead_events", "event_type = 'lead.created' and processed") == len(senders.captured)
@@ -158,5 +172,4 @@ class Run:
         assert site.database.value("select count(*) from pg_stat_activity where state like 'idle in transaction%'") == "0"
         for entry in site.entries:
             site.wait_until_well(entry, RECOVERY)
-        print("sessions by host: " + site.database.text("select string_agg(concat_ws(' ', client_addr, n), ', ') from "
-                                                        "(select client_addr, count(*) n from pg_stat_activity where client_addr is not null group by 1) s"))
+        assert site.cluster.keepalives() <= KEEPALIVE

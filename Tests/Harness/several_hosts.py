@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,12 @@ PASSWORD = "a-password-of-the-tests"
 # Runs a command with the host's name, and with the certificate of the tests as the only one that is trusted.
 AS_HOST = ["unshare", "--mount", "--uts", "/bin/sh", "-c",
            'hostname "$1" && mount --bind "$2" /etc/ssl/certs/ca-certificates.crt && shift 2 && exec "$@"', "sh"]
+
+
+def seconds(line):
+    """The time that a line of `ss` shows, such as 1min59sec, 57sec or 980ms."""
+    minutes, whole = re.search(r"timer:\(\w+,(?:(\d+)min)?(?:([\d.]+)sec)?", line).groups()
+    return 60 * int(minutes or 0) + float(whole or 0)
 
 
 class HostedCluster(Cluster):
@@ -57,6 +64,19 @@ class HostedCluster(Cluster):
         self.database("postgres").run(f"alter role leadpipe_{name} password '{PASSWORD}'")
         return (f"postgresql://leadpipe_{name}:{PASSWORD}@{self.host.address}/{database.name}"
                 f"?sslmode=verify-full&sslrootcert={self.files[0]}")
+
+    def sessions_of(self, host):
+        """The sessions of a host, by process id and start."""
+        return set(self.database("postgres").text(
+            f"select pid || ' ' || backend_start from pg_stat_activity where client_addr = '{host.address}'").splitlines())
+
+    def keepalives(self):
+        """How long the kernel waits, at most, before it asks the peer of a session for a sign of life. In seconds."""
+        with self.host.inside():
+            lines = subprocess.run(["ss", "-tnoH", "state", "established", "sport = :5432"], capture_output=True, text=True, timeout=10,
+                                   check=True).stdout.splitlines()
+        assert lines and all("timer:(keepalive," in line or "timer:(on," in line for line in lines), lines
+        return max(seconds(line) for line in lines)
 
     def power_off(self):
         self.host.power_off()
