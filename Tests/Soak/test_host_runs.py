@@ -1,5 +1,5 @@
 """Every kind of host with every fault, for longer, and without help: each delivery waits for its lease and its next attempt.
-HOST_RUNS sets how many runs (10), HOST_SEED the first seed (1), and HOST_LONGEST the longest time in seconds of a fault (20)."""
+HOST_RUNS sets how many runs (5), HOST_SEED the first seed (1), and HOST_LONGEST the longest time in seconds of a fault (20)."""
 
 import os
 
@@ -9,7 +9,7 @@ from host_faults import Run
 from network import obstacle
 from several_hosts import Site
 
-RUNS, SEED, LONGEST = (int(os.environ.get(f"HOST_{name}", default)) for name, default in [("RUNS", 10), ("SEED", 1), ("LONGEST", 20)])
+RUNS, SEED, LONGEST = (int(os.environ.get(f"HOST_{name}", default)) for name, default in [("RUNS", 5), ("SEED", 1), ("LONGEST", 20)])
 FAULTS = 16
 # A lease of 30 s, the waits before the next three attempts, and the time that a loaded machine needs for the rest.
 PATIENCE = 30 + 3 + 12 + 36 + 19
