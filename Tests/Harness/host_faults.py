@@ -20,8 +20,8 @@ FAULTS = {
 }
 # The time limits in seconds of a call of the database, a handler and a supervisor's longest wait, together.
 RECOVERY = 20
-# When the database asks the peer of an idle session for a sign of life, and when it ends the session of one that is gone.
-KEEPALIVE, GONE = 120, 180
+# When the database asks the peer of an idle session for a sign of life, in seconds.
+KEEPALIVE = 120
 
 
 class Senders(Traffic):
@@ -100,8 +100,6 @@ class Run:
     def __init__(self, site, seed, faults, longest, pause):
         self.site, self.seed, self.dice = site, seed, random.Random(seed)
         self.plan, self.longest, self.pause = plan(self.dice, faults), longest, pause
-        # Sessions of hosts that have lost their power.
-        self.left_behind = set()
 
     def check(self, patience, hurries):
         site = self.site
@@ -129,8 +127,6 @@ class Run:
         time.sleep(self.dice.uniform(0, 0.5))
         begin, end = FAULTS[fault]
         seconds = self.dice.uniform(1, self.longest)
-        if fault == "powered off" and kind != "database":
-            self.left_behind |= site.cluster.sessions_of(machine.host)
         began = time.monotonic()
         begin(machine)
         try:
@@ -154,14 +150,6 @@ class Run:
         before = Counter(senders.by_entry)
         until(lambda: all(senders.by_entry[entry] >= before[entry] + 2 for entry in entries), RECOVERY,
               f"two more leads at each host; {senders.stored}, refused {dict(senders.refused)}")
-
-    def wait_until_forgotten(self):
-        """Waits until the database has ended the sessions of hosts that lost their power."""
-        def remaining():
-            return self.left_behind & set().union(*(self.site.cluster.sessions_of(machine.host) for machine in [*self.site.entries, *self.site.workers]))
-        began, count = time.monotonic(), len(remaining())
-        until(lambda: not remaining(), GONE + 10, f"the end of {count} sessions of hosts that have lost their power")
-        print(f"{count} sessions that were left behind ended {time.monotonic() - began:.0f} s later", flush=True)
 
     # ── Checks ──
 
