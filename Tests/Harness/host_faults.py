@@ -21,7 +21,7 @@ FAULTS = {
 # The time limits in seconds of a call of the database, a handler and a supervisor's longest wait, together.
 RECOVERY = 20
 # When the database asks the peer of an idle session for a sign of life, in seconds.
-KEEPALIVE = 120
+KEEPALIVE = 90
 
 
 class Senders(Traffic):

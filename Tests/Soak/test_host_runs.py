@@ -16,8 +16,9 @@ RUNS, SEED, LONGEST = (int(os.environ.get(f"HOST_{name}", default)) for name, de
 FAULTS = 16
 # A lease of 30 s, the waits before the next three attempts, and the time that a loaded machine needs for the rest.
 PATIENCE = 30 + 3 + 12 + 36 + 19
-# When the database ends the sessions of a host that is gone.
-GONE = 180
+# When the database has ended the sessions of a host that is gone: a worker elsewhere notifies a session that listens up
+# to 30 s later, and the server waits 150 s for the acknowledgement.
+GONE = 30 + 150
 
 pytestmark = pytest.mark.skipif(obstacle() is not None, reason=str(obstacle()))
 
