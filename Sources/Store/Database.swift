@@ -188,10 +188,10 @@ package final class Database {
     return (try? results(of: connection, deadline: limit)) != nil
   }
 
-  /// The server ends the session of a host that is gone, and has closed nothing, within about three minutes: by
-  /// keepalives if the session is idle, and by the limit for unacknowledged data if it had something to send, such as a
-  /// notification. By default it would keep an idle session for more than two hours, and each power cut of a host would
-  /// use up some of max_connections.
+  /// The server ends the session of a host that is gone, and has closed nothing, within four minutes: by keepalives if
+  /// the session is idle, and by the limit for unacknowledged data if it had something to send, such as a notification.
+  /// By default it would keep an idle session for more than two hours, and each power cut of a host would use up some
+  /// of max_connections.
   private static let keepalives =
     "-c tcp_keepalives_idle=90 -c tcp_keepalives_interval=30 -c tcp_keepalives_count=3 -c tcp_user_timeout=150000"
 
