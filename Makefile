@@ -20,7 +20,7 @@ EXECUTABLES = $(basename $(notdir $(wildcard handlers/*.swift)))
 
 # Packages for the product and the commands in its documentation, and additional packages for its tests.
 PACKAGES = libpq-dev libssl-dev libcurl4-openssl-dev pkg-config postgresql pgbouncer tzdata ca-certificates curl jq
-TEST_PACKAGES = apache2-bin binutils fcgiwrap libtap-parser-sourcehandler-pgtap-perl lighttpd nginx-light openssl \
+TEST_PACKAGES = apache2-bin binutils fcgiwrap iproute2 libtap-parser-sourcehandler-pgtap-perl lighttpd nginx-light openssl \
 	postgresql-15-pgtap procps python3-aiosmtpd python3-h11 python3-pytest python3-venv strace
 # Packages from PyPI: schemathesis, sqlmap and ruff. They have a Python environment of their own.
 TEST_VENV = .build/test-venv

@@ -138,7 +138,7 @@ package final class Database {
     hasReply = false
     let limits =
       "-c statement_timeout=\(statementSeconds)s -c lock_timeout=\(lockMilliseconds) -c \(Self.mark)=on"
-      + " -c default_transaction_read_only=off -c synchronous_commit=on -c idle_session_timeout=0"
+      + " -c default_transaction_read_only=off -c synchronous_commit=on -c idle_session_timeout=0 \(Self.keepalives)"
     let words =
       [("dbname", url), ("application_name", "leadpipe"), ("client_encoding", "UTF8")]
       + (isPooled ? [] : [("options", limits)])
@@ -187,6 +187,13 @@ package final class Database {
     guard PQsendQuery(connection, "select 1") == 1 else { return false }
     return (try? results(of: connection, deadline: limit)) != nil
   }
+
+  /// The server ends the session of a host that is gone, and has closed nothing, within four minutes: by keepalives if
+  /// the session is idle, and by the limit for unacknowledged data if it had something to send, such as a notification.
+  /// By default it would keep an idle session for more than two hours, and each power cut of a host would use up some
+  /// of max_connections.
+  private static let keepalives =
+    "-c tcp_keepalives_idle=90 -c tcp_keepalives_interval=30 -c tcp_keepalives_count=3 -c tcp_user_timeout=150000"
 
   /// The custom setting that shows whether the server received the start-up options.
   private static let mark = "leadpipe.options"

@@ -52,7 +52,7 @@ def changed(name, folder, changes):
 
 
 @contextmanager
-def running(command, folder, environment, port=None, path=None):
+def running(command, folder, environment, port=None, path=None, address="127.0.0.1"):
     """A server in a session of its own. All processes of the session end with it: fcgiwrap leaves its workers behind."""
     with (folder / "error.log").open("ab") as log:
         process = subprocess.Popen(command, cwd="/", env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
@@ -60,7 +60,7 @@ def running(command, folder, environment, port=None, path=None):
     def answers():
         assert process.poll() is None, (folder / "error.log").read_text()
         with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as connection:
-            return connection.connect_ex(str(path) if path else ("127.0.0.1", port)) == 0
+            return connection.connect_ex(str(path) if path else (address, port)) == 0
     try:
         until(answers, 15, command[0])
         yield
@@ -78,11 +78,11 @@ def running(command, folder, environment, port=None, path=None):
 
 
 @contextmanager
-def nginx(folder: Path, settings, program=BIN / "leadpipe-cgi"):
+def nginx(folder: Path, settings, program=BIN / "leadpipe-cgi", address="127.0.0.1"):
     """The port of nginx with two instances of fcgiwrap, each with the settings of one class."""
     port = free_port()
     changed("nginx/cgi.conf", folder, {
-        "listen 80;": f"listen 127.0.0.1:{port};", "unix:/run/leadpipe-cgi/": f"unix:{folder}/", PROGRAM: str(program)})
+        "listen 80;": f"listen {address}:{port};", "unix:/run/leadpipe-cgi/": f"unix:{folder}/", PROGRAM: str(program)})
     (folder / "conf").write_text(NGINX.format(folder=folder, user="user root; " if is_root() else ""))
     with ExitStack() as stack:
         for name, foreign in (("intake", ADMIN_ONLY), ("admin", INTAKE_ONLY)):
@@ -90,7 +90,7 @@ def nginx(folder: Path, settings, program=BIN / "leadpipe-cgi"):
             path = folder / f"{name}.sock"
             stack.enter_context(running(["fcgiwrap", "-f", "-c", "2", "-s", f"unix:{path}", "-p", str(program)], folder, own, path=path))
         command = ["nginx", "-p", str(folder), "-c", str(folder / "conf"), "-e", str(folder / "error.log")]
-        stack.enter_context(running(command, folder, clean_environment(), port))
+        stack.enter_context(running(command, folder, clean_environment(), port, address=address))
         yield port
 
 

@@ -110,6 +110,31 @@ class Sampler:
         return [last - first for line, (first, last) in self.seen.items() if line.endswith(status)]
 
 
+OPEN = ("select channel, status, outcome_class, count(*), min(next_attempt_at) from notification_logs where status <> 'sent'"
+        " group by 1, 2, 3")
+
+
+def wait_for_all(database, patience, hurries):
+    """Waits until everything is sent. `hurries` does not wait for leases of dead workers and for later attempts."""
+    end, last = time.monotonic() + patience, (None, 0)
+    while count := open_count(database):
+        assert time.monotonic() < end, f"not sent after {patience} s: {database.text(OPEN)}"
+        if count != last[0]:
+            last = (count, time.monotonic())
+        elif hurries and time.monotonic() > last[1] + 2:
+            # Expires leases of dead workers and makes waiting deliveries due, because no worker is busy with them.
+            # The database may still be starting.
+            database.psql("update notification_logs set lease_until = now() where lease_until > now();"
+                          "update notification_logs set next_attempt_at = now() where next_attempt_at > now()", check=False)
+
+
+def open_count(database):
+    done = database.psql("select (select count(*) from lead_events where planned_at is null) + "
+                         "(select count(*) from notification_logs where status <> 'sent')", "-A", "-t", check=False)
+    time.sleep(0.3)
+    return int(done.stdout) if done.returncode == 0 else "away"
+
+
 class Run:
     def __init__(self, folder, leads, kills, seconds, seed, workers, slow, hurries):
         self.folder, self.leads, self.seconds, self.seed = folder, leads, seconds, seed
@@ -148,7 +173,7 @@ class Run:
             for thread in senders:
                 thread.join(self.seconds + patience)
             assert len(self.captured) == self.leads, (len(self.captured), self.refused)
-            self.wait_for_all(patience)
+            wait_for_all(self.database, patience, self.hurries)
             self.ended = time.time()
             print(f"all sent {self.ended - began:.0f} s after the start", flush=True)
             time.sleep(1.5)
@@ -158,27 +183,6 @@ class Run:
             for worker in self.workers:
                 worker.close()
         return self.look(sink, sampler)
-
-    OPEN = ("select channel, status, outcome_class, count(*), min(next_attempt_at) from notification_logs where status <> 'sent'"
-            " group by 1, 2, 3")
-
-    def wait_for_all(self, patience):
-        end, last = time.monotonic() + patience, (None, 0)
-        while count := self.open_count():
-            assert time.monotonic() < end, f"not sent after {patience} s: {self.database.text(self.OPEN)}"
-            if count != last[0]:
-                last = (count, time.monotonic())
-            elif self.hurries and time.monotonic() > last[1] + 2:
-                # Expires leases of dead workers and makes waiting deliveries due, because no worker is busy with them.
-                # The database may still be starting.
-                self.database.psql("update notification_logs set lease_until = now() where lease_until > now();"
-                                   "update notification_logs set next_attempt_at = now() where next_attempt_at > now()", check=False)
-
-    def open_count(self):
-        done = self.database.psql("select (select count(*) from lead_events where planned_at is null) + "
-                                  "(select count(*) from notification_logs where status <> 'sent')", "-A", "-t", check=False)
-        time.sleep(0.3)
-        return int(done.stdout) if done.returncode == 0 else "away"
 
     # ── Leads ──
 

@@ -164,6 +164,16 @@ class Ledger:
         return [d for d in self.deliveries.values() if d.channel != "email" and any(
             not message.marked and (n > 0 or d.unknown_before(message)) for n, message in enumerate(d.taken))]
 
+    def untold_repeats(self):
+        """As `unmarked_repeats`, if the network may deliver a message after its sender has given up, and after a repeat of
+        it: all messages of a delivery but one are marked, and so is that of every attempt that succeeded after an unknown
+        one."""
+        def is_told(d):
+            later = [attempt for n, attempt in enumerate(d.attempts) if attempt.kind == "delivered" and any(a.kind == "unknown" for a in d.attempts[:n])]
+            return sum(not message.marked for message in d.taken) <= 1 and all(
+                any(message.marked and attempt.began - TOLERANCE <= message.at <= attempt.ended + TOLERANCE for message in d.taken) for attempt in later)
+        return [d for d in self.deliveries.values() if d.channel != "email" and not is_told(d)]
+
     def marked_without_reason(self):
         """Deliveries with a message that is marked as a repeat although no earlier attempt ended unknown."""
         return [d for d in self.deliveries.values() if any(message.marked and not d.unknown_before(message) for message in d.taken)]

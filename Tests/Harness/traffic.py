@@ -64,9 +64,10 @@ class Traffic:
         until(sent, seconds, f"{numbers} leads in every channel")
         return time.monotonic() - began
 
-    def check(self, database, sink, repeats=False):
+    def check(self, database, sink, repeats=False, late=False):
         """Every lead that was answered with 201 is stored once and sent once in every channel. With `repeats`, a message
-        may come again after an attempt with an unknown outcome, and is then marked."""
+        may come again after an attempt with an unknown outcome, and is then marked. With `late`, the first one may arrive
+        after its repeats."""
         ledger = Ledger(database, sink.messages, killed=repeats)
         stored = set(database.text("select id from conversations").split())
         assert set(self.captured.values()) <= stored, "leads were lost"
@@ -75,7 +76,7 @@ class Traffic:
              "leads without exactly one delivery in a channel")
         none((d for d in ledger.deliveries.values() if d.status != "sent" or not d.taken), "deliveries that were not received")
         if repeats:
-            none(ledger.unmarked_repeats(), "repeats that are not marked")
+            none(ledger.untold_repeats() if late else ledger.unmarked_repeats(), "repeats that are not marked")
         else:
             none((d for d in ledger.deliveries.values() if len(d.taken) != 1), "messages that were sent more than once")
         return ledger
