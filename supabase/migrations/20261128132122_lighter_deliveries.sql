@@ -26,13 +26,26 @@ where d.status = 'sending' and d.begun_at is null and d.leased_by is null;
 
 drop function if exists leadpipe.plan_events(jsonb,integer,timestamp with time zone);
 
+-- Returns stored JSON as it is put into a reply. A value that readers of the reply could not handle is replaced by
+-- {"unreadable": reason}, so that one row never fails a page, a feed or a claim. It may have `p_most` bytes.
+-- Has no SET clause, so that the planner can inline it.
+create or replace function leadpipe.shown(p jsonb, p_most integer default 65536) returns jsonb
+language sql immutable as $$
+  select case
+    when pg_catalog.octet_length(p::text) > p_most then pg_catalog.jsonb_build_object('unreadable', pg_catalog.format('it is larger than %s KiB', p_most / 1024))
+    when p @? 'strict $.**{17}' then '{"unreadable": "it is nested deeper than 16 levels"}'
+    else p end
+$$;
+
+revoke all on function leadpipe.shown(jsonb, integer) from public, anon, authenticated;
+
 -- Marks deliveries as being sent. The worker must send only those in `begun`. A delivery in `lost` has an expired
 -- lease, or another worker has claimed it. A delivery in `paused` was claimed before its channel was paused, and is
 -- released. `paces` has the minimum time between two messages of a channel, in milliseconds: if the channel's turn has
 -- come, its oldest delivery begins. The others are in `early`; they are released and due at their turns.
 create or replace function public.begin_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set jit = off
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_now timestamptz := clock_timestamp();
@@ -205,23 +218,30 @@ begin
   ), held as (
     select * from claimed union all select * from public.notification_logs d where d.id = any (v_fresh)
   )
-  select jsonb_agg(jsonb_build_object(
-      'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
-      'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
-      'conversationId', d.conversation_id, 'payload', leadpipe.shown(e.payload))
-      || case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
-      || case when (d.outcome_class is not null or d.replay_of is not null)
-             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
-           then '{"possibleRepeat": true}'::jsonb else '{}' end
-      || case when e.request_id is not null then jsonb_build_object('requestId', e.request_id) else '{}' end
-      order by d.due_at, d.id)
+  -- Each step that builds jsonb copies the payload, so the rare members are added only where there are any.
+  select jsonb_agg(case when more.members = '{}' then line.basic else line.basic || more.members end order by d.due_at, d.id)
   into v_deliveries
   from held d cross join lateral (select * from public.lead_events e where e.id = d.lead_event_id offset 0) e
   join total on total.channel = d.channel
   cross join lateral (
     select coalesce(d.retried_at, e.created_at)
       + make_interval(secs => greatest(total.paused - d.paused_before, 0)) as began
-  ) clock;
+  ) clock
+  cross join lateral (
+    select case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
+      || case when (d.outcome_class is not null or d.replay_of is not null)
+             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
+           then '{"possibleRepeat": true}'::jsonb else '{}' end
+      || case when e.request_id is not null then jsonb_build_object('requestId', e.request_id) else '{}' end as members
+    offset 0
+  ) more
+  cross join lateral (
+    select jsonb_build_object(
+      'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
+      'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
+      'conversationId', d.conversation_id, 'payload', leadpipe.shown(e.payload)) as basic
+    offset 0
+  ) line;
 
   if v_batch > 0 and v_planned + v_unrouted = v_batch then
     v_next := v_now;
@@ -532,7 +552,7 @@ revoke all on function leadpipe.plan_events(jsonb, integer, text, interval, time
 -- its former state, and the state of its channel does not change.
 create or replace function public.record_outcomes(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set jit = off
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_pauses jsonb;  -- of the channels that these outcomes have paused
@@ -806,7 +826,7 @@ grant execute on function public.retry_deliveries(jsonb) to leadpipe_admin, serv
 create or replace function leadpipe.settle_events(p_events uuid[])
 returns table (event_id uuid, settled boolean, closed boolean, sent text[], failed text[])
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set jit = off
 set plan_cache_mode = force_generic_plan as $$
 begin
   return query

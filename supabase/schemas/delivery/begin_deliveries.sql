@@ -4,7 +4,7 @@
 -- come, its oldest delivery begins. The others are in `early`; they are released and due at their turns.
 create or replace function public.begin_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set jit = off
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_now timestamptz := clock_timestamp();

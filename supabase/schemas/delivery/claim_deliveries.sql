@@ -100,23 +100,30 @@ begin
   ), held as (
     select * from claimed union all select * from public.notification_logs d where d.id = any (v_fresh)
   )
-  select jsonb_agg(jsonb_build_object(
-      'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
-      'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
-      'conversationId', d.conversation_id, 'payload', leadpipe.shown(e.payload))
-      || case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
-      || case when (d.outcome_class is not null or d.replay_of is not null)
-             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
-           then '{"possibleRepeat": true}'::jsonb else '{}' end
-      || case when e.request_id is not null then jsonb_build_object('requestId', e.request_id) else '{}' end
-      order by d.due_at, d.id)
+  -- Each step that builds jsonb copies the payload, so the rare members are added only where there are any.
+  select jsonb_agg(case when more.members = '{}' then line.basic else line.basic || more.members end order by d.due_at, d.id)
   into v_deliveries
   from held d cross join lateral (select * from public.lead_events e where e.id = d.lead_event_id offset 0) e
   join total on total.channel = d.channel
   cross join lateral (
     select coalesce(d.retried_at, e.created_at)
       + make_interval(secs => greatest(total.paused - d.paused_before, 0)) as began
-  ) clock;
+  ) clock
+  cross join lateral (
+    select case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
+      || case when (d.outcome_class is not null or d.replay_of is not null)
+             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
+           then '{"possibleRepeat": true}'::jsonb else '{}' end
+      || case when e.request_id is not null then jsonb_build_object('requestId', e.request_id) else '{}' end as members
+    offset 0
+  ) more
+  cross join lateral (
+    select jsonb_build_object(
+      'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
+      'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
+      'conversationId', d.conversation_id, 'payload', leadpipe.shown(e.payload)) as basic
+    offset 0
+  ) line;
 
   if v_batch > 0 and v_planned + v_unrouted = v_batch then
     v_next := v_now;

@@ -3,7 +3,7 @@
 -- its former state, and the state of its channel does not change.
 create or replace function public.record_outcomes(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set jit = off
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_pauses jsonb;  -- of the channels that these outcomes have paused
