@@ -19,10 +19,7 @@ create index if not exists notification_logs_due_idx on public.notification_logs
   where due_at is not null;
 
 -- Such a delivery was claimed without the name of a worker. Those that are being sent are now found by it.
-update public.notification_logs d set
-  leased_by = 'worker',
-  begun_at = (select a.started_at from public.notification_attempts a where a.delivery = d.id and a.fence = d.fence)
-where d.status = 'sending' and d.begun_at is null and d.leased_by is null;
+update public.notification_logs set leased_by = 'worker' where status = 'sending' and leased_by is null;
 
 drop function if exists leadpipe.plan_events(jsonb,integer,timestamp with time zone);
 
@@ -30,7 +27,7 @@ drop function if exists leadpipe.plan_events(jsonb,integer,timestamp with time z
 -- {"unreadable": reason}, so that one row never fails a page, a feed or a claim. It may have `p_most` bytes.
 -- Has no SET clause, so that the planner can inline it.
 create or replace function leadpipe.shown(p jsonb, p_most integer default 65536) returns jsonb
-language sql immutable as $$
+language sql stable as $$
   select case
     when pg_catalog.octet_length(p::text) > p_most then pg_catalog.jsonb_build_object('unreadable', pg_catalog.format('it is larger than %s KiB', p_most / 1024))
     when p @? 'strict $.**{17}' then '{"unreadable": "it is nested deeper than 16 levels"}'
@@ -417,6 +414,18 @@ $$;
 
 revoke all on function leadpipe.expire_leases(boolean, interval, timestamptz) from public, anon, authenticated;
 
+-- Returns those of the conversations that still exist and that no other session has locked against new rows that
+-- reference them. They are locked so until the transaction ends, as the foreign keys would, but without waiting.
+create or replace function leadpipe.hold_conversations(p_ids uuid[]) returns uuid[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select c.id from public.conversations c where c.id = any (p_ids) order by c.id for key share skip locked);
+end
+$$;
+
+revoke all on function leadpipe.hold_conversations(uuid[]) from public, anon, authenticated;
+
 -- Lists the channels in `configured`, a list of {channel, recipient}, and every other channel that has a row, or
 -- deliveries that are waiting, being sent or given up. Returns the state of each channel and the numbers of these
 -- deliveries.
@@ -484,6 +493,19 @@ $$;
 
 revoke all on function leadpipe.next_due_at(jsonb, public.notification_channel[], timestamptz) from public, anon, authenticated;
 
+-- Returns for how many seconds a channel had been paused in total at `p_at`, which must not be before the start of the
+-- channel's latest pause.
+create or replace function leadpipe.paused_seconds(p_channel public.notification_channel, p_at timestamptz) returns double precision
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce((select n.paused_seconds
+      + coalesce(greatest(extract(epoch from least(p_at, n.paused_until) - n.paused_since), 0), 0)
+    from public.notification_channels n where n.channel = p_channel), 0)::double precision;
+end
+$$;
+
+revoke all on function leadpipe.paused_seconds(public.notification_channel, timestamptz) from public, anon, authenticated;
+
 -- Creates the deliveries of at most `p_most` new events: one for each entry of `p_channels` that includes the event's
 -- type. The first deliveries of an entry are created with a lease of `p_worker`, as many as its `room`. Returns how many
 -- events have deliveries (`planned`), how many need none and are marked as processed (`unrouted`), and the leased
@@ -508,7 +530,8 @@ begin
     select e.conversation_id from public.lead_events e where e.id = any (v_ids) and e.conversation_id is not null));
 
   with entry as materialized (
-    select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
+    select distinct on (channel, coalesce(recipient, 'default'))
+      channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
       leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
     from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[], room integer)
     where octet_length(coalesce(recipient, '')) <= 1000
@@ -530,13 +553,15 @@ begin
     from planned_events e join entry on (entry.events is null or e.event_type::text = any (entry.events))
       and (e.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
     where not e.processed
+      -- Not `not exists`, which the planner could turn into a join with the whole table.
+      and (select d.id from public.notification_logs d where d.lead_event_id = e.id and d.channel = entry.channel
+             and d.recipient = entry.recipient and d.replay_of is null limit 1) is null
   ), made as (
     insert into public.notification_logs (
       lead_event_id, conversation_id, channel, recipient, paused_before, created_at, updated_at, fence, leased_by, lease_until)
     select id, conversation_id, channel, recipient, paused, p_now, p_now, is_leased::integer,
       case when is_leased then p_worker end, case when is_leased then p_now + p_lease end
     from route
-    on conflict do nothing
     returning id, lease_until
   )
   select (select count(*) from planned_events where not processed), (select count(*) from planned_events where processed),
@@ -561,12 +586,15 @@ declare
   v_recorded uuid[];
   v_events uuid[];
   v_workers jsonb;
+  v_known uuid[];
 begin
   -- Lock events first: if two calls finish the last two deliveries of an event, the second sees what the first wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
   order by e.id for no key update;
-  select jsonb_object_agg(d.id, d.leased_by) into v_workers from public.notification_logs d where d.id = any (v_ids);
+  -- An attempt may already have a row if its lease has expired, or if an earlier version of this schema began it.
+  select jsonb_object_agg(d.id, d.leased_by), coalesce(array_agg(d.id) filter (where d.status <> 'sending' or d.begun_at is null), '{}')
+  into v_workers, v_known from public.notification_logs d where d.id = any (v_ids);
 
   with outcome as (
     -- Texts are cut to what lists can show, so that no outcome is refused for its size.
@@ -603,10 +631,15 @@ begin
   ), attempted as (
     insert into public.notification_attempts (
       delivery, fence, attempt, started_at, finished_at, class, status_code, provider_code, retry_after_seconds, excerpt, worker)
+    select id, fence, attempt, begun_at, finished_at, class, "statusCode", "providerCode", "retryAfterSeconds", excerpt,
+      v_workers ->> id::text
+    from changed where id <> all (v_known)
+  ), completed as (
+    insert into public.notification_attempts (
+      delivery, fence, attempt, started_at, finished_at, class, status_code, provider_code, retry_after_seconds, excerpt, worker)
     select id, fence, attempt, coalesce(begun_at, finished_at), finished_at, class, "statusCode", "providerCode", "retryAfterSeconds",
       excerpt, v_workers ->> id::text
-    from changed
-    -- The lease had expired, so its outcome was unknown until now.
+    from changed where id = any (v_known)
     on conflict (delivery, fence) do update set
       finished_at = excluded.finished_at, class = excluded.class, status_code = excluded.status_code,
       provider_code = excluded.provider_code, retry_after_seconds = excluded.retry_after_seconds, excerpt = excluded.excerpt

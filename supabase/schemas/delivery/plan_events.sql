@@ -22,7 +22,8 @@ begin
     select e.conversation_id from public.lead_events e where e.id = any (v_ids) and e.conversation_id is not null));
 
   with entry as materialized (
-    select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
+    select distinct on (channel, coalesce(recipient, 'default'))
+      channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
       leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
     from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[], room integer)
     where octet_length(coalesce(recipient, '')) <= 1000
@@ -44,13 +45,15 @@ begin
     from planned_events e join entry on (entry.events is null or e.event_type::text = any (entry.events))
       and (e.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
     where not e.processed
+      -- Not `not exists`, which the planner could turn into a join with the whole table.
+      and (select d.id from public.notification_logs d where d.lead_event_id = e.id and d.channel = entry.channel
+             and d.recipient = entry.recipient and d.replay_of is null limit 1) is null
   ), made as (
     insert into public.notification_logs (
       lead_event_id, conversation_id, channel, recipient, paused_before, created_at, updated_at, fence, leased_by, lease_until)
     select id, conversation_id, channel, recipient, paused, p_now, p_now, is_leased::integer,
       case when is_leased then p_worker end, case when is_leased then p_now + p_lease end
     from route
-    on conflict do nothing
     returning id, lease_until
   )
   select (select count(*) from planned_events where not processed), (select count(*) from planned_events where processed),

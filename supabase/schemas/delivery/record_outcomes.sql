@@ -12,12 +12,15 @@ declare
   v_recorded uuid[];
   v_events uuid[];
   v_workers jsonb;
+  v_known uuid[];
 begin
   -- Lock events first: if two calls finish the last two deliveries of an event, the second sees what the first wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
   order by e.id for no key update;
-  select jsonb_object_agg(d.id, d.leased_by) into v_workers from public.notification_logs d where d.id = any (v_ids);
+  -- An attempt may already have a row if its lease has expired, or if an earlier version of this schema began it.
+  select jsonb_object_agg(d.id, d.leased_by), coalesce(array_agg(d.id) filter (where d.status <> 'sending' or d.begun_at is null), '{}')
+  into v_workers, v_known from public.notification_logs d where d.id = any (v_ids);
 
   with outcome as (
     -- Texts are cut to what lists can show, so that no outcome is refused for its size.
@@ -54,10 +57,15 @@ begin
   ), attempted as (
     insert into public.notification_attempts (
       delivery, fence, attempt, started_at, finished_at, class, status_code, provider_code, retry_after_seconds, excerpt, worker)
+    select id, fence, attempt, begun_at, finished_at, class, "statusCode", "providerCode", "retryAfterSeconds", excerpt,
+      v_workers ->> id::text
+    from changed where id <> all (v_known)
+  ), completed as (
+    insert into public.notification_attempts (
+      delivery, fence, attempt, started_at, finished_at, class, status_code, provider_code, retry_after_seconds, excerpt, worker)
     select id, fence, attempt, coalesce(begun_at, finished_at), finished_at, class, "statusCode", "providerCode", "retryAfterSeconds",
       excerpt, v_workers ->> id::text
-    from changed
-    -- The lease had expired, so its outcome was unknown until now.
+    from changed where id = any (v_known)
     on conflict (delivery, fence) do update set
       finished_at = excluded.finished_at, class = excluded.class, status_code = excluded.status_code,
       provider_code = excluded.provider_code, retry_after_seconds = excluded.retry_after_seconds, excerpt = excluded.excerpt
