@@ -3,7 +3,9 @@
 
 alter table public.notification_attempts reset (fillfactor);
 
-alter table public.notification_logs set (fillfactor = 50);
+alter table public.notification_logs set (
+  fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+  autovacuum_analyze_scale_factor = 0.02);
 
 -- In one statement, because it writes the whole table anew. It also drops the indexes on due_at.
 alter table public.notification_logs
@@ -153,8 +155,8 @@ begin
   end if;
 
   -- An entry without `limit` plans and claims ten. `room` is what older deliveries leave of the limit of an open channel.
-  select jsonb_agg(case when entry.room > 0 then entry.e || jsonb_build_object('room', entry.room) else entry.e end),
-    coalesce(least(greatest(max(entry.room), 0), 100), 100)
+  select coalesce(jsonb_agg(case when entry.room > 0 then entry.e || jsonb_build_object('room', entry.room) else entry.e end), '[]'),
+    case when max(entry.room) is null then 100 else greatest(least(max(entry.room), 100), 0) end
   into v_entries, v_batch
   from (
     select e, case when coalesce((e ->> 'limit')::integer, 10) > 0 and not exists (
@@ -601,7 +603,7 @@ begin
     select distinct on (o.id, o.fence) o.id, o.fence, left(o.class, 50) as class, o.status, coalesce(o.burned, false)::integer as burned, o."retryInSeconds",
       o."statusCode", left(o."providerCode", 200) as "providerCode", o."retryAfterSeconds", left(o.reason, 500) as reason,
       left(o.excerpt, 2000) as excerpt, left(o."providerId", 500) as "providerId", left(o.subject, 500) as subject,
-      least(greatest(o."finishedAt", '1970-01-01 00:00Z'), v_now + interval '1 day') as "finishedAt"
+      least(greatest(coalesce(o."finishedAt", v_now), '1970-01-01 00:00Z'), v_now + interval '1 day') as "finishedAt"
     from jsonb_to_recordset(p -> 'outcomes') as o (
       id uuid, fence bigint, class text, status text, burned boolean, "retryInSeconds" double precision,
       "statusCode" integer, "providerCode" text, "retryAfterSeconds" double precision, reason text, excerpt text,

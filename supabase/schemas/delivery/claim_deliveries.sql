@@ -38,8 +38,8 @@ begin
   end if;
 
   -- An entry without `limit` plans and claims ten. `room` is what older deliveries leave of the limit of an open channel.
-  select jsonb_agg(case when entry.room > 0 then entry.e || jsonb_build_object('room', entry.room) else entry.e end),
-    coalesce(least(greatest(max(entry.room), 0), 100), 100)
+  select coalesce(jsonb_agg(case when entry.room > 0 then entry.e || jsonb_build_object('room', entry.room) else entry.e end), '[]'),
+    case when max(entry.room) is null then 100 else greatest(least(max(entry.room), 100), 0) end
   into v_entries, v_batch
   from (
     select e, case when coalesce((e ->> 'limit')::integer, 10) > 0 and not exists (

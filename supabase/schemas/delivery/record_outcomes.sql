@@ -27,7 +27,7 @@ begin
     select distinct on (o.id, o.fence) o.id, o.fence, left(o.class, 50) as class, o.status, coalesce(o.burned, false)::integer as burned, o."retryInSeconds",
       o."statusCode", left(o."providerCode", 200) as "providerCode", o."retryAfterSeconds", left(o.reason, 500) as reason,
       left(o.excerpt, 2000) as excerpt, left(o."providerId", 500) as "providerId", left(o.subject, 500) as subject,
-      least(greatest(o."finishedAt", '1970-01-01 00:00Z'), v_now + interval '1 day') as "finishedAt"
+      least(greatest(coalesce(o."finishedAt", v_now), '1970-01-01 00:00Z'), v_now + interval '1 day') as "finishedAt"
     from jsonb_to_recordset(p -> 'outcomes') as o (
       id uuid, fence bigint, class text, status text, burned boolean, "retryInSeconds" double precision,
       "statusCode" integer, "providerCode" text, "retryAfterSeconds" double precision, reason text, excerpt text,
