@@ -11,17 +11,16 @@ alter table public.notification_logs set (
 alter table public.notification_logs
   drop column if exists due_at,
   drop column if exists is_failed,
+  drop column if exists is_held,
   add column if not exists begun_at timestamptz,
   add column due_at timestamptz generated always as (
     case when status in ('pending', 'sending') then coalesce(next_attempt_at, created_at)
       when status = 'failed' then next_attempt_at end) stored,
-  add column is_failed boolean generated always as (status = 'failed') stored;
+  add column is_failed boolean generated always as (status = 'failed') stored,
+  add column is_held boolean generated always as (leased_by is not null or status = 'sending') stored;
 
 create index if not exists notification_logs_due_idx on public.notification_logs (channel, recipient, due_at)
   where due_at is not null;
-
--- Such a delivery was claimed without the name of a worker. Those that are being sent are now found by it.
-update public.notification_logs set leased_by = 'worker' where status = 'sending' and leased_by is null;
 
 drop function if exists leadpipe.plan_events(jsonb,integer,timestamp with time zone);
 
@@ -312,7 +311,7 @@ begin
         -- Redundant, but these let the planner use the partial indexes.
         and (v_status is distinct from 'pending' or d.due_at is not null)
         and (v_status is distinct from 'failed' or d.is_failed)
-        and (v_status is distinct from 'sending' or d.leased_by is not null)
+        and (v_status is distinct from 'sending' or d.is_held)
         and (v_state is distinct from 'claimed' or d.lease_until > now())
         and (v_state is distinct from 'waiting' or d.next_attempt_at is not null)
         and (coalesce(v_state, '') not in ('parked', 'given-up') or d.next_attempt_at is null)
@@ -354,12 +353,12 @@ declare
   v_events uuid[];
 begin
   select min(d.lease_until) into v_earliest from public.notification_logs d
-  where d.leased_by is not null and d.status = 'sending';
+  where d.is_held and d.status = 'sending';
   if v_earliest <= p_now then
     with mine as materialized (
       select e.id, e.created_at from public.lead_events e
       where e.id in (select d.lead_event_id from public.notification_logs d
-                     where d.leased_by is not null and d.status = 'sending' and d.lease_until <= p_now)
+                     where d.is_held and d.status = 'sending' and d.lease_until <= p_now)
       order by e.id for no key update skip locked
     ), free as materialized (
       select unnest(leadpipe.hold_conversations(array(
@@ -454,7 +453,7 @@ begin
     cross join lateral (select count(*), min(d.due_at) as oldest from public.notification_logs d
                         where d.channel = c.channel and d.due_at is not null and d.status <> 'sending') waiting
     cross join lateral (select count(*) from public.notification_logs d 
-                        where d.channel = c.channel and d.leased_by is not null and d.status = 'sending') sending
+                        where d.channel = c.channel and d.is_held and d.status = 'sending') sending
     cross join lateral (select count(*) from public.notification_logs d
                         where d.channel = c.channel and d.is_failed and d.next_attempt_at is null) given_up
     cross join lateral (
@@ -717,7 +716,7 @@ declare
 begin
   with mine as materialized (
     select d.id from public.notification_logs d
-    where d.leased_by is not null and d.status = 'pending' and d.lease_until > v_now
+    where d.is_held and d.status = 'pending' and d.lease_until > v_now
       and ((d.leased_by = p ->> 'worker' and (p -> 'ids' is null or p -> 'ids' ? d.id::text))
         or (starts_with(d.leased_by, (p ->> 'host') || ':') and not coalesce(p -> 'alive' ? d.leased_by, false)
           and d.leased_by <> p ->> 'worker'))
@@ -1081,6 +1080,8 @@ drop index if exists public.notification_logs_failed_idx;
 
 CREATE INDEX IF NOT EXISTS notification_logs_failed_idx ON public.notification_logs USING btree (created_at DESC) WHERE is_failed;
 
+CREATE INDEX IF NOT EXISTS notification_logs_held_idx ON public.notification_logs USING btree (leased_by) WHERE is_held;
+
 drop index if exists public.notification_logs_lead_event_id_channel_recipient_key;
 
 CREATE UNIQUE INDEX IF NOT EXISTS notification_logs_lead_event_id_channel_recipient_key ON public.notification_logs USING btree (lead_event_id, channel, recipient, (
@@ -1091,8 +1092,6 @@ END)) NULLS NOT DISTINCT;
 
 drop index if exists public.notification_logs_lead_event_id_idx;
 
-CREATE INDEX IF NOT EXISTS notification_logs_leased_idx ON public.notification_logs USING btree (leased_by) WHERE (leased_by IS NOT NULL);
-
 drop index if exists public.notification_logs_sending_idx;
 
 comment on column public.notification_logs.begun_at is 'When the latest attempt began.';
@@ -1100,5 +1099,7 @@ comment on column public.notification_logs.begun_at is 'When the latest attempt 
 comment on column public.notification_logs.due_at is 'When the delivery can be claimed, regardless of its lease; while it is being sent, when it was due; null once it is final.';
 
 comment on column public.notification_logs.is_failed is 'True if the status is failed, for an index that no other status changes.';
+
+comment on column public.notification_logs.is_held is 'True if a worker has claimed it or is sending it, for an index that the step between the two does not change.';
 
 comment on table public.notification_attempts is 'Every attempt that has ended, append-only. Only a late outcome replaces one: that of an attempt whose outcome was unknown. delivery is notification_logs.id, without a foreign key.';

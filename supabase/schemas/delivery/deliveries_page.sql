@@ -41,7 +41,7 @@ begin
         -- Redundant, but these let the planner use the partial indexes.
         and (v_status is distinct from 'pending' or d.due_at is not null)
         and (v_status is distinct from 'failed' or d.is_failed)
-        and (v_status is distinct from 'sending' or d.leased_by is not null)
+        and (v_status is distinct from 'sending' or d.is_held)
         and (v_state is distinct from 'claimed' or d.lease_until > now())
         and (v_state is distinct from 'waiting' or d.next_attempt_at is not null)
         and (coalesce(v_state, '') not in ('parked', 'given-up') or d.next_attempt_at is null)

@@ -10,12 +10,12 @@ declare
   v_events uuid[];
 begin
   select min(d.lease_until) into v_earliest from public.notification_logs d
-  where d.leased_by is not null and d.status = 'sending';
+  where d.is_held and d.status = 'sending';
   if v_earliest <= p_now then
     with mine as materialized (
       select e.id, e.created_at from public.lead_events e
       where e.id in (select d.lead_event_id from public.notification_logs d
-                     where d.leased_by is not null and d.status = 'sending' and d.lease_until <= p_now)
+                     where d.is_held and d.status = 'sending' and d.lease_until <= p_now)
       order by e.id for no key update skip locked
     ), free as materialized (
       select unnest(leadpipe.hold_conversations(array(

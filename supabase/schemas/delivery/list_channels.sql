@@ -24,7 +24,7 @@ begin
     cross join lateral (select count(*), min(d.due_at) as oldest from public.notification_logs d
                         where d.channel = c.channel and d.due_at is not null and d.status <> 'sending') waiting
     cross join lateral (select count(*) from public.notification_logs d 
-                        where d.channel = c.channel and d.leased_by is not null and d.status = 'sending') sending
+                        where d.channel = c.channel and d.is_held and d.status = 'sending') sending
     cross join lateral (select count(*) from public.notification_logs d
                         where d.channel = c.channel and d.is_failed and d.next_attempt_at is null) given_up
     cross join lateral (

@@ -43,7 +43,8 @@ create table public.notification_logs (
   due_at timestamptz generated always as (
     case when status in ('pending', 'sending') then coalesce(next_attempt_at, created_at)
       when status = 'failed' then next_attempt_at end) stored,
-  is_failed boolean generated always as (status = 'failed') stored
+  is_failed boolean generated always as (status = 'failed') stored,
+  is_held boolean generated always as (leased_by is not null or status = 'sending') stored
 ) with (
   fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
@@ -55,7 +56,7 @@ create index notification_logs_conversation_id_idx on public.notification_logs (
 create index notification_logs_due_idx on public.notification_logs (channel, recipient, due_at)
   where due_at is not null;
 -- The deliveries that workers hold, which are few: those that are being sent and those that are claimed.
-create index notification_logs_leased_idx on public.notification_logs (leased_by) where leased_by is not null;
+create index notification_logs_held_idx on public.notification_logs (leased_by) where is_held;
 create index notification_logs_failed_idx on public.notification_logs (created_at desc) where is_failed;
 -- For list_deliveries, which would otherwise sort the whole table.
 create index notification_logs_created_at_idx on public.notification_logs (created_at, id);
@@ -77,6 +78,7 @@ comment on column public.notification_logs.begun_at is 'When the latest attempt 
 comment on column public.notification_logs.due_at is
   'When the delivery can be claimed, regardless of its lease; while it is being sent, when it was due; null once it is final.';
 comment on column public.notification_logs.is_failed is 'True if the status is failed, for an index that no other status changes.';
+comment on column public.notification_logs.is_held is 'True if a worker has claimed it or is sending it, for an index that the step between the two does not change.';
 comment on column public.notification_logs.retried_at is 'When an operator last requested a retry. The time limit for attempts counts from then.';
 comment on column public.notification_logs.paused_before is 'For how many seconds the channel had been paused in total when the time limit for attempts began.';
 
