@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
-select plan(64);
+select plan(69);
 delete from public.lead_events;  -- so that the counts below are exact; rolled back at the end
 delete from public.workers;
 delete from public.notification_channels;
@@ -144,6 +144,23 @@ select results_eq($$ select title, description from public.conversation_timeline
   $$ values ('Notification failed via slack', 'no_service'), ('Notification sent via email', null) $$, 'each finished delivery has a timeline entry');
 select is(public.health_report() - '{workerLastSeen,workerIsSilent,pausedChannels,durable,hasRoom,mayCapture,changedLogins}'::text[], '{"unprocessed": 0, "oldestSeconds": null, "failed": 2}', 'the health report counts failed deliveries');
 select is((public.health_report() -> 'durable')::boolean, current_setting('fsync')::boolean and current_setting('synchronous_commit') <> 'off', 'the health report has whether commits are durable');
+
+-- Deliveries of new events
+savepoint fresh;
+delete from public.lead_events;
+select public.emit_lead_event('lead.created', '20000000-0000-4000-8000-000000000001') from generate_series(1, 5);
+insert into step values ('f1', pg_temp.claim('[{"channel": "slack", "limit": 2}, {"channel": "email", "recipient": "a@b.c", "limit": 1}]'));
+select is((jsonb_array_length(r -> 'deliveries'), r -> 'planned')::text, '(3,2)', 'no more events are planned than an entry can take') from step where name = 'f1';
+select results_eq($$ select channel::text, status, fence, leased_by, lease_until > now(), count(*) from public.notification_logs group by 1, 2, 3, 4, 5 order by 1, 3 $$,
+  $$ values ('email', 'pending', 0::bigint, null, null, 1::bigint), ('email', 'pending', 1, 'w1', true, 1), ('slack', 'pending', 1, 'w1', true, 2) $$,
+  'deliveries of new events are created with a lease, up to the limit of their entry');
+select is(pg_temp.begin_all(r) -> 'lost', '[]', 'they can begin') from step where name = 'f1';
+insert into step values ('f2', pg_temp.claim('[{"channel": "email", "recipient": "a@b.c", "limit": 1}]'));
+select is((r -> 'planned', r #> '{deliveries,0,fence}')::text, '(0,1)', 'older deliveries come first') from step where name = 'f2';
+insert into public.notification_channels (channel, paused_until) values ('slack', now() + interval '1 hour');
+insert into step values ('f3', pg_temp.claim('[{"channel": "slack"}]'));
+select is((r -> 'planned', r -> 'deliveries', (select count(*) from public.notification_logs where channel = 'slack' and lease_until is null))::text, '(3,[],3)', 'a paused channel gets its deliveries, without a lease') from step where name = 'f3';
+rollback to fresh;
 
 -- Follow-ups and SLA
 insert into public.follow_up_tasks (conversation_id, follow_up_date, status) values

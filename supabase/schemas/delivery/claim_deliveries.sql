@@ -71,8 +71,10 @@ begin
   where not exists (select from public.notification_logs d where d.id = n.probe and d.lease_until > v_now);
 
   with entry as (
-    select e.channel::public.notification_channel, coalesce(e.recipient, 'default') as recipient, coalesce(e."limit", 10) as "limit"
-    from jsonb_to_recordset(p -> 'channels') as e (channel text, recipient text, "limit" integer)
+    select e.channel::public.notification_channel, coalesce(e.recipient, 'default') as recipient,
+      -- The deliveries of new events have taken the room, or it stays free until the next claim.
+      coalesce(e."limit", 10) - coalesce(e.room, 0) as "limit"
+    from jsonb_to_recordset(v_entries) as e (channel text, recipient text, "limit" integer, room integer)
     where not exists (
       select from public.notification_channels n where n.channel = e.channel::public.notification_channel
         and (n.paused_until > v_now or (n.fail_streak > 0 and n.channel <> all (coalesce(v_probing, '{}')))))
