@@ -38,17 +38,29 @@ BATCH = 100
 CONCURRENCY = 20
 
 TRANSACTIONS, WAL = "transactions that write", "KiB of WAL"
+ROWS = ["rows inserted", "rows updated", "of which HOT updates"]
+
 
 class Meter:
-    """Measures CPU time in ms of PostgreSQL, a worker and a sink by the kind of process, and the transactions and
-    WAL written."""
+    """Measures CPU time in ms of PostgreSQL, a worker and a sink by the kind of process, and the transactions, WAL and
+    row versions written."""
 
     def __init__(self, connection, sink=None):
         self.connection, self.sink = connection, sink
         parents = {process.pid: process.parent for process in processes()}
         self.postmaster = parents[connection.info.backend_pid]
         self.before = {process.pid: process.seconds for process in processes()}
+        self.rows_before = self.rows()
         self.written_before = self.written()
+
+    def rows(self):
+        """The row versions written by sessions that have ended, and by this one."""
+        self.connection.execute("select pg_stat_force_next_flush()")
+        return self.connection.execute("""select sum(n_tup_ins)::bigint, sum(n_tup_upd)::bigint, sum(n_tup_hot_upd)::bigint
+            from pg_stat_user_tables""").fetchone()
+
+    def rows_since(self):
+        return {name: now - before for name, now, before in zip(ROWS, self.rows(), self.rows_before, strict=True)}
 
     def written(self):
         return self.connection.execute("""select pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
@@ -109,7 +121,9 @@ class Queue:
         with running(self.worker, self.environment) as worker:
             until(lambda: self.count() >= (count or jobs), f"{count or jobs} deliveries of {self.name}")
             spent = meter.read(worker.pid)
-        return Run(began, self.times(), spent)
+        # Sessions report the rows when they end.
+        time.sleep(0.5)
+        return Run(began, self.times(), spent | meter.rows_since())
 
 
 class Ours(Queue):
@@ -226,12 +240,12 @@ def profile(name, runs):
 
 
 def print_profiles():
-    kinds = {kind for profile in PROFILES.values() for kind in profile} - {TRANSACTIONS, WAL}
+    kinds = {kind for profile in PROFILES.values() for kind in profile} - {TRANSACTIONS, WAL, *ROWS}
     table("CPU ms for a delivery", *PROFILES)
     for kind in sorted(kinds):
         row(kind, *(f"{profile[kind]:.3f}" if kind in profile else "" for profile in PROFILES.values()))
     row("all of these", *(f"{sum(profile.get(kind, 0) for kind in kinds):.3f}" for profile in PROFILES.values()))
-    for kind in TRANSACTIONS, WAL:
+    for kind in TRANSACTIONS, WAL, *ROWS:
         row(kind, *(f"{profile[kind]:.2f}" for profile in PROFILES.values()))
 
 

@@ -263,7 +263,7 @@ def test_claim_uses_only_partial_indexes(database):
         for table in ("notification_logs", "lead_events"):
             assert f"Seq Scan on {table}" not in done.stderr, f"{when}\n{done.stderr}"
         assert "JIT:" not in done.stderr, "compiling takes longer than the claim"
-        assert "notification_logs_due_idx" in done.stderr and "notification_logs_sending_idx" in done.stderr, done.stderr
+        assert "notification_logs_due_idx" in done.stderr and "notification_logs_held_idx" in done.stderr, done.stderr
         return done.stdout
     assert "lead.created" in plans("without statistics")
     database.run("analyze")

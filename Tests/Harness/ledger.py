@@ -99,7 +99,13 @@ class Ledger:
         rows = self.table(database, """
           select delivery, extract(epoch from started_at), coalesce(extract(epoch from finished_at)::text, 'inf'),
             coalesce(class, 'open'), concat_ws(' ', provider_code, status_code), worker
-          from notification_attempts order by delivery, fence""")
+          from (
+            select * from notification_attempts
+            union all
+            select id, fence, retry_count + 1, begun_at, null, null, null, null, null, null, leased_by
+            from notification_logs d where status = 'sending' and not exists (
+              select from notification_attempts a where a.delivery = d.id and a.fence = d.fence)) attempts
+          order by delivery, fence""")
         for id, began, ended, *rest in rows:
             self.deliveries[id].attempts.append(Attempt(float(began), float(ended), *rest))
         by_name = {(delivery.channel, delivery.name): delivery for delivery in self.deliveries.values()}

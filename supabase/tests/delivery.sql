@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
-select plan(61);
+select plan(69);
 delete from public.lead_events;  -- so that the counts below are exact; rolled back at the end
 delete from public.workers;
 delete from public.notification_channels;
@@ -68,14 +68,19 @@ select is((jsonb_array_length(r -> 'begun'), jsonb_array_length(r -> 'lost'))::t
 insert into step select 'b1', pg_temp.begin_all(r) from step where name = 'c2';
 select is(b.r, jsonb_build_object('begun', jsonb_build_array(jsonb_build_object('id', c.r #> '{deliveries,0,id}', 'attempt', 1)), 'paused', '[]'::jsonb, 'early', '[]'::jsonb, 'lost', '[]'::jsonb), 'the current fence begins the delivery') from step b, step c where b.name = 'b1' and c.name = 'c2';
 select is((status, lease_until > now())::text, '(sending,t)', 'the delivery is sending') from public.notification_logs where recipient = 'a@b.c';
-select is((fence, attempt, worker, finished_at)::text, '(2,1,w1,)', 'the attempt is recorded') from public.notification_attempts a where a.delivery = (select id from public.notification_logs where recipient = 'a@b.c');
+select is(public.show_delivery(jsonb_build_object('id', d.id)) -> 'attempts',
+  jsonb_build_array(jsonb_build_object('attempt', 1, 'fence', 2, 'startedAt', leadpipe.iso8601(d.begun_at), 'worker', 'w1', 'finishedAt', null,
+    'class', null, 'statusCode', null, 'providerCode', null, 'retryAfterSeconds', null, 'excerpt', null)), 'the attempt in progress is shown')
+from public.notification_logs d where recipient = 'a@b.c' and begun_at is not null;
+select is(count(*), 0::bigint, 'its row is written with its end') from public.notification_attempts;
 select is(jsonb_array_length(pg_temp.begin_all(r) -> 'lost'), 1, 'a delivery begins once') from step where name = 'c2';
 
 -- Recording: retry
 insert into step select 'r1', pg_temp.record_all(r, '{"class": "retry", "status": "failed", "burned": true, "retryInSeconds": 60, "statusCode": 500, "reason": "HTTP 500", "excerpt": "oops"}') from step where name = 'c2';
 select is((jsonb_array_length(r -> 'recorded'), r #> '{events,0,closed}', r #> '{events,0,failed}')::text, '(1,false,"[""email""]")', 'a failed attempt is recorded, and the event stays open') from step where name = 'r1';
 select is((status, retry_count, error_message, next_attempt_at > now() + interval '50 seconds', lease_until)::text, '(failed,1,"HTTP 500",t,)', 'the delivery waits for its next attempt') from public.notification_logs where recipient = 'a@b.c';
-select is((class, status_code, excerpt, finished_at is not null)::text, '(retry,500,oops,t)', 'the attempt is finished') from public.notification_attempts where fence = 2;
+select is((a.class, a.attempt, a.worker, a.status_code, a.excerpt, a.finished_at is not null, a.started_at = d.begun_at)::text, '(retry,1,w1,500,oops,t,t)', 'the attempt is recorded') from public.notification_attempts a join public.notification_logs d on d.id = a.delivery where a.fence = 2;
+select is(jsonb_array_length(public.show_delivery(jsonb_build_object('id', d.id)) -> 'attempts'), 1, 'the attempt is shown once') from public.notification_logs d where recipient = 'a@b.c';
 select is((processed, retry_count, last_error)::text, '(f,1,"email: HTTP 500")', 'the event has the number of attempts and the error') from public.lead_events where event_type = 'lead.created';
 select is(pg_temp.claim('[{"channel": "email", "recipient": "a@b.c"}]') -> 'deliveries', '[]', 'it is not claimed before its next attempt is due');
 select is(jsonb_array_length(pg_temp.record_all(r, '{"class": "delivered", "status": "sent"}') -> 'lost'), 1, 'a second outcome of an attempt is lost') from step where name = 'c2';
@@ -102,6 +107,7 @@ select is((select (class, finished_at is not null)::text from public.notificatio
 savepoint lapsed;
 select is(jsonb_array_length(pg_temp.record_all(r, '{"class": "delivered", "status": "sent", "burned": true}') -> 'recorded'), 1, 'its late outcome counts while the delivery is not claimed') from step where name = 'c4';
 select is((status, retry_count)::text, '(sent,2)', 'the delivered notification is not sent again, and the attempt counts once') from public.notification_logs where recipient = 'a@b.c';
+select is((select (attempt, class, worker, started_at < finished_at)::text from public.notification_attempts where fence = 4), '(2,delivered,w1,t)', 'its attempt has the late outcome');
 rollback to lapsed;
 select cmp_ok(next_attempt_at, '>', clock_timestamp() + interval '2 seconds', 'the next attempt is at least 2 seconds later') from public.notification_logs where recipient = 'a@b.c';
 update public.notification_logs set next_attempt_at = now() where recipient = 'a@b.c';
@@ -138,6 +144,23 @@ select results_eq($$ select title, description from public.conversation_timeline
   $$ values ('Notification failed via slack', 'no_service'), ('Notification sent via email', null) $$, 'each finished delivery has a timeline entry');
 select is(public.health_report() - '{workerLastSeen,workerIsSilent,pausedChannels,durable,hasRoom,mayCapture,changedLogins}'::text[], '{"unprocessed": 0, "oldestSeconds": null, "failed": 2}', 'the health report counts failed deliveries');
 select is((public.health_report() -> 'durable')::boolean, current_setting('fsync')::boolean and current_setting('synchronous_commit') <> 'off', 'the health report has whether commits are durable');
+
+-- Deliveries of new events
+savepoint fresh;
+delete from public.lead_events;
+select public.emit_lead_event('lead.created', '20000000-0000-4000-8000-000000000001') from generate_series(1, 5);
+insert into step values ('f1', pg_temp.claim('[{"channel": "slack", "limit": 2}, {"channel": "email", "recipient": "a@b.c", "limit": 1}]'));
+select is((jsonb_array_length(r -> 'deliveries'), r -> 'planned')::text, '(3,2)', 'no more events are planned than an entry can take') from step where name = 'f1';
+select results_eq($$ select channel::text, status, fence, leased_by, lease_until > now(), count(*) from public.notification_logs group by 1, 2, 3, 4, 5 order by 1, 3 $$,
+  $$ values ('email', 'pending', 0::bigint, null, null, 1::bigint), ('email', 'pending', 1, 'w1', true, 1), ('slack', 'pending', 1, 'w1', true, 2) $$,
+  'deliveries of new events are created with a lease, up to the limit of their entry');
+select is(pg_temp.begin_all(r) -> 'lost', '[]', 'they can begin') from step where name = 'f1';
+insert into step values ('f2', pg_temp.claim('[{"channel": "email", "recipient": "a@b.c", "limit": 1}]'));
+select is((r -> 'planned', r #> '{deliveries,0,fence}')::text, '(0,1)', 'older deliveries come first') from step where name = 'f2';
+insert into public.notification_channels (channel, paused_until) values ('slack', now() + interval '1 hour');
+insert into step values ('f3', pg_temp.claim('[{"channel": "slack"}]'));
+select is((r -> 'planned', r -> 'deliveries', (select count(*) from public.notification_logs where channel = 'slack' and lease_until is null))::text, '(3,[],3)', 'a paused channel gets its deliveries, without a lease') from step where name = 'f3';
+rollback to fresh;
 
 -- Follow-ups and SLA
 insert into public.follow_up_tasks (conversation_id, follow_up_date, status) values

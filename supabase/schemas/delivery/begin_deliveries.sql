@@ -4,7 +4,8 @@
 -- come, its oldest delivery begins. The others are in `early`; they are released and due at their turns.
 create or replace function public.begin_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan as $$
 declare
   v_now timestamptz := clock_timestamp();
   v_lease interval := make_interval(secs => coalesce((p ->> 'leaseSeconds')::double precision, 30));
@@ -55,12 +56,9 @@ begin
     update public.notification_logs d set lease_until = null, leased_by = null, updated_at = v_now
     where d.id = any (array(select id from shut))
   ), begun as (
-    update public.notification_logs d set status = 'sending', lease_until = v_now + v_lease, updated_at = v_now
+    update public.notification_logs d set status = 'sending', lease_until = v_now + v_lease, begun_at = v_now, updated_at = v_now
     where d.id = any (array(select id from held except select id from shut))
-    returning d.id, d.fence, d.retry_count + 1 as attempt, d.leased_by
-  ), noted as (
-    insert into public.notification_attempts (delivery, fence, attempt, started_at, worker)
-    select id, fence, attempt, v_now, leased_by from begun
+    returning d.id, d.retry_count + 1 as attempt
   )
   select jsonb_build_object(
     'begun', coalesce((select jsonb_agg(jsonb_build_object('id', id, 'attempt', attempt) order by id) from begun), '[]'),

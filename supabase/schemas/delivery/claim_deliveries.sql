@@ -1,5 +1,7 @@
 -- Plans new events, reclaims deliveries whose worker has died, and leases due deliveries: for each entry of `channels`
--- at most `limit` (default 10), and none of a paused channel.
+-- at most `limit` (default 10), and none of a paused channel. The deliveries of new events are created with their lease,
+-- after older ones have taken their part of the limit: a lease that is added later costs another version of the row.
+-- So no more events are planned than an open channel can take, or a hundred if no open channel is asked for.
 --
 -- All functions in this folder take locks in one order: events by id, then deliveries, then channels. A claim waits for
 -- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
@@ -8,9 +10,12 @@
 -- the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan as $$
 declare
-  v_batch constant integer := 100;
+  v_batch integer;
+  v_entries jsonb;
+  v_fresh uuid[];
   v_now timestamptz := clock_timestamp();
   v_lease interval := make_interval(secs => coalesce((p ->> 'leaseSeconds')::double precision, 30));
   v_planned integer;
@@ -32,7 +37,24 @@ begin
     v_now := clock_timestamp();
   end if;
 
-  select planned, unrouted into v_planned, v_unrouted from leadpipe.plan_events(p -> 'channels', v_batch, v_now);
+  -- An entry without `limit` plans and claims ten. `room` is what older deliveries leave of the limit of an open channel.
+  select coalesce(jsonb_agg(case when entry.room > 0 then entry.e || jsonb_build_object('room', entry.room) else entry.e end), '[]'),
+    case when max(entry.room) is null then 100 else greatest(least(max(entry.room), 100), 0) end
+  into v_entries, v_batch
+  from (
+    select e, case when coalesce((e ->> 'limit')::integer, 10) > 0 and not exists (
+        select from public.notification_channels n
+        where n.channel::text = e ->> 'channel' and (n.paused_until > v_now or n.fail_streak > 0))
+      then coalesce((e ->> 'limit')::integer, 10) - (
+        select count(*) from (
+          select from public.notification_logs d
+          where d.channel = (e ->> 'channel')::public.notification_channel and d.recipient = coalesce(e ->> 'recipient', 'default')
+            and d.due_at <= v_now and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= v_now)
+          limit coalesce((e ->> 'limit')::integer, 10)) older) end as room
+    from jsonb_array_elements(p -> 'channels') as e
+  ) entry;
+  select planned, unrouted, leased into v_planned, v_unrouted, v_fresh
+  from leadpipe.plan_events(v_entries, v_batch, v_worker, v_lease, v_now);
   if (p ->> 'isComplete')::boolean then
     perform leadpipe.reroute_deliveries(p -> 'channels');
   end if;
@@ -49,15 +71,17 @@ begin
   where not exists (select from public.notification_logs d where d.id = n.probe and d.lease_until > v_now);
 
   with entry as (
-    select e.channel::public.notification_channel, coalesce(e.recipient, 'default') as recipient, coalesce(e."limit", 10) as "limit"
-    from jsonb_to_recordset(p -> 'channels') as e (channel text, recipient text, "limit" integer)
+    select e.channel::public.notification_channel, coalesce(e.recipient, 'default') as recipient,
+      -- The deliveries of new events have taken the room, or it stays free until the next claim.
+      coalesce(e."limit", 10) - coalesce(e.room, 0) as "limit"
+    from jsonb_to_recordset(v_entries) as e (channel text, recipient text, "limit" integer, room integer)
     where not exists (
       select from public.notification_channels n where n.channel = e.channel::public.notification_channel
         and (n.paused_until > v_now or (n.fail_streak > 0 and n.channel <> all (coalesce(v_probing, '{}')))))
   ), due as materialized (
     select d.id, entry.channel, d.due_at from entry cross join lateral (
       select d.id, d.due_at from public.notification_logs d
-      where d.channel = entry.channel and d.recipient = entry.recipient and d.due_at <= v_now
+      where d.channel = entry.channel and d.recipient = entry.recipient and d.due_at <= v_now and d.status <> 'sending'
         and (d.lease_until is null or d.lease_until <= v_now)
       order by d.due_at limit greatest(entry."limit", 0) for no key update skip locked
     ) d
@@ -69,32 +93,41 @@ begin
     select id from (select distinct on (channel) id from due where channel = any (v_probing) order by channel, due_at, id) probe
   ), claimed as (
     update public.notification_logs d set
-      status = 'pending', lease_until = v_now + v_lease, leased_by = left(p ->> 'worker', 200), fence = d.fence + 1, updated_at = v_now
+      status = 'pending', lease_until = v_now + v_lease, leased_by = v_worker, fence = d.fence + 1, updated_at = v_now
     where d.id = any (array(select id from chosen))
     returning d.*
   ), probed as (
     update public.notification_channels n set probe = claimed.id
     from claimed where n.channel = any (v_probing) and claimed.channel = n.channel
+  ), held as (
+    select * from claimed union all select * from public.notification_logs d where d.id = any (v_fresh)
   )
-  select jsonb_agg(jsonb_build_object(
-      'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
-      'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
-      'conversationId', d.conversation_id, 'payload', leadpipe.shown(e.payload))
-      || case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
-      || case when (d.outcome_class is not null or d.replay_of is not null)
-             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
-           then '{"possibleRepeat": true}'::jsonb else '{}' end
-      || case when e.request_id is not null then jsonb_build_object('requestId', e.request_id) else '{}' end
-      order by d.due_at, d.id)
+  -- Each step that builds jsonb copies the payload, so the rare members are added only where there are any.
+  select jsonb_agg(case when more.members = '{}' then line.basic else line.basic || more.members end order by d.due_at, d.id)
   into v_deliveries
-  from claimed d join public.lead_events e on e.id = d.lead_event_id and e.id = any (array(select lead_event_id from claimed))
+  from held d cross join lateral (select * from public.lead_events e where e.id = d.lead_event_id offset 0) e
   join total on total.channel = d.channel
   cross join lateral (
     select coalesce(d.retried_at, e.created_at)
       + make_interval(secs => greatest(total.paused - d.paused_before, 0)) as began
-  ) clock;
+  ) clock
+  cross join lateral (
+    select case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
+      || case when (d.outcome_class is not null or d.replay_of is not null)
+             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
+           then '{"possibleRepeat": true}'::jsonb else '{}' end
+      || case when e.request_id is not null then jsonb_build_object('requestId', e.request_id) else '{}' end as members
+    offset 0
+  ) more
+  cross join lateral (
+    select jsonb_build_object(
+      'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
+      'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
+      'conversationId', d.conversation_id, 'payload', leadpipe.shown(e.payload)) as basic
+    offset 0
+  ) line;
 
-  if v_planned + v_unrouted = v_batch then
+  if v_batch > 0 and v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
     v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));

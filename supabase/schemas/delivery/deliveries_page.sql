@@ -38,8 +38,10 @@ begin
       select d.id from public.notification_logs d
       where (v_conversation is null or d.conversation_id = v_conversation)
         and (v_status is null or d.status = v_status)
-        -- Redundant, but lets the planner use the partial index on due_at.
+        -- Redundant, but these let the planner use the partial indexes.
         and (v_status is distinct from 'pending' or d.due_at is not null)
+        and (v_status is distinct from 'failed' or d.is_failed)
+        and (v_status is distinct from 'sending' or d.is_held)
         and (v_state is distinct from 'claimed' or d.lease_until > now())
         and (v_state is distinct from 'waiting' or d.next_attempt_at is not null)
         and (coalesce(v_state, '') not in ('parked', 'given-up') or d.next_attempt_at is null)

@@ -9,17 +9,19 @@ declare
   v_earliest timestamptz;
   v_events uuid[];
 begin
-  select min(d.lease_until) into v_earliest from public.notification_logs d where d.status = 'sending';
+  select min(d.lease_until) into v_earliest from public.notification_logs d
+  where d.is_held and d.status = 'sending';
   if v_earliest <= p_now then
     with mine as materialized (
       select e.id, e.created_at from public.lead_events e
-      where e.id in (select d.lead_event_id from public.notification_logs d where d.status = 'sending' and d.lease_until <= p_now)
+      where e.id in (select d.lead_event_id from public.notification_logs d
+                     where d.is_held and d.status = 'sending' and d.lease_until <= p_now)
       order by e.id for no key update skip locked
     ), free as materialized (
       select unnest(leadpipe.hold_conversations(array(
         select o.conversation_id from mine join public.notification_logs o on o.lead_event_id = mine.id))) as id
     ), held as materialized (
-      select o.id, o.channel, o.paused_before, o.retried_at, mine.created_at
+      select o.id, o.channel, o.paused_before, o.retried_at, o.leased_by, mine.created_at
       from mine join public.notification_logs o on o.lead_event_id = mine.id
       where o.status = 'sending' and o.lease_until <= p_now
         and (o.conversation_id is null or o.conversation_id in (select id from free))
@@ -39,10 +41,14 @@ begin
           + make_interval(secs => greatest(leadpipe.paused_seconds(o.channel, p_now) - o.paused_before, 0)) as over
       ) fate
       where d.id = o.id and d.status = 'sending' and d.lease_until <= p_now
-      returning d.id, d.fence, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message
-    ), attempt_closed as (
-      update public.notification_attempts a set finished_at = p_now, class = 'unknown'
-      from lapsed where a.delivery = lapsed.id and a.fence = lapsed.fence and a.finished_at is null
+      returning d.id, d.fence, d.retry_count, d.begun_at, o.leased_by, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at,
+        d.error_message
+    ), attempted as (
+      insert into public.notification_attempts as a (delivery, fence, attempt, started_at, finished_at, class, worker)
+      select id, fence, retry_count, coalesce(begun_at, p_now), p_now, 'unknown', leased_by from lapsed
+      -- An earlier version wrote the row when the attempt began.
+      on conflict (delivery, fence) do update set finished_at = excluded.finished_at, class = excluded.class
+      where a.finished_at is null
     ), evented as (
       insert into public.lead_events (event_type, conversation_id, payload, processed, processed_at, planned_at)
       select 'notification.failed', conversation_id, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', 'unknown'),

@@ -22,10 +22,11 @@ begin
     left join public.notification_channels n on n.channel = c.channel
     cross join lateral (select coalesce(n.paused_until > v_now, false)) as pause (is_on)
     cross join lateral (select count(*), min(d.due_at) as oldest from public.notification_logs d
-                        where d.channel = c.channel and d.due_at is not null) waiting
-    cross join lateral (select count(*) from public.notification_logs d where d.channel = c.channel and d.status = 'sending') sending
+                        where d.channel = c.channel and d.due_at is not null and d.status <> 'sending') waiting
+    cross join lateral (select count(*) from public.notification_logs d 
+                        where d.channel = c.channel and d.is_held and d.status = 'sending') sending
     cross join lateral (select count(*) from public.notification_logs d
-                        where d.channel = c.channel and d.status = 'failed' and d.next_attempt_at is null) given_up
+                        where d.channel = c.channel and d.is_failed and d.next_attempt_at is null) given_up
     cross join lateral (
       select coalesce(jsonb_agg(e.recipient order by e.recipient), '[]') as list
       from jsonb_to_recordset(p -> 'configured') as e (channel text, recipient text) where e.channel = c.channel::text) recipients

@@ -16,7 +16,7 @@ begin
     cross join lateral (
       select d.due_at from public.notification_logs d
       where d.channel = e.channel::public.notification_channel and d.recipient = coalesce(e.recipient, 'default')
-        and d.due_at is not null and (d.lease_until is null or d.lease_until <= p_now)
+        and d.due_at is not null and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= p_now)
       order by d.due_at limit 1
     ) first
     where coalesce(e."limit", 10) > 0);

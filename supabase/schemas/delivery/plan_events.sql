@@ -1,39 +1,64 @@
 -- Creates the deliveries of at most `p_most` new events: one for each entry of `p_channels` that includes the event's
--- type. Returns how many events have deliveries (`planned`), and how many need none and are marked as processed
--- (`unrouted`). Events and conversations that another session has locked are left for a later call.
+-- type. The first deliveries of an entry are created with a lease of `p_worker`, as many as its `room`. Returns how many
+-- events have deliveries (`planned`), how many need none and are marked as processed (`unrouted`), and the leased
+-- deliveries. Events and conversations that another session has locked are left for a later call.
 create or replace function leadpipe.plan_events(
-  p_channels jsonb, p_most integer, p_now timestamptz, out planned integer, out unrouted integer)
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+  p_channels jsonb, p_most integer, p_worker text, p_lease interval, p_now timestamptz,
+  out planned integer, out unrouted integer, out leased uuid[])
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  v_ids uuid[];
+  v_free uuid[];
 begin
+  v_ids := array(
+    select e.id from public.lead_events e
+    where e.planned_at is null order by e.created_at, e.id limit p_most for no key update skip locked);
+  if v_ids = '{}' then
+    select 0, 0, '{}' into planned, unrouted, leased;
+    return;
+  end if;
+  v_free := leadpipe.hold_conversations(array(
+    select e.conversation_id from public.lead_events e where e.id = any (v_ids) and e.conversation_id is not null));
+
   with entry as materialized (
-    select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events,
+    select distinct on (channel, coalesce(recipient, 'default'))
+      channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
       leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
-    from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[])
+    from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[], room integer)
     where octet_length(coalesce(recipient, '')) <= 1000
-  ), oldest as materialized (
-    select e.id, e.event_type, e.conversation_id from public.lead_events e
-    where e.planned_at is null order by e.created_at, e.id limit p_most for no key update skip locked
-  ), free as materialized (
-    select unnest(leadpipe.hold_conversations(array(select conversation_id from oldest))) as id
-  ), fresh as materialized (
-    select * from oldest where conversation_id is null or conversation_id in (select id from free)
-  ), route as (
-    select fresh.id, fresh.conversation_id, entry.channel, entry.recipient, entry.paused
-    from fresh join entry on (entry.events is null or fresh.event_type::text = any (entry.events))
-      and (fresh.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
-  ), made as (
-    insert into public.notification_logs (lead_event_id, conversation_id, channel, recipient, paused_before)
-    select id, conversation_id, channel, recipient, paused from route
-    on conflict (lead_event_id, channel, recipient) where replay_of is null do nothing
   ), planned_events as (
     update public.lead_events e set
       planned_at = p_now, updated_at = p_now,
-      processed = e.id <> all (array(select id from route)),
-      processed_at = case when e.id <> all (array(select id from route)) then p_now end
-    where e.id = any (array(select id from fresh))
-    returning e.processed
+      processed = e.event_type::text <> all (routed.types), processed_at = case when e.event_type::text <> all (routed.types) then p_now end
+    from (
+      select array(
+        select type::text from unnest(enum_range(null::public.lead_event_type)) as type
+        where exists (select from entry where (entry.events is null or type::text = any (entry.events))
+                      and (type <> 'newsletter.subscribed' or entry.channel = 'slack'))) as types
+    ) routed
+    where e.id = any (v_ids) and (e.conversation_id is null or e.conversation_id = any (v_free))
+    returning e.id, e.conversation_id, e.event_type, e.created_at, e.processed
+  ), route as (
+    select e.id, e.conversation_id, entry.channel, entry.recipient, entry.paused,
+      row_number() over (partition by entry.channel, entry.recipient order by e.created_at, e.id) <= entry.room as is_leased
+    from planned_events e join entry on (entry.events is null or e.event_type::text = any (entry.events))
+      and (e.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
+    where not e.processed
+      -- Not `not exists`, which the planner could turn into a join with the whole table.
+      and (select d.id from public.notification_logs d where d.lead_event_id = e.id and d.channel = entry.channel
+             and d.recipient = entry.recipient and d.replay_of is null limit 1) is null
+  ), made as (
+    insert into public.notification_logs (
+      lead_event_id, conversation_id, channel, recipient, paused_before, created_at, updated_at, fence, leased_by, lease_until)
+    select id, conversation_id, channel, recipient, paused, p_now, p_now, is_leased::integer,
+      case when is_leased then p_worker end, case when is_leased then p_now + p_lease end
+    from route
+    returning id, lease_until
   )
-  select count(*) filter (where not processed), count(*) filter (where processed) into planned, unrouted from planned_events;
+  select (select count(*) from planned_events where not processed), (select count(*) from planned_events where processed),
+    coalesce((select array_agg(id) from made where lease_until is not null), '{}')
+  into planned, unrouted, leased;
 end
 $$;
-revoke all on function leadpipe.plan_events(jsonb, integer, timestamptz) from public, anon, authenticated;
+revoke all on function leadpipe.plan_events(jsonb, integer, text, interval, timestamptz) from public, anon, authenticated;

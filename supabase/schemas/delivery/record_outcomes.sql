@@ -3,25 +3,31 @@
 -- its former state, and the state of its channel does not change.
 create or replace function public.record_outcomes(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan as $$
 declare
   v_pauses jsonb;  -- of the channels that these outcomes have paused
   v_now timestamptz := clock_timestamp();
   v_ids constant uuid[] := array(select o.id from jsonb_to_recordset(p -> 'outcomes') as o (id uuid));
   v_recorded uuid[];
   v_events uuid[];
+  v_workers jsonb;
+  v_known uuid[];
 begin
   -- Lock events first: if two calls finish the last two deliveries of an event, the second sees what the first wrote.
   perform from public.lead_events e
   where e.id = any (array(select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)))
   order by e.id for no key update;
+  -- An attempt may already have a row if its lease has expired, or if an earlier version of this schema began it.
+  select jsonb_object_agg(d.id, d.leased_by), coalesce(array_agg(d.id) filter (where d.status <> 'sending' or d.begun_at is null), '{}')
+  into v_workers, v_known from public.notification_logs d where d.id = any (v_ids);
 
   with outcome as (
     -- Texts are cut to what lists can show, so that no outcome is refused for its size.
-    select distinct on (o.id, o.fence) o.id, o.fence, left(o.class, 50) as class, o.status, o.burned, o."retryInSeconds",
+    select distinct on (o.id, o.fence) o.id, o.fence, left(o.class, 50) as class, o.status, coalesce(o.burned, false)::integer as burned, o."retryInSeconds",
       o."statusCode", left(o."providerCode", 200) as "providerCode", o."retryAfterSeconds", left(o.reason, 500) as reason,
       left(o.excerpt, 2000) as excerpt, left(o."providerId", 500) as "providerId", left(o.subject, 500) as subject,
-      least(greatest(o."finishedAt", '1970-01-01 00:00Z'), v_now + interval '1 day') as "finishedAt"
+      least(greatest(coalesce(o."finishedAt", v_now), '1970-01-01 00:00Z'), v_now + interval '1 day') as "finishedAt"
     from jsonb_to_recordset(p -> 'outcomes') as o (
       id uuid, fence bigint, class text, status text, burned boolean, "retryInSeconds" double precision,
       "statusCode" integer, "providerCode" text, "retryAfterSeconds" double precision, reason text, excerpt text,
@@ -33,8 +39,8 @@ begin
       status = o.status,
       outcome_class = case o.status when 'pending' then d.outcome_class else o.class end,
       -- If the lease has expired, the attempt is already counted.
-      retry_count = case when d.status = 'sending' then d.retry_count + coalesce(o.burned, false)::integer
-        else greatest(d.retry_count - (not coalesce(o.burned, false))::integer, 0) end,
+      retry_count = case when d.status = 'sending' then d.retry_count + o.burned
+        else greatest(d.retry_count - 1 + o.burned, 0) end,
       error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
       next_attempt_at = case when o.status = 'failed' then v_now + make_interval(secs => o."retryInSeconds") end,
       sent_at = case when o.status = 'sent' then coalesce(o."finishedAt", v_now) else d.sent_at end,
@@ -45,14 +51,24 @@ begin
     where d.id = o.id and d.id = any (v_ids) and d.fence = o.fence
       and (d.status = 'sending' or (d.status = 'failed' and d.outcome_class = 'unknown' and d.lease_until is null
           and o.class <> 'unknown'))
-    returning d.id, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message,
+    returning d.id, d.retry_count + 1 - o.burned as attempt, d.begun_at, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message,
       o.fence, o.class, o.status, o."statusCode", o."providerCode", o."retryAfterSeconds", o.excerpt,
       coalesce(o."finishedAt", v_now) as finished_at
-  ), attempt_closed as (
-    update public.notification_attempts a set
-      finished_at = c.finished_at, class = c.class, status_code = c."statusCode", provider_code = c."providerCode",
-      retry_after_seconds = c."retryAfterSeconds", excerpt = c.excerpt
-    from changed c where a.delivery = c.id and a.fence = c.fence and a.delivery = any (v_ids)
+  ), attempted as (
+    insert into public.notification_attempts (
+      delivery, fence, attempt, started_at, finished_at, class, status_code, provider_code, retry_after_seconds, excerpt, worker)
+    select id, fence, attempt, begun_at, finished_at, class, "statusCode", "providerCode", "retryAfterSeconds", excerpt,
+      v_workers ->> id::text
+    from changed where id <> all (v_known)
+  ), completed as (
+    insert into public.notification_attempts (
+      delivery, fence, attempt, started_at, finished_at, class, status_code, provider_code, retry_after_seconds, excerpt, worker)
+    select id, fence, attempt, coalesce(begun_at, finished_at), finished_at, class, "statusCode", "providerCode", "retryAfterSeconds",
+      excerpt, v_workers ->> id::text
+    from changed where id = any (v_known)
+    on conflict (delivery, fence) do update set
+      finished_at = excluded.finished_at, class = excluded.class, status_code = excluded.status_code,
+      provider_code = excluded.provider_code, retry_after_seconds = excluded.retry_after_seconds, excerpt = excluded.excerpt
   ), final as (
     select * from changed where status = 'sent' or (status = 'failed' and next_attempt_at is null)
   ), evented as (

@@ -11,7 +11,7 @@ declare
 begin
   with mine as materialized (
     select d.id from public.notification_logs d
-    where d.due_at <= v_now and d.status = 'pending' and d.lease_until > v_now
+    where d.is_held and d.status = 'pending' and d.lease_until > v_now
       and ((d.leased_by = p ->> 'worker' and (p -> 'ids' is null or p -> 'ids' ? d.id::text))
         or (starts_with(d.leased_by, (p ->> 'host') || ':') and not coalesce(p -> 'alive' ? d.leased_by, false)
           and d.leased_by <> p ->> 'worker'))

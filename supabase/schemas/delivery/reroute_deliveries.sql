@@ -15,7 +15,7 @@ begin
     select channel, min(recipient) as recipient from entry group by channel having count(*) = 1
   ), candidate as materialized (
     select d.id, d.lead_event_id from public.notification_logs d left join sole on sole.channel = d.channel
-    where d.due_at <= v_now and (d.lease_until is null or d.lease_until <= v_now)
+    where d.due_at <= v_now and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= v_now)
       and not exists (select from entry where entry.channel = d.channel and entry.recipient = d.recipient)
       -- Rows that would not change must not use up the limit.
       and (d.status = 'pending' or d.outcome_class is distinct from 'config'
@@ -29,7 +29,7 @@ begin
   ), stray as materialized (
     select d.id, d.lead_event_id, d.channel from public.notification_logs d
     join candidate on candidate.id = d.id join held on held.id = d.lead_event_id
-    where d.due_at <= v_now and (d.lease_until is null or d.lease_until <= v_now)
+    where d.due_at <= v_now and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= v_now)
     order by d.id for no key update of d skip locked
   ), moving as (
     select distinct on (stray.lead_event_id, stray.channel) stray.id, sole.recipient

@@ -17,7 +17,7 @@ begin
   end if;
   select array_agg(id), count(*) into v_ids, v_count from (
     select d.id from public.notification_logs d
-    where d.status = 'failed'
+    where d.is_failed
       and (d.next_attempt_at is null or d.next_attempt_at > v_now)
       and (d.retried_at is null or d.retried_at < v_as_of)
       and (p -> 'ids' is null or d.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))

@@ -3,7 +3,8 @@
 create or replace function leadpipe.settle_events(p_events uuid[])
 returns table (event_id uuid, settled boolean, closed boolean, sent text[], failed text[])
 language plpgsql set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+set enable_seqscan = off set enable_nestloop = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan as $$
 begin
   return query
   with standing as (

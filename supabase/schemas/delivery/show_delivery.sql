@@ -18,7 +18,13 @@ begin
         'attempt', a.attempt, 'fence', a.fence, 'startedAt', leadpipe.iso8601(a.started_at), 'finishedAt', leadpipe.iso8601(a.finished_at),
         'class', a.class, 'statusCode', a.status_code, 'providerCode', a.provider_code, 'retryAfterSeconds', a.retry_after_seconds,
         'excerpt', a.excerpt, 'worker', a.worker) order by a.fence), '[]')
-      from public.notification_attempts a where a.delivery = d.id),
+      from (
+        select * from public.notification_attempts ended where ended.delivery = d.id
+        union all
+        -- The attempt in progress has no row yet.
+        select d.id, d.fence, d.retry_count + 1, d.begun_at, null, null, null, null, null, null, d.leased_by
+        where d.status = 'sending' and not exists (
+          select from public.notification_attempts begun where begun.delivery = d.id and begun.fence = d.fence)) a),
     'replays', (
       select coalesce(jsonb_agg(r.id order by r.created_at), '[]') from public.notification_logs r
       where r.lead_event_id = d.lead_event_id and r.replay_of = d.id),

@@ -9,7 +9,9 @@
 -- notification_logs → lead_events. The checklist's clean-up drops these four tables without CASCADE, notification_logs
 -- first.
 
--- A delivery is updated three times within seconds, so the storage parameters are chosen as for lead_events.
+-- A delivery is inserted with its lease and updated twice within seconds: when its message is about to be sent, and with
+-- its outcome. The first update must change no column of an index, also not in a condition, so that it is a HOT update:
+-- the half of each page that an insert leaves free is for it. The other parameters are chosen as for lead_events.
 create table public.notification_logs (
   id uuid constraint notification_logs_pkey primary key default leadpipe.uuid_v7(),
   lead_event_id uuid not null
@@ -35,22 +37,27 @@ create table public.notification_logs (
   provider_id text,
   replay_of uuid,
   updated_at timestamptz not null default now(),
-  due_at timestamptz generated always as (
-    case status when 'pending' then coalesce(next_attempt_at, created_at) when 'failed' then next_attempt_at end) stored,
   retried_at timestamptz,
-  paused_before double precision not null default 0
+  paused_before double precision not null default 0,
+  begun_at timestamptz,
+  due_at timestamptz generated always as (
+    case when status in ('pending', 'sending') then coalesce(next_attempt_at, created_at)
+      when status = 'failed' then next_attempt_at end) stored,
+  is_failed boolean generated always as (status = 'failed') stored,
+  is_held boolean generated always as (leased_by is not null or status = 'sending') stored
 ) with (
-  fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+  fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
+-- One delivery for each event, channel and recipient, and any number of replays. It also finds the deliveries of an
+-- event, which a partial index could not.
 create unique index notification_logs_lead_event_id_channel_recipient_key
-  on public.notification_logs (lead_event_id, channel, recipient) where replay_of is null;
-create index notification_logs_lead_event_id_idx on public.notification_logs (lead_event_id);
+  on public.notification_logs (lead_event_id, channel, recipient, (case when replay_of is not null then id end)) nulls not distinct;
 create index notification_logs_conversation_id_idx on public.notification_logs (conversation_id);
 create index notification_logs_due_idx on public.notification_logs (channel, recipient, due_at)
   where due_at is not null;
--- Few rows are being sent at a time, so they need no order. No index contains lease_until, so a claim is a HOT update.
-create index notification_logs_sending_idx on public.notification_logs (lead_event_id) where status = 'sending';
-create index notification_logs_failed_idx on public.notification_logs (created_at desc) where status = 'failed';
+-- The deliveries that workers hold, which are few: those that are being sent and those that are claimed.
+create index notification_logs_held_idx on public.notification_logs (leased_by) where is_held;
+create index notification_logs_failed_idx on public.notification_logs (created_at desc) where is_failed;
 -- For list_deliveries, which would otherwise sort the whole table.
 create index notification_logs_created_at_idx on public.notification_logs (created_at, id);
 -- Excludes successful deliveries, which are the majority.
@@ -67,7 +74,11 @@ comment on column public.notification_logs.lease_until is 'When the lease of lea
 comment on column public.notification_logs.fence is 'Increases with each claim. An outcome is recorded only under the current fence.';
 comment on column public.notification_logs.outcome_class is 'delivered, accepted, retry, throttled, permanent, config or unknown.';
 comment on column public.notification_logs.replay_of is 'The delivery that this one repeats at an operator''s request.';
-comment on column public.notification_logs.due_at is 'When the delivery can be claimed, regardless of its lease; null while it is being sent and once it is final.';
+comment on column public.notification_logs.begun_at is 'When the latest attempt began.';
+comment on column public.notification_logs.due_at is
+  'When the delivery can be claimed, regardless of its lease; while it is being sent, when it was due; null once it is final.';
+comment on column public.notification_logs.is_failed is 'True if the status is failed, for an index that no other status changes.';
+comment on column public.notification_logs.is_held is 'True if a worker has claimed it or is sending it, for an index that the step between the two does not change.';
 comment on column public.notification_logs.retried_at is 'When an operator last requested a retry. The time limit for attempts counts from then.';
 comment on column public.notification_logs.paused_before is 'For how many seconds the channel had been paused in total when the time limit for attempts began.';
 
@@ -86,12 +97,12 @@ create table public.notification_attempts (
   -- The fence, not the attempt, is in the key: a try that uses up no attempt leaves its attempt number to the next try.
   constraint notification_attempts_pkey primary key (delivery, fence)
 ) with (
-  fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+  autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
 create index notification_attempts_started_at_idx on public.notification_attempts (started_at);
 select leadpipe.protect_table('public.notification_attempts');
 comment on table public.notification_attempts is
-  'Every attempt, append-only: a row is added when sending begins and completed once. delivery is notification_logs.id, without a foreign key.';
+  'Every attempt that has ended, append-only. Only a late outcome replaces one: that of an attempt whose outcome was unknown. delivery is notification_logs.id, without a foreign key.';
 comment on column public.notification_attempts.excerpt is 'An excerpt of the provider''s response, without secrets and personal data.';
 
 create table public.notification_channels (

@@ -27,7 +27,7 @@ begin
     where processed = false and created_at <= v_before;
   end if;
   if to_regclass('public.notification_logs') is not null then
-    select count(*) into v_failed from public.notification_logs where status = 'failed' and created_at <= v_before;
+    select count(*) into v_failed from public.notification_logs where is_failed and created_at <= v_before;
   end if;
   if to_regclass('public.notification_channels') is not null then
     select coalesce(jsonb_agg(channel order by channel), '[]') into v_paused from public.notification_channels

@@ -39,7 +39,7 @@ begin
       select e.id from public.lead_events e
       where e.processed and e.processed_at < v_before
         and not exists (select from public.notification_logs d
-                        where d.lead_event_id = e.id and (d.due_at is not null or d.status = 'sending'))
+                        where d.lead_event_id = e.id and d.due_at is not null)
       order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
     if v_old is not null then
       -- By ids: with a join, the planner might scan all attempts.
