@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import time
-
 from itertools import count
 
 from measure import keep
@@ -66,8 +65,8 @@ def main():
     print("| one process, spawn to reply | p50 ms | p90 ms | runs | against C |")
     print("|---|---|---|---|---|")
     keep(one_shot={name: median for name, (median, _, _) in results.items()})
-    for name, (median, p90, count) in results.items():
-        print(f"| {name} | {median:.2f} | {p90:.2f} | {count} | {median / floor:.2f} × |")
+    for name, (median, p90, runs) in results.items():
+        print(f"| {name} | {median:.2f} | {p90:.2f} | {runs} | {median / floor:.2f} × |")
 
 
 main()
