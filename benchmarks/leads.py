@@ -272,6 +272,6 @@ def growth() -> None:
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 shutil.copytree(HERE.parent / "bin", BIN, dirs_exist_ok=True)
 (WORK / "lead.json").write_text(BODY)
-PARTS: dict[str, Callable[[], None]] = {"http": http, "processes": processes, "gentle": gentle, "bulk": bulk, "idle": idle, "live": live, "admin": admin, "growth": growth}
+PARTS: dict[str, Callable[[], None]] = {part.__name__: part for part in (http, processes, gentle, bulk, idle, live, admin, growth)}
 if __name__ == "__main__":
     PARTS[sys.argv[1]]()
