@@ -97,7 +97,8 @@ def processes() -> None:
 
 def gentle() -> None:
     """Sends requests at a low rate on one connection, to each variant in turn."""
-    servers = [gateway("stream"), gateway("stream", pooled=False), gateway("oneshot"), gateway("oneshot", pooled=False), *filter(Server.starts, [express()] if os.environ.get("NODE") else [])]
+    peers = [express()] if os.environ.get("NODE") else []
+    servers = [gateway(mode, pooled) for mode in ("stream", "oneshot") for pooled in (True, False)] + list(filter(Server.starts, peers))
     times: dict[str, list[float]] = {server.name: [] for server in servers}
     other = dict.fromkeys(times, 0)
     postgres.empty()
