@@ -37,7 +37,6 @@ enum GatewayProgram {
       }
       let processes = EndpointProcesses(
         modes: settings.handlers.modes, sharesLimits: settings.sharesLimits, admission: settings.admission,
-        spares: settings.spares,
         stream: settings.stream,
         context: ProcessContext(
           budgets: settings.budgets, environment: environment, stop: stop, statistics: ProcessStatistics(), log: log))
@@ -70,10 +69,9 @@ enum GatewayProgram {
     let metrics = Metrics()
     let readiness = Readiness()
     let logger = Logger(label: "gateway", factory: { _ in LibraryLog(log: log) })
-    let pooled = 6 * settings.stream.processes + 3 * settings.spares
+    let reserved = 64 + 8 * settings.admission.slots + 96 * settings.stream.processes
     // Each listener has a limit of its own.
-    let connections =
-      raiseDescriptorLimit(reserved: 64 + 8 * settings.admission.slots + 16 * pooled) / (settings.scgi == nil ? 1 : 2)
+    let connections = raiseDescriptorLimit(reserved: reserved) / (settings.scgi == nil ? 1 : 2)
     let dispatcher = RequestDispatcher(
       endpoints: endpoints,
       connections: ClientConnections(proxies: settings.proxies, limit: settings.clientConnections, log: log),

@@ -16,8 +16,6 @@ struct GatewaySettings: Sendable {
   let trust: [String: Trusted]
   /// The limits of processes that take a single request.
   let admission: AdmissionLimits
-  /// The number of spare processes of each warm handler.
-  let spares: Int
   let stream: StreamLimits
   /// The rate limits. A class without an entry has no limit.
   let limits: [RateClass: RateLimit]
@@ -46,7 +44,6 @@ struct GatewaySettings: Sendable {
       modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets, only: only,
       sharesLimits: settings["RATE_LIMIT_STORE"] == "postgres")
     trust = try TrustFile.entries(settings)
-    spares = settings.number("LEADPIPE_WARM_SPARES", default: 2)
     stream = StreamLimits(
       processes: settings.number("LEADPIPE_STREAM_PROCESSES", default: 2),
       window: settings.number("LEADPIPE_STREAM_WINDOW", default: 64),
@@ -90,7 +87,7 @@ struct GatewaySettings: Sendable {
       "handlers": .string(handlers.folder), "trust": handlers.trustFile.map { .string($0) } ?? .null,
       "concurrency": JSON(admission.slots), "handlerConcurrency": JSON(admission.slotsPerHandler),
       "queue": JSON(admission.queuePerHandler), "queueMs": JSON(admission.longestWait.milliseconds),
-      "warmSpares": JSON(spares), "streamProcesses": JSON(stream.processes), "streamWindow": JSON(stream.window),
+      "streamProcesses": JSON(stream.processes), "streamWindow": JSON(stream.window),
       "streamQueue": JSON(stream.queue), "slowMs": JSON(slow?.milliseconds ?? 0),
       "clientConnections": JSON(clientConnections), "requestLine": JSON(budgets.requestLine),
       "headers": JSON(budgets.headers), "headerMs": JSON(budgets.headerMs),

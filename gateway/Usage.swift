@@ -19,15 +19,14 @@ extension GatewayProgram {
       LEADPIPE_HANDLERS             the folder of handlers (`handlers` in the folder of this program)
       LEADPIPE_TRUST                a JSON file {"name": "intake|worker|admin|none"} with the trust classes of foreign
                                     handlers (none)
-      LEADPIPE_PROCESS              the process mode. oneshot: a new process for each request; warm: the same, but
-                                    started ahead of the request; stream: a few processes for many requests, for a
-                                    foreign handler only if its description has streams. Modes of single handlers
-                                    follow: stream,health-check=oneshot (stream for our handlers, oneshot for others)
+      LEADPIPE_PROCESS              the process mode. oneshot: a new process for each request; stream: a few
+                                    processes for many requests, for a foreign handler only if its description has
+                                    streams. Modes of single handlers follow: stream,health-check=oneshot (stream for
+                                    our handlers, oneshot for others)
       LEADPIPE_CONCURRENCY          the number of processes that take a single request at the same time (16)
       LEADPIPE_HANDLER_CONCURRENCY  the same for one handler (LEADPIPE_CONCURRENCY)
       LEADPIPE_QUEUE                the number of requests for a handler that may wait for such a process (256)
       LEADPIPE_QUEUE_MS             how long a request waits for a process of any mode (1000)
-      LEADPIPE_WARM_SPARES          the number of spare processes of each warm handler in use (2)
       LEADPIPE_STREAM_PROCESSES     the number of stream processes of a handler (2)
       LEADPIPE_STREAM_WINDOW        the number of unanswered requests of a stream process (64)
       LEADPIPE_STREAM_QUEUE         the number of requests for a handler that may wait for a stream process (256)

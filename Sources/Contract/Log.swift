@@ -104,8 +104,10 @@ package struct Log: Sendable {
 
   /// Returns the text with control characters, line separators and bidirectional overrides escaped.
   package static func visible(_ text: String, _ limit: Int = 1024) -> String {
+    let text = cut(text, limit)
+    if text.utf8.allSatisfy({ 0x20..<0x7F ~= $0 }) { return text }
     var out = ""
-    for scalar in cut(text, limit).unicodeScalars {
+    for scalar in text.unicodeScalars {
       switch scalar.value {
       case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069: out += "\\u{\(String(scalar.value, radix: 16))}"
       default: out.unicodeScalars.append(scalar)

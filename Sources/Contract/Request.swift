@@ -69,32 +69,30 @@ extension Request {
   /// Returns the envelope of this request. It includes every context member that other decoders require.
   package func envelope(routeKey: String, userAgent: String, host: String) -> JSON {
     let text = body.contains(0) ? nil : String(validating: body, as: UTF8.self)
-    var envelope: JSON = [
-      "version": "2.0", "routeKey": .string(routeKey), "rawPath": .string(path), "rawQueryString": .string(rawQuery),
-      "headers": Self.object(headers),
+    var members: [JSON.Member] = [
+      .init("version", "2.0"), .init("routeKey", .string(routeKey)), .init("rawPath", .string(path)),
+      .init("rawQueryString", .string(rawQuery)), .init("headers", Self.object(headers)),
     ]
     if let cookies = headers["cookie"] {
       let pairs = cookies.split(separator: ";").map { JSON.string(String($0.drop { $0 == " " })) }
-      envelope = envelope.setting("cookies", .array(pairs))
+      members.append(.init("cookies", .array(pairs)))
     }
-    if !query.isEmpty { envelope = envelope.setting("queryStringParameters", Self.object(query)) }
-    if !pathParameters.isEmpty { envelope = envelope.setting("pathParameters", Self.object(pathParameters)) }
-    if !body.isEmpty { envelope = envelope.setting("body", .string(text ?? Base64.encode(body))) }
-    envelope = envelope.setting("isBase64Encoded", .bool(text == nil))
-    var own: JSON = [:]
-    if let deadline { own = own.setting("deadlineMs", JSON(deadline.onWallClock.milliseconds)) }
-    return envelope.setting(
-      "requestContext",
-      [
-        "accountId": "anonymous", "apiId": "leadpipe", "domainName": .string(host), "domainPrefix": "",
-        "stage": "$default", "requestId": .string(requestID), "routeKey": .string(routeKey),
-        "time": .string(receivedAt.logTime), "timeEpoch": JSON(receivedAt.milliseconds),
-        "http": [
-          "method": .string(method), "path": .string(path), "protocol": "HTTP/1.1", "sourceIp": .string(sourceIP),
-          "userAgent": .string(userAgent),
-        ],
-        "x": own,
-      ])
+    if !query.isEmpty { members.append(.init("queryStringParameters", Self.object(query))) }
+    if !pathParameters.isEmpty { members.append(.init("pathParameters", Self.object(pathParameters))) }
+    if !body.isEmpty { members.append(.init("body", .string(text ?? Base64.encode(body)))) }
+    members.append(.init("isBase64Encoded", .bool(text == nil)))
+    let context: JSON = [
+      "accountId": "anonymous", "apiId": "leadpipe", "domainName": .string(host), "domainPrefix": "",
+      "stage": "$default", "requestId": .string(requestID), "routeKey": .string(routeKey),
+      "time": .string(receivedAt.logTime), "timeEpoch": JSON(receivedAt.milliseconds),
+      "http": [
+        "method": .string(method), "path": .string(path), "protocol": "HTTP/1.1", "sourceIp": .string(sourceIP),
+        "userAgent": .string(userAgent),
+      ],
+      "x": deadline.map { ["deadlineMs": JSON($0.onWallClock.milliseconds)] } ?? [:],
+    ]
+    members.append(.init("requestContext", context))
+    return .object(members)
   }
 
   /// Reads milliseconds since 1970, up to the year 9999. Later times would overflow our calculations.
@@ -154,9 +152,10 @@ extension Request {
 extension Instant {
   /// The format of the envelope's `time`: `12/Mar/2020:19:03:58 +0000`.
   fileprivate var logTime: String {
-    let text = Array(iso8601)
+    let text = Array(iso8601.utf8)
+    let part = { (start: Int, count: Int) in String(decoding: text[start..<start + count], as: UTF8.self) }
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-    let month = Int(String(text[5...6])).map { months[$0 - 1] } ?? "Jan"
-    return "\(String(text[8...9]))/\(month)/\(String(text[0...3])):\(String(text[11...18])) +0000"
+    let month = Int(part(5, 2)).map { months[$0 - 1] } ?? "Jan"
+    return "\(part(8, 2))/\(month)/\(part(0, 4)):\(part(11, 8)) +0000"
   }
 }

@@ -56,12 +56,6 @@ enum StandardInput {
     return .bytes(bytes)
   }
 
-  /// Waits until stdin has input or is at its end.
-  static func wait() {
-    var entry = pollfd(fd: 0, events: Int16(POLLIN), revents: 0)
-    while poll(&entry, 1, -1) < 0, errno == EINTR {}
-  }
-
   /// Returns true if a read would not block. Returns at the latest at the deadline, after 60 seconds, or when a signal
   /// arrives.
   static func isReady(until deadline: Instant) -> Bool {

@@ -1,11 +1,11 @@
 import Contract
 
-/// Where a handler's processes come from: a new one for each request (oneshot), one started ahead of each request
-/// (warm), or a few that serve many requests (stream).
-package enum ProcessMode: String, Sendable, CaseIterable { case oneshot, warm, stream }
+/// Where a handler's processes come from: a new one for each request (oneshot), or a few that serve many requests
+/// (stream).
+package enum ProcessMode: String, Sendable, CaseIterable { case oneshot, stream }
 
-/// LEADPIPE_PROCESS: a mode for all handlers and other modes for some by name, such as `warm` or
-/// `stream,health-check=oneshot`.
+/// LEADPIPE_PROCESS: a mode for all handlers and other modes for some by name, such as `oneshot`
+/// or `stream,health-check=oneshot`.
 package struct ProcessModes: Sendable, Equatable {
   private var all: ProcessMode?
   private var own: [String: ProcessMode] = [:]
@@ -28,15 +28,21 @@ package struct ProcessModes: Sendable, Equatable {
   }
 
   private static let setting = Setting("LEADPIPE_PROCESS") { text in
-    ProcessModes(text) != nil
-      ? nil
-      : "must be oneshot, warm or stream, optionally followed by modes for single handlers: stream,health-check=oneshot"
+    if ProcessModes(text) != nil { return nil }
+    let isWarm = text.split(whereSeparator: { ",=".contains($0) }).contains("warm")
+    return isWarm
+      ? "must not name the mode warm, which was removed: use stream, or oneshot for a process per request"
+      : "must be oneshot or stream, optionally followed by modes for single handlers: stream,health-check=oneshot"
+  }
+
+  /// A setting of the removed mode warm.
+  private static let removed = Setting("LEADPIPE_WARM_SPARES") { _ in
+    "has no effect, because the process mode warm was removed: unset it"
   }
 
   /// The operator's settings for processes.
   package static let settings = [
-    setting, .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_WARM_SPARES", 1...64),
-    .number("LEADPIPE_STREAM_PROCESSES", 1...64),
+    setting, removed, .number("LEADPIPE_CONCURRENCY", 1...1024), .number("LEADPIPE_STREAM_PROCESSES", 1...64),
     .number("LEADPIPE_STREAM_WINDOW", 1...1024), .number("LEADPIPE_STREAM_QUEUE", 1...65_536),
     .number("LEADPIPE_STREAM_REQUESTS", 1...1_000_000_000), .number("LEADPIPE_STREAM_MINUTES", 1...10_080),
   ]

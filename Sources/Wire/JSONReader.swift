@@ -186,10 +186,10 @@ private struct JSONReader {
   mutating func string(repairs: Bool) throws(JSONError) -> String {
     at += 1
     var run = plainRun()
-    if take("\"") { return String(decoding: run, as: UTF8.self) }
+    if take("\"") { return String(decoding: bytes[run], as: UTF8.self) }
     var text: [UInt8] = []
     while true {
-      text += run
+      bytes.withUnsafeBufferPointer { text.append(contentsOf: UnsafeBufferPointer(rebasing: $0[run])) }
       if take("\"") { return String(decoding: text, as: UTF8.self) }
       guard let byte = next else { throw error("unterminated string") }
       guard byte >= 0x20 else { throw error("unescaped control character in a string") }
@@ -198,11 +198,13 @@ private struct JSONReader {
     }
   }
 
-  /// Returns the bytes up to the next one that has a special meaning in a string.
-  private mutating func plainRun() -> ArraySlice<UInt8> {
+  /// Returns where the bytes are up to the next one that has a special meaning in a string.
+  private mutating func plainRun() -> Range<Int> {
     let start = at
-    while let byte = next, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { at += 1 }
-    return bytes[start..<at]
+    at = bytes.withUnsafeBufferPointer { bytes in
+      bytes[start...].firstIndex { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") || $0 < 0x20 } ?? bytes.count
+    }
+    return start..<at
   }
 
   /// Reads an escape, which begins at its backslash, and appends the escaped character in UTF-8.

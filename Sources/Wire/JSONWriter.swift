@@ -41,9 +41,9 @@ extension JSON {
     var text = text
     text.withUTF8 { bytes in
       var start = 0
-      for (index, byte) in bytes.enumerated() where needsEscape(byte) {
+      for index in 0..<bytes.count where needsEscape(bytes[index]) {
         out.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<index]))
-        escape(byte, into: &out)
+        escape(bytes[index], into: &out)
         start = index + 1
       }
       out.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start...]))
@@ -57,7 +57,9 @@ extension JSON {
 
   private static func escape(_ byte: UInt8, into out: inout [UInt8]) {
     switch byte {
-    case UInt8(ascii: "\""), UInt8(ascii: "\\"): out.append(contentsOf: [UInt8(ascii: "\\"), byte])
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"):
+      out.append(UInt8(ascii: "\\"))
+      out.append(byte)
     case 0x0A: out.append(contentsOf: "\\n".utf8)
     case 0x0D: out.append(contentsOf: "\\r".utf8)
     case 0x09: out.append(contentsOf: "\\t".utf8)

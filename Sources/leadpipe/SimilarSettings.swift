@@ -2,9 +2,7 @@
 /// would report it.
 enum SimilarSettings {
   /// Names of variables that resemble a setting but belong to other programs.
-  private static let others: Set<String> = [
-    "LEADPIPE_BIN", "LEADPIPE_JOURNAL", "LEADPIPE_SPARE", "LEADPIPE_SUPERVISED",
-  ]
+  private static let others: Set<String> = ["LEADPIPE_BIN", "LEADPIPE_JOURNAL", "LEADPIPE_SUPERVISED"]
 
   /// Returns a warning for each variable that is not in `known` but resembles one of them.
   static func warnings(_ names: some Sequence<String>, known: Set<String>) -> [(name: String, text: String)] {

@@ -41,7 +41,7 @@ head -c 3000 /dev/zero | tr '\0' y >&2; echo >&2; head -c 5000 /dev/zero | tr '\
 REPLY = """echo '{"statusCode":200}'"""
 
 
-@pytest.mark.parametrize("mode", ["oneshot", "warm", "stream"])
+@pytest.mark.parametrize("mode", ["oneshot", "stream"])
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_lines_of_a_foreign_handler_are_quoted_with_its_name(tmp_path, log_format, mode):
     description = DESCRIPTION.replace("NAME", "stranger").replace("ROUTES", route("GET", "/x")).replace("ACCESS", "public").replace("CLASS", "default")

@@ -37,7 +37,7 @@ def paths(gateway):
 @pytest.mark.parametrize("arguments", [("--only", "lead-one,contact"), ("--only=contact,lead-one",)])
 def test_serves_only_the_named_handlers(tmp_path, arguments):
     # A process mode for a handler that is not served is no error.
-    with serving(tmp_path, *arguments, LEADPIPE_PROCESS="oneshot,lead-two=warm") as gateway:
+    with serving(tmp_path, *arguments, LEADPIPE_PROCESS="oneshot,lead-two=stream") as gateway:
         for _ in range(2):
             assert statuses(gateway) == {"lead-one": 200, "lead-two": 404, "contact": 200}
             assert paths(gateway) == {"/lead-one", "/contact"}

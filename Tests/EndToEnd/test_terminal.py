@@ -179,7 +179,7 @@ def test_log_level_shows_every_line_on_a_terminal(settings):
 
 
 def test_error_at_the_start_is_shown_on_a_terminal(settings):
-    with Terminal(str(BIN / "leadpipe"), "up", **{**settings, "LEADPIPE_PROCESS": "nobody=warm"}) as terminal:
+    with Terminal(str(BIN / "leadpipe"), "up", **{**settings, "LEADPIPE_PROCESS": "nobody=oneshot"}) as terminal:
         assert terminal.end() == 78
     assert "nobody" in terminal.seen
 

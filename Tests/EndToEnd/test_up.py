@@ -355,7 +355,7 @@ def test_warns_about_variables_that_resemble_settings(database, providers):
 
 
 @pytest.mark.parametrize("settings, handlers, said", [
-    ({"LEADPIPE_PROCESS": "stream,nobody=warm"}, None, "nobody"),
+    ({"LEADPIPE_PROCESS": "stream,nobody=oneshot"}, None, "nobody"),
     ({}, ["health-check", "lead-capture"], "event-claim"),
     ({}, ["health-check", "broken"], "broken --describe failed: no such thing"),
 ], ids=["mode-of-an-unknown-handler", "no-steps", "broken-handler"])

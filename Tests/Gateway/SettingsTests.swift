@@ -63,7 +63,7 @@ import Wire
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test(arguments: ["oneshot", "warm", "stream"])
+  @Test(arguments: ["oneshot", "stream"])
   func handlerTime(mode: String) async throws {
     let sleeper = Script("sleeper", timeLimitMs: 60_000, run: "exec sleep 60851")
     let gateway = try await RunningGateway.start(
@@ -85,7 +85,7 @@ import Wire
       : Script("large", run: #"cat > /dev/null; printf '{"statusCode":200,"body":"'; "# + body)
   }
 
-  @Test(arguments: ["oneshot", "warm", "stream"])
+  @Test(arguments: ["oneshot", "stream"])
   func reply(mode: String) async throws {
     for (setting, count, status) in [(2048, 1500, 200), (2048, 2049, 502), (2_000_000, 1_200_000, 200)] {
       let gateway = try await RunningGateway.start(

@@ -73,6 +73,14 @@ import Testing
     }
   }
 
+  @Test(arguments: ["warm", "stream,pid=warm"])
+  func saysThatTheModeWarmWasRemoved(modes: String) async throws {
+    let (end, text) = try await refusedStart(["LEADPIPE_PROCESS": modes, "LEADPIPE_WARM_SPARES": "2"])
+    #expect(end == .exited(78))
+    #expect(text.contains("LEADPIPE_PROCESS must not name the mode warm, which was removed: use stream, or oneshot"))
+    #expect(text.contains("LEADPIPE_WARM_SPARES has no effect, because the process mode warm was removed: unset it"))
+  }
+
   @Test func refusesAMissingFolderAndTwoEqualRoutes() async throws {
     let (end, text) = try await refusedStart(["LEADPIPE_HANDLERS": "/nowhere"])
     #expect(end == .exited(78) && text.contains("/nowhere"))
@@ -96,8 +104,10 @@ import Testing
       if isNew { entries.append(String(line)) } else { entries[entries.count - 1] += line }
     }
     let named = entries.compactMap { $0.split(separator: " ").first.map(String.init) }
-    // The gateway itself sets the role.
-    #expect(Set(named) == Set(GatewaySettings.declared.map(\.name) + given).subtracting(["LEADPIPE_ROLE"]))
+    // The gateway itself sets the role, and refuses the setting of a removed mode.
+    #expect(
+      Set(named)
+        == Set(GatewaySettings.declared.map(\.name) + given).subtracting(["LEADPIPE_ROLE", "LEADPIPE_WARM_SPARES"]))
     #expect(entries.allSatisfy { $0.hasSuffix(")") }, "\(entries.filter { !$0.hasSuffix(")") })")
   }
 

@@ -71,6 +71,12 @@ struct FramingScanner: Sendable {
         phase = count == left ? .chunkEnd : .chunk(left: left - count)
       default:
         let wasInLine = phase == .requestLine
+        let plain = takePlain(rest)
+        if plain > 0 {
+          rest = rest.dropFirst(plain)
+          if wasInLine { lineBytes += plain }
+          continue
+        }
         take(byte)
         guard violation == nil else { break }
         rest = rest.dropFirst()
@@ -78,6 +84,14 @@ struct FramingScanner: Sendable {
       }
     }
     return bytes.count - rest.count
+  }
+
+  /// Reads the bytes up to the first one that ends the line or breaks a rule. Returns how many these are.
+  private mutating func takePlain(_ bytes: some RandomAccessCollection<UInt8>) -> Int {
+    guard !hasCarriageReturn else { return 0 }
+    let plain = bytes.prefix(max(0, lengthLimit - line.count)).prefix { $0 >= 0x20 && $0 != 0x7F || $0 == 0x09 }
+    line += plain
+    return plain.count
   }
 
   /// Reads one byte of a line. Only CR and LF together end a line.
@@ -91,22 +105,30 @@ struct FramingScanner: Sendable {
     case 0x00..<0x09, 0x0B..<0x20, 0x7F: return refuse("a control character in the head or in the framing of a chunk")
     default: line.append(byte)
     }
-    check(length: line.count)
-    if violation == nil, byte == 0x0A {
+    if line.count > lengthLimit { return refuseLength() }
+    if byte == 0x0A {
       let complete = line
       line.removeAll(keepingCapacity: true)
       end(complete)
     }
   }
 
-  private mutating func check(length: Int) {
+  /// The maximum length of the current line, without CR and LF.
+  private var lengthLimit: Int {
     switch phase {
-    case .requestLine: if length > lineLimit - 2 { violation = .lineTooLong }
-    case .field, .trailer: if headBytes + length > headersLimit { violation = .headersTooLarge }
-    case .chunkSize:
-      if length > Self.sizeDigits + Self.extensionLimit { refuse("the size line of a chunk is too long") }
-    case .chunkEnd: if length > 0 { refuse("a chunk is longer than its size") }
-    case .body, .chunk: break
+    case .requestLine: lineLimit - 2
+    case .field, .trailer: headersLimit - headBytes
+    case .chunkSize: Self.sizeDigits + Self.extensionLimit
+    case .chunkEnd, .body, .chunk: 0
+    }
+  }
+
+  private mutating func refuseLength() {
+    switch phase {
+    case .requestLine: violation = .lineTooLong
+    case .field, .trailer: violation = .headersTooLarge
+    case .chunkSize: refuse("the size line of a chunk is too long")
+    case .chunkEnd, .body, .chunk: refuse("a chunk is longer than its size")
     }
   }
 

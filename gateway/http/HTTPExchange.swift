@@ -13,8 +13,8 @@ struct HTTPExchange: Sendable {
   var keepsAlive: Bool
   /// The path of the route. The path of the request may contain anything, so it is not logged as it is.
   var route = "-"
-  /// The path of the request as it may be logged if no route matches.
-  private let path: String
+  /// The target of the request. It may contain anything, so it is not logged as it is.
+  private let target: String
   var handler: String?
   /// The origin of the page that may read the reply, and the access of the route.
   var origin: WebOrigin?
@@ -26,16 +26,16 @@ struct HTTPExchange: Sendable {
 
   init(_ head: HTTPRequestHead) {
     method = head.method.rawValue
-    path = Self.words(of: head.uri)
-    requestID = head.headers.first(name: "x-request-id").flatMap(Request.cleanID) ?? UUIDText.random().text
+    target = head.uri
+    requestID = head.headers.first(name: "x-request-id").flatMap(Request.cleanID) ?? UUIDText.ordered().text
     isHTTP10 = head.version == .http1_0
     keepsAlive = false
   }
 
   private init() {
     method = "-"
-    path = ""
-    requestID = UUIDText.random().text
+    target = ""
+    requestID = UUIDText.ordered().text
     isHTTP10 = false
     keepsAlive = false
   }
@@ -81,7 +81,7 @@ struct HTTPExchange: Sendable {
     var log = log.with("requestId", requestID)
     if let handler { log = log.with("handler", handler) }
     for field in answer.timing?.logFields ?? [] { log = log.with(field.key, field.value) }
-    if answer.reply.status == 404, route == "-" { log = log.with("path", path) }
+    if answer.reply.status == 404, route == "-" { log = log.with("path", Self.words(of: target)) }
     let line = "\(method) \(route) \(answer.reply.status)"
     log.with("bytes", String(body(of: answer.reply).count)).info(line)
     if let slow, let timing = answer.timing, timing.total > slow {

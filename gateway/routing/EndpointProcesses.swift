@@ -9,7 +9,6 @@ final class EndpointProcesses: Sendable {
   private let modes: ProcessModes
   private let sharesLimits: Bool
   private let oneShots: OneShotProcesses
-  private let warm: WarmProcesses
   private let streams: StreamPools
   private let context: ProcessContext
   /// The feeds of the current endpoints.
@@ -17,7 +16,7 @@ final class EndpointProcesses: Sendable {
 
   /// - Parameter sharesLimits: true if a step counts the requests in the database.
   init(
-    modes: ProcessModes, sharesLimits: Bool = false, admission: AdmissionLimits, spares: Int, stream: StreamLimits,
+    modes: ProcessModes, sharesLimits: Bool = false, admission: AdmissionLimits, stream: StreamLimits,
     context: ProcessContext
   ) {
     self.modes = modes
@@ -25,7 +24,6 @@ final class EndpointProcesses: Sendable {
     self.context = context
     statistics = context.statistics
     oneShots = OneShotProcesses(limits: admission, context: context)
-    warm = WarmProcesses(limits: admission, spares: spares, context: context)
     streams = StreamPools(limits: stream, context: context)
   }
 
@@ -38,7 +36,6 @@ final class EndpointProcesses: Sendable {
     var set = try EndpointSet(handlers) { handler in
       switch mode(of: handler) {
       case .oneshot: oneShots
-      case .warm: warm
       case .stream:
         // After a restart, all subscribers reconnect at the same time.
         streams.pool(
@@ -70,7 +67,6 @@ final class EndpointProcesses: Sendable {
 
   /// Retires all processes that this set does not use. Each ends after its last reply.
   func keep(_ set: EndpointSet) {
-    warm.keep(set.endpoints.map(\.handler).filter { mode(of: $0) == .warm })
     let feeds = set.feeds
     let removed = self.feeds.withLock { known in
       defer { known = feeds }
@@ -89,7 +85,6 @@ final class EndpointProcesses: Sendable {
     streams.stopStarting()
     context.stop.send()
     await oneShots.shutDown()
-    await warm.shutDown()
     await streams.shutDown()
   }
 }

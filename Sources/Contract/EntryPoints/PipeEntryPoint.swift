@@ -11,21 +11,15 @@ struct PipeEntryPoint {
   /// Reads stdin to its end, answers, and returns the exit status. It reads everything because a parent that writes all
   /// its input first would otherwise block. An alarm ends a process that hangs for any reason.
   ///
-  /// A process that is started ahead of its request (LEADPIPE_SPARE=1) opens its resources first and then waits for
-  /// input without a limit. The process that started it must end it.
-  ///
   /// If a person started it at a terminal without input, it prints its usage, unless it needs no input.
   func serve() -> Int32 {
     if StandardInput.isTerminal, handler.description.needsInput {
       _ = StandardError.write(handler.description.usage)
       return ExitStatus.usage
     }
-    let isSpare = environment["LEADPIPE_SPARE"] == "1"
-    let opened = isSpare ? handler.opened(environment, afterwards: afterwards, log: log) : nil
-    if isSpare { StandardInput.wait() }
     alarm(UInt32(handler.description.processorSeconds))
     let input = StandardInput.readAll(limit: StandardInput.limit(forBody: handler.description.bodyLimit))
-    let exchange = answer(input, by: opened)
+    let exchange = answer(input)
     if isStartedByHand(environment), let refusal = exchange.refusal { log.warn("Refused: \(refusal)") }
     let status = StandardOutput.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
     if afterwards.dueAt != nil {
@@ -36,16 +30,14 @@ struct PipeEntryPoint {
     return status
   }
 
-  private func answer(_ input: StandardInput.Document, by opened: Result<Handler.BatchAnswer, Problem>?)
-    -> AnsweredRequest
-  {
+  private func answer(_ input: StandardInput.Document) -> AnsweredRequest {
     switch input {
     case .tooLarge: return AnsweredRequest(refusing: Problem(.documentTooLarge))
     case .unreadable(let reason): return AnsweredRequest(refusing: .internalError(reason))
     case .bytes(let bytes):
       // A handler that needs no body also accepts an empty stdin.
       let bytes = bytes.isEmpty && handler.description.acceptsEmptyInput ? Array("{}".utf8) : bytes
-      let answer = opened ?? handler.opened(environment, afterwards: afterwards, log: log)
+      let answer = handler.opened(environment, afterwards: afterwards, log: log)
       let exchanges = handler.answer([bytes], by: answer, log: log)
       return exchanges.first ?? AnsweredRequest(refusing: .internalError("the handler made no reply"))
     }

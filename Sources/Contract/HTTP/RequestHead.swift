@@ -46,13 +46,13 @@ package struct RequestHead: Sendable {
       guard isHost(text) else { throw Problem(.malformedHost) }
     }
     let text = authority ?? hosts.first ?? ""
-    guard let colon = text.lastIndex(of: ":"), text.last != "]" else { return text }
+    guard let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), text.last != "]" else { return text }
     return String(text[..<colon])
   }
 
   private static func isHost(_ text: String) -> Bool {
     var name = text[...]
-    if let colon = text.lastIndex(of: ":"), text.last != "]" {
+    if let colon = text.utf8.lastIndex(of: UInt8(ascii: ":")), text.last != "]" {
       let port = text[text.index(after: colon)...]
       guard port.isEmpty || Int(strictPort: port) != nil else { return false }
       name = text[..<colon]

@@ -36,7 +36,7 @@ package struct RequestTarget: Sendable {
   package init(_ text: String) throws(Problem) {
     var rest = text[...]
     var authority: String?
-    for scheme in ["http://", "https://"] where text.lowercased().hasPrefix(scheme) {
+    for scheme in ["http://", "https://"] where text.first != "/" && text.lowercased().hasPrefix(scheme) {
       rest = rest.dropFirst(scheme.count)
       let end = rest.firstIndex { $0 == "/" || $0 == "?" } ?? rest.endIndex
       authority = String(rest[..<end])
@@ -45,7 +45,7 @@ package struct RequestTarget: Sendable {
       if rest.first != "/" { rest = "/" + rest }
     }
     self.authority = authority
-    let mark = rest.firstIndex(of: "?")
+    let mark = rest.utf8.firstIndex(of: UInt8(ascii: "?"))
     path = try RequestPath(String(rest[..<(mark ?? rest.endIndex)]))
     rawQuery = mark.map { String(rest[rest.index(after: $0)...]) } ?? ""
     query = try Self.pairs(rawQuery)
@@ -71,11 +71,15 @@ package enum Percent {
   /// True if a byte may occur in a target: visible ASCII without `"`, `#`, `<`, `>` and `\`. RFC 3986 allows fewer
   /// characters, but browsers send `|`, `^` and brackets in queries.
   package static func isAllowed(_ byte: UInt8) -> Bool {
-    0x21...0x7E ~= byte && ![0x22, 0x23, 0x3C, 0x3E, 0x5C].contains(byte)
+    switch byte {
+    case 0x22, 0x23, 0x3C, 0x3E, 0x5C: false
+    default: 0x21...0x7E ~= byte
+    }
   }
 
   /// Replaces every `%XX` with its byte, once. Nil if an escape is broken or the result is not UTF-8.
   package static func decode(_ text: Substring, plusIsBlank: Bool = false) -> String? {
+    if !text.utf8.contains(where: { $0 == UInt8(ascii: "%") || $0 == UInt8(ascii: "+") }) { return String(text) }
     var bytes: [UInt8] = []
     var rest = text.utf8[...]
     while let byte = rest.popFirst() {

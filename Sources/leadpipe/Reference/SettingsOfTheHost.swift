@@ -68,16 +68,15 @@ extension SettingSection {
       SettingEntry(
         "LEADPIPE_PROCESS",
         meaning: """
-          The [process mode](../explanation/overload.md#process-modes): `oneshot`, `warm` or `stream` for all \
-          handlers, optionally followed by modes for single handlers: `stream,health-check=oneshot`, or \
-          `health-check=warm` alone. `stream` applies to a foreign handler only if it describes \
+          The [process mode](../explanation/overload.md#process-modes): `oneshot` or `stream` for all handlers, \
+          optionally followed by modes for single handlers: `stream,health-check=oneshot`, or `health-check=oneshot` \
+          alone. `stream` applies to a foreign handler only if it describes \
           [`streams`](contract.md#--describe).
           """, default: "stream for built-in handlers, oneshot for others", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_CONCURRENCY",
         meaning: """
-          The number of processes that handle a request at the same time, for all handlers together, 1 to 1024. \
-          Applies to oneshot and, separately, to warm.
+          oneshot: the number of processes that handle a request at the same time, for all handlers together, 1 to 1024.
           """, default: "16", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_HANDLER_CONCURRENCY",
@@ -95,9 +94,6 @@ extension SettingSection {
         "LEADPIPE_QUEUE_MS",
         meaning: "How long a request waits for a process of any mode before it gets 503, 0 to 60000.", default: "1000",
         programs: "gateway"),
-      SettingEntry(
-        "LEADPIPE_WARM_SPARES", meaning: "warm: the number of idle processes kept for each handler in use, 1 to 64.",
-        default: "2", programs: "gateway"),
       SettingEntry(
         "LEADPIPE_STREAM_PROCESSES",
         meaning: "stream: the number of processes for each handler, 1 to 64. Each has one database connection.",

@@ -108,6 +108,9 @@ extension SettingSection {
         "FEATURE_WHATSAPP_ENABLED", "FEATURE_CRM_ENABLED", "FEATURE_SMS_ENABLED", meaning: "Must be `false`.",
         default: "false", programs: "all commands"),
       SettingEntry("DIRECT_NOTIFICATIONS", "SLA_AUTOMATION", meaning: "Must not be set.", programs: "all commands"),
+      SettingEntry(
+        "LEADPIPE_WARM_SPARES", meaning: "Must not be set: the process mode warm was removed.",
+        programs: "gateway, all commands"),
     ])
 
   /// The whole reference, in the order of the page.

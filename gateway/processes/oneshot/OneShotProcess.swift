@@ -21,16 +21,15 @@ struct OneShotProcess {
   private var lines: StderrLines
   private var buffer = [UInt8](repeating: 0, count: 65_536)
 
-  /// Starts a process for the request, or uses `started`, which was started ahead. Its stderr is logged line by line.
-  static func run(
-    _ request: HandlerRequest, environment: [String: String], started: Child? = nil, _ context: ProcessContext
-  ) -> HandlerResult {
+  /// Starts a process for the request. Its stderr is logged line by line.
+  static func run(_ request: HandlerRequest, _ context: ProcessContext) -> HandlerResult {
     let handler = request.handler
     let envelope = request.envelope()
     let start = ContinuousClock.now
     let child: Child
     do throws(Child.Failure) {
-      child = if let started { started } else { try Child.spawn(handler, environment: environment, pipesError: true) }
+      let environment = handler.environment(from: context.environment)
+      child = try Child.spawn(handler, environment: environment, pipesError: true)
     } catch { return HandlerResult(outcome: .notStarted(reason: error.reason)) }
     let running = ContinuousClock.now
     var process = OneShotProcess(

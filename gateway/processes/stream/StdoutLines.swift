@@ -13,7 +13,7 @@ struct StdoutLines: Sendable {
   mutating func add(_ bytes: ArraySlice<UInt8>) -> [[UInt8]]? {
     var lines: [[UInt8]] = []
     var rest = bytes
-    while let end = rest.firstIndex(of: 0x0A) {
+    while let end = rest.withUnsafeBufferPointer({ $0.firstIndex(of: 0x0A) }).map({ rest.startIndex + $0 }) {
       pending += rest[..<end]
       rest = rest[(end + 1)...]
       guard pending.count <= limit else { return nil }

@@ -84,7 +84,7 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
   func send(_ body: JSON, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
     let name = handler.description.name
     var request = Request(
-      method: "POST", path: "/" + name, requestID: UUIDText.random().text, receivedAt: Instant.now)
+      method: "POST", path: "/" + name, requestID: UUIDText.ordered().text, receivedAt: Instant.now)
     request.headers = ["content-type": "application/json"]
     request.body = body.bytes
     let envelope = request.envelope(routeKey: "POST /" + name, userAgent: "", host: "")
