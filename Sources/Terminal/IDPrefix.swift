@@ -20,4 +20,8 @@ package struct IDPrefix: Sendable, Equatable {
       return String(rest.prefix(count))
     }.joined(separator: "-")
   }
+
+  /// The beginning of an id that tables show: 16 digits without hyphens. The first twelve of an id of version 7 are its
+  /// time, which rows that were made together share.
+  package static func shown(_ id: some StringProtocol) -> String { String(id.filter { $0 != "-" }.prefix(16)) }
 }

@@ -9,9 +9,9 @@ package struct LeadLines {
     "Notification worker started", "Notification worker stopped",
   ]
   private static let subjects: [(start: String, text: @Sendable (Substring) -> String)] = [
-    ("Successfully created conversation ", { "lead \($0.prefix(8)) stored" }),
-    ("Continued conversation ", { "lead \($0.prefix(8)) continued" }),
-    ("Repeated the reply for conversation ", { "lead \($0.prefix(8)) sent again, stored already" }),
+    ("Successfully created conversation ", { "lead \(IDPrefix.shown($0)) stored" }),
+    ("Continued conversation ", { "lead \(IDPrefix.shown($0)) continued" }),
+    ("Repeated the reply for conversation ", { "lead \(IDPrefix.shown($0)) sent again, stored already" }),
     ("Subscribed to the newsletter", { _ in "newsletter subscription stored" }),
   ]
 
@@ -41,7 +41,7 @@ package struct LeadLines {
         let line = waiting.remove(at: index)
         shown.append("\(line.time)  \(line.text), sent via \(channels)")
       } else {
-        let lead = Self.fact("conversation", of: message).map { "lead \($0.prefix(8))" }
+        let lead = Self.fact("conversation", of: message).map { "lead \(IDPrefix.shown($0))" }
         shown.append("\(time)  \(lead ?? "notifications") sent via \(channels)")
       }
     } else if let text = Self.request(message) {

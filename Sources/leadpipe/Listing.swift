@@ -64,9 +64,9 @@ struct Listing {
     { row in row[name].flatMap { $0.string ?? $0.integer.map(String.init) } ?? "" }
   }
 
-  /// Returns a function that reads the first eight digits of an id. Commands accept them in place of the id.
+  /// Returns a function that reads the beginning of an id. Commands accept them in place of the id.
   static func id(_ name: String = "id") -> @Sendable (JSON) -> String {
-    { row in String((row[name]?.string ?? "").prefix(8)) }
+    { row in IDPrefix.shown(row[name]?.string ?? "") }
   }
 
   /// Returns a function that reads a time as `01-31 20:15Z`, in UTC. A time that is more than half a year away is its

@@ -11,7 +11,7 @@ import pytest
 
 import handlers
 from cluster import leadpipe
-from common import BIN, TEST_USER, free_port, until
+from common import BIN, TEST_USER, free_port, shown, until
 from instance import NO_LIMITS, Instance
 from terminal import Terminal
 
@@ -78,7 +78,7 @@ def test_tables_fit_100_columns_and_have_a_stable_order(leads, words):
     assert command(leads, *words) == told and "\x1b" not in told and not re.search(" $", told, re.MULTILINE)
     if words[:2] == ["delivery", "list"]:
         assert LONG.split() * len(LEADS) == [word for word in told.split() if word in LONG.split()], "no reason is cut"
-        assert [line[:8] for line in told.splitlines() if line.startswith("d")] == [f"d{lead[1:8]}" for lead in reversed(LEADS)]
+        assert [line.split()[0] for line in told.splitlines() if line.startswith("d")] == [f"d{shown(lead)[1:]}" for lead in reversed(LEADS)]
 
 
 @pytest.mark.parametrize("words", LISTS[:4], ids=" ".join)
@@ -135,7 +135,7 @@ def test_up_on_a_terminal_shows_one_line_for_each_lead(settings):
         terminal.wait_for("}'\n")
         first, second = send(settings["PORT"], TEST_USER), send(settings["PORT"], {**TEST_USER, "customerName": "Second User"})
         for lead in (first, second):
-            terminal.wait_for(f"lead {lead[:8]} stored, sent via ")
+            terminal.wait_for(f"lead {shown(lead)} stored, sent via ")
         assert send(settings["PORT"], {}) == 400
         terminal.wait_for("POST /api/chatbot/leads 400\n")
         os.kill(terminal.process, signal.SIGINT)
@@ -144,7 +144,7 @@ def test_up_on_a_terminal_shows_one_line_for_each_lead(settings):
     assert all(re.match(r"[a-z ]{9} \S|          \S", line) for line in block.splitlines()), block
     lines = log.splitlines()
     assert sorted(re.sub(r"^\d\d:\d\d:\d\d  ", "", line) for line in lines[:2]) == sorted(
-        f"lead {lead[:8]} stored, sent via slack, telegram" for lead in (first, second))
+        f"lead {shown(lead)} stored, sent via slack, telegram" for lead in (first, second))
     assert lines[2].endswith("POST /api/chatbot/leads 400") and lines[3:] == ["stopping", "stopped"], log
 
 
@@ -154,7 +154,7 @@ def test_stopped_is_the_last_line_of_up_on_a_terminal(settings):
         lead = send(settings["PORT"], TEST_USER)
         os.kill(terminal.process, signal.SIGTERM)
         assert terminal.end() == 0
-    assert re.search(rf"lead {lead[:8]} stored\n(.*\n)?stopped\n$", terminal.seen), terminal.seen
+    assert re.search(rf"lead {shown(lead)} stored\n(.*\n)?stopped\n$", terminal.seen), terminal.seen
 
 
 def test_up_on_a_terminal_names_a_lead_that_another_program_stored(settings, database):
@@ -162,7 +162,7 @@ def test_up_on_a_terminal_names_a_lead_that_another_program_stored(settings, dat
         terminal.wait_for("}'\n", 40)
         done = handlers.run("lead-capture", TEST_USER, DATABASE_URL=database.url)
         lead = json.loads(done.stdout)["id"]
-        terminal.wait_for(f"lead {lead[:8]} sent via slack, telegram\n", 15)
+        terminal.wait_for(f"lead {shown(lead)} sent via slack, telegram\n", 15)
         os.kill(terminal.process, signal.SIGTERM)
         assert terminal.end() == 0
 

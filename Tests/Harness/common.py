@@ -32,6 +32,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def shown(row):
+    """The beginning of an id that tables and lines on the terminal show."""
+    return row.replace("-", "")[:16]
+
+
 def until(condition, seconds=15, what="the condition"):
     """The first true value of `condition()`. Fails if there is none in time."""
     end = time.monotonic() + seconds

@@ -103,6 +103,7 @@ import Testing
   @Test("accepts the first digits of an id") func accepts() {
     #expect(IDPrefix("2180")?.digits == "2180")
     #expect(IDPrefix("2180DB52-7a")?.digits == "2180db527a")
+    #expect(IDPrefix.shown(id) == "2180db527a1c4f0e" && IDPrefix.shown("") == "")
     #expect(IDPrefix("2180db52")?.id == nil)
     #expect(IDPrefix(id)?.id == id)
     #expect(IDPrefix(id.uppercased())?.id == id)
