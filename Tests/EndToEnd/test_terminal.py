@@ -97,7 +97,7 @@ def test_lead_begins_with_name_and_phone_number(leads):
 
 def test_tabs_and_wide_characters_do_not_break_a_table(leads):
     leads.run(f"update conversations set customer_name = E'Tab\\tName' where id = '{LEADS[2]}'")
-    assert re.search(r"^97abcdef .*  Tab Name$", command(leads, "lead", "list"), re.MULTILINE)
+    assert re.search(r"^97abcdef00004000 .*  Tab Name$", command(leads, "lead", "list"), re.MULTILINE)
     assert "Tab Name" in command(leads, "lead", "show", "97ab")
 
 
