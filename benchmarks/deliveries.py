@@ -244,6 +244,7 @@ def print_profiles():
     table("CPU ms for a delivery", *PROFILES)
     for kind in sorted(kinds):
         row(kind, *(f"{profile[kind]:.3f}" if kind in profile else "" for profile in PROFILES.values()))
+    keep(database_cpu={name: sum(spent for kind, spent in profile.items() if kind.startswith("PostgreSQL")) for name, profile in PROFILES.items()})
     row("all of these", *(f"{sum(profile.get(kind, 0) for kind in kinds):.3f}" for profile in PROFILES.values()))
     for kind in TRANSACTIONS, WAL, *ROWS:
         row(kind, *(f"{profile[kind]:.2f}" for profile in PROFILES.values()))

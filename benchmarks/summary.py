@@ -69,6 +69,8 @@ line("lead-capture --stream against pgbench -c 16, short and long conversations"
 line("commit to the start of a delivery, p50 and p99", "≤ 5 and 25 ms", commit_to_start)
 line("deliveries that do nothing against pgqueuer", "≥ 0.6 ×", at_least(0.6, lambda: queue("pgqueuer")))
 line("the same against procrastinate", "≥ 10 ×", at_least(10, lambda: queue("procrastinate")))
+line("PostgreSQL's CPU time for one against pgqueuer's (6.8 × on 23 November)", "≤ 3.4 ×",
+     at_most(3.4, lambda: figures["database_cpu"]["leadpipe"] / figures["database_cpu"]["pgqueuer"]))
 line("idle, all of `up` without PostgreSQL and the sink", "≤ 40 MB", at_most(40, lambda: figures["idle"], " MB"))
 line("capture among a year's leads against empty tables, 16 and 64 connections", "≥ 0.9 ×",
      at_least(0.9, lambda: figures["growth"][f"{STREAM}, 16"], lambda: figures["growth"][f"{STREAM}, 64"]))

@@ -97,10 +97,17 @@ extension Handler {
     }
   }
 
-  /// Reads the request in a document. The problem is set if the request cannot be answered.
+  /// Reads the request in a document. The problem is set if the request cannot be answered. A request without an id gets
+  /// one.
   private func read(_ bytes: [UInt8], _ deadline: Instant?) -> ReadRequest {
+    var (request, problem) = readDocument(bytes, deadline)
+    if request.requestID.isEmpty { request.requestID = UUIDText.ordered().text }
+    return (request, problem)
+  }
+
+  private func readDocument(_ bytes: [UInt8], _ deadline: Instant?) -> ReadRequest {
     let route = description.routes.first ?? Description.Route("POST", "/" + description.name)
-    var request = Request(method: route.method, path: route.path, requestID: UUIDText.ordered().text, receivedAt: .now)
+    var request = Request(method: route.method, path: route.path, requestID: "", receivedAt: .now)
     request.isBare = true
     request.body = bytes
     do throws(Problem) {

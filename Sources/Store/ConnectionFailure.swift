@@ -3,8 +3,8 @@ import Glibc
 
 /// Why a connection could not be opened, in words for the operator.
 enum ConnectionFailure {
-  /// The reason if the address requires GSSAPI and the linked libpq does not have it. Its own message would advise to look
-  /// for credentials.
+  /// The reason if the address requires GSSAPI and the linked libpq does not have it. Its own message would advise to
+  /// look for credentials.
   static func impossible(_ connection: OpaquePointer) -> StoreFailure? {
     guard let reason = leadpipe_pq_lacks(), let options = PQconninfo(connection) else { return nil }
     defer { PQconninfoFree(options) }

@@ -3,8 +3,6 @@ providers, each on a host of its own. They reach each other over TLS with the lo
 
 import http.client
 import json
-import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -19,7 +17,7 @@ from common import BIN, clean_environment, until
 from ledger import CHANNELS
 from network import Network
 from sink import Sink
-from tls_cluster import openssl
+from tls_cluster import openssl, restart_with_tls
 
 PASSWORD = "a-password-of-the-tests"
 # Runs a command with the host's name, and with the certificate of the tests as the only one that is trusted.
@@ -45,18 +43,9 @@ class HostedCluster(Cluster):
             super().start()
 
     def prepare(self):
-        owner = pwd.getpwnam("postgres")
-        words = []
-        for name, file in zip(("cert", "key"), self.files, strict=True):
-            copy = shutil.copy(file, self.home)
-            os.chown(copy, owner.pw_uid, owner.pw_gid)
-            os.chmod(copy, 0o600)
-            words.append(f"-c ssl_{name}_file={copy}")
-        (Path(self.data) / "pg_hba.conf").write_text(f"local all all trust\nhostssl all all {self.host.address}/24 scram-sha-256\n")
-        self.stop()
+        certificate, key = (Path(shutil.copy(file, self.home)) for file in self.files)
         # As many sessions as PostgreSQL's default.
-        self.options = f"-c listen_addresses={self.host.address} -c ssl=on -c max_connections=100 " + " ".join(words)
-        self.start()
+        restart_with_tls(self, self.host.address, certificate, key, f"{self.host.address}/24 scram-sha-256", "-c max_connections=100")
         super().prepare()
 
     def login(self, database, name):
@@ -95,7 +84,7 @@ class Machine:
     """A host with services. After `power_off`, `boot` starts them again."""
 
     def __init__(self, host, folder):
-        self.host, self.folder, self.boots = host, folder, 0
+        self.host, self.folder = host, folder
         folder.mkdir()
 
     def power_off(self):
@@ -116,8 +105,7 @@ class Service(Machine):
         self.command = [*AS_HOST, host.name, str(certificate), str(BIN / "leadpipe"), *words]
         self.environment = environment
 
-    def boot(self, **more):
-        self.environment |= more
+    def boot(self):
         with (self.folder / "service.log").open("ab") as log, self.host.inside():
             self.process = subprocess.Popen(self.command, env=clean_environment(**self.environment), cwd="/", stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True)
@@ -137,12 +125,11 @@ class CGIServer(Machine):
 
     def __init__(self, host, folder, **environment):
         super().__init__(host, folder)
-        self.environment, self.stack = environment, ExitStack()
+        self.environment, self.stack, self.boots = environment, ExitStack(), 0
 
-    def boot(self, **more):
+    def boot(self):
         # What remains of the servers before a power cut, and a folder without their sockets.
         self.close()
-        self.environment |= more
         self.boots += 1
         place = self.folder / str(self.boots)
         place.mkdir()
@@ -253,9 +240,8 @@ class Site(ExitStack):
         return "ok" if (status, document.get("status")) == (200, "ok") else document
 
     def wait_until_well(self, entry, seconds):
-        """Returns the time until /health was ok."""
-        began, last = time.monotonic(), None
+        """Waits until /health is ok."""
+        end = time.monotonic() + seconds
         while (last := self.health(entry)) != "ok":
-            assert time.monotonic() < began + seconds, f"{entry.host.name} is not well after {seconds} s: {last}\n{entry.log()[-3000:]}"
+            assert time.monotonic() < end, f"{entry.host.name} is not well after {seconds} s: {last}\n{entry.log()[-3000:]}"
             time.sleep(0.1)
-        return time.monotonic() - began

@@ -12,6 +12,19 @@ def openssl(*words):
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True, timeout=30)
 
 
+def restart_with_tls(cluster, address, certificate, key, clients, more=""):
+    """Restarts the server so that it also listens on an address, with TLS only. `clients` are addresses and a method, as in pg_hba.conf."""
+    for file in certificate, key:
+        file.chmod(0o600)
+        if is_root():
+            owner = pwd.getpwnam("postgres")
+            os.chown(file, owner.pw_uid, owner.pw_gid)
+    (cluster.home / "data" / "pg_hba.conf").write_text(f"local all all trust\nhostssl all all {clients}\n")
+    cluster.stop()
+    cluster.options = f"-c listen_addresses={address} -c ssl=on -c ssl_cert_file={certificate} -c ssl_key_file={key} {more}"
+    cluster.start()
+
+
 class TLSCluster(Cluster):
     """Accepts only TLS, on 127.0.0.1. Its certificate is for the name localhost and is signed by its own authority. The
     database `leads` is migrated."""
@@ -26,14 +39,7 @@ class TLSCluster(Cluster):
         extension.write_text("subjectAltName=DNS:localhost")
         openssl("x509", "-req", "-in", request, "-CA", self.authority, "-CAkey", self.home / "ca.key", "-CAcreateserial", "-out", certificate,
                 "-days", 2, "-extfile", extension)
-        key.chmod(0o600)
-        if is_root():
-            owner = pwd.getpwnam("postgres")
-            os.chown(key, owner.pw_uid, owner.pw_gid)
-        (self.home / "data" / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 trust\n")
-        self.stop()
-        self.options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c ssl=on -c ssl_cert_file={certificate} -c ssl_key_file={key}"
-        self.start()
+        restart_with_tls(self, "127.0.0.1", certificate, key, "127.0.0.1/32 trust", f"-c port={self.port}")
         self.leads = self.empty()
         migrate(self.leads)
 
