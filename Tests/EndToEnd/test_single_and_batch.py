@@ -2,6 +2,8 @@
 statements: both store the same rows and give the same replies."""
 
 import json
+import random
+import string
 
 import pytest
 
@@ -106,6 +108,14 @@ def test_both_paths_store_the_same(database, name):
     assert without_times(single[0]) == without_times(batch[0])
     assert single[1] == batch[1]
     assert single[1]["conversations"]
+
+
+def test_an_id_of_a_message_that_is_too_large_for_its_index_stores_nothing(database):
+    # A text that PostgreSQL cannot compress.
+    large = json.dumps(lead(1, messages=[{"id": "".join(random.Random(1).choices(string.ascii_letters + string.digits, k=3200))}]))
+    for call in (f"capture_lead('{large}')", f"capture_leads('[{large}]')"):
+        with pytest.raises(AssertionError, match="lead_too_large"):
+            database.text(f"select {call}")
 
 
 def test_ids_that_are_in_use_store_nothing(database):

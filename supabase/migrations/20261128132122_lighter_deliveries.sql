@@ -1,11 +1,37 @@
 -- Generated from schemas/ by `make migration`, except for the changes of the two tables. This file can run again at any
 -- time.
 
+-- Takes all locks at once or none, and gives them back after each try: captures and claims lock these tables in other
+-- orders, so waiting for one table with the lock on another could be a deadlock.
+do $$
+begin
+  perform set_config('lock_timeout', '200ms', true);
+  for attempt in 1 .. 200 loop
+    begin
+      lock table public.notification_attempts, public.notification_logs in access exclusive mode;
+      exit;
+    exception when lock_not_available then
+      if attempt = 200 then
+        raise;
+      end if;
+      perform pg_sleep(0.1);
+    end;
+  end loop;
+  perform set_config('lock_timeout', '0', true);
+end
+$$;
+
 alter table public.notification_attempts reset (fillfactor);
 
 alter table public.notification_logs set (
   fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
+
+-- First, so that they are not made again.
+drop index if exists public.notification_logs_failed_idx;
+drop index if exists public.notification_logs_lead_event_id_channel_recipient_key;
+drop index if exists public.notification_logs_lead_event_id_idx;
+drop index if exists public.notification_logs_sending_idx;
 
 -- In one statement, because it writes the whole table anew. It also drops the indexes on due_at.
 alter table public.notification_logs
@@ -77,7 +103,9 @@ begin
     end if;
     update public.notification_logs d set
       lease_until = null, leased_by = null, updated_at = v_now, next_attempt_at = v_next + (turn.number - 1) * v_pace.gap
-    from unnest(v_pace.ids) with ordinality as turn (id, number) where d.id = turn.id;
+    from unnest(v_pace.ids) with ordinality as turn (id, number)
+    -- By ids too: the planner would join all deliveries.
+    where d.id = turn.id and d.id = any (v_pace.ids);
     v_early := v_early || v_pace.ids;
   end loop;
 
@@ -119,8 +147,8 @@ grant execute on function public.begin_deliveries(jsonb) to leadpipe_worker, ser
 -- after older ones have taken their part of the limit: a lease that is added later costs another version of the row.
 -- So no more events are planned than an open channel can take, or a hundred if no open channel is asked for.
 --
--- All functions in this folder take locks in one order: events by id, then deliveries, then channels. A claim waits for
--- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
+-- All functions in this folder that wait for locks take them in one order: events by id, then deliveries, then
+-- channels. A claim waits for no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
 -- the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived session keeps a plan that
 -- was made while a table was empty until the next analyze. jit is off because the planner cannot estimate how few rows
 -- the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
@@ -166,7 +194,7 @@ begin
           select from public.notification_logs d
           where d.channel = (e ->> 'channel')::public.notification_channel and d.recipient = coalesce(e ->> 'recipient', 'default')
             and d.due_at <= v_now and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= v_now)
-          limit coalesce((e ->> 'limit')::integer, 10)) older) end as room
+          order by d.due_at limit coalesce((e ->> 'limit')::integer, 10) for no key update skip locked) older) end as room
     from jsonb_array_elements(p -> 'channels') as e
   ) entry;
   select planned, unrouted, leased into v_planned, v_unrouted, v_fresh
@@ -201,8 +229,6 @@ begin
         and (d.lease_until is null or d.lease_until <= v_now)
       order by d.due_at limit greatest(entry."limit", 0) for no key update skip locked
     ) d
-  ), total as materialized (
-    select channel, leadpipe.paused_seconds(channel, v_now) as paused from (select distinct channel from entry) e
   ), chosen as (
     select id from due where channel <> all (coalesce(v_probing, '{}'))
     union
@@ -217,6 +243,8 @@ begin
     from claimed where n.channel = any (v_probing) and claimed.channel = n.channel
   ), held as (
     select * from claimed union all select * from public.notification_logs d where d.id = any (v_fresh)
+  ), total as materialized (
+    select channel, leadpipe.paused_seconds(channel, v_now) as paused from (select distinct channel from held) h
   )
   -- Each step that builds jsonb copies the payload, so the rare members are added only where there are any.
   select jsonb_agg(case when more.members = '{}' then line.basic else line.basic || more.members end order by d.due_at, d.id)
@@ -243,7 +271,7 @@ begin
     offset 0
   ) line;
 
-  if v_batch > 0 and v_planned + v_unrouted = v_batch then
+  if v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
     v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
@@ -516,25 +544,23 @@ revoke all on function leadpipe.paused_seconds(public.notification_channel, time
 create or replace function leadpipe.plan_events(
   p_channels jsonb, p_most integer, p_worker text, p_lease interval, p_now timestamptz,
   out planned integer, out unrouted integer, out leased uuid[])
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids uuid[];
-  v_free uuid[];
 begin
+  -- The row of a conversation is locked as the foreign keys of its deliveries lock it, but without waiting.
   v_ids := array(
     select e.id from public.lead_events e
-    where e.planned_at is null order by e.created_at, e.id limit p_most for no key update skip locked);
+    where e.planned_at is null and (e.conversation_id is null
+      or exists (select from public.conversations c where c.id = e.conversation_id for key share skip locked))
+    order by e.created_at, e.id limit p_most for no key update of e skip locked);
   if v_ids = '{}' then
     select 0, 0, '{}' into planned, unrouted, leased;
     return;
   end if;
-  v_free := leadpipe.hold_conversations(array(
-    select e.conversation_id from public.lead_events e where e.id = any (v_ids) and e.conversation_id is not null));
 
   with entry as materialized (
-    select distinct on (channel, coalesce(recipient, 'default'))
-      channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
+    select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
       leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
     from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[], room integer)
     where octet_length(coalesce(recipient, '')) <= 1000
@@ -548,11 +574,11 @@ begin
         where exists (select from entry where (entry.events is null or type::text = any (entry.events))
                       and (type <> 'newsletter.subscribed' or entry.channel = 'slack'))) as types
     ) routed
-    where e.id = any (v_ids) and (e.conversation_id is null or e.conversation_id = any (v_free))
+    where e.id = any (v_ids)
     returning e.id, e.conversation_id, e.event_type, e.created_at, e.processed
   ), route as (
-    select e.id, e.conversation_id, entry.channel, entry.recipient, entry.paused,
-      row_number() over (partition by entry.channel, entry.recipient order by e.created_at, e.id) <= entry.room as is_leased
+    select distinct on (e.id, entry.channel, entry.recipient)
+      e.id, e.conversation_id, e.created_at, entry.channel, entry.recipient, entry.paused, entry.room
     from planned_events e join entry on (entry.events is null or e.event_type::text = any (entry.events))
       and (e.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
     where not e.processed
@@ -564,7 +590,9 @@ begin
       lead_event_id, conversation_id, channel, recipient, paused_before, created_at, updated_at, fence, leased_by, lease_until)
     select id, conversation_id, channel, recipient, paused, p_now, p_now, is_leased::integer,
       case when is_leased then p_worker end, case when is_leased then p_now + p_lease end
-    from route
+    from (
+      select *, row_number() over (partition by channel, recipient order by created_at, id) <= room as is_leased from route
+    ) numbered
     returning id, lease_until
   )
   select (select count(*) from planned_events where not processed), (select count(*) from planned_events where processed),
@@ -620,7 +648,7 @@ begin
         else greatest(d.retry_count - 1 + o.burned, 0) end,
       error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
       next_attempt_at = case when o.status = 'failed' then v_now + make_interval(secs => o."retryInSeconds") end,
-      sent_at = case when o.status = 'sent' then coalesce(o."finishedAt", v_now) else d.sent_at end,
+      sent_at = case when o.status = 'sent' then o."finishedAt" else d.sent_at end,
       provider_id = coalesce(o."providerId", d.provider_id),
       subject = coalesce(o.subject, d.subject),
       lease_until = null, leased_by = null, updated_at = clock_timestamp()
@@ -630,7 +658,7 @@ begin
           and o.class <> 'unknown'))
     returning d.id, d.retry_count + 1 - o.burned as attempt, d.begun_at, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message,
       o.fence, o.class, o.status, o."statusCode", o."providerCode", o."retryAfterSeconds", o.excerpt,
-      coalesce(o."finishedAt", v_now) as finished_at
+      o."finishedAt" as finished_at
   ), attempted as (
     insert into public.notification_attempts (
       delivery, fence, attempt, started_at, finished_at, class, status_code, provider_code, retry_after_seconds, excerpt, worker)
@@ -1078,23 +1106,15 @@ revoke all on function public.prune(jsonb) from public, anon, authenticated;
 
 grant execute on function public.prune(jsonb) to leadpipe_worker, service_role;
 
-drop index if exists public.notification_logs_failed_idx;
-
 CREATE INDEX IF NOT EXISTS notification_logs_failed_idx ON public.notification_logs USING btree (created_at DESC) WHERE is_failed;
 
 CREATE INDEX IF NOT EXISTS notification_logs_held_idx ON public.notification_logs USING btree (leased_by) WHERE is_held;
-
-drop index if exists public.notification_logs_lead_event_id_channel_recipient_key;
 
 CREATE UNIQUE INDEX IF NOT EXISTS notification_logs_lead_event_id_channel_recipient_key ON public.notification_logs USING btree (lead_event_id, channel, recipient, (
 CASE
     WHEN (replay_of IS NOT NULL) THEN id
     ELSE NULL::uuid
 END)) NULLS NOT DISTINCT;
-
-drop index if exists public.notification_logs_lead_event_id_idx;
-
-drop index if exists public.notification_logs_sending_idx;
 
 comment on column public.notification_logs.begun_at is 'When the latest attempt began.';
 

@@ -82,7 +82,7 @@ insert into reply values ('bot', pg_temp.capture('{"customerName": "Closed", "cu
   '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "b1", "sender": "bot", "text": "bye"}]}'));
 select is((r ->> 'status', r -> 'reopenedFrom')::text, '(lost,)', 'a message of the bot does not reopen a conversation') from reply where name = 'bot';
 insert into reply values ('again', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 5, "leadQuality": "warm", "slaDeadline": "2098-11-22T22:00:00Z", "slaDeadlines": {"cold": "2099-11-22T22:00:00Z"}}',
-  '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "m1", "text": "one"}, {"id": "m2", "text": "two"}], "event": {"payload": {"budget": "5M", "customerEmail": "other@example.com"}}}'));
+  '{"conversationId": "10000000-0000-4000-8000-000000000077", "messages": [{"id": "m1", "text": "one"}, {"id": "m2", "text": "two"}, {"id": "m1", "text": "not stored"}], "event": {"payload": {"budget": "5M", "customerEmail": "other@example.com"}}}'));
 select is((r ->> 'status', r ->> 'reopenedFrom')::text, '(new,lost)', 'a new message reopens a lost conversation') from reply where name = 'again';
 select is((status, sla_response_deadline, sla_breached)::text, ('new'::text, '2099-11-22T22:00:00Z'::timestamptz, false)::text, 'a customer without an answer waits from then on, as long as the stored quality says')
   from public.conversations where id = '10000000-0000-4000-8000-000000000077';
@@ -91,7 +91,7 @@ select results_eq($$ select title, description from public.conversation_timeline
 select results_eq($$ select payload - 'messagesAdded' - 'proven', processed, planned_at is null from public.lead_events
     where conversation_id = '10000000-0000-4000-8000-000000000077' and payload ? 'reopenedFrom' $$,
   $$ values ('{"budget": "5M", "message": "two", "reopenedFrom": "lost", "customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 10, "leadQuality": "cold"}'::jsonb, false, true) $$,
-  'the event of a reopening notifies, with the stored customer and the latest message');
+  'the event of a reopening notifies, with the stored customer and the latest stored message');
 update public.conversations set status = 'completed', first_response_at = '2026-11-22T21:30:00Z' where id = '10000000-0000-4000-8000-000000000077';
 insert into reply values ('form', pg_temp.capture('{"customerName": "Stranger", "customerPhone": "+15550000077"}', '{"conversationId": "10000000-0000-4000-8000-000000000077"}'));
 select is((r ->> 'status', r ->> 'reopenedFrom')::text, '(in-progress,completed)', 'a form without messages reopens a conversation, in progress if it was answered') from reply where name = 'form';

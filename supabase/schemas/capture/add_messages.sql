@@ -12,14 +12,14 @@ begin
     insert into public.chat_messages as stored
       (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
     select
-      case when uuid is null or kept then id else leadpipe.uuid_v7() end, p_conversation, client_id, sender, text, type, "timestamp",
+      case when kept then uuid else leadpipe.uuid_v7() end, p_conversation, client_id, sender, text, type, "timestamp",
       metadata || case when kept then '{}' else jsonb_build_object('clientId', client_id) end,
       -- Messages of one request often have the same time; the microseconds keep their order.
       now() + "position" * interval '1 microsecond'
     from (
       -- Of several messages with the same client id, the first.
-      select distinct on (client_id) m.*, uuid is not null and taken_by is null as kept, taken_by
-      from leadpipe.message_rows(p_messages, p_received) as m,
+      select distinct on (client_id) m.*, taken_by is null as kept, taken_by
+      from leadpipe.message_fields(p_messages, p_received) as m,
            -- A sub-select, not a join: it always uses the index, whatever row counts the planner expects.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
       order by client_id, m."position"

@@ -145,7 +145,9 @@ begin
     -- message. The customer is the stored one, because an unproven request may name another.
     v_event := public.emit_lead_event('lead.updated', v_id, v_facts || case when v_reopens then
       jsonb_strip_nulls(jsonb_build_object('message', (
-        select m.text from leadpipe.message_rows(case when v_added > 0 then p -> 'messages' end, now()) as m
+        select m.text from (
+          select distinct on (client_id) * from leadpipe.message_fields(case when v_added > 0 then p -> 'messages' end, now())
+          order by client_id, "position") as m
         where m.sender = 'customer' order by m."position" desc limit 1)))
       || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
         'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,

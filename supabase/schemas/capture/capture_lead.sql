@@ -22,7 +22,9 @@ begin
   end if;
   for attempt in 1 .. 5 loop
     begin
-      v_reply := coalesce(leadpipe.capture_new_lead(p, attempt > 1), leadpipe.capture_known_lead(p));
+      v_reply := coalesce(
+        case when attempt = 1 then leadpipe.capture_new_lead(p) else leadpipe.capture_new_leads(jsonb_build_array(p), true) -> '1' end,
+        leadpipe.capture_known_lead(p));
     exception when unique_violation then
       -- A concurrent call stored the same lead, or a conversation still has a key that has been pruned.
       v_reply := null;

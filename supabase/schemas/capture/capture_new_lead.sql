@@ -1,10 +1,10 @@
 -- Stores one lead if it is new: if neither its idempotency key nor its conversation exists. Returns null otherwise.
--- Raises unique_violation if a concurrent call stores the same lead and, unless `p_careful` is true, if two messages
--- have the same id or another conversation has it.
+-- Raises unique_violation if a concurrent call stores the same lead, if two messages have the same id, or if another
+-- conversation has it.
 --
 -- Stores the same rows as capture_new_leads, which takes half the time per lead for many leads and twice the time for
 -- one. Tests/EndToEnd/test_single_and_batch.py compares their rows.
-create or replace function leadpipe.capture_new_lead(p jsonb, p_careful boolean default false) returns jsonb
+create or replace function leadpipe.capture_new_lead(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_route constant text := p ->> 'route';
@@ -61,16 +61,13 @@ begin
     insert into public.customer_identities (kind, value, customer_id) values ('email', lower(l.email), v_customer);
   end if;
 
-  if p_careful and jsonb_typeof(p -> 'messages') = 'array' then
-    v_added := leadpipe.add_messages(v_id, p -> 'messages', v_received);
-  elsif jsonb_typeof(p -> 'messages') = 'array' and p -> 'messages' <> '[]' then
+  if jsonb_typeof(p -> 'messages') = 'array' and p -> 'messages' <> '[]' then
     insert into public.chat_messages
       (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
     select
-      m.id, v_id, m.client_id, m.sender, m.text, m.type, m."timestamp",
-      m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
+      m.uuid, v_id, m.client_id, m.sender, m.text, m.type, m."timestamp", m.metadata,
       now() + m."position" * interval '1 microsecond'
-    from leadpipe.message_rows(p -> 'messages', v_received) as m;
+    from leadpipe.message_fields(p -> 'messages', v_received) as m;
     get diagnostics v_added = row_count;
   end if;
 
@@ -94,4 +91,4 @@ begin
     'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', v_event, 'messagesAdded', v_added);
 end
 $$;
-revoke all on function leadpipe.capture_new_lead(jsonb, boolean) from public, anon, authenticated;
+revoke all on function leadpipe.capture_new_lead(jsonb) from public, anon, authenticated;

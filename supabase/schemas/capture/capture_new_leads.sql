@@ -1,8 +1,8 @@
 -- Stores the new leads of an array of arguments of capture_lead. A lead is new if neither its idempotency key nor its
 -- conversation exists and no earlier lead of the array has the same key, conversation, phone number or email address.
 -- Returns the replies by position in the array, counted from 1. Raises unique_violation if a concurrent call stores the
--- same lead, if two messages of a lead have the same id, and if another conversation has it.
-create or replace function leadpipe.capture_new_leads(p jsonb) returns jsonb
+-- same lead and, unless `p_careful` is true, if two messages of a lead have the same id or another conversation has it.
+create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_has_events boolean := to_regclass('public.lead_events') is not null;
@@ -58,15 +58,19 @@ begin
     from new
   ) facts;
 
-  insert into public.chat_messages
-    (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
-  select
-    m.id, s.id, m.client_id, m.sender, m.text, m.type, m."timestamp",
-    m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
-    now() + m."position" * interval '1 microsecond'
-  from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
-       lateral leadpipe.message_rows(p -> (n - 1) -> 'messages', received) as m
-  where s.messages > 0;
+  if p_careful then
+    perform leadpipe.add_messages(id, p -> (n - 1) -> 'messages', received)
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer) where messages > 0;
+  else
+    insert into public.chat_messages
+      (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
+    select
+      m.uuid, s.id, m.client_id, m.sender, m.text, m.type, m."timestamp", m.metadata,
+      now() + m."position" * interval '1 microsecond'
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
+         lateral leadpipe.message_fields(p -> (n - 1) -> 'messages', received) as m
+    where s.messages > 0;
+  end if;
 
   if v_has_events then
     insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at, request_id)
@@ -86,8 +90,9 @@ begin
   return (
     select jsonb_object_agg(n, jsonb_build_object(
       'outcome', 'created', 'created', true, 'id', id, 'status', 'new',
-      'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', event, 'messagesAdded', messages))
+      'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', event, 'messagesAdded',
+        case when p_careful then (select count(*) from public.chat_messages m where m.conversation_id = s.id) else messages end))
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid));
 end
 $$;
-revoke all on function leadpipe.capture_new_leads(jsonb) from public, anon, authenticated;
+revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public, anon, authenticated;

@@ -38,7 +38,9 @@ begin
     end if;
     update public.notification_logs d set
       lease_until = null, leased_by = null, updated_at = v_now, next_attempt_at = v_next + (turn.number - 1) * v_pace.gap
-    from unnest(v_pace.ids) with ordinality as turn (id, number) where d.id = turn.id;
+    from unnest(v_pace.ids) with ordinality as turn (id, number)
+    -- By ids too: the planner would join all deliveries.
+    where d.id = turn.id and d.id = any (v_pace.ids);
     v_early := v_early || v_pace.ids;
   end loop;
 

@@ -3,8 +3,8 @@
 -- after older ones have taken their part of the limit: a lease that is added later costs another version of the row.
 -- So no more events are planned than an open channel can take, or a hundred if no open channel is asked for.
 --
--- All functions in this folder take locks in one order: events by id, then deliveries, then channels. A claim waits for
--- no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
+-- All functions in this folder that wait for locks take them in one order: events by id, then deliveries, then
+-- channels. A claim waits for no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
 -- the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived session keeps a plan that
 -- was made while a table was empty until the next analyze. jit is off because the planner cannot estimate how few rows
 -- the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
@@ -50,7 +50,7 @@ begin
           select from public.notification_logs d
           where d.channel = (e ->> 'channel')::public.notification_channel and d.recipient = coalesce(e ->> 'recipient', 'default')
             and d.due_at <= v_now and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= v_now)
-          limit coalesce((e ->> 'limit')::integer, 10)) older) end as room
+          order by d.due_at limit coalesce((e ->> 'limit')::integer, 10) for no key update skip locked) older) end as room
     from jsonb_array_elements(p -> 'channels') as e
   ) entry;
   select planned, unrouted, leased into v_planned, v_unrouted, v_fresh
@@ -85,8 +85,6 @@ begin
         and (d.lease_until is null or d.lease_until <= v_now)
       order by d.due_at limit greatest(entry."limit", 0) for no key update skip locked
     ) d
-  ), total as materialized (
-    select channel, leadpipe.paused_seconds(channel, v_now) as paused from (select distinct channel from entry) e
   ), chosen as (
     select id from due where channel <> all (coalesce(v_probing, '{}'))
     union
@@ -101,6 +99,8 @@ begin
     from claimed where n.channel = any (v_probing) and claimed.channel = n.channel
   ), held as (
     select * from claimed union all select * from public.notification_logs d where d.id = any (v_fresh)
+  ), total as materialized (
+    select channel, leadpipe.paused_seconds(channel, v_now) as paused from (select distinct channel from held) h
   )
   -- Each step that builds jsonb copies the payload, so the rare members are added only where there are any.
   select jsonb_agg(case when more.members = '{}' then line.basic else line.basic || more.members end order by d.due_at, d.id)
@@ -127,7 +127,7 @@ begin
     offset 0
   ) line;
 
-  if v_batch > 0 and v_planned + v_unrouted = v_batch then
+  if v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
     v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));

@@ -5,25 +5,23 @@
 create or replace function leadpipe.plan_events(
   p_channels jsonb, p_most integer, p_worker text, p_lease interval, p_now timestamptz,
   out planned integer, out unrouted integer, out leased uuid[])
-language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_ids uuid[];
-  v_free uuid[];
 begin
+  -- The row of a conversation is locked as the foreign keys of its deliveries lock it, but without waiting.
   v_ids := array(
     select e.id from public.lead_events e
-    where e.planned_at is null order by e.created_at, e.id limit p_most for no key update skip locked);
+    where e.planned_at is null and (e.conversation_id is null
+      or exists (select from public.conversations c where c.id = e.conversation_id for key share skip locked))
+    order by e.created_at, e.id limit p_most for no key update of e skip locked);
   if v_ids = '{}' then
     select 0, 0, '{}' into planned, unrouted, leased;
     return;
   end if;
-  v_free := leadpipe.hold_conversations(array(
-    select e.conversation_id from public.lead_events e where e.id = any (v_ids) and e.conversation_id is not null));
 
   with entry as materialized (
-    select distinct on (channel, coalesce(recipient, 'default'))
-      channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
+    select channel::public.notification_channel, coalesce(recipient, 'default') as recipient, events, coalesce(room, 0) as room,
       leadpipe.paused_seconds(channel::public.notification_channel, p_now) as paused
     from jsonb_to_recordset(p_channels) as entry (channel text, recipient text, events text[], room integer)
     where octet_length(coalesce(recipient, '')) <= 1000
@@ -37,11 +35,11 @@ begin
         where exists (select from entry where (entry.events is null or type::text = any (entry.events))
                       and (type <> 'newsletter.subscribed' or entry.channel = 'slack'))) as types
     ) routed
-    where e.id = any (v_ids) and (e.conversation_id is null or e.conversation_id = any (v_free))
+    where e.id = any (v_ids)
     returning e.id, e.conversation_id, e.event_type, e.created_at, e.processed
   ), route as (
-    select e.id, e.conversation_id, entry.channel, entry.recipient, entry.paused,
-      row_number() over (partition by entry.channel, entry.recipient order by e.created_at, e.id) <= entry.room as is_leased
+    select distinct on (e.id, entry.channel, entry.recipient)
+      e.id, e.conversation_id, e.created_at, entry.channel, entry.recipient, entry.paused, entry.room
     from planned_events e join entry on (entry.events is null or e.event_type::text = any (entry.events))
       and (e.event_type <> 'newsletter.subscribed' or entry.channel = 'slack')
     where not e.processed
@@ -53,7 +51,9 @@ begin
       lead_event_id, conversation_id, channel, recipient, paused_before, created_at, updated_at, fence, leased_by, lease_until)
     select id, conversation_id, channel, recipient, paused, p_now, p_now, is_leased::integer,
       case when is_leased then p_worker end, case when is_leased then p_now + p_lease end
-    from route
+    from (
+      select *, row_number() over (partition by channel, recipient order by created_at, id) <= room as is_leased from route
+    ) numbered
     returning id, lease_until
   )
   select (select count(*) from planned_events where not processed), (select count(*) from planned_events where processed),

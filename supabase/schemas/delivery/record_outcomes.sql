@@ -43,7 +43,7 @@ begin
         else greatest(d.retry_count - 1 + o.burned, 0) end,
       error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
       next_attempt_at = case when o.status = 'failed' then v_now + make_interval(secs => o."retryInSeconds") end,
-      sent_at = case when o.status = 'sent' then coalesce(o."finishedAt", v_now) else d.sent_at end,
+      sent_at = case when o.status = 'sent' then o."finishedAt" else d.sent_at end,
       provider_id = coalesce(o."providerId", d.provider_id),
       subject = coalesce(o.subject, d.subject),
       lease_until = null, leased_by = null, updated_at = clock_timestamp()
@@ -53,7 +53,7 @@ begin
           and o.class <> 'unknown'))
     returning d.id, d.retry_count + 1 - o.burned as attempt, d.begun_at, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message,
       o.fence, o.class, o.status, o."statusCode", o."providerCode", o."retryAfterSeconds", o.excerpt,
-      coalesce(o."finishedAt", v_now) as finished_at
+      o."finishedAt" as finished_at
   ), attempted as (
     insert into public.notification_attempts (
       delivery, fence, attempt, started_at, finished_at, class, status_code, provider_code, retry_after_seconds, excerpt, worker)

@@ -1,8 +1,27 @@
--- Generated from schemas/ by `make migration`. This file can run again at any time.
+-- Generated from schemas/ by `make migration`, except for the locks. This file can run again at any time.
 
-drop function if exists leadpipe.capture_new_leads(jsonb,boolean);
-
-drop function if exists leadpipe.message_fields(jsonb,timestamp with time zone);
+-- Takes all locks at once or none, and gives them back after each try: captures and claims lock these tables in other
+-- orders, so waiting for one table with the lock on another could be a deadlock.
+do $$
+begin
+  perform set_config('lock_timeout', '200ms', true);
+  for attempt in 1 .. 200 loop
+    begin
+      lock table public.admin_keys, public.agents, public.chat_messages,
+        public.conversation_summaries, public.conversation_timeline, public.conversations,
+        public.follow_up_tasks, public.lead_events, public.lead_tags,
+        public.newsletter_subscribers, public.notification_logs, public.customer_identities in access exclusive mode;
+      exit;
+    exception when lock_not_available then
+      if attempt = 200 then
+        raise;
+      end if;
+      perform pg_sleep(0.1);
+    end;
+  end loop;
+  perform set_config('lock_timeout', '0', true);
+end
+$$;
 
 -- Returns a new UUID of version 7 (RFC 9562): 48 bits of time in milliseconds, then random bits. Rows that are inserted
 -- together get neighbouring ids, so an insert changes few pages of an index. The id shows when it was made.
@@ -36,14 +55,14 @@ begin
     insert into public.chat_messages as stored
       (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
     select
-      case when uuid is null or kept then id else leadpipe.uuid_v7() end, p_conversation, client_id, sender, text, type, "timestamp",
+      case when kept then uuid else leadpipe.uuid_v7() end, p_conversation, client_id, sender, text, type, "timestamp",
       metadata || case when kept then '{}' else jsonb_build_object('clientId', client_id) end,
       -- Messages of one request often have the same time; the microseconds keep their order.
       now() + "position" * interval '1 microsecond'
     from (
       -- Of several messages with the same client id, the first.
-      select distinct on (client_id) m.*, uuid is not null and taken_by is null as kept, taken_by
-      from leadpipe.message_rows(p_messages, p_received) as m,
+      select distinct on (client_id) m.*, taken_by is null as kept, taken_by
+      from leadpipe.message_fields(p_messages, p_received) as m,
            -- A sub-select, not a join: it always uses the index, whatever row counts the planner expects.
            lateral (select (select o.conversation_id from public.chat_messages o where o.id = m.uuid) offset 0) as other (taken_by)
       order by client_id, m."position"
@@ -211,7 +230,9 @@ begin
     -- message. The customer is the stored one, because an unproven request may name another.
     v_event := public.emit_lead_event('lead.updated', v_id, v_facts || case when v_reopens then
       jsonb_strip_nulls(jsonb_build_object('message', (
-        select m.text from leadpipe.message_rows(case when v_added > 0 then p -> 'messages' end, now()) as m
+        select m.text from (
+          select distinct on (client_id) * from leadpipe.message_fields(case when v_added > 0 then p -> 'messages' end, now())
+          order by client_id, "position") as m
         where m.sender = 'customer' order by m."position" desc limit 1)))
       || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
         'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
@@ -285,7 +306,9 @@ begin
   end if;
   for attempt in 1 .. 5 loop
     begin
-      v_reply := coalesce(leadpipe.capture_new_lead(p, attempt > 1), leadpipe.capture_known_lead(p));
+      v_reply := coalesce(
+        case when attempt = 1 then leadpipe.capture_new_lead(p) else leadpipe.capture_new_leads(jsonb_build_array(p), true) -> '1' end,
+        leadpipe.capture_known_lead(p));
     exception when unique_violation then
       -- A concurrent call stored the same lead, or a conversation still has a key that has been pruned.
       v_reply := null;
@@ -350,12 +373,12 @@ revoke all on function public.capture_leads(jsonb) from public, anon, authentica
 grant execute on function public.capture_leads(jsonb) to leadpipe_intake, service_role;
 
 -- Stores one lead if it is new: if neither its idempotency key nor its conversation exists. Returns null otherwise.
--- Raises unique_violation if a concurrent call stores the same lead and, unless `p_careful` is true, if two messages
--- have the same id or another conversation has it.
+-- Raises unique_violation if a concurrent call stores the same lead, if two messages have the same id, or if another
+-- conversation has it.
 --
 -- Stores the same rows as capture_new_leads, which takes half the time per lead for many leads and twice the time for
 -- one. Tests/EndToEnd/test_single_and_batch.py compares their rows.
-create or replace function leadpipe.capture_new_lead(p jsonb, p_careful boolean default false) returns jsonb
+create or replace function leadpipe.capture_new_lead(p jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_route constant text := p ->> 'route';
@@ -412,16 +435,13 @@ begin
     insert into public.customer_identities (kind, value, customer_id) values ('email', lower(l.email), v_customer);
   end if;
 
-  if p_careful and jsonb_typeof(p -> 'messages') = 'array' then
-    v_added := leadpipe.add_messages(v_id, p -> 'messages', v_received);
-  elsif jsonb_typeof(p -> 'messages') = 'array' and p -> 'messages' <> '[]' then
+  if jsonb_typeof(p -> 'messages') = 'array' and p -> 'messages' <> '[]' then
     insert into public.chat_messages
       (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
     select
-      m.id, v_id, m.client_id, m.sender, m.text, m.type, m."timestamp",
-      m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
+      m.uuid, v_id, m.client_id, m.sender, m.text, m.type, m."timestamp", m.metadata,
       now() + m."position" * interval '1 microsecond'
-    from leadpipe.message_rows(p -> 'messages', v_received) as m;
+    from leadpipe.message_fields(p -> 'messages', v_received) as m;
     get diagnostics v_added = row_count;
   end if;
 
@@ -446,13 +466,13 @@ begin
 end
 $$;
 
-revoke all on function leadpipe.capture_new_lead(jsonb, boolean) from public, anon, authenticated;
+revoke all on function leadpipe.capture_new_lead(jsonb) from public, anon, authenticated;
 
 -- Stores the new leads of an array of arguments of capture_lead. A lead is new if neither its idempotency key nor its
 -- conversation exists and no earlier lead of the array has the same key, conversation, phone number or email address.
 -- Returns the replies by position in the array, counted from 1. Raises unique_violation if a concurrent call stores the
--- same lead, if two messages of a lead have the same id, and if another conversation has it.
-create or replace function leadpipe.capture_new_leads(p jsonb) returns jsonb
+-- same lead and, unless `p_careful` is true, if two messages of a lead have the same id or another conversation has it.
+create or replace function leadpipe.capture_new_leads(p jsonb, p_careful boolean default false) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_has_events boolean := to_regclass('public.lead_events') is not null;
@@ -508,15 +528,19 @@ begin
     from new
   ) facts;
 
-  insert into public.chat_messages
-    (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
-  select
-    m.id, s.id, m.client_id, m.sender, m.text, m.type, m."timestamp",
-    m.metadata || case when m.uuid is null then jsonb_build_object('clientId', m.client_id) else '{}' end,
-    now() + m."position" * interval '1 microsecond'
-  from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
-       lateral leadpipe.message_rows(p -> (n - 1) -> 'messages', received) as m
-  where s.messages > 0;
+  if p_careful then
+    perform leadpipe.add_messages(id, p -> (n - 1) -> 'messages', received)
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer) where messages > 0;
+  else
+    insert into public.chat_messages
+      (id, conversation_id, client_id, sender, message_text, message_type, "timestamp", metadata, created_at)
+    select
+      m.uuid, s.id, m.client_id, m.sender, m.text, m.type, m."timestamp", m.metadata,
+      now() + m."position" * interval '1 microsecond'
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, received timestamptz, messages integer),
+         lateral leadpipe.message_fields(p -> (n - 1) -> 'messages', received) as m
+    where s.messages > 0;
+  end if;
 
   if v_has_events then
     insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at, request_id)
@@ -536,12 +560,13 @@ begin
   return (
     select jsonb_object_agg(n, jsonb_build_object(
       'outcome', 'created', 'created', true, 'id', id, 'status', 'new',
-      'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', event, 'messagesAdded', messages))
+      'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', event, 'messagesAdded',
+        case when p_careful then (select count(*) from public.chat_messages m where m.conversation_id = s.id) else messages end))
     from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid));
 end
 $$;
 
-revoke all on function leadpipe.capture_new_leads(jsonb) from public, anon, authenticated;
+revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public, anon, authenticated;
 
 -- Raises lead_too_large if an argument of capture_lead exceeds what can be shown later. Its handlers have checked it
 -- with lower limits; this is for a caller that has only stolen their login. Times must be from 1970 to 9999, numbers at
@@ -568,6 +593,8 @@ begin
         union all select m ->> 'timestamp' from jsonb_array_elements(v_messages) as sent (m)
       ) as sent (at)
       where at::timestamptz not between '1970-01-01 00:00Z' and '9999-12-31 23:59Z')
+    -- They are in an index, whose entries are smaller.
+    or exists (select from jsonb_array_elements(v_messages) as sent (m) where octet_length(m ->> 'id') > 1000)
     or v_size > 4000 and (
       exists (
         select from jsonb_each(v_lead) as field where octet_length(value::text) > case
@@ -587,20 +614,20 @@ $$;
 
 revoke all on function leadpipe.check_lead(jsonb) from public, anon, authenticated;
 
--- Returns messages in the form in which they are stored. `id` is the id of the row: the client id if that is a UUID,
--- otherwise a new one. `uuid` is the client id if that is a UUID. `given` is false if the client sent no id and
--- one was generated. The caller may send the row's id as rowId; comparing it is cheaper than looking for a UUID.
+-- Returns the fields of messages in the form in which they are stored. `uuid` is the id of the row: the client id if that
+-- is a UUID, otherwise a new one. `given` is false if the client sent no id and one was generated. The caller may send
+-- the row's id as rowId; comparing it is cheaper than looking for a UUID.
 -- Has no SET clause, so that the planner can inline it.
-create or replace function leadpipe.message_rows(p jsonb, p_received timestamptz)
+create or replace function leadpipe.message_fields(p jsonb, p_received timestamptz)
 returns table (
-  id uuid, client_id text, uuid uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb, "position" bigint,
+  client_id text, uuid uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb, "position" bigint,
   given boolean)
 language sql stable as $$
   select
+    case when is_uuid then lower(named) else named end,
     case when "rowId" is not null then "rowId" when is_uuid then named::uuid else leadpipe.uuid_v7() end,
-    case when is_uuid then lower(named) else named end, case when is_uuid then named::uuid end,
     coalesce(m.sender, 'customer'), leadpipe.to_nfc(coalesce(m.text, '')), coalesce(m.type, 'text'), coalesce(m."timestamp", p_received),
-    coalesce(m.metadata, '{}'), m."position", m.id is not null
+    coalesce(m.metadata, '{}') || case when is_uuid then '{}' else jsonb_build_object('clientId', named) end, m."position", m.id is not null
   from rows from (
          jsonb_to_recordset(p) as (id text, "rowId" uuid, sender text, text text, type text, "timestamp" timestamptz, metadata jsonb))
        with ordinality as m (id, "rowId", sender, text, type, "timestamp", metadata, "position"),
@@ -610,7 +637,7 @@ language sql stable as $$
          else lower(named collate "C") ~ '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' end offset 0) as shape (is_uuid)
 $$;
 
-revoke all on function leadpipe.message_rows(jsonb, timestamptz) from public, anon, authenticated;
+revoke all on function leadpipe.message_fields(jsonb, timestamptz) from public, anon, authenticated;
 
 -- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
 -- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
