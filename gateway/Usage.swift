@@ -68,6 +68,7 @@ extension GatewayProgram {
       LEADPIPE_WAKE                 the socket on which handlers wake the worker (none)
       WAKE                          socket; or notify, which wakes workers through the database too (socket)
       BUSINESS_HOURS                the office hours (round the clock)
+      HOLIDAYS                      an iCalendar file: days with other office hours (none)
       TIME_ZONE                     the office's time zone (Asia/Dubai)
       POOLER                        on if a pooler of `leadpipe up` is between handlers and database; /health tells
                                     whether it runs (none)

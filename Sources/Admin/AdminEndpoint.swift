@@ -59,7 +59,7 @@ package struct AdminEndpoint {
     package static let wake = Needs(rawValue: 2)
 
     fileprivate var settings: [Setting] {
-      (contains(.officeHours) ? [.officeHours, .timeZone] : []) + (contains(.wake) ? WakeCall.settings : [])
+      (contains(.officeHours) ? OfficeHours.settings : []) + (contains(.wake) ? WakeCall.settings : [])
     }
   }
 

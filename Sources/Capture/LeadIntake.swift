@@ -7,7 +7,7 @@ import Wire
 
 /// The common part of the capture handlers: from a request to a stored lead, with the agency's rules.
 package struct LeadIntake {
-  package static let settings = Database.settings + WakeCall.settings + [.officeHours, .timeZone]
+  package static let settings = Database.settings + WakeCall.settings + OfficeHours.settings
 
   private let form: any LeadForm
   private let handler: String

@@ -22,7 +22,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .intake:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
-        "TIME_ZONE", "POOLER",
+        "HOLIDAYS", "TIME_ZONE", "POOLER",
       ])
     case .worker:
       Self.common.union([
@@ -33,7 +33,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .admin:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS",
-        "BUSINESS_HOURS", "TIME_ZONE",
+        "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE",
       ])
     case .none: Self.common
     }
@@ -51,7 +51,10 @@ package enum TrustClass: String, Sendable, CaseIterable {
 
   /// The destinations of all settings that a class can grant. A handler's own description need not be trusted for them.
   package static let destinations: [String: Destination] = ChannelKind.all.reduce(
-    into: ["DATABASE_URL": .database, "DATABASE_URL_LISTEN": .database, "LEADPIPE_WAKE": .unixSocket]
+    into: [
+      "DATABASE_URL": .database, "DATABASE_URL_LISTEN": .database, "LEADPIPE_WAKE": .unixSocket,
+      "HOLIDAYS": .file,
+    ]
   ) { all, channel in all.merge(channel.destinations) { $1 } }
 
   /// The names of our own handlers.

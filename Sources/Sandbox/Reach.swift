@@ -4,7 +4,7 @@ package struct Reach: Sendable, Equatable {
   package var ports: [Int]
   /// True if it must create Unix sockets.
   package var hasLocalSockets: Bool
-  /// Files that it reads to get there, such as certificates.
+  /// Files that it reads, such as certificates.
   package var files: [String]
 
   /// Reaches nothing by default.

@@ -1,4 +1,4 @@
-/// The network destination that a setting's value refers to. A process that gets the setting must be able to reach it.
+/// What a setting's value refers to. A process that gets the setting must be able to reach it.
 package enum Destination: Sendable, Equatable {
   /// The value is an http or https address.
   case webAddress
@@ -11,4 +11,6 @@ package enum Destination: Sendable, Equatable {
   case database
   /// The value is the path of a Unix socket.
   case unixSocket
+  /// The value is the path of a file that the process reads.
+  case file
 }

@@ -141,7 +141,7 @@ extension Instant {
 
 extension Int {
   /// Divides and rounds towards minus infinity, so moments before 1970 fall on the right day.
-  fileprivate func quotientAndFloorRemainder(by divisor: Int) -> (quotient: Int, remainder: Int) {
+  package func quotientAndFloorRemainder(by divisor: Int) -> (quotient: Int, remainder: Int) {
     let (quotient, remainder) = quotientAndRemainder(dividingBy: divisor)
     return remainder < 0 ? (quotient - 1, remainder + divisor) : (quotient, remainder)
   }

@@ -101,7 +101,7 @@ enum KnownSettings {
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       Delivery.leaseSetting,
       Setting("LEADPIPE_HANDLERS", validate: validateFolder),
-      Delivery.unknownSetting, Retention.setting, .officeHours, .timeZone, .logLevel, .logFormat,
+      Delivery.unknownSetting, Retention.setting, .officeHours, .holidays, .timeZone, .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
       Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore),

@@ -2,7 +2,6 @@
 how long (30), VACUUM_RATE how many leads a second (150: half of what two cores capture and deliver to three channels)."""
 
 import os
-import time
 
 import pytest
 

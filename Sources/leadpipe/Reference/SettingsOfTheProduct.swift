@@ -5,9 +5,15 @@ extension SettingSection {
       SettingEntry(
         "BUSINESS_HOURS",
         meaning: """
-          The office hours: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. Response deadlines count only these hours. Write \
-          hours that pass midnight as two entries.
+          The office hours: `Mon-Fri 09:00-18:30, Sat 10:00-15:00`. Response deadlines count only these hours. \
+          `Fri 22:00-02:00` ends on the next day.
           """, default: "round the clock", programs: "lead, explain"),
+      SettingEntry(
+        "HOLIDAYS",
+        meaning: """
+          The absolute path of an iCalendar file with the days on which the office is closed or has \
+          [other hours](../how-to/set-office-hours.md).
+          """, default: "none", programs: "lead, explain"),
       SettingEntry(
         "TIME_ZONE", meaning: "The office's time zone, a name from the tz database (package tzdata).",
         default: "Asia/Dubai", programs: "lead, explain, delivery"),

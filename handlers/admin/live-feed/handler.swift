@@ -13,7 +13,7 @@ let form = Form([.required("after", .text(1...8000))])
 package let handler = Handler(
   Description(
     name: "live-feed", kind: .step, summary: "Returns the events after a cursor, for all clients of the live feed",
-    environment: Database.settings + [.officeHours, .timeZone], input: .init(form.schema),
+    environment: Database.settings + OfficeHours.settings, input: .init(form.schema),
     output: .init([
       "type": "object", "required": ["events", "cursor"],
       "properties": ["events": ["type": "array"], "cursor": ["type": "string"]],
