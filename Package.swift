@@ -65,7 +65,7 @@ let handlerTargets: [Target] =
     (
       using: ["Admin", "Deliveries", "Forms", "Leads", "Store", "StoreAccess"],
       names: [
-        "agent-create", "agent-delete", "agent-list", "agent-update", "analytics-report", "channel-list",
+        "agent-create", "agent-delete", "agent-list", "agent-update", "analytics-report", "audit-list", "channel-list",
         "channel-resume", "channel-test", "conversation-assign", "conversation-bulk", "conversation-events",
         "conversation-explain", "conversation-list", "conversation-messages", "conversation-notifications",
         "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",

@@ -7,6 +7,7 @@ import agent_delete
 import agent_list
 import agent_update
 import analytics_report
+import audit_list
 import channel_list
 import channel_resume
 import channel_test
@@ -48,6 +49,7 @@ enum Executable {
         "agent-list": { agent_list.handler },
         "agent-update": { agent_update.handler },
         "analytics-report": { analytics_report.handler },
+        "audit-list": { audit_list.handler },
         "channel-list": { channel_list.handler },
         "channel-resume": { channel_resume.handler },
         "channel-test": { channel_test.handler },

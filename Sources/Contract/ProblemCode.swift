@@ -48,6 +48,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case channelNotConfigured = "channel_not_configured"
   case keyNotFound = "key_not_found"
   case subscriberNotFound = "subscriber_not_found"
+  case personNotFound = "person_not_found"
   case subscriptionNotFound = "subscription_not_found"
 
   // Conflicts with the state of a resource.
@@ -57,6 +58,8 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case followUpClosed = "follow_up_closed"
   case keyNameTaken = "key_name_taken"
   case keyNameReserved = "key_name_reserved"
+  case personChanged = "person_changed"
+  case notificationErased = "notification_erased"
   case notificationSent = "notification_sent"
   case notificationSending = "notification_sending"
   case notificationDue = "notification_due"
@@ -130,6 +133,8 @@ extension ProblemCode {
     case .channelNotConfigured:
       (.notFound, "this channel is not configured; LEADPIPE_CHANNELS of this process does not name it")
     case .keyNotFound: (.notFound, "there is no key with this name")
+    case .personNotFound:
+      (.notFound, "nothing is stored about a person with this phone number or email address")
     case .subscriberNotFound: (.notFound, "there is no such subscriber")
     case .subscriptionNotFound: (.notFound, "there is no subscription with this token")
 
@@ -141,6 +146,9 @@ extension ProblemCode {
     case .followUpClosed: (.conflict, "this follow-up is already {status}")
     case .keyNameTaken: (.conflict, "there is already a key with this name")
     case .keyNameReserved: (.conflict, "this name is reserved, because timelines use it for other actors")
+    case .personChanged:
+      (.conflict, "what is stored about this person has changed; show the person again")
+    case .notificationErased: (.conflict, "the content of the notification was erased with the person's data")
     case .notificationSent: (.conflict, "the notification has been sent; replay its event to send it again")
     case .notificationSending: (.conflict, "the notification is being sent now")
     case .notificationDue: (.conflict, "the notification is already due and will be sent without a retry")

@@ -70,6 +70,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "agent-list": .admin,
     "agent-update": .admin,
     "analytics-report": .admin,
+    "audit-list": .admin,
     "channel-list": .admin,
     "channel-resume": .admin,
     "channel-test": .admin,

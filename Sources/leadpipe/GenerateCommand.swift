@@ -81,11 +81,7 @@ struct ProgressMeter {
     Console.printError(progress.end(done: done, atMilliseconds: Self.now, columns: Self.columns))
   }
 
-  private static var now: Int {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return time.tv_sec * 1000 + time.tv_nsec / 1_000_000
-  }
+  private static var now: Int { Instant.steady.milliseconds }
 
   /// The terminal's width in columns; 80 if it is unknown.
   private static var columns: Int {

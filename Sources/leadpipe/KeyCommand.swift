@@ -29,6 +29,7 @@ struct KeyCreate: ParsableCommand {
 
   @Argument(help: "The name of its owner; the timeline records it with each change.") var name: String
   @Option(help: "The rights of the key.") var rights: Rights
+  @OptionGroup var actor: ActorOptions
   @OptionGroup var options: OperatorOptions
 
   func validate() throws {
@@ -42,7 +43,10 @@ struct KeyCreate: ParsableCommand {
     let key = Secret.key()
     let made = try OperatorDatabase().call(
       .createAdminKey,
-      ["name": .string(name), "rights": .string(rights.rawValue), "sha256": .string(Secret.sha256(key))])
+      [
+        "name": .string(name), "rights": .string(rights.rawValue), "sha256": .string(Secret.sha256(key)),
+        "by": actor.name,
+      ])
     Console.print((options.json ? made.setting("key", .string(key)).text : key) + "\n")
   }
 }
@@ -71,10 +75,11 @@ struct KeyRevoke: ParsableCommand {
     discussion: "New requests are refused at once. An open live stream ends within a minute.")
 
   @Argument(help: "The name of the key.") var name: String
+  @OptionGroup var actor: ActorOptions
   @OptionGroup var options: OperatorOptions
 
   func run() throws {
-    let reply = try OperatorDatabase().call(.revokeAdminKey, ["name": .string(name)])
+    let reply = try OperatorDatabase().call(.revokeAdminKey, ["name": .string(name), "by": actor.name])
     Console.print(options.json ? reply.text + "\n" : "key \"\(Listing.plain(name))\" is revoked\n")
   }
 }

@@ -17,7 +17,7 @@ enum MisspeltCommand {
     let name = isRoot ? "leadpipe" : "leadpipe \(command._commandName)"
     let shown = known.filter { $0.configuration.shouldDisplay }.map { $0._commandName }
     let options = isRoot ? ["--version", "--help"] : ["--help"]
-    let hint = Spelling.hint(word, among: shown + ["help"] + options)
+    let hint = Spelling.hint(word, among: options + shown + ["help"])
     return "\(name) has no command \(Listing.plain(word))\(hint)\nSee `\(name) --help` for its commands.\n"
   }
 }

@@ -12,7 +12,8 @@ struct OperatorOptions: ParsableArguments {
 
 /// The options of commands that change something.
 struct ActorOptions: ParsableArguments {
-  @Option(help: "The name that the timeline or the event records (default: the user that runs the command).")
+  @Option(
+    help: "The name that the timeline, the event or the audit log records (default: the user that runs the command).")
   var by: String?
 
   func validate() throws {

@@ -80,10 +80,11 @@ class Differences:
 
     def simple(self, query, drop, make, replaced=False):
         """Adds statements for objects that one statement creates and another drops. With `replaced`, an object must
-        be dropped before it can be created again. Objects of a new table are created with the table."""
+        be dropped before it can be created again. Objects of a new table, except triggers, are created with the table."""
         for name, now, wanted in self._pairs(query):
             row = wanted or now
-            if row.get("relation") in self.new_tables or now == wanted or self._comes(name):
+            is_new = row.get("relation") in self.new_tables and query is not TRIGGERS
+            if is_new or now == wanted or self._comes(name):
                 continue
             if wanted is None or (replaced and (now or query is POLICIES)):
                 self.found.append(drop.format(**row))
@@ -99,7 +100,10 @@ class Differences:
         for name, now, wanted in self._pairs(TABLES):
             if now is None:
                 self.new_tables.add(name)
-                self.found += [repeatable(each.whole) for each in self.source if each.target == name]
+                # Triggers come later, because one can call a new function.
+                self.found += [
+                    repeatable(each.whole) for each in self.source
+                    if each.target == name and not each.text.startswith("create or replace trigger")]
             elif wanted and now["is"] != wanted["is"] and wanted["is"]:
                 self.found.append(f"alter table {name} set ({wanted['is']});")
 

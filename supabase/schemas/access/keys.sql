@@ -17,6 +17,7 @@ begin
   end if;
   insert into public.admin_keys (name, rights, sha256)
   values (p ->> 'name', p ->> 'rights', decode(p ->> 'sha256', 'hex')) returning * into v_key;
+  perform leadpipe.record_audit(p ->> 'by', 'key.created', v_key.name, jsonb_build_object('rights', v_key.rights));
   return leadpipe.admin_key_document(v_key);
 exception when unique_violation then
   raise exception using errcode = 'LP409', message = 'key_name_taken';
@@ -45,6 +46,7 @@ begin
     raise exception using errcode = 'LP404', message = 'key_not_found';
   end if;
   delete from public.admin_sessions where key_id = v_key.id;
+  perform leadpipe.record_audit(p ->> 'by', 'key.revoked', v_key.name);
   return leadpipe.admin_key_document(v_key);
 end
 $$;

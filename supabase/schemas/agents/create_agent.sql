@@ -9,6 +9,7 @@ begin
   values (leadpipe.to_nfc(p ->> 'name'), lower(p ->> 'email'), p ->> 'phone', leadpipe.to_nfc(p ->> 'department'),
     coalesce(p ->> 'status', 'available'), coalesce((p ->> 'maxCapacity')::integer, 15))
   returning * into a;
+  perform leadpipe.record_audit(p ->> 'by', 'agent.created', a.id::text);
   return leadpipe.agent_document(a);
 exception when unique_violation then
   raise exception using errcode = 'LP409', message = 'agent_email_taken';

@@ -25,6 +25,7 @@ begin
   perform leadpipe.record_activity(id, p ->> 'by', 'assigned', 'Unassigned', 'Agent ' || a.name || ' was deleted', 'lead.updated',
     jsonb_build_object('agentIdBefore', a.id))
   from unnest(v_open) as id;
+  perform leadpipe.record_audit(p ->> 'by', 'agent.deleted', a.id::text, jsonb_build_object('unassigned', coalesce(cardinality(v_open), 0)));
   return '{}';
 end
 $$;

@@ -41,7 +41,8 @@ create table public.conversations (
   budget_min double precision,
   budget_max double precision,
   budget_currency text,
-  budget_period text
+  budget_period text,
+  erased_at timestamptz
 );
 create index conversations_created_at_idx on public.conversations (created_at desc);
 create index conversations_customer_id_idx on public.conversations (customer_id);
@@ -59,6 +60,7 @@ create or replace trigger conversations_updated_at before update on public.conve
 select leadpipe.protect_table('public.conversations');
 comment on column public.conversations.budget_amount is
   'The amount by which the budget is scored and sorted, in dirhams, for a year if a period is written; null if the budget contains none.';
+comment on column public.conversations.erased_at is 'When the personal data in the row was erased.';
 comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 create table public.chat_messages (

@@ -12,9 +12,11 @@ begin
   v_done := public.replay_events(jsonb_build_object('ids', jsonb_build_array(p -> 'id'), 'by', p -> 'by'));
   if v_done -> 'deliveries' = '[]' and v_done -> 'events' = '[]' then
     raise exception using errcode = 'LP409', message = case
+      when leadpipe.is_erased((p ->> 'id')::uuid) then 'notification_erased'
       when exists (select from public.notification_logs d where d.lead_event_id = (p ->> 'id')::uuid)
       then 'event_not_finished' else 'event_without_notifications' end;
   end if;
+  perform leadpipe.record_audit(p ->> 'by', 'event.replayed', p ->> 'id');
   return jsonb_build_object('id', p -> 'id', 'deliveries', v_done -> 'deliveries');
 end
 $$;

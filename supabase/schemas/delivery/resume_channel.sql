@@ -15,6 +15,7 @@ begin
   select jsonb_build_object('pausedUntil', leadpipe.iso8601(n.paused_until), 'class', n.pause_class, 'reason', n.pause_reason)
   into v_was from public.notification_channels n
   where n.channel = v_channel and (n.paused_until > clock_timestamp() or n.fail_streak > 0);
+  perform leadpipe.record_audit(p ->> 'by', 'channel.resumed', p ->> 'name');
   return jsonb_build_object('channel', v_channel, 'wasPaused', v_was is not null, 'was', v_was,
     'broughtForward', leadpipe.end_pause(v_channel));
 end

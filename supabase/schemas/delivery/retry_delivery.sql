@@ -17,6 +17,7 @@ begin
   raise exception using errcode = 'LP409', message = case
     when v_state in ('sent', 'delivered') then 'notification_sent'
     when v_state = 'sending' then 'notification_sending'
+    when (select leadpipe.is_erased(d.lead_event_id) from public.notification_logs d where d.id = (p ->> 'id')::uuid) then 'notification_erased'
     else 'notification_due' end;
 end
 $$;

@@ -24,6 +24,7 @@ begin
     returning id, recipient
   )
   select jsonb_agg(jsonb_build_object('id', id, 'recipient', recipient) order by recipient) into v_deliveries from made;
+  perform leadpipe.record_audit(p ->> 'by', 'channel.tested', p ->> 'name');
   return jsonb_build_object('channel', v_channel, 'eventId', v_event, 'deliveries', v_deliveries,
     'pausedUntil', (select leadpipe.iso8601(n.paused_until) from public.notification_channels n
                     where n.channel = v_channel and n.paused_until > v_now));

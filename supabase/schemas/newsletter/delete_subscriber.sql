@@ -20,6 +20,7 @@ begin
       where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = v_email order by e.id for update) held;
     delete from public.lead_events e where e.id = any (v_events);
   end if;
+  perform leadpipe.record_audit(p ->> 'by', 'subscriber.deleted', p ->> 'id');
   return jsonb_build_object('success', true, 'id', p -> 'id');
 end
 $$;

@@ -1,0 +1,33 @@
+import Forms
+import Wire
+
+/// An action that the audit log records.
+package enum AuditAction: String, CaseIterable, Sendable {
+  case agentCreated = "agent.created"
+  case agentDeleted = "agent.deleted"
+  case agentUpdated = "agent.updated"
+  case channelResumed = "channel.resumed"
+  case channelTested = "channel.tested"
+  case eventReplayed = "event.replayed"
+  case keyCreated = "key.created"
+  case keyRevoked = "key.revoked"
+  case personErased = "person.erased"
+  case personExported = "person.exported"
+  case subscriberDeleted = "subscriber.deleted"
+
+  private static let names = allCases.map(\.rawValue)
+
+  package static let listForm = Form(
+    [
+      .optional("actor", .text(1...100)), .optional("action", .choice(names)), .optional("since", .instant),
+      .optional("until", .instant),
+    ] + Page.onward)
+
+  package static let schema: JSON = [
+    "type": "object", "required": ["id", "createdAt", "actor", "action", "subject", "details"],
+    "properties": [
+      "id": Schema.uuid, "createdAt": Schema.time, "actor": ["type": "string"],
+      "action": ["enum": .array(names.map(JSON.string))], "subject": Schema.perhapsText, "details": ["type": "object"],
+    ],
+  ]
+}

@@ -1,0 +1,714 @@
+-- Generated from schemas/ by `make migration`. This file can run again at any time.
+
+create table if not exists leadpipe.audit_log (
+  id uuid constraint audit_log_pkey primary key default leadpipe.uuid_v7(),
+  created_at timestamptz not null default clock_timestamp(),
+  actor text not null,
+  action text not null,
+  subject text,
+  details jsonb not null default '{}'
+);
+
+create index if not exists audit_log_created_at_idx on leadpipe.audit_log (created_at, id);
+
+revoke all on table leadpipe.audit_log from public, anon, authenticated, service_role;
+
+comment on table leadpipe.audit_log is
+  'Who managed keys, agents, channels and personal data. Append-only: rows cannot be changed or deleted. Contains no data of customers.';
+
+comment on column leadpipe.audit_log.actor is 'The name of the key, or of the user who ran a command.';
+
+comment on column leadpipe.audit_log.subject is 'What it was done to: the name of a key or channel, the id of an agent, event or subscriber; null for a person.';
+
+alter table public.conversations add column if not exists erased_at timestamp with time zone;
+
+-- Creates a key. Only its SHA-256 is stored. Raises LP409 if the name is in use or reserved.
+create or replace function public.create_admin_key(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key public.admin_keys;
+begin
+  if lower(p ->> 'name') in ('admin_api_key', 'operator', 'system') then
+    raise exception using errcode = 'LP409', message = 'key_name_reserved';
+  end if;
+  insert into public.admin_keys (name, rights, sha256)
+  values (p ->> 'name', p ->> 'rights', decode(p ->> 'sha256', 'hex')) returning * into v_key;
+  perform leadpipe.record_audit(p ->> 'by', 'key.created', v_key.name, jsonb_build_object('rights', v_key.rights));
+  return leadpipe.admin_key_document(v_key);
+exception when unique_violation then
+  raise exception using errcode = 'LP409', message = 'key_name_taken';
+end
+$$;
+
+revoke all on function public.create_admin_key(jsonb) from public, anon, authenticated;
+
+grant execute on function public.create_admin_key(jsonb) to leadpipe_admin, service_role;
+
+-- Revokes a key and ends its sessions. Raises LP404 if no active key has this name.
+create or replace function public.revoke_admin_key(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key public.admin_keys;
+begin
+  update public.admin_keys set revoked_at = clock_timestamp() where name = p ->> 'name' and revoked_at is null returning * into v_key;
+  if not found then
+    raise exception using errcode = 'LP404', message = 'key_not_found';
+  end if;
+  delete from public.admin_sessions where key_id = v_key.id;
+  perform leadpipe.record_audit(p ->> 'by', 'key.revoked', v_key.name);
+  return leadpipe.admin_key_document(v_key);
+end
+$$;
+
+revoke all on function public.revoke_admin_key(jsonb) from public, anon, authenticated;
+
+grant execute on function public.revoke_admin_key(jsonb) to leadpipe_admin, service_role;
+
+-- Adds an agent. Raises LP409 if the email address is in use.
+create or replace function public.create_agent(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  a public.agents;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  insert into public.agents (name, email, phone, department, status, max_capacity)
+  values (leadpipe.to_nfc(p ->> 'name'), lower(p ->> 'email'), p ->> 'phone', leadpipe.to_nfc(p ->> 'department'),
+    coalesce(p ->> 'status', 'available'), coalesce((p ->> 'maxCapacity')::integer, 15))
+  returning * into a;
+  perform leadpipe.record_audit(p ->> 'by', 'agent.created', a.id::text);
+  return leadpipe.agent_document(a);
+exception when unique_violation then
+  raise exception using errcode = 'LP409', message = 'agent_email_taken';
+end
+$$;
+
+revoke all on function public.create_agent(jsonb) from public, anon, authenticated;
+
+grant execute on function public.create_agent(jsonb) to leadpipe_admin, service_role;
+
+-- Deletes an agent. Raises LP404 if it does not exist, and LP409 if it has open conversations unless `force` is true.
+-- With `force` these conversations become unassigned, which their timelines record.
+create or replace function public.delete_agent(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  a public.agents;
+  v_open uuid[];
+begin
+  p := leadpipe.authorize(p, 'owner');
+  select * into a from public.agents where id = (p ->> 'id')::uuid for update;
+  if not found then
+    raise exception using errcode = 'LP404', message = 'agent_not_found';
+  end if;
+  -- Closed conversations are locked too, because deleting the agent also updates them.
+  select array_agg(id) filter (where status in ('new', 'in-progress')) into v_open from (
+    select c.id, c.status from public.conversations c where c.assigned_agent_id = a.id order by c.id for no key update) held;
+  if v_open is not null and not coalesce((p ->> 'force')::boolean, false) then
+    raise exception using errcode = 'LP409', message = 'agent_has_conversations', detail = jsonb_build_object('count', cardinality(v_open));
+  end if;
+  -- The clean-up drops this table.
+  if to_regclass('public.follow_up_tasks') is not null then
+    perform from public.follow_up_tasks f where f.assigned_agent_id = a.id order by f.id for no key update;
+  end if;
+  delete from public.agents where id = a.id;
+  perform leadpipe.record_activity(id, p ->> 'by', 'assigned', 'Unassigned', 'Agent ' || a.name || ' was deleted', 'lead.updated',
+    jsonb_build_object('agentIdBefore', a.id))
+  from unnest(v_open) as id;
+  perform leadpipe.record_audit(p ->> 'by', 'agent.deleted', a.id::text, jsonb_build_object('unassigned', coalesce(cardinality(v_open), 0)));
+  return '{}';
+end
+$$;
+
+revoke all on function public.delete_agent(jsonb) from public, anon, authenticated;
+
+grant execute on function public.delete_agent(jsonb) to leadpipe_admin, service_role;
+
+-- Updates an agent. `clear` lists the fields to set to null. Raises LP404 if the agent does not exist, LP409 if the
+-- email address is in use.
+create or replace function public.update_agent(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  a public.agents;
+begin
+  -- An agent's status changes during the day, so write access is enough for it. All other fields require an owner.
+  p := leadpipe.authorize(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'clear'] then 'owner' else 'write' end);
+  a := leadpipe.lock_agent((p ->> 'id')::uuid);
+  update public.agents s set
+    name = coalesce(leadpipe.to_nfc(p ->> 'name'), s.name), email = coalesce(lower(p ->> 'email'), s.email),
+    phone = case when p -> 'clear' ? 'phone' then null else coalesce(p ->> 'phone', s.phone) end,
+    department = case when p -> 'clear' ? 'department' then null else coalesce(leadpipe.to_nfc(p ->> 'department'), s.department) end,
+    status = coalesce(p ->> 'status', s.status), max_capacity = coalesce((p ->> 'maxCapacity')::integer, s.max_capacity)
+  where s.id = a.id returning * into a;
+  perform leadpipe.record_audit(p ->> 'by', 'agent.updated', a.id::text, jsonb_build_object('fields',
+    (select jsonb_agg(key order by key) from jsonb_object_keys(p) as key where key not in ('id', 'by', 'clear'))));
+  return leadpipe.agent_document(a);
+exception when unique_violation then
+  raise exception using errcode = 'LP409', message = 'agent_email_taken';
+end
+$$;
+
+revoke all on function public.update_agent(jsonb) from public, anon, authenticated;
+
+grant execute on function public.update_agent(jsonb) to leadpipe_admin, service_role;
+
+-- Lists the audit log, newest first, filtered by `actor`, `action`, `since` and `until`.
+create or replace function public.list_audit(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set plan_cache_mode = force_custom_plan as $$
+declare
+  v_page record;
+  v_place jsonb;
+  v_since timestamptz := p ->> 'since';
+  v_until timestamptz := p ->> 'until';
+  v_found uuid[];
+begin
+  p := leadpipe.authorize(p, 'owner');
+  select * into v_page from leadpipe.page_bounds(p);
+  v_place := leadpipe.cursor_position('audit', p ->> 'cursor');
+  if v_since >= v_until then
+    raise exception using errcode = 'LP400', message = 'not_after', detail = '{"field": "until", "other": "since"}';
+  end if;
+  v_found := array(
+    select a.id from leadpipe.audit_log a
+    where (p ->> 'actor' is null or a.actor = p ->> 'actor') and (p ->> 'action' is null or a.action = p ->> 'action')
+      and (v_since is null or a.created_at >= v_since) and (v_until is null or a.created_at < v_until)
+      and (v_place is null or (a.created_at, a.id) < ((v_place ->> 'at')::timestamptz, (v_place ->> 'id')::uuid))
+    order by a.created_at desc, a.id desc limit v_page.size + 1);
+  return jsonb_build_object('limit', v_page.size,
+    'nextCursor', (select leadpipe.row_cursor('audit', a.created_at, a.id) from leadpipe.audit_log a
+      where a.id = v_found[v_page.size] and cardinality(v_found) > v_page.size),
+    'data', (select coalesce(jsonb_agg(jsonb_build_object('id', a.id, 'createdAt', leadpipe.iso8601(a.created_at), 'actor', a.actor,
+        'action', a.action, 'subject', a.subject, 'details', a.details) order by a.created_at desc, a.id desc), '[]')
+      from leadpipe.audit_log a where a.id = any (v_found[:v_page.size])));
+end
+$$;
+
+revoke all on function public.list_audit(jsonb) from public, anon, authenticated;
+
+grant execute on function public.list_audit(jsonb) to leadpipe_admin, service_role;
+
+-- Refuses to change or delete rows, for a table that is append-only for its owner too.
+create or replace function leadpipe.refuse_change() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception '% is append-only', tg_table_name using errcode = '42501';
+end
+$$;
+
+revoke all on function leadpipe.refuse_change() from public, anon, authenticated;
+
+-- Adds an entry to the audit log, in the transaction of what it records. Details must contain no data of customers.
+create or replace function leadpipe.record_audit(p_actor text, p_action text, p_subject text, p_details jsonb default '{}') returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+  insert into leadpipe.audit_log (actor, action, subject, details) values (coalesce(p_actor, 'operator'), p_action, p_subject, p_details)
+$$;
+
+revoke all on function leadpipe.record_audit(text, text, text, jsonb) from public, anon, authenticated;
+
+-- Sends the finished notifications of an event once more, as new rows that are linked to the first. Raises LP404 if the
+-- event does not exist, LP409 if none of its notifications is finished.
+create or replace function public.replay_event(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_done jsonb;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  if not exists (select from public.lead_events e where e.id = (p ->> 'id')::uuid) then
+    raise exception using errcode = 'LP404', message = 'event_not_found';
+  end if;
+  v_done := public.replay_events(jsonb_build_object('ids', jsonb_build_array(p -> 'id'), 'by', p -> 'by'));
+  if v_done -> 'deliveries' = '[]' and v_done -> 'events' = '[]' then
+    raise exception using errcode = 'LP409', message = case
+      when leadpipe.is_erased((p ->> 'id')::uuid) then 'notification_erased'
+      when exists (select from public.notification_logs d where d.lead_event_id = (p ->> 'id')::uuid)
+      then 'event_not_finished' else 'event_without_notifications' end;
+  end if;
+  perform leadpipe.record_audit(p ->> 'by', 'event.replayed', p ->> 'id');
+  return jsonb_build_object('id', p -> 'id', 'deliveries', v_done -> 'deliveries');
+end
+$$;
+
+revoke all on function public.replay_event(jsonb) from public, anon, authenticated;
+
+grant execute on function public.replay_event(jsonb) to leadpipe_admin, service_role;
+
+-- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
+-- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
+-- and `class` select the deliveries. Deliveries that are unfinished or were created since `asOf` are skipped, so that
+-- two calls do not replay the same delivery. Events that were planned while no channel was configured for them are
+-- planned again, unless a channel or class is given; their ids are in `events`. Each call replays at most 1,000
+-- deliveries, oldest first; the next call continues at `after`. With `dryRun`, nothing is changed.
+create or replace function public.replay_events(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_as_of timestamptz := coalesce((p ->> 'asOf')::timestamptz, v_now);
+  v_is_dry boolean := coalesce((p ->> 'dryRun')::boolean, false);
+  v_chosen uuid[];
+  v_after jsonb;
+  v_unrouted uuid[];
+  v_found jsonb;
+begin
+  if p -> 'ids' is null and p ->> 'from' is null and p ->> 'to' is null and p ->> 'channel' is null and p ->> 'class' is null then
+    raise exception 'ids, from, to, channel or class is required' using errcode = '22023';
+  end if;
+  select array_agg(id order by created_at, id) into v_chosen from (
+    select d.id, d.created_at from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
+    where (d.status in ('sent', 'delivered') or (d.status = 'failed' and d.next_attempt_at is null))
+      and d.created_at < v_as_of and not leadpipe.is_erased(d.lead_event_id)
+      and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
+      and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
+      -- A delivery is never older than its event: the first condition lets the planner use the index.
+      and (p ->> 'from' is null or (d.created_at >= (p ->> 'from')::timestamptz and e.created_at >= (p ->> 'from')::timestamptz))
+      and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)
+      and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
+      and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
+      and not exists (select from public.notification_logs o
+        where o.lead_event_id = d.lead_event_id and o.channel = d.channel and o.recipient = d.recipient
+          and (o.created_at, o.id) > (d.created_at, d.id))
+    order by d.created_at, d.id limit 1000) found;
+  if array_length(v_chosen, 1) = 1000 then
+    select jsonb_build_object('at', d.created_at::text, 'id', d.id) into v_after
+    from public.notification_logs d where d.id = v_chosen[1000];
+  end if;
+  if not v_is_dry then
+    -- Lock events first, as in all functions.
+    perform from public.lead_events e
+    where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_chosen)) order by e.id for no key update;
+  end if;
+
+  if p -> 'after' is null and p ->> 'channel' is null and p ->> 'class' is null then
+    v_unrouted := array(
+      select e.id from public.lead_events e
+      where e.planned_at is not null and e.created_at < v_as_of and leadpipe.event_notifies(e.event_type, e.payload)
+        and not e.payload ? 'erased'
+        and (p -> 'ids' is null or e.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
+        and (p ->> 'from' is null or e.created_at >= (p ->> 'from')::timestamptz)
+        and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)
+        and not exists (select from public.notification_logs d where d.lead_event_id = e.id)
+      order by e.id limit 10000 for no key update);
+    update public.lead_events e set planned_at = null, processed = false, processed_at = null, updated_at = v_now
+    where e.id = any (v_unrouted) and not v_is_dry;
+  end if;
+
+  with chosen as materialized (
+    select d.*, leadpipe.uuid_v7() as new_id from public.notification_logs d where d.id = any (v_chosen)
+  ), made as (
+    insert into public.notification_logs (
+      id, lead_event_id, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
+    select new_id, lead_event_id, conversation_id, channel, recipient, v_now, id, v_now, leadpipe.paused_seconds(channel, v_now)
+    from chosen where not v_is_dry
+  ), logged as (
+    insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
+    select conversation_id, 'notification_sent', 'Notification to be sent once more via ' || channel, p ->> 'by',
+      jsonb_build_object('deliveryId', new_id, 'replayOf', id, 'channel', channel, 'by', p ->> 'by')
+    from chosen where conversation_id is not null and not v_is_dry
+  )
+  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+      'id', case when not v_is_dry then new_id end, 'replayOf', id, 'eventId', lead_event_id, 'channel', channel,
+      'recipient', recipient, 'wasStatus', status, 'wasClass', outcome_class)) order by created_at, id), '[]')
+  into v_found from chosen;
+  if not v_is_dry then
+    perform leadpipe.settle_events((select array_agg(distinct (d ->> 'eventId')::uuid) from jsonb_array_elements(v_found) d));
+  end if;
+  return jsonb_build_object('deliveries', v_found, 'events', coalesce(to_jsonb(v_unrouted), '[]'), 'asOf', v_as_of, 'after', v_after, 'isComplete', v_after is null);
+end
+$$;
+
+revoke all on function public.replay_events(jsonb) from public, anon, authenticated;
+
+grant execute on function public.replay_events(jsonb) to leadpipe_admin, service_role;
+
+-- Ends the pause of the channel `name`, even one that the provider requested. Raises LP404 if the channel is not in
+-- `configured` and has no row.
+create or replace function public.resume_channel(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_channel public.notification_channel;
+  v_was jsonb;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  if not exists (select from jsonb_to_recordset(p -> 'configured') as e (channel text) where e.channel = p ->> 'name')
+    and not exists (select from public.notification_channels n where n.channel::text = p ->> 'name') then
+    raise exception using errcode = 'LP404', message = 'channel_not_found';
+  end if;
+  v_channel := p ->> 'name';
+  select jsonb_build_object('pausedUntil', leadpipe.iso8601(n.paused_until), 'class', n.pause_class, 'reason', n.pause_reason)
+  into v_was from public.notification_channels n
+  where n.channel = v_channel and (n.paused_until > clock_timestamp() or n.fail_streak > 0);
+  perform leadpipe.record_audit(p ->> 'by', 'channel.resumed', p ->> 'name');
+  return jsonb_build_object('channel', v_channel, 'wasPaused', v_was is not null, 'was', v_was,
+    'broughtForward', leadpipe.end_pause(v_channel));
+end
+$$;
+
+revoke all on function public.resume_channel(jsonb) from public, anon, authenticated;
+
+grant execute on function public.resume_channel(jsonb) to leadpipe_admin, service_role;
+
+-- Makes failed deliveries due immediately, whether given up or waiting: those in `ids`, or those of a `channel` and
+-- optionally a `class`. Each call retries at most 1,000 deliveries, oldest first, and skips those retried since `asOf`.
+-- `isComplete` is false while more are left. With `dryRun`, nothing is changed. `by` is the name of the operator.
+create or replace function public.retry_deliveries(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_as_of timestamptz := coalesce((p ->> 'asOf')::timestamptz, v_now);
+  v_is_dry boolean := coalesce((p ->> 'dryRun')::boolean, false);
+  v_ids uuid[];
+  v_count integer;
+  v_documents jsonb;
+  v_events uuid[];
+begin
+  if p -> 'ids' is null and p ->> 'channel' is null then
+    raise exception 'ids or channel is required' using errcode = '22023';
+  end if;
+  select array_agg(id), count(*) into v_ids, v_count from (
+    select d.id from public.notification_logs d
+    where d.is_failed
+      and (d.next_attempt_at is null or d.next_attempt_at > v_now)
+      and (d.retried_at is null or d.retried_at < v_as_of)
+      and not leadpipe.is_erased(d.lead_event_id)
+      and (p -> 'ids' is null or d.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
+      and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
+      and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
+    order by d.created_at, d.id limit 1000) found;
+  if not v_is_dry and v_ids is not null then
+    -- Lock events first, as in all functions.
+    perform from public.lead_events e
+    where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_ids)) order by e.id for no key update;
+    with changed as (
+      update public.notification_logs d set
+        next_attempt_at = v_now, retried_at = v_now, paused_before = leadpipe.paused_seconds(d.channel, v_now)
+      where d.id = any (v_ids) and d.status = 'failed'
+      returning d.id, d.lead_event_id, d.conversation_id, d.channel
+    ), logged as (
+      insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
+      select conversation_id, 'notification_sent', 'Notification to be tried again via ' || channel, p ->> 'by',
+        jsonb_build_object('deliveryId', id, 'channel', channel, 'by', p ->> 'by')
+      from changed where conversation_id is not null
+    )
+    select array_agg(id), array_agg(distinct lead_event_id) into v_ids, v_events from changed;
+    perform leadpipe.settle_events(v_events);
+  end if;
+  select coalesce(jsonb_agg(leadpipe.delivery_document(to_jsonb(d)) order by d.created_at, d.id), '[]') into v_documents
+  from public.notification_logs d where d.id = any (v_ids);
+  return jsonb_build_object(
+    'deliveries', v_documents, 'asOf', v_as_of, 'isComplete', v_is_dry or v_count < 1000,
+    -- The requested ids that were not retried, with their status.
+    'refused', (select coalesce(jsonb_agg(jsonb_build_object('id', asked.id, 'status', coalesce(d.status, 'none'))), '[]')
+      from jsonb_array_elements_text(coalesce(p -> 'ids', '[]')) as asked (id)
+      left join public.notification_logs d on d.id = asked.id::uuid
+      where asked.id::uuid <> all (coalesce(v_ids, '{}'))));
+end
+$$;
+
+revoke all on function public.retry_deliveries(jsonb) from public, anon, authenticated;
+
+grant execute on function public.retry_deliveries(jsonb) to leadpipe_admin, service_role;
+
+-- Makes one failed delivery due immediately. Raises LP404 if it does not exist, LP409 if there is nothing to retry.
+create or replace function public.retry_delivery(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_done jsonb;
+  v_state text;
+begin
+  p := leadpipe.authorize(p, 'write');
+  v_done := public.retry_deliveries(jsonb_build_object('ids', jsonb_build_array(p -> 'id'), 'by', p -> 'by'));
+  if v_done #> '{deliveries,0}' is not null then
+    return v_done #> '{deliveries,0}';
+  end if;
+  v_state := v_done #>> '{refused,0,status}';
+  if v_state = 'none' then
+    raise exception using errcode = 'LP404', message = 'notification_not_found';
+  end if;
+  raise exception using errcode = 'LP409', message = case
+    when v_state in ('sent', 'delivered') then 'notification_sent'
+    when v_state = 'sending' then 'notification_sending'
+    when (select leadpipe.is_erased(d.lead_event_id) from public.notification_logs d where d.id = (p ->> 'id')::uuid) then 'notification_erased'
+    else 'notification_due' end;
+end
+$$;
+
+revoke all on function public.retry_delivery(jsonb) from public, anon, authenticated;
+
+grant execute on function public.retry_delivery(jsonb) to leadpipe_admin, service_role;
+
+-- Queues a test message to each configured recipient of the channel `name`: an event that is already planned, with one
+-- delivery for each recipient. The deliveries are sent like all others; if the channel is paused, they wait for the end
+-- of the pause. Raises LP404 if the channel is not configured.
+create or replace function public.test_channel(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_event uuid := leadpipe.uuid_v7();
+  v_channel public.notification_channel;
+  v_deliveries jsonb;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  if not exists (select from jsonb_to_recordset(p -> 'configured') as e (channel text) where e.channel = p ->> 'name') then
+    raise exception using errcode = 'LP404', message = 'channel_not_configured';
+  end if;
+  v_channel := p ->> 'name';
+  insert into public.lead_events (id, event_type, payload, planned_at, created_at)
+  values (v_event, 'channel.test', jsonb_build_object('channel', v_channel, 'by', p -> 'by', 'askedAt', leadpipe.iso8601(v_now)), v_now, v_now);
+  with made as (
+    insert into public.notification_logs (lead_event_id, channel, recipient, created_at, paused_before)
+    select distinct on (e.recipient) v_event, v_channel, coalesce(e.recipient, 'default'), v_now, leadpipe.paused_seconds(v_channel, v_now)
+    from jsonb_to_recordset(p -> 'configured') as e (channel text, recipient text)
+    where e.channel = p ->> 'name'
+    returning id, recipient
+  )
+  select jsonb_agg(jsonb_build_object('id', id, 'recipient', recipient) order by recipient) into v_deliveries from made;
+  perform leadpipe.record_audit(p ->> 'by', 'channel.tested', p ->> 'name');
+  return jsonb_build_object('channel', v_channel, 'eventId', v_event, 'deliveries', v_deliveries,
+    'pausedUntil', (select leadpipe.iso8601(n.paused_until) from public.notification_channels n
+                    where n.channel = v_channel and n.paused_until > v_now));
+end
+$$;
+
+revoke all on function public.test_channel(jsonb) from public, anon, authenticated;
+
+grant execute on function public.test_channel(jsonb) to leadpipe_admin, service_role;
+
+-- Deletes a subscriber and the events that contain the address, with their deliveries. Deliveries that have not been
+-- sent are never sent. The address can be subscribed again later, as a new subscriber. Raises LP404 if the subscriber
+-- does not exist.
+create or replace function public.delete_subscriber(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_email text;
+  v_events uuid[];
+begin
+  p := leadpipe.authorize(p, 'owner');
+  delete from public.newsletter_subscribers where id = (p ->> 'id')::uuid returning lower(email) into v_email;
+  if not found then
+    raise exception using errcode = 'LP404', message = 'subscriber_not_found';
+  end if;
+  -- The clean-up drops this table.
+  if to_regclass('public.lead_events') is not null then
+    -- Lock events first, as in all functions. FOR UPDATE also keeps new deliveries from being added to them.
+    select array_agg(id) into v_events from (
+      select e.id from public.lead_events e
+      where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = v_email order by e.id for update) held;
+    delete from public.lead_events e where e.id = any (v_events);
+  end if;
+  perform leadpipe.record_audit(p ->> 'by', 'subscriber.deleted', p ->> 'id');
+  return jsonb_build_object('success', true, 'id', p -> 'id');
+end
+$$;
+
+revoke all on function public.delete_subscriber(jsonb) from public, anon, authenticated;
+
+grant execute on function public.delete_subscriber(jsonb) to leadpipe_admin, service_role;
+
+-- Removes the personal data of conversations: names, numbers, addresses, all text that people wrote, and what was made
+-- from it. Rows, times, scores and amounts stay, so that counts do not change. Open conversations become lost, open
+-- follow-ups are cancelled, and deliveries that have not been sent never are. Returns how many deliveries these were.
+create or replace function leadpipe.erase_conversations(p_ids uuid[], p_by text) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  c_reason constant text := 'cancelled: the person''s data was erased';
+  v_now timestamptz := clock_timestamp();
+  v_cancelled integer := 0;
+  v_words text[];
+begin
+  -- The clean-up drops these tables.
+  if to_regclass('public.lead_events') is not null then
+    -- Lock events first, as in all functions. FOR UPDATE also keeps new deliveries from being added to them.
+    perform from public.lead_events e where e.conversation_id = any (p_ids) order by e.id for update;
+    update public.notification_logs d set
+      -- A worker that is sending it cannot be stopped, and its outcome is not recorded any more.
+      error_message = case d.status when 'sending' then 'the person''s data was erased while it was being sent' else c_reason end,
+      outcome_class = case d.status when 'sending' then 'unknown' else 'permanent' end,
+      status = 'failed', next_attempt_at = null, fence = d.fence + 1, lease_until = null, leased_by = null, updated_at = v_now
+    where d.conversation_id = any (p_ids) and d.due_at is not null;
+    get diagnostics v_cancelled = row_count;
+    update public.notification_logs d set subject = null, payload = null, updated_at = v_now
+    where d.conversation_id = any (p_ids) and (d.subject is not null or d.payload is not null);
+    update public.lead_events e set
+      payload = '{"erased": true}', idempotency_key = null, planned_at = coalesce(e.planned_at, v_now), processed = true,
+      processed_at = coalesce(e.processed_at, v_now), last_error = case when e.processed then e.last_error else c_reason end, updated_at = v_now
+    where e.conversation_id = any (p_ids);
+  end if;
+  perform from public.conversations c where c.id = any (p_ids) order by c.id for no key update;
+  if to_regclass('public.conversation_timeline') is not null then
+    update public.conversation_timeline t set
+      description = null, metadata = '{}', actor_name = case when t.actor_type = 'customer' then null else t.actor_name end
+    where t.conversation_id = any (p_ids);
+    perform public.add_timeline_entry(id, 'note_added', 'Personal data erased', null, 'system', null, p_by, '{}') from unnest(p_ids) as id;
+  end if;
+  if to_regclass('public.follow_up_tasks') is not null then
+    update public.follow_up_tasks f set
+      reminder_text = null, notes = null, status = case when f.status in ('completed', 'cancelled') then f.status else 'cancelled' end
+    where f.conversation_id = any (p_ids);
+  end if;
+  delete from public.lead_tags where conversation_id = any (p_ids);
+  update public.conversation_summaries set summary = null where conversation_id = any (p_ids);
+  update public.chat_messages set message_text = '', metadata = null, client_id = null where conversation_id = any (p_ids);
+  delete from public.idempotency_keys where conversation_id = any (p_ids);
+  update public.conversations c set
+    customer_id = null, customer_name = null, customer_phone = null, customer_email = null, budget = null, property_type = null,
+    preferred_area = null, tags = '{}', notes = null, conversation_summary = null, outcome = null, lead_score_breakdown = null,
+    metadata = null, device_info = null, idempotency_key = null, follow_up_date = null, erased_at = v_now,
+    status = case when c.status in ('new', 'in-progress') then 'lost' else c.status end
+  where c.id = any (p_ids);
+
+  -- The word index: words that no other conversation contains.
+  insert into leadpipe.index_lock default values on conflict do nothing;
+  perform from leadpipe.index_lock for update;
+  v_words := array(
+    select distinct lexeme from public.conversation_words w, unnest(w.words)
+    where w.conversation_id = any (p_ids) and lexeme !~ '=|^[0-9]+$');
+  delete from public.conversation_words where conversation_id = any (p_ids);
+  delete from public.known_words k
+  where k.word = any (v_words)
+    and not exists (select from public.conversation_words w where w.words @@ leadpipe.quote_lexeme(k.word)::tsquery);
+  return v_cancelled;
+end
+$$;
+
+revoke all on function leadpipe.erase_conversations(uuid[], text) from public, anon, authenticated;
+
+-- Removes a person's data from all tables; see find_person and erase_conversations. `conversations` and `subscriptions`
+-- must be the numbers that show_person returned, so that nothing is erased that nobody has seen; otherwise raises LP409.
+-- The audit log records the numbers. Leads that are stored later are not affected.
+create or replace function public.erase_person(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  v record;
+  v_done jsonb;
+  v_events uuid[];
+begin
+  p := leadpipe.authorize(p, 'owner');
+  v := leadpipe.find_person(p);
+  if (p ->> 'conversations')::integer is distinct from cardinality(v.conversations)
+    or (p ->> 'subscriptions')::integer is distinct from cardinality(v.subscribers) then
+    raise exception using errcode = 'LP409', message = 'person_changed';
+  end if;
+  if to_regclass('public.lead_events') is not null then
+    select array_agg(id) into v_events from (
+      select e.id from public.lead_events e
+      where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails) order by e.id for update) held;
+    delete from public.lead_events e where e.id = any (v_events);
+  end if;
+  v_done := jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers),
+    'notificationsCancelled', leadpipe.erase_conversations(v.conversations, p ->> 'by'));
+  delete from public.newsletter_subscribers s where s.id = any (v.subscribers);
+  delete from public.customer_identities i
+  where (i.kind = 'phone' and i.value = any (v.phones)) or (i.kind = 'email' and i.value = any (v.emails));
+  -- What somebody has sent about this person to another conversation.
+  if to_regclass('public.conversation_timeline') is not null then
+    update public.conversation_timeline t set description = null, metadata = t.metadata - 'notStored'
+    where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
+      or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails));
+  end if;
+  perform leadpipe.record_audit(p ->> 'by', 'person.erased', null, v_done);
+  return v_done;
+end
+$$;
+
+revoke all on function public.erase_person(jsonb) from public, anon, authenticated;
+
+grant execute on function public.erase_person(jsonb) to leadpipe_admin, service_role;
+
+-- Returns the person with the phone number `phone` (E.164) or the email address `email`: all numbers and addresses of
+-- the same customer, and the conversations and subscriptions with any of them. Raises LP404 if nothing is found.
+create or replace function leadpipe.find_person(
+  p jsonb, out phones text[], out emails text[], out conversations uuid[], out subscribers uuid[])
+language plpgsql stable set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  v_customers uuid[];
+begin
+  phones := array_remove(array[p ->> 'phone'], null);
+  emails := array_remove(array[lower(p ->> 'email')], null);
+  v_customers := array(
+    select i.customer_id from public.customer_identities i
+    where (i.kind = 'phone' and i.value = any (phones)) or (i.kind = 'email' and i.value = any (emails)));
+  phones := array(select unnest(phones) union
+    select i.value from public.customer_identities i where i.kind = 'phone' and i.customer_id = any (v_customers) order by 1);
+  emails := array(select unnest(emails) union
+    select i.value from public.customer_identities i where i.kind = 'email' and i.customer_id = any (v_customers) order by 1);
+  conversations := array(
+    select c.id from public.conversations c
+    where c.customer_id = any (v_customers) or c.customer_phone = any (phones) or lower(c.customer_email) = any (emails)
+    order by c.id);
+  subscribers := array(select s.id from public.newsletter_subscribers s where lower(s.email) = any (emails) order by s.id);
+  if v_customers = '{}' and conversations = '{}' and subscribers = '{}' then
+    raise exception using errcode = 'LP404', message = 'person_not_found';
+  end if;
+end
+$$;
+
+revoke all on function leadpipe.find_person(jsonb) from public, anon, authenticated;
+
+-- True if the payload of an event was erased, so that its notifications cannot be made any more.
+create or replace function leadpipe.is_erased(p_event uuid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as
+  $$ select exists (select from public.lead_events e where e.id = p_event and e.payload ? 'erased') $$;
+
+revoke all on function leadpipe.is_erased(uuid) from public, anon, authenticated;
+
+-- Returns what is stored about a person, in short: numbers, addresses, conversations, subscriptions. See find_person.
+create or replace function public.show_person(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  v record;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  v := leadpipe.find_person(p);
+  return jsonb_build_object('phones', v.phones, 'emails', v.emails,
+    'conversations', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'createdAt', leadpipe.iso8601(c.created_at), 'name', c.customer_name,
+        'status', c.status, 'source', c.source,
+        'messages', (select count(*) from public.chat_messages m where m.conversation_id = c.id)) order by c.created_at, c.id), '[]')
+      from public.conversations c where c.id = any (v.conversations)),
+    'subscriptions', (
+      select coalesce(jsonb_agg(jsonb_build_object('email', s.email, 'status', s.status, 'subscribedAt', leadpipe.iso8601(s.subscribed_at))
+        order by s.subscribed_at, s.id), '[]')
+      from public.newsletter_subscribers s where s.id = any (v.subscribers)));
+end
+$$;
+
+revoke all on function public.show_person(jsonb) from public, anon, authenticated;
+
+grant execute on function public.show_person(jsonb) to leadpipe_admin, service_role;
+
+-- Returns everything that is stored about a person: the rows of each table, as they are. The audit log records it.
+create or replace function public.export_person(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  v record;
+  v_table text;
+  v_rows jsonb;
+  v_found jsonb;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  v := leadpipe.find_person(p);
+  v_found := jsonb_build_object('phones', v.phones, 'emails', v.emails, 'exportedAt', leadpipe.iso8601(now()),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(c) order by c.created_at, c.id), '[]')
+      from public.conversations c where c.id = any (v.conversations)),
+    'newsletter_subscribers', (select coalesce(jsonb_agg(to_jsonb(s) - 'unsubscribe_token' order by s.subscribed_at, s.id), '[]')
+      from public.newsletter_subscribers s where s.id = any (v.subscribers)));
+  foreach v_table in array array[
+    'chat_messages', 'lead_tags', 'conversation_summaries', 'conversation_timeline', 'follow_up_tasks', 'lead_events', 'notification_logs']
+  loop
+    -- The clean-up drops some of these tables.
+    continue when to_regclass('public.' || v_table) is null;
+    execute format(
+      'select coalesce(jsonb_agg(to_jsonb(t) - ''xact'' order by t.created_at, t.id), ''[]'') from public.%I t where t.conversation_id = any ($1)', v_table)
+    into v_rows using v.conversations;
+    v_found := v_found || jsonb_build_object(v_table, v_rows);
+  end loop;
+  perform leadpipe.record_audit(p ->> 'by', 'person.exported', null,
+    jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers)));
+  return v_found;
+end
+$$;
+
+revoke all on function public.export_person(jsonb) from public, anon, authenticated;
+
+grant execute on function public.export_person(jsonb) to leadpipe_admin, service_role;
+
+create or replace trigger audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON leadpipe.audit_log FOR EACH STATEMENT EXECUTE FUNCTION leadpipe.refuse_change();
+
+comment on column public.conversations.erased_at is 'When the personal data in the row was erased.';

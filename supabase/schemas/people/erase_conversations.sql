@@ -1,0 +1,66 @@
+-- Removes the personal data of conversations: names, numbers, addresses, all text that people wrote, and what was made
+-- from it. Rows, times, scores and amounts stay, so that counts do not change. Open conversations become lost, open
+-- follow-ups are cancelled, and deliveries that have not been sent never are. Returns how many deliveries these were.
+create or replace function leadpipe.erase_conversations(p_ids uuid[], p_by text) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  c_reason constant text := 'cancelled: the person''s data was erased';
+  v_now timestamptz := clock_timestamp();
+  v_cancelled integer := 0;
+  v_words text[];
+begin
+  -- The clean-up drops these tables.
+  if to_regclass('public.lead_events') is not null then
+    -- Lock events first, as in all functions. FOR UPDATE also keeps new deliveries from being added to them.
+    perform from public.lead_events e where e.conversation_id = any (p_ids) order by e.id for update;
+    update public.notification_logs d set
+      -- A worker that is sending it cannot be stopped, and its outcome is not recorded any more.
+      error_message = case d.status when 'sending' then 'the person''s data was erased while it was being sent' else c_reason end,
+      outcome_class = case d.status when 'sending' then 'unknown' else 'permanent' end,
+      status = 'failed', next_attempt_at = null, fence = d.fence + 1, lease_until = null, leased_by = null, updated_at = v_now
+    where d.conversation_id = any (p_ids) and d.due_at is not null;
+    get diagnostics v_cancelled = row_count;
+    update public.notification_logs d set subject = null, payload = null, updated_at = v_now
+    where d.conversation_id = any (p_ids) and (d.subject is not null or d.payload is not null);
+    update public.lead_events e set
+      payload = '{"erased": true}', idempotency_key = null, planned_at = coalesce(e.planned_at, v_now), processed = true,
+      processed_at = coalesce(e.processed_at, v_now), last_error = case when e.processed then e.last_error else c_reason end, updated_at = v_now
+    where e.conversation_id = any (p_ids);
+  end if;
+  perform from public.conversations c where c.id = any (p_ids) order by c.id for no key update;
+  if to_regclass('public.conversation_timeline') is not null then
+    update public.conversation_timeline t set
+      description = null, metadata = '{}', actor_name = case when t.actor_type = 'customer' then null else t.actor_name end
+    where t.conversation_id = any (p_ids);
+    perform public.add_timeline_entry(id, 'note_added', 'Personal data erased', null, 'system', null, p_by, '{}') from unnest(p_ids) as id;
+  end if;
+  if to_regclass('public.follow_up_tasks') is not null then
+    update public.follow_up_tasks f set
+      reminder_text = null, notes = null, status = case when f.status in ('completed', 'cancelled') then f.status else 'cancelled' end
+    where f.conversation_id = any (p_ids);
+  end if;
+  delete from public.lead_tags where conversation_id = any (p_ids);
+  update public.conversation_summaries set summary = null where conversation_id = any (p_ids);
+  update public.chat_messages set message_text = '', metadata = null, client_id = null where conversation_id = any (p_ids);
+  delete from public.idempotency_keys where conversation_id = any (p_ids);
+  update public.conversations c set
+    customer_id = null, customer_name = null, customer_phone = null, customer_email = null, budget = null, property_type = null,
+    preferred_area = null, tags = '{}', notes = null, conversation_summary = null, outcome = null, lead_score_breakdown = null,
+    metadata = null, device_info = null, idempotency_key = null, follow_up_date = null, erased_at = v_now,
+    status = case when c.status in ('new', 'in-progress') then 'lost' else c.status end
+  where c.id = any (p_ids);
+
+  -- The word index: words that no other conversation contains.
+  insert into leadpipe.index_lock default values on conflict do nothing;
+  perform from leadpipe.index_lock for update;
+  v_words := array(
+    select distinct lexeme from public.conversation_words w, unnest(w.words)
+    where w.conversation_id = any (p_ids) and lexeme !~ '=|^[0-9]+$');
+  delete from public.conversation_words where conversation_id = any (p_ids);
+  delete from public.known_words k
+  where k.word = any (v_words)
+    and not exists (select from public.conversation_words w where w.words @@ leadpipe.quote_lexeme(k.word)::tsquery);
+  return v_cancelled;
+end
+$$;
+revoke all on function leadpipe.erase_conversations(uuid[], text) from public, anon, authenticated;

@@ -1,0 +1,39 @@
+-- Removes a person's data from all tables; see find_person and erase_conversations. `conversations` and `subscriptions`
+-- must be the numbers that show_person returned, so that nothing is erased that nobody has seen; otherwise raises LP409.
+-- The audit log records the numbers. Leads that are stored later are not affected.
+create or replace function public.erase_person(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  v record;
+  v_done jsonb;
+  v_events uuid[];
+begin
+  p := leadpipe.authorize(p, 'owner');
+  v := leadpipe.find_person(p);
+  if (p ->> 'conversations')::integer is distinct from cardinality(v.conversations)
+    or (p ->> 'subscriptions')::integer is distinct from cardinality(v.subscribers) then
+    raise exception using errcode = 'LP409', message = 'person_changed';
+  end if;
+  if to_regclass('public.lead_events') is not null then
+    select array_agg(id) into v_events from (
+      select e.id from public.lead_events e
+      where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails) order by e.id for update) held;
+    delete from public.lead_events e where e.id = any (v_events);
+  end if;
+  v_done := jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers),
+    'notificationsCancelled', leadpipe.erase_conversations(v.conversations, p ->> 'by'));
+  delete from public.newsletter_subscribers s where s.id = any (v.subscribers);
+  delete from public.customer_identities i
+  where (i.kind = 'phone' and i.value = any (v.phones)) or (i.kind = 'email' and i.value = any (v.emails));
+  -- What somebody has sent about this person to another conversation.
+  if to_regclass('public.conversation_timeline') is not null then
+    update public.conversation_timeline t set description = null, metadata = t.metadata - 'notStored'
+    where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
+      or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails));
+  end if;
+  perform leadpipe.record_audit(p ->> 'by', 'person.erased', null, v_done);
+  return v_done;
+end
+$$;
+revoke all on function public.erase_person(jsonb) from public, anon, authenticated;
+grant execute on function public.erase_person(jsonb) to leadpipe_admin, service_role;

@@ -1,0 +1,56 @@
+-- Returns what is stored about a person, in short: numbers, addresses, conversations, subscriptions. See find_person.
+create or replace function public.show_person(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  v record;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  v := leadpipe.find_person(p);
+  return jsonb_build_object('phones', v.phones, 'emails', v.emails,
+    'conversations', (
+      select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'createdAt', leadpipe.iso8601(c.created_at), 'name', c.customer_name,
+        'status', c.status, 'source', c.source,
+        'messages', (select count(*) from public.chat_messages m where m.conversation_id = c.id)) order by c.created_at, c.id), '[]')
+      from public.conversations c where c.id = any (v.conversations)),
+    'subscriptions', (
+      select coalesce(jsonb_agg(jsonb_build_object('email', s.email, 'status', s.status, 'subscribedAt', leadpipe.iso8601(s.subscribed_at))
+        order by s.subscribed_at, s.id), '[]')
+      from public.newsletter_subscribers s where s.id = any (v.subscribers)));
+end
+$$;
+revoke all on function public.show_person(jsonb) from public, anon, authenticated;
+grant execute on function public.show_person(jsonb) to leadpipe_admin, service_role;
+
+-- Returns everything that is stored about a person: the rows of each table, as they are. The audit log records it.
+create or replace function public.export_person(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
+declare
+  v record;
+  v_table text;
+  v_rows jsonb;
+  v_found jsonb;
+begin
+  p := leadpipe.authorize(p, 'owner');
+  v := leadpipe.find_person(p);
+  v_found := jsonb_build_object('phones', v.phones, 'emails', v.emails, 'exportedAt', leadpipe.iso8601(now()),
+    'conversations', (select coalesce(jsonb_agg(to_jsonb(c) order by c.created_at, c.id), '[]')
+      from public.conversations c where c.id = any (v.conversations)),
+    'newsletter_subscribers', (select coalesce(jsonb_agg(to_jsonb(s) - 'unsubscribe_token' order by s.subscribed_at, s.id), '[]')
+      from public.newsletter_subscribers s where s.id = any (v.subscribers)));
+  foreach v_table in array array[
+    'chat_messages', 'lead_tags', 'conversation_summaries', 'conversation_timeline', 'follow_up_tasks', 'lead_events', 'notification_logs']
+  loop
+    -- The clean-up drops some of these tables.
+    continue when to_regclass('public.' || v_table) is null;
+    execute format(
+      'select coalesce(jsonb_agg(to_jsonb(t) - ''xact'' order by t.created_at, t.id), ''[]'') from public.%I t where t.conversation_id = any ($1)', v_table)
+    into v_rows using v.conversations;
+    v_found := v_found || jsonb_build_object(v_table, v_rows);
+  end loop;
+  perform leadpipe.record_audit(p ->> 'by', 'person.exported', null,
+    jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers)));
+  return v_found;
+end
+$$;
+revoke all on function public.export_person(jsonb) from public, anon, authenticated;
+grant execute on function public.export_person(jsonb) to leadpipe_admin, service_role;
