@@ -152,7 +152,9 @@ def test_audit_log_is_append_only_for_everybody(database):
     for statement in ["update leadpipe.audit_log set actor = 'x'", "delete from leadpipe.audit_log", "truncate leadpipe.audit_log"]:
         assert "audit_log is append-only" in database.psql(statement, check=False).stderr, statement
     for role in ["service_role", "leadpipe_admin", "leadpipe_worker", "leadpipe_intake", "anon", "authenticated"]:
-        for statement in ["insert into leadpipe.audit_log (actor, action) values ('x', 'y')", "update leadpipe.audit_log set actor = 'x'", "delete from leadpipe.audit_log"]:
+        for statement in [
+                "insert into leadpipe.audit_log (actor, action) values ('x', 'y')", "update leadpipe.audit_log set actor = 'x'",
+                "delete from leadpipe.audit_log"]:
             done = database.psql(f"set role {role}; {statement}", check=False)
             assert "permission denied" in done.stderr, (role, statement, done.stderr)
     assert database.count("leadpipe.audit_log") == 2
