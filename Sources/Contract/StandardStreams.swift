@@ -2,7 +2,9 @@ import Glibc
 import Wire
 
 /// Reads stdin with a size limit. Input that is too large is still read to the end.
-enum StandardInput {
+package enum StandardInput {
+  package static let descriptor: Int32 = 0
+
   enum Document {
     case bytes([UInt8])
     case tooLarge
@@ -94,6 +96,8 @@ struct LineReader {
   /// The read error that ended stdin, until it has been reported.
   private var failure: String?
   private var buffer = [UInt8](repeating: 0, count: 65_536)
+  /// How many bytes the last read returned. Fewer than the buffer holds were all that had arrived.
+  private var lastCount = 0
 
   init(limit: Int) { self.limit = limit }
 
@@ -101,14 +105,38 @@ struct LineReader {
   /// line feeds. Returns none at the end of stdin. Calls `beforeWaiting` before each wait for the first line.
   mutating func next(atMost count: Int, beforeWaiting: () -> Void = {}) -> [Line] {
     var lines: [Line] = []
+    var isDrained = false
     while lines.count < count {
       if let line = takeLine() {
         lines.append(line)
-      } else if isAtEnd || (!lines.isEmpty && !StandardInput.isReady(until: .steady)) {
+      } else if isAtEnd || (!lines.isEmpty && (isDrained || !StandardInput.isReady(until: .steady))) {
         break
       } else {
         if lines.isEmpty { beforeWaiting() }
         fill()
+        // It was read a moment ago, so there is no need to ask.
+        isDrained = lastCount < buffer.count
+      }
+    }
+    return lines
+  }
+
+  /// True if there are no more lines, now or later.
+  var isExhausted: Bool { isAtEnd && start == pending.count && failure == nil }
+
+  /// Returns lines that have arrived, at most `count`. Reads stdin at most once, and only if `mayRead` says that this
+  /// does not wait.
+  mutating func available(atMost count: Int, mayRead: Bool) -> [Line] {
+    var lines: [Line] = []
+    var mayRead = mayRead
+    while lines.count < count {
+      if let line = takeLine() {
+        lines.append(line)
+      } else if mayRead, !isAtEnd {
+        mayRead = false
+        fill()
+      } else {
+        break
       }
     }
     return lines
@@ -145,7 +173,7 @@ struct LineReader {
 
   /// True if the line contains only white space of JSON.
   private static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
-    line.allSatisfy { [0x20, 0x09, 0x0D].contains($0) }
+    line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
   }
 
   private mutating func fill() {
@@ -153,6 +181,7 @@ struct LineReader {
     (start, scanned) = (0, pending.count)
     if let count = StandardInput.read(into: &buffer) {
       pending += buffer[..<count]
+      lastCount = count
       isAtEnd = count == 0
     } else {
       failure = "stdin cannot be read: \(String(cString: strerror(errno)))"
