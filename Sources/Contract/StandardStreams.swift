@@ -96,8 +96,6 @@ struct LineReader {
   /// The read error that ended stdin, until it has been reported.
   private var failure: String?
   private var buffer = [UInt8](repeating: 0, count: 65_536)
-  /// How many bytes the last read returned. Fewer than the buffer holds were all that had arrived.
-  private var lastCount = 0
 
   init(limit: Int) { self.limit = limit }
 
@@ -105,17 +103,14 @@ struct LineReader {
   /// line feeds. Returns none at the end of stdin. Calls `beforeWaiting` before each wait for the first line.
   mutating func next(atMost count: Int, beforeWaiting: () -> Void = {}) -> [Line] {
     var lines: [Line] = []
-    var isDrained = false
     while lines.count < count {
       if let line = takeLine() {
         lines.append(line)
-      } else if isAtEnd || (!lines.isEmpty && (isDrained || !StandardInput.isReady(until: .steady))) {
+      } else if isAtEnd || (!lines.isEmpty && !StandardInput.isReady(until: .steady)) {
         break
       } else {
         if lines.isEmpty { beforeWaiting() }
         fill()
-        // It was read a moment ago, so there is no need to ask.
-        isDrained = lastCount < buffer.count
       }
     }
     return lines
@@ -181,7 +176,6 @@ struct LineReader {
     (start, scanned) = (0, pending.count)
     if let count = StandardInput.read(into: &buffer) {
       pending += buffer[..<count]
-      lastCount = count
       isAtEnd = count == 0
     } else {
       failure = "stdin cannot be read: \(String(cString: strerror(errno)))"

@@ -51,6 +51,10 @@ struct StreamEntryPoint {
     while true {
       if input.next.isEmpty {
         input.next = input.lines.next(atMost: handler.batchSize, beforeWaiting: doPendingWork).map(read)
+      } else if input.next.count < handler.batchSize {
+        // What has come while the last replies were made: the more leads together, the less each takes.
+        let isReady = StandardInput.isReady(until: .steady)
+        input.next += input.lines.available(atMost: handler.batchSize - input.next.count, mayRead: isReady).map(read)
       }
       let batch = input.next
       if batch.isEmpty { return firstFailure }
