@@ -63,6 +63,8 @@ extension GatewayProgram {
     These are for the handlers. Each handler receives those that its trust class allows:
       DATABASE_URL                  the database owner's login, for classes without a login of their own (none)
       DATABASE_URL_INTAKE           the login of class intake (DATABASE_URL as role leadpipe_intake)
+      DATABASE_URL_INTAKE_STREAM    the same login past a transaction pooler, for processes of mode stream
+                                    (DATABASE_URL_INTAKE)
       DATABASE_URL_ADMIN            the login of class admin (DATABASE_URL as role leadpipe_admin)
       LEADPIPE_CHANNELS             the channels that /health reports, as `leadpipe channels` prints them (none)
       LEADPIPE_WAKE                 the socket on which handlers wake the worker (none)

@@ -25,6 +25,22 @@ package struct LeadIntake {
     database = Database.ofProcess(settings, lockMilliseconds: 1000)
     wake = WakeCall(settings, over: database, afterwards)
     hours = try OfficeHours(settings)
+    readAhead(in: afterwards.readAhead)
+  }
+
+  /// Lets a stream read and check the next requests while the database stores these.
+  private func readAhead(in stream: ReadAhead) {
+    stream.check = { [self] request in Result { () throws(Problem) in try check(request) } }
+    database.meanwhile = (
+      descriptor: StandardInput.descriptor,
+      work: { isReady in
+        switch stream.proceed(inputIsReady: isReady) {
+        case .nothing: .nothing
+        case .time: .time
+        case .input: .input
+        }
+      }
+    )
   }
 
   /// The maximum number of waiting requests that are stored in one transaction.
@@ -50,7 +66,12 @@ package struct LeadIntake {
   /// and wakes the workers. Each request succeeds or fails independently. An `Idempotency-Key` header overrides the
   /// body's member.
   package func capture(_ requests: [Request], log: Log) -> [Result<Stored, Problem>] {
-    let checked = requests.map { request in Result { () throws(Problem) in try check(request) } }
+    let checked = requests.map { request in
+      Result { () throws(Problem) in
+        if let known = request.checked as? Result<CaptureRequest, Problem> { return try inTime(known.get()) }
+        return try inTime(check(request))
+      }
+    }
     let leads = checked.compactMap { try? $0.get() }
     let (results, refusal) = database.watchingPooler(log) { database.capture(leads, route: handler) }
     let refused = refusal.map { ($0, Problem($0, in: .captureLeads, log: log)) }
@@ -81,11 +102,15 @@ package struct LeadIntake {
       }
       return try form.lead(checking: content, receivedAt: request.receivedAt)
     }
-    let deadline = request.deadline ?? .steady
-    guard deadline > .steady else { throw Problem(.deadlineExceeded) }
     return CaptureRequest(
       lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
-      responseDeadlines: lead.responseDeadlines(within: hours), deadline: deadline)
+      responseDeadlines: lead.responseDeadlines(within: hours), deadline: request.deadline ?? .steady)
+  }
+
+  /// Refuses a lead for which nobody waits any more: it may have been read ahead a while ago.
+  private func inTime(_ lead: CaptureRequest) throws(Problem) -> CaptureRequest {
+    guard lead.deadline > .steady else { throw Problem(.deadlineExceeded) }
+    return lead
   }
 
   /// Logs the result for one lead, in the lines that operators search for. `refused` is the failure of all leads in one

@@ -7,6 +7,9 @@ package final class Afterwards {
   /// Does the work. Returns the minimum time until the next run, in milliseconds. It must not block for long.
   package typealias Work = (Log) -> Int
 
+  /// Work of another kind: what a stream does while a call waits.
+  package let readAhead = ReadAhead()
+
   private var work: Work?
   private var isRequested = false
   private var notBefore = Instant(milliseconds: 0)

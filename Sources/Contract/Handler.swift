@@ -65,16 +65,14 @@ extension Handler {
   /// A request that was read, and the problem if it cannot be answered.
   typealias ReadRequest = (request: Request, problem: Problem?)
 
-  /// Answers a batch of documents. A document with `requestContext` is an envelope; any other is a bare body. A batch
-  /// that contains only bare bodies uses `bareLog` if it is given. `deadline` limits what the requests may take, on the
-  /// steady clock.
+  /// Reads a document for a later `answer`. A document with `requestContext` is an envelope; any other is a bare body.
+  func read(_ document: [UInt8]) -> ReadRequest { read(document, nil) }
+
+  /// Answers a batch of documents. `deadline` limits what the requests may take, on the steady clock.
   func answer(
-    _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, bareLog: Log? = nil,
-    deadline: Instant? = nil
+    _ documents: [[UInt8]], by answer: Result<BatchAnswer, Problem>, log: Log, deadline: Instant? = nil
   ) -> [AnsweredRequest] {
-    let requests = documents.map { read($0, deadline) }
-    let log = requests.allSatisfy(\.request.isBare) ? bareLog ?? log : log
-    return self.answer(requests, by: answer, log: log)
+    self.answer(documents.map { read($0, deadline) }, by: answer, log: log)
   }
 
   /// Answers a batch of requests, in their order.

@@ -23,6 +23,8 @@ package struct Request: Sendable {
   package var isBare = false
   /// The parsed body of a bare request.
   var document: JSON?
+  /// What `ReadAhead.check` has found; nil if the request has not been read ahead.
+  package var checked: (any Sendable)?
   /// True if `json` replaces broken characters.
   var repairsText = false
 

@@ -2,7 +2,9 @@ import Glibc
 import Wire
 
 /// Reads stdin with a size limit. Input that is too large is still read to the end.
-enum StandardInput {
+package enum StandardInput {
+  package static let descriptor: Int32 = 0
+
   enum Document {
     case bytes([UInt8])
     case tooLarge
@@ -114,6 +116,27 @@ struct LineReader {
     return lines
   }
 
+  /// True if there are no more lines, now or later.
+  var isExhausted: Bool { isAtEnd && start == pending.count && failure == nil }
+
+  /// Returns lines that have arrived, at most `count`. Reads stdin at most once, and only if `mayRead` says that this
+  /// does not wait.
+  mutating func available(atMost count: Int, mayRead: Bool) -> [Line] {
+    var lines: [Line] = []
+    var mayRead = mayRead
+    while lines.count < count {
+      if let line = takeLine() {
+        lines.append(line)
+      } else if mayRead, !isAtEnd {
+        mayRead = false
+        fill()
+      } else {
+        break
+      }
+    }
+    return lines
+  }
+
   /// Returns a complete line from the buffer. The last line before the end of stdin needs no line feed.
   private mutating func takeLine() -> Line? {
     while let end = pending[scanned...].firstIndex(of: 0x0A) {
@@ -145,7 +168,7 @@ struct LineReader {
 
   /// True if the line contains only white space of JSON.
   private static func isBlank(_ line: ArraySlice<UInt8>) -> Bool {
-    line.allSatisfy { [0x20, 0x09, 0x0D].contains($0) }
+    line.allSatisfy { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D }
   }
 
   private mutating func fill() {

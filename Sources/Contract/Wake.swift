@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import Wire
 
 /// Wakes the worker with one datagram to the socket named by LEADPIPE_WAKE. A lost datagram does no harm, because the
@@ -8,21 +9,38 @@ package struct Wake: Sendable {
     path.hasPrefix("/") && path.utf8.count <= 107 ? nil : "must be an absolute path of at most 107 bytes"
   }
 
-  private let path: String?
+  private let address: sockaddr_un?
+  private let socket = WakingSocket()
 
-  package init(_ settings: Settings) { path = settings["LEADPIPE_WAKE"] }
+  package init(_ settings: Settings) { address = settings["LEADPIPE_WAKE"].map(unixAddress) }
 
-  /// Never blocks. A full or missing socket is ignored.
+  /// Never blocks. A full or missing socket is ignored. The path is looked up each time, so a worker that has started
+  /// again is found.
   package func send() {
-    guard let path else { return }
-    let socket = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-    guard socket >= 0 else { return }
-    defer { close(socket) }
-    var address = unixAddress(path)
-    _ = withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        sendto(socket, "w", 1, Int32(MSG_DONTWAIT), $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+    guard var address else { return }
+    socket.use { socket in
+      _ = withUnsafePointer(to: &address) {
+        $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          sendto(socket, "w", 1, Int32(MSG_DONTWAIT), $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
       }
+    }
+  }
+}
+
+/// A datagram socket that is opened when it is first used, and then kept: to open and close one for each lead takes
+/// longer than to send.
+private final class WakingSocket: Sendable {
+  private let descriptor = Mutex<Int32>(-1)
+
+  deinit { descriptor.withLock { if $0 >= 0 { close($0) } } }
+
+  func use(_ body: (Int32) -> Void) {
+    descriptor.withLock { descriptor in
+      if descriptor < 0 {
+        descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+      }
+      if descriptor >= 0 { body(descriptor) }
     }
   }
 }

@@ -19,14 +19,15 @@ package struct Explanation: Sendable {
     let modes = settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes()
     let mode = isStep ? .stream : modes.mode(of: handler)
     let confinement = handler.confinement(mode == .stream ? ["--stream"] : [], from: settings)
+    let given = handler.variables(from: settings, lasts: mode == .stream)
     topics = [
       ("handler", [description.name, handler.path]),
       ("class", [Self.reason(handler)]),
       ("process", [isStep ? "stream, managed by the worker" : mode.rawValue]),
       ("time", [Self.time(description, budgets)]),
       ("body", ["\(description.bodyLimit) bytes"]),
-      ("environment", Self.variables(handler, settings)),
-      ("database", [Self.database(handler, settings)]),
+      ("environment", Self.variables(handler, given)),
+      ("database", [Self.database(given)]),
       (
         "applied by",
         [handler.isOurs ? "the handler, before it reads input" : handler.command().path + ", which then runs it"]
@@ -70,8 +71,7 @@ package struct Explanation: Sendable {
     return "\(name), " + (handler.isListed ? "from LEADPIPE_TRUST" : "not in the built-in table or LEADPIPE_TRUST")
   }
 
-  private static func variables(_ handler: HostedHandler, _ settings: [String: String]) -> [String] {
-    let given = handler.variables(from: settings)
+  private static func variables(_ handler: HostedHandler, _ given: [HostedHandler.Variable]) -> [String] {
     let names = Set(given.map(\.name))
     let asked = handler.description.environment.map(\.name).filter { !names.contains($0) }.sorted()
     return given.map { "\($0.name), from \($0.source)" }
@@ -83,8 +83,7 @@ package struct Explanation: Sendable {
       }
   }
 
-  private static func database(_ handler: HostedHandler, _ settings: [String: String]) -> String {
-    let given = handler.variables(from: settings)
+  private static func database(_ given: [HostedHandler.Variable]) -> String {
     guard let login = given.first(where: { $0.name == "DATABASE_URL" }) else { return "none" }
     guard let role = given.first(where: { $0.name == "LEADPIPE_ROLE" }) else { return "login from \(login.source)" }
     return "login from \(login.source), then role \(role.value), which the handler must set itself"

@@ -44,25 +44,31 @@ package struct HostedHandler: Sendable, Equatable {
 
   /// Returns the settings that the description requests and its class allows, with values from `settings`, and the
   /// database login of its class. The process gets no other settings.
-  package func variables(from settings: [String: String]) -> [Variable] {
+  /// - Parameter lasts: true for a process that serves many requests. It may have an address of its own for the
+  ///   database, because it keeps its session. Not if the handler is foreign, or reports about the pooler.
+  package func variables(from settings: [String: String], lasts: Bool = false) -> [Variable] {
     let names = Set(description.environment.map(\.name)).intersection(trust.grants)
     var variables = names.sorted().compactMap { name in
       settings[name].flatMap { $0.isEmpty ? nil : Variable(name: name, value: $0, source: name) }
     }
     guard names.contains("DATABASE_URL"), let database = trust.database else { return variables }
-    if let own = settings[database.setting], !own.isEmpty {
-      variables.removeAll { $0.name == "DATABASE_URL" }
-      variables.append(Variable(name: "DATABASE_URL", value: own, source: database.setting))
-    } else {
+    let hasOwn = settings[database.setting].map { !$0.isEmpty } ?? false
+    if !hasOwn {
       variables.removeAll { $0.name == "LEADPIPE_ROLE" }
       variables.append(Variable(name: "LEADPIPE_ROLE", value: database.role, source: "class \(trust.rawValue)"))
+    }
+    let mayPassPooler = lasts && isOurs && !names.contains("POOLER")
+    let sources = [mayPassPooler ? database.streamSetting : nil, database.setting].compactMap(\.self)
+    if let source = sources.first(where: { settings[$0].map { !$0.isEmpty } ?? false }), let url = settings[source] {
+      variables.removeAll { $0.name == "DATABASE_URL" }
+      variables.append(Variable(name: "DATABASE_URL", value: url, source: source))
     }
     return variables
   }
 
   /// Returns the environment of its process, without the variables that every child gets.
-  package func environment(from settings: [String: String]) -> [String: String] {
-    Dictionary(variables(from: settings).map { ($0.name, $0.value) }) { $1 }
+  package func environment(from settings: [String: String], lasts: Bool = false) -> [String: String] {
+    Dictionary(variables(from: settings, lasts: lasts).map { ($0.name, $0.value) }) { $1 }
   }
 
   /// Returns the command that starts it: our own handlers are started directly, others through the launcher.
@@ -76,7 +82,7 @@ package struct HostedHandler: Sendable, Equatable {
 
   /// Returns the confinement of its process, computed by the same code that the process uses.
   package func confinement(_ arguments: [String] = [], from settings: [String: String]) -> Confinement {
-    let reach = Reach(TrustClass.destinations, environment(from: settings))
+    let reach = Reach(TrustClass.destinations, environment(from: settings, lasts: !arguments.isEmpty))
     let seconds = arguments.isEmpty ? description.processorSeconds : nil
     guard let grants else { return Confinement(.ours, reach: reach, seconds: seconds) }
     return Confinement(.foreign(path: path), reach: reach, grants: grants, seconds: seconds)

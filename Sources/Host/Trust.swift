@@ -39,12 +39,14 @@ package enum TrustClass: String, Sendable, CaseIterable {
     }
   }
 
-  /// The setting with this class's own database login, and the role to set if there is only one login for all classes.
-  package var database: (setting: String, role: String)? {
+  /// The setting with this class's own database login, the setting with another way to the database for the same login,
+  /// for processes of mode stream, and the role to set if there is only one login for all classes. Class admin has no
+  /// such way: it has too many handlers to have a session for each process.
+  package var database: (setting: String, streamSetting: String?, role: String)? {
     switch self {
-    case .intake: ("DATABASE_URL_INTAKE", "leadpipe_intake")
-    case .worker: ("DATABASE_URL_WORKER", "leadpipe_worker")
-    case .admin: ("DATABASE_URL_ADMIN", "leadpipe_admin")
+    case .intake: ("DATABASE_URL_INTAKE", "DATABASE_URL_INTAKE_STREAM", "leadpipe_intake")
+    case .worker: ("DATABASE_URL_WORKER", nil, "leadpipe_worker")
+    case .admin: ("DATABASE_URL_ADMIN", nil, "leadpipe_admin")
     case .none: nil
     }
   }

@@ -1,5 +1,7 @@
+import Synchronization
+
 /// What is known of the national numbers of a country code. The numbering plans are the data of libphonenumber.
-struct CountryCode {
+struct CountryCode: Sendable {
   let code: Substring
   /// Bit n is set if a national number may have n digits.
   private let lengths: UInt32
@@ -8,8 +10,21 @@ struct CountryCode {
   /// Beginnings of national numbers that look like a trunk prefix or like the country code, with the numbers' lengths.
   private let kept: [(beginning: Substring, lengths: UInt32)]
 
-  /// The country code at the beginning of `digits`. Nil if there is none.
-  init?(of digits: String) {
+  /// The codes that this process has looked up, by the first three digits of the number: no code is longer. Most leads
+  /// of an agency are from a few countries.
+  private static let known = Mutex<[String: CountryCode?]>([:])
+
+  /// Returns the country code at the beginning of `digits`. Nil if there is none.
+  static func of(_ digits: String) -> CountryCode? {
+    guard digits.utf8.count >= 3 else { return CountryCode(readFor: digits) }
+    let beginning = String(digits.prefix(3))
+    if let known = known.withLock({ $0[beginning] }) { return known }
+    let found = CountryCode(readFor: beginning)
+    known.withLock { $0[beginning] = .some(found) }
+    return found
+  }
+
+  private init?(readFor digits: String) {
     guard let fields = Self.line(of: digits)?.split(separator: " ") else { return nil }
     code = fields[0]
     lengths = Self.bits(fields[1])

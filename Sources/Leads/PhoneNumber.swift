@@ -63,7 +63,7 @@ package struct PhoneNumber: Sendable, Hashable {
         throw digits.count < Self.homeLength.lowerBound ? .tooShort : digits.count > 15 ? .tooLong : .unknownCountry
       }
     }
-    if let country = CountryCode(of: digits) {
+    if let country = CountryCode.of(digits) {
       let number = country.nationalNumber(digits.dropFirst(country.code.count))
       if country.code == Self.homeCountry {
         if number.count < Self.homeLength.lowerBound { throw .tooShort }

@@ -42,6 +42,8 @@ package struct Urgency: Sendable, Equatable {
     guard tokens[at].kind != .mark else { return nil }
     if let found = UrgencyRules.words.match(tokens, at: at) ?? span(tokens, at) { return found }
     let word = tokens[at].text
+    // What follows is for Arabic words. To compare the others too would take a tenth of all the time for a lead.
+    guard word.utf8.first.map({ $0 >= 0x80 }) == true else { return nil }
     if let rest = withoutPrefix(word), let found = UrgencyRules.words.match(tokens, at: at, first: rest) {
       return found
     }

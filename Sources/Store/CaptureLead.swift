@@ -36,7 +36,7 @@ package struct CaptureRequest: Sendable {
   /// When the first response is due, by quality.
   let responseDeadlines: [String: Instant]
   /// When the client stops waiting for the reply.
-  let deadline: Instant
+  package let deadline: Instant
   /// The client's address. Identical content from one client within 30 seconds is a repeat. Nil if it is unknown; then
   /// only an idempotency key identifies a repeat.
   let client: String?

@@ -7,8 +7,8 @@ import Wire
 package final class Database {
   private let url: String
   private let role: String?
-  private let statementSeconds: Int
-  private let lockMilliseconds: Int
+  let statementSeconds: Int
+  let lockMilliseconds: Int
   private var connection: OpaquePointer?
   /// When the connection was last known to work, on both clocks: the steady clock stands still while Lambda has frozen
   /// the machine, and the wall clock may be set back.
@@ -18,6 +18,11 @@ package final class Database {
   /// True if there is a pooler in front of the server that does not pass start-up options on. The settings that the
   /// options would contain are then sent with each call.
   package var isPooled: Bool { options != .accepted }
+  /// What the caller may do while the server works on a statement. `work` does a little of it, without waiting for
+  /// anything; its argument is true if the descriptor can be read. It returns what is needed for more.
+  package var meanwhile: (descriptor: Int32, work: (Bool) -> Need)?
+  /// Nothing more can be done; time alone; or input at the descriptor.
+  package enum Need { case nothing, time, input }
   /// True if the last attempt to connect got a reply, from the server or from a pooler in front of it.
   package private(set) var hasReply = false
   /// True if the server has the options of this connection, so that no call needs to send settings.
@@ -48,28 +53,43 @@ package final class Database {
   package func query(
     _ statement: String, _ parameters: [String] = [], deadline: Instant
   ) throws(StoreFailure) -> [[String?]] {
+    try query(statement, parameters.map { Array($0.utf8) + [0] }, deadline: deadline)
+  }
+
+  /// The same with parameters in UTF-8, each with a NUL at its end and no other, so that a large one is copied once.
+  func query(_ statement: String, _ parameters: [[UInt8]], deadline: Instant) throws(StoreFailure) -> [[String?]] {
     let connection = try open(deadline: deadline)
     if !hasOptions || role != nil { return try queryWithSettings(statement, parameters, connection, deadline) }
-    let values = parameters.map { strdup($0) }
-    defer { values.forEach { free($0) } }
-    let pointers = values.map { UnsafePointer($0) }
-    guard PQsendQueryParams(connection, statement, Int32(pointers.count), nil, pointers, nil, nil, 0) == 1 else {
-      throw broken(connection)
-    }
-    let (tables, failure) = try results(of: connection, deadline: deadline)
+    guard Self.send(statement, parameters, connection) else { throw broken(connection) }
+    let (tables, failure) = try results(of: connection, deadline: deadline, working: true)
     if let failure { throw failure }
     return tables.last ?? []
+  }
+
+  private static func send(_ statement: String, _ parameters: [[UInt8]], _ connection: OpaquePointer) -> Bool {
+    func send(_ pointers: [UnsafePointer<CChar>?]) -> Bool {
+      guard pointers.count < parameters.count else {
+        return PQsendQueryParams(connection, statement, Int32(pointers.count), nil, pointers, nil, nil, 0) == 1
+      }
+      return parameters[pointers.count].withUnsafeBytes { bytes in
+        send(pointers + [bytes.baseAddress?.assumingMemoryBound(to: CChar.self)])
+      }
+    }
+    return send([])
   }
 
   /// Runs the statement with its settings as one simple query, which is one transaction: the settings are local to it,
   /// and there is no extra round trip. A role is always set in this way. The first call on a connection is sent in this
   /// way too, and asks whether the server received the options: some poolers accept them and drop them.
   private func queryWithSettings(
-    _ statement: String, _ parameters: [String], _ connection: OpaquePointer, _ deadline: Instant
+    _ statement: String, _ parameters: [[UInt8]], _ connection: OpaquePointer, _ deadline: Instant
   ) throws(StoreFailure) -> [[String?]] {
     var script = statement
     for (index, parameter) in parameters.enumerated().reversed() {
-      guard let literal = PQescapeLiteral(connection, parameter, parameter.utf8.count) else { throw broken(connection) }
+      let literal = parameter.withUnsafeBytes { bytes in
+        PQescapeLiteral(connection, bytes.baseAddress?.assumingMemoryBound(to: CChar.self), bytes.count - 1)
+      }
+      guard let literal else { throw broken(connection) }
       defer { PQfreemem(literal) }
       script = script.split(separator: "$\(index + 1)", maxSplits: 1, omittingEmptySubsequences: false)
         .joined(separator: String(cString: literal))
@@ -81,7 +101,7 @@ package final class Database {
     let asks = !hasOptions && options == .accepted
     let question = asks ? "select current_setting('\(Self.mark)', true); " : ""
     guard PQsendQuery(connection, mode + question + settings + limits + script) == 1 else { throw broken(connection) }
-    let outcome = try results(of: connection, deadline: deadline)
+    let outcome = try results(of: connection, deadline: deadline, working: true)
     var tables = outcome.tables
     if asks, !tables.isEmpty {
       hasOptions = tables.removeFirst().first?.first == "on"
@@ -96,18 +116,6 @@ package final class Database {
     let connection = try open(deadline: deadline)
     guard PQsendQuery(connection, script) == 1 else { throw broken(connection) }
     if let failure = try results(of: connection, deadline: deadline).failure { throw failure }
-  }
-
-  /// Sets for the whole session what the start-up options would have set: for a pooler in session mode.
-  package func setLimitsOfSession(deadline: Instant) throws(StoreFailure) {
-    try run(
-      script: "set statement_timeout = '\(statementSeconds)s'; set lock_timeout = \(lockMilliseconds)",
-      deadline: deadline)
-  }
-
-  /// Undoes `setLimitsOfSession`, because a pooler passes the session on.
-  package func resetLimitsOfSession(deadline: Instant) throws(StoreFailure) {
-    try run(script: "reset statement_timeout; reset lock_timeout", deadline: deadline)
   }
 
   /// Returns the payloads of the notifications that this session has received. If there are none, waits until the
@@ -199,8 +207,9 @@ package final class Database {
   private static let mark = "leadpipe.options"
 
   /// Returns the rows of each statement that returns rows, and the first error.
+  /// - Parameter working: true to do what `meanwhile` has while the server works.
   private func results(
-    of connection: OpaquePointer, deadline: Instant
+    of connection: OpaquePointer, deadline: Instant, working: Bool = false
   ) throws(StoreFailure) -> (tables: [[[String?]]], failure: StoreFailure?) {
     while true {
       let flushed = PQflush(connection)
@@ -208,14 +217,16 @@ package final class Database {
       if flushed == 0 { break }
       try wait(connection, POLLIN | POLLOUT, deadline)
     }
+    var isReadable = working && PQisBusy(connection) == 1 && workMeanwhile(connection, deadline)
     var tables: [[[String?]]] = []
     var failure: StoreFailure?
     var lastWords: String?
     while true {
       while PQisBusy(connection) == 1 {
-        do throws(StoreFailure) { try wait(connection, POLLIN, deadline) } catch {
+        do throws(StoreFailure) { try wait(connection, POLLIN, deadline, isReady: isReadable) } catch {
           throw lastWords.map { StoreFailure.unavailable($0) } ?? error
         }
+        isReadable = false
       }
       guard let result = PQgetResult(connection) else { break }
       defer { PQclear(result) }
@@ -238,8 +249,29 @@ package final class Database {
     return (tables, failure)
   }
 
-  private func wait(_ connection: OpaquePointer, _ events: Int32, _ deadline: Instant) throws(StoreFailure) {
-    guard isReady(PQsocket(connection), events, until: deadline) else {
+  /// Works until the connection has something to read, the deadline has passed, or nothing more can be done. Returns
+  /// true if the connection has something to read.
+  private func workMeanwhile(_ connection: OpaquePointer, _ deadline: Instant) -> Bool {
+    guard let meanwhile else { return false }
+    var need = meanwhile.work(false)
+    while need != .nothing {
+      var entries = [
+        pollfd(fd: PQsocket(connection), events: Int16(POLLIN), revents: 0),
+        pollfd(fd: need == .input ? meanwhile.descriptor : -1, events: Int16(POLLIN), revents: 0),
+      ]
+      let left = min(max(deadline.milliseconds - Instant.steady.milliseconds, 0), 3_600_000)
+      let count = poll(&entries, 2, need == .time ? 0 : Int32(left))
+      if count > 0, entries[0].revents != 0 { return true }
+      if left == 0 || (count == 0 && need == .input) { return false }
+      if count >= 0 { need = meanwhile.work(entries[1].revents != 0) }
+    }
+    return false
+  }
+
+  private func wait(
+    _ connection: OpaquePointer, _ events: Int32, _ deadline: Instant, isReady isKnown: Bool = false
+  ) throws(StoreFailure) {
+    guard isKnown || isReady(PQsocket(connection), events, until: deadline) else {
       // The server's own timeout ends the statement. Until then this connection cannot be used.
       close()
       throw .timedOut

@@ -7,7 +7,7 @@ extension Database {
 
   /// Calls a function. Retries after the SQLSTATEs above until the deadline.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant) throws(StoreFailure) -> JSON {
-    let parameter = argument.text
+    let parameter = argument.bytes + [0]
     while true {
       do throws(StoreFailure) {
         guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {

@@ -18,4 +18,18 @@ extension Database {
     _ = try query("select 1", deadline: deadline)
     return isPooled
   }
+
+  /// Returns how many sessions the server, the database and the login allow together with all others; the least of the
+  /// three.
+  package func allowedSessions(deadline: Instant) throws(StoreFailure) -> Int {
+    let statement = """
+      select least(current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+        (select nullif(rolconnlimit, -1) from pg_roles where rolname = session_user),
+        (select nullif(datconnlimit, -1) from pg_database where datname = current_database()))
+      """
+    guard let text = try query(statement, deadline: deadline).first?.first ?? nil, let count = Int(text) else {
+      throw .noAnswer
+    }
+    return count
+  }
 }

@@ -114,6 +114,7 @@ extension Int {
 extension String {
   /// True if both strings have the same bytes. `==` also treats two Unicode forms of the same text as equal.
   package func hasSameBytes(as other: String) -> Bool {
-    utf8.count == other.utf8.count && utf8.elementsEqual(other.utf8)
+    // `==` is the faster test, and strings that it finds different do not have the same bytes.
+    utf8.count == other.utf8.count && self == other && utf8.elementsEqual(other.utf8)
   }
 }

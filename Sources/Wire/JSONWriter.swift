@@ -41,14 +41,35 @@ extension JSON {
     var text = text
     text.withUTF8 { bytes in
       var start = 0
-      for index in 0..<bytes.count where needsEscape(bytes[index]) {
+      while true {
+        let index = nextEscape(in: bytes, from: start)
         out.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start..<index]))
+        guard index < bytes.count else { return }
         escape(bytes[index], into: &out)
         start = index + 1
       }
-      out.append(contentsOf: UnsafeBufferPointer(rebasing: bytes[start...]))
     }
     out.append(UInt8(ascii: "\""))
+  }
+
+  /// Returns the index of the next byte that needs an escape, or the number of bytes. Looks at eight bytes at a time.
+  private static func nextEscape(in bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> Int {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    var index = start
+    while index + 8 <= bytes.count {
+      let word = UInt64(
+        littleEndian: UnsafeRawBufferPointer(bytes).loadUnaligned(fromByteOffset: index, as: UInt64.self))
+      // Marks the high bit of each byte that is less than 0x20 or equal to a sign. A borrow may mark bytes above the
+      // lowest such byte too, but none below it.
+      var marks = (word &- ones &* 0x20) & ~word
+      let (quotes, slashes, deletes) = (word ^ (ones &* 0x22), word ^ (ones &* 0x5C), word ^ (ones &* 0x7F))
+      marks |= (quotes &- ones) & ~quotes | (slashes &- ones) & ~slashes | (deletes &- ones) & ~deletes
+      marks &= ones &* 0x80
+      if marks != 0 { return index + marks.trailingZeroBitCount / 8 }
+      index += 8
+    }
+    while index < bytes.count, !needsEscape(bytes[index]) { index += 1 }
+    return index
   }
 
   private static func needsEscape(_ byte: UInt8) -> Bool {

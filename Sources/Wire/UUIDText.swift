@@ -21,7 +21,7 @@ package struct UUIDText: Sendable, Hashable {
   }
 
   /// Returns a random UUID, version 4 (RFC 9562 §5.4), for what must not be guessed or show its time.
-  package static func random() -> UUIDText { UUIDText(high: randomBits() & ~0xF000 | 0x4000) }
+  package static func random() -> UUIDText { UUIDText(high: randomBits() & ~0xF000 | 0x4000, low: randomBits()) }
 
   /// Returns a UUID of version 7 (RFC 9562 §5.7): the time in milliseconds, a fraction of 1/4096 ms, and 62 random bits.
   /// Each is greater than all that this process has made before. It shows when it was made.
@@ -30,20 +30,37 @@ package struct UUIDText: Sendable, Hashable {
     clock_gettime(CLOCK_REALTIME, &time)
     let (seconds, nanoseconds) = (UInt64(max(time.tv_sec, 0)), UInt64(time.tv_nsec))
     let now = (seconds * 1000 + nanoseconds / 1_000_000) << 12 | (nanoseconds % 1_000_000) * 4096 / 1_000_000
-    let tick = lastTick.withLock { last in
-      last = max(now, last &+ 1)
-      return last
+    let (tick, low) = source.withLock { source in
+      source.lastTick = max(now, source.lastTick &+ 1)
+      return (source.lastTick, source.bits())
     }
-    return UUIDText(high: (tick >> 12) << 16 | 0x7000 | tick & 0xFFF)
+    return UUIDText(high: (tick >> 12) << 16 | 0x7000 | tick & 0xFFF, low: low)
   }
 
-  private static let lastTick = Mutex<UInt64>(0)
+  /// What ids of version 7 are made from.
+  private struct Source {
+    var lastTick: UInt64 = 0
+    /// Random bits for the next ids. They are asked for together, because each question is a system call.
+    private var supply: [UInt64] = []
+
+    mutating func bits() -> UInt64 {
+      if let bits = supply.popLast() { return bits }
+      supply = [UInt64](repeating: 0, count: 16)
+      let isFilled = supply.withUnsafeMutableBytes { getentropy($0.baseAddress, $0.count) == 0 }
+      if !isFilled { supply.removeAll() }
+      return supply.popLast() ?? randomBits()
+    }
+  }
+
+  private static let source = Mutex(Source())
 
   private static func randomBits() -> UInt64 { .random(in: .min ... .max) }
 
-  /// - Parameter high: the first 64 bits. The others are the variant and random bits.
-  private init(high: UInt64) {
-    let low = Self.randomBits() & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+  /// - Parameters:
+  ///   - high: the first 64 bits.
+  ///   - low: the others, of which the variant replaces two.
+  private init(high: UInt64, low: UInt64) {
+    let low = low & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
     let digits = StaticString("0123456789abcdef").utf8Start
     text = String(unsafeUninitializedCapacity: 36) { bytes in
       var place = 0

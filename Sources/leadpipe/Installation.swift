@@ -168,7 +168,9 @@ struct Installation {
       if let error = errors.first { throw PoolerServer.Obstacle(reason: error) }
       pooled = settings
       route.isPooled = true
-      say("pooler", "pgbouncer, at most \(pooler.settings.sessions) connections to the database")
+      let past =
+        settings["DATABASE_URL_INTAKE_STREAM"] == nil ? "" : ", and \(PoolerChoice.sessionsPast(environment)) past it"
+      say("pooler", "pgbouncer, at most \(pooler.settings.sessions) connections to the database\(past)")
     } catch let obstacle as PoolerServer.Obstacle {
       supervisor.stop(["pooler"], seconds: 5)
       guard cluster == nil else {

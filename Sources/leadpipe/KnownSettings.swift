@@ -95,7 +95,8 @@ enum KnownSettings {
   private static let all: [Setting] =
     [
       database("DATABASE_URL"), database("DATABASE_URL_INTAKE"), database("DATABASE_URL_WORKER"),
-      database("DATABASE_URL_ADMIN"), database("DATABASE_URL_DIRECT"), Database.listening, Database.pooler,
+      database("DATABASE_URL_ADMIN"), database("DATABASE_URL_INTAKE_STREAM"), database("DATABASE_URL_DIRECT"),
+      Database.listening, Database.pooler,
       .number("PORT", 0...65_535),
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),

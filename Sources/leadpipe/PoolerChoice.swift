@@ -34,10 +34,30 @@ enum PoolerChoice {
     for (setting, url) in urls { byPool[names[setting] ?? ""] = url }
     try pooler.take(byPool)
     var settings = ["POOLER": "on"]
+    if let past = past(urls, pooler.settings.sessions, environment) { settings["DATABASE_URL_INTAKE_STREAM"] = past }
     for setting in urls.keys { settings[setting] = pooler.url(names[setting] ?? "") }
     // The login of class worker, past the pooler, for the session that listens.
     settings["DATABASE_URL_LISTEN"] =
       environment["DATABASE_URL_LISTEN"] ?? environment["DATABASE_URL_WORKER"] ?? environment["DATABASE_URL"]
     return settings
   }
+
+  /// Returns the URL with which the stream processes of class intake go past the pooler; nil if they have another one,
+  /// or if the database does not allow their sessions beside those of the pooler.
+  private static func past(_ urls: [String: String], _ pooled: Int, _ environment: [String: String]) -> String? {
+    let setting = environment["DATABASE_URL_INTAKE"] == nil ? "DATABASE_URL" : "DATABASE_URL_INTAKE"
+    guard environment["DATABASE_URL_INTAKE_STREAM"] == nil, let url = urls[setting] else { return nil }
+    let allowed = try? Database(url: url).allowedSessions(deadline: Instant.steady.adding(seconds: 10))
+    return (allowed ?? 0) >= pooled + sessionsPast(environment) + reserve ? url : nil
+  }
+
+  /// The most sessions of stream processes that go past the pooler: those of the processes of each handler, twice,
+  /// because a process that is replaced ends a little after the other has started.
+  static func sessionsPast(_ environment: [String: String]) -> Int {
+    let handlers = TrustClass.table.values.count { $0 == .intake }
+    return 2 * handlers * (environment["LEADPIPE_STREAM_PROCESSES"].flatMap { Int($0) } ?? 2)
+  }
+
+  /// The sessions that migrations, wake-listen and operators need beside the pooler's.
+  private static let reserve = 4
 }

@@ -17,7 +17,9 @@ enum ServiceEnvironment {
     _ environment: [String: String], _ classes: [TrustClass] = [.intake, .admin]
   ) -> [String: String] {
     let secrets = TrustClass.worker.grants.subtracting(TrustClass.intake.grants).subtracting(TrustClass.admin.grants)
-    return service(environment, logins: Set(classes.compactMap(\.database?.setting)), without: secrets)
+    return service(
+      environment, logins: Set(classes.compactMap(\.database?.setting)),
+      also: Set(classes.compactMap(\.database?.streamSetting)), without: secrets)
   }
 
   /// The environment of the worker: ours without the admin key.

@@ -1,8 +1,12 @@
 """Leads that wait for a capture handler are stored together: one call, but each lead succeeds or fails on its own, and
 replies keep their order."""
 
+import array
+import fcntl
 import json
 import socket
+import subprocess
+import termios
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +14,7 @@ import pytest
 
 import handlers
 from cluster import Session
-from common import TEST_USER
+from common import HANDLERS, TEST_USER, clean_environment, until
 
 
 @pytest.fixture
@@ -123,3 +127,41 @@ def test_stores_one_by_one_without_the_function(database):
     database.run("drop function public.capture_leads(jsonb)")
     replies, _ = stream(database, [person(n) for n in range(5)])
     assert [reply["statusCode"] for reply in replies] == [201] * 5
+
+
+def test_reads_and_checks_the_next_leads_while_the_database_works(database):
+    """They are answered in order, and a lead that nobody waits for any more is not stored."""
+    def send(leads):
+        process.stdin.write("".join(json.dumps(lead) + "\n" for lead in leads).encode())
+        process.stdin.flush()
+
+    def is_read():
+        waiting = array.array("i", [0])
+        fcntl.ioctl(process.stdin, termios.FIONREAD, waiting)
+        return waiting[0] == 0
+    process = subprocess.Popen([HANDLERS / "lead-capture", "--stream"], env=clean_environment(DATABASE_URL=database.url), cwd="/",
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        send([person(0)])
+        assert json.loads(process.stdout.readline())["statusCode"] == 201
+        with Session(database.url) as other:
+            other.text("begin; lock table conversations in access exclusive mode; select 1")
+            send([person(1)])
+            until(lambda: database.text("select count(*) from pg_locks where not granted") == "1", 5, "the handler's wait for the lock")
+            late = person(4)
+            late["requestContext"]["x"] = {"deadlineMs": int(time.time() * 1000) + 150}
+            send([person(2), handlers.envelope({"customerPhone": "x"}), person(3), late, handlers.envelope("{"), *[person(n) for n in range(5, 90)]])
+            # More than a batch; the rest stays in the pipe or the buffer.
+            until(is_read, 0.8, "the read ahead")
+            assert database.text("select count(*) from pg_locks where not granted") == "1"
+            time.sleep(0.2)
+            other.text("commit")
+        out, errors = process.communicate(timeout=20)
+        replies = handlers.lines(out)
+        assert [reply["statusCode"] for reply in replies] == [201, 201, 400, 201, 504, 400, *[201] * 85], errors
+        names = [json.loads(reply["body"])["conversation"]["customerName"] for reply in replies if reply["statusCode"] == 201]
+        assert names == [f"N{n}" for n in [1, 2, 3, *range(5, 90)]]
+        assert database.count("conversations") == 89
+    finally:
+        process.kill()
+        process.wait()

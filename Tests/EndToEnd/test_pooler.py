@@ -120,6 +120,11 @@ def bouncers(instance):
     return list(instance.processes("/usr/sbin/pgbouncer"))
 
 
+def admin(instance, path):
+    key = (instance.state / "admin-key").read_text().strip()
+    return instance.http(path, headers={"Authorization": f"Bearer {key}"})
+
+
 def pools(instance):
     """What pgbouncer says about its pools, by name."""
     names = ["database", "user", "cl_active", "cl_waiting", "cl_active_cancel", "cl_waiting_cancel", "sv_active", "sv_active_cancel",
@@ -132,18 +137,22 @@ def pools(instance):
 
 def test_up_runs_a_pooler(providers):
     with Instance(WAKE="notify", **providers.settings) as instance:
-        assert instance.wait_out("pooler    pgbouncer, at most ")
+        assert re.search(r"at most \d+ connections to the database, and 32 past it", instance.wait_out("pooler    pgbouncer"))
         instance.capture(TEST_USER)
         until(lambda: providers.of("slack"), 15, "the notification")
         instance.wait_log("[INFO] LISTEN works", 15)
         found = pools(instance)
         assert {name: row["user"] for name, row in found.items() if name != "pgbouncer"} == {
             "intake": "leadpipe_intake", "worker": "leadpipe_worker", "admin": "leadpipe_admin"}
-        assert int(found["intake"]["cl_active"]) >= 1 and int(found["worker"]["cl_active"]) >= 1
+        assert int(found["worker"]["cl_active"]) >= 1
         direct = instance.database.text("select count(*) from pg_stat_activity where usename <> 'leadpipe' and query like '%listen%'")
-        assert direct == "1", "only the session that listens is past the pooler"
+        assert direct == "1", "the session that listens is past the pooler"
         status, _, health = instance.http("/health")
         assert (status, health["pooler"]) == (200, "up"), health
+        for path in ("/api/admin/conversations", "/api/admin/follow-ups"):
+            assert admin(instance, path)[0] == 200
+        found = pools(instance)
+        assert [int(found[name]["cl_active"]) for name in ("intake", "admin")] == [0, 2], "only the processes of class admin"
         folder = instance.state / "pooler"
         assert folder.stat().st_mode & 0o777 == 0o700
         assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.name in ("pgbouncer.ini", "hba", "users")} == {
@@ -181,9 +190,45 @@ def test_rights_hold_through_the_pooler(providers):
         assert (done.returncode, "sqlstate=42501" in done.stderr.decode()) == (75, True)
 
 
+@pytest.mark.parametrize(("mode", "outcome"), [("stream", [201, 201]), ("oneshot", [503, 503])])
+def test_only_stream_processes_of_class_intake_go_past_the_pooler(mode, outcome, providers):
+    """They keep a session each; a process for one request has none of its own."""
+    with Instance(LEADPIPE_PROCESS=mode, **providers.settings) as instance:
+        def answers():
+            forms = {"/api/chatbot/leads": {**TEST_USER, "intent": str(uuid.uuid4())}, "/api/newsletter/subscribe": {"email": f"{uuid.uuid4()}@example.com"}}
+            return [instance.http(path, form)[0] for path, form in forms.items()]
+        assert answers() == [201, 201]
+        pid, = bouncers(instance)
+        instance.process.send_signal(signal.SIGSTOP)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            assert answers() == outcome
+        finally:
+            instance.process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("limit", ["login", "processes"])
+def test_pooler_serves_stream_processes_if_the_database_allows_too_few_sessions(limit, database, providers):
+    """The limit of the login is 40 sessions; or the processes may be more than the server allows."""
+    more = {"LEADPIPE_STREAM_PROCESSES": "64"} if limit == "processes" else {}
+    url = database.url
+    if limit == "login":
+        database.run("create role few login connection limit 40; grant leadpipe_intake, leadpipe_worker, leadpipe_admin to few")
+        url = re.sub("//[^@]*@", "//few@", url)
+    try:
+        with Instance(DATABASE_URL=url, DATABASE_URL_DIRECT=database.url, **more, **providers.settings) as instance:
+            assert instance.wait_out("pooler    pgbouncer").endswith("connections to the database")
+            instance.capture(TEST_USER)
+            assert int(pools(instance)["owner"]["cl_active"]) >= 1
+            assert "DATABASE_URL_INTAKE_STREAM" not in (instance.state / "env").read_text()
+    finally:
+        if limit == "login":
+            database.run("drop role few")
+
+
 @pytest.mark.seconds(120)
 def test_killing_the_pooler_under_load_loses_no_lead(providers):
-    with Instance(**providers.settings) as instance:
+    with Instance(LEADPIPE_PROCESS="oneshot", **providers.settings) as instance:
         stored, others, ended = [], [], threading.Event()
 
         def client(number):
@@ -228,7 +273,7 @@ def test_health_reports_a_pooler_that_is_away(providers):
             status, _, health = until(lambda: (found := instance.http("/health"))[0] == 503 and found, 10, "503")
             assert (health["database"], health["pooler"]) == ("away", "away")
             assert health["reasons"] == ["the pooler in front of the database cannot be reached"]
-            status, headers, document = instance.http("/api/chatbot/leads", TEST_USER)
+            status, headers, document = admin(instance, "/api/admin/conversations")
             assert (status, document["code"]) == (503, "database_unavailable") and headers["retry-after"]
         finally:
             instance.process.send_signal(signal.SIGCONT)
@@ -236,7 +281,7 @@ def test_health_reports_a_pooler_that_is_away(providers):
 
 
 def test_up_answers_in_time_when_the_pool_is_full(providers):
-    with Instance(**providers.settings) as instance, contextlib.ExitStack() as stack:
+    with Instance(LEADPIPE_PROCESS="oneshot", **providers.settings) as instance, contextlib.ExitStack() as stack:
         size = int(re.search(r"^intake .* pool_size=(\d+)$", (instance.state / "pooler" / "pgbouncer.ini").read_text(), re.M)[1])
         url = settings_of(instance)["DATABASE_URL_INTAKE"]
         sessions = [stack.enter_context(Session(url)) for _ in range(size)]

@@ -96,7 +96,9 @@ import Testing
   /// The help lists the settings that the gateway reads and those that it passes to handlers with routes.
   @Test func theHelpNamesEverySettingWithItsDefault() {
     let classes = [TrustClass.intake, .admin, .none]
-    let given = classes.flatMap { Array($0.grants) } + classes.compactMap { $0.database?.setting }
+    let given =
+      classes.flatMap { Array($0.grants) } + classes.compactMap { $0.database?.setting }
+      + classes.compactMap { $0.database?.streamSetting }
     var entries: [String] = []
     for line in GatewayProgram.usage.split(separator: "\n").drop(while: { !$0.hasPrefix("  PORT ") }) {
       guard line.hasPrefix("  ") else { continue }

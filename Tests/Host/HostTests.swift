@@ -193,6 +193,35 @@ private final class Scripts {
     #expect(listed.environment(from: shared)["LEADPIPE_ROLE"] == "leadpipe_worker")
   }
 
+  @Test("lets stream processes of class intake go past a pooler, but none that is foreign or reports about the pooler")
+  func streamsPastThePooler() throws {
+    var settings = [
+      "DATABASE_URL": "postgresql://all", "DATABASE_URL_INTAKE": "postgresql://pooled",
+      "DATABASE_URL_INTAKE_STREAM": "postgresql://direct", "DATABASE_URL_ADMIN": "postgresql://admin",
+    ]
+    let scripts = try Scripts()
+    for name in ["lead-capture", "agent-list", "foreign"] {
+      try scripts.add(name, route: "/" + name, environment: ["DATABASE_URL"])
+    }
+    try scripts.add("health-check", route: "/h", environment: ["DATABASE_URL", "POOLER"])
+    let folder = try HandlerFolder(path: scripts.path, trust: ["foreign": Trusted(.intake)], launcher: launcher)
+    func environment(_ name: String, lasts: Bool = true) throws -> [String: String] {
+      try #require(folder[name]).environment(from: settings, lasts: lasts)
+    }
+    #expect(try environment("lead-capture")["DATABASE_URL"] == "postgresql://direct")
+    #expect(try environment("lead-capture")["LEADPIPE_ROLE"] == nil)
+    #expect(try environment("lead-capture", lasts: false)["DATABASE_URL"] == "postgresql://pooled")
+    #expect(try environment("foreign")["DATABASE_URL"] == "postgresql://pooled")
+    #expect(try environment("health-check")["DATABASE_URL"] == "postgresql://pooled")
+    #expect(try environment("agent-list")["DATABASE_URL"] == "postgresql://admin")
+    // It is the same login by another way: if it is that of all classes, the role has to be set.
+    settings["DATABASE_URL_INTAKE"] = nil
+    #expect(try environment("lead-capture")["DATABASE_URL"] == "postgresql://direct")
+    #expect(try environment("lead-capture")["LEADPIPE_ROLE"] == "leadpipe_intake")
+    settings["DATABASE_URL_INTAKE_STREAM"] = ""
+    #expect(try environment("lead-capture")["DATABASE_URL"] == "postgresql://all")
+  }
+
   @Test("rejects a handler under another's name, and two handlers with one route") func duplicates() throws {
     let scripts = try Scripts()
     try scripts.add("one", describedAs: "lead-capture", route: "/one")

@@ -26,25 +26,82 @@ struct StreamEntryPoint {
     return status
   }
 
+  /// A line of a batch: a request that was read, or why it was not.
+  private struct Item {
+    let number: Int
+    var content: Result<Handler.ReadRequest, Problem>
+  }
+
+  /// Stdin, and the items of the next batch that were read ahead.
+  private final class Input {
+    var lines: LineReader
+    var next: [Item] = []
+
+    init(_ lines: LineReader) { self.lines = lines }
+  }
+
+  /// How many lines are read ahead at a time, before the handler's own work is looked at again.
+  private static let linesAtOnce = 4
+
   private func serve(counting summary: inout StreamSummary) -> Int32 {
-    var lines = LineReader(limit: StandardInput.limit(forBody: handler.description.bodyLimit))
+    let input = Input(LineReader(limit: StandardInput.limit(forBody: handler.description.bodyLimit)))
     var firstFailure: Int32 = 0
     let answer = handler.opened(environment, afterwards: afterwards, log: log)
-    while case let batch = lines.next(atMost: handler.batchSize, beforeWaiting: doPendingWork), !batch.isEmpty {
-      let exchanges = exchange(batch.map(\.document), by: answer)
+    offerReadingAhead(from: input)
+    while true {
+      if input.next.isEmpty {
+        input.next = input.lines.next(atMost: handler.batchSize, beforeWaiting: doPendingWork).map(read)
+      } else if input.next.count < handler.batchSize {
+        // What has come while the last replies were made: the more leads together, the less each takes.
+        let isReady = StandardInput.isReady(until: .steady)
+        input.next += input.lines.available(atMost: handler.batchSize - input.next.count, mayRead: isReady).map(read)
+      }
+      let batch = input.next
+      if batch.isEmpty { return firstFailure }
+      input.next = []
+      let exchanges = exchange(batch, by: answer)
       if firstFailure == 0, let failed = exchanges.first(where: { $0.exitStatus != 0 }) {
         firstFailure = failed.exitStatus
       }
       var output: [UInt8] = []
-      for (line, exchange) in zip(batch, exchanges) {
-        summary.add(status: exchange.reply.status, line: line.number)
+      for (item, exchange) in zip(batch, exchanges) {
+        summary.add(status: exchange.reply.status, line: item.number)
         if !exchange.request.isBare { summary.hasEnvelopes = true }
-        output += exchange.line(line.number)
+        output += exchange.line(item.number)
       }
       guard StandardOutput.write(output) else { return ExitStatus.unwritable }
       afterwards.proceed(now: .steady, log: log)
     }
-    return firstFailure
+  }
+
+  /// Reads a line, and the request in it.
+  private func read(_ line: LineReader.Line) -> Item {
+    let content: Result<Handler.ReadRequest, Problem> =
+      switch line.document {
+      case .bytes(let bytes): .success(handler.read(bytes))
+      case .tooLarge: .failure(Problem(.documentTooLarge))
+      case .unreadable(let reason): .failure(.internalError(reason))
+      }
+    return Item(number: line.number, content: content)
+  }
+
+  /// Lets the handler read and check lines of the next batch while it waits, if it can.
+  private func offerReadingAhead(from input: Input) {
+    guard let check = afterwards.readAhead.check else { return }
+    afterwards.readAhead.read = { isReady in
+      let room = handler.batchSize - input.next.count
+      let taken = input.lines.available(atMost: min(room, Self.linesAtOnce), mayRead: isReady)
+      for line in taken {
+        var item = read(line)
+        if case .success(var found) = item.content, found.problem == nil {
+          found.request.checked = check(found.request)
+          item.content = .success(found)
+        }
+        input.next.append(item)
+      }
+      if input.next.count >= handler.batchSize || input.lines.isExhausted { return .nothing }
+      return taken.count == Self.linesAtOnce ? .time : .input
+    }
   }
 
   /// The log of bare requests.
@@ -59,17 +116,16 @@ struct StreamEntryPoint {
     while let due = afterwards.dueAt, !StandardInput.isReady(until: due) { afterwards.proceed(now: .steady, log: log) }
   }
 
-  /// Answers a batch of lines. An invalid line does not affect the others.
-  private func exchange(
-    _ lines: [StandardInput.Document], by answer: Result<Handler.BatchAnswer, Problem>
-  ) -> [AnsweredRequest] {
-    let documents = lines.compactMap { if case .bytes(let bytes) = $0 { bytes } else { nil } }
-    var answered = handler.answer(documents, by: answer, log: log, bareLog: bareLog).makeIterator()
-    return lines.compactMap { line in
-      switch line {
-      case .bytes: answered.next()
-      case .tooLarge: AnsweredRequest(refusing: Problem(.documentTooLarge))
-      case .unreadable(let reason): AnsweredRequest(refusing: .internalError(reason))
+  /// Answers a batch of lines. An invalid line does not affect the others. A batch that contains only bare bodies uses
+  /// the log for them.
+  private func exchange(_ batch: [Item], by answer: Result<Handler.BatchAnswer, Problem>) -> [AnsweredRequest] {
+    let requests = batch.compactMap { try? $0.content.get() }
+    let log = requests.allSatisfy(\.request.isBare) ? bareLog : log
+    var answered = handler.answer(requests, by: answer, log: log).makeIterator()
+    return batch.compactMap { item in
+      switch item.content {
+      case .success: answered.next()
+      case .failure(let problem): AnsweredRequest(refusing: problem)
       }
     }
   }

@@ -12,6 +12,13 @@ extension SettingSection {
         "DATABASE_URL_INTAKE", meaning: "The login of class intake.", default: "DATABASE_URL as role leadpipe_intake",
         programs: "gateway"),
       SettingEntry(
+        "DATABASE_URL_INTAKE_STREAM",
+        meaning: """
+          The same login past a transaction pooler, for processes of mode stream: they keep their session, so a pooler \
+          only costs them time. health-check does not use it, because it reports about the pooler. `up` sets it if it \
+          runs a pooler ([rule](../how-to/run-in-production.md#the-pooler)).
+          """, default: "DATABASE_URL_INTAKE", programs: "gateway"),
+      SettingEntry(
         "DATABASE_URL_WORKER", meaning: "The login of class worker.", default: "DATABASE_URL as role leadpipe_worker",
         programs: "worker"),
       SettingEntry(
@@ -34,8 +41,8 @@ extension SettingSection {
         "POOLER",
         meaning: """
           `on`: `up` runs pgbouncer between the services and the database, unless the URL leads to a pooler already \
-          ([sizes](../how-to/run-in-production.md#the-pooler)). `off`: the services connect directly. `up` passes on what \
-          it did.
+          ([sizes, and what goes past it](../how-to/run-in-production.md#the-pooler)). `off`: the services connect \
+          directly. `up` passes on what it did.
           """, default: "on", programs: "up"),
       SettingEntry(
         "LEADPIPE_ROLE",

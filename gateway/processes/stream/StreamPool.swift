@@ -54,7 +54,7 @@ final class StreamPool: HandlerProcesses, StreamProcessDelegate {
   init(_ handler: HostedHandler, limits: StreamLimits, context: ProcessContext, threads: ProcessThreads) {
     self.handler = handler
     budgets = context.budgets.of(handler)
-    environment = handler.environment(from: context.environment)
+    environment = handler.environment(from: context.environment, lasts: true)
     stop = context.stop
     handlerLog = HandlerLog(handler, context.log)
     longestWait = limits.longestWait
