@@ -70,6 +70,16 @@ def test_functions_without_search_path_qualify_every_name(migrated, tmp_path):
     migrated.load([script])
 
 
+def test_no_index_has_what_finishes_an_event(migrated):
+    """An index with such a column, also in its condition, makes that update write new entries into all indexes."""
+    columns = migrated.rows("""select distinct attname from pg_depend join pg_index on indexrelid = objid
+        join pg_attribute on attrelid = refobjid and attnum = refobjsubid
+        where classid = 'pg_class'::regclass and refclassid = 'pg_class'::regclass and refobjid = 'public.lead_events'::regclass""")
+    there = {row["attname"] for row in columns}
+    assert {"created_at", "planned_at"} <= there
+    assert not there & {"processed", "processed_at", "retry_count", "last_error", "updated_at"}
+
+
 def test_each_function_has_a_comment_and_its_grants():
     for path in statements.SCHEMAS.rglob("*.sql"):
         there = statements.split(path.read_text())

@@ -97,6 +97,14 @@ select is(pg_temp.numbers(public.list_events(q) -> 'data'), want, 'events by ' |
   ('{"processed": true, "type": ["lead.created"]}', '{6,2,1}'), ('{"processed": false, "type": ["lead.updated"]}', null),
   (pg_temp.of('c', 2) - 'id' || jsonb_build_object('conversationId', pg_temp.uuid('c', 2)), '{6}'), (jsonb_build_object('conversationId', pg_temp.uuid('c', 9)), null),
   (jsonb_build_object('since', now() - interval '58 minutes', 'until', now() - interval '56 minutes'), '{3,2}')) v (q, want);
+-- Event 2 has no deliveries yet, 5 has one with the event's time, and 4 and 6 have one of an earlier version.
+update public.lead_events set processed = false where id in (pg_temp.uuid('e', 2), pg_temp.uuid('e', 5), pg_temp.uuid('e', 6));
+update public.lead_events set planned_at = null where id = pg_temp.uuid('e', 2);
+update public.notification_logs d set event_at = e.created_at from public.lead_events e where e.id = d.lead_event_id and e.id = pg_temp.uuid('e', 5);
+select is(pg_temp.walk('list_events', '{"processed": false}'), '{6,5}{4,2}', 'unfinished events are merged by their time');
+select is(public.health_report() ->> 'unprocessed', '4', 'each unfinished event is counted once');
+select is((public.health_report() ->> 'oldestSeconds')::integer / 60, 58, 'the oldest has waited since its own time');
+update public.lead_events set processed = true, planned_at = now() where id in (pg_temp.uuid('e', 2), pg_temp.uuid('e', 5), pg_temp.uuid('e', 6));
 select is(pg_temp.numbers(public.list_subscribers(q) -> 'data'), want, 'subscribers by ' || q::text) from (values
   ('{"status": "active"}'::jsonb, '{2,1}'::integer[]), ('{"query": "pERSON2"}', '{2}'), ('{"query": "%"}', null), ('{"query": "_"}', null)) v (q, want);
 select is((e -> 'type', e -> 'deliveries' -> 0 -> 'state')::text, '("""lead.created""","""parked""")' , 'an event has its deliveries')

@@ -7,10 +7,11 @@
 -- channels. A claim waits for no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
 -- the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived session keeps a plan that
 -- was made while a table was empty until the next analyze. jit is off because the planner cannot estimate how few rows
--- the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms.
+-- the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms. A bitmap scan reads the entries of
+-- finished deliveries in the small partial indexes again and again until the next vacuum; an index scan marks them.
 create or replace function public.claim_deliveries(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
-set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_batch integer;
@@ -65,10 +66,15 @@ begin
   -- recorded. Only the call that locks the channel's row can claim the probe; for all other calls the channel is
   -- closed.
   select array_agg(n.channel) into v_probing from (
-    select channel, probe from public.notification_channels
+    select channel from public.notification_channels
     where fail_streak > 0 and (paused_until is null or paused_until <= v_now)
-    order by channel for no key update skip locked) n
-  where not exists (select from public.notification_logs d where d.id = n.probe and d.lease_until > v_now);
+    order by channel for no key update skip locked) n;
+  if v_probing is not null then
+    -- In a second statement, which sees the lease of a probe that was claimed before the lock was taken.
+    select array_agg(n.channel) into v_probing from public.notification_channels n
+    where n.channel = any (v_probing)
+      and not exists (select from public.notification_logs d where d.id = n.probe and d.lease_until > v_now);
+  end if;
 
   with entry as (
     select e.channel::public.notification_channel, coalesce(e.recipient, 'default') as recipient,
@@ -127,7 +133,8 @@ begin
     offset 0
   ) line;
 
-  if v_planned + v_unrouted = v_batch then
+  -- There may be more, so a call that returns deliveries is followed by another, and need not look for what is due next.
+  if v_deliveries is not null or v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
     v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));

@@ -48,8 +48,8 @@ begin
              and d.recipient = entry.recipient and d.replay_of is null limit 1) is null
   ), made as (
     insert into public.notification_logs (
-      lead_event_id, conversation_id, channel, recipient, paused_before, created_at, updated_at, fence, leased_by, lease_until)
-    select id, conversation_id, channel, recipient, paused, p_now, p_now, is_leased::integer,
+      lead_event_id, event_at, conversation_id, channel, recipient, paused_before, created_at, updated_at, fence, leased_by, lease_until)
+    select id, created_at, conversation_id, channel, recipient, paused, p_now, p_now, is_leased::integer,
       case when is_leased then p_worker end, case when is_leased then p_now + p_lease end
     from (
       select *, row_number() over (partition by channel, recipient order by created_at, id) <= room as is_leased from route

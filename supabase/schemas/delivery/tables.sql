@@ -40,6 +40,7 @@ create table public.notification_logs (
   retried_at timestamptz,
   paused_before double precision not null default 0,
   begun_at timestamptz,
+  event_at timestamptz,
   due_at timestamptz generated always as (
     case when status in ('pending', 'sending') then coalesce(next_attempt_at, created_at)
       when status = 'failed' then next_attempt_at end) stored,
@@ -57,6 +58,9 @@ create index notification_logs_due_idx on public.notification_logs (channel, rec
   where due_at is not null;
 -- The deliveries that workers hold, which are few: those that are being sent and those that are claimed.
 create index notification_logs_held_idx on public.notification_logs (leased_by) where is_held;
+-- The events with an unfinished delivery, by their time, which are those that are planned and not finished. An index of
+-- unfinished events would cost each event another version of its entries in all indexes.
+create index notification_logs_open_idx on public.notification_logs (event_at, lead_event_id) where due_at is not null;
 create index notification_logs_failed_idx on public.notification_logs (created_at desc) where is_failed;
 -- For list_deliveries, which would otherwise sort the whole table.
 create index notification_logs_created_at_idx on public.notification_logs (created_at, id);
@@ -68,6 +72,7 @@ create or replace trigger notification_logs_updated_at before update on public.n
 select leadpipe.protect_table('public.notification_logs');
 comment on table public.notification_logs is 'Deliveries: one row per event, channel and recipient.';
 comment on column public.notification_logs.recipient is 'The email address or chat id; `default` if the channel has only one destination.';
+comment on column public.notification_logs.event_at is 'lead_events.created_at of the event; null if the delivery was created by an earlier version of this schema.';
 comment on column public.notification_logs.retry_count is 'The number of attempts used.';
 comment on column public.notification_logs.next_attempt_at is 'When the next attempt is due. A failed delivery without it is given up or parked.';
 comment on column public.notification_logs.lease_until is 'When the lease of leased_by expires.';

@@ -17,8 +17,8 @@ begin
   insert into public.lead_events (id, event_type, payload, planned_at, created_at)
   values (v_event, 'channel.test', jsonb_build_object('channel', v_channel, 'by', p -> 'by', 'askedAt', leadpipe.iso8601(v_now)), v_now, v_now);
   with made as (
-    insert into public.notification_logs (lead_event_id, channel, recipient, created_at, paused_before)
-    select distinct on (e.recipient) v_event, v_channel, coalesce(e.recipient, 'default'), v_now, leadpipe.paused_seconds(v_channel, v_now)
+    insert into public.notification_logs (lead_event_id, event_at, channel, recipient, created_at, paused_before)
+    select distinct on (e.recipient) v_event, v_now, v_channel, coalesce(e.recipient, 'default'), v_now, leadpipe.paused_seconds(v_channel, v_now)
     from jsonb_to_recordset(p -> 'configured') as e (channel text, recipient text)
     where e.channel = p ->> 'name'
     returning id, recipient

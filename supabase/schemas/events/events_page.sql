@@ -19,10 +19,40 @@ begin
   if v_since >= v_until then
     raise exception using errcode = 'LP400', message = 'not_after', detail = '{"field": "until", "other": "since"}';
   end if;
-  if v_conversation is not null or v_processed = false then
+  if v_conversation is null and v_processed = false then
+    -- Those that have no deliveries yet, and those with an unfinished one.
+    v_found := array(
+      select waiting.id from (
+        (select e.created_at, e.id from public.lead_events e
+         where e.planned_at is null and not e.processed and (v_types is null or e.event_type = any (v_types))
+           and (v_since is null or e.created_at >= v_since) and (v_until is null or e.created_at < v_until)
+           and (v_at is null or (e.created_at, e.id) < (v_at, v_id))
+         order by e.created_at desc, e.id desc limit v_page.size + 1 + v_page.skip)
+        union
+        (select e.created_at, e.id
+         from (select distinct d.event_at, d.lead_event_id from public.notification_logs d
+               where d.due_at is not null and d.event_at is not null
+                 and (v_since is null or d.event_at >= v_since) and (v_until is null or d.event_at < v_until)
+                 and (v_at is null or (d.event_at, d.lead_event_id) < (v_at, v_id))
+               order by d.event_at desc, d.lead_event_id desc) d
+         -- `offset 0`: looked up one by one, in this order.
+         cross join lateral (
+           select e.created_at, e.id from public.lead_events e
+           where e.id = d.lead_event_id and not e.processed and (v_types is null or e.event_type = any (v_types)) offset 0) e
+         order by d.event_at desc, d.lead_event_id desc limit v_page.size + 1 + v_page.skip)
+        union
+        -- An earlier version of this schema did not copy the time.
+        (select e.created_at, e.id from public.lead_events e
+         where e.id in (select d.lead_event_id from public.notification_logs d where d.due_at is not null and d.event_at is null)
+           and not e.processed and (v_types is null or e.event_type = any (v_types))
+           and (v_since is null or e.created_at >= v_since) and (v_until is null or e.created_at < v_until)
+           and (v_at is null or (e.created_at, e.id) < (v_at, v_id))
+         order by e.created_at desc, e.id desc limit v_page.size + 1 + v_page.skip)) waiting
+      order by waiting.created_at desc, waiting.id desc limit v_page.size + 1 offset v_page.skip);
+  elsif v_conversation is not null then
     v_found := array(
       select e.id from public.lead_events e
-      where (v_conversation is null or e.conversation_id = v_conversation)
+      where e.conversation_id = v_conversation
         and (v_types is null or e.event_type = any (v_types))
         and (v_processed is null or e.processed = v_processed)
         and (v_since is null or e.created_at >= v_since) and (v_until is null or e.created_at < v_until)

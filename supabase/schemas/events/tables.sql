@@ -3,9 +3,11 @@
 --   planned_at null ──plan──▶ planned ──all deliveries final──▶ processed
 
 create sequence public.lead_events_seq as bigint;
--- An event that causes notifications is updated twice soon after its insert. The free space on its page lets pruning
--- remove the old versions without a vacuum. Vacuum runs after a number of rows, not after a share of the table, because
--- the partial indexes must stay small however many rows are finished.
+-- An event that causes notifications is updated twice soon after its insert: when it is planned, and when it is
+-- finished. The second update changes no column of an index, also not in a condition, so that it is a HOT update: no
+-- index has processed or processed_at. The half of each page that an insert leaves free is for these versions. Vacuum
+-- runs after a number of rows, not after a share of the table, because the partial index must stay small however many
+-- rows are planned.
 create table public.lead_events (
   id uuid constraint lead_events_pkey primary key default leadpipe.uuid_v7(),
   event_type public.lead_event_type not null,
@@ -25,19 +27,19 @@ create table public.lead_events (
   xact xid8 default pg_current_xact_id(),
   request_id text
 ) with (
-  fillfactor = 85, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+  fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
 alter sequence public.lead_events_seq owned by public.lead_events.seq;
 revoke all on sequence public.lead_events_seq from public, anon, authenticated, service_role;
 -- A role that inserts events needs numbers of the sequence.
 grant usage on sequence public.lead_events_seq to service_role;
 create index lead_events_conversation_id_idx on public.lead_events (conversation_id, created_at);
-create index lead_events_unprocessed_idx on public.lead_events (created_at) where processed = false;
+-- Planned events that are not finished have an unfinished delivery: see notification_logs_open_idx.
 create index lead_events_unplanned_idx on public.lead_events (created_at, id) where planned_at is null;
-create index lead_events_processed_at_idx on public.lead_events (processed_at) where processed;
 -- Values increase, so new entries go to the last page of the index, which is in memory.
 create index lead_events_xact_idx on public.lead_events (xact) where xact is not null;
--- For the event log, newest first, of all or some types: the log of all types is merged from those of each type.
+-- For the event log, newest first, of all or some types: the log of all types is merged from those of each type. Pruning
+-- reads it from its other end.
 create index lead_events_type_idx on public.lead_events (event_type, created_at, id);
 -- The functions that write most rows set updated_at themselves. The trigger is for all other writers.
 create or replace trigger lead_events_updated_at before update on public.lead_events

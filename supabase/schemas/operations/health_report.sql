@@ -24,9 +24,17 @@ begin
   end if;
   if to_regclass('public.lead_events') is not null then
     select count(*), min(created_at) into v_unprocessed, v_oldest from public.lead_events
-    where processed = false and created_at <= v_before;
+    where planned_at is null and created_at <= v_before;
   end if;
   if to_regclass('public.notification_logs') is not null then
+    select v_unprocessed + count(*), least(v_oldest, min(event_at)) into v_unprocessed, v_oldest from (
+      select d.event_at from public.notification_logs d
+      where d.due_at is not null and d.event_at <= v_before group by d.event_at, d.lead_event_id
+      union all
+      -- An earlier version of this schema did not copy the time.
+      select e.created_at from public.lead_events e
+      where e.created_at <= v_before and e.id in (
+        select d.lead_event_id from public.notification_logs d where d.due_at is not null and d.event_at is null)) planned;
     select count(*) into v_failed from public.notification_logs where is_failed and created_at <= v_before;
   end if;
   if to_regclass('public.notification_channels') is not null then

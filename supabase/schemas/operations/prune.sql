@@ -10,7 +10,8 @@ set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off se
 declare
   v_batch integer := least(greatest(coalesce((p ->> 'batch')::integer, 1000), 10), 1000);
   v_before timestamptz := clock_timestamp() - make_interval(days => (p ->> 'days')::integer);
-  v_old uuid[];
+  v_type public.lead_event_type;
+  v_old uuid[] := '{}';
   v_gone uuid[];
   v_events integer := 0;
   v_deliveries integer := 0;
@@ -35,13 +36,16 @@ begin
 
   if v_before is not null then
     -- An event has about three deliveries with their attempts.
-    select array_agg(id) into v_old from (
-      select e.id from public.lead_events e
-      where e.processed and e.processed_at < v_before
-        and not exists (select from public.notification_logs d
-                        where d.lead_event_id = e.id and d.due_at is not null)
-      order by e.processed_at limit v_batch / 10 for update of e skip locked) old;
-    if v_old is not null then
+    -- An event is never finished before it was added: the first condition lets the planner use the index.
+    foreach v_type in array enum_range(null::public.lead_event_type) loop
+      v_old := v_old || array(
+        select e.id from public.lead_events e
+        where e.event_type = v_type and e.created_at < v_before and e.processed and e.processed_at < v_before
+          and not exists (select from public.notification_logs d
+                          where d.lead_event_id = e.id and d.due_at is not null)
+        order by e.created_at, e.id limit v_batch / 10 - cardinality(v_old) for update of e skip locked);
+    end loop;
+    if v_old <> '{}' then
       -- By ids: with a join, the planner might scan all attempts.
       select array_agg(d.id) into v_gone from public.notification_logs d where d.lead_event_id = any (v_old);
       delete from public.notification_attempts a where a.delivery = any (v_gone);
