@@ -61,9 +61,19 @@ extension NotificationTemplate {
     }
   }
 
-  /// `12 minutes left`, or `7 minutes over` for a negative number.
+  /// `12 minutes left`, or `7 minutes over` for a negative number. 0 is a deadline that has just passed.
   static let remaining: @Sendable (JSON) -> String? = { payload in
-    payload["minutesRemaining"]?.integer.map { $0 < 0 ? "\($0.magnitude) minutes over" : "\($0) minutes left" }
+    payload["minutesRemaining"]?.integer.map { minutes in
+      guard minutes != 0 else { return "less than a minute over" }
+      return "\(minutes.magnitude) minute\(minutes.magnitude == 1 ? "" : "s") \(minutes < 0 ? "over" : "left")"
+    }
+  }
+
+  /// `300 conversations`; nil for none.
+  static func conversations(_ key: String) -> @Sendable (JSON) -> String? {
+    { payload in
+      payload[key]?.integer.flatMap { $0 > 0 ? "\($0) conversation\($0 == 1 ? "" : "s")" : nil }
+    }
   }
 
   /// Returns a string or number as text. Nil if it is absent, blank or of another type. Control characters and

@@ -27,8 +27,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .worker:
       Self.common.union([
         "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
-        "UNKNOWN_OUTCOME",
-        "RETENTION_DAYS", "FRONTEND_URL",
+        "UNKNOWN_OUTCOME", "RETENTION_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "TIME_ZONE",
       ]).union(Self.channels)
     case .admin:
       Self.common.union([
@@ -108,6 +107,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "session-open": .admin,
     "session-show": .admin,
     "sla-list": .admin,
+    "sla-sweep": .worker,
     "subscriber-delete": .admin,
     "subscriber-list": .admin,
     "wake-listen": .worker,

@@ -77,6 +77,43 @@ struct NotificationTests {
   }
 
   @Test(
+    "an SLA notification says how many minutes are left or over, and who is responsible",
+    arguments: [
+      (5, "5 minutes left"), (1, "1 minute left"), (0, "less than a minute over"), (-1, "1 minute over"),
+      (-75, "75 minutes over"),
+    ])
+  func sla(minutes: Int, text: String) {
+    let payload: JSON = [
+      "source": "chatbot", "customerName": "Sara Ahmed", "customerPhone": "+971501234567", "leadScore": 95,
+      "leadQuality": "hot", "slaResponseDeadline": "2026-11-21T06:05:00.000Z", "minutesRemaining": JSON(minutes),
+      "assignedAgentName": "Omar",
+    ]
+    let notification = Sample.notification(payload, eventType: minutes > 0 ? "sla.warning" : "sla.breached")
+    #expect(notification.subject.hasSuffix(": Sara Ahmed"))
+    #expect(
+      notification.fields == [
+        .init("Name", "Sara Ahmed"), .init("Phone", "+971501234567"), .init("Score", "95/100 (hot)"),
+        .init("Deadline", "2026-11-21 06:05 UTC"), .init("Time", text), .init("Agent", "Omar"),
+      ])
+  }
+
+  @Test("a summary of deadlines says how many, the oldest, and where to look") func slaSummary() {
+    let payload: JSON = [
+      "sumsUp": 301, "breached": 300, "warned": 1, "oldestDeadline": "2026-11-21T06:05:00.000Z",
+    ]
+    let notification = Notification(
+      eventType: "sla.breached", conversationID: nil, payload: payload, frontendURL: "https://app.example/")
+    #expect(notification.header == "🚨 SLA BREACHED")
+    #expect(notification.subject == "🚨 SLA BREACHED: 301 conversations")
+    #expect(
+      notification.fields.dropLast() == [
+        .init("Breached", "300 conversations"), .init("Near Their Deadline", "1 conversation"),
+        .init("Oldest Deadline", "2026-11-21 06:05 UTC"),
+      ])
+    #expect(notification.links == [.init("View in Admin Panel", "https://app.example/admin/sla")])
+  }
+
+  @Test(
     "only a web address becomes a link",
     arguments: [
       ("https://x.example/a", true), ("HTTP://x.example", true), ("http://[::1]:8080/x", true),
