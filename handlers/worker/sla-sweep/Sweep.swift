@@ -58,7 +58,8 @@ struct Sweep {
     "required": ["warned", "breached", "summedUp", "summaries", "isComplete", "nextDueInMs"],
     "properties": [
       "warned": ["type": "integer"], "breached": ["type": "integer"], "summedUp": ["type": "integer"],
-      "summaries": ["type": "integer"], "isComplete": ["type": "boolean"], "nextDueInMs": ["type": ["integer", "null"]],
+      "summaries": ["type": "integer"], "isComplete": ["type": "boolean"],
+      "nextDueInMs": ["type": ["integer", "null"]],
     ],
   ]
 }
