@@ -7,13 +7,15 @@ import Wire
 
 /// The common part of the capture handlers: from a request to a stored lead, with the agency's rules.
 package struct LeadIntake {
-  package static let settings = Database.settings + WakeCall.settings + [.officeHours, .timeZone]
+  package static let settings =
+    Database.settings + WakeCall.settings + [.officeHours, .timeZone, QualifiedLeads.setting]
 
   private let form: any LeadForm
   private let handler: String
   private let database: Database
   private let wake: WakeCall
   private let hours: OfficeHours?
+  private let announced: [String]
 
   /// `handler` is the scope of idempotency keys.
   package init(
@@ -25,6 +27,7 @@ package struct LeadIntake {
     database = Database.ofProcess(settings, lockMilliseconds: 1000)
     wake = WakeCall(settings, over: database, afterwards)
     hours = try OfficeHours(settings)
+    announced = QualifiedLeads.announced(settings)
   }
 
   /// The maximum number of waiting requests that are stored in one transaction.
@@ -85,7 +88,7 @@ package struct LeadIntake {
     guard deadline > .steady else { throw Problem(.deadlineExceeded) }
     return CaptureRequest(
       lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
-      responseDeadlines: lead.responseDeadlines(within: hours), deadline: deadline)
+      responseDeadlines: lead.responseDeadlines(within: hours), announced: announced, deadline: deadline)
   }
 
   /// Logs the result for one lead, in the lines that operators search for. `refused` is the failure of all leads in one

@@ -37,6 +37,11 @@ extension NotificationTemplate {
     return "\(score)/100" + (quality.map { " (\($0))" } ?? "")
   }
 
+  /// `30/100 (cold)`, before a rise.
+  static let scoreBefore: @Sendable (JSON) -> String? = { payload in
+    score(["leadScore": payload["leadScoreBefore"] ?? .null, "leadQuality": payload["risenFrom"] ?? .null])
+  }
+
   /// `+97141234567 ext. 12`.
   static let phone: @Sendable (JSON) -> String? = { payload in
     line("customerPhone")(payload).map { $0 + (line("customerPhoneExtension")(payload).map { " ext. \($0)" } ?? "") }

@@ -22,6 +22,7 @@ struct NotificationTemplate: Sendable {
     case ("newsletter.subscribed", _): newsletter
     case ("channel.test", _): channelTest
     case ("lead.updated", _): reopened.withSetAside
+    case ("lead.qualified", _): qualified(as: payload["leadQuality"]?.string)
     case ("lead.created", "chatbot"): chatbot.withSetAside
     case ("lead.created", "contact_form"): contactForm.withSetAside
     case ("lead.created", "property_inquiry"): propertyInquiry.withSetAside
@@ -79,6 +80,20 @@ struct NotificationTemplate: Sendable {
       Row("Was", mayBeAbsent: true, line("reopenedFrom")), Row("Lead Score", score),
       .long("Message", "message", mayBeAbsent: true),
     ])
+
+  /// The customer continued the conversation, and the lead's quality has risen.
+  private static func qualified(as quality: String?) -> NotificationTemplate {
+    let header = quality == "hot" ? "🔥 Lead Is Now Hot" : "📈 Lead Is Now Warm"
+    return NotificationTemplate(
+      header: header, subject: header,
+      rows: person + [
+        Row("Lead Score", score), Row("Was", mayBeAbsent: true, scoreBefore),
+        Row("Intent", mayBeAbsent: true, line("intent")), Row("Budget", mayBeAbsent: true, line("budget")),
+        Row("Property Type", mayBeAbsent: true, line("propertyType")),
+        Row("Area", mayBeAbsent: true, line("preferredArea")), Row("Conversation", "conversation"),
+        .long("Message", "message", mayBeAbsent: true),
+      ])
+  }
 
   private static let newsletter = NotificationTemplate(
     header: "📧 New Newsletter Subscription", subject: "📧 New Newsletter Subscription",

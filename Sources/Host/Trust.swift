@@ -22,7 +22,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .intake:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
-        "TIME_ZONE", "POOLER",
+        "TIME_ZONE", "POOLER", "NOTIFY_QUALIFIED",
       ])
     case .worker:
       Self.common.union([

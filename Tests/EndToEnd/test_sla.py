@@ -57,7 +57,8 @@ def told(sink):
 
 def test_worker_warns_at_the_time_and_tells_every_channel_once(database, tmp_path):
     """No poll: the worker sleeps until what is due, and a new lead shortens the sleep."""
-    with Sink(tmp_path) as sink, Instance(DATABASE_URL=database.url, WORKER_POLL_SECONDS="3600", FRONTEND_URL="https://app.example", **sink.settings) as instance:
+    with Sink(tmp_path) as sink, Instance(
+            DATABASE_URL=database.url, WORKER_POLL_SECONDS="3600", FRONTEND_URL="https://app.example", **sink.settings) as instance:
         lead = instance.capture(HOT)
         move(database, lead, "5 minutes 3 seconds")
         instance.capture({**TEST_USER, "customerName": "Wakes the Worker", "customerPhone": "+971501234568"})
@@ -77,8 +78,9 @@ def test_worker_warns_at_the_time_and_tells_every_channel_once(database, tmp_pat
         messages = json.dumps([message for message in sink.messages if WARNING in json.dumps(message, ensure_ascii=False)], ensure_ascii=False)
         for word in ("Test User", "+971501234567", "95/100 (hot)", "5 minutes left", f"https://app.example/admin/conversations/{lead}"):
             assert messages.count(word) >= 3, (word, messages)
-        assert database.text(f"select string_agg(event_type::text, ' ' order by created_at) from conversation_timeline where conversation_id = '{lead}' and event_type <> 'notification_sent'") \
-            == "created sla_warning sla_breached"
+        assert database.text(
+            "select string_agg(event_type::text, ' ' order by created_at) from conversation_timeline "
+            f"where conversation_id = '{lead}' and event_type <> 'notification_sent'") == "created sla_warning sla_breached"
         assert database.count("conversations", f"id = '{lead}' and sla_breached") == 1
 
 
@@ -150,7 +152,8 @@ def test_answered_closed_and_reopened_in_between(database, providers):
             {**HOT, "customerPhone": "+971501234569", "conversationId": chat})
         for lead in (answered, closed, again):
             move(database, lead, "4 minutes")
-        database.run(f"update conversations set first_response_at = now() where id = '{answered}'; update conversations set status = 'lost' where id = '{closed}'")
+        database.run(f"update conversations set first_response_at = now() where id = '{answered}'")
+        database.run(f"update conversations set status = 'lost' where id = '{closed}'")
         reply = sweep(database)
         assert (reply["warned"], reply["breached"]) == (1, 0)
         assert 200_000 < reply["nextDueInMs"] <= 240_000
@@ -164,7 +167,8 @@ def test_answered_closed_and_reopened_in_between(database, providers):
         # The customer of a closed conversation writes again: a new deadline, and a new round.
         database.run(f"update conversations set status = 'lost' where id = '{again}'")
         instance.capture({**HOT, "customerPhone": "+971501234569", "conversationId": chat, "messages": [{"id": "m1", "messageText": "Hello?"}]})
-        assert database.text(f"select status, sla_breached, sla_response_deadline > now() + interval '14 minutes' from conversations where id = '{again}'") == "new|f|t"
+        state = f"select status, sla_breached, sla_response_deadline > now() + interval '14 minutes' from conversations where id = '{again}'"
+        assert database.text(state) == "new|f|t"
         reply = sweep(database)
         assert (reply["warned"], reply["breached"]) == (0, 0)
         assert 580_000 < reply["nextDueInMs"] <= 600_000, "the warning is due after ten minutes"
@@ -192,9 +196,9 @@ def test_a_lead_that_another_session_has_locked_delays_no_other(database):
 
 def test_office_hours_determine_the_warning(database):
     add(database, 1, "40 minutes", "warm")
-    # An hour ago the office closed for as long as it can: everything until the deadline is outside the office hours.
-    now = database.text("select to_char(now() at time zone 'UTC' - interval '90 minutes', 'Dy HH24:MI|') || to_char(now() at time zone 'UTC' - interval '30 minutes', 'Dy HH24:MI')")
-    (day, start), (other, end) = (each.split(" ") for each in now.split("|"))
+    # The office closed half an hour ago, until this time next week: no office time is left before the deadline.
+    (day, start), (other, end) = (
+        database.text(f"select to_char(now() at time zone 'UTC' - interval '{minutes} minutes', 'Dy HH24:MI')").split(" ") for minutes in (90, 30))
     hours = f"{day} {start}-{end}" if day == other else f"{day} {start}-24:00, {other} 00:00-{end}"
     if hours.endswith(" 00:00-00:00"):
         hours = hours.split(",")[0]
@@ -238,7 +242,7 @@ def test_a_sweep_among_100_000_open_conversations_is_quick(database, tmp_path):
         instance.capture(TEST_USER)
         until(lambda: "🤖 New Chatbot" in json.dumps(sink.messages, ensure_ascii=False), 5, "the new lead")
         print(f"a new lead arrives after {time.monotonic() - began:.1f} s")
-        until(lambda: "conversations without" in (text := json.dumps(sink.messages)) or "Where to Look" in text, 10, "the summary")
+        until(lambda: "Where to Look" in json.dumps(sink.messages), 10, "the summary")
         took = time.monotonic() - began
         print(f"1,000 breaches are announced after {took:.1f} s")
         assert took <= 10

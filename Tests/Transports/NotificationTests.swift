@@ -77,6 +77,28 @@ struct NotificationTests {
   }
 
   @Test(
+    "a lead that has become hotter is announced with its score before and after, and its conversation",
+    arguments: [("hot", "🔥 Lead Is Now Hot"), ("warm", "📈 Lead Is Now Warm")])
+  func qualified(quality: String, header: String) {
+    let payload: JSON = [
+      "source": "chatbot", "customerName": "Sara Ahmed", "customerPhone": "+971501234567", "risenFrom": "cold",
+      "conversation": "22222222-2222-4222-8222-222222222222", "leadScore": 95, "leadQuality": .string(quality),
+      "leadScoreBefore": 30, "scoreBefore": 30, "budget": "AED 2M", "message": "I can pay\nin cash.",
+    ]
+    let notification = Sample.notification(payload, eventType: "lead.qualified", frontend: "https://app.example")
+    #expect(notification.subject == "\(header): Sara Ahmed")
+    #expect(notification.fallback == notification.subject)
+    #expect(
+      notification.fields == [
+        .init("Name", "Sara Ahmed"), .init("Email", "N/A"), .init("Phone", "+971501234567"),
+        .init("Lead Score", "95/100 (\(quality))"), .init("Was", "30/100 (cold)"), .init("Budget", "AED 2M"),
+        .init("Conversation", "22222222-2222-4222-8222-222222222222"),
+        .init("Message", "I can pay\nin cash.", isLong: true),
+      ])
+    #expect(notification.links.map(\.label) == ["View in Admin Panel"])
+  }
+
+  @Test(
     "an SLA notification says how many minutes are left or over, and who is responsible",
     arguments: [
       (5, "5 minutes left"), (1, "1 minute left"), (0, "less than a minute over"), (-1, "1 minute over"),

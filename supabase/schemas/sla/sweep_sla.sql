@@ -86,7 +86,8 @@ begin
   end if;
   if cardinality(v_late) + cardinality(v_near) > 0 or v_is_summary then
     update leadpipe.sla_sweep w set own_left = s.own_left, own_at = s.own_at, warned = s.warned, breached = s.breached,
-      oldest = s.oldest, summed_at = s.summed_at;
+      oldest = s.oldest, summed_at = s.summed_at
+    where w.is_only;
   end if;
 
   return jsonb_build_object(
