@@ -42,6 +42,13 @@ extension NotificationTemplate {
     score(["leadScore": payload["leadScoreBefore"] ?? .null, "leadQuality": payload["risenFrom"] ?? .null])
   }
 
+  /// `+971501234567, sara@example.com`: what the conversation had before.
+  static let contactBefore: @Sendable (JSON) -> String? = { payload in
+    let before = payload["contactBefore"] ?? .null
+    let known = [line("customerPhone")(before), line("customerEmail")(before)].compactMap(\.self)
+    return known.isEmpty ? nil : known.joined(separator: ", ")
+  }
+
   /// `+97141234567 ext. 12`.
   static let phone: @Sendable (JSON) -> String? = { payload in
     line("customerPhone")(payload).map { $0 + (line("customerPhoneExtension")(payload).map { " ext. \($0)" } ?? "") }

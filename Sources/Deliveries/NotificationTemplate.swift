@@ -21,7 +21,8 @@ struct NotificationTemplate: Sendable {
     case ("sla.breached", _): payload["sumsUp"] == nil ? sla("🚨 SLA BREACHED") : slaSummary("🚨 SLA BREACHED")
     case ("newsletter.subscribed", _): newsletter
     case ("channel.test", _): channelTest
-    case ("lead.updated", _): reopened.withSetAside
+    case ("lead.updated", _):
+      payload["reopenedFrom"] == nil && payload["contactBefore"] != nil ? newContact : reopened.withSetAside
     case ("lead.qualified", _): qualified(as: payload["leadQuality"]?.string)
     case ("lead.created", "chatbot"): chatbot.withSetAside
     case ("lead.created", "contact_form"): contactForm.withSetAside
@@ -73,7 +74,14 @@ struct NotificationTemplate: Sendable {
       .long("Description", "propertyDescription"), Row("Urgency", "urgency"),
     ])
 
-  /// Of the events `lead.updated`, only that of a reopened conversation notifies.
+  /// A lead that has been answered has another phone number or email address.
+  private static let newContact = NotificationTemplate(
+    header: "📇 New Contact Details", subject: "📇 New Contact Details",
+    rows: person + [
+      Row("Was", mayBeAbsent: true, contactBefore), Row("Conversation", "conversation"),
+      .long("Message", "message", mayBeAbsent: true),
+    ])
+
   private static let reopened = NotificationTemplate(
     header: "🔁 Customer Wrote Again", subject: "🔁 Customer Wrote Again",
     rows: person + [

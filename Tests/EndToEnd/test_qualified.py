@@ -55,3 +55,19 @@ def test_a_setting_announces_warm_leads_too(database, tmp_path):
         chat.says("I want to buy", 60, "warm")
         chat.says("Today", 90, "hot")
         until(lambda: told(sink, HOT) == told(sink, WARM) == (1, 1, 1), 10, "the announcements")
+
+
+def test_new_contact_details_of_an_answered_lead_are_announced_once(database, tmp_path):
+    with Sink(tmp_path) as sink, Instance(DATABASE_URL=database.url, **sink.settings) as instance:
+        chat = Chat(instance)
+        chat.says("Hello", 30, "cold")
+        chat.says("Or here", 30, "cold", customerEmail="early@example.com")
+        database.run("update conversations set first_response_at = now()")
+        chat.says("Mail me at home", 30, "cold", customerEmail="home@example.com")
+        chat.says("Please", 30, "cold", customerEmail="home@example.com")
+        until(lambda: told(sink, "📇 New Contact Details") == (1, 1, 1), 10, "the announcements")
+        until(lambda: database.count("lead_events", "not processed") == 0, 10, "the rest")
+        assert (told(sink, NEW), told(sink, "📇 New Contact Details")) == ((1, 1, 1), (1, 1, 1))
+        text = json.dumps([message for message in sink.messages if "📇" in json.dumps(message, ensure_ascii=False)], ensure_ascii=False)
+        for word in ("home@example.com", "early@example.com", "Mail me at home", chat.id):
+            assert text.count(word) >= 3, (word, text)

@@ -98,6 +98,22 @@ struct NotificationTests {
     #expect(notification.links.map(\.label) == ["View in Admin Panel"])
   }
 
+  @Test("new contact details are shown with those before") func newContact() {
+    let payload: JSON = [
+      "source": "chatbot", "customerName": "Sara Ahmed", "customerPhone": "+971501234567",
+      "customerEmail": "sara@example.com", "contactBefore": ["customerPhone": "+971501234567"], "message": "Mail me",
+      "conversation": "22222222-2222-4222-8222-222222222222",
+    ]
+    let notification = Sample.notification(payload, eventType: "lead.updated")
+    #expect(notification.subject == "📇 New Contact Details: Sara Ahmed")
+    #expect(
+      notification.fields == [
+        .init("Name", "Sara Ahmed"), .init("Email", "sara@example.com"), .init("Phone", "+971501234567"),
+        .init("Was", "+971501234567"), .init("Conversation", "22222222-2222-4222-8222-222222222222"),
+        .init("Message", "Mail me", isLong: true),
+      ])
+  }
+
   @Test(
     "an SLA notification says how many minutes are left or over, and who is responsible",
     arguments: [

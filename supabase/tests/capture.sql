@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
-select plan(84);
+select plan(89);
 
 create function pg_temp.capture(p_lead jsonb, p_more jsonb default '{}') returns jsonb language sql as
   $$ select public.capture_lead(jsonb_build_object('route', 'lead-capture', 'receivedAt', '2026-11-22T21:00:00.000Z',
@@ -102,6 +102,22 @@ update public.conversations set lead_quality = 'cold', lead_score = 5, status = 
 select is(pg_temp.rise(95, 'hot'), 'hot quiet', 'the event of a reopened conversation notifies instead');
 select is((payload ->> 'leadQuality', processed)::text, '(hot,f)', 'with the new quality') from public.lead_events
 where conversation_id = '10000000-0000-4000-8000-000000000088' and payload ? 'reopenedFrom';
+
+-- New contact details of an answered lead
+create function pg_temp.contact(p_phone text, p_email text) returns text language plpgsql as $$
+begin
+  perform pg_temp.capture(jsonb_strip_nulls(jsonb_build_object('customerName', 'Mover', 'customerPhone', p_phone, 'customerEmail', p_email)), '{"conversationId": "10000000-0000-4000-8000-000000000099"}');
+  return (select concat_ws(' ', payload ->> 'contactBefore', case when processed then 'quiet' else 'notifies' end)
+    from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000099' order by seq desc limit 1);
+end
+$$;
+select pg_temp.contact('+971500000099', null);
+select is(pg_temp.contact('+971500000099', 'one@mover.example'), 'quiet', 'contact details of a lead that nobody has answered are only stored');
+update public.conversations set first_response_at = now() where id = '10000000-0000-4000-8000-000000000099';
+select is(pg_temp.contact('+971500000099', 'One@mover.example'), 'quiet', 'another case is the same address');
+select is(pg_temp.contact('+971500000099', 'two@mover.example'), '{"customerEmail": "One@mover.example", "customerPhone": "+971500000099"} notifies', 'another address is announced');
+select is(pg_temp.contact('+971500000099', 'two@mover.example'), 'quiet', 'once');
+select is(pg_temp.contact('+971500000098', 'three@mover.example'), 'quiet', 'an unproven request announces nothing');
 
 -- A closed conversation whose customer writes again
 insert into reply values ('closed', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 10, "leadQuality": "cold", "slaDeadline": "2026-11-22T22:00:00Z"}',

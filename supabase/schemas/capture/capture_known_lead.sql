@@ -14,6 +14,7 @@ declare
   v_rises boolean;
   v_qualifies boolean;  -- the quality rises
   v_announces boolean;  -- and this is to be notified
+  v_moves boolean;  -- an answered lead has another phone number or email address
   v_rebudgets boolean;
   v_before record;  -- status, score and quality as stored
   v_closed boolean;
@@ -143,7 +144,10 @@ begin
   v_qualifies := v_rises and array_position('{cold,warm,hot}', c.lead_quality) > array_position('{cold,warm,hot}', v_before.lead_quality);
   -- The event of a reopened conversation has the new score and notifies in any case.
   v_announces := v_qualifies and not v_reopens and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
-  if v_added > 0 and (v_reopens or v_announces) then
+  v_moves := v_proven and c.first_response_at is not null and not v_reopens and not v_announces
+    and (nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')))
+      is distinct from (nullif(v_before.customer_phone, ''), lower(nullif(v_before.customer_email, '')));
+  if v_added > 0 and (v_reopens or v_announces or v_moves) then
     select m.text into v_message from (
       select distinct on (client_id) * from leadpipe.message_fields(p -> 'messages', now()) order by client_id, "position") as m
     where m.sender = 'customer' order by m."position" desc limit 1;
@@ -158,7 +162,11 @@ begin
       jsonb_strip_nulls(jsonb_build_object('message', v_message))
       || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
         'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
-        'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality)) else '{}' end);
+        'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality))
+      when v_moves then jsonb_strip_nulls(jsonb_build_object('conversation', v_id, 'source', c.source, 'message', v_message,
+        'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
+        'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'contactBefore', jsonb_build_object(
+          'customerPhone', nullif(v_before.customer_phone, ''), 'customerEmail', nullif(v_before.customer_email, '')))) else '{}' end);
     -- Once for each quality. All facts are the stored ones.
     if v_qualifies then
       perform public.emit_lead_event('lead.qualified', v_id, v_facts - '{messagesAdded,proven}'::text[] || case when v_announces then
