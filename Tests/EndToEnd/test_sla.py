@@ -32,13 +32,13 @@ def events(database):
 
 def move(database, lead, deadline, warned=False):
     """Moves the deadline of a lead, as if time had passed."""
-    database.run(f"update conversations set sla_response_deadline = now() + interval '{deadline}'"
+    database.run(f"update conversations set created_at = now() - interval '2 days', sla_response_deadline = now() + interval '{deadline}'"
                  + (f", sla_warned_for = now() + interval '{deadline}'" if warned else "") + f" where id = '{lead}'")
 
 
 def add(database, count, deadline, quality="hot"):
-    database.run(f"""insert into conversations (customer_name, customer_phone, lead_score, lead_quality, sla_response_deadline, source)
-      select 'Waiting ' || n, '+9715' || (10000000 + n), 90, '{quality}', now() + interval '{deadline}', 'chatbot' from generate_series(1, {count}) n""")
+    database.run(f"""insert into conversations (customer_name, customer_phone, lead_score, lead_quality, sla_response_deadline, source, created_at)
+      select 'Waiting ' || n, '+9715' || (10000000 + n), 90, '{quality}', now() + interval '{deadline}', 'chatbot', now() - interval '2 days' from generate_series(1, {count}) n""")
 
 
 def headers(sink, channel):
@@ -92,7 +92,7 @@ def test_two_workers_and_a_restart_after_three_days_send_one_summary(database, t
             for number in range(30):
                 instance.capture({**HOT, "customerPhone": f"+97150{2000000 + number}"})
             until(lambda: sink.counts["slack"]["taken"] == 30, 20, "the new leads")
-        database.run("update conversations set sla_response_deadline = sla_response_deadline - interval '3 days'")
+        database.run("update conversations set sla_response_deadline = sla_response_deadline - interval '3 days', created_at = created_at - interval '3 days'")
         with Instance(**settings, **sink.settings) as instance, Instance(**settings, **sink.settings):
             until(lambda: all(told(sink).values()), 15, "the summary")
             time.sleep(2.5)

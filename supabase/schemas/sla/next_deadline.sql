@@ -8,7 +8,7 @@ begin
     select c.sla_response_deadline from public.conversations c
     where c.first_response_at is null and c.status not in ('completed', 'lost', 'converted') and not c.sla_breached
       and coalesce(c.sla_warned_for = c.sla_response_deadline, false) = p_is_warned and c.lead_quality = p_quality
-      and c.sla_response_deadline is not null
+      and c.sla_response_deadline > c.created_at
     order by c.sla_response_deadline limit 1);
 end
 $$;
