@@ -38,7 +38,8 @@ def move(database, lead, deadline, warned=False):
 
 def add(database, count, deadline, quality="hot"):
     database.run(f"""insert into conversations (customer_name, customer_phone, lead_score, lead_quality, sla_response_deadline, source, created_at)
-      select 'Waiting ' || n, '+9715' || (10000000 + n), 90, '{quality}', now() + interval '{deadline}', 'chatbot', now() - interval '2 days' from generate_series(1, {count}) n""")
+      select 'Waiting ' || n, '+9715' || (10000000 + n), 90, '{quality}', now() + interval '{deadline}', 'chatbot', now() - interval '2 days'
+      from generate_series(1, {count}) n""")
 
 
 def headers(sink, channel):

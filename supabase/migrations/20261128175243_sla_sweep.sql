@@ -110,9 +110,9 @@ revoke all on function leadpipe.announce_deadlines(public.lead_event_type, uuid[
 
 -- Returns and locks at most `p_most` open conversations without a first response whose deadline is within the range and
 -- whose breach has not been emitted: those that have been warned of it, or those that have not. The latest deadlines
--- come first, so that a long backlog does not delay new ones. A deadline before the conversation's creation was calculated
--- with a wrong clock, and is not returned. Conversations that another session has locked are left
--- for a later call.
+-- come first, so that a long backlog does not delay new ones. A deadline before the conversation's creation was
+-- calculated with a wrong clock, and is not returned. Conversations that another session has locked are left for a
+-- later call.
 create or replace function leadpipe.due_deadlines(
   p_is_warned boolean, p_quality text, p_deadlines tstzrange, p_most integer) returns uuid[]
 language plpgsql set search_path = pg_catalog, pg_temp as $$
