@@ -80,7 +80,8 @@ let handlerTargets: [Target] =
     (
       using: ["Deliveries", "Forms", "Store", "StoreAccess"],
       names: ["data-prune", "delivery-begin", "delivery-record", "event-claim", "wake-listen"]
-    )
+    ),
+    (using: ["Leads", "Store", "StoreAccess"], names: ["sla-sweep"])
   )
   + handlers(
     "notifiers", of: "worker",

@@ -4,6 +4,7 @@ import data_prune
 import delivery_begin
 import delivery_record
 import event_claim
+import sla_sweep
 import wake_listen
 
 @main
@@ -14,6 +15,7 @@ enum Executable {
       "delivery-begin": { delivery_begin.handler },
       "delivery-record": { delivery_record.handler },
       "event-claim": { event_claim.handler },
+      "sla-sweep": { sla_sweep.handler },
       "wake-listen": { wake_listen.handler },
     ])
   }

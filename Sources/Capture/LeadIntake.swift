@@ -7,13 +7,15 @@ import Wire
 
 /// The common part of the capture handlers: from a request to a stored lead, with the agency's rules.
 package struct LeadIntake {
-  package static let settings = Database.settings + WakeCall.settings + OfficeHours.settings
+  package static let settings =
+    Database.settings + WakeCall.settings + OfficeHours.settings + [QualifiedLeads.setting]
 
   private let form: any LeadForm
   private let handler: String
   private let database: Database
   private let wake: WakeCall
   private let hours: OfficeHours?
+  private let announced: [String]
 
   /// `handler` is the scope of idempotency keys.
   package init(
@@ -25,6 +27,7 @@ package struct LeadIntake {
     database = Database.ofProcess(settings, lockMilliseconds: 1000)
     wake = WakeCall(settings, over: database, afterwards)
     hours = try OfficeHours(settings)
+    announced = QualifiedLeads.announced(settings)
     readAhead(in: afterwards.readAhead)
   }
 
@@ -104,7 +107,8 @@ package struct LeadIntake {
     }
     return CaptureRequest(
       lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
-      responseDeadlines: lead.responseDeadlines(within: hours), deadline: request.deadline ?? .steady)
+      responseDeadlines: lead.responseDeadlines(within: hours), announced: announced,
+      deadline: request.deadline ?? .steady)
   }
 
   /// Refuses a lead for which nobody waits any more: it may have been read ahead a while ago.

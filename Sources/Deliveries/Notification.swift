@@ -43,8 +43,8 @@ package struct Notification: Sendable, Equatable {
   /// is no link to the admin panel. An event or a source without its own template gets a plain notification that names
   /// it.
   package init(eventType: String, conversationID: UUIDText?, payload: JSON, frontendURL: String?) {
-    let template = NotificationTemplate.of(eventType: eventType, source: payload["source"]?.string)
-    let name = NotificationTemplate.line("customerName")(payload)
+    let template = NotificationTemplate.of(eventType: eventType, payload: payload)
+    let name = template.topic(payload)
     let tail = name.map { ": \($0)" } ?? ""
     header = template.header
     subject = template.subject + tail
@@ -56,9 +56,10 @@ package struct Notification: Sendable, Equatable {
     if template.showsProperty, let address = payload["propertyUrl"]?.string.flatMap(WebAddress.init) {
       links.append(Link("View Property", address.text))
     }
-    if let label = template.adminLabel, let id = conversationID, let base = frontendURL.flatMap(WebAddress.init) {
+    let page = conversationID.map { "/admin/conversations/\($0.text)" } ?? template.listPath
+    if let label = template.adminLabel, let page, let base = frontendURL.flatMap(WebAddress.init) {
       let root = base.text.reversed().drop { $0 == "/" }.reversed()
-      links.append(Link(label, "\(String(root))/admin/conversations/\(id.text)"))
+      links.append(Link(label, String(root) + page))
     }
     self.links = links
     customerEmail = payload["customerEmail"]?.string

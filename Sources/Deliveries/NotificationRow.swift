@@ -37,6 +37,18 @@ extension NotificationTemplate {
     return "\(score)/100" + (quality.map { " (\($0))" } ?? "")
   }
 
+  /// `30/100 (cold)`, before a rise.
+  static let scoreBefore: @Sendable (JSON) -> String? = { payload in
+    score(["leadScore": payload["leadScoreBefore"] ?? .null, "leadQuality": payload["risenFrom"] ?? .null])
+  }
+
+  /// `+971501234567, sara@example.com`: what the conversation had before.
+  static let contactBefore: @Sendable (JSON) -> String? = { payload in
+    let before = payload["contactBefore"] ?? .null
+    let known = [line("customerPhone")(before), line("customerEmail")(before)].compactMap(\.self)
+    return known.isEmpty ? nil : known.joined(separator: ", ")
+  }
+
   /// `+97141234567 ext. 12`.
   static let phone: @Sendable (JSON) -> String? = { payload in
     line("customerPhone")(payload).map { $0 + (line("customerPhoneExtension")(payload).map { " ext. \($0)" } ?? "") }
@@ -61,9 +73,19 @@ extension NotificationTemplate {
     }
   }
 
-  /// `12 minutes left`, or `7 minutes over` for a negative number.
+  /// `12 minutes left`, or `7 minutes over` for a negative number. 0 is a deadline that has just passed.
   static let remaining: @Sendable (JSON) -> String? = { payload in
-    payload["minutesRemaining"]?.integer.map { $0 < 0 ? "\($0.magnitude) minutes over" : "\($0) minutes left" }
+    payload["minutesRemaining"]?.integer.map { minutes in
+      guard minutes != 0 else { return "less than a minute over" }
+      return "\(minutes.magnitude) minute\(minutes.magnitude == 1 ? "" : "s") \(minutes < 0 ? "over" : "left")"
+    }
+  }
+
+  /// `300 conversations`; nil for none.
+  static func conversations(_ key: String) -> @Sendable (JSON) -> String? {
+    { payload in
+      payload[key]?.integer.flatMap { $0 > 0 ? "\($0) conversation\($0 == 1 ? "" : "s")" : nil }
+    }
   }
 
   /// Returns a string or number as text. Nil if it is absent, blank or of another type. Control characters and

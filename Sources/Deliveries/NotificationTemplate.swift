@@ -1,3 +1,5 @@
+import Wire
+
 /// The template for one source of events: the header and subject, and which facts are shown in which order.
 struct NotificationTemplate: Sendable {
   let header: String
@@ -7,15 +9,21 @@ struct NotificationTemplate: Sendable {
   /// The label of the button to the conversation; nil for events without a conversation.
   var adminLabel: String? = "View in Admin Panel"
   var showsProperty = false
+  /// What follows the subject: usually the customer's name.
+  var topic: @Sendable (JSON) -> String? = NotificationTemplate.line("customerName")
+  /// The page for an event that concerns many conversations, below FRONTEND_URL.
+  var listPath: String?
 
   /// Returns the template for an event. SLA events are chosen by type alone: their source is that of the lead.
-  static func of(eventType: String, source: String?) -> NotificationTemplate {
-    switch (eventType, source) {
-    case ("sla.warning", _): sla("⚠️ SLA Warning")
-    case ("sla.breached", _): sla("🚨 SLA BREACHED")
+  static func of(eventType: String, payload: JSON) -> NotificationTemplate {
+    switch (eventType, payload["source"]?.string) {
+    case ("sla.warning", _): payload["sumsUp"] == nil ? sla("⚠️ SLA Warning") : slaSummary("⚠️ SLA Warning")
+    case ("sla.breached", _): payload["sumsUp"] == nil ? sla("🚨 SLA BREACHED") : slaSummary("🚨 SLA BREACHED")
     case ("newsletter.subscribed", _): newsletter
     case ("channel.test", _): channelTest
-    case ("lead.updated", _): reopened.withSetAside
+    case ("lead.updated", _):
+      payload["reopenedFrom"] == nil && payload["contactBefore"] != nil ? newContact : reopened.withSetAside
+    case ("lead.qualified", _): qualified(as: payload["leadQuality"]?.string)
     case ("lead.created", "chatbot"): chatbot.withSetAside
     case ("lead.created", "contact_form"): contactForm.withSetAside
     case ("lead.created", "property_inquiry"): propertyInquiry.withSetAside
@@ -66,13 +74,34 @@ struct NotificationTemplate: Sendable {
       .long("Description", "propertyDescription"), Row("Urgency", "urgency"),
     ])
 
-  /// Of the events `lead.updated`, only that of a reopened conversation notifies.
+  /// A lead that has been answered has another phone number or email address.
+  private static let newContact = NotificationTemplate(
+    header: "📇 New Contact Details", subject: "📇 New Contact Details",
+    rows: person + [
+      Row("Was", mayBeAbsent: true, contactBefore), Row("Conversation", "conversation"),
+      .long("Message", "message", mayBeAbsent: true),
+    ])
+
   private static let reopened = NotificationTemplate(
     header: "🔁 Customer Wrote Again", subject: "🔁 Customer Wrote Again",
     rows: person + [
       Row("Was", mayBeAbsent: true, line("reopenedFrom")), Row("Lead Score", score),
       .long("Message", "message", mayBeAbsent: true),
     ])
+
+  /// The customer continued the conversation, and the lead's quality has risen.
+  private static func qualified(as quality: String?) -> NotificationTemplate {
+    let header = quality == "hot" ? "🔥 Lead Is Now Hot" : "📈 Lead Is Now Warm"
+    return NotificationTemplate(
+      header: header, subject: header,
+      rows: person + [
+        Row("Lead Score", score), Row("Was", mayBeAbsent: true, scoreBefore),
+        Row("Intent", mayBeAbsent: true, line("intent")), Row("Budget", mayBeAbsent: true, line("budget")),
+        Row("Property Type", mayBeAbsent: true, line("propertyType")),
+        Row("Area", mayBeAbsent: true, line("preferredArea")), Row("Conversation", "conversation"),
+        .long("Message", "message", mayBeAbsent: true),
+      ])
+  }
 
   private static let newsletter = NotificationTemplate(
     header: "📧 New Newsletter Subscription", subject: "📧 New Newsletter Subscription",
@@ -96,6 +125,18 @@ struct NotificationTemplate: Sendable {
         Row("Deadline", moment("slaResponseDeadline")), Row("Time", mayBeAbsent: true, remaining),
         Row("Agent", "assignedAgentName"),
       ])
+  }
+
+  /// Of several conversations that have no notification of their own.
+  private static func slaSummary(_ header: String) -> NotificationTemplate {
+    NotificationTemplate(
+      header: header, subject: header,
+      rows: [
+        Row("Breached", mayBeAbsent: true, conversations("breached")),
+        Row("Near Their Deadline", mayBeAbsent: true, conversations("warned")),
+        Row("Oldest Deadline", mayBeAbsent: true, moment("oldestDeadline")),
+        Row("Where to Look") { _ in "The SLA list has every open conversation, earliest deadline first." },
+      ], topic: conversations("sumsUp"), listPath: "/admin/sla")
   }
 
   private static func plain(_ header: String) -> NotificationTemplate {

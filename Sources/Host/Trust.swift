@@ -22,13 +22,12 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .intake:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
-        "HOLIDAYS", "TIME_ZONE", "POOLER",
+        "HOLIDAYS", "TIME_ZONE", "POOLER", "NOTIFY_QUALIFIED",
       ])
     case .worker:
       Self.common.union([
         "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
-        "UNKNOWN_OUTCOME",
-        "RETENTION_DAYS", "FRONTEND_URL",
+        "UNKNOWN_OUTCOME", "RETENTION_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE",
       ]).union(Self.channels)
     case .admin:
       Self.common.union([
@@ -114,6 +113,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "session-open": .admin,
     "session-show": .admin,
     "sla-list": .admin,
+    "sla-sweep": .worker,
     "subscriber-delete": .admin,
     "subscriber-list": .admin,
     "wake-listen": .worker,

@@ -24,6 +24,21 @@ package enum SLA {
       uniqueKeysWithValues: ["hot", "warm", "cold"].map { ($0, instant(seconds($0) / 3, after: now, hours)) })
   }
 
+  /// Returns when a deadline becomes near: the first moment of which `warnBefore` reaches the deadline.
+  package static func warning(quality: String, deadline: Instant, within hours: OfficeHours? = nil) -> Instant {
+    let third = seconds(quality) / 3
+    guard let hours else { return deadline.adding(seconds: -third) }
+    func isNear(_ moment: Instant) -> Bool { hours.adding(seconds: third, to: moment) >= deadline }
+    var span = third
+    while isNear(deadline.adding(seconds: -span)) { span *= 2 }
+    var range = deadline.adding(seconds: -span).milliseconds..<deadline.milliseconds
+    while range.count > 1 {
+      let middle = range.lowerBound + range.count / 2
+      range = isNear(Instant(milliseconds: middle)) ? range.lowerBound..<middle : middle..<range.upperBound
+    }
+    return Instant(milliseconds: range.upperBound)
+  }
+
   /// Returns the response time for a lead of this quality, in seconds.
   package static func seconds(_ quality: String) -> Int {
     quality == "hot" ? 15 * 60 : quality == "warm" ? 60 * 60 : 24 * 60 * 60

@@ -35,6 +35,8 @@ package struct CaptureRequest: Sendable {
   let requestID: String
   /// When the first response is due, by quality.
   let responseDeadlines: [String: Instant]
+  /// The qualities into which a rise is announced.
+  let announced: [String]
   /// When the client stops waiting for the reply.
   package let deadline: Instant
   /// The client's address. Identical content from one client within 30 seconds is a repeat. Nil if it is unknown; then
@@ -43,13 +45,14 @@ package struct CaptureRequest: Sendable {
 
   package init(
     _ lead: Lead, content: JSON, client: String?, requestID: String, responseDeadlines: [String: Instant],
-    deadline: Instant
+    announced: [String], deadline: Instant
   ) {
     self.lead = lead
     self.content = content
     self.client = client
     self.requestID = requestID
     self.responseDeadlines = responseDeadlines
+    self.announced = announced
     self.deadline = deadline
   }
 }
@@ -132,7 +135,7 @@ extension CaptureRequest {
 
   fileprivate func argument(route: String) -> JSON {
     lead.argument(route: route, content: content, client: client, due: responseDeadlines)
-      .setting("requestId", .string(requestID))
+      .setting("requestId", .string(requestID)).setting("notifyQualified", .array(announced.map(JSON.string)))
   }
 }
 

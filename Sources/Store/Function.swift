@@ -55,6 +55,7 @@ package enum Function: String, Sendable, CaseIterable {
   case showPerson = "show_person"
   case showSession = "show_session"
   case subscribe = "subscribe_newsletter"
+  case sweepSLA = "sweep_sla"
   case testChannel = "test_channel"
   case unsubscribe = "unsubscribe_newsletter"
   case updateAgent = "update_agent"

@@ -20,8 +20,8 @@ struct PoolerSettings {
   static let port = 6432
 
   /// Returns the size of a pool on a machine with `cores`. A capture mostly waits for the disk, so there are more
-  /// sessions than cores. A worker needs one for claims, two for each channel and one for data-prune. `owner` is used
-  /// by all classes that have no login of their own.
+  /// sessions than cores. A worker needs one for claims, two for each channel, one for sla-sweep and one for data-prune.
+  /// `owner` is used by all classes that have no login of their own.
   static func size(_ name: String, cores: Int) -> Int {
     switch name {
     case "intake": min(max(4 * cores, 8), 40)

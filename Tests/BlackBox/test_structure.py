@@ -40,7 +40,7 @@ MODULES = {
 HANDLER_MODULES = {
     "intake": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Capture"},
     "admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Admin"},
-    "worker": {"Wire", "Contract", "Forms", "Deliveries", "Store", "StoreAccess", "Transports"},
+    "worker": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Transports"},
     "none": {"Wire", "Contract", "Forms", "Limits"},
 }
 C_MODULES = {"CPostgres", "CCurl", "CCrypto", "CProcess"}

@@ -110,6 +110,55 @@ private func deadline(
     #expect(intervals.last?.upperBound == hours.adding(seconds: 8 * 3600, to: start))
   }
 
+  @Test(
+    "a deadline is near when a third of the office time is left, and not a millisecond before",
+    arguments: [
+      // Hot on Friday 18:20: due Saturday 10:05. At closing time, 5 of the 15 minutes are left.
+      ("hot", "2026-11-20T18:20:00+04:00", "2026-11-20T14:30:00.000Z"),
+      ("hot", "2026-11-18T12:00:00+04:00", "2026-11-18T08:10:00.000Z"),
+      // Warm on Wednesday 18:00: due Thursday 9:30, and near at 9:10.
+      ("warm", "2026-11-18T18:00:00+04:00", "2026-11-19T05:10:00.000Z"),
+      // Cold on Friday 9:00: due Monday 18:30, 8 of 9.5 hours before.
+      ("cold", "2026-11-20T09:00:00+04:00", "2026-11-23T06:30:00.000Z"),
+    ])
+  func warning(_ quality: String, _ received: String, _ near: String) throws {
+    let hours = try OfficeHours(Self.agency, offset: dubai)
+    let received = try #require(Instant(iso8601: received))
+    let due = SLA.deadline(quality: quality, receivedAt: received, within: hours)
+    let warning = SLA.warning(quality: quality, deadline: due, within: hours)
+    #expect(warning.iso8601 == near)
+    #expect(received < warning && warning < due)
+    #expect(try #require(SLA.warnBefore(warning, within: hours)[quality]) >= due)
+    #expect(try #require(SLA.warnBefore(warning.adding(milliseconds: -1), within: hours)[quality]) < due)
+  }
+
+  @Test("the warning follows the receipt, for every quality and hour of three weeks", arguments: Lead.qualities)
+  func warningAfterReceipt(_ quality: String) throws {
+    let hours = try OfficeHours(Self.agency, offset: dubai)
+    let start = try #require(Instant(iso8601: "2026-11-16T00:07:00.001+04:00"))
+    for hour in 0..<(21 * 24) {
+      let received = start.adding(seconds: hour * 3600)
+      for hours in [hours, nil] {
+        let due = SLA.deadline(quality: quality, receivedAt: received, within: hours)
+        let warning = SLA.warning(quality: quality, deadline: due, within: hours)
+        #expect(received < warning && warning < due)
+        #expect(try #require(SLA.warnBefore(warning, within: hours)[quality]) >= due)
+        #expect(try #require(SLA.warnBefore(warning.adding(milliseconds: -1), within: hours)[quality]) < due)
+      }
+    }
+  }
+
+  @Test("a warning in the hour that a clock skips or repeats (Europe/Berlin)") func warningAtClockChange() throws {
+    for (received, hours) in [
+      ("2026-03-29T00:30:00+01:00", "Sun 01:00-04:00"), ("2026-10-25T00:30:00+02:00", "Sun 01:00-04:00"),
+    ] {
+      let hours = try OfficeHours(hours, offset: berlin)
+      let due = SLA.deadline(quality: "warm", receivedAt: try #require(Instant(iso8601: received)), within: hours)
+      let warning = SLA.warning(quality: "warm", deadline: due, within: hours)
+      #expect(hours.adding(seconds: 1200, to: warning) == due)
+    }
+  }
+
   @Test("one office hour a week is enough, even if the deadline is months away") func shortWeek() throws {
     #expect(
       try deadline("cold", "2026-11-20T10:00:00+04:00", "Fri 10:00-11:00", dubai) == "2027-04-30T07:00:00.000Z")

@@ -77,6 +77,81 @@ struct NotificationTests {
   }
 
   @Test(
+    "a lead that has become hotter is announced with its score before and after, and its conversation",
+    arguments: [("hot", "🔥 Lead Is Now Hot"), ("warm", "📈 Lead Is Now Warm")])
+  func qualified(quality: String, header: String) {
+    let payload: JSON = [
+      "source": "chatbot", "customerName": "Sara Ahmed", "customerPhone": "+971501234567", "risenFrom": "cold",
+      "conversation": "22222222-2222-4222-8222-222222222222", "leadScore": 95, "leadQuality": .string(quality),
+      "leadScoreBefore": 30, "scoreBefore": 30, "budget": "AED 2M", "message": "I can pay\nin cash.",
+    ]
+    let notification = Sample.notification(payload, eventType: "lead.qualified", frontend: "https://app.example")
+    #expect(notification.subject == "\(header): Sara Ahmed")
+    #expect(notification.fallback == notification.subject)
+    #expect(
+      notification.fields == [
+        .init("Name", "Sara Ahmed"), .init("Email", "N/A"), .init("Phone", "+971501234567"),
+        .init("Lead Score", "95/100 (\(quality))"), .init("Was", "30/100 (cold)"), .init("Budget", "AED 2M"),
+        .init("Conversation", "22222222-2222-4222-8222-222222222222"),
+        .init("Message", "I can pay\nin cash.", isLong: true),
+      ])
+    #expect(notification.links.map(\.label) == ["View in Admin Panel"])
+  }
+
+  @Test("new contact details are shown with those before") func newContact() {
+    let payload: JSON = [
+      "source": "chatbot", "customerName": "Sara Ahmed", "customerPhone": "+971501234567",
+      "customerEmail": "sara@example.com", "contactBefore": ["customerPhone": "+971501234567"], "message": "Mail me",
+      "conversation": "22222222-2222-4222-8222-222222222222",
+    ]
+    let notification = Sample.notification(payload, eventType: "lead.updated")
+    #expect(notification.subject == "📇 New Contact Details: Sara Ahmed")
+    #expect(
+      notification.fields == [
+        .init("Name", "Sara Ahmed"), .init("Email", "sara@example.com"), .init("Phone", "+971501234567"),
+        .init("Was", "+971501234567"), .init("Conversation", "22222222-2222-4222-8222-222222222222"),
+        .init("Message", "Mail me", isLong: true),
+      ])
+  }
+
+  @Test(
+    "an SLA notification says how many minutes are left or over, and who is responsible",
+    arguments: [
+      (5, "5 minutes left"), (1, "1 minute left"), (0, "less than a minute over"), (-1, "1 minute over"),
+      (-75, "75 minutes over"),
+    ])
+  func sla(minutes: Int, text: String) {
+    let payload: JSON = [
+      "source": "chatbot", "customerName": "Sara Ahmed", "customerPhone": "+971501234567", "leadScore": 95,
+      "leadQuality": "hot", "slaResponseDeadline": "2026-11-21T06:05:00.000Z", "minutesRemaining": JSON(minutes),
+      "assignedAgentName": "Omar",
+    ]
+    let notification = Sample.notification(payload, eventType: minutes > 0 ? "sla.warning" : "sla.breached")
+    #expect(notification.subject.hasSuffix(": Sara Ahmed"))
+    #expect(
+      notification.fields == [
+        .init("Name", "Sara Ahmed"), .init("Phone", "+971501234567"), .init("Score", "95/100 (hot)"),
+        .init("Deadline", "2026-11-21 06:05 UTC"), .init("Time", text), .init("Agent", "Omar"),
+      ])
+  }
+
+  @Test("a summary of deadlines says how many, the oldest, and where to look") func slaSummary() {
+    let payload: JSON = [
+      "sumsUp": 301, "breached": 300, "warned": 1, "oldestDeadline": "2026-11-21T06:05:00.000Z",
+    ]
+    let notification = Notification(
+      eventType: "sla.breached", conversationID: nil, payload: payload, frontendURL: "https://app.example/")
+    #expect(notification.header == "🚨 SLA BREACHED")
+    #expect(notification.subject == "🚨 SLA BREACHED: 301 conversations")
+    #expect(
+      notification.fields.dropLast() == [
+        .init("Breached", "300 conversations"), .init("Near Their Deadline", "1 conversation"),
+        .init("Oldest Deadline", "2026-11-21 06:05 UTC"),
+      ])
+    #expect(notification.links == [.init("View in Admin Panel", "https://app.example/admin/sla")])
+  }
+
+  @Test(
     "only a web address becomes a link",
     arguments: [
       ("https://x.example/a", true), ("HTTP://x.example", true), ("http://[::1]:8080/x", true),

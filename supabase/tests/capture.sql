@@ -2,7 +2,7 @@
 begin;
 create extension if not exists pgtap with schema public;
 set local client_min_messages = warning;
-select plan(71);
+select plan(89);
 
 create function pg_temp.capture(p_lead jsonb, p_more jsonb default '{}') returns jsonb language sql as
   $$ select public.capture_lead(jsonb_build_object('route', 'lead-capture', 'receivedAt', '2026-11-22T21:00:00.000Z',
@@ -70,6 +70,54 @@ select is((lead_score, lead_quality, lead_score_breakdown)::text, '(90,hot,"{""b
 select is(sla_response_deadline, '2026-11-22T21:15:00Z', 'the deadline moves earlier') from lead;
 select results_eq($$ select title, description, actor_type from public.conversation_timeline where event_type = 'status_changed' and conversation_id = '10000000-0000-4000-8000-000000000001' $$,
   $$ values ('Lead qualified as hot', 'Score 90 (hot), was 60 (warm)', 'system') $$, 'the rise is in the timeline with both values');
+
+-- A conversation that rises is announced once for each quality
+select is((count(*), bool_and(not processed), min(idempotency_key))::text, '(1,t,lead.qualified:10000000-0000-4000-8000-000000000001:hot)', 'a rise into hot notifies')
+from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000001' and event_type = 'lead.qualified';
+select ok(payload @> '{"risenFrom": "warm", "conversation": "10000000-0000-4000-8000-000000000001", "leadScore": 90, "leadQuality": "hot", "leadScoreBefore": 60,
+  "score": 90, "quality": "hot", "scoreBefore": 60, "qualityBefore": "warm"}', 'the event has the score and quality before and after')
+from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000001' and event_type = 'lead.qualified';
+create function pg_temp.rise(p_to integer, p_quality text, p_more jsonb default '{}', p_phone text default '+971500000088') returns text language plpgsql as $$
+begin
+  perform pg_temp.capture(jsonb_build_object('customerName', 'Riser', 'customerPhone', p_phone, 'leadScore', p_to, 'leadQuality', p_quality),
+    '{"conversationId": "10000000-0000-4000-8000-000000000088"}' || p_more);
+  return (select coalesce(string_agg((payload ->> 'quality') || case when processed then ' quiet' else '' end, ', ' order by seq), '')
+    from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000088' and event_type = 'lead.qualified');
+end
+$$;
+select is(pg_temp.rise(10, 'cold'), '', 'a new lead is not announced twice');
+select is(pg_temp.rise(95, 'hot', '{}', '+971500000089'), '', 'an unproven request announces nothing');
+select is(pg_temp.rise(20, 'cold'), '', 'nor does a higher score of the same quality');
+select is(pg_temp.rise(60, 'warm'), 'warm quiet', 'a rise into warm does not notify by default');
+select is(pg_temp.rise(85, 'hot', '{"messages": [{"id": "m1", "sender": "customer", "text": "first"}, {"id": "m2", "sender": "customer", "text": "last"}]}'), 'warm quiet, hot', 'a rise into hot does');
+select is(payload ->> 'message', 'last', 'the notification has the latest message') from public.lead_events where event_type = 'lead.qualified' and payload ->> 'conversation' = '10000000-0000-4000-8000-000000000088';
+select is(pg_temp.rise(90, 'hot'), 'warm quiet, hot', 'once');
+update public.conversations set lead_quality = 'cold', lead_score = 5 where id = '10000000-0000-4000-8000-000000000088';
+select is(pg_temp.rise(95, 'hot'), 'warm quiet, hot', 'also after an agent has lowered it');
+delete from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000088';
+update public.conversations set lead_quality = 'cold', lead_score = 5 where id = '10000000-0000-4000-8000-000000000088';
+select is(pg_temp.rise(55, 'warm', '{"notifyQualified": ["hot", "warm"]}'), 'warm', 'a rise into warm notifies if that is wanted');
+delete from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000088';
+update public.conversations set lead_quality = 'cold', lead_score = 5, status = 'lost' where id = '10000000-0000-4000-8000-000000000088';
+select is(pg_temp.rise(95, 'hot'), 'hot quiet', 'the event of a reopened conversation notifies instead');
+select is((payload ->> 'leadQuality', processed)::text, '(hot,f)', 'with the new quality') from public.lead_events
+where conversation_id = '10000000-0000-4000-8000-000000000088' and payload ? 'reopenedFrom';
+
+-- New contact details of an answered lead
+create function pg_temp.contact(p_phone text, p_email text) returns text language plpgsql as $$
+begin
+  perform pg_temp.capture(jsonb_strip_nulls(jsonb_build_object('customerName', 'Mover', 'customerPhone', p_phone, 'customerEmail', p_email)), '{"conversationId": "10000000-0000-4000-8000-000000000099"}');
+  return (select concat_ws(' ', payload ->> 'contactBefore', case when processed then 'quiet' else 'notifies' end)
+    from public.lead_events where conversation_id = '10000000-0000-4000-8000-000000000099' order by seq desc limit 1);
+end
+$$;
+select pg_temp.contact('+971500000099', null);
+select is(pg_temp.contact('+971500000099', 'one@mover.example'), 'quiet', 'contact details of a lead that nobody has answered are only stored');
+update public.conversations set first_response_at = now() where id = '10000000-0000-4000-8000-000000000099';
+select is(pg_temp.contact('+971500000099', 'One@mover.example'), 'quiet', 'another case is the same address');
+select is(pg_temp.contact('+971500000099', 'two@mover.example'), '{"customerEmail": "One@mover.example", "customerPhone": "+971500000099"} notifies', 'another address is announced');
+select is(pg_temp.contact('+971500000099', 'two@mover.example'), 'quiet', 'once');
+select is(pg_temp.contact('+971500000098', 'three@mover.example'), 'quiet', 'an unproven request announces nothing');
 
 -- A closed conversation whose customer writes again
 insert into reply values ('closed', pg_temp.capture('{"customerName": "Closed", "customerPhone": "+971500000077", "leadScore": 10, "leadQuality": "cold", "slaDeadline": "2026-11-22T22:00:00Z"}',

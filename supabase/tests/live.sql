@@ -37,6 +37,8 @@ select '50000000-0000-4000-8000-0000000000d1', id, 'slack', 'failed', 'channel_n
 -- while no later transaction has ended in the cluster.)
 insert into public.lead_events (event_type, xact) values ('lead.updated', '8000000000000');
 insert into public.lead_events (event_type, xact) values ('lead.updated', null);
+-- A summary, whose events are in the feed themselves.
+insert into public.lead_events (seq, event_type, xact, payload) values (8, 'sla.breached', '34', '{"sumsUp": 3}');
 create temp table told as select pg_temp.after(pg_temp.cursor('31:31:')) as r;
 
 -- Start
@@ -71,7 +73,7 @@ select is(array_agg(pg_temp.numbers(pg_temp.after(e ->> 'id')) order by n), '{2 
 from told, jsonb_array_elements(r -> 'events') with ordinality x (e, n);
 select is(pg_temp.numbers(pg_temp.after(r ->> 'cursor')), '', 'there are no events after the cursor of the reply') from told;
 
-select is((select array_agg(n order by n) from jsonb_array_elements_text(public.live_events('{"recent": true}') -> 'recent') n), '{1,2,3,4,5,6,7}', 'recent lists the latest events');
+select is((select array_agg(n order by n) from jsonb_array_elements_text(public.live_events('{"recent": true}') -> 'recent') n), '{1,2,3,4,5,6,7,8}', 'recent lists the latest events');
 select is(pg_temp.after(pg_temp.cursor('31:31:'), '{"recent": true}') -> 'recent', public.live_events('{"recent": true}') -> 'recent', 'recent works with a cursor too');
 
 -- Invalid cursors

@@ -94,6 +94,7 @@ insert into functions values
   ('show_delivery(jsonb)', '{leadpipe_admin,service_role}'),
   ('show_session(jsonb)', '{leadpipe_admin,service_role}'),
   ('subscribe_newsletter(jsonb)', '{leadpipe_intake,service_role}'),
+  ('sweep_sla(jsonb)', '{leadpipe_worker,service_role}'),
   ('test_channel(jsonb)', '{leadpipe_admin,service_role}'),
   ('unsubscribe_newsletter(jsonb)', '{leadpipe_intake,service_role}'),
   ('update_agent(jsonb)', '{leadpipe_admin,service_role}'),

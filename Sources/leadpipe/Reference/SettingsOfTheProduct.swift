@@ -18,6 +18,12 @@ extension SettingSection {
         "TIME_ZONE", meaning: "The office's time zone, a name from the tz database (package tzdata).",
         default: "Asia/Dubai", programs: "lead, explain, delivery"),
       SettingEntry(
+        "NOTIFY_QUALIFIED",
+        meaning: """
+          Which leads are announced when the customer continues the conversation and the quality rises. `hot`: those \
+          that become hot. `warm`: those that become warm too.
+          """, default: "hot"),
+      SettingEntry(
         "ADMIN_API_KEY",
         meaning: """
           The first key to the [admin interface](admin.md), with all rights: 16 to 200 visible ASCII characters. \

@@ -12,12 +12,16 @@ declare
   v_proven boolean;
   v_reachable boolean;
   v_rises boolean;
+  v_qualifies boolean;  -- the quality rises
+  v_announces boolean;  -- and this is to be notified
+  v_moves boolean;  -- an answered lead has another phone number or email address
   v_rebudgets boolean;
   v_before record;  -- status, score and quality as stored
   v_closed boolean;
   v_said bigint;  -- the customer's stored messages
   v_reopens boolean;
   v_facts jsonb;
+  v_message text;  -- the customer's latest new message
   v_added integer := 0;
   v_unstored jsonb;  -- what an unproven request says about the customer; only the timeline has it
   v_event uuid;
@@ -110,7 +114,7 @@ begin
     metadata = case when v_proven then leadpipe.merge_metadata(s.metadata, l.metadata) else s.metadata end
   where s.id = v_id
   returning s.customer_id, s.customer_name, s.customer_phone, s.customer_email, s.status, s.lead_score, s.lead_quality,
-    s.intent, s.budget, s.property_type, s.preferred_area, s.tags, s.metadata, s.first_response_at, s.created_at, s.updated_at into c;
+    s.intent, s.budget, s.property_type, s.preferred_area, s.tags, s.metadata, s.source, s.first_response_at, s.created_at, s.updated_at into c;
 
   perform leadpipe.remember_customer(nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')), c.customer_id);
 
@@ -137,6 +141,17 @@ begin
     returning s.status, s.updated_at into c.status, c.updated_at;
   end if;
 
+  v_qualifies := v_rises and array_position('{cold,warm,hot}', c.lead_quality) > array_position('{cold,warm,hot}', v_before.lead_quality);
+  -- The event of a reopened conversation has the new score and notifies in any case.
+  v_announces := v_qualifies and not v_reopens and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
+  v_moves := v_proven and c.first_response_at is not null and not v_reopens and not v_announces
+    and (nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')))
+      is distinct from (nullif(v_before.customer_phone, ''), lower(nullif(v_before.customer_email, '')));
+  if v_added > 0 and (v_reopens or v_announces or v_moves) then
+    select m.text into v_message from (
+      select distinct on (client_id) * from leadpipe.message_fields(p -> 'messages', now()) order by client_id, "position") as m
+    where m.sender = 'customer' order by m."position" desc limit 1;
+  end if;
   v_facts := jsonb_build_object('messagesAdded', v_added, 'proven', v_proven)
     || case when v_rises then jsonb_build_object('score', c.lead_score, 'quality', c.lead_quality,
          'scoreBefore', v_before.lead_score, 'qualityBefore', v_before.lead_quality) else '{}' end;
@@ -144,14 +159,24 @@ begin
     -- The event of a reopened conversation notifies, so it has the facts of a new lead and the customer's latest
     -- message. The customer is the stored one, because an unproven request may name another.
     v_event := public.emit_lead_event('lead.updated', v_id, v_facts || case when v_reopens then
-      jsonb_strip_nulls(jsonb_build_object('message', (
-        select m.text from (
-          select distinct on (client_id) * from leadpipe.message_fields(case when v_added > 0 then p -> 'messages' end, now())
-          order by client_id, "position") as m
-        where m.sender = 'customer' order by m."position" desc limit 1)))
+      jsonb_strip_nulls(jsonb_build_object('message', v_message))
       || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
         'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
-        'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality)) else '{}' end);
+        'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality))
+      when v_moves then jsonb_strip_nulls(jsonb_build_object('conversation', v_id, 'source', c.source, 'message', v_message,
+        'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
+        'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'contactBefore', jsonb_build_object(
+          'customerPhone', nullif(v_before.customer_phone, ''), 'customerEmail', nullif(v_before.customer_email, '')))) else '{}' end);
+    -- Once for each quality. All facts are the stored ones.
+    if v_qualifies then
+      perform public.emit_lead_event('lead.qualified', v_id, v_facts - '{messagesAdded,proven}'::text[] || case when v_announces then
+        jsonb_strip_nulls(jsonb_build_object('risenFrom', v_before.lead_quality, 'conversation', v_id, 'source', c.source,
+          'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
+          'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'leadScore', c.lead_score, 'leadQuality', c.lead_quality,
+          'leadScoreBefore', v_before.lead_score, 'intent', c.intent, 'budget', c.budget, 'propertyType', c.property_type,
+          'preferredArea', c.preferred_area, 'message', v_message)) else '{}' end,
+        'lead.qualified:' || v_id || ':' || c.lead_quality);
+    end if;
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then

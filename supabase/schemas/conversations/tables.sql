@@ -42,7 +42,8 @@ create table public.conversations (
   budget_max double precision,
   budget_currency text,
   budget_period text,
-  erased_at timestamptz
+  erased_at timestamptz,
+  sla_warned_for timestamptz
 );
 create index conversations_created_at_idx on public.conversations (created_at desc);
 create index conversations_customer_id_idx on public.conversations (customer_id);
@@ -50,17 +51,24 @@ create index conversations_assigned_agent_id_idx on public.conversations (assign
   where assigned_agent_id is not null;
 create index conversations_sla_open_idx on public.conversations (sla_response_deadline)
   where first_response_at is null and status not in ('completed', 'lost', 'converted');
+-- For the SLA sweep: the deadlines whose breach has not been emitted, by whether their warning has been.
+create index conversations_sla_due_idx on public.conversations
+  ((coalesce(sla_warned_for = sla_response_deadline, false)), lead_quality, sla_response_deadline)
+  where first_response_at is null and status not in ('completed', 'lost', 'converted') and not sla_breached
+    and sla_response_deadline is not null;
 create index conversations_sla_breached_idx on public.conversations (created_at desc) where sla_breached;
 -- The index by score is for the sort orders hot, warm and cold. The one by follow-up date is partial, because few
 -- conversations have a follow-up.
 create index conversations_lead_score_idx on public.conversations (lead_score, created_at);
 create index conversations_follow_up_date_idx on public.conversations (follow_up_date) where follow_up_date is not null;
+-- A warning changes nothing that clients read, so it does not refuse their changes as outdated.
 create or replace trigger conversations_updated_at before update on public.conversations
-  for each row execute function public.update_updated_at_column();
+  for each row when (old.sla_warned_for is not distinct from new.sla_warned_for) execute function public.update_updated_at_column();
 select leadpipe.protect_table('public.conversations');
 comment on column public.conversations.budget_amount is
   'The amount by which the budget is scored and sorted, in dirhams, for a year if a period is written; null if the budget contains none.';
 comment on column public.conversations.erased_at is 'When the personal data in the row was erased.';
+comment on column public.conversations.sla_warned_for is 'The deadline of the latest sla.warning; null if there was none.';
 comment on column public.conversations.idempotency_key is 'route:key of the request that created the row.';
 
 create table public.chat_messages (

@@ -74,6 +74,7 @@ begin
         select * from public.lead_events where xact = any (array(select pg_snapshot_xip(v_from)))
       ) e
       where pg_visible_in_snapshot(e.xact, v_seeing) and e.seq > v_number and e.event_type::text not in ('newsletter.subscribed', 'channel.test')
+        and not e.payload ? 'sumsUp'  -- each event that it sums up is in the feed
       order by e.seq limit 501
     loop
       v_document := leadpipe.live_event_document(v_event.event_type::text, v_event.conversation_id, v_event.payload, p);
