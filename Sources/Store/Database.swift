@@ -6,9 +6,9 @@ import Wire
 /// deadline. Not thread-safe.
 package final class Database {
   private let url: String
-  private let role: String?
-  private let statementSeconds: Int
-  private let lockMilliseconds: Int
+  let role: String?
+  let statementSeconds: Int
+  let lockMilliseconds: Int
   private var connection: OpaquePointer?
   /// When the connection was last known to work, on both clocks: the steady clock stands still while Lambda has frozen
   /// the machine, and the wall clock may be set back.
@@ -128,7 +128,7 @@ package final class Database {
 
   // MARK: - Waiting
 
-  private func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
+  func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
     if let connection {
       // An idle connection has nothing to read. If it does, the server has closed it or sent its last message.
       if !isReady(PQsocket(connection), POLLIN, until: .steady), isAlive(connection, deadline) { return connection }
@@ -199,7 +199,7 @@ package final class Database {
   private static let mark = "leadpipe.options"
 
   /// Returns the rows of each statement that returns rows, and the first error.
-  private func results(
+  func results(
     of connection: OpaquePointer, deadline: Instant
   ) throws(StoreFailure) -> (tables: [[[String?]]], failure: StoreFailure?) {
     while true {
@@ -238,7 +238,7 @@ package final class Database {
     return (tables, failure)
   }
 
-  private func wait(_ connection: OpaquePointer, _ events: Int32, _ deadline: Instant) throws(StoreFailure) {
+  func wait(_ connection: OpaquePointer, _ events: Int32, _ deadline: Instant) throws(StoreFailure) {
     guard isReady(PQsocket(connection), events, until: deadline) else {
       // The server's own timeout ends the statement. Until then this connection cannot be used.
       close()
@@ -257,7 +257,7 @@ package final class Database {
     }
   }
 
-  private func broken(_ connection: OpaquePointer?) -> StoreFailure {
+  func broken(_ connection: OpaquePointer?) -> StoreFailure {
     let message = connection.map { String(cString: PQerrorMessage($0)) } ?? "out of memory"
     close()
     return .unavailable(

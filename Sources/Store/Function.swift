@@ -17,6 +17,7 @@ package enum Function: String, Sendable, CaseIterable {
   case deleteAgent = "delete_agent"
   case deleteSubscriber = "delete_subscriber"
   case explainConversation = "explain_conversation"
+  case exportConversations = "export_conversations"
   case findIDs = "find_ids"
   case healthReport = "health_report"
   case indexWords = "index_words"
@@ -35,6 +36,7 @@ package enum Function: String, Sendable, CaseIterable {
   case listTimeline = "list_timeline"
   case liveEvents = "live_events"
   case openSession = "open_session"
+  case prepareExport = "prepare_export"
   case prune
   case recordOutcomes = "record_outcomes"
   case releaseDeliveries = "release_deliveries"

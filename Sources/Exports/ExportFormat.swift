@@ -1,0 +1,44 @@
+/// The file formats that an export can have. A new one is a case here and a writer beside `CSVWriter`.
+package enum ExportFormat: String, Sendable, CaseIterable {
+  case csv
+
+  /// Formats that the interface names and this version does not write.
+  package static let planned = ["xlsx", "pdf"]
+
+  package var mediaType: String {
+    switch self {
+    case .csv: "text/csv"
+    }
+  }
+
+  /// The Content-Type of a file.
+  package var contentType: String {
+    switch self {
+    case .csv: "text/csv; charset=utf-8; header=present"
+    }
+  }
+
+  /// Returns the writer of one file.
+  package func writer() -> any ExportWriter {
+    switch self {
+    case .csv: CSVWriter()
+    }
+  }
+}
+
+/// Writes the rows of one file. The caller takes the bytes away as it goes, so that a file of any length needs little
+/// memory.
+package protocol ExportWriter {
+  /// The bytes that are complete and have not been taken.
+  var bytes: [UInt8] { get }
+
+  /// Writes what comes before the rows. `zone` is the time zone of all times.
+  mutating func begin(_ columns: [ExportColumn], zone: String)
+  /// Writes the next cell of a row, from its text in UTF-8; nil for an empty one. A time is `2026-11-28 21:30:00`.
+  mutating func add(_ text: UnsafeBufferPointer<UInt8>?, _ kind: ExportColumn.Kind)
+  mutating func endRow()
+  /// Writes what comes after the last row.
+  mutating func finish()
+  /// Returns `bytes` and forgets them.
+  mutating func take() -> [UInt8]
+}
