@@ -67,7 +67,8 @@ let handlerTargets: [Target] =
       names: [
         "agent-create", "agent-delete", "agent-list", "agent-update", "analytics-report", "channel-list",
         "channel-resume", "channel-test", "conversation-assign", "conversation-bulk", "conversation-events",
-        "conversation-explain", "conversation-export", "conversation-list", "conversation-messages", "conversation-notifications",
+        "conversation-explain", "conversation-export", "conversation-list", "conversation-messages",
+        "conversation-notifications",
         "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",
         "conversation-update", "event-list", "event-replay", "follow-up-create", "follow-up-list", "follow-up-update",
         "live-feed", "live-show", "notification-list", "notification-retry", "session-close", "session-open",

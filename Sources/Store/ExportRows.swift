@@ -123,7 +123,8 @@ extension Database {
       close()
       throw failure
     }
-    guard let answer = outcome.tables.last?.first?.first ?? nil, let document = try? JSON(readingReply: Array(answer.utf8))
+    guard let answer = outcome.tables.last?.first?.first ?? nil,
+      let document = try? JSON(readingReply: Array(answer.utf8))
     else {
       close()
       throw .noAnswer

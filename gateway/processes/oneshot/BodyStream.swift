@@ -57,7 +57,11 @@ final class BodyStream: Sendable {
 
   /// The client has left: the process is ended.
   func cancel() {
-    state.withLock { $0.isCancelled = true }
+    state.withLock { state in
+      state.isCancelled = true
+      // It holds the connection, which holds this.
+      state.receiver = nil
+    }
     wake()
   }
 
@@ -78,6 +82,7 @@ final class BodyStream: Sendable {
   func end(isWhole: Bool) {
     let receiver = state.withLock { state in
       state.ended = isWhole
+      defer { state.receiver = nil }
       return state.receiver
     }
     receiver?(.end(isWhole: isWhole))

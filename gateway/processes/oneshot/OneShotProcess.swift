@@ -141,7 +141,9 @@ struct OneShotProcess {
         hasExited = true
       }
       if hasExited, !stdout.isOpen, early.isEmpty { return nil }
-      if wasOpen, !stdout.isOpen, early.isEmpty, !isOverdue { deadline = min(deadline, ContinuousClock.now + Child.exitTime) }
+      if wasOpen, !stdout.isOpen, early.isEmpty, !isOverdue {
+        deadline = min(deadline, ContinuousClock.now + Child.exitTime)
+      }
     }
   }
 
