@@ -50,7 +50,8 @@ def filled(rows):
         case when n % 2 = 0 then '00000000-0000-4000-8000-0000000000a1'::uuid end, '{{"source": "client"}}', 'chatbot'
       from generate_series(1, {rows}) n;
       insert into chat_messages (conversation_id, sender, message_text, timestamp)
-      select id, sender, 'said by ' || sender, created_at + place * interval '1 minute' from conversations, unnest(array['bot', 'customer']) with ordinality s (sender, place)
+      select id, sender, 'said by ' || sender, created_at + place * interval '1 minute' from conversations,
+        unnest(array['bot', 'customer']) with ordinality s (sender, place)
       where not exists (select from chat_messages m where m.conversation_id = conversations.id);"""
 
 
@@ -60,7 +61,8 @@ def base(cluster):
     database.run(filled(450))
     for name in NAMES:
         quoted = name.replace("'", "''")
-        database.run(f"insert into conversations (customer_name, notes, conversion_value, created_at) values ('{quoted}', 'a line\nanother', 12.5, '2026-02-01')")
+        columns = "customer_name, notes, conversion_value, created_at"
+        database.run(f"insert into conversations ({columns}) values ('{quoted}', 'a line\nanother', 12.5, '2026-02-01')")
     yield database
     cluster.drop(database)
 
@@ -307,11 +309,14 @@ def begin(instance, body=None):
     """A socket that has sent a request and read the beginning of its reply."""
     client = socket.create_connection(("127.0.0.1", instance.port), 20)
     text = json.dumps(body or {"format": "csv"})
-    client.sendall(f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Admin-Api-Key: {KEY}\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
+    head = ["Host: x", f"X-Admin-Api-Key: {KEY}", "Content-Type: application/json", f"Content-Length: {len(text)}"]
+    client.sendall("\r\n".join([f"POST {PATH} HTTP/1.1", *head, "", text]).encode())
     return client
 
 
-QUERIES = "pg_stat_activity", "datname = current_database() and (query like '%leadpipe_export%' or query like '%export_conversations%') and pid <> pg_backend_pid()"
+QUERIES = (
+    "pg_stat_activity",
+    "datname = current_database() and (query like '%leadpipe_export%' or query like '%export_conversations%') and pid <> pg_backend_pid()")
 
 
 def test_each_row_once_although_leads_arrive(large):
