@@ -227,6 +227,11 @@ def admin() -> None:
     subprocess.run([sys.executable, HERE / "admin.py", grown_database(), BIN], check=True)
 
 
+def export() -> None:
+    """Measures an export of all conversations, in the grown database."""
+    subprocess.run([sys.executable, HERE / "export.py", grown_database(), BIN], check=True)
+
+
 def log_position(url: str) -> int:
     return int(psql("select (pg_current_wal_insert_lsn() - '0/0')::bigint", url))
 
@@ -273,6 +278,6 @@ def growth() -> None:
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 shutil.copytree(HERE.parent / "bin", BIN, dirs_exist_ok=True)
 (WORK / "lead.json").write_text(BODY)
-PARTS: dict[str, Callable[[], None]] = {part.__name__: part for part in (http, processes, gentle, bulk, idle, live, admin, growth)}
+PARTS: dict[str, Callable[[], None]] = {part.__name__: part for part in (http, processes, gentle, bulk, idle, live, admin, export, growth)}
 if __name__ == "__main__":
     PARTS[sys.argv[1]]()

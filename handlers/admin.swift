@@ -15,6 +15,7 @@ import conversation_assign
 import conversation_bulk
 import conversation_events
 import conversation_explain
+import conversation_export
 import conversation_list
 import conversation_messages
 import conversation_notifications
@@ -57,6 +58,7 @@ enum Executable {
         "conversation-bulk": { conversation_bulk.handler },
         "conversation-events": { conversation_events.handler },
         "conversation-explain": { conversation_explain.handler },
+        "conversation-export": { conversation_export.handler },
         "conversation-list": { conversation_list.handler },
         "conversation-messages": { conversation_messages.handler },
         "conversation-notifications": { conversation_notifications.handler },

@@ -35,10 +35,31 @@ package struct AdminDatabase {
     }
   }
 
+  /// Opens an export with the credential of the request, on a connection of its own: this object's is for the calls
+  /// that count requests, which may come while rows are read. Two calls, because what the first one writes must be
+  /// committed before the long transaction of the second; both check the credential.
+  /// - Returns: the rows, and the answer of the first call.
+  func openExport(
+    for request: Request, from exporting: Database, log: Log, reading: () throws(Problem) -> JSON
+  ) throws(Problem) -> (rows: ExportRows, prepared: JSON) {
+    try authorized(request) { credential throws(Problem) in
+      var argument: JSON = [:]
+      let prepared = try call(.prepareExport, as: credential, for: request, log: log) { () throws(Problem) in
+        argument = try reading()
+        return argument
+      }
+      if let auth = credential.document(configured: configured) { argument = argument.setting("auth", auth) }
+      let rows = try exporting.attempt(.exportConversations, log: log) { () throws(StoreFailure) in
+        try exporting.openExport(argument, deadline: request.deadline ?? .steady)
+      }
+      return (rows, prepared)
+    }
+  }
+
   /// Tries the credentials of a request in turn: a browser may send an old session beside the valid one.
-  private func authorized(
-    _ request: Request, _ work: (Credential) throws(Problem) -> JSON
-  ) throws(Problem) -> JSON {
+  private func authorized<Result>(
+    _ request: Request, _ work: (Credential) throws(Problem) -> Result
+  ) throws(Problem) -> Result {
     var credentials = try Credential.all(of: request, configured: configured)
     let last = credentials.removeLast()
     for credential in credentials {

@@ -32,6 +32,9 @@ package enum ConversationSearch {
       .optional("include", .choices(["messages", "metadata"])),
     ] + place)
 
+  /// The filters and the order of the list, for an export of all its rows.
+  static let exportFields: [any FormField] = filters + [.optional("query", query), .optional("sort", sort), timeZone]
+
   package static let searchForm = Form(
     [.required("query", query), filterDocument] + place)
 

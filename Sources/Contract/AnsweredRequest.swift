@@ -37,6 +37,8 @@ struct AnsweredRequest {
   /// The output, terminated by a line feed: the envelope, or, for a bare request, the body alone. The reply to a failed
   /// bare request is `{"problem": …}`. A body of several lines is written as it is; an empty body writes nothing.
   var output: [UInt8] {
+    // The body of a bare request that follows is the whole output.
+    if request.isBare, reply.bodyFollows { return [] }
     guard request.isBare else { return reply.envelope.bytes + [0x0A] }
     return bareOutput
   }

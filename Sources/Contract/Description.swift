@@ -34,6 +34,9 @@ package struct Description: Sendable, Equatable {
   package var repairsText = false
   /// True if it supports `--stream`, with replies that include the id of their request.
   package var streams = true
+  /// True if the body of a successful reply may follow its envelope, piece by piece. Such a handler runs in a process of
+  /// its own for each request.
+  package var bodyFollows = false
   /// The name of the step that supplies the events after the reply, if the reply starts a `text/event-stream`. Nil
   /// otherwise.
   package var feed: String?
@@ -110,6 +113,14 @@ extension Description {
   /// The CPU time that one request may take, in seconds: its time limit plus 5 seconds to exit.
   package var processorSeconds: Int { timeLimitMs / 1000 + 5 }
 
+  /// The same description of a handler whose body may follow its reply.
+  package var withFollowingBody: Description {
+    var copy = self
+    copy.bodyFollows = true
+    copy.streams = false
+    return copy
+  }
+
   /// The same description of a handler to which cookies are not passed.
   package var ignoringCookies: Description {
     var copy = self
@@ -132,6 +143,7 @@ extension Description {
       "statuses": .array(output.statuses.map { JSON($0) }), "input": input.body, "output": output.body,
     ]
     if let feed { document = document.setting("feed", .string(feed)) }
+    if bodyFollows { document = document.setting("bodyFollows", true) }
     if ignoresCookies { document = document.setting("ignoresCookies", true) }
     for (name, schema) in [("query", input.query), ("headers", input.headers), ("replyHeaders", output.headers)] {
       if let schema { document = document.setting(name, schema) }
@@ -191,6 +203,7 @@ extension Description {
         document["output"] ?? [:], statuses: try statuses("statuses", 200...599, without: [200]), types: types,
         headers: document["replyHeaders"], problems: try statuses("problems", 400...599, without: [])))
     ignoresCookies = document["ignoresCookies"]?.bool == true
+    bodyFollows = document["bodyFollows"]?.bool == true
   }
 }
 

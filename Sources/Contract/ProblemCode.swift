@@ -30,6 +30,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case invalidClaim = "invalid_claim"
   case tooManyLimits = "too_many_limits"
   case invalidFaultPlan = "invalid_fault_plan"
+  case replyTooLargeHere = "reply_too_large_here"
   case leadTooLarge = "lead_too_large"
   case idempotencyKeyReused = "idempotency_key_reused"
 
@@ -117,6 +118,8 @@ extension ProblemCode {
     case .invalidClaim: (.badInput, "the claim is invalid: {reason}")
     case .tooManyLimits: (.badInput, "one stream may use at most {max} limits")
     case .invalidFaultPlan: (.badInput, "the fault plan is invalid: {reason}")
+    case .replyTooLargeHere:
+      (.badInput, "the reply is larger than the {max} bytes that this server can send; narrow the filters")
     case .leadTooLarge: (.badInput, "the lead is larger or deeper than the database stores")
     case .idempotencyKeyReused: (.keyReused, "this idempotency key was used before with a different body")
 

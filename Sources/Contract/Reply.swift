@@ -10,6 +10,10 @@ package struct Reply: Sendable, Equatable {
   package var body: [UInt8]
   /// In a stream, the id of the request that this reply answers.
   package var requestID: String?
+  /// True if the body is not in the envelope but follows it, as raw bytes up to the end of the output.
+  package private(set) var bodyFollows = false
+  /// What writes that body, in the handler.
+  package private(set) var following: FollowingBody?
 
   package init(status: Int, headers: [String: String], cookies: [String] = [], body: [UInt8]) {
     self.status = status
@@ -23,6 +27,23 @@ package struct Reply: Sendable, Equatable {
     self.init(
       status: status, headers: headers.merging(["content-type": "application/json"]) { own, _ in own }, body: body.bytes
     )
+  }
+
+  /// Creates the head of a reply whose body follows. The handler's description must say so (`bodyFollows`).
+  package init(headers: [String: String], following: FollowingBody) {
+    self.init(status: 200, headers: headers, body: [])
+    self.following = following
+    bodyFollows = true
+  }
+
+  /// The reply with the body that follows it, for a door that takes only whole replies.
+  func whole(limit: Int) throws(Problem) -> Reply {
+    guard let following else { return self }
+    var reply = self
+    reply.body = try following.collected(limit: limit)
+    reply.following = nil
+    reply.bodyFollows = false
+    return reply
   }
 
   /// Creates a reply with one JSON document per line (application/x-ndjson). A step uses it to pass on several
@@ -44,13 +65,14 @@ extension Reply {
     ]
     if let requestID { envelope = envelope.setting("requestId", .string(requestID)) }
     if !cookies.isEmpty { envelope = envelope.setting("cookies", .array(cookies.map(JSON.string))) }
+    if bodyFollows { return envelope.setting("bodyFollows", true) }
     return envelope.setting("body", .string(text ?? Base64.encode(body))).setting("isBase64Encoded", .bool(text == nil))
   }
 
   /// Reads a handler's output strictly: the status must be 200 to 599, header names must be tokens, and values must not
   /// contain control characters. A document without `statusCode` is the body of a 200, unless `needsStatus` is set,
   /// which the caller does for a process that has failed. Hop-by-hop headers and Content-Length are dropped because the
-  /// transport computes them. The error describes what is wrong with the reply.
+  /// transport computes them. `bodyFollows` is read as it is: the caller decides whether it may. The error describes what is wrong with the reply.
   package init(reading output: [UInt8], needsStatus: Bool = false) throws(InvalidReply) {
     let document: JSON
     do { document = try JSON(readingReply: output) } catch {
@@ -90,6 +112,10 @@ extension Reply {
     if headers["content-type"] == nil, !body.isEmpty { headers["content-type"] = "application/json" }
     self.init(status: status, headers: headers, cookies: cookies, body: body)
     requestID = document["requestId"]?.string
+    bodyFollows = document["bodyFollows"]?.bool == true
+    guard !bodyFollows || body.isEmpty else {
+      throw InvalidReply(reason: "the reply has a body, and says that the body follows")
+    }
   }
 }
 

@@ -14,6 +14,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
   case tooDeep = "too_deep"
   case conversationFull = "conversation_full"
   case invalidChoice = "invalid_choice"
+  case formatNotWritten = "format_not_written"
   case invalidList = "invalid_list"
   case listCut = "list_cut"
   case repeatedID = "repeated_id"
@@ -62,12 +63,13 @@ package enum FieldCode: String, Sendable, CaseIterable {
     case .tooDeep: "{field} must be nested at most {max} levels deep"
     case .conversationFull: "{field} was not stored completely: the conversation has as much of it as it can hold"
     case .invalidChoice: "{field} must be one of {choices}"
+    case .formatNotWritten: "{field} {format} is not available in this version; use {choices}"
     case .invalidList: "{field} must be a list of {count} {items}"
     case .listCut: "{field} has more than {max} items; only the last {max} are stored"
     case .repeatedID: "{field} has several messages with the id {id}; the first is stored"
     case .invalidInteger: "{field} must be a whole number from {min} to {max}"
     case .limitTooLarge:
-      "{field} must be at most {max}; follow nextCursor to read all rows, as this version has no export"
+      "{field} must be at most {max}; follow nextCursor, or export conversations: POST /api/admin/conversations/export"
     case .invalidBoolean: "{field} must be true or false"
     case .invalidRange: "{field} must be min:max, two whole numbers from {min} to {max} in ascending order"
     case .invalidAmount:

@@ -50,7 +50,9 @@ package struct ProcessModes: Sendable, Equatable {
   /// Returns the mode of a handler. A mode set for it by name always applies. Otherwise the mode for all handlers
   /// applies, which defaults to stream for our own handlers and to oneshot for foreign ones, whose state between
   /// requests is unknown. A foreign handler that does not declare streams falls back from stream to oneshot.
+  /// A handler whose body may follow its reply always has a process for each request.
   package func mode(of handler: HostedHandler) -> ProcessMode {
+    if handler.description.bodyFollows { return .oneshot }
     if let own = own[handler.description.name] { return own }
     let mode = all ?? (handler.isOurs ? .stream : .oneshot)
     return mode == .stream && !handler.isOurs && !handler.description.streams ? .oneshot : mode

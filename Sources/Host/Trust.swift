@@ -80,6 +80,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "conversation-bulk": .admin,
     "conversation-events": .admin,
     "conversation-explain": .admin,
+    "conversation-export": .admin,
     "conversation-list": .admin,
     "conversation-messages": .admin,
     "conversation-notifications": .admin,

@@ -22,8 +22,8 @@ struct OpenAPIOperation {
       "operationId": .string(id), "summary": .string(description.summary), "tags": [.string(family)],
       "security": security,
     ]
-    let parameters =
-      pathParameters + named(description.input.query, "query") + named(description.input.headers, "header")
+    let query = takesQuery ? named(description.input.query, "query") : []
+    let parameters = pathParameters + query + named(description.input.headers, "header")
     if !parameters.isEmpty { operation = operation.setting("parameters", .array(parameters)) }
     if let body = requestBody { operation = operation.setting("requestBody", body) }
     return operation.setting("responses", responses)
@@ -78,6 +78,11 @@ struct OpenAPIOperation {
     return [
       "required": true, "content": ["application/json": ["schema": sound(description.input.body)]],
     ]
+  }
+
+  /// False for the POST of a handler whose GET has in its query what the POST has in its body.
+  private var takesQuery: Bool {
+    requestBody == nil || !description.routes.contains { $0.method == "GET" }
   }
 
   private func sound(_ schema: JSON) -> JSON { OpenAPISchema.sound(schema, isOurs: isOurs) }

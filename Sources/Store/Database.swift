@@ -6,7 +6,7 @@ import Wire
 /// deadline. Not thread-safe.
 package final class Database {
   private let url: String
-  private let role: String?
+  let role: String?
   let statementSeconds: Int
   let lockMilliseconds: Int
   private var connection: OpaquePointer?
@@ -136,7 +136,7 @@ package final class Database {
 
   // MARK: - Waiting
 
-  private func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
+  func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
     if let connection {
       // An idle connection has nothing to read. If it does, the server has closed it or sent its last message.
       if !isReady(PQsocket(connection), POLLIN, until: .steady), isAlive(connection, deadline) { return connection }
@@ -208,7 +208,7 @@ package final class Database {
 
   /// Returns the rows of each statement that returns rows, and the first error.
   /// - Parameter working: true to do what `meanwhile` has while the server works.
-  private func results(
+  func results(
     of connection: OpaquePointer, deadline: Instant, working: Bool = false
   ) throws(StoreFailure) -> (tables: [[[String?]]], failure: StoreFailure?) {
     while true {
@@ -251,7 +251,7 @@ package final class Database {
 
   /// Works until the connection has something to read, the deadline has passed, or nothing more can be done. Returns
   /// true if the connection has something to read.
-  private func workMeanwhile(_ connection: OpaquePointer, _ deadline: Instant) -> Bool {
+  func workMeanwhile(_ connection: OpaquePointer, _ deadline: Instant) -> Bool {
     guard let meanwhile else { return false }
     var need = meanwhile.work(false)
     while need != .nothing {
@@ -268,7 +268,7 @@ package final class Database {
     return false
   }
 
-  private func wait(
+  func wait(
     _ connection: OpaquePointer, _ events: Int32, _ deadline: Instant, isReady isKnown: Bool = false
   ) throws(StoreFailure) {
     guard isKnown || isReady(PQsocket(connection), events, until: deadline) else {
@@ -289,7 +289,7 @@ package final class Database {
     }
   }
 
-  private func broken(_ connection: OpaquePointer?) -> StoreFailure {
+  func broken(_ connection: OpaquePointer?) -> StoreFailure {
     let message = connection.map { String(cString: PQerrorMessage($0)) } ?? "out of memory"
     close()
     return .unavailable(

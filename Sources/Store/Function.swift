@@ -18,6 +18,7 @@ package enum Function: String, Sendable, CaseIterable {
   case deleteSubscriber = "delete_subscriber"
   case erasePerson = "erase_person"
   case explainConversation = "explain_conversation"
+  case exportConversations = "export_conversations"
   case exportPerson = "export_person"
   case findIDs = "find_ids"
   case healthReport = "health_report"
@@ -38,6 +39,7 @@ package enum Function: String, Sendable, CaseIterable {
   case listTimeline = "list_timeline"
   case liveEvents = "live_events"
   case openSession = "open_session"
+  case prepareExport = "prepare_export"
   case prune
   case recordOutcomes = "record_outcomes"
   case releaseDeliveries = "release_deliveries"

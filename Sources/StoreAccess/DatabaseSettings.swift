@@ -29,6 +29,13 @@ extension Database {
       url: url ?? settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"], lockMilliseconds: lockMilliseconds)
   }
 
+  /// A further connection for a query that may take long.
+  package static func forLongQuery(_ settings: Settings, seconds: Int) -> Database {
+    Database(
+      url: settings["DATABASE_URL"] ?? "", role: settings["LEADPIPE_ROLE"], statementSeconds: seconds,
+      lockMilliseconds: 5000)
+  }
+
   /// The database of this process: one connection for the handler and for the counter of its requests. Made from the
   /// settings of the first call. Only for handlers, which have one thread.
   package static func ofProcess(_ settings: Settings, lockMilliseconds: Int = 2000) -> Database {

@@ -25,6 +25,7 @@ struct Script {
   var rateClass = "default"
   var kind = Description.Kind.endpoint
   var feed: String?
+  var bodyFollows = false
   let lines: String
 
   init(
@@ -39,10 +40,11 @@ struct Script {
   }
 
   func write(to folder: String) {
-    let description = Description(
+    var description = Description(
       name: name, kind: kind, summary: "a test", routes: kind == .step ? [] : routes.map { .init($0.0, $0.1) },
       access: access, rateClass: rateClass, bodyLimit: bodyLimit, timeLimitMs: timeLimitMs, streams: streams,
       feed: feed, environment: environment.map { Setting($0) }, input: .init([:]), output: .init([:]))
+    description.bodyFollows = bodyFollows
     writeFile(
       "\(folder)/\(name)",
       """

@@ -9,4 +9,6 @@ struct GatewayReply: Sendable {
   var quota: Quota?
   /// The client's subscription, if the reply begins a live stream.
   var subscription: LiveSubscription?
+  /// The bytes of a body that followed the reply.
+  var sent = 0
 }

@@ -32,6 +32,8 @@ final class HTTPConnection: ChannelInboundHandler {
     case reading(HTTPExchange, RoutedRequest)
     case answering
     case streaming(LiveSubscription, HTTPExchange, until: NIODeadline)
+    /// The body of the reply follows, piece by piece.
+    case following(FollowedReply)
     /// The client has not taken the whole reply yet.
     case sending(stalledSince: NIODeadline)
     case closing
@@ -58,6 +60,8 @@ final class HTTPConnection: ChannelInboundHandler {
   private var idleTicket: IdleConnections.Ticket?
   /// The bytes of replies that the client had not taken when it was last asked.
   private var unsent = 0
+  /// Takes the body of the reply that is awaited, if it may follow.
+  private var body: BodyStream?
 
   init(dispatcher: RequestDispatcher, framing: any RequestFraming) {
     self.dispatcher = dispatcher
@@ -92,6 +96,8 @@ final class HTTPConnection: ChannelInboundHandler {
     timer?.cancel()
     timer = nil
     if case .streaming(let subscription, _, _) = state { subscription.end() }
+    if case .following(let reply) = state { dispatcher.record(reply, isWhole: false) }
+    body?.cancel()
     if case .reading(let exchange, _) = state { giveBack(exchange, context) }
     state = .closing
     _ = dispatcher.unsent.change(from: &unsent, to: 0)
@@ -175,6 +181,9 @@ final class HTTPConnection: ChannelInboundHandler {
     exchange.admission = nil
     let answered = exchange
     let isGone: @Sendable () -> Bool = { connection.value.inputHasEnded || connection.value.timer == nil }
+    var request = request
+    body = request.endpoint.handler.description.bodyFollows ? BodyStream() : nil
+    request.request.body = body
     dispatcher.answer(request, on: context.eventLoop, isGone: isGone).assumeIsolated().whenSuccess { answer in
       self.write(answer, answered, context)
     }
@@ -202,13 +211,18 @@ final class HTTPConnection: ChannelInboundHandler {
       }
     }
     exchange.quota = exchange.quota.map { dispatcher.rateLimits.settle($0, answer.reply.status) }
-    dispatcher.record(exchange, answer)
+    let follows = answer.reply.bodyFollows && exchange.method != "HEAD"
+    if !follows {
+      dispatcher.record(exchange, answer)
+      body?.cancel()
+    }
     guard context.channel.isActive else {
       answer.subscription?.end()
       return
     }
     if let quota = answer.quota { exchange.quota = quota }
     if let subscription = answer.subscription { return stream(subscription, answer.reply, exchange, context) }
+    if follows, let body { return follow(FollowedReply(body, answer, exchange), context) }
     if inputHasEnded { exchange.keepsAlive = false }
     let bytes = exchange.body(of: answer.reply)
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
@@ -270,6 +284,10 @@ final class HTTPConnection: ChannelInboundHandler {
   /// Closes the connection and drops the bytes that the system has for it.
   private func abort(_ context: ChannelHandlerContext) {
     dispatcher.metrics.droppedReader()
+    reset(context)
+  }
+
+  private func reset(_ context: ChannelHandlerContext) {
     _ = (context.channel as? any SocketOptionProvider)?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
     context.close(promise: nil)
   }
@@ -308,6 +326,57 @@ final class HTTPConnection: ChannelInboundHandler {
     end(exchange, context)
   }
 
+  // MARK: - Bodies that follow
+
+  /// Writes the head of a reply, and asks for its body.
+  private func follow(_ reply: FollowedReply, _ context: ChannelHandlerContext) {
+    context.writeAndFlush(
+      Self.wrapOutboundOut(.head(reply.exchange.head(of: reply.answer.reply, isOpen: true))), promise: nil)
+    state = .following(reply)
+    timer?.set(min(Self.lookTime, writeTime))
+    let bound = NIOLoopBound((connection: self, reply: reply, context: context), eventLoop: context.eventLoop)
+    reply.stream.start(on: context.eventLoop) { event in
+      let (connection, reply, context) = bound.value
+      guard case .following(let current) = connection.state, current === reply else { return }
+      switch event {
+      case .piece(let bytes): connection.pass(bytes, of: reply, context)
+      case .end(let isWhole): connection.endBody(of: reply, isWhole: isWhole, context)
+      }
+    }
+  }
+
+  /// Writes a piece, and asks for the next when the system has taken it.
+  private func pass(_ bytes: [UInt8], of reply: FollowedReply, _ context: ChannelHandlerContext) {
+    reply.isWriting = true
+    let piece = Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes))))
+    context.writeAndFlush(piece).assumeIsolated().whenSuccess {
+      reply.sent += bytes.count
+      (reply.isWriting, reply.takenAt) = (false, .now())
+      if self.unsent > 0 { _ = self.countUnsent(context) }
+      reply.stream.more()
+    }
+    if case .following = state, !countUnsent(context) { abort(context) }
+  }
+
+  /// Ends the reply. One that is not whole must not look whole: the connection is reset.
+  private func endBody(of reply: FollowedReply, isWhole: Bool, _ context: ChannelHandlerContext) {
+    dispatcher.record(reply, isWhole: isWhole)
+    body = nil
+    guard !isWhole else { return end(reply.exchange, context) }
+    state = .closing
+    reset(context)
+  }
+
+  /// Ends a reply whose client takes nothing for too long.
+  private func look(_ reply: FollowedReply, _ context: ChannelHandlerContext) {
+    let before = unsent
+    guard countUnsent(context) else { return abort(context) }
+    if unsent < before { reply.takenAt = .now() }
+    let isStalled = reply.isWriting && (dispatcher.unsent.isHigh || .now() - reply.takenAt >= writeTime)
+    if isStalled { return abort(context) }
+    timer?.set(min(Self.lookTime, writeTime))
+  }
+
   // MARK: - Events and errors
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -320,7 +389,10 @@ final class HTTPConnection: ChannelInboundHandler {
       hasBegun = true
       endIdle()
       timer?.set(headTime)
-    case (ChannelEvent.inputClosed, .answering), (ChannelEvent.inputClosed, .sending): inputHasEnded = true
+    case (ChannelEvent.inputClosed, .answering), (ChannelEvent.inputClosed, .sending):
+      inputHasEnded = true
+      // Nobody waits for a long body who sends no more.
+      body?.cancel()
     case (ChannelEvent.inputClosed, _): context.close(promise: nil)
     default: break
     }
@@ -337,7 +409,7 @@ final class HTTPConnection: ChannelInboundHandler {
     switch state {
     case .waiting: exchange = .unreadable
     case .reading(let current, _): exchange = current
-    case .answering, .streaming, .sending, .closing: return
+    case .answering, .streaming, .following, .sending, .closing: return
     }
     switch framing.violation {
     case _ where isLate: refuse(Problem(.headTimeout), exchange, context)
@@ -370,6 +442,7 @@ final class HTTPConnection: ChannelInboundHandler {
       context.writeAndFlush(Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: ":\n\n")))), promise: nil)
       timer?.set(min(Self.heartbeat, end - .now()))
     case .sending(let stalledSince): look(stalledSince, context)
+    case .following(let reply): look(reply, context)
     case .answering: break
     }
   }

@@ -83,7 +83,7 @@ struct HTTPExchange: Sendable {
     for field in answer.timing?.logFields ?? [] { log = log.with(field.key, field.value) }
     if answer.reply.status == 404, route == "-" { log = log.with("path", Self.words(of: target)) }
     let line = "\(method) \(route) \(answer.reply.status)"
-    log.with("bytes", String(body(of: answer.reply).count)).info(line)
+    log.with("bytes", String(body(of: answer.reply).count + answer.sent)).info(line)
     if let slow, let timing = answer.timing, timing.total > slow {
       log.warn("Slow: \(line) took \(timing.total.milliseconds) ms")
     }

@@ -150,6 +150,16 @@ struct RequestDispatcher: Sendable {
     overloadLog.line { failure.isExpected ? log.warn(line) : log.error(line) }
   }
 
+  /// Records a reply whose body followed, when it has ended.
+  func record(_ reply: FollowedReply, isWhole: Bool) {
+    var answer = reply.answer
+    answer.sent = reply.sent
+    record(reply.exchange, answer)
+    if isWhole { return }
+    log.with("requestId", reply.exchange.requestID).with("bytes", String(reply.sent)).warn(
+      "The body of the reply was cut off: the client left, or the handler ended before its end")
+  }
+
   /// Records a request in the access log and the metrics, whether a handler or the gateway itself answered it.
   func record(_ exchange: HTTPExchange, _ answer: GatewayReply) {
     exchange.record(answer, slow: slow, log: log)

@@ -25,8 +25,19 @@ struct HandlerFailure: Error, Sendable {
 extension HandlerResult {
   /// Returns the reply. Throws if there is none.
   func reply() throws(HandlerFailure) -> Reply {
+    let reply = try anyReply()
+    guard reply.bodyFollows == bodyFollows else {
+      throw .badReply("the body is said to follow, which the handler's description does not announce")
+    }
+    return reply
+  }
+
+  private func anyReply() throws(HandlerFailure) -> Reply {
     switch outcome {
     case .replied(let reply): return reply
+    case .followed: throw .badReply("its reply has been sent before")
+    case .unwanted:
+      throw .unavailable(.stopping, reason: "the client left, and the handler was ended", isExpected: true)
     case .ended(let termination):
       do throws(InvalidReply) { return try Reply(reading: output, needsStatus: termination != .exited(0)) } catch {
         let reason = output.isEmpty ? "it wrote no reply" : error.reason

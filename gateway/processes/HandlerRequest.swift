@@ -8,6 +8,8 @@ struct HandlerRequest: Sendable {
   let route: Description.Route
   let host: String
   var message: Request
+  /// Takes the body, if the handler's description says that it may follow the reply.
+  var body: BodyStream?
 
   /// The same request with a unique id. Clients choose request ids, and two may choose the same one. The new id begins
   /// with up to 64 characters of the client's.

@@ -7,6 +7,10 @@ enum HandlerOutcome: Sendable, Equatable {
   case ended(Termination?)
   /// The process wrote a reply and may still run.
   case replied(Reply)
+  /// The process has ended after a reply whose body followed, which was passed on meanwhile.
+  case followed
+  /// The client left before there was a reply, and the process was ended.
+  case unwanted
   /// Its output is not a reply, or it can no longer write one.
   case badReply(reason: String)
   /// No process could be started.
@@ -29,4 +33,6 @@ struct HandlerResult: Sendable {
   var timing = RequestTiming()
   /// True if its stderr exceeded the limit, and the rest was dropped.
   var stderrWasCut = false
+  /// True if the body of the reply follows through the request's `BodyStream`.
+  var bodyFollows = false
 }

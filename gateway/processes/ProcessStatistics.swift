@@ -62,7 +62,7 @@ extension HandlerResult {
     switch outcome {
     case .ended(.signalled(_)?): .crashed
     case .ended where output.isEmpty: .crashed
-    case .ended, .replied, .stopped, .refused, .backingOff: .normal
+    case .ended, .replied, .followed, .unwanted, .stopped, .refused, .backingOff: .normal
     case .badReply, .replyTooLarge, .timedOut: .killed
     case .notStarted: .notStarted
     }

@@ -9,6 +9,9 @@ final class EndpointProcesses: Sendable {
   private let modes: ProcessModes
   private let sharesLimits: Bool
   private let oneShots: OneShotProcesses
+  /// For handlers whose body follows: each keeps its process for long, so these are few and take no others' turns.
+  private let followers: OneShotProcesses
+  private static let followerLimits = AdmissionLimits(slots: 4, slotsPerHandler: 4, queuePerHandler: 4)
   private let streams: StreamPools
   private let context: ProcessContext
   /// The feeds of the current endpoints.
@@ -24,6 +27,7 @@ final class EndpointProcesses: Sendable {
     self.context = context
     statistics = context.statistics
     oneShots = OneShotProcesses(limits: admission, context: context)
+    followers = OneShotProcesses(limits: Self.followerLimits, context: context)
     streams = StreamPools(limits: stream, context: context)
   }
 
@@ -35,7 +39,7 @@ final class EndpointProcesses: Sendable {
     let oldFeeds = old?.feeds ?? []
     var set = try EndpointSet(handlers) { handler in
       switch mode(of: handler) {
-      case .oneshot: oneShots
+      case .oneshot: handler.description.bodyFollows ? followers : oneShots
       case .stream:
         // After a restart, all subscribers reconnect at the same time.
         streams.pool(
@@ -85,6 +89,7 @@ final class EndpointProcesses: Sendable {
     streams.stopStarting()
     context.stop.send()
     await oneShots.shutDown()
+    await followers.shutDown()
     await streams.shutDown()
   }
 }

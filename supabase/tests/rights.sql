@@ -69,6 +69,8 @@ insert into functions values
   ('list_conversation_deliveries(jsonb)', '{leadpipe_admin,service_role}'),
   ('list_conversation_events(jsonb)', '{leadpipe_admin,service_role}'),
   ('list_conversations(jsonb)', '{leadpipe_admin,service_role}'),
+  ('prepare_export(jsonb)', '{leadpipe_admin,service_role}'),
+  ('export_conversations(jsonb)', '{leadpipe_admin,service_role}'),
   ('list_deliveries(jsonb)', '{leadpipe_admin,service_role}'),
   ('list_events(jsonb)', '{leadpipe_admin,service_role}'),
   ('list_follow_ups(jsonb)', '{leadpipe_admin,service_role}'),

@@ -23,7 +23,9 @@ struct CGIEntryPoint {
       }
       body.discard()
     } catch { served = server.refusal(error) }
-    let status = StandardOutput.write(served.cgiOutput) ? served.exitStatus : ExitStatus.unwritable
+    var status = StandardOutput.write(served.cgiOutput) ? served.exitStatus : ExitStatus.unwritable
+    // The server does not tell its client how the process ended.
+    if status == 0, let body = served.following { status = body.write(marksFailure: true, log: log).exitStatus }
     if afterwards.dueAt != nil {
       close(1)
       afterwards.finish(now: .steady, log: log)

@@ -49,11 +49,17 @@ extension Handler {
     case .version:
       exit(StandardOutput.write(Array("\(description.name) \(Build.version)\n".utf8)) ? 0 : ExitStatus.unwritable)
     case .pipe: exit(PipeEntryPoint(handler: self, environment: environment, log: log).serve())
+    case .stream where description.bodyFollows:
+      _ = StandardError.write(description.complaint(about: "--stream"))
+      exit(ExitStatus.usage)
     case .stream: exit(StreamEntryPoint(handler: self, environment: environment, log: log).serve())
     case .cgi: exit(CGIEntryPoint(handler: self, environment: environment, log: log).serve())
     case .watchdog: exit(WatchdogEntryPoint(handler: self, environment: environment, log: log).serve())
     case .lambda: exit(LambdaEntryPoint(handler: self, environment: environment, log: log).serve())
     case .unexpected(let word):
+      if let options = description.options(Array(CommandLine.arguments.dropFirst())) {
+        exit(PipeEntryPoint(handler: self, environment: environment, log: log, options: options).serve())
+      }
       _ = StandardError.write(description.complaint(about: word))
       exit(ExitStatus.usage)
     }

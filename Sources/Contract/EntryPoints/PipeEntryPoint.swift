@@ -6,6 +6,8 @@ struct PipeEntryPoint {
   let handler: Handler
   let environment: [String: String]
   let log: Log
+  /// Members that the arguments add to the document on stdin.
+  var options: [JSON.Member] = []
   private let afterwards = Afterwards()
 
   /// Reads stdin to its end, answers, and returns the exit status. It reads everything because a parent that writes all
@@ -13,7 +15,7 @@ struct PipeEntryPoint {
   ///
   /// If a person started it at a terminal without input, it prints its usage, unless it needs no input.
   func serve() -> Int32 {
-    if StandardInput.isTerminal, handler.description.needsInput {
+    if StandardInput.isTerminal, options.isEmpty, handler.description.needsInput {
       _ = StandardError.write(handler.description.usage)
       return ExitStatus.usage
     }
@@ -21,7 +23,8 @@ struct PipeEntryPoint {
     let input = StandardInput.readAll(limit: StandardInput.limit(forBody: handler.description.bodyLimit))
     let exchange = answer(input)
     if isStartedByHand(environment), let refusal = exchange.refusal { log.warn("Refused: \(refusal)") }
-    let status = StandardOutput.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
+    var status = StandardOutput.write(exchange.output) ? exchange.exitStatus : ExitStatus.unwritable
+    if status == 0, let body = exchange.reply.following { status = body.write(log: log).exitStatus }
     if afterwards.dueAt != nil {
       // A client that reads to end of file has the reply now.
       close(1)
@@ -36,7 +39,8 @@ struct PipeEntryPoint {
     case .unreadable(let reason): return AnsweredRequest(refusing: .internalError(reason))
     case .bytes(let bytes):
       // A handler that needs no body also accepts an empty stdin.
-      let bytes = bytes.isEmpty && handler.description.acceptsEmptyInput ? Array("{}".utf8) : bytes
+      let mayBeEmpty = handler.description.acceptsEmptyInput || !options.isEmpty
+      let bytes = adding(options, to: bytes.isEmpty && mayBeEmpty ? Array("{}".utf8) : bytes)
       let answer = handler.opened(environment, afterwards: afterwards, log: log)
       let exchanges = handler.answer([bytes], by: answer, log: log)
       return exchanges.first ?? AnsweredRequest(refusing: .internalError("the handler made no reply"))
@@ -44,7 +48,34 @@ struct PipeEntryPoint {
   }
 }
 
+extension PipeEntryPoint {
+  /// Adds the options to a bare document. Anything else is left to the handler, which refuses it.
+  private func adding(_ options: [JSON.Member], to bytes: [UInt8]) -> [UInt8] {
+    guard !options.isEmpty, let document = try? JSON(reading: bytes), document.members != nil,
+      document["requestContext"] == nil
+    else { return bytes }
+    return options.reduce(document) { $0.setting($1.key, $1.value) }.bytes
+  }
+}
+
 extension Description {
+  /// Reads arguments such as `--format csv --status new,lost` as members of the body, for a handler whose body follows:
+  /// it is a command for people too. Nil if they are anything else.
+  func options(_ words: [String]) -> [JSON.Member]? {
+    guard bodyFollows, words.count.isMultiple(of: 2), let fields = input.body["properties"] else { return nil }
+    var options: [JSON.Member] = []
+    for index in stride(from: 0, to: words.count, by: 2) {
+      let name = String(words[index].dropFirst(2))
+      guard words[index].hasPrefix("--"), let field = fields[name], !options.contains(where: { $0.key == name })
+      else { return nil }
+      let text = words[index + 1]
+      let isList = ([field] + (field["anyOf"]?.array ?? [])).contains { $0["type"] == "array" }
+      let items = text.split(separator: ",").map { JSON.string(String($0)) }
+      options.append(.init(name, isList ? .array(items) : .string(text)))
+    }
+    return options
+  }
+
   /// True if an empty stdin is a valid request: the input schema requires no member.
   var acceptsEmptyInput: Bool { Self.requires(input.body).isEmpty }
 

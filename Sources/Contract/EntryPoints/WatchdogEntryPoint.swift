@@ -28,10 +28,12 @@ struct WatchdogEntryPoint {
     case .tooLarge: served = server.refusal(.tooLarge(handler.description.bodyLimit))
     case .bytes(let bytes): served = server.answer(head(bodyLength: bytes.count), from: .unknown) { _ in bytes }
     }
-    let isWritten = StandardOutput.write(served.body)
+    var status = StandardOutput.write(served.body) ? 0 : ExitStatus.unwritable
+    // A body that is not whole is a 500.
+    if status == 0, let body = served.following { status = body.write(log: log).exitStatus }
     close(1)
     afterwards.finish(now: .steady, log: log)
-    return isWritten ? 0 : ExitStatus.unwritable
+    return status
   }
 
   private func head(bodyLength: Int) -> MessageHead {

@@ -21,13 +21,18 @@ package final class EndpointServer {
   private let environment: [String: String]
   private let log: Log
   private let afterwards: Afterwards
+  /// The largest body that a door takes as one document, in bytes; nil if a body may follow its reply.
+  private let largestReply: Int?
   /// Nil if a setting is wrong, which has been logged.
   private let proxies: TrustedProxies?
   private let cors: CORSPolicy
   private lazy var opened = handler.opened(environment, afterwards: afterwards, log: log)
   private lazy var counter = makeCounter()
 
-  init(_ handler: Handler, _ environment: [String: String], afterwards: Afterwards, _ log: Log) {
+  init(
+    _ handler: Handler, _ environment: [String: String], afterwards: Afterwards, largestReply: Int? = nil, _ log: Log
+  ) {
+    self.largestReply = largestReply
     self.handler = handler
     self.environment = environment
     self.afterwards = afterwards
@@ -158,7 +163,13 @@ package final class EndpointServer {
 
   private func call(_ request: Request, _ log: Log) -> AnsweredRequest {
     let answered = handler.answer([(request, nil)], by: opened, log: log)
-    return answered.first ?? AnsweredRequest(request: request, problem: .internalError("the handler made no reply"))
+    guard let answer = answered.first else {
+      return AnsweredRequest(request: request, problem: .internalError("the handler made no reply"))
+    }
+    guard let largestReply, answer.reply.bodyFollows else { return answer }
+    do throws(Problem) {
+      return AnsweredRequest(request: request, reply: try answer.reply.whole(limit: largestReply))
+    } catch { return AnsweredRequest(request: request, problem: error) }
   }
 
   private func served(

@@ -6,6 +6,8 @@ package struct ServedReply: Sendable {
   /// Empty for a reply to HEAD.
   package let body: [UInt8]
   package let exitStatus: Int32
+  /// The body, if it follows: then there is no Content-Length.
+  let following: FollowingBody?
 
   /// - Parameters:
   ///   - method: the method of the request.
@@ -16,7 +18,8 @@ package struct ServedReply: Sendable {
   ) {
     var headers = ReplyHeaders.all(of: reply, requestID: requestID, origin: origin, access: access, quota: quota)
     let isBodiless = ReplyHeaders.isBodiless(reply.status)
-    if !isBodiless { headers.append(("content-length", String(reply.body.count))) }
+    following = method == "HEAD" ? nil : reply.following
+    if !isBodiless, !reply.bodyFollows { headers.append(("content-length", String(reply.body.count))) }
     status = reply.status
     self.headers = headers.map { (name: $0.0, value: $0.1) }
     body = isBodiless || method == "HEAD" ? [] : reply.body

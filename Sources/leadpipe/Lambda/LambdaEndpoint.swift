@@ -67,10 +67,13 @@ struct LambdaRoutes {
             "Properties": ["ApiId": ["Ref": "Api"], "Method": .string(method), "Path": .string(path)],
           ]))
     }
+    var complete: Set<String> = []
     for route in endpoint.description.routes {
       add(route.method, route.path)
       if route.method == "GET" { add("HEAD", route.path) }
-      if owners[route.path] == endpoint.description.name { add("ANY", route.path) }
+      if owners[route.path] == endpoint.description.name, complete.insert(route.path).inserted {
+        add("ANY", route.path)
+      }
     }
     if endpoint.description.routes.contains(where: { $0.path == "/health" }) {
       events.append(

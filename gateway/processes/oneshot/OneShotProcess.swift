@@ -6,6 +6,9 @@ import Host
 /// Runs a handler process for a single request, on the caller's thread, from its start to its end. When `run` returns,
 /// the process and its group have ended. `run` takes at most the time limit plus the grace time, whatever the process
 /// does.
+///
+/// If the body of the reply follows, the reply is passed on as soon as its line is complete, and the body piece by piece
+/// through the request's `BodyStream`.
 struct OneShotProcess {
   private let child: Child
   private let budgets: Budgets
@@ -20,10 +23,24 @@ struct OneShotProcess {
   private var received: [UInt8] = []
   private var lines: StderrLines
   private var buffer = [UInt8](repeating: 0, count: 65_536)
+  /// Takes a body that follows the reply.
+  private let body: BodyStream?
+  private let begin: (HandlerResult) -> Void
+  private let start = ContinuousClock.now
+  /// The body follows: what is read from stdout is part of it.
+  private var isFollowing = false
+  /// The beginning of the body that was read together with the reply.
+  private var early: [UInt8] = []
 
   /// Starts a process for the request. Its stderr is logged line by line.
-  static func run(_ request: HandlerRequest, _ context: ProcessContext) -> HandlerResult {
+  /// - Parameter begin: gets the result before the end of the process, if a body follows.
+  static func run(
+    _ request: HandlerRequest, _ context: ProcessContext, begin: @escaping (HandlerResult) -> Void = { _ in }
+  ) -> HandlerResult {
     let handler = request.handler
+    if handler.description.bodyFollows, request.body == nil {
+      return HandlerResult(outcome: .notStarted(reason: "no descriptors are left"))
+    }
     let envelope = request.envelope()
     let start = ContinuousClock.now
     let child: Child
@@ -34,7 +51,7 @@ struct OneShotProcess {
     let running = ContinuousClock.now
     var process = OneShotProcess(
       child, envelope, context.budgets.of(handler), stop: context.stop.descriptor,
-      log: HandlerLog(handler, context.log))
+      log: HandlerLog(handler, context.log), body: request.body, begin: begin)
     let outcome = process.runToEnd(deadline: start + .milliseconds(handler.description.timeLimitMs))
     return HandlerResult(
       outcome: outcome, output: process.received,
@@ -42,8 +59,13 @@ struct OneShotProcess {
       stderrWasCut: process.lines.isCut)
   }
 
-  private init(_ child: Child, _ envelope: [UInt8], _ budgets: Budgets, stop: Int32, log: HandlerLog) {
+  private init(
+    _ child: Child, _ envelope: [UInt8], _ budgets: Budgets, stop: Int32, log: HandlerLog, body: BodyStream?,
+    begin: @escaping (HandlerResult) -> Void
+  ) {
     self.child = child
+    self.body = body
+    self.begin = begin
     self.budgets = budgets
     lines = StderrLines(limit: budgets.errors)
     self.stop = stop
@@ -67,6 +89,10 @@ struct OneShotProcess {
     stdout.close()
     stderr.close()
     for descriptor in [input, exit] where descriptor >= 0 { close(descriptor) }
+    if isFollowing {
+      body?.end(isWhole: failure == nil && termination == .exited(0))
+      return .followed
+    }
     return failure ?? (isTooLarge ? .replyTooLarge(limit: budgets.reply) : .ended(termination))
   }
 
@@ -77,6 +103,7 @@ struct OneShotProcess {
     guard exit >= 0 else { return .notStarted(reason: "pidfd_open: \(String(cString: strerror(errno)))") }
     var deadline = limit
     var isOverdue = false
+    var hasExited = false
     while true {
       let left = deadline - ContinuousClock.now
       guard left > .zero else {
@@ -90,18 +117,57 @@ struct OneShotProcess {
       }
       let ready = waitUntilReady(
         [
-          (input, POLLOUT), (stdout.descriptor, POLLIN), (stderr.descriptor, POLLIN), (exit, POLLIN), (stop, POLLIN),
+          (input, POLLOUT), (mayRead ? stdout.descriptor : -1, POLLIN), (stderr.descriptor, POLLIN),
+          (hasExited ? -1 : exit, POLLIN), (stop, POLLIN), (body?.descriptor ?? -1, POLLIN),
         ], for: left)
+      if ready[5] { body?.clearWaking() }
+      if body?.isCancelled == true { return .unwanted }
+      if !early.isEmpty, let body, body.isWanted {
+        body.send(early)
+        early = []
+        continue
+      }
       let (canWrite, hasStdout, hasStderr, hasEnded, mustStop) = (ready[0], ready[1], ready[2], ready[3], ready[4])
       if mustStop { return .stopped }
       if canWrite { sendInput() }
       let wasOpen = stdout.isOpen
-      if hasStdout { received += stdout.read(&buffer) }
+      if hasStdout { readOutput() }
       if hasStderr { log.write(lines.add(stderr.read(&buffer))) }
       if isTooLarge { return .replyTooLarge(limit: budgets.reply) }
-      if hasEnded { return isOverdue ? .timedOut : nil }
-      if wasOpen, !stdout.isOpen, !isOverdue { deadline = min(deadline, ContinuousClock.now + Child.exitTime) }
+      if hasEnded {
+        if isOverdue { return .timedOut }
+        // The client may not have asked for the rest of the body yet.
+        guard isFollowing, stdout.isOpen || !early.isEmpty else { return nil }
+        hasExited = true
+      }
+      if hasExited, !stdout.isOpen, early.isEmpty { return nil }
+      if wasOpen, !stdout.isOpen, early.isEmpty, !isOverdue {
+        deadline = min(deadline, ContinuousClock.now + Child.exitTime)
+      }
     }
+  }
+
+  /// False while the client has not taken the last piece of a body.
+  private var mayRead: Bool { !isFollowing || early.isEmpty && body?.isWanted == true }
+
+  /// Reads the reply, or a piece of the body that follows it.
+  private mutating func readOutput() {
+    let bytes = stdout.read(&buffer)
+    guard let body else { return received += bytes }
+    if isFollowing {
+      if !bytes.isEmpty { body.send(Array(bytes)) }
+      return
+    }
+    received += bytes
+    guard let end = received.firstIndex(of: 0x0A), let reply = try? Reply(reading: Array(received[..<end])),
+      reply.bodyFollows
+    else { return }
+    isFollowing = true
+    early = Array(received[(end + 1)...])
+    received = []
+    begin(
+      HandlerResult(
+        outcome: .replied(reply), timing: RequestTiming(run: ContinuousClock.now - start), bodyFollows: true))
   }
 
   /// Writes as much as the process's stdin takes now. If the process has closed its stdin, the rest is dropped.

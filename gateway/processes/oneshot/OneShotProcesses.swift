@@ -23,23 +23,33 @@ struct OneShotProcesses: HandlerProcesses {
   }
 
   func run(_ request: HandlerRequest, on loop: any EventLoop) -> EventLoopFuture<HandlerResult> {
-    loop.makeFutureWithTask {
-      let arrival = ContinuousClock.now
-      let name = request.handler.description.name
-      if let refusal = await admission.acquire(name) { return HandlerResult(outcome: .refused(refusal)) }
-      let queue = ContinuousClock.now - arrival
-      var result = HandlerResult(outcome: .stopped)
-      do {
-        result = try await threads.runIfActive {
-          context.statistics.counting(name) { OneShotProcess.run(request, context) }
-        }
-      } catch {
-        // The threads have been shut down because the gateway is stopping.
-      }
-      await admission.release(name)
-      result.timing.queue = queue
-      return result
+    // If a body follows, the result comes before the process ends.
+    let promise = loop.makePromise(of: HandlerResult.self)
+    Task {
+      let result = await runToEnd(request) { promise.succeed($0) }
+      if result.outcome != .followed { promise.succeed(result) }
     }
+    return promise.futureResult
+  }
+
+  private func runToEnd(
+    _ request: HandlerRequest, begin: @escaping @Sendable (HandlerResult) -> Void
+  ) async -> HandlerResult {
+    let arrival = ContinuousClock.now
+    let name = request.handler.description.name
+    if let refusal = await admission.acquire(name) { return HandlerResult(outcome: .refused(refusal)) }
+    let queue = ContinuousClock.now - arrival
+    var result = HandlerResult(outcome: .stopped)
+    do {
+      result = try await threads.runIfActive {
+        context.statistics.counting(name) { OneShotProcess.run(request, context, begin: begin) }
+      }
+    } catch {
+      // The threads have been shut down because the gateway is stopping.
+    }
+    await admission.release(name)
+    result.timing.queue = queue
+    return result
   }
 
   /// Returns when all processes have ended. The caller must have sent the stop signal.

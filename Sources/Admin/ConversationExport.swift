@@ -1,0 +1,117 @@
+import Contract
+import Exports
+import Forms
+import Leads
+import Store
+import StoreAccess
+import Wire
+
+/// The export of conversations: the rows of the list with the same filters and order, all of them, as a file.
+package enum ConversationExport {
+  /// How long one export may take, in seconds.
+  private static let seconds = 120
+
+  private static let format = Field.required("format", Rule<ExportFormat>.exportFormat)
+  private static let with = Field.optional("with", .choices(ExportedConversation.further))
+  private static let form = Form([format, with] + ConversationSearch.exportFields)
+
+  package static func handler(named name: String) -> Handler {
+    Handler(description(name).withFollowingBody) { settings throws(Problem) in
+      let database = AdminDatabase(settings)
+      let hours = try OfficeHours(settings)
+      return { request, log throws(Problem) in
+        var checked = CheckedForm()
+        var zone = ""
+        let exporting = Database.forLongQuery(settings, seconds: seconds)
+        let (rows, prepared) = try database.openExport(for: request, from: exporting, log: log) {
+          () throws(Problem) in
+          checked = try read(request)
+          let argument = try ConversationSearch.withTimeZone(
+            .init(values: checked, request: request, settings: settings))
+          zone = argument["timeZone"]?.string ?? ""
+          return argument.removing(format.name)
+            .setting("warnBefore", AdminEndpoint.warnBefore(request.receivedAt, hours))
+        }
+        let chosen = checked[format]
+        let unindexed = prepared["unindexed"]?.integer ?? 0
+        log.info(
+          "Exporting conversations",
+          [
+            "by": prepared["by"]?.string ?? "", "format": chosen.rawValue,
+            "filters": checked.document.members?.map(\.key).joined(separator: ",") ?? "",
+            "unindexed": String(unindexed),
+          ])
+        let task = ExportTask(
+          rows: rows, format: chosen,
+          columns: ExportedConversation.columns + (checked[with] ?? []).map { ExportColumn($0) },
+          zone: zone, database: exporting, showsProgress: request.isBare, log: log)
+        let headers = headers(chosen, request, unindexed: unindexed)
+        guard request.method != "HEAD" else {
+          exporting.close()
+          return Reply(status: 200, headers: headers, body: [])
+        }
+        return Reply(headers: headers, following: task.body())
+      }
+    }
+  }
+
+  private static func description(_ name: String) -> Description {
+    let path = "/api/admin/conversations/export"
+    return Description(
+      name: name, kind: .endpoint, summary: "Exports all conversations that match the filters, as a file",
+      routes: [.init("POST", path), .init("GET", path)], access: .admin, rateClass: "export", bodyLimit: 65_536,
+      timeLimitMs: seconds * 1000, environment: AdminDatabase.settings + [.officeHours, .timeZone],
+      input: .init(form.schema, query: form.querySchema),
+      output: .init(
+        ["type": "string"], types: ExportFormat.allCases.map(\.mediaType),
+        headers: AdminEndpoint.uncached([
+          "properties": [
+            "Content-Disposition": ["type": "string"],
+            "X-Unindexed": [
+              "type": "integer",
+              "description": "the number of changed conversations that the query could not find yet, if there are any",
+            ],
+          ]
+        ])))
+  }
+
+  /// Reads the parameters: of a POST from its body, of a GET from its query.
+  private static func read(_ request: Request) throws(Problem) -> CheckedForm {
+    let isPost = request.method == "POST"
+    var errors = (isPost ? Form([]) : form).unknownParameters(in: request.query)
+    let document = request.isBare || isPost ? try request.json() : form.document(query: request.query)
+    do throws(FormError) {
+      let checked = try form.check(document)
+      if errors.isEmpty { return checked }
+    } catch { errors.add(error) }
+    throw Problem(errors)
+  }
+
+  private static func headers(_ format: ExportFormat, _ request: Request, unindexed: Int) -> [String: String] {
+    let name = "conversations-\(request.receivedAt.milliseconds).\(format.rawValue)"
+    let headers = [
+      "content-type": format.contentType, "content-disposition": "attachment; filename=\"\(name)\"",
+      "cache-control": "no-store", "x-content-type-options": "nosniff",
+    ]
+    return unindexed == 0 ? headers : headers.merging(["x-unindexed": String(unindexed)]) { $1 }
+  }
+}
+
+extension ExportFormat: FormValue {
+  package var document: JSON { .string(rawValue) }
+}
+
+extension Rule where Value == ExportFormat {
+  /// A format that this version writes. The error of one that it will have says so.
+  static var exportFormat: Rule {
+    let words = ExportFormat.allCases.map(\.rawValue)
+    return Rule(["type": "string", "enum": .array(words.map(JSON.string))]) { json, error in
+      let word = json.string ?? ""
+      if ExportFormat.planned.contains(word) {
+        return error.refuse(.formatNotWritten, ["format": word, "choices": words.joined(separator: ", ")])
+      }
+      return ExportFormat(rawValue: word)
+        ?? error.refuse(.invalidChoice, ["choices": words.joined(separator: ", ")])
+    }
+  }
+}

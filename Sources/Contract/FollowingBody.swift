@@ -1,0 +1,75 @@
+import Wire
+
+/// A body that a handler writes piece by piece after the head of its reply, because it is too large for one document.
+/// It is written once. A body that fails midway has sent a part of itself: the exit status, or the broken connection,
+/// tells that it is not whole.
+package final class FollowingBody: @unchecked Sendable {
+  // Made and written on the one thread of a handler.
+
+  /// Passes on the next piece. False if nobody reads any more: then the writer gives up.
+  package typealias Sender = ([UInt8]) -> Bool
+  /// Writes the body. Throws if it cannot be completed.
+  package typealias Writer = (Sender) throws(Problem) -> Void
+
+  private let writer: Writer
+  /// What ends a body that failed, for a door that has no other way to tell it: a text that readers cannot take for the
+  /// end of a whole body.
+  private let lastWords: [UInt8]
+
+  package init(lastWords: String, _ writer: @escaping Writer) {
+    self.lastWords = Array(lastWords.utf8)
+    self.writer = writer
+  }
+
+  /// How writing ended.
+  enum End: Equatable {
+    case whole
+    /// Nobody reads any more.
+    case unwanted
+    case failed(Problem)
+
+    var exitStatus: Int32 {
+      switch self {
+      case .whole: 0
+      case .unwanted: ExitStatus.unwritable
+      case .failed(let problem): ExitStatus.of(status: problem.kind.status)
+      }
+    }
+  }
+
+  /// Writes the body to stdout.
+  /// - Parameter marksFailure: true if the reader cannot see the exit status.
+  func write(marksFailure: Bool = false, log: Log) -> End {
+    var isRead = true
+    let end: End
+    do throws(Problem) {
+      try writer { piece in
+        isRead = isRead && StandardOutput.write(piece)
+        return isRead
+      }
+      end = isRead ? .whole : .unwanted
+    } catch { end = isRead ? .failed(error) : .unwanted }
+    if case .failed(let problem) = end {
+      log.error("The body of the reply is not whole: \(problem.detail)")
+      if marksFailure { _ = StandardOutput.write(lastWords) }
+    }
+    return end
+  }
+
+  /// Returns the whole body if it has at most `limit` bytes, for a door that takes only whole replies.
+  func collected(limit: Int) throws(Problem) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var isTooLarge = false
+    try writer { piece in
+      isTooLarge = isTooLarge || bytes.count + piece.count > limit
+      if !isTooLarge { bytes += piece }
+      return !isTooLarge
+    }
+    guard !isTooLarge else { throw Problem(.replyTooLargeHere, ["max": limit]) }
+    return bytes
+  }
+}
+
+extension FollowingBody: Equatable {
+  package static func == (one: FollowingBody, other: FollowingBody) -> Bool { one === other }
+}
