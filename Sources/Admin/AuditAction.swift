@@ -8,6 +8,7 @@ package enum AuditAction: String, CaseIterable, Sendable {
   case agentUpdated = "agent.updated"
   case channelResumed = "channel.resumed"
   case channelTested = "channel.tested"
+  case conversationsExported = "conversations.exported"
   case eventReplayed = "event.replayed"
   case keyCreated = "key.created"
   case keyRevoked = "key.revoked"

@@ -11,6 +11,7 @@ begin
   if p ->> 'query' is not null then
     v_behind := leadpipe.index_conversations(100000, 5000);
   end if;
+  perform leadpipe.record_audit(p ->> 'by', 'conversations.exported', null);
   return jsonb_build_object('by', p -> 'by', 'unindexed', v_behind);
 end
 $$;

@@ -293,8 +293,8 @@ begin
     select d.*, leadpipe.uuid_v7() as new_id from public.notification_logs d where d.id = any (v_chosen)
   ), made as (
     insert into public.notification_logs (
-      id, lead_event_id, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
-    select new_id, lead_event_id, conversation_id, channel, recipient, v_now, id, v_now, leadpipe.paused_seconds(channel, v_now)
+      id, lead_event_id, event_at, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
+    select new_id, lead_event_id, event_at, conversation_id, channel, recipient, v_now, id, v_now, leadpipe.paused_seconds(channel, v_now)
     from chosen where not v_is_dry
   ), logged as (
     insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
@@ -452,8 +452,8 @@ begin
   insert into public.lead_events (id, event_type, payload, planned_at, created_at)
   values (v_event, 'channel.test', jsonb_build_object('channel', v_channel, 'by', p -> 'by', 'askedAt', leadpipe.iso8601(v_now)), v_now, v_now);
   with made as (
-    insert into public.notification_logs (lead_event_id, channel, recipient, created_at, paused_before)
-    select distinct on (e.recipient) v_event, v_channel, coalesce(e.recipient, 'default'), v_now, leadpipe.paused_seconds(v_channel, v_now)
+    insert into public.notification_logs (lead_event_id, event_at, channel, recipient, created_at, paused_before)
+    select distinct on (e.recipient) v_event, v_now, v_channel, coalesce(e.recipient, 'default'), v_now, leadpipe.paused_seconds(v_channel, v_now)
     from jsonb_to_recordset(p -> 'configured') as e (channel text, recipient text)
     where e.channel = p ->> 'name'
     returning id, recipient
@@ -708,6 +708,28 @@ $$;
 revoke all on function public.export_person(jsonb) from public, anon, authenticated;
 
 grant execute on function public.export_person(jsonb) to leadpipe_admin, service_role;
+
+-- Checks an export and updates the word index for its query. This is a transaction of its own, because an export takes
+-- long: nothing that it writes may stay locked meanwhile. Returns the caller and how many changed conversations are not
+-- in the word index.
+create or replace function public.prepare_export(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_behind bigint := 0;
+begin
+  p := leadpipe.authorize(p, 'read');
+  perform leadpipe.read_search(p);
+  if p ->> 'query' is not null then
+    v_behind := leadpipe.index_conversations(100000, 5000);
+  end if;
+  perform leadpipe.record_audit(p ->> 'by', 'conversations.exported', null);
+  return jsonb_build_object('by', p -> 'by', 'unindexed', v_behind);
+end
+$$;
+
+revoke all on function public.prepare_export(jsonb) from public, anon, authenticated;
+
+grant execute on function public.prepare_export(jsonb) to leadpipe_admin, service_role;
 
 create or replace trigger audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON leadpipe.audit_log FOR EACH STATEMENT EXECUTE FUNCTION leadpipe.refuse_change();
 
