@@ -4,9 +4,11 @@ import json
 import re
 import subprocess
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cluster import Session
 from common import BIN, clean_environment, until
 from instance import Instance
 
@@ -82,6 +84,7 @@ def test_erased_person_is_in_no_table(database, filled):
     assert {row["id"] for row in exported["conversations"]} == set(ids)
     assert {"penthousequest" in row["message_text"] for row in exported["chat_messages"]} == {True}
     assert len(exported["lead_events"]) == database.count("lead_events", f"conversation_id = any ('{{{','.join(ids)}}}')")
+    assert exported["sent_to_other_conversations"][0]["customerPhone"] == PHONE and exported["notification_attempts"]
     assert exported["notification_logs"] and exported["follow_up_tasks"] and exported["conversation_timeline"] and exported["newsletter_subscribers"]
 
     assert "nothing was erased" in leadpipe(database, "person", "erase", lines=PHONE + "\nno\n", status=65)
@@ -130,6 +133,69 @@ def test_waiting_notifications_are_cancelled_and_never_sent(database):
         # The person writes again: this is a new request.
         assert instance.capture(lead()) != id
         assert database.count("customer_identities") == 2
+
+
+def test_chat_that_repeats_itself_brings_nothing_back(database):
+    with Instance(DATABASE_URL=database.url) as instance:
+        old = {"id": "1", "messageText": "penthousequest", "timestamp": (datetime.now(UTC) - timedelta(minutes=5)).isoformat()}
+        chat = lead(messages=[old])
+        id = instance.capture(chat)
+        leadpipe(database, "person", "erase", "--yes", lines=EMAIL + "\n")
+        assert instance.capture({**chat, "budget": "sapphirebox again"}) == id
+        assert traces(database) == {} and database.text("select status from conversations") == "lost"
+        # A newer message is new data, with the fields that are sent with it.
+        new = {"id": "2", "messageText": "hello again", "timestamp": (datetime.now(UTC) + timedelta(seconds=2)).isoformat()}
+        assert instance.capture({**chat, "messages": [old, new]}) == id
+        assert database.text("select string_agg(message_text, ',' order by message_text) from chat_messages") == ",hello again"
+        assert database.text("select status, customer_name from conversations") == f"new|{NAME}"
+
+
+def test_erasing_beside_a_capture_leaves_nothing(database):
+    """A capture that has locked the conversation adds an event, which the erasure must not miss."""
+    body = lead(messages=[{"id": "1", "messageText": "hello"}])
+    with Instance(DATABASE_URL=database.url, ENABLE_NOTIFICATION_WORKER="false") as instance:
+        id = instance.capture(body)
+        session = Session(database.url)
+        session.text("begin")
+        session.text(f"select 1 from conversations where id = '{id}' for no key update")
+        erasing = subprocess.Popen(
+            [str(BIN / "leadpipe"), "person", "erase", "--yes"], env=clean_environment(DATABASE_URL=database.url),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        erasing.stdin.write(PHONE + "\n")
+        erasing.stdin.close()
+        until(lambda: database.count("pg_stat_activity", "wait_event_type = 'Lock'") == 1, 10, "an erasure that waits")
+        session.text(f"""select emit_lead_event('lead.qualified', '{id}', '{{"customerName": "{NAME}"}}')""")
+        session.text("commit")
+        assert erasing.wait(20) == 0, erasing.stdout.read()
+        assert traces(database) == {}
+
+
+def test_erased_deliveries_cannot_be_retried_beside_the_erasure(database):
+    with Instance(DATABASE_URL=database.url, SLACK_WEBHOOK_URL="http://127.0.0.1:9/hook") as instance:
+        instance.capture(lead())
+        until(lambda: database.count("notification_logs", "status = 'failed' and next_attempt_at is not null"), 20, "a failed attempt")
+        session = Session(database.url)
+        session.text("begin")
+        shown = json.loads(leadpipe(database, "person", "show", "--json", lines=PHONE + "\n"))
+        argument = json.dumps({"phone": PHONE, "conversations": len(shown["conversations"]), "subscriptions": 0})
+        session.text(f"select public.erase_person('{argument}')")
+        retry = subprocess.Popen(
+            [str(BIN / "leadpipe"), "delivery", "retry", "--channel", "slack"], env=clean_environment(DATABASE_URL=database.url),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        until(lambda: database.count("pg_stat_activity", "wait_event_type = 'Lock' and query ~ 'retry_deliveries'") == 1, 10, "a retry that waits")
+        session.text("commit")
+        retry.communicate(timeout=20)
+        assert database.text("select status, next_attempt_at is null from notification_logs") == "failed|t"
+
+
+def test_subscriber_without_a_lead_is_exported_and_erased(database):
+    with Instance(DATABASE_URL=database.url) as instance:
+        assert instance.http("/api/newsletter/subscribe", {"email": EMAIL})[0] == 201
+        exported = json.loads(leadpipe(database, "person", "export", lines=EMAIL + "\n"))
+        assert exported["conversations"] == [] and exported["newsletter_subscribers"][0]["email"] == EMAIL
+        assert exported["subscription_events"][0]["payload"]["email"] == EMAIL
+        assert "erased 0 conversations and 1 subscription" in leadpipe(database, "person", "erase", "--yes", lines=EMAIL + "\n")
+        assert traces(database) == {}
 
 
 def test_erases_only_what_was_seen(database):

@@ -252,7 +252,7 @@ revoke all on function public.sweep_sla(jsonb) from public, anon, authenticated;
 
 grant execute on function public.sweep_sla(jsonb) to leadpipe_worker, service_role;
 
-CREATE INDEX IF NOT EXISTS conversations_sla_due_idx ON public.conversations USING btree (COALESCE((sla_warned_for = sla_response_deadline), false), lead_quality, sla_response_deadline) WHERE ((first_response_at IS NULL) AND (status <> ALL (ARRAY['completed'::text, 'lost'::text, 'converted'::text])) AND (NOT sla_breached) AND (sla_response_deadline IS NOT NULL));
+CREATE INDEX IF NOT EXISTS conversations_sla_due_idx ON public.conversations USING btree (COALESCE((sla_warned_for = sla_response_deadline), false), lead_quality, sla_response_deadline) WHERE ((first_response_at IS NULL) AND (status <> ALL (ARRAY['completed'::text, 'lost'::text, 'converted'::text])) AND (NOT sla_breached) AND (sla_response_deadline > created_at));
 
 create or replace trigger conversations_updated_at BEFORE UPDATE ON public.conversations FOR EACH ROW WHEN ((NOT (old.sla_warned_for IS DISTINCT FROM new.sla_warned_for))) EXECUTE FUNCTION public.update_updated_at_column();
 

@@ -15,7 +15,9 @@ begin
     status = coalesce(p ->> 'status', s.status), max_capacity = coalesce((p ->> 'maxCapacity')::integer, s.max_capacity)
   where s.id = a.id returning * into a;
   perform leadpipe.record_audit(p ->> 'by', 'agent.updated', a.id::text, jsonb_build_object('fields',
-    (select jsonb_agg(key order by key) from jsonb_object_keys(p) as key where key not in ('id', 'by', 'clear'))));
+    (select coalesce(jsonb_agg(field order by field), '[]') from (
+      select jsonb_object_keys(p) union select jsonb_array_elements_text(coalesce(p -> 'clear', '[]'))) as changed (field)
+     where field not in ('id', 'by', 'clear'))));
   return leadpipe.agent_document(a);
 exception when unique_violation then
   raise exception using errcode = 'LP409', message = 'agent_email_taken';

@@ -1,4 +1,5 @@
--- Refuses to change or delete rows, for a table that is append-only for its owner too.
+-- Refuses to change or delete rows of an append-only table, so that the owner does not do it by accident. (The owner can
+-- drop the trigger.)
 create or replace function leadpipe.refuse_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin

@@ -66,10 +66,22 @@ begin
   v_customer := coalesce(v_customer, (p #>> '{ids,customer}')::uuid, leadpipe.uuid_v7());
 
   -- NO KEY: concurrent inserts of events and timeline entries, which reference the row, need not wait.
-  select s.customer_phone, s.customer_email, s.lead_score, s.lead_quality, s.status, s.budget into c
+  select s.customer_phone, s.customer_email, s.lead_score, s.lead_quality, s.status, s.budget, s.created_at, s.updated_at, s.erased_at into c
   from public.conversations s where s.id = v_id for no key update;
   if not found then
     raise exception using errcode = 'LPTRY', message = 'write_conflict';
+  end if;
+  -- A chat that is still open sends what it has sent before. What was erased is not stored again; a request without newer
+  -- messages changes nothing.
+  if c.erased_at is not null and jsonb_typeof(p -> 'messages') = 'array' and p -> 'messages' <> '[]' then
+    p := jsonb_set(p, '{messages}', (
+      select coalesce(jsonb_agg(m order by n), '[]') from jsonb_array_elements(p -> 'messages') with ordinality as sent (m, n)
+      where (m ->> 'timestamp')::timestamptz > c.erased_at));
+    if p -> 'messages' = '[]' then
+      return jsonb_build_object(
+        'outcome', 'continued', 'created', false, 'id', v_id, 'status', c.status, 'createdAt', leadpipe.iso8601(c.created_at),
+        'updatedAt', leadpipe.iso8601(c.updated_at), 'eventId', null, 'messagesAdded', 0);
+    end if;
   end if;
   v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
   v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
@@ -144,6 +156,10 @@ begin
   v_qualifies := v_rises and array_position('{cold,warm,hot}', c.lead_quality) > array_position('{cold,warm,hot}', v_before.lead_quality);
   -- The event of a reopened conversation has the new score and notifies in any case.
   v_announces := v_qualifies and not v_reopens and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
+  -- Once for each quality.
+  if v_announces and to_regclass('public.lead_events') is not null then
+    v_announces := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
+  end if;
   v_moves := v_proven and c.first_response_at is not null and not v_reopens and not v_announces
     and (nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')))
       is distinct from (nullif(v_before.customer_phone, ''), lower(nullif(v_before.customer_email, '')));
@@ -167,7 +183,7 @@ begin
         'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
         'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'contactBefore', jsonb_build_object(
           'customerPhone', nullif(v_before.customer_phone, ''), 'customerEmail', nullif(v_before.customer_email, '')))) else '{}' end);
-    -- Once for each quality. All facts are the stored ones.
+    -- All facts are the stored ones.
     if v_qualifies then
       perform public.emit_lead_event('lead.qualified', v_id, v_facts - '{messagesAdded,proven}'::text[] || case when v_announces then
         jsonb_strip_nulls(jsonb_build_object('risenFrom', v_before.lead_quality, 'conversation', v_id, 'source', c.source,
@@ -175,7 +191,7 @@ begin
           'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'leadScore', c.lead_score, 'leadQuality', c.lead_quality,
           'leadScoreBefore', v_before.lead_score, 'intent', c.intent, 'budget', c.budget, 'propertyType', c.property_type,
           'preferredArea', c.preferred_area, 'message', v_message)) else '{}' end,
-        'lead.qualified:' || v_id || ':' || c.lead_quality);
+        case when v_announces then 'lead.qualified:' || v_id || ':' || c.lead_quality end);
     end if;
   end if;
 

@@ -3,8 +3,8 @@
 -- most 1e200, and nesting at most 16 levels. The sizes of single fields are not checked in a small argument, which
 -- cannot exceed them: this runs for every lead. Of `idempotency`, only the key is stored and counts.
 --
--- For the same reason, what most leads have is checked by expressions without a query, which cost a tenth of one, and
--- member by member, because a copy without a member is made token by token.
+-- For the same reason, what most leads have is checked by expressions without a query, which cost a tenth of one. Each
+-- large member is checked on its own, because `p - 'x'` copies all others.
 create or replace function leadpipe.check_lead(p jsonb) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -12,14 +12,14 @@ declare
   c_last constant timestamptz := '9999-12-31 23:59Z';
   v_lead constant jsonb := p -> 'lead';
   v_event constant jsonb := coalesce(p -> 'event', '{}');
-  v_messages constant jsonb := case when jsonb_typeof(p -> 'messages') = 'array' then p -> 'messages' else '[]' end;
+  v_messages constant jsonb := coalesce(p -> 'messages', '[]');
   v_rest constant jsonb := p - '{idempotency,lead,messages,event}'::text[];
   v_size constant integer := coalesce(octet_length(v_lead::text), 0) + octet_length(v_event::text) + octet_length(v_messages::text)
     + octet_length(v_rest::text) + coalesce(octet_length(p #>> '{idempotency,key}'), 0);
   v_message jsonb;
   v_is_large boolean;
 begin
-  -- abs() of anything else than a number is an error, which a filter takes for false.
+  -- abs() fails for anything that is not a number, and a filter that fails counts as false.
   v_is_large := v_size > 2097152
     or v_lead @? 'strict $.**{16}' or v_event @? 'strict $.**{16}' or v_messages @? 'strict $.**{16}' or v_rest @? 'strict $.**{17}'
     or v_lead @? 'strict $.** ? (@.abs() > 1e200)' or v_event @? 'strict $.** ? (@.abs() > 1e200)'

@@ -55,7 +55,7 @@ create index conversations_sla_open_idx on public.conversations (sla_response_de
 create index conversations_sla_due_idx on public.conversations
   ((coalesce(sla_warned_for = sla_response_deadline, false)), lead_quality, sla_response_deadline)
   where first_response_at is null and status not in ('completed', 'lost', 'converted') and not sla_breached
-    and sla_response_deadline is not null;
+    and sla_response_deadline > created_at;
 create index conversations_sla_breached_idx on public.conversations (created_at desc) where sla_breached;
 -- The index by score is for the sort orders hot, warm and cold. The one by follow-up date is partial, because few
 -- conversations have a follow-up.

@@ -21,7 +21,7 @@ begin
   select array_agg(id order by created_at, id) into v_chosen from (
     select d.id, d.created_at from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
     where (d.status in ('sent', 'delivered') or (d.status = 'failed' and d.next_attempt_at is null))
-      and d.created_at < v_as_of and not leadpipe.is_erased(d.lead_event_id)
+      and d.created_at < v_as_of and not e.payload ? 'erased'
       and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
       and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
       -- A delivery is never older than its event: the first condition lets the planner use the index.
@@ -58,7 +58,8 @@ begin
   end if;
 
   with chosen as materialized (
-    select d.*, leadpipe.uuid_v7() as new_id from public.notification_logs d where d.id = any (v_chosen)
+    select d.*, leadpipe.uuid_v7() as new_id from public.notification_logs d
+    where d.id = any (v_chosen) and not leadpipe.is_erased(d.lead_event_id)
   ), made as (
     insert into public.notification_logs (
       id, lead_event_id, event_at, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)

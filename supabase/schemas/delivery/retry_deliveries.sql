@@ -32,7 +32,7 @@ begin
     with changed as (
       update public.notification_logs d set
         next_attempt_at = v_now, retried_at = v_now, paused_before = leadpipe.paused_seconds(d.channel, v_now)
-      where d.id = any (v_ids) and d.status = 'failed'
+      where d.id = any (v_ids) and d.status = 'failed' and not leadpipe.is_erased(d.lead_event_id)
       returning d.id, d.lead_event_id, d.conversation_id, d.channel
     ), logged as (
       insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)

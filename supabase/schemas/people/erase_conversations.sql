@@ -1,36 +1,49 @@
 -- Removes the personal data of conversations: names, numbers, addresses, all text that people wrote, and what was made
 -- from it. Rows, times, scores and amounts stay, so that counts do not change. Open conversations become lost, open
 -- follow-ups are cancelled, and deliveries that have not been sent never are. Returns how many deliveries these were.
+-- Raises LPTRY if an event was added meanwhile.
 create or replace function leadpipe.erase_conversations(p_ids uuid[], p_by text) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   c_reason constant text := 'cancelled: the person''s data was erased';
-  v_now timestamptz := clock_timestamp();
+  v_now timestamptz;
+  v_events uuid[];
   v_cancelled integer := 0;
   v_words text[];
 begin
   -- The clean-up drops these tables.
   if to_regclass('public.lead_events') is not null then
     -- Lock events first, as in all functions. FOR UPDATE also keeps new deliveries from being added to them.
-    perform from public.lead_events e where e.conversation_id = any (p_ids) order by e.id for update;
+    v_events := array(select e.id from public.lead_events e where e.conversation_id = any (p_ids) order by e.id for update);
+  end if;
+  perform from public.conversations c where c.id = any (p_ids) order by c.id for no key update;
+  v_now := clock_timestamp();
+  if to_regclass('public.lead_events') is not null then
+    -- A capture that held the lock on a conversation has added an event, which is not locked.
+    if exists (select from public.lead_events e where e.conversation_id = any (p_ids) and e.id <> all (v_events)) then
+      raise exception using errcode = 'LPTRY', message = 'write_conflict';
+    end if;
     update public.notification_logs d set
       -- A worker that is sending it cannot be stopped, and its outcome is not recorded any more.
       error_message = case d.status when 'sending' then 'the person''s data was erased while it was being sent' else c_reason end,
       outcome_class = case d.status when 'sending' then 'unknown' else 'permanent' end,
-      status = 'failed', next_attempt_at = null, fence = d.fence + 1, lease_until = null, leased_by = null, updated_at = v_now
-    where d.conversation_id = any (p_ids) and d.due_at is not null;
+      status = 'failed', next_attempt_at = null, fence = d.fence + 1, lease_until = null, leased_by = null, subject = null,
+      payload = null, updated_at = v_now
+    where d.lead_event_id = any (v_events) and d.due_at is not null;
     get diagnostics v_cancelled = row_count;
-    update public.notification_logs d set subject = null, payload = null, updated_at = v_now
-    where d.conversation_id = any (p_ids) and (d.subject is not null or d.payload is not null);
+    update public.notification_logs d set
+      subject = null, payload = null, error_message = case when d.status = 'failed' then 'failed; the reason was erased' end, updated_at = v_now
+    where d.lead_event_id = any (v_events) and d.error_message is distinct from c_reason
+      and (d.subject is not null or d.payload is not null or d.error_message is not null) and d.updated_at <> v_now;
     update public.lead_events e set
       payload = '{"erased": true}', idempotency_key = null, planned_at = coalesce(e.planned_at, v_now), processed = true,
-      processed_at = coalesce(e.processed_at, v_now), last_error = case when e.processed then e.last_error else c_reason end, updated_at = v_now
-    where e.conversation_id = any (p_ids);
+      processed_at = coalesce(e.processed_at, v_now), last_error = case when not e.processed then c_reason end, updated_at = v_now
+    where e.id = any (v_events);
   end if;
-  perform from public.conversations c where c.id = any (p_ids) order by c.id for no key update;
   if to_regclass('public.conversation_timeline') is not null then
     update public.conversation_timeline t set
-      description = null, metadata = '{}', actor_name = case when t.actor_type = 'customer' then null else t.actor_name end
+      title = case t.event_type when 'created' then 'New lead' else t.title end, description = null, metadata = '{}',
+      actor_name = case when t.actor_type = 'customer' then null else t.actor_name end
     where t.conversation_id = any (p_ids);
     perform public.add_timeline_entry(id, 'note_added', 'Personal data erased', null, 'system', null, p_by, '{}') from unnest(p_ids) as id;
   end if;
@@ -47,7 +60,11 @@ begin
     customer_id = null, customer_name = null, customer_phone = null, customer_email = null, budget = null, property_type = null,
     preferred_area = null, tags = '{}', notes = null, conversation_summary = null, outcome = null, lead_score_breakdown = null,
     metadata = null, device_info = null, idempotency_key = null, follow_up_date = null, erased_at = v_now,
-    status = case when c.status in ('new', 'in-progress') then 'lost' else c.status end
+    intent = case when c.intent in ('buy', 'rent', 'sell', 'invest', 'browse') then c.intent end,
+    status = case when c.status in ('new', 'in-progress') then 'lost' else c.status end,
+    -- Closing must not hide that nobody answered in time.
+    sla_breached = c.sla_breached or c.status in ('new', 'in-progress') and c.first_response_at is null
+      and coalesce(c.sla_response_deadline <= v_now, false)
   where c.id = any (p_ids);
 
   -- The word index: words that no other conversation contains.
@@ -60,6 +77,10 @@ begin
   delete from public.known_words k
   where k.word = any (v_words)
     and not exists (select from public.conversation_words w where w.words @@ leadpipe.quote_lexeme(k.word)::tsquery);
+  -- For the listeners of the live feed.
+  if to_regclass('public.lead_events') is not null then
+    perform public.emit_lead_event('lead.updated', id, '{"erased": true}') from unnest(p_ids) as id;
+  end if;
   return v_cancelled;
 end
 $$;

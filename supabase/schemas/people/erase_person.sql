@@ -7,6 +7,7 @@ declare
   v record;
   v_done jsonb;
   v_events uuid[];
+  v_about uuid[];
 begin
   p := leadpipe.authorize(p, 'owner');
   v := leadpipe.find_person(p);
@@ -14,22 +15,35 @@ begin
     or (p ->> 'subscriptions')::integer is distinct from cardinality(v.subscribers) then
     raise exception using errcode = 'LP409', message = 'person_changed';
   end if;
+  -- What somebody has sent about this person to another conversation. It is looked for before anything is locked, because
+  -- that reads the whole timeline.
+  if to_regclass('public.conversation_timeline') is not null then
+    v_about := array(
+      select t.id from public.conversation_timeline t
+      where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
+        or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails)));
+  end if;
   if to_regclass('public.lead_events') is not null then
-    select array_agg(id) into v_events from (
-      select e.id from public.lead_events e
-      where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails) order by e.id for update) held;
-    delete from public.lead_events e where e.id = any (v_events);
+    -- All events in one statement, in the order in which others lock them.
+    perform from public.lead_events e
+    where e.conversation_id = any (v.conversations)
+      or e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails)
+    order by e.id for update;
   end if;
   v_done := jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers),
     'notificationsCancelled', leadpipe.erase_conversations(v.conversations, p ->> 'by'));
   delete from public.newsletter_subscribers s where s.id = any (v.subscribers);
+  -- After the subscription, whose row a concurrent subscription locks, so that its event is found too.
+  if to_regclass('public.lead_events') is not null then
+    v_events := array(
+      select e.id from public.lead_events e
+      where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails));
+    delete from public.lead_events e where e.id = any (v_events);
+  end if;
   delete from public.customer_identities i
   where (i.kind = 'phone' and i.value = any (v.phones)) or (i.kind = 'email' and i.value = any (v.emails));
-  -- What somebody has sent about this person to another conversation.
-  if to_regclass('public.conversation_timeline') is not null then
-    update public.conversation_timeline t set description = null, metadata = t.metadata - 'notStored'
-    where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
-      or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails));
+  if v_about <> '{}' then
+    update public.conversation_timeline t set description = null, metadata = t.metadata - 'notStored' where t.id = any (v_about);
   end if;
   perform leadpipe.record_audit(p ->> 'by', 'person.erased', null, v_done);
   return v_done;

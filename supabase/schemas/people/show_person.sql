@@ -21,7 +21,8 @@ $$;
 revoke all on function public.show_person(jsonb) from public, anon, authenticated;
 grant execute on function public.show_person(jsonb) to leadpipe_admin, service_role;
 
--- Returns everything that is stored about a person: the rows of each table, as they are. The audit log records it.
+-- Returns everything that is stored about a person: the rows of each table, as they are, and what others have sent about
+-- this person to other conversations. The audit log records it.
 create or replace function public.export_person(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
@@ -47,6 +48,23 @@ begin
     into v_rows using v.conversations;
     v_found := v_found || jsonb_build_object(v_table, v_rows);
   end loop;
+  if to_regclass('public.lead_events') is not null then
+    -- The events of subscriptions belong to no conversation.
+    v_found := v_found || (
+      select jsonb_build_object('subscription_events', coalesce(jsonb_agg(to_jsonb(e) - 'xact' order by e.created_at, e.id), '[]'))
+      from public.lead_events e where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails));
+    v_found := v_found || (
+      select jsonb_build_object('notification_attempts', coalesce(jsonb_agg(to_jsonb(a) order by a.started_at, a.delivery, a.fence), '[]'))
+      from public.notification_attempts a where a.delivery in (
+        select d.id from public.notification_logs d where d.conversation_id = any (v.conversations)));
+  end if;
+  if to_regclass('public.conversation_timeline') is not null then
+    v_found := v_found || (
+      select jsonb_build_object('sent_to_other_conversations', coalesce(jsonb_agg(t.metadata -> 'notStored' order by t.created_at, t.id), '[]'))
+      from public.conversation_timeline t
+      where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
+        or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails)));
+  end if;
   perform leadpipe.record_audit(p ->> 'by', 'person.exported', null,
     jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers)));
   return v_found;

@@ -50,4 +50,4 @@ create table public.known_words (
   word text collate "C" constraint known_words_pkey primary key
 );
 select leadpipe.protect_table('public.known_words');
-comment on table public.known_words is 'The words in conversation_words, except numbers. Words are never removed: one that no longer occurs matches nothing.';
+comment on table public.known_words is 'The words in conversation_words, except numbers. A word that no longer occurs matches nothing; only erasing a person removes words.';

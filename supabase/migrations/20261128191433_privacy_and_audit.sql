@@ -1,5 +1,24 @@
 -- Generated from schemas/ by `make migration`. This file can run again at any time.
 
+-- Waits for the lock in short tries, so that captures and claims do not queue behind this one.
+do $$
+begin
+  perform set_config('lock_timeout', '200ms', true);
+  for attempt in 1 .. 200 loop
+    begin
+      lock table public.conversations in access exclusive mode;
+      exit;
+    exception when lock_not_available then
+      if attempt = 200 then
+        raise;
+      end if;
+      perform pg_sleep(0.1);
+    end;
+  end loop;
+  perform set_config('lock_timeout', '0', true);
+end
+$$;
+
 create table if not exists leadpipe.audit_log (
   id uuid constraint audit_log_pkey primary key default leadpipe.uuid_v7(),
   created_at timestamptz not null default clock_timestamp(),
@@ -139,7 +158,9 @@ begin
     status = coalesce(p ->> 'status', s.status), max_capacity = coalesce((p ->> 'maxCapacity')::integer, s.max_capacity)
   where s.id = a.id returning * into a;
   perform leadpipe.record_audit(p ->> 'by', 'agent.updated', a.id::text, jsonb_build_object('fields',
-    (select jsonb_agg(key order by key) from jsonb_object_keys(p) as key where key not in ('id', 'by', 'clear'))));
+    (select coalesce(jsonb_agg(field order by field), '[]') from (
+      select jsonb_object_keys(p) union select jsonb_array_elements_text(coalesce(p -> 'clear', '[]'))) as changed (field)
+     where field not in ('id', 'by', 'clear'))));
   return leadpipe.agent_document(a);
 exception when unique_violation then
   raise exception using errcode = 'LP409', message = 'agent_email_taken';
@@ -185,7 +206,8 @@ revoke all on function public.list_audit(jsonb) from public, anon, authenticated
 
 grant execute on function public.list_audit(jsonb) to leadpipe_admin, service_role;
 
--- Refuses to change or delete rows, for a table that is append-only for its owner too.
+-- Refuses to change or delete rows of an append-only table, so that the owner does not do it by accident. (The owner can
+-- drop the trigger.)
 create or replace function leadpipe.refuse_change() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -195,13 +217,318 @@ $$;
 
 revoke all on function leadpipe.refuse_change() from public, anon, authenticated;
 
--- Adds an entry to the audit log, in the transaction of what it records. Details must contain no data of customers.
+-- Adds an entry to the audit log. Call it in the transaction of what it records. Details must contain no data of
+-- customers.
 create or replace function leadpipe.record_audit(p_actor text, p_action text, p_subject text, p_details jsonb default '{}') returns void
 language sql set search_path = pg_catalog, pg_temp as $$
   insert into leadpipe.audit_log (actor, action, subject, details) values (coalesce(p_actor, 'operator'), p_action, p_subject, p_details)
 $$;
 
 revoke all on function leadpipe.record_audit(text, text, text, jsonb) from public, anon, authenticated;
+
+-- Handles a lead whose idempotency key or conversation exists: repeats the reply to the key's first use, or adds to the
+-- conversation. Returns null if neither exists any more; the lead is then new.
+create or replace function leadpipe.capture_known_lead(p jsonb) returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid := (p ->> 'conversationId')::uuid;
+  v_route text := p ->> 'route';
+  v_key text := nullif(p #>> '{idempotency,key}', '');
+  v_lifetime interval := case when p #>> '{idempotency,client}' is null then '7 days' else '30 seconds' end;
+  v_hash bytea := sha256(convert_to(coalesce(p #>> '{idempotency,content}', ''), 'UTF8'));
+  v_customer uuid;
+  v_proven boolean;
+  v_reachable boolean;
+  v_rises boolean;
+  v_qualifies boolean;  -- the quality rises
+  v_announces boolean;  -- and this is to be notified
+  v_moves boolean;  -- an answered lead has another phone number or email address
+  v_rebudgets boolean;
+  v_before record;  -- status, score and quality as stored
+  v_closed boolean;
+  v_said bigint;  -- the customer's stored messages
+  v_reopens boolean;
+  v_facts jsonb;
+  v_message text;  -- the customer's latest new message
+  v_added integer := 0;
+  v_unstored jsonb;  -- what an unproven request says about the customer; only the timeline has it
+  v_event uuid;
+  l record;  -- the lead as sent
+  c record;  -- the conversation as stored
+begin
+  if v_key is not null then
+    select k.body_sha256, k.created_at < now() - v_lifetime as expired, s.id, s.status, s.created_at, s.updated_at, s.idempotency_key
+    into c
+    from public.idempotency_keys k left join public.conversations s on s.id = k.conversation_id
+    where k.route = v_route and k.key = v_key;
+
+    if found and (c.expired or c.id is null) then  -- treat the key as unused
+      update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
+      delete from public.idempotency_keys k
+      where k.route = v_route and k.key = v_key
+        and (k.created_at < now() - v_lifetime or not exists (select from public.conversations s where s.id = k.conversation_id));
+      return null;
+    elsif found and c.body_sha256 <> v_hash then
+      return jsonb_build_object('outcome', 'mismatch', 'created', false, 'id', null, 'status', null,
+        'createdAt', null, 'updatedAt', null, 'eventId', null, 'messagesAdded', 0);
+    elsif found then
+      return jsonb_build_object('outcome', 'replayed',
+        'created', c.idempotency_key is not distinct from v_route || ':' || v_key,
+        'id', c.id, 'status', c.status, 'createdAt', leadpipe.iso8601(c.created_at), 'updatedAt', leadpipe.iso8601(c.updated_at),
+        'eventId', null, 'messagesAdded', 0);
+    end if;
+    if not exists (select from public.conversations s where s.id = v_id) then
+      return null;  -- the key existed a moment ago
+    end if;
+    -- A conversation that still has this key got it from a request that has expired.
+    update public.conversations set idempotency_key = null where idempotency_key = v_route || ':' || v_key;
+    -- Waits for a concurrent copy of this request, and makes later copies wait.
+    insert into public.idempotency_keys (route, key, body_sha256, conversation_id) values (v_route, v_key, v_hash, v_id);
+  end if;
+
+  select * into l from leadpipe.lead_fields(p -> 'lead');
+  -- 'phone' sorts after 'email', so the phone number takes precedence.
+  select customer_id into v_customer from public.customer_identities
+  where (kind = 'phone' and value = l.phone) or (kind = 'email' and value = lower(l.email))
+  order by kind desc limit 1;
+  v_customer := coalesce(v_customer, (p #>> '{ids,customer}')::uuid, leadpipe.uuid_v7());
+
+  -- NO KEY: concurrent inserts of events and timeline entries, which reference the row, need not wait.
+  select s.customer_phone, s.customer_email, s.lead_score, s.lead_quality, s.status, s.budget, s.created_at, s.updated_at, s.erased_at into c
+  from public.conversations s where s.id = v_id for no key update;
+  if not found then
+    raise exception using errcode = 'LPTRY', message = 'write_conflict';
+  end if;
+  -- A chat that is still open sends what it has sent before. What was erased is not stored again; a request without newer
+  -- messages changes nothing.
+  if c.erased_at is not null and jsonb_typeof(p -> 'messages') = 'array' and p -> 'messages' <> '[]' then
+    p := jsonb_set(p, '{messages}', (
+      select coalesce(jsonb_agg(m order by n), '[]') from jsonb_array_elements(p -> 'messages') with ordinality as sent (m, n)
+      where (m ->> 'timestamp')::timestamptz > c.erased_at));
+    if p -> 'messages' = '[]' then
+      return jsonb_build_object(
+        'outcome', 'continued', 'created', false, 'id', v_id, 'status', c.status, 'createdAt', leadpipe.iso8601(c.created_at),
+        'updatedAt', leadpipe.iso8601(c.updated_at), 'eventId', null, 'messagesAdded', 0);
+    end if;
+  end if;
+  v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
+  v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
+  -- What was read in the budget is stored with it.
+  v_rebudgets := l.budget is not null and (v_proven or nullif(c.budget, '') is null);
+  v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
+  v_closed := c.status in ('completed', 'lost');
+  v_before := c;
+
+  update public.conversations s set
+    -- A row without a customer gets the customer of its stored phone number or email address, not of an unproven one.
+    customer_id = coalesce(s.customer_id, case when v_proven or not v_reachable then v_customer end,
+      (select i.customer_id from public.customer_identities i
+       where (i.kind = 'phone' and i.value = s.customer_phone) or (i.kind = 'email' and i.value = lower(s.customer_email))
+       order by i.kind desc limit 1), v_customer),
+    customer_name = leadpipe.merge_text(s.customer_name, l.name, v_proven),
+    -- An unproven phone number or email address is stored only if the row has neither, because it would prove the next
+    -- request.
+    customer_phone = leadpipe.merge_text(s.customer_phone, case when v_proven or not v_reachable then l.phone end, v_proven),
+    customer_email = leadpipe.merge_text(s.customer_email, case when v_proven or not v_reachable then l.email end, v_proven),
+    intent = leadpipe.merge_text(s.intent, l.intent, v_proven),
+    budget = leadpipe.merge_text(s.budget, l.budget, v_proven),
+    budget_amount = case when v_rebudgets then l.budget_amount else s.budget_amount end,
+    budget_min = case when v_rebudgets then l.budget_min else s.budget_min end,
+    budget_max = case when v_rebudgets then l.budget_max else s.budget_max end,
+    budget_currency = case when v_rebudgets then l.budget_currency else s.budget_currency end,
+    budget_period = case when v_rebudgets then l.budget_period else s.budget_period end,
+    property_type = leadpipe.merge_text(s.property_type, l.property_type, v_proven),
+    preferred_area = leadpipe.merge_text(s.preferred_area, l.preferred_area, v_proven),
+    start_time = coalesce(s.start_time, l.start_time),
+    end_time = case when v_proven then greatest(s.end_time, l.end_time) else coalesce(s.end_time, l.end_time) end,
+    duration_minutes = case when v_proven then greatest(s.duration_minutes, l.duration) else coalesce(s.duration_minutes, l.duration) end,
+    device_info = case when v_proven then coalesce(l.device_info, s.device_info) else coalesce(s.device_info, l.device_info) end,
+    lead_score = case when v_rises then l.score else s.lead_score end,
+    lead_quality = case when v_rises then coalesce(l.quality, s.lead_quality) else s.lead_quality end,
+    lead_score_breakdown = case when v_rises then coalesce(l.breakdown, s.lead_score_breakdown) else s.lead_score_breakdown end,
+    sla_response_deadline = case when v_proven then least(s.sla_response_deadline, l.deadline) else s.sla_response_deadline end,
+    -- At most 50 tags, as in one request; the oldest are kept.
+    tags = case when v_proven then (s.tags || array(select t from unnest(l.tags) with ordinality as sent (t, n)
+                                                    where t <> all (s.tags) order by n))[:greatest(50, cardinality(s.tags))] else s.tags end,
+    notes = case when v_proven then coalesce(l.notes, s.notes) else s.notes end,
+    metadata = case when v_proven then leadpipe.merge_metadata(s.metadata, l.metadata) else s.metadata end
+  where s.id = v_id
+  returning s.customer_id, s.customer_name, s.customer_phone, s.customer_email, s.status, s.lead_score, s.lead_quality,
+    s.intent, s.budget, s.property_type, s.preferred_area, s.tags, s.metadata, s.source, s.first_response_at, s.created_at, s.updated_at into c;
+
+  perform leadpipe.remember_customer(nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')), c.customer_id);
+
+  if v_closed then
+    select count(*) into v_said from public.chat_messages where conversation_id = v_id and sender = 'customer';
+  end if;
+  if jsonb_typeof(p -> 'messages') = 'array' then
+    v_added := leadpipe.add_messages(v_id, p -> 'messages', coalesce((p ->> 'receivedAt')::timestamptz, now()));
+  end if;
+
+  -- The customer writes again with a new message, or with a request without messages. A chat that only repeats its
+  -- stored messages, or adds a message of the bot or an agent, does not reopen a conversation.
+  v_reopens := v_closed and (coalesce(jsonb_array_length(nullif(p -> 'messages', 'null')), 0) = 0
+    or v_added > 0 and v_said < (select count(*) from public.chat_messages where conversation_id = v_id and sender = 'customer'));
+  if v_reopens then
+    update public.conversations s set
+      status = case when s.first_response_at is null then 'new' else 'in-progress' end,
+      -- Who has not been answered yet waits from now on, for as long as the stored quality says. The request alone may
+      -- have a lower one.
+      sla_response_deadline = case when s.first_response_at is null
+        then coalesce((p #>> array['lead', 'slaDeadlines', s.lead_quality])::timestamptz, l.deadline) else s.sla_response_deadline end,
+      sla_breached = s.first_response_at is not null and s.sla_breached
+    where s.id = v_id
+    returning s.status, s.updated_at into c.status, c.updated_at;
+  end if;
+
+  v_qualifies := v_rises and array_position('{cold,warm,hot}', c.lead_quality) > array_position('{cold,warm,hot}', v_before.lead_quality);
+  -- The event of a reopened conversation has the new score and notifies in any case.
+  v_announces := v_qualifies and not v_reopens and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
+  -- Once for each quality.
+  if v_announces and to_regclass('public.lead_events') is not null then
+    v_announces := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
+  end if;
+  v_moves := v_proven and c.first_response_at is not null and not v_reopens and not v_announces
+    and (nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')))
+      is distinct from (nullif(v_before.customer_phone, ''), lower(nullif(v_before.customer_email, '')));
+  if v_added > 0 and (v_reopens or v_announces or v_moves) then
+    select m.text into v_message from (
+      select distinct on (client_id) * from leadpipe.message_fields(p -> 'messages', now()) order by client_id, "position") as m
+    where m.sender = 'customer' order by m."position" desc limit 1;
+  end if;
+  v_facts := jsonb_build_object('messagesAdded', v_added, 'proven', v_proven)
+    || case when v_rises then jsonb_build_object('score', c.lead_score, 'quality', c.lead_quality,
+         'scoreBefore', v_before.lead_score, 'qualityBefore', v_before.lead_quality) else '{}' end;
+  if to_regclass('public.lead_events') is not null then
+    -- The event of a reopened conversation notifies, so it has the facts of a new lead and the customer's latest
+    -- message. The customer is the stored one, because an unproven request may name another.
+    v_event := public.emit_lead_event('lead.updated', v_id, v_facts || case when v_reopens then
+      jsonb_strip_nulls(jsonb_build_object('message', v_message))
+      || coalesce(nullif(p #> '{event,payload}', 'null'), '{}') - '{customerName,customerPhone,customerEmail}'::text[] || jsonb_strip_nulls(jsonb_build_object(
+        'reopenedFrom', v_before.status, 'customerName', c.customer_name, 'customerPhone', c.customer_phone,
+        'customerEmail', c.customer_email, 'leadScore', c.lead_score, 'leadQuality', c.lead_quality))
+      when v_moves then jsonb_strip_nulls(jsonb_build_object('conversation', v_id, 'source', c.source, 'message', v_message,
+        'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
+        'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'contactBefore', jsonb_build_object(
+          'customerPhone', nullif(v_before.customer_phone, ''), 'customerEmail', nullif(v_before.customer_email, '')))) else '{}' end);
+    -- All facts are the stored ones.
+    if v_qualifies then
+      perform public.emit_lead_event('lead.qualified', v_id, v_facts - '{messagesAdded,proven}'::text[] || case when v_announces then
+        jsonb_strip_nulls(jsonb_build_object('risenFrom', v_before.lead_quality, 'conversation', v_id, 'source', c.source,
+          'customerName', c.customer_name, 'customerPhone', c.customer_phone, 'customerEmail', c.customer_email,
+          'customerPhoneExtension', c.metadata -> 'customerPhoneExtension', 'leadScore', c.lead_score, 'leadQuality', c.lead_quality,
+          'leadScoreBefore', v_before.lead_score, 'intent', c.intent, 'budget', c.budget, 'propertyType', c.property_type,
+          'preferredArea', c.preferred_area, 'message', v_message)) else '{}' end,
+        case when v_announces then 'lead.qualified:' || v_id || ':' || c.lead_quality end);
+    end if;
+  end if;
+
+  if to_regclass('public.conversation_timeline') is not null then
+    if v_reopens then
+      perform public.add_timeline_entry(v_id, 'status_changed', 'Reopened: the customer wrote again',
+        format('Status %s, was %s', c.status, v_before.status), 'system', null, null,
+        jsonb_build_object('from', v_before.status, 'to', c.status));
+    end if;
+    if v_rises then
+      perform public.add_timeline_entry(v_id, 'status_changed',
+        case when c.lead_quality <> v_before.lead_quality then 'Lead qualified as ' || c.lead_quality else 'Lead score rose' end,
+        format('Score %s (%s), was %s (%s)', c.lead_score, c.lead_quality, v_before.lead_score, v_before.lead_quality),
+        'system', null, null, v_facts - '{messagesAdded,proven}'::text[]);
+    end if;
+    if not v_proven then
+      v_unstored := nullif(jsonb_strip_nulls(jsonb_build_object(
+        'customerName', nullif(l.name, c.customer_name), 'customerPhone', nullif(l.phone, c.customer_phone),
+        'customerEmail', nullif(lower(l.email), lower(c.customer_email)), 'intent', nullif(l.intent, c.intent),
+        'budget', nullif(l.budget, c.budget), 'propertyType', nullif(l.property_type, c.property_type),
+        'preferredArea', nullif(l.preferred_area, c.preferred_area), 'notes', l.notes, 'setAside', l.metadata -> 'setAside')), '{}');
+    end if;
+    -- note_added, because the customer added something. customer_contacted is for contact by an agent.
+    perform public.add_timeline_entry(v_id, 'note_added', 'Lead Updated',
+      (select E'Not stored, because the sender may be another person:\n' || string_agg(d.key || ': ' || d.value, E'\n')
+       from jsonb_each_text(v_unstored) d),
+      'customer', null, null, jsonb_build_object('messagesAdded', v_added, 'proven', v_proven)
+        || case when v_unstored is null then '{}' else jsonb_build_object('notStored', v_unstored) end);
+  end if;
+
+  return jsonb_build_object(
+    'outcome', 'continued', 'created', false, 'id', v_id, 'status', c.status,
+    'createdAt', leadpipe.iso8601(c.created_at), 'updatedAt', leadpipe.iso8601(c.updated_at),
+    'eventId', v_event, 'messagesAdded', v_added)
+    || case when v_rises then jsonb_build_object('rise', v_facts - '{messagesAdded,proven}'::text[]) else '{}' end
+    || case when v_reopens then jsonb_build_object('reopenedFrom', v_before.status) else '{}' end
+    -- The fields whose values were not stored, because the conversation has as many as it can hold.
+    || coalesce((select jsonb_build_object('full', jsonb_agg(field)) from unnest(array[
+         case when v_proven and not l.tags <@ c.tags then 'tags' end,
+         case when v_proven and not coalesce(l.metadata <@ c.metadata, l.metadata is null) then 'metadata' end]) as field
+       where field is not null having count(*) > 0), '{}');
+end
+$$;
+
+revoke all on function leadpipe.capture_known_lead(jsonb) from public, anon, authenticated;
+
+-- Raises lead_too_large if an argument of capture_lead exceeds what can be shown later. Its handlers have checked it
+-- with lower limits; this is for a caller that has only stolen their login. Times must be from 1970 to 9999, numbers at
+-- most 1e200, and nesting at most 16 levels. The sizes of single fields are not checked in a small argument, which
+-- cannot exceed them: this runs for every lead. Of `idempotency`, only the key is stored and counts.
+--
+-- For the same reason, what most leads have is checked by expressions without a query, which cost a tenth of one. Each
+-- large member is checked on its own, because `p - 'x'` copies all others.
+create or replace function leadpipe.check_lead(p jsonb) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  c_first constant timestamptz := '1970-01-01 00:00Z';
+  c_last constant timestamptz := '9999-12-31 23:59Z';
+  v_lead constant jsonb := p -> 'lead';
+  v_event constant jsonb := coalesce(p -> 'event', '{}');
+  v_messages constant jsonb := coalesce(p -> 'messages', '[]');
+  v_rest constant jsonb := p - '{idempotency,lead,messages,event}'::text[];
+  v_size constant integer := coalesce(octet_length(v_lead::text), 0) + octet_length(v_event::text) + octet_length(v_messages::text)
+    + octet_length(v_rest::text) + coalesce(octet_length(p #>> '{idempotency,key}'), 0);
+  v_message jsonb;
+  v_is_large boolean;
+begin
+  -- abs() fails for anything that is not a number, and a filter that fails counts as false.
+  v_is_large := v_size > 2097152
+    or v_lead @? 'strict $.**{16}' or v_event @? 'strict $.**{16}' or v_messages @? 'strict $.**{16}' or v_rest @? 'strict $.**{17}'
+    or v_lead @? 'strict $.** ? (@.abs() > 1e200)' or v_event @? 'strict $.** ? (@.abs() > 1e200)'
+    or v_messages @? 'strict $.** ? (@.abs() > 1e200)' or v_rest @? 'strict $.** ? (@.abs() > 1e200)'
+    or coalesce(jsonb_typeof(v_lead -> 'budgetAmount'), 'null') not in ('number', 'null')
+    or coalesce(jsonb_typeof(v_lead -> 'budgetMin'), 'null') not in ('number', 'null')
+    or coalesce(jsonb_typeof(v_lead -> 'budgetMax'), 'null') not in ('number', 'null')
+    or (p ->> 'receivedAt')::timestamptz not between c_first and c_last
+    or (v_lead ->> 'slaDeadline')::timestamptz not between c_first and c_last
+    or (v_lead ->> 'startTime')::timestamptz not between c_first and c_last
+    or (v_lead ->> 'endTime')::timestamptz not between c_first and c_last
+    or jsonb_array_length(v_messages) > 1000;
+  if v_is_large is not true and coalesce(jsonb_typeof(v_lead -> 'slaDeadlines'), 'null') <> 'null' then
+    v_is_large := exists (
+      select from jsonb_each_text(v_lead -> 'slaDeadlines') as sent where value::timestamptz not between c_first and c_last);
+  end if;
+  if v_is_large is not true then
+    for n in 0 .. jsonb_array_length(v_messages) - 1 loop
+      v_message := v_messages -> n;
+      -- Ids are in an index, whose entries are smaller.
+      v_is_large := (v_message ->> 'timestamp')::timestamptz not between c_first and c_last or octet_length(v_message ->> 'id') > 1000;
+      exit when v_is_large;
+    end loop;
+  end if;
+  if v_is_large is not true and v_size > 4000 then
+    v_is_large := octet_length(v_event::text) > 65536
+      or exists (
+        select from jsonb_each(v_lead) as field where octet_length(value::text) > case
+          when jsonb_typeof(value) = 'object' or key = 'deviceInfo' then 65536 when key = 'notes' then 80000 when key = 'tags' then 40000 else 4000 end)
+      or exists (select from jsonb_each(v_rest) as field where octet_length(value::text) > 4000)
+      or exists (
+        select from jsonb_array_elements(v_messages) as sent (m), jsonb_each(case when jsonb_typeof(m) = 'object' then m else '{}' end) as field
+        where octet_length(value::text) > case when key in ('text', 'metadata') then 65536 else 4000 end);
+  end if;
+  if v_is_large then
+    raise exception using errcode = 'LP400', message = 'lead_too_large';
+  end if;
+end
+$$;
+
+revoke all on function leadpipe.check_lead(jsonb) from public, anon, authenticated;
 
 -- Sends the finished notifications of an event once more, as new rows that are linked to the first. Raises LP404 if the
 -- event does not exist, LP409 if none of its notifications is finished.
@@ -253,7 +580,7 @@ begin
   select array_agg(id order by created_at, id) into v_chosen from (
     select d.id, d.created_at from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
     where (d.status in ('sent', 'delivered') or (d.status = 'failed' and d.next_attempt_at is null))
-      and d.created_at < v_as_of and not leadpipe.is_erased(d.lead_event_id)
+      and d.created_at < v_as_of and not e.payload ? 'erased'
       and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
       and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
       -- A delivery is never older than its event: the first condition lets the planner use the index.
@@ -290,7 +617,8 @@ begin
   end if;
 
   with chosen as materialized (
-    select d.*, leadpipe.uuid_v7() as new_id from public.notification_logs d where d.id = any (v_chosen)
+    select d.*, leadpipe.uuid_v7() as new_id from public.notification_logs d
+    where d.id = any (v_chosen) and not leadpipe.is_erased(d.lead_event_id)
   ), made as (
     insert into public.notification_logs (
       id, lead_event_id, event_at, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
@@ -378,7 +706,7 @@ begin
     with changed as (
       update public.notification_logs d set
         next_attempt_at = v_now, retried_at = v_now, paused_before = leadpipe.paused_seconds(d.channel, v_now)
-      where d.id = any (v_ids) and d.status = 'failed'
+      where d.id = any (v_ids) and d.status = 'failed' and not leadpipe.is_erased(d.lead_event_id)
       returning d.id, d.lead_event_id, d.conversation_id, d.channel
     ), logged as (
       insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
@@ -504,36 +832,49 @@ grant execute on function public.delete_subscriber(jsonb) to leadpipe_admin, ser
 -- Removes the personal data of conversations: names, numbers, addresses, all text that people wrote, and what was made
 -- from it. Rows, times, scores and amounts stay, so that counts do not change. Open conversations become lost, open
 -- follow-ups are cancelled, and deliveries that have not been sent never are. Returns how many deliveries these were.
+-- Raises LPTRY if an event was added meanwhile.
 create or replace function leadpipe.erase_conversations(p_ids uuid[], p_by text) returns integer
 language plpgsql set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
   c_reason constant text := 'cancelled: the person''s data was erased';
-  v_now timestamptz := clock_timestamp();
+  v_now timestamptz;
+  v_events uuid[];
   v_cancelled integer := 0;
   v_words text[];
 begin
   -- The clean-up drops these tables.
   if to_regclass('public.lead_events') is not null then
     -- Lock events first, as in all functions. FOR UPDATE also keeps new deliveries from being added to them.
-    perform from public.lead_events e where e.conversation_id = any (p_ids) order by e.id for update;
+    v_events := array(select e.id from public.lead_events e where e.conversation_id = any (p_ids) order by e.id for update);
+  end if;
+  perform from public.conversations c where c.id = any (p_ids) order by c.id for no key update;
+  v_now := clock_timestamp();
+  if to_regclass('public.lead_events') is not null then
+    -- A capture that held the lock on a conversation has added an event, which is not locked.
+    if exists (select from public.lead_events e where e.conversation_id = any (p_ids) and e.id <> all (v_events)) then
+      raise exception using errcode = 'LPTRY', message = 'write_conflict';
+    end if;
     update public.notification_logs d set
       -- A worker that is sending it cannot be stopped, and its outcome is not recorded any more.
       error_message = case d.status when 'sending' then 'the person''s data was erased while it was being sent' else c_reason end,
       outcome_class = case d.status when 'sending' then 'unknown' else 'permanent' end,
-      status = 'failed', next_attempt_at = null, fence = d.fence + 1, lease_until = null, leased_by = null, updated_at = v_now
-    where d.conversation_id = any (p_ids) and d.due_at is not null;
+      status = 'failed', next_attempt_at = null, fence = d.fence + 1, lease_until = null, leased_by = null, subject = null,
+      payload = null, updated_at = v_now
+    where d.lead_event_id = any (v_events) and d.due_at is not null;
     get diagnostics v_cancelled = row_count;
-    update public.notification_logs d set subject = null, payload = null, updated_at = v_now
-    where d.conversation_id = any (p_ids) and (d.subject is not null or d.payload is not null);
+    update public.notification_logs d set
+      subject = null, payload = null, error_message = case when d.status = 'failed' then 'failed; the reason was erased' end, updated_at = v_now
+    where d.lead_event_id = any (v_events) and d.error_message is distinct from c_reason
+      and (d.subject is not null or d.payload is not null or d.error_message is not null) and d.updated_at <> v_now;
     update public.lead_events e set
       payload = '{"erased": true}', idempotency_key = null, planned_at = coalesce(e.planned_at, v_now), processed = true,
-      processed_at = coalesce(e.processed_at, v_now), last_error = case when e.processed then e.last_error else c_reason end, updated_at = v_now
-    where e.conversation_id = any (p_ids);
+      processed_at = coalesce(e.processed_at, v_now), last_error = case when not e.processed then c_reason end, updated_at = v_now
+    where e.id = any (v_events);
   end if;
-  perform from public.conversations c where c.id = any (p_ids) order by c.id for no key update;
   if to_regclass('public.conversation_timeline') is not null then
     update public.conversation_timeline t set
-      description = null, metadata = '{}', actor_name = case when t.actor_type = 'customer' then null else t.actor_name end
+      title = case t.event_type when 'created' then 'New lead' else t.title end, description = null, metadata = '{}',
+      actor_name = case when t.actor_type = 'customer' then null else t.actor_name end
     where t.conversation_id = any (p_ids);
     perform public.add_timeline_entry(id, 'note_added', 'Personal data erased', null, 'system', null, p_by, '{}') from unnest(p_ids) as id;
   end if;
@@ -550,7 +891,11 @@ begin
     customer_id = null, customer_name = null, customer_phone = null, customer_email = null, budget = null, property_type = null,
     preferred_area = null, tags = '{}', notes = null, conversation_summary = null, outcome = null, lead_score_breakdown = null,
     metadata = null, device_info = null, idempotency_key = null, follow_up_date = null, erased_at = v_now,
-    status = case when c.status in ('new', 'in-progress') then 'lost' else c.status end
+    intent = case when c.intent in ('buy', 'rent', 'sell', 'invest', 'browse') then c.intent end,
+    status = case when c.status in ('new', 'in-progress') then 'lost' else c.status end,
+    -- Closing must not hide that nobody answered in time.
+    sla_breached = c.sla_breached or c.status in ('new', 'in-progress') and c.first_response_at is null
+      and coalesce(c.sla_response_deadline <= v_now, false)
   where c.id = any (p_ids);
 
   -- The word index: words that no other conversation contains.
@@ -563,6 +908,10 @@ begin
   delete from public.known_words k
   where k.word = any (v_words)
     and not exists (select from public.conversation_words w where w.words @@ leadpipe.quote_lexeme(k.word)::tsquery);
+  -- For the listeners of the live feed.
+  if to_regclass('public.lead_events') is not null then
+    perform public.emit_lead_event('lead.updated', id, '{"erased": true}') from unnest(p_ids) as id;
+  end if;
   return v_cancelled;
 end
 $$;
@@ -578,6 +927,7 @@ declare
   v record;
   v_done jsonb;
   v_events uuid[];
+  v_about uuid[];
 begin
   p := leadpipe.authorize(p, 'owner');
   v := leadpipe.find_person(p);
@@ -585,22 +935,35 @@ begin
     or (p ->> 'subscriptions')::integer is distinct from cardinality(v.subscribers) then
     raise exception using errcode = 'LP409', message = 'person_changed';
   end if;
+  -- What somebody has sent about this person to another conversation. It is looked for before anything is locked, because
+  -- that reads the whole timeline.
+  if to_regclass('public.conversation_timeline') is not null then
+    v_about := array(
+      select t.id from public.conversation_timeline t
+      where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
+        or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails)));
+  end if;
   if to_regclass('public.lead_events') is not null then
-    select array_agg(id) into v_events from (
-      select e.id from public.lead_events e
-      where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails) order by e.id for update) held;
-    delete from public.lead_events e where e.id = any (v_events);
+    -- All events in one statement, in the order in which others lock them.
+    perform from public.lead_events e
+    where e.conversation_id = any (v.conversations)
+      or e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails)
+    order by e.id for update;
   end if;
   v_done := jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers),
     'notificationsCancelled', leadpipe.erase_conversations(v.conversations, p ->> 'by'));
   delete from public.newsletter_subscribers s where s.id = any (v.subscribers);
+  -- After the subscription, whose row a concurrent subscription locks, so that its event is found too.
+  if to_regclass('public.lead_events') is not null then
+    v_events := array(
+      select e.id from public.lead_events e
+      where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails));
+    delete from public.lead_events e where e.id = any (v_events);
+  end if;
   delete from public.customer_identities i
   where (i.kind = 'phone' and i.value = any (v.phones)) or (i.kind = 'email' and i.value = any (v.emails));
-  -- What somebody has sent about this person to another conversation.
-  if to_regclass('public.conversation_timeline') is not null then
-    update public.conversation_timeline t set description = null, metadata = t.metadata - 'notStored'
-    where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
-      or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails));
+  if v_about <> '{}' then
+    update public.conversation_timeline t set description = null, metadata = t.metadata - 'notStored' where t.id = any (v_about);
   end if;
   perform leadpipe.record_audit(p ->> 'by', 'person.erased', null, v_done);
   return v_done;
@@ -673,7 +1036,8 @@ revoke all on function public.show_person(jsonb) from public, anon, authenticate
 
 grant execute on function public.show_person(jsonb) to leadpipe_admin, service_role;
 
--- Returns everything that is stored about a person: the rows of each table, as they are. The audit log records it.
+-- Returns everything that is stored about a person: the rows of each table, as they are, and what others have sent about
+-- this person to other conversations. The audit log records it.
 create or replace function public.export_person(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
@@ -699,6 +1063,23 @@ begin
     into v_rows using v.conversations;
     v_found := v_found || jsonb_build_object(v_table, v_rows);
   end loop;
+  if to_regclass('public.lead_events') is not null then
+    -- The events of subscriptions belong to no conversation.
+    v_found := v_found || (
+      select jsonb_build_object('subscription_events', coalesce(jsonb_agg(to_jsonb(e) - 'xact' order by e.created_at, e.id), '[]'))
+      from public.lead_events e where e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails));
+    v_found := v_found || (
+      select jsonb_build_object('notification_attempts', coalesce(jsonb_agg(to_jsonb(a) order by a.started_at, a.delivery, a.fence), '[]'))
+      from public.notification_attempts a where a.delivery in (
+        select d.id from public.notification_logs d where d.conversation_id = any (v.conversations)));
+  end if;
+  if to_regclass('public.conversation_timeline') is not null then
+    v_found := v_found || (
+      select jsonb_build_object('sent_to_other_conversations', coalesce(jsonb_agg(t.metadata -> 'notStored' order by t.created_at, t.id), '[]'))
+      from public.conversation_timeline t
+      where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
+        or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails)));
+  end if;
   perform leadpipe.record_audit(p ->> 'by', 'person.exported', null,
     jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers)));
   return v_found;
@@ -731,6 +1112,113 @@ revoke all on function public.prepare_export(jsonb) from public, anon, authentic
 
 grant execute on function public.prepare_export(jsonb) to leadpipe_admin, service_role;
 
+-- Emits what is due of the events sla.warning and sla.breached, in one small batch: at most `batch` of each (default 100,
+-- at most 500). Each is emitted once for a conversation and deadline, and only while the conversation is open and has no
+-- first response. `warnBefore` has a time for each quality: a conversation is warned of a deadline at or before it.
+-- Without it, only breaches are emitted, and the call is not complete: its reply has the time of the database, from which
+-- the caller calculates `warnBefore`. `conversations.sla_breached` is set with the breach.
+--
+-- Not every event notifies. `ownPerMinute` (default 20) events can have a notification of their own at once, and as many
+-- a minute on average; and only breaches that are no older than `ownForSeconds` (default 3600). One event without a conversation sums up the
+-- others when nothing is left to emit, and no sooner than a minute after the last such event.
+--
+-- Returns the time of the database (`now`), how many events were emitted (`warned`, `breached`) and how many of them are
+-- summed up (`summedUp`), whether this call emitted a summary (`isSummary`), whether nothing is left (`isComplete`), the
+-- earliest deadlines that have not been warned of (`unwarned`, by quality) and that have been (`warnedOf`), and when a
+-- summary is due (`summaryAt`). One call works at a time; the others return `isBusy` at once.
+create or replace function public.sweep_sla(p jsonb default '{}') returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off as $$
+declare
+  c_qualities constant text[] := '{hot,warm,cold}';
+  v_batch constant integer := least(greatest(coalesce((p ->> 'batch')::integer, 100), 1), 500);
+  v_most constant integer := greatest(coalesce((p ->> 'ownPerMinute')::integer, 20), 0);
+  v_own_for constant interval := make_interval(secs => greatest(coalesce((p ->> 'ownForSeconds')::integer, 3600), 0));
+  v_now timestamptz;
+  s leadpipe.sla_sweep;
+  v_quality text;
+  v_is_warned boolean;
+  v_late uuid[] := '{}';
+  v_near uuid[] := '{}';
+  v_breaches record;
+  v_warnings record;
+  v_left double precision;
+  v_is_complete boolean;
+  v_is_summary boolean := false;
+begin
+  perform leadpipe.check_size(p, 4096);
+  if to_regclass('public.lead_events') is null or to_regclass('public.conversation_timeline') is null then
+    return jsonb_build_object('now', leadpipe.iso8601(clock_timestamp()), 'warned', 0, 'breached', 0, 'summedUp', 0,
+      'isSummary', false, 'isBusy', false, 'isComplete', true, 'unwarned', '{}'::jsonb, 'warnedOf', null, 'summaryAt', null);
+  end if;
+  insert into leadpipe.sla_sweep (is_only) select true where not exists (select from leadpipe.sla_sweep) on conflict do nothing;
+  select * into s from leadpipe.sla_sweep for no key update skip locked;
+  v_now := clock_timestamp();
+  if not found then
+    return jsonb_build_object('now', leadpipe.iso8601(v_now), 'warned', 0, 'breached', 0, 'summedUp', 0,
+      'isSummary', false, 'isBusy', true, 'isComplete', false, 'unwarned', '{}'::jsonb, 'warnedOf', null, 'summaryAt', null);
+  end if;
+
+  foreach v_is_warned in array '{t,f}'::boolean[] loop
+    foreach v_quality in array c_qualities loop
+      v_late := v_late || leadpipe.due_deadlines(v_is_warned, v_quality, tstzrange('-infinity', v_now), v_batch - cardinality(v_late));
+    end loop;
+  end loop;
+  foreach v_quality in array c_qualities loop
+    if (p #>> array['warnBefore', v_quality])::timestamptz > v_now then
+      v_near := v_near || leadpipe.due_deadlines(false, v_quality,
+        tstzrange(v_now, (p #>> array['warnBefore', v_quality])::timestamptz), v_batch - cardinality(v_near));
+    end if;
+  end loop;
+  v_is_complete := p ? 'warnBefore' and cardinality(v_late) < v_batch and cardinality(v_near) < v_batch;
+
+  -- A minute gives back all. If the clock was set back, the difference is negative.
+  v_left := case when s.own_at = '-infinity' or s.own_at > v_now then v_most
+    else least(s.own_left + v_most * extract(epoch from v_now - s.own_at) / 60, v_most) end;
+  select * into v_breaches from leadpipe.announce_deadlines('sla.breached', v_late, floor(v_left)::integer, v_now - v_own_for, v_now);
+  update public.conversations c set sla_breached = true where c.id = any (v_late);
+  select * into v_warnings from leadpipe.announce_deadlines('sla.warning', v_near, floor(v_left)::integer - v_breaches.own, '-infinity', v_now);
+  update public.conversations c set sla_warned_for = c.sla_response_deadline where c.id = any (v_near);
+
+  s.warned := s.warned + v_warnings.summed;
+  s.breached := s.breached + v_breaches.summed;
+  s.oldest := least(s.oldest, v_breaches.oldest);
+  if v_breaches.own + v_warnings.own > 0 then
+    s.own_left := v_left - v_breaches.own - v_warnings.own;
+    s.own_at := v_now;
+  end if;
+  if v_is_complete and s.warned + s.breached > 0
+      and (s.summed_at <= v_now - interval '1 minute' or s.summed_at > v_now) then
+    perform public.emit_lead_event(case when s.breached > 0 then 'sla.breached' else 'sla.warning' end::public.lead_event_type, null,
+      jsonb_strip_nulls(jsonb_build_object('sumsUp', s.warned + s.breached, 'breached', s.breached, 'warned', s.warned,
+        'oldestDeadline', leadpipe.iso8601(s.oldest))));
+    s.warned := 0;
+    s.breached := 0;
+    s.oldest := null;
+    s.summed_at := v_now;
+    v_is_summary := true;
+  end if;
+  if cardinality(v_late) + cardinality(v_near) > 0 or v_is_summary then
+    update leadpipe.sla_sweep w set own_left = s.own_left, own_at = s.own_at, warned = s.warned, breached = s.breached,
+      oldest = s.oldest, summed_at = s.summed_at
+    where w.is_only;
+  end if;
+
+  return jsonb_build_object(
+    'now', leadpipe.iso8601(v_now), 'warned', v_warnings.own + v_warnings.summed, 'breached', v_breaches.own + v_breaches.summed,
+    'summedUp', v_warnings.summed + v_breaches.summed, 'isSummary', v_is_summary, 'isBusy', false, 'isComplete', v_is_complete,
+    'unwarned', (select jsonb_object_agg(q, leadpipe.iso8601(leadpipe.next_deadline(false, q))) from unnest(c_qualities) q),
+    'warnedOf', (select leadpipe.iso8601(min(leadpipe.next_deadline(true, q))) from unnest(c_qualities) q),
+    'summaryAt', case when s.warned + s.breached > 0 then leadpipe.iso8601(greatest(s.summed_at + interval '1 minute', v_now)) end);
+end
+$$;
+
+revoke all on function public.sweep_sla(jsonb) from public, anon, authenticated;
+
+grant execute on function public.sweep_sla(jsonb) to leadpipe_worker, service_role;
+
 create or replace trigger audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON leadpipe.audit_log FOR EACH STATEMENT EXECUTE FUNCTION leadpipe.refuse_change();
 
 comment on column public.conversations.erased_at is 'When the personal data in the row was erased.';
+
+comment on table public.known_words is 'The words in conversation_words, except numbers. A word that no longer occurs matches nothing; only erasing a person removes words.';
