@@ -1,3 +1,4 @@
+import Glibc
 import Wire
 
 extension Database {
@@ -5,9 +6,16 @@ extension Database {
   /// functions request a retry. They do not raise 40001 themselves, because PostgREST retries it endlessly.
   private static let repeated = ["40001", "40P01", "LPTRY"]
 
-  /// Calls a function. Retries after the SQLSTATEs above until the deadline.
+  /// What pgbouncer says for a moment after the server has refused its login, as it does while it starts. The statement
+  /// was not sent.
+  private static let loginHasFailed = "server_login_retry"
+  /// Microseconds: a little longer than the pooler of `leadpipe up` says so.
+  private static let loginRetry: UInt32 = 250_000
+
+  /// Calls a function. Retries after the SQLSTATEs above until the deadline, and once after a pooler's failed login.
   package func call(_ function: Function, _ argument: JSON, deadline: Instant) throws(StoreFailure) -> JSON {
     let parameter = argument.bytes + [0]
+    var mayWait = deadline > Instant.steady.adding(seconds: 1)
     while true {
       do throws(StoreFailure) {
         guard let text = try query(function.statement, [parameter], deadline: deadline).first?.first ?? nil else {
@@ -16,6 +24,11 @@ extension Database {
         do { return try JSON(readingReply: Array(text.utf8)) } catch { throw .noAnswer }
       } catch {
         if case .refused(let state, _, _) = error, Self.repeated.contains(state), .steady < deadline { continue }
+        if mayWait, case .unavailable(let reason) = error, reason.contains(Self.loginHasFailed) {
+          mayWait = false
+          usleep(Self.loginRetry)
+          continue
+        }
         throw error
       }
     }

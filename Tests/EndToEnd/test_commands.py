@@ -96,7 +96,9 @@ def test_routes_lists_every_handler_with_its_class():
     assert done.returncode == 0, done.stderr
     title, *lines = done.stdout.splitlines()
     assert title.split() == ["HANDLER", "CLASS", "BYTES", "MS", "ROUTES"]
-    assert {len(line[:title.index("CLASS")].rstrip()) > 0 for line in lines} == {True} and max(map(len, lines)) <= 100
+    assert max(map(len, lines)) <= 100
+    # The routes of a handler that has several may continue on the next line.
+    lines = [line for line in lines if line[:title.index("CLASS")].strip()]
     rows = {}
     for line in lines:
         name, trust, _, _, routes = re.split(" {2,}", line, maxsplit=4)

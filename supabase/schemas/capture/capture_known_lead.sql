@@ -156,9 +156,10 @@ begin
   v_qualifies := v_rises and array_position('{cold,warm,hot}', c.lead_quality) > array_position('{cold,warm,hot}', v_before.lead_quality);
   -- The event of a reopened conversation has the new score and notifies in any case.
   v_announces := v_qualifies and not v_reopens and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
-  -- Once for each quality.
+  -- Once for each quality, even if an agent has lowered it since.
   if v_announces and to_regclass('public.lead_events') is not null then
-    v_announces := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
+    v_qualifies := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
+    v_announces := v_qualifies;
   end if;
   v_moves := v_proven and c.first_response_at is not null and not v_reopens and not v_announces
     and (nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')))

@@ -31,13 +31,13 @@ begin
     or (v_lead ->> 'slaDeadline')::timestamptz not between c_first and c_last
     or (v_lead ->> 'startTime')::timestamptz not between c_first and c_last
     or (v_lead ->> 'endTime')::timestamptz not between c_first and c_last
-    or jsonb_array_length(v_messages) > 1000;
+    or jsonb_typeof(v_messages) = 'array' and jsonb_array_length(v_messages) > 1000;
   if v_is_large is not true and coalesce(jsonb_typeof(v_lead -> 'slaDeadlines'), 'null') <> 'null' then
     v_is_large := exists (
       select from jsonb_each_text(v_lead -> 'slaDeadlines') as sent where value::timestamptz not between c_first and c_last);
   end if;
   if v_is_large is not true then
-    for n in 0 .. jsonb_array_length(v_messages) - 1 loop
+    for n in 0 .. case when jsonb_typeof(v_messages) = 'array' then jsonb_array_length(v_messages) else 0 end - 1 loop
       v_message := v_messages -> n;
       -- Ids are in an index, whose entries are smaller.
       v_is_large := (v_message ->> 'timestamp')::timestamptz not between c_first and c_last or octet_length(v_message ->> 'id') > 1000;
@@ -51,7 +51,7 @@ begin
           when jsonb_typeof(value) = 'object' or key = 'deviceInfo' then 65536 when key = 'notes' then 80000 when key = 'tags' then 40000 else 4000 end)
       or exists (select from jsonb_each(v_rest) as field where octet_length(value::text) > 4000)
       or exists (
-        select from jsonb_array_elements(v_messages) as sent (m), jsonb_each(case when jsonb_typeof(m) = 'object' then m else '{}' end) as field
+        select from jsonb_array_elements(case when jsonb_typeof(v_messages) = 'array' then v_messages else '[]' end) as sent (m), jsonb_each(case when jsonb_typeof(m) = 'object' then m else '{}' end) as field
         where octet_length(value::text) > case when key in ('text', 'metadata') then 65536 else 4000 end);
   end if;
   if v_is_large then

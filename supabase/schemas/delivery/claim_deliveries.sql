@@ -153,7 +153,7 @@ begin
   return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
     'nextDueAt', leadpipe.iso8601(v_next),
     -- The worker's clock may differ from the database's.
-    'nextDueInMs', ceil(extract(epoch from v_next - clock_timestamp()) * 1000));
+    'nextDueInMs', greatest(ceil(extract(epoch from v_next - clock_timestamp()) * 1000), 0));
 end
 $$;
 revoke all on function public.claim_deliveries(jsonb) from public, anon, authenticated;

@@ -1,4 +1,4 @@
--- Generated from schemas/ by `make migration`. This file can run again at any time.
+-- Generated from schemas/ by `make migration`, except for the lock. This file can run again at any time.
 
 -- Waits for the lock in short tries, so that captures and claims do not queue behind this one.
 do $$
@@ -384,9 +384,10 @@ begin
   v_qualifies := v_rises and array_position('{cold,warm,hot}', c.lead_quality) > array_position('{cold,warm,hot}', v_before.lead_quality);
   -- The event of a reopened conversation has the new score and notifies in any case.
   v_announces := v_qualifies and not v_reopens and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
-  -- Once for each quality.
+  -- Once for each quality, even if an agent has lowered it since.
   if v_announces and to_regclass('public.lead_events') is not null then
-    v_announces := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
+    v_qualifies := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
+    v_announces := v_qualifies;
   end if;
   v_moves := v_proven and c.first_response_at is not null and not v_reopens and not v_announces
     and (nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')))
@@ -499,13 +500,13 @@ begin
     or (v_lead ->> 'slaDeadline')::timestamptz not between c_first and c_last
     or (v_lead ->> 'startTime')::timestamptz not between c_first and c_last
     or (v_lead ->> 'endTime')::timestamptz not between c_first and c_last
-    or jsonb_array_length(v_messages) > 1000;
+    or jsonb_typeof(v_messages) = 'array' and jsonb_array_length(v_messages) > 1000;
   if v_is_large is not true and coalesce(jsonb_typeof(v_lead -> 'slaDeadlines'), 'null') <> 'null' then
     v_is_large := exists (
       select from jsonb_each_text(v_lead -> 'slaDeadlines') as sent where value::timestamptz not between c_first and c_last);
   end if;
   if v_is_large is not true then
-    for n in 0 .. jsonb_array_length(v_messages) - 1 loop
+    for n in 0 .. case when jsonb_typeof(v_messages) = 'array' then jsonb_array_length(v_messages) else 0 end - 1 loop
       v_message := v_messages -> n;
       -- Ids are in an index, whose entries are smaller.
       v_is_large := (v_message ->> 'timestamp')::timestamptz not between c_first and c_last or octet_length(v_message ->> 'id') > 1000;
@@ -519,7 +520,7 @@ begin
           when jsonb_typeof(value) = 'object' or key = 'deviceInfo' then 65536 when key = 'notes' then 80000 when key = 'tags' then 40000 else 4000 end)
       or exists (select from jsonb_each(v_rest) as field where octet_length(value::text) > 4000)
       or exists (
-        select from jsonb_array_elements(v_messages) as sent (m), jsonb_each(case when jsonb_typeof(m) = 'object' then m else '{}' end) as field
+        select from jsonb_array_elements(case when jsonb_typeof(v_messages) = 'array' then v_messages else '[]' end) as sent (m), jsonb_each(case when jsonb_typeof(m) = 'object' then m else '{}' end) as field
         where octet_length(value::text) > case when key in ('text', 'metadata') then 65536 else 4000 end);
   end if;
   if v_is_large then
@@ -529,6 +530,169 @@ end
 $$;
 
 revoke all on function leadpipe.check_lead(jsonb) from public, anon, authenticated;
+
+-- Plans new events, reclaims deliveries whose worker has died, and leases due deliveries: for each entry of `channels`
+-- at most `limit` (default 10), and none of a paused channel. The deliveries of new events are created with their lease,
+-- after older ones have taken their part of the limit: a lease that is added later costs another version of the row.
+-- So no more events are planned than an open channel can take, or a hundred if no open channel is asked for.
+--
+-- All functions in this folder that wait for locks take them in one order: events by id, then deliveries, then
+-- channels. A claim waits for no row: it skips what another session has locked, so that a session that hangs cannot stop all channels. They select
+-- the rows to change by id (`= any`) and disable plans that scan whole tables: a long-lived session keeps a plan that
+-- was made while a table was empty until the next analyze. jit is off because the planner cannot estimate how few rows
+-- the limits leave, and would spend 25 ms on compiling a query that runs for 1 ms. A bitmap scan reads the entries of
+-- finished deliveries in the small partial indexes again and again until the next vacuum; an index scan marks them.
+create or replace function public.claim_deliveries(p jsonb) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+set plan_cache_mode = force_generic_plan as $$
+declare
+  v_batch integer;
+  v_entries jsonb;
+  v_fresh uuid[];
+  v_now timestamptz := clock_timestamp();
+  v_lease interval := make_interval(secs => coalesce((p ->> 'leaseSeconds')::double precision, 30));
+  v_planned integer;
+  v_unrouted integer;
+  v_lapses timestamptz;
+  v_deliveries jsonb;
+  v_next timestamptz;
+  v_horizon constant interval := make_interval(secs => coalesce((p ->> 'horizonSeconds')::double precision, 72 * 3600));
+  v_parks constant boolean := coalesce(p ->> 'unknownOutcome' = 'park', false);
+  v_probing public.notification_channel[];
+  v_worker constant text := coalesce(left(p ->> 'worker', 200), 'worker');
+begin
+  perform leadpipe.check_size(p, 262144);
+  -- A claim that is lost in a crash of the server is made again. The next steps of a delivery commit synchronously,
+  -- which also flushes the claim.
+  perform set_config('synchronous_commit', 'off', true);
+  if p -> 'fingerprints' is not null then
+    perform leadpipe.update_fingerprints(p -> 'fingerprints');
+    v_now := clock_timestamp();
+  end if;
+
+  -- An entry without `limit` plans and claims ten. `room` is what older deliveries leave of the limit of an open channel.
+  select coalesce(jsonb_agg(case when entry.room > 0 then entry.e || jsonb_build_object('room', entry.room) else entry.e end), '[]'),
+    case when max(entry.room) is null then 100 else greatest(least(max(entry.room), 100), 0) end
+  into v_entries, v_batch
+  from (
+    select e, case when coalesce((e ->> 'limit')::integer, 10) > 0 and not exists (
+        select from public.notification_channels n
+        where n.channel::text = e ->> 'channel' and (n.paused_until > v_now or n.fail_streak > 0))
+      then coalesce((e ->> 'limit')::integer, 10) - (
+        select count(*) from (
+          select from public.notification_logs d
+          where d.channel = (e ->> 'channel')::public.notification_channel and d.recipient = coalesce(e ->> 'recipient', 'default')
+            and d.due_at <= v_now and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= v_now)
+          order by d.due_at limit coalesce((e ->> 'limit')::integer, 10) for no key update skip locked) older) end as room
+    from jsonb_array_elements(p -> 'channels') as e
+  ) entry;
+  select planned, unrouted, leased into v_planned, v_unrouted, v_fresh
+  from leadpipe.plan_events(v_entries, v_batch, v_worker, v_lease, v_now);
+  if (p ->> 'isComplete')::boolean then
+    perform leadpipe.reroute_deliveries(p -> 'channels');
+  end if;
+
+  v_lapses := leadpipe.expire_leases(v_parks, v_horizon, v_now);
+
+  -- A misconfigured channel gets one delivery at a time, the probe, until an outcome of a class other than config is
+  -- recorded. Only the call that locks the channel's row can claim the probe; for all other calls the channel is
+  -- closed.
+  select array_agg(n.channel) into v_probing from (
+    select channel from public.notification_channels
+    where fail_streak > 0 and (paused_until is null or paused_until <= v_now)
+    order by channel for no key update skip locked) n;
+  if v_probing is not null then
+    -- In a second statement, which sees the lease of a probe that was claimed before the lock was taken.
+    select array_agg(n.channel) into v_probing from public.notification_channels n
+    where n.channel = any (v_probing)
+      and not exists (select from public.notification_logs d where d.id = n.probe and d.lease_until > v_now);
+  end if;
+
+  with entry as (
+    select e.channel::public.notification_channel, coalesce(e.recipient, 'default') as recipient,
+      -- The deliveries of new events have taken the room, or it stays free until the next claim.
+      coalesce(e."limit", 10) - coalesce(e.room, 0) as "limit"
+    from jsonb_to_recordset(v_entries) as e (channel text, recipient text, "limit" integer, room integer)
+    where not exists (
+      select from public.notification_channels n where n.channel = e.channel::public.notification_channel
+        and (n.paused_until > v_now or (n.fail_streak > 0 and n.channel <> all (coalesce(v_probing, '{}')))))
+  ), due as materialized (
+    select d.id, entry.channel, d.due_at from entry cross join lateral (
+      select d.id, d.due_at from public.notification_logs d
+      where d.channel = entry.channel and d.recipient = entry.recipient and d.due_at <= v_now and d.status <> 'sending'
+        and (d.lease_until is null or d.lease_until <= v_now)
+      order by d.due_at limit greatest(entry."limit", 0) for no key update skip locked
+    ) d
+  ), chosen as (
+    select id from due where channel <> all (coalesce(v_probing, '{}'))
+    union
+    select id from (select distinct on (channel) id from due where channel = any (v_probing) order by channel, due_at, id) probe
+  ), claimed as (
+    update public.notification_logs d set
+      status = 'pending', lease_until = v_now + v_lease, leased_by = v_worker, fence = d.fence + 1, updated_at = v_now
+    where d.id = any (array(select id from chosen))
+    returning d.*
+  ), probed as (
+    update public.notification_channels n set probe = claimed.id
+    from claimed where n.channel = any (v_probing) and claimed.channel = n.channel
+  ), held as (
+    select * from claimed union all select * from public.notification_logs d where d.id = any (v_fresh)
+  ), total as materialized (
+    select channel, leadpipe.paused_seconds(channel, v_now) as paused from (select distinct channel from held) h
+  )
+  -- Each step that builds jsonb copies the payload, so the rare members are added only where there are any.
+  select jsonb_agg(case when more.members = '{}' then line.basic else line.basic || more.members end order by d.due_at, d.id)
+  into v_deliveries
+  from held d cross join lateral (select * from public.lead_events e where e.id = d.lead_event_id offset 0) e
+  join total on total.channel = d.channel
+  cross join lateral (
+    select coalesce(d.retried_at, e.created_at)
+      + make_interval(secs => greatest(total.paused - d.paused_before, 0)) as began
+  ) clock
+  cross join lateral (
+    select case when clock.began > e.created_at then jsonb_build_object('retryFrom', leadpipe.iso8601(clock.began)) else '{}' end
+      || case when (d.outcome_class is not null or d.replay_of is not null)
+             and leadpipe.is_possible_repeat(d.id, d.lead_event_id, d.channel, d.recipient)
+           then '{"possibleRepeat": true}'::jsonb else '{}' end
+      || case when e.request_id is not null then jsonb_build_object('requestId', e.request_id) else '{}' end as members
+    offset 0
+  ) more
+  cross join lateral (
+    select jsonb_build_object(
+      'id', d.id, 'fence', d.fence, 'attempt', d.retry_count + 1, 'channel', d.channel, 'recipient', d.recipient,
+      'eventId', e.id, 'eventType', e.event_type, 'eventAt', leadpipe.iso8601(e.created_at),
+      'conversationId', d.conversation_id, 'payload', leadpipe.shown(e.payload)) as basic
+    offset 0
+  ) line;
+
+  -- There may be more, so a call that returns deliveries is followed by another, and need not look for what is due next.
+  if v_deliveries is not null or v_planned + v_unrouted = v_batch then
+    v_next := v_now;
+  else
+    v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
+  end if;
+
+  -- Workers with the same name do not wait for each other.
+  update public.workers w set last_seen = v_now, version = left(p ->> 'version', 100),
+    -- A worker sends the fingerprints with its first claim. In a container, a new worker can have the name of the old one.
+    started_at = case when jsonb_typeof(p -> 'fingerprints') = 'object' then v_now else w.started_at end
+  where w.name = (select o.name from public.workers o where o.name = v_worker for no key update skip locked);
+  if not found then
+    insert into public.workers (name, version, started_at, last_seen) select v_worker, left(p ->> 'version', 100), v_now, v_now
+    where not exists (select from public.workers o where o.name = v_worker) on conflict do nothing;
+  end if;
+
+  return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
+    'nextDueAt', leadpipe.iso8601(v_next),
+    -- The worker's clock may differ from the database's.
+    'nextDueInMs', greatest(ceil(extract(epoch from v_next - clock_timestamp()) * 1000), 0));
+end
+$$;
+
+revoke all on function public.claim_deliveries(jsonb) from public, anon, authenticated;
+
+grant execute on function public.claim_deliveries(jsonb) to leadpipe_worker, service_role;
 
 -- Sends the finished notifications of an event once more, as new rows that are linked to the first. Raises LP404 if the
 -- event does not exist, LP409 if none of its notifications is finished.
