@@ -35,7 +35,7 @@ PGBENCH = "pgbench -M prepared"
 
 def http() -> None:
     """Measures all variants in turn in each round. Each starts on empty tables."""
-    servers = [gateway("stream"), gateway("stream", pooled=False), gateway("oneshot"), *filter(Server.starts, rivals())]
+    servers = [gateway("stream"), gateway("oneshot"), *filter(Server.starts, rivals())]
     servers = [server for server in servers if any(word in server.name for word in os.environ.get("HTTP_ONLY", "").split(","))]
     names = [server.name for server in servers] + [PGBENCH]
     loads: dict[tuple[str, int], list[Load]] = {(name, c): [] for name in names for c in CONNECTIONS}
@@ -98,7 +98,7 @@ def processes() -> None:
 def gentle() -> None:
     """Sends requests at a low rate on one connection, to each variant in turn."""
     peers = [express()] if os.environ.get("NODE") else []
-    servers = [gateway(mode, pooled) for mode in ("stream", "oneshot") for pooled in (True, False)] + list(filter(Server.starts, peers))
+    servers = [gateway("stream"), gateway("oneshot"), gateway("oneshot", pooled=False)] + list(filter(Server.starts, peers))
     times: dict[str, list[float]] = {server.name: [] for server in servers}
     other = dict.fromkeys(times, 0)
     postgres.empty()

@@ -79,14 +79,15 @@ def first(port: int) -> int:
 
 
 UNLIMITED = {f"RATE_LIMIT_{name}": "off" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
-# The pooler that `leadpipe up` runs in front of the database.
+# The ways to the database that `leadpipe up` gives its gateway: the pooler, and past it for processes that stay.
 POOLED = {"DATABASE_URL": os.environ["POOLED_URL"]}
+PAST_POOLER = {"DATABASE_URL_INTAKE": os.environ["POOLED_URL"], "DATABASE_URL_INTAKE_STREAM": login(URL)}
 
 
 def gateway(mode: str, pooled: bool = True) -> Server:
-    """The gateway, through the pooler as `leadpipe up` runs it, or with direct connections."""
+    """The gateway as `leadpipe up` runs it, or with direct connections."""
     way = "" if pooled else ", direct"
-    return Server(f"leadpipe, {mode}{way}", [BIN / "gateway"], UNLIMITED | {"LEADPIPE_PROCESS": mode} | (POOLED if pooled else {}))
+    return Server(f"leadpipe, {mode}{way}", [BIN / "gateway"], UNLIMITED | {"LEADPIPE_PROCESS": mode} | (POOLED | PAST_POOLER if pooled else {}))
 
 
 def express(processes: int = 1) -> Server:
