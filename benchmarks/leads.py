@@ -236,6 +236,11 @@ def log_position(url: str) -> int:
     return int(psql("select (pg_current_wal_insert_lsn() - '0/0')::bigint", url))
 
 
+def captured(url: str) -> int:
+    """Returns the number of conversations."""
+    return int(psql("select count(*) from conversations", url))
+
+
 def growth() -> None:
     """Measures the same capture on empty and grown tables, in turn."""
     grown = grown_database()
@@ -249,12 +254,16 @@ def growth() -> None:
             if state == "empty":
                 postgres.empty()
             psql("checkpoint", url)
-            with gateway("stream").up(url) as (pid, port):
+            stored = captured(url)
+            # The pooler leads to the other database; stream mode connects directly in any case.
+            with gateway("stream", pooled=False).up(url) as (pid, port):
                 wrk(16, 2, port)
                 for connections in 16, 64:
                     before = log_position(url)
                     loads.setdefault((STREAM, connections, state), []).append(run := load(pid, port, connections))
                     logged.setdefault((connections, state), []).append((log_position(url) - before) / 1024 / run.answers)
+            if captured(url) - stored < run.answers:
+                sys.exit(f"growth: the leads are not in the {state} database")
             for connections in 16, 64:
                 loads.setdefault((PGBENCH, connections, state), []).append(pgbench(connections, url=url))
     table("capture, empty and grown", "empty, a second", "grown", "p99 ms, empty", "grown", "PostgreSQL's CPU ms, empty", "grown",
