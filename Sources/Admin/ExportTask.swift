@@ -19,7 +19,7 @@ struct ExportTask {
   /// The body of the reply. What is logged says how many rows have left this process.
   func body() -> FollowingBody {
     // Under CGI, nothing else tells that the file has ended too early.
-    FollowingBody(lastWords: "\r\nINCOMPLETE: the export was interrupted and must be repeated\r\n") {
+    FollowingBody(failureMarker: "\r\nINCOMPLETE: the export was interrupted and must be repeated\r\n") {
       send throws(Problem) in
       var writer = format.writer()
       writer.begin(columns, zone: zone)

@@ -35,14 +35,7 @@ package struct LeadIntake {
   private func readAhead(in stream: ReadAhead) {
     stream.check = { [self] request in Result { () throws(Problem) in try check(request) } }
     database.meanwhile = (
-      descriptor: StandardInput.descriptor,
-      work: { isReady in
-        switch stream.proceed(inputIsReady: isReady) {
-        case .nothing: .nothing
-        case .time: .time
-        case .input: .input
-        }
-      }
+      descriptor: StandardInput.descriptor, work: { isReady in stream.proceed(inputIsReady: isReady) }
     )
   }
 

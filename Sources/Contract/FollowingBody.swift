@@ -12,12 +12,12 @@ package final class FollowingBody: @unchecked Sendable {
   package typealias Writer = (Sender) throws(Problem) -> Void
 
   private let writer: Writer
-  /// What ends a body that failed, for a door that has no other way to tell it: a text that readers cannot take for the
-  /// end of a whole body.
-  private let lastWords: [UInt8]
+  /// What ends a body that failed, for an entry point that has no other way to tell it: a text that readers cannot take
+  /// for the end of a whole body.
+  private let failureMarker: [UInt8]
 
-  package init(lastWords: String, _ writer: @escaping Writer) {
-    self.lastWords = Array(lastWords.utf8)
+  package init(failureMarker: String, _ writer: @escaping Writer) {
+    self.failureMarker = Array(failureMarker.utf8)
     self.writer = writer
   }
 
@@ -51,12 +51,12 @@ package final class FollowingBody: @unchecked Sendable {
     } catch { end = isRead ? .failed(error) : .unwanted }
     if case .failed(let problem) = end {
       log.error("The body of the reply is not whole: \(problem.detail)")
-      if marksFailure { _ = StandardOutput.write(lastWords) }
+      if marksFailure { _ = StandardOutput.write(failureMarker) }
     }
     return end
   }
 
-  /// Returns the whole body if it has at most `limit` bytes, for a door that takes only whole replies.
+  /// Returns the whole body if it has at most `limit` bytes, for an entry point that takes only whole replies.
   func collected(limit: Int) throws(Problem) -> [UInt8] {
     var bytes: [UInt8] = []
     var isTooLarge = false

@@ -19,6 +19,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case unsupportedMediaType = "unsupported_media_type"
   case unsupportedContentEncoding = "unsupported_content_encoding"
   case expectationFailed = "expectation_failed"
+  case clientLeft = "client_left"
   case rateLimited = "rate_limited"
 
   // The content of the request.
@@ -108,6 +109,7 @@ extension ProblemCode {
     case .unsupportedMediaType: (.unsupportedMediaType, "the body must be application/json in UTF-8")
     case .unsupportedContentEncoding: (.unsupportedMediaType, "the body must not be compressed")
     case .expectationFailed: (.expectationFailed, "the only supported expectation is 100-continue")
+    case .clientLeft: (.clientLeft, "the client left before the reply, and the handler was ended")
     case .rateLimited: (.tooManyRequests, "too many requests; try again later")
 
     case .malformedJSON: (.badInput, "the body is not valid JSON: {reason} at byte {offset}")

@@ -1,7 +1,7 @@
 /// The kinds of failure. Each has one HTTP status and one title.
 package enum ProblemKind: Sendable, CaseIterable {
   case badInput, unauthorized, forbidden, notFound, methodNotAllowed, timeout, conflict, preconditionFailed, tooLarge
-  case targetTooLong, unsupportedMediaType, expectationFailed, keyReused, tooManyRequests, headersTooLarge
+  case targetTooLong, unsupportedMediaType, expectationFailed, keyReused, tooManyRequests, headersTooLarge, clientLeft
   case internalError, misconfigured, badGateway, unavailable, busy, notMigrated, tooSlow
 }
 
@@ -24,6 +24,8 @@ extension ProblemKind {
     case .keyReused: (422, "Idempotency key reused")
     case .tooManyRequests: (429, "Too many requests")
     case .headersTooLarge: (431, "Request headers too large")
+    // Not a status of a standard, but the usual one in logs (of nginx). The client does not read it.
+    case .clientLeft: (499, "Client left")
     case .internalError: (500, "Internal server error")
     case .misconfigured: (500, "A setting is missing or wrong")
     case .badGateway: (502, "Bad gateway")

@@ -36,7 +36,7 @@ package struct Reply: Sendable, Equatable {
     bodyFollows = true
   }
 
-  /// The reply with the body that follows it, for a door that takes only whole replies.
+  /// The reply with the body that follows it, for an entry point that takes only whole replies.
   func whole(limit: Int) throws(Problem) -> Reply {
     guard let following else { return self }
     var reply = self
@@ -72,7 +72,8 @@ extension Reply {
   /// Reads a handler's output strictly: the status must be 200 to 599, header names must be tokens, and values must not
   /// contain control characters. A document without `statusCode` is the body of a 200, unless `needsStatus` is set,
   /// which the caller does for a process that has failed. Hop-by-hop headers and Content-Length are dropped because the
-  /// transport computes them. `bodyFollows` is read as it is: the caller decides whether it may. The error describes what is wrong with the reply.
+  /// transport computes them. `bodyFollows` is read as it is: the caller decides whether it may. The error describes
+  /// what is wrong with the reply.
   package init(reading output: [UInt8], needsStatus: Bool = false) throws(InvalidReply) {
     let document: JSON
     do { document = try JSON(readingReply: output) } catch {

@@ -20,9 +20,7 @@ package final class Database {
   package var isPooled: Bool { options != .accepted }
   /// What the caller may do while the server works on a statement. `work` does a little of it, without waiting for
   /// anything; its argument is true if the descriptor can be read. It returns what is needed for more.
-  package var meanwhile: (descriptor: Int32, work: (Bool) -> Need)?
-  /// Nothing more can be done; time alone; or input at the descriptor.
-  package enum Need { case nothing, time, input }
+  package var meanwhile: (descriptor: Int32, work: (Bool) -> WorkNeed)?
   /// True if the last attempt to connect got a reply, from the server or from a pooler in front of it.
   package private(set) var hasReply = false
   /// True if the server has the options of this connection, so that no call needs to send settings.
@@ -57,11 +55,16 @@ package final class Database {
   }
 
   /// The same with parameters in UTF-8, each with a NUL at its end and no other, so that a large one is copied once.
-  func query(_ statement: String, _ parameters: [[UInt8]], deadline: Instant) throws(StoreFailure) -> [[String?]] {
+  /// - Parameter working: false to do nothing of what `meanwhile` has.
+  func query(
+    _ statement: String, _ parameters: [[UInt8]], deadline: Instant, working: Bool = true
+  ) throws(StoreFailure) -> [[String?]] {
     let connection = try open(deadline: deadline)
-    if !hasOptions || role != nil { return try queryWithSettings(statement, parameters, connection, deadline) }
+    if !hasOptions || role != nil {
+      return try queryWithSettings(statement, parameters, connection, deadline, working: working)
+    }
     guard Self.send(statement, parameters, connection) else { throw broken(connection) }
-    let (tables, failure) = try results(of: connection, deadline: deadline, working: true)
+    let (tables, failure) = try results(of: connection, deadline: deadline, working: working)
     if let failure { throw failure }
     return tables.last ?? []
   }
@@ -82,7 +85,7 @@ package final class Database {
   /// and there is no extra round trip. A role is always set in this way. The first call on a connection is sent in this
   /// way too, and asks whether the server received the options: some poolers accept them and drop them.
   private func queryWithSettings(
-    _ statement: String, _ parameters: [[UInt8]], _ connection: OpaquePointer, _ deadline: Instant
+    _ statement: String, _ parameters: [[UInt8]], _ connection: OpaquePointer, _ deadline: Instant, working: Bool
   ) throws(StoreFailure) -> [[String?]] {
     var script = statement
     for (index, parameter) in parameters.enumerated().reversed() {
@@ -101,7 +104,7 @@ package final class Database {
     let asks = !hasOptions && options == .accepted
     let question = asks ? "select current_setting('\(Self.mark)', true); " : ""
     guard PQsendQuery(connection, mode + question + settings + limits + script) == 1 else { throw broken(connection) }
-    let outcome = try results(of: connection, deadline: deadline, working: true)
+    let outcome = try results(of: connection, deadline: deadline, working: working)
     var tables = outcome.tables
     if asks, !tables.isEmpty {
       hasOptions = tables.removeFirst().first?.first == "on"

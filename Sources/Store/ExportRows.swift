@@ -3,8 +3,8 @@ import Glibc
 import Wire
 
 /// The rows of an export, from a cursor in one transaction: one snapshot, whatever is stored meanwhile, and at most two
-/// batches in memory. libpq's single-row mode would also do, but a cursor lets the server wait while the reader is slow,
-/// and through a transaction pooler both need the one transaction.
+/// batches in memory. libpq's single-row mode would also do, but a cursor lets the server wait while the reader is
+/// slow, and through a transaction pooler both need the one transaction.
 package final class ExportRows {
   /// A batch of rows, as libpq has received it.
   package final class Batch {

@@ -2,9 +2,10 @@ import Wire
 
 /// NOTIFY and LISTEN on the channel `leadpipe_wake`, on which captures report that they have stored something.
 extension Database {
-  /// Sends `text` to all listening sessions, in its own transaction. Every role is allowed to.
+  /// Sends `text` to all listening sessions, in its own transaction. Every role is allowed to. Does nothing meanwhile:
+  /// no request is being answered.
   package func notify(_ text: String, deadline: Instant) throws(StoreFailure) {
-    _ = try query("select pg_notify('leadpipe_wake', $1)", [text], deadline: deadline)
+    _ = try query("select pg_notify('leadpipe_wake', $1)", [Array(text.utf8) + [0]], deadline: deadline, working: false)
   }
 
   /// Listens; opens the session if necessary. Every role is allowed to.

@@ -3,8 +3,8 @@ import Glibc
 import Host
 import Wire
 
-/// The step that emits SLA warnings and breaches. It runs when the next one is due, at least once in a poll interval, and
-/// after a wake-up, because a new lead may have an earlier deadline.
+/// The step that emits SLA warnings and breaches. It runs when the next one is due, at least once in a poll interval,
+/// and after a wake-up, because a new lead may have an earlier deadline.
 final class SweepStep {
   private let step: StepProcess
   private let pollSeconds: Int

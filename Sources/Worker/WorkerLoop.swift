@@ -101,8 +101,8 @@ package final class WorkerLoop {
       + lanes.flatMap { $0.steps.values.flatMap(\.interests) }
   }
 
-  /// The time until the next claim, sweep, time limit or send is due. It is at most a second, so that a missed deadline cannot
-  /// stall the loop.
+  /// The time until the next claim, sweep, time limit or send is due. It is at most a second, so that a missed deadline
+  /// cannot stall the loop.
   private func sleepMilliseconds() -> Int {
     let claim = isStopping || !wantsMore ? nil : claimer.dueAt
     let sweep = isStopping ? nil : sweeper.dueAt

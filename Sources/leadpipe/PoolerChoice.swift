@@ -51,10 +51,11 @@ enum PoolerChoice {
     return (allowed ?? 0) >= pooled + sessionsPast(environment) + reserve ? url : nil
   }
 
-  /// The most sessions of stream processes that go past the pooler: those of the processes of each handler, twice,
-  /// because a process that is replaced ends a little after the other has started.
+  /// The most sessions of stream processes that go past the pooler: those of the processes of each handler but
+  /// health-check, which reports about the pooler. Twice, because a process that is replaced ends a little after the
+  /// other has started.
   static func sessionsPast(_ environment: [String: String]) -> Int {
-    let handlers = TrustClass.table.values.count { $0 == .intake }
+    let handlers = TrustClass.table.count { $0.value == .intake && $0.key != "health-check" }
     return 2 * handlers * (environment["LEADPIPE_STREAM_PROCESSES"].flatMap { Int($0) } ?? 2)
   }
 

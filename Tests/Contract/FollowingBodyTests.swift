@@ -5,7 +5,7 @@ import Wire
 
 @Suite struct FollowingBodyTests {
   private func body(of pieces: [String], fails: Bool = false) -> FollowingBody {
-    FollowingBody(lastWords: "cut") { send throws(Problem) in
+    FollowingBody(failureMarker: "cut") { send throws(Problem) in
       for piece in pieces where !send(Array(piece.utf8)) { return }
       if fails { throw Problem(.databaseTimeout) }
     }

@@ -137,7 +137,7 @@ def pools(instance):
 
 def test_up_runs_a_pooler(providers):
     with Instance(WAKE="notify", **providers.settings) as instance:
-        assert re.search(r"at most \d+ connections to the database, and 32 past it", instance.wait_out("pooler    pgbouncer"))
+        assert re.search(r"at most \d+ connections to the database, and 28 past it", instance.wait_out("pooler    pgbouncer"))
         instance.capture(TEST_USER)
         until(lambda: providers.of("slack"), 15, "the notification")
         instance.wait_log("[INFO] LISTEN works", 15)

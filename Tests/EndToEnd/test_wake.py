@@ -172,6 +172,16 @@ def test_many_captures_cause_few_notifications_and_the_last_is_not_lost(database
         arrives(providers, 1002)
 
 
+@pytest.mark.parametrize("pause", [0, 0.002])
+def test_leads_that_come_one_after_another_are_answered(database, pause):
+    """Each NOTIFY is sent while the stream waits for the next line, which may arrive before the NOTIFY has its reply."""
+    with Stream(DATABASE_URL=database.url, WAKE="notify") as stream:
+        for _ in range(20):
+            stream.capture()
+            time.sleep(pause)
+    assert database.text("select count(*) from conversations") == "20"
+
+
 @pytest.mark.parametrize("capture", CAPTURES, ids=by_name)
 def test_denied_notify_changes_no_reply_and_no_status(cluster, database, capture):
     database.run("revoke execute on function pg_notify(text, text) from public")

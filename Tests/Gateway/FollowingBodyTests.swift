@@ -1,6 +1,10 @@
+import Contract
 import Glibc
 import Host
+import NIOCore
 import Testing
+
+@testable import gateway
 
 /// Tests of replies whose body follows, with handlers that do right and wrong.
 @Suite struct FollowingBodyTests {
@@ -66,16 +70,26 @@ import Testing
     #expect(try await gateway.stop() == .exited(0))
   }
 
-  @Test(arguments: ["exit 3", "kill -9 $$", "sleep 60801", "kill -9 $PPID 2>/dev/null; exit 1"])
-  func aBodyThatIsNotWholeBreaksTheConnection(end: String) async throws {
-    let gateway = try await RunningGateway.start([
-      Self.following("torn", Self.head + "; echo one; sleep 0.2; \(end)", timeLimitMs: 1500)
-    ])
+  private static let operations = ["LEADPIPE_OPERATIONS": "127.0.0.1:0"]
+  private static let crash = "the handler ended before its end"
+
+  @Test(arguments: [
+    ("exit 3", Self.crash + " (exit status 3)", 1, 0), ("kill -9 $$", Self.crash + " (signal 9)", 1, 0),
+    ("kill -9 $PPID 2>/dev/null; exit 1", Self.crash + " (exit status 1)", 1, 0),
+    ("sleep 60801", "the handler took longer than its time limit and was ended", 0, 1),
+  ])
+  func aBodyThatIsNotWholeBreaksTheConnection(end: String, reason: String, crashes: Int, kills: Int) async throws {
+    let gateway = try await RunningGateway.start(
+      [Self.following("torn", Self.head + "; echo one; sleep 0.2; \(end)", timeLimitMs: 1500)], Self.operations)
     let torn = await gateway.raw(Self.request("/torn"))
     #expect(torn.status == 200 && decoded(torn.body) == nil)
-    #expect(await gateway.logged("[WARN] The body of the reply was cut off"))
+    #expect(await gateway.logged("[WARN] The body of the reply was cut off: \(reason)"))
     #expect(await gateway.logged("[INFO] GET /torn 200"))
     #expect(await eventually { gateway.children == 0 })
+    #expect(await areGone("sleep\u{0}60801"))
+    let metrics = await gateway.metrics()
+    #expect(metrics.contains(#"leadpipe_process_crashes_total{handler="torn"} \#(crashes)"#))
+    #expect(metrics.contains(#"leadpipe_process_kills_total{handler="torn"} \#(kills)"#))
     #expect(try await gateway.stop() == .exited(0))
   }
 
@@ -94,11 +108,12 @@ import Testing
   }
 
   @Test func aClientThatLeavesEndsTheHandler() async throws {
-    let gateway = try await RunningGateway.start([
-      Self.following("slow", Self.head + "; echo one; sleep 60802", timeLimitMs: 60_000),
-      Self.following("late", "sleep 60803; " + Self.head, timeLimitMs: 60_000),
-      Self.following("flood", Self.head + "; yes", timeLimitMs: 60_000),
-    ])
+    let gateway = try await RunningGateway.start(
+      [
+        Self.following("slow", Self.head + "; echo one; sleep 60802", timeLimitMs: 60_000),
+        Self.following("late", "sleep 60803; " + Self.head, timeLimitMs: 60_000),
+        Self.following("flood", Self.head + "; yes", timeLimitMs: 60_000),
+      ], Self.operations)
     for path in ["/slow", "/late", "/flood"] {
       let client = Client(port: gateway.port)
       client.send(Self.request(path))
@@ -107,6 +122,17 @@ import Testing
       client.end()
       #expect(await eventually { gateway.children == 0 }, "\(path)")
     }
+    #expect(await gateway.logged("[WARN] The body of the reply was cut off: the client left or did not read"))
+    // Nobody has read this status: the handler and the gateway are not to blame.
+    #expect(await gateway.logged("[INFO] GET /late 499"))
+    #expect(await gateway.logged("[INFO] 499: the client left before the reply, and the handler was ended"))
+    let metrics = await gateway.metrics()
+    #expect(metrics.contains(#"leadpipe_requests_total{route="/late",method="GET",status="4xx"} 1"#))
+    for name in ["slow", "late", "flood"] {
+      #expect(metrics.contains(#"leadpipe_process_crashes_total{handler="\#(name)"} 0"#), "\(name)")
+      #expect(metrics.contains(#"leadpipe_process_kills_total{handler="\#(name)"} 0"#), "\(name)")
+    }
+    #expect(!metrics.contains("5xx"))
     #expect(try await gateway.stop() == .exited(0))
   }
 
@@ -133,5 +159,56 @@ import Testing
     for _ in 1...10 { #expect(await gateway.ask("GET", "/whole").status == 200) }
     #expect(await eventually { gateway.descriptors <= before })
     #expect(try await gateway.stop() == .exited(0))
+  }
+
+  @Test func connectionsThatWaitForARequestKeepNoDescriptorsOfABody() async throws {
+    let gateway = try await RunningGateway.start([
+      Self.following("plain", #"echo '{"statusCode":403,"body":"none"}'"#)
+    ])
+    #expect(await gateway.ask("GET", "/plain").status == 403)
+    #expect(await eventually { gateway.children == 0 })
+    let before = gateway.descriptors
+    let clients = (1...8).map { _ in Client(port: gateway.port) }
+    defer { for client in clients { client.end() } }
+    for client in clients {
+      client.send("GET /plain HTTP/1.1\r\nHost: localhost\r\n\r\n")
+      #expect(await client.receive(until: "none").contains(" 403 "))
+    }
+    #expect(await eventually { gateway.descriptors <= before + clients.count })
+    // All of them are still open.
+    #expect(gateway.descriptors == before + clients.count)
+    #expect(try await gateway.stop() == .exited(0))
+  }
+
+  @Test func aPauseOfTheHandlerDoesNotCountAgainstTheClient() throws {
+    let stream = try #require(BodyStream())
+    let head = Reply(status: 200, headers: [:], body: [])
+    let reply = FollowedReply(stream, GatewayReply(reply: head), .unreadable)
+    let limit = TimeAmount.seconds(30)
+    let start = NIODeadline.now()
+    func isStalled(_ seconds: Int64, hasRead: Bool = false, isHigh: Bool = false) -> Bool {
+      reply.isStalled(hasRead: hasRead, isHigh: isHigh, limit: limit, at: start + .seconds(seconds))
+    }
+    reply.begin(at: start)
+    reply.took(10, at: start)
+    #expect(!isStalled(99) && !isStalled(99, isHigh: true), "no piece waits")
+    reply.begin(at: start + .seconds(100))
+    #expect(!isStalled(101) && !isStalled(129))
+    #expect(isStalled(101, isHigh: true))
+    #expect(!isStalled(129, hasRead: true, isHigh: true) && !isStalled(158))
+    #expect(isStalled(159))
+    #expect(reply.sent == 10)
+  }
+}
+
+extension RunningGateway {
+  /// The metrics page. The gateway needs LEADPIPE_OPERATIONS.
+  fileprivate func metrics() async -> String {
+    #expect(await logged("Operations listening"))
+    let line = lines.last { $0.contains("Operations listening") } ?? ""
+    let client = Client(port: line.split(separator: ":").last.flatMap { Int($0) } ?? 0)
+    defer { client.end() }
+    client.send("GET /-/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    return await client.receive()
   }
 }

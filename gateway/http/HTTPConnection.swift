@@ -96,7 +96,7 @@ final class HTTPConnection: ChannelInboundHandler {
     timer?.cancel()
     timer = nil
     if case .streaming(let subscription, _, _) = state { subscription.end() }
-    if case .following(let reply) = state { dispatcher.record(reply, isWhole: false) }
+    if case .following(let reply) = state { dispatcher.record(reply, .clientLeft) }
     body?.cancel()
     if case .reading(let exchange, _) = state { giveBack(exchange, context) }
     state = .closing
@@ -215,6 +215,8 @@ final class HTTPConnection: ChannelInboundHandler {
     if !follows {
       dispatcher.record(exchange, answer)
       body?.cancel()
+      // It has two descriptors, and the connection may stay open for long.
+      body = nil
     }
     guard context.channel.isActive else {
       answer.subscription?.end()
@@ -340,18 +342,17 @@ final class HTTPConnection: ChannelInboundHandler {
       guard case .following(let current) = connection.state, current === reply else { return }
       switch event {
       case .piece(let bytes): connection.pass(bytes, of: reply, context)
-      case .end(let isWhole): connection.endBody(of: reply, isWhole: isWhole, context)
+      case .end(let end): connection.endBody(of: reply, end, context)
       }
     }
   }
 
   /// Writes a piece, and asks for the next when the system has taken it.
   private func pass(_ bytes: [UInt8], of reply: FollowedReply, _ context: ChannelHandlerContext) {
-    reply.isWriting = true
+    reply.begin(at: .now())
     let piece = Self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes))))
     context.writeAndFlush(piece).assumeIsolated().whenSuccess {
-      reply.sent += bytes.count
-      (reply.isWriting, reply.takenAt) = (false, .now())
+      reply.took(bytes.count, at: .now())
       if self.unsent > 0 { _ = self.countUnsent(context) }
       reply.stream.more()
     }
@@ -359,10 +360,10 @@ final class HTTPConnection: ChannelInboundHandler {
   }
 
   /// Ends the reply. One that is not whole must not look whole: the connection is reset.
-  private func endBody(of reply: FollowedReply, isWhole: Bool, _ context: ChannelHandlerContext) {
-    dispatcher.record(reply, isWhole: isWhole)
+  private func endBody(of reply: FollowedReply, _ bodyEnd: BodyEnd, _ context: ChannelHandlerContext) {
+    dispatcher.record(reply, bodyEnd)
     body = nil
-    guard !isWhole else { return end(reply.exchange, context) }
+    guard bodyEnd != .whole else { return end(reply.exchange, context) }
     state = .closing
     reset(context)
   }
@@ -371,9 +372,8 @@ final class HTTPConnection: ChannelInboundHandler {
   private func look(_ reply: FollowedReply, _ context: ChannelHandlerContext) {
     let before = unsent
     guard countUnsent(context) else { return abort(context) }
-    if unsent < before { reply.takenAt = .now() }
-    let isStalled = reply.isWriting && (dispatcher.unsent.isHigh || .now() - reply.takenAt >= writeTime)
-    if isStalled { return abort(context) }
+    let isHigh = dispatcher.unsent.isHigh
+    if reply.isStalled(hasRead: unsent < before, isHigh: isHigh, limit: writeTime, at: .now()) { return abort(context) }
     timer?.set(min(Self.lookTime, writeTime))
   }
 
@@ -391,7 +391,7 @@ final class HTTPConnection: ChannelInboundHandler {
       timer?.set(headTime)
     case (ChannelEvent.inputClosed, .answering), (ChannelEvent.inputClosed, .sending):
       inputHasEnded = true
-      // Nobody waits for a long body who sends no more.
+      // A client that has closed its sending side does not wait for a long body.
       body?.cancel()
     case (ChannelEvent.inputClosed, _): context.close(promise: nil)
     default: break

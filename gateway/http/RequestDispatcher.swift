@@ -133,7 +133,9 @@ struct RequestDispatcher: Sendable {
     if let failure { explain(failure, log) }
     metrics.ended(
       description.name, result.timing,
-      failure.map { Metrics.LastFailure(at: .now, status: $0.status, reason: $0.reason) })
+      failure.flatMap {
+        $0.status < 500 ? nil : Metrics.LastFailure(at: .now, status: $0.status, reason: $0.reason)
+      })
     if case .refused = result.outcome { readiness.record(refused: true) } else { readiness.record(refused: false) }
     return GatewayReply(reply: reply, timing: result.timing)
   }
@@ -146,18 +148,20 @@ struct RequestDispatcher: Sendable {
 
   private func explain(_ failure: HandlerFailure, _ log: Log) {
     let line = "\(failure.status): \(failure.reason)"
+    guard failure.status >= 500 else { return log.info(line) }
     guard failure.status == 503 else { return log.error(line) }
     overloadLog.line { failure.isExpected ? log.warn(line) : log.error(line) }
   }
 
   /// Records a reply whose body followed, when it has ended.
-  func record(_ reply: FollowedReply, isWhole: Bool) {
+  func record(_ reply: FollowedReply, _ end: BodyEnd) {
     var answer = reply.answer
     answer.sent = reply.sent
     record(reply.exchange, answer)
-    if isWhole { return }
-    log.with("requestId", reply.exchange.requestID).with("bytes", String(reply.sent)).warn(
-      "The body of the reply was cut off: the client left, or the handler ended before its end")
+    guard let reason = end.reason else { return }
+    var log = log.with("requestId", reply.exchange.requestID).with("bytes", String(reply.sent))
+    if let handler = reply.exchange.handler { log = log.with("handler", handler) }
+    log.warn("The body of the reply was cut off: \(reason)")
   }
 
   /// Records a request in the access log and the metrics, whether a handler or the gateway itself answered it.

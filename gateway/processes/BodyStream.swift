@@ -3,21 +3,21 @@ import Glibc
 import NIOCore
 import Synchronization
 
-/// A body that follows a handler's reply, on its way from the process to the client. The process's thread reads the next
-/// piece only when the client has taken the one before, so a slow client makes the handler wait, and memory holds one
-/// piece. Either side ends it: `end` when the process has ended, `cancel` when the client has left.
+/// A body that follows a handler's reply, on its way from the process to the client. The process's thread reads the
+/// next piece only when the client has taken the one before, so a slow client makes the handler wait, and memory holds
+/// one piece. Either side ends it: `end` when the process has ended, `cancel` when the client has left.
 final class BodyStream: Sendable {
   enum Event: Sendable {
     case piece([UInt8])
     /// No more follows. If the body is not whole, the client must not take it for whole.
-    case end(isWhole: Bool)
+    case end(BodyEnd)
   }
 
   private struct State {
     var isWanted = false
     var isCancelled = false
     var receiver: (@Sendable (Event) -> Void)?
-    var ended: Bool?
+    var ended: BodyEnd?
   }
 
   /// Becomes readable when the state has changed: wakes the process's thread from poll(2).
@@ -46,7 +46,7 @@ final class BodyStream: Sendable {
       (state.receiver, state.isWanted) = (receiver, true)
       return state.ended
     }
-    if let ended { receiver(.end(isWhole: ended)) } else { wake() }
+    if let ended { receiver(.end(ended)) } else { wake() }
   }
 
   /// Asks for the next piece.
@@ -79,13 +79,13 @@ final class BodyStream: Sendable {
     receiver?(.piece(piece))
   }
 
-  func end(isWhole: Bool) {
+  func end(_ end: BodyEnd) {
     let receiver = state.withLock { state in
-      state.ended = isWhole
+      state.ended = end
       defer { state.receiver = nil }
       return state.receiver
     }
-    receiver?(.end(isWhole: isWhole))
+    receiver?(.end(end))
   }
 
   /// Empties the pipe that wakes the thread.

@@ -5,7 +5,7 @@ import Host
 struct HandlerFailure: Error, Sendable {
   let problem: Problem
   let reason: String
-  /// True if the cause is overload or a stopping gateway, and not an error.
+  /// True if the cause is overload, a stopping gateway or a client that left, and not an error.
   var isExpected = false
 
   var status: Int { problem.kind.status }
@@ -37,7 +37,8 @@ extension HandlerResult {
     case .replied(let reply): return reply
     case .followed: throw .badReply("its reply has been sent before")
     case .unwanted:
-      throw .unavailable(.stopping, reason: "the client left, and the handler was ended", isExpected: true)
+      let problem = Problem(.clientLeft)
+      throw HandlerFailure(problem: problem, reason: problem.detail, isExpected: true)
     case .ended(let termination):
       do throws(InvalidReply) { return try Reply(reading: output, needsStatus: termination != .exited(0)) } catch {
         let reason = output.isEmpty ? "it wrote no reply" : error.reason

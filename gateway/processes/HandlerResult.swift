@@ -8,7 +8,7 @@ enum HandlerOutcome: Sendable, Equatable {
   /// The process wrote a reply and may still run.
   case replied(Reply)
   /// The process has ended after a reply whose body followed, which was passed on meanwhile.
-  case followed
+  case followed(BodyEnd)
   /// The client left before there was a reply, and the process was ended.
   case unwanted
   /// Its output is not a reply, or it can no longer write one.
@@ -35,4 +35,19 @@ struct HandlerResult: Sendable {
   var stderrWasCut = false
   /// True if the body of the reply follows through the request's `BodyStream`.
   var bodyFollows = false
+}
+
+extension BodyEnd {
+  /// - Parameters:
+  ///   - failure: why the gateway ended the process; nil if it ended on its own.
+  init(_ failure: HandlerOutcome?, _ termination: Termination?) {
+    self =
+      switch failure {
+      case .timedOut: .timedOut
+      case .unwanted: .clientLeft
+      case .stopped: .stopped
+      case nil where termination == .exited(0): .whole
+      default: .crashed(termination)
+      }
+  }
 }

@@ -62,9 +62,21 @@ extension HandlerResult {
     switch outcome {
     case .ended(.signalled(_)?): .crashed
     case .ended where output.isEmpty: .crashed
-    case .ended, .replied, .followed, .unwanted, .stopped, .refused, .backingOff: .normal
+    case .ended, .replied, .unwanted, .stopped, .refused, .backingOff: .normal
     case .badReply, .replyTooLarge, .timedOut: .killed
     case .notStarted: .notStarted
+    case .followed(let end): end.processEnd
+    }
+  }
+}
+
+extension BodyEnd {
+  /// How the process that wrote the body ended.
+  fileprivate var processEnd: ProcessEnd {
+    switch self {
+    case .whole, .clientLeft, .stopped: .normal
+    case .crashed: .crashed
+    case .timedOut: .killed
     }
   }
 }

@@ -47,7 +47,7 @@ struct StreamEntryPoint {
     let input = Input(LineReader(limit: StandardInput.limit(forBody: handler.description.bodyLimit)))
     var firstFailure: Int32 = 0
     let answer = handler.opened(environment, afterwards: afterwards, log: log)
-    offerReadingAhead(from: input)
+    let readAhead = readingAhead(from: input)
     while true {
       if input.next.isEmpty {
         input.next = input.lines.next(atMost: handler.batchSize, beforeWaiting: doPendingWork).map(read)
@@ -59,7 +59,10 @@ struct StreamEntryPoint {
       let batch = input.next
       if batch.isEmpty { return firstFailure }
       input.next = []
+      // Only now: at any other time `input.lines` may be in use.
+      afterwards.readAhead.read = readAhead
       let exchanges = exchange(batch, by: answer)
+      afterwards.readAhead.read = nil
       if firstFailure == 0, let failed = exchanges.first(where: { $0.exitStatus != 0 }) {
         firstFailure = failed.exitStatus
       }
@@ -85,10 +88,10 @@ struct StreamEntryPoint {
     return Item(number: line.number, content: content)
   }
 
-  /// Lets the handler read and check lines of the next batch while it waits, if it can.
-  private func offerReadingAhead(from input: Input) {
-    guard let check = afterwards.readAhead.check else { return }
-    afterwards.readAhead.read = { isReady in
+  /// What lets the handler read and check lines of the next batch while it waits; nil if the handler cannot.
+  private func readingAhead(from input: Input) -> ((Bool) -> WorkNeed)? {
+    guard let check = afterwards.readAhead.check else { return nil }
+    return { isReady in
       let room = handler.batchSize - input.next.count
       let taken = input.lines.available(atMost: min(room, Self.linesAtOnce), mayRead: isReady)
       for line in taken {

@@ -21,7 +21,7 @@ package final class EndpointServer {
   private let environment: [String: String]
   private let log: Log
   private let afterwards: Afterwards
-  /// The largest body that a door takes as one document, in bytes; nil if a body may follow its reply.
+  /// The largest body that the entry point takes as one document, in bytes; nil if a body may follow its reply.
   private let largestReply: Int?
   /// Nil if a setting is wrong, which has been logged.
   private let proxies: TrustedProxies?

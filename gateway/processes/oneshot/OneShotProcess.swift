@@ -7,8 +7,8 @@ import Host
 /// the process and its group have ended. `run` takes at most the time limit plus the grace time, whatever the process
 /// does.
 ///
-/// If the body of the reply follows, the reply is passed on as soon as its line is complete, and the body piece by piece
-/// through the request's `BodyStream`.
+/// If the body of the reply follows, the reply is passed on as soon as its line is complete, and the body piece by
+/// piece through the request's `BodyStream`.
 struct OneShotProcess {
   private let child: Child
   private let budgets: Budgets
@@ -90,8 +90,9 @@ struct OneShotProcess {
     stderr.close()
     for descriptor in [input, exit] where descriptor >= 0 { close(descriptor) }
     if isFollowing {
-      body?.end(isWhole: failure == nil && termination == .exited(0))
-      return .followed
+      let end = BodyEnd(failure, termination)
+      body?.end(end)
+      return .followed(end)
     }
     return failure ?? (isTooLarge ? .replyTooLarge(limit: budgets.reply) : .ended(termination))
   }

@@ -27,7 +27,8 @@ struct OneShotProcesses: HandlerProcesses {
     let promise = loop.makePromise(of: HandlerResult.self)
     Task {
       let result = await runToEnd(request) { promise.succeed($0) }
-      if result.outcome != .followed { promise.succeed(result) }
+      if case .followed = result.outcome { return }
+      promise.succeed(result)
     }
     return promise.futureResult
   }
