@@ -132,7 +132,7 @@ let package = Package(
     .executableTarget(
       name: "gateway",
       dependencies: [
-        "Wire", "Contract", "Forms", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal",
+        "Wire", "Contract", "Forms", "Leads", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal",
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -42,7 +42,8 @@ struct GatewaySettings: Sendable {
       folder: settings["LEADPIPE_HANDLERS"] ?? Self.folderOfThisProgram + "/handlers",
       trustFile: settings["LEADPIPE_TRUST"],
       modes: settings["LEADPIPE_PROCESS"].flatMap { ProcessModes($0) } ?? ProcessModes(), budgets: budgets, only: only,
-      sharesLimits: settings["RATE_LIMIT_STORE"] == "postgres")
+      sharesLimits: settings["RATE_LIMIT_STORE"] == "postgres",
+      holidays: environment["HOLIDAYS"].flatMap { $0.isEmpty ? nil : $0 })
     trust = try TrustFile.entries(settings)
     stream = StreamLimits(
       processes: settings.number("LEADPIPE_STREAM_PROCESSES", default: 2),

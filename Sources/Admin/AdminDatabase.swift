@@ -35,6 +35,16 @@ package struct AdminDatabase {
     }
   }
 
+  /// Checks the credential of a request, and its parameters by `reading`, and does nothing else.
+  func check(_ request: Request, log: Log, reading: () throws(Problem) -> JSON) throws(Problem) {
+    _ = try authorized(request) { credential throws(Problem) in
+      try call(.showSession, as: credential, for: request, log: log) { () throws(Problem) in
+        _ = try reading()
+        return [:]
+      }
+    }
+  }
+
   /// Opens an export with the credential of the request, on a connection of its own: this object's is for the calls
   /// that count requests, which may come while rows are read. Two calls, because what the first one writes must be
   /// committed before the long transaction of the second; both check the credential.

@@ -22,16 +22,21 @@ package enum ConversationExport {
       return { request, log throws(Problem) in
         var checked = CheckedForm()
         var zone = ""
-        let exporting = Database.forLongQuery(settings, seconds: seconds)
-        let (rows, prepared) = try database.openExport(for: request, from: exporting, log: log) {
-          () throws(Problem) in
-          checked = try read(request)
+        let read = { () throws(Problem) -> JSON in
+          checked = try Self.read(request)
           let argument = try ConversationSearch.withTimeZone(
             .init(values: checked, request: request, settings: settings))
           zone = argument["timeZone"]?.string ?? ""
           return argument.removing(format.name)
             .setting("warnBefore", AdminEndpoint.warnBefore(request.receivedAt, hours))
         }
+        guard request.method != "HEAD" else {
+          // Nothing is exported, so nothing is indexed, and the audit log gets no entry.
+          try database.check(request, log: log, reading: read)
+          return Reply(headers: headers(checked[format], request, unindexed: 0), following: nil)
+        }
+        let exporting = Database.forLongQuery(settings, seconds: seconds)
+        let (rows, prepared) = try database.openExport(for: request, from: exporting, log: log, reading: read)
         let chosen = checked[format]
         let unindexed = prepared["unindexed"]?.integer ?? 0
         log.info(
@@ -42,14 +47,10 @@ package enum ConversationExport {
             "unindexed": String(unindexed),
           ])
         let task = ExportTask(
-          rows: rows, format: chosen,
+          rows: rows,
           columns: ExportedConversation.columns + (checked[with] ?? []).map { ExportColumn($0) },
           zone: zone, database: exporting, showsProgress: request.isBare, log: log)
         let headers = headers(chosen, request, unindexed: unindexed)
-        guard request.method != "HEAD" else {
-          exporting.close()
-          return Reply(status: 200, headers: headers, body: [])
-        }
         return Reply(headers: headers, following: task.body())
       }
     }
@@ -60,7 +61,7 @@ package enum ConversationExport {
     return Description(
       name: name, kind: .endpoint, summary: "Exports all conversations that match the filters, as a file",
       routes: [.init("POST", path), .init("GET", path)], access: .admin, rateClass: "export", bodyLimit: 65_536,
-      timeLimitMs: seconds * 1000, environment: AdminDatabase.settings + [.officeHours, .timeZone],
+      timeLimitMs: seconds * 1000, environment: AdminDatabase.settings + OfficeHours.settings,
       input: .init(form.schema, query: form.querySchema),
       output: .init(
         ["type": "string"], types: ExportFormat.allCases.map(\.mediaType),

@@ -8,7 +8,6 @@ import Wire
 /// Writes the rows of an export as a file, piece by piece.
 struct ExportTask {
   let rows: ExportRows
-  let format: ExportFormat
   let columns: [ExportColumn]
   let zone: String
   let database: Database
@@ -18,10 +17,8 @@ struct ExportTask {
 
   /// The body of the reply. What is logged says how many rows have left this process.
   func body() -> FollowingBody {
-    // Under CGI, nothing else tells that the file has ended too early.
-    FollowingBody(failureMarker: "\r\nINCOMPLETE: the export was interrupted and must be repeated\r\n") {
-      send throws(Problem) in
-      var writer = format.writer()
+    FollowingBody { send throws(Problem) in
+      var writer = CSVWriter()
       writer.begin(columns, zone: zone)
       var progress = ExportProgress(isShown: showsProgress && isatty(2) == 1)
       var count = 0
@@ -39,13 +36,12 @@ struct ExportTask {
           return isWanted
         }
       }
-      guard isWanted else { return }
-      writer.finish()
-      isWanted = send(writer.take())
+      // The header row of a file without rows.
+      if isWanted { isWanted = send(writer.take()) }
     }
   }
 
-  private func write(_ batch: ExportRows.Batch, to writer: inout any ExportWriter) {
+  private func write(_ batch: ExportRows.Batch, to writer: inout CSVWriter) {
     for row in 0..<batch.rows {
       for (index, column) in columns.enumerated() { batch.withCell(row, index) { writer.add($0, column.kind) } }
       writer.endRow()

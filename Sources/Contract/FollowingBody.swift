@@ -12,14 +12,8 @@ package final class FollowingBody: @unchecked Sendable {
   package typealias Writer = (Sender) throws(Problem) -> Void
 
   private let writer: Writer
-  /// What ends a body that failed, for an entry point that has no other way to tell it: a text that readers cannot take
-  /// for the end of a whole body.
-  private let failureMarker: [UInt8]
 
-  package init(failureMarker: String, _ writer: @escaping Writer) {
-    self.failureMarker = Array(failureMarker.utf8)
-    self.writer = writer
-  }
+  package init(_ writer: @escaping Writer) { self.writer = writer }
 
   /// How writing ended.
   enum End: Equatable {
@@ -38,8 +32,7 @@ package final class FollowingBody: @unchecked Sendable {
   }
 
   /// Writes the body to stdout.
-  /// - Parameter marksFailure: true if the reader cannot see the exit status.
-  func write(marksFailure: Bool = false, log: Log) -> End {
+  func write(log: Log) -> End {
     var isRead = true
     let end: End
     do throws(Problem) {
@@ -49,10 +42,7 @@ package final class FollowingBody: @unchecked Sendable {
       }
       end = isRead ? .whole : .unwanted
     } catch { end = isRead ? .failed(error) : .unwanted }
-    if case .failed(let problem) = end {
-      log.error("The body of the reply is not whole: \(problem.detail)")
-      if marksFailure { _ = StandardOutput.write(failureMarker) }
-    }
+    if case .failed(let problem) = end { log.error("The body of the reply is not whole: \(problem.detail)") }
     return end
   }
 

@@ -32,6 +32,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case tooManyLimits = "too_many_limits"
   case invalidFaultPlan = "invalid_fault_plan"
   case replyTooLargeHere = "reply_too_large_here"
+  case replyNeedsGateway = "reply_needs_gateway"
   case leadTooLarge = "lead_too_large"
   case idempotencyKeyReused = "idempotency_key_reused"
 
@@ -122,6 +123,12 @@ extension ProblemCode {
     case .invalidFaultPlan: (.badInput, "the fault plan is invalid: {reason}")
     case .replyTooLargeHere:
       (.badInput, "the reply is larger than the {max} bytes that this server can send; narrow the filters")
+    case .replyNeedsGateway:
+      (
+        .badInput,
+        "through CGI nobody could tell whether the reply is whole; send the request to `leadpipe gateway`, or run "
+          + "`leadpipe invoke {handler}`"
+      )
     case .leadTooLarge: (.badInput, "the lead is larger or deeper than the database stores")
     case .idempotencyKeyReused: (.keyReused, "this idempotency key was used before with a different body")
 

@@ -29,8 +29,9 @@ package struct Reply: Sendable, Equatable {
     )
   }
 
-  /// Creates the head of a reply whose body follows. The handler's description must say so (`bodyFollows`).
-  package init(headers: [String: String], following: FollowingBody) {
+  /// Creates the head of a reply whose body follows. The handler's description must say so (`bodyFollows`). For a HEAD,
+  /// `following` is nil.
+  package init(headers: [String: String], following: FollowingBody?) {
     self.init(status: 200, headers: headers, body: [])
     self.following = following
     bodyFollows = true

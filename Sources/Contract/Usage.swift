@@ -14,7 +14,7 @@ extension Description {
       Without an argument, it reads one JSON document from stdin and writes the reply to stdout:
         \(name) < request.json
 
-        --stream    read one JSON document per line, and write a reply line for each
+      \(optionLines)
         --describe  print routes, limits, settings and JSON Schemas as one JSON document
         --version   print the version
         -h, --help  print this text
@@ -25,17 +25,30 @@ extension Description {
       """
   }
 
+  /// The lines about what not every handler has.
+  private var optionLines: String {
+    guard bodyFollows else { return "  --stream    read one JSON document per line, and write a reply line for each" }
+    let lines = optionNames.map { "  --\($0.name) \($0.isList ? "VALUE,VALUE…" : "VALUE")\n" }
+    return "Options set members of the document; stdin may then be empty:\n\(lines.joined())"
+  }
+
   /// The message about an argument that it does not have.
   func complaint(about word: String) -> String {
-    """
-    \(name): unexpected argument \(cleanLine(word)); the document is read from stdin
-    \(synopsis)
+    let reason =
+      mustBeOnStdin(word)
+      ? "every user of this machine could read the value of \(word): send it on stdin"
+      : "unexpected argument \(cleanLine(word)); the document is read from stdin"
+    return """
+      \(name): \(reason)
+      \(synopsis)
 
-    """
+      """
   }
 
   /// The first line of the usage.
-  var synopsis: String { "usage: \(name) [--stream | --describe | --version | --help]" }
+  var synopsis: String {
+    "usage: \(name) [\(bodyFollows ? "--OPTION VALUE…" : "--stream") | --describe | --version | --help]"
+  }
 
   /// Breaks the text between words, so that no line is wider than 100 columns.
   private static func wrapped(_ text: String) -> String {

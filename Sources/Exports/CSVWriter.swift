@@ -1,12 +1,13 @@
 /// Writes CSV (RFC 4180) that spreadsheets open as it is: UTF-8 with a byte order mark, a header row, CRLF, and no cell
-/// that a spreadsheet could take for a formula (`FormulaGuard`).
-package struct CSVWriter: ExportWriter {
-  package private(set) var bytes: [UInt8] = []
+/// that a spreadsheet could take for a formula (`FormulaGuard`). The caller takes the bytes away as it goes, so that a
+/// file of any length needs little memory.
+package struct CSVWriter {
+  private var bytes: [UInt8] = []
   private var isFirst = true
 
   package init() { bytes.reserveCapacity(524_288) }
 
-  /// The name of a column with times includes their zone.
+  /// Writes the header row. The name of a column with times includes their zone.
   package mutating func begin(_ columns: [ExportColumn], zone: String) {
     bytes += [0xEF, 0xBB, 0xBF]
     for column in columns {
@@ -16,6 +17,7 @@ package struct CSVWriter: ExportWriter {
     endRow()
   }
 
+  /// Writes the next cell of a row, from its text in UTF-8; nil for an empty one. A time is `2026-11-28 21:30:00`.
   package mutating func add(_ text: UnsafeBufferPointer<UInt8>?, _ kind: ExportColumn.Kind) {
     if !isFirst { bytes.append(UInt8(ascii: ",")) }
     isFirst = false
@@ -40,8 +42,7 @@ package struct CSVWriter: ExportWriter {
     isFirst = true
   }
 
-  package mutating func finish() {}
-
+  /// Returns what has been written since the last call.
   package mutating func take() -> [UInt8] {
     defer { bytes.removeAll(keepingCapacity: true) }
     return bytes

@@ -1,4 +1,4 @@
-/// The file formats that an export can have. A new one is a case here and a writer beside `CSVWriter`.
+/// The file formats that an export can have. A new one is a case here and a writer like `CSVWriter`.
 package enum ExportFormat: String, Sendable, CaseIterable {
   case csv
 
@@ -15,13 +15,6 @@ package enum ExportFormat: String, Sendable, CaseIterable {
   package var contentType: String {
     switch self {
     case .csv: "text/csv; charset=utf-8; header=present"
-    }
-  }
-
-  /// Returns the writer of one file.
-  package func writer() -> any ExportWriter {
-    switch self {
-    case .csv: CSVWriter()
     }
   }
 }

@@ -58,7 +58,7 @@ extension OfficeCalendar.Entry {
     self.first = first
     length = try Self.length(event, from: first)
     years = try event["RRULE"].map { rule throws(OfficeHoursError) in
-      guard let years = Self.years(rule.value, from: Instant.civil(first).year) else {
+      guard let years = Self.years(rule.value, from: first) else {
         throw event.error("an RRULE other than FREQ=YEARLY with UNTIL or COUNT")
       }
       return years
@@ -88,8 +88,9 @@ extension OfficeCalendar.Entry {
     return length
   }
 
-  /// Returns the years in which a yearly event begins. Nil for any other rule.
-  private static func years(_ rule: String, from year: Int) -> ClosedRange<Int>? {
+  /// Returns the years in which a yearly event begins whose first day is `first`. Nil for any other rule.
+  private static func years(_ rule: String, from first: Int) -> ClosedRange<Int>? {
+    let (year, month, day) = Instant.civil(first)
     var last = 9999
     var isYearly = false
     for part in rule.split(separator: ";", omittingEmptySubsequences: false) {
@@ -100,10 +101,13 @@ extension OfficeCalendar.Entry {
       case ("INTERVAL", "1"), ("WKST", _): break
       case ("COUNT", let text):
         guard let count = Int(text), 1...9999 ~= count else { return nil }
-        last = min(9999, year + count - 1)
+        let exists = { (year: Int) in Instant.civil(Instant.days(year, month, day)).day == day }
+        // A year without 29 February does not count.
+        last = (year...9999).lazy.filter(exists).dropFirst(count - 1).first ?? 9999
       case ("UNTIL", let text):
         guard let until = ICalendarEvent.date(String(text.prefix(8))) else { return nil }
-        last = Instant.civil(until).year
+        let lastYear = Instant.civil(until).year
+        last = Instant.days(lastYear, month, day) > until ? lastYear - 1 : lastYear
       default: return nil
       }
     }

@@ -10,11 +10,10 @@ package final class ExportRows {
   package final class Batch {
     private let result: OpaquePointer
     package let rows: Int
-    package let columns: Int
 
     fileprivate init(_ result: OpaquePointer) {
       self.result = result
-      (rows, columns) = (Int(PQntuples(result)), Int(PQnfields(result)))
+      rows = Int(PQntuples(result))
     }
 
     deinit { PQclear(result) }
@@ -30,8 +29,6 @@ package final class ExportRows {
     }
   }
 
-  /// What the function that opened the cursor returned.
-  package let answer: JSON
   private let database: Database
   private let connection: OpaquePointer
   private let deadline: Instant
@@ -42,10 +39,8 @@ package final class ExportRows {
   /// Read before the caller gets this object, so that the first error comes before the first row.
   private var batch: Batch
 
-  fileprivate init(
-    _ answer: JSON, of database: Database, _ connection: OpaquePointer, deadline: Instant
-  ) throws(StoreFailure) {
-    (self.answer, self.database, self.connection, self.deadline) = (answer, database, connection, deadline)
+  fileprivate init(of database: Database, _ connection: OpaquePointer, deadline: Instant) throws(StoreFailure) {
+    (self.database, self.connection, self.deadline) = (database, connection, deadline)
     let size = size
     try Self.fetch(size, database, connection, deadline)
     batch = try Self.receive(database, connection, deadline)
@@ -123,12 +118,6 @@ extension Database {
       close()
       throw failure
     }
-    guard let answer = outcome.tables.last?.first?.first ?? nil,
-      let document = try? JSON(readingReply: Array(answer.utf8))
-    else {
-      close()
-      throw .noAnswer
-    }
-    return try ExportRows(document, of: self, connection, deadline: deadline)
+    return try ExportRows(of: self, connection, deadline: deadline)
   }
 }

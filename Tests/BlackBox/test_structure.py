@@ -31,7 +31,7 @@ MODULES = {
     "Sink": {"Wire", "Contract", "Forms"},
     "Samples": {"Wire"},
     "Terminal": set(),
-    "gateway": {"Wire", "Contract", "Forms", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal", "CProcess"},
+    "gateway": {"Wire", "Contract", "Forms", "Leads", "Sandbox", "Host", "OpenAPI", "Limits", "Terminal", "CProcess"},
     "leadpipe": {
         "Wire", "Contract", "Sandbox", "Forms", "Leads", "Deliveries", "Limits", "Store", "StoreAccess", "Transports", "Admin", "OpenAPI",
         "Host", "Worker", "Sink", "Samples", "Terminal",

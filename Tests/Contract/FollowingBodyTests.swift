@@ -5,7 +5,7 @@ import Wire
 
 @Suite struct FollowingBodyTests {
   private func body(of pieces: [String], fails: Bool = false) -> FollowingBody {
-    FollowingBody(failureMarker: "cut") { send throws(Problem) in
+    FollowingBody { send throws(Problem) in
       for piece in pieces where !send(Array(piece.utf8)) { return }
       if fails { throw Problem(.databaseTimeout) }
     }
@@ -45,9 +45,26 @@ import Wire
     description = description.withFollowingBody
     let options = description.options(["--format", "csv", "--tags", "a,b"])
     #expect(options == [.init("format", "csv"), .init("tags", ["a", "b"])])
+    #expect(description.usage.contains("  --format VALUE\n  --tags VALUE,VALUE…\n"))
+    #expect(!description.usage.contains("--stream"))
     for wrong in [["--format"], ["format", "csv"], ["--other", "csv"], ["--format", "csv", "--format", "csv"]] {
       #expect(description.options(wrong) == nil, "\(wrong)")
     }
+  }
+
+  @Test func personalDataMustNotBeAnArgument() {
+    let description = Description(
+      name: "x", kind: .endpoint, summary: "x", input: .init(["properties": ["query": ["type": "string"]]])
+    ).withFollowingBody
+    #expect(description.options(["--query", "+971501234567"]) == nil)
+    #expect(description.complaint(about: "--query").contains("send it on stdin"))
+    #expect(!description.usage.contains("--query"))
+  }
+
+  @Test func theHeadAloneSaysThatTheBodyFollows() {
+    let served = ServedReply(
+      Reply(headers: [:], following: nil), to: "HEAD", requestID: "1", origin: nil, access: .public)
+    #expect(!served.headers.contains { $0.name == "content-length" })
   }
 
   @Test func aDescriptionSaysSo() throws {

@@ -38,12 +38,18 @@ private func due(_ received: String, _ file: String) throws -> String? {
       ),
       // a rule that has ended, by year or by count, and one that has not begun
       (date("20201202", "RRULE:FREQ=YEARLY;UNTIL=20251231"), "2026-12-02T12:00:00+04:00", "2026-12-02T08:15:00.000Z"),
+      (date("20241202", "RRULE:FREQ=YEARLY;UNTIL=20261201"), "2026-12-02T12:00:00+04:00", "2026-12-02T08:15:00.000Z"),
+      (date("20241202", "RRULE:FREQ=YEARLY;UNTIL=20261202"), "2026-12-02T12:00:00+04:00", "2026-12-03T05:15:00.000Z"),
       (date("20241202", "RRULE:FREQ=YEARLY;COUNT=2"), "2026-12-02T12:00:00+04:00", "2026-12-02T08:15:00.000Z"),
       (date("20241202", "RRULE:FREQ=YEARLY;COUNT=3"), "2026-12-02T12:00:00+04:00", "2026-12-03T05:15:00.000Z"),
       (date("20271202", "RRULE:FREQ=YEARLY"), "2026-12-02T12:00:00+04:00", "2026-12-02T08:15:00.000Z"),
       // 29 February exists in 2028, not in 2027
       (date("20240229", "RRULE:FREQ=YEARLY"), "2027-03-01T12:00:00+04:00", "2027-03-01T08:15:00.000Z"),
       (date("20240229", "RRULE:FREQ=YEARLY"), "2028-02-29T12:00:00+04:00", "2028-03-01T05:15:00.000Z"),
+      // counts its occurrences, not years: 2024 and 2028
+      (date("20240229", "RRULE:FREQ=YEARLY;COUNT=2"), "2028-02-29T12:00:00+04:00", "2028-03-01T05:15:00.000Z"),
+      (date("20240229", "RRULE:FREQ=YEARLY;COUNT=2"), "2036-02-29T12:00:00+04:00", "2036-02-29T08:15:00.000Z"),
+      (date("20240229", "RRULE:FREQ=YEARLY;COUNT=1"), "2028-02-29T12:00:00+04:00", "2028-02-29T08:15:00.000Z"),
       // cancelled
       (date("20261202", "STATUS:CANCELLED"), "2026-12-02T12:00:00+04:00", "2026-12-02T08:15:00.000Z"),
     ])

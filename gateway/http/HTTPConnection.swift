@@ -225,7 +225,8 @@ final class HTTPConnection: ChannelInboundHandler {
     if let quota = answer.quota { exchange.quota = quota }
     if let subscription = answer.subscription { return stream(subscription, answer.reply, exchange, context) }
     if follows, let body { return follow(FollowedReply(body, answer, exchange), context) }
-    if inputHasEnded { exchange.keepsAlive = false }
+    // A HEAD whose body would follow has no length, so only the end of the connection ends its reply.
+    if inputHasEnded || answer.reply.bodyFollows { exchange.keepsAlive = false }
     let bytes = exchange.body(of: answer.reply)
     context.write(Self.wrapOutboundOut(.head(exchange.head(of: answer.reply))), promise: nil)
     if !bytes.isEmpty {

@@ -63,13 +63,16 @@ struct HTTPExchange: Sendable {
     var headers = HTTPHeaders(
       ReplyHeaders.all(of: reply, requestID: requestID, origin: origin, access: access, quota: quota?.headers ?? []))
     headers.replaceOrAdd(name: "date", value: Instant.now.httpDate)
-    if !isOpen, !ReplyHeaders.isBodiless(reply.status) {
+    let hasLength = !isOpen && !reply.bodyFollows
+    if hasLength, !ReplyHeaders.isBodiless(reply.status) {
       headers.replaceOrAdd(name: "content-length", value: String(reply.body.count))
     }
     if !keepsAlive { headers.replaceOrAdd(name: "connection", value: "close") }
     if keepsAlive && isHTTP10 { headers.replaceOrAdd(name: "connection", value: "keep-alive") }
     // HTTP/1.0 has no chunks, so the end of the connection is the end of the body.
-    let version: HTTPVersion = isOpen && isHTTP10 ? .http1_0 : .http1_1
+    // Nor has a HEAD whose body would follow: NIO would write the last chunk after its head.
+    let isUnchunked = isOpen ? isHTTP10 : !hasLength && method == "HEAD"
+    let version: HTTPVersion = isUnchunked ? .http1_0 : .http1_1
     return HTTPResponseHead(version: version, status: HTTPResponseStatus(statusCode: reply.status), headers: headers)
   }
 

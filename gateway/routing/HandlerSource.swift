@@ -1,5 +1,6 @@
 import Contract
 import Host
+import Leads
 import Terminal
 
 /// The folder of the gateway's handlers, and the settings for all of them.
@@ -12,12 +13,16 @@ struct HandlerSource: Sendable {
   var only: [String]?
   /// True if a step counts the requests in the database.
   var sharesLimits = false
+  /// The file in HOLIDAYS, which handlers read when they start.
+  var holidays: String?
   /// The name of that step.
   static let counter = "rate-count"
 
   /// Runs every handler in the folder for its description, and returns the endpoints and the steps that the gateway
   /// calls for them. This takes time and blocks.
   func read(trust: [String: Trusted]) throws(Problem) -> [HostedHandler] {
+    // The handlers would go on without it.
+    if let fault = holidays.flatMap(OfficeCalendar.fault) { throw Problem.misconfigured("HOLIDAYS \(fault)") }
     do throws(HandlerFolder.Failure) {
       let handlers = try HandlerFolder(path: folder, trust: trust).handlers
       let endpoints = handlers.filter { $0.description.kind == .endpoint }

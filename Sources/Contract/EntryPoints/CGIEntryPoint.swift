@@ -13,7 +13,7 @@ struct CGIEntryPoint {
   func serve() -> Int32 {
     // The body, the handler, and the calls that count the request.
     alarm(UInt32(handler.description.processorSeconds + CGIBody.milliseconds / 1000 + 10))
-    let server = EndpointServer(handler, environment, afterwards: afterwards, log)
+    let server = EndpointServer(handler, environment, afterwards: afterwards, bodies: .refused, log)
     let served: ServedReply
     do throws(Problem) {
       let request = try CGIRequest(environment)
@@ -23,9 +23,7 @@ struct CGIEntryPoint {
       }
       body.discard()
     } catch { served = server.refusal(error) }
-    var status = StandardOutput.write(served.cgiOutput) ? served.exitStatus : ExitStatus.unwritable
-    // The server does not tell its client how the process ended.
-    if status == 0, let body = served.following { status = body.write(marksFailure: true, log: log).exitStatus }
+    let status = StandardOutput.write(served.cgiOutput) ? served.exitStatus : ExitStatus.unwritable
     if afterwards.dueAt != nil {
       close(1)
       afterwards.finish(now: .steady, log: log)

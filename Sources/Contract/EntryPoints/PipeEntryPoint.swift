@@ -66,14 +66,33 @@ extension Description {
     var options: [JSON.Member] = []
     for index in stride(from: 0, to: words.count, by: 2) {
       let name = String(words[index].dropFirst(2))
-      guard words[index].hasPrefix("--"), let field = fields[name], !options.contains(where: { $0.key == name })
+      guard words[index].hasPrefix("--"), let field = fields[name], !Self.personal.contains(name),
+        !options.contains(where: { $0.key == name })
       else { return nil }
       let text = words[index + 1]
-      let isList = ([field] + (field["anyOf"]?.array ?? [])).contains { $0["type"] == "array" }
+      let isList = Self.isList(field)
       let items = text.split(separator: ",").map { JSON.string(String($0)) }
       options.append(.init(name, isList ? .array(items) : .string(text)))
     }
     return options
+  }
+
+  /// Members that may have personal data, such as a phone number: every user of the machine sees the arguments.
+  private static let personal: Set = ["query"]
+
+  /// True if a word is an option whose value must come on stdin.
+  func mustBeOnStdin(_ word: String) -> Bool {
+    bodyFollows && word.hasPrefix("--") && Self.personal.contains(String(word.dropFirst(2)))
+  }
+
+  /// The names of the options that `options` reads, with whether they take a list.
+  var optionNames: [(name: String, isList: Bool)] {
+    let members = bodyFollows ? input.body["properties"]?.members ?? [] : []
+    return members.filter { !Self.personal.contains($0.key) }.map { ($0.key, Self.isList($0.value)) }
+  }
+
+  private static func isList(_ field: JSON) -> Bool {
+    ([field] + (field["anyOf"]?.array ?? [])).contains { $0["type"] == "array" }
   }
 
   /// True if an empty stdin is a valid request: the input schema requires no member.

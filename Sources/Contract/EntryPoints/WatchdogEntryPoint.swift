@@ -20,7 +20,7 @@ struct WatchdogEntryPoint {
 
   func serve() -> Int32 {
     alarm(UInt32(handler.description.processorSeconds))
-    let server = EndpointServer(handler, environment, afterwards: afterwards, log)
+    let server = EndpointServer(handler, environment, afterwards: afterwards, bodies: .written, log)
     let input = StandardInput.readAll(limit: handler.description.bodyLimit)
     let served: ServedReply
     switch input {

@@ -21,8 +21,16 @@ package final class EndpointServer {
   private let environment: [String: String]
   private let log: Log
   private let afterwards: Afterwards
-  /// The largest body that the entry point takes as one document, in bytes; nil if a body may follow its reply.
-  private let largestReply: Int?
+  /// What the entry point does with a body that would follow its reply.
+  enum FollowingBodies {
+    /// Writes it after the reply, and tells the client if it is not whole.
+    case written
+    /// Takes it as one document of at most `limit` bytes.
+    case collected(limit: Int)
+    /// Refuses the request, because its client could not tell whether the body is whole.
+    case refused
+  }
+  private let bodies: FollowingBodies
   /// Nil if a setting is wrong, which has been logged.
   private let proxies: TrustedProxies?
   private let cors: CORSPolicy
@@ -30,9 +38,9 @@ package final class EndpointServer {
   private lazy var counter = makeCounter()
 
   init(
-    _ handler: Handler, _ environment: [String: String], afterwards: Afterwards, largestReply: Int? = nil, _ log: Log
+    _ handler: Handler, _ environment: [String: String], afterwards: Afterwards, bodies: FollowingBodies, _ log: Log
   ) {
-    self.largestReply = largestReply
+    self.bodies = bodies
     self.handler = handler
     self.environment = environment
     self.afterwards = afterwards
@@ -162,13 +170,17 @@ package final class EndpointServer {
   }
 
   private func call(_ request: Request, _ log: Log) -> AnsweredRequest {
+    if case .refused = bodies, handler.description.bodyFollows {
+      let problem = Problem(.replyNeedsGateway, ["handler": handler.description.name])
+      return AnsweredRequest(request: request, problem: problem)
+    }
     let answered = handler.answer([(request, nil)], by: opened, log: log)
     guard let answer = answered.first else {
       return AnsweredRequest(request: request, problem: .internalError("the handler made no reply"))
     }
-    guard let largestReply, answer.reply.bodyFollows else { return answer }
+    guard case .collected(let limit) = bodies, answer.reply.bodyFollows else { return answer }
     do throws(Problem) {
-      return AnsweredRequest(request: request, reply: try answer.reply.whole(limit: largestReply))
+      return AnsweredRequest(request: request, reply: try answer.reply.whole(limit: limit))
     } catch { return AnsweredRequest(request: request, problem: error) }
   }
 

@@ -15,7 +15,7 @@ enum LambdaDoor {
     switch handler.description.kind {
     case .endpoint:
       let server = EndpointServer(
-        handler, environment, afterwards: afterwards, largestReply: Self.largestBody, log)
+        handler, environment, afterwards: afterwards, bodies: .collected(limit: Self.largestBody), log)
       if let problem = server.open() { throw problem }
       self = .endpoint(server)
     case .step:
