@@ -76,8 +76,8 @@ def instance(base, tmp_path_factory):
     days = [f"{now + timedelta(days=days):%Y%m%d}" for days in (-2, 7)]
     file.write_text(f"BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART;VALUE=DATE:{days[0]}\nDTEND;VALUE=DATE:{days[1]}\nEND:VEVENT\nEND:VCALENDAR\n")
     base.run(f"""
-      insert into conversations (customer_name, lead_quality, start_time, created_at, sla_response_deadline)
-      select 'Person in warning ' || n, 'hot', now(), now(), timestamptz '{now + timedelta(days=7):%Y-%m-%d} 00:00Z' - n * interval '6 hours'
+      insert into conversations (customer_name, status, lead_quality, start_time, created_at, sla_response_deadline)
+      select 'Waiting ' || n, 'in-progress', 'hot', now(), now(), timestamptz '{now + timedelta(days=7):%Y-%m-%d} 00:00Z' - n * interval '6 hours'
       from generate_series(1, 4) n""")
     with Instance(DATABASE_URL=base.url, ADMIN_API_KEY=KEY, ENABLE_NOTIFICATION_WORKER="false", HOLIDAYS=str(file)) as instance:
         yield instance

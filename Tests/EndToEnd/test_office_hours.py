@@ -39,7 +39,7 @@ def test_example_is_accepted(tmp_path):
 
 
 @pytest.mark.parametrize("content, reason", [
-    ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20261202T080000Z\nEND:VEVENT\nEND:VCALENDAR\n", "a DTSTART that is not a date (line 2)"),
+    ("BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20261202T080000Z\nEND:VEVENT\nEND:VCALENDAR\n", "contains an event with a DTSTART that is not a date (line 2)"),
     ("hello\n", "is not an iCalendar file: line 1 is not a property"),
     (b"BEGIN:VCALENDAR\nSUMMARY:\xff\nEND:VCALENDAR\n", "is not UTF-8"),
     (b"BEGIN:VCALENDAR\n" + b" " * 1_048_576, "is larger than 1 MiB"),
