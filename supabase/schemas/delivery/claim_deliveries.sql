@@ -153,7 +153,7 @@ begin
   return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
     'nextDueAt', leadpipe.iso8601(v_next),
     -- The worker's clock may differ from the database's.
-    'nextDueInMs', greatest(ceil(extract(epoch from v_next - clock_timestamp()) * 1000), 0));
+    'nextDueInMs', case when v_next is not null then greatest(ceil(extract(epoch from v_next - clock_timestamp()) * 1000), 0) end);
 end
 $$;
 revoke all on function public.claim_deliveries(jsonb) from public, anon, authenticated;
