@@ -57,10 +57,11 @@ extension Handler {
     case .watchdog: exit(WatchdogEntryPoint(handler: self, environment: environment, log: log).serve())
     case .lambda: exit(LambdaEntryPoint(handler: self, environment: environment, log: log).serve())
     case .unexpected(let word):
-      if let options = description.options(Array(CommandLine.arguments.dropFirst())) {
+      let words = Array(CommandLine.arguments.dropFirst())
+      if let options = description.options(words) {
         exit(PipeEntryPoint(handler: self, environment: environment, log: log, options: options).serve())
       }
-      _ = StandardError.write(description.complaint(about: word))
+      _ = StandardError.write(description.complaint(about: words.first(where: description.mustBeOnStdin) ?? word))
       exit(ExitStatus.usage)
     }
   }
