@@ -74,5 +74,9 @@ def test_events_that_were_closed_without_a_channel_are_explained_and_planned_aga
         assert "No channel was configured for lead.created when it was planned" in explained and "`leadpipe event replay --id" in explained
     done = leadpipe("event", "replay", "--from", "1h", DATABASE_URL=database.url)
     assert "1 event without notifications will be planned again" in done.stdout, done.stdout
-    with Instance(**settings):
-        until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 20, "the notifications")
+    with Instance(**settings) as instance:
+        try:
+            until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 20, "the notifications")
+        except AssertionError:
+            rows = database.rows("select channel, status, error_message, next_attempt_at, leased_by, begun_at from notification_logs")
+            raise AssertionError(f"{rows}\n{instance.log}") from None
