@@ -104,7 +104,7 @@ package struct LeadIntake {
       deadline: request.deadline ?? .steady)
   }
 
-  /// Refuses a lead for which nobody waits any more: it may have been read ahead a while ago.
+  /// Refuses a lead whose client has stopped waiting. It may have been read ahead a while ago.
   private func inTime(_ lead: CaptureRequest) throws(Problem) -> CaptureRequest {
     guard lead.deadline > .steady else { throw Problem(.deadlineExceeded) }
     return lead

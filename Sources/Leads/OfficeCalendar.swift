@@ -19,7 +19,7 @@ package struct OfficeCalendar: Sendable {
   /// A calendar without such days.
   package init() { entries = [] }
 
-  /// Reads an iCalendar file (RFC 5545). Each event must be of whole days (DTSTART with VALUE=DATE) and may recur every
+  /// Reads an iCalendar file (RFC 5545). Each event must last whole days (DTSTART with VALUE=DATE) and may recur every
   /// year (RRULE:FREQ=YEARLY, with UNTIL or COUNT). The office is closed on its days, or open at the hours of its
   /// property `X-BUSINESS-HOURS`, which has the form of BUSINESS_HOURS. Cancelled events are ignored. At most 1,000
   /// events of at most 366 days; those that recur may take up half of a year.

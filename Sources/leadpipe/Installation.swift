@@ -88,7 +88,7 @@ struct Installation {
   mutating func open() throws {
     if FreePort.isAnswering(port, host: host) { throw CommandError("port \(port) is in use; set PORT to another") }
     let hasOwnKey = try addWhatIsMissing()
-    let sink = addSink()
+    var sink = ServiceEnvironment.channels(environment) == "[]" ? placeSink() : nil
     try check()
     if let cluster {
       say("database", "PostgreSQL in \(cluster.home)")
@@ -102,17 +102,10 @@ struct Installation {
     try requireLogins(environment)
     hasStarted = true
     try startPooler()
-    if let sink {
-      say("sink", "no channel is configured: notifications go to \(sink.page)")
-      try supervisor.start(
-        "sink", layout.leadpipe, sink.words,
-        environment: { [environment] in
-          environment.filter { ["LOG_LEVEL", "LOG_FORMAT", "JOURNAL_STREAM"].contains($0.key) }
-        })
-    }
+    if sink != nil { sink = try startSink() }
     say("gateway", "on port \(port)")
     try supervisor.start("gateway", layout.gateway, environment: forService { ServiceEnvironment.gateway($0) })
-    try waitForGateway()
+    try wait(for: "gateway", on: [port], host)
     if !hasWorker {
       say("worker", "not started: ENABLE_NOTIFICATION_WORKER=false, events stay queued")
     } else {
@@ -254,25 +247,34 @@ struct Installation {
     return true
   }
 
-  /// Adds the settings of the sink if no channel is configured; nil if one is.
-  private mutating func addSink() -> SinkPlace? {
-    guard ServiceEnvironment.channels(environment) == "[]" else { return nil }
-    let http = FreePort.near(port + 1)
-    let sink = SinkPlace(http: http, smtp: FreePort.near(http + 1), file: state.path + "/sink.ndjson")
+  /// Chooses ports for the sink, and adds its settings.
+  private mutating func placeSink() -> SinkPlace {
+    let sink = SinkPlace(after: port, folder: state.path)
     environment.merge(sink.settings) { $1 }
     return sink
   }
 
-  /// Waits until the port accepts connections, for at most 20 s. A gateway that ends instead has logged the reason.
-  private mutating func waitForGateway() throws {
+  /// Starts the sink. Its ports are chosen again, because another program may have taken one since.
+  private mutating func startSink() throws -> SinkPlace {
+    let sink = placeSink()
+    say("sink", "no channel is configured: notifications go to \(sink.page)")
+    try supervisor.start(
+      "sink", layout.leadpipe, sink.words,
+      environment: { [environment] in
+        environment.filter { ["LOG_LEVEL", "LOG_FORMAT", "JOURNAL_STREAM"].contains($0.key) }
+      })
+    try wait(for: "sink", on: [sink.http, sink.smtp], "127.0.0.1")
+    return sink
+  }
+
+  /// Waits until a service accepts connections on its ports, for at most 20 s. One that ends instead has logged the
+  /// reason.
+  private mutating func wait(for name: String, on ports: [Int], _ host: String) throws {
     let end = Instant.steady.adding(seconds: 20)
-    while !FreePort.isAnswering(port, host: host) {
-      guard supervisor.isAlive("gateway") else { throw CommandError("the gateway did not start") }
-      guard Instant.steady < end else { throw CommandError("the gateway does not listen on port \(port) after 20 s") }
-      if supervisor.hasStopSignal() {
-        mustStop = true
-        return
-      }
+    while !mustStop, let port = ports.first(where: { !FreePort.isAnswering($0, host: host) }) {
+      guard supervisor.isAlive(name) else { throw CommandError("the \(name) did not start") }
+      guard Instant.steady < end else { throw CommandError("the \(name) does not listen on port \(port) after 20 s") }
+      mustStop = supervisor.hasStopSignal()
       usleep(20_000)
     }
   }

@@ -4,6 +4,13 @@ struct SinkPlace {
   let smtp: Int
   let file: String
 
+  /// The first free ports after `port`, and a file in the state folder.
+  init(after port: Int, folder: String) {
+    http = FreePort.near(port + 1)
+    smtp = FreePort.near(http + 1)
+    file = folder + "/sink.ndjson"
+  }
+
   var page: String { "http://127.0.0.1:\(http)" }
   var words: [String] { ["sink", "--http-port", String(http), "--smtp-port", String(smtp), "--file", file] }
   var settings: [String: String] {

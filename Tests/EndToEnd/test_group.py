@@ -130,7 +130,7 @@ def test_stores_one_by_one_without_the_function(database):
 
 
 def test_reads_and_checks_the_next_leads_while_the_database_works(database):
-    """They are answered in order, and a lead that nobody waits for any more is not stored."""
+    """They are answered in order, and a lead whose client has stopped waiting is not stored."""
     def send(leads):
         process.stdin.write("".join(json.dumps(lead) + "\n" for lead in leads).encode())
         process.stdin.flush()

@@ -407,6 +407,17 @@ def test_sink_receives_notifications_without_channels():
         assert statuses == "email:sent,slack:sent,telegram:sent"
 
 
+def test_sink_takes_no_port_that_another_program_holds(database):
+    """Also if nobody listens on it: the local port of a connection to another program can be the next one."""
+    port = free_port()
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", port + 1))
+        with Instance(port=port, DATABASE_URL=database.url) as instance:
+            assert f":{port + 1} " not in instance.wait_out("received")
+            instance.capture(TEST_USER)
+            until(lambda: database.count("notification_logs", "status = 'sent'") == 3, 20, "the notifications")
+
+
 @pytest.mark.skipif(not is_root(), reason="only root can become nobody")
 def test_other_user_cannot_reach_the_private_database(providers):
     import subprocess

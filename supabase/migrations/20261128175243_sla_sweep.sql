@@ -153,8 +153,8 @@ revoke all on function leadpipe.next_deadline(boolean, text) from public, anon, 
 -- Without it, only breaches are emitted, and the call is not complete: its reply has the time of the database, from which
 -- the caller calculates `warnBefore`. `conversations.sla_breached` is set with the breach.
 --
--- Not every event notifies. `ownPerMinute` (default 20) events can have a notification of their own in any minute, and
--- only breaches that are no older than `ownForSeconds` (default 3600). One event without a conversation sums up the
+-- Not every event notifies. `ownPerMinute` (default 20) events can have a notification of their own at once, and as many
+-- a minute on average; and only breaches that are no older than `ownForSeconds` (default 3600). One event without a conversation sums up the
 -- others when nothing is left to emit, and no sooner than a minute after the last such event.
 --
 -- Returns the time of the database (`now`), how many events were emitted (`warned`, `breached`) and how many of them are
@@ -177,7 +177,7 @@ declare
   v_near uuid[] := '{}';
   v_breaches record;
   v_warnings record;
-  v_left integer;
+  v_left double precision;
   v_is_complete boolean;
   v_is_summary boolean := false;
 begin
@@ -209,10 +209,10 @@ begin
 
   -- A minute gives back all. If the clock was set back, the difference is negative.
   v_left := case when s.own_at = '-infinity' or s.own_at > v_now then v_most
-    else floor(least(s.own_left + v_most * extract(epoch from v_now - s.own_at) / 60, v_most)) end;
-  select * into v_breaches from leadpipe.announce_deadlines('sla.breached', v_late, v_left, v_now - v_own_for, v_now);
+    else least(s.own_left + v_most * extract(epoch from v_now - s.own_at) / 60, v_most) end;
+  select * into v_breaches from leadpipe.announce_deadlines('sla.breached', v_late, floor(v_left)::integer, v_now - v_own_for, v_now);
   update public.conversations c set sla_breached = true where c.id = any (v_late);
-  select * into v_warnings from leadpipe.announce_deadlines('sla.warning', v_near, v_left - v_breaches.own, '-infinity', v_now);
+  select * into v_warnings from leadpipe.announce_deadlines('sla.warning', v_near, floor(v_left)::integer - v_breaches.own, '-infinity', v_now);
   update public.conversations c set sla_warned_for = c.sla_response_deadline where c.id = any (v_near);
 
   s.warned := s.warned + v_warnings.summed;

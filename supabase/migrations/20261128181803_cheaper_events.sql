@@ -34,8 +34,8 @@ where e.id = d.lead_event_id and d.due_at is not null and d.event_at is null;
 -- most 1e200, and nesting at most 16 levels. The sizes of single fields are not checked in a small argument, which
 -- cannot exceed them: this runs for every lead. Of `idempotency`, only the key is stored and counts.
 --
--- For the same reason, what most leads have is checked by expressions without a query, which cost a tenth of one, and
--- member by member, because a copy without a member is made token by token.
+-- For the same reason, what most leads have is checked by expressions without a query, which cost a tenth of one. Each
+-- large member is checked on its own, because `p - 'x'` copies all others.
 create or replace function leadpipe.check_lead(p jsonb) returns void
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -43,14 +43,14 @@ declare
   c_last constant timestamptz := '9999-12-31 23:59Z';
   v_lead constant jsonb := p -> 'lead';
   v_event constant jsonb := coalesce(p -> 'event', '{}');
-  v_messages constant jsonb := case when jsonb_typeof(p -> 'messages') = 'array' then p -> 'messages' else '[]' end;
+  v_messages constant jsonb := coalesce(p -> 'messages', '[]');
   v_rest constant jsonb := p - '{idempotency,lead,messages,event}'::text[];
   v_size constant integer := coalesce(octet_length(v_lead::text), 0) + octet_length(v_event::text) + octet_length(v_messages::text)
     + octet_length(v_rest::text) + coalesce(octet_length(p #>> '{idempotency,key}'), 0);
   v_message jsonb;
   v_is_large boolean;
 begin
-  -- abs() of anything else than a number is an error, which a filter takes for false.
+  -- abs() fails for anything that is not a number, and a filter that fails counts as false.
   v_is_large := v_size > 2097152
     or v_lead @? 'strict $.**{16}' or v_event @? 'strict $.**{16}' or v_messages @? 'strict $.**{16}' or v_rest @? 'strict $.**{17}'
     or v_lead @? 'strict $.** ? (@.abs() > 1e200)' or v_event @? 'strict $.** ? (@.abs() > 1e200)'
@@ -62,13 +62,13 @@ begin
     or (v_lead ->> 'slaDeadline')::timestamptz not between c_first and c_last
     or (v_lead ->> 'startTime')::timestamptz not between c_first and c_last
     or (v_lead ->> 'endTime')::timestamptz not between c_first and c_last
-    or jsonb_array_length(v_messages) > 1000;
+    or jsonb_typeof(v_messages) = 'array' and jsonb_array_length(v_messages) > 1000;
   if v_is_large is not true and coalesce(jsonb_typeof(v_lead -> 'slaDeadlines'), 'null') <> 'null' then
     v_is_large := exists (
       select from jsonb_each_text(v_lead -> 'slaDeadlines') as sent where value::timestamptz not between c_first and c_last);
   end if;
   if v_is_large is not true then
-    for n in 0 .. jsonb_array_length(v_messages) - 1 loop
+    for n in 0 .. case when jsonb_typeof(v_messages) = 'array' then jsonb_array_length(v_messages) else 0 end - 1 loop
       v_message := v_messages -> n;
       -- Ids are in an index, whose entries are smaller.
       v_is_large := (v_message ->> 'timestamp')::timestamptz not between c_first and c_last or octet_length(v_message ->> 'id') > 1000;
@@ -82,7 +82,7 @@ begin
           when jsonb_typeof(value) = 'object' or key = 'deviceInfo' then 65536 when key = 'notes' then 80000 when key = 'tags' then 40000 else 4000 end)
       or exists (select from jsonb_each(v_rest) as field where octet_length(value::text) > 4000)
       or exists (
-        select from jsonb_array_elements(v_messages) as sent (m), jsonb_each(case when jsonb_typeof(m) = 'object' then m else '{}' end) as field
+        select from jsonb_array_elements(case when jsonb_typeof(v_messages) = 'array' then v_messages else '[]' end) as sent (m), jsonb_each(case when jsonb_typeof(m) = 'object' then m else '{}' end) as field
         where octet_length(value::text) > case when key in ('text', 'metadata') then 65536 else 4000 end);
   end if;
   if v_is_large then
@@ -264,7 +264,7 @@ begin
   return jsonb_build_object('deliveries', coalesce(v_deliveries, '[]'), 'planned', v_planned, 'unrouted', v_unrouted,
     'nextDueAt', leadpipe.iso8601(v_next),
     -- The worker's clock may differ from the database's.
-    'nextDueInMs', ceil(extract(epoch from v_next - clock_timestamp()) * 1000));
+    'nextDueInMs', case when v_next is not null then greatest(ceil(extract(epoch from v_next - clock_timestamp()) * 1000), 0) end);
 end
 $$;
 
@@ -337,128 +337,6 @@ end
 $$;
 
 revoke all on function leadpipe.plan_events(jsonb, integer, text, interval, timestamptz) from public, anon, authenticated;
-
--- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
--- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
--- and `class` select the deliveries. Deliveries that are unfinished or were created since `asOf` are skipped, so that
--- two calls do not replay the same delivery. Events that were planned while no channel was configured for them are
--- planned again, unless a channel or class is given; their ids are in `events`. Each call replays at most 1,000
--- deliveries, oldest first; the next call continues at `after`. With `dryRun`, nothing is changed.
-create or replace function public.replay_events(p jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz := clock_timestamp();
-  v_as_of timestamptz := coalesce((p ->> 'asOf')::timestamptz, v_now);
-  v_is_dry boolean := coalesce((p ->> 'dryRun')::boolean, false);
-  v_chosen uuid[];
-  v_after jsonb;
-  v_unrouted uuid[];
-  v_found jsonb;
-begin
-  if p -> 'ids' is null and p ->> 'from' is null and p ->> 'to' is null and p ->> 'channel' is null and p ->> 'class' is null then
-    raise exception 'ids, from, to, channel or class is required' using errcode = '22023';
-  end if;
-  select array_agg(id order by created_at, id) into v_chosen from (
-    select d.id, d.created_at from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
-    where (d.status in ('sent', 'delivered') or (d.status = 'failed' and d.next_attempt_at is null))
-      and d.created_at < v_as_of
-      and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
-      and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
-      -- A delivery is never older than its event: the first condition lets the planner use the index.
-      and (p ->> 'from' is null or (d.created_at >= (p ->> 'from')::timestamptz and e.created_at >= (p ->> 'from')::timestamptz))
-      and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)
-      and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
-      and (p ->> 'class' is null or d.outcome_class = p ->> 'class')
-      and not exists (select from public.notification_logs o
-        where o.lead_event_id = d.lead_event_id and o.channel = d.channel and o.recipient = d.recipient
-          and (o.created_at, o.id) > (d.created_at, d.id))
-    order by d.created_at, d.id limit 1000) found;
-  if array_length(v_chosen, 1) = 1000 then
-    select jsonb_build_object('at', d.created_at::text, 'id', d.id) into v_after
-    from public.notification_logs d where d.id = v_chosen[1000];
-  end if;
-  if not v_is_dry then
-    -- Lock events first, as in all functions.
-    perform from public.lead_events e
-    where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (v_chosen)) order by e.id for no key update;
-  end if;
-
-  if p -> 'after' is null and p ->> 'channel' is null and p ->> 'class' is null then
-    v_unrouted := array(
-      select e.id from public.lead_events e
-      where e.planned_at is not null and e.created_at < v_as_of and leadpipe.event_notifies(e.event_type, e.payload)
-        and (p -> 'ids' is null or e.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
-        and (p ->> 'from' is null or e.created_at >= (p ->> 'from')::timestamptz)
-        and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)
-        and not exists (select from public.notification_logs d where d.lead_event_id = e.id)
-      order by e.id limit 10000 for no key update);
-    update public.lead_events e set planned_at = null, processed = false, processed_at = null, updated_at = v_now
-    where e.id = any (v_unrouted) and not v_is_dry;
-  end if;
-
-  with chosen as materialized (
-    select d.*, leadpipe.uuid_v7() as new_id from public.notification_logs d where d.id = any (v_chosen)
-  ), made as (
-    insert into public.notification_logs (
-      id, lead_event_id, event_at, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
-    select new_id, lead_event_id, event_at, conversation_id, channel, recipient, v_now, id, v_now, leadpipe.paused_seconds(channel, v_now)
-    from chosen where not v_is_dry
-  ), logged as (
-    insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)
-    select conversation_id, 'notification_sent', 'Notification to be sent once more via ' || channel, p ->> 'by',
-      jsonb_build_object('deliveryId', new_id, 'replayOf', id, 'channel', channel, 'by', p ->> 'by')
-    from chosen where conversation_id is not null and not v_is_dry
-  )
-  select coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-      'id', case when not v_is_dry then new_id end, 'replayOf', id, 'eventId', lead_event_id, 'channel', channel,
-      'recipient', recipient, 'wasStatus', status, 'wasClass', outcome_class)) order by created_at, id), '[]')
-  into v_found from chosen;
-  if not v_is_dry then
-    perform leadpipe.settle_events((select array_agg(distinct (d ->> 'eventId')::uuid) from jsonb_array_elements(v_found) d));
-  end if;
-  return jsonb_build_object('deliveries', v_found, 'events', coalesce(to_jsonb(v_unrouted), '[]'), 'asOf', v_as_of, 'after', v_after, 'isComplete', v_after is null);
-end
-$$;
-
-revoke all on function public.replay_events(jsonb) from public, anon, authenticated;
-
-grant execute on function public.replay_events(jsonb) to leadpipe_admin, service_role;
-
--- Queues a test message to each configured recipient of the channel `name`: an event that is already planned, with one
--- delivery for each recipient. The deliveries are sent like all others; if the channel is paused, they wait for the end
--- of the pause. Raises LP404 if the channel is not configured.
-create or replace function public.test_channel(p jsonb) returns jsonb
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
-declare
-  v_now timestamptz := clock_timestamp();
-  v_event uuid := leadpipe.uuid_v7();
-  v_channel public.notification_channel;
-  v_deliveries jsonb;
-begin
-  p := leadpipe.authorize(p, 'owner');
-  if not exists (select from jsonb_to_recordset(p -> 'configured') as e (channel text) where e.channel = p ->> 'name') then
-    raise exception using errcode = 'LP404', message = 'channel_not_configured';
-  end if;
-  v_channel := p ->> 'name';
-  insert into public.lead_events (id, event_type, payload, planned_at, created_at)
-  values (v_event, 'channel.test', jsonb_build_object('channel', v_channel, 'by', p -> 'by', 'askedAt', leadpipe.iso8601(v_now)), v_now, v_now);
-  with made as (
-    insert into public.notification_logs (lead_event_id, event_at, channel, recipient, created_at, paused_before)
-    select distinct on (e.recipient) v_event, v_now, v_channel, coalesce(e.recipient, 'default'), v_now, leadpipe.paused_seconds(v_channel, v_now)
-    from jsonb_to_recordset(p -> 'configured') as e (channel text, recipient text)
-    where e.channel = p ->> 'name'
-    returning id, recipient
-  )
-  select jsonb_agg(jsonb_build_object('id', id, 'recipient', recipient) order by recipient) into v_deliveries from made;
-  return jsonb_build_object('channel', v_channel, 'eventId', v_event, 'deliveries', v_deliveries,
-    'pausedUntil', (select leadpipe.iso8601(n.paused_until) from public.notification_channels n
-                    where n.channel = v_channel and n.paused_until > v_now));
-end
-$$;
-
-revoke all on function public.test_channel(jsonb) from public, anon, authenticated;
-
-grant execute on function public.test_channel(jsonb) to leadpipe_admin, service_role;
 
 -- Lists events, newest first, filtered by `conversationId`, `type` (a list), `processed`, `since` and `until`. `id` is
 -- the conversation whose list is requested.

@@ -23,18 +23,17 @@ begin
     if exists (select from public.lead_events e where e.conversation_id = any (p_ids) and e.id <> all (v_events)) then
       raise exception using errcode = 'LPTRY', message = 'write_conflict';
     end if;
+    select count(*) into v_cancelled from public.notification_logs d where d.lead_event_id = any (v_events) and d.due_at is not null;
     update public.notification_logs d set
+      subject = null, payload = null, updated_at = v_now,
       -- A worker that is sending it cannot be stopped, and its outcome is not recorded any more.
-      error_message = case d.status when 'sending' then 'the person''s data was erased while it was being sent' else c_reason end,
-      outcome_class = case d.status when 'sending' then 'unknown' else 'permanent' end,
-      status = 'failed', next_attempt_at = null, fence = d.fence + 1, lease_until = null, leased_by = null, subject = null,
-      payload = null, updated_at = v_now
-    where d.lead_event_id = any (v_events) and d.due_at is not null;
-    get diagnostics v_cancelled = row_count;
-    update public.notification_logs d set
-      subject = null, payload = null, error_message = case when d.status = 'failed' then 'failed; the reason was erased' end, updated_at = v_now
-    where d.lead_event_id = any (v_events) and d.error_message is distinct from c_reason
-      and (d.subject is not null or d.payload is not null or d.error_message is not null) and d.updated_at <> v_now;
+      error_message = case when d.status = 'sending' then 'the person''s data was erased while it was being sent'
+        when d.due_at is not null then c_reason when d.status = 'failed' then 'failed; the reason was erased' end,
+      outcome_class = case when d.status = 'sending' then 'unknown' when d.due_at is not null then 'permanent' else d.outcome_class end,
+      status = case when d.due_at is not null then 'failed' else d.status end,
+      fence = case when d.due_at is not null then d.fence + 1 else d.fence end,
+      next_attempt_at = null, lease_until = null, leased_by = null
+    where d.lead_event_id = any (v_events);
     update public.lead_events e set
       payload = '{"erased": true}', idempotency_key = null, planned_at = coalesce(e.planned_at, v_now), processed = true,
       processed_at = coalesce(e.processed_at, v_now), last_error = case when not e.processed then c_reason end, updated_at = v_now
