@@ -33,21 +33,14 @@ struct DeliveryList: ParsableCommand {
   }
 
   func run() throws {
-    let database = try OperatorDatabase()
-    var deliveries: [JSON] = []
-    var cursor = JSON.null
-    repeat {
-      let page = try database.call(
-        .listDeliveries,
-        [
-          "status": JSON(status?.rawValue), "channel": JSON(channel?.name), "class": JSON(outcome?.name),
-          "since": JSON(since?.instant.iso8601), "limit": JSON(limit - deliveries.count), "cursor": cursor,
-        ])
-      deliveries += page["data"]?.array ?? []
-      cursor = page["nextCursor"] ?? .null
-    } while deliveries.count < limit && !cursor.isNull
+    let (deliveries, hasMore) = try OperatorDatabase().rows(
+      of: .listDeliveries,
+      [
+        "status": JSON(status?.rawValue), "channel": JSON(channel?.name), "class": JSON(outcome?.name),
+        "since": JSON(since?.instant.iso8601),
+      ], limit: limit)
     Listing(isJSON: options.json).show(deliveries, Listing.deliveries)
-    if !cursor.isNull, !options.json {
+    if hasMore, !options.json {
       Console.printError("more deliveries match; use --limit or --since to see them\n")
     }
   }

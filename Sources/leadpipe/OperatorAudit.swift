@@ -19,25 +19,16 @@ struct AuditCommand: ParsableCommand {
   }
 
   func run() throws {
-    let database = try OperatorDatabase()
-    var entries: [JSON] = []
-    var cursor = JSON.null
-    repeat {
-      let page = try database.call(
-        .listAudit,
-        [
-          "actor": JSON(actor), "action": JSON(action?.rawValue), "since": JSON(since?.instant.iso8601),
-          "limit": JSON(min(limit - entries.count, 200)), "cursor": cursor,
-        ])
-      entries += page["data"]?.array ?? []
-      cursor = page["nextCursor"] ?? .null
-    } while entries.count < limit && !cursor.isNull
+    let (entries, hasMore) = try OperatorDatabase().rows(
+      of: .listAudit,
+      ["actor": JSON(actor), "action": JSON(action?.rawValue), "since": JSON(since?.instant.iso8601)], limit: limit)
     Listing(isJSON: options.json).show(
       entries,
       [
         ("TIME", Listing.time("createdAt")), ("BY", Listing.member("actor")), ("ACTION", Listing.member("action")),
         ("SUBJECT", Listing.member("subject")), ("DETAILS", Self.details),
       ])
+    if hasMore, !options.json { Console.printError("more entries match; use --limit or --since to see them\n") }
   }
 
   @Sendable private static func details(_ entry: JSON) -> String {

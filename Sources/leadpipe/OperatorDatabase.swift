@@ -73,6 +73,19 @@ struct OperatorDatabase {
     }
   }
 
+  /// Returns at most `limit` rows of a list, which are requested by cursor in pages, and whether there are more.
+  func rows(of function: Function, _ argument: JSON, limit: Int) throws -> (rows: [JSON], hasMore: Bool) {
+    var rows: [JSON] = []
+    var cursor = JSON.null
+    repeat {
+      let page = try call(
+        function, argument.setting("limit", JSON(limit - rows.count)).setting("cursor", cursor))
+      rows += page["data"]?.array ?? []
+      cursor = page["nextCursor"] ?? .null
+    } while rows.count < limit && !cursor.isNull
+    return (rows, !cursor.isNull)
+  }
+
   /// The tables whose rows have ids that a person may type.
   enum Kind: String { case conversation, delivery, event, agent }
 

@@ -15,14 +15,8 @@ begin
     or (p ->> 'subscriptions')::integer is distinct from cardinality(v.subscribers) then
     raise exception using errcode = 'LP409', message = 'person_changed';
   end if;
-  -- What somebody has sent about this person to another conversation. It is looked for before anything is locked, because
-  -- that reads the whole timeline.
-  if to_regclass('public.conversation_timeline') is not null then
-    v_about := array(
-      select t.id from public.conversation_timeline t
-      where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
-        or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails)));
-  end if;
+  -- Before anything is locked, because it takes long.
+  v_about := leadpipe.mentions_of_person(v.phones, v.emails);
   if to_regclass('public.lead_events') is not null then
     -- All events in one statement, in the order in which others lock them.
     perform from public.lead_events e

@@ -61,9 +61,7 @@ begin
   if to_regclass('public.conversation_timeline') is not null then
     v_found := v_found || (
       select jsonb_build_object('sent_to_other_conversations', coalesce(jsonb_agg(t.metadata -> 'notStored' order by t.created_at, t.id), '[]'))
-      from public.conversation_timeline t
-      where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
-        or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails)));
+      from public.conversation_timeline t where t.id = any ((select leadpipe.mentions_of_person(v.phones, v.emails))::uuid[]));
   end if;
   perform leadpipe.record_audit(p ->> 'by', 'person.exported', null,
     jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers)));

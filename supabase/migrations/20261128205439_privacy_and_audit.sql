@@ -871,14 +871,8 @@ begin
     or (p ->> 'subscriptions')::integer is distinct from cardinality(v.subscribers) then
     raise exception using errcode = 'LP409', message = 'person_changed';
   end if;
-  -- What somebody has sent about this person to another conversation. It is looked for before anything is locked, because
-  -- that reads the whole timeline.
-  if to_regclass('public.conversation_timeline') is not null then
-    v_about := array(
-      select t.id from public.conversation_timeline t
-      where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
-        or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails)));
-  end if;
+  -- Before anything is locked, because it takes long.
+  v_about := leadpipe.mentions_of_person(v.phones, v.emails);
   if to_regclass('public.lead_events') is not null then
     -- All events in one statement, in the order in which others lock them.
     perform from public.lead_events e
@@ -947,6 +941,24 @@ language sql stable set search_path = pg_catalog, pg_temp as
 
 revoke all on function leadpipe.is_erased(uuid) from public, anon, authenticated;
 
+-- Returns the timeline entries about what somebody has sent about a person to a conversation of another customer. Reads
+-- the whole timeline.
+create or replace function leadpipe.mentions_of_person(p_phones text[], p_emails text[]) returns uuid[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- The clean-up drops this table.
+  if to_regclass('public.conversation_timeline') is null then
+    return '{}';
+  end if;
+  return array(
+    select t.id from public.conversation_timeline t
+    where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (p_phones)
+      or lower(t.metadata #>> '{notStored,customerEmail}') = any (p_emails)));
+end
+$$;
+
+revoke all on function leadpipe.mentions_of_person(text[], text[]) from public, anon, authenticated;
+
 -- Returns what is stored about a person, in short: numbers, addresses, conversations, subscriptions. See find_person.
 create or replace function public.show_person(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
@@ -1012,9 +1024,7 @@ begin
   if to_regclass('public.conversation_timeline') is not null then
     v_found := v_found || (
       select jsonb_build_object('sent_to_other_conversations', coalesce(jsonb_agg(t.metadata -> 'notStored' order by t.created_at, t.id), '[]'))
-      from public.conversation_timeline t
-      where t.metadata ? 'notStored' and (t.metadata #>> '{notStored,customerPhone}' = any (v.phones)
-        or lower(t.metadata #>> '{notStored,customerEmail}') = any (v.emails)));
+      from public.conversation_timeline t where t.id = any ((select leadpipe.mentions_of_person(v.phones, v.emails))::uuid[]));
   end if;
   perform leadpipe.record_audit(p ->> 'by', 'person.exported', null,
     jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers)));
