@@ -232,8 +232,17 @@ def export() -> None:
     subprocess.run([sys.executable, HERE / "export.py", grown_database(), BIN], check=True)
 
 
-def log_position(url: str) -> int:
-    return int(psql("select (pg_current_wal_insert_lsn() - '0/0')::bigint", url))
+def log_position(url: str) -> str:
+    return psql("select pg_current_wal_insert_lsn()", url)
+
+
+def log_since(position: str, url: str) -> tuple[float, float]:
+    """Returns the KiB of write-ahead log since a position: all of it, and the part of transactions. The rest is that of
+    autovacuum, checkpoints and pruned pages, in all databases of the cluster."""
+    size = psql(f"""select (pg_current_wal_flush_lsn() - '{position}') / 1024,
+      sum(record_length) filter (where xid <> '0') / 1024.0 from pg_get_wal_records_info('{position}', pg_current_wal_flush_lsn())""", url)
+    whole, transactions = map(float, size.split("|"))
+    return whole, transactions
 
 
 def captured(url: str) -> int:
@@ -248,7 +257,9 @@ def growth() -> None:
     claims = subprocess.run([sys.executable, HERE / "claims.py", grown, str(CLAIM_FINISHED), str(CLAIM_FUTURE)], stdout=subprocess.PIPE, text=True,
                             check=True, env=os.environ | {"CLAIM_AMONG": f"{GROWTH_CONVERSATIONS:,} conversations, "}).stdout
     loads: dict[tuple[str, int, str], list[Load]] = {}
-    logged: dict[tuple[int, str], list[float]] = {}
+    logged: dict[tuple[int, str], list[tuple[float, float]]] = {}
+    for url in URL, grown:
+        psql("create extension if not exists pg_walinspect", url)
     for _ in range(ROUNDS):
         for state, url in ("empty", URL), ("grown", grown):
             if state == "empty":
@@ -261,7 +272,8 @@ def growth() -> None:
                 for connections in 16, 64:
                     before = log_position(url)
                     loads.setdefault((STREAM, connections, state), []).append(run := load(pid, port, connections))
-                    logged.setdefault((connections, state), []).append((log_position(url) - before) / 1024 / run.answers)
+                    whole, transactions = log_since(before, url)
+                    logged.setdefault((connections, state), []).append((transactions / run.answers, whole / run.answers))
             if captured(url) - stored < run.answers:
                 sys.exit(f"growth: the leads are not in the {state} database")
             for connections in 16, 64:
@@ -276,9 +288,11 @@ def growth() -> None:
             row(f"{name}, {connections} connections", f"{median(empty, 'rate'):,.0f}", f"{median(full, 'rate'):,.0f}", f"{median(empty, 'p99'):.2f}",
                 f"{median(full, 'p99'):.2f}", f"{median(empty, 'postgres'):.3f}", f"{median(full, 'postgres'):.3f}",
                 sum(each.other + each.broken for each in empty + full), f"{ratio:.2f} ×")
-    log = {connections: statistics.median(logged[connections, "grown"]) for connections in (16, 64)}
+    log = {connections: statistics.median(each for each, _ in logged[connections, "grown"]) for connections in (16, 64)}
+    whole = {connections: statistics.median(each for _, each in logged[connections, "grown"]) for connections in (16, 64)}
     print("\nPostgreSQL's log, KiB per lead on the grown tables, right after a checkpoint: " +
-          ", ".join(f"{size:.1f} with {connections} connections" for connections, size in log.items()) + ".", flush=True)
+          ", ".join(f"{log[connections]:.1f} with {connections} connections ({whole[connections]:.1f} with that of autovacuum and other databases)"
+                    for connections in log) + ".", flush=True)
     keep(growth=kept, log=log)
     print(f"\n{claims}", end="", flush=True)
     psql("drop database bench_grown")
