@@ -34,7 +34,9 @@ def test_tables_stay_small_under_a_steady_load():
         minutes = []
         for minute in range(MINUTES):
             answers = instance.load(60, RATE, 32)
-            assert not other_than(answers, 201) and not answers["resets"] and not answers["unanswered"] and not answers["unsent"], answers
+            assert not other_than(answers, 201) and not answers["resets"] and not answers["unanswered"], answers
+            # The program that sends is late if other work keeps the machine busy.
+            assert answers["unsent"] <= RATE * 60 // 100, answers
             tables = {row.pop("name"): row for row in instance.database.rows(SIZES)}
             backlog = instance.database.count("notification_logs", "status in ('pending', 'sending')")
             minutes.append((answers["leads"], tables, backlog))
