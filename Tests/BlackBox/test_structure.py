@@ -134,7 +134,7 @@ def test_gateway_contains_nothing_about_leads():
 
 
 # From the lowest folder of the gateway to the highest. A file may use types of its own folder and of lower folders.
-GATEWAY_FOLDERS = ["limits", "processes", "processes/oneshot", "processes/stream", "live", "routing", "operations", "http", "scgi", "."]
+GATEWAY_FOLDERS = ["limits", "panel", "processes", "processes/oneshot", "processes/stream", "live", "routing", "operations", "http", "scgi", "."]
 DECLARATION = re.compile(r"^(?:final )?(?:struct|class|enum|actor|protocol) (\w+)", re.MULTILINE)
 
 
