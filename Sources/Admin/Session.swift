@@ -1,20 +1,8 @@
 import Contract
 import Wire
 
-/// A browser session as the panel sees it, and its cookie.
+/// The cookie of a browser session.
 package enum Session {
-  package static let schema: JSON = [
-    "type": "object",
-    "required": .array((["name", "rights", "agent"] + SessionFacts.schema.map(\.key)).map(JSON.string)),
-    "properties": .object(
-      [
-        .init("name", ["type": "string"]), .init("rights", AdminKey.rightsSchema),
-        .init("agent", AdminKey.agent), .init("expiresAt", Schema.time),
-        .init(
-          "csrfToken", ["type": "string", "description": "send it as X-CSRF-Token with each POST, PATCH and DELETE"]),
-      ] + SessionFacts.schema),
-  ]
-
   /// The JSON Schema of the reply header that sets or deletes the cookie.
   package static let replyHeaders: JSON = ["properties": ["Set-Cookie": ["type": "string"]]]
 

@@ -22,7 +22,7 @@ MODULES = {
     "StoreAccess": {"Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"},
     "Capture": {"Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"},
     "Transports": {"Wire", "Contract", "Forms", "Deliveries", "CCurl"},
-    "Admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Exports", "Store", "StoreAccess", "CCrypto"},
+    "Admin": {"Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Exports", "Store", "StoreAccess", "CCrypto"},
     "OpenAPI": {"Wire", "Contract"},
     "Host": {"Wire", "Contract", "Sandbox", "Deliveries", "CProcess"},
     "Worker": {"Wire", "Contract", "Deliveries", "Host"},

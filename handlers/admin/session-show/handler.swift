@@ -11,7 +11,7 @@ package let handler = Handler(
     name: "session-show", kind: .endpoint, summary: "Returns the caller's name and rights",
     routes: [.init("GET", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
     environment: AdminDatabase.settings + SessionFacts.settings, input: .init(["type": "object"]),
-    output: .init(Session.schema, headers: AdminEndpoint.uncached()))
+    output: .init(SessionReply.schema, headers: AdminEndpoint.uncached()))
 ) { settings throws(Problem) in
   let database = AdminDatabase(settings)
   let facts = SessionFacts(settings)
