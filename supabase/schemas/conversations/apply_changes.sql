@@ -29,8 +29,7 @@ begin
         from jsonb_array_elements_text(p_change -> 'addTags') with ordinality as sent (t, i) group by 1) added
       where tag <> all (n.tags) and tag <> all (v_removed) order by first);
     if cardinality(n.tags) > greatest(100, cardinality(c.tags)) then
-      raise exception using errcode = 'LP400', message = 'invalid_list',
-        detail = '{"field": "tags", "count": "at most 100", "items": "tags, with those that the conversation has"}';
+      raise exception using errcode = 'LP400', message = 'invalid_list', detail = '{"field": "tags", "count": "at most 100", "items": "tags"}';
     end if;
   end if;
   n.notes := case
