@@ -111,7 +111,8 @@ def test_link_for_a_key_has_its_rights_and_ends_with_it(instance, base, admin):
 
 def test_link_and_key_together_are_refused_and_the_link_stays(instance, base):
     own = token(base)
-    for body, headers in (({"loginToken": own, "key": KEY}, {}), ({"loginToken": own}, {"x-admin-api-key": KEY}), ({"loginToken": own}, {"authorization": f"Bearer {KEY}"})):
+    for body, headers in (({"loginToken": own, "key": KEY}, {}), ({"loginToken": own}, {"x-admin-api-key": KEY}),
+                          ({"loginToken": own}, {"authorization": f"Bearer {KEY}"})):
         assert open_session(instance, body, headers)[0] == 401
     for wrong in ("x" * 64, own[:-1], own.upper(), "'; --", "x" * 900):
         assert open_session(instance, {"loginToken": wrong})[0] == 401
@@ -177,7 +178,8 @@ def test_owner_creates_lists_and_revokes_keys(instance, base, admin):
 def test_keys_are_for_owners(instance, base, rights):
     own = with_key(instance, base, "Sara", rights)
     id = base.text("select id from admin_keys")
-    for method, path, body in (("GET", "/api/admin/keys", None), ("POST", "/api/admin/keys", {"name": "x", "rights": "owner"}), ("DELETE", f"/api/admin/keys/{id}", None)):
+    for method, path, body in (("GET", "/api/admin/keys", None),
+                               ("POST", "/api/admin/keys", {"name": "x", "rights": "owner"}), ("DELETE", f"/api/admin/keys/{id}", None)):
         status, _, document = own.request(method, path, body)
         assert (status, document["code"]) == (403, "insufficient_rights"), (method, path)
     assert base.count("admin_keys", "revoked_at is null") == 1
@@ -204,7 +206,7 @@ def test_two_owners_that_leave_at_once_leave_one_key(instance, base):
         owners = [with_key(instance, base, name, "owner") for name in ("A", "B")]
         rows = {row["name"]: row["id"] for row in owners[0].get("/api/admin/keys")["data"]}
         with ThreadPoolExecutor(2) as threads:
-            statuses = list(threads.map(lambda pair: pair[0].request("DELETE", f"/api/admin/keys/{rows[pair[1]]}")[0], zip(owners, "AB", strict=True)))
+            statuses = list(threads.map(lambda pair, rows=rows: pair[0].request("DELETE", f"/api/admin/keys/{rows[pair[1]]}")[0], zip(owners, "AB", strict=True)))
         assert sorted(statuses) == [204, 409] and base.count("admin_keys", "revoked_at is null") == 1, round
 
 
