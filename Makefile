@@ -50,6 +50,7 @@ build: packages ## build release executables into bin/
 	echo $(HANDLERS) > bin/.handlers; \
 	bin/leadpipe routes --write; \
 	rm -rf bin/supabase; mkdir bin/supabase; cp -r supabase/shim.sql supabase/migrations supabase/rollback bin/supabase
+	@mkdir -p bin/web; rm -rf bin/web/panel; if [ -d web/panel ]; then tools/panel/build web/panel bin/web/panel; fi
 	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/leadpipe-cgi bin/handlers/'
 
 lambda-executables: build ## link handlers and leadpipe into .build/lambda/ without any shared library: for AWS Lambda

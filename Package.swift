@@ -70,7 +70,8 @@ let handlerTargets: [Target] =
         "conversation-explain", "conversation-export", "conversation-list", "conversation-messages",
         "conversation-notifications",
         "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",
-        "conversation-update", "event-list", "event-replay", "follow-up-create", "follow-up-list", "follow-up-update",
+        "conversation-unassign", "conversation-update", "event-list", "event-replay", "follow-up-create",
+        "follow-up-list", "follow-up-update", "key-create", "key-list", "key-revoke",
         "live-feed", "live-show", "notification-list", "notification-retry", "session-close", "session-open",
         "session-show", "sla-list", "subscriber-delete", "subscriber-list",
       ]
@@ -119,7 +120,7 @@ let package = Package(
     module("Transports", ["Wire", "Contract", "Forms", "Deliveries", "CCurl"]),
     module(
       "Admin",
-      ["Wire", "Contract", "Forms", "Leads", "Deliveries", "Exports", "Store", "StoreAccess", "CCrypto"]),
+      ["Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Exports", "Store", "StoreAccess", "CCrypto"]),
     module("OpenAPI", ["Wire", "Contract"]),
     module("Host", ["Wire", "Contract", "Sandbox", "Deliveries", "CProcess"]),
     module("Worker", ["Wire", "Contract", "Deliveries", "Host"]),

@@ -28,6 +28,8 @@ struct GatewaySettings: Sendable {
   let slow: Duration?
   /// What pages of other origins may do.
   let cors: CORSPolicy
+  /// The folder of the admin panel's files; nil if they are not served.
+  let panel: String?
 
   /// - Parameter only: the names of the handlers to serve; nil for all.
   init(_ environment: [String: String], only: [String]? = nil) throws(Problem) {
@@ -78,6 +80,7 @@ struct GatewaySettings: Sendable {
       })
     proxies = settings["TRUSTED_PROXIES"].flatMap { TrustedProxies($0) } ?? TrustedProxies()
     cors = CORSPolicy(settings)
+    panel = settings["PANEL"] == "off" ? nil : settings["PANEL_DIR"] ?? Self.panelOfThisProgram
   }
 
   /// The settings for the status page, without secrets.
@@ -85,7 +88,8 @@ struct GatewaySettings: Sendable {
     [
       "address": .string(address.text()), "scgi": scgi.map { .string($0.text(scheme: "scgi")) } ?? .null,
       "operations": operations.map { .string($0.text()) } ?? .null,
-      "handlers": .string(handlers.folder), "trust": handlers.trustFile.map { .string($0) } ?? .null,
+      "handlers": .string(handlers.folder), "panel": panel.map { .string($0) } ?? .null,
+      "trust": handlers.trustFile.map { .string($0) } ?? .null,
       "concurrency": JSON(admission.slots), "handlerConcurrency": JSON(admission.slotsPerHandler),
       "queue": JSON(admission.queuePerHandler), "queueMs": JSON(admission.longestWait.milliseconds),
       "streamProcesses": JSON(stream.processes), "streamWindow": JSON(stream.window),
@@ -115,8 +119,14 @@ struct GatewaySettings: Sendable {
       TrustFile.setting,
       .allowedOrigins, .frontendURL, Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
       Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore), .logLevel, .logFormat,
-    ] + ProcessModes.settings + GatewayLimits.settings
+    ] + PanelSettings.settings + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
+
+  /// The panel's folder beside this executable; nil if there is none.
+  private static var panelOfThisProgram: String? {
+    let path = folderOfThisProgram + "/web/panel"
+    return access(path, F_OK) == 0 ? path : nil
+  }
 
   /// The folder of this executable, regardless of the path or name that started it.
   private static var folderOfThisProgram: String {

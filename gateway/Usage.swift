@@ -19,6 +19,9 @@ extension GatewayProgram {
       LEADPIPE_HANDLERS             the folder of handlers (`handlers` in the folder of this program)
       LEADPIPE_TRUST                a JSON file {"name": "intake|worker|admin|none"} with the trust classes of foreign
                                     handlers (none)
+      PANEL                         on, or off: do not serve the admin panel under /admin (on)
+      PANEL_DIR                     the folder of the panel's files (`web/panel` in the folder of this program, if it
+                                    exists)
       LEADPIPE_PROCESS              the process mode. oneshot: a new process for each request; stream: a few
                                     processes for many requests, for a foreign handler only if its description has
                                     streams. Modes of single handlers follow: stream,health-check=oneshot (stream for

@@ -23,12 +23,16 @@ import conversation_respond
 import conversation_search
 import conversation_show
 import conversation_timeline
+import conversation_unassign
 import conversation_update
 import event_list
 import event_replay
 import follow_up_create
 import follow_up_list
 import follow_up_update
+import key_create
+import key_list
+import key_revoke
 import live_feed
 import live_show
 import notification_list
@@ -66,12 +70,16 @@ enum Executable {
         "conversation-search": { conversation_search.handler },
         "conversation-show": { conversation_show.handler },
         "conversation-timeline": { conversation_timeline.handler },
+        "conversation-unassign": { conversation_unassign.handler },
         "conversation-update": { conversation_update.handler },
         "event-list": { event_list.handler },
         "event-replay": { event_replay.handler },
         "follow-up-create": { follow_up_create.handler },
         "follow-up-list": { follow_up_list.handler },
         "follow-up-update": { follow_up_update.handler },
+        "key-create": { key_create.handler },
+        "key-list": { key_list.handler },
+        "key-revoke": { key_revoke.handler },
         "live-feed": { live_feed.handler },
         "live-show": { live_show.handler },
         "notification-list": { notification_list.handler },

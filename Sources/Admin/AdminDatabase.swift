@@ -35,6 +35,17 @@ package struct AdminDatabase {
     }
   }
 
+  /// Opens a session with the token of a log-in link. A request that also has a key is rejected, like one with two keys.
+  package func openSession(
+    by login: String, for request: Request, log: Log, reading: () throws(Problem) -> JSON
+  ) throws(Problem) -> JSON {
+    guard request.isBare || configured != nil else { throw Problem(.adminNotConfigured) }
+    guard !request.isBare, request.headers["x-admin-api-key"] == nil, request.headers["authorization"] == nil else {
+      throw .unknownKey
+    }
+    return try call(.openSession, as: .login(login), for: request, log: log, reading: reading)
+  }
+
   /// Checks the credential of a request, and its parameters by `reading`, and does nothing else.
   func check(_ request: Request, log: Log, reading: () throws(Problem) -> JSON) throws(Problem) {
     _ = try authorized(request) { credential throws(Problem) in
@@ -91,6 +102,7 @@ package struct AdminDatabase {
       try credential.checkOrigin(of: request)
       argument = try reading()
     } catch {
+      if case .login = credential { throw .unknownKey }
       if credential.isUnproven, let auth {
         _ = try database.call(.showSession, ["auth": auth], deadline: deadline, log: log)
       }

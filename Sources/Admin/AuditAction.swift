@@ -12,6 +12,7 @@ package enum AuditAction: String, CaseIterable, Sendable {
   case eventReplayed = "event.replayed"
   case keyCreated = "key.created"
   case keyRevoked = "key.revoked"
+  case loginCreated = "login.created"
   case personErased = "person.erased"
   case personExported = "person.exported"
   case subscriberDeleted = "subscriber.deleted"

@@ -9,10 +9,14 @@ import Wire
 package enum Change {
   private static let fields: [any FormField] = [
     .optional("status", .choice(["new", "in-progress", "completed", "lost", "converted"])),
-    quality, score, .optional("tags", .lines(max: 50, each: 1...100)), notes, notesMode, outcome, value,
+    quality, score, tags, addedTags, removedTags, notes, notesMode, outcome, value,
   ]
   private static let quality = Field.optional("leadQuality", .choice(Lead.qualities))
   private static let score = Field.optional("leadScore", .integer(0...100))
+  /// All tags, in place of those that the conversation has.
+  private static let tags = Field.optional("tags", .lines(max: 50, each: 1...100))
+  private static let addedTags = Field.optional("addTags", .lines(max: 50, each: 1...100))
+  private static let removedTags = Field.optional("removeTags", .lines(max: 50, each: 1...100))
   private static let notes = Field.optional("notes", .text(1...5000))
   private static let notesMode = Field.optional("notesMode", .choice(["append", "replace"]))
   private static let outcome = Field.optional("outcome", .text(1...500))
@@ -21,24 +25,41 @@ package enum Change {
   private static let clearable: [any FormField] = [notes, outcome, value]
 
   package static let form = Form(changing: fields, clearable: clearable)
-  /// The form of a bulk change, which can also assign the conversations to an agent.
-  package static let formOfMany = Form([.required("ids", .uuids(max: 500)), change])
+  /// How many conversations a bulk change can name.
+  static let idLimit = 500
+  private static let agent = Field.optional("agentId", .uuid)
+  /// The form of a bulk change, which can also assign the conversations to an agent or, with null, to none.
+  package static let formOfMany = Form([.required("ids", .uuids(max: idLimit)), change])
   private static let change = Field.required(
     "change",
     .form(
       Form(
-        changing: fields + [.optional("agentId", .uuid), .optional("force", .boolean)], clearable: clearable)))
+        changing: fields + [agent, .optional("force", .boolean)], clearable: clearable + [agent])))
 
   /// Returns the argument of `update_conversation`, with the version that the client has seen.
   package static func ofOne(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
-    complete(try Conversation.guarded(checked), checked.values, as: try checked.request.json())
+    try checkTags(checked.values)
+    return complete(try Conversation.guarded(checked), checked.values, as: try checked.request.json())
   }
 
   /// Returns the argument of `change_conversations`.
   package static func ofMany(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
     let values = checked.values[change]
     let sent = try checked.request.json()[change.name] ?? [:]
+    try checkTags(values, in: change.name + ".")
     return checked.document.setting(change.name, complete(values.document, values, as: sent))
+  }
+
+  /// Refuses changes of tags that contradict each other.
+  private static func checkTags(_ values: CheckedForm, in place: String = "") throws(Problem) {
+    var errors = FormError()
+    for field in [addedTags, removedTags] where values.has(tags) && values.has(field) {
+      errors.add(.conflictingFields, at: place + field.name, ["other": tags.name])
+    }
+    if let added = values[addedTags], let removed = values[removedTags], added.contains(where: removed.contains) {
+      errors.add(.conflictingFields, at: place + removedTags.name, ["other": "the same tag in " + addedTags.name])
+    }
+    guard errors.isEmpty else { throw Problem(errors) }
   }
 
   /// The result of `change_conversations` with the text of each error.
@@ -57,7 +78,8 @@ package enum Change {
   /// Returns the document of a change with the fields to clear and, if the score changes and no quality is given, with
   /// the quality of the new score. Appending empty notes clears nothing.
   private static func complete(_ document: JSON, _ values: CheckedForm, as sent: JSON) -> JSON {
-    let clearable: [any FormField] = values[notesMode] == "append" ? [outcome, value] : [outcome, value, notes]
+    let always: [any FormField] = [outcome, value, agent]
+    let clearable = values[notesMode] == "append" ? always : always + [notes]
     let document = document.clearing(values.emptied(clearable, in: sent))
     guard let score = values[score], values[quality] == nil else { return document }
     return document.setting(quality.name, .string(Score.quality(of: score)))

@@ -9,7 +9,7 @@ package enum ConversationSearch {
     .optional("status", .choices(["new", "in-progress", "completed", "lost", "converted"])),
     .optional("leadQuality", .choices(["hot", "warm", "cold"])),
     .optional("intent", .choices(["buy", "rent", "sell", "invest", "browse"])),
-    .optional("areas", .texts(max: 50, each: 1...200)), .optional("assignedAgentIds", .anyUUIDs(max: 50)),
+    .optional("areas", .texts(max: 50, each: 1...200)), .optional("assignedAgentIds", .anyUUIDsOrNone(max: 50)),
     .optional("tags", .texts(max: 50, each: 1...100)), .optional("source", .texts(max: 20, each: 1...100)),
     .optional("followUpStatus", .choices(["due-today", "overdue", "scheduled"])),
     .optional("slaState", .choices(["ok", "warning", "breached", "met"])), .optional("scoreRange", .range(0...100)),
@@ -22,8 +22,10 @@ package enum ConversationSearch {
   private static let sort = Rule.choice([
     "recent", "oldest", "hot", "warm", "cold", "highest-budget", "lowest-budget", "follow-up", "sla",
   ])
+  /// The number of rows of a page: by default, and at most.
+  static let pageSizes = 25...100
   private static let place: [any FormField] = [
-    .optional("limit", .pageSize(max: 100)), .optional("cursor", .cursor),
+    .optional("limit", .pageSize(max: pageSizes.upperBound)), .optional("cursor", .cursor),
   ]
 
   package static let listForm = Form(

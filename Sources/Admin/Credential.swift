@@ -12,6 +12,8 @@ enum Credential {
   case key(String)
   /// The token of a session.
   case session(String)
+  /// The token of a log-in link, which only opens a session.
+  case login(String)
 
   /// How many sessions of a request are tried.
   private static let sessionLimit = 4
@@ -47,6 +49,7 @@ enum Credential {
     case .configured: ["configured": own]
     case .key(let key): ["key": .string(Secret.sha256(key))]
     case .session(let token): ["session": .string(Secret.sha256(token)), "configured": own]
+    case .login(let token): ["login": .string(Secret.sha256(token)), "configured": own]
     }
   }
 
@@ -54,7 +57,7 @@ enum Credential {
   var isUnproven: Bool {
     switch self {
     case .byHand, .configured: false
-    case .key, .session: true
+    case .key, .session, .login: true
     }
   }
 

@@ -11,7 +11,7 @@ package enum Live {
   package static let event: JSON = [
     "type": "object", "required": ["event", "id", "data"],
     "properties": [
-      "event": ["enum": ["lead.created", "lead.updated", "sla", "delivery", "reset"]],
+      "event": ["enum": ["lead.created", "lead.updated", "sla", "delivery", "reset", "hello"]],
       "id": ["type": "string"],
       "data": ["type": "string", "contentMediaType": "application/json", "contentSchema": data],
     ],
@@ -34,10 +34,10 @@ package enum Live {
     let events = try events(answer)
     // A block with an empty id would make the client forget the id that it has.
     let from = try self.cursor(answer, "from")
-    var text = "retry: \(Int.random(in: retry))\nid: \(from)\n\n" + events.map(\.text).joined()
+    var text = "retry: \(Int.random(in: retry))\n" + hello(from) + events.map(\.text).joined()
     var headers = ["content-type": "text/event-stream", "x-accel-buffering": "no"]
     if answer["isComplete"]?.bool == true {
-      text += "id: \(cursor)\n\n"
+      text += hello(cursor)
       headers["feed-after"] = cursor
       let seen = events.compactMap(\.seq) + (answer["recent"]?.array ?? []).compactMap(\.integer)
       headers["feed-seen"] = Set(seen).sorted().map(String.init).joined(separator: ",")
@@ -68,6 +68,9 @@ package enum Live {
       return (event["seq"]?.integer, block(name, id: id, data))
     }
   }
+
+  /// An event that only gives the client an id to resume from. Firefox and WebKit ignore an id in a block without data.
+  private static func hello(_ cursor: String) -> String { block("hello", id: cursor, [:]) }
 
   private static func block(_ name: String, id: String, _ data: JSON) -> String {
     "event: \(name)\nid: \(id)\ndata: \(data.text)\n\n"

@@ -1,17 +1,8 @@
 import Contract
 import Wire
 
-/// A browser session as the panel sees it, and its cookie.
+/// The cookie of a browser session.
 package enum Session {
-  package static let schema: JSON = [
-    "type": "object", "required": ["name", "rights"],
-    "properties": [
-      "name": ["type": "string"], "rights": ["enum": ["read", "write", "owner"]],
-      "expiresAt": Schema.time,
-      "csrfToken": ["type": "string", "description": "send it as X-CSRF-Token with each POST, PATCH and DELETE"],
-    ],
-  ]
-
   /// The JSON Schema of the reply header that sets or deletes the cookie.
   package static let replyHeaders: JSON = ["properties": ["Set-Cookie": ["type": "string"]]]
 

@@ -61,6 +61,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case followUpClosed = "follow_up_closed"
   case keyNameTaken = "key_name_taken"
   case keyNameReserved = "key_name_reserved"
+  case lastOwnerKey = "last_owner_key"
   case personChanged = "person_changed"
   case notificationErased = "notification_erased"
   case notificationSent = "notification_sent"
@@ -144,7 +145,7 @@ extension ProblemCode {
     case .channelNotFound: (.notFound, "there is no such channel")
     case .channelNotConfigured:
       (.notFound, "this channel is not configured; LEADPIPE_CHANNELS of this process does not name it")
-    case .keyNotFound: (.notFound, "there is no key with this name")
+    case .keyNotFound: (.notFound, "there is no such active key")
     case .personNotFound:
       (.notFound, "nothing is stored about a person with this phone number or email address")
     case .subscriberNotFound: (.notFound, "there is no such subscriber")
@@ -158,6 +159,8 @@ extension ProblemCode {
     case .followUpClosed: (.conflict, "this follow-up is already {status}")
     case .keyNameTaken: (.conflict, "there is already a key with this name")
     case .keyNameReserved: (.conflict, "this name is reserved, because timelines use it for other actors")
+    case .lastOwnerKey:
+      (.conflict, "this is your own key and the last active one of an owner; create another first")
     case .personChanged:
       (.conflict, "what is stored about this person has changed; show the person again")
     case .notificationErased: (.conflict, "the content of the notification was erased with the person's data")

@@ -44,6 +44,19 @@ extension Rule where Value == [UUIDText] {
     return list(of: id, 1...max, schema, items: "UUIDs")
   }
 
+  /// A filter by ids and by the word `none`, which is read as the id of zeros. An empty list counts as absent.
+  package static func anyUUIDsOrNone(max: Int) -> Rule {
+    let own = Rule<UUIDText>.uuid
+    let id = Rule<UUIDText>(["anyOf": [own.schema, ["const": "none"]]]) { json, error in
+      json.string == "none" ? UUIDText.zero : own.read(json, &error)
+    }
+    let schema: JSON = ["type": "array", "items": id.schema, "maxItems": JSON(max)]
+    let ids = list(of: id, 0...max, schema, items: "UUIDs")
+    return Rule(schema, parameter: listParameter) { json, error in
+      ids.read(json, &error).flatMap { $0.isEmpty ? nil : $0 }
+    }
+  }
+
   /// A filter by ids. An empty list counts as absent.
   package static func anyUUIDs(max: Int) -> Rule {
     let id = Rule<UUIDText>.uuid

@@ -20,6 +20,11 @@ package struct UUIDText: Sendable, Hashable {
     self.text = bytes.contains { 0x41...0x46 ~= $0 } ? text.lowercased() : text
   }
 
+  /// The id of nothing (RFC 9562 §5.9).
+  package static let zero = UUIDText(unchecked: "00000000-0000-0000-0000-000000000000")
+
+  private init(unchecked text: String) { self.text = text }
+
   /// Returns a random UUID, version 4 (RFC 9562 §5.4), for what must not be guessed or show its time.
   package static func random() -> UUIDText { UUIDText(high: randomBits() & ~0xF000 | 0x4000, low: randomBits()) }
 

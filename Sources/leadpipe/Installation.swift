@@ -115,6 +115,7 @@ struct Installation {
 
     try state.write(settings: own)
     say("ready", "http://\(host):\(port)")
+    if let panel = panelLine { say("panel", panel) }
     say("admin key", hasOwnKey ? "from ADMIN_API_KEY" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
     say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
@@ -285,6 +286,12 @@ struct Installation {
     let margin = "\n" + String(repeating: " ", count: 10)
     Console.print(
       stage + String(repeating: " ", count: max(0, 10 - stage.count)) + lines.joined(separator: margin) + "\n")
+  }
+
+  /// The panel's address; nil if the gateway does not serve it.
+  private var panelLine: String? {
+    guard environment["PANEL"] != "off", access(environment["PANEL_DIR"] ?? layout.panel, R_OK) == 0 else { return nil }
+    return "\(PanelLink(environment).text)\nto log in: . \(state.settingsFile); \(layout.leadpipe) login"
   }
 
   private var example: String {

@@ -29,6 +29,9 @@ struct KeyCreate: ParsableCommand {
 
   @Argument(help: "The name of its owner; the timeline records it with each change.") var name: String
   @Option(help: "The rights of the key.") var rights: Rights
+  @Option(help: "The agent who uses the key: an id, or its first digits, at least four.") var agent: RowID?
+  @Option(help: "The number of days after which the key is refused, 1 to 3650 (default: it does not expire).")
+  var days: Int?
   @OptionGroup var actor: ActorOptions
   @OptionGroup var options: OperatorOptions
 
@@ -37,15 +40,18 @@ struct KeyCreate: ParsableCommand {
     guard 1...100 ~= name.unicodeScalars.count, isClean, name.first != " ", name.last != " " else {
       throw ValidationError("The name must have 1 to 100 visible characters, without spaces at its ends.")
     }
+    guard days.map((1...3650).contains) ?? true else { throw ValidationError("--days must be 1 to 3650.") }
   }
 
   func run() throws {
     let key = Secret.key()
-    let made = try OperatorDatabase().call(
+    let database = try OperatorDatabase()
+    let made = try database.call(
       .createAdminKey,
       [
         "name": .string(name), "rights": .string(rights.rawValue), "sha256": .string(Secret.sha256(key)),
-        "by": actor.name,
+        "agentId": JSON(try agent.map { try database.id($0, of: .agent) }),
+        "expiresAt": JSON(days.map { Instant.now.adding(seconds: $0 * 86_400).iso8601 }), "by": actor.name,
       ])
     Console.print((options.json ? made.setting("key", .string(key)).text : key) + "\n")
   }
@@ -63,7 +69,8 @@ struct KeyList: ParsableCommand {
       reply["keys"]?.array ?? [],
       [
         ("RIGHTS", Listing.member("rights")), ("CREATED", Listing.time("createdAt")),
-        ("LAST USED", Listing.time("lastUsedAt")), ("REVOKED", Listing.time("revokedAt")),
+        ("LAST USED", Listing.time("lastUsedAt")), ("EXPIRES", Listing.time("expiresAt")),
+        ("REVOKED", Listing.time("revokedAt")), ("AGENT", { Listing.member("name")($0["agent"] ?? [:]) }),
         ("NAME", Listing.member("name")),
       ])
   }

@@ -107,7 +107,7 @@ enum KnownSettings {
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
       Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore),
-    ] + ProcessModes.settings + GatewayLimits.settings
+    ] + PanelSettings.settings + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
     + Pace.settings + Providers.known + [frontend]
     + ["WHATSAPP", "CRM", "SMS"].map { feature in

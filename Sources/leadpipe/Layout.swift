@@ -18,6 +18,8 @@ struct Layout {
   var handlers: String { processEnvironment()["LEADPIPE_HANDLERS"] ?? bin + "/handlers" }
   /// The SQL files: shim, migrations and rollback.
   var supabase: String { bin + "/supabase" }
+  /// The admin panel's files.
+  var panel: String { bin + "/web/panel" }
 
   /// Returns the handlers; LEADPIPE_TRUST sets the trust class of foreign handlers.
   func folder(only names: Set<String>? = nil) throws -> HandlerFolder {

@@ -12,7 +12,8 @@ struct Leadpipe: AsyncParsableCommand {
       Up.self, GatewayCommand.self, WorkerCommand.self, Migrate.self, Rollback.self, InvokeCommand.self, Routes.self,
       OpenAPICommand.self, ChannelsCommand.self, SinkCommand.self, Generate.self, DeliveryCommand.self,
       ChannelCommand.self,
-      EventCommand.self, KeyCommand.self, AuditCommand.self, PersonCommand.self, LeadCommand.self, ExplainCommand.self,
+      EventCommand.self, KeyCommand.self, LoginCommand.self, AuditCommand.self, PersonCommand.self, LeadCommand.self,
+      ExplainCommand.self,
       ReferenceCommand.self,
       LambdaTemplateCommand.self, LeadLinesCommand.self,
     ])

@@ -22,6 +22,7 @@ import Wire
         case .configured: "configured"
         case .key(let key): "key \(key)"
         case .session(let token): "session \(token)"
+        case .login(let token): "login \(token)"
         }
       }.joined(separator: ", ")
     } catch { return String(error.kind.status) }

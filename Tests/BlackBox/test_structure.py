@@ -22,7 +22,7 @@ MODULES = {
     "StoreAccess": {"Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"},
     "Capture": {"Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"},
     "Transports": {"Wire", "Contract", "Forms", "Deliveries", "CCurl"},
-    "Admin": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Exports", "Store", "StoreAccess", "CCrypto"},
+    "Admin": {"Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Exports", "Store", "StoreAccess", "CCrypto"},
     "OpenAPI": {"Wire", "Contract"},
     "Host": {"Wire", "Contract", "Sandbox", "Deliveries", "CProcess"},
     "Worker": {"Wire", "Contract", "Deliveries", "Host"},
@@ -134,7 +134,7 @@ def test_gateway_contains_nothing_about_leads():
 
 
 # From the lowest folder of the gateway to the highest. A file may use types of its own folder and of lower folders.
-GATEWAY_FOLDERS = ["limits", "processes", "processes/oneshot", "processes/stream", "live", "routing", "operations", "http", "scgi", "."]
+GATEWAY_FOLDERS = ["limits", "panel", "processes", "processes/oneshot", "processes/stream", "live", "routing", "operations", "http", "scgi", "."]
 DECLARATION = re.compile(r"^(?:final )?(?:struct|class|enum|actor|protocol) (\w+)", re.MULTILINE)
 
 

@@ -5,7 +5,6 @@ import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 
 import pytest
 
@@ -13,6 +12,7 @@ from admin import KEY, AdminClient, with_key
 from cluster import leadpipe
 from common import HANDLERS, clean_environment
 from instance import Instance
+from many_clients import ManyClients
 
 NOBODY = "00000000-0000-4000-8000-00000000dead"
 
@@ -44,17 +44,6 @@ def base(cluster):
     database = cluster.migrated()
     yield database
     cluster.drop(database)
-
-
-class ManyClients(Instance):
-    """An instance that sees each request come from another client, because one address may send at most 20 wrong keys a
-    minute."""
-
-    clients = count(1)
-
-    def http(self, path, body=None, method=None, headers=None, seconds=20):
-        client = f"10.{next(self.clients) >> 8}.{next(self.clients) & 255}.1"
-        return super().http(path, body, method, {"x-forwarded-for": client, **(headers or {})}, seconds)
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,8 @@ import Testing
     _ = publish([3], from: "b", to: "c")
     let held = subscribers.start(number, "two")
     // Events were left out, so the cursor follows as a block of its own.
-    #expect(held?.events.map(\.number) == [1, nil, 3] && held?.bytes == Array("aaaid: c\n\n".utf8))
+    #expect(
+      held?.events.map(\.number) == [1, nil, 3] && held?.bytes == Array("aaaevent: hello\nid: c\ndata: {}\n\n".utf8))
     #expect(publish([4, 5], from: "c", to: "d").sent == ["one": [4, 5], "two": [5]])
   }
 

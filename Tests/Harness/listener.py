@@ -35,9 +35,9 @@ class Listener:
         return None
 
     def next(self):
-        """The next event, or None at the end."""
+        """The next event, or None at the end. Blocks that only have an id are no events."""
         while (block := self.block()) is not None:
-            if "data" in block:
+            if "data" in block and block["event"] != "hello":
                 return Event(block["event"], self.id, json.loads(block["data"]))
         return None
 

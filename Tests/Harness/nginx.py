@@ -78,6 +78,19 @@ ADJUSTED = re.compile(r"^( +)(\w+) ([^;\n]+);( +# adjust\b.*)$", re.MULTILINE)
 
 
 @contextmanager
+def panel(folder, files):
+    """nginx's port while it serves the panel in the folder `files` as deploy/nginx/panel.conf does."""
+    folder.mkdir()
+    port = free_port()
+    text, count = ADJUSTED.subn(lambda line: f"{line[1]}{line[2]} {line[3].replace('/opt/leadpipe/bin/web/panel', str(files))};{line[4]}",
+                                (REPO / "deploy" / "nginx" / "panel.conf").read_text())
+    assert count == 2
+    (folder / "leadpipe.conf").write_text(f"include /etc/nginx/mime.types; server {{ listen 127.0.0.1:{port};\n{text}\n}}")
+    with _running(folder, AROUND.format(folder=folder, user="user root; " if is_root() else ""), port):
+        yield port
+
+
+@contextmanager
 def deployed(folder, name, upstream):
     """nginx's TLS port while it runs deploy/nginx/NAME, with other values in the lines marked "adjust"."""
     folder.mkdir()

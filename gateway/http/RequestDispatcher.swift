@@ -23,6 +23,8 @@ struct RequestDispatcher: Sendable {
   let refusalDelay: RefusalDelay
   let unsent = UnsentBytes()
   let idle: IdleConnections
+  /// The admin panel's files; nil if they are not served.
+  var panel: Panel?
   let turns = TurnQueue()
 
   /// The current routes. A reload does not affect requests that have already found their route.

@@ -18,6 +18,7 @@ extension RequestDispatcher {
   func receive(
     _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange, on loop: any EventLoop
   ) throws(Problem) -> IntakeResult {
+    if let reply = try panelReply(head, from: peer, &exchange) { return .answered(reply) }
     let match: RouteTable<Endpoint>.Match
     let access: (Endpoint) -> Description.Access = { $0.handler.description.access }
     switch try Routing(head, in: routes, requestID: exchange.requestID, origin: exchange.origin, access: access) {
@@ -49,6 +50,24 @@ extension RequestDispatcher {
         request: HandlerRequest(handler: handler, route: match.route, host: head.host, message: message),
         endpoint: match.target, client: client, hasBody: head.hasBody, bodyLimit: limit,
         expectsContinue: head.expectsContinue, quota: exchange.quota, admission: exchange.admission))
+  }
+
+  /// Returns the reply to a request for the panel's files; nil for any other request. A handler's route comes first.
+  private func panelReply(
+    _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange
+  ) throws(Problem) -> Reply? {
+    guard let panel, Panel.has(head.target.path), case .none = routes.match(head.method, head.target.path) else {
+      return nil
+    }
+    exchange.route = "/admin"
+    // Pages of other origins have no use for them.
+    exchange.origin = nil
+    let quota = panel.admit(connections.address(peer: peer, forwardedFor: head.forwardedFor))
+    guard quota.isAllowed else {
+      exchange.quota = quota
+      throw quota.problem
+    }
+    return try panel.reply(to: head, requestID: exchange.requestID)
   }
 
   /// Returns the reply to a method that no route may have.

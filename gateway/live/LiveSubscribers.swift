@@ -191,10 +191,13 @@ struct LiveSubscribers<Output: Sendable>: Sendable {
     registrations[number]?.isOverrun = true
   }
 
+  /// An event that only tells a client how far it has read. Browsers ignore an id without data.
+  private static func hello(_ cursor: String) -> [UInt8] { Array("event: hello\nid: \(cursor)\ndata: {}\n\n".utf8) }
+
   private func unseen(_ events: ArraySlice<FeedEvent>, by registration: Registration) -> EventText {
     let isNew = { (event: FeedEvent) in event.number.map { !registration.seen.contains($0) } ?? true }
     if registration.seen.isEmpty || events.allSatisfy(isNew) { return EventText(events: events, cursor: []) }
     let new = events.filter(isNew)
-    return EventText(events: new[...], cursor: new.isEmpty ? [] : Array("id: \(cursor ?? "")\n\n".utf8))
+    return EventText(events: new[...], cursor: new.isEmpty ? [] : Self.hello(cursor ?? ""))
   }
 }

@@ -67,6 +67,15 @@ extension SettingSection {
         "LEADPIPE_HANDLERS", meaning: "The folder of handlers.", default: "`handlers` in the program's folder",
         programs: "gateway, worker, invoke, routes"),
       SettingEntry(
+        "PANEL",
+        meaning: """
+          `on`: the gateway serves the [admin panel](http.md#the-admin-panel) under /admin. `off`: it does not.
+          """,
+        default: "on", programs: "gateway"),
+      SettingEntry(
+        "PANEL_DIR", meaning: "The folder of the panel's files, read when the gateway starts.",
+        default: "`web/panel` in the program's folder, if it exists", programs: "gateway"),
+      SettingEntry(
         "LEADPIPE_TRUST",
         meaning: """
           A JSON file that gives foreign handlers their trust class and further grants \

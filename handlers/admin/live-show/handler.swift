@@ -11,7 +11,8 @@ let lastEventID = Field.optional("lastEventId", .text(1...8000))
 
 package let handler = AdminEndpoint(
   // For clients that cannot send Last-Event-ID.
-  "live-show", "Streams changes to leads as server-sent events: lead.created, lead.updated, delivery, sla and reset",
+  "live-show",
+  "Streams changes to leads as server-sent events: lead.created, lead.updated, delivery, sla, reset, hello",
   .init("GET", "/api/admin/live"),
   input: .init(
     query: Form([lastEventID]),

@@ -1,5 +1,5 @@
-// GET /api/admin/session: the caller's name, its rights and when the session expires. A reloaded page gets its CSRF
-// token here.
+// GET /api/admin/session: the caller's name, rights and agent, when the session expires, and what this server offers. A
+// reloaded page gets its CSRF token here.
 import Admin
 import Contract
 import Store
@@ -10,11 +10,12 @@ package let handler = Handler(
   Description(
     name: "session-show", kind: .endpoint, summary: "Returns the caller's name and rights",
     routes: [.init("GET", "/api/admin/session")], access: .admin, rateClass: "admin", bodyLimit: 1024,
-    environment: AdminDatabase.settings, input: .init(["type": "object"]),
-    output: .init(Session.schema, headers: AdminEndpoint.uncached()))
+    environment: AdminDatabase.settings + SessionFacts.settings, input: .init(["type": "object"]),
+    output: .init(SessionReply.schema, headers: AdminEndpoint.uncached()))
 ) { settings throws(Problem) in
   let database = AdminDatabase(settings)
+  let facts = SessionFacts(settings)
   return { request, log throws(Problem) in
-    Reply(try database.caller(of: request, log: log), headers: ["cache-control": "no-store"])
+    Reply(facts.added(to: try database.caller(of: request, log: log)), headers: ["cache-control": "no-store"])
   }
 }

@@ -10,14 +10,16 @@ declare
 begin
   if p_auth ? 'key' then
     select id, jsonb_build_object('name', name, 'rights', rights, 'keyId', id) into v_key, v_identity
-    from public.admin_keys where sha256 = decode(p_auth ->> 'key', 'hex') and revoked_at is null;
+    from public.admin_keys where sha256 = decode(p_auth ->> 'key', 'hex') and revoked_at is null
+      and (expires_at is null or expires_at > clock_timestamp());
   elsif p_auth ? 'session' then
     select k.id, jsonb_build_object('name', coalesce(k.name, 'ADMIN_API_KEY'), 'rights', coalesce(k.rights, 'owner'), 'keyId', k.id,
       'expiresAt', leadpipe.iso8601(s.expires_at))
     into v_key, v_identity
     from public.admin_sessions s left join public.admin_keys k on k.id = s.key_id
     where s.sha256 = decode(p_auth ->> 'session', 'hex') and s.expires_at > clock_timestamp()
-      and case when s.key_id is null then s.configured_sha256 = decode(p_auth ->> 'configured', 'hex') else k.revoked_at is null end;
+      and case when s.key_id is null then s.configured_sha256 = decode(p_auth ->> 'configured', 'hex')
+        else k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp()) end;
   elsif p_auth ? 'configured' then
     v_identity := jsonb_build_object('name', 'ADMIN_API_KEY', 'rights', 'owner', 'keyId', null);
   end if;

@@ -1,5 +1,5 @@
 -- Updates a locked conversation. Returns true if anything changed. `p_change` can contain `status`, `leadScore`,
--- `leadQuality`, `tags`, `notes` (appended if `notesMode` is append), `outcome` and `conversionValue`. `clear` lists
+-- `leadQuality`, `tags`, `addTags`, `removeTags`, `notes` (appended if `notesMode` is append), `outcome` and `conversionValue`. `clear` lists
 -- the fields to set to null.
 create or replace function leadpipe.apply_changes(c public.conversations, p_change jsonb, p_by text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -9,6 +9,7 @@ declare
   v_note text := leadpipe.to_nfc(p_change ->> 'notes');
   v_ranks constant text[] := '{cold,warm,hot}';
   v_closed constant text[] := '{completed,lost,converted}';
+  v_removed text[];
   v_event text;
   v_worth text;  -- describes the changes of outcome and value
 begin
@@ -19,6 +20,17 @@ begin
     n.tags := array(select tag from (
       select leadpipe.to_nfc(t) as tag, min(i) as first from jsonb_array_elements_text(p_change -> 'tags') with ordinality as sent (t, i)
       group by 1) tags order by first);
+  end if;
+  if p_change ?| array['addTags', 'removeTags'] then
+    v_removed := array(select leadpipe.to_nfc(t) from jsonb_array_elements_text(p_change -> 'removeTags') as sent (t));
+    n.tags := array(select t from unnest(n.tags) with ordinality as kept (t, i) where t <> all (v_removed) order by i)
+      || array(select tag from (
+        select leadpipe.to_nfc(t) as tag, min(i) as first
+        from jsonb_array_elements_text(p_change -> 'addTags') with ordinality as sent (t, i) group by 1) added
+      where tag <> all (n.tags) and tag <> all (v_removed) order by first);
+    if cardinality(n.tags) > greatest(100, cardinality(c.tags)) then
+      raise exception using errcode = 'LP400', message = 'invalid_list', detail = '{"field": "tags", "count": "at most 100", "items": "tags"}';
+    end if;
   end if;
   n.notes := case
     when 'notes' = any (v_clear) then null

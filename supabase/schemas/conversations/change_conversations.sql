@@ -1,5 +1,5 @@
 -- Applies `change` to the conversations in `ids`. `change` has the fields of update_conversation and can also have
--- `agentId` and `force`. A failure for one conversation is reported in its result and does not stop the others.
+-- `agentId` and `force`; `agentId` in `clear` unassigns. A failure for one conversation is reported in its result and does not stop the others.
 create or replace function public.change_conversations(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -23,6 +23,8 @@ begin
       if a.id is not null then
         v_changed := leadpipe.assign_to_agent(leadpipe.lock_conversation(jsonb_build_object('id', v_id)), a, p ->> 'by',
           coalesce((v_change ->> 'force')::boolean, false)) or v_changed;
+      elsif v_change -> 'clear' ? 'agentId' then
+        v_changed := leadpipe.unassign(leadpipe.lock_conversation(jsonb_build_object('id', v_id)), p ->> 'by') or v_changed;
       end if;
       v_results := v_results || jsonb_build_object(v_id, jsonb_build_object('id', v_id, 'status', 200, 'changed', v_changed));
     exception when sqlstate 'LP404' or sqlstate 'LP409' or sqlstate 'LP400' then

@@ -7,7 +7,7 @@ declare
   v_own text := left(array_to_string(c.tags, ' '), 20000) || ' ' || left(coalesce(c.notes, ''), 20000);
   v_phone text := nullif(left(leadpipe.phone_digits(c.customer_phone), 30), '');
   v_whole text[] := array['s=' || c.status, 'q=' || c.lead_quality, leadpipe.exact_term('i=', c.intent), leadpipe.exact_term('a=', c.preferred_area),
-    'g=' || c.assigned_agent_id, leadpipe.exact_term('o=', c.source),
+    'g=' || coalesce(c.assigned_agent_id::text, 'none'), leadpipe.exact_term('o=', c.source),
     -- The SLA state, as far as it does not change with time.
     'l=' || case
       when c.first_response_at > c.sla_response_deadline then 'late'

@@ -3,6 +3,8 @@
 create or replace function leadpipe.search_conditions(f leadpipe.conversation_search) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
+  -- Among the agents, this id stands for none.
+  c_nobody constant uuid := '00000000-0000-0000-0000-000000000000';
   c_warn constant text :=
     'case t.lead_quality when ''hot'' then ($1).warn_hot when ''warm'' then ($1).warn_warm else ($1).warn_cold end';
 begin
@@ -11,7 +13,9 @@ begin
     case when f.qualities is not null then 't.lead_quality = any (($1).qualities)' end,
     case when f.intents is not null then 't.intent = any (($1).intents)' end,
     case when f.areas is not null then 't.preferred_area = any (($1).areas)' end,
-    case when f.agents is not null then 't.assigned_agent_id = any (($1).agents)' end,
+    case when c_nobody <> all (f.agents) then 't.assigned_agent_id = any (($1).agents)'
+      when cardinality(f.agents) = 1 then 't.assigned_agent_id is null'
+      when f.agents is not null then '(t.assigned_agent_id is null or t.assigned_agent_id = any (($1).agents))' end,
     case when f.tags is not null then 't.tags @> ($1).tags' end,
     case when f.sources is not null then 't.source = any (($1).sources)' end,
     case when f.least_score is not null then 't.lead_score between ($1).least_score and ($1).most_score' end,

@@ -5,7 +5,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return nullif(concat_ws('&', '(' || f.wanted::text || ')',
     leadpipe.any_exact_term('s=', f.statuses), leadpipe.any_exact_term('q=', f.qualities), leadpipe.any_exact_term('i=', f.intents),
-    leadpipe.any_exact_term('a=', f.areas), leadpipe.any_exact_term('g=', f.agents::text[]), leadpipe.any_exact_term('o=', f.sources),
+    leadpipe.any_exact_term('a=', f.areas), leadpipe.any_exact_term('g=', array_replace(f.agents::text[], '00000000-0000-0000-0000-000000000000', 'none')), leadpipe.any_exact_term('o=', f.sources),
     leadpipe.any_exact_term('l=', array(
       select distinct answer from unnest(f.sla_states) as state,
         unnest(case state when 'met' then '{met}' when 'breached' then '{late,open}' when 'warning' then '{open}' else '{closed,open}' end::text[])

@@ -35,7 +35,7 @@ comment on table public.conversation_words is
 comment on column public.conversation_words.amount is 'conversations.budget_amount.';
 comment on column public.conversation_words.words is
   'Words of the name (weight A), email address (B), tags and notes (C) and messages (D). Exact terms: e= email addresses,
-p= phone number, r= phone number reversed, s= status, q= quality, i= intent, a= area, g= agent, o= source, l= first response, t= tags.';
+p= phone number, r= phone number reversed, s= status, q= quality, i= intent, a= area, g= agent or none, o= source, l= first response, t= tags.';
 
 -- One row, added by index_conversations and locked while it runs. An advisory lock could also be held by a login that
 -- has no rights on tables.
