@@ -61,7 +61,8 @@ struct Sweep {
     let warnings = last.unwarned.map { SLA.warning(quality: $0.key, deadline: $0.value, within: hours) }
     let turns = lastAssigned?.turns.map { SLA.deadline(quality: $0.key, receivedAt: $0.value, within: hours) } ?? []
     let next = (warnings + turns + [last.warnedOf, last.summaryAt, lastAssigned?.summaryAt].compactMap(\.self)).min()
-    return next.map { max($0.milliseconds - last.now.milliseconds, 1000) }
+    let now = max(last.now, lastAssigned?.now ?? last.now)
+    return next.map { max($0.milliseconds - now.milliseconds, 1000) }
   }
 
   var facts: KeyValuePairs<String, String> {
