@@ -229,7 +229,8 @@ def test_an_unanswered_lead_goes_on_to_the_next_agent_and_says_who_had_it(databa
         for message in told(sink, PASSED):
             text = json.dumps(message, ensure_ascii=False)
             assert "Had It" in text and "Ann" in text and "Bob" in text and "+971501234567" in text
-        assert database.text(f"select title from conversation_timeline where conversation_id = '{id}' and event_type = 'assigned'") == "Passed on from Ann to Bob"
+        assert database.text(
+            f"select title from conversation_timeline where conversation_id = '{id}' and event_type = 'assigned'") == "Passed on from Ann to Bob"
         shown = AdminClient(instance).get(f"/api/admin/conversations/{id}/assignments")
         assert (shown["state"], shown["agentName"], shown["passedOn"]) == ("overdue", "Bob", 1)
         assert [(one["cause"], one["agentName"], one["agentNameBefore"]) for one in shown["decisions"]] == [("unanswered", "Bob", "Ann")]
@@ -427,12 +428,12 @@ def test_a_sweep_among_100_000_open_conversations_is_quick(database):
 def test_a_capture_does_not_wait_for_an_assignment(database, providers):
     """The rows that an assignment locks are none that a capture of a new lead needs."""
     ann = agent(database, "Ann")
-    with Instance(DATABASE_URL=database.url, AUTO_ASSIGN="new", ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as instance:
-        with Session(database.url) as other:
-            other.text("begin")
-            other.text("insert into leadpipe.assigning (is_only) values (true) on conflict do nothing")
-            other.text(f"select from agents where id = '{ann}' for update")
-            began = time.monotonic()
-            instance.capture({**TEST_USER, "conversationId": str(uuid.uuid4())})
-            assert time.monotonic() - began < 1
-            other.text("rollback")
+    with Instance(DATABASE_URL=database.url, AUTO_ASSIGN="new", ENABLE_NOTIFICATION_WORKER="false", **providers.settings) as instance, \
+            Session(database.url) as other:
+        other.text("begin")
+        other.text("insert into leadpipe.assigning (is_only) values (true) on conflict do nothing")
+        other.text(f"select from agents where id = '{ann}' for update")
+        began = time.monotonic()
+        instance.capture({**TEST_USER, "conversationId": str(uuid.uuid4())})
+        assert time.monotonic() - began < 1
+        other.text("rollback")
