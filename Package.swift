@@ -66,7 +66,8 @@ let handlerTargets: [Target] =
       using: ["Admin", "Deliveries", "Forms", "Leads", "Store", "StoreAccess"],
       names: [
         "agent-create", "agent-delete", "agent-list", "agent-update", "analytics-report", "audit-list", "channel-list",
-        "channel-resume", "channel-test", "conversation-assign", "conversation-bulk", "conversation-events",
+        "channel-resume", "channel-test", "conversation-assign", "conversation-assignments", "conversation-bulk",
+        "conversation-events",
         "conversation-explain", "conversation-export", "conversation-list", "conversation-messages",
         "conversation-notifications",
         "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",

@@ -76,6 +76,7 @@ extension GatewayProgram {
       HOLIDAYS                      an iCalendar file: days with other office hours (none)
       TIME_ZONE                     the office's time zone (Asia/Dubai)
       NOTIFY_QUALIFIED              which rises of a known lead are announced: hot, warm (hot)
+      AUTO_ASSIGN, SLA_AUTOMATION   which leads are assigned automatically; explanations name them (overdue, true)
       POOLER                        on if a pooler of `leadpipe up` is between handlers and database; /health tells
                                     whether it runs (none)
       ADMIN_API_KEY                 the first key to the admin interface; if it is not set, no key is accepted (none)

@@ -12,6 +12,7 @@ import channel_list
 import channel_resume
 import channel_test
 import conversation_assign
+import conversation_assignments
 import conversation_bulk
 import conversation_events
 import conversation_explain
@@ -59,6 +60,7 @@ enum Executable {
         "channel-resume": { channel_resume.handler },
         "channel-test": { channel_test.handler },
         "conversation-assign": { conversation_assign.handler },
+        "conversation-assignments": { conversation_assignments.handler },
         "conversation-bulk": { conversation_bulk.handler },
         "conversation-events": { conversation_events.handler },
         "conversation-explain": { conversation_explain.handler },

@@ -8,6 +8,7 @@ package enum Agent {
   private static let statuses = ["available", "busy", "offline"]
   private static let details: [any FormField] = [
     phone, department, .optional("status", .choice(statuses)), .optional("maxCapacity", .integer(0...1000)),
+    .optional("languages", .languages(max: 20)), .optional("areas", .lines(max: 50, each: 1...100)),
   ]
   private static let phone = Field.optional("phone", .phone)
   private static let department = Field.optional("department", .line(1...100))
@@ -28,9 +29,11 @@ package enum Agent {
     "type": "object", "required": ["id", "name", "status", "maxCapacity", "openConversations"],
     "properties": [
       "id": Schema.uuid, "name": ["type": "string"], "email": Schema.perhapsText,
-      "phone": Schema.perhapsText, "department": Schema.perhapsText, "status": ["type": "string"],
+      "phone": Schema.perhapsText, "department": Schema.perhapsText,
+      "languages": ["type": "array", "items": ["type": "string"]],
+      "areas": ["type": "array", "items": ["type": "string"]], "status": ["type": "string"],
       "maxCapacity": ["type": "integer"], "openConversations": ["type": "integer", "minimum": 0],
-      "createdAt": Schema.time, "updatedAt": Schema.time,
+      "lastAssignedAt": Schema.perhapsTime, "createdAt": Schema.time, "updatedAt": Schema.time,
     ],
   ]
 }

@@ -41,6 +41,10 @@ package enum ConversationSearch {
     [.required("query", query), filterDocument] + place)
 
   package static let slaForm = Form(place)
+  /// The member of the SLA list with the number of overdue conversations without an agent, at most 1,000.
+  package static let waitingForAgent: [JSON.Member] = [
+    .init("waitingForAgent", ["type": "integer", "minimum": 0])
+  ]
 
   package static let reportForm = Form([
     .optional("from", .day(.start)), .optional("to", .day(.end)), timeZone,

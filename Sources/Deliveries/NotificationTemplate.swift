@@ -18,11 +18,13 @@ struct NotificationTemplate: Sendable {
   static func of(eventType: String, payload: JSON) -> NotificationTemplate {
     switch (eventType, payload["source"]?.string) {
     case ("sla.warning", _): payload["sumsUp"] == nil ? sla("⚠️ SLA Warning") : slaSummary("⚠️ SLA Warning")
+    case ("sla.breached", _) where payload["waiting"] != nil: waiting
     case ("sla.breached", _): payload["sumsUp"] == nil ? sla("🚨 SLA BREACHED") : slaSummary("🚨 SLA BREACHED")
     case ("newsletter.subscribed", _): newsletter
     case ("channel.test", _): channelTest
     case ("lead.updated", _):
       payload["reopenedFrom"] == nil && payload["contactBefore"] != nil ? newContact : reopened.withSetAside
+    case ("lead.assigned", _): payload["sumsUp"] == nil ? assigned(payload) : assignments
     case ("lead.qualified", _): qualified(as: payload["leadQuality"]?.string)
     case ("lead.created", "chatbot"): chatbot.withSetAside
     case ("lead.created", "contact_form"): contactForm.withSetAside

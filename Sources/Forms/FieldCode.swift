@@ -23,6 +23,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
   case invalidBoolean = "invalid_boolean"
   case invalidRange = "invalid_range"
   case invalidAmount = "invalid_amount"
+  case invalidLanguage = "invalid_language"
   case invalidUUID = "invalid_uuid"
   case invalidEmail = "invalid_email"
   case invalidPhone = "invalid_phone"
@@ -74,6 +75,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
     case .invalidRange: "{field} must be min:max, two whole numbers from {min} to {max} in ascending order"
     case .invalidAmount:
       "{field} must be an amount with at most twelve digits before the decimal point and two after it"
+    case .invalidLanguage: "{field} must be a language tag such as ar or en-gb"
     case .invalidUUID: "{field} must be a UUID"
     case .invalidEmail: "{field} must be an email address"
     case .invalidPhone: "{field} must be a phone number: {reason}"

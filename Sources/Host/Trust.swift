@@ -28,11 +28,12 @@ package enum TrustClass: String, Sendable, CaseIterable {
       Self.common.union([
         "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
         "UNKNOWN_OUTCOME", "RETENTION_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE",
+        "AUTO_ASSIGN", "SLA_AUTOMATION",
       ]).union(Self.channels)
     case .admin:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS",
-        "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE",
+        "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION",
       ])
     case .none: Self.common
     }
@@ -77,6 +78,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "channel-test": .admin,
     "contact-capture": .intake,
     "conversation-assign": .admin,
+    "conversation-assignments": .admin,
     "conversation-bulk": .admin,
     "conversation-events": .admin,
     "conversation-explain": .admin,

@@ -3,7 +3,7 @@ import Glibc
 import Host
 import Wire
 
-/// The step that emits SLA warnings and breaches. It runs when the next one is due, at least once in a poll interval,
+/// The step that emits SLA warnings and breaches, and assigns leads. It runs when the next one is due, at least once in a poll interval,
 /// and after a wake-up, because a new lead may have an earlier deadline.
 final class SweepStep {
   private let step: StepProcess
@@ -54,7 +54,8 @@ final class SweepStep {
         failed("the step replied with a problem", now: now, log: log)
         continue
       }
-      hasEmitted = hasEmitted || warned + breached + (reply["summaries"]?.integer ?? 0) > 0
+      let others = ["summaries", "assigned", "moved", "notices"].compactMap { reply[$0]?.integer }
+      hasEmitted = others.reduce(warned + breached, +) > 0 || hasEmitted
       let wait = min(reply["nextDueInMs"]?.integer ?? .max, wasWoken ? Self.pause * 1000 : pollSeconds * 1000)
       nextRequest = now.adding(milliseconds: max(wait, 0))
     }

@@ -8,7 +8,7 @@ import Wire
 struct ExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain",
-    abstract: "Explain a lead's score, its response deadline, its notifications and what happens next.",
+    abstract: "Explain a lead's score, its response deadline, its agents, its notifications and what happens next.",
     discussion: "Times are shown in TIME_ZONE. For a single notification, use `leadpipe delivery explain`.")
 
   @Argument(help: "The id of the conversation, or its first digits, at least four.") var id: RowID
@@ -19,7 +19,8 @@ struct ExplainCommand: ParsableCommand {
     let office = try database.office()
     let facts = try database.call(
       .explainConversation, ["id": .string(try database.id(id, of: .conversation)), "warnBefore": office.warnBefore])
-    let explanation = LeadExplanation(facts, hours: office.hours, clock: office.clock)
+    let explanation = LeadExplanation(
+      facts, hours: office.hours, clock: office.clock, notAssigning: database.notAssigning)
     if options.json { return Console.print(explanation.document.text + "\n") }
     for sentence in explanation.sentences { Console.print(Listing.plain(sentence) + "\n") }
   }

@@ -109,15 +109,13 @@ enum KnownSettings {
       Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore),
     ] + PanelSettings.settings + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
-    + Pace.settings + Providers.known + [frontend]
+    + Pace.settings + Providers.known + AutoAssign.settings + [frontend]
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
         value == "false" ? nil : "is not supported by this version: set it to false"
       }
     }
-    + ["DIRECT_NOTIFICATIONS", "SLA_AUTOMATION"].map { name in
-      Setting(name) { _ in "is not supported by this version: unset it" }
-    }
+    + [Setting("DIRECT_NOTIFICATIONS") { _ in "is not supported by this version: unset it" }]
 
   private static let frontend = Setting("FRONTEND_URL") { address in
     WebAddress(address) == nil ? "must be an http or https URL" : Setting.frontendURL.validate(address)

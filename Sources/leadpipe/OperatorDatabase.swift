@@ -50,6 +50,9 @@ struct OperatorDatabase {
     }
   }
 
+  /// Why the settings assign no leads to agents. Nil if they do.
+  var notAssigning: String? { AutoAssign.reasonForNone(settings) }
+
   /// Wakes the workers if their socket is set in this environment. Otherwise they notice the change at their next poll.
   func wakeWorkers() {
     let afterwards = Afterwards()

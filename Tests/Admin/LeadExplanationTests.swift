@@ -28,7 +28,7 @@ private func explain(
     [
       "now": utc(now), "conversation": conversation, "additions": .array(additions), "deliveries": .array(deliveries),
       "followUp": followUp,
-    ], hours: hours, clock: clock)
+    ], hours: hours, clock: clock, notAssigning: nil)
 }
 
 @Suite("Explanations of a lead's score and deadline") struct LeadExplanationTests {

@@ -8,10 +8,12 @@ package struct LeadExplanation {
   private let clock: LocalClock
   private let score: ScoreExplanation
   private let deadline: DeadlineExplanation
+  private let assignment: AssignmentExplanation
 
   /// - Parameters:
   ///   - hours: the current office hours. A deadline that was set by other hours is reported as such.
-  package init(_ facts: JSON, hours: OfficeHours?, clock: LocalClock) {
+  ///   - notAssigning: why the settings assign no leads to agents. Nil if they do.
+  package init(_ facts: JSON, hours: OfficeHours?, clock: LocalClock, notAssigning: String?) {
     self.facts = facts
     self.clock = clock
     let lead = facts["conversation"] ?? [:]
@@ -19,6 +21,7 @@ package struct LeadExplanation {
     deadline = DeadlineExplanation(
       lead, additions: (facts["additions"]?.array ?? []).compactMap { $0.string.flatMap(Instant.init(iso8601:)) },
       hours: hours, clock: clock)
+    assignment = AssignmentExplanation(facts["assignment"] ?? [:], clock: clock, off: notAssigning)
   }
 
   package var document: JSON {
@@ -30,7 +33,7 @@ package struct LeadExplanation {
 
   /// The whole explanation as sentences, in reading order.
   package var sentences: [String] {
-    score.sentences + [deadline.sentence]
+    score.sentences + [deadline.sentence] + assignment.sentences
       + deliveries.map { delivery in
         let id = delivery["id"]?.string ?? ""
         return "Notification \(id) via \(delivery["channel"]?.string ?? ""): \(delivery["sentence"]?.string ?? "")"

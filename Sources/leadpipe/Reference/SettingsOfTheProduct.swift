@@ -24,6 +24,17 @@ extension SettingSection {
           that become hot. `warm`: those that become warm too.
           """, default: "hot"),
       SettingEntry(
+        "AUTO_ASSIGN",
+        meaning: """
+          Which leads are [assigned to agents](../how-to/assign-leads.md) automatically. `overdue`: those without an \
+          agent when their deadline passes, and those whose agents have not answered in time. `new`: new ones too. \
+          `off`: none.
+          """, default: "overdue", programs: "explain"),
+      SettingEntry(
+        "SLA_AUTOMATION",
+        meaning: "`false`: no lead is assigned automatically, whatever AUTO_ASSIGN says; warnings and breaches stay.",
+        default: "true", programs: "explain"),
+      SettingEntry(
         "ADMIN_API_KEY",
         meaning: """
           The first key to the [admin interface](admin.md), with all rights: 16 to 200 visible ASCII characters. \
@@ -119,7 +130,7 @@ extension SettingSection {
       SettingEntry(
         "FEATURE_WHATSAPP_ENABLED", "FEATURE_CRM_ENABLED", "FEATURE_SMS_ENABLED", meaning: "Must be `false`.",
         default: "false", programs: "all commands"),
-      SettingEntry("DIRECT_NOTIFICATIONS", "SLA_AUTOMATION", meaning: "Must not be set.", programs: "all commands"),
+      SettingEntry("DIRECT_NOTIFICATIONS", meaning: "Must not be set.", programs: "all commands"),
       SettingEntry(
         "LEADPIPE_WARM_SPARES", meaning: "Must not be set: the process mode warm was removed.",
         programs: "gateway, all commands"),

@@ -10,6 +10,7 @@ package let handler = AdminEndpoint(
   input: .init(query: ConversationSearch.slaForm),
   output: .init(
     ConversationSearch.page(
-      of: ConversationSearch.conversation(with: "minutesRemaining", ["type": "integer"]))), needs: [.officeHours],
+      of: ConversationSearch.conversation(with: "minutesRemaining", ["type": "integer"]),
+      ConversationSearch.waitingForAgent)), needs: [.officeHours],
   calls: .listSLA
 ).handler

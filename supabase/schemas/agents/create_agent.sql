@@ -5,9 +5,10 @@ declare
   a public.agents;
 begin
   p := leadpipe.authorize(p, 'owner');
-  insert into public.agents (name, email, phone, department, status, max_capacity)
+  insert into public.agents (name, email, phone, department, status, max_capacity, languages, areas)
   values (leadpipe.to_nfc(p ->> 'name'), lower(p ->> 'email'), p ->> 'phone', leadpipe.to_nfc(p ->> 'department'),
-    coalesce(p ->> 'status', 'available'), coalesce((p ->> 'maxCapacity')::integer, 15))
+    coalesce(p ->> 'status', 'available'), coalesce((p ->> 'maxCapacity')::integer, 15), leadpipe.agent_words(p -> 'languages', true),
+    leadpipe.agent_words(p -> 'areas', false))
   returning * into a;
   perform leadpipe.record_audit(p ->> 'by', 'agent.created', a.id::text);
   return leadpipe.agent_document(a);

@@ -6,12 +6,14 @@ declare
   a public.agents;
 begin
   -- An agent's status changes during the day, so write access is enough for it. All other fields require an owner.
-  p := leadpipe.authorize(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'clear'] then 'owner' else 'write' end);
+  p := leadpipe.authorize(p, case when p ?| array['name', 'email', 'phone', 'department', 'maxCapacity', 'languages', 'areas', 'clear'] then 'owner' else 'write' end);
   a := leadpipe.lock_agent((p ->> 'id')::uuid);
   update public.agents s set
     name = coalesce(leadpipe.to_nfc(p ->> 'name'), s.name), email = coalesce(lower(p ->> 'email'), s.email),
     phone = case when p -> 'clear' ? 'phone' then null else coalesce(p ->> 'phone', s.phone) end,
     department = case when p -> 'clear' ? 'department' then null else coalesce(leadpipe.to_nfc(p ->> 'department'), s.department) end,
+    languages = case when p ? 'languages' then leadpipe.agent_words(p -> 'languages', true) else s.languages end,
+    areas = case when p ? 'areas' then leadpipe.agent_words(p -> 'areas', false) else s.areas end,
     status = coalesce(p ->> 'status', s.status), max_capacity = coalesce((p ->> 'maxCapacity')::integer, s.max_capacity)
   where s.id = a.id returning * into a;
   perform leadpipe.record_audit(p ->> 'by', 'agent.updated', a.id::text, jsonb_build_object('fields',

@@ -1,4 +1,5 @@
--- GET /api/admin/sla: conversations whose first response is late or due soon, earliest deadline first.
+-- GET /api/admin/sla: conversations whose first response is late or due soon, earliest deadline first, and how many overdue
+-- ones have no agent (at most 1,000 are counted).
 create or replace function public.list_sla(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 set jit = off set max_parallel_workers_per_gather = 0 as $$
@@ -38,6 +39,7 @@ begin
                'minutesRemaining', floor(extract(epoch from c.sla_response_deadline - f.now) / 60)) order by n), '[]')
              from unnest(v_ids[:v_limit]) with ordinality as found (id, n) join public.conversations c on c.id = found.id),
     'total', coalesce(v_total, greatest(round(v_expected)::bigint, c_exact + 1)), 'totalIsEstimate', v_total is null,
+    'waitingForAgent', (select count(*) from leadpipe.waiting_leads('-infinity', 1000)),
     'limit', v_limit, 'nextCursor', (
       select leadpipe.row_cursor('sla-list', c.sla_response_deadline, c.id) from public.conversations c
       where c.id = v_ids[v_limit] and cardinality(v_ids) > v_limit));

@@ -57,6 +57,11 @@ create index conversations_sla_due_idx on public.conversations
   where first_response_at is null and status not in ('completed', 'lost', 'converted') and not sla_breached
     and sla_response_deadline > created_at;
 create index conversations_sla_breached_idx on public.conversations (created_at desc) where sla_breached;
+-- For the assignment: overdue conversations without an agent, and the open ones of each agent. A new lead is in neither.
+create index conversations_waiting_idx on public.conversations (lead_quality, sla_response_deadline)
+  where sla_breached and assigned_agent_id is null and first_response_at is null and status not in ('completed', 'lost', 'converted');
+create index conversations_open_agent_idx on public.conversations (assigned_agent_id)
+  where assigned_agent_id is not null and status in ('new', 'in-progress');
 -- The index by score is for the sort orders hot, warm and cold. The one by follow-up date is partial, because few
 -- conversations have a follow-up.
 create index conversations_lead_score_idx on public.conversations (lead_score, created_at);

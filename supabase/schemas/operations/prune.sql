@@ -1,5 +1,5 @@
 -- Deletes finished rows older than `days`, in one small batch: events with their deliveries and attempts, attempts
--- without a delivery, and workers that have stopped. Also deletes idempotency keys older than 7 days, those made from
+-- without a delivery, decisions about assignments, and workers that have stopped. Also deletes idempotency keys older than 7 days, those made from
 -- the content after an hour, and expired rate counts: they no longer have any effect. Without `days`, deletes only
 -- these. Unfinished rows are kept, however old. Deletes at most about `batch` rows per call (default and maximum 1,000)
 -- and 10,000 rate counts, in statements that take milliseconds. `isComplete` is true when nothing is left. Locked rows
@@ -17,6 +17,7 @@ declare
   v_deliveries integer := 0;
   v_attempts integer := 0;
   v_orphans integer := 0;
+  v_decisions integer := 0;
   v_keys integer;
   v_now constant bigint := leadpipe.unix_milliseconds();
 begin
@@ -61,6 +62,10 @@ begin
       where o.started_at < v_before and not exists (select from public.notification_logs d where d.id = o.delivery)
       order by o.started_at limit v_batch / 4 for update skip locked);
     get diagnostics v_orphans = row_count;
+    delete from leadpipe.assignment_decisions where id in (
+      select a.id from leadpipe.assignment_decisions a where a.created_at < v_before
+      order by a.created_at limit v_batch / 4 for update skip locked);
+    get diagnostics v_decisions = row_count;
     delete from public.workers where name in (
       select w.name from public.workers w where w.last_seen < v_before order by w.name for update skip locked);
   end if;
@@ -69,7 +74,7 @@ begin
     select c.rate, c.key from leadpipe.rate_counts c where c.ends < v_now limit 10000 for update skip locked);
   return jsonb_build_object('events', v_events, 'deliveries', v_deliveries, 'attempts', v_attempts + v_orphans,
     'idempotencyKeys', v_keys,
-    'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_keys < v_batch / 8);
+    'isComplete', v_events < v_batch / 10 and v_orphans < v_batch / 4 and v_decisions < v_batch / 4 and v_keys < v_batch / 8);
 end
 $$;
 revoke all on function public.prune(jsonb) from public, anon, authenticated;

@@ -55,6 +55,8 @@ begin
   update public.conversation_summaries set summary = null where conversation_id = any (p_ids);
   update public.chat_messages set message_text = '', metadata = null, client_id = null where conversation_id = any (p_ids);
   delete from public.idempotency_keys where conversation_id = any (p_ids);
+  delete from leadpipe.assignment_turns where conversation_id = any (p_ids);
+  delete from leadpipe.assignment_decisions where conversation_id = any (p_ids);
   update public.conversations c set
     customer_id = null, customer_name = null, customer_phone = null, customer_email = null, budget = null, property_type = null,
     preferred_area = null, tags = '{}', notes = null, conversation_summary = null, outcome = null, lead_score_breakdown = null,

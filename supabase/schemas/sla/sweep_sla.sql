@@ -63,6 +63,7 @@ begin
     else least(s.own_left + v_most * extract(epoch from v_now - s.own_at) / 60, v_most) end;
   select * into v_breaches from leadpipe.announce_deadlines('sla.breached', v_late, floor(v_left)::integer, v_now - v_own_for, v_now);
   update public.conversations c set sla_breached = true where c.id = any (v_late);
+  perform leadpipe.end_turns(v_late);
   select * into v_warnings from leadpipe.announce_deadlines('sla.warning', v_near, floor(v_left)::integer - v_breaches.own, '-infinity', v_now);
   update public.conversations c set sla_warned_for = c.sla_response_deadline where c.id = any (v_near);
 
