@@ -23,6 +23,7 @@ begin
       from (
         select d.recipient, d.due_at from public.notification_logs d
         where d.to_agent and d.due_at is not null and d.channel = v.channel::public.notification_channel
+          and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= p_now)
         order by d.due_at limit 1000) waiting
       where waiting.recipient not in (
         select coalesce(e.recipient, 'default') from jsonb_to_recordset(p_channels) as e (channel text, recipient text)
