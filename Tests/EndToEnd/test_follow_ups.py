@@ -222,15 +222,16 @@ def test_replies_warn_of_what_waits_for_a_provider(database, providers):
         database.run("update follow_up_tasks set follow_up_date = now() - interval '1 second'")
         assert counts(sweep(database)) == [1, 0, 0, 0]
         client.patch(path, {"status": "completed"})
-        assert database.text("select status || ' ' || error_message from notification_logs where lead_event_id in "
-                             "(select id from lead_events where event_type = 'lead.follow_up_due')") == "failed cancelled: the follow-up was completed"
+        ours = "lead_event_id in (select id from lead_events where event_type = 'lead.follow_up_due')"
+        assert database.text(f"select status, error_message from notification_logs where {ours}") == "failed|cancelled: the follow-up was completed"
         assert database.count("lead_events", "event_type = 'lead.follow_up_due' and processed") == 1
         sentences = json.dumps(client.get(f"/api/admin/conversations/{sara}/explain")["sentences"])
         assert "It was not sent: cancelled: the follow-up was completed." in sentences
 
 
 @pytest.mark.parametrize("address", [
-    None, "", "a@b.example\r\nBcc: x@y.example", "a@b.example\nRCPT TO:<x@y.example>", "a b@c.example", "<a@b.example>", "a@b.example,c@d.example", "a" * 300 + "@b.example"])
+    None, "", "a@b.example\r\nBcc: x@y.example", "a@b.example\nRCPT TO:<x@y.example>", "a b@c.example", "<a@b.example>", "a@b.example,c@d.example",
+    "a" * 300 + "@b.example"])
 def test_without_an_agent_or_an_address_the_office_is_told(database, address):
     follow_up(database, lead(database, agent(database, address=address)))
     follow_up(database, lead(database))
@@ -243,7 +244,7 @@ def test_without_an_agent_or_an_address_the_office_is_told(database, address):
 def test_without_email_all_channels_are_told(database):
     follow_up(database, lead(database, agent(database)))
     assert counts(sweep(database, json.dumps([{"channel": "slack", "recipient": "default"}]))) == [1, 0, 0, 0]
-    assert deliveries(database) == ["slack default pending", "email omar@truenester.com failed"]
+    assert deliveries(database) == ["email omar@truenester.com failed", "slack default pending"]
     assert "email is not configured" in database.text("select error_message from notification_logs where status = 'failed'")
 
 
@@ -327,7 +328,8 @@ def test_digest_says_to_each_what_is_theirs_once_a_day(database):
         replies = list(pool.map(lambda _: digest(database, "2026-11-28"), range(8)))
     assert sum(reply["digests"] for reply in replies) == 3
     facts = {line.split("|")[0]: line.split("|")[1:] for line in database.text(
-        "select coalesce(payload ->> 'assignedAgentName', 'office'), concat_ws('/', payload ->> 'overdue', payload ->> 'today', payload ->> 'waiting', payload ->> 'more'),"
+        "select coalesce(payload ->> 'assignedAgentName', 'office'),"
+        " concat_ws('/', payload ->> 'overdue', payload ->> 'today', payload ->> 'waiting', payload ->> 'more'),"
         " (select string_agg(l ->> 'customerName', ',') from jsonb_array_elements(payload -> 'lines') l) from lead_events").splitlines()}
     assert facts == {"Omar": ["1/1/1/0", "سارة,سارة,سارة"], "Mona": ["0/1/0/0", "For Mona"], "office": ["0/1/1/0", "Of Away,Unassigned"]}
     assert deliveries(database) == [f"email {OFFICE} pending", "email mona@truenester.com pending", "email omar@truenester.com pending"]
@@ -340,16 +342,18 @@ def test_digest_says_to_each_what_is_theirs_once_a_day(database):
 
 def test_digest_has_at_most_fifty_lines_and_counts_the_rest(database):
     sara = lead(database, agent(database))
-    database.run(f"insert into follow_up_tasks (conversation_id, follow_up_date, reminder_text) select '{sara}', now() + n * interval '1 minute', repeat('x', 500) "
-                 "from generate_series(1, 80) n")
+    database.run("insert into follow_up_tasks (conversation_id, follow_up_date, reminder_text) "
+                 f"select '{sara}', now() + n * interval '1 minute', repeat('x', 500) from generate_series(1, 80) n")
     sweep(database)
     assert digest(database, "2026-11-28")["digests"] == 1
-    assert database.text("select jsonb_array_length(payload -> 'lines'), payload ->> 'today', payload ->> 'more', octet_length(payload::text) < 30000 from lead_events") == "50|80|30|t"
+    assert database.text("select jsonb_array_length(payload -> 'lines'), payload ->> 'today', payload ->> 'more', octet_length(payload::text) < 30000 "
+                         "from lead_events") == "50|80|30|t"
 
 
 def test_digest_without_email_says_so_once(database):
     follow_up(database, lead(database, agent(database)), "1 hour")
-    settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": json.dumps([{"channel": "slack", "recipient": "default"}]), "DIGEST": "00:00", "TIME_ZONE": midday(database)}
+    settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": json.dumps([{"channel": "slack", "recipient": "default"}]),
+                "DIGEST": "00:00", "TIME_ZONE": midday(database)}
     first, second = (handlers.run("follow-up-sweep", "{}", **settings) for _ in range(2))
     assert b"[WARN] DIGEST is set and email is not configured" in first.stderr and second.stderr == b""
     assert database.count("notification_logs") == 0
@@ -412,3 +416,23 @@ def test_a_sweep_with_nothing_due_is_quick(database):
     assert reply["isComplete"] and reply["nextAt"]
     print(f"nothing due among 60,000: {min(times) * 1000:.1f} to {max(times) * 1000:.1f} ms")
     assert sorted(times)[3] <= 0.05
+
+
+def test_a_refused_address_of_an_agent_does_not_pause_email(database):
+    follow_up(database, lead(database, agent(database)))
+    sweep(database)
+    settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": CHANNELS}
+
+    def refuse():
+        line = handlers.run("event-claim", json.dumps({"worker": "w", "isComplete": True}), **settings).stdout
+        assert json.loads(line)["recipient"] == "omar@truenester.com"
+        begun = handlers.lines(handlers.run("delivery-begin", line, "--stream", **settings).stdout)[0]
+        line = json.dumps({**begun, "outcome": {"class": "config", "reason": "550 5.7.1 no relay"}}) + "\n"
+        done = handlers.run("delivery-record", line, "--stream", **settings)
+        assert done.returncode == 0, done.stderr
+        return database.text("select status, next_attempt_at is null, (select count(*) from notification_channels where paused_until > now()) "
+                             "from notification_logs")
+
+    assert refuse() == "failed|f|0"
+    database.run("update notification_logs set next_attempt_at = now() - interval '1 second', created_at = now() - interval '73 hours'")
+    assert refuse() == "failed|t|0"

@@ -28,23 +28,20 @@ struct FollowUpNotificationTests {
     #expect(notification.links.map(\.label) == ["View in Admin Panel"])
   }
 
-  @Test(
-    "a reminder says what could not be done",
-    arguments: [
-      (["reminderType": "email"] as JSON, nil as String?),
+  @Test("a reminder says what could not be done") func notes() {
+    let notes: [(JSON, String?)] = [
+      (["reminderType": "email"], nil),
       (["reminderType": "sms"], "This reminder was to be sent by SMS, which is not available yet."),
       (
         ["reminderType": "whatsapp", "agentHasNoAddress": true],
         "This reminder was to be sent by WhatsApp, which is not available yet. The agent has no email address."
       ),
-      (
-        ["notifyCustomer": true],
-        "The customer has not been notified: messages to customers are not available yet."
-      ),
-    ])
-  func notes(payload: JSON, note: String?) {
-    #expect(Self.values(payload)["Note"] == note)
-    #expect(Self.values(payload)["Agent"] == "Nobody is assigned.")
+      (["notifyCustomer": true], "The customer has not been notified: messages to customers are not available yet."),
+    ]
+    for (payload, note) in notes {
+      #expect(Self.values(payload)["Note"] == note)
+      #expect(Self.values(payload)["Agent"] == "Nobody is assigned.")
+    }
   }
 
   @Test("a summary names no customer") func summary() {
