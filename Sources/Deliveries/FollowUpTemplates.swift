@@ -4,7 +4,9 @@ extension NotificationTemplate {
   /// The reminder of one follow-up. `type` is how the agent asked to be reminded.
   static func reminder(of type: String?) -> NotificationTemplate {
     let isCall = type == "call"
-    let task = isCall ? [Row("What to Do") { payload in "Call the customer: \(phone(payload) ?? "no phone number is known")" }] : []
+    let task =
+      isCall
+      ? [Row("What to Do") { payload in "Call the customer: \(phone(payload) ?? "no phone number is known")" }] : []
     return NotificationTemplate(
       header: isCall ? "📞 Call the Customer" : "⏰ Follow-up Reminder",
       subject: isCall ? "📞 Call the Customer" : "⏰ Follow-up Reminder",
