@@ -84,7 +84,8 @@ let handlerTargets: [Target] =
       using: ["Deliveries", "Forms", "Store", "StoreAccess"],
       names: ["data-prune", "delivery-begin", "delivery-record", "event-claim", "wake-listen"]
     ),
-    (using: ["Leads", "Store", "StoreAccess"], names: ["sla-sweep"])
+    (using: ["Leads", "Store", "StoreAccess"], names: ["sla-sweep"]),
+    (using: ["Deliveries", "Leads", "Store", "StoreAccess"], names: ["follow-up-sweep"])
   )
   + handlers(
     "notifiers", of: "worker",

@@ -4,6 +4,7 @@ import data_prune
 import delivery_begin
 import delivery_record
 import event_claim
+import follow_up_sweep
 import sla_sweep
 import wake_listen
 
@@ -15,6 +16,7 @@ enum Executable {
       "delivery-begin": { delivery_begin.handler },
       "delivery-record": { delivery_record.handler },
       "event-claim": { event_claim.handler },
+      "follow-up-sweep": { follow_up_sweep.handler },
       "sla-sweep": { sla_sweep.handler },
       "wake-listen": { wake_listen.handler },
     ])

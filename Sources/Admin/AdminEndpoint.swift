@@ -33,18 +33,15 @@ package struct AdminEndpoint {
     let headers: JSON?
     /// The JSON body; nil if the route reads none.
     let body: Form?
-    /// The JSON Schema of the body, if making the argument requires more than the form.
-    let bodySchema: JSON?
 
-    package init(query: Form? = nil, headers: JSON? = nil, body: Form? = nil, bodySchema: JSON? = nil) {
+    package init(query: Form? = nil, headers: JSON? = nil, body: Form? = nil) {
       self.query = query
       self.headers = headers
       self.body = body
-      self.bodySchema = bodySchema
     }
 
     fileprivate var described: Description.Input {
-      Description.Input(bodySchema ?? body?.schema ?? ["type": "object"], query: query?.querySchema, headers: headers)
+      Description.Input(body?.schema ?? ["type": "object"], query: query?.querySchema, headers: headers)
     }
   }
 

@@ -20,16 +20,10 @@ package enum FollowUp {
       .required(date.name, .instant), .required("reminderType", types), notifyCustomer,
     ] + common)
 
-  /// Like the form's schema, but `notifyCustomer` cannot be true: this version sends nothing to customers.
-  package static let newSchema = newForm.schema.setting(
-    "properties",
-    (newForm.schema["properties"] ?? [:]).setting(
-      "notifyCustomer", ["anyOf": [["const": false], ["type": ["string", "null"], "pattern": "^\\s*$"]]]))
-
   package static let changeForm = Form(
     changing: [
       .optional("status", .choice(["scheduled", "in_progress", "completed", "cancelled"])),
-      date, .optional("reminderType", types), .optional("notes", .text(1...2000)),
+      date, .optional("reminderType", types), .optional("notes", .text(1...2000)), notifyCustomer,
     ] + common, clearable: [])
 
   package static let listForm = Form([
@@ -38,15 +32,11 @@ package enum FollowUp {
     .optional("to", .instant), .optional("limit", .pageSize(max: 200)), .optional("cursor", .cursor),
   ])
 
-  /// Rejects a date more than 60 seconds in the past, and a notification to the customer, which this version cannot
-  /// send.
+  /// Rejects a date more than 60 seconds in the past.
   package static func check(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
     var errors = FormError()
     if let date = checked.values[date], date < checked.request.receivedAt.adding(seconds: -60) {
       errors.add(.inThePast, at: Self.date.name)
-    }
-    if checked.values[notifyCustomer] == true {
-      errors.add(.customerNotificationsUnsupported, at: notifyCustomer.name)
     }
     guard errors.isEmpty else { throw Problem(errors) }
     return checked.document
@@ -61,8 +51,36 @@ package enum FollowUp {
       "reminderType": ["enum": ["email", "sms", "whatsapp", "call"]], "reminderText": Schema.perhapsText,
       "priority": ["enum": ["high", "medium", "low"]],
       "status": ["enum": ["scheduled", "in_progress", "completed", "cancelled", "overdue"]],
-      "notes": Schema.perhapsText, "completedAt": Schema.perhapsTime,
+      "notes": Schema.perhapsText, "completedAt": Schema.perhapsTime, "remindedAt": Schema.perhapsTime,
+      "notifyCustomer": ["type": "boolean"],
       "createdAt": Schema.time, "updatedAt": Schema.time,
     ],
   ]
+
+  /// The schema of a reply to a new follow-up or a change, which can have warnings.
+  package static let savedSchema = schema.setting(
+    "properties",
+    (schema["properties"] ?? [:]).setting(
+      "warnings",
+      [
+        "type": "array",
+        "items": [
+          "type": "object", "required": ["path", "code", "message"],
+          "properties": ["path": ["type": "string"], "code": ["type": "string"], "message": ["type": "string"]],
+        ],
+      ]))
+
+  /// Adds a warning for each thing that was asked for and waits for a provider: a reminder by SMS or WhatsApp, which the
+  /// agent gets by email, and a message to the customer.
+  package static func withWarnings(_ result: JSON) -> JSON {
+    var warnings: [FieldError] = []
+    let isOpen = !["completed", "cancelled"].contains(result["status"]?.string ?? "")
+    if isOpen, ["sms", "whatsapp"].contains(result["reminderType"]?.string ?? "") {
+      warnings.append(FieldError(.reminderWaitsForProvider, at: "reminderType"))
+    }
+    if isOpen, result["notifyCustomer"]?.bool == true {
+      warnings.append(FieldError(.customerNotificationsUnsupported, at: notifyCustomer.name))
+    }
+    return warnings.isEmpty ? result : result.setting("warnings", .array(warnings.map(\.document)))
+  }
 }

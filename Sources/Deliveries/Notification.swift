@@ -41,8 +41,10 @@ package struct Notification: Sendable, Equatable {
 
   /// The notification for an event. `frontendURL` is the setting FRONTEND_URL: if it is nil or not a web address, there
   /// is no link to the admin panel. An event or a source without its own template gets a plain notification that names
-  /// it.
-  package init(eventType: String, conversationID: UUIDText?, payload: JSON, frontendURL: String?) {
+  /// it. Times are shown on `clock`, that of the agency.
+  package init(
+    eventType: String, conversationID: UUIDText?, payload: JSON, frontendURL: String?, clock: LocalClock
+  ) {
     let template = NotificationTemplate.of(eventType: eventType, payload: payload)
     let name = template.topic(payload)
     let tail = name.map { ": \($0)" } ?? ""
@@ -50,7 +52,7 @@ package struct Notification: Sendable, Equatable {
     subject = template.subject + tail
     fallback = eventType == "lead.created" ? "🔔 New Lead: \(name ?? "N/A")" : template.header + tail
     fields = template.rows.compactMap { row in
-      (row.value(payload) ?? (row.mayBeAbsent ? nil : "N/A")).map { Field(row.label, $0, isLong: row.isLong) }
+      (row.value(payload, clock) ?? (row.mayBeAbsent ? nil : "N/A")).map { Field(row.label, $0, isLong: row.isLong) }
     }
     var links: [Link] = []
     if template.showsProperty, let address = payload["propertyUrl"]?.string.flatMap(WebAddress.init) {
@@ -73,10 +75,10 @@ package struct Notification: Sendable, Equatable {
   }
 
   /// The notification for a delivery.
-  package init(for delivery: Delivery, frontendURL: String?) {
+  package init(for delivery: Delivery, frontendURL: String?, clock: LocalClock) {
     self.init(
       eventType: delivery.eventType, conversationID: delivery.conversationID, payload: delivery.payload,
-      frontendURL: frontendURL)
+      frontendURL: frontendURL, clock: clock)
     if delivery.isPossibleRepeat { mark = " (possible repeat)" }
   }
 }

@@ -7,11 +7,16 @@ extension NotificationTemplate {
     let label: String
     var mayBeAbsent = false
     var isLong = false
-    let value: @Sendable (JSON) -> String?
+    /// The clock is that of the agency.
+    let value: @Sendable (JSON, LocalClock) -> String?
 
     init(_ label: String, _ key: String) { self.init(label, NotificationTemplate.line(key)) }
 
     init(_ label: String, mayBeAbsent: Bool = false, _ value: @escaping @Sendable (JSON) -> String?) {
+      self.init(label, mayBeAbsent: mayBeAbsent) { payload, _ in value(payload) }
+    }
+
+    init(_ label: String, mayBeAbsent: Bool = false, _ value: @escaping @Sendable (JSON, LocalClock) -> String?) {
       self.label = label
       self.mayBeAbsent = mayBeAbsent
       self.value = value
@@ -63,14 +68,9 @@ extension NotificationTemplate {
     payload["durationMinutes"]?.integer.map { $0 == 1 ? "1 minute" : "\($0) minutes" }
   }
 
-  /// Reads a time and shows it to the minute, in UTC with the suffix `UTC`.
-  static func moment(_ key: String) -> @Sendable (JSON) -> String? {
-    { payload in
-      payload[key]?.string.flatMap(Instant.init(iso8601:)).map {
-        let text = $0.iso8601
-        return "\(text.prefix(10)) \(text.dropFirst(11).prefix(5)) UTC"
-      }
-    }
+  /// Reads a time and shows it to the minute on the agency's clock: `Sat 28 Nov 2026, 10:05 (Asia/Dubai)`.
+  static func moment(_ key: String) -> @Sendable (JSON, LocalClock) -> String? {
+    { payload, clock in payload[key]?.string.flatMap(Instant.init(iso8601:)).map(clock.message) }
   }
 
   /// `12 minutes left`, or `7 minutes over` for a negative number. 0 is a deadline that has just passed.
@@ -90,7 +90,7 @@ extension NotificationTemplate {
 
   /// Returns a string or number as text. Nil if it is absent, blank or of another type. Control characters and
   /// bidirectional control characters are dropped: intake drops them too, but a payload may have another source.
-  private static func text(_ json: JSON?, keepsLines: Bool) -> String? {
+  static func text(_ json: JSON?, keepsLines: Bool) -> String? {
     let raw: String
     switch json {
     case .string(let text), .number(let text): raw = text

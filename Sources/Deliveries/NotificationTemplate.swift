@@ -20,6 +20,9 @@ struct NotificationTemplate: Sendable {
     case ("sla.warning", _): payload["sumsUp"] == nil ? sla("⚠️ SLA Warning") : slaSummary("⚠️ SLA Warning")
     case ("sla.breached", _) where payload["waiting"] != nil: waiting
     case ("sla.breached", _): payload["sumsUp"] == nil ? sla("🚨 SLA BREACHED") : slaSummary("🚨 SLA BREACHED")
+    case ("lead.follow_up_due", _):
+      payload["sumsUp"] == nil ? reminder(of: payload["reminderType"]?.string) : reminderSummary
+    case ("agent.digest", _): digest
     case ("newsletter.subscribed", _): newsletter
     case ("channel.test", _): channelTest
     case ("lead.updated", _):

@@ -42,6 +42,7 @@ package enum FieldCode: String, Sendable, CaseIterable {
   case unknownEventID = "unknown_event_id"
   case notesTooLong = "notes_too_long"
   case customerNotificationsUnsupported = "customer_notifications_unsupported"
+  case reminderWaitsForProvider = "reminder_waits_for_provider"
   case conflictingFields = "conflicting_fields"
   case invalidRateLimit = "invalid_rate_limit"
   case invalidFault = "invalid_fault"
@@ -93,7 +94,8 @@ package enum FieldCode: String, Sendable, CaseIterable {
     case .invalidCursor: "{field} must be a nextCursor of this list"
     case .unknownEventID: "{field} is not an event id of this stream"
     case .notesTooLong: "{field} must have at most {max} characters in total"
-    case .customerNotificationsUnsupported: "{field} must be false: this version sends nothing to customers"
+    case .customerNotificationsUnsupported: "{field} has no effect yet: this version sends nothing to customers"
+    case .reminderWaitsForProvider: "{field} waits for its provider; until then the agent is reminded by email"
     case .conflictingFields: "{field} must not be combined with {other}"
     case .invalidRateLimit:
       "{field} must be off, or a number of requests and of seconds such as 10/60 (1 to 1000 in 1 to 3600)"

@@ -29,6 +29,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
         "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
         "UNKNOWN_OUTCOME", "RETENTION_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE",
         "AUTO_ASSIGN", "SLA_AUTOMATION",
+        "DIGEST",
       ]).union(Self.channels)
     case .admin:
       Self.common.union([
@@ -100,6 +101,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "event-replay": .admin,
     "follow-up-create": .admin,
     "follow-up-list": .admin,
+    "follow-up-sweep": .worker,
     "follow-up-update": .admin,
     "health-check": .intake,
     "inquiry-capture": .intake,

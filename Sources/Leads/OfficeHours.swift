@@ -50,21 +50,8 @@ package struct OfficeHours: Sendable {
     }
   }
 
-  /// Returns the moment at which the local clock shows a day and minute: the first one if it occurs twice. A minute
-  /// that is skipped when the clock is set forward maps to the moment of that change.
-  private func moment(_ day: Int, _ minute: Int) -> Instant {
-    let local = Instant(milliseconds: (day * 86_400 + minute * 60) * 1000)
-    let (before, after) = (offset(local.adding(seconds: -86_400)), offset(local.adding(seconds: 86_400)))
-    let early = local.adding(seconds: -before)
-    let late = local.adding(seconds: -after)
-    if offset(early) == before { return early }
-    if offset(late) == after { return late }
-    var range = (late.milliseconds / 1000)..<(early.milliseconds / 1000)
-    while range.count > 1 {
-      let middle = range.lowerBound + range.count / 2
-      let isBefore = offset(Instant(milliseconds: middle * 1000)) == before
-      range = isBefore ? middle..<range.upperBound : range.lowerBound..<middle
-    }
-    return Instant(milliseconds: range.upperBound * 1000)
-  }
+  /// True if the office opens on a day, counted from 1970-01-01.
+  package func opens(on day: Int) -> Bool { !calendar.openings(on: day, week).isEmpty }
+
+  private func moment(_ day: Int, _ minute: Int) -> Instant { LocalClock.moment(day, minute, offset: offset) }
 }

@@ -20,31 +20,6 @@ extension Setting {
 
   /// HOLIDAYS as every start checks it: the file must be one that can be used.
   package static let holidaysFile = Setting("HOLIDAYS", leadsTo: .file, validate: OfficeCalendar.fault)
-
-  /// TIME_ZONE: the agency's time zone, by its name in the tz database.
-  package static let timeZone = Setting("TIME_ZONE") { name in
-    Zone.isKnown(name) ? nil : "must be a time zone of this system, such as Asia/Dubai"
-  }
-}
-
-extension Zone {
-  /// The zone in TIME_ZONE.
-  fileprivate init(_ settings: Settings) throws(Problem) {
-    guard let zone = Zone(Self.name(settings)) else {
-      throw Problem.misconfigured("TIME_ZONE is not in this system's time zone database; install tzdata")
-    }
-    self = zone
-  }
-
-  fileprivate static func name(_ settings: Settings) -> String { settings["TIME_ZONE"] ?? "Asia/Dubai" }
-}
-
-extension LocalClock {
-  /// The clock of TIME_ZONE.
-  package init(_ settings: Settings) throws(Problem) {
-    let zone = try Zone(settings)
-    self.init(zone: Zone.name(settings)) { zone.offset(at: $0) }
-  }
 }
 
 extension OfficeHours {
@@ -56,10 +31,10 @@ extension OfficeHours {
   /// used, there is an [ERROR] line in the log and no holiday.
   package init?(_ settings: Settings) throws(Problem) {
     guard settings["BUSINESS_HOURS"] != nil || settings["HOLIDAYS"] != nil else { return nil }
-    let zone = try Zone(settings)
+    let clock = try LocalClock(settings)
     do {
       try self.init(settings["BUSINESS_HOURS"] ?? "Mon-Sun 00:00-24:00", except: OfficeCalendar(settings)) {
-        zone.offset(at: $0)
+        clock.offset($0)
       }
     } catch { throw Problem.misconfigured("BUSINESS_HOURS \(error.reason)") }
   }

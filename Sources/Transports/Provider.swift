@@ -46,6 +46,9 @@ extension Setting {
   /// The address of the admin panel, for links. If it is wrong, notifications are sent without the button.
   static let frontend = Setting("FRONTEND_URL")
 
+  /// The agency's time zone, for times in messages. If it is wrong, they are shown in UTC.
+  static let zone = Setting("TIME_ZONE")
+
   /// A setting that is invalid if `name` is set and one of `others` is not.
   static func needing(_ others: String..., for name: String, in environment: [String: String]) -> Setting {
     let missing = others.filter { environment[$0] == nil }

@@ -5,7 +5,7 @@ import Wire
 extension Provider {
   package static let resend = Provider(
     channel: .email, chosenBy: "RESEND_API_KEY",
-    settings: [Resend.key, .webAddress(of: .email, "RESEND_API_URL"), EmailSettings.from, .frontend],
+    settings: [Resend.key, .webAddress(of: .email, "RESEND_API_URL"), EmailSettings.from, .frontend, .zone],
     combinationErrors: { given in
       [
         .needing("RESEND_API_KEY", for: "RESEND_API_URL", in: given),
@@ -41,6 +41,7 @@ package struct Resend: Sendable {
   private let key: String
   private let from: Mailbox
   private let frontendURL: String?
+  private let clock: LocalClock
 
   /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
@@ -53,12 +54,13 @@ package struct Resend: Sendable {
     self.from = from
     self.address = address
     frontendURL = settings["FRONTEND_URL"]
+    clock = LocalClock(forMessages: settings)
   }
 
   /// Sends one delivery to Resend, once.
   func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
     let mayRepeat = delivery.isPossibleRepeat && Instant.now.seconds(since: delivery.eventAt) >= Self.keptSeconds
-    let notification = Notification(for: delivery, frontendURL: frontendURL)
+    let notification = Notification(for: delivery, frontendURL: frontendURL, clock: clock)
     guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
       return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: notification.subject)
     }

@@ -8,7 +8,7 @@ extension Provider {
     settings: [
       .of(.email, "EMAIL_HOST", required: true) { WebAddress.isHost($0) ? nil : "must be a host name or an address" },
       .number("EMAIL_PORT", 1...65_535), .of(.email, "EMAIL_USER", validate: SMTP.validateControls),
-      .of(.email, "EMAIL_PASS", validate: SMTP.validateControls), EmailSettings.from, .frontend,
+      .of(.email, "EMAIL_PASS", validate: SMTP.validateControls), EmailSettings.from, .frontend, .zone,
     ],
     otherSettings: [EmailSettings.to],
     combinationErrors: { given in
@@ -42,6 +42,7 @@ package struct SMTP: Sendable {
   private let server: MailServer
   private let from: Mailbox
   private let frontendURL: String?
+  private let clock: LocalClock
 
   /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
@@ -55,13 +56,14 @@ package struct SMTP: Sendable {
     server = MailServer(host: host, port: settings.number("EMAIL_PORT", default: 587), login: login)
     self.from = from
     frontendURL = settings["FRONTEND_URL"]
+    clock = LocalClock(forMessages: settings)
   }
 
   /// Sends one delivery to the mail server, once. `date` is the time of the request.
   func send(
     _ delivery: Delivery, date: Instant, over transfer: borrowing SMTPTransfer, by deadline: Instant
   ) -> DeliveryOutcome {
-    let notification = Notification(for: delivery, frontendURL: frontendURL)
+    let notification = Notification(for: delivery, frontendURL: frontendURL, clock: clock)
     guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
       return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: notification.subject)
     }

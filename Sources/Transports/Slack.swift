@@ -7,7 +7,7 @@ extension Provider {
     channel: .slack, chosenBy: "SLACK_WEBHOOK_URL",
     settings: [
       .webAddress(of: .slack, "SLACK_WEBHOOK_URL", required: true),
-      .webAddress(of: .slack, "SLACK_WEBHOOK_NEWSLETTER_URL"), .frontend,
+      .webAddress(of: .slack, "SLACK_WEBHOOK_NEWSLETTER_URL"), .frontend, .zone,
     ],
     combinationErrors: { [.needing("SLACK_WEBHOOK_URL", for: "SLACK_WEBHOOK_NEWSLETTER_URL", in: $0)] },
     // The webhook's address determines the recipient.
@@ -24,6 +24,7 @@ package struct Slack: Sendable {
   private let webhook: WebAddress
   private let newsletterWebhook: WebAddress?
   private let frontendURL: String?
+  private let clock: LocalClock
 
   /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
@@ -33,11 +34,12 @@ package struct Slack: Sendable {
     self.webhook = webhook
     newsletterWebhook = settings["SLACK_WEBHOOK_NEWSLETTER_URL"].flatMap(WebAddress.init)
     frontendURL = settings["FRONTEND_URL"]
+    clock = LocalClock(forMessages: settings)
   }
 
   /// Posts one delivery, once. If Slack rejects its blocks, posts it once more as plain text, before `deadline`.
   func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
-    let notification = Notification(for: delivery, frontendURL: frontendURL)
+    let notification = Notification(for: delivery, frontendURL: frontendURL, clock: clock)
     let address = delivery.eventType == "newsletter.subscribed" ? newsletterWebhook ?? webhook : webhook
     let answer = transfer.post(Self.payload(notification), to: address, by: deadline)
     var outcome = Self.outcome(of: answer, hiding: [address.text], now: .now)

@@ -5,7 +5,7 @@ import Wire
 extension Provider {
   package static let telegram = Provider(
     channel: .telegram, chosenBy: "TELEGRAM_BOT_TOKEN",
-    settings: [Telegram.token, Telegram.chat, .webAddress(of: .telegram, "TELEGRAM_API_URL"), .frontend],
+    settings: [Telegram.token, Telegram.chat, .webAddress(of: .telegram, "TELEGRAM_API_URL"), .frontend, .zone],
     combinationErrors: { given in
       [
         .needing("TELEGRAM_CHAT_ID", for: "TELEGRAM_BOT_TOKEN", in: given),
@@ -43,6 +43,7 @@ package struct Telegram: Sendable {
   /// The chat for deliveries to `default`.
   private let defaultChat: String?
   private let frontendURL: String?
+  private let clock: LocalClock
 
   /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
@@ -55,12 +56,13 @@ package struct Telegram: Sendable {
     self.address = address
     defaultChat = settings["TELEGRAM_CHAT_ID"]
     frontendURL = settings["FRONTEND_URL"]
+    clock = LocalClock(forMessages: settings)
   }
 
   /// Sends one delivery to its chat, once. If Telegram rejects its form, sends it once more in another form; if the
   /// group has moved, sends it once more to the group's new number. All of this happens before `deadline`.
   func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
-    let notification = Notification(for: delivery, frontendURL: frontendURL)
+    let notification = Notification(for: delivery, frontendURL: frontendURL, clock: clock)
     guard let chat = delivery.recipient == "default" ? defaultChat : delivery.recipient, Self.isChat(chat) else {
       return DeliveryOutcome(.permanent, reason: "The recipient is not a Telegram chat", subject: notification.header)
     }

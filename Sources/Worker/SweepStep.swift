@@ -3,9 +3,24 @@ import Glibc
 import Host
 import Wire
 
-/// The step that emits SLA warnings and breaches, and assigns leads. It runs when the next one is due, at least once in a poll interval,
-/// and after a wake-up, because a new lead may have an earlier deadline.
+/// A step that emits what is due at a time: SLA warnings, breaches and assignments, or reminders of follow-ups. It runs
+/// when something is due, at least once in an interval, and after a wake-up, because something new may be due earlier.
 final class SweepStep {
+  /// What differs between the sweeps.
+  struct Kind {
+    /// The name in the log.
+    let name: String
+    /// The members of a reply that count what is to be delivered.
+    let counts: [String]
+    /// The shortest interval between two polls, in seconds. The step's process ends after a minute without use.
+    let leastPoll: Int
+
+    static let deadlines = Kind(name: "SLA sweep", counts: ["warned", "breached", "summaries", "assigned", "moved", "notices"], leastPoll: 1)
+    /// A new follow-up wakes the worker, so polls are rare.
+    static let followUps = Kind(name: "follow-up sweep", counts: ["reminded", "summaries", "digests"], leastPoll: 90)
+  }
+
+  private let kind: Kind
   private let step: StepProcess
   private let pollSeconds: Int
   private var requestedAt: Instant?
@@ -17,9 +32,10 @@ final class SweepStep {
   /// The shortest time between two requests, in seconds, so that a flood of leads causes no flood of sweeps.
   private static let pause = 1
 
-  init(_ step: StepProcess, pollSeconds: Int) {
+  init(_ step: StepProcess, _ kind: Kind, pollSeconds: Int) {
     self.step = step
-    self.pollSeconds = pollSeconds
+    self.kind = kind
+    self.pollSeconds = max(pollSeconds, kind.leastPoll)
   }
 
   var interests: [pollfd] { step.interests }
@@ -50,12 +66,12 @@ final class SweepStep {
     var hasEmitted = false
     for reply in output.lines where requestedAt != nil {
       requestedAt = nil
-      guard let warned = reply["warned"]?.integer, let breached = reply["breached"]?.integer else {
+      let counts = kind.counts.compactMap { reply[$0]?.integer }
+      guard counts.count == kind.counts.count else {
         failed("the step replied with a problem", now: now, log: log)
         continue
       }
-      let others = ["summaries", "assigned", "moved", "notices"].compactMap { reply[$0]?.integer }
-      hasEmitted = others.reduce(warned + breached, +) > 0 || hasEmitted
+      hasEmitted = hasEmitted || counts.contains { $0 > 0 }
       let wait = min(reply["nextDueInMs"]?.integer ?? .max, wasWoken ? Self.pause * 1000 : pollSeconds * 1000)
       nextRequest = now.adding(milliseconds: max(wait, 0))
     }
@@ -66,7 +82,7 @@ final class SweepStep {
   func stop() { step.stop() }
 
   private func failed(_ reason: String, now: Instant, log: Log) {
-    log.warn("The SLA sweep failed", ["reason": reason])
+    log.warn("The \(kind.name) failed", ["reason": reason])
     step.stop()
     requestedAt = nil
     nextRequest = now.adding(seconds: min(pollSeconds, 5))

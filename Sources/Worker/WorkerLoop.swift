@@ -11,7 +11,8 @@ package final class WorkerLoop {
   /// The handlers that a worker may need. It does not read the descriptions of others, so a broken endpoint cannot stop
   /// notifications.
   package static let steps = Set(
-    ["data-prune", "delivery-begin", "delivery-record", "event-claim", "sla-sweep"] + ChannelKind.all.map(\.notifier))
+    ["data-prune", "delivery-begin", "delivery-record", "event-claim", "follow-up-sweep", "sla-sweep"]
+      + ChannelKind.all.map(\.notifier))
   /// The handler that a worker also needs if it listens.
   package static let listening = "wake-listen"
 
@@ -19,7 +20,7 @@ package final class WorkerLoop {
   private let log: Log
   private let claimer: ClaimStep
   private let pruner: PruneStep
-  private let sweeper: SweepStep
+  private let sweepers: [SweepStep]
   private let listener: WakeStep?
   private var lanes: [ChannelLane] = []
   private var isStopping = false
@@ -38,7 +39,10 @@ package final class WorkerLoop {
     self.log = log
     claimer = ClaimStep(try step("event-claim"), options, log: log)
     pruner = PruneStep(try step("data-prune"), idleSeconds: options.idleSeconds)
-    sweeper = SweepStep(try step("sla-sweep"), pollSeconds: options.pollSeconds)
+    sweepers = [
+      SweepStep(try step("sla-sweep"), .deadlines, pollSeconds: options.pollSeconds),
+      SweepStep(try step("follow-up-sweep"), .followUps, pollSeconds: options.pollSeconds),
+    ]
     listener = options.listens ? WakeStep(try step(Self.listening)) : nil
     for channel in ChannelKind.all where recipients.contains(where: { $0.channel == channel.name }) {
       lanes.append(
@@ -77,13 +81,13 @@ package final class WorkerLoop {
       if let wake, entries.contains(where: { $0.fd == wake.descriptor && $0.revents != 0 }) {
         wake.drain()
         claimer.wake()
-        sweeper.wake()
+        for sweeper in sweepers { sweeper.wake() }
       }
       proceed(entries.filter { $0.revents != 0 })
     }
     claimer.stop()
     pruner.stop()
-    sweeper.stop()
+    for sweeper in sweepers { sweeper.stop() }
     for lane in lanes { lane.stop() }
     log.info("Notification worker stopped")
   }
@@ -97,7 +101,7 @@ package final class WorkerLoop {
 
   private func interests(_ signals: SignalPipe, _ wake: WakeSocket?) -> [pollfd] {
     [signals.descriptor, wake?.descriptor ?? -1].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-      + claimer.interests + pruner.interests + sweeper.interests + (listener?.interests ?? [])
+      + claimer.interests + pruner.interests + sweepers.flatMap(\.interests) + (listener?.interests ?? [])
       + lanes.flatMap { $0.steps.values.flatMap(\.interests) }
   }
 
@@ -105,7 +109,7 @@ package final class WorkerLoop {
   /// cannot stall the loop.
   private func sleepMilliseconds() -> Int {
     let claim = isStopping || !wantsMore ? nil : claimer.dueAt
-    let sweep = isStopping ? nil : sweeper.dueAt
+    let sweep = isStopping ? nil : sweepers.compactMap(\.dueAt).min()
     let next = (lanes.map(\.lane.wakesAt) + [claim, sweep]).compactMap { $0 }.min()
     let wait = next.map { $0.milliseconds - Instant.steady.milliseconds } ?? 1000
     return max(0, min(wait, claimer.dueAt == nil || isStopping ? 250 : 1000))
@@ -118,7 +122,7 @@ package final class WorkerLoop {
     claimer.advance(now: now)
     if !isStopping {
       pruner.requestIfDue(now: now, log: log)
-      sweeper.requestIfDue(now: now, log: log)
+      for sweeper in sweepers { sweeper.requestIfDue(now: now, log: log) }
       listener?.requestIfDue(now: now, log: log)
       if let due = claimer.dueAt, due <= now, wantsMore {
         claimer.claim(lanes.map { ($0.channel, $0.lane.freeCapacity) }, now: now)
@@ -139,10 +143,10 @@ package final class WorkerLoop {
       for lane in lanes { lane.lane.add(claimed.filter { $0.channel == lane.channel }) }
     }
     pruner.proceed(ready, log: log)
-    if sweeper.proceed(ready, now: .steady, log: log) { claimer.wake() }
+    for sweeper in sweepers where sweeper.proceed(ready, now: .steady, log: log) { claimer.wake() }
     if let listener, listener.proceed(ready, now: .steady, log: log) {
       claimer.wake()
-      sweeper.wake()
+      for sweeper in sweepers { sweeper.wake() }
     }
     for lane in lanes where lane.proceed(ready, log: log) && lane.lane.isIdle { claimer.wakeForCapacity() }
   }

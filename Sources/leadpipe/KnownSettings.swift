@@ -103,6 +103,7 @@ enum KnownSettings {
       Delivery.leaseSetting,
       Setting("LEADPIPE_HANDLERS", validate: validateFolder),
       Delivery.unknownSetting, Retention.setting, QualifiedLeads.setting, .officeHours, .holidaysFile, .timeZone,
+      .digest,
       .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),

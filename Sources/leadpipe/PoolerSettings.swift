@@ -20,13 +20,13 @@ struct PoolerSettings {
   static let port = 6432
 
   /// Returns the size of a pool on a machine with `cores`. A capture mostly waits for the disk, so there are more
-  /// sessions than cores. A worker needs nine: one for claims, two for each of three channels, one for sla-sweep and
-  /// one for data-prune.
+  /// sessions than cores. A worker needs ten: one for claims, two for each of three channels, one for each of
+  /// sla-sweep, follow-up-sweep and data-prune.
   /// `owner` is used by all classes that have no login of their own.
   static func size(_ name: String, cores: Int) -> Int {
     switch name {
     case "intake": min(max(4 * cores, 8), 40)
-    case "worker": min(max(2 * cores, 9), 16)
+    case "worker": min(max(2 * cores, 10), 16)
     case "admin": min(max(2 * cores, 6), 16)
     default: ["intake", "worker", "admin"].map { size($0, cores: cores) }.reduce(0, +)
     }

@@ -435,7 +435,7 @@ def test_lists_follow_ups_soonest_first_by_state_and_agent(admin, instance, base
 @pytest.mark.parametrize("change, path", [
     ({"followUpDate": "tomorrow"}, "followUpDate"), ({"followUpDate": "2020-01-01T00:00:00Z"}, "followUpDate"), ({"followUpDate": None}, "followUpDate"),
     ({"reminderType": "pigeon"}, "reminderType"), ({"reminderType": None}, "reminderType"), ({"reminderText": "x" * 501}, "reminderText"),
-    ({"priority": "urgent"}, "priority"), ({"notifyCustomer": True}, "notifyCustomer"), ({"assignedAgentId": "x"}, "assignedAgentId")])
+    ({"priority": "urgent"}, "priority"), ({"notifyCustomer": "perhaps"}, "notifyCustomer"), ({"assignedAgentId": "x"}, "assignedAgentId")])
 def test_rejects_an_invalid_follow_up(admin, base, lead, change, path):
     good = {"followUpDate": soon(days=1), "reminderType": "call", "notifyCustomer": False}
     assert [error["path"] for error in admin.post(f"{lead}/follow-ups", {**good, **change}, 400)["details"]] == [path]

@@ -131,7 +131,7 @@ struct NotificationTests {
     #expect(
       notification.fields == [
         .init("Name", "Sara Ahmed"), .init("Phone", "+971501234567"), .init("Score", "95/100 (hot)"),
-        .init("Deadline", "2026-11-21 06:05 UTC"), .init("Time", text), .init("Agent", "Omar"),
+        .init("Deadline", "Sat 21 Nov 2026, 10:05 (Asia/Dubai)"), .init("Time", text), .init("Agent", "Omar"),
       ])
   }
 
@@ -140,13 +140,14 @@ struct NotificationTests {
       "sumsUp": 301, "breached": 300, "warned": 1, "oldestDeadline": "2026-11-21T06:05:00.000Z",
     ]
     let notification = Notification(
-      eventType: "sla.breached", conversationID: nil, payload: payload, frontendURL: "https://app.example/")
+      eventType: "sla.breached", conversationID: nil, payload: payload, frontendURL: "https://app.example/",
+      clock: Sample.clock)
     #expect(notification.header == "🚨 SLA BREACHED")
     #expect(notification.subject == "🚨 SLA BREACHED: 301 conversations")
     #expect(
       notification.fields.dropLast() == [
         .init("Breached", "300 conversations"), .init("Near Their Deadline", "1 conversation"),
-        .init("Oldest Deadline", "2026-11-21 06:05 UTC"),
+        .init("Oldest Deadline", "Sat 21 Nov 2026, 10:05 (Asia/Dubai)"),
       ])
     #expect(notification.links == [.init("View in Admin Panel", "https://app.example/admin/sla")])
   }
@@ -174,7 +175,7 @@ struct NotificationTests {
     #expect(notification.fallback == "🔧 Test Message")
     #expect(
       notification.fields.map(\.value) == [
-        "This channel works: new leads arrive here.", "Omar", "2026-11-23 10:00 UTC",
+        "This channel works: new leads arrive here.", "Omar", "Mon 23 Nov 2026, 14:00 (Asia/Dubai)",
       ])
     #expect(notification.links.isEmpty)
   }

@@ -5,6 +5,7 @@ import Wire
 enum Sample {
   static let deliveryID = "11111111-1111-4111-8111-111111111111"
   static let conversation = UUIDText("22222222-2222-4222-8222-222222222222")
+  static let clock = LocalClock(zone: "Asia/Dubai") { _ in 4 * 3600 }
   static let name = "Zoë سارة 🏝️"
 
   static let chatbot: JSON = [
@@ -26,7 +27,8 @@ enum Sample {
   static func notification(_ payload: JSON = chatbot, eventType: String = "lead.created", frontend: String? = nil)
     -> Notification
   {
-    Notification(eventType: eventType, conversationID: conversation, payload: payload, frontendURL: frontend)
+    Notification(
+      eventType: eventType, conversationID: conversation, payload: payload, frontendURL: frontend, clock: clock)
   }
 
   static func named(_ name: String) -> Notification { notification(chatbot.setting("customerName", .string(name))) }

@@ -103,6 +103,8 @@ insert into functions values
   ('list_audit(jsonb)', '{leadpipe_admin,service_role}'),
   ('show_session(jsonb)', '{leadpipe_admin,service_role}'),
   ('subscribe_newsletter(jsonb)', '{leadpipe_intake,service_role}'),
+  ('digest_follow_ups(jsonb)', '{leadpipe_worker,service_role}'),
+  ('sweep_follow_ups(jsonb)', '{leadpipe_worker,service_role}'),
   ('sweep_sla(jsonb)', '{leadpipe_worker,service_role}'),
   ('test_channel(jsonb)', '{leadpipe_admin,service_role}'),
   ('unassign_conversation(jsonb)', '{leadpipe_admin,service_role}'),

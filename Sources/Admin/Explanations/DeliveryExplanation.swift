@@ -60,6 +60,8 @@ package struct DeliveryExplanation: Sendable {
         + "\(time(delivery, "leaseUntil") ?? "then"), it returns to the queue without using an attempt."
     case "parked":
       return "It is unknown whether it arrived, so it is parked: `leadpipe delivery retry \(id)` sends it again."
+    case "given-up" where tries == 0 && text(delivery, "reason") != nil:
+      return "It was not sent: \(text(delivery, "reason") ?? "")."
     case "given-up":
       return "It was given up after \(count(tries, "attempt", "attempts"))\(why): "
         + "`leadpipe delivery retry \(id)` sends it again."

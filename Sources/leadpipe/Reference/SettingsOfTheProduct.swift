@@ -18,6 +18,12 @@ extension SettingSection {
         "TIME_ZONE", meaning: "The office's time zone, a name from the tz database (package tzdata).",
         default: "Asia/Dubai", programs: "lead, explain, delivery"),
       SettingEntry(
+        "DIGEST",
+        meaning: """
+          The time of day, such as `08:30`, at which each agent gets a \
+          [digest](../how-to/follow-up-reminders.md#the-daily-digest) by email, in TIME_ZONE, or `off`.
+          """, default: "off"),
+      SettingEntry(
         "NOTIFY_QUALIFIED",
         meaning: """
           Which leads are announced when the customer continues the conversation and the quality rises. `hot`: those \

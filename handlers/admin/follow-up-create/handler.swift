@@ -6,6 +6,6 @@ import Wire
 
 package let handler = AdminEndpoint(
   "follow-up-create", "Schedules a follow-up", .init("POST", "/api/admin/conversations/{id}/follow-ups"),
-  input: .init(body: FollowUp.newForm, bodySchema: FollowUp.newSchema), output: .init(FollowUp.schema, statuses: [201]),
-  calls: .createFollowUp, argument: FollowUp.check
+  input: .init(body: FollowUp.newForm), output: .init(FollowUp.savedSchema, statuses: [201]), needs: [.wake],
+  calls: .createFollowUp, argument: FollowUp.check, presentation: { _ in FollowUp.withWarnings }
 ).handler

@@ -7,6 +7,6 @@ import Wire
 package let handler = AdminEndpoint(
   "follow-up-update", "Completes, cancels, reschedules or changes a follow-up",
   .init("PATCH", "/api/admin/follow-ups/{id}"),
-  input: .init(body: FollowUp.changeForm), output: .init(FollowUp.schema, problems: [409]), calls: .updateFollowUp,
-  argument: FollowUp.check
+  input: .init(body: FollowUp.changeForm), output: .init(FollowUp.savedSchema, problems: [409]), needs: [.wake],
+  calls: .updateFollowUp, argument: FollowUp.check, presentation: { _ in FollowUp.withWarnings }
 ).handler

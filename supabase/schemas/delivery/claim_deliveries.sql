@@ -1,5 +1,5 @@
 -- Plans new events, reclaims deliveries whose worker has died, and leases due deliveries: for each entry of `channels`
--- at most `limit` (default 10), and none of a paused channel. The deliveries of new events are created with their lease,
+-- at most `limit` (default 10), and none of a paused channel. Deliveries to agents share these limits. The deliveries of new events are created with their lease,
 -- after older ones have taken their part of the limit: a lease that is added later costs another version of the row.
 -- So no more events are planned than an open channel can take, or a hundred if no open channel is asked for.
 --
@@ -15,6 +15,7 @@ set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off s
 set plan_cache_mode = force_generic_plan as $$
 declare
   v_batch integer;
+  v_channels jsonb;
   v_entries jsonb;
   v_fresh uuid[];
   v_now timestamptz := clock_timestamp();
@@ -38,6 +39,8 @@ begin
     v_now := clock_timestamp();
   end if;
 
+  v_channels := leadpipe.with_agents(p -> 'channels', v_now);
+
   -- An entry without `limit` plans and claims ten. `room` is what older deliveries leave of the limit of an open channel.
   select coalesce(jsonb_agg(case when entry.room > 0 then entry.e || jsonb_build_object('room', entry.room) else entry.e end), '[]'),
     case when max(entry.room) is null then 100 else greatest(least(max(entry.room), 100), 0) end
@@ -52,7 +55,7 @@ begin
           where d.channel = (e ->> 'channel')::public.notification_channel and d.recipient = coalesce(e ->> 'recipient', 'default')
             and d.due_at <= v_now and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= v_now)
           order by d.due_at limit coalesce((e ->> 'limit')::integer, 10) for no key update skip locked) older) end as room
-    from jsonb_array_elements(p -> 'channels') as e
+    from jsonb_array_elements(v_channels) as e
   ) entry;
   select planned, unrouted, leased into v_planned, v_unrouted, v_fresh
   from leadpipe.plan_events(v_entries, v_batch, v_worker, v_lease, v_now);
@@ -137,7 +140,7 @@ begin
   if v_deliveries is not null or v_planned + v_unrouted = v_batch then
     v_next := v_now;
   else
-    v_next := least(v_lapses, leadpipe.next_due_at(p -> 'channels', v_probing, v_now));
+    v_next := least(v_lapses, leadpipe.next_due_at(v_channels, v_probing, v_now));
   end if;
 
   -- Workers with the same name do not wait for each other.

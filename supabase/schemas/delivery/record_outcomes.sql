@@ -42,7 +42,10 @@ begin
       retry_count = case when d.status = 'sending' then d.retry_count + o.burned
         else greatest(d.retry_count - 1 + o.burned, 0) end,
       error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
-      next_attempt_at = case when o.status = 'failed' then v_now + make_interval(secs => o."retryInSeconds") end,
+      -- The class config has no limit of time, because somebody corrects the settings. An agent's address may stay wrong.
+      next_attempt_at = case when o.status = 'failed'
+          and not (d.to_agent and o.class = 'config' and coalesce(d.retried_at, d.created_at) < v_now - interval '72 hours')
+        then v_now + make_interval(secs => o."retryInSeconds") end,
       sent_at = case when o.status = 'sent' then o."finishedAt" else d.sent_at end,
       provider_id = coalesce(o."providerId", d.provider_id),
       subject = coalesce(o.subject, d.subject),
@@ -51,7 +54,7 @@ begin
     where d.id = o.id and d.id = any (v_ids) and d.fence = o.fence
       and (d.status = 'sending' or (d.status = 'failed' and d.outcome_class = 'unknown' and d.lease_until is null
           and o.class <> 'unknown'))
-    returning d.id, d.retry_count + 1 - o.burned as attempt, d.begun_at, d.lead_event_id, d.conversation_id, d.channel, d.next_attempt_at, d.error_message,
+    returning d.id, d.retry_count + 1 - o.burned as attempt, d.begun_at, d.lead_event_id, d.conversation_id, d.channel, d.to_agent, d.next_attempt_at, d.error_message,
       o.fence, o.class, o.status, o."statusCode", o."providerCode", o."retryAfterSeconds", o.excerpt,
       o."finishedAt" as finished_at
   ), attempted as (
@@ -84,12 +87,13 @@ begin
       error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class)
     from final where conversation_id is not null
   ), paused as (
-    -- These two classes affect the whole channel: it is paused until the next attempt.
+    -- These two classes affect the whole channel: it is paused until the next attempt. The refusal of an agent's
+    -- address, which no setting names, must not stop the messages about new leads.
     insert into public.notification_channels as n (channel, paused_since, paused_until, pause_reason, pause_class, fail_streak)
     select channel, v_now, max(next_attempt_at), min(error_message),
       case when bool_or(class = 'config') then 'config' else 'throttled' end, bool_or(class = 'config')::integer
     from changed
-    where class in ('throttled', 'config') and next_attempt_at is not null
+    where (class = 'throttled' or class = 'config' and not to_agent) and next_attempt_at is not null
     group by channel order by channel
     on conflict (channel) do update set
       paused_seconds = case when n.paused_until > v_now then n.paused_seconds else leadpipe.paused_seconds(n.channel, v_now) end,

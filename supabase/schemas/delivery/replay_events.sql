@@ -62,8 +62,8 @@ begin
     where d.id = any (v_chosen) and not leadpipe.is_erased(d.lead_event_id)
   ), made as (
     insert into public.notification_logs (
-      id, lead_event_id, event_at, conversation_id, channel, recipient, created_at, replay_of, retried_at, paused_before)
-    select new_id, lead_event_id, event_at, conversation_id, channel, recipient, v_now, id, v_now, leadpipe.paused_seconds(channel, v_now)
+      id, lead_event_id, event_at, conversation_id, channel, recipient, to_agent, created_at, replay_of, retried_at, paused_before)
+    select new_id, lead_event_id, event_at, conversation_id, channel, recipient, to_agent, v_now, id, v_now, leadpipe.paused_seconds(channel, v_now)
     from chosen where not v_is_dry
   ), logged as (
     insert into public.conversation_timeline (conversation_id, event_type, title, actor_name, metadata)

@@ -45,7 +45,8 @@ create table public.notification_logs (
     case when status in ('pending', 'sending') then coalesce(next_attempt_at, created_at)
       when status = 'failed' then next_attempt_at end) stored,
   is_failed boolean generated always as (status = 'failed') stored,
-  is_held boolean generated always as (leased_by is not null or status = 'sending') stored
+  is_held boolean generated always as (leased_by is not null or status = 'sending') stored,
+  to_agent boolean not null default false
 ) with (
   fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
@@ -61,6 +62,8 @@ create index notification_logs_held_idx on public.notification_logs (leased_by) 
 -- The events with an unfinished delivery, by their time, which are those that are planned and not finished. An index of
 -- unfinished events would cost each event another version of its entries in all indexes.
 create index notification_logs_open_idx on public.notification_logs (event_at, lead_event_id) where due_at is not null;
+-- The unfinished deliveries to agents, for a claim, which knows only the recipients in the settings.
+create index notification_logs_agents_idx on public.notification_logs (due_at) where to_agent and due_at is not null;
 create index notification_logs_failed_idx on public.notification_logs (created_at desc) where is_failed;
 -- For list_deliveries, which would otherwise sort the whole table.
 create index notification_logs_created_at_idx on public.notification_logs (created_at, id);
@@ -72,6 +75,7 @@ create or replace trigger notification_logs_updated_at before update on public.n
 select leadpipe.protect_table('public.notification_logs');
 comment on table public.notification_logs is 'Deliveries: one row per event, channel and recipient.';
 comment on column public.notification_logs.recipient is 'The email address or chat id; `default` if the channel has only one destination.';
+comment on column public.notification_logs.to_agent is 'True if the recipient is the address of an agent, which no setting names.';
 comment on column public.notification_logs.event_at is 'lead_events.created_at of the event; null if the delivery was created by an earlier version of this schema.';
 comment on column public.notification_logs.retry_count is 'The number of attempts used.';
 comment on column public.notification_logs.next_attempt_at is 'When the next attempt is due. A failed delivery without it is given up or parked.';

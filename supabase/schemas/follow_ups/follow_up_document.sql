@@ -15,7 +15,8 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     'assignedAgentId', f -> 'assigned_agent_id',
     'assignedAgentName', (select a.name from public.agents a where a.id = (f ->> 'assigned_agent_id')::uuid),
     'followUpDate', leadpipe.iso8601((f ->> 'follow_up_date')::timestamptz), 'reminderType', f -> 'reminder_type',
-    'reminderText', f -> 'reminder_text', 'priority', f -> 'priority',
+    'reminderText', f -> 'reminder_text', 'priority', f -> 'priority', 'notifyCustomer', f -> 'notify_customer',
+    'remindedAt', leadpipe.iso8601((f ->> 'reminded_for')::timestamptz),
     'status', case when f ->> 'status' in ('scheduled', 'in_progress') and (f ->> 'follow_up_date')::timestamptz < now()
                    then 'overdue' else f ->> 'status' end,
     'notes', f -> 'notes', 'completedAt', leadpipe.iso8601((f ->> 'completed_at')::timestamptz),

@@ -29,10 +29,15 @@ begin
     reminder_type = coalesce(p ->> 'reminderType', t.reminder_type),
     reminder_text = coalesce(leadpipe.to_nfc(p ->> 'reminderText'), t.reminder_text),
     priority = coalesce(p ->> 'priority', t.priority),
+    notify_customer = coalesce((p ->> 'notifyCustomer')::boolean, t.notify_customer),
     assigned_agent_id = coalesce((p ->> 'assignedAgentId')::uuid, t.assigned_agent_id),
     notes = coalesce(leadpipe.to_nfc(p ->> 'notes'), t.notes)
   where t.id = f.id returning * into n;
-  perform leadpipe.update_next_follow_up(v_conversation);
+  -- A reminder that still waits would be false.
+  if n.status in ('completed', 'cancelled') or n.follow_up_date <> f.follow_up_date then
+    perform leadpipe.cancel_reminders(v_conversation, n.id, case when n.status in ('completed', 'cancelled')
+      then 'cancelled: the follow-up was ' || n.status else 'cancelled: the follow-up was moved' end);
+  end if;
   if n.status = 'completed' then
     perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_completed',
       leadpipe.follow_up_title(n.reminder_type, null) || ' completed', n.notes,

@@ -38,6 +38,7 @@ begin
       payload = '{"erased": true}', idempotency_key = null, planned_at = coalesce(e.planned_at, v_now), processed = true,
       processed_at = coalesce(e.processed_at, v_now), last_error = case when not e.processed then c_reason end, updated_at = v_now
     where e.id = any (v_events);
+    perform leadpipe.erase_digests(p_ids, v_now);
   end if;
   if to_regclass('public.conversation_timeline') is not null then
     update public.conversation_timeline t set

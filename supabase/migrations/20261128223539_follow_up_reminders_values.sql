@@ -1,0 +1,5 @@
+-- Generated from schemas/ by `make migration`. This file can run again at any time.
+
+alter type public.lead_event_type add value if not exists 'lead.follow_up_due';
+
+alter type public.lead_event_type add value if not exists 'agent.digest';
