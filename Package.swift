@@ -71,7 +71,8 @@ let handlerTargets: [Target] =
         "conversation-notifications",
         "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",
         "conversation-update", "event-list", "event-replay", "follow-up-create", "follow-up-list", "follow-up-update",
-        "live-feed", "live-show", "notification-list", "notification-retry", "session-close", "session-open",
+        "live-feed", "live-show", "notification-list", "notification-retry", "person-erase", "person-export",
+        "person-merge", "person-show", "person-unmerge", "session-close", "session-open",
         "session-show", "sla-list", "subscriber-delete", "subscriber-list",
       ]
     )
