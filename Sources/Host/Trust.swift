@@ -27,7 +27,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .worker:
       Self.common.union([
         "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
-        "UNKNOWN_OUTCOME", "RETENTION_DAYS", "RETENTION_LEADS_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE",
+        "UNKNOWN_OUTCOME", "RETENTION_DAYS", "RETENTION_LEADS_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS",
+        "TIME_ZONE",
       ]).union(Self.channels)
     case .admin:
       Self.common.union([

@@ -38,7 +38,8 @@ extension Rule where Value == PersonContact {
       ]
     ) { json, error in
       guard let text = json.string else { return error.refuse(.notAString) }
-      return text.utf8.count <= 1000 ? PersonContact(trimmed(text)) ?? error.refuse(.invalidContact)
+      return text.utf8.count <= 1000
+        ? PersonContact(trimmed(text)) ?? error.refuse(.invalidContact)
         : error.refuse(.invalidContact)
     }
   }

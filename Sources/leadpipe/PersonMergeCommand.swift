@@ -38,7 +38,8 @@ struct PersonMerge: ParsableCommand {
       let merge = done["id"]?.string.map { " by merge \($0)" } ?? ""
       return Console.print("both are one customer already\(merge)\n")
     }
-    Console.print("merged \(PersonUnmerge.numbers(done)); undo it with: leadpipe person unmerge \(done["id"]?.string ?? "")\n")
+    Console.print(
+      "merged \(PersonUnmerge.numbers(done)); undo it with: leadpipe person unmerge \(done["id"]?.string ?? "")\n")
   }
 }
 

@@ -21,7 +21,8 @@ struct PersonRetention: ParsableCommand {
     let set = database.retention.leadsDays
     guard let days = days ?? set else {
       if options.json { return Console.print("{\"days\": null}\n") }
-      return Console.print("RETENTION_LEADS_DAYS is off: no lead is erased by its age (--days N counts for a number of days)\n")
+      return Console.print(
+        "RETENTION_LEADS_DAYS is off: no lead is erased by its age (--days N counts for a number of days)\n")
     }
     let found = try database.call(.countOldLeads, ["days": JSON(days)]).setting("days", JSON(days))
     if options.json { return Console.print(found.text + "\n") }
@@ -31,7 +32,8 @@ struct PersonRetention: ParsableCommand {
         + "\(leads == 1 ? "is" : "are") unchanged for \(days) days\n")
     if let oldest = found["oldest"]?.string { Console.print("the oldest is from \(oldest)\n") }
     if set != nil {
-      let begin = found["erasesFrom"]?.string.map { "from \($0) on" } ?? "a day after a worker has started with this setting"
+      let begin =
+        found["erasesFrom"]?.string.map { "from \($0) on" } ?? "a day after a worker has started with this setting"
       Console.print("they are erased \(begin)\n")
     }
   }

@@ -52,6 +52,7 @@ def test_owner_shows_exports_and_erases(database, instance):
     assert copy["conversations"][0]["id"] == id and copy["conversations"][0]["metadata"]["consent"]["policyVersion"] == "2026-01"
     assert copy["chat_messages"] and copy["lead_events"] and copy["notification_logs"] and copy["newsletter_subscribers"]
 
+    database.run("select leadpipe.index_conversations()")
     wrong = {"contact": PHONE, "conversations": 2, "subscriptions": 1}
     assert admin.post("/api/admin/persons/erase", wrong, 409)["code"] == "person_changed"
     assert set(traces(database)) == set(TRACES)

@@ -24,14 +24,16 @@ struct Pruned {
 
   var document: JSON {
     let numbers = zip(Self.kinds, counts).map { JSON.Member($0.0, JSON($0.1)) }
-    return JSON.object(numbers).setting("leads", JSON(leads)).setting("unindexed", JSON(unindexed)).setting("isComplete", .bool(isComplete))
+    return JSON.object(numbers).setting("leads", JSON(leads)).setting("unindexed", JSON(unindexed)).setting(
+      "isComplete", .bool(isComplete))
   }
 
   static let schema: JSON = [
     "type": "object",
     "properties": .object(
       kinds.map { JSON.Member($0, ["type": "integer"]) } + [
-        JSON.Member("leads", ["type": "integer"]), JSON.Member("unindexed", ["type": "integer"]), JSON.Member("isComplete", ["type": "boolean"]),
+        JSON.Member("leads", ["type": "integer"]), JSON.Member("unindexed", ["type": "integer"]),
+        JSON.Member("isComplete", ["type": "boolean"]),
       ]),
   ]
 }

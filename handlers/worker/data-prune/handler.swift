@@ -7,8 +7,9 @@ import Wire
 
 package let handler = Handler(
   Description(
-    name: "data-prune", kind: .step, summary: "Deletes old finished rows, erases old leads and updates the search index",
-    environment: Database.settings + [Retention.setting, Retention.leadsSetting], input: .init(["type": "object"]), output: .init(Pruned.schema)
+    name: "data-prune", kind: .step, summary: "Deletes old rows, erases old leads and updates the search index",
+    environment: Database.settings + [Retention.setting, Retention.leadsSetting], input: .init(["type": "object"]),
+    output: .init(Pruned.schema)
   )
 ) { settings throws(Problem) in
   let database = Database(settings)
@@ -30,15 +31,7 @@ package let handler = Handler(
         try database.indexWords(deadline: request.deadline ?? .steady)
       }
     } while pruned.unindexed > 0 && pruned.unindexed != before && Instant.steady.adding(seconds: 2) < end
-    var erased = (leads: 0, isComplete: false)
-    repeat {
-      erased = try database.attempt(.prunePersons, log: log) { () throws(StoreFailure) in
-        try database.prunePersons(unusedFor: retention.leadsDays, deadline: request.deadline ?? .steady)
-      }
-      pruned.leads += erased.leads
-    } while !erased.isComplete && Instant.steady.adding(seconds: 3) < end
-    if !erased.isComplete { pruned.hasOldLeads = true }
-    if pruned.leads > 0 { log.info("Erased old leads", ["leads": String(pruned.leads)]) }
+    try pruned.eraseOldLeads(retention, in: database, request, until: end, log: log)
     if pruned.rows > 0 { log.info("Pruned", ["rows": String(pruned.rows), "isComplete": String(pruned.isComplete)]) }
     return Reply(pruned.document)
   }
