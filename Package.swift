@@ -73,7 +73,8 @@ let handlerTargets: [Target] =
         "conversation-respond", "conversation-search", "conversation-show", "conversation-timeline",
         "conversation-unassign", "conversation-update", "event-list", "event-replay", "follow-up-create",
         "follow-up-list", "follow-up-update", "key-create", "key-list", "key-revoke",
-        "live-feed", "live-show", "notification-list", "notification-retry", "session-close", "session-open",
+        "live-feed", "live-show", "notification-list", "notification-retry", "person-erase", "person-export",
+        "person-merge", "person-show", "person-unmerge", "session-close", "session-open",
         "session-show", "sla-list", "subscriber-delete", "subscriber-list",
       ]
     )

@@ -38,6 +38,11 @@ import live_feed
 import live_show
 import notification_list
 import notification_retry
+import person_erase
+import person_export
+import person_merge
+import person_show
+import person_unmerge
 import session_close
 import session_open
 import session_show
@@ -86,6 +91,11 @@ enum Executable {
         "live-show": { live_show.handler },
         "notification-list": { notification_list.handler },
         "notification-retry": { notification_retry.handler },
+        "person-erase": { person_erase.handler },
+        "person-export": { person_export.handler },
+        "person-merge": { person_merge.handler },
+        "person-show": { person_show.handler },
+        "person-unmerge": { person_unmerge.handler },
         "session-close": { session_close.handler },
         "session-open": { session_open.handler },
         "session-show": { session_show.handler },

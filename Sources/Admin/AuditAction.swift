@@ -12,9 +12,12 @@ package enum AuditAction: String, CaseIterable, Sendable {
   case eventReplayed = "event.replayed"
   case keyCreated = "key.created"
   case keyRevoked = "key.revoked"
+  case leadsErased = "leads.erased"
   case loginCreated = "login.created"
   case personErased = "person.erased"
   case personExported = "person.exported"
+  case personMerged = "person.merged"
+  case personMergeUndone = "person.merge_undone"
   case subscriberDeleted = "subscriber.deleted"
 
   private static let names = allCases.map(\.rawValue)

@@ -52,6 +52,8 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case keyNotFound = "key_not_found"
   case subscriberNotFound = "subscriber_not_found"
   case personNotFound = "person_not_found"
+  case mergePersonNotFound = "merge_person_not_found"
+  case mergeNotFound = "merge_not_found"
   case subscriptionNotFound = "subscription_not_found"
 
   // Conflicts with the state of a resource.
@@ -63,6 +65,8 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case keyNameReserved = "key_name_reserved"
   case lastOwnerKey = "last_owner_key"
   case personChanged = "person_changed"
+  case mergeNotLatest = "merge_not_latest"
+  case mergeErased = "merge_erased"
   case notificationErased = "notification_erased"
   case notificationSent = "notification_sent"
   case notificationSending = "notification_sending"
@@ -148,6 +152,9 @@ extension ProblemCode {
     case .keyNotFound: (.notFound, "there is no such active key")
     case .personNotFound:
       (.notFound, "nothing is stored about a person with this phone number or email address")
+    case .mergePersonNotFound: (.notFound, "nothing is stored about the person in {side}")
+    case .mergeNotFound:
+      (.notFound, "there is no such merge; a merge can be undone for 30 days")
     case .subscriberNotFound: (.notFound, "there is no such subscriber")
     case .subscriptionNotFound: (.notFound, "there is no subscription with this token")
 
@@ -163,6 +170,9 @@ extension ProblemCode {
       (.conflict, "this is your own key and the last active one of an owner; create another first")
     case .personChanged:
       (.conflict, "what is stored about this person has changed; show the person again")
+    case .mergeNotLatest: (.conflict, "the customer was merged into another one since; undo the merge {id} first")
+    case .mergeErased:
+      (.conflict, "the merge cannot be undone, because data of the customer was erased since")
     case .notificationErased: (.conflict, "the content of the notification was erased with the person's data")
     case .notificationSent: (.conflict, "the notification has been sent; replay its event to send it again")
     case .notificationSending: (.conflict, "the notification is being sent now")

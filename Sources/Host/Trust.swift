@@ -27,9 +27,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .worker:
       Self.common.union([
         "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
-        "UNKNOWN_OUTCOME", "RETENTION_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE",
-        "AUTO_ASSIGN", "SLA_AUTOMATION",
-        "DIGEST",
+        "UNKNOWN_OUTCOME", "RETENTION_DAYS", "RETENTION_LEADS_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS",
+        "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION", "DIGEST",
       ]).union(Self.channels)
     case .admin:
       Self.common.union([
@@ -115,6 +114,11 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "newsletter-unsubscribe": .intake,
     "notification-list": .admin,
     "notification-retry": .admin,
+    "person-erase": .admin,
+    "person-export": .admin,
+    "person-merge": .admin,
+    "person-show": .admin,
+    "person-unmerge": .admin,
     "rate-count": .intake,
     "rate-limit": .none,
     "sell-capture": .intake,

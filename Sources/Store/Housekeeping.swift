@@ -7,6 +7,15 @@ extension Database {
     try call(.prune, JSON.object([.init("days", JSON(days))]).withoutNulls, deadline: deadline)
   }
 
+  /// Settles merges of customers, and erases one small batch of closed leads to which nothing has happened for `days` days;
+  /// nil erases none. Returns how many, and whether nothing is left to do now.
+  package func prunePersons(
+    unusedFor days: Int?, deadline: Instant
+  ) throws(StoreFailure) -> (leads: Int, isComplete: Bool) {
+    let done = try call(.prunePersons, JSON.object([.init("days", JSON(days))]).withoutNulls, deadline: deadline)
+    return (done["leads"]?.integer ?? 0, done["isComplete"]?.bool ?? true)
+  }
+
   /// Updates the search index for one small batch of changed conversations. Returns how many are left.
   package func indexWords(deadline: Instant) throws(StoreFailure) -> Int {
     try call(.indexWords, [:], deadline: deadline)["left"]?.integer ?? 0

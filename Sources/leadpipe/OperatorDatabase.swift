@@ -39,6 +39,9 @@ struct OperatorDatabase {
     }
   }
 
+  /// How long leads are kept.
+  var retention: Retention { Retention(settings) }
+
   /// Returns the office hours, the office clock and, for each lead quality, the latest deadline that means `warning`.
   func office() throws -> (hours: OfficeHours?, clock: LocalClock, warnBefore: JSON) {
     do throws(Problem) {

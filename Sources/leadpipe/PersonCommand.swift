@@ -9,11 +9,14 @@ import Wire
 /// number or email address is read from stdin, because the arguments of a command can be seen by all users.
 struct PersonCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "person", abstract: "Show, export or erase what is stored about a person.",
+    commandName: "person", abstract: "Show, export or erase what is stored about a person, or merge two persons.",
     discussion: """
       The person's phone number or email address is one line on stdin. The person is the customer who has used it, with \
       all other numbers and addresses of this customer.
-      """, subcommands: [PersonShow.self, PersonExport.self, PersonErase.self])
+      """,
+    subcommands: [
+      PersonShow.self, PersonExport.self, PersonErase.self, PersonMerge.self, PersonUnmerge.self, PersonRetention.self,
+    ])
 }
 
 /// A phone number or an email address from stdin.
@@ -22,15 +25,12 @@ struct Contact {
   let argument: JSON
 
   /// Reads one line. On a terminal it is asked for.
-  init() throws {
-    let line = try Self.line(asking: "Phone number or email address: ")
-    if let email = EmailAddress(line) {
-      argument = ["email": .string(email.text)]
-    } else if let phone = PhoneNumber(line) {
-      argument = ["phone": .string(phone.e164)]
-    } else {
-      throw OperatorDatabase.refuse("the first line of stdin must be a phone number or an email address")
+  /// - Parameter whose: names the person in the question and in an error.
+  init(_ whose: String = "", line number: String = "first") throws {
+    guard let contact = PersonContact(try Self.line(asking: "Phone number or email address\(whose): ")) else {
+      throw OperatorDatabase.refuse("the \(number) line of stdin must be a phone number or an email address")
     }
+    argument = contact.document
   }
 
   /// Reads a line of at most 1,000 bytes, without blanks at its ends.
@@ -68,7 +68,7 @@ struct PersonShow: ParsableCommand {
       [
         ("ID", Listing.id()), ("CREATED", Listing.time("createdAt")), ("STATUS", Listing.member("status")),
         ("SOURCE", Listing.member("source")), ("MESSAGES", Listing.member("messages")),
-        ("NAME", Listing.member("name")),
+        ("CONSENT", Self.consent), ("NAME", Listing.member("name")),
       ])
     if let subscriptions = person["subscriptions"]?.array, !subscriptions.isEmpty {
       Console.print("\n")
@@ -79,6 +79,18 @@ struct PersonShow: ParsableCommand {
           ("EMAIL", Listing.member("email")),
         ])
     }
+    if let merges = person["merges"]?.array, !merges.isEmpty {
+      Console.print("\n")
+      Listing(isJSON: false).show(
+        merges, [("MERGED", Listing.time("createdAt")), ("BY", Listing.member("by")), ("MERGE", Listing.member("id"))])
+    }
+  }
+
+  /// `marketing`, `none` or nothing, and the version of the text that the customer has seen.
+  @Sendable private static func consent(_ conversation: JSON) -> String {
+    guard let consent = conversation["consent"], consent.members != nil else { return "" }
+    let given = consent["marketing"]?.bool == true ? "marketing" : "none"
+    return [given, consent["policyVersion"]?.string].compactMap(\.self).joined(separator: " ")
   }
 }
 

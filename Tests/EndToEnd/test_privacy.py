@@ -107,7 +107,7 @@ def test_erased_person_is_in_no_table(database, filled):
 
     entries = [json.loads(line) for line in leadpipe(database, "audit", "--json").splitlines()]
     assert [(e["actor"], e["action"], e["subject"]) for e in entries if e["action"] != "person.exported"] == [("Sara", "person.erased", None)]
-    assert entries[0]["details"] == {"conversations": 2, "subscriptions": 1, "notificationsCancelled": 0}
+    assert entries[0]["details"] == {"conversations": 2, "subscriptions": 1, "consents": 0, "notificationsCancelled": 0}
     assert "nothing is stored about a person" in leadpipe(database, "person", "show", lines=PHONE + "\n", status=65)
 
 

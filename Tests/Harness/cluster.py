@@ -47,7 +47,8 @@ class Database:
         self.run("""do $$ declare t regclass; begin
           set local session_replication_role = replica;
           for t in select oid from pg_class where relkind = 'r' and (relnamespace = 'public'::regnamespace
-            or relnamespace = 'leadpipe'::regnamespace and relname ~ '^(audit_log|admin_logins|assign.*)$')
+            or relnamespace = 'leadpipe'::regnamespace
+              and relname ~ '^(audit_log|admin_logins|assign.*|person_lock|customer_merges|merged_rows)$')
           loop execute format('delete from %s', t); end loop; end $$""")
 
     def count(self, table, where="true"):

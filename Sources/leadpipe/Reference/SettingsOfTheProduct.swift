@@ -77,6 +77,12 @@ extension SettingSection {
         meaning: "How long finished events are kept with their deliveries and attempts, 1 to 36500 days, or `off`.",
         default: "90"),
       SettingEntry(
+        "RETENTION_LEADS_DAYS",
+        meaning: """
+          After how many days without a change the personal data of closed leads is erased, 30 to 36500 days, or `off`: \
+          [erase old leads](../how-to/answer-privacy-requests.md#erase-old-leads).
+          """, default: "off", programs: "person"),
+      SettingEntry(
         "LEADPIPE_WAKE",
         meaning: """
           The unix socket on which handlers wake the worker: an absolute path of at most 107 bytes. If there is none, \

@@ -7,9 +7,13 @@ struct Pruned {
   /// The number of changed conversations whose search index is out of date.
   var unindexed = 0
   private(set) var isPruned = false
+  /// The number of closed leads whose personal data was erased.
+  var leads = 0
+  /// True if there may be more to erase.
+  var hasOldLeads = false
 
   /// True if nothing is left to do.
-  var isComplete: Bool { isPruned && unindexed == 0 }
+  var isComplete: Bool { isPruned && unindexed == 0 && !hasOldLeads }
 
   var rows: Int { counts.reduce(0, +) }
 
@@ -20,14 +24,16 @@ struct Pruned {
 
   var document: JSON {
     let numbers = zip(Self.kinds, counts).map { JSON.Member($0.0, JSON($0.1)) }
-    return JSON.object(numbers).setting("unindexed", JSON(unindexed)).setting("isComplete", .bool(isComplete))
+    return JSON.object(numbers).setting("leads", JSON(leads)).setting("unindexed", JSON(unindexed)).setting(
+      "isComplete", .bool(isComplete))
   }
 
   static let schema: JSON = [
     "type": "object",
     "properties": .object(
       kinds.map { JSON.Member($0, ["type": "integer"]) } + [
-        JSON.Member("unindexed", ["type": "integer"]), JSON.Member("isComplete", ["type": "boolean"]),
+        JSON.Member("leads", ["type": "integer"]), JSON.Member("unindexed", ["type": "integer"]),
+        JSON.Member("isComplete", ["type": "boolean"]),
       ]),
   ]
 }

@@ -1,5 +1,5 @@
 // Housekeeping in small batches, while deliveries continue: deletes finished rows that are older than RETENTION_DAYS,
-// and updates the search index of changed conversations.
+// erases closed leads that are older than RETENTION_LEADS_DAYS, and updates the search index of changed conversations.
 import Contract
 import Store
 import StoreAccess
@@ -7,8 +7,9 @@ import Wire
 
 package let handler = Handler(
   Description(
-    name: "data-prune", kind: .step, summary: "Deletes old finished rows and updates the search index",
-    environment: Database.settings + [Retention.setting], input: .init(["type": "object"]), output: .init(Pruned.schema)
+    name: "data-prune", kind: .step, summary: "Deletes old rows, erases old leads and updates the search index",
+    environment: Database.settings + [Retention.setting, Retention.leadsSetting], input: .init(["type": "object"]),
+    output: .init(Pruned.schema)
   )
 ) { settings throws(Problem) in
   let database = Database(settings)
@@ -30,6 +31,7 @@ package let handler = Handler(
         try database.indexWords(deadline: request.deadline ?? .steady)
       }
     } while pruned.unindexed > 0 && pruned.unindexed != before && Instant.steady.adding(seconds: 2) < end
+    try pruned.eraseOldLeads(retention, in: database, request, until: end, log: log)
     if pruned.rows > 0 { log.info("Pruned", ["rows": String(pruned.rows), "isComplete": String(pruned.isComplete)]) }
     return Reply(pruned.document)
   }

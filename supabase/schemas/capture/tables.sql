@@ -7,6 +7,7 @@ create table public.customer_identities (
   customer_id uuid not null,
   constraint customer_identities_pkey primary key (kind, value)
 );
+create index customer_identities_customer_id_idx on public.customer_identities (customer_id);
 select leadpipe.protect_table('public.customer_identities');
 comment on table public.customer_identities is
   'The customer of each phone number (E.164) and email address (lower case). A phone number takes precedence over an email address.';

@@ -10,6 +10,8 @@ declare
   v_about uuid[];
 begin
   p := leadpipe.authorize(p, 'owner');
+  perform leadpipe.lock_persons();
+  perform leadpipe.settle_merges();
   v := leadpipe.find_person(p);
   if (p ->> 'conversations')::integer is distinct from cardinality(v.conversations)
     or (p ->> 'subscriptions')::integer is distinct from cardinality(v.subscribers) then
@@ -24,8 +26,16 @@ begin
       or e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails)
     order by e.id for update;
   end if;
+  -- How many had consented to marketing: what may be kept as proof that consent was asked for.
   v_done := jsonb_build_object('conversations', cardinality(v.conversations), 'subscriptions', cardinality(v.subscribers),
-    'notificationsCancelled', leadpipe.erase_conversations(v.conversations, p ->> 'by'));
+    'consents', (select count(*) from public.conversations c where c.id = any (v.conversations) and c.metadata @> '{"consent": {"marketing": true}}'));
+  v_done := v_done || jsonb_build_object('notificationsCancelled', leadpipe.erase_conversations(v.conversations, p ->> 'by'));
+  if to_regclass('public.notification_logs') is not null then
+    -- What another program has sent to another address of the person.
+    update public.notification_logs d set recipient = 'erased ' || d.id
+    where d.conversation_id = any (v.conversations) and (lower(d.recipient) = any (v.emails) or leadpipe.phone_digits(d.recipient) in (
+      select leadpipe.phone_digits(phone) from unnest(v.phones) as phone));
+  end if;
   delete from public.newsletter_subscribers s where s.id = any (v.subscribers);
   -- After the subscription, whose row a concurrent subscription locks, so that its event is found too.
   if to_regclass('public.lead_events') is not null then
@@ -36,6 +46,7 @@ begin
   end if;
   delete from public.customer_identities i
   where (i.kind = 'phone' and i.value = any (v.phones)) or (i.kind = 'email' and i.value = any (v.emails));
+  perform leadpipe.forget_merges(v.conversations, v.phones, v.emails);
   if v_about <> '{}' then
     update public.conversation_timeline t set description = null, metadata = t.metadata - 'notStored' where t.id = any (v_about);
   end if;

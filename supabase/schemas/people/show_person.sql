@@ -1,4 +1,5 @@
--- Returns what is stored about a person, in short: numbers, addresses, conversations, subscriptions. See find_person.
+-- Returns what is stored about a person, in short: numbers, addresses, conversations with the consent that was given,
+-- subscriptions, and the merges that can be undone. See find_person.
 create or replace function public.show_person(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp set jit = off as $$
 declare
@@ -9,13 +10,14 @@ begin
   return jsonb_build_object('phones', v.phones, 'emails', v.emails,
     'conversations', (
       select coalesce(jsonb_agg(jsonb_build_object('id', c.id, 'createdAt', leadpipe.iso8601(c.created_at), 'name', c.customer_name,
-        'status', c.status, 'source', c.source,
+        'status', c.status, 'source', c.source, 'consent', c.metadata -> 'consent',
         'messages', (select count(*) from public.chat_messages m where m.conversation_id = c.id)) order by c.created_at, c.id), '[]')
       from public.conversations c where c.id = any (v.conversations)),
     'subscriptions', (
       select coalesce(jsonb_agg(jsonb_build_object('email', s.email, 'status', s.status, 'subscribedAt', leadpipe.iso8601(s.subscribed_at))
         order by s.subscribed_at, s.id), '[]')
-      from public.newsletter_subscribers s where s.id = any (v.subscribers)));
+      from public.newsletter_subscribers s where s.id = any (v.subscribers)),
+    'merges', leadpipe.merges_of(v.phones, v.emails));
 end
 $$;
 revoke all on function public.show_person(jsonb) from public, anon, authenticated;
@@ -38,6 +40,7 @@ begin
       from public.conversations c where c.id = any (v.conversations)),
     'newsletter_subscribers', (select coalesce(jsonb_agg(to_jsonb(s) - 'unsubscribe_token' order by s.subscribed_at, s.id), '[]')
       from public.newsletter_subscribers s where s.id = any (v.subscribers)));
+  v_found := v_found || jsonb_build_object('merges', leadpipe.merges_of(v.phones, v.emails));
   foreach v_table in array array[
     'chat_messages', 'lead_tags', 'conversation_summaries', 'conversation_timeline', 'follow_up_tasks', 'lead_events', 'notification_logs']
   loop

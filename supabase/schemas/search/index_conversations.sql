@@ -9,6 +9,7 @@ declare
   v_count integer;
   v_done integer := 0;
   v_is_turn boolean := false;
+  v_dropped text[];
 begin
   if not exists (select from public.conversation_changes) then
     return 0;
@@ -29,6 +30,8 @@ begin
       v_done := v_done + v_count;
 
       -- The lock keeps the conversations from being deleted before their words are stored.
+      -- Words that a conversation does not contain any more are removed from the known words if no other has them, so that
+      -- nothing of a text stays that was changed before its person was erased.
       with changed as materialized (
         select c from public.conversations c where c.id = any (v_changed) order by c.id for key share
       ), made as (
@@ -40,9 +43,18 @@ begin
           from public.chat_messages m where m.conversation_id = (c).id) as said (text)
         on conflict (conversation_id) do update set
           created_at = excluded.created_at, lead_score = excluded.lead_score, amount = excluded.amount, words = excluded.words
-        returning w.words
+        returning w.conversation_id, w.words
+      ), known as (
+        insert into public.known_words select distinct lexeme from made, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing
       )
-      insert into public.known_words select distinct lexeme from made, unnest(words) where lexeme !~ '=|^[0-9]+$' on conflict do nothing;
+      -- The rows as they were before this statement.
+      select array_agg(distinct lexeme) into v_dropped
+      from public.conversation_words w join made on made.conversation_id = w.conversation_id,
+           unnest(ts_delete(w.words, tsvector_to_array(made.words)))
+      where w.conversation_id = any (v_changed) and lexeme !~ '=|^[0-9]+$';
+      if v_dropped is not null then
+        perform leadpipe.forget_words(v_dropped);
+      end if;
       exit when v_count < c_slice or v_done >= p_most or clock_timestamp() > v_end;
     end loop;
   end if;

@@ -40,9 +40,11 @@ p= phone number, r= phone number reversed, s= status, q= quality, i= intent, a= 
 -- One row, added by index_conversations and locked while it runs. An advisory lock could also be held by a login that
 -- has no rights on tables.
 create table leadpipe.index_lock (
-  only_row boolean constraint index_lock_pkey primary key default true constraint index_lock_only_row check (only_row)
+  only_row boolean constraint index_lock_pkey primary key default true constraint index_lock_only_row check (only_row),
+  swept_to text
 );
 revoke all on table leadpipe.index_lock from public, anon, authenticated, service_role;
+comment on column leadpipe.index_lock.swept_to is 'The last of the known words that sweep_words has looked at; null at the beginning of the list.';
 
 -- All indexed words. A search for the beginning of a word looks up the words that begin with it here, which costs a
 -- tenth of a prefix search.
@@ -50,4 +52,4 @@ create table public.known_words (
   word text collate "C" constraint known_words_pkey primary key
 );
 select leadpipe.protect_table('public.known_words');
-comment on table public.known_words is 'The words in conversation_words, except numbers. A word that no longer occurs matches nothing; only erasing a person removes words.';
+comment on table public.known_words is 'The words in conversation_words, except numbers. A word that no longer occurs matches nothing, and is removed: with the text that had it, or by sweep_words.';
