@@ -71,6 +71,7 @@ extension GatewayProgram {
       WAKE                          socket; or notify, which wakes workers through the database too (socket)
       BUSINESS_HOURS                the office hours (round the clock)
       HOLIDAYS                      an iCalendar file: days with other office hours (none)
+      EXPORT_FOLDER                 the folder for temporary files of exports (/var/tmp)
       TIME_ZONE                     the office's time zone (Asia/Dubai)
       NOTIFY_QUALIFIED              which rises of a known lead are announced: hot, warm (hot)
       POOLER                        on if a pooler of `leadpipe up` is between handlers and database; /health tells

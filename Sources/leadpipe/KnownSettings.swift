@@ -102,7 +102,7 @@ enum KnownSettings {
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       Delivery.leaseSetting,
       Setting("LEADPIPE_HANDLERS", validate: validateFolder),
-      Delivery.unknownSetting, Retention.setting, QualifiedLeads.setting, .officeHours, .holidaysFile, .timeZone,
+      Delivery.unknownSetting, Retention.setting, QualifiedLeads.setting, .officeHours, .holidaysFile, .timeZone, .exportFolder,
       .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
