@@ -326,6 +326,7 @@ def pss(pid):
         return 0
 
 
+@pytest.mark.seconds(240)
 def test_memory_does_not_grow_with_the_rows_of_a_workbook(large):
     instance, _ = large
     result, peak, start = [], 0, time.monotonic()
@@ -355,6 +356,7 @@ def test_a_pdf_has_a_limit_that_names_the_other_formats(large):
     assert response.status == 400 and problem["code"] == "too_many_rows" and "csv or xlsx" in problem["detail"]
 
 
+@pytest.mark.seconds(240)
 def test_a_pdf_of_the_most_rows_needs_little_memory(large):
     instance, database = large
     database.run("""
