@@ -109,6 +109,9 @@ let package = Package(
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CProcess"),
+    // Their headers only: nothing links them.
+    .systemLibrary(name: "CXlsxWriter", providers: [.apt(["libxlsxwriter-dev"])]),
+    .systemLibrary(name: "CPango", pkgConfig: "pangocairo", providers: [.apt(["libpango1.0-dev"])]),
     module("Wire"),
     module("Sandbox", ["CProcess"]),
     module("Contract", ["Wire", "Forms", "Limits", "Sandbox", "CProcess"]),
@@ -116,7 +119,7 @@ let package = Package(
     module("Leads", ["Wire", "Forms"]),
     module("Deliveries", ["Wire"]),
     module("Limits"),
-    module("Exports"),
+    module("Exports", ["CXlsxWriter", "CPango"]),
     module("Store", ["Wire", "Leads", "Deliveries", "CPostgres"]),
     module("StoreAccess", ["Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"]),
     module("Capture", ["Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"]),

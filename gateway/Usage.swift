@@ -74,6 +74,7 @@ extension GatewayProgram {
       WAKE                          socket; or notify, which wakes workers through the database too (socket)
       BUSINESS_HOURS                the office hours (round the clock)
       HOLIDAYS                      an iCalendar file: days with other office hours (none)
+      EXPORT_FOLDER                 the folder for temporary files of exports (/var/tmp)
       TIME_ZONE                     the office's time zone (Asia/Dubai)
       NOTIFY_QUALIFIED              which rises of a known lead are announced: hot, warm (hot)
       AUTO_ASSIGN, SLA_AUTOMATION   which leads are assigned automatically; explanations name them (overdue, true)

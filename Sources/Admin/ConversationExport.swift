@@ -1,6 +1,7 @@
 import Contract
 import Exports
 import Forms
+import Glibc
 import Leads
 import Store
 import StoreAccess
@@ -24,10 +25,12 @@ package enum ConversationExport {
         var zone = ""
         let read = { () throws(Problem) -> JSON in
           checked = try Self.read(request)
+          try Self.check(checked, request, log)
           let argument = try ConversationSearch.withTimeZone(
             .init(values: checked, request: request, settings: settings))
           zone = argument["timeZone"]?.string ?? ""
           return argument.removing(format.name)
+            .setting("messagesAs", checked[format] == .xlsx ? "rows" : "text")
             .setting("warnBefore", AdminEndpoint.warnBefore(request.receivedAt, hours))
         }
         guard request.method != "HEAD" else {
@@ -47,11 +50,13 @@ package enum ConversationExport {
             "unindexed": String(unindexed),
           ])
         let task = ExportTask(
-          rows: rows,
-          columns: ExportedConversation.columns + (checked[with] ?? []).map { ExportColumn($0) },
+          rows: rows, columns: ExportedConversation.columns, withMessages: checked[with]?.isEmpty == false,
           zone: zone, database: exporting, showsProgress: request.isBare, log: log)
         let headers = headers(chosen, request, unindexed: unindexed)
-        return Reply(headers: headers, following: task.body())
+        let filters = checked.document.removing(format.name).removing(with.name)
+        let words = ExportWords(filters: filters, zone: zone, at: request.receivedAt)
+        let body = try task.body(chosen, folder: settings.exportFolder, words: words)
+        return Reply(headers: headers, following: body)
       }
     }
   }
@@ -61,7 +66,8 @@ package enum ConversationExport {
     return Description(
       name: name, kind: .endpoint, summary: "Exports all conversations that match the filters, as a file",
       routes: [.init("POST", path), .init("GET", path)], access: .admin, rateClass: "export", bodyLimit: 65_536,
-      timeLimitMs: seconds * 1000, environment: AdminDatabase.settings + OfficeHours.settings,
+      timeLimitMs: seconds * 1000,
+      environment: AdminDatabase.settings + OfficeHours.settings + [.exportFolder],
       input: .init(form.schema, query: form.querySchema),
       output: .init(
         ["type": "string"], types: ExportFormat.allCases.map(\.mediaType),
@@ -88,6 +94,23 @@ package enum ConversationExport {
     throw Problem(errors)
   }
 
+  /// Checks what a form cannot: whether this server and this reader can have the format.
+  private static func check(_ checked: CheckedForm, _ request: Request, _ log: Log) throws(Problem) {
+    let chosen = checked[format]
+    if chosen == .pdf, checked[with]?.isEmpty == false {
+      throw Problem(
+        FormError(fields: [.init(.notInThisFormat, at: with.name, ["format": "pdf", "choices": "csv or xlsx"])]))
+    }
+    if let obstacle = chosen.obstacle {
+      log.warn("A format of exports is not available", ["format": chosen.rawValue, "reason": obstacle])
+      let others = ExportFormat.allCases.filter { $0.obstacle == nil }.map(\.rawValue).joined(separator: ", ")
+      let arguments: MessageArguments = ["format": chosen.rawValue, "reason": obstacle, "choices": others]
+      throw Problem(FormError(fields: [.init(.formatUnavailable, at: format.name, arguments)]))
+    }
+    // A person's terminal would run what the file happens to contain.
+    if request.isBare, chosen.isBinary, isatty(1) == 1 { throw Problem(.replyIsBinary) }
+  }
+
   private static func headers(_ format: ExportFormat, _ request: Request, unindexed: Int) -> [String: String] {
     let name = "conversations-\(request.receivedAt.milliseconds).\(format.rawValue)"
     let headers = [
@@ -103,15 +126,10 @@ extension ExportFormat: FormValue {
 }
 
 extension Rule where Value == ExportFormat {
-  /// A format that this version writes. The error of one that it will have says so.
   static var exportFormat: Rule {
     let words = ExportFormat.allCases.map(\.rawValue)
     return Rule(["type": "string", "enum": .array(words.map(JSON.string))]) { json, error in
-      let word = json.string ?? ""
-      if ExportFormat.planned.contains(word) {
-        return error.refuse(.formatNotWritten, ["format": word, "choices": words.joined(separator: ", ")])
-      }
-      return ExportFormat(rawValue: word)
+      ExportFormat(rawValue: json.string ?? "")
         ?? error.refuse(.invalidChoice, ["choices": words.joined(separator: ", ")])
     }
   }

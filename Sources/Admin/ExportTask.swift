@@ -5,47 +5,43 @@ import Store
 import StoreAccess
 import Wire
 
-/// Writes the rows of an export as a file, piece by piece.
+/// Turns the rows of an export into the body of its reply.
 struct ExportTask {
   let rows: ExportRows
+  /// The columns of a conversation. That of its messages, if they are asked for, follows them.
   let columns: [ExportColumn]
+  let withMessages: Bool
   let zone: String
   let database: Database
   /// True if a person may wait at the terminal.
   let showsProgress: Bool
   let log: Log
 
-  /// The body of the reply. What is logged says how many rows have left this process.
-  func body() -> FollowingBody {
-    FollowingBody { send throws(Problem) in
-      var writer = CSVWriter()
-      writer.begin(columns, zone: zone)
-      var progress = ExportProgress(isShown: showsProgress && isatty(2) == 1)
-      var count = 0
-      var isWanted = true
-      defer {
-        progress.end()
-        log.info("Exported conversations", ["rows": String(count), "isWanted": String(isWanted)])
-      }
-      try database.attempt(.exportConversations, log: log) { () throws(StoreFailure) in
-        try rows.read { batch in
-          write(batch, to: &writer)
-          isWanted = send(writer.take())
-          if isWanted { count += batch.rows }
-          progress.show(count)
-          return isWanted
-        }
-      }
-      // The header row of a file without rows.
-      if isWanted { isWanted = send(writer.take()) }
+  /// Reads all rows, batch by batch, until `use` returns false or throws. What is logged says how many were used.
+  func read(_ use: (ExportRows.Batch) throws(Problem) -> Bool) throws(Problem) {
+    var progress = ExportProgress(isShown: showsProgress && isatty(2) == 1)
+    var count = 0
+    var isWanted = true
+    var failure: Problem?
+    defer {
+      progress.end()
+      log.info("Exported conversations", ["rows": String(count), "isWanted": String(isWanted)])
     }
+    try database.attempt(.exportConversations, log: log) { () throws(StoreFailure) in
+      try rows.read { batch in
+        do throws(Problem) { isWanted = try use(batch) } catch { failure = error }
+        if isWanted, failure == nil { count += batch.rows }
+        progress.show(count)
+        return isWanted && failure == nil
+      }
+    }
+    if let failure { throw failure }
   }
 
-  private func write(_ batch: ExportRows.Batch, to writer: inout CSVWriter) {
-    for row in 0..<batch.rows {
-      for (index, column) in columns.enumerated() { batch.withCell(row, index) { writer.add($0, column.kind) } }
-      writer.endRow()
-    }
+  /// A problem with a file, whose reason is for the log: it has names of folders.
+  func problem(_ failure: ExportFailure) -> Problem {
+    log.error("A file of an export cannot be made", ["reason": failure.reason])
+    return Problem(.fileNotStored)
   }
 }
 

@@ -33,6 +33,8 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case invalidFaultPlan = "invalid_fault_plan"
   case replyTooLargeHere = "reply_too_large_here"
   case replyNeedsGateway = "reply_needs_gateway"
+  case replyIsBinary = "reply_is_binary"
+  case tooManyRows = "too_many_rows"
   case leadTooLarge = "lead_too_large"
   case idempotencyKeyReused = "idempotency_key_reused"
 
@@ -84,6 +86,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case writeConflict = "write_conflict"
   case tooManyRequestsWaiting = "too_many_requests_waiting"
   case tooManyListeners = "too_many_listeners"
+  case fileNotStored = "file_not_stored"
   case stopping
   case handlerUnavailable = "handler_unavailable"
   case handlerTimeout = "handler_timeout"
@@ -134,6 +137,9 @@ extension ProblemCode {
         "through CGI nobody could tell whether the reply is whole; send the request to `leadpipe gateway`, or run "
           + "`leadpipe invoke {handler}`"
       )
+    case .replyIsBinary: (.badInput, "a file of this format is not text; redirect stdout into a file")
+    case .tooManyRows:
+      (.badInput, "more than the {max} conversations match that a PDF can have; narrow the filters, or use csv or xlsx")
     case .leadTooLarge: (.badInput, "the lead is larger or deeper than the database stores")
     case .idempotencyKeyReused: (.keyReused, "this idempotency key was used before with a different body")
 
@@ -191,6 +197,7 @@ extension ProblemCode {
     case .writeConflict: (.unavailable, "other requests keep changing the same record; try again")
     case .tooManyRequestsWaiting: (.unavailable, "too many requests are waiting; try again later")
     case .tooManyListeners: (.unavailable, "too many clients follow the live feed; try again later")
+    case .fileNotStored: (.unavailable, "the file cannot be made on this server; see its log, or use csv")
     case .stopping: (.unavailable, "the gateway is stopping; try again later")
     case .handlerUnavailable: (.unavailable, "the handler could not be started; try again later")
     case .handlerTimeout: (.tooSlow, "the handler did not reply in time")

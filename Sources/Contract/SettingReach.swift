@@ -26,6 +26,7 @@ extension Reach {
     case .server(let port, let standard): ports.append(environment[port].flatMap { Int($0) } ?? standard)
     case .unixSocket: hasLocalSockets = true
     case .file: files.append(value)
+    case .exportFolder: folder = value
     case .database:
       guard let database = DatabaseAddress(value) else { return }
       ports += database.ports

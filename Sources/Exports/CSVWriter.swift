@@ -11,7 +11,7 @@ package struct CSVWriter {
   package mutating func begin(_ columns: [ExportColumn], zone: String) {
     bytes += [0xEF, 0xBB, 0xBF]
     for column in columns {
-      var name = column.kind == .time ? "\(column.name) (\(zone))" : column.name
+      var name = column.heading(zone: zone)
       name.withUTF8 { add($0, .text) }
     }
     endRow()
@@ -23,7 +23,7 @@ package struct CSVWriter {
     isFirst = false
     guard let text, !text.isEmpty else { return }
     // Numbers, times and flags are the database's own words: -5 stays a number.
-    let isGuarded = kind == .text && FormulaGuard.guards(text)
+    let isGuarded = kind.isTyped && FormulaGuard.guards(text)
     guard Self.needsQuotes(text) else {
       if isGuarded { bytes.append(FormulaGuard.mark) }
       return bytes.append(contentsOf: text)

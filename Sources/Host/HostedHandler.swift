@@ -82,7 +82,8 @@ package struct HostedHandler: Sendable, Equatable {
 
   /// Returns the confinement of its process, computed by the same code that the process uses.
   package func confinement(_ arguments: [String] = [], from settings: [String: String]) -> Confinement {
-    let reach = Reach(TrustClass.destinations, environment(from: settings, lasts: !arguments.isEmpty))
+    var reach = Reach(TrustClass.destinations, environment(from: settings, lasts: !arguments.isEmpty))
+    reach.allowFiles(for: description)
     let seconds = arguments.isEmpty ? description.processorSeconds : nil
     guard let grants else { return Confinement(.ours, reach: reach, seconds: seconds) }
     return Confinement(.foreign(path: path), reach: reach, grants: grants, seconds: seconds)

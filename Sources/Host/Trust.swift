@@ -33,7 +33,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .admin:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "ADMIN_API_KEY", "FRONTEND_URL", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS",
-        "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION",
+        "BUSINESS_HOURS", "HOLIDAYS", "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION", "EXPORT_FOLDER",
       ])
     case .none: Self.common
     }
@@ -55,7 +55,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
   package static let destinations: [String: Destination] = ChannelKind.all.reduce(
     into: [
       "DATABASE_URL": .database, "DATABASE_URL_LISTEN": .database, "LEADPIPE_WAKE": .unixSocket,
-      "HOLIDAYS": .file,
+      "HOLIDAYS": .file, "EXPORT_FOLDER": .exportFolder,
     ]
   ) { all, channel in all.merge(channel.destinations) { $1 } }
 

@@ -50,16 +50,20 @@ package struct Confinement: Sendable, Equatable {
     ports = Set(reach.ports + grants.connect).sorted()
     hasLocalSockets = reach.hasLocalSockets
     hasInternetSockets = !ports.isEmpty
+    // A foreign handler cannot ask for it.
+    let makesFiles = isOurs && reach.folder != nil
     limits = ResourceLimit.all(
-      isOurs: isOurs, seconds: seconds, writesFiles: !grants.write.isEmpty, addressSpace: grants.addressSpace)
+      isOurs: isOurs, seconds: seconds, writesFiles: makesFiles || !grants.write.isEmpty,
+      addressSpace: grants.addressSpace)
     readable =
       SystemFiles.time + reach.files + grants.read + (hasInternetSockets ? SystemFiles.names : [])
       + (hasInternetSockets || !isOurs ? SystemFiles.certificates : [])
-      + (!isOurs ? SystemFiles.interpreters : hasInternetSockets ? SystemFiles.libraries : [])
+      + (!isOurs ? SystemFiles.interpreters : hasInternetSockets || makesFiles ? SystemFiles.libraries : [])
+      + (makesFiles ? SystemFiles.fonts : [])
     switch program {
     case .ours:
       executable = []
-      writable = []
+      writable = reach.folder.map { [$0] } ?? []
     case .foreign(let path):
       // Allow the folder, not the file: if the file is replaced during the start, a rule for the old file would not
       // cover the new one.
@@ -82,6 +86,10 @@ private enum SystemFiles {
   ]
   /// For modules that the C library and OpenSSL load at run time: name resolution, ciphers.
   static let libraries = ["/usr/lib", "/usr/lib64", "/etc/ld.so.cache"]
+  /// For the text of documents: Fontconfig's settings and cache, and fonts.
+  static let fonts = [
+    "/etc/fonts", "/usr/share/fontconfig", "/usr/share/fonts", "/usr/local/share/fonts", "/var/cache/fontconfig",
+  ]
   /// For programs in any language to start.
   static let interpreters = [
     "/etc/ld.so.cache", "/etc/ld.so.preload", "/etc/alternatives", "/dev/zero", "/dev/random", "/dev/urandom",

@@ -6,6 +6,8 @@ package struct Reach: Sendable, Equatable {
   package var hasLocalSockets: Bool
   /// Files that it reads, such as certificates.
   package var files: [String]
+  /// The folder for temporary files, if it makes files with libraries and fonts of the system: exports.
+  package var folder: String?
 
   /// Reaches nothing by default.
   package init(ports: [Int] = [], hasLocalSockets: Bool = false, files: [String] = []) {

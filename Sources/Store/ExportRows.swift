@@ -21,11 +21,17 @@ package final class ExportRows {
     fileprivate var bytes: Int { PQresultMemorySize(result) }
 
     /// Passes on the text of a cell; nil for null. The bytes are valid during the call only.
-    package func withCell(_ row: Int, _ column: Int, _ body: (UnsafeBufferPointer<UInt8>?) -> Void) {
+    package func withCell<Failure>(
+      _ row: Int, _ column: Int, _ body: (UnsafeBufferPointer<UInt8>?) throws(Failure) -> Void
+    ) throws(Failure) {
       let (row, column) = (Int32(row), Int32(column))
-      guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else { return body(nil) }
+      guard PQgetisnull(result, row, column) == 0, let value = PQgetvalue(result, row, column) else {
+        return try body(nil)
+      }
       let count = Int(PQgetlength(result, row, column))
-      value.withMemoryRebound(to: UInt8.self, capacity: count) { body(UnsafeBufferPointer(start: $0, count: count)) }
+      try value.withMemoryRebound(to: UInt8.self, capacity: count) { bytes throws(Failure) in
+        try body(UnsafeBufferPointer(start: bytes, count: count))
+      }
     }
   }
 

@@ -13,4 +13,6 @@ package enum Destination: Sendable, Equatable {
   case unixSocket
   /// The value is the path of a file that the process reads.
   case file
+  /// The value is the path of the folder for temporary files of exports.
+  case exportFolder
 }

@@ -103,7 +103,7 @@ enum KnownSettings {
       Delivery.leaseSetting,
       Setting("LEADPIPE_HANDLERS", validate: validateFolder),
       Delivery.unknownSetting, Retention.setting, Retention.leadsSetting, QualifiedLeads.setting, .officeHours,
-      .holidaysFile, .timeZone, .digest,
+      .holidaysFile, .timeZone, .digest, .exportFolder,
       .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),

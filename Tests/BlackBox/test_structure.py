@@ -17,7 +17,7 @@ MODULES = {
     "Leads": {"Wire", "Forms"},
     "Deliveries": {"Wire"},
     "Limits": set(),
-    "Exports": set(),
+    "Exports": {"CXlsxWriter", "CPango"},
     "Store": {"Wire", "Leads", "Deliveries", "CPostgres"},
     "StoreAccess": {"Wire", "Contract", "Forms", "Leads", "Limits", "Deliveries", "Store"},
     "Capture": {"Wire", "Contract", "Forms", "Leads", "Store", "StoreAccess"},
@@ -44,7 +44,7 @@ HANDLER_MODULES = {
     "worker": {"Wire", "Contract", "Forms", "Leads", "Deliveries", "Store", "StoreAccess", "Transports"},
     "none": {"Wire", "Contract", "Forms", "Limits"},
 }
-C_MODULES = {"CPostgres", "CCurl", "CCrypto", "CProcess"}
+C_MODULES = {"CPostgres", "CCurl", "CCrypto", "CProcess", "CXlsxWriter", "CPango"}
 OURS = set(MODULES) | C_MODULES
 SQL = re.compile(r"\b(select\s+[\w*(]|insert\s+into\b|delete\s+from\b|create\s+(table|database|role)\b|drop\s+table\b|(un)?listen\s+\w+_wake|PQ[a-z]+\w*\()",
                  re.IGNORECASE)

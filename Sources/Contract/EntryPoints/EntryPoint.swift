@@ -74,6 +74,7 @@ extension Handler {
     if environment["LEADPIPE_SUPERVISED"] != nil { _ = leadpipe_parent_death_signal(SIGTERM) }
     signal(SIGPIPE, SIG_IGN)
     var reach = Reach(description.destinations, environment)
+    reach.allowFiles(for: description)
     if entryPoint == .lambda, let api = LambdaEntryPoint.address(in: environment) { reach.ports.append(api.port) }
     let isLongLived = entryPoint == .stream || entryPoint == .lambda
     let confinement = Confinement(.ours, reach: reach, seconds: isLongLived ? nil : description.processorSeconds)

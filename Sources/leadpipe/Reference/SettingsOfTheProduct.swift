@@ -15,6 +15,12 @@ extension SettingSection {
           [other hours](../how-to/set-office-hours.md).
           """, default: "none", programs: "lead, explain"),
       SettingEntry(
+        "EXPORT_FOLDER",
+        meaning: """
+          The absolute path of a folder for the temporary files of exports as XLSX. They have no name and need up to three \
+          times the size of the rows.
+          """, default: "/var/tmp"),
+      SettingEntry(
         "TIME_ZONE", meaning: "The office's time zone, a name from the tz database (package tzdata).",
         default: "Asia/Dubai", programs: "lead, explain, delivery"),
       SettingEntry(

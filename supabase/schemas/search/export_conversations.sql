@@ -2,7 +2,8 @@
 -- filters, in the order of the list. The cursor has one snapshot, so that each row is in it once although leads arrive.
 -- The caller fetches from it in the same transaction. prepare_export must have run before.
 --
--- Times are local times of `timeZone`, without a fraction. The columns are those of ExportedConversation.columns, in
+-- Times are local times of `timeZone`, without a fraction. With `messages` in `with`, the last column has the messages:
+-- as one text, or as JSON if `messagesAs` is "rows". The columns are those of ExportedConversation.columns, in
 -- its order. Rights are checked here: the cursor needs none of the caller's. Nothing that it runs later may need rights
 -- on a table, so it calls only functions that the planner inlines.
 create or replace function public.export_conversations(p jsonb) returns jsonb
@@ -53,7 +54,15 @@ begin
         where m.conversation_id = t.id and m.sender = ''customer'' and not m.is_read),
        date_trunc(''second'', t.updated_at at time zone $3), t.customer_id, t.assigned_agent_id,
        leadpipe.shown(t.lead_score_breakdown)'
-    || case when p -> 'with' ? 'messages' then
+    || case when p -> 'with' ? 'messages' and p ->> 'messagesAs' = 'rows' then
+      -- A JSON array with [time, sender, text] of each message. The newest are kept, as many as the text below would have.
+      ', (select jsonb_agg(line order by "timestamp", created_at) from (
+            select jsonb_build_array(to_char(m."timestamp" at time zone $3, ''YYYY-MM-DD HH24:MI:SS''), m.sender, m.message_text)
+                as line, m."timestamp", m.created_at,
+              sum(length(m.message_text)) over (order by m."timestamp" desc, m.created_at desc, m.id desc) as size
+            from public.chat_messages m where m.conversation_id = t.id
+            order by m."timestamp" desc, m.created_at desc limit 500) newest where size <= 30000)'
+      when p -> 'with' ? 'messages' then
       -- A cell of a spreadsheet has room for 32,767 characters. The newest are kept.
       ', (select case when length(said) > 30000 then ''… '' || right(said, 30000) else said end
           from (select string_agg(line, e''\n'' order by "timestamp", created_at) from (

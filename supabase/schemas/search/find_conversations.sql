@@ -90,6 +90,8 @@ begin
     when v_words_alone then
       '(select conversation_id as id, created_at, lead_score, amount, words from public.conversation_words)'
     when f.wanted is null and v_key <> 't.amount' then 'public.conversations'
+    -- A list has all rows. While the word index lacks some, or has old amounts, the table itself is sorted.
+    when f.wanted is null and v_behind > 0 then '(select c.*, c.budget_amount as amount from public.conversations c)'
     else format('(select w.conversation_id as id, %s.created_at, w.amount, w.words, c.lead_score, c.status, c.lead_quality, c.intent,
       c.preferred_area, c.assigned_agent_id, c.tags, c.source, c.follow_up_date, c.first_response_at, c.sla_response_deadline,
       c.sla_breached
@@ -159,7 +161,7 @@ begin
     'totalIsEstimate', v_is_estimate,
     'nextCursor', case when v_is_full then leadpipe.encode_cursor(v_cursor) end,
     -- The number of changed conversations that were not indexed yet.
-    'unindexed', case when f.wanted is not null or v_key = 't.amount' then nullif(v_behind, 0) end));
+    'unindexed', case when f.wanted is not null then nullif(v_behind, 0) end));
 end
 $$;
 revoke all on function leadpipe.find_conversations(jsonb) from public, anon, authenticated;
