@@ -1,5 +1,5 @@
 // Starts the panel: language, session, frame, router, live feed.
-import { agents, may, preference, scope, session, topic, urgent } from './lib/store.js';
+import { agents, may, scope, session, urgent } from './lib/store.js';
 import { api, connection, onUnauthorized } from './lib/api.js';
 import { bind, start as startKeys } from './lib/keys.js';
 import { chooseLanguage, currentLanguage, preferredLanguage, setLanguage, t } from './lib/i18n.js';
@@ -8,6 +8,7 @@ import * as actions from './lib/actions.js';
 import * as drafts from './lib/drafts.js';
 import * as live from './lib/live.js';
 import * as router from './lib/router.js';
+import { applyLook } from './lib/look.js';
 import { clock, onTick } from './lib/time.js';
 import { logInAgain } from './parts/forms.js';
 import { openPalette, openSheet } from './parts/palette.js';
@@ -34,16 +35,8 @@ let banner = null;
 let outlet = null;
 let offlineBar = null;
 
-export const theme = topic(preference('theme', 'auto'));
-
-export function applyTheme() {
-  const chosen = preference('theme', 'auto');
-  setAttribute(document.documentElement, 'data-theme', chosen === 'auto' ? null : chosen);
-  setAttribute(document.documentElement, 'data-density', preference('density', 'default'));
-}
-
 async function begin() {
-  applyTheme();
+  applyLook();
   try { await setLanguage(preferredLanguage()); } catch { await setLanguage('en'); }
   startKeys(openPalette);
   addEventListener('leadpipe-logout', () => leave());

@@ -1,5 +1,5 @@
 // Times in the office's zone, ages and deadlines, and the only timer of the page.
-import { format, number, t } from './i18n.js';
+import { format, t } from './i18n.js';
 import { session } from './store.js';
 
 let offset = 0;
@@ -78,12 +78,12 @@ export function addDays(localDate, days) {
   return date.toISOString().slice(0, 10);
 }
 
-/** "12 min", "3 h", "2 days": the length of a span of milliseconds in its largest unit, rounded down. */
+/** "12 min", "3 h", "2 d": the length of a span of milliseconds in its largest unit, rounded down. */
 export function span(milliseconds) {
   const minutes = Math.floor(Math.abs(milliseconds) / 60_000);
-  const [unit, value] = minutes < 60 ? ['minute', minutes] : minutes < 48 * 60 ? ['hour', Math.floor(minutes / 60)]
-    : ['day', Math.floor(minutes / 1440)];
-  return number(value, { style: 'unit', unit, unitDisplay: 'short' });
+  if (minutes < 60) return t('span.minutes', { count: minutes });
+  if (minutes < 48 * 60) return t('span.hours', { count: Math.floor(minutes / 60) });
+  return t('span.days', { count: Math.floor(minutes / 1440) });
 }
 
 export const isOpen = row => row.status === 'new' || row.status === 'in-progress';

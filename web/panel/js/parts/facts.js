@@ -101,7 +101,7 @@ export function factsPanel({ lead, assign, status }) {
     if (!row.followUpDate) { fill(next, h('span', { class: 'secondary' }, t('followUp.none'))); return; }
     const isOver = Date.parse(row.followUpDate) < now();
     fill(next, h('time', { datetime: row.followUpDate, class: isOver ? 'is-over' : null }, dateTime(row.followUpDate)),
-      h('button', { type: 'button', class: 'button small', onClick: () => finish(row) }, icon('check'), t('followUp.done')));
+      h('button', { type: 'button', class: 'button small', onClick: () => finish(row) }, t('followUp.done')));
   }
 
   async function finish(row) {

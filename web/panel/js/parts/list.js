@@ -28,7 +28,7 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
 
   function make(first) {
     const box = h('input', { type: 'checkbox' });
-    const link = h('a', { class: 'lead-name' }, h('bdi', { dir: 'auto' }));
+    const link = h('a', { class: 'lead-name', dir: 'auto' });
     const snippet = h('p', { class: 'snippet', dir: 'auto' });
     const [quality, sla] = [qualityChip(), slaChip()];
     const wish = h('span', { class: 'wants' });
@@ -64,7 +64,7 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
     setAttribute(part.box, 'aria-label', t('select.one', { name }));
     setAttribute(part.more, 'aria-label', t('row.menu', { name }));
     setAttribute(part.link, 'href', `/admin/conversations/${lead.id}`);
-    setText(part.link.firstChild, name);
+    setText(part.link, name);
     setText(part.snippet, lead.lastMessageSnippet ?? '');
     part.quality.update(lead);
     fill(part.wish, wants(lead).map((text, index) => [index > 0 && h('span', { 'aria-hidden': 'true' }, ' · '), h('bdi', null, text)]));

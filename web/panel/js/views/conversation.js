@@ -20,6 +20,7 @@ import { trail } from './inbox.js';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const TABS = ['messages', 'timeline', 'deliveries', 'why'];
+const ON_PHONE = ['messages', 'facts', 'timeline', 'deliveries', 'why'];
 
 export function open({ params, query, outlet, memory }) {
   const life = scope();
@@ -27,7 +28,7 @@ export function open({ params, query, outlet, memory }) {
   // What every change of this view starts from: the row as it was read, and its ETag.
   const lead = { row: null, etag: null };
   const [quality, sla] = [qualityChip(), slaChip()];
-  const heading = h('h1', { tabindex: '-1' }, h('bdi', { dir: 'auto' }, '…'));
+  const heading = h('h1', { tabindex: '-1', dir: 'auto' }, '…');
   const { ids, address } = trail.get();
   const place = ids.indexOf(params.id);
   const step = (by, symbol) => {
@@ -50,12 +51,12 @@ export function open({ params, query, outlet, memory }) {
   const column = h('section', { class: 'lead-main' }, tabBar, body, write.node);
   const state = h('div', { class: 'lead-state' });
   const frame = h('div', { class: 'lead-columns' }, column, side);
-  let tab = TABS.includes(query.get('view')) || query.get('view') === 'facts' ? query.get('view') : 'messages';
+  let tab = ON_PHONE.includes(query.get('view')) ? query.get('view') : 'messages';
   let view = null;
   let openedAt = null;
   fill(outlet, head, state, frame);
 
-  for (const name of [...TABS, 'facts']) {
+  for (const name of ON_PHONE) {
     tabBar.append(h('button', { type: 'button', data: { id: name }, class: name === 'facts' ? 'phone-only' : null, 'aria-pressed': 'false', onClick: () => showTab(name) },
       h('span', null, t(`leadTab.${name}`)), name === 'messages' && h('span', { class: 'count' })));
   }
@@ -92,7 +93,7 @@ export function open({ params, query, outlet, memory }) {
       if (isAbort(problem) || life.isOver) return;
       fill(state, errorState(problem, problem.status === 404 ? null : load));
       if (problem.status === 404) {
-        setText(heading.firstChild, t('notFound.title'));
+        setText(heading, t('notFound.title'));
         // The lead is gone, but what was typed for it is not.
         frame.hidden = write.draftText() === '';
         column.hidden = false;
@@ -121,7 +122,7 @@ export function open({ params, query, outlet, memory }) {
 
   function draw(shown = lead.row, isPending = false) {
     const name = nameOf(shown);
-    setText(heading.firstChild, name);
+    setText(heading, name);
     setAttribute(heading, 'title', name);
     quality.update(shown);
     sla.update(shown);

@@ -106,12 +106,11 @@ export function open({ query, outlet, memory }) {
     clearTimeout(countTimer);
     countTimer = setTimeout(async () => {
       const wanted = ['mine', 'unassigned', 'all'].filter(tab => tab !== 'mine' || me());
-      try {
-        const totals = await Promise.all(wanted.map(tab => api('GET', `/api/admin/conversations?${queryString({
-          ...parameters({ tab, sort: 'recent', q: '', status: ['new', 'in-progress'] }, me()), limit: 1 })}`)));
-        counts = Object.fromEntries(wanted.map((tab, index) => [tab, totals[index].data.total]));
-        if (!life.isOver) draw();
-      } catch { /* The tabs work without their numbers; the list itself reports what is wrong. */ }
+      const totals = await Promise.allSettled(wanted.map(tab => api('GET', `/api/admin/conversations?${queryString({
+        ...parameters({ tab, sort: 'recent', q: '', status: ['new', 'in-progress'] }, me()), limit: 1 })}`)));
+      // Without its number a tab works too; the list itself reports what is wrong.
+      counts = Object.fromEntries(wanted.map((tab, index) => [tab, totals[index].value?.data.total]));
+      if (!life.isOver) draw();
     }, 400);
   }
 
