@@ -29,9 +29,10 @@ export async function submit(form, fault, work) {
 
 /** Lets the visitor pick an agent. Returns the agent, null for nobody, undefined if the dialog was closed. */
 export async function pickAgent({ count = 1, hasNobody = true } = {}) {
-  const { data } = await api('GET', '/api/admin/agents').catch(() => ({ data: { data: agents.get() } }));
-  agents.set(data.data);
-  const items = data.data.map(agent => ({ id: agent.id, agent, label: agent.name, icon: 'person',
+  // The dialog opens at once, so that what is typed next reaches it; the numbers are read again for the next time.
+  const fresh = api('GET', '/api/admin/agents', { kind: 'agents' }).then(({ data }) => agents.set(data.data), () => {});
+  if (!agents.get().length) await fresh;
+  const items = agents.get().map(agent => ({ id: agent.id, agent, label: agent.name, icon: 'person',
     more: `${label('agentStatus', agent.status)} · ${t('agent.load', { open: agent.openConversations, most: agent.maxCapacity })}` }));
   items.sort((a, b) => (b.id === me()) - (a.id === me()));
   if (hasNobody) items.push({ id: 'none', agent: null, label: t('agent.nobody'), icon: 'none' });
