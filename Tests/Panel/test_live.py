@@ -106,6 +106,7 @@ def test_change_of_another_field_is_no_conflict(opened, leads):
     tag.fill("cash")
     tag.press("Enter")
     expect(page.get_by_role("button", name="Remove tag cash")).to_be_visible()
+    expect(page.get_by_text("Tags saved")).to_be_visible()
     told = leads.get(lead)
     assert (told["tags"], told["notes"]) == (["cash"], "another field")
 
@@ -118,7 +119,8 @@ def test_offline_says_so_keeps_the_text_and_comes_back(opened, leads):
     text.fill("typed offline")
     page.context.set_offline(True)
     expect(page.get_by_text("Offline since")).to_be_visible()
-    page.get_by_role("button", name="Save note").click()
+    expect(page.get_by_role("button", name="Save note")).to_be_disabled()
+    text.press("Control+Enter")
     expect(page.get_by_text("You are offline. Your text is kept.").first).to_be_visible()
     page.context.set_offline(False)
     expect(page.get_by_text("Offline since")).to_be_hidden(timeout=10_000)

@@ -135,7 +135,8 @@ def test_palette_runs_a_command(opened):
     page = opened()
     expect(page.get_by_role("navigation", name="Main menu")).to_be_visible()
     page.keyboard.press("Control+k")
-    page.get_by_role("combobox").fill("agents")
+    expect(page.get_by_role("dialog", name="Commands")).to_be_visible()
+    page.keyboard.type("agents")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Agents")).to_be_visible()
 

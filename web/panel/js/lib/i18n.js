@@ -61,10 +61,13 @@ function message(key, values) {
   return text;
 }
 
-function shown(value) {
-  if (typeof value === 'number') return number(value);
-  return FSI + value + PDI;
-}
+// Text that is written from right to left, and characters that change the direction.
+const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
+
+/** Isolates a value if it could be written in another direction than the page. */
+const isolate = value => language === 'ar' || RIGHT_TO_LEFT.test(value) ? FSI + value + PDI : String(value);
+
+const shown = value => typeof value === 'number' ? number(value) : isolate(value);
 
 /** Returns the text of a key as a string. */
 export function t(key, values) {
@@ -92,4 +95,4 @@ export function label(group, value) {
 }
 
 /** Joins names: "Sara, Omar and Nora". */
-export const list = values => format('ListFormat', { type: 'conjunction' }).format(values.map(value => FSI + value + PDI));
+export const list = values => format('ListFormat', { type: 'conjunction' }).format(values.map(isolate));

@@ -53,7 +53,7 @@ export function start(openPalette) {
       return;
     }
     if (event.ctrlKey || event.altKey || event.metaKey || isField(event.target)) return;
-    if (document.querySelector('dialog[open]:modal')) return;
+    if (document.querySelector('dialog[open]:modal, [popover]:popover-open')) return;
     const key = keyOf(event);
     if (key === 'Shift') return;
     if (preference('keys', true) === false && key !== 'Escape') return;
