@@ -12,7 +12,7 @@ from admin import KEY
 from instance import Instance
 
 TRACES = Path(__file__).resolve().parents[2] / ".build" / "panel-traces"
-expect.set_options(timeout=8000)
+expect.set_options(timeout=10_000)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -62,9 +62,29 @@ def session(browser, origin):
     return state
 
 
+@pytest.fixture(scope="session")
+def files():
+    """A route that asks the gateway once for each file of the panel."""
+    kept = {}
+
+    def answer(route):
+        address = route.request.url
+        if address not in kept:
+            reply = route.fetch()
+            if not reply.ok:
+                route.fulfill(response=reply)
+                return
+            kept[address] = (reply.headers["content-type"], reply.body())
+        content_type, body = kept[address]
+        route.fulfill(status=200, content_type=content_type, body=body)
+    return answer
+
+
 @pytest.fixture
-def opened(browser, origin, session, request):
-    """Opens pages: opened(path, phone=, arabic=, dark=, logged_in=). At the end no page may have reported a fault."""
+def opened(browser, origin, session, files, request):
+    """Opens pages. The panel's files come from memory after the first page, because the gateway limits each client.
+    opened(path, phone=, arabic=, dark=, logged_in=). At the end no page may have reported a fault.
+    """
     contexts = []
 
     def open_page(path="/admin", phone=False, arabic=False, dark=False, logged_in=True, context=None):
@@ -75,6 +95,7 @@ def opened(browser, origin, session, request):
                 permissions=["clipboard-read", "clipboard-write"])
             context.tracing.start(screenshots=True, snapshots=True)
             context.watch = panel.Watch(context)
+            context.route("**/admin/assets/**", files)
             contexts.append(context)
         page = context.new_page()
         page.goto(f"{origin}{path}")

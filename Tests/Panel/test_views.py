@@ -219,6 +219,17 @@ def test_first_view_is_small(opened):
     assert sum(sizes) < 320_000, sum(sizes)
 
 
+def test_page_that_cannot_load_says_so(opened):
+    page = opened("/admin/settings")
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    page.route("**/js/lib/dom.js", lambda route: route.fulfill(status=503))
+    page.reload()
+    expect(page.get_by_text("The page could not be loaded.")).to_be_visible()
+    page.unroute("**/js/lib/dom.js")
+    page.get_by_role("button", name="Load now").click()
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+
+
 def test_row_menu_reaches_the_customer(opened, leads):
     leads.make("Row Menu")
     page = opened("/admin/inbox?q=Row+Menu")

@@ -49,14 +49,15 @@ function open() {
   close();
   if (isStopped || !isLeader) return;
   const hadId = lastId !== null;
+  // Without an id the server cannot say what was missed since the feed was last heard.
+  const mayHaveMissed = !hadId && feed.get().checkedAt !== null;
   source = new EventSource(`/api/admin/live${hadId ? `?lastEventId=${encodeURIComponent(lastId)}` : ''}`);
   const own = source;
   let isFirst = true;
   source.onopen = () => {
     report(true);
     guard();
-    // Without an id the server cannot say what was missed in between.
-    if (isFirst && !hadId && feed.get().checkedAt) tellAll('reset', { reason: 'reopened' });
+    if (isFirst && mayHaveMissed) tellAll('reset', { reason: 'reopened' });
     isFirst = false;
   };
   for (const name of NAMES) {

@@ -102,6 +102,7 @@ export function open({ query, outlet, memory }) {
   }
 
   let countTimer = null;
+  let laterTimer = null;
   async function loadCounts() {
     clearTimeout(countTimer);
     countTimer = setTimeout(async () => {
@@ -240,8 +241,8 @@ export function open({ query, outlet, memory }) {
   life.add(connection.subscribe(() => draw()));
   life.add(agents.subscribe(() => bar.update(filters)));
   life.add(onTick(() => { list.tick(); showFeed(); }));
-  life.add(onEvent(({ name }) => { if (name !== 'delivery') { clearTimeout(countTimer); countTimer = setTimeout(loadCounts, 15_000); } }));
-  life.add(() => { clearTimeout(countTimer); list.end(); life.isOver = true; });
+  life.add(onEvent(({ name }) => { if (name !== 'delivery') laterTimer ??= setTimeout(() => { laterTimer = null; loadCounts(); }, 15_000); }));
+  life.add(() => { clearTimeout(countTimer); clearTimeout(laterTimer); list.end(); life.isOver = true; });
 
   bar.update(filters);
   showFeed();
