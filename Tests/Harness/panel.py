@@ -59,7 +59,8 @@ class Leads:
 
     def overdue(self, lead, minutes=12):
         """Moves the deadline of a lead into the past."""
-        self.database.run(f"update public.conversations set sla_response_deadline = now() - interval '{minutes} minutes', sla_breached = true where id = '{lead}'")
+        self.database.run(f"""update public.conversations set sla_response_deadline = now() - interval '{minutes} minutes',
+          sla_breached = true where id = '{lead}'""")
 
 
 def log_in(page, address):

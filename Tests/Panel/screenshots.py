@@ -1,6 +1,6 @@
 """Writes the pictures of the panel to docs/images/, with the same leads each time: `make screenshots`."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,10 @@ from playwright.sync_api import expect
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 MOST = 150_000
 LEADS = [
-    ("Sara Ahmed", 92, "Apartment", "JVC", "AED 2M", "buy", ("I want two bedrooms in JVC, ready to move.", "Around 2 million, cash. When can I see something?")),
-    ("عبد الرحمن المنصوري", 88, "فيلا", "المرابع العربية", "٥ مليون درهم", "buy", ("أبحث عن فيلا في المرابع العربية، الميزانية ٥ مليون درهم", "متى يمكنني زيارتها؟ غدًا إن أمكن")),
+    ("Sara Ahmed", 92, "Apartment", "JVC", "AED 2M", "buy",
+     ("I want two bedrooms in JVC, ready to move.", "Around 2 million, cash. When can I see something?")),
+    ("عبد الرحمن المنصوري", 88, "فيلا", "المرابع العربية", "٥ مليون درهم", "buy",
+     ("أبحث عن فيلا في المرابع العربية، الميزانية ٥ مليون درهم", "متى يمكنني زيارتها؟ غدًا إن أمكن")),
     ("Chen Wei", 82, "Villa", "Palm Jumeirah", "3.5M", "sell", ("I would like a valuation of my villa.",)),
     ("James O’Connor", 74, "Studio", "Business Bay", "$400k", "invest", ("What yield can I expect?",)),
     ("Nora Al Mutawa", 61, "Apartment", "Marina", "90k a year", "rent", ("One bedroom in the Marina from January.",)),
@@ -28,7 +30,7 @@ def made(leads, database):
         leads.admin.post(f"/api/admin/conversations/{lead}/assign", {"agentId": agent})
     leads.admin.post(f"/api/admin/conversations/{ids[5]}/respond", {"channel": "call"})
     leads.overdue(ids[2])
-    tomorrow = (datetime.now(timezone.utc) + timedelta(days=1)).strftime("%Y-%m-%dT06:00:00Z")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT06:00:00Z")
     leads.admin.post(f"/api/admin/conversations/{ids[0]}/follow-ups", {"followUpDate": tomorrow, "reminderType": "call"}, 201)
     return ids
 

@@ -1,7 +1,6 @@
 """What arrives while a page is open: leads, messages, changes by another admin, a cut network."""
 
 from playwright.sync_api import expect
-
 from test_tasks import row
 
 
