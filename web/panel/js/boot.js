@@ -8,7 +8,8 @@
     const isArabic = navigator.language.startsWith('ar');
     const text = document.createElement('p');
     text.setAttribute('role', 'alert');
-    text.textContent = isArabic ? 'تعذّر تحميل الصفحة. ستُحمَّل مرة أخرى بعد قليل.' : 'The page could not be loaded. It loads again in a moment.';
+    text.textContent = isArabic ? 'تعذّر تحميل الصفحة. ستُحمَّل مرة أخرى بعد قليل.'
+      : 'The page could not be loaded. It loads again in a moment.';
     const button = document.createElement('button');
     button.textContent = isArabic ? 'تحميل الآن' : 'Load now';
     button.addEventListener('click', () => location.reload());

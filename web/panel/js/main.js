@@ -24,7 +24,8 @@ const LOADERS = {
   agents: () => import('./views/agents.js'), newsletter: () => import('./views/newsletter.js'),
   keys: () => import('./views/settings.js'), settings: () => import('./views/settings.js'),
 };
-const MENU = [['inbox', 'inbox', 'g i'], ['follow-ups', 'calendar', 'g f'], ['overview', 'chart', 'g o'], ['deliveries', 'send', 'g d'],
+const MENU = [['inbox', 'inbox', 'g i'], ['follow-ups', 'calendar', 'g f'], ['overview', 'chart', 'g o'],
+  ['deliveries', 'send', 'g d'],
   ['agents', 'people', 'g a'], ['newsletter', 'mail', 'g n'], ['keys', 'key', 'g k'], ['settings', 'settings', 'g s']];
 const ON_PHONE = 3;
 
@@ -68,11 +69,14 @@ function frame() {
   life = scope();
   setAttribute(app, 'class', 'is-panel');
   const menu = MENU.filter(([view]) => view !== 'keys' || may('owner'));
-  const link = ([view, symbol]) => h('a', { href: `/admin/${view}`, data: { view } }, icon(symbol), h('span', null, t(`nav.${view}`)));
+  const link = ([view, symbol]) => h('a', { href: `/admin/${view}`, data: { view } }, icon(symbol),
+    h('span', null, t(`nav.${view}`)));
   const more = h('details', { class: 'nav-more' }, h('summary', null, icon('more'), h('span', null, t('nav.more'))),
-    h('div', { class: 'nav-sheet' }, menu.slice(ON_PHONE).map(link), h('button', { type: 'button', onClick: logOut }, icon('exit'), h('span', null, t('logout')))));
+    h('div', { class: 'nav-sheet' }, menu.slice(ON_PHONE).map(link),
+      h('button', { type: 'button', onClick: logOut }, icon('exit'), h('span', null, t('logout')))));
   more.addEventListener('click', event => { if (event.target.closest('a, button')) more.open = false; });
-  more.addEventListener('keydown', event => { if (event.key === 'Escape') { more.open = false; more.firstChild.focus(); } });
+  more.addEventListener('keydown',
+    event => { if (event.key === 'Escape') { more.open = false; more.firstChild.focus(); } });
   outlet = h('main', { id: 'main', tabindex: '-1' });
   const bannerNode = h('aside', { class: 'banner', hidden: true, 'aria-label': t('banner.label') });
   offlineBar = h('div', { class: 'bar', role: 'status', hidden: true });
@@ -81,16 +85,23 @@ function frame() {
     h('a', { class: 'skip', href: '#main', onClick: event => { event.preventDefault(); outlet.focus(); } }, t('skip')),
     h('nav', { class: 'side', 'aria-label': t('nav.label') },
       h('a', { class: 'brand', href: '/admin/inbox' }, icon('logo'), h('span', null, 'Leadpipe')),
-      h('div', { class: 'nav-list' }, menu.slice(0, ON_PHONE).map(link), h('div', { class: 'nav-rest' }, menu.slice(ON_PHONE).map(link)), more),
+      h('div', { class: 'nav-list' }, menu.slice(0, ON_PHONE).map(link),
+        h('div', { class: 'nav-rest' }, menu.slice(ON_PHONE).map(link)), more),
       h('div', { class: 'side-foot' },
-        h('button', { type: 'button', class: 'link', onClick: openPalette }, icon('search'), h('span', null, t('palette.title')), h('kbd', null, 'Ctrl K')),
-        h('button', { type: 'button', class: 'link', onClick: openSheet }, icon('keyboard'), h('span', null, t('keys.title')), h('kbd', null, '?')),
-        h('p', { class: 'who' }, h('bdi', { dir: 'auto' }, agent?.name ?? name), h('button', { type: 'button', class: 'icon-button', 'aria-label': t('logout'), onClick: logOut }, icon('exit', true))))),
+        h('button', { type: 'button', class: 'link', onClick: openPalette }, icon('search'),
+          h('span', null, t('palette.title')), h('kbd', null, 'Ctrl K')),
+        h('button', { type: 'button', class: 'link', onClick: openSheet }, icon('keyboard'),
+          h('span', null, t('keys.title')), h('kbd', null, '?')),
+        h('p', { class: 'who' }, h('bdi', { dir: 'auto' }, agent?.name ?? name),
+          h('button', { type: 'button', class: 'icon-button', 'aria-label': t('logout'), onClick: logOut },
+          icon('exit', true))))),
     h('div', { class: 'page' }, bannerNode, offlineBar, outlet));
   life.add(bind('global', [
-    ...menu.map(([view, , key]) => ({ key, label: t(`nav.${view}`), group: 'go', run: () => router.navigate(`/admin/${view}`) })),
+    ...menu.map(([view, , key]) => ({ key, label: t(`nav.${view}`), group: 'go', run: () =>
+      router.navigate(`/admin/${view}`) })),
     { key: 'z', label: t('undo'), run: actions.undoLast }, { key: '?', label: t('keys.title'), run: openSheet },
-    { label: t('palette.language'), run: () => changeLanguage(currentLanguage() === 'en' ? 'ar' : 'en') }, { label: t('logout'), run: logOut },
+    { label: t('palette.language'), run: () => changeLanguage(currentLanguage() === 'en' ? 'ar' : 'en') },
+      { label: t('logout'), run: logOut },
   ]));
   banner = startBanner(bannerNode);
   life.add(connection.subscribe(showBars));
@@ -105,7 +116,8 @@ function showBars() {
   const left = Date.parse(session.get()?.expiresAt ?? '') - Date.now();
   const [text, action] = !isOnline ? [t('bar.offline', { time: clock(since) }), null]
     : waitsUntil ? [t('bar.waits', { count: Math.max(1, Math.ceil((waitsUntil - Date.now()) / 1000)) }), null]
-      : left < 600_000 ? [t('bar.expires', { count: Math.max(1, Math.ceil(left / 60_000)) }), h('button', { type: 'button', class: 'button small', onClick: logInAgain }, t('login.button'))]
+      : left < 600_000 ? [t('bar.expires', { count: Math.max(1, Math.ceil(left / 60_000)) }),
+        h('button', { type: 'button', class: 'button small', onClick: logInAgain }, t('login.button'))]
         : [null, null];
   if (offlineBar.dataset.text === (text ?? '')) return;
   offlineBar.dataset.text = text ?? '';
@@ -119,11 +131,13 @@ function showBars() {
 setInterval(() => {
   if (!connection.get().isOnline && session.get()) api('GET', '/api/admin/session', { asks: false }).catch(() => {});
 }, 4000);
-addEventListener('offline', () => connection.set(old => old.isOnline ? { ...old, isOnline: false, since: Date.now() } : old));
+addEventListener('offline', () => connection.set(old => old.isOnline ? { ...old, isOnline: false, since: Date.now() }
+  : old));
 
 function openView(route, memory) {
   for (const link of app.querySelectorAll('nav [data-view]')) {
-    setAttribute(link, 'aria-current', link.dataset.view === (route.view === 'conversation' ? 'inbox' : route.view) ? 'page' : null);
+    setAttribute(link, 'aria-current', link.dataset.view === (route.view === 'conversation' ? 'inbox' : route.view)
+      ? 'page' : null);
   }
   const current = { view: null, isLeft: false };
   const show = module => {
@@ -154,7 +168,8 @@ let isFirstView = true;
 
 function notFound() {
   const heading = h('h1', { tabindex: '-1' }, t('notFound.title'));
-  fill(outlet, h('div', { class: 'state' }, heading, h('p', null, t('notFound.text')), h('a', { class: 'button', href: '/admin/inbox' }, t('nav.inbox'))));
+  fill(outlet, h('div', { class: 'state' }, heading, h('p', null, t('notFound.text')),
+    h('a', { class: 'button', href: '/admin/inbox' }, t('nav.inbox'))));
   return { title: t('notFound.title'), heading };
 }
 
@@ -164,7 +179,8 @@ async function changeLanguage(language) {
 }
 
 async function logOut() {
-  try { await api('DELETE', '/api/admin/session', { asks: false }); } catch (problem) { if (problem.status !== 401) { actions.report(problem); return; } }
+  try { await api('DELETE', '/api/admin/session',
+    { asks: false }); } catch (problem) { if (problem.status !== 401) { actions.report(problem); return; } }
   drafts.forget();
   live.announce('logout');
   leave();
@@ -175,7 +191,8 @@ function leave() {
   router.forget();
   actions.forget();
   onUnauthorized(null);
-  for (const [one, empty] of [[session, null], [agents, []], [urgent, { rows: [], total: 0, at: null }]]) one.set(empty);
+  for (const [one, empty] of [[session, null], [agents, []], [urgent,
+    { rows: [], total: 0, at: null }]]) one.set(empty);
   // A fresh page holds nothing of the last session.
   location.assign('/admin/login');
 }

@@ -31,13 +31,15 @@ export function obstacle(right = 'write') {
 export function report(problem) {
   if (isAbort(problem)) return;
   if (!('status' in problem)) { console.error(problem); toast(t('error.unexpected'), { isError: true }); return; }
-  toast(describe(problem), { isError: true, more: problem.requestId ? t('error.request', { id: problem.requestId }) : null });
+  toast(describe(problem), { isError: true, more: problem.requestId ? t('error.request', { id: problem.requestId })
+    : null });
 }
 
 export function describe(problem) {
   if (problem.status === 0) return t('error.offline');
   if (problem.details?.length) return problem.details.map(fault => fault.message).join('; ');
-  const known = { conversation_not_found: 'error.noLead', insufficient_rights: 'error.rights', rate_limited: 'error.limit' };
+  const known = { conversation_not_found: 'error.noLead', insufficient_rights: 'error.rights',
+    rate_limited: 'error.limit' };
   return known[problem.code] ? t(known[problem.code]) : problem.message;
 }
 
@@ -79,7 +81,8 @@ async function guarded(lead, fields, wanted, request) {
     try { return await request(etag); } catch (problem) {
       if (problem.status !== 412) throw problem;
       const theirs = await latest(row.id);
-      const changed = fields.filter(field => !same(row[field], theirs.row[field]) && !same(theirs.row[field], wanted[field]));
+      const changed = fields.filter(field => !same(row[field], theirs.row[field])
+        && !same(theirs.row[field], wanted[field]));
       if (changed.length && !await keepsMine(row, theirs.row, wanted, changed)) {
         lead.row = theirs.row;
         lead.etag = theirs.etag;
@@ -102,7 +105,8 @@ async function keepsMine(before, theirs, mine, fields) {
     text: t('conflict.text', { name: last?.actorName ?? t('conflict.someone') }),
     at: last?.at ?? theirs.updatedAt,
     rows: fields.map(field => ({
-      label: label('field', field), before: shown(field, before[field]), theirs: shown(field, theirs[field]), mine: shown(field, mine[field]),
+      label: label('field', field), before: shown(field, before[field]), theirs: shown(field, theirs[field]),
+        mine: shown(field, mine[field]),
     })),
   });
 }
@@ -122,7 +126,8 @@ export async function change(lead, fields, { text, undoes = true } = {}) {
   const old = Object.fromEntries(Object.keys(fields).map(field => [field, before[field] ?? null]));
   tell({ ...before, ...fields }, true);
   try {
-    const reply = await guarded(lead, Object.keys(fields), fields, etag => api('PATCH', path(before.id), { body: fields, etag }));
+    const reply = await guarded(lead, Object.keys(fields), fields, etag =>
+      api('PATCH', path(before.id), { body: fields, etag }));
     if (!reply) return false;
     adopt(lead, reply.data, reply.etag);
     if (text) done(text, undoes ? () => undoChange(lead.row.id, fields, old) : null);
@@ -166,13 +171,15 @@ export async function assign(lead, agent) {
   const wanted = { assignedAgentId: agent?.id ?? null, assignedAgentName: agent?.name ?? null };
   tell({ ...before, ...wanted }, true);
   const send = isForced => guarded(lead, ['assignedAgentId'], wanted, etag => agent
-    ? api('POST', `${path(before.id)}/assign`, { body: { agentId: agent.id, ...isForced ? { force: true } : {} }, etag })
+    ? api('POST', `${path(before.id)}/assign`, { body: { agentId: agent.id, ...isForced ? { force: true } : {} },
+      etag })
     : api('DELETE', `${path(before.id)}/assign`, { etag }));
   try {
     let reply;
     try { reply = await send(false); } catch (problem) {
       if (problem.status !== 409 || !agent) throw problem;
-      if (!await confirm({ title: t('assign.full', { name: agent.name }), text: t('assign.fullText'), yes: t('assign.anyway') })) {
+      if (!await confirm({ title: t('assign.full', { name: agent.name }), text: t('assign.fullText'),
+        yes: t('assign.anyway') })) {
         tell(lead.row);
         return false;
       }
@@ -180,7 +187,8 @@ export async function assign(lead, agent) {
     }
     if (!reply) return false;
     adopt(lead, reply.data.conversation, reply.etag);
-    done(agent ? t('assign.done', { name: agent.name }) : t('assign.removed'), () => undoAssign(before, wanted.assignedAgentId));
+    done(agent ? t('assign.done', { name: agent.name }) : t('assign.removed'), () =>
+      undoAssign(before, wanted.assignedAgentId));
     return true;
   } catch (problem) {
     tell(lead.row);
@@ -193,7 +201,8 @@ async function undoAssign(before, given) {
   const lead = await latest(before.id);
   if (lead.row.assignedAgentId !== given) return t('undo.changed');
   const { data, etag } = before.assignedAgentId
-    ? await api('POST', `${path(before.id)}/assign`, { body: { agentId: before.assignedAgentId, force: true }, etag: lead.etag })
+    ? await api('POST', `${path(before.id)}/assign`, { body: { agentId: before.assignedAgentId, force: true },
+      etag: lead.etag })
     : await api('DELETE', `${path(before.id)}/assign`, { etag: lead.etag });
   adopt(lead, data.conversation, etag);
   return t('undo.done');
@@ -211,7 +220,8 @@ export async function changeMany(rows, fields, { text, force = false } = {}) {
   const undo = () => undoMany(changed, fields);
   const count = rows.length - failed.size;
   const [first] = failed.values();
-  done(failed.size ? t('bulk.partly', { done: text(count), count: failed.size, reason: first.error ?? '' }) : text(count),
+  done(failed.size ? t('bulk.partly', { done: text(count), count: failed.size, reason: first.error ?? '' })
+    : text(count),
     changed.length ? undo : null);
   return failed;
 }

@@ -99,7 +99,8 @@ const LIMITS = { page: { default: 25, max: 100 }, bulk: 500, requests: null, exp
 
 /** Completes the reply of the session route, so that the rest of the page need not check for members. */
 export function sessionOf(data) {
-  return { agent: null, timeZone: 'Asia/Dubai', exports: ['csv'], channels: [], ...data, limits: { ...LIMITS, ...data.limits } };
+  return { agent: null, timeZone: 'Asia/Dubai', exports: ['csv'], channels: [], ...data,
+    limits: { ...LIMITS, ...data.limits } };
 }
 
 /** Reads the session again, for instance after another tab has logged in. */

@@ -27,7 +27,8 @@ export function read(query, standardTab = 'all') {
   for (const [name, offered] of Object.entries(CHOICES)) {
     if (!query.has(name)) continue;
     const values = query.getAll(name).flatMap(value => name === 'areas' ? [value] : value.split(',')).filter(value =>
-      name === 'assignedAgentIds' ? value === 'none' || UUID.test(value) : offered ? offered.includes(value) : value.length > 0 && value.length <= 100);
+      name === 'assignedAgentIds' ? value === 'none' || UUID.test(value) : offered ? offered.includes(value)
+        : value.length > 0 && value.length <= 100);
     if (values.length) filters[name] = values;
   }
   if (query.get('status') === 'any') filters.status = [];
@@ -93,7 +94,8 @@ export function matches(filters, row, me) {
 
 /** The number of filters that are set, besides tab, sort and search. */
 export const count = filters => Object.keys(CHOICES).filter(name => name === 'status'
-  ? (filters.status ?? []).join() !== OPEN.join() : filters[name]?.length).length + (filters.dateFrom || filters.dateTo ? 1 : 0);
+  ? (filters.status ?? []).join() !== OPEN.join() : filters[name]?.length).length + (filters.dateFrom
+    || filters.dateTo ? 1 : 0);
 
 /** The filters without any but the tab, with all statuses. */
 export const cleared = filters => ({ tab: filters.tab, sort: filters.sort, q: '', status: OPEN });
@@ -104,7 +106,8 @@ export const isPlain = filters => count(filters) === 0 && !filters.q.trim();
 // A value that sorts rows without one last.
 const LAST = '\uffff';
 const KEYS = {
-  sla: row => row.firstResponseAt || row.status !== 'new' && row.status !== 'in-progress' ? LAST : row.slaResponseDeadline ?? LAST,
+  sla: row => row.firstResponseAt || row.status !== 'new' && row.status !== 'in-progress' ? LAST
+    : row.slaResponseDeadline ?? LAST,
   oldest: row => row.createdAt,
   'follow-up': row => row.followUpDate ?? LAST,
 };

@@ -91,7 +91,8 @@ export function nodes(key, values) {
 /** Returns the text of a value from the server ("status.new"). A value without a text is shown as it is. */
 export function label(group, value) {
   if (value === null || value === undefined) return '–';
-  return typeof texts[`${group}.${value}`] === 'string' ? texts[`${group}.${value}`] : String(value).replaceAll('_', ' ');
+  return typeof texts[`${group}.${value}`] === 'string' ? texts[`${group}.${value}`]
+    : String(value).replaceAll('_', ' ');
 }
 
 /** Joins names: "Sara, Omar and Nora". */

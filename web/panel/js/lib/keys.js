@@ -6,7 +6,7 @@ let prefix = null;
 let prefixTimer = null;
 
 /**
- * Sets the commands of a scope: [{key, label, run, isHidden, isAllowed}]. Keys are 'j', 'g i', 'X' (with Shift), '/', 'Enter'.
+ * Sets the commands of a scope: [{key, label, run, isHidden, isAllowed}]. Keys are 'j', 'g i', 'X' (with Shift), '/'.
  * Returns what removes them.
  */
 export function bind(scope, commands) {
@@ -30,7 +30,8 @@ export function keyOf(event) {
 
 /** Reports whether keys typed there are text. */
 export const isField = node => node instanceof Element
-  && node.closest('input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable]') !== null;
+  && node.closest('input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, '
+    + '[contenteditable]') !== null;
 
 function find(key) {
   const sequence = prefix ? `${prefix} ${key}` : key;
@@ -58,7 +59,8 @@ export function start(openPalette) {
     if (key === 'Shift') return;
     if (preference('keys', true) === false && key !== 'Escape') return;
     // Enter and Space belong to the button or link that has the focus.
-    if ((key === 'Enter' || key === ' ') && event.target.closest?.('a, button, summary, [role=tab], [role=menuitem], input')) return;
+    if ((key === 'Enter' || key === ' ')
+      && event.target.closest?.('a, button, summary, [role=tab], [role=menuitem], input')) return;
     const command = find(key);
     const wasPrefixed = prefix !== null;
     clearTimeout(prefixTimer);

@@ -22,7 +22,8 @@ export function leadList(changed) {
   };
   let early = [];
 
-  const fetchPage = (limit, cursor) => api('GET', `${PATH}?${queryString({ ...parameters(list.filters, me()), limit, cursor })}`,
+  const fetchPage = (limit, cursor) => api('GET',
+    `${PATH}?${queryString({ ...parameters(list.filters, me()), limit, cursor })}`,
     { kind: 'inbox' });
 
   function adopt(data) {
@@ -81,9 +82,11 @@ export function leadList(changed) {
       const found = new Map(data.data.map(row => [row.id, row]));
       const covered = data.nextCursor === null || data.data.length >= list.rows.length;
       list.rows = list.rows.map(row => found.get(row.id) ?? row);
-      for (const row of list.rows) if (covered && !found.has(row.id)) list.stale.add(row.id); else list.stale.delete(row.id);
+      for (const row of list.rows) if (covered
+        && !found.has(row.id)) list.stale.add(row.id); else list.stale.delete(row.id);
       const known = new Set(list.rows.map(row => row.id));
-      for (const row of data.data.slice(0, Math.max(25, list.rows.length))) if (!known.has(row.id)) list.waiting.set(row.id, row);
+      for (const row of data.data.slice(0, Math.max(25,
+        list.rows.length))) if (!known.has(row.id)) list.waiting.set(row.id, row);
       list.total = data.total;
       list.problem = null;
       changed();
@@ -135,7 +138,8 @@ export function leadList(changed) {
     const rows = [];
     let cursor = null;
     do {
-      const { data } = await api('GET', `${PATH}?${queryString({ ...parameters(list.filters, me()), limit: 100, cursor })}`);
+      const { data } = await api('GET',
+        `${PATH}?${queryString({ ...parameters(list.filters, me()), limit: 100, cursor })}`);
       rows.push(...data.data);
       cursor = data.nextCursor;
     } while (cursor && rows.length < MOST);
@@ -145,7 +149,8 @@ export function leadList(changed) {
   /** Rows with a deadline that has passed count as late before the server says so. */
   list.tick = () => {
     const at = now();
-    const isDue = row => row.slaState !== 'breached' && !row.firstResponseAt && row.slaResponseDeadline && Date.parse(row.slaResponseDeadline) <= at;
+    const isDue = row => row.slaState !== 'breached' && !row.firstResponseAt && row.slaResponseDeadline
+      && Date.parse(row.slaResponseDeadline) <= at;
     if (list.rows.some(isDue) || list.rows.length) changed();
   };
 

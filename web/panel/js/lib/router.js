@@ -44,7 +44,8 @@ export function start(open) {
     enter();
   });
   document.addEventListener('click', event => {
-    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey
+      || event.altKey) return;
     const link = event.target.closest?.('a[href^="/admin"]');
     if (!link || link.target || link.hasAttribute('download')) return;
     event.preventDefault();

@@ -17,7 +17,8 @@ export const zone = () => session.get()?.timeZone ?? 'Asia/Dubai';
 
 /** "4 Mar 2026, 18:20" */
 export const dateTime = time => time === null ? '–' : format('DateTimeFormat',
-  { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone() })
+  { day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
+    timeZone: zone() })
   .format(new Date(time));
 
 /** "4 Mar 2026" */
@@ -26,7 +27,8 @@ export const day = time => time === null ? '–' : format('DateTimeFormat',
 
 /** "18:20", or with seconds "18:20:14" */
 export const clock = (time, hasSeconds = false) => format('DateTimeFormat',
-  { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone(), ...hasSeconds ? { second: '2-digit' } : {} })
+  { hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone(), ...hasSeconds ? { second: '2-digit' }
+    : {} })
   .format(new Date(time));
 
 /** "18:20" today, otherwise "4 Mar", or with a year if it is another year. */
@@ -35,7 +37,8 @@ export function brief(time, at = now()) {
   const [a, b] = [localDay(time), localDay(at)];
   if (a === b) return clock(time);
   const sameYear = a.slice(0, 4) === b.slice(0, 4);
-  return format('DateTimeFormat', { day: 'numeric', month: 'short', ...sameYear ? {} : { year: 'numeric' }, timeZone: zone() })
+  return format('DateTimeFormat', { day: 'numeric', month: 'short', ...sameYear ? {} : { year: 'numeric' },
+    timeZone: zone() })
     .format(new Date(time));
 }
 
@@ -47,7 +50,8 @@ function parts(time, timeZone) {
       year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit',
       hourCycle: 'h23', timeZone }));
   }
-  return Object.fromEntries(numericParts.get(timeZone).formatToParts(new Date(time)).map(part => [part.type, part.value]));
+  return Object.fromEntries(numericParts.get(timeZone).formatToParts(new Date(time)).map(part =>
+    [part.type, part.value]));
 }
 
 /** The day in the office's zone as 2026-03-04. */

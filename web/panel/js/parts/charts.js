@@ -11,9 +11,12 @@ export function chartCard({ title, heads, rows, chart }) {
     setText(button, t(isTable ? 'overview.chart' : 'overview.table'));
     fill(region, isTable ? table() : chart());
   } }, t('overview.table'));
-  const table = () => h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': title }, h('table', { class: 'plain' }, h('caption', { class: 'sr' }, title),
+  const table = () => h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': title },
+    h('table', { class: 'plain' }, h('caption', { class: 'sr' }, title),
     h('thead', null, h('tr', null, heads.map(head => h('th', { scope: 'col' }, head)))),
-    h('tbody', null, rows.map(([name, ...values]) => h('tr', null, h('th', { scope: 'row' }, h('bdi', { dir: 'auto' }, name)), values.map(value => h('td', { class: 'tabular' }, typeof value === 'number' ? number(value) : value)))))));
+    h('tbody', null, rows.map(([name, ...values]) => h('tr', null,
+      h('th', { scope: 'row' }, h('bdi', { dir: 'auto' }, name)),
+      values.map(value => h('td', { class: 'tabular' }, typeof value === 'number' ? number(value) : value)))))));
   fill(region, chart());
   return h('section', { class: 'card chart' }, h('header', null, h('h2', null, title), button), region);
 }
@@ -25,7 +28,8 @@ export function bars(rows) {
     const part = h('div', { class: 'fill' });
     part.style.setProperty('--part', `${100 * value / most}%`);
     const words = h('bdi', { dir: 'auto' }, name);
-    return h('li', { class: 'hbar' }, href ? h('a', { href }, words) : h('span', null, words), h('div', { class: 'track', 'aria-hidden': 'true' }, part), h('b', null, text ?? number(value)));
+    return h('li', { class: 'hbar' }, href ? h('a', { href }, words) : h('span', null, words),
+      h('div', { class: 'track', 'aria-hidden': 'true' }, part), h('b', null, text ?? number(value)));
   }));
 }
 
@@ -40,7 +44,10 @@ export function columns(rows, title) {
     svg('line', { class: 'grid', x1: 0, x2: width, y1: base, y2: base }), svg('text', { x: 0, y: 12 }, number(most)),
     rows.map(([name, value], index) => {
       const tall = (base - 20) * value / most;
-      return [svg('rect', { class: 'bar-fill', x: (index * step + step * 0.12).toFixed(1), y: (base - tall).toFixed(1), width: (step * 0.76).toFixed(1), height: tall.toFixed(1), rx: 2 }, svg('title', null, `${name}: ${number(value)}`)),
-        index % every === 0 && svg('text', { x: (index * step + step / 2).toFixed(1), y: base + 18, 'text-anchor': 'middle' }, name)];
+      return [svg('rect', { class: 'bar-fill', x: (index * step + step * 0.12).toFixed(1),
+        y: (base - tall).toFixed(1), width: (step * 0.76).toFixed(1), height: tall.toFixed(1), rx: 2 },
+        svg('title', null, `${name}: ${number(value)}`)),
+        index % every === 0 && svg('text', { x: (index * step + step / 2).toFixed(1), y: base + 18,
+          'text-anchor': 'middle' }, name)];
     }));
 }

@@ -36,10 +36,14 @@ export function slaChip() {
 export function contacts(row) {
   const result = [];
   if (row.customerPhone) {
-    result.push({ kind: 'call', href: `tel:${row.customerPhone.replace(/[^+\d]/g, '')}`, label: t('contact.call'), icon: 'phone' });
-    result.push({ kind: 'whatsapp', href: `https://wa.me/${row.customerPhone.replace(/\D/g, '')}`, label: 'WhatsApp', icon: 'chat' });
+    result.push({ kind: 'call', href: `tel:${row.customerPhone.replace(/[^+\d]/g, '')}`, label: t('contact.call'),
+      icon: 'phone' });
+    result.push({ kind: 'whatsapp', href: `https://wa.me/${row.customerPhone.replace(/\D/g, '')}`, label: 'WhatsApp',
+      icon: 'chat' });
   }
-  if (row.customerEmail) result.push({ kind: 'email', href: `mailto:${encodeURIComponent(row.customerEmail).replace('%40', '@')}`, label: t('contact.mail'), icon: 'mail' });
+  if (row.customerEmail) result.push({ kind: 'email',
+    href: `mailto:${encodeURIComponent(row.customerEmail).replace('%40', '@')}`, label: t('contact.mail'),
+    icon: 'mail' });
   return result;
 }
 
@@ -50,14 +54,17 @@ export const phone = value => h('bdi', { dir: 'ltr', class: 'tabular' }, value);
 export const nameOf = row => row.customerName || row.customerPhone || row.customerEmail || t('lead.unnamed');
 
 /** "buy · JVC · 2M" */
-export const wants = row => [row.intent && label('intent', row.intent), row.propertyType, row.preferredArea, row.budget].filter(Boolean);
+export const wants = row => [row.intent && label('intent', row.intent), row.propertyType, row.preferredArea,
+  row.budget].filter(Boolean);
 
 /** A sentence and one action, for a list without rows. */
 export const emptyState = (text, action) => h('div', { class: 'state' }, icon('inbox'), h('p', null, text), action);
 
 /** What went wrong, with the id of the request and a button that tries again. */
-export const errorState = (problem, again) => h('div', { class: 'state', role: 'alert' }, icon('alert'), h('h2', null, problem.title ?? t('error.unexpected')),
-  h('p', { dir: 'auto' }, describe(problem)), problem.requestId && h('p', { class: 'secondary mono' }, t('error.request', { id: problem.requestId })),
+export const errorState = (problem, again) => h('div', { class: 'state', role: 'alert' }, icon('alert'),
+  h('h2', null, problem.title ?? t('error.unexpected')),
+  h('p', { dir: 'auto' }, describe(problem)), problem.requestId
+    && h('p', { class: 'secondary mono' }, t('error.request', { id: problem.requestId })),
   again && h('button', { type: 'button', class: 'button', onClick: again }, t('again')));
 
 /**
@@ -66,7 +73,8 @@ export const errorState = (problem, again) => h('div', { class: 'state', role: '
 export function loading(region, rows = 6) {
   setAttribute(region, 'aria-busy', 'true');
   const timer = setTimeout(() => {
-    if (region.childElementCount === 0) fill(region, h('div', { class: 'skeleton', 'aria-hidden': 'true' }, Array.from({ length: rows }, () => h('div'))));
+    if (region.childElementCount === 0) fill(region, h('div', { class: 'skeleton', 'aria-hidden': 'true' },
+      Array.from({ length: rows }, () => h('div'))));
   }, 200);
   return () => {
     clearTimeout(timer);
@@ -78,7 +86,8 @@ export function loading(region, rows = 6) {
 /** A row of tabs that choose what a list shows: [{id, text}]. They are links or buttons with aria-pressed, not ARIA tabs. */
 export function switches(name, items, chosen, choose) {
   return h('div', { class: 'switches', role: 'group', 'aria-label': name }, items.map(({ id, text }) =>
-    h('button', { type: 'button', 'aria-pressed': String(id === chosen), data: { id }, onClick: () => choose(id) }, text)));
+    h('button', { type: 'button', 'aria-pressed': String(id === chosen), data: { id }, onClick: () => choose(id) },
+      text)));
 }
 
 /** Marks one of the switches as chosen. */

@@ -15,21 +15,28 @@ export function composer({ id, lead, askFollowUp, changed }) {
   let mode = draft(id, 'note') && !draft(id, 'answer') ? 'note' : 'answer';
   let endDraft = null;
   let hasFirstAnswer = true;
-  const channel = h('select', { name: 'channel', 'aria-label': t('answer.channel') }, CHANNELS.map(value => h('option', { value }, label('channel', value))));
+  const channel = h('select', { name: 'channel', 'aria-label': t('answer.channel') },
+    CHANNELS.map(value => h('option', { value }, label('channel', value))));
   const text = h('textarea', { rows: '2', maxlength: '5000', dir: 'auto' });
   const hint = h('p', { class: 'secondary hint' });
   const saved = h('span', { class: 'secondary', role: 'status' });
   const save = h('button', { type: 'submit', class: 'button primary' });
-  const tab = name => h('button', { type: 'button', data: { id: name }, 'aria-pressed': 'false', 'aria-keyshortcuts': name === 'answer' ? 'r' : 'n', onClick: () => start(name) },
+  const tab = name => h('button', { type: 'button', data: { id: name }, 'aria-pressed': 'false',
+    'aria-keyshortcuts': name === 'answer' ? 'r' : 'n', onClick: () => start(name) },
     icon(name === 'answer' ? 'check' : 'note'), h('span', null, t(`${name}.button`)));
-  const modes = h('div', { class: 'switches', role: 'group', 'aria-label': t('composer.label') }, tab('answer'), tab('note'));
+  const modes = h('div', { class: 'switches', role: 'group', 'aria-label': t('composer.label') }, tab('answer'),
+    tab('note'));
   const form = h('form', { class: 'composer', 'aria-label': t('composer.label'), onSubmit: submit },
     h('div', { class: 'composer-head' }, modes, channel,
-      h('button', { type: 'button', class: 'button end', 'aria-keyshortcuts': 'f', onClick: askFollowUp }, icon('calendar'), h('span', null, t('followUp.button')))),
+      h('button', { type: 'button', class: 'button end', 'aria-keyshortcuts': 'f', onClick: askFollowUp },
+        icon('calendar'), h('span', null, t('followUp.button')))),
     text, h('div', { class: 'composer-foot' }, hint, saved, save));
   form.addEventListener('keydown', event => {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); }
-    if (event.key === 'Escape') { event.preventDefault(); event.stopPropagation(); document.getElementById('main').focus({ preventScroll: true }); }
+    if (event.key !== 'Escape') return;
+    event.preventDefault();
+    event.stopPropagation();
+    document.getElementById('main').focus({ preventScroll: true });
   });
   text.addEventListener('input', fit);
 
@@ -63,7 +70,8 @@ export function composer({ id, lead, askFollowUp, changed }) {
     setText(save, t(mode === 'answer' ? 'answer.save' : 'note.save'));
     setAttribute(save, 'aria-disabled', reason ? 'true' : null);
     setAttribute(form, 'class', `composer ${mode}`);
-    setText(hint, reason ?? (mode === 'note' ? t('note.hint') : hasFirstAnswer || !isOpen(row) ? t('answer.hint') : t('answer.hintFirst')));
+    setText(hint, reason ?? (mode === 'note' ? t('note.hint') : hasFirstAnswer || !isOpen(row) ? t('answer.hint')
+      : t('answer.hintFirst')));
   }
 
   async function submit(event) {
@@ -87,7 +95,8 @@ export function composer({ id, lead, askFollowUp, changed }) {
     save.disabled = false;
   }
 
-  const logAnswer = words => respond(lead, { channel: channel.value, ...words ? { message: words } : {}, ...me() ? { agentId: me() } : {} });
+  const logAnswer = words => respond(lead, { channel: channel.value, ...words ? { message: words } : {}, ...me()
+    ? { agentId: me() } : {} });
 
   async function addNote(words) {
     const old = lead.row.notes ?? '';
@@ -96,5 +105,6 @@ export function composer({ id, lead, askFollowUp, changed }) {
 
   const endConnection = connection.subscribe(() => { if (lead.row) update(lead.row); });
   setMode(mode);
-  return { node: form, start, update, draftText: () => text.value, end() { endDraft?.(); endConnection(); fill(saved); } };
+  return { node: form, start, update, draftText: () => text.value,
+    end() { endDraft?.(); endConnection(); fill(saved); } };
 }

@@ -15,7 +15,8 @@ export function modal({ title, body, size = '', isAlert = false }) {
   let value;
   const dialog = h('dialog', { class: `dialog ${size}`, 'aria-labelledby': id, role: isAlert ? 'alertdialog' : null },
     h('header', { class: 'dialog-head' }, h('h2', { id }, title),
-      h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onClick: () => dialog.close() }, icon('close'))),
+      h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onClick: () => dialog.close() },
+        icon('close'))),
     body);
   document.body.append(dialog);
   const closed = new Promise(resolve => {
@@ -40,13 +41,16 @@ export function modal({ title, body, size = '', isAlert = false }) {
 }
 
 /** A row of buttons at the foot of a dialog: Cancel, and the one that submits the form. */
-export const buttons = (yes, { isDanger = false, cancel = t('cancel'), onCancel } = {}) => h('footer', { class: 'dialog-foot' },
-  h('button', { type: 'button', class: 'button', onClick: onCancel ?? (event => event.target.closest('dialog').close()) }, cancel),
+export const buttons = (yes, { isDanger = false, cancel = t('cancel'), onCancel } = {}) =>
+  h('footer', { class: 'dialog-foot' },
+  h('button', { type: 'button', class: 'button', onClick: onCancel ?? (event =>
+    event.target.closest('dialog').close()) }, cancel),
   h('button', { type: 'submit', class: isDanger ? 'button danger' : 'button primary' }, yes));
 
 /** Asks a question and returns whether the answer is yes. `typed` is a text that must be typed first. */
 export async function confirm({ title, text, yes, isDanger = false, typed = null }) {
-  const field = typed && h('input', { type: 'text', autocomplete: 'off', 'aria-label': t('confirm.typeLabel'), dir: 'auto' });
+  const field = typed && h('input', { type: 'text', autocomplete: 'off', 'aria-label': t('confirm.typeLabel'),
+    dir: 'auto' });
   const fault = h('p', { class: 'fault', role: 'alert' });
   const form = h('form', { class: 'stack', onSubmit: event => {
     event.preventDefault();
@@ -54,7 +58,8 @@ export async function confirm({ title, text, yes, isDanger = false, typed = null
     box.close(true);
   } },
   text && h('p', null, text),
-  typed && h('label', { class: 'field' }, h('span', null, nodes('confirm.type', { text: typed })), field), typed && fault,
+  typed && h('label', { class: 'field' }, h('span', null, nodes('confirm.type', { text: typed })), field), typed
+    && fault,
   buttons(yes, { isDanger }));
   const box = modal({ title, body: form, isAlert: true, size: 'narrow' });
   (field ?? form.querySelector('[type=submit]')).focus();
@@ -71,9 +76,11 @@ export async function choose({ title, text, at, rows }) {
     h('p', null, text, ' ', h('time', { class: 'secondary', datetime: at }, dateTime(at))),
     h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': title },
       h('table', { class: 'plain' },
-        h('thead', null, h('tr', null, ['conflict.field', 'conflict.before', 'conflict.theirs', 'conflict.mine'].map(key =>
+        h('thead', null, h('tr', null, ['conflict.field', 'conflict.before', 'conflict.theirs',
+          'conflict.mine'].map(key =>
           h('th', { scope: 'col' }, t(key))))),
-        h('tbody', null, rows.map(row => h('tr', null, h('th', { scope: 'row' }, row.label), cell(row.before), cell(row.theirs), cell(row.mine)))))),
+        h('tbody', null, rows.map(row => h('tr', null, h('th', { scope: 'row' }, row.label), cell(row.before),
+          cell(row.theirs), cell(row.mine)))))),
     buttons(t('conflict.keepMine'), { cancel: t('conflict.keepTheirs') }));
   const box = modal({ title, body: form, isAlert: true });
   return await box.closed === true;
@@ -89,8 +96,10 @@ export async function pick({ title, items, placeholder, empty = t('pick.none'), 
   let active = 0;
   const list = h('ul', { id: listId, role: 'listbox', class: 'pick', 'aria-label': title });
   const status = h('p', { class: 'secondary', role: 'status' });
-  const field = h('input', { type: 'text', role: 'combobox', autocomplete: 'off', spellcheck: 'false', 'aria-expanded': 'true',
-    'aria-controls': listId, 'aria-autocomplete': 'list', 'aria-label': placeholder ?? title, placeholder: placeholder ?? title, dir: 'auto' });
+  const field = h('input', { type: 'text', role: 'combobox', autocomplete: 'off', spellcheck: 'false',
+    'aria-expanded': 'true',
+    'aria-controls': listId, 'aria-autocomplete': 'list', 'aria-label': placeholder ?? title,
+      placeholder: placeholder ?? title, dir: 'auto' });
   const option = (item, index) => h('li', { id: `${listId}-${index}`, role: 'option', 'aria-selected': 'false',
     'aria-disabled': item.isDisabled ? 'true' : null, onClick: () => { if (!item.isDisabled) box.close(item); },
     onPointermove: () => { if (active !== index) mark(index); } },
@@ -98,7 +107,8 @@ export async function pick({ title, items, placeholder, empty = t('pick.none'), 
   item.more && h('span', { class: 'secondary' }, item.more), item.key && h('kbd', null, item.key));
   function mark(index) {
     active = index;
-    for (const [position, node] of [...list.children].entries()) node.setAttribute('aria-selected', String(position === index));
+    for (const [position, node] of [...list.children].entries()) node.setAttribute('aria-selected',
+      String(position === index));
     setAttribute(field, 'aria-activedescendant', shown.length ? `${listId}-${index}` : null);
     list.children[index]?.scrollIntoView({ block: 'nearest' });
   }

@@ -21,8 +21,10 @@ export async function submit(form, fault, work) {
   fill(fault);
   try { await work(); return true; } catch (problem) {
     if (!('status' in problem)) console.error(problem);
-    fill(fault, describe(problem), problem.requestId && h('small', { class: 'secondary' }, ' ', t('error.request', { id: problem.requestId })));
-    for (const detail of problem.details ?? []) form.elements.namedItem(detail.path)?.setAttribute('aria-invalid', 'true');
+    fill(fault, describe(problem), problem.requestId && h('small', { class: 'secondary' }, ' ',
+      t('error.request', { id: problem.requestId })));
+    for (const detail of problem.details ?? []) form.elements.namedItem(detail.path)?.setAttribute('aria-invalid',
+      'true');
     return false;
   } finally { button.disabled = false; }
 }
@@ -36,7 +38,8 @@ export async function pickAgent({ count = 1, hasNobody = true } = {}) {
     more: `${label('agentStatus', agent.status)} · ${t('agent.load', { open: agent.openConversations, most: agent.maxCapacity })}` }));
   items.sort((a, b) => (b.id === me()) - (a.id === me()));
   if (hasNobody) items.push({ id: 'none', agent: null, label: t('agent.nobody'), icon: 'none' });
-  const item = await pick({ title: t('assign.title', { count }), items, placeholder: t('assign.search'), empty: t('agents.empty') });
+  const item = await pick({ title: t('assign.title', { count }), items, placeholder: t('assign.search'),
+    empty: t('agents.empty') });
   return item?.agent;
 }
 
@@ -47,10 +50,12 @@ export async function askStatus(row) {
   const extra = h('div', { class: 'stack' });
   const show = status => {
     if (status === 'converted') {
-      fill(extra, field(t('field.conversionValue'), h('input', { name: 'conversionValue', type: 'text', inputmode: 'decimal',
+      fill(extra, field(t('field.conversionValue'), h('input',
+        { name: 'conversionValue', type: 'text', inputmode: 'decimal',
         value: row?.conversionValue ?? '', autocomplete: 'off' }), t('status.valueHint')));
     } else if (status === 'lost') {
-      fill(extra, field(t('field.outcome'), h('input', { name: 'outcome', type: 'text', maxlength: '500', value: row?.outcome ?? '', dir: 'auto' })));
+      fill(extra, field(t('field.outcome'), h('input', { name: 'outcome', type: 'text', maxlength: '500',
+        value: row?.outcome ?? '', dir: 'auto' })));
     } else fill(extra);
     return extra.querySelector('input');
   };
@@ -61,7 +66,8 @@ export async function askStatus(row) {
     const fields = { status: data.get('status') };
     if (fields.status === 'converted' && data.get('conversionValue').trim()) {
       const value = Number(data.get('conversionValue').replaceAll(/[,\s]/g, ''));
-      if (!(value >= 0 && value < 1e12)) { fill(fault, t('status.valueFault')); extra.querySelector('input').focus(); return; }
+      if (!(value >= 0 && value < 1e12)) { fill(fault,
+        t('status.valueFault')); extra.querySelector('input').focus(); return; }
       fields.conversionValue = value;
     }
     if (fields.status === 'lost' && data.get('outcome').trim()) fields.outcome = data.get('outcome').trim();
@@ -69,7 +75,8 @@ export async function askStatus(row) {
   } },
   h('fieldset', { class: 'radios' }, h('legend', { class: 'sr' }, t('field.status')),
     Object.entries(STATUS_KEYS).map(([key, status]) => h('label', null,
-      h('input', { type: 'radio', name: 'status', value: status, checked: status === (row?.status ?? 'in-progress'), onChange: () => show(status) }),
+      h('input', { type: 'radio', name: 'status', value: status, checked: status === (row?.status ?? 'in-progress'),
+        onChange: () => show(status) }),
       h('span', null, label('status', status)), h('kbd', null, key.toUpperCase())))),
   extra, fault, buttons(t('save')));
   const box = modal({ title: t('status.title'), body: form, size: 'narrow' });
@@ -95,7 +102,8 @@ export function presets(at = now()) {
   const days = [[t('preset.tomorrow'), addDays(today, 1)], [t('preset.threeDays'), addDays(today, 3)],
     [t('preset.monday'), addDays(today, (8 - weekday) % 7 || 7)]];
   const soon = Math.ceil((at + 2 * 3_600_000) / 900_000) * 900_000;
-  const result = days.map(([text, date]) => ({ text: `${text} ${clock(instant(`${date}T10:00`))}`, at: instant(`${date}T10:00`) }));
+  const result = days.map(([text, date]) => ({ text: `${text} ${clock(instant(`${date}T10:00`))}`,
+    at: instant(`${date}T10:00`) }));
   return [result[0], { text: `${t('preset.twoHours')} ${clock(soon)}`, at: soon }, ...result.slice(1)];
 }
 
@@ -109,7 +117,8 @@ export async function askFollowUp({ title = t('followUp.title'), kind = 'call', 
     box.close(body);
   };
   const fault = h('p', { class: 'fault', role: 'alert' });
-  const when = h('input', { type: 'datetime-local', name: 'when', value: localInput(offered[0].at), min: localInput(now()), required: true });
+  const when = h('input', { type: 'datetime-local', name: 'when', value: localInput(offered[0].at),
+    min: localInput(now()), required: true });
   const form = h('form', { class: 'stack', onSubmit: event => {
     event.preventDefault();
     const at = instant(when.value);
@@ -117,10 +126,12 @@ export async function askFollowUp({ title = t('followUp.title'), kind = 'call', 
     answer(at);
   } },
   h('div', { class: 'presets' }, offered.map(({ text: words, at }, index) =>
-    h('button', { type: 'button', class: 'button', onClick: () => answer(at) }, words, h('kbd', null, String(index + 1))))),
+    h('button', { type: 'button', class: 'button', onClick: () => answer(at) }, words,
+      h('kbd', null, String(index + 1))))),
   h('div', { class: 'pair' },
     field(t('followUp.when'), when, t('followUp.zone', { zone: zone() })),
-    field(t('followUp.kind'), select(['call', 'whatsapp', 'email', 'sms'], kind, value => label('channel', value), { name: 'kind' }))),
+    field(t('followUp.kind'), select(['call', 'whatsapp', 'email', 'sms'], kind, value => label('channel', value),
+      { name: 'kind' }))),
   field(t('followUp.text'), h('input', { type: 'text', name: 'text', maxlength: '500', value: text, dir: 'auto' })),
   fault, buttons(t('save')));
   const box = modal({ title, body: form, size: 'narrow' });
@@ -140,7 +151,8 @@ let asking = null;
 export function logInAgain() {
   asking ??= new Promise(resolve => {
     const fault = h('p', { class: 'fault', role: 'alert' });
-    const key = h('input', { type: 'password', name: 'key', autocomplete: 'current-password', required: true, dir: 'ltr' });
+    const key = h('input', { type: 'password', name: 'key', autocomplete: 'current-password', required: true,
+      dir: 'ltr' });
     const form = h('form', { class: 'stack', onSubmit: async event => {
       event.preventDefault();
       if (await submit(form, fault, () => openSession({ key: key.value.trim() }))) { announce('login'); finish(); }
@@ -148,10 +160,12 @@ export function logInAgain() {
     h('p', null, t('login.again')), field(t('login.key'), key), fault,
     h('footer', { class: 'dialog-foot' }, h('button', { type: 'submit', class: 'button primary' }, t('login.button'))));
     const box = modal({ title: t('login.ended'), body: form, size: 'narrow' });
-    const finish = () => { removeEventListener('leadpipe-login', finish); asking = null; box.close(true); resolve(true); };
+    const finish = () => { removeEventListener('leadpipe-login',
+      finish); asking = null; box.close(true); resolve(true); };
     addEventListener('leadpipe-login', finish);
     // It can be closed to copy a text; the next request asks again.
-    box.closed.then(() => { if (asking) { asking = null; removeEventListener('leadpipe-login', finish); resolve(false); } });
+    box.closed.then(() => { if (asking) { asking = null; removeEventListener('leadpipe-login',
+      finish); resolve(false); } });
     key.focus();
   });
   return asking;
@@ -170,7 +184,8 @@ export async function exportList({ filters, names, total, order }) {
   } },
   h('p', null, names.join(' · ')), h('p', { class: 'secondary' }, t('export.order', { order, zone: zone() })),
   h('fieldset', { class: 'radios row' }, h('legend', { class: 'sr' }, t('export.format')), formats.map((value, index) =>
-    h('label', null, h('input', { type: 'radio', name: 'format', value, checked: index === 0 }), h('span', null, value.toUpperCase())))),
+    h('label', null, h('input', { type: 'radio', name: 'format', value, checked: index === 0 }),
+      h('span', null, value.toUpperCase())))),
   progress, fault, buttons(t('export.download')));
   const box = modal({ title: t('export.title', { count: total }), body: form, size: 'narrow' });
   form.querySelector('[type=submit]').focus();
@@ -186,7 +201,8 @@ async function download(format, filters, progress) {
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     chunks.push(part.value);
     size += part.value.length;
-    fill(progress, t('export.size', { size: number(size / 1e6, { style: 'unit', unit: 'megabyte', maximumFractionDigits: 1 }) }));
+    fill(progress, t('export.size', { size: number(size / 1e6,
+      { style: 'unit', unit: 'megabyte', maximumFractionDigits: 1 }) }));
   }
   const name = /filename="([\w.-]+)"/.exec(reply.headers.get('content-disposition') ?? '')?.[1] ?? `conversations.${format}`;
   const address = URL.createObjectURL(new Blob(chunks, { type: reply.headers.get('content-type') ?? '' }));
@@ -199,11 +215,14 @@ async function download(format, filters, progress) {
 /** Shows a key once, with a button that copies it. */
 export function showKey(name, key) {
   const copied = h('span', { role: 'status', class: 'secondary' });
-  const text = h('input', { type: 'text', readonly: true, value: key, dir: 'ltr', class: 'mono', 'aria-label': t('keys.new') });
+  const text = h('input', { type: 'text', readonly: true, value: key, dir: 'ltr', class: 'mono',
+    'aria-label': t('keys.new') });
   const copy = async () => { await navigator.clipboard.writeText(key); fill(copied, t('copied')); };
-  const box = modal({ title: t('keys.made', { name }), size: 'narrow', body: h('form', { class: 'stack', method: 'dialog' },
+  const box = modal({ title: t('keys.made', { name }), size: 'narrow',
+    body: h('form', { class: 'stack', method: 'dialog' },
     h('p', null, t('keys.once')), text,
-    h('footer', { class: 'dialog-foot' }, copied, h('button', { type: 'button', class: 'button', onClick: copy }, icon('copy'), t('copy')),
+    h('footer', { class: 'dialog-foot' }, copied, h('button', { type: 'button', class: 'button', onClick: copy },
+      icon('copy'), t('copy')),
       h('button', { class: 'button primary' }, t('keys.stored')))) });
   text.select();
   return box.closed;

@@ -14,9 +14,11 @@ const parts = new WeakMap();
  */
 export function leadTable({ onSelect, onSelectAll, actions }) {
   const body = h('tbody', { role: 'rowgroup' });
-  const all = h('input', { type: 'checkbox', 'aria-label': t('select.loaded'), onClick: () => onSelectAll(all.checked) });
+  const all = h('input', { type: 'checkbox', 'aria-label': t('select.loaded'), onClick: () =>
+    onSelectAll(all.checked) });
   const head = name => h('th', { scope: 'col', role: 'columnheader', class: `c-${name}` },
-    name === 'select' ? h('label', { class: 'check' }, all) : h('span', { class: name === 'menu' ? 'sr' : null }, t(`column.${name}`)));
+    name === 'select' ? h('label', { class: 'check' }, all) : h('span', { class: name === 'menu' ? 'sr' : null },
+      t(`column.${name}`)));
   const node = h('table', { class: 'leads', role: 'table' }, h('caption', { class: 'sr' }, t('inbox.caption')),
     h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, COLUMNS.map(head))), body);
 
@@ -35,15 +37,18 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
     const agent = h('bdi');
     const waiting = h('span', { class: 'waiting' });
     const time = h('time');
-    const more = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false' }, icon('more'));
+    const more = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu',
+      'aria-expanded': 'false' }, icon('more'));
     const cell = (name, ...inside) => h('td', { class: `c-${name}`, role: 'cell' }, inside);
     const row = h('tr', { role: 'row', data: { id: first.id } },
       cell('select', h('label', { class: 'check' }, box)), cell('name', link, snippet), cell('quality', quality.node),
-      cell('sla', sla.node), cell('wants', wish), cell('agent', agent), cell('waiting', waiting), cell('time', time), cell('menu', more));
+      cell('sla', sla.node), cell('wants', wish), cell('agent', agent), cell('waiting', waiting), cell('time', time),
+        cell('menu', more));
     box.addEventListener('click', event => onSelect(first.id, event.shiftKey));
     more.addEventListener('click', () => {
       const current = parts.get(row).shown;
-      openMenu(more, [...contacts(current).map(({ href, label: text, icon: symbol }) => ({ href, label: text, icon: symbol })), ...actions(current)],
+      openMenu(more, [...contacts(current).map(({ href, label: text, icon: symbol }) =>
+        ({ href, label: text, icon: symbol })), ...actions(current)],
         t('row.menu', { name: nameOf(current) }));
     });
     parts.set(row, { box, link, snippet, quality, sla, wish, agent, waiting, time, more });
@@ -55,7 +60,8 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
     const name = nameOf(lead);
     const isSelected = marks.selected.has(lead.id);
     part.box.checked = isSelected;
-    setAttribute(row, 'class', ['lead', isSelected && 'is-selected', marks.stale.has(lead.id) && 'is-stale', marks.fresh.has(lead.id) && 'is-fresh',
+    setAttribute(row, 'class', ['lead', isSelected && 'is-selected', marks.stale.has(lead.id) && 'is-stale',
+      marks.fresh.has(lead.id) && 'is-fresh',
       marks.pending.has(lead.id) && 'is-pending', lead.unreadCount > 0 && 'is-waiting'].filter(Boolean).join(' '));
     part.sla.update(lead);
     setText(part.time, brief(lead.lastMessageAt ?? lead.createdAt));
@@ -67,7 +73,8 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
     setText(part.link, name);
     setText(part.snippet, lead.lastMessageSnippet ?? '');
     part.quality.update(lead);
-    fill(part.wish, wants(lead).map((text, index) => [index > 0 && h('span', { 'aria-hidden': 'true' }, ' · '), h('bdi', null, text)]));
+    fill(part.wish, wants(lead).map((text, index) => [index > 0 && h('span', { 'aria-hidden': 'true' }, ' · '),
+      h('bdi', null, text)]));
     setText(part.agent, lead.assignedAgentName ?? '–');
     setAttribute(part.agent, 'class', lead.assignedAgentName ? null : 'secondary');
     setText(part.waiting, lead.unreadCount > 0 ? t('lead.waiting', { count: lead.unreadCount })
@@ -92,10 +99,12 @@ export function selectionBar({ onAction, onAll, onClear }) {
   const text = h('strong', { role: 'status' });
   const changed = h('span', { class: 'secondary' });
   const every = h('button', { type: 'button', class: 'link', onClick: onAll });
-  const action = (name, symbol, key) => h('button', { type: 'button', class: 'button small', data: { action: name }, onClick: () => onAction(name) },
+  const action = (name, symbol, key) => h('button', { type: 'button', class: 'button small', data: { action: name },
+    onClick: () => onAction(name) },
     icon(symbol), t(`bulk.${name}`), key && h('kbd', null, key));
   const node = h('div', { class: 'selection', role: 'region', 'aria-label': t('bulk.label'), hidden: true }, text,
-    action('assign', 'person', 'A'), action('status', 'flag', 'S'), action('quality', 'flame'), action('tag', 'tag'), changed, every,
+    action('assign', 'person', 'A'), action('status', 'flag', 'S'), action('quality', 'flame'), action('tag', 'tag'),
+      changed, every,
     h('button', { type: 'button', class: 'link end', onClick: onClear }, t('clear')));
   return { node, update({ count, total, isAll, names, reason }) {
     node.hidden = count === 0;
@@ -116,7 +125,8 @@ export function pill(show) {
   const node = h('button', { type: 'button', class: 'pill', hidden: true, onClick: show });
   return { node, update(count, stale) {
     node.hidden = count + stale === 0;
-    if (!node.hidden) fill(node, icon(count ? 'up' : 'refresh'), count ? t('inbox.new', { count }) : t('inbox.old', { count: stale }), h('kbd', null, '.'));
+    if (!node.hidden) fill(node, icon(count ? 'up' : 'refresh'), count ? t('inbox.new', { count })
+      : t('inbox.old', { count: stale }), h('kbd', null, '.'));
   } };
 }
 

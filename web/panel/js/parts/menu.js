@@ -10,13 +10,15 @@ function ensure() {
   menu.addEventListener('keydown', event => {
     const items = [...menu.querySelectorAll('[role=menuitem]')];
     const index = items.indexOf(document.activeElement);
-    const target = { ArrowDown: items[index + 1] ?? items[0], ArrowUp: items[index - 1] ?? items.at(-1), Home: items[0], End: items.at(-1) }[event.key];
+    const target = { ArrowDown: items[index + 1] ?? items[0], ArrowUp: items[index - 1] ?? items.at(-1),
+      Home: items[0], End: items.at(-1) }[event.key];
     if (target) { event.preventDefault(); target.focus(); }
     if (event.key === 'Tab') menu.hidePopover();
   });
   menu.addEventListener('toggle', event => {
     opener?.setAttribute('aria-expanded', String(event.newState === 'open'));
-    if (event.newState === 'closed' && (document.activeElement === document.body || menu.contains(document.activeElement))) opener?.focus();
+    if (event.newState === 'closed' && (document.activeElement === document.body
+      || menu.contains(document.activeElement))) opener?.focus();
   });
   document.body.append(menu);
   return menu;
@@ -29,10 +31,13 @@ export function openMenu(button, items, name) {
   opener = button;
   menu.setAttribute('aria-label', name);
   fill(menu, items.map(({ label, icon: symbol, href, run, reason, key }) => {
-    const inside = [icon(symbol ?? 'none'), h('span', null, label, reason && h('small', { class: 'secondary' }, reason)), key && h('kbd', null, key)];
+    const inside = [icon(symbol ?? 'none'), h('span', null, label, reason
+      && h('small', { class: 'secondary' }, reason)), key && h('kbd', null, key)];
     const act = () => { menu.hidePopover(); run?.(); };
-    return href ? h('a', { role: 'menuitem', tabindex: '-1', href, rel: 'noopener noreferrer', target: href.startsWith('http') ? '_blank' : null, onClick: act }, inside)
-      : h('button', { role: 'menuitem', tabindex: '-1', type: 'button', 'aria-disabled': reason ? 'true' : null, onClick: reason ? null : act }, inside);
+    return href ? h('a', { role: 'menuitem', tabindex: '-1', href, rel: 'noopener noreferrer',
+      target: href.startsWith('http') ? '_blank' : null, onClick: act }, inside)
+      : h('button', { role: 'menuitem', tabindex: '-1', type: 'button', 'aria-disabled': reason ? 'true' : null,
+        onClick: reason ? null : act }, inside);
   }));
   menu.showPopover();
   const place = button.getBoundingClientRect();

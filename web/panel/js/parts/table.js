@@ -12,9 +12,11 @@ export function plainTable(caption, columns) {
   const body = h('tbody', { role: 'rowgroup' });
   const node = h('table', { class: 'rows', role: 'table' }, h('caption', { class: 'sr' }, caption),
     h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map(({ text, key }) =>
-      h('th', { scope: 'col', role: 'columnheader' }, key === 'actions' ? h('span', { class: 'sr' }, t('column.menu')) : text)))), body);
+      h('th', { scope: 'col', role: 'columnheader' }, key === 'actions' ? h('span', { class: 'sr' }, t('column.menu'))
+        : text)))), body);
   const draw = (tr, row) => fill(tr, columns.map(({ key, text, cell }) =>
-    h('td', { role: 'cell', class: key === 'actions' ? 'actions' : null, 'data-label': key === 'actions' ? '' : text }, cell(row))));
+    h('td', { role: 'cell', class: key === 'actions' ? 'actions' : null, 'data-label': key === 'actions' ? ''
+      : text }, cell(row))));
   return { node, body, update(rows) {
     render(body, rows, row => h('tr', { role: 'row', data: { id: row.id } }), (tr, row) => {
       if (shown.get(tr) === row || tr.contains(document.activeElement)) return;
@@ -34,7 +36,8 @@ export function step(body, by) {
 
 /** A button of a row that is disabled, with the reason as its title, while `reason` is a text. */
 export function rowButton(text, reason, run, key) {
-  const button = h('button', { type: 'button', class: 'button small', 'aria-keyshortcuts': key, onClick: () => { if (!reason) run(button); } }, text);
+  const button = h('button', { type: 'button', class: 'button small', 'aria-keyshortcuts': key,
+    onClick: () => { if (!reason) run(button); } }, text);
   setAttribute(button, 'aria-disabled', reason ? 'true' : null);
   setAttribute(button, 'title', reason);
   return button;

@@ -11,9 +11,11 @@ const NEAR = 80;
 /** Shows the messages of `lead` in `body`. Returns {update(), end()}. */
 export function thread(body, lead, openedAt) {
   const list = h('ol', { class: 'thread', 'aria-label': t('leadTab.messages') });
-  const older = h('button', { type: 'button', class: 'button small center', hidden: (lead.row.messages?.length ?? 0) < MOST, onClick: loadOlder }, t('thread.older'));
+  const older = h('button', { type: 'button', class: 'button small center',
+    hidden: (lead.row.messages?.length ?? 0) < MOST, onClick: loadOlder }, t('thread.older'));
   const jump = h('button', { type: 'button', class: 'pill', hidden: true, onClick: toEnd });
-  const box = h('div', { class: 'thread-box', tabindex: '0', role: 'region', 'aria-label': t('leadTab.messages') }, older, list);
+  const box = h('div', { class: 'thread-box', tabindex: '0', role: 'region', 'aria-label': t('leadTab.messages') },
+    older, list);
   let earlier = [];
   let shown = 0;
   fill(body, box, jump);
@@ -29,7 +31,8 @@ export function thread(body, lead, openedAt) {
     for (const message of [...earlier, ...lead.row.messages ?? []]) {
       const own = localDay(message.timestamp);
       if (own !== date) { result.push({ id: `day ${own}`, kind: 'day', text: day(message.timestamp) }); date = own; }
-      if (!isNew && openedAt && message.timestamp > openedAt) { isNew = true; result.push({ id: 'new', kind: 'new', text: t('thread.new') }); }
+      if (!isNew && openedAt && message.timestamp > openedAt) { isNew = true; result.push({ id: 'new', kind: 'new',
+        text: t('thread.new') }); }
       result.push({ ...message, kind: 'message' });
     }
     return result;
@@ -39,7 +42,8 @@ export function thread(body, lead, openedAt) {
     if (row.kind !== 'message') return h('li', { class: `divider ${row.kind}` }, h('span', null, row.text));
     const waits = row.sender === 'customer' && !row.isRead;
     return h('li', { class: `message ${row.sender}${waits ? ' is-waiting' : ''}` },
-      h('p', { class: 'meta' }, h('strong', null, label('sender', row.sender)), ' ', h('time', { datetime: row.timestamp, title: dateTime(row.timestamp) }, clock(row.timestamp)),
+      h('p', { class: 'meta' }, h('strong', null, label('sender', row.sender)), ' ',
+        h('time', { datetime: row.timestamp, title: dateTime(row.timestamp) }, clock(row.timestamp)),
         waits && h('span', { class: 'waiting' }, t('thread.waiting'))),
       h('p', { class: 'text', dir: 'auto' }, row.messageText));
   }
@@ -47,7 +51,9 @@ export function thread(body, lead, openedAt) {
   function patch(node, row) {
     if (row.kind !== 'message') { setText(node.firstChild, row.text); return; }
     const waits = row.sender === 'customer' && !row.isRead;
-    if (!waits && node.classList.contains('is-waiting')) { node.classList.remove('is-waiting'); node.querySelector('.waiting')?.remove(); }
+    if (waits || !node.classList.contains('is-waiting')) return;
+    node.classList.remove('is-waiting');
+    node.querySelector('.waiting')?.remove();
   }
 
   function update() {
@@ -68,7 +74,8 @@ export function thread(body, lead, openedAt) {
       // Pages are counted from the beginning; a thousand messages are shown, so only very long chats come here.
       const { data } = await api('GET', `/api/admin/conversations/${lead.row.id}/messages?limit=200`);
       const first = lead.row.messages[0]?.timestamp;
-      earlier = data.data.filter(message => message.timestamp < first && !lead.row.messages.some(one => one.id === message.id));
+      earlier = data.data.filter(message => message.timestamp < first
+        && !lead.row.messages.some(one => one.id === message.id));
       older.hidden = true;
       const height = box.scrollHeight;
       update();

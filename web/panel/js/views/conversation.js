@@ -33,15 +33,19 @@ export function open({ params, query, outlet, memory }) {
   const place = ids.indexOf(params.id);
   const step = (by, symbol) => {
     const id = place >= 0 ? ids[place + by] : undefined;
-    return h(id ? 'a' : 'span', { class: 'icon-button', href: id && `/admin/conversations/${id}`, 'aria-label': t(by < 0 ? 'lead.previous' : 'lead.next'),
+    return h(id ? 'a' : 'span', { class: 'icon-button', href: id && `/admin/conversations/${id}`,
+      'aria-label': t(by < 0 ? 'lead.previous' : 'lead.next'),
       'aria-disabled': id ? null : 'true', role: id ? null : 'link' }, icon(symbol));
   };
   const reach = h('div', { class: 'reach' });
-  const more = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false', 'aria-label': t('lead.more'), onClick: () => openMenu(more, menuItems(), t('lead.more')) }, icon('more'));
+  const more = h('button', { type: 'button', class: 'icon-button', 'aria-haspopup': 'menu', 'aria-expanded': 'false',
+    'aria-label': t('lead.more'), onClick: () => openMenu(more, menuItems(), t('lead.more')) }, icon('more'));
   const head = h('header', { class: 'lead-head' },
-    h('a', { class: 'icon-button', href: address, 'aria-label': t('lead.back'), onClick: event => { event.preventDefault(); event.stopPropagation(); goBack(); } }, icon('back', true)),
+    h('a', { class: 'icon-button', href: address, 'aria-label': t('lead.back'),
+      onClick: event => { event.preventDefault(); event.stopPropagation(); goBack(); } }, icon('back', true)),
     h('div', { class: 'lead-title' }, heading, h('div', { class: 'lead-chips' }, quality.node, sla.node)),
-    place >= 0 && h('div', { class: 'stepper' }, h('span', { class: 'secondary' }, t('lead.place', { index: place + 1, count: ids.length })), step(-1, 'up'), step(1, 'down')),
+    place >= 0 && h('div', { class: 'stepper' }, h('span', { class: 'secondary' },
+      t('lead.place', { index: place + 1, count: ids.length })), step(-1, 'up'), step(1, 'down')),
     reach, more);
   const tabBar = h('div', { class: 'switches tabs', role: 'group', 'aria-label': t('lead.tabs') });
   const body = h('div', { class: 'lead-body' });
@@ -57,7 +61,8 @@ export function open({ params, query, outlet, memory }) {
   fill(outlet, head, state, frame);
 
   for (const name of ON_PHONE) {
-    tabBar.append(h('button', { type: 'button', data: { id: name }, class: name === 'facts' ? 'phone-only' : null, 'aria-pressed': 'false', onClick: () => showTab(name) },
+    tabBar.append(h('button', { type: 'button', data: { id: name }, class: name === 'facts' ? 'phone-only' : null,
+      'aria-pressed': 'false', onClick: () => showTab(name) },
       h('span', null, t(`leadTab.${name}`)), name === 'messages' && h('span', { class: 'count' })));
   }
 
@@ -68,7 +73,8 @@ export function open({ params, query, outlet, memory }) {
     view?.end?.();
     view = null;
     if (name === 'facts') { fill(body); return; }
-    const makers = { messages: () => thread(body, lead, openedAt), timeline: () => timelineTab(body, params.id), deliveries: () => deliveriesTab(body, params.id), why: () => whyTab(body, params.id) };
+    const makers = { messages: () => thread(body, lead, openedAt), timeline: () => timelineTab(body, params.id),
+      deliveries: () => deliveriesTab(body, params.id), why: () => whyTab(body, params.id) };
     fill(body);
     view = makers[name]();
   }
@@ -77,7 +83,8 @@ export function open({ params, query, outlet, memory }) {
     const end = loading(state, 4);
     frame.hidden = true;
     try {
-      if (!UUID.test(params.id)) throw Object.assign(new Error(t('error.noLead')), { status: 404, code: 'conversation_not_found', details: [], title: t('notFound.title') });
+      if (!UUID.test(params.id)) throw Object.assign(new Error(t('error.noLead')),
+        { status: 404, code: 'conversation_not_found', details: [], title: t('notFound.title') });
       const { data, etag } = await api('GET', path);
       if (life.isOver) return;
       Object.assign(lead, { row: data, etag });
@@ -130,17 +137,22 @@ export function open({ params, query, outlet, memory }) {
     const key = JSON.stringify([shown.customerPhone, shown.customerEmail]);
     if (reach.dataset.key !== key) {
       reach.dataset.key = key;
-      fill(reach, contacts(shown).map(({ kind, href, label: text, icon: symbol }) => h('a', { class: `button reach-${kind}`, href, rel: 'noopener noreferrer',
-        target: href.startsWith('http') ? '_blank' : null, 'aria-keyshortcuts': { call: 'c', whatsapp: 'w' }[kind] }, icon(symbol), h('span', null, text))));
+      fill(reach, contacts(shown).map(({ kind, href, label: text, icon: symbol }) =>
+        h('a', { class: `button reach-${kind}`, href, rel: 'noopener noreferrer',
+        target: href.startsWith('http') ? '_blank' : null, 'aria-keyshortcuts': { call: 'c', whatsapp: 'w' }[kind] },
+          icon(symbol), h('span', null, text))));
     }
     facts.update(shown, isPending);
     write.update(shown);
   }
 
   const menuItems = () => {
-    const copy = text => ({ label: t('copyText', { text }), icon: 'copy', run: () => navigator.clipboard.writeText(text).then(() => toast(t('copied')), report) });
-    return [lead.row?.customerPhone && copy(lead.row.customerPhone), lead.row?.customerEmail && copy(lead.row.customerEmail),
-      { label: t('lead.copyLink'), icon: 'link', run: () => navigator.clipboard.writeText(location.origin + location.pathname).then(() => toast(t('copied')), report) },
+    const copy = text => ({ label: t('copyText', { text }), icon: 'copy', run: () =>
+      navigator.clipboard.writeText(text).then(() => toast(t('copied')), report) });
+    return [lead.row?.customerPhone && copy(lead.row.customerPhone), lead.row?.customerEmail
+      && copy(lead.row.customerEmail),
+      { label: t('lead.copyLink'), icon: 'link', run: () =>
+        navigator.clipboard.writeText(location.origin + location.pathname).then(() => toast(t('copied')), report) },
       { label: t('bulk.assign'), icon: 'person', key: 'A', reason: obstacle(), run: choose },
       { label: t('bulk.status'), icon: 'flag', key: 'S', reason: obstacle(), run: chooseStatus },
       { label: t('followUp.button'), icon: 'calendar', key: 'F', reason: obstacle(), run: followUp }].filter(Boolean);
@@ -161,7 +173,8 @@ export function open({ params, query, outlet, memory }) {
   async function chooseStatus() {
     if (refused()) return;
     const fields = await askStatus(lead.row);
-    if (fields) await change(lead, fields, { text: t('bulk.statusDone', { count: 1, status: label('status', fields.status) }) });
+    if (fields) await change(lead, fields, { text: t('bulk.statusDone',
+      { count: 1, status: label('status', fields.status) }) });
   }
 
   async function followUp() {
@@ -181,14 +194,20 @@ export function open({ params, query, outlet, memory }) {
   }
 
   const goBack = () => back(address);
-  const go = by => { const id = place >= 0 ? ids[place + by] : undefined; if (id) navigate(`/admin/conversations/${id}`); };
+  const go = by => { const id = place >= 0 ? ids[place + by]
+    : undefined; if (id) navigate(`/admin/conversations/${id}`); };
   const click = kind => () => reach.querySelector(`.reach-${kind}`)?.click();
   const focusOn = mode => () => { if (tab === 'facts') showTab('messages'); write.start(mode); };
   life.add(bind('view', [
-    { key: 'c', label: t('contact.call'), run: click('call') }, { key: 'w', label: 'WhatsApp', run: click('whatsapp') }, { key: 'm', label: t('contact.mail'), run: click('email') },
-    { key: 'r', label: t('answer.button'), run: focusOn('answer') }, { key: 'n', label: t('note.button'), run: focusOn('note') },
-    { key: 'f', label: t('followUp.button'), run: followUp }, { key: 'a', label: t('bulk.assign'), run: choose }, { key: 's', label: t('bulk.status'), run: chooseStatus },
-    { key: '[', label: t('lead.previous'), run: () => go(-1), isAllowed: () => place > 0 }, { key: ']', label: t('lead.next'), run: () => go(1), isAllowed: () => place >= 0 && place < ids.length - 1 },
+    { key: 'c', label: t('contact.call'), run: click('call') },
+      { key: 'w', label: 'WhatsApp', run: click('whatsapp') },
+      { key: 'm', label: t('contact.mail'), run: click('email') },
+    { key: 'r', label: t('answer.button'), run: focusOn('answer') },
+      { key: 'n', label: t('note.button'), run: focusOn('note') },
+    { key: 'f', label: t('followUp.button'), run: followUp }, { key: 'a', label: t('bulk.assign'), run: choose },
+      { key: 's', label: t('bulk.status'), run: chooseStatus },
+    { key: '[', label: t('lead.previous'), run: () => go(-1), isAllowed: () => place > 0 },
+      { key: ']', label: t('lead.next'), run: () => go(1), isAllowed: () => place >= 0 && place < ids.length - 1 },
     ...TABS.map((name, index) => ({ key: String(index + 1), label: t(`leadTab.${name}`), run: () => showTab(name) })),
     { key: 'Escape', label: t('lead.back'), run: goBack },
   ]));

@@ -34,18 +34,23 @@ export function open({ query, outlet, memory }) {
   let counts = memory?.counts ?? {};
 
   const heading = h('h1', { tabindex: '-1', class: 'sr' }, t('nav.inbox'));
-  const tabs = h('div', { class: 'switches tabs', role: 'group', 'aria-label': t('tabs.label') }, ['mine', 'unassigned', 'all'].map(tab =>
-    h('button', { type: 'button', data: { tab }, onClick: () => change({ ...filters, tab, assignedAgentIds: [] }) }, h('span', null, t(`tab.${tab}`)), h('span', { class: 'count' }))));
+  const tabs = h('div', { class: 'switches tabs', role: 'group', 'aria-label': t('tabs.label') },
+    ['mine', 'unassigned', 'all'].map(tab =>
+    h('button', { type: 'button', data: { tab }, onClick: () => change({ ...filters, tab, assignedAgentIds: [] }) },
+      h('span', null, t(`tab.${tab}`)), h('span', { class: 'count' }))));
   const bar = filterBar({ change, onEnter: openOnly, onExport: offerExport });
-  const table = leadTable({ onSelect: select, onSelectAll: isOn => selectRows(list.rows, isOn), actions: row => rowActions(row) });
+  const table = leadTable({ onSelect: select, onSelectAll: isOn => selectRows(list.rows, isOn), actions: row =>
+    rowActions(row) });
   const news = pill(() => showNews());
   const selection = selectionBar({ onAction: bulk, onAll: selectAll, onClear: clearSelection });
   const more = h('button', { type: 'button', class: 'button', onClick: () => list.more() });
   const position = h('span', { class: 'secondary' });
   const state = h('span', { class: 'feed-state secondary' });
   const footer = h('footer', { class: 'list-foot' }, more, position, state);
-  const choose = h('button', { type: 'button', class: 'button phone-only', 'aria-pressed': 'false', onClick: () => setSelecting(!outlet.classList.contains('is-selecting')) }, t('select.button'));
-  fill(outlet, heading, h('div', { class: 'inbox-head' }, bar.node, h('div', { class: 'tabs-row' }, tabs, bar.chips, choose)), selection.node, news.node, region, footer);
+  const choose = h('button', { type: 'button', class: 'button phone-only', 'aria-pressed': 'false', onClick: () =>
+    setSelecting(!outlet.classList.contains('is-selecting')) }, t('select.button'));
+  fill(outlet, heading, h('div', { class: 'inbox-head' }, bar.node,
+    h('div', { class: 'tabs-row' }, tabs, bar.chips, choose)), selection.node, news.node, region, footer);
 
   function change(next, isTyping = false) {
     filters = next;
@@ -53,7 +58,8 @@ export function open({ query, outlet, memory }) {
     rewrite(`/admin/inbox${search ? `?${search}` : ''}`);
     if (!isTyping) clearSelection();
     bar.update(filters);
-    list.load(filters).then(() => { if (isTyping && list.total !== null) say(t('inbox.found', { count: list.total })); });
+    const sayFound = () => { if (isTyping && list.total !== null) say(t('inbox.found', { count: list.total })); };
+    list.load(filters).then(sayFound);
     loadCounts();
   }
 
@@ -88,17 +94,25 @@ export function open({ query, outlet, memory }) {
   }
 
   // New rows enter at once only if nobody would notice that the list moves.
-  const isAtRest = () => scrollY < 8 && selected.size === 0 && !region.contains(document.activeElement) && !region.matches(':hover') && !document.querySelector('dialog[open]');
+  const isAtRest = () => scrollY < 8 && selected.size === 0 && !region.contains(document.activeElement)
+    && !region.matches(':hover') && !document.querySelector('dialog[open]');
 
   function empty() {
-    if (filters.tab === 'mine' && !me()) return emptyState(t('empty.noAgent'), h('a', { class: 'button', href: '/admin/settings' }, t('empty.whoAmI')));
-    if (!isPlain(filters)) return emptyState(t('empty.noMatch'), h('button', { type: 'button', class: 'button', onClick: () => change({ ...read(new URLSearchParams(), filters.tab) }) }, t('filter.clear')));
+    if (filters.tab === 'mine' && !me()) return emptyState(t('empty.noAgent'),
+      h('a', { class: 'button', href: '/admin/settings' }, t('empty.whoAmI')));
+    if (!isPlain(filters)) return emptyState(t('empty.noMatch'),
+      h('button', { type: 'button', class: 'button', onClick: () =>
+      change({ ...read(new URLSearchParams(), filters.tab) }) }, t('filter.clear')));
     if (filters.tab === 'mine') {
-      return emptyState(t('empty.mine'), h('button', { type: 'button', class: 'button', onClick: () => change({ ...filters, tab: 'unassigned' }) },
+      return emptyState(t('empty.mine'), h('button', { type: 'button', class: 'button', onClick: () =>
+        change({ ...filters, tab: 'unassigned' }) },
         t('empty.toUnassigned', { count: counts.unassigned ?? 0 })));
     }
-    if (filters.tab === 'unassigned') return emptyState(t('empty.unassigned'), h('button', { type: 'button', class: 'button', onClick: () => change({ ...filters, tab: 'all' }) }, t('tab.all')));
-    return emptyState(t('empty.none'), h('button', { type: 'button', class: 'button', onClick: () => change({ ...filters, status: [] }) }, t('empty.closed')));
+    if (filters.tab === 'unassigned') return emptyState(t('empty.unassigned'),
+      h('button', { type: 'button', class: 'button', onClick: () => change({ ...filters, tab: 'all' }) },
+      t('tab.all')));
+    return emptyState(t('empty.none'), h('button', { type: 'button', class: 'button', onClick: () =>
+      change({ ...filters, status: [] }) }, t('empty.closed')));
   }
 
   let countTimer = null;
@@ -158,13 +172,15 @@ export function open({ query, outlet, memory }) {
     setAttribute(choose, 'aria-pressed', String(isOn));
   }
 
-  const rowActions = row => [{ label: t('bulk.assign'), icon: 'person', reason: obstacle(), run: () => bulk('assign', [row]) },
+  const rowActions = row => [{ label: t('bulk.assign'), icon: 'person', reason: obstacle(), run: () =>
+    bulk('assign', [row]) },
     { label: t('bulk.status'), icon: 'flag', reason: obstacle(), run: () => bulk('status', [row]) }];
 
   const focusedRow = () => list.rows.find(row => row.id === document.activeElement?.closest('tr')?.dataset.id);
 
   async function bulk(name, only = null) {
-    const rows = only ?? (selected.size ? [...selected.values()].map(row => list.rows.find(one => one.id === row.id) ?? row) : [focusedRow()].filter(Boolean));
+    const rows = only ?? (selected.size ? [...selected.values()].map(row =>
+      list.rows.find(one => one.id === row.id) ?? row) : [focusedRow()].filter(Boolean));
     if (!rows.length) { toast(t('select.first')); return; }
     const reason = obstacle();
     if (reason) { toast(reason, { isError: true }); return; }
@@ -184,24 +200,30 @@ export function open({ query, outlet, memory }) {
     if (name === 'assign') {
       const agent = await pickAgent({ count: rows.length });
       if (agent === undefined) return null;
-      return { fields: { agentId: agent?.id ?? null }, text: count => agent ? t('bulk.assigned', { count, name: agent.name }) : t('bulk.unassigned', { count }) };
+      return { fields: { agentId: agent?.id ?? null }, text: count => agent
+        ? t('bulk.assigned', { count, name: agent.name }) : t('bulk.unassigned', { count }) };
     }
     if (name === 'status') {
       const fields = await askStatus(rows.length === 1 ? rows[0] : null);
-      return fields && { fields, text: count => t('bulk.statusDone', { count, status: label('status', fields.status) }) };
+      return fields && { fields, text: count => t('bulk.statusDone',
+        { count, status: label('status', fields.status) }) };
     }
     if (name === 'quality') {
-      const item = await pick({ title: t('bulk.quality'), items: ['hot', 'warm', 'cold'].map(id => ({ id, label: label('quality', id) })) });
-      return item && { fields: { leadQuality: item.id }, text: count => t('bulk.qualityDone', { count, quality: item.label }) };
+      const item = await pick({ title: t('bulk.quality'), items: ['hot', 'warm', 'cold'].map(id =>
+        ({ id, label: label('quality', id) })) });
+      return item && { fields: { leadQuality: item.id }, text: count =>
+        t('bulk.qualityDone', { count, quality: item.label }) };
     }
     const known = [...new Set(list.rows.flatMap(row => row.tags))].sort();
-    const item = await pick({ title: t('bulk.tag'), items: known.map(id => ({ id, label: id, icon: 'tag' })), placeholder: t('tag.placeholder'),
+    const item = await pick({ title: t('bulk.tag'), items: known.map(id => ({ id, label: id, icon: 'tag' })),
+      placeholder: t('tag.placeholder'),
       create: text => text && { id: text, label: text, icon: 'plus' } });
     return item && { fields: { addTags: [item.id] }, text: count => t('bulk.tagDone', { count, tag: item.id }) };
   }
 
   function openOnly() {
-    const go = () => { if (list.rows.length === 1) navigate(format({ view: 'conversation', params: { id: list.rows[0].id } })); else table.body.querySelector('a')?.focus(); };
+    const go = () => { if (list.rows.length === 1) navigate(format({ view: 'conversation',
+      params: { id: list.rows[0].id } })); else table.body.querySelector('a')?.focus(); };
     if (list.isLoading) setTimeout(() => { if (!list.isLoading) go(); else setTimeout(go, 600); }, 300); else go();
   }
 
@@ -214,34 +236,48 @@ export function open({ query, outlet, memory }) {
   function move(step) {
     const links = [...table.body.querySelectorAll('a.lead-name')];
     const index = links.indexOf(document.activeElement?.closest('tr')?.querySelector('a.lead-name'));
-    const next = links[index < 0 ? (step > 0 ? 0 : links.length - 1) : Math.max(0, Math.min(links.length - 1, index + step))];
+    const next = links[index < 0 ? (step > 0 ? 0 : links.length - 1)
+      : Math.max(0, Math.min(links.length - 1, index + step))];
     next?.focus();
     next?.closest('tr').scrollIntoView({ block: 'nearest' });
   }
 
   const hasRow = () => list.rows.length > 0;
   life.add(bind('view', [
-    { key: 'j', label: t('keys.down'), run: () => move(1), isAllowed: hasRow }, { key: 'ArrowDown', isHidden: true, run: () => move(1), isAllowed: hasRow },
-    { key: 'k', label: t('keys.up'), run: () => move(-1), isAllowed: hasRow }, { key: 'ArrowUp', isHidden: true, run: () => move(-1), isAllowed: hasRow },
-    { key: 'Enter', label: t('keys.open'), run: () => (document.activeElement?.closest('tr') ?? table.body).querySelector('a.lead-name')?.click(), isAllowed: hasRow },
-    { key: 'x', label: t('keys.select'), run: () => { const row = focusedRow() ?? list.rows[0]; if (row) { table.body.querySelector(`[data-id="${row.id}"] a.lead-name`).focus(); select(row.id, false); } } },
+    { key: 'j', label: t('keys.down'), run: () => move(1), isAllowed: hasRow },
+      { key: 'ArrowDown', isHidden: true, run: () => move(1), isAllowed: hasRow },
+    { key: 'k', label: t('keys.up'), run: () => move(-1), isAllowed: hasRow },
+      { key: 'ArrowUp', isHidden: true, run: () => move(-1), isAllowed: hasRow },
+    { key: 'Enter', label: t('keys.open'), run: () =>
+      (document.activeElement?.closest('tr') ?? table.body).querySelector('a.lead-name')?.click(),
+      isAllowed: hasRow },
+    { key: 'x', label: t('keys.select'),
+      run: () => {
+        const row = focusedRow() ?? list.rows[0];
+        table.body.querySelector(`[data-id="${row?.id}"] a.lead-name`)?.focus();
+        if (row) select(row.id, false);
+      } },
     { key: 'X', label: t('keys.selectAll'), run: () => selectRows(list.rows, selected.size < list.rows.length) },
-    { key: 'a', label: t('bulk.assign'), run: () => bulk('assign') }, { key: 's', label: t('bulk.status'), run: () => bulk('status') },
+    { key: 'a', label: t('bulk.assign'), run: () => bulk('assign') },
+      { key: 's', label: t('bulk.status'), run: () => bulk('status') },
     { key: '/', label: t('search.label'), run: () => { bar.search.focus(); bar.search.select(); } },
     { key: '.', label: t('keys.showNew'), run: showNews, isAllowed: () => list.waiting.size + list.stale.size > 0 },
-    { key: 'e', label: t('export.button'), run: offerExport }, { key: 'f', label: t('filter.button'), run: () => bar.node.querySelector('[aria-haspopup]').click() },
+    { key: 'e', label: t('export.button'), run: offerExport },
+      { key: 'f', label: t('filter.button'), run: () => bar.node.querySelector('[aria-haspopup]').click() },
     { key: 'Escape', isHidden: true, run: () => clearSelection() },
   ]));
   const showFeed = () => {
     const { isLive, checkedAt } = feed.get();
     setAttribute(state, 'class', `feed-state secondary ${isLive ? 'is-live' : ''}`);
-    setText(state, isLive ? t('feed.live', { time: clock(checkedAt, true) }) : checkedAt ? t('feed.paused', { time: clock(checkedAt, true) }) : t('feed.connecting'));
+    setText(state, isLive ? t('feed.live', { time: clock(checkedAt, true) }) : checkedAt
+      ? t('feed.paused', { time: clock(checkedAt, true) }) : t('feed.connecting'));
   };
   life.add(feed.subscribe(showFeed));
   life.add(connection.subscribe(() => draw()));
   life.add(agents.subscribe(() => bar.update(filters)));
   life.add(onTick(() => { list.tick(); showFeed(); }));
-  life.add(onEvent(({ name }) => { if (name !== 'delivery') laterTimer ??= setTimeout(() => { laterTimer = null; loadCounts(); }, 15_000); }));
+  const countLater = () => { laterTimer = null; loadCounts(); };
+  life.add(onEvent(({ name }) => { if (name !== 'delivery') laterTimer ??= setTimeout(countLater, 15_000); }));
   life.add(() => { clearTimeout(countTimer); clearTimeout(laterTimer); list.end(); life.isOver = true; });
 
   bar.update(filters);
@@ -262,7 +298,8 @@ export function open({ query, outlet, memory }) {
     const focus = document.activeElement?.closest('tr')?.dataset.id ?? null;
     life.end();
     outlet.classList.remove('is-selecting', 'has-selection');
-    return { rows: list.rows, total: list.total, cursor: list.cursor, search, focus, counts, selected: [...selected.values()] };
+    return { rows: list.rows, total: list.total, cursor: list.cursor, search, focus, counts,
+      selected: [...selected.values()] };
   } };
 }
 

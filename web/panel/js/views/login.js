@@ -12,7 +12,11 @@ export async function tryToEnter() {
   if (token) {
     // The token works once; it must not stay in the address or in the history.
     history.replaceState(history.state, '', location.pathname + location.search);
-    try { await openSession({ loginToken: decodeURIComponent(token) }); announce('login'); return null; } catch (problem) { if (problem.status !== 401) return problem; }
+    try {
+      await openSession({ loginToken: decodeURIComponent(token) });
+      announce('login');
+      return null;
+    } catch (problem) { if (problem.status !== 401) return problem; }
   }
   try {
     const { data } = await api('GET', '/api/admin/session', { asks: false });
@@ -28,7 +32,8 @@ const REASONS = { 401: 'login.wrong', 503: 'login.notConfigured' };
 /** Shows the form in `outlet`. `entered()` is called after the log-in. `problem` says why it is shown. */
 export function showLogin(outlet, problem, entered) {
   const fault = h('p', { class: 'fault', role: 'alert' });
-  const key = h('input', { type: 'password', name: 'key', id: 'key', autocomplete: 'current-password', required: true, dir: 'ltr', spellcheck: 'false' });
+  const key = h('input', { type: 'password', name: 'key', id: 'key', autocomplete: 'current-password', required: true,
+    dir: 'ltr', spellcheck: 'false' });
   const eye = h('button', { type: 'button', class: 'button', 'aria-pressed': 'false', onClick: () => {
     const isShown = key.type === 'text';
     key.type = isShown ? 'password' : 'text';
@@ -48,13 +53,15 @@ export function showLogin(outlet, problem, entered) {
     if (button.isConnected && !button.dataset.waits) button.disabled = false;
   } },
   h('div', { class: 'login-head' }, h('h1', { tabindex: '-1' }, icon('logo'), 'Leadpipe'),
-    h('div', { class: 'switches', role: 'group', 'aria-label': t('settings.language') }, [['en', 'English'], ['ar', 'العربية']].map(([id, text]) =>
+    h('div', { class: 'switches', role: 'group', 'aria-label': t('settings.language') },
+      [['en', 'English'], ['ar', 'العربية']].map(([id, text]) =>
       h('button', { type: 'button', lang: id, 'aria-pressed': String(id === currentLanguage()), onClick: async () => {
         const typed = key.value;
         await chooseLanguage(id);
         showLogin(outlet, problem, entered).value = typed;
       } }, text)))),
-  h('label', { class: 'field', for: 'key' }, h('span', null, t('login.key'))), h('div', { class: 'pair' }, key, eye), fault, button,
+  h('label', { class: 'field', for: 'key' }, h('span', null, t('login.key'))), h('div', { class: 'pair' }, key, eye),
+    fault, button,
   h('p', { class: 'secondary' }, t('login.help')));
 
   function tell(failure) {

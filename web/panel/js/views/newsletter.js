@@ -17,10 +17,13 @@ export function open({ query, outlet }) {
   let cursor = null;
   let timer = null;
   const heading = h('h1', { tabindex: '-1' }, t('nav.newsletter'));
-  const search = h('input', { type: 'search', value: query.get('q') ?? '', placeholder: t('newsletter.search'), 'aria-label': t('newsletter.search'), dir: 'ltr',
+  const search = h('input', { type: 'search', value: query.get('q') ?? '', placeholder: t('newsletter.search'),
+    'aria-label': t('newsletter.search'), dir: 'ltr',
     onInput: () => { clearTimeout(timer); timer = setTimeout(() => load(), 250); } });
-  const status = h('select', { 'aria-label': t('newsletter.status'), onChange: () => load() }, ['active', 'unsubscribed', ''].map(value =>
-    h('option', { value, selected: value === (query.get('status') ?? 'active') }, label('subscriber', value || 'all'))));
+  const status = h('select', { 'aria-label': t('newsletter.status'), onChange: () => load() },
+    ['active', 'unsubscribed', ''].map(value =>
+    h('option', { value, selected: value === (query.get('status') ?? 'active') },
+      label('subscriber', value || 'all'))));
   const region = h('div');
   const more = h('button', { type: 'button', class: 'button', hidden: true, onClick: () => load(cursor) }, t('more'));
   const table = plainTable(t('nav.newsletter'), [
@@ -28,15 +31,18 @@ export function open({ query, outlet }) {
     { key: 'status', text: t('newsletter.status'), cell: row => label('subscriber', row.status) },
     { key: 'source', text: t('newsletter.source'), cell: row => h('bdi', { dir: 'auto' }, row.source ?? '–') },
     { key: 'date', text: t('newsletter.date'), cell: row => day(row.subscribedAt) },
-    { key: 'actions', cell: row => may('owner') && rowButton(t('newsletter.delete'), obstacle('owner'), () => remove(row)) },
+    { key: 'actions', cell: row => may('owner') && rowButton(t('newsletter.delete'), obstacle('owner'), () =>
+      remove(row)) },
   ]);
-  fill(outlet, h('div', { class: 'view-head' }, heading, h('div', { class: 'searchbox' }, search), status), region, more);
+  fill(outlet, h('div', { class: 'view-head' }, heading, h('div', { class: 'searchbox' }, search), status), region,
+    more);
 
   async function load(from = null) {
     rewrite(`/admin/newsletter?${queryString({ status: status.value, q: search.value.trim() || null })}`);
     const end = loading(region);
     try {
-      const { data } = await api('GET', `/api/newsletter/subscribers?${queryString({ status: status.value || null, query: search.value.trim() || null, limit: 50, cursor: from })}`, { kind: 'newsletter' });
+      const { data } = await api('GET',
+        `/api/newsletter/subscribers?${queryString({ status: status.value || null, query: search.value.trim() || null, limit: 50, cursor: from })}`, { kind: 'newsletter' });
       if (life.isOver) return;
       end();
       rows = from ? [...rows, ...data.data] : data.data;
@@ -51,7 +57,8 @@ export function open({ query, outlet }) {
   }
 
   async function remove(row) {
-    if (!await confirm({ title: t('newsletter.deleteTitle'), text: t('newsletter.deleteText'), yes: t('newsletter.delete'), isDanger: true, typed: row.email })) return;
+    if (!await confirm({ title: t('newsletter.deleteTitle'), text: t('newsletter.deleteText'),
+      yes: t('newsletter.delete'), isDanger: true, typed: row.email })) return;
     try {
       await api('DELETE', `/api/newsletter/subscribers/${row.id}`);
       done(t('newsletter.deleted'));

@@ -36,7 +36,8 @@ export function before({ from, to }) {
 export function open({ query, outlet }) {
   const life = scope();
   let span = SPANS.includes(query.get('span')) ? query.get('span') : '7d';
-  let period = DAY.test(query.get('from') ?? '') && DAY.test(query.get('to') ?? '') ? { from: query.get('from'), to: query.get('to') } : null;
+  let period = DAY.test(query.get('from') ?? '') && DAY.test(query.get('to') ?? '')
+    ? { from: query.get('from'), to: query.get('to') } : null;
   if (period) span = null;
   let newer = 0;
   const heading = h('h1', { tabindex: '-1' }, t('nav.overview'));
@@ -63,9 +64,11 @@ export function open({ query, outlet }) {
     fresh.hidden = true;
     rewrite(`/admin/overview?${queryString(span ? { span } : shown)}`);
     const end = loading(region);
-    const get = (parameters, kind) => api('GET', `/api/admin/analytics?${queryString({ ...parameters, timeZone: zone() })}`, { kind });
+    const get = (parameters, kind) => api('GET',
+      `/api/admin/analytics?${queryString({ ...parameters, timeZone: zone() })}`, { kind });
     try {
-      const [{ data }, last] = await Promise.all([get(shown, 'analytics'), get(before(shown), 'analytics before').catch(() => null)]);
+      const [{ data }, last] = await Promise.all([get(shown, 'analytics'),
+        get(before(shown), 'analytics before').catch(() => null)]);
       if (life.isOver) return;
       end();
       draw(data, last?.data ?? null, shown);
@@ -80,37 +83,54 @@ export function open({ query, outlet }) {
     const change = (value, old) => {
       if (old === null || old === undefined || !old) return '';
       const part = Math.round(100 * (value - old) / old);
-      return part === 0 ? t('overview.same') : t('overview.before', { change: format('NumberFormat', { style: 'percent', signDisplay: 'always' }).format(part / 100) });
+      return part === 0 ? t('overview.same') : t('overview.before',
+        { change: format('NumberFormat', { style: 'percent', signDisplay: 'always' }).format(part / 100) });
     };
-    const figure = (name, value, note, href) => h(href ? 'a' : 'div', { class: 'card figure', href }, h('span', { class: 'secondary' }, t(`overview.${name}`)), h('strong', null, value), note && h('span', { class: 'secondary' }, note));
+    const figure = (name, value, note, href) => h(href ? 'a' : 'div', { class: 'card figure', href },
+      h('span', { class: 'secondary' }, t(`overview.${name}`)), h('strong', null, value), note
+      && h('span', { class: 'secondary' }, note));
     const { sla } = data;
     const answered = sla.met + sla.breached;
     const percent = value => number(value / 100, { style: 'percent', maximumFractionDigits: 1 });
     const median = sla.medianResponseSeconds;
-    const note = h('p', { class: 'secondary pad' }, t('overview.note', { from: day(`${shown.from}T12:00:00Z`), to: day(`${shown.to}T12:00:00Z`), zone: zone() }));
+    const note = h('p', { class: 'secondary pad' }, t('overview.note', { from: day(`${shown.from}T12:00:00Z`),
+      to: day(`${shown.to}T12:00:00Z`), zone: zone() }));
     const figures = h('div', { class: 'figures' },
-      figure('leads', number(data.totalConversations), change(data.totalConversations, last?.totalConversations), link()),
+      figure('leads', number(data.totalConversations), change(data.totalConversations, last?.totalConversations),
+        link()),
       figure('hot', number(data.hotLeads), change(data.hotLeads, last?.hotLeads), link({ leadQuality: 'hot' })),
-      figure('won', data.totalConversations ? percent(data.conversionRate) : '–', last?.totalConversations ? change(data.conversionRate, last.conversionRate) : '', link({ status: 'converted' })),
+      figure('won', data.totalConversations ? percent(data.conversionRate) : '–', last?.totalConversations
+        ? change(data.conversionRate, last.conversionRate) : '', link({ status: 'converted' })),
       figure('response', median === null ? '–' : duration(median * 1000), ''),
       figure('sla', answered ? percent(100 * sla.met / answered) : '–', '', link({ slaState: 'breached' })));
-    if (!data.totalConversations) { fill(region, figures, emptyState(t('overview.empty'), h('button', { type: 'button', class: 'button', onClick: () => choose('year') }, t('span.year'))), note); return; }
-    const shortDay = text => format('DateTimeFormat', { day: 'numeric', month: 'short', timeZone: 'UTC' }).format(new Date(`${text}T12:00:00Z`));
+    if (!data.totalConversations) { fill(region, figures, emptyState(t('overview.empty'),
+      h('button', { type: 'button', class: 'button', onClick: () => choose('year') }, t('span.year'))),
+      note); return; }
+    const shortDay = text => format('DateTimeFormat', { day: 'numeric', month: 'short',
+      timeZone: 'UTC' }).format(new Date(`${text}T12:00:00Z`));
     const trend = data.conversationVolumeTrend.map(({ date: on, count }) => [shortDay(on), count]);
     const hours = data.peakHours.map(({ hour, conversations }) => [number(hour), conversations]);
     const heads = key => [t(key), t('overview.count')];
     const pairs = (list, group, name) => list.map(row => [group ? label(group, row[name]) : row[name], row.value]);
-    const people = data.agentPerformance.map(row => [row.agentName, row.conversations, percent(row.conversionRate), row.averageResponseTime === null ? '–' : duration(row.averageResponseTime * 60_000)]);
-    const card = (key, head, rows, chart) => chartCard({ title: t(`overview.${key}`), heads: heads(head), rows, chart });
-    const sources = data.leadSourceBreakdown.map(row => [label('source', row.source), row.value, null, link({ source: row.source })]);
+    const people = data.agentPerformance.map(row => [row.agentName, row.conversations, percent(row.conversionRate),
+      row.averageResponseTime === null ? '–' : duration(row.averageResponseTime * 60_000)]);
+    const card = (key, head, rows, chart) => chartCard({ title: t(`overview.${key}`), heads: heads(head), rows,
+      chart });
+    const sources = data.leadSourceBreakdown.map(row => [label('source', row.source), row.value, null,
+      link({ source: row.source })]);
     fill(region, figures, h('div', { class: 'charts' },
       card('perDay', 'overview.day', trend, () => columns(trend, t('overview.perDay'))),
-      card('funnel', 'overview.stage', pairs(data.conversionFunnel, 'stage', 'stage'), () => bars(pairs(data.conversionFunnel, 'stage', 'stage'))),
+      card('funnel', 'overview.stage', pairs(data.conversionFunnel, 'stage', 'stage'), () =>
+        bars(pairs(data.conversionFunnel, 'stage', 'stage'))),
       card('sources', 'filter.source', sources.map(row => row.slice(0, 2)), () => bars(sources)),
-      card('quality', 'filter.leadQuality', pairs(data.leadQualityDistribution, 'quality', 'quality'), () => bars(data.leadQualityDistribution.map(row => [label('quality', row.quality), row.value, null, link({ leadQuality: row.quality })]))),
+      card('quality', 'filter.leadQuality', pairs(data.leadQualityDistribution, 'quality', 'quality'), () =>
+        bars(data.leadQualityDistribution.map(row => [label('quality', row.quality), row.value, null,
+        link({ leadQuality: row.quality })]))),
       card('hours', 'overview.hour', hours, () => columns(hours, t('overview.hours'))),
-      chartCard({ title: t('overview.agents'), heads: [t('overview.agent'), t('overview.count'), t('overview.rate'), t('overview.time')], rows: people,
-        chart: () => bars(data.agentPerformance.map(row => [row.agentName, row.conversations, null, link({ assignedAgentIds: row.agentId })])) })), note);
+      chartCard({ title: t('overview.agents'), heads: [t('overview.agent'), t('overview.count'), t('overview.rate'),
+        t('overview.time')], rows: people,
+        chart: () => bars(data.agentPerformance.map(row => [row.agentName, row.conversations, null,
+          link({ assignedAgentIds: row.agentId })])) })), note);
   }
 
   life.add(bind('view', SPANS.map(id => ({ key: KEYS[id], label: t(`span.${id}`), run: () => choose(id) }))));

@@ -50,19 +50,22 @@ export function startBanner(node) {
     const late = rows.filter(isLate);
     const due = rows.filter(row => !isLate(row));
     showTitle();
-    for (const row of late) if (!told.has(row.id)) { told.add(row.id); if (!isFirst) { say(t('banner.isLate', { name: nameOf(row) })); notify(row, t('banner.isLate', { name: nameOf(row) })); } }
+    for (const row of late) if (!told.has(row.id)) { told.add(row.id); if (!isFirst) { say(t('banner.isLate',
+      { name: nameOf(row) })); notify(row, t('banner.isLate', { name: nameOf(row) })); } }
     isFirst = isFirst && !urgent.get().at;
     node.hidden = rows.length === 0;
     if (!rows.length) { content = ''; return; }
     const summary = [late.length && t('banner.late', { count: late.length }),
-      due.length && t('banner.due', { count: due.length, span: span(Date.parse(due[0].slaResponseDeadline) - now() + 59_999) })].filter(Boolean).join(' · ');
+      due.length && t('banner.due', { count: due.length,
+        span: span(Date.parse(due[0].slaResponseDeadline) - now() + 59_999) })].filter(Boolean).join(' · ');
     const { isOnline } = connection.get();
     const next = JSON.stringify([summary, isOnline, rows.slice(0, 3).map(row => [row.id, nameOf(row)]), rows.length]);
     if (next === content || node.contains(document.activeElement)) return;
     content = next;
     setAttribute(node, 'class', `banner ${late.length ? 'is-late' : 'is-due'}`);
     fill(node, icon(late.length ? 'alert' : 'clock'), h('strong', null, summary),
-      h('ul', null, rows.slice(0, 3).map(row => h('li', null, h('a', { href: address(row) }, h('bdi', { dir: 'auto' }, nameOf(row)))))),
+      h('ul', null, rows.slice(0, 3).map(row => h('li', null,
+        h('a', { href: address(row) }, h('bdi', { dir: 'auto' }, nameOf(row)))))),
       rows.length > 3 && h('span', { class: 'rest' }, t('banner.more', { count: rows.length - 3 })),
       !isOnline && urgent.get().at && h('span', null, t('banner.asOf', { time: clock(urgent.get().at) })),
       h('a', { class: 'end', href: '/admin/inbox?tab=all&slaState=breached,warning' }, t('banner.view')));
@@ -79,7 +82,8 @@ export function startBanner(node) {
       if (name === 'lead.created' && row.leadQuality === 'hot') notify(row, t('notify.hot', { name: nameOf(row) }));
       if (!has && row.slaState === 'warning') soon();
     }),
-    onChange(row => urgent.set(old => ({ ...old, rows: old.rows.map(one => one.id === row.id ? { ...one, ...row } : one) }))),
+    onChange(row => urgent.set(old => ({ ...old, rows: old.rows.map(one => one.id === row.id ? { ...one, ...row }
+      : one) }))),
     bind('banner', [{ key: 'g l', label: t('banner.go'), isAllowed: () => !node.hidden, run: () => {
       const first = urgent.get().rows.find(row => !row.firstResponseAt && isOpen(row));
       if (first) navigate(address(first));
@@ -93,7 +97,8 @@ export function startBanner(node) {
 function notify(row, text) {
   if (!leads() || feed.get().checkedAt === null) return;
   if (preference('sound') === true) ring();
-  if (preference('notifications') !== true || !('Notification' in window) || Notification.permission !== 'granted' || !document.hidden) return;
+  if (preference('notifications') !== true || !('Notification' in window) || Notification.permission !== 'granted'
+    || !document.hidden) return;
   const shown = new Notification(text, { tag: row.id, dir: 'auto', lang: document.documentElement.lang });
   shown.onclick = () => { focus(); navigate(address(row)); shown.close(); };
 }
