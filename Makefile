@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -26,6 +26,8 @@ TEST_PACKAGES = apache2-bin binutils fcgiwrap iproute2 libtap-parser-sourcehandl
 	postgresql-15-pgtap procps poppler-utils python3-aiosmtpd python3-h11 python3-openpyxl python3-pytest python3-venv strace
 # Packages from PyPI: schemathesis, sqlmap and ruff. They have a Python environment of their own.
 TEST_VENV = .build/test-venv
+# Playwright. It uses Debian's pytest, so that the harness is the same as in the other tests.
+PANEL_VENV = .build/panel-venv
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -60,11 +62,14 @@ lambda-executables: build ## link handlers and leadpipe into .build/lambda/ with
 	tools/archives/link-static .build/lambda "$$out" $(LINKED) "$$(dirname "$$(readlink -f "$$(command -v $(SWIFT))")")/swiftc" leadpipe $(EXECUTABLES:%=handlers-%)
 	@echo 'lambda    done: .build/lambda/'
 
-test: test-packages build ## run all tests: modules, black-box cases, database rights, end to end
+test: test-packages panel-packages build ## run all tests: modules, black-box cases, database rights, end to end
 	@Tests/run
 
 test-quick: test-packages build ## run the tests for daily work (three minutes): modules, black-box cases, database rights, deployment checklist
 	@Tests/run quick
+
+screenshots: panel-packages ## write the pictures of the panel to docs/images/; needs a finished `make build`
+	@PYTHONDONTWRITEBYTECODE=1 $(PANEL_VENV)/bin/python -m pytest -c Tests/pytest.ini Tests/Panel/screenshots.py
 
 soak: test-packages soak-packages build ## run the tests that take hours: thousands of faults and kills, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
@@ -118,7 +123,17 @@ test-packages: packages
 	$(call install-missing,$(TEST_PACKAGES))
 	@$(MAKE) --no-print-directory $(TEST_VENV)/requirements.txt
 
+panel-packages:
+	$(call install-missing,chromium python3-pytest python3-aiosmtpd python3-venv fonts-noto-core)
+	@$(MAKE) --no-print-directory $(PANEL_VENV)/requirements.txt
+
 # The copy records what was installed, so it is written last.
+$(PANEL_VENV)/requirements.txt: Tests/Panel/requirements.txt
+	@echo 'packages  installing Tests/Panel/requirements.txt into $(PANEL_VENV)'
+	@rm -rf $(PANEL_VENV); /usr/bin/python3 -m venv --system-site-packages $(PANEL_VENV)
+	@$(PANEL_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@cp $< $@
+
 $(TEST_VENV)/requirements.txt: Tests/requirements.txt
 	@echo 'packages  installing Tests/requirements.txt into $(TEST_VENV)'
 	@rm -rf $(TEST_VENV); /usr/bin/python3 -m venv $(TEST_VENV)

@@ -1,0 +1,154 @@
+// The live feed. One tab holds the stream and shares it with the others; a watchdog replaces a stream that is dead.
+import { api, refreshSession } from './api.js';
+import { session, topic } from './store.js';
+
+const SILENCE = 70_000;        // A stream ends after 40 to 50 s, so a longer one without a new start is dead.
+const GRACE = 5_000;           // Streams end all the time; only a longer gap is shown.
+const NAMES = ['lead.created', 'lead.updated', 'sla', 'delivery', 'reset', 'hello'];
+
+/** {isLive, checkedAt}: whether the feed works, and when the server was last heard. */
+export const feed = topic({ isLive: false, checkedAt: null });
+
+const channel = new BroadcastChannel('leadpipe');
+const listeners = new Set();
+const seen = new Set();
+let source = null;
+let lastId = null;
+let isLeader = false;
+let isStopped = true;
+let release = null;
+let watchdog = null;
+let lateness = null;
+let pause = null;
+
+/** Calls `listener({name, data})` for each event of the feed. Returns what ends it. */
+export function onEvent(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function deliver(name, data) {
+  if (data?.id) {
+    if (seen.has(data.id)) return;
+    seen.add(data.id);
+    if (seen.size > 1000) seen.delete(seen.values().next().value);
+  }
+  for (const listener of [...listeners]) listener({ name, data });
+}
+
+function report(isLive) {
+  clearTimeout(lateness);
+  const tell = () => {
+    feed.set(old => ({ isLive, checkedAt: isLive ? Date.now() : old.checkedAt }));
+    if (isLeader) channel.postMessage({ kind: 'state', ...feed.get() });
+  };
+  if (isLive || !feed.get().isLive) tell(); else lateness = setTimeout(tell, GRACE);
+}
+
+function open() {
+  close();
+  if (isStopped || !isLeader) return;
+  const hadId = lastId !== null;
+  // Without an id the server cannot say what was missed since the feed was last heard.
+  const mayHaveMissed = !hadId && feed.get().checkedAt !== null;
+  source = new EventSource(`/api/admin/live${hadId ? `?lastEventId=${encodeURIComponent(lastId)}` : ''}`);
+  const own = source;
+  let isFirst = true;
+  source.onopen = () => {
+    report(true);
+    guard();
+    if (isFirst && mayHaveMissed) tellAll('reset', { reason: 'reopened' });
+    isFirst = false;
+  };
+  for (const name of NAMES) {
+    source.addEventListener(name, event => {
+      if (event.lastEventId) lastId = event.lastEventId;
+      report(true);
+      if (name === 'hello') { channel.postMessage({ kind: 'id', id: lastId }); return; }
+      tellAll(name, JSON.parse(event.data));
+    });
+  }
+  source.onerror = () => {
+    if (own !== source) return;
+    report(false);
+    if (own.readyState === EventSource.CLOSED) recover();
+  };
+  guard();
+}
+
+function tellAll(name, data) {
+  channel.postMessage({ kind: 'event', name, data, id: lastId });
+  deliver(name, data);
+}
+
+function close() {
+  clearTimeout(watchdog);
+  clearTimeout(pause);
+  source?.close();
+  source = null;
+}
+
+function guard() {
+  clearTimeout(watchdog);
+  watchdog = setTimeout(() => { report(false); open(); }, SILENCE);
+}
+
+// The browser gives a stream up after any status but 200. The session route tells why.
+async function recover() {
+  close();
+  let seconds = 3;
+  try { await api('GET', '/api/admin/session'); } catch (problem) { seconds = Math.max(problem.retryAfter ?? 0, 5); }
+  if (!isStopped && isLeader) pause = setTimeout(open, seconds * 1000);
+}
+
+channel.onmessage = ({ data }) => {
+  if (data.id) lastId = data.id;
+  if (data.kind === 'event' && !isStopped) deliver(data.name, data.data);
+  if (data.kind === 'state' && !isLeader) feed.set({ isLive: data.isLive, checkedAt: data.checkedAt });
+  if (data.kind === 'ask' && isLeader) channel.postMessage({ kind: 'state', ...feed.get() });
+  if (data.kind === 'logout' && session.get()) dispatchEvent(new CustomEvent('leadpipe-logout'));
+  if (data.kind === 'login') refreshSession().then(() => dispatchEvent(new CustomEvent('leadpipe-login')), () => {});
+};
+
+/** Tells the other tabs that this one has logged in or out. */
+export const announce = kind => channel.postMessage({ kind });
+
+/** Starts the feed in this tab, or waits until it leads. Without locks (no https) each visible tab has a stream. */
+export function start() {
+  if (!isStopped) return;
+  isStopped = false;
+  if (!navigator.locks) {
+    isLeader = true;
+    open();
+    return;
+  }
+  navigator.locks.request('leadpipe-live', () => new Promise(resolve => {
+    if (isStopped) { resolve(); return; }
+    release = resolve;
+    isLeader = true;
+    open();
+  }));
+  channel.postMessage({ kind: 'ask' });
+}
+
+/** Ends the feed, at log-out. */
+export function stop() {
+  isStopped = true;
+  close();
+  isLeader = false;
+  lastId = null;
+  seen.clear();
+  release?.();
+  release = null;
+  feed.set({ isLive: false, checkedAt: null });
+}
+
+export const leads = () => isLeader;
+
+addEventListener('online', () => { if (isLeader) open(); });
+addEventListener('offline', () => { if (isLeader) report(false); });
+addEventListener('pageshow', event => { if (event.persisted && isLeader) open(); });
+document.addEventListener('visibilitychange', () => {
+  if (navigator.locks || isStopped) return;
+  if (document.hidden) close(); else open();
+});

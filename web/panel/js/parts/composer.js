@@ -1,0 +1,110 @@
+// Below the messages: log an answer, write a note, plan a follow-up. What is typed is kept until it is saved.
+import { draft, follow, keep } from '../lib/drafts.js';
+import { change, obstacle, report, respond } from '../lib/actions.js';
+import { connection } from '../lib/api.js';
+import { fill, h, icon, setAttribute, setText } from '../lib/dom.js';
+import { label, t } from '../lib/i18n.js';
+import { me } from '../lib/store.js';
+import { isOpen } from '../lib/time.js';
+import { toast } from './toast.js';
+
+const CHANNELS = ['call', 'whatsapp', 'email', 'sms', 'chat', 'meeting'];
+
+/** Returns {node, start(mode), update(row), draftText(), end()}. `changed()` is called after a save. */
+export function composer({ id, lead, askFollowUp, changed }) {
+  let mode = draft(id, 'note') && !draft(id, 'answer') ? 'note' : 'answer';
+  let endDraft = null;
+  let hasFirstAnswer = true;
+  const channel = h('select', { name: 'channel', 'aria-label': t('answer.channel') },
+    CHANNELS.map(value => h('option', { value }, label('channel', value))));
+  const text = h('textarea', { rows: '2', maxlength: '5000', dir: 'auto' });
+  const hint = h('p', { class: 'secondary hint' });
+  const saved = h('span', { class: 'secondary', role: 'status' });
+  const save = h('button', { type: 'submit', class: 'button primary' });
+  const tab = name => h('button', { type: 'button', data: { id: name }, 'aria-pressed': 'false',
+    'aria-keyshortcuts': name === 'answer' ? 'r' : 'n', onClick: () => start(name) },
+    icon(name === 'answer' ? 'check' : 'note'), h('span', null, t(`${name}.button`)));
+  const modes = h('div', { class: 'switches', role: 'group', 'aria-label': t('composer.label') }, tab('answer'),
+    tab('note'));
+  const form = h('form', { class: 'composer', 'aria-label': t('composer.label'), onSubmit: submit },
+    h('div', { class: 'composer-head' }, modes, channel,
+      h('button', { type: 'button', class: 'button end', 'aria-keyshortcuts': 'f', onClick: askFollowUp },
+        icon('calendar'), h('span', null, t('followUp.button')))),
+    text, h('div', { class: 'composer-foot' }, hint, saved, save));
+  form.addEventListener('keydown', event => {
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); }
+    if (event.key !== 'Escape') return;
+    event.preventDefault();
+    event.stopPropagation();
+    document.getElementById('main').focus({ preventScroll: true });
+  });
+  text.addEventListener('input', fit);
+
+  function fit() {
+    text.style.setProperty('block-size', 'auto');
+    text.style.setProperty('block-size', `${Math.min(240, text.scrollHeight + 2)}px`);
+  }
+
+  function setMode(name) {
+    mode = name;
+    endDraft?.();
+    text.value = '';
+    endDraft = follow(text, id, mode, value => setText(saved, value ? t('draft.saved') : ''));
+    for (const button of modes.children) setAttribute(button, 'aria-pressed', String(button.dataset.id === mode));
+    channel.hidden = mode !== 'answer';
+    setAttribute(text, 'aria-label', t(`${mode}.text`));
+    setAttribute(text, 'placeholder', t(`${mode}.text`));
+    setText(saved, text.value ? t('draft.saved') : '');
+    if (lead.row) update(lead.row);
+    fit();
+  }
+
+  function start(name) {
+    if (name !== mode) setMode(name);
+    text.focus();
+  }
+
+  function update(row) {
+    const reason = obstacle();
+    hasFirstAnswer = Boolean(row.firstResponseAt);
+    setText(save, t(mode === 'answer' ? 'answer.save' : 'note.save'));
+    setAttribute(save, 'aria-disabled', reason ? 'true' : null);
+    setAttribute(form, 'class', `composer ${mode}`);
+    setText(hint, reason ?? (mode === 'note' ? t('note.hint') : hasFirstAnswer || !isOpen(row) ? t('answer.hint')
+      : t('answer.hintFirst')));
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    const reason = obstacle();
+    if (reason) { toast(reason, { isError: true }); return; }
+    const words = text.value.trim();
+    if (mode === 'note' && !words) { text.focus(); toast(t('note.empty'), { isError: true }); return; }
+    save.disabled = true;
+    try {
+      if (await (mode === 'note' ? addNote(words) : logAnswer(words))) {
+        // Only what was saved is removed; what was typed meanwhile stays.
+        if (text.value.trim() === words) text.value = '';
+        keep(id, mode, text.value);
+        setText(saved, '');
+        fit();
+        changed();
+        document.getElementById('main').focus({ preventScroll: true });
+      }
+    } catch (problem) { report(problem); }
+    save.disabled = false;
+  }
+
+  const logAnswer = words => respond(lead, { channel: channel.value, ...words ? { message: words } : {}, ...me()
+    ? { agentId: me() } : {} });
+
+  async function addNote(words) {
+    const old = lead.row.notes ?? '';
+    return change(lead, { notes: old ? `${old}\n${words}` : words }, { text: t('note.done') });
+  }
+
+  const endConnection = connection.subscribe(() => { if (lead.row) update(lead.row); });
+  setMode(mode);
+  return { node: form, start, update, draftText: () => text.value,
+    end() { endDraft?.(); endConnection(); fill(saved); } };
+}

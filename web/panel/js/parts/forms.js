@@ -1,0 +1,230 @@
+// Dialogs with a form of their own: status, follow-up, assign, tags, log-in, export, and the sheet of keys.
+import { agents, me, session } from '../lib/store.js';
+import { announce } from '../lib/live.js';
+import { api, openSession } from '../lib/api.js';
+import { describe } from '../lib/actions.js';
+import { fill, h, icon } from '../lib/dom.js';
+import { label, number, t } from '../lib/i18n.js';
+import { addDays, clock, instant, localDay, localInput, now, zone } from '../lib/time.js';
+import { buttons, modal, pick } from './dialogs.js';
+
+export const field = (text, control, hint) => h('label', { class: 'field' }, h('span', null, text), control,
+  hint && h('small', { class: 'secondary' }, hint));
+
+export const select = (values, chosen, text, properties) => h('select', properties,
+  values.map(value => h('option', { value, selected: value === chosen }, text(value))));
+
+/** Disables a form while `work` runs and shows its problem beside the fields. Returns whether it succeeded. */
+export async function submit(form, fault, work) {
+  const button = form.querySelector('[type=submit]');
+  button.disabled = true;
+  fill(fault);
+  try { await work(); return true; } catch (problem) {
+    if (!('status' in problem)) console.error(problem);
+    fill(fault, describe(problem), problem.requestId && h('small', { class: 'secondary' }, ' ',
+      t('error.request', { id: problem.requestId })));
+    for (const detail of problem.details ?? []) form.elements.namedItem(detail.path)?.setAttribute('aria-invalid',
+      'true');
+    return false;
+  } finally { button.disabled = false; }
+}
+
+/** Lets the visitor pick an agent. Returns the agent, null for nobody, undefined if the dialog was closed. */
+export async function pickAgent({ count = 1, hasNobody = true } = {}) {
+  // The dialog opens at once, so that what is typed next reaches it; the numbers are read again for the next time.
+  const fresh = api('GET', '/api/admin/agents', { kind: 'agents' }).then(({ data }) => agents.set(data.data), () => {});
+  if (!agents.get().length) await fresh;
+  const items = agents.get().map(agent => ({ id: agent.id, agent, label: agent.name, icon: 'person',
+    more: `${label('agentStatus', agent.status)} · ${t('agent.load', { open: agent.openConversations, most: agent.maxCapacity })}` }));
+  items.sort((a, b) => (b.id === me()) - (a.id === me()));
+  if (hasNobody) items.push({ id: 'none', agent: null, label: t('agent.nobody'), icon: 'none' });
+  const item = await pick({ title: t('assign.title', { count }), items, placeholder: t('assign.search'),
+    empty: t('agents.empty') });
+  return item?.agent;
+}
+
+const STATUS_KEYS = { n: 'new', p: 'in-progress', c: 'completed', l: 'lost', v: 'converted' };
+
+/** Asks for a status, and for the value of a converted or the reason of a lost lead. Returns the fields of the change. */
+export async function askStatus(row) {
+  const extra = h('div', { class: 'stack' });
+  const show = status => {
+    if (status === 'converted') {
+      fill(extra, field(t('field.conversionValue'), h('input',
+        { name: 'conversionValue', type: 'text', inputmode: 'decimal',
+        value: row?.conversionValue ?? '', autocomplete: 'off' }), t('status.valueHint')));
+    } else if (status === 'lost') {
+      fill(extra, field(t('field.outcome'), h('input', { name: 'outcome', type: 'text', maxlength: '500',
+        value: row?.outcome ?? '', dir: 'auto' })));
+    } else fill(extra);
+    return extra.querySelector('input');
+  };
+  const fault = h('p', { class: 'fault', role: 'alert' });
+  const form = h('form', { class: 'stack', onSubmit: event => {
+    event.preventDefault();
+    const data = new FormData(form);
+    const fields = { status: data.get('status') };
+    if (fields.status === 'converted' && data.get('conversionValue').trim()) {
+      const value = Number(data.get('conversionValue').replaceAll(/[,\s]/g, ''));
+      if (!(value >= 0 && value < 1e12)) { fill(fault,
+        t('status.valueFault')); extra.querySelector('input').focus(); return; }
+      fields.conversionValue = value;
+    }
+    if (fields.status === 'lost' && data.get('outcome').trim()) fields.outcome = data.get('outcome').trim();
+    box.close(fields);
+  } },
+  h('fieldset', { class: 'radios' }, h('legend', { class: 'sr' }, t('field.status')),
+    Object.entries(STATUS_KEYS).map(([key, status]) => h('label', null,
+      h('input', { type: 'radio', name: 'status', value: status, checked: status === (row?.status ?? 'in-progress'),
+        onChange: () => show(status) }),
+      h('span', null, label('status', status)), h('kbd', null, key.toUpperCase())))),
+  extra, fault, buttons(t('save')));
+  const box = modal({ title: t('status.title'), body: form, size: 'narrow' });
+  show(row?.status);
+  box.dialog.addEventListener('keydown', event => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches('[type=text]')) return;
+    const letter = /^Key(.)$/.exec(event.code)?.[1].toLowerCase();
+    const status = STATUS_KEYS[/^[a-z]$/i.test(event.key) ? event.key.toLowerCase() : letter];
+    if (!status) return;
+    event.preventDefault();
+    const radio = form.querySelector(`[value="${status}"]`);
+    radio.checked = true;
+    (show(status) ?? radio).focus();
+  });
+  form.querySelector(':checked').focus();
+  return box.closed;
+}
+
+/** The moments that a follow-up can be set to with one click: [{text, at}]. */
+export function presets(at = now()) {
+  const today = localDay(at);
+  const weekday = new Date(`${today}T12:00:00Z`).getUTCDay();
+  const days = [[t('preset.tomorrow'), addDays(today, 1)], [t('preset.threeDays'), addDays(today, 3)],
+    [t('preset.monday'), addDays(today, (8 - weekday) % 7 || 7)]];
+  const soon = Math.ceil((at + 2 * 3_600_000) / 900_000) * 900_000;
+  const result = days.map(([text, date]) => ({ text: `${text} ${clock(instant(`${date}T10:00`))}`,
+    at: instant(`${date}T10:00`) }));
+  return [result[0], { text: `${t('preset.twoHours')} ${clock(soon)}`, at: soon }, ...result.slice(1)];
+}
+
+/** Asks for a follow-up. Returns {followUpDate, reminderType, reminderText} or undefined. A preset answers at once. */
+export async function askFollowUp({ title = t('followUp.title'), kind = 'call', text = '' } = {}) {
+  const offered = presets();
+  const answer = at => {
+    const data = new FormData(form);
+    const body = { followUpDate: new Date(at).toISOString(), reminderType: data.get('kind') };
+    if (data.get('text').trim()) body.reminderText = data.get('text').trim();
+    box.close(body);
+  };
+  const fault = h('p', { class: 'fault', role: 'alert' });
+  const when = h('input', { type: 'datetime-local', name: 'when', value: localInput(offered[0].at),
+    min: localInput(now()), required: true });
+  const form = h('form', { class: 'stack', onSubmit: event => {
+    event.preventDefault();
+    const at = instant(when.value);
+    if (!(at > now())) { fill(fault, t('followUp.past')); when.focus(); return; }
+    answer(at);
+  } },
+  h('div', { class: 'presets' }, offered.map(({ text: words, at }, index) =>
+    h('button', { type: 'button', class: 'button', onClick: () => answer(at) }, words,
+      h('kbd', null, String(index + 1))))),
+  h('div', { class: 'pair' },
+    field(t('followUp.when'), when, t('followUp.zone', { zone: zone() })),
+    field(t('followUp.kind'), select(['call', 'whatsapp', 'email', 'sms'], kind, value => label('channel', value),
+      { name: 'kind' }))),
+  field(t('followUp.text'), h('input', { type: 'text', name: 'text', maxlength: '500', value: text, dir: 'auto' })),
+  fault, buttons(t('save')));
+  const box = modal({ title, body: form, size: 'narrow' });
+  box.dialog.addEventListener('keydown', event => {
+    const digit = /^Digit(\d)$/.exec(event.code)?.[1];
+    if (!digit || !offered[digit - 1] || event.target.matches('input, select')) return;
+    event.preventDefault();
+    answer(offered[digit - 1].at);
+  });
+  form.querySelector('.presets button').focus();
+  return box.closed;
+}
+
+let asking = null;
+
+/** Asks for a key over the page, once however many requests need it. Resolves to whether it succeeded. */
+export function logInAgain() {
+  asking ??= new Promise(resolve => {
+    const fault = h('p', { class: 'fault', role: 'alert' });
+    const key = h('input', { type: 'password', name: 'key', autocomplete: 'current-password', required: true,
+      dir: 'ltr' });
+    const form = h('form', { class: 'stack', onSubmit: async event => {
+      event.preventDefault();
+      if (await submit(form, fault, () => openSession({ key: key.value.trim() }))) { announce('login'); finish(); }
+    } },
+    h('p', null, t('login.again')), field(t('login.key'), key), fault,
+    h('footer', { class: 'dialog-foot' }, h('button', { type: 'submit', class: 'button primary' }, t('login.button'))));
+    const box = modal({ title: t('login.ended'), body: form, size: 'narrow' });
+    const finish = () => { removeEventListener('leadpipe-login',
+      finish); asking = null; box.close(true); resolve(true); };
+    addEventListener('leadpipe-login', finish);
+    // It can be closed to copy a text; the next request asks again.
+    box.closed.then(() => { if (asking) { asking = null; removeEventListener('leadpipe-login',
+      finish); resolve(false); } });
+    key.focus();
+  });
+  return asking;
+}
+
+/** Offers the list as a file. `filters` are the API's parameters, `names` their words. */
+export async function exportList({ filters, names, total, order }) {
+  const formats = session.get().exports;
+  const fault = h('p', { class: 'fault', role: 'alert' });
+  const progress = h('p', { class: 'secondary', role: 'status' });
+  const form = h('form', { class: 'stack', onSubmit: async event => {
+    event.preventDefault();
+    fill(progress, t('export.working'));
+    const format = new FormData(form).get('format');
+    if (await submit(form, fault, () => download(format, filters, progress))) box.close(true); else fill(progress);
+  } },
+  h('p', null, names.join(' · ')), h('p', { class: 'secondary' }, t('export.order', { order, zone: zone() })),
+  h('fieldset', { class: 'radios row' }, h('legend', { class: 'sr' }, t('export.format')), formats.map((value, index) =>
+    h('label', null, h('input', { type: 'radio', name: 'format', value, checked: index === 0 }),
+      h('span', null, value.toUpperCase())))),
+  progress, fault, buttons(t('export.download')));
+  const box = modal({ title: t('export.title', { count: total }), body: form, size: 'narrow' });
+  form.querySelector('[type=submit]').focus();
+  return box.closed;
+}
+
+async function download(format, filters, progress) {
+  const { reply } = await api('POST', '/api/admin/conversations/export',
+    { body: { ...filters, format, timeZone: zone() }, isRaw: true });
+  const chunks = [];
+  let size = 0;
+  const reader = reply.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    chunks.push(part.value);
+    size += part.value.length;
+    fill(progress, t('export.size', { size: number(size / 1e6,
+      { style: 'unit', unit: 'megabyte', maximumFractionDigits: 1 }) }));
+  }
+  const name = /filename="([\w.-]+)"/.exec(reply.headers.get('content-disposition') ?? '')?.[1] ?? `conversations.${format}`;
+  const address = URL.createObjectURL(new Blob(chunks, { type: reply.headers.get('content-type') ?? '' }));
+  const link = h('a', { download: name });
+  link.href = address;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/** Shows a key once, with a button that copies it. */
+export function showKey(name, key) {
+  const copied = h('span', { role: 'status', class: 'secondary' });
+  const text = h('input', { type: 'text', readonly: true, value: key, dir: 'ltr', class: 'mono',
+    'aria-label': t('keys.new') });
+  const copy = async () => { await navigator.clipboard.writeText(key); fill(copied, t('copied')); };
+  const box = modal({ title: t('keys.made', { name }), size: 'narrow',
+    body: h('form', { class: 'stack', method: 'dialog' },
+    h('p', null, t('keys.once')), text,
+    h('footer', { class: 'dialog-foot' }, copied, h('button', { type: 'button', class: 'button', onClick: copy },
+      icon('copy'), t('copy')),
+      h('button', { class: 'button primary' }, t('keys.stored')))) });
+  text.select();
+  return box.closed;
+}
+

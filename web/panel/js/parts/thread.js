@@ -1,0 +1,91 @@
+// The messages of a lead. It opens at the first one that waits, and follows new ones only near its end.
+import { fill, h, render, setText } from '../lib/dom.js';
+import { label, t } from '../lib/i18n.js';
+import { clock, dateTime, day, localDay } from '../lib/time.js';
+import { api, isAbort } from '../lib/api.js';
+import { report } from '../lib/actions.js';
+
+const MOST = 1000;
+const NEAR = 80;
+
+/** Shows the messages of `lead` in `body`. Returns {update(), end()}. */
+export function thread(body, lead, openedAt) {
+  const list = h('ol', { class: 'thread', 'aria-label': t('leadTab.messages') });
+  const older = h('button', { type: 'button', class: 'button small center',
+    hidden: (lead.row.messages?.length ?? 0) < MOST, onClick: loadOlder }, t('thread.older'));
+  const jump = h('button', { type: 'button', class: 'pill', hidden: true, onClick: toEnd });
+  const box = h('div', { class: 'thread-box', tabindex: '0', role: 'region', 'aria-label': t('leadTab.messages') },
+    older, list);
+  let earlier = [];
+  let shown = 0;
+  fill(body, box, jump);
+
+  const isNearEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < NEAR;
+  function toEnd() { box.scrollTop = box.scrollHeight; jump.hidden = true; }
+  box.addEventListener('scroll', () => { if (isNearEnd()) jump.hidden = true; });
+
+  function rows() {
+    const result = [];
+    let date = null;
+    let isNew = false;
+    for (const message of [...earlier, ...lead.row.messages ?? []]) {
+      const own = localDay(message.timestamp);
+      if (own !== date) { result.push({ id: `day ${own}`, kind: 'day', text: day(message.timestamp) }); date = own; }
+      if (!isNew && openedAt && message.timestamp > openedAt) { isNew = true; result.push({ id: 'new', kind: 'new',
+        text: t('thread.new') }); }
+      result.push({ ...message, kind: 'message' });
+    }
+    return result;
+  }
+
+  function make(row) {
+    if (row.kind !== 'message') return h('li', { class: `divider ${row.kind}` }, h('span', null, row.text));
+    const waits = row.sender === 'customer' && !row.isRead;
+    return h('li', { class: `message ${row.sender}${waits ? ' is-waiting' : ''}` },
+      h('p', { class: 'meta' }, h('strong', null, label('sender', row.sender)), ' ',
+        h('time', { datetime: row.timestamp, title: dateTime(row.timestamp) }, clock(row.timestamp)),
+        waits && h('span', { class: 'waiting' }, t('thread.waiting'))),
+      h('p', { class: 'text', dir: 'auto' }, row.messageText));
+  }
+
+  function patch(node, row) {
+    if (row.kind !== 'message') { setText(node.firstChild, row.text); return; }
+    const waits = row.sender === 'customer' && !row.isRead;
+    if (waits || !node.classList.contains('is-waiting')) return;
+    node.classList.remove('is-waiting');
+    node.querySelector('.waiting')?.remove();
+  }
+
+  function update() {
+    const wasNear = isNearEnd();
+    const count = lead.row.messages?.length ?? 0;
+    render(list, rows(), make, patch);
+    if (count === 0 && !earlier.length) fill(list, h('li', { class: 'divider' }, h('span', null, t('thread.none'))));
+    if (shown && count > shown) {
+      if (wasNear) toEnd(); else { jump.hidden = false; setText(jump, t('thread.more', { count: count - shown })); }
+    }
+    if (!jump.hidden && wasNear) jump.hidden = true;
+    shown = count;
+  }
+
+  async function loadOlder() {
+    older.disabled = true;
+    try {
+      // Pages are counted from the beginning; a thousand messages are shown, so only very long chats come here.
+      const { data } = await api('GET', `/api/admin/conversations/${lead.row.id}/messages?limit=200`);
+      const first = lead.row.messages[0]?.timestamp;
+      earlier = data.data.filter(message => message.timestamp < first
+        && !lead.row.messages.some(one => one.id === message.id));
+      older.hidden = true;
+      const height = box.scrollHeight;
+      update();
+      box.scrollTop += box.scrollHeight - height;
+    } catch (problem) { if (!isAbort(problem)) report(problem); }
+    older.disabled = false;
+  }
+
+  update();
+  const first = list.querySelector('.is-waiting');
+  if (first) box.scrollTop = Math.max(0, first.offsetTop - 48); else toEnd();
+  return { update };
+}

@@ -1,0 +1,305 @@
+// The inbox: which lead to answer first.
+import { agents, me, scope, topic } from '../lib/store.js';
+import { api, connection } from '../lib/api.js';
+import { bind } from '../lib/keys.js';
+import { changeMany, obstacle, report } from '../lib/actions.js';
+import { feed, onEvent } from '../lib/live.js';
+import { fill, h, setAttribute, setText } from '../lib/dom.js';
+import { format, navigate, rewrite } from '../lib/router.js';
+import { isPlain, parameters, queryString, read, write } from '../lib/filters.js';
+import { clock, onTick } from '../lib/time.js';
+import { label, number, t } from '../lib/i18n.js';
+import { leadList, MOST } from '../lib/leads.js';
+import { emptyState, errorState, loading, nameOf } from '../parts/chips.js';
+import { filterBar, words } from '../parts/filterbar.js';
+import { leadTable, pill, selectionBar } from '../parts/list.js';
+import { askStatus, exportList, pickAgent } from '../parts/forms.js';
+import { pick } from '../parts/dialogs.js';
+import { say, toast } from '../parts/toast.js';
+
+/** The ids of the list that was shown last, for "previous" and "next" in a conversation. */
+export const trail = topic({ ids: [], address: '/admin/inbox' });
+
+const standardTab = () => me() ? 'mine' : 'all';
+
+export function open({ query, outlet, memory }) {
+  const life = scope();
+  const region = h('div', { class: 'list-region' });
+  const list = leadList(() => draw());
+  const selected = new Map();
+  let filters = read(query, standardTab());
+  let anchor = null;
+  let isAll = false;
+  let endLoading = null;
+  let counts = memory?.counts ?? {};
+
+  const heading = h('h1', { tabindex: '-1', class: 'sr' }, t('nav.inbox'));
+  const tabs = h('div', { class: 'switches tabs', role: 'group', 'aria-label': t('tabs.label') },
+    ['mine', 'unassigned', 'all'].map(tab =>
+    h('button', { type: 'button', data: { tab }, onClick: () => change({ ...filters, tab, assignedAgentIds: [] }) },
+      h('span', null, t(`tab.${tab}`)), h('span', { class: 'count' }))));
+  const bar = filterBar({ change, onEnter: openOnly, onExport: offerExport });
+  const table = leadTable({ onSelect: select, onSelectAll: isOn => selectRows(list.rows, isOn), actions: row =>
+    rowActions(row) });
+  const news = pill(() => showNews());
+  const selection = selectionBar({ onAction: bulk, onAll: selectAll, onClear: clearSelection });
+  const more = h('button', { type: 'button', class: 'button', onClick: () => list.more() });
+  const position = h('span', { class: 'secondary' });
+  const state = h('span', { class: 'feed-state secondary' });
+  const footer = h('footer', { class: 'list-foot' }, more, position, state);
+  const choose = h('button', { type: 'button', class: 'button phone-only', 'aria-pressed': 'false', onClick: () =>
+    setSelecting(!outlet.classList.contains('is-selecting')) }, t('select.button'));
+  fill(outlet, heading, h('div', { class: 'inbox-head' }, bar.node,
+    h('div', { class: 'tabs-row' }, tabs, bar.chips, choose)), selection.node, news.node, region, footer);
+
+  function change(next, isTyping = false) {
+    filters = next;
+    const search = write(filters, standardTab());
+    rewrite(`/admin/inbox${search ? `?${search}` : ''}`);
+    if (!isTyping) clearSelection();
+    bar.update(filters);
+    const sayFound = () => { if (isTyping && list.total !== null) say(t('inbox.found', { count: list.total })); };
+    list.load(filters).then(sayFound);
+    loadCounts();
+  }
+
+  function draw() {
+    const { rows, problem, isLoading, isLoaded } = list;
+    if (isLoading && !endLoading) endLoading = loading(region);
+    if (!isLoading && endLoading) { endLoading(); endLoading = null; }
+    if (problem && !rows.length) {
+      if (!region.querySelector('[role=alert]')) fill(region, errorState(problem, () => list.load(filters)));
+    } else if (isLoaded && !rows.length && !isLoading) fill(region, empty());
+    else if (rows.length) {
+      if (table.node.parentNode !== region) fill(region, table.node);
+      table.update(rows, { selected, stale: list.stale, fresh: list.fresh, pending: list.pending });
+    }
+    if (list.waiting.size && isAtRest()) { list.show(); return; }
+    news.update(list.waiting.size, list.stale.size);
+    for (const button of tabs.children) {
+      const { tab } = button.dataset;
+      setAttribute(button, 'aria-pressed', String(tab === filters.tab));
+      const count = tab === filters.tab && list.total !== null && isPlain(filters) ? list.total : counts[tab];
+      setText(button.lastChild, count === undefined ? '' : number(count));
+    }
+    more.hidden = !list.cursor || rows.length >= MOST;
+    more.disabled = isLoading;
+    setText(more, t('inbox.more', { count: 25 }));
+    setText(position, rows.length >= MOST && list.cursor ? t('inbox.narrow') : rows.length
+      ? t(list.isEstimate ? 'inbox.about' : 'inbox.position', { shown: rows.length, count: list.total ?? 0 }) : '');
+    const marked = [...selected.values()].filter(row => list.touched.has(row.id)).map(nameOf);
+    selection.update({ count: selected.size, total: list.total ?? 0, isAll, names: marked, reason: obstacle() });
+    outlet.classList.toggle('has-selection', selected.size > 0);
+    if (problem && rows.length) toast(t('inbox.stale'), { isError: true });
+  }
+
+  // New rows enter at once only if nobody would notice that the list moves.
+  const isAtRest = () => scrollY < 8 && selected.size === 0 && !region.contains(document.activeElement)
+    && !region.matches(':hover') && !document.querySelector('dialog[open]');
+
+  function empty() {
+    if (filters.tab === 'mine' && !me()) return emptyState(t('empty.noAgent'),
+      h('a', { class: 'button', href: '/admin/settings' }, t('empty.whoAmI')));
+    if (!isPlain(filters)) return emptyState(t('empty.noMatch'),
+      h('button', { type: 'button', class: 'button', onClick: () =>
+      change({ ...read(new URLSearchParams(), filters.tab) }) }, t('filter.clear')));
+    if (filters.tab === 'mine') {
+      return emptyState(t('empty.mine'), h('button', { type: 'button', class: 'button', onClick: () =>
+        change({ ...filters, tab: 'unassigned' }) },
+        t('empty.toUnassigned', { count: counts.unassigned ?? 0 })));
+    }
+    if (filters.tab === 'unassigned') return emptyState(t('empty.unassigned'),
+      h('button', { type: 'button', class: 'button', onClick: () => change({ ...filters, tab: 'all' }) },
+      t('tab.all')));
+    return emptyState(t('empty.none'), h('button', { type: 'button', class: 'button', onClick: () =>
+      change({ ...filters, status: [] }) }, t('empty.closed')));
+  }
+
+  let countTimer = null;
+  let laterTimer = null;
+  async function loadCounts() {
+    clearTimeout(countTimer);
+    countTimer = setTimeout(async () => {
+      const wanted = ['mine', 'unassigned', 'all'].filter(tab => tab !== 'mine' || me());
+      const totals = await Promise.allSettled(wanted.map(tab => api('GET', `/api/admin/conversations?${queryString({
+        ...parameters({ tab, sort: 'recent', q: '', status: ['new', 'in-progress'] }, me()), limit: 1 })}`)));
+      // Without its number a tab works too; the list itself reports what is wrong.
+      counts = Object.fromEntries(wanted.map((tab, index) => [tab, totals[index].value?.data.total]));
+      if (!life.isOver) draw();
+    }, 400);
+  }
+
+  function showNews() {
+    const count = list.waiting.size;
+    list.show();
+    scrollTo({ top: 0 });
+    say(t('inbox.shown', { count }));
+  }
+
+  function select(id, isRange) {
+    const ids = list.rows.map(row => row.id);
+    const [a, b] = [ids.indexOf(anchor), ids.indexOf(id)];
+    const isOn = !selected.has(id);
+    const range = isRange && a >= 0 ? list.rows.slice(Math.min(a, b), Math.max(a, b) + 1) : [list.rows[b]];
+    anchor = id;
+    selectRows(range, isRange ? true : isOn);
+  }
+
+  function selectRows(rows, isOn) {
+    for (const row of rows) if (isOn) selected.set(row.id, row); else selected.delete(row.id);
+    isAll = false;
+    list.touched.clear();
+    draw();
+  }
+
+  async function selectAll() {
+    try {
+      for (const row of await list.all()) selected.set(row.id, row);
+      isAll = true;
+      draw();
+    } catch (problem) { report(problem); }
+  }
+
+  function clearSelection() {
+    selected.clear();
+    isAll = false;
+    setSelecting(false);
+    draw();
+  }
+
+  function setSelecting(isOn) {
+    outlet.classList.toggle('is-selecting', isOn);
+    setAttribute(choose, 'aria-pressed', String(isOn));
+  }
+
+  const rowActions = row => [{ label: t('bulk.assign'), icon: 'person', reason: obstacle(), run: () =>
+    bulk('assign', [row]) },
+    { label: t('bulk.status'), icon: 'flag', reason: obstacle(), run: () => bulk('status', [row]) }];
+
+  const focusedRow = () => list.rows.find(row => row.id === document.activeElement?.closest('tr')?.dataset.id);
+
+  async function bulk(name, only = null) {
+    const rows = only ?? (selected.size ? [...selected.values()].map(row =>
+      list.rows.find(one => one.id === row.id) ?? row) : [focusedRow()].filter(Boolean));
+    if (!rows.length) { toast(t('select.first')); return; }
+    const reason = obstacle();
+    if (reason) { toast(reason, { isError: true }); return; }
+    const change_ = await ask(name, rows);
+    if (!change_) return;
+    try {
+      const failed = await changeMany(rows, change_.fields, { text: change_.text });
+      if (!only) for (const row of rows) if (!failed.has(row.id)) selected.delete(row.id);
+      if (!selected.size) setSelecting(false);
+      isAll = false;
+      await list.refresh();
+      loadCounts();
+    } catch (problem) { report(problem); }
+  }
+
+  async function ask(name, rows) {
+    if (name === 'assign') {
+      const agent = await pickAgent({ count: rows.length });
+      if (agent === undefined) return null;
+      return { fields: { agentId: agent?.id ?? null }, text: count => agent
+        ? t('bulk.assigned', { count, name: agent.name }) : t('bulk.unassigned', { count }) };
+    }
+    if (name === 'status') {
+      const fields = await askStatus(rows.length === 1 ? rows[0] : null);
+      return fields && { fields, text: count => t('bulk.statusDone',
+        { count, status: label('status', fields.status) }) };
+    }
+    if (name === 'quality') {
+      const item = await pick({ title: t('bulk.quality'), items: ['hot', 'warm', 'cold'].map(id =>
+        ({ id, label: label('quality', id) })) });
+      return item && { fields: { leadQuality: item.id }, text: count =>
+        t('bulk.qualityDone', { count, quality: item.label }) };
+    }
+    const known = [...new Set(list.rows.flatMap(row => row.tags))].sort();
+    const item = await pick({ title: t('bulk.tag'), items: known.map(id => ({ id, label: id, icon: 'tag' })),
+      placeholder: t('tag.placeholder'),
+      create: text => text && { id: text, label: text, icon: 'plus' } });
+    return item && { fields: { addTags: [item.id] }, text: count => t('bulk.tagDone', { count, tag: item.id }) };
+  }
+
+  function openOnly() {
+    const go = () => { if (list.rows.length === 1) navigate(format({ view: 'conversation',
+      params: { id: list.rows[0].id } })); else table.body.querySelector('a')?.focus(); };
+    if (list.isLoading) setTimeout(() => { if (!list.isLoading) go(); else setTimeout(go, 600); }, 300); else go();
+  }
+
+  function offerExport() {
+    const tab = filters.tab === 'all' ? [] : [t(`tab.${filters.tab}`)];
+    exportList({ filters: parameters(filters, me()), total: list.total ?? 0, order: label('sort', filters.sort),
+      names: [...tab, ...words(filters).map(word => word.text), ...filters.q ? [`“${filters.q}”`] : []] });
+  }
+
+  function move(step) {
+    const links = [...table.body.querySelectorAll('a.lead-name')];
+    const index = links.indexOf(document.activeElement?.closest('tr')?.querySelector('a.lead-name'));
+    const next = links[index < 0 ? (step > 0 ? 0 : links.length - 1)
+      : Math.max(0, Math.min(links.length - 1, index + step))];
+    next?.focus();
+    next?.closest('tr').scrollIntoView({ block: 'nearest' });
+  }
+
+  const hasRow = () => list.rows.length > 0;
+  life.add(bind('view', [
+    { key: 'j', label: t('keys.down'), run: () => move(1), isAllowed: hasRow },
+      { key: 'ArrowDown', isHidden: true, run: () => move(1), isAllowed: hasRow },
+    { key: 'k', label: t('keys.up'), run: () => move(-1), isAllowed: hasRow },
+      { key: 'ArrowUp', isHidden: true, run: () => move(-1), isAllowed: hasRow },
+    { key: 'Enter', label: t('keys.open'), run: () =>
+      (document.activeElement?.closest('tr') ?? table.body).querySelector('a.lead-name')?.click(),
+      isAllowed: hasRow },
+    { key: 'x', label: t('keys.select'),
+      run: () => {
+        const row = focusedRow() ?? list.rows[0];
+        table.body.querySelector(`[data-id="${row?.id}"] a.lead-name`)?.focus();
+        if (row) select(row.id, false);
+      } },
+    { key: 'X', label: t('keys.selectAll'), run: () => selectRows(list.rows, selected.size < list.rows.length) },
+    { key: 'a', label: t('bulk.assign'), run: () => bulk('assign') },
+      { key: 's', label: t('bulk.status'), run: () => bulk('status') },
+    { key: '/', label: t('search.label'), run: () => { bar.search.focus(); bar.search.select(); } },
+    { key: '.', label: t('keys.showNew'), run: showNews, isAllowed: () => list.waiting.size + list.stale.size > 0 },
+    { key: 'e', label: t('export.button'), run: offerExport },
+      { key: 'f', label: t('filter.button'), run: () => bar.node.querySelector('[aria-haspopup]').click() },
+    { key: 'Escape', isHidden: true, run: () => clearSelection() },
+  ]));
+  const showFeed = () => {
+    const { isLive, checkedAt } = feed.get();
+    setAttribute(state, 'class', `feed-state secondary ${isLive ? 'is-live' : ''}`);
+    setText(state, isLive ? t('feed.live', { time: clock(checkedAt, true) }) : checkedAt
+      ? t('feed.paused', { time: clock(checkedAt, true) }) : t('feed.connecting'));
+  };
+  life.add(feed.subscribe(showFeed));
+  life.add(connection.subscribe(() => draw()));
+  life.add(agents.subscribe(() => bar.update(filters)));
+  life.add(onTick(() => { list.tick(); showFeed(); }));
+  const countLater = () => { laterTimer = null; loadCounts(); };
+  life.add(onEvent(({ name }) => { if (name !== 'delivery') laterTimer ??= setTimeout(countLater, 15_000); }));
+  life.add(() => { clearTimeout(countTimer); clearTimeout(laterTimer); list.end(); life.isOver = true; });
+
+  bar.update(filters);
+  showFeed();
+  if (memory?.rows && memory.search === write(filters, standardTab())) {
+    Object.assign(list, { rows: memory.rows, total: memory.total, cursor: memory.cursor, isLoaded: true, filters });
+    for (const row of memory.selected) selected.set(row.id, row);
+    draw();
+    scrollTo(0, memory.scroll ?? 0);
+    table.body.querySelector(`[data-id="${memory.focus}"] a.lead-name`)?.focus({ preventScroll: true });
+    list.refresh();
+    loadCounts();
+  } else change(filters);
+
+  return { title: t('nav.inbox'), heading, keepsFocus: Boolean(memory?.focus), leave() {
+    const search = write(filters, standardTab());
+    trail.set({ ids: list.rows.map(row => row.id), address: `/admin/inbox${search ? `?${search}` : ''}` });
+    const focus = document.activeElement?.closest('tr')?.dataset.id ?? null;
+    life.end();
+    outlet.classList.remove('is-selecting', 'has-selection');
+    return { rows: list.rows, total: list.total, cursor: list.cursor, search, focus, counts,
+      selected: [...selected.values()] };
+  } };
+}
+

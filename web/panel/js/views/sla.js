@@ -1,0 +1,117 @@
+// The banner over every view: who is late, who is due soon; and the signs outside the page, title and notification.
+import { api, connection } from '../lib/api.js';
+import { bind } from '../lib/keys.js';
+import { clock, isOpen, now, onTick, span } from '../lib/time.js';
+import { feed, leads, onEvent } from '../lib/live.js';
+import { fill, h, icon, setAttribute } from '../lib/dom.js';
+import { navigate } from '../lib/router.js';
+import { onChange } from '../lib/actions.js';
+import { preference, urgent } from '../lib/store.js';
+import { t } from '../lib/i18n.js';
+import { nameOf } from '../parts/chips.js';
+import { say } from '../parts/toast.js';
+
+const EVERY = 60_000;
+const address = row => `/admin/conversations/${row.id}`;
+const isLate = row => Date.parse(row.slaResponseDeadline) <= now();
+let baseTitle = 'Leadpipe';
+
+/** Sets the title of the page; the number of late leads stands before it. */
+export function setTitle(title) {
+  baseTitle = title;
+  showTitle();
+}
+
+function showTitle() {
+  const late = urgent.get().rows.filter(isLate).length;
+  document.title = `${late ? `(${late}) ` : ''}${baseTitle} · Leadpipe`;
+}
+
+/** Starts the banner in `node`. Returns {end(), refresh()}. */
+export function startBanner(node) {
+  const told = new Set();
+  let isFirst = true;
+  let timer = null;
+  let content = '';
+
+  async function load() {
+    clearTimeout(timer);
+    timer = setTimeout(load, EVERY);
+    if (document.hidden && !leads()) return;
+    try {
+      const { data } = await api('GET', '/api/admin/sla?limit=50', { kind: 'sla' });
+      urgent.set({ rows: data.data, total: data.total, at: Date.now() });
+    } catch { /* The banner keeps its leads and shows the time of them; the view reports what is wrong. */ }
+  }
+  const soon = () => { clearTimeout(timer); timer = setTimeout(load, 2000); };
+
+  function draw() {
+    const rows = urgent.get().rows.filter(row => !row.firstResponseAt && isOpen(row));
+    const late = rows.filter(isLate);
+    const due = rows.filter(row => !isLate(row));
+    showTitle();
+    for (const row of late) if (!told.has(row.id)) { told.add(row.id); if (!isFirst) { say(t('banner.isLate',
+      { name: nameOf(row) })); notify(row, t('banner.isLate', { name: nameOf(row) })); } }
+    isFirst = isFirst && !urgent.get().at;
+    node.hidden = rows.length === 0;
+    if (!rows.length) { content = ''; return; }
+    const summary = [late.length && t('banner.late', { count: late.length }),
+      due.length && t('banner.due', { count: due.length,
+        span: span(Date.parse(due[0].slaResponseDeadline) - now() + 59_999) })].filter(Boolean).join(' · ');
+    const { isOnline } = connection.get();
+    const next = JSON.stringify([summary, isOnline, rows.slice(0, 3).map(row => [row.id, nameOf(row)]), rows.length]);
+    if (next === content || node.contains(document.activeElement)) return;
+    content = next;
+    setAttribute(node, 'class', `banner ${late.length ? 'is-late' : 'is-due'}`);
+    fill(node, icon(late.length ? 'alert' : 'clock'), h('strong', null, summary),
+      h('ul', null, rows.slice(0, 3).map(row => h('li', null,
+        h('a', { href: address(row) }, h('bdi', { dir: 'auto' }, nameOf(row)))))),
+      rows.length > 3 && h('span', { class: 'rest' }, t('banner.more', { count: rows.length - 3 })),
+      !isOnline && urgent.get().at && h('span', null, t('banner.asOf', { time: clock(urgent.get().at) })),
+      h('a', { class: 'end', href: '/admin/inbox?tab=all&slaState=breached,warning' }, t('banner.view')));
+  }
+
+  const ends = [
+    urgent.subscribe(draw), connection.subscribe(draw), onTick(draw),
+    onEvent(({ name, data }) => {
+      if (name === 'reset' || name === 'sla') { soon(); return; }
+      const row = data?.conversation;
+      if (!row) return;
+      const has = urgent.get().rows.some(one => one.id === row.id);
+      if (has) urgent.set(old => ({ ...old, rows: old.rows.map(one => one.id === row.id ? { ...one, ...row } : one) }));
+      if (name === 'lead.created' && row.leadQuality === 'hot') notify(row, t('notify.hot', { name: nameOf(row) }));
+      if (!has && row.slaState === 'warning') soon();
+    }),
+    onChange(row => urgent.set(old => ({ ...old, rows: old.rows.map(one => one.id === row.id ? { ...one, ...row }
+      : one) }))),
+    bind('banner', [{ key: 'g l', label: t('banner.go'), isAllowed: () => !node.hidden, run: () => {
+      const first = urgent.get().rows.find(row => !row.firstResponseAt && isOpen(row));
+      if (first) navigate(address(first));
+    } }]),
+  ];
+  load();
+  return { refresh: load, end() { clearTimeout(timer); for (const end of ends) end(); node.hidden = true; } };
+}
+
+// Only the tab that has the stream rings, so that a lead is announced once. Both are off until somebody asks for them.
+function notify(row, text) {
+  if (!leads() || feed.get().checkedAt === null) return;
+  if (preference('sound') === true) ring();
+  if (preference('notifications') !== true || !('Notification' in window) || Notification.permission !== 'granted'
+    || !document.hidden) return;
+  const shown = new Notification(text, { tag: row.id, dir: 'auto', lang: document.documentElement.lang });
+  shown.onclick = () => { focus(); navigate(address(row)); shown.close(); };
+}
+
+function ring() {
+  const audio = new AudioContext();
+  const tone = audio.createOscillator();
+  const volume = audio.createGain();
+  volume.gain.setValueAtTime(0.08, audio.currentTime);
+  volume.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.5);
+  tone.frequency.value = 660;
+  tone.connect(volume).connect(audio.destination);
+  tone.start();
+  tone.stop(audio.currentTime + 0.5);
+  tone.onended = () => audio.close();
+}
