@@ -52,6 +52,9 @@ export const agents = topic([]);
 /** Conversations whose first response is late or due soon, soonest first. */
 export const urgent = topic({ rows: [], total: 0, at: null });
 
+/** The ids of the list that was shown last, for "previous" and "next" in a conversation. */
+export const trail = topic({ ids: [], address: '/admin/inbox' });
+
 const RANKS = { read: 0, write: 1, owner: 2 };
 
 /** Reports whether the key has this right. */

@@ -7,7 +7,7 @@ import { fill, h, icon, setAttribute, setText } from '../lib/dom.js';
 import { label, number, t } from '../lib/i18n.js';
 import { onEvent } from '../lib/live.js';
 import { onTick } from '../lib/time.js';
-import { agents, scope } from '../lib/store.js';
+import { agents, scope, trail } from '../lib/store.js';
 import { contacts, errorState, loading, nameOf, qualityChip, slaChip } from '../parts/chips.js';
 import { composer } from '../parts/composer.js';
 import { deliveriesTab, timelineTab, whyTab } from '../parts/history.js';
@@ -16,7 +16,6 @@ import { thread } from '../parts/thread.js';
 import { askFollowUp, askStatus, pickAgent } from '../parts/forms.js';
 import { toast } from '../parts/toast.js';
 import { openMenu } from '../parts/menu.js';
-import { trail } from './inbox.js';
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const TABS = ['messages', 'timeline', 'deliveries', 'why'];

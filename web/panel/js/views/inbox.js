@@ -1,5 +1,5 @@
 // The inbox: which lead to answer first.
-import { agents, me, scope, topic } from '../lib/store.js';
+import { agents, me, scope, trail } from '../lib/store.js';
 import { api, connection } from '../lib/api.js';
 import { bind } from '../lib/keys.js';
 import { changeMany, obstacle, report } from '../lib/actions.js';
@@ -17,9 +17,6 @@ import { askStatus, exportList, pickAgent } from '../parts/forms.js';
 import { pick } from '../parts/dialogs.js';
 import { say, toast } from '../parts/toast.js';
 
-/** The ids of the list that was shown last, for "previous" and "next" in a conversation. */
-export const trail = topic({ ids: [], address: '/admin/inbox' });
-
 const standardTab = () => me() ? 'mine' : 'all';
 
 export function open({ query, outlet, memory }) {
@@ -28,9 +25,7 @@ export function open({ query, outlet, memory }) {
   const list = leadList(() => draw());
   const selected = new Map();
   let filters = read(query, standardTab());
-  let anchor = null;
-  let isAll = false;
-  let endLoading = null;
+  let [anchor, endLoading, isAll] = [null, null, false];
   let counts = memory?.counts ?? {};
 
   const heading = h('h1', { tabindex: '-1', class: 'sr' }, t('nav.inbox'));
