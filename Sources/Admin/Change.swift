@@ -15,6 +15,7 @@ package enum Change {
   private static let score = Field.optional("leadScore", .integer(0...100))
   /// All tags, in place of those that the conversation has.
   private static let tags = Field.optional("tags", .lines(max: 50, each: 1...100))
+  /// Applied after `tags`. A tag that is added and removed is removed.
   private static let addedTags = Field.optional("addTags", .lines(max: 50, each: 1...100))
   private static let removedTags = Field.optional("removeTags", .lines(max: 50, each: 1...100))
   private static let notes = Field.optional("notes", .text(1...5000))
@@ -38,28 +39,14 @@ package enum Change {
 
   /// Returns the argument of `update_conversation`, with the version that the client has seen.
   package static func ofOne(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
-    try checkTags(checked.values)
-    return complete(try Conversation.guarded(checked), checked.values, as: try checked.request.json())
+    complete(try Conversation.guarded(checked), checked.values, as: try checked.request.json())
   }
 
   /// Returns the argument of `change_conversations`.
   package static func ofMany(_ checked: AdminEndpoint.CheckedRequest) throws(Problem) -> JSON {
     let values = checked.values[change]
     let sent = try checked.request.json()[change.name] ?? [:]
-    try checkTags(values, in: change.name + ".")
     return checked.document.setting(change.name, complete(values.document, values, as: sent))
-  }
-
-  /// Refuses changes of tags that contradict each other.
-  private static func checkTags(_ values: CheckedForm, in place: String = "") throws(Problem) {
-    var errors = FormError()
-    for field in [addedTags, removedTags] where values.has(tags) && values.has(field) {
-      errors.add(.conflictingFields, at: place + field.name, ["other": tags.name])
-    }
-    if let added = values[addedTags], let removed = values[removedTags], added.contains(where: removed.contains) {
-      errors.add(.conflictingFields, at: place + removedTags.name, ["other": "the same tag in " + addedTags.name])
-    }
-    guard errors.isEmpty else { throw Problem(errors) }
   }
 
   /// The result of `change_conversations` with the text of each error.

@@ -206,7 +206,8 @@ def test_two_owners_that_leave_at_once_leave_one_key(instance, base):
         owners = [with_key(instance, base, name, "owner") for name in ("A", "B")]
         rows = {row["name"]: row["id"] for row in owners[0].get("/api/admin/keys")["data"]}
         with ThreadPoolExecutor(2) as threads:
-            statuses = list(threads.map(lambda pair, rows=rows: pair[0].request("DELETE", f"/api/admin/keys/{rows[pair[1]]}")[0], zip(owners, "AB", strict=True)))
+            statuses = list(threads.map(lambda pair, rows=rows: pair[0].request("DELETE", f"/api/admin/keys/{rows[pair[1]]}")[0],
+                                        zip(owners, "AB", strict=True)))
         assert sorted(statuses) == [204, 409] and base.count("admin_keys", "revoked_at is null") == 1, round
 
 

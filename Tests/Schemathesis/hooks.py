@@ -59,8 +59,8 @@ def is_sayable(value, known, name=None):
             return all(is_sayable(item, known, key) for key, item in value.items())
         case list():
             return all(is_sayable(item, known, name) for item in value)
-        # A follow-up date must be in the future.
-        case str() if name == "followUpDate" and value[:4].isdigit() and int(value[:4]) <= datetime.datetime.now(datetime.UTC).year:
+        # These must be in the future.
+        case str() if name in ("followUpDate", "expiresAt") and value[:4].isdigit() and int(value[:4]) <= datetime.datetime.now(datetime.UTC).year:
             return False
         case str():
             return name not in known or is_plain(value)
