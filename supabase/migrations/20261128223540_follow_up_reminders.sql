@@ -1116,6 +1116,11 @@ begin
     select count(*) into v_cancelled from public.notification_logs d where d.lead_event_id = any (v_events) and d.due_at is not null;
     update public.notification_logs d set
       subject = null, payload = null, updated_at = v_now,
+      -- The team's address, unless another program has written to the customer.
+      recipient = case when exists (
+        select from public.conversations c where c.id = d.conversation_id
+          and (lower(d.recipient) = lower(c.customer_email)
+            or leadpipe.phone_digits(d.recipient) = nullif(leadpipe.phone_digits(c.customer_phone), ''))) then 'erased ' || d.id else d.recipient end,
       -- A worker that is sending it cannot be stopped, and its outcome is not recorded any more.
       error_message = case when d.status = 'sending' then 'the person''s data was erased while it was being sent'
         when d.due_at is not null then c_reason when d.status = 'failed' then 'failed; the reason was erased' end,
@@ -1146,6 +1151,9 @@ begin
   update public.conversation_summaries set summary = null where conversation_id = any (p_ids);
   update public.chat_messages set message_text = '', metadata = null, client_id = null where conversation_id = any (p_ids);
   delete from public.idempotency_keys where conversation_id = any (p_ids);
+  delete from leadpipe.assignment_turns where conversation_id = any (p_ids);
+  delete from leadpipe.assignment_decisions where conversation_id = any (p_ids);
+  perform leadpipe.erase_set_aside(p_ids);
   update public.conversations c set
     customer_id = null, customer_name = null, customer_phone = null, customer_email = null, budget = null, property_type = null,
     preferred_area = null, tags = '{}', notes = null, conversation_summary = null, outcome = null, lead_score_breakdown = null,
@@ -1164,9 +1172,7 @@ begin
     select distinct lexeme from public.conversation_words w, unnest(w.words)
     where w.conversation_id = any (p_ids) and lexeme !~ '=|^[0-9]+$');
   delete from public.conversation_words where conversation_id = any (p_ids);
-  delete from public.known_words k
-  where k.word = any (v_words)
-    and not exists (select from public.conversation_words w where w.words @@ leadpipe.quote_lexeme(k.word)::tsquery);
+  perform leadpipe.forget_words(v_words);
   -- For the listeners of the live feed.
   if to_regclass('public.lead_events') is not null then
     perform public.emit_lead_event('lead.updated', id, '{"erased": true}') from unnest(p_ids) as id;
