@@ -15,7 +15,8 @@ final class SweepStep {
     /// The shortest interval between two polls, in seconds. The step's process ends after a minute without use.
     let leastPoll: Int
 
-    static let deadlines = Kind(name: "SLA sweep", counts: ["warned", "breached", "summaries", "assigned", "moved", "notices"], leastPoll: 1)
+    static let deadlines = Kind(
+      name: "SLA sweep", counts: ["warned", "breached", "summaries", "assigned", "moved", "notices"], leastPoll: 1)
     /// A new follow-up wakes the worker, so polls are rare.
     static let followUps = Kind(name: "follow-up sweep", counts: ["reminded", "summaries", "digests"], leastPoll: 90)
   }

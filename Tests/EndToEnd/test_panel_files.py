@@ -149,14 +149,15 @@ def test_a_client_has_a_limit_of_its_own_for_files(built, tmp_path):
         statuses = []
         with gateway.connect() as connection:
             reader = connection.makefile("rb")
-            for _ in range(1001):
+            # 1000 within ten seconds; a slow machine needs some more requests until then.
+            for _ in range(3000):
                 connection.sendall(b"HEAD /admin HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 statuses.append(int(reader.readline().split()[1]))
                 while reader.readline() != b"\r\n":
                     pass
                 if statuses[-1] == 429:
                     break
-        assert statuses == [200] * 1000 + [429]
+        assert statuses[:1000] == [200] * 1000 and statuses[-1] == 429
         # Requests to handlers are counted apart.
         assert [gateway.request()[0] for _ in range(3)] == [200, 200, 429]
 

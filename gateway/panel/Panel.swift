@@ -4,9 +4,8 @@ import Synchronization
 
 /// The admin panel: the static files under /admin. They need no log-in; the panel's own requests do.
 final class Panel: Sendable {
-  /// The number of requests of a client in a minute. A first view needs about thirty, and an office may have one
-  /// address.
-  private static let rate = (count: 1000, seconds: 60)
+  /// The number of requests of a client in a period. A first view needs about forty, and an office may have one address.
+  private static let rate = (count: 1000, seconds: 10)
 
   private let files: [String: PanelFile]
   private let index: PanelFile
