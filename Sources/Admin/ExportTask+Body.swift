@@ -1,5 +1,6 @@
 import Contract
 import Exports
+import Store
 
 extension ExportTask {
   /// Returns the body in a format. A CSV is written while the rows are read. Other formats need all rows first: so a
