@@ -77,7 +77,8 @@ extension GatewayProgram {
       EXPORT_FOLDER                 the folder for temporary files of exports (/var/tmp)
       TIME_ZONE                     the office's time zone (Asia/Dubai)
       NOTIFY_QUALIFIED              which rises of a known lead are announced: hot, warm (hot)
-      AUTO_ASSIGN, SLA_AUTOMATION   which leads are assigned automatically; explanations name them (overdue, true)
+      AUTO_ASSIGN                   which leads are assigned automatically; explanations name them (overdue)
+      SLA_AUTOMATION                false if no lead is; for explanations too (true)
       POOLER                        on if a pooler of `leadpipe up` is between handlers and database; /health tells
                                     whether it runs (none)
       ADMIN_API_KEY                 the first key to the admin interface; if it is not set, no key is accepted (none)

@@ -22,7 +22,7 @@ extension NotificationTemplate {
       Row("Assigned", mayBeAbsent: true, conversations("assigned")),
       Row("Passed On", mayBeAbsent: true, conversations("moved")),
       Row("Where to Look") { _ in "Each conversation's timeline says who had it and who has it now." },
-    ], topic: conversations("sumsUp"), listPath: "/admin/sla")
+    ], topic: conversations("sumsUp"), listPath: "/admin/inbox")
 
   /// Overdue leads that no agent can take.
   static let waiting = NotificationTemplate(
@@ -30,7 +30,7 @@ extension NotificationTemplate {
     rows: [
       Row("Waiting", conversations("waiting")), Row("Of Them Hot", mayBeAbsent: true, conversations("hot")),
       Row("Oldest Deadline", mayBeAbsent: true, moment("oldestDeadline")), Row("Why", shortage),
-    ], topic: conversations("waiting"), listPath: "/admin/sla")
+    ], topic: conversations("waiting"), listPath: "/admin/inbox")
 
   private static let cause: @Sendable (JSON) -> String? = { payload in
     switch payload["cause"]?.string {

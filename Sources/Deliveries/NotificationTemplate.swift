@@ -141,7 +141,7 @@ struct NotificationTemplate: Sendable {
         Row("Near Their Deadline", mayBeAbsent: true, conversations("warned")),
         Row("Oldest Deadline", mayBeAbsent: true, moment("oldestDeadline")),
         Row("Where to Look") { _ in "The SLA list has every open conversation, earliest deadline first." },
-      ], topic: conversations("sumsUp"), listPath: "/admin/sla")
+      ], topic: conversations("sumsUp"), listPath: "/admin/inbox")
   }
 
   private static func plain(_ header: String) -> NotificationTemplate {

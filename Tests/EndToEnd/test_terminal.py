@@ -56,7 +56,7 @@ def test_lead_is_found_by_the_beginning_of_its_id(leads, words):
 def test_deliveries_and_events_are_found_by_the_beginning_of_their_ids(leads):
     delivery, event = "d7abcdef", "e7abcdef"
     assert json.loads(command(leads, "delivery", "show", delivery, "--json"))["delivery"]["id"] == "d" + LEADS[2][1:]
-    assert command(leads, "delivery", "explain", delivery).startswith("It was given up")
+    assert command(leads, "delivery", "explain", delivery).startswith("It was not sent: a very long reason")
     assert command(leads, "delivery", "explain", event)
     assert "1 would be retried" in command(leads, "delivery", "retry", delivery, "--dry-run")
     assert "1 would be sent again" in command(leads, "event", "replay", "--id", event, "--dry-run")

@@ -149,7 +149,7 @@ struct NotificationTests {
         .init("Breached", "300 conversations"), .init("Near Their Deadline", "1 conversation"),
         .init("Oldest Deadline", "Sat 21 Nov 2026, 10:05 (Asia/Dubai)"),
       ])
-    #expect(notification.links == [.init("View in Admin Panel", "https://app.example/admin/sla")])
+    #expect(notification.links == [.init("View in Admin Panel", "https://app.example/admin/inbox")])
   }
 
   @Test(

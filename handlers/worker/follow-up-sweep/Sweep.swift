@@ -10,6 +10,8 @@ struct Sweep {
   private var digests = 0
   private var isDigestBusy = false
   private var last: SweptFollowUps?
+  /// True if the digests have failed: they are tried again after five seconds.
+  var hasFailed = false
 
   /// True if something is left to do that no other sweep does.
   var goesOn: Bool { last.map { !$0.isComplete && !$0.isBusy } ?? true }
@@ -42,6 +44,7 @@ struct Sweep {
   private func nextDueInMs(_ schedule: DigestSchedule?) -> Int? {
     guard let last else { return nil }
     if goesOn { return 0 }
+    if hasFailed { return 5000 }
     if last.isBusy || isDigestBusy { return 1000 }
     let next = [last.nextAt, schedule?.next(after: last.now)].compactMap(\.self).min()
     return next.map { max($0.milliseconds - last.now.milliseconds, 1000) }

@@ -15,6 +15,8 @@ struct Sweep {
   private var moved = 0
   private var notices = 0
   private var lastAssigned: AssignedLeads?
+  /// True if the assignment has failed: it is tried again after five seconds.
+  var hasFailed = false
 
   init(_ hours: OfficeHours?) { self.hours = hours }
 
@@ -56,6 +58,7 @@ struct Sweep {
   /// is due could not be done, because another session has locked it or is doing it.
   private var nextDueInMs: Int? {
     guard let last else { return nil }
+    if hasFailed { return goesOn ? 0 : 5000 }
     if goesOn || lastAssigned.map({ !$0.isComplete && !$0.isBusy }) == true { return 0 }
     if last.isBusy || lastAssigned?.isBusy == true { return 1000 }
     let warnings = last.unwarned.map { SLA.warning(quality: $0.key, deadline: $0.value, within: hours) }
