@@ -18,6 +18,8 @@ extension Settings {
 extension Reach {
   /// Lets a handler of ours that reads EXPORT_FOLDER make files there.
   package mutating func allowFiles(for description: Description) {
-    if description.environment.contains(where: { $0.name == Setting.exportFolder.name }) { folder = folder ?? Settings.defaultExportFolder }
+    if description.environment.contains(where: { $0.name == Setting.exportFolder.name }) {
+      folder = folder ?? Settings.defaultExportFolder
+    }
   }
 }

@@ -40,7 +40,9 @@ struct XLSXText {
   /// True if the text is a web address as a whole that can be a link: http or https, in ASCII, and at most 2,000 bytes
   /// long once the library has escaped brackets and percent signs with three bytes each. It refuses longer ones.
   static func isWebAddress(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
-    guard text.count <= 2000, text.count + 2 * text.count(where: { "[]%".utf8.contains($0) }) <= 2000 else { return false }
+    guard text.count <= 2000, text.count + 2 * text.count(where: { "[]%".utf8.contains($0) }) <= 2000 else {
+      return false
+    }
     for scheme in ["http://", "https://"] where text.count > scheme.utf8.count && text.starts(with: scheme.utf8) {
       return text.allSatisfy { 0x21...0x7E ~= $0 && !"\"<>\\^`{|}".utf8.contains($0) }
         && text[scheme.utf8.count] != UInt8(ascii: "/")

@@ -93,7 +93,9 @@ def anchors(path):
     """The anchors of a page: its own, and those of headings as GitHub makes them."""
     text = FENCE.sub("", path.read_text())
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    return set(re.findall(r'<a id="([^"]+)">', text)) | {re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", heading).lower()).replace(" ", "-") for heading in headings}
+    own = set(re.findall(r'<a id="([^"]+)">', text))
+    plain = [re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", heading).lower()) for heading in headings]
+    return own | {heading.replace(" ", "-") for heading in plain}
 
 
 @pytest.mark.parametrize("path", *parameters_of(DOCUMENTS))

@@ -14,7 +14,8 @@ import Wire
     #expect(
       notification.fields == [
         .init("Name", "Sara Ahmed"), .init("Phone", "+971501234567"), .init("Score", "95/100 (hot)"),
-        .init("Deadline", "Sat 21 Nov 2026, 10:05 (Asia/Dubai)"), .init("Agent", "Omar"), .init("Why", "Overdue, and no agent had it"),
+        .init("Deadline", "Sat 21 Nov 2026, 10:05 (Asia/Dubai)"), .init("Agent", "Omar"),
+        .init("Why", "Overdue, and no agent had it"),
       ])
   }
 
