@@ -80,7 +80,7 @@ def test_phone_shows_no_sideways_scroll(opened, full, leads):
 def test_answers_a_lead_in_arabic_on_a_phone(opened, leads):
     lead = leads.make("هند المنصوري", 92, ("أريد فيلا",))
     page = opened("/admin/inbox", phone=True, arabic=True, dark=True)
-    assert page.evaluate("() => document.documentElement.dir") == "rtl"
+    expect(page.locator("html")).to_have_attribute("dir", "rtl")
     page.get_by_role("link", name="هند المنصوري").tap()
     expect(page.get_by_role("link", name="اتصال")).to_have_attribute("href", re.compile(r"^tel:\+9715\d+$"))
     page.get_by_role("button", name="تسجيل رد").tap()

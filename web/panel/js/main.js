@@ -1,5 +1,5 @@
 // Starts the panel: language, session, frame, router, live feed.
-import { agents, may, scope, session, urgent } from './lib/store.js';
+import { agents, may, scope, session, setPreference, urgent } from './lib/store.js';
 import { api, connection, onUnauthorized } from './lib/api.js';
 import { bind, start as startKeys } from './lib/keys.js';
 import { chooseLanguage, currentLanguage, preferredLanguage, setLanguage, t } from './lib/i18n.js';
@@ -193,8 +193,11 @@ function leave() {
   onUnauthorized(null);
   for (const [one, empty] of [[session, null], [agents, []], [urgent,
     { rows: [], total: 0, at: null }]]) one.set(empty);
+  // Saved searches contain names and numbers, and the agent is a person.
+  for (const name of ['views', 'agent']) setPreference(name, null);
+  document.body.replaceChildren();
   // A fresh page holds nothing of the last session.
-  location.assign('/admin/login');
+  location.replace('/admin/login');
 }
 
 begin();

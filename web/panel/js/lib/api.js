@@ -36,7 +36,7 @@ async function wait(seconds) {
   if (connection.get().waitsUntil === until) connection.set(now => ({ ...now, waitsUntil: null }));
 }
 
-async function send(method, path, { body, etag, signal }) {
+async function send(method, path, { body, etag, signal, isRaw }) {
   const headers = { Accept: 'application/json' };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (method !== 'GET' && session.get()?.csrfToken) headers['X-CSRF-Token'] = session.get().csrfToken;
@@ -46,7 +46,7 @@ async function send(method, path, { body, etag, signal }) {
     reply = await fetch(path, {
       method, headers, credentials: 'same-origin', cache: 'no-store',
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.any([AbortSignal.timeout(30_000), ...signal ? [signal] : []]),
+      signal: AbortSignal.any([AbortSignal.timeout(isRaw ? 150_000 : 30_000), ...signal ? [signal] : []]),
     });
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -79,7 +79,7 @@ export async function api(method, path, { body, etag, signal, kind, isRaw = fals
     signal = signal ? AbortSignal.any([signal, controller.signal]) : controller.signal;
   }
   for (let attempt = 1; ; attempt += 1) {
-    const reply = await send(method, path, { body, etag, signal });
+    const reply = await send(method, path, { body, etag, signal, isRaw });
     signal?.throwIfAborted();
     if (reply.ok) {
       const hasText = !isRaw && reply.status !== 204;

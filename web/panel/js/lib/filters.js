@@ -57,7 +57,8 @@ export function write(filters, standardTab = 'all') {
 export function parameters(filters, me) {
   const result = {};
   for (const name of Object.keys(CHOICES)) if (filters[name]?.length) result[name] = filters[name];
-  if (filters.tab === 'mine' && me) result.assignedAgentIds = [me];
+  // Whoever is no agent has no leads.
+  if (filters.tab === 'mine') result.assignedAgentIds = [me ?? '00000000-0000-0000-0000-000000000000'];
   if (filters.tab === 'unassigned') result.assignedAgentIds = ['none'];
   for (const name of ['dateFrom', 'dateTo']) if (filters[name]) result[name] = filters[name];
   if (filters.q.trim()) result.query = filters.q.trim();

@@ -57,6 +57,8 @@ export function start(openPalette) {
     if (document.querySelector('dialog[open]:modal, [popover]:popover-open')) return;
     const key = keyOf(event);
     if (key === 'Shift') return;
+    // A key that is held moves, and does nothing else again.
+    if (event.repeat && !['j', 'k'].includes(key)) return;
     if (preference('keys', true) === false && key !== 'Escape') return;
     // Enter and Space belong to the button or link that has the focus.
     if ((key === 'Enter' || key === ' ')

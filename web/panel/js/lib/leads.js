@@ -78,15 +78,22 @@ export function leadList(changed) {
     if (!list.filters || list.isLoading) return;
     if (!list.isLoaded) { await list.load(list.filters); return; }
     try {
-      const { data } = await fetchPage(Math.min(100, Math.max(25, list.rows.length)));
+      const { data } = await fetchPage(Math.min(100, list.rows.length + 25));
       const found = new Map(data.data.map(row => [row.id, row]));
-      const covered = data.nextCursor === null || data.data.length >= list.rows.length;
-      list.rows = list.rows.map(row => found.get(row.id) ?? row);
-      for (const row of list.rows) if (covered
-        && !found.has(row.id)) list.stale.add(row.id); else list.stale.delete(row.id);
+      // New rows push the last ones out of the page, so only what comes before its end is known to be gone.
+      const order = comparison(list.filters.sort);
+      const end = data.data.at(-1);
+      const covers = row => data.nextCursor === null || Boolean(order && end && order(row, end) < 0);
+      list.rows = list.rows.map(row => {
+        const other = found.get(row.id);
+        return other && newer(other, row) ? other : row;
+      });
+      for (const row of list.rows) {
+        if (found.has(row.id)) list.stale.delete(row.id);
+        else if (covers(row)) list.stale.add(row.id);
+      }
       const known = new Set(list.rows.map(row => row.id));
-      for (const row of data.data.slice(0, Math.max(25,
-        list.rows.length))) if (!known.has(row.id)) list.waiting.set(row.id, row);
+      for (const row of data.data) if (!known.has(row.id) && belongsHere(row)) list.waiting.set(row.id, row);
       list.total = data.total;
       list.problem = null;
       changed();

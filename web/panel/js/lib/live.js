@@ -33,16 +33,19 @@ function deliver(name, data) {
     seen.add(data.id);
     if (seen.size > 1000) seen.delete(seen.values().next().value);
   }
-  for (const listener of [...listeners]) listener({ name, data });
+  // A listener that fails must not keep an event from the others.
+  for (const listener of [...listeners]) try { listener({ name, data }); } catch (error) { console.error(error); }
 }
 
 function report(isLive) {
-  clearTimeout(lateness);
   const tell = () => {
+    lateness = null;
     feed.set(old => ({ isLive, checkedAt: isLive ? Date.now() : old.checkedAt }));
     if (isLeader) channel.postMessage({ kind: 'state', ...feed.get() });
   };
-  if (isLive || !feed.get().isLive) tell(); else lateness = setTimeout(tell, GRACE);
+  if (isLive) clearTimeout(lateness);
+  // The first failure counts: the browser tries again every second or two.
+  if (isLive || !feed.get().isLive) tell(); else lateness ??= setTimeout(tell, GRACE);
 }
 
 function open() {

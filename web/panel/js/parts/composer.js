@@ -32,7 +32,10 @@ export function composer({ id, lead, askFollowUp, changed }) {
         icon('calendar'), h('span', null, t('followUp.button')))),
     text, h('div', { class: 'composer-foot' }, hint, saved, save));
   form.addEventListener('keydown', event => {
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); }
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      if (!event.repeat && !save.disabled) form.requestSubmit();
+    }
     if (event.key !== 'Escape') return;
     event.preventDefault();
     event.stopPropagation();
@@ -78,14 +81,16 @@ export function composer({ id, lead, askFollowUp, changed }) {
     event.preventDefault();
     const reason = obstacle();
     if (reason) { toast(reason, { isError: true }); return; }
+    if (save.disabled) return;
     const words = text.value.trim();
+    const saving = mode;
     if (mode === 'note' && !words) { text.focus(); toast(t('note.empty'), { isError: true }); return; }
     save.disabled = true;
     try {
       if (await (mode === 'note' ? addNote(words) : logAnswer(words))) {
         // Only what was saved is removed; what was typed meanwhile stays.
         if (text.value.trim() === words) text.value = '';
-        keep(id, mode, text.value);
+        keep(id, saving, saving === mode ? text.value : '');
         setText(saved, '');
         fit();
         changed();

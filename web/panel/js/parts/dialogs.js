@@ -33,7 +33,7 @@ export function modal({ title, body, size = '', isAlert = false }) {
   dialog.addEventListener('keydown', event => {
     if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      dialog.querySelector('form')?.requestSubmit();
+      if (!event.repeat) dialog.querySelector('form')?.requestSubmit();
     }
   });
   dialog.showModal();

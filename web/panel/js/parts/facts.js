@@ -47,16 +47,23 @@ export function factsPanel({ lead, assign, status }) {
     let base = null;
     const isDirty = () => control.value !== (base ?? '');
     const show = () => { saveButton.hidden = !isDirty(); };
+    let isSaving = false;
     async function save() {
-      const fields = parsed();
+      const fields = isSaving ? null : parsed();
       if (!fields) return;
-      if (await change(lead, fields, { text: t('field.saved', { name: t(`field.${name}`) }) })) {
-        base = String(lead.row[name] ?? '');
+      const typed = control.value;
+      isSaving = true;
+      let isSaved = false;
+      try { isSaved = await change(lead, fields, { text: t('field.saved', { name: t(`field.${name}`) }) }); }
+      finally { isSaving = false; }
+      base = String(lead.row[name] ?? '');
+      // After a failure the text stays, and so does what was typed meanwhile.
+      if (isSaved && control.value === typed) {
         control.value = base;
         keep(lead.row.id, name, '');
-        offer.hidden = true;
-        show();
       }
+      offer.hidden = true;
+      show();
     }
     function parsed() {
       const text = control.value.trim();
@@ -75,6 +82,7 @@ export function factsPanel({ lead, assign, status }) {
     });
     let isFollowed = false;
     return { node: h('div', { class: 'text-field' }, control, offer, saveButton), control, update(row) {
+      if (isSaving) return;
       const theirs = String(row[name] ?? '');
       if (!isFollowed) {
         isFollowed = true;

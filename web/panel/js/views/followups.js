@@ -97,8 +97,8 @@ export function open({ query, outlet }) {
     });
   }
 
-  const focused = () => rows.find(row => row.id === document.activeElement?.closest('tr')?.dataset.id) ?? rows[0];
-  const isAllowed = () => rows.length > 0 && !obstacle();
+  const focused = () => rows.find(row => row.id === document.activeElement?.closest('tr')?.dataset.id);
+  const isAllowed = () => focused() !== undefined && !obstacle();
   life.add(bind('view', [
     { key: 'j', label: t('keys.down'), run: () => step(table.body, 1) },
       { key: 'k', label: t('keys.up'), run: () => step(table.body, -1) },
