@@ -26,7 +26,8 @@ NAMES = [
     "سارة أحمد", "=HYPERLINK(\"http://evil.example\")", "Anna \"the\nbuyer\"", "+971501234567", "-5", "@cmd", "\tTab",
     "Smile 😀 _x000D_", "c\u0007r\rlf"]
 NOTES = [
-    "javascript:alert(1)", "https://example.com/villa?a=1&b=2", "http://", "HTTPS://EXAMPLE.COM", "file:///etc/passwd", LONG, "x" * 32_767,
+    "javascript:alert(1)", "https://example.com/villa?a=1&b=2", "https://x.example/" + "[" * 700, "HTTPS://EXAMPLE.COM", "file:///etc/passwd", LONG,
+    "x" * 32_767,
     "see https://example.com", "mailto:a@b.example"]
 MAILS = ["plain@example.com", "a?bcc=evil@example.com", "=cmd@example.com", "o'neill@example.com"]
 FOLDER = f"/var/tmp/leadpipe-export-{os.geteuid()}"
