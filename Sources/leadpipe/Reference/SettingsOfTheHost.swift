@@ -170,7 +170,7 @@ extension SettingSection {
         "FRONTEND_URL",
         meaning: """
           The address of the website. Pages of its origin may read replies, and the button "View in Admin Panel" in \
-          notifications links to it.
+          notifications links to its path `/admin`, which must be the panel: pass `/admin` and `/api` on to the gateway.
           """, default: "no origin, no button", programs: "gateway"),
       SettingEntry(
         "ALLOWED_ORIGINS",
