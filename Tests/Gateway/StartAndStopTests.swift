@@ -52,6 +52,7 @@ import Testing
     ])
     let client = Client(port: gateway.port)
     client.send("POST /endless HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+    #expect(await eventually { gateway.children > 0 })
     try? await Task.sleep(for: .milliseconds(300))
     let start = ContinuousClock.now
     #expect(try await gateway.stop(by: SIGINT) == .exited(0))
