@@ -27,19 +27,7 @@ package let handler = Handler(
           try database.sweepFollowUps(recipients: recipients, deadline: deadline)
         })
     } while sweep.goesOn && Instant.steady.adding(seconds: 2) < end
-    if let day = sweep.digestDay(schedule) {
-      // What was emitted is to be delivered, also if the digests fail.
-      do throws(Problem) {
-        let digested = try database.attempt(.digestFollowUps, log: log) { () throws(StoreFailure) in
-          try database.digestFollowUps(day: day.text, end: day.end, recipients: recipients, deadline: deadline)
-        }
-        if digested.isMuted { log.warn("DIGEST is set and email is not configured: no digests", ["day": day.text]) }
-        sweep.add(digested)
-      } catch {
-        log.warn("The digests failed", ["day": day.text, "code": error.code.rawValue])
-        sweep.hasFailed = true
-      }
-    }
+    sweep.digest(schedule, recipients, in: database, until: deadline, log: log)
     if sweep.hasEmitted { log.info("Follow-up sweep", sweep.facts) }
     return Reply(sweep.document(schedule))
   }

@@ -25,19 +25,7 @@ package let handler = Handler(
           try database.sweepSLA(warnBefore: sweep.warnBefore, deadline: request.deadline ?? .steady)
         })
     } while sweep.goesOn && Instant.steady.adding(seconds: 2) < end
-    // What was emitted is to be delivered, also if the assignment fails.
-    do throws(Problem) {
-      while automation != .off, let served = sweep.served, Instant.steady.adding(seconds: 2) < end {
-        sweep.add(
-          try database.attempt(.assignLeads, log: log) { () throws(StoreFailure) in
-            try database.assignLeads(
-              includesNew: automation == .new, served: served, deadline: request.deadline ?? .steady)
-          }, log)
-      }
-    } catch {
-      log.warn("Leads could not be assigned", ["code": error.code.rawValue])
-      sweep.hasFailed = true
-    }
+    sweep.assign(automation, in: database, until: end, request, log: log)
     if sweep.hasEmitted { log.info("SLA sweep", sweep.facts) }
     return Reply(sweep.document)
   }
