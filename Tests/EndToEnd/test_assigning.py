@@ -250,8 +250,8 @@ def test_a_turn_is_the_response_time_of_the_quality(database):
     assert (reply["moved"], len(decisions(database, hot)), len(decisions(database, warm))) == (1, 2, 1)
     # Outside office hours no turn ends.
     end_turns(database, "61 minutes")
-    day, hour = database.text("select to_char(now() at time zone 'UTC' + interval '3 days', 'Dy HH24')").split(" ")
-    assert sweep(database, BUSINESS_HOURS=f"{day} {hour}:00-{int(hour) + 1}:00", TIME_ZONE="UTC")["moved"] == 0
+    day = database.text("select to_char(now() at time zone 'UTC' + interval '3 days', 'Dy')")
+    assert sweep(database, BUSINESS_HOURS=f"{day} 09:00-10:00", TIME_ZONE="UTC")["moved"] == 0
     assert sweep(database)["moved"] == 2
 
 
@@ -282,6 +282,39 @@ def test_a_lead_does_not_go_back_unless_all_have_had_it_and_not_for_ever(databas
     sweep(database)
     assert decisions(database, id)[-1][:2] == ("unanswered", "moved_enough")
     assert database.count("conversation_timeline", f"conversation_id = '{id}' and title like 'Stays with%'") == 2
+
+
+def test_a_lead_that_a_person_unassigns_after_its_deadline_stays_so(database):
+    agent(database, "Ann")
+    late, early = lead(database, "Late"), lead(database, "Early", "-1 hour")
+    assert sweep(database)["assigned"] == 1
+    for each in (late, early):
+        database.run(f"""update conversations set assigned_agent_id = (select id from agents) where id = '{each}' and assigned_agent_id is null;
+          select unassign_conversation('{{"id": "{each}", "by": "Sara"}}')""")
+    assert sweep(database)["assigned"] == 0 and held(database) == {"Late": None, "Early": None}
+    # Before its deadline it waits like any other; a new deadline ends the exception.
+    database.run(f"update conversations set sla_response_deadline = now() - interval '1 second' where id = '{early}'")
+    assert sweep(database)["assigned"] == 1 and held(database) == {"Late": None, "Early": "Ann"}
+    assert json.loads(database.text("select list_sla('{}')"))["waitingForAgent"] == 1
+    database.run(f"update conversations set sla_response_deadline = now() - interval '2 seconds' where id = '{late}'")
+    assert sweep(database)["assigned"] == 1 and held(database)["Late"] == "Ann"
+
+
+def test_who_writes_again_after_an_erasure_is_served(database):
+    agent(database, "Ann")
+    id = lead(database)
+    database.run(f"""select leadpipe.erase_conversations(array['{id}']::uuid[], 'Sara');
+      update conversations set status = 'new', customer_id = gen_random_uuid(), customer_name = 'Again', sla_breached = false,
+        sla_response_deadline = now() - interval '1 second'""")
+    assert sweep(database)["assigned"] == 1 and held(database) == {"Again": "Ann"}
+
+
+def test_a_lead_that_is_overdue_when_it_is_reopened_goes_on(database):
+    ann, _ = agent(database, "Ann"), agent(database, "Bob")
+    id = lead(database, agent=ann)
+    for status in ("lost", "in-progress"):
+        database.run(f"""select update_conversation('{{"id": "{id}", "by": "Sara", "status": "{status}"}}')""")
+    assert sweep(database)["moved"] == 1 and held(database) == {"Lead": "Bob"}
 
 
 def test_a_lead_that_is_answered_or_assigned_by_hand_is_not_taken_away(database, providers):

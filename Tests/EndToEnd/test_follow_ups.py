@@ -173,12 +173,87 @@ def test_marked_as_overdue_elsewhere_is_still_reminded_of(database):
 
 @pytest.mark.parametrize("change", [
     "update follow_up_tasks set status = 'completed'", "update follow_up_tasks set status = 'cancelled'",
-    "update conversations set status = 'lost'", "update conversations set erased_at = now()"])
+    "update conversations set status = 'lost'", "select leadpipe.erase_conversations(array(select id from conversations), 'Sara')"])
 def test_no_reminder_of_what_is_over(database, change):
     follow_up(database, lead(database, agent(database)))
     database.run(change)
-    assert counts(sweep(database)) == [0, 0, 0, 0] and database.count("lead_events") == 0
+    assert counts(sweep(database)) == [0, 0, 0, 0] and database.count("lead_events", "event_type = 'lead.follow_up_due'") == 0
     assert sweep(database)["nextDueInMs"] is None, "it does not stay in the index"
+
+
+def change(database, function, **argument):
+    return json.loads(database.text(f"select {function}('{json.dumps({'by': 'Sara', **argument})}')"))
+
+
+def status_of(database):
+    return database.text("select status || coalesce(' ' || error_message, '') from notification_logs order by created_at, id").splitlines()
+
+
+def test_reopening_a_lead_brings_back_its_reminder(database):
+    id = lead(database, agent(database))
+    change(database, "update_conversation", id=id, status="lost")
+    follow_up(database, id)
+    assert counts(sweep(database)) == [0, 0, 0, 0]
+    change(database, "update_conversation", id=id, status="in-progress")
+    assert counts(sweep(database)) == [1, 0, 0, 0]
+    # One that still waits is cancelled when the lead is closed, and one that was sent is not repeated.
+    change(database, "update_conversation", id=id, status="lost")
+    assert status_of(database) == ["failed cancelled: the lead was closed"]
+    change(database, "update_conversation", id=id, status="in-progress")
+    assert counts(sweep(database)) == [1, 0, 0, 0]
+    database.run("update notification_logs set status = 'sent', sent_at = now() where status = 'pending'")
+    database.run("update lead_events set processed = true, processed_at = now()")
+    for status in ("lost", "in-progress"):
+        change(database, "update_conversation", id=id, status=status)
+    assert counts(sweep(database)) == [0, 0, 0, 0]
+
+
+def test_follow_ups_go_with_their_lead_to_another_agent(database):
+    omar, mona = agent(database), agent(database, "Mona", "mona@truenester.com")
+    id = lead(database, omar)
+    made = change(database, "create_follow_up", id=id, followUpDate="2031-01-01T10:00:00Z", reminderType="email")["id"]
+    other = follow_up(database, id, "1 day", assigned_agent_id="null")
+    database.run(f"update follow_up_tasks set follow_up_date = now() - interval '1 second' where id = '{made}'")
+    assert counts(sweep(database)) == [1, 0, 0, 0] and deliveries(database) == ["email omar@truenester.com pending"]
+    change(database, "assign_conversation", id=id, agentId=mona)
+    assert status_of(database) == ["failed cancelled: the follow-up has another agent"]
+    assert counts(sweep(database)) == [1, 0, 0, 0]
+    assert deliveries(database) == ["email mona@truenester.com pending", "email omar@truenester.com failed"]
+    # By hand to another agent than the lead's.
+    change(database, "update_follow_up", id=made, assignedAgentId=omar)
+    assert counts(sweep(database)) == [1, 0, 0, 0]
+    assert database.count("notification_logs", "recipient = 'omar@truenester.com' and status = 'pending'") == 1
+    change(database, "unassign_conversation", id=id)
+    assert database.text(f"select assigned_agent_id from follow_up_tasks where id = '{made}'") == omar
+    assert database.text(f"select assigned_agent_id is null from follow_up_tasks where id = '{other}'") == "t"
+
+
+@pytest.mark.parametrize("leave", ["delete", "update"])
+def test_an_address_that_is_no_agents_any_more_gets_nothing(database, leave):
+    omar = agent(database)
+    database.run(f"""insert into admin_keys (name, rights, sha256, agent_id) values ('omar', 'write', decode(repeat('ab', 32), 'hex'), '{omar}')""")
+    follow_up(database, lead(database, omar))
+    sweep(database)
+    if leave == "delete":
+        change(database, "delete_agent", id=omar, force=True)
+    else:
+        change(database, "update_agent", id=omar, email="omar.k@truenester.com")
+    assert status_of(database) == ["failed cancelled: no agent has this address"]
+    assert database.count("admin_keys", "revoked_at is not null") == (leave == "delete")
+    event = database.text("select id from lead_events where event_type = 'lead.follow_up_due'")
+    delivery = database.text("select id from notification_logs")
+    assert change(database, "replay_events", ids=[event])["deliveries"] == []
+    assert change(database, "retry_deliveries", ids=[delivery])["deliveries"] == []
+
+
+def test_rows_that_wait_for_a_provider_are_not_sent_again(database):
+    follow_up(database, lead(database, agent(database)), kind="whatsapp", notify_customer="true")
+    sweep(database)
+    event = database.text("select id from lead_events where event_type = 'lead.follow_up_due'")
+    database.run("update notification_logs set status = 'sent', sent_at = now() where status = 'pending'")
+    again = change(database, "replay_events", ids=[event])["deliveries"]
+    assert [each["recipient"] for each in again] == ["omar@truenester.com"]
+    assert change(database, "retry_deliveries", channel="whatsapp")["deliveries"] == []
 
 
 def test_locked_rows_delay_no_other(database):
@@ -387,6 +462,15 @@ def test_digest_is_mailed_and_erasing_removes_its_lines(database, mail):
     assert database.count("lead_events", "payload::text like '%Zebulon%'") + database.count("notification_logs", "subject like '%Zebulon%'") == 0
 
 
+def test_a_clock_that_ran_ahead_stops_no_digest(database):
+    follow_up(database, lead(database, agent(database)))
+    sweep(database)
+    database.run("update leadpipe.follow_up_sweep set digested_on = current_date + 400")
+    assert json.loads(database.text("select sweep_follow_ups()"))["digestedOn"] is None
+    day = database.text("select current_date")
+    assert digest(database, day)["digests"] == 1 and json.loads(database.text("select sweep_follow_ups()"))["digestedOn"] == day
+
+
 @pytest.mark.parametrize(("hours", "sends"), [("Mon-Sun 10:00-12:00", True), (None, True), ("closed", False)])
 def test_digest_is_for_days_on_which_the_office_opens(database, hours, sends):
     follow_up(database, lead(database, agent(database)), "-1 hour")
@@ -423,11 +507,11 @@ def test_a_refused_address_of_an_agent_does_not_pause_email(database):
     sweep(database)
     settings = {"DATABASE_URL": database.url, "LEADPIPE_CHANNELS": CHANNELS}
 
-    def refuse():
+    def refuse(status=550):
         line = handlers.run("event-claim", json.dumps({"worker": "w", "isComplete": True}), **settings).stdout
         assert json.loads(line)["recipient"] == "omar@truenester.com"
         begun = handlers.lines(handlers.run("delivery-begin", line, "--stream", **settings).stdout)[0]
-        line = json.dumps({**begun, "outcome": {"class": "config", "reason": "550 5.7.1 no relay"}}) + "\n"
+        line = json.dumps({**begun, "outcome": {"class": "config", "statusCode": status, "reason": f"{status} 5.7.1 refused"}}) + "\n"
         done = handlers.run("delivery-record", line, "--stream", **settings)
         assert done.returncode == 0, done.stderr
         return database.text("select status, next_attempt_at is null, (select count(*) from notification_channels where paused_until > now()) "
@@ -436,3 +520,6 @@ def test_a_refused_address_of_an_agent_does_not_pause_email(database):
     assert refuse() == "failed|f|0"
     database.run("update notification_logs set next_attempt_at = now() - interval '1 second', created_at = now() - interval '73 hours'")
     assert refuse() == "failed|t|0"
+    # A log-in that is refused concerns every message.
+    database.run("update notification_logs set next_attempt_at = now() - interval '1 second', created_at = now()")
+    assert refuse(535) == "failed|f|1"

@@ -43,6 +43,7 @@ declare
   v_notices integer := 0;
   v_is_complete boolean := true;
   v_is_busy boolean := false;  -- an agent with room is locked by another session
+  v_is_held boolean := false;  -- a lead is
   v_is_new boolean := false;  -- there are no agents, which no reply has said yet
   v_latest timestamptz;
   w record;
@@ -116,9 +117,12 @@ begin
 
     foreach v_id in array v_due[:v_batch] loop
       select * into c from public.conversations o where o.id = v_id for no key update skip locked;
-      continue when not found;
+      if not found then
+        v_is_held := true;
+        continue;
+      end if;
       select * into t from leadpipe.assignment_turns o where o.conversation_id = v_id;
-      if c.first_response_at is not null or c.status not in ('new', 'in-progress') or c.erased_at is not null
+      if c.first_response_at is not null or c.status not in ('new', 'in-progress')
         or (c.assigned_agent_id is not null and not c.sla_breached) or (c.sla_breached and coalesce(c.sla_response_deadline <= v_after, true))
         or (c.assigned_agent_id is null and not c.sla_breached and t.queued_at is null) then
         -- Answered, closed, given to an agent or reopened meanwhile, or overdue for too long.
@@ -158,6 +162,8 @@ begin
         update leadpipe.assignment_turns o set since = null where o.conversation_id = v_id and o.since is not null;
       end if;
     end loop;
+    -- Without progress, the next call follows after a second.
+    v_is_busy := v_is_busy or v_is_held and v_assigned + v_moved = 0;
     -- Of the rest only what is written down is left, if the last place has been taken.
     v_shortage := leadpipe.shortage(v_pool);
   end if;
@@ -213,6 +219,8 @@ begin
       select c.sla_response_deadline from public.conversations c
       where c.sla_breached and c.assigned_agent_id is null and c.first_response_at is null and c.status not in ('completed', 'lost', 'converted')
         and c.lead_quality = v_quality
+        and not exists (select from leadpipe.assignment_turns t where t.conversation_id = c.id and t.is_released
+                        and t.deadline is not distinct from c.sla_response_deadline)
       order by c.sla_response_deadline desc limit 1));
   end loop;
   return v_latest;

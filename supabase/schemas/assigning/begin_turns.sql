@@ -10,7 +10,7 @@ begin
   insert into leadpipe.assignment_turns as t (conversation_id, quality, deadline, since, had_by, moves)
   values (c.id, c.lead_quality, c.sla_response_deadline, v_since, array_remove(array[c.assigned_agent_id], null) || p_agent, p_moves)
   on conflict (conversation_id) do update set
-    quality = excluded.quality, deadline = excluded.deadline, since = excluded.since, queued_at = null, reason = null,
+    quality = excluded.quality, deadline = excluded.deadline, since = excluded.since, queued_at = null, reason = null, is_released = false,
     had_by = case when t.deadline is not distinct from excluded.deadline then array_remove(t.had_by, p_agent) || p_agent else excluded.had_by end,
     moves = case when t.deadline is not distinct from excluded.deadline then t.moves else 0 end + excluded.moves;
   update public.agents a set last_assigned_at = v_now where a.id = p_agent;
@@ -27,7 +27,7 @@ begin
   select c.id, c.lead_quality, c.sla_response_deadline, '1970-01-01 00:00:00Z', array[c.assigned_agent_id]
   from public.conversations c where c.id = any (p_ids) and c.assigned_agent_id is not null order by c.id
   on conflict (conversation_id) do update set
-    quality = excluded.quality, deadline = excluded.deadline, queued_at = null, reason = null,
+    quality = excluded.quality, deadline = excluded.deadline, queued_at = null, reason = null, is_released = false,
     since = case when t.deadline is not distinct from excluded.deadline then coalesce(t.since, excluded.since) else excluded.since end,
     had_by = case when t.deadline is not distinct from excluded.deadline then array_remove(t.had_by, excluded.had_by[1]) || excluded.had_by
       else excluded.had_by end,

@@ -17,6 +17,7 @@ begin
   end if;
   update public.conversations s set assigned_agent_id = v_agent where s.id = c.id;
   perform leadpipe.begin_turn(c, v_agent, case when c.assigned_agent_id is null then 0 else 1 end);
+  perform leadpipe.move_follow_ups(c, v_agent);
   v_decision := leadpipe.store_decision(c.id, p_cause, v_reason, v_agent, c.assigned_agent_id, jsonb_build_object(
     'agentName', v_name, 'agentNameBefore', v_before, 'language', p_language, 'candidates', p_ranking));
   v_facts := jsonb_strip_nulls(jsonb_build_object('agentId', v_agent, 'agentName', v_name, 'agentIdBefore', c.assigned_agent_id,

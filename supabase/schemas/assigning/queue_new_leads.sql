@@ -25,6 +25,7 @@ begin
         where e.xact >= p_seen and e.xact < seen and e.event_type = 'lead.created' and e.conversation_id is not null) e
   join public.conversations c on c.id = e.id
   where c.assigned_agent_id is null and c.first_response_at is null and c.status in ('new', 'in-progress') and not c.sla_breached
+  order by c.id
   on conflict (conversation_id) do nothing;
 end
 $$;

@@ -33,7 +33,8 @@ create table leadpipe.assignment_turns (
   queued_at timestamptz,
   had_by uuid[] not null default '{}',
   moves integer not null default 0,
-  reason text
+  reason text,
+  is_released boolean not null default false
 );
 revoke all on table leadpipe.assignment_turns from public, anon, authenticated, service_role;
 create index assignment_turns_since_idx on leadpipe.assignment_turns (quality, since) where since is not null;
@@ -45,6 +46,7 @@ comment on column leadpipe.assignment_turns.since is
 comment on column leadpipe.assignment_turns.queued_at is 'Since when a new lead waits for an agent before its deadline; null if it does not.';
 comment on column leadpipe.assignment_turns.had_by is 'The agents that have had the conversation for this deadline, the latest last.';
 comment on column leadpipe.assignment_turns.moves is 'How often it was passed on automatically for this deadline.';
+comment on column leadpipe.assignment_turns.is_released is 'True if a person has unassigned it after its deadline: it is not assigned automatically for this deadline.';
 comment on column leadpipe.assignment_turns.reason is 'Why it waits or stays with its agent, as the last decision says.';
 
 -- The decisions, at most 20 for a conversation. They contain no data of customers.

@@ -1,5 +1,5 @@
 -- Returns at most `p_most` overdue conversations without an agent, the hottest first, then the earliest deadline. Those
--- whose deadline was before `p_after` are not returned.
+-- whose deadline was before `p_after`, and those that a person has unassigned since, are not returned.
 create or replace function leadpipe.waiting_leads(p_after timestamptz, p_most integer)
 returns table (id uuid, quality text, deadline timestamptz)
 language plpgsql stable rows 50 set search_path = pg_catalog, pg_temp as $$
@@ -14,6 +14,8 @@ begin
       select c.id, c.lead_quality, c.sla_response_deadline from public.conversations c
       where c.sla_breached and c.assigned_agent_id is null and c.first_response_at is null and c.status not in ('completed', 'lost', 'converted')
         and c.lead_quality = v_quality and c.sla_response_deadline > p_after
+        and not exists (select from leadpipe.assignment_turns t where t.conversation_id = c.id and t.is_released
+                        and t.deadline is not distinct from c.sla_response_deadline)
       order by c.sla_response_deadline limit v_left;
     get diagnostics v_found = row_count;
     v_left := v_left - v_found;

@@ -142,6 +142,7 @@ begin
   v_reopens := v_closed and (coalesce(jsonb_array_length(nullif(p -> 'messages', 'null')), 0) = 0
     or v_added > 0 and v_said < (select count(*) from public.chat_messages where conversation_id = v_id and sender = 'customer'));
   if v_reopens then
+    perform leadpipe.reopen_follow_ups(v_id);
     update public.conversations s set
       status = case when s.first_response_at is null then 'new' else 'in-progress' end,
       -- Who has not been answered yet waits from now on, for as long as the stored quality says. The request alone may

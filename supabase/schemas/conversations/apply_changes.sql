@@ -65,6 +65,16 @@ begin
     tags = n.tags, notes = n.notes, outcome = n.outcome, conversion_value = n.conversion_value, sla_breached = n.sla_breached
   where s.id = c.id;
 
+  if n.status = any (v_closed) and c.status <> all (v_closed) and to_regclass('public.follow_up_tasks') is not null then
+    perform leadpipe.cancel_reminders(c.id, f.id, 'cancelled: the lead was closed')
+    from public.follow_up_tasks f where f.conversation_id = c.id and f.status in ('scheduled', 'in_progress', 'overdue');
+  elsif n.status <> all (v_closed) and c.status = any (v_closed) then
+    perform leadpipe.reopen_follow_ups(c.id);
+    if n.sla_breached and c.first_response_at is null then
+      -- It became overdue without a sweep, when it was closed.
+      perform leadpipe.end_turns(array[c.id]);
+    end if;
+  end if;
   if n.status <> c.status then
     v_event := case n.status when 'converted' then 'lead.converted' when 'lost' then 'lead.lost' else 'lead.updated' end;
     perform leadpipe.record_activity(c.id, p_by, 'status_changed',

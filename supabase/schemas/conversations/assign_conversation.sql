@@ -14,6 +14,7 @@ begin
   update public.conversations s set assigned_agent_id = a.id where s.id = c.id;
   if c.assigned_agent_id is distinct from a.id then
     perform leadpipe.begin_turn(c, a.id, 0);
+    perform leadpipe.move_follow_ups(c, a.id);
   end if;
   perform leadpipe.record_activity(c.id, p_by, 'assigned', 'Assigned to ' || a.name, p_notes, 'lead.assigned', jsonb_strip_nulls(jsonb_build_object(
     'agentId', a.id, 'agentName', a.name, 'agentIdBefore', c.assigned_agent_id, 'priority', p_priority)));

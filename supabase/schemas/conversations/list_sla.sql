@@ -39,7 +39,12 @@ begin
                'minutesRemaining', floor(extract(epoch from c.sla_response_deadline - f.now) / 60)) order by n), '[]')
              from unnest(v_ids[:v_limit]) with ordinality as found (id, n) join public.conversations c on c.id = found.id),
     'total', coalesce(v_total, greatest(round(v_expected)::bigint, c_exact + 1)), 'totalIsEstimate', v_total is null,
-    'waitingForAgent', (select count(*) from leadpipe.waiting_leads('-infinity', 1000)),
+    'waitingForAgent', (
+      -- The conditions match the index conversations_waiting_idx.
+      select count(*) from (
+        select from public.conversations c
+        where c.sla_breached and c.assigned_agent_id is null and c.first_response_at is null
+          and c.status not in ('completed', 'lost', 'converted') limit 1000) waiting),
     'limit', v_limit, 'nextCursor', (
       select leadpipe.row_cursor('sla-list', c.sla_response_deadline, c.id) from public.conversations c
       where c.id = v_ids[v_limit] and cardinality(v_ids) > v_limit));

@@ -66,9 +66,10 @@ create index conversations_open_agent_idx on public.conversations (assigned_agen
 -- conversations have a follow-up.
 create index conversations_lead_score_idx on public.conversations (lead_score, created_at);
 create index conversations_follow_up_date_idx on public.conversations (follow_up_date) where follow_up_date is not null;
--- For retention. No open lead is in it, so that a capture writes no entry.
+-- For retention. No open lead is in it, so that a capture writes no entry. Erasing removes the customer; one who writes
+-- again has it again.
 create index conversations_closed_idx on public.conversations (created_at, id)
-  where erased_at is null and status in ('completed', 'lost', 'converted');
+  where (erased_at is null or customer_id is not null) and status in ('completed', 'lost', 'converted');
 -- A warning changes nothing that clients read, so it does not refuse their changes as outdated.
 create or replace trigger conversations_updated_at before update on public.conversations
   for each row when (old.sla_warned_for is not distinct from new.sla_warned_for) execute function public.update_updated_at_column();

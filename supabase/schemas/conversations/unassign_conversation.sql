@@ -1,4 +1,5 @@
--- Removes the agent of a locked conversation. Returns true if it had one.
+-- Removes the agent of a locked conversation, and of those of its open follow-ups that were this agent's. Returns true if
+-- it had one.
 create or replace function leadpipe.unassign(c public.conversations, p_by text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
@@ -6,6 +7,8 @@ begin
     return false;
   end if;
   update public.conversations s set assigned_agent_id = null where s.id = c.id;
+  perform leadpipe.release_lead(c);
+  perform leadpipe.move_follow_ups(c, null);
   perform leadpipe.record_activity(c.id, p_by, 'assigned', 'Unassigned',
     (select 'Was assigned to ' || a.name from public.agents a where a.id = c.assigned_agent_id), 'lead.updated',
     jsonb_build_object('agentIdBefore', c.assigned_agent_id));

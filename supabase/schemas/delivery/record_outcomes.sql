@@ -88,12 +88,14 @@ begin
     from final where conversation_id is not null
   ), paused as (
     -- These two classes affect the whole channel: it is paused until the next attempt. The refusal of an agent's
-    -- address, which no setting names, must not stop the messages about new leads.
+    -- address, which no setting names, must not stop the messages about new leads; a refused log-in or a failed
+    -- connection, which has no status code, does.
     insert into public.notification_channels as n (channel, paused_since, paused_until, pause_reason, pause_class, fail_streak)
     select channel, v_now, max(next_attempt_at), min(error_message),
       case when bool_or(class = 'config') then 'config' else 'throttled' end, bool_or(class = 'config')::integer
     from changed
-    where (class = 'throttled' or class = 'config' and not to_agent) and next_attempt_at is not null
+    where (class = 'throttled' or class = 'config'
+        and (not to_agent or coalesce("statusCode" in (401, 530, 534, 535, 538), true))) and next_attempt_at is not null
     group by channel order by channel
     on conflict (channel) do update set
       paused_seconds = case when n.paused_until > v_now then n.paused_seconds else leadpipe.paused_seconds(n.channel, v_now) end,

@@ -20,7 +20,7 @@ begin
     where d.is_failed
       and (d.next_attempt_at is null or d.next_attempt_at > v_now)
       and (d.retried_at is null or d.retried_at < v_as_of)
-      and not leadpipe.is_erased(d.lead_event_id)
+      and not leadpipe.is_erased(d.lead_event_id) and leadpipe.can_be_sent_again(d.recipient, d.to_agent)
       and (p -> 'ids' is null or d.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
       and (p ->> 'channel' is null or d.channel = (p ->> 'channel')::public.notification_channel)
       and (p ->> 'class' is null or d.outcome_class = p ->> 'class')

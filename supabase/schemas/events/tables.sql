@@ -41,6 +41,9 @@ create index lead_events_xact_idx on public.lead_events (xact) where xact is not
 -- For the event log, newest first, of all or some types: the log of all types is merged from those of each type. Pruning
 -- reads it from its other end.
 create index lead_events_type_idx on public.lead_events (event_type, created_at, id);
+-- For erasing: the digests with a line about a conversation.
+create index lead_events_digests_idx on public.lead_events using gin (jsonb_path_query_array(payload, '$.lines[*].conversationId'))
+  where event_type = 'agent.digest';
 -- The functions that write most rows set updated_at themselves. The trigger is for all other writers.
 create or replace trigger lead_events_updated_at before update on public.lead_events
   for each row when (old.updated_at = new.updated_at) execute function public.update_updated_at_column();

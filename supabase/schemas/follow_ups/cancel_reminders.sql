@@ -1,5 +1,6 @@
 -- Cancels the reminders of a follow-up that have not been sent, for the reason given. Those that another session has
--- locked are being sent or planned, and are left: waiting for them would break the order of locks.
+-- locked are being sent or planned, and are left: waiting for them would break the order of locks. If the follow-up stays
+-- or becomes due again, its agent is reminded of it again.
 create or replace function leadpipe.cancel_reminders(p_conversation uuid, p_follow_up uuid, p_reason text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -27,6 +28,10 @@ begin
     status = 'failed', outcome_class = 'permanent', error_message = p_reason, next_attempt_at = null, lease_until = null,
     leased_by = null, fence = d.fence + 1, updated_at = v_now
   where d.id = any (v_deliveries);
+  if v_deliveries <> '{}' then
+    update public.lead_events e set idempotency_key = null where e.id = any (v_events);
+    update public.follow_up_tasks f set reminded_for = null where f.id = p_follow_up;
+  end if;
   perform leadpipe.settle_events(v_events);
 end
 $$;

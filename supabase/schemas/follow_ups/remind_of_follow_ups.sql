@@ -1,5 +1,5 @@
 -- Emits the event lead.follow_up_due for each of the locked follow-ups, once for each follow-up and time, with its
--- deliveries, and writes the timelines. A follow-up of a closed conversation or of an erased person is passed over.
+-- deliveries, and writes the timelines. Follow-ups of closed conversations are skipped; erasing a person closes them.
 --
 -- Not every event has a message of its own: an agent can have `p_most` at once and as many a minute, and only for
 -- follow-ups after `p_own_after`. The others are counted for a summary (`summed`).
@@ -24,7 +24,7 @@ begin
     join public.conversations c on c.id = f.conversation_id
     left join public.agents a on a.id = coalesce(f.assigned_agent_id, c.assigned_agent_id)
     cross join lateral (select leadpipe.agent_address(a.email)) as mail (address)
-    where f.id = any (p_ids) and c.status not in ('completed', 'lost', 'converted') and c.erased_at is null
+    where f.id = any (p_ids) and c.status not in ('completed', 'lost', 'converted')
   ), allowed as materialized (
     -- A minute gives back all. If the clock was set back, the difference is negative.
     select who.recipient, case when r.own_at is null or r.own_at > p_now then p_most

@@ -62,7 +62,7 @@ begin
        where f.status in ('scheduled', 'in_progress', 'overdue') and f.reminded_for is distinct from f.follow_up_date
        order by f.follow_up_date limit 1),
       (select min(greatest(m.summed_at + interval '1 minute', v_now)) from leadpipe.follow_up_reminders m where m.summed > 0))),
-    'digestedOn', s.digested_on);
+    'digestedOn', case when s.digested_on <= (v_now at time zone 'UTC')::date + 1 then s.digested_on end);
 end
 $$;
 revoke all on function public.sweep_follow_ups(jsonb) from public, anon, authenticated;

@@ -34,9 +34,10 @@ begin
     notes = coalesce(leadpipe.to_nfc(p ->> 'notes'), t.notes)
   where t.id = f.id returning * into n;
   -- A reminder that still waits would be false.
-  if n.status in ('completed', 'cancelled') or n.follow_up_date <> f.follow_up_date then
+  if n.status in ('completed', 'cancelled') or n.follow_up_date <> f.follow_up_date or n.assigned_agent_id is distinct from f.assigned_agent_id then
     perform leadpipe.cancel_reminders(v_conversation, n.id, case when n.status in ('completed', 'cancelled')
-      then 'cancelled: the follow-up was ' || n.status else 'cancelled: the follow-up was moved' end);
+      then 'cancelled: the follow-up was ' || n.status when n.follow_up_date <> f.follow_up_date then 'cancelled: the follow-up was moved'
+      else 'cancelled: the follow-up has another agent' end);
   end if;
   if n.status = 'completed' then
     perform leadpipe.record_activity(v_conversation, p ->> 'by', 'follow_up_completed',

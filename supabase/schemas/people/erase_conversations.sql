@@ -8,19 +8,25 @@ declare
   c_reason constant text := 'cancelled: the person''s data was erased';
   v_now timestamptz;
   v_events uuid[];
+  v_digests uuid[];
+  v_locked uuid[];
   v_cancelled integer := 0;
   v_words text[];
 begin
   -- The clean-up drops these tables.
   if to_regclass('public.lead_events') is not null then
     -- Lock events first, as in all functions. FOR UPDATE also keeps new deliveries from being added to them.
-    v_events := array(select e.id from public.lead_events e where e.conversation_id = any (p_ids) order by e.id for update);
+    v_digests := array(select leadpipe.digests_about(p_ids));
+    v_locked := array(
+      select e.id from public.lead_events e where e.conversation_id = any (p_ids) or e.id = any (v_digests) order by e.id for update);
+    v_events := array(select e.id from public.lead_events e where e.conversation_id = any (p_ids) and e.id = any (v_locked));
   end if;
   perform from public.conversations c where c.id = any (p_ids) order by c.id for no key update;
   v_now := clock_timestamp();
   if to_regclass('public.lead_events') is not null then
-    -- A capture that held the lock on a conversation has added an event, which is not locked.
-    if exists (select from public.lead_events e where e.conversation_id = any (p_ids) and e.id <> all (v_events)) then
+    -- A capture or a digest that held the lock on a conversation has added an event, which is not locked.
+    if exists (select from public.lead_events e where e.conversation_id = any (p_ids) and e.id <> all (v_events))
+      or exists (select from leadpipe.digests_about(p_ids) as d (id) where d.id <> all (v_locked)) then
       raise exception using errcode = 'LPTRY', message = 'write_conflict';
     end if;
     select count(*) into v_cancelled from public.notification_logs d where d.lead_event_id = any (v_events) and d.due_at is not null;
@@ -43,7 +49,7 @@ begin
       payload = '{"erased": true}', idempotency_key = null, planned_at = coalesce(e.planned_at, v_now), processed = true,
       processed_at = coalesce(e.processed_at, v_now), last_error = case when not e.processed then c_reason end, updated_at = v_now
     where e.id = any (v_events);
-    perform leadpipe.erase_digests(p_ids, v_now);
+    perform leadpipe.erase_digests(v_digests, p_ids, v_now);
   end if;
   if to_regclass('public.conversation_timeline') is not null then
     update public.conversation_timeline t set

@@ -8,6 +8,7 @@ declare
   v_done jsonb;
   v_events uuid[];
   v_about uuid[];
+  v_digests uuid[];
 begin
   p := leadpipe.authorize(p, 'owner');
   perform leadpipe.lock_persons();
@@ -21,8 +22,9 @@ begin
   v_about := leadpipe.mentions_of_person(v.phones, v.emails);
   if to_regclass('public.lead_events') is not null then
     -- All events in one statement, in the order in which others lock them.
+    v_digests := array(select leadpipe.digests_about(v.conversations));
     perform from public.lead_events e
-    where e.conversation_id = any (v.conversations)
+    where e.conversation_id = any (v.conversations) or e.id = any (v_digests)
       or e.event_type = 'newsletter.subscribed' and lower(e.payload ->> 'email') = any (v.emails)
     order by e.id for update;
   end if;

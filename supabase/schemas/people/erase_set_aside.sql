@@ -7,7 +7,7 @@ declare
   v_part record;
 begin
   for v_part in
-    select c.oid::regclass as relation, k.attname as key,
+    select c.oid::regclass as relation, k.attname as key, bool_or(k.atttypid = 'uuid'::regtype) as is_uuid,
       string_agg(format('%I = %s', a.attname, case when not a.attnotnull then 'null' when t.typcategory = 'S' then $q$''$q$ else $q$'{}'$q$ end), ', ') as erased
     from pg_class c
       join pg_attribute k on k.attrelid = c.oid and not k.attisdropped
@@ -20,7 +20,9 @@ begin
           and (t.typcategory = 'S' or t.oid in ('json'::regtype, 'jsonb'::regtype, 'text[]'::regtype)))
     group by 1, 2
   loop
-    execute format('update %s set %s where %I::text = any ($1::text[])', v_part.relation, v_part.erased, v_part.key) using p_ids;
+    -- Without a cast, the index of the key is used.
+    execute format('update %s set %s where ' || case when v_part.is_uuid then '%I = any ($1)' else '%I::text = any ($1::text[])' end,
+      v_part.relation, v_part.erased, v_part.key) using p_ids;
   end loop;
 end
 $$;
