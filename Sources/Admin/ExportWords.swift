@@ -2,7 +2,7 @@ import Exports
 import Store
 import Wire
 
-/// What stands above the table of a PDF.
+/// The texts above the table of a PDF.
 struct ExportWords {
   let lines: [String]
 

@@ -9,7 +9,7 @@ struct PDFLayout: Equatable {
   static let footHeight = 18.0
 
   let rows: Int
-  /// The height of what stands above the table on the first page.
+  /// The height of the text above the table on the first page.
   let headHeight: Double
   /// The height of what stands below its last row.
   let totalsHeight: Double

@@ -94,6 +94,20 @@ def test_erases_closed_and_unchanged_leads_only(database):
     assert json.loads(leadpipe("person", "retention", "--days", "100", "--json", DATABASE_URL=database.url).stdout)["leads"] == 0
 
 
+def test_what_an_erased_person_sends_again_is_erased_in_its_time(database):
+    add(database, "Gone")
+    database.run("select leadpipe.erase_conversations(array(select id from conversations), 'Sara')")
+    database.run("""set session_replication_role = replica; update conversations set updated_at = now() - interval '150 days';
+      delete from lead_events""")
+    database.run(DUE)
+    assert prune(database)["leads"] == 0
+    database.run("""set session_replication_role = replica;
+      update conversations set customer_id = gen_random_uuid(), customer_name = 'Back', updated_at = now() - interval '150 days'""")
+    database.run(AGAIN)
+    assert prune(database)["leads"] == 1
+    assert database.text("select customer_name is null and customer_id is null from conversations") == "t"
+
+
 def test_waits_a_day_at_first_and_after_a_gap(database):
     add(database, "Old")
 
