@@ -139,7 +139,10 @@ extension ProblemCode {
       )
     case .replyIsBinary: (.badInput, "a file of this format is not text; redirect stdout into a file")
     case .tooManyRows:
-      (.badInput, "more than {max} conversations match, the most that a PDF can have; narrow the filters, or use csv or xlsx")
+      (
+        .badInput,
+        "more than {max} conversations match, the most that a PDF can have; narrow the filters, or use csv or xlsx"
+      )
     case .leadTooLarge: (.badInput, "the lead is larger or deeper than the database stores")
     case .idempotencyKeyReused: (.keyReused, "this idempotency key was used before with a different body")
 
