@@ -25,7 +25,7 @@ package enum ConversationExport {
         var zone = ""
         let read = { () throws(Problem) -> JSON in
           checked = try Self.read(request)
-          try Self.check(checked, request, log)
+          try Self.check(checked, request)
           let argument = try ConversationSearch.withTimeZone(
             .init(values: checked, request: request, settings: settings))
           zone = argument["timeZone"]?.string ?? ""
@@ -33,9 +33,11 @@ package enum ConversationExport {
             .setting("messagesAs", checked[format] == .xlsx ? "rows" : "text")
             .setting("warnBefore", AdminEndpoint.warnBefore(request.receivedAt, hours))
         }
+        try database.check(request, log: log, reading: read)
+        // Only for a caller who may export, because it can load libraries.
+        try Self.checkAvailable(checked[format], log)
         guard request.method != "HEAD" else {
           // Nothing is exported, so nothing is indexed, and the audit log gets no entry.
-          try database.check(request, log: log, reading: read)
           return Reply(headers: headers(checked[format], request, unindexed: 0), following: nil)
         }
         let exporting = Database.forLongQuery(settings, seconds: seconds)
@@ -94,21 +96,24 @@ package enum ConversationExport {
     throw Problem(errors)
   }
 
-  /// Checks what a form cannot: whether this server and this reader can have the format.
-  private static func check(_ checked: CheckedForm, _ request: Request, _ log: Log) throws(Problem) {
+  /// Checks what a form cannot: whether this reader can have the format with these parts.
+  private static func check(_ checked: CheckedForm, _ request: Request) throws(Problem) {
     let chosen = checked[format]
     if chosen == .pdf, checked[with]?.isEmpty == false {
       throw Problem(
         FormError(fields: [.init(.notInThisFormat, at: with.name, ["format": "pdf", "choices": "csv or xlsx"])]))
     }
-    if let obstacle = chosen.obstacle {
-      log.warn("A format of exports is not available", ["format": chosen.rawValue, "reason": obstacle])
-      let others = ExportFormat.allCases.filter { $0.obstacle == nil }.map(\.rawValue).joined(separator: ", ")
-      let arguments: MessageArguments = ["format": chosen.rawValue, "reason": obstacle, "choices": others]
-      throw Problem(FormError(fields: [.init(.formatUnavailable, at: format.name, arguments)]))
-    }
     // A person's terminal would run what the file happens to contain.
     if request.isBare, chosen.isBinary, isatty(1) == 1 { throw Problem(.replyIsBinary) }
+  }
+
+  /// Checks whether this server can write the format.
+  private static func checkAvailable(_ chosen: ExportFormat, _ log: Log) throws(Problem) {
+    guard let obstacle = chosen.obstacle else { return }
+    log.warn("A format of exports is not available", ["format": chosen.rawValue, "reason": obstacle])
+    let others = ExportFormat.allCases.filter { $0.obstacle == nil }.map(\.rawValue).joined(separator: ", ")
+    let arguments: MessageArguments = ["format": chosen.rawValue, "reason": obstacle, "choices": others]
+    throw Problem(FormError(fields: [.init(.formatUnavailable, at: format.name, arguments)]))
   }
 
   private static func headers(_ format: ExportFormat, _ request: Request, unindexed: Int) -> [String: String] {

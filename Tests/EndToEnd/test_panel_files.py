@@ -233,5 +233,5 @@ def test_nginx_serves_the_same_folder(built, gateway, tmp_path):
                     assert headers.get(name) == want[1].get(name), (path, name)
                 if "assets" not in path:
                     assert headers["content-security-policy"] == CSP and headers["referrer-policy"] == "no-referrer"
-        for path in ("/admin/assets/0123456789abcdef/js/main.js", "/administrator", "/admin/../conf"):
+        for path in ("/admin/assets/0123456789abcdef/js/main.js", "/admin/js/other.js", "/administrator", "/admin/../conf"):
             assert parse(gateway.answer("GET", path, port=port))[0] in (400, 404)

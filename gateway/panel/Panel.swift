@@ -39,14 +39,19 @@ final class Panel: Sendable {
     let name = head.target.path.segments.dropFirst().map(\.raw).joined(separator: "/")
     let isAsset = name.hasPrefix("assets/")
     if let file = files[name], name != "index.html" {
-      // The paths of assets contain a hash of their content.
-      return Self.reply(file, head, caching: isAsset ? "public, max-age=31536000, immutable" : "no-cache")
+      let isHashed = isAsset && head.target.path.segments.dropFirst(2).first.map { Self.isHash($0.raw) } == true
+      return Self.reply(file, head, caching: isHashed ? "public, max-age=31536000, immutable" : "no-cache")
     }
     let end = PanelFile.end(of: name[(name.lastIndex(of: "/") ?? name.startIndex)...])
     guard !isAsset, end == nil || end == "html" || PanelFile.types[end ?? ""] == nil else {
       throw Problem(.routeNotFound)
     }
     return Self.reply(index, head, caching: "no-cache")
+  }
+
+  /// True if a segment is the hash of all files, as the build makes it: below it, nothing changes.
+  private static func isHash(_ segment: String) -> Bool {
+    segment.utf8.count == 16 && segment.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
   }
 
   private static func reply(_ file: PanelFile, _ head: RequestHead, caching: String) -> Reply {
