@@ -1,5 +1,5 @@
 // Starts the panel: language, session, frame, router, live feed.
-import { agents, may, scope, session, setPreference, urgent } from './lib/store.js';
+import { agents, may, preference, scope, session, setPreference, urgent } from './lib/store.js';
 import { api, connection, onUnauthorized } from './lib/api.js';
 import { bind, start as startKeys } from './lib/keys.js';
 import { chooseLanguage, currentLanguage, preferredLanguage, setLanguage, t } from './lib/i18n.js';
@@ -41,6 +41,17 @@ async function begin() {
   try { await setLanguage(preferredLanguage()); } catch { await setLanguage('en'); }
   startKeys(openPalette);
   addEventListener('leadpipe-logout', () => leave());
+  // Another person may have logged in, here or in another tab.
+  addEventListener('leadpipe-login', () => {
+    if (!app.classList.contains('is-panel')) { enter(); return; }
+    const { name, rights } = session.get();
+    if (shownFor === `${name} ${rights}`) return;
+    checkPerson();
+    frame();
+  });
+  // A page that the browser kept from before a log-out.
+  addEventListener('pageshow', event => { if (event.persisted && !session.get()) location.reload(); });
+  addEventListener('hashchange', () => { if (/[#&]token=/.test(location.hash)) location.reload(); });
   addEventListener('leadpipe-language', () => { if (session.get()) frame(); });
   const problem = await tryToEnter();
   if (problem) askForKey(problem); else enter();
@@ -55,11 +66,22 @@ function askForKey(problem) {
 
 function enter() {
   onUnauthorized(logInAgain);
+  checkPerson();
   drafts.prune();
   if (location.pathname.replace(/\/$/, '') === '/admin/login') history.replaceState(history.state, '', '/admin/inbox');
   live.start();
   frame();
   api('GET', '/api/admin/agents').then(({ data }) => agents.set(data.data), () => {});
+}
+
+/** Forgets what another person has left in this browser: drafts, saved searches, and who "Mine" is. */
+function checkPerson() {
+  const { name } = session.get();
+  if (preference('user', name) !== name) {
+    drafts.forget();
+    for (const mine of ['views', 'agent']) setPreference(mine, null);
+  }
+  setPreference('user', name);
 }
 
 /** Builds the frame around the views, and the view of the current address. */
@@ -80,7 +102,8 @@ function frame() {
   outlet = h('main', { id: 'main', tabindex: '-1' });
   const bannerNode = h('aside', { class: 'banner', hidden: true, 'aria-label': t('banner.label') });
   offlineBar = h('div', { class: 'bar', role: 'status', hidden: true });
-  const { name, agent } = session.get();
+  const { name, agent, rights } = session.get();
+  shownFor = `${name} ${rights}`;
   fill(app,
     h('a', { class: 'skip', href: '#main', onClick: event => { event.preventDefault(); outlet.focus(); } }, t('skip')),
     h('nav', { class: 'side', 'aria-label': t('nav.label') },
@@ -110,6 +133,7 @@ function frame() {
   if (isStarted) router.reopen(); else { isStarted = true; router.start(openView); }
 }
 let isStarted = false;
+let shownFor = null;
 
 function showBars() {
   const { isOnline, since, waitsUntil } = connection.get();

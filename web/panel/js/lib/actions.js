@@ -1,6 +1,7 @@
 // Changes of leads: shown at once, rolled back if they fail, undone by Z, and merged if another agent was quicker.
 import { api, connection, isAbort } from './api.js';
 import { label, t } from './i18n.js';
+import { onEvent } from './live.js';
 import { may, session } from './store.js';
 import { choose, confirm } from '../parts/dialogs.js';
 import { toast } from '../parts/toast.js';
@@ -53,15 +54,34 @@ export function done(text, undo) {
 
 /** Undoes the last change that can be undone. */
 export async function undoLast() {
+  const reason = obstacle();
+  if (reason) { toast(reason, { isError: true }); return; }
   const undo = stack.pop();
   if (!undo) { toast(t('undo.nothing')); return; }
   try {
     const text = await undo();
     toast(text ?? t('undo.done'));
-  } catch (problem) { report(problem); }
+  } catch (problem) {
+    // What the server could not do now can be undone later.
+    if (!problem.status || problem.status >= 429) stack.push(undo);
+    report(problem);
+  }
 }
 
-export const forget = () => { stack.length = 0; };
+export const forget = () => {
+  stack.length = 0;
+  told.clear();
+};
+
+// The latest rows that the feed told, so that the undo of a bulk change leaves alone what others have changed since.
+const told = new Map();
+onEvent(({ data }) => {
+  const row = data?.conversation;
+  if (!row) return;
+  told.delete(row.id);
+  told.set(row.id, row);
+  if (told.size > 1000) told.delete(told.keys().next().value);
+});
 
 /** The order in which a value is compared: lists by their members. */
 const same = (a, b) => JSON.stringify(a ?? null) === JSON.stringify(b ?? null);
@@ -97,7 +117,8 @@ async function guarded(lead, fields, wanted, request) {
   throw new Error('the lead changes faster than it can be saved');
 }
 
-async function keepsMine(before, theirs, mine, fields) {
+/** Asks which value of `fields` to keep: `mine`, or `theirs`, which was saved since `before`. Resolves to whether mine. */
+export async function keepsMine(before, theirs, mine, fields) {
   const { data } = await api('GET', `${path(before.id)}/timeline?limit=1`).catch(() => ({ data: { data: [] } }));
   const [last] = data.data;
   return choose({
@@ -117,20 +138,25 @@ const shown = (field, value) => Array.isArray(value) ? value.join(', ')
 
 /**
  * Changes fields of a lead with If-Match. `lead` is {row, etag} and is updated. Shows the change at once, and the old
- * values again if it fails. Returns whether it was saved.
+ * values again if it fails. Returns whether it was saved. A change that adds to what is stored says what it `shows`,
+ * and which fields `reverse` it, given the row before; it cannot conflict with that of another agent.
  */
-export async function change(lead, fields, { text, undoes = true } = {}) {
+export async function change(lead, fields, { text, undoes = true, shows = fields, reverse = null } = {}) {
   const reason = obstacle();
   if (reason) { toast(reason, { isError: true }); return false; }
-  const before = lead.row;
-  const old = Object.fromEntries(Object.keys(fields).map(field => [field, before[field] ?? null]));
-  tell({ ...before, ...fields }, true);
+  const { id } = lead.row;
+  tell({ ...lead.row, ...shows }, true);
   try {
-    const reply = await guarded(lead, Object.keys(fields), fields, etag =>
-      api('PATCH', path(before.id), { body: fields, etag }));
+    const guards = reverse ? [] : Object.keys(fields);
+    const reply = await guarded(lead, guards, fields, etag => api('PATCH', path(id), { body: fields, etag }));
     if (!reply) return false;
+    // The values that were saved over: after a conflict, those of the other agent. A score decides the quality.
+    const names = [...Object.keys(fields), ...'leadScore' in fields ? ['leadQuality'] : []];
+    const old = reverse?.(lead.row) ?? Object.fromEntries(names.map(field => [field, lead.row[field] ?? null]));
+    const made = Object.fromEntries(Object.keys(old).filter(field => field in reply.data)
+      .map(field => [field, reply.data[field]]));
     adopt(lead, reply.data, reply.etag);
-    if (text) done(text, undoes ? () => undoChange(lead.row.id, fields, old) : null);
+    if (text) done(text, undoes ? () => undoChange(id, made, old) : null);
     return true;
   } catch (problem) {
     tell(lead.row);
@@ -186,9 +212,10 @@ export async function assign(lead, agent) {
       reply = await send(true);
     }
     if (!reply) return false;
+    const over = lead.row;
     adopt(lead, reply.data.conversation, reply.etag);
     done(agent ? t('assign.done', { name: agent.name }) : t('assign.removed'), () =>
-      undoAssign(before, wanted.assignedAgentId));
+      undoAssign(over, wanted.assignedAgentId));
     return true;
   } catch (problem) {
     tell(lead.row);
@@ -230,7 +257,10 @@ const STORED = { agentId: 'assignedAgentId' };
 
 async function undoMany(rows, fields) {
   const groups = new Map();
-  for (const row of rows) {
+  const isStill = row => !told.has(row.id) || Object.keys(fields).every(field =>
+    field === 'addTags' || field === 'removeTags'
+      || same(told.get(row.id)[STORED[field] ?? field], fields[field]));
+  for (const row of rows.filter(isStill)) {
     const old = {};
     for (const field of Object.keys(fields)) {
       if (field === 'addTags') old.removeTags = fields.addTags.filter(tag => !row.tags.includes(tag));

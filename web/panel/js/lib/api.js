@@ -18,6 +18,15 @@ export class Problem extends Error {
 /** {isOnline, since, waitsUntil}: whether the server replies, since when not, and until when requests wait (429, 503). */
 export const connection = topic({ isOnline: true, since: null, waitsUntil: null });
 
+/** Calls `back` each time the server replies again after it did not. Returns what ends it. */
+export function onReconnect(back) {
+  let wasOnline = connection.get().isOnline;
+  return connection.subscribe(({ isOnline }) => {
+    if (isOnline && !wasOnline) back();
+    wasOnline = isOnline;
+  });
+}
+
 const newest = new Map();
 let logIn = null;
 

@@ -11,23 +11,31 @@ export function draft(lead, field) {
   try { return JSON.parse(localStorage.getItem(`${PREFIX}${lead}.${field}`))?.text ?? ''; } catch { return ''; }
 }
 
-/** Stores a draft at once; an empty one is removed. */
-export function keep(lead, field, text) {
+/** Returns the stored value that a draft was made from, or null. */
+export function draftBase(lead, field) {
+  try { return JSON.parse(localStorage.getItem(`${PREFIX}${lead}.${field}`))?.base ?? null; } catch { return null; }
+}
+
+/** Stores a draft at once; an empty one is removed. `base` is the stored value that it changes. */
+export function keep(lead, field, text, base = null) {
   const key = `${PREFIX}${lead}.${field}`;
   clearTimeout(timers.get(key));
   timers.delete(key);
   try {
     if (text.trim() === '') localStorage.removeItem(key);
-    else localStorage.setItem(key, JSON.stringify({ text, at: Date.now() }));
+    else localStorage.setItem(key, JSON.stringify({ text, base, at: Date.now() }));
   } catch { /* Without storage a draft lives as long as its field. */ }
 }
 
-/** Fills a field with its draft and stores what is typed, 300 ms after the last key. `saved` is called after each time. */
-export function follow(field, lead, name, saved) {
+/**
+ * Fills a field with its draft and stores what is typed, 300 ms after the last key, with `base()`. `saved` is called
+ * after each time.
+ */
+export function follow(field, lead, name, saved, base = () => null) {
   const stored = draft(lead, name);
   if (stored) field.value = stored;
   const key = `${PREFIX}${lead}.${name}`;
-  const store = () => { keep(lead, name, field.value); saved?.(field.value); };
+  const store = () => { keep(lead, name, field.value, base()); saved?.(field.value); };
   field.addEventListener('input', () => {
     clearTimeout(timers.get(key));
     timers.set(key, setTimeout(store, WAIT));

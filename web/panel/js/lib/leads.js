@@ -1,5 +1,5 @@
 // The rows of the inbox: loaded by cursor, changed by the live feed, never moved under the reader.
-import { api, isAbort } from './api.js';
+import { api, isAbort, onReconnect } from './api.js';
 import { comparison, matches, parameters, queryString } from './filters.js';
 import { onEvent } from './live.js';
 import { onChange } from './actions.js';
@@ -9,6 +9,7 @@ import { me } from './store.js';
 export const MOST = 500;
 const PATH = '/api/admin/conversations';
 const FRESH = 4000;
+let count = 0;
 const newer = (a, b) => a.updatedAt >= b.updatedAt;
 
 /**
@@ -21,10 +22,13 @@ export function leadList(changed) {
     total: null, isEstimate: false, cursor: null, problem: null, isLoading: false, isLoaded: false, filters: null,
   };
   let early = [];
+  let isOver = false;
+  // Of its own, so that the list of a view that was left aborts no other.
+  const kind = `leads ${count += 1}`;
 
   const fetchPage = (limit, cursor) => api('GET',
     `${PATH}?${queryString({ ...parameters(list.filters, me()), limit, cursor })}`,
-    { kind: 'inbox' });
+    { kind });
 
   function adopt(data) {
     list.total = data.total;
@@ -50,9 +54,13 @@ export function leadList(changed) {
       list.problem = problem;
     }
     list.isLoading = false;
-    for (const row of early.splice(0)) take(row, false);
+    replay();
     changed();
   };
+
+  function replay() {
+    for (const [row, isCreated] of early.splice(0)) take(row, isCreated);
+  }
 
   list.more = async () => {
     if (!list.cursor || list.isLoading || list.rows.length >= MOST) return;
@@ -70,12 +78,13 @@ export function leadList(changed) {
       list.problem = problem;
     }
     list.isLoading = false;
+    replay();
     changed();
   };
 
   /** Reads the loaded rows again without moving them: what changed is patched, what is new waits. */
   list.refresh = async () => {
-    if (!list.filters || list.isLoading) return;
+    if (!list.filters || list.isLoading || isOver) return;
     if (!list.isLoaded) { await list.load(list.filters); return; }
     try {
       const { data } = await fetchPage(Math.min(100, list.rows.length + 25));
@@ -110,7 +119,8 @@ export function leadList(changed) {
 
   function take(row, isCreated) {
     if (!list.filters) return;
-    if (list.isLoading && !list.isLoaded) { early.push(row); return; }
+    // What is being loaded may be older than this row.
+    if (list.isLoading) { early.push([row, isCreated]); return; }
     const index = list.rows.findIndex(one => one.id === row.id);
     const fits = matches(list.filters, row, me());
     if (index >= 0) {
@@ -162,6 +172,8 @@ export function leadList(changed) {
   };
 
   const ends = [
+    () => { isOver = true; },
+    onReconnect(() => list.refresh()),
     onEvent(({ name, data }) => {
       if (name === 'reset') list.refresh();
       else if (data?.conversation) take(data.conversation, name === 'lead.created');

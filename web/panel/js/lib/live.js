@@ -20,6 +20,9 @@ let release = null;
 let watchdog = null;
 let lateness = null;
 let pause = null;
+let startedAt = 0;
+let hasFailed = false;         // before the first stream opened, or since
+let hasAsked = false;          // for a key, which the user did not enter
 
 /** Calls `listener({name, data})` for each event of the feed. Returns what ends it. */
 export function onEvent(listener) {
@@ -52,16 +55,16 @@ function open() {
   close();
   if (isStopped || !isLeader) return;
   const hadId = lastId !== null;
-  // Without an id the server cannot say what was missed since the feed was last heard.
-  const mayHaveMissed = !hadId && feed.get().checkedAt !== null;
   source = new EventSource(`/api/admin/live${hadId ? `?lastEventId=${encodeURIComponent(lastId)}` : ''}`);
   const own = source;
   let isFirst = true;
   source.onopen = () => {
     report(true);
     guard();
-    if (isFirst && mayHaveMissed) tellAll('reset', { reason: 'reopened' });
+    // Without an id the server cannot say what was missed since the lists were loaded.
+    if (isFirst && !hadId && (hasFailed || Date.now() - startedAt > 300)) tellAll('reset', { reason: 'reopened' });
     isFirst = false;
+    hasFailed = false;
   };
   for (const name of NAMES) {
     source.addEventListener(name, event => {
@@ -73,6 +76,7 @@ function open() {
   }
   source.onerror = () => {
     if (own !== source) return;
+    hasFailed = true;
     report(false);
     if (own.readyState === EventSource.CLOSED) recover();
   };
@@ -100,9 +104,20 @@ function guard() {
 async function recover() {
   close();
   let seconds = 3;
-  try { await api('GET', '/api/admin/session'); } catch (problem) { seconds = Math.max(problem.retryAfter ?? 0, 5); }
+  try { await api('GET', '/api/admin/session', { asks: !hasAsked }); } catch (problem) {
+    if (problem.status === 401) {
+      // The dialog was closed. It does not come back by itself; a log-in goes on.
+      hasAsked = true;
+      return;
+    }
+    seconds = Math.max(problem.retryAfter ?? 0, 5);
+  }
   if (!isStopped && isLeader) pause = setTimeout(open, seconds * 1000);
 }
+addEventListener('leadpipe-login', () => {
+  hasAsked = false;
+  if (isLeader && !isStopped && !source) open();
+});
 
 channel.onmessage = ({ data }) => {
   if (data.id) lastId = data.id;
@@ -120,6 +135,7 @@ export const announce = kind => channel.postMessage({ kind });
 export function start() {
   if (!isStopped) return;
   isStopped = false;
+  startedAt = Date.now();
   if (!navigator.locks) {
     isLeader = true;
     open();

@@ -103,9 +103,11 @@ export function composer({ id, lead, askFollowUp, changed }) {
   const logAnswer = words => respond(lead, { channel: channel.value, ...words ? { message: words } : {}, ...me()
     ? { agentId: me() } : {} });
 
+  // Appended by the server, so that it replaces no note of another agent.
   async function addNote(words) {
-    const old = lead.row.notes ?? '';
-    return change(lead, { notes: old ? `${old}\n${words}` : words }, { text: t('note.done') });
+    const notes = [lead.row.notes, words].filter(Boolean).join('\n');
+    return change(lead, { notes: words, notesMode: 'append' }, {
+      text: t('note.done'), shows: { notes }, reverse: row => ({ notes: row.notes ?? null }) });
   }
 
   const endConnection = connection.subscribe(() => { if (lead.row) update(lead.row); });

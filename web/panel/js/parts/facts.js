@@ -1,8 +1,8 @@
 // The facts of a lead beside its messages. Each field saves alone; a field that is being edited is never overwritten.
-import { change, obstacle, report } from '../lib/actions.js';
+import { change, keepsMine, obstacle, report } from '../lib/actions.js';
 import { agents, scope } from '../lib/store.js';
 import { api, connection } from '../lib/api.js';
-import { draft, follow, keep } from '../lib/drafts.js';
+import { draftBase, follow, keep } from '../lib/drafts.js';
 import { fill, h, icon, setAttribute, setText } from '../lib/dom.js';
 import { label, nodes, t } from '../lib/i18n.js';
 import { dateTime, now } from '../lib/time.js';
@@ -51,6 +51,15 @@ export function factsPanel({ lead, assign, status }) {
     async function save() {
       const fields = isSaving ? null : parsed();
       if (!fields) return;
+      const theirs = String(lead.row[name] ?? '');
+      if (theirs !== base && theirs !== control.value
+        && !await keepsMine({ ...lead.row, [name]: base || null }, lead.row, fields, [name])) {
+        control.value = base = theirs;
+        keep(lead.row.id, name, '');
+        offer.hidden = true;
+        show();
+        return;
+      }
       const typed = control.value;
       isSaving = true;
       let isSaved = false;
@@ -81,25 +90,28 @@ export function factsPanel({ lead, assign, status }) {
         ''); show(); control.blur(); }
     });
     let isFollowed = false;
+    const take = theirs => {
+      base = theirs;
+      control.value = theirs;
+      keep(lead.row.id, name, '');
+    };
     return { node: h('div', { class: 'text-field' }, control, offer, saveButton), control, update(row) {
       if (isSaving) return;
       const theirs = String(row[name] ?? '');
       if (!isFollowed) {
         isFollowed = true;
-        base = theirs;
         control.value = theirs;
-        life.add(follow(control, row.id, name));
-        if (draft(row.id, name) === theirs) keep(row.id, name, '');
-      } else if (theirs !== base && (isDirty() || document.activeElement === control)) {
-        if (control.value === theirs) { base = theirs; offer.hidden = true; }
-        else {
-          offer.hidden = false;
-          fill(offer, nodes('field.theirs', { value: theirs || '–' }), ' ',
-            h('button', { type: 'button', class: 'link',
-            onClick: () => { control.value = theirs; base = theirs; offer.hidden = true; show(); } },
+        life.add(follow(control, row.id, name, null, () => base));
+        // A draft was made from a value that may have changed since.
+        base = control.value === theirs ? theirs : draftBase(row.id, name) ?? theirs;
+      }
+      if (control.value === theirs || !isDirty() && document.activeElement !== control) take(theirs);
+      offer.hidden = theirs === base;
+      if (!offer.hidden) {
+        fill(offer, nodes('field.theirs', { value: theirs || '–' }), ' ',
+          h('button', { type: 'button', class: 'link', onClick: () => { take(theirs); offer.hidden = true; show(); } },
             t('field.take')));
-        }
-      } else { base = theirs; if (control.value !== theirs) control.value = theirs; offer.hidden = true; }
+      }
       show();
     } };
   }
@@ -114,11 +126,15 @@ export function factsPanel({ lead, assign, status }) {
     if (wanted !== lead.row.leadScore && !await change(lead, { leadScore: wanted },
       { text: t('field.saved', { name: t('field.leadScore') }) })) score.value = lead.row.leadScore;
   }
-  const setTags = list => change(lead, { tags: list }, { text: t('field.saved', { name: t('field.tags') }) });
+  // Single tags, so that neither another agent's nor one's own quick second change conflicts.
+  const setTag = (tag, isAdded) => change(lead, { [isAdded ? 'addTags' : 'removeTags']: [tag] }, {
+    text: t('field.saved', { name: t('field.tags') }), reverse: () => ({ [isAdded ? 'removeTags' : 'addTags']: [tag] }),
+    shows: { tags: isAdded ? [...lead.row.tags, tag] : lead.row.tags.filter(one => one !== tag) },
+  });
   async function saveTag() {
     const tag = addTag.value.trim();
     if (!tag || lead.row.tags.includes(tag)) { addTag.value = ''; return; }
-    if (await setTags([...lead.row.tags, tag])) addTag.value = '';
+    if (await setTag(tag, true)) addTag.value = '';
   }
 
   async function loadFollowUp(row) {
@@ -191,7 +207,7 @@ export function factsPanel({ lead, assign, status }) {
     if (document.activeElement !== score) score.value = row.leadScore;
     fill(tags, row.tags.map(tag => h('li', { class: 'tag' }, h('bdi', { dir: 'auto' }, tag),
       h('button', { type: 'button', 'aria-label': t('tag.remove', { tag }), onClick: () =>
-        setTags(lead.row.tags.filter(one => one !== tag)) }, icon('close')))));
+        setTag(tag, false) }, icon('close')))));
     value.update(row);
     notes.update(row);
     loadFollowUp(row);

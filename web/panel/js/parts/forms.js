@@ -155,7 +155,11 @@ export function logInAgain() {
       dir: 'ltr' });
     const form = h('form', { class: 'stack', onSubmit: async event => {
       event.preventDefault();
-      if (await submit(form, fault, () => openSession({ key: key.value.trim() }))) { announce('login'); finish(); }
+      if (await submit(form, fault, () => openSession({ key: key.value.trim() }))) {
+        announce('login');
+        finish();
+        dispatchEvent(new CustomEvent('leadpipe-login'));
+      }
     } },
     h('p', null, t('login.again')), field(t('login.key'), key), fault,
     h('footer', { class: 'dialog-foot' }, h('button', { type: 'submit', class: 'button primary' }, t('login.button'))));

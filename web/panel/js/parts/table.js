@@ -30,8 +30,9 @@ export function plainTable(caption, columns) {
 export function step(body, by) {
   const rows = [...body.children];
   const index = rows.indexOf(document.activeElement?.closest('tr'));
-  const next = rows[index < 0 ? 0 : Math.max(0, Math.min(rows.length - 1, index + by))];
-  next?.querySelector('a, button')?.focus();
+  const next = rows[index < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.max(0, Math.min(rows.length - 1, index + by))];
+  (next?.querySelector('a.lead-name') ?? next?.querySelector('a, button'))?.focus();
+  next?.scrollIntoView({ block: 'nearest' });
 }
 
 /** A button of a row that is disabled, with the reason as its title, while `reason` is a text. */

@@ -32,10 +32,12 @@ export function open({ outlet }) {
   function status(row) {
     const control = select(STATES, row.status, value => label('agentStatus', value),
       { 'aria-label': t('row.menu', { name: row.name }), disabled: obstacle() !== null });
+    let saved = row.status;
     control.addEventListener('change', async () => {
-      const old = row.status;
+      const old = saved;
       try {
         await api('PATCH', `${PATH}/${row.id}`, { body: { status: control.value } });
+        saved = control.value;
         done(t('agents.saved'), async () => { await api('PATCH', `${PATH}/${row.id}`,
           { body: { status: old } }); load(); });
         load();

@@ -1,5 +1,5 @@
 // One lead: what was said, what to do next, and what is known.
-import { api, isAbort } from '../lib/api.js';
+import { api, isAbort, onReconnect } from '../lib/api.js';
 import { bind } from '../lib/keys.js';
 import { back, navigate } from '../lib/router.js';
 import { done, obstacle, onChange, report, assign, change } from '../lib/actions.js';
@@ -211,6 +211,7 @@ export function open({ params, query, outlet, memory }) {
     { key: 'Escape', label: t('lead.back'), run: goBack },
   ]));
   life.add(onEvent(({ name, data }) => { if (name === 'reset' || data?.conversationId === params.id) reload(); }));
+  life.add(onReconnect(reload));
   life.add(onChange((row, isPending) => {
     if (row.id !== params.id || !lead.row) return;
     draw(row, isPending);

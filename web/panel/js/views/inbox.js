@@ -13,6 +13,7 @@ import { leadList, MOST } from '../lib/leads.js';
 import { emptyState, errorState, loading, nameOf } from '../parts/chips.js';
 import { filterBar, words } from '../parts/filterbar.js';
 import { leadTable, pill, selectionBar } from '../parts/list.js';
+import { step } from '../parts/table.js';
 import { askStatus, exportList, pickAgent } from '../parts/forms.js';
 import { pick } from '../parts/dialogs.js';
 import { say, toast } from '../parts/toast.js';
@@ -25,7 +26,7 @@ export function open({ query, outlet, memory }) {
   const list = leadList(() => draw());
   const selected = new Map();
   let filters = read(query, standardTab());
-  let [anchor, endLoading, isAll] = [null, null, false];
+  let [anchor, endLoading, isAll, toldProblem] = [null, null, false, null];
   let counts = memory?.counts ?? {};
 
   const heading = h('h1', { tabindex: '-1', class: 'sr' }, t('nav.inbox'));
@@ -85,7 +86,8 @@ export function open({ query, outlet, memory }) {
     const marked = [...selected.values()].filter(row => list.touched.has(row.id)).map(nameOf);
     selection.update({ count: selected.size, total: list.total ?? 0, isAll, names: marked, reason: obstacle() });
     outlet.classList.toggle('has-selection', selected.size > 0);
-    if (problem && rows.length) toast(t('inbox.stale'), { isError: true });
+    if (problem && rows.length && problem !== toldProblem) toast(t('inbox.stale'), { isError: true });
+    toldProblem = problem;
   }
 
   // New rows enter at once only if nobody would notice that the list moves.
@@ -228,21 +230,10 @@ export function open({ query, outlet, memory }) {
       names: [...tab, ...words(filters).map(word => word.text), ...filters.q ? [`“${filters.q}”`] : []] });
   }
 
-  function move(step) {
-    const links = [...table.body.querySelectorAll('a.lead-name')];
-    const index = links.indexOf(document.activeElement?.closest('tr')?.querySelector('a.lead-name'));
-    const next = links[index < 0 ? (step > 0 ? 0 : links.length - 1)
-      : Math.max(0, Math.min(links.length - 1, index + step))];
-    next?.focus();
-    next?.closest('tr').scrollIntoView({ block: 'nearest' });
-  }
-
   const hasRow = () => list.rows.length > 0;
   life.add(bind('view', [
-    { key: 'j', label: t('keys.down'), run: () => move(1), isAllowed: hasRow },
-      { key: 'ArrowDown', isHidden: true, run: () => move(1), isAllowed: hasRow },
-    { key: 'k', label: t('keys.up'), run: () => move(-1), isAllowed: hasRow },
-      { key: 'ArrowUp', isHidden: true, run: () => move(-1), isAllowed: hasRow },
+    ...[['j', 1], ['ArrowDown', 1], ['k', -1], ['ArrowUp', -1]].map(([key, by]) => ({ key, isHidden: key.length > 1,
+      label: t(by > 0 ? 'keys.down' : 'keys.up'), run: () => step(table.body, by), isAllowed: hasRow })),
     { key: 'Enter', label: t('keys.open'), run: () =>
       (document.activeElement?.closest('tr') ?? table.body).querySelector('a.lead-name')?.click(),
       isAllowed: hasRow },
@@ -272,12 +263,17 @@ export function open({ query, outlet, memory }) {
   life.add(agents.subscribe(() => bar.update(filters)));
   life.add(onTick(() => { list.tick(); showFeed(); }));
   const countLater = () => { laterTimer = null; loadCounts(); };
-  life.add(onEvent(({ name }) => { if (name !== 'delivery') laterTimer ??= setTimeout(countLater, 15_000); }));
+  life.add(onEvent(({ name, data }) => {
+    if (name !== 'delivery' && !document.hidden) laterTimer ??= setTimeout(countLater, 15_000);
+    const row = data?.conversation;
+    // The old values of an undo, also of rows that "Select all" has added.
+    if (selected.has(row?.id)) selected.set(row.id, { ...selected.get(row.id), ...row });
+  }));
   life.add(() => { clearTimeout(countTimer); clearTimeout(laterTimer); list.end(); life.isOver = true; });
 
   bar.update(filters);
   showFeed();
-  if (memory?.rows && memory.search === write(filters, standardTab())) {
+  if (memory?.isLoaded && memory.search === write(filters, standardTab())) {
     Object.assign(list, { rows: memory.rows, total: memory.total, cursor: memory.cursor, isLoaded: true, filters });
     for (const row of memory.selected) selected.set(row.id, row);
     draw();
@@ -293,7 +289,7 @@ export function open({ query, outlet, memory }) {
     const focus = document.activeElement?.closest('tr')?.dataset.id ?? null;
     life.end();
     outlet.classList.remove('is-selecting', 'has-selection');
-    return { rows: list.rows, total: list.total, cursor: list.cursor, search, focus, counts,
+    return { rows: list.rows, isLoaded: list.isLoaded, total: list.total, cursor: list.cursor, search, focus, counts,
       selected: [...selected.values()] };
   } };
 }
