@@ -1,6 +1,6 @@
 // Starts the panel: language, session, frame, router, live feed.
 import { agents, may, preference, scope, session, setPreference, urgent } from './lib/store.js';
-import { api, connection, onUnauthorized } from './lib/api.js';
+import { api, connection, onUnauthorized, Problem } from './lib/api.js';
 import { bind, start as startKeys } from './lib/keys.js';
 import { chooseLanguage, currentLanguage, preferredLanguage, setLanguage, t } from './lib/i18n.js';
 import { fill, h, icon, setAttribute } from './lib/dom.js';
@@ -12,6 +12,7 @@ import { applyLook } from './lib/look.js';
 import { clock, onTick } from './lib/time.js';
 import { logInAgain } from './parts/forms.js';
 import { openPalette, openSheet } from './parts/palette.js';
+import { errorState } from './parts/chips.js';
 import { say } from './parts/toast.js';
 import { setTitle, startBanner } from './views/sla.js';
 import { showLogin, tryToEnter } from './views/login.js';
@@ -181,14 +182,24 @@ function openView(route, memory) {
   if (loaded[name]) show(loaded[name]);
   else if (LOADERS[name]) {
     setAttribute(outlet, 'aria-busy', 'true');
-    LOADERS[name]().then(module => { loaded[name] = module; show(module); }, () => {
-      // After an update of the server the old files are gone; the new page has the new addresses.
-      if (navigator.onLine && connection.get().isOnline && !current.isLeft) location.reload();
+    LOADERS[name]().then(module => { loaded[name] = module; show(module); }, error => {
+      // After an update of the server the old files are gone; the new page has the new addresses. Once, because a file
+      // may be missing for another reason.
+      const isNew = sessionStorage.getItem('leadpipe.reloaded') !== location.href;
+      sessionStorage.setItem('leadpipe.reloaded', location.href);
+      if (isNew && navigator.onLine && connection.get().isOnline && !current.isLeft) { location.reload(); return; }
+      console.error(error);
+      show({ open: unavailable });
     }).finally(() => setAttribute(outlet, 'aria-busy', null));
   } else show({ open: notFound });
   return { leave() { current.isLeft = true; return current.view?.leave?.(); } };
 }
 let isFirstView = true;
+
+function unavailable() {
+  fill(outlet, errorState(new Problem(0), () => location.reload()));
+  return { title: t('error.offline') };
+}
 
 function notFound() {
   const heading = h('h1', { tabindex: '-1' }, t('notFound.title'));

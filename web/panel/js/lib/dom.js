@@ -69,6 +69,16 @@ export function fill(node, ...children) {
   return node;
 }
 
+const drawn = new WeakMap();
+
+/** Calls `draw` unless it has drawn `node` for the same `key` before, so that an event takes no focus or selection. */
+export function once(node, key, draw) {
+  const text = JSON.stringify(key);
+  if (drawn.get(node) === text) return;
+  drawn.set(node, text);
+  draw();
+}
+
 const keyed = new WeakMap();
 
 /**

@@ -11,7 +11,9 @@ export function parse(path, search = '') {
   if (words.length === 0) return { view: 'inbox', params: {}, query };
   if (words[0] === 'conversations' && words.length === 1) return { view: 'inbox', params: {}, query };
   if (words[0] === 'conversations' && words.length === 2) {
-    return { view: 'conversation', params: { id: decodeURIComponent(words[1]) }, query };
+    try {
+      return { view: 'conversation', params: { id: decodeURIComponent(words[1]) }, query };
+    } catch { return { view: null, params: {}, query }; }
   }
   if (words.length === 1 && VIEWS.includes(words[0])) return { view: words[0], params: {}, query };
   return { view: null, params: {}, query };
@@ -29,6 +31,8 @@ const kept = new Map();
 let show = null;
 let current = null;
 let entry = history.state?.entry ?? crypto.randomUUID();
+// How many entries of this panel are before the present one in the history of the tab.
+let depth = history.state?.depth ?? 0;
 
 /**
  * Starts routing. `open(route, memory)` shows a view and returns {leave()}, whose result is given to `open` again when
@@ -37,10 +41,11 @@ let entry = history.state?.entry ?? crypto.randomUUID();
 export function start(open) {
   show = open;
   history.scrollRestoration = 'manual';
-  history.replaceState({ entry }, '');
+  history.replaceState({ entry, depth }, '');
   addEventListener('popstate', event => {
     leave();
     entry = event.state?.entry ?? crypto.randomUUID();
+    depth = event.state?.depth ?? 0;
     enter();
   });
   document.addEventListener('click', event => {
@@ -73,13 +78,14 @@ function enter() {
 export function navigate(address) {
   leave();
   entry = crypto.randomUUID();
-  history.pushState({ entry }, '', address);
+  depth += 1;
+  history.pushState({ entry, depth }, '', address);
   enter();
 }
 
 /** Changes the address without opening a view, for filters and tabs. */
 export function rewrite(address) {
-  if (address !== location.pathname + location.search) history.replaceState({ entry }, '', address);
+  if (address !== location.pathname + location.search) history.replaceState({ entry, depth }, '', address);
 }
 
 /** Shows the current address again, for instance in another language. */
@@ -90,5 +96,5 @@ export function forget() { kept.clear(); }
 
 /** Goes back if this page has a view to go back to; otherwise opens `address`. */
 export function back(address) {
-  if (kept.size > 0 && history.length > 1) history.back(); else navigate(address);
+  if (depth > 0) history.back(); else navigate(address);
 }

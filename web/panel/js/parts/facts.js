@@ -3,7 +3,7 @@ import { change, keepsMine, obstacle, report } from '../lib/actions.js';
 import { agents, scope } from '../lib/store.js';
 import { api, connection } from '../lib/api.js';
 import { draftBase, follow, keep } from '../lib/drafts.js';
-import { fill, h, icon, setAttribute, setText } from '../lib/dom.js';
+import { fill, h, icon, once, setAttribute, setText } from '../lib/dom.js';
 import { label, nodes, t } from '../lib/i18n.js';
 import { dateTime, now } from '../lib/time.js';
 import { nameOf, phone } from './chips.js';
@@ -137,11 +137,13 @@ export function factsPanel({ lead, assign, status }) {
     if (await setTag(tag, true)) addTag.value = '';
   }
 
-  async function loadFollowUp(row) {
-    if (!row.followUpDate) { fill(next, h('span', { class: 'secondary' }, t('followUp.none'))); return; }
+  function showFollowUp(row) {
     const isOver = Date.parse(row.followUpDate) < now();
-    fill(next, h('time', { datetime: row.followUpDate, class: isOver ? 'is-over' : null }, dateTime(row.followUpDate)),
-      h('button', { type: 'button', class: 'button small', onClick: () => finish(row) }, t('followUp.done')));
+    once(next, [row.followUpDate, isOver], () => row.followUpDate
+      ? fill(next,
+        h('time', { datetime: row.followUpDate, class: isOver ? 'is-over' : null }, dateTime(row.followUpDate)),
+        h('button', { type: 'button', class: 'button small', onClick: () => finish(row) }, t('followUp.done')))
+      : fill(next, h('span', { class: 'secondary' }, t('followUp.none'))));
   }
 
   async function finish(row) {
@@ -205,13 +207,15 @@ export function factsPanel({ lead, assign, status }) {
       ? `${row.assignedAgentName ?? '…'}${load && ` (${load})`}` : t('agent.nobody'));
     if (document.activeElement !== quality) quality.value = row.leadQuality;
     if (document.activeElement !== score) score.value = row.leadScore;
-    fill(tags, row.tags.map(tag => h('li', { class: 'tag' }, h('bdi', { dir: 'auto' }, tag),
-      h('button', { type: 'button', 'aria-label': t('tag.remove', { tag }), onClick: () =>
-        setTag(tag, false) }, icon('close')))));
+    once(tags, row.tags, () => fill(tags, row.tags.map(tag => h('li', { class: 'tag' }, h('bdi', { dir: 'auto' }, tag),
+      h('button', { type: 'button', 'aria-label': t('tag.remove', { tag }), onClick: event =>
+        { setTag(tag, false); if (event.detail === 0) addTag.focus(); } }, icon('close'))))));
     value.update(row);
     notes.update(row);
-    loadFollowUp(row);
-    showKnown(row);
+    showFollowUp(row);
+    const { customerPhone, customerEmail, intent, budget, propertyType, preferredArea, source, outcome, metadata } = row;
+    once(known, [customerPhone, customerEmail, intent, budget, propertyType, preferredArea, source, outcome,
+      metadata?.propertyUrl, row.createdAt, row.slaResponseDeadline, row.firstResponseAt], () => showKnown(row));
     allow();
     if (!shownOthers) { shownOthers = true; loadOthers(row); }
   }

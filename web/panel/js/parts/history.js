@@ -1,6 +1,6 @@
 // The other tabs of a lead: timeline, deliveries, and why score and deadline are as they are.
 import { api, isAbort } from '../lib/api.js';
-import { fill, h, icon } from '../lib/dom.js';
+import { fill, h, icon, once, render } from '../lib/dom.js';
 import { label, t } from '../lib/i18n.js';
 import { dateTime } from '../lib/time.js';
 import { obstacle, report } from '../lib/actions.js';
@@ -13,21 +13,32 @@ function paged(body, path, { item, empty, name }) {
   const more = h('button', { type: 'button', class: 'button center', hidden: true, onClick: () => load(cursor) },
     t('more'));
   const box = h('div', { class: 'pane', tabindex: '0', role: 'region', 'aria-label': name }, list, more);
+  let rows = [];
   let cursor = null;
+  const patch = (node, row) => once(node, row, () => {
+    const { className, childNodes } = item(row);
+    node.className = className;
+    node.replaceChildren(...childNodes);
+  });
   async function load(from = null) {
     const end = loading(list);
     try {
       const { data } = await api('GET', `${path}?limit=50${from ? `&cursor=${encodeURIComponent(from)}` : ''}`,
         { kind: path });
       end();
-      if (!from) fill(list);
-      list.append(...data.data.map(item));
-      cursor = data.nextCursor;
+      // A newer beginning keeps the older pages, and where one reads.
+      const isFirst = rows.length === 0;
+      const found = new Set(data.data.map(row => row.id));
+      const others = rows.filter(row => !found.has(row.id));
+      rows = from ? [...others, ...data.data] : [...data.data, ...others];
+      render(list, rows, item, patch);
+      if (from || isFirst) cursor = data.nextCursor;
       more.hidden = cursor === null;
-      if (!list.childElementCount) fill(body, emptyState(empty)); else if (box.parentNode !== body) fill(body, box);
+      if (!rows.length) fill(body, emptyState(empty)); else if (box.parentNode !== body) fill(body, box);
     } catch (problem) {
       end();
-      if (!isAbort(problem)) fill(body, errorState(problem, () => { fill(body, box); load(); }));
+      if (isAbort(problem)) return;
+      if (rows.length) report(problem); else fill(body, errorState(problem, () => { fill(body, box); load(); }));
     }
   }
   fill(body, box);

@@ -35,7 +35,7 @@ export function thread(body, lead, openedAt) {
         text: t('thread.new') }); }
       result.push({ ...message, kind: 'message' });
     }
-    return result;
+    return result.length ? result : [{ id: 'none', kind: 'none', text: t('thread.none') }];
   }
 
   function make(row) {
@@ -60,7 +60,6 @@ export function thread(body, lead, openedAt) {
     const wasNear = isNearEnd();
     const count = lead.row.messages?.length ?? 0;
     render(list, rows(), make, patch);
-    if (count === 0 && !earlier.length) fill(list, h('li', { class: 'divider' }, h('span', null, t('thread.none'))));
     if (shown && count > shown) {
       if (wasNear) toEnd(); else { jump.hidden = false; setText(jump, t('thread.more', { count: count - shown })); }
     }
@@ -71,11 +70,17 @@ export function thread(body, lead, openedAt) {
   async function loadOlder() {
     older.disabled = true;
     try {
-      // Pages are counted from the beginning; a thousand messages are shown, so only very long chats come here.
-      const { data } = await api('GET', `/api/admin/conversations/${lead.row.id}/messages?limit=200`);
-      const first = lead.row.messages[0]?.timestamp;
-      earlier = data.data.filter(message => message.timestamp < first
-        && !lead.row.messages.some(one => one.id === message.id));
+      // From the beginning of the chat to what is shown: the latest thousand. Only very long chats come here.
+      const isShown = new Set(lead.row.messages.map(message => message.id));
+      const found = [];
+      let cursor = null;
+      do {
+        const path = `/api/admin/conversations/${lead.row.id}/messages?limit=200`;
+        const { data } = await api('GET', cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path);
+        found.push(...data.data.filter(message => !isShown.has(message.id)));
+        cursor = data.data.some(message => isShown.has(message.id)) ? null : data.nextCursor;
+      } while (cursor);
+      earlier = found;
       older.hidden = true;
       const height = box.scrollHeight;
       update();
