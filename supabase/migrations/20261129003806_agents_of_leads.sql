@@ -1239,67 +1239,41 @@ revoke all on function public.retry_deliveries(jsonb) from public, anon, authent
 
 grant execute on function public.retry_deliveries(jsonb) to leadpipe_admin, service_role;
 
--- Cancels the deliveries to an agent's address that have not been sent, because no agent has it any more. Those that
--- another session has locked are being sent, and are left. The caller has locked the agent.
+-- Cancels the deliveries to an agent's address that have not been sent, because no agent has it any more. The caller has
+-- locked the agent.
 create or replace function leadpipe.cancel_agent_mail(p_email text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_events uuid[];
 begin
   -- The clean-up drops these tables.
-  if to_regclass('public.lead_events') is null or to_regclass('public.notification_logs') is null then
-    return;
+  if to_regclass('public.lead_events') is not null and to_regclass('public.notification_logs') is not null then
+    perform leadpipe.cancel_deliveries(array(
+      select d.id from public.notification_logs d where d.to_agent and d.due_at is not null and d.recipient = p_email),
+      'cancelled: no agent has this address');
   end if;
-  v_events := array(
-    select e.id from public.lead_events e
-    where e.id in (
-      select d.lead_event_id from public.notification_logs d where d.to_agent and d.due_at is not null and d.recipient = p_email)
-    order by e.id for no key update skip locked);
-  update public.notification_logs d set
-    status = 'failed', outcome_class = 'permanent', error_message = 'cancelled: no agent has this address', next_attempt_at = null,
-    lease_until = null, leased_by = null, fence = d.fence + 1, updated_at = clock_timestamp()
-  where d.lead_event_id = any (v_events) and d.to_agent and d.recipient = p_email and d.due_at is not null and d.status <> 'sending';
-  perform leadpipe.settle_events(v_events);
 end
 $$;
 
 revoke all on function leadpipe.cancel_agent_mail(text) from public, anon, authenticated;
 
--- Cancels the reminders of a follow-up that have not been sent, for the reason given. Those that another session has
--- locked are being sent or planned, and are left: waiting for them would break the order of locks. If the follow-up stays
--- or becomes due again, its agent is reminded of it again.
+-- Cancels the reminders of a follow-up that have not been sent, for the reason given; see cancel_deliveries. If the
+-- follow-up stays or becomes due again, its agent is reminded of it again.
 create or replace function leadpipe.cancel_reminders(p_conversation uuid, p_follow_up uuid, p_reason text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_now constant timestamptz := clock_timestamp();
   v_events uuid[];
-  v_deliveries uuid[];
 begin
   -- The clean-up drops these tables.
   if to_regclass('public.lead_events') is null or to_regclass('public.notification_logs') is null then
     return;
   end if;
-  v_events := array(
-    select e.id from public.lead_events e
+  v_events := leadpipe.cancel_deliveries(array(
+    select d.id from public.lead_events e join public.notification_logs d on d.lead_event_id = e.id
     where e.conversation_id = p_conversation and e.event_type = 'lead.follow_up_due' and not e.processed
-      and e.payload ->> 'followUpId' = p_follow_up::text
-    order by e.id for no key update skip locked);
-  if v_events = '{}' then
-    return;
-  end if;
-  v_deliveries := array(
-    select d.id from public.notification_logs d
-    where d.lead_event_id = any (v_events) and d.due_at is not null and d.status <> 'sending'
-    order by d.id for no key update skip locked);
-  update public.notification_logs d set
-    status = 'failed', outcome_class = 'permanent', error_message = p_reason, next_attempt_at = null, lease_until = null,
-    leased_by = null, fence = d.fence + 1, updated_at = v_now
-  where d.id = any (v_deliveries);
-  if v_deliveries <> '{}' then
+      and e.payload ->> 'followUpId' = p_follow_up::text), p_reason);
+  if v_events <> '{}' then
     update public.lead_events e set idempotency_key = null where e.id = any (v_events);
     update public.follow_up_tasks f set reminded_for = null where f.id = p_follow_up;
   end if;
-  perform leadpipe.settle_events(v_events);
 end
 $$;
 
@@ -2010,3 +1984,33 @@ end
 $$;
 
 revoke all on function leadpipe.is_unused_since(uuid, timestamptz) from public, anon, authenticated;
+
+-- Cancels those of the deliveries that have not been sent, for the reason given, and returns their events. What another
+-- session has locked is being sent or planned, and is left: waiting for it would break the order of locks.
+create or replace function leadpipe.cancel_deliveries(p_ids uuid[], p_reason text) returns uuid[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_held uuid[];
+  v_ids uuid[];
+  v_events uuid[];
+begin
+  v_held := array(
+    select e.id from public.lead_events e
+    where e.id in (select d.lead_event_id from public.notification_logs d where d.id = any (p_ids))
+    order by e.id for no key update skip locked);
+  v_ids := array(
+    select d.id from public.notification_logs d
+    where d.id = any (p_ids) and d.lead_event_id = any (v_held) and d.due_at is not null and d.status <> 'sending'
+    order by d.id for no key update skip locked);
+  with cancelled as (
+    update public.notification_logs d set
+      status = 'failed', outcome_class = 'permanent', error_message = p_reason, next_attempt_at = null, lease_until = null,
+      leased_by = null, fence = d.fence + 1, updated_at = clock_timestamp()
+    where d.id = any (v_ids) returning d.lead_event_id)
+  select coalesce(array_agg(distinct lead_event_id), '{}') into v_events from cancelled;
+  perform leadpipe.settle_events(v_events);
+  return v_events;
+end
+$$;
+
+revoke all on function leadpipe.cancel_deliveries(uuid[], text) from public, anon, authenticated;
