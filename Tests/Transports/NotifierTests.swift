@@ -53,8 +53,9 @@ struct NotifierTests {
   @Test("a slow provider is left at the deadline, with an unknown outcome")
   func slow() async throws {
     let start = Date.now
-    let (outcome, _, received) = try await Self.slack(["sleep": 5], deadlineMs: 1200)
-    #expect(Date.now.timeIntervalSince(start) < 4)
+    let (outcome, _, received) = try await Self.slack(["sleep": 15], deadlineMs: 1200)
+    // Long before the provider replies, also on a busy machine.
+    #expect(Date.now.timeIntervalSince(start) < 14)
     #expect(outcome?["class"] == "unknown")
     #expect(outcome?["providerCode"] == "curl 28")
     #expect(received.count == 1)
