@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help drill screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -54,7 +54,7 @@ build: packages ## build release executables into bin/
 	echo $(HANDLERS) > bin/.handlers; \
 	bin/leadpipe routes --write; \
 	rm -rf bin/supabase; mkdir bin/supabase; cp -r supabase/shim.sql supabase/migrations supabase/rollback bin/supabase
-	@mkdir -p bin/web; rm -rf bin/web/panel; if [ -d web/panel ]; then tools/panel/build web/panel bin/web/panel; fi
+	@mkdir -p bin/web; tools/panel/build web/panel bin/web/panel
 	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/leadpipe-cgi bin/handlers/'
 
 lambda-executables: build ## link handlers and leadpipe into .build/lambda/ without any shared library: for AWS Lambda
@@ -73,6 +73,9 @@ screenshots: panel-packages ## write the pictures of the panel to docs/images/; 
 
 soak: test-packages soak-packages build ## run the tests that take hours: thousands of faults and kills, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
+
+drill: panel-packages build ## break things on purpose and show what an operator sees: providers, worker, database, load, disk, clock
+	@Tests/run drill
 
 lint: lint-packages ## check the format of Swift and Python code
 	@$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests gateway handlers

@@ -74,7 +74,7 @@ package enum ConversationSearch {
     if let query = document["query"]?.string {
       document = document.setting("numbers", QueryNumbers.found(in: query))
     }
-    let zone = checked.values[timeZone] ?? checked.settings["TIME_ZONE"] ?? "Asia/Dubai"
+    let zone = checked.values[timeZone] ?? checked.settings.timeZone
     return document.setting(timeZone.name, .string(zone))
   }
 

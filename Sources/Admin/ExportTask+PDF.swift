@@ -20,8 +20,8 @@ extension ExportTask {
       return true
     }
     let writer: PDFWriter
-    do throws(MissingLibrary) { writer = try PDFWriter(table, words.complete(totals.lines)) } catch {
-      throw problem(ExportFailure(reason: error.reason))
+    do throws(ExportFailure) { writer = try PDFWriter(table, words.complete(totals.lines)) } catch {
+      throw problem(error)
     }
     return FollowingBody { send throws(Problem) in
       do throws(ExportFailure) {

@@ -61,14 +61,7 @@ package enum FollowUp {
   package static let savedSchema = schema.setting(
     "properties",
     (schema["properties"] ?? [:]).setting(
-      "warnings",
-      [
-        "type": "array",
-        "items": [
-          "type": "object", "required": ["path", "code", "message"],
-          "properties": ["path": ["type": "string"], "code": ["type": "string"], "message": ["type": "string"]],
-        ],
-      ]))
+      "warnings", ["type": "array", "items": FieldError.schema]))
 
   /// Adds a warning for each thing that was asked for and waits for a provider: a reminder by SMS or WhatsApp, which the
   /// agent gets by email, and a message to the customer.

@@ -4,13 +4,13 @@ import Wire
 /// Secrets of the admin interface. They are generated here; only their SHA-256 is stored.
 package enum Secret {
   /// Returns 128 bits from the system's random number generator, in hexadecimal.
-  package static func token() -> String { hex((0..<16).map { _ in UInt8.random(in: .min ... .max) }) }
+  package static func token() -> String { hexadecimal((0..<16).map { _ in UInt8.random(in: .min ... .max) }) }
 
   /// Returns a key for a person or a program: `lp_` and 256 random bits in hexadecimal.
   package static func key() -> String { "lp_" + token() + token() }
 
   /// Returns the SHA-256 in hexadecimal, the form that the database functions take.
-  package static func sha256(_ text: String) -> String { hex(digest(text)) }
+  package static func sha256(_ text: String) -> String { hexadecimal(digest(text)) }
 
   static func digest(_ text: String) -> [UInt8] {
     var text = text
@@ -28,9 +28,4 @@ package enum Secret {
 
   /// Compares two strings by their digests, so that the time does not reveal where they differ.
   static func isSame(_ left: String, _ right: String) -> Bool { digest(left) == digest(right) }
-
-  private static func hex(_ bytes: some Sequence<UInt8>) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-  }
 }

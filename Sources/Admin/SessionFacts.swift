@@ -23,7 +23,7 @@ package struct SessionFacts: Sendable {
     let channels = Set(Recipient.configured(settings).map(\.channel))
     let pages = ConversationSearch.pageSizes
     document = [
-      "timeZone": .string(settings["TIME_ZONE"] ?? "Asia/Dubai"), "version": .string(Build.version),
+      "timeZone": .string(settings.timeZone), "version": .string(Build.version),
       "limits": [
         "page": ["default": JSON(pages.lowerBound), "max": JSON(pages.upperBound)], "bulk": JSON(Change.idLimit),
         "requests": rate(.admin), "exports": rate(.export),

@@ -25,16 +25,18 @@ package enum SessionOpening {
         let token = Secret.token()
         var asked = request
         asked.headers["cookie"] = nil
-        if let key = try? request.json()["key"]?.string {
+        let body = Result { () throws(Problem) in try request.json() }
+        let given = try? body.get()
+        if let key = given?["key"]?.string {
           // A key in the body and one in a header make two keys, and a request with two keys is rejected.
           asked.headers["x-admin-api-key"] = asked.headers["x-admin-api-key"].map { "\($0),\(key)" } ?? key
         }
         let reading = { () throws(Problem) -> JSON in
-          let body = try request.json()
+          let body = try body.get()
           _ = try checking { () throws(FormError) in try form.check(body) }
           return ["token": .string(Secret.sha256(token))]
         }
-        let login = (try? request.json()[loginToken.name]?.string).flatMap { $0.isEmpty ? nil : $0 }
+        let login = (given?[loginToken.name]?.string).flatMap { $0.isEmpty ? nil : $0 }
         let session =
           if let login {
             try database.openSession(by: login, for: asked, log: log, reading: reading)

@@ -148,10 +148,7 @@ extension Lead {
   static let warningsSchema: JSON = [
     "type": "array", "minItems": 1,
     "description": "values that could not be used; they are stored in metadata.setAside",
-    "items": [
-      "type": "object", "required": ["path", "code", "message"],
-      "properties": ["path": ["type": "string"], "code": ["type": "string"], "message": ["type": "string"]],
-    ],
+    "items": FieldError.schema,
   ]
 }
 

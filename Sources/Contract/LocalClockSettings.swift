@@ -7,10 +7,15 @@ extension Setting {
   }
 }
 
+extension Settings {
+  /// The name of the agency's time zone.
+  package var timeZone: String { self["TIME_ZONE"] ?? "Asia/Dubai" }
+}
+
 extension LocalClock {
   /// The clock of TIME_ZONE. Throws `misconfigured` if the system has no data for the zone.
   package init(_ settings: Settings) throws(Problem) {
-    let name = settings["TIME_ZONE"] ?? "Asia/Dubai"
+    let name = settings.timeZone
     guard let zone = Zone(name) else {
       throw Problem.misconfigured("TIME_ZONE is not in this system's time zone database; install tzdata")
     }

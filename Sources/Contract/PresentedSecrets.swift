@@ -46,8 +46,6 @@ package struct PresentedSecrets: Sendable {
 
   /// The prefix makes the digest differ from those of the keys in `admin_keys`.
   private static func digest(_ secret: [UInt8]) -> String {
-    let digits = Array("0123456789abcdef".utf8)
-    let digest = SHA256Digest.of(Array("leadpipe rate limit ".utf8) + secret).prefix(16)
-    return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    hexadecimal(SHA256Digest.of(Array("leadpipe rate limit ".utf8) + secret).prefix(16))
   }
 }

@@ -22,7 +22,7 @@ package struct Delivery: Sendable, Equatable {
     guard let id = document["id"]?.string.flatMap(UUIDText.init), let fence = document["fence"]?.integer,
       let attempt = document["attempt"]?.integer, let channel = document["channel"]?.string,
       let recipient = document["recipient"]?.string, let eventType = document["eventType"]?.string,
-      let eventAt = document["eventAt"]?.string.flatMap(Instant.init(iso8601:)), document["payload"] != nil,
+      let eventAt = document["eventAt"]?.instant, document["payload"] != nil,
       let isPossibleRepeat = (document["possibleRepeat"] ?? false).bool
     else { return nil }
     self.document = document
@@ -50,7 +50,7 @@ package struct Delivery: Sendable, Equatable {
   /// send, and another worker could send it too.
   package var sendBefore: Instant? { time("sendBefore") }
 
-  private func time(_ member: String) -> Instant? { document[member]?.string.flatMap(Instant.init(iso8601:)) }
+  private func time(_ member: String) -> Instant? { document[member]?.instant }
 
   /// Marks it as being sent.
   package mutating func begin(at time: Instant, sendBefore limit: Instant) {

@@ -87,7 +87,7 @@ extension NotificationTemplate {
     let type = line("reminderType")(item)
     let task = type.map { type in type + (isolated("reminderText").map { ": \($0)" } ?? "") }
     return [
-      item["at"]?.string.flatMap(Instant.init(iso8601:)).map { clock.text($0) }, isolated("customerName") ?? "N/A",
+      item["at"]?.instant.map { clock.text($0) }, isolated("customerName") ?? "N/A",
       line("customerPhone")(item) ?? line("customerEmail")(item), line("leadQuality")(item), task,
       isolated("agentName").map { "agent: \($0)" },
     ].compactMap(\.self).joined(separator: " · ")

@@ -70,7 +70,7 @@ extension NotificationTemplate {
 
   /// Reads a time and shows it to the minute on the agency's clock: `Sat 28 Nov 2026, 10:05 (Asia/Dubai)`.
   static func moment(_ key: String) -> @Sendable (JSON, LocalClock) -> String? {
-    { payload, clock in payload[key]?.string.flatMap(Instant.init(iso8601:)).map(clock.message) }
+    { payload, clock in payload[key]?.instant.map(clock.message) }
   }
 
   /// `12 minutes left`, or `7 minutes over` for a negative number. 0 is a deadline that has just passed.

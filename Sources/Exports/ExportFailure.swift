@@ -1,9 +1,4 @@
-/// A library of a format, or a font, is not installed.
-package struct MissingLibrary: Error, Sendable {
-  package let reason: String
-}
-
-/// A file could not be made.
+/// A file could not be made, perhaps because a library of its format or a font is not installed.
 package struct ExportFailure: Error, Sendable {
   package let reason: String
 

@@ -23,7 +23,7 @@ package enum ExportFormat: String, Sendable, CaseIterable {
 
   /// Why this format cannot be written here; nil if it can. Loads the format's library, and looks for fonts.
   package var obstacle: String? {
-    do throws(MissingLibrary) {
+    do throws(ExportFailure) {
       switch self {
       case .csv: break
       case .xlsx: _ = try XLSXLibrary()

@@ -19,7 +19,7 @@ final class PDFCanvas {
     var bytes: [UInt8] = []
   }
 
-  init(title: String) throws(MissingLibrary) {
+  init(title: String) throws(ExportFailure) {
     library = try PangoLibrary()
     let functions = library.functions.pointee
     let take: cairo_write_func_t = { output, bytes, count in
@@ -32,7 +32,7 @@ final class PDFCanvas {
       let surface = functions.cairo_pdf_surface_create_for_stream(
         take, Unmanaged.passUnretained(output).toOpaque(), PDFLayout.width, PDFLayout.height),
       let context = functions.cairo_create(surface), let layout = functions.pango_cairo_create_layout(context)
-    else { throw MissingLibrary(reason: "Cairo cannot make a PDF") }
+    else { throw ExportFailure(reason: "Cairo cannot make a PDF") }
     (self.surface, self.context, self.layout) = (surface, context, layout)
     functions.cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_TITLE, title)
     functions.cairo_pdf_surface_set_metadata(surface, CAIRO_PDF_METADATA_CREATOR, "Leadpipe")
@@ -43,11 +43,11 @@ final class PDFCanvas {
       functions.pango_font_description_set_absolute_size(font, points * Double(PANGO_SCALE))
       return font
     }
-    guard fonts.count == sizes.count else { throw MissingLibrary(reason: "Pango cannot describe a font") }
+    guard fonts.count == sizes.count else { throw ExportFailure(reason: "Pango cannot describe a font") }
     functions.pango_layout_set_ellipsize(layout, PANGO_ELLIPSIZE_END)
     set("A1é أبجد", .cell, width: 500, lines: 1, isRight: false)
     guard functions.pango_layout_get_unknown_glyphs_count(layout) == 0 else {
-      throw MissingLibrary(reason: "no font with Latin and Arabic letters is installed (fonts-dejavu-core has one)")
+      throw ExportFailure(reason: "no font with Latin and Arabic letters is installed (fonts-dejavu-core has one)")
     }
   }
 

@@ -1,5 +1,3 @@
-import CPango
-
 /// Writes a table as a PDF: A4 in landscape, the titles of the columns and the number on each page, text in any script in
 /// its own direction. The caller takes the bytes away page by page.
 package final class PDFWriter {
@@ -23,7 +21,7 @@ package final class PDFWriter {
   private var page = 0
 
   /// Throws if a library is missing, or if no font is installed for Latin and Arabic letters.
-  package init(_ table: PDFTable, _ words: Words) throws(MissingLibrary) {
+  package init(_ table: PDFTable, _ words: Words) throws(ExportFailure) {
     (self.table, self.words) = (table, words)
     let canvas = try PDFCanvas(title: words.title)
     self.canvas = canvas
@@ -33,8 +31,6 @@ package final class PDFWriter {
       rows: table.rows, headHeight: 24 + lines.reduce(0, +) + 6,
       totalsHeight: Double(words.totals.count + 1) * PDFLayout.rowHeight)
   }
-
-  package var pages: Int { layout.pages }
 
   /// Draws the next page. False if there is none: then the file is complete once `take` was called.
   package func drawPage() throws(ExportFailure) -> Bool {

@@ -4,10 +4,10 @@ import CPango
 struct PangoLibrary {
   let functions: UnsafePointer<leadpipe_pango>
 
-  init() throws(MissingLibrary) {
+  init() throws(ExportFailure) {
     var reason: UnsafePointer<CChar>?
     guard let functions = leadpipe_load_pango(&reason) else {
-      throw MissingLibrary(reason: reason.map { String(cString: $0) } ?? "Pango cannot be loaded")
+      throw ExportFailure(reason: reason.map { String(cString: $0) } ?? "Pango cannot be loaded")
     }
     self.functions = functions
   }

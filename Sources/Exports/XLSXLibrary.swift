@@ -4,10 +4,10 @@ import CXlsxWriter
 struct XLSXLibrary {
   let functions: UnsafePointer<leadpipe_xlsx>
 
-  init() throws(MissingLibrary) {
+  init() throws(ExportFailure) {
     var reason: UnsafePointer<CChar>?
     guard let functions = leadpipe_load_xlsx(&reason) else {
-      throw MissingLibrary(reason: reason.map { String(cString: $0) } ?? "libxlsxwriter cannot be loaded")
+      throw ExportFailure(reason: reason.map { String(cString: $0) } ?? "libxlsxwriter cannot be loaded")
     }
     self.functions = functions
   }

@@ -7,7 +7,6 @@ package final class XLSXWriter {
   private let library: XLSXLibrary
   private let file: ExportFile
   private let workbook: UnsafeMutablePointer<lxw_workbook>
-  private let formats: XLSXFormats
   private var series: [XLSXSheets] = []
 
   /// - Parameters:
@@ -16,8 +15,7 @@ package final class XLSXWriter {
   package init(_ sheets: [(name: String, columns: [ExportColumn])], zone: String, into file: ExportFile)
     throws(ExportFailure)
   {
-    let library: XLSXLibrary
-    do throws(MissingLibrary) { library = try XLSXLibrary() } catch { throw ExportFailure(reason: error.reason) }
+    let library = try XLSXLibrary()
     self.library = library
     self.file = file
     // libxlsxwriter copies both strings.
@@ -28,7 +26,7 @@ package final class XLSXWriter {
     }
     guard let made else { throw ExportFailure(reason: "libxlsxwriter cannot make a workbook") }
     workbook = made
-    formats = try XLSXFormats(library, workbook)
+    let formats = try XLSXFormats(library, workbook)
     for (name, columns) in sheets {
       series.append(
         try XLSXSheets(library, workbook, formats, name: name, columns: columns, zone: zone))

@@ -28,6 +28,12 @@ package struct FieldError: Sendable, Equatable {
   package var message: String {
     MessageTemplate.fill(code.template, arguments.merging(["field": path.isEmpty ? "the body" : path]) { $1 })
   }
+
+  /// The JSON Schema of an error in a reply.
+  package static let schema: JSON = [
+    "type": "object", "required": ["path", "code", "message"],
+    "properties": ["path": ["type": "string"], "code": ["type": "string"], "message": ["type": "string"]],
+  ]
 }
 
 /// All errors of a request. Rules add to it; a form throws it.

@@ -56,16 +56,6 @@ extension Rule where Value == [UUIDText] {
       ids.read(json, &error).flatMap { $0.isEmpty ? nil : $0 }
     }
   }
-
-  /// A filter by ids. An empty list counts as absent.
-  package static func anyUUIDs(max: Int) -> Rule {
-    let id = Rule<UUIDText>.uuid
-    let schema: JSON = ["type": "array", "items": id.schema, "maxItems": JSON(max)]
-    let ids = list(of: id, 0...max, schema, items: "UUIDs")
-    return Rule(schema, parameter: listParameter) { json, error in
-      ids.read(json, &error).flatMap { $0.isEmpty ? nil : $0 }
-    }
-  }
 }
 
 extension Rule where Value == [CheckedForm] {

@@ -24,7 +24,7 @@ extension Database {
   /// Reminds agents of one batch of follow-ups that are due, each once. `recipients` are the configured ones.
   package func sweepFollowUps(recipients: [Recipient], deadline: Instant) throws(StoreFailure) -> SweptFollowUps {
     let reply = try call(.sweepFollowUps, ["channels": .array(recipients.map(\.document))], deadline: deadline)
-    func time(_ json: JSON?) -> Instant? { json?.string.flatMap(Instant.init(iso8601:)) }
+    func time(_ json: JSON?) -> Instant? { json?.instant }
     guard let now = time(reply["now"]) else { throw .noAnswer }
     return SweptFollowUps(
       now: now, reminded: reply["reminded"]?.integer ?? 0, summedUp: reply["summedUp"]?.integer ?? 0,

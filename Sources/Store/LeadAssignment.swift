@@ -31,7 +31,7 @@ extension Database {
     let times = served.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value.iso8601)) }
     let reply = try call(
       .assignLeads, ["mode": includesNew ? "new" : "overdue", "served": .object(times)], deadline: deadline)
-    func time(_ json: JSON?) -> Instant? { json?.string.flatMap(Instant.init(iso8601:)) }
+    func time(_ json: JSON?) -> Instant? { json?.instant }
     guard let now = time(reply["now"]) else { throw .noAnswer }
     var turns: [String: Instant] = [:]
     for member in reply["turns"]?.members ?? [] { turns[member.key] = time(member.value) }

@@ -31,7 +31,7 @@ extension Database {
       JSON.object(times.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value.iso8601)) })
     }
     let reply = try call(.sweepSLA, JSON.object([.init("warnBefore", times ?? .null)]).withoutNulls, deadline: deadline)
-    func time(_ json: JSON?) -> Instant? { json?.string.flatMap(Instant.init(iso8601:)) }
+    func time(_ json: JSON?) -> Instant? { json?.instant }
     guard let now = time(reply["now"]) else { throw .noAnswer }
     var unwarned: [String: Instant] = [:]
     for member in reply["unwarned"]?.members ?? [] { unwarned[member.key] = time(member.value) }

@@ -28,6 +28,9 @@ extension JSON {
     return members.first { $0.key.hasSameBytes(as: key) }?.value
   }
 
+  /// The time of an ISO 8601 text. Nil for every other value.
+  package var instant: Instant? { string.flatMap(Instant.init(iso8601:)) }
+
   /// The value of a string. Nil for every other kind.
   package var string: String? {
     if case .string(let text) = self { return text }

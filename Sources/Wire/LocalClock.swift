@@ -18,9 +18,6 @@ package struct LocalClock: Sendable {
   /// Formats a moment with the zone, for a message: `Fri 20 Nov 2026, 18:20 (Asia/Dubai)`.
   package func message(_ moment: Instant) -> String { "\(day(moment)), \(time(moment)) (\(zone))" }
 
-  /// The time of day: `18:20`.
-  package func time(_ moment: Instant) -> String { time(moment, withSeconds: false) }
-
   /// Formats an interval: `Fri 20 Nov 2026 18:20 to 18:30`. If it ends on another day, that date is included.
   package func text(_ interval: Range<Instant>) -> String {
     let (from, to) = (interval.lowerBound, interval.upperBound)
@@ -56,13 +53,13 @@ package struct LocalClock: Sendable {
   private func local(_ moment: Instant) -> Instant { moment.adding(seconds: offset(moment)) }
 
   /// Formats the date: `Fri 20 Nov 2026`.
-  package func day(_ moment: Instant) -> String {
+  private func day(_ moment: Instant) -> String {
     let days = days(moment)
     let (year, month, day) = Instant.civil(days)
     return "\(Self.weekdays[((days + 3) % 7 + 7) % 7]) \(day) \(Self.months[month - 1]) \(year)"
   }
 
-  private func time(_ moment: Instant, withSeconds: Bool) -> String {
+  private func time(_ moment: Instant, withSeconds: Bool = false) -> String {
     String(local(moment).iso8601.dropFirst(11).prefix(withSeconds ? 8 : 5))
   }
 

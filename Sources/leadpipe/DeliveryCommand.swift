@@ -79,8 +79,8 @@ struct DeliveryShow: ParsableCommand {
 extension DeliveryShow {
   /// How long a try took, in milliseconds.
   @Sendable private static func milliseconds(_ attempt: JSON) -> String {
-    guard let start = attempt["startedAt"]?.string.flatMap(Instant.init(iso8601:)),
-      let end = attempt["finishedAt"]?.string.flatMap(Instant.init(iso8601:))
+    guard let start = attempt["startedAt"]?.instant,
+      let end = attempt["finishedAt"]?.instant
     else { return "" }
     return String(end.milliseconds - start.milliseconds)
   }

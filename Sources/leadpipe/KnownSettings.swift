@@ -101,7 +101,7 @@ enum KnownSettings {
       .choice("ENABLE_NOTIFICATION_WORKER", ["true", "false"]),
       .number("WORKER_POLL_SECONDS", 1...3600), .number("WORKER_BATCH_SIZE", 1...1000),
       Delivery.leaseSetting,
-      Setting("LEADPIPE_HANDLERS", validate: validateFolder),
+      Setting("LEADPIPE_HANDLERS", validate: PanelSettings.folder.validate),
       Delivery.unknownSetting, Retention.setting, Retention.leadsSetting, QualifiedLeads.setting, .officeHours,
       .holidaysFile, .timeZone, .digest, .exportFolder,
       .logLevel, .logFormat,
@@ -120,12 +120,6 @@ enum KnownSettings {
 
   private static let frontend = Setting("FRONTEND_URL") { address in
     WebAddress(address) == nil ? "must be an http or https URL" : Setting.frontendURL.validate(address)
-  }
-
-  @Sendable private static func validateFolder(_ path: String) -> String? {
-    guard let folder = opendir(path) else { return "must be a folder that can be read" }
-    closedir(folder)
-    return nil
   }
 
   private static func database(_ name: String) -> Setting { Setting(name, validate: Database.url.validate) }

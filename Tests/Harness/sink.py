@@ -17,7 +17,12 @@ class Sink:
         if behaviour is not None:
             (folder / "behaviour.json").write_text(json.dumps(behaviour))
             words += ["--fail", folder / "behaviour.json"]
-        self.process = subprocess.Popen(words, env=clean_environment(), cwd=folder, stderr=subprocess.DEVNULL)
+        self.words, self.folder = words, folder
+        self.start()
+
+    def start(self):
+        """Starts it, also again after `close` on the same ports."""
+        self.process = subprocess.Popen(self.words, env=clean_environment(), cwd=self.folder, stderr=subprocess.DEVNULL)
         until(lambda: self.request("GET", "/counts"), 10, "the sink")
 
     def request(self, method, path, document=None):

@@ -1,5 +1,5 @@
-"""sqlmap over the search and the filters of every list: it finds nothing. A second test shows that it would find an
-injection."""
+"""sqlmap over the search, the filters of every list and the routes that find a person: it finds nothing. Another test shows
+that it would find an injection."""
 
 import http.server
 import json
@@ -74,6 +74,20 @@ def test_no_parameter_is_injectable(instance, tmp_path, path):
     refused = [line for line in instance.log.splitlines() if "[ERROR]" in line]
     assert refused == [], refused[:5]
     print(f"{path}: {len(LISTS[path])} parameters")
+
+
+@pytest.mark.parametrize("path, body", [
+    ("persons/show", {"contact": TEST_USER["customerPhone"]}),
+    ("persons/export", {"contact": TEST_USER["customerPhone"]}),
+    ("conversations/export", {"format": "csv", "query": "villa", "filters": {"areas": ["Marina"], "tags": ["villa"]}, "sort": "recent"})])
+def test_no_member_of_a_body_is_injectable(instance, tmp_path, path, body):
+    headers = {"x-admin-api-key": KEY, "Content-Type": "application/json"}
+    said = sqlmap(f"http://127.0.0.1:{instance.port}/api/admin/{path}", tmp_path, "--data", json.dumps(body), "--method", "POST",
+                  "--headers", "\n".join(f"{name}: {value}" for name, value in headers.items()), "--level", "3", "--risk", "2",
+                  "--skip", "x-admin-api-key,user-agent,referer,host,cookie", "--ignore-code", "400,404")
+    assert "all tested parameters do not appear to be injectable" in said, said[-5_000:]
+    assert "JSON" in said, said[-5_000:]
+    assert [line for line in instance.log.splitlines() if "[ERROR]" in line] == []
 
 
 def test_search_and_conversation_list_are_tested():

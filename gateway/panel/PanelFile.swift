@@ -17,10 +17,7 @@ struct PanelFile: Sendable {
   /// - Parameter compressed: the file in gzip's format.
   init(_ bytes: [UInt8], type: String, compressed: [UInt8]? = nil) {
     self.type = type
-    let digest = SHA256Digest.of(bytes).prefix(8).map { byte in
-      let digits = Array("0123456789abcdef")
-      return "\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
-    }.joined()
+    let digest = hexadecimal(SHA256Digest.of(bytes).prefix(8))
     plain = Variant(bytes: bytes, etag: "\"\(digest)\"")
     gzip = compressed.flatMap { $0.count < bytes.count ? Variant(bytes: $0, etag: "\"\(digest)-gzip\"") : nil }
   }

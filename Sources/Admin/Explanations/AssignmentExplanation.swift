@@ -22,7 +22,7 @@ package struct AssignmentExplanation {
   }
 
   private func sentence(_ decision: JSON) -> String {
-    let at = decision["at"]?.string.flatMap(Instant.init(iso8601:)).map { clock.text($0, withSeconds: true) } ?? ""
+    let at = decision["at"]?.instant.map { clock.text($0, withSeconds: true) } ?? ""
     let reason = decision["reason"]?.string ?? ""
     let before = decision["agentNameBefore"]?.string
     let considered = Self.considered(decision["candidates"]?.array ?? [], chosen: decision["agentId"]?.string)
@@ -44,7 +44,7 @@ package struct AssignmentExplanation {
       return "It is overdue and waits for an agent\(off == nil ? shortage : "").\(reasonForNone)"
         + Self.considered(facts["candidates"]?.array ?? [], chosen: nil)
     case "overdue":
-      let since = facts["since"]?.string.flatMap(Instant.init(iso8601:)).map { " since \(clock.text($0))" } ?? ""
+      let since = facts["since"]?.instant.map { " since \(clock.text($0))" } ?? ""
       let count = facts["passedOn"]?.integer ?? 0
       let moves = count == 0 ? "" : ", and was passed on \(count == 1 ? "once" : "\(count) times") since its deadline"
       return "It is overdue, \(name) has it\(since)\(moves).\(reasonForNone)"
@@ -76,7 +76,7 @@ package struct AssignmentExplanation {
 
   /// The agents who were not chosen, at most ten, and why.
   private static func considered(_ candidates: [JSON], chosen: String?) -> String {
-    let others = candidates.filter { $0["agentId"]?.string != chosen || chosen == nil }
+    let others = candidates.filter { chosen == nil || $0["agentId"]?.string != chosen }
     guard !others.isEmpty else { return "" }
     let texts = others.prefix(10).map { "\($0["agentName"]?.string ?? "") (\(why($0)))" }
     let rest = others.count > 10 ? ", and \(others.count - 10) more" : ""

@@ -26,9 +26,9 @@ struct DeadlineExplanation {
     self.hours = hours
     self.clock = clock
     state = lead["slaState"]?.string ?? "ok"
-    deadline = lead["slaResponseDeadline"]?.string.flatMap(Instant.init(iso8601:))
+    deadline = lead["slaResponseDeadline"]?.instant
     var found: (promise: (String, Bool), intervals: [Range<Instant>])?
-    if let deadline, let created = lead["createdAt"]?.string.flatMap(Instant.init(iso8601:)) {
+    if let deadline, let created = lead["createdAt"]?.instant {
       let current = lead["leadQuality"]?.string ?? "cold"
       for quality in [current] + Lead.qualities.filter({ $0 != current }) {
         for (index, moment) in ([created] + additions).enumerated() where found == nil {
@@ -101,7 +101,7 @@ struct DeadlineExplanation {
   }
 
   private func outcome(_ deadline: Instant) -> String {
-    if let answered = lead["firstResponseAt"]?.string.flatMap(Instant.init(iso8601:)) {
+    if let answered = lead["firstResponseAt"]?.instant {
       let distance = Self.span(Int(answered.seconds(since: deadline).magnitude))
       return "The first response was sent at \(clock.text(answered)), "
         + (answered > deadline ? "\(distance) late." : "\(distance) before the deadline.")

@@ -19,7 +19,7 @@ package struct LeadExplanation {
     let lead = facts["conversation"] ?? [:]
     score = ScoreExplanation(lead)
     deadline = DeadlineExplanation(
-      lead, additions: (facts["additions"]?.array ?? []).compactMap { $0.string.flatMap(Instant.init(iso8601:)) },
+      lead, additions: (facts["additions"]?.array ?? []).compactMap { $0.instant },
       hours: hours, clock: clock)
     assignment = AssignmentExplanation(facts["assignment"] ?? [:], clock: clock, off: notAssigning)
   }
@@ -60,13 +60,13 @@ package struct LeadExplanation {
   /// What is due next.
   private var next: String {
     let lead = facts["conversation"] ?? [:]
-    let now = facts["now"]?.string.flatMap(Instant.init(iso8601:)) ?? .now
+    let now = facts["now"]?.instant ?? .now
     var steps: [(what: String, at: Instant)] = []
     let isOpen = ["new", "in-progress"].contains(lead["status"]?.string ?? "")
     if isOpen, lead["firstResponseAt"]?.string == nil, let deadline = deadline.deadline {
       steps.append(("the first response", deadline))
     }
-    if let at = facts["followUp"]?["at"]?.string.flatMap(Instant.init(iso8601:)) {
+    if let at = facts["followUp"]?["at"]?.instant {
       let type = facts["followUp"]?["reminderType"]?.string ?? ""
       let way = ["call": "phone", "email": "email", "sms": "SMS", "whatsapp": "WhatsApp"][type] ?? type
       steps.append(("a follow-up by \(way)", at))

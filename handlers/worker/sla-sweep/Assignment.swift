@@ -15,7 +15,8 @@ extension Sweep {
           try database.assignLeads(
             includesNew: automation == .new, served: served, deadline: request.deadline ?? .steady)
         }
-        add(batch, log)
+        if batch.lacksAgents { log.warn("Overdue leads cannot be assigned: there are no agents") }
+        add(batch)
       }
     } catch {
       log.warn("Leads could not be assigned", ["code": error.code.rawValue])

@@ -32,11 +32,11 @@ struct Sweep {
 
   /// The times before which the turns of agents have ended. Nil if no lead is left to assign that no other sweep assigns.
   var served: [String: Instant]? {
-    guard let now = lastAssigned?.now ?? last?.now, lastAssigned.map({ !$0.isComplete && !$0.isBusy }) ?? true else {
-      return nil
-    }
+    guard let now = lastAssigned?.now ?? last?.now, lastAssigned == nil || goesOnAssigning else { return nil }
     return SLA.served(now, within: hours)
   }
+
+  private var goesOnAssigning: Bool { lastAssigned.map { !$0.isComplete && !$0.isBusy } ?? false }
 
   mutating func add(_ batch: SweptDeadlines) {
     warned += batch.warned
@@ -46,20 +46,20 @@ struct Sweep {
     last = batch
   }
 
-  mutating func add(_ batch: AssignedLeads, _ log: Log) {
-    if batch.lacksAgents { log.warn("Overdue leads cannot be assigned: there are no agents") }
+  mutating func add(_ batch: AssignedLeads) {
     assigned += batch.assigned
     moved += batch.moved
     notices += batch.notices
     lastAssigned = batch
   }
 
-  /// The time until the next warning, breach, summary or assignment is due, in milliseconds; nil if there is none. A second if what
-  /// is due could not be done, because another session has locked it or is doing it.
+  /// The time until the next warning, breach, summary or assignment is due, in milliseconds; nil if there is none. A
+  /// second if what is due could not be done, because another session has locked it or is doing it.
   private var nextDueInMs: Int? {
     guard let last else { return nil }
-    if hasFailed { return goesOn ? 0 : 5000 }
-    if goesOn || lastAssigned.map({ !$0.isComplete && !$0.isBusy }) == true { return 0 }
+    if goesOn { return 0 }
+    if hasFailed { return 5000 }
+    if goesOnAssigning { return 0 }
     if last.isBusy || lastAssigned?.isBusy == true { return 1000 }
     let warnings = last.unwarned.map { SLA.warning(quality: $0.key, deadline: $0.value, within: hours) }
     let turns = lastAssigned?.turns.map { SLA.deadline(quality: $0.key, receivedAt: $0.value, within: hours) } ?? []

@@ -1,0 +1,190 @@
+"""The failure scenarios of the deployment checklist, and two more. Each drill breaks the real thing while leads arrive,
+prints what an operator sees, and repairs it. It passes only if every lead that was answered with 201 is stored and was
+sent in every channel, and if the operator could see what was wrong."""
+
+import os
+import signal
+import subprocess
+import threading
+from contextlib import contextmanager
+
+import pytest
+
+from admin import KEY
+from common import BIN, until
+from drill import Drill
+from instance import Instance
+from ledger import CHANNELS, lead
+from sink import Sink
+from traffic import Traffic
+
+pytestmark = pytest.mark.seconds(240)
+
+
+class Providers:
+    """Two sinks: Slack has its own, so that one provider can be down alone."""
+
+    def __init__(self, folder):
+        (folder / "slack").mkdir()
+        self.others, self.slack = Sink(folder), Sink(folder / "slack")
+        self.settings = {**self.others.settings, "SLACK_WEBHOOK_URL": self.slack.settings["SLACK_WEBHOOK_URL"]}
+
+    @property
+    def messages(self):
+        return self.others.messages + self.slack.messages
+
+    def close(self):
+        self.others.close()
+        self.slack.close()
+
+
+@contextmanager
+def leads_arrive(folder, repeats=False, late=False, **settings):
+    """An instance with its own database, and five leads a second. At the end all of them are accounted for."""
+    providers = Providers(folder)
+    try:
+        with Instance(ADMIN_API_KEY=KEY, WORKER_POLL_SECONDS="1", **{**providers.settings, **settings}) as instance:
+            drill = Drill(instance, KEY)
+            with Traffic(instance, pause=0.2) as traffic:
+                traffic.captures_more(20)
+                yield drill, instance, providers, traffic
+                traffic.captures_more(40)
+            drill.say("Afterwards: every lead is stored, and was sent in every channel")
+            seconds = traffic.wait_until_sent(instance.database, 120)
+            until(lambda: instance.database.count("notification_logs", "status <> 'sent'") == 0, 60, "the last delivery")
+            ledger = traffic.check(instance.database, providers, repeats=repeats, late=late)
+            print(f"result   {len(traffic.captured)} leads with a 201, {len(ledger.deliveries)} messages, the last {seconds:.1f} s after the end;"
+                  f" {len(ledger.repeats())} came again, marked; requests that were repeated by the client: {dict(traffic.refused) or 'none'}")
+            drill.metrics()
+            assert drill.tables() == (0, []) and drill.health()[0] == 200
+    finally:
+        providers.close()
+
+
+def other_channels_get_everything(instance, traffic, broken):
+    """The leads of now arrive in the channels that work."""
+    captured = len(traffic.captured)
+    for channel in CHANNELS:
+        if channel != broken:
+            until(lambda channel=channel: instance.database.count("notification_logs", f"status = 'sent' and channel = '{channel}'") >= captured, 20, channel)
+
+
+def only_one_failed(drill, channel):
+    _, failed = drill.tables()
+    assert failed and all(row["channel"] == channel and row["error_message"] and row["next_attempt_at"] for row in failed), failed
+    assert channel in drill.panel()
+
+
+# ── The table of the checklist ──
+
+def test_slack_webhook_down(tmp_path):
+    """Detection: notification_logs shows "failed". Leads are saved; Telegram and email arrive."""
+    with leads_arrive(tmp_path) as (drill, instance, providers, traffic):
+        drill.say("Slack does not answer: connections are refused")
+        providers.slack.close()
+        drill.log(r"\[WARN\].*slack")
+        traffic.captures_more(30, count=10)
+        only_one_failed(drill, "slack")
+        other_channels_get_everything(instance, traffic, "slack")
+        drill.say("Slack is back")
+        providers.slack.start()
+
+
+def test_smtp_down(tmp_path):
+    """Detection: notification_logs shows "failed". Leads are saved; Slack and Telegram arrive."""
+    with leads_arrive(tmp_path) as (drill, instance, providers, traffic):
+        drill.say("The mail server refuses every message, as one that is out of disk does")
+        assert providers.others.request("PUT", "/behaviour", {"email": [{"fail": "refuse", "say": "452 4.3.1 full", "at": "data", "percent": 100}]})[0] == 200
+        drill.log(r"\[WARN\].*email")
+        traffic.captures_more(30, count=10)
+        only_one_failed(drill, "email")
+        other_channels_get_everything(instance, traffic, "email")
+        drill.say("The mail server accepts messages again")
+        assert providers.others.request("PUT", "/behaviour", {})[0] == 200
+
+
+def test_worker_crashes(tmp_path):
+    """Events queue up, the worker is started again by itself, and sends them."""
+    with leads_arrive(tmp_path, repeats=True) as (drill, instance, _, traffic):
+        for _ in range(3):
+            drill.say("The worker is killed")
+            for worker in instance.processes("leadpipe worker"):
+                os.kill(worker, signal.SIGKILL)
+            drill.log(r"A service ended|worker.*(ended|restart)", r"Notification worker started")
+            traffic.captures_more(30, count=5)
+        drill.tables()
+        drill.panel()
+
+
+def test_database_down(tmp_path):
+    """Captures are refused with 503, and the clients' retries succeed once the database is back."""
+    with leads_arrive(tmp_path, repeats=True) as (drill, instance, _, traffic):
+        drill.say("PostgreSQL is killed")
+        os.kill(int((instance.cluster_home / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        status, _, problem = until(lambda: (reply := instance.http("/api/chatbot/leads", lead(900_000)))[0] != 201 and reply, 10, "a refusal")
+        print(f"client   {status} {problem['code']}: {problem['detail']}")
+        assert status == 503, problem
+        drill.log(r"\[(WARN|ERROR)\].*(database|PostgreSQL)")
+        drill.say("It is started again by itself")
+        traffic.captures_more(60, count=5)
+
+
+def test_high_load(tmp_path):
+    """Events queue up, the worker catches up, no data is lost."""
+    with leads_arrive(tmp_path) as (drill, instance, providers, traffic):
+        drill.say("Sixteen clients send 2,000 leads as fast as they can; Slack and Telegram take 20 messages a second")
+        slow = {channel: [{"fail": "slow", "milliseconds": 50, "percent": 100}] for channel in ("slack", "telegram")}
+        assert providers.slack.request("PUT", "/behaviour", slow)[0] == providers.others.request("PUT", "/behaviour", slow)[0] == 200
+        threads = [threading.Thread(target=lambda first=first: [traffic.send(number) for number in range(first, first + 125)])
+                   for first in range(100_000, 102_000, 125)]
+        for thread in threads:
+            thread.start()
+        most = 0
+        for thread in threads:
+            thread.join(120)
+            most = max(most, int(instance.database.text("SELECT COUNT(*) FROM lead_events WHERE processed = FALSE")))
+        drill.health()
+        drill.tables()
+        drill.panel()
+        print(f"tables   at most {most} unprocessed events")
+        assert most > 50, "the load was too small"
+        assert providers.slack.request("PUT", "/behaviour", {})[0] == providers.others.request("PUT", "/behaviour", {})[0] == 200
+
+
+# ── Beyond the table ──
+
+def test_two_workers(tmp_path):
+    """A second worker shares the work. One is stopped with SIGSTOP, as a machine that hangs, and later goes on."""
+    with leads_arrive(tmp_path, repeats=True, DELIVERY_LEASE_SECONDS="5") as (drill, instance, _, traffic):
+        drill.say("A second worker starts; the first one freezes")
+        environment = {**instance.environment, "DATABASE_URL": instance.database.url}
+        with subprocess.Popen([BIN / "leadpipe", "worker"], env=environment, stderr=subprocess.DEVNULL) as second:
+            try:
+                traffic.captures_more(20, count=10)
+                first, *_ = instance.processes("leadpipe worker")
+                os.kill(first, signal.SIGSTOP)
+                traffic.captures_more(20, count=10)
+                print(f"result   what was captured meanwhile was sent after {traffic.wait_until_sent(instance.database, 60):.1f} s")
+                drill.say("The first worker goes on; the second one stops")
+                os.kill(first, signal.SIGCONT)
+                traffic.captures_more(20, count=5)
+            finally:
+                second.terminate()
+                second.wait(30)
+
+
+def test_poisoned_event(tmp_path):
+    """An event that no program of ours would write does not hold up the others, and stands there with its reason."""
+    with leads_arrive(tmp_path) as (drill, instance, _, traffic):
+        drill.say("Events with payloads of the wrong kind are inserted")
+        ids = [instance.database.text(f"""
+            insert into lead_events (id, event_type, payload) values (gen_random_uuid(), 'lead.created', '{payload}') returning id""").split()[0]
+            for payload in ("[]", "null", '{"source": 7, "customerName": {"a": []}}', '{"customerName": "' + "x" * 200_000 + '"}')]
+        traffic.captures_more(30, count=10)
+        traffic.wait_until_sent(instance.database, 30)
+        for event in ids:
+            rows = instance.database.rows(f"select channel, status, error_message from notification_logs where lead_event_id = '{event}'")
+            processed = instance.database.text(f"select processed from lead_events where id = '{event}'")
+            print(f"tables   {event[:8]} processed={processed} {rows}")
+        drill.say("They are removed, as an operator would")
+        instance.database.run("delete from lead_events where id in (" + ",".join(f"'{event}'" for event in ids) + ")")
