@@ -23,7 +23,7 @@ PACKAGES = libpq-dev libssl-dev libcurl4-openssl-dev pkg-config postgresql pgbou
 # Exports as XLSX and PDF: the headers for the build, and what the handler loads when it needs it. Nothing links them.
 EXPORT_PACKAGES = libxlsxwriter-dev libxlsxwriter4 libpango1.0-dev libpangocairo-1.0-0 fontconfig fonts-dejavu-core
 TEST_PACKAGES = apache2-bin binutils fcgiwrap iproute2 libtap-parser-sourcehandler-pgtap-perl lighttpd nginx-light openssl \
-	postgresql-15-pgtap procps poppler-utils python3-aiosmtpd python3-h11 python3-openpyxl python3-pytest python3-venv strace
+	postgresql-15-pgtap procps poppler-utils prometheus python3-aiosmtpd python3-h11 python3-openpyxl python3-pytest python3-venv strace
 # Packages from PyPI: schemathesis, sqlmap and ruff. They have a Python environment of their own.
 TEST_VENV = .build/test-venv
 # Playwright. It uses Debian's pytest, so that the harness is the same as in the other tests.
