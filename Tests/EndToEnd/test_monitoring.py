@@ -47,7 +47,8 @@ def gateway_metrics(instance):
 
 
 def collect(url, *words, **environment):
-    return subprocess.run([COLLECTOR, url, *words], env=clean_environment(LEADPIPE=str(BIN / "leadpipe"), **environment), capture_output=True, text=True, timeout=50)
+    settings = clean_environment(LEADPIPE=str(BIN / "leadpipe"), **environment)
+    return subprocess.run([COLLECTOR, url, *words], env=settings, capture_output=True, text=True, timeout=50)
 
 
 @pytest.fixture(scope="module")
