@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help release release-packages screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -89,6 +89,9 @@ bench: bench-packages build ## run benchmarks against similar software; writes b
 migration: packages ## write the next migration from changes in supabase/schemas: make migration NAME=what_changes
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 supabase/tools/migration.py '$(NAME)'
 
+release: release-packages build ## make a tarball, a Debian package, an SBOM and SHA256SUMS in .build/release-archives/
+	@SWIFT='$(SWIFT)' tools/release/build .build/release-archives
+
 lambda: lambda-packages lambda-executables ## build a zip for each handler and the worker, for AWS Lambda: .build/lambda/
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 deploy/aws/build.py $(NAMES)
 
@@ -140,10 +143,14 @@ $(TEST_VENV)/requirements.txt: Tests/requirements.txt
 	@$(TEST_VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@cp $< $@
 
+release-packages: packages
+	$(call install-missing,dpkg zstd)
+
 lambda-packages: packages
 	$(call install-missing,binutils)
 
-SOAK_PACKAGES = gcc libc6-dev slowhttptest
+# What a Debian root is made with, for the test of the package.
+SOAK_PACKAGES = gcc libc6-dev mmdebstrap slowhttptest
 
 soak-packages: packages
 	$(call install-missing,$(SOAK_PACKAGES))
