@@ -108,7 +108,6 @@ def test_leadpipe_up_works_in_the_fresh_root(root):
         assert reply(port, "/health")[1]["database"] == "ok"
         until(lambda: (root / "var/lib/leadpipe/state/sink.ndjson").exists() and "Test User" in (root / "var/lib/leadpipe/state/sink.ndjson").read_text(), 30,
               "the notification")
-        # The database accepts the user that runs it: root asks as postgres.
         migrate = run_in(root, "sh", "-c", ". /var/lib/leadpipe/state/env; exec leadpipe migrate")
         assert migrate.stdout == "nothing to migrate\n"
 
