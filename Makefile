@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help drill screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help drill release screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -23,7 +23,7 @@ PACKAGES = libpq-dev libssl-dev libcurl4-openssl-dev pkg-config postgresql pgbou
 # Exports as XLSX and PDF: the headers for the build, and what the handler loads when it needs it. Nothing links them.
 EXPORT_PACKAGES = libxlsxwriter-dev libxlsxwriter4 libpango1.0-dev libpangocairo-1.0-0 fontconfig fonts-dejavu-core
 TEST_PACKAGES = apache2-bin binutils fcgiwrap iproute2 libtap-parser-sourcehandler-pgtap-perl lighttpd nginx-light openssl \
-	postgresql-15-pgtap procps poppler-utils python3-aiosmtpd python3-h11 python3-openpyxl python3-pytest python3-venv strace
+	postgresql-15-pgtap procps poppler-utils prometheus python3-aiosmtpd python3-h11 python3-openpyxl python3-pytest python3-venv strace systemd
 # Packages from PyPI: schemathesis, sqlmap and ruff. They have a Python environment of their own.
 TEST_VENV = .build/test-venv
 # Playwright. It uses Debian's pytest, so that the harness is the same as in the other tests.
@@ -92,6 +92,9 @@ bench: bench-packages build ## run benchmarks against similar software; writes b
 migration: packages ## write the next migration from changes in supabase/schemas: make migration NAME=what_changes
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 supabase/tools/migration.py '$(NAME)'
 
+release: build ## make a tarball, a Debian package, an SBOM and SHA256SUMS in .build/release-archives/
+	@SWIFT='$(SWIFT)' tools/release/build .build/release-archives
+
 lambda: lambda-packages lambda-executables ## build a zip for each handler and the worker, for AWS Lambda: .build/lambda/
 	@PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 deploy/aws/build.py $(NAMES)
 
@@ -146,7 +149,8 @@ $(TEST_VENV)/requirements.txt: Tests/requirements.txt
 lambda-packages: packages
 	$(call install-missing,binutils)
 
-SOAK_PACKAGES = gcc libc6-dev slowhttptest
+# What a Debian root is made with, for the test of the package.
+SOAK_PACKAGES = gcc libc6-dev mmdebstrap slowhttptest
 
 soak-packages: packages
 	$(call install-missing,$(SOAK_PACKAGES))

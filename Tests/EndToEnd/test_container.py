@@ -16,16 +16,28 @@ from gateway import Gateway
 VENV = REPO / ".build" / "test-venv" / "bin"
 CONTAINERFILE = (REPO / "deploy" / "container" / "Containerfile").read_text()
 PROBE = REPO / "deploy" / "container" / "probe"
-MANIFEST = REPO / "deploy" / "kubernetes" / "gateway.yaml"
+KUBERNETES = REPO / "deploy" / "kubernetes"
+MANIFEST = KUBERNETES / "gateway.yaml"
+MANIFESTS = sorted(KUBERNETES.glob("*.yaml"))
 
 
-def manifest():
+def manifest(path=MANIFEST):
     words = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))"
-    return json.loads(subprocess.run([VENV / "python", "-c", words, MANIFEST], capture_output=True, text=True, check=True, timeout=30).stdout)
+    return json.loads(subprocess.run([VENV / "python", "-c", words, path], capture_output=True, text=True, check=True, timeout=30).stdout)
 
 
-def pod():
-    return next(document for document in manifest() if document["kind"] == "Deployment")["spec"]["template"]["spec"]
+def documents():
+    return [document for path in MANIFESTS for document in manifest(path)]
+
+
+def templates():
+    """The pod templates by the names of what makes them."""
+    jobs = {document["metadata"]["name"]: document["spec"] for document in documents() if document["kind"] in ("Deployment", "Job", "CronJob")}
+    return {name: spec.get("jobTemplate", {"spec": spec})["spec"]["template"] for name, spec in jobs.items()}
+
+
+def pod(name="leadpipe-gateway"):
+    return templates()[name]["spec"]
 
 
 def output(*words):
@@ -62,9 +74,16 @@ def test_the_image_runs_as_a_number_that_the_manifest_uses():
     assert {"bin", ".git", ".leadpipe"} <= set((REPO / ".containerignore").read_text().split())
 
 
-def test_the_manifest_is_valid():
-    done = subprocess.run([VENV / "kubernetes-validate", "-k", "1.37", "--strict", MANIFEST], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
+def test_the_manifest_is_valid(path, tmp_path):
+    def validate(file):
+        done = subprocess.run([VENV / "kubernetes-validate", "-k", "1.37", "--strict", file], capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout + done.stderr
+    status, output = validate(path)
+    assert status == 0, output
+    wrong = tmp_path / path.name
+    wrong.write_text(path.read_text().replace("metadata:", "metadatum:", 1))
+    assert validate(wrong)[0] != 0
 
 
 # kubernetes.io/docs/concepts/security/pod-security-standards: the fields that "restricted" forbids and requires.
@@ -96,7 +115,57 @@ def violations(pod):
 def test_the_manifest_keeps_to_restricted():
     namespace = next(document for document in manifest() if document["kind"] == "Namespace")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
-    assert list(violations(pod())) == []
+    assert set(templates()) == {"leadpipe-gateway", "leadpipe-worker", "leadpipe-migrate", "leadpipe-deadlines", "leadpipe-housekeeping"}
+    for name in templates():
+        assert list(violations(pod(name))) == [], name
+        assert pod(name)["automountServiceAccountToken"] is False and pod(name)["enableServiceLinks"] is False
+
+
+def test_manifests_belong_together():
+    """Every selector finds a pod template, everything is in the namespace, and all use one image."""
+    labels = [template["metadata"]["labels"] for template in templates().values()]
+    for document in documents():
+        assert document["kind"] == "Namespace" or document["metadata"]["namespace"] == "leadpipe"
+        selector = document["spec"].get("podSelector") or document["spec"].get("selector") if document["kind"] != "Namespace" else None
+        if selector:
+            wanted = selector.get("matchLabels", selector).items()
+            assert any(wanted <= own.items() for own in labels), document["metadata"]["name"]
+    assert len({container["image"] for name in templates() for container in pod(name)["containers"]}) == 1
+    budget = next(document for document in documents() if document["kind"] == "PodDisruptionBudget")
+    deployment = next(document for document in manifest() if document["kind"] == "Deployment")
+    assert budget["spec"]["minAvailable"] < deployment["spec"]["replicas"], "else no node can be drained"
+
+
+def test_the_network_policies_allow_what_is_needed_and_no_more():
+    policies = {document["metadata"]["name"]: document["spec"] for document in documents() if document["kind"] == "NetworkPolicy"}
+    assert policies["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    ingress = [spec for spec in policies.values() if spec.get("ingress")]
+    assert [port["port"] for spec in ingress for rule in spec["ingress"] for port in rule["ports"]] == [pod()["containers"][0]["ports"][0]["containerPort"]]
+    outside = policies["from-the-worker-to-the-providers"]
+    assert outside["podSelector"]["matchLabels"] == templates()["leadpipe-worker"]["metadata"]["labels"]
+    assert "169.254.0.0/16" in outside["egress"][0]["to"][0]["ipBlock"]["except"]
+    assert all("ports" in rule for spec in policies.values() for rule in spec.get("egress", []))
+
+
+@pytest.mark.parametrize(("name", "settings"), [
+    ("leadpipe-worker", {"DATABASE_URL_WORKER": "postgresql://leadpipe_worker@127.0.0.1:1/x", "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T/B/x"})])
+def test_the_worker_accepts_its_settings(name, settings):
+    container = pod(name)["containers"][0]
+    settings |= {entry["name"]: entry["value"] for entry in container["env"]}
+    done = subprocess.run([BIN / "leadpipe", *container["args"], "--check"], env=clean_environment(**settings), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["leadpipe-migrate", "leadpipe-deadlines", "leadpipe-housekeeping"])
+def test_the_jobs_run(name, database):
+    """Their words, with the login that their secret has."""
+    container = pod(name)["containers"][0]
+    variable, = (entry["name"] for entry in container["env"])
+    role = "leadpipe_worker" if variable == "DATABASE_URL_WORKER" else None
+    url = re.sub("//[^@]*@", f"//{role}@", database.url) if role else database.url
+    done = subprocess.run([REPO / "deploy/container/start", str(BIN / "leadpipe"), *container["args"]], env=clean_environment(**{variable: url}),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def without(pod, path):
@@ -130,7 +199,7 @@ def test_the_manifest_gives_the_gateway_time_to_stop_and_names_its_handlers():
     done = subprocess.run([BIN / "leadpipe", command, only, names, "--check"], env=clean_environment(**settings), capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["exec"]["command"][0] == "/opt/leadpipe/probe" and "/opt/leadpipe/probe" in CONTAINERFILE
+        assert container[probe]["exec"]["command"][0] == "/opt/leadpipe/probe" and "deploy/container/probe" in CONTAINERFILE
 
 
 def probe(page, address):

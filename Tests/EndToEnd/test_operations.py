@@ -237,6 +237,9 @@ def test_each_503_has_its_reason(start):
     lines = until(lambda: [line for line in gateway.lines if line.startswith("[WARN] 503: ")][2:] and gateway.lines)
     assert sum("503: too many requests wait for this handler" in line for line in lines) == 2
     assert sum("503: no process was free within the longest wait" in line for line in lines) == 1
+    samples = metrics(gateway)
+    assert {reason: value(samples, "leadpipe_requests_refused_total", handler="slow", reason=reason)
+            for reason in ("queue-full", "waited-too-long", "stopping")} == {"queue-full": 2, "waited-too-long": 1, "stopping": 0}
 
 
 def test_overload_bounds_the_log_and_clears_ready(start):

@@ -133,12 +133,14 @@ struct RequestDispatcher: Sendable {
     if result.stderrWasCut { log.warn("A handler's log was cut at \(budgets.errors) bytes") }
     let (reply, failure) = reply(to: request, result)
     if let failure { explain(failure, log) }
+    var refusal: AdmissionRefusal?
+    if case .refused(let reason) = result.outcome { refusal = reason }
     metrics.ended(
       description.name, result.timing,
       failure.flatMap {
         $0.status < 500 ? nil : Metrics.LastFailure(at: .now, status: $0.status, reason: $0.reason)
-      })
-    if case .refused = result.outcome { readiness.record(refused: true) } else { readiness.record(refused: false) }
+      }, refusal)
+    readiness.record(refused: refusal != nil)
     return GatewayReply(reply: reply, timing: result.timing)
   }
 

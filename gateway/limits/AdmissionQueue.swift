@@ -9,7 +9,7 @@ struct AdmissionLimits: Sendable, Equatable {
 }
 
 /// Why no process took a request.
-enum AdmissionRefusal: Sendable, Equatable {
+enum AdmissionRefusal: Sendable, Equatable, CaseIterable {
   case queueIsFull
   case waitedTooLong
   case isStopping
@@ -20,6 +20,15 @@ enum AdmissionRefusal: Sendable, Equatable {
     case .queueIsFull: "too many requests wait for this handler"
     case .waitedTooLong: "no process was free within the longest wait"
     case .isStopping: "the gateway is stopping"
+    }
+  }
+
+  /// The value of the label `reason` in the metrics.
+  var label: String {
+    switch self {
+    case .queueIsFull: "queue-full"
+    case .waitedTooLong: "waited-too-long"
+    case .isStopping: "stopping"
     }
   }
 }

@@ -29,6 +29,8 @@ final class Metrics: Sendable {
     var start = Histogram()
     var run = Histogram()
     var lastFailure: LastFailure?
+    /// The number of requests that no process took, by the label of the reason.
+    var refused: [String: Int] = [:]
   }
 
   struct Snapshot: Sendable {
@@ -63,7 +65,8 @@ final class Metrics: Sendable {
   func started(_ handler: String) { change { $0.handlers[handler, default: HandlerCounts()].inFlight += 1 } }
 
   /// Counts a request that has a reply or will get none.
-  func ended(_ handler: String, _ timing: RequestTiming, _ failure: LastFailure?) {
+  /// - Parameter refusal: why no process took it; nil if one did.
+  func ended(_ handler: String, _ timing: RequestTiming, _ failure: LastFailure?, _ refusal: AdmissionRefusal?) {
     change { counts in
       var own = counts.handlers.removeValue(forKey: handler) ?? HandlerCounts()
       own.inFlight -= 1
@@ -71,6 +74,7 @@ final class Metrics: Sendable {
       own.start.add(timing.start.seconds)
       own.run.add(timing.run.seconds)
       if let failure { own.lastFailure = failure }
+      if let refusal { own.refused[refusal.label, default: 0] += 1 }
       counts.handlers[handler] = own
     }
   }

@@ -45,6 +45,13 @@ extension OperationsPages {
     let handlers = counts.handlers.sorted { $0.key < $1.key }
     text.begin("leadpipe_requests_in_flight", .gauge, "Complete requests that have no reply yet.")
     for (name, own) in handlers { text.add(own.inFlight, ["handler": name]) }
+    text.begin("leadpipe_requests_refused_total", .counter, "Requests that no process took, by reason.")
+    for (name, own) in handlers {
+      // From the start, so that the first refusal is an increase.
+      for reason in AdmissionRefusal.allCases.map(\.label) {
+        text.add(own.refused[reason] ?? 0, ["handler": name, "reason": reason])
+      }
+    }
     text.begin("leadpipe_request_queue_seconds", .histogram, "Time until a process took the request.")
     for (name, own) in handlers { text.add(own.queue, ["handler": name]) }
     text.begin("leadpipe_request_start_seconds", .histogram, "Time until the request's own process was running.")
