@@ -55,6 +55,7 @@ build: packages ## build release executables into bin/
 	bin/leadpipe routes --write; \
 	rm -rf bin/supabase; mkdir bin/supabase; cp -r supabase/shim.sql supabase/migrations supabase/rollback bin/supabase
 	@mkdir -p bin/web; rm -rf bin/web/panel; if [ -d web/panel ]; then tools/panel/build web/panel bin/web/panel; fi
+	@rm -rf bin/web/chatbot; if [ -d web/chatbot ]; then tools/chatbot/build web/chatbot web/demo bin/web/chatbot; fi
 	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/leadpipe-cgi bin/handlers/'
 
 lambda-executables: build ## link handlers and leadpipe into .build/lambda/ without any shared library: for AWS Lambda
