@@ -93,12 +93,14 @@ class Proxy(Server):
     def __init__(self):
         self.port_of_gateway = None
         self.fault = None
+        # Over a connection that was used before, Chromium repeats a request by itself if it is cut.
+        self.keeps_alive = False
         self.posts, self.paths = [], []
         self.lock = threading.Lock()
         super().__init__(self._answer)
 
     def reset(self):
-        self.fault = None
+        self.fault, self.keeps_alive = None, False
         self.posts, self.paths = [], []
 
     def _answer(self, request):
@@ -113,6 +115,8 @@ class Proxy(Server):
                 verdict = self.fault(len(self.posts)) if self.fault else None
         if verdict == "cut":
             return self._hang_up(request)
+        if not self.keeps_alive:
+            request.close_connection = True
         if isinstance(verdict, tuple):
             status, headers = verdict
             text = json.dumps({"title": "made by the test", "status": status}).encode()
@@ -137,6 +141,8 @@ class Proxy(Server):
             request.send_header(name, value)
         if status not in (204, 304):
             request.send_header("Content-Length", str(len(data)))
+        if request.close_connection:
+            request.send_header("Connection", "close")
         request.end_headers()
         if request.command != "HEAD":
             request.wfile.write(data)
@@ -184,18 +190,22 @@ class Visitor:
         field.fill(text)
         field.press("Enter")
 
+    def say(self, text, kind, shown=None):
+        self.write(text, kind)
+        expect(self.page.locator("leadpipe-chat .customer", has_text=shown or text)).to_be_visible()
+
     def talk(self, path="buy", until="consent", phone=None, consents=True):
         """Answers from the first question to `until`, and that one too."""
         self.choose(*PATHS[path])
         if until == "path":
             return
-        self.write(self.name, "text")
+        self.say(self.name, "text")
         if until == "name":
             return
-        self.write(phone or f"0{self.national}", "tel")
+        self.say(phone or f"0{self.national}", "tel", self.phone)
         if until == "phone":
             return
-        self.write(self.email, "email")
+        self.say(self.email, "email")
         if until == "email":
             return
         self.finish(consents)

@@ -79,7 +79,7 @@ def context(browser, request):
     def make(phone=False, scripts=True, locale="en-GB", zone="Asia/Dubai"):
         made = browser.new_context(viewport=visitor.PHONE if phone else {"width": 1280, "height": 800}, has_touch=phone, is_mobile=phone, locale=locale,
                                    timezone_id=zone, reduced_motion="reduce", java_script_enabled=scripts)
-        made.tracing.start(screenshots=True, snapshots=True)
+        made.tracing.start(snapshots=True)
         made.faults = []
         made.on("weberror", lambda fault: made.faults.append(str(fault.error)))
         contexts.append(made)

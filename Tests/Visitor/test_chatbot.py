@@ -36,13 +36,22 @@ def test_lead_is_stored_as_soon_as_the_phone_is_known(visit, store):
     assert store.is_complete(someone)["id"] == lead["id"]
 
 
-@pytest.mark.parametrize("typed", ["0{}", "00971{}", "+971 (0){}", "971{}", "+9710{}", "‎0{}‎", "{}"])
-def test_numbers_in_any_habit(visit, store, typed):
-    someone = visit()
-    someone.talk("browse", until="name")
-    someone.write(typed.format(someone.national), "tel")
-    expect(someone.state).to_contain_text("We have your request")
-    assert store.lead(someone.phone)
+HABITS = [("050 123 4567", "AE", "+971501234567"), ("00971501234567", "AE", "+971501234567"), ("+971 (0)50-123.4567", "GB", "+971501234567"), ("971501234567", "AE", "+971501234567"),
+          ("+9710501234567", "AE", "+971501234567"), ("501234567", "AE", "+971501234567"), ("\u200e+971 50 123 4567\u200f", "AE", "+971501234567"), ("٠٥٠١٢٣٤٥٦٧", "AE", "+971501234567"),
+          ("۰۰۹۷۱۵۰۱۲۳۴۵۶۷", "AE", "+971501234567"), ("０５０１２３４５６７", "AE", "+971501234567"), ("04 123 4567", "AE", "+97141234567"), ("tel:+971501234567", "AE", "+971501234567"),
+          ("07400 123456", "GB", "+447400123456"), ("+44 (0)7400 123456", "AE", "+447400123456"), ("98765 43210", "IN", "+919876543210"), ("098765 43210", "IN", "+919876543210"),
+          ("919876543210", "IN", "+919876543210"), ("(415) 555-2671", "US", "+14155552671"), ("1 415 555 2671", "US", "+14155552671"),
+          ("8 912 345 67 89", "RU", "+79123456789"), ("+7 912 345 67 89", "AE", "+79123456789"), ("06 1234 5678", "IT", "+390612345678"), ("0512345678", "SA", "+966512345678")]
+
+
+def test_numbers_in_any_habit_are_read_as_the_server_reads_them(visit, proxy, instance):
+    page = visit(is_open=False).page
+    read = page.evaluate("async ([api, table]) => { const {readPhone} = await import(api + '/leadpipe/phone.js'); return table.map(([typed, region]) => readPhone(typed, region).phone) }",
+                         [proxy.origin, HABITS])
+    assert [(typed, region, phone) for (typed, region, _), phone in zip(HABITS, read, strict=True)] == HABITS
+    for _, _, phone in HABITS:
+        status, _, document = instance.http("/api/chatbot/leads", {"customerName": "Number Habits", "customerPhone": phone})
+        assert status == 201 and document["conversation"]["customerPhone"] == phone
 
 
 def test_arabic_digits_and_the_visitors_own_country(visit, store):

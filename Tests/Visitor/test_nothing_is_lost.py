@@ -114,6 +114,18 @@ def test_lost_replies_make_no_second_lead(visit, store, proxy):
     store.is_complete(someone)
 
 
+def test_browser_that_sends_again_by_itself(visit, store, proxy):
+    someone = visit()
+    someone.talk(until="name")
+    proxy.keeps_alive = True
+    someone.page.evaluate("async api => { for (let i = 0; i < 6; i += 1) await fetch(api + '/questions.json', { credentials: 'omit', cache: 'no-store' }) }", proxy.origin)
+    proxy.fault = lambda number: "drop" if number == 1 else None
+    someone.write(someone.national, "tel")
+    expect(someone.state).to_contain_text("We have your request", timeout=15_000)
+    assert len(proxy.posts) == 2 and len({key for _, key, _ in proxy.posts}) == 1
+    store.lead(someone.phone)
+
+
 def test_unreachable_server_and_the_button(visit, store, proxy):
     someone = visit()
     proxy.fault = lambda number: "cut"

@@ -11,7 +11,8 @@ const CROSS = 'M6 6l12 12M18 6L6 18';
 const STYLE = sheet(`
 :host { all: initial !important; position: fixed !important; inset: auto !important; inset-block-end: 0 !important; inset-inline-end: 0 !important;
   z-index: 2147483000 !important; display: block !important; visibility: visible !important; opacity: 1 !important; width: 0 !important; height: 0 !important;
-  transform: none !important; filter: none !important; pointer-events: auto !important; }
+  transform: none !important; filter: none !important; unicode-bidi: isolate !important; pointer-events: auto !important; }
+:host([inside]) { position: static !important; width: auto !important; height: auto !important; }
 .launcher { position: fixed; inset-block-end: 16px; inset-inline-end: 16px; display: flex; align-items: center; gap: 8px; min-height: 56px; padding: 8px 20px; border-radius: 28px;
   background: var(--accent); color: var(--on-accent); border: 1px solid var(--on-accent); font-weight: 600; box-shadow: 0 4px 16px rgb(20 28 45 / 30%); }
 .start .launcher { inset-inline-end: auto; inset-inline-start: 16px; }

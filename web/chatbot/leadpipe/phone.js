@@ -56,9 +56,9 @@ export function plainDigits(text) {
   return text.replace(/\p{Nd}/gu, sign => {
     let zero = sign.codePointAt(0);
     if (zero < 128) return sign;
-    // Each script has its ten digits in a row, from a multiple of 16 or 6 after it.
-    while (zero & 15 && (zero & 15) !== 6 && /\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero -= 1;
-    return String(sign.codePointAt(0) - zero);
+    // Each script has its ten digits in a row.
+    while (/\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero -= 1;
+    return String((sign.codePointAt(0) - zero) % 10);
   });
 }
 
