@@ -150,7 +150,8 @@ def test_token_and_work_are_sent_with_every_try(form, proxy, store):
 def test_honeypot_is_hidden_from_people_and_sent_for_robots(form, proxy):
     element, someone = form("contact")
     trap = element.locator("input[name=website2]")
-    assert trap.bounding_box()["width"] <= 1 and trap.get_attribute("tabindex") == "-1" and trap.get_attribute("autocomplete") == "off"
+    assert element.locator(".aside").bounding_box()["width"] <= 1 and element.locator(".aside").get_attribute("aria-hidden") == "true"
+    assert trap.get_attribute("tabindex") == "-1" and trap.get_attribute("autocomplete") == "off"
     fill(element, someone)
     element.get_by_label("Your message").fill("Hello")
     trap.evaluate("node => { node.value = 'https://spam.example' }")

@@ -24,18 +24,20 @@ def forms_script(proxy):
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
-@pytest.mark.parametrize("phone", [False, True])
-def test_no_accessibility_fault(visit, proxy, language, phone):
-    arabic = language == "ar"
-    someone = visit(phone=phone, language=language, body=FORMS, head=forms_script(proxy), is_open=False)
-    page = someone.page
+def test_no_accessibility_fault_in_forms(visit, proxy, language):
+    page = visit(chatbot=False, language=language, body=FORMS, head=forms_script(proxy), is_open=False).page
     expect(page.locator("leadpipe-form form")).to_have_count(4)
-    check(page, "forms")
     # A fault beside every field.
     for form in range(4):
         page.locator("leadpipe-form").nth(form).locator("button.main").click()
     check(page, "forms with faults")
-    someone.open()
+
+
+@pytest.mark.parametrize(("language", "phone"), [("en", False), ("ar", True)])
+def test_no_accessibility_fault_in_the_chatbot(visit, proxy, language, phone):
+    arabic = language == "ar"
+    someone = visit(phone=phone, language=language)
+    page = someone.page
     expect(someone.ask.get_by_role("button").first).to_be_visible()
     check(page, "choice")
     someone.ask.get_by_role("button").nth(4).click()
@@ -62,7 +64,7 @@ def test_strict_policy_of_the_page(visit, proxy, store, context):
               "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'")
     made = context()
     complaints = []
-    made.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    made.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") and "form-token" not in message.location["url"] else None)
     someone = visit(context_=made, headers={"Content-Security-Policy": policy, "Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Opener-Policy": "same-origin"},
                     body=FORMS, head=forms_script(proxy))
     someone.talk("browse")
@@ -188,7 +190,7 @@ def test_editor_checks_and_plays_without_sending(context, instance):
     someone = Visitor(page)
     someone.talk("browse")
     someone.is_thanked()
-    text = page.get_by_label("Text")
+    text = page.get_by_role("textbox", name="Text")
     questions = json.loads(text.input_value())
     del questions["questions"][0]["text"]["ar"]
     questions["questions"][1]["kind"] = "telepathy"

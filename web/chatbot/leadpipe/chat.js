@@ -32,6 +32,7 @@ dialog::backdrop { background: rgb(20 28 45 / 40%); }
 .customer button.link { color: inherit; display: block; margin-inline-start: auto; }
 .customer :focus-visible { outline-color: var(--on-accent); }
 .ask { padding: 12px 16px; border-block-start: 1px solid var(--soft); display: flex; flex-direction: column; gap: 8px; max-height: 60%; overflow-y: auto; flex: none; }
+.ask:empty { display: none; }
 .ask form { display: flex; flex-direction: column; gap: 8px; }
 .choices { display: flex; flex-wrap: wrap; gap: 8px; }
 .row { display: flex; gap: 8px; flex-wrap: wrap; }
@@ -82,6 +83,8 @@ export class LeadpipeChat extends HTMLElement {
       this.#outbox.store.change(kept, () => ({ id: kept, document })).catch(() => {});
       return document;
     });
+    // It may fail before anybody waits for it.
+    fetched.catch(() => {});
     await this.#memory.load();
     try {
       this.#questions = known && !check(known).length ? known : await fetched;
@@ -90,7 +93,6 @@ export class LeadpipeChat extends HTMLElement {
       announce(this, 'problem', { reason: 'questions' });
       this.#questions = shortest(this.#t);
     }
-    fetched.catch(() => {});
     this.#record = await this.#outbox.get(this.#memory.chat.conversation) ?? null;
     if (this.#record?.isStored) this.#announced.add(this.#record.id);
     // An answer that was kept just before the page ended may not have reached the outbox.
