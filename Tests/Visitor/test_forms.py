@@ -1,5 +1,6 @@
 """The forms as custom elements, and as plain HTML without JavaScript."""
 
+import hashlib
 import re
 import urllib.request
 import uuid
@@ -139,7 +140,6 @@ def test_token_and_work_are_sent_with_every_try(form, proxy, store):
     element.locator("button.main").click()
     expect(element.get_by_role("status")).to_contain_text("Thank you", timeout=15_000)
     assert len(asked) == 1 and len(proxy.posts) == 2
-    import hashlib
     for _, _, body in proxy.posts:
         assert body["formToken"] == token and body["website2"] == "" and body["formWork"].isdigit()
         digest = hashlib.sha256(f"{token}:{body['formWork']}".encode()).digest()

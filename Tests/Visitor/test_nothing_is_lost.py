@@ -8,6 +8,13 @@ from playwright.sync_api import expect
 from visitor import PATHS, Visitor
 
 
+def expect_posts(proxy, count, seconds=10):
+    end = time.monotonic() + seconds
+    while len(proxy.posts) < count and time.monotonic() < end:
+        time.sleep(0.1)
+    assert len(proxy.posts) == count
+
+
 def test_offline_and_back(visit, store, proxy):
     someone = visit()
     someone.talk(until="name")
@@ -118,7 +125,8 @@ def test_browser_that_sends_again_by_itself(visit, store, proxy):
     someone = visit()
     someone.talk(until="name")
     proxy.keeps_alive = True
-    someone.page.evaluate("async api => { for (let i = 0; i < 6; i += 1) await fetch(api + '/questions.json', { credentials: 'omit', cache: 'no-store' }) }", proxy.origin)
+    someone.page.evaluate("""async api => {
+      for (let i = 0; i < 6; i += 1) await fetch(api + '/questions.json', { credentials: 'omit', cache: 'no-store' }) }""", proxy.origin)
     proxy.fault = lambda number: "drop" if number == 1 else None
     someone.write(someone.national, "tel")
     expect(someone.state).to_contain_text("We have your request", timeout=15_000)
@@ -157,13 +165,14 @@ def test_page_that_is_left_sends_what_waits(visit, store, proxy):
     proxy.fault = lambda number: "cut" if number == 1 else None
     someone.talk(until="phone")
     expect(someone.state).to_contain_text("Our server does not answer")
-    # Its time has come, but its timer has not: the browser sends it while the page goes away.
-    someone.page.evaluate("() => document.querySelector('leadpipe-chat').isOpen")
+    # The time of the next try has not come: the browser sends it while the page goes away.
     someone.page.goto("about:blank")
-    someone.page.wait_for_timeout(500)
-    made = someone.page.context
-    visit(context_=made, is_open=False)
-    assert store.lead(someone.phone)
+    lead = store.lead(someone.phone)
+    assert len(proxy.posts) == 2 and len({(key, str(body)) for _, key, body in proxy.posts}) == 1
+    # The page knows nothing of the reply, and sends it again.
+    visit(context_=someone.page.context, is_open=False)
+    expect_posts(proxy, 3)
+    assert store.lead(someone.phone)["id"] == lead["id"]
 
 
 def test_two_tabs_are_one_conversation(visit, store, proxy, context):
@@ -207,7 +216,8 @@ def test_two_tabs_send_a_waiting_lead_once(visit, store, proxy, context):
 @pytest.mark.parametrize("blocked", ["indexedDB", "indexedDB localStorage"])
 def test_browser_that_keeps_nothing(context, site, proxy, store, blocked):
     made = context()
-    made.add_init_script(f"for (const name of '{blocked}'.split(' ')) Object.defineProperty(window, name, {{ get() {{ throw new DOMException('blocked', 'SecurityError') }} }})")
+    made.add_init_script(f"""for (const name of '{blocked}'.split(' '))
+      Object.defineProperty(window, name, {{ get() {{ throw new DOMException('blocked', 'SecurityError') }} }})""")
     page = made.new_page()
     page.goto(site.page(api=proxy.origin))
     someone = Visitor(page)

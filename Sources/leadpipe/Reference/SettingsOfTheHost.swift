@@ -77,7 +77,8 @@ extension SettingSection {
         default: "`web/panel` in the program's folder, if it exists", programs: "gateway"),
       SettingEntry(
         "CHATBOT",
-        meaning: "`on`: the gateway serves the [chatbot and the forms](http.md#the-chatbot-and-the-forms). `off`: it does not.",
+        meaning:
+          "`on`: the gateway serves the [chatbot and the forms](http.md#the-chatbot-and-the-forms). `off`: it does not.",
         default: "on", programs: "gateway"),
       SettingEntry(
         "CHATBOT_DIR", meaning: "The folder of their files, read when the gateway starts.",

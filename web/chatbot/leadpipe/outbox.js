@@ -4,7 +4,8 @@ import { FormToken } from './work.js';
 
 const KEEPALIVE_LIMIT = 60_000;
 const WAITS = [2, 5, 10, 20, 40, 60, 120, 300];
-const LIFE = 30 * 86_400_000;
+const DAY = 86_400_000;
+const LONGEST_WAIT = 3_600_000;
 
 /** Returns a new UUID of version 4. crypto.randomUUID is missing on http. */
 export function newID() {
@@ -23,6 +24,12 @@ function alone(name, work) {
 
 /** True if nothing is to be sent: the server has it, or the visitor must change it first. */
 export function isOver(record) { return !record || record.sentKey === record.key || record.state === 'refused'; }
+
+/** True if its time has come. A time beyond the longest wait comes from a clock that was set back. */
+function isDue({ nextAt }) {
+  const wait = nextAt - Date.now();
+  return wait <= 0 || wait > LONGEST_WAIT;
+}
 
 /**
  * A record: {id, type, path, body, key, token, sentKey, tries, nextAt, state, status, details, madeAt}. Its states:
@@ -107,9 +114,11 @@ export class Outbox extends EventTarget {
     let next = Infinity;
     for (const record of await this.#all()) {
       this.#records.set(record.id, record);
-      if (Date.now() - record.madeAt > LIFE) { await this.forget(record.id); continue; }
+      // What the server has need not stay on the device; what it could not get in a month is too old.
+      const age = Date.now() - (record.sentKey === record.key ? record.sentAt + 29 * DAY : record.madeAt);
+      if (age > 30 * DAY) { await this.forget(record.id); continue; }
       if (isOver(record)) continue;
-      if (record.nextAt > Date.now()) next = Math.min(next, record.nextAt);
+      if (!isDue(record)) next = Math.min(next, record.nextAt);
       else if (!this.#flying.has(record.id)) this.#send(record.id);
     }
     this.#wake(next);
@@ -131,7 +140,7 @@ export class Outbox extends EventTarget {
   async #attempt(id) {
     // Read again: another tab may have sent it while this one waited for its turn.
     let record = await this.store.get(id);
-    const mustWait = record => isOver(record) || record.nextAt > Date.now();
+    const mustWait = record => isOver(record) || !isDue(record);
     if (mustWait(record)) { if (record) this.#tell(record, false); return; }
     this.#tell({ ...record, state: 'sending' }, false);
     let outcome;
@@ -198,7 +207,8 @@ export class Outbox extends EventTarget {
   #leave() {
     for (const record of this.#records.values()) {
       // Without its token the content could differ from that of a later try.
-      if (isOver(record) || !record.token || this.#flying.has(record.id) || record.nextAt > Date.now()) continue;
+      // A time that the server named is kept.
+      if (isOver(record) || !record.token || this.#flying.has(record.id) || record.state === 'busy') continue;
       const body = Outbox.#body(record);
       if (body.length < KEEPALIVE_LIMIT) navigator.sendBeacon?.(record.api + record.path, new Blob([body], { type: 'application/json' }));
     }
