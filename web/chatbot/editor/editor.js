@@ -1,6 +1,6 @@
 // Checks a questions.json and plays it. The preview keeps everything in this page's memory and sends nothing.
 import { LeadpipeChat } from '../../leadpipe/chat.js';
-import { check } from '../../leadpipe/questions.js';
+import { check } from '../../leadpipe/check.js';
 
 customElements.define('leadpipe-chat', LeadpipeChat);
 

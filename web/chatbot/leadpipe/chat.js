@@ -3,7 +3,7 @@ import { announce, BASE, h, honeypot, icon, sheet } from './dom.js';
 import { phoneField, readEmail, readName, readText } from './fields.js';
 import { Memory } from './memory.js';
 import { outbox } from './outbox.js';
-import { check, inLanguage, shortest } from './questions.js';
+import { inLanguage, isUsable, shortest } from './questions.js';
 import { directionOf, faultText, languageOf, reference, stateText, translator } from './texts.js';
 
 const BUBBLE = 'M21 12a8 8 0 0 1-8 8H4l2.3-2.9A8 8 0 1 1 21 12z';
@@ -47,19 +47,18 @@ dialog::backdrop { background: rgb(20 28 45 / 40%); }
 @media (prefers-reduced-motion: no-preference) { dialog[open] { animation: rise .12s ease-out; } @keyframes rise { from { opacity: 0; transform: translateY(8px); } } }
 `);
 
-/** Fetches the conversation of this installation. Throws a list of faults if it cannot be used. */
+/** Fetches the conversation of this installation. Throws if it cannot be used. */
 async function fetchQuestions(address) {
   const reply = await fetch(address, { credentials: 'omit', signal: AbortSignal.timeout(10_000) });
   if (!reply.ok) throw new Error(`HTTP ${reply.status}`);
   const document = await reply.json();
-  const faults = check(document);
-  if (faults.length) throw new Error(faults.map(({ path, message }) => `${path} ${message}`).join('; '));
+  if (!isUsable(document)) throw new Error('it has faults: open it in /chatbot/editor');
   return document;
 }
 
 export class LeadpipeChat extends HTMLElement {
   #t; #language; #root; #dialog; #launcher; #log; #ask; #state; #memory; #outbox; #questions = null;
-  #editing = null; #shown = null; #askedAt = 0; #record = null; #isReady = null; #announced = new Set();
+  #editing = null; #shown = null; #askedAt = 0; #record = null; #isReady = null; #awaitsQuestion = false; #announced = new Set();
 
   connectedCallback() {
     if (this.#root) return;
@@ -87,7 +86,7 @@ export class LeadpipeChat extends HTMLElement {
     fetched.catch(() => {});
     await this.#memory.load();
     try {
-      this.#questions = known && !check(known).length ? known : await fetched;
+      this.#questions = isUsable(known) ? known : await fetched;
     } catch (fault) {
       console.warn(`Leadpipe: ${address} cannot be used, so the chatbot asks for name and phone only:`, fault.message);
       announce(this, 'problem', { reason: 'questions' });
@@ -186,7 +185,10 @@ export class LeadpipeChat extends HTMLElement {
       this.#askedAt = Date.now();
       this.#ask.replaceChildren(...question ? this.#form(question, next, chat) : this.#end());
       this.#log.scrollTop = this.#log.scrollHeight;
-      if (hadFocus && !isFirst) this.#focus();
+      // Opened before the questions were there: the first one gets the focus, unless the visitor has moved it.
+      const awaited = this.#awaitsQuestion && this.shadowRoot.activeElement === this.#log;
+      this.#awaitsQuestion = false;
+      if (hadFocus && !isFirst || awaited) this.#focus();
     }
     this.#showState();
   }
@@ -204,6 +206,7 @@ export class LeadpipeChat extends HTMLElement {
 
   #focus() {
     const target = this.#ask.querySelector('[aria-invalid=true], .choices button, input:not([tabindex="-1"]), button') ?? this.#log;
+    this.#awaitsQuestion = target === this.#log;
     target.focus({ preventScroll: true });
   }
 

@@ -3,7 +3,7 @@ import { Store } from './store.js';
 import { FormToken } from './work.js';
 
 const KEEPALIVE_LIMIT = 60_000;
-const WAITS = [2, 5, 10, 20, 40, 60, 120, 300];
+const WAITS = [1, 3, 8, 20, 40, 60, 120, 300];
 const DAY = 86_400_000;
 const LONGEST_WAIT = 3_600_000;
 
@@ -210,7 +210,18 @@ export class Outbox extends EventTarget {
       // A time that the server named is kept.
       if (isOver(record) || !record.token || this.#flying.has(record.id) || record.state === 'busy') continue;
       const body = Outbox.#body(record);
-      if (body.length < KEEPALIVE_LIMIT) navigator.sendBeacon?.(record.api + record.path, new Blob([body], { type: 'application/json' }));
+      if (body.length < KEEPALIVE_LIMIT) Outbox.#sendLast(record, body);
+    }
+  }
+
+  /** Hands a request to the browser, which sends it without the page. */
+  static #sendLast({ api, path, key }, body) {
+    // sendBeacon always sends cookies, which the public routes allow to no other origin; so it is for the same origin, and
+    // for browsers without keepalive, which may do without it.
+    if (new URL(api).origin === location.origin || !('keepalive' in Request.prototype)) {
+      navigator.sendBeacon?.(api + path, new Blob([body], { type: 'application/json' }));
+    } else {
+      fetch(api + path, { method: 'POST', headers: { 'Content-Type': 'application/json', 'Idempotency-Key': key }, body, keepalive: true, credentials: 'omit' }).catch(() => {});
     }
   }
 
