@@ -136,6 +136,7 @@ def test_events_tell_the_page_what_happened(visit, store):
     someone.talk("browse")
     someone.is_thanked()
     someone.page.keyboard.press("Escape")
+    expect(someone.page.locator("leadpipe-chat .launcher")).to_be_focused()
     seen = someone.page.evaluate("() => window.seen")
     names = [name for name, _ in seen]
     assert names[0] == "open" and names[-1] == "close" and names.count("lead") == 1 and names.count("answer") == 7

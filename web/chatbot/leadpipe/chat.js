@@ -132,6 +132,8 @@ export class LeadpipeChat extends HTMLElement {
     const { label, title, position, color, onColor } = this.dataset;
     this.#launcher = h('button', { type: 'button', class: 'launcher', part: 'launcher', 'aria-haspopup': 'dialog', onclick: () => this.open() }, icon(BUBBLE), label ?? t('open'));
     this.#log = h('div', { class: 'log', part: 'log', role: 'log', 'aria-label': t('log'), tabindex: '0' });
+    // What is below it takes its room: the newest message stays in sight.
+    new ResizeObserver(() => { this.#log.scrollTop = this.#log.scrollHeight; }).observe(this.#log);
     this.#ask = h('div', { class: 'ask', part: 'ask' });
     this.#state = h('div', { class: 'state empty', part: 'state' }, h('p', { role: 'status' }));
     const trap = honeypot();

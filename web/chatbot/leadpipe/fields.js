@@ -31,7 +31,7 @@ export function readText(text, longest = 1000) {
 export function phoneField(t, language, properties = {}) {
   const guess = guessRegion();
   const select = h('select', { 'aria-label': t('country'), autocomplete: 'tel-country-code', part: 'field', onchange: () => { select.title = select.selectedOptions[0].textContent; } },
-    countries(language).map(({ region, code, name }) => h('option', { value: region, selected: region === guess }, `${name} \u200e+${code}`)));
+    countries(language).map(({ region, code, name }) => h('option', { value: region, selected: region === guess }, `\u2066+${code}\u2069 ${name}`)));
   const input = h('input', {
     type: 'tel', inputmode: 'tel', autocomplete: 'tel', name: 'customerPhone', part: 'field', maxlength: '40', dir: 'ltr', 'aria-label': t('number'), ...properties,
   });
