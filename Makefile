@@ -54,7 +54,7 @@ build: packages ## build release executables into bin/
 	echo $(HANDLERS) > bin/.handlers; \
 	bin/leadpipe routes --write; \
 	rm -rf bin/supabase; mkdir bin/supabase; cp -r supabase/shim.sql supabase/migrations supabase/rollback bin/supabase
-	@mkdir -p bin/web; tools/panel/build web/panel bin/web/panel
+	@mkdir -p bin/web; tools/panel/build web/panel bin/web/panel; tools/chatbot/build web/chatbot web/demo bin/web/chatbot
 	@echo 'build     done: bin/leadpipe bin/gateway bin/confine bin/leadpipe-cgi bin/handlers/'
 
 lambda-executables: build ## link handlers and leadpipe into .build/lambda/ without any shared library: for AWS Lambda

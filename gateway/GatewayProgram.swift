@@ -31,6 +31,9 @@ enum GatewayProgram {
     do throws(Problem) {
       let settings = try GatewaySettings(environment, only: options.only)
       let panel = try settings.panel.map { folder throws(Problem) in try Panel(folder: folder) }
+      let website = try settings.website.map { folder throws(Problem) in
+        try Website(folder: folder, hasDemo: settings.hasDemo)
+      }
       let handlers = try settings.handlers.read(trust: settings.trust)
       guard let stop = StopSignal() else {
         log.error("There are no file descriptors left")
@@ -52,7 +55,7 @@ enum GatewayProgram {
       }
       if handlers.isEmpty { log.warn("The folder contains no endpoint", ["folder": settings.handlers.folder]) }
       processes.keep(endpoints)
-      let status = await serve(settings, panel, processes, CurrentEndpoints(endpoints), log)
+      let status = await serve(settings, (panel, website), processes, CurrentEndpoints(endpoints), log)
       await processes.shutDown()
       if status == 0 { log.info("Gateway stopped") }
       return status
@@ -65,8 +68,8 @@ enum GatewayProgram {
 
   /// Serves until the gateway is stopped. Returns the exit status.
   private static func serve(
-    _ settings: GatewaySettings, _ panel: Panel?, _ processes: EndpointProcesses, _ endpoints: CurrentEndpoints,
-    _ log: Log
+    _ settings: GatewaySettings, _ files: (panel: Panel?, website: Website?), _ processes: EndpointProcesses,
+    _ endpoints: CurrentEndpoints, _ log: Log
   ) async -> Int32 {
     let metrics = Metrics()
     let readiness = Readiness()
@@ -85,7 +88,7 @@ enum GatewayProgram {
       budgets: settings.budgets, metrics: metrics, readiness: readiness, slow: settings.slow, log: log,
       overloadLog: OverloadLog(log: log, metrics: metrics),
       refusalDelay: RefusalDelay(time: settings.stream.longestWait), idle: IdleConnections(limit: connections),
-      panel: panel)
+      panel: files.panel, website: files.website)
     let clients = ListeningService(
       address: settings.address, setup: HTTPListener(dispatcher: dispatcher), connections: connections, logger: logger
     ) { address in

@@ -30,6 +30,10 @@ struct GatewaySettings: Sendable {
   let cors: CORSPolicy
   /// The folder of the admin panel's files; nil if they are not served.
   let panel: String?
+  /// The folder of the files of chatbot and forms; nil if they are not served.
+  let website: String?
+  /// Whether the demo page is served.
+  let hasDemo: Bool
 
   /// - Parameter only: the names of the handlers to serve; nil for all.
   init(_ environment: [String: String], only: [String]? = nil) throws(Problem) {
@@ -80,7 +84,9 @@ struct GatewaySettings: Sendable {
       })
     proxies = settings["TRUSTED_PROXIES"].flatMap { TrustedProxies($0) } ?? TrustedProxies()
     cors = CORSPolicy(settings)
-    panel = settings["PANEL"] == "off" ? nil : settings["PANEL_DIR"] ?? Self.panelOfThisProgram
+    panel = settings["PANEL"] == "off" ? nil : settings["PANEL_DIR"] ?? Self.folderOfThisProgram("panel")
+    website = settings["CHATBOT"] == "off" ? nil : settings["CHATBOT_DIR"] ?? Self.folderOfThisProgram("chatbot")
+    hasDemo = settings["DEMO"] == "on"
   }
 
   /// The settings for the status page, without secrets.
@@ -89,6 +95,7 @@ struct GatewaySettings: Sendable {
       "address": .string(address.text()), "scgi": scgi.map { .string($0.text(scheme: "scgi")) } ?? .null,
       "operations": operations.map { .string($0.text()) } ?? .null,
       "handlers": .string(handlers.folder), "panel": panel.map { .string($0) } ?? .null,
+      "chatbot": website.map { .string($0) } ?? .null,
       "trust": handlers.trustFile.map { .string($0) } ?? .null,
       "concurrency": JSON(admission.slots), "handlerConcurrency": JSON(admission.slotsPerHandler),
       "queue": JSON(admission.queuePerHandler), "queueMs": JSON(admission.longestWait.milliseconds),
@@ -122,9 +129,9 @@ struct GatewaySettings: Sendable {
     ] + PanelSettings.settings + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
 
-  /// The panel's folder beside this executable; nil if there is none.
-  private static var panelOfThisProgram: String? {
-    let path = folderOfThisProgram + "/web/panel"
+  /// The folder of the panel or of the chatbot beside this executable; nil if there is none.
+  private static func folderOfThisProgram(_ name: String) -> String? {
+    let path = folderOfThisProgram + "/web/" + name
     return access(path, F_OK) == 0 ? path : nil
   }
 

@@ -22,6 +22,9 @@ extension GatewayProgram {
       PANEL                         on, or off: do not serve the admin panel under /admin (on)
       PANEL_DIR                     the folder of the panel's files (`web/panel` in the folder of this program, if it
                                     exists)
+      CHATBOT                       on, or off: do not serve the chatbot and the forms (on)
+      CHATBOT_DIR                   the folder of their files (`web/chatbot` in the folder of this program, if it exists)
+      DEMO                          on: serve the page /demo, where they can be tried (off)
       LEADPIPE_PROCESS              the process mode. oneshot: a new process for each request; stream: a few
                                     processes for many requests, for a foreign handler only if its description has
                                     streams. Modes of single handlers follow: stream,health-check=oneshot (stream for

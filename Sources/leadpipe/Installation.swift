@@ -40,6 +40,7 @@ struct Installation {
     given = environment
     port = environment["PORT"].flatMap { Int($0) } ?? 4000
     self.environment["PORT"] = String(port)
+    self.environment["DEMO"] = environment["DEMO"] ?? "on"
     host = environment["LEADPIPE_HOST"].flatMap { $0 == "0.0.0.0" ? nil : $0 } ?? "127.0.0.1"
     self.state = state
     let log = Log(environment)
@@ -116,6 +117,7 @@ struct Installation {
     try state.write(settings: own)
     say("ready", "http://\(host):\(port)")
     if let panel = panelLine { say("panel", panel) }
+    if hasDemo { say("demo", "http://\(host):\(port)/demo (chatbot and forms)") }
     say("admin key", hasOwnKey ? "from ADMIN_API_KEY" : state.adminKeyFile)
     if let sink { say("received", "\(sink.page) or \(sink.file)") }
     say("settings", "\(state.settingsFile), for psql, pipelines and `leadpipe invoke`")
@@ -292,6 +294,12 @@ struct Installation {
   private var panelLine: String? {
     guard environment["PANEL"] != "off", access(environment["PANEL_DIR"] ?? layout.panel, R_OK) == 0 else { return nil }
     return "\(PanelLink(environment).text)\nto log in: . \(state.settingsFile); \(layout.leadpipe) login"
+  }
+
+  /// True if the gateway serves the page where chatbot and forms can be tried.
+  private var hasDemo: Bool {
+    environment["CHATBOT"] != "off" && environment["DEMO"] == "on"
+      && access((environment["CHATBOT_DIR"] ?? layout.chatbot) + "/demo/index.html", R_OK) == 0
   }
 
   private var example: String {

@@ -20,6 +20,8 @@ struct Layout {
   var supabase: String { bin + "/supabase" }
   /// The admin panel's files.
   var panel: String { bin + "/web/panel" }
+  /// The files of the chatbot and the forms.
+  var chatbot: String { bin + "/web/chatbot" }
 
   /// Returns the handlers; LEADPIPE_TRUST sets the trust class of foreign handlers.
   func folder(only names: Set<String>? = nil) throws -> HandlerFolder {

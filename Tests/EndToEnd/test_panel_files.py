@@ -235,3 +235,23 @@ def test_nginx_serves_the_same_folder(built, gateway, tmp_path):
                     assert headers["content-security-policy"] == CSP and headers["referrer-policy"] == "no-referrer"
         for path in ("/admin/assets/0123456789abcdef/js/main.js", "/admin/js/other.js", "/administrator", "/admin/../conf"):
             assert parse(gateway.answer("GET", path, port=port))[0] in (400, 404)
+
+
+def test_folder_and_settings_of_the_chatbot_are_checked(built, tmp_path):
+    folder = tmp_path / "chatbot"
+    folder.mkdir()
+    (folder / "index.html").write_text("no script")
+    done = check(built, CHATBOT_DIR=str(folder))
+    assert done.returncode == 78 and f"the chatbot's folder {folder} has no chatbot.js" in done.stderr
+    assert check(built, CHATBOT_DIR=str(folder), CHATBOT="off").returncode == 0
+    done = check(built, CHATBOT_DIR=str(tmp_path / "none"), DEMO="yes")
+    assert done.returncode == 78 and "CHATBOT_DIR must be a folder that can be read" in done.stderr and "DEMO must be one of on, off" in done.stderr
+
+
+def test_demo_is_served_only_if_it_is_asked_for(built, tmp_path):
+    folder = tmp_path / "chatbot"
+    subprocess.run([REPO / "tools" / "chatbot" / "build", REPO / "web" / "chatbot", REPO / "web" / "demo", folder], check=True)
+    with Gateway(tmp_path, CHATBOT_DIR=str(folder)) as gateway:
+        assert get(gateway, "/demo")[0] == 404 and get(gateway, "/demo/demo.js")[0] == 404
+        assert get(gateway, "/chatbot.js")[0] == 200
+        assert get(gateway, "/chatbot.js", method="POST")[0] == 405

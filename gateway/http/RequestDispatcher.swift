@@ -25,6 +25,8 @@ struct RequestDispatcher: Sendable {
   let idle: IdleConnections
   /// The admin panel's files; nil if they are not served.
   var panel: Panel?
+  /// The files of chatbot and forms; nil if they are not served.
+  var website: Website?
   let turns = TurnQueue()
 
   /// The current routes. A reload does not affect requests that have already found their route.

@@ -19,6 +19,7 @@ extension RequestDispatcher {
     _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange, on loop: any EventLoop
   ) throws(Problem) -> IntakeResult {
     if let reply = try panelReply(head, from: peer, &exchange) { return .answered(reply) }
+    if let reply = try websiteReply(head, from: peer, &exchange) { return .answered(reply) }
     let match: RouteTable<Endpoint>.Match
     let access: (Endpoint) -> Description.Access = { $0.handler.description.access }
     switch try Routing(head, in: routes, requestID: exchange.requestID, origin: exchange.origin, access: access) {
@@ -68,6 +69,24 @@ extension RequestDispatcher {
       throw quota.problem
     }
     return try panel.reply(to: head, requestID: exchange.requestID)
+  }
+
+  /// Returns the reply to a request for a file of the chatbot; nil for any other request. A handler's route comes first.
+  private func websiteReply(
+    _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange
+  ) throws(Problem) -> Reply? {
+    guard let website, let file = website.file(at: head.target.path),
+      case .none = routes.match(head.method, head.target.path)
+    else { return nil }
+    exchange.route = "/chatbot"
+    // These files are for every origin.
+    exchange.origin = nil
+    let quota = website.admit(connections.address(peer: peer, forwardedFor: head.forwardedFor))
+    guard quota.isAllowed else {
+      exchange.quota = quota
+      throw quota.problem
+    }
+    return Website.reply(file, to: head, requestID: exchange.requestID)
   }
 
   /// Returns the reply to a method that no route may have.

@@ -54,7 +54,10 @@ final class Panel: Sendable {
     segment.utf8.count == 16 && segment.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
   }
 
-  private static func reply(_ file: PanelFile, _ head: RequestHead, caching: String) -> Reply {
+  /// Returns a file, or 304 if the client has it.
+  static func reply(
+    _ file: PanelFile, _ head: RequestHead, caching: String, headers protection: [String: String] = protection
+  ) -> Reply {
     let variant = file.variant(accepting: head.headers["accept-encoding"])
     var headers = protection
     headers["cache-control"] = caching

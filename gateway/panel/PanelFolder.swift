@@ -1,7 +1,8 @@
 import Contract
 import Glibc
 
-/// The folder with the panel's files. It is read once, when the gateway starts: no request leads to a file.
+/// A folder with the files of the panel or of the chatbot. It is read once, when the gateway starts: no request leads to
+/// a file.
 struct PanelFolder {
   /// The largest size of all files together, in bytes.
   static let sizeLimit = 2_097_152
@@ -11,14 +12,15 @@ struct PanelFolder {
   /// The files by their paths in the folder.
   let files: [String: PanelFile]
 
-  /// Throws with the reason if the folder has no index.html, is too large, or has a file that cannot be served. Files
-  /// whose names begin with a dot are ignored.
-  init(_ path: String) throws(Problem) {
+  /// Throws with the reason if the folder lacks the `required` file, is too large, or has a file that cannot be served.
+  /// Files whose names begin with a dot are ignored.
+  /// - Parameter owner: whose folder it is: `the panel`.
+  init(_ path: String, owner: String = "the panel", required: String = "index.html") throws(Problem) {
     var reading = Reading(root: path)
     do throws(Reading.Failure) {
       try reading.add("", depth: 0)
-      files = try reading.files()
-    } catch { throw Problem.misconfigured("the panel's folder \(path) \(error.reason)") }
+      files = try reading.files(required: required)
+    } catch { throw Problem.misconfigured("\(owner)'s folder \(path) \(error.reason)") }
   }
 
   private struct Reading {
@@ -78,8 +80,8 @@ struct PanelFolder {
       contents[path] = bytes
     }
 
-    func files() throws(Failure) -> [String: PanelFile] {
-      guard contents["index.html"] != nil else { throw Failure(reason: "has no index.html") }
+    func files(required: String) throws(Failure) -> [String: PanelFile] {
+      guard contents[required] != nil else { throw Failure(reason: "has no \(required)") }
       var files: [String: PanelFile] = [:]
       for (path, bytes) in contents where !path.hasSuffix(".gz") {
         let compressed = contents[path + ".gz"]

@@ -76,6 +76,18 @@ extension SettingSection {
         "PANEL_DIR", meaning: "The folder of the panel's files, read when the gateway starts.",
         default: "`web/panel` in the program's folder, if it exists", programs: "gateway"),
       SettingEntry(
+        "CHATBOT",
+        meaning:
+          "`on`: the gateway serves the [chatbot and the forms](http.md#the-chatbot-and-the-forms). `off`: it does not.",
+        default: "on", programs: "gateway"),
+      SettingEntry(
+        "CHATBOT_DIR", meaning: "The folder of their files, read when the gateway starts.",
+        default: "`web/chatbot` in the program's folder, if it exists", programs: "gateway"),
+      SettingEntry(
+        "DEMO",
+        meaning: "`on`: the gateway serves the page /demo, where chatbot and forms can be tried. `up` sets it.",
+        default: "`on` with `up`, otherwise `off`", programs: "gateway, up"),
+      SettingEntry(
         "LEADPIPE_TRUST",
         meaning: """
           A JSON file that gives foreign handlers their trust class and further grants \
