@@ -14,7 +14,7 @@ const newer = (a, b) => a.updatedAt >= b.updatedAt;
 
 /**
  * Returns a list of leads for filters. `changed()` is called after each change. Members: rows, waiting (new rows that
- * are not shown yet), stale (rows that no longer match), fresh, pending, touched (rows that changed by an event), total.
+ * are not shown yet), stale (rows that no longer match), fresh, pending, touched (changed by an event), total.
  */
 export function leadList(changed) {
   const list = {

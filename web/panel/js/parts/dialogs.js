@@ -67,8 +67,8 @@ export async function confirm({ title, text, yes, isDanger = false, typed = null
 }
 
 /**
- * Shows two versions of fields: [{label, before, theirs, mine}]. Returns true to keep mine, false to keep theirs. Closing
- * it keeps theirs.
+ * Shows two versions of fields: [{label, before, theirs, mine}]. Returns true to keep mine, false to keep theirs.
+ * Closing it keeps theirs.
  */
 export async function choose({ title, text, at, rows }) {
   const cell = value => h('td', null, h('bdi', { dir: 'auto' }, value));
@@ -87,8 +87,8 @@ export async function choose({ title, text, at, rows }) {
 }
 
 /**
- * Lets the visitor pick one of `items`: [{id, label, more, keys}] by typing a part of it. Returns the item, or undefined.
- * `create(text)` may return an item for a text that is not in the list.
+ * Lets the visitor pick one of `items`: [{id, label, more, keys}] by typing a part of it. Returns the item, or
+ * undefined. `create(text)` may return an item for a text that is not in the list.
  */
 export async function pick({ title, items, placeholder, empty = t('pick.none'), create = null }) {
   const listId = `pick-${counter += 1}`;

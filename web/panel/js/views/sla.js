@@ -9,7 +9,8 @@ import { onChange } from '../lib/actions.js';
 import { preference, urgent } from '../lib/store.js';
 import { t } from '../lib/i18n.js';
 import { nameOf } from '../parts/chips.js';
-import { say } from '../parts/toast.js';
+import { ring, showNotification, wantsNotification } from '../lib/notify.js';
+import { say, toast } from '../parts/toast.js';
 
 const EVERY = 60_000;
 const address = row => `/admin/conversations/${row.id}`;
@@ -93,25 +94,11 @@ export function startBanner(node) {
   return { refresh: load, end() { clearTimeout(timer); for (const end of ends) end(); node.hidden = true; } };
 }
 
-// Only the tab that has the stream rings, so that a lead is announced once. Both are off until somebody asks for them.
+// Only the tab that has the stream rings, so that a lead is announced once.
 function notify(row, text) {
   if (!leads() || feed.get().checkedAt === null) return;
   if (preference('sound') === true) ring();
-  if (preference('notifications') !== true || !('Notification' in window) || Notification.permission !== 'granted'
-    || !document.hidden) return;
-  const shown = new Notification(text, { tag: row.id, dir: 'auto', lang: document.documentElement.lang });
-  shown.onclick = () => { focus(); navigate(address(row)); shown.close(); };
-}
-
-function ring() {
-  const audio = new AudioContext();
-  const tone = audio.createOscillator();
-  const volume = audio.createGain();
-  volume.gain.setValueAtTime(0.08, audio.currentTime);
-  volume.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.5);
-  tone.frequency.value = 660;
-  tone.connect(volume).connect(audio.destination);
-  tone.start();
-  tone.stop(audio.currentTime + 0.5);
-  tone.onended = () => audio.close();
+  if (wantsNotification() && !showNotification(text, { tag: row.id, opened: () => navigate(address(row)) })) {
+    toast(t('notify.unsupported'), { isError: true });
+  }
 }
