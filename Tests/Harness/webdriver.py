@@ -19,7 +19,7 @@ ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 ROUTES = {
     "Navigate": "POST url", "Refresh": "POST refresh", "ExecuteScript": "POST execute/sync", "ElementClick": "POST element/{id}/click",
     "ElementSendKeys": "POST element/{id}/value", "PerformActions": "POST actions", "ReleaseActions": "DELETE actions",
-    "TakeScreenshot": "GET screenshot", "SetWindowRect": "POST window/rect", "DeleteAllCookies": "DELETE cookie"}
+    "TakeScreenshot": "GET screenshot", "SetWindowRect": "POST window/rect"}
 KEYS = {"Enter": "\ue007", "Escape": "\ue00c", "Control": "\ue009", "Shift": "\ue008"}
 FIND = """return [...document.querySelectorAll(arguments[0])].find(node => node.checkVisibility()
   && (arguments[1] === null || node.textContent.includes(arguments[1]))) ?? null;"""
@@ -89,6 +89,11 @@ class Browser:
                 if attempt == 2:
                     raise
                 time.sleep(0.5)
+
+    def choose(self, option):
+        """Chooses an option of a list; browsers do not count options as visible."""
+        found = until(lambda: self.run("return document.querySelector(arguments[0]);", option), SECONDS, option)
+        self.do("ElementClick", id=found[ELEMENT])
 
     def fill(self, selector, text):
         self.do("ElementSendKeys", id=self.find(selector)[ELEMENT], text=text)

@@ -39,6 +39,7 @@ def test_key_is_created_shown_once_and_revoked(opened, leads):
     expect(line).to_be_visible()
     assert key not in page.content()
 
+    leads.agent("Seen By Readers")
     reader = AdminClient(leads.instance, key)
     assert reader.get("/api/admin/session")["rights"] == "read"
     reading = opened(logged_in=False)

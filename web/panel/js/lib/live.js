@@ -134,7 +134,7 @@ channel.onmessage = ({ data }) => {
   if (data.id) lastId = data.id;
   if (data.kind === 'event' && !isStopped) deliver(data.name, data.data);
   if (data.kind === 'state' && !isLeader) feed.set({ isLive: data.isLive, checkedAt: data.checkedAt });
-  if (data.kind === 'ask' && isLeader) channel.postMessage({ kind: 'state', ...feed.get() });
+  if (data.kind === 'ask' && isLeader) channel.postMessage({ kind: 'state', id: lastId, ...feed.get() });
   if (data.kind === 'logout' && session.get()) dispatchEvent(new CustomEvent('leadpipe-logout'));
   if (data.kind === 'login') refreshSession().then(() => dispatchEvent(new CustomEvent('leadpipe-login')), () => {});
 };
