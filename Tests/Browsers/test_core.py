@@ -112,6 +112,7 @@ def test_is_arabic_from_right_to_left(browser, instance, leads):
 
 def test_menu_and_dialogs_take_the_focus_and_return_it(browser, leads):
     leads.make(own(browser, "Row Menu"), 96)
+    browser.do("Refresh")
     browser.find("a.lead-name", own(browser, "Row Menu"))
     browser.click("tr.lead .c-menu button")
     browser.find("[role=menu]:popover-open")

@@ -31,16 +31,18 @@ export async function submit(form, fault, work) {
 
 /** Lets the visitor pick an agent. Returns the agent, null for nobody, undefined if the dialog was closed. */
 export async function pickAgent({ count = 1, hasNobody = true } = {}) {
-  // The dialog opens at once, so that what is typed next reaches it; the numbers are read again for the next time.
+  // The dialog opens at once, so that what is typed next reaches it; new agents and numbers follow.
   const fresh = api('GET', '/api/admin/agents', { kind: 'agents' }).then(({ data }) => agents.set(data.data), () => {});
   if (!agents.get().length) await fresh;
-  const items = agents.get().map(agent => ({ id: agent.id, agent, label: agent.name, icon: 'person',
-    more: [label('agentStatus', agent.status),
-      t('agent.load', { open: agent.openConversations, most: agent.maxCapacity })].join(' · ') }));
-  items.sort((a, b) => (b.id === me()) - (a.id === me()));
-  if (hasNobody) items.push({ id: 'none', agent: null, label: t('agent.nobody'), icon: 'none' });
-  const item = await pick({ title: t('assign.title', { count }), items, placeholder: t('assign.search'),
-    empty: t('agents.empty') });
+  const items = () => {
+    const rows = agents.get().map(agent => ({ id: agent.id, agent, label: agent.name, icon: 'person',
+      more: [label('agentStatus', agent.status),
+        t('agent.load', { open: agent.openConversations, most: agent.maxCapacity })].join(' · ') }));
+    rows.sort((a, b) => (b.id === me()) - (a.id === me()));
+    return hasNobody ? [...rows, { id: 'none', agent: null, label: t('agent.nobody'), icon: 'none' }] : rows;
+  };
+  const item = await pick({ title: t('assign.title', { count }), items: items(), placeholder: t('assign.search'),
+    empty: t('agents.empty'), later: fresh.then(items) });
   return item?.agent;
 }
 
