@@ -83,10 +83,19 @@ def test_answers_a_lead_in_arabic_on_a_phone(opened, leads):
     expect(page.locator("html")).to_have_attribute("dir", "rtl")
     page.get_by_role("link", name="هند المنصوري").tap()
     expect(page.get_by_role("link", name="اتصال")).to_have_attribute("href", re.compile(r"^tel:\+9715\d+$"))
+    page.set_viewport_size({"width": 360, "height": 740})
     page.get_by_role("button", name="تسجيل رد").tap()
+    expect(page.get_by_role("button", name="حفظ الرد")).to_be_visible()
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("button", name="حفظ الرد").tap()
     expect(page.get_by_text("توقفت المهلة")).to_be_visible()
     assert leads.get(lead)["slaState"] == "met"
+    # A tap opens the field it names, also in the place of the other.
+    page.get_by_role("button", name="ملاحظة", exact=True).tap()
+    page.keyboard.type("تفضل الصباح")
+    page.locator(".composer [type=submit]").tap()
+    expect(page.locator("#toast")).to_contain_text("الملاحظة")
+    assert leads.get(lead)["notes"] == "تفضل الصباح"
     page.get_by_role("button", name="البيانات").tap()
     number = page.locator(".facts bdi[dir=ltr]").first
     expect(number).to_have_text(leads.get(lead)["customerPhone"])
