@@ -201,7 +201,7 @@ export async function exportList({ filters, names, total, order, numbers = null 
     if (await submit(form, fault, () => download(format, filters, progress))) box.close(true); else fill(progress);
   } },
   h('p', null, names.join(' · ')), h('p', { class: 'secondary' }, t('export.order', { order, zone: zone() })),
-  h('fieldset', { class: 'radios row' }, h('legend', { class: 'sr' }, t('export.format')),
+  h('fieldset', { class: numbers ? 'radios' : 'radios row' }, h('legend', { class: 'sr' }, t('export.format')),
     formats.map(([value, text], index) => h('label', null,
       h('input', { type: 'radio', name: 'format', value, checked: index === 0 }), h('span', null, text)))),
   progress, fault, buttons(t('export.download')));
