@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help drill release screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help drill release screenshots panel-packages browser-packages run build lambda lambda-executables test test-quick browsers soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -71,6 +71,9 @@ test-quick: test-packages build ## run the tests for daily work (three minutes):
 screenshots: panel-packages ## write the pictures of the panel to docs/images/; needs a finished `make build`
 	@PYTHONDONTWRITEBYTECODE=1 $(PANEL_VENV)/bin/python -m pytest -c Tests/pytest.ini Tests/Panel/screenshots.py
 
+browsers: panel-packages browser-packages build ## run the panel's core tests in Firefox and WebKitGTK
+	@Tests/run browsers
+
 soak: test-packages soak-packages build ## run the tests that take hours: thousands of faults and kills, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
 
@@ -86,7 +89,7 @@ format: lint-packages ## format Swift code and fix Python code
 	@$(SWIFT) format --in-place --parallel --recursive Package.swift Sources Tests gateway handlers
 	@$(TEST_VENV)/bin/ruff check --quiet --no-cache --fix
 
-bench: bench-packages build ## run benchmarks against similar software; writes benchmarks/
+bench: bench-packages panel-packages build ## run benchmarks against similar software; writes benchmarks/
 	@SWIFT='$(SWIFT)' RELEASE_FLAGS='$(RELEASE)' benchmarks/run
 
 migration: packages ## write the next migration from changes in supabase/schemas: make migration NAME=what_changes
@@ -132,6 +135,9 @@ test-packages: packages
 panel-packages:
 	$(call install-missing,chromium python3-pytest python3-aiosmtpd python3-venv fonts-noto-core)
 	@$(MAKE) --no-print-directory $(PANEL_VENV)/requirements.txt
+
+browser-packages:
+	$(call install-missing,firefox-esr webkit2gtk-driver xvfb)
 
 # The copy records what was installed, so it is written last.
 $(PANEL_VENV)/requirements.txt: Tests/Panel/requirements.txt

@@ -1,7 +1,7 @@
 """Measures POST /api/chatbot/leads of Leadpipe and its peers, side by side: leads.py PART DATABASE_URL WORK
 
 DATABASE_URL is the owner's login of a migrated database whose leads are deleted. WORK is the folder that `run` has prepared. PART is
-one of http, processes, gentle, bulk, idle, live, admin, growth."""
+one of http, processes, gentle, bulk, idle, live, admin, growth, panel."""
 
 import contextlib
 import json
@@ -28,6 +28,7 @@ GENTLE_RATE, GENTLE_SECONDS = setting("GENTLE_RATE", 20), setting("GENTLE_SECOND
 BULK_LEADS = setting("BULK_LEADS", 20_000)
 IDLE_SECONDS = setting("IDLE_SECONDS", 150)
 GROWTH_CONVERSATIONS = setting("GROWTH_CONVERSATIONS", 1_000_000)
+PANEL_CONVERSATIONS = setting("PANEL_CONVERSATIONS", 100_000)
 CLAIM_FINISHED, CLAIM_FUTURE = setting("CLAIM_FINISHED", 1_000_000), setting("CLAIM_FUTURE", 100_000)
 CONNECTIONS = 1, 16, 64
 PGBENCH = "pgbench -M prepared"
@@ -209,15 +210,19 @@ def kind(pid: int) -> str:
 
 
 def grown_database() -> str:
+    return filled("bench_grown", GROWTH_CONVERSATIONS)
+
+
+def filled(name: str, conversations: int) -> str:
     """Returns the URL of a database with a year's data, which the first part that needs it creates."""
-    grown = URL.replace("/leadpipe?", "/bench_grown?")
-    if psql("select count(*) from pg_database where datname = 'bench_grown'") == "0":
-        psql("create database bench_grown")
+    grown = URL.replace("/leadpipe?", f"/{name}?")
+    if psql(f"select count(*) from pg_database where datname = '{name}'") == "0":
+        psql(f"create database {name}")
         subprocess.run([BIN / "leadpipe", "migrate"], env=PLAIN | {"DATABASE_URL": grown}, stdout=subprocess.DEVNULL, check=True)
         start = time.monotonic()
-        subprocess.run(["psql", "-Xqo", "/dev/null", "-v", f"conversations={GROWTH_CONVERSATIONS}", "-f", HERE / "grown.sql", grown], env=PLAIN,
+        subprocess.run(["psql", "-Xqo", "/dev/null", "-v", f"conversations={conversations}", "-f", HERE / "grown.sql", grown], env=PLAIN,
                        check=True)
-        print(f"\nFilled with {GROWTH_CONVERSATIONS:,} conversations and {3 * GROWTH_CONVERSATIONS:,} events in {time.monotonic() - start:.0f} s:",
+        print(f"\nFilled with {conversations:,} conversations and {3 * conversations:,} events in {time.monotonic() - start:.0f} s:",
               psql("select pg_size_pretty(pg_database_size(current_database()))", grown) + ".", flush=True)
     return grown
 
@@ -230,6 +235,19 @@ def admin() -> None:
 def export() -> None:
     """Measures an export of all conversations, in the grown database."""
     subprocess.run([sys.executable, HERE / "export.py", grown_database(), BIN], check=True)
+
+
+def panel() -> None:
+    """Measures the admin panel in Chromium, in a database of its own."""
+    python = HERE.parent / ".build/panel-venv/bin/python"
+    if not python.exists():
+        print("\nThe panel is not measured: `make panel-packages` has not installed Playwright.", flush=True)
+        return
+    url = filled("bench_panel", PANEL_CONVERSATIONS)
+    try:
+        subprocess.run([python, HERE / "panel.py", url, BIN], check=True)
+    finally:
+        psql("drop database bench_panel with (force)")
 
 
 def log_position(url: str) -> str:
@@ -301,6 +319,6 @@ def growth() -> None:
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 shutil.copytree(HERE.parent / "bin", BIN, dirs_exist_ok=True)
 (WORK / "lead.json").write_text(BODY)
-PARTS: dict[str, Callable[[], None]] = {part.__name__: part for part in (http, processes, gentle, bulk, idle, live, admin, export, growth)}
+PARTS: dict[str, Callable[[], None]] = {part.__name__: part for part in (http, processes, gentle, bulk, idle, live, admin, export, growth, panel)}
 if __name__ == "__main__":
     PARTS[sys.argv[1]]()

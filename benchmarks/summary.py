@@ -80,4 +80,9 @@ for name, what in {"list": "the list of conversations", "search": "search", "con
     line(f"{what} among them, p99", "≤ 20 ms", at_most(20, lambda name=name: figures["admin"][name][1], " ms"))
 line("a change on the live feed after its commit, p99, for 1 listener and 500", "≤ 100 ms", lambda: (
     "{:.0f} and {:.0f} ms".format(figures["live"]["1"], figures["live"]["500"]), max(figures["live"].values()) <= 100))
+line("first view of the inbox among 100,000 conversations, CPU slowed 4 ×, p50", "≤ 1 s", at_most(1000, lambda: figures["panel"]["first"], " ms"))
+line("bytes transferred for it", "≤ 150 kB", at_most(150, lambda: figures["panel"]["bytes"], " kB"))
+line("another admin's change on screen after its commit, p99", "≤ 200 ms", at_most(200, lambda: figures["panel"]["change"], " ms"))
+line("1,000 live events in 10 s, the longest task (0: below 50 ms)", "≤ 100 ms", at_most(100, lambda: figures["panel"]["task"], " ms"))
+line("growth of the panel's heap by an hour's events", "≤ 1 MB", at_most(1, lambda: figures["panel"]["growth"], " MB"))
 line("a year's analytics", "≤ 1 s", at_most(1000, lambda: figures["admin"]["analytics"][0], " ms"))

@@ -322,3 +322,9 @@ def test_every_code_of_the_catalogue_is_used():
     unused = [code for code, name in (PROBLEMS | FIELD_ERRORS).items()
               if not re.search(rf"\.{name}\b", source) and f"'{code}'" not in SCHEMA_TEXT]
     assert not unused
+
+
+def test_panel_lines_have_at_most_120_columns():
+    files = list((REPO / "web/panel/js").rglob("*.js"))
+    assert len(files) > 30
+    assert [f"{file.name}:{number}" for file in files for number, line in enumerate(file.read_text().splitlines(), 1) if len(line) > 120] == []

@@ -83,11 +83,11 @@ def files():
 @pytest.fixture
 def opened(browser, origin, session, files, request):
     """Opens pages. The panel's files come from memory after the first page, because the gateway limits each client.
-    opened(path, phone=, arabic=, dark=, logged_in=). At the end no page may have reported a fault.
+    opened(path, phone=, arabic=, dark=, logged_in=, script=). At the end no page may have reported a fault.
     """
     contexts = []
 
-    def open_page(path="/admin", phone=False, arabic=False, dark=False, logged_in=True, context=None):
+    def open_page(path="/admin", phone=False, arabic=False, dark=False, logged_in=True, context=None, script=None):
         if context is None:
             context = browser.new_context(
                 viewport=panel.PHONE if phone else panel.DESKTOP, has_touch=phone, is_mobile=phone, locale="ar-AE" if arabic else "en-GB",
@@ -97,6 +97,8 @@ def opened(browser, origin, session, files, request):
             context.watch = panel.Watch(context)
             context.route("**/admin/assets/**", files)
             contexts.append(context)
+            if script:
+                context.add_init_script(script)
         page = context.new_page()
         page.goto(f"{origin}{path}")
         return page

@@ -1,5 +1,8 @@
 """What arrives while a page is open: leads, messages, changes by another admin, a cut network."""
 
+import re
+
+import pytest
 from playwright.sync_api import expect
 from test_tasks import row
 
@@ -52,6 +55,77 @@ def test_two_tabs_share_one_stream(opened, leads):
     expect(other.get_by_text("live, checked")).to_be_visible()
     leads.make("After The Leader", 99)
     expect(row(other, "After The Leader")).to_be_visible(timeout=15_000)
+
+
+class Race:
+    """Lets a page read an old version of a lead until it sends its own change."""
+
+    def __init__(self, page, lead):
+        self.page, self.address = page, f"/api/admin/conversations/{lead}"
+        self.again()
+        page.route(f"**{self.address}**", self._answer)
+
+    def again(self):
+        self.has_sent = False
+        self.old = self.page.request.get(re.sub(r"/admin/.*", self.address, self.page.url))
+
+    def _answer(self, route):
+        self.has_sent = self.has_sent or route.request.method != "GET"
+        if self.has_sent or not route.request.url.endswith(self.address):
+            route.continue_()
+        else:
+            route.fulfill(response=self.old)
+
+
+@pytest.mark.seconds(120)
+def test_another_tab_takes_over_from_a_frozen_one(opened, leads):
+    frozen = opened("/admin/inbox")
+    expect(frozen.get_by_text("live, checked")).to_be_visible()
+    other = opened("/admin/inbox", context=frozen.context)
+    expect(other.get_by_text("live, checked")).to_be_visible()
+    # As a browser stops a page that it has frozen: it runs nothing, and keeps its lock.
+    control = frozen.context.new_cdp_session(frozen)
+    control.send("Debugger.enable")
+    control.send("Debugger.pause")
+    streams = []
+    other.on("request", lambda request: streams.append(request.url) if "/api/admin/live" in request.url else None)
+    leads.make("After The Freeze", 99)
+    expect(row(other, "After The Freeze")).to_be_visible(timeout=60_000)
+    assert len(streams) == 1 and "lastEventId=" in streams[0]
+    control.send("Debugger.resume")
+    control.send("Debugger.disable")
+    # The old leader hears of the next lead from the new one.
+    for tab in (frozen, other):
+        expect(row(tab, "After The Freeze")).to_be_visible()
+    leads.make("After The Thaw", 99)
+    for tab in (frozen, other):
+        expect(row(tab, "After The Thaw")).to_be_visible()
+
+
+def test_conflict_shows_names_and_times(opened, leads):
+    mine, theirs = leads.agent("Mine Agent"), leads.agent("Theirs Agent")
+    lead = leads.make("Conflict In Words")
+    page = opened(f"/admin/conversations/{lead}")
+    expect(page.get_by_role("heading", name="Conflict In Words")).to_be_visible()
+    losing = Race(page, lead)
+    page.keyboard.press("a")
+    page.keyboard.type("mine ag")
+    leads.admin.post(f"/api/admin/conversations/{lead}/assign", {"agentId": theirs})
+    page.keyboard.press("Enter")
+    merge = page.get_by_role("alertdialog", name="Somebody was quicker")
+    expect(merge.get_by_role("row", name="Agent")).to_have_text("AgentNobodyTheirs AgentMine Agent")
+    merge.get_by_role("button", name="Save mine").click()
+    expect(page.get_by_text("Assigned to")).to_be_visible()
+    assert leads.get(lead)["assignedAgentId"] == mine
+
+    losing.again()
+    page.keyboard.press("r")
+    leads.admin.post(f"/api/admin/conversations/{lead}/respond", {"channel": "call"})
+    page.keyboard.press("Control+Enter")
+    cells = merge.get_by_role("row", name="Answered").get_by_role("cell")
+    expect(cells.nth(0)).to_have_text("–")
+    for index in (1, 2):
+        expect(cells.nth(index)).to_have_text(re.compile(r"^\d+ \w{3} 20\d\d, \d\d:\d\d$"))
 
 
 def test_conversation_follows_a_new_message(opened, leads):

@@ -80,7 +80,7 @@ def test_closes_as_converted_with_its_value(opened, leads):
     expect(page.get_by_role("heading", name="Closed Converted")).to_be_visible()
     page.keyboard.press("s")
     page.keyboard.press("v")
-    page.keyboard.type("2,500,000")
+    page.keyboard.type("٢٬٥٠٠٬٠٠٠")
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Status changed")).to_be_visible()
     told = leads.get(lead)

@@ -83,10 +83,19 @@ def test_answers_a_lead_in_arabic_on_a_phone(opened, leads):
     expect(page.locator("html")).to_have_attribute("dir", "rtl")
     page.get_by_role("link", name="هند المنصوري").tap()
     expect(page.get_by_role("link", name="اتصال")).to_have_attribute("href", re.compile(r"^tel:\+9715\d+$"))
+    page.set_viewport_size({"width": 360, "height": 740})
     page.get_by_role("button", name="تسجيل رد").tap()
+    expect(page.get_by_role("button", name="حفظ الرد")).to_be_visible()
+    assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("button", name="حفظ الرد").tap()
     expect(page.get_by_text("توقفت المهلة")).to_be_visible()
     assert leads.get(lead)["slaState"] == "met"
+    # A tap opens the field it names, also in the place of the other.
+    page.get_by_role("button", name="ملاحظة", exact=True).tap()
+    page.keyboard.type("تفضل الصباح")
+    page.locator(".composer [type=submit]").tap()
+    expect(page.locator("#toast")).to_contain_text("الملاحظة")
+    assert leads.get(lead)["notes"] == "تفضل الصباح"
     page.get_by_role("button", name="البيانات").tap()
     number = page.locator(".facts bdi[dir=ltr]").first
     expect(number).to_have_text(leads.get(lead)["customerPhone"])
@@ -172,8 +181,8 @@ def test_pure_modules(opened, origin):
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
     base = page.evaluate("() => document.querySelector('script[type=module]').src.replace(/main\\.js$/, '')")
     told = page.evaluate("""async base => {
-      const names = ['lib/router.js', 'lib/filters.js', 'lib/time.js', 'views/overview.js'];
-      const [router, filters, time, overview] = await Promise.all(names.map(name => import(base + name)));
+      const names = ['lib/router.js', 'lib/filters.js', 'lib/time.js', 'views/overview.js', 'lib/i18n.js', 'lib/csv.js'];
+      const [router, filters, time, overview, i18n, csv] = await Promise.all(names.map(name => import(base + name)));
       const read = text => filters.read(new URLSearchParams(text));
       const row = {status: 'new', leadQuality: 'hot', slaState: 'ok', intent: 'buy', source: 'chatbot', preferredArea: 'JVC',
         assignedAgentId: null, tags: ['a', 'b']};
@@ -190,6 +199,8 @@ def test_pure_modules(opened, origin):
         monthEnd: time.addDays('2026-02-28', 1),
         lastMonth: overview.days('month', '2026-03-15'),
         before: overview.before({from: '2026-03-01', to: '2026-03-31'}),
+        amounts: ['2,500,000', '٢٬٥٠٠٬٠٠٠', '١٢٫٥', '۱۲', '2 500', '', '-1', '0x10', 'two'].map(i18n.amount).map(String),
+        csv: csv.csv([['a"b', 1.5], ['=1+1', 'x,y'], []]),
       };
     }""", base)
     assert told == {
@@ -202,6 +213,8 @@ def test_pure_modules(opened, origin):
         "monthEnd": "2026-03-01",
         "lastMonth": {"from": "2026-02-01", "to": "2026-02-28"},
         "before": {"from": "2026-01-29", "to": "2026-02-28"},
+        "amounts": ["2500000", "2500000", "12.5", "12", "2500", "null", "NaN", "NaN", "NaN"],
+        "csv": '\ufeff"a""b",1.5\r\n\'=1+1,"x,y"\r\n\r\n',
     }
 
 
@@ -238,6 +251,21 @@ def test_page_that_cannot_load_says_so(opened):
     page.unroute("**/js/lib/dom.js")
     page.get_by_role("button", name="Load now").click()
     expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+
+
+def test_page_without_any_texts_says_so(opened):
+    page = opened("/admin/settings")
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    page.route("**/i18n/*.json", lambda route: route.fulfill(status=503))
+    page.reload()
+    expect(page.get_by_text("The page could not be loaded.")).to_be_visible()
+    page.unroute("**/i18n/*.json")
+    page.route("**/i18n/ar.json", lambda route: route.fulfill(status=503))
+    page.get_by_role("button", name="Load now").click()
+    expect(page.get_by_role("heading", name="Settings")).to_be_visible()
+    page.get_by_label("Language").select_option("ar")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("Language")).to_have_value("en")
 
 
 def test_row_menu_reaches_the_customer(opened, leads):

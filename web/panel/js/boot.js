@@ -1,8 +1,11 @@
-// A script of its own, so that the page says something if a module cannot be loaded, and loads again by itself.
+// A script of its own, so that the page says something if a module or its texts cannot be loaded, and loads again.
 (() => {
   const WAIT = 10_000;
-  addEventListener('error', event => {
-    if (!(event.target instanceof HTMLScriptElement)) return;
+  // The files of the languages are no modules; main.js says if they are missing.
+  addEventListener('leadpipe-unavailable', () => say());
+  addEventListener('error', event => { if (event.target instanceof HTMLScriptElement) say(); }, true);
+
+  function say() {
     const app = document.getElementById('app');
     if (!app || app.classList.contains('is-failed') || app.querySelector('main')) return;
     const isArabic = navigator.language.startsWith('ar');
@@ -17,5 +20,5 @@
     app.className = 'is-failed state';
     app.replaceChildren(text, button);
     setTimeout(() => location.reload(), WAIT);
-  }, true);
+  }
 })();

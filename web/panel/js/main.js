@@ -39,7 +39,11 @@ let offlineBar = null;
 
 async function begin() {
   applyLook();
-  try { await setLanguage(preferredLanguage()); } catch { await setLanguage('en'); }
+  try { await setLanguage(preferredLanguage()).catch(() => setLanguage('en')); } catch {
+    // Without any texts, boot.js has a sentence of its own.
+    dispatchEvent(new CustomEvent('leadpipe-unavailable'));
+    return;
+  }
   startKeys(openPalette);
   addEventListener('leadpipe-logout', () => leave());
   // Another person may have logged in, here or in another tab.
@@ -209,7 +213,7 @@ function notFound() {
 }
 
 async function changeLanguage(language) {
-  await chooseLanguage(language);
+  try { await chooseLanguage(language); } catch (problem) { actions.report(problem); return; }
   dispatchEvent(new CustomEvent('leadpipe-language'));
 }
 

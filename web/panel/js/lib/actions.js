@@ -1,8 +1,9 @@
 // Changes of leads: shown at once, rolled back if they fail, undone by Z, and merged if another agent was quicker.
 import { api, connection, isAbort } from './api.js';
-import { label, t } from './i18n.js';
+import { label, list, number, t } from './i18n.js';
 import { onEvent } from './live.js';
-import { may, session } from './store.js';
+import { agents, may, session } from './store.js';
+import { dateTime, now } from './time.js';
 import { choose, confirm } from '../parts/dialogs.js';
 import { toast } from '../parts/toast.js';
 
@@ -117,7 +118,7 @@ async function guarded(lead, fields, wanted, request) {
   throw new Error('the lead changes faster than it can be saved');
 }
 
-/** Asks which value of `fields` to keep: `mine`, or `theirs`, which was saved since `before`. Resolves to whether mine. */
+/** Asks which value of `fields` to keep: `mine`, or `theirs`, saved since `before`. Resolves to whether it is mine. */
 export async function keepsMine(before, theirs, mine, fields) {
   const { data } = await api('GET', `${path(before.id)}/timeline?limit=1`).catch(() => ({ data: { data: [] } }));
   const [last] = data.data;
@@ -125,16 +126,26 @@ export async function keepsMine(before, theirs, mine, fields) {
     title: t('conflict.title'),
     text: t('conflict.text', { name: last?.actorName ?? t('conflict.someone') }),
     at: last?.at ?? theirs.updatedAt,
-    rows: fields.map(field => ({
-      label: label('field', field), before: shown(field, before[field]), theirs: shown(field, theirs[field]),
-        mine: shown(field, mine[field]),
-    })),
+    rows: fields.map(field => ({ label: label('field', field), before: shown(field, before),
+      theirs: shown(field, theirs), mine: shown(field, mine) })),
   });
 }
 
-const shown = (field, value) => Array.isArray(value) ? value.join(', ')
-  : field === 'status' || field === 'leadQuality' ? label(field === 'status' ? 'status' : 'quality', value)
-  : value === null || value === undefined || value === '' ? '–' : String(value);
+const TIMES = new Set(['firstResponseAt', 'followUpDate', 'slaResponseDeadline']);
+
+/** A value of a lead in words, for the dialog: the name of an agent, a time of the office, an amount. */
+function shown(field, row) {
+  const value = row[field];
+  if (field === 'assignedAgentId') {
+    return value ? row.assignedAgentName ?? agents.get().find(agent => agent.id === value)?.name ?? t('agent.unknown')
+      : t('agent.nobody');
+  }
+  if (value === null || value === undefined || value === '') return '–';
+  if (Array.isArray(value)) return list(value);
+  if (field === 'status' || field === 'leadQuality') return label(field === 'status' ? 'status' : 'quality', value);
+  if (TIMES.has(field)) return dateTime(value);
+  return typeof value === 'number' ? number(value) : String(value);
+}
 
 /**
  * Changes fields of a lead with If-Match. `lead` is {row, etag} and is updated. Shows the change at once, and the old
@@ -182,7 +193,7 @@ function adopt(lead, row, etag) {
 
 /** Records an answer. It fixes the SLA result and cannot be undone. */
 export async function respond(lead, body) {
-  const reply = await guarded(lead, ['firstResponseAt'], { firstResponseAt: lead.row.firstResponseAt },
+  const reply = await guarded(lead, ['firstResponseAt'], { firstResponseAt: new Date(now()).toISOString() },
     etag => api('POST', `${path(lead.row.id)}/respond`, { body, etag }));
   if (!reply) return false;
   adopt(lead, reply.data.conversation, reply.etag);

@@ -15,7 +15,7 @@ export class Problem extends Error {
   }
 }
 
-/** {isOnline, since, waitsUntil}: whether the server replies, since when not, and until when requests wait (429, 503). */
+/** {isOnline, since, waitsUntil}: whether the server replies, since when not, until when requests wait (429, 503). */
 export const connection = topic({ isOnline: true, since: null, waitsUntil: null });
 
 /** Calls `back` each time the server replies again after it did not. Returns what ends it. */

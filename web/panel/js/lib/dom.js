@@ -82,8 +82,8 @@ export function once(node, key, draw) {
 const keyed = new WeakMap();
 
 /**
- * Makes the children of `list` correspond to `rows`, in their order. Rows are matched by id: `make(row)` creates a node,
- * `patch(node, row)` updates it. A node with the focus is never moved; its neighbours are moved around it.
+ * Makes the children of `list` correspond to `rows`, in their order. Rows are matched by id: `make(row)` creates a
+ * node, `patch(node, row)` updates it. A node with the focus is never moved; its neighbours are moved around it.
  */
 export function render(list, rows, make, patch) {
   if (!keyed.has(list)) keyed.set(list, new Map());

@@ -1,4 +1,4 @@
-// Texts in English and Arabic. Whole sentences with {values}; plurals by Intl; values are isolated for mixed directions.
+// Texts in English and Arabic: whole sentences with {values}, plurals by Intl, values isolated for mixed directions.
 import { preference, setPreference } from './store.js';
 
 export const LANGUAGES = ['en', 'ar'];
@@ -18,8 +18,11 @@ export function preferredLanguage() {
 
 /** Loads a language and sets the direction of the page. */
 export async function setLanguage(next) {
-  const reply = await fetch(new URL(`../../i18n/${next}.json`, import.meta.url));
-  if (!reply.ok) throw new Error(`the texts of ${next} cannot be loaded: HTTP ${reply.status}`);
+  const reply = await fetch(new URL(`../../i18n/${next}.json`, import.meta.url)).catch(() => null);
+  // A status, as a Problem has one, so that it is reported like one. 0: there was no reply.
+  if (!reply?.ok) {
+    throw Object.assign(new Error(`The texts of ${next} cannot be loaded`), { status: reply?.status ?? 0 });
+  }
   texts = await reply.json();
   language = next;
   plurals = new Intl.PluralRules(locale());
@@ -28,9 +31,10 @@ export async function setLanguage(next) {
   document.documentElement.dir = next === 'ar' ? 'rtl' : 'ltr';
 }
 
-export function chooseLanguage(next) {
+/** Loads a language and stores the choice. A language that cannot be loaded is not chosen. */
+export async function chooseLanguage(next) {
+  await setLanguage(next);
   setPreference('language', next);
-  return setLanguage(next);
 }
 
 export const currentLanguage = () => language;
@@ -93,6 +97,20 @@ export function label(group, value) {
   if (value === null || value === undefined) return '–';
   return typeof texts[`${group}.${value}`] === 'string' ? texts[`${group}.${value}`]
     : String(value).replaceAll('_', ' ');
+}
+
+// Arabic and Persian digits, and the Arabic separators of decimals and thousands.
+const OTHER_DIGITS = /[\u0660-\u0669\u06f0-\u06f9]/g;
+
+/**
+ * Reads an amount as people type it: "2,500,000", "٢٬٥٠٠٬٠٠٠" or "٢٫٥". Returns a number; null for no text, NaN for
+ * something else.
+ */
+export function amount(text) {
+  const plain = text.replace(OTHER_DIGITS, digit => String(digit.charCodeAt(0) & 15))
+    .replaceAll('٫', '.').replaceAll(/[\s,٬،\u200e\u200f\u2066-\u2069]/g, '');
+  if (plain === '') return null;
+  return /^\d+(\.\d*)?$/.test(plain) ? Number(plain) : NaN;
 }
 
 /** Joins names: "Sara, Omar and Nora". */

@@ -14,7 +14,7 @@ const newer = (a, b) => a.updatedAt >= b.updatedAt;
 
 /**
  * Returns a list of leads for filters. `changed()` is called after each change. Members: rows, waiting (new rows that
- * are not shown yet), stale (rows that no longer match), fresh, pending, touched (rows that changed by an event), total.
+ * are not shown yet), stale (rows that no longer match), fresh, pending, touched (changed by an event), total.
  */
 export function leadList(changed) {
   const list = {
@@ -117,6 +117,15 @@ export function leadList(changed) {
     return !list.cursor || !last || !order || order(row, last) <= 0;
   }
 
+  // Events may come by the hundred; the rows are drawn once for each frame.
+  let isPlanned = false;
+  function changedSoon() {
+    if (isPlanned) return;
+    isPlanned = true;
+    const tell = () => { isPlanned = false; if (!isOver) changed(); };
+    if (document.hidden) setTimeout(tell, 50); else requestAnimationFrame(tell);
+  }
+
   function take(row, isCreated) {
     if (!list.filters) return;
     // What is being loaded may be older than this row.
@@ -132,7 +141,7 @@ export function leadList(changed) {
       if (fits === false) list.waiting.delete(row.id); else list.waiting.set(row.id, row);
     } else if (fits && (isCreated || belongsHere(row))) list.waiting.set(row.id, row);
     else return;
-    changed();
+    changedSoon();
   }
 
   /** Lets the waiting rows in, removes the stale ones, and sorts. */

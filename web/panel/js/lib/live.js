@@ -4,10 +4,16 @@ import { session, topic } from './store.js';
 
 const SILENCE = 70_000;        // A stream ends after 40 to 50 s, so a longer one without a new start is dead.
 const GRACE = 5_000;           // Streams end all the time; only a longer gap is shown.
+const LOCK = 'leadpipe-live';
+const ASKS_EVERY = 5_000;      // The other tabs ask the leader this often.
+const UNANSWERED = 2;          // After so many questions without a word from it, its page is frozen.
 const NAMES = ['lead.created', 'lead.updated', 'sla', 'delivery', 'reset', 'hello'];
 
 /** {isLive, checkedAt}: whether the feed works, and when the server was last heard. */
 export const feed = topic({ isLive: false, checkedAt: null });
+
+// What only the leader says.
+const LEADS = new Set(['state', 'event', 'id']);
 
 const channel = new BroadcastChannel('leadpipe');
 const listeners = new Set();
@@ -17,6 +23,10 @@ let lastId = null;
 let isLeader = false;
 let isStopped = true;
 let release = null;
+let queued = null;             // what ends the wait for the lead
+let holder = null;             // the request that holds the lock
+let asking = null;
+let unanswered = 0;
 let watchdog = null;
 let lateness = null;
 let pause = null;
@@ -120,10 +130,11 @@ addEventListener('leadpipe-login', () => {
 });
 
 channel.onmessage = ({ data }) => {
+  if (LEADS.has(data.kind)) unanswered = 0;
   if (data.id) lastId = data.id;
   if (data.kind === 'event' && !isStopped) deliver(data.name, data.data);
   if (data.kind === 'state' && !isLeader) feed.set({ isLive: data.isLive, checkedAt: data.checkedAt });
-  if (data.kind === 'ask' && isLeader) channel.postMessage({ kind: 'state', ...feed.get() });
+  if (data.kind === 'ask' && isLeader) channel.postMessage({ kind: 'state', id: lastId, ...feed.get() });
   if (data.kind === 'logout' && session.get()) dispatchEvent(new CustomEvent('leadpipe-logout'));
   if (data.kind === 'login') refreshSession().then(() => dispatchEvent(new CustomEvent('leadpipe-login')), () => {});
 };
@@ -141,13 +152,51 @@ export function start() {
     open();
     return;
   }
-  navigator.locks.request('leadpipe-live', () => new Promise(resolve => {
+  queue();
+  unanswered = 0;
+  asking = setInterval(watchLeader, ASKS_EVERY);
+  channel.postMessage({ kind: 'ask' });
+}
+
+function queue() {
+  queued = new AbortController();
+  lead({ signal: queued.signal });
+}
+
+// Leads as soon as the lock is free, or at once with `steal`. Ends with the page, at log-out, or if another tab steals.
+function lead(options) {
+  const own = {};
+  navigator.locks.request(LOCK, options, () => new Promise(resolve => {
     if (isStopped) { resolve(); return; }
+    holder = own;
+    queued = null;
     release = resolve;
     isLeader = true;
     open();
-  }));
-  channel.postMessage({ kind: 'ask' });
+  })).catch(error => {
+    if (error.name !== 'AbortError') { console.error(error); return; }
+    if (holder !== own || isStopped) return;
+    holder = null;
+    // This page was frozen, and another tab has taken over. It hands the lead back if it is closed.
+    close();
+    isLeader = false;
+    queue();
+    channel.postMessage({ kind: 'ask' });
+  });
+}
+
+// A browser may freeze the page that leads, and then its lock is never free. A frozen page answers no question; timers
+// are no proof of it, because browsers slow those of hidden pages down.
+function watchLeader() {
+  if (isLeader || isStopped) return;
+  if (unanswered < UNANSWERED) {
+    unanswered += 1;
+    channel.postMessage({ kind: 'ask' });
+    return;
+  }
+  unanswered = 0;
+  queued?.abort();
+  lead({ steal: true });
 }
 
 /** Ends the feed, at log-out. */
@@ -159,6 +208,9 @@ export function stop() {
   seen.clear();
   release?.();
   release = null;
+  queued?.abort();
+  queued = null;
+  clearInterval(asking);
   feed.set({ isLive: false, checkedAt: null });
 }
 

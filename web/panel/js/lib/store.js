@@ -1,8 +1,8 @@
 // State that several parts of the page show: one frozen value for each topic.
 
 /**
- * Returns a topic. `set` takes a new state, or a function from the old state to the new one. Subscribers are called once
- * for each frame in which the state changed. `subscribe` returns the function that ends the subscription.
+ * Returns a topic. `set` takes a new state, or a function from the old state to the new one. Subscribers are called
+ * once for each frame in which the state changed. `subscribe` returns the function that ends the subscription.
  */
 export function topic(initial) {
   let state = Object.freeze(initial);

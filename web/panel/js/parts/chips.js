@@ -83,7 +83,7 @@ export function loading(region, rows = 6) {
   };
 }
 
-/** A row of tabs that choose what a list shows: [{id, text}]. They are links or buttons with aria-pressed, not ARIA tabs. */
+/** A row of tabs that choose what a list shows: [{id, text}]. They are buttons with aria-pressed, not ARIA tabs. */
 export function switches(name, items, chosen, choose) {
   return h('div', { class: 'switches', role: 'group', 'aria-label': name }, items.map(({ id, text }) =>
     h('button', { type: 'button', 'aria-pressed': String(id === chosen), data: { id }, onClick: () => choose(id) },

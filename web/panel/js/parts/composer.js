@@ -28,7 +28,9 @@ export function composer({ id, lead, askFollowUp, changed }) {
     tab('note'));
   const form = h('form', { class: 'composer', 'aria-label': t('composer.label'), onSubmit: submit },
     h('div', { class: 'composer-head' }, modes, channel,
-      h('button', { type: 'button', class: 'button end', 'aria-keyshortcuts': 'f', onClick: askFollowUp },
+      // On phones only its icon is shown.
+      h('button', { type: 'button', class: 'button end', 'aria-label': t('followUp.button'), 'aria-keyshortcuts': 'f',
+        onClick: askFollowUp },
         icon('calendar'), h('span', null, t('followUp.button')))),
     text, h('div', { class: 'composer-foot' }, hint, saved, save));
   form.addEventListener('keydown', event => {
@@ -39,9 +41,15 @@ export function composer({ id, lead, askFollowUp, changed }) {
     if (event.key !== 'Escape') return;
     event.preventDefault();
     event.stopPropagation();
+    close();
     document.getElementById('main').focus({ preventScroll: true });
   });
   text.addEventListener('input', fit);
+  // On phones the fields are shown only while one writes. The focus is no sign of it: Safari gives buttons none, and a
+  // button that moves when it gets the focus misses its own tap.
+  const close = () => { delete form.dataset.open; };
+  const outside = event => { if (!form.contains(event.target)) close(); };
+  document.addEventListener('pointerdown', outside);
 
   function fit() {
     text.style.setProperty('block-size', 'auto');
@@ -63,7 +71,9 @@ export function composer({ id, lead, askFollowUp, changed }) {
   }
 
   function start(name) {
+    form.dataset.open = '';
     if (name !== mode) setMode(name);
+    fit();
     text.focus();
   }
 
@@ -94,6 +104,7 @@ export function composer({ id, lead, askFollowUp, changed }) {
         setText(saved, '');
         fit();
         changed();
+        close();
         document.getElementById('main').focus({ preventScroll: true });
       }
     } catch (problem) { report(problem); }
@@ -113,5 +124,10 @@ export function composer({ id, lead, askFollowUp, changed }) {
   const endConnection = connection.subscribe(() => { if (lead.row) update(lead.row); });
   setMode(mode);
   return { node: form, start, update, draftText: () => text.value,
-    end() { endDraft?.(); endConnection(); fill(saved); } };
+    end() {
+      endDraft?.();
+      endConnection();
+      document.removeEventListener('pointerdown', outside);
+      fill(saved);
+    } };
 }

@@ -67,8 +67,8 @@ export async function confirm({ title, text, yes, isDanger = false, typed = null
 }
 
 /**
- * Shows two versions of fields: [{label, before, theirs, mine}]. Returns true to keep mine, false to keep theirs. Closing
- * it keeps theirs.
+ * Shows two versions of fields: [{label, before, theirs, mine}]. Returns true to keep mine, false to keep theirs.
+ * Closing it keeps theirs.
  */
 export async function choose({ title, text, at, rows }) {
   const cell = value => h('td', null, h('bdi', { dir: 'auto' }, value));
@@ -87,10 +87,11 @@ export async function choose({ title, text, at, rows }) {
 }
 
 /**
- * Lets the visitor pick one of `items`: [{id, label, more, keys}] by typing a part of it. Returns the item, or undefined.
- * `create(text)` may return an item for a text that is not in the list.
+ * Lets the visitor pick one of `items`: [{id, label, more, keys}] by typing a part of it. Returns the item, or
+ * undefined. `create(text)` may return an item for a text that is not in the list. `later` is a promise of newer items,
+ * which take the place of the first ones.
  */
-export async function pick({ title, items, placeholder, empty = t('pick.none'), create = null }) {
+export async function pick({ title, items, placeholder, empty = t('pick.none'), create = null, later = null }) {
   const listId = `pick-${counter += 1}`;
   let shown = [];
   let active = 0;
@@ -120,7 +121,7 @@ export async function pick({ title, items, placeholder, empty = t('pick.none'), 
     const made = create?.(field.value.trim());
     if (made && !shown.some(item => item.label === made.label)) shown.push(made);
     fill(list, shown.map(option));
-    fill(status, shown.length ? '' : empty);
+    fill(status, shown.length ? '' : items.length ? t('pick.none') : empty);
     mark(Math.max(0, shown.findIndex(item => !item.isDisabled)));
   }
   field.addEventListener('input', update);
@@ -135,5 +136,13 @@ export async function pick({ title, items, placeholder, empty = t('pick.none'), 
   const box = modal({ title, body: form, size: 'narrow' });
   update();
   field.focus();
+  later?.then(newer => {
+    if (!box.dialog.open) return;
+    const chosen = shown[active]?.id;
+    items = newer;
+    update();
+    const index = shown.findIndex(item => item.id === chosen);
+    if (index > 0) mark(index);
+  });
   return box.closed;
 }

@@ -4,7 +4,7 @@ import { agents, scope } from '../lib/store.js';
 import { api, connection } from '../lib/api.js';
 import { draftBase, follow, keep } from '../lib/drafts.js';
 import { fill, h, icon, once, setAttribute, setText } from '../lib/dom.js';
-import { label, nodes, t } from '../lib/i18n.js';
+import { amount, label, nodes, t } from '../lib/i18n.js';
 import { dateTime, now } from '../lib/time.js';
 import { nameOf, phone } from './chips.js';
 import { toast } from './toast.js';
@@ -77,10 +77,13 @@ export function factsPanel({ lead, assign, status }) {
     function parsed() {
       const text = control.value.trim();
       if (name !== 'conversionValue') return { [name]: text || null };
-      const amount = Number(text.replaceAll(/[,\s]/g, ''));
-      if (text && !(amount >= 0 && amount < 1e12)) { toast(t('status.valueFault'),
-        { isError: true }); control.focus(); return null; }
-      return { [name]: text ? amount : null };
+      const value = amount(text);
+      if (value !== null && !(value < 1e12)) {
+        toast(t('status.valueFault'), { isError: true });
+        control.focus();
+        return null;
+      }
+      return { [name]: value };
     }
     control.addEventListener('input', show);
     control.addEventListener('keydown', event => {
@@ -213,7 +216,8 @@ export function factsPanel({ lead, assign, status }) {
     value.update(row);
     notes.update(row);
     showFollowUp(row);
-    const { customerPhone, customerEmail, intent, budget, propertyType, preferredArea, source, outcome, metadata } = row;
+    const { customerPhone, customerEmail, intent, budget, propertyType, preferredArea, source, outcome,
+      metadata } = row;
     once(known, [customerPhone, customerEmail, intent, budget, propertyType, preferredArea, source, outcome,
       metadata?.propertyUrl, row.createdAt, row.slaResponseDeadline, row.firstResponseAt], () => showKnown(row));
     allow();

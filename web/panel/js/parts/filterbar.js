@@ -28,7 +28,8 @@ export function words(filters) {
   }
   if (filters.dateFrom || filters.dateTo) {
     const shown = value => value ? day(`${value}T12:00:00Z`) : '…';
-    result.push({ name: 'dates', text: `${t('filter.dates')}: ${shown(filters.dateFrom)} – ${shown(filters.dateTo)}` });
+    const span = `${shown(filters.dateFrom)} – ${shown(filters.dateTo)}`;
+    result.push({ name: 'dates', text: `${t('filter.dates')}: ${span}` });
   }
   return result;
 }

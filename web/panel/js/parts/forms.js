@@ -4,7 +4,7 @@ import { announce } from '../lib/live.js';
 import { api, openSession } from '../lib/api.js';
 import { describe } from '../lib/actions.js';
 import { fill, h, icon } from '../lib/dom.js';
-import { label, number, t } from '../lib/i18n.js';
+import { amount, label, number, t } from '../lib/i18n.js';
 import { addDays, clock, instant, localDay, localInput, now, zone } from '../lib/time.js';
 import { buttons, modal, pick } from './dialogs.js';
 
@@ -31,21 +31,24 @@ export async function submit(form, fault, work) {
 
 /** Lets the visitor pick an agent. Returns the agent, null for nobody, undefined if the dialog was closed. */
 export async function pickAgent({ count = 1, hasNobody = true } = {}) {
-  // The dialog opens at once, so that what is typed next reaches it; the numbers are read again for the next time.
+  // The dialog opens at once, so that what is typed next reaches it; new agents and numbers follow.
   const fresh = api('GET', '/api/admin/agents', { kind: 'agents' }).then(({ data }) => agents.set(data.data), () => {});
   if (!agents.get().length) await fresh;
-  const items = agents.get().map(agent => ({ id: agent.id, agent, label: agent.name, icon: 'person',
-    more: `${label('agentStatus', agent.status)} · ${t('agent.load', { open: agent.openConversations, most: agent.maxCapacity })}` }));
-  items.sort((a, b) => (b.id === me()) - (a.id === me()));
-  if (hasNobody) items.push({ id: 'none', agent: null, label: t('agent.nobody'), icon: 'none' });
-  const item = await pick({ title: t('assign.title', { count }), items, placeholder: t('assign.search'),
-    empty: t('agents.empty') });
+  const items = () => {
+    const rows = agents.get().map(agent => ({ id: agent.id, agent, label: agent.name, icon: 'person',
+      more: [label('agentStatus', agent.status),
+        t('agent.load', { open: agent.openConversations, most: agent.maxCapacity })].join(' · ') }));
+    rows.sort((a, b) => (b.id === me()) - (a.id === me()));
+    return hasNobody ? [...rows, { id: 'none', agent: null, label: t('agent.nobody'), icon: 'none' }] : rows;
+  };
+  const item = await pick({ title: t('assign.title', { count }), items: items(), placeholder: t('assign.search'),
+    empty: t('agents.empty'), later: fresh.then(items) });
   return item?.agent;
 }
 
 const STATUS_KEYS = { n: 'new', p: 'in-progress', c: 'completed', l: 'lost', v: 'converted' };
 
-/** Asks for a status, and for the value of a converted or the reason of a lost lead. Returns the fields of the change. */
+/** Asks for a status, and for the value of a converted or the reason of a lost lead. Returns the changed fields. */
 export async function askStatus(row) {
   const extra = h('div', { class: 'stack' });
   const show = status => {
@@ -64,12 +67,13 @@ export async function askStatus(row) {
     event.preventDefault();
     const data = new FormData(form);
     const fields = { status: data.get('status') };
-    if (fields.status === 'converted' && data.get('conversionValue').trim()) {
-      const value = Number(data.get('conversionValue').replaceAll(/[,\s]/g, ''));
-      if (!(value >= 0 && value < 1e12)) { fill(fault,
-        t('status.valueFault')); extra.querySelector('input').focus(); return; }
-      fields.conversionValue = value;
+    const value = fields.status === 'converted' ? amount(data.get('conversionValue')) : null;
+    if (value !== null && !(value < 1e12)) {
+      fill(fault, t('status.valueFault'));
+      extra.querySelector('input').focus();
+      return;
     }
+    if (value !== null) fields.conversionValue = value;
     if (fields.status === 'lost' && data.get('outcome').trim()) fields.outcome = data.get('outcome').trim();
     box.close(fields);
   } },
@@ -175,23 +179,34 @@ export function logInAgain() {
   return asking;
 }
 
-/** Offers the list as a file. `filters` are the API's parameters, `names` their words. */
-export async function exportList({ filters, names, total, order }) {
-  const formats = session.get().exports;
+/**
+ * Offers the list as a file. `filters` are the API's parameters, `names` their words. `numbers` ({name, text()}) is a
+ * file that the page makes itself, offered first.
+ */
+export async function exportList({ filters, names, total, order, numbers = null }) {
+  const formats = session.get().exports.map(value => [value,
+    numbers ? t('export.leads', { format: value.toUpperCase() }) : value.toUpperCase()]);
+  if (numbers) formats.unshift(['numbers', t('export.numbers')]);
   const fault = h('p', { class: 'fault', role: 'alert' });
   const progress = h('p', { class: 'secondary', role: 'status' });
   const form = h('form', { class: 'stack', onSubmit: async event => {
     event.preventDefault();
-    fill(progress, t('export.working'));
     const format = new FormData(form).get('format');
+    if (format === 'numbers') {
+      save([numbers.text()], numbers.name, 'text/csv;charset=utf-8');
+      box.close(true);
+      return;
+    }
+    fill(progress, t('export.working'));
     if (await submit(form, fault, () => download(format, filters, progress))) box.close(true); else fill(progress);
   } },
   h('p', null, names.join(' · ')), h('p', { class: 'secondary' }, t('export.order', { order, zone: zone() })),
-  h('fieldset', { class: 'radios row' }, h('legend', { class: 'sr' }, t('export.format')), formats.map((value, index) =>
-    h('label', null, h('input', { type: 'radio', name: 'format', value, checked: index === 0 }),
-      h('span', null, value.toUpperCase())))),
+  h('fieldset', { class: numbers ? 'radios' : 'radios row' }, h('legend', { class: 'sr' }, t('export.format')),
+    formats.map(([value, text], index) => h('label', null,
+      h('input', { type: 'radio', name: 'format', value, checked: index === 0 }), h('span', null, text)))),
   progress, fault, buttons(t('export.download')));
-  const box = modal({ title: t('export.title', { count: total }), body: form, size: 'narrow' });
+  const box = modal({ title: numbers ? t('export.button') : t('export.title', { count: total }), body: form,
+    size: 'narrow' });
   form.querySelector('[type=submit]').focus();
   return box.closed;
 }
@@ -208,8 +223,14 @@ async function download(format, filters, progress) {
     fill(progress, t('export.size', { size: number(size / 1e6,
       { style: 'unit', unit: 'megabyte', maximumFractionDigits: 1 }) }));
   }
-  const name = /filename="([\w.-]+)"/.exec(reply.headers.get('content-disposition') ?? '')?.[1] ?? `conversations.${format}`;
-  const address = URL.createObjectURL(new Blob(chunks, { type: reply.headers.get('content-type') ?? '' }));
+  const given = reply.headers.get('content-disposition') ?? '';
+  const name = /filename="([\w.-]+)"/.exec(given)?.[1] ?? `conversations.${format}`;
+  save(chunks, name, reply.headers.get('content-type') ?? '');
+}
+
+/** Gives the visitor a file. */
+export function save(chunks, name, type) {
+  const address = URL.createObjectURL(new Blob(chunks, { type }));
   const link = h('a', { download: name });
   link.href = address;
   link.click();

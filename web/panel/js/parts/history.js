@@ -7,7 +7,7 @@ import { obstacle, report } from '../lib/actions.js';
 import { emptyState, errorState, loading } from './chips.js';
 import { toast } from './toast.js';
 
-// A list that is read by pages into `body`, with "more" at its end. Returns {update()}, which reads its beginning again.
+// A list that is read by pages into `body`, with "more" at its end. Returns {update()}, which reads its start again.
 function paged(body, path, { item, empty, name }) {
   const list = h('ul', { class: 'entries', 'aria-label': name });
   const more = h('button', { type: 'button', class: 'button center', hidden: true, onClick: () => load(cursor) },

@@ -1,7 +1,7 @@
 // The table of leads: one row for each, patched in place, with a checkbox, a menu and a single link.
 import { fill, h, icon, render, setAttribute, setText } from '../lib/dom.js';
 import { label, number, t } from '../lib/i18n.js';
-import { brief, dateTime } from '../lib/time.js';
+import { brief, dateTime, now } from '../lib/time.js';
 import { contacts, nameOf, qualityChip, slaChip, wants } from './chips.js';
 import { openMenu } from './menu.js';
 
@@ -63,6 +63,8 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
     setAttribute(row, 'class', ['lead', isSelected && 'is-selected', marks.stale.has(lead.id) && 'is-stale',
       marks.fresh.has(lead.id) && 'is-fresh',
       marks.pending.has(lead.id) && 'is-pending', lead.unreadCount > 0 && 'is-waiting'].filter(Boolean).join(' '));
+    if (part.shown === lead && part.moment === marks.moment) return;
+    part.moment = marks.moment;
     part.sla.update(lead);
     setText(part.time, brief(lead.lastMessageAt ?? lead.createdAt));
     if (part.shown === lead) return;
@@ -86,7 +88,9 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
   return {
     node, body,
     update(rows, marks) {
-      render(body, rows, make, (row, lead) => patch(row, lead, marks));
+      // What depends on the time is written every five seconds only: formatting it is most of the work.
+      const moment = Math.floor(now() / 5000);
+      render(body, rows, make, (row, lead) => patch(row, lead, { ...marks, moment }));
       const chosen = rows.filter(row => marks.selected.has(row.id)).length;
       all.checked = rows.length > 0 && chosen === rows.length;
       all.indeterminate = chosen > 0 && chosen < rows.length;

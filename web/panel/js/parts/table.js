@@ -3,10 +3,13 @@ import { fill, h, render, setAttribute } from '../lib/dom.js';
 import { t } from '../lib/i18n.js';
 
 const shown = new WeakMap();
+const FIELDS = 'input, select, textarea';
+const controls = row => [...row.querySelectorAll(`a, button, ${FIELDS}`)];
 
 /**
  * Returns {node, body, update(rows)}. Columns are [{key, text, cell(row)}]; a cell returns nodes or text. The first
- * column is the header of its row. A row is drawn again only if it is another object, and never while it has the focus.
+ * column is the header of its row. A row is drawn again only if it is another object, and not while one of its fields
+ * has the focus; a button keeps its focus.
  */
 export function plainTable(caption, columns) {
   const body = h('tbody', { role: 'rowgroup' });
@@ -19,9 +22,13 @@ export function plainTable(caption, columns) {
       : text }, cell(row))));
   return { node, body, update(rows) {
     render(body, rows, row => h('tr', { role: 'row', data: { id: row.id } }), (tr, row) => {
-      if (shown.get(tr) === row || tr.contains(document.activeElement)) return;
+      if (shown.get(tr) === row) return;
+      const active = document.activeElement;
+      const index = controls(tr).indexOf(active);
+      if (index >= 0 && active.matches(FIELDS)) return;
       shown.set(tr, row);
       draw(tr, row);
+      if (index >= 0) (controls(tr)[index] ?? document.getElementById('main')).focus({ preventScroll: true });
     });
   } };
 }

@@ -9,7 +9,10 @@ const polite = () => document.getElementById('toast');
 export function toast(text, { isError = false, action = null, more = null } = {}) {
   clearTimeout(timer);
   const region = polite();
-  const close = () => { if (region.contains(document.activeElement)) document.getElementById('main')?.focus(); hide(); };
+  const close = () => {
+    if (region.contains(document.activeElement)) document.getElementById('main')?.focus();
+    hide();
+  };
   fill(region, h('div', { class: isError ? 'toast is-error' : 'toast', role: isError ? 'alert' : 'status' },
     h('p', null, text, more && h('small', { dir: 'auto' }, more)),
     action && h('button', { class: 'button small', type: 'button', onClick: () => { hide(); action.run(); } },

@@ -219,7 +219,14 @@ export function open({ params, query, outlet, memory }) {
   }));
   life.add(agents.subscribe(() => { if (lead.row) facts.update(lead.row); }));
   life.add(onTick(() => { if (lead.row) { sla.update(lead.row); write.update(lead.row); } }));
-  life.add(() => { clearTimeout(timer); view?.end?.(); write.end(); facts.end(); life.isOver = true; delete outlet.dataset.tab; });
+  life.add(() => {
+    clearTimeout(timer);
+    view?.end?.();
+    write.end();
+    facts.end();
+    life.isOver = true;
+    delete outlet.dataset.tab;
+  });
   load();
   return { title: t('lead.title'), heading, leave() { life.end(); return {}; } };
 }

@@ -98,8 +98,8 @@ export function open({ query, outlet }) {
     rewrite(`/admin/deliveries?${queryString({ tab, channel: channel || null })}`);
     const end = loading(region);
     try {
-      const { data } = await api('GET',
-        `/api/admin/notifications?${queryString({ status: TABS[tab], channel: channel || null, limit: 50, cursor: from })}`, { kind: 'deliveries' });
+      const wanted = queryString({ status: TABS[tab], channel: channel || null, limit: 50, cursor: from });
+      const { data } = await api('GET', `/api/admin/notifications?${wanted}`, { kind: 'deliveries' });
       if (life.isOver) return;
       end();
       rows = from ? [...rows, ...data.data].slice(-1000) : data.data;
@@ -117,7 +117,11 @@ export function open({ query, outlet }) {
     }
   }
 
-  async function again(row) { if (await retry(row)) { document.getElementById('main').focus({ preventScroll: true }); load(); } }
+  async function again(row) {
+    if (!await retry(row)) return;
+    document.getElementById('main').focus({ preventScroll: true });
+    load();
+  }
   const replay = row => post(`/api/admin/events/${row.eventId}/replay`, t('delivery.retried'));
 
   const focused = () => rows.find(row =>

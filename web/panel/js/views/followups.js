@@ -37,7 +37,8 @@ export function open({ query, outlet }) {
       h('bdi', { dir: 'auto' }, row.customerName ?? t('lead.unnamed'))) },
     { key: 'kind', text: t('followUps.kind'), cell: row => label('channel', row.reminderType) },
     { key: 'text', text: t('followUps.text'), cell: row => h('bdi', { dir: 'auto' }, row.reminderText ?? '–') },
-    { key: 'agent', text: t('followUps.agent'), cell: row => h('bdi', { dir: 'auto' }, row.assignedAgentName ?? '–') },
+    { key: 'agent', text: t('followUps.agent'), cell: row =>
+      h('bdi', { dir: 'auto' }, row.assignedAgentName ?? '–') },
     { key: 'actions', cell: row => [rowButton(t('followUps.nextDone'), obstacle(), () => finish(row), 'd'),
       rowButton(t('followUp.move'), obstacle(), () => move(row), 'm')] },
   ]);

@@ -1,6 +1,6 @@
 // The inbox: which lead to answer first.
 import { agents, me, scope, trail } from '../lib/store.js';
-import { api, connection } from '../lib/api.js';
+import { api, connection, onReconnect } from '../lib/api.js';
 import { bind } from '../lib/keys.js';
 import { changeMany, obstacle, report } from '../lib/actions.js';
 import { feed, onEvent } from '../lib/live.js';
@@ -56,7 +56,6 @@ export function open({ query, outlet, memory }) {
     bar.update(filters);
     const sayFound = () => { if (isTyping && list.total !== null) say(t('inbox.found', { count: list.total })); };
     list.load(filters).then(sayFound);
-    loadCounts();
   }
 
   function draw() {
@@ -260,6 +259,7 @@ export function open({ query, outlet, memory }) {
   };
   life.add(feed.subscribe(showFeed));
   life.add(connection.subscribe(() => draw()));
+  life.add(onReconnect(loadCounts));
   life.add(agents.subscribe(() => bar.update(filters)));
   life.add(onTick(() => { list.tick(); showFeed(); }));
   const countLater = () => { laterTimer = null; loadCounts(); };
@@ -280,8 +280,9 @@ export function open({ query, outlet, memory }) {
     scrollTo(0, memory.scroll ?? 0);
     table.body.querySelector(`[data-id="${memory.focus}"] a.lead-name`)?.focus({ preventScroll: true });
     list.refresh();
-    loadCounts();
   } else change(filters);
+  // The tabs' numbers count open leads whatever the filters are, so that only changes of leads change them.
+  loadCounts();
 
   return { title: t('nav.inbox'), heading, keepsFocus: Boolean(memory?.focus), leave() {
     const search = write(filters, standardTab());

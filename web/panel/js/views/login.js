@@ -57,7 +57,7 @@ export function showLogin(outlet, problem, entered) {
       [['en', 'English'], ['ar', 'العربية']].map(([id, text]) =>
       h('button', { type: 'button', lang: id, 'aria-pressed': String(id === currentLanguage()), onClick: async () => {
         const typed = key.value;
-        await chooseLanguage(id);
+        try { await chooseLanguage(id); } catch (failure) { tell(failure); return; }
         showLogin(outlet, problem, entered).value = typed;
       } }, text)))),
   h('label', { class: 'field', for: 'key' }, h('span', null, t('login.key'))), h('div', { class: 'pair' }, key, eye),

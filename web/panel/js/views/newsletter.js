@@ -41,8 +41,9 @@ export function open({ query, outlet }) {
     rewrite(`/admin/newsletter?${queryString({ status: status.value, q: search.value.trim() || null })}`);
     const end = loading(region);
     try {
-      const { data } = await api('GET',
-        `/api/newsletter/subscribers?${queryString({ status: status.value || null, query: search.value.trim() || null, limit: 50, cursor: from })}`, { kind: 'newsletter' });
+      const wanted = queryString({ status: status.value || null, query: search.value.trim() || null, limit: 50,
+        cursor: from });
+      const { data } = await api('GET', `/api/newsletter/subscribers?${wanted}`, { kind: 'newsletter' });
       if (life.isOver) return;
       end();
       rows = from ? [...rows, ...data.data] : data.data;

@@ -4,7 +4,9 @@ import { api, isAbort } from '../lib/api.js';
 import { bars, chartCard, columns } from '../parts/charts.js';
 import { bind } from '../lib/keys.js';
 import { emptyState, errorState, loading, press, switches } from '../parts/chips.js';
-import { fill, h, setText } from '../lib/dom.js';
+import { csv } from '../lib/csv.js';
+import { exportList } from '../parts/forms.js';
+import { fill, h, icon, setText } from '../lib/dom.js';
 import { format, label, number, t } from '../lib/i18n.js';
 import { onEvent } from '../lib/live.js';
 import { queryString } from '../lib/filters.js';
@@ -51,7 +53,11 @@ export function open({ query, outlet }) {
   const [from, to] = [date('from'), date('to')];
   const fresh = h('button', { type: 'button', class: 'button', hidden: true, onClick: () => load() });
   const region = h('div');
-  fill(outlet, h('div', { class: 'view-head' }, heading, fresh, spans, h('div', { class: 'pair' }, from, to)), region);
+  let exported = null;
+  const exportButton = h('button', { type: 'button', class: 'button', hidden: true, onClick: exportShown,
+    'aria-keyshortcuts': 'e' }, icon('download'), h('span', null, t('export.button')));
+  fill(outlet, h('div', { class: 'view-head' }, heading, fresh, spans, h('div', { class: 'pair' }, from, to),
+    exportButton), region);
 
   function choose(id) { span = id; period = null; load(); }
 
@@ -79,7 +85,8 @@ export function open({ query, outlet }) {
   }
 
   function draw(data, last, shown) {
-    const link = more => `/admin/inbox?${queryString({ tab: 'all', status: 'any', dateFrom: shown.from, dateTo: shown.to, sort: 'recent', ...more })}`;
+    const link = more => `/admin/inbox?${queryString({ tab: 'all', status: 'any', dateFrom: shown.from,
+      dateTo: shown.to, sort: 'recent', ...more })}`;
     const change = (value, old) => {
       if (old === null || old === undefined || !old) return '';
       const part = Math.round(100 * (value - old) / old);
@@ -90,7 +97,7 @@ export function open({ query, outlet }) {
       h('span', { class: 'secondary' }, t(`overview.${name}`)), h('strong', null, value), note
       && h('span', { class: 'secondary' }, note));
     const { sla } = data;
-    const answered = sla.met + sla.breached;
+    const inTime = ({ met, breached }) => met + breached ? 100 * met / (met + breached) : null;
     const percent = value => number(value / 100, { style: 'percent', maximumFractionDigits: 1 });
     const median = sla.medianResponseSeconds;
     const note = h('p', { class: 'secondary pad' }, t('overview.note', { from: day(`${shown.from}T12:00:00Z`),
@@ -101,39 +108,64 @@ export function open({ query, outlet }) {
       figure('hot', number(data.hotLeads), change(data.hotLeads, last?.hotLeads), link({ leadQuality: 'hot' })),
       figure('won', data.totalConversations ? percent(data.conversionRate) : '–', last?.totalConversations
         ? change(data.conversionRate, last.conversionRate) : '', link({ status: 'converted' })),
-      figure('response', median === null ? '–' : duration(median * 1000), ''),
-      figure('sla', answered ? percent(100 * sla.met / answered) : '–', '', link({ slaState: 'breached' })));
+      figure('response', median === null ? '–' : duration(median * 1000),
+        median === null ? '' : change(median, last?.sla.medianResponseSeconds)),
+      figure('sla', inTime(sla) === null ? '–' : percent(inTime(sla)),
+        inTime(sla) === null || !last ? '' : change(inTime(sla), inTime(last.sla)), link({ slaState: 'breached' })));
     if (!data.totalConversations) { fill(region, figures, emptyState(t('overview.empty'),
       h('button', { type: 'button', class: 'button', onClick: () => choose('year') }, t('span.year'))),
-      note); return; }
+      note); offer(null); return; }
     const shortDay = text => format('DateTimeFormat', { day: 'numeric', month: 'short',
       timeZone: 'UTC' }).format(new Date(`${text}T12:00:00Z`));
     const trend = data.conversationVolumeTrend.map(({ date: on, count }) => [shortDay(on), count]);
     const hours = data.peakHours.map(({ hour, conversations }) => [number(hour), conversations]);
-    const heads = key => [t(key), t('overview.count')];
-    const pairs = (list, group, name) => list.map(row => [group ? label(group, row[name]) : row[name], row.value]);
     const people = data.agentPerformance.map(row => [row.agentName, row.conversations, percent(row.conversionRate),
       row.averageResponseTime === null ? '–' : duration(row.averageResponseTime * 60_000)]);
-    const card = (key, head, rows, chart) => chartCard({ title: t(`overview.${key}`), heads: heads(head), rows,
-      chart });
     const sources = data.leadSourceBreakdown.map(row => [label('source', row.source), row.value, null,
       link({ source: row.source })]);
-    fill(region, figures, h('div', { class: 'charts' },
+    const qualities = data.leadQualityDistribution.map(row => [label('quality', row.quality), row.value, null,
+      link({ leadQuality: row.quality })]);
+    const stages = data.conversionFunnel.map(row => [label('stage', row.stage), row.value]);
+    const agents = data.agentPerformance.map(row => [row.agentName, row.conversations, null,
+      link({ assignedAgentIds: row.agentId })]);
+    const numbers = rows => rows.map(row => row.slice(0, 2));
+    const card = (key, head, rows, chart) => ({ title: t(`overview.${key}`), heads: [t(head), t('overview.count')],
+      rows: numbers(rows), chart });
+    const cards = [
       card('perDay', 'overview.day', trend, () => columns(trend, t('overview.perDay'))),
-      card('funnel', 'overview.stage', pairs(data.conversionFunnel, 'stage', 'stage'), () =>
-        bars(pairs(data.conversionFunnel, 'stage', 'stage'))),
-      card('sources', 'filter.source', sources.map(row => row.slice(0, 2)), () => bars(sources)),
-      card('quality', 'filter.leadQuality', pairs(data.leadQualityDistribution, 'quality', 'quality'), () =>
-        bars(data.leadQualityDistribution.map(row => [label('quality', row.quality), row.value, null,
-        link({ leadQuality: row.quality })]))),
+      card('funnel', 'overview.stage', stages, () => bars(stages)),
+      card('sources', 'filter.source', sources, () => bars(sources)),
+      card('quality', 'filter.leadQuality', qualities, () => bars(qualities)),
       card('hours', 'overview.hour', hours, () => columns(hours, t('overview.hours'))),
-      chartCard({ title: t('overview.agents'), heads: [t('overview.agent'), t('overview.count'), t('overview.rate'),
-        t('overview.time')], rows: people,
-        chart: () => bars(data.agentPerformance.map(row => [row.agentName, row.conversations, null,
-          link({ assignedAgentIds: row.agentId })])) })), note);
+      { title: t('overview.agents'), heads: [t('overview.agent'), t('overview.count'), t('overview.rate'),
+        t('overview.time')], rows: people, chart: () => bars(agents) }];
+    fill(region, figures, h('div', { class: 'charts' }, cards.map(chartCard)), note);
+    offer({ figures, cards, shown, total: data.totalConversations });
   }
 
-  life.add(bind('view', SPANS.map(id => ({ key: KEYS[id], label: t(`span.${id}`), run: () => choose(id) }))));
+  // What is shown as a file: the numbers as this page has them, or the leads behind them as the server writes them.
+  function offer(now) {
+    exported = now;
+    exportButton.hidden = now === null;
+  }
+
+  function exportShown() {
+    if (!exported) return;
+    const { figures, cards, shown, total } = exported;
+    const period = t('overview.note', { from: day(`${shown.from}T12:00:00Z`), to: day(`${shown.to}T12:00:00Z`),
+      zone: zone() });
+    const numbers = () => csv([[period], [], ...[...figures.children].map(figure =>
+      [...figure.children].map(part => part.textContent)), ...cards.flatMap(({ title, heads, rows }) =>
+      [[], [title], heads, ...rows])]);
+    exportList({ names: [period], total, order: label('sort', 'recent'),
+      filters: { dateFrom: shown.from, dateTo: shown.to, sort: 'recent' },
+      numbers: { name: `overview-${shown.from}-${shown.to}.csv`, text: numbers } });
+  }
+
+  life.add(bind('view', [
+    ...SPANS.map(id => ({ key: KEYS[id], label: t(`span.${id}`), run: () => choose(id) })),
+    { key: 'e', label: t('export.button'), run: exportShown, isAllowed: () => exported !== null },
+  ]));
   life.add(onEvent(({ name }) => {
     if (name !== 'lead.created') return;
     newer += 1;

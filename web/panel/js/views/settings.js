@@ -9,12 +9,18 @@ import { emptyState, errorState, loading } from '../parts/chips.js';
 import { field, select, showKey, submit } from '../parts/forms.js';
 import { applyLook } from '../lib/look.js';
 import { fill, h } from '../lib/dom.js';
+import { hasNotifications, ring, showNotification } from '../lib/notify.js';
 import { plainTable, rowButton } from '../parts/table.js';
 import { toast } from '../parts/toast.js';
 
 export const open = route => route.view === 'keys' ? openKeys(route) : openSettings(route);
 
 const again = () => dispatchEvent(new CustomEvent('leadpipe-language'));
+
+async function speak(language) {
+  try { await chooseLanguage(language); } catch (problem) { report(problem); }
+  again();
+}
 
 function openSettings({ outlet }) {
   const life = scope();
@@ -39,24 +45,28 @@ function openSettings({ outlet }) {
   };
   async function notifications(isOn) {
     const isGranted = !isOn || await Notification.requestPermission() === 'granted';
-    if (!isGranted) toast(t('settings.refused'), { isError: true });
     setPreference('notifications', isOn && isGranted);
-    if (!isGranted) again();
+    if (!isOn) return;
+    // The first one shows at once how they look, or that this browser has none.
+    const isShown = isGranted && showNotification(t('notify.on'));
+    if (isShown) return;
+    again();
+    toast(t(isGranted ? 'notify.unsupported' : 'settings.refused'), { isError: true });
   }
   const { name, rights, expiresAt, version } = session.get();
   fill(outlet, h('div', { class: 'view-head' }, heading), h('div', { class: 'settings' },
     h('section', { class: 'card stack' }, h('p', { class: 'secondary' }, t('settings.intro')), who,
       choice('language', ['en', 'ar'], currentLanguage(), value => ({ en: 'English', ar: 'العربية' })[value],
-        async value => { await chooseLanguage(value); again(); }),
+        speak),
       currentLanguage() === 'ar' && choice('digits', ['latn', 'arab'], preference('digits', 'latn'), value =>
-        t(`digits.${value}`), async value => { setPreference('digits',
-        value); await chooseLanguage('ar'); again(); }),
+        t(`digits.${value}`), value => { setPreference('digits', value); speak('ar'); }),
       choice('theme', ['auto', 'light', 'dark'], preference('theme', 'auto'), value => t(`theme.${value}`),
         store('theme', applyLook)),
       choice('density', ['default', 'compact'], preference('density', 'default'), value => t(`density.${value}`),
         store('density', applyLook)),
-      onOff('keys', true, store('keys')), onOff('sound', false, store('sound')),
-      'Notification' in window && onOff('notifications', false, notifications)),
+      onOff('keys', true, store('keys')),
+      onOff('sound', false, store('sound', () => { if (preference('sound')) ring(); })),
+      hasNotifications() && onOff('notifications', false, notifications)),
     h('section', { class: 'card stack' }, h('h2', null, t('settings.session')),
       h('p', null, h('bdi', { dir: 'auto' }, name), ' · ', label('rights', rights)), expiresAt
         && h('p', { class: 'secondary' }, t('settings.ends', { time: dateTime(expiresAt) })),

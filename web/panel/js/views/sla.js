@@ -9,9 +9,12 @@ import { onChange } from '../lib/actions.js';
 import { preference, urgent } from '../lib/store.js';
 import { t } from '../lib/i18n.js';
 import { nameOf } from '../parts/chips.js';
-import { say } from '../parts/toast.js';
+import { ring, showNotification, wantsNotification } from '../lib/notify.js';
+import { say, toast } from '../parts/toast.js';
 
 const EVERY = 60_000;
+// More are counted as "at least". Each lead is some 2 kB.
+const MOST = 15;
 const address = row => `/admin/conversations/${row.id}`;
 const isLate = row => Date.parse(row.slaResponseDeadline) <= now();
 let baseTitle = 'Leadpipe';
@@ -33,17 +36,25 @@ export function startBanner(node) {
   let isFirst = true;
   let timer = null;
   let content = '';
+  let isSoon = false;
 
   async function load() {
+    isSoon = false;
     clearTimeout(timer);
     timer = setTimeout(load, EVERY);
     if (document.hidden && !leads()) return;
     try {
-      const { data } = await api('GET', '/api/admin/sla?limit=50', { kind: 'sla' });
+      const { data } = await api('GET', `/api/admin/sla?limit=${MOST}`, { kind: 'sla' });
       urgent.set({ rows: data.data, total: data.total, at: Date.now() });
     } catch { /* The banner keeps its leads and shows the time of them; the view reports what is wrong. */ }
   }
-  const soon = () => { clearTimeout(timer); timer = setTimeout(load, 2000); };
+  // Events that never pause must not put it off for ever.
+  const soon = () => {
+    if (isSoon) return;
+    isSoon = true;
+    clearTimeout(timer);
+    timer = setTimeout(load, 2000);
+  };
 
   function draw() {
     const rows = urgent.get().rows.filter(row => !row.firstResponseAt && isOpen(row));
@@ -55,18 +66,22 @@ export function startBanner(node) {
     isFirst = isFirst && !urgent.get().at;
     node.hidden = rows.length === 0;
     if (!rows.length) { content = ''; return; }
-    const summary = [late.length && t('banner.late', { count: late.length }),
-      due.length && t('banner.due', { count: due.length,
+    // The rows are in the order of their deadlines: what is cut off is of the last kind that is shown.
+    const isCut = urgent.get().total > urgent.get().rows.length;
+    const summary = [late.length && t(isCut && !due.length ? 'banner.lateMore' : 'banner.late', { count: late.length }),
+      due.length && t(isCut ? 'banner.dueMore' : 'banner.due', { count: due.length,
         span: span(Date.parse(due[0].slaResponseDeadline) - now() + 59_999) })].filter(Boolean).join(' · ');
     const { isOnline } = connection.get();
-    const next = JSON.stringify([summary, isOnline, rows.slice(0, 3).map(row => [row.id, nameOf(row)]), rows.length]);
+    const next = JSON.stringify([summary, isOnline, rows.slice(0, 3).map(row => [row.id, nameOf(row)]), rows.length,
+      urgent.get().total]);
     if (next === content || node.contains(document.activeElement)) return;
     content = next;
     setAttribute(node, 'class', `banner ${late.length ? 'is-late' : 'is-due'}`);
     fill(node, icon(late.length ? 'alert' : 'clock'), h('strong', null, summary),
       h('ul', null, rows.slice(0, 3).map(row => h('li', null,
         h('a', { href: address(row) }, h('bdi', { dir: 'auto' }, nameOf(row)))))),
-      rows.length > 3 && h('span', { class: 'rest' }, t('banner.more', { count: rows.length - 3 })),
+      rows.length > 3 && h('span', { class: 'rest' }, t('banner.more',
+        { count: Math.max(rows.length, urgent.get().total) - 3 })),
       !isOnline && urgent.get().at && h('span', null, t('banner.asOf', { time: clock(urgent.get().at) })),
       h('a', { class: 'end', href: '/admin/inbox?tab=all&slaState=breached,warning' }, t('banner.view')));
   }
@@ -93,25 +108,11 @@ export function startBanner(node) {
   return { refresh: load, end() { clearTimeout(timer); for (const end of ends) end(); node.hidden = true; } };
 }
 
-// Only the tab that has the stream rings, so that a lead is announced once. Both are off until somebody asks for them.
+// Only the tab that has the stream rings, so that a lead is announced once.
 function notify(row, text) {
   if (!leads() || feed.get().checkedAt === null) return;
   if (preference('sound') === true) ring();
-  if (preference('notifications') !== true || !('Notification' in window) || Notification.permission !== 'granted'
-    || !document.hidden) return;
-  const shown = new Notification(text, { tag: row.id, dir: 'auto', lang: document.documentElement.lang });
-  shown.onclick = () => { focus(); navigate(address(row)); shown.close(); };
-}
-
-function ring() {
-  const audio = new AudioContext();
-  const tone = audio.createOscillator();
-  const volume = audio.createGain();
-  volume.gain.setValueAtTime(0.08, audio.currentTime);
-  volume.gain.exponentialRampToValueAtTime(0.001, audio.currentTime + 0.5);
-  tone.frequency.value = 660;
-  tone.connect(volume).connect(audio.destination);
-  tone.start();
-  tone.stop(audio.currentTime + 0.5);
-  tone.onended = () => audio.close();
+  if (wantsNotification() && !showNotification(text, { tag: row.id, opened: () => navigate(address(row)) })) {
+    toast(t('notify.unsupported'), { isError: true });
+  }
 }
