@@ -11,7 +11,7 @@ import Wire
 package let handler = Handler(
   Description(
     name: "newsletter-unsubscribe", kind: .endpoint, summary: "Ends a newsletter subscription",
-    routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact", environment: NewsletterIntake.settings,
+    routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact", environment: Database.settings + PlainForms.settings,
     input: .init(Unsubscription.form.schema),
     output: .init(
       [
