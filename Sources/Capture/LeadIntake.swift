@@ -105,7 +105,8 @@ package struct LeadIntake {
       return try form.lead(checking: content, receivedAt: request.receivedAt)
     }
     return CaptureRequest(
-      lead, verdict: formGuard.judge(content, of: request), content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
+      lead, verdict: formGuard.judge(content, of: request), content: content,
+      client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
       responseDeadlines: lead.responseDeadlines(within: hours), announced: announced,
       deadline: request.deadline ?? .steady)
   }

@@ -14,6 +14,8 @@ package struct NewsletterIntake {
 
   package static let settings = Database.settings + WakeCall.settings + FormGuard.settings + PlainForms.settings
 
+  package static let settingsToEnd = Database.settings + PlainForms.settings
+
   package init(_ settings: Settings, _ afterwards: Afterwards = Afterwards()) throws(Problem) {
     database = Database.ofProcess(settings)
     wake = WakeCall(settings, over: database, afterwards)
@@ -24,6 +26,12 @@ package struct NewsletterIntake {
   /// Returns the body of a request, JSON or a posted form, as JSON.
   package func content(of request: Request, for form: Form) throws(Problem) -> JSON {
     try plainForms.content(of: request, for: form)
+  }
+
+  /// Reads a request to end a subscription.
+  package func unsubscription(in request: Request) throws(Problem) -> Unsubscription {
+    let body = try content(of: request, for: Unsubscription.form)
+    return try checking { () throws(FormError) in try Unsubscription(checking: body) }
   }
 
   /// Answers a request; a posted form gets a page or a redirect.

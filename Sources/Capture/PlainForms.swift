@@ -49,7 +49,8 @@ package struct PlainForms: Sendable {
       }
       let page = Page(
         language: language, title: words.title(language), body: "<p>\(Page.escaped(words.thanks(language)))</p>")
-      return .success(page.reply(status: reply.status, headers: reply.headers.filter { $0.key == "idempotency-replayed" }))
+      return .success(
+        page.reply(status: reply.status, headers: reply.headers.filter { $0.key == "idempotency-replayed" }))
     case .failure(let problem):
       if problem.code == .invalidFields, let posted {
         let targets = target(named: posted["thanks"], request).flatMap { WebOrigin(ofAddress: $0) }
@@ -62,7 +63,8 @@ package struct PlainForms: Sendable {
       // The page has no details, which are for developers.
       log.info("A posted form was refused", ["status": String(problem.kind.status), "code": problem.code.rawValue])
       let text = FormWords.explanation(status: problem.kind.status, language)
-      let page = Page(language: language, title: words.title(language), body: "<p role=\"alert\">\(Page.escaped(text))</p>")
+      let page = Page(
+        language: language, title: words.title(language), body: "<p role=\"alert\">\(Page.escaped(text))</p>")
       return .success(
         page.reply(
           status: problem.kind.status, headers: problem.retryAfter.map { ["retry-after": String($0)] } ?? [:]))

@@ -26,7 +26,8 @@ extension Database {
       .setting("spam", .array(signs.map { .string($0.rawValue) }))
     let reply = try call(.subscribe, argument, deadline: deadline)
     guard let id = reply["id"]?.string else { throw .noAnswer }
-    return Subscribed(id: id, isNew: reply["isNew"]?.bool == true, eventID: reply["eventId"]?.string,
+    return Subscribed(
+      id: id, isNew: reply["isNew"]?.bool == true, eventID: reply["eventId"]?.string,
       isSpam: reply["isSpam"]?.bool == true)
   }
 

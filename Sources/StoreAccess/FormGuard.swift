@@ -7,7 +7,8 @@ package struct FormGuard: Sendable {
   package static let secret = Setting("FORM_TOKEN_SECRET") { text in
     let secrets = text.split(separator: ",", omittingEmptySubsequences: false)
     return secrets.allSatisfy { 32...200 ~= $0.utf8.count && $0.utf8.allSatisfy { 0x21...0x7E ~= $0 } }
-      ? nil : "must have 32 to 200 visible ASCII characters; further secrets, which are only accepted, follow after commas"
+      ? nil
+      : "must have 32 to 200 visible ASCII characters; further secrets, which are only accepted, follow after commas"
   }
   package static let tokens = Setting.choice("FORM_TOKENS", ["optional", "required"])
   package static let work = Setting.number("FORM_WORK_BITS", 1...FormWork.mostBits)

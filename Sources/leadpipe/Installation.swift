@@ -229,7 +229,9 @@ struct Installation {
     // psql and `leadpipe migrate` need the database itself.
     let settings = environment.merging(pooled.filter { $0.key != "DATABASE_URL" }) { $1 }
     let logins = Set(given.filter { $0.key.hasPrefix("DATABASE_URL") }.values)
-    var own = settings.filter { given[$0.key] != $0.value && !Self.secrets.contains($0.key) && !logins.contains($0.value) }
+    var own = settings.filter {
+      given[$0.key] != $0.value && !Self.secrets.contains($0.key) && !logins.contains($0.value)
+    }
     own["PORT"] = String(port)
     own["LEADPIPE_STATE"] = state.path
     if given["LEADPIPE_CHANNELS"] == nil { own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment) }

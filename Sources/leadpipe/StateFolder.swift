@@ -81,7 +81,8 @@ final class StateFolder {
 
   /// What a state folder contains before its lock is made. A gateway and a worker that restart make their sockets.
   private static let ownEntries: Set<String> = [
-    "lock", "admin-key", "form-token-secret", "env", "pooler", "postgres", "sink.ndjson", "lost+found", "operations.sock", "wake.sock",
+    "lock", "admin-key", "form-token-secret", "env", "pooler", "postgres", "sink.ndjson", "lost+found",
+    "operations.sock", "wake.sock",
   ]
 
   /// Returns the name of an entry that no `leadpipe up` has made; nil for an empty folder and for one that was used

@@ -69,7 +69,7 @@ def test_a_caught_lead_is_kept_aside_and_comes_back_once(agency):
     name = row(agency, caught, "customer_name")
     found = agency.http(f"/api/admin/search?query={name.replace(' ', '%20')}", headers=ADMIN)[2]["data"]
     assert caught not in {one["id"] for one in found}
-    until(lambda: caught in {one["id"] for one in agency.http(f"/api/admin/search?query={name.replace(' ', '%20')}&status=spam", headers=ADMIN)[2]["data"]}, 10)
+    until(lambda: caught in {one["id"] for one in agency.http(f"/api/admin/conversations?query={name.replace(' ', '%20')}&status=spam", headers=ADMIN)[2]["data"]}, 10)
     assert caught not in {one["id"] for one in agency.http("/api/admin/sla?limit=100", headers=ADMIN)[2]["data"]}
     analytics = agency.http("/api/admin/analytics", headers=ADMIN)[2]
     assert analytics["totalConversations"] == agency.database.count("conversations", "status <> 'spam'")

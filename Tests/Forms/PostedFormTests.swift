@@ -23,7 +23,9 @@ private func pairs(_ form: PostedForm) -> [[String]] { form.fields.map { [$0.nam
     let many = (0..<PostedForm.fieldLimit).map { "f\($0)=1" }.joined(separator: "&")
     #expect(try PostedForm(urlEncoded: bytes(many)).fields.count == PostedForm.fieldLimit)
     #expect(throws: PostedFormError.self) { try PostedForm(urlEncoded: bytes(many + "&x=1")) }
-    #expect(throws: PostedFormError.self) { try PostedForm(urlEncoded: bytes(String(repeating: "n", count: 201) + "=1")) }
+    #expect(throws: PostedFormError.self) {
+      try PostedForm(urlEncoded: bytes(String(repeating: "n", count: 201) + "=1"))
+    }
     #expect(throws: PostedFormError.self) { try PostedForm(urlEncoded: bytes("a=%00")) }
   }
 
@@ -84,7 +86,8 @@ private func pairs(_ form: PostedForm) -> [[String]] { form.fields.map { [$0.nam
 
   @Test("that are hostile, 10,000 of them, cost bounded work and never crash") func hostile() throws {
     let pieces = [
-      "--b", "--b--", "\r\n", "\r", "\n", "--", "b", "Content-Disposition: form-data; name=\"a\"", "\r\n\r\n", "; filename=\"\"",
+      "--b", "--b--", "\r\n", "\r", "\n", "--", "b", "Content-Disposition: form-data; name=\"a\"", "\r\n\r\n",
+      "; filename=\"\"",
       "name=", "\"", "\\", ";", ":", " ", "\t", "\u{0}", "%22", "é", "Content-Transfer-Encoding: 8bit", "--b \t", "x",
     ].map(bytes)
     var state: UInt64 = 0x5EED
@@ -125,7 +128,8 @@ private func pairs(_ form: PostedForm) -> [[String]] { form.fields.map { [$0.nam
   @Test(
     "is read from Content-Type",
     arguments: [
-      ("application/x-www-form-urlencoded", .urlEncoded), ("Application/X-WWW-Form-URLEncoded; charset=UTF-8", .urlEncoded),
+      ("application/x-www-form-urlencoded", .urlEncoded),
+      ("Application/X-WWW-Form-URLEncoded; charset=UTF-8", .urlEncoded),
       ("multipart/form-data; boundary=----WebKit7MA4", .multipart(boundary: bytes("----WebKit7MA4"))),
       ("multipart/form-data; charset=utf-8; BOUNDARY=\"a b:c\"", .multipart(boundary: bytes("a b:c"))),
       ("application/json", nil), ("text/plain", nil), ("", nil), ("multipart/mixed; boundary=b", nil),

@@ -38,7 +38,8 @@ private struct Traffic {
   mutating func robot(at now: Instant) -> JSON {
     switch next(0...99) {
     case 0..<45: return ["website2": "https://casino.example", "formToken": "x"]
-    case 45..<60: return body(("1.\(now.milliseconds).0.\(UUIDText.random().text).\(String(repeating: "0", count: 64))", nil))
+    case 45..<60:
+      return body(("1.\(now.milliseconds).0.\(UUIDText.random().text).\(String(repeating: "0", count: 64))", nil))
     case 60..<80: return body(token(at: now, secondsAgo: next(0...1), bits: 0))
     case 80..<90: return ["website2": "buy", "formToken": .string(tokens.issue(at: now.adding(seconds: -60), bits: 0))]
     default: return [:]
@@ -61,7 +62,8 @@ private struct Traffic {
     #expect(caught == 0)
   }
 
-  @Test("of 10,000 robots, nine in ten are caught, and all where a token is required", arguments: [1, 2, 3] as [UInt64])
+  @Test(
+    "of 10,000 robots, nine in ten are caught, and all where a token is required", arguments: [1, 2, 3] as [UInt64])
   func robots(_ seed: UInt64) {
     var traffic = Traffic(seed: seed)
     let rule = SpamRule(tokens: traffic.tokens)

@@ -50,7 +50,8 @@ private func sent(secondsAgo seconds: Int, bits: Int = 0, work: String? = nil) -
     #expect(
       Hex.encode(
         HMAC.sha256(
-          Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8), key: [UInt8](repeating: 0xAA, count: 131)))
+          Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8),
+          key: [UInt8](repeating: 0xAA, count: 131)))
         == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54")
   }
 }

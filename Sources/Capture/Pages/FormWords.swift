@@ -33,7 +33,8 @@ package struct FormWords: Sendable {
   private static let person = [
     FieldWords(name: "customerName", english: "Name", arabic: "الاسم", autocomplete: "name", isRequired: true),
     FieldWords(
-      name: "customerEmail", english: "Email address", arabic: "البريد الإلكتروني", type: "email", autocomplete: "email"),
+      name: "customerEmail", english: "Email address", arabic: "البريد الإلكتروني", type: "email", autocomplete: "email"
+    ),
     FieldWords(name: "customerPhone", english: "Phone number", arabic: "رقم الهاتف", type: "tel", autocomplete: "tel"),
   ]
 

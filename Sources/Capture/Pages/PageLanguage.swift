@@ -22,10 +22,11 @@ package enum PageLanguage: String, Sendable {
     for item in (request.headers["accept-language"] ?? "").split(separator: ",").prefix(20) {
       let parts = item.split(separator: ";")
       guard let language = parts.first.flatMap({ Self(tag: $0) }) else { continue }
-      let weight = parts.dropFirst().compactMap { part -> Double? in
-        let text = part.filter { $0 != " " }
-        return text.hasPrefix("q=") ? Double(text.dropFirst(2)) : nil
-      }.first ?? 1
+      let weight =
+        parts.dropFirst().compactMap { part -> Double? in
+          let text = part.filter { $0 != " " }
+          return text.hasPrefix("q=") ? Double(text.dropFirst(2)) : nil
+        }.first ?? 1
       if weight > best?.weight ?? 0 { best = (language, weight) }
     }
     self = best?.language ?? .english

@@ -3,8 +3,6 @@ import Capture
 import Contract
 import Forms
 import Leads
-import Store
-import StoreAccess
 import Wire
 
 package let handler = Handler(

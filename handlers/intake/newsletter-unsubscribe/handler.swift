@@ -1,17 +1,14 @@
-// POST /api/newsletter/unsubscribe: ends a subscription. For a request with an address, the reply does not reveal
-// whether there was a subscription.
+// POST /api/newsletter/unsubscribe: ends a subscription. For an address, the reply does not reveal whether there was one.
 import Capture
 import Contract
-import Forms
 import Leads
-import Store
-import StoreAccess
 import Wire
 
 package let handler = Handler(
   Description(
     name: "newsletter-unsubscribe", kind: .endpoint, summary: "Ends a newsletter subscription",
-    routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact", environment: Database.settings + PlainForms.settings,
+    routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact",
+    environment: NewsletterIntake.settingsToEnd,
     input: .init(Unsubscription.form.schema),
     output: .init(
       [
@@ -29,8 +26,7 @@ package let handler = Handler(
   let newsletter = try NewsletterIntake(settings)
   return { request, log throws(Problem) in
     try newsletter.answer(request, .unsubscribe, log: log) { () throws(Problem) in
-      let body = try newsletter.content(of: request, for: Unsubscription.form)
-      let unsubscription = try checking { () throws(FormError) in try Unsubscription(checking: body) }
+      let unsubscription = try newsletter.unsubscription(in: request)
       let isDone = try newsletter.unsubscribe(unsubscription, asked: request, log: log)
       switch unsubscription {
       case .email(let email):

@@ -13,7 +13,8 @@ package let handler = Handler(
         "type": "object",
         "properties": ["token": ["type": "string", "format": "uuid", "description": "the token of the newsletter"]],
       ]),
-    output: .init(["type": "string"], types: ["text/html"], headers: ["properties": ["Cache-Control": ["const": "no-store"]]]))
+    output: .init(
+      ["type": "string"], types: ["text/html"], headers: ["properties": ["Cache-Control": ["const": "no-store"]]]))
 ) { _ throws(Problem) in
   { request, _ throws(Problem) in UnsubscribePage(request).reply }
 }
