@@ -91,7 +91,8 @@ def test_a_form_is_stored_and_answered_with_a_page(site, path, more, source, kin
     assert "Thank you" in text and 'lang="en"' in text and "<script" not in text and "<style" not in text
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy and "form-action 'self'" in policy and headers["cache-control"] == "no-store"
-    row = site.database.text(f"select source || '|' || customer_phone || '|' || status || '|' || (metadata ->> 'language') from conversations where customer_name = '{name}'")
+    row = site.database.text(
+        f"select concat_ws('|', source, customer_phone, status, metadata ->> 'language') from conversations where customer_name = '{name}'")
     assert row == f"{source}|+971501234567|new|en"
     if "message" in more:
         said = site.database.text(f"select message_text from chat_messages m join conversations c on c.id = m.conversation_id where customer_name = '{name}'")
@@ -128,7 +129,8 @@ def test_faults_are_said_beside_the_fields_with_what_was_typed(site):
 
 
 @pytest.mark.parametrize(("target", "leads"), [
-    (f"{SITE}/thanks?a=1", True), ("https://other.example/t", True), ("https://evil.example/", False), ("//evil.example", False), ("javascript:alert(1)", False),
+    (f"{SITE}/thanks?a=1", True), ("https://other.example/t", True), ("https://evil.example/", False), ("//evil.example", False),
+    ("javascript:alert(1)", False),
     ("https://www.example.com@evil.example/", False), ("https://www.example.com\\@evil.example/", False), ("https://www.example.com.evil.example/", False),
     (f"{SITE}/a\r\nSet-Cookie: x=1", False), ("/thanks", False)])
 def test_only_pages_of_allowed_origins_are_redirected_to(site, target, leads):
@@ -156,7 +158,8 @@ def test_every_other_type_stays_415_and_the_chatbot_takes_json_only(site):
 
 
 @pytest.mark.parametrize("body", [
-    b"--b\r\nbroken", b"", b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.exe\"\r\n\r\nMZ\r\n--b--", b"--b--\r\n" * 5000, b"\x00\xff" * 20_000])
+    b"--b\r\nbroken", b"", b"--b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"a.exe\"\r\n\r\nMZ\r\n--b--",
+    b"--b--\r\n" * 5000, b"\x00\xff" * 20_000])
 def test_hostile_bodies_get_a_page_with_400(site, body):
     status, headers, text = post(site, "/api/contact", kind="multipart/form-data; boundary=b", body=body)
     assert status == 400 and headers["content-type"].startswith("text/html"), text

@@ -67,9 +67,10 @@ def test_a_caught_lead_is_kept_aside_and_comes_back_once(agency):
     assert deliveries(agency, caught) == 0
     assert good in listed(agency) and caught not in listed(agency) and listed(agency, "&status=spam") >= {caught} and good not in listed(agency, "&status=spam")
     name = row(agency, caught, "customer_name")
-    found = agency.http(f"/api/admin/search?query={name.replace(' ', '%20')}", headers=ADMIN)[2]["data"]
+    words = name.replace(" ", "%20")
+    found = agency.http(f"/api/admin/search?query={words}", headers=ADMIN)[2]["data"]
     assert caught not in {one["id"] for one in found}
-    until(lambda: caught in {one["id"] for one in agency.http(f"/api/admin/conversations?query={name.replace(' ', '%20')}&status=spam", headers=ADMIN)[2]["data"]}, 10)
+    until(lambda: caught in {one["id"] for one in agency.http(f"/api/admin/conversations?query={words}&status=spam", headers=ADMIN)[2]["data"]}, 10)
     assert caught not in {one["id"] for one in agency.http("/api/admin/sla?limit=100", headers=ADMIN)[2]["data"]}
     analytics = agency.http("/api/admin/analytics", headers=ADMIN)[2]
     assert analytics["totalConversations"] == agency.database.count("conversations", "status <> 'spam'")
@@ -92,7 +93,9 @@ def test_a_caught_lead_is_kept_aside_and_comes_back_once(agency):
 def test_moving_to_spam_stops_what_is_still_to_be_sent(agency):
     id, _ = contact(agency)
     until(lambda: deliveries(agency, id) == 3, 10)
-    agency.database.run(f"update notification_logs set status = 'failed', next_attempt_at = now() + interval '1 hour', outcome_class = 'retry' where conversation_id = '{id}'")
+    agency.database.run(
+        "update notification_logs set status = 'failed', next_attempt_at = now() + interval '1 hour', outcome_class = 'retry' "
+        f"where conversation_id = '{id}'")
     agency.database.run(f"update lead_events set processed = false, processed_at = null where conversation_id = '{id}' and event_type = 'lead.created'")
     change(agency, id, status="spam")
     assert agency.database.count("notification_logs", f"conversation_id = '{id}' and next_attempt_at is not null") == 0
