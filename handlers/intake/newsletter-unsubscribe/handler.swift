@@ -1,6 +1,7 @@
 // POST /api/newsletter/unsubscribe: ends a subscription. For an address, the reply does not reveal whether there was one.
 import Capture
 import Contract
+import Forms
 import Leads
 import Wire
 
