@@ -57,6 +57,7 @@ let handlerTargets: [Target] =
         "sell-capture",
       ]
     ),
+    (using: ["Capture", "Leads", "StoreAccess"], names: ["form-token", "unsubscribe-page"]),
     (using: ["Deliveries", "Store", "StoreAccess"], names: ["health-check"]),
     (using: ["Forms", "Store", "StoreAccess"], names: ["rate-count"])
   )

@@ -84,6 +84,10 @@ extension GatewayProgram {
       SLA_AUTOMATION                false if no lead is; for explanations too (true)
       POOLER                        on if a pooler of `leadpipe up` is between handlers and database; /health tells
                                     whether it runs (none)
+      FORM_TOKEN_SECRET             signs form tokens; further secrets, which are only accepted, after commas (none)
+      FORM_TOKENS                   optional; or required, if a form without a token is a robot's (optional)
+      FORM_WORK_BITS                the proof of work that form tokens ask for, 1 to 24 bits (none)
+      FORM_THANKS_URL               the page after a form that was posted without a script (a page of Leadpipe)
       ADMIN_API_KEY                 the first key to the admin interface; if it is not set, no key is accepted (none)
     SIGTERM and SIGINT stop the gateway when its running requests have finished, after at most 15 seconds. Handlers that
     still run then get 2 seconds and LEADPIPE_GRACE_MS to end.

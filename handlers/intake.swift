@@ -3,6 +3,7 @@ import Contract
 import Store
 import StoreAccess
 import contact_capture
+import form_token
 import health_check
 import inquiry_capture
 import lead_capture
@@ -10,6 +11,7 @@ import newsletter_subscribe
 import newsletter_unsubscribe
 import rate_count
 import sell_capture
+import unsubscribe_page
 
 @main
 enum Executable {
@@ -17,6 +19,7 @@ enum Executable {
     serve(
       [
         "contact-capture": { contact_capture.handler },
+        "form-token": { form_token.handler },
         "health-check": { health_check.handler },
         "inquiry-capture": { inquiry_capture.handler },
         "lead-capture": { lead_capture.handler },
@@ -24,6 +27,7 @@ enum Executable {
         "newsletter-unsubscribe": { newsletter_unsubscribe.handler },
         "rate-count": { rate_count.handler },
         "sell-capture": { sell_capture.handler },
+        "unsubscribe-page": { unsubscribe_page.handler },
       ], counter: { SharedRateLimiter($0, over: .ofProcess($0)) })
   }
 }

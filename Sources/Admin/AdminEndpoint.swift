@@ -54,9 +54,14 @@ package struct AdminEndpoint {
     package static let officeHours = Needs(rawValue: 1)
     /// Its function queues work for the workers.
     package static let wake = Needs(rawValue: 2)
+    /// Its function sets deadlines of leads that wait from now on.
+    package static let deadlines = Needs(rawValue: 4)
+
+    /// True if it calculates with the office hours.
+    fileprivate var usesHours: Bool { !isDisjoint(with: [.officeHours, .deadlines]) }
 
     fileprivate var settings: [Setting] {
-      (contains(.officeHours) ? OfficeHours.settings : []) + (contains(.wake) ? WakeCall.settings : [])
+      (usesHours ? OfficeHours.settings : []) + (contains(.wake) ? WakeCall.settings : [])
     }
   }
 
@@ -107,13 +112,16 @@ package struct AdminEndpoint {
     Handler(description) { settings, afterwards throws(Problem) in
       let database = AdminDatabase(settings)
       let needsHours = needs.contains(.officeHours)
-      let hours = needsHours ? try OfficeHours(settings) : nil
+      let hours = needs.usesHours ? try OfficeHours(settings) : nil
       let wake = needs.contains(.wake) ? database.wakeCall(settings, afterwards) : nil
       let present = try presentation?(settings)
       return { request, log throws(Problem) in
         let result = try database.call(function, for: request, log: log) { () throws(Problem) in
           let checked = CheckedRequest(values: try read(request), request: request, settings: settings)
-          let argument = try makeArgument(checked)
+          var argument = try makeArgument(checked)
+          if needs.contains(.deadlines) {
+            argument = argument.setting("slaDeadlines", Self.deadlines(request.receivedAt, hours))
+          }
           return needsHours ? argument.setting("warnBefore", Self.warnBefore(request.receivedAt, hours)) : argument
         }
         wake?.send()
@@ -162,6 +170,14 @@ package struct AdminEndpoint {
       name == "id" ? Field.required(name, .uuid) : Field.required(name, .text(1...100))
     }
     return fields.isEmpty ? nil : Form(fields)
+  }
+
+  /// Returns, for each lead quality, when the first response to a lead that waits from now on is due.
+  private static func deadlines(_ now: Instant, _ hours: OfficeHours?) -> JSON {
+    .object(
+      Lead.qualities.map {
+        JSON.Member($0, .string(SLA.deadline(quality: $0, receivedAt: now, within: hours).iso8601))
+      })
   }
 
   /// Returns, for each lead quality, the latest deadline at which a conversation is in warning: an argument of the

@@ -8,7 +8,7 @@ import Wire
 /// A change to one conversation or to many.
 package enum Change {
   private static let fields: [any FormField] = [
-    .optional("status", .choice(["new", "in-progress", "completed", "lost", "converted"])),
+    .optional("status", .choice(["new", "in-progress", "completed", "lost", "converted", "spam"])),
     quality, score, tags, addedTags, removedTags, notes, notesMode, outcome, value,
   ]
   private static let quality = Field.optional("leadQuality", .choice(Lead.qualities))

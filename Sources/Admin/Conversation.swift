@@ -82,7 +82,7 @@ package enum Conversation {
     .init("customerPhone", Schema.perhapsText), .init("customerEmail", Schema.perhapsText),
     .init("startTime", Schema.perhapsTime),
     .init("endTime", Schema.perhapsTime), .init("durationMinutes", ["type": ["integer", "null"]]),
-    .init("status", ["enum": ["new", "in-progress", "completed", "lost", "converted"]]),
+    .init("status", ["enum": ["new", "in-progress", "completed", "lost", "converted", "spam"]]),
     .init("leadScore", ["type": "integer", "minimum": 0, "maximum": 100]),
     .init("leadQuality", ["enum": ["hot", "warm", "cold"]]), .init("budget", Schema.perhapsText),
     .init("propertyType", Schema.perhapsText), .init("preferredArea", Schema.perhapsText),

@@ -6,7 +6,7 @@ import Wire
 package enum ConversationSearch {
   /// The filters of the list. The search takes them as a JSON object.
   package static let filters: [any FormField] = [
-    .optional("status", .choices(["new", "in-progress", "completed", "lost", "converted"])),
+    .optional("status", .choices(["new", "in-progress", "completed", "lost", "converted", "spam"])),
     .optional("leadQuality", .choices(["hot", "warm", "cold"])),
     .optional("intent", .choices(["buy", "rent", "sell", "invest", "browse"])),
     .optional("areas", .texts(max: 50, each: 1...200)), .optional("assignedAgentIds", .anyUUIDsOrNone(max: 50)),

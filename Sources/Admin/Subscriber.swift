@@ -3,7 +3,7 @@ import Wire
 
 /// A current or former newsletter subscriber.
 package enum Subscriber {
-  private static let statuses = ["active", "unsubscribed"]
+  private static let statuses = ["active", "unsubscribed", "spam"]
 
   package static let listForm = Form(
     [.optional("status", .choice(statuses)), .optional("query", .text(1...254))] + Page.fields)

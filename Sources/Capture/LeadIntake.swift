@@ -8,7 +8,7 @@ import Wire
 /// The common part of the capture handlers: from a request to a stored lead, with the agency's rules.
 package struct LeadIntake {
   package static let settings =
-    Database.settings + WakeCall.settings + OfficeHours.settings + [QualifiedLeads.setting]
+    Database.settings + WakeCall.settings + OfficeHours.settings + [QualifiedLeads.setting] + FormGuard.settings
 
   private let form: any LeadForm
   private let handler: String
@@ -16,10 +16,13 @@ package struct LeadIntake {
   private let wake: WakeCall
   private let hours: OfficeHours?
   private let announced: [String]
+  private let formGuard: FormGuard
+  /// Nil if the route takes JSON only.
+  private let plainForms: PlainForms?
 
   /// `handler` is the scope of idempotency keys.
   package init(
-    of form: any LeadForm, _ settings: Settings, handler: String, _ afterwards: Afterwards
+    of form: any LeadForm, takesForms: Bool = false, _ settings: Settings, handler: String, _ afterwards: Afterwards
   ) throws(Problem) {
     self.form = form
     self.handler = handler
@@ -28,6 +31,8 @@ package struct LeadIntake {
     wake = WakeCall(settings, over: database, afterwards)
     hours = try OfficeHours(settings)
     announced = QualifiedLeads.announced(settings)
+    formGuard = try FormGuard(settings)
+    plainForms = takesForms ? PlainForms(settings) : nil
     readAhead(in: afterwards.readAhead)
   }
 
@@ -80,7 +85,7 @@ package struct LeadIntake {
         let captured = try report(outcomes.next() ?? .failure(.noAnswer), refused: refused, log)
         lead.warnings += captured.full.map { FieldError(.conversationFull, at: $0) }
         if !lead.warnings.isEmpty { log.info("Set aside \(lead.warnings.map(\.path).joined(separator: ", "))") }
-        if captured.eventID != nil { wakes = true }
+        if captured.eventID != nil, !captured.isSpam { wakes = true }
         return (lead, captured)
       }
     }
@@ -89,7 +94,8 @@ package struct LeadIntake {
   }
 
   private func check(_ request: Request) throws(Problem) -> CaptureRequest {
-    var content = try request.json()
+    var content =
+      if let plainForms { try plainForms.content(of: request, for: form.form) } else { try request.json() }
     let lead = try checking { () throws(FormError) in
       if let key = request.headers["idempotency-key"], content.members != nil {
         // The member that the header overrides is still validated.
@@ -99,7 +105,8 @@ package struct LeadIntake {
       return try form.lead(checking: content, receivedAt: request.receivedAt)
     }
     return CaptureRequest(
-      lead, content: content, client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
+      lead, verdict: formGuard.judge(content, of: request), content: content,
+      client: request.sourceIP.isEmpty ? nil : request.sourceIP, requestID: request.requestID,
       responseDeadlines: lead.responseDeadlines(within: hours), announced: announced,
       deadline: request.deadline ?? .steady)
   }
@@ -125,15 +132,18 @@ package struct LeadIntake {
     switch captured.outcome {
     case .mismatch: throw Problem(.idempotencyKeyReused)
     case .replayed: log.info("Repeated the reply for conversation \(captured.id)")
+    case .created where captured.isSpam:
+      log.info("Kept conversation \(captured.id) aside as spam")
     case .created: log.write(.conversationCreated, captured.id)
     case .continued:
       log.info("Continued conversation \(captured.id)")
+      if captured.wasReleased { log.info("Released conversation \(captured.id): a valid form token came with it") }
       if let rise = captured.rise { log.info("The score of conversation \(captured.id) rose from \(rise)") }
       if let status = captured.reopenedFrom {
         log.info("Reopened conversation \(captured.id): it was \(status), and the customer wrote again")
       }
     }
-    if captured.outcome == .created { log.emitted("lead.created", captured.eventID) }
+    if captured.outcome == .created, !captured.isSpam { log.emitted("lead.created", captured.eventID) }
     return captured
   }
 }

@@ -20,7 +20,7 @@ package struct LeadReply {
 
   package var reply: Reply {
     let stored: [JSON.Member] = [
-      .init("id", .string(captured.id)), .init("status", .string(captured.status)),
+      .init("id", .string(captured.id)), .init("status", .string(captured.shownStatus)),
       .init("createdAt", .string(captured.createdAt)), .init("updatedAt", .string(captured.updatedAt)),
     ]
     let conversation = JSON.object(stored + (lead.facts.members ?? []))

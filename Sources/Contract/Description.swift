@@ -42,6 +42,8 @@ package struct Description: Sendable, Equatable {
   package var feed: String?
   /// True if cookies are not passed to the handler, and do not count as presented keys.
   package var ignoresCookies = false
+  /// True if it also takes what an HTML form posts without a script: see `PlainForms` in Capture.
+  package var takesForms = false
   package var environment: [Setting]
   package var input: Input
   package var output: Output
@@ -128,6 +130,13 @@ extension Description {
     return copy
   }
 
+  /// The same description of a handler that also takes posted HTML forms.
+  package var takingForms: Description {
+    var copy = self
+    copy.takesForms = true
+    return copy
+  }
+
   /// The destinations of its settings. Empty for a description read from JSON, which does not contain them.
   package var destinations: [String: Destination] {
     Dictionary(environment.compactMap { setting in setting.leadsTo.map { (setting.name, $0) } }) { $1 }
@@ -145,6 +154,7 @@ extension Description {
     if let feed { document = document.setting("feed", .string(feed)) }
     if bodyFollows { document = document.setting("bodyFollows", true) }
     if ignoresCookies { document = document.setting("ignoresCookies", true) }
+    if takesForms { document = document.setting("takesForms", true) }
     for (name, schema) in [("query", input.query), ("headers", input.headers), ("replyHeaders", output.headers)] {
       if let schema { document = document.setting(name, schema) }
     }
@@ -203,6 +213,7 @@ extension Description {
         document["output"] ?? [:], statuses: try statuses("statuses", 200...599, without: [200]), types: types,
         headers: document["replyHeaders"], problems: try statuses("problems", 400...599, without: [])))
     ignoresCookies = document["ignoresCookies"]?.bool == true
+    takesForms = document["takesForms"]?.bool == true
     bodyFollows = document["bodyFollows"]?.bool == true
   }
 }

@@ -24,6 +24,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
 
   // The content of the request.
   case malformedJSON = "malformed_json"
+  case malformedForm = "malformed_form"
   case malformedEnvelope = "malformed_envelope"
   case documentTooLarge = "document_too_large"
   case invalidFields = "invalid_fields"
@@ -39,6 +40,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case idempotencyKeyReused = "idempotency_key_reused"
 
   // Authentication and rights.
+  case formOriginNotAllowed = "form_origin_not_allowed"
   case keyRequired = "key_required"
   case csrfTokenRequired = "csrf_token_required"
   case insufficientRights = "insufficient_rights"
@@ -78,6 +80,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case conversationChanged = "conversation_changed"
 
   // The state of the service.
+  case formTokensOff = "form_tokens_off"
   case adminNotConfigured = "admin_not_configured"
   case databaseUnavailable = "database_unavailable"
   case databaseBusy = "database_busy"
@@ -122,6 +125,7 @@ extension ProblemCode {
     case .rateLimited: (.tooManyRequests, "too many requests; try again later")
 
     case .malformedJSON: (.badInput, "the body is not valid JSON: {reason} at byte {offset}")
+    case .malformedForm: (.badInput, "the form is malformed: {reason}")
     case .malformedEnvelope: (.badInput, "the envelope is malformed: {reason}")
     case .documentTooLarge: (.tooLarge, "the document is too large")
     case .invalidFields: (.badInput, "{count} fields are invalid; see details")
@@ -146,6 +150,8 @@ extension ProblemCode {
     case .leadTooLarge: (.badInput, "the lead is larger or deeper than the database stores")
     case .idempotencyKeyReused: (.keyReused, "this idempotency key was used before with a different body")
 
+    case .formOriginNotAllowed:
+      (.forbidden, "a page of this origin may not send forms; FRONTEND_URL and ALLOWED_ORIGINS name those that may")
     case .keyRequired: (.unauthorized, "a valid key or session is required")
     case .csrfTokenRequired: (.forbidden, "the X-CSRF-Token header of this session is required")
     case .insufficientRights: (.forbidden, "a key with the right {rights} may not do this")
@@ -192,6 +198,7 @@ extension ProblemCode {
       (.preconditionFailed, "the conversation has changed since this version; read it again and repeat the change")
 
     case .adminNotConfigured: (.unavailable, "admin access is not configured")
+    case .formTokensOff: (.unavailable, "form tokens are not in use: FORM_TOKEN_SECRET is not set")
     case .databaseUnavailable: (.unavailable, "the database is unavailable; try again later")
     case .databaseBusy: (.busy, "another request is changing the same conversation or customer; try again")
     case .databaseNotMigrated:

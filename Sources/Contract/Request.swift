@@ -1,3 +1,4 @@
+import Forms
 import Wire
 
 /// A handler's request: the API Gateway HTTP API payload format 2.0, or a bare body passed directly.
@@ -145,6 +146,27 @@ extension Request {
     let isUTF8 = { ["utf-8", "\"utf-8\"", "utf8", "\"utf8\""].contains($0) }
     guard parts.first == "application/json", charset.allSatisfy({ isUTF8(String($0.dropFirst("charset=".count))) })
     else { throw Problem(.unsupportedMediaType) }
+    try requireNoCoding()
+  }
+
+  /// True if the body is what an HTML form posts without a script. Never true for a bare body, which is JSON.
+  package var isForm: Bool { !isBare && FormType.isNamed(in: headers["content-type"] ?? "") }
+
+  /// Returns the fields of a posted form. The problem is a 400 if they cannot be read.
+  package func postedForm() throws(Problem) -> PostedForm {
+    try requireNoCoding()
+    let form: PostedForm?
+    do throws(PostedFormError) {
+      form = try FormType(contentType: headers["content-type"] ?? "").map { type throws(PostedFormError) in
+        try PostedForm(body, as: type)
+      }
+    } catch { throw Problem(.malformedForm, ["reason": error.reason]) }
+    guard let form else { throw Problem(.unsupportedMediaType) }
+    return form
+  }
+
+  /// Requires a body without content coding; otherwise throws a problem with status 415.
+  func requireNoCoding() throws(Problem) {
     guard ["", "identity"].contains((headers["content-encoding"] ?? "").lowercased()) else {
       throw Problem(.unsupportedContentEncoding)
     }

@@ -22,7 +22,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
     case .intake:
       Self.common.union([
         "DATABASE_URL", "LEADPIPE_ROLE", "LEADPIPE_WAKE", "WAKE", "LEADPIPE_CHANNELS", "PORT", "BUSINESS_HOURS",
-        "HOLIDAYS", "TIME_ZONE", "POOLER", "NOTIFY_QUALIFIED",
+        "HOLIDAYS", "TIME_ZONE", "POOLER", "NOTIFY_QUALIFIED", "FRONTEND_URL", "ALLOWED_ORIGINS", "FORM_THANKS_URL",
+        "FORM_TOKEN_SECRET", "FORM_TOKENS", "FORM_WORK_BITS",
       ])
     case .worker:
       Self.common.union([
@@ -102,6 +103,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "follow-up-list": .admin,
     "follow-up-sweep": .worker,
     "follow-up-update": .admin,
+    "form-token": .intake,
     "health-check": .intake,
     "inquiry-capture": .intake,
     "key-create": .admin,
@@ -129,6 +131,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "sla-sweep": .worker,
     "subscriber-delete": .admin,
     "subscriber-list": .admin,
+    "unsubscribe-page": .intake,
     "wake-listen": .worker,
   ]
 }

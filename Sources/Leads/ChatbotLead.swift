@@ -72,7 +72,8 @@ extension Lead {
       if !unique.contains(tag) { unique.append(tag) }
     }
     notes = form[ChatbotField.notes]
-    metadata = form[ChatbotField.metadata]
+    // The server writes why it takes a lead for a robot's under this name.
+    metadata = form[ChatbotField.metadata]?.removing("spam")
     if let consent = form[ChatbotField.consent] {
       metadata = (metadata ?? [:]).setting("consent", consent.document.setting("at", .string(receivedAt.iso8601)))
     }

@@ -18,6 +18,8 @@ package struct SiteForm: LeadForm {
   fileprivate static let urgency = Field.optional("urgency", .text(1...200)).lenient
   private static let phone = LeadField.phone.lenient(beside: LeadField.email)
   private static let message = Field.optional("message", .text(1...5000)).lenient
+  /// The language of the page, for messages to the customer.
+  static let language = Field.optional("language", .word(["en", "ar"])).lenient
   private static let description = Field.optional("propertyDescription", .text(1...5000)).lenient
 
   private init(
@@ -25,7 +27,7 @@ package struct SiteForm: LeadForm {
   ) {
     self.source = source
     form = Form(
-      [LeadField.name, LeadField.email, Self.phone, LeadField.idempotencyKey] + fields,
+      [LeadField.name, LeadField.email, Self.phone, LeadField.idempotencyKey] + fields + [Self.language],
       atLeastOne: [LeadField.email, Self.phone])
     self.intent = intent
     self.message = message
@@ -72,6 +74,9 @@ extension Lead {
     readAmount(in: budget ?? form[SiteForm.price])
     details = form.document(of: site.details)
     if details.members?.isEmpty == false { metadata = details }
+    if let language = form[SiteForm.language] {
+      metadata = (metadata ?? [:]).setting(SiteForm.language.name, .string(language))
+    }
     if let words = form[site.message] {
       details = details.setting(site.message.name, .string(words))
       messages = [

@@ -24,11 +24,20 @@ package struct Captured: Sendable, Equatable {
   package let reopenedFrom: String?
   /// The fields of which not all was stored, because the conversation has as much as it can hold.
   package let full: [String]
+  /// True if a submission to a conversation that was kept aside as spam brought it back.
+  package let wasReleased: Bool
+
+  /// True if the conversation is kept aside as a robot's.
+  package var isSpam: Bool { status == "spam" }
+  /// The status as the sender is told: a robot must not learn that it was caught.
+  package var shownStatus: String { isSpam ? "new" : status }
 }
 
 /// A lead with what is needed to store it.
 package struct CaptureRequest: Sendable {
   package let lead: Lead
+  /// Whether it is a robot's.
+  let verdict: SpamRule.Verdict
   /// The body as sent. It must be the same in all requests with one idempotency key.
   let content: JSON
   /// The id of the request, for the log lines of its notifications.
@@ -44,10 +53,12 @@ package struct CaptureRequest: Sendable {
   let client: String?
 
   package init(
-    _ lead: Lead, content: JSON, client: String?, requestID: String, responseDeadlines: [String: Instant],
+    _ lead: Lead, verdict: SpamRule.Verdict = .init(), content: JSON, client: String?, requestID: String,
+    responseDeadlines: [String: Instant],
     announced: [String], deadline: Instant
   ) {
     self.lead = lead
+    self.verdict = verdict
     self.content = content
     self.client = client
     self.requestID = requestID
@@ -120,7 +131,7 @@ extension Captured {
         }
         return "\(text("scoreBefore", "qualityBefore")) to \(text("score", "quality"))"
       }, reopenedFrom: reply["reopenedFrom"]?.string,
-      full: (reply["full"]?.array ?? []).compactMap(\.string))
+      full: (reply["full"]?.array ?? []).compactMap(\.string), wasReleased: reply["released"]?.bool == true)
   }
 }
 
@@ -134,8 +145,10 @@ extension CaptureRequest {
   }
 
   fileprivate func argument(route: String) -> JSON {
-    lead.argument(route: route, content: content, client: client, due: responseDeadlines)
+    let argument = lead.argument(route: route, content: content, client: client, due: responseDeadlines)
       .setting("requestId", .string(requestID)).setting("notifyQualified", .array(announced.map(JSON.string)))
+    if !verdict.signs.isEmpty { return argument.setting("spam", .array(verdict.signs.map { .string($0.rawValue) })) }
+    return verdict.isProven ? argument.setting("hasToken", true) : argument
   }
 }
 

@@ -198,6 +198,9 @@ struct Installation {
     }
     let hasOwnKey = environment["ADMIN_API_KEY"].map { !$0.isEmpty } ?? false
     if !hasOwnKey { environment["ADMIN_API_KEY"] = try state.adminKey() }
+    if environment["FORM_TOKEN_SECRET"].map(\.isEmpty) ?? true {
+      environment["FORM_TOKEN_SECRET"] = try state.formTokenSecret()
+    }
     environment["LEADPIPE_WAKE"] = environment["LEADPIPE_WAKE"] ?? state.wakeSocket
     environment["LEADPIPE_OPERATIONS"] = environment["LEADPIPE_OPERATIONS"] ?? "unix:" + state.operationsSocket
     return hasOwnKey
@@ -219,13 +222,18 @@ struct Installation {
     if !isRight { throw ExitCode(ExitStatus.misconfigured) }
   }
 
+  /// The secrets that have a file of their own.
+  private static let secrets: Set = ["ADMIN_API_KEY", "FORM_TOKEN_SECRET"]
+
   /// The settings that this instance added to the given ones, and those that identify it. They contain no secret of the
   /// operator.
   private var own: [String: String] {
     // psql and `leadpipe migrate` need the database itself.
     let settings = environment.merging(pooled.filter { $0.key != "DATABASE_URL" }) { $1 }
     let logins = Set(given.filter { $0.key.hasPrefix("DATABASE_URL") }.values)
-    var own = settings.filter { given[$0.key] != $0.value && $0.key != "ADMIN_API_KEY" && !logins.contains($0.value) }
+    var own = settings.filter {
+      given[$0.key] != $0.value && !Self.secrets.contains($0.key) && !logins.contains($0.value)
+    }
     own["PORT"] = String(port)
     own["LEADPIPE_STATE"] = state.path
     if given["LEADPIPE_CHANNELS"] == nil { own["LEADPIPE_CHANNELS"] = ServiceEnvironment.channels(environment) }

@@ -22,10 +22,11 @@ enum ServiceEnvironment {
       also: Set(classes.compactMap(\.database?.streamSetting)), without: secrets)
   }
 
-  /// The environment of the worker: ours without the admin key.
+  /// The environment of the worker: ours without the secrets of endpoints.
   static func worker(_ environment: [String: String]) -> [String: String] {
     service(
-      environment, logins: ["DATABASE_URL_WORKER"], also: ["DATABASE_URL_LISTEN"], without: ["ADMIN_API_KEY"])
+      environment, logins: ["DATABASE_URL_WORKER"], also: ["DATABASE_URL_LISTEN"],
+      without: ["ADMIN_API_KEY", "FORM_TOKEN_SECRET"])
   }
 
   /// Keeps the database owner's login only if one of `logins` is missing.

@@ -81,7 +81,8 @@ final class StateFolder {
 
   /// What a state folder contains before its lock is made. A gateway and a worker that restart make their sockets.
   private static let ownEntries: Set<String> = [
-    "lock", "admin-key", "env", "pooler", "postgres", "sink.ndjson", "lost+found", "operations.sock", "wake.sock",
+    "lock", "admin-key", "form-token-secret", "env", "pooler", "postgres", "sink.ndjson", "lost+found",
+    "operations.sock", "wake.sock",
   ]
 
   /// Returns the name of an entry that no `leadpipe up` has made; nil for an empty folder and for one that was used
@@ -128,16 +129,21 @@ final class StateFolder {
   }
 
   /// Returns the admin key: 256 random bits, created at the first start.
-  func adminKey() throws -> String {
-    if let data = FileManager.default.contents(atPath: adminKeyFile), let text = String(data: data, encoding: .utf8) {
+  func adminKey() throws -> String { try secret(in: adminKeyFile) }
+
+  /// Returns the secret that signs form tokens, created at the first start.
+  func formTokenSecret() throws -> String { try secret(in: path + "/form-token-secret") }
+
+  private func secret(in file: String) throws -> String {
+    if let data = FileManager.default.contents(atPath: file), let text = String(data: data, encoding: .utf8) {
       let key = text.filter { !$0.isWhitespace }
       if key.count >= 32 {
-        files[adminKeyFile] = text
+        files[file] = text
         return key
       }
     }
     let key = Self.randomSecret()
-    try write(key + "\n", to: adminKeyFile)
+    try write(key + "\n", to: file)
     return key
   }
 

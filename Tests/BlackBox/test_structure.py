@@ -260,8 +260,9 @@ def test_descriptions_are_complete_and_match_the_trust_table(name):
     assert description["input"].get("type") == "object"
     # A list can be asked for as an array.
     outputs = description["output"].get("anyOf", [description["output"]])
-    # A file is text or a JSON document.
-    assert outputs[0]["type"] in (("string", "object") if follows else ("object",)) and all(each["type"] == "array" for each in outputs[1:])
+    # A file is text or a JSON document; a page is text.
+    is_text = follows or description.get("types") == ["text/html"]
+    assert outputs[0]["type"] in (("string", "object") if is_text else ("object",)) and all(each["type"] == "array" for each in outputs[1:])
     # A step outside the worker has class none. A feed has the class of its endpoint; the gateway checks that. The step
     # that counts requests for the gateway has class intake.
     feeds = {describe(other).get("feed") for other in HANDLER_NAMES}

@@ -16,7 +16,7 @@ from common import REPO
 # Functions that the planner has to inline. Each is a single query and qualifies every name with its schema.
 INLINED = {
     "event_notifies", "exact_term", "iso8601", "lead_fields", "lead_identifiers", "merge_text", "message_fields",
-    "quote_lexeme", "shown", "sla_state", "to_nfc", "uuid_v7"}
+    "quote_lexeme", "shown", "sla_state", "spam_metadata", "to_nfc", "uuid_v7"}
 NUMBERS = count(1)
 
 

@@ -55,6 +55,7 @@ LEADS = {
         lead(1, FULL), lead(2, {"customerPhone": FULL["customerPhone"], "customerEmail": "new@example.com"}), lead(3, {"customerEmail": "NEW@example.com"}),
         lead(4, {"customerPhone": "+971509999999", "customerEmail": "zoe@example.com"})],
     "an event that notifies nobody": [lead(1, event={"type": "lead.qualified", "payload": {}})],
+    "a robot's": [lead(1, FULL, spam=["honeypot"]), lead(2, spam=["too_fast", "missing_work"]), lead(3, spam=[])],
     "no text of a timeline entry": [lead(1, timeline={"title": None, "description": "Cafe\u0301"})],
 }
 # Without columns that no two calls have in common.

@@ -45,7 +45,7 @@ extension RequestDispatcher {
     }
     if let quota = exchange.quota, !quota.isAllowed { throw quota.problem }
     let limit = description.bodyLimit
-    try message.checkBody(head, limit: limit)
+    try message.checkBody(head, to: description)
     return .read(
       RoutedRequest(
         request: HandlerRequest(handler: handler, route: match.route, host: head.host, message: message),

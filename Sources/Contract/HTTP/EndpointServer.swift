@@ -116,7 +116,7 @@ package final class EndpointServer {
     }
     let answered: AnsweredRequest
     do throws(Problem) {
-      try request.checkBody(head, limit: handler.description.bodyLimit)
+      try request.checkBody(head, to: handler.description)
       if head.hasBody { request.body = try body(handler.description.bodyLimit) }
       try handler.prepare(&request)
       answered = call(request, log)

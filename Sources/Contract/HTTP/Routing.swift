@@ -65,10 +65,11 @@ extension Request {
     self.sourceIP = sourceIP
   }
 
-  /// Refuses a body that is too large or not JSON, before it is read.
-  package func checkBody(_ head: RequestHead, limit: Int) throws(Problem) {
-    if let length = head.bodyLength, length > limit { throw .tooLarge(limit) }
-    if head.hasBody { try requireJSONBody() }
+  /// Refuses a body that is too large, or neither JSON nor a form that the handler takes, before it is read.
+  package func checkBody(_ head: RequestHead, to description: Description) throws(Problem) {
+    if let length = head.bodyLength, length > description.bodyLimit { throw .tooLarge(description.bodyLimit) }
+    guard head.hasBody else { return }
+    if description.takesForms, isForm { try requireNoCoding() } else { try requireJSONBody() }
   }
 }
 

@@ -36,6 +36,31 @@ extension SettingSection {
           that become hot. `warm`: those that become warm too.
           """, default: "hot"),
       SettingEntry(
+        "FORM_TOKEN_SECRET",
+        meaning: """
+          Signs [form tokens](../how-to/stop-spam.md): 32 to 200 visible ASCII characters without a comma. Further \
+          secrets follow after commas; their tokens are accepted, and none is made with them. Without it there are no \
+          form tokens.
+          """, default: "with `up` the file `form-token-secret` in the state folder"),
+      SettingEntry(
+        "FORM_TOKENS",
+        meaning: """
+          `required`: a submission without a form token is kept aside as spam, except for leads that the operator pipes \
+          into a handler. `optional`: it is not.
+          """, default: "optional"),
+      SettingEntry(
+        "FORM_WORK_BITS",
+        meaning: """
+          The [proof of work](../how-to/stop-spam.md#under-attack) that form tokens ask for: 1 to 24 zero bits. Each bit \
+          doubles the work.
+          """, default: "no work"),
+      SettingEntry(
+        "FORM_THANKS_URL",
+        meaning: """
+          Where a visitor goes after [a form without a script](../how-to/add-a-form-to-a-website.md#without-javascript), \
+          unless the form names a page of an allowed origin.
+          """, default: "a page of Leadpipe"),
+      SettingEntry(
         "AUTO_ASSIGN",
         meaning: """
           Which leads are [assigned to agents](../how-to/assign-leads.md) automatically. `overdue`: those without an \

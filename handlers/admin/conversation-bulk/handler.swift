@@ -25,5 +25,6 @@ package let handler = AdminEndpoint(
           ],
         ],
       ],
-    ], problems: [404]), calls: .changeConversations, argument: Change.ofMany, presentation: { _ in Change.results }
+    ], problems: [404]), needs: [.deadlines, .wake], calls: .changeConversations, argument: Change.ofMany,
+  presentation: { _ in Change.results }
 ).handler

@@ -5,5 +5,5 @@ import Leads
 
 package let handler = Handler(
   storing: SiteForm.contact, name: "contact-capture", summary: "Stores a contact form message as a lead",
-  paths: ["/api/contact", "/api/submit-contact"], message: "Contact form submitted successfully"
+  paths: ["/api/contact", "/api/submit-contact"], message: "Contact form submitted successfully", words: .contact
 )

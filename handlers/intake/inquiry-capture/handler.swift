@@ -5,5 +5,5 @@ import Leads
 
 package let handler = Handler(
   storing: SiteForm.inquiry, name: "inquiry-capture", summary: "Stores a property inquiry as a lead",
-  paths: ["/api/property-inquiry"], message: "Property inquiry submitted successfully"
+  paths: ["/api/property-inquiry"], message: "Property inquiry submitted successfully", words: .inquiry
 )

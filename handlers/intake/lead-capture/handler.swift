@@ -14,7 +14,7 @@ package let handler = Handler(
     name: "lead-capture", kind: .endpoint, summary: "Stores a chatbot lead, or continues its conversation",
     routes: [.init("POST", "/api/chatbot/leads")], rateClass: "lead", bodyLimit: 262_144, repairsText: true,
     environment: LeadIntake.settings,
-    input: .init(chatbot.form.schema, headers: LeadIntake.headers),
+    input: .init(GuardFields.describe(in: chatbot.form.schema), headers: LeadIntake.headers),
     output: .init(
       LeadReply.schema, statuses: [200, 201], headers: LeadIntake.replyHeaders, problems: LeadIntake.problems)),
   batchSize: LeadIntake.batchSize

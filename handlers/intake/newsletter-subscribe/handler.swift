@@ -3,15 +3,13 @@ import Capture
 import Contract
 import Forms
 import Leads
-import Store
-import StoreAccess
 import Wire
 
 package let handler = Handler(
   Description(
     name: "newsletter-subscribe", kind: .endpoint, summary: "Subscribes an email address to the newsletter",
     routes: [.init("POST", "/api/newsletter/subscribe")], rateClass: "contact",
-    environment: Database.settings + WakeCall.settings, input: .init(Subscription.form.schema),
+    environment: NewsletterIntake.settings, input: .init(GuardFields.describe(in: Subscription.form.schema)),
     output: .init(
       [
         "type": "object", "required": ["success", "data"],
@@ -25,14 +23,17 @@ package let handler = Handler(
             ],
           ],
         ],
-      ], statuses: [201]))
+      ], statuses: [201])
+  ).takingForms
 ) { settings, afterwards throws(Problem) in
-  let newsletter = NewsletterIntake(settings, afterwards)
+  let newsletter = try NewsletterIntake(settings, afterwards)
   return { request, log throws(Problem) in
-    let body = try request.json()
-    let subscription = try checking { () throws(FormError) in try Subscription(checking: body) }
-    let id = try newsletter.subscribe(subscription, asked: request, log: log)
-    let data: JSON = ["id": .string(id), "email": .string(subscription.email.text), "status": "active"]
-    return Reply(status: 201, ["success": true, "data": data])
+    try newsletter.answer(request, .subscribe, log: log) { () throws(Problem) in
+      let body = try newsletter.content(of: request, for: Subscription.form)
+      let subscription = try checking { () throws(FormError) in try Subscription(checking: body) }
+      let id = try newsletter.subscribe(subscription, sent: body, asked: request, log: log)
+      let data: JSON = ["id": .string(id), "email": .string(subscription.email.text), "status": "active"]
+      return Reply(status: 201, ["success": true, "data": data])
+    }
   }
 }

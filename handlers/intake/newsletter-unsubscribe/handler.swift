@@ -1,17 +1,15 @@
-// POST /api/newsletter/unsubscribe: ends a subscription. For a request with an address, the reply does not reveal
-// whether there was a subscription.
+// POST /api/newsletter/unsubscribe: ends a subscription. For an address, the reply does not reveal whether there was one.
 import Capture
 import Contract
 import Forms
 import Leads
-import Store
-import StoreAccess
 import Wire
 
 package let handler = Handler(
   Description(
     name: "newsletter-unsubscribe", kind: .endpoint, summary: "Ends a newsletter subscription",
-    routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact", environment: Database.settings,
+    routes: [.init("POST", "/api/newsletter/unsubscribe")], rateClass: "contact",
+    environment: NewsletterIntake.settingsToEnd,
     input: .init(Unsubscription.form.schema),
     output: .init(
       [
@@ -23,18 +21,20 @@ package let handler = Handler(
             "properties": ["email": ["type": "string", "format": "email"], "status": ["const": "unsubscribed"]],
           ],
         ],
-      ], problems: [404]))
+      ], problems: [404])
+  ).takingForms
 ) { settings throws(Problem) in
-  let newsletter = NewsletterIntake(settings)
+  let newsletter = try NewsletterIntake(settings)
   return { request, log throws(Problem) in
-    let body = try request.json()
-    let unsubscription = try checking { () throws(FormError) in try Unsubscription(checking: body) }
-    let isDone = try newsletter.unsubscribe(unsubscription, asked: request, log: log)
-    switch unsubscription {
-    case .email(let email):
-      return Reply(["success": true, "data": ["email": .string(email.text), "status": "unsubscribed"]])
-    case .token where isDone: return Reply(["success": true, "data": ["status": "unsubscribed"]])
-    case .token: throw Problem(.subscriptionNotFound)
+    try newsletter.answer(request, .unsubscribe, log: log) { () throws(Problem) in
+      let unsubscription = try newsletter.unsubscription(in: request)
+      let isDone = try newsletter.unsubscribe(unsubscription, asked: request, log: log)
+      switch unsubscription {
+      case .email(let email):
+        return Reply(["success": true, "data": ["email": .string(email.text), "status": "unsubscribed"]])
+      case .token where isDone: return Reply(["success": true, "data": ["status": "unsubscribed"]])
+      case .token: throw Problem(.subscriptionNotFound)
+      }
     }
   }
 }

@@ -5,5 +5,5 @@ import Leads
 
 package let handler = Handler(
   storing: SiteForm.sell, name: "sell-capture", summary: "Stores an owner's request to sell as a lead",
-  paths: ["/api/sell-submission"], message: "Sell submission received successfully"
+  paths: ["/api/sell-submission"], message: "Sell submission received successfully", words: .sell
 )

@@ -23,6 +23,9 @@ declare
   v_facts jsonb;
   v_message text;  -- the customer's latest new message
   v_added integer := 0;
+  -- Signs of a robot in this request, and whether a valid form token brings a conversation back that was kept aside.
+  v_spam constant jsonb := leadpipe.spam_metadata(p);
+  v_releases boolean := false;
   v_unstored jsonb;  -- what an unproven request says about the customer; only the timeline has it
   v_event uuid;
   l record;  -- the lead as sent
@@ -84,11 +87,14 @@ begin
     end if;
   end if;
   v_proven := coalesce(c.customer_phone = l.phone, false) or coalesce(lower(c.customer_email) = lower(l.email), false);
+  -- What looks like a robot's changes nothing in a conversation that does not.
+  v_proven := v_proven and (v_spam is null or c.status = 'spam');
+  v_releases := c.status = 'spam' and v_proven and v_spam is null and coalesce((p ->> 'hasToken')::boolean, false);
   v_reachable := nullif(c.customer_phone, '') is not null or nullif(c.customer_email, '') is not null;
   -- What was read in the budget is stored with it.
   v_rebudgets := l.budget is not null and (v_proven or nullif(c.budget, '') is null);
   v_rises := v_proven and l.score is not null and l.score > coalesce(c.lead_score, 0);
-  v_closed := c.status in ('completed', 'lost');
+  v_closed := c.status in ('completed', 'lost') and v_spam is null;
   v_before := c;
 
   update public.conversations s set
@@ -118,12 +124,13 @@ begin
     lead_score = case when v_rises then l.score else s.lead_score end,
     lead_quality = case when v_rises then coalesce(l.quality, s.lead_quality) else s.lead_quality end,
     lead_score_breakdown = case when v_rises then coalesce(l.breakdown, s.lead_score_breakdown) else s.lead_score_breakdown end,
-    sla_response_deadline = case when v_proven then least(s.sla_response_deadline, l.deadline) else s.sla_response_deadline end,
+    sla_response_deadline = case when s.status = 'spam' then null when v_proven then least(s.sla_response_deadline, l.deadline) else s.sla_response_deadline end,
     -- At most 50 tags, as in one request; the oldest are kept.
     tags = case when v_proven then (s.tags || array(select t from unnest(l.tags) with ordinality as sent (t, n)
                                                     where t <> all (s.tags) order by n))[:greatest(50, cardinality(s.tags))] else s.tags end,
     notes = case when v_proven then coalesce(l.notes, s.notes) else s.notes end,
-    metadata = case when v_proven then leadpipe.merge_metadata(s.metadata, l.metadata) else s.metadata end
+    metadata = case when v_proven then leadpipe.merge_metadata(s.metadata,
+      case when v_spam is null then l.metadata else coalesce(l.metadata, '{}') || v_spam end) else s.metadata end
   where s.id = v_id
   returning s.customer_id, s.customer_name, s.customer_phone, s.customer_email, s.status, s.lead_score, s.lead_quality,
     s.intent, s.budget, s.property_type, s.preferred_area, s.tags, s.metadata, s.source, s.first_response_at, s.created_at, s.updated_at into c;
@@ -154,15 +161,26 @@ begin
     returning s.status, s.updated_at into c.status, c.updated_at;
   end if;
 
+  if v_releases then
+    update public.conversations s set
+      status = case when s.first_response_at is null then 'new' else 'in-progress' end,
+      sla_response_deadline = case when s.first_response_at is null
+        then coalesce((p #>> array['lead', 'slaDeadlines', s.lead_quality])::timestamptz, l.deadline) end
+    where s.id = v_id
+    returning s.status, s.updated_at into c.status, c.updated_at;
+    perform leadpipe.reopen_follow_ups(v_id);
+    perform leadpipe.release_spam(v_id);
+  end if;
+
   v_qualifies := v_rises and array_position('{cold,warm,hot}', c.lead_quality) > array_position('{cold,warm,hot}', v_before.lead_quality);
   -- The event of a reopened conversation has the new score and notifies in any case.
-  v_announces := v_qualifies and not v_reopens and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
+  v_announces := v_qualifies and not v_reopens and v_before.status <> 'spam' and coalesce(p -> 'notifyQualified', '["hot"]') ? c.lead_quality;
   -- Once for each quality, even if an agent has lowered it since.
   if v_announces and to_regclass('public.lead_events') is not null then
     v_qualifies := not exists (select from public.lead_events where idempotency_key = 'lead.qualified:' || v_id || ':' || c.lead_quality);
     v_announces := v_qualifies;
   end if;
-  v_moves := v_proven and c.first_response_at is not null and not v_reopens and not v_announces
+  v_moves := v_proven and c.first_response_at is not null and v_before.status <> 'spam' and not v_reopens and not v_announces
     and (nullif(c.customer_phone, ''), lower(nullif(c.customer_email, '')))
       is distinct from (nullif(v_before.customer_phone, ''), lower(nullif(v_before.customer_email, '')));
   if v_added > 0 and (v_reopens or v_announces or v_moves) then
@@ -198,6 +216,11 @@ begin
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then
+    if v_releases then
+      perform public.add_timeline_entry(v_id, 'status_changed', 'Not spam: a valid form token came with a later submission',
+        format('Status %s, was %s', c.status, v_before.status), 'system', null, null,
+        jsonb_build_object('from', v_before.status, 'to', c.status));
+    end if;
     if v_reopens then
       perform public.add_timeline_entry(v_id, 'status_changed', 'Reopened: the customer wrote again',
         format('Status %s, was %s', c.status, v_before.status), 'system', null, null,
@@ -230,6 +253,7 @@ begin
     'eventId', v_event, 'messagesAdded', v_added)
     || case when v_rises then jsonb_build_object('rise', v_facts - '{messagesAdded,proven}'::text[]) else '{}' end
     || case when v_reopens then jsonb_build_object('reopenedFrom', v_before.status) else '{}' end
+    || case when v_releases then jsonb_build_object('released', true) else '{}' end
     -- The fields whose values were not stored, because the conversation has as many as it can hold.
     || coalesce((select jsonb_build_object('full', jsonb_agg(field)) from unnest(array[
          case when v_proven and not l.tags <@ c.tags then 'tags' end,

@@ -19,6 +19,8 @@ declare
   v_email_of uuid;
   v_customer uuid;
   v_added integer := 0;
+  -- Signs of a robot: the lead is kept aside. It has no deadline and notifies nobody.
+  v_spam constant jsonb := leadpipe.spam_metadata(p);
   l record;
 begin
   if v_key is not null and exists (select from public.idempotency_keys k where k.route = v_route and k.key = v_key) then
@@ -50,9 +52,10 @@ begin
     metadata, device_info, source, sla_response_deadline, idempotency_key, budget_amount, budget_min, budget_max, budget_currency,
     budget_period, created_at, updated_at)
   values (
-    v_id, v_customer, l.name, l.phone, l.email, coalesce(l.start_time, v_received), l.end_time, l.duration, 'new',
+    v_id, v_customer, l.name, l.phone, l.email, coalesce(l.start_time, v_received), l.end_time, l.duration, case when v_spam is null then 'new' else 'spam' end,
     coalesce(l.score, 0), coalesce(l.quality, 'cold'), l.breakdown, l.budget, l.property_type, l.preferred_area, l.intent, l.tags, l.notes,
-    l.metadata, l.device_info, p ->> 'source', l.deadline, v_route || ':' || v_key, l.budget_amount, l.budget_min, l.budget_max,
+    case when v_spam is null then l.metadata else coalesce(l.metadata, '{}') || v_spam end, l.device_info, p ->> 'source',
+    case when v_spam is null then l.deadline end, v_route || ':' || v_key, l.budget_amount, l.budget_min, l.budget_max,
     l.budget_currency, l.budget_period, now(), now());
   if l.phone is not null and v_phone_of is null then
     insert into public.customer_identities (kind, value, customer_id) values ('phone', l.phone, v_customer);
@@ -74,7 +77,7 @@ begin
   if to_regclass('public.lead_events') is not null then
     v_event := coalesce((v_ids ->> 'event')::uuid, leadpipe.uuid_v7());
     v_type := coalesce(p #>> '{event,type}', 'lead.created')::public.lead_event_type;
-    v_done := case when not leadpipe.event_notifies(v_type, '{}') then now() end;
+    v_done := case when v_spam is not null or not leadpipe.event_notifies(v_type, '{}') then now() end;
     insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at, request_id)
     values (v_event, v_type, v_id, coalesce(p #> '{event,payload}', '{}'), v_done is not null, v_done, v_done, p ->> 'requestId');
   end if;
@@ -87,7 +90,7 @@ begin
   end if;
 
   return jsonb_build_object(
-    'outcome', 'created', 'created', true, 'id', v_id, 'status', 'new',
+    'outcome', 'created', 'created', true, 'id', v_id, 'status', case when v_spam is null then 'new' else 'spam' end,
     'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', v_event, 'messagesAdded', v_added);
 end
 $$;

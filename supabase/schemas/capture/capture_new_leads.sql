@@ -19,6 +19,8 @@ begin
     select s.n, s.lead, s.lead ->> 'route' as route, nullif(s.lead #>> '{idempotency,key}', '') as key,
       coalesce((s.lead ->> 'receivedAt')::timestamptz, now()) as received,
       coalesce((s.lead ->> 'conversationId')::uuid, (s.lead #>> '{ids,conversation}')::uuid, leadpipe.uuid_v7()) as id, f.*,
+      -- Signs of a robot: the lead is kept aside.
+      leadpipe.spam_metadata(s.lead) as spam,
       -- The phone number takes precedence over the email address.
       phone_of, email_of, coalesce(phone_of, email_of, (s.lead #>> '{ids,customer}')::uuid, leadpipe.uuid_v7()) as customer
     from jsonb_array_elements(p) with ordinality as s (lead, n), lateral leadpipe.lead_fields(s.lead -> 'lead') as f, lateral (
@@ -39,9 +41,10 @@ begin
       metadata, device_info, source, sla_response_deadline, idempotency_key, budget_amount, budget_min, budget_max, budget_currency,
       budget_period, created_at, updated_at)
     select
-      id, customer, name, phone, email, coalesce(start_time, received), end_time, duration, 'new',
+      id, customer, name, phone, email, coalesce(start_time, received), end_time, duration, case when spam is null then 'new' else 'spam' end,
       coalesce(score, 0), coalesce(quality, 'cold'), breakdown, budget, property_type, preferred_area, intent, tags, notes,
-      metadata, device_info, lead ->> 'source', deadline, route || ':' || key, budget_amount, budget_min, budget_max, budget_currency,
+      case when spam is null then metadata else coalesce(metadata, '{}') || spam end, device_info, lead ->> 'source',
+      case when spam is null then deadline end, route || ':' || key, budget_amount, budget_min, budget_max, budget_currency,
       budget_period, now(), now()
     from new
   ), identities as (
@@ -50,7 +53,7 @@ begin
     from new, lateral (values ('phone', phone, phone_of), ('email', lower(email), email_of)) as name (kind, value, known)
     where name.value is not null and name.known is null
   )
-  select jsonb_agg(jsonb_build_object('n', n, 'id', id, 'received', received, 'messages', messages, 'event', event))
+  select jsonb_agg(jsonb_build_object('n', n, 'id', id, 'received', received, 'messages', messages, 'event', event, 'status', case when spam is null then 'new' else 'spam' end))
   into v_stored
   from (
     select new.*, case when v_has_events then coalesce((lead #>> '{ids,event}')::uuid, leadpipe.uuid_v7()) end as event,
@@ -75,10 +78,10 @@ begin
   if v_has_events then
     insert into public.lead_events (id, event_type, conversation_id, payload, processed, processed_at, planned_at, request_id)
     select event, type, id, coalesce(lead #> '{event,payload}', '{}'), done is not null, done, done, lead ->> 'requestId'
-    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, event uuid),
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, event uuid, status text),
          lateral (select p -> (n - 1)) as sent (lead),
          lateral (select coalesce(lead #>> '{event,type}', 'lead.created')::public.lead_event_type) as named (type),
-         lateral (select case when not leadpipe.event_notifies(type, '{}') then now() end) as quiet (done);
+         lateral (select case when status = 'spam' or not leadpipe.event_notifies(type, '{}') then now() end) as quiet (done);
   end if;
 
   if to_regclass('public.conversation_timeline') is not null then
@@ -89,10 +92,10 @@ begin
 
   return (
     select jsonb_object_agg(n, jsonb_build_object(
-      'outcome', 'created', 'created', true, 'id', id, 'status', 'new',
+      'outcome', 'created', 'created', true, 'id', id, 'status', status,
       'createdAt', leadpipe.iso8601(now()), 'updatedAt', leadpipe.iso8601(now()), 'eventId', event, 'messagesAdded',
         case when p_careful then (select count(*) from public.chat_messages m where m.conversation_id = s.id) else messages end))
-    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid));
+    from jsonb_to_recordset(v_stored) as s (n integer, id uuid, messages integer, event uuid, status text));
 end
 $$;
 revoke all on function leadpipe.capture_new_leads(jsonb, boolean) from public, anon, authenticated;

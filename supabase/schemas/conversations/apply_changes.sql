@@ -9,6 +9,8 @@ declare
   v_note text := leadpipe.to_nfc(p_change ->> 'notes');
   v_ranks constant text[] := '{cold,warm,hot}';
   v_closed constant text[] := '{completed,lost,converted}';
+  v_hides boolean;  -- the lead is moved to spam
+  v_returns boolean;  -- an open status brings it back
   v_removed text[];
   v_event text;
   v_worth text;  -- describes the changes of outcome and value
@@ -50,6 +52,18 @@ begin
   -- Closed without a first response, after its deadline.
   n.sla_breached := c.sla_breached
     or (n.status = any (v_closed) and c.first_response_at is null and coalesce(c.sla_response_deadline <= now(), false));
+  v_hides := n.status = 'spam' and c.status <> 'spam';
+  v_returns := c.status = 'spam' and n.status in ('new', 'in-progress');
+  if v_hides then
+    -- Nobody owes a robot an answer.
+    n.sla_response_deadline := null;
+    n.sla_breached := false;
+  elsif v_returns and c.first_response_at is null then
+    -- The sender waits from now on. Callers without office hours send no deadlines.
+    n.sla_response_deadline := coalesce((p_change #>> array['slaDeadlines', n.lead_quality])::timestamptz,
+      clock_timestamp() + case n.lead_quality when 'hot' then interval '15 minutes' when 'warm' then interval '1 hour' else interval '24 hours' end);
+    n.sla_warned_for := null;
+  end if;
   if n is not distinct from c then
     return false;
   end if;
@@ -62,7 +76,8 @@ begin
 
   update public.conversations s set
     status = n.status, lead_score = n.lead_score, lead_quality = n.lead_quality, lead_score_breakdown = n.lead_score_breakdown,
-    tags = n.tags, notes = n.notes, outcome = n.outcome, conversion_value = n.conversion_value, sla_breached = n.sla_breached
+    tags = n.tags, notes = n.notes, outcome = n.outcome, conversion_value = n.conversion_value, sla_breached = n.sla_breached,
+    sla_response_deadline = n.sla_response_deadline, sla_warned_for = n.sla_warned_for
   where s.id = c.id;
 
   if n.status = any (v_closed) and c.status <> all (v_closed) and to_regclass('public.follow_up_tasks') is not null then
@@ -75,10 +90,23 @@ begin
       perform leadpipe.end_turns(array[c.id]);
     end if;
   end if;
+  if v_hides then
+    if c.status <> all (v_closed) and to_regclass('public.follow_up_tasks') is not null then
+      perform leadpipe.cancel_reminders(c.id, f.id, 'cancelled: the lead was marked as spam')
+      from public.follow_up_tasks f where f.conversation_id = c.id and f.status in ('scheduled', 'in_progress', 'overdue');
+    end if;
+    perform leadpipe.silence_spam(c.id);
+  elsif v_returns then
+    perform leadpipe.reopen_follow_ups(c.id);
+    if n.status = 'new' then
+      perform leadpipe.release_spam(c.id);
+    end if;
+  end if;
   if n.status <> c.status then
     v_event := case n.status when 'converted' then 'lead.converted' when 'lost' then 'lead.lost' else 'lead.updated' end;
     perform leadpipe.record_activity(c.id, p_by, 'status_changed',
       case n.status when 'converted' then 'Lead converted' when 'lost' then 'Lead lost'
+        when 'spam' then 'Marked as spam'
         else format('Status changed from %s to %s', c.status, n.status) end,
       -- Describes this change only, not an earlier outcome.
       v_worth, v_event, jsonb_build_object('from', c.status, 'to', n.status)

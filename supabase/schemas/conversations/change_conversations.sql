@@ -12,7 +12,7 @@ declare
   v_results jsonb := '{}';
 begin
   p := leadpipe.authorize(p, 'write');
-  v_change := p -> 'change';
+  v_change := p -> 'change' || coalesce(jsonb_build_object('slaDeadlines', p -> 'slaDeadlines'), '{}');
   if v_change ? 'agentId' then
     a := leadpipe.lock_agent((v_change ->> 'agentId')::uuid);
   end if;

@@ -10,7 +10,7 @@ create table public.conversations (
   end_time timestamptz,
   duration_minutes integer,
   status text not null default 'new'
-    constraint conversations_status_check check (status in ('new', 'in-progress', 'completed', 'lost', 'converted')),
+    constraint conversations_status_check check (status in ('new', 'in-progress', 'completed', 'lost', 'converted', 'spam')),
   lead_score integer not null default 0
     constraint conversations_lead_score_check check (lead_score between 0 and 100),
   lead_quality text not null default 'cold'
@@ -70,6 +70,8 @@ create index conversations_follow_up_date_idx on public.conversations (follow_up
 -- again has it again.
 create index conversations_closed_idx on public.conversations (created_at, id)
   where (erased_at is null or customer_id is not null) and status in ('completed', 'lost', 'converted');
+-- For the figures, which leave out what is kept aside as a robot's.
+create index conversations_spam_idx on public.conversations (created_at) where status = 'spam';
 -- A warning changes nothing that clients read, so it does not refuse their changes as outdated.
 create or replace trigger conversations_updated_at before update on public.conversations
   for each row when (old.sla_warned_for is not distinct from new.sla_warned_for) execute function public.update_updated_at_column();

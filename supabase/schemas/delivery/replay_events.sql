@@ -48,6 +48,7 @@ begin
       select e.id from public.lead_events e
       where e.planned_at is not null and e.created_at < v_as_of and leadpipe.event_notifies(e.event_type, e.payload)
         and not e.payload ? 'erased'
+        and not exists (select from public.conversations c where c.id = e.conversation_id and c.status = 'spam')
         and (p -> 'ids' is null or e.id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
         and (p ->> 'from' is null or e.created_at >= (p ->> 'from')::timestamptz)
         and (p ->> 'to' is null or e.created_at < (p ->> 'to')::timestamptz)

@@ -12,12 +12,12 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       f.follow_up_date as at, f.id as follow_up, c.id as conversation
     from public.follow_up_tasks f join public.conversations c on c.id = f.conversation_id
     where f.status in ('scheduled', 'in_progress', 'overdue') and f.follow_up_date < p_until
-      and c.status not in ('completed', 'lost', 'converted')
+      and c.status not in ('completed', 'lost', 'converted', 'spam')
     union all
     select c.assigned_agent_id, 'waiting', c.sla_response_deadline, null, c.id
     from public.conversations c
     where c.first_response_at is null and c.sla_response_deadline is not null
-      and c.status not in ('completed', 'lost', 'converted')
+      and c.status not in ('completed', 'lost', 'converted', 'spam')
   ) item
 $$;
 revoke all on function leadpipe.digest_items(uuid[], timestamptz, timestamptz) from public, anon, authenticated;
@@ -84,7 +84,7 @@ begin
         'agentName', case when r.recipient is null then a.name end)) order by i.place), '[]')
     into v_lines
     from jsonb_to_recordset(r.items) as i (kind text, follow_up uuid, conversation uuid, place bigint)
-    join public.conversations c on c.id = i.conversation and c.id = any (v_held) and c.status not in ('completed', 'lost', 'converted')
+    join public.conversations c on c.id = i.conversation and c.id = any (v_held) and c.status not in ('completed', 'lost', 'converted', 'spam')
     left join public.follow_up_tasks f on f.id = i.follow_up
     left join public.agents a on a.id = coalesce(f.assigned_agent_id, c.assigned_agent_id);
     insert into public.lead_events (event_type, payload, idempotency_key, planned_at, created_at, updated_at)

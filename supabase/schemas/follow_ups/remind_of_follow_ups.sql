@@ -24,7 +24,7 @@ begin
     join public.conversations c on c.id = f.conversation_id
     left join public.agents a on a.id = coalesce(f.assigned_agent_id, c.assigned_agent_id)
     cross join lateral (select leadpipe.agent_address(a.email)) as mail (address)
-    where f.id = any (p_ids) and c.status not in ('completed', 'lost', 'converted')
+    where f.id = any (p_ids) and c.status not in ('completed', 'lost', 'converted', 'spam')
   ), allowed as materialized (
     -- A minute gives back all. If the clock was set back, the difference is negative.
     select who.recipient, case when r.own_at is null or r.own_at > p_now then p_most

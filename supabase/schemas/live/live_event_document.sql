@@ -7,7 +7,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
       'deliveryId', p_payload -> 'deliveryId', 'channel', p_payload -> 'channel', 'status', split_part(p_type, '.', 2),
       'reason', (select d.error_message from public.notification_logs d where d.id = (p_payload ->> 'deliveryId')::uuid)))
     else jsonb_build_object(
-      'event', case when p_type = 'lead.created' then p_type when p_type like 'lead.%' then 'lead.updated' else 'sla' end,
+      'event', case
+        -- What is kept aside as spam is no new lead for anybody.
+        when p_type = 'lead.created' and not exists (select from public.conversations c where c.id = p_conversation and c.status = 'spam')
+        then p_type when p_type like 'lead.%' then 'lead.updated' else 'sla' end,
       'data', jsonb_build_object('conversation',
         (select leadpipe.conversation_document(c, p) from public.conversations c where c.id = p_conversation))) end
 $$;

@@ -5,7 +5,7 @@ create table public.newsletter_subscribers (
   email text not null,
   subscribed_at timestamptz not null default now(),
   status text not null default 'active'
-    constraint newsletter_subscribers_status_check check (status in ('active', 'unsubscribed')),
+    constraint newsletter_subscribers_status_check check (status in ('active', 'unsubscribed', 'spam')),
   source text,
   ip_address text,
   user_agent text,

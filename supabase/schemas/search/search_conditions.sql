@@ -9,7 +9,8 @@ declare
     'case t.lead_quality when ''hot'' then ($1).warn_hot when ''warm'' then ($1).warn_warm else ($1).warn_cold end';
 begin
   return concat_ws(' and ', 'true',
-    case when f.statuses is not null then 't.status = any (($1).statuses)' end,
+    -- What is kept aside as a robot's is shown only on request.
+    case when f.statuses is not null then 't.status = any (($1).statuses)' else 't.status <> ''spam''' end,
     case when f.qualities is not null then 't.lead_quality = any (($1).qualities)' end,
     case when f.intents is not null then 't.intent = any (($1).intents)' end,
     case when f.areas is not null then 't.preferred_area = any (($1).areas)' end,

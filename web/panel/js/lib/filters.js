@@ -2,7 +2,7 @@
 
 /** The filters that take several values, with what is offered. `null`: the offer comes from elsewhere. */
 export const CHOICES = {
-  status: ['new', 'in-progress', 'completed', 'lost', 'converted'],
+  status: ['new', 'in-progress', 'completed', 'lost', 'converted', 'spam'],
   leadQuality: ['hot', 'warm', 'cold'],
   slaState: ['breached', 'warning', 'ok', 'met'],
   intent: ['buy', 'rent', 'sell', 'invest', 'browse'],
@@ -84,6 +84,8 @@ export function queryString(given) {
 export function matches(filters, row, me) {
   const has = (name, value) => !filters[name]?.length || filters[name].includes(value);
   if (filters.tab === 'mine' && row.assignedAgentId !== me) return false;
+  // Without a filter for it, the server leaves out spam.
+  if (row.status === 'spam' && !filters.status?.includes('spam')) return false;
   if (filters.tab === 'unassigned' && row.assignedAgentId !== null) return false;
   if (filters.tab === 'all' && !has('assignedAgentIds', row.assignedAgentId ?? 'none')) return false;
   for (const [name, member] of [['status', 'status'], ['leadQuality', 'leadQuality'], ['slaState', 'slaState'],

@@ -46,7 +46,7 @@ export async function pickAgent({ count = 1, hasNobody = true } = {}) {
   return item?.agent;
 }
 
-const STATUS_KEYS = { n: 'new', p: 'in-progress', c: 'completed', l: 'lost', v: 'converted' };
+const STATUS_KEYS = { n: 'new', p: 'in-progress', c: 'completed', l: 'lost', v: 'converted', s: 'spam' };
 
 /** Asks for a status, and for the value of a converted or the reason of a lost lead. Returns the changed fields. */
 export async function askStatus(row) {

@@ -81,6 +81,7 @@ export function leadTable({ onSelect, onSelectAll, actions }) {
     setAttribute(part.agent, 'class', lead.assignedAgentName ? null : 'secondary');
     setText(part.waiting, lead.unreadCount > 0 ? t('lead.waiting', { count: lead.unreadCount })
       : lead.status === 'new' || lead.status === 'in-progress' ? '' : label('status', lead.status));
+    setAttribute(part.waiting, 'data-status', lead.status === 'spam' ? 'spam' : null);
     setAttribute(part.time, 'datetime', lead.lastMessageAt ?? lead.createdAt);
     setAttribute(part.time, 'title', dateTime(lead.lastMessageAt ?? lead.createdAt));
   }

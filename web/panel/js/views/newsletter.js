@@ -21,7 +21,7 @@ export function open({ query, outlet }) {
     'aria-label': t('newsletter.search'), dir: 'ltr',
     onInput: () => { clearTimeout(timer); timer = setTimeout(() => load(), 250); } });
   const status = h('select', { 'aria-label': t('newsletter.status'), onChange: () => load() },
-    ['active', 'unsubscribed', ''].map(value =>
+    ['active', 'unsubscribed', 'spam', ''].map(value =>
     h('option', { value, selected: value === (query.get('status') ?? 'active') },
       label('subscriber', value || 'all'))));
   const region = h('div');
