@@ -113,6 +113,13 @@ extension CheckRun {
     session = CheckSession(reply)
   }
 
+  /// Ends the session, if there is one.
+  func closeSession() {
+    guard let session else { return }
+    _ = send("DELETE", Self.sessionPath, headers: session.headers + ["X-CSRF-Token: \(session.csrfToken)"])
+    self.session = nil
+  }
+
   /// Notes where the live stream is now.
   func noteLivePosition() {
     guard let session else { return }

@@ -37,7 +37,7 @@ struct CheckCommand: ParsableCommand {
     let run = try CheckRun(KnownSettings.given(), url: url)
     for group in CheckGroup.all {
       report.begin(group)
-      for item in group.items { report.show(item, run.examine(item)) }
+      for item in group.items { report.show(item, item.found(in: run)) }
     }
     report.end(run.findings)
     if Interruption.isRequested {

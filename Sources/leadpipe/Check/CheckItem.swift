@@ -1,5 +1,3 @@
-import Wire
-
 /// One item of the checklist: what it promises, and how that is found out.
 struct CheckItem: Sendable {
   /// `group.name`. docs/checklist.json refers to it.
@@ -23,45 +21,20 @@ struct CheckItem: Sendable {
     self.examine = examine
   }
 
-  var group: String { String(id.prefix { $0 != "." }) }
-}
-
-/// What was found for an item.
-enum Finding: Sendable {
-  /// The promise holds; what shows it.
-  case passed(String)
-  /// The promise does not hold: what shows it, and how to mend it.
-  case failed(String, mend: String)
-  /// The item does not apply to this deployment, or could not be examined: why.
-  case skipped(String)
-
-  var mark: String {
-    switch self {
-    case .passed: "✓"
-    case .failed: "✗"
-    case .skipped: "–"
-    }
+  /// Examines the item, unless the run is interrupted or an item that it needs is not fulfilled. The test lead is
+  /// removed in any case.
+  func found(in run: CheckRun) -> Finding {
+    let finding: Finding =
+      if Interruption.isRequested, id != TestLead.removal {
+        .skipped("interrupted")
+      } else if let cause = needs.first(where: { run.findings[$0]?.hasPassed == false }) {
+        .skipped(run.findings[cause]?.hasFailed == true ? "not examined, because \(cause) is ✗" : "needs \(cause)")
+      } else {
+        examine(run)
+      }
+    run.findings[id] = finding
+    return finding
   }
-
-  var hasFailed: Bool { if case .failed = self { true } else { false } }
-  var hasPassed: Bool { if case .passed = self { true } else { false } }
-
-  /// The result as one word, for `--json`.
-  var word: String {
-    switch self {
-    case .passed: "passed"
-    case .failed: "failed"
-    case .skipped: "skipped"
-    }
-  }
-
-  var evidence: String {
-    switch self {
-    case .passed(let text), .failed(let text, _), .skipped(let text): text
-    }
-  }
-
-  var mend: String? { if case .failed(_, let mend) = self { mend } else { nil } }
 }
 
 /// A part of the checklist. Each is in a file of its own.

@@ -9,7 +9,8 @@ final class CheckRun {
   let environment: [String: String]
   /// The public address, without a slash at its end.
   let base: String
-  private(set) var findings: [String: Finding] = [:]
+  /// What has been found, by the id of the item.
+  var findings: [String: Finding] = [:]
   let testLead = TestLead()
   var session: CheckSession?
   /// The replies to dry requests, by path. Several items look at them, so that few are sent.
@@ -28,20 +29,6 @@ final class CheckRun {
     while base.hasSuffix("/") { base.removeLast() }
     self.base = base
     web = try WebTransfer()
-  }
-
-  /// Examines an item, unless it is interrupted or needs an item that has failed. The test lead is removed in any case.
-  func examine(_ item: CheckItem) -> Finding {
-    let finding: Finding =
-      if Interruption.isRequested, item.id != TestLead.removal {
-        .skipped("interrupted")
-      } else if let cause = item.needs.first(where: { findings[$0]?.hasPassed == false }) {
-        .skipped(findings[cause]?.hasFailed == true ? "not examined, because \(cause) is ✗" : "needs \(cause)")
-      } else {
-        item.examine(self)
-      }
-    findings[item.id] = finding
-    return finding
   }
 
   // MARK: - The instance

@@ -19,9 +19,4 @@ struct CheckSession {
   }
 
   var headers: [String] { ["Cookie: \(cookie)"] }
-
-  func close(_ run: CheckRun) {
-    _ = run.send("DELETE", "/api/admin/session", headers: headers + ["X-CSRF-Token: \(csrfToken)"])
-    run.session = nil
-  }
 }
