@@ -35,7 +35,8 @@ extension CheckGroup {
       return .failed(
         "201, but the lead is not in the database of DATABASE_URL: \(CheckRun.describe(error))",
         mend:
-          "set DATABASE_URL to the database of the instance at \(run.base), or --url to the instance of this database")
+          "set DATABASE_URL to the database of the instance at \(run.base), or --url to the instance "
+          + "of this database; a check of the other database removes the lead")
     }
     return .passed("201, conversation \(run.testLead.id.text)")
   }
