@@ -22,9 +22,10 @@ class Deployment:
         self.database, self.folder = database, Path(folder)
         self.state = self.folder / "state"
         self.state.mkdir()
+        (self.state / "env").touch(0o600)
         self.wake = tempfile.mktemp(prefix="lpw-", suffix=".sock", dir="/tmp")
         self.port = free_port()
-        limits = {f"RATE_LIMIT_{name}": "5000/60" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
+        limits = {f"RATE_LIMIT_{name}": "1000/60" for name in ("LEAD", "CONTACT", "ADMIN", "EXPORT", "DEFAULT")}
         self.settings = {
             **limits, **channels, "DATABASE_URL": database.url, "PORT": str(self.port), "ADMIN_API_KEY": KEY,
             "FRONTEND_URL": "https://truenester.com", "LEADPIPE_STATE": str(self.state), "LEADPIPE_WAKE": self.wake,

@@ -67,8 +67,10 @@ extension CheckGroup {
   ) { run in
     let path = "/api/admin/conversations/\(run.testLead.id.text)/timeline"
     let reply = run.send("GET", path, headers: run.session?.headers ?? [])
-    return reply.status == 200 && reply.text.contains("Lead Created")
-      ? .passed("Lead Created")
+    // Its title is worded for people.
+    let entry = reply.document?["data"]?.array?.first { $0["type"]?.string == "created" }
+    return reply.status == 200 && entry != nil
+      ? .passed(entry?["title"]?.string ?? "")
       : .failed(
         describe(reply), mend: "the gateway must use the database of DATABASE_URL, with a login of class admin")
   }

@@ -70,8 +70,9 @@ extension CheckGroup {
     doing: "looks for the limits in the headers of the replies so far", needs: ["interfaces.chatbot"]
   ) { run in
     let paths = [TestLead.route, "/api/contact", "/api/admin/conversations", "/health"]
+    // A route that does not exist has no limit.
     let limits = paths.compactMap { path in
-      run.replies[path].map { (path, $0.header("ratelimit-policy")) }
+      run.replies[path].flatMap { $0.status == 404 ? nil : (path, $0.header("ratelimit-policy")) }
     }
     let without = limits.filter { $0.1 == nil }.map(\.0)
     return without.isEmpty
