@@ -72,7 +72,9 @@ extension CheckGroup {
     let paths = [TestLead.route, "/api/contact", "/api/admin/conversations", "/health"]
     // A route that does not exist has no limit.
     let limits = paths.compactMap { path in
-      run.replies[path].flatMap { $0.status == 404 ? nil : (path, $0.header("ratelimit-policy")) }
+      run.replies[path].flatMap { reply -> (String, String?)? in
+        reply.status == 404 ? nil : (path, reply.header("ratelimit-policy"))
+      }
     }
     let without = limits.filter { $0.1 == nil }.map(\.0)
     return without.isEmpty
