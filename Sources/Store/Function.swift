@@ -46,10 +46,12 @@ package enum Function: String, Sendable, CaseIterable {
   case mergePersons = "merge_persons"
   case openSession = "open_session"
   case prepareExport = "prepare_export"
+  case prepareTestLead = "prepare_test_lead"
   case prune
   case prunePersons = "prune_persons"
   case recordOutcomes = "record_outcomes"
   case releaseDeliveries = "release_deliveries"
+  case removeTestLeads = "remove_test_leads"
   case replayEvent = "replay_event"
   case replayEvents = "replay_events"
   case respondToConversation = "respond_to_conversation"

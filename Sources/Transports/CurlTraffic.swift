@@ -23,11 +23,22 @@ final class CurlTraffic {
   private(set) var replyCode = 0
 
   private let end: Instant
+  private let bodyLimit: Int
+  private let isEnough: (([UInt8]) -> Bool)?
+  /// True if the transfer was ended because its body has what was waited for.
+  private(set) var hasEnough = false
 
+  /// `isEnough` looks at the body after each part of it, and ends the transfer by returning true.
+  ///
   /// `milliseconds` is the time limit of the transfer. libcurl enforces it itself, except while it waits for a mail
   /// server's reply to QUIT after a refused message: then the progress callback ends the wait.
-  init(sending outgoing: [UInt8] = [], milliseconds: Int) {
+  init(
+    sending outgoing: [UInt8] = [], milliseconds: Int, bodyLimit: Int = CurlTraffic.bodyLimit,
+    isEnough: (([UInt8]) -> Bool)? = nil
+  ) {
     self.outgoing = outgoing[...]
+    self.bodyLimit = bodyLimit
+    self.isEnough = isEnough
     end = Instant(milliseconds: Instant.steady.milliseconds + milliseconds)
   }
 
@@ -35,8 +46,12 @@ final class CurlTraffic {
   fileprivate var isOverdue: Bool { Instant.steady.milliseconds > end.milliseconds + 100 }
 
   fileprivate func receive(body bytes: UnsafeRawBufferPointer) -> Int {
-    let room = Self.bodyLimit - body.count
+    let room = bodyLimit - body.count
     body += bytes.prefix(room)
+    if let isEnough, isEnough(body) {
+      hasEnough = true
+      return 0
+    }
     return accept(bytes.count, isCut: bytes.count > room)
   }
 
@@ -54,7 +69,7 @@ final class CurlTraffic {
   /// Counts received bytes. Returns their number, or 0 at a limit, which ends the transfer.
   private func accept(_ count: Int, isCut isBodyCut: Bool = false) -> Int {
     received += count
-    isCut = isCut || isBodyCut || received > Self.totalLimit
+    isCut = isCut || isBodyCut || received > max(Self.totalLimit, 2 * bodyLimit)
     return isCut ? 0 : count
   }
 

@@ -20,6 +20,23 @@ enum KnownSettings {
   /// Returns the checked settings. If any is wrong, reports all errors on stderr and ends the command with the exit
   /// status for wrong settings. A setting in `more` overrides the declaration here.
   static func check(_ environment: [String: String], also more: [Setting] = []) throws -> Settings {
+    do throws(Problem) { return try checked(environment, also: more) } catch {
+      Console.printError(error.fields.map { "\($0.message)\n" }.joined())
+      throw ExitCode(ExitStatus.misconfigured)
+    }
+  }
+
+  /// Returns what is wrong with the settings, a sentence for each error.
+  static func errors(_ environment: [String: String]) -> [String] {
+    do throws(Problem) {
+      _ = try checked(environment)
+      return []
+    } catch { return error.fields.map(\.message) }
+  }
+
+  private static func checked(
+    _ environment: [String: String], also more: [Setting] = []
+  ) throws(Problem) -> Settings {
     let supabase = Setting("SUPABASE_URL") { _ in
       environment["DATABASE_URL"] == nil
         ? "is not supported by this version: set DATABASE_URL to the project's connection string" : nil
@@ -28,11 +45,7 @@ enum KnownSettings {
     let declared =
       all.filter { !own.contains($0.name) } + Providers.combinationErrors(environment) + unknown(environment)
       + [supabase] + more
-    do throws(Problem) { return try Settings(declared, from: environment) } catch {
-      let lines = error.fields.map { "\($0.message)\n" }.joined()
-      Console.printError(lines)
-      throw ExitCode(ExitStatus.misconfigured)
-    }
+    return try Settings(declared, from: environment)
   }
 
   /// Ends the command with the exit status for wrong settings if neither DATABASE_URL nor all of these are set.

@@ -9,7 +9,8 @@ struct Leadpipe: AsyncParsableCommand {
     commandName: "leadpipe", abstract: "Lead capture for a property agency.",
     discussion: "Settings are environment variables; docs/reference/settings.md lists them.", version: Build.version,
     subcommands: [
-      Up.self, GatewayCommand.self, WorkerCommand.self, Migrate.self, Rollback.self, InvokeCommand.self, Routes.self,
+      Up.self, CheckCommand.self, GatewayCommand.self,
+      WorkerCommand.self, Migrate.self, Rollback.self, InvokeCommand.self, Routes.self,
       OpenAPICommand.self, ChannelsCommand.self, SinkCommand.self, Generate.self, DeliveryCommand.self,
       ChannelCommand.self,
       EventCommand.self, KeyCommand.self, LoginCommand.self, AuditCommand.self, PersonCommand.self, LeadCommand.self,

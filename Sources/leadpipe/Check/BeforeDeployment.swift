@@ -1,0 +1,139 @@
+import Deliveries
+import FoundationEssentials
+import Glibc
+import Host
+import Store
+import Wire
+
+extension CheckGroup {
+  /// What must be right before the deployment: the database and the settings.
+  static let beforeDeployment = CheckGroup(
+    title: "Before the deployment",
+    items: [
+      database, tables, columns, migrations, logins, settings, adminKey, SecretChecks.samples, SecretChecks.files,
+      workerEnabled, channels,
+    ])
+
+  private static let database = CheckItem(
+    "before.database", "the database is reachable", doing: "connects to DATABASE_URL"
+  ) { run in
+    guard let database = run.database else {
+      let file = (run.environment["LEADPIPE_STATE"] ?? ".leadpipe") + "/env"
+      return .skipped("no DATABASE_URL: only what can be seen from outside is examined; its settings may be in \(file)")
+    }
+    do throws(StoreFailure) { return .passed(try database.identity(deadline: run.deadline)) } catch {
+      return .failed(
+        CheckRun.describe(error),
+        mend: "set DATABASE_URL to the address of the running database, with its login and password")
+    }
+  }
+
+  private static let tables = CheckItem(
+    "before.tables", "every table exists", doing: "looks the tables up in the catalogue", needs: ["before.database"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let missing = try database.missingTables(deadline: run.deadline)
+      let count = ProductSchema.publicTables.count + ProductSchema.internalTables.count
+      if missing.isEmpty { return .passed("\(count) tables, among them lead_events and notification_logs") }
+      let events = missing.contains("public.lead_events") ? ": without lead_events, leads cause no notification" : ""
+      return .failed("missing: \(missing.joined(separator: ", "))\(events)", mend: runAgain)
+    }
+  }
+
+  private static let columns = CheckItem(
+    "before.columns", "the table conversations has every column",
+    doing: "looks the columns of conversations up in the catalogue", needs: ["before.tables"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let missing = try database.missingColumns(deadline: run.deadline)
+      return missing.isEmpty
+        ? .passed("metadata, idempotency_key, source and \(ProductSchema.conversationColumns.count - 3) others")
+        : .failed("conversations lacks \(missing.joined(separator: ", "))", mend: runAgain)
+    }
+  }
+
+  private static let migrations = CheckItem(
+    "before.migrations", "every migration has been applied",
+    doing: "compares supabase_migrations.schema_migrations with the migrations of this version",
+    needs: ["before.tables"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let versions = ourVersions
+      let missing = Set(versions).subtracting(try database.appliedMigrations(deadline: run.deadline)).sorted()
+      return missing.isEmpty
+        ? .passed("\(versions.count) migrations, the last is \(versions.last ?? "none")")
+        : .failed("not applied: \(missing.joined(separator: ", "))", mend: "run `leadpipe migrate`")
+    }
+  }
+
+  private static let logins = CheckItem(
+    "before.logins", "each class of handlers can call its functions",
+    doing: "connects with the login of each class and asks for its rights",
+    needs: ["before.migrations", "before.columns"]
+  ) { run in
+    let errors = ClassLogins.errors(run.environment, of: [.intake, .worker, .admin], seconds: CheckRun.seconds)
+    let own = ["INTAKE", "WORKER", "ADMIN"].filter { run.environment["DATABASE_URL_\($0)"] != nil }
+    return errors.isEmpty
+      ? .passed(own.count == 3 ? "three logins of their own" : "one login takes the role of each class")
+      : .failed(errors.joined(separator: "; "), mend: "run the statement, or correct the setting")
+  }
+
+  private static let settings = CheckItem(
+    "before.settings", "every setting is valid", doing: "checks all settings as the gateway and the worker do"
+  ) { run in
+    let errors = KnownSettings.errors(run.environment)
+    return errors.isEmpty
+      ? .passed("\(KnownSettings.names.filter { run.environment[$0] != nil }.count) settings are set")
+      : .failed(errors.joined(separator: "; "), mend: "correct them: docs/reference/settings.md; then start again")
+  }
+
+  private static let adminKey = CheckItem(
+    "before.admin-key", "an admin key is set", doing: "looks for ADMIN_API_KEY, or the key that `leadpipe up` has made"
+  ) { run in
+    guard run.databaseURL != nil || run.adminKey != nil else { return .skipped("examined from outside") }
+    guard run.adminKey != nil else {
+      return .failed(
+        "ADMIN_API_KEY is not set: the admin interface replies 503",
+        mend: "set ADMIN_API_KEY to 32 or more random characters: openssl rand -hex 32; then start again")
+    }
+    return .passed(run.environment["ADMIN_API_KEY"] == nil ? "made by `leadpipe up`" : "ADMIN_API_KEY is set")
+  }
+
+  private static let workerEnabled = CheckItem(
+    "before.worker-enabled", "the worker is enabled", doing: "reads ENABLE_NOTIFICATION_WORKER"
+  ) { run in
+    switch run.environment["ENABLE_NOTIFICATION_WORKER"] {
+    case "false":
+      .failed(
+        "ENABLE_NOTIFICATION_WORKER=false: leads are stored, notifications wait",
+        mend: "set ENABLE_NOTIFICATION_WORKER=true and start again; waiting notifications are sent then")
+    case nil: run.databaseURL == nil ? .skipped("examined from outside") : .passed("it is by default")
+    default: .passed("ENABLE_NOTIFICATION_WORKER=true")
+    }
+  }
+
+  private static let channels = CheckItem(
+    "before.channels", "a channel for notifications is configured", doing: "reads the settings of the channels",
+    needs: ["before.settings"]
+  ) { run in
+    guard run.databaseURL != nil else { return .skipped("examined from outside") }
+    let names = run.channels.map(\.channel)
+    return names.isEmpty
+      ? .failed(
+        "no channel is configured: nobody is told of a lead",
+        mend: "set SLACK_WEBHOOK_URL, TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID, or EMAIL_HOST; then start again")
+      : .passed(names.joined(separator: ", "))
+  }
+
+  /// The versions of the migrations that belong to this program.
+  private static var ourVersions: [String] {
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: Layout().supabase + "/migrations")) ?? []
+    return files.filter { $0.hasSuffix(".sql") }.map { String($0.prefix { $0 != "_" }) }.sorted()
+  }
+
+  /// Makes what was dropped by hand: the ledger says that it exists, so the migrations must be run again.
+  private static var runAgain: String {
+    "run the migrations again, which keeps all rows, and start again:\n"
+      + "psql \"$DATABASE_URL\" -c \"\(Database.forgetting(ourVersions))\"\nleadpipe migrate"
+  }
+}

@@ -1,0 +1,37 @@
+/// What was found for an item.
+enum Finding: Sendable {
+  /// The promise holds; what shows it.
+  case passed(String)
+  /// The promise does not hold: what shows it, and how to mend it.
+  case failed(String, mend: String)
+  /// The item does not apply to this deployment, or could not be examined: why.
+  case skipped(String)
+
+  var mark: String {
+    switch self {
+    case .passed: "✓"
+    case .failed: "✗"
+    case .skipped: "–"
+    }
+  }
+
+  var hasFailed: Bool { if case .failed = self { true } else { false } }
+  var hasPassed: Bool { if case .passed = self { true } else { false } }
+
+  /// The result as one word, for `--json`.
+  var word: String {
+    switch self {
+    case .passed: "passed"
+    case .failed: "failed"
+    case .skipped: "skipped"
+    }
+  }
+
+  var evidence: String {
+    switch self {
+    case .passed(let text), .failed(let text, _), .skipped(let text): text
+    }
+  }
+
+  var mend: String? { if case .failed(_, let mend) = self { mend } else { nil } }
+}

@@ -1,0 +1,56 @@
+import Store
+import Wire
+
+extension CheckGroup {
+  /// The checklist's three queries. The test lead is gone by now.
+  static let monitoring = CheckGroup(
+    title: "Monitoring", items: [backlog, failed, late])
+
+  /// How long an event may be unfinished, in seconds: longer than the first attempts take.
+  private static let longestWait = 300
+
+  private static let backlog = CheckItem(
+    "monitoring.backlog", "events are processed", doing: "counts the events with processed = false",
+    needs: ["before.tables"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let (count, oldest) = try database.backlog(deadline: run.deadline)
+      return oldest < longestWait
+        ? .passed("\(count) are not processed")
+        : .failed(
+          "\(count) are not processed, the oldest for \(oldest) s",
+          mend:
+            "see that a worker runs, and why they wait: `leadpipe channel list`, `leadpipe delivery list --status waiting`"
+        )
+    }
+  }
+
+  private static let failed = CheckItem(
+    "monitoring.failed", "notifications arrive", doing: "counts the failed notifications of the last day",
+    needs: ["before.tables"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let (count, latest) = try database.failedNotifications(deadline: run.deadline)
+      return count == 0
+        ? .passed("none has failed in the last day")
+        : .failed(
+          "\(count) failed in the last day; the latest, \(latest)",
+          mend: "mend the cause, then send them: `leadpipe delivery list --status failed`, `leadpipe delivery retry ID`"
+        )
+    }
+  }
+
+  private static let late = CheckItem(
+    "monitoring.sla", "late leads are noticed", doing: "counts the leads with sla_breached, and late ones without it",
+    needs: ["before.columns"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let (marked, waiting, unnoticed) = try database.lateLeads(deadline: run.deadline)
+      return unnoticed == 0
+        ? .passed("\(marked) leads are marked as late; \(waiting) of them still wait for a response")
+        : .failed(
+          "\(unnoticed) leads have been late for more than five minutes, and no worker has noticed",
+          mend: "start `leadpipe worker`: it marks and announces them")
+    }
+  }
+}

@@ -1,0 +1,184 @@
+import Store
+import Transports
+import Wire
+
+extension CheckGroup {
+  /// What a stranger must not be able to do.
+  static let security = CheckGroup(
+    title: "Security",
+    items: [cors, adminClosed, rateLimit, rowSecurity, anon, leastPrivilege, PublicFiles.item, proxy])
+
+  private static let cors = CheckItem(
+    "security.cors", "only the allowed origins may read replies",
+    doing: "sends preflight requests of an allowed origin and of foreign ones", needs: ["interfaces.chatbot"]
+  ) { run in
+    let site = run.environment["FRONTEND_URL"].flatMap(WebAddress.init).map(origin)
+    var foreign = ["https://leadpipe-check.invalid", "null"]
+    if let site { foreign += [site + ".leadpipe-check.invalid"] }
+    if let site, site.hasPrefix("https://") { foreign += ["http://" + site.dropFirst("https://".count)] }
+    for each in foreign {
+      let reply = preflight(each, run)
+      if let allowed = reply.header("access-control-allow-origin"), allowed == "*" || allowed == each {
+        return .failed(
+          "pages of \(each) may call the interface (Access-Control-Allow-Origin: \(allowed))",
+          mend:
+            "remove the origin from ALLOWED_ORIGINS, and what adds this header from the proxy in front; then start again"
+        )
+      }
+    }
+    guard let site else { return .passed("foreign origins get nothing; FRONTEND_URL is not set") }
+    let reply = preflight(site, run)
+    return reply.header("access-control-allow-origin") == site
+      ? .passed("\(site) may, \(foreign.count) foreign origins may not")
+      : .failed(
+        "pages of FRONTEND_URL (\(site)) may not call the interface: \(describe(reply))",
+        mend: "start the gateway with the FRONTEND_URL of this shell; a proxy in front must pass OPTIONS on")
+  }
+
+  private static func preflight(_ origin: String, _ run: CheckRun) -> WebReply {
+    run.send(
+      "OPTIONS", TestLead.route,
+      headers: [
+        "Origin: \(origin)", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type",
+      ])
+  }
+
+  /// Scheme, host and port.
+  private static func origin(_ address: WebAddress) -> String {
+    let rest = address.text.drop { $0 != ":" }.dropFirst(3)
+    return (address.isSecure ? "https://" : "http://") + rest.prefix { !"/?#".contains($0) }.lowercased()
+  }
+
+  private static let adminClosed = CheckItem(
+    "security.admin", "the admin interface is closed without a key",
+    doing: "requests /api/admin/conversations without a key", needs: ["interfaces.health"]
+  ) { run in
+    let reply = run.send("GET", "/api/admin/conversations?limit=1")
+    run.replies["/api/admin/conversations"] = reply
+    switch reply.status {
+    case 401, 503: return .passed("\(reply.status) without a key")
+    case 200:
+      return .failed("200 without a key", mend: "remove the key that the proxy in front adds to requests")
+    default:
+      return .failed(
+        "\(describe(reply)), not 401", mend: "a proxy in front must pass /api/admin on to the gateway unchanged")
+    }
+  }
+
+  private static let rateLimit = CheckItem(
+    "security.rate-limit", "the number of requests is limited",
+    doing: "looks for the limits in the headers of the replies so far", needs: ["interfaces.chatbot"]
+  ) { run in
+    let paths = [TestLead.route, "/api/contact", "/api/admin/conversations", "/health"]
+    // A route that does not exist has no limit.
+    let limits = paths.compactMap { path in
+      run.replies[path].flatMap { reply -> (String, String?)? in
+        reply.status == 404 ? nil : (path, reply.header("ratelimit-policy"))
+      }
+    }
+    let without = limits.filter { $0.1 == nil }.map(\.0)
+    return without.isEmpty
+      ? .passed(limits.compactMap(\.1).joined(separator: ", "))
+      : .failed(
+        "no limit on \(without.joined(separator: ", "))",
+        mend: "unset RATE_LIMIT_LEAD, _CONTACT, _ADMIN, _EXPORT and _DEFAULT, or set numbers; then start again")
+  }
+
+  private static let rowSecurity = CheckItem(
+    "security.rls", "row-level security is on for every table", doing: "looks it up in the catalogue",
+    needs: ["before.database"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let open = try database.unprotectedTables(deadline: run.deadline)
+      return open.isEmpty
+        ? .passed("\(ProductSchema.publicTables.count) tables")
+        : .failed(
+          "off for \(open.joined(separator: ", "))",
+          mend: "run as the owner of the tables:\n"
+            + open.map { "ALTER TABLE public.\($0) ENABLE ROW LEVEL SECURITY;" }.joined(separator: " "))
+    }
+  }
+
+  private static let anon = CheckItem(
+    "security.anon", "role anon may do nothing with our tables and functions",
+    doing: "looks its rights up, and reads every table in its role", needs: ["before.database"]
+  ) { run in
+    run.asking { database throws(StoreFailure) in
+      let rights: [String]
+      do throws(StoreFailure) { rights = try database.rightsOfAnon(deadline: run.deadline) } catch {
+        guard case .refused("42704", _, _) = error else { throw error }
+        return .skipped("the database has no role anon")
+      }
+      guard rights.isEmpty else {
+        return .failed(
+          "anon, which anybody can be, has rights on \(rights.count) of them",
+          mend: "run as the owner of the tables:\n" + rights.joined(separator: " "))
+      }
+      do throws(StoreFailure) {
+        let readable = try Database(url: run.databaseURL ?? "", role: "anon").readableTables(deadline: run.deadline)
+        return readable.isEmpty
+          ? .passed("no rights; reading each table as anon was refused")
+          : .failed(
+            "anon could read \(readable.joined(separator: ", "))",
+            mend: "run as the owner of the tables:\n"
+              + readable.map { "REVOKE ALL ON TABLE public.\($0) FROM PUBLIC, anon;" }.joined(separator: " "))
+      } catch {
+        return .passed("no rights; not tried as anon, because the login may not take that role")
+      }
+    }
+  }
+
+  private static let leastPrivilege = CheckItem(
+    "security.service-key", "no process has more rights than its job needs", doing: "looks for the service key"
+  ) { run in
+    if run.environment["SUPABASE_SERVICE_ROLE_KEY"] == nil {
+      return run.databaseURL == nil ? .skipped("examined from outside") : .passed("no service key in the settings")
+    }
+    return run.environment["DATABASE_URL"] == nil
+      ? .skipped(
+        "with the service key in place of DATABASE_URL, every handler has all rights: the documented exception")
+      : .passed("no process gets SUPABASE_SERVICE_ROLE_KEY, because DATABASE_URL is set")
+  }
+
+  private static let proxy = CheckItem(
+    "security.proxy", "the gateway knows its visitors' addresses",
+    doing: "looks for a proxy in front, and whether a visitor can choose an address", needs: ["interfaces.chatbot"]
+  ) { run in
+    let isTrusted = run.environment["TRUSTED_PROXIES"] != nil
+    if let sign = sign(ofProxyIn: run) {
+      guard run.databaseURL != nil else {
+        return .skipped("there is a proxy (\(sign)); its settings are not known here")
+      }
+      if !isTrusted {
+        return .failed(
+          "there is a proxy in front (\(sign)), and TRUSTED_PROXIES is not set: all visitors count as one client",
+          mend: "set TRUSTED_PROXIES to the proxy's addresses, or hops:1 where they are not known; then start again")
+      }
+    }
+    // If it had an effect, each forged address would have used one request of its own budget only.
+    let used = ["203.0.113", "198.51.100"].compactMap { network -> Int? in
+      let reply = run.send("GET", "/health", headers: ["X-Forwarded-For: \(network).\(UInt8.random(in: 1...254))"])
+      let limit = reply.header("x-ratelimit-limit").flatMap { Int(strict: $0) }
+      let left = reply.header("x-ratelimit-remaining").flatMap { Int(strict: $0) }
+      return limit.flatMap { limit in left.map { limit - $0 } }
+    }
+    guard used.count == 2 else { return .skipped("without a rate limit it cannot be seen") }
+    return used == [1, 1]
+      ? .failed(
+        "a visitor who sends X-Forwarded-For counts as another client: rate limits can be evaded",
+        mend:
+          "set TRUSTED_PROXIES to the addresses of your own proxies only, unset it if there is none, and let the proxy "
+          + "overwrite X-Forwarded-For; then start again")
+      : .passed(isTrusted ? "TRUSTED_PROXIES is set, and a forged address has no effect" : "there is no proxy in front")
+  }
+
+  /// What shows that there is a proxy: the gateway itself speaks no https and names no server.
+  private static func sign(ofProxyIn run: CheckRun) -> String? {
+    if run.base.hasPrefix("https:") { return "https" }
+    let reply = run.replies["/health"]
+    for name in ["via", "x-forwarded-server", "cf-ray", "x-vercel-id", "x-render-origin-server", "server"] {
+      if let value = reply?.header(name) { return "\(name): \(value)" }
+    }
+    return nil
+  }
+}
