@@ -1,7 +1,7 @@
 import Deliveries
 import Wire
 
-/// An email as it is sent (RFC 5322, 2045, 2047): fixed headers, then the notification as plain text and as HTML. Lines
+/// An email as it is sent (RFC 5322, 2045, 2047): fixed headers, then the content as plain text and as HTML. Lines
 /// end with CR LF and have at most 76 characters.
 package struct MailMessage: Sendable {
   /// Makes the Message-ID, which is the same for every attempt, so that many mailboxes show a repeat only once.
@@ -9,17 +9,18 @@ package struct MailMessage: Sendable {
   package let date: Instant
   package let from: Mailbox
   package let to: Mailbox
-  /// The customer, if the address is valid, so that replies go to the customer.
-  package let replyTo: Mailbox?
-  package let notification: Notification
+  package let content: MailContent
 
-  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, notification: Notification) {
+  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, content: MailContent) {
     self.deliveryID = deliveryID
     self.date = date
     self.from = from
     self.to = to
-    self.notification = notification
-    replyTo = notification.customerEmail.flatMap { Mailbox(address: $0) }
+    self.content = content
+  }
+
+  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, notification: Notification) {
+    self.init(deliveryID: deliveryID, date: date, from: from, to: to, content: MailContent(notification))
   }
 
   package var bytes: [UInt8] {
@@ -30,19 +31,18 @@ package struct MailMessage: Sendable {
       "Message-ID: <\(deliveryID.text)@\(from.domain)>",
       "From: \(from.header(column: 6))",
       "To: \(to.header(column: 4))",
-      "Subject: \(EncodedWord.encode(notification.subject, column: 9))",
+      "Subject: \(EncodedWord.encode(content.subject, column: 9))",
     ]
-    if let replyTo { lines.append("Reply-To: \(replyTo.header(column: 10))") }
+    if let replyTo = content.replyTo { lines.append("Reply-To: \(replyTo.header(column: 10))") }
+    lines += ["Auto-Submitted: auto-generated"] + content.headers
     lines += [
-      "Auto-Submitted: auto-generated",
       "MIME-Version: 1.0",
       "Content-Type: multipart/alternative;",
       " boundary=\"\(boundary)\"",
       "",
     ]
     lines +=
-      part("text/plain", MailText.text(notification), boundary)
-      + part("text/html", MailText.html(notification), boundary)
+      part("text/plain", content.text, boundary) + part("text/html", content.html, boundary)
     lines += ["--\(boundary)--", ""]
     return Array(lines.joined(separator: "\r\n").utf8)
   }

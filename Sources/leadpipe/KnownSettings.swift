@@ -103,14 +103,14 @@ enum KnownSettings {
       Delivery.leaseSetting,
       Setting("LEADPIPE_HANDLERS", validate: validateFolder),
       Delivery.unknownSetting, Retention.setting, Retention.leadsSetting, QualifiedLeads.setting, .officeHours,
-      .holidaysFile, .timeZone, .digest, .exportFolder,
+      .holidaysFile, .timeZone, .digest, .exportFolder, Receipts.setting, Receipts.rate,
       .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
       Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore),
     ] + PanelSettings.settings + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
-    + Pace.settings + Providers.known + AutoAssign.settings + [frontend]
+    + Pace.settings + Providers.known + AgencySettings.checked + AutoAssign.settings + [frontend]
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
         value == "false" ? nil : "is not supported by this version: set it to false"
