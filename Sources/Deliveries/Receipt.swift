@@ -6,13 +6,6 @@ package struct Receipt: Sendable, Equatable {
   /// The type of the event whose delivery is a receipt.
   package static let eventType = "lead.receipt"
 
-  package enum Language: String, Sendable, CaseIterable {
-    case english = "en"
-    case arabic = "ar"
-
-    package var isRightToLeft: Bool { self == .arabic }
-  }
-
   /// A piece of a sentence.
   package enum Part: Sendable, Equatable {
     case words(String)
@@ -26,7 +19,7 @@ package struct Receipt: Sendable, Equatable {
     }
   }
 
-  package let language: Language
+  package let language: ReceiptLanguage
   /// One line.
   package let subject: String
   package let heading: String
@@ -35,7 +28,7 @@ package struct Receipt: Sendable, Equatable {
   /// - Parameters:
   ///   - source: the source of the lead, which decides how the request is named.
   ///   - conversation: the lead, whose first eight digits are the reference.
-  package init(source: String?, language: Language, conversation: UUIDText, agency: Agency) {
+  package init(source: String?, language: ReceiptLanguage, conversation: UUIDText, agency: Agency) {
     let words = ReceiptWords.of(language)
     let values = [
       "agency": agency.name, "reference": Self.reference(of: conversation), "phone": agency.phone ?? "",
@@ -46,7 +39,8 @@ package struct Receipt: Sendable, Equatable {
     heading = words.heading
     let request = source.flatMap { words.requests[$0] } ?? words.request
     paragraphs = [
-      Self.parts(words.received, values, request: request), Self.parts(words.reference, values), Self.parts(words.reach(agency), values), Self.parts(words.stranger, values),
+      Self.parts(words.received, values, request: request), Self.parts(words.reference, values),
+      Self.parts(words.reach(agency), values), Self.parts(words.stranger, values),
     ]
   }
 
@@ -55,11 +49,12 @@ package struct Receipt: Sendable, Equatable {
     guard delivery.isReceipt, let conversation = delivery.conversationID else { return nil }
     self.init(
       source: delivery.payload["source"]?.string,
-      language: delivery.payload["language"]?.string.flatMap(Language.init) ?? .english, conversation: conversation,
+      language: delivery.payload["language"]?.string.flatMap(ReceiptLanguage.init) ?? .english,
+      conversation: conversation,
       agency: agency)
   }
 
-  /// `0F3E1A2B`: what the visitor can name and the panel's search finds.
+  /// `0F3E1A2B`: what the visitor can name.
   package static func reference(of conversation: UUIDText) -> String { conversation.text.prefix(8).uppercased() }
 
   /// Divides a sentence at its `{names}`. The request is in the language of the sentence.
@@ -74,21 +69,6 @@ package struct Receipt: Sendable, Equatable {
     }
     if !rest.isEmpty { parts.append(.words(String(rest))) }
     return parts
-  }
-}
-
-extension Receipt {
-  /// Who sends receipts, and how to reach them.
-  package struct Agency: Sendable, Equatable {
-    package let name: String
-    package let phone: String?
-    package let email: String?
-
-    package init(name: String = "TrueNester", phone: String? = nil, email: String? = nil) {
-      self.name = name
-      self.phone = phone
-      self.email = email
-    }
   }
 }
 

@@ -1,3 +1,23 @@
+package enum ReceiptLanguage: String, Sendable, CaseIterable {
+  case english = "en"
+  case arabic = "ar"
+
+  package var isRightToLeft: Bool { self == .arabic }
+}
+
+/// Who sends receipts, and how to reach them.
+package struct Agency: Sendable, Equatable {
+  package let name: String
+  package let phone: String?
+  package let email: String?
+
+  package init(name: String = "TrueNester", phone: String? = nil, email: String? = nil) {
+    self.name = name
+    self.phone = phone
+    self.email = email
+  }
+}
+
 /// The sentences of a receipt in one language. Names in braces are replaced.
 struct ReceiptWords: Sendable {
   let subject: String
@@ -16,7 +36,7 @@ struct ReceiptWords: Sendable {
   let stranger: String
 
   /// The sentence that says how to reach the agency.
-  func reach(_ agency: Receipt.Agency) -> String {
+  func reach(_ agency: Agency) -> String {
     switch (agency.phone, agency.email) {
     case (.some, .some): byBoth
     case (.some, nil): byPhone
@@ -25,7 +45,7 @@ struct ReceiptWords: Sendable {
     }
   }
 
-  static func of(_ language: Receipt.Language) -> ReceiptWords {
+  static func of(_ language: ReceiptLanguage) -> ReceiptWords {
     switch language {
     case .english: english
     case .arabic: arabic

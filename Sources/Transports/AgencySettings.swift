@@ -17,8 +17,8 @@ package enum AgencySettings {
   /// For the notifier, which must send to the team whatever they are: a wrong value counts as absent.
   static let declared = checked.map { Setting($0.name) }
 
-  static func agency(_ settings: Settings) -> Receipt.Agency {
-    Receipt.Agency(
+  static func agency(_ settings: Settings) -> Agency {
+    Agency(
       name: settings["AGENCY_NAME"].flatMap(name) ?? "TrueNester", phone: settings["AGENCY_PHONE"].flatMap(phone),
       email: settings["AGENCY_EMAIL"].flatMap { Mailbox(address: $0)?.address })
   }

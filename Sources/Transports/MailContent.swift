@@ -23,7 +23,7 @@ package struct MailContent: Sendable {
   }
 
   /// Replies go to the agency's address, if one is set. Programs that answer mail by themselves are asked not to.
-  package init(_ receipt: Receipt, agency: Receipt.Agency) {
+  package init(_ receipt: Receipt, agency: Agency) {
     subject = receipt.subject
     text = ReceiptText.text(receipt)
     html = ReceiptText.html(receipt)
@@ -31,13 +31,14 @@ package struct MailContent: Sendable {
     headers = ["X-Auto-Response-Suppress: All"]
   }
 
-  /// The content of a delivery.
-  init(for delivery: Delivery, agency: Receipt.Agency, frontendURL: String?, clock: LocalClock) {
-    if let receipt = Receipt(for: delivery, agency: agency) {
-      self.init(receipt, agency: agency)
-    } else {
+  /// The content of a delivery. Nil for a receipt without a lead: a visitor must not get what is for the team.
+  init?(for delivery: Delivery, agency: Agency, frontendURL: String?, clock: LocalClock) {
+    guard delivery.isReceipt else {
       self.init(Notification(for: delivery, frontendURL: frontendURL, clock: clock))
+      return
     }
+    guard let receipt = Receipt(for: delivery, agency: agency) else { return nil }
+    self.init(receipt, agency: agency)
   }
 }
 

@@ -43,7 +43,7 @@ package struct Resend: Sendable {
   private let from: Mailbox
   private let frontendURL: String?
   private let clock: LocalClock
-  private let agency: Receipt.Agency
+  private let agency: Agency
 
   /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
@@ -63,7 +63,9 @@ package struct Resend: Sendable {
   /// Sends one delivery to Resend, once.
   func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
     let mayRepeat = delivery.isPossibleRepeat && Instant.now.seconds(since: delivery.eventAt) >= Self.keptSeconds
-    let content = MailContent(for: delivery, agency: agency, frontendURL: frontendURL, clock: clock)
+    guard let content = MailContent(for: delivery, agency: agency, frontendURL: frontendURL, clock: clock) else {
+      return DeliveryOutcome(.permanent, reason: "The receipt has no lead")
+    }
     guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
       return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: content.subject)
     }

@@ -4,10 +4,10 @@ import Wire
 
 @Suite("Receipts") struct ReceiptTests {
   private static let conversation = UUIDText("0f3e1a2b-2222-4222-8222-222222222222")
-  private static let agency = Receipt.Agency(name: "Palm", phone: "+971 4 123 4567", email: "hello@palm.example")
+  private static let agency = Agency(name: "Palm", phone: "+971 4 123 4567", email: "hello@palm.example")
 
   private func receipt(
-    _ source: String? = "chatbot", _ language: Receipt.Language = .english, _ agency: Receipt.Agency = agency
+    _ source: String? = "chatbot", _ language: ReceiptLanguage = .english, _ agency: Agency = agency
   ) throws -> Receipt {
     Receipt(source: source, language: language, conversation: try #require(Self.conversation), agency: agency)
   }
@@ -26,8 +26,8 @@ import Wire
     #expect(text(receipt)[3].hasPrefix("If you have not sent us a request, "))
   }
 
-  @Test("names the request in both languages, by its source", arguments: Receipt.Language.allCases)
-  func sources(language: Receipt.Language) throws {
+  @Test("names the request in both languages, by its source", arguments: ReceiptLanguage.allCases)
+  func sources(language: ReceiptLanguage) throws {
     let sources = ["chatbot", "contact_form", "property_inquiry", "sell_submission", "unheard_of"]
     let sentences = try sources.map { text(try receipt($0, language))[0] }
     #expect(Set(sentences).count == sources.count)
@@ -37,8 +37,8 @@ import Wire
     }
   }
 
-  @Test("says only how the agency can be reached", arguments: Receipt.Language.allCases)
-  func reach(language: Receipt.Language) throws {
+  @Test("says only how the agency can be reached", arguments: ReceiptLanguage.allCases)
+  func reach(language: ReceiptLanguage) throws {
     let none = text(try receipt("chatbot", language, .init()))[2]
     let phone = text(try receipt("chatbot", language, .init(phone: "+97141234567")))[2]
     let email = text(try receipt("chatbot", language, .init(email: "a@b.example")))[2]
@@ -69,11 +69,14 @@ import Wire
         ]))
     }
     let id = JSON(Self.conversation?.text)
-    let hostile: JSON = ["source": "<b>x</b>", "language": "xx", "customerName": "Buy at evil.example", "message": "evil"]
+    let hostile: JSON = [
+      "source": "<b>x</b>", "language": "xx", "customerName": "Buy at evil.example", "message": "evil",
+    ]
     let receipt = try #require(Receipt(for: try line("lead.receipt", hostile, conversation: id), agency: Self.agency))
     #expect(receipt == (try self.receipt(nil)))
     #expect(
-      Receipt(for: try line("lead.receipt", ["language": "ar"], conversation: id), agency: Self.agency)?.language == .arabic)
+      Receipt(for: try line("lead.receipt", ["language": "ar"], conversation: id), agency: Self.agency)?.language
+        == .arabic)
     #expect(Receipt(for: try line("lead.receipt", [:], conversation: .null), agency: Self.agency) == nil)
     let created = try line("lead.created", [:], conversation: id)
     #expect(!created.isReceipt && Receipt(for: created, agency: Self.agency) == nil)

@@ -31,14 +31,14 @@ revoke all on table leadpipe.receipt_queue from public, anon, authenticated, ser
 create table if not exists leadpipe.receipt_sweep (
   is_only boolean constraint receipt_sweep_pkey primary key default true
     constraint receipt_sweep_is_only_check check (is_only),
-  seen xid8,
+  seen pg_snapshot,
   tokens double precision not null default 0,
   tokens_at timestamptz not null default '-infinity'
 );
 
 revoke all on table leadpipe.receipt_sweep from public, anon, authenticated, service_role;
 
-comment on column leadpipe.receipt_sweep.seen is 'The events of all transactions before this one have been read.';
+comment on column leadpipe.receipt_sweep.seen is 'The events that were visible in this snapshot have been read.';
 
 comment on column leadpipe.receipt_sweep.tokens is 'How many receipts could be planned at tokens_at.';
 
@@ -943,36 +943,38 @@ $$;
 
 revoke all on function leadpipe.plan_receipt(uuid, boolean, timestamptz) from public, anon, authenticated;
 
--- Queues the leads of the new events of all transactions since `p_seen`, and returns the place up to which it has read:
--- `seen`. Reads at most about 2,000 events: `is_complete` is false if there are more. Without `p_seen`, and after a
--- restore into another cluster, it queues none and returns the current place. The address may come after the lead, so an
+-- Queues the leads of the events that have become visible since the snapshot `p_seen`, of at most the latest 20,000, and
+-- returns the current snapshot. Without `p_seen`, and after a restore into another cluster, it queues none. Comparing
+-- snapshots misses no event, and a long transaction does not delay others. The address may come after the lead, so an
 -- addition counts too; see plan_receipt.
-create or replace function leadpipe.queue_receipts(p_seen xid8, p_now timestamptz, out seen xid8, out is_complete boolean)
+create or replace function leadpipe.queue_receipts(p_seen pg_snapshot, p_now timestamptz) returns pg_snapshot
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  c_most constant integer := 2000;
-  v_here pg_snapshot := pg_current_snapshot();
-  v_last xid8;
+  c_most constant integer := 20000;
+  v_here constant pg_snapshot := pg_current_snapshot();
 begin
-  -- Transactions that have not ended are read by a later call.
-  seen := pg_snapshot_xmin(v_here);
-  is_complete := true;
-  if p_seen is null or p_seen > pg_snapshot_xmax(v_here) or p_seen >= seen then
-    return;
-  end if;
-  select e.xact into v_last from public.lead_events e where e.xact >= p_seen and e.xact < seen order by e.xact offset c_most - 1 limit 1;
-  if found then
-    seen := (v_last::text::numeric + 1)::text::xid8;
-    is_complete := false;
+  if p_seen is null or pg_snapshot_xmax(p_seen) > pg_snapshot_xmax(v_here) then
+    return v_here;
   end if;
   insert into leadpipe.receipt_queue (conversation_id, queued_at)
-  select distinct e.conversation_id, p_now from public.lead_events e
-  where e.xact >= p_seen and e.xact < seen and e.event_type in ('lead.created', 'lead.updated') and e.conversation_id is not null
+  select distinct c.id, p_now
+  from (
+    (select e.conversation_id, e.event_type, e.xact from public.lead_events e
+     where e.xact >= pg_snapshot_xmax(p_seen) and e.xact < pg_snapshot_xmax(v_here) order by e.xact desc limit c_most)
+    union all
+    select e.conversation_id, e.event_type, e.xact from public.lead_events e
+    where e.xact = any (array(select pg_snapshot_xip(p_seen)))
+  ) e join public.conversations c on c.id = e.conversation_id
+  where pg_visible_in_snapshot(e.xact, v_here) and e.event_type in ('lead.created', 'lead.updated')
+    -- As plan_receipt decides, which locks the lead: most additions need no decision.
+    and c.status = 'new' and c.customer_email is not null and c.created_at > p_now - interval '1 hour'
+    and not exists (select from leadpipe.receipts r where r.conversation_id = c.id)
   on conflict (conversation_id) do nothing;
+  return v_here;
 end
 $$;
 
-revoke all on function leadpipe.queue_receipts(xid8, timestamptz) from public, anon, authenticated;
+revoke all on function leadpipe.queue_receipts(pg_snapshot, timestamptz) from public, anon, authenticated;
 
 -- Returns an address in the form by which receipts are counted, so that its other spellings count as the same: in lower
 -- case, without what follows a +, and for Gmail without dots.
@@ -1028,7 +1030,6 @@ declare
   v_planned integer := 0;
   v_limited integer := 0;
   v_waiting integer := 0;
-  v_is_complete boolean;
 begin
   perform leadpipe.check_size(p, 65536);
   if to_regclass('public.lead_events') is null or to_regclass('public.conversation_timeline') is null
@@ -1041,7 +1042,7 @@ begin
     return v_nothing || '{"isBusy": true, "isComplete": false}';
   end if;
   v_now := clock_timestamp();
-  select q.seen, q.is_complete into s.seen, v_is_complete from leadpipe.queue_receipts(s.seen, v_now) q;
+  s.seen := leadpipe.queue_receipts(s.seen, v_now);
   if not coalesce(p -> 'channels', '[]') @> '[{"channel": "email"}]' then
     delete from leadpipe.receipt_queue where true;
   end if;
@@ -1072,7 +1073,7 @@ begin
     where r.decided_at < v_now - interval '31 days' and (r.bounced_at is null or r.decided_at < v_now - interval '1 year')
     order by r.decided_at limit 100 for update skip locked);
   return jsonb_build_object('planned', v_planned, 'limited', v_limited, 'waiting', v_waiting, 'isBusy', false,
-    'isComplete', v_is_complete and v_read < v_batch);
+    'isComplete', v_read < v_batch);
 end
 $$;
 

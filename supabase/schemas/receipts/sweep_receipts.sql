@@ -21,7 +21,6 @@ declare
   v_planned integer := 0;
   v_limited integer := 0;
   v_waiting integer := 0;
-  v_is_complete boolean;
 begin
   perform leadpipe.check_size(p, 65536);
   if to_regclass('public.lead_events') is null or to_regclass('public.conversation_timeline') is null
@@ -34,7 +33,7 @@ begin
     return v_nothing || '{"isBusy": true, "isComplete": false}';
   end if;
   v_now := clock_timestamp();
-  select q.seen, q.is_complete into s.seen, v_is_complete from leadpipe.queue_receipts(s.seen, v_now) q;
+  s.seen := leadpipe.queue_receipts(s.seen, v_now);
   if not coalesce(p -> 'channels', '[]') @> '[{"channel": "email"}]' then
     delete from leadpipe.receipt_queue where true;
   end if;
@@ -65,7 +64,7 @@ begin
     where r.decided_at < v_now - interval '31 days' and (r.bounced_at is null or r.decided_at < v_now - interval '1 year')
     order by r.decided_at limit 100 for update skip locked);
   return jsonb_build_object('planned', v_planned, 'limited', v_limited, 'waiting', v_waiting, 'isBusy', false,
-    'isComplete', v_is_complete and v_read < v_batch);
+    'isComplete', v_read < v_batch);
 end
 $$;
 revoke all on function public.sweep_receipts(jsonb) from public, anon, authenticated;

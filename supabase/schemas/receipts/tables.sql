@@ -5,12 +5,12 @@
 create table leadpipe.receipt_sweep (
   is_only boolean constraint receipt_sweep_pkey primary key default true
     constraint receipt_sweep_is_only_check check (is_only),
-  seen xid8,
+  seen pg_snapshot,
   tokens double precision not null default 0,
   tokens_at timestamptz not null default '-infinity'
 );
 revoke all on table leadpipe.receipt_sweep from public, anon, authenticated, service_role;
-comment on column leadpipe.receipt_sweep.seen is 'The events of all transactions before this one have been read.';
+comment on column leadpipe.receipt_sweep.seen is 'The events that were visible in this snapshot have been read.';
 comment on column leadpipe.receipt_sweep.tokens is 'How many receipts could be planned at tokens_at.';
 
 -- Leads that may get a receipt. One that another session has locked waits here.
