@@ -84,7 +84,7 @@ let handlerTargets: [Target] =
     "worker", of: "worker",
     (
       using: ["Deliveries", "Forms", "Store", "StoreAccess"],
-      names: ["data-prune", "delivery-begin", "delivery-record", "event-claim", "wake-listen"]
+      names: ["data-prune", "delivery-begin", "delivery-record", "event-claim", "receipt-sweep", "wake-listen"]
     ),
     (using: ["Leads", "Store", "StoreAccess"], names: ["sla-sweep"]),
     (using: ["Deliveries", "Leads", "Store", "StoreAccess"], names: ["follow-up-sweep"])

@@ -5,6 +5,7 @@ import delivery_begin
 import delivery_record
 import event_claim
 import follow_up_sweep
+import receipt_sweep
 import sla_sweep
 import wake_listen
 
@@ -17,6 +18,7 @@ enum Executable {
       "delivery-record": { delivery_record.handler },
       "event-claim": { event_claim.handler },
       "follow-up-sweep": { follow_up_sweep.handler },
+      "receipt-sweep": { receipt_sweep.handler },
       "sla-sweep": { sla_sweep.handler },
       "wake-listen": { wake_listen.handler },
     ])

@@ -75,6 +75,7 @@ package enum ProblemCode: String, Sendable, CaseIterable {
   case notificationSent = "notification_sent"
   case notificationSending = "notification_sending"
   case notificationDue = "notification_due"
+  case receiptFinal = "receipt_final"
   case eventNotFinished = "event_not_finished"
   case eventWithoutNotifications = "event_without_notifications"
   case conversationChanged = "conversation_changed"
@@ -192,6 +193,8 @@ extension ProblemCode {
     case .notificationSent: (.conflict, "the notification has been sent; replay its event to send it again")
     case .notificationSending: (.conflict, "the notification is being sent now")
     case .notificationDue: (.conflict, "the notification is already due and will be sent without a retry")
+    case .receiptFinal:
+      (.conflict, "a receipt is not sent again if it may have arrived, was refused or was cancelled")
     case .eventNotFinished: (.conflict, "the event's notifications are still being sent")
     case .eventWithoutNotifications: (.conflict, "the event has no notification that can be sent again")
     case .conversationChanged:

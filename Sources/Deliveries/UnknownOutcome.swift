@@ -7,6 +7,9 @@ package enum UnknownOutcome: String, Sendable, CaseIterable {
     self == .park && ChannelKind.named(channel)?.isRepeatHarmless != true
   }
 
+  /// The reason of a receipt that is not sent again.
+  package static let reasonOfReceipt = "It is unknown whether this receipt arrived; it is not sent again."
+
   /// The reason of a parked delivery, with the command that sends it again.
   package static func reason(parked id: String) -> String {
     "It is unknown whether this arrived; it is parked: `leadpipe delivery retry \(id)` sends it again"

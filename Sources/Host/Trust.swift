@@ -29,7 +29,8 @@ package enum TrustClass: String, Sendable, CaseIterable {
       Self.common.union([
         "DATABASE_URL", "DATABASE_URL_LISTEN", "LEADPIPE_ROLE", "LEADPIPE_CHANNELS", "DELIVERY_LEASE_SECONDS",
         "UNKNOWN_OUTCOME", "RETENTION_DAYS", "RETENTION_LEADS_DAYS", "FRONTEND_URL", "BUSINESS_HOURS", "HOLIDAYS",
-        "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION", "DIGEST",
+        "TIME_ZONE", "AUTO_ASSIGN", "SLA_AUTOMATION", "DIGEST", "RECEIPTS", "RECEIPTS_PER_MINUTE", "AGENCY_NAME",
+        "AGENCY_PHONE", "AGENCY_EMAIL",
       ]).union(Self.channels)
     case .admin:
       Self.common.union([
@@ -123,6 +124,7 @@ package enum TrustClass: String, Sendable, CaseIterable {
     "person-unmerge": .admin,
     "rate-count": .intake,
     "rate-limit": .none,
+    "receipt-sweep": .worker,
     "sell-capture": .intake,
     "session-close": .admin,
     "session-open": .admin,

@@ -5,6 +5,6 @@ package enum LeadEventType {
     "lead.created", "lead.updated", "lead.qualified", "lead.assigned", "lead.contacted", "lead.follow_up_scheduled",
     "lead.follow_up_completed", "lead.converted", "lead.lost", "notification.sent", "notification.failed",
     "notification.delivered", "sla.warning", "sla.breached", "newsletter.subscribed", "channel.test",
-    "lead.follow_up_due", "agent.digest",
+    "lead.follow_up_due", "agent.digest", "lead.receipt",
   ]
 }

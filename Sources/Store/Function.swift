@@ -67,6 +67,7 @@ package enum Function: String, Sendable, CaseIterable {
   case showSession = "show_session"
   case subscribe = "subscribe_newsletter"
   case sweepFollowUps = "sweep_follow_ups"
+  case sweepReceipts = "sweep_receipts"
   case sweepSLA = "sweep_sla"
   case testChannel = "test_channel"
   case unassignConversation = "unassign_conversation"

@@ -1,7 +1,7 @@
 import Deliveries
 import Wire
 
-/// An email as it is sent (RFC 5322, 2045, 2047): fixed headers, then the notification as plain text and as HTML. Lines
+/// An email as it is sent (RFC 5322, 2045, 2047): fixed headers, then the content as plain text and as HTML. Lines
 /// end with CR LF and have at most 76 characters.
 package struct MailMessage: Sendable {
   /// Makes the Message-ID, which is the same for every attempt, so that many mailboxes show a repeat only once.
@@ -9,17 +9,18 @@ package struct MailMessage: Sendable {
   package let date: Instant
   package let from: Mailbox
   package let to: Mailbox
-  /// The customer, if the address is valid, so that replies go to the customer.
-  package let replyTo: Mailbox?
-  package let notification: Notification
+  package let content: MailContent
 
-  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, notification: Notification) {
+  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, content: MailContent) {
     self.deliveryID = deliveryID
     self.date = date
     self.from = from
     self.to = to
-    self.notification = notification
-    replyTo = notification.customerEmail.flatMap { Mailbox(address: $0) }
+    self.content = content
+  }
+
+  package init(deliveryID: UUIDText, date: Instant, from: Mailbox, to: Mailbox, notification: Notification) {
+    self.init(deliveryID: deliveryID, date: date, from: from, to: to, content: MailContent(notification))
   }
 
   package var bytes: [UInt8] {
@@ -30,19 +31,18 @@ package struct MailMessage: Sendable {
       "Message-ID: <\(deliveryID.text)@\(from.domain)>",
       "From: \(from.header(column: 6))",
       "To: \(to.header(column: 4))",
-      "Subject: \(EncodedWord.encode(notification.subject, column: 9))",
+      "Subject: \(EncodedWord.encode(content.subject, column: 9))",
     ]
-    if let replyTo { lines.append("Reply-To: \(replyTo.header(column: 10))") }
+    if let replyTo = content.replyTo { lines.append("Reply-To: \(replyTo.header(column: 10))") }
+    lines += ["Auto-Submitted: auto-generated"] + content.headers
     lines += [
-      "Auto-Submitted: auto-generated",
       "MIME-Version: 1.0",
       "Content-Type: multipart/alternative;",
       " boundary=\"\(boundary)\"",
       "",
     ]
     lines +=
-      part("text/plain", MailText.text(notification), boundary)
-      + part("text/html", MailText.html(notification), boundary)
+      part("text/plain", content.text, boundary) + part("text/html", content.html, boundary)
     lines += ["--\(boundary)--", ""]
     return Array(lines.joined(separator: "\r\n").utf8)
   }
@@ -53,50 +53,6 @@ package struct MailMessage: Sendable {
       String(decoding: encoded[$0..<min($0 + 76, encoded.count)], as: UTF8.self)
     }
     return ["--\(boundary)", "Content-Type: \(type); charset=utf-8", "Content-Transfer-Encoding: base64", ""] + lines
-  }
-}
-
-/// A notification as the two parts of an email.
-enum MailText {
-  static func text(_ notification: Notification) -> String {
-    let fields = notification.fields.map { field in
-      field.isLong ? "\(field.label):\n\(field.value)" : "\(field.label): \(Escaping.isolated(field.value))"
-    }
-    let links = notification.links.map { "\($0.label): \($0.url)" }
-    return ([notification.header, ""] + fields + (links.isEmpty ? [] : [""] + links)).joined(separator: "\n") + "\n"
-  }
-
-  static func html(_ notification: Notification) -> String {
-    let rows = notification.fields.map { field in
-      let value = Escaping.html(field.value).split(separator: "\n", omittingEmptySubsequences: false)
-      return """
-        <tr><th align="left" valign="top" style="padding:4px 16px 4px 0">\(Escaping.html(field.label))</th>\
-        <td style="padding:4px 0"><bdi>\(value.joined(separator: "<br>"))</bdi></td></tr>
-        """
-    }
-    let links = notification.links.map { "<p><a href=\"\(Escaping.html($0.url))\">\(Escaping.html($0.label))</a></p>" }
-    return """
-      <!DOCTYPE html>
-      <html lang="en"><head><meta charset="utf-8"><title>\(Escaping.html(notification.header))</title></head>
-      <body style="font-family:sans-serif">
-      <h2>\(Escaping.html(notification.header))</h2>
-      <table>
-      \(rows.joined(separator: "\n"))
-      </table>
-      \(links.joined(separator: "\n"))
-      </body></html>
-
-      """
-  }
-
-  /// Returns the bytes with CR LF at the end of every line: the canonical form for encoding (RFC 2049 §4).
-  static func canonical(_ text: String) -> [UInt8] {
-    var out: [UInt8] = []
-    for byte in text.utf8 where byte != 0x0D {
-      if byte == 0x0A { out.append(0x0D) }
-      out.append(byte)
-    }
-    return out
   }
 }
 

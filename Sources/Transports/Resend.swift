@@ -5,7 +5,8 @@ import Wire
 extension Provider {
   package static let resend = Provider(
     channel: .email, chosenBy: "RESEND_API_KEY",
-    settings: [Resend.key, .webAddress(of: .email, "RESEND_API_URL"), EmailSettings.from, .frontend, .zone],
+    settings: [Resend.key, .webAddress(of: .email, "RESEND_API_URL"), EmailSettings.from, .frontend, .zone]
+      + AgencySettings.declared,
     combinationErrors: { given in
       [
         .needing("RESEND_API_KEY", for: "RESEND_API_URL", in: given),
@@ -42,6 +43,7 @@ package struct Resend: Sendable {
   private let from: Mailbox
   private let frontendURL: String?
   private let clock: LocalClock
+  private let agency: Agency
 
   /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
@@ -55,23 +57,26 @@ package struct Resend: Sendable {
     self.address = address
     frontendURL = settings["FRONTEND_URL"]
     clock = LocalClock(forMessages: settings)
+    agency = AgencySettings.agency(settings)
   }
 
   /// Sends one delivery to Resend, once.
   func send(_ delivery: Delivery, over transfer: borrowing HTTPTransfer, by deadline: Instant) -> DeliveryOutcome {
     let mayRepeat = delivery.isPossibleRepeat && Instant.now.seconds(since: delivery.eventAt) >= Self.keptSeconds
-    let notification = Notification(for: delivery, frontendURL: frontendURL, clock: clock)
+    guard let content = MailContent(for: delivery, agency: agency, frontendURL: frontendURL, clock: clock) else {
+      return DeliveryOutcome(.permanent, reason: "The receipt has no lead")
+    }
     guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
-      return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: notification.subject)
+      return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: content.subject)
     }
     let headers = ["Authorization: Bearer \(key)", "Idempotency-Key: \(delivery.id.text)\(mayRepeat ? "-late" : "")"]
-    var payload = Self.payload(notification, id: delivery.id, from: from, to: to)
+    var payload = Self.payload(content, id: delivery.id, from: from, to: to)
     if mayRepeat {
-      payload = payload.setting("subject", .string((payload["subject"]?.string ?? "") + notification.mark))
+      payload = payload.setting("subject", .string((payload["subject"]?.string ?? "") + content.mark))
     }
     let answer = transfer.post(payload, to: address, headers: headers, isRepeatable: true, by: deadline)
     var outcome = Self.outcome(of: answer, hiding: [key, to.address], now: .now)
-    outcome.subject = notification.subject
+    outcome.subject = content.subject
     return outcome
   }
 }
@@ -79,16 +84,23 @@ package struct Resend: Sendable {
 extension Resend {
   /// Returns the request body. It is the same for every attempt, because Resend refuses a different body under the same
   /// key.
-  package static func payload(_ notification: Notification, id: UUIDText, from: Mailbox, to: Mailbox) -> JSON {
-    let subject = notification.subject.unicodeScalars.filter { $0.properties.generalCategory != .control }
+  package static func payload(_ content: MailContent, id: UUIDText, from: Mailbox, to: Mailbox) -> JSON {
+    let subject = content.subject.unicodeScalars.filter { $0.properties.generalCategory != .control }
     let payload: JSON = [
       "from": .string(from.name.isEmpty ? from.address : "\"\(from.name)\" <\(from.address)>"),
       "to": [.string(to.address)], "subject": .string(String(String.UnicodeScalarView(subject))),
-      "text": .string(MailText.text(notification)), "html": .string(MailText.html(notification)),
-      "reply_to": JSON(notification.customerEmail.flatMap { Mailbox(address: $0) }?.address),
-      "headers": ["Auto-Submitted": "auto-generated", "X-Entity-Ref-ID": .string(id.text)],
+      "text": .string(content.text), "html": .string(content.html), "reply_to": JSON(content.replyTo?.address),
+      "headers": .object(headers(content, id)),
     ]
     return payload.withoutNulls
+  }
+
+  private static func headers(_ content: MailContent, _ id: UUIDText) -> [JSON.Member] {
+    let more = content.headers.compactMap { line -> JSON.Member? in
+      guard let colon = line.firstIndex(of: ":") else { return nil }
+      return JSON.Member(String(line[..<colon]), .string(String(line[line.index(after: colon)...].drop { $0 == " " })))
+    }
+    return [JSON.Member("Auto-Submitted", "auto-generated"), JSON.Member("X-Entity-Ref-ID", .string(id.text))] + more
   }
 
   /// The error names that decide before the status does.

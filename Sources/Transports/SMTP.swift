@@ -9,7 +9,7 @@ extension Provider {
       .of(.email, "EMAIL_HOST", required: true) { WebAddress.isHost($0) ? nil : "must be a host name or an address" },
       .number("EMAIL_PORT", 1...65_535), .of(.email, "EMAIL_USER", validate: SMTP.validateControls),
       .of(.email, "EMAIL_PASS", validate: SMTP.validateControls), EmailSettings.from, .frontend, .zone,
-    ],
+    ] + AgencySettings.declared,
     otherSettings: [EmailSettings.to],
     combinationErrors: { given in
       [
@@ -43,6 +43,7 @@ package struct SMTP: Sendable {
   private let from: Mailbox
   private let frontendURL: String?
   private let clock: LocalClock
+  private let agency: Agency
 
   /// The settings have been checked. Throws `misconfigured`.
   init(_ settings: Settings) throws(Problem) {
@@ -57,21 +58,25 @@ package struct SMTP: Sendable {
     self.from = from
     frontendURL = settings["FRONTEND_URL"]
     clock = LocalClock(forMessages: settings)
+    agency = AgencySettings.agency(settings)
   }
 
   /// Sends one delivery to the mail server, once. `date` is the time of the request.
   func send(
     _ delivery: Delivery, date: Instant, over transfer: borrowing SMTPTransfer, by deadline: Instant
   ) -> DeliveryOutcome {
-    let notification = Notification(for: delivery, frontendURL: frontendURL, clock: clock)
-    guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
-      return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: notification.subject)
+    guard let content = MailContent(for: delivery, agency: agency, frontendURL: frontendURL, clock: clock) else {
+      return DeliveryOutcome(.permanent, reason: "The receipt has no lead")
     }
-    let message = MailMessage(deliveryID: delivery.id, date: date, from: from, to: to, notification: notification)
+    guard let to = Mailbox(address: delivery.recipient, localAllowed: true) else {
+      return DeliveryOutcome(.permanent, reason: "The recipient is not an email address", subject: content.subject)
+    }
+    let message = MailMessage(deliveryID: delivery.id, date: date, from: from, to: to, content: content)
     let answer = transfer.send(
       message.bytes, from: from.address, to: to.address, hello: from.domain, server: server, by: deadline)
-    var outcome = Self.outcome(of: answer, hiding: [server.login?.password ?? "", server.login?.user ?? ""])
-    outcome.subject = notification.subject
+    var outcome = Self.outcome(
+      of: answer, hiding: [server.login?.password ?? "", server.login?.user ?? ""], isReceipt: delivery.isReceipt)
+    outcome.subject = content.subject
     return outcome
   }
 }
@@ -82,7 +87,11 @@ extension SMTP {
   /// Enhanced codes (RFC 3463) of 550 and 554 that are about policy or the sender, not about this message.
   private static let configPrefixes = ["5.7.", "5.1.7", "5.1.8"]
 
-  package static func outcome(of answer: SMTPResult, hiding secrets: [String]) -> DeliveryOutcome {
+  /// - Parameter isReceipt: true if a refusal of 550 or 554 is about the address of a visitor, whatever its enhanced
+  ///   code, and not about the channel.
+  package static func outcome(
+    of answer: SMTPResult, hiding secrets: [String], isReceipt: Bool = false
+  ) -> DeliveryOutcome {
     let status = answer.status
     let reply = SMTPReply(answer.lines, status: status, curlCode: answer.curlCode)
     var outcome = DeliveryOutcome(.retry, statusCode: status > 0 ? status : nil, providerCode: reply.enhanced)
@@ -99,7 +108,7 @@ extension SMTP {
     case 500..<600 where reply.isGreeting || answer.curlCode == 9: outcome.class = .config
     case 550, 554:
       let isPolicy = configPrefixes.contains { reply.enhanced?.hasPrefix($0) == true }
-      outcome.class = isPolicy ? .config : .permanent
+      outcome.class = isPolicy && !isReceipt ? .config : .permanent
     case 500..<600: outcome.class = .permanent
     default: return interrupted(answer)
     }

@@ -3,7 +3,7 @@ import Glibc
 import Host
 import Wire
 
-/// A step that emits what is due at a time: SLA warnings, breaches and assignments, or reminders of follow-ups. It runs
+/// A step that emits what is due: SLA warnings, breaches and assignments, reminders of follow-ups, or receipts. It runs
 /// when something is due, at least once in an interval, and after a wake-up, because something new may be due earlier.
 final class SweepStep {
   /// What differs between the sweeps.
@@ -19,6 +19,7 @@ final class SweepStep {
       name: "SLA sweep", counts: ["warned", "breached", "summaries", "assigned", "moved", "notices"], leastPoll: 1)
     /// A new follow-up wakes the worker, so polls are rare.
     static let followUps = Kind(name: "follow-up sweep", counts: ["reminded", "summaries", "digests"], leastPoll: 90)
+    static let receipts = Kind(name: "receipt sweep", counts: ["planned"], leastPoll: 1)
   }
 
   private let kind: Kind

@@ -11,7 +11,7 @@ package final class WorkerLoop {
   /// The handlers that a worker may need. It does not read the descriptions of others, so a broken endpoint cannot stop
   /// notifications.
   package static let steps = Set(
-    ["data-prune", "delivery-begin", "delivery-record", "event-claim", "follow-up-sweep", "sla-sweep"]
+    ["data-prune", "delivery-begin", "delivery-record", "event-claim", "follow-up-sweep", "receipt-sweep", "sla-sweep"]
       + ChannelKind.all.map(\.notifier))
   /// The handler that a worker also needs if it listens.
   package static let listening = "wake-listen"
@@ -20,7 +20,7 @@ package final class WorkerLoop {
   private let log: Log
   private let claimer: ClaimStep
   private let pruner: PruneStep
-  private let sweepers: [SweepStep]
+  private var sweepers: [SweepStep]
   private let listener: WakeStep?
   private var lanes: [ChannelLane] = []
   private var isStopping = false
@@ -43,6 +43,9 @@ package final class WorkerLoop {
       SweepStep(try step("sla-sweep"), .deadlines, pollSeconds: options.pollSeconds),
       SweepStep(try step("follow-up-sweep"), .followUps, pollSeconds: options.pollSeconds),
     ]
+    if settings["RECEIPTS"] == "on" {
+      sweepers.append(SweepStep(try step("receipt-sweep"), .receipts, pollSeconds: options.pollSeconds))
+    }
     listener = options.listens ? WakeStep(try step(Self.listening)) : nil
     for channel in ChannelKind.all where recipients.contains(where: { $0.channel == channel.name }) {
       lanes.append(

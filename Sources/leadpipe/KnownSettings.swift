@@ -116,14 +116,14 @@ enum KnownSettings {
       Delivery.leaseSetting,
       Setting("LEADPIPE_HANDLERS", validate: PanelSettings.folder.validate),
       Delivery.unknownSetting, Retention.setting, Retention.leadsSetting, QualifiedLeads.setting, .officeHours,
-      .holidaysFile, .timeZone, .digest, .exportFolder, .formThanks,
+      .holidaysFile, .timeZone, .digest, .exportFolder, .formThanks, Receipts.setting, Receipts.rate,
       .logLevel, .logFormat,
       Wake.setting, WakeCall.setting, TrustFile.setting, .adminKey, Recipient.setting(required: false), .allowedOrigins,
       Setting("TRUSTED_PROXIES", validate: TrustedProxies.validate),
       Setting("RATE_LIMIT_STORE", validate: RateClass.validateStore),
     ] + PanelSettings.settings + ProcessModes.settings + GatewayLimits.settings
     + RateClass.allCases.map { Setting($0.settingName, validate: RateClass.validate) }
-    + Pace.settings + Providers.known + AutoAssign.settings + FormGuard.settings + [frontend]
+    + Pace.settings + Providers.known + AgencySettings.checked + AutoAssign.settings + FormGuard.settings + [frontend]
     + ["WHATSAPP", "CRM", "SMS"].map { feature in
       Setting("FEATURE_\(feature)_ENABLED") { value in
         value == "false" ? nil : "is not supported by this version: set it to false"

@@ -21,7 +21,7 @@ struct PoolerSettings {
 
   /// Returns the size of a pool on a machine with `cores`. A capture mostly waits for the disk, so there are more
   /// sessions than cores. A worker needs ten: one for claims, two for each of three channels, one for each of
-  /// sla-sweep, follow-up-sweep and data-prune.
+  /// sla-sweep, follow-up-sweep and data-prune. A receipt-sweep takes one that is free.
   /// `owner` is used by all classes that have no login of their own.
   static func size(_ name: String, cores: Int) -> Int {
     switch name {

@@ -175,7 +175,7 @@ def edited(tmp_path):
 
 def test_make_migration_writes_all_changes(make, edited):
     schemas, folder, edit = edited
-    edit("types.sql", "'agent.digest'", "'agent.digest', 'agent.visited'")
+    edit("types.sql", "'lead.receipt'", "'lead.receipt', 'agent.visited'")
     edit("agents/tables.sql", "photo_url text,", "photo_url text,\n  rank integer not null default 1\n    constraint agents_rank_check check (rank > 0),")
     edit("agents/tables.sql", "create or replace trigger", "create index agents_rank_idx on public.agents (rank) where rank > 1;\ncreate or replace trigger")
     edit("agents/tables.sql", "max_capacity integer not null default 15", "max_capacity integer default 20")

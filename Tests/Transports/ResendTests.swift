@@ -77,12 +77,12 @@ struct ResendTests {
     let to = try #require(Mailbox(address: "desk@agency.example"))
     let notification = Sample.notification(
       Sample.chatbot.setting("customerName", .string(text)).setting("customerEmail", .string(text)))
-    let payload = Resend.payload(notification, id: id, from: from, to: to)
+    let payload = Resend.payload(MailContent(notification), id: id, from: from, to: to)
     #expect(payload["to"] == ["desk@agency.example"] && payload["from"] == "\"Last, Zoë\" <leads@agency.example>")
     #expect(payload.members?.map(\.key) == ["from", "to", "subject", "text", "html", "headers"])
     #expect(payload["subject"]?.string?.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control } == true)
     #expect(payload["html"]?.string?.contains("<img") == false)
-    #expect(payload == Resend.payload(notification, id: id, from: from, to: to))
+    #expect(payload == Resend.payload(MailContent(notification), id: id, from: from, to: to))
   }
 
   @Test("the outcome reports a missing sender or an invalid key, without the key")

@@ -32,7 +32,7 @@ PAGE = Path(__file__).with_name("packages.md")
 # What provided.al2023 has.
 GLIBC = (2, 34)
 LIBRARIES = re.compile(r"(ld-linux-.*|libc|libm|libdl|libpthread|librt|libresolv|libgcc_s|libanl)\.so\.\d+")
-STEPS = ["data-prune", "delivery-begin", "delivery-record", "event-claim", "follow-up-sweep", "notify-email", "notify-slack", "notify-telegram", "sla-sweep", "wake-listen"]
+STEPS = ["data-prune", "delivery-begin", "delivery-record", "event-claim", "follow-up-sweep", "notify-email", "notify-slack", "notify-telegram", "receipt-sweep", "sla-sweep", "wake-listen"]
 # Settings that let each program start without a database.
 SETTINGS = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "LEADPIPE_CHANNELS": "[]",
             "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/x", "TELEGRAM_BOT_TOKEN": "1:x", "TELEGRAM_CHAT_ID": "1",

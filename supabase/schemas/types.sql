@@ -4,7 +4,7 @@ create type public.lead_event_type as enum (
   'lead.created', 'lead.updated', 'lead.qualified', 'lead.assigned', 'lead.contacted', 'lead.follow_up_scheduled',
   'lead.follow_up_completed', 'lead.converted', 'lead.lost', 'notification.sent', 'notification.failed',
   'notification.delivered', 'sla.warning', 'sla.breached', 'newsletter.subscribed', 'channel.test',
-  'lead.follow_up_due', 'agent.digest');
+  'lead.follow_up_due', 'agent.digest', 'lead.receipt');
 
 create type public.notification_channel as enum ('slack', 'email', 'telegram', 'whatsapp', 'sms', 'push', 'webhook');
 

@@ -111,6 +111,7 @@ insert into functions values
   ('subscribe_newsletter(jsonb)', '{leadpipe_intake,service_role}'),
   ('digest_follow_ups(jsonb)', '{leadpipe_worker,service_role}'),
   ('sweep_follow_ups(jsonb)', '{leadpipe_worker,service_role}'),
+  ('sweep_receipts(jsonb)', '{leadpipe_worker,service_role}'),
   ('sweep_sla(jsonb)', '{leadpipe_worker,service_role}'),
   ('test_channel(jsonb)', '{leadpipe_admin,service_role}'),
   ('unassign_conversation(jsonb)', '{leadpipe_admin,service_role}'),

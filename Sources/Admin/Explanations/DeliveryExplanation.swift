@@ -41,6 +41,7 @@ package struct DeliveryExplanation: Sendable {
 
   private var delivery: JSON { facts["delivery"] ?? [:] }
   private var id: String { text(delivery, "id") ?? "ID" }
+  private var isReceipt: Bool { text(facts["event"] ?? [:], "type") == "lead.receipt" }
   private var channel: String { text(delivery, "channel") ?? "its channel" }
   private var tries: Int { delivery["tries"]?.integer ?? 0 }
   /// The outcome of the last attempt, in brackets; empty if there was none.
@@ -58,10 +59,13 @@ package struct DeliveryExplanation: Sendable {
       // A claimed delivery does not begin while its channel is paused.
       return pause ?? "Worker \(holder) has claimed it and will send it in turn; if it does not begin by "
         + "\(time(delivery, "leaseUntil") ?? "then"), it returns to the queue without using an attempt."
+    case "parked" where isReceipt: return "It is unknown whether it arrived; a receipt is not sent again."
     case "parked":
       return "It is unknown whether it arrived, so it is parked: `leadpipe delivery retry \(id)` sends it again."
     case "given-up" where tries == 0 && text(delivery, "reason") != nil:
       return "It was not sent: \(text(delivery, "reason") ?? "")."
+    case "given-up" where isReceipt:
+      return "It was given up after \(count(tries, "attempt", "attempts"))\(why)."
     case "given-up":
       return "It was given up after \(count(tries, "attempt", "attempts"))\(why): "
         + "`leadpipe delivery retry \(id)` sends it again."

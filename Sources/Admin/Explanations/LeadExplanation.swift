@@ -36,8 +36,17 @@ package struct LeadExplanation {
     score.sentences + [deadline.sentence] + assignment.sentences
       + deliveries.map { delivery in
         let id = delivery["id"]?.string ?? ""
-        return "Notification \(id) via \(delivery["channel"]?.string ?? ""): \(delivery["sentence"]?.string ?? "")"
-      } + undelivered + [next]
+        let what = delivery["eventType"]?.string == "lead.receipt" ? "Receipt for the visitor" : "Notification"
+        return "\(what) \(id) via \(delivery["channel"]?.string ?? ""): \(delivery["sentence"]?.string ?? "")"
+      } + receipt + undelivered + [next]
+  }
+
+  /// Explains why the visitor got no receipt. Empty if there is one, or if none was to be sent.
+  private var receipt: [String] {
+    let receipt = facts["receipt"] ?? [:]
+    guard let reason = receipt["notSent"]?.string else { return [] }
+    let at = receipt["at"]?.string.flatMap(Instant.init(iso8601:)).map { " at \(clock.text($0)) (\(clock.zone))" } ?? ""
+    return ["The visitor got no receipt: it was decided\(at) that \(reason)."]
   }
 
   /// Explains each event that should have notified the team and has no delivery.

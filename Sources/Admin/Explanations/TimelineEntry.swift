@@ -43,8 +43,15 @@ package enum TimelineEntry {
     ChannelKind.named(channel)?.way ?? "via \(channel)"
   }
 
+  private static let receipts = [
+    "Receipt sent": "The visitor got a receipt", "Receipt failed": "The visitor got no receipt",
+    "Receipt may not have been sent": "The visitor may not have got a receipt",
+    "No receipt for the visitor": "The visitor got no receipt",
+  ]
+
   private static func notification(_ entry: JSON) -> JSON {
     let title = entry["title"]?.string ?? ""
+    if let words = receipts[title] { return entry.setting("title", .string(words)) }
     guard let channel = entry["metadata"]?["channel"]?.string else { return entry }
     let way = ways(channel)
     // An entry with a name was requested by a person.

@@ -30,6 +30,23 @@ extension SettingSection {
           [digest](../how-to/follow-up-reminders.md#the-daily-digest) by email, in TIME_ZONE, or `off`.
           """, default: "off"),
       SettingEntry(
+        "RECEIPTS",
+        meaning: """
+          `on`: a visitor who gave an email address gets a [receipt](../how-to/send-receipts.md) for a new lead, if email \
+          is configured.
+          """, default: "off", programs: "worker"),
+      SettingEntry(
+        "RECEIPTS_PER_MINUTE", meaning: "The maximum number of receipts in a minute, 1 to 1000.", default: "20"),
+      SettingEntry(
+        "AGENCY_NAME", meaning: "The agency's name in receipts: one line of at most 100 characters.",
+        default: "TrueNester"),
+      SettingEntry(
+        "AGENCY_PHONE", "AGENCY_EMAIL",
+        meaning: """
+          How receipts say that the agency can be reached. Replies to a receipt go to AGENCY_EMAIL, or without it to \
+          EMAIL_FROM.
+          """, default: "none"),
+      SettingEntry(
         "NOTIFY_QUALIFIED",
         meaning: """
           Which leads are announced when the customer continues the conversation and the quality rises. `hot`: those \

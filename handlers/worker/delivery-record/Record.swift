@@ -13,12 +13,16 @@ func record(
   let records = deliveries.map { delivery in
     let outcome =
       delivery.outcome ?? DeliveryOutcome(.config, reason: "no step of the pipeline sends to this channel")
-    let parks = unknown.parks(delivery.channel)
+    // A visitor gets a receipt once or not at all.
+    let parks = unknown.parks(delivery.channel) || delivery.isReceipt
     let verdict = RetrySchedule.verdict(
       on: outcome, attempt: delivery.attempt, eventAge: now.seconds(since: delivery.retryFrom),
       chance: .random(in: 0...1), parksUnknown: parks)
     let isParked = outcome.class == .unknown && parks
-    let reason = isParked ? UnknownOutcome.reason(parked: delivery.id.text) : outcome.reason
+    let reason =
+      !isParked
+      ? outcome.reason
+      : delivery.isReceipt ? UnknownOutcome.reasonOfReceipt : UnknownOutcome.reason(parked: delivery.id.text)
     return Database.Record(delivery, outcome, verdict, reason: reason, at: now)
   }
   let recorded = try database.attempt(.recordOutcomes, log: log) { () throws(StoreFailure) in
@@ -50,6 +54,10 @@ func report(_ event: Recorded.Event, after deliveries: [Delivery], to log: Log) 
   let ofEvent = log.with("event", event.id)
   let about = conversation.map { ofEvent.with("conversation", $0.text) } ?? ofEvent
   let log = deliveries.first?.log(about) ?? about
+  // Operators watch the lines below, which are about messages for the team.
+  if deliveries.contains(where: \.isReceipt) {
+    return event.sent.isEmpty ? log.warn("The receipt was not sent") : log.info("Receipt sent")
+  }
   if event.sent.isEmpty {
     log.write(.allChannelsFailed)
   } else {

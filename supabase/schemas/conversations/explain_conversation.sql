@@ -1,6 +1,6 @@
 -- Returns the facts that explain a conversation's state: the conversation, the times of its first 200 lead.updated
 -- events, its newest 50 deliveries and its newest 20 events that have none but should, both as returned by
--- show_delivery, how it is assigned, and its next follow-up.
+-- show_delivery, its receipt, how it is assigned, and its next follow-up.
 create or replace function public.explain_conversation(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -25,6 +25,7 @@ begin
             where e.conversation_id = c.id and leadpipe.event_notifies(e.event_type, e.payload)
               and not exists (select from public.notification_logs d where d.lead_event_id = e.id)
             order by e.created_at desc, e.id desc limit 20) e),
+    'receipt', (select jsonb_build_object('notSent', r.reason, 'at', leadpipe.iso8601(r.decided_at)) from leadpipe.receipts r where r.conversation_id = c.id),
     'assignment', leadpipe.assignment_document(c),
     'followUp', (
       select jsonb_build_object('id', f.id, 'at', leadpipe.iso8601(f.follow_up_date), 'reminderType', f.reminder_type)

@@ -1,5 +1,5 @@
 -- Plans new events, reclaims deliveries whose worker has died, and leases due deliveries: for each entry of `channels`
--- at most `limit` (default 10), and none of a paused channel. Deliveries to agents share these limits. The deliveries of new events are created with their lease,
+-- at most `limit` (default 10), and none of a paused channel. Deliveries to agents share these limits, and receipts for visitors take what is left. The deliveries of new events are created with their lease,
 -- after older ones have taken their part of the limit: a lease that is added later costs another version of the row.
 -- So no more events are planned than an open channel can take, or a hundred if no open channel is asked for.
 --
@@ -39,7 +39,7 @@ begin
     v_now := clock_timestamp();
   end if;
 
-  v_channels := leadpipe.with_agents(p -> 'channels', v_now);
+  v_channels := leadpipe.with_visitors(leadpipe.with_agents(p -> 'channels', v_now), v_now);
 
   -- An entry without `limit` plans and claims ten. `room` is what older deliveries leave of the limit of an open channel.
   select coalesce(jsonb_agg(case when entry.room > 0 then entry.e || jsonb_build_object('room', entry.room) else entry.e end), '[]'),

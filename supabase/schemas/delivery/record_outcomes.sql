@@ -13,6 +13,7 @@ declare
   v_events uuid[];
   v_workers jsonb;
   v_known uuid[];
+  v_bounced uuid[];  -- the leads whose receipts were refused for good
 begin
   -- Lock events first: if two calls finish the last two deliveries of an event, the second sees what the first wrote.
   perform from public.lead_events e
@@ -42,9 +43,9 @@ begin
       retry_count = case when d.status = 'sending' then d.retry_count + o.burned
         else greatest(d.retry_count - 1 + o.burned, 0) end,
       error_message = case o.status when 'failed' then coalesce(o.reason, o.class, 'failed') when 'pending' then d.error_message end,
-      -- The class config has no limit of time, because somebody corrects the settings. An agent's address may stay wrong.
+      -- The class config has no limit of time, because somebody corrects the settings. The address of an agent or a visitor may stay wrong.
       next_attempt_at = case when o.status = 'failed'
-          and not (d.to_agent and o.class = 'config' and coalesce(d.retried_at, d.created_at) < v_now - interval '72 hours')
+          and not ((d.to_agent or d.to_visitor) and o.class = 'config' and coalesce(d.retried_at, d.created_at) < v_now - interval '72 hours')
         then v_now + make_interval(secs => o."retryInSeconds") end,
       sent_at = case when o.status = 'sent' then o."finishedAt" else d.sent_at end,
       provider_id = coalesce(o."providerId", d.provider_id),
@@ -54,7 +55,7 @@ begin
     where d.id = o.id and d.id = any (v_ids) and d.fence = o.fence
       and (d.status = 'sending' or (d.status = 'failed' and d.outcome_class = 'unknown' and d.lease_until is null
           and o.class <> 'unknown'))
-    returning d.id, d.retry_count + 1 - o.burned as attempt, d.begun_at, d.lead_event_id, d.conversation_id, d.channel, d.to_agent, d.next_attempt_at, d.error_message,
+    returning d.id, d.retry_count + 1 - o.burned as attempt, d.begun_at, d.lead_event_id, d.conversation_id, d.channel, d.to_agent, d.to_visitor, d.next_attempt_at, d.error_message,
       o.fence, o.class, o.status, o."statusCode", o."providerCode", o."retryAfterSeconds", o.excerpt,
       o."finishedAt" as finished_at
   ), attempted as (
@@ -83,19 +84,20 @@ begin
   ), logged as (
     insert into public.conversation_timeline (conversation_id, event_type, title, description, metadata)
     select conversation_id, 'notification_sent',
-      case status when 'sent' then 'Notification sent via ' else 'Notification failed via ' end || channel,
+      case when to_visitor then case status when 'sent' then 'Receipt sent' else 'Receipt failed' end
+        else case status when 'sent' then 'Notification sent via ' else 'Notification failed via ' end || channel end,
       error_message, jsonb_build_object('deliveryId', id, 'channel', channel, 'class', class)
     from final where conversation_id is not null
   ), paused as (
-    -- These two classes affect the whole channel: it is paused until the next attempt. The refusal of an agent's
-    -- address, which no setting names, must not stop the messages about new leads; a refused log-in or a failed
+    -- These two classes affect the whole channel: it is paused until the next attempt. The refusal of an address
+    -- of an agent or a visitor, which no setting names, must not stop the messages about new leads; a refused log-in or a failed
     -- connection, which has no status code, does.
     insert into public.notification_channels as n (channel, paused_since, paused_until, pause_reason, pause_class, fail_streak)
     select channel, v_now, max(next_attempt_at), min(error_message),
       case when bool_or(class = 'config') then 'config' else 'throttled' end, bool_or(class = 'config')::integer
     from changed
     where (class = 'throttled' or class = 'config'
-        and (not to_agent or coalesce("statusCode" in (401, 530, 534, 535, 538), true))) and next_attempt_at is not null
+        and (not (to_agent or to_visitor) or coalesce("statusCode" in (401, 530, 534, 535, 538), true))) and next_attempt_at is not null
     group by channel order by channel
     on conflict (channel) do update set
       paused_seconds = case when n.paused_until > v_now then n.paused_seconds else leadpipe.paused_seconds(n.channel, v_now) end,
@@ -116,8 +118,12 @@ begin
   )
   select array_agg(id order by id), array_agg(distinct lead_event_id),
     (select jsonb_agg(jsonb_build_object('channel', channel, 'until', leadpipe.iso8601(paused_until), 'reason', pause_reason,
-       'class', pause_class) order by channel) from paused where is_new)
-  into v_recorded, v_events, v_pauses from changed;
+       'class', pause_class) order by channel) from paused where is_new),
+    array_agg(conversation_id) filter (where to_visitor and status = 'failed' and class = 'permanent')
+  into v_recorded, v_events, v_pauses, v_bounced from changed;
+  if v_bounced is not null then
+    update leadpipe.receipts r set bounced_at = v_now where r.conversation_id = any (v_bounced);
+  end if;
 
   return jsonb_build_object(
     'pauses', coalesce(v_pauses, '[]'),

@@ -16,11 +16,11 @@ begin
   ), candidate as materialized (
     select d.id, d.lead_event_id from public.notification_logs d left join sole on sole.channel = d.channel
     where d.due_at <= v_now and d.status <> 'sending' and (d.lease_until is null or d.lease_until <= v_now)
-      -- No setting names an agent's address.
-      and not exists (select from entry where entry.channel = d.channel and (d.to_agent or entry.recipient = d.recipient))
+      -- No setting names the address of an agent or a visitor.
+      and not exists (select from entry where entry.channel = d.channel and (d.to_agent or d.to_visitor or entry.recipient = d.recipient))
       -- Rows that would not change must not use up the limit.
       and (d.status = 'pending' or d.outcome_class is distinct from 'config'
-        or (sole.recipient is not null and not exists (
+        or (sole.recipient is not null and not d.to_visitor and not exists (
           select from public.notification_logs o where o.lead_event_id = d.lead_event_id and o.channel = d.channel
             and o.recipient = sole.recipient)))
     order by d.due_at limit 5000

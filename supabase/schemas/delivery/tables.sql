@@ -46,7 +46,8 @@ create table public.notification_logs (
       when status = 'failed' then next_attempt_at end) stored,
   is_failed boolean generated always as (status = 'failed') stored,
   is_held boolean generated always as (leased_by is not null or status = 'sending') stored,
-  to_agent boolean not null default false
+  to_agent boolean not null default false,
+  to_visitor boolean not null default false
 ) with (
   fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
   autovacuum_analyze_scale_factor = 0.02);
@@ -64,6 +65,8 @@ create index notification_logs_held_idx on public.notification_logs (leased_by) 
 create index notification_logs_open_idx on public.notification_logs (event_at, lead_event_id) where due_at is not null;
 -- The unfinished deliveries to agents, for a claim, which knows only the recipients in the settings.
 create index notification_logs_agents_idx on public.notification_logs (due_at) where to_agent and due_at is not null;
+-- The unfinished receipts, for the same reason.
+create index notification_logs_visitors_idx on public.notification_logs (due_at) where to_visitor and due_at is not null;
 create index notification_logs_failed_idx on public.notification_logs (created_at desc) where is_failed;
 -- For list_deliveries, which would otherwise sort the whole table.
 create index notification_logs_created_at_idx on public.notification_logs (created_at, id);
@@ -76,6 +79,7 @@ select leadpipe.protect_table('public.notification_logs');
 comment on table public.notification_logs is 'Deliveries: one row per event, channel and recipient.';
 comment on column public.notification_logs.recipient is 'The email address or chat id; `default` if the channel has only one destination.';
 comment on column public.notification_logs.to_agent is 'True if the recipient is the address of an agent, which no setting names.';
+comment on column public.notification_logs.to_visitor is 'True for a receipt: the recipient is the address that a visitor has given.';
 comment on column public.notification_logs.event_at is 'lead_events.created_at of the event; null if the delivery was created by an earlier version of this schema.';
 comment on column public.notification_logs.retry_count is 'The number of attempts used.';
 comment on column public.notification_logs.next_attempt_at is 'When the next attempt is due. A failed delivery without it is given up or parked.';

@@ -32,8 +32,8 @@ begin
     select count(*) into v_cancelled from public.notification_logs d where d.lead_event_id = any (v_events) and d.due_at is not null;
     update public.notification_logs d set
       subject = null, payload = null, updated_at = v_now,
-      -- The team's address, unless another program has written to the customer.
-      recipient = case when exists (
+      -- The team's address, unless it is a receipt or another program has written to the customer.
+      recipient = case when d.to_visitor or exists (
         select from public.conversations c where c.id = d.conversation_id
           and (lower(d.recipient) = lower(c.customer_email)
             or leadpipe.phone_digits(d.recipient) = nullif(leadpipe.phone_digits(c.customer_phone), ''))) then 'erased ' || d.id else d.recipient end,
@@ -67,6 +67,7 @@ begin
   update public.conversation_summaries set summary = null where conversation_id = any (p_ids);
   update public.chat_messages set message_text = '', metadata = null, client_id = null where conversation_id = any (p_ids);
   delete from public.idempotency_keys where conversation_id = any (p_ids);
+  delete from leadpipe.receipts where conversation_id = any (p_ids);
   delete from leadpipe.assignment_turns where conversation_id = any (p_ids);
   delete from leadpipe.assignment_decisions where conversation_id = any (p_ids);
   perform leadpipe.erase_set_aside(p_ids);
