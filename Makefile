@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help screenshots panel-packages run build lambda lambda-executables test test-quick soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help screenshots panel-packages run build lambda lambda-executables test test-quick soak drill-ha lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -73,6 +73,10 @@ screenshots: panel-packages ## write the pictures of the panel to docs/images/; 
 
 soak: test-packages soak-packages build ## run the tests that take hours: thousands of faults and kills, hostile requests, schemathesis, sqlmap
 	@Tests/run soak
+
+drill-ha: test-packages ## kill, cut off and freeze the primary of a Patroni cluster 20 times under load (root, 20 minutes); needs a finished `make build`
+	@Tests/HighAvailability/install
+	@Tests/run failover
 
 lint: lint-packages ## check the format of Swift and Python code
 	@$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests gateway handlers
