@@ -1,5 +1,6 @@
 """What happens to the primary, and what ends it."""
 
+import os
 import signal
 from typing import NamedTuple
 
@@ -45,8 +46,9 @@ BLOWS = {
 
 
 def plan(dice, count):
-    """So many blows. Every kind comes as often as the others."""
-    kinds = list(BLOWS)
+    """So many blows. Every kind comes as often as the others. DRILL_KINDS names some, separated by commas."""
+    words = os.environ.get("DRILL_KINDS")
+    kinds = words.split(",") if words else list(BLOWS)
     dice.shuffle(kinds)
     chosen = [kinds[number % len(kinds)] for number in range(count)]
     dice.shuffle(chosen)

@@ -76,14 +76,14 @@ class Drill(ExitStack):
             struck = time.monotonic()
             demotion = self.watchers.submit(self.wait_for_demotion, victim, began) if blow.is_cut else None
             try:
-                primary, seconds = self.wait_for_primary(began, victim, others, blow)
-                senders.wait_for(10, began + seconds, BACK + 10)
+                seconds = self.wait_for_successor(began, others) if blow.fails_over else None
+                senders.wait_for(10, began + (seconds or 1), BACK + 10)
                 demoted = demotion.result() if demotion else None
                 time.sleep(self.dice.uniform(0, 3))
             finally:
                 repaired = time.monotonic()
                 blow.end(victim, others)
-            _, whole = nodes.wait_until_whole(WHOLE)
+            primary, whole = nodes.wait_until_whole(WHOLE)
             senders.wait_for(10, time.monotonic(), BACK)
         ended = time.monotonic()
         acknowledged = witness.acknowledged
@@ -99,12 +99,10 @@ class Drill(ExitStack):
         assert away <= BACK and later <= BACK, f"capture was away for {max(away, later):.1f} s"
 
     @staticmethod
-    def wait_for_primary(began, victim, others, blow):
-        """The new primary, and when it said so."""
-        candidates = others if blow.fails_over else [*others, victim]
-        # If PostgreSQL alone was killed, Patroni may also start it again.
-        primary = until(lambda: next((node for node in candidates if node.ask("/primary", 1) == 200), None), BACK + 10, "a primary")
-        return primary, time.monotonic() - began
+    def wait_for_successor(began, others):
+        """Returns when another node said that it is the primary."""
+        until(lambda: any(node.ask("/primary", 1) == 200 for node in others), BACK + 10, "a new primary")
+        return time.monotonic() - began
 
     @staticmethod
     def wait_for_demotion(victim, began):
