@@ -20,6 +20,8 @@ from network import processes, signal_all
 FILES = REPO / "deploy" / "high-availability"
 SECRETS = {"SUPERUSER_PASSWORD": "superuser-of-the-drill", "REPLICATION_PASSWORD": "replication-of-the-drill", "REST_PASSWORD": "rest-of-the-drill"}
 OWNER_PASSWORD = "owner-of-the-drill"
+# Bytes for three copies of the data.
+ROOM = 4 << 30
 
 
 def filled(name, **words):
@@ -28,8 +30,12 @@ def filled(name, **words):
 
 
 def folder_for_postgres(prefix):
-    """A folder that the user postgres may write."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    """A folder that the user postgres may write: in memory if there is room (DRILL_DATA names another place). Three nodes
+    and what else runs here share one disk, and each start of PostgreSQL after a crash writes all of it. None of the faults
+    makes the kernel lose what was written."""
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > ROOM
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("DRILL_DATA") or ("/dev/shm" if roomy else "/tmp")))
     owner = pwd.getpwnam("postgres")
     os.chown(folder, owner.pw_uid, owner.pw_gid)
     folder.chmod(0o755)
