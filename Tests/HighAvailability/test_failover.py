@@ -119,7 +119,7 @@ class Drill(ExitStack):
     def check(self, senders):
         number = senders.number
         assert len(senders.captured) == number, f"{number - len(senders.captured)} leads got no 201"
-        seconds = senders.wait_until_sent(self.database, 150)
+        seconds = senders.wait_until_sent(self.database, 400)
         ledger = senders.check(self.database, self.sink, repeats=True)
         assert (stored := self.database.count("conversations")) == number, f"{number} leads sent, {stored} stored"
         there = set(self.database.text("select name from witness").split())
