@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help drill release screenshots panel-packages browser-packages run build lambda lambda-executables test test-quick browsers soak lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
+.PHONY: help drill release screenshots panel-packages browser-packages run build lambda lambda-executables test test-quick browsers soak drill-ha lint format bench reference migration clean packages lint-packages test-packages soak-packages bench-packages lambda-packages
 
 SWIFT ?= swift
 # What executables link from archives, so that they need only glibc at run time: libstdc++, the unwinder of libgcc, libpq
@@ -79,6 +79,10 @@ soak: test-packages soak-packages build ## run the tests that take hours: thousa
 
 drill: panel-packages build ## break things on purpose and show what an operator sees: providers, worker, database, load, disk, clock
 	@Tests/run drill
+
+drill-ha: test-packages ## kill, cut off and freeze the primary of a Patroni cluster 20 times under load (root, 20 minutes); needs a finished `make build`
+	@Tests/HighAvailability/install
+	@Tests/run failover
 
 lint: lint-packages ## check the format of Swift and Python code
 	@$(SWIFT) format lint --strict --parallel --recursive Package.swift Sources Tests gateway handlers
