@@ -23,7 +23,7 @@ package struct FormTokens: Sendable {
   /// - Parameter bits: the work that it asks for; see `FormWork`. 0 for none.
   package func issue(at time: Instant, bits: Int, id: UUIDText = .ordered()) -> String {
     let text = "1.\(time.milliseconds).\(bits).\(id.text)"
-    return "\(text).\(Hex.encode(Self.code(text, secrets.first ?? [])))"
+    return "\(text).\(hexadecimal(Self.code(text, secrets.first ?? [])))"
   }
 
   /// What a valid token says.
@@ -46,7 +46,7 @@ package struct FormTokens: Sendable {
     let text = String(token.dropLast(parts[4].count + 1))
     let presented = Array(parts[4].utf8)
     let isSigned = secrets.contains { secret in
-      HMAC.areEqual(Array(Hex.encode(Self.code(text, secret)).utf8), presented)
+      HMAC.areEqual(Array(hexadecimal(Self.code(text, secret)).utf8), presented)
     }
     return isSigned ? Content(issuedAt: Instant(milliseconds: time), bits: bits) : nil
   }

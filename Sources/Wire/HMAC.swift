@@ -14,12 +14,3 @@ package enum HMAC {
     return zip(one, other).reduce(0) { $0 | ($1.0 ^ $1.1) } == 0
   }
 }
-
-/// Bytes as lower-case hexadecimal digits.
-package enum Hex {
-  private static let digits = Array("0123456789abcdef".utf8)
-
-  package static func encode(_ bytes: [UInt8]) -> String {
-    String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
-  }
-}

@@ -45,10 +45,10 @@ private func sent(secondsAgo seconds: Int, bits: Int = 0, work: String? = nil) -
 
   @Test("HMAC-SHA-256 is that of RFC 4231, test cases 2 and 6") func codes() {
     #expect(
-      Hex.encode(HMAC.sha256(Array("what do ya want for nothing?".utf8), key: Array("Jefe".utf8)))
+      hexadecimal(HMAC.sha256(Array("what do ya want for nothing?".utf8), key: Array("Jefe".utf8)))
         == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843")
     #expect(
-      Hex.encode(
+      hexadecimal(
         HMAC.sha256(
           Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8),
           key: [UInt8](repeating: 0xAA, count: 131)))

@@ -848,7 +848,7 @@ $$;
 
 revoke all on function leadpipe.silence_spam(uuid) from public, anon, authenticated;
 
--- Sends finished notifications once more. For the newest delivery of each event, channel and recipient, it creates a
+-- Sends finished notifications once more, but no receipts. For the newest delivery of each event, channel and recipient, it creates a
 -- new delivery, linked by replay_of, and reopens the event. `ids`, `from` and `to` (the time of the event), `channel`
 -- and `class` select the deliveries. Deliveries that are unfinished or were created since `asOf` are skipped, so that
 -- two calls do not replay the same delivery. Events that were planned while no channel was configured for them are
@@ -871,7 +871,7 @@ begin
   select array_agg(id order by created_at, id) into v_chosen from (
     select d.id, d.created_at from public.notification_logs d join public.lead_events e on e.id = d.lead_event_id
     where (d.status in ('sent', 'delivered') or (d.status = 'failed' and d.next_attempt_at is null))
-      and d.created_at < v_as_of and not e.payload ? 'erased' and leadpipe.can_be_sent_again(d.recipient, d.to_agent)
+      and d.created_at < v_as_of and not e.payload ? 'erased' and leadpipe.can_be_sent_again(d.recipient, d.to_agent) and not d.to_visitor
       and (p -> 'after' is null or (d.created_at, d.id) > ((p #>> '{after,at}')::timestamptz, (p #>> '{after,id}')::uuid))
       and (p -> 'ids' is null or d.lead_event_id in (select value::uuid from jsonb_array_elements_text(p -> 'ids')))
       -- A delivery is never older than its event: the first condition lets the planner use the index.

@@ -16,6 +16,7 @@ extension CheckGroup {
   ) { run in
     run.openSession()
     run.noteLivePosition()
+    run.testLead.prove(run)
     // The lead is sent only if it can be kept away from the agents and removed again.
     let hold = Database(
       url: run.environment["DATABASE_URL_ADMIN"] ?? run.databaseURL ?? "", lockMilliseconds: 5000)

@@ -3,8 +3,8 @@
 -- none, or has one, or `locked` if another session has locked the lead. `p_may_plan` is false if the limit for all
 -- receipts has been reached.
 --
--- A lead that is not new any more, that was erased, or whose event was born processed gets none. Neither do addresses
--- of services, whose answers nobody reads.
+-- A lead that is not new any more, that was erased, or whose event was born processed gets none. Neither do test leads
+-- of `leadpipe check`, and addresses of services, whose answers nobody reads.
 create or replace function leadpipe.plan_receipt(p_id uuid, p_may_plan boolean, p_now timestamptz) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -21,6 +21,7 @@ begin
   end if;
   v_address := leadpipe.agent_address(c.customer_email);
   if v_address is null or c.status <> 'new' or c.erased_at is not null or c.created_at <= p_now - interval '1 hour'
+    or leadpipe.is_test_lead(c.id, c.customer_name, c.metadata)
     or coalesce(c.source, '') not in ('chatbot', 'contact_form', 'property_inquiry', 'sell_submission')
     or lower(v_address) ~ '^(mailer-daemon|postmaster|abuse|no-?reply|do-?not-?reply|bounces?)([+.-][^@]*)?@'
     or exists (select from leadpipe.receipts r where r.conversation_id = p_id)
