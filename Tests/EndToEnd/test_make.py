@@ -37,6 +37,10 @@ def build(tmp_path):
     (tmp_path / "tools/archives").mkdir(parents=True)
     (tmp_path / "tools/archives/prepare").write_text("#!/bin/sh\n")
     (tmp_path / "tools/archives/prepare").chmod(0o755)
+    for name in ("panel", "chatbot"):
+        (tmp_path / "tools" / name).mkdir()
+        (tmp_path / "tools" / name / "build").write_text("#!/bin/sh\n")
+        (tmp_path / "tools" / name / "build").chmod(0o755)
     (tmp_path / "handlers/none.swift").write_text('    serve(["hello": { hello.handler }])\n')
     for name in ("leadpipe", "gateway", "confine", "leadpipe-cgi", "handlers-none"):
         (tmp_path / "out" / name).touch()

@@ -13,7 +13,7 @@ import Wire
   func settings(index: Int) {
     let provider = Providers.all[index]
     #expect((provider.settings + provider.otherSettings).contains { $0.name == provider.chosenBy })
-    let ofAll = ["FRONTEND_URL", "TIME_ZONE"]
+    let ofAll = ["FRONTEND_URL", "TIME_ZONE", "AGENCY_NAME", "AGENCY_PHONE", "AGENCY_EMAIL"]
     for setting in provider.settings + provider.otherSettings where !ofAll.contains(setting.name) {
       #expect(provider.channel.settings.contains(setting.name))
       #expect(setting.leadsTo == provider.channel.destinations[setting.name])

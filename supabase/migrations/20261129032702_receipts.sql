@@ -978,7 +978,7 @@ begin
     s.tokens := s.tokens - (v_outcome = 'planned')::integer;
   end loop;
   delete from leadpipe.receipt_queue q where q.conversation_id = any (v_done);
-  update leadpipe.receipt_sweep set seen = s.seen, tokens = s.tokens, tokens_at = v_now;
+  update leadpipe.receipt_sweep set seen = s.seen, tokens = s.tokens, tokens_at = v_now where is_only;
 
   -- What counts for no limit any more. A refusal is remembered for a year.
   delete from leadpipe.receipts where conversation_id in (

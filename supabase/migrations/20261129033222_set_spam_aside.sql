@@ -1200,7 +1200,7 @@ declare
   v_id uuid;
   v_was_active boolean := false;
   v_event uuid;
-  v_is_spam constant boolean := jsonb_typeof(p -> 'spam') = 'array' and p -> 'spam' <> '[]';
+  v_is_spam constant boolean := coalesce(jsonb_typeof(p -> 'spam') = 'array' and p -> 'spam' <> '[]', false);
 begin
   perform leadpipe.check_size(p, 16384);
   v_received := least(greatest(coalesce((p ->> 'receivedAt')::timestamptz, now()), '1970-01-01 00:00Z'), '9999-12-31 23:59Z');

@@ -26,7 +26,7 @@ end
 $$;
 select is((processed, processed_at is null, planned_at is null)::text, '(f,t,t)', event_type || ' is not processed from the start')
 from public.lead_events where event_type::text in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached') order by event_type;
-select is((count(*), bool_and(processed), bool_and(processed_at is not null), bool_and(planned_at is not null))::text, '(14,t,t,t)', 'every other type is processed from the start')
+select is((count(*), bool_and(processed), bool_and(processed_at is not null), bool_and(planned_at is not null))::text, '(15,t,t,t)', 'every other type is processed from the start')
 from public.lead_events where event_type::text not in ('lead.created', 'newsletter.subscribed', 'sla.warning', 'sla.breached');
 select is(public.emit_lead_event('lead.lost', null, '{}', 'once'), public.emit_lead_event('lead.lost', null, '{"b": 1}', 'once'), 'there is one event per idempotency key');
 delete from public.lead_events;

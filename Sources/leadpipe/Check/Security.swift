@@ -57,6 +57,8 @@ extension CheckGroup {
     run.replies["/api/admin/conversations"] = reply
     switch reply.status {
     case 401, 503: return .passed("\(reply.status) without a key")
+    case 429:
+      return .skipped("429: this address has sent too many requests without a valid key; check again in a minute")
     case 200:
       return .failed("200 without a key", mend: "remove the key that the proxy in front adds to requests")
     default:

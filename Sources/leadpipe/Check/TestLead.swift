@@ -1,7 +1,4 @@
 import Admin
-import Glibc
-import Leads
-import Transports
 import Wire
 
 /// The lead that a check submits. Its marks are those that the SQL function leadpipe.is_test_lead looks for.
@@ -29,18 +26,6 @@ final class TestLead {
       "metadata": ["leadpipeCheck": true],
     ]
   }()
-
-  /// Adds a form token, and its work, if the instance gives tokens: without one the lead could be set aside as spam.
-  func prove(_ run: CheckRun) {
-    let reply = run.send("GET", "/api/form-token")
-    guard reply.status == 200, let document = reply.document, let token = document["token"]?.string else {
-      return
-    }
-    let bits = min(document["work"]?["bits"]?.integer ?? 0, FormWork.mostBits)
-    body = body.setting("formToken", .string(token))
-    if bits > 0 { body = body.setting("formWork", .string(FormWork.find(token: token, bits: bits))) }
-    sleep(UInt32(FormTokens.minimumSeconds) + 1)
-  }
 
   /// The lead as a request for one conversation.
   var argument: JSON { ["id": .string(id.text)] }

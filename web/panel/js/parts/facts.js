@@ -17,8 +17,9 @@ export function factsPanel({ lead, assign, status }) {
   const button = (run, key) => h('button', { type: 'button', class: 'fact-button', 'aria-keyshortcuts': key,
     onClick: run }, h('bdi', { dir: 'auto' }), icon('chevron'));
   const [statusButton, agentButton] = [button(status, 's'), button(assign, 'a')];
-  const notSpam = h('button', { type: 'button', class: 'button', hidden: true, onClick: () => change(lead, { status: 'new' },
-    { text: t('bulk.statusDone', { count: 1, status: label('status', 'new') }) }) }, t('status.notSpam'));
+  const notSpam = h('button', { type: 'button', class: 'button', hidden: true,
+    onClick: () => change(lead, { status: 'new' },
+      { text: t('bulk.statusDone', { count: 1, status: label('status', 'new') }) }) }, t('status.notSpam'));
   const quality = h('select', { 'aria-label': t('field.leadQuality'), onChange: () => saveQuality() },
     ['hot', 'warm', 'cold'].map(value => h('option', { value }, label('quality', value))));
   const score = h('input', { type: 'number', min: '0', max: '100', 'aria-label': t('field.leadScore'), class: 'short',
@@ -35,7 +36,8 @@ export function factsPanel({ lead, assign, status }) {
   const known = h('dl', { class: 'facts-list' });
   const others = h('section', { class: 'others', hidden: true });
   const node = h('div', { class: 'facts-inside' },
-    h('dl', { class: 'facts-list' }, line('status', h('span', null, statusButton, notSpam)), line('assignedAgentId', agentButton),
+    h('dl', { class: 'facts-list' }, line('status', h('span', null, statusButton, notSpam)),
+      line('assignedAgentId', agentButton),
       line('leadQuality', h('div', { class: 'pair' }, quality, score)), line('followUpDate', next),
         line('tags', tags, addTag),
       line('conversionValue', value.node), line('notes', notes.node)),
