@@ -47,6 +47,8 @@ final class Website: Sendable {
       return Reply.otherMethod(head.method, allow: ["GET", "HEAD", "OPTIONS"], requestID: requestID)
     }
     var headers = Panel.protection
+    // With no-referrer a browser would send the plain forms of the demo with Origin: null, which is refused.
+    headers["referrer-policy"] = "same-origin"
     if !file.type.hasPrefix("text/html") {
       headers["access-control-allow-origin"] = "*"
       headers["cross-origin-resource-policy"] = "cross-origin"
