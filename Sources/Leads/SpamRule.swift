@@ -44,7 +44,7 @@ package struct GuardFields: Sendable, Equatable {
 
   /// Adds the members to the JSON Schema of a form.
   package static func describe(in schema: JSON) -> JSON {
-    let text: JSON = ["type": ["string", "null"]]
+    let text: JSON = [:]
     let added: [(String, String)] = [
       (honeypotName, "always empty: a robot that fills it in is caught"),
       (tokenName, "a token of GET /api/form-token"), (workName, "the proof of work that the token asks for"),

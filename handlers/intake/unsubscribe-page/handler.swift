@@ -11,7 +11,7 @@ package let handler = Handler(
     input: .init(
       query: [
         "type": "object",
-        "properties": ["token": ["type": "string", "format": "uuid", "description": "the token of the newsletter"]],
+        "properties": ["token": ["type": "string", "description": "the token of the newsletter"]],
       ]),
     output: .init(
       ["type": "string"], types: ["text/html"], headers: ["properties": ["Cache-Control": ["const": "no-store"]]]))
