@@ -11,7 +11,8 @@ package enum ProductSchema {
   /// The tables of schema leadpipe, which only functions use.
   package static let internalTables = [
     "admin_logins", "assigning", "assignment_decisions", "assignment_turns", "audit_log", "customer_merges",
-    "follow_up_reminders", "follow_up_sweep", "index_lock", "merged_rows", "person_lock", "rate_counts", "receipt_queue",
+    "follow_up_reminders", "follow_up_sweep", "index_lock", "merged_rows", "person_lock", "rate_counts",
+    "receipt_queue",
     "receipt_sweep", "receipts", "sla_sweep",
   ]
 
