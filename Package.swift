@@ -57,7 +57,7 @@ let handlerTargets: [Target] =
         "sell-capture",
       ]
     ),
-    (using: ["Capture", "Leads", "StoreAccess"], names: ["form-token", "unsubscribe-page"]),
+    (using: ["Leads", "StoreAccess"], names: ["form-token"]), (using: ["Capture"], names: ["unsubscribe-page"]),
     (using: ["Deliveries", "Store", "StoreAccess"], names: ["health-check"]),
     (using: ["Forms", "Store", "StoreAccess"], names: ["rate-count"])
   )

@@ -22,7 +22,8 @@ package struct LeadIntake {
 
   /// `handler` is the scope of idempotency keys.
   package init(
-    of form: any LeadForm, takesForms: Bool = false, _ settings: Settings, handler: String, _ afterwards: Afterwards
+    of form: any LeadForm, posted plainForms: PlainForms? = nil, _ settings: Settings, handler: String,
+    _ afterwards: Afterwards
   ) throws(Problem) {
     self.form = form
     self.handler = handler
@@ -32,7 +33,7 @@ package struct LeadIntake {
     hours = try OfficeHours(settings)
     announced = QualifiedLeads.announced(settings)
     formGuard = try FormGuard(settings)
-    plainForms = takesForms ? PlainForms(settings) : nil
+    self.plainForms = plainForms
     readAhead(in: afterwards.readAhead)
   }
 

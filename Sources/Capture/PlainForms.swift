@@ -44,13 +44,13 @@ package struct PlainForms: Sendable {
     let language = PageLanguage(request, posted)
     switch result {
     case .success(let reply):
-      if let target = target(named: posted?["thanks"], request) {
-        return .success(Reply(status: 303, headers: ["location": target, "cache-control": "no-store"], body: []))
-      }
+      // A redirect has the page too: the classic watchdog of OpenFaaS passes no status and no header on.
+      let target = target(named: posted?["thanks"], request)
       let page = Page(
         language: language, title: words.title(language), body: "<p>\(Page.escaped(words.thanks(language)))</p>")
-      return .success(
-        page.reply(status: reply.status, headers: reply.headers.filter { $0.key == "idempotency-replayed" }))
+      var headers = reply.headers.filter { $0.key == "idempotency-replayed" }
+      headers["location"] = target
+      return .success(page.reply(status: target == nil ? reply.status : 303, headers: headers))
     case .failure(let problem):
       if problem.code == .invalidFields, let posted {
         let targets = target(named: posted["thanks"], request).flatMap { WebOrigin(ofAddress: $0) }
@@ -61,7 +61,12 @@ package struct PlainForms: Sendable {
           ).reply)
       }
       // The page has no details, which are for developers.
-      log.info("A posted form was refused", ["status": String(problem.kind.status), "code": problem.code.rawValue])
+      let facts: KeyValuePairs = ["status": String(problem.kind.status), "code": problem.code.rawValue]
+      if problem.kind.status < 500 {
+        log.info("A posted form was refused", facts)
+      } else {
+        log.warn("A posted form could not be stored", facts)
+      }
       let text = FormWords.explanation(status: problem.kind.status, language)
       let page = Page(
         language: language, title: words.title(language), body: "<p role=\"alert\">\(Page.escaped(text))</p>")

@@ -25,8 +25,8 @@ extension Handler {
       ).takingForms,
       batchSize: LeadIntake.batchSize
     ) { settings, afterwards throws(Problem) in
-      let intake = try LeadIntake(of: form, takesForms: true, settings, handler: name, afterwards)
       let pages = PlainForms(settings)
+      let intake = try LeadIntake(of: form, posted: pages, settings, handler: name, afterwards)
       return { requests, log in
         zip(requests, intake.capture(requests, log: log)).map { request, stored in
           let result = stored.map { lead, captured in

@@ -201,7 +201,7 @@ extension ProblemCode {
       (.preconditionFailed, "the conversation has changed since this version; read it again and repeat the change")
 
     case .adminNotConfigured: (.unavailable, "admin access is not configured")
-    case .formTokensOff: (.unavailable, "form tokens are not in use: FORM_TOKEN_SECRET is not set")
+    case .formTokensOff: (.notFound, "form tokens are not in use: FORM_TOKEN_SECRET is not set")
     case .databaseUnavailable: (.unavailable, "the database is unavailable; try again later")
     case .databaseBusy: (.busy, "another request is changing the same conversation or customer; try again")
     case .databaseNotMigrated:

@@ -63,7 +63,7 @@ struct ReceiptWords: Sendable {
     byEmail: "You can reach us at {email}.", byBoth: "You can reach us at {phone} or {email}.",
     byReply: "To reach us, reply to this message.",
     stranger: """
-      If you have not sent us a request, somebody may have entered your address by mistake. You can ignore this \
+      If you did not send us a request, someone may have entered your address by mistake. You can ignore this \
       message, or tell us the reference, and we will delete the request.
       """)
 

@@ -4,26 +4,29 @@ import Wire
 ///
 /// A token is `1.TIME.BITS.ID.CODE`: milliseconds since 1970, the work that it asks for, a UUID, and an HMAC-SHA-256 of
 /// the text before it. It is valid for any number of submissions: it tells robots that do not run the page's script from
-/// people, and does not count anything.
+/// people. Submissions are not counted.
 package struct FormTokens: Sendable {
   /// How long a token is valid, in seconds.
   package static let lifetime = 86_400
-  /// The seconds that nobody needs less of to fill in a form.
+  /// The least time, in seconds, that a person needs to fill in a form.
   package static let minimumSeconds = 2
 
-  /// The first secret signs; all are accepted.
+  /// The secret that signs.
+  private let secret: [UInt8]
+  /// All that are accepted.
   private let secrets: [[UInt8]]
 
-  /// - Parameter secrets: one or more, separated by commas.
-  package init(secrets: String) {
-    self.secrets = secrets.split(separator: ",").map { Array($0.utf8) }
+  /// - Parameter old: secrets whose tokens are accepted too.
+  package init(secret: String, old: [String] = []) {
+    self.secret = Array(secret.utf8)
+    secrets = [self.secret] + old.map { Array($0.utf8) }
   }
 
   /// Returns a token.
   /// - Parameter bits: the work that it asks for; see `FormWork`. 0 for none.
   package func issue(at time: Instant, bits: Int, id: UUIDText = .ordered()) -> String {
     let text = "1.\(time.milliseconds).\(bits).\(id.text)"
-    return "\(text).\(hexadecimal(Self.code(text, secrets.first ?? [])))"
+    return "\(text).\(hexadecimal(Self.code(text, secret)))"
   }
 
   /// What a valid token says.
@@ -68,10 +71,13 @@ package enum FormWork {
     return zeroBits(SHA256Digest.of(Array("\(token):\(work)".utf8))) >= bits
   }
 
-  /// Finds the proof by trying the numbers in turn. Browsers do this; here it is for tests and tools.
-  package static func find(token: String, bits: Int) -> String {
+  /// Finds the proof by trying the numbers in turn, as browsers do. Nil if `goesOn` returns false before.
+  package static func find(token: String, bits: Int, while goesOn: () -> Bool = { true }) -> String? {
     var number = 0
-    while !isDone(String(number), token: token, bits: bits) { number += 1 }
+    while !isDone(String(number), token: token, bits: bits) {
+      number += 1
+      if number % 1024 == 0, !goesOn() { return nil }
+    }
     return String(number)
   }
 

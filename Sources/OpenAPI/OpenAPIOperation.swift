@@ -75,9 +75,11 @@ struct OpenAPIOperation {
   /// A schema without members describes no body.
   private var requestBody: JSON? {
     guard changes, !description.input.body.removing("type").isEmptyObject else { return nil }
-    return [
-      "required": true, "content": ["application/json": ["schema": sound(description.input.body)]],
-    ]
+    let schema: JSON = ["schema": sound(description.input.body)]
+    // A form has the same fields as text.
+    let forms = description.takesForms ? ["application/x-www-form-urlencoded", "multipart/form-data"] : []
+    let types = [JSON.Member("application/json", schema)] + forms.map { .init($0, schema) }
+    return ["required": true, "content": .object(types)]
   }
 
   /// False for the POST of a handler whose GET has in its query what the POST has in its body.

@@ -53,7 +53,7 @@ package struct CaptureRequest: Sendable {
   let client: String?
 
   package init(
-    _ lead: Lead, verdict: SpamRule.Verdict = .init(), content: JSON, client: String?, requestID: String,
+    _ lead: Lead, verdict: SpamRule.Verdict, content: JSON, client: String?, requestID: String,
     responseDeadlines: [String: Instant],
     announced: [String], deadline: Instant
   ) {

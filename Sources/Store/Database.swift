@@ -23,6 +23,8 @@ package final class Database {
   package var meanwhile: (descriptor: Int32, work: (Bool) -> WorkNeed)?
   /// True if the last attempt to connect got a reply, from the server or from a pooler in front of it.
   package private(set) var hasReply = false
+  /// True if the server of the session has become a standby: the next session may lead to the new primary.
+  private var isStandby = false
   /// True if the server has the options of this connection, so that no call needs to send settings.
   private var hasOptions = false
 
@@ -142,11 +144,13 @@ package final class Database {
   func open(deadline: Instant) throws(StoreFailure) -> OpaquePointer {
     if let connection {
       // An idle connection has nothing to read. If it does, the server has closed it or sent its last message.
-      if !isReady(PQsocket(connection), POLLIN, until: .steady), isAlive(connection, deadline) { return connection }
+      let isIdle = !isReady(PQsocket(connection), POLLIN, until: .steady)
+      if !isStandby, isIdle, isAlive(connection, deadline) { return connection }
       close()
     }
     hasOptions = false
     hasReply = false
+    isStandby = false
     let limits =
       "-c statement_timeout=\(statementSeconds)s -c lock_timeout=\(lockMilliseconds) -c \(Self.mark)=on"
       + " -c default_transaction_read_only=off -c synchronous_commit=on -c idle_session_timeout=0 \(Self.keepalives)"
@@ -246,6 +250,7 @@ package final class Database {
       throw lastWords.map { StoreFailure.unavailable($0) } ?? error
     }
     workedAt = (.steady, .now)
+    if failure?.isOfStandby == true { isStandby = true }
     // A pooler may assign a session that still listens for another client: discard notifications, so that none
     // accumulate.
     _ = QueryResult.notifications(connection)

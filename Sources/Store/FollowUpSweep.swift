@@ -24,12 +24,11 @@ extension Database {
   /// Reminds agents of one batch of follow-ups that are due, each once. `recipients` are the configured ones.
   package func sweepFollowUps(recipients: [Recipient], deadline: Instant) throws(StoreFailure) -> SweptFollowUps {
     let reply = try call(.sweepFollowUps, ["channels": .array(recipients.map(\.document))], deadline: deadline)
-    func time(_ json: JSON?) -> Instant? { json?.instant }
-    guard let now = time(reply["now"]) else { throw .noAnswer }
+    guard let now = reply["now"]?.instant else { throw .noAnswer }
     return SweptFollowUps(
       now: now, reminded: reply["reminded"]?.integer ?? 0, summedUp: reply["summedUp"]?.integer ?? 0,
       summaries: reply["summaries"]?.integer ?? 0, isBusy: reply["isBusy"]?.bool == true,
-      isComplete: reply["isComplete"]?.bool == true, nextAt: time(reply["nextAt"]),
+      isComplete: reply["isComplete"]?.bool == true, nextAt: reply["nextAt"]?.instant,
       digestedOn: reply["digestedOn"]?.string)
   }
 

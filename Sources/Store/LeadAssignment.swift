@@ -31,14 +31,13 @@ extension Database {
     let times = served.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value.iso8601)) }
     let reply = try call(
       .assignLeads, ["mode": includesNew ? "new" : "overdue", "served": .object(times)], deadline: deadline)
-    func time(_ json: JSON?) -> Instant? { json?.instant }
-    guard let now = time(reply["now"]) else { throw .noAnswer }
+    guard let now = reply["now"]?.instant else { throw .noAnswer }
     var turns: [String: Instant] = [:]
-    for member in reply["turns"]?.members ?? [] { turns[member.key] = time(member.value) }
+    for member in reply["turns"]?.members ?? [] { turns[member.key] = member.value.instant }
     return AssignedLeads(
       now: now, assigned: reply["assigned"]?.integer ?? 0, moved: reply["moved"]?.integer ?? 0,
       notices: reply["notices"]?.integer ?? 0, lacksAgents: reply["lacksAgents"]?.bool == true,
       isBusy: reply["isBusy"]?.bool == true, isComplete: reply["isComplete"]?.bool == true, turns: turns,
-      summaryAt: time(reply["summaryAt"]))
+      summaryAt: reply["summaryAt"]?.instant)
   }
 }

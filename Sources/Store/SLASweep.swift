@@ -31,14 +31,13 @@ extension Database {
       JSON.object(times.sorted { $0.key < $1.key }.map { JSON.Member($0.key, .string($0.value.iso8601)) })
     }
     let reply = try call(.sweepSLA, JSON.object([.init("warnBefore", times ?? .null)]).withoutNulls, deadline: deadline)
-    func time(_ json: JSON?) -> Instant? { json?.instant }
-    guard let now = time(reply["now"]) else { throw .noAnswer }
+    guard let now = reply["now"]?.instant else { throw .noAnswer }
     var unwarned: [String: Instant] = [:]
-    for member in reply["unwarned"]?.members ?? [] { unwarned[member.key] = time(member.value) }
+    for member in reply["unwarned"]?.members ?? [] { unwarned[member.key] = member.value.instant }
     return SweptDeadlines(
       now: now, warned: reply["warned"]?.integer ?? 0, breached: reply["breached"]?.integer ?? 0,
       summedUp: reply["summedUp"]?.integer ?? 0, isSummary: reply["isSummary"]?.bool == true,
       isBusy: reply["isBusy"]?.bool == true, isComplete: reply["isComplete"]?.bool == true, unwarned: unwarned,
-      warnedOf: time(reply["warnedOf"]), summaryAt: time(reply["summaryAt"]))
+      warnedOf: reply["warnedOf"]?.instant, summaryAt: reply["summaryAt"]?.instant)
   }
 }

@@ -22,6 +22,12 @@ package enum StoreFailure: Error, Sendable, Equatable {
     }
   }
 
+  /// True if the server takes no writes: it is a standby, perhaps since a moment ago, after another one was promoted.
+  var isOfStandby: Bool {
+    guard case .refused(let state, let message, _) = self else { return false }
+    return state == "25006" || state == "0A000" && message.contains("during recovery")
+  }
+
   /// What a failure means for the caller, by the SQLSTATE classes in PostgreSQL's Appendix A.
   package enum Kind: Sendable, Equatable {
     /// The database is unavailable, shutting down or out of resources.
@@ -49,6 +55,7 @@ package enum StoreFailure: Error, Sendable, Equatable {
     case .refused("42883", _, _), .refused("42501", _, _), .refused("42P01", _, _): .notMigrated
     // The role of the class does not exist.
     case .refused("22023", let message, _) where message.hasPrefix("role "): .notMigrated
+    case _ where isOfStandby: .unavailable
     // Connection exception, insufficient resources, operator intervention, system error, read-only standby.
     case .refused(let state, _, _): ["08", "53", "57", "58", "25"].contains(state.prefix(2)) ? .unavailable : .refused
     }

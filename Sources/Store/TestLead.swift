@@ -21,6 +21,7 @@ extension Database {
 
   /// The statement that makes the next `leadpipe migrate` run these migrations again. Each can run again at any time.
   package static func forgetting(_ versions: [String]) -> String {
-    "DELETE FROM supabase_migrations.schema_migrations WHERE version >= '\(versions.min() ?? "")' AND version <= '\(versions.max() ?? "")';"
+    let list = versions.map { "'\($0)'" }.joined(separator: ", ")
+    return "DELETE FROM supabase_migrations.schema_migrations WHERE version IN (\(list));"
   }
 }

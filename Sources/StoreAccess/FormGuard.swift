@@ -8,21 +8,31 @@ package struct FormGuard: Sendable {
     let secrets = text.split(separator: ",", omittingEmptySubsequences: false)
     return secrets.allSatisfy { 32...200 ~= $0.utf8.count && $0.utf8.allSatisfy { 0x21...0x7E ~= $0 } }
       ? nil
-      : "must have 32 to 200 visible ASCII characters; further secrets, which are only accepted, follow after commas"
+      : "must have 32 to 200 visible ASCII characters; further secrets verify old tokens and follow after commas"
   }
   package static let tokens = Setting.choice("FORM_TOKENS", ["optional", "required"])
   package static let work = Setting.number("FORM_WORK_BITS", 1...FormWork.mostBits)
   package static let settings = [secret, tokens, work]
+
+  /// Refuses settings that have no effect, or refuse every form, without a secret.
+  package static func combinationErrors(_ given: [String: String]) -> [Setting] {
+    if given["FORM_TOKEN_SECRET"] != nil { return [] }
+    return [
+      Setting("FORM_TOKENS") { $0 == "required" ? "requires FORM_TOKEN_SECRET" : nil },
+      Setting("FORM_WORK_BITS") { _ in "requires FORM_TOKEN_SECRET" },
+    ]
+  }
 
   /// Nil if FORM_TOKEN_SECRET is not set.
   package let tokens: FormTokens?
   package let workBits: Int
   package let rule: SpamRule
 
-  /// Throws if tokens are required that nobody could get.
+  /// Throws if tokens are required but no secret is set.
   package init(_ settings: Settings) throws(Problem) {
     let requires = settings["FORM_TOKENS"] == "required"
-    tokens = settings["FORM_TOKEN_SECRET"].map { FormTokens(secrets: $0) }
+    let secrets = (settings["FORM_TOKEN_SECRET"] ?? "").split(separator: ",").map(String.init)
+    tokens = secrets.first.map { FormTokens(secret: $0, old: Array(secrets.dropFirst())) }
     workBits = settings.number("FORM_WORK_BITS", default: 0)
     if requires, tokens == nil { throw .misconfigured("FORM_TOKENS=required needs FORM_TOKEN_SECRET") }
     rule = SpamRule(tokens: tokens, workBits: workBits, requiresToken: requires)

@@ -75,7 +75,8 @@ package struct Resend: Sendable {
       payload = payload.setting("subject", .string((payload["subject"]?.string ?? "") + content.mark))
     }
     let answer = transfer.post(payload, to: address, headers: headers, isRepeatable: true, by: deadline)
-    var outcome = Self.outcome(of: answer, hiding: [key, to.address], now: .now)
+    var outcome = Self.outcome(
+      of: answer, hiding: [key, to.address], now: .now, isReceipt: delivery.isReceipt)
     outcome.subject = content.subject
     return outcome
   }
@@ -113,7 +114,11 @@ extension Resend {
   private static let defaultPause = 30
   private static let quotaPause = 3600
 
-  package static func outcome(of answer: HTTPResult, hiding secrets: [String], now: Instant) -> DeliveryOutcome {
+  /// - Parameter isReceipt: whether it went to a visitor: an account that may only send to its own address, for
+  ///   instance before its domain is verified, refuses that without a fault that concerns the team's email.
+  package static func outcome(
+    of answer: HTTPResult, hiding secrets: [String], now: Instant, isReceipt: Bool = false
+  ) -> DeliveryOutcome {
     if let outcome = answer.transportOutcome("Resend") { return outcome }
     let status = answer.status
     let reply = try? JSON(reading: answer.body)
@@ -125,7 +130,8 @@ extension Resend {
       return DeliveryOutcome(.delivered, statusCode: status, providerID: isPlain ? id : nil)
     }
     let word = reply?["name"]?.string.flatMap(Excerpt.token)
-    let `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPResult.genericClass(status: status)
+    var `class` = status == 429 ? .throttled : word.flatMap { words[$0] } ?? HTTPResult.genericClass(status: status)
+    if isReceipt, status == 403, word != "invalid_api_key" { `class` = .permanent }
     let wait =
       RetryAfter.seconds(answer.retryAfter, now: now) ?? RetryAfter.seconds(answer.rateLimitReset, now: now)
     let pause = word?.hasSuffix("_quota_exceeded") == true ? quotaPause : defaultPause

@@ -13,10 +13,10 @@ private final class Route {
 
 /// All parts of an instance, in the order in which they start.
 struct Installation {
-  private var environment: [String: String]
+  var environment: [String: String]
   private let given: [String: String]
-  private let state: StateFolder
-  private let layout = Layout()
+  let state: StateFolder
+  let layout = Layout()
   private var supervisor: Supervisor
   private let cluster: PrivateCluster?
   /// Nil with POOLER=off.
@@ -24,9 +24,9 @@ struct Installation {
   /// The settings with which the services reach the database through the pooler.
   private var pooled: [String: String] = [:]
   private let route = Route()
-  private let port: Int
+  let port: Int
   /// The address at which this machine reaches its gateway.
-  private let host: String
+  let host: String
   private var mustStop = false
   /// True if anything has been started that must be stopped.
   private var hasStarted = false
@@ -288,32 +288,5 @@ struct Installation {
       mustStop = supervisor.hasStopSignal()
       usleep(20_000)
     }
-  }
-
-  /// Prints a line of the block: its name, and in the next column the text. A text of several lines is aligned.
-  private func say(_ stage: String, _ text: String) {
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    let margin = "\n" + String(repeating: " ", count: 10)
-    Console.print(
-      stage + String(repeating: " ", count: max(0, 10 - stage.count)) + lines.joined(separator: margin) + "\n")
-  }
-
-  /// The panel's address; nil if the gateway does not serve it.
-  private var panelLine: String? {
-    guard environment["PANEL"] != "off", access(environment["PANEL_DIR"] ?? layout.panel, R_OK) == 0 else { return nil }
-    return "\(PanelLink(environment).text)\nto log in: . \(state.settingsFile); \(layout.leadpipe) login"
-  }
-
-  /// True if the gateway serves the page where chatbot and forms can be tried.
-  private var hasDemo: Bool {
-    environment["CHATBOT"] != "off" && environment["DEMO"] == "on"
-      && access((environment["CHATBOT_DIR"] ?? layout.chatbot) + "/demo/index.html", R_OK) == 0
-  }
-
-  private var example: String {
-    """
-    curl http://\(host):\(port)/api/chatbot/leads -H 'Content-Type: application/json' -d \\
-    '{"customerName":"Test User","customerPhone":"+971501234567","intent":"buy"}'
-    """
   }
 }

@@ -51,11 +51,13 @@ enum PoolerChoice {
     return (allowed ?? 0) >= pooled + sessionsPast(environment) + reserve ? url : nil
   }
 
-  /// The most sessions of stream processes that go past the pooler: those of the processes of each handler but
-  /// health-check, which reports about the pooler. Twice, because a process that is replaced ends a little after the
-  /// other has started.
+  /// The handlers of class intake that go through the pooler, because they report about it, or use no database.
+  private static let notPast: Set = ["health-check", "form-token", "unsubscribe-page"]
+
+  /// The most sessions of stream processes that go past the pooler: those of the processes of each other handler. Twice,
+  /// because a process that is replaced ends a little after the other has started.
   static func sessionsPast(_ environment: [String: String]) -> Int {
-    let handlers = TrustClass.table.count { $0.value == .intake && $0.key != "health-check" }
+    let handlers = TrustClass.table.count { $0.value == .intake && !notPast.contains($0.key) }
     return 2 * handlers * (environment["LEADPIPE_STREAM_PROCESSES"].flatMap { Int($0) } ?? 2)
   }
 

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Wire
 
 /// The state folder: what one instance keeps between its runs. Only its owner can list it, and only one instance at a
 /// time can use it.
@@ -149,7 +150,7 @@ final class StateFolder {
 
   /// Returns 256 random bits in 64 hexadecimal digits.
   static func randomSecret() -> String {
-    (0..<32).map { _ in UInt8.random(in: .min ... .max) }.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    hexadecimal((0..<32).map { _ in UInt8.random(in: .min ... .max) })
   }
 
   var settingsFile: String { path + "/env" }

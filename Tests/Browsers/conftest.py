@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import browsing
 import panel
 from admin import KEY
 from common import REPO
@@ -11,6 +12,7 @@ from instance import Instance
 from webdriver import Firefox, WebKit
 
 TRACES = REPO / ".build" / "panel-traces"
+database = browsing.database
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -19,13 +21,6 @@ def pytest_runtest_makereport(item):
     if outcome.get_result().failed and "browser" in getattr(item, "funcargs", {}):
         TRACES.mkdir(parents=True, exist_ok=True)
         item.funcargs["browser"].picture(TRACES / f"{re.sub(r'[^A-Za-z0-9]+', '-', item.name)}.png")
-
-
-@pytest.fixture(scope="session")
-def database(cluster):
-    database = cluster.migrated()
-    yield database
-    cluster.drop(database)
 
 
 @pytest.fixture(scope="session")

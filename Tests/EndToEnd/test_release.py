@@ -1,4 +1,4 @@
-"""`make release`: the same bin/ gives the same archives, which have what a machine needs, and a list of what is in them."""
+"""The archives of `make release`: their contents, and that two builds of the same bin/ are identical."""
 
 import hashlib
 import json

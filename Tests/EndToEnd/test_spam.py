@@ -182,4 +182,4 @@ def test_required_tokens_and_a_missing_secret(database):
     assert database.text("select string_agg(status, ' ' order by created_at) from conversations") == "spam new"
     off = {"version": "2.0", "rawPath": "/api/form-token", "requestContext": {"requestId": "r", "http": {"method": "GET", "path": "/api/form-token"}}}
     done = handlers.run("form-token", json.dumps(off).encode())
-    assert done.returncode == 75 and "form_tokens_off" in json.loads(done.stdout)["body"]
+    assert done.returncode == 65 and "form_tokens_off" in json.loads(done.stdout)["body"]

@@ -133,8 +133,10 @@ def test_survives_a_restart_of_the_server(cluster, database, providers):
         assert (instance.log.count(LOST), DEAF in instance.log) == (1, False)
 
 
-def test_worker_behind_a_transaction_pooler_polls(database, pooled, providers):
-    with worker(providers, said=DEAF, DATABASE_URL=pooled, WORKER_POLL_SECONDS="2") as instance, Session(pooled) as next_client:
+def test_worker_behind_a_transaction_pooler_polls(cluster, database, providers):
+    # One session of the pooler, so that UNLISTEN runs in the one that LISTEN ran in.
+    with pooler(cluster, database, size=1) as pooled, \
+            worker(providers, said=DEAF, DATABASE_URL=pooled, WORKER_POLL_SECONDS="2") as instance, Session(pooled) as next_client:
         assert next_client.text("select count(*) from pg_listening_channels()") == "0"
         assert handlers.run("lead-capture", TEST_USER, DATABASE_URL=pooled, WAKE="notify").returncode == 0
         arrives(providers, 1, 5)

@@ -119,7 +119,7 @@ class Checked:
 
     @property
     def failed(self):
-        return {name: (item["evidence"], item["mend"]) for name, item in self.items.items() if item["result"] == "failed"}
+        return {name: (item["evidence"], item["fix"]) for name, item in self.items.items() if item["result"] == "failed"}
 
     def only(self, name):
         """The advice of the one item that has failed."""

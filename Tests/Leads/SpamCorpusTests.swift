@@ -5,7 +5,7 @@ import Wire
 /// Submissions as people and robots send them, made from a seed. The end-to-end test has the same kinds.
 private struct Traffic {
   private var state: UInt64
-  let tokens = FormTokens(secrets: "0123456789abcdef0123456789abcdef")
+  let tokens = FormTokens(secret: "0123456789abcdef0123456789abcdef")
 
   init(seed: UInt64) { state = seed }
 

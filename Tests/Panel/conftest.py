@@ -1,31 +1,15 @@
 """A running instance with a browser. Traces of failed tests are in .build/panel-traces; open one at `playwright
 show-trace`."""
 
-import re
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import expect, sync_playwright
 
+import browsing
 import panel
 from admin import KEY
 from instance import Instance
 
-TRACES = Path(__file__).resolve().parents[2] / ".build" / "panel-traces"
-expect.set_options(timeout=10_000)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
-    outcome = yield
-    item.has_failed = getattr(item, "has_failed", False) or outcome.get_result().failed
-
-
-@pytest.fixture(scope="session")
-def database(cluster):
-    database = cluster.migrated()
-    yield database
-    cluster.drop(database)
+browser, database = browsing.browser, browsing.database
+pytest_runtest_makereport = browsing.pytest_runtest_makereport
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +26,6 @@ def leads(instance, database):
 @pytest.fixture(scope="session")
 def origin(instance):
     return panel.origin(instance)
-
-
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=panel.CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -104,11 +80,4 @@ def opened(browser, origin, session, files, request):
         return page
 
     yield open_page
-    faults = [fault for context in contexts for fault in context.watch.faults]
-    for number, context in enumerate(contexts):
-        if getattr(request.node, "has_failed", False) or faults:
-            TRACES.mkdir(parents=True, exist_ok=True)
-            name = re.sub(r"\W+", "-", request.node.name)
-            context.tracing.stop(path=TRACES / f"{name}-{number}.zip")
-        context.close()
-    assert not faults
+    browsing.close(contexts, [fault for context in contexts for fault in context.watch.faults], request.node, "panel-traces")

@@ -14,6 +14,14 @@ import Wire
     #expect(StoreFailure.refused(sqlState: state, message: "m").kind == kind)
   }
 
+  @Test("a server that has become a standby is unavailable, and another unsupported feature is a refusal")
+  func standby() {
+    let demoted = StoreFailure.refused(
+      sqlState: "0A000", message: "cannot set transaction read-write mode during recovery")
+    #expect(demoted.kind == .unavailable)
+    #expect(StoreFailure.refused(sqlState: "0A000", message: "not implemented").kind == .refused)
+  }
+
   @Test("carries the message and the field of our own SQL functions") func answered() {
     let failure = StoreFailure.refused(sqlState: "LP409", message: "agent_at_capacity", detail: #"{"count": 3}"#)
     #expect(failure.kind == .answered(code: "agent_at_capacity", arguments: ["count": 3]))

@@ -1,32 +1,15 @@
 """A running instance, a website of another origin, and a proxy between browser and gateway. Traces of failed tests are in
 .build/visitor-traces; open one at `playwright show-trace`."""
 
-import re
-from pathlib import Path
-
 import pytest
-from playwright.sync_api import expect, sync_playwright
 
-import panel
+import browsing
 import visitor
 from admin import KEY
 from instance import Instance
 
-TRACES = Path(__file__).resolve().parents[2] / ".build" / "visitor-traces"
-expect.set_options(timeout=10_000)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item):
-    outcome = yield
-    item.has_failed = getattr(item, "has_failed", False) or outcome.get_result().failed
-
-
-@pytest.fixture(scope="session")
-def database(cluster):
-    database = cluster.migrated()
-    yield database
-    cluster.drop(database)
+browser, database = browsing.browser, browsing.database
+pytest_runtest_makereport = browsing.pytest_runtest_makereport
 
 
 @pytest.fixture(scope="session")
@@ -63,14 +46,6 @@ def proxy(instance, gate):
     gate.reset()
 
 
-@pytest.fixture(scope="session")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=panel.CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def context(browser, request):
     """Makes contexts: context(phone=, scripts=, locale=, zone=). At the end no page may have thrown anything."""
@@ -86,13 +61,7 @@ def context(browser, request):
         return made
 
     yield make
-    faults = [fault for made in contexts for fault in made.faults]
-    for number, made in enumerate(contexts):
-        if getattr(request.node, "has_failed", False) or faults:
-            TRACES.mkdir(parents=True, exist_ok=True)
-            made.tracing.stop(path=TRACES / f"{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())}-{number}.zip")
-        made.close()
-    assert not faults
+    browsing.close(contexts, [fault for made in contexts for fault in made.faults], request.node, "visitor-traces")
 
 
 @pytest.fixture

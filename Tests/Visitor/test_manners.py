@@ -67,8 +67,7 @@ def test_strict_policy_of_the_page(visit, proxy, store, context):
     complaints = []
 
     def hear(message):
-        # A server without form tokens answers 404, which browsers report.
-        if message.type in ("error", "warning") and "form-token" not in message.location["url"]:
+        if message.type in ("error", "warning"):
             complaints.append(message.text)
     made.on("console", hear)
     headers = {"Content-Security-Policy": policy, "Cross-Origin-Embedder-Policy": "require-corp", "Cross-Origin-Opener-Policy": "same-origin"}

@@ -154,6 +154,8 @@ def test_page_closed_at_once_after_the_last_answer(visit, store, proxy, context)
     someone = visit(context_=made)
     someone.talk(until="email")
     someone.finish()
+    # An answer is shown once it is kept.
+    expect(someone.page.locator("leadpipe-chat .customer")).to_have_count(len(PATHS["buy"]) + 4)
     someone.page.goto("about:blank")
     later = visit(context_=made)
     later.is_thanked()
@@ -207,16 +209,18 @@ def test_two_tabs_send_a_waiting_lead_once(visit, store, proxy, context):
     made.set_offline(False)
     made.set_offline(True)
     made.set_offline(False)
-    others = [visit(context_=made, is_open=False) for _ in range(3)]
+    for _ in range(3):
+        visit(context_=made, is_open=False)
     expect(one.state).to_contain_text("We have your request")
-    assert others and len([post for post in proxy.posts if post[0] == "/api/chatbot/leads"]) == 1
+    assert len([post for post in proxy.posts if post[0] == "/api/chatbot/leads"]) == 1
     store.lead(one.phone)
 
 
-@pytest.mark.parametrize("blocked", ["indexedDB", "indexedDB localStorage"])
+@pytest.mark.parametrize("blocked", ["indexedDB", "indexedDB localStorage", "indexedDB localStorage locks"])
 def test_browser_that_keeps_nothing(context, site, proxy, store, blocked):
     made = context()
-    made.add_init_script(f"""for (const name of '{blocked}'.split(' '))
+    made.add_init_script("navigator.locks.request = () => Promise.reject(new DOMException('blocked', 'SecurityError'))" if "locks" in blocked else "")
+    made.add_init_script(f"""for (const name of '{blocked.removesuffix(" locks")}'.split(' '))
       Object.defineProperty(window, name, {{ get() {{ throw new DOMException('blocked', 'SecurityError') }} }})""")
     page = made.new_page()
     page.goto(site.page(api=proxy.origin))

@@ -18,11 +18,16 @@ extension RequestDispatcher {
   func receive(
     _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange, on loop: any EventLoop
   ) throws(Problem) -> IntakeResult {
-    if let reply = try panelReply(head, from: peer, &exchange) { return .answered(reply) }
-    if let reply = try websiteReply(head, from: peer, &exchange) { return .answered(reply) }
     let match: RouteTable<Endpoint>.Match
     let access: (Endpoint) -> Description.Access = { $0.handler.description.access }
-    switch try Routing(head, in: routes, requestID: exchange.requestID, origin: exchange.origin, access: access) {
+    let routing: Routing<Endpoint>
+    do throws(Problem) {
+      routing = try Routing(head, in: routes, requestID: exchange.requestID, origin: exchange.origin, access: access)
+    } catch {
+      guard error.code == .routeNotFound, let reply = try fileReply(head, from: peer, &exchange) else { throw error }
+      return .answered(reply)
+    }
+    switch routing {
     case .found(let found): match = found
     case .answered(let reply, let origin, let access):
       (exchange.origin, exchange.access) = (origin, access)
@@ -53,40 +58,30 @@ extension RequestDispatcher {
         expectsContinue: head.expectsContinue, quota: exchange.quota, admission: exchange.admission))
   }
 
-  /// Returns the reply to a request for the panel's files; nil for any other request. A handler's route comes first.
-  private func panelReply(
+  /// Returns the reply to a request for a file of the panel, the chatbot or the forms; nil for any other request.
+  private func fileReply(
     _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange
   ) throws(Problem) -> Reply? {
-    guard let panel, Panel.has(head.target.path), case .none = routes.match(head.method, head.target.path) else {
-      return nil
+    let client = connections.address(peer: peer, forwardedFor: head.forwardedFor)
+    if let panel, Panel.has(head.target.path) {
+      // Pages of other origins have no use for the panel's files.
+      try count(panel.admit(client), "/admin", &exchange)
+      return try panel.reply(to: head, requestID: exchange.requestID)
     }
-    exchange.route = "/admin"
-    // Pages of other origins have no use for them.
-    exchange.origin = nil
-    let quota = panel.admit(connections.address(peer: peer, forwardedFor: head.forwardedFor))
-    guard quota.isAllowed else {
-      exchange.quota = quota
-      throw quota.problem
-    }
-    return try panel.reply(to: head, requestID: exchange.requestID)
+    guard let website, let file = website.file(at: head.target.path) else { return nil }
+    // These files are for every origin, which they say themselves.
+    try count(website.admit(client), "/chatbot", &exchange)
+    return Website.reply(file, to: head, requestID: exchange.requestID)
   }
 
-  /// Returns the reply to a request for a file of the chatbot; nil for any other request. A handler's route comes first.
-  private func websiteReply(
-    _ head: RequestHead, from peer: TrustedProxies.Peer, _ exchange: inout HTTPExchange
-  ) throws(Problem) -> Reply? {
-    guard let website, let file = website.file(at: head.target.path),
-      case .none = routes.match(head.method, head.target.path)
-    else { return nil }
-    exchange.route = "/chatbot"
-    // These files are for every origin.
+  /// Counts a request for a file, which no origin gets a permission for.
+  private func count(_ quota: Quota, _ route: String, _ exchange: inout HTTPExchange) throws(Problem) {
+    exchange.route = route
     exchange.origin = nil
-    let quota = website.admit(connections.address(peer: peer, forwardedFor: head.forwardedFor))
     guard quota.isAllowed else {
       exchange.quota = quota
       throw quota.problem
     }
-    return Website.reply(file, to: head, requestID: exchange.requestID)
   }
 
   /// Returns the reply to a method that no route may have.

@@ -1,5 +1,6 @@
 import Contract
 import Host
+import Limits
 import Wire
 
 extension OperationsPages {
@@ -35,11 +36,21 @@ extension OperationsPages {
 
   private func addRequests(_ counts: Metrics.Snapshot, to text: inout PrometheusText) {
     text.begin("leadpipe_requests_total", .counter, "Answered requests; the route is its pattern (- if there is none).")
-    for (kind, count) in counts.requests.sorted(by: { $0.key < $1.key }) {
+    // Failures are there from the start, so that the first one is an increase.
+    let failures = endpoints.set.endpoints.flatMap { endpoint in
+      endpoint.handler.description.routes.map { route in
+        (Metrics.RequestLabels(route: route.path, method: route.method, statusClass: "5xx"), 0)
+      }
+    }
+    let requests = counts.requests.merging(failures) { count, _ in count }
+    for (kind, count) in requests.sorted(by: { $0.key < $1.key }) {
       text.add(count, ["route": kind.route, "method": kind.method, "status": kind.statusClass])
     }
     text.begin("leadpipe_rate_limited_total", .counter, "Requests refused by a rate limit, by its class.")
-    for (rateClass, count) in counts.rateLimited.sorted(by: { $0.key < $1.key }) {
+    let classes = RateClass.allCases.map { ($0.rawValue, 0) } + [("refused-keys", 0)]
+    for (rateClass, count) in counts.rateLimited.merging(classes, uniquingKeysWith: { count, _ in count })
+      .sorted(by: { $0.key < $1.key })
+    {
       text.add(count, ["class": rateClass])
     }
     let handlers = counts.handlers.sorted { $0.key < $1.key }

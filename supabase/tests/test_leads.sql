@@ -29,8 +29,8 @@ select is(public.sweep_sla('{}') ->> 'breached', '0', 'the sweep does not announ
 -- A visitor's lead that looks like a test lead now was none when it was created.
 update public.conversations set customer_name = '[test] Leadpipe check', created_at = now() - interval '1 hour'
 where id = '00000000-0000-4000-8000-0000000000c2';
-select is(public.remove_test_leads('{"id": "00000000-0000-4000-8000-0000000000c2"}'), '{"removed": 0}', 'it is not removed');
-select is(public.remove_test_leads('{"id": "00000000-0000-4000-8000-0000000000c1"}'), '{"removed": 1}', 'the test lead is removed');
+select is(public.remove_test_leads('{"id": "00000000-0000-4000-8000-0000000000c2"}'), '{"removed": 0, "own": false}', 'it is not removed');
+select is(public.remove_test_leads('{"id": "00000000-0000-4000-8000-0000000000c1"}'), '{"removed": 1, "own": true}', 'the test lead is removed');
 select is((select count(*) from public.conversations), 1::bigint, 'the other lead remains');
 select is((select count(*) from public.notification_attempts), 0::bigint, 'no attempt remains');
 select is(

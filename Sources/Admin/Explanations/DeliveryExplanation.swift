@@ -1,3 +1,4 @@
+import Deliveries
 import Leads
 import Wire
 
@@ -41,7 +42,7 @@ package struct DeliveryExplanation: Sendable {
 
   private var delivery: JSON { facts["delivery"] ?? [:] }
   private var id: String { text(delivery, "id") ?? "ID" }
-  private var isReceipt: Bool { text(facts["event"] ?? [:], "type") == "lead.receipt" }
+  private var isReceipt: Bool { text(facts["event"] ?? [:], "type") == Receipt.eventType }
   private var channel: String { text(delivery, "channel") ?? "its channel" }
   private var tries: Int { delivery["tries"]?.integer ?? 0 }
   /// The outcome of the last attempt, in brackets; empty if there was none.

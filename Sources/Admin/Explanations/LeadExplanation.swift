@@ -1,3 +1,4 @@
+import Deliveries
 import Leads
 import Wire
 
@@ -36,7 +37,7 @@ package struct LeadExplanation {
     score.sentences + [deadline.sentence] + assignment.sentences
       + deliveries.map { delivery in
         let id = delivery["id"]?.string ?? ""
-        let what = delivery["eventType"]?.string == "lead.receipt" ? "Receipt for the visitor" : "Notification"
+        let what = delivery["eventType"]?.string == Receipt.eventType ? "Receipt for the visitor" : "Notification"
         return "\(what) \(id) via \(delivery["channel"]?.string ?? ""): \(delivery["sentence"]?.string ?? "")"
       } + receipt + undelivered + [next]
   }
@@ -45,8 +46,8 @@ package struct LeadExplanation {
   private var receipt: [String] {
     let receipt = facts["receipt"] ?? [:]
     guard let reason = receipt["notSent"]?.string else { return [] }
-    let at = receipt["at"]?.string.flatMap(Instant.init(iso8601:)).map { " at \(clock.text($0)) (\(clock.zone))" } ?? ""
-    return ["The visitor got no receipt: it was decided\(at) that \(reason)."]
+    let at = receipt["at"]?.instant.map { " (decided at \(clock.text($0)), \(clock.zone))" } ?? ""
+    return ["The visitor got no receipt: \(reason)\(at)."]
   }
 
   /// Explains each event that should have notified the team and has no delivery.

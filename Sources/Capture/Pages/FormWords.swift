@@ -14,7 +14,7 @@ package struct FormWords: Sendable {
     func label(_ language: PageLanguage) -> String { language.text(english, arabic) }
   }
 
-  /// Fields that a page sends along and nobody types.
+  /// Hidden fields that the page sends again.
   static let carried = ["thanks", "language", "idempotencyKey", "source", "token"] + GuardFields.names
 
   let fields: [FieldWords]
@@ -97,7 +97,7 @@ extension FormWords {
     }
   }
 
-  /// What a page says about a failure that no field has caused.
+  /// Returns the text for a failure that is not about a field.
   static func explanation(status: Int, _ language: PageLanguage) -> String {
     switch status {
     case 403: language.text("This page may not send the form.", "لا يُسمح لهذه الصفحة بإرسال النموذج.")

@@ -25,7 +25,10 @@ package enum PageLanguage: String, Sendable {
       let weight =
         parts.dropFirst().compactMap { part -> Double? in
           let text = part.filter { $0 != " " }
-          return text.hasPrefix("q=") ? Double(text.dropFirst(2)) : nil
+          // `0` to `1` with at most three decimal places; Double would also read words and other bases.
+          guard text.hasPrefix("q="), text.utf8.count <= 7, text.dropFirst(2).allSatisfy({ "0123456789.".contains($0) })
+          else { return nil }
+          return Double(text.dropFirst(2))
         }.first ?? 1
       if weight > best?.weight ?? 0 { best = (language, weight) }
     }

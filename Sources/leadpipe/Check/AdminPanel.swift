@@ -1,4 +1,3 @@
-import Admin
 import Store
 import Transports
 import Wire
@@ -19,11 +18,11 @@ extension CheckGroup {
       ? .passed("200, \(reply.body.count) bytes")
       : .failed(
         "/admin: \(describe(reply))",
-        mend: "set PANEL_DIR to the folder of the panel's files, or unset it; a proxy in front must pass /admin on")
+        fix: "set PANEL_DIR to the folder of the panel's files, or unset it; a proxy in front must pass /admin on")
   }
 
   private static let login = CheckItem(
-    "admin.login", "one can log in", doing: "opens a session with the admin key, or with a one-time link",
+    "admin.login", "an admin can log in", doing: "opens a session with the admin key",
     needs: ["interfaces.health", "before.admin-key"]
   ) { run in
     run.openSession()
@@ -31,13 +30,13 @@ extension CheckGroup {
     guard let session = run.session else {
       return .failed(
         describe(reply),
-        mend:
+        fix:
           "start the gateway with the ADMIN_API_KEY of this shell, and the class admin with a login that may read keys")
     }
     let shown = run.send("GET", CheckRun.sessionPath, headers: session.headers)
     return shown.status == 200
       ? .passed("logged in as \(shown.document?["name"]?.string ?? "")")
-      : .failed("the session's cookie is refused: \(describe(shown))", mend: "a proxy in front must pass cookies on")
+      : .failed("the session's cookie is refused: \(describe(shown))", fix: "a proxy in front must pass cookies on")
   }
 
   private static let live = CheckItem(
@@ -47,7 +46,7 @@ extension CheckGroup {
     guard let session = run.session, let cursor = run.liveCursor else {
       return .failed(
         "the stream did not begin",
-        mend:
+        fix:
           "a proxy in front must not buffer /api/admin/live: proxy_buffering off, and no limit on its time below 60 s")
     }
     let id = Array(run.testLead.id.text.utf8)
@@ -58,7 +57,7 @@ extension CheckGroup {
       ? .passed("the stream had the lead")
       : .failed(
         "the stream did not have the lead within 8 s: \(describe(reply))",
-        mend: "a proxy in front must not buffer /api/admin/live: proxy_buffering off")
+        fix: "a proxy in front must not buffer /api/admin/live: proxy_buffering off")
   }
 
   private static let timelineTab = CheckItem(
@@ -72,7 +71,7 @@ extension CheckGroup {
     return reply.status == 200 && entry != nil
       ? .passed(entry?["title"]?.string ?? "")
       : .failed(
-        describe(reply), mend: "the gateway must use the database of DATABASE_URL, with a login of class admin")
+        describe(reply), fix: "the gateway must use the database of DATABASE_URL, with a login of class admin")
   }
 
   private static let slaAlert = CheckItem(
@@ -86,11 +85,11 @@ extension CheckGroup {
     let total = list.document?["total"]?.integer ?? 0
     guard list.status == 200, lead.status == 200 else {
       return .failed(
-        "\(describe(list)); \(describe(lead))", mend: "the gateway's log has the reason; look for this time")
+        "\(describe(list)); \(describe(lead))", fix: "the gateway's log has the reason; look for this time")
     }
     return total > 0 && lead.text.filter { $0 != " " }.contains("\"slaState\":\"breached\"")
       ? .passed("\(total) in the alert, the test lead among them")
-      : .failed("the late test lead is not in the alert", mend: "set the clocks of the gateway and the database right")
+      : .failed("the late test lead is not in the alert", fix: "set the clocks of the gateway and the database right")
   }
 }
 
@@ -100,17 +99,8 @@ extension CheckRun {
   /// Opens a session, once.
   func openSession() {
     guard replies[Self.sessionPath] == nil else { return }
-    let body: JSON
-    if let adminKey {
-      body = ["key": .string(adminKey)]
-    } else {
-      let token = Secret.token() + Secret.token()
-      guard
-        (try? call(.createLogin, ["token": .string(Secret.sha256(token)), "by": "leadpipe check"])) != nil
-      else { return }
-      body = ["loginToken": .string(token)]
-    }
-    let reply = send("POST", Self.sessionPath, body: body)
+    guard let adminKey else { return }
+    let reply = send("POST", Self.sessionPath, body: ["key": .string(adminKey)])
     replies[Self.sessionPath] = reply
     session = CheckSession(reply)
   }
@@ -129,10 +119,12 @@ extension CheckRun {
     liveCursor = Self.lastID(in: reply.body)
   }
 
-  /// Returns the last complete `id:` of a stream of events.
+  /// Returns the last complete `id:` of a stream of events; nil if there is none that a header may have.
   private static func lastID(in body: [UInt8]) -> String? {
     let lines = body.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).dropLast()
     let line = lines.last { $0.starts(with: "id:".utf8) }
-    return line.map { String(decoding: $0.dropFirst(3).drop { $0 == 0x20 }, as: UTF8.self) }
+    let id = line?.dropFirst(3).drop { $0 == 0x20 } ?? []
+    // It is sent back in a header.
+    return !id.isEmpty && id.allSatisfy { 0x21...0x7E ~= $0 } ? String(decoding: id, as: UTF8.self) : nil
   }
 }

@@ -25,20 +25,22 @@ extension CheckGroup {
     do throws(StoreFailure) { try hold.beginHold(role: run.adminRole, deadline: run.deadline) } catch {
       return .failed(
         "nothing was sent, because the lead could not be kept away from the agents: \(CheckRun.describe(error))",
-        mend: "run `leadpipe migrate`, and grant leadpipe_admin to the login in DATABASE_URL")
+        fix: "run `leadpipe migrate`, and grant leadpipe_admin to the login in DATABASE_URL")
     }
+    if Interruption.isRequested { return .skipped("interrupted") }
     run.testLead.mayExist = true
     let reply = run.send(
       "POST", TestLead.route, headers: ["Idempotency-Key: check-\(run.testLead.id.text)"], body: run.testLead.body)
     guard reply.status == 201 else {
-      return .failed(describe(reply), mend: "the gateway's log has the reason; look for this time")
+      return .failed(describe(reply), fix: "the gateway's log has the reason; look for this time")
     }
+    run.testLead.isAccepted = true
     do throws(StoreFailure) { try hold.endHold(run.testLead.id, deadline: run.deadline) } catch {
       return .failed(
         "201, but the lead is not in the database of DATABASE_URL: \(CheckRun.describe(error))",
-        mend:
+        fix:
           "set DATABASE_URL to the database of the instance at \(run.base), or --url to the instance "
-          + "of this database; a check of the other database removes the lead")
+          + "of this database; a check with the other database removes the lead")
     }
     return .passed("201, conversation \(run.testLead.id.text)")
   }
@@ -49,10 +51,14 @@ extension CheckGroup {
     guard reply.status == 200, let document = reply.document, let token = document["token"]?.string else {
       return
     }
-    let bits = min(document["work"]?["bits"]?.integer ?? 0, FormWork.mostBits)
+    let usable = Instant.steady.adding(seconds: FormTokens.minimumSeconds + 1)
     lead.body = lead.body.setting("formToken", .string(token))
-    if bits > 0 { lead.body = lead.body.setting("formWork", .string(FormWork.find(token: token, bits: bits))) }
-    sleep(UInt32(FormTokens.minimumSeconds) + 1)
+    if let bits = document["work"]?["bits"]?.integer, 1...FormWork.mostBits ~= bits {
+      let end = Instant.steady.adding(seconds: 60)
+      let work = FormWork.find(token: token, bits: bits) { !Interruption.isRequested && .steady < end }
+      if let work { lead.body = lead.body.setting("formWork", .string(work)) }
+    }
+    _ = run.wait(FormTokens.minimumSeconds + 1) { .steady >= usable ? true : nil }
   }
 
   private static let conversation = CheckItem(
@@ -98,7 +104,7 @@ extension CheckGroup {
     let seen = health?["workerLastSeen"]?.string.map { "last seen at \($0)" } ?? "never seen"
     return .failed(
       "no worker has taken the event; \(seen)",
-      mend: "start `leadpipe worker` with the same DATABASE_URL; its log begins with \"Notification worker started\"")
+      fix: "start `leadpipe worker` with the same DATABASE_URL; its log begins with \"Notification worker started\"")
   }
 
   private static let logs = CheckItem(
@@ -111,7 +117,7 @@ extension CheckGroup {
       ? .passed("\(found.count) entries")
       : .failed(
         "no entry for \(missing.joined(separator: ", "))",
-        mend: "start the worker with the settings of this shell: it does not know these channels or recipients")
+        fix: "start the worker with the settings of this shell: it does not know these channels or recipients")
   }
 
   private static func delivery(_ channel: ChannelKind) -> CheckItem {
@@ -134,7 +140,7 @@ extension CheckGroup {
       }
       return .failed(
         "\(bad["state"]?.string ?? "not sent"): \(bad["reason"]?.string ?? run.pauseReason(channel.name))",
-        mend: "correct \(channel.settings.joined(separator: ", ")) and restart the worker; "
+        fix: "correct \(channel.settings.joined(separator: ", ")) and restart the worker; "
           + "then see `leadpipe channel list`, and `leadpipe channel resume \(channel.name)` if it is still paused")
     }
   }
@@ -144,7 +150,7 @@ extension CheckGroup {
     do throws(StoreFailure) {
       let reply = try run.call(function, run.testLead.argument)
       return proof(reply).map(Finding.passed)
-        ?? .failed("it is missing", mend: "compare the schema with the migrations: before.tables and before.migrations")
+        ?? .failed("it is missing", fix: "compare the schema with the migrations: before.tables and before.migrations")
     } catch { return CheckRun.finding(error) }
   }
 }

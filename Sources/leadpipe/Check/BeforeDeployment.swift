@@ -19,12 +19,13 @@ extension CheckGroup {
   ) { run in
     guard let database = run.database else {
       let file = (run.environment["LEADPIPE_STATE"] ?? ".leadpipe") + "/env"
-      return .skipped("no DATABASE_URL: only what can be seen from outside is examined; its settings may be in \(file)")
+      return .skipped(
+        "no DATABASE_URL: only what can be seen from outside is examined; the instance's settings may be in \(file)")
     }
     do throws(StoreFailure) { return .passed(try database.identity(deadline: run.deadline)) } catch {
       return .failed(
         CheckRun.describe(error),
-        mend: "set DATABASE_URL to the address of the running database, with its login and password")
+        fix: "set DATABASE_URL to the address of the running database, with its login and password")
     }
   }
 
@@ -36,7 +37,7 @@ extension CheckGroup {
       let count = ProductSchema.publicTables.count + ProductSchema.internalTables.count
       if missing.isEmpty { return .passed("\(count) tables, among them lead_events and notification_logs") }
       let events = missing.contains("public.lead_events") ? ": without lead_events, leads cause no notification" : ""
-      return .failed("missing: \(missing.joined(separator: ", "))\(events)", mend: runAgain)
+      return .failed("missing: \(missing.joined(separator: ", "))\(events)", fix: runAgain)
     }
   }
 
@@ -48,7 +49,7 @@ extension CheckGroup {
       let missing = try database.missingColumns(deadline: run.deadline)
       return missing.isEmpty
         ? .passed("metadata, idempotency_key, source and \(ProductSchema.conversationColumns.count - 3) others")
-        : .failed("conversations lacks \(missing.joined(separator: ", "))", mend: runAgain)
+        : .failed("conversations lacks \(missing.joined(separator: ", "))", fix: runAgain)
     }
   }
 
@@ -59,10 +60,15 @@ extension CheckGroup {
   ) { run in
     run.asking { database throws(StoreFailure) in
       let versions = ourVersions
+      guard !versions.isEmpty else {
+        return .failed(
+          "this program's folder supabase/migrations cannot be read",
+          fix: "install the program with its folder supabase")
+      }
       let missing = Set(versions).subtracting(try database.appliedMigrations(deadline: run.deadline)).sorted()
       return missing.isEmpty
         ? .passed("\(versions.count) migrations, the last is \(versions.last ?? "none")")
-        : .failed("not applied: \(missing.joined(separator: ", "))", mend: "run `leadpipe migrate`")
+        : .failed("not applied: \(missing.joined(separator: ", "))", fix: "run `leadpipe migrate`")
     }
   }
 
@@ -75,7 +81,7 @@ extension CheckGroup {
     let own = ["INTAKE", "WORKER", "ADMIN"].filter { run.environment["DATABASE_URL_\($0)"] != nil }
     return errors.isEmpty
       ? .passed(own.count == 3 ? "three logins of their own" : "one login takes the role of each class")
-      : .failed(errors.joined(separator: "; "), mend: "run the statement, or correct the setting")
+      : .failed(errors.joined(separator: "; "), fix: "run the statement, or correct the setting")
   }
 
   private static let settings = CheckItem(
@@ -84,7 +90,7 @@ extension CheckGroup {
     let errors = KnownSettings.errors(run.environment)
     return errors.isEmpty
       ? .passed("\(KnownSettings.names.filter { run.environment[$0] != nil }.count) settings are set")
-      : .failed(errors.joined(separator: "; "), mend: "correct them: docs/reference/settings.md; then start again")
+      : .failed(errors.joined(separator: "; "), fix: "correct them: docs/reference/settings.md; then start again")
   }
 
   private static let adminKey = CheckItem(
@@ -94,7 +100,7 @@ extension CheckGroup {
     guard run.adminKey != nil else {
       return .failed(
         "ADMIN_API_KEY is not set: the admin interface replies 503",
-        mend: "set ADMIN_API_KEY to 32 or more random characters: openssl rand -hex 32; then start again")
+        fix: "set ADMIN_API_KEY to 32 or more random characters: openssl rand -hex 32; then start again")
     }
     return .passed(run.environment["ADMIN_API_KEY"] == nil ? "made by `leadpipe up`" : "ADMIN_API_KEY is set")
   }
@@ -106,8 +112,8 @@ extension CheckGroup {
     case "false":
       .failed(
         "ENABLE_NOTIFICATION_WORKER=false: leads are stored, notifications wait",
-        mend: "set ENABLE_NOTIFICATION_WORKER=true and start again; waiting notifications are sent then")
-    case nil: run.databaseURL == nil ? .skipped("examined from outside") : .passed("it is by default")
+        fix: "set ENABLE_NOTIFICATION_WORKER=true and start again; waiting notifications are sent then")
+    case nil: run.databaseURL == nil ? .skipped("examined from outside") : .passed("enabled by default")
     default: .passed("ENABLE_NOTIFICATION_WORKER=true")
     }
   }
@@ -120,8 +126,8 @@ extension CheckGroup {
     let names = run.channels.map(\.channel)
     return names.isEmpty
       ? .failed(
-        "no channel is configured: nobody is told of a lead",
-        mend: "set SLACK_WEBHOOK_URL, TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID, or EMAIL_HOST; then start again")
+        "no channel is configured, so no notifications are sent",
+        fix: "set SLACK_WEBHOOK_URL, TELEGRAM_BOT_TOKEN and TELEGRAM_CHAT_ID, or EMAIL_HOST; then start again")
       : .passed(names.joined(separator: ", "))
   }
 

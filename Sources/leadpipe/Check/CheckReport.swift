@@ -37,15 +37,15 @@ struct CheckReport {
     if isJSON {
       let line: JSON = [
         "id": .string(item.id), "promise": .string(item.promise), "result": .string(finding.word),
-        "evidence": .string(Listing.plain(finding.evidence)), "mend": JSON(finding.mend),
+        "evidence": .string(Listing.plain(finding.evidence)), "fix": JSON(finding.fix),
       ]
       return Console.print(line.withoutNulls.text + "\n")
     }
     Console.print("  \(finding.hasFailed ? paint.bold(finding.mark) : finding.mark) \(item.id)  \(item.promise)\n")
     lines(Listing.plain(finding.evidence))
     // Advice may have commands on lines of their own, to be copied.
-    if let mend = finding.mend {
-      for line in mend.split(separator: "\n") { Console.print("\(Self.indent)→ \(line)\n") }
+    if let fix = finding.fix {
+      for line in fix.split(separator: "\n") { Console.print("\(Self.indent)→ \(line)\n") }
     }
   }
 

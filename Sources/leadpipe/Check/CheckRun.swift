@@ -88,7 +88,7 @@ final class CheckRun {
       return .skipped("the login in DATABASE_URL may not find out: \(message)")
     }
     return .failed(
-      "the database: \(describe(failure))", mend: "see what the database's log says, and run this command again")
+      "the database: \(describe(failure))", fix: "see what the database's log says, and run this command again")
   }
 
   static func describe(_ failure: StoreFailure) -> String {

@@ -2,8 +2,8 @@
 enum Finding: Sendable {
   /// The promise holds; what shows it.
   case passed(String)
-  /// The promise does not hold: what shows it, and how to mend it.
-  case failed(String, mend: String)
+  /// The promise does not hold: what shows it, and how to fix it.
+  case failed(String, fix: String)
   /// The item does not apply to this deployment, or could not be examined: why.
   case skipped(String)
 
@@ -33,5 +33,5 @@ enum Finding: Sendable {
     }
   }
 
-  var mend: String? { if case .failed(_, let mend) = self { mend } else { nil } }
+  var fix: String? { if case .failed(_, let fix) = self { fix } else { nil } }
 }

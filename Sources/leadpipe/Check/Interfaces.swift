@@ -19,13 +19,13 @@ extension CheckGroup {
     guard let status = health?["status"]?.string else {
       return .failed(
         "\(run.base)/health: \(describe(reply))",
-        mend: "start the gateway, or correct --url: it must be the address that leads to the gateway's root")
+        fix: "start the gateway, or correct --url: it must be the address that leads to the gateway's root")
     }
     let reasons = (health?["reasons"]?.array ?? []).compactMap(\.string)
     let told = reasons.isEmpty ? "" : ": " + reasons.joined(separator: "; ")
     return reply.status == 200
       ? .passed("200, \(status)\(told)")
-      : .failed("\(reply.status), \(status)\(told)", mend: "mend what the reasons say; the gateway's log has more")
+      : .failed("\(reply.status), \(status)\(told)", fix: "fix what the reasons say; the gateway's log has more")
   }
 
   private static func route(_ name: String, _ path: String) -> CheckItem {
@@ -38,7 +38,7 @@ extension CheckGroup {
       if reply.status == 429 { return .skipped("this address has used up its requests; wait a minute") }
       return .failed(
         "\(path): \(describe(reply))",
-        mend: "let the gateway serve the route: no --only without it, and a proxy in front must pass all of /api on")
+        fix: "let the gateway serve the route: no --only without it, and a proxy in front must pass all of /api on")
     }
   }
 

@@ -19,7 +19,7 @@ extension CheckGroup {
         ? .passed("\(count) are not processed")
         : .failed(
           "\(count) are not processed, the oldest for \(oldest) s",
-          mend:
+          fix:
             "see that a worker runs, and why they wait: `leadpipe channel list`, `leadpipe delivery list --status waiting`"
         )
     }
@@ -35,7 +35,7 @@ extension CheckGroup {
         ? .passed("none has failed in the last day")
         : .failed(
           "\(count) failed in the last day; the latest, \(latest)",
-          mend: "mend the cause, then send them: `leadpipe delivery list --status failed`, `leadpipe delivery retry ID`"
+          fix: "fix the cause, then send them: `leadpipe delivery list --status failed`, `leadpipe delivery retry ID`"
         )
     }
   }
@@ -50,7 +50,7 @@ extension CheckGroup {
         ? .passed("\(marked) leads are marked as late; \(waiting) of them still wait for a response")
         : .failed(
           "\(unnoticed) leads have been late for more than five minutes, and no worker has noticed",
-          mend: "start `leadpipe worker`: it marks and announces them")
+          fix: "start `leadpipe worker`: it marks and announces them")
     }
   }
 }

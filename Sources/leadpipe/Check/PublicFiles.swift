@@ -6,23 +6,27 @@ import Wire
 enum PublicFiles {
   /// Files and replies larger than this are read to here.
   private static let limit = 4_194_304
-  /// How many scripts of a page are read.
+  /// How many pages and scripts are requested.
   private static let most = 20
 
   static let item = CheckItem(
     "security.public-files", "no secret is in a public file",
-    doing: "searches /admin with its scripts, /, /config.js and the files in PANEL_DIR for the secrets in the settings",
+    doing:
+      "searches /, /admin, the chatbot, /config.js, their scripts, and the files that the gateway serves, for secrets",
     needs: ["interfaces.health"]
   ) { run in
+    let own = ["ADMIN_API_KEY": "admin-key", "FORM_TOKEN_SECRET": "form-token-secret"]
     let secrets = SecretChecks.names.compactMap { name in
-      run.environment[name].flatMap { $0.utf8.count >= 8 ? (name, Array($0.utf8)) : nil }
+      (run.environment[name] ?? own[name].flatMap(run.ownSecret)).flatMap {
+        $0.utf8.count >= 8 ? (name, Array($0.utf8)) : nil
+      }
     }
     let texts = served(run) + files(run)
     for (place, text) in texts {
       if let name = secrets.first(where: { text.firstRange(of: $0.1) != nil })?.0 ?? serviceKey(in: text) {
         return .failed(
           "\(name) is in \(place)",
-          mend: "remove it there, and make a new key: everybody may have read this one. Browsers get the anon key only")
+          fix: "remove it there, and make a new key: anyone may have read this one. Browsers get the anon key only")
       }
     }
     return .passed("\(texts.count) files and pages")
@@ -32,15 +36,18 @@ enum PublicFiles {
 
   /// The pages that everybody can request, with the scripts that they load from the same host.
   private static func served(_ run: CheckRun) -> [Text] {
-    var paths = ["/admin", "/", "/config.js"]
+    var paths = ["/admin", "/", "/chatbot.js", "/forms.js", "/questions.json", "/config.js"]
     var texts: [Text] = []
-    while let path = paths.first, texts.count < most, !Interruption.isRequested {
-      paths.removeFirst()
+    var next = 0
+    while next < min(paths.count, most), !Interruption.isRequested {
+      let path = paths[next]
+      next += 1
       let reply = run.send("GET", path, limit: limit)
       guard reply.status == 200 else { continue }
       texts.append((run.base + path, reply.body))
-      for script in scripts(in: reply.text) where !paths.contains(script) {
-        paths.append(script.hasPrefix("/") ? script : (path == "/" ? "/" : path + "/") + script)
+      for script in scripts(in: reply.text) {
+        let path = script.hasPrefix("/") ? script : (path == "/" ? "/" : path + "/") + script
+        if !paths.contains(path) { paths.append(path) }
       }
     }
     return texts
@@ -49,7 +56,9 @@ enum PublicFiles {
   /// Returns the paths of a page's scripts on the same host.
   private static func scripts(in page: String) -> [String] {
     guard page.prefix(200).lowercased().contains("<!doctype html") else { return [] }
-    return page.split(separator: "src=\"").dropFirst().map { String($0.prefix { $0 != "\"" }) }.filter { path in
+    let tags = page.split(separator: "<script").dropFirst().map { $0.prefix { $0 != ">" } }
+    let paths = tags.flatMap { $0.split(separator: "src=\"").dropFirst().map { String($0.prefix { $0 != "\"" }) } }
+    return paths.filter { path in
       !path.isEmpty && !path.contains(":") && !path.hasPrefix("//")
         && path.utf8.allSatisfy { 0x21...0x7E ~= $0 && $0 != 0x3C }
     }
@@ -57,13 +66,15 @@ enum PublicFiles {
 
   /// The files that the gateway on this machine serves.
   private static func files(_ run: CheckRun) -> [Text] {
-    let folder = run.environment["PANEL_DIR"] ?? Layout().panel
+    let folders = [
+      run.environment["PANEL_DIR"] ?? Layout().panel, run.environment["CHATBOT_DIR"] ?? Layout().chatbot,
+    ]
     let list = { (path: String) in
       ((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []).sorted().map { "\(path)/\($0)" }
     }
-    // The panel has no folders in its folders.
-    let paths = list(folder).flatMap { [$0] + list($0) }
-    return paths.prefix(200).compactMap { path in
+    var paths = folders
+    for _ in 0..<4 { paths = paths.flatMap { [$0] + list($0) } }
+    return Set(paths).sorted().prefix(400).compactMap { path in
       return FileManager.default.contents(atPath: path).map { (path, Array($0.prefix(limit))) }
     }
   }

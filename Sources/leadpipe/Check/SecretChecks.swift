@@ -1,10 +1,11 @@
+import Contract
 import FoundationEssentials
 import Glibc
 import Wire
 
 /// Items about secrets: in the settings and in files.
 enum SecretChecks {
-  /// The sample values of the deployment checklist, and of its likes. Everybody knows them.
+  /// The sample values of the deployment checklist, and similar ones. They are public.
   private static let known: Set<String> = [
     "TrueNester2025_AdminAPI_SecureKey_Dubai_Development_Production_v1", "your-app-password", "123456:ABC...",
     "eyJhbGc...", "https://hooks.slack.com/services/...", "changeme", "secret", "password", "admin",
@@ -13,7 +14,7 @@ enum SecretChecks {
   /// The settings that have secrets.
   static let names = [
     "ADMIN_API_KEY", "SUPABASE_SERVICE_ROLE_KEY", "SLACK_WEBHOOK_URL", "SLACK_WEBHOOK_NEWSLETTER_URL",
-    "TELEGRAM_BOT_TOKEN", "EMAIL_PASS", "RESEND_API_KEY",
+    "TELEGRAM_BOT_TOKEN", "EMAIL_PASS", "RESEND_API_KEY", "FORM_TOKEN_SECRET",
   ]
 
   static let samples = CheckItem(
@@ -24,10 +25,10 @@ enum SecretChecks {
     let samples = given.filter { known.contains(run.environment[$0] ?? "") }
     if given.isEmpty { return .skipped("the settings have no secrets") }
     return samples.isEmpty
-      ? .passed("\(given.count) secrets are own ones")
+      ? .passed("none of the \(given.count) secrets is a sample value")
       : .failed(
         "sample values: \(samples.joined(separator: ", "))",
-        mend:
+        fix:
           "set a value of your own, for ADMIN_API_KEY 32 or more random characters: openssl rand -hex 32; then start again"
       )
   }
@@ -43,12 +44,12 @@ enum SecretChecks {
       ? .passed("\(found.count) files")
       : .failed(
         "readable by every user: \(open.joined(separator: ", "))",
-        mend: "chmod 600 \(open.joined(separator: " "))\nand change the secrets in it, if others use this machine")
+        fix: "chmod 600 \(open.joined(separator: " "))\nand change the secrets in it, if others use this machine")
   }
 
   private static func paths(_ run: CheckRun) -> [String] {
     let state = run.environment["LEADPIPE_STATE"] ?? ".leadpipe"
-    let own = ["env", "admin-key"].map { "\(state)/\($0)" }
+    let own = ["env", "admin-key", "form-token-secret"].map { "\(state)/\($0)" }
     let pooler = list("\(state)/pooler").filter { $0.hasSuffix(".txt") || $0.hasSuffix(".ini") }
     let here = [".env", ".env.local", ".env.production"]
     return own + pooler + here + list("/etc/leadpipe").filter { $0.hasSuffix(".env") }
@@ -66,11 +67,19 @@ enum SecretChecks {
 }
 
 extension CheckRun {
-  /// The admin key: of the settings, or the one that `leadpipe up` has made.
+  /// The admin key: of the settings, or the one that `leadpipe up` has made for its own instance. Nil without a database:
+  /// an instance that is examined from outside must not get this machine's key.
   var adminKey: String? {
+    guard databaseURL != nil else { return nil }
     if let key = environment["ADMIN_API_KEY"] { return key }
-    let file = (environment["LEADPIPE_STATE"] ?? ".leadpipe") + "/admin-key"
-    let key = FileManager.default.contents(atPath: file).map { String(decoding: $0, as: UTF8.self) }
-    return key?.filter { !$0.isWhitespace }
+    return WebAddress(base)?.isLoopback == true ? ownSecret(in: "admin-key") : nil
+  }
+
+  /// Returns the secret that `leadpipe up` has written to a file of its state folder; nil if there is none.
+  func ownSecret(in file: String) -> String? {
+    let path = (environment["LEADPIPE_STATE"] ?? ".leadpipe") + "/" + file
+    return FileManager.default.contents(atPath: path).map {
+      String(decoding: $0, as: UTF8.self).filter { !$0.isWhitespace }
+    }
   }
 }

@@ -1,3 +1,4 @@
+import Contract
 import Store
 import Transports
 import Wire
@@ -12,7 +13,7 @@ extension CheckGroup {
     "security.cors", "only the allowed origins may read replies",
     doing: "sends preflight requests of an allowed origin and of foreign ones", needs: ["interfaces.chatbot"]
   ) { run in
-    let site = run.environment["FRONTEND_URL"].flatMap(WebAddress.init).map(origin)
+    let site = run.environment["FRONTEND_URL"].flatMap { WebOrigin(ofAddress: $0)?.text }
     var foreign = ["https://leadpipe-check.invalid", "null"]
     if let site { foreign += [site + ".leadpipe-check.invalid"] }
     if let site, site.hasPrefix("https://") { foreign += ["http://" + site.dropFirst("https://".count)] }
@@ -21,7 +22,7 @@ extension CheckGroup {
       if let allowed = reply.header("access-control-allow-origin"), allowed == "*" || allowed == each {
         return .failed(
           "pages of \(each) may call the interface (Access-Control-Allow-Origin: \(allowed))",
-          mend:
+          fix:
             "remove the origin from ALLOWED_ORIGINS, and what adds this header from the proxy in front; then start again"
         )
       }
@@ -32,7 +33,7 @@ extension CheckGroup {
       ? .passed("\(site) may, \(foreign.count) foreign origins may not")
       : .failed(
         "pages of FRONTEND_URL (\(site)) may not call the interface: \(describe(reply))",
-        mend: "start the gateway with the FRONTEND_URL of this shell; a proxy in front must pass OPTIONS on")
+        fix: "start the gateway with the FRONTEND_URL of this shell; a proxy in front must pass OPTIONS on")
   }
 
   private static func preflight(_ origin: String, _ run: CheckRun) -> WebReply {
@@ -41,12 +42,6 @@ extension CheckGroup {
       headers: [
         "Origin: \(origin)", "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: content-type",
       ])
-  }
-
-  /// Scheme, host and port.
-  private static func origin(_ address: WebAddress) -> String {
-    let rest = address.text.drop { $0 != ":" }.dropFirst(3)
-    return (address.isSecure ? "https://" : "http://") + rest.prefix { !"/?#".contains($0) }.lowercased()
   }
 
   private static let adminClosed = CheckItem(
@@ -60,10 +55,10 @@ extension CheckGroup {
     case 429:
       return .skipped("429: this address has sent too many requests without a valid key; check again in a minute")
     case 200:
-      return .failed("200 without a key", mend: "remove the key that the proxy in front adds to requests")
+      return .failed("200 without a key", fix: "remove the key that the proxy in front adds to requests")
     default:
       return .failed(
-        "\(describe(reply)), not 401", mend: "a proxy in front must pass /api/admin on to the gateway unchanged")
+        "\(describe(reply)), not 401", fix: "a proxy in front must pass /api/admin on to the gateway unchanged")
     }
   }
 
@@ -83,7 +78,7 @@ extension CheckGroup {
       ? .passed(limits.compactMap(\.1).joined(separator: ", "))
       : .failed(
         "no limit on \(without.joined(separator: ", "))",
-        mend: "unset RATE_LIMIT_LEAD, _CONTACT, _ADMIN, _EXPORT and _DEFAULT, or set numbers; then start again")
+        fix: "unset RATE_LIMIT_LEAD, _CONTACT, _ADMIN, _EXPORT and _DEFAULT, or set numbers; then start again")
   }
 
   private static let rowSecurity = CheckItem(
@@ -96,7 +91,7 @@ extension CheckGroup {
         ? .passed("\(ProductSchema.publicTables.count) tables")
         : .failed(
           "off for \(open.joined(separator: ", "))",
-          mend: "run as the owner of the tables:\n"
+          fix: "run as the owner of the tables:\n"
             + open.map { "ALTER TABLE public.\($0) ENABLE ROW LEVEL SECURITY;" }.joined(separator: " "))
     }
   }
@@ -114,7 +109,7 @@ extension CheckGroup {
       guard rights.isEmpty else {
         return .failed(
           "anon, which anybody can be, has rights on \(rights.count) of them",
-          mend: "run as the owner of the tables:\n" + rights.joined(separator: " "))
+          fix: "run as the owner of the tables:\n" + rights.joined(separator: " "))
       }
       do throws(StoreFailure) {
         let readable = try Database(url: run.databaseURL ?? "", role: "anon").readableTables(deadline: run.deadline)
@@ -122,7 +117,7 @@ extension CheckGroup {
           ? .passed("no rights; reading each table as anon was refused")
           : .failed(
             "anon could read \(readable.joined(separator: ", "))",
-            mend: "run as the owner of the tables:\n"
+            fix: "run as the owner of the tables:\n"
               + readable.map { "REVOKE ALL ON TABLE public.\($0) FROM PUBLIC, anon;" }.joined(separator: " "))
       } catch {
         return .passed("no rights; not tried as anon, because the login may not take that role")
@@ -143,7 +138,7 @@ extension CheckGroup {
   }
 
   private static let proxy = CheckItem(
-    "security.proxy", "the gateway knows its visitors' addresses",
+    "security.proxy", "the gateway receives the addresses of visitors",
     doing: "looks for a proxy in front, and whether a visitor can choose an address", needs: ["interfaces.chatbot"]
   ) { run in
     let isTrusted = run.environment["TRUSTED_PROXIES"] != nil
@@ -154,7 +149,7 @@ extension CheckGroup {
       if !isTrusted {
         return .failed(
           "there is a proxy in front (\(sign)), and TRUSTED_PROXIES is not set: all visitors count as one client",
-          mend: "set TRUSTED_PROXIES to the proxy's addresses, or hops:1 where they are not known; then start again")
+          fix: "set TRUSTED_PROXIES to the proxy's addresses, or hops:1 where they are not known; then start again")
       }
     }
     // If it had an effect, each forged address would have used one request of its own budget only.
@@ -168,7 +163,7 @@ extension CheckGroup {
     return used == [1, 1]
       ? .failed(
         "a visitor who sends X-Forwarded-For counts as another client: rate limits can be evaded",
-        mend:
+        fix:
           "set TRUSTED_PROXIES to the addresses of your own proxies only, unset it if there is none, and let the proxy "
           + "overwrite X-Forwarded-For; then start again")
       : .passed(isTrusted ? "TRUSTED_PROXIES is set, and a forged address has no effect" : "there is no proxy in front")

@@ -13,6 +13,8 @@ final class TestLead {
   let id = UUIDText.ordered()
   /// True from before the request is sent.
   var mayExist = false
+  /// True if the instance has confirmed it.
+  var isAccepted = false
 
   /// A number of the Emirates with the code 051, which belongs to no operator, and an address reserved for examples.
   /// Both are different in each run, so that no two test leads have the same customer.

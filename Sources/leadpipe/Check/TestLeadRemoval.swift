@@ -12,20 +12,26 @@ extension CheckGroup {
         doing: "removes the test lead, with what other interrupted checks have left, and ends the session"
       ) { run in
         run.closeSession()
-        guard run.testLead.mayExist else { return .skipped("no test lead was submitted") }
+        guard run.findings["before.database"]?.hasPassed == true else { return .skipped("there is no database to ask") }
         do throws(StoreFailure) {
-          // A request that the instance has not answered may still be stored.
           var reply = try run.call(.removeTestLeads, run.testLead.argument)
-          if reply["removed"]?.integer == 0, run.findings["after.capture"]?.hasPassed != true {
+          if run.testLead.mayExist, !run.testLead.isAccepted, reply["own"]?.bool != true {
+            // A request that the instance has not answered may still be stored.
             usleep(2_000_000)
             reply = try run.call(.removeTestLeads, run.testLead.argument)
           }
+          if run.testLead.isAccepted, reply["own"]?.bool != true {
+            return .failed(
+              "the test lead \(run.testLead.id.text) is not in this database, so it was not removed",
+              fix: "run `leadpipe check` with the DATABASE_URL of the instance at \(run.base)")
+          }
           let count = reply["removed"]?.integer ?? 0
-          return .passed("\(count) removed")
+          return run.testLead.mayExist || count > 0
+            ? .passed("\(count) removed") : .skipped("no test lead was submitted")
         } catch {
           return .failed(
             "the test lead \(run.testLead.id.text) is still there: \(CheckRun.describe(error))",
-            mend: "run `leadpipe check` again after a quarter of an hour: it removes what an earlier check has left")
+            fix: "run `leadpipe check` again after a quarter of an hour: it removes what an earlier check has left")
         }
       }
     ])

@@ -20,7 +20,7 @@ package let handler = Handler(
             "properties": ["bits": ["type": "integer", "minimum": 1, "maximum": JSON(FormWork.mostBits)]],
           ],
         ],
-      ], headers: ["properties": ["Cache-Control": ["const": "no-store"]]], problems: [503]))
+      ], headers: ["properties": ["Cache-Control": ["const": "no-store"]]], problems: [404]))
 ) { settings throws(Problem) in
   let forms = try FormGuard(settings)
   return { request, _ throws(Problem) in

@@ -1,6 +1,7 @@
 -- Removes the test lead `id` of `leadpipe check`, and those of the last day that interrupted checks have left, older than
 -- a quarter of an hour. Nothing of them remains: events, timeline, deliveries and their attempts, idempotency keys, and
--- phone numbers and email addresses that no other lead has. Returns how many leads were `removed`.
+-- phone numbers and email addresses that no other lead has. Returns how many leads were
+-- `removed`, and whether `id` was one of them (`own`).
 create or replace function public.remove_test_leads(p jsonb) returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
@@ -15,7 +16,7 @@ begin
     where (c.id = (p ->> 'id')::uuid or c.created_at between now() - interval '1 day' and now() - c_kept)
       and leadpipe.is_test_lead(c.id, c.customer_name, c.metadata));
   if v_ids = '{}' then
-    return '{"removed": 0}';
+    return '{"removed": 0, "own": false}';
   end if;
   -- The order in which others lock them: events, then conversations.
   if to_regclass('public.lead_events') is not null then
@@ -31,7 +32,7 @@ begin
   delete from public.idempotency_keys k where k.created_at >= v_since - interval '1 minute' and k.conversation_id = any (v_ids);
   delete from public.customer_identities i
   where i.customer_id = any (v_customers) and not exists (select from public.conversations c where c.customer_id = i.customer_id);
-  return jsonb_build_object('removed', cardinality(v_ids));
+  return jsonb_build_object('removed', cardinality(v_ids), 'own', coalesce((p ->> 'id')::uuid = any (v_ids), false));
 end
 $$;
 revoke all on function public.remove_test_leads(jsonb) from public, anon, authenticated;

@@ -5,7 +5,7 @@ import { check } from '../../leadpipe/check.js';
 customElements.define('leadpipe-chat', LeadpipeChat);
 
 /** Takes the place of the outbox. It says that everything was sent. */
-class Pretence extends EventTarget {
+class PreviewOutbox extends EventTarget {
   #records = new Map();
   api = 'preview';
   store = {
@@ -26,6 +26,7 @@ class Pretence extends EventTarget {
     this.dispatchEvent(new CustomEvent('change', { detail: record }));
   }
   async retry() {}
+  async forget(id) { this.#records.delete(id); }
 }
 
 const find = id => document.getElementById(id);
@@ -52,7 +53,7 @@ function show() {
   const chat = document.createElement('leadpipe-chat');
   chat.setAttribute('inside', '');
   chat.dataset.language = find('language').value;
-  chat.outbox = new Pretence();
+  chat.outbox = new PreviewOutbox();
   chat.questions = document_;
   find('preview').replaceChildren(chat);
   chat.open();

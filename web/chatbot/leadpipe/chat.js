@@ -39,7 +39,7 @@ dialog::backdrop { background: rgb(20 28 45 / 40%); }
 .row > :first-child { flex: 1; }
 .state { padding: 8px 16px; font-size: 14px; color: var(--text); background: var(--soft); display: flex; gap: 8px; align-items: center; flex-wrap: wrap; flex: none; }
 .state p { flex: 1 1 60%; }
-.state.empty { display: none; }
+.state.empty { padding: 0; }
 .state.trouble { background: #ffefd4; color: #5c3500; }
 .state.trouble button, .state.trouble a { color: #5c3500; border-color: #5c3500; background: none; }
 @media (width < 560px) { dialog { inset: 0 !important; width: 100vw; max-width: none; height: 100dvh; max-height: none; border: 0; border-radius: 0; } }
@@ -58,10 +58,10 @@ async function fetchQuestions(address) {
 
 export class LeadpipeChat extends HTMLElement {
   #t; #language; #root; #dialog; #launcher; #log; #ask; #state; #memory; #outbox; #questions = null;
-  #editing = null; #shown = null; #askedAt = 0; #record = null; #isReady = null; #awaitsQuestion = false; #announced = new Set();
+  #editing = null; #shown = null; #askedAt = 0; #record = null; #isReady = null; #end = null; #awaitsQuestion = false; #announced = new Set();
 
   connectedCallback() {
-    if (this.#root) return;
+    if (this.#root) return this.#listen();
     const { api, questions, open } = this.dataset;
     this.#language = languageOf(this.dataset.language);
     this.#t = translator(this.#language);
@@ -69,9 +69,21 @@ export class LeadpipeChat extends HTMLElement {
     this.#memory = new Memory(this.#outbox, this.#language);
     this.#build();
     this.#memory.addEventListener('change', () => this.#render());
-    this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail));
+    this.#listen();
     this.#isReady = this.#start(questions ?? `${api}/questions.json`);
     if (open === 'true' && !this.isOpen) this.open();
+  }
+
+  #listen() {
+    this.#end = new AbortController();
+    this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail), { signal: this.#end.signal });
+    this.#memory.listen();
+  }
+
+  /** Removed from the page, or moved: what was not sent stays in the outbox. */
+  disconnectedCallback() {
+    this.#end?.abort();
+    this.#memory?.close();
   }
 
   async #start(address) {
@@ -157,7 +169,7 @@ export class LeadpipeChat extends HTMLElement {
   }
 
   #bubble(id, sender, text, more = null) {
-    return h('div', { class: sender, part: `bubble ${sender}`, id, dir: 'auto' }, h('span', { class: 'aside' }, `${this.#t(sender === 'bot' ? 'bot' : 'you')}: `), text, more);
+    return h('div', { class: sender, part: `bubble ${sender}`, id, dir: 'auto' }, h('span', { class: 'aside', dir: directionOf(this.#language) }, `${this.#t(sender === 'bot' ? 'bot' : 'you')}: `), text, more);
   }
 
   /** Draws what is new. The same conversation twice changes nothing, so it takes no focus and no typed text. */

@@ -15,7 +15,7 @@ textarea { min-height: 112px; resize: vertical; }
 .state { padding: 12px 16px; border-radius: var(--radius); background: var(--soft); display: flex; flex-direction: column; gap: 8px; align-items: flex-start; }
 .state.trouble { background: #ffefd4; color: #5c3500; }
 .state.trouble button, .state.trouble a { color: #5c3500; border-color: #5c3500; background: none; }
-.state:empty { display: none; }
+.state:empty { padding: 0; }
 button.main { align-self: flex-start; min-width: 120px; }
 `);
 
@@ -38,21 +38,29 @@ const FORMS = {
 };
 
 export class LeadpipeForm extends HTMLElement {
-  #t; #language; #form; #state; #button; #fields = []; #outbox; #kind; #type; #id = null;
+  #t; #language; #form; #state; #button; #fields = []; #outbox; #kind; #type; #id = null; #end = null;
 
   connectedCallback() {
-    if (this.#form) return;
+    if (this.#form) return this.#listen();
     this.#type = FORMS[this.getAttribute('type')] ? this.getAttribute('type') : 'contact';
     this.#kind = FORMS[this.#type];
     this.#language = languageOf(this.getAttribute('language') ?? this.closest('[lang]')?.lang);
     this.#t = translator(this.#language);
     this.#outbox = outbox((this.getAttribute('api') || new URL(import.meta.url).origin).replace(/\/+$/, ''));
     this.#build();
-    this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail));
+    this.#listen();
     this.#resume();
   }
 
-  /** Shows what an earlier page could not send. */
+  #listen() {
+    this.#end = null;
+    this.#outbox.addEventListener('change', ({ detail }) => this.#follow(detail), { signal: this.#end.signal });
+  }
+
+  /** Removed from the page, or moved: the outbox goes on without it. */
+  disconnectedCallback() { this.#end?.abort(); }
+
+  /** Shows what an earlier page could not send, or what the server refused since. */
   async #resume() {
     const [waiting] = await this.#outbox.waiting(`form ${this.#type}`);
     if (!waiting || this.#id) return;
@@ -165,6 +173,8 @@ export class LeadpipeForm extends HTMLElement {
       await this.#outbox.forget(record.id);
       this.#outbox.token(record.type).renew();
       this.#show(true, []);
+      // A page that was loaded since has empty fields.
+      for (const { name, input } of this.#fields) if (!input.value) input.value = record.body[name] ?? '';
       let first = null;
       let others = '';
       for (const fault of record.details) {

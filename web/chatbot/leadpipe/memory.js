@@ -25,6 +25,7 @@ function origin() {
  */
 export class Memory extends EventTarget {
   #channel = null;
+  #end = null;
   chat = null;
 
   constructor(outbox, language) {
@@ -33,12 +34,24 @@ export class Memory extends EventTarget {
     this.store = outbox.store;
     this.key = `chat ${outbox.api}`;
     this.language = language;
+  }
+
+  /** Hears of what other tabs change, until `close`. */
+  listen() {
+    this.#end = new AbortController();
     try {
       this.#channel = new BroadcastChannel('leadpipe-chat');
       this.#channel.onmessage = () => this.load();
     } catch { /* Then the other tab's answers come when this one is looked at. */ }
-    document.addEventListener('visibilitychange', () => { if (!document.hidden && this.chat) this.load(); });
-    addEventListener('pageshow', event => { if (event.persisted && this.chat) this.load(); });
+    const { signal } = this.#end;
+    document.addEventListener('visibilitychange', () => { if (!document.hidden && this.chat) this.load(); }, { signal });
+    addEventListener('pageshow', event => { if (event.persisted && this.chat) this.load(); }, { signal });
+  }
+
+  close() {
+    this.#end?.abort();
+    this.#channel?.close();
+    this.#channel = null;
   }
 
   #fresh() {
@@ -50,10 +63,12 @@ export class Memory extends EventTarget {
     const before = this.chat?.conversation;
     const sent = await this.outbox.get(before ?? (await this.store.get(this.key))?.conversation ?? '');
     const isKept = sent && sent.sentKey !== sent.key;
-    this.chat = await this.store.change(this.key, old => {
+    const chat = await this.store.change(this.key, old => {
       const age = Date.now() - (old?.changedAt ?? 0);
       return old && (isKept || age < (old.isFinished ? DAY : 30 * DAY)) ? undefined : this.#fresh();
     });
+    this.chat = chat;
+    if (sent && !isKept && sent.id !== chat.conversation) await this.outbox.forget(sent.id);
     this.dispatchEvent(new Event('change'));
     return this.chat;
   }

@@ -1,4 +1,4 @@
-// The outbox: what the visitor sent, until the server has it. A record leaves it only with the server's confirmation.
+// The outbox: what the visitor sent, until the server has it. What the server could not get in 30 days is given up.
 import { Store } from './store.js';
 import { FormToken } from './work.js';
 
@@ -17,10 +17,21 @@ export function newID() {
   return text.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
-/** Calls `work` in one tab at a time. Without locks (http), the idempotency key alone prevents a second lead. */
-function alone(name, work) {
-  return navigator.locks ? navigator.locks.request(`leadpipe:${name}`, work) : work();
+/**
+ * Calls `work` in one tab at a time. Without locks (http, or a browser that refuses them together with its storage), the
+ * idempotency key alone prevents a second lead.
+ */
+async function alone(name, work) {
+  let hasBegun = false;
+  try {
+    return await navigator.locks.request(`leadpipe:${name}`, () => { hasBegun = true; return work(); });
+  } catch (error) {
+    if (hasBegun) throw error;
+    return work();
+  }
 }
+
+function fitsKeepalive(body) { return new TextEncoder().encode(body).length < KEEPALIVE_LIMIT; }
 
 /** True if nothing is to be sent: the server has it, or the visitor must change it first. */
 export function isOver(record) { return !record || record.sentKey === record.key || record.state === 'refused'; }
@@ -84,10 +95,10 @@ export class Outbox extends EventTarget {
 
   get(id) { return this.store.get(id); }
 
-  /** The unsent records of a type. */
+  /** The records of a type that were not sent, or that the server refused. */
   async waiting(type) {
     const found = await this.#all();
-    return found.filter(record => record.type === type && !isOver(record));
+    return found.filter(record => record.type === type && record.sentKey !== record.key);
   }
 
   async forget(id) {
@@ -99,7 +110,7 @@ export class Outbox extends EventTarget {
   async retry() {
     for (const { id } of await this.#all()) {
       await this.store.change(id, now => now?.state === 'busy' || !now?.key ? undefined
-        : { ...now, nextAt: 0, state: now.state === 'failed' ? 'waiting' : now.state });
+        : { ...now, nextAt: 0, state: ['failed', 'refused'].includes(now.state) ? 'waiting' : now.state });
     }
     return this.flush();
   }
@@ -114,9 +125,9 @@ export class Outbox extends EventTarget {
     let next = Infinity;
     for (const record of await this.#all()) {
       this.#records.set(record.id, record);
-      // What the server has need not stay on the device; what it could not get in a month is too old.
-      const age = Date.now() - (record.sentKey === record.key ? record.sentAt + 29 * DAY : record.madeAt);
-      if (age > 30 * DAY) { await this.forget(record.id); continue; }
+      // What the server has need not stay on the device, except that of a chat that may go on: its memory forgets it.
+      const isStored = record.sentKey === record.key && record.type !== 'chat';
+      if (Date.now() > (isStored ? record.sentAt + DAY : record.madeAt + 30 * DAY)) { await this.forget(record.id); continue; }
       if (isOver(record)) continue;
       if (!isDue(record)) next = Math.min(next, record.nextAt);
       else if (!this.#flying.has(record.id)) this.#send(record.id);
@@ -147,7 +158,7 @@ export class Outbox extends EventTarget {
     try {
       const token = this.token(record.type);
       // A token of an earlier page is old enough.
-      const { fields, usableAt } = record.token && !token.fields ? { usableAt: 0 } : await token.get();
+      const { fields, usableAt } = record.token && !token.fields ? { usableAt: 0 } : await token.get(record.tries);
       await new Promise(resolve => setTimeout(resolve, Math.max(0, usableAt - Date.now())));
       // The token is part of the content, so it stays the same for every try.
       record = await this.store.change(id, now => now && !now.token ? { ...now, token: fields } : undefined);
@@ -168,12 +179,14 @@ export class Outbox extends EventTarget {
     if (state === 'sent') {
       return { ...now, sentKey: key, isStored: true, tries: 0, nextAt: 0, status, state: isNewer ? 'waiting' : 'sent', sentAt: Date.now() };
     }
-    if (status === 422 && !isNewer) return { ...now, key: newID(), state: 'waiting', status, tries: now.tries + 1, nextAt: now.tries ? Date.now() + 5000 : 0 };
+    const backoff = WAITS[Math.min(now.tries, WAITS.length - 1)] * (0.8 + Math.random() * 0.4);
+    if (status === 422 && !isNewer) {
+      return { ...now, key: newID(), state: now.tries ? 'unreachable' : 'waiting', status, tries: now.tries + 1, nextAt: now.tries ? Date.now() + backoff * 1000 : 0 };
+    }
     if (isNewer && !wait) return { ...now, state: 'waiting' };
     if (state === 'refused') return { ...now, state, status, details };
     // A fault of the installation, such as a wrong address: it may have been mended in an hour.
     if (state === 'failed') wait = 3600;
-    const backoff = WAITS[Math.min(now.tries, WAITS.length - 1)] * (0.8 + Math.random() * 0.4);
     return { ...now, state, status, tries: now.tries + 1, details, nextAt: Date.now() + (wait || backoff) * 1000 };
   }
 
@@ -187,7 +200,7 @@ export class Outbox extends EventTarget {
     const reply = await fetch(record.api + record.path, {
       method: 'POST', headers: { 'Content-Type': 'application/json', 'Idempotency-Key': record.key }, body,
       // It goes on when the page is closed.
-      keepalive: body.length < KEEPALIVE_LIMIT, credentials: 'omit', signal: AbortSignal.timeout(20_000),
+      keepalive: fitsKeepalive(body), credentials: 'omit', signal: AbortSignal.timeout(20_000),
     });
     let document = null;
     try { document = await reply.json(); } catch { /* No reply of ours. */ }
@@ -210,7 +223,7 @@ export class Outbox extends EventTarget {
       // A time that the server named is kept.
       if (isOver(record) || !record.token || this.#flying.has(record.id) || record.state === 'busy') continue;
       const body = Outbox.#body(record);
-      if (body.length < KEEPALIVE_LIMIT) Outbox.#sendLast(record, body);
+      if (fitsKeepalive(body)) Outbox.#sendLast(record, body);
     }
   }
 

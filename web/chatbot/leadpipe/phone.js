@@ -77,8 +77,8 @@ export function readPhone(text, region = HOME) {
   const hasCode = typed.startsWith('+') || digits.startsWith('00');
   if (digits.startsWith('00')) digits = digits.slice(2);
   if (!hasCode) {
-    // 971501234567: the code without a plus. No national number of these countries is that long.
-    const isWhole = digits.startsWith(code) && digits.length >= code.length + 8 && digits.length > 10;
+    // 971501234567: the code without a plus. National numbers are shorter, but those of Brazil may begin with 55 too.
+    const isWhole = digits.startsWith(code) && digits.length >= code.length + (code === '55' ? 10 : 8) && digits.length > 10;
     if (!isWhole) digits = code + (code === '7' && digits.length === 11 ? digits.slice(1) : ZERO_STAYS.has(code) ? digits : digits.replace(/^0/, ''));
   }
   const own = hasCode ? CODES.find(([, one]) => digits.startsWith(one) && one.length === 3)?.[1]

@@ -57,10 +57,13 @@ export async function solve(token, bits) {
 }
 
 const DAY = 86_400_000;
+/** A lead that has been tried so often goes without a token: at worst it is set aside, and is not lost. */
+const MOST_TRIES = 3;
 
 /** The token of this page for one API: asked for when a person begins, so that its minimum time passes meanwhile. */
 export class FormToken {
   #asked = null;
+  #timer = null;
   /** The fields of a submission, once they are known: synchronously, for a page that is being closed. */
   fields = null;
 
@@ -70,31 +73,39 @@ export class FormToken {
   prepare() { this.get().catch(() => {}); }
 
   /** Forgets the token: the next submission gets one of its own. */
-  renew() { this.#asked = this.fields = null; }
+  renew() {
+    clearTimeout(this.#timer);
+    this.#asked = this.fields = null;
+  }
 
   /**
-   * Returns {fields, usableAt}. The fields are empty if the server has no tokens. Throws if the server was not reached:
-   * then the submission cannot be sent either.
+   * Returns {fields, usableAt}. The fields are empty if the server has no tokens, or has given none although it was
+   * reached, also for an earlier one of the `tries`. Throws otherwise: a later try may bring a token.
    */
-  get() {
-    return this.#asked ??= this.#ask().catch(error => {
+  get(tries = 0) {
+    this.#asked ??= this.#ask().catch(error => {
       this.#asked = null;
       throw error;
+    });
+    return this.#asked.catch(error => {
+      if (!error.wasReached || tries < MOST_TRIES) throw error;
+      return { fields: {}, usableAt: 0 };
     });
   }
 
   async #ask() {
     const reply = await fetch(`${this.api}/api/form-token`, { credentials: 'omit', signal: AbortSignal.timeout(8000) });
     let told = null;
-    if (reply.status === 200) { try { told = await reply.json(); } catch { /* No token: a proxy's page. */ } }
-    if (typeof told?.token !== 'string') {
+    if (reply.status === 404) {
       this.fields = {};
       return { fields: {}, usableAt: 0 };
     }
+    if (reply.status === 200) { try { told = await reply.json(); } catch { /* No token: a proxy's page. */ } }
+    if (typeof told?.token !== 'string') throw Object.assign(new Error(`no token: ${reply.status}`), { wasReached: true });
     const issued = Date.now();
     const work = told.work ? await solve(told.token, told.work.bits) : null;
     this.fields = { formToken: told.token, ...work === null ? {} : { formWork: work } };
-    setTimeout(() => this.renew(), DAY / 2);
+    this.#timer = setTimeout(() => this.renew(), DAY / 2);
     return { fields: this.fields, usableAt: issued + Math.min(Number(told.minimumSeconds) || 0, 30) * 1000 + 300 };
   }
 }

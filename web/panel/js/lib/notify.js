@@ -26,11 +26,17 @@ export const wantsNotification = () => preference('notifications') === true && h
 
 // Browsers allow a page only a few audio contexts.
 let audio = null;
+let isWaiting = false;
 
 /** Plays a short tone. Before the first click or key in the page browsers play nothing. */
 export async function ring() {
   audio ??= new AudioContext();
-  if (audio.state === 'suspended') await audio.resume();
+  if (audio.state === 'suspended') {
+    // All the leads that arrive before that click are one tone.
+    if (isWaiting) return;
+    isWaiting = true;
+    try { await audio.resume(); } finally { isWaiting = false; }
+  }
   const tone = audio.createOscillator();
   const volume = audio.createGain();
   volume.gain.setValueAtTime(0.08, audio.currentTime);
